@@ -1,0 +1,71 @@
+/**
+ * Messages between places: bytes on subjects. Knows no machine and no storage.
+ *
+ * What every transport promises (test/suites/transport.ts holds each to it):
+ *
+ * 1. Order. Messages published through one transport arrive at one receiving transport in the order of publishing,
+ *    over all subjects and replies together. Nothing is promised between two publishers, or among members of a queue.
+ * 2. Loss. At most once: a message may be lost when a link drops, and only then. A lost message leaves no gap notice;
+ *    receivers count for themselves.
+ * 3. No silence. Publishing without a link throws DisconnectedError. A request in flight when the link drops rejects
+ *    at once with DisconnectedError; one that nobody is there to take rejects with it too; one without an answer in
+ *    time rejects with TimeoutError.
+ * 4. Size. A publish above payloadBytesMax throws TooLargeError. Requests and replies are split and joined up to
+ *    messageBytesMax; more is TooLargeError at the sender, before anything is sent.
+ * 5. Subscribing. A handler gets messages published after `flush` of the subscribing transport resolved; it stays
+ *    subscribed over reconnects. A message is delivered asynchronously, never inside the call of `publish`.
+ * 6. Errors. A handler that throws or rejects is logged and hurts nobody; the requester, if any, gets InternalError
+ *    from the actors' envelope or a TimeoutError, never a crash.
+ */
+export interface Transport {
+  readonly kind: "in-process" | "nats" | "websocket" | "faulty";
+  readonly status: LinkStatus;
+  /** Where this transport is linked to, for people; the first address while it is not. */
+  readonly address: string;
+  /** Largest payload of one publish, in bytes. */
+  readonly payloadBytesMax: number;
+
+  /** Sends `payload` to all subscribers of `subject`, and to one member of each queue. Throws DisconnectedError, TooLargeError, ClosedError. */
+  publish(subject: string, payload: Uint8Array): void;
+
+  /** Sends `payload` and resolves to the first reply. Rejects with DisconnectedError, TimeoutError, TooLargeError, ClosedError or the signal's reason. */
+  request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array>;
+
+  /**
+   * Calls `handler` for each message on `subject`, which may hold `*` (one token) and end in `>` (the rest).
+   * With `queue`, each message goes to one of the queue's members.
+   */
+  subscribe(subject: string, handler: (message: Message) => void, options?: SubscribeOptions): Subscription;
+
+  /** Calls `listener` at each change of status until the returned function is called. */
+  onStatus(listener: (status: LinkStatus) => void): () => void;
+
+  /** Resolves when all that was published and subscribed before has reached the broker. Rejects with DisconnectedError. */
+  flush(): Promise<void>;
+
+  /** Delivers what was published, ends subscriptions, rejects requests in flight with ClosedError. Idempotent. */
+  close(): Promise<void>;
+}
+
+export type LinkStatus = "connected" | "disconnected" | "closed";
+
+export interface RequestOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface SubscribeOptions {
+  readonly queue?: string | undefined;
+}
+
+export interface Subscription {
+  unsubscribe(): void;
+}
+
+export interface Message {
+  readonly subject: string;
+  /** Owned by the receiver: never changed or reused by the transport. */
+  readonly payload: Uint8Array;
+  /** Answers a request; undefined when none was asked for. Split above payloadBytesMax. Throws as `publish` does. */
+  readonly reply: ((payload: Uint8Array) => void) | undefined;
+}

@@ -1,0 +1,27 @@
+import { randomBytes } from "node:crypto";
+
+/** Chance as a seam: identifiers and jitter come from here, so that one seed decides a simulation. */
+export interface Chance {
+  /** Uniform in [0, 1). */
+  fraction(): number;
+  /** An identifier nobody else has: 16 characters of `0-9a-f`, safe in a subject and in a file name. */
+  id(): string;
+}
+
+export const systemChance: Chance = {
+  fraction: () => Math.random(),
+  id: () => randomBytes(8).toString("hex"),
+};
+
+/** Chance decided by `seed` alone: the same seed gives the same sequence for ever (mulberry32). */
+export function seededChance(seed: number): Chance {
+  let state = seed >>> 0;
+  const word = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  };
+  const hex = (): string => word().toString(16).padStart(8, "0");
+  return { fraction: () => word() / 0x1_0000_0000, id: () => hex() + hex() };
+}

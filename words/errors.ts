@@ -1,0 +1,395 @@
+import type { Tid } from "./tid.js";
+
+/** A fact of an error: what travels with it between processes. */
+export type Fact = string | number | boolean | undefined;
+
+/**
+ * Bad input or bad luck, told by class and by permanent `code`, never by text.
+ * `transient`: another try later, with nothing else changed, may succeed.
+ */
+export abstract class ZooidError extends Error {
+  abstract readonly code: `ZOOID_${string}`;
+  abstract readonly transient: boolean;
+  /** The facts of this situation, by name; they are also fields of the error. */
+  readonly facts: Readonly<Record<string, Fact>>;
+
+  constructor(message: string, facts: Readonly<Record<string, Fact>> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+    this.facts = facts;
+  }
+}
+
+// ---- Input
+
+/** A key is not 1 to 512 UTF-8 bytes without NUL. */
+export class InvalidKeyError extends ZooidError {
+  readonly code = "ZOOID_INVALID_KEY";
+  readonly transient = false;
+  declare readonly facts: { readonly key: string; readonly reason: string };
+  constructor(facts: { readonly key: string; readonly reason: string }) {
+    super(`key ${JSON.stringify(facts.key)} ${facts.reason}`, facts);
+  }
+}
+
+/** A value holds what cannot be stored (a function, a cycle, a class instance), or is nested too deep. */
+export class InvalidValueError extends ZooidError {
+  readonly code = "ZOOID_INVALID_VALUE";
+  readonly transient = false;
+  declare readonly facts: { readonly path: string; readonly reason: string };
+  constructor(facts: { readonly path: string; readonly reason: string }, cause?: unknown) {
+    super(`value${facts.path === "" ? "" : ` at ${facts.path}`} ${facts.reason}`, facts, cause);
+  }
+}
+
+/** A schema of this key's pattern refused the value. */
+export class SchemaError extends ZooidError {
+  readonly code = "ZOOID_SCHEMA";
+  readonly transient = false;
+  declare readonly facts: { readonly key: string; readonly reason: string };
+  constructor(facts: { readonly key: string; readonly reason: string }) {
+    super(`value of ${JSON.stringify(facts.key)} does not fit its schema: ${facts.reason}`, facts);
+  }
+}
+
+/** An option, flag or environment variable has a value that is not allowed. */
+export class InvalidOptionError extends ZooidError {
+  readonly code = "ZOOID_INVALID_OPTION";
+  readonly transient = false;
+  declare readonly facts: { readonly option: string; readonly reason: string };
+  constructor(facts: { readonly option: string; readonly reason: string }) {
+    super(`option ${facts.option} ${facts.reason}`, facts);
+  }
+}
+
+/** A message, or one transaction, is larger than messageBytesMax or has more keys than transactionKeysMax. */
+export class TooLargeError extends ZooidError {
+  readonly code = "ZOOID_TOO_LARGE";
+  readonly transient = false;
+  declare readonly facts: { readonly what: string; readonly size: number; readonly sizeMax: number };
+  constructor(facts: { readonly what: string; readonly size: number; readonly sizeMax: number }) {
+    super(`${facts.what} is ${facts.size}, more than ${facts.sizeMax}`, facts);
+  }
+}
+
+/** A message that is not of the protocol: truncated, of a wrong shape, or of a wrong type. */
+export class MalformedMessageError extends ZooidError {
+  readonly code = "ZOOID_MALFORMED_MESSAGE";
+  readonly transient = false;
+  declare readonly facts: { readonly what: string; readonly reason: string };
+  constructor(facts: { readonly what: string; readonly reason: string }, cause?: unknown) {
+    super(`${facts.what} is malformed: ${facts.reason}`, facts, cause);
+  }
+}
+
+/** The other side speaks another version of the protocol. */
+export class ProtocolVersionError extends ZooidError {
+  readonly code = "ZOOID_PROTOCOL_VERSION";
+  readonly transient = false;
+  declare readonly facts: { readonly version: number; readonly supported: number };
+  constructor(facts: { readonly version: number; readonly supported: number }) {
+    super(`protocol version ${facts.version} is not spoken here, only ${facts.supported}`, facts);
+  }
+}
+
+/** The servers of this realm have no storage of this name. */
+export class UnknownStorageError extends ZooidError {
+  readonly code = "ZOOID_UNKNOWN_STORAGE";
+  readonly transient = false;
+  declare readonly facts: { readonly storage: string };
+  constructor(facts: { readonly storage: string }) {
+    super(`no storage ${JSON.stringify(facts.storage)} here`, facts);
+  }
+}
+
+/** A write was asked of a server or a client that is read-only. */
+export class ReadOnlyError extends ZooidError {
+  readonly code = "ZOOID_READ_ONLY";
+  readonly transient = false;
+  declare readonly facts: { readonly who: string };
+  constructor(facts: { readonly who: string }) {
+    super(`the ${facts.who} is read-only`, facts);
+  }
+}
+
+/** An event was sent to an actor that does not accept it from outside, or an actor that is not there. */
+export class NotAcceptedError extends ZooidError {
+  readonly code = "ZOOID_NOT_ACCEPTED";
+  readonly transient = false;
+  declare readonly facts: { readonly actor: string; readonly event: string };
+  constructor(facts: { readonly actor: string; readonly event: string }) {
+    super(`actor ${facts.actor} does not accept ${facts.event} from outside`, facts);
+  }
+}
+
+// ---- Transactions
+
+/** A key or range that the transaction read or wrote was changed after its snapshot. */
+export class ConflictError extends ZooidError {
+  readonly code = "ZOOID_CONFLICT";
+  readonly transient = true;
+  declare readonly facts: { readonly key: string; readonly base: Tid; readonly current: Tid };
+  constructor(facts: { readonly key: string; readonly base: Tid; readonly current: Tid }) {
+    super(`${JSON.stringify(facts.key)} was changed at ${facts.current}, after the snapshot ${facts.base}`, facts);
+  }
+}
+
+/** The history that this snapshot needs was pruned, or its commit came too late to be told from a copy. */
+export class SnapshotTooOldError extends ZooidError {
+  readonly code = "ZOOID_SNAPSHOT_TOO_OLD";
+  readonly transient = true;
+  declare readonly facts: { readonly snapshot: Tid; readonly floor: Tid };
+  constructor(facts: { readonly snapshot: Tid; readonly floor: Tid }) {
+    super(`snapshot ${facts.snapshot} is older than what is kept, ${facts.floor}`, facts);
+  }
+}
+
+/** The server has not reached the snapshot that was asked for. */
+export class BehindError extends ZooidError {
+  readonly code = "ZOOID_BEHIND";
+  readonly transient = true;
+  declare readonly facts: { readonly snapshot: Tid; readonly last: Tid };
+  constructor(facts: { readonly snapshot: Tid; readonly last: Tid }) {
+    super(`the server is at ${facts.last}, before ${facts.snapshot}`, facts);
+  }
+}
+
+/** A voted transaction was not finished within transactionTimeoutMs, or waited that long for another; it was aborted. */
+export class TransactionTimedOutError extends ZooidError {
+  readonly code = "ZOOID_TRANSACTION_TIMED_OUT";
+  readonly transient = true;
+  declare readonly facts: { readonly transaction: string };
+  constructor(facts: { readonly transaction: string }) {
+    super(`transaction ${facts.transaction} was aborted at its time-out`, facts);
+  }
+}
+
+/** The transaction was aborted: by its client, with its session, or by a fence while its outcome was asked for. */
+export class TransactionAbortedError extends ZooidError {
+  readonly code = "ZOOID_TRANSACTION_ABORTED";
+  readonly transient = true;
+  declare readonly facts: { readonly transaction: string };
+  constructor(facts: { readonly transaction: string }, cause?: unknown) {
+    super(`transaction ${facts.transaction} was aborted`, facts, cause);
+  }
+}
+
+/** Whether the transaction committed can no longer be known. Never thrown where it can. */
+export class OutcomeUnknownError extends ZooidError {
+  readonly code = "ZOOID_OUTCOME_UNKNOWN";
+  readonly transient = false;
+  declare readonly facts: { readonly transaction: string };
+  constructor(facts: { readonly transaction: string }, cause?: unknown) {
+    super(`whether transaction ${facts.transaction} committed is not known`, facts, cause);
+  }
+}
+
+// ---- Links
+
+/** There is no link, it was lost during the call, or nobody listens at the other end. */
+export class DisconnectedError extends ZooidError {
+  readonly code = "ZOOID_DISCONNECTED";
+  readonly transient = true;
+  declare readonly facts: { readonly address: string };
+  constructor(facts: { readonly address: string }, cause?: unknown) {
+    super(`not connected to ${facts.address}`, facts, cause);
+  }
+}
+
+/** The broker refused the credentials or the certificate. */
+export class NotAuthorizedError extends ZooidError {
+  readonly code = "ZOOID_NOT_AUTHORIZED";
+  readonly transient = false;
+  declare readonly facts: { readonly address: string };
+  constructor(facts: { readonly address: string }, cause?: unknown) {
+    super(`not authorized at ${facts.address}`, facts, cause);
+  }
+}
+
+/** No answer within the time given. Whether the request was carried out is not known. */
+export class TimeoutError extends ZooidError {
+  readonly code = "ZOOID_TIMEOUT";
+  readonly transient = true;
+  declare readonly facts: { readonly what: string; readonly timeoutMs: number };
+  constructor(facts: { readonly what: string; readonly timeoutMs: number }) {
+    super(`${facts.what} had no answer within ${facts.timeoutMs} ms`, facts);
+  }
+}
+
+/** The object was closed before or during the call. */
+export class ClosedError extends ZooidError {
+  readonly code = "ZOOID_CLOSED";
+  readonly transient = false;
+  declare readonly facts: { readonly what: string };
+  constructor(facts: { readonly what: string }) {
+    super(`${facts.what} is closed`, facts);
+  }
+}
+
+/** The server knows no such session: it was closed, timed out, or belonged to an earlier start of the server. */
+export class UnknownSessionError extends ZooidError {
+  readonly code = "ZOOID_UNKNOWN_SESSION";
+  readonly transient = true;
+  declare readonly facts: { readonly session: string };
+  constructor(facts: { readonly session: string }) {
+    super(`no session ${facts.session}`, facts);
+  }
+}
+
+/** A bound of the server was reached (sessions, waiting commits, open transactions). */
+export class ServerBusyError extends ZooidError {
+  readonly code = "ZOOID_SERVER_BUSY";
+  readonly transient = true;
+  declare readonly facts: { readonly what: string; readonly countMax: number };
+  constructor(facts: { readonly what: string; readonly countMax: number }) {
+    super(`the server has ${facts.countMax} ${facts.what} already`, facts);
+  }
+}
+
+/** The cached state is older than the read allows (`maxStaleMs`). */
+export class StaleError extends ZooidError {
+  readonly code = "ZOOID_STALE";
+  readonly transient = true;
+  declare readonly facts: { readonly staleMs: number; readonly maxStaleMs: number };
+  constructor(facts: { readonly staleMs: number; readonly maxStaleMs: number }) {
+    super(`what is known here is ${facts.staleMs} ms old, more than ${facts.maxStaleMs}`, facts);
+  }
+}
+
+// ---- Histories and folders
+
+/** The cache belongs to another history than the server's: one of them was restored, forked or replaced. */
+export class OtherHistoryError extends ZooidError {
+  readonly code = "ZOOID_OTHER_HISTORY";
+  readonly transient = false;
+  declare readonly facts: { readonly storage: string; readonly last: Tid };
+  constructor(facts: { readonly storage: string; readonly last: Tid }) {
+    super(
+      `the cache of ${JSON.stringify(facts.storage)} ends at ${facts.last} of another history than the server's; ` +
+        `delete its folder or connect with onOtherHistory: "discard"`,
+      facts,
+    );
+  }
+}
+
+/** A writing server has not reached what this client has seen: it would give those tids again. */
+export class ServerBehindError extends ZooidError {
+  readonly code = "ZOOID_SERVER_BEHIND";
+  readonly transient = false;
+  declare readonly facts: { readonly storage: string; readonly last: Tid; readonly server: Tid };
+  constructor(facts: { readonly storage: string; readonly last: Tid; readonly server: Tid }) {
+    super(
+      `the server of ${JSON.stringify(facts.storage)} is at ${facts.server}, this client has seen ${facts.last}: ` +
+        `the server was restored from an older copy; delete the cache folder or connect with onOtherHistory: "discard"`,
+      facts,
+    );
+  }
+}
+
+/** Another server writes the same storage of the same realm. */
+export class AnotherWriterError extends ZooidError {
+  readonly code = "ZOOID_ANOTHER_WRITER";
+  readonly transient = false;
+  declare readonly facts: { readonly storage: string; readonly instance: string };
+  constructor(facts: { readonly storage: string; readonly instance: string }) {
+    super(`instance ${facts.instance} already serves ${JSON.stringify(facts.storage)}`, facts);
+  }
+}
+
+/** The folder is owned by another process. */
+export class InUseError extends ZooidError {
+  readonly code = "ZOOID_IN_USE";
+  readonly transient = false;
+  declare readonly facts: { readonly folder: string };
+  constructor(facts: { readonly folder: string }, cause?: unknown) {
+    super(`${facts.folder} is in use by another process`, facts, cause);
+  }
+}
+
+/** The folder cannot be read or written, or holds something else. */
+export class StoreError extends ZooidError {
+  readonly code = "ZOOID_STORE";
+  readonly transient = false;
+  declare readonly facts: { readonly folder: string; readonly reason: string };
+  constructor(facts: { readonly folder: string; readonly reason: string }, cause?: unknown) {
+    super(`${facts.folder}: ${facts.reason}`, facts, cause);
+  }
+}
+
+/** A write failed: whether it is on disk is not known until the store was opened again. */
+export class WriteInDoubtError extends ZooidError {
+  readonly code = "ZOOID_WRITE_IN_DOUBT";
+  readonly transient = true;
+  declare readonly facts: { readonly folder: string };
+  constructor(facts: { readonly folder: string }, cause?: unknown) {
+    super(`a write to ${facts.folder} failed and may be on disk or not`, facts, cause);
+  }
+}
+
+/** A bug on the side that answered: its message is all that is known. */
+export class InternalError extends ZooidError {
+  readonly code = "ZOOID_INTERNAL";
+  readonly transient = false;
+  declare readonly facts: { readonly reason: string };
+  constructor(facts: { readonly reason: string }, cause?: unknown) {
+    super(`internal error: ${facts.reason}`, facts, cause);
+  }
+}
+
+type FactsClass = new (facts: never, cause?: unknown) => ZooidError;
+
+/** Every error by its class, in the order of README's table. */
+export const errorClasses = {
+  InvalidKeyError,
+  InvalidValueError,
+  SchemaError,
+  InvalidOptionError,
+  TooLargeError,
+  MalformedMessageError,
+  ProtocolVersionError,
+  UnknownStorageError,
+  ReadOnlyError,
+  NotAcceptedError,
+  ConflictError,
+  SnapshotTooOldError,
+  BehindError,
+  TransactionTimedOutError,
+  TransactionAbortedError,
+  OutcomeUnknownError,
+  DisconnectedError,
+  NotAuthorizedError,
+  TimeoutError,
+  ClosedError,
+  UnknownSessionError,
+  ServerBusyError,
+  StaleError,
+  OtherHistoryError,
+  ServerBehindError,
+  AnotherWriterError,
+  InUseError,
+  StoreError,
+  WriteInDoubtError,
+  InternalError,
+} as const satisfies Record<string, FactsClass>;
+
+/** Names of the classes above, as they travel. */
+export type ErrorName = keyof typeof errorClasses;
+
+/** An error as it travels: class name and facts. What is not a ZooidError becomes an InternalError. */
+export function errorToWire(error: unknown): [ErrorName, Record<string, Fact>] {
+  if (error instanceof ZooidError && error.name in errorClasses) return [error.name as ErrorName, { ...error.facts }];
+  return ["InternalError", { reason: error instanceof Error ? error.message : String(error) }];
+}
+
+/** The error that errorToWire described. A name or facts of the wrong shape become an InternalError, never a throw. */
+export function errorFromWire(name: unknown, facts: unknown): ZooidError {
+  const known = typeof name === "string" && Object.hasOwn(errorClasses, name) ? errorClasses[name as ErrorName] : undefined;
+  if (known === undefined || typeof facts !== "object" || facts === null) {
+    return new InternalError({ reason: `the other side answered ${String(name)}` });
+  }
+  const plain: Record<string, Fact> = {};
+  for (const [field, fact] of Object.entries(facts)) {
+    if (typeof fact === "string" || typeof fact === "number" || typeof fact === "boolean") plain[field] = fact;
+  }
+  return new (known as FactsClass)(plain as never);
+}

@@ -1,0 +1,11 @@
+/** The words that all rooms share: values, keys, tids, errors, bounds, and the seams of time, chance and log. */
+export * from "./assert.js";
+export * from "./chance.js";
+export * from "./clock.js";
+export * from "./codec.js";
+export * from "./errors.js";
+export * from "./key.js";
+export * from "./limits.js";
+export * from "./log.js";
+export * from "./tid.js";
+export * from "./value.js";

@@ -1,0 +1,86 @@
+/**
+ * Every bound of Zooid, with its unit (the last words of the name) and reason.
+ * What can be configured has its default here.
+ */
+export const limits = {
+  /** A key in UTF-8: below LMDB's 1,978 bytes with room for prefix and tid, short enough to send by the hundred. */
+  keyBytesMax: 512,
+  /** A request or reply, whole, after joining its parts. Larger values belong into blob storage. */
+  messageBytesMax: 16 * 1024 * 1024,
+  /** Nesting of a value: deeper ones overflow the stack of the decoder. */
+  valueDepthMax: 100,
+  /** Keys written and read by one transaction, together: validation of one commit must not hold up the others. */
+  transactionKeysMax: 100_000,
+  /** Ranges listed by one transaction: each is checked against every recent transaction. */
+  transactionRangesMax: 1_000,
+  /** Length of names of realm, storage, client and transaction ids: they become subjects and keys. */
+  nameBytesMax: 64,
+  /** Parts of messages being joined at one receiver, all senders together. */
+  joiningBytesMax: 64 * 1024 * 1024,
+
+  /** Transactions in the server's invalidation queue (ZEO's default). */
+  invalidationQueueSize: 100,
+  /** Keys in the invalidation queue, all transactions together. */
+  invalidationQueueKeysMax: 100_000,
+  /** Clients younger than this verify from the log, older ones discard their cache. */
+  invalidationAgeMs: 24 * 3_600_000,
+  /** Keys named in one invalidation; above it clients read them from the log in parts. */
+  invalidationKeysMax: 10_000,
+  /** Transactions a server replays to one client at most; more is slower than discarding. */
+  replayTransactionsMax: 100_000,
+  /** Invalidations a client keeps that do not follow its last tid yet. */
+  earlyInvalidationsMax: 1_000,
+
+  /** A server tells its last tid this often; a lost last message is noticed within it. */
+  heartbeatIntervalMs: 1_000,
+  /** Silence of the server after which its client takes the link for lost: three heartbeats and some. */
+  heartbeatTimeoutMs: 3_500,
+  /** A client tells its server this often that it lives, and its oldest open snapshot. */
+  keepAliveIntervalMs: 5_000,
+  /** Silence of a client after which the server ends its session. */
+  sessionTimeoutMs: 20_000,
+  /** Registered clients of one storage. */
+  sessionsMax: 10_000,
+
+  /** A voted transaction is finished within this or aborted (counted from the vote). */
+  transactionTimeoutMs: 30_000,
+  /** Voted or waiting transactions of one storage. */
+  transactionsOpenMax: 10_000,
+  /** Commits waiting for the next batch; more are answered with ServerBusyError. */
+  commitQueueMax: 10_000,
+  /** Bytes written by one batch; the rest waits for the next. */
+  batchBytesMax: 32 * 1024 * 1024,
+  /** Outcomes and fences are known by transaction id for at least this age, counted in tids. */
+  outcomeAgeMs: 10 * 60_000,
+  /** Outcomes and fences kept in memory, about 100 bytes each; past it the id floor rises sooner. */
+  outcomesMax: 1_000_000,
+
+  /** A snapshot younger than this is never pruned. */
+  snapshotRetentionMs: 10 * 60_000,
+  /** Time one step of pruning may hold up the server. */
+  pruningStepMsMax: 5,
+  /** Pause between sweeps. */
+  pruningIntervalMs: 60_000,
+
+  /** One request, from sending to answer. */
+  requestTimeoutMs: 10_000,
+  /** A call waits this long for a connection, a commit included, before DisconnectedError. */
+  waitTimeoutMs: 30_000,
+  /** Attempts of `transact` at a transaction that conflicts. */
+  transactAttemptsMax: 20,
+  /** First and longest pause between attempts to register or to commit again; doubled each time, with jitter. */
+  retryDelayMsMin: 10,
+  retryDelayMsMax: 5_000,
+
+  /** Client cache on disk: keys and values, without LMDB's own pages. */
+  cacheBytesMax: 20 * 1024 * 1024,
+  /** Decoded objects in memory, measured by their encoded size. */
+  memoryBytesMax: 20 * 1024 * 1024,
+  /** Loads that one client has under way; more wait. */
+  loadsInFlightMax: 1_000,
+  /** Rows of one page of a listing, and their bytes. */
+  listPageRowsMax: 1_000,
+  listPageBytesMax: 512 * 1024,
+  /** Changes a watcher has not taken yet; past it they become one `reset`. */
+  watchBufferMax: 10_000,
+} as const;

@@ -1,0 +1,43 @@
+import { assert } from "./assert.js";
+
+declare const tidBrand: unique symbol;
+
+/**
+ * Transaction id: milliseconds since 1970 × 1024 + a counter, a safe integer until the year 2248.
+ * Order of tids is order of commits. 0 stands before the first transaction.
+ */
+export type Tid = number & { readonly [tidBrand]: true };
+
+const tidsPerMs = 1024;
+
+/** The tid before every transaction: that of an empty storage, and the serial of nothing. */
+export const tidZero = 0 as Tid;
+
+export function isTid(value: unknown): value is Tid {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+export function asTid(value: number): Tid {
+  assert(isTid(value), `a tid is a safe integer from 0, not ${value}`);
+  return value;
+}
+
+/** First tid of the millisecond `ms` (wall clock). */
+export function tidAt(ms: number): Tid {
+  return asTid(Math.max(0, Math.floor(ms)) * tidsPerMs);
+}
+
+/** Tid of the transaction after `last`: the clock's, or `last` + 1 when the clock went back or a burst outran it. */
+export function tidAfter(last: Tid, nowMs: number): Tid {
+  return asTid(Math.max(tidAt(nowMs), last + 1));
+}
+
+/** Tid that lies `ms` milliseconds before `tid`, at least 0. */
+export function tidMinus(tid: Tid, ms: number): Tid {
+  return asTid(Math.max(0, tid - Math.floor(ms) * tidsPerMs));
+}
+
+/** Wall-clock moment in milliseconds that `tid` was given at, to the millisecond, unless the clock had gone back. */
+export function tidToMs(tid: Tid): number {
+  return Math.floor(tid / tidsPerMs);
+}
