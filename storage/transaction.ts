@@ -1,0 +1,42 @@
+import type { KeyRange } from "../words/key.js";
+import type { Tid } from "../words/tid.js";
+
+/** One object written by a transaction; `value` undefined deletes it. */
+export interface Write {
+  readonly key: string;
+  readonly value: Uint8Array | undefined;
+}
+
+/** A transaction as it asks to be committed. Its id decides what it is: the same id is the same transaction, sent again. */
+export interface CommitRequest {
+  readonly id: string;
+  /** Last tid of the picture in which everything was read. */
+  readonly snapshot: Tid;
+  /** False: only what is written is validated, not `reads` and `ranges`. */
+  readonly serializable: boolean;
+  /** Keys found, and keys found absent. */
+  readonly reads: readonly string[];
+  /** Ranges that were listed. */
+  readonly ranges: readonly KeyRange[];
+  /** Each key at most once. */
+  readonly writes: readonly Write[];
+}
+
+/** A place in a history: a tid and the digest of all transactions up to it, 16 characters of `0-9a-f`. */
+export interface Position {
+  readonly tid: Tid;
+  readonly digest: string;
+}
+
+/** A committed transaction as the log tells it: its place in the chain and the keys it changed. */
+export interface LoggedTransaction {
+  /** Tid of the transaction before it: the chain has no gap where each names the one before. */
+  readonly previous: Tid;
+  readonly tid: Tid;
+  readonly digest: string;
+  readonly id: string;
+  readonly keys: readonly string[];
+}
+
+/** What became of a transaction id, for ever: committed, or fenced off so that no late copy can commit. */
+export type Outcome = { readonly type: "committed"; readonly tid: Tid } | { readonly type: "fenced" };
