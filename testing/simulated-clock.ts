@@ -1,0 +1,237 @@
+import type { Clock } from "../words/index.js";
+import { assert } from "../words/index.js";
+
+/** Wall clock of a simulation at its start: the first moment of 2026. */
+const simulationStartMs = Date.UTC(2026, 0, 1);
+
+interface Timer {
+  readonly dueMs: number;
+  /** Order of setting: ties fire first set, first fired. */
+  readonly order: number;
+  readonly owner: PlaceClock | undefined;
+  action: (() => void) | undefined;
+}
+
+/**
+ * A clock that stands still until it is stepped: each step moves it to the next deadline, never past one, and fires one timer.
+ * Timers that are due together fire in the order they were set. What a timer sets in motion has settled when its step resolves,
+ * provided that it waits for nothing but promises and this clock.
+ */
+export class SimulatedClock implements Clock {
+  readonly #heap: Timer[] = [];
+  #elapsedMs = 0;
+  #wallOffsetMs: number;
+  #order = 0;
+  #cancelled = 0;
+
+  constructor(options: { readonly startMs?: number } = {}) {
+    this.#wallOffsetMs = options.startMs ?? simulationStartMs;
+  }
+
+  now(): number {
+    return this.#wallOffsetMs + this.#elapsedMs;
+  }
+
+  monotonic(): number {
+    return this.#elapsedMs;
+  }
+
+  setTimeout(action: () => void, delayMs: number): unknown {
+    return this.#add(action, delayMs, undefined);
+  }
+
+  clearTimeout(timer: unknown): void {
+    if (timer !== undefined) this.#cancel(timer as Timer);
+  }
+
+  /** Moves the wall clock by `ms`, back if negative. Timers and `monotonic` do not notice. */
+  shiftWall(ms: number): void {
+    this.#wallOffsetMs += ms;
+  }
+
+  /** The clock of one simulated process, `skewMs` ahead of this one: its timers can all be made to die with it. */
+  place(skewMs = 0): PlaceClock {
+    return new PlaceClock(this, skewMs, {
+      add: (owner, action, delayMs) => this.#add(action, delayMs, owner),
+      cancel: (timer) => {
+        this.#cancel(timer as Timer);
+      },
+    });
+  }
+
+  /** Timers that have still to fire. */
+  get timerCount(): number {
+    return this.#heap.length - this.#cancelled;
+  }
+
+  /** Fires the next timer and lets all that follows from it settle. Resolves to false, without moving, when there is none. */
+  async step(): Promise<boolean> {
+    const timer = this.#next();
+    if (timer === undefined) {
+      await settled();
+      return false;
+    }
+    this.#pop();
+    this.#elapsedMs = timer.dueMs;
+    const { action } = timer;
+    timer.action = undefined;
+    action?.();
+    await settled();
+    return true;
+  }
+
+  /** Steps through all deadlines of the next `ms`, then stands at their end. */
+  async advance(ms: number): Promise<void> {
+    const endMs = this.#elapsedMs + ms;
+    // What was set in motion before the first step may still have a timer to set.
+    await settled();
+    for (let timer = this.#next(); timer !== undefined && timer.dueMs <= endMs; timer = this.#next()) await this.step();
+    this.#elapsedMs = endMs;
+  }
+
+  /** Steps until `holds`, at most `timeoutMs` of simulated time. Resolves to whether it does. */
+  async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
+    const endMs = this.#elapsedMs + timeoutMs;
+    await settled();
+    while (!holds()) {
+      const timer = this.#next();
+      if (timer === undefined || timer.dueMs > endMs) {
+        this.#elapsedMs = endMs;
+        return false;
+      }
+      await this.step();
+    }
+    return true;
+  }
+
+  /** Steps until `promise` settles, at most `timeoutMs` of simulated time; resolves or rejects as it does. */
+  async settle<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+    let isSettled = false;
+    const mark = () => {
+      isSettled = true;
+    };
+    promise.then(mark, mark);
+    const inTime = await this.until(() => isSettled, timeoutMs);
+    assert(inTime, `a promise awaited in simulation settles within ${timeoutMs} ms`);
+    return promise;
+  }
+
+  #add(action: () => void, delayMs: number, owner: PlaceClock | undefined): Timer {
+    const dueMs = this.#elapsedMs + (delayMs > 0 ? delayMs : 0);
+    assert(Number.isFinite(dueMs), "a delay is a finite number");
+    const timer: Timer = { dueMs, order: this.#order++, owner, action };
+    this.#push(timer);
+    return timer;
+  }
+
+  #cancel(timer: Timer): void {
+    if (timer.action === undefined) return;
+    timer.action = undefined;
+    this.#cancelled++;
+  }
+
+  /** The next timer that fires, still in the heap; cancelled ones before it are dropped. */
+  #next(): Timer | undefined {
+    for (;;) {
+      const timer = this.#heap[0];
+      if (timer === undefined) return undefined;
+      if (timer.action !== undefined && timer.owner?.isStopped !== true) return timer;
+      if (timer.action === undefined) this.#cancelled--;
+      this.#pop();
+    }
+  }
+
+  #push(timer: Timer): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const parentAt = (at - 1) >> 1;
+      const parent = heap[parentAt] as Timer;
+      if (!isBefore(timer, parent)) break;
+      heap[at] = parent;
+      at = parentAt;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop() as Timer;
+    if (heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let childAt = 2 * at + 1;
+      if (childAt >= heap.length) break;
+      const right = heap[childAt + 1];
+      if (right !== undefined && isBefore(right, heap[childAt] as Timer)) childAt++;
+      const child = heap[childAt] as Timer;
+      if (!isBefore(child, last)) break;
+      heap[at] = child;
+      at = childAt;
+    }
+    heap[at] = last;
+  }
+}
+
+interface Timers {
+  add(owner: PlaceClock, action: () => void, delayMs: number): unknown;
+  cancel(timer: unknown): void;
+}
+
+/** Clock of one simulated process: runs with the simulation's, has a wall clock of its own, and can be stopped dead. */
+export class PlaceClock implements Clock {
+  readonly #clock: SimulatedClock;
+  readonly #timers: Timers;
+  #skewMs: number;
+  #isStopped = false;
+
+  /** Made by SimulatedClock.place. */
+  constructor(clock: SimulatedClock, skewMs: number, timers: Timers) {
+    this.#clock = clock;
+    this.#skewMs = skewMs;
+    this.#timers = timers;
+  }
+
+  now(): number {
+    return this.#clock.now() + this.#skewMs;
+  }
+
+  monotonic(): number {
+    return this.#clock.monotonic();
+  }
+
+  setTimeout(action: () => void, delayMs: number): unknown {
+    return this.#isStopped ? undefined : this.#timers.add(this, action, delayMs);
+  }
+
+  clearTimeout(timer: unknown): void {
+    if (timer !== undefined) this.#timers.cancel(timer);
+  }
+
+  /** Moves this process's wall clock by `ms`, back if negative. */
+  shiftWall(ms: number): void {
+    this.#skewMs += ms;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** From now on no timer of this process fires, as after kill -9. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+}
+
+function isBefore(a: Timer, b: Timer): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+}
+
+/** Resolves when all promise reactions that can run have run, those they cause included. About 1 µs. */
+function settled(): Promise<void> {
+  // Node runs an immediate only after the queues of ticks and of promise reactions are empty.
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
