@@ -1,0 +1,100 @@
+// Installs and builds what is missing, and nothing else. Node's built-in modules only: it runs before `npm ci`.
+//
+//   node scripts/set-up.mjs                 dependencies and dist
+//   node scripts/set-up.mjs --nats-server   and a nats-server, which tests need
+//   node scripts/set-up.mjs --build         builds dist in any case
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { provideNatsServer } from "./nats-server.mjs";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const within = (/** @type {string[]} */ ...parts) => join(root, ...parts);
+/** Written when a build is whole: half a build has an old one or none. */
+const builtStamp = within(".cache", "built");
+
+/** The installed packages are those of package-lock.json, whatever the times of the files say. */
+function isInstalled() {
+  const wanted = packagesOf(within("package-lock.json"));
+  const installed = packagesOf(within("node_modules", ".package-lock.json"));
+  if (wanted === undefined) throw new Error("package-lock.json cannot be read");
+  if (installed === undefined) return false;
+  const sameAsWanted = Object.entries(installed).every(([path, found]) => wanted[path]?.version === found.version);
+  // Packages for other platforms are optional and not there.
+  const allThere = Object.entries(wanted).every(([path, entry]) => path === "" || entry.optional === true || path in installed);
+  return sameAsWanted && allThere;
+}
+
+/** @param {string} path @returns {Record<string, { version?: string, optional?: boolean }> | undefined} */
+function packagesOf(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")).packages;
+  } catch {
+    return undefined;
+  }
+}
+
+/** dist is newer than everything it is built from. */
+function isBuilt() {
+  if (!existsSync(within("dist")) || !existsSync(builtStamp)) return false;
+  const builtMs = statSync(builtStamp).mtimeMs;
+  return sources().every((path) => newestMs(path) <= builtMs);
+}
+
+/** What dist is built from: the rooms that tsconfig.build.json includes, the settings, and the compiler. */
+function sources() {
+  /** @type {{ include: string[] }} */
+  const { include } = JSON.parse(readFileSync(within("tsconfig.build.json"), "utf8"));
+  const rooms = include.map((pattern) => within(pattern.split("/*")[0] ?? pattern));
+  const settings = ["tsconfig.json", "tsconfig.build.json", "package-lock.json"].map((name) => within(name));
+  return [...rooms, ...settings].filter((path) => existsSync(path));
+}
+
+/** Latest change of a file, or of a folder and all in it; a folder changes when a file in it goes. @param {string} path @returns {number} */
+function newestMs(path) {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newestMs(join(path, name))));
+}
+
+function install() {
+  say("installing dependencies (npm ci)");
+  const npm = process.env["npm_execpath"];
+  const flags = ["ci", "--no-audit", "--no-fund", "--prefer-offline"];
+  if (npm === undefined) run("npm", flags);
+  else run(process.execPath, [npm, ...flags]);
+}
+
+function build() {
+  say("building dist (tsc)");
+  rmSync(builtStamp, { force: true });
+  rmSync(within("dist"), { recursive: true, force: true });
+  const startedMs = Date.now();
+  run(process.execPath, [within("node_modules", "typescript", "bin", "tsc"), "-p", within("tsconfig.build.json")]);
+  mkdirSync(dirname(builtStamp), { recursive: true });
+  writeFileSync(builtStamp, `${startedMs}\n`);
+}
+
+/** Runs a command with its output on standard error; throws when it fails. @param {string} command @param {string[]} parts */
+function run(command, parts) {
+  const { status, signal, error } = spawnSync(command, parts, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${command} ${parts.join(" ")} ended with ${signal ?? status}`);
+}
+
+/** @param {string} line */
+function say(line) {
+  process.stderr.write(`zooid: ${line}\n`);
+}
+
+try {
+  if (!isInstalled()) install();
+  if (process.argv.includes("--build") || !isBuilt()) build();
+  if (process.argv.includes("--nats-server")) provideNatsServer();
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}

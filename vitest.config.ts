@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+/** Suites that need a nats-server say so in the name of their file. */
+const nats = "test/**/*nats*.test.ts";
+
+export default defineConfig({
+  // Node 20 has no `await using`: esbuild lowers it.
+  esbuild: { target: "node20.19" },
+  test: {
+    reporters: ["default", "./test/summary-reporter.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: "units", include: ["test/**/*.test.ts"], exclude: [nats] } },
+      { extends: true, test: { name: "nats", include: [nats], globalSetup: ["./test/nats-server-found.ts"] } },
+    ],
+  },
+});
