@@ -17,6 +17,18 @@ export const limits = {
   nameBytesMax: 64,
   /** Parts of messages being joined at one receiver, all senders together. */
   joiningBytesMax: 64 * 1024 * 1024,
+  /** A message whose parts do not all arrive within this is dropped: longer than a request waits, as its sender is gone by then. */
+  joiningTimeoutMs: 30_000,
+  /** Payload of one publish without a broker that says otherwise: the default of a NATS server. */
+  payloadBytesMax: 1024 * 1024,
+  /** One attempt to reach one address, to the end of the handshake. */
+  dialTimeoutMs: 5_000,
+  /** First and longest pause between attempts to reach a broker; doubled each time, with jitter. */
+  dialDelayMsMin: 20,
+  dialDelayMsMax: 2_000,
+  /** Pings of the broker, and how many may be unanswered: a dead link is noticed within three intervals. */
+  pingIntervalMs: 2_000,
+  pingsUnansweredMax: 2,
 
   /** Transactions in the server's invalidation queue (ZEO's default). */
   invalidationQueueSize: 100,

@@ -1,0 +1,14 @@
+import type { Log } from "../words/index.js";
+import type { Message } from "./transport.js";
+
+/** Calls `handler`; what it throws, or rejects with if it is async after all, is logged and goes no further. */
+export function handle(log: Log, handler: (message: Message) => unknown, message: Message): void {
+  try {
+    const result = handler(message);
+    if (result instanceof Promise) {
+      result.catch((error: unknown) => log.error({ err: error, subject: message.subject }, "a handler rejected"));
+    }
+  } catch (error) {
+    log.error({ err: error, subject: message.subject }, "a handler threw");
+  }
+}

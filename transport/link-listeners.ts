@@ -1,0 +1,40 @@
+import type { Log } from "../words/index.js";
+import type { LinkStatus } from "./transport.js";
+
+/** The status of one transport and those who want to know of its changes. A listener that throws is logged and hurts nobody. */
+export class LinkListeners {
+  readonly #log: Log;
+  readonly #listeners = new Set<{ readonly call: (status: LinkStatus) => void }>();
+  #status: LinkStatus;
+
+  constructor(log: Log, status: LinkStatus) {
+    this.#log = log;
+    this.#status = status;
+  }
+
+  get status(): LinkStatus {
+    return this.#status;
+  }
+
+  add(listener: (status: LinkStatus) => void): () => void {
+    const entry = { call: listener };
+    this.#listeners.add(entry);
+    return () => this.#listeners.delete(entry);
+  }
+
+  /** False when nothing changed; a closed transport stays closed. */
+  set(status: LinkStatus): boolean {
+    if (status === this.#status || this.#status === "closed") return false;
+    this.#status = status;
+    for (const entry of [...this.#listeners]) {
+      if (this.#status !== status) break;
+      try {
+        entry.call(status);
+      } catch (error) {
+        this.#log.error({ err: error, status }, "a listener of the link threw");
+      }
+    }
+    if (status === "closed") this.#listeners.clear();
+    return true;
+  }
+}

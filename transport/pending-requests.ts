@@ -1,0 +1,112 @@
+import { assert, type Clock, TimeoutError } from "../words/index.js";
+import type { RequestOptions } from "./transport.js";
+
+interface Pending {
+  readonly resolve: (payload: Uint8Array) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly subject: string;
+  readonly timeoutMs: number;
+  /** On the monotonic clock. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onAbort: (() => void) | undefined;
+}
+
+/**
+ * Requests of one transport that wait for their reply, by number. Each ends once: with a reply, a time-out, an abort or a failure.
+ * One timer serves all time-outs: it is set for the earliest one known and looks again when it fires, so a request that is answered
+ * in time costs no timer.
+ */
+export class PendingRequests {
+  readonly #clock: Clock;
+  readonly #pending = new Map<number, Pending>();
+  readonly #ended: (id: number) => void;
+  #lastId = 0;
+  #timer: unknown = undefined;
+  #timerAt = Infinity;
+
+  /** `ended` is called with each request that ends in another way than by its reply. */
+  constructor(clock: Clock, ended: (id: number) => void = () => undefined) {
+    this.#clock = clock;
+    this.#ended = ended;
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  has(id: number): boolean {
+    return this.#pending.has(id);
+  }
+
+  /** Calls `send` with the number of a new request; the promise is its reply. What `send` throws rejects it. */
+  add(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const { signal, timeoutMs } = options;
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const id = ++this.#lastId;
+      const deadline = this.#clock.monotonic() + timeoutMs;
+      const onAbort = signal === undefined ? undefined : () => this.fail(id, signal.reason);
+      this.#pending.set(id, { resolve, reject, subject, timeoutMs, deadline, signal, onAbort });
+      if (onAbort !== undefined) signal?.addEventListener("abort", onAbort, { once: true });
+      if (deadline < this.#timerAt) this.#wakeAt(deadline);
+      try {
+        send(id);
+      } catch (error) {
+        this.fail(id, error);
+      }
+    });
+  }
+
+  /** False when the request ended before. */
+  resolve(id: number, payload: Uint8Array): boolean {
+    const pending = this.#take(id);
+    pending?.resolve(payload);
+    return pending !== undefined;
+  }
+
+  fail(id: number, reason: unknown): void {
+    const pending = this.#take(id);
+    if (pending === undefined) return;
+    this.#ended(id);
+    pending.reject(reason);
+  }
+
+  /** Fails all that wait now, and rests the timer. */
+  failAll(reason: unknown): void {
+    for (const id of [...this.#pending.keys()]) this.fail(id, reason);
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerAt = Infinity;
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    if (pending.onAbort !== undefined) pending.signal?.removeEventListener("abort", pending.onAbort);
+    return pending;
+  }
+
+  #wakeAt(moment: number): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timerAt = moment;
+    this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.max(0, Math.ceil(moment - this.#clock.monotonic())));
+  }
+
+  #sweep(): void {
+    assert(this.#timer !== undefined, "a sweep comes from its timer");
+    this.#timer = undefined;
+    this.#timerAt = Infinity;
+    const now = this.#clock.monotonic();
+    let earliest = Infinity;
+    for (const [id, pending] of this.#pending) {
+      if (pending.deadline <= now) this.fail(id, new TimeoutError({ what: `request to ${pending.subject}`, timeoutMs: pending.timeoutMs }));
+      else if (pending.deadline < earliest) earliest = pending.deadline;
+    }
+    if (earliest < this.#timerAt) this.#wakeAt(earliest);
+  }
+}
