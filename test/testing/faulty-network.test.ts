@@ -1,0 +1,153 @@
+import { describe, expect, test } from "vitest";
+import { FaultyNetwork } from "../../testing/faulty-network.js";
+import { SimulatedClock } from "../../testing/simulated-clock.js";
+import type { Weather } from "../../testing/weather.js";
+import { calm } from "../../testing/weather.js";
+import { ClosedError, DisconnectedError, seededChance, TimeoutError } from "../../words/index.js";
+
+const bytes = (text: string) => Buffer.from(text);
+const text = (payload: Uint8Array) => Buffer.from(payload).toString();
+
+function place(weather: Weather = calm, seed = 1) {
+  const clock = new SimulatedClock();
+  const network = new FaultyNetwork({ clock, chance: seededChance(seed), weather });
+  const [a, b, c] = [network.connect("a"), network.connect("b"), network.connect("c")];
+  return { clock, network, a, b, c };
+}
+
+const storm: Weather = { delayMsMin: 1, delayMsMax: 20, loss: 0.2, duplication: 0.2, straying: 0.2, strayDelayMsMax: 100 };
+
+describe("faulty network, calm", () => {
+  test("messages of one end arrive at another in the order they were sent, over all subjects, replies included", async () => {
+    const { clock, a, b } = place({ ...calm, delayMsMax: 50 });
+    const arrived: string[] = [];
+    b.subscribe("x.*", (message) => arrived.push(text(message.payload)));
+    b.subscribe("y.>", (message) => arrived.push(text(message.payload)));
+    a.subscribe("ask", (message) => {
+      a.publish("x.before", bytes("before"));
+      message.reply?.(bytes("reply"));
+      a.publish("y.a.b", bytes("after"));
+    });
+    await clock.settle(Promise.all([a.flush(), b.flush()]), 1_000);
+    for (let n = 0; n < 100; n++) a.publish(n % 2 === 0 ? "x.1" : "y.1.2", bytes(String(n)));
+    const asked = b.request("ask", bytes(""), { timeoutMs: 1_000 }).then((reply) => arrived.push(text(reply)));
+    await clock.settle(asked, 1_000);
+    await clock.advance(1_000);
+    expect(arrived).toEqual([...Array.from({ length: 100 }, (_, n) => String(n)), "before", "reply", "after"]);
+  });
+
+  test("a request that nobody takes, one cut off, and one without an answer each fail in their own way", async () => {
+    const { clock, a, b } = place();
+    b.subscribe("silent", () => undefined);
+    await clock.settle(b.flush(), 100);
+    const nobody = a.request("nobody", bytes(""), { timeoutMs: 1_000 });
+    await expect(clock.settle(nobody, 100)).rejects.toThrow(DisconnectedError);
+    const late = a.request("silent", bytes(""), { timeoutMs: 50 });
+    await expect(clock.settle(late, 100)).rejects.toThrow(TimeoutError);
+    const cutOff = a.request("silent", bytes(""), { timeoutMs: 1_000 });
+    a.cut();
+    await expect(clock.settle(cutOff, 0)).rejects.toThrow(DisconnectedError);
+    expect(() => a.publish("silent", bytes(""))).toThrow(DisconnectedError);
+    a.mend();
+    const closed = a.request("silent", bytes(""), { timeoutMs: 1_000 });
+    const closing = a.close();
+    await expect(clock.settle(closed, 0)).rejects.toThrow(ClosedError);
+    await clock.settle(closing, 100);
+  });
+
+  test("subscriptions outlive a stop of the broker; what was under way does not", async () => {
+    const { clock, network, a, b } = place();
+    const arrived: string[] = [];
+    const statuses: string[] = [];
+    b.onStatus((status) => statuses.push(status));
+    b.subscribe("x", (message) => arrived.push(text(message.payload)));
+    await clock.settle(b.flush(), 100);
+    a.publish("x", bytes("lost"));
+    network.stop();
+    await clock.advance(100);
+    network.start();
+    await clock.settle(b.flush(), 100);
+    a.publish("x", bytes("found"));
+    await clock.advance(100);
+    expect(arrived).toEqual(["found"]);
+    expect(statuses).toEqual(["disconnected", "connected"]);
+  });
+
+  test("a queue's message goes to one of its members, and each gets some", async () => {
+    const { clock, a, b, c } = place();
+    const taken = { b: 0, c: 0 };
+    b.subscribe("job", () => taken.b++, { queue: "q" });
+    c.subscribe("job", () => taken.c++, { queue: "q" });
+    await clock.settle(Promise.all([b.flush(), c.flush()]), 100);
+    for (let n = 0; n < 50; n++) a.publish("job", bytes(""));
+    await clock.advance(100);
+    expect(taken.b + taken.c).toBe(50);
+    expect(Math.min(taken.b, taken.c)).toBeGreaterThan(0);
+  });
+});
+
+describe("faulty network, stormy", () => {
+  async function run(seed: number) {
+    const { clock, a, b } = place(storm, seed);
+    const arrived: number[] = [];
+    b.subscribe("x", (message) => arrived.push(Number(text(message.payload))));
+    await clock.settle(b.flush(), 100);
+    for (let n = 0; n < 200; n++) {
+      a.publish("x", bytes(String(n)));
+      await clock.advance(1);
+    }
+    await clock.advance(1_000);
+    return arrived;
+  }
+
+  test("messages are lost, copied and overtaken", async () => {
+    const arrived = await run(1);
+    const distinct = new Set(arrived).size;
+    expect(distinct).toBeLessThan(200);
+    expect(arrived.length).toBeGreaterThan(distinct);
+    expect(arrived).not.toEqual(arrived.toSorted((x, y) => x - y));
+  });
+
+  test("one seed gives one run, another seed another", async () => {
+    expect(await run(7)).toEqual(await run(7));
+    expect(await run(7)).not.toEqual(await run(8));
+  });
+
+  test("a severed way is silent in its direction only, until healed", async () => {
+    const { clock, network, a, b } = place();
+    const arrived: string[] = [];
+    for (const end of [a, b]) end.subscribe("x", (message) => arrived.push(`${end.name} ${text(message.payload)}`));
+    await clock.settle(Promise.all([a.flush(), b.flush()]), 100);
+    network.sever("a", "b");
+    a.publish("x", bytes("1"));
+    b.publish("x", bytes("2"));
+    await clock.advance(10);
+    network.heal();
+    a.publish("x", bytes("3"));
+    await clock.advance(10);
+    expect(arrived.toSorted()).toEqual(["a 1", "a 2", "a 3", "b 2", "b 3"]);
+    expect([a.status, b.status]).toEqual(["connected", "connected"]);
+  });
+
+  test("a killed end neither hears nor settles anything, and its name can connect again", async () => {
+    const { clock, network, b } = place();
+    const dying = clock.place();
+    const end = network.connect("a", { clock: dying });
+    const heard: string[] = [];
+    end.subscribe("x", () => heard.push("dead"));
+    b.subscribe("ask", (message) => message.reply?.(bytes("yes")));
+    await clock.settle(Promise.all([end.flush(), b.flush()]), 100);
+    const settled: string[] = [];
+    const mark = (what: string) => () => settled.push(what);
+    void end.request("ask", bytes(""), { timeoutMs: 10 }).then(mark("answered"), mark("rejected"));
+    void end.flush().then(mark("flushed"), mark("rejected"));
+    dying.stop();
+    end.kill();
+    network.connect("a").subscribe("x", () => heard.push("alive"));
+    await clock.advance(10);
+    b.publish("x", bytes(""));
+    await clock.advance(100);
+    expect(settled).toEqual([]);
+    expect(heard).toEqual(["alive"]);
+  });
+});

@@ -1,0 +1,132 @@
+import type { Chance, Clock, Log } from "../words/index.js";
+import { assert, limits, silentLog } from "../words/index.js";
+import { SubjectTable } from "../transport/subject.js";
+import type { Listener } from "./network-end.js";
+import { NetworkEnd } from "./network-end.js";
+import type { Weather } from "./weather.js";
+import { calm } from "./weather.js";
+
+export interface FaultyNetworkOptions {
+  readonly clock: Clock;
+  /** Decides delays, losses, copies and strays, and the member of a queue that gets a message. */
+  readonly chance: Chance;
+  readonly log?: Log;
+  readonly weather?: Weather;
+  /** Largest payload of one publish, in bytes; that of a NATS server unless told. */
+  readonly payloadBytesMax?: number;
+  /** Told of each message when it is sent, for a readable trace. */
+  readonly onSend?: (sent: SentMessage) => void;
+}
+
+export interface SentMessage {
+  readonly from: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  /** When each copy arrives, on the monotonic clock; none: it is lost. */
+  readonly arrivalsMs: readonly number[];
+}
+
+export interface ConnectOptions {
+  /** Clock of the process that connects, for the time-outs of its requests. */
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+/**
+ * A broker and the lines to it, in one process: delivers through a clock, as chance and the weather decide.
+ * Ends can be severed from one another, cut from the broker, or killed; the broker can be stopped. All of it is
+ * repeated exactly by the same chance and the same calls.
+ */
+export class FaultyNetwork {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly payloadBytesMax: number;
+  weather: Weather;
+  readonly onSend: ((sent: SentMessage) => void) | undefined;
+  /** Every subscription of every end. */
+  readonly listeners = new SubjectTable<Listener>();
+  readonly #log: Log;
+  readonly #ends = new Set<NetworkEnd>();
+  readonly #severed = new Set<string>();
+  #isRunning = true;
+
+  constructor(options: FaultyNetworkOptions) {
+    this.clock = options.clock;
+    this.chance = options.chance;
+    this.weather = options.weather ?? calm;
+    this.payloadBytesMax = options.payloadBytesMax ?? limits.payloadBytesMax;
+    this.onSend = options.onSend;
+    this.#log = options.log ?? silentLog;
+    assert(this.payloadBytesMax <= limits.messageBytesMax, "a payload is not larger than a message");
+  }
+
+  /** A transport of the process `name`, linked unless the broker is stopped. A name may connect again, also while an older end lives. */
+  connect(name: string, options: ConnectOptions = {}): NetworkEnd {
+    const end = new NetworkEnd(this, name, options.clock ?? this.clock, options.log ?? this.#log);
+    this.#ends.add(end);
+    return end;
+  }
+
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** Kills the broker: every link drops, what was under way is lost. */
+  stop(): void {
+    this.#isRunning = false;
+    for (const end of [...this.#ends]) end.cut();
+  }
+
+  /** Starts the broker again: every end is linked, its subscriptions with it. */
+  start(): void {
+    this.#isRunning = true;
+    for (const end of [...this.#ends]) end.mend();
+  }
+
+  /** Loses, in silence, what `from` sends to `to` (by name), what is under way included, until healed. One way only. */
+  sever(from: string, to: string): void {
+    this.#severed.add(`${from}>${to}`);
+  }
+
+  /** Ends every severance. */
+  heal(): void {
+    this.#severed.clear();
+  }
+
+  isSevered(from: string, to: string): boolean {
+    return this.#severed.has(`${from}>${to}`);
+  }
+
+  /** Who gets what reaches the broker on `subject` at `atMs`: each subscriber, and one member of each queue. */
+  takers(subject: string, atMs: number): readonly Listener[] {
+    const takers: Listener[] = [];
+    const queues = new Map<string, Listener[]>();
+    for (const listener of this.listeners.match(subject)) {
+      if (listener.activeAtMs > atMs) continue;
+      if (listener.queue === undefined) takers.push(listener);
+      else queues.set(listener.queue, [...(queues.get(listener.queue) ?? []), listener]);
+    }
+    for (const members of queues.values()) {
+      const member = members[Math.floor(this.chance.fraction() * members.length)];
+      if (member !== undefined) takers.push(member);
+    }
+    return takers;
+  }
+
+  /** Called by an end that was closed or killed. */
+  forget(end: NetworkEnd): void {
+    this.#ends.delete(end);
+  }
+
+  /** One way's delay, in ms, of a message that stays in line. */
+  delayMs(): number {
+    const { delayMsMin, delayMsMax } = this.weather;
+    return delayMsMin + this.chance.fraction() * (delayMsMax - delayMsMin);
+  }
+
+  /** Whether something of this probability happens now. Asks chance nothing when it cannot. */
+  happens(probability: number): boolean {
+    return probability > 0 && this.chance.fraction() < probability;
+  }
+}

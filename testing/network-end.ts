@@ -1,0 +1,260 @@
+import type { Clock, Log } from "../words/index.js";
+import { ClosedError, DisconnectedError, limits, TooLargeError } from "../words/index.js";
+import { handle } from "../transport/handling.js";
+import { LinkListeners } from "../transport/link-listeners.js";
+import { PendingRequests } from "../transport/pending-requests.js";
+import { checkPattern, checkQueue, checkSubject } from "../transport/subject.js";
+import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport/transport.js";
+import type { FaultyNetwork } from "./faulty-network.js";
+
+/** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
+interface Link {
+  /** When the last message in line reaches the broker, and when the last one for this end reaches it. */
+  upMs: number;
+  downMs: number;
+  lostAtMs: number;
+}
+
+/** A subscription as the broker knows it. */
+export interface Listener {
+  readonly owner: NetworkEnd;
+  readonly pattern: string;
+  readonly queue: string | undefined;
+  readonly handler: (message: Message) => void;
+  /** From then on the broker knows of it. */
+  activeAtMs: number;
+  isActive: boolean;
+}
+
+interface Flushing {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One process's transport over a FaultyNetwork. */
+export class NetworkEnd implements Transport {
+  readonly kind = "faulty";
+  readonly name: string;
+  readonly payloadBytesMax: number;
+  readonly #network: FaultyNetwork;
+  readonly #log: Log;
+  readonly #status: LinkListeners;
+  readonly #requests: PendingRequests;
+  readonly #flushing = new Set<Flushing>();
+  readonly #listeners = new Set<Listener>();
+  #link: Link | undefined;
+  #isKilled = false;
+  #closing: Promise<void> | undefined;
+
+  /** Made by FaultyNetwork.connect. */
+  constructor(network: FaultyNetwork, name: string, clock: Clock, log: Log) {
+    this.#network = network;
+    this.name = name;
+    this.#log = log;
+    this.payloadBytesMax = network.payloadBytesMax;
+    this.#status = new LinkListeners(log, network.isRunning ? "connected" : "disconnected");
+    this.#requests = new PendingRequests(clock);
+    if (network.isRunning) this.#link = this.#newLink();
+  }
+
+  get status(): LinkStatus {
+    return this.#status.status;
+  }
+
+  get address(): string {
+    return `simulated:${this.name}`;
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    if (this.#isKilled) return;
+    checkSubject(subject);
+    const link = this.#linked();
+    checkSize(subject, payload, this.payloadBytesMax);
+    this.#route(link, subject, payload, undefined);
+  }
+
+  async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    if (this.#isKilled) return new Promise(() => undefined);
+    checkSubject(subject);
+    const link = this.#linked();
+    checkSize(subject, payload, limits.messageBytesMax);
+    return this.#requests.add(subject, options, (id) => {
+      if (this.#route(link, subject, payload, id) === 0) this.#tellNobodyIsThere(link, subject, id);
+    });
+  }
+
+  subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
+    checkPattern(subject);
+    if (options.queue !== undefined) checkQueue(options.queue);
+    if (this.status === "closed") throw new ClosedError({ what: "transport" });
+    const activeAtMs = this.#link === undefined ? Infinity : this.#upInLine(this.#link);
+    const listener: Listener = { owner: this, pattern: subject, queue: options.queue, handler, activeAtMs, isActive: true };
+    this.#listeners.add(listener);
+    this.#network.listeners.add(subject, listener);
+    return {
+      unsubscribe: () => {
+        this.#drop(listener);
+      },
+    };
+  }
+
+  onStatus(listener: (status: LinkStatus) => void): () => void {
+    return this.#status.add(listener);
+  }
+
+  async flush(): Promise<void> {
+    if (this.#isKilled) return new Promise(() => undefined);
+    await this.#roundTrip(this.#linked());
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Drops the link to the broker: what is under way on it is lost, requests in flight reject. Does nothing when there is none. */
+  cut(): void {
+    if (this.#link === undefined) return;
+    this.#link.lostAtMs = this.#network.clock.monotonic();
+    this.#link = undefined;
+    for (const listener of this.#listeners) listener.activeAtMs = Infinity;
+    this.#failAll(new DisconnectedError({ address: this.address }));
+    this.#status.set("disconnected");
+  }
+
+  /** Links the end to the broker again, if that is running. */
+  mend(): void {
+    if (this.status !== "disconnected" || !this.#network.isRunning) return;
+    this.#link = this.#newLink();
+    for (const listener of this.#listeners) listener.activeAtMs = this.#upInLine(this.#link);
+    this.#status.set("connected");
+  }
+
+  /**
+   * Ends it as kill -9 ends its process: what was sent may arrive, nothing is delivered any more. No promise it gave
+   * settles, provided that the clock it was given is stopped too.
+   */
+  kill(): void {
+    this.#isKilled = true;
+    this.#link = undefined;
+    this.#flushing.clear();
+    for (const listener of [...this.#listeners]) this.#drop(listener);
+    this.#network.forget(this);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#isKilled) return new Promise(() => undefined);
+    const link = this.#link;
+    for (const listener of [...this.#listeners]) this.#drop(listener);
+    this.#failAll(new ClosedError({ what: "transport" }));
+    this.#status.set("closed");
+    // What was published leaves with the link; a link that drops meanwhile has taken it along.
+    if (link !== undefined) await this.#roundTrip(link).catch(() => undefined);
+    this.#link = undefined;
+    this.#network.forget(this);
+  }
+
+  #newLink(): Link {
+    const nowMs = this.#network.clock.monotonic();
+    return { upMs: nowMs, downMs: nowMs, lostAtMs: Infinity };
+  }
+
+  #linked(): Link {
+    if (this.status === "closed") throw new ClosedError({ what: "transport" });
+    if (this.#link === undefined) throw new DisconnectedError({ address: this.address });
+    return this.#link;
+  }
+
+  #drop(listener: Listener): void {
+    listener.isActive = false;
+    this.#listeners.delete(listener);
+    this.#network.listeners.remove(listener.pattern, listener);
+  }
+
+  /** When something sent now, in line, reaches the broker. */
+  #upInLine(link: Link): number {
+    link.upMs = Math.max(link.upMs, this.#network.clock.monotonic() + this.#network.delayMs() / 2);
+    return link.upMs;
+  }
+
+  /** When something that reaches the broker at `atMs` reaches this end, in line. */
+  #downInLine(link: Link, atMs: number): number {
+    link.downMs = Math.max(link.downMs, atMs + this.#network.delayMs() / 2);
+    return link.downMs;
+  }
+
+  /** Sends to each subscriber, and to one member of each queue. Returns how many there are. */
+  #route(link: Link, subject: string, payload: Uint8Array, requestId: number | undefined): number {
+    const atMs = this.#upInLine(link);
+    const takers = this.#network.takers(subject, atMs);
+    for (const taker of takers) {
+      this.#send(link, taker.owner, atMs, subject, payload, (copy) => {
+        if (!taker.isActive) return;
+        const reply = requestId === undefined ? undefined : (answer: Uint8Array) => taker.owner.#reply(this, subject, answer, requestId);
+        handle(taker.owner.#log, taker.handler, { subject, payload: copy, reply });
+      });
+    }
+    return takers.length;
+  }
+
+  #reply(to: NetworkEnd, subject: string, payload: Uint8Array, requestId: number): void {
+    if (this.#isKilled) return;
+    const link = this.#linked();
+    checkSize(`reply to ${subject}`, payload, limits.messageBytesMax);
+    this.#send(link, to, this.#upInLine(link), `${subject} reply`, payload, (copy) => to.#requests.resolve(requestId, copy));
+  }
+
+  #tellNobodyIsThere(link: Link, subject: string, requestId: number): void {
+    this.#later(this.#downInLine(link, link.upMs), () => {
+      if (this.#link === link) this.#requests.fail(requestId, new DisconnectedError({ address: subject }));
+    });
+  }
+
+  /** Puts `payload` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the weather has it. */
+  #send(link: Link, to: NetworkEnd, brokerAtMs: number, subject: string, payload: Uint8Array, take: (copy: Uint8Array) => void): void {
+    const network = this.#network;
+    const { weather } = network;
+    const toLink = to.#link;
+    const arrivalsMs: number[] = [];
+    if (toLink !== undefined && !network.isSevered(this.name, to.name) && !network.happens(weather.loss)) {
+      const stray = () => brokerAtMs + network.chance.fraction() * weather.strayDelayMsMax;
+      arrivalsMs.push(network.happens(weather.straying) ? stray() : to.#downInLine(toLink, brokerAtMs));
+      if (network.happens(weather.duplication)) arrivalsMs.push(stray());
+    }
+    network.onSend?.({ from: this.name, to: to.name, subject, payload, arrivalsMs });
+    for (const arrivalMs of arrivalsMs) {
+      // Copied now, for the sender may use its buffer again, and for each, for a receiver owns what it gets.
+      const copy = new Uint8Array(payload);
+      this.#later(arrivalMs, () => {
+        const isLost = link.lostAtMs < brokerAtMs || to.#link !== toLink || network.isSevered(this.name, to.name);
+        if (!isLost) take(copy);
+      });
+    }
+  }
+
+  #roundTrip(link: Link): Promise<void> {
+    const backAtMs = this.#downInLine(link, this.#upInLine(link));
+    return new Promise((resolve, reject) => {
+      const flushing: Flushing = { resolve, reject };
+      this.#flushing.add(flushing);
+      this.#later(backAtMs, () => {
+        if (this.#flushing.delete(flushing)) resolve();
+      });
+    });
+  }
+
+  #later(atMs: number, action: () => void): void {
+    const { clock } = this.#network;
+    clock.setTimeout(action, atMs - clock.monotonic());
+  }
+
+  #failAll(error: Error): void {
+    this.#requests.failAll(error);
+    for (const flushing of this.#flushing) flushing.reject(error);
+    this.#flushing.clear();
+  }
+}
+
+function checkSize(what: string, payload: Uint8Array, sizeMax: number): void {
+  if (payload.length > sizeMax) throw new TooLargeError({ what, size: payload.length, sizeMax });
+}

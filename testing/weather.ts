@@ -1,0 +1,17 @@
+/**
+ * What a simulated network does to messages. Chances are in [0, 1], for each message and receiver; delays are of one way, in ms.
+ * `calm` keeps every promise of transport/transport.ts; all else is worse than a broker that keeps its own.
+ */
+export interface Weather {
+  readonly delayMsMin: number;
+  readonly delayMsMax: number;
+  /** The message never arrives, and nobody is told. */
+  readonly loss: number;
+  /** The message arrives once more, later. */
+  readonly duplication: number;
+  /** The message leaves the line: it takes up to `strayDelayMsMax`, and others overtake it. */
+  readonly straying: number;
+  readonly strayDelayMsMax: number;
+}
+
+export const calm: Weather = { delayMsMin: 0.1, delayMsMax: 0.5, loss: 0, duplication: 0, straying: 0, strayDelayMsMax: 0 };
