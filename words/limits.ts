@@ -95,4 +95,19 @@ export const limits = {
   listPageBytesMax: 512 * 1024,
   /** Changes a watcher has not taken yet; past it they become one `reset`. */
   watchBufferMax: 10_000,
+
+  /** An event sent to an actor from outside, encoded: commands are small. */
+  actorEventBytesMax: 64 * 1024,
+  /** What an actor shows of itself, encoded: it is published at each change. */
+  actorViewBytesMax: 256 * 1024,
+  /** Depth of an actor's path, in names. */
+  actorPathNamesMax: 8,
+  /** Who watches an actor renews this often ... */
+  actorLeaseRenewalMs: 5_000,
+  /** ... and the actor is published so long after the last renewal: two may be lost. */
+  actorLeaseMs: 16_000,
+  /** Views of one actor published in a second; what changes faster is shown as of the second's end. */
+  actorViewsPerSecondMax: 100,
+  /** Views taken from all who answer, when the actors of a realm are listed. */
+  actorsListedMax: 50_000,
 } as const;

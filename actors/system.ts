@@ -1,0 +1,127 @@
+/**
+ * Actors with addresses. An actor that is registered can be sent events and looked at from any process of its realm;
+ * only the events it declared get in. It costs an actor nothing until somebody watches it.
+ *
+ * Source: DESIGN, "Actors over the transport".
+ */
+import type { AnyActor } from "xstate";
+import type { Message, Transport } from "../transport/transport.js";
+import { type Chance, type Clock, ClosedError, delay, InvalidOptionError, limits, type Log, silentLog } from "../words/index.js";
+import { type ActorDoor, OpenDoor } from "./actor-door.js";
+import { type ActorView, actorView, listQuestion, listSubjects } from "./actor-messages.js";
+import { type RemoteActor, RemoteReference } from "./remote-actor.js";
+
+export type { ActorDoor } from "./actor-door.js";
+export type { ActorView, RemoteEvent } from "./actor-messages.js";
+export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
+
+export interface ActorSystemOptions {
+  /** Name of the realm: systems of one realm reach each other's actors. */
+  readonly realm: string;
+  /** Not closed with the system. */
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log?: Log | undefined;
+}
+
+export interface ActorSystem {
+  /**
+   * Gives `actor` the address `path`, names with `/` between, until the returned function is called. The actor is neither
+   * started nor stopped by it. Throws InvalidOptionError when the path is no path, or taken in this system.
+   */
+  register(path: string, actor: AnyActor, door: ActorDoor): () => void;
+
+  /** Reference to the actor at `path`, in whatever process of the realm. Throws InvalidOptionError. */
+  remote(path: string): RemoteActor;
+
+  /** The actors of the whole realm that answered within `waitMs`, by path. Rejects with DisconnectedError. */
+  list(waitMs: number): Promise<readonly ActorView[]>;
+
+  /** Ends all registrations and watches of this system. Idempotent. */
+  close(): void;
+}
+
+/** An actor system of `realm` on `transport`. Throws InvalidOptionError. */
+export function createActorSystem(options: ActorSystemOptions): ActorSystem {
+  return new TransportedSystem({ ...options, log: options.log ?? silentLog });
+}
+
+class TransportedSystem implements ActorSystem {
+  readonly #around: ActorSystemOptions & { readonly log: Log };
+  readonly #doors = new Map<string, OpenDoor>();
+  readonly #remotes = new Map<string, RemoteReference>();
+  readonly #questions: { unsubscribe(): void };
+  #closed = false;
+
+  constructor(around: ActorSystemOptions & { readonly log: Log }) {
+    this.#around = around;
+    this.#questions = around.transport.subscribe(listSubjects(around.realm).ask, (message) => this.#answerList(message));
+  }
+
+  register(path: string, actor: AnyActor, door: ActorDoor): () => void {
+    this.#checkOpen();
+    if (this.#doors.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
+    const open = new OpenDoor(path, actor, door, this.#around);
+    this.#doors.set(path, open);
+    return () => {
+      open.close();
+      if (this.#doors.get(path) === open) this.#doors.delete(path);
+    };
+  }
+
+  remote(path: string): RemoteActor {
+    this.#checkOpen();
+    const known = this.#remotes.get(path);
+    if (known !== undefined) return known;
+    const reference = new RemoteReference(path, this.#around);
+    this.#remotes.set(path, reference);
+    return reference;
+  }
+
+  async list(waitMs: number): Promise<readonly ActorView[]> {
+    this.#checkOpen();
+    const { transport, realm, clock, chance } = this.#around;
+    const subjects = listSubjects(realm);
+    const answerTo = chance.id();
+    const found = new Map<string, ActorView>();
+    const answers = transport.subscribe(subjects.answer(answerTo), ({ payload }) => {
+      const view = actorView.read(payload);
+      if (found.size < limits.actorsListedMax) found.set(`${view.path} ${view.registration}`, view);
+    });
+    try {
+      await transport.flush();
+      transport.publish(subjects.ask, listQuestion.write(answerTo));
+      await delay(clock, waitMs);
+    } finally {
+      answers.unsubscribe();
+    }
+    return [...found.values()].toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#questions.unsubscribe();
+    for (const door of this.#doors.values()) door.close();
+    for (const remote of this.#remotes.values()) remote.close();
+    this.#doors.clear();
+    this.#remotes.clear();
+  }
+
+  #answerList({ payload }: Message): void {
+    const { transport, realm, log } = this.#around;
+    const subject = listSubjects(realm).answer(listQuestion.read(payload));
+    for (const [path, door] of this.#doors) {
+      try {
+        transport.publish(subject, door.view());
+      } catch (error) {
+        log.debug({ actor: path, err: error }, "could not be listed");
+      }
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError({ what: "actor system" });
+  }
+}
