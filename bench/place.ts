@@ -1,0 +1,128 @@
+/** Processes of a bench: each is started, asked for what it used, and ended from here. */
+import { fork, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { requireNatsServer } from "../scripts/nats-server.mjs";
+
+/** What a process used since it began. */
+export interface Usage {
+  readonly cpuMicros: number;
+  /** Resident memory without the pages of mapped data files, in bytes. */
+  readonly residentBytes: number;
+}
+
+/** A process that answers questions: bench/*-place.ts at the other end of the channel. */
+export interface Place {
+  ask<T>(question: string, details?: unknown): Promise<T>;
+  usage(): Promise<Usage>;
+  stop(): Promise<void>;
+}
+
+/** Places of one bench: a folder, a broker, and what was started. All of it ends with `close`. */
+export class Bench {
+  readonly folder = mkdtempSync(join(tmpdir(), "zooid-bench-"));
+  readonly #children: ChildProcess[] = [];
+  url = "";
+
+  static async open(): Promise<Bench> {
+    const bench = new Bench();
+    const port = await freePort();
+    const broker = spawn(requireNatsServer() as string, ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+    bench.#children.push(broker);
+    await new Promise<void>((resolve, reject) => {
+      broker.once("exit", () => {
+        reject(new Error("nats-server ended at its start"));
+      });
+      broker.stderr.on("data", (text: Buffer) => {
+        if (text.includes("Server is ready")) resolve();
+      });
+    });
+    bench.url = `nats://127.0.0.1:${port}`;
+    return bench;
+  }
+
+  /** Starts `bench/<name>-place.ts` and resolves when it says that it is ready. */
+  async start(name: string, details: object = {}): Promise<Place> {
+    const file = fileURLToPath(new URL(`./${name}-place.ts`, import.meta.url));
+    const child = fork(file, [JSON.stringify({ url: this.url, folder: this.folder, ...details })], { execArgv: ["--import", "tsx"] });
+    this.#children.push(child);
+    const waiting = new Map<number, (answer: unknown) => void>();
+    let asked = 0;
+    const ready = new Promise<void>((resolve, reject) => {
+      child.on("message", (message: { readonly ready?: true; readonly to?: number; readonly answer?: unknown }) => {
+        if (message.ready === true) resolve();
+        if (message.to !== undefined) waiting.get(message.to)?.(message.answer);
+      });
+      child.once("exit", (code) => {
+        reject(new Error(`${name} ended with ${code}`));
+      });
+    });
+    await ready;
+    const ask = <T>(question: string, details?: unknown): Promise<T> =>
+      new Promise((resolve) => {
+        const to = ++asked;
+        waiting.set(to, (answer) => {
+          waiting.delete(to);
+          resolve(answer as T);
+        });
+        child.send({ to, question, details });
+      });
+    return { ask, usage: () => ask<Usage>("usage"), stop: () => end(child) };
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children.reverse()) await end(child);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The other end of a place: answers questions with what `answers` give. */
+export function answer(answers: Readonly<Record<string, (details: never) => unknown>>): void {
+  process.on("message", (message: { readonly to: number; readonly question: string; readonly details: never }) => {
+    const given = message.question === "usage" ? usage() : answers[message.question]?.(message.details);
+    void Promise.resolve(given).then((answer) => process.send?.({ to: message.to, answer }));
+  });
+  process.once("disconnect", () => process.exit());
+  process.send?.({ ready: true });
+}
+
+/** What the place was started with. */
+export function placeDetails<T>(): T & { readonly url: string; readonly folder: string } {
+  return JSON.parse(process.argv[2] ?? "{}") as T & { readonly url: string; readonly folder: string };
+}
+
+function usage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return { cpuMicros: user + system, residentBytes: process.memoryUsage.rss() - mappedResidentBytes() };
+}
+
+/** Resident bytes of mapped LMDB files, from the kernel's list of mappings. */
+function mappedResidentBytes(): number {
+  let inData = false;
+  let kib = 0;
+  for (const line of readFileSync("/proc/self/smaps", "utf8").split("\n")) {
+    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) inData = /\.(mdb|lmdb)(-lock)?$/.test(line) || line.endsWith("/data");
+    else if (inData && line.startsWith("Rss:")) kib += Number(/\d+/.exec(line)?.[0] ?? 0);
+  }
+  return kib * 1024;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  await exited;
+}
