@@ -13,7 +13,7 @@ export interface OrderedStore {
   /** Where it is, for people: a folder, or a name. */
   readonly path: string;
 
-  /** Runs `use` on one consistent view: the newest durable state. The view, and bytes it gave, must not outlive the call. */
+  /** Runs `use` on one consistent view: the newest durable state. The view must not outlive the call; bytes it gave may, unchanged. */
   read<T>(use: (view: View) => T): T;
 
   /** Writes `changes` as one batch, in order. `alone`: nothing else waits, so the fastest way for one may be taken. Rejects with WriteInDoubtError. */
@@ -47,3 +47,6 @@ export interface BatchOptions {
 
 /** Opens a store, also again after a batch in doubt. Rejects with InUseError or StoreError. */
 export type OpenStore = () => Promise<OrderedStore>;
+
+/** Bytes of a key at most: LMDB's bound for pages of 4 KiB. */
+export const storeKeyBytesMax = 1_978;

@@ -1,0 +1,45 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { tryLock } from "fs-native-extensions";
+import { InUseError, StoreError } from "../words/errors.js";
+
+/** Ownership of a folder. A lock of the kernel holds it, so that it ends with the process, however that ends. */
+export interface FolderLock {
+  /** Gives the folder up. Idempotent. */
+  release(): void;
+}
+
+/** Makes `folder` if it is not there and takes it. Throws InUseError when another owner has it, StoreError when it cannot be written. */
+export function lockFolder(folder: string): FolderLock {
+  let file: number;
+  try {
+    mkdirSync(folder, { recursive: true });
+    // The file stays when the lock goes: removing it would let two owners lock two files of one name.
+    file = openSync(join(folder, "owner.lock"), "a");
+  } catch (error) {
+    throw new StoreError({ folder, reason: `cannot be written (${reasonOf(error)})` }, error);
+  }
+  let granted: boolean;
+  try {
+    granted = tryLock(file);
+  } catch (error) {
+    closeSync(file);
+    throw new StoreError({ folder, reason: `cannot be locked (${reasonOf(error)})` }, error);
+  }
+  if (!granted) {
+    closeSync(file);
+    throw new InUseError({ folder });
+  }
+  let held = true;
+  return {
+    release: () => {
+      if (!held) return;
+      held = false;
+      closeSync(file);
+    },
+  };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+}

@@ -1,0 +1,181 @@
+import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { open, type RootDatabase } from "lmdb";
+import { assert } from "../words/assert.js";
+import { ClosedError, StoreError, WriteInDoubtError } from "../words/errors.js";
+import { type Log, silentLog } from "../words/log.js";
+import { type FolderLock, lockFolder } from "./folder-lock.js";
+import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+
+export interface LmdbStoreOptions {
+  /** Made if it is not there; it belongs to this store alone until it is closed. */
+  readonly folder: string;
+  /** False: a batch survives the process, not the system (for what can be fetched again). Default true. */
+  readonly durable?: boolean;
+  readonly log?: Log;
+}
+
+type Database = RootDatabase<Uint8Array, Uint8Array>;
+
+/** Opens the store in a folder. Rejects with InUseError when it has another owner, StoreError when it cannot be used. */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedStore> {
+  const { folder, durable = true, log = silentLog } = options;
+  const lock = lockFolder(folder);
+  try {
+    const database: Database = open({
+      path: folder,
+      // A folder with a dot in its name is a folder all the same.
+      noSubdir: false,
+      keyEncoding: "binary",
+      encoding: "binary",
+      // With it on, other reads see a batch before it is durable; a cache would keep bytes that a rolled back transaction left.
+      overlappingSync: false,
+      cache: false,
+      noSync: !durable,
+    });
+    await checkWhole(database, folder);
+    // The names of new files are durable only when their folder is.
+    if (durable) syncFolder(folder);
+    return new LmdbStore(folder, database, lock, log);
+  } catch (error) {
+    lock.release();
+    if (error instanceof StoreError) throw error;
+    throw new StoreError({ folder, reason: `cannot be opened (${messageOf(error)})` }, error);
+  }
+}
+
+class LmdbStore implements OrderedStore {
+  readonly path: string;
+  readonly #database: Database;
+  readonly #lock: FolderLock;
+  readonly #log: Log;
+  readonly #view: View;
+  #batchesUnderWay = 0;
+  #inDoubt = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(path: string, database: Database, lock: FolderLock, log: Log) {
+    this.path = path;
+    this.#database = database;
+    this.#lock = lock;
+    this.#log = log;
+    this.#view = lmdbView(database, path);
+  }
+
+  read<T>(use: (view: View) => T): T {
+    if (this.#closing !== undefined) throw new ClosedError({ what: this.path });
+    // lmdb-js keeps one read transaction until its next timer or commit, and neither can come between the reads of one synchronous call.
+    return use(this.#view);
+  }
+
+  async batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> {
+    if (this.#closing !== undefined) throw new ClosedError({ what: this.path });
+    if (this.#inDoubt) throw new WriteInDoubtError({ folder: this.path });
+    if (changes.length === 0) return;
+    // A put that throws in the middle would leave the ones before it queued.
+    for (const { key } of changes) {
+      assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
+    }
+    const database = this.#database;
+    const putAll = (): void => {
+      for (const { key, value } of changes) {
+        if (value === undefined) void database.remove(key);
+        else void database.put(key, value);
+      }
+    };
+    this.#batchesUnderWay += 1;
+    try {
+      // It holds up the process for one sync but spares the hand-over to the write thread. Behind another batch it would wait for that one, blocking.
+      if (options.alone === true && this.#batchesUnderWay === 1) database.transactionSync(putAll);
+      else await database.batch(putAll);
+      // The next view is a new one: promise 3 rests on this line, not on when lmdb-js renews by itself.
+      database.resetReadTxn();
+    } catch (error) {
+      this.#inDoubt = true;
+      const cause = await commitErrorOf(error);
+      this.#log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
+      throw new WriteInDoubtError({ folder: this.path }, cause);
+    } finally {
+      this.#batchesUnderWay -= 1;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#database.close().finally(() => {
+      this.#lock.release();
+    });
+    return this.#closing;
+  }
+}
+
+function lmdbView(database: Database, folder: string): View {
+  return {
+    get: (key) => {
+      let bytes: Uint8Array | undefined;
+      try {
+        bytes = database.getBinaryFast(key);
+      } catch (error) {
+        throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
+      }
+      // They lie in one buffer that the next read overwrites.
+      if (bytes === undefined) return undefined;
+      const copy = Buffer.allocUnsafe(bytes.length);
+      copy.set(bytes.subarray(0, bytes.length));
+      return copy;
+    },
+    range: (range) => entries(database, folder, range),
+  };
+}
+
+function* entries(
+  database: Database,
+  folder: string,
+  { from, to, reverse = false }: ByteRange,
+): Generator<readonly [Uint8Array, Uint8Array]> {
+  if (Buffer.compare(from, to) >= 0) return;
+  const options = reverse ? { start: to, exclusiveStart: true, end: from, inclusiveEnd: true, reverse: true } : { start: from, end: to };
+  try {
+    for (const { key, value } of database.getRange(options)) yield [key as Uint8Array, value];
+  } catch (error) {
+    throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
+  }
+}
+
+/** lmdb-js rejects a batch with an error that holds the promise of the true one; unhandled, that one would end the process. */
+async function commitErrorOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !("commitError" in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (commitError) {
+    return commitError;
+  }
+}
+
+/** LMDB maps its file: a page beyond the end of one that was cut short would be a signal that kills the process, not an error. */
+async function checkWhole(database: Database, folder: string): Promise<void> {
+  const { env } = database as unknown as { readonly env: LmdbEnvironment };
+  const bytesWanted = (env.info().lastPageNumber + 1) * env.stat().pageSize;
+  if (statSync(join(folder, "data.mdb")).size >= bytesWanted) return;
+  await database.close();
+  throw new StoreError({ folder, reason: "is corrupted: its file is shorter than it says" });
+}
+
+/** The part of lmdb-js's environment that its types leave out. */
+interface LmdbEnvironment {
+  info(): { readonly lastPageNumber: number };
+  stat(): { readonly pageSize: number };
+}
+
+function syncFolder(folder: string): void {
+  const directory = openSync(folder, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
