@@ -1,0 +1,156 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { createActor } from "xstate";
+import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system.js";
+import type { Transport } from "../../transport/transport.js";
+import {
+  InvalidOptionError,
+  InvalidValueError,
+  limits,
+  NotAcceptedError,
+  seededChance,
+  systemClock,
+  TooLargeError,
+} from "../../words/index.js";
+import { gateMachine, showGate } from "../actors/gate-machine.js";
+
+/** What every transport must let an actor system do; `connect` gives a new transport to the same broker each time. */
+export function actorSystemSuite(name: string, connect: () => Promise<Transport>): void {
+  describe(`actors over ${name}`, () => {
+    const ends: (() => unknown)[] = [];
+    let seed = 1;
+
+    async function place(): Promise<{ transport: Transport; system: ActorSystem }> {
+      const transport = await connect();
+      const system = createActorSystem({ realm: "main", transport, clock: systemClock, chance: seededChance(seed++) });
+      ends.push(() => transport.close());
+      ends.push(() => system.close());
+      return { transport, system };
+    }
+
+    async function gateAt(path: string) {
+      const { system, transport } = await place();
+      const gate = createActor(gateMachine).start();
+      ends.push(() => gate.stop());
+      const unregister = system.register(path, gate, { accepts: ["OPEN", "CLOSE", "COUNT"], describe: showGate });
+      await transport.flush();
+      return { gate, unregister, transport, system };
+    }
+
+    afterEach(async () => {
+      for (const end of ends.splice(0).toReversed()) await end();
+    });
+
+    test("an event that the actor accepts is processed when send resolves", async () => {
+      const { gate } = await gateAt("park/north/gate");
+      const { system } = await place();
+      await system.remote("park/north/gate").send({ type: "OPEN", by: "warden" });
+      expect(gate.getSnapshot().value).toBe("open");
+      expect(gate.getSnapshot().context.by).toBe("warden");
+    });
+
+    test("an event that the actor did not declare is refused and changes nothing", async () => {
+      const { gate } = await gateAt("gate");
+      const { system } = await place();
+      await expect(system.remote("gate").send({ type: "JAM" })).rejects.toMatchObject({
+        name: "NotAcceptedError",
+        facts: { actor: "gate", event: "JAM" },
+      });
+      expect(gate.getSnapshot().value).toBe("closed");
+    });
+
+    test("where no actor is, nothing is accepted and nothing is seen", async () => {
+      const { unregister, transport } = await gateAt("gate");
+      const { system } = await place();
+      await expect(system.remote("elsewhere").send({ type: "OPEN" })).rejects.toBeInstanceOf(NotAcceptedError);
+      unregister();
+      await transport.flush();
+      await expect(system.remote("gate").snapshot()).rejects.toBeInstanceOf(NotAcceptedError);
+    });
+
+    test("a stopped actor takes no event and is still seen", async () => {
+      const { gate } = await gateAt("gate");
+      const { system } = await place();
+      gate.stop();
+      await expect(system.remote("gate").send({ type: "OPEN" })).rejects.toBeInstanceOf(NotAcceptedError);
+      expect((await system.remote("gate").snapshot()).status).toBe("stopped");
+    });
+
+    test("a snapshot shows state, machine and what the actor chose to show", async () => {
+      await gateAt("park/gate");
+      const { system } = await place();
+      const view = await system.remote("park/gate").snapshot();
+      expect(view).toMatchObject({ path: "park/gate", machine: "gate", status: "active", value: "closed", context: { passed: 0 } });
+      expect(Object.keys(view.context)).toEqual(["passed"]);
+    });
+
+    test("who subscribes is shown the actor as it is, then each change in order", async () => {
+      const { gate } = await gateAt("gate");
+      const { system } = await place();
+      const views = new Views();
+      ends.push(system.remote("gate").subscribe(views.take));
+      await views.count(1);
+      gate.send({ type: "OPEN", by: "warden" });
+      gate.send({ type: "COUNT" });
+      gate.send({ type: "CLOSE" });
+      await views.count(4);
+      expect(views.all.map((view) => [view.value, view.context["passed"]])).toEqual([
+        ["closed", 0],
+        ["open", 0],
+        ["open", 1],
+        ["closed", 1],
+      ]);
+    });
+
+    test("an actor's end is shown to who subscribes", async () => {
+      const { gate } = await gateAt("gate");
+      const { system } = await place();
+      const views = new Views();
+      ends.push(system.remote("gate").subscribe(views.take));
+      await views.count(1);
+      gate.stop();
+      await views.until((view) => view.status === "stopped");
+    });
+
+    test("an event that cannot be stored or is too large is refused before it is sent", async () => {
+      await gateAt("gate");
+      const remote = (await place()).system.remote("gate");
+      await expect(remote.send({ type: "OPEN", by: (() => 1) as never })).rejects.toBeInstanceOf(InvalidValueError);
+      await expect(remote.send({ type: "OPEN", by: "x".repeat(limits.actorEventBytesMax) })).rejects.toBeInstanceOf(TooLargeError);
+    });
+
+    test("a path that is none, or taken, is refused", async () => {
+      const { system } = await gateAt("gate");
+      for (const path of ["", "a//b", "a.b", "a/*", "a/>", "ä", "1/2/3/4/5/6/7/8/9"]) {
+        expect(() => system.remote(path)).toThrow(InvalidOptionError);
+      }
+      expect(() => system.register("gate", createActor(gateMachine), { accepts: [] })).toThrow(InvalidOptionError);
+    });
+  });
+}
+
+/** Views as they come, to be waited for. */
+class Views {
+  readonly all: ActorView[] = [];
+  #wake: () => void = () => undefined;
+
+  readonly take = (view: ActorView): void => {
+    this.all.push(view);
+    this.#wake();
+  };
+
+  count(count: number): Promise<void> {
+    return this.#until(() => this.all.length >= count);
+  }
+
+  until(holds: (view: ActorView) => boolean): Promise<void> {
+    return this.#until(() => this.all.some(holds));
+  }
+
+  async #until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
