@@ -1,4 +1,6 @@
 /** Messages between places: the interface, and its implementations. */
 export * from "./in-process.js";
+export * from "./nats.js";
+export type { NatsDialOptions, NatsTls } from "./nats-dial.js";
 export * from "./subject.js";
 export type * from "./transport.js";

@@ -35,8 +35,9 @@ export class PendingRequests {
     return this.#pending.size;
   }
 
-  has(id: number): boolean {
-    return this.#pending.has(id);
+  /** Undefined when the request ended before. */
+  subjectOf(id: number): string | undefined {
+    return this.#pending.get(id)?.subject;
   }
 
   /** Calls `send` with the number of a new request; the promise is its reply. What `send` throws rejects it. */
@@ -73,6 +74,11 @@ export class PendingRequests {
     if (pending === undefined) return;
     this.#ended(id);
     pending.reject(reason);
+  }
+
+  /** Fails those that were sent to `subject`. */
+  failSubject(subject: string, reason: unknown): void {
+    for (const [id, pending] of [...this.#pending]) if (pending.subject === subject) this.fail(id, reason);
   }
 
   /** Fails all that wait now, and rests the timer. */

@@ -1,0 +1,146 @@
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import {
+  AuthorizationError,
+  type ConnectionOptions,
+  parseOptions,
+  ProtocolHandler,
+  setTransportFactory,
+  UserAuthenticationExpiredError,
+} from "nats";
+import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
+import { DisconnectedError, limits, NotAuthorizedError } from "../words/index.js";
+import { hostAndPort, type NatsAddress } from "./nats-address.js";
+
+/** TLS of a link to NATS. Files are read again at each dial, so that certificates can be renewed under a running service. */
+export interface NatsTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Name the server's certificate must bear, if it is not that of the address. */
+  readonly serverName?: string;
+  /** The server expects TLS from the first byte (`handshake_first`). */
+  readonly handshakeFirst?: boolean;
+}
+
+export interface NatsDialOptions {
+  readonly name?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  readonly tls?: NatsTls;
+  readonly pingIntervalMs?: number;
+  readonly pingsUnansweredMax?: number;
+  readonly dialTimeoutMs?: number;
+  /** Addresses of a host name; the system's resolver unless told. */
+  readonly resolve?: (host: string) => Promise<readonly string[]>;
+}
+
+/** One connection to one server, up until it is lost; it never dials again by itself. */
+export interface NatsLink {
+  readonly protocol: ProtocolHandler;
+  /** `host:port` as it was reached. */
+  readonly address: string;
+}
+
+/**
+ * Reaches `address` at one of the IP addresses of its name, each tried in the resolver's order. Rejects with NotAuthorizedError or DisconnectedError.
+ *
+ * This drives the protocol handler of nats.js, which its `connect` wraps, and leaves reconnecting to us: `connect` cannot be called off,
+ * leaves a socket open for ever to a server that accepts and says nothing, forgets the addresses that did not answer at first, drops
+ * what is published meanwhile, and never gives up a dead link whose send buffer is full.
+ * Servers that a cluster gossips about are not used: they may not be reachable from here, and nobody vouched for their names.
+ */
+export async function dialNats(address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
+  let reason: unknown;
+  try {
+    const hosts = isIP(address.host) !== 0 ? [address.host] : await (options.resolve ?? resolveHost)(address.host);
+    for (const host of hosts) {
+      try {
+        return await dialOne(host, address, options, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        reason = error;
+      }
+    }
+  } catch (error) {
+    reason = error;
+  }
+  if (reason instanceof AuthorizationError || reason instanceof UserAuthenticationExpiredError || isCertificateRefused(reason)) {
+    throw new NotAuthorizedError({ address: address.text }, reason);
+  }
+  throw new DisconnectedError({ address: address.text }, reason);
+}
+
+async function dialOne(host: string, address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
+  signal.throwIfAborted();
+  setTransportFactory({ factory: () => new NodeTransport(), dnsResolveFn: nodeResolveHost });
+  const protocol = new ProtocolHandler(parseOptions(connectionOptions(host, address, options)), {
+    publish: (subject, payload, publishOptions) => protocol.publish(subject, payload, publishOptions),
+  });
+  const server = protocol.servers.getCurrentServer();
+  if (isIP(address.host) === 0) server.tlsName = address.host;
+  protocol.server = server;
+  let callOff: (() => void) | undefined;
+  const calledOff = new Promise<never>((_, reject) => {
+    callOff = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", callOff);
+  });
+  try {
+    await Promise.race([protocol.dial(server), calledOff]);
+    return { protocol, address: hostAndPort(host, address.port) };
+  } catch (error) {
+    protocol.raceTimer?.cancel();
+    abandon(protocol);
+    throw error;
+  } finally {
+    if (callOff !== undefined) signal.removeEventListener("abort", callOff);
+  }
+}
+
+/** Ends a connection without a word to the server; its socket is gone when this returns, whatever state it was in. */
+export function abandon(protocol: ProtocolHandler): void {
+  protocol.heartbeats.cancel();
+  protocol.transport.discard();
+  protocol.resetOutbound();
+  void protocol.close();
+}
+
+function connectionOptions(host: string, address: NatsAddress, options: NatsDialOptions): ConnectionOptions {
+  const user = address.user ?? options.user;
+  const password = address.user === undefined ? options.password : address.password;
+  const token = address.token ?? options.token;
+  return {
+    servers: [hostAndPort(host, address.port)],
+    noRandomize: true,
+    reconnect: false,
+    ignoreClusterUpdates: true,
+    noAsyncTraces: true,
+    timeout: options.dialTimeoutMs ?? limits.dialTimeoutMs,
+    pingInterval: options.pingIntervalMs ?? limits.pingIntervalMs,
+    maxPingOut: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(user === undefined ? {} : { user, ...(password === undefined ? {} : { pass: password }) }),
+    ...(token === undefined ? {} : { token }),
+    ...(options.tls === undefined && !address.tls ? {} : { tls: tlsOptions(options.tls ?? {}) }),
+  };
+}
+
+function tlsOptions({ serverName, ...rest }: NatsTls): NonNullable<ConnectionOptions["tls"]> {
+  // Passed through to Node's TLS, which knows it under its own name.
+  return serverName === undefined ? rest : Object.assign({ servername: serverName }, rest);
+}
+
+async function resolveHost(host: string): Promise<readonly string[]> {
+  const found = await lookup(host, { all: true });
+  return found.map((entry) => entry.address);
+}
+
+/** The server ended the handshake with an alert about our certificate. */
+function isCertificateRefused(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return /^ERR_SSL_(?:TLSV\d+_|SSLV3_)?ALERT_(?:CERTIFICATE_|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
+}

@@ -1,0 +1,340 @@
+import { access } from "node:fs/promises";
+import {
+  headers,
+  type MsgHdrs,
+  type Msg,
+  PermissionViolationError,
+  type ProtocolHandler,
+  QueuedIteratorImpl,
+  type Status,
+  SubscriptionImpl,
+} from "nats";
+import {
+  type Chance,
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  InvalidOptionError,
+  limits,
+  type Log,
+  NotAuthorizedError,
+  silentLog,
+  systemChance,
+  systemClock,
+  TooLargeError,
+} from "../words/index.js";
+import { handle } from "./handling.js";
+import { LinkListeners } from "./link-listeners.js";
+import { type NatsAddress, natsAddress } from "./nats-address.js";
+import { abandon, dialNats, type NatsDialOptions, type NatsLink } from "./nats-dial.js";
+import { Joiner, type PartPosition, positionFromText, positionToText, split } from "./parts.js";
+import { PendingRequests } from "./pending-requests.js";
+import { Redial } from "./redial.js";
+import { checkPattern, checkQueue, checkSubject } from "./subject.js";
+import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
+
+export interface NatsOptions extends NatsDialOptions {
+  /** One address or several, tried in turn: `nats://host:4222`, `tls://user:password@host`. */
+  readonly servers: string | readonly string[];
+  /** False: resolves at once, and goes on until a server is there. True unless told: rejects when none of the servers takes us. */
+  readonly waitForFirst?: boolean;
+  /** First token of the subject that replies come to. */
+  readonly inboxPrefix?: string;
+  readonly clock?: Clock;
+  readonly chance?: Chance;
+  readonly log?: Log;
+}
+
+/**
+ * A transport over NATS that keeps its link for ever. Rejects with InvalidOptionError, NotAuthorizedError, DisconnectedError.
+ * Messages are split only between two fixed parties: a request above the server's max_payload must go to a subject without a queue,
+ * as each part would go to another member, and to one subscriber, as the first reply counts.
+ */
+export async function connectNats(options: NatsOptions): Promise<Transport> {
+  const servers = typeof options.servers === "string" ? options.servers.split(",") : options.servers;
+  const addresses = servers.map((server) => natsAddress(server.trim()));
+  const [first] = addresses;
+  if (first === undefined) throw new InvalidOptionError({ option: "servers", reason: "is empty" });
+  await checkOptions(options);
+  const transport = new NatsTransport(options, addresses, first);
+  await transport.open();
+  return transport;
+}
+
+async function checkOptions(options: NatsOptions): Promise<void> {
+  if (options.inboxPrefix !== undefined) checkSubject(options.inboxPrefix);
+  for (const option of ["pingIntervalMs", "pingsUnansweredMax", "dialTimeoutMs"] as const) {
+    const value = options[option];
+    if (value !== undefined && !(Number.isFinite(value) && value > 0))
+      throw new InvalidOptionError({ option, reason: "is not a positive number" });
+  }
+  for (const option of ["caFile", "certFile", "keyFile"] as const) {
+    const file = options.tls?.[option];
+    if (file === undefined) continue;
+    await access(file).catch((error: NodeJS.ErrnoException) => {
+      throw new InvalidOptionError({ option: `tls.${option}`, reason: `cannot be read: ${error.code ?? error.message}` });
+    });
+  }
+}
+
+interface Entry {
+  readonly id: number;
+  readonly subject: string;
+  readonly queue: string | undefined;
+  readonly handler: (message: Message) => void;
+  /** Of the link that stands. */
+  subscription: SubscriptionImpl | undefined;
+  active: boolean;
+}
+
+const partHeader = "Zooid-Part";
+const noResponders = 503;
+
+class NatsTransport implements Transport {
+  readonly kind = "nats";
+  readonly #options: NatsOptions;
+  readonly #log: Log;
+  readonly #listeners: LinkListeners;
+  readonly #requests: PendingRequests;
+  readonly #joiner: Joiner;
+  readonly #redial: Redial<NatsAddress, NatsLink>;
+  readonly #entries = new Set<Entry>();
+  readonly #flushes = new Set<(reason: Error) => void>();
+  readonly #inbox: string;
+  readonly #id: string;
+  #address: string;
+  #payloadBytesMax: number = limits.payloadBytesMax;
+  #protocol: ProtocolHandler | undefined;
+  #lose: (() => void) | undefined;
+  #lastEntry = 0;
+  #lastSplit = 0;
+
+  constructor(options: NatsOptions, targets: readonly NatsAddress[], first: NatsAddress) {
+    const clock = options.clock ?? systemClock;
+    const chance = options.chance ?? systemChance;
+    this.#options = options;
+    this.#log = options.log ?? silentLog;
+    this.#id = chance.id();
+    this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${this.#id}.`;
+    this.#address = first.text;
+    this.#listeners = new LinkListeners(this.#log, "disconnected");
+    this.#joiner = new Joiner(clock, this.#log);
+    this.#requests = new PendingRequests(clock, (id) => this.#joiner.clear(replyScope(id)));
+    this.#redial = new Redial({
+      clock,
+      chance,
+      log: this.#log,
+      targets,
+      dial: (address, signal) => dialNats(address, options, signal),
+      serve: (link) => this.#serve(link),
+      worse: (a, b) => (b instanceof NotAuthorizedError ? b : a),
+    });
+  }
+
+  async open(): Promise<void> {
+    if (this.#options.waitForFirst === false) this.#redial.forever();
+    else await this.#redial.first();
+  }
+
+  get status(): LinkStatus {
+    return this.#listeners.status;
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  get payloadBytesMax(): number {
+    return this.#payloadBytesMax;
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    checkSubject(subject);
+    const protocol = this.#linked();
+    if (payload.length > this.#payloadBytesMax)
+      throw new TooLargeError({ what: subject, size: payload.length, sizeMax: this.#payloadBytesMax });
+    protocol.publish(subject, payload);
+  }
+
+  async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    checkSubject(subject);
+    this.#linked();
+    return this.#requests.add(subject, options, (id) => this.#send(subject, payload, this.#inbox + id.toString(36)));
+  }
+
+  subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
+    checkPattern(subject);
+    if (options.queue !== undefined) checkQueue(options.queue);
+    if (this.status === "closed") throw new ClosedError({ what: "transport" });
+    const entry: Entry = { id: ++this.#lastEntry, subject, queue: options.queue, handler, subscription: undefined, active: true };
+    this.#entries.add(entry);
+    if (this.#protocol !== undefined) this.#subscribe(this.#protocol, entry);
+    return {
+      unsubscribe: () => {
+        if (!entry.active) return;
+        entry.active = false;
+        this.#entries.delete(entry);
+        this.#joiner.clear(entryScope(entry));
+        entry.subscription?.unsubscribe();
+      },
+    };
+  }
+
+  onStatus(listener: (status: LinkStatus) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  async flush(): Promise<void> {
+    const protocol = this.#linked();
+    await new Promise<void>((resolve, reject) => {
+      this.#flushes.add(reject);
+      const done = (end: () => void) => {
+        this.#flushes.delete(reject);
+        end();
+      };
+      protocol.flush().then(
+        () => done(resolve),
+        (error: unknown) => done(() => reject(new DisconnectedError({ address: this.#address }, error))),
+      );
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.status === "closed") return;
+    const protocol = this.#protocol;
+    this.#redial.stop();
+    for (const entry of this.#entries) entry.active = false;
+    this.#entries.clear();
+    this.#requests.failAll(new ClosedError({ what: "transport" }));
+    this.#joiner.clear();
+    // What was published goes out before the link does; a link that hangs is given up by its pings, which ends the flush.
+    const flushed = protocol === undefined ? undefined : this.flush().catch(() => undefined);
+    this.#listeners.set("closed");
+    await flushed;
+    this.#lose?.();
+  }
+
+  /** The link from now on, until it is lost. */
+  async #serve({ protocol, address }: NatsLink): Promise<void> {
+    if (this.status === "closed") {
+      abandon(protocol);
+      return;
+    }
+    const lost = new Promise<void>((resolve) => (this.#lose = resolve));
+    const events = new QueuedIteratorImpl<Status>();
+    protocol.listeners.push(events);
+    void this.#watch(protocol, events);
+    if (protocol.connected) this.#take(protocol, address);
+    else this.#lose?.();
+    await lost;
+    this.#lose = undefined;
+    this.#drop(protocol);
+  }
+
+  #take(protocol: ProtocolHandler, address: string): void {
+    this.#protocol = protocol;
+    this.#address = address;
+    this.#payloadBytesMax = protocol.info?.max_payload ?? limits.payloadBytesMax;
+    const replies = new SubscriptionImpl(protocol, `${this.#inbox}*`, { callback: (error, message) => this.#onReply(error, message) });
+    protocol.subscribe(replies);
+    for (const entry of this.#entries) this.#subscribe(protocol, entry);
+    this.#log.info({ address }, "linked to NATS");
+    this.#listeners.set("connected");
+  }
+
+  #drop(protocol: ProtocolHandler): void {
+    abandon(protocol);
+    if (this.#protocol !== protocol) return;
+    this.#protocol = undefined;
+    const reason = new DisconnectedError({ address: this.#address });
+    for (const entry of this.#entries) entry.subscription = undefined;
+    for (const reject of [...this.#flushes]) reject(reason);
+    this.#flushes.clear();
+    this.#joiner.clear();
+    this.#requests.failAll(reason);
+    if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link to NATS was lost");
+  }
+
+  async #watch(protocol: ProtocolHandler, events: QueuedIteratorImpl<Status>): Promise<void> {
+    for await (const event of events) {
+      if (event.type === "disconnect" || event.type === "staleConnection" || event.type === "close") {
+        if (this.#protocol === protocol) this.#lose?.();
+      } else if (event.type === "error") {
+        this.#log.warn({ err: event.error, address: this.#address }, "NATS refused something");
+        if (event.error instanceof PermissionViolationError && event.error.operation === "publish") {
+          this.#requests.failSubject(event.error.subject, new NotAuthorizedError({ address: this.#address }, event.error));
+        }
+      }
+    }
+  }
+
+  #subscribe(protocol: ProtocolHandler, entry: Entry): void {
+    entry.subscription = new SubscriptionImpl(protocol, entry.subject, {
+      // Nothing may be thrown from here: it would end the reading of nats.js while the link looks whole.
+      callback: (error, message) => this.#onMessage(entry, error, message),
+      ...(entry.queue === undefined ? {} : { queue: entry.queue }),
+    });
+    protocol.subscribe(entry.subscription);
+  }
+
+  #onMessage(entry: Entry, error: Error | null, message: Msg): void {
+    if (error !== null || !entry.active) return;
+    const payload = this.#joined(entryScope(entry), message);
+    if (payload === undefined) return;
+    const { subject, reply } = message;
+    const answer = reply === undefined || reply === "" ? undefined : (bytes: Uint8Array) => this.#send(reply, bytes, undefined);
+    handle(this.#log, entry.handler, { subject, payload, reply: answer });
+  }
+
+  #onReply(error: Error | null, message: Msg): void {
+    if (error !== null) return;
+    const id = Number.parseInt(message.subject.slice(this.#inbox.length), 36);
+    const subject = this.#requests.subjectOf(id);
+    if (subject === undefined) return;
+    if (message.data.length === 0 && message.headers?.code === noResponders) {
+      this.#requests.fail(id, new DisconnectedError({ address: subject }));
+      return;
+    }
+    const payload = this.#joined(replyScope(id), message);
+    if (payload !== undefined) this.#requests.resolve(id, payload);
+  }
+
+  /** The payload of `message`, or of the message that it is the last part of. */
+  #joined(scope: string, message: Msg): Uint8Array | undefined {
+    const found: MsgHdrs | undefined = message.headers;
+    const text = found?.get(partHeader) ?? "";
+    if (text === "") return message.data;
+    const position = positionFromText(text);
+    if (position !== undefined) return this.#joiner.add(scope, position, message.data);
+    this.#log.warn({ subject: message.subject, position: text.slice(0, 100) }, "a part without a sound position was dropped");
+    return undefined;
+  }
+
+  #send(subject: string, payload: Uint8Array, reply: string | undefined): void {
+    const protocol = this.#linked();
+    if (payload.length <= this.#payloadBytesMax) {
+      protocol.publish(subject, payload, reply === undefined ? undefined : { reply });
+      return;
+    }
+    for (const { position, bytes } of split(subject, `${this.#id}-${++this.#lastSplit}`, payload, this.#payloadBytesMax)) {
+      // The last part alone asks for the reply: where nobody is, one refusal comes, not one for each part.
+      const last = position.index === position.count - 1;
+      protocol.publish(subject, bytes, { headers: partHeaders(position), ...(last && reply !== undefined ? { reply } : {}) });
+    }
+  }
+
+  #linked(): ProtocolHandler {
+    if (this.status === "closed") throw new ClosedError({ what: "transport" });
+    if (this.#protocol === undefined || !this.#protocol.connected) throw new DisconnectedError({ address: this.#address });
+    return this.#protocol;
+  }
+}
+
+function partHeaders(position: PartPosition): MsgHdrs {
+  const result = headers();
+  result.set(partHeader, positionToText(position));
+  return result;
+}
+
+const entryScope = (entry: Entry) => `subscription ${entry.id}`;
+const replyScope = (id: number) => `reply ${id}`;
