@@ -2,4 +2,5 @@
 export * from "./faulty-network.js";
 export * from "./network-end.js";
 export * from "./simulated-clock.js";
+export * from "./simulated-disk.js";
 export * from "./weather.js";

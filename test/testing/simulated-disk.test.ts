@@ -1,0 +1,71 @@
+import { describe, expect, test } from "vitest";
+import { SimulatedClock } from "../../testing/simulated-clock.js";
+import { SimulatedDisk } from "../../testing/simulated-disk.js";
+import { InUseError, seededChance, WriteInDoubtError } from "../../words/index.js";
+
+const key = Buffer.from("k");
+const put = (text: string) => [{ key, value: Buffer.from(text) }];
+
+async function get(disk: SimulatedDisk): Promise<string | undefined> {
+  const store = await disk.copy().open();
+  const value = store.read((view) => view.get(key));
+  return value === undefined ? undefined : Buffer.from(value).toString();
+}
+
+function place(seed: number) {
+  const clock = new SimulatedClock();
+  const durable: string[] = [];
+  const disk = new SimulatedDisk({
+    name: "disk",
+    clock,
+    chance: seededChance(seed),
+    onDurable: (view) => durable.push(Buffer.from(view.get(key) ?? []).toString()),
+  });
+  return { clock, disk, durable };
+}
+
+describe("simulated disk", () => {
+  test("a batch takes its time, and is told of when it is durable", async () => {
+    const { clock, disk, durable } = place(1);
+    const store = await disk.open();
+    const written = store.batch(put("1"));
+    expect(await get(disk)).toBeUndefined();
+    await clock.settle(written, 10);
+    expect(clock.monotonic()).toBeGreaterThanOrEqual(0.2);
+    expect(await get(disk)).toBe("1");
+    expect(durable).toEqual(["1"]);
+  });
+
+  test("a crash loses the batch in the air or not, by chance, and those behind it always", async () => {
+    const found = new Set<string | undefined>();
+    for (let seed = 0; seed < 50; seed++) {
+      const { clock, disk } = place(seed);
+      const store = await disk.open();
+      await clock.settle(store.batch(put("1")), 10);
+      let settled = 0;
+      const mark = () => settled++;
+      void store.batch(put("2")).then(mark, mark);
+      void store.batch(put("3")).then(mark, mark);
+      await clock.advance(0.1);
+      await expect(disk.open()).rejects.toThrow(InUseError);
+      disk.crash();
+      await clock.advance(100);
+      expect(settled).toBe(0);
+      found.add(await get(disk));
+      await disk.open();
+    }
+    expect([...found].toSorted()).toEqual(["1", "2"]);
+  });
+
+  test("a batch in doubt is on the disk or not, and whoever wrote it cannot tell", async () => {
+    const found = new Set<string | undefined>();
+    for (let seed = 0; seed < 50; seed++) {
+      const { clock, disk } = place(seed);
+      disk.habits = { ...disk.habits, doubt: 1 };
+      const store = await disk.open();
+      await expect(clock.settle(store.batch(put("1")), 10)).rejects.toThrow(WriteInDoubtError);
+      found.add(await get(disk));
+    }
+    expect(found).toEqual(new Set(["1", undefined]));
+  });
+});

@@ -1,0 +1,81 @@
+import type { Chance, Clock } from "../words/index.js";
+import { assert, delay } from "../words/index.js";
+import { MemoryDisk } from "../storage/memory-store.js";
+import type { OpenStore, OrderedStore, View } from "../storage/ordered-store.js";
+
+/** How a simulated disk does its work. */
+export interface DiskHabits {
+  /** Time from a batch's begin until it is durable, in ms. */
+  readonly latencyMsMin: number;
+  readonly latencyMsMax: number;
+  /** Chance, in [0, 1], that a batch fails in doubt: every other such batch is on the disk all the same. */
+  readonly doubt: number;
+}
+
+export const soundDisk: DiskHabits = { latencyMsMin: 0.2, latencyMsMax: 2, doubt: 0 };
+
+export interface SimulatedDiskOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly habits?: DiskHabits;
+  /** Called when a batch has become durable, before whoever wrote it knows, with a view that shows it. */
+  readonly onDurable?: (view: View) => void;
+}
+
+/** A disk whose batches take time, may fail in doubt, and are lost in a crash unless they were durable. */
+export class SimulatedDisk {
+  habits: DiskHabits;
+  readonly #options: SimulatedDiskOptions;
+  readonly #disk: MemoryDisk;
+  #store: OrderedStore | undefined;
+  /** Makes the batch in the air durable. */
+  #inTheAir: (() => void) | undefined;
+
+  constructor(options: SimulatedDiskOptions, copied?: MemoryDisk) {
+    this.habits = options.habits ?? soundDisk;
+    this.#options = options;
+    const write = (apply: () => void) => this.#write(apply);
+    this.#disk = copied === undefined ? new MemoryDisk(options.name, write) : copied.copy(options.name, write);
+  }
+
+  /** An OpenStore. Rejects with InUseError until the store opened before was closed, or the disk crashed. */
+  readonly open: OpenStore = async () => {
+    this.#store = await this.#disk.open();
+    return this.#store;
+  };
+
+  /** The process that uses it is killed. The batch in the air, if there is one, is on the disk or not, as chance has it. */
+  crash(): void {
+    if (this.#inTheAir !== undefined && this.#options.chance.fraction() < 0.5) this.#inTheAir();
+    this.#inTheAir = undefined;
+    this.#disk.crash();
+    this.#store = undefined;
+  }
+
+  /** Another disk with what is durable on this one: a backup, or a way to look at a disk that is in use. */
+  copy(options: Partial<SimulatedDiskOptions> = {}): SimulatedDisk {
+    return new SimulatedDisk(
+      { name: this.#options.name, clock: this.#options.clock, chance: this.#options.chance, ...options },
+      this.#disk,
+    );
+  }
+
+  async #write(apply: () => void): Promise<void> {
+    const { clock, chance } = this.#options;
+    const { latencyMsMin, latencyMsMax, doubt } = this.habits;
+    const store = this.#store;
+    const become = () => {
+      apply();
+      if (this.#options.onDurable !== undefined) store?.read(this.#options.onDurable);
+    };
+    assert(this.#inTheAir === undefined, "one batch is in the air at a time");
+    this.#inTheAir = become;
+    await delay(clock, latencyMsMin + chance.fraction() * (latencyMsMax - latencyMsMin));
+    if (this.#inTheAir !== become) return;
+    this.#inTheAir = undefined;
+    const fails = doubt > 0 && chance.fraction() < doubt;
+    if (!fails || chance.fraction() < 0.5) become();
+    if (fails) throw new Error("the simulated disk failed");
+  }
+}
