@@ -22,8 +22,8 @@ export interface Broker {
   readonly running: boolean;
   readonly address: string;
   readonly payloadBytesMax: number;
-  /** A new transport, linked if the broker is running. */
-  connect(): Transport;
+  /** A new transport, linked if the broker is running. It logs to the broker's log unless told. */
+  connect(log?: Log): Transport;
   /** Drops all links and what was not delivered yet, as when a broker is killed. */
   stop(): void;
   /** Takes the transports on again with their subscriptions. */
@@ -67,8 +67,8 @@ class InProcessBroker implements Broker {
     return this.#running;
   }
 
-  connect(): Transport {
-    const transport = new InProcessTransport(this);
+  connect(log: Log = this.log): Transport {
+    const transport = new InProcessTransport(this, log);
     this.#transports.add(transport);
     return transport;
   }
@@ -134,17 +134,19 @@ class InProcessTransport implements Transport {
   readonly address: string;
   readonly payloadBytesMax: number;
   readonly #broker: InProcessBroker;
+  readonly #log: Log;
   readonly #listeners: LinkListeners;
   readonly #requests: PendingRequests;
   readonly #entries = new Set<Entry>();
   /** What has arrived and was not handed over yet: messages and replies in one line, so that their order holds. */
   #arrived: (() => void)[] = [];
 
-  constructor(broker: InProcessBroker) {
+  constructor(broker: InProcessBroker, log: Log) {
     this.#broker = broker;
+    this.#log = log;
     this.address = broker.address;
     this.payloadBytesMax = broker.payloadBytesMax;
-    this.#listeners = new LinkListeners(broker.log, broker.running ? "connected" : "disconnected");
+    this.#listeners = new LinkListeners(log, broker.running ? "connected" : "disconnected");
     this.#requests = new PendingRequests(broker.clock);
   }
 
@@ -211,7 +213,7 @@ class InProcessTransport implements Transport {
     this.#arrive(() => {
       if (!entry.active) return;
       const reply = replyTo === undefined ? undefined : (answer: Uint8Array) => this.#reply(subject, answer, replyTo);
-      handle(this.#broker.log, entry.handler, { subject, payload, reply });
+      handle(this.#log, entry.handler, { subject, payload, reply });
     });
   }
 

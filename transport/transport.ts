@@ -25,7 +25,7 @@ export interface Transport {
   /** Largest payload of one publish, in bytes. */
   readonly payloadBytesMax: number;
 
-  /** Sends `payload` to all subscribers of `subject`, and to one member of each queue. Throws DisconnectedError, TooLargeError, ClosedError. */
+  /** Sends `payload` to all subscribers of `subject`, and to one member of each queue. It is not to be changed afterwards. Throws DisconnectedError, TooLargeError, ClosedError. */
   publish(subject: string, payload: Uint8Array): void;
 
   /** Sends `payload` and resolves to the first reply. Rejects with DisconnectedError, TimeoutError, TooLargeError, ClosedError or the signal's reason. */

@@ -1,0 +1,12 @@
+import { createBroker } from "../../transport/index.js";
+import { type Place, transportSuite } from "../suites/transport.js";
+
+transportSuite("in one process", async (): Promise<Place> => {
+  const broker = createBroker();
+  return {
+    connect: async (log) => broker.connect(log),
+    stop: async () => broker.stop(),
+    start: async () => broker.start(),
+    close: async () => broker.stop(),
+  };
+});
