@@ -1,0 +1,130 @@
+/**
+ * Cache verification: brings what a client has cached into line with the server it registered with. One runs for each
+ * connection made, as the child of that connection.
+ *
+ *     comparing ──upToDate────────────────────────────▶ verified
+ *        ├──────replay──▶ replaying ──────────────────▶ verified
+ *        ├──────discard, or another history and so configured──▶ discarding ──▶ verified
+ *        ├──────another history, or behind────────────▶ refused
+ *        └──────error (from each of the three)────────▶ failed
+ *
+ * Invariants:
+ *
+ * 1. No invalidation is applied before the server was seen to have the client's history: while comparing they are kept.
+ * 2. What was cached in another history is never served with this one: it is discarded, or the server is refused.
+ * 3. Verified means: the client's position is one of this server's, and all before it was applied.
+ *
+ * Source: ZEO's ClientStorage.verify and ClientCache (upToDate, replay and drop are its three results); the digests that tell
+ * another history from a server that is behind are DESIGN's.
+ */
+import { assign, fromPromise, setup } from "xstate";
+
+/** How the server's history stands to the client's, and where the server is. */
+export interface Comparison {
+  readonly type: "upToDate" | "replay" | "discard" | "otherHistory" | "behind";
+  readonly position: { readonly tid: number; readonly digest: string };
+}
+
+export interface CacheVerificationInput {
+  readonly onOtherHistory: "refuse" | "discard";
+}
+
+/** How it ended: `refused` tells what the comparison was, `failed` what went wrong on the way. */
+export type CacheVerificationOutput =
+  | { readonly type: "verified"; readonly how: "upToDate" | "replayed" | "discarded" }
+  | { readonly type: "refused"; readonly comparison: Comparison }
+  | { readonly type: "failed"; readonly error: unknown };
+
+interface Context extends CacheVerificationInput {
+  readonly comparison: Comparison | undefined;
+  readonly how: "upToDate" | "replayed" | "discarded";
+  readonly error: unknown;
+}
+
+const notProvided = () => Promise.reject(new Error("provided by actors/"));
+
+export const cacheVerificationMachine = setup({
+  types: {
+    context: {} as Context,
+    input: {} as CacheVerificationInput,
+    output: {} as CacheVerificationOutput,
+  },
+  actors: {
+    compare: fromPromise<Comparison>(notProvided),
+    replay: fromPromise<void, Comparison>(notProvided),
+    discard: fromPromise<void, Comparison>(notProvided),
+  },
+  actions: {
+    logUnexpected: () => undefined,
+  },
+  guards: {
+    isUpToDate: (_, comparison: Comparison) => comparison.type === "upToDate",
+    isReplayable: (_, comparison: Comparison) => comparison.type === "replay",
+    isTooOld: (_, comparison: Comparison) => comparison.type === "discard",
+    isForeignAndDiscarded: ({ context }, comparison: Comparison) =>
+      context.onOtherHistory === "discard" && (comparison.type === "otherHistory" || comparison.type === "behind"),
+  },
+}).createMachine({
+  id: "cache-verification",
+  context: ({ input }) => ({ onOtherHistory: input.onOtherHistory, comparison: undefined, how: "upToDate", error: undefined }),
+  initial: "comparing",
+  on: { "*": { actions: "logUnexpected" } },
+  states: {
+    comparing: {
+      invoke: {
+        src: "compare",
+        onDone: [
+          { guard: { type: "isUpToDate", params: ({ event }) => event.output }, target: "verified" },
+          {
+            guard: { type: "isReplayable", params: ({ event }) => event.output },
+            target: "replaying",
+            actions: assign({ comparison: ({ event }) => event.output, how: "replayed" }),
+          },
+          {
+            guard: { type: "isTooOld", params: ({ event }) => event.output },
+            target: "discarding",
+            actions: assign({ comparison: ({ event }) => event.output, how: "discarded" }),
+          },
+          {
+            guard: { type: "isForeignAndDiscarded", params: ({ event }) => event.output },
+            target: "discarding",
+            actions: assign({ comparison: ({ event }) => event.output, how: "discarded" }),
+          },
+          { target: "refused", actions: assign({ comparison: ({ event }) => event.output }) },
+        ],
+        onError: { target: "failed", actions: assign({ error: ({ event }) => event.error }) },
+      },
+    },
+    replaying: {
+      invoke: {
+        src: "replay",
+        input: ({ context }) => compared(context),
+        onDone: "verified",
+        onError: { target: "failed", actions: assign({ error: ({ event }) => event.error }) },
+      },
+    },
+    discarding: {
+      invoke: {
+        src: "discard",
+        input: ({ context }) => compared(context),
+        onDone: "verified",
+        onError: { target: "failed", actions: assign({ error: ({ event }) => event.error }) },
+      },
+    },
+    verified: { type: "final" },
+    refused: { type: "final" },
+    failed: { type: "final" },
+  },
+  output: ({ context }) => {
+    // The final state is not known here, but each leaves its own trace in the context.
+    if (context.error !== undefined) return { type: "failed", error: context.error };
+    if (context.comparison !== undefined && context.how === "upToDate") return { type: "refused", comparison: context.comparison };
+    return { type: "verified", how: context.how };
+  },
+});
+
+/** The comparison that every state after `comparing` rests on. */
+function compared({ comparison }: Context): Comparison {
+  if (comparison === undefined) throw new Error("a comparison stands before anything is done about it");
+  return comparison;
+}

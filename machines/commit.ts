@@ -1,0 +1,168 @@
+/**
+ * Commit: one transaction that needs more than one message: it is voted and finished by hand, or its answer was lost.
+ * A commit of one message that was answered never comes here: it is straight code.
+ *
+ *     voting ──▶ voted ──FINISH──▶ finishing ──────────────▶ committed
+ *       │          │ ABORT            │  └──told aborted────▶ aborted
+ *       │          ▼                  ▼ answer lost
+ *       └──────▶ aborting ─▶ aborted  inDoubt.settling ⇄ inDoubt.pausing
+ *                                     │    │    └─────────▶ committed
+ *          (begins here when the one  │    └──────────────▶ aborted
+ *           message had no answer)    └──settleTimeout────▶ unknown
+ *
+ * Invariants:
+ *
+ * 1. A transaction whose finish, or whose only message, was sent is told as committed or aborted only when the server said so.
+ * 2. A vote without an answer needs no settling: nothing commits without a finish, which was never sent.
+ * 3. `unknown` is reached only when the server cannot know, or cannot be asked within settleTimeout.
+ *
+ * Source: ZODB's two-phase commit (tpc_vote, tpc_finish, tpc_abort); settling by id is DESIGN's promise 8.
+ */
+import { assign, fromPromise, setup } from "xstate";
+
+/** Where a committed transaction stands in the history. */
+export interface Place {
+  readonly tid: number;
+  readonly previous: number;
+  readonly digest: string;
+}
+
+export interface CommitInput {
+  /** `vote`: it is to be voted first. `settle`: it was sent whole, and no answer came. */
+  readonly start: "vote" | "settle";
+}
+
+export type CommitEvent = { readonly type: "FINISH" } | { readonly type: "ABORT" };
+
+export type CommitOutput =
+  | { readonly type: "committed"; readonly place: Place }
+  | { readonly type: "aborted"; readonly error: unknown; readonly secondPhase: boolean }
+  | { readonly type: "unknown"; readonly error: unknown };
+
+interface Context extends CommitInput {
+  readonly place: Place | undefined;
+  /** Why it did not commit, or why that is not known. */
+  readonly error: unknown;
+  readonly isUnknown: boolean;
+  /** Its finish was sent: others may have been told to go on. */
+  readonly secondPhase: boolean;
+}
+
+const notProvided = () => Promise.reject(new Error("provided by actors/"));
+
+export const commitMachine = setup({
+  types: {
+    context: {} as Context,
+    events: {} as CommitEvent,
+    input: {} as CommitInput,
+    output: {} as CommitOutput,
+  },
+  actors: {
+    vote: fromPromise<void>(notProvided),
+    finish: fromPromise<Place>(notProvided),
+    abort: fromPromise<void>(notProvided),
+    /** Resolves to undefined when it never will commit. */
+    settle: fromPromise<Place | undefined>(notProvided),
+  },
+  actions: {
+    logUnexpected: () => undefined,
+  },
+  guards: {
+    startsInDoubt: ({ context }) => context.start === "settle",
+    isCommitted: (_, settled: { readonly place: Place | undefined }) => settled.place !== undefined,
+    /** The answer was lost: whether the server did it is not known. */
+    isInDoubt: (_, _failure: { readonly error: unknown }) => true,
+    /** The server can no longer tell, or nobody can ask it again. */
+    isUnknowable: (_, _failure: { readonly error: unknown }) => false,
+  },
+  delays: {
+    settleDelay: 0,
+    settleTimeout: 0,
+  },
+}).createMachine({
+  id: "commit",
+  context: ({ input }) => ({ ...input, place: undefined, error: undefined, isUnknown: false, secondPhase: false }),
+  initial: "starting",
+  on: { "*": { actions: "logUnexpected" } },
+  states: {
+    starting: {
+      always: [{ guard: "startsInDoubt", target: "inDoubt" }, { target: "voting" }],
+    },
+    voting: {
+      invoke: {
+        src: "vote",
+        onDone: "voted",
+        onError: [
+          {
+            guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
+            target: "aborting",
+            actions: assign({ error: ({ event }) => event.error }),
+          },
+          { target: "aborted", actions: assign({ error: ({ event }) => event.error }) },
+        ],
+      },
+      on: { ABORT: "aborting" },
+    },
+    voted: {
+      on: {
+        FINISH: { target: "finishing", actions: assign({ secondPhase: true }) },
+        ABORT: "aborting",
+      },
+    },
+    finishing: {
+      invoke: {
+        src: "finish",
+        onDone: { target: "committed", actions: assign({ place: ({ event }) => event.output }) },
+        onError: [
+          {
+            guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
+            target: "inDoubt",
+            actions: assign({ error: ({ event }) => event.error }),
+          },
+          { target: "aborted", actions: assign({ error: ({ event }) => event.error }) },
+        ],
+      },
+    },
+    aborting: {
+      // The server aborts it with the session or at its time-out, should this not reach it.
+      invoke: { src: "abort", onDone: "aborted", onError: "aborted" },
+      on: { ABORT: {} },
+    },
+    inDoubt: {
+      initial: "settling",
+      after: { settleTimeout: { target: "unknown", actions: assign({ isUnknown: true }) } },
+      states: {
+        settling: {
+          invoke: {
+            src: "settle",
+            onDone: [
+              {
+                guard: { type: "isCommitted", params: ({ event }) => ({ place: event.output }) },
+                target: "#commit.committed",
+                actions: assign({ place: ({ event }) => event.output }),
+              },
+              { target: "#commit.aborted" },
+            ],
+            onError: [
+              {
+                guard: { type: "isUnknowable", params: ({ event }) => ({ error: event.error }) },
+                target: "#commit.unknown",
+                actions: assign({ error: ({ event }) => event.error, isUnknown: true }),
+              },
+              { target: "pausing", actions: assign({ error: ({ event }) => event.error }) },
+            ],
+          },
+        },
+        pausing: { after: { settleDelay: "settling" } },
+      },
+    },
+    committed: { type: "final" },
+    aborted: { type: "final" },
+    unknown: { type: "final" },
+  },
+  output: ({ context }) => {
+    if (context.place !== undefined) return { type: "committed", place: context.place };
+    if (context.isUnknown) return { type: "unknown", error: context.error };
+    return { type: "aborted", error: context.error, secondPhase: context.secondPhase };
+  },
+});

@@ -1,0 +1,239 @@
+/**
+ * Connection: one client's link to one storage server, over whatever broker. One per client, for the client's life.
+ *
+ *                 LINK_UP              registered            verified
+ *     disconnected ────▶ registering ────────▶ linked.verifying ────▶ linked.readWrite ◀──▶ linked.readOnly
+ *          ▲                 │ ▲  └──────refused, for good──────┐        │
+ *          │ LINK_LOST       │ │ retryDelay, SERVER_HEARD       ▼        │ SERVER_LOST, SILENT,
+ *      (any state)           ▼ │                             refused     │ another instance heard
+ *                        backingOff ◀────────────────────────────────────┘
+ *
+ *     CLOSE, in any state ──▶ closed
+ *
+ * Addresses are the transport's affair: it tries them in turn and reconnects by itself. The link here is to a server process.
+ *
+ * Invariants:
+ *
+ * 1. A request goes only to the instance that this client is registered with: leaving `registering` or `linked` drops the link.
+ * 2. Alive means a heartbeat of that instance within `heartbeatTimeout`; a transport that is up is not enough.
+ * 3. A heartbeat of another instance means that the server was replaced: register and verify again.
+ * 4. readWrite is entered only when neither the client nor the server is read-only.
+ * 5. A refusal for good is told at once to whoever waits, and asked about again slowly: an operator may have repaired the server.
+ *
+ * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
+ */
+import { assign, cancel, fromCallback, fromPromise, raise, setup } from "xstate";
+import { cacheVerificationMachine, type CacheVerificationOutput } from "./cache-verification.js";
+
+/** What a server process answered to a client that registered. */
+export interface Registration {
+  readonly instance: string;
+  readonly readOnly: boolean;
+}
+
+export type ConnectionEvent =
+  | { readonly type: "LINK_UP" }
+  | { readonly type: "LINK_LOST" }
+  /** A heartbeat, of whatever instance. */
+  | { readonly type: "SERVER_HEARD"; readonly instance: string; readonly readOnly: boolean }
+  /** The registered instance said goodbye, does not answer, or does not know the session. */
+  | { readonly type: "SERVER_LOST"; readonly reason: string }
+  /** No heartbeat for heartbeatTimeout. The machine tells itself. */
+  | { readonly type: "SILENT" }
+  | { readonly type: "CLOSE" };
+
+export interface ConnectionInput {
+  /** The client asked not to write. */
+  readonly readOnly: boolean;
+  readonly onOtherHistory: "refuse" | "discard";
+}
+
+/** Why it is not connected: an error, or a verification that refused the server. */
+export type ConnectionProblem =
+  { readonly type: "failed"; readonly error: unknown } | (CacheVerificationOutput & { readonly type: "refused" });
+
+export interface ConnectionContext extends ConnectionInput {
+  readonly registration: Registration | undefined;
+  readonly problem: ConnectionProblem | undefined;
+  /** Failures since the last time it was connected. */
+  readonly failures: number;
+}
+
+const notProvided = () => Promise.reject(new Error("provided by actors/"));
+
+export const connectionMachine = setup({
+  types: {
+    context: {} as ConnectionContext,
+    events: {} as ConnectionEvent,
+    input: {} as ConnectionInput,
+    tags: {} as "connected",
+  },
+  actors: {
+    register: fromPromise<Registration>(notProvided),
+    verify: cacheVerificationMachine,
+    keepAlive: fromCallback(() => undefined),
+  },
+  actions: {
+    dropLink: () => undefined,
+    logUnexpected: () => undefined,
+    countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
+    forgetFailures: assign({ failures: 0, problem: undefined }),
+  },
+  guards: {
+    /** Another try may succeed with nothing changed at the server. */
+    isTransient: (_, _problem: ConnectionProblem) => true,
+    isVerified: (_, output: CacheVerificationOutput) => output.type === "verified",
+    isReadOnly: ({ context }) => context.readOnly || context.registration?.readOnly === true,
+    isAnotherInstance: ({ context }, heard: Registration) => context.registration?.instance !== heard.instance,
+    isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
+    isWritableNow: ({ context }, heard: Registration) =>
+      context.registration?.instance === heard.instance && !heard.readOnly && !context.readOnly,
+  },
+  delays: {
+    retryDelay: 0,
+    refusalDelay: 0,
+    heartbeatTimeout: 0,
+  },
+}).createMachine({
+  id: "connection",
+  context: ({ input }) => ({ ...input, registration: undefined, problem: undefined, failures: 0 }),
+  initial: "disconnected",
+  on: {
+    LINK_LOST: ".disconnected",
+    CLOSE: ".closed",
+    "*": { actions: "logUnexpected" },
+  },
+  states: {
+    disconnected: {
+      on: {
+        LINK_UP: "registering",
+        // What was under way when the link went down tells so in its own time; and a last message may still be in line.
+        SERVER_LOST: {},
+        SERVER_HEARD: {},
+        LINK_LOST: {},
+      },
+    },
+
+    registering: {
+      entry: assign({ registration: undefined }),
+      invoke: {
+        src: "register",
+        onDone: { target: "linked", actions: assign({ registration: ({ event }) => event.output }) },
+        onError: [
+          {
+            guard: { type: "isTransient", params: ({ event }) => ({ type: "failed", error: event.error }) },
+            target: "backingOff",
+            actions: [assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }), "dropLink"],
+          },
+          {
+            target: "refused",
+            actions: [assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }), "dropLink"],
+          },
+        ],
+      },
+      on: {
+        LINK_LOST: { target: "disconnected", actions: "dropLink" },
+        CLOSE: { target: "closed", actions: "dropLink" },
+        SERVER_LOST: {},
+        SERVER_HEARD: {},
+      },
+    },
+
+    linked: {
+      initial: "verifying",
+      entry: raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" }),
+      exit: [cancel("silence"), "dropLink"],
+      invoke: {
+        src: "keepAlive",
+        onError: { target: "backingOff", actions: assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }) },
+      },
+      on: {
+        SERVER_LOST: "backingOff",
+        SILENT: "backingOff",
+        SERVER_HEARD: [
+          { guard: { type: "isAnotherInstance", params: ({ event }) => event }, target: "backingOff" },
+          { actions: [cancel("silence"), raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" })] },
+        ],
+      },
+      states: {
+        verifying: {
+          invoke: {
+            src: "verify",
+            input: ({ context }) => ({ onOtherHistory: context.onOtherHistory }),
+            onDone: [
+              {
+                guard: { type: "isVerified", params: ({ event }) => event.output },
+                target: "choosing",
+                actions: "forgetFailures",
+              },
+              {
+                guard: { type: "isTransient", params: ({ event }) => problemOf(event.output) },
+                target: "#connection.backingOff",
+                actions: assign({ problem: ({ event }) => problemOf(event.output) }),
+              },
+              { target: "#connection.refused", actions: assign({ problem: ({ event }) => problemOf(event.output) }) },
+            ],
+            onError: {
+              target: "#connection.backingOff",
+              actions: assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }),
+            },
+          },
+        },
+        choosing: {
+          always: [{ guard: "isReadOnly", target: "readOnly" }, { target: "readWrite" }],
+        },
+        readWrite: {
+          tags: "connected",
+          on: {
+            SERVER_HEARD: {
+              guard: { type: "isReadOnlyNow", params: ({ event }) => event },
+              target: "readOnly",
+              actions: [cancel("silence"), raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" })],
+            },
+          },
+        },
+        readOnly: {
+          tags: "connected",
+          on: {
+            SERVER_HEARD: {
+              guard: { type: "isWritableNow", params: ({ event }) => event },
+              target: "readWrite",
+              actions: [cancel("silence"), raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" })],
+            },
+          },
+        },
+      },
+    },
+
+    backingOff: {
+      entry: "countFailure",
+      after: { retryDelay: "registering" },
+      on: {
+        SERVER_HEARD: "registering",
+        SERVER_LOST: {},
+      },
+    },
+
+    refused: {
+      after: { refusalDelay: "registering" },
+      on: {
+        // The instance that was refused goes on telling that it lives; only another one is worth asking before the delay is over.
+        SERVER_HEARD: { guard: { type: "isAnotherInstance", params: ({ event }) => event }, target: "registering" },
+        SERVER_LOST: {},
+      },
+    },
+
+    closed: { type: "final" },
+  },
+});
+
+/** Why the server was not taken, of a verification that did not end in `verified`. */
+function problemOf(output: CacheVerificationOutput): ConnectionProblem {
+  switch (output.type) {
+    case "refused":
+    case "failed":
+      return output;
+    case "verified":
+      throw new Error("a verified cache is no problem");
+  }
+}
