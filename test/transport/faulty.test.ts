@@ -1,0 +1,26 @@
+import { FaultyNetwork } from "../../testing/faulty-network.js";
+import { SimulatedClock } from "../../testing/simulated-clock.js";
+import { seededChance } from "../../words/index.js";
+import { type Place, transportSuite } from "../suites/transport.js";
+
+transportSuite("over a faulty network, while it is calm", async (): Promise<Place> => {
+  const clock = new SimulatedClock();
+  const network = new FaultyNetwork({ clock, chance: seededChance(1) });
+  let isOpen = true;
+  let count = 0;
+  // The suite lives in real time: simulated time is kept beside it.
+  const keepTime = async () => {
+    const startMs = performance.now();
+    while (isOpen) await clock.advance(performance.now() - startMs - clock.monotonic());
+  };
+  const keeping = keepTime();
+  return {
+    connect: async (log) => network.connect(`end-${++count}`, log === undefined ? {} : { log }),
+    stop: async () => network.stop(),
+    start: async () => network.start(),
+    close: async () => {
+      isOpen = false;
+      await keeping;
+    },
+  };
+});
