@@ -1,44 +1,25 @@
 import { assert } from "../words/assert.js";
 import type { Clock } from "../words/clock.js";
+import { BehindError, ClosedError, SnapshotTooOldError, WriteInDoubtError } from "../words/errors.js";
 import type { KeyRange } from "../words/key.js";
+import { limits } from "../words/limits.js";
 import type { Log } from "../words/log.js";
-import type { Tid } from "../words/tid.js";
-import { CommitBatch } from "./commit-batch.js";
-import type { OpenStore } from "./ordered-store.js";
+import { type Tid, tidMinus, tidZero } from "../words/tid.js";
+import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
+import { InvalidationQueue } from "./invalidation-queue.js";
+import type { Change, OpenStore, OrderedStore, View } from "./ordered-store.js";
+import type { Outcomes } from "./outcomes.js";
+import { Pruner } from "./pruner.js";
+import { decodePosition, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
+import { checkFormat, restore } from "./restore.js";
+import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
+import { headAt, keysAt, transactionsAfter } from "./transaction-log.js";
 import type { LoggedTransaction, Outcome, Position } from "./transaction.js";
 
 export { CommitBatch } from "./commit-batch.js";
+export { digestAfter } from "./records.js";
+export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
 export type { CommitRequest, LoggedTransaction, Outcome, Position, Write } from "./transaction.js";
-
-/** What a key held at a snapshot, and for how long. */
-export interface Revision {
-  /** Tid of the transaction that wrote it; of the deletion, or 0, when absent. */
-  readonly serial: Tid;
-  /** Undefined: absent at the snapshot. */
-  readonly value: Uint8Array | undefined;
-  /** Tid of the transaction that replaced it; undefined: current at `asOf`. */
-  readonly next: Tid | undefined;
-}
-
-export interface Loaded extends Revision {
-  /** Last durable position of the view that the revision was read from. */
-  readonly asOf: Position;
-}
-
-export interface ListedRow {
-  readonly key: string;
-  readonly serial: Tid;
-  readonly value: Uint8Array;
-  readonly next: Tid | undefined;
-}
-
-export interface Listed {
-  /** In the order of keys. */
-  readonly rows: readonly ListedRow[];
-  readonly asOf: Position;
-  /** Listed up to this key (not included), because the page is full; undefined: the whole range. */
-  readonly end: string | undefined;
-}
 
 export interface ObjectStoreOptions {
   /** Name of the storage; a folder holds one and keeps its name. */
@@ -62,39 +43,301 @@ export interface TransactionsAfter {
 export interface PruneStep {
   /** Entries removed by this step. */
   readonly removed: number;
-  /** Nothing below the floor is left. */
+  /** Nothing below the floors is left. */
   readonly done: boolean;
 }
 
 export interface ObjectStoreStats {
+  /** Objects that are there now. */
+  readonly objects: number;
   readonly queue: { readonly transactions: number; readonly keys: number };
   readonly outcomes: number;
   readonly fences: number;
 }
 
-/** The objects, history and log of one storage, above any OrderedStore. */
+/** What is being written or open; whatever else writes waits for it, which is the caller's part. */
+type Use = "idle" | "batch" | "writing" | "inDoubt" | "closed";
+
+/**
+ * The objects of one storage with their history and the log of its transactions, above any OrderedStore.
+ *
+ * 1. Position, outcomes and queue in memory move when a batch is durable, never before; what is in doubt moves nothing.
+ * 2. A revision and its as-of are read from one view.
+ * 3. One batch is open or being written at a time; raising the floor and pruning come between batches.
+ * 4. Nothing that a snapshot at or above the history floor needs is removed, and the floor is durable before anything is.
+ */
 export class ObjectStore {
-  static open(_openStore: OpenStore, _options: ObjectStoreOptions): Promise<ObjectStore> {
-    return Promise.reject(new Error("in the making"));
+  readonly #openStore: OpenStore;
+  readonly #options: Required<ObjectStoreOptions>;
+  #ordered: OrderedStore;
+  #use: Use = "idle";
+  #position: PositionRecord = emptyHistory;
+  #historyFloor: Tid = tidZero;
+  #queue: InvalidationQueue;
+  #outcomes: Outcomes;
+  #pruner = new Pruner();
+
+  private constructor(openStore: OpenStore, options: Required<ObjectStoreOptions>, ordered: OrderedStore) {
+    this.#openStore = openStore;
+    this.#options = options;
+    this.#ordered = ordered;
+    const restored = ordered.read((view) => restore(view, ordered.path, options));
+    this.#position = restored.position;
+    this.#historyFloor = restored.historyFloor;
+    this.#queue = restored.queue;
+    this.#outcomes = restored.outcomes;
   }
+
+  /** Opens the storage, making it if the store is empty. Rejects with InUseError, or StoreError when the store holds something else. */
+  static async open(openStore: OpenStore, options: ObjectStoreOptions): Promise<ObjectStore> {
+    const all: Required<ObjectStoreOptions> = {
+      invalidationQueueSize: limits.invalidationQueueSize,
+      invalidationQueueKeysMax: limits.invalidationQueueKeysMax,
+      outcomeAgeMs: limits.outcomeAgeMs,
+      outcomesMax: limits.outcomesMax,
+      snapshotRetentionMs: limits.snapshotRetentionMs,
+      ...options,
+    };
+    const ordered = await openStore();
+    try {
+      await checkFormat(ordered, all.storage);
+      const store = new ObjectStore(openStore, all, ordered);
+      all.log.info({ storage: all.storage, tid: store.position.tid, path: ordered.path }, "storage opened");
+      return store;
+    } catch (error) {
+      await ordered.close();
+      throw error;
+    }
+  }
+
   /** Last durable tid and its digest. */
-  declare readonly position: Position;
-  declare readonly historyFloor: Tid;
-  declare readonly idFloor: Tid;
-  declare load: (key: string, snapshot: Tid) => Loaded;
-  declare list: (range: KeyRange, snapshot: Tid, rowsMax: number, bytesMax: number) => Listed;
-  declare outcome: (id: string) => Outcome | undefined;
-  declare openBatch: () => CommitBatch;
-  declare transactionsAfter: (tid: Tid, countMax: number, keysMax: number) => TransactionsAfter;
-  declare digestAt: (tid: Tid) => string | undefined;
-  declare keysOf: (tid: Tid, from: number, countMax: number) => readonly string[];
-  declare queueHas: (tid: Tid) => boolean;
-  declare raiseHistoryFloor: (to: Tid) => Promise<Tid>;
-  declare pruneStep: (budgetMs: number, clock: Clock) => Promise<PruneStep>;
-  declare reopen: () => Promise<Position>;
-  declare stats: () => ObjectStoreStats;
-  declare close: () => Promise<void>;
-  private constructor() {
-    assert(true, "the skeleton stands");
+  get position(): Position {
+    return this.#position;
   }
+
+  /** Snapshots below it cannot be read any more. */
+  get historyFloor(): Tid {
+    return this.#historyFloor;
+  }
+
+  /** Ids of transactions that began before it may be forgotten; commits of such snapshots are refused. */
+  get idFloor(): Tid {
+    return this.#outcomes.floor;
+  }
+
+  // ---- Reading
+
+  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError below the history floor, BehindError above the last tid. */
+  load(key: string, snapshot: Tid): Loaded {
+    return this.#readAt(snapshot, (view, asOf) => {
+      const { serial, value, next } = revisionAt(view, key, snapshot);
+      return { serial, value, next, asOf };
+    });
+  }
+
+  /** A page of `range` at `snapshot`: at most `rowsMax` objects looked at, `bytesMax` of keys and values but one row at least. Throws as `load`. */
+  list(range: KeyRange, snapshot: Tid, rowsMax: number, bytesMax: number): Listed {
+    assert(rowsMax > 0, "a page has room for a row");
+    return this.#readAt(snapshot, (view, asOf) => ({ ...listAt(view, range, snapshot, rowsMax, bytesMax), asOf }));
+  }
+
+  /** What became of a transaction. Undefined: it did not commit, if it began at the id floor or later; below it nothing is known. */
+  outcome(id: string): Outcome | undefined {
+    return this.#outcomes.get(id);
+  }
+
+  /**
+   * Transactions after `tid`, which is the tid of a transaction or 0: as many as the bounds allow, but one at least, whatever its keys.
+   * None, and not whole, when the log does not reach back to it or never had it.
+   */
+  transactionsAfter(tid: Tid, countMax: number, keysMax: number): TransactionsAfter {
+    const last = this.#position.tid;
+    if (tid === last) return { transactions: [], whole: true };
+    if (tid > last) return { transactions: [], whole: false };
+    if (this.queueHas(tid)) return take(this.#queue.after(tid), tid, last, countMax, keysMax);
+    return this.#read((view) => take(transactionsAfter(view, tid), tid, last, countMax, keysMax));
+  }
+
+  /** Digest of the history up to transaction `tid`; undefined: there is none of this tid, or it was pruned. */
+  digestAt(tid: Tid): string | undefined {
+    if (tid === tidZero) return emptyHistory.digest;
+    if (tid === this.#position.tid) return this.#position.digest;
+    if (tid > this.#position.tid) return undefined;
+    return this.#queue.at(tid)?.digest ?? this.#read((view) => headAt(view, tid)?.digest);
+  }
+
+  /** Keys `from` to `from + countMax` of a transaction. Throws SnapshotTooOldError when the log has it no more, BehindError when it is not there yet. */
+  keysOf(tid: Tid, from: number, countMax: number): readonly string[] {
+    if (tid > this.#position.tid) throw new BehindError({ snapshot: tid, last: this.#position.tid });
+    const queued = this.#queue.at(tid);
+    if (queued !== undefined) return queued.keys.slice(from, from + countMax);
+    const keys = this.#read((view) => keysAt(view, tid, from, countMax));
+    if (keys === undefined) throw new SnapshotTooOldError({ snapshot: tid, floor: this.#historyFloor });
+    return keys;
+  }
+
+  /** The invalidation queue in memory has every transaction after `tid`. */
+  queueHas(tid: Tid): boolean {
+    return tid >= this.#queue.reach && tid <= this.#position.tid;
+  }
+
+  stats(): ObjectStoreStats {
+    return {
+      objects: this.#position.objects,
+      queue: this.#queue.size,
+      outcomes: this.#outcomes.commitCount,
+      fences: this.#outcomes.fenceCount,
+    };
+  }
+
+  // ---- Writing
+
+  /** The next batch. One is open at a time, until it was written or discarded. Throws WriteInDoubtError until the store was reopened. */
+  openBatch(): CommitBatch {
+    this.#begin("batch");
+    return new CommitBatch({
+      position: this.#position,
+      historyFloor: this.#historyFloor,
+      outcomes: this.#outcomes,
+      outcomesMax: this.#options.outcomesMax,
+      queue: this.#queue,
+      read: (use) => this.#read(use),
+      write: (batch, alone) => this.#writeBatch(batch, alone),
+      discard: () => {
+        this.#use = "idle";
+      },
+    });
+  }
+
+  /** Raises the history floor to `to`, or as far as retention allows; durable when it resolves. Between batches only. Rejects with WriteInDoubtError. */
+  async raiseHistoryFloor(to: Tid): Promise<Tid> {
+    const allowed = tidMinus(this.#position.tid, this.#options.snapshotRetentionMs);
+    const floor = to < allowed ? to : allowed;
+    if (floor <= this.#historyFloor) return this.#historyFloor;
+    this.#begin("writing");
+    await this.#write([{ key: metaKey("historyFloor"), value: encodeTid(floor) }], false);
+    this.#historyFloor = floor;
+    this.#outcomes.raiseFloor(floor);
+    this.#options.log.info({ storage: this.#options.storage, floor }, "history floor raised");
+    return floor;
+  }
+
+  /**
+   * Removes what lies below the floors, for at most about `budgetMs` of this process's time. Between batches only.
+   * Rejects with WriteInDoubtError; what was interrupted is found again.
+   */
+  async pruneStep(budgetMs: number, clock: Clock): Promise<PruneStep> {
+    this.#begin("writing");
+    const plan = this.#planPruning(budgetMs, clock);
+    if (plan.changes.length === 0) {
+      this.#use = "idle";
+    } else {
+      await this.#write(plan.changes, false);
+    }
+    plan.apply();
+    return { removed: plan.removed, done: plan.done };
+  }
+
+  /** Opens the store again after a write in doubt: position, outcomes and queue are then what is on disk. Rejects with InUseError or StoreError. */
+  async reopen(): Promise<Position> {
+    assert(this.#use !== "batch" && this.#use !== "writing", "a store is reopened when nothing is being written");
+    if (this.#use === "idle") this.#use = "inDoubt";
+    // A store that failed may fail to close, too; what matters is whether it opens.
+    await this.#ordered.close().catch((error: unknown) => {
+      this.#options.log.warn({ storage: this.#options.storage, error: String(error) }, "store in doubt did not close");
+    });
+    const reopened = await ObjectStore.open(this.#openStore, this.#options);
+    this.#ordered = reopened.#ordered;
+    this.#position = reopened.#position;
+    this.#historyFloor = reopened.#historyFloor;
+    this.#queue = reopened.#queue;
+    this.#outcomes = reopened.#outcomes;
+    this.#pruner = new Pruner();
+    this.#use = "idle";
+    return this.#position;
+  }
+
+  /** Ends it, after what is being written. Idempotent. */
+  async close(): Promise<void> {
+    this.#use = "closed";
+    await this.#ordered.close();
+  }
+
+  #planPruning(budgetMs: number, clock: Clock): ReturnType<Pruner["plan"]> {
+    try {
+      return this.#read((view) => this.#pruner.plan(view, this.#historyFloor, this.#outcomes, budgetMs, clock));
+    } catch (error) {
+      this.#use = "idle";
+      throw error;
+    }
+  }
+
+  async #writeBatch({ changes, transactions, fences, position }: WrittenBatch, alone: boolean): Promise<void> {
+    this.#use = "writing";
+    await this.#write(changes, alone);
+    this.#position = position;
+    for (const transaction of transactions) {
+      this.#queue.add(transaction);
+      this.#outcomes.addCommit(transaction.id, transaction.tid);
+    }
+    for (const [id, last] of fences) this.#outcomes.addFence(id, last);
+    this.#outcomes.raiseFloor(tidMinus(position.tid, this.#options.outcomeAgeMs));
+  }
+
+  #begin(use: "batch" | "writing"): void {
+    if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
+    if (this.#use === "closed") throw new ClosedError({ what: this.#ordered.path });
+    assert(this.#use === "idle", "one batch is open or being written at a time");
+    this.#use = use;
+  }
+
+  async #write(changes: readonly Change[], alone: boolean): Promise<void> {
+    try {
+      await this.#ordered.batch(changes, { alone });
+    } catch (error) {
+      if (this.#isWriting) this.#use = "inDoubt";
+      throw error;
+    }
+    if (this.#isWriting) this.#use = "idle";
+  }
+
+  get #isWriting(): boolean {
+    return this.#use === "writing";
+  }
+
+  #readAt<T>(snapshot: Tid, use: (view: View, asOf: Position) => T): T {
+    if (snapshot < this.#historyFloor) throw new SnapshotTooOldError({ snapshot, floor: this.#historyFloor });
+    return this.#read((view) => {
+      // The position in memory may lag behind a view: taken beside it, a value newer than its as-of would look current for ever.
+      const asOf = positionIn(view);
+      if (snapshot > asOf.tid) throw new BehindError({ snapshot, last: asOf.tid });
+      return use(view, asOf);
+    });
+  }
+
+  #read<T>(use: (view: View) => T): T {
+    // What a view shows then may turn out not to be on disk.
+    if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
+    return this.#ordered.read(use);
+  }
+}
+
+function positionIn(view: View): Position {
+  const record = view.get(metaKey("position"));
+  return record === undefined ? emptyHistory : decodePosition(record);
+}
+
+function take(following: Iterable<LoggedTransaction>, tid: Tid, last: Tid, countMax: number, keysMax: number): TransactionsAfter {
+  const transactions: LoggedTransaction[] = [];
+  let expected = tid;
+  let keys = 0;
+  for (const transaction of following) {
+    // The first one names another predecessor when `tid` was pruned or never was; a view may also be ahead of the last tid.
+    if (transaction.previous !== expected || transaction.tid > last) break;
+    keys += transaction.keys.length;
+    if (transactions.length > 0 && (transactions.length >= countMax || keys > keysMax)) break;
+    transactions.push(transaction);
+    expected = transaction.tid;
+  }
+  return { transactions, whole: expected === last };
 }

@@ -52,8 +52,8 @@ export function historyKey(key: string, tid: Tid): Buffer {
   return bytes;
 }
 
-/** The key in an object's record key. */
-export function keyOfObject(bytes: Uint8Array): string {
+/** What stands after the letter in a record key: the key of an object, the id of a fence. */
+export function textOfKey(bytes: Uint8Array): string {
   return textOf(bytes, 1, bytes.length);
 }
 
