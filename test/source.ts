@@ -102,7 +102,7 @@ interface Declaration {
 
 // Of the parser's two dozen kinds of statement, those that declare something have one of two shapes.
 function declaredNames(statement: object | undefined): readonly string[] {
-  const declaration = statement as Declaration | undefined;
+  const declaration: Declaration | undefined = statement;
   const ids = declaration?.declarations?.map((each) => each.id) ?? [declaration?.id];
   return ids.map((id) => id?.name).filter((name) => name !== undefined);
 }

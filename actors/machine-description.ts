@@ -1,0 +1,132 @@
+/** What a machine says of itself, as plain data: for pictures, JSON, and whoever wants to look. */
+import type { AnyStateMachine, AnyStateNode } from "xstate";
+
+/** A machine: its states, and what leads from one to another. Every guard, action and delay by its name. */
+export interface MachineDescription extends StateDescription {
+  readonly id: string;
+}
+
+/** One state, with those inside it. */
+export interface StateDescription {
+  readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
+  /** Name of the state inside it that is entered first. */
+  readonly initial?: string;
+  readonly entry?: readonly string[];
+  readonly exit?: readonly string[];
+  /** Names of the actors that live as long as it is active. */
+  readonly invoke?: readonly string[];
+  readonly transitions?: readonly TransitionDescription[];
+  readonly states?: Readonly<Record<string, StateDescription>>;
+}
+
+/** `on` is an event, or in words what happens: `after retryDelay`, `verify done`, `verify failed`, `always`. */
+export interface TransitionDescription {
+  readonly on: string;
+  readonly guard?: string;
+  readonly actions?: readonly string[];
+  /** Paths of states, names with `.` between; absent when it stays where it is. */
+  readonly target?: readonly string[];
+}
+
+/** Stands where a guard, action, delay or actor was written in place and has no name. */
+export const unnamed = "(unnamed)";
+
+/** What `machine` says of itself; JSON can hold it. */
+export function describeMachine(machine: AnyStateMachine): MachineDescription {
+  return { id: machine.id, ...describeState(machine.root) };
+}
+
+function describeState(node: AnyStateNode): StateDescription {
+  const sources = new Map(node.invoke.map((invoke) => [invoke.id, actorName(invoke.src)]));
+  const transitions = [...(node.always ?? []), ...[...node.transitions.values()].flat()];
+  const states = Object.fromEntries(Object.entries(node.states).map(([name, child]) => [name, describeState(child)]));
+  // XState gives a compound state without `initial` an initial transition all the same; a parallel one has none.
+  const initial = node.type === "compound" ? node.initial.target[0]?.key : undefined;
+  return {
+    type: node.type,
+    ...(initial === undefined ? {} : { initial }),
+    ...listed("entry", actionNames(node.config.entry)),
+    ...listed("exit", actionNames(node.config.exit)),
+    ...listed("invoke", [...sources.values()]),
+    ...listed(
+      "transitions",
+      transitions.map((transition) => describeTransition(transition, node, sources)),
+    ),
+    ...(Object.keys(states).length === 0 ? {} : { states }),
+  };
+}
+
+interface Transition {
+  readonly eventType: string;
+  readonly guard?: unknown;
+  readonly actions: readonly unknown[];
+  readonly target: readonly AnyStateNode[] | undefined;
+}
+
+function describeTransition(transition: Transition, node: AnyStateNode, sources: ReadonlyMap<string, string>): TransitionDescription {
+  const { guard, target } = transition;
+  return {
+    on: eventName(transition.eventType, node, sources),
+    ...(guard === undefined ? {} : { guard: guardName(guard) }),
+    ...listed("actions", transition.actions.map(actionName)),
+    ...(target === undefined ? {} : { target: target.map((each) => each.path.join(".")) }),
+  };
+}
+
+function listed<Name extends string, Item>(name: Name, items: readonly Item[]): { readonly [N in Name]?: readonly Item[] } {
+  return (items.length === 0 ? {} : { [name]: items }) as { readonly [N in Name]?: readonly Item[] };
+}
+
+/** XState's own events in words, without the ids that it makes up. */
+function eventName(eventType: string, node: AnyStateNode, sources: ReadonlyMap<string, string>): string {
+  const ending = `.${node.id}`;
+  const [, kind, rest = ""] = /^xstate\.(after|done\.actor|error\.actor|snapshot|done\.state)\.(.*)$/s.exec(eventType) ?? [];
+  switch (kind) {
+    case "after": {
+      const delay = rest.endsWith(ending) ? rest.slice(0, -ending.length) : rest;
+      return `after ${/^\d+$/.test(delay) ? unnamed : delay}`;
+    }
+    case "done.actor":
+      return `${sources.get(rest) ?? rest} done`;
+    case "error.actor":
+      return `${sources.get(rest) ?? rest} failed`;
+    case "snapshot":
+      return `${sources.get(rest) ?? rest} changed`;
+    case "done.state":
+      return "done";
+    default:
+      return eventType === "" ? "always" : eventType === "*" ? "any other event" : eventType;
+  }
+}
+
+function actorName(source: unknown): string {
+  return typeof source === "string" && !source.startsWith("xstate.invoke.") ? source : unnamed;
+}
+
+/** Of actions as they were written: XState adds its own for delays to those of the node. */
+function actionNames(actions: unknown): readonly string[] {
+  return (actions === undefined ? [] : [actions].flat()).map(actionName);
+}
+
+function actionName(action: unknown): string {
+  const name = typeOf(action);
+  // An action of XState's own that was written in place has the type of its kind, and shows nothing of what it does.
+  return name === undefined || name.startsWith("xstate.") ? unnamed : name;
+}
+
+function guardName(guard: unknown): string {
+  const name = typeOf(guard);
+  if (name !== undefined) return name;
+  // `not`, `and`, `or` are functions that carry the guards they combine.
+  if (typeof guard === "function" && "guards" in guard && Array.isArray(guard.guards)) {
+    const parts = guard.guards.map(guardName);
+    return guard.name === "not" ? `not ${parts.join()}` : `(${parts.join(` ${guard.name} `)})`;
+  }
+  return unnamed;
+}
+
+function typeOf(named: unknown): string | undefined {
+  if (typeof named === "string") return named;
+  const type = typeof named === "object" && named !== null && "type" in named ? named.type : undefined;
+  return typeof type === "string" ? type : undefined;
+}
