@@ -1,4 +1,5 @@
-import type { Tid } from "../words/tid.js";
+import { InvalidValueError } from "../words/errors.js";
+import { isTid, type Tid } from "../words/tid.js";
 import { copyValue, decodeValue, type Value } from "../words/value.js";
 
 /** One revision of one object, held in memory, immutable. */
@@ -30,9 +31,10 @@ export function encodeRecord(serial: Tid, value: Uint8Array | undefined): Uint8A
 }
 
 /** Serial in a record; undefined when it is none. */
-export function recordSerial(record: Uint8Array): number | undefined {
+export function recordSerial(record: Uint8Array): Tid | undefined {
   if (record.length < recordHeaderBytes) return undefined;
-  return new DataView(record.buffer, record.byteOffset, recordHeaderBytes).getFloat64(1);
+  const serial = new DataView(record.buffer, record.byteOffset, recordHeaderBytes).getFloat64(1);
+  return isTid(serial) ? serial : undefined;
 }
 
 /**
@@ -46,6 +48,8 @@ export class HeldRevision implements CachedRevision {
   value: Value | undefined = undefined;
   promise: Promise<Value | undefined> = absence;
   shareable = true;
+  /** The same revision on disk: whoever uses it here marks it used there. */
+  entry: { touched: boolean } | undefined = undefined;
   #record: Uint8Array | undefined;
 
   /** `record`: from encodeRecord, owned from now on. */
@@ -55,10 +59,17 @@ export class HeldRevision implements CachedRevision {
     this.#record = record;
   }
 
+  get isDecoded(): boolean {
+    return this.#record === undefined;
+  }
+
   /** Itself, decoded. Throws InvalidValueError. */
   decoded(): this {
     const record = this.#record;
     if (record === undefined) return this;
+    if (record[0] === 0 ? record.length !== recordHeaderBytes : record[0] !== 1) {
+      throw new InvalidValueError({ path: "", reason: "is not in a record of the cache" });
+    }
     if (record[0] === 1) {
       const { value, hasUnfreezable } = decodeValue(record.subarray(recordHeaderBytes));
       this.value = value;

@@ -29,6 +29,11 @@ export const limits = {
   /** Pings of the broker, and how many may be unanswered: a dead link is noticed within three intervals. */
   pingIntervalMs: 2_000,
   pingsUnansweredMax: 2,
+  /** Bytes that wait for one slow reader before it is cut off: as much as a NATS server allows. */
+  bufferedBytesMax: 64 * 1024 * 1024,
+  /** Subscriptions, requests under way, and requests still to be answered, each, of one process behind a WebSocket. */
+  socketSubscriptionsMax: 10_000,
+  socketRequestsMax: 10_000,
 
   /** Transactions in the server's invalidation queue (ZEO's default). */
   invalidationQueueSize: 100,
@@ -66,6 +71,15 @@ export const limits = {
   outcomeAgeMs: 10 * 60_000,
   /** Outcomes and fences kept in memory, about 100 bytes each; past it the id floor rises sooner. */
   outcomesMax: 1_000_000,
+  /** Ids refused for a passing reason that a server remembers: far more than copies of a message are late. */
+  refusedIdsMax: 100_000,
+  /** A server that starts waits so long for another writer to answer: ten times what an answer takes over a slow link. */
+  writerCheckTimeoutMs: 1_000,
+  /** First and longest pause before a store in doubt is opened again; doubled each time. */
+  reopenDelayMsMin: 50,
+  reopenDelayMsMax: 2_000,
+  /** After two failed writes in a row a storage takes no commits for this long: room on the disk is made by people. */
+  writeProbationMs: 30_000,
 
   /** A snapshot younger than this is never pruned. */
   snapshotRetentionMs: 10 * 60_000,
@@ -86,6 +100,12 @@ export const limits = {
 
   /** Client cache on disk: keys and values, without LMDB's own pages. */
   cacheBytesMax: 20 * 1024 * 1024,
+  /** Changes of the cache on disk are gathered this long and written as one batch: a burst costs one write, a kill loses no more. */
+  cacheWriteDelayMs: 5,
+  /** Entries waiting to be written to the cache on disk; past it new ones stay in memory only. */
+  cachePendingBytesMax: 4 * 1024 * 1024,
+  /** Keys of invalidations that a client remembers for its loads in flight; past it a load that crossed older ones is not cached. */
+  rememberedKeysMax: 100_000,
   /** Decoded objects in memory, measured by their encoded size. */
   memoryBytesMax: 20 * 1024 * 1024,
   /** Loads that one client has under way; more wait. */
