@@ -104,7 +104,7 @@ async function listening(child: ChildProcess): Promise<number> {
       said.push(line);
       const found = /Listening for client connections on \S*:(\d+)$/.exec(line);
       if (found !== null) port = Number(found[1]);
-      if (!/Server is ready$/.test(line)) return;
+      if (!line.endsWith("Server is ready")) return;
       // Its log goes on; it is read to the end so that the server never waits for us.
       lines.removeAllListeners("line");
       resolve(port);

@@ -76,13 +76,13 @@ class InProcessBroker implements Broker {
   stop(): void {
     if (!this.#running) return;
     this.#running = false;
-    for (const transport of [...this.#transports]) transport.link("disconnected");
+    for (const transport of this.#transports) transport.link("disconnected");
   }
 
   start(): void {
     if (this.#running) return;
     this.#running = true;
-    for (const transport of [...this.#transports]) transport.link("connected");
+    for (const transport of this.#transports) transport.link("connected");
   }
 
   leave(transport: InProcessTransport): void {

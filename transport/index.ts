@@ -2,5 +2,8 @@
 export * from "./in-process.js";
 export * from "./nats.js";
 export type { NatsDialOptions, NatsTls } from "./nats-dial.js";
+export * from "./open.js";
 export * from "./subject.js";
 export type * from "./transport.js";
+export * from "./websocket.js";
+export * from "./websocket-broker.js";

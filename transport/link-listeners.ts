@@ -26,7 +26,8 @@ export class LinkListeners {
   set(status: LinkStatus): boolean {
     if (status === this.#status || this.#status === "closed") return false;
     this.#status = status;
-    for (const entry of [...this.#listeners]) {
+    // Those who begin to listen meanwhile hear of the next change.
+    for (const entry of Array.from(this.#listeners)) {
       if (this.#status !== status) break;
       try {
         entry.call(status);

@@ -15,17 +15,18 @@ export interface NatsAddress {
 
 const portDefault = 4222;
 
+const wrong = (reason: string) => new InvalidOptionError({ option: "servers", reason });
+
 /** Reads `nats://[user:password@|token@]host[:port]`, the same with `tls://`, or `host[:port]`. Throws InvalidOptionError. */
 export function natsAddress(server: string): NatsAddress {
   const url = server.includes("://") ? server : `nats://${server}`;
-  const wrong = (reason: string) => new InvalidOptionError({ option: "servers", reason });
   if (!URL.canParse(url)) throw wrong("holds an address that cannot be read");
   const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(url);
   if (protocol !== "nats:" && protocol !== "tls:") throw wrong(`holds ${protocol}//, which is not nats:// or tls://`);
   if (hostname === "") throw wrong("holds an address without a host");
   if ((pathname !== "" && pathname !== "/") || search !== "" || hash !== "") throw wrong(`holds ${protocol}//${hostname} with a path`);
   const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
-  const [name, secret] = [decode(username, wrong), decode(password, wrong)];
+  const [name, secret] = [decode(username), decode(password)];
   return {
     host,
     port: port === "" ? portDefault : Number(port),
@@ -41,7 +42,7 @@ export function hostAndPort(host: string, port: number): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function decode(text: string, wrong: (reason: string) => InvalidOptionError): string {
+function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

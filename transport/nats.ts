@@ -188,14 +188,11 @@ class NatsTransport implements Transport {
     const protocol = this.#linked();
     await new Promise<void>((resolve, reject) => {
       this.#flushes.add(reject);
-      const done = (end: () => void) => {
-        this.#flushes.delete(reject);
-        end();
-      };
-      protocol.flush().then(
-        () => done(resolve),
-        (error: unknown) => done(() => reject(new DisconnectedError({ address: this.#address }, error))),
-      );
+      protocol
+        .flush()
+        .catch((error: unknown) => Promise.reject(new DisconnectedError({ address: this.#address }, error)))
+        .finally(() => this.#flushes.delete(reject))
+        .then(resolve, reject);
     });
   }
 
@@ -248,7 +245,7 @@ class NatsTransport implements Transport {
     this.#protocol = undefined;
     const reason = new DisconnectedError({ address: this.#address });
     for (const entry of this.#entries) entry.subscription = undefined;
-    for (const reject of [...this.#flushes]) reject(reason);
+    for (const reject of this.#flushes) reject(reason);
     this.#flushes.clear();
     this.#joiner.clear();
     this.#requests.failAll(reason);

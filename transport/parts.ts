@@ -101,7 +101,7 @@ export class Joiner {
 
   /** Drops all parts of one receiver, or everything. */
   clear(scope?: string): void {
-    for (const key of [...this.#joining.keys()]) if (scope === undefined || key.startsWith(`${scope} `)) this.#forget(key);
+    for (const key of this.#joining.keys()) if (scope === undefined || key.startsWith(`${scope} `)) this.#forget(key);
   }
 
   #drop(key: string, reason: string): undefined {
@@ -122,7 +122,7 @@ export class Joiner {
   #sweep(): void {
     this.#timer = undefined;
     const oldest = this.#clock.monotonic() - limits.joiningTimeoutMs;
-    for (const [key, joining] of [...this.#joining]) if (joining.since <= oldest) this.#drop(key, "a part did not arrive");
+    for (const [key, joining] of this.#joining) if (joining.since <= oldest) this.#drop(key, "a part did not arrive");
     if (this.#joining.size > 0) this.#timer ??= this.#clock.setTimeout(() => this.#sweep(), limits.joiningTimeoutMs);
   }
 }

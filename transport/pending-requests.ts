@@ -1,5 +1,8 @@
-import { assert, type Clock, TimeoutError } from "../words/index.js";
+import { assert, type Clock, InvalidOptionError, TimeoutError } from "../words/index.js";
 import type { RequestOptions } from "./transport.js";
+
+/** A longer delay would overflow the timer and fire at once. */
+export const timerDelayMsMax = 2 ** 31 - 1;
 
 interface Pending {
   readonly resolve: (payload: Uint8Array) => void;
@@ -44,6 +47,7 @@ export class PendingRequests {
   add(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs } = options;
+      if (Number.isNaN(timeoutMs)) throw new InvalidOptionError({ option: "timeoutMs", reason: "is not a number" });
       if (signal?.aborted) {
         reject(signal.reason as Error);
         return;
@@ -78,12 +82,12 @@ export class PendingRequests {
 
   /** Fails those that were sent to `subject`. */
   failSubject(subject: string, reason: unknown): void {
-    for (const [id, pending] of [...this.#pending]) if (pending.subject === subject) this.fail(id, reason);
+    for (const [id, pending] of this.#pending) if (pending.subject === subject) this.fail(id, reason);
   }
 
   /** Fails all that wait now, and rests the timer. */
   failAll(reason: unknown): void {
-    for (const id of [...this.#pending.keys()]) this.fail(id, reason);
+    for (const id of this.#pending.keys()) this.fail(id, reason);
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerAt = Infinity;
@@ -100,7 +104,10 @@ export class PendingRequests {
   #wakeAt(moment: number): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timerAt = moment;
-    this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.max(0, Math.ceil(moment - this.#clock.monotonic())));
+    this.#timer = this.#clock.setTimeout(
+      () => this.#sweep(),
+      Math.min(Math.max(0, Math.ceil(moment - this.#clock.monotonic())), timerDelayMsMax),
+    );
   }
 
   #sweep(): void {
