@@ -16,7 +16,7 @@ export function machineToJson(machine: AnyStateMachine): string {
 /** `machine` as a Mermaid state diagram. Nothing of it is left out. */
 export function machineToMermaid(machine: AnyStateMachine, options: DrawingOptions = {}): string {
   const description = describeMachine(machine);
-  const lines = ["stateDiagram-v2", ...inside(description, []), ...ownBox(description, [])];
+  const lines = ["stateDiagram-v2", ...inside(description, []), ...ownBox(description, []), ...crossings(description, [])];
   const current = options.current === undefined ? [] : leaves(options.current);
   if (current.length > 0) {
     lines.push("classDef current fill:#ffd54f,stroke:#7a5c00,color:#000,font-weight:bold");
@@ -31,8 +31,7 @@ type Path = readonly string[];
 function inside(state: StateDescription, path: Path): readonly string[] {
   const lines: string[] = [];
   if (state.initial !== undefined) lines.push(`[*] --> ${idOf([...path, state.initial])}`);
-  const children = Object.entries(state.states ?? {});
-  for (const [index, [name, child]] of children.entries()) {
+  for (const [index, [name, child]] of childrenOf(state).entries()) {
     if (state.type === "parallel" && index > 0) lines.push("--");
     lines.push(...drawState(child, [...path, name]));
   }
@@ -42,27 +41,61 @@ function inside(state: StateDescription, path: Path): readonly string[] {
 function drawState(state: StateDescription, path: Path): readonly string[] {
   const id = idOf(path);
   const name = path.at(-1) ?? "";
-  const arrows = (state.transitions ?? []).filter(leads).flatMap((transition) => drawArrows(id, transition));
+  const arrows = arrowsOf(state, path).filter(staysInside).map(drawArrow);
   if (state.states !== undefined) {
     const within = [...inside(state, path), ...ownBox(state, path)].map((line) => `  ${line}`);
     return [`state ${JSON.stringify(name)} as ${id} {`, ...within, "}", ...arrows];
   }
   const shown = state.type === "history" ? `${name} (history)` : name;
-  const declared = shown === id ? [id] : [`state ${JSON.stringify(shown)} as ${id}`];
-  // Whatever is written in a box comes after its first line, which says its name.
   const written = ownLines(state).map((line) => `${id} : ${line}`);
-  const named = written.length > 0 && shown === id ? [`${id} : ${id}`] : declared;
+  // Whatever is written in a box comes after its first line, which says its name.
+  const declared = shown !== id ? `state ${JSON.stringify(shown)} as ${id}` : written.length > 0 ? `${id} : ${id}` : id;
   const end = state.type === "final" ? [`${id} --> [*]`] : [];
-  return [...named, ...written, ...arrows, ...end];
+  return [declared, ...written, ...arrows, ...end];
 }
 
 /** A box for what a state with states inside does in any of them. The machine as a whole has its arrows there too. */
 function ownBox(state: StateDescription, path: Path): readonly string[] {
-  const id = idOf([...path, "any"], "_of_all");
+  const id = idOf([...path, "any"], "__of");
   const lines = ownLines(state).map((line) => `${id} : ${line}`);
-  const arrows = path.length === 0 ? (state.transitions ?? []).filter(leads).flatMap((each) => drawArrows(id, each)) : [];
-  if (lines.length === 0 && arrows.length === 0) return [];
+  const leaving = path.length === 0 ? (state.transitions ?? []).filter(leads) : [];
+  if (lines.length === 0 && leaving.length === 0) return [];
+  const arrows = leaving.flatMap((each) => each.target.map((target) => `${id} --> ${idOf(target.split("."))} : ${safe(label(each))}`));
   return [`${id} : in every state${path.length === 0 ? "" : ` of ${path.at(-1)}`}`, ...lines, ...arrows];
+}
+
+interface Arrow {
+  readonly from: Path;
+  readonly to: Path;
+  readonly transition: TransitionDescription;
+}
+
+function arrowsOf(state: StateDescription, path: Path): readonly Arrow[] {
+  return (state.transitions ?? [])
+    .filter(leads)
+    .flatMap((transition) => transition.target.map((target) => ({ from: path, to: target.split("."), transition })));
+}
+
+/** Both ends are in the same state. */
+function staysInside({ from, to }: Arrow): boolean {
+  return from.length === to.length && from.slice(0, -1).every((name, index) => name === to[index]);
+}
+
+function drawArrow({ from, to, transition }: Arrow): string {
+  return `${idOf(from)} --> ${idOf(to)} : ${safe(label(transition))}`;
+}
+
+/** Arrows into or out of a state with states inside: Mermaid puts a state where it is named first, so they come after all states. */
+function crossings(state: StateDescription, path: Path): readonly string[] {
+  return childrenOf(state).flatMap(([name, child]) => {
+    const at = [...path, name];
+    const arrows = arrowsOf(child, at).filter((arrow) => !staysInside(arrow));
+    return [...arrows.map(drawArrow), ...crossings(child, at)];
+  });
+}
+
+function childrenOf(state: StateDescription): readonly (readonly [string, StateDescription])[] {
+  return Object.entries(state.states ?? {});
 }
 
 /** What a state does without leaving it. */
@@ -76,12 +109,8 @@ function ownLines(state: StateDescription): readonly string[] {
   ].map(safe);
 }
 
-function leads(transition: TransitionDescription): boolean {
+function leads(transition: TransitionDescription): transition is TransitionDescription & Required<Pick<TransitionDescription, "target">> {
   return transition.target !== undefined;
-}
-
-function drawArrows(from: string, transition: TransitionDescription): readonly string[] {
-  return (transition.target ?? []).map((target) => `${from} --> ${idOf(target.split("."))} : ${safe(label(transition))}`);
 }
 
 function label({ on, guard, actions }: TransitionDescription): string {
@@ -93,9 +122,9 @@ function safe(text: string): string {
   return text.replaceAll(/[;#:]/g, " ");
 }
 
-/** An id that Mermaid takes, the same for the same path. The suffix is one that no state has. */
+/** An id that Mermaid takes, the same for the same path. It makes up ids of its own with a single `_`. */
 function idOf(path: Path, suffix = ""): string {
-  const id = path.join("_").replaceAll(/\W/g, "_") + suffix;
+  const id = path.join("__").replaceAll(/\W/g, "_") + suffix;
   return /^(?:end|state|note|class|default|direction|style|click|hide|scale|as)$/.test(id) ? `${id}_` : id;
 }
 

@@ -39,29 +39,29 @@ test("a picture shows states, events, guards, actions, delays and invoked actors
   waiting : TICK / count
   waiting --> moving : CALL [(isFree and not isFull)] / count, ring
   state "moving" as moving {
-    [*] --> moving_riding
-    state "riding" as moving_riding
-    moving_riding : runs ride
-    moving_riding --> moving_end : ride done
-    moving_riding --> stopped : ride failed / ring
-    state "end" as moving_end
-    moving_end --> [*]
-    moving_any_of_all : in every state of moving
-    moving_any_of_all : entry / ring
+    [*] --> moving__riding
+    state "riding" as moving__riding
+    moving__riding : runs ride
+    moving__riding --> moving__end : ride done
+    state "end" as moving__end
+    moving__end --> [*]
+    moving__any__of : in every state of moving
+    moving__any__of : entry / ring
   }
   moving --> waiting : done
   moving --> stopped : after patience
   stopped
   stopped --> [*]
-  any_of_all : in every state
-  any_of_all : any other event / logUnexpected
-  any_of_all --> stopped : STOP
+  any__of : in every state
+  any__of : any other event / logUnexpected
+  any__of --> stopped : STOP
+  moving__riding --> stopped : ride failed / ring
 `);
 });
 
 test("the states an actor is in are highlighted", () => {
   const picture = machineToMermaid(lift, { current: { moving: "riding" } });
-  expect(picture).toContain("class moving_riding current\n");
+  expect(picture).toContain("class moving__riding current\n");
   expect(picture.match(/^ {2}class /gm)).toHaveLength(1);
 });
 
