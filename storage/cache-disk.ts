@@ -298,22 +298,22 @@ export class CacheDisk {
     this.#inTheAirBytes = this.#gatheredBytes;
     this.#gatheredBytes = 0;
     this.#handedOver = this.#changes;
-    this.#writing = store.batch(changes).then(
-      () => {
-        this.#writing = undefined;
-        this.#inTheAirBytes = 0;
-        for (const entry of gathered.values()) {
-          if (entry !== undefined) entry.record = undefined;
-        }
-        this.#schedule();
-      },
-      (error: unknown) => {
-        this.#writing = undefined;
-        this.#inTheAirBytes = 0;
-        this.#lose(error);
-      },
-    );
+    this.#writing = this.#writeBatch(store, changes, gathered);
     return this.#writing;
+  }
+
+  async #writeBatch(store: OrderedStore, changes: readonly Change[], written: ReadonlyMap<string, DiskEntry | undefined>): Promise<void> {
+    try {
+      await store.batch(changes);
+      for (const entry of written.values()) {
+        if (entry !== undefined) entry.record = undefined;
+      }
+    } catch (error) {
+      this.#lose(error);
+    }
+    this.#writing = undefined;
+    this.#inTheAirBytes = 0;
+    this.#schedule();
   }
 
   #cancelTimer(): void {
