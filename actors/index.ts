@@ -1,0 +1,10 @@
+/** Machines that run: the actor system that gives them addresses, and pictures of them. */
+export { createActorSystem } from "./system.js";
+export type { ActorDoor, ActorSystem, ActorSystemOptions, ActorView, RemoteActor, RemoteEvent, RemoteOptions } from "./system.js";
+export { machineToJson, machineToMermaid } from "./drawing.js";
+export type { DrawingOptions } from "./drawing.js";
+export { describeMachine } from "./machine-description.js";
+export type { MachineDescription, StateDescription, TransitionDescription } from "./machine-description.js";
+export { type Chance, systemChance } from "../words/chance.js";
+export { type Clock, systemClock } from "../words/clock.js";
+export { type Log, silentLog } from "../words/log.js";
