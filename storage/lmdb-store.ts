@@ -1,10 +1,10 @@
-import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, fsyncSync, openSync } from "node:fs";
 import { open, type RootDatabase } from "lmdb";
 import { assert } from "../words/assert.js";
 import { ClosedError, StoreError, WriteInDoubtError } from "../words/errors.js";
 import { type Log, silentLog } from "../words/log.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
+import { checkLmdbFile } from "./lmdb-file.js";
 import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 
 export interface LmdbStoreOptions {
@@ -22,6 +22,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
   const { folder, durable = true, log = silentLog } = options;
   const lock = lockFolder(folder);
   try {
+    checkLmdbFile(folder);
     const database: Database = open({
       path: folder,
       // A folder with a dot in its name is a folder all the same.
@@ -33,7 +34,6 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
       cache: false,
       noSync: !durable,
     });
-    await checkWhole(database, folder);
     // The names of new files are durable only when their folder is.
     if (durable) syncFolder(folder);
     return new LmdbStore(folder, database, lock, log);
@@ -150,21 +150,6 @@ async function commitErrorOf(error: unknown): Promise<unknown> {
   } catch (commitError) {
     return commitError;
   }
-}
-
-/** LMDB maps its file: a page beyond the end of one that was cut short would be a signal that kills the process, not an error. */
-async function checkWhole(database: Database, folder: string): Promise<void> {
-  const { env } = database as unknown as { readonly env: LmdbEnvironment };
-  const bytesWanted = (env.info().lastPageNumber + 1) * env.stat().pageSize;
-  if (statSync(join(folder, "data.mdb")).size >= bytesWanted) return;
-  await database.close();
-  throw new StoreError({ folder, reason: "is corrupted: its file is shorter than it says" });
-}
-
-/** The part of lmdb-js's environment that its types leave out. */
-interface LmdbEnvironment {
-  info(): { readonly lastPageNumber: number };
-  stat(): { readonly pageSize: number };
 }
 
 function syncFolder(folder: string): void {

@@ -33,7 +33,7 @@ describe("a folder", () => {
   test("that cannot be made, or is a file, is a StoreError that names it", async () => {
     const file = join(await makeFolder(), "file");
     await writeFile(file, "text");
-    for (const folder of [file, join(file, "below"), "/proc/zooid"]) {
+    for (const folder of [file, join(file, "below")]) {
       const error = await openLmdbStore({ folder }).catch((refused: unknown) => refused);
       expect(error).toBeInstanceOf(StoreError);
       expect(error).toMatchObject({ facts: { folder } });
