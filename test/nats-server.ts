@@ -27,8 +27,8 @@ export interface NatsServer extends AsyncDisposable {
   /** Stops it in its tracks: its sockets stay open and nobody answers. */
   pause(): void;
   resume(): void;
-  /** Kills it if it runs, and starts it on the same port. */
-  restart(): Promise<void>;
+  /** Kills it if it runs, and starts it on the same port, with another configuration if told. */
+  restart(config?: string): Promise<void>;
   /** Ends it and removes its folder. */
   stop(): Promise<void>;
 }
@@ -44,12 +44,13 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   const folder = await mkdtemp(join(tmpdir(), "zooid-nats-"));
   const host = options.host ?? "127.0.0.1";
   let port = options.port ?? -1;
+  let config = options.config;
   let child: ChildProcess;
 
   const start = async (): Promise<void> => {
     const args = ["-a", host, "-p", String(port), ...(options.args ?? [])];
-    if (options.config !== undefined) {
-      await writeFile(join(folder, "nats.conf"), options.config.replaceAll("$folder", folder));
+    if (config !== undefined) {
+      await writeFile(join(folder, "nats.conf"), config.replaceAll("$folder", folder));
       args.push("-c", join(folder, "nats.conf"));
     }
     child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
@@ -85,8 +86,9 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
     kill,
     pause: () => void child.kill("SIGSTOP"),
     resume: () => void child.kill("SIGCONT"),
-    restart: async () => {
+    restart: async (another) => {
       await kill();
+      config = another ?? config;
       await start();
     },
     stop,

@@ -63,15 +63,14 @@ export async function dialNats(address: NatsAddress, options: NatsDialOptions, s
         return await dialOne(host, address, options, signal);
       } catch (error) {
         if (signal.aborted) throw error;
-        reason = error;
+        // Of several addresses, one that refused us says more than one that was not there.
+        if (!isRefusal(reason)) reason = error;
       }
     }
   } catch (error) {
     reason = error;
   }
-  if (reason instanceof AuthorizationError || reason instanceof UserAuthenticationExpiredError || isCertificateRefused(reason)) {
-    throw new NotAuthorizedError({ address: address.text }, reason);
-  }
+  if (isRefusal(reason)) throw new NotAuthorizedError({ address: address.text }, reason);
   throw new DisconnectedError({ address: address.text }, reason);
 }
 
@@ -139,8 +138,9 @@ async function resolveHost(host: string): Promise<readonly string[]> {
   return found.map((entry) => entry.address);
 }
 
-/** The server ended the handshake with an alert about our certificate. */
-function isCertificateRefused(error: unknown): boolean {
+/** The server refused our credentials, or ended the handshake with an alert about our certificate. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) return true;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return /^ERR_SSL_(?:TLSV\d+_|SSLV3_)?ALERT_(?:CERTIFICATE_|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
+  return /^ERR_SSL_.*ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
 }

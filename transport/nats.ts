@@ -87,6 +87,20 @@ interface Entry {
   active: boolean;
 }
 
+/** Hands events of a connection on at once: in the order of what arrives, and before anything more is sent into a dead link. */
+class StatusTap extends QueuedIteratorImpl<Status> {
+  readonly #take: (event: Status) => void;
+
+  constructor(take: (event: Status) => void) {
+    super();
+    this.#take = take;
+  }
+
+  override push(event: Status | (() => void)): void {
+    if (typeof event !== "function") this.#take(event);
+  }
+}
+
 const partHeader = "Zooid-Part";
 const noResponders = 503;
 
@@ -217,15 +231,16 @@ class NatsTransport implements Transport {
       abandon(protocol);
       return;
     }
-    const lost = new Promise<void>((resolve) => (this.#lose = resolve));
-    const events = new QueuedIteratorImpl<Status>();
-    protocol.listeners.push(events);
-    void this.#watch(protocol, events);
-    if (protocol.connected) this.#take(protocol, address);
-    else this.#lose?.();
-    await lost;
-    this.#lose = undefined;
-    this.#drop(protocol);
+    await new Promise<void>((resolve) => {
+      const lose = () => {
+        this.#drop(protocol);
+        resolve();
+      };
+      this.#lose = lose;
+      protocol.listeners.push(new StatusTap((event) => this.#onEvent(event, lose)));
+      if (protocol.connected) this.#take(protocol, address);
+      else lose();
+    });
   }
 
   #take(protocol: ProtocolHandler, address: string): void {
@@ -240,9 +255,11 @@ class NatsTransport implements Transport {
   }
 
   #drop(protocol: ProtocolHandler): void {
+    if (this.#protocol !== undefined && this.#protocol !== protocol) return;
     abandon(protocol);
-    if (this.#protocol !== protocol) return;
+    if (this.#protocol === undefined) return;
     this.#protocol = undefined;
+    this.#lose = undefined;
     const reason = new DisconnectedError({ address: this.#address });
     for (const entry of this.#entries) entry.subscription = undefined;
     for (const reject of this.#flushes) reject(reason);
@@ -252,16 +269,12 @@ class NatsTransport implements Transport {
     if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link to NATS was lost");
   }
 
-  async #watch(protocol: ProtocolHandler, events: QueuedIteratorImpl<Status>): Promise<void> {
-    for await (const event of events) {
-      if (event.type === "disconnect" || event.type === "staleConnection" || event.type === "close") {
-        if (this.#protocol === protocol) this.#lose?.();
-      } else if (event.type === "error") {
-        this.#log.warn({ err: event.error, address: this.#address }, "NATS refused something");
-        if (event.error instanceof PermissionViolationError && event.error.operation === "publish") {
-          this.#requests.failSubject(event.error.subject, new NotAuthorizedError({ address: this.#address }, event.error));
-        }
-      }
+  #onEvent(event: Status, lose: () => void): void {
+    if (event.type === "disconnect" || event.type === "staleConnection") lose();
+    if (event.type !== "error") return;
+    this.#log.warn({ err: event.error, address: this.#address }, "NATS refused something");
+    if (event.error instanceof PermissionViolationError && event.error.operation === "publish") {
+      this.#requests.failSubject(event.error.subject, new NotAuthorizedError({ address: this.#address }, event.error));
     }
   }
 
