@@ -23,6 +23,8 @@ export interface SentMessage {
   readonly to: string;
   readonly subject: string;
   readonly payload: Uint8Array;
+  /** Number of the request, among its sender's, that this is or answers. */
+  readonly request: number | undefined;
   /** When each copy arrives, on the monotonic clock; none: it is lost. */
   readonly arrivalsMs: readonly number[];
 }

@@ -26,6 +26,12 @@ export interface Listener {
   isActive: boolean;
 }
 
+interface Parcel {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly request: number | undefined;
+}
+
 interface Flushing {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -188,7 +194,7 @@ export class NetworkEnd implements Transport {
     const atMs = this.#upInLine(link);
     const takers = this.#network.takers(subject, atMs);
     for (const taker of takers) {
-      this.#send(link, taker.owner, atMs, subject, payload, (copy) => {
+      this.#send(link, taker.owner, atMs, { subject, payload, request: requestId }, (copy) => {
         if (!taker.isActive) return;
         const reply = requestId === undefined ? undefined : (answer: Uint8Array) => taker.owner.#reply(this, subject, answer, requestId);
         handle(taker.owner.#log, taker.handler, { subject, payload: copy, reply });
@@ -201,7 +207,8 @@ export class NetworkEnd implements Transport {
     if (this.#isKilled) return;
     const link = this.#linked();
     checkSize(`reply to ${subject}`, payload, limits.messageBytesMax);
-    this.#send(link, to, this.#upInLine(link), `${subject} reply`, payload, (copy) => to.#requests.resolve(requestId, copy));
+    const parcel = { subject: `${subject} reply`, payload, request: requestId };
+    this.#send(link, to, this.#upInLine(link), parcel, (copy) => to.#requests.resolve(requestId, copy));
   }
 
   #tellNobodyIsThere(link: Link, subject: string, requestId: number): void {
@@ -210,8 +217,8 @@ export class NetworkEnd implements Transport {
     });
   }
 
-  /** Puts `payload` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the weather has it. */
-  #send(link: Link, to: NetworkEnd, brokerAtMs: number, subject: string, payload: Uint8Array, take: (copy: Uint8Array) => void): void {
+  /** Puts `parcel` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the weather has it. */
+  #send(link: Link, to: NetworkEnd, brokerAtMs: number, parcel: Parcel, take: (copy: Uint8Array) => void): void {
     const network = this.#network;
     const { weather } = network;
     const toLink = to.#link;
@@ -221,10 +228,10 @@ export class NetworkEnd implements Transport {
       arrivalsMs.push(network.happens(weather.straying) ? stray() : to.#downInLine(toLink, brokerAtMs));
       if (network.happens(weather.duplication)) arrivalsMs.push(stray());
     }
-    network.onSend?.({ from: this.name, to: to.name, subject, payload, arrivalsMs });
+    network.onSend?.({ ...parcel, from: this.name, to: to.name, arrivalsMs });
     for (const arrivalMs of arrivalsMs) {
       // Copied now, for the sender may use its buffer again, and for each, for a receiver owns what it gets.
-      const copy = new Uint8Array(payload);
+      const copy = new Uint8Array(parcel.payload);
       this.#later(arrivalMs, () => {
         const isLost = link.lostAtMs < brokerAtMs || to.#link !== toLink || network.isSevered(this.name, to.name);
         if (!isLost) take(copy);

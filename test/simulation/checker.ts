@@ -41,6 +41,7 @@ export class Checker {
   readonly history: History;
   readonly counts = { attempts: 0, reads: 0, lists: 0, commits: 0, refusals: 0, unknown: 0 };
   readonly #attempts = new Map<string, Attempt>();
+  readonly #never = new Map<string, Moment>();
 
   constructor() {
     this.history = new History((what) => {
@@ -68,7 +69,28 @@ export class Checker {
     }
   }
 
+  /** The server told a client that transaction `id` never will be committed. */
+  saidNever(id: string): void {
+    this.#never.set(id, this.history.head);
+    for (const moment of this.#line())
+      if (moment.id === id) this.violated(8, "what was said never to be is not committed", { id, tid: moment.tid });
+  }
+
+  /** Ids that were said never to be, in the history as it stands, with the last tid at that time. */
+  get never(): readonly (readonly [id: string, tid: Tid])[] {
+    const line = new Set(this.#line());
+    return [...this.#never].flatMap(([id, moment]) => (line.has(moment) ? [[id, moment.tid] as const] : []));
+  }
+
+  *#line(): Generator<Moment> {
+    for (let at: Moment | undefined = this.history.head; at !== undefined; at = at.previous) yield at;
+  }
+
   #committed(moment: Moment): void {
+    const never = this.#never.get(moment.id);
+    if (never !== undefined && this.history.leadsTo(never, moment)) {
+      this.violated(8, "what was said never to be is not committed", { id: moment.id, tid: moment.tid });
+    }
     const name = authorOf(moment);
     const attempt = name === undefined ? undefined : this.#attempts.get(name);
     const facts = { transaction: moment.id, tid: moment.tid, attempt: name };
@@ -115,12 +137,12 @@ export class Checker {
 
   // ---- What a client sees
 
-  /** A transaction began at `position`; `commitBefore` is the life's last commit when it was asked for. */
-  began(name: string, life: Life, position: Position, commitBefore: Moment | undefined, isSerializable: boolean): Attempt {
+  /** A transaction began at `tid`; `commitBefore` is the life's last commit when it was asked for. */
+  began(name: string, life: Life, tid: Tid, commitBefore: Moment | undefined, isSerializable: boolean): Attempt {
     this.counts.attempts++;
-    const facts = { attempt: name, ...position };
-    let snapshot = this.history.at(position.digest);
-    if (snapshot?.tid !== position.tid) {
+    const facts = { attempt: name, snapshot: tid };
+    let snapshot = this.history.named(tid, life.lastSnapshot);
+    if (snapshot === undefined) {
       this.violated(1, "a snapshot is a moment of the history", facts);
       snapshot = this.history.head;
     }

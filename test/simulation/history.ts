@@ -77,6 +77,14 @@ export class History {
     return undefined;
   }
 
+  /** The moment of transaction `tid` for somebody who stands at `moment`: on the history as it stands, else on the one before a restore. */
+  named(tid: Tid, moment: Moment | undefined): Moment | undefined {
+    const current = this.find(tid);
+    if (current !== undefined || moment === undefined) return current;
+    for (const each of this.#moments.values()) if (each.tid === tid && this.leadsTo(moment, each)) return each;
+    return undefined;
+  }
+
   /** Whether `later` comes from `earlier`, or is it. */
   leadsTo(earlier: Moment, later: Moment): boolean {
     return this.find(earlier.tid, later) === earlier;

@@ -1,0 +1,54 @@
+import { Command, InvalidArgumentError } from "commander";
+import { simulate } from "./run.js";
+
+interface Options {
+  readonly seeds: number;
+  readonly from: number;
+  readonly trace: boolean;
+  readonly keepGoing: boolean;
+}
+
+const count = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("a whole number from 1 is needed");
+  return value;
+};
+
+const { seeds, from, trace, keepGoing } = new Command("npm run sim --")
+  .description("Runs servers and clients on a faulty network and faulty disks, one run a seed, and checks the promises of DESIGN.")
+  .option("--seeds <n>", "how many seeds to run", count, 200)
+  .option("--from <seed>", "the first of them", count, 1)
+  .option("--trace", "print what happens, line by line", false)
+  .option("--keep-going", "go on after a seed that failed", false)
+  .addHelpText("after", "\nExamples:\n  npm run sim -- --seeds 2000 --from 1\n  npm run sim -- --seeds 1 --from 42 --trace")
+  .parse()
+  .opts<Options>();
+
+const startMs = performance.now();
+const print = (line: string) => process.stdout.write(`${line}\n`);
+const progress = (line: string) => process.stderr.isTTY && process.stderr.write(`\r${line} `);
+const totals: Record<string, number> = {};
+let failed = 0;
+let ran = 0;
+let simulatedMs = 0;
+for (let seed = from; seed < from + seeds; seed++) {
+  const result = await simulate(seed, trace ? print : undefined);
+  ran++;
+  simulatedMs += result.simulatedMs;
+  for (const [name, value] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + value;
+  const perSecond = (ran * 1_000) / (performance.now() - startMs);
+  progress(`${ran} of ${seeds} seeds, ${perSecond.toFixed(0)} a second`);
+  if (result.violation === undefined) continue;
+  failed++;
+  print(`seed ${seed}: ${result.violation.message}\n  replay: npm run sim -- --seeds 1 --from ${seed} --trace`);
+  if (!keepGoing) break;
+}
+const tookMs = performance.now() - startMs;
+const facts = Object.entries(totals).map(([name, value]) => `${value} ${name}`);
+progress("");
+print(
+  `${ran} seeds in ${(tookMs / 1_000).toFixed(1)} s, ${((ran * 1_000) / tookMs).toFixed(0)} a second, ` +
+    `${(simulatedMs / 60_000).toFixed(0)} simulated minutes: ${facts.join(", ")}`,
+);
+print(`${ran - failed} seeds passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,166 @@
+import type { ObjectClient } from "../../actors/object-client.js";
+import { openObjectClient } from "../../actors/object-client.js";
+import { bootId } from "../../storage/boot-id.js";
+import { ClientCache } from "../../storage/client-cache.js";
+import type { NetworkEnd } from "../../testing/network-end.js";
+import type { PlaceClock } from "../../testing/simulated-clock.js";
+import { SimulatedDisk } from "../../testing/simulated-disk.js";
+import type { Chance } from "../../words/index.js";
+import { delay, OtherHistoryError, ServerBehindError } from "../../words/index.js";
+import type { Attempt, Life } from "./checker.js";
+import { Workload } from "./workload.js";
+import type { World } from "./world.js";
+import { keys, realm, storage, timings } from "./world.js";
+
+export interface ClientHabits {
+  /** Its cache is on a disk; else it dies with the process. */
+  readonly isPersistent: boolean;
+  readonly onOtherHistory: "refuse" | "discard";
+  /** So small that entries are evicted, now and then. */
+  readonly cacheBytesMax: number;
+  /** Transactions it has under way at once. */
+  readonly users: number;
+}
+
+/** Where a client runs: a process with a workload, on a disk that outlives it, looked after by somebody who opens it again. */
+export class ClientPlace {
+  readonly name: string;
+  readonly #world: World;
+  readonly #habits: ClientHabits;
+  readonly #chance: Chance;
+  #disk: SimulatedDisk | undefined;
+  #clock: PlaceClock | undefined;
+  #end: NetworkEnd | undefined;
+  #client: ObjectClient | undefined;
+  #workload: Workload | undefined;
+  #life: Life | undefined;
+  #openAttempts = new Set<Attempt>();
+  #lives = 0;
+
+  constructor(world: World, name: string, habits: ClientHabits) {
+    this.name = name;
+    this.#world = world;
+    this.#habits = habits;
+    this.#chance = world.chance();
+    if (habits.isPersistent) this.#disk = this.#newDisk();
+  }
+
+  get disk(): SimulatedDisk | undefined {
+    return this.#disk;
+  }
+
+  get end(): NetworkEnd | undefined {
+    return this.#end;
+  }
+
+  get client(): ObjectClient | undefined {
+    return this.#client;
+  }
+
+  get workload(): Workload | undefined {
+    return this.#workload;
+  }
+
+  /** Undefined while the process is down. */
+  get life(): Life | undefined {
+    return this.#life;
+  }
+
+  open(): void {
+    if (this.#life !== undefined) return;
+    const world = this.#world;
+    const life: Life = { client: this.name, number: ++this.#lives, lastSnapshot: undefined, lastCommit: undefined };
+    world.note(this.name, `open ${life.number}`);
+    const clock = world.clock.place();
+    this.#life = life;
+    this.#clock = clock;
+    this.#openAttempts = new Set();
+    this.#end = world.network.connect(this.name, { clock, log: world.log(this.name) });
+    openObjectClient({
+      realm,
+      storage,
+      transport: this.#end,
+      client: this.name,
+      cache: this.#disk?.open,
+      clock,
+      chance: world.chance(),
+      log: world.log(this.name),
+      onOtherHistory: this.#habits.onOtherHistory,
+      cacheBytesMax: this.#habits.cacheBytesMax,
+      waitTimeoutMs: timings.waitTimeoutMs,
+      requestTimeoutMs: timings.requestTimeoutMs,
+      heartbeatTimeoutMs: timings.heartbeatTimeoutMs,
+      retryDelayMsMax: timings.retryDelayMsMax,
+    }).then(
+      (client) => {
+        if (this.#life !== life) return;
+        this.#client = client;
+        const workload = new Workload({ world, clock, client, life, chance: world.chance(), openAttempts: this.#openAttempts });
+        this.#workload = workload;
+        for (let user = 0; user < this.#habits.users; user++) {
+          workload.run().catch((error: unknown) => {
+            if (this.#life === life) this.#failed(error);
+          });
+        }
+      },
+      (error: unknown) => {
+        if (this.#life === life) this.#failed(error);
+      },
+    );
+  }
+
+  /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
+  async kill(): Promise<void> {
+    if (this.#life === undefined) return;
+    this.#world.note(this.name, "killed");
+    this.#clock?.stop();
+    this.#end?.kill();
+    this.#disk?.crash();
+    for (const attempt of this.#openAttempts) this.#world.checker.forgotten(attempt);
+    this.#life = undefined;
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#client = undefined;
+    this.#workload = undefined;
+    await this.checkDisk();
+  }
+
+  /** What the cache on disk counts as current is so, at its last tid. */
+  async checkDisk(): Promise<void> {
+    if (this.#disk === undefined) return;
+    const { clock, checker } = this.#world;
+    const open = this.#disk.copy().open;
+    const cache = await ClientCache.open({
+      realm,
+      storage,
+      open,
+      bootId: bootId(clock),
+      log: this.#world.log(`${this.name}'s disk`),
+      clock,
+    });
+    const { position } = cache;
+    for (const key of keys) {
+      const revision = cache.find(key, position.tid);
+      if (revision !== undefined) checker.cached(this.name, position, key, revision.value as string | undefined);
+    }
+  }
+
+  /** Somebody looks into it: an open process that cannot go on is killed, a cache of another history deleted, and opened again. */
+  #failed(error: unknown): void {
+    const world = this.#world;
+    world.note(this.name, `failed: ${String(error)}`);
+    world.unlessExpected(this.name, error);
+    void (async () => {
+      await delay(world.clock, 0);
+      await this.kill();
+      if (this.#disk !== undefined && (error instanceof OtherHistoryError || error instanceof ServerBehindError))
+        this.#disk = this.#newDisk();
+      await delay(world.clock, 50 + this.#chance.fraction() * 300);
+      this.open();
+    })();
+  }
+
+  #newDisk(): SimulatedDisk {
+    return new SimulatedDisk({ name: `${this.name}-disk`, clock: this.#world.clock, chance: this.#world.chance() });
+  }
+}

@@ -1,0 +1,157 @@
+import { soundDisk } from "../../testing/simulated-disk.js";
+import type { DiskHabits } from "../../testing/simulated-disk.js";
+import { calm } from "../../testing/weather.js";
+import type { Weather } from "../../testing/weather.js";
+import type { Chance } from "../../words/index.js";
+import { delay } from "../../words/index.js";
+import type { ClientPlace } from "./client-place.js";
+import type { ServerPlace } from "./server-place.js";
+import type { World } from "./world.js";
+
+const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.05, strayDelayMsMax: 60 };
+const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.08, duplication: 0.1, straying: 0.2, strayDelayMsMax: 400 };
+const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, doubt: 0 };
+const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, doubt: 0.15 };
+
+/** What goes wrong in one run, and when. */
+export class Faults {
+  readonly #world: World;
+  readonly #server: ServerPlace;
+  readonly #clients: readonly ClientPlace[];
+  readonly #chance: Chance;
+  /** Restoring a server loses commits that were acknowledged: only some runs have it, so that the others can hold it to more. */
+  readonly #hasRestores: boolean;
+  #isOver = false;
+
+  constructor(world: World, server: ServerPlace, clients: readonly ClientPlace[]) {
+    this.#world = world;
+    this.#server = server;
+    this.#clients = clients;
+    this.#chance = world.chance();
+    this.#hasRestores = this.#chance.fraction() < 0.15;
+  }
+
+  /** One fault after the other, several at once, until `end`. */
+  async run(): Promise<void> {
+    const actions: readonly (readonly [weight: number, name: string, act: () => Promise<void>])[] = [
+      [3, "weather", () => this.#weather()],
+      [3, "sever", () => this.#sever()],
+      [2, "cut", () => this.#cut()],
+      [1, "broker stops", () => this.#stopBroker()],
+      [3, "client killed", () => this.#killClient()],
+      [2, "server killed", () => this.#killServer()],
+      [2, "server's disk", () => this.#serverDisk()],
+      [1, "client's disk", () => this.#clientDisk()],
+      [1, "clock", () => this.#shiftClock()],
+      [this.#hasRestores ? 1 : 0, "restored", () => this.#restore()],
+    ];
+    const total = actions.reduce((sum, [weight]) => sum + weight, 0);
+    while (!this.#isOver) {
+      await this.#pause(50, 700);
+      let dice = this.#chance.fraction() * total;
+      const chosen = actions.find(([weight]) => (dice -= weight) < 0);
+      if (chosen === undefined || this.#isOver) continue;
+      const [, name, act] = chosen;
+      this.#world.note("fault", name);
+      act().catch((error: unknown) => this.#world.unlessExpected("fault", error));
+    }
+  }
+
+  /** Ends all faults: from now on everything works, and everybody is up. */
+  end(): void {
+    this.#isOver = true;
+    this.#world.note("fault", "no more");
+    this.#world.network.weather = calm;
+    this.#world.network.heal();
+    this.#world.network.start();
+    this.#server.disk.habits = soundDisk;
+    this.#server.end?.mend();
+    this.#server.start();
+    for (const client of this.#clients) {
+      if (client.disk !== undefined) client.disk.habits = soundDisk;
+      client.end?.mend();
+      client.open();
+    }
+  }
+
+  async #weather(): Promise<void> {
+    const { network } = this.#world;
+    network.weather = this.#chance.fraction() < 0.5 ? storm : breeze;
+    await this.#pause(200, 2_000);
+    if (!this.#isOver) network.weather = this.#chance.fraction() < 0.5 ? breeze : calm;
+  }
+
+  /** One client and the server no longer hear one another, in one direction or both, over a broker that is there for both. */
+  async #sever(): Promise<void> {
+    const { network } = this.#world;
+    const { name } = this.#client();
+    const dice = this.#chance.fraction();
+    if (dice < 0.7) network.sever("server", name);
+    if (dice > 0.5) network.sever(name, "server");
+    await this.#pause(50, 1_800);
+    network.heal();
+  }
+
+  async #cut(): Promise<void> {
+    const end = this.#chance.fraction() < 0.3 ? this.#server.end : this.#client().end;
+    end?.cut();
+    await this.#pause(10, 1_000);
+    end?.mend();
+  }
+
+  async #stopBroker(): Promise<void> {
+    this.#world.network.stop();
+    await this.#pause(10, 1_200);
+    this.#world.network.start();
+  }
+
+  async #killClient(): Promise<void> {
+    const client = this.#client();
+    await client.kill();
+    await this.#pause(0, 1_000);
+    client.open();
+  }
+
+  /** Killed and started again as another instance; its links to the broker are new, those of its clients never dropped. */
+  async #killServer(): Promise<void> {
+    this.#server.kill();
+    await this.#pause(0, 1_000);
+    this.#server.start();
+  }
+
+  async #serverDisk(): Promise<void> {
+    this.#server.disk.habits = this.#chance.fraction() < 0.5 ? slowDisk : failingDisk;
+    await this.#pause(200, 1_500);
+    this.#server.disk.habits = soundDisk;
+  }
+
+  async #clientDisk(): Promise<void> {
+    const { disk } = this.#client();
+    if (disk === undefined) return;
+    disk.habits = this.#chance.fraction() < 0.8 ? slowDisk : failingDisk;
+    await this.#pause(200, 1_500);
+    disk.habits = soundDisk;
+  }
+
+  async #shiftClock(): Promise<void> {
+    this.#server.shiftWall((this.#chance.fraction() - 0.6) * 5_000);
+  }
+
+  async #restore(): Promise<void> {
+    this.#server.backUp();
+    await this.#pause(200, 2_000);
+    this.#server.restore();
+    await this.#pause(0, 500);
+    this.#server.start();
+  }
+
+  #client(): ClientPlace {
+    const client = this.#clients[Math.floor(this.#chance.fraction() * this.#clients.length)];
+    if (client === undefined) throw new RangeError("no clients");
+    return client;
+  }
+
+  #pause(msMin: number, msMax: number): Promise<void> {
+    return delay(this.#world.clock, msMin + this.#chance.fraction() * (msMax - msMin));
+  }
+}

@@ -1,0 +1,44 @@
+import type { ClientPlace } from "./client-place.js";
+import type { ServerPlace } from "./server-place.js";
+import type { World } from "./world.js";
+import { timings } from "./world.js";
+
+/** What nothing is in the way of takes no longer, once faults have stopped. */
+const unhinderedMsMax = 500;
+
+/** Whether every client is connected for writing and none is behind the server. */
+export function isLevel(world: World, server: ServerPlace, clients: readonly ClientPlace[]): boolean {
+  const { digest } = world.checker.history.head;
+  return server.isServing && clients.every(({ client }) => client?.state === "readWrite" && client.position.digest === digest);
+}
+
+/**
+ * Promise 9, and that clients can commit: one votes and hangs; another commits at once where that is not in its way, and others,
+ * where it is, after the transaction's time-out at the latest. Then the first can no longer finish.
+ */
+export async function checkHungTransaction(world: World, places: readonly ClientPlace[]): Promise<void> {
+  const { clock, checker } = world;
+  const [first, second, third] = places.map(({ workload }) => workload);
+  if (first === undefined || second === undefined || third === undefined) {
+    checker.violated(5, "once faults stop, every client is open", {});
+    return;
+  }
+  const within = async (what: string, ms: number, done: Promise<unknown>): Promise<void> => {
+    let isDone = false;
+    const mark = done.then(
+      () => (isDone = true),
+      (error: unknown) => checker.violated(9, `${what} succeeds`, { error: String(error) }),
+    );
+    await clock.until(() => isDone || world.isViolated, ms);
+    if (!isDone) checker.violated(9, `${what} takes no longer than ${ms} ms`, {});
+    else await mark;
+  };
+  let finishLate: (() => Promise<void>) | undefined;
+  const hang = first.hang("hung/read", "hung/write").then((finish) => (finishLate = finish));
+  await within("a vote", unhinderedMsMax, hang);
+  if (world.isViolated) return;
+  await within("a commit that touches nothing held", unhinderedMsMax, second.put("free/1"));
+  const hindered = Promise.all([second.put("hung/write"), third.put("hung/read")]);
+  await within("a commit that touches what a hung transaction holds", timings.transactionTimeoutMs + unhinderedMsMax, hindered);
+  if (finishLate !== undefined) await within("the answer to a late finish", timings.requestTimeoutMs + unhinderedMsMax, finishLate());
+}

@@ -1,0 +1,70 @@
+import { ClientPlace } from "./client-place.js";
+import { Faults } from "./faults.js";
+import { checkHungTransaction, isLevel } from "./liveness.js";
+import { ServerPlace } from "./server-place.js";
+import type { Violation } from "./violation.js";
+import { World } from "./world.js";
+
+/** Simulated time with faults; then, at most, without faults until all is well; then for what is checked at the end. */
+const stormMs = 8_000;
+const calmMs = 15_000;
+
+export interface RunResult {
+  readonly seed: number;
+  /** The first promise that did not hold. */
+  readonly violation: Violation | undefined;
+  readonly simulatedMs: number;
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+/** One run, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
+export async function simulate(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  const world = new World(seed, trace);
+  const { clock, checker } = world;
+  const chance = world.chance();
+  const server = new ServerPlace(world);
+  const clients = ["c1", "c2", "c3"].map(
+    (name, index) =>
+      new ClientPlace(world, name, {
+        isPersistent: index < 2,
+        onOtherHistory: chance.fraction() < 0.6 ? "discard" : "refuse",
+        cacheBytesMax: chance.fraction() < 0.3 ? 1_000 : 1_000_000,
+        users: 1 + Math.floor(chance.fraction() * 2),
+      }),
+  );
+  const faults = new Faults(world, server, clients);
+  const onRejection = (error: unknown): void => {
+    checker.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
+  };
+  process.on("unhandledRejection", onRejection);
+  process.on("uncaughtException", onRejection);
+  try {
+    server.start();
+    for (const client of clients) client.open();
+    void faults.run();
+    const violated = () => world.isViolated;
+    if (!(await clock.until(violated, stormMs))) {
+      faults.end();
+      const calmAt = clock.monotonic();
+      const inTime = await clock.until(() => world.isViolated || isLevel(world, server, clients), calmMs);
+      if (!inTime)
+        checker.violated(5, "once faults stop, every client reaches the server's last tid and can write", levels(world, server, clients));
+      world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
+      if (!world.isViolated) await checkHungTransaction(world, clients);
+      for (const client of clients) if (!world.isViolated) await clock.settle(client.checkDisk(), 1_000);
+    }
+  } finally {
+    process.off("unhandledRejection", onRejection);
+    process.off("uncaughtException", onRejection);
+  }
+  const violation = checker.violations[0];
+  if (violation !== undefined) world.note("world", violation.message);
+  return { seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts, transactions: checker.history.head.depth } };
+}
+
+function levels(world: World, server: ServerPlace, clients: readonly ClientPlace[]) {
+  return {
+    server: { isServing: server.isServing, tid: world.checker.history.head.tid },
+    clients: clients.map(({ name, client }) => ({ name, state: client?.state, tid: client?.position.tid })),
+  };
+}

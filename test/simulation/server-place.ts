@@ -1,0 +1,166 @@
+import type { StorageServer } from "../../actors/storage-server.js";
+import { startStorageServer } from "../../actors/storage-server.js";
+import type { View } from "../../storage/ordered-store.js";
+import { ObjectStore } from "../../storage/object-store.js";
+import type { NetworkEnd } from "../../testing/network-end.js";
+import type { PlaceClock } from "../../testing/simulated-clock.js";
+import { SimulatedDisk } from "../../testing/simulated-disk.js";
+import type { Chance } from "../../words/index.js";
+import { delay } from "../../words/index.js";
+import type { Moment } from "./history.js";
+import type { World } from "./world.js";
+import { realm, storage, timings } from "./world.js";
+
+const storageOptions = {
+  historyAgeMs: timings.historyAgeMs,
+  outcomeAgeMs: timings.outcomeAgeMs,
+  snapshotRetentionMs: timings.snapshotRetentionMs,
+  invalidationQueueSize: 5,
+};
+
+interface Backup {
+  readonly disk: SimulatedDisk;
+  readonly moment: Moment;
+}
+
+/** Where the storage server runs: a process on a disk, looked after by somebody who starts it again. */
+export class ServerPlace {
+  readonly #world: World;
+  readonly #chance: Chance;
+  #disk: SimulatedDisk;
+  #clock: PlaceClock | undefined;
+  #end: NetworkEnd | undefined;
+  #server: StorageServer | undefined;
+  #skewMs = 0;
+  #starts = 0;
+  #backup: Backup | undefined;
+
+  readonly #onDurable = (view: View): void => {
+    for (const { tid, writes } of this.#world.checker.durable(view))
+      this.#world.note("server", `durable ${tid} ${[...writes.keys()].join(" ")}`);
+  };
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#chance = world.chance();
+    this.#disk = new SimulatedDisk({
+      name: "server-disk",
+      clock: world.clock,
+      chance: world.chance(),
+      onDurable: (view) => {
+        for (const moment of world.checker.durable(view))
+          world.note("server", `durable ${moment.tid} ${[...moment.writes.keys()].join(" ")}`);
+      },
+    });
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#disk;
+  }
+
+  get isUp(): boolean {
+    return this.#clock !== undefined;
+  }
+
+  /** It has been started, and serves. */
+  get isServing(): boolean {
+    return this.#server !== undefined;
+  }
+
+  get end(): NetworkEnd | undefined {
+    return this.#end;
+  }
+
+  start(): void {
+    if (this.isUp) return;
+    const world = this.#world;
+    const start = ++this.#starts;
+    world.note("server", `start ${start}`);
+    const clock = world.clock.place(this.#skewMs);
+    this.#clock = clock;
+    this.#end = world.network.connect("server", { clock, log: world.log("server") });
+    const fail = (error: unknown): void => {
+      if (start === this.#starts) this.#exited(error);
+    };
+    startStorageServer({
+      realm,
+      storages: { [storage]: { open: this.#disk.open, ...storageOptions } },
+      transport: this.#end,
+      clock,
+      chance: world.chance(),
+      log: world.log("server"),
+      heartbeatIntervalMs: timings.heartbeatIntervalMs,
+      keepAliveIntervalMs: timings.keepAliveIntervalMs,
+      sessionTimeoutMs: timings.sessionTimeoutMs,
+      transactionTimeoutMs: timings.transactionTimeoutMs,
+      pruningIntervalMs: timings.pruningIntervalMs,
+      onFatal: fail,
+    }).then((server) => {
+      if (start !== this.#starts) return;
+      this.#server = server;
+      void this.#checkFences();
+    }, fail);
+  }
+
+  /** What was said never to be is still fenced off after a restart, down to the id floor. */
+  async #checkFences(): Promise<void> {
+    const { clock, checker } = this.#world;
+    const { never } = checker;
+    if (never.length === 0) return;
+    const open = this.#disk.copy().open;
+    const options = { storage, clock, log: this.#world.log("server's disk"), outcomeAgeMs: timings.outcomeAgeMs };
+    const store = await ObjectStore.open(open, options);
+    for (const [id, tid] of never) {
+      if (tid < store.idFloor || store.outcome(id)?.type === "fenced") continue;
+      checker.violated(8, "a fence is durable", { id, tid, outcome: store.outcome(id)?.type });
+    }
+  }
+
+  /** Ends the process as kill -9 does. */
+  kill(): void {
+    if (this.#clock === undefined) return;
+    this.#world.note("server", "killed");
+    this.#starts++;
+    this.#clock.stop();
+    this.#end?.kill();
+    this.#disk.crash();
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#server = undefined;
+  }
+
+  /** Moves its wall clock, for good. */
+  shiftWall(ms: number): void {
+    this.#skewMs += ms;
+    this.#clock?.shiftWall(ms);
+  }
+
+  /** Keeps a copy of what is durable now. */
+  backUp(): void {
+    this.#backup = { disk: this.#disk.copy(), moment: this.#world.checker.history.head };
+  }
+
+  /** Kills the process, and puts the last backup, if there is one, in the place of its disk: what came after is lost. */
+  restore(): void {
+    this.kill();
+    if (this.#backup === undefined) return;
+    const { disk, moment } = this.#backup;
+    this.#world.note("server", `restored to ${moment.tid}`);
+    this.#disk = disk.copy({ onDurable: this.#onDurable });
+    this.#world.checker.history.restore(moment);
+  }
+
+  /** It ended itself: whoever looks after it starts it again. */
+  #exited(error: unknown): void {
+    const world = this.#world;
+    world.note("server", `exited: ${String(error)}`);
+    world.unlessExpected("server", error);
+    void (async () => {
+      // The process is left standing until what it was doing has returned.
+      await delay(world.clock, 0);
+      this.kill();
+      await delay(world.clock, 50 + this.#chance.fraction() * 500);
+      this.start();
+    })();
+  }
+}

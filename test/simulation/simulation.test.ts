@@ -1,0 +1,28 @@
+import { describe, expect, test } from "vitest";
+import { simulate } from "./run.js";
+
+/** Seeds of every test run; `npm run sim -- --seeds N --from S` runs others. */
+const seedCount = 200;
+const timeoutMs = 60_000;
+
+describe("simulation", () => {
+  test(
+    `the promises hold in ${seedCount} runs with a faulty network, faulty disks and kills`,
+    async () => {
+      for (let seed = 1; seed <= seedCount; seed++) {
+        const { violation } = await simulate(seed);
+        expect(violation?.message, `replay: npm run sim -- --seeds 1 --from ${seed} --trace`).toBeUndefined();
+      }
+    },
+    timeoutMs,
+  );
+
+  test("a seed gives the same run each time", async () => {
+    const run = async () => {
+      const lines: string[] = [];
+      await simulate(1, (line) => lines.push(line));
+      return lines;
+    };
+    expect(await run()).toEqual(await run());
+  });
+});
