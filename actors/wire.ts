@@ -2,9 +2,18 @@
  * Bytes of the messages in actors/messages.ts: a codec for each. Reading checks every field, for whatever comes over
  * a wire may be anything; writing trusts its types. Byte fields of what was read alias the message.
  */
-import { limits, decodeMessage, encodeMessage, errorFromWire, errorToWire, MalformedMessageError, type KeyRange } from "../words/index.js";
+import {
+  limits,
+  decodeMessage,
+  encodeMessage,
+  errorFromWire,
+  errorToWire,
+  MalformedMessageError,
+  ProtocolVersionError,
+  type KeyRange,
+} from "../words/index.js";
 import type * as m from "./messages.js";
-import { verdictTypes } from "./messages.js";
+import { protocolVersion, verdictTypes } from "./messages.js";
 import * as shape from "./shape.js";
 
 /** Both directions of one kind of message. */
@@ -68,16 +77,21 @@ export function readAnswer<T>(answer: Codec<T>, bytes: Uint8Array): T {
 
 // ---- Requests and what is promised for them
 
-export const register = codec<m.Register>(
-  "register",
-  (each) => [each.protocol, each.client, each.readOnly],
-  ([protocol, client, readOnly]) => ({
-    protocol: shape.count(protocol, "register.protocol"),
-    client: shape.name(client, "register.client"),
-    readOnly: shape.flag(readOnly, "register.readOnly"),
-  }),
-  3,
-);
+export const register: Codec<m.Register> = {
+  write: (each) => encodeMessage([each.protocol, each.client, each.readOnly]),
+  read(bytes) {
+    const message = decodeMessage(bytes, "register");
+    // The version stands first in every version, whatever follows it there.
+    const version = shape.count(Array.isArray(message) ? message[0] : undefined, "register.protocol");
+    if (version !== protocolVersion) throw new ProtocolVersionError({ version, supported: protocolVersion });
+    const [, client, readOnly] = shape.fields(message, "register", 3);
+    return {
+      protocol: version,
+      client: shape.name(client, "register.client"),
+      readOnly: shape.flag(readOnly, "register.readOnly"),
+    };
+  },
+};
 
 export const registered = codec<m.Registered>(
   "registered",

@@ -43,6 +43,8 @@ export const limits = {
   invalidationAgeMs: 24 * 3_600_000,
   /** Keys named in one invalidation; above it clients read them from the log in parts. */
   invalidationKeysMax: 10_000,
+  /** Transactions in one page of the log: a page is read and written within some milliseconds. */
+  logPageTransactionsMax: 1_000,
   /** Transactions a server replays to one client at most; more is slower than discarding. */
   replayTransactionsMax: 100_000,
   /** Invalidations a client keeps that do not follow its last tid yet. */

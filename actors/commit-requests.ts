@@ -1,0 +1,156 @@
+import type { ObjectStore } from "../storage/object-store.js";
+import { MalformedMessageError, OutcomeUnknownError, type Tid, TransactionAbortedError, type ZooidError } from "../words/index.js";
+import type { CommitQueue } from "./commit-queue.js";
+import { loggedAt } from "./logged.js";
+import type { Commit, Committed } from "./messages.js";
+import type { OpenTransactions } from "./open-transactions.js";
+import { Pending, type Reply } from "./pending.js";
+import type { RefusedIds } from "./refused-ids.js";
+import * as wire from "./wire.js";
+
+export interface CommitRequestsAround {
+  readonly store: ObjectStore;
+  readonly queue: CommitQueue;
+  readonly transactions: OpenTransactions;
+  readonly refusedIds: RefusedIds;
+  /** Something was put in the queue. */
+  readonly wake: () => void;
+}
+
+/**
+ * Takes commits, votes and their ends in. An id is looked for before anything is validated: a copy is answered as its
+ * original, in the queue, in the batch being written, and in the log.
+ * Source: DESIGN promise 8; INTERLEAVINGS A4.
+ */
+export class CommitRequests {
+  readonly #around: CommitRequestsAround;
+
+  constructor(around: CommitRequestsAround) {
+    this.#around = around;
+  }
+
+  /** Throws what is known at once; else `reply` is called when it is durable. */
+  arrive(kind: "commit" | "vote", commit: Commit, reply: Reply): void {
+    const { queue, transactions, wake } = this.#around;
+    const { id } = commit;
+    const original = queue.inAir(id);
+    if (original !== undefined) {
+      this.#join(kind, original, reply);
+      return;
+    }
+    if (transactions.has(id)) {
+      if (kind !== "vote") throw anotherKind(id);
+      reply(wire.writeAnswer(wire.nothing, {}));
+      return;
+    }
+    const known = this.#known(id);
+    if (known !== undefined) {
+      // The copy of a vote learns only that it passed; its finish tells the rest.
+      reply(kind === "vote" ? wire.writeAnswer(wire.nothing, {}) : wire.writeAnswer(wire.committed, known));
+      return;
+    }
+    queue.checkRoom();
+    queue.add(new Pending(kind, id, commit.session, commit, reply));
+    wake();
+  }
+
+  finish(id: string, reply: Reply): void {
+    const { queue, transactions, refusedIds } = this.#around;
+    if (transactions.isVoted(id)) {
+      transactions.finish(id, reply);
+      return;
+    }
+    const original = queue.inAir(id);
+    if (original?.kind === "finish") {
+      original.join(reply);
+      return;
+    }
+    if (original !== undefined && original.kind !== "fence") throw anotherKind(id);
+    const known = this.#known(id);
+    if (known !== undefined) {
+      reply(wire.writeAnswer(wire.committed, known));
+      return;
+    }
+    // Votes do not outlive their server or session: what was not voted here will not be.
+    refusedIds.add(id, "aborted");
+    throw new TransactionAbortedError({ transaction: id });
+  }
+
+  abort(id: string, reply: Reply | undefined): void {
+    const { queue, transactions, refusedIds, store } = this.#around;
+    const original = queue.inAir(id);
+    if (original?.kind === "finish" || original?.kind === "commit" || store.outcome(id)?.type === "committed") {
+      throw new MalformedMessageError({ what: "abort", reason: `is of ${id}, which commits` });
+    }
+    if (transactions.has(id)) {
+      transactions.abort(id);
+    } else if (original?.kind === "vote") {
+      // The abort came before the vote was looked at.
+      original.afterwards(() => transactions.abort(id));
+    } else {
+      refusedIds.add(id, "aborted");
+    }
+    reply?.(wire.writeAnswer(wire.nothing, {}));
+  }
+
+  /** Answers once it is known for ever: committed, or fenced. Throws OutcomeUnknownError. */
+  settle(id: string, snapshot: Tid, reply: Reply): void {
+    const { store, queue, transactions } = this.#around;
+    // Who asks has given up on it: one that only waits, or was voted and not finished, never commits.
+    if (transactions.has(id)) transactions.abort(id);
+    const original = queue.inAir(id);
+    if (original !== undefined) {
+      original.afterwards((error) => this.#settleAgain(id, snapshot, reply, original.kind === "fence" ? error : undefined));
+      return;
+    }
+    const outcome = store.outcome(id);
+    if (outcome?.type === "committed") {
+      const committed = loggedAt(store, outcome.tid);
+      if (committed === undefined) throw new OutcomeUnknownError({ transaction: id });
+      reply(wire.writeAnswer(wire.settled, { committed }));
+    } else if (outcome?.type === "fenced") {
+      reply(wire.writeAnswer(wire.settled, { committed: undefined }));
+    } else if (snapshot < store.idFloor) {
+      throw new OutcomeUnknownError({ transaction: id });
+    } else {
+      const fence = new Pending("fence", id, "", undefined, undefined);
+      fence.afterwards((error) => this.#settleAgain(id, snapshot, reply, error));
+      queue.add(fence);
+      this.#around.wake();
+    }
+  }
+
+  /** After what was in the air has ended; `error` is why its fence could not be written. */
+  #settleAgain(id: string, snapshot: Tid, reply: Reply, error: ZooidError | undefined): void {
+    try {
+      if (error !== undefined) throw error;
+      this.settle(id, snapshot, reply);
+    } catch (reason) {
+      reply(wire.writeError(reason));
+    }
+  }
+
+  #join(kind: "commit" | "vote", original: Pending, reply: Reply): void {
+    if (original.kind === kind) original.join(reply);
+    else if (original.kind === "finish" && kind === "vote") reply(wire.writeAnswer(wire.nothing, {}));
+    else if (original.kind === "fence") throw new TransactionAbortedError({ transaction: original.id });
+    else throw anotherKind(original.id);
+  }
+
+  /** Committed before, as the log has it. Throws what a refused or fenced id is answered. */
+  #known(id: string): Committed | undefined {
+    const { store, refusedIds } = this.#around;
+    const refused = refusedIds.get(id);
+    if (refused !== undefined) throw refused;
+    const outcome = store.outcome(id);
+    if (outcome === undefined) return undefined;
+    if (outcome.type === "fenced") throw new TransactionAbortedError({ transaction: id });
+    const logged = loggedAt(store, outcome.tid);
+    if (logged === undefined) throw new OutcomeUnknownError({ transaction: id });
+    return logged;
+  }
+}
+
+function anotherKind(id: string): MalformedMessageError {
+  return new MalformedMessageError({ what: "transaction", reason: `${id} is that of another` });
+}

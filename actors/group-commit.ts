@@ -1,0 +1,350 @@
+import { type Actor, createActor, fromPromise } from "xstate";
+import { groupCommitMachine } from "../machines/group-commit.js";
+import type { CommitBatch, LoggedTransaction, ObjectStore, Position } from "../storage/object-store.js";
+import {
+  assert,
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  InternalError,
+  limits,
+  type Log,
+  ReadOnlyError,
+  TransactionAbortedError,
+  WriteInDoubtError,
+  ZooidError,
+} from "../words/index.js";
+import type { CommitQueue } from "./commit-queue.js";
+import { loggedAt } from "./logged.js";
+import type { OpenTransactions } from "./open-transactions.js";
+import type { Pending } from "./pending.js";
+import type { RefusedIds } from "./refused-ids.js";
+
+export interface GroupCommitAround {
+  readonly storage: string;
+  readonly store: ObjectStore;
+  readonly queue: CommitQueue;
+  readonly transactions: OpenTransactions;
+  readonly refusedIds: RefusedIds;
+  readonly batchBytesMax: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Tells all clients what was committed, before anybody is answered. */
+  readonly publish: (transactions: readonly LoggedTransaction[]) => void;
+  /** The store cannot be opened again. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface Written {
+  readonly pending: Pending;
+  logged: LoggedTransaction | undefined;
+}
+
+/** The batch in the air. */
+interface Round {
+  /** What was durable when it opened. */
+  readonly before: Position;
+  /** What it holds, in order. `logged` is undefined for a fence. */
+  readonly written: Written[];
+  /** Answers that rest on what it holds. */
+  readonly resting: { readonly pending: Pending; readonly error: ZooidError }[];
+  transactions: readonly LoggedTransaction[];
+}
+
+interface Maintenance {
+  readonly work: () => Promise<void>;
+  readonly refuse: (error: unknown) => void;
+}
+
+/**
+ * Writes the commits of one storage in batches, one in the air. The commit point of a transaction is the moment its batch is
+ * durable; its tid leaves the server after that, to all clients first and then to who asked.
+ */
+export class GroupCommit {
+  readonly actor: Actor<typeof groupCommitMachine>;
+  readonly #around: GroupCommitAround;
+  readonly #maintenance: Maintenance[] = [];
+  #round: Round | undefined;
+  #wasInDoubt = false;
+  #isWaking = false;
+  #batches = 0;
+  #commits = 0;
+  #conflicts = 0;
+
+  constructor(around: GroupCommitAround) {
+    this.#around = around;
+    this.actor = createActor(this.#provided(), { id: `server/${around.storage}/group-commit`, clock: around.clock });
+    this.actor.subscribe({
+      error: (error) => {
+        around.log.fatal({ err: error, storage: around.storage }, "group commit failed");
+        around.onFatal(error);
+      },
+    });
+    this.actor.start();
+  }
+
+  get state(): string {
+    return this.actor.getSnapshot().value;
+  }
+
+  /** Writing failed too often: commits are refused for a while. */
+  get isReadOnly(): boolean {
+    return this.state === "readOnly";
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return { batches: this.#batches, commits: this.#commits, conflicts: this.#conflicts };
+  }
+
+  /** Something waits in the queue. The batch opens after all messages of the same read were taken in. */
+  wake(): void {
+    if (this.#isWaking) return;
+    const state = this.state;
+    if (state !== "idle" && state !== "readOnly") return;
+    this.#isWaking = true;
+    queueMicrotask(() => {
+      this.#isWaking = false;
+      this.actor.send({ type: "COMMITS_WAITING" });
+    });
+  }
+
+  /** Runs `work` on the store between two batches; resolves and rejects as it does. */
+  maintain<T>(work: () => Promise<T>): Promise<T> {
+    if (this.actor.getSnapshot().status !== "active") return Promise.reject(new ClosedError({ what: "storage" }));
+    return new Promise<T>((resolve, reject) => {
+      this.#maintenance.push({
+        work: async () => {
+          try {
+            resolve(await work());
+          } catch (error) {
+            reject(error instanceof Error ? error : new Error(String(error)));
+            if (error instanceof WriteInDoubtError) throw error;
+          }
+        },
+        refuse: reject,
+      });
+      this.actor.send({ type: "MAINTENANCE_WAITING" });
+    });
+  }
+
+  /** Resolves when nothing is in the air and nothing more will be; who still waits is refused. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.actor.subscribe({ complete: resolve, error: () => resolve() });
+      this.actor.send({ type: "CLOSE" });
+    });
+    // A fence that was not written settles nothing: who asked has to ask the next server.
+    this.#refuseWaiting(({ kind, id }) =>
+      kind === "fence" ? new DisconnectedError({ address: this.#around.storage }) : new TransactionAbortedError({ transaction: id }),
+    );
+    this.#refuseMaintenance();
+  }
+
+  /** Ends at once, and answers nobody. */
+  stop(): void {
+    this.actor.stop();
+    this.#refuseMaintenance();
+  }
+
+  #provided(): typeof groupCommitMachine {
+    const { log, storage, store, queue, onFatal } = this.#around;
+    return groupCommitMachine.provide({
+      actors: {
+        writeBatch: fromPromise(() => this.#write()),
+        maintain: fromPromise(async () => {
+          await this.#maintenance.shift()?.work();
+        }),
+        reopenStore: fromPromise(async () => {
+          const position = await store.reopen();
+          this.#wasInDoubt = true;
+          log.warn({ storage, tid: position.tid }, "opened again");
+        }),
+      },
+      actions: {
+        announce: () => this.#announce(),
+        refuseWaiting: () => this.#refuseWaiting(() => new ReadOnlyError({ who: "server" })),
+        logInDoubt: (_, { error }) => log.error({ err: error, storage }, "a write is in doubt"),
+        logReopeningFailed: (_, { error }) => log.error({ err: error, storage }, "could not be opened again"),
+        logReadOnly: () => log.error({ storage, forMs: limits.writeProbationMs }, "takes no commits"),
+        tellFatal: (_, { error }) => {
+          log.fatal({ err: error, storage }, "cannot be opened again");
+          onFatal(error);
+        },
+        logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
+      },
+      guards: {
+        areCommitsWaiting: () => !queue.isEmpty,
+        isMaintenanceWaiting: () => this.#maintenance.length > 0,
+        isMaintenanceNext: ({ context }) => this.#maintenance.length > 0 && !context.maintainedLast,
+      },
+      delays: {
+        reopenDelay: ({ context }) => Math.min(limits.reopenDelayMsMin * 2 ** context.reopeningsFailed, limits.reopenDelayMsMax),
+        probationDelay: limits.writeProbationMs,
+      },
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { store, queue } = this.#around;
+    const batch = store.openBatch();
+    const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
+    this.#round = round;
+    try {
+      this.#fill(batch, round);
+    } catch (error) {
+      // A bug: nothing of this batch was written, and the store is opened again to be sure of it.
+      batch.discard();
+      throw error;
+    }
+    if (batch.isEmpty) {
+      batch.discard();
+      return;
+    }
+    round.transactions = batch.transactions;
+    this.#batches++;
+    await batch.write({ alone: batch.transactions.length === 1 && queue.isEmpty });
+  }
+
+  #fill(batch: CommitBatch, round: Round): void {
+    const { queue, batchBytesMax, clock } = this.#around;
+    const nowMs = clock.now();
+    while (batch.bytes < batchBytesMax) {
+      const pending = queue.take();
+      if (pending === undefined) return;
+      if (pending.ended) continue;
+      if (pending.request === undefined) this.#addFence(batch, round, pending);
+      else this.#addCommit(batch, round, pending, nowMs);
+    }
+  }
+
+  #addFence(batch: CommitBatch, round: Round, pending: Pending): void {
+    try {
+      // Committed after all: it was in the log when the fence came to be written.
+      if (batch.outcome(pending.id)?.type !== "committed") batch.fence(pending.id);
+    } catch (error) {
+      this.#refuse(pending, asZooidError(error));
+      return;
+    }
+    round.written.push({ pending, logged: undefined });
+  }
+
+  #addCommit(batch: CommitBatch, round: Round, pending: Pending, nowMs: number): void {
+    const { transactions } = this.#around;
+    const { request, kind } = pending;
+    assert(request !== undefined, "what commits has something to commit");
+    // Holders were validated when they voted, and nothing has passed them by since.
+    if (kind !== "finish") {
+      try {
+        if (transactions.mustWait(pending, request)) return;
+        batch.validate(request);
+        if (kind === "vote") transactions.voted(pending, request);
+      } catch (error) {
+        this.#refuseInTime(round, pending, asZooidError(error));
+        return;
+      }
+      if (kind === "vote") {
+        this.#around.queue.land(pending);
+        pending.done();
+        return;
+      }
+      if (pending.isOpen) transactions.tell(pending, "ADDED");
+    }
+    const written: Written = { pending, logged: undefined };
+    round.written.push(written);
+    written.logged = batch.add(request, nowMs);
+  }
+
+  /** At once, unless the reason lies in this batch: no tid of it leaves before it is durable. */
+  #refuseInTime(round: Round, pending: Pending, error: ZooidError): void {
+    const current = error.facts["current"];
+    if (error.code === "ZOOID_CONFLICT") this.#conflicts++;
+    if (typeof current === "number" && current > round.before.tid) round.resting.push({ pending, error });
+    else this.#refuse(pending, error);
+  }
+
+  #refuse(pending: Pending, error: ZooidError): void {
+    const { queue, transactions, refusedIds, log, storage } = this.#around;
+    if (error.code === "ZOOID_INTERNAL") log.error({ err: error.cause, storage, transaction: pending.id }, "a commit met a bug");
+    // A conflict and a snapshot too old stay so for ever; other reasons pass, and a late copy must not.
+    if (error.code !== "ZOOID_CONFLICT" && error.code !== "ZOOID_SNAPSHOT_TOO_OLD") refusedIds.add(pending.id, "aborted");
+    queue.land(pending);
+    if (pending.isOpen) transactions.tell(pending, "REFUSED");
+    pending.refused(error);
+  }
+
+  #announce(): void {
+    const round = this.#round;
+    this.#round = undefined;
+    const wasInDoubt = this.#wasInDoubt;
+    this.#wasInDoubt = false;
+    if (round === undefined) return;
+    if (wasInDoubt) this.#announceRecovered(round);
+    else this.#announceWritten(round);
+  }
+
+  #announceWritten(round: Round): void {
+    if (round.transactions.length > 0) this.#around.publish(round.transactions);
+    for (const { pending, logged } of round.written) {
+      if (logged !== undefined) this.#answerCommitted(pending, logged);
+      else this.#answerFenced(pending);
+    }
+    for (const { pending, error } of round.resting) this.#refuse(pending, error);
+  }
+
+  /** The log decides what is true: what it holds of the batch was committed, the rest never will be. */
+  #announceRecovered(round: Round): void {
+    const { store, queue, publish } = this.#around;
+    for (let after = round.before.tid; ;) {
+      const { transactions, whole } = store.transactionsAfter(after, limits.invalidationQueueSize, limits.invalidationKeysMax);
+      const last = transactions.at(-1);
+      if (last === undefined) break;
+      publish(transactions);
+      if (whole) break;
+      after = last.tid;
+    }
+    const again: Pending[] = [];
+    for (const { pending } of round.written) {
+      const outcome = store.outcome(pending.id);
+      if (outcome?.type === "committed") {
+        const logged = loggedAt(store, outcome.tid);
+        if (logged !== undefined) this.#answerCommitted(pending, logged);
+      } else if (pending.kind !== "fence") {
+        this.#refuse(pending, new TransactionAbortedError({ transaction: pending.id }));
+      } else if (outcome === undefined) {
+        again.push(pending);
+      } else {
+        this.#answerFenced(pending);
+      }
+    }
+    // What rested on the batch is looked at again: its reason may be gone.
+    for (const { pending } of round.resting) again.push(pending);
+    if (again.length > 0) queue.addFirst(again);
+  }
+
+  #answerCommitted(pending: Pending, logged: LoggedTransaction): void {
+    this.#commits++;
+    this.#around.queue.land(pending);
+    if (pending.isOpen) this.#around.transactions.tell(pending, "WRITTEN");
+    pending.committed(logged);
+  }
+
+  #answerFenced(pending: Pending): void {
+    this.#around.queue.land(pending);
+    pending.done();
+  }
+
+  #refuseWaiting(reason: (pending: Pending) => ZooidError): void {
+    const { queue } = this.#around;
+    for (let pending = queue.take(); pending !== undefined; pending = queue.take()) {
+      if (!pending.ended) this.#refuse(pending, reason(pending));
+    }
+  }
+
+  #refuseMaintenance(): void {
+    for (const { refuse } of this.#maintenance.splice(0)) refuse(new ClosedError({ what: "storage" }));
+  }
+}
+
+function asZooidError(error: unknown): ZooidError {
+  return error instanceof ZooidError ? error : new InternalError({ reason: error instanceof Error ? error.message : String(error) }, error);
+}

@@ -1,0 +1,223 @@
+import type { ObjectStore } from "../storage/object-store.js";
+import type { Message } from "../transport/transport.js";
+import {
+  ClosedError,
+  limits,
+  type Log,
+  MalformedMessageError,
+  ReadOnlyError,
+  SnapshotTooOldError,
+  TooLargeError,
+  WriteInDoubtError,
+  ZooidError,
+} from "../words/index.js";
+import type { CommitRequests } from "./commit-requests.js";
+import { invalidationOf } from "./invalidation-publisher.js";
+import type {
+  Invalidation,
+  KeysRequest,
+  List,
+  ListAnswer,
+  Load,
+  LoadAnswer,
+  LoadedRevision,
+  LogPage,
+  LogRequest,
+  ServerStatus,
+} from "./messages.js";
+import type { Reply } from "./pending.js";
+import type { Session, Sessions } from "./sessions.js";
+import { verdictOn } from "./verdict.js";
+import * as wire from "./wire.js";
+
+export interface RequestHandlersAround {
+  readonly storage: string;
+  readonly store: ObjectStore;
+  readonly sessions: Sessions;
+  readonly commits: CommitRequests;
+  readonly invalidationAgeMs: number;
+  /** The server was told to take no writes. */
+  readonly readOnly: boolean;
+  /** The store is closed for a moment, to be opened again. */
+  readonly isReopening: () => boolean;
+  readonly status: () => ServerStatus;
+  readonly log: Log;
+}
+
+/**
+ * Answers the requests to one storage of this instance. Each is answered with what its operation promises, or with an
+ * error by class and facts; a request that is malformed changes nothing.
+ */
+export class RequestHandlers {
+  readonly #around: RequestHandlersAround;
+  readonly counters = { loads: 0, lists: 0, requestsRefused: 0 };
+
+  constructor(around: RequestHandlersAround) {
+    this.#around = around;
+  }
+
+  /** `operation` is the last token of the subject: whatever the sender wrote there. */
+  handle(operation: string, message: Message): void {
+    const answer = message.reply;
+    if (answer === undefined) {
+      // Nobody waits for an answer: only a goodbye makes sense so.
+      if (operation === "bye") this.#bye(message);
+      else this.#around.log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
+      return;
+    }
+    const reply: Reply = (bytes) => this.#send(answer, bytes, operation);
+    try {
+      this.#perform(operation, message.payload, reply);
+    } catch (error) {
+      this.counters.requestsRefused++;
+      reply(wire.writeError(this.#explained(error, operation)));
+    }
+  }
+
+  #perform(operation: string, payload: Uint8Array, reply: Reply): void {
+    const { sessions, commits, store, status, invalidationAgeMs } = this.#around;
+    switch (operation) {
+      case "load": {
+        const load = wire.load.read(payload);
+        sessions.heard(load.session);
+        this.counters.loads++;
+        reply(wire.writeAnswer(wire.loadAnswer, loaded(store, load)));
+        return;
+      }
+      case "commit":
+      case "vote": {
+        const commit = wire.commit.read(payload);
+        this.#checkWriter(sessions.heard(commit.session));
+        commits.arrive(operation, commit, reply);
+        return;
+      }
+      case "list": {
+        const list = wire.list.read(payload);
+        sessions.heard(list.session);
+        this.counters.lists++;
+        reply(wire.writeAnswer(wire.listAnswer, listed(store, list)));
+        return;
+      }
+      case "finish": {
+        const finish = wire.finish.read(payload);
+        this.#checkWriter(sessions.heard(finish.session));
+        commits.finish(finish.id, reply);
+        return;
+      }
+      case "abort": {
+        const abort = wire.finish.read(payload);
+        this.#checkWriter(sessions.heard(abort.session));
+        commits.abort(abort.id, reply);
+        return;
+      }
+      case "settle": {
+        const settle = wire.settle.read(payload);
+        sessions.heard(settle.session);
+        if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
+        commits.settle(settle.id, settle.snapshot, reply);
+        return;
+      }
+      case "verify": {
+        const verify = wire.verify.read(payload);
+        sessions.heard(verify.session);
+        reply(wire.writeAnswer(wire.verdict, verdictOn(store, verify, invalidationAgeMs)));
+        return;
+      }
+      case "log": {
+        const request = wire.logRequest.read(payload);
+        sessions.heard(request.session);
+        reply(wire.writeAnswer(wire.logPage, logPage(store, request)));
+        return;
+      }
+      case "keys": {
+        const request = wire.keysRequest.read(payload);
+        sessions.heard(request.session);
+        reply(wire.writeAnswer(wire.keysPage, { keys: keysOf(store, request) }));
+        return;
+      }
+      case "alive": {
+        const alive = wire.alive.read(payload);
+        sessions.heard(alive.session).oldestSnapshot = alive.oldestSnapshot;
+        reply(wire.writeAnswer(wire.aliveAnswer, { position: store.position }));
+        return;
+      }
+      case "bye": {
+        const { session } = wire.session.read(payload);
+        sessions.heard(session);
+        sessions.end(session, "BYE");
+        reply(wire.writeAnswer(wire.nothing, {}));
+        return;
+      }
+      case "status": {
+        const { session } = wire.session.read(payload);
+        if (session !== "") sessions.heard(session);
+        reply(wire.writeAnswer(wire.serverStatus, status()));
+        return;
+      }
+      default:
+        throw new MalformedMessageError({ what: "subject", reason: "names no operation" });
+    }
+  }
+
+  #bye(message: Message): void {
+    try {
+      const { session } = wire.session.read(message.payload);
+      this.#around.sessions.end(session, "BYE");
+    } catch (error) {
+      this.#around.log.debug({ err: error, subject: message.subject }, "a malformed goodbye was dropped");
+    }
+  }
+
+  #checkWriter(session: Session): void {
+    if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
+    if (session.readOnly) throw new ReadOnlyError({ who: "client" });
+  }
+
+  #explained(error: unknown, operation: string): unknown {
+    const { storage, log, isReopening } = this.#around;
+    if (error instanceof ClosedError && isReopening()) return new WriteInDoubtError({ folder: storage }, error);
+    if (!(error instanceof ZooidError)) log.error({ err: error, storage, operation }, "a request met a bug");
+    return error;
+  }
+
+  #send(answer: (payload: Uint8Array) => void, bytes: Uint8Array, operation: string): void {
+    try {
+      answer(bytes);
+    } catch (error) {
+      if (error instanceof TooLargeError) answer(wire.writeError(error));
+      else this.#around.log.debug({ err: error, operation }, "an answer could not be sent");
+    }
+  }
+}
+
+/** As many of the revisions asked for as fit in a page, at least one. */
+function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
+  const [first] = keys;
+  if (first === undefined) throw new MalformedMessageError({ what: "load.keys", reason: "is empty" });
+  const revision = store.load(first, snapshot);
+  // As-of of the first one holds for those that were read after it, be their own later.
+  const { asOf } = revision;
+  const revisions: LoadedRevision[] = [revision];
+  let bytes = revision.value?.length ?? 0;
+  for (let index = 1; index < keys.length && bytes < limits.listPageBytesMax; index++) {
+    const next = store.load(keys[index] ?? first, snapshot);
+    bytes += next.value?.length ?? 0;
+    if (bytes > limits.listPageBytesMax) break;
+    revisions.push(next);
+  }
+  return { asOf, revisions };
+}
+
+function listed(store: ObjectStore, { range, snapshot, rowsMax }: List): ListAnswer {
+  return store.list(range, snapshot, Math.min(Math.max(rowsMax, 1), limits.listPageRowsMax), limits.listPageBytesMax);
+}
+
+function logPage(store: ObjectStore, { after }: LogRequest): LogPage {
+  if (after < store.historyFloor && !store.queueHas(after)) throw new SnapshotTooOldError({ snapshot: after, floor: store.historyFloor });
+  const { transactions, whole } = store.transactionsAfter(after, limits.logPageTransactionsMax, limits.invalidationKeysMax);
+  return { whole, transactions: transactions.map((each): Invalidation => invalidationOf(each)) };
+}
+
+function keysOf(store: ObjectStore, { tid, from }: KeysRequest): readonly string[] {
+  return store.keysOf(tid, from, limits.invalidationKeysMax);
+}

@@ -1,0 +1,298 @@
+import { ObjectStore } from "../storage/object-store.js";
+import type { Message, Subscription, Transport } from "../transport/transport.js";
+import { type AnotherWriterError, type Chance, type Clock, limits, type Log, ZooidError } from "../words/index.js";
+import { checkNoWriter, WriterWatch } from "./another-writer.js";
+import { CommitQueue } from "./commit-queue.js";
+import { CommitRequests } from "./commit-requests.js";
+import { GroupCommit } from "./group-commit.js";
+import { InvalidationPublisher } from "./invalidation-publisher.js";
+import { type ServerStatus, storageSubjects } from "./messages.js";
+import { OpenTransactions } from "./open-transactions.js";
+import { Pruner } from "./pruner.js";
+import { RefusedIds } from "./refused-ids.js";
+import { RequestHandlers } from "./request-handlers.js";
+import type { CheckedStorageOptions } from "./server-options.js";
+import { Sessions } from "./sessions.js";
+import type { ActorSystem } from "./system.js";
+import * as wire from "./wire.js";
+
+export interface ServedStorageAround {
+  readonly realm: string;
+  readonly storage: string;
+  readonly instance: string;
+  readonly startedAt: number;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly options: CheckedStorageOptions;
+  readonly system: ActorSystem | undefined;
+  /** It ended by itself, and answers nobody any more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** One storage of a server: its store, its clients, and the subjects they reach it on. */
+export class ServedStorage {
+  readonly #around: ServedStorageAround;
+  readonly #store: ObjectStore;
+  readonly #sessions: Sessions;
+  readonly #transactions: OpenTransactions;
+  readonly #groupCommit: GroupCommit;
+  readonly #pruner: Pruner;
+  readonly #publisher: InvalidationPublisher;
+  readonly #handlers: RequestHandlers;
+  readonly #watch: WriterWatch;
+  readonly #subscriptions: Subscription[] = [];
+  readonly #unregister: (() => void)[] = [];
+  readonly #subjects: ReturnType<typeof storageSubjects>;
+  #heartbeat: unknown;
+  #isServing = false;
+
+  /** Opens the store and serves it. Rejects with AnotherWriterError, InUseError, StoreError. */
+  static async start(around: ServedStorageAround): Promise<ServedStorage> {
+    if (!around.options.readOnly) await checkNoWriter(around);
+    const { open, historyAgeMs: _, invalidationAgeMs: __, ...bounds } = around.options.store;
+    const store = await ObjectStore.open(open, { ...bounds, storage: around.storage, log: around.log, clock: around.clock });
+    const served = new ServedStorage(around, store);
+    try {
+      await served.#serve();
+    } catch (error) {
+      served.kill();
+      await store.close();
+      throw error;
+    }
+    return served;
+  }
+
+  private constructor(around: ServedStorageAround, store: ObjectStore) {
+    this.#around = around;
+    this.#store = store;
+    const { realm, storage, instance, transport, clock, chance, log, options } = around;
+    this.#subjects = storageSubjects(realm, storage);
+    const queue = new CommitQueue(options.commitQueueMax);
+    const refusedIds = new RefusedIds();
+    const wake = () => this.#groupCommit.wake();
+    this.#transactions = new OpenTransactions({
+      storage,
+      clock,
+      log,
+      queue,
+      refusedIds,
+      timeoutMs: options.transactionTimeoutMs,
+      countMax: options.transactionsOpenMax,
+      wake,
+      closeSession: (session) => this.#sessions.end(session, "TRANSACTION_HUNG"),
+    });
+    this.#sessions = new Sessions({
+      storage,
+      clock,
+      chance,
+      log,
+      timeoutMs: options.sessionTimeoutMs,
+      countMax: options.sessionsMax,
+      abortTransactions: (session) => this.#transactions.abortAllOf(session),
+    });
+    this.#publisher = new InvalidationPublisher({ transport, subject: this.#subjects.invalidations, instance, log });
+    this.#groupCommit = new GroupCommit({
+      storage,
+      store,
+      queue,
+      transactions: this.#transactions,
+      refusedIds,
+      batchBytesMax: options.batchBytesMax,
+      clock,
+      log,
+      publish: (transactions) => this.#publisher.publish(transactions),
+      onFatal: (error) => {
+        this.kill();
+        around.onFatal(error);
+      },
+    });
+    this.#pruner = new Pruner({
+      storage,
+      store,
+      historyAgeMs: options.store.historyAgeMs,
+      intervalMs: options.pruningIntervalMs,
+      oldestSnapshot: () => this.#sessions.oldestSnapshot,
+      maintain: (work) => this.#groupCommit.maintain(work),
+      clock,
+      log,
+    });
+    this.#handlers = new RequestHandlers({
+      storage,
+      store,
+      sessions: this.#sessions,
+      commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake }),
+      invalidationAgeMs: options.store.invalidationAgeMs ?? limits.invalidationAgeMs,
+      readOnly: options.readOnly,
+      isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
+      status: () => this.status(),
+      log,
+    });
+    this.#watch = new WriterWatch(around, (error) => this.#stopForAnother(error));
+  }
+
+  /** Finishes the batch in the air, refuses what still waits, and says goodbye. */
+  async close(): Promise<void> {
+    if (!this.#isServing) return;
+    this.#stopListening();
+    await this.#groupCommit.close();
+    this.#publisher.send({ type: "goodbye", instance: this.#around.instance });
+    this.#stopActors();
+    await this.#store.close();
+  }
+
+  /** Drops everything at once, as if the process were killed. */
+  kill(): void {
+    this.#stopListening();
+    this.#groupCommit.stop();
+    this.#stopActors();
+  }
+
+  status(): ServerStatus {
+    const { clock, instance, storage, startedAt } = this.#around;
+    const stats = this.#store.stats();
+    const nowMs = clock.now();
+    const heardNowMs = clock.monotonic();
+    return {
+      instance,
+      storage,
+      readOnly: this.#isReadOnly,
+      startedAt,
+      position: this.#store.position,
+      historyFloor: this.#store.historyFloor,
+      idFloor: this.#store.idFloor,
+      sessions: Array.from(this.#sessions.all, (session) => ({
+        client: session.client,
+        session: session.id,
+        state: session.actor.getSnapshot().value,
+        sinceMs: nowMs - session.sinceMs,
+        seenMsAgo: heardNowMs - session.heardAtMs,
+        oldestSnapshot: session.oldestSnapshot,
+      })),
+      queue: stats.queue,
+      outcomes: stats.outcomes,
+      openTransactions: this.#transactions.describe().map(({ id, session, state, sinceMs }) => ({
+        id,
+        client: this.#sessions.get(session)?.client ?? "",
+        state,
+        sinceMs: nowMs - sinceMs,
+      })),
+      machines: { "group-commit": this.#groupCommit.state, pruning: this.#pruner.state },
+      counters: {
+        ...this.#groupCommit.counters,
+        ...this.#handlers.counters,
+        objects: stats.objects,
+        fences: stats.fences,
+        pruned: this.#pruner.removed,
+      },
+    };
+  }
+
+  get #isReadOnly(): boolean {
+    return this.#around.options.readOnly || this.#groupCommit.isReadOnly;
+  }
+
+  async #serve(): Promise<void> {
+    const { transport, instance, system, storage, log, options, startedAt } = this.#around;
+    const operation = this.#subjects.operation(instance, "*");
+    const operationAt = operation.length - 1;
+    this.#isServing = true;
+    this.#subscriptions.push(
+      transport.subscribe(operation, (message) => this.#handlers.handle(message.subject.slice(operationAt), message)),
+      transport.subscribe(this.#subjects.register, (message) => this.#register(message)),
+    );
+    if (!options.readOnly) {
+      this.#subscriptions.push(
+        transport.subscribe(this.#subjects.writer, (message) => {
+          this.#answer(message, () => wire.writeAnswer(wire.writer, { instance, startedAt }));
+        }),
+        transport.subscribe(this.#subjects.invalidations, (message) => this.#hear(message)),
+      );
+    }
+    if (system !== undefined) {
+      this.#unregister.push(
+        system.register(`server/${storage}/group-commit`, this.#groupCommit.actor, { accepts: [] }),
+        system.register(`server/${storage}/pruning`, this.#pruner.actor, { accepts: ["PRUNE"] }),
+      );
+    }
+    await transport.flush();
+    this.#beat();
+    log.info({ storage, instance, tid: this.#store.position.tid, readOnly: options.readOnly }, "serving");
+  }
+
+  #beat(): void {
+    if (!this.#isServing) return;
+    const { clock, instance, startedAt, options } = this.#around;
+    const { position } = this.#store;
+    this.#publisher.send({ type: "heartbeat", instance, startedAt, readOnly: this.#isReadOnly, position });
+    this.#heartbeat = clock.setTimeout(() => this.#beat(), options.heartbeatIntervalMs);
+  }
+
+  #register(message: Message): void {
+    this.#answer(message, () => {
+      const { client, readOnly } = wire.register.read(message.payload);
+      const { instance, options } = this.#around;
+      const session = this.#sessions.open(client, readOnly);
+      return wire.writeAnswer(wire.registered, {
+        instance,
+        session: session.id,
+        readOnly: readOnly || this.#isReadOnly,
+        position: this.#store.position,
+        heartbeatIntervalMs: options.heartbeatIntervalMs,
+        keepAliveIntervalMs: options.keepAliveIntervalMs,
+      });
+    });
+  }
+
+  #answer(message: Message, answer: () => Uint8Array): void {
+    const { log } = this.#around;
+    if (message.reply === undefined) {
+      log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
+      return;
+    }
+    let bytes: Uint8Array;
+    try {
+      bytes = answer();
+    } catch (error) {
+      if (!(error instanceof ZooidError)) log.error({ err: error, subject: message.subject }, "a request met a bug");
+      bytes = wire.writeError(error);
+    }
+    try {
+      message.reply(bytes);
+    } catch (error) {
+      log.debug({ err: error, subject: message.subject }, "an answer could not be sent");
+    }
+  }
+
+  #hear(message: Message): void {
+    try {
+      this.#watch.heard(wire.broadcast.read(message.payload));
+    } catch (error) {
+      this.#around.log.debug({ err: error, subject: message.subject }, "a malformed broadcast was dropped");
+    }
+  }
+
+  #stopForAnother(error: AnotherWriterError): void {
+    const { log, storage, onFatal } = this.#around;
+    log.fatal({ err: error, storage }, "another server writes this storage");
+    this.close().then(
+      () => onFatal(error),
+      () => onFatal(error),
+    );
+  }
+
+  #stopListening(): void {
+    this.#isServing = false;
+    for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
+    for (const unregister of this.#unregister.splice(0)) unregister();
+    this.#around.clock.clearTimeout(this.#heartbeat);
+    this.#watch.stop();
+  }
+
+  #stopActors(): void {
+    this.#pruner.stop();
+    this.#transactions.stop();
+    this.#sessions.stop();
+  }
+}

@@ -1,0 +1,118 @@
+import { type Actor, createActor } from "xstate";
+import { sessionMachine } from "../machines/session.js";
+import { type Chance, type Clock, type Log, ServerBusyError, type Tid, UnknownSessionError } from "../words/index.js";
+
+/** A registered client. */
+export interface Session {
+  readonly id: string;
+  readonly client: string;
+  /** The client asked not to write. */
+  readonly readOnly: boolean;
+  readonly sinceMs: number;
+  /** When anything was last heard of it, on the monotonic clock. */
+  heardAtMs: number;
+  /** Of its open transactions, as it told last. */
+  oldestSnapshot: Tid | undefined;
+  readonly actor: Actor<typeof sessionMachine>;
+}
+
+export interface SessionsAround {
+  readonly storage: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly timeoutMs: number;
+  readonly countMax: number;
+  readonly abortTransactions: (session: string) => void;
+}
+
+/** The registered clients of one storage. */
+export class Sessions {
+  readonly #around: SessionsAround;
+  readonly #sessions = new Map<string, Session>();
+  readonly #machine: typeof sessionMachine;
+
+  constructor(around: SessionsAround) {
+    this.#around = around;
+    this.#machine = this.#provided();
+  }
+
+  get all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  /** A new session. Throws ServerBusyError. */
+  open(client: string, readOnly: boolean): Session {
+    const { clock, chance, countMax, storage, log } = this.#around;
+    if (this.#sessions.size >= countMax) throw new ServerBusyError({ what: "sessions", countMax });
+    const id = chance.id();
+    const actor = createActor(this.#machine, { id: `server/${storage}/session/${id}`, clock, input: { session: id } });
+    const session: Session = {
+      id,
+      client,
+      readOnly,
+      sinceMs: clock.now(),
+      heardAtMs: clock.monotonic(),
+      oldestSnapshot: undefined,
+      actor,
+    };
+    this.#sessions.set(id, session);
+    actor.subscribe({ error: (error) => log.error({ err: error, storage, session: id }, "a session failed") });
+    actor.start();
+    log.info({ storage, client, session: id }, "registered");
+    return session;
+  }
+
+  /** The live session `id`, which was just heard of. Throws UnknownSessionError. */
+  heard(id: string): Session {
+    const session = this.#sessions.get(id);
+    if (session === undefined) throw new UnknownSessionError({ session: id });
+    session.heardAtMs = this.#around.clock.monotonic();
+    return session;
+  }
+
+  get(id: string): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
+  end(id: string, type: "BYE" | "TRANSACTION_HUNG"): void {
+    this.#sessions.get(id)?.actor.send({ type });
+  }
+
+  /** Oldest snapshot that a live client reads, undefined when none told of one. */
+  get oldestSnapshot(): Tid | undefined {
+    let oldest: Tid | undefined;
+    for (const { oldestSnapshot } of this.#sessions.values()) {
+      if (oldestSnapshot !== undefined && (oldest === undefined || oldestSnapshot < oldest)) oldest = oldestSnapshot;
+    }
+    return oldest;
+  }
+
+  /** Ends all actors without a word: for the end of the server. */
+  stop(): void {
+    for (const { actor } of this.#sessions.values()) actor.stop();
+    this.#sessions.clear();
+  }
+
+  #provided(): typeof sessionMachine {
+    const { storage, clock, log, timeoutMs, abortTransactions } = this.#around;
+    const silentMs = (id: string) => clock.monotonic() - (this.#sessions.get(id)?.heardAtMs ?? 0);
+    return sessionMachine.provide({
+      actions: {
+        abortTransactions: ({ context }) => abortTransactions(context.session),
+        forget: ({ context }) => {
+          this.#sessions.delete(context.session);
+        },
+        logGone: ({ context: { session } }, { reason }) =>
+          log.info({ storage, client: this.#sessions.get(session)?.client, session, reason }, "session ended"),
+        logUnexpected: ({ context: { session }, event }) => log.warn({ storage, session, event: event.type }, "an unexpected event"),
+      },
+      guards: {
+        wasHeard: ({ context }) => silentMs(context.session) < timeoutMs,
+      },
+      delays: {
+        silenceLeft: ({ context }) => Math.max(0, timeoutMs - silentMs(context.session)),
+      },
+    });
+  }
+}

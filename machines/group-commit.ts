@@ -1,0 +1,165 @@
+/**
+ * Writes the commits of one storage: one batch in the air, and what comes meanwhile waits for the next.
+ *
+ *               COMMITS_WAITING            written
+ *        idle ───────────────────▶ writing ───────▶ announcing ──▶ idle
+ *         ▲ │ MAINTENANCE_WAITING     │ failed         ▲      └──▶ readOnly ── probationDelay ──▶ idle
+ *         │ └──────▶ maintaining ─────┤ in doubt       │ reopened   (writes fail again and again)
+ *         └───────────────┘ done      ▼                │
+ *                                  inDoubt ──────▶ reopening ──▶ ended (no attempt left)
+ *                                     ▲  reopenDelay   │
+ *                                     └────────────────┘ failed
+ *        closed is entered from idle and readOnly, once nothing is in the air
+ *
+ * 1. Nothing is announced before it is durable: `announcing` is entered from a write that resolved, or from a log read back.
+ * 2. One batch, or one piece of maintenance, is being written at any time.
+ * 3. A write that failed is in doubt, not refused: only the log, opened again, tells what became of it.
+ * 4. What cannot be opened again is never answered: `ended` leaves that to the next start.
+ * 5. Maintenance and commits take turns while both wait.
+ *
+ * Source: INTERLEAVINGS A1; the commit lock of ZEO's StorageServer, widened to batches.
+ */
+import { assign, fromPromise, setup } from "xstate";
+
+export type GroupCommitEvent =
+  | { readonly type: "COMMITS_WAITING" }
+  | { readonly type: "MAINTENANCE_WAITING" }
+  /** Finish what is in the air, then take nothing more. */
+  | { readonly type: "CLOSE" };
+
+export interface GroupCommitContext {
+  /** Writes that failed since the last one that did not. */
+  readonly writesFailed: number;
+  /** Attempts to open the store since it was last open. */
+  readonly reopeningsFailed: number;
+  readonly closing: boolean;
+  /** The last turn was maintenance: commits that wait come first. */
+  readonly maintainedLast: boolean;
+}
+
+/** Failed writes in a row after which the storage takes none for a while, and failed openings after which it ends. */
+const writesFailedMax = 2;
+const reopeningsFailedMax = 5;
+
+const provided = () => Promise.reject(new Error("is provided by the actor"));
+
+export const groupCommitMachine = setup({
+  types: {
+    context: {} as GroupCommitContext,
+    events: {} as GroupCommitEvent,
+  },
+  actors: {
+    /** Opens a batch with the commits that wait, and writes it. Rejects when it is in doubt. */
+    writeBatch: fromPromise<void>(provided),
+    /** One piece of maintenance, such as a step of pruning. Rejects only when it left the store in doubt. */
+    maintain: fromPromise<void>(provided),
+    reopenStore: fromPromise<void>(provided),
+  },
+  actions: {
+    /** Tells all clients, then those who asked, what is durable now of the batch that was in the air. */
+    announce: () => undefined,
+    refuseWaiting: () => undefined,
+    logInDoubt: (_, _params: { readonly error: unknown }) => undefined,
+    logReopeningFailed: (_, _params: { readonly error: unknown }) => undefined,
+    logReadOnly: () => undefined,
+    tellFatal: (_, _params: { readonly error: unknown }) => undefined,
+    logUnexpected: () => undefined,
+    countWriteFailed: assign({ writesFailed: ({ context }) => context.writesFailed + 1 }),
+    forgetWritesFailed: assign({ writesFailed: 0 }),
+    countReopeningFailed: assign({ reopeningsFailed: ({ context }) => context.reopeningsFailed + 1 }),
+    forgetReopeningsFailed: assign({ reopeningsFailed: 0 }),
+    markClosing: assign({ closing: true }),
+    markCommitted: assign({ maintainedLast: false }),
+    markMaintained: assign({ maintainedLast: true }),
+  },
+  guards: {
+    isClosing: ({ context }) => context.closing,
+    areCommitsWaiting: () => false,
+    isMaintenanceWaiting: () => false,
+    /** Maintenance waits, and the last turn was not its own. */
+    isMaintenanceNext: () => false,
+    doWritesKeepFailing: ({ context }) => context.writesFailed >= writesFailedMax,
+    isLastAttempt: ({ context }) => context.reopeningsFailed + 1 >= reopeningsFailedMax,
+  },
+  delays: {
+    reopenDelay: 0,
+    probationDelay: 0,
+  },
+}).createMachine({
+  id: "group-commit",
+  context: { writesFailed: 0, reopeningsFailed: 0, closing: false, maintainedLast: false },
+  initial: "idle",
+  on: {
+    // Who waits is looked for each time idle is reached: there is nothing to remember here.
+    COMMITS_WAITING: {},
+    MAINTENANCE_WAITING: {},
+    CLOSE: { actions: "markClosing" },
+    "*": { actions: "logUnexpected" },
+  },
+  states: {
+    idle: {
+      always: [
+        { guard: "isClosing", target: "closed" },
+        { guard: "isMaintenanceNext", target: "maintaining" },
+        { guard: "areCommitsWaiting", target: "writing" },
+        { guard: "isMaintenanceWaiting", target: "maintaining" },
+      ],
+    },
+    writing: {
+      entry: "markCommitted",
+      invoke: {
+        src: "writeBatch",
+        onDone: { target: "announcing", actions: "forgetWritesFailed" },
+        onError: {
+          target: "inDoubt",
+          actions: ["countWriteFailed", { type: "logInDoubt", params: ({ event }) => ({ error: event.error }) }],
+        },
+      },
+    },
+    announcing: {
+      entry: "announce",
+      always: [{ guard: "doWritesKeepFailing", target: "readOnly" }, { target: "idle" }],
+    },
+    maintaining: {
+      entry: "markMaintained",
+      invoke: {
+        src: "maintain",
+        onDone: "idle",
+        onError: {
+          target: "inDoubt",
+          actions: ["countWriteFailed", { type: "logInDoubt", params: ({ event }) => ({ error: event.error }) }],
+        },
+      },
+    },
+    inDoubt: {
+      after: { reopenDelay: "reopening" },
+    },
+    reopening: {
+      invoke: {
+        src: "reopenStore",
+        onDone: { target: "announcing", actions: "forgetReopeningsFailed" },
+        onError: [
+          {
+            guard: "isLastAttempt",
+            target: "ended",
+            actions: { type: "tellFatal", params: ({ event }) => ({ error: event.error }) },
+          },
+          {
+            target: "inDoubt",
+            actions: ["countReopeningFailed", { type: "logReopeningFailed", params: ({ event }) => ({ error: event.error }) }],
+          },
+        ],
+      },
+    },
+    readOnly: {
+      entry: ["refuseWaiting", "logReadOnly"],
+      always: { guard: "isClosing", target: "closed" },
+      after: { probationDelay: "idle" },
+      on: {
+        COMMITS_WAITING: { actions: "refuseWaiting" },
+      },
+    },
+    closed: { type: "final" },
+    ended: { type: "final" },
+  },
+});

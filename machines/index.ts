@@ -1,0 +1,18 @@
+/** The lifecycles of Zooid: what can happen, and when. Machines only; what they do is provided where they run. */
+import { groupCommitMachine } from "./group-commit.js";
+import { pruningMachine } from "./pruning.js";
+import { sessionMachine } from "./session.js";
+import { transactionMachine } from "./transaction.js";
+
+export * from "./group-commit.js";
+export * from "./pruning.js";
+export * from "./session.js";
+export * from "./transaction.js";
+
+/** Every machine by its name, as it is drawn and addressed. */
+export const machines = {
+  "group-commit": groupCommitMachine,
+  transaction: transactionMachine,
+  session: sessionMachine,
+  pruning: pruningMachine,
+} as const;

@@ -1,0 +1,110 @@
+/**
+ * Removes what is older than a storage keeps, in steps so small that nobody waits for them.
+ *
+ *               pruningInterval, PRUNE                 raised
+ *        idle ──────────────────────────▶ raisingFloor ───────▶ stepping ◀─┐ stepped, more is left
+ *         ▲                                    │ failed           │  │  └───┘
+ *         │ pruningInterval, PRUNE             ▼                  │  └─ done ──▶ idle
+ *         └────── (again from raisingFloor)  backingOff ◀─────────┘ failed
+ *
+ * 1. The floor is raised, durably, before anything below it is removed.
+ * 2. A step is one piece of work between two batches of commits.
+ * 3. A sweep that failed is begun again after a pause that doubles each time, up to the interval of sweeps.
+ *
+ * Source: DESIGN "Pruning history"; INTERLEAVINGS A9.
+ */
+import { assign, fromPromise, setup } from "xstate";
+
+export type PruningEvent =
+  /** Sweep now. */
+  { readonly type: "PRUNE" };
+
+export interface PruningContext {
+  readonly sweepsFailed: number;
+}
+
+/** What a step found: nothing below the floor is left, or there is more. */
+export interface Stepped {
+  readonly done: boolean;
+}
+
+const provided = () => Promise.reject(new Error("is provided by the actor"));
+
+export const pruningMachine = setup({
+  types: {
+    context: {} as PruningContext,
+    events: {} as PruningEvent,
+  },
+  actors: {
+    raiseFloor: fromPromise<void>(provided),
+    step: fromPromise<Stepped>(provided),
+  },
+  actions: {
+    logSwept: () => undefined,
+    logFailed: (_, _params: { readonly error: unknown }) => undefined,
+    logUnexpected: () => undefined,
+    countFailed: assign({ sweepsFailed: ({ context }) => context.sweepsFailed + 1 }),
+    forgetFailed: assign({ sweepsFailed: 0 }),
+  },
+  guards: {
+    isDone: (_, params: { readonly done: boolean }) => params.done,
+  },
+  delays: {
+    pruningInterval: 0,
+    backOff: 0,
+  },
+}).createMachine({
+  id: "pruning",
+  context: { sweepsFailed: 0 },
+  initial: "idle",
+  on: {
+    "*": { actions: "logUnexpected" },
+  },
+  states: {
+    idle: {
+      after: { pruningInterval: "sweeping" },
+      on: { PRUNE: "sweeping" },
+    },
+    sweeping: {
+      initial: "raisingFloor",
+      on: {
+        // It is being done.
+        PRUNE: {},
+      },
+      states: {
+        raisingFloor: {
+          invoke: {
+            src: "raiseFloor",
+            onDone: "stepping",
+            onError: {
+              target: "#pruning.backingOff",
+              actions: { type: "logFailed", params: ({ event }) => ({ error: event.error }) },
+            },
+          },
+        },
+        stepping: {
+          invoke: {
+            src: "step",
+            onDone: [
+              {
+                guard: { type: "isDone", params: ({ event }) => ({ done: event.output.done }) },
+                target: "#pruning.idle",
+                actions: ["forgetFailed", "logSwept"],
+              },
+              { target: "stepping", reenter: true },
+            ],
+            onError: {
+              target: "#pruning.backingOff",
+              actions: { type: "logFailed", params: ({ event }) => ({ error: event.error }) },
+            },
+          },
+        },
+      },
+    },
+    backingOff: {
+      entry: "countFailed",
+      after: { backOff: "sweeping" },
+      on: { PRUNE: "sweeping" },
+    },
+  },
+});

@@ -1,0 +1,128 @@
+/** Speaks the protocol by hand, message by message: what a test asks of a server is what stands in the test. */
+import type { Transport } from "../transport/transport.js";
+import type { Broadcast, CommitRequest, Operation, Position, Registered } from "../actors/messages.js";
+import { protocolVersion, storageSubjects } from "../actors/messages.js";
+import * as wire from "../actors/wire.js";
+import type { Tid } from "../words/index.js";
+
+export const utf8 = (text: string): Uint8Array => Buffer.from(text);
+export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
+  bytes === undefined ? undefined : Buffer.from(bytes).toString();
+
+/** What a commit names, with the rest filled in. */
+export type CommitParts = Partial<Omit<CommitRequest, "writes">> & { readonly writes?: Readonly<Record<string, string | undefined>> };
+
+let lastId = 0;
+/** An id no other transaction of this process has. */
+export const newId = (): string => `transaction-${++lastId}`;
+
+export class WireClient {
+  readonly heard: Broadcast[] = [];
+  readonly transport: Transport;
+  readonly #subjects: ReturnType<typeof storageSubjects>;
+  #registered: Registered | undefined;
+
+  constructor(transport: Transport, realm: string, storage: string) {
+    this.transport = transport;
+    this.#subjects = storageSubjects(realm, storage);
+    transport.subscribe(this.#subjects.invalidations, ({ payload }) => this.heard.push(wire.broadcast.read(payload)));
+  }
+
+  get registered(): Registered {
+    if (this.#registered === undefined) throw new Error("the client has not registered");
+    return this.#registered;
+  }
+
+  get session(): string {
+    return this.registered.session;
+  }
+
+  async register(options: { readonly client?: string; readonly readOnly?: boolean; readonly protocol?: number } = {}): Promise<Registered> {
+    const { client = "tester", readOnly = false, protocol = protocolVersion } = options;
+    const bytes = await this.transport.request(this.#subjects.register, wire.register.write({ protocol, client, readOnly }), {
+      timeoutMs: 60_000,
+    });
+    this.#registered = wire.readAnswer(wire.registered, bytes);
+    return this.#registered;
+  }
+
+  /** The raw answer to raw bytes. */
+  raw(operation: string, payload: Uint8Array, timeoutMs = 600_000): Promise<Uint8Array> {
+    return this.transport.request(this.#subjects.operation(this.registered.instance, operation as Operation), payload, { timeoutMs });
+  }
+
+  async ask<Q, A>(operation: Operation, question: wire.Codec<Q>, answer: wire.Codec<A>, message: Q): Promise<A> {
+    return wire.readAnswer(answer, await this.raw(operation, question.write(message)));
+  }
+
+  commit(parts: CommitParts) {
+    return this.ask("commit", wire.commit, wire.committed, this.request(parts));
+  }
+
+  vote(parts: CommitParts) {
+    return this.ask("vote", wire.commit, wire.nothing, this.request(parts));
+  }
+
+  finish(id: string) {
+    return this.ask("finish", wire.finish, wire.committed, { session: this.session, id });
+  }
+
+  abort(id: string) {
+    return this.ask("abort", wire.finish, wire.nothing, { session: this.session, id });
+  }
+
+  settle(id: string, snapshot: Tid = 0 as Tid) {
+    return this.ask("settle", wire.settle, wire.settled, { session: this.session, id, snapshot });
+  }
+
+  load(snapshot: Tid, ...keys: string[]) {
+    return this.ask("load", wire.load, wire.loadAnswer, { session: this.session, snapshot, keys });
+  }
+
+  list(snapshot: Tid, range: { readonly from: string; readonly to: string | undefined }, rowsMax = 1_000) {
+    return this.ask("list", wire.list, wire.listAnswer, { session: this.session, snapshot, range, rowsMax });
+  }
+
+  verify(position: Position, asOf: Position = position) {
+    return this.ask("verify", wire.verify, wire.verdict, { session: this.session, position, asOf });
+  }
+
+  log(after: Tid) {
+    return this.ask("log", wire.logRequest, wire.logPage, { session: this.session, after });
+  }
+
+  keys(tid: Tid, from: number) {
+    return this.ask("keys", wire.keysRequest, wire.keysPage, { session: this.session, tid, from });
+  }
+
+  alive(oldestSnapshot?: Tid) {
+    return this.ask("alive", wire.alive, wire.aliveAnswer, { session: this.session, oldestSnapshot });
+  }
+
+  bye() {
+    return this.ask("bye", wire.session, wire.nothing, { session: this.session });
+  }
+
+  status(session = this.session) {
+    return this.ask("status", wire.session, wire.serverStatus, { session });
+  }
+
+  /** A whole request of this client's session. */
+  request(parts: CommitParts) {
+    const { id = newId(), snapshot = this.registered.position.tid, serializable = true, reads = [], ranges = [], writes = {} } = parts;
+    return {
+      session: this.session,
+      id,
+      snapshot,
+      serializable,
+      reads,
+      ranges,
+      writes: Object.entries(writes).map(([key, value]) => ({ key, value: value === undefined ? undefined : utf8(value) })),
+    };
+  }
+
+  /** Transactions told by invalidations, in the order they came. */
+  get invalidated() {
+    return this.heard.flatMap((message) => (message.type === "invalidations" ? message.transactions : []));
+  }
+}
