@@ -1,0 +1,96 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { root } from "./source.js";
+
+const run = promisify(execFile);
+const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+
+/** Installing reads some 40 packages, most from npm's cache. */
+const installTimeoutMs = 180_000;
+
+/** README's program for whoever embeds Zooid, and what README says that it prints. */
+const example = (() => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const section = /<!-- example -->([^]*?)<!-- \/example -->/.exec(readme)?.[1] ?? "";
+  const block = (language: string) => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(section)?.[1];
+  return { program: block("ts"), prints: block("text") };
+})();
+
+let folder: string;
+
+beforeAll(async () => {
+  await run(process.execPath, [join(root, "scripts", "set-up.mjs")], { cwd: root });
+  folder = mkdtempSync(join(tmpdir(), "zooid-consumer-"));
+  const packed = await npm(["pack", "--json", "--pack-destination", folder], root);
+  const [tarball] = JSON.parse(packed) as readonly { readonly filename: string }[];
+  const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly devDependencies: Record<string, string>;
+  };
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        strict: true,
+        skipLibCheck: false,
+        module: "nodenext",
+        target: "es2023",
+        lib: ["es2023", "esnext.disposable"],
+        types: ["node"],
+        outDir: "out",
+      },
+      files: ["main.ts", "everything.ts"],
+    }),
+  );
+  const types = `@types/node@${devDependencies["@types/node"]}`;
+  const flags = ["--engine-strict", "--prefer-offline", "--no-audit", "--no-fund"];
+  await npm(["install", ...flags, `./${tarball?.filename}`, types, "xstate"], folder);
+}, installTimeoutMs);
+
+afterAll(() => {
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
+
+test("README's example type-checks in a project of its own, installed from the packed package, and prints what README says", async () => {
+  expect(example.program, "README has an example").toBeDefined();
+  expect(example.program?.trim().split("\n").length).toBeLessThanOrEqual(20);
+  writeFileSync(join(folder, "main.ts"), String(example.program));
+  // Every public subpath is checked, also those that the example does not import.
+  writeFileSync(
+    join(folder, "everything.ts"),
+    subpaths()
+      .map((path, index) => `export * as s${index} from ${JSON.stringify(path)};\n`)
+      .join(""),
+  );
+
+  const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
+  expect(checked.stdout).toBe("");
+  const { stdout } = await run(process.execPath, ["out/main.js"], { cwd: folder, timeout: 30_000 });
+  expect(stdout).toBe(example.prints);
+}, 60_000);
+
+test("the packed package holds what it needs and no more", async () => {
+  const [packed] = JSON.parse(await npm(["pack", "--json", "--dry-run"], root)) as readonly {
+    readonly files: readonly { path: string }[];
+  }[];
+  const places = new Set(packed?.files.map(({ path }) => path.split("/")[0]));
+  expect([...places].toSorted()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"]);
+});
+
+/** What package.json exports, by the names that are imported. */
+function subpaths(): readonly string[] {
+  const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly exports: Record<string, unknown> };
+  return Object.keys(exports)
+    .filter((path) => path !== "./package.json")
+    .map((path) => path.replace(/^\./, "zooid"));
+}
+
+async function npm(parts: readonly string[], cwd: string): Promise<string> {
+  const script = process.env["npm_execpath"];
+  const { stdout } = script === undefined ? await run("npm", parts, { cwd }) : await run(process.execPath, [script, ...parts], { cwd });
+  return stdout;
+}
