@@ -32,7 +32,8 @@ export class ServerPlace {
   #end: NetworkEnd | undefined;
   #server: StorageServer | undefined;
   #skewMs = 0;
-  #starts = 0;
+  /** Counts its processes: what an earlier one still says is not heard. */
+  #process = 0;
   #backup: Backup | undefined;
 
   readonly #onDurable = (view: View): void => {
@@ -74,13 +75,13 @@ export class ServerPlace {
   start(): void {
     if (this.isUp) return;
     const world = this.#world;
-    const start = ++this.#starts;
-    world.note("server", `start ${start}`);
+    const process = ++this.#process;
+    world.note("server", `start ${process}`);
     const clock = world.clock.place(this.#skewMs);
     this.#clock = clock;
     this.#end = world.network.connect("server", { clock, log: world.log("server") });
     const fail = (error: unknown): void => {
-      if (start === this.#starts) this.#exited(error);
+      if (process === this.#process) this.#exited(error);
     };
     startStorageServer({
       realm,
@@ -96,7 +97,7 @@ export class ServerPlace {
       pruningIntervalMs: timings.pruningIntervalMs,
       onFatal: fail,
     }).then((server) => {
-      if (start !== this.#starts) return;
+      if (process !== this.#process) return;
       this.#server = server;
       void this.#checkFences();
     }, fail);
@@ -120,7 +121,7 @@ export class ServerPlace {
   kill(): void {
     if (this.#clock === undefined) return;
     this.#world.note("server", "killed");
-    this.#starts++;
+    this.#process++;
     this.#clock.stop();
     this.#end?.kill();
     this.#disk.crash();

@@ -31,7 +31,8 @@ export class WireTap {
       const message = wire.broadcast.read(payload);
       if (message.type === "heartbeat") tell(message.position);
       if (message.type === "invalidations") for (const transaction of message.transactions) tell(transaction);
-      world.trace?.(`          server   ⇉ ${sent.to} ${JSON.stringify(message)} ${sent.arrivalsMs.length === 0 ? "lost" : ""}`);
+      if (world.trace !== undefined)
+        world.note("server", `⇉ ${sent.to} ${JSON.stringify(message)} ${sent.arrivalsMs.length === 0 ? "lost" : ""}`);
       return;
     }
     const operation = /\.([a-z]+) reply$/.exec(subject)?.[1];

@@ -253,7 +253,7 @@ export class Workload {
 
   async #read(tx: Read, attempt: Attempt, key: string): Promise<string | undefined> {
     const value = (await tx.get(key)) as string | undefined;
-    this.#world.trace?.(`          ${this.#life.client.padEnd(8)} ${attempt.name} read ${key} ${value ?? "-"}`);
+    this.#world.note(this.#life.client, `${attempt.name} read ${key} ${value ?? "-"}`);
     this.#world.checker.read(attempt, key, value);
     return value;
   }

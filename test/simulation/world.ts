@@ -66,7 +66,6 @@ export class World {
   log(place: string): Log {
     const at = (level: string) => (facts: object, message: string) => {
       this.trace?.(this.#line(place, `${level} ${message} ${show(facts)}`));
-      if (level !== "error" && level !== "fatal" && level !== "warn") return;
       for (const fact of Object.values(facts)) if (fact instanceof Error) this.unlessExpected(place, fact);
     };
     return { trace: at("trace"), debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), fatal: at("fatal") };
