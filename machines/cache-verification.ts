@@ -35,7 +35,8 @@ export type CacheVerificationOutput =
   | { readonly type: "refused"; readonly comparison: Comparison }
   | { readonly type: "failed"; readonly error: unknown };
 
-interface Context extends CacheVerificationInput {
+/** What a cache verification remembers. */
+export interface CacheVerificationContext extends CacheVerificationInput {
   readonly comparison: Comparison | undefined;
   readonly how: "upToDate" | "replayed" | "discarded";
   readonly error: unknown;
@@ -45,7 +46,7 @@ const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
 export const cacheVerificationMachine = setup({
   types: {
-    context: {} as Context,
+    context: {} as CacheVerificationContext,
     input: {} as CacheVerificationInput,
     output: {} as CacheVerificationOutput,
   },
@@ -124,7 +125,7 @@ export const cacheVerificationMachine = setup({
 });
 
 /** The comparison that every state after `comparing` rests on. */
-function compared({ comparison }: Context): Comparison {
+function compared({ comparison }: CacheVerificationContext): Comparison {
   if (comparison === undefined) throw new Error("a comparison stands before anything is done about it");
   return comparison;
 }
