@@ -64,14 +64,13 @@ export async function dialNats(address: NatsAddress, options: NatsDialOptions, s
       } catch (error) {
         if (signal.aborted) throw error;
         // Of several addresses, one that refused us says more than one that was not there.
-        if (!isRefusal(reason)) reason = error;
+        if (!(reason instanceof NotAuthorizedError)) reason = error;
       }
     }
   } catch (error) {
     reason = error;
   }
-  if (isRefusal(reason)) throw new NotAuthorizedError({ address: address.text }, reason);
-  throw new DisconnectedError({ address: address.text }, reason);
+  throw reason instanceof NotAuthorizedError ? reason : new DisconnectedError({ address: address.text }, reason);
 }
 
 async function dialOne(host: string, address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
@@ -93,8 +92,9 @@ async function dialOne(host: string, address: NatsAddress, options: NatsDialOpti
     return { protocol, address: hostAndPort(host, address.port) };
   } catch (error) {
     protocol.raceTimer?.cancel();
+    const asksForCertificate = protocol.info?.tls_verify === true;
     abandon(protocol);
-    throw error;
+    throw isRefusal(error, asksForCertificate) ? new NotAuthorizedError({ address: address.text }, error) : error;
   } finally {
     if (callOff !== undefined) signal.removeEventListener("abort", callOff);
   }
@@ -138,9 +138,13 @@ async function resolveHost(host: string): Promise<readonly string[]> {
   return found.map((entry) => entry.address);
 }
 
-/** The server refused our credentials, or ended the handshake with an alert about our certificate. */
-function isRefusal(error: unknown): boolean {
+/**
+ * The server refused our credentials, or ended the handshake over our certificate: with an alert, or, as what we were sending
+ * then can overtake the alert, with a reset that looks like any other.
+ */
+function isRefusal(error: unknown, asksForCertificate: boolean): boolean {
   if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) return true;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (asksForCertificate && (error === undefined || code === "ECONNRESET" || code === "EPIPE")) return true;
   return /^ERR_SSL_.*ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
 }

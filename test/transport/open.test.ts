@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { createBroker, openTransport, serveBroker } from "../../transport/index.js";
+import { rejected } from "../suites/transport.js";
+
+test("ws:// opens a transport over WebSocket", async () => {
+  const served = await serveBroker({ broker: createBroker() });
+  const transport = await openTransport({ servers: served.url });
+  expect(transport).toMatchObject({ kind: "websocket", status: "connected", address: served.url });
+  await transport.close();
+  await served.close();
+});
+
+test("nats:// opens one over NATS, also before there is a broker", async () => {
+  const transport = await openTransport({ servers: ["nats://127.0.0.1:1", "tls://127.0.0.1:1"], waitForFirst: false });
+  expect(transport).toMatchObject({ kind: "nats", status: "disconnected", address: "127.0.0.1:1" });
+  await transport.close();
+});
+
+test.each([
+  [{ servers: "redis://localhost" }, "servers", "redis://"],
+  [{ servers: "http://localhost" }, "servers", "http://"],
+  [{ servers: [] }, "servers", "empty"],
+  [{ servers: "" }, "servers", ""],
+  [{ servers: ["nats://localhost", "ws://localhost"] }, "servers", "mixes"],
+  [{ servers: "ws://localhost", token: "secret" }, "token", "NATS"],
+  [{ servers: "ws://localhost", tls: {} }, "tls", "NATS"],
+  [{ servers: "ws://" }, "url", "ws://"],
+])("%j is InvalidOptionError and says what is wrong", async (options, option, reason) => {
+  expect(await rejected(openTransport(options))).toMatchObject({
+    code: "ZOOID_INVALID_OPTION",
+    facts: { option, reason: expect.stringContaining(reason) },
+  });
+});

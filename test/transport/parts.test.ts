@@ -1,0 +1,101 @@
+import { describe, expect, test } from "vitest";
+import { Joiner, type PartPosition, positionFromText, positionToText, split } from "../../transport/parts.js";
+import { SimulatedClock } from "../../testing/index.js";
+import { limits, silentLog } from "../../words/index.js";
+
+const payload = new Uint8Array(1_000).map((_, index) => index);
+const parts = (message = "m", bytes = payload) => split("test", message, bytes, 356);
+const logOf = (reasons: string[]) => ({ ...silentLog, warn: (facts: object) => void reasons.push(String(Reflect.get(facts, "reason"))) });
+
+describe("a message in parts", () => {
+  test("is what it was when its parts are joined, several messages mixed", () => {
+    const joiner = new Joiner(new SimulatedClock(), silentLog);
+    const joined = parts("a").flatMap((part, index) => {
+      const other = parts("b")[index] as typeof part;
+      return [joiner.add("r", part.position, part.bytes), joiner.add("r", other.position, other.bytes)];
+    });
+    expect(parts().length).toBe(10);
+    expect(joined.filter((whole) => whole !== undefined)).toEqual([Buffer.from(payload), Buffer.from(payload)]);
+  });
+
+  test("is joined by each of its receivers", () => {
+    const joiner = new Joiner(new SimulatedClock(), silentLog);
+    const joined = parts().map(({ position, bytes }) => [joiner.add("r1", position, bytes), joiner.add("r2", position, bytes)]);
+    expect(joined.at(-1)).toEqual([Buffer.from(payload), Buffer.from(payload)]);
+  });
+
+  test("is dropped when a part is missing, comes twice, or tells another size", () => {
+    const wrong: ((list: ReturnType<typeof parts>) => ReturnType<typeof parts>)[] = [
+      (list) => list.toSpliced(0, 1),
+      (list) => list.toSpliced(4, 1),
+      (list) => list.toSpliced(4, 0, list[4] as (typeof list)[0]),
+      (list) => list.map((part, index) => (index === 5 ? { ...part, position: { ...part.position, size: 999 } } : part)),
+      (list) => list.map((part, index) => (index === 5 ? { ...part, bytes: new Uint8Array(0) } : part)),
+      (list) => list.map((part, index) => (index === 9 ? { ...part, bytes: part.bytes.subarray(1) } : part)),
+      (list) => list.map((part, index) => (index === 9 ? { ...part, bytes: new Uint8Array(200) } : part)),
+    ];
+    for (const spoil of wrong) {
+      const joiner = new Joiner(new SimulatedClock(), silentLog);
+      expect(spoil(parts()).map(({ position, bytes }) => joiner.add("r", position, bytes))).not.toContainEqual(expect.any(Uint8Array));
+      // And the next one is joined again.
+      expect(
+        parts("next")
+          .map(({ position, bytes }) => joiner.add("r", position, bytes))
+          .at(-1),
+      ).toEqual(Buffer.from(payload));
+    }
+  });
+
+  test("is dropped when its parts stand still, and leaves no timer behind", async () => {
+    const clock = new SimulatedClock();
+    const reasons: string[] = [];
+    const joiner = new Joiner(clock, logOf(reasons));
+    const [first, second] = parts();
+    joiner.add("r", first?.position as PartPosition, first?.bytes as Uint8Array);
+    await clock.advance(limits.joiningTimeoutMs);
+    expect(reasons).toEqual(["a part did not arrive"]);
+    expect(joiner.add("r", second?.position as PartPosition, second?.bytes as Uint8Array)).toBeUndefined();
+    expect(await clock.step()).toBe(false);
+  });
+
+  test("is dropped when too much is being joined, and the others are not", () => {
+    const reasons: string[] = [];
+    const joiner = new Joiner(new SimulatedClock(), logOf(reasons), 1_200);
+    const [first, second] = [parts("first"), parts("second")];
+    for (const { position, bytes } of first.slice(0, 9)) joiner.add("r", position, bytes);
+    for (const { position, bytes } of second) joiner.add("r", position, bytes);
+    const last = first[9] as (typeof first)[0];
+    expect(joiner.add("r", last.position, last.bytes)).toEqual(Buffer.from(payload));
+    expect(reasons).toEqual(["too much is being joined"]);
+  });
+});
+
+describe("the position of a part", () => {
+  test("travels as text", () => {
+    const position = { message: "0123456789abcdef-12", index: 3, count: 17, size: limits.messageBytesMax };
+    expect(positionFromText(positionToText(position))).toEqual(position);
+  });
+
+  test.each([
+    "",
+    "m 0 1",
+    "m 0 1 1 1",
+    "m -1 1 1",
+    "m 1 1 1",
+    "m 0 2 1",
+    "m 0 0 0",
+    "m 0.5 1 1",
+    `m 0 1 ${limits.messageBytesMax + 1}`,
+    `${"m".repeat(65)} 0 1 1`,
+    "m m 0 1 1",
+    "m 0 1e9 1",
+  ])("%j is none", (text) => {
+    expect(positionFromText(text)).toBeUndefined();
+  });
+});
+
+test("no message above messageBytesMax is split", () => {
+  expect(() => split("test", "m", new Uint8Array(limits.messageBytesMax + 1), 1024)).toThrow(
+    expect.objectContaining({ code: "ZOOID_TOO_LARGE" }),
+  );
+});
