@@ -39,7 +39,7 @@ export type CommitOutput =
   | { readonly type: "aborted"; readonly error: unknown; readonly secondPhase: boolean }
   | { readonly type: "unknown"; readonly error: unknown };
 
-interface Context extends CommitInput {
+export interface CommitContext extends CommitInput {
   readonly place: Place | undefined;
   /** Why it did not commit, or why that is not known. */
   readonly error: unknown;
@@ -52,7 +52,7 @@ const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
 export const commitMachine = setup({
   types: {
-    context: {} as Context,
+    context: {} as CommitContext,
     events: {} as CommitEvent,
     input: {} as CommitInput,
     output: {} as CommitOutput,

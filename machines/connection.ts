@@ -55,6 +55,8 @@ export type ConnectionProblem =
 export interface ConnectionContext extends ConnectionInput {
   readonly registration: Registration | undefined;
   readonly problem: ConnectionProblem | undefined;
+  /** How the cache was verified last. */
+  readonly verification: CacheVerificationOutput | undefined;
   /** Failures since the last time it was connected. */
   readonly failures: number;
 }
@@ -83,7 +85,8 @@ export const connectionMachine = setup({
     /** Another try may succeed with nothing changed at the server. */
     isTransient: (_, _problem: ConnectionProblem) => true,
     isVerified: (_, output: CacheVerificationOutput) => output.type === "verified",
-    isReadOnly: ({ context }) => context.readOnly || context.registration?.readOnly === true,
+    isVerifiedReadOnly: ({ context }, output: CacheVerificationOutput) =>
+      output.type === "verified" && (context.readOnly || context.registration?.readOnly === true),
     isAnotherInstance: ({ context }, heard: Registration) => context.registration?.instance !== heard.instance,
     isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
     isWritableNow: ({ context }, heard: Registration) =>
@@ -96,7 +99,7 @@ export const connectionMachine = setup({
   },
 }).createMachine({
   id: "connection",
-  context: ({ input }) => ({ ...input, registration: undefined, problem: undefined, failures: 0 }),
+  context: ({ input }) => ({ ...input, registration: undefined, problem: undefined, verification: undefined, failures: 0 }),
   initial: "disconnected",
   on: {
     LINK_LOST: ".disconnected",
@@ -162,9 +165,14 @@ export const connectionMachine = setup({
             input: ({ context }) => ({ onOtherHistory: context.onOtherHistory }),
             onDone: [
               {
+                guard: { type: "isVerifiedReadOnly", params: ({ event }) => event.output },
+                target: "readOnly",
+                actions: ["forgetFailures", assign({ verification: ({ event }) => event.output })],
+              },
+              {
                 guard: { type: "isVerified", params: ({ event }) => event.output },
-                target: "choosing",
-                actions: "forgetFailures",
+                target: "readWrite",
+                actions: ["forgetFailures", assign({ verification: ({ event }) => event.output })],
               },
               {
                 guard: { type: "isTransient", params: ({ event }) => problemOf(event.output) },
@@ -178,9 +186,6 @@ export const connectionMachine = setup({
               actions: assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }),
             },
           },
-        },
-        choosing: {
-          always: [{ guard: "isReadOnly", target: "readOnly" }, { target: "readWrite" }],
         },
         readWrite: {
           tags: "connected",

@@ -67,6 +67,8 @@ export const limits = {
   transactionsOpenMax: 10_000,
   /** Commits waiting for the next batch; more are answered with ServerBusyError. */
   commitQueueMax: 10_000,
+  /** Bytes of requests that wait, are being written, or were voted: what clients can make a server keep in memory. */
+  commitsInAirBytesMax: 256 * 1024 * 1024,
   /** Bytes written by one batch; the rest waits for the next. */
   batchBytesMax: 32 * 1024 * 1024,
   /** Outcomes and fences are known by transaction id for at least this age, counted in tids. */
@@ -117,6 +119,8 @@ export const limits = {
   listPageBytesMax: 512 * 1024,
   /** Changes a watcher has not taken yet; past it they become one `reset`. */
   watchBufferMax: 10_000,
+  /** Keys named in one line of the log: enough to recognise a transaction by. */
+  loggedKeysMax: 20,
 
   /** An event sent to an actor from outside, encoded: commands are small. */
   actorEventBytesMax: 64 * 1024,

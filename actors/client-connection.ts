@@ -1,0 +1,448 @@
+/** The connection machine as it runs in a client: register, verify, keep alive, over a transport. */
+import { createActor, fromCallback, fromPromise, type Actor } from "xstate";
+import { cacheVerificationMachine, type Comparison } from "../machines/cache-verification.js";
+import { connectionMachine, type ConnectionProblem, type Registration } from "../machines/connection.js";
+import type { ClientCache } from "../storage/client-cache.js";
+import type { Transport } from "../transport/transport.js";
+import {
+  asTid,
+  BehindError,
+  type Chance,
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  limits,
+  type Log,
+  OtherHistoryError,
+  ReadOnlyError,
+  ServerBehindError,
+  UnknownStorageError,
+  ZooidError,
+} from "../words/index.js";
+import { InvalidationIntake } from "./invalidation-intake.js";
+import { protocolVersion, storagesSubject, storageSubjects, type Broadcast, type Position } from "./messages.js";
+import { retryDelay } from "./retry-delay.js";
+import { ServerLink } from "./server-link.js";
+import { Waiting } from "./waiting.js";
+import * as wire from "./wire.js";
+
+export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
+
+export interface ClientConnectionOptions {
+  readonly realm: string;
+  readonly storage: string;
+  readonly client: string;
+  readonly readOnly: boolean;
+  readonly onOtherHistory: "refuse" | "discard";
+  readonly transport: Transport;
+  readonly cache: ClientCache;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly requestTimeoutMs: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly waitTimeoutMs: number;
+  /** An invalidation was applied. */
+  readonly onApplied: ConstructorParameters<typeof InvalidationIntake>[0]["onApplied"];
+  /** All that was cached was dropped; `otherHistory`: because it belonged to another history. */
+  readonly onDiscarded: (otherHistory: boolean) => void;
+  readonly onState: (state: ConnectionState) => void;
+}
+
+/** How the cache was verified when the connection was last made. */
+export interface Verification {
+  readonly how: "upToDate" | "replayed" | "discarded";
+  readonly transactions: number;
+  readonly elapsedMs: number;
+}
+
+/** One client's link to a storage server, made again for as long as the client lives. */
+export class ClientConnection {
+  readonly intake: InvalidationIntake;
+  readonly actor: Actor<typeof connectionMachine>;
+  readonly #options: ClientConnectionOptions;
+  readonly #subjects;
+  readonly #ready: Waiting;
+  readonly #unsubscribe: () => void;
+  readonly #offStatus: () => void;
+  #state: ConnectionState = "disconnected";
+  #link: ServerLink | undefined;
+  #verification: Verification | undefined;
+  #comparedAt = 0;
+  #replayed = 0;
+  readonly #firstFailed: Promise<void>;
+  #tellFirstFailed: () => void = () => undefined;
+  /** Monotonic moment at which the server was last heard, and the last one as of which the cache was known to be current. */
+  #heardAt: number | undefined;
+  #currentAt: number | undefined;
+  #lastHeartbeat: { readonly position: Position; readonly at: number } | undefined;
+
+  constructor(options: ClientConnectionOptions) {
+    this.#options = options;
+    this.#subjects = storageSubjects(options.realm, options.storage);
+    this.#ready = new Waiting(options.clock);
+    this.#firstFailed = new Promise((resolve) => {
+      this.#tellFirstFailed = resolve;
+    });
+    this.intake = new InvalidationIntake({
+      cache: options.cache,
+      log: options.log,
+      onApplied: (invalidation) => {
+        this.#noteCurrent();
+        options.onApplied(invalidation);
+      },
+      onLost: (reason) => this.#lose(reason),
+    });
+    this.actor = this.#createActor();
+    const broadcasts = options.transport.subscribe(this.#subjects.invalidations, ({ payload }) => {
+      this.#hear(wire.broadcast.read(payload));
+    });
+    this.#unsubscribe = () => broadcasts.unsubscribe();
+    this.#offStatus = options.transport.onStatus((status) => {
+      if (status === "connected") this.actor.send({ type: "LINK_UP" });
+      else this.actor.send({ type: "LINK_LOST" });
+    });
+  }
+
+  start(): void {
+    this.actor.subscribe({
+      next: (snapshot) => this.#entered(stateOf(snapshot.value)),
+      error: (error) => {
+        this.#options.log.fatal({ ...this.#who(), err: error }, "the connection machine stopped");
+        this.#entered("closed");
+      },
+    });
+    this.actor.start();
+    if (this.#options.transport.status === "connected") this.actor.send({ type: "LINK_UP" });
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** The link to the server, verified; undefined while there is none. */
+  get link(): ServerLink | undefined {
+    return this.isConnected ? this.#link : undefined;
+  }
+
+  /** Where it is linked to, or tries to be, for people. */
+  get address(): string {
+    return this.#options.transport.address;
+  }
+
+  get isConnected(): boolean {
+    return this.#state === "readWrite" || this.#state === "readOnly";
+  }
+
+  get verification(): Verification | undefined {
+    return this.#verification;
+  }
+
+  get heardMsAgo(): number | undefined {
+    return this.#heardAt === undefined ? undefined : this.#options.clock.monotonic() - this.#heardAt;
+  }
+
+  /** Milliseconds since the cache was last known to hold all that the server had; Infinity when it never was. */
+  get staleMs(): number {
+    return this.#currentAt === undefined ? Infinity : this.#options.clock.monotonic() - this.#currentAt;
+  }
+
+  /** Resolves when the first attempt to connect has failed. */
+  get firstFailed(): Promise<void> {
+    return this.#firstFailed;
+  }
+
+  /**
+   * The link, waited for at most `timeoutMs`. Rejects with DisconnectedError after it, at once with the error of a server that
+   * refused this client for good, with ClosedError, or with the signal's reason.
+   */
+  async connected(timeoutMs = this.#options.waitTimeoutMs, signal?: AbortSignal): Promise<ServerLink> {
+    for (;;) {
+      const { link } = this;
+      if (link !== undefined) return link;
+      if (this.#state === "closed") throw new ClosedError({ what: "client" });
+      const refusal = this.#state === "refused" ? this.problem : undefined;
+      if (refusal !== undefined) throw refusal;
+      const since = this.#options.clock.monotonic();
+      await this.#ready.wait(timeoutMs, () => this.#disconnected(), signal);
+      timeoutMs -= this.#options.clock.monotonic() - since;
+    }
+  }
+
+  /** As `connected`, for a write. Throws ReadOnlyError when the client or the server is. */
+  async writable(timeoutMs?: number, signal?: AbortSignal): Promise<ServerLink> {
+    if (this.#options.readOnly) throw new ReadOnlyError({ who: "client" });
+    const link = await this.connected(timeoutMs, signal);
+    if (this.#state === "readOnly") throw new ReadOnlyError({ who: "server" });
+    return link;
+  }
+
+  /** Why it is not connected. */
+  get problem(): Error | undefined {
+    return this.#errorOf(this.actor.getSnapshot().context.problem);
+  }
+
+  /** Where the server stands now: who has applied up to it reads nothing older than this call. */
+  async synchronize(timeoutMs: number, signal?: AbortSignal): Promise<Position> {
+    const link = await this.connected(timeoutMs, signal);
+    const sentAt = this.#options.clock.monotonic();
+    const { position } = await link.request("alive", this.#alive(link), wire.aliveAnswer);
+    this.#heartbeat(position, sentAt);
+    return position;
+  }
+
+  /** Ends it without a word. */
+  stop(): void {
+    this.#offStatus();
+    this.#unsubscribe();
+    this.intake.stop();
+    this.actor.stop();
+    this.#link?.drop();
+    this.#link = undefined;
+    this.#state = "closed";
+  }
+
+  /** Says goodbye, and ends it. Those who wait get ClosedError. */
+  close(): void {
+    if (this.#link !== undefined && this.#options.transport.status === "connected") {
+      try {
+        this.#link.tell("bye", wire.session.write({ session: this.#link.session }));
+      } catch (error) {
+        this.#options.log.debug({ ...this.#who(), err: error }, "goodbye could not be said");
+      }
+    }
+    this.#offStatus();
+    this.#unsubscribe();
+    this.intake.stop();
+    this.actor.send({ type: "CLOSE" });
+    this.#ready.fail(new ClosedError({ what: "client" }));
+  }
+
+  #createActor(): Actor<typeof connectionMachine> {
+    const { log, clock, chance } = this.#options;
+    const logUnexpected = ({ event }: { event: { type: string } }) => log.debug({ ...this.#who(), event: event.type }, "unexpected event");
+    const verification = cacheVerificationMachine.provide({
+      actors: {
+        compare: fromPromise(() => this.#compare()),
+        replay: fromPromise(() => this.#replay()),
+        discard: fromPromise(({ input }) => this.#discard(input)),
+      },
+      actions: { logUnexpected },
+    });
+    const machine = connectionMachine.provide({
+      actors: {
+        register: fromPromise<Registration>(({ signal }) => this.#register(signal)),
+        verify: verification,
+        keepAlive: fromCallback(() => this.#keepAlive()),
+      },
+      actions: {
+        dropLink: () => this.#dropLink(),
+        logUnexpected,
+      },
+      guards: {
+        isTransient: (_, problem: ConnectionProblem) => {
+          const error = this.#errorOf(problem);
+          return error instanceof ZooidError && error.transient;
+        },
+      },
+      delays: {
+        retryDelay: ({ context }) => retryDelay(context.failures, chance),
+        refusalDelay: () => limits.retryDelayMsMax * (0.5 + chance.fraction()),
+        heartbeatTimeout: this.#options.heartbeatTimeoutMs,
+      },
+    });
+    return createActor(machine, {
+      id: `client/${this.#options.client}/connection`,
+      clock: { setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs), clearTimeout: (timer) => clock.clearTimeout(timer) },
+      input: { readOnly: this.#options.readOnly, onOtherHistory: this.#options.onOtherHistory },
+    });
+  }
+
+  async #register(signal: AbortSignal): Promise<Registration> {
+    const { transport, requestTimeoutMs, client, readOnly, realm, storage } = this.#options;
+    await transport.flush();
+    const payload = wire.register.write({ protocol: protocolVersion, client, readOnly });
+    const answer = await this.#whoServes(transport.request(this.#subjects.register, payload, { timeoutMs: requestTimeoutMs }));
+    const registered = wire.readAnswer(wire.registered, answer);
+    if (signal.aborted) throw this.#disconnected();
+    const link = new ServerLink(registered, {
+      realm,
+      storage,
+      transport,
+      requestTimeoutMs,
+      onLost: (reason) => {
+        if (this.#link === link) this.#lose(reason);
+      },
+    });
+    this.#link = link;
+    this.intake.listen({
+      log: (after) => link.request("log", wire.logRequest.write({ session: link.session, after }), wire.logPage),
+      keys: async (tid, from) => {
+        const page = await link.request("keys", wire.keysRequest.write({ session: link.session, tid, from }), wire.keysPage);
+        return page.keys;
+      },
+    });
+    return link;
+  }
+
+  /** Nobody answers for the storage: is it unknown, or its server not there? Those who serve others can tell. */
+  async #whoServes(registering: Promise<Uint8Array>): Promise<Uint8Array> {
+    try {
+      return await registering;
+    } catch (error) {
+      const { transport, realm, storage, requestTimeoutMs } = this.#options;
+      if (!(error instanceof DisconnectedError) || transport.status !== "connected") throw error;
+      const answer = await transport
+        .request(storagesSubject(realm), wire.nothing.write({}), { timeoutMs: requestTimeoutMs })
+        .catch(() => undefined);
+      if (answer === undefined) throw error;
+      const { storages } = wire.readAnswer(wire.storages, answer);
+      throw storages.includes(storage) ? error : new UnknownStorageError({ storage });
+    }
+  }
+
+  async #compare(): Promise<Comparison> {
+    this.#comparedAt = this.#options.clock.monotonic();
+    this.#replayed = 0;
+    const link = this.#registered();
+    const { position, asOf } = this.#options.cache;
+    return link.request("verify", wire.verify.write({ session: link.session, position, asOf }), wire.verdict);
+  }
+
+  async #replay(): Promise<void> {
+    const link = this.#registered();
+    this.#replayed = await this.intake.replay();
+    if (link !== this.#link) throw this.#disconnected();
+  }
+
+  async #discard(comparison: Comparison): Promise<void> {
+    const link = this.#registered();
+    const otherHistory = comparison.type !== "discard";
+    this.#options.log.warn(
+      { ...this.#who(), from: this.#options.cache.position.tid, to: comparison.position.tid, otherHistory },
+      "cache discarded",
+    );
+    await this.#options.cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
+    this.#options.onDiscarded(otherHistory);
+    if (link !== this.#link) throw this.#disconnected();
+  }
+
+  /** Tells the server now and then that this client lives, and which snapshot it must keep. */
+  #keepAlive(): () => void {
+    const { clock } = this.#options;
+    const link = this.#registered();
+    let timer: unknown;
+    const tell = () => {
+      timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
+      const sentAt = clock.monotonic();
+      link.request("alive", this.#alive(link), wire.aliveAnswer).then(
+        ({ position }) => {
+          if (link === this.#link) this.#heartbeat(position, sentAt);
+        },
+        (error: unknown) => this.#options.log.debug({ ...this.#who(), err: error }, "keep-alive had no answer"),
+      );
+    };
+    timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
+    return () => clock.clearTimeout(timer);
+  }
+
+  #alive(link: ServerLink): Uint8Array {
+    return wire.alive.write({ session: link.session, oldestSnapshot: this.#options.cache.oldestSnapshot });
+  }
+
+  #hear(message: Broadcast): void {
+    const link = this.#link;
+    switch (message.type) {
+      case "invalidations":
+        if (link?.instance === message.instance) this.intake.take(message.transactions);
+        return;
+      case "heartbeat":
+        if (link?.instance === message.instance) this.#heartbeat(message.position, this.#options.clock.monotonic());
+        this.actor.send({ type: "SERVER_HEARD", instance: message.instance, readOnly: message.readOnly });
+        return;
+      case "goodbye":
+        if (link?.instance === message.instance) this.#lose("it said goodbye");
+        return;
+    }
+  }
+
+  #heartbeat(position: Position, at: number): void {
+    this.#heardAt = at;
+    if (this.#lastHeartbeat === undefined || position.tid >= this.#lastHeartbeat.position.tid) this.#lastHeartbeat = { position, at };
+    this.intake.reach(position);
+    this.#noteCurrent();
+  }
+
+  #noteCurrent(): void {
+    const heard = this.#lastHeartbeat;
+    if (heard === undefined || heard.at === this.#currentAt || !this.isConnected) return;
+    if (this.#options.cache.position.tid >= heard.position.tid) this.#currentAt = heard.at;
+  }
+
+  #lose(reason: string): void {
+    this.#options.log.info({ ...this.#who(), instance: this.#link?.instance, reason }, "server lost");
+    this.actor.send({ type: "SERVER_LOST", reason });
+  }
+
+  #dropLink(): void {
+    this.#lastHeartbeat = undefined;
+    this.intake.stop();
+    this.#link?.drop();
+    this.#link = undefined;
+  }
+
+  #entered(state: ConnectionState): void {
+    const from = this.#state;
+    if (state === from) return;
+    this.#state = state;
+    const { log, cache } = this.#options;
+    if (from === "verifying" && this.isConnected) this.#verified();
+    log.info(
+      { ...this.#who(), from, to: state, position: cache.position.tid, err: this.isConnected ? undefined : this.problem },
+      "connection",
+    );
+    if (state === "backingOff" || state === "refused") this.#tellFirstFailed();
+    if (this.isConnected) this.#ready.release();
+    else if (state === "refused") this.#ready.fail(this.problem ?? this.#disconnected());
+    this.#options.onState(state);
+  }
+
+  #verified(): void {
+    const output = this.actor.getSnapshot().context.verification;
+    const how = output?.type === "verified" ? output.how : "upToDate";
+    const elapsedMs = this.#options.clock.monotonic() - this.#comparedAt;
+    this.#verification = { how, transactions: this.#replayed, elapsedMs };
+    this.#options.log.info({ ...this.#who(), ...this.#verification, position: this.#options.cache.position.tid }, "verified");
+    this.#currentAt = this.#comparedAt;
+    this.intake.follow();
+  }
+
+  #registered(): ServerLink {
+    if (this.#link === undefined) throw this.#disconnected();
+    return this.#link;
+  }
+
+  #disconnected(): DisconnectedError {
+    return new DisconnectedError({ address: this.#options.transport.address }, this.problem);
+  }
+
+  #who() {
+    return { client: this.#options.client, storage: this.#options.storage };
+  }
+
+  #errorOf(problem: ConnectionProblem | undefined): Error | undefined {
+    if (problem === undefined) return undefined;
+    if (problem.type === "failed") return problem.error instanceof Error ? problem.error : new Error(String(problem.error));
+    const { storage, cache, readOnly } = this.#options;
+    const server = asTid(problem.comparison.position.tid);
+    const last = cache.asOf.tid;
+    if (problem.comparison.type === "otherHistory") return new OtherHistoryError({ storage, last });
+    // A replica catches up; and who only reads may wait for a writer too, as the digest tells in the end whose history it has.
+    const waits = readOnly || this.actor.getSnapshot().context.registration?.readOnly === true;
+    return waits ? new BehindError({ snapshot: last, last: server }) : new ServerBehindError({ storage, last, server });
+  }
+}
+
+function stateOf(value: string | { readonly linked?: string }): ConnectionState {
+  return (typeof value === "string" ? value : value.linked) as ConnectionState;
+}

@@ -1,0 +1,29 @@
+import type { AnyActor } from "xstate";
+import type { ClientCache } from "../storage/client-cache.js";
+import type { Chance, Clock, Log, Tid } from "../words/index.js";
+import type { ClientConnection } from "./client-connection.js";
+import type { Loader } from "./loader.js";
+import type { Committed, Invalidation } from "./messages.js";
+import type { ValidatorTable } from "./schema.js";
+
+/** What the transactions of one client share. */
+export interface ClientCore {
+  readonly client: string;
+  readonly storage: string;
+  readonly cache: ClientCache;
+  readonly connection: ClientConnection;
+  readonly loader: Loader;
+  readonly validators: ValidatorTable;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly waitTimeoutMs: number;
+  /** Actors of the transactions that are voted or in doubt. */
+  readonly commits: Set<AnyActor>;
+  /** Raised when the cache was found to belong to another history: what began before is of no use any more. */
+  readonly history: number;
+  /** Resolves when the client stands at `tid` or after it. Rejects with DisconnectedError or TimeoutError after `timeoutMs`. */
+  reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  /** An own transaction committed: it is applied as the invalidation it is, and no later snapshot begins before it. */
+  committed(committed: Committed, keys: Invalidation["keys"]): void;
+}

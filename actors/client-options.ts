@@ -1,0 +1,87 @@
+import type { OpenStore } from "../storage/ordered-store.js";
+import type { Transport } from "../transport/transport.js";
+import { InvalidOptionError, limits, type Chance, type Clock, type Log } from "../words/index.js";
+import type { AnySchema, Validators } from "./schema.js";
+import type { ActorSystem } from "./system.js";
+
+/** What every client can be told, however it was opened. */
+export interface ClientOptions<Schema extends AnySchema> {
+  /** The client's name, for people and for the addresses of its actors: unique in the realm. */
+  readonly client?: string | undefined;
+  /** Never writes: `transact` that writes throws ReadOnlyError. */
+  readonly readOnly?: boolean | undefined;
+  /** What to do when the cache belongs to another history than the server's. `refuse` unless told: nobody's data is dropped silently. */
+  readonly onOtherHistory?: "refuse" | "discard" | undefined;
+  /** Validators by patterns of keys, run on `put`. */
+  readonly schemas?: Validators<Schema> | undefined;
+  /** Bounds with their defaults: see limits. */
+  readonly cacheBytesMax?: number | undefined;
+  readonly memoryBytesMax?: number | undefined;
+  readonly waitTimeoutMs?: number | undefined;
+  readonly requestTimeoutMs?: number | undefined;
+  readonly heartbeatTimeoutMs?: number | undefined;
+  readonly loadsInFlightMax?: number | undefined;
+  readonly transactAttemptsMax?: number | undefined;
+}
+
+/** A client over seams that were opened before: what simulation and tests use. The transport is not closed with it. */
+export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOptions<Schema> {
+  readonly realm: string;
+  readonly storage: string;
+  readonly client: string;
+  readonly transport: Transport;
+  /** Store of the cache, opened with `durable: false`; undefined: the cache is in memory only. */
+  readonly cache: OpenStore | undefined;
+  /** Of this start of the system; a cache that was not closed is good only within it. */
+  readonly bootId: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log?: Log | undefined;
+  /** Where the client's machines get their addresses. */
+  readonly system?: ActorSystem | undefined;
+  /** Called when the client was closed, or could not be opened: closes what was opened for it. */
+  readonly release?: (() => Promise<void>) | undefined;
+}
+
+const bounds = {
+  cacheBytesMax: 0,
+  memoryBytesMax: 0,
+  waitTimeoutMs: 0,
+  requestTimeoutMs: 1,
+  heartbeatTimeoutMs: 1,
+  loadsInFlightMax: 1,
+  transactAttemptsMax: 1,
+} as const;
+
+/** Bounds as told, or their defaults. */
+export type ClientBounds = { readonly [name in keyof typeof bounds]: number };
+
+/** Throws InvalidOptionError, which names the option. */
+export function clientBounds(options: ClientOptions<AnySchema>): ClientBounds {
+  const checked: Partial<Record<keyof typeof bounds, number>> = {};
+  for (const name of Object.keys(bounds) as (keyof typeof bounds)[]) {
+    const value = options[name] ?? limits[name];
+    if (!(Number.isFinite(value) && value >= bounds[name])) {
+      throw new InvalidOptionError({ option: name, reason: `is ${String(value)}, not a number from ${bounds[name]}` });
+    }
+    checked[name] = value;
+  }
+  return checked as ClientBounds;
+}
+
+/** Throws InvalidOptionError unless `value` is a name: one token of a subject. */
+export function checkName(option: string, value: unknown): asserts value is string {
+  if (typeof value !== "string" || value.length > limits.nameBytesMax || !/^[A-Za-z0-9_-]+$/.test(value)) {
+    throw new InvalidOptionError({
+      option,
+      reason: `is ${JSON.stringify(value) ?? "undefined"}, not 1 to ${limits.nameBytesMax} letters, digits, _ and -`,
+    });
+  }
+}
+
+/** Throws InvalidOptionError unless `value` is undefined or one of `choices`. */
+export function checkChoice(option: string, value: unknown, choices: readonly unknown[]): void {
+  if (value !== undefined && !choices.includes(value)) {
+    throw new InvalidOptionError({ option, reason: `is ${JSON.stringify(value) ?? typeof value}, not one of ${choices.join(", ")}` });
+  }
+}

@@ -1,0 +1,212 @@
+import { createActor, fromPromise, type Actor } from "xstate";
+import { commitMachine, type CommitOutput, type Place } from "../machines/commit.js";
+import {
+  asTid,
+  ClosedError,
+  DisconnectedError,
+  InternalError,
+  limits,
+  MalformedMessageError,
+  OutcomeUnknownError,
+  TimeoutError,
+  TooLargeError,
+  TransactionAbortedError,
+  UnknownSessionError,
+  WriteInDoubtError,
+  ZooidError,
+  type Tid,
+} from "../words/index.js";
+import type { ClientCore } from "./client-core.js";
+import type { CommitRequest } from "./messages.js";
+import { retryDelay } from "./retry-delay.js";
+import type { ServerLink } from "./server-link.js";
+import * as wire from "./wire.js";
+
+/**
+ * Commits in one message. Where its answer is lost the outcome is settled by its id, however often the link is lost meanwhile:
+ * it resolves or rejects with what truly became of it, or with OutcomeUnknownError when that cannot be known.
+ */
+export async function commitWhole(core: ClientCore, request: CommitRequest, signal: AbortSignal | undefined): Promise<Tid> {
+  const link = await core.connection.writable(core.waitTimeoutMs, signal);
+  const payload = requestBytes(link, request);
+  const ticket = core.cache.beginLoad(request.snapshot);
+  try {
+    const committed = await link.request("commit", payload, wire.committed);
+    core.committed(committed, keysOf(request));
+    core.cache.admitCommitted(ticket, request.writes, { tid: committed.tid, digest: committed.digest });
+    return committed.tid;
+  } catch (error) {
+    if (!isInDoubt(error)) throw error;
+    core.log.info({ ...facts(core, request), err: error }, "commit in doubt");
+  } finally {
+    core.cache.endLoad(ticket);
+  }
+  const lifecycle = new CommitLifecycle(core, request, "settle");
+  return lifecycle.tid(await lifecycle.ended);
+}
+
+/** A transaction that is voted, then finished or aborted, by whoever coordinates it. */
+export class VotedCommit {
+  readonly #lifecycle: CommitLifecycle;
+
+  constructor(core: ClientCore, request: CommitRequest) {
+    this.#lifecycle = new CommitLifecycle(core, request, "vote");
+  }
+
+  /** Resolves when the server holds all that it read and wrote. */
+  async vote(): Promise<void> {
+    const output = await Promise.race([this.#lifecycle.voted, this.#lifecycle.ended]);
+    if (output !== undefined) this.#lifecycle.tid(output);
+  }
+
+  async finish(): Promise<Tid> {
+    this.#lifecycle.actor.send({ type: "FINISH" });
+    return this.#lifecycle.tid(await this.#lifecycle.ended);
+  }
+
+  async abort(): Promise<void> {
+    if (this.#lifecycle.actor.getSnapshot().status === "active") this.#lifecycle.actor.send({ type: "ABORT" });
+    await this.#lifecycle.ended;
+  }
+}
+
+/** The commit machine as it runs for one transaction. */
+class CommitLifecycle {
+  readonly actor: Actor<typeof commitMachine>;
+  readonly ended: Promise<CommitOutput>;
+  readonly voted: Promise<undefined>;
+  readonly #core: ClientCore;
+  readonly #request: CommitRequest;
+  readonly #history: number;
+  #attempts = 0;
+
+  constructor(core: ClientCore, request: CommitRequest, start: "vote" | "settle") {
+    this.#core = core;
+    this.#request = request;
+    this.#history = core.history;
+    const { clock } = core;
+    this.actor = createActor(this.#machine(), {
+      id: `client/${core.client}/commit/${request.id}`,
+      clock: { setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs), clearTimeout: (timer) => clock.clearTimeout(timer) },
+      input: { start },
+    });
+    let tellVoted: (nothing: undefined) => void = () => undefined;
+    this.voted = new Promise((resolve) => {
+      tellVoted = resolve;
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.actor.subscribe({
+        next: (snapshot) => {
+          if (snapshot.matches("voted")) tellVoted(undefined);
+          if (snapshot.status === "done") resolve(snapshot.output);
+        },
+        error: reject,
+      });
+    });
+    // Told to whoever waits; nobody need wait for the end of what was voted.
+    this.ended.catch(() => undefined);
+    core.commits.add(this.actor);
+    this.actor.subscribe({ complete: () => core.commits.delete(this.actor), error: () => core.commits.delete(this.actor) });
+    this.actor.start();
+  }
+
+  /** Tid of what committed. Throws what became of anything else. */
+  tid(output: CommitOutput): Tid {
+    const transaction = this.#request.id;
+    switch (output.type) {
+      case "committed": {
+        const { tid, previous, digest } = output.place;
+        this.#core.committed({ tid: asTid(tid), previous: asTid(previous), digest }, keysOf(this.#request));
+        return asTid(tid);
+      }
+      case "aborted": {
+        const told = output.error instanceof ZooidError && !isInDoubt(output.error) ? output.error : undefined;
+        const error = told ?? new TransactionAbortedError({ transaction }, output.error);
+        if (output.secondPhase) {
+          const { writes } = this.#request;
+          const keys = writes.slice(0, limits.loggedKeysMax).map(({ key }) => key);
+          this.#core.log.fatal(
+            { ...facts(this.#core, this.#request), err: error, keys, keyCount: writes.length },
+            "aborted in its second phase: what was coordinated with it may be half done",
+          );
+        }
+        throw error;
+      }
+      case "unknown":
+        throw output.error instanceof OutcomeUnknownError ? output.error : new OutcomeUnknownError({ transaction }, output.error);
+    }
+  }
+
+  #machine() {
+    const core = this.#core;
+    const request = this.#request;
+    const { waitTimeoutMs, chance, log } = core;
+    const finish = (link: ServerLink) => wire.finish.write({ session: link.session, id: request.id });
+    return commitMachine.provide({
+      actors: {
+        vote: fromPromise<void>(async () => {
+          const link = await core.connection.writable(waitTimeoutMs);
+          await link.request("vote", requestBytes(link, request), wire.nothing);
+        }),
+        finish: fromPromise<Place>(async () => {
+          const link = await core.connection.connected(waitTimeoutMs);
+          return link.request("finish", finish(link), wire.committed);
+        }),
+        abort: fromPromise<void>(async () => {
+          const { link } = core.connection;
+          if (link !== undefined) await link.request("abort", finish(link), wire.nothing);
+        }),
+        settle: fromPromise<Place | undefined>(() => this.#settle()),
+      },
+      actions: {
+        logUnexpected: ({ event }) => log.debug({ ...facts(core, request), event: (event as { type: string }).type }, "unexpected event"),
+      },
+      guards: {
+        isInDoubt: (_, { error }) => isInDoubt(error),
+        isUnknowable: (_, { error }) => error instanceof OutcomeUnknownError || error instanceof ClosedError,
+      },
+      delays: {
+        settleDelay: () => retryDelay(++this.#attempts, chance),
+        settleTimeout: waitTimeoutMs,
+      },
+    });
+  }
+
+  async #settle(): Promise<Place | undefined> {
+    const { connection, waitTimeoutMs } = this.#core;
+    const { id, snapshot } = this.#request;
+    const link = await connection.connected(waitTimeoutMs);
+    // The server's history is not the one that it was sent to: "never" would say nothing about that one.
+    if (this.#history !== this.#core.history) throw new OutcomeUnknownError({ transaction: id });
+    const { committed } = await link.request("settle", wire.settle.write({ session: link.session, id, snapshot }), wire.settled);
+    return committed;
+  }
+}
+
+/**
+ * Whether the server committed it cannot be told from `error`: the answer was lost, or was that to a late copy of the request.
+ * All else is an answer that the server gives only when it did not and will not commit.
+ */
+function isInDoubt(error: unknown): boolean {
+  return (
+    !(error instanceof ZooidError) ||
+    error instanceof DisconnectedError ||
+    error instanceof TimeoutError ||
+    error instanceof UnknownSessionError ||
+    error instanceof InternalError ||
+    error instanceof WriteInDoubtError ||
+    (error instanceof MalformedMessageError && error.facts.what.startsWith("committed"))
+  );
+}
+
+function requestBytes(link: ServerLink, request: CommitRequest): Uint8Array {
+  const payload = wire.commit.write({ session: link.session, ...request });
+  if (payload.length > limits.messageBytesMax) {
+    throw new TooLargeError({ what: "transaction", size: payload.length, sizeMax: limits.messageBytesMax });
+  }
+  return payload;
+}
+
+const keysOf = (request: CommitRequest): readonly string[] => request.writes.map(({ key }) => key);
+
+const facts = (core: ClientCore, request: CommitRequest) => ({ client: core.client, storage: core.storage, transaction: request.id });

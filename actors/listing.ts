@@ -1,0 +1,141 @@
+import type { ClientCache } from "../storage/client-cache.js";
+import {
+  asKey,
+  decodeValue,
+  compareKeys,
+  DisconnectedError,
+  InvalidOptionError,
+  limits,
+  prefixRange,
+  type KeyRange,
+  type Tid,
+  type Value,
+} from "../words/index.js";
+import type { ListAnswer } from "./messages.js";
+import type { ListOptions } from "./object-access.js";
+import type { ServerLink } from "./server-link.js";
+import { written, type Writes } from "./writes.js";
+import * as wire from "./wire.js";
+
+/** A range as far as it was read: what changes in it is a conflict. */
+export interface ReadRange {
+  readonly from: string;
+  to: string | undefined;
+}
+
+export interface ListingContext {
+  readonly snapshot: Tid;
+  readonly cache: ClientCache;
+  readonly writes: Writes;
+  readonly link: () => ServerLink | undefined;
+  readonly address: () => string;
+  /** Throws when the transaction has ended. */
+  readonly check: () => void;
+  /** Records that the rows of a range were read. */
+  readonly record: (range: ReadRange) => void;
+}
+
+/** Range of the keys that a listing with these options is about. Throws InvalidOptionError, InvalidKeyError. */
+export function listedRange(prefix: string, options: ListOptions): KeyRange {
+  if (prefix !== "") asKey(prefix);
+  const { after, limit } = options;
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
+    throw new InvalidOptionError({ option: "limit", reason: "is not a whole number" });
+  }
+  const range = prefixRange(prefix);
+  if (after === undefined) return range;
+  const from = justAfter(asKey(after));
+  return compareKeys(from, range.from) > 0 ? { from, to: range.to } : range;
+}
+
+/** The first key that could follow `key`: no key has a NUL. */
+function justAfter(key: string): string {
+  return `${key}\u0001`;
+}
+
+/**
+ * Rows of `range` at the snapshot, own writes among them, page by page from the server. What was consumed, and no more,
+ * is recorded as read.
+ */
+export async function* listRows(
+  context: ListingContext,
+  range: KeyRange,
+  limit: number,
+): AsyncGenerator<readonly [key: string, value: Value], void, undefined> {
+  const read: ReadRange = { from: range.from, to: range.from };
+  const { writes } = context;
+  let rows = 0;
+  let isRecorded = false;
+  let last: string | undefined;
+  let from: string | undefined = range.from;
+  /** Only the first page is kept: a long listing would evict what is used. */
+  let isFirstPage = true;
+
+  const consumed = (to: string | undefined) => {
+    read.to = to;
+    if (!isRecorded) context.record(read);
+    isRecorded = true;
+  };
+
+  while (from !== undefined && rows < limit) {
+    const page: ListAnswer = await loadPage(
+      context,
+      { from, to: range.to },
+      Math.min(limits.listPageRowsMax, limit - rows + writes.size),
+      isFirstPage,
+    );
+    isFirstPage = false;
+    const pageRange: KeyRange = { from, to: page.end ?? range.to };
+    for (const row of merged(page, pageRange, writes, () => last)) {
+      if (rows >= limit) return;
+      context.check();
+      last = row.key;
+      const value = row.value();
+      consumed(justAfter(row.key));
+      if (value === undefined) continue;
+      rows++;
+      yield [row.key, value];
+    }
+    if (rows < limit) consumed(pageRange.to);
+    from = page.end;
+  }
+}
+
+interface Row {
+  readonly key: string;
+  readonly value: () => Value | undefined;
+}
+
+/** Stored rows and own writes in one order; own writes stand before what is stored under their keys. */
+function* merged(page: ListAnswer, range: KeyRange, writes: Writes, last: () => string | undefined): Generator<Row> {
+  const ownUpTo = function* (to: string | undefined): Generator<Row> {
+    for (;;) {
+      const key = writes.size === 0 ? undefined : writes.first({ from: range.from, to }, last());
+      const write = key === undefined ? undefined : writes.get(key);
+      if (write === undefined) return;
+      yield { key: write.key, value: () => written(write) };
+    }
+  };
+  for (const { key, value } of page.rows) {
+    yield* ownUpTo(key);
+    const write = writes.get(key);
+    yield { key, value: () => (write === undefined ? decodeValue(value).value : written(write)) };
+  }
+  yield* ownUpTo(range.to);
+}
+
+async function loadPage(context: ListingContext, range: KeyRange, rowsMax: number, isKept: boolean): Promise<ListAnswer> {
+  context.check();
+  const { snapshot, cache } = context;
+  const link = context.link();
+  if (link === undefined) throw new DisconnectedError({ address: context.address() });
+  const ticket = cache.beginLoad(snapshot);
+  try {
+    const payload = wire.list.write({ session: link.session, snapshot, range, rowsMax: Math.min(rowsMax, limits.listPageRowsMax) });
+    const page = await link.request("list", payload, wire.listAnswer);
+    if (isKept) for (const { key, ...revision } of page.rows) cache.admit(ticket, key, revision, page.asOf);
+    return page;
+  } finally {
+    cache.endLoad(ticket);
+  }
+}

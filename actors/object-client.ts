@@ -1,0 +1,501 @@
+import type { AnyActor } from "xstate";
+import { ClientCache, type AppliedInvalidation, type ClientCacheStats } from "../storage/client-cache.js";
+import {
+  ClosedError,
+  DisconnectedError,
+  InvalidOptionError,
+  silentLog,
+  StaleError,
+  tidZero,
+  TimeoutError,
+  type Chance,
+  type Clock,
+  type Log,
+  type Tid,
+} from "../words/index.js";
+import { ClientConnection, type ConnectionState, type Verification } from "./client-connection.js";
+import type { ClientCore } from "./client-core.js";
+import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
+import { Loader } from "./loader.js";
+import type { Committed, Invalidation, Position } from "./messages.js";
+import type { ListOptions, Listing, OpenTransaction, Reader, Recipe, Transaction } from "./object-access.js";
+import { ObjectTransaction, type Isolation } from "./object-transaction.js";
+import { ValidatorTable, type AnySchema, type KeyOf, type UntypedSchema } from "./schema.js";
+import { deadlineSignal, readWith, transactWith, type Attempts, type Transacted } from "./transact.js";
+import { Waiting } from "./waiting.js";
+import { Watchers, type Change } from "./watching.js";
+
+export interface TransactOptions {
+  /** `serializable` unless told: what was read is validated too. `snapshot`: only what is written. */
+  readonly isolation?: Isolation | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** For all attempts together; TimeoutError after it. A commit that was sent is not called off by it. */
+  readonly timeoutMs?: number | undefined;
+  readonly attemptsMax?: number | undefined;
+}
+
+export interface ReadOptions {
+  /** The picture must be no older than this: it waits for the server, then StaleError. Unlimited unless told. */
+  readonly maxStaleMs?: number | undefined;
+  /** The picture must hold transaction `after`, as another client's `transact` told it. */
+  readonly after?: Tid | undefined;
+  /** The picture must hold all that the server has committed before this call. */
+  readonly serverSync?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface ReadResult<T> {
+  readonly value: T;
+  /** Tid of the picture that was read. */
+  readonly asOf: Tid;
+  /** Whether the client is connected and its picture follows the server's. */
+  readonly connected: boolean;
+  /** Objects that no cache held: they were loaded from the server. */
+  readonly loads: number;
+}
+
+/** A client as it is now: plain data, times in ms. */
+export interface ClientStatus {
+  readonly client: string;
+  readonly realm: string;
+  readonly storage: string;
+  readonly state: ConnectionState;
+  readonly address: string;
+  readonly instance: string | undefined;
+  readonly position: Position;
+  readonly asOf: Position;
+  /** Since the server was last heard. */
+  readonly heardMsAgo: number | undefined;
+  readonly verification: Verification | undefined;
+  readonly problem: string | undefined;
+  readonly cache: ClientCacheStats;
+  readonly inFlight: { readonly requests: number; readonly loads: number; readonly commits: number };
+  readonly early: number;
+  readonly watchers: number;
+  readonly machines: Readonly<Record<string, string>>;
+}
+
+/**
+ * A client of one storage. What it serves from its cache is what the server had as of `position`, also while cut off from it.
+ * Every method throws ClosedError once it is closed.
+ */
+export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends Reads<Schema>, AsyncDisposable {
+  /**
+   * Runs `fn` in a transaction and commits it; `fn` may run several times. Rejects with what `fn` throws, ConflictError after
+   * attemptsMax, ReadOnlyError, DisconnectedError, OutcomeUnknownError, and errors of bad input.
+   */
+  transact<T>(fn: (tx: Transaction<Schema>) => Promise<T> | T, options?: TransactOptions): Promise<Transacted<T>>;
+
+  /** Runs `fn` on one picture. Rejects with StaleError, DisconnectedError, TimeoutError. */
+  read<T>(fn: (reader: Reader<Schema>) => Promise<T> | T, options?: ReadOptions): Promise<ReadResult<T>>;
+
+  /** A transaction for those who coordinate several. To be finished or aborted; `await using` aborts it. */
+  begin(options?: {
+    readonly isolation?: Isolation | undefined;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<OpenTransaction<Schema>>;
+
+  put<K extends KeyOf<Schema>>(key: K, value: Schema[K], options?: TransactOptions): Promise<Tid>;
+  update<K extends KeyOf<Schema>>(key: K, recipe: Recipe<Schema[K]>, options?: TransactOptions): Promise<Transacted<Schema[K] | undefined>>;
+  delete<K extends KeyOf<Schema>>(key: K, options?: TransactOptions): Promise<Tid>;
+
+  /** Changes of keys that begin with `prefix`, from this call on, whoever made them; `reset` when any may have changed. Ends with the signal or the client. */
+  watch(prefix: string, options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<Change<KeyOf<Schema>>>;
+
+  readonly state: ConnectionState;
+  /** Verified, and following the server. */
+  readonly isConnected: boolean;
+  /** Last tid applied, with its digest. */
+  readonly position: Position;
+  status(): ClientStatus;
+  /** Calls `listener` at each change of `state` until the returned function is called. */
+  onState(listener: (state: ConnectionState) => void): () => void;
+
+  /** Resolves when connected and verified. Rejects with DisconnectedError after `timeoutMs`, or at once with why the server refuses. */
+  connected(timeoutMs?: number, signal?: AbortSignal): Promise<void>;
+
+  /** Waits for commits under way, says goodbye, closes the cache. Idempotent. */
+  close(): Promise<void>;
+  /** Drops everything at once, without goodbye, as when the process is killed. */
+  kill(): void;
+}
+
+/** Reads outside of `read` and `transact`: each is a picture of its own. */
+type Reads<Schema extends AnySchema> = Pick<Reader<Schema>, "get" | "getMany"> & {
+  list<Prefix extends string>(
+    prefix: Prefix,
+    options?: ListOptions & { readonly signal?: AbortSignal | undefined },
+  ): Listing<Schema, Prefix>;
+};
+
+/**
+ * Opens a client over seams that are open. Resolves when it is verified; when the cache holds data, also once the first attempt to
+ * connect has failed. Rejects with InvalidOptionError, the error of a server that refuses it, or DisconnectedError after waitTimeoutMs.
+ */
+export async function openObjectClient<Schema extends AnySchema = UntypedSchema>(
+  options: ObjectClientOptions<Schema>,
+): Promise<ObjectClient<Schema>> {
+  checkName("realm", options.realm);
+  checkName("storage", options.storage);
+  checkName("client", options.client);
+  checkChoice("readOnly", options.readOnly, [true, false]);
+  checkChoice("onOtherHistory", options.onOtherHistory, ["refuse", "discard"]);
+  const bounds = clientBounds(options);
+  const validators = new ValidatorTable(options.schemas);
+  const log = options.log ?? silentLog;
+  const { realm, storage, bootId, clock, cacheBytesMax, memoryBytesMax } = { ...options, ...bounds };
+  const opening = ClientCache.open({ storage, realm, bootId, clock, log, open: options.cache, cacheBytesMax, memoryBytesMax });
+  const cache = await opening.catch(async (error: unknown) => {
+    await options.release?.();
+    throw error;
+  });
+  const client = new TheClient(options as unknown as ObjectClientOptions<UntypedSchema>, bounds, cache, validators, log);
+  try {
+    await client.opened();
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+  return client as unknown as ObjectClient<Schema>;
+}
+
+class TheClient implements ObjectClient, ClientCore {
+  readonly client: string;
+  readonly storage: string;
+  readonly cache: ClientCache;
+  readonly connection: ClientConnection;
+  readonly loader: Loader;
+  readonly validators: ValidatorTable;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly waitTimeoutMs: number;
+  readonly commits = new Set<AnyActor>();
+  readonly #options: ObjectClientOptions<UntypedSchema>;
+  readonly #bounds: ClientBounds;
+  readonly #watchers = new Watchers();
+  readonly #moved: Waiting;
+  readonly #listeners = new Set<(state: ConnectionState) => void>();
+  /** Commits under way, until their outcome is known: `close` waits for them. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  #history = 0;
+  #lastCommit: Tid = tidZero;
+  #closing: Promise<void> | undefined;
+  #isClosed = false;
+  #unregister: () => void = () => undefined;
+
+  constructor(options: ObjectClientOptions<UntypedSchema>, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
+    const { realm, storage, client, transport, clock, chance } = options;
+    this.client = client;
+    this.storage = storage;
+    this.cache = cache;
+    this.validators = validators;
+    this.clock = clock;
+    this.chance = chance;
+    this.log = log;
+    this.waitTimeoutMs = bounds.waitTimeoutMs;
+    this.#options = options;
+    this.#bounds = bounds;
+    this.#moved = new Waiting(clock);
+    this.connection = new ClientConnection({
+      realm,
+      storage,
+      client,
+      readOnly: options.readOnly ?? false,
+      onOtherHistory: options.onOtherHistory ?? "refuse",
+      transport,
+      cache,
+      clock,
+      chance,
+      log,
+      requestTimeoutMs: bounds.requestTimeoutMs,
+      heartbeatTimeoutMs: bounds.heartbeatTimeoutMs,
+      waitTimeoutMs: bounds.waitTimeoutMs,
+      onApplied: (invalidation) => this.#applied(invalidation),
+      onDiscarded: (otherHistory) => this.#discarded(otherHistory),
+      onState: (state) => {
+        for (const listener of this.#listeners) listener(state);
+      },
+    });
+    this.loader = new Loader({
+      cache,
+      link: () => this.connection.link,
+      address: () => transport.address,
+      loadsInFlightMax: bounds.loadsInFlightMax,
+    });
+  }
+
+  async opened(): Promise<void> {
+    const { system, transport } = this.#options;
+    if (system !== undefined) {
+      this.#unregister = system.register(`client/${this.client}/connection`, this.connection.actor, { accepts: [] });
+    }
+    this.connection.start();
+    const connected = this.connection.connected();
+    if (this.cache.isNew) {
+      await connected;
+      return;
+    }
+    // With data to serve, a server that is not there, or refuses, is no reason not to open.
+    connected.catch(() => undefined);
+    if (transport.status === "connected") await Promise.race([connected, this.connection.firstFailed]);
+  }
+
+  get history(): number {
+    return this.#history;
+  }
+
+  get state(): ConnectionState {
+    return this.connection.state;
+  }
+
+  get isConnected(): boolean {
+    return this.connection.isConnected;
+  }
+
+  get position(): Position {
+    return this.cache.position;
+  }
+
+  async connected(timeoutMs?: number, signal?: AbortSignal): Promise<void> {
+    await this.connection.connected(timeoutMs, signal);
+  }
+
+  transact<T>(fn: (tx: Transaction<UntypedSchema>) => Promise<T> | T, options: TransactOptions = {}): Promise<Transacted<T>> {
+    return this.#track(this.#transact(fn, options));
+  }
+
+  async read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions = {}): Promise<ReadResult<T>> {
+    const { signal, clear } = deadlineSignal(this.clock, "read", options.timeoutMs, options.signal);
+    try {
+      await this.#fresh(options, signal);
+      const { value, snapshot, loads } = await readWith(this.#attempts({ isolation: "serializable", readOnly: true, signal }), fn);
+      return { value, asOf: snapshot, connected: this.connection.isConnected, loads };
+    } finally {
+      clear();
+    }
+  }
+
+  async begin(
+    options: { readonly isolation?: Isolation | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<ObjectTransaction> {
+    checkChoice("isolation", options.isolation, ["serializable", "snapshot"]);
+    return this.#begin({
+      isolation: options.isolation ?? "serializable",
+      readOnly: this.#options.readOnly ?? false,
+      signal: options.signal,
+    });
+  }
+
+  get(key: string) {
+    // Outside of a transaction a read is a picture of its own; what is current here needs no snapshot to be kept for it.
+    if (!this.#isClosed && this.cache.position.tid >= this.#lastCommit) {
+      const revision = this.cache.find(key, this.cache.position.tid);
+      if (revision !== undefined) return revision.shareable ? revision.promise : Promise.resolve(revision.give());
+    }
+    return this.#readOnce((reader) => reader.get(key));
+  }
+
+  getMany(keys: readonly string[]) {
+    return this.#readOnce((reader) => reader.getMany(keys));
+  }
+
+  list<Prefix extends string>(
+    prefix: Prefix,
+    options: ListOptions & { readonly signal?: AbortSignal | undefined } = {},
+  ): Listing<UntypedSchema, Prefix> {
+    return this.#list(prefix, options) as Listing<UntypedSchema, Prefix>;
+  }
+
+  async put(key: string, value: unknown, options?: TransactOptions): Promise<Tid> {
+    const { tid } = await this.transact((tx) => tx.put(key, value as never), options);
+    return tid;
+  }
+
+  update(key: string, recipe: Recipe<never>, options?: TransactOptions): Promise<Transacted<never>> {
+    return this.transact((tx) => tx.update(key, recipe as Recipe<UntypedSchema[string]>) as Promise<never>, options);
+  }
+
+  async delete(key: string, options?: TransactOptions): Promise<Tid> {
+    const { tid } = await this.transact((tx) => tx.delete(key), options);
+    return tid;
+  }
+
+  watch(prefix: string, options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Change> {
+    if (this.#isClosed) throw new ClosedError({ what: "client" });
+    return this.#watchers.watch(prefix, options.signal);
+  }
+
+  onState(listener: (state: ConnectionState) => void): () => void {
+    const own = (state: ConnectionState) => listener(state);
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  status(): ClientStatus {
+    const { connection, cache } = this;
+    const machines: Record<string, string> = { connection: this.state };
+    for (const actor of this.commits) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
+    return {
+      client: this.client,
+      realm: this.#options.realm,
+      storage: this.storage,
+      state: this.state,
+      address: connection.address,
+      instance: connection.link?.instance,
+      position: cache.position,
+      asOf: cache.asOf,
+      heardMsAgo: connection.heardMsAgo,
+      verification: connection.verification,
+      problem: connection.isConnected ? undefined : connection.problem?.message,
+      cache: cache.stats(),
+      inFlight: { requests: connection.link?.inFlight ?? 0, loads: this.loader.inFlight, commits: this.commits.size },
+      early: connection.intake.early,
+      watchers: this.#watchers.count,
+      machines,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  kill(): void {
+    this.#isClosed = true;
+    this.#closing ??= Promise.resolve();
+    this.#unregister();
+    for (const actor of this.commits) actor.stop();
+    this.commits.clear();
+    this.connection.stop();
+    this.cache.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // ---- ClientCore
+
+  async reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const deadline = this.clock.monotonic() + timeoutMs;
+    while (this.cache.position.tid < tid) {
+      this.#checkOpen();
+      const late = () =>
+        this.connection.isConnected
+          ? new TimeoutError({ what: `transaction ${tid}`, timeoutMs })
+          : new DisconnectedError({ address: this.connection.address });
+      await this.#moved.wait(deadline - this.clock.monotonic(), late, signal);
+    }
+  }
+
+  committed(committed: Committed, keys: Invalidation["keys"]): void {
+    if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
+    this.connection.intake.take([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
+  }
+
+  // ----
+
+  async #transact<T>(fn: (tx: Transaction<UntypedSchema>) => Promise<T> | T, options: TransactOptions): Promise<Transacted<T>> {
+    checkChoice("isolation", options.isolation, ["serializable", "snapshot"]);
+    const { isolation = "serializable", attemptsMax = this.#bounds.transactAttemptsMax } = options;
+    if (!(Number.isSafeInteger(attemptsMax) && attemptsMax > 0)) {
+      throw new InvalidOptionError({ option: "attemptsMax", reason: "is not a whole number from 1" });
+    }
+    const { signal, clear } = deadlineSignal(this.clock, "transact", options.timeoutMs, options.signal);
+    try {
+      const attempts = this.#attempts({ isolation, readOnly: this.#options.readOnly ?? false, signal });
+      return await transactWith(this, { ...attempts, attemptsMax }, fn);
+    } finally {
+      clear();
+    }
+  }
+
+  #attempts(options: { readonly isolation: Isolation; readonly readOnly: boolean; readonly signal: AbortSignal | undefined }): Attempts {
+    return { attemptsMax: this.#bounds.transactAttemptsMax, signal: options.signal, begin: () => this.#begin(options) };
+  }
+
+  async #begin(options: {
+    readonly isolation: Isolation;
+    readonly readOnly: boolean;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<ObjectTransaction> {
+    this.#checkOpen();
+    options.signal?.throwIfAborted();
+    if (this.cache.position.tid < this.#lastCommit) await this.reached(this.#lastCommit, this.waitTimeoutMs, options.signal);
+    return new ObjectTransaction(this, options);
+  }
+
+  async #readOnce<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T>): Promise<T> {
+    const { value } = await readWith(this.#attempts({ isolation: "serializable", readOnly: true, signal: undefined }), fn);
+    return value;
+  }
+
+  /** Waits until the picture is as new as it was asked to be. */
+  async #fresh(options: ReadOptions, signal: AbortSignal | undefined): Promise<void> {
+    const deadline = this.clock.monotonic() + this.waitTimeoutMs;
+    const leftMs = () => deadline - this.clock.monotonic();
+    if (options.after !== undefined) await this.reached(options.after, leftMs(), signal);
+    if (options.serverSync === true) {
+      const { tid } = await this.connection.synchronize(leftMs(), signal);
+      await this.reached(tid, leftMs(), signal);
+    }
+    const { maxStaleMs } = options;
+    if (maxStaleMs === undefined || this.connection.staleMs <= maxStaleMs) return;
+    try {
+      const { tid } = await this.connection.synchronize(leftMs(), signal);
+      await this.reached(tid, leftMs(), signal);
+    } catch (error) {
+      if (!(error instanceof DisconnectedError || error instanceof TimeoutError) || signal?.aborted === true) throw error;
+      throw new StaleError({ staleMs: this.connection.staleMs, maxStaleMs });
+    }
+  }
+
+  async *#list(prefix: string, options: ListOptions & { readonly signal?: AbortSignal | undefined }) {
+    const tx = await this.#begin({ isolation: "serializable", readOnly: true, signal: options.signal });
+    try {
+      yield* tx.list(prefix, options);
+    } finally {
+      tx.end();
+    }
+  }
+
+  #applied(invalidation: AppliedInvalidation): void {
+    if (this.#moved.count > 0) this.#moved.release();
+    this.#watchers.applied(invalidation);
+  }
+
+  #discarded(otherHistory: boolean): void {
+    if (otherHistory) {
+      this.#history++;
+      this.#lastCommit = tidZero;
+    }
+    this.#moved.release();
+    this.#watchers.reset();
+  }
+
+  #track<T>(promise: Promise<T>): Promise<T> {
+    this.#underWay.add(promise);
+    const forget = () => this.#underWay.delete(promise);
+    promise.then(forget, forget);
+    return promise;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new ClosedError({ what: "client" });
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#underWay);
+    this.#unregister();
+    this.#watchers.close();
+    this.connection.close();
+    this.#moved.fail(new ClosedError({ what: "client" }));
+    for (const actor of this.commits) actor.stop();
+    this.commits.clear();
+    await this.cache.close();
+    await this.#options.release?.();
+  }
+}

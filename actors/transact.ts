@@ -1,0 +1,112 @@
+import {
+  ConflictError,
+  delay,
+  DisconnectedError,
+  limits,
+  ServerBusyError,
+  SnapshotTooOldError,
+  TimeoutError,
+  TransactionAbortedError,
+  TransactionTimedOutError,
+  type Clock,
+  type Tid,
+} from "../words/index.js";
+import type { ClientCore } from "./client-core.js";
+import type { ObjectTransaction } from "./object-transaction.js";
+import { retryDelay } from "./retry-delay.js";
+
+/** What a transaction came to. `tid`: of the commit; its snapshot when it wrote nothing. */
+export interface Transacted<T> {
+  readonly value: T;
+  readonly tid: Tid;
+}
+
+export interface Attempts {
+  readonly attemptsMax: number;
+  readonly signal: AbortSignal | undefined;
+  /** Begins a transaction at a new snapshot. */
+  readonly begin: () => Promise<ObjectTransaction>;
+}
+
+/**
+ * Runs `fn` in a transaction and commits it; begins anew, with backoff, when it conflicted or was aborted. What `fn` throws ends it.
+ * A commit whose answer was lost is settled before anything is tried again, so that it is done once or not at all.
+ */
+export async function transactWith<T>(
+  core: ClientCore,
+  attempts: Attempts,
+  fn: (tx: ObjectTransaction) => Promise<T> | T,
+): Promise<Transacted<T>> {
+  const deadline = core.clock.monotonic() + core.waitTimeoutMs;
+  for (let attempt = 1; ; attempt++) {
+    const tx = await attempts.begin();
+    try {
+      const value = await fn(tx);
+      const tid = await tx.commit();
+      return { value, tid };
+    } catch (error) {
+      if (attempt >= attempts.attemptsMax || !isWorthAnother(error)) throw error;
+      if (error instanceof DisconnectedError) await core.connection.connected(deadline - core.clock.monotonic(), attempts.signal);
+      else await delay(core.clock, retryDelay(attempt, core.chance), attempts.signal);
+      if (error instanceof ConflictError) await seen(core, error.facts.current, attempts.signal);
+    } finally {
+      tx.end();
+    }
+  }
+}
+
+/** Runs `fn` at one snapshot after another until one is not pruned under it. */
+export async function readWith<T>(
+  attempts: Attempts,
+  fn: (tx: ObjectTransaction) => Promise<T> | T,
+): Promise<{ readonly value: T; readonly snapshot: Tid; readonly loads: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const tx = await attempts.begin();
+    try {
+      const value = await fn(tx);
+      return { value, snapshot: tx.snapshot, loads: tx.loads };
+    } catch (error) {
+      if (attempt >= attempts.attemptsMax || !(error instanceof SnapshotTooOldError)) throw error;
+    } finally {
+      tx.end();
+    }
+  }
+}
+
+/** What this transaction conflicted with is in the next snapshot, or the next attempt would conflict again. */
+async function seen(core: ClientCore, tid: Tid, signal: AbortSignal | undefined): Promise<void> {
+  await core.reached(tid, limits.retryDelayMsMax, signal).catch((error: unknown) => {
+    if (!(error instanceof DisconnectedError || error instanceof TimeoutError)) throw error;
+  });
+}
+
+function isWorthAnother(error: unknown): boolean {
+  return (
+    error instanceof ConflictError ||
+    error instanceof SnapshotTooOldError ||
+    error instanceof TransactionAbortedError ||
+    error instanceof TransactionTimedOutError ||
+    error instanceof ServerBusyError ||
+    error instanceof DisconnectedError
+  );
+}
+
+/** A signal that aborts with `signal`, and with TimeoutError after `timeoutMs`; `clear` when it is not needed any more. */
+export function deadlineSignal(
+  clock: Clock,
+  what: string,
+  timeoutMs: number | undefined,
+  signal: AbortSignal | undefined,
+): { readonly signal: AbortSignal | undefined; readonly clear: () => void } {
+  if (timeoutMs === undefined) return { signal, clear: () => undefined };
+  const controller = new AbortController();
+  const timer = clock.setTimeout(() => controller.abort(new TimeoutError({ what, timeoutMs })), timeoutMs);
+  const onAbort = () => controller.abort(signal?.reason);
+  if (signal?.aborted === true) onAbort();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const clear = () => {
+    clock.clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  };
+  return { signal: controller.signal, clear };
+}

@@ -1,0 +1,93 @@
+import {
+  asKey,
+  compareKeys,
+  decodeValue,
+  encodeValue,
+  limits,
+  rangeHas,
+  TooLargeError,
+  type KeyRange,
+  type Value,
+} from "../words/index.js";
+
+/** One object as a transaction writes it; `bytes` undefined deletes it. */
+export interface PendingWrite {
+  readonly key: string;
+  readonly bytes: Uint8Array | undefined;
+  /** Order of the calls, whenever their validators end. */
+  readonly order: number;
+}
+
+/** What one transaction has written so far: the last write of each key. */
+export class Writes {
+  readonly #byKey = new Map<string, PendingWrite>();
+  #bytes = 0;
+  #order = 0;
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  /** The number of a write that was just asked for. */
+  nextOrder(): number {
+    return ++this.#order;
+  }
+
+  /** Writes `value`, or deletes when it is undefined. Throws InvalidKeyError, TooLargeError. */
+  set(key: string, bytes: Uint8Array | undefined, order: number): void {
+    const former = this.#byKey.get(asKey(key));
+    if (former !== undefined && former.order > order) return;
+    const total = this.#bytes + size(key, bytes) - (former === undefined ? 0 : size(key, former.bytes));
+    if (total > limits.messageBytesMax) {
+      throw new TooLargeError({ what: "transaction", size: total, sizeMax: limits.messageBytesMax });
+    }
+    if (former === undefined && this.#byKey.size >= limits.transactionKeysMax) {
+      throw new TooLargeError({ what: "keys of a transaction", size: this.#byKey.size + 1, sizeMax: limits.transactionKeysMax });
+    }
+    this.#bytes = total;
+    this.#byKey.set(key, { key, bytes, order });
+  }
+
+  get(key: string): PendingWrite | undefined {
+    return this.#byKey.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+
+  keys(): readonly string[] {
+    return [...this.#byKey.keys()];
+  }
+
+  /** As they are sent. */
+  all(): readonly { readonly key: string; readonly value: Uint8Array | undefined }[] {
+    return Array.from(this.#byKey.values(), ({ key, bytes }) => ({ key, value: bytes }));
+  }
+
+  /** The first written key in `range` after `after`, a deleted one too. */
+  first(range: KeyRange, after: string | undefined): string | undefined {
+    let first: string | undefined;
+    for (const key of this.#byKey.keys()) {
+      if (!rangeHas(range, key) || (after !== undefined && compareKeys(key, after) <= 0)) continue;
+      if (first === undefined || compareKeys(key, first) < 0) first = key;
+    }
+    return first;
+  }
+}
+
+/** What a write says that the object holds, as a read would give it. */
+export function written(write: PendingWrite): Value | undefined {
+  return write.bytes === undefined ? undefined : decodeValue(write.bytes).value;
+}
+
+/** Bytes of `value`. Throws InvalidValueError, TooLargeError. */
+export function encoded(key: string, value: unknown): Uint8Array {
+  const bytes = encodeValue(value);
+  if (bytes.length > limits.messageBytesMax) {
+    throw new TooLargeError({ what: `value of ${JSON.stringify(key)}`, size: bytes.length, sizeMax: limits.messageBytesMax });
+  }
+  return bytes;
+}
+
+const size = (key: string, bytes: Uint8Array | undefined): number => key.length + (bytes?.length ?? 0);
