@@ -7,13 +7,16 @@ import type { Pending } from "./pending.js";
  */
 export class CommitQueue {
   readonly #countMax: number;
+  readonly #bytesMax: number;
   readonly #inAir = new Map<string, Pending>();
   #waiting: Pending[] = [];
   /** What was taken already, at the front of `#waiting`. */
   #taken = 0;
+  #bytes = 0;
 
-  constructor(countMax: number) {
+  constructor(countMax: number, bytesMax: number) {
     this.#countMax = countMax;
+    this.#bytesMax = bytesMax;
   }
 
   get isEmpty(): boolean {
@@ -29,15 +32,26 @@ export class CommitQueue {
     return this.#inAir.get(id);
   }
 
-  /** Throws ServerBusyError when as many wait as may. */
-  checkRoom(): void {
+  /** Throws ServerBusyError when as many wait as may, or as many bytes of requests are kept. */
+  checkRoom(bytes: number): void {
     if (this.count >= this.#countMax) throw new ServerBusyError({ what: "commits waiting", countMax: this.#countMax });
+    if (this.#bytes + bytes > this.#bytesMax) throw new ServerBusyError({ what: "bytes of commits", countMax: this.#bytesMax });
+  }
+
+  /** Counts a request that is kept without being in the air: it was voted. */
+  keep(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#bytes -= bytes;
   }
 
   /** Puts `pending` at the end. Nothing else is in the air under its id. */
   add(pending: Pending): void {
     assert(!this.#inAir.has(pending.id), "an id is in the air once");
     this.#inAir.set(pending.id, pending);
+    this.#bytes += pending.bytes;
     this.#waiting.push(pending);
   }
 
@@ -61,6 +75,8 @@ export class CommitQueue {
 
   /** It is in the air no more: about to be answered. */
   land(pending: Pending): void {
-    if (this.#inAir.get(pending.id) === pending) this.#inAir.delete(pending.id);
+    if (this.#inAir.get(pending.id) !== pending) return;
+    this.#inAir.delete(pending.id);
+    this.#bytes -= pending.bytes;
   }
 }

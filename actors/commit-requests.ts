@@ -30,8 +30,8 @@ export class CommitRequests {
   }
 
   /** Throws what is known at once; else `reply` is called when it is durable. */
-  arrive(kind: "commit" | "vote", commit: Commit, reply: Reply): void {
-    const { queue, transactions, wake } = this.#around;
+  arrive(kind: "commit" | "vote", commit: Commit, bytes: number, reply: Reply): void {
+    const { queue, transactions, refusedIds, wake } = this.#around;
     const { id } = commit;
     const original = queue.inAir(id);
     if (original !== undefined) {
@@ -49,8 +49,13 @@ export class CommitRequests {
       reply(kind === "vote" ? wire.writeAnswer(wire.nothing, {}) : wire.writeAnswer(wire.committed, known));
       return;
     }
-    queue.checkRoom();
-    queue.add(new Pending(kind, id, commit.session, commit, reply));
+    try {
+      queue.checkRoom(bytes);
+    } catch (error) {
+      refusedIds.add(id, "aborted");
+      throw error;
+    }
+    queue.add(new Pending(kind, id, commit.session, commit, bytes, reply));
     wake();
   }
 
@@ -113,7 +118,7 @@ export class CommitRequests {
     } else if (snapshot < store.idFloor) {
       throw new OutcomeUnknownError({ transaction: id });
     } else {
-      const fence = new Pending("fence", id, "", undefined, undefined);
+      const fence = new Pending("fence", id);
       fence.afterwards((error) => this.#settleAgain(id, snapshot, reply, error));
       queue.add(fence);
       this.#around.wake();

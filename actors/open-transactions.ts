@@ -12,6 +12,7 @@ interface OpenTransaction {
   readonly id: string;
   readonly session: string;
   readonly request: CommitRequest;
+  readonly bytes: number;
   readonly sinceMs: number;
   readonly actor: Actor<typeof transactionMachine>;
   /** What is to be answered next: the commit or vote it came with, then its finish. */
@@ -92,7 +93,7 @@ export class OpenTransactions {
   finish(id: string, reply: Reply): void {
     const transaction = this.#open.get(id);
     if (transaction === undefined) return;
-    transaction.pending = new Pending("finish", id, transaction.session, transaction.request, reply);
+    transaction.pending = new Pending("finish", id, transaction.session, transaction.request, 0, reply);
     transaction.pending.isOpen = true;
     transaction.actor.send({ type: "FINISH" });
   }
@@ -130,6 +131,7 @@ export class OpenTransactions {
       id,
       session,
       request,
+      bytes: pending.bytes,
       sinceMs: clock.now(),
       actor,
       pending,
@@ -157,6 +159,7 @@ export class OpenTransactions {
           const transaction = the(context);
           if (transaction === undefined) return;
           transaction.holds = true;
+          queue.keep(transaction.bytes);
           this.#held.hold(transaction, transaction.request);
         },
         enqueueFinish: ({ context }) => {
@@ -188,7 +191,7 @@ export class OpenTransactions {
     const { refusedIds, queue, wake } = this.#around;
     refusedIds.add(id, "aborted");
     if (queue.inAir(id) !== undefined) return;
-    queue.add(new Pending("fence", id, "", undefined, undefined));
+    queue.add(new Pending("fence", id));
     wake();
   }
 
@@ -205,7 +208,10 @@ export class OpenTransactions {
     if (transaction === undefined) return;
     this.#open.delete(transaction.id);
     transaction.waitsFor?.waiters.delete(transaction);
-    if (transaction.holds) this.#held.release(transaction, transaction.request);
+    if (transaction.holds) {
+      this.#held.release(transaction, transaction.request);
+      this.#around.queue.release(transaction.bytes);
+    }
     for (const waiter of transaction.waiters) {
       waiter.waitsFor = undefined;
       waiter.actor.send({ type: "OBJECTS_FREED" });

@@ -19,6 +19,8 @@ export class Pending {
   readonly session: string;
   /** What is to be committed; undefined for a fence. */
   readonly request: CommitRequest | undefined;
+  /** Of what was received. */
+  readonly bytes: number;
   /** It is not looked at any more when its turn comes: it was answered before. */
   ended = false;
   /** It has an actor: it waits, waited, or was voted. */
@@ -27,11 +29,14 @@ export class Pending {
   #joined: Reply[] | undefined;
   #afterwards: ((error: ZooidError | undefined) => void)[] | undefined;
 
-  constructor(kind: PendingKind, id: string, session: string, request: CommitRequest | undefined, reply: Reply | undefined) {
+  constructor(kind: "fence", id: string);
+  constructor(kind: PendingKind, id: string, session: string, request: CommitRequest, bytes: number, reply: Reply);
+  constructor(kind: PendingKind, id: string, session = "", request?: CommitRequest, bytes = 0, reply?: Reply) {
     this.kind = kind;
     this.id = id;
     this.session = session;
     this.request = request;
+    this.bytes = bytes;
     this.#reply = reply;
   }
 

@@ -88,7 +88,7 @@ export class RequestHandlers {
       case "vote": {
         const commit = wire.commit.read(payload);
         this.#checkWriter(sessions.heard(commit.session));
-        commits.arrive(operation, commit, reply);
+        commits.arrive(operation, commit, payload.length, reply);
         return;
       }
       case "list": {

@@ -1,6 +1,6 @@
 import { ObjectStore } from "../storage/object-store.js";
 import type { Message, Subscription, Transport } from "../transport/transport.js";
-import { type AnotherWriterError, type Chance, type Clock, limits, type Log, ZooidError } from "../words/index.js";
+import { type AnotherWriterError, type Chance, type Clock, DisconnectedError, limits, type Log, ZooidError } from "../words/index.js";
 import { checkNoWriter, WriterWatch } from "./another-writer.js";
 import { CommitQueue } from "./commit-queue.js";
 import { CommitRequests } from "./commit-requests.js";
@@ -69,7 +69,7 @@ export class ServedStorage {
     this.#store = store;
     const { realm, storage, instance, transport, clock, chance, log, options } = around;
     this.#subjects = storageSubjects(realm, storage);
-    const queue = new CommitQueue(options.commitQueueMax);
+    const queue = new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax);
     const refusedIds = new RefusedIds();
     const wake = () => this.#groupCommit.wake();
     this.#transactions = new OpenTransactions({
@@ -216,7 +216,14 @@ export class ServedStorage {
         system.register(`server/${storage}/pruning`, this.#pruner.actor, { accepts: ["PRUNE"] }),
       );
     }
-    await transport.flush();
+    try {
+      await transport.flush();
+    } catch (error) {
+      if (!(error instanceof DisconnectedError)) throw error;
+      log.warn({ storage, address: transport.address }, "no link: clients will find the server when there is one");
+    }
+    // Who was cut off together with this server learns at once what it missed.
+    this.#unregister.push(transport.onStatus((status) => status === "connected" && this.#beat()));
     this.#beat();
     log.info({ storage, instance, tid: this.#store.position.tid, readOnly: options.readOnly }, "serving");
   }
@@ -224,6 +231,7 @@ export class ServedStorage {
   #beat(): void {
     if (!this.#isServing) return;
     const { clock, instance, startedAt, options } = this.#around;
+    clock.clearTimeout(this.#heartbeat);
     const { position } = this.#store;
     this.#publisher.send({ type: "heartbeat", instance, startedAt, readOnly: this.#isReadOnly, position });
     this.#heartbeat = clock.setTimeout(() => this.#beat(), options.heartbeatIntervalMs);
@@ -266,6 +274,7 @@ export class ServedStorage {
   }
 
   #hear(message: Message): void {
+    if (!wire.mayBeHeartbeat(message.payload)) return;
     try {
       this.#watch.heard(wire.broadcast.read(message.payload));
     } catch (error) {

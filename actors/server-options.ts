@@ -41,6 +41,7 @@ export interface StorageServerOptions {
   readonly sessionsMax?: number;
   readonly transactionsOpenMax?: number;
   readonly commitQueueMax?: number;
+  readonly commitsInAirBytesMax?: number;
   readonly batchBytesMax?: number;
   /** A storage ended by itself: its store cannot be opened again, or another server writes it. Unless given, it is only logged. */
   readonly onFatal?: (error: unknown) => void;
@@ -60,6 +61,7 @@ export interface CheckedStorageOptions {
   readonly sessionsMax: number;
   readonly transactionsOpenMax: number;
   readonly commitQueueMax: number;
+  readonly commitsInAirBytesMax: number;
   readonly batchBytesMax: number;
 }
 
@@ -81,6 +83,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
     sessionsMax: positive(options.sessionsMax, limits.sessionsMax, "sessionsMax"),
     transactionsOpenMax: positive(options.transactionsOpenMax, limits.transactionsOpenMax, "transactionsOpenMax"),
     commitQueueMax: positive(options.commitQueueMax, limits.commitQueueMax, "commitQueueMax"),
+    commitsInAirBytesMax: positive(options.commitsInAirBytesMax, limits.commitsInAirBytesMax, "commitsInAirBytesMax"),
     batchBytesMax: positive(options.batchBytesMax, limits.batchBytesMax, "batchBytesMax"),
   };
   if (common.keepAliveIntervalMs >= sessionTimeoutMs) {

@@ -378,6 +378,12 @@ export const serverStatus = codec<m.ServerStatus>(
 
 // ---- What comes on `.invalidations`
 
+/** Whether `bytes` can be a heartbeat, told without decoding: others are of no interest to who only listens for writers. */
+export function mayBeHeartbeat(bytes: Uint8Array): boolean {
+  // An array of six that begins with the string "h".
+  return bytes[0] === 0x96 && bytes[1] === 0xa1 && bytes[2] === 0x68;
+}
+
 export const broadcast: Codec<m.Broadcast> = {
   write(message) {
     switch (message.type) {
