@@ -5,7 +5,7 @@
 //   node scripts/set-up.mjs --build         builds dist in any case
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -70,12 +70,21 @@ function install() {
 
 function build() {
   say("building dist (tsc)");
-  rmSync(builtStamp, { force: true });
-  rmSync(within("dist"), { recursive: true, force: true });
-  const startedMs = Date.now();
-  run(process.execPath, [within("node_modules", "typescript", "bin", "tsc"), "-p", within("tsconfig.build.json")]);
-  mkdirSync(dirname(builtStamp), { recursive: true });
-  writeFileSync(builtStamp, `${startedMs}\n`);
+  const startedAt = new Date();
+  // Built beside dist and put in its place when whole: what runs from dist meanwhile, or after a failure, has an old one, never half.
+  const [staging, old] = [within(`dist.${process.pid}.new`), within(`dist.${process.pid}.old`)];
+  try {
+    const tsc = within("node_modules", "typescript", "bin", "tsc");
+    run(process.execPath, [tsc, "-p", within("tsconfig.build.json"), "--outDir", staging]);
+    if (existsSync(within("dist"))) renameSync(within("dist"), old);
+    renameSync(staging, within("dist"));
+    mkdirSync(dirname(builtStamp), { recursive: true });
+    writeFileSync(builtStamp, "");
+    // What changes while it is built is not in it.
+    utimesSync(builtStamp, startedAt, startedAt);
+  } finally {
+    for (const folder of [staging, old]) rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Runs a command with its output on standard error; throws when it fails. @param {string} command @param {string[]} parts */
