@@ -5,13 +5,15 @@
  *
  * 1. Order. Messages published through one transport arrive at one receiving transport in the order of publishing,
  *    over all subjects and replies together. Nothing is promised between two publishers, or among members of a queue.
+ *    Code that awaits a reply goes on a little later than the reply arrives: handlers of what came after it may run before.
  * 2. Loss. At most once: a message may be lost when a link drops, and only then. A lost message leaves no gap notice;
  *    receivers count for themselves.
  * 3. No silence. Publishing without a link throws DisconnectedError. A request in flight when the link drops rejects
  *    at once with DisconnectedError; one that nobody is there to take rejects with it too; one without an answer in
  *    time rejects with TimeoutError.
  * 4. Size. A publish above payloadBytesMax throws TooLargeError. Requests and replies are split and joined up to
- *    messageBytesMax; more is TooLargeError at the sender, before anything is sent.
+ *    messageBytesMax; more is TooLargeError at the sender, before anything is sent. The parts of a request must all reach
+ *    one receiver: above payloadBytesMax it goes to a subject without a queue.
  * 5. Subscribing. A handler gets messages published after `flush` of the subscribing transport resolved; it stays
  *    subscribed over reconnects. A message is delivered asynchronously, never inside the call of `publish`.
  * 6. Errors. A handler that throws or rejects is logged and hurts nobody; the requester, if any, gets InternalError

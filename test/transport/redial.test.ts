@@ -1,0 +1,94 @@
+import { expect, test } from "vitest";
+import { SimulatedClock } from "../../testing/index.js";
+import { Redial } from "../../transport/redial.js";
+import { limits, seededChance, silentLog } from "../../words/index.js";
+import { rejected } from "../suites/transport.js";
+
+/** A place with targets that can be up or down, and a link that ends when told. */
+function place(targets: readonly string[]) {
+  const clock = new SimulatedClock();
+  const up = new Set<string>();
+  const dials: { target: string; at: number }[] = [];
+  const linked: string[] = [];
+  const warned: object[] = [];
+  let lose: () => void = () => undefined;
+  const redial = new Redial<string, string>({
+    clock,
+    chance: seededChance(1),
+    log: { ...silentLog, warn: (facts) => void warned.push(facts) },
+    targets,
+    dial: async (target) => {
+      dials.push({ target, at: clock.monotonic() });
+      if (!up.has(target)) throw new Error(`${target} is down`);
+      return target;
+    },
+    serve: (link) => {
+      linked.push(link);
+      return new Promise((resolve) => (lose = resolve));
+    },
+  });
+  return { clock, up, dials, linked, warned, redial, lose: () => lose() };
+}
+
+test("pauses between rounds double up to the longest, with jitter, and it never gives up", async () => {
+  const { clock, dials, warned, redial } = place(["a"]);
+  redial.forever();
+  await clock.advance(60_000);
+  const pauses = dials.slice(1).map(({ at }, index) => at - (dials[index]?.at ?? 0));
+  pauses.forEach((pause, index) => {
+    const longest = Math.min(limits.dialDelayMsMax, limits.dialDelayMsMin * 2 ** index);
+    expect(pause).toBeGreaterThanOrEqual(longest / 2);
+    expect(pause).toBeLessThanOrEqual(longest);
+  });
+  expect(new Set(pauses.slice(10)).size).toBeGreaterThan(10);
+  expect(dials.at(-1)?.at).toBeGreaterThan(57_000);
+  // One line for one change, not one for each attempt.
+  expect(warned.length).toBe(1);
+  redial.stop();
+});
+
+test("each target is tried in turn, beginning after the one that was lost, at once if that link had lasted", async () => {
+  const { clock, up, dials, linked, redial, lose } = place(["a", "b", "c"]);
+  up.add("b").add("a");
+  await redial.first();
+  expect(linked).toEqual(["a"]);
+  await clock.advance(limits.dialDelayMsMax + 1);
+  lose();
+  await clock.advance(0);
+  expect(linked).toEqual(["a", "b"]);
+  await clock.advance(limits.dialDelayMsMax + 1);
+  lose();
+  await clock.advance(0);
+  expect(dials.map(({ target }) => target)).toEqual(["a", "b", "c", "a"]);
+  expect(linked).toEqual(["a", "b", "a"]);
+  redial.stop();
+});
+
+test("a place that takes links and drops them at once is not dialled without a pause", async () => {
+  const { clock, up, dials, redial, lose } = place(["a"]);
+  up.add("a");
+  await redial.first();
+  for (let n = 0; n < 200; n++) {
+    lose();
+    await clock.advance(10);
+  }
+  expect(dials.length).toBeLessThan(20);
+  redial.stop();
+});
+
+test("the first round rejects with why no target was reached, and leaves nothing behind", async () => {
+  const { clock, dials, redial } = place(["a", "b"]);
+  expect(await rejected(redial.first())).toMatchObject({ message: "b is down" });
+  expect(await clock.step()).toBe(false);
+  expect(dials.length).toBe(2);
+});
+
+test("stopped, it dials no more and leaves no timer", async () => {
+  const { clock, dials, redial } = place(["a"]);
+  redial.forever();
+  await clock.advance(1_000);
+  const before = dials.length;
+  redial.stop();
+  expect(await clock.step()).toBe(false);
+  expect(dials.length).toBe(before);
+});
