@@ -1,0 +1,48 @@
+import type { Command } from "commander";
+import { systemClock } from "../../index.js";
+import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
+import { rowToLine } from "../ndjson.js";
+import { Progress, progressLine } from "../progress.js";
+import { progressTeller } from "../progress-teller.js";
+import { withStore } from "../store.js";
+import type { Surroundings } from "../surroundings.js";
+
+/** `zooid export [prefix]`: rows as NDJSON, all of one snapshot. */
+export function addExport(program: Command, surroundings: Surroundings): void {
+  const command = program
+    .command("export")
+    .description("Writes objects as NDJSON to standard output, as they are at one moment.")
+    .argument("[prefix]", "beginning of the keys; all when not given", "")
+    .addHelpText(
+      "after",
+      `
+What is written while it runs is not in it. A line is {"key": …, "value": …}, in the order of the keys: what \`zooid import\` takes.
+
+Examples:
+  $ zooid export > everything.ndjson
+  $ zooid export city/AD/ | head
+  $ zooid export | gzip > backup.ndjson.gz`,
+    );
+  addConnectionOptions(command).action(async (prefix: string, flags: ConnectionFlags) => {
+    const { out, signal, say } = surroundings;
+    await withStore(flags, surroundings, async (store) => {
+      const teller = progressTeller(say, flags.json === true);
+      const progress = new Progress({ clock: systemClock, ...teller });
+      const { asOf } = await store.read(
+        async (tx) => {
+          for await (const [key, value] of tx.list(prefix)) {
+            signal.throwIfAborted();
+            const line = rowToLine({ key, value });
+            await out.line(line);
+            progress.add(1, Buffer.byteLength(line) + 1);
+          }
+        },
+        { signal },
+      );
+      teller.end();
+      const report = progress.report();
+      if (flags.json === true) say(JSON.stringify({ event: "exported", asOf, ...report }));
+      else say(`${progressLine(report)}, as of ${asOf}`);
+    });
+  });
+}

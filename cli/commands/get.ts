@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
+import { CommandError } from "../failure.js";
+import { toJson } from "../json-values.js";
+import { withStore } from "../store.js";
+import type { Surroundings } from "../surroundings.js";
+
+/** `zooid get <key…>`: objects as of one moment. */
+export function addGet(program: Command, surroundings: Surroundings): void {
+  const command = program
+    .command("get")
+    .description("Prints objects, as JSON, as they are at one moment.")
+    .argument("<key...>", "keys of the objects")
+    .addHelpText(
+      "after",
+      `
+With one key its value is printed; with several, or with --json, one {"key": …, "value": …} a line.
+Ends with exit code 1 when a key is not there.
+
+Examples:
+  $ zooid get city/AD/07/'Andorra la Vella'
+  $ zooid get a b c | jq .value
+  $ zooid get greeting --servers nats://10.0.0.5:4222`,
+    );
+  addConnectionOptions(command).action(async (keys: string[], flags: ConnectionFlags) => {
+    await withStore(flags, surroundings, async (store) => {
+      const { value: values } = await store.read((tx) => tx.getMany(keys), { signal: surroundings.signal });
+      for (const [index, key] of keys.entries()) {
+        const value = values[index];
+        if (value === undefined) continue;
+        const json = toJson(value);
+        if (flags.json === true || keys.length > 1) await surroundings.out.json({ key, value: json });
+        else await surroundings.out.line(JSON.stringify(json, undefined, 2));
+      }
+      const missing = keys.filter((_, index) => values[index] === undefined);
+      if (missing.length > 0)
+        throw new CommandError("ZOOID_NOT_FOUND", `${missing.map((key) => JSON.stringify(key)).join(", ")}: not there`);
+    });
+  });
+}

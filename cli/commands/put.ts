@@ -1,0 +1,42 @@
+import { text } from "node:stream/consumers";
+import type { Command } from "commander";
+import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
+import { CommandError } from "../failure.js";
+import { fromJson } from "../json-values.js";
+import { withStore } from "../store.js";
+import type { Surroundings } from "../surroundings.js";
+
+/** `zooid put <key> <value>`: writes one object. */
+export function addPut(program: Command, surroundings: Surroundings): void {
+  const command = program
+    .command("put")
+    .description("Writes an object, and prints the transaction that did.")
+    .argument("<key>", "key of the object")
+    .argument("<value>", "its value as JSON, or - to read it from standard input")
+    .addHelpText(
+      "after",
+      `
+What JSON has no word for is written {"$date": "2026-01-01T00:00:00.000Z"}, {"$bytes": "aGVsbG8="}, {"$bigint": "12"}.
+
+Examples:
+  $ zooid put greeting '"hello"'
+  $ zooid put city/AD/07/Andorra '{"name": "Andorra", "country": "AD"}'
+  $ cat value.json | zooid put greeting -`,
+    );
+  addConnectionOptions(command).action(async (key: string, given: string, flags: ConnectionFlags) => {
+    const value = parse(given === "-" ? await text(process.stdin) : given);
+    await withStore(flags, surroundings, async (store) => {
+      const { tid } = await store.transact((tx) => tx.put(key, value), { signal: surroundings.signal });
+      if (flags.json === true) await surroundings.out.json({ key, tid });
+      else await surroundings.out.line(`${key} written by transaction ${tid}`);
+    });
+  });
+}
+
+function parse(json: string) {
+  try {
+    return fromJson(JSON.parse(json));
+  } catch (error) {
+    throw new CommandError("ZOOID_USAGE", `<value> is not JSON: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+  }
+}

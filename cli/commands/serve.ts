@@ -1,0 +1,151 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { createActorSystem } from "../../actors/index.js";
+import { openLmdbStore, startStorageServer, systemChance, systemClock } from "../../index.js";
+import { openTransport, type Transport } from "../../transport/index.js";
+import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
+import { CommandError } from "../failure.js";
+import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
+import type { Surroundings } from "../surroundings.js";
+
+interface ServeFlags extends BrokerFlags {
+  readonly data: string;
+  readonly storages: readonly string[];
+  readonly readOnly?: boolean;
+  readonly historyAge?: number;
+  readonly invalidationAge?: number;
+  readonly invalidationQueue?: number;
+  readonly outcomeAge?: number;
+  readonly transactionTimeout?: number;
+  readonly sessionTimeout?: number;
+  readonly heartbeatInterval?: number;
+}
+
+/** `zooid serve`: a storage server. */
+export function addServe(program: Command, surroundings: Surroundings): void {
+  const age = (flags: string, variable: `ZOOID_${string}`, description: string) =>
+    option(flags, variable, description).argParser(parseDuration);
+  const command = program
+    .command("serve")
+    .description("Runs a storage server: it owns the objects of one or more storages, in a folder each.")
+    .addOption(option("--data <folder>", "ZOOID_DATA", "folder of the data").default("zooid-data"))
+    .addOption(
+      option("--storages <names>", "ZOOID_STORAGES", "storages to serve, with commas").argParser(parseNames).default(["main"], "main"),
+    )
+    .addOption(switchOption("--read-only", "ZOOID_READ_ONLY", "take no commits"))
+    .addOption(age("--history-age <duration>", "ZOOID_HISTORY_AGE", "remove revisions older than this; kept for ever unless set"))
+    .addOption(age("--invalidation-age <duration>", "ZOOID_INVALIDATION_AGE", "caches that missed more begin anew (default: 1d)"))
+    .addOption(
+      option(
+        "--invalidation-queue <count>",
+        "ZOOID_INVALIDATION_QUEUE",
+        "transactions kept in memory for caches that return (default: 100)",
+      ).argParser(parseInteger(1, 1_000_000)),
+    )
+    .addOption(age("--outcome-age <duration>", "ZOOID_OUTCOME_AGE", "know what became of a commit for so long (default: 10m)"))
+    .addOption(age("--transaction-timeout <duration>", "ZOOID_TRANSACTION_TIMEOUT", "abort what was voted and not finished (default: 30s)"))
+    .addOption(age("--session-timeout <duration>", "ZOOID_SESSION_TIMEOUT", "take a silent client for gone (default: 20s)"))
+    .addOption(age("--heartbeat-interval <duration>", "ZOOID_HEARTBEAT_INTERVAL", "tell clients the last transaction (default: 1s)"))
+    .addHelpText(
+      "after",
+      `
+Waits for the broker, says when it is ready, and serves until SIGTERM or SIGINT. What was acknowledged survives SIGKILL.
+
+Examples:
+  $ zooid serve --data /var/lib/zooid
+  $ zooid serve --servers nats://10.0.0.5:4222 --storages main,archive --history-age 30d
+  $ ZOOID_TOKEN=… zooid serve --read-only --json`,
+    );
+  addBrokerOptions(command, "warn").action((flags: ServeFlags) => serve(flags, surroundings));
+}
+
+async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Promise<void> {
+  const log = logOf(flags);
+  const seams = { clock: systemClock, chance: systemChance, log };
+  const folders = new Map(flags.storages.map((storage) => [storage, folderOf(flags.data, storage)]));
+  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid serve", waitForFirst: false, ...seams });
+  const fatal = new AbortController();
+  try {
+    if (transport.status !== "connected") say(`zooid serve: waiting for a broker at ${transport.address}`);
+    await untilConnected(transport, signal);
+    const system = createActorSystem({ realm: flags.realm, transport, ...seams });
+    const server = await startStorageServer({
+      realm: flags.realm,
+      storages: Object.fromEntries(Array.from(folders, ([storage, folder]) => [storage, storageOf(flags, folder, log)])),
+      transport,
+      system,
+      ...seams,
+      readOnly: flags.readOnly === true,
+      ...given({
+        transactionTimeoutMs: flags.transactionTimeout,
+        sessionTimeoutMs: flags.sessionTimeout,
+        heartbeatIntervalMs: flags.heartbeatInterval,
+      }),
+      onFatal: (error) => fatal.abort(error),
+    });
+    try {
+      const storages = server.storages.map((storage) => ({ storage, tid: server.status(storage).position.tid }));
+      if (flags.json === true)
+        await out.json({ event: "ready", instance: server.instance, address: transport.address, realm: flags.realm, storages });
+      else await out.line(`zooid serve: ready, storages ${server.storages.join(", ")} of realm ${flags.realm} at ${transport.address}`);
+      await aborted(AbortSignal.any([signal, fatal.signal]));
+    } finally {
+      await server.close();
+      system.close();
+    }
+  } finally {
+    await transport.close();
+  }
+  if (fatal.signal.aborted) throw fatal.signal.reason;
+}
+
+function storageOf(flags: ServeFlags, folder: string, log: ReturnType<typeof logOf>) {
+  return {
+    open: () => openLmdbStore({ folder, log }),
+    ...given({
+      historyAgeMs: flags.historyAge,
+      invalidationAgeMs: flags.invalidationAge,
+      invalidationQueueSize: flags.invalidationQueue,
+      outcomeAgeMs: flags.outcomeAge,
+    }),
+  };
+}
+
+function folderOf(data: string, storage: string): string {
+  const folder = join(data, storage);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new CommandError(
+      "ZOOID_STORE",
+      `${folder} cannot be made: ${(error as NodeJS.ErrnoException).code ?? String(error)}`,
+      { folder },
+      error,
+    );
+  }
+  return folder;
+}
+
+/** The options that were given: an option that is there and undefined would not be its default. */
+function given<K extends string>(options: Readonly<Record<K, number | undefined>>): Partial<Record<K, number>> {
+  const entries = Object.entries<number | undefined>(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<Record<K, number>>;
+}
+
+async function untilConnected(transport: Transport, signal: AbortSignal): Promise<void> {
+  const connected = new AbortController();
+  const forget = transport.onStatus((status) => {
+    if (status === "connected") connected.abort();
+  });
+  if (transport.status !== "connected") await aborted(AbortSignal.any([signal, connected.signal]));
+  forget();
+  signal.throwIfAborted();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

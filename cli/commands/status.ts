@@ -1,0 +1,118 @@
+import type { Command } from "commander";
+import { type ActorView, createActorSystem } from "../../actors/index.js";
+import { type ServerStatus, systemChance, systemClock, tidToMs, type Value } from "../../index.js";
+import { openTransport } from "../../transport/index.js";
+import { actorsAnswerMs, stateText } from "../actors.js";
+import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
+import { count, duration } from "../progress.js";
+import { withStore } from "../store.js";
+import type { Surroundings } from "../surroundings.js";
+import { table } from "../table.js";
+
+/** A client as it shows itself; one that does not answer is known from its session alone. */
+interface ClientLine {
+  readonly client: string;
+  readonly session: string;
+  readonly connection: string | undefined;
+  readonly seenMsAgo: number;
+  /** How far its cache is behind the last transaction; undefined while it is not known. */
+  readonly lagMs: number | undefined;
+  /** Reads answered without the server, of all; undefined when there were none. */
+  readonly hitRate: number | undefined;
+}
+
+interface Status {
+  readonly server: ServerStatus;
+  readonly clients: readonly ClientLine[];
+  readonly machines: readonly { readonly path: string; readonly state: string }[];
+}
+
+/** `zooid status`: server, clients and machines as they are now. */
+export function addStatus(program: Command, surroundings: Surroundings): void {
+  const command = program
+    .command("status")
+    .description("Shows the storage server, who is connected, and the current state of every machine.")
+    .addHelpText(
+      "after",
+      `
+Ends with exit code 1 when the server does not answer within the time-out: a check of its health.
+
+Examples:
+  $ zooid status
+  $ zooid status --json | jq .server.position
+  $ zooid status --timeout 2s > /dev/null || echo not there`,
+    );
+  addConnectionOptions(command).action(async (flags: ConnectionFlags) => {
+    const status = await look(flags, surroundings);
+    if (flags.json === true) await surroundings.out.json(status);
+    else for (const line of statusLines(status)) await surroundings.out.line(line);
+  });
+}
+
+async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise<Status> {
+  const server = await withStore(flags, surroundings, (store) => store.serverStatus());
+  const views = await actorsThere(flags);
+  // The session that this command opened to ask is gone with the answer.
+  const sessions = server.sessions.filter(({ client }) => !/^zooid-[0-9a-f]{16}$/.test(client));
+  const clients = sessions.map((session): ClientLine => {
+    const view = views.find(({ path }) => path === `client/${session.client}/connection`);
+    const position = numberIn(view, "position");
+    const hits = numberIn(view, "hits");
+    const misses = numberIn(view, "misses");
+    return {
+      client: session.client,
+      session: session.state,
+      connection: view === undefined ? undefined : stateText(view.value),
+      seenMsAgo: session.seenMsAgo,
+      lagMs: position === undefined ? undefined : Math.max(0, tidToMs(server.position.tid) - Math.floor(position / 1_024)),
+      hitRate: hits === undefined || misses === undefined || hits + misses === 0 ? undefined : hits / (hits + misses),
+    };
+  });
+  return { server, clients, machines: views.map(({ path, value }) => ({ path, state: stateText(value) })) };
+}
+
+async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {
+  const seams = { clock: systemClock, chance: systemChance, log: logOf(flags) };
+  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid status", ...seams });
+  const system = createActorSystem({ realm: flags.realm, transport, ...seams });
+  try {
+    return await system.list(actorsAnswerMs);
+  } finally {
+    system.close();
+    await transport.close();
+  }
+}
+
+function numberIn(view: ActorView | undefined, name: string): number | undefined {
+  const value: Value | undefined = view?.context[name];
+  return typeof value === "number" ? value : undefined;
+}
+
+function statusLines({ server, clients, machines }: Status): readonly string[] {
+  const { tid } = server.position;
+  const last = tid === 0 ? "no transaction yet" : `last transaction ${tid} (${new Date(tidToMs(tid)).toISOString()})`;
+  const counters = Object.entries(server.counters).map(([name, value]) => `${name} ${count(value)}`);
+  return [
+    `storage ${server.storage}: ${server.readOnly ? "read-only" : "read-write"}, instance ${server.instance}, up ${duration(Date.now() - server.startedAt)}`,
+    `  ${last}, digest ${server.position.digest}`,
+    `  queue: ${count(server.queue.transactions)} transactions, ${count(server.queue.keys)} keys; outcomes known: ${count(server.outcomes)}`,
+    `  ${counters.join(", ")}`,
+    ...server.openTransactions.map(
+      ({ id, client, state, sinceMs }) => `  transaction ${id} of ${client}: ${state} for ${duration(sinceMs)}`,
+    ),
+    "",
+    ...(clients.length === 0
+      ? ["no clients"]
+      : table(["client", "session", "connection", "seen", "lag", "hit rate"], clients.map(clientCells))),
+    "",
+    ...table(
+      ["machine", "state"],
+      machines.map(({ path, state }) => [path, state]),
+    ),
+  ];
+}
+
+function clientCells({ client, session, connection, seenMsAgo, lagMs, hitRate }: ClientLine): readonly string[] {
+  const rate = hitRate === undefined ? "-" : `${(hitRate * 100).toFixed(1)} %`;
+  return [client, session, connection ?? "-", `${duration(seenMsAgo)} ago`, lagMs === undefined ? "-" : duration(lagMs), rate];
+}

@@ -1,0 +1,120 @@
+import { connect as connectSocket } from "node:net";
+import { type Command, InvalidArgumentError, type Option } from "commander";
+import pino from "pino";
+import type { Log } from "../index.js";
+import { option, parseDuration, parseName, parseServers, switchOption } from "./parsing.js";
+
+/** Where a broker of `zooid up` or a nats-server listens unless told otherwise, and the door that stands in for it. */
+export const defaultAddresses = { nats: "nats://127.0.0.1:4222", door: "ws://127.0.0.1:4280" } as const;
+
+/** A broker on this machine answers a dial at once, or is not there. */
+const probeTimeoutMs = 1_000;
+
+/** Flags that say where the broker is, and who we are to it. */
+export interface BrokerFlags {
+  readonly servers?: readonly string[];
+  readonly realm: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly json?: boolean;
+  readonly logLevel: string;
+}
+
+/** Flags of every command that is a client. */
+export interface ConnectionFlags extends BrokerFlags {
+  readonly storage: string;
+  readonly timeout: number;
+}
+
+const levels = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
+
+/** Adds the flags of BrokerFlags. */
+export function addBrokerOptions(command: Command, logLevel: (typeof levels)[number]): Command {
+  return command
+    .addOption(
+      option("--servers <addresses>", "ZOOID_SERVERS", "broker, one address or several with commas")
+        .argParser(parseServers)
+        .default(undefined, `${defaultAddresses.nats}, or ${defaultAddresses.door} when nobody is there`),
+    )
+    .addOption(option("--realm <name>", "ZOOID_REALM", "who belongs together on one broker").argParser(parseName).default("zooid"))
+    .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
+    .addOption(option("--password <password>", "ZOOID_PASSWORD", "for the broker; better in the variable"))
+    .addOption(option("--token <token>", "ZOOID_TOKEN", "for the broker; better in the variable"))
+    .addOption(option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: who may have signed the broker's certificate"))
+    .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: our certificate"))
+    .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of our certificate"))
+    .addOption(jsonOption())
+    .addOption(logLevelOption(logLevel));
+}
+
+/** Adds the flags of ConnectionFlags. */
+export function addConnectionOptions(command: Command): Command {
+  command
+    .addOption(option("--storage <name>", "ZOOID_STORAGE", "which storage").argParser(parseName).default("main"))
+    .addOption(
+      option("--timeout <duration>", "ZOOID_TIMEOUT", "wait so long for a connection").argParser(parseDuration).default(10_000, "10s"),
+    );
+  return addBrokerOptions(command, "error");
+}
+
+/** What the transport is told of the broker. */
+export async function brokerOf(flags: BrokerFlags) {
+  const given = {
+    user: flags.user,
+    password: flags.password,
+    token: flags.token,
+    tls: definedOf({ caFile: flags.tlsCa, certFile: flags.tlsCert, keyFile: flags.tlsKey }),
+  };
+  return { servers: await serversOf(flags), ...definedOf(given) };
+}
+
+/** The parts that are given; undefined when none is. */
+function definedOf<T extends object>(parts: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } | undefined {
+  const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
+  return defined.length === 0 ? undefined : (Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> });
+}
+
+/** `--json`: output, and errors, for programs. */
+export function jsonOption(): Option {
+  return switchOption("--json", "ZOOID_JSON", "output and errors as JSON, one object a line");
+}
+
+export function logLevelOption(level: (typeof levels)[number]): Option {
+  return option("--log-level <level>", "ZOOID_LOG_LEVEL", "what is logged to standard error")
+    .argParser((text) => {
+      if (!(levels as readonly string[]).includes(text)) throw new InvalidArgumentError(`It is one of ${levels.join(", ")}.`);
+      return text;
+    })
+    .default(level);
+}
+
+/** A log on standard error, one JSON object a line. */
+export function logOf(flags: { readonly logLevel: string }): Log {
+  return pino({ level: flags.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+}
+
+/** The addresses that were named, else those of whoever is on this machine: a nats-server, or the door of `zooid up`. */
+export async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
+  if (flags.servers !== undefined) return flags.servers;
+  for (const address of [defaultAddresses.nats, defaultAddresses.door]) {
+    if (await isSomebodyAt(new URL(address))) return [address];
+  }
+  return [defaultAddresses.nats];
+}
+
+function isSomebodyAt(url: URL): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectSocket({ host: url.hostname, port: Number(url.port), timeout: probeTimeoutMs });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+    socket.once("timeout", () => end(false));
+  });
+}

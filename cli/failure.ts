@@ -1,0 +1,73 @@
+import { ZooidError, type Fact } from "../index.js";
+
+/** Codes that only the command line has, with the exit code of each; that of all others is 1. */
+const exitCodes: Readonly<Record<string, number>> = {
+  ZOOID_USAGE: 2,
+  ZOOID_NOT_FOUND: 1,
+  ZOOID_BAD_LINE: 1,
+  ZOOID_FILE: 1,
+  ZOOID_PORT_TAKEN: 1,
+  ZOOID_PART_FAILED: 1,
+  ZOOID_PACKAGE_MISSING: 1,
+};
+
+/** What went wrong at the command line itself: its words, files, ports and processes. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly code: `ZOOID_${string}`;
+  readonly facts: Readonly<Record<string, Fact>>;
+
+  constructor(code: `ZOOID_${string}`, message: string, facts: Readonly<Record<string, Fact>> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.facts = facts;
+  }
+}
+
+/** The command was told to end: by a signal, or because nobody reads its output any more. Nothing is printed about it. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+  readonly exitCode: number;
+
+  constructor(why: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE") {
+    super(why);
+    this.exitCode = 128 + { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 }[why];
+  }
+}
+
+export interface Failure {
+  readonly code: `ZOOID_${string}`;
+  readonly message: string;
+  readonly exitCode: number;
+  readonly transient: boolean;
+  readonly facts: Readonly<Record<string, Fact>>;
+}
+
+/** What to tell of any error: its code and one line. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof CommandError) {
+    return {
+      code: error.code,
+      message: oneLine(error.message),
+      exitCode: exitCodes[error.code] ?? 1,
+      transient: false,
+      facts: error.facts,
+    };
+  }
+  if (error instanceof ZooidError) {
+    return { code: error.code, message: oneLine(error.message), exitCode: 1, transient: error.transient, facts: error.facts };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "ZOOID_INTERNAL", message: oneLine(message), exitCode: 1, transient: false, facts: {} };
+}
+
+/** The line on standard error: `zooid: <message> (ZOOID_CODE)`, or a JSON object. */
+export function failureLine(failure: Failure, json: boolean): string {
+  if (!json) return `zooid: ${failure.message} (${failure.code})`;
+  const { code, message, transient, facts } = failure;
+  return JSON.stringify({ event: "error", error: { code, message, transient, facts } });
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, "; ").trim();
+}

@@ -1,0 +1,32 @@
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import { Interrupted } from "./failure.js";
+
+/**
+ * Lines on standard output, at the pace of who reads them. A reader that goes away (`| head`) interrupts the command
+ * through `onGone`; lines written after that are dropped.
+ */
+export class Output {
+  readonly #stream: Writable;
+  #gone = false;
+
+  constructor(stream: Writable, onGone: (why: Interrupted) => void) {
+    this.#stream = stream;
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      this.#gone = true;
+      onGone(new Interrupted("SIGPIPE"));
+    });
+  }
+
+  /** Resolves when there is room for more. */
+  async line(text: string): Promise<void> {
+    if (this.#gone || this.#stream.write(`${text}\n`)) return;
+    await Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")]).catch(() => undefined);
+  }
+
+  /** One JSON object a line. */
+  async json(value: unknown): Promise<void> {
+    await this.line(JSON.stringify(value));
+  }
+}

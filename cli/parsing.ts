@@ -1,0 +1,90 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { CommandError } from "./failure.js";
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of a duration with its unit: `500ms`, `2s`, `5m`, `1h`, `7d`. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
+  const ms = Number(match?.[1]) * (unitsMs[match?.[2] ?? ""] ?? Number.NaN);
+  if (!Number.isFinite(ms)) throw new InvalidArgumentError("It is a number with a unit: 500ms, 2s, 5m, 1h or 7d.");
+  return Math.round(ms);
+}
+
+/** A parser of whole numbers in [min, max]. */
+export function parseInteger(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+/** A TCP port that can be named: 1 to 65535. */
+export const parsePort = parseInteger(1, 65_535);
+
+/** Two different ports, separated by a comma. */
+export function parsePortPair(text: string): readonly [number, number] {
+  const parts = text.split(",");
+  const [first, second] = parts;
+  if (parts.length !== 2 || first === undefined || second === undefined || first.trim() === second.trim()) {
+    throw new InvalidArgumentError("It is two different ports with a comma: 4281,4282.");
+  }
+  return [parsePort(first), parsePort(second)];
+}
+
+/** A name that becomes part of a subject: letters, digits, `-` and `_`, 1 to 64. */
+export function parseName(text: string): string {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw new InvalidArgumentError("It is 1 to 64 letters, digits, - and _.");
+  return text;
+}
+
+/** Names, separated by commas. */
+export function parseNames(text: string): readonly string[] {
+  return text.split(",").map((name) => parseName(name.trim()));
+}
+
+const schemes = ["nats:", "tls:", "ws:", "wss:"];
+
+/** Addresses of one broker, separated by commas. */
+export function parseServers(text: string): readonly string[] {
+  const servers = text.split(",").map((server) => server.trim());
+  for (const server of servers) {
+    const scheme = URL.canParse(server) ? new URL(server).protocol : undefined;
+    if (scheme === undefined || !schemes.includes(scheme)) {
+      throw new InvalidArgumentError(`${JSON.stringify(server)} is not an address such as nats://host:4222 or ws://host:4280.`);
+    }
+  }
+  return servers;
+}
+
+/** An option that can be given as a flag and as an environment variable; the flag wins. */
+export function option(flags: string, variable: `ZOOID_${string}` | undefined, description: string): Option {
+  const made = new Option(flags, description);
+  return variable === undefined ? made : made.env(variable);
+}
+
+const switchVariables = new WeakMap<Option, string>();
+
+/** A flag without a value, whose variable says true or false (1, 0, yes, no). */
+export function switchOption(flags: string, variable: `ZOOID_${string}`, description: string): Option {
+  const made = new Option(flags, `${description} (env: ${variable})`);
+  switchVariables.set(made, variable);
+  return made;
+}
+
+/**
+ * Sets the switches that were not given as flags from their variables; Commander takes any value of one, "false" too, for true.
+ * Throws a CommandError that names the variable.
+ */
+export function readSwitchVariables(command: Command, environment: NodeJS.ProcessEnv): void {
+  for (const each of command.options) {
+    const variable = switchVariables.get(each);
+    const text = variable === undefined ? undefined : environment[variable];
+    if (variable === undefined || text === undefined || command.getOptionValue(each.attributeName()) !== undefined) continue;
+    const word = text.toLowerCase();
+    const value = ["1", "true", "yes"].includes(word) ? true : ["", "0", "false", "no"].includes(word) ? false : undefined;
+    if (value === undefined) throw new CommandError("ZOOID_USAGE", `${variable} is ${JSON.stringify(text)}: it is true or false`);
+    command.setOptionValueWithSource(each.attributeName(), value, "env");
+  }
+}

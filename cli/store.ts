@@ -1,0 +1,27 @@
+import { connect, type ObjectClient, systemChance } from "../index.js";
+import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
+import type { Surroundings } from "./surroundings.js";
+
+/** Runs `use` with a client that keeps nothing when it is closed. It is closed at the end, and when the command is interrupted. */
+export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundings, use: (store: ObjectClient) => Promise<T>): Promise<T> {
+  const opening = connect({
+    ...(await brokerOf(flags)),
+    realm: flags.realm,
+    storage: flags.storage,
+    client: `zooid-${systemChance.id()}`,
+    cache: "transient",
+    log: logOf(flags),
+    waitTimeoutMs: flags.timeout,
+    requestTimeoutMs: Math.max(1, flags.timeout),
+  });
+  await Promise.race([opening, untilAborted(signal)]);
+  await using store = await opening;
+  signal.throwIfAborted();
+  return await use(store);
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}

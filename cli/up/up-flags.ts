@@ -1,0 +1,12 @@
+/** Flags of `zooid up`. */
+export interface UpFlags {
+  readonly data: string;
+  readonly fresh?: boolean;
+  readonly broker: "auto" | "nats" | "in-process";
+  readonly port: number;
+  readonly doorPort: number;
+  readonly servicePorts: readonly [number, number];
+  readonly cities: number;
+  readonly once?: boolean;
+  readonly json?: boolean;
+}
