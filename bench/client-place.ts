@@ -1,0 +1,40 @@
+/** Clients of another process: one that watches a key and tells when it had the new value, or many that only listen. */
+import { connect } from "../index.js";
+import { nowMs } from "./measure.js";
+import { answer, placeDetails } from "./place.js";
+
+interface Seen {
+  readonly value: unknown;
+  /** When the invalidation was applied: the old value is served no more. */
+  readonly toldMs: number;
+  /** When a read returned the new value. */
+  readonly readMs: number;
+}
+
+const { url, clients } = placeDetails<{ readonly clients: number }>();
+const stores = await Promise.all(Array.from({ length: clients }, () => connect({ servers: url, realm: "bench" })));
+const store = stores[0];
+if (store === undefined) throw new Error("a client place has a client");
+const seen: Seen[] = [];
+
+async function follow(key: string): Promise<void> {
+  if (store === undefined) return;
+  for await (const change of store.watch(key)) {
+    if (change.type !== "changed") continue;
+    const toldMs = nowMs();
+    const value = await store.get(key);
+    seen.push({ value, toldMs, readMs: nowMs() });
+  }
+}
+
+answer({
+  /** Reads `key`, so that it is cached, and follows its changes from now on. */
+  follow: async (key: string) => {
+    await store.get(key);
+    void follow(key);
+    return true;
+  },
+  /** What was seen since the last question. */
+  seen: () => seen.splice(0),
+  isCoherent: (tid: number) => stores.every((each) => each.position.tid >= tid),
+});

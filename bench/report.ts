@@ -1,0 +1,35 @@
+/** One answered question: a figure, the limit it was measured against in the same run, and whether its results were right. */
+export interface Result {
+  readonly name: string;
+  /** Median of the rounds. */
+  readonly value: number;
+  readonly unit: string;
+  /** The same quantity of the limit, measured in the same rounds. */
+  readonly limit: number;
+  /** As the target counts it: median of the rounds' ratios. */
+  readonly ratio: number;
+  readonly correct: boolean;
+  /** Operations behind the figure, all rounds together. */
+  readonly n: number;
+}
+
+/** What a bench is held to, for people: tests do not time. */
+export interface Question {
+  readonly name: string;
+  readonly question: string;
+  readonly target: string;
+  /** Whether `result` meets the target. */
+  readonly meets: (result: Result) => boolean;
+  readonly measure: () => Promise<Result>;
+}
+
+const shown = (value: number): string => (Number.isFinite(value) ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : "–");
+
+export const heading = ["name", "value", "unit", "limit", "ratio", "target", "met", "correct", "n"].join(" | ");
+
+/** A row of the table of results. */
+export function row(result: Result, question: Question): string {
+  const { name, value, unit, limit, ratio, correct, n } = result;
+  const met = question.meets(result) ? "yes" : "no";
+  return [name, shown(value), unit, shown(limit), shown(ratio), question.target, met, correct ? "yes" : "NO", n].join(" | ");
+}

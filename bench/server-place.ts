@@ -1,0 +1,17 @@
+/** A storage server over NATS, its objects in LMDB: what a deployment runs. */
+import { join } from "node:path";
+import { openLmdbStore, silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
+import { openTransport } from "../transport/index.js";
+import { answer, placeDetails } from "./place.js";
+
+const { url, folder } = placeDetails();
+const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+const transport = await openTransport({ servers: url, ...seams });
+await startStorageServer({
+  realm: "bench",
+  storages: { main: { open: () => openLmdbStore({ folder: join(folder, "server") }) } },
+  transport,
+  ...seams,
+});
+await transport.flush();
+answer({});
