@@ -10,7 +10,7 @@ import { InvalidationQueue } from "./invalidation-queue.js";
 import type { Change, OpenStore, OrderedStore, View } from "./ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
 import { Pruner } from "./pruner.js";
-import { decodePosition, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
+import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
 import { headAt, keysAt, transactionsAfter } from "./transaction-log.js";
@@ -54,6 +54,8 @@ export interface ObjectStoreStats {
   readonly outcomes: number;
   readonly fences: number;
 }
+
+const positionKey = metaKey("position");
 
 /** What is being written or open; whatever else writes waits for it, which is the caller's part. */
 type Use = "idle" | "batch" | "writing" | "inDoubt" | "closed";
@@ -156,6 +158,11 @@ export class ObjectStore {
     if (tid > last) return { transactions: [], whole: false };
     if (this.queueHas(tid)) return take(this.#queue.after(tid), tid, last, countMax, keysMax);
     return this.#read((view) => take(transactionsAfter(view, tid), tid, last, countMax, keysMax));
+  }
+
+  /** Head of the transaction with this tid; undefined: no transaction has it, or it was pruned. */
+  headAt(tid: Tid): Pick<LoggedTransaction, "previous" | "tid" | "digest" | "id"> | undefined {
+    return this.#queue.at(tid) ?? this.#read((view) => headAt(view, tid));
   }
 
   /** Digest of the history up to transaction `tid`; undefined: there is none of this tid, or it was pruned. */
@@ -308,11 +315,17 @@ export class ObjectStore {
   #readAt<T>(snapshot: Tid, use: (view: View, asOf: Position) => T): T {
     if (snapshot < this.#historyFloor) throw new SnapshotTooOldError({ snapshot, floor: this.#historyFloor });
     return this.#read((view) => {
-      // The position in memory may lag behind a view: taken beside it, a value newer than its as-of would look current for ever.
-      const asOf = positionIn(view);
+      const asOf = this.#positionIn(view);
       if (snapshot > asOf.tid) throw new BehindError({ snapshot, last: asOf.tid });
       return use(view, asOf);
     });
+  }
+
+  /** The position in memory may lag behind a view: taken for its as-of, a revision that was replaced would look current for ever. */
+  #positionIn(view: View): Position {
+    const record = view.get(positionKey);
+    if (record === undefined) return emptyHistory;
+    return decodeTid(record) === this.#position.tid ? this.#position : decodePosition(record);
   }
 
   #read<T>(use: (view: View) => T): T {
@@ -320,11 +333,6 @@ export class ObjectStore {
     if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
     return this.#ordered.read(use);
   }
-}
-
-function positionIn(view: View): Position {
-  const record = view.get(metaKey("position"));
-  return record === undefined ? emptyHistory : decodePosition(record);
 }
 
 function take(following: Iterable<LoggedTransaction>, tid: Tid, last: Tid, countMax: number, keysMax: number): TransactionsAfter {

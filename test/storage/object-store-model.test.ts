@@ -36,7 +36,7 @@ const ranges: readonly KeyRange[] = [
 const key = fc.constantFrom(...keys);
 const back = fc.nat(6);
 const commitSpec = fc.record({
-  writes: fc.uniqueArray(fc.tuple(key, fc.option(fc.string({ maxLength: 3 }))), { selector: ([name]) => name, maxLength: 3 }),
+  writes: fc.uniqueArray(fc.tuple(key, fc.option(fc.string({ maxLength: 3 }), { freq: 2 })), { selector: ([name]) => name, maxLength: 3 }),
   reads: fc.array(key, { maxLength: 2 }),
   ranges: fc.array(fc.constantFrom(...ranges), { maxLength: 1 }),
   back,
@@ -54,9 +54,9 @@ const step = fc.oneof(
       alone: fc.boolean(),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant("wait" as const), ms: fc.integer({ min: -3, max: 30 }) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant("floor" as const), back }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant("prune" as const), budgetMs: fc.constantFrom(0, 1_000) }) },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("wait" as const), ms: fc.integer({ min: -3, max: 30 }) }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("floor" as const), back }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("prune" as const), budgetMs: fc.constantFrom(0, 1_000) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("open" as const) }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
@@ -70,7 +70,7 @@ interface Done {
 const bounds = {
   outcomeAgeMs: 40,
   outcomesMax: 12,
-  snapshotRetentionMs: 8,
+  snapshotRetentionMs: 2,
   invalidationQueueSize: 4,
   invalidationQueueKeysMax: 7,
 } satisfies Partial<ObjectStoreOptions>;

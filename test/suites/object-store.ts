@@ -455,13 +455,16 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
             await commit({
               [`k${n % 3}`]: `${n}`,
               gone: n === 4 ? undefined : n < 4 ? "here" : undefined,
+              late: n < 8 ? `${n}` : undefined,
               stays: n === 0 ? "yes" : "still",
             }),
           );
         }
         const floor = tids[6] as Tid;
         const pictures = () =>
-          tids.slice(6).map((tid) => [rowsAt(prefixRange(""), tid), ["k0", "k1", "k2", "gone", "stays"].map((key) => textAt(key, tid))]);
+          tids
+            .slice(6)
+            .map((tid) => [rowsAt(prefixRange(""), tid), ["k0", "k1", "k2", "gone", "late", "stays"].map((key) => textAt(key, tid))]);
         const before = pictures();
         const digest = store.position.digest;
         expect(await store.raiseHistoryFloor(floor)).toBe(floor);
