@@ -1,11 +1,23 @@
 // Finds a nats-server, or gets Debian's without installing it. Node's built-in modules only: it runs before `npm ci`.
 //
-//   node scripts/nats-server.mjs             prints the path of the one that is found
-//   node scripts/nats-server.mjs --provide   gets one first, where apt exists
-//   node scripts/nats-server.mjs --all       prints every one that is found, one a line
+//   node scripts/nats-server.mjs                 prints the path of the one that is found
+//   node scripts/nats-server.mjs --provide       gets one first, where apt exists
+//   node scripts/nats-server.mjs --release sid   gets that of another Debian release, for npm run test:servers
+//   node scripts/nats-server.mjs --all           prints every one that is found, one a line
 
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import process from "node:process";
@@ -53,23 +65,44 @@ export function allNatsServers() {
 export function provideNatsServer() {
   const found = findNatsServer();
   if (found !== undefined) return found;
-  if (!hasCommand("apt-get") || !hasCommand("dpkg-deb")) throw new Error(howToGetNatsServer);
-  say("fetching nats-server (apt-get download, unpacked into .cache)");
-  // apt hands the download to a user of its own, who must be able to write here; root's folder would make it warn.
-  const folder = mkdtempSync(join(tmpdir(), "zooid-nats-server-"));
-  try {
-    const error = download(folder);
-    if (error !== undefined) throw new Error(`${howToGetNatsServer}; apt-get said: ${error}`);
-    unpack(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  fetchPackage("nats-server (apt-get download, unpacked into .cache)", join(cache, "nats-server"), download);
   return requireNatsServer();
 }
 
-/** What `nats-server --version` says, without its name. @param {string} path */
+/** The nats-server of Debian's release `release`, unpacked beside the one in use: only what asks for it by path runs it. @param {string} release */
+export function provideReleasedNatsServer(release) {
+  if (!/^[a-z]+$/.test(release)) throw new Error(`${release} is no name of a Debian release`);
+  const home = join(cache, `nats-server-${release}`);
+  const there = () =>
+    folders(home)
+      .map(binaryIn)
+      .find((path) => path !== undefined);
+  if (there() === undefined) {
+    fetchPackage(`nats-server of Debian ${release} (its package lists, then apt-get download)`, home, (folder) =>
+      downloadOf(release, folder),
+    );
+  }
+  return there() ?? requireNatsServer();
+}
+
+/** Downloads with `fetch` into a folder of its own, and unpacks into `home`. @param {string} what @param {string} home @param {(folder: string) => string | undefined} fetch */
+function fetchPackage(what, home, fetch) {
+  if (!hasCommand("apt-get") || !hasCommand("dpkg-deb")) throw new Error(howToGetNatsServer);
+  say(`fetching ${what}`);
+  const folder = mkdtempSync(join(tmpdir(), "zooid-nats-server-"));
+  try {
+    const error = fetch(folder);
+    if (error !== undefined) throw new Error(`${howToGetNatsServer}; apt-get said: ${error}`);
+    unpack(folder, home);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What `nats-server --version` says, without its name. Throws when it cannot be run. @param {string} path */
 export function natsServerVersion(path) {
-  const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
+  const { stdout, error } = spawnSync(path, ["--version"], { encoding: "utf8" });
+  if (error !== undefined) throw new Error(`${path} cannot be run: ${error.message}`);
   return stdout.replace(/^nats-server:\s*/, "").trim();
 }
 
@@ -86,11 +119,34 @@ function download(folder) {
   return result.status === 0 ? undefined : lastLine(result.stderr);
 }
 
-/** @param {string} folder */
-function unpack(folder) {
+/** With package lists of its own, from where this machine's apt gets its packages. @param {string} release @param {string} folder @returns {string | undefined} */
+function downloadOf(release, folder) {
+  const targets = spawnSync("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Component: main"], { encoding: "utf8" });
+  const [source] = targets.stdout.split("\n").filter((line) => line.includes("/debian"));
+  if (source === undefined || source === "") return "no source of Debian packages is set up here";
+  const lists = join(folder, "lists");
+  mkdirSync(join(lists, "partial"), { recursive: true });
+  mkdirSync(join(folder, "cache", "archives", "partial"), { recursive: true });
+  const sources = join(folder, "sources.list");
+  writeFileSync(sources, `deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${source} ${release} main\n`);
+  const settings = {
+    "Dir::Etc::sourcelist": sources,
+    "Dir::Etc::sourceparts": "-",
+    "Dir::State::lists": lists,
+    "Dir::Cache": join(folder, "cache"),
+  };
+  const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+  for (const command of [["update"], ["download", "nats-server"]]) {
+    const { status, stderr } = spawnSync("apt-get", [...options, ...command], { cwd: folder, encoding: "utf8" });
+    if (status !== 0) return lastLine(stderr);
+  }
+  return undefined;
+}
+
+/** @param {string} folder @param {string} home */
+function unpack(folder, home) {
   const deb = readdirSync(folder).find((name) => name.endsWith(".deb"));
   if (deb === undefined) throw new Error(`${howToGetNatsServer}; apt-get downloaded nothing`);
-  const home = join(cache, "nats-server");
   mkdirSync(home, { recursive: true });
   const staging = mkdtempSync(join(home, ".unpacking-"));
   const result = spawnSync("dpkg-deb", ["-x", join(folder, deb), staging], { encoding: "utf8" });
@@ -162,12 +218,25 @@ function say(line) {
   process.stderr.write(`zooid: ${line}\n`);
 }
 
+function answer() {
+  const [flag, release] = process.argv.slice(2);
+  switch (flag) {
+    case "--all":
+      return allNatsServers();
+    case "--release":
+      return [provideReleasedNatsServer(release ?? "")];
+    case "--provide":
+      return [provideNatsServer()];
+    default:
+      return [requireNatsServer()];
+  }
+}
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
   try {
-    if (process.argv.includes("--all")) for (const path of allNatsServers()) process.stdout.write(`${path}\n`);
-    else process.stdout.write(`${process.argv.includes("--provide") ? provideNatsServer() : requireNatsServer()}\n`);
+    for (const path of answer()) process.stdout.write(`${path}\n`);
   } catch (error) {
-    process.stderr.write(`zooid: ${error instanceof Error ? error.message : String(error)}\n`);
+    say(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;
   }
 }

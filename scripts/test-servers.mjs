@@ -1,13 +1,14 @@
 // Runs the suites that need a nats-server on each server given, or on each that is found: npm run test:servers -- [path...]
 
 import { spawnSync } from "node:child_process";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { allNatsServers, howToGetNatsServer, natsServerVersion } from "./nats-server.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const given = process.argv.slice(2);
+// npm runs scripts in the project; paths are meant as of where it was called.
+const given = process.argv.slice(2).map((path) => resolve(process.env["INIT_CWD"] ?? ".", path));
 const servers = given.length > 0 ? given : allNatsServers();
 if (servers.length === 0) {
   process.stderr.write(`zooid: ${howToGetNatsServer}\n`);
