@@ -8,9 +8,22 @@ export interface Chance {
   id(): string;
 }
 
+const idBytes = 8;
+/** Ids are drawn from the system's randomness many at a time: asking for each costs more than a transaction's other work here. */
+const idsDrawn = 512;
+let drawn: Buffer = Buffer.alloc(0);
+let used = 0;
+
 export const systemChance: Chance = {
   fraction: () => Math.random(),
-  id: () => randomBytes(8).toString("hex"),
+  id: () => {
+    if (used === drawn.length) {
+      drawn = randomBytes(idsDrawn * idBytes);
+      used = 0;
+    }
+    used += idBytes;
+    return drawn.toString("hex", used - idBytes, used);
+  },
 };
 
 /** Chance decided by `seed` alone: the same seed gives the same sequence for ever (mulberry32). */
