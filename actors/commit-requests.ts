@@ -1,7 +1,6 @@
 import type { ObjectStore } from "../storage/object-store.js";
 import { MalformedMessageError, OutcomeUnknownError, type Tid, TransactionAbortedError, type ZooidError } from "../words/index.js";
 import type { CommitQueue } from "./commit-queue.js";
-import { loggedAt } from "./logged.js";
 import type { Commit, Committed } from "./messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
 import { Pending, type Reply } from "./pending.js";
@@ -110,7 +109,7 @@ export class CommitRequests {
     }
     const outcome = store.outcome(id);
     if (outcome?.type === "committed") {
-      const committed = loggedAt(store, outcome.tid);
+      const committed = store.headAt(outcome.tid);
       if (committed === undefined) throw new OutcomeUnknownError({ transaction: id });
       reply(wire.writeAnswer(wire.settled, { committed }));
     } else if (outcome?.type === "fenced") {
@@ -150,7 +149,7 @@ export class CommitRequests {
     const outcome = store.outcome(id);
     if (outcome === undefined) return undefined;
     if (outcome.type === "fenced") throw new TransactionAbortedError({ transaction: id });
-    const logged = loggedAt(store, outcome.tid);
+    const logged = store.headAt(outcome.tid);
     if (logged === undefined) throw new OutcomeUnknownError({ transaction: id });
     return logged;
   }

@@ -15,7 +15,7 @@ import {
   ZooidError,
 } from "../words/index.js";
 import type { CommitQueue } from "./commit-queue.js";
-import { loggedAt } from "./logged.js";
+import type { Committed } from "./messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
 import type { Pending } from "./pending.js";
 import type { RefusedIds } from "./refused-ids.js";
@@ -306,7 +306,7 @@ export class GroupCommit {
     for (const { pending } of round.written) {
       const outcome = store.outcome(pending.id);
       if (outcome?.type === "committed") {
-        const logged = loggedAt(store, outcome.tid);
+        const logged = store.headAt(outcome.tid);
         if (logged !== undefined) this.#answerCommitted(pending, logged);
       } else if (pending.kind !== "fence") {
         this.#refuse(pending, new TransactionAbortedError({ transaction: pending.id }));
@@ -321,7 +321,7 @@ export class GroupCommit {
     if (again.length > 0) queue.addFirst(again);
   }
 
-  #answerCommitted(pending: Pending, logged: LoggedTransaction): void {
+  #answerCommitted(pending: Pending, logged: Committed): void {
     this.#commits++;
     this.#around.queue.land(pending);
     if (pending.isOpen) this.#around.transactions.tell(pending, "WRITTEN");

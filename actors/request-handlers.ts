@@ -1,6 +1,7 @@
 import type { ObjectStore } from "../storage/object-store.js";
 import type { Message } from "../transport/transport.js";
 import {
+  BehindError,
   ClosedError,
   limits,
   type Log,
@@ -13,18 +14,7 @@ import {
 } from "../words/index.js";
 import type { CommitRequests } from "./commit-requests.js";
 import { invalidationOf } from "./invalidation-publisher.js";
-import type {
-  Invalidation,
-  KeysRequest,
-  List,
-  ListAnswer,
-  Load,
-  LoadAnswer,
-  LoadedRevision,
-  LogPage,
-  LogRequest,
-  ServerStatus,
-} from "./messages.js";
+import type { KeysRequest, List, ListAnswer, Load, LoadAnswer, LoadedRevision, LogPage, LogRequest, ServerStatus } from "./messages.js";
 import type { Reply } from "./pending.js";
 import type { Session, Sessions } from "./sessions.js";
 import { verdictOn } from "./verdict.js";
@@ -212,10 +202,15 @@ function listed(store: ObjectStore, { range, snapshot, rowsMax }: List): ListAns
   return store.list(range, snapshot, Math.min(Math.max(rowsMax, 1), limits.listPageRowsMax), limits.listPageBytesMax);
 }
 
+/** Throws BehindError when `after` is not reached, SnapshotTooOldError when no transaction with that tid is left. */
 function logPage(store: ObjectStore, { after }: LogRequest): LogPage {
-  if (after < store.historyFloor && !store.queueHas(after)) throw new SnapshotTooOldError({ snapshot: after, floor: store.historyFloor });
   const { transactions, whole } = store.transactionsAfter(after, limits.logPageTransactionsMax, limits.invalidationKeysMax);
-  return { whole, transactions: transactions.map((each): Invalidation => invalidationOf(each)) };
+  if (transactions.length === 0 && !whole) {
+    const last = store.position.tid;
+    if (after > last) throw new BehindError({ snapshot: after, last });
+    throw new SnapshotTooOldError({ snapshot: after, floor: store.historyFloor });
+  }
+  return { whole, transactions: transactions.map(invalidationOf) };
 }
 
 function keysOf(store: ObjectStore, { tid, from }: KeysRequest): readonly string[] {
