@@ -328,7 +328,7 @@ export class ClientCache {
       if (this.#memory.peek(key) === undefined) this.#hold(key, held, this.#disk?.find(key));
     } else {
       // Current as of the position, but a newer one is here already, which its invalidation has still to reach.
-      this.#snapshots.keep(key, held, end ?? next ?? after(Math.min((known ?? Infinity) - 1, Math.max(position, asOf.tid))));
+      this.#snapshots.keep(key, held, end ?? next ?? after(Math.max(position, asOf.tid)));
     }
     this.#disk?.stand(this.#position, this.#asOf);
   }

@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { bootId } from "../../storage/boot-id.js";
 import { openLmdbStore } from "../../storage/lmdb-store.js";
 import { MemoryDisk } from "../../storage/memory-store.js";
+import type { OrderedStore } from "../../storage/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { encodeValue, limits, systemClock } from "../../words/index.js";
+import { encodeValue, limits, type Log, silentLog, systemClock } from "../../words/index.js";
 import { answer, apply, at, coherenceSuite, give, keptLog, load, openCache, persistenceSuite, tid } from "../suites/client-cache.js";
 import { temporaryFolders } from "./temporary-folder.js";
 
@@ -93,6 +94,35 @@ describe("writing the client cache", () => {
     const again = await openCache({ open: disk.open });
     expect(again.position).toEqual(at(11));
     expect(give(again, "a", 11)).toBe("new");
+  });
+
+  test("the disk is not asked for what is not written yet, and is from then on", async () => {
+    const { disk, next } = slowDisk();
+    let reads = 0;
+    const open = async (): Promise<OrderedStore> => {
+      const store = await disk.open();
+      return {
+        path: store.path,
+        read: (use) => {
+          reads++;
+          return store.read(use);
+        },
+        batch: (changes, options) => store.batch(changes, options),
+        close: () => store.close(),
+      };
+    };
+    const cache = await openCache({ open, memoryBytesMax: 0 });
+    apply(cache, 10);
+    load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
+    reads = 0;
+    const flushed = cache.flush();
+    const batch = await next();
+    expect(give(cache, "a", 10)).toBe(1);
+    expect(reads).toBe(0);
+    batch.land();
+    await flushed;
+    expect(give(cache, "a", 10)).toBe(1);
+    expect(reads).toBe(1);
   });
 
   test("killed at any moment, the position on disk is never ahead of the invalidations it covers", async () => {
@@ -188,6 +218,18 @@ describe("writing the client cache", () => {
     expect(lines.slice(1)).toEqual(["cache discarded at opening"]);
     expect(again.isNew).toBe(true);
     expect(give(again, "a", 10)).toBe("unknown");
+  });
+
+  test("killed while it gives up its disk, it does not open that again", async () => {
+    const { air, disk, next } = slowDisk();
+    const killing: Log = { ...silentLog, error: () => cache.kill() };
+    const cache = await openCache({ open: disk.open, log: killing });
+    apply(cache, 10);
+    void cache.flush();
+    (await next()).fail();
+    await drained();
+    expect(air).toHaveLength(0);
+    await expect(disk.open(), "nobody has it").resolves.toBeDefined();
   });
 
   test("a disk that cannot even be marked is left, with a line in the log", async () => {

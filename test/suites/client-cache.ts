@@ -119,6 +119,29 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 12)).toBe(2);
     });
 
+    test("the snapshot that is a revision's own serial needs it", () => {
+      apply(cache, 10, "a");
+      cache.openSnapshot(tid(10));
+      load(cache, 10, "a", { serial: 10, value: 1, asOf: 10 });
+      apply(cache, 20, "a");
+      expect(give(cache, "a", 10)).toBe(1);
+    });
+
+    test("a closed revision that another load knew for longer is kept for as long as that", () => {
+      apply(cache, 10);
+      apply(cache, 30, "a");
+      cache.openSnapshot(tid(12));
+      cache.openSnapshot(tid(20));
+      load(cache, 12, "a", { serial: 5, value: 1, asOf: 15 });
+      expect([12, 20].map((snapshot) => give(cache, "a", snapshot))).toEqual([1, "unknown"]);
+      load(cache, 20, "a", { serial: 5, value: 1, next: 30, asOf: 30 });
+      cache.closeSnapshot(tid(12));
+      expect(give(cache, "a", 20)).toBe(1);
+      expect(cache.stats().closedRevisions).toBe(1);
+      cache.closeSnapshot(tid(20));
+      expect(cache.stats().closedRevisions).toBe(0);
+    });
+
     test("a closed revision goes with the last snapshot that needs it, whichever that is", () => {
       for (const order of [
         [10, 20, 10],
@@ -465,6 +488,19 @@ export function persistenceSuite(name: string, makePlace: () => Promise<OpenStor
       expect(cache.stats().bytes).toBeLessThanOrEqual(500);
       await reopened();
       expect(cache.stats().bytes).toBeLessThanOrEqual(500);
+    });
+
+    test("an entry that was just written is not the one that makes room for itself, though all others are in use", async () => {
+      await reopened({ cacheBytesMax: 1_700 });
+      apply(cache, 10);
+      const value = "x".repeat(150);
+      const others = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+      for (const key of others) load(cache, 10, key, { serial: 5, value, asOf: 10 });
+      for (const key of others) expect(give(cache, key, 10)).toBe(value);
+      load(cache, 10, "j", { serial: 5, value, asOf: 10 });
+      await reopened();
+      expect(give(cache, "j", 10)).toBe(value);
+      expect(cache.stats().entries).toBe(9);
     });
 
     test("an entry larger than the cache is not kept on disk, and what it replaces goes", async () => {
