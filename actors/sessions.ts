@@ -111,7 +111,8 @@ export class Sessions {
         wasHeard: ({ context }) => silentMs(context.session) < timeoutMs,
       },
       delays: {
-        silenceLeft: ({ context }) => Math.max(0, timeoutMs - silentMs(context.session)),
+        // Whole milliseconds: the rest of a subtraction may be too small to move the clock, and would be waited for for ever.
+        silenceLeft: ({ context }) => Math.max(1, Math.ceil(timeoutMs - silentMs(context.session))),
       },
     });
   }
