@@ -48,7 +48,7 @@ export class Bench {
   /** Starts `bench/<name>-place.ts` and resolves when it says that it is ready. */
   async start(name: string, details: object = {}): Promise<Place> {
     const file = fileURLToPath(new URL(`./${name}-place.ts`, import.meta.url));
-    const child = fork(file, [JSON.stringify({ url: this.url, folder: this.folder, ...details })], { execArgv: ["--import", "tsx"] });
+    const child = fork(file, [JSON.stringify({ url: this.url, folder: this.folder, ...details })]);
     this.#children.push(child);
     const waiting = new Map<number, (answer: unknown) => void>();
     let asked = 0;
@@ -123,6 +123,8 @@ async function freePort(): Promise<number> {
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  child.kill("SIGTERM");
+  // A place ends by itself when its channel does, in order, so that it can be profiled.
+  if (child.connected) child.disconnect();
+  else child.kill("SIGTERM");
   await exited;
 }

@@ -1,9 +1,11 @@
 /** `npm run bench -- [name…] [--json]`: answers each question, or those named, and prints a table or one object a line. */
 import { parseArgs } from "node:util";
+import { coherenceQuestions } from "./coherence.js";
 import { commitQuestions } from "./commits.js";
+import { readQuestions } from "./reads.js";
 import { heading, row, type Question } from "./report.js";
 
-const questions: readonly Question[] = [...commitQuestions];
+const questions: readonly Question[] = [...commitQuestions, ...readQuestions, ...coherenceQuestions];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean", default: false } } });
 const unknown = positionals.find((name) => !questions.some((question) => question.name === name));
