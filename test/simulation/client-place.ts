@@ -1,6 +1,5 @@
 import type { ObjectClient } from "../../actors/object-client.js";
 import { openObjectClient } from "../../actors/object-client.js";
-import { bootId } from "../../storage/boot-id.js";
 import { ClientCache } from "../../storage/client-cache.js";
 import type { NetworkEnd } from "../../testing/network-end.js";
 import type { PlaceClock } from "../../testing/simulated-clock.js";
@@ -11,6 +10,9 @@ import type { Attempt, Life } from "./checker.js";
 import { Workload } from "./workload.js";
 import type { World } from "./world.js";
 import { keys, realm, storage, timings } from "./world.js";
+
+/** The system never restarts: caches on disk outlive their processes only. */
+const bootId = "boot";
 
 export interface ClientHabits {
   /** Its cache is on a disk; else it dies with the process. */
@@ -82,6 +84,7 @@ export class ClientPlace {
       transport: this.#end,
       client: this.name,
       cache: this.#disk?.open,
+      bootId,
       clock,
       chance: world.chance(),
       log: world.log(this.name),
@@ -90,7 +93,6 @@ export class ClientPlace {
       waitTimeoutMs: timings.waitTimeoutMs,
       requestTimeoutMs: timings.requestTimeoutMs,
       heartbeatTimeoutMs: timings.heartbeatTimeoutMs,
-      retryDelayMsMax: timings.retryDelayMsMax,
     }).then(
       (client) => {
         if (this.#life !== life) return;
@@ -134,7 +136,7 @@ export class ClientPlace {
       realm,
       storage,
       open,
-      bootId: bootId(clock),
+      bootId,
       log: this.#world.log(`${this.name}'s disk`),
       clock,
     });

@@ -18,7 +18,6 @@ export const timings = {
   transactionTimeoutMs: 1_000,
   requestTimeoutMs: 400,
   waitTimeoutMs: 3_000,
-  retryDelayMsMax: 400,
   outcomeAgeMs: 20_000,
   historyAgeMs: 1_500,
   snapshotRetentionMs: 1_200,
