@@ -1,6 +1,7 @@
 import type { Tid } from "../words/tid.js";
 import type { LoggedTransaction } from "./transaction.js";
 
+/** How much the queue holds; past either bound the oldest go. */
 export interface InvalidationQueueBounds {
   readonly transactionsMax: number;
   readonly keysMax: number;

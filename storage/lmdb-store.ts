@@ -7,6 +7,7 @@ import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { checkLmdbFile } from "./lmdb-file.js";
 import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 
+/** Where a store in LMDB is, and what it promises. */
 export interface LmdbStoreOptions {
   /** Made if it is not there; it belongs to this store alone until it is closed. */
   readonly folder: string;
@@ -135,7 +136,7 @@ function* entries(
   if (Buffer.compare(from, to) >= 0) return;
   const options = reverse ? { start: to, exclusiveStart: true, end: from, inclusiveEnd: true, reverse: true } : { start: from, end: to };
   try {
-    for (const { key, value } of database.getRange(options)) yield [key as Uint8Array, value];
+    for (const { key, value } of database.getRange(options)) yield [key, value];
   } catch (error) {
     throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
   }

@@ -135,7 +135,7 @@ class MemoryStore implements OrderedStore {
 
 /**
  * Entries in the order of their keys' bytes. Keys are kept as strings of one character a byte, whose order is that of memcmp;
- * inserting moves what comes after, which is fast enough for hundreds of thousands.
+ * inserting moves what comes after, which is fast enough for tens of thousands.
  */
 class SortedEntries {
   readonly #keys: string[] = [];

@@ -21,6 +21,7 @@ export { digestAfter } from "./records.js";
 export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
 export type { CommitRequest, LoggedTransaction, Outcome, Position, Write } from "./transaction.js";
 
+/** What a storage is and how much of its past it keeps; bounds left out are those of limits. */
 export interface ObjectStoreOptions {
   /** Name of the storage; a folder holds one and keeps its name. */
   readonly storage: string;
@@ -33,6 +34,7 @@ export interface ObjectStoreOptions {
   readonly snapshotRetentionMs?: number;
 }
 
+/** A part of the chain of transactions. */
 export interface TransactionsAfter {
   /** In the order of commits, the first one following the tid that was asked for. */
   readonly transactions: readonly LoggedTransaction[];
@@ -40,6 +42,7 @@ export interface TransactionsAfter {
   readonly whole: boolean;
 }
 
+/** What one step of pruning did. */
 export interface PruneStep {
   /** Entries removed by this step. */
   readonly removed: number;
@@ -47,6 +50,7 @@ export interface PruneStep {
   readonly done: boolean;
 }
 
+/** Sizes of what a storage keeps. */
 export interface ObjectStoreStats {
   /** Objects that are there now. */
   readonly objects: number;
@@ -188,6 +192,7 @@ export class ObjectStore {
     return tid >= this.#queue.reach && tid <= this.#position.tid;
   }
 
+  /** Sizes, at no cost. */
   stats(): ObjectStoreStats {
     return {
       objects: this.#position.objects,

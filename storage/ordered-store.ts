@@ -23,12 +23,14 @@ export interface OrderedStore {
   close(): Promise<void>;
 }
 
+/** What a store holds at one moment. */
 export interface View {
   get(key: Uint8Array): Uint8Array | undefined;
   /** Entries from `from` (included) to `to` (not included), in order or in reverse; lazy: stop when you have enough. */
   range(range: ByteRange): Iterable<readonly [key: Uint8Array, value: Uint8Array]>;
 }
 
+/** Keys from `from` (included) to `to` (not included). */
 export interface ByteRange {
   readonly from: Uint8Array;
   readonly to: Uint8Array;
@@ -41,6 +43,7 @@ export interface Change {
   readonly value: Uint8Array | undefined;
 }
 
+/** How a batch is written. */
 export interface BatchOptions {
   readonly alone?: boolean;
 }

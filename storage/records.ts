@@ -31,17 +31,23 @@ export const keysPerPart = 1_000;
 
 // ---- Keys
 
+/** Record key of what there is once. */
 export const metaKey = (name: "format" | "position" | "historyFloor" | "fenceFloor"): Buffer => textKey(letter.meta, name);
+/** Record key of a fence. */
 export const fenceKey = (id: string): Buffer => textKey(letter.fence, id);
+/** Record key of a current revision. */
 export const objectKey = (key: string): Buffer => textKey(letter.object, key);
+/** Record key of a transaction in the log. */
 export const logKey = (tid: Tid): Buffer => tidKey(letter.log, tid, 0);
 
+/** Record key of part `part` of a transaction's keys, from 1 on. */
 export function keysKey(tid: Tid, part: number): Buffer {
   const bytes = tidKey(letter.keys, tid, 4);
   bytes.writeUInt32BE(part, 1 + tidBytes);
   return bytes;
 }
 
+/** Record key of the revision of `key` with serial `tid`. */
 export function historyKey(key: string, tid: Tid): Buffer {
   const keyBytes = Buffer.byteLength(key);
   const bytes = Buffer.allocUnsafe(2 + keyBytes + tidBytes);
@@ -77,7 +83,9 @@ export function logFrom(from: Tid): ByteRange {
   return { from: logKey(from), to: Buffer.of(letter.log + 1) };
 }
 
+/** Every fence. */
 export const allFences: ByteRange = { from: Buffer.of(letter.fence), to: Buffer.of(letter.fence + 1) };
+/** Every record, of whatever layout. */
 export const everything: ByteRange = { from: Buffer.of(0), to: Buffer.of(0xff) };
 
 function textKey(first: number, text: string): Buffer {
@@ -99,6 +107,7 @@ function tidKey(first: number, tid: Tid, spare: number): Buffer {
 /** Bytes before the value in the record of a revision. */
 export const revisionHeaderBytes = tidBytes + 1;
 
+/** Record of a revision; `value` undefined is a deletion. */
 export function encodeRevision(tid: Tid, value: Uint8Array | undefined): Buffer {
   const bytes = Buffer.allocUnsafe(revisionHeaderBytes + (value?.length ?? 0));
   writeTid(bytes, tid, 0);
@@ -115,14 +124,17 @@ export function withTid(revision: Uint8Array, tid: Tid): Buffer {
   return bytes;
 }
 
+/** The tid in the record: of itself when current, of the next one in the history. */
 export function tidOfRevision(revision: Uint8Array): Tid {
   return readTid(revision, 0);
 }
 
+/** False: the record is of a deletion. */
 export function isLive(revision: Uint8Array): boolean {
   return revision[tidBytes] === 1;
 }
 
+/** The value, in the bytes of the record; undefined: deleted. */
 export function valueOfRevision(revision: Uint8Array): Uint8Array | undefined {
   return isLive(revision) ? revision.subarray(revisionHeaderBytes) : undefined;
 }
@@ -137,6 +149,7 @@ export interface PositionRecord extends Position {
 /** Position of a storage without transactions. */
 export const emptyHistory: PositionRecord = { tid: 0 as Tid, digest: "0".repeat(2 * digestBytes), objects: 0 };
 
+/** Record of a position. */
 export function encodePosition(position: PositionRecord): Buffer {
   const bytes = Buffer.allocUnsafe(tidBytes + digestBytes + 8);
   writeTid(bytes, position.tid, 0);
@@ -145,6 +158,7 @@ export function encodePosition(position: PositionRecord): Buffer {
   return bytes;
 }
 
+/** The position in its record. */
 export function decodePosition(bytes: Uint8Array): PositionRecord {
   const buffer = asBuffer(bytes);
   return { tid: readTid(bytes, 0), digest: digestAt(buffer, tidBytes), objects: buffer.readDoubleBE(tidBytes + digestBytes) };
@@ -158,12 +172,14 @@ export function digestAfter(digest: string, id: string, tid: Tid): string {
 
 // ---- Tids by themselves
 
+/** Record of a tid by itself. */
 export function encodeTid(tid: Tid): Buffer {
   const bytes = Buffer.allocUnsafe(tidBytes);
   writeTid(bytes, tid, 0);
   return bytes;
 }
 
+/** The tid that a record begins with. */
 export function decodeTid(bytes: Uint8Array): Tid {
   return readTid(bytes, 0);
 }
@@ -196,6 +212,7 @@ export function encodeLog(transaction: LoggedTransaction): Buffer {
   return bytes;
 }
 
+/** What a log record says, from its key and its value, without the keys of its objects. */
 export function decodeLogHead(key: Uint8Array, record: Uint8Array): LogHead {
   const buffer = asBuffer(record);
   return {
@@ -228,6 +245,7 @@ export function encodeKeys(keys: readonly string[], part: number, spare = 0): Bu
   return bytes;
 }
 
+/** Keys that encodeKeys wrote, from `start` on. */
 export function decodeKeys(bytes: Uint8Array, start = 0): string[] {
   const buffer = asBuffer(bytes);
   const keys: string[] = [];

@@ -17,6 +17,7 @@ import {
 import { headAt, headsAfter, transactionsBackwards } from "./transaction-log.js";
 import type { LoggedTransaction } from "./transaction.js";
 
+/** Bounds of what is rebuilt. */
 export interface RestoreOptions {
   readonly invalidationQueueSize: number;
   readonly invalidationQueueKeysMax: number;

@@ -15,11 +15,13 @@ export interface Revision {
   readonly next: Tid | undefined;
 }
 
+/** A revision with the position that it is known for. */
 export interface Loaded extends Revision {
   /** Last durable position of the view that the revision was read from. */
   readonly asOf: Position;
 }
 
+/** An object in a page, as at the snapshot. */
 export interface ListedRow {
   readonly key: string;
   readonly serial: Tid;
@@ -27,6 +29,7 @@ export interface ListedRow {
   readonly next: Tid | undefined;
 }
 
+/** A page of a listing. */
 export interface Listed {
   /** In the order of keys; a page may have none and an end all the same, when all it met is absent at the snapshot. */
   readonly rows: readonly ListedRow[];

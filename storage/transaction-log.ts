@@ -20,6 +20,7 @@ export function* transactionsBackwards(view: View): Generator<LoggedTransaction>
   for (const [key, record] of view.range({ ...logFrom(asTid(0)), reverse: true })) yield loggedTransaction(view, key, record);
 }
 
+/** Head of transaction `tid`; undefined when the log does not have it. */
 export function headAt(view: View, tid: Tid): LogHead | undefined {
   const key = logKey(tid);
   const record = view.get(key);

@@ -551,6 +551,16 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
         expect(() => store.load("a", tidZero)).toThrow(ClosedError);
       });
 
+      test("is closed after what is being written, and stays closed", async () => {
+        const batch = store.openBatch();
+        const { id } = batch.add(request({ a: "1" }), nowMs);
+        const written = batch.write({ alone: false });
+        await Promise.all([store.close(), written]);
+        expect(() => store.openBatch()).toThrow(ClosedError);
+        store = await open();
+        expect(store.outcome(id)?.type).toBe("committed");
+      });
+
       test("values are the caller's: they change neither with the bytes committed nor with the bytes loaded", async () => {
         const value = Buffer.from("one");
         const batch = store.openBatch();
