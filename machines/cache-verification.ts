@@ -57,6 +57,10 @@ export const cacheVerificationMachine = setup({
   },
   actions: {
     logUnexpected: () => undefined,
+    noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
+    noteComparison: assign({ comparison: (_, params: { readonly comparison: Comparison }) => params.comparison }),
+    noteReplayed: assign({ how: "replayed" }),
+    noteDiscarded: assign({ how: "discarded" }),
   },
   guards: {
     isUpToDate: (_, comparison: Comparison) => comparison.type === "upToDate",
@@ -79,21 +83,21 @@ export const cacheVerificationMachine = setup({
           {
             guard: { type: "isReplayable", params: ({ event }) => event.output },
             target: "replaying",
-            actions: assign({ comparison: ({ event }) => event.output, how: "replayed" }),
+            actions: [{ type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) }, "noteReplayed"],
           },
           {
             guard: { type: "isTooOld", params: ({ event }) => event.output },
             target: "discarding",
-            actions: assign({ comparison: ({ event }) => event.output, how: "discarded" }),
+            actions: [{ type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) }, "noteDiscarded"],
           },
           {
             guard: { type: "isForeignAndDiscarded", params: ({ event }) => event.output },
             target: "discarding",
-            actions: assign({ comparison: ({ event }) => event.output, how: "discarded" }),
+            actions: [{ type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) }, "noteDiscarded"],
           },
-          { target: "refused", actions: assign({ comparison: ({ event }) => event.output }) },
+          { target: "refused", actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) } },
         ],
-        onError: { target: "failed", actions: assign({ error: ({ event }) => event.error }) },
+        onError: { target: "failed", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
       },
     },
     replaying: {
@@ -101,7 +105,7 @@ export const cacheVerificationMachine = setup({
         src: "replay",
         input: ({ context }) => compared(context),
         onDone: "verified",
-        onError: { target: "failed", actions: assign({ error: ({ event }) => event.error }) },
+        onError: { target: "failed", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
       },
     },
     discarding: {
@@ -109,7 +113,7 @@ export const cacheVerificationMachine = setup({
         src: "discard",
         input: ({ context }) => compared(context),
         onDone: "verified",
-        onError: { target: "failed", actions: assign({ error: ({ event }) => event.error }) },
+        onError: { target: "failed", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
       },
     },
     verified: { type: "final" },

@@ -66,6 +66,10 @@ export const commitMachine = setup({
   },
   actions: {
     logUnexpected: () => undefined,
+    noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
+    notePlace: assign({ place: (_, params: { readonly place: Place | undefined }) => params.place }),
+    noteSecondPhase: assign({ secondPhase: true }),
+    noteUnknown: assign({ isUnknown: true }),
   },
   guards: {
     startsInDoubt: ({ context }) => context.start === "settle",
@@ -96,30 +100,30 @@ export const commitMachine = setup({
           {
             guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
             target: "aborting",
-            actions: assign({ error: ({ event }) => event.error }),
+            actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) },
           },
-          { target: "aborted", actions: assign({ error: ({ event }) => event.error }) },
+          { target: "aborted", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
         ],
       },
       on: { ABORT: "aborting" },
     },
     voted: {
       on: {
-        FINISH: { target: "finishing", actions: assign({ secondPhase: true }) },
+        FINISH: { target: "finishing", actions: "noteSecondPhase" },
         ABORT: "aborting",
       },
     },
     finishing: {
       invoke: {
         src: "finish",
-        onDone: { target: "committed", actions: assign({ place: ({ event }) => event.output }) },
+        onDone: { target: "committed", actions: { type: "notePlace", params: ({ event }) => ({ place: event.output }) } },
         onError: [
           {
             guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
             target: "inDoubt",
-            actions: assign({ error: ({ event }) => event.error }),
+            actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) },
           },
-          { target: "aborted", actions: assign({ error: ({ event }) => event.error }) },
+          { target: "aborted", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
         ],
       },
     },
@@ -130,7 +134,7 @@ export const commitMachine = setup({
     },
     inDoubt: {
       initial: "settling",
-      after: { settleTimeout: { target: "unknown", actions: assign({ isUnknown: true }) } },
+      after: { settleTimeout: { target: "unknown", actions: "noteUnknown" } },
       states: {
         settling: {
           invoke: {
@@ -139,7 +143,7 @@ export const commitMachine = setup({
               {
                 guard: { type: "isCommitted", params: ({ event }) => ({ place: event.output }) },
                 target: "#commit.committed",
-                actions: assign({ place: ({ event }) => event.output }),
+                actions: { type: "notePlace", params: ({ event }) => ({ place: event.output }) },
               },
               { target: "#commit.aborted" },
             ],
@@ -147,9 +151,9 @@ export const commitMachine = setup({
               {
                 guard: { type: "isUnknowable", params: ({ event }) => ({ error: event.error }) },
                 target: "#commit.unknown",
-                actions: assign({ error: ({ event }) => event.error, isUnknown: true }),
+                actions: [{ type: "noteError", params: ({ event }) => ({ error: event.error }) }, "noteUnknown"],
               },
-              { target: "pausing", actions: assign({ error: ({ event }) => event.error }) },
+              { target: "pausing", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
             ],
           },
         },

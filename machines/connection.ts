@@ -78,6 +78,12 @@ export const connectionMachine = setup({
   actions: {
     dropLink: () => undefined,
     logUnexpected: () => undefined,
+    stopListeningForSilence: cancel("silence"),
+    listenForSilence: raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" }),
+    noteRegistration: assign({ registration: (_, params: { readonly registration: Registration }) => params.registration }),
+    forgetRegistration: assign({ registration: undefined }),
+    noteVerification: assign({ verification: (_, params: { readonly verification: CacheVerificationOutput }) => params.verification }),
+    noteProblem: assign({ problem: (_, params: { readonly problem: ConnectionProblem }) => params.problem }),
     countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
     forgetFailures: assign({ failures: 0, problem: undefined }),
   },
@@ -118,19 +124,25 @@ export const connectionMachine = setup({
     },
 
     registering: {
-      entry: assign({ registration: undefined }),
+      entry: "forgetRegistration",
       invoke: {
         src: "register",
-        onDone: { target: "linked", actions: assign({ registration: ({ event }) => event.output }) },
+        onDone: { target: "linked", actions: { type: "noteRegistration", params: ({ event }) => ({ registration: event.output }) } },
         onError: [
           {
             guard: { type: "isTransient", params: ({ event }) => ({ type: "failed", error: event.error }) },
             target: "backingOff",
-            actions: [assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }), "dropLink"],
+            actions: [
+              { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
+              "dropLink",
+            ],
           },
           {
             target: "refused",
-            actions: [assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }), "dropLink"],
+            actions: [
+              { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
+              "dropLink",
+            ],
           },
         ],
       },
@@ -144,18 +156,21 @@ export const connectionMachine = setup({
 
     linked: {
       initial: "verifying",
-      entry: raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" }),
-      exit: [cancel("silence"), "dropLink"],
+      entry: "listenForSilence",
+      exit: ["stopListeningForSilence", "dropLink"],
       invoke: {
         src: "keepAlive",
-        onError: { target: "backingOff", actions: assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }) },
+        onError: {
+          target: "backingOff",
+          actions: { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
+        },
       },
       on: {
         SERVER_LOST: "backingOff",
         SILENT: "backingOff",
         SERVER_HEARD: [
           { guard: { type: "isAnotherInstance", params: ({ event }) => event }, target: "backingOff" },
-          { actions: [cancel("silence"), raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" })] },
+          { actions: ["stopListeningForSilence", "listenForSilence"] },
         ],
       },
       states: {
@@ -167,23 +182,26 @@ export const connectionMachine = setup({
               {
                 guard: { type: "isVerifiedReadOnly", params: ({ event }) => event.output },
                 target: "readOnly",
-                actions: ["forgetFailures", assign({ verification: ({ event }) => event.output })],
+                actions: ["forgetFailures", { type: "noteVerification", params: ({ event }) => ({ verification: event.output }) }],
               },
               {
                 guard: { type: "isVerified", params: ({ event }) => event.output },
                 target: "readWrite",
-                actions: ["forgetFailures", assign({ verification: ({ event }) => event.output })],
+                actions: ["forgetFailures", { type: "noteVerification", params: ({ event }) => ({ verification: event.output }) }],
               },
               {
                 guard: { type: "isTransient", params: ({ event }) => problemOf(event.output) },
                 target: "#connection.backingOff",
-                actions: assign({ problem: ({ event }) => problemOf(event.output) }),
+                actions: { type: "noteProblem", params: ({ event }) => ({ problem: problemOf(event.output) }) },
               },
-              { target: "#connection.refused", actions: assign({ problem: ({ event }) => problemOf(event.output) }) },
+              {
+                target: "#connection.refused",
+                actions: { type: "noteProblem", params: ({ event }) => ({ problem: problemOf(event.output) }) },
+              },
             ],
             onError: {
               target: "#connection.backingOff",
-              actions: assign({ problem: ({ event }) => ({ type: "failed", error: event.error }) }),
+              actions: { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
             },
           },
         },
@@ -193,7 +211,7 @@ export const connectionMachine = setup({
             SERVER_HEARD: {
               guard: { type: "isReadOnlyNow", params: ({ event }) => event },
               target: "readOnly",
-              actions: [cancel("silence"), raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" })],
+              actions: ["stopListeningForSilence", "listenForSilence"],
             },
           },
         },
@@ -203,7 +221,7 @@ export const connectionMachine = setup({
             SERVER_HEARD: {
               guard: { type: "isWritableNow", params: ({ event }) => event },
               target: "readWrite",
-              actions: [cancel("silence"), raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" })],
+              actions: ["stopListeningForSilence", "listenForSilence"],
             },
           },
         },
