@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConflictError, ReadOnlyError, ServerBusyError, TransactionAbortedError } from "../../words/index.js";
 import { serverWorld, type WorldOptions } from "../server-world.js";
+import { watched } from "../watched.js";
 import { newId, textOf } from "../wire-client.js";
 
 /** A world with one commit behind it, whose disk waits from now on. */
@@ -12,16 +13,6 @@ async function heldWorld(options: WorldOptions = {}) {
   client.heard.length = 0;
   world.disk.held = true;
   return { ...world, client, snapshot };
-}
-
-/** What became of `promise` so far. */
-function watched<T>(promise: Promise<T>) {
-  const seen: { state: "waiting" | "done" | "failed"; value?: T; error?: unknown } = { state: "waiting" };
-  promise.then(
-    (value) => Object.assign(seen, { state: "done", value }),
-    (error: unknown) => Object.assign(seen, { state: "failed", error }),
-  );
-  return seen;
 }
 
 describe("group commit", () => {
