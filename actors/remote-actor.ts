@@ -21,6 +21,7 @@ export interface RemoteActor {
   subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void;
 }
 
+/** How long an answer is waited for. */
 export interface RemoteOptions {
   /** requestTimeoutMs unless told. */
   readonly timeoutMs?: number | undefined;

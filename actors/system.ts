@@ -15,6 +15,7 @@ export type { ActorDoor } from "./actor-door.js";
 export type { ActorView, RemoteEvent } from "./actor-messages.js";
 export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
 
+/** Where a system is, and what it takes time, chance and messages from. */
 export interface ActorSystemOptions {
   /** Name of the realm: systems of one realm reach each other's actors. */
   readonly realm: string;
@@ -25,6 +26,7 @@ export interface ActorSystemOptions {
   readonly log?: Log | undefined;
 }
 
+/** Registers actors of this process, and reaches those of every process of its realm. */
 export interface ActorSystem {
   /**
    * Gives `actor` the address `path`, names with `/` between, until the returned function is called. The actor is neither

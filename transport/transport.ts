@@ -49,21 +49,26 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** Whether there is a link to the broker; `closed` is for good. */
 export type LinkStatus = "connected" | "disconnected" | "closed";
 
+/** How long a reply is waited for. */
 export interface RequestOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** With `queue`, each message goes to one of the subscribers that name the same. */
 export interface SubscribeOptions {
   readonly queue?: string | undefined;
 }
 
+/** Calls its handler until it is ended. */
 export interface Subscription {
   unsubscribe(): void;
 }
 
+/** A message as its receiver gets it. */
 export interface Message {
   readonly subject: string;
   /** Owned by the receiver: never changed or reused by the transport. */

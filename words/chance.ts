@@ -14,6 +14,7 @@ const idsDrawn = 512;
 let drawn: Buffer = Buffer.alloc(0);
 let used = 0;
 
+/** Chance of the process. */
 export const systemChance: Chance = {
   fraction: () => Math.random(),
   id: () => {

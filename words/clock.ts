@@ -11,6 +11,7 @@ export interface Clock {
   clearTimeout(timer: unknown): void;
 }
 
+/** Time of the system. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

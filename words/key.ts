@@ -52,6 +52,7 @@ export function prefixRange(prefix: string): KeyRange {
   return { from: prefix, to: undefined };
 }
 
+/** Whether `key` lies in `range`. */
 export function rangeHas(range: KeyRange, key: string): boolean {
   return compareKeys(key, range.from) >= 0 && (range.to === undefined || compareKeys(key, range.to) < 0);
 }

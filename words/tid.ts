@@ -13,10 +13,12 @@ const tidsPerMs = 1024;
 /** The tid before every transaction: that of an empty storage, and the serial of nothing. */
 export const tidZero = 0 as Tid;
 
+/** Whether `value` is a safe integer from 0. */
 export function isTid(value: unknown): value is Tid {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
+/** `value` as a Tid. It is a bug to give anything but a safe integer from 0. */
 export function asTid(value: number): Tid {
   assert(isTid(value), `a tid is a safe integer from 0, not ${value}`);
   return value;
