@@ -25,6 +25,7 @@ export interface Comparison {
   readonly position: { readonly tid: number; readonly digest: string };
 }
 
+/** What the machine of a cache verification begins with. */
 export interface CacheVerificationInput {
   readonly onOtherHistory: "refuse" | "discard";
 }
@@ -44,6 +45,7 @@ export interface CacheVerificationContext extends CacheVerificationInput {
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
+/** The machine of a cache verification; actors, effects and delays are provided where it runs. */
 export const cacheVerificationMachine = setup({
   types: {
     context: {} as CacheVerificationContext,

@@ -27,18 +27,22 @@ export interface Place {
   readonly digest: string;
 }
 
+/** What the machine of one transaction's commit, at its client begins with. */
 export interface CommitInput {
   /** `vote`: it is to be voted first. `settle`: it was sent whole, and no answer came. */
   readonly start: "vote" | "settle";
 }
 
+/** What the machine of one transaction's commit, at its client is told. */
 export type CommitEvent = { readonly type: "FINISH" } | { readonly type: "ABORT" };
 
+/** What the machine of one transaction's commit, at its client ends with. */
 export type CommitOutput =
   | { readonly type: "committed"; readonly place: Place }
   | { readonly type: "aborted"; readonly error: unknown; readonly secondPhase: boolean }
   | { readonly type: "unknown"; readonly error: unknown };
 
+/** What the machine of one transaction's commit, at its client remembers. */
 export interface CommitContext extends CommitInput {
   readonly place: Place | undefined;
   /** Why it did not commit, or why that is not known. */
@@ -50,6 +54,7 @@ export interface CommitContext extends CommitInput {
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
+/** The machine of one transaction's commit, at its client; actors, effects and delays are provided where it runs. */
 export const commitMachine = setup({
   types: {
     context: {} as CommitContext,

@@ -31,6 +31,7 @@ export interface Registration {
   readonly readOnly: boolean;
 }
 
+/** What the machine of a client's connection is told. */
 export type ConnectionEvent =
   | { readonly type: "LINK_UP" }
   | { readonly type: "LINK_LOST" }
@@ -42,6 +43,7 @@ export type ConnectionEvent =
   | { readonly type: "SILENT" }
   | { readonly type: "CLOSE" };
 
+/** What the machine of a client's connection begins with. */
 export interface ConnectionInput {
   /** The client asked not to write. */
   readonly readOnly: boolean;
@@ -52,6 +54,7 @@ export interface ConnectionInput {
 export type ConnectionProblem =
   { readonly type: "failed"; readonly error: unknown } | (CacheVerificationOutput & { readonly type: "refused" });
 
+/** What the machine of a client's connection remembers. */
 export interface ConnectionContext extends ConnectionInput {
   readonly registration: Registration | undefined;
   readonly problem: ConnectionProblem | undefined;
@@ -63,12 +66,14 @@ export interface ConnectionContext extends ConnectionInput {
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
+/** The machine of a client's connection; actors, effects and delays are provided where it runs. */
 export const connectionMachine = setup({
   types: {
     context: {} as ConnectionContext,
     events: {} as ConnectionEvent,
     input: {} as ConnectionInput,
     tags: {} as "connected",
+    children: {} as { verification: "verify" },
   },
   actors: {
     register: fromPromise<Registration>(notProvided),
@@ -176,6 +181,7 @@ export const connectionMachine = setup({
       states: {
         verifying: {
           invoke: {
+            id: "verification",
             src: "verify",
             input: ({ context }) => ({ onOtherHistory: context.onOtherHistory }),
             onDone: [

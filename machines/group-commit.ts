@@ -21,12 +21,14 @@
  */
 import { assign, fromPromise, setup } from "xstate";
 
+/** What the machine of a storage's group commit is told. */
 export type GroupCommitEvent =
   | { readonly type: "COMMITS_WAITING" }
   | { readonly type: "MAINTENANCE_WAITING" }
   /** Finish what is in the air, then take nothing more. */
   | { readonly type: "CLOSE" };
 
+/** What the machine of a storage's group commit remembers. */
 export interface GroupCommitContext {
   /** Writes that failed since the last one that did not. */
   readonly writesFailed: number;
@@ -43,6 +45,7 @@ const reopeningsFailedMax = 5;
 
 const provided = () => Promise.reject(new Error("is provided by the actor"));
 
+/** The machine of a storage's group commit; actors, effects and delays are provided where it runs. */
 export const groupCommitMachine = setup({
   types: {
     context: {} as GroupCommitContext,

@@ -15,10 +15,12 @@
  */
 import { assign, fromPromise, setup } from "xstate";
 
+/** What the machine of a storage's pruning is told. */
 export type PruningEvent =
   /** Sweep now. */
   { readonly type: "PRUNE" };
 
+/** What the machine of a storage's pruning remembers. */
 export interface PruningContext {
   readonly sweepsFailed: number;
 }
@@ -30,6 +32,7 @@ export interface Stepped {
 
 const provided = () => Promise.reject(new Error("is provided by the actor"));
 
+/** The machine of a storage's pruning; actors, effects and delays are provided where it runs. */
 export const pruningMachine = setup({
   types: {
     context: {} as PruningContext,

@@ -13,15 +13,18 @@
  */
 import { setup } from "xstate";
 
+/** What the machine of a client's session, at its server is told. */
 export type SessionEvent =
   | { readonly type: "BYE" }
   /** One of its voted transactions was not finished in time. */
   | { readonly type: "TRANSACTION_HUNG" };
 
+/** What the machine of a client's session, at its server remembers. */
 export interface SessionContext {
   readonly session: string;
 }
 
+/** The machine of a client's session, at its server; actors, effects and delays are provided where it runs. */
 export const sessionMachine = setup({
   types: {
     context: {} as SessionContext,

@@ -20,6 +20,7 @@
  */
 import { setup } from "xstate";
 
+/** What the machine of one transaction, at its server is told. */
 export type TransactionEvent =
   | { readonly type: "HELD_OBJECT_MET" }
   | { readonly type: "OBJECTS_FREED" }
@@ -34,10 +35,12 @@ export type TransactionEvent =
   /** Validation refused it, or the log does not have it after a write in doubt. */
   | { readonly type: "REFUSED" };
 
+/** What the machine of one transaction, at its server remembers. */
 export interface TransactionContext {
   readonly id: string;
 }
 
+/** The machine of one transaction, at its server; actors, effects and delays are provided where it runs. */
 export const transactionMachine = setup({
   types: {
     context: {} as TransactionContext,
