@@ -57,7 +57,7 @@ describe("the log", () => {
   test("tells what came after a tid, page by page", async () => {
     const world = await serverWorld();
     const client = await world.client();
-    let snapshot = tidZero as Tid;
+    let snapshot: Tid = tidZero;
     for (let index = 0; index < 3; index++) ({ tid: snapshot } = await client.commit({ snapshot, writes: keysNamed(4_000, `k${index}`) }));
     const first = await client.log(tidZero);
     expect(first.transactions.map(({ tid }) => tid)).toEqual(client.invalidated.slice(0, 2).map(({ tid }) => tid));
@@ -84,7 +84,7 @@ describe("verification", () => {
     const world = await serverWorld({ sessionTimeoutMs: 1_000 * hourMs, storage: { invalidationQueueSize: 2, ...storage } });
     const client = await world.client();
     const positions: { tid: Tid; digest: string }[] = [];
-    let snapshot = tidZero as Tid;
+    let snapshot: Tid = tidZero;
     for (let index = 0; index < 5; index++) {
       const { tid, digest } = await client.commit({ snapshot, writes: { a: String(index) } });
       snapshot = tid;
