@@ -1,5 +1,5 @@
 /** The door of one actor: what it takes from outside, and what it shows. */
-import type { AnyActor } from "xstate";
+import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../transport/transport.js";
 import { type Chance, type Clock, limits, type Log, NotAcceptedError, unreachable, type Value } from "../words/index.js";
 import { actorRequest, type ActorView, actorSubjects, actorView, type RemoteEvent } from "./actor-messages.js";
@@ -32,7 +32,7 @@ const secondMs = 1_000;
 
 /** Answers for `actor` at its address until `close`. */
 export class OpenDoor {
-  readonly #actor: AnyActor;
+  readonly #actor: AnyActorRef;
   readonly #path: string;
   readonly #door: ActorDoor;
   readonly #around: Surroundings;
@@ -47,7 +47,7 @@ export class OpenDoor {
   #viewsThisSecond = 0;
   #late: unknown;
 
-  constructor(path: string, actor: AnyActor, door: ActorDoor, around: Surroundings) {
+  constructor(path: string, actor: AnyActorRef, door: ActorDoor, around: Surroundings) {
     this.#path = path;
     this.#actor = actor;
     this.#door = door;

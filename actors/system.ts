@@ -4,7 +4,7 @@
  *
  * Source: DESIGN, "Actors over the transport".
  */
-import type { AnyActor } from "xstate";
+import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../transport/transport.js";
 import { type Chance, type Clock, ClosedError, delay, InvalidOptionError, limits, type Log, silentLog } from "../words/index.js";
 import { type ActorDoor, OpenDoor } from "./actor-door.js";
@@ -32,7 +32,7 @@ export interface ActorSystem {
    * Gives `actor` the address `path`, names with `/` between, until the returned function is called. The actor is neither
    * started nor stopped by it. Throws InvalidOptionError when the path is no path, or taken in this system.
    */
-  register(path: string, actor: AnyActor, door: ActorDoor): () => void;
+  register(path: string, actor: AnyActorRef, door: ActorDoor): () => void;
 
   /** Reference to the actor at `path`, in whatever process of the realm. Throws InvalidOptionError. */
   remote(path: string): RemoteActor;
@@ -61,7 +61,7 @@ class TransportedSystem implements ActorSystem {
     this.#questions = around.transport.subscribe(listSubjects(around.realm).ask, (message) => this.#answerList(message));
   }
 
-  register(path: string, actor: AnyActor, door: ActorDoor): () => void {
+  register(path: string, actor: AnyActorRef, door: ActorDoor): () => void {
     this.#checkOpen();
     if (this.#doors.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
     const open = new OpenDoor(path, actor, door, this.#around);
