@@ -95,35 +95,57 @@ function checkObject(value: object, path: string, depth: number, above: Ancestor
 }
 
 function freeze(value: unknown): Decoded {
-  let hasUnfreezable = false;
-  const visit = (part: unknown, depth: number): Value => {
-    if (typeof part !== "object") {
-      if (typeof part === "undefined" || typeof part === "function" || typeof part === "symbol") {
-        throw new InvalidValueError({ path: "", reason: `holds ${typeof part}` });
-      }
-      return part as Value;
-    }
-    if (part === null) return null;
-    if (depth > limits.valueDepthMax) throw new InvalidValueError({ path: "", reason: "is nested too deep" });
-    if (Array.isArray(part)) {
-      const parts = part as unknown[];
-      for (let index = 0; index < parts.length; index++) parts[index] = visit(parts[index], depth + 1);
-      return Object.freeze(parts) as readonly Value[];
-    }
-    if (part instanceof Uint8Array) {
-      hasUnfreezable = true;
-      // A decoded part aliases the buffer it came in, which lives in a pool.
-      return new Uint8Array(part);
-    }
-    if (part instanceof Date) {
-      hasUnfreezable = true;
+  const found = { unfreezable: false };
+  return { value: freezePart(value, 0, found), hasUnfreezable: found.unfreezable };
+}
+
+/** A part to stand where `part` stood: itself, frozen, but for bytes. Writes back only what changed: most parts are as they were decoded. */
+function freezePart(part: unknown, depth: number, found: { unfreezable: boolean }): Value {
+  switch (typeof part) {
+    case "string":
+    case "number":
+    case "boolean":
+    case "bigint":
       return part;
+    case "object":
+      return part === null ? null : freezeObject(part, depth, found);
+    case "undefined":
+    case "function":
+    case "symbol":
+      throw new InvalidValueError({ path: "", reason: `holds ${typeof part}` });
+  }
+}
+
+function freezeObject(part: object, depth: number, found: { unfreezable: boolean }): Value {
+  if (depth > limits.valueDepthMax) throw new InvalidValueError({ path: "", reason: "is nested too deep" });
+  if (Array.isArray(part)) {
+    const parts = part as unknown[];
+    for (let index = 0; index < parts.length; index++) {
+      const inner = parts[index];
+      if (typeof inner === "string" || typeof inner === "number") continue;
+      const frozen = freezePart(inner, depth + 1, found);
+      if (frozen !== inner) parts[index] = frozen;
     }
-    if (Object.getPrototypeOf(part) !== Object.prototype) throw new InvalidValueError({ path: "", reason: "holds an unknown extension" });
+    return Object.freeze(parts) as readonly Value[];
+  }
+  if (Object.getPrototypeOf(part) === Object.prototype) {
     const record = part as Record<string, unknown>;
-    for (const name of Object.keys(record)) record[name] = visit(record[name], depth + 1);
+    for (const name in record) {
+      const inner = record[name];
+      if (typeof inner === "string" || typeof inner === "number") continue;
+      const frozen = freezePart(inner, depth + 1, found);
+      if (frozen !== inner) record[name] = frozen;
+    }
     return Object.freeze(record) as { readonly [name: string]: Value };
-  };
-  const frozen = visit(value, 0);
-  return { value: frozen, hasUnfreezable };
+  }
+  if (part instanceof Uint8Array) {
+    found.unfreezable = true;
+    // A decoded part aliases the buffer it came in, which lives in a pool.
+    return new Uint8Array(part);
+  }
+  if (part instanceof Date) {
+    found.unfreezable = true;
+    return part;
+  }
+  throw new InvalidValueError({ path: "", reason: "holds an unknown extension" });
 }
