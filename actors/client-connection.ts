@@ -1,5 +1,5 @@
 /** The connection machine as it runs in a client: register, verify, keep alive, over a transport. */
-import { createActor, fromCallback, fromPromise, type Actor } from "xstate";
+import { createActor, fromCallback, fromPromise, type Actor, type AnyActor } from "xstate";
 import { cacheVerificationMachine, type Comparison } from "../machines/cache-verification.js";
 import { connectionMachine, type ConnectionProblem, type Registration } from "../machines/connection.js";
 import type { ClientCache } from "../storage/client-cache.js";
@@ -18,6 +18,7 @@ import {
   ServerBehindError,
   UnknownStorageError,
   ZooidError,
+  type Value,
 } from "../words/index.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
 import { protocolVersion, storagesSubject, storageSubjects, type Broadcast, type Position } from "./messages.js";
@@ -47,7 +48,12 @@ export interface ClientConnectionOptions {
   /** All that was cached was dropped; `otherHistory`: because it belonged to another history. */
   readonly onDiscarded: (otherHistory: boolean) => void;
   readonly onState: (state: ConnectionState) => void;
+  /** Gives an actor of the client its address, until the returned function is called. */
+  readonly register: RegisterActor;
 }
+
+/** Gives the actor `name` of a client its address, and says what it shows beside its state. */
+export type RegisterActor = (name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>) => () => void;
 
 /** How the cache was verified when the connection was last made. */
 export interface Verification {
@@ -70,6 +76,9 @@ export class ClientConnection {
   #verification: Verification | undefined;
   #comparedAt = 0;
   #replayed = 0;
+  #shown: AnyActor | undefined;
+  #verificationHidden: () => void = () => undefined;
+  #hidden: () => void = () => undefined;
   readonly #firstFailed: Promise<void>;
   #tellFirstFailed: () => void = () => undefined;
   /** Monotonic moment at which the server was last heard, and the last one as of which the cache was known to be current. */
@@ -105,8 +114,17 @@ export class ClientConnection {
   }
 
   start(): void {
+    this.#hidden = this.#options.register("connection", this.actor, () => ({
+      ...this.#who(),
+      instance: this.#link?.instance ?? null,
+      problem: this.isConnected ? null : (this.problem?.message ?? null),
+    }));
     this.actor.subscribe({
-      next: (snapshot) => this.#entered(stateOf(snapshot.value)),
+      next: ({ value, children }) => {
+        // The child of a machine is an actor; its type says less.
+        this.#show(children.verification as AnyActor | undefined);
+        this.#entered(stateOf(value));
+      },
       error: (error) => {
         this.#options.log.fatal({ ...this.#who(), err: error }, "the connection machine stopped");
         this.#entered("closed");
@@ -136,6 +154,11 @@ export class ClientConnection {
 
   get verification(): Verification | undefined {
     return this.#verification;
+  }
+
+  /** State of the verification that runs now. */
+  get verifying(): string | undefined {
+    return this.actor.getSnapshot().children.verification?.getSnapshot().value;
   }
 
   get heardMsAgo(): number | undefined {
@@ -193,6 +216,7 @@ export class ClientConnection {
 
   /** Ends it without a word. */
   stop(): void {
+    this.#hide();
     this.#offStatus();
     this.#unsubscribe();
     this.intake.stop();
@@ -211,6 +235,7 @@ export class ClientConnection {
         this.#options.log.debug({ ...this.#who(), err: error }, "goodbye could not be said");
       }
     }
+    this.#hide();
     this.#offStatus();
     this.#unsubscribe();
     this.intake.stop();
@@ -405,6 +430,25 @@ export class ClientConnection {
     if (this.isConnected) this.#ready.release();
     else if (state === "refused") this.#ready.fail(this.problem ?? this.#disconnected());
     this.#options.onState(state);
+  }
+
+  /** Gives the verification that runs now its address. */
+  #show(verification: AnyActor | undefined): void {
+    if (verification === this.#shown) return;
+    this.#shown = verification;
+    this.#verificationHidden();
+    this.#verificationHidden =
+      verification === undefined
+        ? () => undefined
+        : this.#options.register("cache-verification", verification, () => ({
+            ...this.#who(),
+            position: this.#options.cache.position.tid,
+          }));
+  }
+
+  #hide(): void {
+    this.#show(undefined);
+    this.#hidden();
   }
 
   #verified(): void {

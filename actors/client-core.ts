@@ -1,7 +1,7 @@
 import type { AnyActor } from "xstate";
 import type { ClientCache } from "../storage/client-cache.js";
 import type { Chance, Clock, Log, Tid } from "../words/index.js";
-import type { ClientConnection } from "./client-connection.js";
+import type { ClientConnection, RegisterActor } from "./client-connection.js";
 import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "./messages.js";
 import type { ValidatorTable } from "./schema.js";
@@ -20,6 +20,8 @@ export interface ClientCore {
   readonly waitTimeoutMs: number;
   /** Actors of the transactions that are voted or in doubt. */
   readonly commits: Set<AnyActor>;
+  /** Gives an actor of the client its address. */
+  readonly register: RegisterActor;
   /** Raised when the cache was found to belong to another history: what began before is of no use any more. */
   readonly history: number;
   /** Resolves when the client stands at `tid` or after it. Rejects with DisconnectedError or TimeoutError after `timeoutMs`. */

@@ -106,7 +106,12 @@ class CommitLifecycle {
     // Told to whoever waits; nobody need wait for the end of what was voted.
     this.ended.catch(() => undefined);
     core.commits.add(this.actor);
-    this.actor.subscribe({ complete: () => core.commits.delete(this.actor), error: () => core.commits.delete(this.actor) });
+    const hide = core.register(`commit/${request.id}`, this.actor, () => ({ storage: core.storage, keyCount: request.writes.length }));
+    const forget = () => {
+      hide();
+      core.commits.delete(this.actor);
+    };
+    this.actor.subscribe({ complete: forget, error: forget });
     this.actor.start();
   }
 

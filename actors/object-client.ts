@@ -12,18 +12,20 @@ import {
   type Clock,
   type Log,
   type Tid,
+  type Value,
 } from "../words/index.js";
 import { ClientConnection, type ConnectionState, type Verification } from "./client-connection.js";
 import type { ClientCore } from "./client-core.js";
 import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
 import { Loader } from "./loader.js";
-import type { Committed, Invalidation, Position } from "./messages.js";
+import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
 import type { ListOptions, Listing, OpenTransaction, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation } from "./object-transaction.js";
 import { ValidatorTable, type AnySchema, type KeyOf, type UntypedSchema } from "./schema.js";
 import { deadlineSignal, readWith, transactWith, type Attempts, type Transacted } from "./transact.js";
 import { Waiting } from "./waiting.js";
 import { Watchers, type Change } from "./watching.js";
+import * as wire from "./wire.js";
 
 export interface TransactOptions {
   /** `serializable` unless told: what was read is validated too. `snapshot`: only what is written. */
@@ -109,6 +111,8 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   /** Last tid applied, with its digest. */
   readonly position: Position;
   status(): ClientStatus;
+  /** The server as it tells of itself. Rejects with DisconnectedError, TimeoutError. */
+  serverStatus(signal?: AbortSignal): Promise<ServerStatus>;
   /** Calls `listener` at each change of `state` until the returned function is called. */
   onState(listener: (state: ConnectionState) => void): () => void;
 
@@ -183,7 +187,6 @@ class TheClient implements ObjectClient, ClientCore {
   #lastCommit: Tid = tidZero;
   #closing: Promise<void> | undefined;
   #isClosed = false;
-  #unregister: () => void = () => undefined;
 
   constructor(options: ObjectClientOptions<UntypedSchema>, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
     const { realm, storage, client, transport, clock, chance } = options;
@@ -217,6 +220,7 @@ class TheClient implements ObjectClient, ClientCore {
       onState: (state) => {
         for (const listener of this.#listeners) listener(state);
       },
+      register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
     });
     this.loader = new Loader({
       cache,
@@ -227,10 +231,7 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async opened(): Promise<void> {
-    const { system, transport } = this.#options;
-    if (system !== undefined) {
-      this.#unregister = system.register(`client/${this.client}/connection`, this.connection.actor, { accepts: [] });
-    }
+    const { transport } = this.#options;
     this.connection.start();
     const connected = this.connection.connected();
     if (this.cache.isNew) {
@@ -335,7 +336,7 @@ class TheClient implements ObjectClient, ClientCore {
 
   status(): ClientStatus {
     const { connection, cache } = this;
-    const machines: Record<string, string> = { connection: this.state };
+    const machines: Record<string, string> = { connection: this.state, "cache-verification": connection.verifying ?? "none" };
     for (const actor of this.commits) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
     return {
       client: this.client,
@@ -357,6 +358,11 @@ class TheClient implements ObjectClient, ClientCore {
     };
   }
 
+  async serverStatus(signal?: AbortSignal): Promise<ServerStatus> {
+    const link = await this.connection.connected(this.waitTimeoutMs, signal);
+    return link.request("status", wire.session.write({ session: link.session }), wire.serverStatus);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -365,7 +371,6 @@ class TheClient implements ObjectClient, ClientCore {
   kill(): void {
     this.#isClosed = true;
     this.#closing ??= Promise.resolve();
-    this.#unregister();
     for (const actor of this.commits) actor.stop();
     this.commits.clear();
     this.connection.stop();
@@ -376,7 +381,19 @@ class TheClient implements ObjectClient, ClientCore {
     await this.close();
   }
 
+  /** What its connection shows at its address, beside its state. */
+  #shown(): Readonly<Record<string, Value>> {
+    const { entries, bytes, memoryEntries, memoryBytes, hits, misses } = this.cache.stats();
+    const { position, connection } = this;
+    const held = { position: position.tid, entries, bytes, memoryEntries, memoryBytes, hits: hits.memory + hits.disk, misses };
+    return connection.heardMsAgo === undefined ? held : { ...held, heardMsAgo: connection.heardMsAgo };
+  }
+
   // ---- ClientCore
+
+  register(name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>): () => void {
+    return this.#options.system?.register(`client/${this.client}/${name}`, actor, { accepts: [], describe }) ?? (() => undefined);
+  }
 
   async reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const deadline = this.clock.monotonic() + timeoutMs;
@@ -489,7 +506,6 @@ class TheClient implements ObjectClient, ClientCore {
   async #close(): Promise<void> {
     this.#isClosed = true;
     await Promise.allSettled(this.#underWay);
-    this.#unregister();
     this.#watchers.close();
     this.connection.close();
     this.#moved.fail(new ClosedError({ what: "client" }));

@@ -112,7 +112,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       this.#writes.set(key, encoded(key, accepted), order);
       return nothingWritten;
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -122,7 +122,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       this.#writes.set(key, undefined, this.#writes.nextOrder());
       return nothingWritten;
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -34,7 +34,7 @@ export class Waiting {
           this.#clock.clearTimeout(timer);
           signal?.removeEventListener("abort", onAbort);
           if (error === undefined) resolve();
-          else reject(error as Error);
+          else reject(error);
         },
       };
       signal?.addEventListener("abort", onAbort, { once: true });
