@@ -28,8 +28,9 @@ export class SimulatedClock implements Clock {
     this.#wallOffsetMs = options.startMs ?? simulationStartMs;
   }
 
+  /** In whole milliseconds, as the system's. */
   now(): number {
-    return this.#wallOffsetMs + this.#elapsedMs;
+    return Math.floor(this.#wallOffsetMs + this.#elapsedMs);
   }
 
   monotonic(): number {
@@ -194,7 +195,7 @@ export class PlaceClock implements Clock {
   }
 
   now(): number {
-    return this.#clock.now() + this.#skewMs;
+    return Math.floor(this.#clock.now() + this.#skewMs);
   }
 
   monotonic(): number {

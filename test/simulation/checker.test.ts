@@ -119,7 +119,7 @@ describe("checker", () => {
   test("a tid told before it is durable, a fence that did not hold and snapshots that go back are told", async () => {
     checker.told("a message", { tid: asTid(5), digest: "5".repeat(16) });
     const early = begin("early");
-    checker.saidNever(`${ids + 1}`);
+    checker.saidNever(`${ids + 1}`, early.snapshot.tid);
     const moment = await commit(begin("late"), { k: "late.1" });
     begin("new");
     checker.began("back", life, early.snapshot.tid, moment, true);

@@ -41,7 +41,7 @@ export class Checker {
   readonly history: History;
   readonly counts = { attempts: 0, reads: 0, lists: 0, commits: 0, refusals: 0, unknown: 0 };
   readonly #attempts = new Map<string, Attempt>();
-  readonly #never = new Map<string, Moment>();
+  readonly #never = new Map<string, { readonly since: Moment; readonly snapshot: Tid }>();
 
   constructor() {
     this.history = new History((what) => {
@@ -69,17 +69,23 @@ export class Checker {
     }
   }
 
-  /** The server told a client that transaction `id` never will be committed. */
-  saidNever(id: string): void {
-    this.#never.set(id, this.history.head);
+  /** The server told a client that transaction `id`, begun at `snapshot`, never will be committed. */
+  saidNever(id: string, snapshot: Tid): void {
+    this.#never.set(id, { since: this.history.head, snapshot });
     for (const moment of this.#line())
       if (moment.id === id) this.violated(8, "what was said never to be is not committed", { id, tid: moment.tid });
   }
 
-  /** Ids that were said never to be, in the history as it stands, with the last tid at that time. */
-  get never(): readonly (readonly [id: string, tid: Tid])[] {
+  /** Ids that were said never to be, in the history as it stands, with their snapshots. */
+  get never(): readonly (readonly [id: string, snapshot: Tid])[] {
     const line = new Set(this.#line());
-    return [...this.#never].flatMap(([id, moment]) => (line.has(moment) ? [[id, moment.tid] as const] : []));
+    return [...this.#never].flatMap(([id, { since, snapshot }]) => (line.has(since) ? [[id, snapshot] as const] : []));
+  }
+
+  /** The server's disk was replaced by a copy of what it was at `moment`: fences, too, are as they were. */
+  restored(moment: Moment): void {
+    this.history.restore(moment);
+    this.#never.clear();
   }
 
   *#line(): Generator<Moment> {
@@ -88,7 +94,7 @@ export class Checker {
 
   #committed(moment: Moment): void {
     const never = this.#never.get(moment.id);
-    if (never !== undefined && this.history.leadsTo(never, moment)) {
+    if (never !== undefined && this.history.leadsTo(never.since, moment)) {
       this.violated(8, "what was said never to be is not committed", { id: moment.id, tid: moment.tid });
     }
     const name = authorOf(moment);
@@ -141,15 +147,15 @@ export class Checker {
   began(name: string, life: Life, tid: Tid, commitBefore: Moment | undefined, isSerializable: boolean): Attempt {
     this.counts.attempts++;
     const facts = { attempt: name, snapshot: tid };
-    let snapshot = this.history.named(tid, life.lastSnapshot);
+    let snapshot = this.history.named(tid);
     if (snapshot === undefined) {
       this.violated(1, "a snapshot is a moment of the history", facts);
       snapshot = this.history.head;
     }
-    if (commitBefore !== undefined && this.history.leadsTo(snapshot, commitBefore) && snapshot !== commitBefore) {
+    if (commitBefore !== undefined && this.#isBefore(snapshot, commitBefore)) {
       this.violated(1, "a snapshot is never before the client's own last commit", { ...facts, commit: commitBefore.tid });
     }
-    if (life.lastSnapshot !== undefined && snapshot !== life.lastSnapshot && this.history.leadsTo(snapshot, life.lastSnapshot)) {
+    if (life.lastSnapshot !== undefined && this.#isBefore(snapshot, life.lastSnapshot)) {
       this.violated(1, "snapshots of a client never go back", { ...facts, before: life.lastSnapshot.tid });
     }
     life.lastSnapshot = snapshot;
@@ -166,6 +172,11 @@ export class Checker {
     };
     this.#attempts.set(name, attempt);
     return attempt;
+  }
+
+  /** Whether `moment` stands before `other`, which no restore has taken back. */
+  #isBefore(moment: Moment, other: Moment): boolean {
+    return moment !== other && this.history.leadsTo(moment, other) && this.history.leadsTo(other, this.history.head);
   }
 
   /** `get(key)` gave `value`. */

@@ -66,7 +66,7 @@ export class Faults {
     this.#world.network.start();
     this.#server.disk.habits = soundDisk;
     this.#server.end?.mend();
-    this.#server.start();
+    this.#server.repair();
     for (const client of this.#clients) {
       if (client.disk !== undefined) client.disk.habits = soundDisk;
       client.end?.mend();
@@ -123,6 +123,7 @@ export class Faults {
     this.#server.disk.habits = this.#chance.fraction() < 0.5 ? slowDisk : failingDisk;
     await this.#pause(200, 1_500);
     this.#server.disk.habits = soundDisk;
+    this.#server.repair();
   }
 
   async #clientDisk(): Promise<void> {
@@ -140,6 +141,7 @@ export class Faults {
   async #restore(): Promise<void> {
     this.#server.backUp();
     await this.#pause(200, 2_000);
+    if (this.#isOver) return;
     this.#server.restore();
     await this.#pause(0, 500);
     this.#server.start();

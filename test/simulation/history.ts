@@ -77,11 +77,11 @@ export class History {
     return undefined;
   }
 
-  /** The moment of transaction `tid` for somebody who stands at `moment`: on the history as it stands, else on the one before a restore. */
-  named(tid: Tid, moment: Moment | undefined): Moment | undefined {
+  /** The moment of transaction `tid`: of the history as it stands, else of what a restore took back. */
+  named(tid: Tid): Moment | undefined {
     const current = this.find(tid);
-    if (current !== undefined || moment === undefined) return current;
-    for (const each of this.#moments.values()) if (each.tid === tid && this.leadsTo(moment, each)) return each;
+    if (current !== undefined) return current;
+    for (const moment of this.#moments.values()) if (moment.tid === tid) return moment;
     return undefined;
   }
 

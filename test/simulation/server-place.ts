@@ -111,9 +111,10 @@ export class ServerPlace {
     const open = this.#disk.copy().open;
     const options = { storage, clock, log: this.#world.log("server's disk"), outcomeAgeMs: timings.outcomeAgeMs };
     const store = await ObjectStore.open(open, options);
-    for (const [id, tid] of never) {
-      if (tid < store.idFloor || store.outcome(id)?.type === "fenced") continue;
-      checker.violated(8, "a fence is durable", { id, tid, outcome: store.outcome(id)?.type });
+    for (const [id, snapshot] of never) {
+      // A copy of it that is as late as that is refused by its snapshot.
+      if (snapshot < store.idFloor || store.outcome(id)?.type === "fenced") continue;
+      checker.violated(8, "a fence is durable", { id, snapshot, outcome: store.outcome(id)?.type });
     }
   }
 
@@ -128,6 +129,12 @@ export class ServerPlace {
     this.#clock = undefined;
     this.#end = undefined;
     this.#server = undefined;
+  }
+
+  /** An operator looks after it: one whose disk failed too often takes no writes until it is started again. */
+  repair(): void {
+    if (this.#server?.status(storage).readOnly === true) this.kill();
+    this.start();
   }
 
   /** Moves its wall clock, for good. */
@@ -148,7 +155,7 @@ export class ServerPlace {
     const { disk, moment } = this.#backup;
     this.#world.note("server", `restored to ${moment.tid}`);
     this.#disk = disk.copy({ onDurable: this.#onDurable });
-    this.#world.checker.history.restore(moment);
+    this.#world.checker.restored(moment);
   }
 
   /** It ended itself: whoever looks after it starts it again. */

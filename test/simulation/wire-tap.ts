@@ -1,3 +1,4 @@
+import type { Settle } from "../../actors/messages.js";
 import type { Codec } from "../../actors/wire.js";
 import * as wire from "../../actors/wire.js";
 import type { Position } from "../../storage/transaction.js";
@@ -8,16 +9,24 @@ import type { World } from "./world.js";
 /** Reads along: what the server promises in its messages is held against what is on its disk at that moment. */
 export class WireTap {
   readonly #world: World;
-  /** Transaction ids that clients asked the outcome of, by client and number of the request. */
-  readonly #asked = new Map<string, string>();
+  /** What clients asked the outcome of, by client and number of the request. */
+  readonly #asked = new Map<string, Settle>();
 
   constructor(world: World) {
     this.#world = world;
   }
 
   take(sent: SentMessage): void {
+    try {
+      this.#take(sent);
+    } catch (error) {
+      this.#world.checker.violated(13, "what is sent can be read", { from: sent.from, subject: sent.subject, error: String(error) });
+    }
+  }
+
+  #take(sent: SentMessage): void {
     if (sent.from === "server") this.#fromServer(sent);
-    else if (sent.subject.endsWith(".settle")) this.#asked.set(`${sent.from} ${sent.request}`, wire.settle.read(sent.payload).id);
+    else if (sent.subject.endsWith(".settle")) this.#asked.set(`${sent.from} ${sent.request}`, wire.settle.read(sent.payload));
   }
 
   /** Tells the checker of each tid, and of each "never". */
@@ -40,8 +49,8 @@ export class WireTap {
     const position = positions[operation]?.(payload);
     if (position !== undefined) tell(position);
     else if (operation === "settle" && isResult(payload)) {
-      const id = this.#asked.get(`${sent.to} ${sent.request}`);
-      if (id !== undefined) world.checker.saidNever(id);
+      const asked = this.#asked.get(`${sent.to} ${sent.request}`);
+      if (asked !== undefined) world.checker.saidNever(asked.id, asked.snapshot);
     }
   }
 }
