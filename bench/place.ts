@@ -1,12 +1,11 @@
 /** Processes of a bench: each is started, asked for what it used, and ended from here. */
-import { fork, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { requireNatsServer } from "../scripts/nats-server.mjs";
 
 /** What a process used since it began. */
 export interface Usage {
@@ -15,7 +14,7 @@ export interface Usage {
   readonly residentBytes: number;
 }
 
-/** A process that answers questions: bench/*-place.ts at the other end of the channel. */
+/** A process that answers questions: bench/*-place at the other end of the channel. */
 export interface Place {
   ask<T>(question: string, details?: unknown): Promise<T>;
   usage(): Promise<Usage>;
@@ -31,7 +30,7 @@ export class Bench {
   static async open(): Promise<Bench> {
     const bench = new Bench();
     const port = await freePort();
-    const broker = spawn(requireNatsServer() as string, ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+    const broker = spawn(natsServer(), ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
     bench.#children.push(broker);
     await new Promise<void>((resolve, reject) => {
       broker.once("exit", () => {
@@ -45,9 +44,9 @@ export class Bench {
     return bench;
   }
 
-  /** Starts `bench/<name>-place.ts` and resolves when it says that it is ready. */
+  /** Starts `bench/<name>-place` and resolves when it says that it is ready. */
   async start(name: string, details: object = {}): Promise<Place> {
-    const file = fileURLToPath(new URL(`./${name}-place.ts`, import.meta.url));
+    const file = fileURLToPath(new URL(`./${name}-place.js`, import.meta.url));
     const child = fork(file, [JSON.stringify({ url: this.url, folder: this.folder, ...details })]);
     this.#children.push(child);
     const waiting = new Map<number, (answer: unknown) => void>();
@@ -109,6 +108,11 @@ function mappedResidentBytes(): number {
     else if (inData && line.startsWith("Rss:")) kib += Number(/\d+/.exec(line)?.[0] ?? 0);
   }
   return kib * 1024;
+}
+
+/** Path of the nats-server that is found. Says how to get one where there is none. */
+function natsServer(): string {
+  return execFileSync(process.execPath, ["scripts/nats-server.mjs"], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
 }
 
 async function freePort(): Promise<number> {
