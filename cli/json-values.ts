@@ -2,7 +2,7 @@ import { MalformedMessageError, type Value } from "../index.js";
 
 /**
  * Values as JSON, without loss. What JSON has no word for is an object with one name that begins with `$`:
- * `{"$date": ISO}`, `{"$bytes": base64}`, `{"$bigint": decimal}`, `{"$number": "NaN" | "Infinity" | "-Infinity" | "-0"}`.
+ * `{"$date": ISO}`, `{"$bytes": base64}`, `{"$bigint": decimal}`, `{"$number": "NaN" | "Infinity" | "-Infinity"}`.
  * Names of the value that begin with `$` get a second one.
  */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
@@ -10,9 +10,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /** `value` as JSON. */
 export function toJson(value: Value): Json {
   if (typeof value === "bigint") return { $bigint: value.toString() };
-  if (typeof value === "number") {
-    return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? "-0" : String(value) };
-  }
+  if (typeof value === "number") return Number.isFinite(value) ? value : { $number: String(value) };
   return typeof value === "object" && value !== null ? objectToJson(value) : value;
 }
 
@@ -51,7 +49,7 @@ function fromTag(tag: string, content: unknown): Value {
       if (!/^-?\d+$/.test(content)) throw malformed(`$bigint ${JSON.stringify(content)} is no whole number`);
       return BigInt(content);
     case "$number":
-      if (!["NaN", "Infinity", "-Infinity", "-0"].includes(content)) throw malformed(`$number ${JSON.stringify(content)} is not known`);
+      if (!["NaN", "Infinity", "-Infinity"].includes(content)) throw malformed(`$number ${JSON.stringify(content)} is not known`);
       return Number(content);
     default:
       throw malformed(`${tag} is not known; a name that begins with $ is written with $$`);

@@ -9,6 +9,8 @@ import { Interrupted } from "./failure.js";
 export class Output {
   readonly #stream: Writable;
   #gone = false;
+  /** Resolves when there is room again; one for all who wait. */
+  #room: Promise<unknown> | undefined;
 
   constructor(stream: Writable, onGone: (why: Interrupted) => void) {
     this.#stream = stream;
@@ -22,11 +24,14 @@ export class Output {
   /** Resolves when there is room for more. */
   async line(text: string): Promise<void> {
     if (this.#gone || this.#stream.write(`${text}\n`)) return;
-    await Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")]).catch(() => undefined);
+    this.#room ??= Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")])
+      .catch(() => undefined)
+      .finally(() => (this.#room = undefined));
+    await this.#room;
   }
 
   /** One JSON object a line. */
-  async json(value: unknown): Promise<void> {
-    await this.line(JSON.stringify(value));
+  async json(value: unknown, replacer?: (name: string, part: unknown) => unknown): Promise<void> {
+    await this.line(JSON.stringify(value, replacer));
   }
 }

@@ -14,6 +14,7 @@ export interface LocalBrokerOptions {
 /** The broker where there is no nats-server: inside this process, joined by the others through the door. */
 export class LocalBroker implements Part {
   readonly name = "broker";
+  readonly pid = process.pid;
   readonly #options: LocalBrokerOptions;
   #broker: Broker | undefined;
   #served: ServedBroker | undefined;

@@ -6,6 +6,8 @@ import type { Report } from "./report.js";
 export interface Part {
   readonly name: string;
   readonly running: boolean;
+  /** Of its process, while it has one. */
+  readonly pid: number | undefined;
   /** Resolves when it takes work. Nothing happens when it runs already. */
   start(): Promise<void>;
   /** Resolves when it is gone. Nothing happens when it is not there. */
@@ -39,6 +41,10 @@ export class ProcessPart implements Part {
 
   get running(): boolean {
     return this.#child !== undefined;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
   async start(): Promise<void> {

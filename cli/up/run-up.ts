@@ -20,6 +20,9 @@ import type { UpFlags } from "./up-flags.js";
 /** Signals within this are one: npm passes Ctrl-C on to a process that the terminal has told already. */
 const samePressMs = 500;
 
+/** Services notice a server that stopped or started at once, a broker within a redial. */
+const noticeTimeoutMs = 5_000;
+
 /** Runs everything until it is told to end, by a signal, a key or the door. */
 export async function runUp(flags: UpFlags, surroundings: Surroundings): Promise<void> {
   const up = new Up(flags, surroundings);
@@ -55,7 +58,6 @@ class Up {
   }
 
   async run(): Promise<void> {
-    const { data } = this.#flags;
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, this.#onSignal);
     this.#signal.addEventListener("abort", () => (this.#endedAt = this.#clock.monotonic()), { once: true });
     this.#door = await openDoor(this.#flags.doorPort, this.#doorActions());
@@ -65,12 +67,11 @@ class Up {
     if (place.missing !== undefined) this.#report({ event: "notice", text: place.missing });
     await this.#inLine(async () => {
       await place.broker.start();
-      const starting = place.server.start();
-      // Read while the server starts: it takes a fifth of a second.
+      // Together: what takes time is loading the programs, and the services connect as soon as the server is heard.
+      const serving = place.server.start();
+      const joining = place.services.map((service) => service.start());
       if (this.#flags.cities > 0) this.#cities = readCities(this.#flags.cities);
-      await starting;
-      await this.#import(place);
-      await Promise.all(place.services.map((service) => service.start()));
+      await Promise.all([serving.then(() => this.#import(place)), ...joining]);
       await this.#joinServices(place);
     });
     this.#report({
@@ -80,7 +81,7 @@ class Up {
       door: this.#door.url,
       services: { A: place.urls.a, B: place.urls.b },
     });
-    if (this.#cities !== undefined) await this.#showScenario(place, this.#door, data);
+    if (this.#cities !== undefined) await this.#showScenario(place, this.#door);
     if (this.#flags.once === true) return;
     this.#listen();
     await aborted(this.#signal);
@@ -109,7 +110,7 @@ class Up {
   }
 
   readonly #report: Report = (event: UpEvent) => {
-    if (this.#flags.json === true) void this.#out.json(event);
+    if (this.#flags.json === true) void this.#out.json(event, rounded);
     else for (const line of upLines(event)) void this.#out.line(line);
   };
 
@@ -138,7 +139,7 @@ class Up {
     this.#transport = await openTransport({ servers, name: "zooid up", log: this.#log });
   }
 
-  async #showScenario(place: Place, door: Door, _data: string): Promise<void> {
+  async #showScenario(place: Place, door: Door): Promise<void> {
     try {
       const { key } = await this.#playScenario();
       this.#report({ event: "byHand", commands: commandsByHand({ ...place.urls, door: door.url }, key) });
@@ -213,11 +214,28 @@ class Up {
       machines: async () => (await this.#actors()).map(({ path, state }) => `${path} ${state}\n`).join(""),
       machine: async (name: string, of: string | undefined) =>
         of === undefined ? machineToMermaid(machineNamed(name)) : this.#withSystem((system) => drawCurrent(system, name, of)),
-      stop: (name: "server" | "broker") => this.#inLine(() => partOf(name).stop()),
-      start: (name: "server" | "broker") => this.#inLine(() => partOf(name).start()),
+      stop: (name: "server" | "broker") =>
+        this.#inLine(() =>
+          partOf(name)
+            .stop()
+            .then(() => this.#untilNoticed(false)),
+        ),
+      start: (name: "server" | "broker") =>
+        this.#inLine(() =>
+          partOf(name)
+            .start()
+            .then(() => this.#untilNoticed()),
+        ),
       scenario: () => this.#playScenario(),
       quit: () => this.#ending.abort(new Interrupted("SIGTERM")),
     };
+  }
+
+  /** Whoever asked through the door finds the services as they are then; what does not come in time is not waited for. */
+  async #untilNoticed(connected = this.#parts().server.running && this.#parts().broker.running): Promise<void> {
+    const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(noticeTimeoutMs)]);
+    const links = this.#links === undefined ? [] : [this.#links.a, this.#links.b];
+    await Promise.allSettled(links.map((link) => link.untilConnected(connected, signal)));
   }
 
   #status(): object {
@@ -227,6 +245,7 @@ class Up {
       door: this.#door?.url,
       services: { A: urls.a, B: urls.b },
       running: Object.fromEntries([broker, server, ...services].map((part) => [part.name, part.running])),
+      processes: Object.fromEntries([broker, server, ...services].map((part) => [part.name, part.pid ?? null])),
       connection: this.#links === undefined ? {} : { A: this.#links.a.connection, B: this.#links.b.connection },
     };
   }
@@ -243,6 +262,11 @@ class Up {
     this.#line = done.catch(() => undefined);
     return done;
   }
+}
+
+/** Times to a microsecond: more digits say nothing. */
+function rounded(_: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isInteger(value) ? Math.round(value * 1_000) / 1_000 : value;
 }
 
 function notReady(): never {

@@ -96,13 +96,13 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
 export function commandsByHand(urls: { readonly a: string; readonly b: string; readonly door: string }, key: string): readonly string[] {
   const path = pathOf(key);
   return [
-    `curl -s ${urls.a}${path}`,
-    `curl -s -X PATCH ${urls.b}${path} -H 'content-type: application/json' -d '{"note":"by hand"}'`,
-    `curl -s ${urls.a}${path}`,
-    `curl -s -X POST ${urls.door}/server/stop`,
-    `curl -s ${urls.a}${path}`,
-    `curl -s -X POST ${urls.door}/server/start`,
-    `curl -s ${urls.a}/state`,
+    `curl -sw "\\n" ${urls.a}${path}`,
+    `curl -sw "\\n" -X PATCH ${urls.b}${path} -H 'content-type: application/json' -d '{"note":"by hand"}'`,
+    `curl -sw "\\n" ${urls.a}${path}`,
+    `curl -sw "\\n" -X POST ${urls.door}/server/stop`,
+    `curl -sw "\\n" ${urls.a}${path}`,
+    `curl -sw "\\n" -X POST ${urls.door}/server/start`,
+    `curl -sw "\\n" ${urls.a}/state`,
     `curl -s ${urls.door}/machines`,
   ];
 }

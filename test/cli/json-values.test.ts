@@ -1,0 +1,55 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { fromJson, toJson } from "../../cli/json-values.js";
+import { encodeValue, decodeValue, type Value } from "../../index.js";
+
+const { value: values } = fc.letrec<{ value: Value }>((tie) => ({
+  value: fc.oneof(
+    { maxDepth: 4 },
+    fc.constant(null),
+    fc.boolean(),
+    // A stored value has no -0.
+    fc.double().map((number) => number + 0),
+    fc.string({ unit: "binary" }),
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    fc.date({ noInvalidDate: true }),
+    fc.uint8Array(),
+    fc.array(tie("value")),
+    fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("$date", "$bytes", "$$", "$")), tie("value")).map((record) => ({ ...record })),
+  ),
+}));
+
+describe("values as JSON", () => {
+  test("every value comes back from its JSON as it was", () => {
+    fc.assert(
+      fc.property(values, (value) => {
+        const json = JSON.stringify(toJson(value));
+        // Compared as it is stored: MessagePack keeps 64-bit integers, Dates and bytes apart.
+        expect(fromJson(JSON.parse(json))).toEqual(value);
+      }),
+    );
+  });
+
+  test("what JSON has no word for is tagged, and names that begin with $ are doubled", () => {
+    const value = { when: new Date(0), bytes: new Uint8Array([1, 2]), big: 12n, nan: Number.NaN, $name: 1 };
+    expect(toJson(value)).toEqual({
+      when: { $date: "1970-01-01T00:00:00.000Z" },
+      bytes: { $bytes: "AQI=" },
+      big: { $bigint: "12" },
+      nan: { $number: "NaN" },
+      $$name: 1,
+    });
+    expect(decodeValue(encodeValue(fromJson(toJson(value)))).value).toEqual(value);
+  });
+
+  test.each([
+    [{ $date: "soon" }],
+    [{ $bytes: "?" }],
+    [{ $bigint: "1.5" }],
+    [{ $number: "7" }],
+    [{ $other: "x" }],
+    [{ $date: "x", more: 1 }],
+  ])("%j is refused", (json) => {
+    expect(() => fromJson(json)).toThrow(expect.objectContaining({ code: "ZOOID_MALFORMED_MESSAGE" }) as Error);
+  });
+});

@@ -1,0 +1,120 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CommandError } from "../../cli/failure.js";
+import { openPlace } from "./place.js";
+import { runZooid, zooid } from "./run-zooid.js";
+
+let place: Awaited<ReturnType<typeof openPlace>>;
+/** The flags that lead to the place. */
+let there: readonly string[];
+
+beforeAll(async () => {
+  place = await openPlace();
+  there = ["--servers", place.url];
+});
+afterAll(() => place.close());
+
+describe("objects from the command line", () => {
+  test("what put writes, get and list print, and delete removes", async () => {
+    const written = await zooid(["put", "fruit/apple", '{"colour":"red","since":{"$date":"2026-01-01T00:00:00.000Z"}}', ...there]);
+    expect(written).toMatchObject({ error: undefined, lines: [expect.stringMatching(/^fruit\/apple written by transaction \d+$/)] });
+    await zooid(["put", "fruit/pear", "7", ...there]);
+
+    const got = await zooid(["get", "fruit/apple", "fruit/pear", ...there]);
+    expect(got.lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      { key: "fruit/apple", value: { colour: "red", since: { $date: "2026-01-01T00:00:00.000Z" } } },
+      { key: "fruit/pear", value: 7 },
+    ]);
+    expect((await zooid(["list", "fruit/", "--limit", "1", ...there])).lines).toEqual([
+      'fruit/apple\t{"colour":"red","since":{"$date":"2026-01-01T00:00:00.000Z"}}',
+    ]);
+    expect((await zooid(["list", "fruit/", "--after", "fruit/apple", "--keys", ...there])).lines).toEqual(["fruit/pear"]);
+
+    await zooid(["delete", "fruit/apple", "fruit/pear", ...there]);
+    expect((await zooid(["list", "fruit/", ...there])).lines).toEqual([]);
+  });
+
+  test("get of a key that is not there fails by a code of its own", async () => {
+    const { error, lines } = await zooid(["get", "nothing", ...there]);
+    expect(lines).toEqual([]);
+    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nothing": not there' });
+  });
+
+  test("put of what is not JSON is wrong usage", async () => {
+    const { error } = await zooid(["put", "a", "{", ...there]);
+    expect(error).toMatchObject({ code: "ZOOID_USAGE" });
+  });
+});
+
+describe("import and export", () => {
+  test("what was imported is exported, in the order of keys, without loss", async () => {
+    const rows = Array.from({ length: 1_234 }, (_, index) => ({
+      key: `round/${String(index).padStart(5, "0")}`,
+      value: {
+        index,
+        name: `näme ${index}`,
+        bytes: { $bytes: "aGVsbG8=" },
+        big: { $bigint: "9007199254740993" },
+        $$dollar: [null, true, 1.5],
+      },
+    }));
+    const lines = rows.map((row) => JSON.stringify(row));
+    const file = join(place.folder, "rows.ndjson");
+    await writeFile(file, `${lines.toReversed().join("\n")}\n\n`);
+
+    const imported = await zooid(["import", file, "--json", ...there]);
+    expect(imported.error).toBeUndefined();
+    expect(JSON.parse(imported.lines[0] ?? "")).toMatchObject({ event: "imported", rows: 1_234, lastLine: 1_234 });
+
+    const exported = await zooid(["export", "round/", ...there]);
+    expect(exported.lines).toEqual(lines);
+  });
+
+  test("a line that is no row is named; all before it is in, and nothing after it", async () => {
+    const row = (number: number) => JSON.stringify({ key: `bad/${String(number).padStart(4, "0")}`, value: number });
+    const lines = Array.from({ length: 1_500 }, (_, index) => row(index + 1));
+    lines[702] = '{"key": "bad/0703", "valu": 703}';
+    const file = join(place.folder, "bad.ndjson");
+    await writeFile(file, lines.join("\n"));
+
+    const { error } = await zooid(["import", file, ...there]);
+    expect(error).toBeInstanceOf(CommandError);
+    expect(error).toMatchObject({ code: "ZOOID_BAD_LINE", facts: { line: 703, lastLine: 702 } });
+    expect((error as Error).message).toMatch(/^line 703 is not a row .*everything up to line 702 is in: go on with --from-line 703$/);
+    const { lines: there_ } = await zooid(["list", "bad/", "--keys", "--limit", "2000", ...there]);
+    expect(there_).toEqual(Array.from({ length: 702 }, (_, index) => `bad/${String(index + 1).padStart(4, "0")}`));
+
+    lines[702] = row(703);
+    await writeFile(file, lines.join("\n"));
+    const rest = await zooid(["import", file, "--from-line", "703", "--json", ...there]);
+    expect(JSON.parse(rest.lines[0] ?? "")).toMatchObject({ rows: 798, lastLine: 1_500 });
+  });
+
+  test("a file that is not there is told", async () => {
+    const { error } = await zooid(["import", join(place.folder, "missing.ndjson"), ...there]);
+    expect(error).toMatchObject({ code: "ZOOID_FILE" });
+  });
+
+  test("a reader that goes away ends an export without a word", async () => {
+    const words = ["--import", "tsx", "cli/zooid.ts", "export", "round/", ...there];
+    const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
+    const [err, [code]] = await Promise.all([
+      text(child.stderr),
+      once(child, "exit"),
+      once(child.stdout, "data").then(() => child.stdout.destroy()),
+    ]);
+    expect({ err, code }).toEqual({ err: "", code: 141 });
+  });
+
+  test("standard input is imported, and failures are JSON when asked for", async () => {
+    const piped = await runZooid(["import", "--json", ...there], '{"key":"piped","value":1}\nnonsense\n');
+    expect(piped.code).toBe(1);
+    const failure = JSON.parse(piped.err.trim().split("\n").at(-1) ?? "") as unknown;
+    expect(failure).toMatchObject({ event: "error", error: { code: "ZOOID_BAD_LINE", facts: { line: 2, lastLine: 1 } } });
+    expect((await zooid(["get", "piped", ...there])).lines).toEqual(["1"]);
+  });
+});

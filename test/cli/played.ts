@@ -1,0 +1,30 @@
+import { expect } from "vitest";
+import type { RunningUp } from "./running-up.js";
+
+/** The scenario as it is to be: each step with the state of A's connection machine. */
+export async function expectPlayed(up: RunningUp): Promise<string> {
+  const { city } = await up.event("scenario");
+  const steps = up.events.filter((event) => event.event === "step");
+  expect(steps.map(({ name, detail, connection }) => [name, detail, connection])).toEqual([
+    ["read at A", `${city} from the server`, "readWrite"],
+    ["read at A again", "from its cache", "readWrite"],
+    ["change at B", expect.stringMatching(/^note: "changed at /), "readWrite"],
+    ["A was told", expect.stringMatching(/ after B began, .* B had its answer$/), "readWrite"],
+    ["read at A", "the new value, from the server", "readWrite"],
+    ["storage server stopped", "A has noticed", expect.not.stringMatching(/read/)],
+    ["read at A, cut off", expect.stringMatching(/^from its cache, as of \d{4}-/), expect.not.stringMatching(/read/)],
+    ["storage server started", "A sleeps, B is connected again", expect.not.stringMatching(/read/)],
+    ["A is awake, verified", expect.stringMatching(/^by replaying 1 transaction in /), "readWrite"],
+    ["read at A", "what B wrote meanwhile, from the server", "readWrite"],
+  ]);
+  expect(steps.every(({ ms }) => ms > 0)).toBe(true);
+  return city;
+}
+
+/** Services went down first, then the storage server, then the broker. */
+export function expectStoppedInOrder(up: RunningUp): void {
+  const from = up.events.findIndex((event) => event.event === "stopping");
+  const order = up.events.slice(from).flatMap((event) => (event.event === "part" && event.state === "down" ? [event.part] : []));
+  expect(new Set(order.slice(0, 2))).toEqual(new Set(["service A", "service B"]));
+  expect(order.slice(2)).toEqual(["storage server", "broker"]);
+}

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connect, type ObjectClient } from "../../index.js";
+import { machines } from "../../machines/index.js";
+import { openPlace } from "./place.js";
+import { zooid } from "./run-zooid.js";
+
+let place: Awaited<ReturnType<typeof openPlace>>;
+let client: ObjectClient;
+let there: readonly string[];
+
+beforeAll(async () => {
+  place = await openPlace();
+  there = ["--servers", place.url];
+  client = await connect({ servers: place.url, client: "shop-1", cache: "transient" });
+  await client.put("a", 1);
+  await client.get("a");
+  await client.get("a");
+});
+afterAll(async () => {
+  await client.close();
+  await place.close();
+});
+
+describe("zooid status", () => {
+  test("tells of the server, of who is connected, and of every machine", async () => {
+    const { lines, error } = await zooid(["status", "--json", ...there]);
+    expect(error).toBeUndefined();
+    expect(JSON.parse(lines[0] ?? "")).toEqual({
+      server: expect.objectContaining({
+        instance: place.server.instance,
+        storage: "main",
+        readOnly: false,
+        position: expect.objectContaining({ tid: client.position.tid, digest: client.position.digest }) as unknown,
+        queue: { transactions: 1, keys: 1 },
+        machines: { "group-commit": "idle", pruning: "idle" },
+        counters: expect.objectContaining({ commits: 1 }) as unknown,
+      }) as unknown,
+      clients: [
+        {
+          client: "shop-1",
+          session: "live",
+          connection: "linked.readWrite",
+          seenMsAgo: expect.any(Number) as number,
+          lagMs: 0,
+          hitRate: expect.any(Number) as number,
+        },
+      ],
+      machines: [
+        { path: "client/shop-1/connection", state: "linked.readWrite" },
+        { path: "server/main/group-commit", state: "idle" },
+        { path: "server/main/pruning", state: "idle" },
+      ],
+    });
+  });
+
+  test("is a table for people", async () => {
+    const { lines } = await zooid(["status", ...there]);
+    expect(lines[0]).toMatch(/^storage main: read-write, instance [0-9a-f]{16}, up /);
+    expect(lines).toContainEqual(expect.stringMatching(/^shop-1 +live +linked\.readWrite +.* ago +0\.00 ms +\d+\.\d %$/));
+    expect(lines).toContainEqual(expect.stringMatching(/^server\/main\/pruning +idle$/));
+  });
+});
+
+describe("zooid machines", () => {
+  test("draws every lifecycle", async () => {
+    const { lines } = await zooid(["machines"]);
+    const text = lines.join("\n");
+    for (const name of Object.keys(machines)) expect(text).toContain(`%% ${name}\nstateDiagram-v2`);
+  });
+
+  test("describes one as JSON", async () => {
+    const { lines } = await zooid(["machines", "connection", "--json"]);
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ states: { disconnected: {}, linked: { states: { readWrite: {} } } } });
+  });
+
+  test("marks the state that a client's connection is in", async () => {
+    const { lines } = await zooid(["machines", "connection", "--of", "shop-1", ...there]);
+    expect(lines.at(-1)).toBe("  class linked__readWrite current");
+  });
+
+  test("says whose there are when the one asked for is not there", async () => {
+    const { error } = await zooid(["machines", "connection", "--of", "nobody", ...there]);
+    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: 'no connection of "nobody" runs; there are client/shop-1/connection' });
+  });
+
+  test("names the machines there are when one is mistyped", async () => {
+    const { error } = await zooid(["machines", "conection"]);
+    expect((error as Error).message).toContain("group-commit");
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, test, vi } from "vitest";
+import { requireNatsServer } from "../../scripts/nats-server.mjs";
+import { temporaryFolders } from "../storage/temporary-folder.js";
+import { expectPlayed, expectStoppedInOrder } from "./played.js";
+import { isAlive, startUp } from "./running-up.js";
+
+const folder = temporaryFolders();
+/** Five processes start, twice, on a machine that may have other things to do. */
+const timeoutMs = 180_000;
+/** A leash is let go at once; what it holds has three seconds to close. */
+const goneTimeoutMs = 10_000;
+
+describe("zooid up with a nats-server", () => {
+  test(
+    "plays the scenario; SIGKILL leaves no process behind; the next run has the cities already, and Ctrl-C ends it in order",
+    async () => {
+      vi.stubEnv("NATS_SERVER", requireNatsServer());
+      const data = await folder();
+      const first = await startUp(["--data", data, "--cities", "2000"]);
+      expect(await first.event("part", ({ part }) => part === "broker")).toMatchObject({
+        detail: expect.stringContaining("nats-server at nats://") as string,
+      });
+      expect(await first.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
+      await expectPlayed(first);
+      const pids = first.descendants();
+      // Leash and nats-server, storage server, two services; what else Node may have started for them.
+      expect(pids.length).toBeGreaterThanOrEqual(5);
+      first.signal("SIGKILL");
+      await first.ended;
+      await expect.poll(() => pids.filter(isAlive), { timeout: goneTimeoutMs }).toEqual([]);
+
+      const second = await startUp(["--data", data, "--cities", "2000"]);
+      expect(await second.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 0, of: 2_000 });
+      await second.event("scenario");
+      second.signal("SIGINT");
+      expect(await second.ended).toEqual({ code: 0, signal: null, err: "" });
+      expectStoppedInOrder(second);
+      vi.unstubAllEnvs();
+    },
+    timeoutMs,
+  );
+});
