@@ -1,0 +1,233 @@
+import { createActor, fromCallback, fromPromise } from "xstate";
+import { describe, expect, test } from "vitest";
+import { cacheVerificationMachine, type Comparison } from "../../machines/cache-verification.js";
+import { connectionMachine, type ConnectionEvent, type ConnectionProblem, type Registration } from "../../machines/connection.js";
+import { SimulatedClock } from "../../testing/simulated-clock.js";
+import { stateOf } from "./every-event.js";
+
+type State = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused";
+
+interface Settling<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const upToDate: Comparison = { type: "upToDate", position: { tid: 1, digest: "d" } };
+
+/** A connection whose registering and comparing wait for the test. */
+function connection(options: { readonly readOnly?: boolean } = {}) {
+  const done: string[] = [];
+  const clock = new SimulatedClock();
+  let registering: Settling<Registration> | undefined;
+  let comparing: Settling<Comparison> | undefined;
+  const machine = connectionMachine.provide({
+    actors: {
+      register: fromPromise<Registration>(() => new Promise((resolve, reject) => (registering = { resolve, reject }))),
+      verify: cacheVerificationMachine.provide({
+        actors: { compare: fromPromise<Comparison>(() => new Promise((resolve, reject) => (comparing = { resolve, reject }))) },
+      }),
+      keepAlive: fromCallback(() => {
+        done.push("keepAlive");
+        return () => done.push("keepAlive ended");
+      }),
+    },
+    actions: { dropLink: () => void done.push("dropLink"), logUnexpected: () => void done.push("logUnexpected") },
+    guards: {
+      isTransient: (_, problem: ConnectionProblem) => problem.type === "failed" && problem.error === "transient",
+    },
+    delays: { retryDelay: ({ context }) => 100 * context.failures, refusalDelay: 5_000, heartbeatTimeout: 3_500 },
+  });
+  const actor = createActor(machine, { id: "connection", clock, input: { readOnly: options.readOnly ?? false, onOtherHistory: "refuse" } });
+  actor.start();
+  const settled = () => clock.advance(0);
+  return {
+    actor,
+    done,
+    clock,
+    settled,
+    registered: async (registration: Registration = { instance: "i", readOnly: false }) => {
+      registering?.resolve(registration);
+      await settled();
+    },
+    notRegistered: async (error: unknown) => {
+      registering?.reject(error);
+      await settled();
+    },
+    compared: async (comparison: Comparison = upToDate) => {
+      comparing?.resolve(comparison);
+      await settled();
+    },
+  };
+}
+
+async function inState(state: State, options: { readonly readOnly?: boolean } = {}) {
+  const world = connection(options);
+  const { actor } = world;
+  if (state === "disconnected") return world;
+  actor.send({ type: "LINK_UP" });
+  if (state === "registering") return world;
+  if (state === "backingOff" || state === "refused") {
+    await world.notRegistered(state === "backingOff" ? "transient" : "for good");
+  } else {
+    await world.registered({ instance: "i", readOnly: state === "readOnly" });
+    if (state !== "verifying") await world.compared();
+  }
+  world.done.length = 0;
+  return world;
+}
+
+const heard = (instance: string, readOnly = false): ConnectionEvent => ({ type: "SERVER_HEARD", instance, readOnly });
+
+const events: Record<string, ConnectionEvent | { type: "NOT_KNOWN" }> = {
+  LINK_UP: { type: "LINK_UP" },
+  LINK_LOST: { type: "LINK_LOST" },
+  heard: heard("i"),
+  "heard read-only": heard("i", true),
+  "heard another": heard("j"),
+  SERVER_LOST: { type: "SERVER_LOST", reason: "goodbye" },
+  SILENT: { type: "SILENT" },
+  CLOSE: { type: "CLOSE" },
+  NOT_KNOWN: { type: "NOT_KNOWN" },
+};
+
+const dropped = "dropLink keepAlive ended";
+
+const expected: Record<State, Record<string, string>> = {
+  disconnected: {
+    LINK_UP: "registering",
+    LINK_LOST: "disconnected",
+    heard: "disconnected",
+    "heard read-only": "disconnected",
+    "heard another": "disconnected",
+    SERVER_LOST: "disconnected",
+    SILENT: "disconnected logUnexpected",
+    CLOSE: "closed",
+    NOT_KNOWN: "disconnected logUnexpected",
+  },
+  registering: {
+    LINK_UP: "registering logUnexpected",
+    LINK_LOST: "disconnected dropLink",
+    heard: "registering",
+    "heard read-only": "registering",
+    "heard another": "registering",
+    SERVER_LOST: "registering",
+    SILENT: "registering logUnexpected",
+    CLOSE: "closed dropLink",
+    NOT_KNOWN: "registering logUnexpected",
+  },
+  verifying: {
+    LINK_UP: "verifying logUnexpected",
+    LINK_LOST: `disconnected ${dropped}`,
+    heard: "verifying",
+    "heard read-only": "verifying",
+    "heard another": `backingOff ${dropped}`,
+    SERVER_LOST: `backingOff ${dropped}`,
+    SILENT: `backingOff ${dropped}`,
+    CLOSE: `closed ${dropped}`,
+    NOT_KNOWN: "verifying logUnexpected",
+  },
+  readWrite: {
+    LINK_UP: "readWrite logUnexpected",
+    LINK_LOST: `disconnected ${dropped}`,
+    heard: "readWrite",
+    "heard read-only": "readOnly",
+    "heard another": `backingOff ${dropped}`,
+    SERVER_LOST: `backingOff ${dropped}`,
+    SILENT: `backingOff ${dropped}`,
+    CLOSE: `closed ${dropped}`,
+    NOT_KNOWN: "readWrite logUnexpected",
+  },
+  readOnly: {
+    LINK_UP: "readOnly logUnexpected",
+    LINK_LOST: `disconnected ${dropped}`,
+    heard: "readWrite",
+    "heard read-only": "readOnly",
+    "heard another": `backingOff ${dropped}`,
+    SERVER_LOST: `backingOff ${dropped}`,
+    SILENT: `backingOff ${dropped}`,
+    CLOSE: `closed ${dropped}`,
+    NOT_KNOWN: "readOnly logUnexpected",
+  },
+  backingOff: {
+    LINK_UP: "backingOff logUnexpected",
+    LINK_LOST: "disconnected",
+    heard: "registering",
+    "heard read-only": "registering",
+    "heard another": "registering",
+    SERVER_LOST: "backingOff",
+    SILENT: "backingOff logUnexpected",
+    CLOSE: "closed",
+    NOT_KNOWN: "backingOff logUnexpected",
+  },
+  refused: {
+    LINK_UP: "refused logUnexpected",
+    LINK_LOST: "disconnected",
+    // Nobody registered this client: whoever is heard may.
+    heard: "registering",
+    "heard read-only": "registering",
+    "heard another": "registering",
+    SERVER_LOST: "refused",
+    SILENT: "refused logUnexpected",
+    CLOSE: "closed",
+    NOT_KNOWN: "refused logUnexpected",
+  },
+};
+
+describe("the machine of a connection", () => {
+  test.each(Object.keys(expected) as State[])("answers every event in %s", async (state) => {
+    const answered: Record<string, string> = {};
+    for (const [name, event] of Object.entries(events)) {
+      const { actor, done } = await inState(state);
+      actor.send(event as ConnectionEvent);
+      answered[name] = [stateOf(actor), ...done].join(" ");
+    }
+    expect(answered).toEqual(expected[state]);
+  });
+
+  test("a server that says nothing for the heartbeat time-out is lost; each heartbeat begins it anew", async () => {
+    const { actor, clock } = await inState("readWrite");
+    for (let beat = 0; beat < 5; beat++) {
+      await clock.advance(3_000);
+      actor.send({ type: "SERVER_HEARD", instance: "i", readOnly: false });
+    }
+    await clock.advance(3_499);
+    expect(stateOf(actor)).toBe("readWrite");
+    await clock.advance(1);
+    expect(stateOf(actor)).toBe("backingOff");
+  });
+
+  test("it backs off longer after each failure, and forgets them once verified", async () => {
+    const { actor, clock, notRegistered, registered, compared } = await inState("registering");
+    await notRegistered("transient");
+    await clock.advance(100);
+    await notRegistered("transient");
+    await clock.advance(199);
+    expect(stateOf(actor)).toBe("backingOff");
+    await clock.advance(1);
+    expect(stateOf(actor)).toBe("registering");
+    await registered();
+    await compared();
+    expect(actor.getSnapshot().context).toMatchObject({ failures: 0, problem: undefined });
+  });
+
+  test("a client that asked not to write is read-only, whatever the server says", async () => {
+    const { actor } = await inState("readWrite", { readOnly: true });
+    expect(stateOf(actor)).toBe("readOnly");
+    actor.send({ type: "SERVER_HEARD", instance: "i", readOnly: false });
+    expect(stateOf(actor)).toBe("readOnly");
+  });
+
+  test("a server of another history is refused and asked again slowly, another instance at once", async () => {
+    const { actor, clock, registered, compared } = await inState("verifying");
+    await compared({ type: "otherHistory", position: { tid: 7, digest: "e" } });
+    expect(stateOf(actor)).toBe("refused");
+    actor.send({ type: "SERVER_HEARD", instance: "i", readOnly: false });
+    expect(stateOf(actor)).toBe("refused");
+    await clock.advance(5_000);
+    expect(stateOf(actor)).toBe("registering");
+    await registered();
+    await compared({ type: "otherHistory", position: { tid: 7, digest: "e" } });
+    actor.send({ type: "SERVER_HEARD", instance: "j", readOnly: false });
+    expect(stateOf(actor)).toBe("registering");
+  });
+});
