@@ -15,7 +15,7 @@ const { url, clients } = placeDetails<{ readonly clients: number }>();
 const stores = await Promise.all(Array.from({ length: clients }, () => connect({ servers: url, realm: "bench" })));
 const store = stores[0];
 if (store === undefined) throw new Error("a client place has a client");
-const seen: Seen[] = [];
+let tell: (seen: Seen) => void = () => undefined;
 
 async function follow(key: string): Promise<void> {
   if (store === undefined) return;
@@ -23,7 +23,7 @@ async function follow(key: string): Promise<void> {
     if (change.type !== "changed") continue;
     const toldMs = nowMs();
     const value = await store.get(key);
-    seen.push({ value, toldMs, readMs: nowMs() });
+    tell({ value, toldMs, readMs: nowMs() });
   }
 }
 
@@ -34,7 +34,10 @@ answer({
     void follow(key);
     return true;
   },
-  /** What was seen since the last question. */
-  seen: () => seen.splice(0),
+  /** The next change that is seen after this question. */
+  nextSeen: () =>
+    new Promise<Seen>((resolve) => {
+      tell = resolve;
+    }),
   isCoherent: (tid: number) => stores.every((each) => each.position.tid >= tid),
 });

@@ -38,11 +38,13 @@ async function change(
   const changes: Change[] = [];
   let correct = true;
   for (let index = 0; index < count; index++) {
+    const next = other.ask<Seen>("nextSeen");
+    // Answered after the question above was taken in: the other process is listening, and idle.
+    await other.ask("isCoherent", 0);
     const calledMs = nowMs();
     await store.transact((tx) => tx.put("object/0", { index, text: "x".repeat(180) }));
     const resolvedMs = nowMs();
-    let seen: Seen | undefined;
-    while (seen === undefined) [seen] = await other.ask<Seen[]>("seen");
+    const seen = await next;
     if (seen.value.index !== index) correct = false;
     changes.push({ calledMs, resolvedMs, seen });
   }
