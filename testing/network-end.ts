@@ -231,7 +231,7 @@ export class NetworkEnd implements Transport {
     network.onSend?.({ ...parcel, from: this.name, to: to.name, arrivalsMs });
     for (const arrivalMs of arrivalsMs) {
       // Copied now, for the sender may use its buffer again, and for each, for a receiver owns what it gets.
-      const copy = new Uint8Array(parcel.payload);
+      const copy = Buffer.from(parcel.payload);
       this.#later(arrivalMs, () => {
         const isLost = link.lostAtMs < brokerAtMs || to.#link !== toLink || network.isSevered(this.name, to.name);
         if (!isLost) take(copy);

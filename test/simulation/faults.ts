@@ -47,7 +47,7 @@ export class Faults {
     ];
     const total = actions.reduce((sum, [weight]) => sum + weight, 0);
     while (!this.#isOver) {
-      await this.#pause(50, 700);
+      await this.#pause(30, 450);
       let dice = this.#chance.fraction() * total;
       const chosen = actions.find(([weight]) => (dice -= weight) < 0);
       if (chosen === undefined || this.#isOver) continue;
