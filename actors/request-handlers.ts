@@ -17,7 +17,7 @@ import { invalidationOf } from "./invalidation-publisher.js";
 import type { KeysRequest, List, ListAnswer, Load, LoadAnswer, LoadedRevision, LogPage, LogRequest, ServerStatus } from "./messages.js";
 import type { Reply } from "./pending.js";
 import type { Session, Sessions } from "./sessions.js";
-import { verdictOn } from "./verdict.js";
+import type { Verdicts } from "./verdict.js";
 import * as wire from "./wire.js";
 
 export interface RequestHandlersAround {
@@ -25,7 +25,7 @@ export interface RequestHandlersAround {
   readonly store: ObjectStore;
   readonly sessions: Sessions;
   readonly commits: CommitRequests;
-  readonly invalidationAgeMs: number;
+  readonly verdicts: Verdicts;
   /** The server was told to take no writes. */
   readonly readOnly: boolean;
   /** The store is closed for a moment, to be opened again. */
@@ -65,7 +65,7 @@ export class RequestHandlers {
   }
 
   #perform(operation: string, payload: Uint8Array, reply: Reply): void {
-    const { sessions, commits, store, status, invalidationAgeMs } = this.#around;
+    const { sessions, commits, store, status, verdicts } = this.#around;
     switch (operation) {
       case "load": {
         const load = wire.load.read(payload);
@@ -110,7 +110,7 @@ export class RequestHandlers {
       case "verify": {
         const verify = wire.verify.read(payload);
         sessions.heard(verify.session);
-        reply(wire.writeAnswer(wire.verdict, verdictOn(store, verify, invalidationAgeMs)));
+        reply(wire.writeAnswer(wire.verdict, verdicts.on(verify)));
         return;
       }
       case "log": {

@@ -1,6 +1,6 @@
 import { ObjectStore } from "../storage/object-store.js";
 import type { Message, Subscription, Transport } from "../transport/transport.js";
-import { type AnotherWriterError, type Chance, type Clock, DisconnectedError, limits, type Log, ZooidError } from "../words/index.js";
+import { type AnotherWriterError, type Chance, type Clock, DisconnectedError, type Log, ZooidError } from "../words/index.js";
 import { checkNoWriter, WriterWatch } from "./another-writer.js";
 import { CommitQueue } from "./commit-queue.js";
 import { CommitRequests } from "./commit-requests.js";
@@ -14,6 +14,7 @@ import { RequestHandlers } from "./request-handlers.js";
 import type { CheckedStorageOptions } from "./server-options.js";
 import { Sessions } from "./sessions.js";
 import type { ActorSystem } from "./system.js";
+import { Verdicts } from "./verdict.js";
 import * as wire from "./wire.js";
 
 export interface ServedStorageAround {
@@ -51,8 +52,12 @@ export class ServedStorage {
   /** Opens the store and serves it. Rejects with AnotherWriterError, InUseError, StoreError. */
   static async start(around: ServedStorageAround): Promise<ServedStorage> {
     if (!around.options.readOnly) await checkNoWriter(around);
-    const { open, historyAgeMs: _, invalidationAgeMs: __, ...bounds } = around.options.store;
-    const store = await ObjectStore.open(open, { ...bounds, storage: around.storage, log: around.log, clock: around.clock });
+    const store = await ObjectStore.open(around.options.store.open, {
+      ...around.options.store,
+      storage: around.storage,
+      log: around.log,
+      clock: around.clock,
+    });
     const served = new ServedStorage(around, store);
     try {
       await served.#serve();
@@ -123,7 +128,7 @@ export class ServedStorage {
       store,
       sessions: this.#sessions,
       commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake }),
-      invalidationAgeMs: options.store.invalidationAgeMs ?? limits.invalidationAgeMs,
+      verdicts: new Verdicts(store, options.store),
       readOnly: options.readOnly,
       isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
       status: () => this.status(),

@@ -11,6 +11,8 @@ export interface StorageOptions {
   readonly historyAgeMs?: number | undefined;
   /** Clients that missed no more than this verify from the log, milliseconds; older ones discard their cache. */
   readonly invalidationAgeMs?: number;
+  /** Clients that missed more transactions than this discard their cache: it is faster than replaying. */
+  readonly replayTransactionsMax?: number;
   /** Transactions in the invalidation queue, and their keys. */
   readonly invalidationQueueSize?: number;
   readonly invalidationQueueKeysMax?: number;
@@ -102,6 +104,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
 const storageNumbers = [
   "historyAgeMs",
   "invalidationAgeMs",
+  "replayTransactionsMax",
   "invalidationQueueSize",
   "invalidationQueueKeysMax",
   "outcomeAgeMs",

@@ -1,26 +1,57 @@
 import type { ObjectStore, Position } from "../storage/object-store.js";
-import { tidMinus } from "../words/index.js";
+import { limits, type Tid, tidMinus, tidZero } from "../words/index.js";
 import type { Verdict, Verify } from "./messages.js";
 
-/**
- * What is to become of a cache that has applied everything up to `position`, and holds what was true at `asOf`.
- * Source: DESIGN "Verification"; INTERLEAVINGS A10.
- */
-export function verdictOn(store: ObjectStore, { position, asOf }: Pick<Verify, "position" | "asOf">, invalidationAgeMs: number): Verdict {
-  const last = store.position;
-  const of = (type: Verdict["type"]): Verdict => ({ type, position: last });
-  if (isOfOtherHistory(store, position) || isOfOtherHistory(store, asOf)) return of("otherHistory");
-  if (position.tid > last.tid || asOf.tid > last.tid) return of("behind");
-  if (position.tid === last.tid) return of("upToDate");
-  if (store.queueHas(position.tid)) return of("replay");
-  const isInLog = position.tid >= store.historyFloor;
-  const isYoung = position.tid >= tidMinus(last.tid, invalidationAgeMs);
-  return of(isInLog && isYoung ? "replay" : "discard");
+export interface VerdictsBounds {
+  /** Caches that missed no more than this are replayed from the log, milliseconds. */
+  readonly invalidationAgeMs?: number;
+  /** Transactions that are replayed to one client at most. */
+  readonly replayTransactionsMax?: number;
 }
 
-/** The store has passed `position` without it, or has its tid with another digest. What was pruned cannot be told. */
-function isOfOtherHistory(store: ObjectStore, position: Position): boolean {
-  if (position.tid > store.position.tid) return false;
-  const digest = store.digestAt(position.tid);
-  return digest === undefined ? position.tid >= store.historyFloor : digest !== position.digest;
+/**
+ * What is to become of a cache that has applied everything up to its position, and holds what was true at its as-of.
+ * Source: DESIGN "Verification"; INTERLEAVINGS A10.
+ */
+export class Verdicts {
+  readonly #store: ObjectStore;
+  readonly #invalidationAgeMs: number;
+  readonly #replayTransactionsMax: number;
+  /** Greatest position that was found to have missed too much: those before it need not be counted again. */
+  #tooFarBack: Tid = tidZero;
+
+  constructor(
+    store: ObjectStore,
+    { invalidationAgeMs = limits.invalidationAgeMs, replayTransactionsMax = limits.replayTransactionsMax }: VerdictsBounds,
+  ) {
+    this.#store = store;
+    this.#invalidationAgeMs = invalidationAgeMs;
+    this.#replayTransactionsMax = replayTransactionsMax;
+  }
+
+  on({ position, asOf }: Pick<Verify, "position" | "asOf">): Verdict {
+    const last = this.#store.position;
+    const of = (type: Verdict["type"]): Verdict => ({ type, position: last });
+    if (this.#isOfOtherHistory(position) || this.#isOfOtherHistory(asOf)) return of("otherHistory");
+    if (position.tid > last.tid || asOf.tid > last.tid) return of("behind");
+    if (position.tid === last.tid) return of("upToDate");
+    return of(this.#isReplayable(position.tid) ? "replay" : "discard");
+  }
+
+  #isReplayable(tid: Tid): boolean {
+    const store = this.#store;
+    if (store.queueHas(tid)) return true;
+    if (tid < store.historyFloor || tid < tidMinus(store.position.tid, this.#invalidationAgeMs) || tid <= this.#tooFarBack) return false;
+    if (!store.hasMoreAfter(tid, this.#replayTransactionsMax)) return true;
+    this.#tooFarBack = tid;
+    return false;
+  }
+
+  /** The store has passed `position` without it, or has its tid with another digest. What was pruned cannot be told. */
+  #isOfOtherHistory(position: Position): boolean {
+    const store = this.#store;
+    if (position.tid > store.position.tid) return false;
+    const digest = store.digestAt(position.tid);
+    return digest === undefined ? position.tid >= store.historyFloor : digest !== position.digest;
+  }
 }

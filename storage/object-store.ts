@@ -4,13 +4,13 @@ import { BehindError, ClosedError, SnapshotTooOldError, WriteInDoubtError } from
 import type { KeyRange } from "../words/key.js";
 import { limits } from "../words/limits.js";
 import type { Log } from "../words/log.js";
-import { type Tid, tidMinus, tidZero } from "../words/tid.js";
+import { asTid, type Tid, tidMinus, tidZero } from "../words/tid.js";
 import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
 import type { Change, OpenStore, OrderedStore, View } from "./ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
 import { Pruner } from "./pruner.js";
-import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
+import { decodePosition, decodeTid, emptyHistory, encodeTid, logFrom, metaKey, type PositionRecord } from "./records.js";
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
 import { headAt, keysAt, transactionsAfter } from "./transaction-log.js";
@@ -162,6 +162,16 @@ export class ObjectStore {
     if (tid > last) return { transactions: [], whole: false };
     if (this.queueHas(tid)) return take(this.#queue.after(tid), tid, last, countMax, keysMax);
     return this.#read((view) => take(transactionsAfter(view, tid), tid, last, countMax, keysMax));
+  }
+
+  /** Whether more than `countMax` transactions came after `tid`. Costs a step in the log for each, up to that many. */
+  hasMoreAfter(tid: Tid, countMax: number): boolean {
+    if (tid >= this.#position.tid) return false;
+    return this.#read((view) => {
+      let left = countMax;
+      for (const _ of view.range(logFrom(asTid(tid + 1)))) if (left-- === 0) return true;
+      return false;
+    });
   }
 
   /** Head of the transaction with this tid; undefined: no transaction has it, or it was pruned. */

@@ -107,6 +107,13 @@ describe("verification", () => {
     expect(verdicts).toEqual(["discard", "discard", "replay", "replay", "upToDate"]);
   });
 
+  test("discards a cache that has missed more transactions than are worth replaying", async () => {
+    const { client, positions } = await history({ replayTransactionsMax: 3 });
+    const verdicts = await Promise.all(positions.map(async (position) => (await client.verify(position)).type));
+    expect(verdicts).toEqual(["discard", "replay", "replay", "replay", "upToDate"]);
+    expect((await client.verify(positions[0] ?? { tid: tidZero, digest: emptyDigest })).type).toBe("discard");
+  });
+
   test("knows another history by its digest, or by a tid that it has passed without it", async () => {
     const { client, positions, last } = await history();
     const [first] = positions;
