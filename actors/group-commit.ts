@@ -31,7 +31,7 @@ export interface GroupCommitAround {
   readonly log: Log;
   /** Tells all clients what was committed, before anybody is answered. */
   readonly publish: (transactions: readonly LoggedTransaction[]) => void;
-  /** The store cannot be opened again. */
+  /** The store cannot be opened again, or a bug ended this actor. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -75,10 +75,7 @@ export class GroupCommit {
     this.#around = around;
     this.actor = createActor(this.#provided(), { id: `server/${around.storage}/group-commit`, clock: around.clock });
     this.actor.subscribe({
-      error: (error) => {
-        around.log.fatal({ err: error, storage: around.storage }, "group commit failed");
-        around.onFatal(error);
-      },
+      error: around.onFatal,
     });
     this.actor.start();
   }
@@ -166,10 +163,7 @@ export class GroupCommit {
         logInDoubt: (_, { error }) => log.error({ err: error, storage }, "a write is in doubt"),
         logReopeningFailed: (_, { error }) => log.error({ err: error, storage }, "could not be opened again"),
         logReadOnly: () => log.error({ storage, forMs: limits.writeProbationMs }, "takes no commits"),
-        tellFatal: (_, { error }) => {
-          log.fatal({ err: error, storage }, "cannot be opened again");
-          onFatal(error);
-        },
+        tellFatal: (_, { error }) => onFatal(error),
         logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
       },
       guards: {

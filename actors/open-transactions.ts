@@ -35,6 +35,8 @@ export interface OpenTransactionsAround {
   /** Something was put in the queue. */
   readonly wake: () => void;
   readonly closeSession: (session: string) => void;
+  /** A bug ended a transaction's actor: what it held is in no known state. */
+  readonly onFatal: (error: unknown) => void;
 }
 
 /** The transactions of one storage that live longer than a message: a root actor for each, in a map. */
@@ -123,7 +125,7 @@ export class OpenTransactions {
   #opened(pending: Pending, request: CommitRequest): OpenTransaction {
     const known = this.#open.get(pending.id);
     if (known !== undefined) return known;
-    const { clock, storage, countMax } = this.#around;
+    const { clock, storage, countMax, onFatal } = this.#around;
     if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
     const { id, session } = pending;
     const actor = createActor(this.#machine, { id: `server/${storage}/transaction/${id}`, clock, input: { id } });
@@ -141,7 +143,7 @@ export class OpenTransactions {
     };
     pending.isOpen = true;
     this.#open.set(id, transaction);
-    actor.subscribe({ error: (error) => this.#around.log.error({ err: error, storage, transaction: id }, "a transaction failed") });
+    actor.subscribe({ error: onFatal });
     actor.start();
     return transaction;
   }

@@ -77,6 +77,11 @@ export class ServedStorage {
     const queue = new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax);
     const refusedIds = new RefusedIds();
     const wake = () => this.#groupCommit.wake();
+    const onFatal = (error: unknown) => {
+      log.fatal({ err: error, storage }, "a storage ended");
+      this.kill();
+      around.onFatal(error);
+    };
     this.#transactions = new OpenTransactions({
       storage,
       clock,
@@ -87,6 +92,7 @@ export class ServedStorage {
       countMax: options.transactionsOpenMax,
       wake,
       closeSession: (session) => this.#sessions.end(session, "TRANSACTION_HUNG"),
+      onFatal,
     });
     this.#sessions = new Sessions({
       storage,
@@ -96,6 +102,8 @@ export class ServedStorage {
       timeoutMs: options.sessionTimeoutMs,
       countMax: options.sessionsMax,
       abortTransactions: (session) => this.#transactions.abortAllOf(session),
+      system: around.system,
+      onFatal,
     });
     this.#publisher = new InvalidationPublisher({ transport, subject: this.#subjects.invalidations, instance, log });
     this.#groupCommit = new GroupCommit({
@@ -108,10 +116,7 @@ export class ServedStorage {
       clock,
       log,
       publish: (transactions) => this.#publisher.publish(transactions),
-      onFatal: (error) => {
-        this.kill();
-        around.onFatal(error);
-      },
+      onFatal,
     });
     this.#pruner = new Pruner({
       storage,

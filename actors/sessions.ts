@@ -1,6 +1,7 @@
 import { type Actor, createActor } from "xstate";
 import { sessionMachine } from "../machines/session.js";
 import { type Chance, type Clock, type Log, ServerBusyError, type Tid, UnknownSessionError } from "../words/index.js";
+import type { ActorSystem } from "./system.js";
 
 /** A registered client. */
 export interface Session {
@@ -14,6 +15,7 @@ export interface Session {
   /** Of its open transactions, as it told last. */
   oldestSnapshot: Tid | undefined;
   readonly actor: Actor<typeof sessionMachine>;
+  readonly unregister: (() => void) | undefined;
 }
 
 export interface SessionsAround {
@@ -24,6 +26,10 @@ export interface SessionsAround {
   readonly timeoutMs: number;
   readonly countMax: number;
   readonly abortTransactions: (session: string) => void;
+  /** Where the machines of sessions can be looked at. */
+  readonly system: ActorSystem | undefined;
+  /** A bug ended a session's actor: what it kept is in no known state. */
+  readonly onFatal: (error: unknown) => void;
 }
 
 /** The registered clients of one storage. */
@@ -43,7 +49,7 @@ export class Sessions {
 
   /** A new session. Throws ServerBusyError. */
   open(client: string, readOnly: boolean): Session {
-    const { clock, chance, countMax, storage, log } = this.#around;
+    const { clock, chance, countMax, storage, log, system, onFatal } = this.#around;
     if (this.#sessions.size >= countMax) throw new ServerBusyError({ what: "sessions", countMax });
     const id = chance.id();
     const actor = createActor(this.#machine, { id: `server/${storage}/session/${id}`, clock, input: { session: id } });
@@ -55,9 +61,10 @@ export class Sessions {
       heardAtMs: clock.monotonic(),
       oldestSnapshot: undefined,
       actor,
+      unregister: system?.register(`server/${storage}/session/${id}`, actor, { accepts: [], describe: () => ({ client }) }),
     };
     this.#sessions.set(id, session);
-    actor.subscribe({ error: (error) => log.error({ err: error, storage, session: id }, "a session failed") });
+    actor.subscribe({ error: onFatal });
     actor.start();
     log.info({ storage, client, session: id }, "registered");
     return session;
@@ -90,7 +97,10 @@ export class Sessions {
 
   /** Ends all actors without a word: for the end of the server. */
   stop(): void {
-    for (const { actor } of this.#sessions.values()) actor.stop();
+    for (const { actor, unregister } of this.#sessions.values()) {
+      unregister?.();
+      actor.stop();
+    }
     this.#sessions.clear();
   }
 
@@ -101,6 +111,7 @@ export class Sessions {
       actions: {
         abortTransactions: ({ context }) => abortTransactions(context.session),
         forget: ({ context }) => {
+          this.#sessions.get(context.session)?.unregister?.();
           this.#sessions.delete(context.session);
         },
         logGone: ({ context: { session } }, { reason }) =>

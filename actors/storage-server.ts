@@ -35,8 +35,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
     for (const [storage, storageOptions] of checked) {
       const onFatal = (error: unknown) => {
         served.delete(storage);
-        if (options.onFatal === undefined) log.fatal({ err: error, storage }, "a storage ended");
-        else options.onFatal(error);
+        options.onFatal?.(error);
       };
       const around = { realm, storage, instance, startedAt, transport, clock, chance, log, options: storageOptions, system, onFatal };
       served.set(storage, await ServedStorage.start(around));
