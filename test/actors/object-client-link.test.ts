@@ -1,0 +1,352 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { ObjectClient } from "../../actors/object-client.js";
+import * as wire from "../../actors/wire.js";
+import { delay, limits, type Tid } from "../../words/index.js";
+import { all, cacheDisk, clientWorld, fatalLog, type ClientWorld } from "../client-world.js";
+import type { WorldOptions } from "../server-world.js";
+
+const worlds: ClientWorld[] = [];
+
+async function world(options?: WorldOptions): Promise<ClientWorld> {
+  const made = await clientWorld(options);
+  worlds.push(made);
+  return made;
+}
+
+afterEach(() => {
+  for (const each of worlds.splice(0)) each.end();
+});
+
+const code = (code: string) => expect.objectContaining({ code });
+const increment = (client: ObjectClient, key: string) => client.update(key, (n) => ((n as number | undefined) ?? 0) + 1);
+
+describe("without a server", () => {
+  test("what is cached is read on, a listing fails as transient, a load waits and goes on at its snapshot", async () => {
+    const { open, run, server, restart, clock, disk } = await world();
+    const { client } = await open("a");
+    await run(client.transact((tx) => Promise.all([tx.put("x", 1), tx.put("y", 2)])));
+    const reader = await open("b");
+    await run(reader.client.get("x"));
+    const asOf = reader.client.position.tid;
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !reader.client.isConnected, 10_000);
+    expect(await run(reader.client.read((tx) => tx.get("x")))).toMatchObject({ value: 1, connected: false, asOf });
+    await expect(run(all(reader.client.list("")))).rejects.toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true });
+    const waiting = reader.client.read((tx) => tx.get("y"));
+    await clock.advance(2_000);
+    await restart();
+    expect(await run(waiting)).toMatchObject({ value: 2, asOf, connected: true });
+  });
+
+  test("a load fails with DisconnectedError once it waited long enough, and a read that must be new with StaleError", async () => {
+    const { open, run, server, clock, disk } = await world();
+    const { client } = await open("a", { waitTimeoutMs: 5_000 });
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !client.isConnected, 10_000);
+    const since = clock.monotonic();
+    await expect(run(client.get("x"))).rejects.toEqual(code("ZOOID_DISCONNECTED"));
+    expect(clock.monotonic() - since).toBeGreaterThanOrEqual(5_000);
+    await expect(run(client.read(() => 1, { maxStaleMs: 1_000 }))).rejects.toEqual(code("ZOOID_STALE"));
+    expect((await run(client.read(() => 1, { maxStaleMs: 3_600_000 }))).value).toBe(1);
+    await expect(run(client.put("x", 1))).rejects.toEqual(code("ZOOID_DISCONNECTED"));
+  });
+
+  test("a client with data opens once its first attempt has failed, one without waits", async () => {
+    const { open, run, server, restart, clock } = await world();
+    const cache = cacheDisk();
+    const { client } = await open("a", { cache: cache.open });
+    await run(client.put("x", 1));
+    await run(client.close());
+    await run(server.close());
+    const { client: again } = await open("a", { cache: cache.open });
+    expect(again.isConnected).toBe(false);
+    expect(await run(again.get("x"))).toBe(1);
+    await expect(open("b", { waitTimeoutMs: 100 })).rejects.toEqual(code("ZOOID_DISCONNECTED"));
+    await restart();
+    expect(await clock.until(() => again.state === "readWrite", 10_000)).toBe(true);
+  });
+});
+
+describe("a server that is replaced while the link stays up", () => {
+  test("is registered with and verified again", async () => {
+    const { open, run, server, restart, clock, disk } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    server.kill();
+    disk.disk.crash();
+    const replaced = await restart();
+    await clock.until(() => a.status().instance === replaced.instance && b.status().instance === replaced.instance, 10_000);
+    const tid = await run(a.put("x", 2));
+    expect((await run(b.read((tx) => tx.get("x"), { after: tid }))).value).toBe(2);
+  });
+
+  test("is refused with what to do when it has another history, or its data taken anew, as configured", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const [refusing, discarding] = [cacheDisk(), cacheDisk()];
+    const { client: a } = await open("a", { cache: refusing.open });
+    const { client: b } = await open("b", { cache: discarding.open, onOtherHistory: "discard" });
+    await run(a.put("before", 1));
+    await clock.advance(2_000);
+    const old = disk.disk.copy("old");
+    await run(a.put("x", 1));
+    const resets = b.watch("");
+    await run(b.get("x"));
+    server.kill();
+    disk.disk.crash();
+    await restart({ storage: { open: () => old.open() } });
+    const { client: c } = await open("c");
+    await run(c.put("x", 3));
+    await run(c.put("y", 3));
+    await clock.until(() => a.state === "refused" && b.isConnected, 20_000);
+    expect(a.status().problem).toMatch(/another history/);
+    await expect(run(a.put("x", 9))).rejects.toEqual(code("ZOOID_OTHER_HISTORY"));
+    expect(await run(a.get("x"))).toBe(1);
+    expect(await run(b.get("x"))).toBe(3);
+    expect(await run(resets.next())).toEqual({ done: false, value: { type: "reset" } });
+  });
+});
+
+describe("verification", () => {
+  test("replays what was missed, from a cache that was closed or killed", async () => {
+    const { open, run } = await world();
+    const cache = cacheDisk();
+    const { client: a } = await open("a");
+    for (const end of ["close", "kill"] as const) {
+      const { client: b } = await open("b", { cache: cache.open });
+      await run(a.put("k", end));
+      expect(await run(b.get("k"))).toBe(end);
+      if (end === "close") await run(b.close());
+      else {
+        b.kill();
+        cache.crash();
+      }
+      await run(a.put("k", "changed"));
+      const { client: again } = await open("b", { cache: cache.open });
+      expect(again.status().verification).toMatchObject({ how: "replayed" });
+      expect(await run(again.get("k"))).toBe("changed");
+      await run(again.close());
+    }
+  });
+
+  test("discards a cache that missed more than is kept", async () => {
+    const { open, run, clock } = await world({ storage: { invalidationQueueSize: 2, invalidationAgeMs: 1_000 } });
+    const cache = cacheDisk();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b", { cache: cache.open })];
+    await run(a.put("k", 0));
+    await run(b.get("k"));
+    await run(b.close());
+    for (let n = 1; n <= 4; n++) {
+      await clock.advance(1_000);
+      await run(a.put("k", n));
+    }
+    const { client: again } = await open("b", { cache: cache.open });
+    expect(again.status().verification).toMatchObject({ how: "discarded" });
+    expect(await run(again.get("k"))).toBe(4);
+  });
+
+  test("an unknown storage is told at once", async () => {
+    const { open } = await world();
+    await expect(open("a", { storage: "none" })).rejects.toEqual(code("ZOOID_UNKNOWN_STORAGE"));
+  });
+});
+
+describe("invalidations", () => {
+  test("that are lost are fetched when the next one comes; until then reads go on as of the last", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    const before = b.position.tid;
+    transport.takes = () => false;
+    await run(a.put("x", 2));
+    expect(await run(b.read((tx) => tx.get("x")))).toMatchObject({ value: 1, asOf: before });
+    transport.takes = () => true;
+    const tid = await run(a.put("y", 1));
+    expect((await run(b.read((tx) => tx.get("x"), { after: tid }))).value).toBe(2);
+    expect(transport.count("log")).toBe(1);
+  });
+
+  test("the last of which is lost are noticed at the next heartbeat", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    transport.takes = ({ payload }) => wire.broadcast.read(payload).type === "heartbeat";
+    await run(a.put("x", 2));
+    await clock.advance(1_000);
+    expect(await run(b.get("x"))).toBe(2);
+  });
+
+  test("an own commit's answer moves the position over no gap, and the next snapshot waits for it", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    transport.takes = () => false;
+    await run(a.put("x", 2));
+    const tid = await run(b.put("own", 1));
+    const read = await run(b.read((tx) => tx.getMany(["x", "own"])));
+    expect(read.value).toEqual([2, 1]);
+    expect(read.asOf).toBe(tid);
+  });
+
+  test("too large for one message are read in parts, and count when all are there", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    const keys = Array.from({ length: limits.invalidationKeysMax + 1 }, (_, index) => `key/${index}`);
+    const last = `key/${limits.invalidationKeysMax}`;
+    const first = await run(a.transact((tx) => Promise.all(keys.map((key) => tx.put(key, 1)))));
+    await run(b.read((tx) => tx.get(last), { after: first.tid }));
+    const second = await run(a.transact((tx) => Promise.all(keys.map((key) => tx.put(key, 2)))));
+    const read = await run(b.read((tx) => tx.get(last), { after: second.tid }));
+    expect(read.value).toBe(2);
+    expect(transport.count("keys")).toBeGreaterThan(0);
+  });
+
+  test("serverSync reads what was committed before the call", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(b.get("x"));
+    transport.takes = () => false;
+    const tid = await run(a.put("x", 1));
+    expect(await run(b.read((tx) => tx.get("x"), { serverSync: true }))).toMatchObject({ value: 1, asOf: tid });
+  });
+});
+
+describe("a commit whose answer was lost", () => {
+  test("is settled by its id, and done once", async () => {
+    const { open, run } = await world();
+    const { client, transport } = await open("a");
+    await run(increment(client, "n"));
+    transport.deaf.add("commit");
+    const { value } = await run(increment(client, "n"));
+    expect(value).toBe(2);
+    expect(transport.count("settle")).toBe(1);
+    transport.deaf.clear();
+    expect(await run(client.get("n"))).toBe(2);
+    await run(increment(client, "n"));
+    expect(await run(client.get("n"))).toBe(3);
+  });
+
+  test("is settled over a restart of the server", async () => {
+    const { open, run, disk, server, restart, clock } = await world();
+    const { client, transport } = await open("a");
+    await run(increment(client, "n"));
+    disk.held = true;
+    const committing = increment(client, "n");
+    await clock.until(() => disk.waiting > 0, 1_000);
+    disk.held = false;
+    server.kill();
+    disk.disk.crash();
+    await restart();
+    await run(committing);
+    expect(transport.count("settle")).toBeGreaterThan(0);
+    expect(await run(client.get("n"))).toBe(2);
+  });
+
+  test("is not known when nobody can be asked in time", async () => {
+    const { open, run, disk, server, clock } = await world();
+    const { client } = await open("a", { waitTimeoutMs: 5_000 });
+    disk.held = true;
+    const committing = client.put("x", 1);
+    await clock.until(() => disk.waiting > 0, 1_000);
+    server.kill();
+    disk.disk.crash();
+    await expect(run(committing)).rejects.toEqual(code("ZOOID_OUTCOME_UNKNOWN"));
+  });
+});
+
+describe("whoever coordinates a transaction", () => {
+  test("votes, then finishes: others who touch the same objects wait until then", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    const tx = await run(a.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    let isThrough = false;
+    const other = b.put("x", 2).then(() => (isThrough = true));
+    await clock.advance(500);
+    expect(isThrough).toBe(false);
+    await expect(tx.put("y", 1)).rejects.toEqual(code("ZOOID_CLOSED"));
+    const tid = await run(tx.finish());
+    await run(other);
+    expect(await run(a.read((each) => each.get("x"), { serverSync: true }))).toMatchObject({ value: 2 });
+    expect(tid).toBeLessThan(a.position.tid);
+  });
+
+  test("aborts by leaving its block, and lets others go on", async () => {
+    const { open, run } = await world();
+    const { client } = await open("a");
+    await run(
+      (async () => {
+        await using tx = await client.begin();
+        await tx.put("x", 1);
+        await tx.vote();
+      })(),
+    );
+    expect(await run(client.get("x"))).toBeUndefined();
+    await run(client.put("x", 2));
+  });
+
+  test("is told at its vote of a conflict, and can finish without a vote", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    await run(a.put("x", 0));
+    const losing = await run(a.begin());
+    await run(losing.get("x"));
+    await losing.put("y", 1);
+    await run(b.put("x", 1));
+    await expect(run(losing.vote())).rejects.toEqual(code("ZOOID_CONFLICT"));
+    const whole = await run(a.begin());
+    await whole.put("y", 2);
+    expect(await run(whole.finish())).toBe(a.position.tid);
+  });
+
+  test("that hung until the time-out is told so at its finish, and it is logged as fatal", async () => {
+    const log = fatalLog();
+    const { open, run, clock } = await world({ transactionTimeoutMs: 1_000 });
+    const { client } = await open("a", { log });
+    const tx = await run(client.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    await clock.advance(1_500);
+    await expect(run(tx.finish())).rejects.toMatchObject({ transient: true });
+    expect(log.fatals).toMatchObject([{ facts: { keys: ["x"], keyCount: 1, transaction: tx.id } }]);
+    expect(await run(client.get("x"))).toBeUndefined();
+  });
+});
+
+describe("closing", () => {
+  test("waits for commits under way and says goodbye", async () => {
+    const { open, run, disk, server, clock } = await world();
+    const { client } = await open("a");
+    disk.held = true;
+    const committing = client.put("x", 1);
+    await clock.until(() => disk.waiting > 0, 1_000);
+    const closing = client.close();
+    disk.held = false;
+    disk.next().finish();
+    const tid: Tid = await run(committing);
+    await run(closing);
+    await clock.advance(10);
+    expect(server.status("main").position.tid).toBe(tid);
+    expect(server.status("main").sessions).toEqual([]);
+  });
+
+  test("the oldest snapshot that is open is told to the server with each keep-alive", async () => {
+    const { open, run, server, clock } = await world();
+    const { client } = await open("a");
+    await run(client.put("x", 1));
+    const snapshot = client.position.tid;
+    const reading = client.read(() => delay(clock, 12_000));
+    await run(client.put("x", 2));
+    await clock.advance(11_000);
+    expect(server.status("main").sessions).toMatchObject([{ client: "a", oldestSnapshot: snapshot }]);
+    await run(reading);
+    await clock.advance(6_000);
+    expect(server.status("main").sessions).toMatchObject([{ oldestSnapshot: undefined }]);
+  });
+});

@@ -1,0 +1,64 @@
+import type { Message, RequestOptions, SubscribeOptions, Transport } from "../transport/transport.js";
+import { TimeoutError } from "../words/index.js";
+
+/** A transport that counts what passes, and loses what the test tells it to. */
+export class TappedTransport implements Transport {
+  readonly kind = "faulty";
+  readonly payloadBytesMax: number;
+  /** Operations asked for so far: the last tokens of their subjects. */
+  readonly requests: string[] = [];
+  /** Called with each message that comes without having been asked for; false loses it. */
+  takes: (message: Message) => boolean = () => true;
+  /** Operations whose answers are lost, though the server does what it was asked. */
+  readonly deaf = new Set<string>();
+  readonly #inner: Transport;
+
+  constructor(inner: Transport) {
+    this.#inner = inner;
+    this.payloadBytesMax = inner.payloadBytesMax;
+  }
+
+  get status() {
+    return this.#inner.status;
+  }
+
+  get address(): string {
+    return this.#inner.address;
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    this.#inner.publish(subject, payload);
+  }
+
+  async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    const operation = subject.slice(subject.lastIndexOf(".") + 1);
+    this.requests.push(operation);
+    const answer = await this.#inner.request(subject, payload, options);
+    if (this.deaf.has(operation)) throw new TimeoutError({ what: operation, timeoutMs: options.timeoutMs });
+    return answer;
+  }
+
+  subscribe(subject: string, handler: (message: Message) => void, options?: SubscribeOptions) {
+    const tapped = (message: Message) => {
+      if (this.takes(message)) handler(message);
+    };
+    return this.#inner.subscribe(subject, tapped, options);
+  }
+
+  onStatus(listener: Parameters<Transport["onStatus"]>[0]): () => void {
+    return this.#inner.onStatus(listener);
+  }
+
+  flush(): Promise<void> {
+    return this.#inner.flush();
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  /** How often `operation` was asked for. */
+  count(operation: string): number {
+    return this.requests.filter((each) => each === operation).length;
+  }
+}
