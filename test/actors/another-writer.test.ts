@@ -78,9 +78,14 @@ describe("a second writer of the same storage", () => {
         to.publish(subjects.invalidations, payload);
       });
     }
-    toRight.subscribe(subjects.operation(first.instance, "status"), ({ payload, reply }) => {
-      void toLeft.request(subjects.operation(first.instance, "status"), payload, { timeoutMs: 1_000 }).then((answer) => reply?.(answer));
-    });
+    const askedThrough = (instance: string, from: typeof toLeft, to: typeof toLeft) => {
+      const subject = subjects.operation(instance, "status");
+      from.subscribe(subject, ({ payload, reply }) => {
+        void to.request(subject, payload, { timeoutMs: 1_000 }).then((answer) => reply?.(answer));
+      });
+    };
+    askedThrough(first.instance, toRight, toLeft);
+    askedThrough(later.instance, toLeft, toRight);
     await clock.advance(3_000);
     expect(fatal).toEqual(["the later one"]);
     expect(later.storages).toEqual([]);
