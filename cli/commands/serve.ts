@@ -22,6 +22,9 @@ interface ServeFlags extends BrokerFlags {
   readonly heartbeatInterval?: number;
 }
 
+/** A broker that is there takes us within this; longer is worth a word. */
+const waitNoticeMs = 500;
+
 /** `zooid serve`: a storage server. */
 export function addServe(program: Command, surroundings: Surroundings): void {
   const age = (flags: string, variable: `ZOOID_${string}`, description: string) =>
@@ -67,8 +70,11 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid serve", waitForFirst: false, ...seams });
   const fatal = new AbortController();
   try {
-    if (transport.status !== "connected") say(`zooid serve: waiting for a broker at ${transport.address}`);
-    await untilConnected(transport, signal);
+    const notice = systemClock.setTimeout(() => {
+      if (flags.json === true) say(JSON.stringify({ event: "waiting", address: transport.address }));
+      else say(`zooid serve: waiting for a broker at ${transport.address}`);
+    }, waitNoticeMs);
+    await untilConnected(transport, signal).finally(() => systemClock.clearTimeout(notice));
     const system = createActorSystem({ realm: flags.realm, transport, ...seams });
     const server = await startStorageServer({
       realm: flags.realm,

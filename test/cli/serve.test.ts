@@ -1,0 +1,138 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, test } from "vitest";
+import { connect, silentLog, systemChance, systemClock } from "../../index.js";
+import { createBroker, serveBroker } from "../../transport/index.js";
+import { temporaryFolders } from "../storage/temporary-folder.js";
+import { freePorts } from "./free-ports.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const folder = temporaryFolders();
+const open: (() => Promise<unknown>)[] = [];
+const children = new Set<ChildProcess>();
+/** Processes start, on a machine that may have other things to do. */
+const timeoutMs = 60_000;
+
+afterEach(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  children.clear();
+  for (const close of open.splice(0).toReversed()) await close();
+});
+
+async function startBroker(port = 0) {
+  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const served = await serveBroker({ broker: createBroker(seams), port, ...seams });
+  open.push(() => served.close());
+  return served.url;
+}
+
+/** `zooid serve --json`: its ready line, what it says on standard error, and how it ends. */
+function serve(url: string, data: string, words: readonly string[] = []) {
+  const all = ["--import", "tsx", "cli/zooid.ts", "serve", "--json", "--servers", url, "--data", data, ...words];
+  const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  children.add(child);
+  const said = text(child.stderr);
+  const ended = once(child, "close").then(async ([code]) => ({ code: code as number | null, err: await said }));
+  const line = once(createInterface({ input: child.stdout }), "line").then(([text_]) => JSON.parse(text_ as string) as unknown);
+  const ready = Promise.race([
+    line,
+    ended.then(({ err }) => {
+      throw new Error(`it ended before it was ready: ${err}`);
+    }),
+  ]);
+  // Only some tests wait for it.
+  ready.catch(() => undefined);
+  return { child, ready, ended, notice: firstEvent(createInterface({ input: child.stderr })) };
+}
+
+/** The first line that is an event, not a log. Resolves to undefined when there is none. */
+async function firstEvent(lines: AsyncIterable<string>): Promise<unknown> {
+  for await (const line of lines) {
+    if (line.startsWith('{"event"')) return JSON.parse(line);
+  }
+  return undefined;
+}
+
+describe("zooid serve", () => {
+  test(
+    "keeps what was acknowledged over SIGKILL, and closes cleanly on SIGTERM",
+    async () => {
+      const [url, data] = [await startBroker(), await folder()];
+      const first = serve(url, data);
+      expect(await first.ready).toMatchObject({ event: "ready", realm: "zooid", storages: [{ storage: "main", tid: 0 }] });
+      const client = await connect({ servers: url, client: "writer", cache: "transient" });
+      open.push(() => client.close());
+      const tid = await client.put("a", "kept");
+      first.child.kill("SIGKILL");
+      await first.ended;
+
+      const second = serve(url, data);
+      expect(await second.ready).toMatchObject({ storages: [{ storage: "main", tid }] });
+      await client.connected();
+      await client.put("b", "also");
+      second.child.kill("SIGTERM");
+      expect(await second.ended).toEqual({ code: 0, err: "" });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "serves several storages, each in a folder of its own",
+    async () => {
+      const [url, data] = [await startBroker(), await folder()];
+      await serve(url, data, ["--storages", "main,archive"]).ready;
+      const [main, archive] = await Promise.all(
+        ["main", "archive"].map((storage) => connect({ servers: url, storage, client: storage, cache: "transient" })),
+      );
+      open.push(
+        () => main?.close() ?? Promise.resolve(),
+        () => archive?.close() ?? Promise.resolve(),
+      );
+      await main?.put("a", 1);
+      expect(await archive?.get("a")).toBeUndefined();
+    },
+    timeoutMs,
+  );
+
+  test(
+    "takes no commits when it is read-only",
+    async () => {
+      const [url, data] = [await startBroker(), await folder()];
+      await serve(url, data, ["--read-only"]).ready;
+      const client = await connect({ servers: url, client: "reader", cache: "transient" });
+      open.push(() => client.close());
+      await expect(client.put("a", 1)).rejects.toMatchObject({ code: "ZOOID_READ_ONLY" });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "refuses a folder, and a storage, that another server has",
+    async () => {
+      const [url, data] = [await startBroker(), await folder()];
+      await serve(url, data).ready;
+      const otherRealm = serve(url, data, ["--realm", "other"]);
+      const otherFolder = serve(url, await folder());
+      const [inUse, anotherWriter] = await Promise.all([otherRealm.ended, otherFolder.ended]);
+      expect(JSON.parse(inUse.err)).toMatchObject({ error: { code: "ZOOID_IN_USE" } });
+      expect(JSON.parse(anotherWriter.err)).toMatchObject({ error: { code: "ZOOID_ANOTHER_WRITER" } });
+      expect([inUse.code, anotherWriter.code]).toEqual([1, 1]);
+    },
+    timeoutMs,
+  );
+
+  test(
+    "waits for a broker that is not there yet",
+    async () => {
+      const [port = 0] = await freePorts(1);
+      const waiting = serve(`ws://127.0.0.1:${port}`, await folder());
+      expect(await waiting.notice).toMatchObject({ event: "waiting", address: `ws://127.0.0.1:${port}` });
+      await startBroker(port);
+      expect(await waiting.ready).toMatchObject({ event: "ready" });
+    },
+    timeoutMs,
+  );
+});
