@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
+import { openMemoryStore } from "../storage/memory-store.js";
+import { createBroker, serveBroker } from "../transport/index.js";
 import { root } from "./source.js";
 
 const run = promisify(execFile);
@@ -69,8 +72,15 @@ test("README's example type-checks in a project of its own, installed from the p
 
   const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
   expect(checked.stdout).toBe("");
-  const { stdout } = await run(process.execPath, ["out/main.js"], { cwd: folder, timeout: 30_000 });
-  expect(stdout).toBe(example.prints);
+
+  const place = await serve();
+  try {
+    const env = { ...process.env, ZOOID_SERVERS: place.url };
+    const { stdout } = await run(process.execPath, ["out/main.js"], { cwd: folder, timeout: 30_000, env });
+    expect(stdout).toBe(example.prints);
+  } finally {
+    await place.close();
+  }
 }, 60_000);
 
 test("the packed package holds what it needs and no more", async () => {
@@ -80,6 +90,20 @@ test("the packed package holds what it needs and no more", async () => {
   const places = new Set(packed?.files.map(({ path }) => path.replace(/\/.*/, "")));
   expect([...places].toSorted()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"]);
 });
+
+/** A storage server that the example can reach. */
+async function serve(): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
+  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const broker = createBroker();
+  const door = await serveBroker({ broker, port: 0, host: "127.0.0.1" });
+  const open = () => openMemoryStore();
+  const server = await startStorageServer({ realm: "zooid", storages: { main: { open } }, transport: broker.connect(), ...seams });
+  const close = async () => {
+    await server.close();
+    await door.close();
+  };
+  return { url: door.url, close };
+}
 
 /** What package.json exports, by the names that are imported. */
 function subpaths(): readonly string[] {
