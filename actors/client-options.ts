@@ -32,8 +32,6 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   readonly transport: Transport;
   /** Store of the cache, opened with `durable: false`; undefined: the cache is in memory only. */
   readonly cache: OpenStore | undefined;
-  /** Of this start of the system; a cache that was not closed is good only within it. */
-  readonly bootId: string;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly log?: Log | undefined;

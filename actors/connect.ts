@@ -70,7 +70,7 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(options:
     system.close();
     await transport.close();
   };
-  const around = { realm, storage, client, cache: open, transport, system, bootId: bootId(systemClock), release, ...seams };
+  const around = { realm, storage, client, cache: open, transport, system, release, ...seams };
   return openObjectClient<Schema>({ ...options, ...around });
 }
 
@@ -103,8 +103,9 @@ function cacheOpener(cache: ConnectOptions["cache"], log: Log): OpenStore | unde
   if (typeof cache !== "object" || typeof cache.folder !== "string" || cache.folder === "") {
     throw new InvalidOptionError({ option: "cache", reason: 'is neither { folder } nor "transient"' });
   }
+  const boot = bootId(systemClock);
   // A cache can be loaded again: it need not survive the system, which would cost a sync of the disk at each batch.
-  return () => openLmdbStore({ folder: cache.folder, durable: false, log });
+  return () => openLmdbStore({ folder: cache.folder, durable: false, bootId: boot, log });
 }
 
 /** Throws InvalidOptionError, which names the option. */

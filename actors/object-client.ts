@@ -148,8 +148,8 @@ export async function openObjectClient<Schema extends AnySchema = UntypedSchema>
   const bounds = clientBounds(options);
   const validators = new ValidatorTable(options.schemas);
   const log = options.log ?? silentLog;
-  const { realm, storage, bootId, clock, cacheBytesMax, memoryBytesMax } = { ...options, ...bounds };
-  const opening = ClientCache.open({ storage, realm, bootId, clock, log, open: options.cache, cacheBytesMax, memoryBytesMax });
+  const { realm, storage, clock, cacheBytesMax, memoryBytesMax } = { ...options, ...bounds };
+  const opening = ClientCache.open({ storage, realm, clock, log, open: options.cache, cacheBytesMax, memoryBytesMax });
   const cache = await opening.catch(async (error: unknown) => {
     await options.release?.();
     throw error;

@@ -121,9 +121,8 @@ async function measureDisk(): Promise<Result> {
     const cache = await ClientCache.open({
       storage: "main",
       realm: "bench",
-      open: () => openLmdbStore({ folder: join(bench.folder, "cache"), durable: false }),
+      open: () => openLmdbStore({ folder: join(bench.folder, "cache"), durable: false, bootId: "bench" }),
       memoryBytesMax: 1,
-      bootId: "bench",
       clock: systemClock,
       log: silentLog,
     });

@@ -24,7 +24,6 @@ export interface CacheDiskOptions {
   readonly realm: string;
   readonly open: OpenStore;
   readonly bytesMax: number;
-  readonly bootId: string;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -91,8 +90,8 @@ export class CacheDisk {
   }
 
   static #opened(options: CacheDiskOptions, store: OrderedStore, view: View): CacheDisk {
-    const { realm, storage, bootId, log } = options;
-    const fresh: CacheMeta = { realm, storage, position: emptyPosition, asOf: emptyPosition, bootId, state: "open" };
+    const { realm, storage, log } = options;
+    const fresh: CacheMeta = { realm, storage, position: emptyPosition, asOf: emptyPosition, isDiscarded: false };
     const bytes = view.get(cacheMetaKey);
     if (bytes === undefined) {
       for (const _ of view.range(everything)) {
@@ -105,14 +104,14 @@ export class CacheDisk {
       const reason = `is the cache of storage ${JSON.stringify(meta.storage)} in realm ${JSON.stringify(meta.realm)}; name another folder for ${JSON.stringify(storage)} in ${JSON.stringify(realm)}`;
       throw new StoreError({ folder: store.path, reason });
     }
-    const unfit = unfitness(meta, bootId);
-    if (meta === undefined || unfit !== undefined) {
-      log.warn({ storage, folder: store.path, reason: unfit }, "cache discarded at opening");
+    if (meta === undefined || meta.isDiscarded) {
+      const reason = meta === undefined ? "written in another format" : "a write had failed";
+      log.warn({ storage, folder: store.path, reason }, "cache discarded at opening");
       const disk = new CacheDisk(options, store, fresh);
       disk.#removeAll(view);
       return disk;
     }
-    const disk = new CacheDisk(options, store, { ...meta, bootId, state: "open" });
+    const disk = new CacheDisk(options, store, meta);
     disk.#readIndex(view);
     return disk;
   }
@@ -195,12 +194,8 @@ export class CacheDisk {
     await this.#retiring;
   }
 
-  /** Writes what is left and the mark that it was closed. */
+  /** Writes what is left. */
   async close(): Promise<void> {
-    await this.flush();
-    if (this.#store === undefined) return;
-    this.#meta = { ...this.#meta, state: "closed" };
-    this.#changed();
     await this.flush();
     this.#cancelTimer();
     const store = this.#store;
@@ -348,7 +343,7 @@ export class CacheDisk {
       if (this.#killed) return;
       const again = await open();
       try {
-        await again.batch([{ key: cacheMetaKey, value: encodeCacheMeta({ ...this.#meta, state: "discarded" }) }]);
+        await again.batch([{ key: cacheMetaKey, value: encodeCacheMeta({ ...this.#meta, isDiscarded: true }) }]);
       } finally {
         await again.close();
       }
@@ -359,12 +354,3 @@ export class CacheDisk {
 }
 
 const emptyPosition: Position = { tid: emptyHistory.tid, digest: emptyHistory.digest };
-
-/** Why what is on disk cannot be used; undefined: it can. */
-function unfitness(meta: CacheMeta | undefined, bootId: string): string | undefined {
-  if (meta === undefined) return "written in another format";
-  if (meta.state === "discarded") return "a write had failed";
-  // What was written last may be missing or torn after a crash of the system, as nothing was synced.
-  if (meta.state === "open" && meta.bootId !== bootId) return "not closed before the system went down";
-  return undefined;
-}

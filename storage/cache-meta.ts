@@ -10,10 +10,8 @@ export interface CacheMeta {
   readonly position: Position;
   /** No entry knows more than this. */
   readonly asOf: Position;
-  /** Start of the system in which it was written. */
-  readonly bootId: string;
-  /** `open` after a kill; `discarded` when a write failed: its entries are not to be trusted. */
-  readonly state: "open" | "closed" | "discarded";
+  /** A write failed: its entries are not to be trusted. */
+  readonly isDiscarded: boolean;
 }
 
 /*
@@ -24,7 +22,7 @@ export const cacheEntries = { from: Uint8Array.of(1), to: Uint8Array.of(2) } as 
 /** All that a store can hold, ours or not. */
 export const everything = { from: Uint8Array.of(0), to: Uint8Array.of(255, 255) } as const;
 
-const formatVersion = 1;
+const formatVersion = 2;
 
 export function cacheEntryKey(key: string): Uint8Array {
   return Buffer.from(`\u0001${key}`);
@@ -34,8 +32,8 @@ export function keyOfCacheEntry(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1);
 }
 
-export function encodeCacheMeta({ realm, storage, position, asOf, bootId, state }: CacheMeta): Uint8Array {
-  return encodeMessage([formatVersion, realm, storage, position.tid, position.digest, asOf.tid, asOf.digest, bootId, state]);
+export function encodeCacheMeta({ realm, storage, position, asOf, isDiscarded }: CacheMeta): Uint8Array {
+  return encodeMessage([formatVersion, realm, storage, position.tid, position.digest, asOf.tid, asOf.digest, isDiscarded]);
 }
 
 /** Undefined: written in another format, or not whole. */
@@ -46,14 +44,13 @@ export function decodeCacheMeta(bytes: Uint8Array): CacheMeta | undefined {
   } catch {
     return undefined;
   }
-  if (!Array.isArray(fields) || fields.length !== 9 || fields[0] !== formatVersion) return undefined;
-  const [, realm, storage, tid, digest, asOfTid, asOfDigest, bootId, state] = fields as unknown[];
-  if (typeof realm !== "string" || typeof storage !== "string" || typeof bootId !== "string") return undefined;
-  if (state !== "open" && state !== "closed" && state !== "discarded") return undefined;
+  if (!Array.isArray(fields) || fields.length !== 8 || fields[0] !== formatVersion) return undefined;
+  const [, realm, storage, tid, digest, asOfTid, asOfDigest, isDiscarded] = fields as unknown[];
+  if (typeof realm !== "string" || typeof storage !== "string" || typeof isDiscarded !== "boolean") return undefined;
   const position = asPosition(tid, digest);
   const asOf = asPosition(asOfTid, asOfDigest);
   if (position === undefined || asOf === undefined) return undefined;
-  return { realm, storage, position, asOf, bootId, state };
+  return { realm, storage, position, asOf, isDiscarded };
 }
 
 function asPosition(tid: unknown, digest: unknown): Position | undefined {

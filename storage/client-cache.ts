@@ -40,8 +40,6 @@ export interface ClientCacheOptions {
   readonly cacheBytesMax?: number;
   /** 0: nothing is kept decoded. */
   readonly memoryBytesMax?: number;
-  /** Of this start of the system (storage/boot-id.ts). */
-  readonly bootId: string;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -225,7 +223,7 @@ export class ClientCache {
     };
   }
 
-  /** Writes what is left and marks the disk as closed. What is in memory can still be found. */
+  /** Writes what is left and closes the disk. What is in memory can still be found. */
   async close(): Promise<void> {
     await this.#disk?.close();
   }

@@ -1,6 +1,5 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { StoreError } from "../words/errors.js";
 
 /** Where things stand in the meta pages of lmdb-js 3.5 (LMDB's data version 2, 64 bits, little-endian): the first two pages of the file. */
 const meta = {
@@ -14,29 +13,38 @@ const meta = {
   bytes: 160,
 } as const;
 
+/** LMDB's file of a folder. */
+export function lmdbFile(folder: string): string {
+  return join(folder, "data.mdb");
+}
+
 /**
- * Refuses a file that LMDB would take for one of its own. Throws StoreError. It must be asked before opening: lmdb-js maps the file,
- * and what is not there when a page says so is a signal that kills the process, not an error.
+ * Why LMDB's file in `folder` cannot be used, though LMDB would take it for one of its own; undefined: it can, or is not there.
+ * It must be asked before opening: lmdb-js maps the file, and what is not there when a page says so is a signal that kills the
+ * process, not an error.
  */
-export function checkLmdbFile(folder: string): void {
-  const path = join(folder, "data.mdb");
-  if (!existsSync(path)) return;
+export function lmdbFileFlaw(folder: string): string | undefined {
+  const path = lmdbFile(folder);
+  if (!existsSync(path)) return undefined;
   const file = openSync(path, "r");
   try {
     const { size } = fstatSync(file);
     // An empty one is a store that is about to be made.
-    if (size === 0) return;
+    if (size === 0) return undefined;
     const first = readMeta(file, 0);
     const second = first === undefined ? undefined : readMeta(file, first.pageBytes);
-    if (first === undefined || second === undefined)
-      throw new StoreError({ folder, reason: "is corrupted: data.mdb is not a file of this LMDB" });
+    if (first === undefined || second === undefined) return "is corrupted: data.mdb is not a file of this LMDB";
     const latest = first.txn > second.txn ? first : second;
-    if (size < (Number(latest.lastPage) + 1) * latest.pageBytes) {
-      throw new StoreError({ folder, reason: "is corrupted: data.mdb is shorter than it says" });
-    }
+    if (size < (Number(latest.lastPage) + 1) * latest.pageBytes) return "is corrupted: data.mdb is shorter than it says";
+    return undefined;
   } finally {
     closeSync(file);
   }
+}
+
+/** Removes LMDB's files from `folder`, which nobody has open. */
+export function removeLmdbFiles(folder: string): void {
+  for (const name of ["data.mdb", "lock.mdb"]) rmSync(join(folder, name), { force: true });
 }
 
 interface Meta {

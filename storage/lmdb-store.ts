@@ -1,29 +1,42 @@
-import { closeSync, fsyncSync, openSync } from "node:fs";
 import { open, type RootDatabase } from "lmdb";
 import { assert } from "../words/assert.js";
 import { ClosedError, StoreError, WriteInDoubtError } from "../words/errors.js";
 import { type Log, silentLog } from "../words/log.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
-import { checkLmdbFile } from "./lmdb-file.js";
+import { syncFolder } from "./folder-sync.js";
+import { lmdbFileFlaw } from "./lmdb-file.js";
 import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
-/** Where a store in LMDB is, and what it promises. */
-export interface LmdbStoreOptions {
+/** Where a store in LMDB is, and what it promises. A folder is of one kind, durable or not, for ever. */
+export type LmdbStoreOptions = DurableOptions | UnsyncedOptions;
+
+interface PlaceOptions {
   /** Made if it is not there; it belongs to this store alone until it is closed. */
   readonly folder: string;
-  /** False: a batch survives the process, not the system (for what can be fetched again). Default true. */
-  readonly durable?: boolean;
   readonly log?: Log;
+}
+
+interface DurableOptions extends PlaceOptions {
+  readonly durable?: true;
+}
+
+/** For what can be fetched again: a batch costs no sync. Left open when the system goes down, or corrupted, it is empty at the next opening. */
+interface UnsyncedOptions extends PlaceOptions {
+  readonly durable: false;
+  /** Of this start of the system (`bootId`). */
+  readonly bootId: string;
 }
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
 
 /** Opens the store in a folder. Rejects with InUseError when it has another owner, StoreError when it cannot be used. */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedStore> {
-  const { folder, durable = true, log = silentLog } = options;
+  const { folder, log = silentLog } = options;
   const lock = lockFolder(folder);
   try {
-    checkLmdbFile(folder);
+    const unsynced = options.durable === false ? UnsyncedFolder.open(folder, options.bootId, log) : undefined;
+    if (unsynced === undefined) checkDurableFolder(folder);
     const database: Database = open({
       path: folder,
       // A folder with a dot in its name is a folder all the same.
@@ -33,11 +46,10 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
       // With it on, other reads see a batch before it is durable; a cache would keep bytes that a rolled back transaction left.
       overlappingSync: false,
       cache: false,
-      noSync: !durable,
+      noSync: unsynced !== undefined,
     });
-    // The names of new files are durable only when their folder is.
-    if (durable) syncFolder(folder);
-    return new LmdbStore(folder, database, lock, log);
+    if (unsynced === undefined) syncFolder(folder);
+    return new LmdbStore(folder, database, { lock, unsynced, log });
   } catch (error) {
     lock.release();
     if (error instanceof StoreError) throw error;
@@ -45,21 +57,33 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
   }
 }
 
+/** Throws StoreError. */
+function checkDurableFolder(folder: string): void {
+  if (isUnsynced(folder)) throw new StoreError({ folder, reason: "holds a store that is not durable; name another folder" });
+  const flaw = lmdbFileFlaw(folder);
+  if (flaw !== undefined) throw new StoreError({ folder, reason: flaw });
+}
+
+interface Around {
+  readonly lock: FolderLock;
+  /** Undefined: each batch is synced. */
+  readonly unsynced: UnsyncedFolder | undefined;
+  readonly log: Log;
+}
+
 class LmdbStore implements OrderedStore {
   readonly path: string;
   readonly #database: Database;
-  readonly #lock: FolderLock;
-  readonly #log: Log;
+  readonly #around: Around;
   readonly #view: View;
   #batchesUnderWay = 0;
   #inDoubt = false;
   #closing: Promise<void> | undefined;
 
-  constructor(path: string, database: Database, lock: FolderLock, log: Log) {
+  constructor(path: string, database: Database, around: Around) {
     this.path = path;
     this.#database = database;
-    this.#lock = lock;
-    this.#log = log;
+    this.#around = around;
     this.#view = lmdbView(database, path);
   }
 
@@ -94,7 +118,7 @@ class LmdbStore implements OrderedStore {
     } catch (error) {
       this.#inDoubt = true;
       const cause = await commitErrorOf(error);
-      this.#log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
+      this.#around.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
       throw new WriteInDoubtError({ folder: this.path }, cause);
     } finally {
       this.#batchesUnderWay -= 1;
@@ -102,10 +126,18 @@ class LmdbStore implements OrderedStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#database.close().finally(() => {
-      this.#lock.release();
-    });
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { lock, unsynced } = this.#around;
+    try {
+      await this.#database.close();
+      await unsynced?.close();
+    } finally {
+      lock.release();
+    }
   }
 }
 
@@ -150,15 +182,6 @@ async function commitErrorOf(error: unknown): Promise<unknown> {
     return error;
   } catch (commitError) {
     return commitError;
-  }
-}
-
-function syncFolder(folder: string): void {
-  const directory = openSync(folder, "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
   }
 }
 

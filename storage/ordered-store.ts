@@ -5,7 +5,8 @@
  * What every store promises (test/suites/ordered-store.ts holds each to it):
  *
  * 1. Atomic. A batch is in the store whole or not at all, whatever is killed when.
- * 2. Durable. It is on disk when its promise resolves (a store opened with `durable: false`: it survives the process, not the system).
+ * 2. Durable. It is on disk when its promise resolves. A store opened with `durable: false` survives the process, not the system:
+ *    after the system went down while it was open it is empty; closed before, it is as it was left.
  * 3. Visible when durable. No view shows a batch before it is durable; each view opened after its promise resolved shows it.
  * 4. In doubt. A batch that rejects (WriteInDoubtError) may be in the store or not; the store takes no more batches until it was opened again.
  */

@@ -11,9 +11,6 @@ import { Workload } from "./workload.js";
 import type { World } from "./world.js";
 import { keys, realm, storage, timings } from "./world.js";
 
-/** The system never restarts: caches on disk outlive their processes only. */
-const bootId = "boot";
-
 export interface ClientHabits {
   /** Its cache is on a disk; else it dies with the process. */
   readonly isPersistent: boolean;
@@ -84,7 +81,6 @@ export class ClientPlace {
       transport: this.#end,
       client: this.name,
       cache: this.#disk?.open,
-      bootId,
       clock,
       chance: world.chance(),
       log: world.log(this.name),
@@ -136,7 +132,6 @@ export class ClientPlace {
       realm,
       storage,
       open,
-      bootId,
       log: this.#world.log(`${this.name}'s disk`),
       clock,
     });

@@ -16,7 +16,7 @@ test("killed with SIGKILL again and again, the cache in LMDB stands at a positio
   let entriesSeen = 0;
   for (let round = 1; round <= 4; round++) {
     const flushed = await killedAfter(folder, round, 20 + round * 7);
-    const cache = await openCache({ open: () => openLmdbStore({ folder, durable: false }), bootId: "boot" });
+    const cache = await openCache({ open: () => openLmdbStore({ folder, durable: false, bootId: "boot" }) });
     const { position } = cache;
     expect(position.tid, `round ${round}`).toBeGreaterThanOrEqual(flushed);
     expect(position).toEqual(positionAt(position.tid));
@@ -32,6 +32,11 @@ test("killed with SIGKILL again and again, the cache in LMDB stands at a positio
     await cache.close();
   }
   expect(entriesSeen).toBeGreaterThan(50);
+  await killedAfter(folder, 5, 20);
+  const cache = await openCache({ open: () => openLmdbStore({ folder, durable: false, bootId: "another boot" }) });
+  expect(cache.isNew, "killed before the system started again").toBe(true);
+  expect(cache.stats().entries).toBe(0);
+  await cache.close();
 });
 
 /** Lets another process fill the cache and kills it after so many lines; resolves to the last position that it told. */

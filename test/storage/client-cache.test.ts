@@ -1,3 +1,4 @@
+import { cp } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { bootId } from "../../storage/boot-id.js";
 import { openLmdbStore } from "../../storage/lmdb-store.js";
@@ -11,7 +12,7 @@ import { temporaryFolders } from "./temporary-folder.js";
 const makeFolder = temporaryFolders();
 const inLmdb = async () => {
   const folder = await makeFolder();
-  return () => openLmdbStore({ folder, durable: false });
+  return () => openLmdbStore({ folder, durable: false, bootId: "boot-1" });
 };
 
 coherenceSuite("without a disk", async () => ({ open: undefined }));
@@ -245,37 +246,28 @@ describe("writing the client cache", () => {
     await cache.close();
   });
 
-  test("not closed, it is used again in the same start of the system and discarded in another", async () => {
-    for (const [boot, found] of [
-      ["boot-1", 1],
-      ["boot-2", "unknown"],
+  test("left open when the system went down, the cache begins anew; closed before, or only its process killed, it goes on", async () => {
+    for (const [end, boot, isKept] of [
+      ["killed", "boot-1", true],
+      ["killed", "boot-2", false],
+      ["closed", "boot-2", true],
     ] as const) {
-      const disk = new MemoryDisk("disk");
-      const cache = await openCache({ open: disk.open });
+      const folder = await makeFolder();
+      const cache = await openCache({ open: () => openLmdbStore({ folder, durable: false, bootId: "boot-1" }) });
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
       await cache.flush();
-      cache.kill();
-      disk.crash();
-      const { lines, log } = keptLog();
-      const again = await openCache({ open: disk.open, bootId: boot, log });
-      expect(again.isNew).toBe(found === "unknown");
-      expect(give(again, "a", 10)).toBe(found);
-      expect(lines).toHaveLength(found === "unknown" ? 1 : 0);
+      // Of the folder while it is open: what is left of it when its process is killed.
+      const left = await makeFolder();
+      await cp(folder, left, { recursive: true });
+      await cache.close();
+      const found = end === "killed" ? left : folder;
+      const again = await openCache({ open: () => openLmdbStore({ folder: found, durable: false, bootId: boot }) });
+      expect(again.isNew).toBe(!isKept);
+      expect(again.position.tid).toBe(isKept ? 10 : 0);
+      expect(give(again, "a", 10)).toBe(isKept ? 1 : "unknown");
+      await again.close();
     }
-  });
-
-  test("opened after it was closed, it counts as open from its first write on", async () => {
-    const disk = new MemoryDisk("disk");
-    const cache = await openCache({ open: disk.open });
-    apply(cache, 10);
-    await cache.close();
-    const second = await openCache({ open: disk.open });
-    apply(second, 20);
-    await second.flush();
-    second.kill();
-    disk.crash();
-    expect((await openCache({ open: disk.open, bootId: "boot-2" })).isNew).toBe(true);
   });
 
   test("closed revisions are bounded: what does not fit is loaded again", async () => {

@@ -238,7 +238,7 @@ describe("the object store does as a list of all transactions would", () => {
     await fc.assert(
       fc.asyncProperty(steps, async (work) => {
         const folder = await makeFolder();
-        await run(() => openLmdbStore({ folder, durable: false }), work);
+        await run(() => openLmdbStore({ folder, durable: false, bootId: "boot" }), work);
       }),
       { ...settings, numRuns: 25 },
     );

@@ -13,10 +13,9 @@ const chance = seededChance(Number(process.argv[3]));
 const cache = await ClientCache.open({
   storage: "main",
   realm: "test",
-  open: () => openLmdbStore({ folder, durable: false }),
+  open: () => openLmdbStore({ folder, durable: false, bootId: "boot" }),
   cacheBytesMax: 20_000,
   memoryBytesMax: 5_000,
-  bootId: "boot",
   log: silentLog,
   clock: systemClock,
 });

@@ -24,7 +24,7 @@ export const at = (value: number): Position => ({ tid: tid(value), digest: `dige
 export type CacheOptions = Partial<ClientCacheOptions> & Pick<ClientCacheOptions, "open">;
 
 export function openCache(options: CacheOptions): Promise<ClientCache> {
-  return ClientCache.open({ storage: "main", realm: "test", bootId: "boot-1", log: silentLog, clock: new SimulatedClock(), ...options });
+  return ClientCache.open({ storage: "main", realm: "test", log: silentLog, clock: new SimulatedClock(), ...options });
 }
 
 /** Applies the transaction after `cache.position`. */
@@ -513,13 +513,6 @@ export function persistenceSuite(name: string, makePlace: () => Promise<OpenStor
       expect(give(cache, "a", 20)).toHaveLength(2_000);
       await reopened();
       expect(give(cache, "a", 20)).toBe("unknown");
-    });
-
-    test("closed, it is used again after another start of the system", async () => {
-      apply(cache, 10);
-      load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
-      await reopened({ bootId: "boot-2" });
-      expect(give(cache, "a", 10)).toBe(1);
     });
 
     test("of another storage or realm it is refused, with what to do, and left as it was", async () => {
