@@ -57,8 +57,10 @@ describe("a second writer of the same storage", () => {
         10_000,
       );
     const first = await start("first", left);
-    await clock.advance(100);
+    await clock.advance(600);
     const later = await start("the later one", right);
+    // What is heard first is a heartbeat of the later one.
+    await clock.advance(900);
     // The network heals: from now on each hears the other, and their requests get through.
     const toLeft = left.connect();
     const toRight = right.connect();
