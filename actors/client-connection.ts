@@ -27,6 +27,7 @@ import { ServerLink } from "./server-link.js";
 import { Waiting } from "./waiting.js";
 import * as wire from "./wire.js";
 
+/** State of a connection, as its machine draws them; `verifying`, `readWrite` and `readOnly` are those of `linked`. */
 export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
 
 export interface ClientConnectionOptions {
@@ -103,8 +104,9 @@ export class ClientConnection {
       onLost: (reason) => this.#lose(reason),
     });
     this.actor = this.#createActor();
-    const broadcasts = options.transport.subscribe(this.#subjects.invalidations, ({ payload }) => {
-      this.#hear(wire.broadcast.read(payload));
+    const broadcasts = options.transport.subscribe(this.#subjects.invalidations, (message) => {
+      const broadcast = wire.readOrDrop(wire.broadcast, message, options.log);
+      if (broadcast !== undefined) this.#hear(broadcast);
     });
     this.#unsubscribe = () => broadcasts.unsubscribe();
     this.#offStatus = options.transport.onStatus((status) => {

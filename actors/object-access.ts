@@ -1,7 +1,8 @@
 import type { Draft } from "immer";
 import type { Tid } from "../words/index.js";
-import type { AnySchema, KeyOf, ListedKey } from "./schema.js";
+import type { AnySchema, KeyOf, ListedKey, ListedValue } from "./schema.js";
 
+/** Which part of a listing. */
 export interface ListOptions {
   /** Begin after this key. */
   readonly after?: string | undefined;
@@ -11,7 +12,7 @@ export interface ListOptions {
 
 /** Rows of a listing in the order of keys. Can be iterated once. */
 export type Listing<Schema extends AnySchema, Prefix extends string> = AsyncIterableIterator<
-  readonly [key: ListedKey<Schema, Prefix>, value: Schema[ListedKey<Schema, Prefix>]]
+  readonly [key: ListedKey<Schema, Prefix>, value: ListedValue<Schema, Prefix>]
 >;
 
 /**

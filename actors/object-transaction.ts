@@ -22,6 +22,7 @@ import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-acc
 import type { UntypedSchema } from "./schema.js";
 import { encoded, Writes, written } from "./writes.js";
 
+/** `serializable`: nothing that the transaction read or wrote was changed since its snapshot. `snapshot`: nothing that it wrote. */
 export type Isolation = "serializable" | "snapshot";
 
 export interface TransactionOptions {

@@ -12,9 +12,14 @@ export interface UntypedSchema {
 /** Keys of a schema. */
 export type KeyOf<Schema extends AnySchema> = keyof Schema & string;
 
-/** Values that `list(prefix)` yields: those of the pattern that the prefix belongs to, or of all patterns when it is not one alone. */
+/** Keys that `list(prefix)` yields: those of the pattern that the prefix belongs to, or of all patterns when it is not one alone. */
 export type ListedKey<Schema extends AnySchema, Prefix extends string> =
-  `${Prefix}${string}` extends KeyOf<Schema> ? `${Prefix}${string}` & KeyOf<Schema> : KeyOf<Schema>;
+  `${Prefix}${string}` extends KeyOf<Schema> ? `${Prefix}${string}` : KeyOf<Schema>;
+
+/** Values that `list(prefix)` yields. */
+export type ListedValue<Schema extends AnySchema, Prefix extends string> = `${Prefix}${string}` extends infer Key extends KeyOf<Schema>
+  ? Schema[Key]
+  : Schema[KeyOf<Schema>];
 
 /**
  * A validator of any Standard Schema library for some of a schema's patterns. The pattern is a prefix that ends in `*`,

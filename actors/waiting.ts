@@ -1,7 +1,7 @@
 import type { Clock } from "../words/index.js";
 
 interface Waiter {
-  readonly settle: (error?: unknown) => void;
+  readonly settle: (error?: Error) => void;
 }
 
 /**
@@ -26,7 +26,7 @@ export class Waiting {
         reject(signal.reason as Error);
         return;
       }
-      const onAbort = () => waiter.settle(signal?.reason);
+      const onAbort = () => waiter.settle(signal?.reason as Error);
       const timer = this.#clock.setTimeout(() => waiter.settle(late()), timeoutMs);
       const waiter: Waiter = {
         settle: (error) => {
