@@ -381,11 +381,16 @@ export function errorToWire(error: unknown): [ErrorName, Record<string, Fact>] {
   return ["InternalError", { reason: error instanceof Error ? error.message : String(error) }];
 }
 
+/** Characters of an unknown name that are worth repeating. */
+const errorNameLengthMax = 64;
+
 /** The error that errorToWire described. A name or facts of the wrong shape become an InternalError, never a throw. */
 export function errorFromWire(name: unknown, facts: unknown): ZooidError {
   const known = typeof name === "string" && Object.hasOwn(errorClasses, name) ? errorClasses[name as ErrorName] : undefined;
   if (known === undefined || typeof facts !== "object" || facts === null) {
-    return new InternalError({ reason: `the other side answered ${String(name)}` });
+    return new InternalError({
+      reason: `the other side answered ${typeof name === "string" ? name.slice(0, errorNameLengthMax) : typeof name}`,
+    });
   }
   const plain: Record<string, Fact> = {};
   for (const [field, fact] of Object.entries(facts)) {

@@ -14,7 +14,7 @@ export interface KeyRange {
 
 /** `value` as a Key. Throws InvalidKeyError. */
 export function asKey(value: unknown): Key {
-  if (typeof value !== "string") throw new InvalidKeyError({ key: String(value), reason: `is ${typeof value}, not a string` });
+  if (typeof value !== "string") throw new InvalidKeyError({ key: typeof value, reason: "is not a string" });
   if (value.length === 0) throw new InvalidKeyError({ key: value, reason: "is empty" });
   // A UTF-16 unit takes at most three bytes: most keys are known to be short enough without counting.
   if (value.length * 3 > limits.keyBytesMax && Buffer.byteLength(value) > limits.keyBytesMax) {

@@ -7,6 +7,9 @@ export const limits = {
   keyBytesMax: 512,
   /** A request or reply, whole, after joining its parts. Larger values belong into blob storage. */
   messageBytesMax: 16 * 1024 * 1024,
+  /** Arrays and maps in one message, and their nesting: each takes some 50 bytes of memory, however few of the message. */
+  messageContainersMax: 250_000,
+  messageDepthMax: 16,
   /** Nesting of a value: deeper ones overflow the stack of the decoder. */
   valueDepthMax: 100,
   /** Keys written and read by one transaction, together: validation of one commit must not hold up the others. */
@@ -50,6 +53,8 @@ export const limits = {
   /** Invalidations a client keeps that do not follow its last tid yet. */
   earlyInvalidationsMax: 1_000,
 
+  /** Longest delay of a timer; the system's fires at once when it is given more. */
+  timerMsMax: 2 ** 31 - 1,
   /** A server tells its last tid this often; a lost last message is noticed within it. */
   heartbeatIntervalMs: 1_000,
   /** Silence of the server after which its client takes the link for lost: three heartbeats and some. */

@@ -1,6 +1,6 @@
-import { Packr } from "msgpackr";
 import { InvalidValueError } from "./errors.js";
 import { limits } from "./limits.js";
+import { pack, unpack } from "./message-pack.js";
 
 /** What can be stored: structured data without functions, classes, undefined or cycles. */
 export type Value = null | boolean | number | string | bigint | Date | Uint8Array | readonly Value[] | { readonly [name: string]: Value };
@@ -12,20 +12,21 @@ export interface Decoded {
   readonly hasUnfreezable: boolean;
 }
 
-const packr = new Packr({ useRecords: false, variableMapSize: true });
+// As many arrays and maps as fit: whoever stores a value had room for all of it.
+const allowed = { depthMax: limits.valueDepthMax, containersMax: Infinity, extension: "timestamp" } as const;
 const bigintMin = -(2n ** 63n);
 const bigintMax = 2n ** 63n - 1n;
 
 /** MessagePack of `value`. Throws InvalidValueError with the path of what cannot be stored; `undefined` properties are left out. */
 export function encodeValue(value: unknown): Buffer {
-  return packr.pack(check(value, "", 0, undefined));
+  return pack(check(value, "", 0, undefined));
 }
 
 /** The frozen value in `bytes`, which it does not alias. Throws InvalidValueError when they hold anything but a Value. */
 export function decodeValue(bytes: Uint8Array): Decoded {
   let value: unknown;
   try {
-    value = packr.unpack(bytes);
+    value = unpack(bytes, allowed);
   } catch (error) {
     throw new InvalidValueError({ path: "", reason: "cannot be decoded" }, error);
   }
