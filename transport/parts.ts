@@ -49,10 +49,15 @@ export function positionFromText(text: string): PartPosition | undefined {
   return sound ? position : undefined;
 }
 
+/** What keeping a part costs beside its bytes: many small parts are bounded as few large ones are. */
+const partOverheadBytes = 512;
+
 interface Joining {
   readonly position: PartPosition;
   readonly parts: Uint8Array[];
   bytes: number;
+  /** Of the memory that all may take together. */
+  cost: number;
   /** On the monotonic clock. */
   readonly since: number;
 }
@@ -64,15 +69,15 @@ interface Joining {
 export class Joiner {
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #bytesMax: number;
+  readonly #costMax: number;
   readonly #joining = new Map<string, Joining>();
-  #bytes = 0;
+  #cost = 0;
   #timer: unknown = undefined;
 
   constructor(clock: Clock, log: Log, bytesMax: number = limits.joiningBytesMax) {
     this.#clock = clock;
     this.#log = log;
-    this.#bytesMax = bytesMax;
+    this.#costMax = bytesMax;
   }
 
   /** The whole message if `bytes` was its last part. `scope` tells receivers of the same message apart. */
@@ -82,17 +87,19 @@ export class Joiner {
     if (joining === undefined) {
       // The first part is missing: it was dropped here before, or sent before this receiver was there.
       if (position.index !== 0) return undefined;
-      joining = { position, parts: [], bytes: 0, since: this.#clock.monotonic() };
+      joining = { position, parts: [], bytes: 0, cost: 0, since: this.#clock.monotonic() };
       this.#joining.set(key, joining);
       this.#timer ??= this.#clock.setTimeout(() => this.#sweep(), limits.joiningTimeoutMs);
     }
     const { index, count, size } = joining.position;
     const follows = position.index === joining.parts.length && position.count === count && position.size === size && index === 0;
     if (!follows || bytes.length === 0 || joining.bytes + bytes.length > size) return this.#drop(key, "its parts do not follow each other");
-    if (this.#bytes + bytes.length > this.#bytesMax) return this.#drop(key, "too much is being joined");
-    joining.parts.push(bytes);
+    const cost = bytes.length + partOverheadBytes;
+    if (this.#cost + cost > this.#costMax) return this.#drop(key, "too much is being joined");
+    joining.parts.push(kept(bytes));
     joining.bytes += bytes.length;
-    this.#bytes += bytes.length;
+    joining.cost += cost;
+    this.#cost += cost;
     if (joining.parts.length < count) return undefined;
     if (joining.bytes !== size) return this.#drop(key, "its parts are too short");
     this.#forget(key);
@@ -113,7 +120,7 @@ export class Joiner {
     const joining = this.#joining.get(key);
     if (joining === undefined) return;
     this.#joining.delete(key);
-    this.#bytes -= joining.bytes;
+    this.#cost -= joining.cost;
     if (this.#joining.size > 0 || this.#timer === undefined) return;
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -125,4 +132,9 @@ export class Joiner {
     for (const [key, joining] of this.#joining) if (joining.since <= oldest) this.#drop(key, "a part did not arrive");
     if (this.#joining.size > 0) this.#timer ??= this.#clock.setTimeout(() => this.#sweep(), limits.joiningTimeoutMs);
   }
+}
+
+/** `bytes` to be kept for a while: not as a corner of something much larger, which would be kept with them. */
+function kept(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength > 2 * bytes.length ? new Uint8Array(bytes) : bytes;
 }

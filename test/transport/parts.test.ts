@@ -60,7 +60,7 @@ describe("a message in parts", () => {
 
   test("is dropped when too much is being joined, and the others are not", () => {
     const reasons: string[] = [];
-    const joiner = new Joiner(new SimulatedClock(), logOf(reasons), 1_200);
+    const joiner = new Joiner(new SimulatedClock(), logOf(reasons), 6_500);
     const [first, second] = [parts("first"), parts("second")];
     for (const { position, bytes } of first.slice(0, 9)) joiner.add("r", position, bytes);
     for (const { position, bytes } of second) joiner.add("r", position, bytes);
@@ -68,6 +68,23 @@ describe("a message in parts", () => {
     expect(joiner.add("r", last.position, last.bytes)).toEqual(Buffer.from(payload));
     expect(reasons).toEqual(["too much is being joined"]);
   });
+});
+
+test("messages of which only a byte comes are bounded as large ones are, and keep nothing larger alive", () => {
+  const reasons: string[] = [];
+  const joiner = new Joiner(new SimulatedClock(), logOf(reasons));
+  const read = new Uint8Array(64 * 1024);
+  const incomplete = limits.joiningBytesMax / 512;
+  for (let index = 0; index < incomplete; index++) {
+    joiner.add("r", { message: `m${index}`, index: 0, count: 2, size: 2 }, read.subarray(index % read.length, (index % read.length) + 1));
+  }
+  expect(reasons.length).toBeGreaterThan(0);
+  expect(reasons.length).toBeLessThan(incomplete / 100);
+  joiner.clear();
+  const [first, last] = [read.subarray(0, 1), new Uint8Array([2])];
+  joiner.add("r", { message: "copied", index: 0, count: 2, size: 2 }, first);
+  read[0] = 9;
+  expect(joiner.add("r", { message: "copied", index: 1, count: 2, size: 2 }, last)).toEqual(Buffer.from([0, 2]));
 });
 
 describe("the position of a part", () => {
