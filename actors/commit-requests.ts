@@ -97,7 +97,7 @@ export class CommitRequests {
     reply?.(wire.writeAnswer(wire.nothing, {}));
   }
 
-  /** Answers once it is known for ever: committed, or fenced. Throws OutcomeUnknownError. */
+  /** Answers once it is known for ever: committed, or fenced. Throws OutcomeUnknownError, ServerBusyError. */
   settle(id: string, snapshot: Tid, reply: Reply): void {
     const { store, queue, transactions } = this.#around;
     // Who asks has given up on it: one that only waits, or was voted and not finished, never commits.
@@ -117,6 +117,7 @@ export class CommitRequests {
     } else if (snapshot < store.idFloor) {
       throw new OutcomeUnknownError({ transaction: id });
     } else {
+      queue.checkRoom(0);
       const fence = new Pending("fence", id);
       fence.afterwards((error) => this.#settleAgain(id, snapshot, reply, error));
       queue.add(fence);

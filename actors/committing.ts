@@ -200,8 +200,13 @@ function isInDoubt(error: unknown): boolean {
     error instanceof UnknownSessionError ||
     error instanceof InternalError ||
     error instanceof WriteInDoubtError ||
-    (error instanceof MalformedMessageError && error.facts.what.startsWith("committed"))
+    (error instanceof MalformedMessageError && isOfAnswer(error.facts.what))
   );
+}
+
+/** What was malformed is the answer, not what was asked: a server refuses a request by other names. */
+function isOfAnswer(what: string): boolean {
+  return what === "answer" || what === "error" || what.startsWith("committed");
 }
 
 function requestBytes(link: ServerLink, request: CommitRequest): Uint8Array {

@@ -1,5 +1,5 @@
 import type { AppliedInvalidation, ClientCache } from "../storage/client-cache.js";
-import { limits, SnapshotTooOldError, type Log, type Tid } from "../words/index.js";
+import { limits, SnapshotTooOldError, TooLargeError, type Log, type Tid } from "../words/index.js";
 import type { Invalidation, LogPage, Position } from "./messages.js";
 
 /** Where the intake reads what it missed: the log of the server that the client is registered with. */
@@ -155,6 +155,9 @@ export class InvalidationIntake {
       const page = await reader.keys(transaction.tid, keys.length);
       if (page.length === 0) return keys;
       for (const key of page) keys.push(key);
+      if (keys.length > limits.transactionKeysMax) {
+        throw new TooLargeError({ what: "keys of an invalidation", size: keys.length, sizeMax: limits.transactionKeysMax });
+      }
     }
   }
 

@@ -6,7 +6,9 @@ import {
   DisconnectedError,
   InvalidOptionError,
   limits,
+  MalformedMessageError,
   prefixRange,
+  rangeHas,
   type KeyRange,
   type Tid,
   type Value,
@@ -124,6 +126,20 @@ function* merged(page: ListAnswer, range: KeyRange, writes: Writes, last: () => 
   yield* ownUpTo(range.to);
 }
 
+/** Throws MalformedMessageError unless its rows are rows of the range in order, and the rest of it begins after them: else a listing would not end. */
+function checkPage({ rows, end }: ListAnswer, range: KeyRange): void {
+  const answered: KeyRange = { from: range.from, to: end ?? range.to };
+  let previous: string | undefined;
+  for (const { key } of rows) {
+    const follows = previous === undefined || compareKeys(key, previous) > 0;
+    if (!follows || !rangeHas(answered, key))
+      throw new MalformedMessageError({ what: "list answer", reason: "has rows that are not of its range" });
+    previous = key;
+  }
+  const isFurther = end === undefined || (compareKeys(end, range.from) > 0 && (range.to === undefined || compareKeys(end, range.to) <= 0));
+  if (!isFurther) throw new MalformedMessageError({ what: "list answer", reason: "does not end after it begins" });
+}
+
 async function loadPage(context: ListingContext, range: KeyRange, rowsMax: number, isKept: boolean): Promise<ListAnswer> {
   context.check();
   const { snapshot, cache } = context;
@@ -133,6 +149,7 @@ async function loadPage(context: ListingContext, range: KeyRange, rowsMax: numbe
   try {
     const payload = wire.list.write({ session: link.session, snapshot, range, rowsMax: Math.min(rowsMax, limits.listPageRowsMax) });
     const page = await link.request("list", payload, wire.listAnswer);
+    checkPage(page, range);
     if (isKept) for (const { key, ...revision } of page.rows) cache.admit(ticket, key, revision, page.asOf);
     return page;
   } finally {

@@ -2,7 +2,7 @@
 import type { Transport } from "../transport/transport.js";
 import { type Clock, ClosedError, DisconnectedError, limits, type Log, NotAcceptedError, ZooidError } from "../words/index.js";
 import { type ActorRequest, actorRequest, actorSubjects, actorView, type ActorView, type RemoteEvent } from "./actor-messages.js";
-import { nothing, readAnswer, type Codec } from "./wire.js";
+import { nothing, readAnswer, readOrDrop, type Codec } from "./wire.js";
 
 /** Reference to an actor by its address. */
 export interface RemoteActor {
@@ -116,7 +116,10 @@ class Watch {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#views = options.transport.subscribe(options.views, (message) => this.#take(actorView.read(message.payload)));
+    this.#views = options.transport.subscribe(options.views, (message) => {
+      const view = readOrDrop(actorView, message, options.log);
+      if (view !== undefined) this.#take(view);
+    });
     this.#forgetStatus = options.transport.onStatus((status) => {
       if (status === "connected") void this.#renew();
     });

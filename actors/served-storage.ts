@@ -285,11 +285,8 @@ export class ServedStorage {
 
   #hear(message: Message): void {
     if (!wire.mayBeHeartbeat(message.payload)) return;
-    try {
-      this.#watch.heard(wire.broadcast.read(message.payload));
-    } catch (error) {
-      this.#around.log.debug({ err: error, subject: message.subject }, "a malformed broadcast was dropped");
-    }
+    const broadcast = wire.readOrDrop(wire.broadcast, message, this.#around.log);
+    if (broadcast !== undefined) this.#watch.heard(broadcast);
   }
 
   #stopForAnother(error: AnotherWriterError): void {

@@ -1,5 +1,5 @@
 /** Reads untrusted, decoded messages field by field. Everything here throws MalformedMessageError, which names message and field. */
-import { asKey, InvalidKeyError, isTid, limits, MalformedMessageError, TooLargeError, type Key, type Tid } from "../words/index.js";
+import { asKey, isTid, limits, MalformedMessageError, TooLargeError, type Key, type Tid } from "../words/index.js";
 
 function malformed(what: string, reason: string): never {
   throw new MalformedMessageError({ what, reason });
@@ -35,6 +35,13 @@ export function count(value: unknown, what: string): number {
   return value;
 }
 
+/** Milliseconds between two ticks of a timer: from 1 to the most that a timer takes. */
+export function interval(value: unknown, what: string): number {
+  const read = count(value, what);
+  if (read < 1 || read > limits.timerMsMax) malformed(what, "is no interval");
+  return read;
+}
+
 export function flag(value: unknown, what: string): boolean {
   if (typeof value !== "boolean") malformed(what, "is not true or false");
   return value;
@@ -62,12 +69,8 @@ export function digest(value: unknown, what: string): string {
 }
 
 export function key(value: unknown, what: string): Key {
-  try {
-    return asKey(value);
-  } catch (error) {
-    if (error instanceof InvalidKeyError && typeof value !== "string") malformed(what, "is not a string");
-    throw error;
-  }
+  if (typeof value !== "string") malformed(what, "is not a string");
+  return asKey(value);
 }
 
 export function keys(value: unknown, what: string, countMax: number): readonly Key[] {

@@ -10,6 +10,7 @@ import { type Chance, type Clock, ClosedError, delay, InvalidOptionError, limits
 import { type ActorDoor, OpenDoor } from "./actor-door.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "./actor-messages.js";
 import { type RemoteActor, RemoteReference } from "./remote-actor.js";
+import { readOrDrop } from "./wire.js";
 
 export type { ActorDoor } from "./actor-door.js";
 export type { ActorView, RemoteEvent } from "./actor-messages.js";
@@ -87,9 +88,9 @@ class TransportedSystem implements ActorSystem {
     const subjects = listSubjects(realm);
     const answerTo = chance.id();
     const found = new Map<string, ActorView>();
-    const answers = transport.subscribe(subjects.answer(answerTo), ({ payload }) => {
-      const view = actorView.read(payload);
-      if (found.size < limits.actorsListedMax) found.set(`${view.path} ${view.registration}`, view);
+    const answers = transport.subscribe(subjects.answer(answerTo), (message) => {
+      const view = readOrDrop(actorView, message, this.#around.log);
+      if (view !== undefined && found.size < limits.actorsListedMax) found.set(`${view.path} ${view.registration}`, view);
     });
     try {
       await transport.flush();
@@ -111,9 +112,11 @@ class TransportedSystem implements ActorSystem {
     this.#remotes.clear();
   }
 
-  #answerList({ payload }: Message): void {
+  #answerList(message: Message): void {
     const { transport, realm, log } = this.#around;
-    const subject = listSubjects(realm).answer(listQuestion.read(payload));
+    const answerTo = readOrDrop(listQuestion, message, log);
+    if (answerTo === undefined) return;
+    const subject = listSubjects(realm).answer(answerTo);
     for (const [path, door] of this.#doors) {
       try {
         transport.publish(subject, door.view());

@@ -9,9 +9,12 @@ import {
   errorFromWire,
   errorToWire,
   MalformedMessageError,
+  type Log,
   ProtocolVersionError,
   type KeyRange,
+  ZooidError,
 } from "../words/index.js";
+import type { Message } from "../transport/transport.js";
 import type * as m from "./messages.js";
 import { protocolVersion, verdictTypes } from "./messages.js";
 import * as shape from "./shape.js";
@@ -46,6 +49,17 @@ export const nothing = codec<Nothing>(
   () => ({}),
   0,
 );
+
+/** What a message that nobody waits to see answered holds; undefined, and logged, when it is malformed. */
+export function readOrDrop<T>(codec: Codec<T>, { subject, payload }: Pick<Message, "subject" | "payload">, log: Log): T | undefined {
+  try {
+    return codec.read(payload);
+  } catch (error) {
+    if (!(error instanceof ZooidError)) throw error;
+    log.debug({ err: error, subject }, "a malformed message was dropped");
+    return undefined;
+  }
+}
 
 // ---- Answers: [0, what was promised] or [1, class, facts]
 
@@ -109,8 +123,8 @@ export const registered = codec<m.Registered>(
     session: shape.id(session, "registered.session"),
     readOnly: shape.flag(readOnly, "registered.readOnly"),
     position: position(tid, digest, "registered.position"),
-    heartbeatIntervalMs: shape.count(heartbeatIntervalMs, "registered.heartbeatIntervalMs"),
-    keepAliveIntervalMs: shape.count(keepAliveIntervalMs, "registered.keepAliveIntervalMs"),
+    heartbeatIntervalMs: shape.interval(heartbeatIntervalMs, "registered.heartbeatIntervalMs"),
+    keepAliveIntervalMs: shape.interval(keepAliveIntervalMs, "registered.keepAliveIntervalMs"),
   }),
   7,
 );
@@ -282,11 +296,7 @@ export const commit = codec<m.Commit>(
 export const committed = codec<m.Committed>(
   "committed",
   (each) => [each.tid, each.previous, each.digest],
-  ([tid, previous, digest]) => ({
-    tid: shape.tid(tid, "committed.tid"),
-    previous: shape.tid(previous, "committed.previous"),
-    digest: shape.digest(digest, "committed.digest"),
-  }),
+  ([tid, previous, digest]) => link(previous, tid, digest, "committed"),
   3,
 );
 
@@ -315,13 +325,7 @@ export const settled = codec<m.Settled>(
   ([each]) => {
     if (each === null) return { committed: undefined };
     const [tid, previous, digest] = shape.fields(each, "settled.committed", 3);
-    return {
-      committed: {
-        tid: shape.tid(tid, "settled.tid"),
-        previous: shape.tid(previous, "settled.previous"),
-        digest: shape.digest(digest, "settled.digest"),
-      },
-    };
+    return { committed: link(previous, tid, digest, "settled") };
   },
   1,
 );
@@ -428,6 +432,17 @@ function position(tid: unknown, digest: unknown, what: string): m.Position {
   return { tid: shape.tid(tid, `${what}.tid`), digest: shape.digest(digest, `${what}.digest`) };
 }
 
+/** A transaction's place in the chain: tids rise along it. */
+function link(previous: unknown, tid: unknown, digest: unknown, what: string): m.Committed {
+  const read = {
+    previous: shape.tid(previous, `${what}.previous`),
+    tid: shape.tid(tid, `${what}.tid`),
+    digest: shape.digest(digest, `${what}.digest`),
+  };
+  if (read.tid <= read.previous) throw new MalformedMessageError({ what, reason: "does not follow its predecessor" });
+  return read;
+}
+
 function range(from: unknown, to: unknown, what: string): KeyRange {
   return { from: shape.bound(from, what), to: to === null ? undefined : shape.bound(to, what) };
 }
@@ -439,9 +454,7 @@ function invalidationFields(each: m.Invalidation): readonly unknown[] {
 function invalidation(value: unknown): m.Invalidation {
   const [previous, tid, digest, keyCount, keys] = shape.fields(value, "invalidation", 5);
   return {
-    previous: shape.tid(previous, "invalidation.previous"),
-    tid: shape.tid(tid, "invalidation.tid"),
-    digest: shape.digest(digest, "invalidation.digest"),
+    ...link(previous, tid, digest, "invalidation"),
     keyCount: shape.count(keyCount, "invalidation.keyCount"),
     keys: keys === null ? undefined : shape.keys(keys, "invalidation.keys", limits.transactionKeysMax),
   };
