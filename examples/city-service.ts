@@ -89,7 +89,8 @@ app.get("/cities/:country", async (context) => {
       for await (const [key, city] of tx.list(`city/${context.req.param("country")}/`, { limit })) cities.push({ key, city });
     }),
   );
-  return context.json({ cities, ...read });
+  // Which keys there are only the server knows.
+  return context.json({ cities, ...read, from: "server" });
 });
 
 app.get("/events", (context) =>

@@ -1,0 +1,91 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { playScenario } from "../cli/up/scenario.js";
+import type { UpEvent } from "../cli/up/report.js";
+import { pathOf, ServiceLink } from "../cli/up/service-link.js";
+import { systemChance, systemClock } from "../index.js";
+import { freePorts } from "./cli/free-ports.js";
+import { ComposedProcess, entrypointOf, readComposeFile, readStage } from "./composed.js";
+import { temporaryFolders } from "./storage/temporary-folder.js";
+
+const { services, volumes } = readComposeFile();
+const folder = temporaryFolders();
+const processes: ComposedProcess[] = [];
+
+afterAll(() => {
+  for (const each of processes) each.kill();
+});
+
+describe("docker-compose.yml", () => {
+  test("has a broker, a storage server and two services, each after what it needs", () => {
+    expect(Object.keys(services)).toEqual(["nats", "storage", "service-a", "service-b"]);
+    expect(services["nats"]?.image).toMatch(/^nats:2[\d.]*-alpine$/);
+    expect(Object.entries(services).map(([name, { depends_on }]) => [name, depends_on ?? {}])).toEqual([
+      ["nats", {}],
+      ["storage", { nats: { condition: "service_healthy" } }],
+      ["service-a", { storage: { condition: "service_healthy" } }],
+      ["service-b", { storage: { condition: "service_healthy" } }],
+    ]);
+  });
+
+  test("keeps data in volumes of its own, and publishes nothing beyond this machine", () => {
+    const named = Object.values(services)
+      .flatMap((service) => service.volumes ?? [])
+      .map((volume) => volume.split(":")[0] ?? "");
+    expect(new Set(named.filter((name) => !name.startsWith("./")))).toEqual(new Set(Object.keys(volumes)));
+    const ports = Object.values(services).flatMap((service) => service.ports ?? []);
+    expect(ports.filter((port) => !port.startsWith("127.0.0.1:"))).toEqual([]);
+  });
+
+  test.each(["zooid", "example"])("the image %s runs in exec form, and not as root", (target) => {
+    expect(entrypointOf(target)[0]).toBe("node");
+    const users = readStage(target).filter(({ instruction }) => instruction === "USER");
+    expect(users.at(-1)?.text).toBe("node");
+  });
+
+  test("its services, as processes of this machine, play the scenario through HTTP", async () => {
+    const [broker = 0, monitor = 0, portA = 0, portB = 0] = await freePorts(4);
+    const ports = { "nats:4222": broker, "nats:8222": monitor, "service-a:4281": portA, "service-b:4282": portB };
+    const options = { folder: await folder(), ports };
+    const [nats, storage, serviceA, serviceB] = (["nats", "storage", "service-a", "service-b"] as const).map(
+      (name) => new ComposedProcess(name, services[name] ?? {}, options),
+    ) as [ComposedProcess, ComposedProcess, ComposedProcess, ComposedProcess];
+    processes.push(serviceA, serviceB, storage, nats);
+    const isServing = (line: string) => line.startsWith("zooid serve: ready");
+    const isReady = (line: string) => line.startsWith('{"event":"ready"');
+
+    await nats.start((line) => line.includes("Server is ready"));
+    expect((await fetch(`http://127.0.0.1:${monitor}/healthz`)).status).toBe(200);
+    expect(await (await fetch(`http://127.0.0.1:${monitor}/jsz`)).json()).toMatchObject({
+      config: { store_dir: expect.stringContaining(options.folder) as string },
+    });
+    expect(await storage.checkHealth()).toBe(1);
+    await storage.start(isServing);
+    expect(await storage.checkHealth()).toBe(0);
+    await Promise.all([serviceA.start(isReady), serviceB.start(isReady)]);
+
+    const [a, b] = [new ServiceLink(`http://127.0.0.1:${portA}`), new ServiceLink(`http://127.0.0.1:${portB}`)];
+    await Promise.all([a.open(), b.open()]);
+    const key = "city/AD/07/Andorra la Vella";
+    const city = { name: "Andorra la Vella", country: "AD", admin1: "07", latitude: 42.51, longitude: 1.52 };
+    const put = await fetch(b.url + pathOf(key), { method: "PUT", body: JSON.stringify(city) });
+    expect(await put.json()).toMatchObject({ key, tid: expect.any(Number) as number });
+    const events: UpEvent[] = [];
+    await playScenario({
+      a,
+      b,
+      keys: [key],
+      server: { stop: async () => void expect(await storage.stop()).toBe(0), start: () => storage.start(isServing) },
+      sleeper: serviceA,
+      clock: systemClock,
+      chance: systemChance,
+      report: (event) => events.push(event),
+      signal: new AbortController().signal,
+    });
+    expect(events).toHaveLength(10);
+    a.close();
+    b.close();
+    expect(await Promise.all([serviceA.stop(), serviceB.stop()])).toEqual([0, 0]);
+    expect(await storage.stop()).toBe(0);
+    await nats.stop();
+  }, 120_000);
+});
