@@ -6,6 +6,15 @@ import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "./messages.js";
 import type { ValidatorTable } from "./schema.js";
 
+/** A transaction whose outcome is open. */
+export interface CommitUnderWay {
+  readonly actor: AnyActor;
+  /** Resolves when it has an outcome. */
+  readonly ended: Promise<unknown>;
+  /** Aborts it, unless its finish was sent. */
+  abandon(): void;
+}
+
 /** What the transactions of one client share. */
 export interface ClientCore {
   readonly client: string;
@@ -18,8 +27,8 @@ export interface ClientCore {
   readonly chance: Chance;
   readonly log: Log;
   readonly waitTimeoutMs: number;
-  /** Actors of the transactions that are voted or in doubt. */
-  readonly commits: Set<AnyActor>;
+  /** Transactions that are voted or in doubt. */
+  readonly commits: Set<CommitUnderWay>;
   /** Gives an actor of the client its address. */
   readonly register: RegisterActor;
   /** Raised when the cache was found to belong to another history: what began before is of no use any more. */

@@ -16,7 +16,7 @@ import {
   ZooidError,
   type Tid,
 } from "../words/index.js";
-import type { ClientCore } from "./client-core.js";
+import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { CommitRequest } from "./messages.js";
 import { retryDelay } from "./retry-delay.js";
 import type { ServerLink } from "./server-link.js";
@@ -60,18 +60,18 @@ export class VotedCommit {
   }
 
   async finish(): Promise<Tid> {
-    this.#lifecycle.actor.send({ type: "FINISH" });
+    this.#lifecycle.finish();
     return this.#lifecycle.tid(await this.#lifecycle.ended);
   }
 
   async abort(): Promise<void> {
-    if (this.#lifecycle.actor.getSnapshot().status === "active") this.#lifecycle.actor.send({ type: "ABORT" });
+    this.#lifecycle.abandon();
     await this.#lifecycle.ended;
   }
 }
 
 /** The commit machine as it runs for one transaction. */
-class CommitLifecycle {
+class CommitLifecycle implements CommitUnderWay {
   readonly actor: Actor<typeof commitMachine>;
   readonly ended: Promise<CommitOutput>;
   readonly voted: Promise<undefined>;
@@ -105,14 +105,23 @@ class CommitLifecycle {
     });
     // Told to whoever waits; nobody need wait for the end of what was voted.
     this.ended.catch(() => undefined);
-    core.commits.add(this.actor);
+    core.commits.add(this);
     const hide = core.register(`commit/${request.id}`, this.actor, () => ({ storage: core.storage, keyCount: request.writes.length }));
     const forget = () => {
       hide();
-      core.commits.delete(this.actor);
+      core.commits.delete(this);
     };
     this.actor.subscribe({ complete: forget, error: forget });
     this.actor.start();
+  }
+
+  finish(): void {
+    if (this.actor.getSnapshot().status === "active") this.actor.send({ type: "FINISH" });
+  }
+
+  abandon(): void {
+    const { value } = this.actor.getSnapshot();
+    if (value === "voting" || value === "voted") this.actor.send({ type: "ABORT" });
   }
 
   /** Tid of what committed. Throws what became of anything else. */

@@ -9,6 +9,7 @@ import { openObjectClient, type ObjectClient } from "./object-client.js";
 import type { AnySchema, UntypedSchema } from "./schema.js";
 import { createActorSystem } from "./system.js";
 
+/** Where a client connects, who it is there, and how it behaves. Only `servers` must be given. */
 export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
   extends ClientOptions<Schema>, Pick<OpenTransportOptions, "servers" | "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix"> {
   /** Who belongs together on one broker; `zooid` unless told. */

@@ -15,7 +15,7 @@ import {
   type Value,
 } from "../words/index.js";
 import { ClientConnection, type ConnectionState, type Verification } from "./client-connection.js";
-import type { ClientCore } from "./client-core.js";
+import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
 import { Loader } from "./loader.js";
 import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
@@ -27,6 +27,7 @@ import { Waiting } from "./waiting.js";
 import { Watchers, type Change } from "./watching.js";
 import * as wire from "./wire.js";
 
+/** How strictly a transaction is validated, and how long and how often it is tried. */
 export interface TransactOptions {
   /** `serializable` unless told: what was read is validated too. `snapshot`: only what is written. */
   readonly isolation?: Isolation | undefined;
@@ -36,6 +37,7 @@ export interface TransactOptions {
   readonly attemptsMax?: number | undefined;
 }
 
+/** How new what is read must be, and how long that may take. */
 export interface ReadOptions {
   /** The picture must be no older than this: it waits for the server, then StaleError. Unlimited unless told. */
   readonly maxStaleMs?: number | undefined;
@@ -47,6 +49,7 @@ export interface ReadOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** What was read, and from which picture. */
 export interface ReadResult<T> {
   readonly value: T;
   /** Tid of the picture that was read. */
@@ -175,7 +178,7 @@ class TheClient implements ObjectClient, ClientCore {
   readonly chance: Chance;
   readonly log: Log;
   readonly waitTimeoutMs: number;
-  readonly commits = new Set<AnyActor>();
+  readonly commits = new Set<CommitUnderWay>();
   readonly #options: ObjectClientOptions<UntypedSchema>;
   readonly #bounds: ClientBounds;
   readonly #watchers = new Watchers();
@@ -337,7 +340,7 @@ class TheClient implements ObjectClient, ClientCore {
   status(): ClientStatus {
     const { connection, cache } = this;
     const machines: Record<string, string> = { connection: this.state, "cache-verification": connection.verifying ?? "none" };
-    for (const actor of this.commits) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
+    for (const { actor } of this.commits) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
     return {
       client: this.client,
       realm: this.#options.realm,
@@ -371,7 +374,7 @@ class TheClient implements ObjectClient, ClientCore {
   kill(): void {
     this.#isClosed = true;
     this.#closing ??= Promise.resolve();
-    for (const actor of this.commits) actor.stop();
+    for (const { actor } of this.commits) actor.stop();
     this.commits.clear();
     this.connection.stop();
     this.cache.kill();
@@ -505,12 +508,12 @@ class TheClient implements ObjectClient, ClientCore {
 
   async #close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.allSettled(this.#underWay);
+    // What was voted and is not finished now never will be: whoever waits for its objects need not wait for the time-out.
+    for (const commit of this.commits) commit.abandon();
+    await Promise.allSettled([...this.#underWay, ...Array.from(this.commits, ({ ended }) => ended)]);
     this.#watchers.close();
     this.connection.close();
     this.#moved.fail(new ClosedError({ what: "client" }));
-    for (const actor of this.commits) actor.stop();
-    this.commits.clear();
     await this.cache.close();
     await this.#options.release?.();
   }

@@ -21,6 +21,8 @@ export interface PendingWrite {
 /** What one transaction has written so far: the last write of each key. */
 export class Writes {
   readonly #byKey = new Map<string, PendingWrite>();
+  /** Keys in order, until another one is written. */
+  #sorted: readonly string[] | undefined;
   #bytes = 0;
   #order = 0;
 
@@ -45,6 +47,7 @@ export class Writes {
       throw new TooLargeError({ what: "keys of a transaction", size: this.#byKey.size + 1, sizeMax: limits.transactionKeysMax });
     }
     this.#bytes = total;
+    if (former === undefined) this.#sorted = undefined;
     this.#byKey.set(key, { key, bytes, order });
   }
 
@@ -67,12 +70,19 @@ export class Writes {
 
   /** The first written key in `range` after `after`, a deleted one too. */
   first(range: KeyRange, after: string | undefined): string | undefined {
-    let first: string | undefined;
-    for (const key of this.#byKey.keys()) {
-      if (!rangeHas(range, key) || (after !== undefined && compareKeys(key, after) <= 0)) continue;
-      if (first === undefined || compareKeys(key, first) < 0) first = key;
+    this.#sorted ??= [...this.#byKey.keys()].toSorted(compareKeys);
+    const sorted = this.#sorted;
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const key = sorted[middle] ?? "";
+      const isBefore = compareKeys(key, range.from) < 0 || (after !== undefined && compareKeys(key, after) <= 0);
+      if (isBefore) low = middle + 1;
+      else high = middle;
     }
-    return first;
+    const first = sorted[low];
+    return first !== undefined && rangeHas(range, first) ? first : undefined;
   }
 }
 

@@ -336,6 +336,20 @@ describe("closing", () => {
     expect(server.status("main").sessions).toEqual([]);
   });
 
+  test("aborts what was voted and not finished, so that others need not wait for the time-out", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    const tx = await run(a.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    const since = clock.monotonic();
+    await run(a.close());
+    await run(b.put("x", 2));
+    expect(clock.monotonic() - since).toBeLessThan(limits.transactionTimeoutMs);
+    expect(await run(b.get("x"))).toBe(2);
+    await expect(run(tx.finish())).rejects.toEqual(code("ZOOID_TRANSACTION_ABORTED"));
+  });
+
   test("the oldest snapshot that is open is told to the server with each keep-alive", async () => {
     const { open, run, server, clock } = await world();
     const { client } = await open("a");
