@@ -74,7 +74,12 @@ describe("docker-compose.yml", () => {
       a,
       b,
       keys: [key],
-      server: { stop: async () => void expect(await storage.stop()).toBe(0), start: () => storage.start(isServing) },
+      server: {
+        stop: async () => {
+          expect(await storage.stop()).toBe(0);
+        },
+        start: () => storage.start(isServing),
+      },
       sleeper: serviceA,
       clock: systemClock,
       chance: systemChance,
