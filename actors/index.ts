@@ -1,4 +1,7 @@
 /** Machines that run: the actor system that gives them addresses, and pictures of them. */
+export { openObjectClient, type ObjectClient } from "./object-client.js";
+export type { ObjectClientOptions } from "./client-options.js";
+export { startStorageServer, type StorageServer, type StorageServerOptions } from "./storage-server.js";
 export { createActorSystem } from "./system.js";
 export type { ActorDoor, ActorSystem, ActorSystemOptions, ActorView, RemoteActor, RemoteEvent, RemoteOptions } from "./system.js";
 export { machineToJson, machineToMermaid } from "./drawing.js";
