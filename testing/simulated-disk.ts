@@ -63,7 +63,7 @@ export class SimulatedDisk {
 
   async #write(apply: () => void): Promise<void> {
     const { clock, chance } = this.#options;
-    const { latencyMsMin, latencyMsMax, doubt } = this.habits;
+    const { latencyMsMin, latencyMsMax } = this.habits;
     const store = this.#store;
     const become = () => {
       apply();
@@ -74,6 +74,7 @@ export class SimulatedDisk {
     await delay(clock, latencyMsMin + chance.fraction() * (latencyMsMax - latencyMsMin));
     if (this.#inTheAir !== become) return;
     this.#inTheAir = undefined;
+    const { doubt } = this.habits;
     const fails = doubt > 0 && chance.fraction() < doubt;
     if (!fails || chance.fraction() < 0.5) become();
     if (fails) throw new Error("the simulated disk failed");

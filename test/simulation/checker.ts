@@ -227,7 +227,8 @@ export class Checker {
   refused(attempt: Attempt): void {
     this.counts.refusals++;
     attempt.outcome = "refused";
-    if (attempt.committedAs !== undefined) {
+    // What a restore took back is, for the server that was asked, as if it had never been.
+    if (attempt.committedAs !== undefined && this.history.leadsTo(attempt.committedAs, this.history.head)) {
       this.violated(8, "what was refused, aborted or said never to be is not committed", {
         attempt: attempt.name,
         tid: attempt.committedAs.tid,

@@ -15,8 +15,9 @@ export interface ClientHabits {
   /** Its cache is on a disk; else it dies with the process. */
   readonly isPersistent: boolean;
   readonly onOtherHistory: "refuse" | "discard";
-  /** So small that entries are evicted, now and then. */
+  /** Some so small that entries are evicted now and then. */
   readonly cacheBytesMax: number;
+  readonly memoryBytesMax: number;
   /** Transactions it has under way at once. */
   readonly users: number;
 }
@@ -86,6 +87,7 @@ export class ClientPlace {
       log: world.log(this.name),
       onOtherHistory: this.#habits.onOtherHistory,
       cacheBytesMax: this.#habits.cacheBytesMax,
+      memoryBytesMax: this.#habits.memoryBytesMax,
       waitTimeoutMs: timings.waitTimeoutMs,
       requestTimeoutMs: timings.requestTimeoutMs,
       heartbeatTimeoutMs: timings.heartbeatTimeoutMs,

@@ -8,8 +8,8 @@ import type { ClientPlace } from "./client-place.js";
 import type { ServerPlace } from "./server-place.js";
 import type { World } from "./world.js";
 
-const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.05, strayDelayMsMax: 60 };
-const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.08, duplication: 0.1, straying: 0.2, strayDelayMsMax: 400 };
+const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.15, strayDelayMsMax: 80 };
+const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.25, strayDelayMsMax: 400 };
 const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, doubt: 0 };
 const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, doubt: 0.15 };
 
@@ -28,7 +28,7 @@ export class Faults {
     this.#server = server;
     this.#clients = clients;
     this.#chance = world.chance();
-    this.#hasRestores = this.#chance.fraction() < 0.15;
+    this.#hasRestores = this.#chance.fraction() < 0.2;
   }
 
   /** One fault after the other, several at once, until `end`. */
@@ -115,7 +115,7 @@ export class Faults {
   /** Killed and started again as another instance; its links to the broker are new, those of its clients never dropped. */
   async #killServer(): Promise<void> {
     this.#server.kill();
-    await this.#pause(0, 1_000);
+    await this.#downtime();
     this.#server.start();
   }
 
@@ -143,8 +143,13 @@ export class Faults {
     await this.#pause(200, 2_000);
     if (this.#isOver) return;
     this.#server.restore();
-    await this.#pause(0, 500);
+    await this.#downtime();
     this.#server.start();
+  }
+
+  /** Of a server: often so short that nobody notices. */
+  #downtime(): Promise<void> {
+    return this.#chance.fraction() < 0.5 ? this.#pause(0, 10) : this.#pause(10, 1_000);
   }
 
   #client(): ClientPlace {

@@ -9,7 +9,7 @@ const unhinderedMsMax = 500;
 /** Whether every client is connected for writing and none is behind the server. */
 export function isLevel(world: World, server: ServerPlace, clients: readonly ClientPlace[]): boolean {
   const { digest } = world.checker.history.head;
-  return server.isServing && clients.every(({ client }) => client?.state === "readWrite" && client.position.digest === digest);
+  return clients.every(({ client }) => client?.state === "readWrite" && client.position.digest === digest) && server.isServing;
 }
 
 /**

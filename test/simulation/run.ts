@@ -28,7 +28,8 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
       new ClientPlace(world, name, {
         isPersistent: index < 2,
         onOtherHistory: chance.fraction() < 0.6 ? "discard" : "refuse",
-        cacheBytesMax: chance.fraction() < 0.3 ? 1_000 : 1_000_000,
+        cacheBytesMax: chance.fraction() < 0.4 ? 600 : 1_000_000,
+        memoryBytesMax: chance.fraction() < 0.5 ? 600 : 1_000_000,
         users: 1 + Math.floor(chance.fraction() * 2),
       }),
   );

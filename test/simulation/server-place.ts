@@ -63,9 +63,11 @@ export class ServerPlace {
     return this.#clock !== undefined;
   }
 
-  /** It has been started, and serves. */
+  /** It has been started, serves, and is not busy finding out what a failed write has left. */
   get isServing(): boolean {
-    return this.#server !== undefined;
+    if (this.#server?.storages.includes(storage) !== true) return false;
+    const state = this.#server.status(storage).machines["group-commit"] ?? "";
+    return !["inDoubt", "reopening", "readOnly"].includes(state);
   }
 
   get end(): NetworkEnd | undefined {
