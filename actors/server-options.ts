@@ -23,6 +23,7 @@ export interface StorageOptions {
   readonly snapshotRetentionMs?: number;
 }
 
+/** What a storage server serves, and over which seams. */
 export interface StorageServerOptions {
   readonly realm: string;
   /** By name. */

@@ -44,6 +44,7 @@ export interface ClientCacheOptions {
   readonly clock: Clock;
 }
 
+/** What a cache holds, and how its look-ups went since it was opened. Sizes in bytes. */
 export interface ClientCacheStats {
   readonly entries: number;
   readonly bytes: number;
