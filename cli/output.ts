@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Writable } from "node:stream";
 import { Interrupted } from "./failure.js";
 
@@ -9,14 +8,20 @@ import { Interrupted } from "./failure.js";
 export class Output {
   readonly #stream: Writable;
   #gone = false;
-  /** Resolves when there is room again; one for all who wait. */
-  #room: Promise<unknown> | undefined;
+  /** Who waits for room. */
+  #waiting: (() => void)[] = [];
 
   constructor(stream: Writable, onGone: (why: Interrupted) => void) {
     this.#stream = stream;
+    const goOn = () => {
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    };
+    stream.on("drain", goOn);
+    stream.on("close", goOn);
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") throw error;
       this.#gone = true;
+      goOn();
       onGone(new Interrupted("SIGPIPE"));
     });
   }
@@ -24,10 +29,7 @@ export class Output {
   /** Resolves when there is room for more. */
   async line(text: string): Promise<void> {
     if (this.#gone || this.#stream.write(`${text}\n`)) return;
-    this.#room ??= Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")])
-      .catch(() => undefined)
-      .finally(() => (this.#room = undefined));
-    await this.#room;
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   /** One JSON object a line. */

@@ -20,7 +20,7 @@ export interface PutRowsOptions {
   readonly signal?: AbortSignal;
   /** Called for each transaction when it is durable. */
   readonly onDurable?: (rows: number, bytes: number) => void;
-  /** A transaction that need not be written, decided before it is; all its rows are passed over. */
+  /** Whether the rows of a transaction are there already: it is not written then, and not told of. */
   readonly isThere?: (rows: readonly NumberedRow[]) => boolean;
 }
 
@@ -60,7 +60,6 @@ export async function putRows(store: RowStore, rows: AsyncIterable<NumberedRow>,
       }
       rowsIn += batch.length;
       bytesIn += bytes;
-      options.onDurable?.(batch.length, bytes);
     };
     if (options.isThere?.(batch) === true) {
       landed();
@@ -73,7 +72,11 @@ export async function putRows(store: RowStore, rows: AsyncIterable<NumberedRow>,
         },
         { isolation: "snapshot", ...(options.signal === undefined ? {} : { signal: options.signal }) },
       )
-      .then(landed, (reason: unknown) => {
+      .then(() => {
+        landed();
+        options.onDurable?.(batch.length, bytes);
+      })
+      .catch((reason: unknown) => {
         commitError ??= reason;
       })
       .finally(() => inFlight.delete(commit));

@@ -1,4 +1,5 @@
 import { createReadStream, statSync } from "node:fs";
+import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
 import { systemClock } from "../../index.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
@@ -40,7 +41,7 @@ Examples:
     );
   addConnectionOptions(command).action(async (file: string, flags: ImportFlags) => {
     const { out, signal, say } = surroundings;
-    const input = file === "-" ? process.stdin : fileInput(file);
+    const input = addAbortSignal(signal, file === "-" ? process.stdin : fileInput(file));
     await withStore(flags, surroundings, async (store) => {
       const teller = progressTeller(say, flags.json === true);
       const progress = new Progress({ clock: systemClock, bytesTotal: file === "-" ? undefined : sizeOf(file), ...teller });
@@ -49,6 +50,7 @@ Examples:
       teller.end();
       const { elapsedMs, rowsPerSecond, bytesPerSecond } = progress.report();
       const lastLine = Math.max(result.lastLine, flags.fromLine - 1);
+      if (signal.aborted) say(`zooid: interrupted; ${progressMade(lastLine)}`);
       if (result.error !== undefined) throw stopped(result.error, lastLine);
       const { rows: imported, bytes } = result;
       if (flags.json === true)
@@ -61,11 +63,14 @@ Examples:
 /** The error, with what is in already and how to go on. */
 function stopped(error: unknown, lastLine: number): CommandError {
   const { code, message, facts } = failureOf(error);
-  const text = `${message}; everything up to line ${lastLine} is in: go on with --from-line ${lastLine + 1}`;
-  return new CommandError(code, text, { ...facts, lastLine }, error);
+  return new CommandError(code, `${message}; ${progressMade(lastLine)}`, { ...facts, lastLine }, error);
 }
 
-function fileInput(file: string): AsyncIterable<Uint8Array> {
+function progressMade(lastLine: number): string {
+  return `everything up to line ${lastLine} is in: go on with --from-line ${lastLine + 1}`;
+}
+
+function fileInput(file: string): Readable {
   sizeOf(file);
   return createReadStream(file, { highWaterMark: 256 * 1024 });
 }

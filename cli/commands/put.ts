@@ -1,3 +1,4 @@
+import { addAbortSignal } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
@@ -24,7 +25,7 @@ Examples:
   $ cat value.json | zooid put greeting -`,
     );
   addConnectionOptions(command).action(async (key: string, given: string, flags: ConnectionFlags) => {
-    const value = parse(given === "-" ? await text(process.stdin) : given);
+    const value = parse(given === "-" ? await text(addAbortSignal(surroundings.signal, process.stdin)) : given);
     await withStore(flags, surroundings, async (store) => {
       const { tid } = await store.transact((tx) => tx.put(key, value), { signal: surroundings.signal });
       if (flags.json === true) await surroundings.out.json({ key, tid });

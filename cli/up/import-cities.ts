@@ -42,7 +42,11 @@ export async function importCities({ store, cities, clock, signal, report }: Imp
   const progress = new Progress({ clock, intervalMs: tellIntervalMs, tell: (told) => tell("running", imported, told.rowsPerSecond) });
   const result = await putRows(store, inOrder(rows), {
     signal,
-    isThere: (batch) => there.has(batch.at(-1)?.key ?? ""),
+    isThere: (batch) => {
+      const isThere = there.has(batch.at(-1)?.key ?? "");
+      if (isThere) imported += batch.length;
+      return isThere;
+    },
     onDurable: (added, bytes) => {
       imported += added;
       progress.add(added, bytes);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CommandError } from "../../cli/failure.js";
+import { connect } from "../../index.js";
 import { openPlace } from "./place.js";
 import { runZooid, zooid } from "./run-zooid.js";
 
@@ -108,6 +109,24 @@ describe("import and export", () => {
       once(child.stdout, "data").then(() => child.stdout.destroy()),
     ]);
     expect({ err, code }).toEqual({ err: "", code: 141 });
+  });
+
+  test("an import that is interrupted ends at once, and tells what is in", async () => {
+    await using client = await connect({ servers: place.url, cache: "transient" });
+    const changes = client.watch("cut/");
+    const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", "import", ...there], { stdio: ["pipe", "pipe", "pipe"] });
+    const err = text(child.stderr);
+    // More than one transaction, so that the first is written while standard input stays open.
+    child.stdin.write(Array.from({ length: 700 }, (_, index) => `{"key":"cut/${index}","value":${index}}\n`).join(""));
+    await changes.next();
+    child.kill("SIGINT");
+    expect(await once(child, "exit")).toEqual([130, null]);
+    // The answer to the first may have been on its way.
+    const [, said, next] = /^zooid: interrupted; everything up to line (\d+) is in: go on with --from-line (\d+)\n$/.exec(await err) ?? [];
+    expect([0, 500]).toContain(Number(said));
+    expect(Number(next)).toBe(Number(said) + 1);
+    expect(await client.get("cut/499")).toBe(499);
+    expect(await client.get("cut/500")).toBeUndefined();
   });
 
   test("standard input is imported, and failures are JSON when asked for", async () => {
