@@ -11,6 +11,8 @@ export class TappedTransport implements Transport {
   takes: (message: Message) => boolean = () => true;
   /** Operations whose answers are lost, though the server does what it was asked. */
   readonly deaf = new Set<string>();
+  /** Operations that are sent only when their promise resolves. */
+  readonly held = new Map<string, Promise<void>>();
   readonly #inner: Transport;
 
   constructor(inner: Transport) {
@@ -33,6 +35,8 @@ export class TappedTransport implements Transport {
   async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
     const operation = subject.slice(subject.lastIndexOf(".") + 1);
     this.requests.push(operation);
+    const hold = this.held.get(operation);
+    if (hold !== undefined) await hold;
     const answer = await this.#inner.request(subject, payload, options);
     if (this.deaf.has(operation)) throw new TimeoutError({ what: operation, timeoutMs: options.timeoutMs });
     return answer;

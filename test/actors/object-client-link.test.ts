@@ -181,16 +181,23 @@ describe("invalidations", () => {
   });
 
   test("an own commit's answer moves the position over no gap, and the next snapshot waits for it", async () => {
-    const { open, run } = await world();
+    const { open, run, clock } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", 1));
     await run(b.get("x"));
+    const before = b.position.tid;
     transport.takes = () => false;
+    let goOn = () => {};
+    transport.held.set("log", new Promise((resolve) => (goOn = resolve)));
     await run(a.put("x", 2));
     const tid = await run(b.put("own", 1));
-    const read = await run(b.read((tx) => tx.getMany(["x", "own"])));
-    expect(read.value).toEqual([2, 1]);
-    expect(read.asOf).toBe(tid);
+    expect(b.position.tid).toBe(before);
+    const reading = b.read((tx) => tx.getMany(["x", "own"]));
+    const getting = b.get("own");
+    await clock.advance(500);
+    goOn();
+    expect(await run(reading)).toMatchObject({ value: [2, 1], asOf: tid });
+    expect(await run(getting)).toBe(1);
   });
 
   test("too large for one message are read in parts, and count when all are there", async () => {
