@@ -3,7 +3,7 @@ import type { Transport } from "../transport/transport.js";
 import type { Broadcast, CommitRequest, Operation, Position, Registered } from "../actors/messages.js";
 import { protocolVersion, storageSubjects } from "../actors/messages.js";
 import * as wire from "../actors/wire.js";
-import type { Tid } from "../words/index.js";
+import { silentLog, type Tid } from "../words/index.js";
 
 export const utf8 = (text: string): Uint8Array => Buffer.from(text);
 export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
@@ -25,7 +25,10 @@ export class WireClient {
   constructor(transport: Transport, realm: string, storage: string) {
     this.transport = transport;
     this.#subjects = storageSubjects(realm, storage);
-    transport.subscribe(this.#subjects.invalidations, ({ payload }) => this.heard.push(wire.broadcast.read(payload)));
+    transport.subscribe(this.#subjects.invalidations, (message) => {
+      const broadcast = wire.readOrDrop(wire.broadcast, message, silentLog);
+      if (broadcast !== undefined) this.heard.push(broadcast);
+    });
   }
 
   get registered(): Registered {
