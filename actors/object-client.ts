@@ -1,5 +1,5 @@
 import type { AnyActor } from "xstate";
-import { ClientCache, type AppliedInvalidation, type ClientCacheStats } from "../storage/client-cache.js";
+import { ClientCache, type AppliedInvalidation } from "../storage/client-cache.js";
 import {
   ClosedError,
   DisconnectedError,
@@ -14,127 +14,21 @@ import {
   type Tid,
   type Value,
 } from "../words/index.js";
-import { ClientConnection, type ConnectionState, type Verification } from "./client-connection.js";
+import { ClientConnection, type ConnectionState } from "./client-connection.js";
+import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./client-interface.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
 import { Loader } from "./loader.js";
 import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
-import type { ListOptions, Listing, OpenTransaction, Reader, Recipe, Transaction } from "./object-access.js";
+import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation } from "./object-transaction.js";
-import { ValidatorTable, type AnySchema, type KeyOf, type UntypedSchema } from "./schema.js";
+import { ValidatorTable, type AnySchema, type UntypedSchema } from "./schema.js";
 import { deadlineSignal, readWith, transactWith, type Attempts, type Transacted } from "./transact.js";
 import { Waiting } from "./waiting.js";
 import { Watchers, type Change } from "./watching.js";
 import * as wire from "./wire.js";
 
-/** How strictly a transaction is validated, and how long and how often it is tried. */
-export interface TransactOptions {
-  /** `serializable` unless told: what was read is validated too. `snapshot`: only what is written. */
-  readonly isolation?: Isolation | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** For all attempts together; TimeoutError after it. A commit that was sent is not called off by it. */
-  readonly timeoutMs?: number | undefined;
-  readonly attemptsMax?: number | undefined;
-}
-
-/** How new what is read must be, and how long that may take. */
-export interface ReadOptions {
-  /** The picture must be no older than this: it waits for the server, then StaleError. Unlimited unless told. */
-  readonly maxStaleMs?: number | undefined;
-  /** The picture must hold transaction `after`, as another client's `transact` told it. */
-  readonly after?: Tid | undefined;
-  /** The picture must hold all that the server has committed before this call. */
-  readonly serverSync?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly timeoutMs?: number | undefined;
-}
-
-/** What was read, and from which picture. */
-export interface ReadResult<T> {
-  readonly value: T;
-  /** Tid of the picture that was read. */
-  readonly asOf: Tid;
-  /** Whether the client is connected and its picture follows the server's. */
-  readonly connected: boolean;
-  /** Objects that no cache held: they were loaded from the server. */
-  readonly loads: number;
-}
-
-/** A client as it is now: plain data, times in ms. */
-export interface ClientStatus {
-  readonly client: string;
-  readonly realm: string;
-  readonly storage: string;
-  readonly state: ConnectionState;
-  readonly address: string;
-  readonly instance: string | undefined;
-  readonly position: Position;
-  readonly asOf: Position;
-  /** Since the server was last heard. */
-  readonly heardMsAgo: number | undefined;
-  readonly verification: Verification | undefined;
-  readonly problem: string | undefined;
-  readonly cache: ClientCacheStats;
-  readonly inFlight: { readonly requests: number; readonly loads: number; readonly commits: number };
-  readonly early: number;
-  readonly watchers: number;
-  readonly machines: Readonly<Record<string, string>>;
-}
-
-/**
- * A client of one storage. What it serves from its cache is what the server had as of `position`, also while cut off from it.
- * Every method throws ClosedError once it is closed.
- */
-export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends Reads<Schema>, AsyncDisposable {
-  /**
-   * Runs `fn` in a transaction and commits it; `fn` may run several times. Rejects with what `fn` throws, ConflictError after
-   * attemptsMax, ReadOnlyError, DisconnectedError, OutcomeUnknownError, and errors of bad input.
-   */
-  transact<T>(fn: (tx: Transaction<Schema>) => Promise<T> | T, options?: TransactOptions): Promise<Transacted<T>>;
-
-  /** Runs `fn` on one picture. Rejects with StaleError, DisconnectedError, TimeoutError. */
-  read<T>(fn: (reader: Reader<Schema>) => Promise<T> | T, options?: ReadOptions): Promise<ReadResult<T>>;
-
-  /** A transaction for those who coordinate several. To be finished or aborted; `await using` aborts it. */
-  begin(options?: {
-    readonly isolation?: Isolation | undefined;
-    readonly signal?: AbortSignal | undefined;
-  }): Promise<OpenTransaction<Schema>>;
-
-  put<K extends KeyOf<Schema>>(key: K, value: Schema[K], options?: TransactOptions): Promise<Tid>;
-  update<K extends KeyOf<Schema>>(key: K, recipe: Recipe<Schema[K]>, options?: TransactOptions): Promise<Transacted<Schema[K] | undefined>>;
-  delete<K extends KeyOf<Schema>>(key: K, options?: TransactOptions): Promise<Tid>;
-
-  /** Changes of keys that begin with `prefix`, from this call on, whoever made them; `reset` when any may have changed. Ends with the signal or the client. */
-  watch(prefix: string, options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<Change<KeyOf<Schema>>>;
-
-  readonly state: ConnectionState;
-  /** Verified, and following the server. */
-  readonly isConnected: boolean;
-  /** Last tid applied, with its digest. */
-  readonly position: Position;
-  status(): ClientStatus;
-  /** The server as it tells of itself. Rejects with DisconnectedError, TimeoutError. */
-  serverStatus(signal?: AbortSignal): Promise<ServerStatus>;
-  /** Calls `listener` at each change of `state` until the returned function is called. */
-  onState(listener: (state: ConnectionState) => void): () => void;
-
-  /** Resolves when connected and verified. Rejects with DisconnectedError after `timeoutMs`, or at once with why the server refuses. */
-  connected(timeoutMs?: number, signal?: AbortSignal): Promise<void>;
-
-  /** Waits for commits under way, says goodbye, closes the cache. Idempotent. */
-  close(): Promise<void>;
-  /** Drops everything at once, without goodbye, as when the process is killed. */
-  kill(): void;
-}
-
-/** Reads outside of `read` and `transact`: each is a picture of its own. */
-type Reads<Schema extends AnySchema> = Pick<Reader<Schema>, "get" | "getMany"> & {
-  list<Prefix extends string>(
-    prefix: Prefix,
-    options?: ListOptions & { readonly signal?: AbortSignal | undefined },
-  ): Listing<Schema, Prefix>;
-};
+export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./client-interface.js";
 
 /**
  * Opens a client over seams that are open. Resolves when it is verified; when the cache holds data, also once the first attempt to
