@@ -42,13 +42,15 @@ export interface ScenarioStep {
 export type Report = (event: UpEvent) => void;
 
 /** Columns of the lines for people. */
-const columns = { name: 46, detail: 58, time: 9 } as const;
+const columns = { name: 29, detail: 52, time: 9 } as const;
+/** Lines without a column for details have their time where the others have it. */
+const wide = columns.name + columns.detail + 1;
 
 /** The lines of an event for people; none for what is only worth a line of JSON. */
 export function upLines(event: UpEvent): readonly string[] {
   switch (event.event) {
     case "part":
-      return [`  ${event.part} ${event.state}, ${event.detail}`.padEnd(columns.detail + 20) + time(event.ms)];
+      return [`  ${event.part} ${event.state}, ${event.detail}`.padEnd(wide) + time(event.ms)];
     case "ended":
       return [`  ${event.part} ended by itself: ${event.detail}`];
     case "notice":
@@ -58,7 +60,7 @@ export function upLines(event: UpEvent): readonly string[] {
     case "ready":
       return [`ready in ${duration(event.ms)}`];
     case "step": {
-      const name = `  ${event.number}  ${event.name}`.padEnd(columns.name);
+      const name = `  ${String(event.number).padStart(2)}  ${event.name}`.padEnd(columns.name);
       return [`${name} ${event.detail.padEnd(columns.detail)} ${time(event.ms)}   A: ${event.connection}`];
     }
     case "scenario":
@@ -83,7 +85,7 @@ export function upLines(event: UpEvent): readonly string[] {
 function importLine(event: Extract<UpEvent, { event: "import" }>): string {
   const pace = event.rowsPerSecond > 0 ? ` (${count(event.rowsPerSecond)} a second)` : "";
   const text = event.state === "done" ? `${count(event.of)} cities are in` : `${count(event.rows)} of ${count(event.of)} cities`;
-  return `  ${text}${pace}`.padEnd(columns.detail + 20) + time(event.ms);
+  return `  ${text}${pace}`.padEnd(wide) + time(event.ms);
 }
 
 function time(ms: number): string {

@@ -151,7 +151,9 @@ export class ServiceLink {
   }
 }
 
-/** The path of a city at a service: `/city/AD/03/Vila`. */
+/** The path of a city at a service: `/city/AD/03/Vila`. A shell takes it as it is: what `encodeURIComponent` leaves and a shell minds is encoded too. */
 export function pathOf(key: string): string {
-  return `/${key.split("/").map(encodeURIComponent).join("/")}`;
+  const encode = (part: string) =>
+    encodeURIComponent(part).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `/${key.split("/").map(encode).join("/")}`;
 }
