@@ -25,7 +25,7 @@ import {
 } from "../../words/index.js";
 import { startNatsServer } from "../nats-server.js";
 import { WireClient } from "../wire-client.js";
-import { below, huge, mutated, oneOf } from "./mutations.js";
+import { below, mutated, oneOf, tooMuch } from "./mutations.js";
 
 const messages = 20_000;
 const inFlight = 200;
@@ -55,7 +55,7 @@ describe("a storage server that is sent bad messages over NATS", () => {
     const send = async (index: number): Promise<void> => {
       const chance = seededChance(seed ^ Math.imul(index + 1, 0x9e3779b1));
       const { name, subject, good, answer } = oneOf(chance, subjects)(facts, chance);
-      const payload = below(chance, 1_000) === 0 ? huge(chance, facts.session) : below(chance, 8) === 0 ? good : mutated(good, chance);
+      const payload = below(chance, 500) === 0 ? tooMuch(chance) : below(chance, 8) === 0 ? good : mutated(good, chance);
       const where = `message ${index} (${name})`;
       if (answer === undefined || below(chance, 10) === 0) {
         // What cannot be told from a word of the server's own is no bad input.

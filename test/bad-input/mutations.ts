@@ -150,16 +150,20 @@ export function mutated(good: Uint8Array, chance: Chance): Uint8Array {
   return good.length === 0 ? random(good, chance) : oneOf(chance, mutations)(good, chance);
 }
 
-/** Arrays of lists that are far too long, for messages above what one publish takes. */
-export function huge(chance: Chance, session: string): Uint8Array {
-  const keys = Array.from({ length: 100_001 }, (_, index) => `key/${index}`);
-  const choices = [
-    [session, "h", 0, true, keys, [], []],
-    [session, "h", 0, true, [], keys, []],
-    [session, "h", 0, true, [], [], keys.flatMap((key) => [key, null])],
-    [session, 0, keys],
-    Array.from({ length: 2_000_000 }, () => []),
-    [session, Buffer.alloc(3_000_000)],
-  ];
-  return encodeMessage(oneOf(chance, choices));
+const keys = Array.from({ length: 100_001 }, (_, index) => `key/${index}`);
+const emptyArrays = Buffer.concat([Buffer.from([0xdd, 0, 0x1e, 0x84, 0x80]), Buffer.alloc(2_000_000, 0x90)]);
+
+/** Messages with lists that are far too long, above what one publish takes. */
+const huge: readonly Uint8Array[] = [
+  encodeMessage(["session", "id", 0, true, keys, [], []]),
+  encodeMessage(["session", "id", 0, true, [], keys, []]),
+  encodeMessage(["session", "id", 0, true, [], [], keys.flatMap((key) => [key, null])]),
+  encodeMessage(["session", 0, keys]),
+  encodeMessage(["session", Buffer.alloc(3_000_000)]),
+  emptyArrays,
+];
+
+/** A message that takes several parts to send. */
+export function tooMuch(chance: Chance): Uint8Array {
+  return oneOf(chance, huge);
 }
