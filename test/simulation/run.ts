@@ -6,7 +6,7 @@ import type { Violation } from "./violation.js";
 import { World } from "./world.js";
 
 /** Simulated time with faults; then, at most, without faults until all is well; then for what is checked at the end. */
-const stormMs = 5_000;
+const stormMs = 4_000;
 const calmMs = 15_000;
 
 export interface RunResult {

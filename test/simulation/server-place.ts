@@ -1,4 +1,4 @@
-import type { StorageServer } from "../../actors/storage-server.js";
+import type { StorageOptions, StorageServer } from "../../actors/storage-server.js";
 import { startStorageServer } from "../../actors/storage-server.js";
 import type { View } from "../../storage/ordered-store.js";
 import { ObjectStore } from "../../storage/object-store.js";
@@ -11,12 +11,12 @@ import type { Moment } from "./history.js";
 import type { World } from "./world.js";
 import { realm, storage, timings } from "./world.js";
 
-const storageOptions = {
-  historyAgeMs: timings.historyAgeMs,
-  outcomeAgeMs: timings.outcomeAgeMs,
-  snapshotRetentionMs: timings.snapshotRetentionMs,
-  invalidationQueueSize: 5,
-};
+/** How much of its history a server keeps; undefined: all. Short ones see snapshots grow too old, long ones tell old outcomes. */
+const historyAges = [
+  { historyAgeMs: 250, snapshotRetentionMs: 200 },
+  { historyAgeMs: 1_500, snapshotRetentionMs: 1_200 },
+  { historyAgeMs: undefined, snapshotRetentionMs: 1_200 },
+] as const;
 
 interface Backup {
   readonly disk: SimulatedDisk;
@@ -27,6 +27,7 @@ interface Backup {
 export class ServerPlace {
   readonly #world: World;
   readonly #chance: Chance;
+  readonly #storageOptions: Omit<StorageOptions, "open">;
   #disk: SimulatedDisk;
   #clock: PlaceClock | undefined;
   #end: NetworkEnd | undefined;
@@ -44,6 +45,8 @@ export class ServerPlace {
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.chance();
+    const historyAge = historyAges[Math.floor(this.#chance.fraction() * historyAges.length)] ?? historyAges[0];
+    this.#storageOptions = { ...historyAge, outcomeAgeMs: timings.outcomeAgeMs, invalidationQueueSize: 5 };
     this.#disk = new SimulatedDisk({
       name: "server-disk",
       clock: world.clock,
@@ -87,7 +90,7 @@ export class ServerPlace {
     };
     startStorageServer({
       realm,
-      storages: { [storage]: { open: this.#disk.open, ...storageOptions } },
+      storages: { [storage]: { open: this.#disk.open, ...this.#storageOptions } },
       transport: this.#end,
       clock,
       chance: world.chance(),

@@ -151,12 +151,13 @@ export class Workload {
     if (write !== read) await this.#put(tx, attempt, write);
   };
 
-  /** Holds its snapshot for long, then reads what may be pruned by then. */
+  /** Holds its snapshot for long, and reads again and again what may be pruned meanwhile. */
   readonly #lookBack: Body = async (tx, attempt) => {
-    await this.#read(tx, attempt, this.#key());
-    await this.#pause(500, 4_000);
-    await this.#readSome(tx, attempt, 4);
-    if (this.#chance.fraction() < 0.5) await this.#list(tx, attempt, this.#prefix());
+    for (let looks = 2 + this.#below(12); looks > 0; looks--) {
+      await this.#readSome(tx, attempt, 2);
+      if (this.#chance.fraction() < 0.1) await this.#list(tx, attempt, this.#prefix());
+      await this.#pause(20, 300);
+    }
   };
 
   /** Votes, then finishes, aborts, or hangs until it is too late. */

@@ -13,15 +13,13 @@ export const storage = "main";
 export const timings = {
   heartbeatIntervalMs: 200,
   heartbeatTimeoutMs: 700,
-  keepAliveIntervalMs: 300,
-  sessionTimeoutMs: 1_500,
-  transactionTimeoutMs: 1_000,
+  keepAliveIntervalMs: 250,
+  sessionTimeoutMs: 1_000,
+  transactionTimeoutMs: 600,
   requestTimeoutMs: 400,
   waitTimeoutMs: 3_000,
   outcomeAgeMs: 20_000,
-  historyAgeMs: 1_500,
-  snapshotRetentionMs: 1_200,
-  pruningIntervalMs: 300,
+  pruningIntervalMs: 150,
 } as const;
 
 /** Keys of all workloads: few, so that transactions meet. The last letter of a prefix decides who lists it. */
