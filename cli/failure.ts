@@ -1,7 +1,7 @@
 import { ZooidError, type Fact } from "../index.js";
 
 /** Codes that only the command line has, with the exit code of each; that of all others is 1. */
-const exitCodes: Readonly<Record<string, number>> = {
+export const exitCodes: Readonly<Record<string, number>> = {
   ZOOID_USAGE: 2,
   ZOOID_NOT_FOUND: 1,
   ZOOID_BAD_LINE: 1,

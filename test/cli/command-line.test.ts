@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
+import { PassThrough } from "node:stream";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { exitCodes } from "../../cli/failure.js";
 import { Output } from "../../cli/output.js";
 import { createProgram } from "../../cli/program.js";
-import { PassThrough } from "node:stream";
 import { runZooid, zooid } from "./run-zooid.js";
 
 const silent = () =>
@@ -77,5 +79,18 @@ describe("what is wrong is named", () => {
     const { err, code } = await runZooid(["status", "--servers", "nats://127.0.0.1:1", "--timeout", "300ms", "--json"]);
     expect(code).toBe(1);
     expect(JSON.parse(err)).toMatchObject({ event: "error", error: { code: "ZOOID_DISCONNECTED", transient: true } });
+  });
+});
+
+describe("README", () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+
+  test.each(commands)("tells what %s is for", (name) => {
+    expect(readme).toMatch(new RegExp(`^\\| \`zooid ${name}\\b[^|]*\\| +\\S`, "m"));
+  });
+
+  test("lists the codes that only the command line has", () => {
+    const listed = [...readme.matchAll(/^\| `(ZOOID_[A-Z_]+)` +\| [^|]*\|$/gm)].map((match) => match[1]);
+    expect(listed).toEqual(Object.keys(exitCodes));
   });
 });
