@@ -27,8 +27,8 @@ export interface ClientCore {
   readonly chance: Chance;
   readonly log: Log;
   readonly waitTimeoutMs: number;
-  /** Transactions that are voted or in doubt. */
-  readonly commits: Set<CommitUnderWay>;
+  /** Transactions that are voted or in doubt, by id. */
+  readonly commits: Map<string, CommitUnderWay>;
   /** Gives an actor of the client its address. */
   readonly register: RegisterActor;
   /** Raised when the cache was found to belong to another history: what began before is of no use any more. */

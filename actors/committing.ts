@@ -1,6 +1,7 @@
 import { createActor, fromPromise, type Actor } from "xstate";
 import { commitMachine, type CommitOutput, type Place } from "../machines/commit.js";
 import {
+  assert,
   asTid,
   ClosedError,
   DisconnectedError,
@@ -78,17 +79,18 @@ class CommitLifecycle implements CommitUnderWay {
   readonly #core: ClientCore;
   readonly #request: CommitRequest;
   readonly #history: number;
-  #attempts = 0;
+  /** Times that its outcome was asked for. */
+  attempts = 0;
 
   constructor(core: ClientCore, request: CommitRequest, start: "vote" | "settle") {
     this.#core = core;
     this.#request = request;
     this.#history = core.history;
     const { clock } = core;
-    this.actor = createActor(this.#machine(), {
+    this.actor = createActor(machineOf(core), {
       id: `client/${core.client}/commit/${request.id}`,
       clock: { setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs), clearTimeout: (timer) => clock.clearTimeout(timer) },
-      input: { start },
+      input: { id: request.id, start },
     });
     let tellVoted: (nothing: undefined) => void = () => undefined;
     this.voted = new Promise((resolve) => {
@@ -105,11 +107,11 @@ class CommitLifecycle implements CommitUnderWay {
     });
     // Told to whoever waits; nobody need wait for the end of what was voted.
     this.ended.catch(() => undefined);
-    core.commits.add(this);
+    core.commits.set(request.id, this);
     const hide = core.register(`commit/${request.id}`, this.actor, () => ({ storage: core.storage, keyCount: request.writes.length }));
     const forget = () => {
       hide();
-      core.commits.delete(this);
+      core.commits.delete(request.id);
     };
     this.actor.subscribe({ complete: forget, error: forget });
     this.actor.start();
@@ -151,42 +153,24 @@ class CommitLifecycle implements CommitUnderWay {
     }
   }
 
-  #machine() {
-    const core = this.#core;
-    const request = this.#request;
-    const { waitTimeoutMs, chance, log } = core;
-    const finish = (link: ServerLink) => wire.finish.write({ session: link.session, id: request.id });
-    return commitMachine.provide({
-      actors: {
-        vote: fromPromise<void>(async () => {
-          const link = await core.connection.writable(waitTimeoutMs);
-          await link.request("vote", requestBytes(link, request), wire.nothing);
-        }),
-        finish: fromPromise<Place>(async () => {
-          const link = await core.connection.connected(waitTimeoutMs);
-          return link.request("finish", finish(link), wire.committed);
-        }),
-        abort: fromPromise<void>(async () => {
-          const { link } = core.connection;
-          if (link !== undefined) await link.request("abort", finish(link), wire.nothing);
-        }),
-        settle: fromPromise<Place | undefined>(() => this.#settle()),
-      },
-      actions: {
-        logUnexpected: ({ event }) => log.debug({ ...facts(core, request), event: (event as { type: string }).type }, "unexpected event"),
-      },
-      guards: {
-        isInDoubt: (_, { error }) => isInDoubt(error),
-        isUnknowable: (_, { error }) => error instanceof OutcomeUnknownError || error instanceof ClosedError,
-      },
-      delays: {
-        settleDelay: () => retryDelay(++this.#attempts, chance),
-        settleTimeout: waitTimeoutMs,
-      },
-    });
+  async vote(): Promise<void> {
+    const { connection, waitTimeoutMs } = this.#core;
+    const link = await connection.writable(waitTimeoutMs);
+    await link.request("vote", requestBytes(link, this.#request), wire.nothing);
   }
 
-  async #settle(): Promise<Place | undefined> {
+  async sendFinish(): Promise<Place> {
+    const { connection, waitTimeoutMs } = this.#core;
+    const link = await connection.connected(waitTimeoutMs);
+    return link.request("finish", wire.finish.write({ session: link.session, id: this.#request.id }), wire.committed);
+  }
+
+  async sendAbort(): Promise<void> {
+    const { link } = this.#core.connection;
+    if (link !== undefined) await link.request("abort", wire.finish.write({ session: link.session, id: this.#request.id }), wire.nothing);
+  }
+
+  async settle(): Promise<Place | undefined> {
     const { connection, waitTimeoutMs } = this.#core;
     const { id, snapshot } = this.#request;
     const link = await connection.connected(waitTimeoutMs);
@@ -195,6 +179,41 @@ class CommitLifecycle implements CommitUnderWay {
     const { committed } = await link.request("settle", wire.settle.write({ session: link.session, id, snapshot }), wire.settled);
     return committed;
   }
+}
+
+const providedMachines = new WeakMap<ClientCore, typeof commitMachine>();
+
+/** The commit machine with this client's effects: provided once, for that costs ten times what an event does. */
+function machineOf(core: ClientCore): typeof commitMachine {
+  const known = providedMachines.get(core);
+  if (known !== undefined) return known;
+  const { waitTimeoutMs, chance, client, storage, log } = core;
+  const the = (id: string): CommitLifecycle => {
+    const lifecycle = core.commits.get(id);
+    assert(lifecycle instanceof CommitLifecycle, "a commit that runs is under way");
+    return lifecycle;
+  };
+  const machine = commitMachine.provide({
+    actors: {
+      vote: fromPromise(({ input }) => the(input.id).vote()),
+      finish: fromPromise(({ input }) => the(input.id).sendFinish()),
+      abort: fromPromise(({ input }) => the(input.id).sendAbort()),
+      settle: fromPromise(({ input }) => the(input.id).settle()),
+    },
+    actions: {
+      logUnexpected: ({ context, event }) => log.debug({ client, storage, transaction: context.id, event: event.type }, "unexpected event"),
+    },
+    guards: {
+      isInDoubt: (_, { error }) => isInDoubt(error),
+      isUnknowable: (_, { error }) => error instanceof OutcomeUnknownError || error instanceof ClosedError,
+    },
+    delays: {
+      settleDelay: ({ context }) => retryDelay(++the(context.id).attempts, chance),
+      settleTimeout: waitTimeoutMs,
+    },
+  });
+  providedMachines.set(core, machine);
+  return machine;
 }
 
 /**

@@ -72,7 +72,7 @@ class TheClient implements ObjectClient, ClientCore {
   readonly chance: Chance;
   readonly log: Log;
   readonly waitTimeoutMs: number;
-  readonly commits = new Set<CommitUnderWay>();
+  readonly commits = new Map<string, CommitUnderWay>();
   readonly #options: ObjectClientOptions<UntypedSchema>;
   readonly #bounds: ClientBounds;
   readonly #watchers = new Watchers();
@@ -234,7 +234,7 @@ class TheClient implements ObjectClient, ClientCore {
   status(): ClientStatus {
     const { connection, cache } = this;
     const machines: Record<string, string> = { connection: this.state, "cache-verification": connection.verifying ?? "none" };
-    for (const { actor } of this.commits) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
+    for (const { actor } of this.commits.values()) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
     return {
       client: this.client,
       realm: this.#options.realm,
@@ -268,7 +268,7 @@ class TheClient implements ObjectClient, ClientCore {
   kill(): void {
     this.#isClosed = true;
     this.#closing ??= Promise.resolve();
-    for (const { actor } of this.commits) actor.stop();
+    for (const { actor } of this.commits.values()) actor.stop();
     this.commits.clear();
     this.connection.stop();
     this.cache.kill();
@@ -403,8 +403,8 @@ class TheClient implements ObjectClient, ClientCore {
   async #close(): Promise<void> {
     this.#isClosed = true;
     // What was voted and is not finished now never will be: whoever waits for its objects need not wait for the time-out.
-    for (const commit of this.commits) commit.abandon();
-    await Promise.allSettled([...this.#underWay, ...Array.from(this.commits, ({ ended }) => ended)]);
+    for (const commit of this.commits.values()) commit.abandon();
+    await Promise.allSettled([...this.#underWay, ...Array.from(this.commits.values(), ({ ended }) => ended)]);
     this.#watchers.close();
     this.connection.close();
     this.#moved.fail(new ClosedError({ what: "client" }));

@@ -29,6 +29,8 @@ export interface Place {
 
 /** What the machine of one transaction's commit, at its client begins with. */
 export interface CommitInput {
+  /** Of the transaction. */
+  readonly id: string;
   /** `vote`: it is to be voted first. `settle`: it was sent whole, and no answer came. */
   readonly start: "vote" | "settle";
 }
@@ -52,6 +54,11 @@ export interface CommitContext extends CommitInput {
   readonly secondPhase: boolean;
 }
 
+/** What an effect is told: for which transaction. */
+export interface CommitSubject {
+  readonly id: string;
+}
+
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
 /** The machine of one transaction's commit, at its client; actors, effects and delays are provided where it runs. */
@@ -63,11 +70,11 @@ export const commitMachine = setup({
     output: {} as CommitOutput,
   },
   actors: {
-    vote: fromPromise<void>(notProvided),
-    finish: fromPromise<Place>(notProvided),
-    abort: fromPromise<void>(notProvided),
+    vote: fromPromise<void, CommitSubject>(notProvided),
+    finish: fromPromise<Place, CommitSubject>(notProvided),
+    abort: fromPromise<void, CommitSubject>(notProvided),
     /** Resolves to undefined when it never will commit. */
-    settle: fromPromise<Place | undefined>(notProvided),
+    settle: fromPromise<Place | undefined, CommitSubject>(notProvided),
   },
   actions: {
     logUnexpected: () => undefined,
@@ -100,6 +107,7 @@ export const commitMachine = setup({
     voting: {
       invoke: {
         src: "vote",
+        input: ({ context }) => ({ id: context.id }),
         onDone: "voted",
         onError: [
           {
@@ -121,6 +129,7 @@ export const commitMachine = setup({
     finishing: {
       invoke: {
         src: "finish",
+        input: ({ context }) => ({ id: context.id }),
         onDone: { target: "committed", actions: { type: "notePlace", params: ({ event }) => ({ place: event.output }) } },
         onError: [
           {
@@ -134,7 +143,7 @@ export const commitMachine = setup({
     },
     aborting: {
       // The server aborts it with the session or at its time-out, should this not reach it.
-      invoke: { src: "abort", onDone: "aborted", onError: "aborted" },
+      invoke: { src: "abort", input: ({ context }) => ({ id: context.id }), onDone: "aborted", onError: "aborted" },
       on: { ABORT: {} },
     },
     inDoubt: {
@@ -144,6 +153,7 @@ export const commitMachine = setup({
         settling: {
           invoke: {
             src: "settle",
+            input: ({ context }) => ({ id: context.id }),
             onDone: [
               {
                 guard: { type: "isCommitted", params: ({ event }) => ({ place: event.output }) },

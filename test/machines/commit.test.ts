@@ -1,6 +1,6 @@
 import { createActor, fromPromise } from "xstate";
 import { describe, expect, test } from "vitest";
-import { commitMachine, type CommitEvent, type Place } from "../../machines/commit.js";
+import { commitMachine, type CommitEvent, type CommitSubject, type Place } from "../../machines/commit.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { stateOf } from "./every-event.js";
 
@@ -15,7 +15,7 @@ function commit(start: "vote" | "settle" = "vote") {
   const clock = new SimulatedClock();
   const waiting = new Map<Step, { resolve: (value: never) => void; reject: (error: unknown) => void }>();
   const step = <T>(name: Step) =>
-    fromPromise<T>(() => {
+    fromPromise<T, CommitSubject>(() => {
       done.push(name);
       return new Promise<T>((resolve, reject) => waiting.set(name, { resolve, reject }));
     });
@@ -31,7 +31,7 @@ function commit(start: "vote" | "settle" = "vote") {
       guards: { isInDoubt: (_, { error }) => error === "lost", isUnknowable: (_, { error }) => error === "unknowable" },
       delays: { settleDelay: 10, settleTimeout: 1_000 },
     }),
-    { id: "commit", clock, input: { start } },
+    { id: "commit", clock, input: { id: "transaction", start } },
   );
   actor.start();
   return {
