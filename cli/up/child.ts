@@ -80,6 +80,8 @@ export class Child {
 
   /** Kills it, and all it started, at once. */
   kill(): void {
+    // One that could not be started has no process; group 0 would be our own.
+    if (this.pid === 0) return;
     try {
       process.kill(-this.pid, "SIGKILL");
     } catch {

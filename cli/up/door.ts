@@ -9,7 +9,7 @@ export interface DoorActions {
   status(): object;
   machines(): Promise<string>;
   /** Mermaid of one machine, with the current state of the actor `of`, if named. */
-  machine(name: string, of: string | undefined): Promise<string | undefined>;
+  machine(name: string, of: string | undefined): Promise<string>;
   stop(part: "server" | "broker"): Promise<void>;
   start(part: "server" | "broker"): Promise<void>;
   scenario(): Promise<object>;
@@ -47,14 +47,13 @@ export async function openDoor(port: number, actions: DoorActions): Promise<Door
   });
   app.onError((error, context) => {
     const { code, message } = failureOf(error);
-    return context.json({ error: { code, message } }, 500);
+    return context.json({ error: { code, message } }, code === "ZOOID_USAGE" || code === "ZOOID_NOT_FOUND" ? 404 : 500);
   });
   app.get("/", (context) => context.text(usage));
   app.get("/status", (context) => context.json(actions.status()));
   app.get("/machines", async (context) => context.text(await actions.machines()));
   app.get("/machines/:name", async (context) => {
-    const drawing = await actions.machine(context.req.param("name"), context.req.query("of"));
-    return drawing === undefined ? context.text("no such machine\n", 404) : context.text(drawing);
+    return context.text(await actions.machine(context.req.param("name"), context.req.query("of")));
   });
   app.post("/scenario", async (context) => context.json(await actions.scenario()));
   app.post("/quit", (context) => {

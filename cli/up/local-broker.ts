@@ -15,6 +15,7 @@ export interface LocalBrokerOptions {
 export class LocalBroker implements Part {
   readonly name = "broker";
   readonly pid = process.pid;
+  readonly starting = false;
   readonly #options: LocalBrokerOptions;
   #broker: Broker | undefined;
   #served: ServedBroker | undefined;

@@ -6,6 +6,8 @@ import type { Report } from "./report.js";
 export interface Part {
   readonly name: string;
   readonly running: boolean;
+  /** It was started, and does not take work yet. */
+  readonly starting: boolean;
   /** Of its process, while it has one. */
   readonly pid: number | undefined;
   /** Resolves when it takes work. Nothing happens when it runs already. */
@@ -32,6 +34,7 @@ export class ProcessPart implements Part {
   readonly name: string;
   readonly #options: ProcessPartOptions;
   #child: Child | undefined;
+  #ready = false;
   #stopping = false;
 
   constructor(options: ProcessPartOptions) {
@@ -41,6 +44,10 @@ export class ProcessPart implements Part {
 
   get running(): boolean {
     return this.#child !== undefined;
+  }
+
+  get starting(): boolean {
+    return this.#child !== undefined && !this.#ready;
   }
 
   get pid(): number | undefined {
@@ -54,10 +61,10 @@ export class ProcessPart implements Part {
     const child = launch();
     this.#child = child;
     this.#stopping = false;
-    let ready = false;
+    this.#ready = false;
     void child.ended.then((ending) => {
       if (this.#child === child) this.#child = undefined;
-      if (ready && !this.#stopping) report({ event: "ended", part: name, detail: endingText(ending) });
+      if (this.#ready && !this.#stopping) report({ event: "ended", part: name, detail: endingText(ending) });
     });
     try {
       await child.ready;
@@ -66,7 +73,7 @@ export class ProcessPart implements Part {
       await child.ended;
       throw error;
     }
-    ready = true;
+    this.#ready = true;
     report({ event: "part", part: name, state: "up", detail, ms: clock.monotonic() - startMs });
   }
 

@@ -21,7 +21,7 @@ export type UpEvent =
       readonly services: Readonly<Record<string, string>>;
     }
   | ScenarioStep
-  | { readonly event: "scenario"; readonly city: string; readonly ok: boolean; readonly ms: number }
+  | { readonly event: "scenario"; readonly city: string; readonly ms: number }
   | { readonly event: "byHand"; readonly commands: readonly string[] }
   | { readonly event: "keys"; readonly keys: Readonly<Record<string, string>> }
   | { readonly event: "machines"; readonly actors: readonly { readonly path: string; readonly state: string }[] }
@@ -64,7 +64,7 @@ export function upLines(event: UpEvent): readonly string[] {
       return [`${name} ${event.detail.padEnd(columns.detail)} ${time(event.ms)}   A: ${event.connection}`];
     }
     case "scenario":
-      return event.ok ? [] : ["  the scenario did not go as it should"];
+      return [];
     case "byHand":
       return ["", "The same by hand:", "", ...event.commands.map((command) => `  ${command}`), ""];
     case "keys":

@@ -76,6 +76,21 @@ describe("zooid up without a nats-server", () => {
     timeoutMs,
   );
 
+  test(
+    "Ctrl-C while it starts ends it, with nothing left",
+    async () => {
+      const up = await startUp(["--data", await folder(), "--broker", "in-process"]);
+      await up.event("part", ({ part }) => part === "storage server");
+      const pids = up.descendants();
+      expect(pids.length).toBeGreaterThanOrEqual(3);
+      up.signal("SIGINT");
+      expect(await up.ended).toEqual({ code: 130, signal: null, err: "" });
+      expect(up.events.at(-1)).toMatchObject({ event: "stopped" });
+      expect(pids.filter(isAlive)).toEqual([]);
+    },
+    timeoutMs,
+  );
+
   test("a port that is taken is named with the option that chooses another", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
