@@ -28,7 +28,7 @@ export class Faults {
     this.#server = server;
     this.#clients = clients;
     this.#chance = world.chance();
-    this.#hasRestores = this.#chance.fraction() < 0.2;
+    this.#hasRestores = this.#chance.fraction() < 0.35;
   }
 
   /** One fault after the other, several at once, until `end`. */
@@ -43,7 +43,7 @@ export class Faults {
       [2, "server's disk", () => this.#serverDisk()],
       [1, "client's disk", () => this.#clientDisk()],
       [1, "clock", () => this.#shiftClock()],
-      [this.#hasRestores ? 1 : 0, "restored", () => this.#restore()],
+      [this.#hasRestores ? 2 : 0, "restored", () => this.#restore()],
     ];
     const total = actions.reduce((sum, [weight]) => sum + weight, 0);
     while (!this.#isOver) {
@@ -88,7 +88,7 @@ export class Faults {
     const dice = this.#chance.fraction();
     if (dice < 0.7) network.sever("server", name);
     if (dice > 0.5) network.sever(name, "server");
-    await this.#pause(50, 1_800);
+    await this.#pause(50, 2_500);
     network.heal();
   }
 
@@ -116,7 +116,11 @@ export class Faults {
   async #killServer(): Promise<void> {
     this.#server.kill();
     await this.#downtime();
+    // A new instance knows of nobody's snapshots: on a slow disk, what it does about its history takes long enough to be seen half done.
+    if (this.#chance.fraction() < 0.5) this.#server.disk.habits = slowDisk;
     this.#server.start();
+    await this.#pause(300, 900);
+    this.#server.disk.habits = soundDisk;
   }
 
   async #serverDisk(): Promise<void> {
@@ -140,7 +144,7 @@ export class Faults {
 
   async #restore(): Promise<void> {
     this.#server.backUp();
-    await this.#pause(200, 2_000);
+    await this.#pause(50, 1_500);
     if (this.#isOver) return;
     this.#server.restore();
     await this.#downtime();

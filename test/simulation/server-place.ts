@@ -13,6 +13,7 @@ import { realm, storage, timings } from "./world.js";
 
 /** How much of its history a server keeps; undefined: all. Short ones see snapshots grow too old, long ones tell old outcomes. */
 const historyAges = [
+  { historyAgeMs: 60, snapshotRetentionMs: 50 },
   { historyAgeMs: 250, snapshotRetentionMs: 200 },
   { historyAgeMs: 1_500, snapshotRetentionMs: 1_200 },
   { historyAgeMs: undefined, snapshotRetentionMs: 1_200 },

@@ -93,7 +93,7 @@ export class Workload {
     if (dice < 0.66) return this.#transact((tx, attempt) => this.#remove(tx, attempt));
     if (dice < 0.78) return this.#transact((tx, attempt) => this.#listThenPut(tx, attempt));
     if (dice < 0.86) return this.#transact((tx, attempt) => this.#skew(tx, attempt));
-    if (dice < 0.9) return this.#transact((tx, attempt) => this.#lookBack(tx, attempt));
+    if (dice < 0.92) return this.#transact((tx, attempt) => this.#lookBack(tx, attempt));
     return this.#coordinate();
   }
 
@@ -153,10 +153,10 @@ export class Workload {
 
   /** Holds its snapshot for long, and reads again and again what may be pruned meanwhile. */
   readonly #lookBack: Body = async (tx, attempt) => {
-    for (let looks = 2 + this.#below(12); looks > 0; looks--) {
-      await this.#readSome(tx, attempt, 2);
+    for (let looks = 2 + this.#below(15); looks > 0; looks--) {
+      await this.#readSome(tx, attempt, 3);
       if (this.#chance.fraction() < 0.1) await this.#list(tx, attempt, this.#prefix());
-      await this.#pause(20, 300);
+      await this.#pause(20, 150);
     }
   };
 

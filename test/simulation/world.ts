@@ -13,8 +13,8 @@ export const storage = "main";
 export const timings = {
   heartbeatIntervalMs: 200,
   heartbeatTimeoutMs: 700,
-  keepAliveIntervalMs: 250,
-  sessionTimeoutMs: 1_000,
+  keepAliveIntervalMs: 200,
+  sessionTimeoutMs: 800,
   transactionTimeoutMs: 600,
   requestTimeoutMs: 400,
   waitTimeoutMs: 3_000,
