@@ -2,7 +2,7 @@ import { connect as connectSocket } from "node:net";
 import { type Command, InvalidArgumentError, type Option } from "commander";
 import pino from "pino";
 import type { Log } from "../index.js";
-import { option, parseDuration, parseName, parseServers, switchOption } from "./parsing.js";
+import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
 /** Where a broker of `zooid up` or a nats-server listens unless told otherwise, and the door that stands in for it. */
 export const defaultAddresses = { nats: "nats://127.0.0.1:4222", door: "ws://127.0.0.1:4280" } as const;
@@ -44,9 +44,9 @@ export function addBrokerOptions(command: Command, logLevel: (typeof levels)[num
     .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
     .addOption(option("--password <password>", "ZOOID_PASSWORD", "for the broker; better in the variable"))
     .addOption(option("--token <token>", "ZOOID_TOKEN", "for the broker; better in the variable"))
-    .addOption(option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: who may have signed the broker's certificate"))
-    .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: our certificate"))
-    .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of our certificate"))
+    .addOption(option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: who may have signed the broker's certificate").argParser(parseFile))
+    .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: our certificate").argParser(parseFile))
+    .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of our certificate").argParser(parseFile))
     .addOption(jsonOption())
     .addOption(logLevelOption(logLevel));
 }

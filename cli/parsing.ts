@@ -1,3 +1,4 @@
+import { accessSync, constants } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { CommandError } from "./failure.js";
 
@@ -42,6 +43,16 @@ export function parseName(text: string): string {
 /** Names, separated by commas. */
 export function parseNames(text: string): readonly string[] {
   return text.split(",").map((name) => parseName(name.trim()));
+}
+
+/** A file that can be read. */
+export function parseFile(path: string): string {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    throw new InvalidArgumentError(`It cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}).`);
+  }
+  return path;
 }
 
 const schemes = ["nats:", "tls:", "ws:", "wss:"];
