@@ -51,9 +51,11 @@ Examples:
 
 async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise<Status> {
   const server = await withStore(flags, surroundings, (store) => store.serverStatus());
-  const views = await actorsThere(flags);
-  // The session that this command opened to ask is gone with the answer.
-  const sessions = server.sessions.filter(({ client }) => !/^zooid-[0-9a-f]{16}$/.test(client));
+  // Sessions that commands like this one open to ask are gone with the answer.
+  const isPassing = ({ client }: { readonly client: string }) => /^zooid-[0-9a-f]{16}$/.test(client);
+  const passing = server.sessions.filter(isPassing).map(({ session }) => session);
+  const sessions = server.sessions.filter((session) => !isPassing(session));
+  const views = (await actorsThere(flags)).filter(({ path }) => !passing.some((session) => path.endsWith(`/${session}`)));
   const clients = sessions.map((session): ClientLine => {
     const view = views.find(({ path }) => path === `client/${session.client}/connection`);
     const position = numberIn(view, "position");
