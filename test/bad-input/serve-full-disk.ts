@@ -1,0 +1,42 @@
+/**
+ * A storage server in the folder of its first argument, whose client writes until the disk is full. Says so on standard output,
+ * as JSON; once it reads that there is room again, goes on, and says what it found then.
+ */
+import { once } from "node:events";
+import { connectInProcess } from "./full-disk-place.js";
+
+const [folder = ""] = process.argv.slice(2);
+const place = await connectInProcess(folder);
+const { client, reader, server } = place;
+
+const acknowledged: string[] = [];
+const refused: string[] = [];
+while (!server.status("main").readOnly) {
+  const key = `key/${acknowledged.length + refused.length}`;
+  await client.put(key, "x".repeat(2_000)).then(
+    () => acknowledged.push(key),
+    (error: Error & { readonly code?: string }) => refused.push(error.code ?? String(error)),
+  );
+}
+const late = await client.put("late", 1).then(
+  () => "done",
+  (error: Error & { readonly code?: string }) => error.code ?? String(error),
+);
+const whileFull = {
+  acknowledged: acknowledged.length,
+  refused,
+  late,
+  there: (await reader.getMany(acknowledged)).filter((value) => typeof value === "string" && value.length === 2_000).length,
+  position: server.status("main").position.tid,
+  logged: server.status("main").counters["objects"],
+};
+console.log(JSON.stringify(whileFull));
+
+await once(process.stdin, "data");
+place.endProbation();
+await place.writable();
+const tid = await client.put("after", "there is room");
+const { value: after } = await reader.read((tx) => tx.get("after"), { after: tid });
+console.log(JSON.stringify({ follows: tid > whileFull.position, after, unhandled: place.unhandled }));
+await place.close();
+process.exit(0);
