@@ -23,7 +23,8 @@ describe("checker", () => {
     store = await ObjectStore.open(open, { storage: "main", log: silentLog, clock: systemClock });
   });
 
-  const begin = (name: string, isSerializable = true): Attempt => checker.began(name, life, store.position.tid, undefined, isSerializable);
+  const begin = (name: string, isSerializable = true): Attempt =>
+    checker.began(name, life, store.position.tid, store.position.digest, undefined, isSerializable);
 
   async function commit(attempt: Attempt, writes: Record<string, string | undefined>): Promise<Moment> {
     for (const [key, value] of Object.entries(writes)) attempt.writes.set(key, value);
@@ -122,7 +123,7 @@ describe("checker", () => {
     checker.saidNever(`${ids + 1}`, early.snapshot.tid);
     const moment = await commit(begin("late"), { k: "late.1" });
     begin("new");
-    checker.began("back", life, early.snapshot.tid, moment, true);
+    checker.began("back", life, early.snapshot.tid, moment.digest, moment, true);
     expect(sentences()).toEqual([
       "7 no tid leaves the server before it is on disk",
       "8 what was said never to be is not committed",

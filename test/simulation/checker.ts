@@ -143,11 +143,11 @@ export class Checker {
 
   // ---- What a client sees
 
-  /** A transaction began at `tid`; `commitBefore` is the life's last commit when it was asked for. */
-  began(name: string, life: Life, tid: Tid, commitBefore: Moment | undefined, isSerializable: boolean): Attempt {
+  /** A transaction began at `tid`, its client standing at `digest`; `commitBefore` is the life's last commit when it was asked for. */
+  began(name: string, life: Life, tid: Tid, digest: string, commitBefore: Moment | undefined, isSerializable: boolean): Attempt {
     this.counts.attempts++;
     const facts = { attempt: name, snapshot: tid };
-    let snapshot = this.history.named(tid);
+    let snapshot = this.history.named(tid, digest);
     if (snapshot === undefined) {
       this.violated(1, "a snapshot is a moment of the history", facts);
       snapshot = this.history.head;

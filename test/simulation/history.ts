@@ -77,12 +77,10 @@ export class History {
     return undefined;
   }
 
-  /** The moment of transaction `tid`: of the history as it stands, else of what a restore took back. */
-  named(tid: Tid): Moment | undefined {
-    const current = this.find(tid);
-    if (current !== undefined) return current;
-    for (const moment of this.#moments.values()) if (moment.tid === tid) return moment;
-    return undefined;
+  /** The moment of transaction `tid` for who stands at `digest`: restores, and clocks that go back, may give one tid to several. */
+  named(tid: Tid, digest: string): Moment | undefined {
+    const stand = this.#moments.get(digest);
+    return stand === undefined ? undefined : this.find(tid, stand);
   }
 
   /** Whether `later` comes from `earlier`, or is it. */

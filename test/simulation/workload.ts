@@ -223,7 +223,7 @@ export class Workload {
 
   #began(tx: Read, commitBefore: Life["lastCommit"], isSerializable: boolean): Attempt {
     const name = `${this.#life.client}/${this.#life.number}#${++this.#names}`;
-    const attempt = this.#world.checker.began(name, this.#life, tx.snapshot, commitBefore, isSerializable);
+    const attempt = this.#world.checker.began(name, this.#life, tx.snapshot, this.#client.position.digest, commitBefore, isSerializable);
     this.#openAttempts.add(attempt);
     this.#world.note(this.#life.client, `${name} began at ${attempt.snapshot.tid}`);
     return attempt;
