@@ -1,5 +1,5 @@
 import type { CommitRequest } from "../storage/object-store.js";
-import { type KeyRange, rangeHas } from "../words/index.js";
+import { RangeSet } from "../words/index.js";
 
 /**
  * The objects that voted transactions hold: what one wrote, against every reader and writer; what it read, absent keys
@@ -11,7 +11,7 @@ import { type KeyRange, rangeHas } from "../words/index.js";
 export class HeldObjects<Holder> {
   readonly #written = new Map<string, Holder>();
   readonly #read = new Map<string, Set<Holder>>();
-  readonly #ranges = new Map<Holder, readonly KeyRange[]>();
+  readonly #ranges = new Map<Holder, RangeSet>();
   #holders = 0;
 
   /** Holders now; where there are none, nobody has to look. */
@@ -28,7 +28,7 @@ export class HeldObjects<Holder> {
       if (readers === undefined) this.#read.set(key, new Set([holder]));
       else readers.add(holder);
     }
-    if (request.ranges.length > 0) this.#ranges.set(holder, request.ranges);
+    if (request.ranges.length > 0) this.#ranges.set(holder, new RangeSet(request.ranges));
   }
 
   /** `request` is the one it held. */
@@ -56,21 +56,21 @@ export class HeldObjects<Holder> {
       const holder = this.#written.get(key);
       if (holder !== undefined) return holder;
     }
-    return request.ranges.length === 0 ? undefined : this.#writerIn(request.ranges);
+    return request.ranges.length === 0 ? undefined : this.#writerIn(new RangeSet(request.ranges));
   }
 
   #reader(key: string): Holder | undefined {
     const readers = this.#read.get(key);
     if (readers !== undefined) for (const reader of readers) return reader;
     for (const [holder, ranges] of this.#ranges) {
-      for (const range of ranges) if (rangeHas(range, key)) return holder;
+      if (ranges.has(key)) return holder;
     }
     return undefined;
   }
 
-  #writerIn(ranges: readonly KeyRange[]): Holder | undefined {
+  #writerIn(ranges: RangeSet): Holder | undefined {
     for (const [key, holder] of this.#written) {
-      for (const range of ranges) if (rangeHas(range, key)) return holder;
+      if (ranges.has(key)) return holder;
     }
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { assert } from "../words/assert.js";
 import { BehindError, ConflictError, ServerBusyError, SnapshotTooOldError } from "../words/errors.js";
-import { type KeyRange, rangeHas } from "../words/key.js";
+import { RangeSet } from "../words/range-set.js";
 import { type Tid, tidAfter } from "../words/tid.js";
 import type { InvalidationQueue } from "./invalidation-queue.js";
 import type { Change, View } from "./ordered-store.js";
@@ -109,7 +109,7 @@ export class CommitBatch {
         const record = this.#replaced.has(key) ? this.#replaced.get(key) : view.get(objectKey(key));
         this.#check(key, snapshot, record);
       }
-      if (request.ranges.length > 0) this.#checkRanges(view, request.ranges, snapshot);
+      if (request.ranges.length > 0) this.#checkRanges(view, new RangeSet(request.ranges), snapshot);
     });
   }
 
@@ -205,7 +205,7 @@ export class CommitBatch {
   }
 
   /** A key created, changed or deleted in a range since the snapshot is a conflict: from the queue when it reaches back, else from the log. */
-  #checkRanges(view: View, ranges: readonly KeyRange[], snapshot: Tid): void {
+  #checkRanges(view: View, ranges: RangeSet, snapshot: Tid): void {
     const { queue } = this.#base;
     if (snapshot >= queue.reach) {
       for (const transaction of queue.after(snapshot)) checkRangesAgainst(transaction, ranges, snapshot);
@@ -221,10 +221,8 @@ export class CommitBatch {
   }
 }
 
-function checkRangesAgainst({ tid, keys }: LoggedTransaction, ranges: readonly KeyRange[], snapshot: Tid): void {
+function checkRangesAgainst({ tid, keys }: LoggedTransaction, ranges: RangeSet, snapshot: Tid): void {
   for (const key of keys) {
-    for (const range of ranges) {
-      if (rangeHas(range, key)) throw new ConflictError({ key, base: snapshot, current: tid });
-    }
+    if (ranges.has(key)) throw new ConflictError({ key, base: snapshot, current: tid });
   }
 }

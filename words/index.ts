@@ -7,5 +7,6 @@ export * from "./errors.js";
 export * from "./key.js";
 export * from "./limits.js";
 export * from "./log.js";
+export * from "./range-set.js";
 export * from "./tid.js";
 export * from "./value.js";
