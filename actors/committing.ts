@@ -9,6 +9,7 @@ import {
   limits,
   MalformedMessageError,
   OutcomeUnknownError,
+  SnapshotTooOldError,
   TimeoutError,
   TooLargeError,
   TransactionAbortedError,
@@ -28,7 +29,9 @@ import * as wire from "./wire.js";
  * it resolves or rejects with what truly became of it, or with OutcomeUnknownError when that cannot be known.
  */
 export async function commitWhole(core: ClientCore, request: CommitRequest, signal: AbortSignal | undefined): Promise<Tid> {
+  const { history } = core;
   const link = await core.connection.writable(core.waitTimeoutMs, signal);
+  checkHistory(core, history, request);
   const payload = requestBytes(link, request);
   const ticket = core.cache.beginLoad(request.snapshot);
   try {
@@ -156,6 +159,7 @@ class CommitLifecycle implements CommitUnderWay {
   async vote(): Promise<void> {
     const { connection, waitTimeoutMs } = this.#core;
     const link = await connection.writable(waitTimeoutMs);
+    checkHistory(this.#core, this.#history, this.#request);
     await link.request("vote", requestBytes(link, this.#request), wire.nothing);
   }
 
@@ -235,6 +239,11 @@ function isInDoubt(error: unknown): boolean {
 /** What was malformed is the answer, not what was asked: a server refuses a request by other names. */
 function isOfAnswer(what: string): boolean {
   return what === "answer" || what === "error" || what.startsWith("committed");
+}
+
+/** Its snapshot is of a history that was replaced while it waited for a link: the one that there is now would take it for its own. */
+function checkHistory(core: ClientCore, history: number, request: CommitRequest): void {
+  if (history !== core.history) throw new SnapshotTooOldError({ snapshot: request.snapshot, floor: core.cache.position.tid });
 }
 
 function requestBytes(link: ServerLink, request: CommitRequest): Uint8Array {
