@@ -65,7 +65,6 @@ export class GroupCommit {
   readonly #around: GroupCommitAround;
   readonly #maintenance: Maintenance[] = [];
   #round: Round | undefined;
-  #wasInDoubt = false;
   #isWaking = false;
   #batches = 0;
   #commits = 0;
@@ -147,18 +146,26 @@ export class GroupCommit {
     const { log, storage, store, queue, onFatal } = this.#around;
     return groupCommitMachine.provide({
       actors: {
-        writeBatch: fromPromise(() => this.#write()),
         maintain: fromPromise(async () => {
           await this.#maintenance.shift()?.work();
         }),
         reopenStore: fromPromise(async () => {
           const position = await store.reopen();
-          this.#wasInDoubt = true;
           log.warn({ storage, tid: position.tid }, "opened again");
         }),
       },
       actions: {
-        announce: () => this.#announce(),
+        writeBatch: () => {
+          this.#writeBatch().then(
+            () => this.actor.send({ type: "BATCH_WRITTEN" }),
+            (error: unknown) => this.actor.send({ type: "BATCH_IN_DOUBT", error }),
+          );
+        },
+        announceRecovered: () => {
+          const round = this.#round;
+          this.#round = undefined;
+          if (round !== undefined) this.#announceRecovered(round);
+        },
         refuseWaiting: () => this.#refuseWaiting(() => new ReadOnlyError({ who: "server" })),
         logInDoubt: (_, { error }) => log.error({ err: error, storage }, "a write is in doubt"),
         logReopeningFailed: (_, { error }) => log.error({ err: error, storage }, "could not be opened again"),
@@ -178,7 +185,8 @@ export class GroupCommit {
     });
   }
 
-  async #write(): Promise<void> {
+  /** Rejects when the batch is in doubt, or a bug kept it from being written; `#round` is then what it held. */
+  async #writeBatch(): Promise<void> {
     const { store, queue } = this.#around;
     const batch = store.openBatch();
     const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
@@ -192,11 +200,13 @@ export class GroupCommit {
     }
     if (batch.isEmpty) {
       batch.discard();
-      return;
+    } else {
+      round.transactions = batch.transactions;
+      this.#batches++;
+      await batch.write({ alone: batch.transactions.length === 1 && queue.isEmpty });
     }
-    round.transactions = batch.transactions;
-    this.#batches++;
-    await batch.write({ alone: batch.transactions.length === 1 && queue.isEmpty });
+    this.#round = undefined;
+    this.#announceWritten(round);
   }
 
   #fill(batch: CommitBatch, round: Round): void {
@@ -264,16 +274,6 @@ export class GroupCommit {
     queue.land(pending);
     if (pending.isOpen) transactions.tell(pending, "REFUSED");
     pending.refused(error);
-  }
-
-  #announce(): void {
-    const round = this.#round;
-    this.#round = undefined;
-    const wasInDoubt = this.#wasInDoubt;
-    this.#wasInDoubt = false;
-    if (round === undefined) return;
-    if (wasInDoubt) this.#announceRecovered(round);
-    else this.#announceWritten(round);
   }
 
   #announceWritten(round: Round): void {

@@ -1,21 +1,24 @@
 /**
  * Writes the commits of one storage: one batch in the air, and what comes meanwhile waits for the next.
  *
- *               COMMITS_WAITING            written
- *        idle ───────────────────▶ writing ───────▶ announcing ──▶ idle
- *         ▲ │ MAINTENANCE_WAITING     │ failed         ▲      └──▶ readOnly ── probationDelay ──▶ idle
- *         │ └──────▶ maintaining ─────┤ in doubt       │ reopened   (writes fail again and again)
- *         └───────────────┘ done      ▼                │
+ *               COMMITS_WAITING            BATCH_WRITTEN
+ *        idle ───────────────────▶ writing ─────────────▶ idle
+ *         ▲ │ MAINTENANCE_WAITING     │ BATCH_IN_DOUBT
+ *         │ └──────▶ maintaining ─────┤ in doubt
+ *         └───────────────┘ done      ▼
  *                                  inDoubt ──────▶ reopening ──▶ ended (no attempt left)
- *                                     ▲  reopenDelay   │
- *                                     └────────────────┘ failed
+ *                                     ▲  reopenDelay   │    └──▶ idle, or readOnly ── probationDelay ──▶ idle
+ *                                     └────────────────┘ failed         (writes fail again and again)
  *        closed is entered from idle and readOnly, once nothing is in the air
  *
- * 1. Nothing is announced before it is durable: `announcing` is entered from a write that resolved, or from a log read back.
+ * 1. Nothing is announced before it is durable: a batch announces at its end, a log that was read back once it is open.
  * 2. One batch, or one piece of maintenance, is being written at any time.
  * 3. A write that failed is in doubt, not refused: only the log, opened again, tells what became of it.
  * 4. What cannot be opened again is never answered: `ended` leaves that to the next start.
  * 5. Maintenance and commits take turns while both wait.
+ *
+ * A batch, from validation to its announcement, is straight code that reports what became of it: as an invoked actor, with
+ * a state for announcing, it held up a lone commit by a tenth of its time (0.1 of 0.95 ms, measured).
  *
  * Source: INTERLEAVINGS A1; the commit lock of ZEO's StorageServer, widened to batches.
  */
@@ -25,6 +28,9 @@ import { assign, fromPromise, setup } from "xstate";
 export type GroupCommitEvent =
   | { readonly type: "COMMITS_WAITING" }
   | { readonly type: "MAINTENANCE_WAITING" }
+  /** The batch in the air is durable, and was announced. */
+  | { readonly type: "BATCH_WRITTEN" }
+  | { readonly type: "BATCH_IN_DOUBT"; readonly error: unknown }
   /** Finish what is in the air, then take nothing more. */
   | { readonly type: "CLOSE" };
 
@@ -52,15 +58,15 @@ export const groupCommitMachine = setup({
     events: {} as GroupCommitEvent,
   },
   actors: {
-    /** Opens a batch with the commits that wait, and writes it. Rejects when it is in doubt. */
-    writeBatch: fromPromise<void>(provided),
     /** One piece of maintenance, such as a step of pruning. Rejects only when it left the store in doubt. */
     maintain: fromPromise<void>(provided),
     reopenStore: fromPromise<void>(provided),
   },
   actions: {
-    /** Tells all clients, then those who asked, what is durable now of the batch that was in the air. */
-    announce: () => undefined,
+    /** Opens a batch with the commits that wait, writes and announces it, and tells BATCH_WRITTEN or BATCH_IN_DOUBT. */
+    writeBatch: () => undefined,
+    /** Tells all clients, then those who asked, what the log holds of the batch that was in doubt. */
+    announceRecovered: () => undefined,
     refuseWaiting: () => undefined,
     logInDoubt: (_, _params: { readonly error: unknown }) => undefined,
     logReopeningFailed: (_, _params: { readonly error: unknown }) => undefined,
@@ -109,19 +115,14 @@ export const groupCommitMachine = setup({
       ],
     },
     writing: {
-      entry: "markCommitted",
-      invoke: {
-        src: "writeBatch",
-        onDone: { target: "announcing", actions: "forgetWritesFailed" },
-        onError: {
+      entry: ["markCommitted", "writeBatch"],
+      on: {
+        BATCH_WRITTEN: { target: "idle", actions: "forgetWritesFailed" },
+        BATCH_IN_DOUBT: {
           target: "inDoubt",
           actions: ["countWriteFailed", { type: "logInDoubt", params: ({ event }) => ({ error: event.error }) }],
         },
       },
-    },
-    announcing: {
-      entry: "announce",
-      always: [{ guard: "doWritesKeepFailing", target: "readOnly" }, { target: "idle" }],
     },
     maintaining: {
       entry: "markMaintained",
@@ -140,7 +141,10 @@ export const groupCommitMachine = setup({
     reopening: {
       invoke: {
         src: "reopenStore",
-        onDone: { target: "announcing", actions: "forgetReopeningsFailed" },
+        onDone: [
+          { guard: "doWritesKeepFailing", target: "readOnly", actions: ["forgetReopeningsFailed", "announceRecovered"] },
+          { target: "idle", actions: ["forgetReopeningsFailed", "announceRecovered"] },
+        ],
         onError: [
           {
             guard: "isLastAttempt",

@@ -5,6 +5,8 @@ import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { stateOf } from "./every-event.js";
 
 type Work = "write" | "maintain" | "reopen";
+/** Events that carry nothing. */
+type Told = Exclude<GroupCommitEvent["type"], "BATCH_IN_DOUBT">;
 
 function started() {
   const done: string[] = [];
@@ -13,14 +15,21 @@ function started() {
   const waiting = { commits: false, maintenance: false };
   const work = (name: Work) =>
     fromPromise(() => {
-      if (name === "write") waiting.commits = false;
       if (name === "maintain") waiting.maintenance = false;
       return new Promise<void>((resolve, reject) => works.push({ work: name, resolve, reject }));
     });
   const machine = groupCommitMachine.provide({
-    actors: { writeBatch: work("write"), maintain: work("maintain"), reopenStore: work("reopen") },
+    actors: { maintain: work("maintain"), reopenStore: work("reopen") },
     actions: {
-      announce: () => void done.push("announce"),
+      writeBatch: () => {
+        waiting.commits = false;
+        works.push({
+          work: "write",
+          resolve: () => actor.send({ type: "BATCH_WRITTEN" }),
+          reject: (error) => actor.send({ type: "BATCH_IN_DOUBT", error }),
+        });
+      },
+      announceRecovered: () => void done.push("announceRecovered"),
       refuseWaiting: () => {
         waiting.commits = false;
         done.push("refuseWaiting");
@@ -40,7 +49,7 @@ function started() {
   });
   const actor = createActor(machine, { id: "group-commit", clock });
   actor.start();
-  const send = (type: GroupCommitEvent["type"]) => {
+  const send = (type: Told) => {
     if (type === "COMMITS_WAITING") waiting.commits = true;
     if (type === "MAINTENANCE_WAITING") waiting.maintenance = true;
     actor.send({ type });
@@ -83,11 +92,11 @@ describe("the machine of group commit", () => {
     const table: Record<string, Record<string, string>> = {};
     for (const state of ["idle", "writing", "maintaining", "inDoubt", "reopening", "readOnly"]) {
       const row: Record<string, string> = (table[state] = {});
-      for (const type of ["COMMITS_WAITING", "MAINTENANCE_WAITING", "CLOSE", "NOT_KNOWN"]) {
+      for (const type of ["COMMITS_WAITING", "MAINTENANCE_WAITING", "CLOSE", "BATCH_WRITTEN", "BATCH_IN_DOUBT", "NOT_KNOWN"]) {
         const run = await inState(state);
         expect(run.state()).toBe(state);
         run.done.length = 0;
-        run.send(type as GroupCommitEvent["type"]);
+        run.send(type as Told);
         row[type] = [run.state(), ...run.done].join(" ");
         run.actor.stop();
       }
@@ -96,11 +105,13 @@ describe("the machine of group commit", () => {
       COMMITS_WAITING: state,
       MAINTENANCE_WAITING: state,
       CLOSE: state,
+      BATCH_WRITTEN: `${state} logUnexpected`,
+      BATCH_IN_DOUBT: `${state} logUnexpected`,
       NOT_KNOWN: `${state} logUnexpected`,
     });
     expect(table).toEqual({
       idle: { ...stays("idle"), COMMITS_WAITING: "writing", MAINTENANCE_WAITING: "maintaining", CLOSE: "closed" },
-      writing: stays("writing"),
+      writing: { ...stays("writing"), BATCH_WRITTEN: "idle", BATCH_IN_DOUBT: "inDoubt logInDoubt" },
       maintaining: stays("maintaining"),
       inDoubt: stays("inDoubt"),
       reopening: stays("reopening"),
@@ -109,14 +120,14 @@ describe("the machine of group commit", () => {
   });
 
   test("writes one batch at a time, and goes on with what came meanwhile", async () => {
-    const { send, end, works, done, state } = started();
+    const { send, end, works, state } = started();
     send("COMMITS_WAITING");
     send("COMMITS_WAITING");
     expect([state(), works.length]).toEqual(["writing", 1]);
     await end("write", "resolve");
-    expect([state(), works.length, done]).toEqual(["writing", 1, ["announce"]]);
+    expect([state(), works.length]).toEqual(["writing", 1]);
     await end("write", "resolve");
-    expect([state(), done]).toEqual(["idle", ["announce", "announce"]]);
+    expect([state(), works.length]).toEqual(["idle", 0]);
   });
 
   test("lets maintenance and commits take turns while both wait", async () => {
@@ -143,12 +154,12 @@ describe("the machine of group commit", () => {
     await clock.advance(10);
     expect([state(), done]).toEqual(["reopening", ["logInDoubt"]]);
     await end("reopen", "resolve");
-    expect([state(), done]).toEqual(["idle", ["logInDoubt", "announce"]]);
+    expect([state(), done]).toEqual(["idle", ["logInDoubt", "announceRecovered"]]);
   });
 
   test("takes no commits for a while when writing fails twice in a row", async () => {
     const { clock, done, state, send, end } = await inState("readOnly");
-    expect(done.slice(-3)).toEqual(["announce", "refuseWaiting", "logReadOnly"]);
+    expect(done.slice(-3)).toEqual(["announceRecovered", "refuseWaiting", "logReadOnly"]);
     await clock.advance(1_000);
     expect(state()).toBe("idle");
     send("COMMITS_WAITING");
@@ -171,7 +182,7 @@ describe("the machine of group commit", () => {
     await end("reopen", "reject");
     expect(state()).toBe("ended");
     expect(done.at(-1)).toBe("tellFatal");
-    expect(done).not.toContain("announce");
+    expect(done).not.toContain("announceRecovered");
   });
 
   test("closes only when nothing is in the air any more", async () => {
