@@ -6,6 +6,7 @@ import { NetworkEnd } from "./network-end.js";
 import type { Weather } from "./weather.js";
 import { calm } from "./weather.js";
 
+/** What decides a network's faults; calm weather unless told. */
 export interface FaultyNetworkOptions {
   readonly clock: Clock;
   /** Decides delays, losses, copies and strays, and the member of a queue that gets a message. */
@@ -18,6 +19,7 @@ export interface FaultyNetworkOptions {
   readonly onSend?: (sent: SentMessage) => void;
 }
 
+/** One message on its way between two ends, by their names, as it was decided when it was sent. */
 export interface SentMessage {
   readonly from: string;
   readonly to: string;
@@ -29,6 +31,7 @@ export interface SentMessage {
   readonly arrivalsMs: readonly number[];
 }
 
+/** What belongs to one end alone; the network's own unless told. */
 export interface ConnectOptions {
   /** Clock of the process that connects, for the time-outs of its requests. */
   readonly clock?: Clock;

@@ -12,8 +12,10 @@ export interface DiskHabits {
   readonly doubt: number;
 }
 
+/** A disk that takes 0.2 to 2 ms a batch and always says what became of it. */
 export const soundDisk: DiskHabits = { latencyMsMin: 0.2, latencyMsMax: 2, doubt: 0 };
 
+/** What decides a disk's times and doubts; sound unless told. */
 export interface SimulatedDiskOptions {
   readonly name: string;
   readonly clock: Clock;

@@ -5,6 +5,7 @@ import { PendingRequests } from "./pending-requests.js";
 import { checkPattern, checkQueue, checkSubject, SubjectTable } from "./subject.js";
 import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
 
+/** Bounds and seams of a broker in this process; the system's clock and no log unless told. */
 export interface BrokerOptions {
   readonly clock?: Clock;
   readonly log?: Log;

@@ -26,6 +26,10 @@ export interface NatsTls {
   readonly handshakeFirst?: boolean;
 }
 
+/**
+ * Who we are to a NATS server, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer.
+ * A user in an address goes before the one here.
+ */
 export interface NatsDialOptions {
   readonly name?: string;
   readonly user?: string;

@@ -33,6 +33,7 @@ import { Redial } from "./redial.js";
 import { checkPattern, checkQueue, checkSubject } from "./subject.js";
 import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
 
+/** Where NATS is, who we are to it, and how long to try; dials again with jitter from `chance`. */
 export interface NatsOptions extends NatsDialOptions {
   /** One address or several, tried in turn: `nats://host:4222`, `tls://user:password@host`. */
   readonly servers: string | readonly string[];

@@ -3,6 +3,7 @@ import { connectNats, type NatsOptions } from "./nats.js";
 import type { Transport } from "./transport.js";
 import { connectWebSocket } from "./websocket.js";
 
+/** Options of either transport; those that say who we are to NATS are refused with a WebSocket address. */
 export type OpenTransportOptions = NatsOptions;
 
 /** Options that say who we are to NATS; a broker reached over WebSocket asks for nothing. */

@@ -18,6 +18,7 @@ import type { Broker } from "./in-process.js";
 import { keepAlive } from "./socket-liveness.js";
 import type { Message, Subscription, Transport } from "./transport.js";
 
+/** Who may join a broker, and where; one who does not read or answer pings within the bounds is cut off. */
 export interface ServeBrokerOptions {
   readonly broker: Broker;
   /** HTTP server to take WebSockets at; else one of its own listens at `port` and `host`. */
@@ -37,6 +38,7 @@ export interface ServeBrokerOptions {
   readonly log?: Log;
 }
 
+/** A broker that others can join, until it is closed. */
 export interface ServedBroker {
   /** What `connectWebSocket` takes. */
   readonly url: string;

@@ -23,6 +23,7 @@ import { keepAlive } from "./socket-liveness.js";
 import { checkPattern, checkQueue, checkSubject } from "./subject.js";
 import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
 
+/** Where a broker is served, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer. */
 export interface WebSocketOptions {
   /** Where `serveBroker` listens: `ws://host:port/`, or several, tried in turn. */
   readonly url: string | readonly string[];
