@@ -91,7 +91,10 @@ async function measureSequential(): Promise<Result> {
     await using store = await connect({ servers: bench.url, realm: "bench" });
     const connection = await connectRaw({ servers: bench.url, noAsyncTraces: true });
     const last = new Map<string, number>();
-    const commit = async (index: number): Promise<void> => {
+    // A new object each time: three puts (object, log, position), as in the limit.
+    let objects = 0;
+    const commit = async (): Promise<void> => {
+      const index = objects++;
       await store.transact((tx) => tx.put(`object/${index}`, value(index)));
       last.set(`object/${index}`, index);
     };
