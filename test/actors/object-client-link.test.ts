@@ -107,6 +107,25 @@ describe("a server that is replaced while the link stays up", () => {
     expect(await run(b.get("x"))).toBe(3);
     expect(await run(resets.next())).toEqual({ done: false, value: { type: "reset" } });
   });
+
+  test("of another history is not sent what began in the one before: it begins again", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client: b } = await open("b", { onOtherHistory: "discard" });
+    await run(b.put("before", 1));
+    const old = disk.disk.copy("old");
+    await run(b.put("x", 1));
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !b.isConnected, 20_000);
+    // What it reads is in its cache; its commit waits for a server.
+    const copying = b.transact(async (tx) => tx.put("copy", (await tx.get("x")) ?? "none"));
+    await clock.advance(0);
+    await restart({ storage: { open: () => old.open() } });
+    const { client: c } = await open("c");
+    await run(c.put("y", 1));
+    await run(copying);
+    expect(await run(c.read((tx) => tx.get("copy"), { serverSync: true }))).toMatchObject({ value: "none" });
+  });
 });
 
 describe("verification", () => {
