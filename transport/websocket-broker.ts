@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
   type Clock,
@@ -67,15 +68,15 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
     maxPayload: frameBytesMax,
     handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
   });
-  const onUpgrade = (request: IncomingMessage, stream: Parameters<WebSocketServer["handleUpgrade"]>[1], head: Buffer) => {
+  const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     if (new URL(request.url ?? "/", "http://localhost").pathname !== path) {
       // Another path of a server that is not ours is for someone else to answer.
-      if (options.server === undefined) stream.end("HTTP/1.1 404 Not Found\r\n\r\n");
+      if (options.server === undefined) refuse(stream, "404 Not Found");
       return;
     }
     const refusal = whyRefused(request, options);
     if (refusal === undefined) sockets.handleUpgrade(request, stream, head, (socket) => new Session(socket, options));
-    else stream.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\n\r\n`);
+    else refuse(stream, refusal);
   };
   server.on("upgrade", onUpgrade);
   const { port } = server.address() as AddressInfo;
@@ -92,6 +93,12 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
       await closed;
     },
   };
+}
+
+function refuse(stream: Duplex, status: string): void {
+  // Whoever does not wait for the answer resets the connection, and nobody else listens to its errors.
+  stream.on("error", () => stream.destroy());
+  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
 }
 
 function whyRefused(request: IncomingMessage, options: ServeBrokerOptions): string | undefined {

@@ -116,6 +116,26 @@ describe("who may join", () => {
     expect(await rejected(connectWebSocket({ url: served.url }))).toMatchObject({ code: "ZOOID_DISCONNECTED" });
   });
 
+  test("one that is refused and resets its connection hurts nobody", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    await serveAgain({ server });
+    broker.stop();
+    const gone = new Promise((resolve) => {
+      server.once("connection", (end) => end.once("close", resolve));
+    });
+    const socket = createConnection(port, "127.0.0.1");
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: zooid.1\r\n\r\n");
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 503 /);
+    socket.resetAndDestroy();
+    await gone;
+    broker.start();
+    expect((await connect(`ws://127.0.0.1:${port}`)).status).toBe("connected");
+    server.close();
+  });
+
   test("a port that is taken is InvalidOptionError", async () => {
     const error = await rejected(serveBroker({ broker, port: served.port }));
     expect(error).toMatchObject({ code: "ZOOID_INVALID_OPTION", facts: { option: "port", reason: expect.stringContaining("is taken") } });
