@@ -136,16 +136,24 @@ describe("an invalidation", () => {
     const client = await opened();
     const other = await opened({ client: "other" });
     const keys = Array.from({ length: limits.invalidationKeysMax }, (_, index) => `n${index}`);
+    let pages = 0;
+    let pagesMost = 0;
     between.answer = (operation, bytes) => {
-      if (operation === "keys") return wire.writeAnswer(wire.keysPage, { keys });
+      if (operation === "keys") {
+        pagesMost = Math.max(pagesMost, ++pages);
+        return wire.writeAnswer(wire.keysPage, { keys });
+      }
       if (operation !== "log" || bytes[0] !== 0) return bytes;
+      pages = 0;
       const page = wire.readAnswer(wire.logPage, bytes);
       return wire.writeAnswer(wire.logPage, { ...page, transactions: page.transactions.map((each) => ({ ...each, keys: undefined })) });
     };
-    between.tell = () => [];
+    between.tell = (bytes) => (wire.broadcast.read(bytes).type === "heartbeat" ? [bytes] : []);
     const tid = await run(other.put("k", 1));
     await world.clock.advance(3_000);
     expect(client.status().position.tid).toBeLessThan(tid);
+    // One past what a transaction can have written.
+    expect(pagesMost).toBe(limits.transactionKeysMax / limits.invalidationKeysMax + 1);
     between.tellTheTruth();
     await run(client.read((tx) => tx.get("k"), { after: tid }));
     expect(client.status().position.tid).toBe(tid);

@@ -126,6 +126,13 @@ const disordered: Mutation = (good, chance) => {
   return lenient.pack(oneOf(chance, choices));
 };
 
+/** All that a list holds stands in it twice. */
+const repeated: Mutation = (good, chance) => {
+  const fields = decodeMessage(good, "good");
+  if (!Array.isArray(fields)) return random(good, chance);
+  return encodeMessage(fields.map((field: unknown) => (Array.isArray(field) ? [...(field as unknown[]), ...(field as unknown[])] : field)));
+};
+
 const mutations: readonly Mutation[] = [
   random,
   truncated,
@@ -135,6 +142,7 @@ const mutations: readonly Mutation[] = [
   overwritten,
   continued,
   boasting,
+  repeated,
   deep,
   doubling,
   misshapen,
