@@ -1,9 +1,11 @@
 import { Command, InvalidArgumentError } from "commander";
-import { simulate } from "./run.js";
+import { availableParallelism } from "node:os";
+import { runHere, runInJobs } from "./jobs.js";
 
 interface Options {
   readonly seeds: number;
   readonly from: number;
+  readonly jobs: number;
   readonly trace: boolean;
   readonly keepGoing: boolean;
 }
@@ -14,10 +16,11 @@ const count = (text: string): number => {
   return value;
 };
 
-const { seeds, from, trace, keepGoing } = new Command("npm run sim --")
+const { seeds, from, jobs, trace, keepGoing } = new Command("npm run sim --")
   .description("Runs servers and clients on a faulty network and faulty disks, one run a seed, and checks the promises of DESIGN.")
   .option("--seeds <n>", "how many seeds to run", count, 200)
   .option("--from <seed>", "the first of them", count, 1)
+  .option("--jobs <n>", "processes that share them; one with --trace", count, availableParallelism())
   .option("--trace", "print what happens, line by line", false)
   .option("--keep-going", "go on after a seed that failed", false)
   .addHelpText("after", "\nExamples:\n  npm run sim -- --seeds 2000 --from 1\n  npm run sim -- --seeds 1 --from 42 --trace")
@@ -31,8 +34,9 @@ const totals: Record<string, number> = {};
 let failed = 0;
 let ran = 0;
 let simulatedMs = 0;
-for (let seed = from; seed < from + seeds; seed++) {
-  const result = await simulate(seed, trace ? print : undefined);
+const all = Array.from({ length: seeds }, (_, index) => from + index);
+const outcomes = trace ? runHere(all, print) : runInJobs(all, Math.min(jobs, seeds));
+for await (const result of outcomes) {
   ran++;
   simulatedMs += result.simulatedMs;
   for (const [name, value] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + value;
@@ -40,7 +44,7 @@ for (let seed = from; seed < from + seeds; seed++) {
   progress(`${ran} of ${seeds} seeds, ${perSecond.toFixed(0)} a second`);
   if (result.violation === undefined) continue;
   failed++;
-  print(`seed ${seed}: ${result.violation.message}\n  replay: npm run sim -- --seeds 1 --from ${seed} --trace`);
+  print(`seed ${result.seed}: ${result.violation}\n  replay: npm run sim -- --seeds 1 --from ${result.seed} --trace`);
   if (!keepGoing) break;
 }
 const tookMs = performance.now() - startMs;
