@@ -88,7 +88,7 @@ export async function createPlace({ flags, door, clock, log, report, environment
       launch: () =>
         new Child({
           name: `service ${name}`,
-          run: { module: new URL("../../examples/city-service.js", import.meta.url) },
+          run: { module: new URL("../../examples/run-city-service.js", import.meta.url) },
           flags: [],
           env: { NAME: name, HOST: loopback, PORT: String(port), CACHE: within(cache), ZOOID_SERVERS: servers, ZOOID_REALM: "zooid" },
           logFile: logFile(`service-${name.toLowerCase()}`),

@@ -1,0 +1,30 @@
+/**
+ * Runs a city service as a process, from its environment, until SIGTERM or SIGINT.
+ *
+ *     PORT=4281 NAME=A CACHE=.zooid/city-service node dist/examples/run-city-service.js
+ */
+import process from "node:process";
+import { z } from "zod";
+import { startCityService } from "./city-service.js";
+
+const { NAME, HOST, PORT, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
+  .object({
+    NAME: z.string().default("city-service"),
+    HOST: z.string().default("127.0.0.1"),
+    PORT: z.coerce.number().int().min(1).max(65_535).default(4281),
+    CACHE: z.string().default(".zooid/city-service"),
+    ZOOID_SERVERS: z.string().default("nats://127.0.0.1:4222"),
+    ZOOID_REALM: z.string().default("zooid"),
+  })
+  .parse(process.env);
+
+const service = await startCityService({
+  name: NAME,
+  host: HOST,
+  port: PORT,
+  cache: CACHE,
+  servers: ZOOID_SERVERS,
+  realm: ZOOID_REALM,
+});
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void service.close());
+console.log(JSON.stringify({ event: "ready", name: NAME, url: service.url }));
