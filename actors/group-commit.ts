@@ -65,7 +65,10 @@ export class GroupCommit {
   readonly #around: GroupCommitAround;
   readonly #maintenance: Maintenance[] = [];
   #round: Round | undefined;
+  /** A batch that was started before the machine was told. */
+  #inAir: Promise<void> | undefined;
   #isWaking = false;
+  #isKilled = false;
   #batches = 0;
   #commits = 0;
   #conflicts = 0;
@@ -100,6 +103,11 @@ export class GroupCommit {
     this.#isWaking = true;
     queueMicrotask(() => {
       this.#isWaking = false;
+      // A commit that nothing else waits for is on disk and answered before the machine would have taken its first step.
+      if (this.state === "idle" && this.#around.queue.count === 1 && this.#maintenance.length === 0) {
+        this.#inAir = this.#startBatch();
+        if (this.#inAir === undefined) return;
+      }
       this.actor.send({ type: "COMMITS_WAITING" });
     });
   }
@@ -138,6 +146,7 @@ export class GroupCommit {
 
   /** Ends at once, and answers nobody. */
   stop(): void {
+    this.#isKilled = true;
     this.actor.stop();
     this.#refuseMaintenance();
   }
@@ -156,7 +165,9 @@ export class GroupCommit {
       },
       actions: {
         writeBatch: () => {
-          this.#writeBatch().then(
+          const writing = this.#inAir ?? this.#startBatch();
+          this.#inAir = undefined;
+          Promise.resolve(writing).then(
             () => this.actor.send({ type: "BATCH_WRITTEN" }),
             (error: unknown) => this.actor.send({ type: "BATCH_IN_DOUBT", error }),
           );
@@ -174,7 +185,7 @@ export class GroupCommit {
         logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
       },
       guards: {
-        areCommitsWaiting: () => !queue.isEmpty,
+        areCommitsWaiting: () => this.#inAir !== undefined || !queue.isEmpty,
         isMaintenanceWaiting: () => this.#maintenance.length > 0,
         isMaintenanceNext: ({ context }) => this.#maintenance.length > 0 && !context.maintainedLast,
       },
@@ -185,8 +196,11 @@ export class GroupCommit {
     });
   }
 
-  /** Rejects when the batch is in doubt, or a bug kept it from being written; `#round` is then what it held. */
-  async #writeBatch(): Promise<void> {
+  /**
+   * Opens a batch with what waits, writes and announces it. Undefined: that is done. Rejects when the batch is in doubt, or a bug
+   * kept it from being written; `#round` is then what it held.
+   */
+  #startBatch(): Promise<void> | undefined {
     const { store, queue } = this.#around;
     const batch = store.openBatch();
     const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
@@ -196,17 +210,19 @@ export class GroupCommit {
     } catch (error) {
       // A bug: nothing of this batch was written, and the store is opened again to be sure of it.
       batch.discard();
-      throw error;
+      return Promise.reject(error);
     }
     if (batch.isEmpty) {
       batch.discard();
-    } else {
-      round.transactions = batch.transactions;
-      this.#batches++;
-      await batch.write({ alone: batch.transactions.length === 1 && queue.isEmpty });
+      this.#announceWritten(round);
+      return undefined;
     }
-    this.#round = undefined;
+    round.transactions = batch.transactions;
+    this.#batches++;
+    const writing = batch.write({ alone: batch.transactions.length === 1 && queue.isEmpty });
+    if (writing !== undefined) return writing.then(() => (this.#isKilled ? undefined : this.#announceWritten(round)));
     this.#announceWritten(round);
+    return undefined;
   }
 
   #fill(batch: CommitBatch, round: Round): void {
@@ -277,6 +293,7 @@ export class GroupCommit {
   }
 
   #announceWritten(round: Round): void {
+    this.#round = undefined;
     if (round.transactions.length > 0) this.#around.publish(round.transactions);
     for (const { pending, logged } of round.written) {
       if (logged !== undefined) this.#answerCommitted(pending, logged);

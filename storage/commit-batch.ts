@@ -38,8 +38,8 @@ export interface BatchBase {
   readonly outcomesMax: number;
   readonly queue: InvalidationQueue;
   read<T>(use: (view: View) => T): T;
-  /** Writes what the batch holds and ends it; rejects with WriteInDoubtError. */
-  write(batch: WrittenBatch, alone: boolean): Promise<void>;
+  /** Writes what the batch holds and ends it; undefined when that is done already. Rejects with WriteInDoubtError. */
+  write(batch: WrittenBatch, alone: boolean): Promise<void> | undefined;
   /** Ends the batch without writing. */
   discard(): void;
 }
@@ -166,13 +166,16 @@ export class CommitBatch {
     return this.#fences.has(id) ? { type: "fenced" } : this.#base.outcomes.get(id);
   }
 
-  /** Durable when it resolves; then, and only then, position, outcomes and queue of the store move. Rejects with WriteInDoubtError. */
-  async write(options: { readonly alone: boolean }): Promise<void> {
+  /**
+   * Durable when it resolves, or at once when it returns undefined; then, and only then, position, outcomes and queue of the
+   * store move. Rejects with WriteInDoubtError.
+   */
+  write(options: { readonly alone: boolean }): Promise<void> | undefined {
     assert(!this.isEmpty, "a batch that is written has something in it");
     this.#end();
     const position = this.#position;
     if (this.#transactions.length > 0) this.#put(metaKey("position"), encodePosition(position));
-    await this.#base.write({ changes: this.#changes, transactions: this.#transactions, fences: this.#fences, position }, options.alone);
+    return this.#base.write({ changes: this.#changes, transactions: this.#transactions, fences: this.#fences, position }, options.alone);
   }
 
   /** Lets the batch go; nothing of it was written. */

@@ -93,36 +93,54 @@ class LmdbStore implements OrderedStore {
     return use(this.#view);
   }
 
-  async batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> {
-    if (this.#closing !== undefined) throw new ClosedError({ what: this.path });
-    if (this.#inDoubt) throw new WriteInDoubtError({ folder: this.path });
-    if (changes.length === 0) return;
+  batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> | undefined {
+    if (this.#closing !== undefined) return Promise.reject(new ClosedError({ what: this.path }));
+    if (this.#inDoubt) return Promise.reject(new WriteInDoubtError({ folder: this.path }));
+    if (changes.length === 0) return Promise.resolve();
     // A put that throws in the middle would leave the ones before it queued.
     for (const { key } of changes) {
       assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
     }
-    const database = this.#database;
-    const putAll = (): void => {
-      for (const { key, value } of changes) {
-        if (value === undefined) void database.remove(key);
-        else void database.put(key, value);
-      }
-    };
+    // It holds up the process for one sync but spares the hand-over to the write thread. Behind another batch it would wait for that one, blocking.
+    return options.alone === true && this.#batchesUnderWay === 0 ? this.#writeNow(changes) : this.#write(changes);
+  }
+
+  #writeNow(changes: readonly Change[]): Promise<void> | undefined {
+    try {
+      this.#database.transactionSync(() => this.#putAll(changes));
+    } catch (error) {
+      return this.#doubt(error);
+    }
+    this.#database.resetReadTxn();
+    return undefined;
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
     this.#batchesUnderWay += 1;
     try {
-      // It holds up the process for one sync but spares the hand-over to the write thread. Behind another batch it would wait for that one, blocking.
-      if (options.alone === true && this.#batchesUnderWay === 1) database.transactionSync(putAll);
-      else await database.batch(putAll);
+      await this.#database.batch(() => this.#putAll(changes));
       // The next view is a new one: promise 3 rests on this line, not on when lmdb-js renews by itself.
-      database.resetReadTxn();
+      this.#database.resetReadTxn();
     } catch (error) {
-      this.#inDoubt = true;
-      const cause = await commitErrorOf(error);
-      this.#around.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
-      throw new WriteInDoubtError({ folder: this.path }, cause);
+      await this.#doubt(error);
     } finally {
       this.#batchesUnderWay -= 1;
     }
+  }
+
+  #putAll(changes: readonly Change[]): void {
+    const database = this.#database;
+    for (const { key, value } of changes) {
+      if (value === undefined) void database.remove(key);
+      else void database.put(key, value);
+    }
+  }
+
+  async #doubt(error: unknown): Promise<never> {
+    this.#inDoubt = true;
+    const cause = await commitErrorOf(error);
+    this.#around.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
+    throw new WriteInDoubtError({ folder: this.path }, cause);
   }
 
   close(): Promise<void> {

@@ -294,9 +294,15 @@ export class ObjectStore {
     }
   }
 
-  async #writeBatch({ changes, transactions, fences, position }: WrittenBatch, alone: boolean): Promise<void> {
+  #writeBatch(batch: WrittenBatch, alone: boolean): Promise<void> | undefined {
     this.#use = "writing";
-    await this.#write(changes, alone);
+    const writing = this.#write(batch.changes, alone);
+    if (writing !== undefined) return writing.then(() => this.#move(batch));
+    this.#move(batch);
+    return undefined;
+  }
+
+  #move({ transactions, fences, position }: WrittenBatch): void {
     this.#position = position;
     for (const transaction of transactions) {
       this.#queue.add(transaction);
@@ -313,9 +319,16 @@ export class ObjectStore {
     this.#use = use;
   }
 
-  async #write(changes: readonly Change[], alone: boolean): Promise<void> {
+  #write(changes: readonly Change[], alone: boolean): Promise<void> | undefined {
+    const writing = this.#ordered.batch(changes, { alone });
+    if (writing !== undefined) return this.#written(writing);
+    this.#use = "idle";
+    return undefined;
+  }
+
+  async #written(writing: Promise<void>): Promise<void> {
     try {
-      await this.#ordered.batch(changes, { alone });
+      await writing;
     } catch (error) {
       if (this.#isWriting) this.#use = "inDoubt";
       throw error;

@@ -17,8 +17,11 @@ export interface OrderedStore {
   /** Runs `use` on one consistent view: the newest durable state. The view must not outlive the call; bytes it gave may, unchanged. */
   read<T>(use: (view: View) => T): T;
 
-  /** Writes `changes` as one batch, in order. `alone`: nothing else waits, so the fastest way for one may be taken. Rejects with WriteInDoubtError. */
-  batch(changes: readonly Change[], options?: BatchOptions): Promise<void>;
+  /**
+   * Writes `changes` as one batch, in order. `alone`: nothing else waits, so a store may hold up the process for one sync, and
+   * returns undefined when the batch was durable before it returned. Rejects with WriteInDoubtError.
+   */
+  batch(changes: readonly Change[], options?: BatchOptions): Promise<void> | undefined;
 
   /** Ends it, after the batch being written. Idempotent. */
   close(): Promise<void>;

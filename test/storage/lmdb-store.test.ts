@@ -191,8 +191,8 @@ describe("a folder without syncs", () => {
   });
 });
 
-function fill(store: OrderedStore): Promise<void> {
-  return store.batch(Array.from({ length: 2_000 }, (_, n) => ({ key: Buffer.from(`k${n}`), value: Buffer.alloc(500) })));
+async function fill(store: OrderedStore): Promise<void> {
+  await store.batch(Array.from({ length: 2_000 }, (_, n) => ({ key: Buffer.from(`k${n}`), value: Buffer.alloc(500) })));
 }
 
 function count(store: OrderedStore): number {

@@ -34,7 +34,7 @@ describe("a disk in memory", () => {
     const settle = () => {
       settled = true;
     };
-    store.batch(put("two")).then(settle, settle);
+    store.batch(put("two"))?.then(settle, settle);
     while (air.length < 2) await Promise.resolve();
     disk.crash();
     air[1]?.apply();

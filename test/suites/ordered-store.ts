@@ -104,7 +104,7 @@ export function orderedStoreSuite(name: string, makePlace: () => Promise<OpenSto
           for (let round = 1; round <= 20; round++) {
             const changes = Array.from({ length: count }, (_, n) => put(`k${n}`, `${round}`));
             let resolved = false;
-            const written = store.batch(changes, { alone }).then(() => {
+            const written = Promise.resolve(store.batch(changes, { alone })).then(() => {
               resolved = true;
             });
             do {

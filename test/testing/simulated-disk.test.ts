@@ -1,10 +1,14 @@
 import { describe, expect, test } from "vitest";
+import type { OrderedStore } from "../../storage/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../testing/simulated-disk.js";
 import { InUseError, seededChance, WriteInDoubtError } from "../../words/index.js";
 
 const key = Buffer.from("k");
-const put = (text: string) => [{ key, value: Buffer.from(text) }];
+
+async function write(store: OrderedStore, text: string): Promise<void> {
+  await store.batch([{ key, value: Buffer.from(text) }]);
+}
 
 async function get(disk: SimulatedDisk): Promise<string | undefined> {
   const store = await disk.copy().open();
@@ -28,7 +32,7 @@ describe("simulated disk", () => {
   test("a batch takes its time, and is told of when it is durable", async () => {
     const { clock, disk, durable } = place(1);
     const store = await disk.open();
-    const written = store.batch(put("1"));
+    const written = write(store, "1");
     expect(await get(disk)).toBeUndefined();
     await clock.settle(written, 10);
     expect(clock.monotonic()).toBeGreaterThanOrEqual(0.2);
@@ -41,11 +45,11 @@ describe("simulated disk", () => {
     for (let seed = 0; seed < 50; seed++) {
       const { clock, disk } = place(seed);
       const store = await disk.open();
-      await clock.settle(store.batch(put("1")), 10);
+      await clock.settle(write(store, "1"), 10);
       let settled = 0;
       const mark = () => settled++;
-      void store.batch(put("2")).then(mark, mark);
-      void store.batch(put("3")).then(mark, mark);
+      void write(store, "2").then(mark, mark);
+      void write(store, "3").then(mark, mark);
       await clock.advance(0.1);
       await expect(disk.open()).rejects.toThrow(InUseError);
       disk.crash();
@@ -63,7 +67,7 @@ describe("simulated disk", () => {
       const { clock, disk } = place(seed);
       disk.habits = { ...disk.habits, doubt: 1 };
       const store = await disk.open();
-      await expect(clock.settle(store.batch(put("1")), 10)).rejects.toThrow(WriteInDoubtError);
+      await expect(clock.settle(write(store, "1"), 10)).rejects.toThrow(WriteInDoubtError);
       found.add(await get(disk));
     }
     expect(found).toEqual(new Set(["1", undefined]));
