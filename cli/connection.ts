@@ -92,9 +92,12 @@ export function logLevelOption(level: (typeof levels)[number]): Option {
     .default(level);
 }
 
-/** A log on standard error, one JSON object a line. */
-export function logOf(flags: { readonly logLevel: string }): Log {
-  return pino({ level: flags.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+/** A log on standard error, or at the end of `file`, one JSON object a line. */
+export function logOf(flags: { readonly logLevel: string }, file?: string): Log {
+  const destination = pino.destination({ dest: file ?? 2, sync: true });
+  // A full disk must not end us: the log is what we can do without.
+  if (file !== undefined) destination.on("error", () => undefined);
+  return pino({ level: flags.logLevel, base: null }, destination);
 }
 
 /** The addresses that were named, else those of whoever is on this machine: a nats-server, or the door of `zooid up`. */

@@ -10,8 +10,8 @@
  */
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
-import { createServer } from "node:http";
-import { getRequestListener } from "@hono/node-server";
+import type { Server } from "node:http";
+import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { z } from "zod";
@@ -59,7 +59,7 @@ export interface CityService {
 export async function startCityService({ name, host, port, cache, servers, realm }: CityServiceOptions): Promise<CityService> {
   mkdirSync(cache, { recursive: true });
   const store = await connect<Schema>({ servers, realm, client: name, cache: { folder: cache }, schemas: { "city/*": City } });
-  const server = createServer(getRequestListener(routes(name, store).fetch));
+  const server = createAdaptorServer({ fetch: routes(name, store).fetch }) as Server;
   server.on("request", (_, response) => {
     response.once("close", () => {
       // Nobody asks again on a connection that was busy when the server closed.

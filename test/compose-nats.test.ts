@@ -80,7 +80,7 @@ describe("docker-compose.yml", () => {
         },
         start: () => storage.start(isServing),
       },
-      sleeper: serviceA,
+      sleeper: { sleep: async () => serviceA.signal("SIGSTOP"), wake: async () => serviceA.signal("SIGCONT") },
       clock: systemClock,
       chance: systemChance,
       report: (event) => events.push(event),

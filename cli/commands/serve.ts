@@ -1,12 +1,9 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
-import { createActorSystem } from "../../actors/index.js";
-import { openLmdbStore, startStorageServer, systemChance, systemClock } from "../../index.js";
+import { systemChance, systemClock } from "../../index.js";
 import { openTransport, type Transport } from "../../transport/index.js";
 import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
-import { CommandError } from "../failure.js";
 import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
+import { serveFolders, storageFolders } from "../serve-folders.js";
 import type { Surroundings } from "../surroundings.js";
 
 interface ServeFlags extends BrokerFlags {
@@ -66,7 +63,7 @@ Examples:
 async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Promise<void> {
   const log = logOf(flags);
   const seams = { clock: systemClock, chance: systemChance, log };
-  const folders = new Map(flags.storages.map((storage) => [storage, folderOf(flags.data, storage)]));
+  const folders = storageFolders(flags.data, flags.storages);
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid serve", waitForFirst: false, ...seams });
   const fatal = new AbortController();
   try {
@@ -75,30 +72,16 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
       else say(`zooid serve: waiting for a broker at ${transport.address}`);
     }, waitNoticeMs);
     await untilConnected(transport, signal).finally(() => systemClock.clearTimeout(notice));
-    const system = createActorSystem({ realm: flags.realm, transport, ...seams });
-    const server = await startStorageServer({
-      realm: flags.realm,
-      storages: Object.fromEntries(Array.from(folders, ([storage, folder]) => [storage, storageOf(flags, folder, log)])),
-      transport,
-      system,
-      ...seams,
-      readOnly: flags.readOnly === true,
-      ...given({
-        transactionTimeoutMs: flags.transactionTimeout,
-        sessionTimeoutMs: flags.sessionTimeout,
-        heartbeatIntervalMs: flags.heartbeatInterval,
-      }),
-      onFatal: (error) => fatal.abort(error),
-    });
+    const { realm } = flags;
+    const onFatal = (error: unknown) => fatal.abort(error);
+    const { server, close } = await serveFolders({ folders, realm, transport, log, ...boundsOf(flags), onFatal });
     try {
       const storages = server.storages.map((storage) => ({ storage, tid: server.status(storage).position.tid }));
-      if (flags.json === true)
-        await out.json({ event: "ready", instance: server.instance, address: transport.address, realm: flags.realm, storages });
-      else await out.line(`zooid serve: ready, storages ${server.storages.join(", ")} of realm ${flags.realm} at ${transport.address}`);
+      if (flags.json === true) await out.json({ event: "ready", instance: server.instance, address: transport.address, realm, storages });
+      else await out.line(`zooid serve: ready, storages ${server.storages.join(", ")} of realm ${realm} at ${transport.address}`);
       await aborted(AbortSignal.any([signal, fatal.signal]));
     } finally {
-      await server.close();
-      system.close();
+      await close();
     }
   } finally {
     await transport.close();
@@ -106,31 +89,21 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
   if (fatal.signal.aborted) throw fatal.signal.reason;
 }
 
-function storageOf(flags: ServeFlags, folder: string, log: ReturnType<typeof logOf>) {
+function boundsOf(flags: ServeFlags) {
   return {
-    open: () => openLmdbStore({ folder, log }),
-    ...given({
+    readOnly: flags.readOnly === true,
+    storageBounds: given({
       historyAgeMs: flags.historyAge,
       invalidationAgeMs: flags.invalidationAge,
       invalidationQueueSize: flags.invalidationQueue,
       outcomeAgeMs: flags.outcomeAge,
     }),
+    serverBounds: given({
+      transactionTimeoutMs: flags.transactionTimeout,
+      sessionTimeoutMs: flags.sessionTimeout,
+      heartbeatIntervalMs: flags.heartbeatInterval,
+    }),
   };
-}
-
-function folderOf(data: string, storage: string): string {
-  const folder = join(data, storage);
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    throw new CommandError(
-      "ZOOID_STORE",
-      `${folder} cannot be made: ${(error as NodeJS.ErrnoException).code ?? String(error)}`,
-      { folder },
-      error,
-    );
-  }
-  return folder;
 }
 
 /** The options that were given: an option that is there and undefined would not be its default. */

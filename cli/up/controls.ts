@@ -89,9 +89,16 @@ export class Controls implements DoorActions {
     return this.inLine(async () => {
       const { server, services } = this.#parts();
       const { a, b, keys } = this.#services();
+      const sleeper = {
+        sleep: () => services[0].sleep(),
+        wake: async () => {
+          await services[0].wake();
+          await a.open();
+        },
+      };
       const { clock, report, signal } = this.#options;
       const startMs = clock.monotonic();
-      const { key } = await playScenario({ a, b, keys, server, sleeper: services[0], clock, chance: systemChance, report, signal });
+      const { key } = await playScenario({ a, b, keys, server, sleeper, clock, chance: systemChance, report, signal });
       report({ event: "scenario", city: key, ms: clock.monotonic() - startMs });
       return { key };
     });

@@ -2,12 +2,12 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, type Log } from "../../index.js";
 import { CommandError } from "../failure.js";
-import { Child } from "./child.js";
 import type { Door } from "./door.js";
 import { findNatsServer, howToGetNatsServer } from "./find-nats-server.js";
-import { LocalBroker } from "./local-broker.js";
-import { type Part, ProcessPart } from "./parts.js";
+import { createLocalLauncher } from "./local-launcher.js";
+import { Part } from "./part.js";
 import { checkPortFree } from "./ports.js";
+import { createProcessLauncher } from "./process-launcher.js";
 import type { Report } from "./report.js";
 import type { UpFlags } from "./up-flags.js";
 
@@ -18,6 +18,8 @@ export interface Place {
   readonly services: readonly [Part, Part];
   /** Address of the broker, for clients. */
   readonly servers: string;
+  /** All parts run inside this process. */
+  readonly isOneProcess: boolean;
   readonly urls: { readonly a: string; readonly b: string };
   /** What is missing, in one line, if anything is. */
   readonly missing: string | undefined;
@@ -48,65 +50,30 @@ export async function createPlace({ flags, door, clock, log, report, environment
   await checkPortFree(portB, "--service-ports");
   const within = prepareFolders(flags);
 
-  const around = { clock, report };
-  const logFile = (name: string) => join(within(folders.logs), `${name}.log`);
-  const isReadyEvent = (line: string) => line.startsWith('{"event":"ready"');
-  const natsUrl = `nats://${loopback}:${flags.port}`;
-  const launchNats = (command: string) => () =>
-    new Child({
-      name: "broker",
-      run: { command },
-      flags: ["--addr", loopback, "--port", String(flags.port)],
-      logFile: logFile("nats-server"),
-      isReady: (line) => line.includes("Server is ready"),
-      clock,
-    });
-  const broker =
+  const partFolders = { objects: within(folders.objects), logs: within(folders.logs) };
+  const launcher =
     natsServer === undefined
-      ? new LocalBroker({ door, log, ...around })
-      : new ProcessPart({ name: "broker", detail: `nats-server at ${natsUrl}`, launch: launchNats(natsServer), ...around });
-  const servers = broker instanceof LocalBroker ? broker.address : natsUrl;
-
-  const server = new ProcessPart({
-    name: "storage server",
-    detail: within(folders.objects),
-    launch: () =>
-      new Child({
-        name: "storage server",
-        run: { module: new URL("../zooid.js", import.meta.url) },
-        flags: ["serve", "--json", "--data", within(folders.objects), "--servers", servers],
-        logFile: logFile("storage-server"),
-        isReady: isReadyEvent,
-        clock,
-      }),
-    ...around,
-  });
+      ? await createLocalLauncher({ door, folders: partFolders, clock, log })
+      : createProcessLauncher({ natsServer, host: loopback, port: flags.port, folders: partFolders, clock });
+  const { servers, isOneProcess } = launcher;
+  const around = { clock, report };
   const service = (name: "A" | "B", port: number, cache: string) =>
-    new ProcessPart({
+    new Part({
       name: `service ${name}`,
       detail: `http://${loopback}:${port}`,
-      launch: () =>
-        new Child({
-          name: `service ${name}`,
-          run: { module: new URL("../../examples/run-city-service.js", import.meta.url) },
-          flags: [],
-          env: { NAME: name, HOST: loopback, PORT: String(port), CACHE: within(cache), ZOOID_SERVERS: servers, ZOOID_REALM: "zooid" },
-          logFile: logFile(`service-${name.toLowerCase()}`),
-          isReady: isReadyEvent,
-          clock,
-        }),
+      launch: () => launcher.service({ name, host: loopback, port, cache: within(cache), servers, realm: "zooid" }),
       ...around,
     });
   return {
-    broker,
-    server,
+    broker: new Part({ name: "broker", detail: launcher.brokerDetail, launch: () => launcher.broker(), ...around }),
+    server: new Part({ name: "storage server", detail: partFolders.objects, launch: () => launcher.server(), ...around }),
     services: [service("A", portA, folders.cacheA), service("B", portB, folders.cacheB)],
     servers,
+    isOneProcess,
     urls: { a: `http://${loopback}:${portA}`, b: `http://${loopback}:${portB}` },
-    missing:
-      natsServer === undefined
-        ? `without a nats-server only processes of this machine can join, through the door at ${servers}: ${howToGetNatsServer}`
-        : undefined,
+    missing: isOneProcess
+      ? `without a nats-server all runs in this process, and only processes of this machine can join, through the door at ${servers}: ${howToGetNatsServer}`
+      : undefined,
   };
 }
 

@@ -9,6 +9,7 @@ import { Controls } from "./controls.js";
 import { type Door, openDoor } from "./door.js";
 import { importCities } from "./import-cities.js";
 import { type Keys, listenForKeys } from "./keys.js";
+import { checkPackages } from "./packages.js";
 import { createPlace, type Place } from "./place.js";
 import { type Report, type UpEvent, upLines } from "./report.js";
 import { commandsByHand } from "./scenario.js";
@@ -59,6 +60,7 @@ class Up {
   }
 
   async run(): Promise<void> {
+    checkPackages(this.#flags);
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, this.#onSignal);
     this.#signal.addEventListener("abort", () => (this.#toldAtMs = this.#clock.monotonic()), { once: true });
     const door = await openDoor(this.#flags.doorPort, this.#controls);
@@ -119,8 +121,10 @@ class Up {
 
   async #start(place: Place): Promise<void> {
     await place.broker.start();
-    // Together: what takes time is loading the programs, and the services connect as soon as the server is heard.
+    // Processes start together: what takes time is loading the programs, and services connect as soon as the server is heard.
     const serving = place.server.start();
+    if (place.isOneProcess) await serving;
+    this.#signal.throwIfAborted();
     const joining = place.services.map((service) => service.start());
     const cities = this.#flags.cities > 0 ? readCities(this.#flags.cities) : undefined;
     await Promise.all([serving.then(() => this.#import(place, cities)), ...joining]);

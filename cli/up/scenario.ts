@@ -15,8 +15,8 @@ export interface ScenarioOptions {
   /** Keys to choose from. */
   readonly keys: readonly string[];
   readonly server: { stop(): Promise<void>; start(): Promise<void> };
-  /** The process of A: stopped so that it misses a transaction, as a sleeping machine would. */
-  readonly sleeper: { signal(signal: "SIGSTOP" | "SIGCONT"): void };
+  /** A: put to sleep so that it misses a transaction, and keeps what its cache has on disk. */
+  readonly sleeper: { sleep(): Promise<void>; wake(): Promise<void> };
   readonly clock: Clock;
   readonly chance: Chance;
   readonly report: Report;
@@ -67,7 +67,7 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
   steps.tell("read at A, cut off", `from its ${cutOff.from}, as of ${cutOff.asOf.time}`, cutOff.ms, { asOf: cutOff.asOf.tid });
 
   // A sleeps while B goes on, so that it surely misses one transaction: else it would be a race between the two.
-  sleeper.signal("SIGSTOP");
+  await sleeper.sleep();
   const starting = clock.monotonic();
   const awake = a.nextConnected(true, signal);
   awake.catch(() => undefined);
@@ -78,7 +78,7 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
     steps.tell("storage server started", "A sleeps, B is connected again", clock.monotonic() - starting, {});
     missed = await b.change(key, { note: note("changed in A's sleep at") }, signal);
   } finally {
-    sleeper.signal("SIGCONT");
+    await sleeper.wake();
   }
   const { verification } = await awake;
   check(verification?.how === "replayed" && verification.transactions === 1, "A did not verify by replaying 1 transaction");

@@ -47,7 +47,7 @@ export type ServiceEvent = ConnectionEvent | ChangedEvent | { readonly type: "re
 /** An example service, over HTTP, with its events as they come. */
 export class ServiceLink {
   readonly url: string;
-  readonly #ending = new AbortController();
+  #ending = new AbortController();
   readonly #waiting = new Set<(event: ServiceEvent) => void>();
   #connection: ConnectionEvent | undefined;
 
@@ -64,11 +64,13 @@ export class ServiceLink {
     return this.#connection?.connected === true;
   }
 
-  /** Resolves when its events flow: from then on none is missed. */
+  /** Resolves when its events flow: from then on none is missed. Done again, they begin anew, with how its connection is. */
   async open(): Promise<void> {
-    const response = await fetch(`${this.url}/events`, { signal: this.#ending.signal });
+    this.#ending.abort();
+    const { signal } = (this.#ending = new AbortController());
+    const response = await fetch(`${this.url}/events`, { signal });
     if (response.body === null) throw new CommandError("ZOOID_PART_FAILED", `${this.url}/events has no body`);
-    const first = this.next((event): event is ConnectionEvent => event.type === "connection", this.#ending.signal);
+    const first = this.next((event): event is ConnectionEvent => event.type === "connection", signal);
     void this.#read(response.body).catch(() => undefined);
     await first;
   }

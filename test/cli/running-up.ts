@@ -22,7 +22,7 @@ export interface RunningUp {
   /** Resolves when it has ended. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly err: string }>;
   signal(signal: NodeJS.Signals): void;
-  /** Processes that it has started, and theirs. */
+  /** Processes that it has started, and theirs; but for the compiler that tsx keeps, which a build has not. */
   descendants(): readonly number[];
 }
 
@@ -81,19 +81,26 @@ export function isAlive(pid: number): boolean {
 function descendantsOf(pid: number): readonly number[] {
   const all = processes();
   const below = (parent: number): readonly number[] => {
-    const children = all.filter((each) => each.parent === parent).map((each) => each.pid);
+    const children = all.filter((each) => each.parent === parent && !each.command.endsWith("esbuild")).map((each) => each.pid);
     return [...children, ...children.flatMap(below)];
   };
   return below(pid);
 }
 
-function processes(): readonly { readonly pid: number; readonly parent: number; readonly state: string }[] {
-  const text = execFileSync("ps", ["-axo", "pid=,ppid=,stat="], { encoding: "utf8" });
+interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  readonly state: string;
+  readonly command: string;
+}
+
+function processes(): readonly Process[] {
+  const text = execFileSync("ps", ["-axo", "pid=,ppid=,stat=,comm="], { encoding: "utf8" });
   return text
     .trim()
     .split("\n")
     .map((line) => {
-      const [pid = "", parent = "", state = ""] = line.trim().split(/\s+/);
-      return { pid: Number(pid), parent: Number(parent), state };
+      const [pid = "", parent = "", state = "", command = ""] = line.trim().split(/\s+/);
+      return { pid: Number(pid), parent: Number(parent), state, command };
     });
 }

@@ -1,0 +1,66 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createActorSystem } from "../actors/index.js";
+import {
+  type Log,
+  openLmdbStore,
+  startStorageServer,
+  type StorageOptions,
+  type StorageServer,
+  type StorageServerOptions,
+  systemChance,
+  systemClock,
+} from "../index.js";
+import type { Transport } from "../transport/index.js";
+import { CommandError } from "./failure.js";
+
+export interface ServeFoldersOptions {
+  /** Folder of each storage, by its name. */
+  readonly folders: ReadonlyMap<string, string>;
+  readonly realm: string;
+  /** Not closed with the server. */
+  readonly transport: Transport;
+  readonly log: Log;
+  readonly onFatal: (error: unknown) => void;
+  readonly readOnly?: boolean;
+  readonly storageBounds?: Omit<StorageOptions, "open">;
+  readonly serverBounds?: Pick<StorageServerOptions, "transactionTimeoutMs" | "sessionTimeoutMs" | "heartbeatIntervalMs">;
+}
+
+export interface ServedFolders {
+  readonly server: StorageServer;
+  /** Closes the server, and then the addresses of its machines. */
+  close(): Promise<void>;
+}
+
+/** A storage server of folders, whose machines have addresses. Rejects with what `startStorageServer` rejects with. */
+export async function serveFolders(options: ServeFoldersOptions): Promise<ServedFolders> {
+  const { folders, realm, transport, log, onFatal, readOnly = false, storageBounds = {}, serverBounds = {} } = options;
+  const seams = { clock: systemClock, chance: systemChance, log };
+  const system = createActorSystem({ realm, transport, ...seams });
+  const storages = Object.fromEntries(
+    Array.from(folders, ([storage, folder]) => [storage, { open: () => openLmdbStore({ folder, log }), ...storageBounds }]),
+  );
+  try {
+    const server = await startStorageServer({ realm, storages, transport, system, ...seams, readOnly, ...serverBounds, onFatal });
+    return { server, close: () => server.close().finally(() => system.close()) };
+  } catch (error) {
+    system.close();
+    throw error;
+  }
+}
+
+/** A folder in `data` for each storage, made if it is not there. Throws a CommandError when it cannot be. */
+export function storageFolders(data: string, storages: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(storages.map((storage) => [storage, madeFolder(join(data, storage))]));
+}
+
+function madeFolder(folder: string): string {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new CommandError("ZOOID_STORE", `${folder} cannot be made: ${reason}`, { folder }, error);
+  }
+  return folder;
+}
