@@ -109,7 +109,8 @@ function statusLines({ server, clients, machines }: Status): readonly string[] {
     "",
     ...table(
       ["machine", "state"],
-      machines.map(({ path, state }) => [path, state]),
+      // The state of a session stands beside its client.
+      machines.filter(({ path }) => !/^server\/[^/]+\/session\//.test(path)).map(({ path, state }) => [path, state]),
     ),
   ];
 }
