@@ -8,14 +8,20 @@ import { heading, row, type Question } from "./report.js";
 const questions: readonly Question[] = [...commitQuestions, ...readQuestions, ...coherenceQuestions];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean", default: false } } });
-const unknown = positionals.find((name) => !questions.some((question) => question.name === name));
+/** Those of exactly this name, else those whose names begin with it: `footprint` is two. */
+function named(name: string): readonly Question[] {
+  const exact = questions.filter((question) => question.name === name);
+  return exact.length > 0 ? exact : questions.filter((question) => question.name.startsWith(`${name}-`));
+}
+
+const unknown = positionals.find((name) => named(name).length === 0);
 if (unknown !== undefined) {
   console.error(`no bench ${unknown}; there are ${questions.map(({ name }) => name).join(", ")}`);
   process.exit(2);
 }
+const asked = positionals.length === 0 ? questions : positionals.flatMap(named);
 if (!values.json) console.log(heading);
-for (const question of questions) {
-  if (positionals.length > 0 && !positionals.includes(question.name)) continue;
+for (const question of asked) {
   const result = await question.measure();
   console.log(values.json ? JSON.stringify(result) : row(result, question));
   if (!result.correct) process.exitCode = 1;
