@@ -13,7 +13,7 @@ import { Pruner } from "./pruner.js";
 import { decodePosition, decodeTid, emptyHistory, encodeTid, logFrom, metaKey, type PositionRecord } from "./records.js";
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
-import { headAt, keysAt, transactionsAfter } from "./transaction-log.js";
+import { headAt, keysAt, lastAt, transactionsAfter } from "./transaction-log.js";
 import type { LoggedTransaction, Outcome, Position } from "./transaction.js";
 
 export { CommitBatch } from "./commit-batch.js";
@@ -231,11 +231,12 @@ export class ObjectStore {
     });
   }
 
-  /** Raises the history floor to `to`, or as far as retention allows; durable when it resolves. Between batches only. Rejects with WriteInDoubtError. */
+  /** Raises the history floor to the last transaction at `to`, or as far as retention allows; durable when it resolves. Between batches only. Rejects with WriteInDoubtError. */
   async raiseHistoryFloor(to: Tid): Promise<Tid> {
     const allowed = tidMinus(this.#position.tid, this.#options.snapshotRetentionMs);
-    const floor = to < allowed ? to : allowed;
-    if (floor <= this.#historyFloor) return this.#historyFloor;
+    // A transaction's: between two of them the snapshots that are read are those of the earlier, which may still be the newest there is.
+    const floor = this.#read((view) => lastAt(view, to < allowed ? to : allowed));
+    if (floor === undefined || floor <= this.#historyFloor) return this.#historyFloor;
     this.#begin("writing");
     await this.#write([{ key: metaKey("historyFloor"), value: encodeTid(floor) }], false);
     this.#historyFloor = floor;
@@ -309,7 +310,7 @@ export class ObjectStore {
       this.#outcomes.addCommit(transaction.id, transaction.tid);
     }
     for (const [id, last] of fences) this.#outcomes.addFence(id, last);
-    this.#outcomes.raiseFloor(tidMinus(position.tid, this.#options.outcomeAgeMs));
+    this.#outcomes.forgetTo(tidMinus(position.tid, this.#options.outcomeAgeMs));
   }
 
   #begin(use: "batch" | "writing"): void {

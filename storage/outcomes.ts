@@ -6,6 +6,7 @@ import type { Outcome } from "./transaction.js";
  *
  * 1. A commit at T began at a snapshot before T: once the floor has reached T, a late copy is refused by its snapshot and T may be forgotten.
  * 2. A transaction fenced when the last tid was L began at L or before: once the floor is above L, its fence may go.
+ * 3. The floor is the tid of a transaction: whoever began at the last one there was, however long ago that was, is not below it.
  */
 export class Outcomes {
   readonly #commitsMax: number;
@@ -53,13 +54,21 @@ export class Outcomes {
     this.#fences.push(id, last);
   }
 
-  /** Forgets commits at or before `floor`. Fences stay until they are gone from the disk too. */
+  /** Forgets commits at or before `floor`, the tid of a transaction. Fences stay until they are gone from the disk too. */
   raiseFloor(floor: Tid): void {
     if (floor <= this.#floor) return;
+    this.forgetTo(floor);
     this.#floor = floor;
+  }
+
+  /** Forgets commits at or before `tid`, which need not be that of a transaction: the floor rises to the last of them. */
+  forgetTo(tid: Tid): void {
     this.#commits.dropWhile(
-      (tid) => tid <= floor,
-      (id) => this.#tids.delete(id),
+      (each) => each <= tid,
+      (id, forgotten) => {
+        this.#tids.delete(id);
+        this.#floor = forgotten;
+      },
     );
   }
 
@@ -103,10 +112,11 @@ class Entries {
     return this.#ids.slice(this.#first, end);
   }
 
-  dropWhile(holds: (tid: Tid) => boolean, drop: (id: string) => void): void {
-    while (this.#first < this.#ids.length && holds(this.#tids[this.#first] ?? tidZero)) {
-      drop(this.#ids[this.#first] ?? "");
-      this.#first += 1;
+  dropWhile(holds: (tid: Tid) => boolean, drop: (id: string, tid: Tid) => void): void {
+    for (; this.#first < this.#ids.length; this.#first++) {
+      const tid = this.#tids[this.#first] ?? tidZero;
+      if (!holds(tid)) break;
+      drop(this.#ids[this.#first] ?? "", tid);
     }
     // Moving what is left costs no more than what was dropped.
     if (this.#first > this.#ids.length - this.#first) {

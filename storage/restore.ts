@@ -14,7 +14,7 @@ import {
   type PositionRecord,
   textOfKey,
 } from "./records.js";
-import { headAt, headsAfter, transactionsBackwards } from "./transaction-log.js";
+import { headAt, headsAfter, lastAt, transactionsBackwards } from "./transaction-log.js";
 import type { LoggedTransaction } from "./transaction.js";
 
 /** Bounds of what is rebuilt. */
@@ -83,7 +83,7 @@ function restoreOutcomes(view: View, last: Tid, historyFloor: Tid, options: Rest
   const outcomes = new Outcomes(options.outcomesMax);
   outcomes.raiseFloor(historyFloor);
   outcomes.raiseFloor(tidAt(view, "fenceFloor"));
-  outcomes.raiseFloor(tidMinus(last, options.outcomeAgeMs));
+  outcomes.raiseFloor(lastAt(view, tidMinus(last, options.outcomeAgeMs)) ?? tidZero);
   for (const { id, tid } of headsAfter(view, outcomes.floor)) outcomes.addCommit(id, tid);
   const fences: { readonly id: string; readonly last: Tid }[] = [];
   for (const [key, value] of view.range(allFences)) fences.push({ id: textOfKey(key), last: decodeTid(value) });

@@ -1,4 +1,4 @@
-import { asTid, type Tid } from "../words/tid.js";
+import { asTid, type Tid, tidZero } from "../words/tid.js";
 import type { View } from "./ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, type LogHead, logFrom, logKey } from "./records.js";
 import type { LoggedTransaction } from "./transaction.js";
@@ -25,6 +25,14 @@ export function headAt(view: View, tid: Tid): LogHead | undefined {
   const key = logKey(tid);
   const record = view.get(key);
   return record === undefined ? undefined : decodeLogHead(key, record);
+}
+
+/** Tid of the last transaction at or before `tid`; undefined when the log has none. */
+export function lastAt(view: View, tid: Tid): Tid | undefined {
+  for (const [key, record] of view.range({ from: logKey(tidZero), to: logKey(asTid(tid + 1)), reverse: true })) {
+    return decodeLogHead(key, record).tid;
+  }
+  return undefined;
 }
 
 /** Keys `from` to `from + countMax` of a transaction; undefined when the log does not have it. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConflictError, ReadOnlyError, ServerBusyError, TransactionAbortedError } from "../../words/index.js";
+import { ConflictError, ReadOnlyError, ServerBusyError, tidZero, TransactionAbortedError } from "../../words/index.js";
 import { serverWorld, type WorldOptions } from "../server-world.js";
 import { watched } from "../watched.js";
 import { newId, textOf } from "../wire-client.js";
@@ -326,8 +326,8 @@ describe("settling", () => {
     await client.commit({ snapshot: old, writes: { b: "1" } });
     await world.clock.advance(1);
     await client.commit({ snapshot: (old + 1_024) as typeof old, writes: { c: "1" } });
-    await expect(client.settle("long-ago", old)).rejects.toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
-    await expect(client.commit({ id: "long-ago", snapshot: old, writes: { d: "1" } })).rejects.toMatchObject({
+    await expect(client.settle("long-ago", tidZero)).rejects.toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
+    await expect(client.commit({ id: "long-ago", snapshot: tidZero, writes: { d: "1" } })).rejects.toMatchObject({
       code: "ZOOID_SNAPSHOT_TOO_OLD",
     });
   });

@@ -150,7 +150,7 @@ describe("pruning", () => {
     const { tid: first } = await client.commit({ writes: { a: "1" } });
     await reader.alive(first);
     let snapshot = first;
-    for (let minute = 0; minute < 3; minute++) {
+    for (let minute = 0; minute < 4; minute++) {
       await world.clock.advance(50_000);
       ({ tid: snapshot } = await client.commit({ snapshot, writes: { a: String(minute) } }));
     }

@@ -309,14 +309,28 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
         const third = await commit({ a: "3" });
         for (const again of [false, true]) {
           if (again) await openAgain();
-          expect(store.idFloor).toBe(tidMinus(third, 10 * 60_000));
+          expect(tidMinus(third, 10 * 60_000)).toBeGreaterThan(first);
+          expect(store.idFloor).toBe(first);
           expect(store.outcome("id-unknown")).toBeUndefined();
           const next = store.openBatch();
-          expect(() => next.validate(request({ b: "1" }, { snapshot: first }))).toThrow(SnapshotTooOldError);
+          expect(() => next.validate(request({ b: "1" }, { snapshot: (first - 1) as Tid }))).toThrow(SnapshotTooOldError);
+          next.validate(request({ b: "1" }, { snapshot: first }));
           next.validate(request({ b: "1" }, { snapshot: second }));
           next.discard();
           expect(textAt("a", first)).toBe("1");
           expect(store.stats().outcomes).toBe(2);
+        }
+      });
+
+      test("what begins at the last transaction commits, however long ago that was and whatever commits before it", async () => {
+        const last = await commit({ a: "1" });
+        nowMs += 24 * 3_600_000;
+        await commit({ a: "2" });
+        for (const again of [false, true]) {
+          if (again) await openAgain();
+          const next = store.openBatch();
+          next.validate(request({ b: "1" }, { snapshot: last }));
+          next.discard();
         }
       });
 
@@ -351,7 +365,7 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
         expect(store.idFloor).toBeLessThan(base);
         expect(await prune()).toBe(0);
         expect(store.outcome("late")).toEqual({ type: "fenced" });
-        nowMs += 20;
+        nowMs += 10 * 60_000;
         await commit({ a: "3" });
         expect(store.idFloor).toBeGreaterThan(base);
         expect(await prune()).toBe(1);
@@ -436,15 +450,30 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
       const retention = { snapshotRetentionMs: 10 };
 
       test("the floor stays behind the last tid by the retention, never goes back, and is durable", async () => {
-        const tid = await commit({ a: "1" });
-        expect(await store.raiseHistoryFloor(tid)).toBe(tidMinus(tid, 10 * 60_000));
+        const first = await commit({ a: "1" });
+        nowMs += 10;
+        const second = await commit({ a: "2" });
+        expect(await store.raiseHistoryFloor(second)).toBe(tidZero);
         await openAgain(retention);
-        const floor = await store.raiseHistoryFloor(tid);
-        expect(floor).toBe(tidMinus(tid, 10));
-        expect(await store.raiseHistoryFloor(tidMinus(tid, 100))).toBe(floor);
+        const floor = await store.raiseHistoryFloor(second);
+        expect(floor).toBe(first);
+        expect(await store.raiseHistoryFloor(tidMinus(first, 100))).toBe(floor);
         await openAgain(retention);
         expect(store.historyFloor).toBe(floor);
         expect(store.idFloor).toBeGreaterThanOrEqual(floor);
+      });
+
+      test("the floor is a transaction's: what was read as of the last one before a long rest is read on", async () => {
+        await openAgain(retention);
+        await commit({ a: "1" });
+        const last = await commit({ a: "2", b: "1" });
+        nowMs += 24 * 3_600_000;
+        const next = await commit({ a: "3" });
+        expect(await store.raiseHistoryFloor(tidMinus(next, 3_600_000))).toBe(last);
+        expect(await prune()).toBeGreaterThan(0);
+        expect(textAt("a", last)).toBe("2");
+        expect(textAt("b", last)).toBe("1");
+        expect(store.transactionsAfter(last, 10, 10)).toMatchObject({ transactions: [{ tid: next }], whole: true });
       });
 
       test("below the floor everything is SnapshotTooOldError, before and after removing; at it and above nothing changes", async () => {
