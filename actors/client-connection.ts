@@ -27,6 +27,9 @@ import { ServerLink } from "./server-link.js";
 import { Waiting } from "./waiting.js";
 import * as wire from "./wire.js";
 
+/** Heartbeats of its server that a client waits for at least, whatever its time-out: one may be lost, and the next be late. */
+const silentHeartbeatsMin = 2.5;
+
 /** State of a connection, as its machine draws them; `verifying`, `readWrite` and `readOnly` are those of `linked`. */
 export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
 
@@ -275,7 +278,7 @@ export class ClientConnection {
       delays: {
         retryDelay: ({ context }) => retryDelay(context.failures, chance),
         refusalDelay: () => limits.retryDelayMsMax * (0.5 + chance.fraction()),
-        heartbeatTimeout: this.#options.heartbeatTimeoutMs,
+        heartbeatTimeout: () => Math.max(this.#options.heartbeatTimeoutMs, silentHeartbeatsMin * (this.#link?.heartbeatIntervalMs ?? 0)),
       },
     });
     return createActor(machine, {

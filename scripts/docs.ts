@@ -84,7 +84,9 @@ function limitTable(): string {
     return object.properties.flatMap((property) => {
       if (property.type !== "Property" || property.key.type !== "Identifier") return [];
       const written = text.slice(property.value.start, property.value.end);
-      return [`| \`${property.key.name}\` | ${written.replaceAll("_", ",").replaceAll("*", "×")} | ${docstringBefore(property.start)} |`];
+      return [
+        `| \`${property.key.name}\` | ${written.replaceAll("_", ",").replaceAll("**", "^").replaceAll("*", "×")} | ${docstringBefore(property.start)} |`,
+      ];
     });
   });
   return ["| bound | default | why |", "| --- | --- | --- |", ...rows].join("\n");

@@ -57,7 +57,7 @@ export const limits = {
   timerMsMax: 2 ** 31 - 1,
   /** A server tells its last tid this often; a lost last message is noticed within it. */
   heartbeatIntervalMs: 1_000,
-  /** Silence of the server after which its client takes the link for lost: three heartbeats and some. */
+  /** Silence of the server after which its client takes the link for lost: three heartbeats and some; never below 2.5 of that server's. */
   heartbeatTimeoutMs: 3_500,
   /** A client tells its server this often that it lives, and its oldest open snapshot. */
   keepAliveIntervalMs: 5_000,

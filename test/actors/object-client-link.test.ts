@@ -390,3 +390,17 @@ describe("closing", () => {
     expect(server.status("main").sessions).toMatchObject([{ oldestSnapshot: undefined }]);
   });
 });
+
+test("a server whose heartbeats are far apart is taken for lost after two and a half of them, not before", async () => {
+  const { open, run, clock, server } = await world({ heartbeatIntervalMs: 20_000 });
+  const { client } = await open("a");
+  await run(client.put("x", 1));
+  const states: string[] = [];
+  client.onState((state) => states.push(state));
+  await clock.advance(120_000);
+  expect(states).toEqual([]);
+  server.kill();
+  const since = clock.monotonic();
+  await clock.until(() => !client.isConnected, 60_000);
+  expect(clock.monotonic() - since).toBeLessThanOrEqual(50_000);
+});
