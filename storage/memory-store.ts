@@ -1,6 +1,6 @@
 import { assert } from "../words/assert.js";
 import { ClosedError, InUseError, WriteInDoubtError } from "../words/errors.js";
-import { type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 
 /**
  * Decides when a batch is durable, and whether it fails: calls `apply` when it is on the disk, then resolves.
@@ -8,7 +8,10 @@ import { type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type 
  */
 export type WriteMemory = (apply: () => void) => Promise<void>;
 
-const writeAtOnce: WriteMemory = (apply) => {
+/** Asked for a batch that nothing is before and nothing waits for: true when it was applied, as durable, in this call. */
+export type WriteMemoryNow = (apply: () => void) => boolean;
+
+const writeInTurn: WriteMemory = (apply) => {
   apply();
   return Promise.resolve();
 };
@@ -17,18 +20,20 @@ const writeAtOnce: WriteMemory = (apply) => {
 export class MemoryDisk {
   readonly name: string;
   readonly #write: WriteMemory;
+  readonly #writeNow: WriteMemoryNow;
   #entries = new SortedEntries();
   #store: MemoryStore | undefined;
 
-  constructor(name: string, write: WriteMemory = writeAtOnce) {
+  constructor(name: string, write: WriteMemory = writeInTurn, writeNow: WriteMemoryNow = () => false) {
     this.name = name;
     this.#write = write;
+    this.#writeNow = writeNow;
   }
 
   /** An OpenStore. Rejects with InUseError while the store opened before is neither closed nor crashed. */
   open = (): Promise<OrderedStore> => {
     if (this.#store?.isOwner === true) return Promise.reject(new InUseError({ folder: this.name }));
-    this.#store = new MemoryStore(this.name, this.#entries, this.#write);
+    this.#store = new MemoryStore(this.name, this.#entries, this.#write, this.#writeNow);
     return Promise.resolve(this.#store);
   };
 
@@ -38,8 +43,8 @@ export class MemoryDisk {
   }
 
   /** A disk with what is durable on this one: a backup. */
-  copy(name: string, write: WriteMemory = this.#write): MemoryDisk {
-    const copied = new MemoryDisk(name, write);
+  copy(name: string, write: WriteMemory = this.#write, writeNow: WriteMemoryNow = this.#writeNow): MemoryDisk {
+    const copied = new MemoryDisk(name, write, writeNow);
     copied.#entries = this.#entries.copy();
     return copied;
   }
@@ -59,13 +64,16 @@ class MemoryStore implements OrderedStore {
   readonly path: string;
   readonly #entries: SortedEntries;
   readonly #write: WriteMemory;
+  readonly #writeNow: WriteMemoryNow;
   #state: State = "open";
   #lastBatch: Promise<void> = Promise.resolve();
+  #batchesUnderWay = 0;
 
-  constructor(path: string, entries: SortedEntries, write: WriteMemory) {
+  constructor(path: string, entries: SortedEntries, write: WriteMemory, writeNow: WriteMemoryNow) {
     this.path = path;
     this.#entries = entries;
     this.#write = write;
+    this.#writeNow = writeNow;
   }
 
   get isOwner(): boolean {
@@ -91,16 +99,22 @@ class MemoryStore implements OrderedStore {
     }
   }
 
-  batch(changes: readonly Change[]): Promise<void> {
+  batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> | undefined {
     if (this.#state === "inDoubt") return Promise.reject(new WriteInDoubtError({ folder: this.path }));
     if (this.#state !== "open") return Promise.reject(new ClosedError({ what: this.path }));
     if (changes.length === 0) return Promise.resolve();
     for (const { key } of changes) {
       assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
     }
+    if (options.alone === true && this.#batchesUnderWay === 0 && this.#writeNow(() => this.#entries.apply(changes))) return undefined;
+    this.#batchesUnderWay += 1;
     // One after the other: a later batch is never on the disk without the earlier.
     const written = this.#lastBatch.then(() => this.#writeBatch(changes));
-    this.#lastBatch = written.catch(() => undefined);
+    this.#lastBatch = written
+      .catch(() => undefined)
+      .then(() => {
+        this.#batchesUnderWay -= 1;
+      });
     return written;
   }
 

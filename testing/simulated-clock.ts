@@ -23,6 +23,7 @@ export class SimulatedClock implements Clock {
   #wallOffsetMs: number;
   #order = 0;
   #cancelled = 0;
+  #steps = 0;
 
   constructor(options: { readonly startMs?: number } = {}) {
     this.#wallOffsetMs = options.startMs ?? simulationStartMs;
@@ -65,6 +66,11 @@ export class SimulatedClock implements Clock {
     return this.#heap.length - this.#cancelled;
   }
 
+  /** Timers that have fired. */
+  get steps(): number {
+    return this.#steps;
+  }
+
   /** Fires the next timer and lets all that follows from it settle. Resolves to false, without moving, when there is none. */
   async step(): Promise<boolean> {
     const timer = this.#next();
@@ -73,6 +79,7 @@ export class SimulatedClock implements Clock {
       return false;
     }
     this.#pop();
+    this.#steps++;
     this.#elapsedMs = timer.dueMs;
     const { action } = timer;
     timer.action = undefined;

@@ -8,12 +8,16 @@ export interface DiskHabits {
   /** Time from a batch's begin until it is durable, in ms. */
   readonly latencyMsMin: number;
   readonly latencyMsMax: number;
+  /** Time at most from when a batch is durable, and seen by every view, until its writer is told: as in a process that is busy. */
+  readonly tellingMsMax: number;
+  /** Chance, in [0, 1], that a batch which nothing else waits for is durable before its writer goes on. */
+  readonly inTurn: number;
   /** Chance, in [0, 1], that a batch fails in doubt: every other such batch is on the disk all the same. */
   readonly doubt: number;
 }
 
-/** A disk that takes 0.2 to 2 ms a batch and always says what became of it. */
-export const soundDisk: DiskHabits = { latencyMsMin: 0.2, latencyMsMax: 2, doubt: 0 };
+/** A disk that takes 0.2 to 2 ms a batch, none for some of those that are alone, and always says what became of it. */
+export const soundDisk: DiskHabits = { latencyMsMin: 0.2, latencyMsMax: 2, tellingMsMax: 0, inTurn: 0.3, doubt: 0 };
 
 /** What decides a disk's times and doubts; sound unless told. */
 export interface SimulatedDiskOptions {
@@ -38,7 +42,8 @@ export class SimulatedDisk {
     this.habits = options.habits ?? soundDisk;
     this.#options = options;
     const write = (apply: () => void) => this.#write(apply);
-    this.#disk = copied === undefined ? new MemoryDisk(options.name, write) : copied.copy(options.name, write);
+    const writeNow = (apply: () => void) => this.#writeNow(apply);
+    this.#disk = copied === undefined ? new MemoryDisk(options.name, write, writeNow) : copied.copy(options.name, write, writeNow);
   }
 
   /** An OpenStore. Rejects with InUseError until the store opened before was closed, or the disk crashed. */
@@ -63,22 +68,32 @@ export class SimulatedDisk {
     );
   }
 
+  #writeNow(apply: () => void): boolean {
+    const { inTurn } = this.habits;
+    const isWritten = inTurn > 0 && this.#options.chance.fraction() < inTurn;
+    if (isWritten) this.#become(apply, this.#store);
+    return isWritten;
+  }
+
+  #become(apply: () => void, store: OrderedStore | undefined): void {
+    apply();
+    if (this.#options.onDurable !== undefined) store?.read(this.#options.onDurable);
+  }
+
   async #write(apply: () => void): Promise<void> {
     const { clock, chance } = this.#options;
     const { latencyMsMin, latencyMsMax } = this.habits;
     const store = this.#store;
-    const become = () => {
-      apply();
-      if (this.#options.onDurable !== undefined) store?.read(this.#options.onDurable);
-    };
+    const become = () => this.#become(apply, store);
     assert(this.#inTheAir === undefined, "one batch is in the air at a time");
     this.#inTheAir = become;
     await delay(clock, latencyMsMin + chance.fraction() * (latencyMsMax - latencyMsMin));
     if (this.#inTheAir !== become) return;
     this.#inTheAir = undefined;
-    const { doubt } = this.habits;
+    const { doubt, tellingMsMax } = this.habits;
     const fails = doubt > 0 && chance.fraction() < doubt;
     if (!fails || chance.fraction() < 0.5) become();
+    if (tellingMsMax > 0) await delay(clock, chance.fraction() * tellingMsMax);
     if (fails) throw new Error("the simulated disk failed");
   }
 }

@@ -119,12 +119,14 @@ describe("checker", () => {
 
   test("a tid told before it is durable, a fence that did not hold and snapshots that go back are told", async () => {
     checker.told("a message", { tid: asTid(5), digest: "5".repeat(16) });
+    checker.toldTid("a refusal", asTid(5));
     const early = begin("early");
     checker.saidNever(`${ids + 1}`, early.snapshot.tid);
     const moment = await commit(begin("late"), { k: "late.1" });
     begin("new");
     checker.began("back", life, early.snapshot.tid, moment.digest, moment, true);
     expect(sentences()).toEqual([
+      "7 no tid leaves the server before it is on disk",
       "7 no tid leaves the server before it is on disk",
       "8 what was said never to be is not committed",
       "1 a snapshot is never before the client's own last commit",

@@ -69,6 +69,13 @@ export class Checker {
     }
   }
 
+  /** A tid left the server without its digest, in `message`. */
+  toldTid(message: string, tid: Tid): void {
+    if (tid !== this.history.beginning.tid && this.history.find(tid) === undefined) {
+      this.violated(7, "no tid leaves the server before it is on disk", { message, tid });
+    }
+  }
+
   /** The server told a client that transaction `id`, begun at `snapshot`, never will be committed. */
   saidNever(id: string, snapshot: Tid): void {
     this.#never.set(id, { since: this.history.head, snapshot });

@@ -7,6 +7,7 @@ import { SimulatedDisk } from "../../testing/simulated-disk.js";
 import type { Chance } from "../../words/index.js";
 import { delay, OtherHistoryError, ServerBehindError } from "../../words/index.js";
 import type { Attempt, Life } from "./checker.js";
+import { Watch } from "./watch.js";
 import { Workload } from "./workload.js";
 import type { World } from "./world.js";
 import { keys, realm, storage, timings } from "./world.js";
@@ -20,6 +21,10 @@ export interface ClientHabits {
   readonly memoryBytesMax: number;
   /** Transactions it has under way at once. */
   readonly users: number;
+  /** It was asked not to write: whoever tries is refused. */
+  readonly isReadOnly: boolean;
+  /** Somebody in it is told of changes. */
+  readonly watches: boolean;
 }
 
 /** Where a client runs: a process with a workload, on a disk that outlives it, looked after by somebody who opens it again. */
@@ -33,6 +38,7 @@ export class ClientPlace {
   #end: NetworkEnd | undefined;
   #client: ObjectClient | undefined;
   #workload: Workload | undefined;
+  #watch: Watch | undefined;
   #life: Life | undefined;
   #openAttempts = new Set<Attempt>();
   #lives = 0;
@@ -43,6 +49,10 @@ export class ClientPlace {
     this.#habits = habits;
     this.#chance = world.chance();
     if (habits.isPersistent) this.#disk = this.#newDisk();
+  }
+
+  get isReadOnly(): boolean {
+    return this.#habits.isReadOnly;
   }
 
   get disk(): SimulatedDisk | undefined {
@@ -57,6 +67,7 @@ export class ClientPlace {
     return this.#client;
   }
 
+  /** Undefined while the process is down or on its way there. */
   get workload(): Workload | undefined {
     return this.#workload;
   }
@@ -85,6 +96,7 @@ export class ClientPlace {
       clock,
       chance: world.chance(),
       log: world.log(this.name),
+      readOnly: this.#habits.isReadOnly,
       onOtherHistory: this.#habits.onOtherHistory,
       cacheBytesMax: this.#habits.cacheBytesMax,
       memoryBytesMax: this.#habits.memoryBytesMax,
@@ -97,6 +109,7 @@ export class ClientPlace {
         this.#client = client;
         const workload = new Workload({ world, clock, client, life, chance: world.chance(), openAttempts: this.#openAttempts });
         this.#workload = workload;
+        if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#chance);
         for (let user = 0; user < this.#habits.users; user++) {
           workload.run().catch((error: unknown) => {
             if (this.#life === life) this.#failed(error);
@@ -113,16 +126,34 @@ export class ClientPlace {
   async kill(): Promise<void> {
     if (this.#life === undefined) return;
     this.#world.note(this.name, "killed");
-    this.#clock?.stop();
     this.#end?.kill();
     this.#disk?.crash();
     for (const attempt of this.#openAttempts) this.#world.checker.forgotten(attempt);
-    this.#life = undefined;
-    this.#clock = undefined;
-    this.#end = undefined;
-    this.#client = undefined;
-    this.#workload = undefined;
+    this.#leave();
     await this.checkDisk();
+  }
+
+  /** Ends the process as one does that is told to stop. Resolves when it can be opened again, or was killed meanwhile. */
+  async close(): Promise<void> {
+    const life = this.#life;
+    const client = this.#client;
+    if (life === undefined) return;
+    if (client === undefined) return this.kill();
+    this.#world.note(this.name, "closes");
+    this.#workload = undefined;
+    await client.close();
+    await this.#end?.close();
+    if (this.#life !== life) return;
+    // All that it had under way has come to its end: what was not acknowledged is not, and never will be, committed.
+    for (const attempt of this.#openAttempts) this.#world.checker.refused(attempt);
+    this.#world.note(this.name, "closed");
+    this.#leave();
+    await this.checkDisk();
+  }
+
+  /** What was committed under the watched prefix was told. To be called when nothing is under way. */
+  checkWatch(): void {
+    this.#watch?.checkToldAll();
   }
 
   /** What the cache on disk counts as current is so, at its last tid. */
@@ -157,6 +188,16 @@ export class ClientPlace {
       await delay(world.clock, 50 + this.#chance.fraction() * 300);
       this.open();
     })();
+  }
+
+  #leave(): void {
+    this.#clock?.stop();
+    this.#life = undefined;
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#client = undefined;
+    this.#workload = undefined;
+    this.#watch = undefined;
   }
 
   #newDisk(): SimulatedDisk {

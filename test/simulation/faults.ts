@@ -10,8 +10,8 @@ import type { World } from "./world.js";
 
 const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.15, strayDelayMsMax: 80 };
 const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.25, strayDelayMsMax: 400 };
-const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, doubt: 0 };
-const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, doubt: 0.15 };
+const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
 /** What goes wrong in one run, and when. */
 export class Faults {
@@ -39,6 +39,7 @@ export class Faults {
       [2, "cut", () => this.#cut()],
       [1, "broker stops", () => this.#stopBroker()],
       [3, "client killed", () => this.#killClient()],
+      [1, "client closed", () => this.#closeClient()],
       [2, "server killed", () => this.#killServer()],
       [2, "server's disk", () => this.#serverDisk()],
       [1, "client's disk", () => this.#clientDisk()],
@@ -108,6 +109,13 @@ export class Faults {
   async #killClient(): Promise<void> {
     const client = this.#client();
     await client.kill();
+    await this.#pause(0, 1_000);
+    client.open();
+  }
+
+  async #closeClient(): Promise<void> {
+    const client = this.#client();
+    await client.close();
     await this.#pause(0, 1_000);
     client.open();
   }

@@ -8,6 +8,7 @@ import { World } from "./world.js";
 /** Simulated time with faults; then, at most, without faults until all is well; then for what is checked at the end. */
 const stormMs = 4_000;
 const calmMs = 15_000;
+const diskCheckMs = 1_000;
 
 export interface RunResult {
   readonly seed: number;
@@ -31,6 +32,8 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
         cacheBytesMax: chance.fraction() < 0.4 ? 600 : 1_000_000,
         memoryBytesMax: chance.fraction() < 0.5 ? 600 : 1_000_000,
         users: 1 + Math.floor(chance.fraction() * 2),
+        isReadOnly: index === 2 && chance.fraction() < 0.2,
+        watches: chance.fraction() < 0.6,
       }),
   );
   const faults = new Faults(world, server, clients);
@@ -46,16 +49,17 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
     server.start();
     for (const client of clients) client.open();
     void faults.run();
-    const violated = () => world.isViolated;
-    if (!(await clock.until(violated, stormMs))) {
+    await world.until(() => false, stormMs);
+    if (!world.isViolated) {
       faults.end();
       const calmAt = clock.monotonic();
-      const inTime = await clock.until(() => world.isViolated || isLevel(world, server, clients), calmMs);
-      if (!inTime)
+      const inTime = await world.until(() => isLevel(world, server, clients), calmMs);
+      if (!inTime && !world.isViolated)
         checker.violated(5, "once faults stop, every client reaches the server's last tid and can write", levels(world, server, clients));
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
       if (!world.isViolated) await checkHungTransaction(world, clients);
-      for (const client of clients) if (!world.isViolated) await clock.settle(client.checkDisk(), 1_000);
+      for (const client of clients) client.checkWatch();
+      for (const client of clients) await checkDisk(world, client);
     }
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
@@ -65,6 +69,14 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
   const violation = checker.violations[0];
   if (violation !== undefined) world.note("world", violation.message);
   return { seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts, transactions: checker.history.head.depth } };
+}
+
+async function checkDisk(world: World, client: ClientPlace): Promise<void> {
+  let isDone = false;
+  const done = client.checkDisk().then(() => (isDone = true));
+  await world.until(() => isDone, diskCheckMs);
+  if (isDone) await done;
+  else if (!world.isViolated) world.checker.violated(13, "a cache on disk can be opened", { client: client.name });
 }
 
 function levels(world: World, server: ServerPlace, clients: readonly ClientPlace[]) {

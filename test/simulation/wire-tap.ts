@@ -3,7 +3,7 @@ import type { Codec } from "../../actors/wire.js";
 import * as wire from "../../actors/wire.js";
 import type { Position } from "../../storage/transaction.js";
 import type { SentMessage } from "../../testing/faulty-network.js";
-import { ZooidError } from "../../words/index.js";
+import { BehindError, ConflictError, ZooidError } from "../../words/index.js";
 import type { World } from "./world.js";
 
 /** Reads along: what the server promises in its messages is held against what is on its disk at that moment. */
@@ -44,20 +44,35 @@ export class WireTap {
         world.note("server", `⇉ ${sent.to} ${JSON.stringify(message)} ${sent.arrivalsMs.length === 0 ? "lost" : ""}`);
       return;
     }
+    if (isError(payload)) {
+      this.#refused(subject, payload);
+      return;
+    }
     const operation = /\.([a-z]+) reply$/.exec(subject)?.[1];
     if (operation === undefined) return;
     const position = positions[operation]?.(payload);
     if (position !== undefined) tell(position);
-    else if (operation === "settle" && isResult(payload)) {
+    else if (operation === "settle") {
       const asked = this.#asked.get(`${sent.to} ${sent.request}`);
       if (asked !== undefined) world.checker.saidNever(asked.id, asked.snapshot);
     }
   }
+
+  /** What a refusal names as its reason is as durable as what is promised. */
+  #refused(subject: string, payload: Uint8Array): void {
+    try {
+      wire.readAnswer(wire.nothing, payload);
+    } catch (error) {
+      if (error instanceof ConflictError) this.#world.checker.toldTid(subject, error.facts.current);
+      else if (error instanceof BehindError) this.#world.checker.toldTid(subject, error.facts.last);
+      else if (!(error instanceof ZooidError)) throw error;
+    }
+  }
 }
 
-/** Whether an answer is what was promised, not an error. */
-function isResult(payload: Uint8Array): boolean {
-  return payload[0] === 0;
+/** Whether an answer is an error, not what was promised. */
+function isError(payload: Uint8Array): boolean {
+  return payload[0] === 1;
 }
 
 /** The position in what is promised for an operation, if there is one. */
@@ -74,13 +89,5 @@ const positions: Readonly<Record<string, (payload: Uint8Array) => Position | und
 };
 
 function answered<T>(codec: Codec<T>, position: (answer: T) => Position | undefined) {
-  return (payload: Uint8Array): Position | undefined => {
-    try {
-      return position(wire.readAnswer(codec, payload));
-    } catch (error) {
-      // An error that was answered rests on no position.
-      if (error instanceof ZooidError) return undefined;
-      throw error;
-    }
-  };
+  return (payload: Uint8Array): Position | undefined => position(wire.readAnswer(codec, payload));
 }

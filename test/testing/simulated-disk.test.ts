@@ -61,6 +61,33 @@ describe("simulated disk", () => {
     expect(found).toEqual(new Set(["1", "2"]));
   });
 
+  test("a batch is seen before its writer is told of it, when telling takes time", async () => {
+    const { clock, disk, durable } = place(1);
+    disk.habits = { ...disk.habits, tellingMsMax: 50 };
+    const store = await disk.open();
+    let isTold = false;
+    const written = write(store, "1").then(() => (isTold = true));
+    await clock.until(() => durable.length > 0, 10);
+    expect(await get(disk)).toBe("1");
+    expect(isTold).toBe(false);
+    await clock.settle(written, 60);
+  });
+
+  test("a batch that is alone is durable in the turn that writes it, if the disk is so", async () => {
+    const { clock, disk, durable } = place(1);
+    disk.habits = { ...disk.habits, inTurn: 1 };
+    const store = await disk.open();
+    const changes = [{ key, value: Buffer.from("1") }];
+    expect(store.batch(changes, { alone: true })).toBeUndefined();
+    expect(durable).toEqual(["1"]);
+    const written = store.batch(changes);
+    const behind = store.batch(changes, { alone: true });
+    expect(durable).toEqual(["1"]);
+    await clock.settle(Promise.all([written, behind]), 10);
+    expect(durable).toEqual(["1", "1", "1"]);
+    expect(store.batch(changes, { alone: true })).toBeUndefined();
+  });
+
   test("a batch in doubt is on the disk or not, and whoever wrote it cannot tell", async () => {
     const found = new Set<string | undefined>();
     for (let seed = 0; seed < 50; seed++) {
