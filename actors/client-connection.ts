@@ -20,6 +20,7 @@ import {
   ZooidError,
   type Value,
 } from "../words/index.js";
+import { abortable } from "./abortable.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
 import { protocolVersion, storagesSubject, storageSubjects, type Broadcast, type Position } from "./messages.js";
 import { retryDelay } from "./retry-delay.js";
@@ -212,9 +213,12 @@ export class ClientConnection {
 
   /** Where the server stands now: who has applied up to it reads nothing older than this call. */
   async synchronize(timeoutMs: number, signal?: AbortSignal): Promise<Position> {
+    const { clock, requestTimeoutMs } = this.#options;
+    const deadline = clock.monotonic() + timeoutMs;
     const link = await this.connected(timeoutMs, signal);
-    const sentAt = this.#options.clock.monotonic();
-    const { position } = await link.request("alive", this.#alive(link), wire.aliveAnswer);
+    const sentAt = clock.monotonic();
+    const answerTimeoutMs = Math.max(1, Math.min(requestTimeoutMs, deadline - sentAt));
+    const { position } = await abortable(link.request("alive", this.#alive(link), wire.aliveAnswer, answerTimeoutMs), signal);
     this.#heartbeat(position, sentAt);
     return position;
   }

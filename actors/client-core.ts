@@ -35,6 +35,8 @@ export interface ClientCore {
   readonly history: number;
   /** Resolves when the client stands at `tid` or after it. Rejects with DisconnectedError or TimeoutError after `timeoutMs`. */
   reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  /** Returns `promise`, which the end of the client waits for. */
+  track<T>(promise: Promise<T>): Promise<T>;
   /** An own transaction committed: it is applied as the invalidation it is, and no later snapshot begins before it. */
   committed(committed: Committed, keys: Invalidation["keys"]): void;
 }

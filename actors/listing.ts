@@ -13,6 +13,7 @@ import {
   type Tid,
   type Value,
 } from "../words/index.js";
+import { abortable } from "./abortable.js";
 import type { ListAnswer } from "./messages.js";
 import type { ListOptions } from "./object-access.js";
 import type { ServerLink } from "./server-link.js";
@@ -29,6 +30,7 @@ export interface ListingContext {
   readonly snapshot: Tid;
   readonly cache: ClientCache;
   readonly writes: Writes;
+  readonly signal: AbortSignal | undefined;
   readonly link: () => ServerLink | undefined;
   readonly address: () => string;
   /** Throws when the transaction has ended. */
@@ -148,7 +150,7 @@ async function loadPage(context: ListingContext, range: KeyRange, rowsMax: numbe
   const ticket = cache.beginLoad(snapshot);
   try {
     const payload = wire.list.write({ session: link.session, snapshot, range, rowsMax: Math.min(rowsMax, limits.listPageRowsMax) });
-    const page = await link.request("list", payload, wire.listAnswer);
+    const page = await abortable(link.request("list", payload, wire.listAnswer), context.signal);
     checkPage(page, range);
     if (isKept) for (const { key, ...revision } of page.rows) cache.admit(ticket, key, revision, page.asOf);
     return page;

@@ -14,6 +14,7 @@ import {
   type Tid,
   type Value,
 } from "../words/index.js";
+import { abortable } from "./abortable.js";
 import { ClientConnection, type ConnectionState } from "./client-connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./client-interface.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
@@ -161,7 +162,7 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   transact<T>(fn: (tx: Transaction<UntypedSchema>) => Promise<T> | T, options: TransactOptions = {}): Promise<Transacted<T>> {
-    return this.#track(this.#transact(fn, options));
+    return this.track(this.#transact(fn, options));
   }
 
   async read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions = {}): Promise<ReadResult<T>> {
@@ -257,7 +258,7 @@ class TheClient implements ObjectClient, ClientCore {
 
   async serverStatus(signal?: AbortSignal): Promise<ServerStatus> {
     const link = await this.connection.connected(this.waitTimeoutMs, signal);
-    return link.request("status", wire.session.write({ session: link.session }), wire.serverStatus);
+    return abortable(link.request("status", wire.session.write({ session: link.session }), wire.serverStatus), signal);
   }
 
   close(): Promise<void> {
@@ -307,6 +308,13 @@ class TheClient implements ObjectClient, ClientCore {
   committed(committed: Committed, keys: Invalidation["keys"]): void {
     if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
     this.connection.intake.take([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
+  }
+
+  track<T>(promise: Promise<T>): Promise<T> {
+    this.#underWay.add(promise);
+    const forget = () => this.#underWay.delete(promise);
+    promise.then(forget, forget);
+    return promise;
   }
 
   // ----
@@ -387,13 +395,6 @@ class TheClient implements ObjectClient, ClientCore {
     }
     this.#moved.release();
     this.#watchers.reset();
-  }
-
-  #track<T>(promise: Promise<T>): Promise<T> {
-    this.#underWay.add(promise);
-    const forget = () => this.#underWay.delete(promise);
-    promise.then(forget, forget);
-    return promise;
   }
 
   #checkOpen(): void {

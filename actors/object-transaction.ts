@@ -14,6 +14,7 @@ import {
   type Tid,
   type Value,
 } from "../words/index.js";
+import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
 import { commitWhole, VotedCommit } from "./committing.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
@@ -92,6 +93,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       snapshot: this.snapshot,
       cache,
       writes: this.#writes,
+      signal: this.#options.signal,
       link: () => connection.link,
       address: () => connection.address,
       check: () => this.#check(),
@@ -163,16 +165,8 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   }
 
   /** Commits in one message; without writes, with none. Resolves to the tid, or to the snapshot when nothing was written. */
-  async commit(): Promise<Tid> {
-    this.#check();
-    try {
-      if (this.#validating.size > 0) await Promise.all(this.#validating);
-      if (this.#writes.size === 0) return this.snapshot;
-      const request = await this.#request();
-      return await commitWhole(this.#core, request, this.#options.signal);
-    } finally {
-      this.end();
-    }
+  commit(): Promise<Tid> {
+    return this.#core.track(this.#commit());
   }
 
   async abort(): Promise<void> {
@@ -189,6 +183,18 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#core.cache.closeSnapshot(this.snapshot);
+  }
+
+  async #commit(): Promise<Tid> {
+    this.#check();
+    try {
+      if (this.#validating.size > 0) await Promise.all(this.#validating);
+      if (this.#writes.size === 0) return this.snapshot;
+      const request = await this.#request();
+      return await commitWhole(this.#core, request, this.#options.signal);
+    } finally {
+      this.end();
+    }
   }
 
   async #load(key: string): Promise<Value | undefined> {
@@ -210,7 +216,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       try {
         await connection.connected(deadline - clock.monotonic(), this.#options.signal);
         this.#check();
-        return await loader.load(key, this.snapshot);
+        return await abortable(loader.load(key, this.snapshot), this.#options.signal);
       } catch (error) {
         const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError || error instanceof UnknownSessionError;
         if (!isOfLink || clock.monotonic() >= deadline) throw error;

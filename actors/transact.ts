@@ -11,6 +11,7 @@ import {
   type Clock,
   type Tid,
 } from "../words/index.js";
+import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
 import type { ObjectTransaction } from "./object-transaction.js";
 import { retryDelay } from "./retry-delay.js";
@@ -41,7 +42,7 @@ export async function transactWith<T>(
   for (let attempt = 1; ; attempt++) {
     const tx = await attempts.begin();
     try {
-      const value = await fn(tx);
+      const value = await run(fn, tx, attempts.signal);
       const tid = await tx.commit();
       return { value, tid };
     } catch (error) {
@@ -63,7 +64,7 @@ export async function readWith<T>(
   for (let attempt = 1; ; attempt++) {
     const tx = await attempts.begin();
     try {
-      const value = await fn(tx);
+      const value = await run(fn, tx, attempts.signal);
       return { value, snapshot: tx.snapshot, loads: tx.loads };
     } catch (error) {
       if (attempt >= attempts.attemptsMax || !(error instanceof SnapshotTooOldError)) throw error;
@@ -71,6 +72,12 @@ export async function readWith<T>(
       tx.end();
     }
   }
+}
+
+/** What `fn` does with `tx`, waited for until the signal aborts: what it does afterwards meets a transaction that has ended. */
+function run<T>(fn: (tx: ObjectTransaction) => Promise<T> | T, tx: ObjectTransaction, signal: AbortSignal | undefined): Promise<T> | T {
+  const value = fn(tx);
+  return value instanceof Promise ? abortable(value, signal) : value;
 }
 
 /** What this transaction conflicted with is in the next snapshot, or the next attempt would conflict again. */
