@@ -1,0 +1,136 @@
+import type { Tag } from "../words/tag.js";
+
+/**
+ * Where results are kept: one tier of the semantic cache. In memory and in LMDB.
+ *
+ * What every tier promises (test/suites/entry-store.ts holds each to it):
+ *
+ * 1. Never stale. `get` gives no entry whose computation began before an invalidation, applied here, of a tag that it depends on
+ *    or of one above; `put` keeps none. A tier may forget an entry at any time; it never makes one up.
+ * 2. Never expired. An entry is given until its time to live has passed since it was put, or, when it slides, since it was last given;
+ *    a deadline is kept to within `limits.cacheTickMs`.
+ * 3. Bounded. After each `put` there are at most `entriesMax` entries of at most `bytesMax` bytes; the least recently used go first.
+ * 4. As it was put. What was put is what is given, or a copy of it, whatever callers do to theirs, but for values that are shared by choice.
+ *
+ * All of it is synchronous: a tier is one process's own.
+ * `Began` is what was known here when a computation began; a tier takes back only what its own `begin` gave.
+ */
+export interface EntryStore<Began = unknown> {
+  readonly kind: "memory" | "lmdb";
+
+  /** To be called before a computation reads anything; belongs to `put`. Costs nothing but an object. */
+  begin(): Began;
+
+  /** The entry, when it is neither stale nor expired; extends it when it slides. */
+  get(key: string): Entry | undefined;
+
+  /**
+   * Keeps `value`, and gives what is kept; undefined: nothing is, and what was there before is gone.
+   * That is so when it is stale already, has expired, is larger than the tier, or what is to be written is too much just now.
+   * Throws InvalidValueError for a value that this tier cannot hold.
+   */
+  put(key: string, value: unknown, how: Keeping<Began>): Entry | undefined;
+
+  /** Whether it was there. */
+  delete(key: string): boolean;
+
+  clear(): void;
+
+  /** Keys of all entries, stale and expired ones among them until they are met. Lazy: what changes meanwhile may be in it or not. */
+  keys(): Iterable<string>;
+
+  /** Removes what is stale or expired, for at most `budgetMs`; the next call goes on where this one ended, `done` says that the round is complete. */
+  sweep(budgetMs: number): { readonly removed: number; readonly done: boolean };
+
+  stats(): EntryStats;
+
+  /** Resolves when all that was done here before is where it outlives the process; in memory at once. Rejects with WriteInDoubtError. */
+  flush(): Promise<void>;
+
+  /** Flushes and ends it. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** How a value is to be kept. */
+export interface Keeping<Began> {
+  /** What the value depends on, the tags of nested results too. Kept as it is: not to be changed. */
+  readonly tags: readonly Tag[];
+  readonly began: Began;
+  /** Time to live; undefined: until it is stale or must make room. */
+  readonly ttlMs?: number | undefined;
+  /** Whether each reading gives it its time to live anew. Default: false. */
+  readonly slides?: boolean | undefined;
+  /** What is left of its time to live, for an entry that comes from another tier. Default: ttlMs. */
+  readonly leftMs?: number | undefined;
+}
+
+/**
+ * A result that is kept. In memory one object for as long as it is kept: what changes slot `promise` finds it there at the next hit.
+ * From LMDB a new object each time.
+ */
+export interface Entry {
+  readonly key: string;
+  /** To be given to callers through `valueOf`, unless `isShared`. */
+  readonly value: unknown;
+  /** All callers may be given `value` itself: it is frozen through and through, or shared by choice. */
+  readonly isShared: boolean;
+  readonly tags: readonly Tag[];
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  /** When it was put and when it expires, both on the monotonic clock; Infinity: never. */
+  readonly storedMs: number;
+  readonly expiresMs: number;
+  /** For whoever gives the value out: `value` as a settled promise, made once. */
+  promise: Promise<unknown> | undefined;
+}
+
+/** What a tier holds, and what it did since it was opened. */
+export interface EntryStats {
+  readonly entries: number;
+  /** 0 in a tier without a bound on bytes in memory: nothing is measured there. */
+  readonly bytes: number;
+  readonly evictions: number;
+}
+
+/** A version of the bus. */
+export interface EntryVersion {
+  readonly epoch: string;
+  readonly sequence: number;
+}
+
+/** An invalidation of this node that has no sequence yet. */
+export interface QueuedInvalidation {
+  /** Under which it is published, over restarts too. */
+  readonly id: string;
+  readonly tag: Tag;
+}
+
+/**
+ * A tier that outlives the process, with all it needs to be right when it is opened again, in one environment and in one batch:
+ * entries, versions of tags, the applied position, and the invalidations that have still to be published.
+ *
+ * 5. The position is never ahead of what was applied: killed at any moment, what is opened again stands at one position, has applied
+ *    all up to it, and nothing of what was flushed is missing.
+ * 6. Under a queued invalidation nothing that began before it has its sequence is given or kept.
+ */
+export interface PersistentEntryStore extends EntryStore<EntryVersion> {
+  /** Up to where invalidations were applied; undefined: none ever were, `reset` gives it its first. A new object for each position. */
+  readonly position: EntryVersion | undefined;
+  /** In the order in which they were queued; after opening those that an earlier process left. */
+  queued(): readonly QueuedInvalidation[];
+
+  /** An invalidation of the bus. Sequences below the position are allowed: replay begins where it begins. */
+  apply(tag: Tag, sequence: number): void;
+  /** Nothing more became stale up to `sequence`. */
+  advance(sequence: number): void;
+  /** Another epoch, or a gap that cannot be filled: all entries go, and `version` is the position. Queued invalidations stay. */
+  reset(version: EntryVersion): void;
+
+  /** Counts at once. On disk after `flush`. */
+  queue(invalidation: QueuedInvalidation): void;
+  /** It has `sequence` now; unknown ids are no fault. To be called with, or before, the `apply` of the same invalidation. */
+  settle(id: string, sequence: number): void;
+
+  /** Extends a sliding entry as `get` would, for a tier in front of this one. */
+  touch(key: string): void;
+}
