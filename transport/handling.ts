@@ -2,7 +2,7 @@ import type { Log } from "../words/index.js";
 import type { Message } from "./transport.js";
 
 /** Calls `handler`; what it throws, or rejects with if it is async after all, is logged and goes no further. */
-export function handle(log: Log, handler: (message: Message) => unknown, message: Message): void {
+export function handle<M extends Message>(log: Log, handler: (message: M) => unknown, message: M): void {
   try {
     const result = handler(message);
     if (result instanceof Promise) {

@@ -1,4 +1,5 @@
 /** Messages between places: the interface, and its implementations. */
+export type * from "./bus.js";
 export * from "./in-process.js";
 export * from "./nats.js";
 export type { NatsDialOptions, NatsTls } from "./nats-dial.js";

@@ -31,7 +31,7 @@ import { Joiner, type PartPosition, positionFromText, positionToText, split } fr
 import { PendingRequests } from "./pending-requests.js";
 import { Redial } from "./redial.js";
 import { checkPattern, checkQueue, checkSubject } from "./subject.js";
-import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
+import type { HeadedMessage, HeadedRequestOptions, HeadedTransport, LinkStatus, SubscribeOptions, Subscription } from "./transport.js";
 
 /** Where NATS is, who we are to it, and how long to try; dials again with jitter from `chance`. */
 export interface NatsOptions extends NatsDialOptions {
@@ -51,7 +51,7 @@ export interface NatsOptions extends NatsDialOptions {
  * Messages are split only between two fixed parties: a request above the server's max_payload must go to a subject without a queue,
  * as each part would go to another member, and to one subscriber, as the first reply counts.
  */
-export async function connectNats(options: NatsOptions): Promise<Transport> {
+export async function connectNats(options: NatsOptions): Promise<HeadedTransport> {
   const servers = typeof options.servers === "string" ? options.servers.split(",") : options.servers;
   const addresses = servers.map((server) => natsAddress(server.trim()));
   const [first] = addresses;
@@ -82,7 +82,7 @@ interface Entry {
   readonly id: number;
   readonly subject: string;
   readonly queue: string | undefined;
-  readonly handler: (message: Message) => void;
+  readonly handler: (message: HeadedMessage) => void;
   /** Of the link that stands. */
   subscription: SubscriptionImpl | undefined;
   active: boolean;
@@ -105,7 +105,7 @@ class StatusTap extends QueuedIteratorImpl<Status> {
 const partHeader = "Zooid-Part";
 const noResponders = 503;
 
-class NatsTransport implements Transport {
+class NatsTransport implements HeadedTransport {
   readonly kind = "nats";
   readonly #options: NatsOptions;
   readonly #log: Log;
@@ -171,13 +171,18 @@ class NatsTransport implements Transport {
     protocol.publish(subject, payload);
   }
 
-  async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+  async request(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<Uint8Array> {
     checkSubject(subject);
     this.#linked();
-    return this.#requests.add(subject, options, (id) => this.#send(subject, payload, this.#inbox + id.toString(36)));
+    const { headers } = options;
+    return this.#requests.add(subject, options, (id) => {
+      const inbox = this.#inbox + id.toString(36);
+      if (headers === undefined) this.#send(subject, payload, inbox);
+      else this.#sendHeaded(subject, payload, inbox, headers);
+    });
   }
 
-  subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
+  subscribe(subject: string, handler: (message: HeadedMessage) => void, options: SubscribeOptions = {}): Subscription {
     checkPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
@@ -294,7 +299,8 @@ class NatsTransport implements Transport {
     if (payload === undefined) return;
     const { subject, reply } = message;
     const answer = reply === undefined || reply === "" ? undefined : (bytes: Uint8Array) => this.#send(reply, bytes, undefined);
-    handle(this.#log, entry.handler, { subject, payload, reply: answer });
+    const replyTo = answer === undefined ? undefined : reply;
+    handle(this.#log, entry.handler, { subject, payload, reply: answer, headers: message.headers, replyTo });
   }
 
   #onReply(error: Error | null, message: Msg): void {
@@ -332,6 +338,18 @@ class NatsTransport implements Transport {
       const last = position.index === position.count - 1;
       protocol.publish(subject, bytes, { headers: partHeaders(position), ...(last && reply !== undefined ? { reply } : {}) });
     }
+  }
+
+  #sendHeaded(subject: string, payload: Uint8Array, reply: string, named: Readonly<Record<string, string>>): void {
+    const protocol = this.#linked();
+    const sent = headers();
+    let size = payload.length;
+    for (const [name, value] of Object.entries(named)) {
+      sent.set(name, value);
+      size += name.length + value.length;
+    }
+    if (size > this.#payloadBytesMax) throw new TooLargeError({ what: subject, size, sizeMax: this.#payloadBytesMax });
+    protocol.publish(subject, payload, { headers: sent, reply });
   }
 
   #linked(): ProtocolHandler {

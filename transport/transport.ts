@@ -76,3 +76,31 @@ export interface Message {
   /** Answers a request; undefined when none was asked for. Split above payloadBytesMax. Throws as `publish` does. */
   readonly reply: ((payload: Uint8Array) => void) | undefined;
 }
+
+/**
+ * A transport whose messages carry headers, as those of NATS do: what a stream of JetStream says of a message stands there.
+ * Another transport than NATS has none.
+ */
+export interface HeadedTransport extends Transport {
+  request(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<Uint8Array>;
+  subscribe(subject: string, handler: (message: HeadedMessage) => void, options?: SubscribeOptions): Subscription;
+}
+
+/** `headers` by name go with the request, which must fit into one message then. */
+export interface HeadedRequestOptions extends RequestOptions {
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A message with what the broker says of it. */
+export interface HeadedMessage extends Message {
+  readonly headers: MessageHeaders | undefined;
+  /** Subject that `reply` goes to. */
+  readonly replyTo: string | undefined;
+}
+
+/** Headers by name; the empty text where there is none. */
+export interface MessageHeaders {
+  get(name: string): string;
+  /** Status of a message that the broker itself wrote, else 0. */
+  readonly code: number;
+}
