@@ -52,6 +52,26 @@ export class SchemaError extends ZooidError {
   }
 }
 
+/** A tag is not `a:b:c` of letters, digits, `_` and `.`, or has more than 256 characters or 16 levels. */
+export class InvalidTagError extends ZooidError {
+  readonly code = "ZOOID_INVALID_TAG";
+  readonly transient = false;
+  declare readonly facts: { readonly tag: string; readonly reason: string };
+  constructor(facts: { readonly tag: string; readonly reason: string }) {
+    super(`tag ${JSON.stringify(facts.tag)} ${facts.reason}`, facts);
+  }
+}
+
+/** An argument of a cached function holds what no key can be made of (a function, a symbol, a class instance, a cycle), or too much. */
+export class InvalidKeyArgumentError extends ZooidError {
+  readonly code = "ZOOID_INVALID_KEY_ARGUMENT";
+  readonly transient = false;
+  declare readonly facts: { readonly path: string; readonly reason: string };
+  constructor(facts: { readonly path: string; readonly reason: string }) {
+    super(`argument ${facts.path} ${facts.reason}`, facts);
+  }
+}
+
 /** An option, flag or environment variable has a value that is not allowed. */
 export class InvalidOptionError extends ZooidError {
   readonly code = "ZOOID_INVALID_OPTION";
@@ -343,6 +363,8 @@ export const errorClasses = {
   InvalidKeyError,
   InvalidValueError,
   SchemaError,
+  InvalidTagError,
+  InvalidKeyArgumentError,
   InvalidOptionError,
   TooLargeError,
   MalformedMessageError,

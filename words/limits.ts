@@ -7,6 +7,8 @@ export const limits = {
   keyBytesMax: 512,
   /** A request or reply, whole, after joining its parts. Larger values belong into blob storage. */
   messageBytesMax: 16 * 1024 * 1024,
+  /** An encoded value: with its key, and the key that a page of a listing ends at, it fits into one answer. */
+  valueBytesMax: 16 * 1024 * 1024 - 2 * 1024,
   /** Arrays and maps in one message, and their nesting: each takes some 50 bytes of memory, however few of the message. */
   messageContainersMax: 250_000,
   messageDepthMax: 16,
@@ -113,6 +115,10 @@ export const limits = {
   cacheWriteDelayMs: 5,
   /** Entries waiting to be written to the cache on disk; past it new ones stay in memory only. */
   cachePendingBytesMax: 4 * 1024 * 1024,
+  /** Cached results tell time by a clock that is read this often: reading the system's costs as much as the rest of a hit. */
+  cacheTickMs: 10,
+  /** Versions of tags that a cache on disk remembers; past it the oldest go, and entries computed before those are stale. */
+  tagVersionsMax: 250_000,
   /** Keys of invalidations that a client remembers for its loads in flight; past it a load that crossed older ones is not cached. */
   rememberedKeysMax: 100_000,
   /** Decoded objects in memory, measured by their encoded size. */
@@ -141,4 +147,23 @@ export const limits = {
   actorViewsPerSecondMax: 100,
   /** Views taken from all who answer, when the actors of a realm are listed. */
   actorsListedMax: 50_000,
+
+  /** The invalidation stream keeps the last invalidation of a tag this long; whoever was away for longer discards. */
+  busHistoryMs: 7 * 24 * 3_600_000,
+  /** Attempt to publish an invalidation, from sending to acknowledgement, before it is sent again. */
+  busPublishTimeoutMs: 3_000,
+  /** Publishers that one node of a bus without a stream follows; one more makes it discard at each of its messages. */
+  busPublishersMax: 10_000,
+
+  /** A tag, and its levels: each is walked at every check, and a tag becomes a subject. */
+  tagLengthMax: 256,
+  tagLevelsMax: 16,
+  /** Tags that one process keeps versions of, about 150 bytes each with their names; past it a parent stands in for those below it. */
+  tagsMax: 2_000_000,
+  /** Latest invalidated tags kept that nothing depends on yet: enough that a computation is not disturbed by invalidations beside it. */
+  tagsUnusedMax: 1_024,
+  /** Text of the arguments of one call, when its key is made: more belongs into a key of the caller's own. */
+  cacheKeyLengthMax: 1024 * 1024,
+  /** A plain number of seconds in an option, a year: above it milliseconds were meant. */
+  durationSecsMax: 31_536_000,
 } as const;

@@ -1,0 +1,30 @@
+import { InvalidOptionError } from "./errors.js";
+import { limits } from "./limits.js";
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/**
+ * Milliseconds of `value`: a number of seconds, or a number with its unit (`"250ms"`, `"30s"`, `"5m"`, `"1h"`, `"7d"`).
+ * A plain number above durationSecsMax is refused: it was probably meant as milliseconds. Throws InvalidOptionError that names `option`.
+ */
+export function asDuration(value: number | string, option: string): number {
+  if (typeof value === "number") {
+    if (!(value >= 0)) throw new InvalidOptionError({ option, reason: "is not a number of seconds from 0" });
+    if (value > limits.durationSecsMax) {
+      throw new InvalidOptionError({
+        option,
+        reason: `is ${value} seconds, more than ${limits.durationSecsMax}: probably milliseconds were meant, which are written "${value}ms"`,
+      });
+    }
+    return value * 1_000;
+  }
+  const match = typeof value === "string" ? /^(\d{1,12}(?:\.\d{1,12})?)(ms|s|m|h|d)$/.exec(value) : null;
+  const unitMs = unitsMs[match?.[2] ?? ""];
+  if (unitMs === undefined) {
+    throw new InvalidOptionError({
+      option,
+      reason: 'is neither a number of seconds nor a number with its unit: "250ms", "30s", "5m", "1h"',
+    });
+  }
+  return Number(match?.[1]) * unitMs;
+}

@@ -1,0 +1,42 @@
+import { InvalidTagError } from "./errors.js";
+import { limits } from "./limits.js";
+
+declare const tagBrand: unique symbol;
+
+/** Name of something that results depend on: levels of ASCII letters, digits, `_` and `.`, separated by `:`, from the widest to the narrowest. */
+export type Tag = string & { readonly [tagBrand]: true };
+
+/** The tag that all others are below: its invalidation is that of everything. No user can name it. */
+export const rootTag = "" as Tag;
+
+const shape = /^[\w.]+(?::[\w.]+)*$/;
+
+/** Characters of a refused tag that are worth repeating. */
+const shownLengthMax = 64;
+
+/** `value` as a Tag. Throws InvalidTagError. */
+export function asTag(value: unknown): Tag {
+  if (typeof value !== "string") throw new InvalidTagError({ tag: typeof value, reason: "is not a string" });
+  const refuse = (reason: string) => new InvalidTagError({ tag: value.slice(0, shownLengthMax), reason });
+  if (value.length > limits.tagLengthMax) throw refuse(`is longer than ${limits.tagLengthMax} characters`);
+  if (!shape.test(value)) throw refuse("is not levels of letters, digits, _ and . separated by :");
+  if (levelCount(value) > limits.tagLevelsMax) throw refuse(`has more than ${limits.tagLevelsMax} levels`);
+  return value as Tag;
+}
+
+/** The levels of `tag`, from the widest; none for the root. */
+export function tagLevels(tag: Tag): readonly string[] {
+  return tag === rootTag ? [] : tag.split(":");
+}
+
+/** Whether an invalidation of `ancestor` is one of `tag`: it is the same, or a parent of it. */
+export function isBelow(tag: Tag, ancestor: Tag): boolean {
+  if (ancestor === rootTag) return true;
+  return tag.startsWith(ancestor) && (tag.length === ancestor.length || tag.charAt(ancestor.length) === ":");
+}
+
+function levelCount(text: string): number {
+  let count = 1;
+  for (let at = text.indexOf(":"); at !== -1; at = text.indexOf(":", at + 1)) count++;
+  return count;
+}
