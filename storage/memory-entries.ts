@@ -1,0 +1,251 @@
+import type { Clock } from "../words/clock.js";
+import type { Tag } from "../words/tag.js";
+import type { Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
+import { keepValue, type KeptValue, roughBytes, type ValueMode } from "./kept-value.js";
+import { Recency, type Recent } from "./recency.js";
+import type { Began, Dependency, TagTrie } from "./tag-trie.js";
+import { Ticks } from "./ticks.js";
+
+export interface MemoryEntryStoreOptions {
+  /** Judges what is stale; whoever hears of invalidations tells it. */
+  readonly trie: TagTrie;
+  readonly clock: Clock;
+  readonly entriesMax?: number | undefined;
+  /** By a rough measure of what keys and values take. Measuring costs as much as keeping: without a bound nothing is measured. */
+  readonly bytesMax?: number | undefined;
+  /** Default: "frozen". */
+  readonly values?: ValueMode | undefined;
+  /** An entry that became stale or expired is still there for `last` so long. Default: 0. */
+  readonly graceMs?: number | undefined;
+  /** Called when an entry slides, at most so often for each: for the tier behind this one. */
+  readonly onSlide?: { readonly intervalMs: number; readonly slid: (key: string) => void } | undefined;
+}
+
+/** What an entry takes beside key and value. */
+const entryOverheadBytes = 250;
+
+class MemoryEntry implements Entry, Recent<MemoryEntry> {
+  readonly key: string;
+  readonly value: unknown;
+  readonly isShared: boolean;
+  readonly tags: readonly Tag[];
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  readonly storedMs: number;
+  readonly dependency: Dependency;
+  readonly began: Began;
+  readonly bytes: number;
+  expiresMs: number;
+  promise: Promise<unknown> | undefined = undefined;
+  /** What the trie's version was when this was last found not to be stale. */
+  checkedAt: number;
+  /** When it was found stale or expired. */
+  lapsedMs: number | undefined = undefined;
+  /** When `onSlide` was last told. */
+  toldMs: number;
+  newer: MemoryEntry | undefined = undefined;
+  older: MemoryEntry | undefined = undefined;
+
+  constructor(
+    key: string,
+    kept: KeptValue,
+    how: Keeping<Began>,
+    at: { dependency: Dependency; bytes: number; version: number; nowMs: number },
+  ) {
+    const { ttlMs, leftMs = ttlMs } = how;
+    this.key = key;
+    this.value = kept.value;
+    this.isShared = kept.isShared;
+    this.tags = how.tags;
+    this.ttlMs = ttlMs;
+    this.slides = how.slides === true && ttlMs !== undefined;
+    this.storedMs = at.nowMs;
+    this.dependency = at.dependency;
+    this.began = how.began;
+    this.bytes = at.bytes;
+    this.expiresMs = leftMs === undefined ? Infinity : at.nowMs + leftMs;
+    this.checkedAt = at.version;
+    this.toldMs = at.nowMs;
+  }
+}
+
+/**
+ * Results in memory, as objects.
+ *
+ *     1. An entry that the trie's version has not moved past since it was last judged is not judged again: a hit is a look-up,
+ *        a comparison, a step in the list of last uses, and an expiry check on a clock that ticks.
+ *     2. Each entry holds its dependency in the trie from `put` until it is removed, and gives it back just once.
+ *     3. What lapsed, stale or expired, is never given by `get` again, even when it is kept on for `last`.
+ */
+export class MemoryEntryStore implements EntryStore<Began> {
+  readonly kind = "memory";
+  readonly #trie: TagTrie;
+  readonly #clock: Clock;
+  readonly #ticks: Ticks;
+  readonly #options: MemoryEntryStoreOptions;
+  readonly #entriesMax: number;
+  readonly #bytesMax: number | undefined;
+  readonly #mode: ValueMode;
+  readonly #graceMs: number;
+  readonly #entries = new Map<string, MemoryEntry>();
+  readonly #recency = new Recency<MemoryEntry>();
+  #hand = this.#entries.values();
+  #bytes = 0;
+  #evictions = 0;
+
+  constructor(options: MemoryEntryStoreOptions) {
+    this.#options = options;
+    this.#trie = options.trie;
+    this.#clock = options.clock;
+    this.#ticks = new Ticks(options.clock);
+    this.#entriesMax = options.entriesMax ?? Infinity;
+    this.#bytesMax = options.bytesMax;
+    this.#mode = options.values ?? "frozen";
+    this.#graceMs = options.graceMs ?? 0;
+  }
+
+  begin(): Began {
+    return this.#trie.begin();
+  }
+
+  get(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.lapsedMs !== undefined) return undefined;
+    if (entry.checkedAt !== this.#trie.version && this.#isStale(entry)) return this.#lapse(entry);
+    if (entry.expiresMs !== Infinity) {
+      const nowMs = this.#ticks.now();
+      if (nowMs >= entry.expiresMs) return this.#lapse(entry);
+      if (entry.slides) this.#slide(entry, nowMs);
+    }
+    this.#recency.use(entry);
+    return entry;
+  }
+
+  /** The entry whatever it is, stale and expired ones for as long as grace lasts: for when nothing newer can be had. */
+  last(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry?.lapsedMs === undefined) return entry;
+    if (this.#ticks.now() - entry.lapsedMs < this.#graceMs) return entry;
+    this.#remove(entry);
+    return undefined;
+  }
+
+  put(key: string, value: unknown, how: Keeping<Began>): Entry | undefined {
+    const kept = keepValue(value, this.#mode);
+    const bytes = this.#bytesMax === undefined ? 0 : entryOverheadBytes + key.length + roughBytes(kept.value);
+    const before = this.#entries.get(key);
+    if (before !== undefined) this.#remove(before);
+    if (this.#entriesMax < 1 || bytes > (this.#bytesMax ?? Infinity) || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;
+    const dependency = this.#trie.depend(how.tags);
+    if (this.#trie.isStale(dependency, how.began)) {
+      this.#trie.release(dependency);
+      return undefined;
+    }
+    const entry = new MemoryEntry(key, kept, how, { dependency, bytes, version: this.#trie.version, nowMs: this.#ticks.now() });
+    this.#entries.set(key, entry);
+    this.#recency.add(entry);
+    this.#bytes += bytes;
+    this.#makeRoom();
+    return entry;
+  }
+
+  delete(key: string): boolean {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return false;
+    this.#remove(entry);
+    return true;
+  }
+
+  clear(): void {
+    for (const { dependency } of this.#entries.values()) this.#trie.release(dependency);
+    this.#entries.clear();
+    this.#recency.clear();
+    this.#hand = this.#entries.values();
+    this.#bytes = 0;
+  }
+
+  keys(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
+  /** Entries that lapsed stay for their grace. */
+  sweep(budgetMs: number): { readonly removed: number; readonly done: boolean } {
+    const endMs = this.#clock.monotonic() + budgetMs;
+    let removed = 0;
+    for (let looked = 1; ; looked++) {
+      const { value: entry, done } = this.#hand.next();
+      if (done === true) {
+        this.#hand = this.#entries.values();
+        return { removed, done: true };
+      }
+      if (this.#isOver(entry)) {
+        this.#remove(entry);
+        removed++;
+      }
+      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
+    }
+  }
+
+  stats(): EntryStats {
+    return { entries: this.#entries.size, bytes: this.#bytes, evictions: this.#evictions };
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.clear();
+    return Promise.resolve();
+  }
+
+  #isStale(entry: MemoryEntry): boolean {
+    if (this.#trie.isStale(entry.dependency, entry.began)) return true;
+    entry.checkedAt = this.#trie.version;
+    return false;
+  }
+
+  #lapse(entry: MemoryEntry): undefined {
+    if (this.#graceMs === 0) this.#remove(entry);
+    else entry.lapsedMs ??= this.#ticks.now();
+    return undefined;
+  }
+
+  #slide(entry: MemoryEntry, nowMs: number): void {
+    entry.expiresMs = nowMs + (entry.ttlMs as number);
+    const { onSlide } = this.#options;
+    if (onSlide === undefined || nowMs - entry.toldMs < onSlide.intervalMs) return;
+    entry.toldMs = nowMs;
+    onSlide.slid(entry.key);
+  }
+
+  /** Neither good nor within its grace. */
+  #isOver(entry: MemoryEntry): boolean {
+    const nowMs = this.#ticks.now();
+    if (entry.lapsedMs === undefined) {
+      const isGood = nowMs < entry.expiresMs && (entry.checkedAt === this.#trie.version || !this.#isStale(entry));
+      if (isGood) return false;
+      entry.lapsedMs = Math.min(nowMs, entry.expiresMs);
+    }
+    return nowMs - entry.lapsedMs >= this.#graceMs;
+  }
+
+  #makeRoom(): void {
+    while (this.#entries.size > this.#entriesMax || this.#bytes > (this.#bytesMax ?? Infinity)) {
+      const oldest = this.#recency.oldest;
+      if (oldest === undefined) return;
+      this.#remove(oldest);
+      this.#evictions++;
+    }
+  }
+
+  #remove(entry: MemoryEntry): void {
+    this.#entries.delete(entry.key);
+    this.#recency.remove(entry);
+    this.#bytes -= entry.bytes;
+    this.#trie.release(entry.dependency);
+  }
+}
+
+/** Entries looked at between two looks at the clock. */
+const sweepStride = 64;

@@ -1,0 +1,45 @@
+/** What stands in a Recency: its places belong to that list. */
+export interface Recent<T> {
+  newer: T | undefined;
+  older: T | undefined;
+}
+
+/** Items in the order of their last use. Each step is a few pointers: cheap enough for every hit. */
+export class Recency<T extends Recent<T>> {
+  #newest: T | undefined;
+  #oldest: T | undefined;
+
+  get oldest(): T | undefined {
+    return this.#oldest;
+  }
+
+  add(item: T): void {
+    item.older = this.#newest;
+    if (this.#newest === undefined) this.#oldest = item;
+    else this.#newest.newer = item;
+    this.#newest = item;
+  }
+
+  /** `item` stands in this list, and is the newest now. */
+  use(item: T): void {
+    if (item === this.#newest) return;
+    this.remove(item);
+    this.add(item);
+  }
+
+  /** `item` stands in this list, and does not any more. */
+  remove(item: T): void {
+    const { newer, older } = item;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    if (older === undefined) this.#oldest = newer;
+    else older.newer = newer;
+    item.newer = undefined;
+    item.older = undefined;
+  }
+
+  clear(): void {
+    this.#newest = undefined;
+    this.#oldest = undefined;
+  }
+}
