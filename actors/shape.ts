@@ -92,6 +92,13 @@ export function bytes(value: unknown, what: string): Uint8Array {
   return value;
 }
 
+/** The encoded value of an object, which fits into an answer. More is TooLargeError. */
+export function value(read: unknown, what: string): Uint8Array {
+  const encoded = bytes(read, what);
+  if (encoded.length > limits.valueBytesMax) throw new TooLargeError({ what, size: encoded.length, sizeMax: limits.valueBytesMax });
+  return encoded;
+}
+
 export function oneOf<T extends string>(value: unknown, what: string, choices: readonly T[]): T {
   if (typeof value !== "string" || !(choices as readonly string[]).includes(value)) malformed(what, `is not one of ${choices.join(", ")}`);
   return value as T;

@@ -274,7 +274,7 @@ export const commit = codec<m.Commit>(
       const value = parts[index + 1];
       writes.push({
         key: shape.key(parts[index], "commit.writes"),
-        value: value === null ? undefined : shape.bytes(value, "commit.writes"),
+        value: value === null ? undefined : shape.value(value, "commit.writes"),
       });
     }
     if (writes.length > 1 && new Set(writes.map((write) => write.key)).size < writes.length) {

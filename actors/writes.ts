@@ -94,8 +94,8 @@ export function written(write: PendingWrite): Value | undefined {
 /** Bytes of `value`. Throws InvalidValueError, TooLargeError. */
 export function encoded(key: string, value: unknown): Uint8Array {
   const bytes = encodeValue(value);
-  if (bytes.length > limits.messageBytesMax) {
-    throw new TooLargeError({ what: `value of ${JSON.stringify(key)}`, size: bytes.length, sizeMax: limits.messageBytesMax });
+  if (bytes.length > limits.valueBytesMax) {
+    throw new TooLargeError({ what: `value of ${JSON.stringify(key)}`, size: bytes.length, sizeMax: limits.valueBytesMax });
   }
   return bytes;
 }

@@ -275,6 +275,20 @@ describe("bad input", () => {
     expect(transport.requests).toEqual([]);
   });
 
+  test("the largest value that is taken can be loaded and listed, beside the longest of keys", async () => {
+    const { open, run } = await world();
+    const { client } = await open("a");
+    const { client: reader } = await open("b");
+    const [key, next] = ["k".repeat(limits.keyBytesMax), "l".repeat(limits.keyBytesMax)];
+    await run(client.put(next, 1));
+    // A header of five bytes makes it a value of valueBytesMax.
+    const put = (bytes: number) => run(client.put(key, new Uint8Array(bytes - 5)));
+    await expect(put(limits.valueBytesMax + 1)).rejects.toEqual(code("ZOOID_TOO_LARGE"));
+    await put(limits.valueBytesMax);
+    expect((await run(all(reader.list("")))).map(([each]) => each)).toEqual([key, next]);
+    expect(await run(reader.get(key))).toHaveLength(limits.valueBytesMax - 5);
+  });
+
   test("each wrong option is named", async () => {
     const { open } = await world();
     const wrong = (options: object) => expect(open("a", options)).rejects;

@@ -14,6 +14,7 @@ import {
   ReadOnlyError,
   seededChance,
   ServerBusyError,
+  limits,
   silentLog,
   type Tid,
   UnknownSessionError,
@@ -320,4 +321,13 @@ describe("a storage server", () => {
     );
     await (await start({ good: { open: good.open } })).close();
   });
+});
+
+test("a value that could be written but never be listed is refused, and nothing is written", async () => {
+  const { server, client } = await serverWorld();
+  const writer = await client();
+  const { position } = server.status("main");
+  const large = writer.commit({ writes: { small: "1", large: "x".repeat(limits.valueBytesMax + 1) } });
+  await expect(large).rejects.toMatchObject({ code: "ZOOID_TOO_LARGE", facts: { sizeMax: limits.valueBytesMax } });
+  expect(server.status("main").position).toEqual(position);
 });

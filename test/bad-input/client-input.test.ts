@@ -93,7 +93,7 @@ describe("a value", () => {
   });
 
   test("larger than a message is TooLargeError", async () => {
-    const refused = refusedAs("ZOOID_TOO_LARGE", { what: 'value of "large"', sizeMax: limits.messageBytesMax });
+    const refused = refusedAs("ZOOID_TOO_LARGE", { what: 'value of "large"', sizeMax: limits.valueBytesMax });
     expect(await refusal(client.put("large", new Uint8Array(limits.messageBytesMax)))).toEqual(refused);
   });
 });
