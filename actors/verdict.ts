@@ -32,8 +32,9 @@ export class Verdicts {
   on({ position, asOf }: Pick<Verify, "position" | "asOf">): Verdict {
     const last = this.#store.position;
     const of = (type: Verdict["type"]): Verdict => ({ type, position: last });
-    if (this.#isOfOtherHistory(position) || this.#isOfOtherHistory(asOf)) return of("otherHistory");
-    if (position.tid > last.tid || asOf.tid > last.tid) return of("behind");
+    const found = [this.#find(position), this.#find(asOf)];
+    if (found.includes("other")) return of("otherHistory");
+    if (found.includes("ahead")) return of("behind");
     if (position.tid === last.tid) return of("upToDate");
     return of(this.#isReplayable(position.tid) ? "replay" : "discard");
   }
@@ -47,11 +48,13 @@ export class Verdicts {
     return false;
   }
 
-  /** The store has passed `position` without it, or has its tid with another digest. What was pruned cannot be told. */
-  #isOfOtherHistory(position: Position): boolean {
+  /** `other`: the store has passed `position` without it, or has its tid with another digest. What was pruned cannot be told. */
+  #find({ tid, digest }: Position): "here" | "ahead" | "other" {
     const store = this.#store;
-    if (position.tid > store.position.tid) return false;
-    const digest = store.digestAt(position.tid);
-    return digest === undefined ? position.tid >= store.historyFloor : digest !== position.digest;
+    // Looked for first: a load tells of a batch as soon as it is durable, which may be before the store's own position has moved.
+    const found = store.digestAt(tid);
+    if (found !== undefined) return found === digest ? "here" : "other";
+    if (tid > store.position.tid) return "ahead";
+    return tid >= store.historyFloor ? "other" : "here";
   }
 }

@@ -179,11 +179,10 @@ export class ObjectStore {
     return this.#queue.at(tid) ?? this.#read((view) => headAt(view, tid));
   }
 
-  /** Digest of the history up to transaction `tid`; undefined: there is none of this tid, or it was pruned. */
+  /** Digest of the history up to transaction `tid`, durable but perhaps above `position` yet; undefined: there is none of this tid, or it was pruned. */
   digestAt(tid: Tid): string | undefined {
     if (tid === tidZero) return emptyHistory.digest;
     if (tid === this.#position.tid) return this.#position.digest;
-    if (tid > this.#position.tid) return undefined;
     return this.#queue.at(tid)?.digest ?? this.#read((view) => headAt(view, tid)?.digest);
   }
 
@@ -350,7 +349,7 @@ export class ObjectStore {
     });
   }
 
-  /** The position in memory may lag behind a view: taken for its as-of, a revision that was replaced would look current for ever. */
+  /** The position in memory may lag behind a view: taken for its as-of, a revision could name a successor that comes after it. */
   #positionIn(view: View): Position {
     const record = view.get(positionKey);
     if (record === undefined) return emptyHistory;
