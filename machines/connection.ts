@@ -16,7 +16,8 @@
  *
  * 1. A request goes only to the instance that this client is registered with: leaving `registering` or `linked` drops the link.
  * 2. Alive means a heartbeat of that instance within `heartbeatTimeout`; a transport that is up is not enough.
- * 3. A heartbeat of another instance means that the server was replaced: register and verify again.
+ * 3. A heartbeat of another instance means that the server was replaced: register and verify again. A read-only one stands beside a
+ *    writer and replaces none: were the writer gone, its silence would tell.
  * 4. readWrite is entered only when neither the client nor the server is read-only.
  * 5. A refusal for good is told at once to whoever waits, and asked about again slowly: an operator may have repaired the server.
  *
@@ -98,7 +99,8 @@ export const connectionMachine = setup({
     isVerified: (_, output: CacheVerificationOutput) => output.type === "verified",
     isVerifiedReadOnly: ({ context }, output: CacheVerificationOutput) =>
       output.type === "verified" && (context.readOnly || context.registration?.readOnly === true),
-    isAnotherInstance: ({ context }, heard: Registration) => context.registration?.instance !== heard.instance,
+    isAnotherInstance: ({ context: { registration, readOnly } }, heard: Registration) =>
+      registration?.instance !== heard.instance && !(heard.readOnly && (registration?.readOnly === false || readOnly)),
     isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
     isWritableNow: ({ context }, heard: Registration) =>
       context.registration?.instance === heard.instance && !heard.readOnly && !context.readOnly,

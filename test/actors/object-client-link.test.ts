@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../actors/object-client.js";
 import * as wire from "../../actors/wire.js";
-import { delay, limits, type Tid } from "../../words/index.js";
+import { startStorageServer } from "../../actors/storage-server.js";
+import { everything } from "../../storage/records.js";
+import { delay, limits, seededChance, silentLog, type Tid } from "../../words/index.js";
 import { all, cacheDisk, clientWorld, fatalLog, type ClientWorld } from "../client-world.js";
-import type { WorldOptions } from "../server-world.js";
+import { TestDisk, type WorldOptions } from "../server-world.js";
 
 const worlds: ClientWorld[] = [];
 
@@ -18,6 +20,17 @@ afterEach(() => {
 });
 
 const code = (code: string) => expect.objectContaining({ code });
+
+/** A copy of what a server left, as one restores a backup. */
+async function copyOf({ open }: TestDisk): Promise<TestDisk> {
+  const copy = new TestDisk("copy");
+  const [from, to] = [await open(), await copy.open()];
+  const rows = from.read((view) => Array.from(view.range(everything), ([key, value]) => ({ key, value })));
+  await to.batch(rows);
+  await Promise.all([from.close(), to.close()]);
+  return copy;
+}
+
 const increment = (client: ObjectClient, key: string) => client.update(key, (n) => ((n as number | undefined) ?? 0) + 1);
 
 describe("without a server", () => {
@@ -404,3 +417,36 @@ test("a server whose heartbeats are far apart is taken for lost after two and a 
   await clock.until(() => !client.isConnected, 60_000);
   expect(clock.monotonic() - since).toBeLessThanOrEqual(50_000);
 });
+
+test.each([false, true])(
+  "a read-only server beside the writer disturbs nobody, and serves when that is gone (read-only client: %s)",
+  async (readOnly) => {
+    const { open, run, clock, broker, server, disk, restart } = await world();
+    await run((await open("b")).client.put("x", 1));
+    await server.close();
+    const copy = await copyOf(disk);
+    const writer = await restart();
+    const { client } = await open("a", { readOnly });
+    await run(client.get("x"));
+    const beside = await clock.settle(
+      startStorageServer({
+        realm: "test",
+        log: silentLog,
+        readOnly: true,
+        storages: { main: { open: copy.open } },
+        transport: broker.connect(),
+        clock,
+        chance: seededChance(7),
+      }),
+      10_000,
+    );
+    const states: string[] = [];
+    client.onState((state) => states.push(state));
+    await clock.advance(20_000);
+    expect(states).toEqual([]);
+    expect(beside.status("main").sessions).toEqual([]);
+    writer.kill();
+    await clock.until(() => client.isConnected && client.status().instance === beside.instance, 20_000);
+    expect(client.state).toBe("readOnly");
+  },
+);
