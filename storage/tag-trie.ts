@@ -1,0 +1,422 @@
+import { assert, type Clock, limits, rootTag, type Tag } from "../words/index.js";
+
+declare const dependencyBrand: unique symbol;
+
+/** What an entry depends on: made by `depend`, kept with the entry, given back by `release` exactly once. */
+export interface Dependency {
+  readonly [dependencyBrand]: true;
+}
+
+/** What was known here when a computation began. */
+export interface Began {
+  /** The bus's: travels with what was computed, to be compared with the tags' versions anywhere in the same epoch. */
+  readonly sequence: number;
+  /** Local invalidations before it, counted in this process only; 0 for what another process computed, or this one before its restart. */
+  readonly local: number;
+  /** The sequence counted on over resets: rises in this process whatever becomes of the bus. */
+  readonly position: number;
+}
+
+/** A local invalidation that the bus has not numbered yet. */
+export interface Pending {
+  readonly tag: Tag;
+  readonly local: number;
+}
+
+/** What one step of pruning did. */
+export interface TagPruning {
+  /** Tags whose versions went into their parents' floors. */
+  readonly removed: number;
+  /** Nothing more is old enough. */
+  readonly done: boolean;
+}
+
+/** When a node that nothing has ever depended on was last used: before every moment. */
+const never = -(2 ** 30);
+
+/** Nodes removed between two looks at the clock. */
+const removedBetweenLooks = 64;
+
+/** One tag; or, without a name, the rest below one: everything there that has no node of its own. */
+class Node {
+  readonly tag: Tag;
+  readonly parent: Node | undefined;
+  /** Position of the latest invalidation of this tag, or, where it is not known, of one not before it. */
+  version: number;
+  /** Stands for all that has no node below this one; its version is the floor. */
+  rest: Node | undefined = undefined;
+  /** Dependencies, children, pending invalidations, and the rest when something depends on it: what keeps this node. */
+  holds = 0;
+  pendings = 0;
+  /** The latest pending invalidation; 0 when there is none. */
+  pendingLocal = 0;
+  /** When the last dependency ended, in whole milliseconds: a small integer takes no memory of its own. */
+  usedAtMs = never;
+
+  constructor(tag: Tag, parent: Node | undefined, version: number) {
+    this.tag = tag;
+    this.parent = parent;
+    this.version = version;
+  }
+}
+
+class PendingAt implements Pending {
+  readonly tag: Tag;
+  readonly local: number;
+  /** Its node, and the rests that may stand for it; none once it is settled. */
+  nodes: readonly Node[];
+
+  constructor(tag: Tag, local: number, nodes: readonly Node[]) {
+    this.tag = tag;
+    this.local = local;
+    this.nodes = nodes;
+  }
+}
+
+/**
+ * Versions of the tags that something here depends on. An entry is stale once one of its tags, or a parent of one, was invalidated after its
+ * computation began. An invalidation costs its depth, whatever depends on it; what became stale is found when it is asked for.
+ *
+ *     root ─ a ─ a:b ─ a:b:c       the version of a tag counts for all below it
+ *             └─ (rest)            the floor of `a`: the greatest version of what is missing below it
+ *
+ * 1. What is judged by a node is never judged later than by the tag's own invalidations: a node that goes leaves the greater of its version
+ *    and its floor as its parent's floor, a node that comes starts with the floor that judged it until then. Too early, never too late.
+ * 2. Where there is no room for a node, the rest stands in for it, and while something depends on a rest, every invalidation below it counts
+ *    for it too, with a node of its own or without.
+ * 3. Pending: under the tag only what began in this process after the invalidation is valid, until the bus has numbered it.
+ * 4. Sequences may begin anew after a reset, positions never do: versions are positions, and everything known before a reset is below it.
+ * 5. A node is in the tree while it is held, and else in exactly one of the two lists that pruning takes from.
+ *
+ * Source: ZooCache's prefix trie; the rules are DESIGN's, "Trie" and "Pending".
+ */
+export class TagTrie {
+  readonly #clock: Clock;
+  readonly #nodesMax: number;
+  readonly #unusedMax: number;
+  readonly #root = new Node(rootTag, undefined, 0);
+  /** All nodes but the rests, by tag. One flat map is smaller than one of children in each node, and found in one look-up. */
+  readonly #nodes = new Map<Tag, Node>([[rootTag, this.#root]]);
+  /** Not held any more, longest ago first. */
+  readonly #idle = new Set<Node>();
+  /** Invalidated and not held since, longest ago first, at most #unusedMax: kept so that computations under way are judged exactly. */
+  readonly #unused = new Set<Node>();
+  /** Rests that something depends on. */
+  #restsHeld = 0;
+  #pendings = 0;
+
+  #version = 0;
+  #sequence = 0;
+  /** Position of sequence 0. */
+  #base = 0;
+  /** The greatest version of any node: what began there or after it is valid, unless something is pending. */
+  #newest = 0;
+  /** From 1, so that 0 lies before every local invalidation. */
+  #local = 1;
+  #began: Began = { sequence: 0, local: 1, position: 0 };
+
+  constructor(options: { readonly clock: Clock; readonly nodesMax?: number; readonly unusedMax?: number }) {
+    this.#clock = options.clock;
+    this.#nodesMax = options.nodesMax ?? limits.tagsMax;
+    this.#unusedMax = options.unusedMax ?? limits.tagsUnusedMax;
+    this.#root.holds = 1;
+  }
+
+  /** Changes whenever anything may have become stale: what was valid at this version is valid as long as it stands. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The highest sequence applied. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** What is known now, for a computation that begins. The same object as before while no invalidation came in between. */
+  begin(): Began {
+    return this.#began;
+  }
+
+  /** What another process, or this one before a restart, knew at `sequence`. Whether that was the same epoch is for the caller to compare. */
+  beganElsewhere(sequence: number): Began {
+    return { sequence, local: 0, position: this.#base + sequence };
+  }
+
+  /** Judges by `tags` from now on; by the root alone when there are none. Cost: the levels that have no node yet. */
+  depend(tags: readonly Tag[]): Dependency {
+    let held: Node | Node[];
+    if (tags.length <= 1) held = this.#hold(tags[0] ?? rootTag);
+    else held = tags.map((tag) => this.#hold(tag));
+    return held as unknown as Dependency;
+  }
+
+  /** Ends a dependency. Once for each `depend`. */
+  release(dependency: Dependency): void {
+    const held = dependency as unknown as Node | readonly Node[];
+    if (held instanceof Node) this.#letGo(held);
+    else for (const node of held) this.#letGo(node);
+  }
+
+  /**
+   * Whether an invalidation that counts for `dependency` may have come after `began`.
+   * One comparison when nothing at all did; otherwise a few for each level of each tag.
+   */
+  isStale(dependency: Dependency, began: Began): boolean {
+    if (began.position >= this.#newest && (this.#pendings === 0 || began.local >= this.#local)) return false;
+    const held = dependency as unknown as Node | readonly Node[];
+    if (held instanceof Node) return isStaleAt(held, began);
+    for (const node of held) if (isStaleAt(node, began)) return true;
+    return false;
+  }
+
+  /** An invalidation that the bus has numbered. They come in the bus's order, more than once at most; each counts whatever its order. */
+  apply(tag: Tag, sequence: number): void {
+    this.#raise(tag, sequence, this.#unused);
+    this.advance(sequence);
+  }
+
+  /** A version that was kept over a restart: has a node if there is room for it, even when nothing depends on it yet. */
+  restore(tag: Tag, sequence: number): void {
+    this.#raise(tag, sequence, this.#idle);
+  }
+
+  /** All invalidations up to `sequence` have been applied: nothing becomes stale. */
+  advance(sequence: number): void {
+    if (sequence <= this.#sequence) return;
+    assert(Number.isSafeInteger(sequence), "a sequence is a safe integer");
+    this.#sequence = sequence;
+    this.#know();
+  }
+
+  /** An invalidation of this process that has no sequence yet: counts from now on. Has its node even where there is no room: who pends has a bound. */
+  pend(tag: Tag): Pending {
+    this.#local++;
+    const own = this.#nodes.get(tag) ?? this.#grow(tag, Infinity);
+    const nodes = [own, ...this.#restsAbove(own)];
+    for (const node of nodes) {
+      this.#keep(node);
+      node.pendings++;
+      node.pendingLocal = this.#local;
+    }
+    this.#pendings++;
+    this.#version++;
+    this.#know();
+    return new PendingAt(tag, this.#local, nodes);
+  }
+
+  /**
+   * The bus has numbered a pending invalidation. What was computed since it began to pend is computed once more, at most.
+   * `undefined`: it was numbered in an epoch that is over, and the reset that ended it counts for it. Once for each pending.
+   */
+  settle(pending: Pending, sequence: number | undefined): void {
+    assert(pending instanceof PendingAt && pending.nodes.length > 0, "a pending invalidation is settled once");
+    const { nodes } = pending;
+    pending.nodes = [];
+    if (sequence !== undefined) this.#raise(pending.tag, sequence, this.#idle);
+    for (const node of nodes) {
+      node.pendings--;
+      if (node.pendings === 0) node.pendingLocal = 0;
+      this.#drop(node, this.#unused);
+    }
+    this.#pendings--;
+    this.#version++;
+  }
+
+  /**
+   * Everything known before is stale: the bus is in another epoch, or has a gap that cannot be filled, and all is known up to `sequence` of it.
+   * Pending invalidations stay so. A reset to the sequence that was known needs an epoch of its own: shared tiers tell only by the two.
+   */
+  reset(sequence: number): void {
+    assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
+    const after = Math.max(this.#newest, this.#base + this.#sequence) + 1;
+    this.#base = Math.max(this.#base, after - sequence);
+    this.#sequence = sequence;
+    this.#root.version = this.#base + sequence;
+    this.#newest = this.#root.version;
+    this.#version++;
+    this.#know();
+  }
+
+  /** The sequence of the latest invalidation that judges `tag`: its own, a parent's, or a floor. 0: none in this epoch. */
+  tagVersion(tag: Tag): number {
+    const found = this.#nodes.get(tag);
+    const { ancestor } = found === undefined ? this.#missing(tag) : { ancestor: found };
+    let version = found === undefined ? (ancestor.rest?.version ?? 0) : 0;
+    for (let node: Node | undefined = ancestor; node !== undefined; node = node.parent) version = Math.max(version, node.version);
+    return Math.max(0, version - this.#base);
+  }
+
+  /**
+   * Removes tags that nothing has depended on for `unusedMs`, for about `budgetMs`. Their versions stay as floors.
+   * Cost: what it removes; what is in use is not looked at.
+   */
+  prune(unusedMs: number, budgetMs: number): TagPruning {
+    const begunMs = this.#clock.monotonic();
+    const untilMs = begunMs - unusedMs;
+    const before = this.#nodes.size;
+    let looked = before;
+    for (const list of [this.#unused, this.#idle]) {
+      for (const node of list) {
+        if (node.usedAtMs > untilMs) break;
+        this.#remove(node, untilMs);
+        if (looked - this.#nodes.size < removedBetweenLooks) continue;
+        looked = this.#nodes.size;
+        if (this.#clock.monotonic() - begunMs >= budgetMs) return { removed: before - looked, done: false };
+      }
+    }
+    return { removed: before - this.#nodes.size, done: true };
+  }
+
+  /** Tags that have versions of their own here, the root among them, and local invalidations without a sequence. */
+  stats(): { readonly nodes: number; readonly pending: number } {
+    return { nodes: this.#nodes.size, pending: this.#pendings };
+  }
+
+  #know(): void {
+    this.#began = { sequence: this.#sequence, local: this.#local, position: this.#base + this.#sequence };
+  }
+
+  /** Makes `tag` no older than `sequence`. Its node, if nothing holds it, comes last in `list`. */
+  #raise(tag: Tag, sequence: number, list: Set<Node>): void {
+    assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
+    const version = this.#base + sequence;
+    const found = this.#nodes.get(tag);
+    const node = found ?? this.#grow(tag, this.#nodesMax);
+    node.version = Math.max(node.version, version);
+    for (const rest of this.#restsAbove(node)) rest.version = Math.max(rest.version, version);
+    this.#newest = Math.max(this.#newest, version);
+    this.#version++;
+    if (node.holds > 0 || isRest(node)) return;
+    if (found === undefined || this.#unused.delete(node)) this.#list(node, list);
+  }
+
+  #hold(tag: Tag): Node {
+    let node = this.#nodes.get(tag);
+    if (node === undefined) {
+      const { ancestor, missing } = this.#missing(tag);
+      // Held meanwhile, so that making room does not take it.
+      this.#keep(ancestor);
+      this.#makeRoom(missing);
+      node = this.#grow(tag, this.#nodesMax);
+      this.#keep(node);
+      this.#drop(ancestor, this.#idle);
+    } else this.#keep(node);
+    return node;
+  }
+
+  #letGo(node: Node): void {
+    assert(node.holds > 0, "a dependency is released once");
+    this.#drop(node, this.#idle);
+  }
+
+  #keep(node: Node): void {
+    node.holds++;
+    if (node.holds > 1) return;
+    if (isRest(node)) {
+      this.#restsHeld++;
+      this.#keep(node.parent);
+    } else if (!this.#idle.delete(node)) this.#unused.delete(node);
+  }
+
+  #drop(node: Node, list: Set<Node>): void {
+    node.holds--;
+    if (node.holds > 0) return;
+    if (isRest(node)) {
+      this.#restsHeld--;
+      this.#drop(node.parent, list);
+    } else this.#list(node, list);
+  }
+
+  /** Puts a node that nothing holds last in `list`. */
+  #list(node: Node, list: Set<Node>): void {
+    node.usedAtMs = Math.floor(this.#clock.monotonic());
+    list.add(node);
+    for (const first of this.#unused) {
+      if (this.#unused.size <= this.#unusedMax) break;
+      this.#remove(first, never);
+    }
+  }
+
+  /** The node that `tag` has none of would be below, and how many are missing on the way to it. */
+  #missing(tag: Tag): { readonly ancestor: Node; readonly missing: number } {
+    let missing = 1;
+    for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) {
+      const ancestor = this.#nodes.get(tag.slice(0, end) as Tag);
+      if (ancestor !== undefined) return { ancestor, missing };
+      missing++;
+    }
+    return { ancestor: this.#root, missing };
+  }
+
+  /** Makes the node of `tag`, which has none, with those on the way to it; or, where that would be more than `nodesMax`, the rest that stands in for it. */
+  #grow(tag: Tag, nodesMax: number): Node {
+    const { ancestor, missing } = this.#missing(tag);
+    const floor = ancestor.rest?.version ?? 0;
+    if (this.#nodes.size + missing > nodesMax) return (ancestor.rest ??= new Node(rootTag, ancestor, floor));
+    let node = ancestor;
+    let end = ancestor === this.#root ? -1 : ancestor.tag.length;
+    for (let level = 1; level <= missing; level++) {
+      end = tag.indexOf(":", end + 1);
+      const name = level === missing ? tag : (tag.slice(0, end) as Tag);
+      this.#keep(node);
+      // The floor judged all that was missing: as the version of the first, it goes on to.
+      node = new Node(name, node, level === 1 ? floor : 0);
+      this.#nodes.set(name, node);
+    }
+    return node;
+  }
+
+  /** Rests that something depends on above `node`, and that may be the stand-in for its tag. */
+  #restsAbove(node: Node): Node[] {
+    const rests: Node[] = [];
+    if (this.#restsHeld === 0) return rests;
+    for (let above = node.parent; above !== undefined; above = above.parent) {
+      if (above.rest !== undefined && above.rest !== node && above.rest.holds > 0) rests.push(above.rest);
+    }
+    return rests;
+  }
+
+  /** Removes what has been idle longest until `missing` nodes fit, or nothing is left to be removed. */
+  #makeRoom(missing: number): void {
+    for (const list of [this.#unused, this.#idle]) {
+      for (const node of list) {
+        if (this.#nodes.size + missing <= this.#nodesMax) return;
+        this.#remove(node, never);
+      }
+    }
+  }
+
+  /** Removes a node that nothing holds, and its parents that have not been used since `untilMs`; what it knew becomes a floor. */
+  #remove(node: Node, untilMs: number): void {
+    if (!this.#idle.delete(node)) this.#unused.delete(node);
+    for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {
+      this.#nodes.delete(gone.tag);
+      this.#raiseFloor(parent, Math.max(gone.version, gone.rest?.version ?? 0));
+      parent.holds--;
+      if (parent.holds > 0) return;
+      if (parent.usedAtMs > untilMs) {
+        this.#idle.add(parent);
+        return;
+      }
+    }
+  }
+
+  #raiseFloor(node: Node, floor: number): void {
+    if (floor <= node.version) return;
+    node.rest ??= new Node(rootTag, node, 0);
+    if (floor <= node.rest.version) return;
+    node.rest.version = floor;
+    if (node.rest.holds > 0) this.#version++;
+  }
+}
+
+function isRest(node: Node): node is Node & { readonly parent: Node } {
+  return node.parent?.rest === node;
+}
+
+function isStaleAt(node: Node, began: Began): boolean {
+  for (let at: Node | undefined = node; at !== undefined; at = at.parent) {
+    if (at.version > began.position || at.pendingLocal > began.local) return true;
+  }
+  return false;
+}
