@@ -41,10 +41,6 @@ export class ServerLink implements Registered {
     this.#subjects = new Map(operations.map((operation) => [operation, subjects.operation(this.instance, operation)]));
   }
 
-  get isLost(): boolean {
-    return this.#isLost;
-  }
-
   /** Requests that wait for their answers. */
   get inFlight(): number {
     return this.#pending.size;

@@ -39,10 +39,6 @@ export class RememberedInvalidations {
     this.#keysMax = keysMax;
   }
 
-  get loadsInFlight(): number {
-    return this.#tickets.size;
-  }
-
   begin(snapshot: Tid, position: Tid): LoadTicket {
     const ticket = new Ticket(snapshot, position);
     if (this.#tickets.size === 0) this.#after = position;
