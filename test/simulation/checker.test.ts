@@ -24,7 +24,7 @@ describe("checker", () => {
   });
 
   const begin = (name: string, isSerializable = true): Attempt =>
-    checker.began(name, life, store.position.tid, store.position.digest, undefined, isSerializable);
+    checker.began(name, life, { ...life }, store.position.tid, store.position.digest, isSerializable);
 
   async function commit(attempt: Attempt, writes: Record<string, string | undefined>): Promise<Moment> {
     for (const [key, value] of Object.entries(writes)) attempt.writes.set(key, value);
@@ -124,7 +124,8 @@ describe("checker", () => {
     checker.saidNever(`${ids + 1}`, early.snapshot.tid);
     const moment = await commit(begin("late"), { k: "late.1" });
     begin("new");
-    checker.began("back", life, early.snapshot.tid, moment.digest, moment, true);
+    life.lastCommit = moment;
+    checker.began("back", life, { ...life }, early.snapshot.tid, moment.digest, true);
     expect(sentences()).toEqual([
       "7 no tid leaves the server before it is on disk",
       "7 no tid leaves the server before it is on disk",

@@ -23,11 +23,16 @@ export interface Attempt {
   committedAs: Moment | undefined;
 }
 
+/** Latest snapshot that a life of a client began, and its latest acknowledged commit. */
+export interface Seen {
+  readonly lastSnapshot: Moment | undefined;
+  readonly lastCommit: Moment | undefined;
+}
+
 /** What one life of a client has seen, in the order in which it saw it. */
-export interface Life {
+export interface Life extends Seen {
   readonly client: string;
   readonly number: number;
-  /** Latest snapshot it began, and its latest acknowledged commit. */
   lastSnapshot: Moment | undefined;
   lastCommit: Moment | undefined;
 }
@@ -150,8 +155,8 @@ export class Checker {
 
   // ---- What a client sees
 
-  /** A transaction began at `tid`, its client standing at `digest`; `commitBefore` is the life's last commit when it was asked for. */
-  began(name: string, life: Life, tid: Tid, digest: string, commitBefore: Moment | undefined, isSerializable: boolean): Attempt {
+  /** A transaction began at `tid`, its client standing at `digest`; `before` is what the life had seen when it was asked for. */
+  began(name: string, life: Life, before: Seen, tid: Tid, digest: string, isSerializable: boolean): Attempt {
     this.counts.attempts++;
     const facts = { attempt: name, snapshot: tid };
     let snapshot = this.history.named(tid, digest);
@@ -159,13 +164,15 @@ export class Checker {
       this.violated(1, "a snapshot is a moment of the history", facts);
       snapshot = this.history.head;
     }
-    if (commitBefore !== undefined && this.#isBefore(snapshot, commitBefore)) {
-      this.violated(1, "a snapshot is never before the client's own last commit", { ...facts, commit: commitBefore.tid });
+    const { lastCommit, lastSnapshot } = before;
+    if (lastCommit !== undefined && this.#isBefore(snapshot, lastCommit)) {
+      this.violated(1, "a snapshot is never before the client's own last commit", { ...facts, commit: lastCommit.tid });
     }
-    if (life.lastSnapshot !== undefined && this.#isBefore(snapshot, life.lastSnapshot)) {
-      this.violated(1, "snapshots of a client never go back", { ...facts, before: life.lastSnapshot.tid });
+    if (lastSnapshot !== undefined && this.#isBefore(snapshot, lastSnapshot)) {
+      this.violated(1, "snapshots of a client never go back", { ...facts, before: lastSnapshot.tid });
     }
-    life.lastSnapshot = snapshot;
+    // Of several that were asked for at once, one that began earlier may be told of later.
+    if (life.lastSnapshot === undefined || !this.#isBefore(snapshot, life.lastSnapshot)) life.lastSnapshot = snapshot;
     const attempt: Attempt = {
       name,
       life,

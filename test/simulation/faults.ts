@@ -44,7 +44,7 @@ export class Faults {
       [2, "server's disk", () => this.#serverDisk()],
       [1, "client's disk", () => this.#clientDisk()],
       [1, "clock", () => this.#shiftClock()],
-      [this.#hasRestores ? 2 : 0, "restored", () => this.#restore()],
+      [this.#hasRestores ? 4 : 0, "restored", () => this.#restore()],
     ];
     const total = actions.reduce((sum, [weight]) => sum + weight, 0);
     while (!this.#isOver) {

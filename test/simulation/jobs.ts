@@ -1,6 +1,9 @@
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { simulate, type RunResult } from "./run.js";
+
+/** Real time of one run, a hundred times what it takes: one that is not over by then runs in a circle in which no simulated time passes. */
+const runTimeoutMs = 60_000;
 
 /** What a run came to, as it travels between processes. */
 export interface Outcome extends Omit<RunResult, "violation"> {
@@ -19,34 +22,53 @@ export async function* runHere(seeds: Iterable<number>, trace: (line: string) =>
 export async function* runInJobs(seeds: Iterable<number>, jobs: number): AsyncGenerator<Outcome> {
   const left = seeds[Symbol.iterator]();
   const done: Outcome[] = [];
+  const timers = new Map<ChildProcess, NodeJS.Timeout>();
   let wake: () => void = () => undefined;
   let failure: Error | undefined;
-  let running = 0;
-  const workers = Array.from({ length: jobs }, () => fork(fileURLToPath(new URL("./worker.ts", import.meta.url))));
-  try {
-    for (const worker of workers) {
-      const next = () => {
-        const { value, done: isOver } = left.next();
-        if (isOver === true) return;
-        running++;
-        worker.send(value);
-      };
-      worker.on("message", (outcome: Outcome) => {
-        running--;
-        done.push(outcome);
-        next();
-        wake();
-      });
-      worker.once("exit", (code) => {
-        failure = new Error(`a process of the simulation ended with ${code}`);
-        wake();
-      });
-      next();
+
+  const end = (worker: ChildProcess) => {
+    clearTimeout(timers.get(worker));
+    timers.delete(worker);
+    worker.removeAllListeners();
+    // One that runs in a circle hears of no other signal.
+    worker.kill("SIGKILL");
+  };
+  const next = (worker: ChildProcess) => {
+    const { value: seed, done: isOver } = left.next();
+    if (isOver === true) {
+      end(worker);
+      return;
     }
-    while (running > 0 || done.length > 0) {
+    const late = () => {
+      end(worker);
+      done.push({ seed, violation: `gave no answer within ${runTimeoutMs} ms`, simulatedMs: 0, counts: {} });
+      start();
+      wake();
+    };
+    timers.set(worker, setTimeout(late, runTimeoutMs));
+    worker.send(seed);
+  };
+  const start = () => {
+    const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)));
+    worker.on("message", (outcome: Outcome) => {
+      clearTimeout(timers.get(worker));
+      done.push(outcome);
+      next(worker);
+      wake();
+    });
+    worker.once("exit", (code) => {
+      failure = new Error(`a process of the simulation ended with ${code}`);
+      wake();
+    });
+    next(worker);
+  };
+
+  try {
+    for (let job = 0; job < jobs; job++) start();
+    while (timers.size > 0 || done.length > 0) {
       for (let outcome = done.shift(); outcome !== undefined; outcome = done.shift()) yield outcome;
       if (failure !== undefined) throw failure;
-      if (running > 0) {
+      if (timers.size > 0) {
         await new Promise<void>((resolve) => {
           wake = resolve;
           if (done.length > 0) resolve();
@@ -54,9 +76,6 @@ export async function* runInJobs(seeds: Iterable<number>, jobs: number): AsyncGe
       }
     }
   } finally {
-    for (const worker of workers) {
-      worker.removeAllListeners("exit");
-      worker.kill();
-    }
+    for (const worker of [...timers.keys()]) end(worker);
   }
 }

@@ -6,12 +6,14 @@ import { timings } from "./world.js";
 /** What nothing is in the way of takes no longer, once faults have stopped. */
 const unhinderedMsMax = 500;
 
-/** Whether every client is connected for writing and none is behind the server. */
+/** Whether every client is connected to the server that runs, for writing unless it is read-only, and none is behind it. */
 export function isLevel(world: World, server: ServerPlace, clients: readonly ClientPlace[]): boolean {
+  if (!server.isServing) return false;
   const { digest } = world.checker.history.head;
-  const isLinked = ({ client, workload, isReadOnly }: ClientPlace) =>
-    workload !== undefined && client?.state === (isReadOnly ? "readOnly" : "readWrite");
-  return clients.every((place) => isLinked(place) && place.client?.position.digest === digest) && server.isServing;
+  return clients.every(({ client, workload, isReadOnly }) => {
+    if (client === undefined || workload === undefined || client.position.digest !== digest) return false;
+    return client.state === (isReadOnly ? "readOnly" : "readWrite") && client.status().instance === server.instance;
+  });
 }
 
 /**

@@ -74,6 +74,11 @@ export class ServerPlace {
     return !["inDoubt", "reopening", "readOnly"].includes(state);
   }
 
+  /** Which of its processes serves. */
+  get instance(): string | undefined {
+    return this.#server?.instance;
+  }
+
   get end(): NetworkEnd | undefined {
     return this.#end;
   }

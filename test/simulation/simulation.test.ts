@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { simulate } from "./run.js";
+import { World } from "./world.js";
 
 /** Seeds of every test run, some 15 s of them on a machine that has nothing else to do; `npm run sim -- --seeds N --from S` runs others. */
 const seedCount = 200;
@@ -16,6 +17,14 @@ describe("simulation", () => {
     },
     timeoutMs,
   );
+
+  test("a loop that simulated time does not end is a violation", async () => {
+    const world = new World(1);
+    const again = () => world.clock.setTimeout(again, 0);
+    again();
+    expect(await world.until(() => false, 1)).toBe(false);
+    expect(world.checker.violations.map(({ message }) => message)).toEqual([expect.stringContaining("a run comes to its end")]);
+  });
 
   test("a seed gives the same run each time", async () => {
     const run = async () => {

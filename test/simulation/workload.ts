@@ -10,7 +10,7 @@ import {
   TransactionAbortedError,
   TransactionTimedOutError,
 } from "../../words/index.js";
-import type { Attempt, Life } from "./checker.js";
+import type { Attempt, Life, Seen } from "./checker.js";
 import type { World } from "./world.js";
 import { keys, prefixes, timings } from "./world.js";
 
@@ -72,8 +72,9 @@ export class Workload {
 
   /** Votes a transaction that read `read` and writes `write`. The result, to be called much later, tries to finish it. */
   async hang(read: string, write: string): Promise<() => Promise<void>> {
+    const before = this.#seen();
     const tx = await this.#client.begin();
-    const attempt = this.#began(tx, this.#life.lastCommit, true);
+    const attempt = this.#began(tx, before, true);
     await this.#read(tx, attempt, read);
     await this.#put(tx, attempt, write);
     await tx.vote();
@@ -101,9 +102,9 @@ export class Workload {
 
   /** Reads only. */
   async #look(): Promise<void> {
-    const commitBefore = this.#life.lastCommit;
+    const before = this.#seen();
     await this.#client.read(async (tx) => {
-      const attempt = this.#began(tx, commitBefore, true);
+      const attempt = this.#began(tx, before, true);
       await this.#readSome(tx, attempt, 1 + this.#below(4));
       if (this.#chance.fraction() < 0.3) await this.#list(tx, attempt, this.#prefix());
       if (this.#chance.fraction() < 0.1) await this.#pause(10, 500);
@@ -154,18 +155,18 @@ export class Workload {
   /** Holds its snapshot for long, and reads again and again what may be pruned meanwhile. */
   readonly #lookBack: Body = async (tx, attempt) => {
     for (let looks = 2 + this.#below(15); looks > 0; looks--) {
-      await this.#readSome(tx, attempt, 3);
-      if (this.#chance.fraction() < 0.1) await this.#list(tx, attempt, this.#prefix());
+      await this.#readSome(tx, attempt, 1);
+      if (this.#chance.fraction() < 0.3) await this.#list(tx, attempt, this.#prefix());
       await this.#pause(20, 150);
     }
   };
 
   /** Votes, then finishes, aborts, or hangs until it is too late. */
   async #coordinate(): Promise<void> {
-    const commitBefore = this.#life.lastCommit;
+    const before = this.#seen();
     const isSerializable = this.#chance.fraction() < 0.8;
     const tx = await this.#client.begin({ isolation: isSerializable ? "serializable" : "snapshot" });
-    const attempt = this.#began(tx, commitBefore, isSerializable);
+    const attempt = this.#began(tx, before, isSerializable);
     await this.#settling(attempt, async () => {
       await this.#skew(tx, attempt);
       if (attempt.writes.size === 0) await this.#put(tx, attempt, this.#key());
@@ -183,7 +184,7 @@ export class Workload {
   }
 
   async #transact(body: Body): Promise<void> {
-    const commitBefore = this.#life.lastCommit;
+    let before = this.#seen();
     const isSerializable = this.#chance.fraction() < 0.85;
     let last: Attempt | undefined;
     const run = async () => {
@@ -191,8 +192,9 @@ export class Workload {
         async (tx) => {
           // It runs again: what it did before is not, and never will be, committed.
           if (last !== undefined) this.#refused(last);
-          last = this.#began(tx, commitBefore, isSerializable);
+          last = this.#began(tx, before, isSerializable);
           await body(tx, last);
+          before = this.#seen();
         },
         { isolation: isSerializable ? "serializable" : "snapshot" },
       );
@@ -221,12 +223,17 @@ export class Workload {
 
   // ---- Attempts
 
-  #began(tx: Read, commitBefore: Life["lastCommit"], isSerializable: boolean): Attempt {
+  #began(tx: Read, before: Seen, isSerializable: boolean): Attempt {
     const name = `${this.#life.client}/${this.#life.number}#${++this.#names}`;
-    const attempt = this.#world.checker.began(name, this.#life, tx.snapshot, this.#client.position.digest, commitBefore, isSerializable);
+    const attempt = this.#world.checker.began(name, this.#life, before, tx.snapshot, this.#client.position.digest, isSerializable);
     this.#openAttempts.add(attempt);
     this.#world.note(this.#life.client, `${name} began at ${attempt.snapshot.tid}`);
     return attempt;
+  }
+
+  #seen(): Seen {
+    const { lastSnapshot, lastCommit } = this.#life;
+    return { lastSnapshot, lastCommit };
   }
 
   #acknowledged(attempt: Attempt, tid: Tid): void {

@@ -15,6 +15,7 @@ describe("simulated clock", () => {
     expect(fired).toEqual(["now@0", "a@10", "b@10"]);
     expect(clock.monotonic()).toBe(15);
     expect(clock.timerCount).toBe(1);
+    expect(clock.steps).toBe(3);
   });
 
   test("a timer set by another one fires at its own deadline, not where a long advance ends", async () => {
