@@ -60,6 +60,8 @@ export interface Keeping<Began> {
   readonly ttlMs?: number | undefined;
   /** Whether each reading gives it its time to live anew. Default: false. */
   readonly slides?: boolean | undefined;
+  /** In memory: after it lapsed it is still there for `last` so long. Default: the tier's. */
+  readonly graceMs?: number | undefined;
   /** What is left of its time to live, for an entry that comes from another tier. Default: ttlMs. */
   readonly leftMs?: number | undefined;
 }

@@ -32,6 +32,7 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
   readonly storedMs: number;
+  readonly graceMs: number;
   readonly dependency: Dependency;
   readonly began: Began;
   readonly bytes: number;
@@ -50,7 +51,7 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
     key: string,
     kept: KeptValue,
     how: Keeping<Began>,
-    at: { dependency: Dependency; bytes: number; version: number; nowMs: number },
+    at: { dependency: Dependency; bytes: number; version: number; nowMs: number; graceMs: number },
   ) {
     const { ttlMs, leftMs = ttlMs } = how;
     this.key = key;
@@ -60,6 +61,7 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
     this.ttlMs = ttlMs;
     this.slides = how.slides === true && ttlMs !== undefined;
     this.storedMs = at.nowMs;
+    this.graceMs = at.graceMs;
     this.dependency = at.dependency;
     this.began = how.began;
     this.bytes = at.bytes;
@@ -125,7 +127,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   last(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry?.lapsedMs === undefined) return entry;
-    if (this.#ticks.now() - entry.lapsedMs < this.#graceMs) return entry;
+    if (this.#ticks.now() - entry.lapsedMs < entry.graceMs) return entry;
     this.#remove(entry);
     return undefined;
   }
@@ -141,7 +143,13 @@ export class MemoryEntryStore implements EntryStore<Began> {
       this.#trie.release(dependency);
       return undefined;
     }
-    const entry = new MemoryEntry(key, kept, how, { dependency, bytes, version: this.#trie.version, nowMs: this.#ticks.now() });
+    const entry = new MemoryEntry(key, kept, how, {
+      dependency,
+      bytes,
+      version: this.#trie.version,
+      nowMs: this.#ticks.now(),
+      graceMs: how.graceMs ?? this.#graceMs,
+    });
     this.#entries.set(key, entry);
     this.#recency.add(entry);
     this.#bytes += bytes;
@@ -206,7 +214,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   #lapse(entry: MemoryEntry): undefined {
-    if (this.#graceMs === 0) this.#remove(entry);
+    if (entry.graceMs === 0) this.#remove(entry);
     else entry.lapsedMs ??= this.#ticks.now();
     return undefined;
   }
@@ -227,7 +235,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
       if (isGood) return false;
       entry.lapsedMs = Math.min(nowMs, entry.expiresMs);
     }
-    return nowMs - entry.lapsedMs >= this.#graceMs;
+    return nowMs - entry.lapsedMs >= entry.graceMs;
   }
 
   #makeRoom(): void {

@@ -356,6 +356,38 @@ export class InternalError extends ZooidError {
   }
 }
 
+// ---- Semantic cache
+
+/** Part of the module-level cache was called before `configure`, or a tier of it is still being opened. */
+export class NotConfiguredError extends ZooidError {
+  readonly code = "ZOOID_NOT_CONFIGURED";
+  readonly transient = false;
+  declare readonly facts: { readonly called: string };
+  constructor(facts: { readonly called: string }) {
+    super(`${facts.called} was called before the cache was configured: await configure() first`, facts);
+  }
+}
+
+/** Dependencies were added where no cached function is being computed, or after it had ended. */
+export class OutsideComputationError extends ZooidError {
+  readonly code = "ZOOID_OUTSIDE_COMPUTATION";
+  readonly transient = false;
+  declare readonly facts: { readonly called: string };
+  constructor(facts: { readonly called: string }) {
+    super(`${facts.called} was called outside of a computation`, facts);
+  }
+}
+
+/** Cached calls would wait for each other for ever. */
+export class CircularCallError extends ZooidError {
+  readonly code = "ZOOID_CIRCULAR_CALL";
+  readonly transient = false;
+  declare readonly facts: { readonly circle: string };
+  constructor(facts: { readonly circle: string }) {
+    super(`cached calls wait for each other: ${facts.circle}`, facts);
+  }
+}
+
 type FactsClass = new (facts: never, cause?: unknown) => ZooidError;
 
 /** Every error by its class, in the order of README's table. */
@@ -392,6 +424,9 @@ export const errorClasses = {
   StoreError,
   WriteInDoubtError,
   InternalError,
+  NotConfiguredError,
+  OutsideComputationError,
+  CircularCallError,
 } as const satisfies Record<string, FactsClass>;
 
 /** Names of the classes above, as they travel. */

@@ -164,6 +164,22 @@ export const limits = {
   tagsUnusedMax: 1_024,
   /** Text of the arguments of one call, when its key is made: more belongs into a key of the caller's own. */
   cacheKeyLengthMax: 1024 * 1024,
+  /** Tags of one result, those of nested ones among them: past it a result is given, but not kept. */
+  entryTagsMax: 1_000,
+  /** Computations of a cache that other calls may join; past it each call computes by itself. */
+  flightsMax: 100_000,
+  /** A computation is waited for so long by those who joined it. */
+  flightTimeoutMs: 60_000,
+  /** `invalidate` waits so long for the bus before it resolves to `queued`: longer than a publication takes when all is well. */
+  publishTimeoutMs: 1_000,
+  /** Invalidations that wait for the bus, a tag each; past it they become one of everything. */
+  outboxEntriesMax: 10_000,
+  /** Invalidations that the bus has been given and has not acknowledged: what comes later cannot be covered by them. */
+  outboxSentMax: 64,
+  /** With a bus: results are served so long after the last proof that no invalidation is missing. */
+  maxStaleMs: 30_000,
+  /** Pause between two rounds of pruning a cache. */
+  autoPruneIntervalMs: 3_600_000,
   /** A plain number of seconds in an option, a year: above it milliseconds were meant. */
   durationSecsMax: 31_536_000,
 } as const;
