@@ -133,6 +133,6 @@ export interface PersistentEntryStore extends EntryStore<EntryVersion> {
   /** It has `sequence` now; unknown ids are no fault. To be called with, or before, the `apply` of the same invalidation. */
   settle(id: string, sequence: number): void;
 
-  /** Extends a sliding entry as `get` would, for a tier in front of this one. */
+  /** It was used in a tier in front of this one, that has it still: extends it when it slides, as `get` would, though it may have expired here. */
   touch(key: string): void;
 }

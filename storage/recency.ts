@@ -13,6 +13,10 @@ export class Recency<T extends Recent<T>> {
     return this.#oldest;
   }
 
+  get newest(): T | undefined {
+    return this.#newest;
+  }
+
   add(item: T): void {
     item.older = this.#newest;
     if (this.#newest === undefined) this.#oldest = item;

@@ -1,0 +1,116 @@
+import type { Tag } from "../words/tag.js";
+import type { AboutEntry } from "./entry-records.js";
+import type { Entry } from "./entry-store.js";
+import type { Recent } from "./recency.js";
+
+/** What is known in memory about an entry on disk. Times are the monotonic clock's. */
+interface About {
+  readonly tags: readonly Tag[];
+  readonly sequence: number;
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  readonly storedMs: number;
+  readonly expiresMs: number;
+  readonly usedMs: number;
+  readonly valueBytes: number;
+  readonly bytes: number;
+}
+
+/** An entry on disk, or on its way there, without its value. */
+export class DiskEntry implements Recent<DiskEntry> {
+  readonly key: string;
+  readonly tags: readonly Tag[];
+  readonly sequence: number;
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  readonly storedMs: number;
+  readonly valueBytes: number;
+  bytes: number;
+  expiresMs: number;
+  usedMs: number;
+  /** `usedMs` as it was last written, or is about to be. */
+  writtenMs: number;
+  /** The encoded value, until a batch has written it. */
+  record: Uint8Array | undefined = undefined;
+  /** What the version of all tags was when this was last found not to be stale. */
+  checkedAt = -1;
+  newer: DiskEntry | undefined = undefined;
+  older: DiskEntry | undefined = undefined;
+
+  constructor(key: string, about: About) {
+    this.key = key;
+    this.tags = about.tags;
+    this.sequence = about.sequence;
+    this.ttlMs = about.ttlMs;
+    this.slides = about.slides;
+    this.storedMs = about.storedMs;
+    this.valueBytes = about.valueBytes;
+    this.bytes = about.bytes;
+    this.expiresMs = about.expiresMs;
+    this.usedMs = about.usedMs;
+    this.writtenMs = about.usedMs;
+  }
+
+  /** Bytes of the record about an entry with these tags, as good as. */
+  static aboutBytes(tags: readonly Tag[]): number {
+    let bytes = 53;
+    for (const tag of tags) bytes += tag.length + 1;
+    return bytes;
+  }
+
+  /** `wallOffsetMs`: by how much the wall clock is ahead of the monotonic one. */
+  about(wallOffsetMs: number): AboutEntry {
+    const { key, tags, sequence, ttlMs, slides, valueBytes } = this;
+    return {
+      key,
+      tags,
+      sequence,
+      ttlMs,
+      slides,
+      valueBytes,
+      storedAt: this.storedMs + wallOffsetMs,
+      expiresAt: this.expiresMs + wallOffsetMs,
+      usedAt: this.usedMs + wallOffsetMs,
+    };
+  }
+
+  /** As it was written, on the clocks of now. A wall clock that was put back lets no entry live longer than its time to live. */
+  static from(about: AboutEntry, wallOffsetMs: number, nowMs: number): DiskEntry {
+    const { key, tags, sequence, ttlMs, slides, valueBytes } = about;
+    return new DiskEntry(key, {
+      tags,
+      sequence,
+      ttlMs,
+      slides,
+      valueBytes,
+      bytes: 0,
+      storedMs: Math.min(nowMs, about.storedAt - wallOffsetMs),
+      expiresMs: Math.min(nowMs + (ttlMs ?? Infinity), about.expiresAt - wallOffsetMs),
+      usedMs: Math.min(nowMs, about.usedAt - wallOffsetMs),
+    });
+  }
+}
+
+/** What a reader gets of an entry on disk. */
+export class StoredResult implements Entry {
+  readonly key: string;
+  readonly value: unknown;
+  readonly isShared: boolean;
+  readonly tags: readonly Tag[];
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  readonly storedMs: number;
+  readonly expiresMs: number;
+  promise: Promise<unknown> | undefined = undefined;
+
+  constructor(entry: DiskEntry, value: unknown, isShared: boolean) {
+    this.key = entry.key;
+    this.value = value;
+    this.isShared = isShared;
+    this.tags = entry.tags;
+    this.ttlMs = entry.ttlMs;
+    this.slides = entry.slides;
+    this.storedMs = entry.storedMs;
+    this.expiresMs = entry.expiresMs;
+  }
+}
