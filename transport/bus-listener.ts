@@ -1,0 +1,25 @@
+import { assert, type Log } from "../words/index.js";
+import type { BusEvent } from "./bus.js";
+
+/** The one listener of a bus. What it throws is logged and hurts neither the bus nor the other nodes. */
+export class BusListener {
+  readonly #log: Log;
+  #listener: ((event: BusEvent) => void) | undefined;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  set(listener: (event: BusEvent) => void): void {
+    assert(this.#listener === undefined, "a bus has one listener");
+    this.#listener = listener;
+  }
+
+  tell(event: BusEvent): void {
+    try {
+      this.#listener?.(event);
+    } catch (error) {
+      this.#log.error({ err: error, event: event.type }, "a listener of the bus threw");
+    }
+  }
+}

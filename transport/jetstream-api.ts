@@ -1,0 +1,226 @@
+import { InvalidOptionError, limits, MalformedMessageError } from "../words/index.js";
+import type { HeadedTransport } from "./transport.js";
+
+/** Names of the stream of one prefix, and of the subjects it lives on. */
+export interface StreamNames {
+  readonly stream: string;
+  /** Of what is published: `tag.…`, `beat`, `epoch`. */
+  readonly taken: string;
+  /** Of the same when the stream repeats it, with its sequence. */
+  readonly repeated: string;
+  /** Where a consumer delivers to. */
+  readonly replayed: string;
+}
+
+/** Names for `prefix`, letters, digits, `_` and `-`. Throws InvalidOptionError. */
+export function streamNames(prefix: string): StreamNames {
+  if (!/^[\w-]{1,64}$/.test(prefix)) {
+    throw new InvalidOptionError({ option: "prefix", reason: "is not 1 to 64 letters, digits, _ or -" });
+  }
+  const base = `zooid.${prefix}`;
+  return { stream: `ZOOID_${prefix}`, taken: `${base}.inv`, repeated: `${base}.upd`, replayed: `${base}.replay` };
+}
+
+/** The stream refused a request, by its error codes. */
+export class JetStreamRefusal extends Error {
+  override readonly name = "JetStreamRefusal";
+  readonly code: number;
+
+  constructor(code: number, description: string) {
+    super(`JetStream refused: ${description} (${code})`);
+    this.code = code;
+  }
+}
+
+const streamNotFound = 10059;
+const messageNotFound = 10037;
+/** Somebody else wrote to the subject meanwhile. */
+export const wrongLastSequence = 10071;
+
+/** What the stream answered to a publication. */
+export interface PublishAck {
+  readonly sequence: number;
+  /** The stream had it already, at `sequence`. */
+  readonly isDuplicate: boolean;
+}
+
+/** A message that the stream holds. */
+export interface StoredMessage {
+  readonly sequence: number;
+  /** Milliseconds since 1970 at the broker. */
+  readonly time: number;
+  readonly payload: Uint8Array;
+}
+
+export interface StreamApiOptions {
+  readonly transport: HeadedTransport;
+  readonly names: StreamNames;
+  readonly replicas: number;
+  readonly historyMs: number;
+  /** Ends requests under way. */
+  readonly signal: AbortSignal;
+}
+
+const nanos = (ms: number) => ms * 1_000_000;
+/** A consumer without a listener goes by itself after this. */
+const consumerIdleMs = 30_000;
+const consumerHeartbeatMs = 1_000;
+
+/**
+ * What the bus asks of JetStream, as plain requests over the transport: one link carries what is published, repeated and asked, so
+ * that their order holds, and what is lost with the link is known with the link. Rejects as `request` does, or with JetStreamRefusal.
+ */
+export class StreamApi {
+  readonly #options: StreamApiOptions;
+
+  constructor(options: StreamApiOptions) {
+    this.#options = options;
+  }
+
+  /** The stream's creation time, as the broker writes it. Makes it, or makes it as it should be, where needed. */
+  async ensureStream(): Promise<string> {
+    const { names } = this.#options;
+    const config = this.#config();
+    let info: Fields;
+    try {
+      info = await this.#ask(`STREAM.INFO.${names.stream}`, undefined);
+    } catch (error) {
+      if (!isRefusal(error, streamNotFound)) throw error;
+      info = await this.#ask(`STREAM.CREATE.${names.stream}`, config);
+    }
+    const found = fieldsOf(info.config);
+    if (!isAsWanted(found, config))
+      info = await this.#ask(`STREAM.UPDATE.${names.stream}`, { ...found, ...config, num_replicas: found.num_replicas });
+    return textOf(info, "created");
+  }
+
+  /** Takes `payload` into the stream. */
+  async append(subject: string, payload: Uint8Array, headers: Readonly<Record<string, string>>): Promise<PublishAck> {
+    const { names, transport, signal } = this.#options;
+    const answer = await transport.request(`${names.taken}.${subject}`, payload, {
+      timeoutMs: limits.busPublishTimeoutMs,
+      signal,
+      headers: { "Nats-Expected-Stream": names.stream, ...headers },
+    });
+    const ack = answerOf(answer);
+    return { sequence: numberOf(ack, "seq"), isDuplicate: ack.duplicate === true };
+  }
+
+  /** The last message on `subject`, from the stream's leader: a direct get may be answered by a follower that lags. */
+  async last(subject: string): Promise<StoredMessage | undefined> {
+    const { names } = this.#options;
+    try {
+      const answer = await this.#ask(`STREAM.MSG.GET.${names.stream}`, { last_by_subj: `${names.taken}.${subject}` });
+      const message = fieldsOf(answer.message);
+      return {
+        sequence: numberOf(message, "seq"),
+        time: Date.parse(textOf(message, "time")),
+        payload: Buffer.from(typeof message.data === "string" ? message.data : "", "base64"),
+      };
+    } catch (error) {
+      if (isRefusal(error, messageNotFound)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Has all that the stream holds from `sequence` on delivered to `subject`, with flow control. Resolves to the consumer's name. */
+  async deliver(subject: string, sequence: number): Promise<string> {
+    const { stream } = this.#options.names;
+    const answer = await this.#ask(`CONSUMER.CREATE.${stream}`, {
+      stream_name: stream,
+      config: {
+        deliver_subject: subject,
+        deliver_policy: "by_start_sequence",
+        opt_start_seq: sequence,
+        ack_policy: "none",
+        max_deliver: 1,
+        replay_policy: "instant",
+        flow_control: true,
+        idle_heartbeat: nanos(consumerHeartbeatMs),
+        inactive_threshold: nanos(consumerIdleMs),
+        mem_storage: true,
+        num_replicas: 1,
+      },
+    });
+    return textOf(answer, "name");
+  }
+
+  async removeConsumer(name: string): Promise<void> {
+    await this.#ask(`CONSUMER.DELETE.${this.#options.names.stream}.${name}`, undefined);
+  }
+
+  #config(): Fields {
+    const { names, replicas, historyMs } = this.#options;
+    return {
+      name: names.stream,
+      subjects: [`${names.taken}.>`],
+      storage: "file",
+      retention: "limits",
+      // A limit that an operator sets refuses new messages: one that dropped old ones would lose invalidations.
+      discard: "new",
+      max_msgs_per_subject: 1,
+      max_age: nanos(historyMs),
+      num_replicas: replicas,
+      republish: { src: `${names.taken}.>`, dest: `${names.repeated}.>` },
+      deny_delete: true,
+      deny_purge: true,
+    };
+  }
+
+  async #ask(subject: string, body: unknown): Promise<Fields> {
+    const { transport, signal } = this.#options;
+    const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
+    return answerOf(await transport.request(`$JS.API.${subject}`, payload, { timeoutMs: limits.busPublishTimeoutMs, signal }));
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Replicas are the operator's to change later. */
+const mattering = ["subjects", "discard", "max_msgs_per_subject", "max_age", "republish"] as const;
+
+function isAsWanted(found: Fields, wanted: Fields): boolean {
+  const sameText = (name: string) => JSON.stringify(sorted(found[name])) === JSON.stringify(sorted(wanted[name]));
+  return mattering.every(sameText);
+}
+
+/** Objects with their fields in one order. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export function isRefusal(error: unknown, code: number): boolean {
+  return error instanceof JetStreamRefusal && error.code === code;
+}
+
+function answerOf(payload: Uint8Array): Fields {
+  let answer: Fields;
+  try {
+    answer = fieldsOf(JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString()));
+  } catch (error) {
+    throw new MalformedMessageError({ what: "answer of JetStream", reason: "it is no JSON" }, error);
+  }
+  if (answer.error === undefined) return answer;
+  const { err_code: code, code: status, description } = fieldsOf(answer.error);
+  throw new JetStreamRefusal(Number(code ?? status ?? 0), String(description));
+}
+
+function fieldsOf(value: unknown): Fields {
+  if (typeof value !== "object" || value === null) throw malformed("an object");
+  return value as Fields;
+}
+
+function textOf(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value !== "string") throw malformed(name);
+  return value;
+}
+
+function numberOf(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (!Number.isSafeInteger(value)) throw malformed(name);
+  return value as number;
+}
+
+const malformed = (missing: string) => new MalformedMessageError({ what: "answer of JetStream", reason: `it lacks ${missing}` });

@@ -1,0 +1,523 @@
+/**
+ * The bus with a stream: JetStream numbers all invalidations of all nodes, keeps the last of each tag, and repeats each on a plain
+ * subject, so that it needs no consumer per node.
+ *
+ *     cut ──link──▶ catchingUp ──────────────────▶ following
+ *      ▲              ▲   examine, replay             │
+ *      └──link lost───┴──────silence, gap, doubt──────┘
+ *
+ * 1. A node follows only after it saw a message of its own come back from the stream on this link.
+ * 2. A message is applied when its sequence is the next one, or when a consumer that started at the next one delivered it.
+ * 3. The epoch record names the history. Whoever sees that history went back, an acknowledgement or a message that is not
+ *    above what its publisher knew, writes another one; all who stood in the old one are told a `reset`.
+ * 4. The record is renewed before the stream's age bound takes it.
+ *
+ * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
+ */
+import {
+  type Chance,
+  type Clock,
+  ClosedError,
+  delay,
+  DisconnectedError,
+  limits,
+  type Log,
+  silentLog,
+  systemChance,
+  systemClock,
+  TimeoutError,
+} from "../words/index.js";
+import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
+import { BusListener } from "./bus-listener.js";
+import { isRefusal, type PublishAck, StreamApi, type StreamNames, streamNames, wrongLastSequence } from "./jetstream-api.js";
+import { type Delivery, readBusWord, readRepeated, writeBusWord } from "./jetstream-messages.js";
+import { replay } from "./jetstream-replay.js";
+import { tagSubject } from "./tag-subject.js";
+import type { HeadedTransport } from "./transport.js";
+
+/** Where a bus is, and how long it may be silent. */
+export interface JetStreamBusOptions {
+  /** Not closed with the bus. */
+  readonly transport: HeadedTransport;
+  /** Nodes of one prefix hear each other: 1 to 64 letters, digits, `_` or `-`. */
+  readonly prefix: string;
+  /** Of the stream, when this bus makes it; 1 unless told. */
+  readonly replicas?: number | undefined;
+  /** How long the stream keeps the last invalidation of a tag; the same at all nodes. */
+  readonly historyMs?: number | undefined;
+  /** The same at all nodes. */
+  readonly heartbeatIntervalMs?: number | undefined;
+  /** Silence of the stream after which this node counts as cut off; above 2.5 intervals. */
+  readonly heartbeatTimeoutMs?: number | undefined;
+  readonly clock?: Clock;
+  readonly chance?: Chance;
+  readonly log?: Log;
+}
+
+/** A bus over JetStream, whose stream it makes where there is none. Throws InvalidOptionError. */
+export function createJetStreamBus(options: JetStreamBusOptions): Bus {
+  return new JetStreamBus(options, streamNames(options.prefix));
+}
+
+/** Of the stream's age bound: positions older than this count as out of it, as times are known to some milliseconds only. */
+const wholeShare = 0.9;
+
+/** The record that names the history the stream is in. */
+interface EpochRecord {
+  readonly id: string;
+  readonly sequence: number;
+  readonly time: number;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (reason: Error) => void;
+}
+
+class JetStreamBus implements Bus {
+  readonly kind = "jetstream";
+  readonly #transport: HeadedTransport;
+  readonly #names: StreamNames;
+  readonly #clock: Clock;
+  readonly #chance: Chance;
+  readonly #log: Log;
+  readonly #listener: BusListener;
+  readonly #api: StreamApi;
+  readonly #intervalMs: number;
+  readonly #timeoutMs: number;
+  readonly #historyMs: number;
+  readonly #closed = new AbortController();
+  readonly #ends: (() => void)[] = [];
+  /** Publications and `follow` that wait until this node follows. */
+  readonly #waiters = new Set<Waiter>();
+  /** Heard before what they follow was. */
+  readonly #held = new Map<number, Delivery>();
+  #state: "cut" | "catchingUp" | "following" = "cut";
+  /** All up to here was told. */
+  #position: BusPosition | undefined;
+  #record: EpochRecord | undefined;
+  /** The position is known to be of the history that the stream is in. */
+  #isVerified = false;
+  /** The listener was told that this node follows, and of no cut since. */
+  #isToldToFollow = false;
+  /** A message told that history went back. */
+  #wentBack = false;
+  /** Latest from the stream on this link, and when it arrived. */
+  #latest: Delivery | undefined;
+  #latestAt = -Infinity;
+  #onLatest: (() => void) | undefined;
+  #heardAt = -Infinity;
+  /** The broker's wall clock before our monotonic one. */
+  #brokerAheadMs = 0;
+  /** Of the catching up that is under way. */
+  #round = new AbortController();
+  #timer: unknown = undefined;
+
+  constructor(options: JetStreamBusOptions, names: StreamNames) {
+    this.#transport = options.transport;
+    this.#names = names;
+    this.#clock = options.clock ?? systemClock;
+    this.#chance = options.chance ?? systemChance;
+    this.#log = options.log ?? silentLog;
+    this.#listener = new BusListener(this.#log);
+    this.#intervalMs = options.heartbeatIntervalMs ?? limits.heartbeatIntervalMs;
+    this.#timeoutMs = options.heartbeatTimeoutMs ?? limits.heartbeatTimeoutMs;
+    this.#historyMs = options.historyMs ?? limits.busHistoryMs;
+    this.#api = new StreamApi({
+      transport: options.transport,
+      names,
+      replicas: options.replicas ?? 1,
+      historyMs: this.#historyMs,
+      signal: this.#closed.signal,
+    });
+  }
+
+  get state(): BusState {
+    if (this.#state !== "following" || this.#position === undefined) return { type: this.#state === "cut" ? "cut" : "catchingUp" };
+    const { epoch, sequence } = this.#position;
+    return { type: "following", epoch, sequence };
+  }
+
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  listen(listener: (event: BusEvent) => void): void {
+    this.#listener.set(listener);
+  }
+
+  follow(from: BusPosition | undefined): Promise<void> {
+    if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
+    this.#position = from;
+    const subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
+      const delivery = readRepeated(message, this.#names.stream);
+      if (delivery !== undefined) this.#hear(delivery);
+    });
+    const stop = this.#transport.onStatus((status) => {
+      if (status === "connected") this.#catchUp("a new link");
+      else this.#lose();
+    });
+    this.#ends.push(() => subscription.unsubscribe(), stop);
+    this.#wait(this.#intervalMs);
+    const followed = this.#whenFollowing();
+    if (this.#transport.status === "connected") this.#catchUp("the start");
+    return followed;
+  }
+
+  async publish(tag: string, id: string): Promise<BusVersion> {
+    const subject = `tag.${tagSubject(tag)}`;
+    for (let failures = 0; ;) {
+      await this.#whenFollowing();
+      const known = this.#position;
+      if (known === undefined) continue;
+      const { epoch, sequence: knew } = known;
+      try {
+        const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
+        // An answer from one history says nothing in another: it is published there too.
+        if (this.#isSound(ack, known)) return { epoch, sequence: ack.sequence };
+      } catch (error) {
+        this.#checkOpen();
+        this.#log.warn({ err: error, tag }, "an invalidation was not acknowledged and will be published again");
+        if (this.#state === "following" && error instanceof DisconnectedError) this.#catchUp("the stream does not answer");
+      }
+      await this.#pause(++failures, this.#closed.signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    const closed = new ClosedError({ what: "bus" });
+    this.#state = "cut";
+    this.#closed.abort(closed);
+    this.#round.abort(closed);
+    this.#clock.clearTimeout(this.#timer);
+    for (const end of this.#ends.splice(0)) end();
+    for (const { reject } of this.#waiters) reject(closed);
+    this.#waiters.clear();
+    this.#held.clear();
+  }
+
+  // ---- What the stream tells
+
+  #hear(delivery: Delivery): void {
+    this.#latest = delivery;
+    this.#latestAt = this.#clock.monotonic();
+    this.#onLatest?.();
+    if (!this.#isVerified) this.#hold(delivery);
+    else if (!this.#doubt(delivery)) this.#arrive(delivery);
+    // A late copy proves nothing.
+    if (this.#state === "following" && delivery.sequence === this.#lastApplied()) this.#heardAt = this.#latestAt;
+  }
+
+  #arrive(delivery: Delivery): void {
+    const last = this.#lastApplied();
+    if (delivery.sequence <= last) return;
+    if (delivery.sequence === last + 1) {
+      this.#apply(delivery);
+      this.#applyHeld();
+      return;
+    }
+    this.#hold(delivery);
+    if (this.#state === "following") this.#catchUp("a gap");
+  }
+
+  /** What finds no room is delivered once more by the replay. */
+  #hold(delivery: Delivery): void {
+    if (this.#held.size < limits.earlyInvalidationsMax) this.#held.set(delivery.sequence, delivery);
+  }
+
+  #applyHeld(): void {
+    for (const sequence of this.#held.keys()) if (sequence <= this.#lastApplied()) this.#held.delete(sequence);
+    for (;;) {
+      const next = this.#held.get(this.#lastApplied() + 1);
+      if (next === undefined || this.#doubt(next)) return;
+      this.#held.delete(next.sequence);
+      this.#apply(next);
+    }
+  }
+
+  /** True when the history this node stands in may not be the stream's any more: it is examined. */
+  #doubt({ sequence, word }: Delivery): boolean {
+    if (this.#position === undefined || this.#record === undefined) return true;
+    const { epoch, sequence: last } = this.#position;
+    if (word.type === "epoch") {
+      const isEarlier = sequence > last && sequence < this.#record.sequence;
+      if (word.id === this.#record.id || isEarlier) return false;
+      this.#catchUp("another history began");
+      return true;
+    }
+    if (word.type !== "beat" && word.type !== "invalidate") return false;
+    if (word.epoch !== epoch) {
+      // Of one who has not heard of this history yet; but what stands below our position comes from a stream that counts anew.
+      if (sequence > last) return false;
+      this.#catchUp("a message of another history");
+      return true;
+    }
+    if (sequence > word.knew) return false;
+    this.#wentBack = true;
+    this.#catchUp("history went back");
+    return true;
+  }
+
+  #apply({ sequence, time, word }: Delivery): void {
+    if (this.#position === undefined) return;
+    // The oldest servers do not say when they took what they repeat.
+    const estimated = Math.floor(this.#clock.monotonic() + this.#brokerAheadMs);
+    const version = { epoch: this.#position.epoch, sequence, time: Number.isNaN(time) ? estimated : time };
+    this.#position = version;
+    switch (word.type) {
+      case "invalidate":
+        this.#listener.tell({ type: "invalidated", tag: word.tag, id: word.id, version });
+        return;
+      case "foreign":
+        this.#log.warn({ sequence }, "a node speaks another version of the protocol");
+        this.#listener.tell({ type: "reset", version });
+        return;
+      case "malformed":
+        this.#log.warn({ sequence }, "a message of the bus was dropped");
+        break;
+      case "epoch":
+        if (word.id === this.#record?.id) this.#record = { id: word.id, sequence, time: version.time };
+        break;
+      case "beat":
+        break;
+    }
+    this.#listener.tell({ type: "heartbeat", version });
+  }
+
+  // ---- Catching up
+
+  #lose(): void {
+    this.#round.abort(new DisconnectedError({ address: this.#transport.address }));
+    this.#cut("the link was lost");
+  }
+
+  #cut(reason: string): void {
+    this.#state = "cut";
+    this.#isVerified = false;
+    this.#latest = undefined;
+    this.#held.clear();
+    if (!this.#isToldToFollow) return;
+    this.#isToldToFollow = false;
+    this.#log.warn({ stream: this.#names.stream, reason }, "cut off from the invalidation bus");
+    this.#listener.tell({ type: "cut" });
+  }
+
+  /** Begins anew, whatever was under way. */
+  #catchUp(reason: string): void {
+    if (this.#closed.signal.aborted || this.#transport.status !== "connected") return;
+    this.#round.abort(new DisconnectedError({ address: this.#transport.address }));
+    const round = new AbortController();
+    this.#round = round;
+    if (this.#state === "following") this.#state = "catchingUp";
+    this.#isVerified = false;
+    this.#log.debug({ stream: this.#names.stream, reason, position: this.#position?.sequence }, "catching up with the invalidation bus");
+    void this.#tryUntilFollowing(round.signal);
+  }
+
+  async #tryUntilFollowing(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; !signal.aborted && this.#transport.status === "connected";) {
+      try {
+        await this.#examine(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#log.warn({ err: error, stream: this.#names.stream }, "could not catch up with the invalidation bus");
+        this.#cut("could not catch up");
+        await this.#pause(++failures, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #examine(signal: AbortSignal): Promise<void> {
+    await this.#transport.flush();
+    signal.throwIfAborted();
+    // Some of it may be of another history; what is missing is replayed.
+    this.#latest = undefined;
+    this.#held.clear();
+    this.#state = "catchingUp";
+    const created = await this.#api.ensureStream();
+    signal.throwIfAborted();
+    const known = this.#position;
+    const hello = await this.#api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
+    await this.#heard(hello.sequence, signal);
+    const beat = await this.#api.last("beat");
+    if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: this.#names.stream });
+    this.#brokerAheadMs = beat.time - this.#clock.monotonic();
+    let record = (await this.#readRecord()) ?? (await this.#writeRecord(0));
+    signal.throwIfAborted();
+    const isBack = known?.epoch === epochOf(record, created) && (hello.sequence <= known.sequence || this.#wentBack);
+    if (isBack) {
+      this.#log.warn(
+        { stream: this.#names.stream, known: known.sequence, found: hello.sequence },
+        "the history of invalidations went back",
+      );
+      record = await this.#writeRecord(record.sequence);
+    }
+    signal.throwIfAborted();
+    this.#wentBack = false;
+    this.#record = record;
+    this.#begin({ epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time });
+    await this.#replay(signal);
+    this.#followFromHere();
+  }
+
+  /** Stands where it stood if the stream still tells all that came since, else at `end`. */
+  #begin(end: BusPosition): void {
+    const known = this.#position;
+    this.#isVerified = true;
+    const isWhole = known !== undefined && known.epoch === end.epoch && end.time - known.time < this.#historyMs * wholeShare;
+    if (!isWhole) {
+      this.#position = end;
+      this.#log.info(
+        { stream: this.#names.stream, epoch: end.epoch, sequence: end.sequence },
+        "invalidations before this one count as missed",
+      );
+      this.#listener.tell({ type: "reset", version: end });
+    }
+    this.#applyHeld();
+  }
+
+  async #replay(signal: AbortSignal): Promise<void> {
+    const isAtEnd = () => this.#lastApplied() >= (this.#latest?.sequence ?? 0);
+    while (!isAtEnd()) {
+      const from = this.#lastApplied() + 1;
+      await replay(
+        from,
+        {
+          transport: this.#transport,
+          api: this.#api,
+          subject: this.#names.replayed,
+          clock: this.#clock,
+          chance: this.#chance,
+          log: this.#log,
+          silenceMsMax: this.#timeoutMs,
+          signal,
+        },
+        (delivery) => {
+          if (signal.aborted) return true;
+          if (delivery.sequence > this.#lastApplied() && !this.#doubt(delivery)) this.#apply(delivery);
+          this.#applyHeld();
+          return isAtEnd();
+        },
+      );
+      signal.throwIfAborted();
+      this.#log.debug({ stream: this.#names.stream, from, to: this.#lastApplied() }, "missed invalidations were replayed");
+    }
+  }
+
+  #followFromHere(): void {
+    if (this.#position === undefined) return;
+    this.#state = "following";
+    this.#heardAt = this.#latestAt;
+    this.#isToldToFollow = true;
+    this.#listener.tell({ type: "following", version: this.#position });
+    for (const { resolve } of this.#waiters) resolve();
+    this.#waiters.clear();
+  }
+
+  /** Resolves once the stream repeated `sequence` or a later one: the way from it to us is whole. */
+  async #heard(sequence: number, signal: AbortSignal): Promise<void> {
+    const waited = new AbortController();
+    const tooLate = delay(this.#clock, this.#timeoutMs, AbortSignal.any([signal, waited.signal])).then(() => {
+      throw new TimeoutError({ what: "repetition by the stream", timeoutMs: this.#timeoutMs });
+    });
+    tooLate.catch(() => undefined);
+    try {
+      while ((this.#latest?.sequence ?? 0) < sequence) {
+        await Promise.race([tooLate, new Promise<void>((resolve) => (this.#onLatest = resolve))]);
+      }
+    } finally {
+      this.#onLatest = undefined;
+      waited.abort(new ClosedError({ what: "wait" }));
+    }
+  }
+
+  async #readRecord(): Promise<EpochRecord | undefined> {
+    const stored = await this.#api.last("epoch");
+    if (stored === undefined) return undefined;
+    const word = readBusWord(stored.payload);
+    if (word.type !== "epoch") return this.#writeRecord(stored.sequence);
+    return { id: word.id, sequence: stored.sequence, time: stored.time };
+  }
+
+  /** Names the history anew, unless somebody else did so after `previous`: then the record is theirs. */
+  async #writeRecord(previous: number, id = this.#chance.id()): Promise<EpochRecord> {
+    try {
+      await this.#api.append("epoch", writeBusWord({ type: "epoch", id }), { "Nats-Expected-Last-Subject-Sequence": String(previous) });
+    } catch (error) {
+      if (!isRefusal(error, wrongLastSequence)) throw error;
+    }
+    const record = await this.#readRecord();
+    if (record === undefined) throw new DisconnectedError({ address: this.#names.stream });
+    return record;
+  }
+
+  // ---- Publishing
+
+  #isSound(ack: PublishAck, known: BusPosition): boolean {
+    if (this.#position?.epoch !== known.epoch) return false;
+    if (ack.isDuplicate || ack.sequence > known.sequence) return true;
+    this.#wentBack = true;
+    this.#catchUp("history went back");
+    return false;
+  }
+
+  #whenFollowing(): Promise<void> {
+    if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
+    if (this.#state === "following") return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));
+  }
+
+  // ---- Heartbeats
+
+  #wait(delayMs: number): void {
+    this.#timer = this.#clock.setTimeout(() => this.#watch(), delayMs);
+  }
+
+  #watch(): void {
+    // Each node at another moment, so that one of them speaks for all.
+    const intervalMs = this.#intervalMs * (0.75 + this.#chance.fraction() / 2);
+    const silentMs = this.#clock.monotonic() - this.#latestAt;
+    const restMs = intervalMs - silentMs;
+    this.#wait(restMs > 0 ? restMs : intervalMs);
+    if (restMs > 0 || this.#state !== "following") return;
+    if (silentMs < this.#timeoutMs) void this.#beat();
+    else {
+      this.#cut("the stream is silent");
+      this.#catchUp("the stream is silent");
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const [known, record] = [this.#position, this.#record];
+    if (known === undefined || record === undefined) return;
+    const { epoch, sequence: knew, time } = known;
+    try {
+      if (time - record.time > this.#historyMs / 2) await this.#writeRecord(record.sequence, record.id);
+      else this.#isSound(await this.#api.append("beat", writeBusWord({ type: "beat", epoch, knew }), {}), known);
+    } catch (error) {
+      if (this.#closed.signal.aborted || this.#state !== "following") return;
+      this.#log.debug({ err: error }, "a heartbeat was not acknowledged");
+      if (error instanceof DisconnectedError) this.#catchUp("the stream does not answer");
+    }
+  }
+
+  #lastApplied(): number {
+    return this.#position?.sequence ?? 0;
+  }
+
+  #pause(failures: number, signal: AbortSignal): Promise<void> {
+    const longestMs = Math.min(limits.dialDelayMsMin * 2 ** Math.min(failures - 1, 16), limits.dialDelayMsMax);
+    return delay(this.#clock, longestMs * (0.5 + this.#chance.fraction() / 2), signal);
+  }
+
+  #checkOpen(): void {
+    this.#closed.signal.throwIfAborted();
+  }
+}
+
+/** A stream that was made anew under the same record, from a copy of its files for one, is another history too. */
+function epochOf(record: EpochRecord, created: string): string {
+  return `${record.id} ${created}`;
+}

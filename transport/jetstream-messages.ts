@@ -1,0 +1,72 @@
+import { decodeMessage, encodeMessage, limits } from "../words/index.js";
+import type { HeadedMessage } from "./transport.js";
+
+const protocol = 1;
+
+/** What a message of the stream says. `epoch` and `knew` are the highest position its publisher knew when it first sent it. */
+export type BusWord =
+  | { readonly type: "invalidate"; readonly epoch: string; readonly knew: number; readonly id: string; readonly tag: string }
+  | { readonly type: "beat"; readonly epoch: string; readonly knew: number }
+  /** From here on the history has the name `id`. */
+  | { readonly type: "epoch"; readonly id: string }
+  /** Said in a version of the protocol that is not spoken here: it may be an invalidation of anything. */
+  | { readonly type: "foreign" }
+  /** Not of the protocol. */
+  | { readonly type: "malformed" };
+
+/** A message of the stream, from the stream. */
+export interface Delivery {
+  readonly sequence: number;
+  /** Milliseconds since 1970 at the broker. */
+  readonly time: number;
+  readonly word: BusWord;
+}
+
+/** `word` as it is published. */
+export function writeBusWord(word: Exclude<BusWord, { type: "foreign" | "malformed" }>): Uint8Array {
+  if (word.type === "epoch") return encodeMessage([protocol, "epoch", word.id]);
+  if (word.type === "beat") return encodeMessage([protocol, "beat", word.epoch, word.knew]);
+  return encodeMessage([protocol, "invalidate", word.epoch, word.knew, word.id, word.tag]);
+}
+
+/** The word in `payload`, whatever that holds. */
+export function readBusWord(payload: Uint8Array): BusWord {
+  let fields: unknown;
+  try {
+    fields = decodeMessage(payload, "message of the bus");
+  } catch {
+    return { type: "malformed" };
+  }
+  if (!Array.isArray(fields)) return { type: "malformed" };
+  const [version, type, ...rest] = fields as readonly unknown[];
+  if (version !== protocol) return { type: Number.isSafeInteger(version) ? "foreign" : "malformed" };
+  const [first, knew, id, tag] = rest;
+  if (!isText(first)) return { type: "malformed" };
+  if (type === "epoch" && rest.length === 1) return { type, id: first };
+  if (!Number.isSafeInteger(knew) || (knew as number) < 0) return { type: "malformed" };
+  if (type === "beat" && rest.length === 2) return { type, epoch: first, knew: knew as number };
+  if (type !== "invalidate" || rest.length !== 4 || !isText(id) || !isText(tag)) return { type: "malformed" };
+  return { type, epoch: first, knew: knew as number, id, tag };
+}
+
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;
+
+/** What the stream repeated; undefined when `message` is not from `stream`. */
+export function readRepeated({ headers, payload }: HeadedMessage, stream: string): Delivery | undefined {
+  if (headers === undefined || headers.get("Nats-Stream") !== stream) return undefined;
+  const sequence = Number(headers.get("Nats-Sequence"));
+  const time = Date.parse(headers.get("Nats-Time-Stamp"));
+  if (!Number.isSafeInteger(sequence) || sequence <= 0) return undefined;
+  return { sequence, time, word: readBusWord(payload) };
+}
+
+/** What a consumer delivered, with the number it has there; undefined when it is not from a consumer. */
+export function readDelivered({ replyTo, payload }: HeadedMessage): (Delivery & { readonly number: number }) | undefined {
+  // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
+  const tokens = replyTo?.split(".") ?? [];
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
+  const from = tokens.length === 9 ? 2 : 4;
+  const [sequence, number, nanos] = tokens.slice(from + 3, from + 6).map(Number);
+  if (sequence === undefined || number === undefined || nanos === undefined || !Number.isSafeInteger(sequence)) return undefined;
+  return { sequence, number, time: Math.floor(nanos / 1_000_000), word: readBusWord(payload) };
+}

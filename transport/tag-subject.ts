@@ -1,0 +1,21 @@
+/**
+ * Tokens of the subject of `tag`, which has levels divided by `:`; injective, whatever the tag holds: `:` divides tokens, letters,
+ * digits and `_` stand for themselves, `.` is `-`, and any other byte is `=` with two hexadecimal digits. The empty tag is `=`.
+ * So `a.b:c` and `a:b.c` have two subjects.
+ */
+export function tagSubject(tag: string): string {
+  return tag.split(":").map(levelToken).join(".");
+}
+
+const plain = /^\w+$/;
+
+function levelToken(level: string): string {
+  if (level === "") return "=";
+  if (plain.test(level)) return level;
+  let token = "";
+  for (const byte of Buffer.from(level)) {
+    const character = String.fromCharCode(byte);
+    token += plain.test(character) ? character : character === "." ? "-" : `=${byte.toString(16).padStart(2, "0")}`;
+  }
+  return token;
+}
