@@ -19,7 +19,7 @@ export const timings = {
   requestTimeoutMs: 400,
   waitTimeoutMs: 3_000,
   outcomeAgeMs: 20_000,
-  pruningIntervalMs: 150,
+  pruningIntervalMs: 80,
 } as const;
 
 /** Keys of all workloads: few, so that transactions meet. The last letter of a prefix decides who lists it. */
