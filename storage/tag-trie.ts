@@ -111,6 +111,8 @@ export class TagTrie {
   #base = 0;
   /** The greatest version of any node: what began there or after it is valid, unless something is pending. */
   #newest = 0;
+  /** The greatest position that anything known here began at: a neighbour may be ahead of this process. */
+  #furthest = 0;
   /** From 1, so that 0 lies before every local invalidation. */
   #local = 1;
   #began: Began = { sequence: 0, local: 1, position: 0 };
@@ -139,7 +141,10 @@ export class TagTrie {
 
   /** What another process, or this one before a restart, knew at `sequence`. Whether that was the same epoch is for the caller to compare. */
   beganElsewhere(sequence: number): Began {
-    return { sequence, local: 0, position: this.#base + sequence };
+    assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
+    const position = this.#base + sequence;
+    this.#furthest = Math.max(this.#furthest, position);
+    return { sequence, local: 0, position };
   }
 
   /** Judges by `tags` from now on; by the root alone when there are none. Cost: the levels that have no node yet. */
@@ -228,7 +233,7 @@ export class TagTrie {
    */
   reset(sequence: number): void {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
-    const after = Math.max(this.#newest, this.#base + this.#sequence) + 1;
+    const after = Math.max(this.#newest, this.#furthest, this.#base + this.#sequence) + 1;
     this.#base = Math.max(this.#base, after - sequence);
     this.#sequence = sequence;
     this.#root.version = this.#base + sequence;
@@ -332,7 +337,7 @@ export class TagTrie {
     node.usedAtMs = Math.floor(this.#clock.monotonic());
     list.add(node);
     for (const first of this.#unused) {
-      if (this.#unused.size <= this.#unusedMax) break;
+      if (this.#unused.size <= this.#unusedMax && this.#nodes.size <= this.#nodesMax) break;
       this.#remove(first, never);
     }
   }
