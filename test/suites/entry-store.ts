@@ -1,0 +1,254 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { EntryStore, Keeping } from "../../storage/entry-store.js";
+import { valueOf, type ValueMode } from "../../storage/kept-value.js";
+import type { SimulatedClock } from "../../testing/simulated-clock.js";
+import { asTag, rootTag, type Tag } from "../../words/index.js";
+
+/** A tier, the clock that it goes by, and a way to let it hear of an invalidation of the bus. */
+export interface EntryPlace {
+  readonly store: EntryStore;
+  readonly clock: SimulatedClock;
+  readonly invalidate: (tag: Tag) => void;
+}
+
+export interface EntryPlaceOptions {
+  readonly entriesMax?: number;
+  readonly bytesMax?: number;
+  readonly values?: ValueMode;
+}
+
+/** Holds a tier to what storage/entry-store.ts promises. `makePlace` gives a new, empty one each time. */
+export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOptions) => Promise<EntryPlace>): void {
+  describe(`the tier ${name}`, () => {
+    const opened: EntryStore[] = [];
+    afterEach(() => Promise.all(opened.splice(0).map((store) => store.close())));
+
+    async function open(options: EntryPlaceOptions = {}) {
+      const { store, clock, invalidate } = await makePlace(options);
+      opened.push(store);
+      const put = (key: string, value: unknown, how: Partial<Keeping<unknown>> = {}) =>
+        store.put(key, value, { tags: [], began: store.begin(), ...how });
+      const value = (key: string) => store.get(key)?.value;
+      return { store, clock, invalidate, put, value };
+    }
+
+    test("gives what was put, the newest of a key, and nothing for a key that was not", async () => {
+      const { store, put, value } = await open();
+      put("a", { city: "Oslo" });
+      put("b", "old");
+      put("b", "new", { tags: tags("x:y") });
+      expect(value("a")).toEqual({ city: "Oslo" });
+      expect(value("b")).toBe("new");
+      expect(store.get("b")).toMatchObject({ key: "b", tags: ["x:y"], ttlMs: undefined, slides: false, expiresMs: Infinity });
+      expect(store.get("c")).toBeUndefined();
+      expect(store.stats().entries).toBe(2);
+      expect([...store.keys()].sort()).toEqual(["a", "b"]);
+    });
+
+    test("holds every value that can be stored, undefined too", async () => {
+      const { store, put, value } = await open();
+      const values = [undefined, null, 0, -1.5, "", "é\u0000", true, 12n, [], {}, [[1], { a: [2n] }], new Date(5), Uint8Array.of(1, 2)];
+      for (const [index, each] of values.entries()) {
+        put(`k${index}`, each);
+        expect(store.get(`k${index}`)).toHaveProperty("value", each);
+      }
+      await store.flush();
+      for (const [index, each] of values.entries()) expect(value(`k${index}`)).toEqual(each);
+    });
+
+    test("tells keys apart, however long or odd they are", async () => {
+      const { store, put, value } = await open();
+      const long = "k".repeat(100_000);
+      const keys = [
+        "",
+        "a",
+        "a\u0000",
+        "\u0000#a",
+        "é",
+        "e\u0301",
+        "\ud800",
+        "\ud801",
+        "\ufffd",
+        long,
+        `${long}1`,
+        "\u{10ffff}".repeat(500),
+      ];
+      for (const [index, key] of keys.entries()) put(key, index);
+      await store.flush();
+      expect(keys.map(value)).toEqual(keys.map((_, index) => index));
+    });
+
+    describe("an entry is gone", () => {
+      test("after an invalidation of a tag of it, of one above, or of all, and of no other", async () => {
+        const { store, invalidate, put } = await open();
+        for (const [tag, isGone] of [
+          ["a:b:c", true],
+          ["a:b", true],
+          ["a", true],
+          ["z", true],
+          ["a:b:c:d", false],
+          ["a:bb", false],
+          ["a:b:d", false],
+          ["a.b:c", false],
+          ["b", false],
+        ] as const) {
+          put("k", 1, { tags: tags("a:b:c", "z") });
+          put("other", 1, { tags: tags("y") });
+          invalidate(asTag(tag));
+          expect(store.get("k") === undefined, tag).toBe(isGone);
+          expect(store.get("other"), tag).toBeDefined();
+        }
+        put("k", 1);
+        invalidate(rootTag);
+        expect([...["k", "other"].map((key) => store.get(key))]).toEqual([undefined, undefined]);
+      });
+
+      test("and is not kept at all when the invalidation came while it was computed", async () => {
+        const { store, invalidate, put, value } = await open();
+        put("k", "before", { tags: tags("a") });
+        const began = store.begin();
+        invalidate(asTag("a"));
+        expect(put("k", "crossed", { tags: tags("a:b"), began })).toBeUndefined();
+        expect(store.get("k")).toBeUndefined();
+        expect(put("other", "beside", { tags: tags("b"), began })).toMatchObject({ value: "beside" });
+        put("k", "after", { tags: tags("a:b") });
+        expect([value("k"), value("other")]).toEqual(["after", "beside"]);
+      });
+
+      test("when it was deleted, or all was cleared, until it is put again", async () => {
+        const { store, put, value } = await open();
+        for (const key of ["a", "b", "c"]) put(key, key);
+        expect([store.delete("a"), store.delete("a"), store.delete("none")]).toEqual([true, false, false]);
+        expect(["a", "b"].map(value)).toEqual([undefined, "b"]);
+        store.clear();
+        expect(store.stats().entries).toBe(0);
+        expect([...store.keys()]).toEqual([]);
+        put("c", "again");
+        expect(["a", "b", "c"].map(value)).toEqual([undefined, undefined, "again"]);
+      });
+
+      test("when its time to live has passed, and not before", async () => {
+        const { store, clock, put } = await open();
+        put("short", 1, { ttlMs: 1_000 });
+        put("left", 1, { ttlMs: 5_000, leftMs: 1_000 });
+        put("long", 1, { ttlMs: 60_000 });
+        expect(put("none left", 1, { ttlMs: 1_000, leftMs: 0 })).toBeUndefined();
+        const there = () => ["short", "left", "long", "none left"].map((key) => store.get(key) !== undefined);
+        await clock.advance(900);
+        expect(there()).toEqual([true, true, true, false]);
+        await clock.advance(150);
+        expect(there()).toEqual([false, false, true, false]);
+      });
+    });
+
+    test("a sliding entry lives as long as it is read within its own time to live", async () => {
+      const { store, clock, put } = await open();
+      put("slides", 1, { ttlMs: 1_000, slides: true });
+      put("stays", 1, { ttlMs: 1_000 });
+      for (let reads = 0; reads < 5; reads++) {
+        await clock.advance(700);
+        expect(store.get("slides")).toBeDefined();
+      }
+      expect(store.get("stays")).toBeUndefined();
+      await clock.advance(1_050);
+      expect(store.get("slides")).toBeUndefined();
+    });
+
+    test("has no more entries than it may have, and the least recently used go first", async () => {
+      const { store, put } = await open({ entriesMax: 3 });
+      for (const key of ["a", "b", "c"]) put(key, key);
+      store.get("a");
+      put("b", "again");
+      put("d", "d");
+      expect([...store.keys()].sort()).toEqual(["a", "b", "d"]);
+      for (let n = 0; n < 100; n++) put(`k${n}`, n);
+      expect(store.stats()).toMatchObject({ entries: 3, evictions: 101 });
+      expect(store.get("k99")).toBeDefined();
+    });
+
+    test("has no more bytes than it may have, and nothing of what is larger than all of it", async () => {
+      const { store, put } = await open({ bytesMax: 50_000 });
+      for (let n = 0; n < 200; n++) {
+        put(`k${n}`, "x".repeat(1_000));
+        expect(store.stats().bytes).toBeLessThanOrEqual(50_000);
+      }
+      expect(store.stats().entries).toBeGreaterThan(25);
+      put("k199", "small");
+      const { bytes } = store.stats();
+      expect(put("k199", "x".repeat(60_000))).toBeUndefined();
+      expect(store.get("k199"), "what was there before is not what was put").toBeUndefined();
+      expect(store.stats().bytes).toBeLessThan(bytes);
+      store.clear();
+      expect(store.stats().bytes).toBe(0);
+    });
+
+    test("sweeps out what is stale or expired, in steps, and nothing else", async () => {
+      const { store, clock, invalidate, put } = await open();
+      for (let n = 0; n < 1_000; n++) put(`k${n}`, n, { tags: tags(`t${n % 4}`), ttlMs: n % 2 === 0 ? 100 : undefined });
+      invalidate(asTag("t1"));
+      await clock.advance(200);
+      let steps = 0;
+      let removed = 0;
+      for (let done = false; !done; steps++) {
+        const step = store.sweep(0);
+        removed += step.removed;
+        ({ done } = step);
+      }
+      expect(steps).toBeGreaterThan(5);
+      expect(removed).toBe(750);
+      expect(store.stats().entries).toBe(250);
+      expect(store.get("k3")).toBeDefined();
+      expect(store.sweep(1_000)).toEqual({ removed: 0, done: true });
+    });
+
+    test("frozen: nobody can change what is given, nor what is kept", async () => {
+      const { store, put } = await open();
+      const given = { list: [{ n: 1 }], at: new Date(1), bytes: Uint8Array.of(1) };
+      put("k", given);
+      put("plain", { list: [{ n: 1 }] });
+      given.at.setTime(2);
+      given.bytes[0] = 2;
+      for (let reads = 0; reads < 2; reads++) {
+        const entry = store.get("k");
+        const value = valueOf(entry ?? expect.fail("it is kept"), "frozen") as typeof given;
+        expect(value).toEqual({ list: [{ n: 1 }], at: new Date(1), bytes: Uint8Array.of(1) });
+        expect(Object.isFrozen(value) && Object.isFrozen(value.list[0])).toBe(true);
+        value.at.setTime(3);
+        value.bytes[0] = 3;
+        expect(store.get("plain")?.isShared).toBe(true);
+      }
+    });
+
+    test("cloned: every caller has a copy to change", async () => {
+      const { store, put } = await open({ values: "cloned" });
+      const given = { list: [1] };
+      put("k", given);
+      given.list.push(2);
+      for (let reads = 0; reads < 2; reads++) {
+        const value = valueOf(store.get("k") ?? expect.fail("it is kept"), "cloned") as typeof given;
+        expect(value).toEqual({ list: [1] });
+        value.list.push(3);
+      }
+    });
+
+    test("shared: the value is given as changeable as it was", async () => {
+      const { store, put } = await open({ values: "shared" });
+      put("k", { list: [1] });
+      await store.flush();
+      const entry = store.get("k") ?? expect.fail("it is kept");
+      expect(entry.isShared).toBe(true);
+      (entry.value as { list: number[] }).list.push(2);
+      expect(entry.value).toEqual({ list: [1, 2] });
+    });
+
+    test("is closed once and for all", async () => {
+      const { store, put } = await open();
+      put("k", 1);
+      await store.close();
+      await store.close();
+      expect(store.get("k")).toBeUndefined();
+    });
+  });
+}
+
+export const tags = (...texts: readonly string[]): readonly Tag[] => texts.map(asTag);
