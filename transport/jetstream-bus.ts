@@ -14,6 +14,7 @@
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
  */
+import { setMaxListeners } from "node:events";
 import {
   type Chance,
   type Clock,
@@ -116,6 +117,8 @@ class JetStreamBus implements Bus {
   constructor(options: JetStreamBusOptions, names: StreamNames) {
     this.#transport = options.transport;
     this.#names = names;
+    // Each request under way listens to it.
+    setMaxListeners(0, this.#closed.signal);
     this.#clock = options.clock ?? systemClock;
     this.#chance = options.chance ?? systemChance;
     this.#log = options.log ?? silentLog;

@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { createInvalidationHub, type InvalidationHub } from "../../transport/index.js";
+import { busSuite, HeardBus } from "../suites/bus.js";
+
+busSuite("in one process", { oneOrder: true, keepsHistory: false, hasLinks: false }, async () => {
+  const hubs = new Map<string, InvalidationHub>();
+  return {
+    open: async (prefix = "p") => {
+      const hub = hubs.get(prefix) ?? createInvalidationHub();
+      hubs.set(prefix, hub);
+      return { bus: hub.connect(), close: async () => undefined };
+    },
+    close: async () => undefined,
+  };
+});
+
+test("the count goes on from a kept position without a reset, under the same epoch", async () => {
+  const bus = createInvalidationHub().connect();
+  const heard = new HeardBus(bus);
+  await bus.follow({ epoch: "kept", sequence: 41, time: 0 });
+  expect(await bus.publish("a", "1")).toEqual({ epoch: "kept", sequence: 42 });
+  expect(heard.events.map(({ type }) => type)).toEqual(["following", "invalidated"]);
+});
+
+test("a second bus that was elsewhere is told a reset", async () => {
+  const hub = createInvalidationHub();
+  await hub.connect().follow({ epoch: "kept", sequence: 41, time: 0 });
+  for (const from of [
+    { epoch: "kept", sequence: 40, time: 0 },
+    { epoch: "other", sequence: 41, time: 0 },
+  ]) {
+    const bus = hub.connect();
+    const heard = new HeardBus(bus);
+    await bus.follow(from);
+    expect(heard.events[0]).toMatchObject({ type: "reset", version: { epoch: "kept", sequence: 41 } });
+  }
+});
+
+test("what a listener publishes is told after what it was told", async () => {
+  const hub = createInvalidationHub();
+  const [one, two] = [hub.connect(), hub.connect()];
+  one.listen((event) => {
+    if (event.type === "invalidated" && event.tag === "first") void one.publish("second", "2");
+  });
+  const heard = new HeardBus(two);
+  await one.follow(undefined);
+  await two.follow(undefined);
+  await two.publish("first", "1");
+  expect(heard.tags).toEqual(["first", "second"]);
+});
