@@ -60,6 +60,12 @@ class Node {
   }
 }
 
+/** Where a tag without a node belongs. */
+interface Place {
+  readonly ancestor: Node;
+  readonly missing: number;
+}
+
 class PendingAt implements Pending {
   readonly tag: Tag;
   readonly local: number;
@@ -298,13 +304,13 @@ export class TagTrie {
   #hold(tag: Tag): Node {
     let node = this.#nodes.get(tag);
     if (node === undefined) {
-      const { ancestor, missing } = this.#missing(tag);
+      const place = this.#missing(tag);
       // Held meanwhile, so that making room does not take it.
-      this.#keep(ancestor);
-      this.#makeRoom(missing);
-      node = this.#grow(tag, this.#nodesMax);
+      this.#keep(place.ancestor);
+      this.#makeRoom(place.missing);
+      node = this.#grow(tag, this.#nodesMax, place);
       this.#keep(node);
-      this.#drop(ancestor, this.#idle);
+      this.#drop(place.ancestor, this.#idle);
     } else this.#keep(node);
     return node;
   }
@@ -343,7 +349,7 @@ export class TagTrie {
   }
 
   /** The node that `tag` has none of would be below, and how many are missing on the way to it. */
-  #missing(tag: Tag): { readonly ancestor: Node; readonly missing: number } {
+  #missing(tag: Tag): Place {
     let missing = 1;
     for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) {
       const ancestor = this.#nodes.get(tag.slice(0, end) as Tag);
@@ -354,8 +360,7 @@ export class TagTrie {
   }
 
   /** Makes the node of `tag`, which has none, with those on the way to it; or, where that would be more than `nodesMax`, the rest that stands in for it. */
-  #grow(tag: Tag, nodesMax: number): Node {
-    const { ancestor, missing } = this.#missing(tag);
+  #grow(tag: Tag, nodesMax: number, { ancestor, missing } = this.#missing(tag)): Node {
     const floor = ancestor.rest?.version ?? 0;
     if (this.#nodes.size + missing > nodesMax) return (ancestor.rest ??= new Node(rootTag, ancestor, floor));
     let node = ancestor;

@@ -130,6 +130,7 @@ describe("the key of a call", () => {
     expect(argumentsKey([-0])).not.toBe(0);
     expect(argumentsKey([])).not.toBe(argumentsKey([undefined]));
     expect(argumentsKey(["\0"])).not.toBe(argumentsKey([]));
+    expect(argumentsKey([new Array(1)])).not.toBe(argumentsKey([[undefined]]));
   });
 
   test("reads as the call does", () => {

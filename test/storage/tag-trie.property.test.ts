@@ -12,6 +12,8 @@ interface Invalidation {
   /** Of the process that invalidates, if it is this one. */
   readonly pending: Pending | undefined;
   sequence: number | undefined;
+  /** Step at which it began to pend. */
+  readonly step: number;
 }
 
 interface Entry {
@@ -59,7 +61,7 @@ class Run {
     switch (what) {
       case 0:
         // Others invalidate; sequences leave gaps where heartbeats are.
-        this.#number({ tag, pending: undefined, sequence: undefined }, y);
+        this.#number({ tag, pending: undefined, sequence: undefined, step: this.#step }, y);
         break;
       case 1:
       case 2:
@@ -68,7 +70,7 @@ class Run {
       case 3:
         if (this.#unnumbered.length + this.#unsettled.length > 4) break;
         this.#hasPended = true;
-        this.#unnumbered.push({ tag, pending: this.trie.pend(tag), sequence: undefined });
+        this.#unnumbered.push({ tag, pending: this.trie.pend(tag), sequence: undefined, step: this.#step });
         break;
       case 4: {
         const [taken] = this.#unnumbered.splice(x % Math.max(1, this.#unnumbered.length), 1);
