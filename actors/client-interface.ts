@@ -103,7 +103,10 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   /** Resolves when connected and verified. Rejects with DisconnectedError after `timeoutMs`, or at once with why the server refuses. */
   connected(timeoutMs?: number, signal?: AbortSignal): Promise<void>;
 
-  /** Waits for commits under way, says goodbye, closes the cache. Idempotent. */
+  /**
+   * Says goodbye and closes the cache. Reads end with ClosedError at once, transactions that have not sent their commit after
+   * waitTimeoutMs; commits that were sent are settled first. Idempotent.
+   */
   close(): Promise<void>;
   /** Drops everything at once, without goodbye, as when the process is killed. */
   kill(): void;

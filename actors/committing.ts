@@ -20,6 +20,7 @@ import {
 } from "../words/index.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { CommitRequest } from "./messages.js";
+import type { Ending } from "./ending.js";
 import { retryDelay } from "./retry-delay.js";
 import type { ServerLink } from "./server-link.js";
 import * as wire from "./wire.js";
@@ -28,9 +29,13 @@ import * as wire from "./wire.js";
  * Commits in one message. Where its answer is lost the outcome is settled by its id, however often the link is lost meanwhile:
  * it resolves or rejects with what truly became of it, or with OutcomeUnknownError when that cannot be known.
  */
-export async function commitWhole(core: ClientCore, request: CommitRequest, signal: AbortSignal | undefined): Promise<Tid> {
+export async function commitWhole(
+  core: ClientCore,
+  request: CommitRequest,
+  { signal, ending }: { readonly signal?: AbortSignal | undefined; readonly ending: Ending },
+): Promise<Tid> {
   const { history } = core;
-  const link = await core.connection.writable(core.waitTimeoutMs, signal);
+  const link = await ending.sooner(core.connection.writable(core.waitTimeoutMs, signal));
   checkHistory(core, history, request);
   const payload = requestBytes(link, request);
   const ticket = core.cache.beginLoad(request.snapshot);

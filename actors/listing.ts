@@ -14,6 +14,7 @@ import {
   type Value,
 } from "../words/index.js";
 import { abortable } from "./abortable.js";
+import type { Ending } from "./ending.js";
 import type { ListAnswer } from "./messages.js";
 import type { ListOptions } from "./object-access.js";
 import type { ServerLink } from "./server-link.js";
@@ -31,6 +32,7 @@ export interface ListingContext {
   readonly cache: ClientCache;
   readonly writes: Writes;
   readonly signal: AbortSignal | undefined;
+  readonly ending: Ending;
   readonly link: () => ServerLink | undefined;
   readonly address: () => string;
   /** Throws when the transaction has ended. */
@@ -150,7 +152,7 @@ async function loadPage(context: ListingContext, range: KeyRange, rowsMax: numbe
   const ticket = cache.beginLoad(snapshot);
   try {
     const payload = wire.list.write({ session: link.session, snapshot, range, rowsMax: Math.min(rowsMax, limits.listPageRowsMax) });
-    const page = await abortable(link.request("list", payload, wire.listAnswer), context.signal);
+    const page = await context.ending.sooner(abortable(link.request("list", payload, wire.listAnswer), context.signal));
     checkPage(page, range);
     if (isKept) for (const { key, ...revision } of page.rows) cache.admit(ticket, key, revision, page.asOf);
     return page;

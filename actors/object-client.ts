@@ -19,10 +19,11 @@ import { ClientConnection, type ConnectionState } from "./client-connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./client-interface.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
+import { Ending } from "./ending.js";
 import { Loader } from "./loader.js";
 import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
 import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
-import { ObjectTransaction, type Isolation } from "./object-transaction.js";
+import { ObjectTransaction, type Isolation, type TransactionOptions } from "./object-transaction.js";
 import { ValidatorTable, type AnySchema, type UntypedSchema } from "./schema.js";
 import { deadlineSignal, readWith, transactWith, type Attempts, type Transacted } from "./transact.js";
 import { Waiting } from "./waiting.js";
@@ -79,8 +80,11 @@ class TheClient implements ObjectClient, ClientCore {
   readonly #watchers = new Watchers();
   readonly #moved: Waiting;
   readonly #listeners = new Set<(state: ConnectionState) => void>();
-  /** Commits under way, until their outcome is known: `close` waits for them. */
+  /** Transactions and commits under way, until their outcome is known: `close` waits for them. */
   readonly #underWay = new Set<Promise<unknown>>();
+  /** Comes at once with `close`, for what only reads; for what may still commit, when `close` has waited long enough. */
+  readonly #endingReads = new Ending();
+  readonly #ending = new Ending();
   #history = 0;
   #lastCommit: Tid = tidZero;
   #closing: Promise<void> | undefined;
@@ -168,8 +172,8 @@ class TheClient implements ObjectClient, ClientCore {
   async read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions = {}): Promise<ReadResult<T>> {
     const { signal, clear } = deadlineSignal(this.clock, "read", options.timeoutMs, options.signal);
     try {
-      await this.#fresh(options, signal);
-      const { value, snapshot, loads } = await readWith(this.#attempts({ isolation: "serializable", readOnly: true, signal }), fn);
+      await this.#endingReads.sooner(this.#fresh(options, signal));
+      const { value, snapshot, loads } = await readWith(this.#readAttempts(signal), fn);
       return { value, asOf: snapshot, connected: this.connection.isConnected, loads };
     } finally {
       clear();
@@ -184,6 +188,7 @@ class TheClient implements ObjectClient, ClientCore {
       isolation: options.isolation ?? "serializable",
       readOnly: this.#options.readOnly ?? false,
       signal: options.signal,
+      ending: this.#ending,
     });
   }
 
@@ -327,22 +332,23 @@ class TheClient implements ObjectClient, ClientCore {
     }
     const { signal, clear } = deadlineSignal(this.clock, "transact", options.timeoutMs, options.signal);
     try {
-      const attempts = this.#attempts({ isolation, readOnly: this.#options.readOnly ?? false, signal });
+      const attempts = this.#attempts({ isolation, readOnly: this.#options.readOnly ?? false, signal, ending: this.#ending });
       return await transactWith(this, { ...attempts, attemptsMax }, fn);
     } finally {
       clear();
     }
   }
 
-  #attempts(options: { readonly isolation: Isolation; readonly readOnly: boolean; readonly signal: AbortSignal | undefined }): Attempts {
-    return { attemptsMax: this.#bounds.transactAttemptsMax, signal: options.signal, begin: () => this.#begin(options) };
+  #attempts(options: TransactionOptions): Attempts {
+    const { signal, ending } = options;
+    return { attemptsMax: this.#bounds.transactAttemptsMax, signal, ending, begin: () => this.#begin(options) };
   }
 
-  async #begin(options: {
-    readonly isolation: Isolation;
-    readonly readOnly: boolean;
-    readonly signal?: AbortSignal | undefined;
-  }): Promise<ObjectTransaction> {
+  #readAttempts(signal?: AbortSignal): Attempts {
+    return this.#attempts({ isolation: "serializable", readOnly: true, signal, ending: this.#endingReads });
+  }
+
+  async #begin(options: TransactionOptions): Promise<ObjectTransaction> {
     this.#checkOpen();
     options.signal?.throwIfAborted();
     if (this.cache.position.tid < this.#lastCommit) await this.reached(this.#lastCommit, this.waitTimeoutMs, options.signal);
@@ -350,7 +356,7 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async #readOnce<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T>): Promise<T> {
-    const { value } = await readWith(this.#attempts({ isolation: "serializable", readOnly: true, signal: undefined }), fn);
+    const { value } = await readWith(this.#readAttempts(), fn);
     return value;
   }
 
@@ -375,7 +381,8 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async *#list(prefix: string, options: ListOptions & { readonly signal?: AbortSignal | undefined }) {
-    const tx = await this.#begin({ isolation: "serializable", readOnly: true, signal: options.signal });
+    const { signal } = options;
+    const tx = await this.#begin({ isolation: "serializable", readOnly: true, signal, ending: this.#endingReads });
     try {
       yield* tx.list(prefix, options);
     } finally {
@@ -403,12 +410,18 @@ class TheClient implements ObjectClient, ClientCore {
 
   async #close(): Promise<void> {
     this.#isClosed = true;
+    const closed = new ClosedError({ what: "client" });
+    this.#endingReads.end(closed);
     // What was voted and is not finished now never will be: whoever waits for its objects need not wait for the time-out.
     for (const commit of this.commits.values()) commit.abandon();
+    const patience = this.clock.setTimeout(() => this.#ending.end(closed), this.waitTimeoutMs);
+    // A commit that was sent is waited for beyond that: its answer, or what it is settled as, comes within bounds of its own.
     await Promise.allSettled([...this.#underWay, ...Array.from(this.commits.values(), ({ ended }) => ended)]);
+    this.clock.clearTimeout(patience);
+    this.#ending.end(closed);
     this.#watchers.close();
     this.connection.close();
-    this.#moved.fail(new ClosedError({ what: "client" }));
+    this.#moved.fail(closed);
     await this.cache.close();
     await this.#options.release?.();
   }

@@ -17,6 +17,7 @@ import {
 import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
 import { commitWhole, VotedCommit } from "./committing.js";
+import type { Ending } from "./ending.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
 import type { CommitRequest } from "./messages.js";
 import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-access.js";
@@ -30,6 +31,8 @@ export interface TransactionOptions {
   readonly isolation: Isolation;
   readonly readOnly: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Until it comes its commit can be sent. */
+  readonly ending: Ending;
 }
 
 const nothingWritten: Promise<void> = Promise.resolve();
@@ -94,6 +97,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       cache,
       writes: this.#writes,
       signal: this.#options.signal,
+      ending: this.#options.ending,
       link: () => connection.link,
       address: () => connection.address,
       check: () => this.#check(),
@@ -188,10 +192,10 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   async #commit(): Promise<Tid> {
     this.#check();
     try {
-      if (this.#validating.size > 0) await Promise.all(this.#validating);
+      await this.#validated();
       if (this.#writes.size === 0) return this.snapshot;
       const request = await this.#request();
-      return await commitWhole(this.#core, request, this.#options.signal);
+      return await commitWhole(this.#core, request, this.#options);
     } finally {
       this.end();
     }
@@ -237,8 +241,12 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     }
   }
 
+  async #validated(): Promise<void> {
+    if (this.#validating.size > 0) await this.#options.ending.sooner(Promise.all(this.#validating));
+  }
+
   async #request(): Promise<CommitRequest> {
-    if (this.#validating.size > 0) await Promise.all(this.#validating);
+    await this.#validated();
     this.#check();
     const writes = this.#writes.all();
     const serializable = this.#options.isolation === "serializable";
@@ -256,7 +264,9 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   }
 
   #check(): void {
-    this.#options.signal?.throwIfAborted();
+    const { signal, ending } = this.#options;
+    signal?.throwIfAborted();
+    ending.check();
     if (this.#isEnded || this.#history !== this.#core.history) throw this.#unusable();
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../words/index.js";
 import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
+import type { Ending } from "./ending.js";
 import type { ObjectTransaction } from "./object-transaction.js";
 import { retryDelay } from "./retry-delay.js";
 
@@ -25,6 +26,7 @@ export interface Transacted<T> {
 export interface Attempts {
   readonly attemptsMax: number;
   readonly signal: AbortSignal | undefined;
+  readonly ending: Ending;
   /** Begins a transaction at a new snapshot. */
   readonly begin: () => Promise<ObjectTransaction>;
 }
@@ -42,7 +44,7 @@ export async function transactWith<T>(
   for (let attempt = 1; ; attempt++) {
     const tx = await attempts.begin();
     try {
-      const value = await run(fn, tx, attempts.signal);
+      const value = await run(fn, tx, attempts);
       const tid = await tx.commit();
       return { value, tid };
     } catch (error) {
@@ -64,7 +66,7 @@ export async function readWith<T>(
   for (let attempt = 1; ; attempt++) {
     const tx = await attempts.begin();
     try {
-      const value = await run(fn, tx, attempts.signal);
+      const value = await run(fn, tx, attempts);
       return { value, snapshot: tx.snapshot, loads: tx.loads };
     } catch (error) {
       if (attempt >= attempts.attemptsMax || !(error instanceof SnapshotTooOldError)) throw error;
@@ -74,10 +76,18 @@ export async function readWith<T>(
   }
 }
 
-/** What `fn` does with `tx`, waited for until the signal aborts: what it does afterwards meets a transaction that has ended. */
-function run<T>(fn: (tx: ObjectTransaction) => Promise<T> | T, tx: ObjectTransaction, signal: AbortSignal | undefined): Promise<T> | T {
+/**
+ * What `fn` does with `tx`, waited for until the signal aborts or the client ends: what it does afterwards meets a transaction
+ * that has ended.
+ */
+function run<T>(fn: (tx: ObjectTransaction) => Promise<T> | T, tx: ObjectTransaction, { signal, ending }: Attempts): Promise<T> | T {
   const value = fn(tx);
-  return value instanceof Promise ? abortable(value, signal) : value;
+  return isThenable(value) ? ending.sooner(abortable(Promise.resolve(value), signal)) : value;
+}
+
+/** A promise of whatever library: none is waited for for ever. */
+function isThenable<T>(value: Promise<T> | T): value is Promise<T> {
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function";
 }
 
 /** What this transaction conflicted with is in the next snapshot, or the next attempt would conflict again. */

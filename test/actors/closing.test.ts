@@ -1,0 +1,115 @@
+import { runInNewContext } from "node:vm";
+import { afterEach, describe, expect, test } from "vitest";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Value } from "../../words/index.js";
+import { all, clientWorld, type ClientWorld } from "../client-world.js";
+import { watched } from "../watched.js";
+
+const worlds: ClientWorld[] = [];
+
+async function world(): Promise<ClientWorld> {
+  const made = await clientWorld();
+  worlds.push(made);
+  return made;
+}
+
+afterEach(() => {
+  for (const each of worlds.splice(0)) each.end();
+});
+
+const closed = expect.objectContaining({ code: "ZOOID_CLOSED" });
+const waitTimeoutMs = 2_000;
+const hang = () => new Promise<never>(() => undefined);
+
+describe("the end of a client", () => {
+  test("waits for a transaction's function as long as a call waits, then ends it with ClosedError", async () => {
+    const { open, run, clock, server } = await world();
+    const { client } = await open("a", { waitTimeoutMs });
+    const slow = watched(client.transact((tx) => new Promise<void>((resolve) => clock.setTimeout(() => resolve(tx.put("x", 1)), 1_000))));
+    const hanging = watched(client.transact((tx) => tx.put("y", 1).then(hang)));
+    const foreign = watched(client.transact(() => runInNewContext("new Promise(() => undefined)") as Promise<never>));
+    const since = clock.monotonic();
+    await run(client.close());
+    expect(clock.monotonic() - since).toBe(waitTimeoutMs);
+    expect([slow.state, hanging.state, foreign.state]).toEqual(["done", "failed", "failed"]);
+    expect([hanging.error, foreign.error]).toEqual([closed, closed]);
+    expect(server.status("main").counters["commits"]).toBe(1);
+  });
+
+  test("ends reads at once", async () => {
+    const { open, run, clock } = await world();
+    await run((await open("b")).client.put("x", 1));
+    const { client, transport } = await open("a", { waitTimeoutMs });
+    for (const operation of ["load", "alive", "list"]) transport.held.set(operation, hang());
+    const reads = [
+      client.read(hang),
+      client.read((tx) => tx.get("x")),
+      client.read(() => 1, { serverSync: true }),
+      client.get("x"),
+      client.getMany(["x", "y"]),
+      all(client.list("")),
+    ].map((read) => watched<unknown>(read));
+    await clock.advance(0);
+    const since = clock.monotonic();
+    await run(client.close());
+    expect(clock.monotonic() - since).toBe(0);
+    await clock.advance(0);
+    for (const { error } of reads) expect(error).toEqual(closed);
+  });
+
+  test("settles a commit that was sent, however long that takes within its own bound", async () => {
+    const { open, run, clock, disk, server } = await world();
+    const { client } = await open("a", { waitTimeoutMs });
+    disk.held = true;
+    const sent = client.put("x", 1);
+    await clock.until(() => disk.waiting > 0, 1_000);
+    const closing = watched(client.close());
+    await clock.advance(2 * waitTimeoutMs);
+    expect(closing.state).toBe("waiting");
+    disk.next().finish();
+    expect(await run(sent)).toBe(server.status("main").position.tid);
+    await clock.advance(0);
+    expect(closing.state).toBe("done");
+  });
+
+  test("ends a commit that waits for a link, or for a validator, and was not sent", async () => {
+    const { open, run, clock, server } = await world();
+    const validator: StandardSchemaV1<unknown, Value> = { "~standard": { version: 1, vendor: "test", validate: hang } };
+    const { client } = await open("a", { waitTimeoutMs, schemas: { "slow/*": validator } });
+    const transaction = await run(client.begin());
+    watched(transaction.put("slow/x", 1));
+    const validated = watched(transaction.finish());
+    await clock.advance(0);
+    server.kill();
+    await clock.until(() => !client.isConnected, 10_000);
+    const late = watched(client.transact((tx) => new Promise<void>((resolve) => clock.setTimeout(() => resolve(tx.put("x", 1)), 1_500))));
+    const since = clock.monotonic();
+    await run(client.close());
+    expect(clock.monotonic() - since).toBe(waitTimeoutMs);
+    expect([late.error, validated.error]).toEqual([closed, closed]);
+  });
+
+  test("lets no function that goes on after it write", async () => {
+    const { open, run, clock, server, disk } = await world();
+    const { client } = await open("a", { waitTimeoutMs });
+    // A commit under way keeps the client half closed while the function goes on.
+    disk.held = true;
+    const sent = client.put("x", 1);
+    await clock.until(() => disk.waiting > 0, 1_000);
+    let late: Promise<unknown> | undefined;
+    const transaction = watched(
+      client.transact((tx) => {
+        const resumed = new Promise<void>((resolve) => clock.setTimeout(resolve, waitTimeoutMs + 500));
+        late = resumed.then(() => Promise.allSettled([tx.put("y", 1), tx.get("y")]));
+        return late;
+      }),
+    );
+    const closing = client.close();
+    await clock.advance(waitTimeoutMs + 1_000);
+    expect(transaction.error).toEqual(closed);
+    expect(await late).toMatchObject([{ status: "rejected" }, { status: "rejected" }]);
+    disk.next().finish();
+    await run(Promise.all([sent, closing]));
+    expect(server.status("main").counters["commits"]).toBe(1);
+  });
+});
