@@ -1,5 +1,12 @@
 import type { ObjectStore } from "../storage/object-store.js";
-import { MalformedMessageError, OutcomeUnknownError, type Tid, TransactionAbortedError, type ZooidError } from "../words/index.js";
+import {
+  type Log,
+  MalformedMessageError,
+  OutcomeUnknownError,
+  type Tid,
+  TransactionAbortedError,
+  type ZooidError,
+} from "../words/index.js";
 import type { CommitQueue } from "./commit-queue.js";
 import type { Commit, Committed } from "./messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
@@ -14,11 +21,13 @@ export interface CommitRequestsAround {
   readonly refusedIds: RefusedIds;
   /** Something was put in the queue. */
   readonly wake: () => void;
+  readonly log: Log;
 }
 
 /**
  * Takes commits, votes and their ends in. An id is looked for before anything is validated: a copy is answered as its
- * original, in the queue, in the batch being written, and in the log.
+ * original, in the queue, in the batch being written, and in the log. Past copiesAnsweredMax copies are dropped without an
+ * answer: any error would tell that the original never commits.
  * Source: DESIGN promise 8; INTERLEAVINGS A4.
  */
 export class CommitRequests {
@@ -66,7 +75,7 @@ export class CommitRequests {
     }
     const original = queue.inAir(id);
     if (original?.kind === "finish") {
-      original.join(reply);
+      this.#waits(original.join(reply), "finish", id);
       return;
     }
     if (original !== undefined && original.kind !== "fence") throw anotherKind(id);
@@ -90,7 +99,14 @@ export class CommitRequests {
       transactions.abort(id);
     } else if (original?.kind === "vote") {
       // The abort came before the vote was looked at.
-      original.afterwards(() => transactions.abort(id));
+      if (
+        !this.#waits(
+          original.afterwards(() => transactions.abort(id)),
+          "abort",
+          id,
+        )
+      )
+        return;
     } else {
       refusedIds.add(id, "aborted");
     }
@@ -104,7 +120,9 @@ export class CommitRequests {
     if (transactions.has(id)) transactions.abort(id);
     const original = queue.inAir(id);
     if (original !== undefined) {
-      original.afterwards((error) => this.#settleAgain(id, snapshot, reply, original.kind === "fence" ? error : undefined));
+      const settleAgain = (error: ZooidError | undefined) =>
+        this.#settleAgain(id, snapshot, reply, original.kind === "fence" ? error : undefined);
+      this.#waits(original.afterwards(settleAgain), "settle", id);
       return;
     }
     const outcome = store.outcome(id);
@@ -136,10 +154,16 @@ export class CommitRequests {
   }
 
   #join(kind: "commit" | "vote", original: Pending, reply: Reply): void {
-    if (original.kind === kind) original.join(reply);
+    if (original.kind === kind) this.#waits(original.join(reply), kind, original.id);
     else if (original.kind === "finish" && kind === "vote") reply(wire.writeAnswer(wire.nothing, {}));
     else if (original.kind === "fence") throw new TransactionAbortedError({ transaction: original.id });
     else throw anotherKind(original.id);
+  }
+
+  /** Whether a copy waits for its answer; one that does not is dropped. */
+  #waits(waits: boolean, operation: string, id: string): boolean {
+    if (!waits) this.#around.log.debug({ operation, transaction: id }, "a copy of a request was dropped");
+    return waits;
   }
 
   /** Committed before, as the log has it. Throws what a refused or fenced id is answered. */

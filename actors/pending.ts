@@ -1,5 +1,5 @@
 import type { CommitRequest } from "../storage/object-store.js";
-import type { ZooidError } from "../words/index.js";
+import { limits, type ZooidError } from "../words/index.js";
 import type { Committed } from "./messages.js";
 import * as wire from "./wire.js";
 
@@ -40,14 +40,14 @@ export class Pending {
     this.#reply = reply;
   }
 
-  /** The same request came again. */
-  join(reply: Reply): void {
-    (this.#joined ??= []).push(reply);
+  /** The same request came again. False: too many did already, and this one is not answered. */
+  join(reply: Reply): boolean {
+    return added((this.#joined ??= []), reply);
   }
 
-  /** Calls `action` once it has ended, with the error if it was refused. */
-  afterwards(action: (error: ZooidError | undefined) => void): void {
-    (this.#afterwards ??= []).push(action);
+  /** Calls `action` once it has ended, with the error if it was refused. False: too many wait for that already, and it is not called. */
+  afterwards(action: (error: ZooidError | undefined) => void): boolean {
+    return added((this.#afterwards ??= []), action);
   }
 
   committed(committed: Committed): void {
@@ -72,4 +72,10 @@ export class Pending {
     }
     if (this.#afterwards !== undefined) for (const action of this.#afterwards) action(error);
   }
+}
+
+function added<T>(waiting: T[], one: T): boolean {
+  if (waiting.length >= limits.copiesAnsweredMax) return false;
+  waiting.push(one);
+  return true;
 }

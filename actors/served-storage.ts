@@ -132,7 +132,7 @@ export class ServedStorage {
       storage,
       store,
       sessions: this.#sessions,
-      commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake }),
+      commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake, log }),
       verdicts: new Verdicts(store, options.store),
       readOnly: options.readOnly,
       isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",

@@ -74,6 +74,8 @@ export const limits = {
   transactionsOpenMax: 10_000,
   /** Commits waiting for the next batch; more are answered with ServerBusyError. */
   commitQueueMax: 10_000,
+  /** Copies of a request in the air that wait for its answer, and as many for its outcome: more than transports make. The rest are dropped. */
+  copiesAnsweredMax: 32,
   /** Bytes of requests that wait, are being written, or were voted: what clients can make a server keep in memory. */
   commitsInAirBytesMax: 256 * 1024 * 1024,
   /** Bytes written by one batch; the rest waits for the next. */

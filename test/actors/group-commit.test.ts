@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ConflictError, ReadOnlyError, ServerBusyError, tidZero, TransactionAbortedError } from "../../words/index.js";
+import { ConflictError, limits, ReadOnlyError, ServerBusyError, tidZero, TransactionAbortedError } from "../../words/index.js";
 import { serverWorld, type WorldOptions } from "../server-world.js";
 import { watched } from "../watched.js";
 import { newId, textOf } from "../wire-client.js";
@@ -116,6 +116,26 @@ describe("group commit", () => {
       expect(client.invalidated.filter(({ keys }) => keys?.includes("a"))).toHaveLength(1);
     },
   );
+
+  test("of the copies of what is in the air it answers a bounded number, and says nothing to the rest", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const id = newId();
+    const request = { id, writes: { a: "1" } };
+    const original = watched(client.commit(request));
+    await settled();
+    const copies = Array.from({ length: 3 * limits.copiesAnsweredMax }, () => watched(client.commit(request)));
+    const settlements = Array.from({ length: 3 * limits.copiesAnsweredMax }, () => watched(client.settle(id)));
+    await settled();
+    disk.next().finish();
+    await settled();
+    expect(original.state).toBe("done");
+    for (const asked of [copies, settlements]) {
+      expect(asked.filter(({ state }) => state === "done")).toHaveLength(limits.copiesAnsweredMax);
+      expect(asked.filter(({ state }) => state === "waiting")).toHaveLength(2 * limits.copiesAnsweredMax);
+    }
+    expect(settlements[0]?.value?.committed).toEqual(original.value);
+    expect(await client.commit(request)).toEqual(original.value);
+  });
 
   test("answers as committed what the log holds after a write in doubt", async () => {
     const { client, disk, clock, settled } = await heldWorld();
