@@ -6,18 +6,9 @@ import type { Log } from "../words/log.js";
 import type { Tag } from "../words/tag.js";
 import { decodeValue, encodeValue } from "../words/value.js";
 import { DiskEntry, StoredResult } from "./disk-entry.js";
-import {
-  aboutKey,
-  encodeAbout,
-  encodeQueued,
-  encodeTierMeta,
-  encodeVersion,
-  queueKey,
-  tagKey,
-  tierMetaKey,
-  valueKey,
-} from "./entry-records.js";
+import { encodeTierMeta, tierMetaKey, valueKey } from "./entry-records.js";
 import type { Entry, EntryStats, EntryVersion, Keeping, PersistentEntryStore, QueuedInvalidation } from "./entry-store.js";
+import { GatheredChanges } from "./gathered-changes.js";
 import type { ValueMode } from "./kept-value.js";
 import { type OpenedTier, readTier } from "./opened-tier.js";
 import type { Change, OpenStore, OrderedStore } from "./ordered-store.js";
@@ -77,6 +68,7 @@ export class DiskEntryStore implements PersistentEntryStore {
   readonly #recency = new Recency<DiskEntry>();
   readonly #versions: TagVersions;
   readonly #queue = new Map<string, QueuedInvalidation & { readonly order: number }>();
+  readonly #gathered: GatheredChanges;
   readonly #writer: WriteBehind;
   /** Undefined once the disk is lost, or closed. */
   #store: OrderedStore | undefined;
@@ -86,16 +78,6 @@ export class DiskEntryStore implements PersistentEntryStore {
   #bytes = 0;
   #evictions = 0;
   #usesWrittenMs: number;
-  /** Changes for the next batch; undefined: to be removed. */
-  #gathered = new Map<string, DiskEntry | undefined>();
-  #gatheredTags = new Map<Tag, number | undefined>();
-  #gatheredQueue = new Map<number, QueuedInvalidation | undefined>();
-  #gatheredBytes = 0;
-  /** Keys of the store that the first batch removes. */
-  #spoilt: readonly Uint8Array[] = [];
-  /** What the batch in the air wrote, with the value that each entry had then. */
-  #inTheAir: DiskEntry[] = [];
-  #inTheAirBytes = 0;
   #closing: Promise<void> | undefined;
   #retiring: Promise<void> | undefined;
 
@@ -108,12 +90,13 @@ export class DiskEntryStore implements PersistentEntryStore {
     this.#bytesMax = options.bytesMax ?? Infinity;
     this.#slideFlushMs = options.slideFlushMs ?? intervalMsDefault;
     this.#store = store;
+    this.#gathered = new GatheredChanges(opened.spoilt);
     this.#writer = new WriteBehind({
       store,
       clock: options.clock,
       take: () => this.#take(),
       wrote: () => {
-        this.#wrote();
+        this.#gathered.wrote();
       },
       lost: (error) => {
         this.#lose(error);
@@ -126,7 +109,7 @@ export class DiskEntryStore implements PersistentEntryStore {
       versions: opened.versions,
       changed: (tag, sequence) => {
         if (this.#store === undefined) return;
-        this.#gatheredTags.set(tag, sequence);
+        this.#gathered.version(tag, sequence);
         this.#writer.changed();
       },
     });
@@ -179,7 +162,7 @@ export class DiskEntryStore implements PersistentEntryStore {
       began.epoch === this.#position?.epoch &&
       bytes <= this.#bytesMax &&
       this.#entriesMax >= 1 &&
-      this.#gatheredBytes + this.#inTheAirBytes + bytes <= limits.cachePendingBytesMax &&
+      this.#gathered.waitingBytes + bytes <= limits.cachePendingBytesMax &&
       (leftMs ?? Infinity) > 0 &&
       !this.#versions.isStale(tags, began.sequence);
     if (!isKept) {
@@ -317,7 +300,6 @@ export class DiskEntryStore implements PersistentEntryStore {
       this.#versions.pend(queued.tag);
       this.#orders = queued.order + 1;
     }
-    this.#spoilt = spoilt;
     if (spoilt.length > 0) this.#writer.changed();
     for (const entry of entries) {
       entry.bytes = 2 * Buffer.byteLength(entry.key) + entry.valueBytes + DiskEntry.aboutBytes(entry.tags) + entryOverheadBytes;
@@ -400,55 +382,24 @@ export class DiskEntryStore implements PersistentEntryStore {
 
   #gather(key: string, entry: DiskEntry | undefined): void {
     if (this.#store === undefined) return;
-    this.#gatheredBytes += waitingBytes(entry) - waitingBytes(this.#gathered.get(key));
-    this.#gathered.set(key, entry);
-    if (entry !== undefined) entry.writtenMs = entry.usedMs;
+    this.#gathered.entry(key, entry);
     this.#writer.changed();
   }
 
   #gatherQueued(order: number, queued: QueuedInvalidation | undefined): void {
     if (this.#store === undefined) return;
-    this.#gatheredQueue.set(order, queued);
+    this.#gathered.queued(order, queued);
     this.#writer.changed();
   }
 
   #take(): readonly Change[] {
-    const changes: Change[] = this.#spoilt.map((key) => ({ key, value: undefined }));
-    this.#spoilt = [];
+    const changes = this.#gathered.take(this.#clock.now() - this.#clock.monotonic());
     changes.push({ key: tierMetaKey, value: encodeTierMeta(this.#meta(false)) });
-    const wallOffsetMs = this.#clock.now() - this.#clock.monotonic();
-    for (const [key, entry] of this.#gathered) {
-      changes.push({ key: aboutKey(key), value: entry && encodeAbout(entry.about(wallOffsetMs)) });
-      if (entry === undefined) changes.push({ key: valueKey(key), value: undefined });
-      else if (entry.record !== undefined) {
-        changes.push({ key: valueKey(key), value: entry.record });
-        this.#inTheAir.push(entry);
-      }
-    }
-    for (const [tag, sequence] of this.#gatheredTags) {
-      changes.push({ key: tagKey(tag), value: sequence === undefined ? undefined : encodeVersion(sequence) });
-    }
-    for (const [order, queued] of this.#gatheredQueue) changes.push({ key: queueKey(order), value: queued && encodeQueued(queued) });
-    this.#inTheAirBytes = this.#gatheredBytes;
-    this.#forgetGathered();
     return changes;
-  }
-
-  #wrote(): void {
-    for (const entry of this.#inTheAir) entry.record = undefined;
-    this.#inTheAir = [];
-    this.#inTheAirBytes = 0;
   }
 
   #meta(isDiscarded: boolean) {
     return { name: this.#options.name, position: this.#position, floor: this.#versions.floor, isDiscarded };
-  }
-
-  #forgetGathered(): void {
-    this.#gathered = new Map();
-    this.#gatheredTags = new Map();
-    this.#gatheredQueue = new Map();
-    this.#gatheredBytes = 0;
   }
 
   #forgetEntries(): void {
@@ -466,8 +417,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     log.error({ name, folder: store.path, error }, "cached results on disk cannot be used any more");
     this.#store = undefined;
     this.#forgetEntries();
-    this.#forgetGathered();
-    this.#wrote();
+    this.#gathered.clear();
     this.#retiring = this.#retire(store, error);
   }
 
@@ -486,8 +436,4 @@ export class DiskEntryStore implements PersistentEntryStore {
       log.warn({ name, folder: store.path, error: failure }, "cached results on disk cannot be marked as discarded");
     }
   }
-}
-
-function waitingBytes(entry: DiskEntry | undefined): number {
-  return entry === undefined ? 0 : entry.bytes - (entry.record === undefined ? entry.valueBytes : 0);
 }

@@ -18,7 +18,7 @@ export function keepValue(value: unknown, mode: ValueMode): KeptValue {
   if (mode === "shared" || typeof value !== "object" || value === null) return { value, isShared: true };
   if (mode === "cloned") return { value: clone(value), isShared: false };
   // Dates, bytes, maps and sets cannot be frozen: a value with such a part is kept as a copy, and given out as one.
-  return freeze(value, new Set()) ? { value, isShared: true } : { value: copyFrozen(value, new Map()), isShared: false };
+  return freeze(value, undefined) ? { value, isShared: true } : { value: copyFrozen(value, new Map()), isShared: false };
 }
 
 /** The value for one caller. */
@@ -45,16 +45,21 @@ function isUnfreezable(value: object): boolean {
 }
 
 /** Freezes all that can be; false: a part cannot. */
-function freeze(value: object, seen: Set<object>): boolean {
-  if (isUnfreezable(value)) return false;
-  if (seen.has(value)) return true;
-  seen.add(value);
+function freeze(value: object, seen: Set<object> | undefined): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== Array.prototype && isUnfreezable(value)) return false;
+  // What is frozen when it is met was so before, and may hold what is not, or is above: only then has anything to be remembered.
+  if (Object.isFrozen(value)) {
+    seen ??= new Set();
+    if (seen.has(value)) return true;
+    seen.add(value);
+  } else {
+    Object.freeze(value);
+  }
   let isWhole = true;
-  for (const name of Object.keys(value)) {
-    const part = (value as Record<string, unknown>)[name];
+  for (const part of Object.values(value) as unknown[]) {
     if (typeof part === "object" && part !== null && !freeze(part, seen)) isWhole = false;
   }
-  Object.freeze(value);
   return isWhole;
 }
 
