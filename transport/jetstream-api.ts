@@ -52,6 +52,9 @@ export interface StoredMessage {
   readonly payload: Uint8Array;
 }
 
+/** Where a replay starts: at a sequence, or at what the broker took at a time, milliseconds since 1970, or later. */
+export type ReplayStart = { readonly sequence: number } | { readonly sinceMs: number };
+
 export interface StreamApiOptions {
   readonly transport: HeadedTransport;
   readonly names: StreamNames;
@@ -123,15 +126,16 @@ export class StreamApi {
     }
   }
 
-  /** Has all that the stream holds from `sequence` on delivered to `subject`, with flow control. Resolves to the consumer's name. */
-  async deliver(subject: string, sequence: number): Promise<string> {
+  /** Has all that the stream holds from `start` on delivered to `subject`, with flow control. Resolves to the consumer's name. */
+  async deliver(subject: string, start: ReplayStart): Promise<string> {
     const { stream } = this.#options.names;
     const answer = await this.#ask(`CONSUMER.CREATE.${stream}`, {
       stream_name: stream,
       config: {
         deliver_subject: subject,
-        deliver_policy: "by_start_sequence",
-        opt_start_seq: sequence,
+        ...("sequence" in start
+          ? { deliver_policy: "by_start_sequence", opt_start_seq: start.sequence }
+          : { deliver_policy: "by_start_time", opt_start_time: new Date(start.sinceMs).toISOString() }),
         ack_policy: "none",
         max_deliver: 1,
         replay_policy: "instant",

@@ -30,9 +30,10 @@ import {
 } from "../words/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
-import { isRefusal, type PublishAck, StreamApi, type StreamNames, streamNames, wrongLastSequence } from "./jetstream-api.js";
-import { type Delivery, readBusWord, readRepeated, writeBusWord } from "./jetstream-messages.js";
-import { replay } from "./jetstream-replay.js";
+import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
+import { epochOf, type EpochRecord, StreamHistory } from "./jetstream-history.js";
+import { type Delivery, readRepeated, writeBusWord } from "./jetstream-messages.js";
+import { replay, type ReplayOptions } from "./jetstream-replay.js";
 import { tagSubject } from "./tag-subject.js";
 import type { HeadedTransport } from "./transport.js";
 
@@ -63,13 +64,6 @@ export function createJetStreamBus(options: JetStreamBusOptions): Bus {
 /** Of the stream's age bound: positions older than this count as out of it, as times are known to some milliseconds only. */
 const wholeShare = 0.9;
 
-/** The record that names the history the stream is in. */
-interface EpochRecord {
-  readonly id: string;
-  readonly sequence: number;
-  readonly time: number;
-}
-
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (reason: Error) => void;
@@ -84,6 +78,7 @@ class JetStreamBus implements Bus {
   readonly #log: Log;
   readonly #listener: BusListener;
   readonly #api: StreamApi;
+  readonly #history: StreamHistory;
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
   readonly #historyMs: number;
@@ -133,6 +128,7 @@ class JetStreamBus implements Bus {
       historyMs: this.#historyMs,
       signal: this.#closed.signal,
     });
+    this.#history = new StreamHistory(this.#api, this.#chance);
   }
 
   get state(): BusState {
@@ -347,22 +343,46 @@ class JetStreamBus implements Bus {
     const beat = await this.#api.last("beat");
     if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: this.#names.stream });
     this.#brokerAheadMs = beat.time - this.#clock.monotonic();
-    let record = (await this.#readRecord()) ?? (await this.#writeRecord(0));
+    let record = (await this.#history.read()) ?? (await this.#history.write(0));
     signal.throwIfAborted();
-    const isBack = known?.epoch === epochOf(record, created) && (hello.sequence <= known.sequence || this.#wentBack);
-    if (isBack) {
-      this.#log.warn(
-        { stream: this.#names.stream, known: known.sequence, found: hello.sequence },
-        "the history of invalidations went back",
-      );
-      record = await this.#writeRecord(record.sequence);
+    const end = { sequence: hello.sequence, time: beat.time };
+    if (known?.epoch === epochOf(record, created) && (this.#wentBack || (await this.#isBehind(known, end, signal)))) {
+      this.#log.warn({ stream: this.#names.stream, known: known.sequence, found: end.sequence }, "the history of invalidations went back");
+      record = await this.#history.write(record.sequence);
     }
     signal.throwIfAborted();
     this.#wentBack = false;
     this.#record = record;
-    this.#begin({ epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time });
+    this.#begin({ epoch: epochOf(record, created), ...end });
     await this.#replay(signal);
     this.#followFromHere();
+  }
+
+  /** True when the stream ends before `known`, or counted what came after it anew: it was restored from an older copy. */
+  async #isBehind(known: BusPosition, end: Omit<BusPosition, "epoch">, signal: AbortSignal): Promise<boolean> {
+    if (end.sequence <= known.sequence) return true;
+    // Times are known to some milliseconds, and those of two leaders differ.
+    const slackMs = this.#timeoutMs;
+    if (end.time - known.time <= 2 * slackMs) return false;
+    let isBehind = false;
+    await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
+      isBehind = sequence <= known.sequence;
+      return true;
+    });
+    return isBehind;
+  }
+
+  #replaying(signal: AbortSignal): ReplayOptions {
+    return {
+      transport: this.#transport,
+      api: this.#api,
+      subject: this.#names.replayed,
+      clock: this.#clock,
+      chance: this.#chance,
+      log: this.#log,
+      silenceMsMax: this.#timeoutMs,
+      signal,
+    };
   }
 
   /** Stands where it stood if the stream still tells all that came since, else at `end`. */
@@ -385,25 +405,12 @@ class JetStreamBus implements Bus {
     const isAtEnd = () => this.#lastApplied() >= (this.#latest?.sequence ?? 0);
     while (!isAtEnd()) {
       const from = this.#lastApplied() + 1;
-      await replay(
-        from,
-        {
-          transport: this.#transport,
-          api: this.#api,
-          subject: this.#names.replayed,
-          clock: this.#clock,
-          chance: this.#chance,
-          log: this.#log,
-          silenceMsMax: this.#timeoutMs,
-          signal,
-        },
-        (delivery) => {
-          if (signal.aborted) return true;
-          if (delivery.sequence > this.#lastApplied() && !this.#doubt(delivery)) this.#apply(delivery);
-          this.#applyHeld();
-          return isAtEnd();
-        },
-      );
+      await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
+        if (signal.aborted) return true;
+        if (delivery.sequence > this.#lastApplied() && !this.#doubt(delivery)) this.#apply(delivery);
+        this.#applyHeld();
+        return isAtEnd();
+      });
       signal.throwIfAborted();
       this.#log.debug({ stream: this.#names.stream, from, to: this.#lastApplied() }, "missed invalidations were replayed");
     }
@@ -434,26 +441,6 @@ class JetStreamBus implements Bus {
       this.#onLatest = undefined;
       waited.abort(new ClosedError({ what: "wait" }));
     }
-  }
-
-  async #readRecord(): Promise<EpochRecord | undefined> {
-    const stored = await this.#api.last("epoch");
-    if (stored === undefined) return undefined;
-    const word = readBusWord(stored.payload);
-    if (word.type !== "epoch") return this.#writeRecord(stored.sequence);
-    return { id: word.id, sequence: stored.sequence, time: stored.time };
-  }
-
-  /** Names the history anew, unless somebody else did so after `previous`: then the record is theirs. */
-  async #writeRecord(previous: number, id = this.#chance.id()): Promise<EpochRecord> {
-    try {
-      await this.#api.append("epoch", writeBusWord({ type: "epoch", id }), { "Nats-Expected-Last-Subject-Sequence": String(previous) });
-    } catch (error) {
-      if (!isRefusal(error, wrongLastSequence)) throw error;
-    }
-    const record = await this.#readRecord();
-    if (record === undefined) throw new DisconnectedError({ address: this.#names.stream });
-    return record;
   }
 
   // ---- Publishing
@@ -497,7 +484,7 @@ class JetStreamBus implements Bus {
     if (known === undefined || record === undefined) return;
     const { epoch, sequence: knew, time } = known;
     try {
-      if (time - record.time > this.#historyMs / 2) await this.#writeRecord(record.sequence, record.id);
+      if (time - record.time > this.#historyMs / 2) await this.#history.write(record.sequence, record.id);
       else this.#isSound(await this.#api.append("beat", writeBusWord({ type: "beat", epoch, knew }), {}), known);
     } catch (error) {
       if (this.#closed.signal.aborted || this.#state !== "following") return;
@@ -518,9 +505,4 @@ class JetStreamBus implements Bus {
   #checkOpen(): void {
     this.#closed.signal.throwIfAborted();
   }
-}
-
-/** A stream that was made anew under the same record, from a copy of its files for one, is another history too. */
-function epochOf(record: EpochRecord, created: string): string {
-  return `${record.id} ${created}`;
 }

@@ -1,5 +1,5 @@
 import { type Chance, type Clock, DisconnectedError, type Log, TimeoutError } from "../words/index.js";
-import type { StreamApi } from "./jetstream-api.js";
+import type { ReplayStart, StreamApi } from "./jetstream-api.js";
 import { type Delivery, readDelivered } from "./jetstream-messages.js";
 import type { HeadedMessage, HeadedTransport } from "./transport.js";
 
@@ -21,15 +21,16 @@ export interface ReplayOptions {
 }
 
 /**
- * Gives `take` what the stream holds from `sequence` on, in order, without a hole that the stream does not have: what is passed over
+ * Gives `take` what the stream holds from `start` on, in order, without a hole that the stream does not have: what is passed over
  * was superseded. Ends when `take` answers true. Rejects when a message is lost on the way, or none comes.
  */
-export async function replay(sequence: number, options: ReplayOptions, take: (delivery: Delivery) => boolean): Promise<void> {
+export async function replay(start: ReplayStart, options: ReplayOptions, take: (delivery: Delivery) => boolean): Promise<void> {
   const { transport, api, clock, chance, log, silenceMsMax, signal } = options;
   const subject = `${options.subject}.${chance.id()}`;
   let timer: unknown = undefined;
   let consumer: string | undefined;
   let number = 0;
+  let isDone = false;
   const { promise: ended, resolve, reject } = deferred();
   const onAbort = () => reject(signal.reason as Error);
   const wait = () => {
@@ -42,13 +43,15 @@ export async function replay(sequence: number, options: ReplayOptions, take: (de
       return;
     }
     const delivery = readDelivered(message);
-    if (delivery === undefined) return;
+    if (delivery === undefined || isDone) return;
     if (delivery.number !== ++number) {
+      isDone = true;
       reject(new DisconnectedError({ address: subject }));
       return;
     }
     wait();
-    if (take(delivery)) resolve();
+    isDone = take(delivery);
+    if (isDone) resolve();
   });
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
@@ -57,7 +60,7 @@ export async function replay(sequence: number, options: ReplayOptions, take: (de
   try {
     wait();
     await transport.flush();
-    consumer = await api.deliver(subject, sequence);
+    consumer = await api.deliver(subject, start);
     await ended;
   } finally {
     clock.clearTimeout(timer);

@@ -213,6 +213,45 @@ describe("a history that ends", () => {
     },
   );
 
+  test("a restored history that has passed a kept position meanwhile is told from the one that was kept", async () => {
+    const node = await follow();
+    const [data, copy] = [join(place.server.folder, "data"), join(place.server.folder, "copy")];
+    await place.server.kill("SIGTERM");
+    await cp(data, copy, { recursive: true });
+    const again = node.heard.count("following") + 1;
+    await place.server.restart();
+    await node.heard.until((heard) => heard.count("following") === again);
+    await publishAll(node.bus, range(100));
+    const kept = positionOf(node);
+    await leave(node);
+    await place.server.kill();
+    await rm(data, { recursive: true });
+    await cp(copy, data, { recursive: true });
+    await place.server.restart();
+    const other = await follow();
+    expect(epochOf(other)).toBe(kept.epoch);
+    const later = kept.time + 2.5 * busPace.heartbeatTimeoutMs;
+    await other.heard.until(() => positionOf(other).time > later);
+    await publishAll(other.bus, range(200, 100));
+    expect(positionOf(other).sequence).toBeGreaterThan(kept.sequence);
+    const back = await follow(kept);
+    expect(back.heard.events[0]).toMatchObject({ type: "reset" });
+    expect(epochOf(back)).not.toBe(kept.epoch);
+    await other.heard.until(() => epochOf(other) === epochOf(back));
+  });
+
+  test("a kept position in a history that went on is no doubt, however long ago", async () => {
+    const [away, other] = [await follow(), await follow()];
+    await publishAll(away.bus, range(10));
+    const kept = positionOf(away);
+    await leave(away);
+    await other.heard.until(() => positionOf(other).time > kept.time + 2.5 * busPace.heartbeatTimeoutMs);
+    await publishAll(other.bus, ["t:3", "new"]);
+    const back = await follow(kept);
+    expect(back.heard.tags).toEqual(["t:3", "new"]);
+    expect(back.heard.count("reset")).toBe(0);
+  });
+
   test("a stream that is deleted while links stand is made again, as another history", async () => {
     const nodes = [await follow(), await follow()];
     const [one, two] = nodes as [(typeof nodes)[0], (typeof nodes)[0]];

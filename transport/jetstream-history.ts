@@ -1,0 +1,48 @@
+import { type Chance, DisconnectedError } from "../words/index.js";
+import { isRefusal, type StreamApi, wrongLastSequence } from "./jetstream-api.js";
+import { readBusWord, writeBusWord } from "./jetstream-messages.js";
+
+/** The record that names the history the stream is in. */
+export interface EpochRecord {
+  readonly id: string;
+  readonly sequence: number;
+  /** Milliseconds since 1970 at the broker. */
+  readonly time: number;
+}
+
+/** Epoch of what is counted under `record`. A stream made anew under the same record, from a copy for one, is another history too. */
+export function epochOf(record: EpochRecord, created: string): string {
+  return `${record.id} ${created}`;
+}
+
+/** Reads and writes the epoch record; of two who write at once, one wins, and both read that one. */
+export class StreamHistory {
+  readonly #api: StreamApi;
+  readonly #chance: Chance;
+
+  constructor(api: StreamApi, chance: Chance) {
+    this.#api = api;
+    this.#chance = chance;
+  }
+
+  /** Undefined in a stream that has none yet. */
+  async read(): Promise<EpochRecord | undefined> {
+    const stored = await this.#api.last("epoch");
+    if (stored === undefined) return undefined;
+    const word = readBusWord(stored.payload);
+    if (word.type !== "epoch") return this.write(stored.sequence);
+    return { id: word.id, sequence: stored.sequence, time: stored.time };
+  }
+
+  /** Names the history anew, or renews the record of `id`, unless somebody else wrote after `previous`: then the record is theirs. */
+  async write(previous: number, id = this.#chance.id()): Promise<EpochRecord> {
+    try {
+      await this.#api.append("epoch", writeBusWord({ type: "epoch", id }), { "Nats-Expected-Last-Subject-Sequence": String(previous) });
+    } catch (error) {
+      if (!isRefusal(error, wrongLastSequence)) throw error;
+    }
+    const record = await this.read();
+    if (record === undefined) throw new DisconnectedError({ address: "epoch record" });
+    return record;
+  }
+}
