@@ -302,22 +302,31 @@ export class TagTrie {
   }
 
   #hold(tag: Tag): Node {
-    let node = this.#nodes.get(tag);
-    if (node === undefined) {
-      const place = this.#missing(tag);
-      // Held meanwhile, so that making room does not take it.
-      this.#keep(place.ancestor);
-      this.#makeRoom(place.missing);
-      node = this.#grow(tag, this.#nodesMax, place);
-      this.#keep(node);
-      this.#drop(place.ancestor, this.#idle);
-    } else this.#keep(node);
+    const node = this.#nodes.get(tag) ?? this.#made(tag);
+    this.#keep(node);
     return node;
+  }
+
+  /** What judges `tag`, which has no node, from now on. */
+  #made(tag: Tag): Node {
+    const place = this.#missing(tag);
+    if (this.#nodes.size + place.missing <= this.#nodesMax) return this.#grow(tag, this.#nodesMax, place);
+    // Held meanwhile, so that making room does not take it.
+    place.ancestor.holds++;
+    this.#makeRoom(place.missing);
+    place.ancestor.holds--;
+    return this.#grow(tag, this.#nodesMax, place);
   }
 
   #letGo(node: Node): void {
     assert(node.holds > 0, "a dependency is released once");
+    // Now, and not only when nothing holds it: tags below it may keep it for longer than it is in use.
+    if (node.holds > 1) node.usedAtMs = this.#nowMs();
     this.#drop(node, this.#idle);
+  }
+
+  #nowMs(): number {
+    return Math.floor(this.#clock.monotonic());
   }
 
   #keep(node: Node): void {
@@ -340,7 +349,7 @@ export class TagTrie {
 
   /** Puts a node that nothing holds last in `list`. */
   #list(node: Node, list: Set<Node>): void {
-    node.usedAtMs = Math.floor(this.#clock.monotonic());
+    node.usedAtMs = this.#nowMs();
     list.add(node);
     for (const first of this.#unused) {
       if (this.#unused.size <= this.#unusedMax && this.#nodes.size <= this.#nodesMax) break;
@@ -391,7 +400,7 @@ export class TagTrie {
     for (const list of [this.#unused, this.#idle]) {
       for (const node of list) {
         if (this.#nodes.size + missing <= this.#nodesMax) return;
-        this.#remove(node, never);
+        if (node.holds === 0) this.#remove(node, never);
       }
     }
   }

@@ -150,6 +150,17 @@ describe("B12: a pruned tag", () => {
     expect(trie.tagVersion(city)).toBe(1);
   });
 
+  test("leaves a parent that was in use meanwhile where it is, until its own time comes", async () => {
+    const { clock, trie } = opened();
+    trie.release(trie.depend([city]));
+    await clock.advance(50);
+    trie.release(trie.depend([country]));
+    await clock.advance(50);
+    expect(trie.prune(100, 5)).toStrictEqual({ removed: 2, done: true });
+    await clock.advance(50);
+    expect(trie.prune(100, 5)).toStrictEqual({ removed: 2, done: true });
+  });
+
   test("goes in steps that keep to their time", () => {
     let ms = 0;
     const clock = Object.assign(new SimulatedClock(), { monotonic: () => (ms += 1) });
