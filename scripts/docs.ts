@@ -2,12 +2,16 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { parseSync } from "oxc-parser";
 import { format } from "prettier";
 import { machineToMermaid } from "../actors/drawing.js";
+import { Output } from "../cli/output.js";
+import { createProgram } from "../cli/program.js";
 import { machines } from "../machines/index.js";
 import { errorClasses } from "../words/errors.js";
+import { limits } from "../words/limits.js";
 
 const root = join(import.meta.dirname, "..");
 
@@ -29,6 +33,8 @@ function generatedParts(): Map<string, string> {
   return new Map([
     ["machines", machinePictures()],
     ["errors", errorTable()],
+    ["options", optionTable()],
+    ["variables", variableTable()],
     ["limits", limitTable()],
   ]);
 }
@@ -72,10 +78,75 @@ function errorTable(): string {
   return ["| code | class | transient | when |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
 
-/** Each bound with its default and the reason that stands above it; one without a comment shares that of the one before. */
-function limitTable(): string {
+/** Where the options of `connect` are declared: all of an interface, or those that are named. */
+const connectOptions: readonly (readonly [file: string, declaration: string, names?: readonly string[]])[] = [
+  ["transport/nats.ts", "NatsOptions", ["servers"]],
+  ["actors/connect.ts", "ConnectOptions"],
+  ["actors/client-options.ts", "ClientOptions"],
+  ["transport/nats-dial.ts", "NatsDialOptions", ["user", "password", "token", "tls", "resolve"]],
+  ["transport/nats.ts", "NatsOptions", ["inboxPrefix"]],
+];
+
+/** Each option of `connect` with its docstring; one without shares that of the one before. */
+function optionTable(): string {
+  const rows = connectOptions.flatMap(([file, declaration, names]) => {
+    const { program, docstringBefore } = parse(file);
+    const members = program.body.flatMap((node) => {
+      const found = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
+      return found?.type === "TSInterfaceDeclaration" && found.id.name === declaration ? found.body.body : [];
+    });
+    return members.flatMap((member) => {
+      if (member.type !== "TSPropertySignature" || member.key.type !== "Identifier") return [];
+      if (names !== undefined && !names.includes(member.key.name)) return [];
+      const bound = (limits as Readonly<Record<string, number>>)[member.key.name];
+      const meaning = bound === undefined ? docstringBefore(member.start) : (boundReasons().get(member.key.name) ?? "");
+      return [`| \`${member.key.name}\` | ${bound === undefined ? "" : bound.toLocaleString("en")} | ${meaning} |`];
+    });
+  });
+  return ["| option | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+/** Each variable of the command line with its flag, the commands that take it, and what they say of it. */
+function variableTable(): string {
+  const rows = new Map<string, { readonly flags: string; readonly commands: string[]; readonly description: string }>();
+  const program = createProgram({
+    out: new Output(new PassThrough(), () => undefined),
+    say: () => undefined,
+    signal: new AbortController().signal,
+  });
+  for (const command of program.commands) {
+    for (const { envVar, flags, description: text } of command.options) {
+      // A switch names its variable in its text: commander would take "false" for true.
+      const variable = envVar ?? /\(env: (\w+)\)/.exec(text)?.[1];
+      const description = text.replace(/ *\(env: \w+\)/, "");
+      if (variable === undefined) continue;
+      const known = rows.get(`${variable} ${flags}`);
+      if (known === undefined) rows.set(`${variable} ${flags}`, { flags, commands: [command.name()], description });
+      else known.commands.push(command.name());
+    }
+  }
+  const cells = [...rows]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { flags, commands, description }]) => {
+      const [variable = ""] = name.split(" ");
+      const others = program.commands.map((command) => command.name()).filter((each) => !commands.includes(each));
+      const who = others.length === 0 ? "all" : others.length < commands.length ? `all but ${others.join(", ")}` : commands.join(", ");
+      return `| \`${variable}\` | \`${flags.replaceAll("|", "\\|")}\` | ${who} | ${description} |`;
+    });
+  return ["| variable | flag | commands | meaning |", "| --- | --- | --- | --- |", ...cells].join("\n");
+}
+
+interface Bound {
+  readonly name: string;
+  /** As it is written, for people. */
+  readonly value: string;
+  readonly reason: string;
+}
+
+/** The bounds of words/limits.ts, in their order. */
+function bounds(): readonly Bound[] {
   const { program, docstringBefore, text } = parse("words/limits.ts");
-  const rows = program.body.flatMap((node) => {
+  return program.body.flatMap((node) => {
     const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
     if (declaration?.type !== "VariableDeclaration") return [];
     const value = declaration.declarations[0]?.init;
@@ -84,11 +155,19 @@ function limitTable(): string {
     return object.properties.flatMap((property) => {
       if (property.type !== "Property" || property.key.type !== "Identifier") return [];
       const written = text.slice(property.value.start, property.value.end);
-      return [
-        `| \`${property.key.name}\` | ${written.replaceAll("_", ",").replaceAll("**", "^").replaceAll("*", "×")} | ${docstringBefore(property.start)} |`,
-      ];
+      const shown = written.replaceAll("_", ",").replaceAll("**", "^").replaceAll("*", "×");
+      return [{ name: property.key.name, value: shown, reason: docstringBefore(property.start) }];
     });
   });
+}
+
+function boundReasons(): ReadonlyMap<string, string> {
+  return new Map(bounds().map(({ name, reason }) => [name, reason]));
+}
+
+/** Each bound with its default and the reason that stands above it; one without a comment shares that of the one before. */
+function limitTable(): string {
+  const rows = bounds().map(({ name, value, reason }) => `| \`${name}\` | ${value} | ${reason} |`);
   return ["| bound | default | why |", "| --- | --- | --- |", ...rows].join("\n");
 }
 

@@ -31,10 +31,13 @@ export interface NatsTls {
  * A user in an address goes before the one here.
  */
 export interface NatsDialOptions {
+  /** What the broker calls this link, for people. */
   readonly name?: string;
+  /** For the broker: a name and its password, or a token. */
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;
+  /** For the broker: who may have signed its certificate, and a certificate of ours with its key; as text or as files, which are read at each dial. */
   readonly tls?: NatsTls;
   readonly pingIntervalMs?: number;
   readonly pingsUnansweredMax?: number;
