@@ -280,6 +280,38 @@ test("more than may wait to be written is left out, and what was there before wi
   await again.close();
 });
 
+test("whatever way an entry goes, nothing of it stays on the disk", async () => {
+  const disk = new MemoryDisk("disk");
+  const clock = new SimulatedClock();
+  const store = await openFresh({ open: disk.open, clock, entriesMax: 6 });
+  const later: (() => void)[] = [
+    () => store.delete("k0"),
+    () => {
+      store.apply(asTag("t:k1"), 11);
+    },
+    () => put(store, "k2", "again"),
+    () => put(store, "new", 1),
+  ];
+  for (let n = 0; n < 6; n++) put(store, `k${n}`, n, { tags: [`t:k${n}`], ...(n === 3 ? { ttlMs: 100 } : {}) });
+  for (const each of later) {
+    await store.flush();
+    each();
+    await clock.advance(200);
+    store.sweep(1_000);
+  }
+  put(store, "not yet written", 1);
+  store.delete("not yet written");
+  const left = [...store.keys()].sort();
+  expect(left).toEqual(["k2", "k4", "k5", "new"]);
+  await store.close();
+  const raw = await disk.open();
+  for (const prefix of [1, 2]) {
+    const range = { from: Uint8Array.of(prefix), to: Uint8Array.of(prefix + 1) };
+    expect(raw.read((view) => Array.from(view.range(range), ([key]) => Buffer.from(key).toString("utf8", 1)))).toEqual(left);
+  }
+  await raw.close();
+});
+
 test("a value that cannot be stored is refused with the path of what cannot", async () => {
   const store = await openFresh({ open: new MemoryDisk("disk").open });
   expect(() => put(store, "k", { a: [new Map()] })).toThrow(InvalidValueError);
