@@ -1,20 +1,13 @@
 import { assert, type Clock, limits, rootTag, type Tag } from "../words/index.js";
+import { type Began, isRest, isStaleAt, never, TagNode } from "./tag-node.js";
+
+export type { Began } from "./tag-node.js";
 
 declare const dependencyBrand: unique symbol;
 
 /** What an entry depends on: made by `depend`, kept with the entry, given back by `release` exactly once. */
 export interface Dependency {
   readonly [dependencyBrand]: true;
-}
-
-/** What was known here when a computation began. */
-export interface Began {
-  /** The bus's: travels with what was computed, to be compared with the tags' versions anywhere in the same epoch. */
-  readonly sequence: number;
-  /** Local invalidations before it, counted in this process only; 0 for what another process computed, or this one before its restart. */
-  readonly local: number;
-  /** The sequence counted on over resets: rises in this process whatever becomes of the bus. */
-  readonly position: number;
 }
 
 /** A local invalidation that the bus has not numbered yet. */
@@ -31,38 +24,12 @@ export interface TagPruning {
   readonly done: boolean;
 }
 
-/** When a node that nothing has ever depended on was last used: before every moment. */
-const never = -(2 ** 30);
-
 /** Nodes removed between two looks at the clock. */
 const removedBetweenLooks = 64;
 
-/** One tag; or, without a name, the rest below one: everything there that has no node of its own. */
-class Node {
-  readonly tag: Tag;
-  readonly parent: Node | undefined;
-  /** Position of the latest invalidation of this tag, or, where it is not known, of one not before it. */
-  version: number;
-  /** Stands for all that has no node below this one; its version is the floor. */
-  rest: Node | undefined = undefined;
-  /** Dependencies, children, pending invalidations, and the rest when something depends on it: what keeps this node. */
-  holds = 0;
-  pendings = 0;
-  /** The latest pending invalidation; 0 when there is none. */
-  pendingLocal = 0;
-  /** When the last dependency ended, in whole milliseconds: a small integer takes no memory of its own. */
-  usedAtMs = never;
-
-  constructor(tag: Tag, parent: Node | undefined, version: number) {
-    this.tag = tag;
-    this.parent = parent;
-    this.version = version;
-  }
-}
-
 /** Where a tag without a node belongs. */
 interface Place {
-  readonly ancestor: Node;
+  readonly ancestor: TagNode;
   readonly missing: number;
 }
 
@@ -70,9 +37,9 @@ class PendingAt implements Pending {
   readonly tag: Tag;
   readonly local: number;
   /** Its node, and the rests that may stand for it; none once it is settled. */
-  nodes: readonly Node[];
+  nodes: readonly TagNode[];
 
-  constructor(tag: Tag, local: number, nodes: readonly Node[]) {
+  constructor(tag: Tag, local: number, nodes: readonly TagNode[]) {
     this.tag = tag;
     this.local = local;
     this.nodes = nodes;
@@ -100,13 +67,13 @@ export class TagTrie {
   readonly #clock: Clock;
   readonly #nodesMax: number;
   readonly #unusedMax: number;
-  readonly #root = new Node(rootTag, undefined, 0);
+  readonly #root = new TagNode(rootTag, undefined, 0);
   /** All nodes but the rests, by tag. One flat map is smaller than one of children in each node, and found in one look-up. */
-  readonly #nodes = new Map<Tag, Node>([[rootTag, this.#root]]);
+  readonly #nodes = new Map<Tag, TagNode>([[rootTag, this.#root]]);
   /** Not held any more, longest ago first. */
-  readonly #idle = new Set<Node>();
+  readonly #idle = new Set<TagNode>();
   /** Invalidated and not held since, longest ago first, at most #unusedMax: kept so that computations under way are judged exactly. */
-  readonly #unused = new Set<Node>();
+  readonly #unused = new Set<TagNode>();
   /** Rests that something depends on. */
   #restsHeld = 0;
   #pendings = 0;
@@ -155,7 +122,7 @@ export class TagTrie {
 
   /** Judges by `tags` from now on; by the root alone when there are none. Cost: the levels that have no node yet. */
   depend(tags: readonly Tag[]): Dependency {
-    let held: Node | Node[];
+    let held: TagNode | TagNode[];
     if (tags.length <= 1) held = this.#hold(tags[0] ?? rootTag);
     else held = tags.map((tag) => this.#hold(tag));
     return held as unknown as Dependency;
@@ -163,8 +130,8 @@ export class TagTrie {
 
   /** Ends a dependency. Once for each `depend`. */
   release(dependency: Dependency): void {
-    const held = dependency as unknown as Node | readonly Node[];
-    if (held instanceof Node) this.#letGo(held);
+    const held = dependency as unknown as TagNode | readonly TagNode[];
+    if (held instanceof TagNode) this.#letGo(held);
     else for (const node of held) this.#letGo(node);
   }
 
@@ -174,8 +141,8 @@ export class TagTrie {
    */
   isStale(dependency: Dependency, began: Began): boolean {
     if (began.position >= this.#newest && (this.#pendings === 0 || began.local >= this.#local)) return false;
-    const held = dependency as unknown as Node | readonly Node[];
-    if (held instanceof Node) return isStaleAt(held, began);
+    const held = dependency as unknown as TagNode | readonly TagNode[];
+    if (held instanceof TagNode) return isStaleAt(held, began);
     for (const node of held) if (isStaleAt(node, began)) return true;
     return false;
   }
@@ -253,7 +220,7 @@ export class TagTrie {
     const found = this.#nodes.get(tag);
     const { ancestor } = found === undefined ? this.#missing(tag) : { ancestor: found };
     let version = found === undefined ? (ancestor.rest?.version ?? 0) : 0;
-    for (let node: Node | undefined = ancestor; node !== undefined; node = node.parent) version = Math.max(version, node.version);
+    for (let node: TagNode | undefined = ancestor; node !== undefined; node = node.parent) version = Math.max(version, node.version);
     return Math.max(0, version - this.#base);
   }
 
@@ -288,7 +255,7 @@ export class TagTrie {
   }
 
   /** Makes `tag` no older than `sequence`. Its node, if nothing holds it, comes last in `list`. */
-  #raise(tag: Tag, sequence: number, list: Set<Node>): void {
+  #raise(tag: Tag, sequence: number, list: Set<TagNode>): void {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
     const version = this.#base + sequence;
     const found = this.#nodes.get(tag);
@@ -301,14 +268,14 @@ export class TagTrie {
     if (found === undefined || this.#unused.delete(node)) this.#list(node, list);
   }
 
-  #hold(tag: Tag): Node {
+  #hold(tag: Tag): TagNode {
     const node = this.#nodes.get(tag) ?? this.#made(tag);
     this.#keep(node);
     return node;
   }
 
   /** What judges `tag`, which has no node, from now on. */
-  #made(tag: Tag): Node {
+  #made(tag: Tag): TagNode {
     const place = this.#missing(tag);
     if (this.#nodes.size + place.missing <= this.#nodesMax) return this.#grow(tag, this.#nodesMax, place);
     // Held meanwhile, so that making room does not take it.
@@ -318,7 +285,7 @@ export class TagTrie {
     return this.#grow(tag, this.#nodesMax, place);
   }
 
-  #letGo(node: Node): void {
+  #letGo(node: TagNode): void {
     assert(node.holds > 0, "a dependency is released once");
     // Now, and not only when nothing holds it: tags below it may keep it for longer than it is in use.
     if (node.holds > 1) node.usedAtMs = this.#nowMs();
@@ -329,7 +296,7 @@ export class TagTrie {
     return Math.floor(this.#clock.monotonic());
   }
 
-  #keep(node: Node): void {
+  #keep(node: TagNode): void {
     node.holds++;
     if (node.holds > 1) return;
     if (isRest(node)) {
@@ -338,7 +305,7 @@ export class TagTrie {
     } else if (!this.#idle.delete(node)) this.#unused.delete(node);
   }
 
-  #drop(node: Node, list: Set<Node>): void {
+  #drop(node: TagNode, list: Set<TagNode>): void {
     node.holds--;
     if (node.holds > 0) return;
     if (isRest(node)) {
@@ -348,7 +315,7 @@ export class TagTrie {
   }
 
   /** Puts a node that nothing holds last in `list`. */
-  #list(node: Node, list: Set<Node>): void {
+  #list(node: TagNode, list: Set<TagNode>): void {
     node.usedAtMs = this.#nowMs();
     list.add(node);
     for (const first of this.#unused) {
@@ -369,9 +336,9 @@ export class TagTrie {
   }
 
   /** Makes the node of `tag`, which has none, with those on the way to it; or, where that would be more than `nodesMax`, the rest that stands in for it. */
-  #grow(tag: Tag, nodesMax: number, { ancestor, missing } = this.#missing(tag)): Node {
+  #grow(tag: Tag, nodesMax: number, { ancestor, missing } = this.#missing(tag)): TagNode {
     const floor = ancestor.rest?.version ?? 0;
-    if (this.#nodes.size + missing > nodesMax) return (ancestor.rest ??= new Node(rootTag, ancestor, floor));
+    if (this.#nodes.size + missing > nodesMax) return (ancestor.rest ??= new TagNode(rootTag, ancestor, floor));
     let node = ancestor;
     let end = ancestor === this.#root ? -1 : ancestor.tag.length;
     for (let level = 1; level <= missing; level++) {
@@ -379,15 +346,15 @@ export class TagTrie {
       const name = level === missing ? tag : (tag.slice(0, end) as Tag);
       this.#keep(node);
       // The floor judged all that was missing: as the version of the first, it goes on to.
-      node = new Node(name, node, level === 1 ? floor : 0);
+      node = new TagNode(name, node, level === 1 ? floor : 0);
       this.#nodes.set(name, node);
     }
     return node;
   }
 
   /** Rests that something depends on above `node`, and that may be the stand-in for its tag. */
-  #restsAbove(node: Node): Node[] {
-    const rests: Node[] = [];
+  #restsAbove(node: TagNode): TagNode[] {
+    const rests: TagNode[] = [];
     if (this.#restsHeld === 0) return rests;
     for (let above = node.parent; above !== undefined; above = above.parent) {
       if (above.rest !== undefined && above.rest !== node && above.rest.holds > 0) rests.push(above.rest);
@@ -406,7 +373,7 @@ export class TagTrie {
   }
 
   /** Removes a node that nothing holds, and its parents that have not been used since `untilMs`; what it knew becomes a floor. */
-  #remove(node: Node, untilMs: number): void {
+  #remove(node: TagNode, untilMs: number): void {
     if (!this.#idle.delete(node)) this.#unused.delete(node);
     for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {
       this.#nodes.delete(gone.tag);
@@ -420,22 +387,11 @@ export class TagTrie {
     }
   }
 
-  #raiseFloor(node: Node, floor: number): void {
+  #raiseFloor(node: TagNode, floor: number): void {
     if (floor <= node.version) return;
-    node.rest ??= new Node(rootTag, node, 0);
+    node.rest ??= new TagNode(rootTag, node, 0);
     if (floor <= node.rest.version) return;
     node.rest.version = floor;
     if (node.rest.holds > 0) this.#version++;
   }
-}
-
-function isRest(node: Node): node is Node & { readonly parent: Node } {
-  return node.parent?.rest === node;
-}
-
-function isStaleAt(node: Node, began: Began): boolean {
-  for (let at: Node | undefined = node; at !== undefined; at = at.parent) {
-    if (at.version > began.position || at.pendingLocal > began.local) return true;
-  }
-  return false;
 }
