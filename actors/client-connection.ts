@@ -21,6 +21,7 @@ import {
   type Value,
 } from "../words/index.js";
 import { abortable } from "./abortable.js";
+import { Freshness } from "./freshness.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
 import { protocolVersion, storagesSubject, storageSubjects, type Broadcast, type Position } from "./messages.js";
 import { retryDelay } from "./retry-delay.js";
@@ -67,6 +68,15 @@ export interface Verification {
   readonly elapsedMs: number;
 }
 
+/** A question where the server stands. */
+interface Asked {
+  readonly link: ServerLink;
+  readonly sentAt: number;
+  /** When it is answered at the latest, if with an error. */
+  readonly deadline: number;
+  readonly position: Promise<Position>;
+}
+
 /** One client's link to a storage server, made again for as long as the client lives. */
 export class ClientConnection {
   readonly intake: InvalidationIntake;
@@ -86,15 +96,17 @@ export class ClientConnection {
   #hidden: () => void = () => undefined;
   readonly #firstFailed: Promise<void>;
   #tellFirstFailed: () => void = () => undefined;
-  /** Monotonic moment at which the server was last heard, and the last one as of which the cache was known to be current. */
+  readonly #freshness: Freshness;
+  /** The last question where the server stands, until it is answered. */
+  #asked: Asked | undefined;
+  /** Monotonic moment at which the server was last heard. */
   #heardAt: number | undefined;
-  #currentAt: number | undefined;
-  #lastHeartbeat: { readonly position: Position; readonly at: number } | undefined;
 
   constructor(options: ClientConnectionOptions) {
     this.#options = options;
     this.#subjects = storageSubjects(options.realm, options.storage);
     this.#ready = new Waiting(options.clock);
+    this.#freshness = new Freshness(options.clock);
     this.#firstFailed = new Promise((resolve) => {
       this.#tellFirstFailed = resolve;
     });
@@ -102,7 +114,7 @@ export class ClientConnection {
       cache: options.cache,
       log: options.log,
       onApplied: (invalidation) => {
-        this.#noteCurrent();
+        if (this.isConnected) this.#freshness.moved(options.cache.position.tid);
         options.onApplied(invalidation);
       },
       onLost: (reason) => this.#lose(reason),
@@ -173,7 +185,7 @@ export class ClientConnection {
 
   /** Milliseconds since the cache was last known to hold all that the server had; Infinity when it never was. */
   get staleMs(): number {
-    return this.#currentAt === undefined ? Infinity : this.#options.clock.monotonic() - this.#currentAt;
+    return this.#freshness.staleMs;
   }
 
   /** Resolves when the first attempt to connect has failed. */
@@ -211,16 +223,20 @@ export class ClientConnection {
     return this.#errorOf(this.actor.getSnapshot().context.problem);
   }
 
-  /** Where the server stands now: who has applied up to it reads nothing older than this call. */
-  async synchronize(timeoutMs: number, signal?: AbortSignal): Promise<Position> {
+  /**
+   * Where the server stands: who has applied up to it reads nothing older than this call, less `maxStaleMs`. Sends one message,
+   * unless one that was sent within maxStaleMs is about to be answered.
+   */
+  async synchronize(timeoutMs: number, signal?: AbortSignal, maxStaleMs = 0): Promise<Position> {
     const { clock, requestTimeoutMs } = this.#options;
     const deadline = clock.monotonic() + timeoutMs;
     const link = await this.connected(timeoutMs, signal);
-    const sentAt = clock.monotonic();
-    const answerTimeoutMs = Math.max(1, Math.min(requestTimeoutMs, deadline - sentAt));
-    const { position } = await abortable(link.request("alive", this.#alive(link), wire.aliveAnswer, answerTimeoutMs), signal);
-    this.#heartbeat(position, sentAt);
-    return position;
+    const now = clock.monotonic();
+    let asked = this.#asked;
+    if (asked?.link !== link || now - asked.sentAt >= maxStaleMs || asked.deadline > deadline) {
+      asked = this.#ask(link, Math.max(1, Math.min(requestTimeoutMs, deadline - now)));
+    }
+    return abortable(asked.position, signal);
   }
 
   /** Ends it without a word. */
@@ -368,20 +384,33 @@ export class ClientConnection {
     let timer: unknown;
     const tell = () => {
       timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
-      const sentAt = clock.monotonic();
-      link.request("alive", this.#alive(link), wire.aliveAnswer).then(
-        ({ position }) => {
-          if (link === this.#link) this.#heartbeat(position, sentAt);
-        },
-        (error: unknown) => this.#options.log.debug({ ...this.#who(), err: error }, "keep-alive had no answer"),
+      this.#ask(link, this.#options.requestTimeoutMs).position.catch((error: unknown) =>
+        this.#options.log.debug({ ...this.#who(), err: error }, "keep-alive had no answer"),
       );
     };
     timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
     return () => clock.clearTimeout(timer);
   }
 
-  #alive(link: ServerLink): Uint8Array {
-    return wire.alive.write({ session: link.session, oldestSnapshot: this.#options.cache.oldestSnapshot });
+  /** Tells the server that this client lives, and learns where it stands. */
+  #ask(link: ServerLink, timeoutMs: number): Asked {
+    const { clock, cache } = this.#options;
+    const sentAt = clock.monotonic();
+    const alive = wire.alive.write({ session: link.session, oldestSnapshot: cache.oldestSnapshot });
+    const position = link.request("alive", alive, wire.aliveAnswer, timeoutMs).then((answer) => {
+      if (link === this.#link) {
+        this.#heard(answer.position);
+        if (this.isConnected) this.#freshness.told(answer.position.tid, sentAt, cache.position.tid);
+      }
+      return answer.position;
+    });
+    const asked = { link, sentAt, deadline: sentAt + timeoutMs, position };
+    this.#asked = asked;
+    const forget = () => {
+      if (this.#asked === asked) this.#asked = undefined;
+    };
+    position.then(forget, forget);
+    return asked;
   }
 
   #hear(message: Broadcast): void {
@@ -391,7 +420,7 @@ export class ClientConnection {
         if (link?.instance === message.instance) this.intake.take(message.transactions);
         return;
       case "heartbeat":
-        if (link?.instance === message.instance) this.#heartbeat(message.position, this.#options.clock.monotonic());
+        if (link?.instance === message.instance) this.#heard(message.position);
         this.actor.send({ type: "SERVER_HEARD", instance: message.instance, readOnly: message.readOnly });
         return;
       case "goodbye":
@@ -400,17 +429,10 @@ export class ClientConnection {
     }
   }
 
-  #heartbeat(position: Position, at: number): void {
-    this.#heardAt = at;
-    if (this.#lastHeartbeat === undefined || position.tid >= this.#lastHeartbeat.position.tid) this.#lastHeartbeat = { position, at };
+  /** The server stands there, or did when it said so: what is missing up to it is fetched. */
+  #heard(position: Position): void {
+    this.#heardAt = this.#options.clock.monotonic();
     this.intake.reach(position);
-    this.#noteCurrent();
-  }
-
-  #noteCurrent(): void {
-    const heard = this.#lastHeartbeat;
-    if (heard === undefined || heard.at === this.#currentAt || !this.isConnected) return;
-    if (this.#options.cache.position.tid >= heard.position.tid) this.#currentAt = heard.at;
   }
 
   #lose(reason: string): void {
@@ -419,7 +441,7 @@ export class ClientConnection {
   }
 
   #dropLink(): void {
-    this.#lastHeartbeat = undefined;
+    this.#freshness.forgetTold();
     this.intake.stop();
     this.#link?.drop();
     this.#link = undefined;
@@ -466,7 +488,7 @@ export class ClientConnection {
     const elapsedMs = this.#options.clock.monotonic() - this.#comparedAt;
     this.#verification = { how, transactions: this.#replayed, elapsedMs };
     this.#options.log.info({ ...this.#who(), ...this.#verification, position: this.#options.cache.position.tid }, "verified");
-    this.#currentAt = this.#comparedAt;
+    this.#freshness.current(this.#comparedAt);
     this.intake.follow();
   }
 

@@ -20,7 +20,10 @@ export interface TransactOptions {
 
 /** How new what is read must be, and how long that may take. */
 export interface ReadOptions {
-  /** The picture must be no older than this: it waits for the server, then StaleError. Unlimited unless told. */
+  /**
+   * The picture must hold all that the server had committed so long before the call. When the server was last asked longer ago
+   * than that it is asked, with one message for all who wait; StaleError when it does not answer. Unlimited, and free, unless told.
+   */
   readonly maxStaleMs?: number | undefined;
   /** The picture must hold transaction `after`, as another client's `transact` told it. */
   readonly after?: Tid | undefined;

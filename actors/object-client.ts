@@ -368,11 +368,12 @@ class TheClient implements ObjectClient, ClientCore {
     if (options.serverSync === true) {
       const { tid } = await this.connection.synchronize(leftMs(), signal);
       await this.reached(tid, leftMs(), signal);
+      return;
     }
     const { maxStaleMs } = options;
     if (maxStaleMs === undefined || this.connection.staleMs <= maxStaleMs) return;
     try {
-      const { tid } = await this.connection.synchronize(leftMs(), signal);
+      const { tid } = await this.connection.synchronize(leftMs(), signal, maxStaleMs);
       await this.reached(tid, leftMs(), signal);
     } catch (error) {
       if (!(error instanceof DisconnectedError || error instanceof TimeoutError) || signal?.aborted === true) throw error;

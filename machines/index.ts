@@ -2,6 +2,7 @@
 import { cacheVerificationMachine } from "./cache-verification.js";
 import { commitMachine } from "./commit.js";
 import { connectionMachine } from "./connection.js";
+import { flightMachine } from "./flight.js";
 import { groupCommitMachine } from "./group-commit.js";
 import { pruningMachine } from "./pruning.js";
 import { sessionMachine } from "./session.js";
@@ -10,6 +11,7 @@ import { transactionMachine } from "./transaction.js";
 export * from "./cache-verification.js";
 export * from "./commit.js";
 export * from "./connection.js";
+export * from "./flight.js";
 export * from "./group-commit.js";
 export * from "./pruning.js";
 export * from "./session.js";
@@ -24,4 +26,5 @@ export const machines = {
   transaction: transactionMachine,
   session: sessionMachine,
   pruning: pruningMachine,
+  flight: flightMachine,
 } as const;

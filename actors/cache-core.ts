@@ -1,0 +1,151 @@
+import { keyTag, resultKey } from "../storage/cache-key.js";
+import type { PersistentEntryStore } from "../storage/entry-store.js";
+import { MemoryEntryStore } from "../storage/memory-entries.js";
+import { TagTrie } from "../storage/tag-trie.js";
+import { Ticks } from "../storage/ticks.js";
+import type { Bus } from "../transport/bus.js";
+import { asTag, type Clock, InvalidOptionError, rootTag, type Tag } from "../words/index.js";
+import type { CacheSettings, Duration } from "./cache-options.js";
+import { durationOf } from "./cache-options.js";
+import { CacheIntake, type Published } from "./cache-intake.js";
+import { CachedCalls } from "./cached-calls.js";
+import type { KeepingRules } from "./cached-work.js";
+import type { AnyFunction } from "./cacheable.js";
+import type { Publication } from "./outbox.js";
+import { type BeganHere, Shelf } from "./shelf.js";
+
+/** What a cache is made of: its tiers, the versions of tags, calls and invalidations, wired to each other. */
+export class CacheCore {
+  readonly settings: CacheSettings;
+  readonly trie: TagTrie;
+  readonly memory: MemoryEntryStore;
+  readonly disk: PersistentEntryStore | undefined;
+  readonly shelf: Shelf;
+  readonly calls: CachedCalls;
+  readonly intake: CacheIntake;
+  readonly bus: Bus | undefined;
+  readonly #ticks: Ticks;
+  /** Function texts by the scopes of their keys: two functions with one would give each other's results. */
+  readonly #functions = new Map<string, string>();
+
+  constructor(settings: CacheSettings, clock: Clock, bus: Bus | undefined, disk: PersistentEntryStore | undefined) {
+    const { log, chance, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
+    this.settings = settings;
+    this.bus = bus;
+    this.disk = disk;
+    this.#ticks = new Ticks(clock);
+    this.trie = new TagTrie({ clock });
+    const onSlide =
+      disk === undefined
+        ? undefined
+        : {
+            intervalMs: ttiFlushMs ?? slideIntervalMs,
+            slid: (key: string) => {
+              disk.touch(key);
+            },
+          };
+    this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
+    const isInTouch = this.#inTouch();
+    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, values, clock, log, isInTouch });
+    this.calls = new CachedCalls({ shelf: this.shelf, clock, log, flightTimeoutMs, isInTouch });
+    this.intake = new CacheIntake({
+      trie: this.trie,
+      memory: this.memory,
+      disk,
+      calls: this.calls,
+      bus,
+      clock,
+      chance,
+      log,
+      publishTimeoutMs,
+    });
+  }
+
+  /** Whether what is known here is new enough to be served, and to be kept. */
+  get isInTouch(): boolean {
+    return this.#inTouch()();
+  }
+
+  /** What keys of a function begin with. */
+  scope(text: string): string {
+    return this.settings.prefix === "zooid" ? text : `${this.settings.prefix}:${text}`;
+  }
+
+  /** The key of a result that is set and got by a key of the caller's own. */
+  keyOf(key: string): string {
+    if (typeof key !== "string") throw new InvalidOptionError({ option: "key", reason: "is not a string" });
+    return resultKey(this.scope(ownKeys), key);
+  }
+
+  /** Throws InvalidOptionError for a second function whose results would be found under the same keys. */
+  register(scope: string, fn: AnyFunction): void {
+    const text = Function.prototype.toString.call(fn);
+    const known = this.#functions.get(scope);
+    if (known !== undefined && known !== text) {
+      throw new InvalidOptionError({
+        option: "name",
+        reason: `is that of another cached function, ${scope}: give one of them a name or a namespace of its own`,
+      });
+    }
+    this.#functions.set(scope, text);
+  }
+
+  rules(options: RuleOptions): KeepingRules {
+    const { defaultTtlMs, readExtendTtl } = this.settings;
+    return {
+      ttlMs: durationOf("ttl", options.ttl) ?? defaultTtlMs,
+      slides: options.readExtendTtl ?? readExtendTtl,
+      cachesErrors: options.cacheErrors ?? false,
+      staleIfErrorMs: durationOf("staleIfError", options.staleIfError) ?? 0,
+    };
+  }
+
+  /** All of `tags`, and what is below them. */
+  invalidate(tags: string | readonly string[]): Promise<Publication> {
+    const asked = typeof tags === "string" ? [tags] : tags;
+    return outcomeOf(asked.map(asTag).map((tag) => this.intake.invalidate(tag)));
+  }
+
+  clear(): Promise<Publication> {
+    return this.intake.invalidate(rootTag)();
+  }
+
+  delete(key: string): Promise<Publication> {
+    return this.intake.invalidate(keyTag(key))();
+  }
+
+  /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
+  set(key: string, value: unknown, tags: readonly Tag[], rules: KeepingRules, since: BeganHere | undefined): Promise<Publication> {
+    const work = { name: key, rules, isAsync: () => true, compute: () => value, tagsOf: () => tags, isWanted: () => true };
+    const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
+    const published = this.intake.replace(key, () => {
+      this.shelf.keep(call, value, tags, since ?? this.shelf.begin(), false);
+      return this.memory.get(key);
+    });
+    return published();
+  }
+
+  #inTouch(): () => boolean {
+    const { maxStaleMs } = this.settings;
+    const { bus } = this;
+    if (bus === undefined || maxStaleMs === Infinity) return () => true;
+    return () => this.#ticks.now() - bus.heardAt <= maxStaleMs;
+  }
+}
+
+/** How one value is kept. */
+export interface RuleOptions {
+  readonly ttl?: Duration | undefined;
+  readonly readExtendTtl?: boolean | undefined;
+  readonly cacheErrors?: boolean | undefined;
+  readonly staleIfError?: Duration | undefined;
+}
+
+/** No function is called this. */
+const ownKeys = '""';
+const slideIntervalMs = 30_000;
+
+async function outcomeOf(published: readonly Published[]): Promise<Publication> {
+  const outcomes = await Promise.all(published.map((outcome) => outcome()));
+  return outcomes.includes("queued") ? "queued" : "published";
+}

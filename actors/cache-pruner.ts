@@ -1,0 +1,71 @@
+import { type Actor, createActor, fromPromise } from "xstate";
+import { pruningMachine, type Stepped } from "../machines/pruning.js";
+import { type Clock, limits } from "../words/index.js";
+import type { CacheCore } from "./cache-core.js";
+
+/** What a round of pruning removed. */
+export interface Pruned {
+  readonly entries: number;
+  readonly tags: number;
+}
+
+/** Keeps a cache small: entries that lapsed go, and tags that nothing has depended on for long, in small steps. */
+export class CachePruner {
+  readonly actor: Actor<typeof pruningMachine>;
+  readonly #core: CacheCore;
+
+  constructor(core: CacheCore, clock: Clock) {
+    this.#core = core;
+    const { autoPruneMs, autoPruneIntervalMs, log } = core.settings;
+    this.actor = createActor(
+      pruningMachine.provide({
+        actors: {
+          // Floors of tags are kept by the trie itself, with each tag that goes.
+          raiseFloor: fromPromise<void>(() => Promise.resolve()),
+          step: fromPromise<Stepped>(() => Promise.resolve(this.#step(autoPruneMs))),
+        },
+        actions: {
+          logSwept: () => log.debug({ ...core.memory.stats(), ...core.trie.stats() }, "swept"),
+          logFailed: (_, { error }) => log.warn({ err: error }, "a sweep failed"),
+          logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event"),
+        },
+        delays: {
+          pruningInterval: autoPruneIntervalMs,
+          backOff: ({ context }) => Math.min(limits.retryDelayMsMin * 2 ** context.sweepsFailed, autoPruneIntervalMs),
+        },
+      }),
+      { id: "cache/pruning", clock },
+    );
+    this.actor.subscribe({ error: (error) => log.error({ err: error }, "pruning failed") });
+    this.actor.start();
+  }
+
+  /** A whole round, in steps between which others run; tags unused for `unusedMs` go. */
+  async prune(unusedMs: number | undefined): Promise<Pruned> {
+    let entries = 0;
+    let tags = 0;
+    for (;;) {
+      const step = this.#step(unusedMs);
+      entries += step.entries;
+      tags += step.tags;
+      if (step.done) return { entries, tags };
+      await new Promise<void>((resolve) => this.#core.settings.clock.setTimeout(resolve, 0));
+    }
+  }
+
+  stop(): void {
+    this.actor.stop();
+  }
+
+  #step(unusedMs: number | undefined): Pruned & { readonly done: boolean } {
+    const { memory, disk, trie } = this.#core;
+    const budgetMs = limits.pruningStepMsMax;
+    const swept = [memory.sweep(budgetMs), ...(disk === undefined ? [] : [disk.sweep(budgetMs)])];
+    const pruned = unusedMs === undefined ? { removed: 0, done: true } : trie.prune(unusedMs, budgetMs);
+    return {
+      entries: swept.reduce((sum, { removed }) => sum + removed, 0),
+      tags: pruned.removed,
+      done: pruned.done && swept.every(({ done }) => done),
+    };
+  }
+}

@@ -1,0 +1,270 @@
+import { keyTag } from "../storage/cache-key.js";
+import { bootId } from "../storage/boot-id.js";
+import { DiskEntryStore } from "../storage/disk-entries.js";
+import { openLmdbStore } from "../storage/lmdb-store.js";
+import type { Bus, BusState } from "../transport/bus.js";
+import { createInvalidationHub } from "../transport/in-process-bus.js";
+import { createJetStreamBus } from "../transport/jetstream-bus.js";
+import { connectNats } from "../transport/nats.js";
+import { createPlainBus } from "../transport/plain-nats-bus.js";
+import { asTag, type Clock, rootTag } from "../words/index.js";
+import { backgroundClock } from "./background-clock.js";
+import { CacheCore, type RuleOptions } from "./cache-core.js";
+import { type CacheOptions, cacheSettings, type CacheSettings, type Duration, durationOf } from "./cache-options.js";
+import { CachePruner, type Pruned } from "./cache-pruner.js";
+import { type Cacheable, cacheableOf } from "./cacheable.js";
+import type { CallCounts } from "./cached-calls.js";
+import type { Call, Work } from "./cached-work.js";
+import type { Publication } from "./outbox.js";
+import type { BeganHere } from "./shelf.js";
+
+declare const moment: unique symbol;
+
+/** What was known at one moment: given by `now`, taken by `set`. */
+export interface Moment {
+  readonly [moment]: true;
+}
+
+/** How a value of the caller's own is kept. */
+export interface SetOptions extends RuleOptions {
+  /** What the value depends on. */
+  readonly tags?: readonly string[] | undefined;
+  /** What was known before the value was computed. Default: it counts as computed at the call. */
+  readonly since?: Moment | undefined;
+}
+
+/** How a value is kept that is computed when there is none. */
+export interface GetOrSetOptions extends RuleOptions {
+  readonly tags?: readonly string[] | undefined;
+  /** Ends the wait of this caller, and nobody else's. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a cache holds, and how it is. */
+export interface CacheStats extends CallCounts {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly evictions: number;
+  /** Tags that have versions of their own here. */
+  readonly tags: number;
+  /** Invalidations of this node that the bus has not acknowledged. */
+  readonly outbox: number;
+  /** Undefined: this process is alone. */
+  readonly bus: BusState | undefined;
+  /** What is kept is known well enough to be served. */
+  readonly isInTouch: boolean;
+}
+
+/** Results of functions, kept under tags until one of those is invalidated, on any node. */
+export interface Cache extends AsyncDisposable {
+  /** A function whose results are kept; or a decorator of a method. */
+  readonly cacheable: Cacheable;
+  /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError. */
+  addDeps(tags: string | readonly string[]): void;
+  /** What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. */
+  invalidate(tags: string | readonly string[]): Promise<Publication>;
+  get<Value = unknown>(key: string): Promise<Value | undefined>;
+  /** The value of `key`, computed once for all who ask when there is none. */
+  getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options?: GetOrSetOptions): Promise<Value>;
+  /** Keeps `value`; what other nodes have for `key` is stale. */
+  set(key: string, value: unknown, options?: SetOptions): Promise<Publication>;
+  delete(key: string): Promise<Publication>;
+  /** Everything is stale, at all nodes. */
+  clear(): Promise<Publication>;
+  /** Removes what lapsed, and tags that nothing has depended on for `unused`. Default: autoPruneSecs; without it no tags go. */
+  prune(unused?: Duration): Promise<Pruned>;
+  /** Number of the latest invalidation that counts for `tag`; 0: none is known. */
+  tagVersion(tag: string): number;
+  /** For the `since` of a `set`: to be called before the value is computed. */
+  now(): Moment;
+  stats(): CacheStats;
+  /** Ends it; what LMDB keeps stays. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * A cache of its own. Resolves without waiting for a broker, which may come later. Rejects with InvalidOptionError, InUseError,
+ * StoreError, NotAuthorizedError.
+ */
+export async function createCache(options: CacheOptions = {}): Promise<Cache> {
+  return (await openCache(options, cacheSettings(options))).cache;
+}
+
+/** A cache, and what its functions are bound to. */
+export interface OpenedCache {
+  readonly cache: Cache;
+  readonly core: CacheCore;
+}
+
+/** Opens a cache that needs nothing from outside, at once; undefined: it does. */
+export function openAlone(options: CacheOptions, settings: CacheSettings): OpenedCache | undefined {
+  if (settings.storage.type !== "memory" || options.busUrl !== undefined) return undefined;
+  const clock = backgroundClock(settings.clock);
+  return started(new CacheCore(settings, clock, options.bus, undefined), clock, () => Promise.resolve());
+}
+
+export async function openCache(options: CacheOptions, settings: CacheSettings): Promise<OpenedCache> {
+  const alone = openAlone(options, settings);
+  if (alone !== undefined) return alone;
+  const clock = backgroundClock(settings.clock);
+  const disk = await openDisk(settings);
+  try {
+    const { bus, release } = await openBus(options, settings, disk !== undefined);
+    return started(new CacheCore(settings, clock, bus, disk), clock, release);
+  } catch (error) {
+    await disk?.close();
+    throw error;
+  }
+}
+
+async function openDisk(settings: CacheSettings): Promise<DiskEntryStore | undefined> {
+  const { storage, prefix, clock, log, values, maxEntries: entriesMax, lmdbMapSize: bytesMax, lruUpdateIntervalMs, ttiFlushMs } = settings;
+  if (storage.type !== "lmdb") return undefined;
+  const { folder } = storage;
+  const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
+  return DiskEntryStore.open({
+    name: prefix,
+    open,
+    clock,
+    log,
+    values,
+    entriesMax,
+    bytesMax,
+    lruUpdateIntervalMs,
+    slideFlushMs: ttiFlushMs,
+  });
+}
+
+interface OpenedBus {
+  readonly bus: Bus | undefined;
+  readonly release: () => Promise<void>;
+}
+
+async function openBus(options: CacheOptions, settings: CacheSettings, hasDisk: boolean): Promise<OpenedBus> {
+  const { clock, chance, log, prefix } = settings;
+  const { busUrl, busKind = "jetstream", bus, user, password, token, tls, resolve, inboxPrefix } = options;
+  const seams = { clock, chance, log };
+  // A disk counts on from where it stood: that is what a bus of this process alone does.
+  if (busUrl === undefined)
+    return { bus: bus ?? (hasDisk ? createInvalidationHub(seams).connect() : undefined), release: () => Promise.resolve() };
+  const who = { user, password, token, tls, resolve, inboxPrefix };
+  const given = Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
+  const transport = await connectNats({ ...given, servers: busUrl, waitForFirst: false, ...seams });
+  const create = busKind === "jetstream" ? createJetStreamBus : createPlainBus;
+  return { bus: create({ transport, prefix, ...seams }), release: () => transport.close() };
+}
+
+function started(core: CacheCore, clock: Clock, release: () => Promise<void>): OpenedCache {
+  const { bus, disk } = core;
+  const { log } = core.settings;
+  if (bus !== undefined) {
+    // A position on disk has no time; where that matters the bus begins at the end.
+    const from =
+      bus.kind === "in-process" && disk?.position !== undefined ? { ...disk.position, time: core.settings.clock.now() } : undefined;
+    bus.follow(from).catch((error: unknown) => {
+      log.debug({ err: error }, "the bus was closed before it followed");
+    });
+  }
+  const pruner = new CachePruner(core, clock);
+  return { cache: new OpenCache(core, pruner, release), core };
+}
+
+class OpenCache implements Cache {
+  readonly cacheable: Cacheable;
+  readonly #core: CacheCore;
+  readonly #pruner: CachePruner;
+  readonly #release: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  constructor(core: CacheCore, pruner: CachePruner, release: () => Promise<void>) {
+    this.#core = core;
+    this.#pruner = pruner;
+    this.#release = release;
+    this.cacheable = cacheableOf(() => core);
+  }
+
+  addDeps(tags: string | readonly string[]): void {
+    this.#core.calls.addDeps((typeof tags === "string" ? [tags] : tags).map(asTag));
+  }
+
+  async invalidate(tags: string | readonly string[]): Promise<Publication> {
+    return this.#core.invalidate(tags);
+  }
+
+  async get<Value>(key: string): Promise<Value | undefined> {
+    const { calls } = this.#core;
+    const keyOf = this.#core.keyOf(key);
+    const entry = calls.find(keyOf);
+    if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
+    // Who finds nothing depends on that, too.
+    calls.current?.use([keyTag(keyOf)]);
+    return undefined;
+  }
+
+  async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {
+    const { calls } = this.#core;
+    const keyOf = this.#core.keyOf(key);
+    const entry = calls.find(keyOf);
+    if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
+    const tags = options.tags === undefined || options.tags.length === 0 ? [rootTag] : options.tags.map(asTag);
+    const work: Work = {
+      name: key,
+      rules: this.#core.rules(options),
+      isAsync: () => true,
+      compute: async (_call: Call) => compute(),
+      tagsOf: () => tags,
+      isWanted: () => true,
+    };
+    return calls.miss(work, keyOf, undefined, [], options.signal) as Promise<Value>;
+  }
+
+  async set(key: string, value: unknown, options: SetOptions = {}): Promise<Publication> {
+    const { tags, since } = options;
+    const core = this.#core;
+    const kept = tags === undefined || tags.length === 0 ? [rootTag] : tags.map(asTag);
+    return core.set(core.keyOf(key), value, kept, core.rules(options), since as unknown as BeganHere | undefined);
+  }
+
+  async delete(key: string): Promise<Publication> {
+    return this.#core.delete(this.#core.keyOf(key));
+  }
+
+  clear(): Promise<Publication> {
+    return this.#core.clear();
+  }
+
+  async prune(unused?: Duration): Promise<Pruned> {
+    return this.#pruner.prune(durationOf("unused", unused) ?? this.#core.settings.autoPruneMs);
+  }
+
+  tagVersion(tag: string): number {
+    return this.#core.trie.tagVersion(asTag(tag));
+  }
+
+  now(): Moment {
+    return this.#core.shelf.begin() as unknown as Moment;
+  }
+
+  stats(): CacheStats {
+    const { calls, memory, trie, intake, bus, isInTouch } = this.#core;
+    return { ...calls.counts, ...memory.stats(), tags: trie.stats().nodes, outbox: intake.waiting, bus: bus?.state, isInTouch };
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { bus, disk, memory, intake } = this.#core;
+    this.#pruner.stop();
+    intake.close();
+    await bus?.close();
+    await this.#release();
+    await memory.close();
+    await disk?.close();
+  }
+}

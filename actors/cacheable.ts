@@ -1,0 +1,210 @@
+import { type ArgumentsKey, argumentsKey, resultKey, scopeText } from "../storage/cache-key.js";
+import { asTag, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
+import { type Duration, durationOf } from "./cache-options.js";
+import type { CacheCore } from "./cache-core.js";
+import type { Call, KeepingRules, Work } from "./cached-work.js";
+import type { Publication } from "./outbox.js";
+
+/** How the results of one function are kept. All may be left out, but the name of a function that has none. */
+export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
+  /** What its results are found by, at all nodes and over restarts. Default: the function's name. */
+  readonly name?: string | undefined;
+  /** Results of another version of the function are not found. */
+  readonly version?: string | number | undefined;
+  readonly namespace?: string | undefined;
+  /** What tells one call from another, in place of the arguments. */
+  readonly key?: ((...args: Args) => unknown) | undefined;
+  /** Tags that each result depends on. */
+  readonly deps?: readonly string[] | ((...args: Args) => readonly string[]) | undefined;
+  readonly ttl?: Duration | undefined;
+  readonly readExtendTtl?: boolean | undefined;
+  /** Whether this result is to be kept. */
+  readonly condition?: ((result: Awaited<Result>, ...args: Args) => boolean) | undefined;
+  /** An error is kept like a result. Default: false. */
+  readonly cacheErrors?: boolean | undefined;
+  /** For so long after it lapsed the last result is given when the function fails. */
+  readonly staleIfError?: Duration | undefined;
+  /** Ends the wait of one caller, and nobody else's. */
+  readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
+}
+
+/** Any function, with its own types. */
+export type AnyFunction = (this: never, ...args: never[]) => unknown;
+
+/** A cached function: the function itself, and what can be done with its results. */
+export type Cached<Fn extends AnyFunction> = Fn & {
+  /** Key of a result. */
+  readonly key: (...args: Parameters<Fn>) => string;
+  /** The result of these arguments is stale at all nodes. */
+  readonly invalidate: (...args: Parameters<Fn>) => Promise<Publication>;
+  /** Computes it anew, whatever is kept. */
+  readonly refresh: Fn;
+};
+
+/** Options as they are looked at, whatever the function. */
+type AnyOptions = CacheableOptions<readonly unknown[]>;
+
+/** Texts of keys made before, for arguments that are their own keys. */
+const keysRememberedMax = 10_000;
+
+const everything: readonly Tag[] = [rootTag];
+
+/** A function and its options at one cache. */
+export class BoundFunction implements Work {
+  readonly name: string;
+  readonly rules: KeepingRules;
+  readonly core: CacheCore;
+  readonly #fn: AnyFunction;
+  readonly #options: AnyOptions;
+  readonly #scope: string;
+  readonly #tags: readonly Tag[] | undefined;
+  readonly #keys = new Map<ArgumentsKey, string>();
+  #isAsync: boolean | undefined;
+
+  constructor(core: CacheCore, fn: AnyFunction, options: AnyOptions) {
+    const { name = fn.name, namespace, version, deps } = options;
+    if (typeof name !== "string" || name === "")
+      throw new InvalidOptionError({ option: "name", reason: "is missing, and the function has none" });
+    this.core = core;
+    this.name = name;
+    this.#fn = fn;
+    this.#options = options;
+    this.#scope = core.scope(
+      scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) }),
+    );
+    core.register(this.#scope, fn);
+    this.rules = core.rules(options);
+    this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : deps.map(asTag);
+    if (fn.constructor.name === "AsyncFunction") this.#isAsync = true;
+  }
+
+  isAsync(): boolean {
+    return this.#isAsync === true;
+  }
+
+  compute = (call: Call): unknown => {
+    try {
+      const result = Reflect.apply(this.#fn as (...args: unknown[]) => unknown, call.self, call.args);
+      this.#isAsync = isPromise(result);
+      return result;
+    } catch (error) {
+      this.#isAsync ??= false;
+      throw error;
+    }
+  };
+
+  tagsOf(call: Call): readonly Tag[] {
+    if (this.#tags !== undefined) return this.#tags;
+    const { deps } = this.#options;
+    return typeof deps === "function" ? Reflect.apply(deps, call.self, call.args).map(asTag) : everything;
+  }
+
+  isWanted(value: unknown, call: Call): boolean {
+    const { condition } = this.#options;
+    return condition === undefined || Reflect.apply(condition, call.self, [value, ...call.args]);
+  }
+
+  call(self: unknown, args: readonly unknown[]): unknown {
+    const key = this.keyOf(self, args);
+    const { calls } = this.core;
+    const entry = calls.find(key);
+    // Whether a result from the disk is to be given as a promise is known once the function has run here.
+    if (entry !== undefined && (entry.promise !== undefined || this.#isAsync !== undefined))
+      return calls.give(entry, this.#isAsync === true);
+    return calls.miss(this, key, self, args, this.#signalOf(self, args));
+  }
+
+  refresh(self: unknown, args: readonly unknown[]): unknown {
+    return this.core.calls.refresh(this, this.keyOf(self, args), self, args);
+  }
+
+  keyOf(self: unknown, args: readonly unknown[]): string {
+    const { key: keyFrom } = this.#options;
+    const made = argumentsKey(keyFrom === undefined ? args : [Reflect.apply(keyFrom, self, args)]);
+    const known = this.#keys.get(made);
+    if (known !== undefined) return known;
+    const key = resultKey(this.#scope, made);
+    if (typeof made === "string" && made.length > limits.keyBytesMax) return key;
+    if (this.#keys.size >= keysRememberedMax) this.#keys.clear();
+    this.#keys.set(made, key);
+    return key;
+  }
+
+  #signalOf(self: unknown, args: readonly unknown[]): AbortSignal | undefined {
+    const { signal } = this.#options;
+    return signal === undefined ? undefined : Reflect.apply(signal, self, args);
+  }
+}
+
+/** A standard decorator of methods; the instance is not part of the key, unless `key` makes it so. */
+export type MethodDecorator = <Fn extends AnyFunction>(method: Fn, context: ClassMethodDecoratorContext) => Cached<Fn>;
+
+/** `cacheable` as it is called: with a function, as a decorator, or for one. */
+export interface Cacheable {
+  <Fn extends AnyFunction>(fn: Fn, options?: CacheableOptions<Parameters<Fn>, ReturnType<Fn>>): Cached<Fn>;
+  <Fn extends AnyFunction>(method: Fn, context: ClassMethodDecoratorContext): Cached<Fn>;
+  (options?: CacheableOptions): MethodDecorator;
+}
+
+/** `cacheable` of the cache that `core` gives at each call. */
+export function cacheableOf(core: () => CacheCore): Cacheable {
+  const wrap = (fn: AnyFunction, options: AnyOptions) => wrapped(core, fn, options);
+  return ((first?: AnyFunction | AnyOptions, second?: AnyOptions | ClassMethodDecoratorContext): unknown => {
+    if (typeof first !== "function") return (method: AnyFunction) => wrap(method, first ?? {});
+    const isContext = second !== undefined && "kind" in second;
+    return wrap(first, second === undefined || isContext ? {} : second);
+  }) as Cacheable;
+}
+
+function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyOptions): unknown {
+  let bound: BoundFunction | undefined;
+  const at = (): BoundFunction => {
+    const now = core();
+    return bound?.core === now ? bound : (bound = new BoundFunction(now, fn, options));
+  };
+  checkOptions(options);
+  const cached = function (this: unknown, ...args: unknown[]): unknown {
+    return at().call(this, args);
+  };
+  Object.defineProperties(cached, { name: { value: fn.name, configurable: true }, length: { value: fn.length, configurable: true } });
+  return Object.assign(cached, {
+    key(this: unknown, ...args: unknown[]): string {
+      return at().keyOf(this === cached ? undefined : this, args);
+    },
+    invalidate(this: unknown, ...args: unknown[]): Promise<Publication> {
+      const found = at();
+      return found.core.delete(found.keyOf(this === cached ? undefined : this, args));
+    },
+    refresh(this: unknown, ...args: unknown[]): unknown {
+      return at().refresh(this === cached ? undefined : this, args);
+    },
+  });
+}
+
+const names = new Set([
+  "name",
+  "version",
+  "namespace",
+  "key",
+  "deps",
+  "ttl",
+  "readExtendTtl",
+  "condition",
+  "cacheErrors",
+  "staleIfError",
+  "signal",
+]);
+
+/** Throws InvalidOptionError or InvalidTagError, where the function is wrapped and not where it is called. */
+function checkOptions(options: AnyOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
+  }
+  durationOf("ttl", options.ttl);
+  durationOf("staleIfError", options.staleIfError);
+  if (typeof options.deps !== "function") options.deps?.forEach(asTag);
+}
+
+function isPromise(value: unknown): boolean {
+  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
+}

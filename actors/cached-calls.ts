@@ -1,0 +1,245 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Entry } from "../storage/entry-store.js";
+import { flightMachine } from "../machines/flight.js";
+import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, type Tag } from "../words/index.js";
+import type { Call, Work } from "./cached-work.js";
+import { Computation } from "./computation.js";
+import { Flight, type FlightAround } from "./flight.js";
+import { copied, failureOf, type Shelf } from "./shelf.js";
+
+/** What cached calls need of their surroundings. */
+export interface CachedCallsAround {
+  readonly shelf: Shelf;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly flightTimeoutMs: number;
+  /** Whether what is kept here may be served. */
+  readonly isInTouch: () => boolean;
+}
+
+/** Counts since the cache was opened. */
+export interface CallCounts {
+  readonly hits: number;
+  readonly misses: number;
+  /** Computations that other calls may join. */
+  readonly flights: number;
+}
+
+/**
+ * Answers calls of cached functions: from what is kept, or by computing it once for all who may share it.
+ *
+ * 1. What is known of invalidations is noted before the function is called, and compared when its result is to be kept.
+ * 2. What a computation uses, the results of nested calls among them, is noted in it before it goes on.
+ * 3. Calls that would wait for each other fail.
+ */
+export class CachedCalls {
+  readonly #around: CachedCallsAround;
+  readonly #shelf: Shelf;
+  readonly #running = new AsyncLocalStorage<Computation>();
+  readonly #flights = new Map<string, Flight>();
+  readonly #flightAround: FlightAround;
+  /** Computations that are not over: while there are none, nobody needs to ask in which one a call was made. */
+  #computing = 0;
+  #hits = 0;
+  #misses = 0;
+
+  constructor(around: CachedCallsAround) {
+    const { shelf, clock, log, flightTimeoutMs } = around;
+    this.#around = around;
+    this.#shelf = shelf;
+    this.#flightAround = {
+      shelf,
+      clock,
+      flightTimeoutMs,
+      machine: flightMachine.provide({
+        actions: {
+          keep: ({ context }) => context.flight.keep(),
+          answerAll: ({ context }) => context.flight.answerAll(),
+          answerEarly: ({ context }) => context.flight.answerEarly(),
+          flyAgain: ({ context }) => context.flight.flyAgain(),
+          answerWithLast: ({ context }) => context.flight.answerWithLast(),
+          tellFailure: ({ context }) => context.flight.tellFailure(),
+          freeFollowers: ({ context }) => context.flight.freeFollowers(),
+          logTimedOut: ({ context }) => log.warn({ flight: (context.flight as Flight).computation.name }, "a computation takes too long"),
+          logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event of a flight"),
+        },
+        delays: { flightTimeout: flightTimeoutMs },
+      }),
+      computed: () => {
+        this.#computing--;
+      },
+      ended: (flight) => {
+        if (this.#flights.get(flight.call.key) === flight) this.#flights.delete(flight.call.key);
+      },
+      flyAgain: (call) => this.#missPromised(call),
+    };
+  }
+
+  get counts(): CallCounts {
+    return { hits: this.#hits, misses: this.#misses, flights: this.#flights.size };
+  }
+
+  /** The kept result of `key`, if it may be served now; the computation that asks depends on it from now on. */
+  find(key: string): Entry | undefined {
+    if (!this.#around.isInTouch()) return undefined;
+    const entry = this.#shelf.find(key);
+    if (entry === undefined) return undefined;
+    this.#hits++;
+    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(key, entry.tags));
+    return entry;
+  }
+
+  /** What a call gets that is answered by `entry`: a promise of it, if the function gives promises. */
+  give(entry: Entry, isAsync: boolean): unknown {
+    const { promise } = entry;
+    if (promise !== undefined) return promise === copied ? Promise.resolve(this.#shelf.give(entry)) : promise;
+    const failure = failureOf(entry.value);
+    if (failure !== undefined) throw failure.error;
+    if (!isAsync) return this.#shelf.give(entry);
+    if (!entry.isShared) return Promise.resolve(this.#shelf.give(entry));
+    return (entry.promise = Promise.resolve(entry.value));
+  }
+
+  /** The result of a call that nothing kept could answer: joins a flight, or begins one. */
+  miss(work: Work, key: string, self: unknown, args: readonly unknown[], signal?: AbortSignal): unknown {
+    this.#misses++;
+    const call: Call = { work, key, self, args, signal, caller: this.current };
+    if (signal === undefined) return this.#miss(call);
+    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    const result = this.#miss(call);
+    return isThenable(result) ? abortable(result, signal) : result;
+  }
+
+  /** Computes it anew, whatever is kept or under way. */
+  refresh(work: Work, key: string, self: unknown, args: readonly unknown[]): unknown {
+    const call: Call = { work, key, self, args, signal: undefined, caller: this.current };
+    return this.#refusedCircle(call) ?? this.#compute(call);
+  }
+
+  /** The computation that is asking. */
+  get current(): Computation | undefined {
+    if (this.#computing === 0) return undefined;
+    const computation = this.#running.getStore();
+    return computation?.isOver === true ? undefined : computation;
+  }
+
+  /** The computation that is running depends on `tags`. Throws OutsideComputationError. */
+  addDeps(tags: readonly Tag[]): void {
+    const computation = this.current;
+    if (computation === undefined) throw new OutsideComputationError({ called: "addDeps" });
+    computation.use(tags);
+  }
+
+  /** What is being computed for `key` is not kept: it was set, deleted, or invalidated by its key. */
+  invalidateKey(key: string): void {
+    this.#flights.get(key)?.invalidateKey();
+  }
+
+  #missPromised(call: Call): Promise<unknown> {
+    try {
+      return Promise.resolve(this.#miss(call));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #miss(call: Call): unknown {
+    const flight = this.#flights.get(call.key);
+    if (flight === undefined) return this.#refusedCircle(call) ?? this.#compute(call);
+    const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
+    if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));
+    return flight.join(call);
+  }
+
+  /** A call within a computation of the same key, which would wait for itself. */
+  #refusedCircle(call: Call): Promise<never> | undefined {
+    const names: string[] = [];
+    for (let above = call.caller; above !== undefined; above = above.caller) {
+      names.unshift(above.name);
+      if (above.key !== call.key || above.isOver) continue;
+      const error = new CircularCallError({ circle: [...names, above.name].join(" → ") });
+      if (above.isAsync || call.work.isAsync()) return Promise.reject(error);
+      throw error;
+    }
+    return undefined;
+  }
+
+  #compute(call: Call): unknown {
+    const began = this.#shelf.begin();
+    const computation = new Computation(call, call.work.tagsOf(call));
+    this.#computing++;
+    let result: unknown;
+    try {
+      result = this.#running.run(computation, call.work.compute, call);
+    } catch (error) {
+      this.#computing--;
+      computation.end();
+      return this.#threw(call, computation, began, error);
+    }
+    if (isThenable(result)) {
+      computation.isAsync = true;
+      const flight = new Flight(call, computation, began, this.#flightAround);
+      this.#flights.get(call.key)?.supersede();
+      if (this.#flights.size < limits.flightsMax || this.#flights.has(call.key)) this.#flights.set(call.key, flight);
+      flight.follow(result);
+      return flight.promise;
+    }
+    this.#computing--;
+    computation.end();
+    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
+    return computation.isKeepable ? this.#shelf.give(this.#shelf.keep(call, result, computation.tags, began, false)) : result;
+  }
+
+  /** A function that is not asynchronous failed. */
+  #threw(call: Call, computation: Computation, began: ReturnType<Shelf["begin"]>, error: unknown): unknown {
+    const last = this.#shelf.last(call);
+    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), last === undefined);
+    if (last !== undefined) return this.#shelf.give(last);
+    if (computation.isKeepable) this.#shelf.keepFailure(call, error, computation.tags, began, false);
+    throw error;
+  }
+}
+
+/** Settles as `result` does, or rejects when its caller gives up. */
+function abortable(result: PromiseLike<unknown>, signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => {
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    const stopListening = () => {
+      signal.removeEventListener("abort", giveUp);
+    };
+    result.then(
+      (value) => {
+        stopListening();
+        resolve(value);
+      },
+      (error: unknown) => {
+        stopListening();
+        reject(error);
+      },
+    );
+  });
+}
+
+/** The names of a circle that would be closed if `waiting` waited for `computation`; undefined: there is none. */
+function circleThrough(computation: Computation, waiting: Computation): readonly string[] | undefined {
+  const seen = new Set<Computation>();
+  const path = (at: Computation): readonly string[] | undefined => {
+    if (at === waiting) return [at.name];
+    if (seen.has(at)) return undefined;
+    seen.add(at);
+    for (const next of at.waitsFor) {
+      const rest = path(next);
+      if (rest !== undefined) return [at.name, ...rest];
+    }
+    return undefined;
+  };
+  const found = path(computation);
+  return found === undefined ? undefined : [waiting.name, ...found];
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
+}

@@ -1,0 +1,70 @@
+import { limits, type Tag } from "../words/index.js";
+import { type Call, describeCall } from "./cached-work.js";
+
+/**
+ * One run of a cached function: what it used so far, and for whom it runs.
+ * Found from within the function, across awaits, by the AsyncLocalStorage of its cache.
+ */
+export class Computation {
+  readonly #call: Call;
+  /** Computations that it waits for: what circles are found by. */
+  readonly waitsFor = new Set<Computation>();
+  /** It gave a promise, and is over when that is settled. */
+  isAsync = false;
+  readonly #tags = new Set<Tag>();
+  #given: readonly Tag[];
+  #isOver = false;
+  #isKeepable = true;
+
+  constructor(call: Call, tags: readonly Tag[]) {
+    this.#call = call;
+    this.#given = tags;
+  }
+
+  /** Key of the result. */
+  get key(): string {
+    return this.#call.key;
+  }
+
+  /** The call in words, for people. */
+  get name(): string {
+    return describeCall(this.#call.work.name, this.#call.args);
+  }
+
+  /** In whose run this one was asked for. */
+  get caller(): Computation | undefined {
+    return this.#call.caller;
+  }
+
+  /** What it depends on. The list it was given, as long as there is nothing else: results of one function share it. */
+  get tags(): readonly Tag[] {
+    if (this.#tags.size === 0) return this.#given;
+    this.#given = [...new Set([...this.#given, ...this.#tags])];
+    this.#tags.clear();
+    return this.#given;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** It used no stale value, and not more tags than can be remembered. */
+  get isKeepable(): boolean {
+    return this.#isKeepable;
+  }
+
+  /** The result depends on `tags` too. Past the bound on tags it is still given, but not kept. */
+  use(tags: readonly Tag[], isKeepable = true): void {
+    if (this.#isOver) return;
+    if (!isKeepable) this.#isKeepable = false;
+    for (const tag of tags) this.#tags.add(tag);
+    if (this.#tags.size + this.#given.length > limits.entryTagsMax) {
+      this.#isKeepable = false;
+      this.#tags.clear();
+    }
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+}

@@ -1,0 +1,170 @@
+import type { Entry, EntryVersion, PersistentEntryStore } from "../storage/entry-store.js";
+import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
+import type { MemoryEntryStore } from "../storage/memory-entries.js";
+import type { Began, TagTrie } from "../storage/tag-trie.js";
+import { keyTag } from "../storage/cache-key.js";
+import { type Clock, InvalidValueError, type Log, type Tag } from "../words/index.js";
+import type { Call } from "./cached-work.js";
+
+/** What was known here when a computation began, to each tier in its own terms. */
+export interface BeganHere {
+  readonly memory: Began;
+  readonly disk: EntryVersion | undefined;
+  /** Count of invalidations: while it stands, nothing that began then can have become stale. */
+  readonly invalidations: number;
+}
+
+/** What a shelf is made of. */
+export interface ShelfParts {
+  readonly trie: TagTrie;
+  readonly memory: MemoryEntryStore;
+  readonly disk: PersistentEntryStore | undefined;
+  readonly values: ValueMode;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Whether what is known here may be relied on. */
+  readonly isInTouch: () => boolean;
+}
+
+/** Says of an entry that its value is given as a promise, a copy each time. */
+export const copied: Promise<unknown> = Promise.resolve();
+
+/** An error that is kept in place of a value: a function, so that tiers give it back as it is. */
+type KeptFailure = () => unknown;
+const failures = new WeakSet<KeptFailure>();
+
+/** The tiers of one cache as one: memory first, then the disk. */
+export class Shelf {
+  readonly #parts: ShelfParts;
+  readonly #trie: TagTrie;
+  readonly #memory: MemoryEntryStore;
+  readonly #disk: PersistentEntryStore | undefined;
+
+  constructor(parts: ShelfParts) {
+    this.#parts = parts;
+    this.#trie = parts.trie;
+    this.#memory = parts.memory;
+    this.#disk = parts.disk;
+  }
+
+  get invalidations(): number {
+    return this.#trie.version;
+  }
+
+  begin(): BeganHere {
+    return { memory: this.#trie.begin(), disk: this.#disk?.begin(), invalidations: this.#trie.version };
+  }
+
+  /** A result that may be given to whoever asks now. */
+  find(key: string): Entry | undefined {
+    return this.#memory.get(key) ?? (this.#disk === undefined ? undefined : this.#findOnDisk(key, this.#disk));
+  }
+
+  /** `kept` for one caller. */
+  readonly give = (kept: KeptValue): unknown => (kept.isShared ? kept.value : valueOf(kept, this.#parts.values));
+
+  /** `value` so that several callers can be given it. */
+  hold(value: unknown): KeptValue {
+    try {
+      return keepValue(value, this.#parts.values);
+    } catch (error) {
+      if (!(error instanceof InvalidValueError)) throw error;
+      return { value, isShared: true };
+    }
+  }
+
+  /** Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all. */
+  keep(call: Call, value: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): KeptValue {
+    if (!this.#parts.isInTouch() || !call.work.isWanted(value, call)) return this.hold(value);
+    const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
+    try {
+      const { memory } = began;
+      const entry = this.#memory.put(call.key, value, {
+        tags: this.#own(call.key, tags),
+        began: memory,
+        ttlMs,
+        slides,
+        graceMs: staleIfErrorMs,
+      });
+      if (this.#disk !== undefined && began.disk !== undefined) this.#disk.put(call.key, value, { tags, began: began.disk, ttlMs, slides });
+      if (entry === undefined) return this.hold(value);
+      if (isPromised) entry.promise = entry.isShared ? Promise.resolve(entry.value) : copied;
+      return entry;
+    } catch (error) {
+      if (!(error instanceof InvalidValueError)) throw error;
+      this.#parts.log.warn({ err: error, name: call.work.name, key: call.key }, "a result cannot be kept");
+      return this.hold(value);
+    }
+  }
+
+  keepFailure(call: Call, error: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): void {
+    if (!call.work.rules.cachesErrors || !this.#parts.isInTouch()) return;
+    const failure: KeptFailure = () => error;
+    failures.add(failure);
+    const { ttlMs, slides } = call.work.rules;
+    const entry = this.#memory.put(call.key, failure, { tags: this.#own(call.key, tags), began: began.memory, ttlMs, slides });
+    if (entry === undefined || !isPromised) return;
+    entry.promise = Promise.reject(error);
+    // Whoever is given it handles it; until then it is nobody's.
+    entry.promise.catch(() => undefined);
+  }
+
+  /** What may stand in for a result that could not be computed. */
+  last(call: Call): KeptValue | undefined {
+    if (call.work.rules.staleIfErrorMs === 0) return undefined;
+    const entry = this.#memory.last(call.key);
+    return entry === undefined || failureOf(entry.value) !== undefined ? undefined : entry;
+  }
+
+  /** Whether an invalidation that counts for `tags` came after `began`. */
+  isStale(tags: readonly Tag[], began: BeganHere): boolean {
+    const dependency = this.#trie.depend(tags);
+    try {
+      return this.#trie.isStale(dependency, began.memory);
+    } finally {
+      this.#trie.release(dependency);
+    }
+  }
+
+  /** What a result depends on that uses the one of `key`: all that this one does, and its key. */
+  tagsFor(key: string, tags: readonly Tag[]): readonly Tag[] {
+    return [...tags, keyTag(key)];
+  }
+
+  delete(key: string): void {
+    this.#memory.delete(key);
+    this.#disk?.delete(key);
+  }
+
+  /** A key that is found by its tag needs no place in the trie; one whose tag is a hash has one. */
+  #own(key: string, tags: readonly Tag[]): readonly Tag[] {
+    if (key.length <= plainKeyLengthMax) return tags;
+    const tag = keyTag(key);
+    return keyOf(tag) === undefined ? [...tags, tag] : tags;
+  }
+
+  #findOnDisk(key: string, disk: PersistentEntryStore): Entry | undefined {
+    const entry = disk.get(key);
+    if (entry === undefined) return undefined;
+    const { tags, ttlMs, slides, expiresMs } = entry;
+    const leftMs = ttlMs === undefined ? undefined : expiresMs - this.#parts.clock.monotonic();
+    // Valid now, whatever it was computed from: for memory it begins now.
+    return this.#memory.put(key, entry.value, { tags: this.#own(key, tags), began: this.#trie.begin(), ttlMs, slides, leftMs }) ?? entry;
+  }
+}
+
+/** The error that is kept as `value`, if one is. */
+export function failureOf(value: unknown): { readonly error: unknown } | undefined {
+  if (typeof value !== "function" || !failures.has(value as KeptFailure)) return undefined;
+  return { error: (value as KeptFailure)() };
+}
+
+/** Keys up to this length have tags that tell them, however many of their characters are written as escapes. */
+const plainKeyLengthMax = 41;
+const keyLevel = keyTag("x").slice(0, -1);
+
+/** The key whose own tag `tag` is; undefined when it is another tag, or tells its key only by a hash. */
+export function keyOf(tag: string): string | undefined {
+  if (!tag.startsWith(keyLevel) || tag.startsWith("..", keyLevel.length)) return undefined;
+  return tag.slice(keyLevel.length).replaceAll(/\.([0-9a-z]+)\./g, (_, unit: string) => String.fromCharCode(parseInt(unit, 36)));
+}

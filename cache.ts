@@ -1,0 +1,118 @@
+/**
+ * The semantic cache: results of functions, kept under tags, invalidated by tag on every node at once.
+ * `configure` once, then use what stands here; or `createCache` for several of them.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { type Cache, createCache, openAlone, openCache, type OpenedCache } from "./actors/cache.js";
+import { type CacheOptions, cacheSettings } from "./actors/cache-options.js";
+import { type Cacheable, cacheableOf } from "./actors/cacheable.js";
+import { InvalidOptionError, NotConfiguredError } from "./words/index.js";
+
+export { createCache };
+export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache.js";
+export type { CacheOptions, Duration } from "./actors/cache-options.js";
+export type { AnyFunction, Cacheable, CacheableOptions, Cached, MethodDecorator } from "./actors/cacheable.js";
+export type { Pruned } from "./actors/cache-pruner.js";
+export type { Publication } from "./actors/outbox.js";
+export { createInvalidationHub, type InvalidationHub } from "./transport/in-process-bus.js";
+export type { Bus, BusState } from "./transport/bus.js";
+export {
+  CircularCallError,
+  InvalidKeyArgumentError,
+  InvalidOptionError,
+  InvalidTagError,
+  NotConfiguredError,
+  OutsideComputationError,
+  TimeoutError,
+  ZooidError,
+} from "./words/index.js";
+
+let configured: { readonly options: CacheOptions; readonly opening: Promise<void> } | undefined;
+let opened: OpenedCache | undefined;
+
+/**
+ * Opens the cache that the functions of this module use. Again with equal options it does nothing more; with others it rejects with
+ * InvalidOptionError until `close`. A cache in memory without a bus can be used at once, any other when this has resolved.
+ */
+export function configure(options: CacheOptions = {}): Promise<void> {
+  if (configured !== undefined) {
+    if (isDeepStrictEqual(configured.options, options)) return configured.opening;
+    return Promise.reject(new InvalidOptionError({ option: "configure", reason: "was called before, with other options" }));
+  }
+  try {
+    const settings = cacheSettings(options);
+    opened = openAlone(options, settings);
+    const opening = opened === undefined ? open(options) : Promise.resolve();
+    configured = { options: { ...options }, opening };
+    return opening;
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+async function open(options: CacheOptions): Promise<void> {
+  try {
+    opened = await openCache(options, cacheSettings(options));
+  } catch (error) {
+    configured = undefined;
+    throw error;
+  }
+}
+
+/** Ends the configured cache; another can be configured then. */
+export async function close(): Promise<void> {
+  const closing = opened;
+  opened = undefined;
+  configured = undefined;
+  await closing?.cache.close();
+}
+
+function cacheFor(called: string): Cache {
+  if (opened === undefined) throw new NotConfiguredError({ called });
+  return opened.cache;
+}
+
+/**
+ * A function whose results are kept; or, as `@cacheable` or `@cacheable({ … })`, a decorator of a method.
+ * May stand before `configure`, where modules are loaded: what it gives throws NotConfiguredError until then.
+ */
+export const cacheable: Cacheable = cacheableOf(() => {
+  if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
+  return opened.core;
+});
+
+/** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError, NotConfiguredError. */
+export function addDeps(tags: string | readonly string[]): void {
+  cacheFor("addDeps").addDeps(tags);
+}
+
+/** What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. */
+export const invalidate: Cache["invalidate"] = (tags) => cacheFor("invalidate").invalidate(tags);
+
+/** The value kept for `key`. */
+export const get: Cache["get"] = (key) => cacheFor("get").get(key);
+
+/** The value of `key`, computed once for all who ask when there is none. */
+export const getOrSet: Cache["getOrSet"] = (key, compute, options) => cacheFor("getOrSet").getOrSet(key, compute, options);
+
+/** Keeps a value; what other nodes have for its key is stale. */
+export const set: Cache["set"] = (key, value, options) => cacheFor("set").set(key, value, options);
+
+/** What is kept for a key is stale, at all nodes. To be imported as `import { delete as remove }`. */
+const remove: Cache["delete"] = (key) => cacheFor("delete").delete(key);
+export { remove as delete };
+
+/** Everything is stale, at all nodes. */
+export const clear: Cache["clear"] = () => cacheFor("clear").clear();
+
+/** Removes what lapsed, and tags that nothing has depended on for long. */
+export const prune: Cache["prune"] = (unused) => cacheFor("prune").prune(unused);
+
+/** Number of the latest invalidation that counts for a tag. */
+export const tagVersion: Cache["tagVersion"] = (tag) => cacheFor("tagVersion").tagVersion(tag);
+
+/** For the `since` of a `set`: to be called before the value is computed. */
+export const now: Cache["now"] = () => cacheFor("now").now();
+
+/** What the cache holds, and how it is. */
+export const stats: Cache["stats"] = () => cacheFor("stats").stats();

@@ -1,0 +1,101 @@
+/**
+ * A flight: one computation of a cached result, that many callers may await. One for each computation, however many wait for it.
+ *
+ *        computing ── RETURNED, valid ──▶ landed        kept, and given to all who wait
+ *            │ ────── RETURNED, stale ──▶ landed        given to those who overlap what made it stale; one new flight for the others
+ *            │ ────── THREW ────────────▶ failed        told to all, unless the last value may stand in, or its caller alone gave up
+ *            └ flightTimeout ───────────▶ timedOut      followers are freed; its own caller goes on waiting, its result is not kept
+ *
+ * 1. Who calls after an invalidation was applied gets no result of a flight that began before it, unless the result is valid at landing.
+ * 2. Those who came too late for a result share one new flight, whose result they get whatever is invalidated meanwhile.
+ * 3. One caller's abort ends nobody else's wait: when it made the computation fail, the others share a new one.
+ *
+ * Source: DESIGN "Flights", promise 11; INTERLEAVINGS B1; Convex's `application/cache`.
+ */
+import { setup } from "xstate";
+
+/** What the machine of a flight is told. */
+export type FlightEvent =
+  | { readonly type: "RETURNED"; readonly isValid: boolean }
+  /** `isAbandoned`: by the abort of the caller whose computation it was. `hasLast`: a last value may stand in. */
+  | { readonly type: "THREW"; readonly isAbandoned: boolean; readonly hasLast: boolean };
+
+/** What a flight does at its end. One machine serves all flights, so that each brings its own. */
+export interface FlightEffects {
+  keep(): void;
+  answerAll(): void;
+  answerEarly(): void;
+  flyAgain(): void;
+  answerWithLast(): void;
+  tellFailure(): void;
+  freeFollowers(): void;
+}
+
+/** What the machine of a flight remembers. */
+export interface FlightContext {
+  readonly flight: FlightEffects;
+}
+
+/** The machine of one computation of a cached result; effects and delays are provided where it runs. */
+export const flightMachine = setup({
+  types: {
+    context: {} as FlightContext,
+    events: {} as FlightEvent,
+    input: {} as FlightContext,
+  },
+  actions: {
+    keep: () => undefined,
+    answerAll: () => undefined,
+    /** Gives the result to those who called before anything was invalidated. */
+    answerEarly: () => undefined,
+    /** Begins one new flight for those who still wait. */
+    flyAgain: () => undefined,
+    answerWithLast: () => undefined,
+    tellFailure: () => undefined,
+    freeFollowers: () => undefined,
+    logTimedOut: () => undefined,
+    logUnexpected: () => undefined,
+  },
+  guards: {
+    isValid: (_, params: { readonly isValid: boolean }) => params.isValid,
+    isAbandoned: (_, params: { readonly isAbandoned: boolean }) => params.isAbandoned,
+    hasLast: (_, params: { readonly hasLast: boolean }) => params.hasLast,
+  },
+  delays: {
+    flightTimeout: 0,
+  },
+}).createMachine({
+  id: "flight",
+  context: ({ input }) => input,
+  initial: "computing",
+  on: {
+    "*": { actions: "logUnexpected" },
+  },
+  states: {
+    computing: {
+      after: { flightTimeout: { target: "timedOut", actions: ["logTimedOut", "freeFollowers"] } },
+      on: {
+        RETURNED: [
+          {
+            guard: { type: "isValid", params: ({ event }) => ({ isValid: event.isValid }) },
+            target: "landed",
+            actions: ["keep", "answerAll"],
+          },
+          { target: "landed", actions: ["answerEarly", "flyAgain"] },
+        ],
+        THREW: [
+          {
+            guard: { type: "isAbandoned", params: ({ event }) => ({ isAbandoned: event.isAbandoned }) },
+            target: "failed",
+            actions: "flyAgain",
+          },
+          { guard: { type: "hasLast", params: ({ event }) => ({ hasLast: event.hasLast }) }, target: "failed", actions: "answerWithLast" },
+          { target: "failed", actions: "tellFailure" },
+        ],
+      },
+    },
+    landed: { type: "final" },
+    failed: { type: "final" },
+    timedOut: { type: "final" },
+  },
+});

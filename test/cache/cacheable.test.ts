@@ -1,0 +1,170 @@
+import { describe, expect, expectTypeOf, test } from "vitest";
+import { type Cached, InvalidKeyArgumentError, InvalidOptionError, InvalidTagError } from "../../cache.js";
+import { openCache } from "./open.js";
+
+describe("a cached function", () => {
+  test("is computed once for equal arguments, whatever the order of their properties", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    const find = cache.cacheable(async (by: object) => ({ by: JSON.stringify(by), number: ++computed }), { name: "find" });
+    const first = await find({ a: 1, b: new Map([["x", 1n]]) });
+    expect(await find({ b: new Map([["x", 1n]]), a: 1 })).toBe(first);
+    expect(await find({ a: 2 })).toMatchObject({ number: 2 });
+    expect(cache.stats()).toMatchObject({ hits: 1, misses: 2, entries: 2 });
+  });
+
+  test("stays synchronous when it is, and a promise is what it gives when it is not", async () => {
+    const { cache } = await openCache();
+    const double = cache.cacheable((x: number) => ({ twice: 2 * x }), { name: "double" });
+    expect(double(2)).toEqual({ twice: 4 });
+    expect(double(2)).toBe(double(2));
+    const later = cache.cacheable((x: number) => Promise.resolve(x), { name: "later" });
+    expect(later(1)).toBeInstanceOf(Promise);
+    await later(1);
+    expect(later(1)).toBe(later(1));
+  });
+
+  test("keeps its type, name, length and this", async () => {
+    const { cache } = await openCache();
+    async function load(this: { readonly base: number }, id: number): Promise<number> {
+      return this.base + id;
+    }
+    const cached = cache.cacheable(load);
+    expectTypeOf(cached).toEqualTypeOf<Cached<typeof load>>();
+    expect([cached.name, cached.length]).toEqual(["load", 1]);
+    expect(await cached.call({ base: 10 }, 1)).toBe(11);
+  });
+
+  test("is a standard decorator of methods, bare or with options", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    class Cities {
+      @cache.cacheable({ deps: ["cities"], ttl: "5m" })
+      async population(country: string): Promise<string> {
+        computed++;
+        return `people of ${country}`;
+      }
+      @cache.cacheable
+      count(): number {
+        return ++computed;
+      }
+    }
+    const cities = new Cities();
+    expect(await cities.population("DE")).toBe("people of DE");
+    expect(await cities.population("DE")).toBe("people of DE");
+    expect(computed).toBe(1);
+    expect([cities.count(), cities.count()]).toEqual([2, 2]);
+    await cache.invalidate("cities");
+    await cities.population("DE");
+    expect(computed).toBe(3);
+  });
+
+  test("tells the key of a call, forgets it and computes it anew", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    const load = cache.cacheable(async (id: string) => `${id} ${++computed}`, { name: "load", namespace: "city", version: 2 });
+    expect(load.key("DE")).toBe('city/load@2("DE")');
+    expect(await load("DE")).toBe("DE 1");
+    expect(await load.refresh("DE")).toBe("DE 2");
+    expect(await load("DE")).toBe("DE 2");
+    await load.invalidate("DE");
+    expect(await load("DE")).toBe("DE 3");
+  });
+
+  test("has the key it was given, and one of another name or version has another", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    const byKey = cache.cacheable(async (_: () => void, id: string) => `${id} ${++computed}`, { name: "by-key", key: (_, id) => id });
+    expect(await byKey(() => undefined, "a")).toBe(await byKey(() => undefined, "a"));
+    const second = cache.cacheable(async (id: string) => `${id} ${++computed}`, { name: "by-key", version: 2 });
+    expect(await second("a")).toBe("a 2");
+  });
+
+  test("refuses what cannot be a key, options that are not known, and tags that are none", async () => {
+    const { cache } = await openCache();
+    const f = cache.cacheable((_: unknown) => 1, { name: "f" });
+    expect(() => f(Symbol("x"))).toThrow(InvalidKeyArgumentError);
+    expect(() => cache.cacheable((x: number) => x, { name: "g", deps: ["a b"] })).toThrow(InvalidTagError);
+    expect(() => cache.cacheable((x: number) => x, { name: "g", tll: 5 } as never)).toThrow(InvalidOptionError);
+    expect(() => cache.cacheable((x: number) => x)(1)).toThrow("has none");
+    expect(() => cache.cacheable((x: number) => x + 1, { name: "f" })(1)).toThrow("another cached function");
+  });
+
+  test("gives results that no caller can change: frozen, or a copy each", async () => {
+    const frozen = (await openCache()).cache;
+    const listed = await frozen.cacheable(async () => ({ names: ["a"] }), { name: "list" })();
+    expect(() => listed.names.push("b")).toThrow(TypeError);
+    const cloned = (await openCache({ values: "cloned" })).cache;
+    const list = cloned.cacheable(async () => ({ names: ["a"] }), { name: "list" });
+    (await list()).names.push("b");
+    const [one, other] = await Promise.all([list(), list()]);
+    expect(one).toEqual({ names: ["a"] });
+    expect(one).not.toBe(other);
+    const shared = (await openCache({ values: "shared" })).cache;
+    const share = shared.cacheable(async () => ({ names: ["a"] }), { name: "list" });
+    (await share()).names.push("b");
+    expect((await share()).names).toEqual(["a", "b"]);
+  });
+
+  test("keeps only what its condition wants, and errors only when it is told to", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    const even = cache.cacheable(async (x: number) => (computed++, x), { name: "even", condition: (result) => result % 2 === 0 });
+    for (const x of [1, 1, 2, 2]) await even(x);
+    expect(computed).toBe(3);
+    const fail = async (): Promise<never> => {
+      throw new Error(`failure ${++computed}`);
+    };
+    const failing = cache.cacheable(fail, { name: "failing" });
+    await expect(failing()).rejects.toThrow("failure 4");
+    await expect(failing()).rejects.toThrow("failure 5");
+    const failed = cache.cacheable(fail, { name: "failed", cacheErrors: true, deps: ["all"] });
+    await expect(failed()).rejects.toThrow("failure 6");
+    await expect(failed()).rejects.toThrow("failure 6");
+    await cache.invalidate("all");
+    await expect(failed()).rejects.toThrow("failure 7");
+    const thrown = cache.cacheable(
+      () => {
+        throw new Error(`failure ${++computed}`);
+      },
+      { name: "thrown", cacheErrors: true },
+    );
+    expect(() => thrown()).toThrow("failure 8");
+    expect(() => thrown()).toThrow("failure 8");
+  });
+});
+
+describe("time to live", () => {
+  test("ends a result, and each reading extends it unless readExtendTtl is off", async () => {
+    const { cache, clock } = await openCache({ defaultTtl: 10 });
+    let computed = 0;
+    const sliding = cache.cacheable(() => ++computed, { name: "sliding" });
+    const fixed = cache.cacheable(() => ++computed, { name: "fixed", readExtendTtl: false, ttl: "8s" });
+    expect([sliding(), fixed()]).toEqual([1, 2]);
+    await clock.advance(6_000);
+    expect([sliding(), fixed()]).toEqual([1, 2]);
+    await clock.advance(6_000);
+    expect([sliding(), fixed()]).toEqual([1, 3]);
+    await clock.advance(10_100);
+    expect(sliding()).toBe(4);
+  });
+
+  test("staleIfError gives the last result for so long when the function fails, and does not keep it", async () => {
+    const { cache, clock } = await openCache();
+    let answer = (): Promise<string> => Promise.resolve("good");
+    const load = cache.cacheable(() => answer(), { name: "load", deps: ["a"], staleIfError: 60 });
+    expect(await load()).toBe("good");
+    await cache.invalidate("a");
+    answer = () => Promise.reject(new Error("down"));
+    expect(await load()).toBe("good");
+    const outer = cache.cacheable(async () => `outer ${await load()}`, { name: "outer" });
+    expect(await outer()).toBe("outer good");
+    answer = () => Promise.resolve("better");
+    expect(await outer()).toBe("outer better");
+    await cache.invalidate("a");
+    answer = () => Promise.reject(new Error("down"));
+    expect(await load()).toBe("better");
+    await clock.advance(61_000);
+    await expect(load()).rejects.toThrow("down");
+  });
+});
