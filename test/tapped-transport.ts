@@ -7,12 +7,14 @@ export class TappedTransport implements Transport {
   readonly payloadBytesMax: number;
   /** Operations asked for so far: the last tokens of their subjects. */
   readonly requests: string[] = [];
-  /** Called with each message that comes without having been asked for; false loses it. */
-  takes: (message: Message) => boolean = () => true;
+  /** Called with each message that comes without having been asked for; false loses it, unless it is delivered later. */
+  takes: (message: Message, deliver: () => void) => boolean = () => true;
   /** Operations whose answers are lost, though the server does what it was asked. */
   readonly deaf = new Set<string>();
   /** Operations that are sent only when their promise resolves. */
   readonly held = new Map<string, Promise<void>>();
+  /** Operations whose answers come only when their promise resolves. */
+  readonly heldAnswers = new Map<string, Promise<void>>();
   readonly #inner: Transport;
 
   constructor(inner: Transport) {
@@ -37,14 +39,16 @@ export class TappedTransport implements Transport {
     this.requests.push(operation);
     const hold = this.held.get(operation);
     if (hold !== undefined) await hold;
+    const holdAnswer = this.heldAnswers.get(operation);
     const answer = await this.#inner.request(subject, payload, options);
+    if (holdAnswer !== undefined) await holdAnswer;
     if (this.deaf.has(operation)) throw new TimeoutError({ what: operation, timeoutMs: options.timeoutMs });
     return answer;
   }
 
   subscribe(subject: string, handler: (message: Message) => void, options?: SubscribeOptions) {
     const tapped = (message: Message) => {
-      if (this.takes(message)) handler(message);
+      if (this.takes(message, () => handler(message))) handler(message);
     };
     return this.#inner.subscribe(subject, tapped, options);
   }
