@@ -31,7 +31,8 @@ import {
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
-import { epochOf, type EpochRecord, StreamHistory } from "./jetstream-history.js";
+import { epochOf, StreamHistory } from "./jetstream-history.js";
+import { StreamIntake, wentBack } from "./jetstream-intake.js";
 import { type Delivery, readRepeated, writeBusWord } from "./jetstream-messages.js";
 import { replay, type ReplayOptions } from "./jetstream-replay.js";
 import { tagSubject } from "./tag-subject.js";
@@ -79,6 +80,7 @@ class JetStreamBus implements Bus {
   readonly #listener: BusListener;
   readonly #api: StreamApi;
   readonly #history: StreamHistory;
+  readonly #intake: StreamIntake;
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
   readonly #historyMs: number;
@@ -86,25 +88,16 @@ class JetStreamBus implements Bus {
   readonly #ends: (() => void)[] = [];
   /** Publications and `follow` that wait until this node follows. */
   readonly #waiters = new Set<Waiter>();
-  /** Heard before what they follow was. */
-  readonly #held = new Map<number, Delivery>();
   #state: "cut" | "catchingUp" | "following" = "cut";
-  /** All up to here was told. */
-  #position: BusPosition | undefined;
-  #record: EpochRecord | undefined;
-  /** The position is known to be of the history that the stream is in. */
-  #isVerified = false;
   /** The listener was told that this node follows, and of no cut since. */
   #isToldToFollow = false;
-  /** A message told that history went back. */
+  /** Something told that history went back. */
   #wentBack = false;
   /** Latest from the stream on this link, and when it arrived. */
   #latest: Delivery | undefined;
   #latestAt = -Infinity;
   #onLatest: (() => void) | undefined;
   #heardAt = -Infinity;
-  /** The broker's wall clock before our monotonic one. */
-  #brokerAheadMs = 0;
   /** Of the catching up that is under way. */
   #round = new AbortController();
   #timer: unknown = undefined;
@@ -129,11 +122,21 @@ class JetStreamBus implements Bus {
       signal: this.#closed.signal,
     });
     this.#history = new StreamHistory(this.#api, this.#chance);
+    this.#intake = new StreamIntake({
+      clock: this.#clock,
+      log: this.#log,
+      tell: (event) => this.#listener.tell(event),
+      onDoubt: (reason) => {
+        this.#wentBack ||= reason === wentBack;
+        this.#catchUp(reason);
+      },
+    });
   }
 
   get state(): BusState {
-    if (this.#state !== "following" || this.#position === undefined) return { type: this.#state === "cut" ? "cut" : "catchingUp" };
-    const { epoch, sequence } = this.#position;
+    const position = this.#intake.position;
+    if (this.#state !== "following" || position === undefined) return { type: this.#state === "cut" ? "cut" : "catchingUp" };
+    const { epoch, sequence } = position;
     return { type: "following", epoch, sequence };
   }
 
@@ -147,7 +150,7 @@ class JetStreamBus implements Bus {
 
   follow(from: BusPosition | undefined): Promise<void> {
     if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
-    this.#position = from;
+    this.#intake.position = from;
     const subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
       const delivery = readRepeated(message, this.#names.stream);
       if (delivery !== undefined) this.#hear(delivery);
@@ -167,7 +170,7 @@ class JetStreamBus implements Bus {
     const subject = `tag.${tagSubject(tag)}`;
     for (let failures = 0; ;) {
       await this.#whenFollowing();
-      const known = this.#position;
+      const known = this.#intake.position;
       if (known === undefined) continue;
       const { epoch, sequence: knew } = known;
       try {
@@ -193,7 +196,7 @@ class JetStreamBus implements Bus {
     for (const end of this.#ends.splice(0)) end();
     for (const { reject } of this.#waiters) reject(closed);
     this.#waiters.clear();
-    this.#held.clear();
+    this.#intake.suspend();
   }
 
   // ---- What the stream tells
@@ -202,86 +205,10 @@ class JetStreamBus implements Bus {
     this.#latest = delivery;
     this.#latestAt = this.#clock.monotonic();
     this.#onLatest?.();
-    if (!this.#isVerified) this.#hold(delivery);
-    else if (!this.#doubt(delivery)) this.#arrive(delivery);
+    const isWhole = this.#intake.take(delivery);
+    if (!isWhole && this.#state === "following") this.#catchUp("a gap");
     // A late copy proves nothing.
-    if (this.#state === "following" && delivery.sequence === this.#lastApplied()) this.#heardAt = this.#latestAt;
-  }
-
-  #arrive(delivery: Delivery): void {
-    const last = this.#lastApplied();
-    if (delivery.sequence <= last) return;
-    if (delivery.sequence === last + 1) {
-      this.#apply(delivery);
-      this.#applyHeld();
-      return;
-    }
-    this.#hold(delivery);
-    if (this.#state === "following") this.#catchUp("a gap");
-  }
-
-  /** What finds no room is delivered once more by the replay. */
-  #hold(delivery: Delivery): void {
-    if (this.#held.size < limits.earlyInvalidationsMax) this.#held.set(delivery.sequence, delivery);
-  }
-
-  #applyHeld(): void {
-    for (const sequence of this.#held.keys()) if (sequence <= this.#lastApplied()) this.#held.delete(sequence);
-    for (;;) {
-      const next = this.#held.get(this.#lastApplied() + 1);
-      if (next === undefined || this.#doubt(next)) return;
-      this.#held.delete(next.sequence);
-      this.#apply(next);
-    }
-  }
-
-  /** True when the history this node stands in may not be the stream's any more: it is examined. */
-  #doubt({ sequence, word }: Delivery): boolean {
-    if (this.#position === undefined || this.#record === undefined) return true;
-    const { epoch, sequence: last } = this.#position;
-    if (word.type === "epoch") {
-      const isEarlier = sequence > last && sequence < this.#record.sequence;
-      if (word.id === this.#record.id || isEarlier) return false;
-      this.#catchUp("another history began");
-      return true;
-    }
-    if (word.type !== "beat" && word.type !== "invalidate") return false;
-    if (word.epoch !== epoch) {
-      // Of one who has not heard of this history yet; but what stands below our position comes from a stream that counts anew.
-      if (sequence > last) return false;
-      this.#catchUp("a message of another history");
-      return true;
-    }
-    if (sequence > word.knew) return false;
-    this.#wentBack = true;
-    this.#catchUp("history went back");
-    return true;
-  }
-
-  #apply({ sequence, time, word }: Delivery): void {
-    if (this.#position === undefined) return;
-    // The oldest servers do not say when they took what they repeat.
-    const estimated = Math.floor(this.#clock.monotonic() + this.#brokerAheadMs);
-    const version = { epoch: this.#position.epoch, sequence, time: Number.isNaN(time) ? estimated : time };
-    this.#position = version;
-    switch (word.type) {
-      case "invalidate":
-        this.#listener.tell({ type: "invalidated", tag: word.tag, id: word.id, version });
-        return;
-      case "foreign":
-        this.#log.warn({ sequence }, "a node speaks another version of the protocol");
-        this.#listener.tell({ type: "reset", version });
-        return;
-      case "malformed":
-        this.#log.warn({ sequence }, "a message of the bus was dropped");
-        break;
-      case "epoch":
-        if (word.id === this.#record?.id) this.#record = { id: word.id, sequence, time: version.time };
-        break;
-      case "beat":
-        break;
-    }
-    this.#listener.tell({ type: "heartbeat", version });
+    if (this.#state === "following" && delivery.sequence === this.#intake.last) this.#heardAt = this.#latestAt;
   }
 
   // ---- Catching up
@@ -293,9 +220,8 @@ class JetStreamBus implements Bus {
 
   #cut(reason: string): void {
     this.#state = "cut";
-    this.#isVerified = false;
     this.#latest = undefined;
-    this.#held.clear();
+    this.#intake.suspend();
     if (!this.#isToldToFollow) return;
     this.#isToldToFollow = false;
     this.#log.warn({ stream: this.#names.stream, reason }, "cut off from the invalidation bus");
@@ -309,8 +235,8 @@ class JetStreamBus implements Bus {
     const round = new AbortController();
     this.#round = round;
     if (this.#state === "following") this.#state = "catchingUp";
-    this.#isVerified = false;
-    this.#log.debug({ stream: this.#names.stream, reason, position: this.#position?.sequence }, "catching up with the invalidation bus");
+    this.#intake.suspend();
+    this.#log.debug({ stream: this.#names.stream, reason, position: this.#intake.last }, "catching up with the invalidation bus");
     void this.#tryUntilFollowing(round.signal);
   }
 
@@ -331,39 +257,41 @@ class JetStreamBus implements Bus {
   async #examine(signal: AbortSignal): Promise<void> {
     await this.#transport.flush();
     signal.throwIfAborted();
-    // Some of it may be of another history; what is missing is replayed.
+    // Some of what was heard may be of another history; what is missing is replayed.
     this.#latest = undefined;
-    this.#held.clear();
+    this.#intake.suspend();
     this.#state = "catchingUp";
     const created = await this.#api.ensureStream();
     signal.throwIfAborted();
-    const known = this.#position;
+    const known = this.#intake.position;
     const hello = await this.#api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
     await this.#heard(hello.sequence, signal);
     const beat = await this.#api.last("beat");
     if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: this.#names.stream });
-    this.#brokerAheadMs = beat.time - this.#clock.monotonic();
+    this.#intake.brokerAheadMs = beat.time - this.#clock.monotonic();
     let record = (await this.#history.read()) ?? (await this.#history.write(0));
     signal.throwIfAborted();
-    const end = { sequence: hello.sequence, time: beat.time };
-    if (known?.epoch === epochOf(record, created) && (this.#wentBack || (await this.#isBehind(known, end, signal)))) {
+    const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
+    let isWhole = known?.epoch === end.epoch && end.time - known.time < this.#historyMs * wholeShare;
+    if (known?.epoch === end.epoch && (this.#wentBack || (await this.#isBehind(known, end, isWhole, signal)))) {
       this.#log.warn({ stream: this.#names.stream, known: known.sequence, found: end.sequence }, "the history of invalidations went back");
       record = await this.#history.write(record.sequence);
+      isWhole = false;
     }
     signal.throwIfAborted();
     this.#wentBack = false;
-    this.#record = record;
-    this.#begin({ epoch: epochOf(record, created), ...end });
+    this.#intake.begin({ ...end, epoch: epochOf(record, created) }, record, isWhole);
+    signal.throwIfAborted();
     await this.#replay(signal);
     this.#followFromHere();
   }
 
   /** True when the stream ends before `known`, or counted what came after it anew: it was restored from an older copy. */
-  async #isBehind(known: BusPosition, end: Omit<BusPosition, "epoch">, signal: AbortSignal): Promise<boolean> {
+  async #isBehind(known: BusPosition, end: BusPosition, isKept: boolean, signal: AbortSignal): Promise<boolean> {
     if (end.sequence <= known.sequence) return true;
     // Times are known to some milliseconds, and those of two leaders differ.
     const slackMs = this.#timeoutMs;
-    if (end.time - known.time <= 2 * slackMs) return false;
+    if (!isKept || end.time - known.time <= 2 * slackMs) return false;
     let isBehind = false;
     await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
       isBehind = sequence <= known.sequence;
@@ -385,43 +313,26 @@ class JetStreamBus implements Bus {
     };
   }
 
-  /** Stands where it stood if the stream still tells all that came since, else at `end`. */
-  #begin(end: BusPosition): void {
-    const known = this.#position;
-    this.#isVerified = true;
-    const isWhole = known !== undefined && known.epoch === end.epoch && end.time - known.time < this.#historyMs * wholeShare;
-    if (!isWhole) {
-      this.#position = end;
-      this.#log.info(
-        { stream: this.#names.stream, epoch: end.epoch, sequence: end.sequence },
-        "invalidations before this one count as missed",
-      );
-      this.#listener.tell({ type: "reset", version: end });
-    }
-    this.#applyHeld();
-  }
-
   async #replay(signal: AbortSignal): Promise<void> {
-    const isAtEnd = () => this.#lastApplied() >= (this.#latest?.sequence ?? 0);
+    const isAtEnd = () => this.#intake.last >= (this.#latest?.sequence ?? 0);
     while (!isAtEnd()) {
-      const from = this.#lastApplied() + 1;
+      const from = this.#intake.last + 1;
       await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
-        if (signal.aborted) return true;
-        if (delivery.sequence > this.#lastApplied() && !this.#doubt(delivery)) this.#apply(delivery);
-        this.#applyHeld();
-        return isAtEnd();
+        if (!signal.aborted) this.#intake.takeReplayed(delivery);
+        return signal.aborted || isAtEnd();
       });
       signal.throwIfAborted();
-      this.#log.debug({ stream: this.#names.stream, from, to: this.#lastApplied() }, "missed invalidations were replayed");
+      this.#log.debug({ stream: this.#names.stream, from, to: this.#intake.last }, "missed invalidations were replayed");
     }
   }
 
   #followFromHere(): void {
-    if (this.#position === undefined) return;
+    const version = this.#intake.position;
+    if (version === undefined) return;
     this.#state = "following";
     this.#heardAt = this.#latestAt;
     this.#isToldToFollow = true;
-    this.#listener.tell({ type: "following", version: this.#position });
+    this.#listener.tell({ type: "following", version });
     for (const { resolve } of this.#waiters) resolve();
     this.#waiters.clear();
   }
@@ -446,10 +357,10 @@ class JetStreamBus implements Bus {
   // ---- Publishing
 
   #isSound(ack: PublishAck, known: BusPosition): boolean {
-    if (this.#position?.epoch !== known.epoch) return false;
+    if (this.#intake.position?.epoch !== known.epoch) return false;
     if (ack.isDuplicate || ack.sequence > known.sequence) return true;
     this.#wentBack = true;
-    this.#catchUp("history went back");
+    this.#catchUp(wentBack);
     return false;
   }
 
@@ -480,7 +391,7 @@ class JetStreamBus implements Bus {
   }
 
   async #beat(): Promise<void> {
-    const [known, record] = [this.#position, this.#record];
+    const { position: known, record } = this.#intake;
     if (known === undefined || record === undefined) return;
     const { epoch, sequence: knew, time } = known;
     try {
@@ -491,10 +402,6 @@ class JetStreamBus implements Bus {
       this.#log.debug({ err: error }, "a heartbeat was not acknowledged");
       if (error instanceof DisconnectedError) this.#catchUp("the stream does not answer");
     }
-  }
-
-  #lastApplied(): number {
-    return this.#position?.sequence ?? 0;
   }
 
   #pause(failures: number, signal: AbortSignal): Promise<void> {
