@@ -3,7 +3,7 @@ import type { Bus, BusEvent } from "../../transport/index.js";
 import { rejected } from "./transport.js";
 
 /** Short, so that silence is noticed within a test; all buses of a suite have them. */
-export const busPace = { heartbeatIntervalMs: 100, heartbeatTimeoutMs: 500 } as const;
+export const busPace = { heartbeatIntervalMs: 150, heartbeatTimeoutMs: 1_000 } as const;
 
 /** A node's bus on its own link. */
 export interface BusNode {

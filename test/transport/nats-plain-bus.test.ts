@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { connectNats, createPlainBus, type Transport } from "../../transport/index.js";
+import { encodeMessage } from "../../words/index.js";
+import { natsBusPlace, type NatsBusPlace } from "../nats-buses.js";
+import { type BusNode, busPace, HeardBus } from "../suites/bus.js";
+
+let place: NatsBusPlace;
+/** Speaks for publishers that do not exist. */
+let raw: Transport;
+const open: BusNode[] = [];
+
+beforeEach(async () => {
+  place = await natsBusPlace("", (transport, prefix) => createPlainBus({ transport, prefix, ...busPace }));
+  raw = await connectNats({ servers: place.server.url });
+});
+afterEach(async () => {
+  for (const node of open.splice(0)) {
+    await node.bus.close();
+    await node.close();
+  }
+  await raw.close();
+  await place.close();
+});
+
+async function follow() {
+  const node = await place.open();
+  open.push(node);
+  const heard = new HeardBus(node.bus);
+  await node.bus.follow(undefined);
+  return { ...node, heard };
+}
+
+function say(...word: readonly unknown[]): void {
+  raw.publish("zooid.p.invalidations", encodeMessage(word));
+}
+const invalidates = (number: number, tag: string) => say(1, "invalidate", "other", number, `id-${number}`, tag);
+
+describe("numbers of a publisher", () => {
+  test("the first of an unknown one and those that follow are told, a copy is not", async () => {
+    const { heard } = await follow();
+    for (const number of [1, 2, 2, 1, 3]) invalidates(number, `t:${number}`);
+    await heard.until(({ tags }) => tags.includes("t:3"));
+    expect(heard.tags).toEqual(["t:1", "t:2", "t:3"]);
+    expect(heard.count("reset")).toBe(1);
+  });
+
+  test("a jump is a reset, and so is a heartbeat that tells of more than was heard", async () => {
+    const { heard } = await follow();
+    invalidates(1, "a");
+    invalidates(3, "c");
+    await heard.until((heard) => heard.count("reset") === 2);
+    expect(heard.tags).toEqual(["a"]);
+    say(1, "beat", "other", 3, "", "");
+    invalidates(4, "d");
+    say(1, "beat", "other", 5, "", "");
+    await heard.until((heard) => heard.count("reset") === 3);
+    expect(heard.tags).toEqual(["a", "d"]);
+  });
+
+  test("an unknown publisher that has published before is a reset, one that has not is none", async () => {
+    const { heard } = await follow();
+    say(1, "beat", "new", 0, "", "");
+    say(1, "beat", "old", 7, "", "");
+    await heard.until((heard) => heard.count("reset") === 2);
+    expect(heard.count("reset")).toBe(2);
+  });
+
+  test("a publisher that falls silent is a reset, one that said goodbye is none", async () => {
+    const { heard, bus } = await follow();
+    const since = bus.heardAt;
+    say(1, "beat", "leaving", 0, "", "");
+    say(1, "bye", "leaving", 0, "", "");
+    await heard.until(() => bus.heardAt > since + 1.5 * busPace.heartbeatTimeoutMs);
+    expect(heard.count("reset")).toBe(1);
+    say(1, "beat", "dying", 0, "", "");
+    await heard.until((heard) => heard.count("reset") === 2);
+  });
+
+  test("a goodbye that tells of more than was heard is a reset", async () => {
+    const { heard } = await follow();
+    invalidates(1, "a");
+    say(1, "bye", "other", 2, "", "");
+    await heard.until((heard) => heard.count("reset") === 2);
+  });
+
+  test("what is published on a link that breaks again and again is told in its order", async () => {
+    const [one, two] = [await follow(), await follow()];
+    const tags = Array.from({ length: 30 }, (_, n) => `t:${n}`);
+    const published = Promise.all(tags.map((tag) => one.bus.publish(tag, tag)));
+    one.link?.cut();
+    one.link?.mend();
+    await published;
+    await two.heard.caughtUp(tags);
+    expect(one.heard.tags).toEqual(tags);
+    expect(two.heard.tags).toEqual(tags.filter((tag) => two.heard.tags.includes(tag)));
+  });
+});
+
+describe("what comes from outside", () => {
+  test("a message that is not of the protocol changes nothing", async () => {
+    const { heard, bus } = await follow();
+    const before = bus.state;
+    for (const word of [[1], [1, "invalidate", "x", -1, "id", "t"], [1, "other", "x", 1, "", ""], [1, "bye", 3, 1, "", ""], ["1"]])
+      say(...word);
+    say(1, "beat", "x".repeat(10_000), 5, "", "");
+    raw.publish("zooid.p.invalidations", Buffer.from([0xc1, 1, 2]));
+    await raw.flush();
+    await bus.publish("after", "1");
+    expect(heard.tags).toEqual(["after"]);
+    expect(bus.state).toMatchObject({ ...before, sequence: (before.type === "following" ? before.sequence : 0) + 1 });
+  });
+
+  test("a word of another version of the protocol is a reset", async () => {
+    const { heard } = await follow();
+    say(2, "something");
+    await heard.until((heard) => heard.count("reset") === 2);
+  });
+});
