@@ -27,6 +27,11 @@ export class CommitQueue {
     return this.#waiting.length - this.#taken;
   }
 
+  /** Whether the finish of a voted transaction waits here. */
+  get hasFinish(): boolean {
+    return this.#waiting.some(({ kind }, index) => kind === "finish" && index >= this.#taken);
+  }
+
   /** What is in the air under `id`. */
   inAir(id: string): Pending | undefined {
     return this.#inAir.get(id);

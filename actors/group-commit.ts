@@ -131,16 +131,13 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves when nothing is in the air and nothing more will be; who still waits is refused. */
+  /** Resolves when nothing is in the air and nothing more will be: finishes that waited were written, and all else that waits is refused. */
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.actor.subscribe({ complete: resolve, error: () => resolve() });
       this.actor.send({ type: "CLOSE" });
     });
-    // A fence that was not written settles nothing: who asked has to ask the next server.
-    this.#refuseWaiting(({ kind, id }) =>
-      kind === "fence" ? new DisconnectedError({ address: this.#around.storage }) : new TransactionAbortedError({ transaction: id }),
-    );
+    this.#refuseWaiting((pending) => this.#leftBehind(pending));
     this.#refuseMaintenance();
   }
 
@@ -164,8 +161,8 @@ export class GroupCommit {
         }),
       },
       actions: {
-        writeBatch: () => {
-          const writing = this.#inAir ?? this.#startBatch();
+        writeBatch: ({ context }) => {
+          const writing = this.#inAir ?? this.#startBatch(context.closing);
           this.#inAir = undefined;
           Promise.resolve(writing).then(
             () => this.actor.send({ type: "BATCH_WRITTEN" }),
@@ -185,6 +182,7 @@ export class GroupCommit {
         logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
       },
       guards: {
+        isFinishLeft: ({ context }) => context.closing && queue.hasFinish,
         areCommitsWaiting: () => this.#inAir !== undefined || !queue.isEmpty,
         isMaintenanceWaiting: () => this.#maintenance.length > 0,
         isMaintenanceNext: ({ context }) => this.#maintenance.length > 0 && !context.maintainedLast,
@@ -197,16 +195,16 @@ export class GroupCommit {
   }
 
   /**
-   * Opens a batch with what waits, writes and announces it. Undefined: that is done. Rejects when the batch is in doubt, or a bug
+   * Opens a batch with what waits, when `closing` with the finishes alone, writes and announces it. Undefined: that is done. Rejects when the batch is in doubt, or a bug
    * kept it from being written; `#round` is then what it held.
    */
-  #startBatch(): Promise<void> | undefined {
+  #startBatch(closing = false): Promise<void> | undefined {
     const { store, queue } = this.#around;
     const batch = store.openBatch();
     const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
     this.#round = round;
     try {
-      this.#fill(batch, round);
+      this.#fill(batch, round, closing);
     } catch (error) {
       // A bug: nothing of this batch was written, and the store is opened again to be sure of it.
       batch.discard();
@@ -225,14 +223,15 @@ export class GroupCommit {
     return undefined;
   }
 
-  #fill(batch: CommitBatch, round: Round): void {
+  #fill(batch: CommitBatch, round: Round, closing: boolean): void {
     const { queue, batchBytesMax, clock } = this.#around;
     const nowMs = clock.now();
     while (batch.bytes < batchBytesMax) {
       const pending = queue.take();
       if (pending === undefined) return;
       if (pending.ended) continue;
-      if (pending.request === undefined) this.#addFence(batch, round, pending);
+      if (closing && pending.kind !== "finish") this.#refuse(pending, this.#leftBehind(pending));
+      else if (pending.request === undefined) this.#addFence(batch, round, pending);
       else this.#addCommit(batch, round, pending, nowMs);
     }
   }
@@ -349,6 +348,11 @@ export class GroupCommit {
     for (let pending = queue.take(); pending !== undefined; pending = queue.take()) {
       if (!pending.ended) this.#refuse(pending, reason(pending));
     }
+  }
+
+  /** What is told to who waits at the end. A fence that was not written settles nothing: who asked has to ask the next server. */
+  #leftBehind({ kind, id }: Pending): ZooidError {
+    return kind === "fence" ? new DisconnectedError({ address: this.#around.storage }) : new TransactionAbortedError({ transaction: id });
   }
 
   #refuseMaintenance(): void {

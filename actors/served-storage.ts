@@ -142,7 +142,7 @@ export class ServedStorage {
     this.#watch = new WriterWatch(around, (error) => this.#stopForAnother(error));
   }
 
-  /** Finishes the batch in the air, refuses what still waits, and says goodbye. */
+  /** Writes the batch in the air and the finishes that wait, refuses what else waits, and says goodbye. */
   async close(): Promise<void> {
     if (!this.#isServing) return;
     this.#stopListening();

@@ -18,7 +18,7 @@ export interface StorageServer {
   readonly storages: readonly string[];
   /** How `storage` is doing now. Throws UnknownStorageError. */
   status(storage: string): ServerStatus;
-  /** Finishes what is being written, refuses what still waits, says goodbye and closes the stores. Idempotent. */
+  /** Writes what is in the air and the finishes that wait, refuses what else waits, says goodbye and closes the stores. Idempotent. */
   close(): Promise<void>;
   /** Drops everything at once and says nothing, as if the process were killed. The stores are left as they are. */
   kill(): void;

@@ -9,13 +9,14 @@
  *                                  inDoubt ──────▶ reopening ──▶ ended (no attempt left)
  *                                     ▲  reopenDelay   │    └──▶ idle, or readOnly ── probationDelay ──▶ idle
  *                                     └────────────────┘ failed         (writes fail again and again)
- *        closed is entered from idle and readOnly, once nothing is in the air
+ *        closed is entered from idle, once nothing is in the air and no finish waits, and from readOnly
  *
  * 1. Nothing is announced before it is durable: a batch announces at its end, a log that was read back once it is open.
  * 2. One batch, or one piece of maintenance, is being written at any time.
  * 3. A write that failed is in doubt, not refused: only the log, opened again, tells what became of it.
  * 4. What cannot be opened again is never answered: `ended` leaves that to the next start.
  * 5. Maintenance and commits take turns while both wait.
+ * 6. Finishes that wait at the end are written before it: whoever sent one may have finished elsewhere, and cannot take that back.
  *
  * A batch, from validation to its announcement, is straight code that reports what became of it, and a commit that nothing
  * else waits for is written between two events of this machine where the store can: as an invoked actor, with a state for
@@ -32,7 +33,7 @@ export type GroupCommitEvent =
   /** The batch in the air is durable, and was announced. */
   | { readonly type: "BATCH_WRITTEN" }
   | { readonly type: "BATCH_IN_DOUBT"; readonly error: unknown }
-  /** Finish what is in the air, then take nothing more. */
+  /** Write what is in the air and the finishes that wait, then take nothing more. */
   | { readonly type: "CLOSE" };
 
 /** What the machine of a storage's group commit remembers. */
@@ -64,7 +65,7 @@ export const groupCommitMachine = setup({
     reopenStore: fromPromise<void>(provided),
   },
   actions: {
-    /** Opens a batch with the commits that wait, writes and announces it, and tells BATCH_WRITTEN or BATCH_IN_DOUBT. */
+    /** Opens a batch with the commits that wait, of them only the finishes while closing, writes and announces it, and tells BATCH_WRITTEN or BATCH_IN_DOUBT. */
     writeBatch: () => undefined,
     /** Tells all clients, then those who asked, what the log holds of the batch that was in doubt. */
     announceRecovered: () => undefined,
@@ -84,6 +85,8 @@ export const groupCommitMachine = setup({
   },
   guards: {
     isClosing: ({ context }) => context.closing,
+    /** It is closing, and finishes of voted transactions wait. */
+    isFinishLeft: () => false,
     areCommitsWaiting: () => false,
     isMaintenanceWaiting: () => false,
     /** Maintenance waits, and the last turn was not its own. */
@@ -109,6 +112,7 @@ export const groupCommitMachine = setup({
   states: {
     idle: {
       always: [
+        { guard: "isFinishLeft", target: "writing" },
         { guard: "isClosing", target: "closed" },
         { guard: "isMaintenanceNext", target: "maintaining" },
         { guard: "areCommitsWaiting", target: "writing" },

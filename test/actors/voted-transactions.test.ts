@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   ConflictError,
+  DisconnectedError,
   MalformedMessageError,
   ServerBusyError,
   TransactionAbortedError,
@@ -224,6 +225,30 @@ describe("a voted transaction", () => {
     await first.vote(vote);
     expect((await first.status()).openTransactions).toEqual([]);
     await expect(first.commit({ ...vote, id: vote.id })).resolves.toEqual(committed);
+  });
+
+  test("whose finish waits while the server closes is written before it; what else waits is refused", async () => {
+    const { first, second, server, disk, settled, restart, snapshot } = await world();
+    const ids = [newId(), newId()] as const;
+    await first.vote({ id: ids[0], writes: { a: "1" } });
+    await first.vote({ id: ids[1], writes: { b: "1" } });
+    disk.held = true;
+    const inAir = watched(second.commit({ writes: { c: "1" } }));
+    await settled();
+    const waiting = watched(second.commit({ writes: { d: "1" } }));
+    const finishes = ids.map((id) => watched(first.finish(id)));
+    const held = watched(second.commit({ writes: { a: "2" } }));
+    const late = watched(second.settle(newId(), snapshot));
+    await settled();
+    const closed = watched(server.close());
+    disk.held = false;
+    disk.next().finish();
+    await settled();
+    expect([inAir.state, ...finishes.map(({ state }) => state), closed.state]).toEqual(["done", "done", "done", "done"]);
+    expect([waiting.error, held.error]).toEqual([expect.any(TransactionAbortedError), expect.any(TransactionAbortedError)]);
+    expect(late.error).toBeInstanceOf(DisconnectedError);
+    const again = await restart();
+    expect(again.status("main").position.tid).toBe(Math.max(...finishes.map(({ value }) => value?.tid ?? 0)));
   });
 
   test("an abort that overtakes its vote keeps it from holding anything", async () => {

@@ -12,7 +12,7 @@ function started() {
   const done: string[] = [];
   const clock = new SimulatedClock();
   const works: { readonly work: Work; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
-  const waiting = { commits: false, maintenance: false };
+  const waiting = { commits: false, finishes: 0, maintenance: false };
   const work = (name: Work) =>
     fromPromise(() => {
       if (name === "maintain") waiting.maintenance = false;
@@ -23,6 +23,7 @@ function started() {
     actions: {
       writeBatch: () => {
         waiting.commits = false;
+        waiting.finishes = Math.max(0, waiting.finishes - 1);
         works.push({
           work: "write",
           resolve: () => actor.send({ type: "BATCH_WRITTEN" }),
@@ -41,6 +42,7 @@ function started() {
       logUnexpected: () => void done.push("logUnexpected"),
     },
     guards: {
+      isFinishLeft: ({ context }) => context.closing && waiting.finishes > 0,
       areCommitsWaiting: () => waiting.commits,
       isMaintenanceWaiting: () => waiting.maintenance,
       isMaintenanceNext: ({ context }) => waiting.maintenance && !context.maintainedLast,
@@ -62,7 +64,7 @@ function started() {
     else under?.reject(new Error("failed"));
     await clock.advance(0);
   };
-  return { actor, done, clock, send, end, works, state: () => stateOf(actor) };
+  return { actor, done, clock, send, end, works, waiting, state: () => stateOf(actor) };
 }
 
 /** One that has come to rest in `state`. */
@@ -198,6 +200,19 @@ describe("the machine of group commit", () => {
     send("CLOSE");
     await clock.advance(10);
     await end("reopen", "resolve");
+    expect(state()).toBe("closed");
+  });
+
+  test("writes the finishes that wait before it closes, and no maintenance", async () => {
+    const { send, end, state, waiting, works } = started();
+    send("COMMITS_WAITING");
+    waiting.finishes = 2;
+    send("MAINTENANCE_WAITING");
+    send("CLOSE");
+    for (let batch = 1; batch <= 3; batch++) {
+      expect(works.map(({ work }) => work)).toEqual(["write"]);
+      await end("write", "resolve");
+    }
     expect(state()).toBe("closed");
   });
 });
