@@ -163,7 +163,7 @@ export class TagTrie {
     if (sequence <= this.#sequence) return;
     assert(Number.isSafeInteger(sequence), "a sequence is a safe integer");
     this.#sequence = sequence;
-    this.#know();
+    this.#setBegan();
   }
 
   /** An invalidation of this process that has no sequence yet: counts from now on. Has its node even where there is no room: who pends has a bound. */
@@ -178,19 +178,20 @@ export class TagTrie {
     }
     this.#pendings++;
     this.#version++;
-    this.#know();
+    this.#setBegan();
     return new PendingAt(tag, this.#local, nodes);
   }
 
   /**
    * The bus has numbered a pending invalidation. What was computed since it began to pend is computed once more, at most.
-   * `undefined`: it was numbered in an epoch that is over, and the reset that ended it counts for it. Once for each pending.
+   * `undefined`: it was numbered in another epoch than this trie is in. Then nothing known here is valid under its tag before the sequence
+   * moves on, or a reset tells of that epoch: entries that began before it must not become valid again in between. Once for each pending.
    */
   settle(pending: Pending, sequence: number | undefined): void {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "a pending invalidation is settled once");
     const { nodes } = pending;
     pending.nodes = [];
-    if (sequence !== undefined) this.#raise(pending.tag, sequence, this.#idle);
+    this.#raise(pending.tag, sequence ?? this.#highest() + 1 - this.#base, this.#idle);
     for (const node of nodes) {
       node.pendings--;
       if (node.pendings === 0) node.pendingLocal = 0;
@@ -206,13 +207,13 @@ export class TagTrie {
    */
   reset(sequence: number): void {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
-    const after = Math.max(this.#newest, this.#furthest, this.#base + this.#sequence) + 1;
+    const after = this.#highest() + 1;
     this.#base = Math.max(this.#base, after - sequence);
     this.#sequence = sequence;
     this.#root.version = this.#base + sequence;
     this.#newest = this.#root.version;
     this.#version++;
-    this.#know();
+    this.#setBegan();
   }
 
   /** The sequence of the latest invalidation that judges `tag`: its own, a parent's, or a floor. 0: none in this epoch. */
@@ -250,7 +251,12 @@ export class TagTrie {
     return { nodes: this.#nodes.size, pending: this.#pendings };
   }
 
-  #know(): void {
+  /** No version, and nothing that began, has a position above this one. */
+  #highest(): number {
+    return Math.max(this.#newest, this.#furthest, this.#base + this.#sequence);
+  }
+
+  #setBegan(): void {
     this.#began = { sequence: this.#sequence, local: this.#local, position: this.#base + this.#sequence };
   }
 

@@ -82,6 +82,11 @@ class Run {
       case 5: {
         const [settled] = this.#unsettled.splice(x % Math.max(1, this.#unsettled.length), 1);
         if (settled?.pending === undefined) break;
+        if (x % 4 === 0) {
+          // The acknowledgement is of an epoch that is not known here yet.
+          this.#settleElsewhere(settled);
+          break;
+        }
         this.trie.settle(settled.pending, settled.sequence);
         // It arrived when it began to pend.
         if (settled.sequence !== undefined) this.#know(settled.tag, settled.sequence, 0);
@@ -130,7 +135,7 @@ class Run {
         if (!this.#isExact) this.trie.prune(y % 20, x % 2 === 0 ? 1_000 : 0);
         break;
       case 19:
-        if (x % 3 === 0) this.#reset(y);
+        if (x % 3 === 0) this.#reset(x / 3, y);
         break;
     }
     this.#check();
@@ -167,19 +172,32 @@ class Run {
   }
 
   /** Another epoch, which may count from anywhere; or, in the same, a gap. */
-  #reset(y: number): void {
+  #reset(x: number, y: number): void {
     const isAnother = y % 2 === 0;
+    const late: Invalidation[] = [];
     this.#resets++;
     if (isAnother) {
       this.#last = y % 4;
-      // What was numbered in the other epoch: some acknowledgements came, the others are sent again.
-      for (const { pending } of this.#unsettled.splice(y % 3)) if (pending !== undefined) this.trie.settle(pending, undefined);
+      // What was numbered in the other epoch: some acknowledgements come before it is known, some later, the others are sent again.
+      for (const settled of this.#unsettled.splice(0, x % 2)) this.#settleElsewhere(settled);
+      late.push(...this.#unsettled.splice(0, y % 3));
       for (const unsettled of this.#unsettled.splice(0)) this.#unnumbered.push(unsettled);
     }
     this.#bus = [];
     this.#known = [];
     this.#resetAt = this.#applied = this.#last;
     this.trie.reset(this.#last);
+    for (const settled of late) this.#settleElsewhere(settled);
+  }
+
+  /** Under its tag nothing is valid that is known by now. */
+  #settleElsewhere({ tag, pending }: Invalidation): void {
+    if (pending === undefined) return;
+    this.trie.settle(pending, undefined);
+    const version = this.trie.tagVersion(tag);
+    assert(version > this.trie.sequence, "what is known lies before it");
+    for (const { began, resets } of this.#entries) assert(resets < this.#resets || began.sequence < version, "what began lies before it");
+    this.#know(tag, version, 0);
   }
 
   #begin(depended: readonly Tag[], isKnownBefore: boolean): void {

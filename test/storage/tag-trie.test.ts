@@ -195,6 +195,21 @@ describe("another epoch", () => {
     }
   });
 
+  test("that numbered a pending invalidation before it was told of lets nothing become valid again in between", () => {
+    const { trie } = opened();
+    trie.apply(other, 10);
+    const dependency = trie.depend([country]);
+    const unrelated = trie.depend([other]);
+    const before = trie.begin();
+    trie.settle(trie.pend(country), undefined);
+    expect(trie.isStale(dependency, before)).toBe(true);
+    expect(trie.isStale(dependency, trie.beganElsewhere(10))).toBe(true);
+    expect(trie.isStale(unrelated, before)).toBe(false);
+    trie.reset(2);
+    expect(trie.isStale(dependency, before)).toBe(true);
+    expect(trie.isStale(dependency, trie.begin())).toBe(false);
+  });
+
   test("leaves pending what has not been numbered in it", () => {
     const { trie } = opened();
     const dependency = trie.depend([country]);
