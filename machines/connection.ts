@@ -20,6 +20,7 @@
  *    writer and replaces none: were the writer gone, its silence would tell.
  * 4. readWrite is entered only when neither the client nor the server is read-only.
  * 5. A refusal for good is told at once to whoever waits, and asked about again slowly: an operator may have repaired the server.
+ *    An instance heard for the first time is asked at once. Which one refused to register is not told: each is asked once so.
  *
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
@@ -63,7 +64,12 @@ export interface ConnectionContext extends ConnectionInput {
   readonly verification: CacheVerificationOutput | undefined;
   /** Failures since the last time it was connected. */
   readonly failures: number;
+  /** Instances that refused, or may have, the latest last: not worth asking before refusalDelay. */
+  readonly refusing: readonly string[];
 }
+
+/** Instances that are remembered as refusing: more than serve one storage within any refusal. */
+const refusingMax = 16;
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
@@ -90,8 +96,13 @@ export const connectionMachine = setup({
     forgetRegistration: assign({ registration: undefined }),
     noteVerification: assign({ verification: (_, params: { readonly verification: CacheVerificationOutput }) => params.verification }),
     noteProblem: assign({ problem: (_, params: { readonly problem: ConnectionProblem }) => params.problem }),
+    /** Remembers the instance that is registered, or was heard. */
+    noteRefusing: assign({
+      refusing: ({ context: { refusing, registration } }, { instance = registration?.instance }: { readonly instance?: string }) =>
+        instance === undefined ? refusing : [...refusing.filter((each) => each !== instance), instance].slice(-refusingMax),
+    }),
     countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
-    forgetFailures: assign({ failures: 0, problem: undefined }),
+    forgetFailures: assign({ failures: 0, problem: undefined, refusing: [] }),
   },
   guards: {
     /** Another try may succeed with nothing changed at the server. */
@@ -101,6 +112,7 @@ export const connectionMachine = setup({
       output.type === "verified" && (context.readOnly || context.registration?.readOnly === true),
     isAnotherInstance: ({ context: { registration, readOnly } }, heard: Registration) =>
       registration?.instance !== heard.instance && !(heard.readOnly && (registration?.readOnly === false || readOnly)),
+    isNewInstance: ({ context }, heard: Registration) => !context.refusing.includes(heard.instance),
     isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
     isWritableNow: ({ context }, heard: Registration) =>
       context.registration?.instance === heard.instance && !heard.readOnly && !context.readOnly,
@@ -112,7 +124,7 @@ export const connectionMachine = setup({
   },
 }).createMachine({
   id: "connection",
-  context: ({ input }) => ({ ...input, registration: undefined, problem: undefined, verification: undefined, failures: 0 }),
+  context: ({ input }) => ({ ...input, registration: undefined, problem: undefined, verification: undefined, failures: 0, refusing: [] }),
   initial: "disconnected",
   on: {
     LINK_LOST: ".disconnected",
@@ -246,10 +258,15 @@ export const connectionMachine = setup({
     },
 
     refused: {
+      entry: { type: "noteRefusing", params: {} },
       after: { refusalDelay: "registering" },
       on: {
-        // The instance that was refused goes on telling that it lives; only another one is worth asking before the delay is over.
-        SERVER_HEARD: { guard: { type: "isAnotherInstance", params: ({ event }) => event }, target: "registering" },
+        // The instance that refused goes on telling that it lives; only a new one is worth asking before the delay is over.
+        SERVER_HEARD: {
+          guard: { type: "isNewInstance", params: ({ event }) => event },
+          target: "registering",
+          actions: { type: "noteRefusing", params: ({ event: { instance } }) => ({ instance }) },
+        },
         SERVER_LOST: {},
       },
     },

@@ -162,7 +162,7 @@ const expected: Record<State, Record<string, string>> = {
   refused: {
     LINK_UP: "refused logUnexpected",
     LINK_LOST: "disconnected",
-    // Nobody registered this client: whoever is heard may.
+    // Nobody told who refused to register this client: whoever is heard first may not have.
     heard: "registering",
     "heard read-only": "registering",
     "heard another": "registering",
@@ -228,6 +228,25 @@ describe("the machine of a connection", () => {
     await registered();
     await compared({ type: "otherHistory", position: { tid: 7, digest: "e" } });
     actor.send({ type: "SERVER_HEARD", instance: "j", readOnly: false });
+    expect(stateOf(actor)).toBe("registering");
+  });
+
+  test("a client that is refused at registering asks each instance once when it is first heard, then slowly", async () => {
+    const { actor, clock, notRegistered } = await inState("refused");
+    let asked = 0;
+    for (let beat = 0; beat < 25; beat++) {
+      for (const instance of ["i", "j"]) {
+        actor.send(heard(instance, instance === "j"));
+        if (stateOf(actor) === "registering") asked++;
+        await notRegistered("for good");
+      }
+      await clock.advance(1_000);
+      if (stateOf(actor) === "registering") asked++;
+      await notRegistered("for good");
+      expect(stateOf(actor)).toBe("refused");
+    }
+    expect(asked).toBe(2 + 25 / 5);
+    actor.send(heard("k"));
     expect(stateOf(actor)).toBe("registering");
   });
 });
