@@ -262,12 +262,12 @@ export class DiskEntryStore implements PersistentEntryStore {
     this.#gatherQueued(queued.order, queued);
   }
 
-  settle(id: string, sequence: number): void {
+  settle(id: string, sequence: number | undefined): void {
     const queued = this.#queue.get(id);
     if (queued === undefined) return;
     this.#queue.delete(id);
     // First its version, so that nothing under it is good for a moment.
-    this.#versions.set(queued.tag, sequence);
+    this.#versions.set(queued.tag, sequence ?? (this.#position?.sequence ?? 0) + 1);
     this.#versions.unpend(queued.tag);
     this.#gatherQueued(queued.order, undefined);
   }

@@ -130,8 +130,11 @@ export interface PersistentEntryStore extends EntryStore<EntryVersion> {
 
   /** Counts at once. On disk after `flush`. */
   queue(invalidation: QueuedInvalidation): void;
-  /** It has `sequence` now; unknown ids are no fault. To be called with, or before, the `apply` of the same invalidation. */
-  settle(id: string, sequence: number): void;
+  /**
+   * It has `sequence` now; undefined: one of another epoch, of which `reset` tells, and until then nothing under it that is here is given.
+   * Unknown ids are no fault. To be called with, or before, the `apply` of the same invalidation.
+   */
+  settle(id: string, sequence: number | undefined): void;
 
   /** It was used in a tier in front of this one, that has it still: extends it when it slides, as `get` would, though it may have expired here. */
   touch(key: string): void;

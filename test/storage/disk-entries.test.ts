@@ -209,6 +209,19 @@ describe("opened again", () => {
   });
 });
 
+test("an invalidation that got its sequence in another epoch leaves nothing that was under it, before the reset is heard", async () => {
+  const store = await openFresh({ open: new MemoryDisk("disk").open });
+  put(store, "k", 1, { tags: ["a:b"] });
+  put(store, "other", 1, { tags: ["b"] });
+  store.queue({ id: "i", tag: asTag("a") });
+  store.settle("i", undefined);
+  expect([value(store, "k"), value(store, "other")]).toEqual([undefined, 1]);
+  expect(put(store, "k", 2, { tags: ["a:b"] })).toBeUndefined();
+  store.reset({ epoch: "e2", sequence: 1 });
+  expect(put(store, "k", 3, { tags: ["a:b"] })).toBeDefined();
+  await store.close();
+});
+
 describe("versions", () => {
   test("of more tags than are remembered leave a floor: what is older is stale, whatever its tags; what is younger is judged exactly", async () => {
     const { open } = new MemoryDisk("disk");
