@@ -15,7 +15,18 @@ import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { z } from "zod";
-import { connect, type ObjectClient, type ReadResult, tidToMs, ZooidError } from "../index.js";
+import {
+  ClosedError,
+  connect,
+  InvalidKeyError,
+  InvalidValueError,
+  type ObjectClient,
+  type ReadResult,
+  SchemaError,
+  tidToMs,
+  TooLargeError,
+  ZooidError,
+} from "../index.js";
 
 /** Time for what was asked before the end to be answered. */
 const closeTimeoutMs = 1_000;
@@ -59,7 +70,7 @@ export interface CityService {
 export async function startCityService({ name, host, port, cache, servers, realm }: CityServiceOptions): Promise<CityService> {
   mkdirSync(cache, { recursive: true });
   const store = await connect<Schema>({ servers, realm, client: name, cache: { folder: cache }, schemas: { "city/*": City } });
-  const server = createAdaptorServer({ fetch: routes(name, store).fetch }) as Server;
+  const server = createAdaptorServer({ fetch: cityRoutes(name, store).fetch }) as Server;
   server.on("request", (_, response) => {
     response.once("close", () => {
       // Nobody asks again on a connection that was busy when the server closed.
@@ -86,7 +97,8 @@ export async function startCityService({ name, host, port, cache, servers, realm
   };
 }
 
-function routes(name: string, store: ObjectClient<Schema>): Hono {
+/** What the service answers, over a store that is open. */
+export function cityRoutes(name: string, store: ObjectClient<Schema>): Hono {
   const app = new Hono();
 
   app.get("/city/*", async (context) => {
@@ -154,10 +166,11 @@ function routes(name: string, store: ObjectClient<Schema>): Hono {
   app.get("/health", (context) => context.json({ name, connection: store.state }));
 
   app.onError((error, context) => {
-    if (error instanceof z.ZodError || error instanceof SyntaxError) return context.json({ error: { message: error.message } }, 400);
+    const isBadInput = error instanceof z.ZodError || error instanceof SyntaxError || error instanceof URIError;
+    if (isBadInput) return context.json({ error: { message: error.message } }, 400);
     if (!(error instanceof ZooidError)) throw error;
     const { code, message, transient } = error;
-    return context.json({ error: { code, message, transient } }, transient ? 503 : 400);
+    return context.json({ error: { code, message, transient } }, statusOf(error));
   });
 
   /** What a read says of itself beside its value: from where, as of when, how long. */
@@ -178,7 +191,15 @@ function routes(name: string, store: ObjectClient<Schema>): Hono {
   return app;
 }
 
-/** `/city/AD/03/Vila` is the key of that city: names may hold spaces, slashes and letters of all alphabets. */
+/** Whose fault it is: that of who asked, nobody's for long, or ours. */
+function statusOf(error: ZooidError): 400 | 500 | 503 {
+  const isBadInput = [InvalidKeyError, InvalidValueError, SchemaError, TooLargeError].some((each) => error instanceof each);
+  if (isBadInput) return 400;
+  // A service that ends is another one's turn.
+  return error.transient || error instanceof ClosedError ? 503 : 500;
+}
+
+/** `/city/AD/03/Vila` is the key of that city: names may hold spaces, slashes and letters of all alphabets. Throws URIError. */
 function keyOf(context: Context): `city/${string}` {
   return `city/${decodeURIComponent(context.req.path.slice("/city/".length))}`;
 }

@@ -1,4 +1,5 @@
 import type { Message, RequestOptions, SubscribeOptions, Transport } from "../transport/transport.js";
+import { writeError } from "../actors/wire.js";
 import { TimeoutError } from "../words/index.js";
 
 /** A transport that counts what passes, and loses what the test tells it to. */
@@ -15,6 +16,8 @@ export class TappedTransport implements Transport {
   readonly held = new Map<string, Promise<void>>();
   /** Operations whose answers come only when their promise resolves. */
   readonly heldAnswers = new Map<string, Promise<void>>();
+  /** Operations that are answered with these errors, and not sent. */
+  readonly fails = new Map<string, Error>();
   readonly #inner: Transport;
 
   constructor(inner: Transport) {
@@ -39,6 +42,8 @@ export class TappedTransport implements Transport {
     this.requests.push(operation);
     const hold = this.held.get(operation);
     if (hold !== undefined) await hold;
+    const failure = this.fails.get(operation);
+    if (failure !== undefined) return writeError(failure);
     const holdAnswer = this.heldAnswers.get(operation);
     const answer = await this.#inner.request(subject, payload, options);
     if (holdAnswer !== undefined) await holdAnswer;
