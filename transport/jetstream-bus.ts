@@ -21,6 +21,7 @@ import {
   ClosedError,
   delay,
   DisconnectedError,
+  InvalidOptionError,
   limits,
   type Log,
   silentLog,
@@ -30,6 +31,7 @@ import {
 } from "../words/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
+import { busPace } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
 import { epochOf, StreamHistory } from "./jetstream-history.js";
 import { StreamIntake, wentBack } from "./jetstream-intake.js";
@@ -50,7 +52,7 @@ export interface JetStreamBusOptions {
   readonly historyMs?: number | undefined;
   /** The same at all nodes. */
   readonly heartbeatIntervalMs?: number | undefined;
-  /** Silence of the stream after which this node counts as cut off; above 2.5 intervals. */
+  /** Silence of the stream after which this node counts as cut off; at least 2.5 intervals. */
   readonly heartbeatTimeoutMs?: number | undefined;
   readonly clock?: Clock;
   readonly chance?: Chance;
@@ -64,6 +66,9 @@ export function createJetStreamBus(options: JetStreamBusOptions): Bus {
 
 /** Of the stream's age bound: positions older than this count as out of it, as times are known to some milliseconds only. */
 const wholeShare = 0.9;
+
+/** The least that a stream takes for an age bound is less; below this the epoch record could not be renewed in time. */
+const historyMsMin = 1_000;
 
 interface Waiter {
   readonly resolve: () => void;
@@ -111,8 +116,12 @@ class JetStreamBus implements Bus {
     this.#chance = options.chance ?? systemChance;
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
-    this.#intervalMs = options.heartbeatIntervalMs ?? limits.heartbeatIntervalMs;
-    this.#timeoutMs = options.heartbeatTimeoutMs ?? limits.heartbeatTimeoutMs;
+    const { intervalMs, timeoutMs } = busPace(options);
+    this.#intervalMs = intervalMs;
+    this.#timeoutMs = timeoutMs;
+    if (options.historyMs !== undefined && !(options.historyMs >= historyMsMin)) {
+      throw new InvalidOptionError({ option: "historyMs", reason: `is not at least ${historyMsMin} milliseconds` });
+    }
     this.#historyMs = options.historyMs ?? limits.busHistoryMs;
     this.#api = new StreamApi({
       transport: options.transport,

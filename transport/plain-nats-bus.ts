@@ -12,6 +12,7 @@ import {
 } from "../words/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
+import { busPace } from "./bus-pace.js";
 import { checkQueue } from "./subject.js";
 import type { Transport } from "./transport.js";
 
@@ -23,7 +24,7 @@ export interface PlainBusOptions {
   readonly prefix: string;
   /** The same at all nodes. */
   readonly heartbeatIntervalMs?: number | undefined;
-  /** Silence after which a publisher, or the broker, counts as lost; above 2.5 intervals. */
+  /** Silence after which a publisher, or the broker, counts as lost; at least 2.5 intervals. */
   readonly heartbeatTimeoutMs?: number | undefined;
   readonly clock?: Clock;
   readonly chance?: Chance;
@@ -34,7 +35,7 @@ export interface PlainBusOptions {
  * A bus without a stream: nobody keeps what was published. Each publisher numbers its invalidations and repeats its last number in
  * a heartbeat. What may hide a lost one is a `reset`: a jump in a publisher's numbers, one that falls silent without goodbye, an
  * unknown one that has published before, and each new link. Positions are this node's own; `follow` always begins at the end.
- * Two nodes that a broken route keeps from each other learn of it after the time-out only, by the silence of the other.
+ * Two nodes that a broken route keeps from each other learn of it after the time-out only, by the silence of the other. Throws InvalidOptionError.
  */
 export function createPlainBus(options: PlainBusOptions): Bus {
   checkQueue(options.prefix);
@@ -96,8 +97,9 @@ class PlainBus implements Bus {
     this.#subject = `zooid.${options.prefix}.invalidations`;
     this.#self = this.#chance.id();
     this.#epoch = this.#chance.id();
-    this.#intervalMs = options.heartbeatIntervalMs ?? limits.heartbeatIntervalMs;
-    this.#timeoutMs = options.heartbeatTimeoutMs ?? limits.heartbeatTimeoutMs;
+    const { intervalMs, timeoutMs } = busPace(options);
+    this.#intervalMs = intervalMs;
+    this.#timeoutMs = timeoutMs;
   }
 
   get state(): BusState {

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { createBroker, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../transport/index.js";
+import { busPace } from "../../transport/bus-pace.js";
+
+test("a longer interval brings a longer time-out, unless told", () => {
+  expect(busPace({})).toEqual({ intervalMs: 1_000, timeoutMs: 3_500 });
+  expect(busPace({ heartbeatIntervalMs: 10_000 })).toEqual({ intervalMs: 10_000, timeoutMs: 25_000 });
+});
+
+test("paces that cannot hold are InvalidOptionError, for each bus", () => {
+  const transport = createBroker().connect() as HeadedTransport;
+  for (const wrong of [
+    { heartbeatIntervalMs: 0 },
+    { heartbeatIntervalMs: Number.NaN },
+    { heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 2_000 },
+    { heartbeatTimeoutMs: 2 ** 31 },
+  ]) {
+    const invalid = expect.objectContaining({
+      code: "ZOOID_INVALID_OPTION",
+      facts: expect.objectContaining({ option: Object.keys(wrong).at(-1) }),
+    });
+    expect(() => createPlainBus({ transport, prefix: "p", ...wrong })).toThrow(invalid);
+    expect(() => createJetStreamBus({ transport, prefix: "p", ...wrong })).toThrow(invalid);
+  }
+  expect(() => createJetStreamBus({ transport, prefix: "p", historyMs: 10 })).toThrow(
+    expect.objectContaining({ facts: expect.objectContaining({ option: "historyMs" }) }),
+  );
+  expect(() => createPlainBus({ transport, prefix: "a.b" })).toThrow(expect.objectContaining({ code: "ZOOID_INVALID_OPTION" }));
+});
