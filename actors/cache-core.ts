@@ -4,10 +4,10 @@ import { MemoryEntryStore } from "../storage/memory-entries.js";
 import { TagTrie } from "../storage/tag-trie.js";
 import { Ticks } from "../storage/ticks.js";
 import type { Bus } from "../transport/bus.js";
-import { asTag, type Clock, InvalidOptionError, rootTag, type Tag } from "../words/index.js";
+import { asTag, type Clock, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
 import type { CacheSettings, Duration } from "./cache-options.js";
 import { durationOf } from "./cache-options.js";
-import { CacheIntake, type Published } from "./cache-intake.js";
+import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
 import { CachedCalls } from "./cached-calls.js";
 import type { KeepingRules } from "./cached-work.js";
 import type { AnyFunction } from "./cacheable.js";
@@ -27,6 +27,7 @@ export class CacheCore {
   readonly #ticks: Ticks;
   /** Function texts by the scopes of their keys: two functions with one would give each other's results. */
   readonly #functions = new Map<string, string>();
+  readonly #ownKeys = new Map<string, OwnKey>();
 
   constructor(settings: CacheSettings, clock: Clock, bus: Bus | undefined, disk: PersistentEntryStore | undefined) {
     const { log, chance, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
@@ -72,9 +73,15 @@ export class CacheCore {
   }
 
   /** The key of a result that is set and got by a key of the caller's own. */
-  keyOf(key: string): string {
+  keyOf(key: string): OwnKey {
+    const known = this.#ownKeys.get(key);
+    if (known !== undefined) return known;
     if (typeof key !== "string") throw new InvalidOptionError({ option: "key", reason: "is not a string" });
-    return resultKey(this.scope(ownKeys), key);
+    const made = resultKey(this.scope(ownKeys), key);
+    const own = { key: made, tag: keyTag(made) };
+    if (this.#ownKeys.size >= keysRememberedMax) this.#ownKeys.clear();
+    if (key.length <= limits.keyBytesMax) this.#ownKeys.set(key, own);
+    return own;
   }
 
   /** Throws InvalidOptionError for a second function whose results would be found under the same keys. */
@@ -110,15 +117,16 @@ export class CacheCore {
     return this.intake.invalidate(rootTag)();
   }
 
-  delete(key: string): Promise<Publication> {
-    return this.intake.invalidate(keyTag(key))();
+  delete(tag: Tag): Promise<Publication> {
+    return this.intake.invalidate(tag)();
   }
 
   /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
-  set(key: string, value: unknown, tags: readonly Tag[], rules: KeepingRules, since: BeganHere | undefined): Promise<Publication> {
+  set(own: OwnKey, value: unknown, tags: readonly Tag[], rules: KeepingRules, since: BeganHere | undefined): Promise<Publication> {
+    const { key } = own;
     const work = { name: key, rules, isAsync: () => true, compute: () => value, tagsOf: () => tags, isWanted: () => true };
     const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
-    const published = this.intake.replace(key, () => {
+    const published = this.intake.replace(own, () => {
       this.shelf.keep(call, value, tags, since ?? this.shelf.begin(), false);
       return this.memory.get(key);
     });
@@ -143,6 +151,8 @@ export interface RuleOptions {
 
 /** No function is called this. */
 const ownKeys = '""';
+/** Keys made before; past it they are made anew. */
+const keysRememberedMax = 10_000;
 const slideIntervalMs = 30_000;
 
 async function outcomeOf(published: readonly Published[]): Promise<Publication> {

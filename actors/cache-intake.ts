@@ -6,7 +6,7 @@ import type { Bus, BusEvent, BusVersion } from "../transport/bus.js";
 import { type Chance, type Clock, isBelow, limits, type Log, type Tag } from "../words/index.js";
 import type { CachedCalls } from "./cached-calls.js";
 import { Outbox, type Publication } from "./outbox.js";
-import { keyOf } from "./shelf.js";
+import { isHashed, keyOf } from "./shelf.js";
 
 /** What invalidations meet here. */
 export interface CacheIntakeAround {
@@ -20,6 +20,12 @@ export interface CacheIntakeAround {
   readonly chance: Chance;
   readonly log: Log;
   readonly publishTimeoutMs: number;
+}
+
+/** A key, and the tag that is its own. */
+export interface OwnKey {
+  readonly key: string;
+  readonly tag: Tag;
 }
 
 /** What is published of an invalidation, once its caller knows that it counts here. */
@@ -71,8 +77,7 @@ export class CacheIntake {
   }
 
   /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean. */
-  replace(key: string, put: () => object | undefined): Published {
-    const tag = keyTag(key);
+  replace({ key, tag }: OwnKey, put: () => object | undefined): Published {
     this.#around.calls.invalidateKey(key);
     let id: string | undefined;
     const published = this.#invalidate(tag, (sentAs) => {
@@ -80,7 +85,7 @@ export class CacheIntake {
     });
     const entry = put();
     if (entry === undefined) return published;
-    if (keyOf(tag) === undefined) this.#noteHashed(tag, key);
+    if (isHashed(tag)) this.#noteHashed(tag, key);
     if (id !== undefined && id !== this.#heardId) this.#ownSets.set(id, entry);
     return published;
   }

@@ -1,4 +1,3 @@
-import { keyTag } from "../storage/cache-key.js";
 import { bootId } from "../storage/boot-id.js";
 import { DiskEntryStore } from "../storage/disk-entries.js";
 import { openLmdbStore } from "../storage/lmdb-store.js";
@@ -193,18 +192,18 @@ class OpenCache implements Cache {
 
   async get<Value>(key: string): Promise<Value | undefined> {
     const { calls } = this.#core;
-    const keyOf = this.#core.keyOf(key);
-    const entry = calls.find(keyOf);
+    const own = this.#core.keyOf(key);
+    const entry = calls.find(own.key);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
     // Who finds nothing depends on that, too.
-    calls.current?.use([keyTag(keyOf)]);
+    calls.current?.use([own.tag]);
     return undefined;
   }
 
   async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {
     const { calls } = this.#core;
-    const keyOf = this.#core.keyOf(key);
-    const entry = calls.find(keyOf);
+    const own = this.#core.keyOf(key);
+    const entry = calls.find(own.key);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
     const tags = options.tags === undefined || options.tags.length === 0 ? [rootTag] : options.tags.map(asTag);
     const work: Work = {
@@ -215,7 +214,7 @@ class OpenCache implements Cache {
       tagsOf: () => tags,
       isWanted: () => true,
     };
-    return calls.miss(work, keyOf, undefined, [], options.signal) as Promise<Value>;
+    return calls.miss(work, own.key, undefined, [], options.signal) as Promise<Value>;
   }
 
   async set(key: string, value: unknown, options: SetOptions = {}): Promise<Publication> {
@@ -226,7 +225,7 @@ class OpenCache implements Cache {
   }
 
   async delete(key: string): Promise<Publication> {
-    return this.#core.delete(this.#core.keyOf(key));
+    return this.#core.delete(this.#core.keyOf(key).tag);
   }
 
   clear(): Promise<Publication> {

@@ -1,4 +1,4 @@
-import { type ArgumentsKey, argumentsKey, resultKey, scopeText } from "../storage/cache-key.js";
+import { type ArgumentsKey, argumentsKey, keyTag, resultKey, scopeText } from "../storage/cache-key.js";
 import { asTag, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
 import { type Duration, durationOf } from "./cache-options.js";
 import type { CacheCore } from "./cache-core.js";
@@ -173,7 +173,7 @@ function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyOptions): u
     },
     invalidate(this: unknown, ...args: unknown[]): Promise<Publication> {
       const found = at();
-      return found.core.delete(found.keyOf(this === cached ? undefined : this, args));
+      return found.core.delete(keyTag(found.keyOf(this === cached ? undefined : this, args)));
     },
     refresh(this: unknown, ...args: unknown[]): unknown {
       return at().refresh(this === cached ? undefined : this, args);

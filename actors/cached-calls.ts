@@ -97,7 +97,7 @@ export class CachedCalls {
     if (failure !== undefined) throw failure.error;
     if (!isAsync) return this.#shelf.give(entry);
     if (!entry.isShared) return Promise.resolve(this.#shelf.give(entry));
-    return (entry.promise = Promise.resolve(entry.value));
+    return (entry.promise = this.#shelf.promiseOf(entry.value));
   }
 
   /** The result of a call that nothing kept could answer: joins a flight, or begins one. */

@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryVersion, PersistentEntryStore } from "../storage/entry-store.js";
 import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
 import type { MemoryEntryStore } from "../storage/memory-entries.js";
@@ -29,6 +30,8 @@ export interface ShelfParts {
 /** Says of an entry that its value is given as a promise, a copy each time. */
 export const copied: Promise<unknown> = Promise.resolve();
 
+const resolved = (value: unknown): Promise<unknown> => Promise.resolve(value);
+
 /** An error that is kept in place of a value: a function, so that tiers give it back as it is. */
 type KeptFailure = () => unknown;
 const failures = new WeakSet<KeptFailure>();
@@ -39,6 +42,8 @@ export class Shelf {
   readonly #trie: TagTrie;
   readonly #memory: MemoryEntryStore;
   readonly #disk: PersistentEntryStore | undefined;
+  /** The context that this cache was opened in. */
+  readonly #nowhere = new AsyncResource("zooid:cache");
 
   constructor(parts: ShelfParts) {
     this.#parts = parts;
@@ -88,7 +93,7 @@ export class Shelf {
       });
       if (this.#disk !== undefined && began.disk !== undefined) this.#disk.put(call.key, value, { tags, began: began.disk, ttlMs, slides });
       if (entry === undefined) return this.hold(value);
-      if (isPromised) entry.promise = entry.isShared ? Promise.resolve(entry.value) : copied;
+      if (isPromised) entry.promise = entry.isShared ? this.promiseOf(entry.value) : copied;
       return entry;
     } catch (error) {
       if (!(error instanceof InvalidValueError)) throw error;
@@ -104,7 +109,7 @@ export class Shelf {
     const { ttlMs, slides } = call.work.rules;
     const entry = this.#memory.put(call.key, failure, { tags: this.#own(call.key, tags), began: began.memory, ttlMs, slides });
     if (entry === undefined || !isPromised) return;
-    entry.promise = Promise.reject(error);
+    entry.promise = this.#nowhere.runInAsyncScope(() => Promise.reject(error as Error));
     // Whoever is given it handles it; until then it is nobody's.
     entry.promise.catch(() => undefined);
   }
@@ -114,6 +119,11 @@ export class Shelf {
     if (call.work.rules.staleIfErrorMs === 0) return undefined;
     const entry = this.#memory.last(call.key);
     return entry === undefined || failureOf(entry.value) !== undefined ? undefined : entry;
+  }
+
+  /** `value` as a promise that is kept: of no call's context, which would be kept with it. */
+  promiseOf(value: unknown): Promise<unknown> {
+    return this.#nowhere.runInAsyncScope(resolved, undefined, value);
   }
 
   /** Whether an invalidation that counts for `tags` came after `began`. */
@@ -140,7 +150,7 @@ export class Shelf {
   #own(key: string, tags: readonly Tag[]): readonly Tag[] {
     if (key.length <= plainKeyLengthMax) return tags;
     const tag = keyTag(key);
-    return keyOf(tag) === undefined ? [...tags, tag] : tags;
+    return isHashed(tag) ? [...tags, tag] : tags;
   }
 
   #findOnDisk(key: string, disk: PersistentEntryStore): Entry | undefined {
@@ -162,6 +172,11 @@ export function failureOf(value: unknown): { readonly error: unknown } | undefin
 /** Keys up to this length have tags that tell them, however many of their characters are written as escapes. */
 const plainKeyLengthMax = 41;
 const keyLevel = keyTag("x").slice(0, -1);
+
+/** Whether `tag`, a key's own, tells it only by a hash. */
+export function isHashed(tag: Tag): boolean {
+  return tag.startsWith("..", keyLevel.length);
+}
 
 /** The key whose own tag `tag` is; undefined when it is another tag, or tells its key only by a hash. */
 export function keyOf(tag: string): string | undefined {

@@ -1,12 +1,19 @@
 /** `npm run bench -- [name…] [--json]`: answers each question, or those named, and prints a table or one object a line. */
 import { parseArgs } from "node:util";
 import { cachedDiskQuestions } from "./cached-disk.js";
+import { cacheQuestions } from "./cache.js";
 import { coherenceQuestions } from "./coherence.js";
 import { commitQuestions } from "./commits.js";
 import { readQuestions } from "./reads.js";
 import { heading, row, type Question } from "./report.js";
 
-const questions: readonly Question[] = [...commitQuestions, ...readQuestions, ...coherenceQuestions, ...cachedDiskQuestions];
+const questions: readonly Question[] = [
+  ...commitQuestions,
+  ...readQuestions,
+  ...coherenceQuestions,
+  ...cachedDiskQuestions,
+  ...cacheQuestions,
+];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean", default: false } } });
 /** Those of exactly this name, else those whose names begin with it: `footprint` is two. */
