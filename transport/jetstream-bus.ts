@@ -27,7 +27,6 @@ import {
   silentLog,
   systemChance,
   systemClock,
-  TimeoutError,
 } from "../words/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
@@ -35,6 +34,7 @@ import { busPace } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
 import { epochOf, StreamHistory } from "./jetstream-history.js";
 import { StreamIntake, wentBack } from "./jetstream-intake.js";
+import { LatestRepeated } from "./jetstream-latest.js";
 import { type Delivery, readRepeated, writeBusWord } from "./jetstream-messages.js";
 import { replay, type ReplayOptions } from "./jetstream-replay.js";
 import { tagSubject } from "./tag-subject.js";
@@ -86,6 +86,7 @@ class JetStreamBus implements Bus {
   readonly #api: StreamApi;
   readonly #history: StreamHistory;
   readonly #intake: StreamIntake;
+  readonly #latest: LatestRepeated;
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
   readonly #historyMs: number;
@@ -98,10 +99,6 @@ class JetStreamBus implements Bus {
   #isToldToFollow = false;
   /** Something told that history went back. */
   #wentBack = false;
-  /** Latest from the stream on this link, and when it arrived. */
-  #latest: Delivery | undefined;
-  #latestAt = -Infinity;
-  #onLatest: (() => void) | undefined;
   #heardAt = -Infinity;
   /** Of the catching up that is under way. */
   #round = new AbortController();
@@ -130,6 +127,7 @@ class JetStreamBus implements Bus {
       historyMs: this.#historyMs,
       signal: this.#closed.signal,
     });
+    this.#latest = new LatestRepeated(this.#clock);
     this.#history = new StreamHistory(this.#api, this.#chance);
     this.#intake = new StreamIntake({
       clock: this.#clock,
@@ -211,13 +209,11 @@ class JetStreamBus implements Bus {
   // ---- What the stream tells
 
   #hear(delivery: Delivery): void {
-    this.#latest = delivery;
-    this.#latestAt = this.#clock.monotonic();
-    this.#onLatest?.();
+    this.#latest.take(delivery.sequence);
     const isWhole = this.#intake.take(delivery);
     if (!isWhole && this.#state === "following") this.#catchUp("a gap");
     // A late copy proves nothing.
-    if (this.#state === "following" && delivery.sequence === this.#intake.last) this.#heardAt = this.#latestAt;
+    if (this.#state === "following" && delivery.sequence === this.#intake.last) this.#heardAt = this.#latest.at;
   }
 
   // ---- Catching up
@@ -229,7 +225,7 @@ class JetStreamBus implements Bus {
 
   #cut(reason: string): void {
     this.#state = "cut";
-    this.#latest = undefined;
+    this.#latest.forget();
     this.#intake.suspend();
     if (!this.#isToldToFollow) return;
     this.#isToldToFollow = false;
@@ -267,14 +263,14 @@ class JetStreamBus implements Bus {
     await this.#transport.flush();
     signal.throwIfAborted();
     // Some of what was heard may be of another history; what is missing is replayed.
-    this.#latest = undefined;
+    this.#latest.forget();
     this.#intake.suspend();
     this.#state = "catchingUp";
     const created = await this.#api.ensureStream();
     signal.throwIfAborted();
     const known = this.#intake.position;
     const hello = await this.#api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
-    await this.#heard(hello.sequence, signal);
+    await this.#latest.reaches(hello.sequence, this.#timeoutMs, signal);
     const beat = await this.#api.last("beat");
     if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: this.#names.stream });
     this.#intake.brokerAheadMs = beat.time - this.#clock.monotonic();
@@ -323,7 +319,7 @@ class JetStreamBus implements Bus {
   }
 
   async #replay(signal: AbortSignal): Promise<void> {
-    const isAtEnd = () => this.#intake.last >= (this.#latest?.sequence ?? 0);
+    const isAtEnd = () => this.#intake.last >= this.#latest.sequence;
     while (!isAtEnd()) {
       const from = this.#intake.last + 1;
       await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
@@ -339,28 +335,11 @@ class JetStreamBus implements Bus {
     const version = this.#intake.position;
     if (version === undefined) return;
     this.#state = "following";
-    this.#heardAt = this.#latestAt;
+    this.#heardAt = this.#latest.at;
     this.#isToldToFollow = true;
     this.#listener.tell({ type: "following", version });
     for (const { resolve } of this.#waiters) resolve();
     this.#waiters.clear();
-  }
-
-  /** Resolves once the stream repeated `sequence` or a later one: the way from it to us is whole. */
-  async #heard(sequence: number, signal: AbortSignal): Promise<void> {
-    const waited = new AbortController();
-    const tooLate = delay(this.#clock, this.#timeoutMs, AbortSignal.any([signal, waited.signal])).then(() => {
-      throw new TimeoutError({ what: "repetition by the stream", timeoutMs: this.#timeoutMs });
-    });
-    tooLate.catch(() => undefined);
-    try {
-      while ((this.#latest?.sequence ?? 0) < sequence) {
-        await Promise.race([tooLate, new Promise<void>((resolve) => (this.#onLatest = resolve))]);
-      }
-    } finally {
-      this.#onLatest = undefined;
-      waited.abort(new ClosedError({ what: "wait" }));
-    }
   }
 
   // ---- Publishing
@@ -388,7 +367,7 @@ class JetStreamBus implements Bus {
   #watch(): void {
     // Each node at another moment, so that one of them speaks for all.
     const intervalMs = this.#intervalMs * (0.75 + this.#chance.fraction() / 2);
-    const silentMs = this.#clock.monotonic() - this.#latestAt;
+    const silentMs = this.#clock.monotonic() - this.#latest.at;
     const restMs = intervalMs - silentMs;
     this.#wait(restMs > 0 ? restMs : intervalMs);
     if (restMs > 0 || this.#state !== "following") return;
