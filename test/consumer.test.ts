@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
-import { openMemoryStore } from "../storage/memory-store.js";
+import { openMemoryStore } from "../testing/index.js";
 import { createBroker, serveBroker } from "../transport/index.js";
 import { root } from "./source.js";
 

@@ -4,3 +4,4 @@ export * from "./network-end.js";
 export * from "./simulated-clock.js";
 export * from "./simulated-disk.js";
 export * from "./weather.js";
+export { MemoryDisk, openMemoryStore, type WriteMemory, type WriteMemoryNow } from "../storage/memory-store.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MemoryDisk, openMemoryStore } from "../../storage/memory-store.js";
+import { MemoryDisk, openMemoryStore } from "../../testing/index.js";
 import { AssertionError, ClosedError, WriteInDoubtError } from "../../words/index.js";
 import { orderedStoreSuite } from "../suites/ordered-store.js";
 
