@@ -127,8 +127,9 @@ export class RequestHandlers {
       }
       case "alive": {
         const alive = wire.alive.read(payload);
-        sessions.heard(alive.session).oldestSnapshot = alive.oldestSnapshot;
-        reply(wire.writeAnswer(wire.aliveAnswer, { position: store.position }));
+        const { position } = store;
+        sessions.alive(alive.session, alive.oldestSnapshot, position.tid);
+        reply(wire.writeAnswer(wire.aliveAnswer, { position }));
         return;
       }
       case "bye": {

@@ -1,6 +1,6 @@
 import { ObjectStore } from "../storage/object-store.js";
 import type { Message, Subscription, Transport } from "../transport/transport.js";
-import { type AnotherWriterError, type Chance, type Clock, DisconnectedError, type Log, ZooidError } from "../words/index.js";
+import { type AnotherWriterError, type Chance, type Clock, DisconnectedError, limits, type Log, ZooidError } from "../words/index.js";
 import { checkNoWriter, WriterWatch } from "./another-writer.js";
 import { CommitQueue } from "./commit-queue.js";
 import { CommitRequests } from "./commit-requests.js";
@@ -16,6 +16,9 @@ import { Sessions } from "./sessions.js";
 import type { ActorSystem } from "./system.js";
 import { Verdicts } from "./verdict.js";
 import * as wire from "./wire.js";
+
+/** Times of snapshotRetentionMs that a client may keep a snapshot open before that is logged. */
+const retentionsHeldMax = 2;
 
 export interface ServedStorageAround {
   readonly realm: string;
@@ -100,6 +103,7 @@ export class ServedStorage {
       chance,
       log,
       timeoutMs: options.sessionTimeoutMs,
+      snapshotHeldMs: retentionsHeldMax * (options.store.snapshotRetentionMs ?? limits.snapshotRetentionMs),
       countMax: options.sessionsMax,
       abortTransactions: (session) => this.#transactions.abortAllOf(session),
       system: around.system,

@@ -14,8 +14,17 @@ export interface Session {
   heardAtMs: number;
   /** Of its open transactions, as it told last. */
   oldestSnapshot: Tid | undefined;
+  /** The same snapshot, told again and again while the storage went on; undefined when its oldest is the last transaction. */
+  held: HeldSnapshot | undefined;
   readonly actor: Actor<typeof sessionMachine>;
   readonly unregister: (() => void) | undefined;
+}
+
+interface HeldSnapshot {
+  readonly snapshot: Tid;
+  /** When it was first told with transactions after it, on the monotonic clock. */
+  readonly sinceMs: number;
+  isLogged: boolean;
 }
 
 export interface SessionsAround {
@@ -24,6 +33,8 @@ export interface SessionsAround {
   readonly chance: Chance;
   readonly log: Log;
   readonly timeoutMs: number;
+  /** A snapshot that a client keeps open for longer is logged, once: a transaction was begun there, and neither finished nor aborted. */
+  readonly snapshotHeldMs: number;
   readonly countMax: number;
   readonly abortTransactions: (session: string) => void;
   /** Where the machines of sessions can be looked at. */
@@ -60,6 +71,7 @@ export class Sessions {
       sinceMs: clock.now(),
       heardAtMs: clock.monotonic(),
       oldestSnapshot: undefined,
+      held: undefined,
       actor,
       unregister: system?.register(`server/${storage}/session/${id}`, actor, { accepts: [], describe: () => ({ client }) }),
     };
@@ -76,6 +88,25 @@ export class Sessions {
     if (session === undefined) throw new UnknownSessionError({ session: id });
     session.heardAtMs = this.#around.clock.monotonic();
     return session;
+  }
+
+  /** The session `id` lives, and told its oldest open snapshot; `last` is where the storage stands. Throws UnknownSessionError. */
+  alive(id: string, oldestSnapshot: Tid | undefined, last: Tid): void {
+    const session = this.heard(id);
+    session.oldestSnapshot = oldestSnapshot;
+    // What follows the storage is as old as its last transaction, be that of yesterday.
+    if (oldestSnapshot === undefined || oldestSnapshot >= last) {
+      session.held = undefined;
+      return;
+    }
+    const { clock, log, storage, snapshotHeldMs } = this.#around;
+    const nowMs = clock.monotonic();
+    if (session.held?.snapshot !== oldestSnapshot) session.held = { snapshot: oldestSnapshot, sinceMs: nowMs, isLogged: false };
+    const { held, client } = session;
+    const forMs = nowMs - held.sinceMs;
+    if (held.isLogged || forMs < snapshotHeldMs) return;
+    held.isLogged = true;
+    log.warn({ storage, client, session: id, snapshot: oldestSnapshot, forMs }, "a client keeps a snapshot open: history is kept for it");
   }
 
   get(id: string): Session | undefined {

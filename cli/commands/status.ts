@@ -17,6 +17,8 @@ interface ClientLine {
   readonly seenMsAgo: number;
   /** How far its cache is behind the last transaction; undefined while it is not known. */
   readonly lagMs: number | undefined;
+  /** How far its oldest open snapshot is behind the last transaction: history is kept for it. Undefined when it told of none. */
+  readonly snapshotMs: number | undefined;
   /** Reads answered without the server, of all; undefined when there were none. */
   readonly hitRate: number | undefined;
 }
@@ -59,6 +61,7 @@ async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise
   const clients = sessions.map((session): ClientLine => {
     const view = views.find(({ path }) => path === `client/${session.client}/connection`);
     const position = numberIn(view, "position");
+    const oldest = session.oldestSnapshot;
     const hits = numberIn(view, "hits");
     const misses = numberIn(view, "misses");
     return {
@@ -67,6 +70,7 @@ async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise
       connection: view === undefined ? undefined : stateText(view.value),
       seenMsAgo: session.seenMsAgo,
       lagMs: position === undefined ? undefined : Math.max(0, tidToMs(server.position.tid) - Math.floor(position / 1_024)),
+      snapshotMs: oldest === undefined ? undefined : Math.max(0, tidToMs(server.position.tid) - tidToMs(oldest)),
       hitRate: hits === undefined || misses === undefined || hits + misses === 0 ? undefined : hits / (hits + misses),
     };
   });
@@ -105,7 +109,7 @@ function statusLines({ server, clients, machines }: Status): readonly string[] {
     "",
     ...(clients.length === 0
       ? ["no clients"]
-      : table(["client", "session", "connection", "seen", "lag", "hit rate"], clients.map(clientCells))),
+      : table(["client", "session", "connection", "seen", "lag", "snapshot", "hit rate"], clients.map(clientCells))),
     "",
     ...table(
       ["machine", "state"],
@@ -115,7 +119,8 @@ function statusLines({ server, clients, machines }: Status): readonly string[] {
   ];
 }
 
-function clientCells({ client, session, connection, seenMsAgo, lagMs, hitRate }: ClientLine): readonly string[] {
+function clientCells({ client, session, connection, seenMsAgo, lagMs, snapshotMs, hitRate }: ClientLine): readonly string[] {
   const rate = hitRate === undefined ? "-" : `${(hitRate * 100).toFixed(1)} %`;
-  return [client, session, connection ?? "-", `${duration(seenMsAgo)} ago`, lagMs === undefined ? "-" : duration(lagMs), rate];
+  const behind = (ms: number | undefined) => (ms === undefined ? "-" : duration(ms));
+  return [client, session, connection ?? "-", `${duration(seenMsAgo)} ago`, behind(lagMs), behind(snapshotMs), rate];
 }

@@ -57,7 +57,7 @@ describe("zooid status", () => {
   test("is a table for people", async () => {
     const { lines } = await zooid(["status", ...there]);
     expect(lines[0]).toMatch(/^storage main: read-write, instance [0-9a-f]{16}, up /);
-    expect(lines).toContainEqual(expect.stringMatching(/^shop-1 +live +linked\.readWrite +.* ago +0\.00 ms +\d+\.\d %$/));
+    expect(lines).toContainEqual(expect.stringMatching(/^shop-1 +live +linked\.readWrite +.* ago +0\.00 ms +- +\d+\.\d %$/));
     expect(lines.slice(lines.findIndex((line) => line.startsWith("machine ")) + 1).map((line) => line.split(/ +/))).toEqual([
       ["client/shop-1/connection", "linked.readWrite"],
       ["server/main/group-commit", "idle"],
