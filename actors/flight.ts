@@ -51,6 +51,7 @@ export class Flight implements FlightEffects {
   readonly #callers = new Set<Computation>();
   #keyWasInvalidated = false;
   #isSuperseded = false;
+  #isToFlyAgain = false;
   /** What it gave, as its own caller gets it, and as it is given to others. */
   #value: unknown;
   #kept: KeptValue | undefined;
@@ -121,17 +122,7 @@ export class Flight implements FlightEffects {
   }
 
   flyAgain(): void {
-    const waiters = [...this.#patient.splice(0), ...this.#late.splice(0)];
-    if (this.#failure !== undefined) {
-      this.#tellCallers(true);
-      this.#leader.reject(this.#failure.error);
-    }
-    const { flyAgain } = this.#around;
-    // All of them in this turn: nothing can be invalidated between, so that they join the first, however much is invalidated later.
-    for (const { call, resolve, reject } of waiters) {
-      if (call.signal?.aborted === true) reject(call.signal.reason);
-      else flyAgain(call).then(resolve, reject);
-    }
+    this.#isToFlyAgain = true;
   }
 
   answerWithLast(): void {
@@ -179,6 +170,7 @@ export class Flight implements FlightEffects {
     }
     this.#around.ended(this);
     this.#actor.send({ type: "RETURNED", isValid: this.#isValid() });
+    this.#flyIfAgain();
   }
 
   #threw(error: unknown): void {
@@ -198,6 +190,24 @@ export class Flight implements FlightEffects {
       isAbandoned: call.signal?.aborted === true && othersWait,
       hasLast: this.#around.shelf.last(call) !== undefined,
     });
+    this.#flyIfAgain();
+  }
+
+  /** Begins the new flight once the machine of this one is at its end: one does not start another within its own step. */
+  #flyIfAgain(): void {
+    if (!this.#isToFlyAgain) return;
+    this.#isToFlyAgain = false;
+    const waiters = [...this.#patient.splice(0), ...this.#late.splice(0)];
+    if (this.#failure !== undefined) {
+      this.#tellCallers(true);
+      this.#leader.reject(this.#failure.error);
+    }
+    const { flyAgain } = this.#around;
+    // All of them in this turn: nothing can be invalidated between, so that they join the first, however much is invalidated later.
+    for (const { call, resolve, reject } of waiters) {
+      if (call.signal?.aborted === true) reject(call.signal.reason);
+      else flyAgain(call).then(resolve, reject);
+    }
   }
 
   /** What it gave, held so that several callers can be given it. */

@@ -1,0 +1,70 @@
+import { afterEach, describe, expect, test } from "vitest";
+import * as zooid from "../../cache.js";
+
+afterEach(() => zooid.close());
+
+describe("the cache of the module", () => {
+  test("is not there before configure: every call says so", () => {
+    const cached = zooid.cacheable((x: number) => x, { name: "early" });
+    const calls = [
+      () => cached(1),
+      () => cached.key(1),
+      () => zooid.addDeps("a"),
+      () => zooid.invalidate("a"),
+      () => zooid.get("a"),
+      () => zooid.getOrSet("a", () => 1),
+      () => zooid.set("a", 1),
+      () => zooid.delete("a"),
+      () => zooid.clear(),
+      () => zooid.prune(),
+      () => zooid.tagVersion("a"),
+      () => zooid.now(),
+      () => zooid.stats(),
+    ];
+    for (const call of calls) expect(call).toThrow(zooid.NotConfiguredError);
+  });
+
+  test("is configured once: again with equal options does nothing, with others it is refused", async () => {
+    await zooid.configure({ defaultTtl: 10 });
+    await zooid.set("a", 1);
+    await zooid.configure({ defaultTtl: 10 });
+    expect(await zooid.get("a")).toBe(1);
+    await expect(zooid.configure({ defaultTtl: 11 })).rejects.toThrow(zooid.InvalidOptionError);
+  });
+
+  test("computes, forgets and prunes as one of its own does", async () => {
+    void zooid.configure();
+    let computed = 0;
+    const load = zooid.cacheable(
+      async (id: string) => {
+        zooid.addDeps(`city:${id}`);
+        return ++computed;
+      },
+      { name: "load" },
+    );
+    expect([await load("DE"), await load("DE")]).toEqual([1, 1]);
+    expect(await zooid.invalidate("city")).toBe("published");
+    expect(await load("DE")).toBe(2);
+    expect(await zooid.getOrSet("x", () => "made")).toBe("made");
+    expect(await zooid.getOrSet("x", () => "made again")).toBe("made");
+    await zooid.delete("x");
+    expect(await zooid.get("x")).toBe(undefined);
+    expect(await zooid.prune(0)).toMatchObject({ entries: 0 });
+    expect(zooid.tagVersion("city:DE")).toBeGreaterThan(0);
+  });
+});
+
+describe("options", () => {
+  test.each([
+    [{ storageUrl: "redis://cache:6379" }, "lmdb:./folder"],
+    [{ busUrl: "redis://user:secret@bus:6379/0" }, "nats://bus:4222"],
+    [{ defaultTtl: 60_000_000 }, "milliseconds"],
+    [{ storageUrl: "file:x" }, "neither memory: nor lmdb:"],
+    [{ maxEntries: -1 }, "whole number"],
+    [{ ttl: 5 }, "not known"],
+    [{ values: "thawed" }, "not one of frozen, shared, cloned"],
+  ] as const)("%j is refused, and the message says what to write", async (options, says) => {
+    await expect(zooid.createCache(options as never)).rejects.toThrow(says);
+    await expect(zooid.createCache(options as never)).rejects.toThrow(zooid.InvalidOptionError);
+  });
+});
