@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { createCache } from "../../cache.js";
+import { temporaryFolders } from "../storage/temporary-folder.js";
+
+const temporaryFolder = temporaryFolders();
+
+test("results in a folder are there after a restart, but for those that were invalidated", async () => {
+  const storageUrl = `lmdb:${await temporaryFolder()}`;
+  let computed = 0;
+  const open = async () => {
+    const cache = await createCache({ storageUrl });
+    const load = cache.cacheable(async (id: string) => ({ id, number: ++computed }), { name: "load", deps: (id) => [`city:${id}`] });
+    const count = cache.cacheable((id: string) => id.length + ++computed, { name: "count" });
+    return { cache, load, count };
+  };
+  const first = await open();
+  expect(await first.load("DE")).toEqual({ id: "DE", number: 1 });
+  expect(await first.load("FR")).toEqual({ id: "FR", number: 2 });
+  await first.cache.set("own", new Date(0));
+  await first.cache.set("gone", 1);
+  await first.cache.delete("gone");
+  expect(first.count("DE")).toBe(5);
+  expect(await first.cache.invalidate("city:FR")).toBe("published");
+  await first.cache.close();
+
+  const second = await open();
+  expect(await second.load("DE")).toEqual({ id: "DE", number: 1 });
+  expect(await second.cache.get("own")).toEqual(new Date(0));
+  expect(await second.cache.get("gone")).toBe(undefined);
+  expect(await second.load("FR")).toEqual({ id: "FR", number: 4 });
+  await second.cache.invalidate("city");
+  await second.cache.close();
+
+  const third = await open();
+  expect(await third.load("DE")).toEqual({ id: "DE", number: 5 });
+  await third.cache.close();
+});
+
+test("a result that a folder cannot hold is given all the same", async () => {
+  const cache = await createCache({ storageUrl: `lmdb:${await temporaryFolder()}` });
+  class Odd {
+    readonly name = "odd";
+  }
+  const load = cache.cacheable(async () => new Odd(), { name: "load" });
+  expect(await load()).toBeInstanceOf(Odd);
+  await cache.close();
+});
