@@ -64,7 +64,7 @@ export class CacheCore {
 
   /** Whether what is known here is new enough to be served, and to be kept. */
   get isInTouch(): boolean {
-    return this.#inTouch()();
+    return this.#inTouch()?.() ?? true;
   }
 
   /** What keys of a function begin with. */
@@ -133,10 +133,10 @@ export class CacheCore {
     return published();
   }
 
-  #inTouch(): () => boolean {
+  #inTouch(): (() => boolean) | undefined {
     const { maxStaleMs } = this.settings;
     const { bus } = this;
-    if (bus === undefined || maxStaleMs === Infinity) return () => true;
+    if (bus === undefined || maxStaleMs === Infinity) return undefined;
     return () => this.#ticks.now() - bus.heardAt <= maxStaleMs;
   }
 }

@@ -13,8 +13,8 @@ export interface CachedCallsAround {
   readonly clock: Clock;
   readonly log: Log;
   readonly flightTimeoutMs: number;
-  /** Whether what is kept here may be served. */
-  readonly isInTouch: () => boolean;
+  /** Whether what is kept here may be served; undefined: always. */
+  readonly isInTouch: (() => boolean) | undefined;
 }
 
 /** Counts since the cache was opened. */
@@ -33,7 +33,7 @@ export interface CallCounts {
  * 3. Calls that would wait for each other fail.
  */
 export class CachedCalls {
-  readonly #around: CachedCallsAround;
+  readonly #isInTouch: (() => boolean) | undefined;
   readonly #shelf: Shelf;
   readonly #running = new AsyncLocalStorage<Computation>();
   readonly #flights = new Map<string, Flight>();
@@ -45,7 +45,7 @@ export class CachedCalls {
 
   constructor(around: CachedCallsAround) {
     const { shelf, clock, log, flightTimeoutMs } = around;
-    this.#around = around;
+    this.#isInTouch = around.isInTouch;
     this.#shelf = shelf;
     this.#flightAround = {
       shelf,
@@ -81,7 +81,7 @@ export class CachedCalls {
 
   /** The kept result of `key`, if it may be served now; the computation that asks depends on it from now on. */
   find(key: string): Entry | undefined {
-    if (!this.#around.isInTouch()) return undefined;
+    if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
     const entry = this.#shelf.find(key);
     if (entry === undefined) return undefined;
     this.#hits++;

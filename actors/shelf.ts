@@ -23,8 +23,8 @@ export interface ShelfParts {
   readonly values: ValueMode;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether what is known here may be relied on. */
-  readonly isInTouch: () => boolean;
+  /** Whether what is known here may be relied on; undefined: always. */
+  readonly isInTouch: (() => boolean) | undefined;
 }
 
 /** Says of an entry that its value is given as a promise, a copy each time. */
@@ -62,7 +62,8 @@ export class Shelf {
 
   /** A result that may be given to whoever asks now. */
   find(key: string): Entry | undefined {
-    return this.#memory.get(key) ?? (this.#disk === undefined ? undefined : this.#findOnDisk(key, this.#disk));
+    const entry = this.#memory.get(key);
+    return entry !== undefined || this.#disk === undefined ? entry : this.#findOnDisk(key, this.#disk);
   }
 
   /** `kept` for one caller. */
@@ -80,7 +81,7 @@ export class Shelf {
 
   /** Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all. */
   keep(call: Call, value: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): KeptValue {
-    if (!this.#parts.isInTouch() || !call.work.isWanted(value, call)) return this.hold(value);
+    if (this.#parts.isInTouch?.() === false || !call.work.isWanted(value, call)) return this.hold(value);
     const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
     try {
       const { memory } = began;
@@ -103,7 +104,7 @@ export class Shelf {
   }
 
   keepFailure(call: Call, error: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): void {
-    if (!call.work.rules.cachesErrors || !this.#parts.isInTouch()) return;
+    if (!call.work.rules.cachesErrors || this.#parts.isInTouch?.() === false) return;
     const failure: KeptFailure = () => error;
     failures.add(failure);
     const { ttlMs, slides } = call.work.rules;
