@@ -4,7 +4,7 @@ import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/k
 import type { MemoryEntryStore } from "../storage/memory-entries.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
-import { type Clock, InvalidValueError, type Log, type Tag } from "../words/index.js";
+import type { Clock, Log, Tag } from "../words/index.js";
 import type { Call } from "./cached-work.js";
 
 /** What was known here when a computation began, to each tier in its own terms. */
@@ -73,17 +73,17 @@ export class Shelf {
   hold(value: unknown): KeptValue {
     try {
       return keepValue(value, this.#parts.values);
-    } catch (error) {
-      if (!(error instanceof InvalidValueError)) throw error;
+    } catch {
       return { value, isShared: true };
     }
   }
 
   /** Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all. */
   keep(call: Call, value: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): KeptValue {
-    if (this.#parts.isInTouch?.() === false || !call.work.isWanted(value, call)) return this.hold(value);
+    if (this.#parts.isInTouch?.() === false) return this.hold(value);
     const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
     try {
+      if (!call.work.isWanted(value, call)) return this.hold(value);
       const { memory } = began;
       const entry = this.#memory.put(call.key, value, {
         tags: this.#own(call.key, tags),
@@ -97,7 +97,7 @@ export class Shelf {
       if (isPromised) entry.promise = entry.isShared ? this.promiseOf(entry.value) : copied;
       return entry;
     } catch (error) {
-      if (!(error instanceof InvalidValueError)) throw error;
+      // Whatever a condition, a getter or a tier throws: the call itself has its result.
       this.#parts.log.warn({ err: error, name: call.work.name, key: call.key }, "a result cannot be kept");
       return this.hold(value);
     }

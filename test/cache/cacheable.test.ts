@@ -134,6 +134,25 @@ describe("a cached function", () => {
   });
 });
 
+test("a condition that throws, or a value that cannot be read through, costs the caller nothing", async () => {
+  const { cache } = await openCache();
+  let computed = 0;
+  const condition = () => {
+    throw new Error("no idea");
+  };
+  const load = cache.cacheable(async () => ++computed, { name: "load", condition });
+  expect([await load(), await load()]).toEqual([1, 2]);
+  const odd = cache.cacheable(
+    async () => ({
+      get value(): number {
+        throw new Error("not now");
+      },
+    }),
+    { name: "odd" },
+  );
+  expect(Object.keys(await odd())).toEqual(["value"]);
+});
+
 describe("time to live", () => {
   test("ends a result, and each reading extends it unless readExtendTtl is off", async () => {
     const { cache, clock } = await openCache({ defaultTtl: 10 });
