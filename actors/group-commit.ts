@@ -1,5 +1,5 @@
 import { type Actor, createActor, fromPromise } from "xstate";
-import { groupCommitMachine } from "../machines/group-commit.js";
+import { groupCommitMachine, type GroupCommitEvent } from "../machines/group-commit.js";
 import type { CommitBatch, LoggedTransaction, ObjectStore, Position } from "../storage/object-store.js";
 import {
   assert,
@@ -105,7 +105,7 @@ export class GroupCommit {
       this.#isWaking = false;
       // A commit that nothing else waits for is on disk and answered before the machine would have taken its first step.
       if (this.state === "idle" && this.#around.queue.count === 1 && this.#maintenance.length === 0) {
-        this.#inAir = this.#startBatch();
+        this.#inAir = this.#startAlone();
         if (this.#inAir === undefined) return;
       }
       this.actor.send({ type: "COMMITS_WAITING" });
@@ -162,12 +162,7 @@ export class GroupCommit {
       },
       actions: {
         writeBatch: ({ context }) => {
-          const writing = this.#inAir ?? this.#startBatch(context.closing);
-          this.#inAir = undefined;
-          Promise.resolve(writing).then(
-            () => this.actor.send({ type: "BATCH_WRITTEN" }),
-            (error: unknown) => this.actor.send({ type: "BATCH_IN_DOUBT", error }),
-          );
+          void this.#continueBatch(context.closing);
         },
         announceRecovered: () => {
           const round = this.#round;
@@ -192,6 +187,31 @@ export class GroupCommit {
         probationDelay: limits.writeProbationMs,
       },
     });
+  }
+
+  /** As `#startBatch`; what it throws, a bug, rejects too: nobody stands above this call to hear it. */
+  #startAlone(): Promise<void> | undefined {
+    try {
+      return this.#startBatch();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Opens a batch, unless one is in the air already, and tells the machine what became of it. */
+  async #continueBatch(closing: boolean): Promise<void> {
+    // Outside of the machine's action: a vote in the batch starts a machine of its own.
+    await Promise.resolve();
+    if (this.#isKilled) return;
+    let event: GroupCommitEvent = { type: "BATCH_WRITTEN" };
+    try {
+      const writing = this.#inAir ?? this.#startBatch(closing);
+      this.#inAir = undefined;
+      await writing;
+    } catch (error) {
+      event = { type: "BATCH_IN_DOUBT", error };
+    }
+    if (!this.#isKilled) this.actor.send(event);
   }
 
   /**
