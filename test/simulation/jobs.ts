@@ -49,8 +49,9 @@ export async function* runInJobs(seeds: Iterable<number>, jobs: number): AsyncGe
     worker.send(seed);
   };
   const start = () => {
-    // Most of what a run makes dies young: with more room for it, collecting costs a tenth of the time less.
-    const execArgv = [...process.execArgv, "--max-semi-space-size=64"];
+    // Most of what a run makes dies young: with more room for it, and no helpers that take the other process's core, collecting
+    // costs a tenth of the time less.
+    const execArgv = [...process.execArgv, "--max-semi-space-size=64", "--single-threaded-gc"];
     const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)), { execArgv });
     worker.on("message", (outcome: Outcome) => {
       clearTimeout(timers.get(worker));
