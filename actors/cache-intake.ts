@@ -121,10 +121,9 @@ export class CacheIntake {
       tag,
       ({ epoch, sequence }: BusVersion) => {
         // In another epoch than the one told of the reset that began it counts for this, or will.
-        const isOfThis = epoch === this.#epoch;
-        trie.settle(pending, isOfThis ? sequence : undefined);
-        if (isOfThis) disk?.settle(id, sequence);
-        else disk?.settle(id, disk.position?.sequence ?? 0);
+        const known = epoch === this.#epoch ? sequence : undefined;
+        trie.settle(pending, known);
+        disk?.settle(id, known);
       },
       id,
     );

@@ -85,14 +85,16 @@ export class Shelf {
     try {
       if (!call.work.isWanted(value, call)) return this.hold(value);
       const { memory } = began;
+      const own = this.#own(call.key, tags);
       const entry = this.#memory.put(call.key, value, {
-        tags: this.#own(call.key, tags),
+        tags: own,
         began: memory,
         ttlMs,
         slides,
         graceMs: staleIfErrorMs,
       });
-      if (this.#disk !== undefined && began.disk !== undefined) this.#disk.put(call.key, value, { tags, began: began.disk, ttlMs, slides });
+      if (this.#disk !== undefined && began.disk !== undefined)
+        this.#disk.put(call.key, value, { tags: own, began: began.disk, ttlMs, slides });
       if (entry === undefined) return this.hold(value);
       if (isPromised) entry.promise = entry.isShared ? this.promiseOf(entry.value) : copied;
       return entry;
@@ -160,7 +162,7 @@ export class Shelf {
     const { tags, ttlMs, slides, expiresMs } = entry;
     const leftMs = ttlMs === undefined ? undefined : expiresMs - this.#parts.clock.monotonic();
     // Valid now, whatever it was computed from: for memory it begins now.
-    return this.#memory.put(key, entry.value, { tags: this.#own(key, tags), began: this.#trie.begin(), ttlMs, slides, leftMs }) ?? entry;
+    return this.#memory.put(key, entry.value, { tags, began: this.#trie.begin(), ttlMs, slides, leftMs }) ?? entry;
   }
 }
 

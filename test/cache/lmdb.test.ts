@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createCache } from "../../cache.js";
+import { createCache, createInvalidationHub } from "../../cache.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 
 const temporaryFolder = temporaryFolders();
@@ -44,4 +44,19 @@ test("a result that a folder cannot hold is given all the same", async () => {
   const load = cache.cacheable(async () => new Odd(), { name: "load" });
   expect(await load()).toBeInstanceOf(Odd);
   await cache.close();
+});
+
+test("a key that is too long for a tag of its own is deleted from another node's folder, too", async () => {
+  const hub = createInvalidationHub();
+  const storageUrl = `lmdb:${await temporaryFolder()}`;
+  const key = "!".repeat(200);
+  const a = await createCache({ bus: hub.connect() });
+  const before = await createCache({ bus: hub.connect(), storageUrl });
+  expect(await before.getOrSet(key, () => "old")).toBe("old");
+  await before.close();
+  const b = await createCache({ bus: hub.connect(), storageUrl });
+  await a.delete(key);
+  expect(await b.getOrSet(key, () => "new")).toBe("new");
+  await b.close();
+  await a.close();
 });
