@@ -40,7 +40,7 @@ export class CacheCore {
       disk === undefined
         ? undefined
         : {
-            intervalMs: ttiFlushMs ?? slideIntervalMs,
+            intervalMs: ttiFlushMs,
             slid: (key: string) => {
               disk.touch(key);
             },
@@ -153,7 +153,6 @@ export interface RuleOptions {
 const ownKeys = '""';
 /** Keys made before; past it they are made anew. */
 const keysRememberedMax = 10_000;
-const slideIntervalMs = 30_000;
 
 async function outcomeOf(published: readonly Published[]): Promise<Publication> {
   const outcomes = await Promise.all(published.map((outcome) => outcome()));

@@ -74,8 +74,8 @@ export interface CacheSettings {
   readonly lmdbMapSize: number | undefined;
   readonly autoPruneMs: number | undefined;
   readonly autoPruneIntervalMs: number;
-  readonly lruUpdateIntervalMs: number | undefined;
-  readonly ttiFlushMs: number | undefined;
+  readonly lruUpdateIntervalMs: number;
+  readonly ttiFlushMs: number;
   readonly flightTimeoutMs: number;
   readonly maxStaleMs: number;
   readonly publishTimeoutMs: number;
@@ -142,8 +142,8 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
       durationOf("autoPruneInterval", options.autoPruneInterval) ?? limits.autoPruneIntervalMs,
       limits.timerMsMax,
     ),
-    lruUpdateIntervalMs: durationOf("lruUpdateInterval", options.lruUpdateInterval),
-    ttiFlushMs: durationOf("ttiFlushSecs", options.ttiFlushSecs),
+    lruUpdateIntervalMs: durationOf("lruUpdateInterval", options.lruUpdateInterval) ?? limits.lruUpdateIntervalMs,
+    ttiFlushMs: durationOf("ttiFlushSecs", options.ttiFlushSecs) ?? limits.slideFlushMs,
     flightTimeoutMs: Math.min(durationOf("flightTimeout", options.flightTimeout) ?? limits.flightTimeoutMs, limits.timerMsMax),
     maxStaleMs: durationOf("maxStaleSecs", options.maxStaleSecs) ?? (isAlone ? Infinity : limits.maxStaleMs),
     publishTimeoutMs: Math.min(durationOf("publishTimeout", options.publishTimeout) ?? limits.publishTimeoutMs, limits.timerMsMax),

@@ -182,6 +182,9 @@ export const limits = {
   maxStaleMs: 30_000,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,
+  /** The order of last uses, and deadlines that slid, are written to LMDB this often. */
+  lruUpdateIntervalMs: 30_000,
+  slideFlushMs: 30_000,
   /** A plain number of seconds in an option, a year: above it milliseconds were meant. */
   durationSecsMax: 31_536_000,
 } as const;
