@@ -59,7 +59,9 @@ export interface CacheOptions extends Partial<
   readonly values?: ValueMode | undefined;
   /** Any pino logger; nothing is logged unless told. */
   readonly log?: Log | undefined;
+  /** Where time comes from, and in `chance` randomness: for simulations. Default: the system's. */
   readonly clock?: Clock | undefined;
+  /** Default: the system's. */
   readonly chance?: Chance | undefined;
 }
 

@@ -11,14 +11,17 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   readonly name?: string | undefined;
   /** Results of another version of the function are not found. */
   readonly version?: string | number | undefined;
+  /** Tells functions of one name from each other. */
   readonly namespace?: string | undefined;
   /** What tells one call from another, in place of the arguments. */
   readonly key?: ((...args: Args) => unknown) | undefined;
   /** Tags that each result depends on. */
   readonly deps?: readonly string[] | ((...args: Args) => readonly string[]) | undefined;
+  /** Time to live of its results. Default: defaultTtl. */
   readonly ttl?: Duration | undefined;
+  /** Each reading gives a result its time to live anew. Default: that of the cache. */
   readonly readExtendTtl?: boolean | undefined;
-  /** Whether this result is to be kept. */
+  /** Whether this result is to be kept. Default: it is. */
   readonly condition?: ((result: Awaited<Result>, ...args: Args) => boolean) | undefined;
   /** An error is kept like a result. Default: false. */
   readonly cacheErrors?: boolean | undefined;
@@ -181,7 +184,8 @@ function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyOptions): u
   });
 }
 
-const names = new Set([
+/** Names of all options of a cached function: what is not among them is refused. */
+export const cacheableOptionNames: ReadonlySet<string> = new Set([
   "name",
   "version",
   "namespace",
@@ -198,7 +202,7 @@ const names = new Set([
 /** Throws InvalidOptionError or InvalidTagError, where the function is wrapped and not where it is called. */
 function checkOptions(options: AnyOptions): void {
   for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
+    if (!cacheableOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
   durationOf("ttl", options.ttl);
   durationOf("staleIfError", options.staleIfError);

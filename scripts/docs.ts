@@ -12,6 +12,7 @@ import { createProgram } from "../cli/program.js";
 import { machines } from "../machines/index.js";
 import { errorClasses } from "../words/errors.js";
 import { limits } from "../words/limits.js";
+import { configureOptions, type Counterpart, features } from "./zoocache.js";
 
 const root = join(import.meta.dirname, "..");
 
@@ -34,6 +35,9 @@ function generatedParts(): Map<string, string> {
     ["machines", machinePictures()],
     ["errors", errorTable()],
     ["options", optionTable()],
+    ["cache options", optionsOf("actors/cache-options.ts", "CacheOptions")],
+    ["cacheable options", optionsOf("actors/cacheable.ts", "CacheableOptions")],
+    ["zoocache", zoocacheTables()],
     ["variables", variableTable()],
     ["limits", limitTable()],
   ]);
@@ -104,6 +108,39 @@ function optionTable(): string {
     });
   });
   return ["| option | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+/** Each option of an interface with its docstring, whose last sentence tells the default. */
+function optionsOf(file: string, declaration: string): string {
+  const { program, docstringBefore } = parse(file);
+  const rows = program.body.flatMap((node) => {
+    const found = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
+    if (found?.type !== "TSInterfaceDeclaration" || found.id.name !== declaration) return [];
+    return found.body.body.flatMap((member) => {
+      if (member.type !== "TSPropertySignature" || member.key.type !== "Identifier") return [];
+      const [meaning = "", standard = ""] = docstringBefore(member.start).split(/ ?Default: (?=[^.]*\.$)/);
+      return [`| \`${member.key.name}\` | ${standard.replace(/\.$/, "")} | ${meaning} |`];
+    });
+  });
+  return ["| option | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+/** ZooCache's options and features beside ours. */
+function zoocacheTables(): string {
+  const names = (ours: readonly string[]) => (ours.length === 0 ? "none" : ours.map((name) => `\`${name}\``).join(", "));
+  const row = ({ theirs, theirDefault, ours, difference = "" }: Counterpart) =>
+    theirDefault === undefined
+      ? `| ${theirs} | ${names(ours)} | ${difference} |`
+      : `| \`${theirs}\` | ${theirDefault} | ${names(ours)} | ${difference} |`;
+  return [
+    "| option of ZooCache | default | ours | how ours is another |",
+    "| --- | --- | --- | --- |",
+    ...configureOptions.map(row),
+    "",
+    "| of ZooCache | ours | how ours is another |",
+    "| --- | --- | --- |",
+    ...features.map(row),
+  ].join("\n");
 }
 
 /** Each variable of the command line with its flag, the commands that take it, and what they say of it. */

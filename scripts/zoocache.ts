@@ -1,0 +1,106 @@
+/** One thing of ZooCache, and what stands for it here. */
+export interface Counterpart {
+  readonly theirs: string;
+  /** As ZooCache writes it: `None`, `True` or a number; undefined for what is no option. */
+  readonly theirDefault?: string | undefined;
+  /** Names of ours: an option, an export of `zooid/cache`, an option of `cacheable`, a command, a metric; none when there is nothing. */
+  readonly ours: readonly string[];
+  /** How ours is another. */
+  readonly difference?: string | undefined;
+}
+
+/** Parameters of ZooCache's `configure`, in its order. Source: its `core.py` and `docs/configuration`, release of March 2026. */
+export const configureOptions: readonly Counterpart[] = [
+  {
+    theirs: "storage_url",
+    theirDefault: "None",
+    ours: ["storageUrl"],
+    difference: "`memory:`, `lmdb:./folder` with one owner, or `nats://host:4222/bucket` for what Redis does there",
+  },
+  {
+    theirs: "bus_url",
+    theirDefault: "None",
+    ours: ["busUrl"],
+    difference: "`nats://…`; over a stream, which lost messages are fetched from",
+  },
+  { theirs: "prefix", theirDefault: "None", ours: ["prefix"], difference: "default `zooid`" },
+  { theirs: "prune_after", theirDefault: "None", ours: ["autoPruneSecs"], difference: "taken by ZooCache, and not used" },
+  { theirs: "default_ttl", theirDefault: "None", ours: ["defaultTtl"] },
+  { theirs: "read_extend_ttl", theirDefault: "True", ours: ["readExtendTtl"], difference: "by the time to live of the entry itself" },
+  { theirs: "max_entries", theirDefault: "None", ours: ["maxEntries"], difference: "and `maxBytes`" },
+  { theirs: "lmdb_map_size", theirDefault: "None", ours: ["lmdbMapSize"], difference: "a quota that is kept by eviction" },
+  { theirs: "flight_timeout", theirDefault: "60", ours: ["flightTimeout"] },
+  { theirs: "tti_flush_secs", theirDefault: "30", ours: ["ttiFlushSecs"] },
+  {
+    theirs: "auto_prune_secs",
+    theirDefault: "None",
+    ours: ["autoPruneSecs"],
+    difference: "what a pruned tag knew stays in its parent; ZooCache takes None for 3,600",
+  },
+  { theirs: "auto_prune_interval", theirDefault: "3600", ours: ["autoPruneInterval"] },
+  { theirs: "lru_update_interval", theirDefault: "30", ours: ["lruUpdateInterval"] },
+  {
+    theirs: "channel_capacity",
+    theirDefault: "1000000",
+    ours: [],
+    difference: "no thread is written to: what waits for the disk is bounded by `cachePendingBytesMax`",
+  },
+  { theirs: "batch_size", theirDefault: "1000", ours: [], difference: "a batch is what gathered in `cacheWriteDelayMs`" },
+  {
+    theirs: "lru_cache_size",
+    theirDefault: "10000",
+    ours: ["maxEntries"],
+    difference: "memory stands before LMDB and buckets with bounds of its own",
+  },
+  { theirs: "telemetry", theirDefault: "None", ours: ["log", "cacheMetrics"], difference: "a pino logger, and metrics of `prom-client`" },
+];
+
+/** What ZooCache exports, offers and promises beside that. Source: its `__init__.py`, README and `docs`. */
+export const features: readonly Counterpart[] = [
+  { theirs: "configure", ours: ["configure"], difference: "again with equal options it does nothing; `createCache` for several" },
+  { theirs: "reset", ours: ["close"] },
+  {
+    theirs: "cacheable(namespace, deps, ttl)",
+    ours: ["cacheable", "namespace", "deps", "ttl"],
+    difference: "and per function `readExtendTtl`, `condition`, `cacheErrors`, `staleIfError`, `version`, `key`, `signal`",
+  },
+  {
+    theirs: "add_deps",
+    ours: ["addDeps"],
+    difference: "across awaits and nested calls, on their hits too; outside a computation it is an error",
+  },
+  { theirs: "invalidate, invalidate_async", ours: ["invalidate"], difference: "several tags at once; resolves to `published` or `queued`" },
+  { theirs: "get, get_async", ours: ["get"], difference: "and `getOrSet`" },
+  { theirs: "set, set_async", ours: ["set"], difference: "told to the other nodes; `since` for what was computed before" },
+  { theirs: "clear, clear_async", ours: ["clear"], difference: "an invalidation, at all nodes; and `delete` of one key" },
+  { theirs: "prune(max_age_secs = 3600)", ours: ["prune"], difference: "default: `autoPruneSecs`" },
+  { theirs: "get_tag_version", ours: ["tagVersion"], difference: "a sequence of the bus, no clock" },
+  { theirs: "version (of the library)", ours: [], difference: "`zooid --version`" },
+  { theirs: "InvalidTag", ours: ["InvalidTagError"] },
+  { theirs: "StorageIsFull", ours: [], difference: "eviction makes room; what is too large for a tier is given, not kept" },
+  { theirs: "prefix trie, hierarchical tags", ours: ["invalidate"], difference: "depth and length of a tag are bounded" },
+  { theirs: "hybrid logical clocks", ours: ["tagVersion", "now"], difference: "epoch and sequence of the stream: clocks decide nothing" },
+  {
+    theirs: "passive resync on reads",
+    ours: ["busUrl"],
+    difference: "gaps are seen by their numbers and fetched before anything later counts",
+  },
+  {
+    theirs: "single flight",
+    ours: ["cacheable", "flightTimeout"],
+    difference: "who comes after an invalidation does not get what began before it",
+  },
+  {
+    theirs: "MessagePack and LZ4",
+    ours: ["values"],
+    difference: "MessagePack in LMDB and buckets, not compressed; objects as they are in memory",
+  },
+  { theirs: "logs, Prometheus", ours: ["log", "cacheMetrics"] },
+  { theirs: "OpenTelemetry", ours: [], difference: "not yet" },
+  { theirs: "FastAPI, Litestar, Django", ours: ["fastifyCache"], difference: "for Fastify, with `ETag`, `Age` and `Cache-Control`" },
+  {
+    theirs: "command line: [all, local or node] clear, prune, invalidate; metrics, tag explorer",
+    ours: ["zooid cache"],
+    difference: "`zooid cache stats`, `keys`, `tags`, `invalidate`, `clear`, `prune`, for one node or all",
+  },
+];
