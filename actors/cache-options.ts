@@ -27,6 +27,8 @@ export interface CacheOptions extends Partial<
   readonly busUrl?: string | undefined;
   /** `jetstream`, whose stream keeps invalidations for nodes that were away, or `nats`, where those discard. Default: `jetstream`. */
   readonly busKind?: "jetstream" | "nats" | undefined;
+  /** Brokers of a cluster that keep each message of the stream: 1, 3 or 5. Where the stream is there already, its own count stands. Default: 1. */
+  readonly replicas?: number | undefined;
   /** A bus of the caller's own making, in place of busUrl. It is closed with the cache. */
   readonly bus?: Bus | undefined;
   /** Nodes of one prefix share invalidations, and no keys with others. Default: `zooid`. */
@@ -92,6 +94,7 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
   "storageUrl",
   "busUrl",
   "busKind",
+  "replicas",
   "bus",
   "prefix",
   "defaultTtl",
@@ -128,6 +131,7 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   checkChoice("values", values, ["frozen", "shared", "cloned"]);
   checkChoice("readExtendTtl", readExtendTtl, [true, false]);
   checkChoice("busKind", options.busKind, ["jetstream", "nats"]);
+  checkChoice("replicas", options.replicas, [1, 3, 5]);
   if (bus !== undefined && busUrl !== undefined) throw new InvalidOptionError({ option: "bus", reason: "is given beside busUrl" });
   if (busUrl !== undefined) checkBusUrl(busUrl);
   const isAlone = busUrl === undefined && (bus === undefined || bus.kind === "in-process");

@@ -141,7 +141,7 @@ interface OpenedBus {
 
 async function openBus(options: CacheOptions, settings: CacheSettings, hasDisk: boolean): Promise<OpenedBus> {
   const { clock, chance, log, prefix } = settings;
-  const { busUrl, busKind = "jetstream", bus, user, password, token, tls, resolve, inboxPrefix } = options;
+  const { busUrl, busKind = "jetstream", replicas, bus, user, password, token, tls, resolve, inboxPrefix } = options;
   const seams = { clock, chance, log };
   // A disk counts on from where it stood: that is what a bus of this process alone does.
   if (busUrl === undefined)
@@ -150,7 +150,7 @@ async function openBus(options: CacheOptions, settings: CacheSettings, hasDisk: 
   const given = Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
   const transport = await connectNats({ ...given, servers: busUrl, waitForFirst: false, ...seams });
   const create = busKind === "jetstream" ? createJetStreamBus : createPlainBus;
-  return { bus: create({ transport, prefix, ...seams }), release: () => transport.close() };
+  return { bus: create({ transport, prefix, replicas, ...seams }), release: () => transport.close() };
 }
 
 function started(core: CacheCore, clock: Clock, release: () => Promise<void>): OpenedCache {
