@@ -26,7 +26,8 @@ export interface Codec<T> {
   read(bytes: Uint8Array): T;
 }
 
-function codec<T>(
+/** A codec of messages that are arrays of `count` fields. */
+export function codec<T>(
   what: string,
   toFields: (message: T) => readonly unknown[],
   fromFields: (read: readonly unknown[]) => T,

@@ -7,7 +7,7 @@ import type { Tag } from "../words/tag.js";
 import { decodeValue, encodeValue } from "../words/value.js";
 import { DiskEntry, StoredResult } from "./disk-entry.js";
 import { encodeTierMeta, tierMetaKey, valueKey } from "./entry-records.js";
-import type { Entry, EntryStats, EntryVersion, Keeping, PersistentEntryStore, QueuedInvalidation } from "./entry-store.js";
+import type { Entry, EntryFacts, EntryStats, EntryVersion, Keeping, PersistentEntryStore, QueuedInvalidation } from "./entry-store.js";
 import { GatheredChanges } from "./gathered-changes.js";
 import type { ValueMode } from "./kept-value.js";
 import { type OpenedTier, readTier } from "./opened-tier.js";
@@ -149,6 +149,12 @@ export class DiskEntryStore implements PersistentEntryStore {
     const result = this.#read(entry);
     if (result !== undefined) this.#use(entry, nowMs);
     return result;
+  }
+
+  peek(key: string): EntryFacts | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || this.#ticks.now() >= entry.expiresMs) return undefined;
+    return this.#versions.isStale(entry.tags, entry.sequence) ? undefined : entry;
   }
 
   put(key: string, value: unknown, how: Keeping<EntryVersion>): Entry | undefined {

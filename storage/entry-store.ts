@@ -24,6 +24,9 @@ export interface EntryStore<Began = unknown> {
   /** The entry, when it is neither stale nor expired; extends it when it slides. */
   get(key: string): Entry | undefined;
 
+  /** What is known about the entry that `get` would give, without counting as a use of it. */
+  peek(key: string): EntryFacts | undefined;
+
   /**
    * Keeps `value`, and gives what is kept; undefined: nothing is, and what was there before is gone.
    * That is so when it is stale already, has expired, is larger than the tier, or what is to be written is too much just now.
@@ -85,6 +88,9 @@ export interface Entry {
   /** For whoever gives the value out: `value` as a settled promise, made once. */
   promise: Promise<unknown> | undefined;
 }
+
+/** What is known about an entry beside its value. */
+export type EntryFacts = Pick<Entry, "key" | "tags" | "ttlMs" | "slides" | "storedMs" | "expiresMs">;
 
 /** What a tier holds, and what it did since it was opened. */
 export interface EntryStats {

@@ -1,6 +1,6 @@
 import type { Clock } from "../words/clock.js";
 import type { Tag } from "../words/tag.js";
-import type { Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
+import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
 import { keepValue, type KeptValue, roughBytes, type ValueMode } from "./kept-value.js";
 import { Recency, type Recent } from "./recency.js";
 import type { Began, Dependency, TagTrie } from "./tag-trie.js";
@@ -121,6 +121,12 @@ export class MemoryEntryStore implements EntryStore<Began> {
     }
     this.#recency.use(entry);
     return entry;
+  }
+
+  peek(key: string): EntryFacts | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.lapsedMs !== undefined || this.#ticks.now() >= entry.expiresMs) return undefined;
+    return entry.checkedAt !== this.#trie.version && this.#isStale(entry) ? undefined : entry;
   }
 
   /** The entry whatever it is, stale and expired ones for as long as grace lasts: for when nothing newer can be had. */

@@ -16,6 +16,15 @@ export interface Pending {
   readonly local: number;
 }
 
+/** A tag, and what is known of its own invalidations; those of its parents count for it too. */
+export interface KnownTag {
+  readonly tag: Tag;
+  /** Sequence of its latest one; 0: none after the latest of everything. */
+  readonly version: number;
+  /** One of this process has no sequence yet. */
+  readonly isPending: boolean;
+}
+
 /** What one step of pruning did. */
 export interface TagPruning {
   /** Tags whose versions went into their parents' floors. */
@@ -244,6 +253,14 @@ export class TagTrie {
       }
     }
     return { removed: before - this.#nodes.size, done: true };
+  }
+
+  /** Tags that have versions of their own here, in no order, the root among them. Lazy: what changes meanwhile may be in it or not. */
+  *tags(): Iterable<KnownTag> {
+    for (const node of this.#nodes.values()) {
+      const isSuperseded = node !== this.#root && node.version <= this.#root.version;
+      yield { tag: node.tag, version: isSuperseded ? 0 : Math.max(0, node.version - this.#base), isPending: node.pendings > 0 };
+    }
   }
 
   /** Tags that have versions of their own here, the root among them, and local invalidations without a sequence. */

@@ -180,6 +180,12 @@ export const limits = {
   outboxSentMax: 64,
   /** With a bus: results are served so long after the last proof that no invalidation is missing. */
   maxStaleMs: 30_000,
+  /** Nodes of a cache taken from all who answer, when somebody asks which there are. */
+  cacheNodesListedMax: 10_000,
+  /** Listings of keys and tags that one node makes at a time for those who ask from outside: each looks at all there are, in steps. */
+  cacheListingsMax: 4,
+  /** Tags of one request from outside to invalidate: each is published. */
+  tagsToldMax: 1_000,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,
   /** The order of last uses, and deadlines that slid, are written to LMDB this often. */

@@ -12,6 +12,20 @@ const country = asTag("country:DE");
 const city = asTag("country:DE:city:1");
 const other = asTag("country:FR");
 
+test("the tags that are known are told with their own versions, and with what is pending", () => {
+  const { trie } = opened();
+  const known = () => Object.fromEntries(Array.from(trie.tags(), ({ tag, version, isPending }) => [tag, isPending ? "pending" : version]));
+  expect(known()).toEqual({ "": 0 });
+  trie.depend([city]);
+  trie.apply(asTag("country"), 7);
+  const pending = trie.pend(other);
+  expect(known()).toEqual({ "": 0, country: 7, "country:DE": 0, "country:DE:city": 0, "country:DE:city:1": 0, "country:FR": "pending" });
+  trie.settle(pending, 9);
+  expect(known()).toMatchObject({ "country:FR": 9 });
+  trie.reset(3);
+  expect(known()).toMatchObject({ "": 3, country: 0, "country:FR": 0 });
+});
+
 describe("an invalidation", () => {
   test("counts for what began before it, of its tag and of all below it", () => {
     const { trie } = opened();

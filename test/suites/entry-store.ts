@@ -154,6 +154,23 @@ export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOpt
       expect(store.get("slides")).toBeUndefined();
     });
 
+    test("is looked at without being used: what is known is told, nothing is extended, and what is not given is not known", async () => {
+      const { store, clock, put, value, invalidate } = await open({ entriesMax: 2 });
+      put("slides", 1, { tags: tags("x:y"), ttlMs: 1_000, slides: true });
+      put("other", 2, { tags: tags("z") });
+      await clock.advance(900);
+      expect(store.peek("slides")).toMatchObject({ key: "slides", tags: ["x:y"], ttlMs: 1_000, slides: true });
+      expect(store.peek("nothing")).toBeUndefined();
+      await clock.advance(100);
+      expect(store.peek("slides")).toBeUndefined();
+      put("slides", 1, { tags: tags("x:y") });
+      store.peek("other");
+      put("third", 3);
+      expect([store.peek("other"), value("slides")]).toEqual([undefined, 1]);
+      invalidate(asTag("x"));
+      expect([store.peek("slides"), store.peek("third")?.tags]).toEqual([undefined, []]);
+    });
+
     test("has no more entries than it may have, and the least recently used go first", async () => {
       const { store, put } = await open({ entriesMax: 3 });
       for (const key of ["a", "b", "c"]) put(key, key);
