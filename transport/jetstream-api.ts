@@ -34,8 +34,9 @@ export class JetStreamRefusal extends Error {
 
 const streamNotFound = 10059;
 const messageNotFound = 10037;
-/** Somebody else wrote to the subject meanwhile. */
-export const wrongLastSequence = 10071;
+const wrongLastSequence = 10071;
+/** What the leader of a cluster says while another write to the subject is under way. */
+const wrongLastSequenceInFlight = 10164;
 
 /** What the stream answered to a publication. */
 export interface PublishAck {
@@ -196,6 +197,11 @@ function sorted(value: unknown): unknown {
 
 export function isRefusal(error: unknown, code: number): boolean {
   return error instanceof JetStreamRefusal && error.code === code;
+}
+
+/** Somebody else wrote to the subject meanwhile. */
+export function isOutrun(error: unknown): boolean {
+  return isRefusal(error, wrongLastSequence) || isRefusal(error, wrongLastSequenceInFlight);
 }
 
 function answerOf(payload: Uint8Array): Fields {

@@ -1,5 +1,5 @@
 import { type Chance, DisconnectedError } from "../words/index.js";
-import { isRefusal, type StreamApi, wrongLastSequence } from "./jetstream-api.js";
+import { isOutrun, type StreamApi } from "./jetstream-api.js";
 import { readBusWord, writeBusWord } from "./jetstream-messages.js";
 
 /** The record that names the history the stream is in. */
@@ -39,9 +39,10 @@ export class StreamHistory {
     try {
       await this.#api.append("epoch", writeBusWord({ type: "epoch", id }), { "Nats-Expected-Last-Subject-Sequence": String(previous) });
     } catch (error) {
-      if (!isRefusal(error, wrongLastSequence)) throw error;
+      if (!isOutrun(error)) throw error;
     }
     const record = await this.read();
+    // The write that came first may not have been taken yet.
     if (record === undefined) throw new DisconnectedError({ address: "epoch record" });
     return record;
   }
