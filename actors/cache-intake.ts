@@ -1,4 +1,4 @@
-import type { PersistentEntryStore } from "../storage/entry-store.js";
+import type { AppliedAt, PersistentEntryStore } from "../storage/entry-store.js";
 import { keyTag } from "../storage/cache-key.js";
 import type { MemoryEntryStore } from "../storage/memory-entries.js";
 import type { TagTrie } from "../storage/tag-trie.js";
@@ -95,10 +95,10 @@ export class CacheIntake {
   }
 
   #invalidate(tag: Tag, sentAs?: (id: string) => void): Published {
-    const { trie, disk, chance } = this.#around;
+    const { trie, disk, chance, clock } = this.#around;
     if (this.#outbox === undefined) {
       const sequence = Math.max(trie.sequence, disk?.position?.sequence ?? 0) + 1;
-      this.#apply(tag, sequence);
+      this.#apply(tag, { sequence, time: clock.now() });
       return disk === undefined ? () => publishedAtOnce : () => disk.flush().then((): Publication => "published");
     }
     const id = chance.id();
@@ -136,12 +136,12 @@ export class CacheIntake {
         const tag = event.tag as Tag;
         this.#outbox?.heard(event.id, event.version);
         this.#applyHeard(tag, event.id);
-        this.#apply(tag, event.version.sequence);
+        this.#apply(tag, event.version);
         return;
       }
       case "heartbeat":
         trie.advance(event.version.sequence);
-        disk?.advance(event.version.sequence);
+        disk?.advance(event.version);
         return;
       case "reset": {
         const { epoch, sequence } = event.version;
@@ -149,7 +149,7 @@ export class CacheIntake {
         this.#epoch = epoch;
         this.#ownSets.clear();
         trie.reset(sequence);
-        disk?.reset({ epoch, sequence });
+        disk?.reset(event.version);
         this.#outbox?.flush();
         return;
       }
@@ -159,7 +159,7 @@ export class CacheIntake {
       case "following":
         this.#epoch = event.version.epoch;
         trie.advance(event.version.sequence);
-        disk?.advance(event.version.sequence);
+        disk?.advance(event.version);
         log.info({ epoch: event.version.epoch, sequence: event.version.sequence }, "following the bus");
         this.#outbox?.flush();
         return;
@@ -179,9 +179,9 @@ export class CacheIntake {
     this.#forgetKey(key);
   }
 
-  #apply(tag: Tag, sequence: number): void {
-    this.#around.trie.apply(tag, sequence);
-    this.#around.disk?.apply(tag, sequence);
+  #apply(tag: Tag, at: AppliedAt): void {
+    this.#around.trie.apply(tag, at.sequence);
+    this.#around.disk?.apply(tag, at);
   }
 
   #forgetKey(key: string): void {

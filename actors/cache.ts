@@ -106,9 +106,9 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   const alone = openAlone(options, settings);
   if (alone !== undefined) return alone;
   const clock = backgroundClock(settings.clock);
-  const disk = await openDisk(settings);
+  const disk = await openDisk(options, settings);
   try {
-    const { bus, release } = await openBus(options, settings, disk !== undefined);
+    const { bus, release } = await openBus(options, settings, disk);
     return started(new CacheCore(settings, clock, bus, disk), clock, release);
   } catch (error) {
     await disk?.close();
@@ -116,13 +116,14 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   }
 }
 
-async function openDisk(settings: CacheSettings): Promise<DiskEntryStore | undefined> {
+async function openDisk(options: CacheOptions, settings: CacheSettings): Promise<DiskEntryStore | undefined> {
   const { storage, prefix, clock, log, values, maxEntries: entriesMax, lmdbMapSize: bytesMax, lruUpdateIntervalMs, ttiFlushMs } = settings;
   if (storage.type !== "lmdb") return undefined;
   const { folder } = storage;
   const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
   return DiskEntryStore.open({
     name: prefix,
+    countedBy: counterOf(options),
     open,
     clock,
     log,
@@ -134,18 +135,26 @@ async function openDisk(settings: CacheSettings): Promise<DiskEntryStore | undef
   });
 }
 
+/** Of the positions on disk. Over plain NATS each node counts for itself, from its start on. */
+function counterOf({ bus, busUrl, busKind = "jetstream" }: CacheOptions): string | undefined {
+  const kind = busUrl === undefined ? (bus?.kind ?? "alone") : busKind;
+  return kind === "nats" ? undefined : kind;
+}
+
 interface OpenedBus {
   readonly bus: Bus | undefined;
   readonly release: () => Promise<void>;
 }
 
-async function openBus(options: CacheOptions, settings: CacheSettings, hasDisk: boolean): Promise<OpenedBus> {
+async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
   const { clock, chance, log, prefix } = settings;
   const { busUrl, busKind = "jetstream", replicas, bus, user, password, token, tls, resolve, inboxPrefix } = options;
   const seams = { clock, chance, log };
-  // A disk counts on from where it stood: that is what a bus of this process alone does.
-  if (busUrl === undefined)
-    return { bus: bus ?? (hasDisk ? createInvalidationHub(seams).connect() : undefined), release: () => Promise.resolve() };
+  if (busUrl === undefined) {
+    // A disk counts on from where it stood: nobody else counts.
+    const own = disk && createInvalidationHub({ ...seams, from: disk.position }).connect();
+    return { bus: bus ?? own, release: () => Promise.resolve() };
+  }
   const who = { user, password, token, tls, resolve, inboxPrefix };
   const given = Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
   const transport = await connectNats({ ...given, servers: busUrl, waitForFirst: false, ...seams });
@@ -157,10 +166,7 @@ function started(core: CacheCore, clock: Clock, release: () => Promise<void>): O
   const { bus, disk } = core;
   const { log } = core.settings;
   if (bus !== undefined) {
-    // A position on disk has no time; where that matters the bus begins at the end.
-    const from =
-      bus.kind === "in-process" && disk?.position !== undefined ? { ...disk.position, time: core.settings.clock.now() } : undefined;
-    bus.follow(from).catch((error: unknown) => {
+    bus.follow(disk?.position).catch((error: unknown) => {
       log.debug({ err: error }, "the bus was closed before it followed");
     });
   }

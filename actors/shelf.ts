@@ -57,7 +57,7 @@ export class Shelf {
   }
 
   begin(): BeganHere {
-    return { memory: this.#trie.begin(), disk: this.#disk?.begin(), invalidations: this.#trie.version };
+    return { memory: this.#trie.begin(), disk: this.#disk?.position, invalidations: this.#trie.version };
   }
 
   /** A result that may be given to whoever asks now. */

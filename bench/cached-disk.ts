@@ -28,11 +28,12 @@ async function inFolder(measure: (folder: string) => Promise<Result>): Promise<R
 async function openTier(folder: string): Promise<DiskEntryStore> {
   const tier = await DiskEntryStore.open({
     name: "bench",
+    countedBy: "bench",
     open: () => openLmdbStore({ folder: join(folder, "tier"), durable: false, bootId: "bench" }),
     clock: systemClock,
     log: silentLog,
   });
-  if (tier.position === undefined) tier.reset({ epoch: "bench", sequence: 1 });
+  if (tier.position === undefined) tier.reset({ epoch: "bench", sequence: 1, time: 0 });
   return tier;
 }
 
@@ -111,7 +112,7 @@ const measureReads = () =>
     const bare: number[] = [];
     for (let round = 0; round < rounds; round++) {
       // Each entry is judged once more after an invalidation beside it.
-      tier.apply(asTag("city:dk"), tier.begin().sequence + 1);
+      tier.apply(asTag("city:dk"), { sequence: tier.begin().sequence + 1, time: 0 });
       ours.push(each(readOurs));
       bare.push(each(readRaw));
     }

@@ -7,7 +7,17 @@ import type { Tag } from "../words/tag.js";
 import { decodeValue, encodeValue } from "../words/value.js";
 import { DiskEntry, StoredResult } from "./disk-entry.js";
 import { encodeTierMeta, tierMetaKey, valueKey } from "./entry-records.js";
-import type { Entry, EntryFacts, EntryStats, EntryVersion, Keeping, PersistentEntryStore, QueuedInvalidation } from "./entry-store.js";
+import type {
+  AppliedAt,
+  Entry,
+  EntryFacts,
+  EntryPosition,
+  EntryStats,
+  EntryVersion,
+  Keeping,
+  PersistentEntryStore,
+  QueuedInvalidation,
+} from "./entry-store.js";
 import { GatheredChanges } from "./gathered-changes.js";
 import type { ValueMode } from "./kept-value.js";
 import { type OpenedTier, readTier } from "./opened-tier.js";
@@ -20,6 +30,8 @@ import { WriteBehind } from "./write-behind.js";
 export interface DiskEntryStoreOptions {
   /** Whose results these are: a folder of another name is refused. */
   readonly name: string;
+  /** The bus whose positions these are: what another one counted is discarded. Undefined: positions say nothing after a restart. */
+  readonly countedBy: string | undefined;
   readonly open: OpenStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -72,7 +84,7 @@ export class DiskEntryStore implements PersistentEntryStore {
   readonly #writer: WriteBehind;
   /** Undefined once the disk is lost, or closed. */
   #store: OrderedStore | undefined;
-  #position: EntryVersion | undefined;
+  #position: EntryPosition | undefined;
   #orders = 0;
   #hand = this.#entries.values();
   #bytes = 0;
@@ -127,7 +139,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     }
   }
 
-  get position(): EntryVersion | undefined {
+  get position(): EntryPosition | undefined {
     return this.#position;
   }
 
@@ -237,22 +249,22 @@ export class DiskEntryStore implements PersistentEntryStore {
     return { entries: this.#entries.size, bytes: this.#bytes, evictions: this.#evictions };
   }
 
-  apply(tag: Tag, sequence: number): void {
-    this.#versions.set(tag, sequence);
-    this.advance(sequence);
+  apply(tag: Tag, at: AppliedAt): void {
+    this.#versions.set(tag, at.sequence);
+    this.advance(at);
   }
 
-  advance(sequence: number): void {
+  advance({ sequence, time }: AppliedAt): void {
     assert(this.#position !== undefined, "a tier has a position before anything is applied to it");
     if (sequence <= this.#position.sequence) return;
-    this.#position = { epoch: this.#position.epoch, sequence };
+    this.#position = { epoch: this.#position.epoch, sequence, time };
     this.#writer.changed();
   }
 
-  reset(version: EntryVersion): void {
+  reset({ epoch, sequence, time }: EntryPosition): void {
     this.clear();
-    this.#versions.reset(version.sequence);
-    this.#position = { epoch: version.epoch, sequence: version.sequence };
+    this.#versions.reset(sequence);
+    this.#position = { epoch, sequence, time };
     this.#writer.changed();
   }
 
@@ -405,7 +417,8 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   #meta(isDiscarded: boolean) {
-    return { name: this.#options.name, position: this.#position, floor: this.#versions.floor, isDiscarded };
+    const { name, countedBy } = this.#options;
+    return { name, countedBy, position: this.#position, floor: this.#versions.floor, isDiscarded };
   }
 
   #forgetEntries(): void {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { decodeMessage, encodeMessage } from "../words/codec.js";
 import type { Tag } from "../words/tag.js";
-import type { EntryVersion, QueuedInvalidation } from "./entry-store.js";
+import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
 
 /*
  * Layout of a tier on disk:
@@ -19,7 +19,7 @@ export const aboutEntries = { from: Uint8Array.of(1), to: Uint8Array.of(2) } as 
 export const versionsOfTags = { from: Uint8Array.of(3), to: Uint8Array.of(4) } as const;
 export const queuedInvalidations = { from: Uint8Array.of(4), to: Uint8Array.of(5) } as const;
 
-const formatVersion = 1;
+const formatVersion = 2;
 /** In UTF-8; below a store's bound for any prefix, and no key that is a hash is one of these. */
 const plainKeyBytesMax = 1_900;
 const longKeyMark = "\u0000#";
@@ -27,25 +27,29 @@ const longKeyMark = "\u0000#";
 /** What a tier on disk says of itself. Written in every batch. */
 export interface TierMeta {
   readonly name: string;
-  readonly position: EntryVersion | undefined;
+  /** Of the bus whose positions these are. */
+  readonly countedBy: string | undefined;
+  readonly position: EntryPosition | undefined;
   /** Entries older than this are stale. */
   readonly floor: number;
   /** A write failed: nothing beside it is to be trusted. */
   readonly isDiscarded: boolean;
 }
 
-export function encodeTierMeta({ name, position, floor, isDiscarded }: TierMeta): Uint8Array {
-  return encodeMessage([formatVersion, name, position?.epoch ?? null, position?.sequence ?? 0, floor, isDiscarded]);
+export function encodeTierMeta({ name, countedBy, position, floor, isDiscarded }: TierMeta): Uint8Array {
+  const { epoch, sequence, time } = position ?? { epoch: null, sequence: 0, time: 0 };
+  return encodeMessage([formatVersion, name, countedBy ?? null, epoch, sequence, time, floor, isDiscarded]);
 }
 
 /** Undefined: written in another format, or not whole. */
 export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
   const fields = decoded(bytes);
-  if (fields?.length !== 6 || fields[0] !== formatVersion) return undefined;
-  const [, name, epoch, sequence, floor, isDiscarded] = fields;
+  if (fields?.length !== 8 || fields[0] !== formatVersion) return undefined;
+  const [, name, countedBy, epoch, sequence, time, floor, isDiscarded] = fields;
   if (typeof name !== "string" || typeof isDiscarded !== "boolean" || !isCount(sequence) || !isCount(floor)) return undefined;
-  if (epoch !== null && typeof epoch !== "string") return undefined;
-  return { name, position: epoch === null ? undefined : { epoch, sequence }, floor, isDiscarded };
+  if (!isTextOrNull(countedBy) || !isTextOrNull(epoch) || typeof time !== "number") return undefined;
+  const position = epoch === null ? undefined : { epoch, sequence, time };
+  return { name, countedBy: countedBy ?? undefined, position, floor, isDiscarded };
 }
 
 /** What is on disk about an entry. Times are the wall clock's: the monotonic one ends with the process. */
@@ -160,6 +164,10 @@ function decoded(bytes: Uint8Array): readonly unknown[] | undefined {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
 }
 
 function isPlain(key: string): boolean {

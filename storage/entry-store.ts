@@ -106,6 +106,15 @@ export interface EntryVersion {
   readonly sequence: number;
 }
 
+/** A version, and when the bus counted it: what is kept to go on from. */
+export interface EntryPosition extends EntryVersion {
+  /** Wall clock of the broker, milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** Where in the epoch of its position a tier hears of something. */
+export type AppliedAt = Omit<EntryPosition, "epoch">;
+
 /** An invalidation of this node that has no sequence yet. */
 export interface QueuedInvalidation {
   /** Under which it is published, over restarts too. */
@@ -123,16 +132,16 @@ export interface QueuedInvalidation {
  */
 export interface PersistentEntryStore extends EntryStore<EntryVersion> {
   /** Up to where invalidations were applied; undefined: none ever were, `reset` gives it its first. A new object for each position. */
-  readonly position: EntryVersion | undefined;
+  readonly position: EntryPosition | undefined;
   /** In the order in which they were queued; after opening those that an earlier process left. */
   queued(): readonly QueuedInvalidation[];
 
   /** An invalidation of the bus. Sequences below the position are allowed: replay begins where it begins. */
-  apply(tag: Tag, sequence: number): void;
-  /** Nothing more became stale up to `sequence`. */
-  advance(sequence: number): void;
-  /** Another epoch, or a gap that cannot be filled: all entries go, and `version` is the position. Queued invalidations stay. */
-  reset(version: EntryVersion): void;
+  apply(tag: Tag, at: AppliedAt): void;
+  /** Nothing more became stale up to there. */
+  advance(at: AppliedAt): void;
+  /** Another epoch, or a gap that cannot be filled: all entries go, and this is the position. Queued invalidations stay. */
+  reset(position: EntryPosition): void;
 
   /** Counts at once. On disk after `flush`. */
   queue(invalidation: QueuedInvalidation): void;

@@ -16,12 +16,12 @@ import {
   tierMetaKey,
   versionsOfTags,
 } from "./entry-records.js";
-import type { EntryVersion, QueuedInvalidation } from "./entry-store.js";
+import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
 import type { ByteRange, OrderedStore, View } from "./ordered-store.js";
 
 /** What an earlier process left. */
 export interface OpenedTier {
-  readonly position: EntryVersion | undefined;
+  readonly position: EntryPosition | undefined;
   readonly floor: number;
   /** The least recently used first. */
   readonly entries: readonly DiskEntry[];
@@ -34,6 +34,7 @@ export interface OpenedTier {
 
 interface TierOptions {
   readonly name: string;
+  readonly countedBy: string | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -49,7 +50,9 @@ export function readTier(options: TierOptions, store: OrderedStore): OpenedTier 
       ? "a write had failed"
       : versions === undefined || queue === undefined
         ? "a version cannot be read"
-        : undefined;
+        : meta.countedBy === undefined || meta.countedBy !== options.countedBy
+          ? "another bus counts"
+          : undefined;
     if (flaw === undefined) {
       return { ...readEntries(options, view), position: meta.position, floor: meta.floor, versions: versions ?? [], queue: queue ?? [] };
     }

@@ -7,6 +7,8 @@ export interface InvalidationHubOptions {
   readonly clock?: Clock;
   readonly chance?: Chance;
   readonly log?: Log;
+  /** The last position of an earlier hub that nobody outlived: the count goes on from there, under the same epoch. */
+  readonly from?: BusPosition | undefined;
 }
 
 /** What the buses of one process have in common: they hear each other. */
@@ -15,8 +17,8 @@ export interface InvalidationHub {
 }
 
 /**
- * A hub that counts in memory. The first bus that follows from a position makes the count go on from there, under the same
- * epoch; one that follows from another position than the count's is told a `reset`, as the hub keeps no history.
+ * A hub that counts in memory. A bus that follows from another position than the count's is told a `reset`, as the hub keeps no
+ * history.
  */
 export function createInvalidationHub(options: InvalidationHubOptions = {}): InvalidationHub {
   return new Hub(options);
@@ -28,13 +30,12 @@ class Hub implements InvalidationHub {
   readonly #buses = new Set<InProcessBus>();
   readonly #told: BusEvent[] = [];
   #position: BusPosition;
-  #isUsed = false;
   #isTelling = false;
 
-  constructor({ clock = systemClock, chance = systemChance, log = silentLog }: InvalidationHubOptions) {
+  constructor({ clock = systemClock, chance = systemChance, log = silentLog, from }: InvalidationHubOptions) {
     this.clock = clock;
     this.#log = log;
-    this.#position = { epoch: chance.id(), sequence: 0, time: clock.now() };
+    this.#position = from ?? { epoch: chance.id(), sequence: 0, time: clock.now() };
   }
 
   get position(): BusPosition {
@@ -47,8 +48,6 @@ class Hub implements InvalidationHub {
 
   /** True when nothing was missed since `from`. */
   join(bus: InProcessBus, from: BusPosition | undefined): boolean {
-    if (from !== undefined && !this.#isUsed) this.#position = from;
-    this.#isUsed = true;
     this.#buses.add(bus);
     return from !== undefined && from.epoch === this.#position.epoch && from.sequence === this.#position.sequence;
   }
@@ -59,7 +58,6 @@ class Hub implements InvalidationHub {
 
   publish(tag: string, id: string): BusPosition {
     const { epoch, sequence } = this.#position;
-    this.#isUsed = true;
     this.#position = { epoch, sequence: sequence + 1, time: this.clock.now() };
     const version = this.#position;
     this.#told.push({ type: "invalidated", tag, id, version });

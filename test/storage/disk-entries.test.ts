@@ -20,10 +20,11 @@ import { entryStoreSuite, tags } from "../suites/entry-store.js";
 import { temporaryFolders } from "./temporary-folder.js";
 
 const makeFolder = temporaryFolders();
-const start = { epoch: "e1", sequence: 10 };
+const start = { epoch: "e1", sequence: 10, time: 1_000 };
+const at = (sequence: number) => ({ sequence, time: 1_000 + sequence });
 
 function openTier(options: Partial<DiskEntryStoreOptions> & Pick<DiskEntryStoreOptions, "open">): Promise<DiskEntryStore> {
-  return DiskEntryStore.open({ name: "test", clock: new SimulatedClock(), log: silentLog, ...options });
+  return DiskEntryStore.open({ name: "test", countedBy: "bus", clock: new SimulatedClock(), log: silentLog, ...options });
 }
 
 async function openFresh(options: Partial<DiskEntryStoreOptions> & Pick<DiskEntryStoreOptions, "open">): Promise<DiskEntryStore> {
@@ -66,7 +67,7 @@ for (const [name, makeOpen] of [
       store,
       clock,
       invalidate: (tag) => {
-        store.apply(tag, store.begin().sequence + 1);
+        store.apply(tag, at(store.begin().sequence + 1));
       },
     };
   });
@@ -80,11 +81,11 @@ describe("opened again", () => {
     put(store, "b", undefined);
     put(store, "gone", 1, { tags: ["z:1"] });
     const crossed = store.begin();
-    store.apply(asTag("z"), 12);
-    store.advance(15);
+    store.apply(asTag("z"), at(12));
+    store.advance(at(15));
     await store.close();
     store = await openTier({ open });
-    expect(store.position).toEqual({ epoch: "e1", sequence: 15 });
+    expect(store.position).toEqual({ epoch: "e1", sequence: 15, time: 1_015 });
     expect(store.get("a")).toMatchObject({ value: { n: 1 }, tags: ["x:y"] });
     expect(store.get("b")).toHaveProperty("value", undefined);
     expect(store.get("gone")).toBeUndefined();
@@ -198,7 +199,7 @@ describe("opened again", () => {
     store.settle("i1", 21);
     store.settle("unknown", 22);
     expect(store.put("k", 3, { tags: tags("a:b"), began }), "began before its sequence").toBeUndefined();
-    store.advance(21);
+    store.advance(at(21));
     expect(put(store, "k", 4, { tags: ["a:b"] })).toBeDefined();
     expect(store.queued()).toEqual([]);
     expect(value(store, "other")).toBe(1);
@@ -217,7 +218,7 @@ test("an invalidation that got its sequence in another epoch leaves nothing that
   store.settle("i", undefined);
   expect([value(store, "k"), value(store, "other")]).toEqual([undefined, 1]);
   expect(put(store, "k", 2, { tags: ["a:b"] })).toBeUndefined();
-  store.reset({ epoch: "e2", sequence: 1 });
+  store.reset({ epoch: "e2", ...at(1) });
   expect(put(store, "k", 3, { tags: ["a:b"] })).toBeDefined();
   await store.close();
 });
@@ -228,7 +229,7 @@ describe("versions", () => {
     let store = await openFresh({ open, tagVersionsMax: 100 });
     put(store, "old", 1, { tags: ["untouched"] });
     const crossed = store.begin();
-    for (let n = 1; n <= 150; n++) store.apply(asTag(`t${n}`), 10 + n);
+    for (let n = 1; n <= 150; n++) store.apply(asTag(`t${n}`), at(10 + n));
     expect(value(store, "old")).toBeUndefined();
     expect(store.put("k", 1, { tags: tags("t1"), began: crossed })).toBeUndefined();
     const exact = { epoch: "e1", sequence: 140 };
@@ -244,9 +245,9 @@ describe("versions", () => {
 
   test("of a replay that begins below the position take nothing back", async () => {
     const store = await openFresh({ open: new MemoryDisk("disk").open });
-    store.apply(asTag("a"), 20);
-    store.apply(asTag("a"), 12);
-    store.apply(asTag("b"), 15);
+    store.apply(asTag("a"), at(20));
+    store.apply(asTag("a"), at(12));
+    store.apply(asTag("b"), at(15));
     expect(store.position?.sequence).toBe(20);
     expect(store.put("k", 1, { tags: tags("a"), began: { epoch: "e1", sequence: 15 } })).toBeUndefined();
     expect(store.put("k", 1, { tags: tags("b"), began: { epoch: "e1", sequence: 15 } })).toBeDefined();
@@ -257,15 +258,15 @@ describe("versions", () => {
     const { open } = new MemoryDisk("disk");
     let store = await openFresh({ open });
     put(store, "k", 1);
-    store.apply(asTag("a"), 500);
+    store.apply(asTag("a"), at(500));
     const before = store.begin();
-    store.reset({ epoch: "e2", sequence: 3 });
+    store.reset({ epoch: "e2", ...at(3) });
     expect(store.stats().entries).toBe(0);
     expect(store.put("late", 1, { tags: [], began: before })).toBeUndefined();
     put(store, "k2", 2, { tags: ["a"] });
     await store.close();
     store = await openTier({ open });
-    expect(store.position).toEqual({ epoch: "e2", sequence: 3 });
+    expect(store.position).toEqual({ epoch: "e2", ...at(3) });
     expect([...store.keys()]).toEqual(["k2"]);
     expect(value(store, "k2")).toBe(2);
     await store.close();
@@ -283,7 +284,7 @@ test("more than may wait to be written is left out, and what was there before wi
   for (let n = 0; n < count; n++) expect(put(store, `big${n}`, big)).toBeDefined();
   expect(put(store, "k", big)).toBeUndefined();
   expect(store.get("k")).toBeUndefined();
-  store.apply(asTag("a"), 11);
+  store.apply(asTag("a"), at(11));
   await store.flush();
   expect(put(store, "k", big)).toBeDefined();
   await store.close();
@@ -300,7 +301,7 @@ test("whatever way an entry goes, nothing of it stays on the disk", async () => 
   const later: (() => void)[] = [
     () => store.delete("k0"),
     () => {
-      store.apply(asTag("t:k1"), 11);
+      store.apply(asTag("t:k1"), at(11));
     },
     () => put(store, "k2", "again"),
     () => put(store, "new", 1),
@@ -356,7 +357,7 @@ test("records that are not whole: an entry goes alone, a version takes all with 
     const disk = new MemoryDisk("disk");
     const store = await openFresh({ open: disk.open, log });
     for (const key of ["a", "b", "c"]) put(store, key, key.repeat(50));
-    store.apply(asTag("t"), 11);
+    store.apply(asTag("t"), at(11));
     store.queue({ id: "i", tag: asTag("q") });
     await store.close();
     const raw = await disk.open();
@@ -398,7 +399,7 @@ test("a batch in doubt ends the disk: nothing more is given or kept, it is told,
   await expect(store.flush()).rejects.toThrow(WriteInDoubtError);
   expect(["k", "k2"].map((key) => store.get(key))).toEqual([undefined, undefined]);
   expect(put(store, "k", 3)).toBeUndefined();
-  store.apply(asTag("a"), 20);
+  store.apply(asTag("a"), at(20));
   await expect(store.flush()).rejects.toThrow(WriteInDoubtError);
   await store.close();
   expect(lines).toEqual(["cached results on disk cannot be used any more"]);
@@ -418,7 +419,7 @@ test("LMDB gives what another process of the same start left there", async () =>
   store = await openTier({ open, clock: systemClock });
   expect(store.stats().entries).toBe(2_000);
   expect(value(store, "k1234")).toEqual({ n: 1234 });
-  store.apply(asTag("t"), 11);
+  store.apply(asTag("t"), at(11));
   expect(value(store, "k1234")).toBeUndefined();
   await store.close();
 });

@@ -18,6 +18,7 @@ test("killed with SIGKILL again and again, results in LMDB stand at a position w
     const [sequence, queued] = await killedAfter(folder, 10 + round * 9);
     const store = await DiskEntryStore.open({
       name: "test",
+      countedBy: "bus",
       open: () => openLmdbStore({ folder, durable: false, bootId: "boot" }),
       clock: systemClock,
       log: silentLog,

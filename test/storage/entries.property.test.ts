@@ -242,26 +242,34 @@ test("on disk, a tier gives what a search of all that happened gives, whenever i
       });
       const open = async () => {
         const place = clock.place();
-        const store = await DiskEntryStore.open({ name: "test", open: disk.open, clock: place, log: silentLog, slideFlushMs: 0 });
+        const store = await DiskEntryStore.open({
+          name: "test",
+          countedBy: "bus",
+          open: disk.open,
+          clock: place,
+          log: silentLog,
+          slideFlushMs: 0,
+        });
         return { place, store };
       };
       let { place, store } = await open();
-      store.reset({ epoch: "e", sequence: 0 });
+      store.reset({ epoch: "e", sequence: 0, time: 0 });
       const driven: Driven = {
         get store() {
           return store;
         },
         hear: (invalidations) => {
-          store.apply(invalidations.at(-1) ?? rootTag, invalidations.length);
+          store.apply(invalidations.at(-1) ?? rootTag, { sequence: invalidations.length, time: 0 });
         },
         kill: async (invalidations) => {
           place.stop();
           disk.crash();
           air.length = 0;
           ({ place, store } = await open());
-          if (store.position === undefined) store.reset({ epoch: "e", sequence: 0 });
+          if (store.position === undefined) store.reset({ epoch: "e", sequence: 0, time: 0 });
           // As the bus replays: from the position on.
-          for (let n = store.begin().sequence; n < invalidations.length; n++) store.apply(invalidations[n] ?? rootTag, n + 1);
+          for (let n = store.begin().sequence; n < invalidations.length; n++)
+            store.apply(invalidations[n] ?? rootTag, { sequence: n + 1, time: 0 });
         },
         write: (count) => {
           for (const apply of air.splice(0, count)) apply();

@@ -11,18 +11,19 @@ import { epoch, invalidatedAt, tagsOf } from "./entry-history.js";
 const folder = process.argv[2] ?? "";
 const store = await DiskEntryStore.open({
   name: "test",
+  countedBy: "bus",
   open: () => openLmdbStore({ folder, durable: false, bootId: "boot" }),
   clock: systemClock,
   log: silentLog,
   entriesMax: 300,
 });
-if (store.position === undefined) store.reset({ epoch, sequence: 0 });
+if (store.position === undefined) store.reset({ epoch, sequence: 0, time: 0 });
 let queued = store.queued().length;
 for (;;) {
   const { sequence } = store.begin();
   for (let next = sequence + 1; next <= sequence + 20; next++) {
     const began = store.begin();
-    store.apply(invalidatedAt(next), next);
+    store.apply(invalidatedAt(next), { sequence: next, time: next });
     // Computed from what was known before the invalidation, or after it.
     for (const [index, known] of [began, store.begin()].entries()) {
       const key = `k${(next * 7 + index * 131) % 400}`;
@@ -34,7 +35,7 @@ for (;;) {
   const told = `${store.begin().sequence} ${queued}\n`;
   const flushed = store.flush();
   // More happens while the batch is in the air.
-  store.apply(invalidatedAt(sequence + 21), sequence + 21);
+  store.apply(invalidatedAt(sequence + 21), { sequence: sequence + 21, time: sequence + 21 });
   await flushed;
   writeSync(1, told);
 }

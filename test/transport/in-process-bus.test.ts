@@ -15,16 +15,16 @@ busSuite("in one process", { oneOrder: true, keepsHistory: false, hasLinks: fals
 });
 
 test("the count goes on from a kept position without a reset, under the same epoch", async () => {
-  const bus = createInvalidationHub().connect();
+  const from = { epoch: "kept", sequence: 41, time: 0 };
+  const bus = createInvalidationHub({ from }).connect();
   const heard = new HeardBus(bus);
-  await bus.follow({ epoch: "kept", sequence: 41, time: 0 });
+  await bus.follow(from);
   expect(await bus.publish("a", "1")).toEqual({ epoch: "kept", sequence: 42 });
   expect(heard.events.map(({ type }) => type)).toEqual(["following", "invalidated"]);
 });
 
-test("a second bus that was elsewhere is told a reset", async () => {
-  const hub = createInvalidationHub();
-  await hub.connect().follow({ epoch: "kept", sequence: 41, time: 0 });
+test("a bus that was elsewhere is told a reset", async () => {
+  const hub = createInvalidationHub({ from: { epoch: "kept", sequence: 41, time: 0 } });
   for (const from of [
     { epoch: "kept", sequence: 40, time: 0 },
     { epoch: "other", sequence: 41, time: 0 },
