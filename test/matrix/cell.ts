@@ -1,0 +1,242 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { CacheStats, Publication } from "../../cache.js";
+import type { Database } from "./database.js";
+import type { Member } from "./member.js";
+
+/** Where results are kept: the columns of the matrix. */
+export const tiers = ["memory", "memory + LMDB", "memory + bucket"] as const;
+export type Tier = (typeof tiers)[number];
+
+/** By what a result is invalidated: the columns below each tier. */
+export const ways = ["key", "tag", "parent"] as const;
+export type Way = (typeof ways)[number];
+
+/** Nodes are asked how they are so often. */
+const pollMs = 10;
+/** A broker is there again, and so long later its nodes follow it. */
+const settleMsMax = 20_000;
+/** What a node hears and a test does takes so long at most, on a machine that has other work. */
+const slackMs = 500;
+const wrongsMax = 5;
+
+export interface CellOptions {
+  readonly tier: Tier;
+  readonly way: Way;
+  readonly database: Database;
+  readonly maxStaleMs: number;
+  readonly publishTimeoutMs: number;
+}
+
+/** What a cell came to. */
+export interface CellFigures {
+  /** Longest that a call took. */
+  readonly callMsMax: number;
+  /** Longest time after `invalidate` was called at one node that another still served what it replaced. */
+  readonly staleMsMax: number;
+  /** Longest time from the end of a fault until all nodes had what they missed. */
+  readonly settledMsMax: number;
+}
+
+/** Must no longer be served: anything below `version`, for `reason`. */
+interface Floor {
+  readonly version: number;
+  readonly reason: string;
+}
+
+/**
+ * One cache at all nodes of a stage, and the judge of what it answers. It is right when
+ *
+ * 1. the node that invalidated never again gives what it replaced, from the call on;
+ * 2. every other node never again gives it once it follows the bus up to that invalidation;
+ * 3. a node that is cut off gives what it kept for at most `maxStaleMs`, and what is true from then on;
+ * 4. every call and every invalidation ends, in bounded time and without an error;
+ * 5. all nodes follow again once the fault is over, keep results again, and hear of the next invalidation.
+ */
+export class Cell {
+  readonly name: string;
+  readonly tier: Tier;
+  readonly way: Way;
+  readonly wrongs: string[] = [];
+  readonly #options: CellOptions;
+  readonly #floors = new Map<string, Floor>();
+  #entry = "cities:DE";
+  #invalidated: (Floor & { readonly at: number }) | undefined;
+  #figures: CellFigures = { callMsMax: 0, staleMsMax: 0, settledMsMax: 0 };
+
+  constructor(options: CellOptions) {
+    this.tier = options.tier;
+    this.way = options.way;
+    this.name = `${options.tier.replaceAll(/\W+/g, "-")}-${options.way}`;
+    this.#options = options;
+  }
+
+  get figures(): CellFigures {
+    return this.#figures;
+  }
+
+  get row(): string {
+    return this.rowOf(this.#entry);
+  }
+
+  /** Row of the database that the result of `entry` is made of. */
+  rowOf(entry: string): string {
+    return `${this.name} ${entry}`;
+  }
+
+  /** What is asked for and invalidated from now on. */
+  use(entry: string): void {
+    this.#entry = entry;
+    this.#floors.clear();
+    this.#invalidated = undefined;
+  }
+
+  wrong(what: string): void {
+    if (this.wrongs.length < wrongsMax) this.wrongs.push(what);
+  }
+
+  /** A node that begins anew has nothing older than what was invalidated before. */
+  demandTruthAt({ name }: Member): void {
+    if (this.#invalidated === undefined) return;
+    this.#floors.set(name, { version: this.#invalidated.version, reason: "which was invalidated before it began" });
+  }
+
+  write(): number {
+    return this.#options.database.write(this.row);
+  }
+
+  /** Calls the cached function at a node, and judges the answer; undefined when there was none. */
+  async call(member: Member): Promise<number | undefined> {
+    const at = performance.now();
+    const floor = this.#floorAt(member, at);
+    const invalidated = this.#invalidated;
+    let version: number;
+    try {
+      version = await member.process.ask<number>({ type: "call", cell: this.name, entry: this.#entry });
+    } catch (error) {
+      this.wrong(`a call failed: ${messageOf(error)}`);
+      return undefined;
+    }
+    this.#note({ callMsMax: performance.now() - at });
+    if (invalidated !== undefined && version < invalidated.version) this.#note({ staleMsMax: at - invalidated.at });
+    if (floor !== undefined && version < floor.version) {
+      this.wrong(`${member.name} gave version ${version}, not ${floor.version}, ${floor.reason}`);
+    }
+    return version;
+  }
+
+  /** The next call at each of `members` is answered by what is kept there. */
+  async keepAt(...members: readonly Member[]): Promise<void> {
+    await Promise.all(members.map(async (member) => this.#keepAt(member)));
+  }
+
+  /** Whether a call at a node is answered by what is kept there. */
+  async isKeptAt(member: Member): Promise<boolean> {
+    const before = this.#options.database.reads(member.name, this.row);
+    await this.call(member);
+    return this.#options.database.reads(member.name, this.row) === before;
+  }
+
+  /** What was read is no longer true: writes, and invalidates at `member` by the way of this cell. */
+  async invalidateAt(member: Member, expected?: Publication): Promise<void> {
+    const version = this.write();
+    const { name: cell } = this;
+    const entry = this.#entry;
+    const at = performance.now();
+    this.#invalidated = { version, at, reason: "" };
+    this.#floors.set(member.name, { version, reason: "which it had itself invalidated before" });
+    try {
+      const publication = await member.process.ask<Publication>(
+        this.way === "key"
+          ? { type: "invalidateKey", cell, entry }
+          : { type: "invalidateTag", cell, tag: this.way === "tag" ? entry : parentOf(entry) },
+      );
+      const tookMs = performance.now() - at;
+      if (tookMs > this.#options.publishTimeoutMs + 2 * slackMs) this.wrong(`invalidate took ${tookMs.toFixed(0)} ms`);
+      if (expected !== undefined && publication !== expected) this.wrong(`invalidate resolved to ${publication}, not to ${expected}`);
+    } catch (error) {
+      this.wrong(`an invalidation failed: ${messageOf(error)}`);
+    }
+  }
+
+  /** Waits until every node follows the bus up to what each had to say; from then on nothing that was invalidated may be served. */
+  async settle(members: readonly Member[]): Promise<void> {
+    const at = performance.now();
+    let seen: readonly (CacheStats | undefined)[] = [];
+    let needed: { readonly epoch: string; readonly sequence: number } | undefined;
+    while (performance.now() - at < settleMsMax) {
+      seen = await Promise.all(members.map((member) => this.#statsOf(member)));
+      const states = seen.map((stats) => (stats?.outbox === 0 && stats.bus?.type === "following" ? stats.bus : undefined));
+      const [first] = states;
+      const isOne = first !== undefined && states.every((state) => state?.epoch === first.epoch);
+      // Where the farthest is once nobody has anything more to say, there all have to be.
+      if (!isOne) needed = undefined;
+      else if (needed?.epoch !== first.epoch) {
+        needed = { epoch: first.epoch, sequence: Math.max(...states.map((state) => state?.sequence ?? 0)) };
+      }
+      if (needed !== undefined && states.every((state) => state !== undefined && state.sequence >= Number(needed?.sequence))) {
+        this.#note({ settledMsMax: performance.now() - at });
+        this.#settled(members);
+        return;
+      }
+      await pause(pollMs);
+    }
+    this.wrong(`not all follow the bus within ${settleMsMax / 1_000} s: ${JSON.stringify(seen)}`);
+  }
+
+  /** The latest of what its nodes logged, to see why it is wrong. */
+  async story(members: readonly Member[]): Promise<string> {
+    const logs = await Promise.all(
+      members.map(async ({ name, process }) => {
+        const lines = await process.ask<readonly string[]>({ type: "log", cell: this.name }).catch((error: unknown) => [String(error)]);
+        return lines.map((line) => `    ${name}: ${line}`);
+      }),
+    );
+    return logs.flat().join("\n");
+  }
+
+  #settled(members: readonly Member[]): void {
+    const invalidated = this.#invalidated;
+    for (const { name } of members) {
+      if (invalidated === undefined || (this.#floors.get(name)?.version ?? 0) >= invalidated.version) continue;
+      this.#floors.set(name, { version: invalidated.version, reason: "though it follows the bus since that was invalidated elsewhere" });
+    }
+  }
+
+  #floorAt(member: Member, at: number): Floor | undefined {
+    const { maxStaleMs, database } = this.#options;
+    const floor = this.#floors.get(member.name);
+    const cutMs = member.isolatedAt === undefined ? 0 : at - member.isolatedAt;
+    if (cutMs <= maxStaleMs + slackMs) return floor;
+    return { version: database.version(this.row), reason: `cut off for ${cutMs.toFixed(0)} ms` };
+  }
+
+  async #keepAt(member: Member): Promise<void> {
+    const at = performance.now();
+    while (performance.now() - at < settleMsMax) {
+      if ((await this.isKeptAt(member)) || this.wrongs.length >= wrongsMax) return;
+      await pause(pollMs);
+    }
+    this.wrong(`${member.name} keeps nothing: ${JSON.stringify(await this.#statsOf(member))}`);
+  }
+
+  #statsOf(member: Member): Promise<CacheStats | undefined> {
+    return member.process.stats(this.name).catch((error: unknown) => {
+      this.wrong(messageOf(error));
+      return undefined;
+    });
+  }
+
+  #note(figures: Partial<CellFigures>): void {
+    for (const name of ["callMsMax", "staleMsMax", "settledMsMax"] as const) {
+      this.#figures = { ...this.#figures, [name]: Math.max(this.#figures[name], figures[name] ?? 0) };
+    }
+  }
+}
+
+function parentOf(entry: string): string {
+  return entry.slice(0, entry.lastIndexOf(":"));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,80 @@
+import { cacheSettings } from "../../actors/cache-options.js";
+import { type CellFigures, type Tier, tiers as allTiers, type Way, ways } from "./cell.js";
+import type { Row } from "./rows.js";
+import { Stage } from "./stage.js";
+
+const hasBucket = (() => {
+  try {
+    return cacheSettings({ storageUrl: "nats://host/bucket" }) !== undefined;
+  } catch {
+    return false;
+  }
+})();
+const tiers = allTiers.filter((tier) => hasBucket || tier !== "memory + bucket");
+
+export interface MatrixOptions {
+  readonly rows: readonly Row[];
+  readonly runs: number;
+  readonly cutMs: number;
+  /** Rows that are played at the same time. */
+  readonly jobs: number;
+  readonly tiers?: readonly Tier[] | undefined;
+  readonly ways?: readonly Way[] | undefined;
+}
+
+/** What one run of one cell came to. */
+export interface CellResult extends CellFigures {
+  readonly row: string;
+  readonly run: number;
+  readonly tier: Tier;
+  readonly way: Way;
+  /** None when it is right. */
+  readonly wrongs: readonly string[];
+  /** What its nodes logged last, when it is wrong. */
+  readonly story: string;
+}
+
+/** Plays all rows, `jobs` at a time, and gives the results as they come. */
+export async function* playMatrix(options: MatrixOptions): AsyncGenerator<readonly CellResult[]> {
+  const { rows, runs, jobs } = options;
+  // Those that wait longest begin first.
+  const inOrder = [...rows.filter(({ isCut }) => isCut), ...rows.filter(({ isCut }) => !isCut)];
+  const left = Array.from({ length: runs }, (_, run) => inOrder.map((row) => ({ row, run: run + 1 }))).flat();
+  const playing = new Set<Promise<readonly CellResult[]>>();
+  while (left.length > 0 || playing.size > 0) {
+    while (playing.size < jobs) {
+      const next = left.shift();
+      if (next === undefined) break;
+      const played: Promise<readonly CellResult[]> = playRow(next.row, next.run, options).finally(() => playing.delete(played));
+      playing.add(played);
+    }
+    yield await Promise.race(playing);
+  }
+}
+
+/** Plays one row on a stage of its own. */
+export async function playRow(row: Row, run: number, options: MatrixOptions): Promise<readonly CellResult[]> {
+  const played = options.tiers ?? tiers;
+  const stage = await Stage.open({
+    cutMs: options.cutMs,
+    ways: options.ways ?? ways,
+    ...row.options,
+    tiers: (row.tiers ?? tiers).filter((tier) => played.includes(tier)),
+  });
+  try {
+    try {
+      await row.play(stage);
+    } catch (error) {
+      for (const cell of stage.cells) cell.wrong(`it could not be played: ${String(error instanceof Error ? error.message : error)}`);
+    }
+    return await Promise.all(
+      stage.cells.map(async (cell): Promise<CellResult> => {
+        const { tier, way, wrongs, figures } = cell;
+        const story = wrongs.length === 0 ? "" : await cell.story(stage.members);
+        return { row: row.title, run, tier, way, wrongs, story, ...figures };
+      }),
+    );
+  } finally {
+    await stage.close();
+  }
+}
