@@ -1,7 +1,7 @@
 import type { Chance, Clock, Log } from "../words/index.js";
 import { assert, limits, silentLog } from "../words/index.js";
 import { SubjectTable } from "../transport/subject.js";
-import type { Listener } from "./network-end.js";
+import type { Awake, Listener } from "./network-end.js";
 import { NetworkEnd } from "./network-end.js";
 import type { Weather } from "./weather.js";
 import { calm } from "./weather.js";
@@ -36,6 +36,8 @@ export interface ConnectOptions {
   /** Clock of the process that connects, for the time-outs of its requests. */
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Takes what is delivered to it; at once unless told. */
+  readonly awake?: Awake;
 }
 
 /**
@@ -68,7 +70,7 @@ export class FaultyNetwork {
 
   /** A transport of the process `name`, linked unless the broker is stopped. A name may connect again, also while an older end lives. */
   connect(name: string, options: ConnectOptions = {}): NetworkEnd {
-    const end = new NetworkEnd(this, name, options.clock ?? this.clock, options.log ?? this.#log);
+    const end = new NetworkEnd(this, name, options.clock ?? this.clock, options.log ?? this.#log, options.awake);
     this.#ends.add(end);
     return end;
   }

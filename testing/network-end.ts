@@ -4,7 +4,15 @@ import { handle } from "../transport/handling.js";
 import { LinkListeners } from "../transport/link-listeners.js";
 import { PendingRequests } from "../transport/pending-requests.js";
 import { checkPattern, checkQueue, checkSubject } from "../transport/subject.js";
-import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport/transport.js";
+import type {
+  HeadedMessage,
+  HeadedRequestOptions,
+  HeadedTransport,
+  LinkStatus,
+  MessageHeaders,
+  SubscribeOptions,
+  Subscription,
+} from "../transport/transport.js";
 import type { FaultyNetwork } from "./faulty-network.js";
 
 /** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
@@ -20,7 +28,7 @@ export interface Listener {
   readonly owner: NetworkEnd;
   readonly pattern: string;
   readonly queue: string | undefined;
-  readonly handler: (message: Message) => void;
+  readonly handler: (message: HeadedMessage) => void;
   /** From then on the broker knows of it. */
   activeAtMs: number;
   isActive: boolean;
@@ -32,18 +40,29 @@ interface Parcel {
   readonly request: number | undefined;
 }
 
+/** What goes with a message of a broker's own: headers by name, a status, the subject that an answer goes to. */
+export interface Heading {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly code?: number;
+  readonly replyTo?: string;
+}
+
+/** Runs what the end does on its own account, at once or when its process is awake again. */
+export type Awake = (action: () => void) => void;
+
 interface Flushing {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 /** One process's transport over a FaultyNetwork. */
-export class NetworkEnd implements Transport {
+export class NetworkEnd implements HeadedTransport {
   readonly kind = "faulty";
   readonly name: string;
   readonly payloadBytesMax: number;
   readonly #network: FaultyNetwork;
   readonly #log: Log;
+  readonly #awake: Awake;
   readonly #status: LinkListeners;
   readonly #requests: PendingRequests;
   readonly #flushing = new Set<Flushing>();
@@ -53,10 +72,11 @@ export class NetworkEnd implements Transport {
   #closing: Promise<void> | undefined;
 
   /** Made by FaultyNetwork.connect. */
-  constructor(network: FaultyNetwork, name: string, clock: Clock, log: Log) {
+  constructor(network: FaultyNetwork, name: string, clock: Clock, log: Log, awake: Awake = atOnce) {
     this.#network = network;
     this.name = name;
     this.#log = log;
+    this.#awake = awake;
     this.payloadBytesMax = network.payloadBytesMax;
     this.#status = new LinkListeners(log, network.isRunning ? "connected" : "disconnected");
     this.#requests = new PendingRequests(clock);
@@ -79,17 +99,29 @@ export class NetworkEnd implements Transport {
     this.#route(link, subject, payload, undefined);
   }
 
-  async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+  /** Publishes as a broker does that has something to say of the message. Throws as `publish` does. */
+  publishHeaded(subject: string, payload: Uint8Array, heading: Heading): void {
+    if (this.#isKilled) return;
+    checkSubject(subject);
+    const link = this.#linked();
+    checkSize(subject, payload, this.payloadBytesMax);
+    this.#route(link, subject, payload, undefined, heading);
+  }
+
+  async request(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<Uint8Array> {
     if (this.#isKilled) return new Promise(() => undefined);
     checkSubject(subject);
     const link = this.#linked();
-    checkSize(subject, payload, limits.messageBytesMax);
+    const { headers } = options;
+    // What has headers must fit into one message.
+    checkSize(subject, payload, headers === undefined ? limits.messageBytesMax : this.payloadBytesMax);
     return this.#requests.add(subject, options, (id) => {
-      if (this.#route(link, subject, payload, id) === 0) this.#tellNobodyIsThere(link, subject, id);
+      if (this.#route(link, subject, payload, id, headers === undefined ? undefined : { headers }) === 0)
+        this.#tellNobodyIsThere(link, subject, id);
     });
   }
 
-  subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
+  subscribe(subject: string, handler: (message: HeadedMessage) => void, options: SubscribeOptions = {}): Subscription {
     checkPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
@@ -190,17 +222,25 @@ export class NetworkEnd implements Transport {
   }
 
   /** Sends to each subscriber, and to one member of each queue. Returns how many there are. */
-  #route(link: Link, subject: string, payload: Uint8Array, requestId: number | undefined): number {
+  #route(link: Link, subject: string, payload: Uint8Array, requestId: number | undefined, heading: Heading = {}): number {
     const atMs = this.#upInLine(link);
     const takers = this.#network.takers(subject, atMs);
+    const headers = headersOf(heading);
+    const replyTo = requestId === undefined ? heading.replyTo : `_INBOX.${this.name}.${requestId}`;
     for (const taker of takers) {
       this.#send(link, taker.owner, atMs, { subject, payload, request: requestId }, (copy) => {
         if (!taker.isActive) return;
-        const reply = requestId === undefined ? undefined : (answer: Uint8Array) => taker.owner.#reply(this, subject, answer, requestId);
-        handle(taker.owner.#log, taker.handler, { subject, payload: copy, reply });
+        const reply =
+          replyTo === undefined ? undefined : (answer: Uint8Array) => taker.owner.#answer(this, subject, answer, requestId, replyTo);
+        handle(taker.owner.#log, taker.handler, { subject, payload: copy, reply, headers, replyTo });
       });
     }
     return takers.length;
+  }
+
+  #answer(to: NetworkEnd, subject: string, payload: Uint8Array, requestId: number | undefined, replyTo: string): void {
+    if (requestId === undefined) this.publish(replyTo, payload);
+    else this.#reply(to, subject, payload, requestId);
   }
 
   #reply(to: NetworkEnd, subject: string, payload: Uint8Array, requestId: number): void {
@@ -234,7 +274,7 @@ export class NetworkEnd implements Transport {
       const copy = Buffer.from(parcel.payload);
       this.#later(arrivalMs, () => {
         const isLost = link.lostAtMs < brokerAtMs || to.#link !== toLink || network.isSevered(this.name, to.name);
-        if (!isLost) take(copy);
+        if (!isLost) to.#awake(() => take(copy));
       });
     }
   }
@@ -260,6 +300,15 @@ export class NetworkEnd implements Transport {
     for (const flushing of this.#flushing) flushing.reject(error);
     this.#flushing.clear();
   }
+}
+
+const atOnce: Awake = (action) => {
+  action();
+};
+
+function headersOf({ headers, code }: Heading): MessageHeaders | undefined {
+  if (headers === undefined && code === undefined) return undefined;
+  return { get: (name) => headers?.[name] ?? "", code: code ?? 0 };
 }
 
 function checkSize(what: string, payload: Uint8Array, sizeMax: number): void {

@@ -51,9 +51,9 @@ export class SimulatedClock implements Clock {
     this.#wallOffsetMs += ms;
   }
 
-  /** The clock of one simulated process, `skewMs` ahead of this one: its timers can all be made to die with it. */
-  place(skewMs = 0): PlaceClock {
-    return new PlaceClock(this, skewMs, {
+  /** The clock of one simulated process, `skewMs` ahead of this one and `rate` times as fast: its timers can all be made to die with it. */
+  place(skewMs = 0, rate = 1): PlaceClock {
+    return new PlaceClock(this, skewMs, rate, {
       add: (owner, action, delayMs) => this.#add(action, delayMs, owner),
       cancel: (timer) => {
         this.#cancel(timer as Timer);
@@ -187,17 +187,26 @@ interface Timers {
   cancel(timer: unknown): void;
 }
 
-/** Clock of one simulated process: runs with the simulation's, has a wall clock of its own, and can be stopped dead. */
+/** Clock of one simulated process: runs with the simulation's, has a wall clock of its own, can be stopped dead, and be held up for a while. */
 export class PlaceClock implements Clock {
   readonly #clock: SimulatedClock;
   readonly #timers: Timers;
+  readonly #rate: number;
+  /** Where both clocks told the same monotonic time. */
+  readonly #sinceMs: number;
   #skewMs: number;
   #isStopped = false;
+  #busyUntilMs = -Infinity;
+  /** What waits until the process is awake again, in order. */
+  readonly #waiting: (() => void)[] = [];
 
   /** Made by SimulatedClock.place. */
-  constructor(clock: SimulatedClock, skewMs: number, timers: Timers) {
+  constructor(clock: SimulatedClock, skewMs: number, rate: number, timers: Timers) {
+    assert(rate > 0, "a clock goes forward");
     this.#clock = clock;
     this.#skewMs = skewMs;
+    this.#rate = rate;
+    this.#sinceMs = clock.monotonic();
     this.#timers = timers;
   }
 
@@ -206,21 +215,48 @@ export class PlaceClock implements Clock {
   }
 
   monotonic(): number {
-    return this.#clock.monotonic();
+    if (this.#rate === 1) return this.#clock.monotonic();
+    return this.#sinceMs + (this.#clock.monotonic() - this.#sinceMs) * this.#rate;
   }
 
   setTimeout(action: () => void, delayMs: number): unknown {
-    return this.#isStopped ? undefined : this.#timers.add(this, action, delayMs);
+    if (this.#isStopped) return undefined;
+    const timer: PlaceTimer = { isCleared: false, inner: undefined };
+    const fire = () => {
+      this.awake(() => {
+        if (!timer.isCleared) action();
+      });
+    };
+    timer.inner = this.#timers.add(this, fire, delayMs / this.#rate);
+    return timer;
   }
 
   clearTimeout(timer: unknown): void {
-    if (timer !== undefined) this.#timers.cancel(timer);
+    if (timer === undefined) return;
+    const placed = timer as PlaceTimer;
+    placed.isCleared = true;
+    this.#timers.cancel(placed.inner);
   }
 
   /** Moves this process's wall clock by `ms`, back if negative. */
   shiftWall(ms: number): void {
     this.#skewMs += ms;
   }
+
+  /** Holds the process up: no timer of it fires for the next `ms`, and what is given to `awake` waits. */
+  stall(ms: number): void {
+    const untilMs = this.#clock.monotonic() + ms;
+    if (untilMs <= this.#busyUntilMs) return;
+    this.#busyUntilMs = untilMs;
+    this.#timers.add(this, () => this.#wake(), ms);
+  }
+
+  /** Runs `action` now, or, while the process is held up, in its turn after that; never once it was stopped. */
+  readonly awake = (action: () => void): void => {
+    if (this.#isStopped) return;
+    if (this.#clock.monotonic() < this.#busyUntilMs || this.#waiting.length > 0) this.#waiting.push(action);
+    else action();
+  };
 
   get isStopped(): boolean {
     return this.#isStopped;
@@ -229,7 +265,23 @@ export class PlaceClock implements Clock {
   /** From now on no timer of this process fires, as after kill -9. */
   stop(): void {
     this.#isStopped = true;
+    this.#waiting.length = 0;
   }
+
+  /** One after the other, each with all that follows from it, as an event loop does. */
+  #wake(): void {
+    if (this.#clock.monotonic() < this.#busyUntilMs) return;
+    const action = this.#waiting.shift();
+    if (action === undefined) return;
+    this.#timers.add(this, () => this.#wake(), 0);
+    action();
+  }
+}
+
+/** A timer of a place, for whoever clears it. */
+interface PlaceTimer {
+  isCleared: boolean;
+  inner: unknown;
 }
 
 function isBefore(a: Timer, b: Timer): boolean {

@@ -1,0 +1,36 @@
+import { createJetStreamBus } from "../../transport/index.js";
+import { FaultyNetwork } from "../../testing/faulty-network.js";
+import { jetStreamEnd, SimulatedJetStream } from "../../testing/simulated-jetstream.js";
+import { seededChance, systemClock } from "../../words/index.js";
+import { busPace, busSuite } from "../suites/bus.js";
+
+busSuite("over a simulated JetStream", { oneOrder: true, keepsHistory: true, hasLinks: true }, async () => {
+  const chance = seededChance(1);
+  const network = new FaultyNetwork({ clock: systemClock, chance });
+  const jetStream = new SimulatedJetStream({ network, chance, habits: { unsaid: 0, followerLagMsMax: 0, windowMax: 8, saysTime: true } });
+  let names = 0;
+  return {
+    open: async (prefix = "p") => {
+      const name = `node${++names}`;
+      const transport = network.connect(name);
+      const bus = createJetStreamBus({ transport, prefix, ...busPace, chance });
+      const link = {
+        cut: () => transport.cut(),
+        stall: () => {
+          network.sever(jetStreamEnd, name);
+          network.sever(name, jetStreamEnd);
+        },
+        mend: () => {
+          network.heal();
+          transport.mend();
+        },
+      };
+      return { bus, link, close: () => transport.close() };
+    },
+    restart: async () => {
+      network.stop();
+      network.start();
+    },
+    close: async () => jetStream.pause(),
+  };
+});

@@ -1,0 +1,161 @@
+import type { Clock } from "../words/index.js";
+
+/** A message that a stream holds. */
+export interface StreamMessage {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Wall clock of the broker. */
+  readonly timeMs: number;
+  /** When a follower has it, on the monotonic clock. */
+  readonly followerAtMs: number;
+}
+
+/** A stream's configuration, in the words of JetStream's API. */
+export interface StreamConfig {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly max_age?: number;
+  readonly max_msgs_per_subject?: number;
+  readonly duplicate_window?: number;
+  readonly republish?: { readonly src: string; readonly dest: string } | undefined;
+  readonly [field: string]: unknown;
+}
+
+/** Why a stream takes something not. */
+export interface Refusal {
+  readonly code: number;
+  readonly err_code: number;
+  readonly description: string;
+}
+
+export const wrongLastSequence = (last: number): Refusal => ({
+  code: 400,
+  err_code: 10071,
+  description: `wrong last sequence: ${last}`,
+});
+
+const duplicateWindowMs = 120_000;
+
+/** What came of an append. */
+export type Appended =
+  | { readonly message: StreamMessage; readonly isDuplicate: false }
+  | { readonly sequence: number; readonly isDuplicate: true }
+  | { readonly refusal: Refusal };
+
+/**
+ * One stream of a simulated JetStream. All that was ever taken is kept, so that its end can be lost as in a power failure:
+ * what had been superseded by what was lost is there again.
+ */
+export class SimulatedStream {
+  readonly created: string;
+  readonly #clock: Clock;
+  #config: StreamConfig;
+  #log: StreamMessage[] = [];
+  readonly #latest = new Map<string, StreamMessage>();
+  readonly #ids = new Map<string, StreamMessage>();
+
+  constructor(config: StreamConfig, clock: Clock) {
+    this.#clock = clock;
+    this.#config = config;
+    this.created = new Date(clock.now()).toISOString();
+  }
+
+  get config(): StreamConfig {
+    return this.#config;
+  }
+
+  set config(config: StreamConfig) {
+    this.#config = config;
+  }
+
+  get lastSequence(): number {
+    return this.#log.at(-1)?.sequence ?? 0;
+  }
+
+  /** Takes a message, as its headers ask for. */
+  append(subject: string, payload: Uint8Array, header: (name: string) => string, followerAtMs: number): Appended {
+    const expected = header("Nats-Expected-Last-Subject-Sequence");
+    const last = this.latest(subject)?.sequence ?? 0;
+    if (expected !== "" && Number(expected) !== last) return { refusal: wrongLastSequence(last) };
+    const id = header("Nats-Msg-Id");
+    const before = id === "" ? undefined : this.#ids.get(id);
+    const nowMs = this.#clock.now();
+    const windowMs = (this.#config.duplicate_window ?? duplicateWindowMs * 1_000_000) / 1_000_000;
+    if (before !== undefined && nowMs - before.timeMs < windowMs) return { sequence: before.sequence, isDuplicate: true };
+    const headers = Object.fromEntries(keptHeaders.map((name) => [name, header(name)]).filter(([, value]) => value !== ""));
+    const message = { sequence: this.lastSequence + 1, subject, payload, headers, timeMs: nowMs, followerAtMs };
+    this.#take(message);
+    this.#log.push(message);
+    return { message, isDuplicate: false };
+  }
+
+  /** The latest on `subject` that is not too old. */
+  latest(subject: string): StreamMessage | undefined {
+    const message = this.#latest.get(subject);
+    return message !== undefined && this.#isLive(message) ? message : undefined;
+  }
+
+  /** What the stream holds at `sequence`. */
+  at(sequence: number): StreamMessage | undefined {
+    const message = this.#log[sequence - (this.#log[0]?.sequence ?? 1)];
+    return message !== undefined && this.#isLive(message) ? message : undefined;
+  }
+
+  /** The first that the stream holds from `sequence` on, and that `holds` is true of. */
+  next(sequence: number, holds: (message: StreamMessage) => boolean = () => true): StreamMessage | undefined {
+    for (let index = Math.max(0, sequence - (this.#log[0]?.sequence ?? 1)); index < this.#log.length; index++) {
+      const message = this.#log[index];
+      if (message !== undefined && this.#isLive(message) && holds(message)) return message;
+    }
+    return undefined;
+  }
+
+  /** All that the stream holds. */
+  get held(): readonly StreamMessage[] {
+    return this.#log.filter((message) => this.#isLive(message));
+  }
+
+  /** Forgets what came after `sequence`, as if it had never been taken. */
+  truncate(sequence: number): void {
+    const log = this.#log.filter((message) => message.sequence <= sequence);
+    this.#log = log;
+    this.#latest.clear();
+    this.#ids.clear();
+    for (const message of log) this.#take(message);
+  }
+
+  /** A server that starts knows the ids only of what the stream holds. */
+  restart(): void {
+    this.#ids.clear();
+    for (const message of this.held) this.#noteId(message);
+  }
+
+  /** How many messages from the last one back were taken within the last `ms`. */
+  takenWithin(ms: number): number {
+    const sinceMs = this.#clock.now() - ms;
+    let count = 0;
+    for (let index = this.#log.length - 1; index >= 0 && (this.#log[index]?.timeMs ?? 0) > sinceMs; index--) count++;
+    return count;
+  }
+
+  #take(message: StreamMessage): void {
+    this.#latest.set(message.subject, message);
+    this.#noteId(message);
+  }
+
+  #noteId(message: StreamMessage): void {
+    const id = message.headers["Nats-Msg-Id"];
+    if (id !== undefined) this.#ids.set(id, message);
+  }
+
+  #isLive(message: StreamMessage): boolean {
+    const { max_age: maxAge = 0, max_msgs_per_subject: perSubject = -1 } = this.#config;
+    if (perSubject === 1 && this.#latest.get(message.subject) !== message) return false;
+    return maxAge === 0 || message.timeMs + maxAge / 1_000_000 > this.#clock.now();
+  }
+}
+
+/** What a message keeps of its headers: a stored message is asked for these. */
+const keptHeaders = ["Nats-Msg-Id", "KV-Operation", "Nats-TTL"] as const;
