@@ -1,4 +1,5 @@
 /** A world in which everything that happens is decided by one seed: time, network and disk. */
+export * from "./bucket-hub.js";
 export * from "./faulty-network.js";
 export * from "./network-end.js";
 export * from "./simulated-clock.js";

@@ -1,4 +1,5 @@
 /** Messages between places: the interface, and its implementations. */
+export type * from "./bucket.js";
 export type * from "./bus.js";
 export * from "./in-process.js";
 export * from "./in-process-bus.js";

@@ -168,6 +168,14 @@ export const limits = {
   cacheKeyLengthMax: 1024 * 1024,
   /** Tags of one result, those of nested ones among them: past it a result is given, but not kept. */
   entryTagsMax: 1_000,
+  /** Objects and prefixes that one result read, those of nested ones among them: past it a result is given, but not kept. */
+  entryObjectsMax: 10_000,
+  /** Objects and prefixes of one storage that results here depend on, about 200 bytes each; past it new results are given, but not kept. */
+  objectReadsMax: 1_000_000,
+  /** Those of them that only computations under way may depend on: as many as the largest ten results read. */
+  objectReadsUnusedMax: 100_000,
+  /** Lengths of prefixes that results depend on: each key of a commit is looked for once for each of them. */
+  objectPrefixLengthsMax: 32,
   /** Computations of a cache that other calls may join; past it each call computes by itself. */
   flightsMax: 100_000,
   /** A computation is waited for so long by those who joined it. */
@@ -186,6 +194,8 @@ export const limits = {
   cacheListingsMax: 4,
   /** Tags of one request from outside to invalidate: each is published. */
   tagsToldMax: 1_000,
+  /** One request to a bucket that nodes share: a call never waits longer for it than a function would for a slow database. */
+  bucketTimeoutMs: 250,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,
   /** The order of last uses, and deadlines that slid, are written to LMDB this often. */
