@@ -1,6 +1,7 @@
 import type { ValueMode } from "../storage/kept-value.js";
 import type { Bus } from "../transport/bus.js";
 import type { OpenTransportOptions } from "../transport/open.js";
+import type { Transport } from "../transport/transport.js";
 import {
   asDuration,
   type Chance,
@@ -23,16 +24,22 @@ export interface CacheOptions extends Partial<
 > {
   /** `memory:`, or `lmdb:` and a folder of this process alone, with memory in front of it. Default: `memory:`. */
   readonly storageUrl?: string | undefined;
-  /** `nats://…`: where the nodes tell each other what became stale. Default: this process is alone. */
+  /** `nats://…`, or `ws://…` of `serveBroker`: where the nodes tell each other what became stale. Default: this process is alone. */
   readonly busUrl?: string | undefined;
   /** `jetstream`, whose stream keeps invalidations for nodes that were away, or `nats`, where those discard. Default: `jetstream`. */
   readonly busKind?: "jetstream" | "nats" | undefined;
   /** Brokers of a cluster that keep each message of the stream: 1, 3 or 5. Where the stream is there already, its own count stands. Default: 1. */
   readonly replicas?: number | undefined;
-  /** A bus of the caller's own making, in place of busUrl. It is closed with the cache. */
+  /** A transport of the caller's own, in place of busUrl. It is not closed with the cache. */
+  readonly transport?: Transport | undefined;
+  /** A bus of the caller's own making, in place of one over busUrl or transport. It is closed with the cache. */
   readonly bus?: Bus | undefined;
   /** Nodes of one prefix share invalidations, and no keys with others. Default: `zooid`. */
   readonly prefix?: string | undefined;
+  /** Name of this node, for people and for `zooid cache`. Default: an id, new at each start. */
+  readonly node?: string | undefined;
+  /** Whether this node can be looked at and steered from outside, with `zooid cache`: by whoever reaches its bus. Default: true. */
+  readonly door?: boolean | undefined;
   /** Time to live of results that have none of their own. Default: they have none. */
   readonly defaultTtl?: Duration | undefined;
   /** Each reading gives a result its time to live anew. Default: true. */
@@ -71,6 +78,10 @@ export interface CacheOptions extends Partial<
 export interface CacheSettings {
   readonly storage: { readonly type: "memory" } | { readonly type: "lmdb"; readonly folder: string };
   readonly prefix: string;
+  /** Of the bus that is opened over busUrl or transport; undefined: none is. */
+  readonly busKind: "jetstream" | "nats" | undefined;
+  readonly node: string | undefined;
+  readonly door: boolean;
   readonly defaultTtlMs: number | undefined;
   readonly readExtendTtl: boolean;
   readonly maxEntries: number | undefined;
@@ -95,8 +106,11 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
   "busUrl",
   "busKind",
   "replicas",
+  "transport",
   "bus",
   "prefix",
+  "node",
+  "door",
   "defaultTtl",
   "readExtendTtl",
   "maxEntries",
@@ -126,18 +140,26 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   for (const name of Object.keys(options)) {
     if (!cacheOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
-  const { prefix = "zooid", values = "frozen", readExtendTtl = true, bus, busUrl } = options;
+  const { prefix = "zooid", values = "frozen", readExtendTtl = true, door = true, node, bus, busUrl, transport } = options;
   checkName("prefix", prefix);
   checkChoice("values", values, ["frozen", "shared", "cloned"]);
   checkChoice("readExtendTtl", readExtendTtl, [true, false]);
   checkChoice("busKind", options.busKind, ["jetstream", "nats"]);
+  if (node !== undefined) checkName("node", node);
+  checkChoice("door", door, [true, false]);
   checkChoice("replicas", options.replicas, [1, 3, 5]);
   if (bus !== undefined && busUrl !== undefined) throw new InvalidOptionError({ option: "bus", reason: "is given beside busUrl" });
+  if (transport !== undefined && busUrl !== undefined)
+    throw new InvalidOptionError({ option: "transport", reason: "is given beside busUrl" });
   if (busUrl !== undefined) checkBusUrl(busUrl);
-  const isAlone = busUrl === undefined && (bus === undefined || bus.kind === "in-process");
+  const busKind = busKindOf(options);
+  const isAlone = busKind === undefined && (bus === undefined || bus.kind === "in-process");
   return {
     storage: storageOf(options.storageUrl ?? "memory:"),
     prefix,
+    busKind,
+    node,
+    door,
     defaultTtlMs: durationOf("defaultTtl", options.defaultTtl),
     readExtendTtl,
     maxEntries: countOf("maxEntries", options.maxEntries),
@@ -182,8 +204,17 @@ function storageOf(url: string): CacheSettings["storage"] {
 
 function checkBusUrl(url: string): void {
   refuseRedis("busUrl", url, "nats://host:4222");
-  if (!/^(?:nats|tls):\/\/./.test(url))
+  if (!/^(?:nats|tls|wss?):\/\/./.test(url))
     throw new InvalidOptionError({ option: "busUrl", reason: `is ${JSON.stringify(url)}, not nats://host:port` });
+}
+
+/** Of the bus that is to be opened. Streams are there over NATS alone. */
+function busKindOf({ bus, busUrl, busKind, transport }: CacheOptions): CacheSettings["busKind"] {
+  if (bus !== undefined || (busUrl === undefined && transport === undefined)) return undefined;
+  const isNats = transport === undefined ? !/^wss?:/.test(busUrl ?? "") : transport.kind === "nats";
+  if (busKind === "jetstream" && !isNats)
+    throw new InvalidOptionError({ option: "busKind", reason: "is jetstream, which is there over NATS alone" });
+  return busKind ?? (isNats ? "jetstream" : "nats");
 }
 
 function refuseRedis(option: string, url: string, instead: string): void {
