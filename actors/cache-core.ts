@@ -11,6 +11,7 @@ import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
 import { CachedCalls } from "./cached-calls.js";
 import type { KeepingRules } from "./cached-work.js";
 import type { AnyFunction } from "./cacheable.js";
+import { noReads } from "./computation.js";
 import type { Publication } from "./outbox.js";
 import { type BeganHere, Shelf } from "./shelf.js";
 
@@ -127,7 +128,7 @@ export class CacheCore {
     const work = { name: key, rules, isAsync: () => true, compute: () => value, tagsOf: () => tags, isWanted: () => true };
     const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
     const published = this.intake.replace(own, () => {
-      this.shelf.keep(call, value, tags, since ?? this.shelf.begin(), false);
+      this.shelf.keep(call, value, { tags, reads: noReads }, since ?? this.shelf.begin(), false);
       return this.memory.get(key);
     });
     return published();

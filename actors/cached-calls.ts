@@ -4,6 +4,7 @@ import { flightMachine } from "../machines/flight.js";
 import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, type Tag } from "../words/index.js";
 import type { Call, Work } from "./cached-work.js";
 import { Computation } from "./computation.js";
+import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./computations.js";
 import { Flight, type FlightAround } from "./flight.js";
 import { copied, failureOf, type Shelf } from "./shelf.js";
 
@@ -66,7 +67,7 @@ export class CachedCalls {
         delays: { flightTimeout: flightTimeoutMs },
       }),
       computed: () => {
-        this.#computing--;
+        this.#computed();
       },
       ended: (flight) => {
         if (this.#flights.get(flight.call.key) === flight) this.#flights.delete(flight.call.key);
@@ -86,6 +87,7 @@ export class CachedCalls {
     if (entry === undefined) return undefined;
     this.#hits++;
     if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(key, entry.tags));
+    if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
     return entry;
   }
 
@@ -167,12 +169,12 @@ export class CachedCalls {
   #compute(call: Call): unknown {
     const began = this.#shelf.begin();
     const computation = new Computation(call, call.work.tagsOf(call));
-    this.#computing++;
+    if (++this.#computing === 1) beginComputing(this);
     let result: unknown;
     try {
       result = this.#running.run(computation, call.work.compute, call);
     } catch (error) {
-      this.#computing--;
+      this.#computed();
       computation.end();
       return this.#threw(call, computation, began, error);
     }
@@ -184,19 +186,25 @@ export class CachedCalls {
       flight.follow(result);
       return flight.promise;
     }
-    this.#computing--;
+    this.#computed();
     computation.end();
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
-    return computation.isKeepable ? this.#shelf.give(this.#shelf.keep(call, result, computation.tags, began, false)) : result;
+    call.caller?.useReads(computation.reads);
+    return computation.isKeepable ? this.#shelf.give(this.#shelf.keep(call, result, computation, began, false)) : result;
   }
 
   /** A function that is not asynchronous failed. */
   #threw(call: Call, computation: Computation, began: ReturnType<Shelf["begin"]>, error: unknown): unknown {
     const last = this.#shelf.last(call);
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), last === undefined);
+    call.caller?.useReads(computation.reads);
     if (last !== undefined) return this.#shelf.give(last);
-    if (computation.isKeepable) this.#shelf.keepFailure(call, error, computation.tags, began, false);
+    if (computation.isKeepable) this.#shelf.keepFailure(call, error, computation, began, false);
     throw error;
+  }
+
+  #computed(): void {
+    if (--this.#computing === 0) endComputing(this);
   }
 }
 

@@ -1,11 +1,22 @@
+import { type ObjectRead, staleRead } from "../storage/object-reads.js";
 import { limits, type Tag } from "../words/index.js";
 import { type Call, describeCall } from "./cached-work.js";
+
+/** What a result depends on. */
+export interface Used {
+  readonly tags: readonly Tag[];
+  /** What was read of object stores. */
+  readonly reads: readonly ObjectRead[];
+}
+
+/** Of results that no storage was read for. */
+export const noReads: readonly ObjectRead[] = [];
 
 /**
  * One run of a cached function: what it used so far, and for whom it runs.
  * Found from within the function, across awaits, by the AsyncLocalStorage of its cache.
  */
-export class Computation {
+export class Computation implements Used {
   readonly #call: Call;
   /** Computations that it waits for: what circles are found by. */
   readonly waitsFor = new Set<Computation>();
@@ -13,6 +24,8 @@ export class Computation {
   isAsync = false;
   readonly #tags = new Set<Tag>();
   #given: readonly Tag[];
+  #reads: Set<ObjectRead> | undefined;
+  #listed: readonly ObjectRead[] | undefined;
   #isOver = false;
   #isKeepable = true;
 
@@ -44,11 +57,16 @@ export class Computation {
     return this.#given;
   }
 
+  get reads(): readonly ObjectRead[] {
+    if (this.#reads === undefined) return noReads;
+    return (this.#listed ??= [...this.#reads]);
+  }
+
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** It used no stale value, and not more tags than can be remembered. */
+  /** It used no stale value, and not more than can be remembered. */
   get isKeepable(): boolean {
     return this.#isKeepable;
   }
@@ -62,6 +80,21 @@ export class Computation {
       this.#isKeepable = false;
       this.#tags.clear();
     }
+  }
+
+  /** The result depends on what was read of an object store too. Past the bound it is given, and not kept, as one that read what is stale. */
+  useReads(reads: readonly ObjectRead[]): void {
+    if (this.#isOver || reads.length === 0) return;
+    this.#listed = undefined;
+    const all = (this.#reads ??= new Set());
+    for (const read of reads) {
+      if (read.isStale) this.#isKeepable = false;
+      all.add(read);
+    }
+    if (all.size <= limits.entryObjectsMax) return;
+    this.#isKeepable = false;
+    all.clear();
+    all.add(staleRead);
   }
 
   end(): void {

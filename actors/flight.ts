@@ -4,6 +4,7 @@ import type { KeptValue } from "../storage/kept-value.js";
 import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
 import type { Computation } from "./computation.js";
+import { currentComputations, isAnythingComputing } from "./computations.js";
 import type { BeganHere, Shelf } from "./shelf.js";
 
 /** Who waits for a result that may not be theirs: they came after something was invalidated, or after a caller who may give up. */
@@ -49,6 +50,8 @@ export class Flight implements FlightEffects {
   readonly #late: Waiter[] = [];
   /** Computations that wait for it. */
   readonly #callers = new Set<Computation>();
+  /** Those of other caches, to which only what was read of object stores matters. */
+  readonly #readers = new Set<Computation>();
   #keyWasInvalidated = false;
   #isSuperseded = false;
   #isToFlyAgain = false;
@@ -105,7 +108,7 @@ export class Flight implements FlightEffects {
   keep(): void {
     const { shelf } = this.#around;
     if (this.#isSuperseded) return;
-    this.#kept = shelf.keep(this.call, this.#value, this.computation.tags, this.#began, true);
+    this.#kept = shelf.keep(this.call, this.#value, this.computation, this.#began, true);
     if (this.#kept.isShared) this.#value = this.#kept.value;
   }
 
@@ -138,7 +141,7 @@ export class Flight implements FlightEffects {
   tellFailure(): void {
     const { shelf } = this.#around;
     const error = this.#failure?.error;
-    if (!this.#isSuperseded && this.#isValid()) shelf.keepFailure(this.call, error, this.computation.tags, this.#began, true);
+    if (!this.#isSuperseded && this.#isValid()) shelf.keepFailure(this.call, error, this.computation, this.#began, true);
     this.#tellCallers(true);
     this.#leader.reject(error);
     this.#followers?.reject(error);
@@ -154,6 +157,7 @@ export class Flight implements FlightEffects {
   }
 
   #awaitedBy({ caller }: Call): void {
+    if (isAnythingComputing()) for (const computation of currentComputations()) if (computation !== caller) this.#readers.add(computation);
     if (caller === undefined || caller.isOver) return;
     this.#callers.add(caller);
     caller.waitsFor.add(this.computation);
@@ -227,14 +231,18 @@ export class Flight implements FlightEffects {
   #isValid(): boolean {
     const { shelf } = this.#around;
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
-    return this.#began.invalidations === shelf.invalidations || !shelf.isStale(this.computation.tags, this.#began);
+    return this.#began.invalidations === shelf.invalidations || !shelf.isStale(this.computation, this.#began);
   }
 
   /** What this result depends on, theirs does; before they go on. */
   #tellCallers(isKeepable: boolean): void {
-    const tags = this.#around.shelf.tagsFor(this.call.key, this.computation.tags);
+    const { tags: own, reads } = this.computation;
+    const tags = this.#around.shelf.tagsFor(this.call.key, own);
+    for (const reader of this.#readers) reader.useReads(reads);
+    this.#readers.clear();
     for (const caller of this.#callers) {
       caller.use(tags, isKeepable);
+      caller.useReads(reads);
       caller.waitsFor.delete(this.computation);
     }
     this.#callers.clear();

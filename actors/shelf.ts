@@ -1,11 +1,12 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryVersion, PersistentEntryStore } from "../storage/entry-store.js";
 import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
-import type { MemoryEntryStore } from "../storage/memory-entries.js";
+import { isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
 import type { Clock, Log, Tag } from "../words/index.js";
 import type { Call } from "./cached-work.js";
+import type { Used } from "./computation.js";
 
 /** What was known here when a computation began, to each tier in its own terms. */
 export interface BeganHere {
@@ -53,11 +54,11 @@ export class Shelf {
   }
 
   get invalidations(): number {
-    return this.#trie.version;
+    return this.#memory.version;
   }
 
   begin(): BeganHere {
-    return { memory: this.#trie.begin(), disk: this.#disk?.position, invalidations: this.#trie.version };
+    return { memory: this.#trie.begin(), disk: this.#disk?.position, invalidations: this.#memory.version };
   }
 
   /** A result that may be given to whoever asks now. */
@@ -78,8 +79,11 @@ export class Shelf {
     }
   }
 
-  /** Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all. */
-  keep(call: Call, value: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): KeptValue {
+  /**
+   * Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all.
+   * What depends on an object store is kept in memory only: elsewhere, and after a restart, nobody can tell what was changed there.
+   */
+  keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): KeptValue {
     if (this.#parts.isInTouch?.() === false) return this.hold(value);
     const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
     try {
@@ -88,12 +92,14 @@ export class Shelf {
       const own = this.#own(call.key, tags);
       const entry = this.#memory.put(call.key, value, {
         tags: own,
+        reads,
         began: memory,
         ttlMs,
         slides,
         graceMs: staleIfErrorMs,
       });
-      if (this.#disk !== undefined && began.disk !== undefined)
+      if (reads.length > 0) this.#disk?.delete(call.key);
+      else if (this.#disk !== undefined && began.disk !== undefined)
         this.#disk.put(call.key, value, { tags: own, began: began.disk, ttlMs, slides });
       if (entry === undefined) return this.hold(value);
       if (isPromised) entry.promise = entry.isShared ? this.promiseOf(entry.value) : copied;
@@ -105,12 +111,18 @@ export class Shelf {
     }
   }
 
-  keepFailure(call: Call, error: unknown, tags: readonly Tag[], began: BeganHere, isPromised: boolean): void {
+  keepFailure(call: Call, error: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): void {
     if (!call.work.rules.cachesErrors || this.#parts.isInTouch?.() === false) return;
     const failure: KeptFailure = () => error;
     failures.add(failure);
     const { ttlMs, slides } = call.work.rules;
-    const entry = this.#memory.put(call.key, failure, { tags: this.#own(call.key, tags), began: began.memory, ttlMs, slides });
+    const entry = this.#memory.put(call.key, failure, {
+      tags: this.#own(call.key, tags),
+      reads,
+      began: began.memory,
+      ttlMs,
+      slides,
+    });
     if (entry === undefined || !isPromised) return;
     entry.promise = this.#nowhere.runInAsyncScope(() => Promise.reject(error as Error));
     // Whoever is given it handles it; until then it is nobody's.
@@ -129,8 +141,9 @@ export class Shelf {
     return this.#nowhere.runInAsyncScope(resolved, undefined, value);
   }
 
-  /** Whether an invalidation that counts for `tags` came after `began`. */
-  isStale(tags: readonly Tag[], began: BeganHere): boolean {
+  /** Whether an invalidation that counts for its tags came after `began`, or a commit changed what it read. */
+  isStale({ tags, reads }: Used, began: BeganHere): boolean {
+    if (isAnyStale(reads)) return true;
     const dependency = this.#trie.depend(tags);
     try {
       return this.#trie.isStale(dependency, began.memory);

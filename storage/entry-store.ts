@@ -1,4 +1,5 @@
 import type { Tag } from "../words/tag.js";
+import type { ObjectRead } from "./object-reads.js";
 
 /**
  * Where results are kept: one tier of the semantic cache. In memory and in LMDB.
@@ -58,6 +59,8 @@ export interface EntryStore<Began = unknown> {
 export interface Keeping<Began> {
   /** What the value depends on, the tags of nested results too. Kept as it is: not to be changed. */
   readonly tags: readonly Tag[];
+  /** In memory: what of object stores it depends on, too; not kept when one of these is stale. Kept as it is. Default: nothing. */
+  readonly reads?: readonly ObjectRead[] | undefined;
   readonly began: Began;
   /** Time to live; undefined: until it is stale or must make room. */
   readonly ttlMs?: number | undefined;
@@ -80,6 +83,8 @@ export interface Entry {
   /** All callers may be given `value` itself: it is frozen through and through, or shared by choice. */
   readonly isShared: boolean;
   readonly tags: readonly Tag[];
+  /** In memory: what of object stores it depends on; undefined: nothing. */
+  readonly reads?: readonly ObjectRead[] | undefined;
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
   /** When it was put and when it expires, both on the monotonic clock; Infinity: never. */

@@ -2,6 +2,7 @@ import type { Clock } from "../words/clock.js";
 import type { Tag } from "../words/tag.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
 import { keepValue, type KeptValue, roughBytes, type ValueMode } from "./kept-value.js";
+import { objectChanges, type ObjectRead } from "./object-reads.js";
 import { Recency, type Recent } from "./recency.js";
 import type { Began, Dependency, TagTrie } from "./tag-trie.js";
 import { Ticks } from "./ticks.js";
@@ -29,6 +30,7 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
   readonly value: unknown;
   readonly isShared: boolean;
   readonly tags: readonly Tag[];
+  readonly reads: readonly ObjectRead[] | undefined;
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
   readonly storedMs: number;
@@ -38,7 +40,7 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
   readonly bytes: number;
   expiresMs: number;
   promise: Promise<unknown> | undefined = undefined;
-  /** What the trie's version was when this was last found not to be stale. */
+  /** What the version of this tier was when this was last found not to be stale. */
   checkedAt: number;
   /** When it was found stale or expired. */
   lapsedMs: number | undefined = undefined;
@@ -58,6 +60,7 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
     this.value = kept.value;
     this.isShared = kept.isShared;
     this.tags = how.tags;
+    this.reads = how.reads?.length === 0 ? undefined : how.reads;
     this.ttlMs = ttlMs;
     this.slides = how.slides === true && ttlMs !== undefined;
     this.storedMs = at.nowMs;
@@ -74,9 +77,10 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
 /**
  * Results in memory, as objects.
  *
- *     1. An entry that the trie's version has not moved past since it was last judged is not judged again: a hit is a look-up,
+ *     1. An entry that the version of this tier has not moved past since it was last judged is not judged again: a hit is a look-up,
  *        a comparison, a step in the list of last uses, and an expiry check on a clock that ticks.
- *     2. Each entry holds its dependency in the trie from `put` until it is removed, and gives it back just once.
+ *     2. Each entry holds its dependency in the trie, and what it read of object stores, from `put` until it is removed, and gives it back
+ *        just once.
  *     3. What lapsed, stale or expired, is never given by `get` again, even when it is kept on for `last`.
  */
 export class MemoryEntryStore implements EntryStore<Began> {
@@ -110,10 +114,15 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return this.#trie.begin();
   }
 
+  /** Changes whenever anything that entries depend on may have become stale: two counts that only rise, as one. */
+  get version(): number {
+    return this.#trie.version + objectChanges.count;
+  }
+
   get(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.lapsedMs !== undefined) return undefined;
-    if (entry.checkedAt !== this.#trie.version && this.#isStale(entry)) return this.#lapse(entry);
+    if (entry.checkedAt !== this.version && this.#isStale(entry)) return this.#lapse(entry);
     if (entry.expiresMs !== Infinity) {
       const nowMs = this.#ticks.now();
       if (nowMs >= entry.expiresMs) return this.#lapse(entry);
@@ -145,17 +154,18 @@ export class MemoryEntryStore implements EntryStore<Began> {
     if (before !== undefined) this.#remove(before);
     if (this.#entriesMax < 1 || bytes > (this.#bytesMax ?? Infinity) || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;
     const dependency = this.#trie.depend(how.tags);
-    if (this.#trie.isStale(dependency, how.began)) {
+    if (this.#trie.isStale(dependency, how.began) || isAnyStale(how.reads)) {
       this.#trie.release(dependency);
       return undefined;
     }
     const entry = new MemoryEntry(key, kept, how, {
       dependency,
       bytes,
-      version: this.#trie.version,
+      version: this.version,
       nowMs: this.#ticks.now(),
       graceMs: how.graceMs ?? this.#graceMs,
     });
+    if (entry.reads !== undefined) for (const read of entry.reads) read.hold();
     this.#entries.set(key, entry);
     this.#recency.add(entry);
     this.#bytes += bytes;
@@ -171,7 +181,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   clear(): void {
-    for (const { dependency } of this.#entries.values()) this.#trie.release(dependency);
+    for (const entry of this.#entries.values()) this.#release(entry);
     this.#entries.clear();
     this.#recency.clear();
     this.#hand = this.#entries.values();
@@ -214,8 +224,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   #isStale(entry: MemoryEntry): boolean {
-    if (this.#trie.isStale(entry.dependency, entry.began)) return true;
-    entry.checkedAt = this.#trie.version;
+    if (this.#trie.isStale(entry.dependency, entry.began) || isAnyStale(entry.reads)) return true;
+    entry.checkedAt = this.version;
     return false;
   }
 
@@ -237,7 +247,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   #isOver(entry: MemoryEntry): boolean {
     const nowMs = this.#ticks.now();
     if (entry.lapsedMs === undefined) {
-      const isGood = nowMs < entry.expiresMs && (entry.checkedAt === this.#trie.version || !this.#isStale(entry));
+      const isGood = nowMs < entry.expiresMs && (entry.checkedAt === this.version || !this.#isStale(entry));
       if (isGood) return false;
       entry.lapsedMs = Math.min(nowMs, entry.expiresMs);
     }
@@ -257,8 +267,19 @@ export class MemoryEntryStore implements EntryStore<Began> {
     this.#entries.delete(entry.key);
     this.#recency.remove(entry);
     this.#bytes -= entry.bytes;
-    this.#trie.release(entry.dependency);
+    this.#release(entry);
   }
+
+  #release({ dependency, reads }: MemoryEntry): void {
+    this.#trie.release(dependency);
+    if (reads !== undefined) for (const read of reads) read.release();
+  }
+}
+
+/** Whether anything that was read of an object store was changed since. */
+export function isAnyStale(reads: readonly ObjectRead[] | undefined): boolean {
+  if (reads !== undefined) for (const read of reads) if (read.isStale) return true;
+  return false;
 }
 
 /** Entries looked at between two looks at the clock. */
