@@ -4,11 +4,13 @@ import { openLmdbStore } from "../storage/lmdb-store.js";
 import type { Bus, BusState } from "../transport/bus.js";
 import { createInvalidationHub } from "../transport/in-process-bus.js";
 import { createJetStreamBus } from "../transport/jetstream-bus.js";
-import { connectNats } from "../transport/nats.js";
+import { openTransport } from "../transport/open.js";
 import { createPlainBus } from "../transport/plain-nats-bus.js";
+import type { HeadedTransport, Transport } from "../transport/transport.js";
 import { asTag, type Clock, rootTag } from "../words/index.js";
 import { backgroundClock } from "./background-clock.js";
 import { CacheCore, type RuleOptions } from "./cache-core.js";
+import { CacheDoor } from "./cache-door.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, type Duration, durationOf } from "./cache-options.js";
 import { CachePruner, type Pruned } from "./cache-pruner.js";
 import { type Cacheable, cacheableOf } from "./cacheable.js";
@@ -97,9 +99,9 @@ export interface OpenedCache {
 
 /** Opens a cache that needs nothing from outside, at once; undefined: it does. */
 export function openAlone(options: CacheOptions, settings: CacheSettings): OpenedCache | undefined {
-  if (settings.storage.type !== "memory" || options.busUrl !== undefined) return undefined;
+  if (settings.storage.type !== "memory" || options.busUrl !== undefined || options.transport !== undefined) return undefined;
   const clock = backgroundClock(settings.clock);
-  return started(new CacheCore(settings, clock, options.bus, undefined), clock, () => Promise.resolve());
+  return started(new CacheCore(settings, clock, options.bus, undefined), clock, undefined, () => Promise.resolve());
 }
 
 export async function openCache(options: CacheOptions, settings: CacheSettings): Promise<OpenedCache> {
@@ -108,8 +110,8 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   const clock = backgroundClock(settings.clock);
   const disk = await openDisk(options, settings);
   try {
-    const { bus, release } = await openBus(options, settings, disk);
-    return started(new CacheCore(settings, clock, bus, disk), clock, release);
+    const { bus, transport, release } = await openBus(options, settings, disk);
+    return started(new CacheCore(settings, clock, bus, disk), clock, transport, release);
   } catch (error) {
     await disk?.close();
     throw error;
@@ -123,7 +125,7 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
   const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
   return DiskEntryStore.open({
     name: prefix,
-    countedBy: counterOf(options),
+    countedBy: counterOf(options, settings),
     open,
     clock,
     log,
@@ -136,33 +138,49 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
 }
 
 /** Of the positions on disk. Over plain NATS each node counts for itself, from its start on. */
-function counterOf({ bus, busUrl, busKind = "jetstream" }: CacheOptions): string | undefined {
-  const kind = busUrl === undefined ? (bus?.kind ?? "alone") : busKind;
+function counterOf({ bus }: CacheOptions, { busKind }: CacheSettings): string | undefined {
+  const kind = busKind ?? bus?.kind ?? "alone";
   return kind === "nats" ? undefined : kind;
 }
 
-interface OpenedBus {
+interface OpenedBus extends OpenedTransport {
   readonly bus: Bus | undefined;
+}
+
+interface OpenedTransport {
+  readonly transport: Transport | undefined;
   readonly release: () => Promise<void>;
 }
 
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
-  const { clock, chance, log, prefix } = settings;
-  const { busUrl, busKind = "jetstream", replicas, bus, user, password, token, tls, resolve, inboxPrefix } = options;
+  const { clock, chance, log, prefix, busKind } = settings;
   const seams = { clock, chance, log };
-  if (busUrl === undefined) {
-    // A disk counts on from where it stood: nobody else counts.
-    const own = disk && createInvalidationHub({ ...seams, from: disk.position }).connect();
-    return { bus: bus ?? own, release: () => Promise.resolve() };
-  }
-  const who = { user, password, token, tls, resolve, inboxPrefix };
-  const given = Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
-  const transport = await connectNats({ ...given, servers: busUrl, waitForFirst: false, ...seams });
-  const create = busKind === "jetstream" ? createJetStreamBus : createPlainBus;
-  return { bus: create({ transport, prefix, replicas, ...seams }), release: () => transport.close() };
+  const opened = await openTransportOf(options, seams);
+  const { transport } = opened;
+  if (options.bus !== undefined) return { ...opened, bus: options.bus };
+  // A disk counts on from where it stood: nobody else counts.
+  if (transport === undefined) return { ...opened, bus: disk && createInvalidationHub({ ...seams, from: disk.position }).connect() };
+  const { replicas } = options;
+  if (busKind === "jetstream" && isNats(transport))
+    return { ...opened, bus: createJetStreamBus({ transport, prefix, replicas, ...seams }) };
+  return { ...opened, bus: createPlainBus({ transport, prefix, ...seams }) };
 }
 
-function started(core: CacheCore, clock: Clock, release: () => Promise<void>): OpenedCache {
+/** What the nodes talk over. A broker that is not there yet is not waited for. */
+async function openTransportOf(options: CacheOptions, seams: Pick<CacheSettings, "clock" | "chance" | "log">): Promise<OpenedTransport> {
+  const { busUrl, user, password, token, tls, resolve, inboxPrefix } = options;
+  if (busUrl === undefined) return { transport: options.transport, release: () => Promise.resolve() };
+  const who = { user, password, token, tls, resolve, inboxPrefix };
+  const given = Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
+  const transport = await openTransport({ ...given, servers: busUrl, waitForFirst: false, ...seams });
+  return { transport, release: () => transport.close() };
+}
+
+function isNats(transport: Transport): transport is HeadedTransport {
+  return transport.kind === "nats";
+}
+
+function started(core: CacheCore, clock: Clock, transport: Transport | undefined, release: () => Promise<void>): OpenedCache {
   const { bus, disk } = core;
   const { log } = core.settings;
   if (bus !== undefined) {
@@ -171,21 +189,23 @@ function started(core: CacheCore, clock: Clock, release: () => Promise<void>): O
     });
   }
   const pruner = new CachePruner(core, clock);
-  return { cache: new OpenCache(core, pruner, release), core };
+  return { cache: new OpenCache(core, pruner, core.settings.door ? transport : undefined, release), core };
 }
 
 class OpenCache implements Cache {
   readonly cacheable: Cacheable;
   readonly #core: CacheCore;
   readonly #pruner: CachePruner;
+  readonly #door: CacheDoor | undefined;
   readonly #release: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
-  constructor(core: CacheCore, pruner: CachePruner, release: () => Promise<void>) {
+  constructor(core: CacheCore, pruner: CachePruner, transport: Transport | undefined, release: () => Promise<void>) {
     this.#core = core;
     this.#pruner = pruner;
     this.#release = release;
     this.cacheable = cacheableOf(() => core);
+    this.#door = transport && new CacheDoor({ cache: this, core, pruner, transport });
   }
 
   addDeps(tags: string | readonly string[]): void {
@@ -270,6 +290,7 @@ class OpenCache implements Cache {
 
   async #close(): Promise<void> {
     const { bus, disk, memory, intake } = this.#core;
+    this.#door?.close();
     this.#pruner.stop();
     intake.close();
     await bus?.close();
