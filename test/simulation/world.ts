@@ -1,9 +1,7 @@
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import type { SentMessage } from "../../testing/faulty-network.js";
-import { SimulatedClock } from "../../testing/simulated-clock.js";
-import type { Chance, Log } from "../../words/index.js";
-import { InternalError, MalformedMessageError, seededChance, ZooidError } from "../../words/index.js";
 import { Checker } from "./checker.js";
+import { Stage } from "./stage.js";
 import { WireTap } from "./wire-tap.js";
 
 export const realm = "sim";
@@ -33,19 +31,15 @@ const tightPayloadBytesMax = 66;
 const stepsMax = 30_000;
 
 /** What all places of one simulated run share. One seed decides everything in it. */
-export class World {
-  readonly seed: number;
-  readonly clock = new SimulatedClock();
-  readonly checker = new Checker();
+export class World extends Stage {
+  readonly checker: Checker;
   readonly network: FaultyNetwork;
-  readonly trace: ((line: string) => void) | undefined;
-  readonly #seeds: Chance;
   readonly #tap = new WireTap(this);
 
   constructor(seed: number, trace?: (line: string) => void) {
-    this.seed = seed;
-    this.#seeds = seededChance(seed);
-    this.trace = trace;
+    const checker = new Checker();
+    super(seed, checker, stepsMax, trace);
+    this.checker = checker;
     const chance = this.chance();
     this.network = new FaultyNetwork({
       clock: this.clock,
@@ -58,49 +52,6 @@ export class World {
     });
   }
 
-  /** Chance of its own for one place or purpose: what others ask does not change what it gets. */
-  chance(): Chance {
-    return seededChance(Math.floor(this.#seeds.fraction() * 0x1_0000_0000));
-  }
-
-  get isViolated(): boolean {
-    return this.checker.violations.length > 0;
-  }
-
-  /** Steps until `holds` or a promise is broken, at most `timeoutMs` of simulated time. Resolves to whether it does. */
-  async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
-    const { clock, checker } = this;
-    const isEnough = () => {
-      if (clock.steps > stepsMax && !this.isViolated) checker.violated(12, "a run comes to its end", { steps: clock.steps });
-      return this.isViolated || holds();
-    };
-    await clock.until(isEnough, timeoutMs);
-    return holds();
-  }
-
-  /** The log of one place: shown in the trace, and watched for what only a bug can cause. */
-  log(place: string): Log {
-    const at = (level: string) => (facts: object, message: string) => {
-      this.trace?.(this.#line(place, `${level} ${message} ${show(facts)}`));
-      for (const fact of Object.values(facts)) if (fact instanceof Error) this.unlessExpected(place, fact);
-    };
-    return { trace: at("trace"), debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), fatal: at("fatal") };
-  }
-
-  /** A line in the trace. */
-  note(place: string, what: string): void {
-    this.trace?.(this.#line(place, what));
-  }
-
-  /** Errors are typed, and none is a bug, nor that of somebody who says what cannot be: anything else is a violation. */
-  unlessExpected(place: string, error: unknown): void {
-    for (let each = error; each instanceof Error; each = each.cause) {
-      if (each instanceof ZooidError && !(each instanceof InternalError || each instanceof MalformedMessageError)) return;
-      if (each.message === "the simulated disk failed") return;
-    }
-    this.checker.violated(13, "nothing crashes", { place, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
-  }
-
   #watch(sent: SentMessage): void {
     if (this.trace !== undefined && !sent.subject.includes(".invalidations")) {
       const arrivals = sent.arrivalsMs.map((ms) => `+${(ms - this.clock.monotonic()).toFixed(1)}`).join(" ");
@@ -108,12 +59,4 @@ export class World {
     }
     this.#tap.take(sent);
   }
-
-  #line(place: string, what: string): string {
-    return `${this.clock.monotonic().toFixed(1).padStart(9)} ${place.padEnd(8)} ${what}`;
-  }
-}
-
-function show(facts: object): string {
-  return JSON.stringify(facts, (_, value: unknown) => (value instanceof Error ? `${value.name}: ${value.message}` : value));
 }
