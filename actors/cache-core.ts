@@ -137,9 +137,8 @@ export class CacheCore {
   #inTouch(): (() => boolean) | undefined {
     const { maxStaleMs } = this.settings;
     const { bus } = this;
-    if (bus === undefined) return undefined;
-    // What an earlier process left is good only once it is known what was invalidated since, however stale it may be.
-    if (maxStaleMs === Infinity) return this.disk === undefined ? undefined : () => bus.heardAt !== -Infinity;
+    // Only a bus in this process has no bound, which follows before anybody can ask.
+    if (bus === undefined || maxStaleMs === Infinity) return undefined;
     return () => this.#ticks.now() - bus.heardAt <= maxStaleMs;
   }
 }
