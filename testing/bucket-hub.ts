@@ -82,8 +82,8 @@ class Hub implements BucketHub {
     this.#ageMsMax = ageMsMax;
   }
 
-  connect({ clock = this.clock, prefix = "", timeoutMs = limits.bucketTimeoutMs } = {}): BucketEnd {
-    return new End(this, clock, prefix, timeoutMs);
+  connect(options: { readonly clock?: Clock; readonly prefix?: string; readonly timeoutMs?: number } = {}): BucketEnd {
+    return new End(this, options.clock ?? this.clock, options.prefix ?? "", options.timeoutMs ?? limits.bucketTimeoutMs);
   }
 
   empty(): void {

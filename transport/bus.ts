@@ -49,6 +49,23 @@ export interface BusVersion {
   readonly sequence: number;
 }
 
+/** A bus that keeps the last invalidation of each tag, and can be asked for it. */
+export interface RecallingBus extends Bus {
+  /**
+   * What whoever takes invalidations now holds of each of `tags`, of the tag itself and not of those above. Of a tag whose last invalidation
+   * is older than the history nothing is held. Rejects with DisconnectedError, TimeoutError when it does not answer in time, ClosedError.
+   */
+  recall(tags: readonly string[], timeoutMs: number): Promise<Recalled>;
+}
+
+/** The last invalidations of some tags. */
+export interface Recalled {
+  /** In the order of the tags; 0: none is held. */
+  readonly sequences: readonly number[];
+  /** All invalidations up to here were considered. */
+  readonly reached: number;
+}
+
 /** A version, and when the bus took it: what is kept to go on from. */
 export interface BusPosition extends BusVersion {
   /** Wall clock of the broker, milliseconds since 1970. */

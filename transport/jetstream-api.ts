@@ -1,5 +1,5 @@
 import { InvalidOptionError, limits, MalformedMessageError } from "../words/index.js";
-import type { HeadedTransport } from "./transport.js";
+import type { HeadedTransport, RequestOptions, Transport } from "./transport.js";
 
 /** Names of the stream of one prefix, and of the subjects it lives on. */
 export interface StreamNames {
@@ -32,8 +32,9 @@ export class JetStreamRefusal extends Error {
   }
 }
 
-const streamNotFound = 10059;
-const messageNotFound = 10037;
+/** There is no such stream. */
+export const streamNotFound = 10059;
+export const messageNotFound = 10037;
 const wrongLastSequence = 10071;
 /** What the leader of a cluster says while another write to the subject is under way. */
 const wrongLastSequenceInFlight = 10164;
@@ -111,10 +112,10 @@ export class StreamApi {
   }
 
   /** The last message on `subject`, from the stream's leader: a direct get may be answered by a follower that lags. */
-  async last(subject: string): Promise<StoredMessage | undefined> {
+  async last(subject: string, timeoutMs?: number): Promise<StoredMessage | undefined> {
     const { names } = this.#options;
     try {
-      const answer = await this.#ask(`STREAM.MSG.GET.${names.stream}`, { last_by_subj: `${names.taken}.${subject}` });
+      const answer = await this.#ask(`STREAM.MSG.GET.${names.stream}`, { last_by_subj: `${names.taken}.${subject}` }, timeoutMs);
       const message = fieldsOf(answer.message);
       return {
         sequence: numberOf(message, "seq"),
@@ -125,6 +126,12 @@ export class StreamApi {
       if (isRefusal(error, messageNotFound)) return undefined;
       throw error;
     }
+  }
+
+  /** The last sequence that the stream's leader gave. */
+  async lastSequence(timeoutMs: number): Promise<number> {
+    const info = await this.#ask(`STREAM.INFO.${this.#options.names.stream}`, undefined, timeoutMs);
+    return numberOf(fieldsOf(info.state), "last_seq");
   }
 
   /** Has all that the stream holds from `start` on delivered to `subject`, with flow control. Resolves to the consumer's name. */
@@ -172,14 +179,20 @@ export class StreamApi {
     };
   }
 
-  async #ask(subject: string, body: unknown): Promise<Fields> {
+  #ask(subject: string, body: unknown, timeoutMs: number = limits.busPublishTimeoutMs): Promise<Fields> {
     const { transport, signal } = this.#options;
-    const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
-    return answerOf(await transport.request(`$JS.API.${subject}`, payload, { timeoutMs: limits.busPublishTimeoutMs, signal }));
+    return askJetStream(transport, subject, body, { timeoutMs, signal });
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+/** Fields of an answer of JetStream, unchecked. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** What JetStream's API answers to `body`. Rejects as `request` does, or with JetStreamRefusal. */
+export async function askJetStream(transport: Transport, subject: string, body: unknown, options: RequestOptions): Promise<Fields> {
+  const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
+  return answerOf(await transport.request(`$JS.API.${subject}`, payload, options));
+}
 
 /** Replicas are the operator's to change later. */
 const mattering = ["subjects", "discard", "max_msgs_per_subject", "max_age", "republish"] as const;
@@ -195,8 +208,9 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-export function isRefusal(error: unknown, code: number): boolean {
-  return error instanceof JetStreamRefusal && error.code === code;
+/** Whether JetStream itself refused; with this code, if one is named. */
+export function isRefusal(error: unknown, code?: number): boolean {
+  return error instanceof JetStreamRefusal && (code === undefined || error.code === code);
 }
 
 /** Somebody else wrote to the subject meanwhile. */
@@ -204,7 +218,8 @@ export function isOutrun(error: unknown): boolean {
   return isRefusal(error, wrongLastSequence) || isRefusal(error, wrongLastSequenceInFlight);
 }
 
-function answerOf(payload: Uint8Array): Fields {
+/** Fields of what JetStream answered. Throws JetStreamRefusal, MalformedMessageError. */
+export function answerOf(payload: Uint8Array): Fields {
   let answer: Fields;
   try {
     answer = fieldsOf(JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString()));
@@ -216,18 +231,18 @@ function answerOf(payload: Uint8Array): Fields {
   throw new JetStreamRefusal(Number(code ?? status ?? 0), String(description));
 }
 
-function fieldsOf(value: unknown): Fields {
+export function fieldsOf(value: unknown): Fields {
   if (typeof value !== "object" || value === null) throw malformed("an object");
   return value as Fields;
 }
 
-function textOf(fields: Fields, name: string): string {
+export function textOf(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value !== "string") throw malformed(name);
   return value;
 }
 
-function numberOf(fields: Fields, name: string): number {
+export function numberOf(fields: Fields, name: string): number {
   const value = fields[name];
   if (!Number.isSafeInteger(value)) throw malformed(name);
   return value as number;

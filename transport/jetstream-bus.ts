@@ -28,7 +28,7 @@ import {
   systemChance,
   systemClock,
 } from "../words/index.js";
-import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
+import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 import { busPace } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
@@ -60,7 +60,7 @@ export interface JetStreamBusOptions {
 }
 
 /** A bus over JetStream, whose stream it makes where there is none. Throws InvalidOptionError. */
-export function createJetStreamBus(options: JetStreamBusOptions): Bus {
+export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus {
   return new JetStreamBus(options, streamNames(options.prefix));
 }
 
@@ -75,7 +75,7 @@ interface Waiter {
   readonly reject: (reason: Error) => void;
 }
 
-class JetStreamBus implements Bus {
+class JetStreamBus implements RecallingBus {
   readonly kind = "jetstream";
   readonly #transport: HeadedTransport;
   readonly #names: StreamNames;
@@ -191,6 +191,13 @@ class JetStreamBus implements Bus {
       }
       await this.#pause(++failures, this.#closed.signal);
     }
+  }
+
+  async recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
+    // Asked first: what is held later covers it.
+    const reached = await this.#api.lastSequence(timeoutMs);
+    const held = await Promise.all(tags.map((tag) => this.#api.last(`tag.${tagSubject(tag)}`, timeoutMs)));
+    return { sequences: held.map((message) => message?.sequence ?? 0), reached };
   }
 
   async close(): Promise<void> {

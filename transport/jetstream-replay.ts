@@ -4,7 +4,7 @@ import { type Delivery, readDelivered } from "./jetstream-messages.js";
 import type { HeadedMessage, HeadedTransport } from "./transport.js";
 
 /** Status of what a consumer says itself: it is there, or asks to be told how far we are. */
-const consumerTells = 100;
+export const consumerTells = 100;
 
 export interface ReplayOptions {
   readonly transport: HeadedTransport;
@@ -39,7 +39,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
   };
   const subscription = transport.subscribe(subject, (message) => {
     if (message.headers?.code === consumerTells) {
-      answer(transport, message);
+      answerConsumer(transport, message);
       return;
     }
     const delivery = readDelivered(message);
@@ -74,7 +74,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
 }
 
 /** Flow control: the consumer goes on when it is answered. */
-function answer(transport: HeadedTransport, message: HeadedMessage): void {
+export function answerConsumer(transport: HeadedTransport, message: HeadedMessage): void {
   const nothing = new Uint8Array(0);
   message.reply?.(nothing);
   const stalled = message.headers?.get("Nats-Consumer-Stalled") ?? "";

@@ -31,7 +31,15 @@ import { Joiner, type PartPosition, positionFromText, positionToText, split } fr
 import { PendingRequests } from "./pending-requests.js";
 import { Redial } from "./redial.js";
 import { checkPattern, checkQueue, checkSubject } from "./subject.js";
-import type { HeadedMessage, HeadedRequestOptions, HeadedTransport, LinkStatus, SubscribeOptions, Subscription } from "./transport.js";
+import type {
+  AskingTransport,
+  HeadedAnswer,
+  HeadedMessage,
+  HeadedRequestOptions,
+  LinkStatus,
+  SubscribeOptions,
+  Subscription,
+} from "./transport.js";
 
 /** Where NATS is, who we are to it, and how long to try; dials again with jitter from `chance`. */
 export interface NatsOptions extends NatsDialOptions {
@@ -51,7 +59,7 @@ export interface NatsOptions extends NatsDialOptions {
  * Messages are split only between two fixed parties: a request above the server's max_payload must go to a subject without a queue,
  * as each part would go to another member, and to one subscriber, as the first reply counts.
  */
-export async function connectNats(options: NatsOptions): Promise<HeadedTransport> {
+export async function connectNats(options: NatsOptions): Promise<AskingTransport> {
   const servers = typeof options.servers === "string" ? options.servers.split(",") : options.servers;
   const addresses = servers.map((server) => natsAddress(server.trim()));
   const [first] = addresses;
@@ -105,12 +113,12 @@ class StatusTap extends QueuedIteratorImpl<Status> {
 const partHeader = "Zooid-Part";
 const noResponders = 503;
 
-class NatsTransport implements HeadedTransport {
+class NatsTransport implements AskingTransport {
   readonly kind = "nats";
   readonly #options: NatsOptions;
   readonly #log: Log;
   readonly #listeners: LinkListeners;
-  readonly #requests: PendingRequests;
+  readonly #requests: PendingRequests<HeadedAnswer>;
   readonly #joiner: Joiner;
   readonly #redial: Redial<NatsAddress, NatsLink>;
   readonly #entries = new Set<Entry>();
@@ -172,6 +180,10 @@ class NatsTransport implements HeadedTransport {
   }
 
   async request(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<Uint8Array> {
+    return (await this.ask(subject, payload, options)).payload;
+  }
+
+  async ask(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<HeadedAnswer> {
     checkSubject(subject);
     this.#linked();
     const { headers } = options;
@@ -313,7 +325,7 @@ class NatsTransport implements HeadedTransport {
       return;
     }
     const payload = this.#joined(replyScope(id), message);
-    if (payload !== undefined) this.#requests.resolve(id, payload);
+    if (payload !== undefined) this.#requests.resolve(id, { payload, headers: message.headers });
   }
 
   /** The payload of `message`, or of the message that it is the last part of. */

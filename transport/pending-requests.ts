@@ -4,8 +4,8 @@ import type { RequestOptions } from "./transport.js";
 /** A longer delay would overflow the timer and fire at once. */
 export const timerDelayMsMax = 2 ** 31 - 1;
 
-interface Pending {
-  readonly resolve: (payload: Uint8Array) => void;
+interface Pending<Reply> {
+  readonly resolve: (reply: Reply) => void;
   readonly reject: (reason: unknown) => void;
   readonly subject: string;
   readonly timeoutMs: number;
@@ -20,9 +20,9 @@ interface Pending {
  * One timer serves all time-outs: it is set for the earliest one known and looks again when it fires, so a request that is answered
  * in time costs no timer.
  */
-export class PendingRequests {
+export class PendingRequests<Reply = Uint8Array> {
   readonly #clock: Clock;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Map<number, Pending<Reply>>();
   readonly #ended: (id: number) => void;
   #lastId = 0;
   #timer: unknown = undefined;
@@ -44,7 +44,7 @@ export class PendingRequests {
   }
 
   /** Calls `send` with the number of a new request; the promise is its reply. What `send` throws rejects it. */
-  add(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Uint8Array> {
+  add(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs } = options;
       if (Number.isNaN(timeoutMs)) throw new InvalidOptionError({ option: "timeoutMs", reason: "is not a number" });
@@ -67,9 +67,9 @@ export class PendingRequests {
   }
 
   /** False when the request ended before. */
-  resolve(id: number, payload: Uint8Array): boolean {
+  resolve(id: number, reply: Reply): boolean {
     const pending = this.#take(id);
-    pending?.resolve(payload);
+    pending?.resolve(reply);
     return pending !== undefined;
   }
 
@@ -93,7 +93,7 @@ export class PendingRequests {
     this.#timerAt = Infinity;
   }
 
-  #take(id: number): Pending | undefined {
+  #take(id: number): Pending<Reply> | undefined {
     const pending = this.#pending.get(id);
     if (pending === undefined) return undefined;
     this.#pending.delete(id);

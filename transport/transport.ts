@@ -86,6 +86,18 @@ export interface HeadedTransport extends Transport {
   subscribe(subject: string, handler: (message: HeadedMessage) => void, options?: SubscribeOptions): Subscription;
 }
 
+/** A transport whose answers are given with their headers: where they matter, the answers are the broker's own. */
+export interface AskingTransport extends HeadedTransport {
+  /** As `request`, for an answer that fits into one message. */
+  ask(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<HeadedAnswer>;
+}
+
+/** An answer with what the broker says of it. */
+export interface HeadedAnswer {
+  readonly payload: Uint8Array;
+  readonly headers: MessageHeaders | undefined;
+}
+
 /** `headers` by name go with the request, which must fit into one message then. */
 export interface HeadedRequestOptions extends RequestOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;

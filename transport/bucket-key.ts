@@ -1,0 +1,29 @@
+import { createHash } from "node:crypto";
+
+/** A token this long is legal everywhere, with room for the rest of its subject. */
+const tokenLengthMax = 200;
+const hashMark = "==";
+const plain = /^\w+$/;
+
+/**
+ * Token of the subject of `key`, no longer than some 200 characters: letters, digits and `_` stand for themselves, any other UTF-16 unit
+ * is `=` with its four hexadecimal digits; a key that would be too long is told by its SHA-256. No two keys have one.
+ */
+export function keyToken(key: string): string {
+  if (key !== "" && key.length <= tokenLengthMax) {
+    const token = plain.test(key) ? key : escaped(key);
+    if (token.length <= tokenLengthMax) return token;
+  }
+  return hashMark + createHash("sha256").update(key, "utf16le").digest("hex");
+}
+
+/** The key that `token` stands for; undefined when it tells it only by a hash, or is none. */
+export function keyOfToken(token: string): string | undefined {
+  if (token.startsWith(hashMark)) return undefined;
+  const key = token.replaceAll(/=([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)));
+  return keyToken(key) === token ? key : undefined;
+}
+
+function escaped(key: string): string {
+  return key.replaceAll(/[^\w]/g, (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
