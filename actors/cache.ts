@@ -1,5 +1,6 @@
 import { bootId } from "../storage/boot-id.js";
 import { DiskEntryStore } from "../storage/disk-entries.js";
+import type { PersistentEntryStore } from "../storage/entry-store.js";
 import { openLmdbStore } from "../storage/lmdb-store.js";
 import type { Bus, BusState } from "../transport/bus.js";
 import { createInvalidationHub } from "../transport/in-process-bus.js";
@@ -116,6 +117,18 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
     await disk?.close();
     throw error;
   }
+}
+
+/** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
+export interface CacheParts {
+  readonly bus: Bus | undefined;
+  readonly disk: PersistentEntryStore | undefined;
+}
+
+/** A cache over `parts`: how a simulation runs it, with faults beneath. */
+export function openCacheOver(settings: CacheSettings, { bus, disk }: CacheParts): OpenedCache {
+  const clock = backgroundClock(settings.clock);
+  return started(new CacheCore(settings, clock, bus, disk), clock, undefined, () => Promise.resolve());
 }
 
 async function openDisk(options: CacheOptions, settings: CacheSettings): Promise<DiskEntryStore | undefined> {
