@@ -49,9 +49,9 @@ beforeAll(async () => {
       files: ["main.ts", "everything.ts"],
     }),
   );
-  const types = `@types/node@${devDependencies["@types/node"]}`;
+  const asHere = ["@types/node", "fastify", "prom-client"].map((name) => `${name}@${devDependencies[name]}`);
   const flags = ["--engine-strict", "--prefer-offline", "--no-audit", "--no-fund"];
-  await npm(["install", ...flags, `./${tarball?.filename}`, types, "xstate"], folder);
+  await npm(["install", ...flags, `./${tarball?.filename}`, ...asHere, "xstate"], folder);
 }, installTimeoutMs);
 
 afterAll(() => {

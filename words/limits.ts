@@ -174,6 +174,8 @@ export const limits = {
   objectReadsMax: 1_000_000,
   /** Those of them that only computations under way may depend on: as many as the largest ten results read. */
   objectReadsUnusedMax: 100_000,
+  /** Different values of maxStaleMs that results of one client depend on: a timer each. */
+  objectAgesMax: 64,
   /** Lengths of prefixes that results depend on: each key of a commit is looked for once for each of them. */
   objectPrefixLengthsMax: 32,
   /** Computations of a cache that other calls may join; past it each call computes by itself. */
@@ -201,6 +203,8 @@ export const limits = {
   /** The order of last uses, and deadlines that slid, are written to LMDB this often. */
   lruUpdateIntervalMs: 30_000,
   slideFlushMs: 30_000,
+  /** Body of a response that a route keeps; larger ones are sent, and made anew for each request. */
+  pageBytesMax: 1024 * 1024,
   /** A plain number of seconds in an option, a year: above it milliseconds were meant. */
   durationSecsMax: 31_536_000,
 } as const;

@@ -1,0 +1,144 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { type Draft, type Fields, type Page, pageOf, type SharingRules } from "./page.js";
+
+/** What a run needs of its surroundings. */
+export interface HandlerRunAround {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly handle: () => unknown;
+  readonly key: string | readonly unknown[];
+  readonly rules: SharingRules;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: () => number;
+  /** Told when the handler is about to be called: the run is that of `reply` from then on. */
+  readonly begins: (run: HandlerRun) => void;
+}
+
+/**
+ * One call of a route's handler that may answer more than its own request.
+ *
+ *     begun      the handler runs; Fastify sends what it gives to who asked
+ *     responded  the response is known as it left the handler: the first `onSend` hook
+ *     finished   the other hooks have seen it: none of them set a cookie, so that others may be given it
+ *
+ * It goes on when its client is gone: others may wait for it.
+ */
+export class HandlerRun {
+  readonly request: FastifyRequest;
+  readonly key: string | readonly unknown[];
+  /** What the call gave, for Fastify; to be asked for once it began. */
+  readonly given: () => unknown;
+  /** Told when it began, for who waits meanwhile. */
+  onBegun: (() => void) | undefined;
+  /** The page that it gave; undefined before it is finished, and when it is for its own request only. */
+  page: Page | undefined;
+  readonly #around: HandlerRunAround;
+  readonly #gone = new AbortController();
+  #hasBegun = false;
+  #isSettled = false;
+  #given: { readonly value: unknown } | { readonly error: unknown } | undefined;
+  #fieldsBefore: Fields = {};
+  #draft: Draft | undefined;
+  #resolve!: (page: Page | undefined) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(around: HandlerRunAround) {
+    this.#around = around;
+    this.request = around.request;
+    this.key = around.key;
+    this.given = () => {
+      if (this.#given !== undefined && "error" in this.#given) throw this.#given.error;
+      return this.#given?.value;
+    };
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  /** The client left before it was answered. */
+  get isAbandoned(): boolean {
+    return this.#gone.signal.aborted;
+  }
+
+  /** Aborts when the client leaves. */
+  get signal(): AbortSignal {
+    this.#around.reply.raw.once("close", () => {
+      if (!this.#around.reply.raw.writableFinished) this.#gone.abort();
+    });
+    return this.#gone.signal;
+  }
+
+  /** Calls the handler. Settles with the page for all who may share it, undefined for none, or as the handler failed. */
+  begin(): Promise<Page | undefined> {
+    const { reply, handle, begins } = this.#around;
+    this.#hasBegun = true;
+    begins(this);
+    this.#fieldsBefore = reply.getHeaders();
+    const page = new Promise<Page | undefined>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    reply.raw.once("close", () => {
+      // Sent by other ways than Fastify's, or by another route's: nobody else can have it.
+      if (reply.sent) this.#settle(undefined);
+    });
+    try {
+      this.#given = { value: this.#watched(handle()) };
+    } catch (error) {
+      this.#given = { error };
+      this.fail(error);
+    }
+    this.onBegun?.();
+    return page;
+  }
+
+  /** The response as it left the handler. */
+  responded(payload: unknown): void {
+    if (this.#draft !== undefined || this.#isSettled) return;
+    const { reply, now } = this.#around;
+    this.#draft = { status: reply.statusCode, fields: reply.getHeaders(), fieldsBefore: this.#fieldsBefore, payload, madeMs: now() };
+  }
+
+  /** The response is about to be sent. */
+  finished(): void {
+    const draft = this.#draft;
+    if (draft === undefined || this.#isSettled) return;
+    const { reply, rules } = this.#around;
+    this.page = reply.hasHeader("set-cookie") ? undefined : pageOf(draft, rules);
+    this.#settle(this.page);
+  }
+
+  fail(error: unknown): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#reject(error);
+  }
+
+  /** What the handler gave, so that it can be watched: a thenable of its own may do its work at each `then`. */
+  #watched(given: unknown): unknown {
+    const { reply } = this.#around;
+    if (given === reply || !isThenable(given)) return given;
+    const promise = Promise.resolve(given);
+    promise.then(
+      (value) => {
+        // Fastify sends nothing more to a client that is gone.
+        if (value === undefined && this.#draft === undefined && reply.raw.destroyed) this.#settle(undefined);
+      },
+      (error: unknown) => {
+        this.fail(error);
+      },
+    );
+    return promise;
+  }
+
+  #settle(page: Page | undefined): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#resolve(page);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
+}

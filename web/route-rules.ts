@@ -1,0 +1,103 @@
+import type { FastifyRequest } from "fastify";
+import type { Duration } from "../cache.js";
+import { asDuration, InvalidOptionError, limits } from "../words/index.js";
+import { keptStatuses } from "./page.js";
+
+/** How the answers of a route are kept. All may be left out; what a route leaves out is as the plug-in was told. */
+export interface RouteCaching {
+  /** Time to live; undefined: the cache's own. */
+  readonly ttl?: Duration | undefined;
+  /** What the pages depend on, beside what the handler adds by `addDeps`. A request whose tags are no tags is answered uncached. */
+  readonly tags?: readonly string[] | ((request: FastifyRequest) => readonly string[]) | undefined;
+  /** Header fields of requests that tell one page from another; they are named in `Vary`. Default: none. */
+  readonly vary?: readonly string[] | undefined;
+  /**
+   * Which parameters of the query tell one page from another: all, in their order (`asSent`, the default); all, in any order (`sorted`);
+   * or those named, in any order. Several values of one parameter keep their order.
+   */
+  readonly query?: "asSent" | "sorted" | readonly string[] | undefined;
+  /** What else tells one page from another. With it other methods than GET and HEAD are cached, too. */
+  readonly key?: ((request: FastifyRequest) => unknown) | undefined;
+  /** The `Cache-Control` of pages whose handler sets none. Default: `max-age` of the time to live, or `no-cache` without one. */
+  readonly cacheControl?: string | undefined;
+  /** Requests with `Authorization` or `Cookie` pass the cache by, unless `vary` names those, or all get the same page (`ignore`). Default: `bypass`. */
+  readonly credentials?: "bypass" | "ignore" | undefined;
+  /** Whether a request's `Cache-Control` of `no-cache`, `no-store` and `max-age` counts. Default: `respect`. */
+  readonly requestDirectives?: "respect" | "ignore" | undefined;
+  /** Statuses that are kept. Default: 200, 203, 204, 300, 301, 308, 404, 410. */
+  readonly statuses?: readonly number[] | undefined;
+  /** Bodies larger than this are not kept. Default: `limits.pageBytesMax`. */
+  readonly bodyBytesMax?: number | undefined;
+}
+
+/** The same, checked, with defaults. */
+export interface RouteRules {
+  readonly ttl: Duration | undefined;
+  readonly tags: RouteCaching["tags"];
+  readonly vary: ReadonlySet<string>;
+  readonly query: "asSent" | "sorted" | ReadonlySet<string>;
+  readonly key: RouteCaching["key"];
+  readonly cacheControl: string;
+  readonly credentials: "bypass" | "ignore";
+  readonly requestDirectives: "respect" | "ignore";
+  readonly statuses: ReadonlySet<number>;
+  readonly bodyBytesMax: number;
+}
+
+const names: ReadonlySet<string> = new Set<keyof RouteCaching>([
+  "ttl",
+  "tags",
+  "vary",
+  "query",
+  "key",
+  "cacheControl",
+  "credentials",
+  "requestDirectives",
+  "statuses",
+  "bodyBytesMax",
+]);
+
+/** Throws InvalidOptionError, which names the option. */
+export function routeRules(options: RouteCaching): RouteRules {
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
+  }
+  const { ttl, tags, key, query = "asSent", credentials = "bypass", requestDirectives = "respect", bodyBytesMax } = options;
+  choice("credentials", credentials, ["bypass", "ignore"]);
+  choice("requestDirectives", requestDirectives, ["respect", "ignore"]);
+  if (typeof query === "string") choice("query", query, ["asSent", "sorted"]);
+  const vary = new Set((options.vary ?? []).map((name) => fieldName(name).toLowerCase()));
+  const statuses = new Set(options.statuses ?? keptStatuses);
+  for (const status of statuses) {
+    if (!(Number.isSafeInteger(status) && status >= 200 && status <= 599))
+      throw new InvalidOptionError({ option: "statuses", reason: "holds what is no status from 200 to 599" });
+  }
+  return {
+    ttl,
+    tags,
+    vary,
+    query: typeof query === "string" ? query : new Set(query),
+    key,
+    cacheControl: options.cacheControl ?? cacheControlOf(ttl, vary),
+    credentials,
+    requestDirectives,
+    statuses,
+    bodyBytesMax: bodyBytesMax ?? limits.pageBytesMax,
+  };
+}
+
+/** What is one person's own is not for the caches that many share. */
+function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): string {
+  const ttlMs = ttl === undefined ? undefined : asDuration(ttl, "ttl");
+  const lifetime = ttlMs === undefined ? "no-cache" : `max-age=${Math.floor(ttlMs / 1_000)}`;
+  return vary.has("authorization") || vary.has("cookie") ? `private, ${lifetime}` : lifetime;
+}
+
+function choice(option: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) throw new InvalidOptionError({ option, reason: `is not one of ${allowed.join(", ")}` });
+}
+
+function fieldName(name: string): string {
+  if (/^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== "*") return name;
+  throw new InvalidOptionError({ option: "vary", reason: `holds ${JSON.stringify(name)}, which is no name of a header field` });
+}
