@@ -94,10 +94,9 @@ export class Cell {
     if (this.wrongs.length < wrongsMax) this.wrongs.push(what);
   }
 
-  /** A node that begins anew has nothing older than what was invalidated before. */
-  demandTruthAt({ name }: Member): void {
-    if (this.#invalidated === undefined) return;
-    this.#floors.set(name, { version: this.#invalidated.version, reason: "which was invalidated before it began" });
+  /** From now on these nodes give nothing but what is true now. */
+  demandTruth(members: readonly Member[], reason: string): void {
+    for (const { name } of members) this.#floors.set(name, { version: this.#options.database.version(this.row), reason });
   }
 
   write(): number {

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { rows } from "./rows.js";
-import { matrixFigures, matrixTable, versionsNow } from "./report.js";
+import { matrixFigures, matrixTable, type Versions, versionsNow } from "./report.js";
 import { type CellResult, playMatrix } from "./run.js";
 
 interface Options {
@@ -53,6 +53,7 @@ if (chosen.length === 0) {
   process.exit(2);
 }
 
+const versions = versionsOrEnd();
 const print = (text: string) => process.stdout.write(`${text}\n`);
 const startMs = performance.now();
 const results: CellResult[] = [];
@@ -70,7 +71,6 @@ for await (const result of playMatrix({ rows: chosen, runs, cutMs: cut * 1_000, 
 
 const inOrder = chosen.flatMap(({ title }) => results.filter(({ row }) => row === title));
 const wrong = inOrder.filter(({ wrongs }) => wrongs.length > 0);
-const versions = versionsNow();
 if (json) print(JSON.stringify({ versions, runs, cutSecs: cut, results: inOrder }, undefined, 2));
 else {
   print(matrixTable(inOrder));
@@ -88,3 +88,12 @@ for (const { row, tier, way, run, wrongs, story: told } of json ? [] : wrong) {
 if (!json)
   print(`${inOrder.length - wrong.length} cells right, ${wrong.length} wrong, in ${((performance.now() - startMs) / 1_000).toFixed(0)} s`);
 process.exitCode = wrong.length === 0 ? 0 : 1;
+
+function versionsOrEnd(): Versions {
+  try {
+    return versionsNow();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}

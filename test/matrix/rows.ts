@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { jetStreamConfig } from "../nats-buses.js";
-import type { Tier } from "./cell.js";
+import type { Cell, Tier } from "./cell.js";
 import type { Member } from "./member.js";
 import type { Stage, StageOptions } from "./stage.js";
 
@@ -152,27 +152,43 @@ const others: readonly Row[] = [
     title: "`a.b:c` against `a:b.c`",
     isCut: false,
     play: async (stage) => {
-      for (const [entry, neighbour] of [
-        ["a.b:c", "a:b.c"],
-        ["a:b.c", "a.b:c"],
-      ] as const) {
-        await stage.each(async (cell) => {
-          for (const each of [neighbour, entry]) {
-            cell.use(each);
-            await cell.keepAt(...stage.members);
-          }
-          await cell.invalidateAt(stage.one);
-          await cell.settle(stage.members);
-          await cell.keepAt(...stage.members);
-          cell.use(neighbour);
-          for (const member of stage.members) {
-            if (!(await cell.isKeptAt(member))) cell.wrong(`${member.name} forgot ${neighbour} when ${entry} was invalidated`);
-          }
-        });
-      }
+      await eachOfBoth(stage, async (cell, entry, neighbour) => {
+        cell.use(neighbour);
+        await cell.keepAt(...stage.members);
+        cell.use(entry);
+        await cell.keepAt(...stage.members);
+        await cell.invalidateAt(stage.one);
+        await cell.settle(stage.members);
+        await cell.keepAt(...stage.members);
+        cell.use(neighbour);
+        for (const member of stage.members) {
+          if (!(await cell.isKeptAt(member))) cell.wrong(`${member.name} forgot ${neighbour} when ${entry} was invalidated`);
+        }
+      });
+      // To a node that was away the stream tells the last invalidation of each: of both.
+      stage.other.link.cut();
+      await eachOfBoth(stage, async (cell, entry) => {
+        cell.use(entry);
+        await cell.invalidateAt(stage.one);
+      });
+      stage.other.link.mend();
+      await eachOfBoth(stage, async (cell, entry) => {
+        cell.use(entry);
+        await cell.settle(stage.members);
+        cell.demandTruth(stage.members, "which was invalidated while it was cut off");
+        for (const member of stage.members) await cell.call(member);
+      });
+      await stage.prove();
     },
   },
 ];
+
+async function eachOfBoth(stage: Stage, act: (cell: Cell, entry: string, neighbour: string) => Promise<void>): Promise<void> {
+  await stage.each(async (cell) => {
+    await act(cell, "a.b:c", "a:b.c");
+    await act(cell, "a:b.c", "a.b:c");
+  });
+}
 
 /** The rows of the matrix, in their order. */
 export const rows: readonly Row[] = [...cuts, ...computations, ...clocks, ...others];
@@ -284,7 +300,7 @@ function clockRow(behind: string, otherBehindMs: number): Row {
 async function restarted(stage: Stage, member: Member, mend: () => void = () => undefined): Promise<void> {
   await member.restart();
   await stage.each(async (cell) => {
-    cell.demandTruthAt(member);
+    cell.demandTruth([member], "which was true before it began");
     for (let call = 0; call < 3; call++) await cell.call(member);
   });
   mend();

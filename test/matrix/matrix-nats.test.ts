@@ -1,0 +1,56 @@
+import { describe, expect, test } from "vitest";
+import { ways } from "./cell.js";
+import { matrixTable } from "./report.js";
+import { rows } from "./rows.js";
+import { type CellResult, playRow } from "./run.js";
+
+/** A cut of each kind, and each of what `npm run matrix` plays beside, in short and by one way: it takes all, and for longer. */
+const played = [
+  "the other node cut",
+  "the invalidating node cut",
+  "broker killed, its data kept",
+  "broker killed and emptied",
+  "own node invalidates during a computation",
+  "the other node invalidates during a computation",
+  "the other node's clock 2 h behind",
+  "the invalidating node cut, and killed before it is connected again",
+];
+
+describe.concurrent("nodes as processes", () => {
+  test.for(played.map((title, index) => ({ title, way: ways[index % ways.length] ?? "tag" })))(
+    "are right afterwards: $title, by $way",
+    async ({ title, way }, { expect }) => {
+      const row = rows.find((each) => each.title === title);
+      if (row === undefined) throw new TypeError(`there is a row ${title}`);
+      const results = await playRow(row, 1, { rows, runs: 1, cutMs: 500, jobs: 1, ways: [way] });
+      expect(results.length).toBeGreaterThan(0);
+      expect(results.flatMap(({ tier, wrongs, story }) => wrongs.map((wrong) => `${tier}: ${wrong}\n${story}`))).toEqual([]);
+    },
+  );
+});
+
+test("the table counts the runs of each cell that were right", () => {
+  const right: CellResult = {
+    row: "a cut",
+    run: 1,
+    tier: "memory",
+    way: "key",
+    wrongs: [],
+    story: "",
+    callMsMax: 1,
+    staleMsMax: 2,
+    settledMsMax: 3,
+  };
+  const results = [
+    right,
+    { ...right, run: 2, wrongs: ["stale"] },
+    { ...right, way: "tag" as const },
+    { ...right, tier: "memory + LMDB" as const, row: "another" },
+  ];
+  expect(matrixTable(results).split("\n")).toEqual([
+    "|         | memory: key, tag, parent | memory + LMDB: key, tag, parent |",
+    "| ------- | ------------------------ | ------------------------------- |",
+    "| a cut   | 1/2, 1/1, –              | not promised                    |",
+    "| another | not promised             | 1/1, –, –                       |",
+  ]);
+});
