@@ -37,6 +37,8 @@ export interface ListingContext {
   readonly address: () => string;
   /** Throws when the transaction has ended. */
   readonly check: () => void;
+  /** Who asks for a page, or takes a row, reads the listing. */
+  readonly note: () => void;
   /** Records that the rows of a range were read. */
   readonly record: (range: ReadRange) => void;
 }
@@ -84,6 +86,7 @@ export async function* listRows(
   };
 
   while (from !== undefined && rows < limit) {
+    context.note();
     const page: ListAnswer = await loadPage(
       context,
       { from, to: range.to },
@@ -101,6 +104,7 @@ export async function* listRows(
       if (value === undefined) continue;
       rows++;
       yield [row.key, value];
+      context.note();
     }
     if (rows < limit) consumed(pageRange.to);
     from = page.end;

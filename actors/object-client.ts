@@ -20,8 +20,10 @@ import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptio
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
 import { Ending } from "./ending.js";
+import { isAnythingComputing } from "./computations.js";
 import { Loader } from "./loader.js";
 import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
+import { NotedAges, noteFound } from "./noted-reads.js";
 import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation, type TransactionOptions } from "./object-transaction.js";
 import { ValidatorTable, type AnySchema, type UntypedSchema } from "./schema.js";
@@ -84,6 +86,7 @@ class TheClient implements ObjectClient, ClientCore {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Comes at once with `close`, for what only reads; for what may still commit, when `close` has waited long enough. */
   readonly #endingReads = new Ending();
+  readonly #ages: NotedAges;
   readonly #ending = new Ending();
   #history = 0;
   #lastCommit: Tid = tidZero;
@@ -124,6 +127,7 @@ class TheClient implements ObjectClient, ClientCore {
       },
       register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
     });
+    this.#ages = new NotedAges(cache, clock, () => this.connection.staleMs);
     this.loader = new Loader({
       cache,
       link: () => this.connection.link,
@@ -173,6 +177,9 @@ class TheClient implements ObjectClient, ClientCore {
     const { signal, clear } = deadlineSignal(this.clock, "read", options.timeoutMs, options.signal);
     try {
       await this.#endingReads.sooner(this.#fresh(options, signal));
+      // What is as new as its call is old for the next one.
+      const maxStaleMs = options.serverSync === true ? 0 : options.maxStaleMs;
+      if (maxStaleMs !== undefined) this.#ages.note(maxStaleMs);
       const { value, snapshot, loads } = await readWith(this.#readAttempts(signal), fn);
       return { value, asOf: snapshot, connected: this.connection.isConnected, loads };
     } finally {
@@ -195,7 +202,10 @@ class TheClient implements ObjectClient, ClientCore {
   get(key: string) {
     // Outside of a transaction a read is a picture of its own; what is current here needs no snapshot to be kept for it.
     if (!this.#isClosed && this.cache.position.tid >= this.#lastCommit) {
-      const revision = this.cache.find(key, this.cache.position.tid);
+      const snapshot = this.cache.position.tid;
+      const revision = this.cache.find(key, snapshot);
+      if (revision !== undefined && isAnythingComputing())
+        noteFound({ cache: this.cache, snapshot, ticket: undefined }, key, revision.serial);
       if (revision !== undefined) return revision.shareable ? revision.promise : Promise.resolve(revision.give());
     }
     return this.#readOnce((reader) => reader.get(key));
@@ -276,6 +286,7 @@ class TheClient implements ObjectClient, ClientCore {
     this.#closing ??= Promise.resolve();
     for (const { actor } of this.commits.values()) actor.stop();
     this.commits.clear();
+    this.#ages.close();
     this.connection.stop();
     this.cache.kill();
   }
@@ -313,6 +324,10 @@ class TheClient implements ObjectClient, ClientCore {
   committed(committed: Committed, keys: Invalidation["keys"]): void {
     if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
     this.connection.intake.take([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
+    // It cannot be applied yet. No read begins before it is, and nothing that was read before is a result until then.
+    if (this.cache.position.tid >= committed.tid) return;
+    if (keys === undefined) this.cache.reads.touchAll();
+    else this.cache.reads.touch(keys);
   }
 
   track<T>(promise: Promise<T>): Promise<T> {
@@ -411,6 +426,9 @@ class TheClient implements ObjectClient, ClientCore {
 
   async #close(): Promise<void> {
     this.#isClosed = true;
+    // Of what changes from now on nothing will be heard.
+    this.cache.reads.close();
+    this.#ages.close();
     const closed = new ClosedError({ what: "client" });
     this.#endingReads.end(closed);
     // What was voted and is not finished now never will be: whoever waits for its objects need not wait for the time-out.

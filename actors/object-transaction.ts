@@ -17,9 +17,11 @@ import {
 import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
 import { commitWhole, VotedCommit } from "./committing.js";
+import { currentComputations, isAnythingComputing } from "./computations.js";
 import type { Ending } from "./ending.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
 import type { CommitRequest } from "./messages.js";
+import { noteAsked, noteFound, noteListed, type Picture } from "./noted-reads.js";
 import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-access.js";
 import type { UntypedSchema } from "./schema.js";
 import { encoded, Writes, written } from "./writes.js";
@@ -49,6 +51,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   readonly #core: ClientCore;
   readonly #options: TransactionOptions;
   readonly #history: number;
+  readonly #picture: Picture;
   readonly #reads = new Set<string>();
   readonly #ranges: ReadRange[] = [];
   readonly #writes = new Writes();
@@ -65,7 +68,11 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     this.#history = core.history;
     this.id = core.chance.id();
     this.snapshot = core.cache.position.tid;
-    core.cache.openSnapshot(this.snapshot);
+    const { cache } = core;
+    cache.openSnapshot(this.snapshot);
+    // Within a computation what is changed is remembered for as long as it lasts: its later reads can be judged too.
+    const ticket = currentComputations().length > 0 ? cache.beginLoad(this.snapshot) : undefined;
+    this.#picture = { cache, snapshot: this.snapshot, ticket };
   }
 
   /** Objects that were loaded from the server for it. */
@@ -83,6 +90,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     const revision = this.#core.cache.find(key, this.snapshot);
     if (revision === undefined) return this.#load(key);
     this.#reads.add(key);
+    if (isAnythingComputing()) noteFound(this.#picture, key, revision.serial);
     return revision.shareable ? revision.promise : Promise.resolve(revision.give());
   }
 
@@ -101,6 +109,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       link: () => connection.link,
       address: () => connection.address,
       check: () => this.#check(),
+      note: noteListed(this.#picture, prefix),
       record: (range: ReadRange) => {
         this.#ranges.push(range);
       },
@@ -186,7 +195,9 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#core.cache.closeSnapshot(this.snapshot);
+    const { cache, ticket } = this.#picture;
+    cache.closeSnapshot(this.snapshot);
+    if (ticket !== undefined) cache.endLoad(ticket);
   }
 
   async #commit(): Promise<Tid> {
@@ -203,9 +214,10 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
 
   async #load(key: string): Promise<Value | undefined> {
     this.#reads.add(asKey(key));
-    const held = this.#loaded.get(key);
-    if (held !== undefined) return held.give();
-    const revision = await this.#loadOverReconnects(key);
+    const noteRevision = noteAsked(this.#picture, key);
+    const revision = this.#loaded.get(key) ?? (await this.#loadOverReconnects(key));
+    noteRevision(revision.serial);
+    if (this.#loaded.has(key)) return revision.give();
     this.#check();
     this.#loaded.set(key, revision);
     return revision.give();

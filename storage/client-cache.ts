@@ -7,6 +7,7 @@ import type { Log } from "../words/log.js";
 import { type Tid, tidZero } from "../words/tid.js";
 import { CacheDisk, type DiskEntry } from "./cache-disk.js";
 import { type CachedRevision, encodeRecord, HeldRevision } from "./cached-revision.js";
+import { type ObjectRead, ObjectReads, staleRead } from "./object-reads.js";
 import { OpenSnapshots } from "./open-snapshots.js";
 import type { OpenStore } from "./ordered-store.js";
 import { emptyHistory } from "./records.js";
@@ -74,6 +75,8 @@ const memoryOverheadBytes = 128;
  * Source: ZEO's `cache.py` and `docs/ordering.rst`; the rules are DESIGN's promises 4 to 6 and "A load".
  */
 export class ClientCache {
+  /** What computations have read at the position, or before it and is the same there. */
+  readonly reads = new ObjectReads();
   readonly #options: ClientCacheOptions;
   readonly #memory: LRUCache<string, HeldRevision>;
   readonly #disk: CacheDisk | undefined;
@@ -184,6 +187,26 @@ export class ClientCache {
     }
   }
 
+  /**
+   * `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that
+   * is stale. `ticket`: a load that began with the snapshot and has not ended.
+   */
+  foundAt(read: ObjectRead, snapshot: Tid, serial: Tid, ticket: LoadTicket | undefined): ObjectRead {
+    if (read.since <= snapshot) return read;
+    const { text: key } = read;
+    if (this.#currentSerial(key) === serial && serial <= snapshot) read.since = serial;
+    else if (this.#remembersSince(snapshot, ticket) && this.#remembered.firstAfter(key, snapshot) === undefined) read.since = snapshot;
+    return read.since <= snapshot ? read : staleRead;
+  }
+
+  /** The same for the keys that begin with a prefix. */
+  listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
+    if (read.since <= snapshot) return read;
+    if (!this.#remembersSince(snapshot, ticket) || this.#remembered.hasBelow(read.text, snapshot)) return staleRead;
+    read.since = snapshot;
+    return read;
+  }
+
   /** Moves the position over one transaction. Its keys are closed in all tiers when this returns; the disk follows in one batch. */
   apply(invalidation: AppliedInvalidation): void {
     const { previous, tid, digest, keys } = invalidation;
@@ -191,6 +214,7 @@ export class ClientCache {
     assert(tid > previous, "tids rise along the chain");
     for (const key of keys) this.#invalidate(key, tid);
     this.#remembered.remember(tid, keys);
+    this.reads.touch(keys);
     this.#moveTo({ tid, digest });
   }
 
@@ -199,6 +223,7 @@ export class ClientCache {
     this.#memory.clear();
     this.#snapshots.forgetRevisions();
     this.#remembered.clear();
+    this.reads.touchAll();
     this.#disk?.removeAll();
     this.#asOf = position;
     this.#moveTo(position);
@@ -226,11 +251,13 @@ export class ClientCache {
 
   /** Writes what is left and closes the disk. What is in memory can still be found. */
   async close(): Promise<void> {
+    this.reads.close();
     await this.#disk?.close();
   }
 
   /** For simulations: the process is killed here, and what was not written is lost. */
   kill(): void {
+    this.reads.close();
     this.#disk?.kill();
     this.#memory.clear();
     this.#snapshots.forgetRevisions();
@@ -339,6 +366,10 @@ export class ClientCache {
     if (next !== undefined) return next > position ? undefined : next;
     if (asOf >= position) return undefined;
     return this.#remembered.reachesBackTo(asOf) ? this.#remembered.firstAfter(key, asOf) : after(asOf);
+  }
+
+  #remembersSince(snapshot: Tid, ticket: LoadTicket | undefined): boolean {
+    return ticket !== undefined && this.#remembered.has(ticket) && this.#remembered.reachesBackTo(snapshot);
   }
 
   #moveTo(position: Position): void {

@@ -1,5 +1,5 @@
 import { limits } from "../words/limits.js";
-import type { Tid } from "../words/tid.js";
+import { type Tid, tidZero } from "../words/tid.js";
 
 /**
  * How often something that was read of a storage became stale, in this process, whatever storage it is: what was not stale at one count
@@ -7,8 +7,12 @@ import type { Tid } from "../words/tid.js";
  */
 export const objectChanges = { count: 0 };
 
-/** A key or a prefix of a storage, as it has been since a transaction: all who read it meanwhile, and depend on it, share it until it is stale. */
+/** What was read: a key, all keys that begin with a prefix, or a picture that was to be no older than so many milliseconds. */
+export type ReadKind = "key" | "prefix" | "age";
+
+/** What was read of a storage, as it has been since a transaction: all who read it meanwhile, and depend on it, share it until it is stale. */
 export class ObjectRead {
+  readonly kind: ReadKind;
   readonly text: string;
   /** Nothing that it says was changed from this transaction on: what was read as of it, or as of a later one, is so now. */
   since: Tid;
@@ -18,7 +22,8 @@ export class ObjectRead {
   holds = 0;
   readonly #reads: ObjectReads | undefined;
 
-  constructor(text: string, since: Tid, reads: ObjectReads | undefined) {
+  constructor(kind: ReadKind, text: string, since: Tid, reads: ObjectReads | undefined) {
+    this.kind = kind;
     this.text = text;
     this.since = since;
     this.#reads = reads;
@@ -38,7 +43,7 @@ export class ObjectRead {
 }
 
 /** What was read of no picture that is known to be the last: stale from the beginning. */
-export const staleRead: ObjectRead = new ObjectRead("", 0 as Tid, undefined);
+export const staleRead: ObjectRead = new ObjectRead("key", "", tidZero, undefined);
 staleRead.isStale = true;
 
 /** Bounds of what is remembered of one storage; default: those in limits. */
@@ -63,8 +68,7 @@ export class ObjectReads {
   readonly #readsMax: number;
   readonly #unusedMax: number;
   readonly #prefixLengthsMax: number;
-  readonly #keys = new Map<string, ObjectRead>();
-  readonly #prefixes = new Map<string, ObjectRead>();
+  readonly #all: Readonly<Record<ReadKind, Map<string, ObjectRead>>> = { key: new Map(), prefix: new Map(), age: new Map() };
   /** How many prefixes there are of each length. */
   readonly #prefixLengths = new Map<number, number>();
   /** What no kept result holds, the one longest ago first. */
@@ -77,41 +81,52 @@ export class ObjectReads {
     this.#prefixLengthsMax = bounds.prefixLengthsMax ?? limits.objectPrefixLengthsMax;
   }
 
-  /** Keys and prefixes that are remembered. */
+  /** How much is remembered, of all kinds. */
   get size(): number {
-    return this.#keys.size + this.#prefixes.size;
+    const { key, prefix, age } = this.#all;
+    return key.size + prefix.size + age.size;
   }
 
   /** The key as it is now, that is: as of `last`, the last transaction applied. To be called before its value is asked for elsewhere. */
   key(key: string, last: Tid): ObjectRead {
-    return this.#found(this.#keys.get(key)) ?? this.#add(this.#keys, key, last);
+    return this.#find("key", key) ?? this.#add("key", key, last);
   }
 
   /** All keys that begin with `prefix`, those that are not there among them. Past the bound on lengths a shorter prefix stands in for it. */
   prefix(prefix: string, last: Tid): ObjectRead {
     const text = this.#hasRoomForLength(prefix.length) ? prefix : prefix.slice(0, this.#nextShorter(prefix.length));
-    const found = this.#found(this.#prefixes.get(text));
+    const found = this.#find("prefix", text);
     if (found !== undefined) return found;
-    const added = this.#add(this.#prefixes, text, last);
+    const added = this.#add("prefix", text, last);
     if (!added.isStale) this.#prefixLengths.set(text.length, (this.#prefixLengths.get(text.length) ?? 0) + 1);
     return added;
   }
 
+  /** A picture no older than `maxStaleMs`, which only the caller can tell the end of. `isNew`: by `end`. */
+  age(maxStaleMs: number, last: Tid): { readonly read: ObjectRead; readonly isNew: boolean } {
+    const text = String(maxStaleMs);
+    const found = this.#find("age", text);
+    if (found !== undefined) return { read: found, isNew: false };
+    if (this.#all.age.size >= limits.objectAgesMax) return { read: staleRead, isNew: false };
+    const read = this.#add("age", text, last);
+    return { read, isNew: !read.isStale };
+  }
+
   /** A transaction wrote, created or deleted `keys`. To be called before anything is read as of it. */
   touch(keys: readonly string[]): void {
-    if (this.size === 0) return;
+    const { key: read, prefix } = this.#all;
+    if (read.size + prefix.size === 0) return;
     for (const key of keys) {
-      this.#touch(this.#keys.get(key));
+      this.end(read.get(key));
       for (const length of this.#prefixLengths.keys()) {
-        if (length <= key.length) this.#touch(this.#prefixes.get(key.slice(0, length)));
+        if (length <= key.length) this.end(prefix.get(key.slice(0, length)));
       }
     }
   }
 
   /** Anything may have been changed. */
   touchAll(): void {
-    for (const read of this.#keys.values()) this.#touch(read);
-    for (const read of this.#prefixes.values()) this.#touch(read);
+    for (const reads of Object.values(this.#all)) for (const read of reads.values()) this.end(read);
   }
 
   /** Everything is stale, and stays so: nobody will tell what is changed. Idempotent. */
@@ -132,8 +147,23 @@ export class ObjectReads {
     this.#makeRoom();
   }
 
-  /** Who reads it is the last that did. */
-  #found(read: ObjectRead | undefined): ObjectRead | undefined {
+  /** `read` is stale from now on, and not remembered any more. Idempotent. */
+  end(read: ObjectRead | undefined): void {
+    if (read === undefined || read.isStale) return;
+    read.isStale = true;
+    objectChanges.count++;
+    this.#unused.delete(read);
+    this.#all[read.kind].delete(read.text);
+    if (read.kind !== "prefix") return;
+    const { length } = read.text;
+    const others = (this.#prefixLengths.get(length) ?? 0) - 1;
+    if (others > 0) this.#prefixLengths.set(length, others);
+    else this.#prefixLengths.delete(length);
+  }
+
+  /** Who finds it is the last that read it. */
+  #find(kind: ReadKind, text: string): ObjectRead | undefined {
+    const read = this.#all[kind].get(text);
     if (read?.holds === 0) {
       this.#unused.delete(read);
       this.#unused.add(read);
@@ -141,15 +171,15 @@ export class ObjectReads {
     return read;
   }
 
-  #add(reads: Map<string, ObjectRead>, text: string, last: Tid): ObjectRead {
+  #add(kind: ReadKind, text: string, last: Tid): ObjectRead {
     if (this.#isClosed) return staleRead;
     if (this.size >= this.#readsMax) {
       const [oldest] = this.#unused;
       if (oldest === undefined) return staleRead;
-      this.#touch(oldest);
+      this.end(oldest);
     }
-    const read = new ObjectRead(text, last, this);
-    reads.set(text, read);
+    const read = new ObjectRead(kind, text, last, this);
+    this.#all[kind].set(text, read);
     this.#unused.add(read);
     this.#makeRoom();
     return read;
@@ -158,24 +188,8 @@ export class ObjectReads {
   #makeRoom(): void {
     for (const oldest of this.#unused) {
       if (this.#unused.size <= this.#unusedMax) return;
-      this.#touch(oldest);
+      this.end(oldest);
     }
-  }
-
-  #touch(read: ObjectRead | undefined): void {
-    if (read === undefined) return;
-    read.isStale = true;
-    objectChanges.count++;
-    this.#unused.delete(read);
-    if (this.#keys.get(read.text) === read) {
-      this.#keys.delete(read.text);
-      return;
-    }
-    this.#prefixes.delete(read.text);
-    const { length } = read.text;
-    const others = (this.#prefixLengths.get(length) ?? 0) - 1;
-    if (others > 0) this.#prefixLengths.set(length, others);
-    else this.#prefixLengths.delete(length);
   }
 
   #hasRoomForLength(length: number): boolean {

@@ -81,6 +81,16 @@ export class RememberedInvalidations {
     return this.#tidsByKey.get(key)?.find((invalidation) => invalidation > tid);
   }
 
+  /** Whether any remembered invalidation after `tid` names a key that begins with `prefix`. Cost: the keys of all those. */
+  hasBelow(prefix: string, tid: Tid): boolean {
+    for (let index = this.#transactions.length - 1; index >= this.#first; index--) {
+      const transaction = this.#transactions[index];
+      if (transaction === undefined || transaction.tid <= tid) return false;
+      if (transaction.keys.some((key) => key.startsWith(prefix))) return true;
+    }
+    return false;
+  }
+
   /** Forgets loads and invalidations: what the loads bring belongs to what was discarded. */
   clear(): void {
     this.#tickets.clear();

@@ -1,0 +1,95 @@
+import type { ClientCache, LoadTicket } from "../storage/client-cache.js";
+import { limits, type Clock, type Tid } from "../words/index.js";
+import { type ObjectRead, staleRead } from "../storage/object-reads.js";
+import type { Computation } from "./computation.js";
+import { currentComputations } from "./computations.js";
+
+/** Of which picture something is read. */
+export interface Picture {
+  readonly cache: ClientCache;
+  readonly snapshot: Tid;
+  /** Begun with the snapshot, where a computation was asking then: what was changed since is remembered. */
+  readonly ticket: LoadTicket | undefined;
+}
+
+/** Who asks depends on `key`, whose revision of `serial` was found here. */
+export function noteFound({ cache, snapshot, ticket }: Picture, key: string, serial: Tid): void {
+  const readers = currentComputations();
+  if (readers.length === 0) return;
+  tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial, ticket));
+}
+
+/** Who asks depends on `key`, whatever comes of asking for it elsewhere. What is given back is to be told the serial that was found. */
+export function noteAsked({ cache, snapshot, ticket }: Picture, key: string): (serial: Tid) => void {
+  const readers = currentComputations();
+  if (readers.length === 0) return nobodyAsks;
+  // Before the request leaves: a commit that crosses it is not missed.
+  const read = cache.reads.key(key, cache.position.tid);
+  tell(readers, read);
+  return (serial) => {
+    tell(readers, cache.foundAt(read, snapshot, serial, ticket));
+  };
+}
+
+/** Who asks, as one of its rows is read too, depends on a listing: on its prefix, however little of it is read. */
+export function noteListed({ cache, snapshot, ticket }: Picture, prefix: string): () => void {
+  const told = new Set<Computation>();
+  return () => {
+    const readers = currentComputations().filter((reader) => !told.has(reader));
+    if (readers.length === 0) return;
+    for (const reader of readers) told.add(reader);
+    tell(readers, cache.listedAt(cache.reads.prefix(prefix, cache.position.tid), snapshot, ticket));
+  };
+}
+
+/**
+ * Results of computations that asked for a picture no older than so long: they are kept for as long as the client knows that its picture
+ * is no older. A read in their place would be refused after that, or ask the server.
+ */
+export class NotedAges {
+  readonly #cache: ClientCache;
+  readonly #clock: Clock;
+  readonly #staleMs: () => number;
+  readonly #timers = new Map<ObjectRead, unknown>();
+
+  constructor(cache: ClientCache, clock: Clock, staleMs: () => number) {
+    this.#cache = cache;
+    this.#clock = clock;
+    this.#staleMs = staleMs;
+  }
+
+  /** Who asks depends on the picture being no older than `maxStaleMs`. */
+  note(maxStaleMs: number): void {
+    const readers = currentComputations();
+    if (readers.length > 0) tell(readers, this.#age(maxStaleMs));
+  }
+
+  close(): void {
+    for (const timer of this.#timers.values()) this.#clock.clearTimeout(timer);
+    this.#timers.clear();
+  }
+
+  #age(maxStaleMs: number): ObjectRead {
+    if (this.#staleMs() >= maxStaleMs) return staleRead;
+    const { read, isNew } = this.#cache.reads.age(maxStaleMs, this.#cache.position.tid);
+    if (isNew) this.#watch(read, maxStaleMs);
+    return read;
+  }
+
+  #watch(read: ObjectRead, maxStaleMs: number): void {
+    const leftMs = Math.min(maxStaleMs - this.#staleMs(), limits.timerMsMax);
+    const look = () => {
+      this.#timers.delete(read);
+      if (read.isStale) return;
+      if (read.holds > 0 && this.#staleMs() < maxStaleMs) this.#watch(read, maxStaleMs);
+      else this.#cache.reads.end(read);
+    };
+    this.#timers.set(read, this.#clock.setTimeout(look, Math.ceil(leftMs)));
+  }
+}
+
+function tell(readers: readonly Computation[], read: ObjectRead): void {
+  for (const reader of readers) reader.useReads([read]);
+}
+
+const nobodyAsks = (): void => undefined;
