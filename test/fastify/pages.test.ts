@@ -75,6 +75,7 @@ describe("a page", () => {
       });
       app.get("/thenable", cached, () => ({
         // Does its work at each `then`, as query builders do.
+        // oxlint-disable-next-line unicorn/no-thenable -- it is what is tested
         then: (resolve: (value: unknown) => void) => {
           resolve(count("thenable"));
         },
@@ -123,6 +124,21 @@ describe("a page", () => {
     });
     expect([(await get("/moved")).headers.location, (await get("/moved")).headers.location]).toEqual(["/there?1", "/there?1"]);
     expect([(await get("/elsewhere")).headers.location, (await get("/elsewhere")).headers.location]).toEqual(["/there?2", "/there?3"]);
+  });
+
+  test("of what is not there is kept, as its handler says it or as the app does", async () => {
+    let runs = 0;
+    const { get } = await serve((app) => {
+      app.setNotFoundHandler((_request, reply) => reply.code(404).send("not found"));
+      app.get("/own", { config: { cache: true } }, (_request, reply) => reply.code(404).send(`run ${++runs}`));
+      app.get("/app", { config: { cache: true } }, (_request, reply) => {
+        runs++;
+        reply.callNotFound();
+      });
+    });
+    expect([await get("/own"), await get("/own")]).toMatchObject(Array(2).fill({ status: 404, body: "run 1" }));
+    expect([await get("/app"), await get("/app")]).toMatchObject(Array(2).fill({ status: 404, body: "not found" }));
+    expect(runs).toBe(2);
   });
 
   test("ages, and is made anew after its time to live, however often it was asked for", async () => {
