@@ -51,7 +51,7 @@ export class CacheDoor {
       transport.subscribe(this.#subjects.nodes, (message) => {
         this.#tellName(message);
       }),
-      transport.subscribe(this.#subjects.requests(instance, "*"), (message) => this.#answer(message)),
+      transport.subscribe(this.#subjects.requests(instance, "*"), (message) => void this.#answer(message)),
     ];
   }
 

@@ -11,9 +11,8 @@ export const defaultAddresses = { nats: "nats://127.0.0.1:4222", door: "ws://127
 const probeTimeoutMs = 1_000;
 
 /** Flags that say where the broker is, and who we are to it. */
-export interface BrokerFlags {
+export interface AddressFlags {
   readonly servers?: readonly string[];
-  readonly realm: string;
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;
@@ -22,6 +21,11 @@ export interface BrokerFlags {
   readonly tlsKey?: string;
   readonly json?: boolean;
   readonly logLevel: string;
+}
+
+/** Flags of every command that joins a realm. */
+export interface BrokerFlags extends AddressFlags {
+  readonly realm: string;
 }
 
 /** Flags of every command that is a client. */
@@ -34,13 +38,18 @@ const levels = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as
 
 /** Adds the flags of BrokerFlags. */
 export function addBrokerOptions(command: Command, logLevel: (typeof levels)[number]): Command {
+  const realm = option("--realm <name>", "ZOOID_REALM", "who belongs together on one broker").argParser(parseName).default("zooid");
+  return addAddressOptions(command.addOption(realm), logLevel);
+}
+
+/** Adds the flags of AddressFlags. */
+export function addAddressOptions(command: Command, logLevel: (typeof levels)[number]): Command {
   return command
     .addOption(
       option("--servers <addresses>", "ZOOID_SERVERS", "broker, one address or several with commas")
         .argParser(parseServers)
         .default(undefined, `${defaultAddresses.nats}, or ${defaultAddresses.door} when nobody is there`),
     )
-    .addOption(option("--realm <name>", "ZOOID_REALM", "who belongs together on one broker").argParser(parseName).default("zooid"))
     .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
     .addOption(option("--password <password>", "ZOOID_PASSWORD", "for the broker; better in the variable"))
     .addOption(option("--token <token>", "ZOOID_TOKEN", "for the broker; better in the variable"))
@@ -62,7 +71,7 @@ export function addConnectionOptions(command: Command): Command {
 }
 
 /** What the transport is told of the broker. */
-export async function brokerOf(flags: BrokerFlags) {
+export async function brokerOf(flags: AddressFlags) {
   const given = {
     user: flags.user,
     password: flags.password,

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { addCache } from "./commands/cache.js";
 import { addDelete } from "./commands/delete.js";
 import { addExport } from "./commands/export.js";
 import { addGet } from "./commands/get.js";
@@ -34,9 +35,10 @@ Examples:
   $ zooid serve --data ./data                 a storage server
   $ zooid put greeting '"hello"'              an object
   $ zooid get greeting
-  $ zooid status                              who is connected, and in which state`,
+  $ zooid status                              who is connected, and in which state
+  $ zooid cache stats                         what the nodes of a cache hold`,
     );
-  for (const add of [addUp, addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addMachines]) {
+  for (const add of [addUp, addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addMachines, addCache]) {
     add(program, surroundings);
   }
   return program;

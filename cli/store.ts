@@ -20,7 +20,8 @@ export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundi
   return await use(store);
 }
 
-function untilAborted(signal: AbortSignal): Promise<never> {
+/** Rejects with the signal's reason when it aborts. */
+export function untilAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
   });

@@ -152,14 +152,14 @@ function variableTable(): string {
     signal: new AbortController().signal,
   });
   for (const command of program.commands) {
-    for (const { envVar, flags, description: text } of command.options) {
+    for (const { envVar, flags, description: text } of [command, ...command.commands].flatMap(({ options }) => options)) {
       // A switch names its variable in its text: commander would take "false" for true.
       const variable = envVar ?? /\(env: (\w+)\)/.exec(text)?.[1];
       const description = text.replace(/ *\(env: \w+\)/, "");
       if (variable === undefined) continue;
       const known = rows.get(`${variable} ${flags}`);
       if (known === undefined) rows.set(`${variable} ${flags}`, { flags, commands: [command.name()], description });
-      else known.commands.push(command.name());
+      else if (!known.commands.includes(command.name())) known.commands.push(command.name());
     }
   }
   const cells = [...rows]

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { PassThrough } from "node:stream";
+import type { Command } from "commander";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { exitCodes } from "../../cli/failure.js";
 import { Output } from "../../cli/output.js";
@@ -9,6 +10,17 @@ import { runZooid, zooid } from "./run-zooid.js";
 const silent = () =>
   createProgram({ out: new Output(new PassThrough(), () => undefined), signal: new AbortController().signal, say: () => undefined });
 const commands = silent().commands.map((command) => command.name());
+/** Every command that does something, by its words: `cache stats` as well as `get`. */
+const deeds = silent().commands.flatMap((command) => (command.commands.length === 0 ? [command] : command.commands));
+
+const wordsOf = (command: Command): string => (command.parent?.parent ? `${command.parent.name()} ${command.name()}` : command.name());
+
+function helpOf(command: Command | undefined): string {
+  let help = "";
+  command?.configureOutput({ writeOut: (text) => (help += text) });
+  command?.outputHelp();
+  return help;
+}
 
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -16,17 +28,19 @@ afterEach(() => {
 
 describe("help", () => {
   test("the commands are those of the house", () => {
-    expect(commands).toEqual(["up", "serve", "get", "put", "delete", "list", "import", "export", "status", "machines"]);
+    expect(commands).toEqual(["up", "serve", "get", "put", "delete", "list", "import", "export", "status", "machines", "cache"]);
   });
 
-  test.each(commands)("of %s has examples", (name) => {
-    const command = silent().commands.find((each) => each.name() === name);
-    let help = "";
-    command?.configureOutput({ writeOut: (text) => (help += text) });
-    command?.outputHelp();
-    const examples = help.split("Examples:")[1] ?? "";
-    expect(examples).toMatch(/\$ .*(?:zooid|npm start)/);
+  test.each(deeds.map((command) => [wordsOf(command), command] as const))("of %s has examples", (_, command) => {
+    const help = helpOf(command);
+    expect(help.split("Examples:")[1] ?? "").toMatch(/\$ .*(?:zooid|npm start)/);
     expect(help).toMatch(/env: ZOOID_/);
+  });
+
+  test("of cache names what can be done with one, with examples", () => {
+    const help = helpOf(silent().commands.find((each) => each.name() === "cache"));
+    for (const name of ["stats", "keys", "tags", "invalidate", "clear", "prune"]) expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
+    expect(help).toContain("Examples:");
   });
 
   test("is printed with exit code 0, and without a command with 2", async () => {
@@ -51,6 +65,12 @@ describe("what is wrong is named", () => {
     [["serve", "--storages", "a,,b"], "--storages <names>"],
     [["list", "--limit", "0"], "--limit <count>"],
     [["get", "a", "--nonsense"], "--nonsense"],
+    [["cache", "keys", "--limit", "many"], "--limit <count>"],
+    [["cache", "stats", "--node", "a.b"], "--node <name>"],
+    [["cache", "stats", "--wait", "1"], "--wait <duration>"],
+    [["cache", "prune", "--unused", "old"], "--unused <duration>"],
+    [["cache", "invalidate"], "tag"],
+    [["cache", "stat"], "stats"],
   ])("%j", async (words, flag) => {
     const { error } = await zooid(words);
     expect((error as Error).message).toContain(flag);
@@ -63,6 +83,8 @@ describe("what is wrong is named", () => {
     ["ZOOID_BROKER_PORT", "tcp://10.0.0.1", ["up"]],
     ["ZOOID_JSON", "perhaps", ["status"]],
     ["ZOOID_READ_ONLY", "maybe", ["serve"]],
+    ["ZOOID_NODE", "a b", ["cache", "stats"]],
+    ["ZOOID_JSON", "perhaps", ["cache", "clear"]],
   ] as const)("the variable %s", async (variable, value, words) => {
     vi.stubEnv(variable, value);
     const { error } = await zooid(words);

@@ -1,0 +1,106 @@
+import type { Command } from "commander";
+import { type CacheNode, findCacheNodes } from "../actors/index.js";
+import { systemChance, systemClock } from "../index.js";
+import { openTransport } from "../transport/index.js";
+import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connection.js";
+import { CommandError, failureOf } from "./failure.js";
+import { option, parseDuration, parseName } from "./parsing.js";
+import { untilAborted } from "./store.js";
+import type { Surroundings } from "./surroundings.js";
+
+/** Flags of every command that talks to the nodes of a cache. */
+export interface CacheFlags extends AddressFlags {
+  readonly prefix: string;
+  readonly node?: string;
+  readonly wait: number;
+  readonly timeout: number;
+}
+
+/** Adds the flags of CacheFlags. */
+export function addCacheOptions(command: Command): Command {
+  command
+    .addOption(option("--prefix <name>", "ZOOID_PREFIX", "prefix of the cache").argParser(parseName).default("zooid"))
+    .addOption(option("--node <name>", "ZOOID_NODE", "the node of this name, or id (default: all nodes)").argParser(parseName))
+    .addOption(
+      option("--wait <duration>", "ZOOID_WAIT", "nodes have so long to say that they are there")
+        .argParser(parseDuration)
+        .default(250, "250ms"),
+    )
+    .addOption(
+      option("--timeout <duration>", "ZOOID_ANSWER_TIMEOUT", "wait so long for the answer of a node")
+        .argParser(parseDuration)
+        .default(10_000, "10s"),
+    );
+  return addAddressOptions(command, "error");
+}
+
+/** What one node answered; `label`: its name, with its id where several have one name. */
+export interface Answered<Answer> {
+  readonly node: CacheNode;
+  readonly label: string;
+  readonly answer: Answer;
+}
+
+/**
+ * Asks all nodes that are meant, at the same time, and has the answers told. Throws a CommandError when there are none, and, when the
+ * answers were told, with the failures of those that failed.
+ */
+export async function askNodes<Answer>(
+  flags: CacheFlags,
+  { signal }: Surroundings,
+  ask: (node: CacheNode) => Promise<Answer>,
+  tell: (answers: readonly Answered<Answer>[]) => Promise<void>,
+): Promise<void> {
+  const seams = { clock: systemClock, chance: systemChance, log: logOf(flags) };
+  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid cache", ...seams });
+  try {
+    signal.throwIfAborted();
+    const { prefix, wait: waitMs, timeout: timeoutMs } = flags;
+    const finding = findCacheNodes({ prefix, transport, waitMs, timeoutMs: Math.max(1, timeoutMs), ...seams });
+    const there = await Promise.race([finding, untilAborted(signal)]);
+    const meant = nodesMeant(there, flags, transport.address);
+    const asking = Promise.allSettled(meant.map((node) => ask(node)));
+    const outcomes = await Promise.race([asking, untilAborted(signal)]);
+    const labels = labelsOf(meant);
+    const answers: Answered<Answer>[] = [];
+    const failures: unknown[] = [];
+    for (const [index, node] of meant.entries()) {
+      const outcome = outcomes[index];
+      const label = labels[index] ?? node.node;
+      if (outcome?.status === "fulfilled") answers.push({ node, label, answer: outcome.value });
+      else failures.push(failed(label, outcome?.reason));
+    }
+    if (answers.length > 0) await tell(answers);
+    if (failures.length > 0) throw together(failures as CommandError[]);
+  } finally {
+    await transport.close();
+  }
+}
+
+/** Those of `there` that `flags` mean. Throws a CommandError when there are none. */
+function nodesMeant(there: readonly CacheNode[], { prefix, node, wait }: CacheFlags, address: string): readonly CacheNode[] {
+  if (there.length === 0) {
+    const message = `no node of a cache with prefix ${JSON.stringify(prefix)} answered at ${address} within ${wait} ms`;
+    throw new CommandError("ZOOID_NOT_FOUND", message, { prefix, address });
+  }
+  const meant = node === undefined ? there : there.filter((each) => each.node === node || each.instance === node);
+  if (meant.length > 0) return meant;
+  const others = [...new Set(there.map((each) => each.node))].join(", ");
+  throw new CommandError("ZOOID_NOT_FOUND", `no node ${JSON.stringify(node)} answered; there are ${others}`, { node: node ?? "", prefix });
+}
+
+function labelsOf(nodes: readonly CacheNode[]): readonly string[] {
+  const isShared = (name: string) => nodes.filter(({ node }) => node === name).length > 1;
+  return nodes.map(({ node, instance }) => (isShared(node) ? `${node} (${instance})` : node));
+}
+
+function failed(label: string, reason: unknown): CommandError {
+  const { code, message, facts } = failureOf(reason);
+  return new CommandError(code, `node ${label}: ${message}`, { ...facts, node: label }, reason);
+}
+
+function together(failures: readonly CommandError[]): CommandError {
+  const [first, ...others] = failures;
+  if (first === undefined || others.length === 0) return first ?? new CommandError("ZOOID_INTERNAL", "nothing failed");
+  return new CommandError(first.code, failures.map(({ message }) => message).join("; "), first.facts, first.cause);
+}

@@ -1,0 +1,81 @@
+import type { Command } from "commander";
+import type { CacheNodeStats } from "../../actors/index.js";
+import type { Value } from "../../index.js";
+import { addCacheOptions, type Answered, askNodes, type CacheFlags } from "../cache-nodes.js";
+import { toJson } from "../json-values.js";
+import { count, duration } from "../progress.js";
+import type { Surroundings } from "../surroundings.js";
+import { table } from "../table.js";
+
+/** `zooid cache stats`: what each node holds and counts. */
+export function addCacheStats(parent: Command, surroundings: Surroundings): void {
+  const command = parent
+    .command("stats")
+    .description("Shows what each node holds, how often it could answer from that, and how its bus is.")
+    .addHelpText(
+      "after",
+      `
+Outbox: invalidations of this node that the bus has not taken yet. With --json all that a node counts, one node a line.
+
+Examples:
+  $ zooid cache stats
+  $ zooid cache stats --node A --json | jq .stats
+  $ zooid cache stats --prefix shop --servers nats://10.0.0.5:4222 --wait 1s`,
+    );
+  addCacheOptions(command).action(async (flags: CacheFlags) => {
+    const { out } = surroundings;
+    await askNodes(
+      flags,
+      surroundings,
+      (node) => node.stats(),
+      async (answers) => {
+        if (flags.json === true) {
+          for (const { node, answer } of answers) {
+            await out.json({ node: node.node, instance: node.instance, ...answer, stats: toJson(answer.stats) });
+          }
+        } else for (const line of table(head, answers.map(cells))) await out.line(line);
+      },
+    );
+  });
+}
+
+const head = ["node", "up", "tiers", "entries", "hits", "misses", "hit rate", "evictions", "tags", "outbox", "bus"];
+
+function cells({ label, answer }: Answered<CacheNodeStats>): readonly string[] {
+  const { uptimeMs, tiers, bus, stats } = answer;
+  const number = (name: string) => (typeof stats[name] === "number" ? stats[name] : undefined);
+  const shown = (name: string) => {
+    const value = number(name);
+    return value === undefined ? "-" : count(value);
+  };
+  const [hits = 0, misses = 0] = [number("hits"), number("misses")];
+  const rate = hits + misses === 0 ? "-" : `${((100 * hits) / (hits + misses)).toFixed(1)} %`;
+  const counts = ["evictions", "tags", "outbox"].map(shown);
+  return [
+    label,
+    duration(uptimeMs),
+    tiers.join(", "),
+    shown("entries"),
+    shown("hits"),
+    shown("misses"),
+    rate,
+    ...counts,
+    busText(bus, stats),
+  ];
+}
+
+/** `nats, following at 17`. */
+function busText(bus: string, stats: CacheNodeStats["stats"]): string {
+  const state = stats["bus"];
+  const parts: string[] = [bus];
+  if (isRecord(state) && typeof state["type"] === "string") {
+    const { sequence } = state;
+    parts.push(typeof sequence === "number" ? `${state["type"]} at ${sequence}` : state["type"]);
+  }
+  if (stats["isInTouch"] === false) parts.push("out of touch");
+  return parts.join(", ");
+}
+
+function isRecord(value: Value | undefined): value is Readonly<Record<string, Value>> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}

@@ -1,0 +1,60 @@
+import type { Command } from "commander";
+import type { ListedTag } from "../../actors/index.js";
+import { addCacheOptions, type Answered, askNodes, type CacheFlags } from "../cache-nodes.js";
+import { type Listed, listPages } from "../cache-pages.js";
+import { option, parseInteger } from "../parsing.js";
+import type { Surroundings } from "../surroundings.js";
+import { table } from "../table.js";
+
+interface TagsFlags extends CacheFlags {
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** `zooid cache tags [tag]`: the tags that each node knows, as a tree with their versions. */
+export function addCacheTags(parent: Command, surroundings: Surroundings): void {
+  const command = parent
+    .command("tags")
+    .description("Shows the tags that each node knows, as a tree, with the number of the latest invalidation of each.")
+    .argument("[tag]", "this tag and what is below it; all when not given")
+    .addOption(option("--after <tag>", undefined, "begin behind this tag"))
+    .addOption(
+      option("--limit <count>", undefined, "list so many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
+    )
+    .addHelpText(
+      "after",
+      `
+A result is stale once a tag that it depends on, or one above, has a version later than the result; 0 is none. Pending: the bus has not
+taken the node's own invalidation yet. Numbers are those of the stream with JetStream, and a node's own without. Tags of keys are below
+.key, and shown when asked for.
+
+Examples:
+  $ zooid cache tags
+  $ zooid cache tags cities:DE --node A
+  $ zooid cache tags .key --limit 10`,
+    );
+  addCacheOptions(command).action(async (below: string | undefined, flags: TagsFlags) => {
+    await askNodes(
+      flags,
+      surroundings,
+      (node) => listPages((listing) => node.tags(below, listing), flags),
+      async (answers) => {
+        if (flags.json === true) {
+          for (const { node, answer } of answers) {
+            for (const row of answer.rows) await surroundings.out.json({ node: node.node, instance: node.instance, ...row });
+          }
+        } else for (const line of table(["node", "version", "tag"], answers.flatMap(cells))) await surroundings.out.line(line);
+        for (const { label, answer } of answers) {
+          if (answer.next !== undefined) surroundings.say(`node ${label} has more: go on with --after ${JSON.stringify(answer.next)}`);
+        }
+      },
+    );
+  });
+}
+
+function cells({ label, answer }: Answered<Listed<ListedTag>>): readonly (readonly string[])[] {
+  return answer.rows.map(({ tag, version, isPending }) => {
+    const level = tag.split(":").length - 1;
+    return [label, isPending ? "pending" : String(version), tag === "" ? "(everything)" : `${"  ".repeat(level)}${tag}`];
+  });
+}
