@@ -1,0 +1,313 @@
+import type { BusEvent } from "../../../transport/index.js";
+import { readBusWord } from "../../../transport/jetstream-messages.js";
+import type { TakenMessage } from "../../../testing/simulated-jetstream.js";
+import type { Judge } from "../stage.js";
+import { Violation } from "../violation.js";
+
+/** What a result was made of: for each tag it depends on, the moment its computation began; for each row, the version it read. */
+export interface Made {
+  readonly marks: readonly (readonly [tag: string, moment: number])[];
+  readonly rows: Readonly<Record<string, number>>;
+}
+
+/** One life of a process that has a cache. */
+export interface NodeLife {
+  readonly node: string;
+  readonly number: number;
+  /** By tag: what is under it and is older than this is stale here. Only rises. */
+  readonly floors: Map<string, number>;
+  /** By stream: up to where its bus said that all was told. */
+  readonly told: Map<string, number>;
+  isOver: boolean;
+}
+
+/** A call while it is under way. */
+export interface Call {
+  readonly life: NodeLife;
+  readonly what: string;
+  readonly beganMs: number;
+  readonly floors: ReadonlyMap<string, number>;
+}
+
+/** An invalidation that somebody asked for. */
+export interface Issued {
+  readonly life: NodeLife;
+  readonly tag: string;
+  readonly moment: number;
+  /** It was promised to outlive its process: the bus has it, or the disk. */
+  isKept: boolean;
+  /** Its process was killed before that, or a power failure took it from the broker and nobody who knew of it is left. */
+  isExempt: boolean;
+}
+
+interface Taken {
+  /** Who asked for it. */
+  readonly life: NodeLife;
+  /** Which stream took it. */
+  readonly created: string;
+  readonly sequence: number;
+  readonly tag: string;
+  readonly moment: number;
+  readonly takenMs: number;
+  isLost: boolean;
+}
+
+/** Invalidations that a power failure took, and who had applied them. */
+interface Loss {
+  readonly lost: readonly Taken[];
+  readonly knew: readonly NodeLife[];
+}
+
+export interface CacheCheckerOptions {
+  /** Monotonic time of the world. */
+  readonly now: () => number;
+  /** So long after the stream took it, at most, an invalidation is found in what any node serves, cut off or not. */
+  readonly staleMsMax: number;
+  /** Every call is over by then. */
+  readonly callMsMax: number;
+}
+
+/**
+ * Holds what nodes serve to promise 11. Moments are counted, one for each thing that happens: a result carries those at which the
+ * computations it was made of began, an invalidation the one at which it was asked for.
+ *
+ * 1. Applied here: own from the call on; one of the bus once its bus told of it, or of anything numbered after it. Who calls then gets
+ *    nothing that began before it was asked for.
+ * 2. Cut off: the same, `staleMsMax` after the stream took it, whatever the node heard.
+ * 3. Persistent: what was promised on disk counts in the next life of the process.
+ */
+export class CacheChecker implements Judge {
+  readonly violations: Violation[] = [];
+  readonly counts = { calls: 0, served: 0, invalidations: 0, taken: 0, resets: 0, lost: 0, kills: 0 };
+  readonly issued: Issued[] = [];
+  readonly #options: CacheCheckerOptions;
+  readonly #open = new Set<Call>();
+  /** Moments at which ids of invalidations were drawn. */
+  readonly #ids = new Map<string, { readonly life: NodeLife; readonly moment: number }>();
+  /** By stream: what it took, in its order. */
+  readonly #streams = new Map<string, Taken[]>();
+  /** In the order of taking, over all streams. */
+  readonly #taken: Taken[] = [];
+  /** How many of those every node must have found by now. */
+  #due = 0;
+  readonly #dueFloors = new Map<string, number>();
+  readonly #losses: Loss[] = [];
+  #moment = 0;
+
+  constructor(options: CacheCheckerOptions) {
+    this.#options = options;
+  }
+
+  violated(promise: number, sentence: string, facts: Readonly<Record<string, unknown>>): void {
+    this.violations.push(new Violation(promise, sentence, facts));
+  }
+
+  /** Something happens. */
+  next(): number {
+    return ++this.#moment;
+  }
+
+  /** `life` drew `id`: an invalidation published under it was asked for now. */
+  drawn(life: NodeLife, id: string): void {
+    this.#ids.set(id, { life, moment: this.#moment });
+  }
+
+  // ---- The stream
+
+  /** A stream took a message. */
+  took({ subject, payload, sequence, created }: TakenMessage): void {
+    const word = readBusWord(payload);
+    if (!subject.includes(".inv.") || word.type !== "invalidate") return;
+    const drawn = this.#ids.get(word.id);
+    if (drawn === undefined) {
+      this.violated(11, "what is published was asked for", { id: word.id, tag: word.tag });
+      return;
+    }
+    const taken: Taken = {
+      ...drawn,
+      created,
+      sequence,
+      tag: word.tag,
+      takenMs: this.#options.now(),
+      isLost: false,
+    };
+    this.counts.taken++;
+    this.#taken.push(taken);
+    const log = this.#streams.get(created) ?? [];
+    log.push(taken);
+    this.#streams.set(created, log);
+  }
+
+  /** A power failure took what `created` had after `sequence`. `alive`: whoever may know of it. */
+  lost(created: string, sequence: number, alive: readonly NodeLife[]): void {
+    const log = this.#streams.get(created) ?? [];
+    const lost = log.filter((taken) => taken.sequence > sequence);
+    if (lost.length === 0) return;
+    this.counts.lost += lost.length;
+    for (const taken of lost) taken.isLost = true;
+    this.#streams.set(
+      created,
+      log.filter((taken) => !taken.isLost),
+    );
+    // Who was told of any of it stands ahead of the stream now, and will see that.
+    const knew = alive.filter((life) => (life.told.get(created) ?? 0) > sequence);
+    for (const life of knew) life.told.set(created, sequence);
+    this.#losses.push({ lost, knew });
+  }
+
+  // ---- Nodes
+
+  /** A process began. `kept`: invalidations that its disk has from an earlier one. */
+  born(node: string, number: number, kept: ReadonlyMap<string, number>): NodeLife {
+    return { node, number, floors: new Map(kept), told: new Map(), isOver: false };
+  }
+
+  /** A process was killed, or closed. */
+  died(life: NodeLife): void {
+    life.isOver = true;
+    for (const call of this.#open) if (call.life === life) this.#open.delete(call);
+    for (const issued of this.issued) if (issued.life === life && !issued.isKept) issued.isExempt = true;
+  }
+
+  /** What the node's bus told, after the cache was told. */
+  told(life: NodeLife, event: BusEvent): void {
+    if (event.type === "cut") return;
+    const { epoch, sequence } = event.version;
+    if (event.type === "reset") {
+      this.counts.resets++;
+      this.#raise(life, "", this.next());
+    }
+    // One of its own, or one that stands for another.
+    if (event.type === "invalidated") this.#raise(life, event.tag, this.#ids.get(event.id)?.moment ?? 0);
+    const created = createdOf(epoch);
+    const before = life.told.get(created) ?? 0;
+    if (sequence <= before) return;
+    life.told.set(created, sequence);
+    const log = this.#streams.get(created) ?? [];
+    for (let index = log.length - 1; index >= 0; index--) {
+      const taken = log[index];
+      if (taken === undefined || taken.sequence <= before) break;
+      if (taken.sequence <= sequence) this.#raise(life, taken.tag, taken.moment);
+    }
+  }
+
+  /** Somebody in `life` invalidates `tag`, now. */
+  invalidates(life: NodeLife, tag: string): Issued {
+    const issued: Issued = { life, tag, moment: this.next(), isKept: false, isExempt: false };
+    this.counts.invalidations++;
+    this.issued.push(issued);
+    this.#raise(life, tag, issued.moment);
+    return issued;
+  }
+
+  // ---- Calls
+
+  began(life: NodeLife, what: string): Call {
+    this.counts.calls++;
+    this.next();
+    this.#becomeDue();
+    for (const [tag, moment] of this.#dueFloors) this.#raise(life, tag, moment);
+    const call: Call = { life, what, beganMs: this.#options.now(), floors: new Map(life.floors) };
+    this.#open.add(call);
+    return call;
+  }
+
+  /** A call gave `made`; undefined: nothing that could be checked. */
+  ended(call: Call, made: Made | undefined): void {
+    if (!this.#open.delete(call)) return;
+    this.#checkTime(call);
+    if (made === undefined) return;
+    this.counts.served++;
+    this.#checkMarks(made, call.floors, "a call gets nothing older than an invalidation that was applied before it", {
+      node: call.life.node,
+      life: call.life.number,
+      what: call.what,
+    });
+  }
+
+  /** Nothing that a tier gives is older than what counts for it. */
+  found(where: string, key: string, made: Made, floors: ReadonlyMap<string, number>): void {
+    this.#checkMarks(made, floors, "no tier keeps what is older than an invalidation", { where, key });
+  }
+
+  /** Calls that should be over are. */
+  checkOpen(): void {
+    for (const call of this.#open) this.#checkTime(call);
+  }
+
+  // ---- At the end
+
+  /** All that must count at every node, now that all follow. */
+  finalFloors(): ReadonlyMap<string, number> {
+    this.#settleLosses();
+    const floors = new Map<string, number>();
+    for (const { tag, moment, isExempt } of this.issued) if (!isExempt) floors.set(tag, Math.max(floors.get(tag) ?? 0, moment));
+    return floors;
+  }
+
+  /** What counts for a tier that stands at `sequence` of `created`, and was told so at `toldMs`: what was taken later, or again, is not in it. */
+  floorsAt(created: string, sequence: number, toldMs: number): Map<string, number> {
+    const floors = new Map<string, number>();
+    for (const taken of this.#taken) {
+      if (taken.created !== created || taken.sequence > sequence || taken.takenMs > toldMs) continue;
+      floors.set(taken.tag, Math.max(floors.get(taken.tag) ?? 0, taken.moment));
+    }
+    return floors;
+  }
+
+  /** Of what was lost, all counts that somebody knew who is still there to tell. */
+  #settleLosses(): void {
+    const gone = this.#losses.filter(({ knew }) => knew.every(({ isOver }) => isOver)).flatMap(({ lost }) => lost);
+    if (gone.length === 0) return;
+    const there = this.#taken.filter(({ isLost }) => !isLost);
+    for (const issued of this.issued) {
+      // A parent that was asked for before may have been published for it.
+      const wasLost = gone.some((taken) => taken.moment <= issued.moment && taken.life === issued.life && isUnder(issued.tag, taken.tag));
+      if (!wasLost) continue;
+      issued.isExempt ||= !there.some((taken) => taken.moment >= issued.moment && isUnder(issued.tag, taken.tag));
+    }
+  }
+
+  #raise(life: NodeLife, tag: string, moment: number): void {
+    if (moment > (life.floors.get(tag) ?? 0)) life.floors.set(tag, moment);
+  }
+
+  #becomeDue(): void {
+    const untilMs = this.#options.now() - this.#options.staleMsMax;
+    for (let taken = this.#taken[this.#due]; taken !== undefined && taken.takenMs < untilMs; taken = this.#taken[++this.#due]) {
+      if (!taken.isLost) this.#dueFloors.set(taken.tag, Math.max(this.#dueFloors.get(taken.tag) ?? 0, taken.moment));
+    }
+  }
+
+  #checkMarks(made: Made, floors: ReadonlyMap<string, number>, sentence: string, facts: Readonly<Record<string, unknown>>): void {
+    for (const [tag, moment] of made.marks) {
+      for (const above of pathOf(tag)) {
+        const floor = floors.get(above) ?? 0;
+        if (moment >= floor) continue;
+        this.violated(11, sentence, { ...facts, tag, began: moment, invalidated: above, at: floor });
+        return;
+      }
+    }
+  }
+
+  #checkTime({ life, what, beganMs }: Call): void {
+    const tookMs = this.#options.now() - beganMs;
+    if (tookMs <= this.#options.callMsMax || life.isOver) return;
+    this.violated(12, "every call is over in time", { node: life.node, life: life.number, what, tookMs });
+  }
+}
+
+/** `tag`, and all above it up to the root. */
+export function pathOf(tag: string): readonly string[] {
+  const path = [tag];
+  for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) path.push(tag.slice(0, end));
+  if (tag !== "") path.push("");
+  return path;
+}
+
+export function isUnder(tag: string, above: string): boolean {
+  return above === "" || tag === above || tag.startsWith(`${above}:`);
+}
+
+/** Creation time of the stream that an epoch of the bus counts in. */
+export const createdOf = (epoch: string): string => epoch.slice(epoch.indexOf(" ") + 1);

@@ -1,0 +1,104 @@
+import type { RunResult } from "../run.js";
+import { CacheFaults } from "./cache-faults.js";
+import { CacheWorld, timings } from "./cache-world.js";
+import { isUnder } from "./cache-checker.js";
+import { tagOf } from "./database.js";
+import { NodePlace } from "./node-place.js";
+import { User } from "./user.js";
+
+/** Simulated time with faults; then, at most, without faults until all nodes follow; then for what is asked at the end. */
+const stormMs = 3_000;
+const calmMs = 20_000;
+const lookMs = 20_000;
+
+/** One run of the semantic cache, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
+export async function simulateCache(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  const world = new CacheWorld(seed, trace);
+  const { clock, checker } = world;
+  const chance = world.chance();
+  const count = 2 + Math.floor(chance.fraction() * 3);
+  const nodes = Array.from(
+    { length: count },
+    (_, index) =>
+      new NodePlace(world, `n${index + 1}`, {
+        hasDisk: chance.fraction() < 0.4,
+        maxEntries: chance.fraction() < 0.3 ? 6 : undefined,
+        users: 1 + Math.floor(chance.fraction() * 2),
+        skewMs: chance.fraction() < 0.3 ? 0 : (chance.fraction() - 0.5) * 14_400_000,
+        rate: chance.fraction() < 0.5 ? 1 : 0.99 + chance.fraction() * 0.02,
+      }),
+  );
+  const faults = new CacheFaults(world, nodes);
+  const onRejection = (error: unknown): void => {
+    checker.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
+  };
+  process.on("unhandledRejection", onRejection);
+  process.on("uncaughtException", onRejection);
+  const { stackTraceLimit } = Error;
+  // Errors are everyday here, and their stacks cost more than they: those of a violation are in the trace of its replay.
+  if (trace === undefined) Error.stackTraceLimit = 0;
+  try {
+    for (const node of nodes) node.open();
+    void faults.run();
+    await world.until(() => false, stormMs);
+    if (!world.isViolated) {
+      faults.end();
+      world.isCalm = true;
+      const calmAt = clock.monotonic();
+      const inTime = await world.until(() => isLevel(world, nodes), calmMs);
+      if (!inTime && !world.isViolated)
+        checker.violated(11, "once faults stop, every node follows and every outbox is empty", levels(nodes));
+      world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
+      checker.checkOpen();
+      if (!world.isViolated) await lookAtAll(world, nodes);
+    }
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+    process.off("unhandledRejection", onRejection);
+    process.off("uncaughtException", onRejection);
+  }
+  const violation = checker.violations[0];
+  if (violation !== undefined) world.note("world", violation.message);
+  return { seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts } };
+}
+
+/** All nodes follow the stream to its end, and have nothing left to tell. */
+function isLevel({ jetStream }: CacheWorld, nodes: readonly NodePlace[]): boolean {
+  const last = jetStream.stream("ZOOID_sim")?.lastSequence;
+  return nodes.every(({ running }) => {
+    const state = running?.bus.state;
+    return state?.type === "following" && state.sequence === last && running?.cache.stats().outbox === 0;
+  });
+}
+
+function levels(nodes: readonly NodePlace[]) {
+  return {
+    nodes: nodes.map(({ name, running }) => ({ name, state: running?.bus.state, outbox: running?.cache.stats().outbox })),
+  };
+}
+
+/** No node serves anything older than the last invalidation of its tags, nor another version of a row than there is. */
+async function lookAtAll(world: CacheWorld, nodes: readonly NodePlace[]): Promise<void> {
+  const { checker, database } = world;
+  const floors = checker.finalFloors();
+  for (const node of nodes) {
+    const { running } = node;
+    if (running === undefined) continue;
+    for (const [tag, moment] of floors) running.life.floors.set(tag, Math.max(moment, running.life.floors.get(tag) ?? 0));
+    let isDone = false;
+    void new User(world, node, running, world.chance()).lookAtAll().then((seen) => {
+      isDone = true;
+      for (const [what, { rows }] of seen) {
+        for (const [name, version] of Object.entries(rows)) {
+          const { version: latest, changed } = database.row(name);
+          const wasTold = [...floors].some(([tag, moment]) => moment > changed && isUnder(tagOf(name), tag));
+          if (wasTold && version !== latest) {
+            checker.violated(11, "in the end every node serves what is there", { node: node.name, what, name, version, latest });
+          }
+        }
+      }
+    });
+    await world.until(() => isDone, lookMs);
+    if (!isDone && !world.isViolated) checker.violated(12, "every call is over in time", { node: node.name, timings });
+  }
+}

@@ -1,0 +1,223 @@
+import { type Cache, openCacheOver } from "../../../actors/cache.js";
+import type { CacheCore } from "../../../actors/cache-core.js";
+import { cacheSettings } from "../../../actors/cache-options.js";
+import { DiskEntryStore } from "../../../storage/disk-entries.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import { SimulatedDisk } from "../../../testing/simulated-disk.js";
+import { type BusPosition, type BusVersion, createJetStreamBus } from "../../../transport/index.js";
+import { delay } from "../../../words/index.js";
+import { createdOf, type Made, type NodeLife } from "./cache-checker.js";
+import { type CacheWorld, prefix, timings } from "./cache-world.js";
+import { CachedFunctions } from "./functions.js";
+import { TappedBus, tappedChance } from "./tapped.js";
+import { User } from "./user.js";
+
+export interface NodeHabits {
+  /** Its results, and what it knows of invalidations, are on a disk too. */
+  readonly hasDisk: boolean;
+  readonly maxEntries: number | undefined;
+  readonly users: number;
+  /** Its wall clock before that of the others. */
+  readonly skewMs: number;
+  /** How fast its clock goes. */
+  readonly rate: number;
+}
+
+/** What runs in one life of a node. */
+export interface RunningNode {
+  readonly life: NodeLife;
+  readonly clock: PlaceClock;
+  readonly end: NetworkEnd;
+  readonly bus: TappedBus;
+  readonly cache: Cache;
+  readonly core: CacheCore;
+  readonly functions: CachedFunctions;
+}
+
+/** Where a node runs: a process with a cache and its users, perhaps on a disk that outlives it. */
+export class NodePlace {
+  readonly name: string;
+  readonly #world: CacheWorld;
+  readonly #habits: NodeHabits;
+  readonly #disk: SimulatedDisk | undefined;
+  /** By tag: invalidations that a life promised to keep on the disk. */
+  readonly #kept = new Map<string, number>();
+  /** All that its lives were told of where the bus stood. */
+  readonly #positions: (BusPosition & { readonly atMs: number })[] = [];
+  #clock: PlaceClock | undefined;
+  #end: NetworkEnd | undefined;
+  #life: NodeLife | undefined;
+  #running: RunningNode | undefined;
+  #lives = 0;
+
+  constructor(world: CacheWorld, name: string, habits: NodeHabits) {
+    this.name = name;
+    this.#world = world;
+    this.#habits = habits;
+    if (habits.hasDisk) this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, chance: world.chance() });
+  }
+
+  get disk(): SimulatedDisk | undefined {
+    return this.#disk;
+  }
+
+  get end(): NetworkEnd | undefined {
+    return this.#end;
+  }
+
+  get clock(): PlaceClock | undefined {
+    return this.#clock;
+  }
+
+  get life(): NodeLife | undefined {
+    return this.#life;
+  }
+
+  /** Undefined while the process is down, or on its way up or down. */
+  get running(): RunningNode | undefined {
+    return this.#running;
+  }
+
+  open(): void {
+    if (this.#life !== undefined) return;
+    const world = this.#world;
+    const life = world.checker.born(this.name, ++this.#lives, this.#kept);
+    const clock = world.clock.place(this.#habits.skewMs, this.#habits.rate);
+    world.note(this.name, `open ${life.number}`);
+    this.#life = life;
+    this.#clock = clock;
+    this.#end = world.network.connect(this.name, { clock, log: world.log(this.name), awake: clock.awake });
+    this.#start(life, clock, this.#end).catch((error: unknown) => {
+      if (this.#life !== life) return;
+      world.note(this.name, `failed: ${String(error)}`);
+      world.unlessExpected(this.name, error);
+      void this.#openAgain();
+    });
+  }
+
+  /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
+  async kill(): Promise<void> {
+    if (this.#life === undefined) return;
+    this.#world.note(this.name, "killed");
+    this.#world.checker.counts.kills++;
+    this.#end?.kill();
+    this.#disk?.crash();
+    this.#leave();
+    await this.checkDisk();
+  }
+
+  /** Ends the process as one does that is told to stop. Resolves when it can be opened again, or was killed meanwhile. */
+  async close(): Promise<void> {
+    const running = this.#running;
+    if (running === undefined) return this.kill();
+    this.#world.note(this.name, "closes");
+    this.#running = undefined;
+    await running.cache.close();
+    await running.end.close();
+    if (this.#life !== running.life) return;
+    this.#world.note(this.name, "closed");
+    this.#leave();
+  }
+
+  /** An invalidation of a life that is on the disk counts in the next one. */
+  keep(tag: string, moment: number): void {
+    if (this.#disk === undefined) return;
+    this.#kept.set(tag, Math.max(moment, this.#kept.get(tag) ?? 0));
+  }
+
+  /** What the disk gives as valid is so, where it stands. */
+  async checkDisk(): Promise<void> {
+    if (this.#disk === undefined) return;
+    const { checker } = this.#world;
+    const store = await this.#openDisk(this.#disk.copy(), this.#world.clock.place());
+    const floors = this.#floorsAt(store.position);
+    for (const [tag, moment] of this.#kept) floors.set(tag, Math.max(moment, floors.get(tag) ?? 0));
+    for (const key of [...store.keys()]) {
+      const entry = store.get(key);
+      if (entry !== undefined) checker.found(`${this.name}'s disk`, key, entry.value as Made, floors);
+    }
+  }
+
+  /** What counts for results on the disk, which stands at `position`. */
+  #floorsAt(position: BusVersion | undefined): Map<string, number> {
+    if (position === undefined) return new Map();
+    const { epoch, sequence } = position;
+    const told = this.#positions.find((each) => each.epoch === epoch && each.sequence >= sequence);
+    return told === undefined ? new Map() : this.#world.checker.floorsAt(createdOf(epoch), sequence, told.atMs);
+  }
+
+  async #start(life: NodeLife, clock: PlaceClock, end: NetworkEnd): Promise<void> {
+    const world = this.#world;
+    const { checker } = world;
+    const log = world.log(this.name);
+    const chance = tappedChance(world.chance(), (id) => checker.drawn(life, id));
+    const userChances = Array.from({ length: this.#habits.users }, () => world.chance());
+    const functionChance = world.chance();
+    const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock);
+    if (this.#life !== life) return;
+    const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
+    const bus = new TappedBus(
+      createJetStreamBus({
+        transport: end,
+        prefix,
+        heartbeatIntervalMs,
+        heartbeatTimeoutMs,
+        historyMs: world.historyMs,
+        clock,
+        chance,
+        log,
+      }),
+      (event) => {
+        world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
+        if (this.#life !== life) return;
+        if (event.type !== "cut") this.#positions.push({ ...event.version, atMs: world.clock.monotonic() });
+        checker.told(life, event);
+      },
+    );
+    const settings = cacheSettings({
+      bus,
+      prefix,
+      clock,
+      chance,
+      log,
+      maxEntries: this.#habits.maxEntries,
+      maxStaleSecs: `${timings.maxStaleMs}ms`,
+      publishTimeout: `${timings.publishTimeoutMs}ms`,
+      flightTimeout: `${timings.flightTimeoutMs}ms`,
+      autoPruneSecs: `${timings.autoPruneMs}ms`,
+      autoPruneInterval: `${timings.autoPruneIntervalMs}ms`,
+    });
+    const { cache, core } = openCacheOver(settings, { bus, disk });
+    const functions = new CachedFunctions({ cache, clock, chance: functionChance, checker, database: world.database });
+    const running = { life, clock, end, bus, cache, core, functions };
+    this.#running = running;
+    for (const own of userChances) void new User(world, this, running, own).run();
+  }
+
+  #openDisk(disk: SimulatedDisk, clock: PlaceClock): Promise<DiskEntryStore> {
+    return DiskEntryStore.open({
+      name: prefix,
+      countedBy: "jetstream",
+      open: disk.open,
+      clock,
+      log: this.#world.log(`${this.name}'s disk`),
+      entriesMax: this.#habits.maxEntries,
+    });
+  }
+
+  async #openAgain(): Promise<void> {
+    await this.kill();
+    await delay(this.#world.clock, 100);
+    this.open();
+  }
+
+  #leave(): void {
+    this.#clock?.stop();
+    if (this.#life !== undefined) this.#world.checker.died(this.#life);
+    this.#life = undefined;
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#running = undefined;
+  }
+}

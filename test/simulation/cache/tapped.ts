@@ -1,0 +1,54 @@
+import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "../../../transport/index.js";
+import type { Chance } from "../../../words/index.js";
+
+/** A bus whose events are also told to somebody who looks on, after its listener. */
+export class TappedBus implements Bus {
+  readonly kind: Bus["kind"];
+  readonly #bus: Bus;
+  readonly #told: (event: BusEvent) => void;
+
+  constructor(bus: Bus, told: (event: BusEvent) => void) {
+    this.kind = bus.kind;
+    this.#bus = bus;
+    this.#told = told;
+  }
+
+  get state(): BusState {
+    return this.#bus.state;
+  }
+
+  get heardAt(): number {
+    return this.#bus.heardAt;
+  }
+
+  publish(tag: string, id: string): Promise<BusVersion> {
+    return this.#bus.publish(tag, id);
+  }
+
+  listen(listener: (event: BusEvent) => void): void {
+    this.#bus.listen((event) => {
+      listener(event);
+      this.#told(event);
+    });
+  }
+
+  follow(from: BusPosition | undefined): Promise<void> {
+    return this.#bus.follow(from);
+  }
+
+  close(): Promise<void> {
+    return this.#bus.close();
+  }
+}
+
+/** Chance whose ids are also told to somebody who looks on. */
+export function tappedChance(chance: Chance, drawn: (id: string) => void): Chance {
+  return {
+    fraction: () => chance.fraction(),
+    id: () => {
+      const id = chance.id();
+      drawn(id);
+      return id;
+    },
+  };
+}

@@ -1,0 +1,218 @@
+import { keyTag } from "../../../storage/cache-key.js";
+import { type Chance, delay } from "../../../words/index.js";
+import type { Made } from "./cache-checker.js";
+import type { CacheWorld } from "./cache-world.js";
+import { DatabaseFailure, groups, rows, tagOf } from "./database.js";
+import type { NodePlace, RunningNode } from "./node-place.js";
+
+type Group = keyof typeof groups;
+
+const ownKeys = ["k1", "k2"] as const;
+
+/** Somebody who calls cached functions of one node, changes the database, and tells the cache. */
+export class User {
+  readonly #world: CacheWorld;
+  readonly #place: NodePlace;
+  readonly #node: RunningNode;
+  readonly #chance: Chance;
+
+  constructor(world: CacheWorld, place: NodePlace, node: RunningNode, chance: Chance) {
+    this.#world = world;
+    this.#place = place;
+    this.#node = node;
+    this.#chance = chance;
+  }
+
+  /** For as long as its node lives. */
+  async run(): Promise<void> {
+    while (!this.#node.life.isOver) {
+      await this.#pause(this.#chance.fraction() < 0.2 ? 150 : 30);
+      if (this.#place.running !== this.#node) return;
+      const isReader = this.#world.isCalm || this.#chance.fraction() < 0.68;
+      if (isReader) await this.#look();
+      else await this.#act();
+    }
+  }
+
+  /** One call of each function: what all users see in the end. */
+  async lookAtAll(): Promise<readonly (readonly [what: string, made: Made])[]> {
+    const { row, group, page, sync } = this.#node.functions;
+    const seen: (readonly [string, Made])[] = [];
+    const look = async (what: string, run: () => unknown) => {
+      const made = await this.#call(what, run);
+      if (made !== undefined) seen.push([what, made]);
+    };
+    for (const name of rows) {
+      await look(`row ${name}`, () => row(name));
+      await look(`sync ${name}`, () => sync(name));
+    }
+    for (const name of Object.keys(groups) as Group[]) {
+      await look(`group ${name}`, () => group(name));
+      await look(`page ${name}`, () => page(name));
+    }
+    return seen;
+  }
+
+  async #look(): Promise<void> {
+    const { row, group, page, total, flaky, report, failing, sync } = this.#node.functions;
+    const { cache } = this.#node;
+    const name = this.#row();
+    const dice = this.#chance.fraction();
+    if (dice < 0.25) await this.#call(`row ${name}`, () => row(name));
+    else if (dice < 0.4) await this.#look1("group", group);
+    else if (dice < 0.55) await this.#look1("page", page);
+    else if (dice < 0.61) await this.#call("total", () => total());
+    else if (dice < 0.68) await this.#unlessStumbled(`flaky ${name}`, () => flaky(name));
+    else if (dice < 0.74) await this.#unlessStumbled(`report ${name}`, () => report(name));
+    else if (dice < 0.79) await this.#call(`failing ${name}`, () => failing(name));
+    else if (dice < 0.84) await this.#call(`sync ${name}`, () => sync(name));
+    else if (dice < 0.89) await this.#abort(name);
+    else if (dice < 0.94) await this.#call(`get`, () => cache.get(this.#key()));
+    else await this.#crowd(name);
+  }
+
+  async #act(): Promise<void> {
+    const { cache, functions } = this.#node;
+    const name = this.#row();
+    const dice = this.#chance.fraction();
+    if (dice < 0.5) await this.#change(name);
+    else if (dice < 0.56) await this.#invalidating(keyTag(functions.row.key(name)), () => functions.row.invalidate(name));
+    else if (dice < 0.62) await this.#call(`refresh ${name}`, () => functions.row.refresh(name));
+    else if (dice < 0.72) await this.#set();
+    else if (dice < 0.78) await this.#getOrSet();
+    else if (dice < 0.81) await this.#deleteKey();
+    else if (dice < 0.83) await this.#invalidating("", () => cache.clear());
+    else await cache.prune(this.#chance.fraction() < 0.7 ? 0 : "50ms");
+  }
+
+  #look1(what: string, run: (group: Group) => unknown): Promise<Made | undefined> {
+    const names = Object.keys(groups) as Group[];
+    const name = names[this.#below(names.length)] ?? "a";
+    return this.#call(`${what} ${name}`, () => run(name));
+  }
+
+  /** Many ask at once, and again while something may have been invalidated. */
+  async #crowd(name: string): Promise<void> {
+    const { row } = this.#node.functions;
+    const calls = Array.from({ length: 3 }, async (_, index) => {
+      if (index > 0) await this.#pause(40);
+      await this.#call(`row ${name}`, () => row(name));
+    });
+    await Promise.all(calls);
+  }
+
+  async #abort(name: string): Promise<void> {
+    const { abortable } = this.#node.functions;
+    const abort = new AbortController();
+    const called = this.#call(`abortable ${name}`, () => abortable(name, abort.signal));
+    await this.#pause(60);
+    abort.abort();
+    await called;
+  }
+
+  /** Changes a row, then tells the cache: by its tag, or by one above. */
+  async #change(name: string): Promise<void> {
+    this.#world.database.change(name);
+    if (this.#chance.fraction() < 0.2) await this.#pause(20);
+    if (this.#place.running !== this.#node) return;
+    const dice = this.#chance.fraction();
+    const tag = tagOf(name);
+    const told = dice < 0.65 ? tag : dice < 0.9 ? tag.slice(0, tag.lastIndexOf(":")) : "r";
+    await this.#invalidating(told, () => this.#node.cache.invalidate(told));
+  }
+
+  async #set(): Promise<void> {
+    const { cache, functions } = this.#node;
+    const [key, name] = [this.#key(), this.#row()];
+    const own = this.#ownTag(key);
+    const making = functions.begin();
+    const since = this.#chance.fraction() < 0.6 ? cache.now() : undefined;
+    making.dependOn(tagOf(name));
+    if (since !== undefined) await functions.pause();
+    if (this.#place.running !== this.#node) return;
+    const made = since === undefined ? functions.at(name) : (making.read(name), making.made);
+    await this.#invalidating(own, () => {
+      const value: Made = { marks: [...made.marks, [own, this.#world.checker.next()]], rows: made.rows };
+      return cache.set(key, value, { tags: [tagOf(name)], since, ttl: "1s" });
+    });
+  }
+
+  async #getOrSet(): Promise<void> {
+    const { cache, functions } = this.#node;
+    const [key, name] = [this.#key(), this.#row()];
+    const compute = async () => {
+      const making = functions.begin();
+      making.dependOn(this.#ownTag(key));
+      making.dependOn(tagOf(name));
+      await functions.pause();
+      making.read(name);
+      return making.made;
+    };
+    await this.#call(`getOrSet ${key}`, () => cache.getOrSet(key, compute, { tags: [tagOf(name)] }));
+  }
+
+  async #deleteKey(): Promise<void> {
+    const key = this.#key();
+    await this.#invalidating(this.#ownTag(key), () => this.#node.cache.delete(key));
+  }
+
+  /** What becomes of an invalidation says what outlives the process. */
+  async #invalidating(tag: string, run: () => Promise<"published" | "queued">): Promise<void> {
+    const { life } = this.#node;
+    const issued = this.#world.checker.invalidates(life, tag);
+    this.#world.note(this.#place.name, `invalidates ${tag || "everything"} at ${issued.moment}`);
+    const call = this.#world.checker.began(life, `invalidate ${tag}`);
+    try {
+      const outcome = await run();
+      this.#world.checker.ended(call, undefined);
+      if (life.isOver) return;
+      issued.isKept = outcome === "published" || this.#place.disk !== undefined;
+      this.#place.keep(tag, issued.moment);
+    } catch (error) {
+      this.#world.checker.ended(call, undefined);
+      this.#world.unlessExpected(this.#place.name, error);
+    }
+  }
+
+  /** Of a function that may give a stale value for want of a better one. */
+  async #unlessStumbled(what: string, run: () => unknown): Promise<void> {
+    const { stumbles } = this.#node.functions;
+    const before = stumbles.count;
+    await this.#call(what, run, () => stumbles.count === before);
+  }
+
+  async #call(what: string, run: () => unknown, isChecked: () => boolean = () => true): Promise<Made | undefined> {
+    const { checker } = this.#world;
+    const call = checker.began(this.#node.life, what);
+    let made: Made | undefined;
+    try {
+      made = (await run()) as Made | undefined;
+    } catch (error) {
+      this.#world.unlessExpected(this.#place.name, error);
+      if (error instanceof DatabaseFailure) made = error.made;
+    }
+    this.#world.note(this.#place.name, `${what} began ${Math.min(...(made?.marks.map(([, moment]) => moment) ?? []))}`);
+    checker.ended(call, isChecked() ? made : undefined);
+    return made;
+  }
+
+  #ownTag(key: string): string {
+    return this.#node.core.keyOf(key).tag;
+  }
+
+  #row(): string {
+    return rows[this.#below(rows.length)] ?? "a/1";
+  }
+
+  #key(): string {
+    return ownKeys[this.#below(ownKeys.length)] ?? "k1";
+  }
+
+  #below(count: number): number {
+    return Math.floor(this.#chance.fraction() * count);
+  }
+
+  #pause(msMax: number): Promise<void> {
+    return delay(this.#node.clock, this.#chance.fraction() * msMax);
+  }
+}
