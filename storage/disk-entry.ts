@@ -13,8 +13,12 @@ interface About {
   readonly expiresMs: number;
   readonly usedMs: number;
   readonly valueBytes: number;
-  readonly bytes: number;
 }
+
+/** Of two records: LMDB's node headers and index, kind and generation. */
+const overheadBytes = 48;
+/** Of the record about an entry, without its tags. */
+const headBytes = 53;
 
 /** An entry on disk, or on its way there, without its value. */
 export class DiskEntry implements Recent<DiskEntry> {
@@ -25,7 +29,8 @@ export class DiskEntry implements Recent<DiskEntry> {
   readonly slides: boolean;
   readonly storedMs: number;
   readonly valueBytes: number;
-  bytes: number;
+  /** What its records take on disk, as good as. */
+  readonly bytes: number;
   expiresMs: number;
   usedMs: number;
   /** `usedMs` as it was last written, or is about to be. */
@@ -45,15 +50,14 @@ export class DiskEntry implements Recent<DiskEntry> {
     this.slides = about.slides;
     this.storedMs = about.storedMs;
     this.valueBytes = about.valueBytes;
-    this.bytes = about.bytes;
+    this.bytes = DiskEntry.bytesOf(key, about.tags, about.valueBytes);
     this.expiresMs = about.expiresMs;
     this.usedMs = about.usedMs;
     this.writtenMs = about.usedMs;
   }
 
-  /** Bytes of the record about an entry with these tags, as good as. */
-  static aboutBytes(tags: readonly Tag[]): number {
-    let bytes = 53;
+  static bytesOf(key: string, tags: readonly Tag[], valueBytes: number): number {
+    let bytes = 2 * Buffer.byteLength(key) + valueBytes + headBytes + overheadBytes;
     for (const tag of tags) bytes += tag.length + 1;
     return bytes;
   }
@@ -83,7 +87,6 @@ export class DiskEntry implements Recent<DiskEntry> {
       ttlMs,
       slides,
       valueBytes,
-      bytes: 0,
       storedMs: Math.min(nowMs, about.storedAt - wallOffsetMs),
       expiresMs: Math.min(nowMs + (ttlMs ?? Infinity), about.expiresAt - wallOffsetMs),
       usedMs: Math.min(nowMs, about.usedAt - wallOffsetMs),

@@ -1,34 +1,49 @@
 import { createHash } from "node:crypto";
+import { assert } from "../words/assert.js";
 import { decodeMessage, encodeMessage } from "../words/codec.js";
 import type { Tag } from "../words/tag.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
+import type { ByteRange } from "./ordered-store.js";
 
 /*
  * Layout of a tier on disk:
  *
- *     0 "results"   what the tier says of itself, and its position
- *     1 <key>       about an entry: small, and written again when it was used
- *     2 <key>       its value, written once
- *     3 <tag>       version of a tag
- *     4 <number>    an invalidation that has still to be published
+ *     0 "results"              what the tier says of itself, and its position
+ *     1 <generation> <key>     about an entry: small, and written again when it was used
+ *     2 <generation> <key>     its value, written once
+ *     3 <generation> <tag>     version of a tag
+ *     4 <number>               an invalidation that has still to be published
+ *
+ * Entries and versions are of a generation each, which `results` names: what is of an earlier one does not count, and goes bit by bit.
+ * So all of them are forgotten at the price of a number.
  *
  * A key that is too long for a store, or is no Unicode text, stands there as its hash, and whole in the record about the entry.
  */
 export const tierMetaKey: Uint8Array = Buffer.from("\u0000results");
-export const aboutEntries = { from: Uint8Array.of(1), to: Uint8Array.of(2) } as const;
-export const versionsOfTags = { from: Uint8Array.of(3), to: Uint8Array.of(4) } as const;
 export const queuedInvalidations = { from: Uint8Array.of(4), to: Uint8Array.of(5) } as const;
 
-const formatVersion = 2;
+const formatVersion = 3;
 /** In UTF-8; below a store's bound for any prefix, and no key that is a hash is one of these. */
 const plainKeyBytesMax = 1_900;
 const longKeyMark = "\u0000#";
+/** To the base of 36: enough for a thousand a second over two years. */
+const generationDigits = 7;
+
+/** How often all entries, and all versions, were forgotten at once. */
+export interface Generations {
+  readonly entries: number;
+  readonly versions: number;
+}
+
+/** Of a tier that nothing was ever kept in. */
+export const firstGenerations: Generations = { entries: 1, versions: 1 };
 
 /** What a tier on disk says of itself. Written in every batch. */
 export interface TierMeta {
   readonly name: string;
   /** Of the bus whose positions these are. */
   readonly countedBy: string | undefined;
+  readonly generations: Generations;
   readonly position: EntryPosition | undefined;
   /** Entries older than this are stale. */
   readonly floor: number;
@@ -36,20 +51,22 @@ export interface TierMeta {
   readonly isDiscarded: boolean;
 }
 
-export function encodeTierMeta({ name, countedBy, position, floor, isDiscarded }: TierMeta): Uint8Array {
+export function encodeTierMeta({ name, countedBy, generations, position, floor, isDiscarded }: TierMeta): Uint8Array {
   const { epoch, sequence, time } = position ?? { epoch: null, sequence: 0, time: 0 };
-  return encodeMessage([formatVersion, name, countedBy ?? null, epoch, sequence, time, floor, isDiscarded]);
+  const { entries, versions } = generations;
+  return encodeMessage([formatVersion, name, countedBy ?? null, entries, versions, epoch, sequence, time, floor, isDiscarded]);
 }
 
 /** Undefined: written in another format, or not whole. */
 export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
   const fields = decoded(bytes);
-  if (fields?.length !== 8 || fields[0] !== formatVersion) return undefined;
-  const [, name, countedBy, epoch, sequence, time, floor, isDiscarded] = fields;
+  if (fields?.length !== 10 || fields[0] !== formatVersion) return undefined;
+  const [, name, countedBy, entries, versions, epoch, sequence, time, floor, isDiscarded] = fields;
   if (typeof name !== "string" || typeof isDiscarded !== "boolean" || !isCount(sequence) || !isCount(floor)) return undefined;
+  if (!isCount(entries) || !isCount(versions)) return undefined;
   if (!isTextOrNull(countedBy) || !isTextOrNull(epoch) || typeof time !== "number") return undefined;
   const position = epoch === null ? undefined : { epoch, sequence, time };
-  return { name, countedBy: countedBy ?? undefined, position, floor, isDiscarded };
+  return { name, countedBy: countedBy ?? undefined, generations: { entries, versions }, position, floor, isDiscarded };
 }
 
 /** What is on disk about an entry. Times are the wall clock's: the monotonic one ends with the process. */
@@ -95,7 +112,7 @@ export function decodeAbout(keyBytes: Uint8Array, record: Uint8Array, tagOf: (te
   if (bytes.length < headBytes) return undefined;
   const tagsEnd = headBytes + bytes.readUInt32LE(49);
   if (bytes.length < tagsEnd || (bytes.length - tagsEnd) % 2 === 1) return undefined;
-  const key = bytes.length > tagsEnd ? bytes.toString("utf16le", tagsEnd) : textAfterPrefix(keyBytes);
+  const key = bytes.length > tagsEnd ? bytes.toString("utf16le", tagsEnd) : textAfterHead(keyBytes);
   const ttlMs = bytes.readDoubleLE(9);
   return {
     key,
@@ -110,16 +127,49 @@ export function decodeAbout(keyBytes: Uint8Array, record: Uint8Array, tagOf: (te
   };
 }
 
-/** Keys of the record about an entry, and of its value. */
-export function aboutKey(key: string): Uint8Array {
-  return Buffer.from(`\u0001${placeOf(key)}`);
-}
-export function valueKey(key: string): Uint8Array {
-  return Buffer.from(`\u0002${placeOf(key)}`);
+/** Keys in the store of what is of these generations. */
+export class RecordKeys {
+  readonly generations: Generations;
+  readonly abouts: ByteRange;
+  readonly versions: ByteRange;
+  /** All that is of earlier generations. */
+  readonly earlier: readonly ByteRange[];
+  readonly #about: string;
+  readonly #value: string;
+  readonly #version: string;
+
+  constructor(generations: Generations) {
+    const [entries, versions] = [generationText(generations.entries), generationText(generations.versions)];
+    this.generations = generations;
+    this.#about = `\u0001${entries}`;
+    this.#value = `\u0002${entries}`;
+    this.#version = `\u0003${versions}`;
+    this.abouts = { from: Buffer.from(this.#about), to: Uint8Array.of(2) };
+    this.versions = { from: Buffer.from(this.#version), to: Uint8Array.of(4) };
+    this.earlier = [this.#about, this.#value, this.#version].map((head, kind) => ({
+      from: Uint8Array.of(kind + 1),
+      to: Buffer.from(head),
+    }));
+  }
+
+  about(key: string): Uint8Array {
+    return Buffer.from(this.#about + placeOf(key));
+  }
+
+  value(key: string): Uint8Array {
+    return Buffer.from(this.#value + placeOf(key));
+  }
+
+  version(tag: Tag): Uint8Array {
+    return Buffer.from(this.#version + tag);
+  }
 }
 
-export function tagKey(tag: Tag): Uint8Array {
-  return Buffer.from(`\u0003${tag}`);
+/** Key of the value that belongs to a record about an entry, whatever that record says. */
+export function valueKeyBeside(aboutKey: Uint8Array): Uint8Array {
+  const key = Buffer.from(aboutKey);
+  key[0] = 2;
+  return key;
 }
 
 export function encodeVersion(sequence: number): Uint8Array {
@@ -130,7 +180,7 @@ export function encodeVersion(sequence: number): Uint8Array {
 
 /** Undefined: not whole. */
 export function decodeVersion(keyBytes: Uint8Array, record: Uint8Array): readonly [tag: Tag, sequence: number] | undefined {
-  return record.length === 8 ? [textAfterPrefix(keyBytes) as Tag, Buffer.from(record).readDoubleLE()] : undefined;
+  return record.length === 8 ? [textAfterHead(keyBytes) as Tag, Buffer.from(record).readDoubleLE()] : undefined;
 }
 
 /** `order` counts invalidations as they are queued. */
@@ -180,6 +230,14 @@ function placeOf(key: string): string {
   return isPlain(key) ? key : `${longKeyMark}${createHash("sha256").update(key, "utf16le").digest("hex")}`;
 }
 
-function textAfterPrefix(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1);
+/** In the order of the numbers. */
+function generationText(generation: number): string {
+  const text = generation.toString(36).padStart(generationDigits, "0");
+  assert(text.length === generationDigits, "a generation has at most seven digits");
+  return text;
+}
+
+/** What follows kind and generation. */
+function textAfterHead(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1 + generationDigits);
 }

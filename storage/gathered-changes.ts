@@ -1,6 +1,6 @@
 import type { Tag } from "../words/tag.js";
 import type { DiskEntry } from "./disk-entry.js";
-import { aboutKey, encodeAbout, encodeQueued, encodeVersion, queueKey, tagKey, valueKey } from "./entry-records.js";
+import { encodeAbout, encodeQueued, encodeVersion, queueKey, type RecordKeys } from "./entry-records.js";
 import type { QueuedInvalidation } from "./entry-store.js";
 import type { Change } from "./ordered-store.js";
 
@@ -8,18 +8,12 @@ import type { Change } from "./ordered-store.js";
 export class GatheredChanges {
   /** Undefined: to be removed, here and below. */
   #entries = new Map<string, DiskEntry | undefined>();
-  #tags = new Map<Tag, number | undefined>();
+  #versions = new Map<Tag, number | undefined>();
   #queue = new Map<number, QueuedInvalidation | undefined>();
-  #spoilt: readonly Uint8Array[];
   #bytes = 0;
   /** Entries whose values the batch in the air writes. */
   #inTheAir: DiskEntry[] = [];
   #inTheAirBytes = 0;
-
-  /** `spoilt`: keys of the store that the first batch removes. */
-  constructor(spoilt: readonly Uint8Array[]) {
-    this.#spoilt = spoilt;
-  }
 
   /** Bytes of entries that are not on disk yet. */
   get waitingBytes(): number {
@@ -33,26 +27,36 @@ export class GatheredChanges {
   }
 
   version(tag: Tag, sequence: number | undefined): void {
-    this.#tags.set(tag, sequence);
+    this.#versions.set(tag, sequence);
   }
 
   queued(order: number, queued: QueuedInvalidation | undefined): void {
     this.#queue.set(order, queued);
   }
 
+  /** What waits is of a generation that ends. */
+  forgetEntries(): void {
+    this.#entries = new Map();
+    this.#bytes = 0;
+  }
+
+  forgetVersions(): void {
+    this.#versions = new Map();
+  }
+
   /** All of it, for a batch that is in the air until `wrote`. */
-  take(wallOffsetMs: number): Change[] {
-    const changes: Change[] = this.#spoilt.map((key) => ({ key, value: undefined }));
+  take(keys: RecordKeys, wallOffsetMs: number): Change[] {
+    const changes: Change[] = [];
     for (const [key, entry] of this.#entries) {
-      changes.push({ key: aboutKey(key), value: entry && encodeAbout(entry.about(wallOffsetMs)) });
-      if (entry === undefined) changes.push({ key: valueKey(key), value: undefined });
+      changes.push({ key: keys.about(key), value: entry && encodeAbout(entry.about(wallOffsetMs)) });
+      if (entry === undefined) changes.push({ key: keys.value(key), value: undefined });
       else if (entry.record !== undefined) {
-        changes.push({ key: valueKey(key), value: entry.record });
+        changes.push({ key: keys.value(key), value: entry.record });
         this.#inTheAir.push(entry);
       }
     }
-    for (const [tag, sequence] of this.#tags) {
-      changes.push({ key: tagKey(tag), value: sequence === undefined ? undefined : encodeVersion(sequence) });
+    for (const [tag, sequence] of this.#versions) {
+      changes.push({ key: keys.version(tag), value: sequence === undefined ? undefined : encodeVersion(sequence) });
     }
     for (const [order, queued] of this.#queue) changes.push({ key: queueKey(order), value: queued && encodeQueued(queued) });
     this.#inTheAirBytes = this.#bytes;
@@ -73,11 +77,9 @@ export class GatheredChanges {
   }
 
   #forget(): void {
-    this.#entries = new Map();
-    this.#tags = new Map();
+    this.forgetEntries();
+    this.forgetVersions();
     this.#queue = new Map();
-    this.#spoilt = [];
-    this.#bytes = 0;
   }
 }
 

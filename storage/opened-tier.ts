@@ -4,29 +4,32 @@ import type { Log } from "../words/log.js";
 import type { Tag } from "../words/tag.js";
 import { everything } from "./cache-meta.js";
 import { DiskEntry } from "./disk-entry.js";
+import { type DiskBounds, DiskIndex } from "./disk-index.js";
 import {
-  aboutEntries,
-  aboutKey,
   decodeAbout,
   decodeQueued,
   decodeTierMeta,
   decodeVersion,
+  firstGenerations,
   queuedInvalidations,
+  RecordKeys,
   type TierMeta,
   tierMetaKey,
-  versionsOfTags,
+  valueKeyBeside,
 } from "./entry-records.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
-import type { ByteRange, OrderedStore, View } from "./ordered-store.js";
+import type { ByteRange, OrderedStore } from "./ordered-store.js";
+import { Pace } from "./pace.js";
+import { pacedSort } from "./paced-sort.js";
 
 /** What an earlier process left. */
 export interface OpenedTier {
+  readonly keys: RecordKeys;
   readonly position: EntryPosition | undefined;
   readonly floor: number;
-  /** The least recently used first. */
-  readonly entries: readonly DiskEntry[];
+  readonly index: DiskIndex;
   /** In the order of their sequences. */
-  readonly versions: readonly (readonly [tag: Tag, sequence: number])[];
+  readonly versions: Map<Tag, number>;
   readonly queue: readonly (QueuedInvalidation & { readonly order: number })[];
   /** Keys in the store of what cannot be used. */
   readonly spoilt: readonly Uint8Array[];
@@ -37,39 +40,46 @@ interface TierOptions {
   readonly countedBy: string | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  readonly bounds: DiskBounds;
 }
 
-/** Reads all but the values of a tier in `store`. Throws StoreError when it holds something else. */
-export function readTier(options: TierOptions, store: OrderedStore): OpenedTier {
-  return store.read((view) => {
-    const meta = readMeta(options, store, view);
-    if (meta === undefined) return { ...empty, spoilt: keysIn(view, everything) };
-    const versions = readVersions(view);
-    const queue = readQueue(view);
-    const flaw = meta.isDiscarded
-      ? "a write had failed"
-      : versions === undefined || queue === undefined
-        ? "a version cannot be read"
-        : meta.countedBy === undefined || meta.countedBy !== options.countedBy
-          ? "another bus counts"
-          : undefined;
-    if (flaw === undefined) {
-      return { ...readEntries(options, view), position: meta.position, floor: meta.floor, versions: versions ?? [], queue: queue ?? [] };
-    }
-    options.log.warn({ name: options.name, folder: store.path, reason: flaw }, "cached results discarded at opening");
-    // An invalidation that was promised is published all the same, perhaps once more.
-    const spoilt = keysIn(view, { from: everything.from, to: queue === undefined ? everything.to : queuedInvalidations.from });
-    return { ...empty, queue: queue ?? [], spoilt };
-  });
-}
+/** Records read or removed between two looks at the clock. */
+const pageRecords = 500;
 
-const empty: OpenedTier = { position: undefined, floor: 0, entries: [], versions: [], queue: [], spoilt: [] };
+/** Reads all but the values of a tier in `store`, in steps between which others run. Rejects with StoreError when it holds something else. */
+export async function readTier(options: TierOptions, store: OrderedStore): Promise<OpenedTier> {
+  const pace = new Pace(options.clock);
+  const meta = readMeta(options, store);
+  const index = new DiskIndex(options.bounds);
+  const nothing = { position: undefined, floor: 0, index, versions: new Map<Tag, number>(), queue: [], spoilt: [] };
+  if (meta === undefined) {
+    await removeAll(store, pace);
+    return { ...nothing, keys: new RecordKeys(firstGenerations) };
+  }
+  const keys = new RecordKeys(meta.generations);
+  const queue = await readQueue(store, pace);
+  const isOfAnotherCount = meta.countedBy === undefined || meta.countedBy !== options.countedBy;
+  const versions = meta.isDiscarded || isOfAnotherCount ? undefined : await readVersions(store, keys, pace);
+  if (versions !== undefined && queue !== undefined) {
+    const spoilt = await readEntries(options, store, { keys, index, pace });
+    return { keys, index, position: meta.position, floor: meta.floor, versions, queue, spoilt };
+  }
+  const { name, log, countedBy } = options;
+  const reason = meta.isDiscarded ? "a write had failed" : isOfAnotherCount ? "another bus counts" : "a record cannot be read";
+  if (countedBy !== undefined || meta.countedBy !== undefined) {
+    log.warn({ name, folder: store.path, reason }, "cached results discarded at opening");
+  }
+  // An invalidation that was promised is published all the same, perhaps once more.
+  const spoilt = queue === undefined ? store.read((view) => Array.from(view.range(queuedInvalidations), ([key]) => key)) : [];
+  const { entries, versions: versionsEnded } = meta.generations;
+  return { ...nothing, keys: new RecordKeys({ entries: entries + 1, versions: versionsEnded + 1 }), queue: queue ?? [], spoilt };
+}
 
 /** Undefined: there is nothing that can be used. */
-function readMeta({ name, log }: TierOptions, store: OrderedStore, view: View): TierMeta | undefined {
-  const bytes = view.get(tierMetaKey);
+function readMeta({ name, log }: TierOptions, store: OrderedStore): TierMeta | undefined {
+  const bytes = store.read((view) => view.get(tierMetaKey));
   if (bytes === undefined) {
-    for (const _ of view.range(everything)) {
+    for (const _ of store.read((view) => [...firstOf(view.range(everything))])) {
       throw new StoreError({ folder: store.path, reason: "holds something else than cached results; name another folder" });
     }
     return undefined;
@@ -84,49 +94,133 @@ function readMeta({ name, log }: TierOptions, store: OrderedStore, view: View): 
   return meta;
 }
 
-function keysIn(view: View, range: ByteRange): readonly Uint8Array[] {
-  return Array.from(view.range(range), ([key]) => key);
+function* firstOf<T>(items: Iterable<T>): Generator<T> {
+  for (const item of items) {
+    yield item;
+    return;
+  }
+}
+
+/** Batch after batch: there may be any number of records, of any kind. The record that says whose they are goes last. */
+async function removeAll(store: OrderedStore, pace: Pace): Promise<void> {
+  const afterMeta = Buffer.concat([tierMetaKey, Uint8Array.of(0)]);
+  for (const range of [
+    { from: afterMeta, to: everything.to },
+    { from: everything.from, to: afterMeta },
+  ]) {
+    for (;;) {
+      const page = pageOf(store, range);
+      if (page.length === 0) break;
+      await store.batch(page.map(([key]) => ({ key, value: undefined })));
+      if (pace.isOver) await pace.rest();
+    }
+  }
 }
 
 /** Undefined: one cannot be read, and what it made stale cannot be told. */
-function readVersions(view: View): OpenedTier["versions"] | undefined {
+async function readVersions(store: OrderedStore, keys: RecordKeys, pace: Pace): Promise<Map<Tag, number> | undefined> {
   const versions: (readonly [Tag, number])[] = [];
-  for (const [key, record] of view.range(versionsOfTags)) {
-    const version = decodeVersion(key, record);
-    if (version === undefined) return undefined;
-    versions.push(version);
+  for await (const page of pages(store, keys.versions, pace)) {
+    for (const [key, record] of page) {
+      const version = decodeVersion(key, record);
+      if (version === undefined) return undefined;
+      versions.push(version);
+    }
   }
-  return versions.sort(([, a], [, b]) => a - b);
+  const inOrder = new Map<Tag, number>();
+  for (const [tag, sequence] of await pacedSort(versions, ([, sequence]) => sequence, pace)) {
+    inOrder.set(tag, sequence);
+    if (inOrder.size % pageRecords === 0 && pace.isOver) await pace.rest();
+  }
+  return inOrder;
 }
 
-function readQueue(view: View): OpenedTier["queue"] | undefined {
+/** Undefined: one cannot be read. */
+async function readQueue(store: OrderedStore, pace: Pace): Promise<OpenedTier["queue"] | undefined> {
   const queue: (QueuedInvalidation & { readonly order: number })[] = [];
-  for (const [key, record] of view.range(queuedInvalidations)) {
-    const queued = decodeQueued(key, record);
-    if (queued === undefined) return undefined;
-    queue.push(queued);
+  for await (const page of pages(store, queuedInvalidations, pace)) {
+    for (const [key, record] of page) {
+      const queued = decodeQueued(key, record);
+      if (queued === undefined) return undefined;
+      queue.push(queued);
+    }
   }
   return queue;
 }
 
-function readEntries({ clock, name, log }: TierOptions, view: View): Pick<OpenedTier, "entries" | "spoilt"> {
+/** Fills `index` up to its bounds with those used last, and gives the keys of the others, and of what cannot be read. */
+async function readEntries(
+  { clock, name, log }: TierOptions,
+  store: OrderedStore,
+  { keys, index, pace }: { readonly keys: RecordKeys; readonly index: DiskIndex; readonly pace: Pace },
+): Promise<Uint8Array[]> {
   const nowMs = Math.floor(clock.monotonic());
   const wallOffsetMs = clock.now() - clock.monotonic();
-  const entries: DiskEntry[] = [];
+  const found: DiskEntry[] = [];
   const spoilt: Uint8Array[] = [];
+  const tagOf = sharedTags();
+  for await (const page of pages(store, keys.abouts, pace)) {
+    for (const [key, record] of page) {
+      const about = decodeAbout(key, record, tagOf);
+      // A key that does not lead back to its place would never be found there.
+      if (about === undefined || Buffer.compare(keys.about(about.key), key) !== 0) spoilt.push(key, valueKeyBeside(key));
+      else found.push(DiskEntry.from(about, wallOffsetMs, nowMs));
+    }
+  }
+  if (spoilt.length > 0) log.warn({ name, unreadable: spoilt.length / 2 }, "cached results that cannot be read were removed");
+  const entries = await pacedSort(found, ({ usedMs }) => usedMs, pace);
+  const first = firstWithin(index.bounds, entries);
+  for (const [at, entry] of entries.entries()) {
+    if (at < first) spoilt.push(keys.about(entry.key), keys.value(entry.key));
+    else index.add(entry);
+    if (at % pageRecords === 0 && pace.isOver) await pace.rest();
+  }
+  return spoilt;
+}
+
+/** Where those begin, from the most recently used back, that `bounds` have room for. */
+function firstWithin({ entriesMax, bytesMax }: DiskBounds, entries: readonly DiskEntry[]): number {
+  let first = Math.max(0, entries.length - entriesMax);
+  let bytes = 0;
+  for (let at = entries.length - 1; at >= first; at--) {
+    bytes += entries[at]?.bytes ?? 0;
+    if (bytes > bytesMax) first = at + 1;
+  }
+  return first;
+}
+
+/** One string for each tag, however many entries have it. */
+function sharedTags(): (text: string) => Tag {
   const tags = new Map<string, Tag>();
-  const tagOf = (text: string): Tag => {
+  return (text) => {
     const known = tags.get(text);
     if (known !== undefined) return known;
     tags.set(text, text as Tag);
     return text as Tag;
   };
-  for (const [key, record] of view.range(aboutEntries)) {
-    const about = decodeAbout(key, record, tagOf);
-    // A key that does not lead back to its place would never be found there.
-    if (about === undefined || Buffer.compare(aboutKey(about.key), key) !== 0) spoilt.push(key);
-    else entries.push(DiskEntry.from(about, wallOffsetMs, nowMs));
+}
+
+type Page = readonly (readonly [key: Uint8Array, value: Uint8Array])[];
+
+/** What is in `range`, while others run between one page and the next. Nobody else writes there meanwhile. */
+async function* pages(store: OrderedStore, { from, to }: ByteRange, pace: Pace): AsyncGenerator<Page> {
+  for (let next = from; ;) {
+    const page = pageOf(store, { from: next, to });
+    if (page.length > 0) yield page;
+    const last = page[pageRecords - 1]?.[0];
+    if (last === undefined) return;
+    next = Buffer.concat([last, Uint8Array.of(0)]);
+    if (pace.isOver) await pace.rest();
   }
-  if (spoilt.length > 0) log.warn({ name, unreadable: spoilt.length }, "cached results that cannot be read were removed");
-  return { entries: entries.sort((a, b) => a.usedMs - b.usedMs), spoilt };
+}
+
+function pageOf(store: OrderedStore, range: ByteRange): Page {
+  return store.read((view) => {
+    const page: (readonly [Uint8Array, Uint8Array])[] = [];
+    for (const record of view.range(range)) {
+      page.push(record);
+      if (page.length === pageRecords) break;
+    }
+    return page;
+  });
 }

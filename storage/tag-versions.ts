@@ -1,14 +1,14 @@
 import { rootTag, type Tag } from "../words/tag.js";
 
-/** What changed in the versions, for whoever keeps them on disk; `sequence` undefined: forgotten. */
-export type VersionChanged = (tag: Tag, sequence: number | undefined) => void;
-
 export interface TagVersionsOptions {
   readonly tagsMax: number;
   readonly floor: number;
-  /** As they were kept, in the order of their sequences. */
-  readonly versions: readonly (readonly [tag: Tag, sequence: number])[];
-  readonly changed: VersionChanged;
+  /** As they were kept, in the order of their sequences. They belong to the TagVersions from now on. */
+  readonly versions: Map<Tag, number>;
+  /** For whoever keeps them on disk; `sequence` undefined: forgotten. */
+  readonly changed: (tag: Tag, sequence: number | undefined) => void;
+  /** All are forgotten but those that are told next. */
+  readonly begunAnew: () => void;
 }
 
 /**
@@ -22,9 +22,10 @@ export interface TagVersionsOptions {
  */
 export class TagVersions {
   readonly #tagsMax: number;
-  readonly #changed: VersionChanged;
+  readonly #changed: TagVersionsOptions["changed"];
+  readonly #begunAnew: () => void;
   /** In the order in which they were set: of sequences, as good as. */
-  readonly #versions = new Map<Tag, number>();
+  readonly #versions: Map<Tag, number>;
   readonly #pending = new Map<Tag, number>();
   #floor: number;
   #newest: number;
@@ -33,12 +34,11 @@ export class TagVersions {
   constructor(options: TagVersionsOptions) {
     this.#tagsMax = options.tagsMax;
     this.#changed = options.changed;
+    this.#begunAnew = options.begunAnew;
     this.#floor = options.floor;
+    this.#versions = options.versions;
     this.#newest = options.floor;
-    for (const [tag, sequence] of options.versions) {
-      this.#versions.set(tag, sequence);
-      this.#newest = Math.max(this.#newest, sequence);
-    }
+    for (const sequence of this.#versions.values()) this.#newest = Math.max(this.#newest, sequence);
     while (this.#versions.size > this.#tagsMax) this.#forgetOldest();
   }
 
@@ -53,6 +53,17 @@ export class TagVersions {
 
   get size(): number {
     return this.#versions.size;
+  }
+
+  /** The sequence of the latest invalidation that judges `tag`: its own, one above, or the floor. */
+  versionOf(tag: Tag): number {
+    let version = this.#floor;
+    for (let above: Tag = tag; ;) {
+      version = Math.max(version, this.#versions.get(above) ?? 0);
+      const end = above.lastIndexOf(":");
+      if (end === -1) return version;
+      above = above.slice(0, end) as Tag;
+    }
   }
 
   set(tag: Tag, sequence: number): void {
@@ -73,18 +84,18 @@ export class TagVersions {
   forget(floor: number): void {
     this.#version++;
     this.#raiseFloor(floor);
-    for (const [tag, sequence] of this.#versions) {
-      if (sequence > floor) continue;
-      this.#versions.delete(tag);
-      this.#changed(tag, undefined);
+    const left = this.#newest <= floor ? [] : [...this.#versions].filter(([, sequence]) => sequence > floor);
+    this.#beginAnew();
+    for (const [tag, sequence] of left) {
+      this.#versions.set(tag, sequence);
+      this.#changed(tag, sequence);
     }
   }
 
   /** Begins anew, in another epoch: sequences count from `floor`. What is pending stays so. */
   reset(floor: number): void {
     this.#version++;
-    for (const tag of this.#versions.keys()) this.#changed(tag, undefined);
-    this.#versions.clear();
+    this.#beginAnew();
     this.#floor = floor;
     this.#newest = floor;
   }
@@ -118,9 +129,15 @@ export class TagVersions {
     }
   }
 
-  /** A tenth at a time: the walk is paid for by the tags that it makes room for. */
+  #beginAnew(): void {
+    if (this.#versions.size === 0) return;
+    this.#versions.clear();
+    this.#begunAnew();
+  }
+
+  /** Some at a time: the walk is paid for by the tags that it makes room for, and holds nobody up. */
   #forgetOldest(): void {
-    let count = Math.ceil(this.#tagsMax / 10);
+    let count = Math.ceil(this.#tagsMax / 100);
     for (const [tag, sequence] of this.#versions) {
       if (count-- === 0) break;
       this.#raiseFloor(sequence);

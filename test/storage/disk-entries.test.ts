@@ -321,7 +321,8 @@ test("whatever way an entry goes, nothing of it stays on the disk", async () => 
   const raw = await disk.open();
   for (const prefix of [1, 2]) {
     const range = { from: Uint8Array.of(prefix), to: Uint8Array.of(prefix + 1) };
-    expect(raw.read((view) => Array.from(view.range(range), ([key]) => Buffer.from(key).toString("utf8", 1)))).toEqual(left);
+    // After kind and generation.
+    expect(raw.read((view) => Array.from(view.range(range), ([key]) => Buffer.from(key).toString("utf8", 8)))).toEqual(left);
   }
   await raw.close();
 });
@@ -396,18 +397,97 @@ test("a batch in doubt ends the disk: nothing more is given or kept, it is told,
   await store.flush();
   fails = true;
   put(store, "k2", 2);
-  await expect(store.flush()).rejects.toThrow(WriteInDoubtError);
+  await store.flush();
   expect(["k", "k2"].map((key) => store.get(key))).toEqual([undefined, undefined]);
   expect(put(store, "k", 3)).toBeUndefined();
   store.apply(asTag("a"), at(20));
-  await expect(store.flush()).rejects.toThrow(WriteInDoubtError);
-  await store.close();
+  await store.flush();
   expect(lines).toEqual(["cached results on disk cannot be used any more"]);
+  lines.length = 0;
+  await (await openTier({ open: disk.copy("as it is when flush resolves").open, log })).close();
+  expect(lines).toEqual(["cached results discarded at opening"]);
+  lines.length = 0;
+  await store.close();
+  expect(lines).toEqual([]);
   const again = await openTier({ open: disk.open, log });
   expect(again.stats().entries).toBe(0);
   expect(again.position).toBeUndefined();
   expect(again.queued(), "what was promised is published all the same").toEqual([{ id: "i", tag: "q" }]);
   await again.close();
+});
+
+test("a disk that takes not even the mark is emptied, and where that fails too, flush says so", async () => {
+  for (const [isRemovable, told] of [
+    [true, undefined],
+    [false, WriteInDoubtError],
+  ] as const) {
+    const { lines, log } = keptLog();
+    let fails = false;
+    const disk = new MemoryDisk("disk", (apply) => {
+      if (fails) return Promise.reject(new Error("no room"));
+      apply();
+      return Promise.resolve();
+    });
+    let removed = 0;
+    const remove = async () => {
+      removed++;
+      if (!isRemovable) throw new Error("nor that");
+    };
+    const store = await openFresh({ open: disk.open, log, remove });
+    put(store, "k", 1);
+    await store.flush();
+    fails = true;
+    store.apply(asTag("a"), at(20));
+    const flushed = await store.flush().catch((error: unknown) => error);
+    if (told === undefined) expect(flushed).toBeUndefined();
+    else expect(flushed).toBeInstanceOf(told);
+    expect(removed).toBe(1);
+    expect(lines).toHaveLength(isRemovable ? 1 : 2);
+    await store.close();
+  }
+});
+
+test("cleared, or in another epoch, all is forgotten at once; what is left of it on the disk goes bit by bit, over a kill too", async () => {
+  const disk = new MemoryDisk("disk");
+  const clock = new SimulatedClock();
+  let store = await openFresh({ open: disk.open, clock });
+  const records = async () => {
+    const raw = await disk.copy("copy").open();
+    const count = raw.read((view) => [...view.range({ from: Uint8Array.of(1), to: Uint8Array.of(5) })].length);
+    await raw.close();
+    return count;
+  };
+  const fill = () => {
+    for (let n = 0; n < 3_000; n++) put(store, `k${n}`, n);
+    for (let n = 0; n < 2_000; n++) store.apply(asTag(`t:n${n}`), at(start.sequence + 1 + n));
+  };
+  fill();
+  await store.flush();
+  expect(await records()).toBe(8_000);
+  store.clear();
+  put(store, "new", 1);
+  store.reset({ epoch: "e2", ...at(5) });
+  put(store, "newer", 1);
+  store.apply(asTag("t"), at(6));
+  await store.flush();
+  const afterOneBatch = await records();
+  expect(afterOneBatch).toBeGreaterThan(6_000);
+  disk.crash();
+
+  store = await openTier({ open: disk.open, clock });
+  expect([[...store.keys()], store.position?.epoch]).toEqual([["newer"], "e2"]);
+  expect(store.put("late", 1, { tags: tags("t:n1"), began: { epoch: "e2", sequence: 5 } })).toBeUndefined();
+  await clock.advance(1_000);
+  expect(await records(), "an entry, its value, and the version of t").toBe(3);
+  // The greatest of all invalidations there are.
+  fill();
+  await store.flush();
+  store.apply(rootTag, at(1_000_000));
+  await clock.advance(1_000);
+  expect(store.sweep(1_000).removed).toBe(3_001);
+  await store.flush();
+  expect(await records()).toBe(0);
+  await store.close();
 });
 
 test("LMDB gives what another process of the same start left there", async () => {
