@@ -1,0 +1,32 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Computation } from "./computation.js";
+import { isAnythingComputing } from "./computations.js";
+
+/** A run of a function, within that of another one perhaps, of whatever cache. */
+interface Run {
+  readonly cache: Running;
+  readonly computation: Computation;
+  readonly within: Run | undefined;
+}
+
+/** One for all caches: each that was ever used costs every promise of the process something, for ever. */
+const runs = new AsyncLocalStorage<Run>();
+
+/** In which computation of one cache a piece of code runs, across awaits. */
+export class Running {
+  /** The innermost computation of this cache that the caller is part of. */
+  getStore(): Computation | undefined {
+    for (let run = runs.getStore(); run !== undefined; run = run.within) if (run.cache === this) return run.computation;
+    return undefined;
+  }
+
+  /** Calls `action` as a part of `computation`. */
+  run<Arg, Result>(computation: Computation, action: (arg: Arg) => Result, arg: Arg): Result {
+    return runs.run({ cache: this, computation, within: runs.getStore() }, action, arg);
+  }
+
+  /** To be called when nothing of this cache is computed any more: promises cost less while nothing is, in any cache. */
+  disable(): void {
+    if (!isAnythingComputing()) runs.disable();
+  }
+}
