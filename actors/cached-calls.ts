@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { Entry } from "../storage/entry-store.js";
 import { flightMachine } from "../machines/flight.js";
 import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, type Tag } from "../words/index.js";
@@ -6,6 +5,7 @@ import type { Call, Work } from "./cached-work.js";
 import { Computation } from "./computation.js";
 import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./computations.js";
 import { Flight, type FlightAround } from "./flight.js";
+import { Running } from "./running.js";
 import { copied, failureOf, type Shelf } from "./shelf.js";
 
 /** What cached calls need of their surroundings. */
@@ -36,7 +36,7 @@ export interface CallCounts {
 export class CachedCalls {
   readonly #isInTouch: (() => boolean) | undefined;
   readonly #shelf: Shelf;
-  readonly #running = new AsyncLocalStorage<Computation>();
+  readonly #running = new Running();
   readonly #flights = new Map<string, Flight>();
   readonly #flightAround: FlightAround;
   /** Computations that are not over: while there are none, nobody needs to ask in which one a call was made. */
