@@ -97,7 +97,7 @@ export const features: readonly Counterpart[] = [
   },
   { theirs: "logs, Prometheus", ours: ["log", "cacheMetrics"] },
   { theirs: "OpenTelemetry", ours: [], difference: "not yet" },
-  { theirs: "FastAPI, Litestar, Django", ours: ["fastifyCache"], difference: "for Fastify, with `ETag`, `Age` and `Cache-Control`" },
+  { theirs: "FastAPI, Litestar, Django", ours: ["routeCaching"], difference: "for Fastify, with `ETag`, `Age` and `Cache-Control`" },
   {
     theirs: "command line: [all, local or node] clear, prune, invalidate; metrics, tag explorer",
     ours: ["zooid cache"],

@@ -136,8 +136,8 @@ describe("a page", () => {
         reply.callNotFound();
       });
     });
-    expect([await get("/own"), await get("/own")]).toMatchObject(Array(2).fill({ status: 404, body: "run 1" }));
-    expect([await get("/app"), await get("/app")]).toMatchObject(Array(2).fill({ status: 404, body: "not found" }));
+    expect([await get("/own"), await get("/own")]).toMatchObject([0, 1].map(() => ({ status: 404, body: "run 1" })));
+    expect([await get("/app"), await get("/app")]).toMatchObject([0, 1].map(() => ({ status: 404, body: "not found" })));
     expect(runs).toBe(2);
   });
 
