@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { simulateCache } from "./cache/cache-run.js";
 import { simulate, type RunResult } from "./run.js";
 
 /** Real time of one run, a hundred times what it takes: one that is not over by then runs in a circle in which no simulated time passes. */
@@ -10,16 +11,21 @@ export interface Outcome extends Omit<RunResult, "violation"> {
   readonly violation: string | undefined;
 }
 
+/** What can be simulated. */
+export const simulations = { store: simulate, cache: simulateCache } as const;
+
+export type Simulated = keyof typeof simulations;
+
 /** Runs seeds in this process, telling each line of their trace. */
-export async function* runHere(seeds: Iterable<number>, trace: (line: string) => void): AsyncGenerator<Outcome> {
+export async function* runHere(what: Simulated, seeds: Iterable<number>, trace: (line: string) => void): AsyncGenerator<Outcome> {
   for (const seed of seeds) {
-    const result = await simulate(seed, trace);
+    const result = await simulations[what](seed, trace);
     yield { ...result, violation: result.violation?.message };
   }
 }
 
 /** Runs seeds in `jobs` processes; what came of them, as it comes. Ends the processes when it is left. */
-export async function* runInJobs(seeds: Iterable<number>, jobs: number): AsyncGenerator<Outcome> {
+export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs: number): AsyncGenerator<Outcome> {
   const left = seeds[Symbol.iterator]();
   const done: Outcome[] = [];
   const timers = new Map<ChildProcess, NodeJS.Timeout>();
@@ -52,7 +58,7 @@ export async function* runInJobs(seeds: Iterable<number>, jobs: number): AsyncGe
     // Most of what a run makes dies young: with more room for it, and no helpers that take the other process's core, collecting
     // costs a tenth of the time less.
     const execArgv = [...process.execArgv, "--max-semi-space-size=64", "--single-threaded-gc"];
-    const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)), { execArgv });
+    const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)), [what], { execArgv });
     worker.on("message", (outcome: Outcome) => {
       clearTimeout(timers.get(worker));
       done.push(outcome);

@@ -1,0 +1,28 @@
+import { describe, expect, test } from "vitest";
+import { simulateCache } from "./cache-run.js";
+
+/** Seeds of every test run; `npm run sim -- cache --seeds N --from S` runs others. */
+const seedCount = 200;
+const timeoutMs = 240_000;
+
+describe("simulation of the cache", () => {
+  test(
+    `promise 11 holds in ${seedCount} runs with a faulty bus, faulty disks, clocks of their own and kills`,
+    async () => {
+      for (let seed = 1; seed <= seedCount; seed++) {
+        const { violation } = await simulateCache(seed);
+        expect(violation?.message, `replay: npm run sim -- cache --seeds 1 --from ${seed} --trace`).toBeUndefined();
+      }
+    },
+    timeoutMs,
+  );
+
+  test("a seed gives the same run each time", async () => {
+    const run = async () => {
+      const lines: string[] = [];
+      await simulateCache(1, (line) => lines.push(line));
+      return lines;
+    };
+    expect(await run()).toEqual(await run());
+  });
+});
