@@ -238,6 +238,10 @@ export class DiskEntryStore implements PersistentEntryStore {
     return { entries: this.#index.size, bytes: this.#index.bytes, evictions: this.#evictions };
   }
 
+  tagVersion(tag: Tag): number {
+    return this.#versions.versionOf(tag);
+  }
+
   apply(tag: Tag, at: AppliedAt): void {
     this.#versions.set(tag, at.sequence);
     this.advance(at);

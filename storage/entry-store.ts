@@ -141,6 +141,8 @@ export interface PersistentEntryStore extends EntryStore<EntryVersion> {
   /** In the order in which they were queued; after opening those that an earlier process left. */
   queued(): readonly QueuedInvalidation[];
 
+  /** The sequence of the latest invalidation that counts for `tag`, over restarts too; 0: none is known. */
+  tagVersion(tag: Tag): number;
   /** An invalidation of the bus. Sequences below the position are allowed: replay begins where it begins. */
   apply(tag: Tag, at: AppliedAt): void;
   /** Nothing more became stale up to there. */

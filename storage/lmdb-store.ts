@@ -4,7 +4,7 @@ import { ClosedError, StoreError, WriteInDoubtError } from "../words/errors.js";
 import { type Log, silentLog } from "../words/log.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
-import { lmdbFileFlaw } from "./lmdb-file.js";
+import { lmdbFileFlaw, removeLmdbFiles } from "./lmdb-file.js";
 import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
@@ -54,6 +54,17 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
     lock.release();
     if (error instanceof StoreError) throw error;
     throw new StoreError({ folder, reason: `cannot be opened (${messageOf(error)})` }, error);
+  }
+}
+
+/** Removes the store in a folder, whatever it holds: for one that cannot even be written any more. Rejects with InUseError, or as the file system does. */
+export async function removeLmdbStore(folder: string): Promise<void> {
+  const lock = lockFolder(folder);
+  try {
+    removeLmdbFiles(folder);
+    syncFolder(folder);
+  } finally {
+    lock.release();
   }
 }
 
