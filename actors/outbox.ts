@@ -105,14 +105,18 @@ export class Outbox {
   }
 
   #send(outgoing: Outgoing): void {
-    this.#around.bus.publish(outgoing.tag, outgoing.id).then(
+    const { bus, log } = this.#around;
+    bus.publish(outgoing.tag, outgoing.id).then(
       (version) => {
+        if (this.#failures > 0) log.info({ tag: outgoing.tag, failures: this.#failures }, "invalidations are published again");
         this.#failures = 0;
         this.#settle(outgoing, version);
       },
       (error: unknown) => {
         if (this.#isClosed || error instanceof ClosedError) return;
-        this.#around.log.warn({ err: error, tag: outgoing.tag }, "an invalidation was not published");
+        const facts = { err: error, tag: outgoing.tag };
+        if (this.#failures === 0) log.warn(facts, "invalidations are not published");
+        else log.debug(facts, "an invalidation was not published");
         this.#sendAgain(outgoing);
       },
     );

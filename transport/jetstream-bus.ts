@@ -95,6 +95,8 @@ class JetStreamBus implements RecallingBus {
   /** Publications and `follow` that wait until this node follows. */
   readonly #waiters = new Set<Waiter>();
   #state: "cut" | "catchingUp" | "following" = "cut";
+  /** Whether the stream takes what is published, as the log was told. */
+  #isTaking = true;
   /** The listener was told that this node follows, and of no cut since. */
   #isToldToFollow = false;
   /** Something told that history went back. */
@@ -182,15 +184,28 @@ class JetStreamBus implements RecallingBus {
       const { epoch, sequence: knew } = known;
       try {
         const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
+        this.#tellTaking(true, undefined, tag);
         // An answer from one history says nothing in another: it is published there too.
         if (this.#isSound(ack, known)) return { epoch, sequence: ack.sequence };
       } catch (error) {
         this.#checkOpen();
-        this.#log.warn({ err: error, tag }, "an invalidation was not acknowledged and will be published again");
+        this.#tellTaking(false, error, tag);
         if (this.#state === "following" && error instanceof DisconnectedError) this.#catchUp("the stream does not answer");
       }
       await this.#pause(++failures, this.#closed.signal);
     }
+  }
+
+  /** One line for each change, however many invalidations fail. */
+  #tellTaking(isTaking: boolean, err: unknown, tag: string): void {
+    const { stream } = this.#names;
+    if (isTaking === this.#isTaking) {
+      if (!isTaking) this.#log.debug({ stream, err, tag }, "an invalidation was not acknowledged and will be published again");
+      return;
+    }
+    this.#isTaking = isTaking;
+    if (isTaking) this.#log.info({ stream, tag }, "invalidations are acknowledged again");
+    else this.#log.warn({ stream, err, tag }, "invalidations are not acknowledged and will be published again");
   }
 
   async recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
@@ -248,7 +263,7 @@ class JetStreamBus implements RecallingBus {
     this.#round = round;
     if (this.#state === "following") this.#state = "catchingUp";
     this.#intake.suspend();
-    this.#log.debug({ stream: this.#names.stream, reason, position: this.#intake.last }, "catching up with the invalidation bus");
+    this.#log.info({ stream: this.#names.stream, reason, position: this.#intake.last }, "catching up with the invalidation bus");
     void this.#tryUntilFollowing(round.signal);
   }
 
