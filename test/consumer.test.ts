@@ -15,13 +15,17 @@ const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 /** Installing reads some 40 packages, most from npm's cache. */
 const installTimeoutMs = 180_000;
 
-/** README's program for whoever embeds Zooid, and what README says that it prints. */
-const example = (() => {
+/** A program of README, and what README says that it prints. */
+function exampleOf(mark: string): { readonly program: string | undefined; readonly prints: string | undefined } {
   const readme = readFileSync(join(root, "README.md"), "utf8");
-  const section = /<!-- example -->([^]*?)<!-- \/example -->/.exec(readme)?.[1] ?? "";
+  const section = new RegExp(`<!-- ${mark} -->([^]*?)<!-- /${mark} -->`).exec(readme)?.[1] ?? "";
   const block = (language: string) => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(section)?.[1];
   return { program: block("ts"), prints: block("text") };
-})();
+}
+
+/** That for whoever embeds Zooid, and that of both halves in one process. */
+const example = exampleOf("example");
+const objects = exampleOf("objects example");
 
 let folder: string;
 
@@ -46,7 +50,7 @@ beforeAll(async () => {
         types: ["node"],
         outDir: "out",
       },
-      files: ["main.ts", "everything.ts"],
+      files: ["main.ts", "objects.ts", "everything.ts"],
     }),
   );
   const asHere = ["@types/node", "fastify", "prom-client"].map((name) => `${name}@${devDependencies[name]}`);
@@ -58,10 +62,11 @@ afterAll(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-test("README's example type-checks in a project of its own, installed from the packed package, and prints what README says", async () => {
+test("README's examples type-check in a project of its own, installed from the packed package, and print what README says", async () => {
   expect(example.program, "README has an example").toBeDefined();
   expect(example.program?.trim().split("\n").length).toBeLessThanOrEqual(20);
   writeFileSync(join(folder, "main.ts"), String(example.program));
+  writeFileSync(join(folder, "objects.ts"), String(objects.program));
   // Every public subpath is checked, also those that the example does not import.
   writeFileSync(
     join(folder, "everything.ts"),
@@ -76,8 +81,10 @@ test("README's example type-checks in a project of its own, installed from the p
   const place = await serve();
   try {
     const env = { ...process.env, ZOOID_SERVERS: place.url };
-    const { stdout } = await run(process.execPath, ["out/main.js"], { cwd: folder, timeout: 30_000, env });
-    expect(stdout).toBe(example.prints);
+    for (const [file, { prints }] of Object.entries({ main: example, objects })) {
+      const { stdout } = await run(process.execPath, [`out/${file}.js`], { cwd: folder, timeout: 30_000, env });
+      expect(stdout).toBe(prints);
+    }
   } finally {
     await place.close();
   }
