@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { CacheStats, Publication } from "../../cache.js";
+import type { Publication } from "../../cache.js";
 import type { Database } from "./database.js";
 import type { Member } from "./member.js";
+import { describeState, pollMs, settle, settleMsMax } from "./settle.js";
 
 /** Where results are kept: the columns of the matrix. */
 export const tiers = ["memory", "memory + LMDB", "memory + bucket"] as const;
@@ -11,10 +12,6 @@ export type Tier = (typeof tiers)[number];
 export const ways = ["key", "tag", "parent"] as const;
 export type Way = (typeof ways)[number];
 
-/** Nodes are asked how they are so often. */
-const pollMs = 10;
-/** A broker is there again, and so long later its nodes follow it. */
-const settleMsMax = 20_000;
 /** What a node hears and a test does takes so long at most, on a machine that has other work. */
 const slackMs = 500;
 const wrongsMax = 5;
@@ -159,27 +156,12 @@ export class Cell {
 
   /** Waits until every node follows the bus up to what each had to say; from then on nothing that was invalidated may be served. */
   async settle(members: readonly Member[]): Promise<void> {
-    const at = performance.now();
-    let seen: readonly (CacheStats | undefined)[] = [];
-    let needed: { readonly epoch: string; readonly sequence: number } | undefined;
-    while (performance.now() - at < settleMsMax) {
-      seen = await Promise.all(members.map((member) => this.#statsOf(member)));
-      const states = seen.map((stats) => (stats?.outbox === 0 && stats.bus?.type === "following" ? stats.bus : undefined));
-      const [first] = states;
-      const isOne = first !== undefined && states.every((state) => state?.epoch === first.epoch);
-      // Where the farthest is once nobody has anything more to say, there all have to be.
-      if (!isOne) needed = undefined;
-      else if (needed?.epoch !== first.epoch) {
-        needed = { epoch: first.epoch, sequence: Math.max(...states.map((state) => state?.sequence ?? 0)) };
-      }
-      if (needed !== undefined && states.every((state) => state !== undefined && state.sequence >= Number(needed?.sequence))) {
-        this.#note({ settledMsMax: performance.now() - at });
-        this.#settled(members);
-        return;
-      }
-      await pause(pollMs);
+    try {
+      this.#note({ settledMsMax: await settle(members, this.name) });
+      this.#settled(members);
+    } catch (error) {
+      this.wrong(messageOf(error));
     }
-    this.wrong(`not all follow the bus within ${settleMsMax / 1_000} s: ${JSON.stringify(seen)}`);
   }
 
   /** The latest of what its nodes logged, to see why it is wrong. */
@@ -215,14 +197,7 @@ export class Cell {
       if ((await this.isKeptAt(member)) || this.wrongs.length >= wrongsMax) return;
       await pause(pollMs);
     }
-    this.wrong(`${member.name} keeps nothing: ${JSON.stringify(await this.#statsOf(member))}`);
-  }
-
-  #statsOf(member: Member): Promise<CacheStats | undefined> {
-    return member.process.stats(this.name).catch((error: unknown) => {
-      this.wrong(messageOf(error));
-      return undefined;
-    });
+    this.wrong(`${member.name} keeps nothing: ${await describeState([member], this.name)}`);
   }
 
   #note(figures: Partial<CellFigures>): void {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { NatsServer } from "../nats-server.js";
 import { startTcpProxy, type TcpProxy } from "../tcp-proxy.js";
 import type { Database } from "./database.js";
 import { NodeProcess } from "./node-process.js";
@@ -31,9 +32,19 @@ export class Member {
     this.#database = database;
   }
 
-  static async start(name: string, brokerPort: () => number, folder: string, database: Database): Promise<Member> {
-    const [process, link] = await Promise.all([NodeProcess.start(name, database), startTcpProxy(brokerPort)]);
-    return new Member(process, link, join(folder, name), database);
+  /** Resolves when all of them take asks; rejects, with none of them left, when one does not start. */
+  static async startAll(names: readonly string[], broker: NatsServer, database: Database): Promise<readonly Member[]> {
+    const started = await Promise.allSettled(
+      names.map(async (name) => {
+        const process = await NodeProcess.start(name, database);
+        return new Member(process, await startTcpProxy(() => broker.port), join(broker.folder, name), database);
+      }),
+    );
+    const members = started.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    const failed = started.find((each) => each.status === "rejected");
+    if (failed === undefined) return members;
+    await Promise.all(members.map((member) => member.close()));
+    throw failed.reason;
   }
 
   get process(): NodeProcess {

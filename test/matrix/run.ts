@@ -1,16 +1,7 @@
-import { cacheSettings } from "../../actors/cache-options.js";
-import { type CellFigures, type Tier, tiers as allTiers, type Way, ways } from "./cell.js";
+import { type CellFigures, type Tier, type Way, ways } from "./cell.js";
+import { tiersThere } from "./places.js";
 import type { Row } from "./rows.js";
 import { Stage } from "./stage.js";
-
-const hasBucket = (() => {
-  try {
-    return cacheSettings({ storageUrl: "nats://host/bucket" }) !== undefined;
-  } catch {
-    return false;
-  }
-})();
-const tiers = allTiers.filter((tier) => hasBucket || tier !== "memory + bucket");
 
 export interface MatrixOptions {
   readonly rows: readonly Row[];
@@ -54,12 +45,12 @@ export async function* playMatrix(options: MatrixOptions): AsyncGenerator<readon
 
 /** Plays one row on a stage of its own. */
 export async function playRow(row: Row, run: number, options: MatrixOptions): Promise<readonly CellResult[]> {
-  const played = options.tiers ?? tiers;
+  const played = options.tiers ?? tiersThere;
   const stage = await Stage.open({
     cutMs: options.cutMs,
     ways: options.ways ?? ways,
     ...row.options,
-    tiers: (row.tiers ?? tiers).filter((tier) => played.includes(tier)),
+    tiers: (row.tiers ?? tiersThere).filter((tier) => played.includes(tier)),
   });
   try {
     try {

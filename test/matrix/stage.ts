@@ -5,7 +5,7 @@ import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { Cell, type Tier, type Way } from "./cell.js";
 import { Database } from "./database.js";
 import { Member } from "./member.js";
-import type { NodeOptions } from "./protocol.js";
+import { placesOf } from "./places.js";
 
 /** Calls of one cell at one node, while something is wrong with the links, have such pauses. */
 const watchPauseMs = 40;
@@ -39,9 +39,10 @@ export class Stage implements AsyncDisposable {
   static async open(options: StageOptions): Promise<Stage> {
     const database = new Database();
     const broker = await startNatsServer({ config: jetStreamConfig() });
-    const [one, other] = await Promise.all(
-      ["one node", "the other node"].map((name) => Member.start(name, () => broker.port, broker.folder, database)),
-    );
+    const [one, other] = await Member.startAll(["one node", "the other node"], broker, database).catch(async (error: unknown) => {
+      await broker.stop();
+      throw error;
+    });
     if (one === undefined || other === undefined) throw new TypeError("there are two nodes");
     const publishTimeoutMs = Math.min(1_000, options.cutMs / 2);
     const cells = options.tiers.flatMap((tier) =>
@@ -56,7 +57,7 @@ export class Stage implements AsyncDisposable {
             cell: cell.name,
             options: {
               ...settings,
-              ...placesOf(cell, member),
+              ...placesOf(cell.tier, cell.name, member),
               ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
             },
             wallClockBehindMs: member === other ? (options.otherBehindMs ?? 0) : 0,
@@ -155,17 +156,5 @@ export class Stage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-}
-
-function placesOf(cell: Cell, { link, folder }: Member): NodeOptions {
-  const address = `nats://127.0.0.1:${link.port}`;
-  switch (cell.tier) {
-    case "memory":
-      return { busUrl: address };
-    case "memory + LMDB":
-      return { busUrl: address, storageUrl: `lmdb:${folder}/${cell.name}` };
-    case "memory + bucket":
-      return { storageUrl: `${address}/${cell.name}` };
   }
 }
