@@ -1,10 +1,11 @@
 /**
  * A service over the cities of the world, as one would write it: an HTTP server that embeds a Zooid client with a cache of
- * its own on disk. Two of them stay true to each other.
+ * its own on disk, and a cache of what it computes. Two of them stay true to each other.
  *
  *     GET   /city/<country>/<admin1>/<name>   one city, and where the answer came from
  *     PUT   the same, PATCH the same          the whole city; some of its fields
  *     GET   /cities/<country>?limit=20        cities of a country, in the order of their keys
+ *     GET   /figures/<country>                figures computed from all cities of a country, cached until one of them changes
  *     GET   /events                           what changes and how the connection goes, as server-sent events
  *     GET   /state, /health                   the client's machines, position and cache; 200 while it is open
  */
@@ -15,6 +16,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { z } from "zod";
+import { type Cache, createCache } from "../cache.js";
 import {
   ClosedError,
   connect,
@@ -27,6 +29,7 @@ import {
   TooLargeError,
   ZooidError,
 } from "../index.js";
+import { cachedFigures } from "./city-figures.js";
 
 /** Time for what was asked before the end to be answered. */
 const closeTimeoutMs = 1_000;
@@ -41,8 +44,11 @@ const City = z.strictObject({
 });
 type City = z.infer<typeof City>;
 
+/** As the keys have it: two letters, which a tag may hold too. */
+const Country = z.string().regex(/^[A-Za-z]{2}$/);
+
 /** Which keys there are, and what is stored under them. */
-interface Schema {
+export interface CitySchema {
   [key: `city/${string}`]: City;
 }
 
@@ -66,11 +72,23 @@ export interface CityService {
   close(): Promise<void>;
 }
 
-/** Starts a service. Rejects with what `connect` rejects with, or with the error of a port that cannot be listened at. */
+/** Starts a service; its caches are called as it is. Rejects with what `connect` rejects with, or with the error of a port that cannot be listened at. */
 export async function startCityService({ name, host, port, cache, servers, realm }: CityServiceOptions): Promise<CityService> {
   mkdirSync(cache, { recursive: true });
-  const store = await connect<Schema>({ servers, realm, client: name, cache: { folder: cache }, schemas: { "city/*": City } });
-  const server = createAdaptorServer({ fetch: cityRoutes(name, store).fetch }) as Server;
+  // No stream is needed for results in memory: whoever was cut off from the bus discards them.
+  const results = await createCache({ busUrl: servers, busKind: "nats", prefix: realm, node: name });
+  let store: ObjectClient<CitySchema>;
+  try {
+    store = await connect<CitySchema>({ servers, realm, client: name, cache: { folder: cache }, schemas: { "city/*": City } });
+  } catch (error) {
+    await results.close();
+    throw error;
+  }
+  const closeBoth = async () => {
+    await store.close();
+    await results.close();
+  };
+  const server = createAdaptorServer({ fetch: cityRoutes(name, store, results).fetch }) as Server;
   server.on("request", (_, response) => {
     response.once("close", () => {
       // Nobody asks again on a connection that was busy when the server closed.
@@ -80,7 +98,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
   try {
     await once(server.listen(port, host), "listening");
   } catch (error) {
-    await store.close();
+    await closeBoth();
     throw error;
   }
   return {
@@ -89,7 +107,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
       const closed = once(server, "close");
       server.close();
       // Whoever listens to events is told, and let go, by the client that closes.
-      await store.close();
+      await closeBoth();
       const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
       await closed;
       clearTimeout(timer);
@@ -98,8 +116,9 @@ export async function startCityService({ name, host, port, cache, servers, realm
 }
 
 /** What the service answers, over a store that is open. */
-export function cityRoutes(name: string, store: ObjectClient<Schema>): Hono {
+export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache: Cache): Hono {
   const app = new Hono();
+  const figuresOf = cachedFigures(cache, store);
 
   app.get("/city/*", async (context) => {
     const key = keyOf(context);
@@ -137,6 +156,15 @@ export function cityRoutes(name: string, store: ObjectClient<Schema>): Hono {
     );
     // Which keys there are only the server knows.
     return context.json({ cities, ...read, from: "server" });
+  });
+
+  app.get("/figures/:country", async (context) => {
+    const country = Country.parse(context.req.param("country"));
+    const startMs = now();
+    const figures = await figuresOf(country);
+    if (figures === undefined) return context.json({ country, error: { message: "no cities" } }, 404);
+    const from = figures.computed.at < startMs ? "cache" : "computed";
+    return context.json({ ...figures, from, ms: now() - startMs, at: now() });
   });
 
   app.get("/events", (context) =>

@@ -86,7 +86,7 @@ describe("docker-compose.yml", () => {
       report: (event) => events.push(event),
       signal: new AbortController().signal,
     });
-    expect(events).toHaveLength(10);
+    expect(events).toHaveLength(13);
     a.close();
     b.close();
     expect(await Promise.all([serviceA.stop(), serviceB.stop()])).toEqual([0, 0]);

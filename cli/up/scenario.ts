@@ -1,6 +1,6 @@
 import type { Chance, Clock } from "../../index.js";
 import { CommandError } from "../failure.js";
-import { duration } from "../progress.js";
+import { count, duration } from "../progress.js";
 import type { Report, ScenarioStep } from "./report.js";
 import { type ChangedEvent, pathOf, type ReadAnswer, type ServiceLink, type WriteAnswer } from "./service-link.js";
 
@@ -24,8 +24,8 @@ export interface ScenarioOptions {
 }
 
 /**
- * Shows on a city that nobody has touched: a read, a cached read, a change that reaches the other service, reads while the
- * storage server is away, and a cache verified by replaying what it missed. Throws a CommandError when a step is not as promised.
+ * Shows on a city that nobody has touched: a read, a cached read, cached figures of its country, a change that reaches the other
+ * service and makes the figures fall, reads while the storage server is away, and a cache verified by replaying what it missed. Throws a CommandError when a step is not as promised.
  */
 export async function playScenario(options: ScenarioOptions): Promise<{ readonly key: string }> {
   const { a, b, server, sleeper, clock } = options;
@@ -40,6 +40,15 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
   const again = await a.read(key, signal);
   check(again.from === "cache", "the second read came from the server");
   steps.tell("read at A again", "from its cache", again.ms, { from: again.from });
+
+  const country = countryOf(key);
+  const figures = await a.figures(country, signal);
+  const { cities, from } = figures;
+  steps.tell("figures at A", `of ${country}, ${count(cities)} cities: ${from}`, figures.ms, { cities, from });
+
+  const kept = await a.figures(country, signal);
+  check(kept.from === "cache", "A computed the same figures again");
+  steps.tell("figures at A again", "from its cache of results", kept.ms, { from: kept.from });
 
   const text = note("changed at");
   const telling = a.next((event): event is ChangedEvent => event.type === "changed" && event.key === key, signal);
@@ -56,6 +65,12 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
   const changed = await a.read(key, signal);
   check(changed.city["note"] === text, "A answered the old value");
   steps.tell("read at A", `the new value, from the ${changed.from}`, changed.ms, { from: changed.from });
+
+  const fresh = await a.figures(country, signal);
+  check(fresh.from === "computed" && fresh.asOf.tid >= change.tid, "A answered figures of before the change");
+  const sinceCommitMs = fresh.at - change.at;
+  const freshness = `computed anew, ${duration(sinceCommitMs)} after the commit at B`;
+  steps.tell("figures at A", freshness, fresh.ms, { from: fresh.from, sinceCommitMs });
 
   const lost = a.untilConnected(false, signal);
   const stopping = clock.monotonic();
@@ -92,15 +107,24 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
   return { key };
 }
 
+/** `DE` of `city/DE/15/Jena`. */
+function countryOf(key: string): string {
+  return key.split("/")[1] ?? "";
+}
+
 /** The lines to do the same by hand. */
 export function commandsByHand(urls: { readonly a: string; readonly b: string; readonly door: string }, key: string): readonly string[] {
   const path = pathOf(key);
+  const read = `curl -sw "\\n" ${urls.a}${path}`;
+  const figures = `curl -sw "\\n" ${urls.a}/figures/${countryOf(key)}`;
   return [
-    `curl -sw "\\n" ${urls.a}${path}`,
+    read,
+    figures,
     `curl -sw "\\n" -X PATCH ${urls.b}${path} -H 'content-type: application/json' -d '{"note":"by hand"}'`,
-    `curl -sw "\\n" ${urls.a}${path}`,
+    read,
+    figures,
     `curl -sw "\\n" -X POST ${urls.door}/server/stop`,
-    `curl -sw "\\n" ${urls.a}${path}`,
+    read,
     `curl -sw "\\n" -X POST ${urls.door}/server/start`,
     `curl -sw "\\n" ${urls.a}/state`,
     `curl -s ${urls.door}/machines`,

@@ -11,6 +11,17 @@ export interface ReadAnswer {
   readonly ms: number;
 }
 
+/** Figures of a country; `at`: milliseconds since 1970, with fractions, when they were answered. */
+export interface FiguresAnswer {
+  readonly country: string;
+  readonly cities: number;
+  readonly from: "computed" | "cache";
+  readonly asOf: { readonly tid: number; readonly time: string };
+  readonly computed: { readonly at: number; readonly ms: number };
+  readonly ms: number;
+  readonly at: number;
+}
+
 /** A write's answer; `at`: milliseconds since 1970, with fractions, when the commit was known to be durable. */
 export interface WriteAnswer {
   readonly key: string;
@@ -113,15 +124,19 @@ export class ServiceLink {
   }
 
   read(key: string, signal: AbortSignal): Promise<ReadAnswer> {
-    return this.#ask<ReadAnswer>("GET", key, undefined, signal);
+    return this.#ask<ReadAnswer>("GET", pathOf(key), undefined, signal);
+  }
+
+  figures(country: string, signal: AbortSignal): Promise<FiguresAnswer> {
+    return this.#ask<FiguresAnswer>("GET", `/figures/${encodeURIComponent(country)}`, undefined, signal);
   }
 
   change(key: string, fields: Readonly<Record<string, string>>, signal: AbortSignal): Promise<WriteAnswer> {
-    return this.#ask<WriteAnswer>("PATCH", key, fields, signal);
+    return this.#ask<WriteAnswer>("PATCH", pathOf(key), fields, signal);
   }
 
-  async #ask<T>(method: string, key: string, body: object | undefined, signal: AbortSignal): Promise<T> {
-    const response = await fetch(this.url + pathOf(key), {
+  async #ask<T>(method: string, path: string, body: object | undefined, signal: AbortSignal): Promise<T> {
+    const response = await fetch(this.url + path, {
       method,
       signal,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
@@ -129,7 +144,7 @@ export class ServiceLink {
     const answer: unknown = await response.json();
     if (!response.ok) {
       const { error } = answer as { error?: { message?: string } };
-      throw new CommandError("ZOOID_PART_FAILED", `${method} ${this.url}${pathOf(key)}: ${error?.message ?? response.status}`);
+      throw new CommandError("ZOOID_PART_FAILED", `${method} ${this.url}${path}: ${error?.message ?? response.status}`);
     }
     return answer as T;
   }

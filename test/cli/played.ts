@@ -8,9 +8,12 @@ export async function expectPlayed(up: RunningUp): Promise<string> {
   expect(steps.map(({ name, detail, connection }) => [name, detail, connection])).toEqual([
     ["read at A", `${city} from the server`, "readWrite"],
     ["read at A again", "from its cache", "readWrite"],
+    ["figures at A", expect.stringMatching(/^of [A-Z]{2}, [\d,]+ cities: computed$/), "readWrite"],
+    ["figures at A again", "from its cache of results", "readWrite"],
     ["change at B", expect.stringMatching(/^note: "changed at /), "readWrite"],
     ["A was told", expect.stringMatching(/ after B began, .* B had its answer$/), "readWrite"],
     ["read at A", "the new value, from the server", "readWrite"],
+    ["figures at A", expect.stringMatching(/^computed anew, .* after the commit at B$/), "readWrite"],
     ["storage server stopped", "A has noticed", expect.not.stringMatching(/read/)],
     ["read at A, cut off", expect.stringMatching(/^from its cache, as of \d{4}-/), expect.not.stringMatching(/read/)],
     ["storage server started", "A sleeps, B is connected again", expect.not.stringMatching(/read/)],

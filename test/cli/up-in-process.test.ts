@@ -26,6 +26,17 @@ describe("zooid up without a nats-server", () => {
       expect(await up.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
       await expectPlayed(up);
 
+      const stats = await runZooid(["cache", "stats", "--json", "--servers", ready.servers, "--wait", "1s"]);
+      expect(
+        stats.out
+          .split("\n")
+          .slice(0, 2)
+          .map((line) => JSON.parse(line) as unknown),
+      ).toMatchObject([
+        { node: "A", bus: "nats", stats: { isInTouch: true } },
+        { node: "B", bus: "nats", stats: { entries: 0 } },
+      ]);
+
       const got = await runZooid(["list", "city/AD/", "--limit", "1", "--servers", ready.servers]);
       expect(got.out).toMatch(/^city\/AD\//);
 
@@ -50,10 +61,12 @@ describe("zooid up without a nats-server", () => {
       const { commands } = await up.event("byHand");
       const answers: string[] = [];
       for (const command of commands) answers.push((await promisify(execFile)("sh", ["-c", command])).stdout);
-      const [before, change, after, , cutOff, , state, machines] = answers;
+      const [before, figures, change, after, changed, , cutOff, , state, machines] = answers;
       expect(JSON.parse(before ?? "")).toMatchObject({ from: "cache", connected: true });
       expect(JSON.parse(change ?? "")).toMatchObject({ city: { note: "by hand" } });
       expect(JSON.parse(after ?? "")).toMatchObject({ from: "server", city: { note: "by hand" } });
+      expect(JSON.parse(figures ?? "")).toMatchObject({ from: "computed", noted: 1 });
+      expect(JSON.parse(changed ?? "")).toMatchObject({ from: "computed", noted: 1 });
       expect(JSON.parse(cutOff ?? "")).toMatchObject({ from: "cache", connected: false, city: { note: "by hand" } });
       expect(JSON.parse(state ?? "")).toMatchObject({ client: "A", state: "readWrite" });
       expect(machines).toContain("client/A/connection linked.readWrite");

@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { cityRoutes } from "../../examples/city-service.js";
-import { InternalError, OutcomeUnknownError } from "../../index.js";
+import { createCache } from "../../cache.js";
+import { InternalError, OutcomeUnknownError, seededChance } from "../../index.js";
 import { clientWorld, type ClientWorld } from "../client-world.js";
 
 const worlds: ClientWorld[] = [];
@@ -11,13 +12,15 @@ async function service() {
   worlds.push(world);
   const validator = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => checked(value) } } as const;
   const { client, transport } = await world.open("a", { waitTimeoutMs: 2_000, schemas: { "city/*": validator } });
-  const routes = cityRoutes("a", client as unknown as Parameters<typeof cityRoutes>[1]);
+  const cache = await createCache({ clock: world.clock, chance: seededChance(1) });
+  onTestFinished(() => cache.close());
+  const routes = cityRoutes("a", client as unknown as Parameters<typeof cityRoutes>[1], cache);
   const ask = async (path: string, method = "GET", body?: unknown) => {
     const init = body === undefined ? { method } : { method, body: typeof body === "string" ? body : JSON.stringify(body) };
     const response = await world.run(Promise.resolve(routes.request(path, init)));
     return { status: response.status, body: (await response.json()) as { readonly error?: { readonly code?: string } } };
   };
-  return { ...world, client, transport, ask };
+  return { ...world, client, cache, transport, ask };
 }
 
 const checked = (value: unknown) =>
@@ -43,6 +46,7 @@ describe("a service's answer", () => {
     ["a key too long", `/city/${"x".repeat(600)}`, "GET", undefined, "ZOOID_INVALID_KEY"],
     ["a value of no city", "/city/DE/15/Jena", "PUT", {}, "ZOOID_SCHEMA"],
     ["a body that is no JSON", "/city/DE/15/Jena", "PUT", "{", undefined],
+    ["a country that is none", "/figures/D.E", "GET", undefined, undefined],
     ["a limit that is no number", "/cities/DE?limit=many", "GET", undefined, undefined],
   ])("to %s is 400", async (_, path, method, body, code) => {
     const { ask } = await service();
@@ -63,5 +67,45 @@ describe("a service's answer", () => {
     expect(await ask("/city/DE/15/Gotha")).toMatchObject({ status: 503, body: { error: { code: "ZOOID_DISCONNECTED" } } });
     client.kill();
     expect(await ask("/city/DE/15/Ilmenau")).toMatchObject({ status: 503, body: { error: { code: "ZOOID_CLOSED" } } });
+  });
+});
+
+describe("the figures of a country", () => {
+  test("are computed once, until a city of it changes at another service, and no other", async () => {
+    const world = await service();
+    const { ask, cache, clock } = world;
+    const put = (name: string, latitude: number, country = "DE") =>
+      ask(`/city/${country}/15/${name}`, "PUT", { ...city, name, country, latitude });
+    await put("Jena", 50.9);
+    await put("Gera", 50.8);
+    expect(await ask("/figures/DE")).toMatchObject({
+      status: 200,
+      body: {
+        from: "computed",
+        cities: 2,
+        noted: 0,
+        northernmost: { name: "Jena" },
+        southernmost: { name: "Gera" },
+        meanLatitude: expect.closeTo(50.85) as number,
+      },
+    });
+    expect(await ask("/figures/DE")).toMatchObject({ body: { from: "cache", cities: 2 } });
+    await put("Paris", 48.9, "FR");
+    expect(await ask("/figures/DE")).toMatchObject({ body: { from: "cache" } });
+    const { client: other } = await world.open("b");
+    const tid = await world.run(other.put("city/DE/15/Suhl", { ...city, name: "Suhl", latitude: 50.6, note: "new" }));
+    await clock.until(() => world.client.position.tid >= tid, 5_000);
+    const fresh = { from: "computed", cities: 3, noted: 1, southernmost: { name: "Suhl" }, asOf: { tid } };
+    expect(await ask("/figures/DE")).toMatchObject({ body: fresh });
+    expect(await ask("/figures/DE")).toMatchObject({ body: { ...fresh, from: "cache" } });
+    await cache.invalidate("figures:DE");
+    expect(await ask("/figures/DE")).toMatchObject({ body: fresh });
+  });
+
+  test("of one without cities are none, until there is one", async () => {
+    const { ask } = await service();
+    expect(await ask("/figures/LI")).toMatchObject({ status: 404 });
+    await ask("/city/LI/1/Vaduz", "PUT", { ...city, name: "Vaduz", country: "LI" });
+    expect(await ask("/figures/LI")).toMatchObject({ status: 200, body: { cities: 1 } });
   });
 });
