@@ -17,6 +17,9 @@ interface About {
 
 /** Of two records: LMDB's node headers and index, kind and generation. */
 const overheadBytes = 48;
+/** LMDB's pages. A value that is larger than half of one has pages of its own. */
+const pageBytes = 4_096;
+const valueBytesInPageMax = 2_000;
 /** Of the record about an entry, without its tags. */
 const headBytes = 53;
 
@@ -57,7 +60,8 @@ export class DiskEntry implements Recent<DiskEntry> {
   }
 
   static bytesOf(key: string, tags: readonly Tag[], valueBytes: number): number {
-    let bytes = 2 * Buffer.byteLength(key) + valueBytes + headBytes + overheadBytes;
+    let bytes = 2 * Buffer.byteLength(key) + headBytes + overheadBytes;
+    bytes += valueBytes <= valueBytesInPageMax ? valueBytes : Math.ceil(valueBytes / pageBytes) * pageBytes;
     for (const tag of tags) bytes += tag.length + 1;
     return bytes;
   }

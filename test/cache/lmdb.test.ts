@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createCache, createInvalidationHub } from "../../cache.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
@@ -59,4 +61,26 @@ test("a key that is too long for a tag of its own is deleted from another node's
   expect(await b.getOrSet(key, () => "new")).toBe("new");
   await b.close();
   await a.close();
+});
+
+test("lmdbMapSize bounds what results take in the folder, which stats tell beside the memory's", async () => {
+  const folder = await temporaryFolder();
+  const lmdbMapSize = 2_000_000;
+  const cache = await createCache({ storageUrl: `lmdb:${folder}`, lmdbMapSize, maxEntries: 1_500 });
+  const load = cache.cacheable(async (id: number) => String(id).padEnd(id % 2 === 0 ? 3_000 : 300), { name: "load" });
+  let largest = 0;
+  for (let id = 0; id < 6_000; id++) {
+    await load(id);
+    if (id % 100 === 0) await cache.invalidate("nothing");
+    if (id === 3_000) await cache.clear();
+    largest = Math.max(largest, cache.stats().disk?.bytes ?? Infinity);
+  }
+  await cache.invalidate("nothing");
+  expect(largest).toBeLessThanOrEqual(lmdbMapSize);
+  expect(largest).toBeGreaterThan(0.9 * lmdbMapSize);
+  expect(cache.stats()).toMatchObject({ entries: 1_500, bytes: 0 });
+  expect(cache.stats().disk?.evictions).toBeGreaterThan(3_000);
+  // Pages that are not full, and those of the batch before.
+  expect((await stat(join(folder, "data.mdb"))).size).toBeLessThan(3 * lmdbMapSize);
+  await cache.close();
 });
