@@ -43,7 +43,9 @@ export interface SoakReport {
 }
 
 const names = ["A", "B", "C"];
-const rowCount = 20;
+/** Many, so that few that a node missed are made good by chance, by a later invalidation. */
+const regions = 12;
+const citiesEach = 10;
 /** Pauses between two invalidations, and between two calls of one cache at one node. */
 const writePauseMs = 4;
 const readPauseMs = 4;
@@ -160,10 +162,12 @@ class Soak {
     this.#note({ settledMsMax: performance.now() - restartedAt });
     this.#diedAt = Infinity;
     for (const truth of this.#truths.values()) truth.settled();
-    for (const member of this.#members) {
-      if (member.process.ended !== undefined) this.#wrong(`${member.name} ${member.process.ended}`);
-      for (const cell of this.#cells) for (const entry of entries) await this.#call(member, cell, entry);
-    }
+    await Promise.all(
+      this.#members.map(async (member) => {
+        if (member.process.ended !== undefined) this.#wrong(`${member.name} ${member.process.ended}`);
+        for (const cell of this.#cells) for (const entry of entries) await this.#call(member, cell, entry);
+      }),
+    );
   }
 
   async #whenAllFollow(cell: string): Promise<void> {
@@ -193,11 +197,12 @@ class Soak {
     }
   }
 
-  /** One row by its key or its tag, or, of many rows, all by their parent. */
+  /** One row by its key or its tag, or those of a region by their parent. */
   async #invalidate(member: Member, cell: string): Promise<void> {
     const dice = this.#chance.fraction();
     const entry = this.#pick(entries);
-    const written = dice < 0.05 ? entries : [entry];
+    const region = entry.slice(0, entry.indexOf(":"));
+    const written = dice < 0.02 ? entriesOf(region) : [entry];
     const at = performance.now();
     for (const each of written) {
       const row = `${cell} ${each}`;
@@ -207,7 +212,7 @@ class Soak {
     try {
       const publication = await process.ask<Publication>(
         written.length > 1
-          ? { type: "invalidateTag", cell, tag: "cities" }
+          ? { type: "invalidateTag", cell, tag: region }
           : dice < 0.5
             ? { type: "invalidateKey", cell, entry }
             : { type: "invalidateTag", cell, tag: entry },
@@ -275,4 +280,5 @@ class Soak {
   }
 }
 
-const entries = Array.from({ length: rowCount }, (_, index) => `cities:${index}`);
+const entriesOf = (region: string): readonly string[] => Array.from({ length: citiesEach }, (_, city) => `${region}:${city}`);
+const entries = Array.from({ length: regions }, (_, region) => entriesOf(`region${region}`)).flat();
