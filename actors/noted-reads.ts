@@ -13,21 +13,21 @@ export interface Picture {
 }
 
 /** Who asks depends on `key`, whose revision of `serial` was found here. */
-export function noteFound({ cache, snapshot, ticket }: Picture, key: string, serial: Tid): void {
+export function noteFound({ cache, snapshot }: Picture, key: string, serial: Tid): void {
   const readers = currentComputations();
   if (readers.length === 0) return;
-  tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial, ticket));
+  tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial));
 }
 
 /** Who asks depends on `key`, whatever comes of asking for it elsewhere. What is given back is to be told the serial that was found. */
-export function noteAsked({ cache, snapshot, ticket }: Picture, key: string): (serial: Tid) => void {
+export function noteAsked({ cache, snapshot }: Picture, key: string): (serial: Tid) => void {
   const readers = currentComputations();
   if (readers.length === 0) return nobodyAsks;
   // Before the request leaves: a commit that crosses it is not missed.
   const read = cache.reads.key(key, cache.position.tid);
   tell(readers, read);
   return (serial) => {
-    tell(readers, cache.foundAt(read, snapshot, serial, ticket));
+    tell(readers, cache.foundAt(read, snapshot, serial));
   };
 }
 

@@ -187,22 +187,18 @@ export class ClientCache {
     }
   }
 
-  /**
-   * `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that
-   * is stale. `ticket`: a load that began with the snapshot and has not ended.
-   */
-  foundAt(read: ObjectRead, snapshot: Tid, serial: Tid, ticket: LoadTicket | undefined): ObjectRead {
-    if (read.since <= snapshot) return read;
-    const { text: key } = read;
-    if (this.#currentSerial(key) === serial && serial <= snapshot) read.since = serial;
-    else if (this.#remembersSince(snapshot, ticket) && this.#remembered.firstAfter(key, snapshot) === undefined) read.since = snapshot;
+  /** `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that is stale. */
+  foundAt(read: ObjectRead, snapshot: Tid, serial: Tid): ObjectRead {
+    // The revision that is current as of the position is so since it was written.
+    if (read.since > snapshot && this.#currentSerial(read.text) === serial) read.since = serial;
     return read.since <= snapshot ? read : staleRead;
   }
 
-  /** The same for the keys that begin with a prefix. */
+  /** The same for the keys that begin with a prefix. `ticket`: a load that began with the snapshot, has not ended, and so remembers. */
   listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
     if (read.since <= snapshot) return read;
-    if (!this.#remembersSince(snapshot, ticket) || this.#remembered.hasBelow(read.text, snapshot)) return staleRead;
+    const isRemembered = ticket !== undefined && this.#remembered.has(ticket) && this.#remembered.reachesBackTo(snapshot);
+    if (!isRemembered || this.#remembered.hasBelow(read.text, snapshot)) return staleRead;
     read.since = snapshot;
     return read;
   }
@@ -366,10 +362,6 @@ export class ClientCache {
     if (next !== undefined) return next > position ? undefined : next;
     if (asOf >= position) return undefined;
     return this.#remembered.reachesBackTo(asOf) ? this.#remembered.firstAfter(key, asOf) : after(asOf);
-  }
-
-  #remembersSince(snapshot: Tid, ticket: LoadTicket | undefined): boolean {
-    return ticket !== undefined && this.#remembered.has(ticket) && this.#remembered.reachesBackTo(snapshot);
   }
 
   #moveTo(position: Position): void {

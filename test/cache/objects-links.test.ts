@@ -103,9 +103,11 @@ describe("a client that is closed", () => {
       const listed = cache.cacheable(() => all(client.list("a")), { name: `list-${end}` });
       expect(await run(cached("a"))).toBe(1);
       expect(await run(listed())).toEqual([["a", 1]]);
-      await run(Promise.resolve(client[end]()));
+      // From then on, and not only when it has ended.
+      const ended = Promise.resolve(client[end]());
       await expect(run(cached("a"))).rejects.toMatchObject({ code: "ZOOID_CLOSED" });
       await expect(run(listed())).rejects.toMatchObject({ code: "ZOOID_CLOSED" });
+      await run(ended);
     }
     expect(cache.stats().entries).toBe(0);
   });

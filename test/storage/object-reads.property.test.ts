@@ -162,10 +162,10 @@ class Run {
   }
 
   #note(computation: Read[], picture: Picture, read: ObjectRead, serial: Tid): void {
-    const { snapshot, ticket } = picture;
+    const { snapshot } = picture;
     const isKnown = this.#isKnown(picture);
     expect(serial).toBe(this.#serial(read.text, snapshot));
-    const judged = this.#cache.foundAt(read, snapshot, serial, ticket);
+    const judged = this.#cache.foundAt(read, snapshot, serial);
     computation.push({
       kind: "key",
       text: read.text,

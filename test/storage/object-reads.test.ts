@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { objectChanges, type ObjectRead, ObjectReads, staleRead } from "../../storage/object-reads.js";
+import type { ClientCache } from "../../storage/client-cache.js";
 import { limits, type Tid } from "../../words/index.js";
+import { apply, at, openCache, tid } from "../suites/client-cache.js";
 
 const now = 100 as Tid;
 
@@ -73,6 +75,37 @@ describe("what was read of a storage", () => {
     expect(reads.key("a", now).isStale).toBe(false);
     reads.touch(["b"]);
     expect(reads.prefix("a", now).isStale).toBe(false);
+  });
+});
+
+describe("a listing of a picture that is older than the last transaction", () => {
+  const prefixAt = async (between: (cache: ClientCache) => void, isRemembered = true) => {
+    const cache = await openCache({ open: undefined });
+    apply(cache, 10, "a:1");
+    const ticket = isRemembered ? cache.beginLoad(tid(10)) : undefined;
+    between(cache);
+    return cache.listedAt(cache.reads.prefix("a:", cache.position.tid), tid(10), ticket);
+  };
+
+  test("is as of the last when nothing below its prefix was touched since, as far as is remembered", async () => {
+    expect(await prefixAt((cache) => apply(cache, 20, "a", "b:1"))).toMatchObject({ isStale: false, since: 10 });
+    expect(await prefixAt((cache) => apply(cache, 20, "b", "a:2"))).toBe(staleRead);
+    expect(await prefixAt((cache) => apply(cache, 20, "b"), false)).toBe(staleRead);
+  });
+
+  test("is not when too much was touched to be remembered", async () => {
+    const many = Array.from({ length: limits.rememberedKeysMax }, (_, n) => `b:${n}`);
+    const fits = (cache: ClientCache) => apply(cache, 20, ...many);
+    expect((await prefixAt(fits)).isStale).toBe(false);
+    const doesNot = (cache: ClientCache) => {
+      apply(cache, 15, "a:2");
+      fits(cache);
+    };
+    expect(await prefixAt(doesNot)).toBe(staleRead);
+  });
+
+  test("is not when all was discarded since", async () => {
+    expect(await prefixAt((cache) => void cache.discard(at(20)))).toBe(staleRead);
   });
 });
 
