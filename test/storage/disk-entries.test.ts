@@ -490,6 +490,70 @@ test("cleared, or in another epoch, all is forgotten at once; what is left of it
   await store.close();
 });
 
+test("a large tier is opened in steps between which others run, and is then as it was left", async () => {
+  const disk = new MemoryDisk("disk");
+  const clock = new SimulatedClock();
+  const count = 20_000;
+  let store = await openFresh({ open: disk.open, clock });
+  for (let n = 0; n < count; n++) {
+    put(store, `k${n}`, n, { tags: [`t:n${n}`] });
+    if (n % 2 === 0) store.apply(asTag(`other:n${n}`), at(start.sequence + 1 + n));
+    if (n % 1_000 === 0) await clock.advance(100);
+  }
+  store.get("k0");
+  await store.close();
+
+  let nowMs = 0;
+  let rests = 0;
+  let read = 0;
+  let readAtOnce = 0;
+  const rested = () => {
+    readAtOnce = Math.max(readAtOnce, read);
+    read = 0;
+  };
+  store = await openTier({
+    entriesMax: count / 2,
+    // Each look at it takes a millisecond.
+    clock: {
+      ...systemClock,
+      now: () => clock.now(),
+      monotonic: () => nowMs++,
+      setTimeout: (action, delayMs) => {
+        if (delayMs > 0) return systemClock.setTimeout(action, delayMs);
+        rests++;
+        rested();
+        return setImmediate(action);
+      },
+    },
+    open: async () => {
+      const raw = await disk.open();
+      return {
+        path: raw.path,
+        batch: (changes, options) => raw.batch(changes, options),
+        close: () => raw.close(),
+        read: (use) =>
+          raw.read((view) =>
+            use({
+              get: (key) => view.get(key),
+              range: function* (range) {
+                for (const record of view.range(range)) {
+                  read++;
+                  yield record;
+                }
+              },
+            }),
+          ),
+      };
+    },
+  });
+  rested();
+  expect(rests).toBeGreaterThan(10);
+  expect(readAtOnce).toBeLessThan(count / 5);
+  expect(store.stats().entries).toBe(count / 2);
+  expect(["k0", "k1", `k${count - 1}`].map((key) => value(store, key))).toEqual([0, undefined, count - 1]);
+  await store.close();
+});
+
 test("LMDB gives what another process of the same start left there", async () => {
   const folder = await makeFolder();
   const open = () => openLmdbStore({ folder, durable: false, bootId: "boot" });
