@@ -1,6 +1,6 @@
 import { keyTag, resultKey } from "../storage/cache-key.js";
 import type { PersistentEntryStore } from "../storage/entry-store.js";
-import { MemoryEntryStore } from "../storage/memory-entries.js";
+import { EntrySlot, MemoryEntryStore } from "../storage/memory-entries.js";
 import { TagTrie } from "../storage/tag-trie.js";
 import { Ticks } from "../storage/ticks.js";
 import type { Bus } from "../transport/bus.js";
@@ -28,7 +28,7 @@ export class CacheCore {
   readonly #ticks: Ticks;
   /** Function texts by the scopes of their keys: two functions with one would give each other's results. */
   readonly #functions = new Map<string, string>();
-  readonly #ownKeys = new Map<string, OwnKey>();
+  readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
 
   constructor(settings: CacheSettings, clock: Clock, bus: Bus | undefined, disk: PersistentEntryStore | undefined) {
     const { log, chance, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
@@ -74,13 +74,16 @@ export class CacheCore {
   }
 
   /** The key of a result that is set and got by a key of the caller's own. */
-  keyOf(key: string): OwnKey {
+  keyOf(key: string): OwnKey & { readonly slot: EntrySlot } {
     const known = this.#ownKeys.get(key);
     if (known !== undefined) return known;
     if (typeof key !== "string") throw new InvalidOptionError({ option: "key", reason: "is not a string" });
     const made = resultKey(this.scope(ownKeys), key);
-    const own = { key: made, tag: keyTag(made) };
-    if (this.#ownKeys.size >= keysRememberedMax) this.#ownKeys.clear();
+    const own = { key: made, tag: keyTag(made), slot: new EntrySlot(made) };
+    if (this.#ownKeys.size >= keysRememberedMax) {
+      for (const { slot } of this.#ownKeys.values()) this.memory.vacate(slot);
+      this.#ownKeys.clear();
+    }
     if (key.length <= limits.keyBytesMax) this.#ownKeys.set(key, own);
     return own;
   }

@@ -232,7 +232,7 @@ class OpenCache implements Cache {
   async get<Value>(key: string): Promise<Value | undefined> {
     const { calls } = this.#core;
     const own = this.#core.keyOf(key);
-    const entry = calls.find(own.key);
+    const entry = calls.find(own.slot);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
     // Who finds nothing depends on that, too.
     calls.current?.use([own.tag]);
@@ -242,7 +242,7 @@ class OpenCache implements Cache {
   async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {
     const { calls } = this.#core;
     const own = this.#core.keyOf(key);
-    const entry = calls.find(own.key);
+    const entry = calls.find(own.slot);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
     const tags = options.tags === undefined || options.tags.length === 0 ? [rootTag] : options.tags.map(asTag);
     const work: Work = {

@@ -1,4 +1,5 @@
 import type { Entry } from "../storage/entry-store.js";
+import type { EntrySlot } from "../storage/memory-entries.js";
 import { flightMachine } from "../machines/flight.js";
 import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, type Tag } from "../words/index.js";
 import type { Call, Work } from "./cached-work.js";
@@ -6,7 +7,7 @@ import { Computation } from "./computation.js";
 import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./computations.js";
 import { Flight, type FlightAround } from "./flight.js";
 import { Running } from "./running.js";
-import { copied, failureOf, type Shelf } from "./shelf.js";
+import { failureOf, promised, type Shelf } from "./shelf.js";
 
 /** What cached calls need of their surroundings. */
 export interface CachedCallsAround {
@@ -80,13 +81,13 @@ export class CachedCalls {
     return { hits: this.#hits, misses: this.#misses, flights: this.#flights.size };
   }
 
-  /** The kept result of `key`, if it may be served now; the computation that asks depends on it from now on. */
-  find(key: string): Entry | undefined {
+  /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
+  find(slot: EntrySlot): Entry | undefined {
     if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    const entry = this.#shelf.find(key);
+    const entry = this.#shelf.find(slot);
     if (entry === undefined) return undefined;
     this.#hits++;
-    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(key, entry.tags));
+    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(slot.key, entry.tags));
     if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
     return entry;
   }
@@ -94,10 +95,10 @@ export class CachedCalls {
   /** What a call gets that is answered by `entry`: a promise of it, if the function gives promises. */
   give(entry: Entry, isAsync: boolean): unknown {
     const { promise } = entry;
-    if (promise !== undefined) return promise === copied ? Promise.resolve(this.#shelf.give(entry)) : promise;
+    if (promise !== undefined && promise !== promised) return promise;
     const failure = failureOf(entry.value);
     if (failure !== undefined) throw failure.error;
-    if (!isAsync) return this.#shelf.give(entry);
+    if (promise === undefined && !isAsync) return this.#shelf.give(entry);
     if (!entry.isShared) return Promise.resolve(this.#shelf.give(entry));
     return (entry.promise = this.#shelf.promiseOf(entry.value));
   }
@@ -204,7 +205,10 @@ export class CachedCalls {
   }
 
   #computed(): void {
-    if (--this.#computing === 0) endComputing(this);
+    if (--this.#computing > 0) return;
+    endComputing(this);
+    // While an AsyncLocalStorage is in use every await of the process costs more, on Node 20 twice as much; nobody asks it now.
+    this.#running.disable();
   }
 }
 

@@ -1,7 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryVersion, PersistentEntryStore } from "../storage/entry-store.js";
 import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
-import { isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
+import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
 import type { Clock, Log, Tag } from "../words/index.js";
@@ -28,8 +28,8 @@ export interface ShelfParts {
   readonly isInTouch: (() => boolean) | undefined;
 }
 
-/** Says of an entry that its value is given as a promise, a copy each time. */
-export const copied: Promise<unknown> = Promise.resolve();
+/** Says of an entry that its value is given as a promise: made when somebody asks, as it takes as much memory as half an entry. */
+export const promised: Promise<unknown> = Promise.resolve();
 
 const resolved = (value: unknown): Promise<unknown> => Promise.resolve(value);
 
@@ -62,9 +62,8 @@ export class Shelf {
   }
 
   /** A result that may be given to whoever asks now. */
-  find(key: string): Entry | undefined {
-    const entry = this.#memory.get(key);
-    return entry !== undefined || this.#disk === undefined ? entry : this.#findOnDisk(key, this.#disk);
+  find(slot: EntrySlot): Entry | undefined {
+    return this.#memory.getAt(slot) ?? this.#findOnDisk(slot.key);
   }
 
   /** `kept` for one caller. */
@@ -102,7 +101,7 @@ export class Shelf {
       else if (this.#disk !== undefined && began.disk !== undefined)
         this.#disk.put(call.key, value, { tags: own, began: began.disk, ttlMs, slides });
       if (entry === undefined) return this.hold(value);
-      if (isPromised) entry.promise = entry.isShared ? this.promiseOf(entry.value) : copied;
+      if (isPromised) entry.promise = promised;
       return entry;
     } catch (error) {
       // Whatever a condition, a getter or a tier throws: the call itself has its result.
@@ -169,8 +168,8 @@ export class Shelf {
     return isHashed(tag) ? [...tags, tag] : tags;
   }
 
-  #findOnDisk(key: string, disk: PersistentEntryStore): Entry | undefined {
-    const entry = disk.get(key);
+  #findOnDisk(key: string): Entry | undefined {
+    const entry = this.#disk?.get(key);
     if (entry === undefined) return undefined;
     const { tags, ttlMs, slides, expiresMs } = entry;
     const leftMs = ttlMs === undefined ? undefined : expiresMs - this.#parts.clock.monotonic();

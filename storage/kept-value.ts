@@ -49,16 +49,18 @@ function freeze(value: object, seen: Set<object> | undefined): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== Array.prototype && isUnfreezable(value)) return false;
   // What is frozen when it is met was so before, and may hold what is not, or is above: only then has anything to be remembered.
-  if (Object.isFrozen(value)) {
-    seen ??= new Set();
-    if (seen.has(value)) return true;
-    seen.add(value);
-  } else {
-    Object.freeze(value);
-  }
+  const wasFrozen = Object.isFrozen(value);
+  if (!wasFrozen) Object.freeze(value);
+  let isRemembered = !wasFrozen;
   let isWhole = true;
   for (const part of Object.values(value) as unknown[]) {
-    if (typeof part === "object" && part !== null && !freeze(part, seen)) isWhole = false;
+    if (typeof part !== "object" || part === null) continue;
+    if (!isRemembered) {
+      if (seen?.has(value) === true) return true;
+      (seen ??= new Set()).add(value);
+      isRemembered = true;
+    }
+    if (!freeze(part, seen)) isWhole = false;
   }
   return isWhole;
 }

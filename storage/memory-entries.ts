@@ -25,7 +25,26 @@ export interface MemoryEntryStoreOptions {
 /** What an entry takes beside key and value. */
 const entryOverheadBytes = 250;
 
-class MemoryEntry implements Entry, Recent<MemoryEntry> {
+/** A key that is looked for again and again: leads to its entry without a look-up, for as long as that one is kept. Of one tier only. */
+export class EntrySlot {
+  readonly key: string;
+  /** For the tier to set. */
+  entry: MemoryEntry | undefined = undefined;
+
+  constructor(key: string) {
+    this.key = key;
+  }
+}
+
+/** What a hit reads comes first, so that it is one line of the processor's cache. */
+class MemoryEntry implements Entry {
+  /** What the version of this tier was when this was last found not to be stale. */
+  checkedAt: number;
+  promise: Promise<unknown> | undefined = undefined;
+  /** When it expires; undefined: never. Not Infinity, for which each entry would have an object of its own. */
+  endsMs: number | undefined;
+  /** When it was found stale or expired. */
+  lapsedMs: number | undefined = undefined;
   readonly key: string;
   readonly value: unknown;
   readonly isShared: boolean;
@@ -37,23 +56,16 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
   readonly graceMs: number;
   readonly dependency: Dependency;
   readonly began: Began;
-  readonly bytes: number;
-  expiresMs: number;
-  promise: Promise<unknown> | undefined = undefined;
-  /** What the version of this tier was when this was last found not to be stale. */
-  checkedAt: number;
-  /** When it was found stale or expired. */
-  lapsedMs: number | undefined = undefined;
   /** When `onSlide` was last told. */
   toldMs: number;
-  newer: MemoryEntry | undefined = undefined;
-  older: MemoryEntry | undefined = undefined;
+  /** Where it is found without a look-up. */
+  slot: EntrySlot | undefined = undefined;
 
   constructor(
     key: string,
     kept: KeptValue,
     how: Keeping<Began>,
-    at: { dependency: Dependency; bytes: number; version: number; nowMs: number; graceMs: number },
+    at: { dependency: Dependency; version: number; nowMs: number; graceMs: number },
   ) {
     const { ttlMs, leftMs = ttlMs } = how;
     this.key = key;
@@ -67,21 +79,33 @@ class MemoryEntry implements Entry, Recent<MemoryEntry> {
     this.graceMs = at.graceMs;
     this.dependency = at.dependency;
     this.began = how.began;
-    this.bytes = at.bytes;
-    this.expiresMs = leftMs === undefined ? Infinity : at.nowMs + leftMs;
+    this.endsMs = leftMs === undefined || leftMs === Infinity ? undefined : at.nowMs + leftMs;
     this.checkedAt = at.version;
     this.toldMs = at.nowMs;
   }
+
+  get expiresMs(): number {
+    return this.endsMs ?? Infinity;
+  }
+}
+
+/** An entry of a tier with bounds: others need no order of last uses, neither its memory nor its time. */
+class BoundedEntry extends MemoryEntry implements Recent<BoundedEntry> {
+  /** What it counts for, where there is a bound on bytes. */
+  bytes = 0;
+  newer: BoundedEntry | undefined = undefined;
+  older: BoundedEntry | undefined = undefined;
 }
 
 /**
  * Results in memory, as objects.
  *
  *     1. An entry that the version of this tier has not moved past since it was last judged is not judged again: a hit is a look-up,
- *        a comparison, a step in the list of last uses, and an expiry check on a clock that ticks.
+ *        a comparison, and where there are bounds or deadlines a step in the list of last uses and a look at a clock that ticks.
  *     2. Each entry holds its dependency in the trie, and what it read of object stores, from `put` until it is removed, and gives it back
  *        just once.
  *     3. What lapsed, stale or expired, is never given by `get` again, even when it is kept on for `last`.
+ *     4. A slot leads to the entry of its key or nowhere: who removes an entry empties its slot.
  */
 export class MemoryEntryStore implements EntryStore<Began> {
   readonly kind = "memory";
@@ -94,7 +118,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
   readonly #mode: ValueMode;
   readonly #graceMs: number;
   readonly #entries = new Map<string, MemoryEntry>();
-  readonly #recency = new Recency<MemoryEntry>();
+  /** Of the entries of a tier with bounds. */
+  readonly #recency = new Recency<BoundedEntry>();
   #hand = this.#entries.values();
   #bytes = 0;
   #evictions = 0;
@@ -121,15 +146,19 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   get(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.lapsedMs !== undefined) return undefined;
-    if (entry.checkedAt !== this.version && this.#isStale(entry)) return this.#lapse(entry);
-    if (entry.expiresMs !== Infinity) {
-      const nowMs = this.#ticks.now();
-      if (nowMs >= entry.expiresMs) return this.#lapse(entry);
-      if (entry.slides) this.#slide(entry, nowMs);
-    }
-    this.#recency.use(entry);
-    return entry;
+    return entry === undefined ? undefined : this.#used(entry);
+  }
+
+  /** `get` of the slot's key. */
+  getAt(slot: EntrySlot): Entry | undefined {
+    const entry = slot.entry ?? this.#led(slot);
+    return entry === undefined ? undefined : this.#used(entry);
+  }
+
+  /** The slot leads nowhere from now on: for one that is not used any more. */
+  vacate(slot: EntrySlot): void {
+    if (slot.entry !== undefined) slot.entry.slot = undefined;
+    slot.entry = undefined;
   }
 
   peek(key: string): EntryFacts | undefined {
@@ -158,18 +187,21 @@ export class MemoryEntryStore implements EntryStore<Began> {
       this.#trie.release(dependency);
       return undefined;
     }
-    const entry = new MemoryEntry(key, kept, how, {
+    const isBounded = this.#entriesMax !== Infinity || this.#bytesMax !== undefined;
+    const entry = new (isBounded ? BoundedEntry : MemoryEntry)(key, kept, how, {
       dependency,
-      bytes,
       version: this.version,
       nowMs: this.#ticks.now(),
       graceMs: how.graceMs ?? this.#graceMs,
     });
     if (entry.reads !== undefined) for (const read of entry.reads) read.hold();
     this.#entries.set(key, entry);
-    this.#recency.add(entry);
-    this.#bytes += bytes;
-    this.#makeRoom();
+    if (entry instanceof BoundedEntry) {
+      entry.bytes = bytes;
+      this.#bytes += bytes;
+      this.#recency.add(entry);
+      this.#makeRoom();
+    }
     return entry;
   }
 
@@ -181,7 +213,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   clear(): void {
-    for (const entry of this.#entries.values()) this.#release(entry);
+    for (const entry of this.#entries.values()) this.#letGo(entry);
     this.#entries.clear();
     this.#recency.clear();
     this.#hand = this.#entries.values();
@@ -223,6 +255,27 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return Promise.resolve();
   }
 
+  #led(slot: EntrySlot): MemoryEntry | undefined {
+    const entry = this.#entries.get(slot.key);
+    if (entry === undefined) return undefined;
+    if (entry.slot !== undefined) this.vacate(entry.slot);
+    entry.slot = slot;
+    return (slot.entry = entry);
+  }
+
+  /** `entry`, if it may be given: it is the one that was used last. */
+  #used(entry: MemoryEntry): Entry | undefined {
+    if (entry.lapsedMs !== undefined) return undefined;
+    if (entry.checkedAt !== this.version && this.#isStale(entry)) return this.#lapse(entry);
+    if (entry.endsMs !== undefined) {
+      const nowMs = this.#ticks.now();
+      if (nowMs >= entry.endsMs) return this.#lapse(entry);
+      if (entry.slides) this.#slide(entry, nowMs);
+    }
+    if (entry instanceof BoundedEntry) this.#recency.use(entry);
+    return entry;
+  }
+
   #isStale(entry: MemoryEntry): boolean {
     if (this.#trie.isStale(entry.dependency, entry.began) || isAnyStale(entry.reads)) return true;
     entry.checkedAt = this.version;
@@ -236,7 +289,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   #slide(entry: MemoryEntry, nowMs: number): void {
-    entry.expiresMs = nowMs + (entry.ttlMs as number);
+    entry.endsMs = nowMs + (entry.ttlMs as number);
     const { onSlide } = this.#options;
     if (onSlide === undefined || nowMs - entry.toldMs < onSlide.intervalMs) return;
     entry.toldMs = nowMs;
@@ -265,12 +318,16 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   #remove(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
-    this.#recency.remove(entry);
-    this.#bytes -= entry.bytes;
-    this.#release(entry);
+    if (entry instanceof BoundedEntry) {
+      this.#recency.remove(entry);
+      this.#bytes -= entry.bytes;
+    }
+    this.#letGo(entry);
   }
 
-  #release({ dependency, reads }: MemoryEntry): void {
+  /** Nothing leads to an entry that is not kept any more, and it holds nothing. */
+  #letGo({ slot, dependency, reads }: MemoryEntry): void {
+    if (slot !== undefined) this.vacate(slot);
     this.#trie.release(dependency);
     if (reads !== undefined) for (const read of reads) read.release();
   }
