@@ -23,6 +23,7 @@ export {
   InvalidTagError,
   NotConfiguredError,
   OutsideComputationError,
+  SyncTierError,
   TimeoutError,
   ZooidError,
 } from "./words/index.js";
@@ -76,10 +77,13 @@ function cacheFor(called: string): Cache {
  * A function whose results are kept; or, as `@cacheable` or `@cacheable({ … })`, a decorator of a method.
  * May stand before `configure`, where modules are loaded: what it gives throws NotConfiguredError until then.
  */
-export const cacheable: Cacheable = cacheableOf(() => {
-  if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
-  return opened.core;
-});
+export const cacheable: Cacheable = cacheableOf(
+  () => {
+    if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
+    return opened.core;
+  },
+  () => opened?.core.shared !== undefined,
+);
 
 /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError, NotConfiguredError. */
 export function addDeps(tags: string | readonly string[]): void {

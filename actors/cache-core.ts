@@ -1,8 +1,9 @@
 import { keyTag, resultKey } from "../storage/cache-key.js";
-import type { PersistentEntryStore } from "../storage/entry-store.js";
+import type { Entry, PersistentEntryStore } from "../storage/entry-store.js";
 import { EntrySlot, MemoryEntryStore } from "../storage/memory-entries.js";
 import { TagTrie } from "../storage/tag-trie.js";
 import { Ticks } from "../storage/ticks.js";
+import type { Bucket } from "../transport/bucket.js";
 import type { Bus } from "../transport/bus.js";
 import { asTag, type Clock, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
 import type { CacheSettings, Duration } from "./cache-options.js";
@@ -13,7 +14,16 @@ import type { KeepingRules } from "./cached-work.js";
 import type { AnyFunction } from "./cacheable.js";
 import { noReads } from "./computation.js";
 import type { Publication } from "./outbox.js";
+import { SharedEntries } from "./shared-entries.js";
 import { type BeganHere, Shelf } from "./shelf.js";
+
+/** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
+export interface CacheParts {
+  readonly bus: Bus | undefined;
+  readonly disk: PersistentEntryStore | undefined;
+  /** Shared by nodes that hear each other over the bus, which numbers the same for all of them. */
+  readonly bucket?: Bucket | undefined;
+}
 
 /** What a cache is made of: its tiers, the versions of tags, calls and invalidations, wired to each other. */
 export class CacheCore {
@@ -21,6 +31,7 @@ export class CacheCore {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
+  readonly shared: SharedEntries | undefined;
   readonly shelf: Shelf;
   readonly calls: CachedCalls;
   readonly intake: CacheIntake;
@@ -30,30 +41,29 @@ export class CacheCore {
   readonly #functions = new Map<string, string>();
   readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
 
-  constructor(settings: CacheSettings, clock: Clock, bus: Bus | undefined, disk: PersistentEntryStore | undefined) {
+  constructor(settings: CacheSettings, clock: Clock, { bus, disk, bucket }: CacheParts) {
     const { log, chance, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
     this.settings = settings;
     this.bus = bus;
     this.disk = disk;
     this.#ticks = new Ticks(clock);
     this.trie = new TagTrie({ clock });
-    const onSlide =
-      disk === undefined
-        ? undefined
-        : {
-            intervalMs: ttiFlushMs,
-            slid: (key: string) => {
-              disk.touch(key);
-            },
-          };
+    const slid = (key: string) => {
+      disk?.touch(key);
+      this.shelf.slid(key);
+    };
+    const onSlide = disk === undefined && bucket === undefined ? undefined : { intervalMs: ttiFlushMs, slid };
     this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
     const isInTouch = this.#inTouch();
-    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, values, clock, log, isInTouch });
-    this.calls = new CachedCalls({ shelf: this.shelf, clock, log, flightTimeoutMs, isInTouch });
+    this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, clock, log, isInTouch });
+    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, clock, log, isInTouch });
+    const isShared = this.shared !== undefined;
+    this.calls = new CachedCalls({ shelf: this.shelf, clock, log, flightTimeoutMs, isShared, isInTouch });
     this.intake = new CacheIntake({
       trie: this.trie,
       memory: this.memory,
       disk,
+      shared: this.shared,
       calls: this.calls,
       bus,
       clock,
@@ -130,11 +140,18 @@ export class CacheCore {
     const { key } = own;
     const work = { name: key, rules, isAsync: () => true, compute: () => value, tagsOf: () => tags, isWanted: () => true };
     const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
-    const published = this.intake.replace(own, () => {
-      this.shelf.keep(call, value, { tags, reads: noReads }, since ?? this.shelf.begin(), false);
+    let began = since;
+    const put = () => {
+      began ??= this.shelf.begin();
+      // What is set is shared once its invalidation has a number, which it bears.
+      const here = this.shared === undefined ? began : { ...began, shared: undefined };
+      this.shelf.keep(call, value, { tags, reads: noReads }, here, false);
       return this.memory.get(key);
-    });
-    return published();
+    };
+    const share = (entry: Entry, sequence: number) => {
+      if (began?.shared !== undefined) this.shelf.share(key, entry, began.shared, sequence);
+    };
+    return this.intake.replace(own, put, this.shared && share)();
   }
 
   #inTouch(): (() => boolean) | undefined {

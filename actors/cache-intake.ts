@@ -3,9 +3,10 @@ import { keyTag } from "../storage/cache-key.js";
 import type { MemoryEntryStore } from "../storage/memory-entries.js";
 import type { TagTrie } from "../storage/tag-trie.js";
 import type { Bus, BusEvent, BusVersion } from "../transport/bus.js";
-import { type Chance, type Clock, isBelow, limits, type Log, type Tag } from "../words/index.js";
+import { type Chance, type Clock, isBelow, limits, type Log, rootTag, type Tag, WriteInDoubtError } from "../words/index.js";
 import type { CachedCalls } from "./cached-calls.js";
 import { Outbox, type Publication } from "./outbox.js";
+import type { SharedEntries } from "./shared-entries.js";
 import { isHashed, keyOf } from "./shelf.js";
 
 /** What invalidations meet here. */
@@ -13,6 +14,8 @@ export interface CacheIntakeAround {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
+  /** What the nodes share, which hears what the trie does. */
+  readonly shared: SharedEntries | undefined;
   readonly calls: Pick<CachedCalls, "invalidateKey">;
   /** Undefined: this process is alone, and counts for itself. */
   readonly bus: Bus | undefined;
@@ -34,6 +37,15 @@ export type Published = () => Promise<Publication>;
 const publishedAtOnce = Promise.resolve<Publication>("published");
 const allKeys = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
 
+/** Resolves when what was done here outlives the process. One that fails was given up, and logged: the bus tells the other nodes all the same. */
+async function onDisk(disk: PersistentEntryStore): Promise<void> {
+  try {
+    await disk.flush();
+  } catch (error) {
+    if (!(error instanceof WriteInDoubtError)) throw error;
+  }
+}
+
 /**
  * Invalidations of a cache, its own and those of others.
  *
@@ -46,6 +58,8 @@ export class CacheIntake {
   readonly #outbox: Outbox | undefined;
   /** Entries that sets of this node put, by the ids under which those are published, until the bus tells of them. */
   readonly #ownSets = new Map<string, object>();
+  /** The same entries. */
+  readonly #setsToHear = new Set<object>();
   /** Keys of entries that were set and whose tags tell them by a hash only. */
   readonly #hashedSets = new Map<Tag, string>();
   #epoch: string | undefined;
@@ -73,20 +87,37 @@ export class CacheIntake {
     const key = keyOf(tag) ?? this.#hashedSets.get(tag);
     if (key !== undefined) this.#forgetKey(key);
     else if (isBelow(allKeys, tag)) this.#forgetAll();
-    return this.#invalidate(tag);
+    const { shared } = this.#around;
+    if (shared === undefined) return this.#invalidate(tag);
+    return this.#invalidate(tag, undefined, ({ sequence }) => {
+      if (key !== undefined) shared.discard(key, sequence);
+      else if (tag === rootTag) shared.clear();
+    });
   }
 
-  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean. */
-  replace({ key, tag }: OwnKey, put: () => object | undefined): Published {
-    this.#around.calls.invalidateKey(key);
+  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, once it has one. */
+  replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
+    // What was there goes, whether or not anything is put in its place.
+    this.#forgetKey(key);
     let id: string | undefined;
-    const published = this.#invalidate(tag, (sentAs) => {
-      id = sentAs;
-    });
-    const entry = put();
+    let entry: E | undefined;
+    let numbered: number | undefined;
+    const published = this.#invalidate(
+      tag,
+      (sentAs) => {
+        id = sentAs;
+      },
+      ({ sequence }) => {
+        numbered = sequence;
+        if (entry !== undefined) share?.(entry, sequence);
+      },
+    );
+    entry = put();
     if (entry === undefined) return published;
+    // A bus in this process has numbered it already.
+    if (numbered !== undefined) share?.(entry, numbered);
     if (isHashed(tag)) this.#noteHashed(tag, key);
-    if (id !== undefined && id !== this.#heardId) this.#ownSets.set(id, entry);
+    if (id !== undefined && id !== this.#heardId) this.#noteSet(id, entry);
     return published;
   }
 
@@ -94,26 +125,27 @@ export class CacheIntake {
     this.#outbox?.close();
   }
 
-  #invalidate(tag: Tag, sentAs?: (id: string) => void): Published {
+  #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
     const { trie, disk, chance, clock } = this.#around;
     if (this.#outbox === undefined) {
       const sequence = Math.max(trie.sequence, disk?.position?.sequence ?? 0) + 1;
       this.#apply(tag, { sequence, time: clock.now() });
-      return disk === undefined ? () => publishedAtOnce : () => disk.flush().then((): Publication => "published");
+      return disk === undefined ? () => publishedAtOnce : () => onDisk(disk).then((): Publication => "published");
     }
     const id = chance.id();
     disk?.queue({ id, tag });
-    const outgoing = this.#publishPending(tag, id);
+    const outgoing = this.#publishPending(tag, id, onNumbered);
     sentAs?.(outgoing.id);
     const outbox = this.#outbox;
     return async () => {
-      await disk?.flush();
+      if (disk !== undefined) await onDisk(disk);
       return outbox.outcome(outgoing);
     };
   }
 
-  #publishPending(tag: Tag, id: string) {
-    const { trie, disk } = this.#around;
+  /** `onNumbered` is told its version, unless that is of an epoch that is not the one here. */
+  #publishPending(tag: Tag, id: string, onNumbered?: (version: BusVersion) => void) {
+    const { trie, disk, shared } = this.#around;
     const outbox = this.#outbox;
     if (outbox === undefined) throw new TypeError("a cache without a bus publishes nothing");
     const pending = trie.pend(tag);
@@ -124,12 +156,19 @@ export class CacheIntake {
         const known = epoch === this.#epoch ? sequence : undefined;
         trie.settle(pending, known);
         disk?.settle(id, known);
+        shared?.settled(tag, known);
+        if (known !== undefined) onNumbered?.({ epoch, sequence });
       },
       id,
     );
   }
 
   #heard(event: BusEvent): void {
+    this.#take(event);
+    this.#around.shared?.hear(event);
+  }
+
+  #take(event: BusEvent): void {
     const { trie, disk, log } = this.#around;
     switch (event.type) {
       case "invalidated": {
@@ -148,6 +187,7 @@ export class CacheIntake {
         log.info({ epoch, sequence, from: this.#epoch }, "what was cached is stale");
         this.#epoch = epoch;
         this.#ownSets.clear();
+        this.#setsToHear.clear();
         trie.reset(sequence);
         disk?.reset(event.version);
         this.#outbox?.flush();
@@ -169,13 +209,15 @@ export class CacheIntake {
   #applyHeard(tag: Tag, id: string): void {
     this.#heardId = id;
     const own = this.#ownSets.get(id);
-    this.#ownSets.delete(id);
+    if (own !== undefined) this.#forgetSet(id, own);
     const key = keyOf(tag) ?? this.#hashedSets.get(tag);
     if (key === undefined) {
       if (isBelow(allKeys, tag)) this.#forgetAll();
       return;
     }
-    if (own !== undefined && this.#around.memory.last(key) === own) return;
+    const last = this.#around.memory.last(key);
+    // What a later set of this node put there is not meant by an earlier one.
+    if (own !== undefined && last !== undefined && (last === own || this.#setsToHear.has(last))) return;
     this.#forgetKey(key);
   }
 
@@ -196,8 +238,22 @@ export class CacheIntake {
     const { memory, disk } = this.#around;
     this.#hashedSets.clear();
     this.#ownSets.clear();
+    this.#setsToHear.clear();
     memory.clear();
     disk?.clear();
+  }
+
+  /** One that waits may stand for several sets of its key: the last counts. */
+  #noteSet(id: string, entry: object): void {
+    const before = this.#ownSets.get(id);
+    if (before !== undefined) this.#setsToHear.delete(before);
+    this.#ownSets.set(id, entry);
+    this.#setsToHear.add(entry);
+  }
+
+  #forgetSet(id: string, entry: object): void {
+    this.#ownSets.delete(id);
+    this.#setsToHear.delete(entry);
   }
 
   #noteHashed(tag: Tag, key: string): void {

@@ -13,6 +13,7 @@ import {
   systemChance,
   systemClock,
 } from "../words/index.js";
+import { type CacheBus, type CacheStorage, busOf, storageOf } from "./cache-urls.js";
 import { checkChoice, checkName } from "./client-options.js";
 
 /** A number of seconds, or a number with its unit: `"250ms"`, `"5m"`, `"1h"`. */
@@ -22,9 +23,9 @@ export type Duration = number | string;
 export interface CacheOptions extends Partial<
   Pick<OpenTransportOptions, "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix">
 > {
-  /** `memory:`, or `lmdb:` and a folder of this process alone, with memory in front of it. Default: `memory:`. */
+  /** `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which nodes share. Memory is in front of either. Default: `memory:`. */
   readonly storageUrl?: string | undefined;
-  /** `nats://…`, or `ws://…` of `serveBroker`: where the nodes tell each other what became stale. Default: this process is alone. */
+  /** `nats://…`, or `ws://…` of `serveBroker`: where the nodes tell each other what became stale. Default: where the bucket is; without one this process is alone. */
   readonly busUrl?: string | undefined;
   /** `jetstream`, whose stream keeps invalidations for nodes that were away, or `nats`, where those discard. Default: `jetstream`. */
   readonly busKind?: "jetstream" | "nats" | undefined;
@@ -56,6 +57,8 @@ export interface CacheOptions extends Partial<
   readonly lruUpdateInterval?: Duration | undefined;
   /** Bytes that results take in LMDB. Default: no bound. */
   readonly lmdbMapSize?: number | undefined;
+  /** Bytes that results take in a bucket which a cache has made: past it the oldest go. Default: what the broker allows. */
+  readonly bucketMaxBytes?: number | undefined;
   /** How often the deadline of a result that slides is written to LMDB, at most. Default: 30 s. */
   readonly ttiFlushSecs?: Duration | undefined;
   /** Who joined a computation waits for it so long. Default: 60 s. */
@@ -75,11 +78,9 @@ export interface CacheOptions extends Partial<
 }
 
 /** Options with their defaults, durations in milliseconds. */
-export interface CacheSettings {
-  readonly storage: { readonly type: "memory" } | { readonly type: "lmdb"; readonly folder: string };
+export interface CacheSettings extends CacheBus {
+  readonly storage: CacheStorage;
   readonly prefix: string;
-  /** Of the bus that is opened over busUrl or transport; undefined: none is. */
-  readonly busKind: "jetstream" | "nats" | undefined;
   readonly node: string | undefined;
   readonly door: boolean;
   readonly defaultTtlMs: number | undefined;
@@ -87,6 +88,7 @@ export interface CacheSettings {
   readonly maxEntries: number | undefined;
   readonly maxBytes: number | undefined;
   readonly lmdbMapSize: number | undefined;
+  readonly bucketMaxBytes: number | undefined;
   readonly autoPruneMs: number | undefined;
   readonly autoPruneIntervalMs: number;
   readonly lruUpdateIntervalMs: number;
@@ -119,6 +121,7 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
   "autoPruneInterval",
   "lruUpdateInterval",
   "lmdbMapSize",
+  "bucketMaxBytes",
   "ttiFlushSecs",
   "flightTimeout",
   "maxStaleSecs",
@@ -140,7 +143,7 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   for (const name of Object.keys(options)) {
     if (!cacheOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
-  const { prefix = "zooid", values = "frozen", readExtendTtl = true, door = true, node, bus, busUrl, transport } = options;
+  const { prefix = "zooid", values = "frozen", readExtendTtl = true, door = true, node, bus } = options;
   checkName("prefix", prefix);
   checkChoice("values", values, ["frozen", "shared", "cloned"]);
   checkChoice("readExtendTtl", readExtendTtl, [true, false]);
@@ -148,16 +151,14 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   if (node !== undefined) checkName("node", node);
   checkChoice("door", door, [true, false]);
   checkChoice("replicas", options.replicas, [1, 3, 5]);
-  if (bus !== undefined && busUrl !== undefined) throw new InvalidOptionError({ option: "bus", reason: "is given beside busUrl" });
-  if (transport !== undefined && busUrl !== undefined)
-    throw new InvalidOptionError({ option: "transport", reason: "is given beside busUrl" });
-  if (busUrl !== undefined) checkBusUrl(busUrl);
-  const busKind = busKindOf(options);
+  const storage = storageOf(options.storageUrl ?? "memory:");
+  const { busKind, busUrl } = busOf(options, storage);
   const isAlone = busKind === undefined && (bus === undefined || bus.kind === "in-process");
   return {
-    storage: storageOf(options.storageUrl ?? "memory:"),
+    storage,
     prefix,
     busKind,
+    busUrl,
     node,
     door,
     defaultTtlMs: durationOf("defaultTtl", options.defaultTtl),
@@ -165,6 +166,7 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
     maxEntries: countOf("maxEntries", options.maxEntries),
     maxBytes: countOf("maxBytes", options.maxBytes),
     lmdbMapSize: countOf("lmdbMapSize", options.lmdbMapSize),
+    bucketMaxBytes: countOf("bucketMaxBytes", options.bucketMaxBytes),
     autoPruneMs: durationOf("autoPruneSecs", options.autoPruneSecs),
     autoPruneIntervalMs: Math.min(
       durationOf("autoPruneInterval", options.autoPruneInterval) ?? limits.autoPruneIntervalMs,
@@ -192,35 +194,4 @@ function countOf(option: string, value: number | undefined): number | undefined 
     throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
   }
   return value;
-}
-
-function storageOf(url: string): CacheSettings["storage"] {
-  refuseRedis("storageUrl", url, "lmdb:./folder");
-  if (url === "memory:" || url === "memory://") return { type: "memory" };
-  const folder = /^lmdb:(?:\/\/)?(.+)$/.exec(url)?.[1];
-  if (folder !== undefined) return { type: "lmdb", folder };
-  throw new InvalidOptionError({ option: "storageUrl", reason: `is ${JSON.stringify(url)}, neither memory: nor lmdb: and a folder` });
-}
-
-function checkBusUrl(url: string): void {
-  refuseRedis("busUrl", url, "nats://host:4222");
-  if (!/^(?:nats|tls|wss?):\/\/./.test(url))
-    throw new InvalidOptionError({ option: "busUrl", reason: `is ${JSON.stringify(url)}, not nats://host:port` });
-}
-
-/** Of the bus that is to be opened. Streams are there over NATS alone. */
-function busKindOf({ bus, busUrl, busKind, transport }: CacheOptions): CacheSettings["busKind"] {
-  if (bus !== undefined || (busUrl === undefined && transport === undefined)) return undefined;
-  const isNats = transport === undefined ? !/^wss?:/.test(busUrl ?? "") : transport.kind === "nats";
-  if (busKind === "jetstream" && !isNats)
-    throw new InvalidOptionError({ option: "busKind", reason: "is jetstream, which is there over NATS alone" });
-  return busKind ?? (isNats ? "jetstream" : "nats");
-}
-
-function refuseRedis(option: string, url: string, instead: string): void {
-  if (typeof url !== "string") throw new InvalidOptionError({ option, reason: "is not a string" });
-  if (!/^rediss?:/i.test(url)) return;
-  const host = /^rediss?:\/\/(?:[^@/]*@)?([^:/?]+)/i.exec(url)?.[1];
-  const equivalent = option === "busUrl" && host !== undefined ? `nats://${host}:4222` : instead;
-  throw new InvalidOptionError({ option, reason: `names Redis, which is not used here: the nodes talk over NATS; write ${equivalent}` });
 }

@@ -1,16 +1,19 @@
 import { bootId } from "../storage/boot-id.js";
 import { DiskEntryStore } from "../storage/disk-entries.js";
-import type { PersistentEntryStore } from "../storage/entry-store.js";
-import { openLmdbStore } from "../storage/lmdb-store.js";
+import type { EntryStats } from "../storage/entry-store.js";
+import { openLmdbStore, removeLmdbStore } from "../storage/lmdb-store.js";
+import type { Bucket } from "../transport/bucket.js";
 import type { Bus, BusState } from "../transport/bus.js";
 import { createInvalidationHub } from "../transport/in-process-bus.js";
+import { createJetStreamBucket } from "../transport/jetstream-bucket.js";
 import { createJetStreamBus } from "../transport/jetstream-bus.js";
+import { connectNats } from "../transport/nats.js";
 import { openTransport } from "../transport/open.js";
 import { createPlainBus } from "../transport/plain-nats-bus.js";
-import type { HeadedTransport, Transport } from "../transport/transport.js";
+import type { AskingTransport, Transport } from "../transport/transport.js";
 import { asTag, type Clock, rootTag } from "../words/index.js";
 import { backgroundClock } from "./background-clock.js";
-import { CacheCore, type RuleOptions } from "./cache-core.js";
+import { CacheCore, type CacheParts, type RuleOptions } from "./cache-core.js";
 import { CacheDoor } from "./cache-door.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, type Duration, durationOf } from "./cache-options.js";
 import { CachePruner, type Pruned } from "./cache-pruner.js";
@@ -18,6 +21,7 @@ import { type Cacheable, cacheableOf } from "./cacheable.js";
 import type { CallCounts } from "./cached-calls.js";
 import type { Call, Work } from "./cached-work.js";
 import type { Publication } from "./outbox.js";
+import { type BucketCounts, noBucketCounts, sharedAgeMsMax } from "./shared-entries.js";
 import type { BeganHere } from "./shelf.js";
 
 declare const moment: unique symbol;
@@ -43,10 +47,12 @@ export interface GetOrSetOptions extends RuleOptions {
 }
 
 /** What a cache holds, and how it is. */
-export interface CacheStats extends CallCounts {
+export interface CacheStats extends CallCounts, BucketCounts {
   readonly entries: number;
   readonly bytes: number;
   readonly evictions: number;
+  /** Of the folder, if there is one; what is above is of the memory in front of it. */
+  readonly disk: EntryStats | undefined;
   /** Tags that have versions of their own here. */
   readonly tags: number;
   /** Invalidations of this node that the bus has not acknowledged. */
@@ -100,9 +106,9 @@ export interface OpenedCache {
 
 /** Opens a cache that needs nothing from outside, at once; undefined: it does. */
 export function openAlone(options: CacheOptions, settings: CacheSettings): OpenedCache | undefined {
-  if (settings.storage.type !== "memory" || options.busUrl !== undefined || options.transport !== undefined) return undefined;
+  if (settings.storage.type !== "memory" || settings.busUrl !== undefined || options.transport !== undefined) return undefined;
   const clock = backgroundClock(settings.clock);
-  return started(new CacheCore(settings, clock, options.bus, undefined), clock, undefined, () => Promise.resolve());
+  return started(new CacheCore(settings, clock, { bus: options.bus, disk: undefined }), clock, undefined, () => Promise.resolve());
 }
 
 export async function openCache(options: CacheOptions, settings: CacheSettings): Promise<OpenedCache> {
@@ -111,24 +117,18 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   const clock = backgroundClock(settings.clock);
   const disk = await openDisk(options, settings);
   try {
-    const { bus, transport, release } = await openBus(options, settings, disk);
-    return started(new CacheCore(settings, clock, bus, disk), clock, transport, release);
+    const { bus, bucket, transport, release } = await openBus(options, settings, disk);
+    return started(new CacheCore(settings, clock, { bus, disk, bucket }), clock, transport, release);
   } catch (error) {
     await disk?.close();
     throw error;
   }
 }
 
-/** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
-export interface CacheParts {
-  readonly bus: Bus | undefined;
-  readonly disk: PersistentEntryStore | undefined;
-}
-
 /** A cache over `parts`: how a simulation runs it, with faults beneath. */
-export function openCacheOver(settings: CacheSettings, { bus, disk }: CacheParts): OpenedCache {
+export function openCacheOver(settings: CacheSettings, parts: CacheParts): OpenedCache {
   const clock = backgroundClock(settings.clock);
-  return started(new CacheCore(settings, clock, bus, disk), clock, undefined, () => Promise.resolve());
+  return started(new CacheCore(settings, clock, parts), clock, undefined, () => Promise.resolve());
 }
 
 async function openDisk(options: CacheOptions, settings: CacheSettings): Promise<DiskEntryStore | undefined> {
@@ -140,6 +140,7 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
     name: prefix,
     countedBy: counterOf(options, settings),
     open,
+    remove: () => removeLmdbStore(folder),
     clock,
     log,
     values,
@@ -158,6 +159,7 @@ function counterOf({ bus }: CacheOptions, { busKind }: CacheSettings): string | 
 
 interface OpenedBus extends OpenedTransport {
   readonly bus: Bus | undefined;
+  readonly bucket: Bucket | undefined;
 }
 
 interface OpenedTransport {
@@ -166,30 +168,58 @@ interface OpenedTransport {
 }
 
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
-  const { clock, chance, log, prefix, busKind } = settings;
+  const { clock, chance, log, busUrl, storage } = settings;
   const seams = { clock, chance, log };
-  const opened = await openTransportOf(options, seams);
-  const { transport } = opened;
-  if (options.bus !== undefined) return { ...opened, bus: options.bus };
+  const who = credentialsOf(options);
+  // A broker that is not there yet is not waited for.
+  const transport =
+    busUrl === undefined ? options.transport : await openTransport({ ...who, servers: busUrl, waitForFirst: false, ...seams });
+  const isOwn = busUrl !== undefined;
+  try {
+    const bus = busOver(transport, options, settings, disk);
+    const release = async () => {
+      if (isOwn) await transport?.close();
+    };
+    if (storage.type !== "nats") return { transport, bus, bucket: undefined, release };
+    const isShared = transport !== undefined && busUrl === storage.servers && isNats(transport);
+    const link = isShared ? transport : await connectNats({ ...who, servers: storage.servers, waitForFirst: false, ...seams });
+    const { prefix, replicas } = { ...options, ...settings };
+    const bucket = createJetStreamBucket({
+      transport: link,
+      bucket: storage.bucket,
+      prefix,
+      replicas,
+      bytesMax: settings.bucketMaxBytes,
+      ageMs: sharedAgeMsMax,
+      ...seams,
+    });
+    return { transport, bus, bucket, release: () => Promise.all([release(), link.close()]).then(() => undefined) };
+  } catch (error) {
+    if (isOwn) await transport?.close();
+    throw error;
+  }
+}
+
+function busOver(
+  transport: Transport | undefined,
+  { bus, replicas }: CacheOptions,
+  { clock, chance, log, prefix, busKind }: CacheSettings,
+  disk: DiskEntryStore | undefined,
+): Bus | undefined {
+  const seams = { clock, chance, log };
+  if (bus !== undefined) return bus;
   // A disk counts on from where it stood: nobody else counts.
-  if (transport === undefined) return { ...opened, bus: disk && createInvalidationHub({ ...seams, from: disk.position }).connect() };
-  const { replicas } = options;
-  if (busKind === "jetstream" && isNats(transport))
-    return { ...opened, bus: createJetStreamBus({ transport, prefix, replicas, ...seams }) };
-  return { ...opened, bus: createPlainBus({ transport, prefix, ...seams }) };
+  if (transport === undefined) return disk && createInvalidationHub({ ...seams, from: disk.position }).connect();
+  if (busKind === "jetstream" && isNats(transport)) return createJetStreamBus({ transport, prefix, replicas, ...seams });
+  return createPlainBus({ transport, prefix, ...seams });
 }
 
-/** What the nodes talk over. A broker that is not there yet is not waited for. */
-async function openTransportOf(options: CacheOptions, seams: Pick<CacheSettings, "clock" | "chance" | "log">): Promise<OpenedTransport> {
-  const { busUrl, user, password, token, tls, resolve, inboxPrefix } = options;
-  if (busUrl === undefined) return { transport: options.transport, release: () => Promise.resolve() };
+function credentialsOf({ user, password, token, tls, resolve, inboxPrefix }: CacheOptions) {
   const who = { user, password, token, tls, resolve, inboxPrefix };
-  const given = Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
-  const transport = await openTransport({ ...given, servers: busUrl, waitForFirst: false, ...seams });
-  return { transport, release: () => transport.close() };
+  return Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
 }
 
-function isNats(transport: Transport): transport is HeadedTransport {
+function isNats(transport: Transport): transport is AskingTransport {
   return transport.kind === "nats";
 }
 
@@ -217,7 +247,11 @@ class OpenCache implements Cache {
     this.#core = core;
     this.#pruner = pruner;
     this.#release = release;
-    this.cacheable = cacheableOf(() => core);
+    const isShared = core.shared !== undefined;
+    this.cacheable = cacheableOf(
+      () => core,
+      () => isShared,
+    );
     this.#door = transport && new CacheDoor({ cache: this, core, pruner, transport });
   }
 
@@ -234,9 +268,8 @@ class OpenCache implements Cache {
     const own = this.#core.keyOf(key);
     const entry = calls.find(own.slot);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
-    // Who finds nothing depends on that, too.
-    calls.current?.use([own.tag]);
-    return undefined;
+    const shared = await calls.lookUp(own.key, own.tag);
+    return shared && (calls.give(shared, true) as Promise<Value>);
   }
 
   async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {
@@ -281,7 +314,9 @@ class OpenCache implements Cache {
   }
 
   tagVersion(tag: string): number {
-    return this.#core.trie.tagVersion(asTag(tag));
+    const { trie, disk } = this.#core;
+    const asked = asTag(tag);
+    return Math.max(trie.tagVersion(asked), disk?.tagVersion(asked) ?? 0);
   }
 
   now(): Moment {
@@ -289,8 +324,18 @@ class OpenCache implements Cache {
   }
 
   stats(): CacheStats {
-    const { calls, memory, trie, intake, bus, isInTouch } = this.#core;
-    return { ...calls.counts, ...memory.stats(), tags: trie.stats().nodes, outbox: intake.waiting, bus: bus?.state, isInTouch };
+    const { calls, memory, disk, shared, trie, intake, bus, isInTouch } = this.#core;
+    const bucket = shared?.counts ?? noBucketCounts;
+    return {
+      ...calls.counts,
+      ...memory.stats(),
+      disk: disk?.stats(),
+      ...bucket,
+      tags: trie.stats().nodes,
+      outbox: intake.waiting,
+      bus: bus?.state,
+      isInTouch,
+    };
   }
 
   close(): Promise<void> {
@@ -302,10 +347,11 @@ class OpenCache implements Cache {
   }
 
   async #close(): Promise<void> {
-    const { bus, disk, memory, intake } = this.#core;
+    const { bus, disk, shared, memory, intake } = this.#core;
     this.#door?.close();
     this.#pruner.stop();
     intake.close();
+    await shared?.close();
     await bus?.close();
     await this.#release();
     await memory.close();

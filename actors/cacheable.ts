@@ -1,6 +1,6 @@
 import { type ArgumentsKey, argumentsKey, keyTag, resultKey, scopeText } from "../storage/cache-key.js";
 import { EntrySlot } from "../storage/memory-entries.js";
-import { asTag, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
+import { asTag, InvalidOptionError, limits, rootTag, SyncTierError, type Tag } from "../words/index.js";
 import { type Duration, durationOf } from "./cache-options.js";
 import type { CacheCore } from "./cache-core.js";
 import type { CachedCalls } from "./cached-calls.js";
@@ -83,6 +83,7 @@ export class BoundFunction implements Work {
       scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) }),
     );
     core.register(this.#scope, fn);
+    if (core.shared !== undefined) checkGivesPromises(fn, name);
     this.rules = core.rules(options);
     this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : deps.map(asTag);
     if (fn.constructor.name === "AsyncFunction") this.#isAsync = true;
@@ -93,12 +94,15 @@ export class BoundFunction implements Work {
   }
 
   compute = (call: Call): unknown => {
+    const isShared = this.core.shared !== undefined;
+    if (isShared && this.#isAsync === false) throw new SyncTierError({ name: this.name });
     try {
       const result = Reflect.apply(this.#fn as (...args: unknown[]) => unknown, call.self, call.args);
       this.#isAsync = isPromise(result);
       return result;
     } catch (error) {
-      this.#isAsync ??= false;
+      // A function that gives promises may throw as well.
+      if (!isShared) this.#isAsync ??= false;
       throw error;
     }
   };
@@ -174,9 +178,12 @@ export interface Cacheable {
   (options?: CacheableOptions): MethodDecorator;
 }
 
-/** `cacheable` of the cache that `core` gives at each call. */
-export function cacheableOf(core: () => CacheCore): Cacheable {
-  const wrap = (fn: AnyFunction, options: AnyOptions) => wrapped(core, fn, options);
+/** `cacheable` of the cache that `core` gives at each call. `isShared`: it is known already that results are to be kept in a bucket. */
+export function cacheableOf(core: () => CacheCore, isShared: () => boolean): Cacheable {
+  const wrap = (fn: AnyFunction, options: AnyOptions) => {
+    if (isShared()) checkGivesPromises(fn, options.name ?? fn.name);
+    return wrapped(core, fn, options);
+  };
   return ((first?: AnyFunction | AnyOptions, second?: AnyOptions | ClassMethodDecoratorContext): unknown => {
     if (typeof first !== "function") return (method: AnyFunction) => wrap(method, first ?? {});
     const isContext = second !== undefined && "kind" in second;
@@ -235,6 +242,11 @@ function checkOptions(options: AnyOptions): void {
   durationOf("ttl", options.ttl);
   durationOf("staleIfError", options.staleIfError);
   if (typeof options.deps !== "function") options.deps?.forEach(asTag);
+}
+
+/** Throws SyncTierError where it can be told from the function itself that it gives something else. */
+function checkGivesPromises(fn: AnyFunction, name: string): void {
+  if (/Generator/.test(fn.constructor.name)) throw new SyncTierError({ name });
 }
 
 function isPromise(value: unknown): boolean {

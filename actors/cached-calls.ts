@@ -1,13 +1,13 @@
 import type { Entry } from "../storage/entry-store.js";
 import type { EntrySlot } from "../storage/memory-entries.js";
 import { flightMachine } from "../machines/flight.js";
-import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, type Tag } from "../words/index.js";
+import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, SyncTierError, type Tag } from "../words/index.js";
 import type { Call, Work } from "./cached-work.js";
 import { Computation } from "./computation.js";
 import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./computations.js";
 import { Flight, type FlightAround } from "./flight.js";
 import { Running } from "./running.js";
-import { failureOf, promised, type Shelf } from "./shelf.js";
+import { type BeganHere, failureOf, promised, type Shelf } from "./shelf.js";
 
 /** What cached calls need of their surroundings. */
 export interface CachedCallsAround {
@@ -15,6 +15,8 @@ export interface CachedCallsAround {
   readonly clock: Clock;
   readonly log: Log;
   readonly flightTimeoutMs: number;
+  /** Results are kept in a bucket too: functions have to give promises. */
+  readonly isShared: boolean;
   /** Whether what is kept here may be served; undefined: always. */
   readonly isInTouch: (() => boolean) | undefined;
 }
@@ -37,6 +39,7 @@ export interface CallCounts {
 export class CachedCalls {
   readonly #isInTouch: (() => boolean) | undefined;
   readonly #shelf: Shelf;
+  readonly #isShared: boolean;
   readonly #running = new Running();
   readonly #flights = new Map<string, Flight>();
   readonly #flightAround: FlightAround;
@@ -49,6 +52,7 @@ export class CachedCalls {
     const { shelf, clock, log, flightTimeoutMs } = around;
     this.#isInTouch = around.isInTouch;
     this.#shelf = shelf;
+    this.#isShared = around.isShared;
     this.#flightAround = {
       shelf,
       clock,
@@ -87,8 +91,17 @@ export class CachedCalls {
     const entry = this.#shelf.find(slot);
     if (entry === undefined) return undefined;
     this.#hits++;
-    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(slot.key, entry.tags));
-    if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
+    this.#note(slot.key, entry);
+    return entry;
+  }
+
+  /** What the nodes share of `key`, whose own tag is `tag`: who finds nothing depends on that, too. */
+  async lookUp(key: string, tag: Tag): Promise<Entry | undefined> {
+    this.current?.use([tag]);
+    if (!this.#shelf.canLookUp) return undefined;
+    const entry = await this.#shelf.lookUp(key);
+    if (entry === undefined) this.#shelf.abandon(key);
+    else this.#note(key, entry);
     return entry;
   }
 
@@ -148,7 +161,8 @@ export class CachedCalls {
 
   #miss(call: Call): unknown {
     const flight = this.#flights.get(call.key);
-    if (flight === undefined) return this.#refusedCircle(call) ?? this.#compute(call);
+    if (flight === undefined)
+      return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
     if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));
     return flight.join(call);
@@ -180,18 +194,57 @@ export class CachedCalls {
       return this.#threw(call, computation, began, error);
     }
     if (isThenable(result)) {
-      computation.isAsync = true;
-      const flight = new Flight(call, computation, began, this.#flightAround);
-      this.#flights.get(call.key)?.supersede();
-      if (this.#flights.size < limits.flightsMax || this.#flights.has(call.key)) this.#flights.set(call.key, flight);
+      const flight = this.#takeOff(call, computation, began);
       flight.follow(result);
       return flight.promise;
     }
     this.#computed();
     computation.end();
+    if (this.#isShared) throw new SyncTierError({ name: call.work.name });
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
     return computation.isKeepable ? this.#shelf.give(this.#shelf.keep(call, result, computation, began, false)) : result;
+  }
+
+  /** A function that may give something else than a promise is called first: what is known to be a promise may be given before. */
+  #looksUp(call: Call): boolean {
+    return call.work.isAsync() && this.#shelf.canLookUp;
+  }
+
+  /** A flight that looks for the result among what the nodes share, and computes it if it is not there. */
+  #lookUp(call: Call): unknown {
+    const computation = new Computation(call, call.work.tagsOf(call));
+    if (++this.#computing === 1) beginComputing(this);
+    const flight = this.#takeOff(call, computation, this.#shelf.begin());
+    flight.follow(this.#foundOrComputed(flight));
+    return flight.promise;
+  }
+
+  async #foundOrComputed(flight: Flight): Promise<unknown> {
+    const { call, computation } = flight;
+    const entry = await this.#shelf.lookUp(call.key);
+    call.signal?.throwIfAborted();
+    const failure = entry && failureOf(entry.value);
+    if (entry !== undefined && failure === undefined) return flight.finds(entry);
+    // What is known is noted anew: it is only now that anything is read.
+    flight.begins(this.#shelf.begin());
+    const result = this.#running.run(computation, call.work.compute, call);
+    if (!isThenable(result)) throw new SyncTierError({ name: call.work.name });
+    return result;
+  }
+
+  #takeOff(call: Call, computation: Computation, began: BeganHere): Flight {
+    computation.isAsync = true;
+    const flight = new Flight(call, computation, began, this.#flightAround);
+    this.#flights.get(call.key)?.supersede();
+    if (this.#flights.size < limits.flightsMax || this.#flights.has(call.key)) this.#flights.set(call.key, flight);
+    return flight;
+  }
+
+  /** The computation that asks depends on what `entry` does. */
+  #note(key: string, entry: Entry): void {
+    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(key, entry.tags));
+    if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
   }
 
   /** A function that is not asynchronous failed. */

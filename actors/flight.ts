@@ -1,5 +1,6 @@
 import { type Actor, createActor } from "xstate";
 import type { FlightEffects, flightMachine } from "../machines/flight.js";
+import type { Entry } from "../storage/entry-store.js";
 import type { KeptValue } from "../storage/kept-value.js";
 import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
@@ -41,7 +42,7 @@ export class Flight implements FlightEffects {
   /** Its end, as its own caller sees it. */
   readonly promise: Promise<unknown>;
   readonly #around: FlightAround;
-  readonly #began: BeganHere;
+  #began: BeganHere;
   readonly #actor: Actor<typeof flightMachine>;
   readonly #leader: Deferred<unknown>;
   #followers: Deferred<KeptValue> | undefined;
@@ -54,6 +55,8 @@ export class Flight implements FlightEffects {
   readonly #readers = new Set<Computation>();
   #keyWasInvalidated = false;
   #isSuperseded = false;
+  /** It was looked up, and need not be computed. */
+  #found: KeptValue | undefined;
   #isToFlyAgain = false;
   /** What it gave, as its own caller gets it, and as it is given to others. */
   #value: unknown;
@@ -70,6 +73,21 @@ export class Flight implements FlightEffects {
     this.#awaitedBy(call);
     this.#actor = createActor(around.machine, { id: "flight", clock: around.clock, input: { flight: this } });
     this.#actor.start();
+  }
+
+  /** The function is called only now: all who have joined came before. */
+  begins(began: BeganHere): void {
+    this.#began = began;
+    this.#keyWasInvalidated = false;
+    this.#patient.push(...this.#late.splice(0));
+  }
+
+  /** Lands with what a tier had, which is valid now and kept already. */
+  finds(entry: Entry): unknown {
+    this.computation.use(entry.tags);
+    if (entry.reads !== undefined) this.computation.useReads(entry.reads);
+    this.#found = entry;
+    return this.#around.shelf.give(entry);
   }
 
   /** Lands with what `result` gives. */
@@ -108,6 +126,10 @@ export class Flight implements FlightEffects {
   keep(): void {
     const { shelf } = this.#around;
     if (this.#isSuperseded) return;
+    if (this.#found !== undefined) {
+      this.#kept = this.#found;
+      return;
+    }
     this.#kept = shelf.keep(this.call, this.#value, this.computation, this.#began, true);
     if (this.#kept.isShared) this.#value = this.#kept.value;
   }
@@ -230,6 +252,7 @@ export class Flight implements FlightEffects {
   /** It may be given to who called after whatever was invalidated meanwhile. */
   #isValid(): boolean {
     const { shelf } = this.#around;
+    if (this.#found !== undefined) return true;
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
     return this.#began.invalidations === shelf.invalidations || !shelf.isStale(this.computation, this.#began);
   }

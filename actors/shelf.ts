@@ -7,11 +7,14 @@ import { keyTag } from "../storage/cache-key.js";
 import type { Clock, Log, Tag } from "../words/index.js";
 import type { Call } from "./cached-work.js";
 import type { Used } from "./computation.js";
+import type { SharedEntries } from "./shared-entries.js";
 
 /** What was known here when a computation began, to each tier in its own terms. */
 export interface BeganHere {
   readonly memory: Began;
   readonly disk: EntryVersion | undefined;
+  /** Undefined: the result is not to be shared. */
+  readonly shared: EntryVersion | undefined;
   /** Count of invalidations: while it stands, nothing that began then can have become stale. */
   readonly invalidations: number;
 }
@@ -21,6 +24,8 @@ export interface ShelfParts {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
+  /** What the nodes share in a bucket. */
+  readonly shared: SharedEntries | undefined;
   readonly values: ValueMode;
   readonly clock: Clock;
   readonly log: Log;
@@ -37,12 +42,15 @@ const resolved = (value: unknown): Promise<unknown> => Promise.resolve(value);
 type KeptFailure = () => unknown;
 const failures = new WeakSet<KeptFailure>();
 
-/** The tiers of one cache as one: memory first, then the disk. */
+/** The tiers of one cache as one: memory first, then the disk, or what the nodes share. */
 export class Shelf {
   readonly #parts: ShelfParts;
   readonly #trie: TagTrie;
   readonly #memory: MemoryEntryStore;
   readonly #disk: PersistentEntryStore | undefined;
+  readonly #shared: SharedEntries | undefined;
+  /** Looked up in the bucket now, each once for all who ask. */
+  readonly #lookUps = new Map<string, Promise<Entry | undefined>>();
   /** The context that this cache was opened in. */
   readonly #nowhere = new AsyncResource("zooid:cache");
 
@@ -51,6 +59,7 @@ export class Shelf {
     this.#trie = parts.trie;
     this.#memory = parts.memory;
     this.#disk = parts.disk;
+    this.#shared = parts.shared;
   }
 
   get invalidations(): number {
@@ -58,12 +67,53 @@ export class Shelf {
   }
 
   begin(): BeganHere {
-    return { memory: this.#trie.begin(), disk: this.#disk?.position, invalidations: this.#memory.version };
+    return {
+      memory: this.#trie.begin(),
+      disk: this.#disk?.position,
+      shared: this.#shared?.begin(),
+      invalidations: this.#memory.version,
+    };
   }
 
   /** A result that may be given to whoever asks now. */
   find(slot: EntrySlot): Entry | undefined {
     return this.#memory.getAt(slot) ?? this.#findOnDisk(slot.key);
+  }
+
+  /** There is a bucket, and it can be asked now. */
+  get canLookUp(): boolean {
+    return this.#shared?.isUsable === true;
+  }
+
+  /** A result that may be given to whoever asks now, from the bucket if there is none here: it is in memory then. Never rejects. */
+  lookUp(key: string): Promise<Entry | undefined> {
+    const shared = this.#shared;
+    if (shared === undefined) return Promise.resolve(undefined);
+    const under = this.#lookUps.get(key);
+    if (under !== undefined) return under;
+    const lookUp = this.#lookUp(key, shared).finally(() => this.#lookUps.delete(key));
+    this.#lookUps.set(key, lookUp);
+    return lookUp;
+  }
+
+  /** Nobody computes anew what was looked up: what has expired in the bucket can go. */
+  abandon(key: string): void {
+    this.#shared?.discardExpired(key);
+  }
+
+  /** Shares an entry that a `set` put in memory, if it is still there, under the number of its invalidation. */
+  share(key: string, entry: Entry, began: EntryVersion, ownSequence: number): void {
+    if (this.#memory.last(key) !== entry) return;
+    const { value, tags, ttlMs, slides } = entry;
+    this.#shared?.put(key, value, { tags, began, ownSequence, ttlMs, slides, leftMs: this.#leftMs(entry) });
+  }
+
+  /** An entry slid in memory: what the nodes share gets its time to live anew, as known now. */
+  slid(key: string): void {
+    const entry = this.#memory.last(key);
+    const began = this.#shared?.begin();
+    if (entry === undefined || began === undefined || entry.reads !== undefined || failureOf(entry.value) !== undefined) return;
+    this.#shared?.put(key, entry.value, { tags: entry.tags, began, ttlMs: entry.ttlMs, slides: true });
   }
 
   /** `kept` for one caller. */
@@ -100,6 +150,8 @@ export class Shelf {
       if (reads.length > 0) this.#disk?.delete(call.key);
       else if (this.#disk !== undefined && began.disk !== undefined)
         this.#disk.put(call.key, value, { tags: own, began: began.disk, ttlMs, slides });
+      if (reads.length === 0 && began.shared !== undefined)
+        this.#shared?.put(call.key, value, { tags, began: began.shared, ttlMs, slides });
       if (entry === undefined) return this.hold(value);
       if (isPromised) entry.promise = promised;
       return entry;
@@ -171,10 +223,22 @@ export class Shelf {
   #findOnDisk(key: string): Entry | undefined {
     const entry = this.#disk?.get(key);
     if (entry === undefined) return undefined;
-    const { tags, ttlMs, slides, expiresMs } = entry;
-    const leftMs = ttlMs === undefined ? undefined : expiresMs - this.#parts.clock.monotonic();
+    const { tags, ttlMs, slides } = entry;
     // Valid now, whatever it was computed from: for memory it begins now.
-    return this.#memory.put(key, entry.value, { tags, began: this.#trie.begin(), ttlMs, slides, leftMs }) ?? entry;
+    return this.#memory.put(key, entry.value, { tags, began: this.#trie.begin(), ttlMs, slides, leftMs: this.#leftMs(entry) }) ?? entry;
+  }
+
+  async #lookUp(key: string, shared: SharedEntries): Promise<Entry | undefined> {
+    const found = await shared.get(key);
+    // Somebody may have put another there meanwhile, which is what counts here.
+    const entry = this.#parts.isInTouch?.() === false ? undefined : this.#memory.get(key);
+    if (entry !== undefined || found === undefined) return entry;
+    const { value, tags, leftMs, ...how } = found;
+    return this.#memory.put(key, value, { tags: this.#own(key, tags), leftMs: leftMs === Infinity ? undefined : leftMs, ...how });
+  }
+
+  #leftMs({ ttlMs, expiresMs }: Entry): number | undefined {
+    return ttlMs === undefined ? undefined : expiresMs - this.#parts.clock.monotonic();
   }
 }
 

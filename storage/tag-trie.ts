@@ -191,6 +191,18 @@ export class TagTrie {
     return new PendingAt(tag, this.#local, nodes);
   }
 
+  /** Whether an invalidation of this process that has no sequence yet counts for any of `tags`. */
+  isPending(tags: readonly Tag[]): boolean {
+    if (this.#pendings === 0) return false;
+    if (this.#root.pendings > 0) return true;
+    return tags.some((tag) => {
+      for (let end = tag.length; end > 0; end = tag.lastIndexOf(":", end - 1)) {
+        if ((this.#nodes.get(tag.slice(0, end) as Tag)?.pendings ?? 0) > 0) return true;
+      }
+      return false;
+    });
+  }
+
   /**
    * The bus has numbered a pending invalidation. What was computed since it began to pend is computed once more, at most.
    * `undefined`: it was numbered in another epoch than this trie is in. Then nothing known here is valid under its tag before the sequence

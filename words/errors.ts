@@ -388,6 +388,16 @@ export class CircularCallError extends ZooidError {
   }
 }
 
+/** A sync function cannot have its results in a bucket that nodes share: asking it takes a promise. */
+export class SyncTierError extends ZooidError {
+  readonly code = "ZOOID_SYNC_TIER";
+  readonly transient = false;
+  declare readonly facts: { readonly name: string };
+  constructor(facts: { readonly name: string }) {
+    super(`${facts.name} gives no promise, and its results are kept in a bucket: make it async, or use memory: or lmdb:`, facts);
+  }
+}
+
 type FactsClass = new (facts: never, cause?: unknown) => ZooidError;
 
 /** Every error by its class, in the order of README's table. */
@@ -427,6 +437,7 @@ export const errorClasses = {
   NotConfiguredError,
   OutsideComputationError,
   CircularCallError,
+  SyncTierError,
 } as const satisfies Record<string, FactsClass>;
 
 /** Names of the classes above, as they travel. */

@@ -154,6 +154,8 @@ export const limits = {
   busHistoryMs: 7 * 24 * 3_600_000,
   /** Attempt to publish an invalidation, from sending to acknowledgement, before it is sent again. */
   busPublishTimeoutMs: 3_000,
+  /** Latest invalidations whose ids a node remembers: where the stream has others, it counted anew. More than a broker loses with its power. */
+  toldInvalidationsMax: 1_000,
   /** Publishers that one node of a bus without a stream follows; one more makes it discard at each of its messages. */
   busPublishersMax: 10_000,
 
@@ -198,6 +200,21 @@ export const limits = {
   tagsToldMax: 1_000,
   /** One request to a bucket that nodes share: a call never waits longer for it than a function would for a slow database. */
   bucketTimeoutMs: 250,
+  /** After a time-out a bucket is passed by for so long: what comes meanwhile does not wait as well. */
+  bucketRestMs: 1_000,
+  /** Attempts at one write to a bucket, when others write the same key. */
+  bucketRoundsMax: 3,
+  /** Writes to a bucket under way, and their bytes; past either new results stay in memory only. */
+  bucketWritesMax: 1_000,
+  bucketWritingBytesMax: 16 * 1024 * 1024,
+  /** Latest invalidated tags that results from a bucket are compared with, about 100 bytes each; of what is older the bus is asked. */
+  latestInvalidationsMax: 10_000,
+  /** Tags that the bus is asked about for one result from a bucket, a request each; past it the result is not used. */
+  tagsRecalledMax: 256,
+  /** A result from a bucket that claims to know more invalidations than this beyond those heard here is none. */
+  sequencesAheadMax: 1_000_000,
+  /** The broker's clock is told by the messages of such a window and of the one before: some dozens of heartbeats. */
+  brokerTimeWindowMs: 30_000,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,
   /** The order of last uses, and deadlines that slid, are written to LMDB this often. */
