@@ -9,7 +9,8 @@
  * 1. A node follows only after it saw a message of its own come back from the stream on this link.
  * 2. A message is applied when its sequence is the next one, or when a consumer that started at the next one delivered it.
  * 3. The epoch record names the history. Whoever sees that history went back, an acknowledgement or a message that is not
- *    above what its publisher knew, writes another one; all who stood in the old one are told a `reset`.
+ *    above what its publisher knew, or an invalidation that was not told where it stands, writes another one; all who stood in
+ *    the old one are told a `reset`.
  * 4. The record is renewed before the stream's age bound takes it.
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
@@ -159,7 +160,7 @@ class JetStreamBus implements RecallingBus {
 
   follow(from: BusPosition | undefined): Promise<void> {
     if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
-    this.#intake.position = from;
+    if (from !== undefined) this.#intake.goOnFrom(from);
     const subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
       const delivery = readRepeated(message, this.#names.stream);
       if (delivery !== undefined) this.#hear(delivery);
@@ -313,13 +314,20 @@ class JetStreamBus implements RecallingBus {
     this.#followFromHere();
   }
 
-  /** True when the stream ends before `known`, or counted what came after it anew: it was restored from an older copy. */
+  /** True when the stream ends before `known`, or has counted up to there anew: it lost its end, or was restored from an older copy. */
   async #isBehind(known: BusPosition, end: BusPosition, isKept: boolean, signal: AbortSignal): Promise<boolean> {
     if (end.sequence <= known.sequence) return true;
-    // Times are known to some milliseconds, and those of two leaders differ.
-    const slackMs = this.#timeoutMs;
-    if (!isKept || end.time - known.time <= 2 * slackMs) return false;
+    if (!isKept) return false;
     let isBehind = false;
+    // Whatever it has counted anew is not what we were told of.
+    const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
+    await replay(start, this.#replaying(signal), (delivery) => {
+      isBehind = this.#intake.isContradictedBy(delivery);
+      return isBehind || delivery.sequence >= known.sequence;
+    });
+    // Of what lies further back only the time tells; that is known to some milliseconds, and those of two leaders differ.
+    const slackMs = this.#timeoutMs;
+    if (isBehind || end.time - known.time <= 2 * slackMs) return isBehind;
     await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
       isBehind = sequence <= known.sequence;
       return true;

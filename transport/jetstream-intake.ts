@@ -2,6 +2,7 @@ import { type Clock, limits, type Log } from "../words/index.js";
 import type { BusEvent, BusPosition } from "./bus.js";
 import type { EpochRecord } from "./jetstream-history.js";
 import type { Delivery } from "./jetstream-messages.js";
+import { ToldInvalidations } from "./told-invalidations.js";
 
 /** A reason to examine the history: the stream counts anew what this node has seen. */
 export const wentBack = "history went back";
@@ -21,8 +22,8 @@ export interface StreamIntakeOptions {
 export class StreamIntake {
   readonly #options: StreamIntakeOptions;
   readonly #held = new Map<number, Delivery>();
-  /** All up to here was told. */
-  position: BusPosition | undefined;
+  readonly #told = new ToldInvalidations();
+  #position: BusPosition | undefined;
   /** The broker's wall clock before our monotonic one. */
   brokerAheadMs = 0;
   #record: EpochRecord | undefined;
@@ -37,9 +38,25 @@ export class StreamIntake {
     return this.#record;
   }
 
+  /** All up to here was told. */
+  get position(): BusPosition | undefined {
+    return this.#position;
+  }
+
   /** Highest sequence told. */
   get last(): number {
     return this.position?.sequence ?? 0;
+  }
+
+  /** Stands at `position`, where an earlier process stood. */
+  goOnFrom(position: BusPosition): void {
+    this.#position = position;
+    this.#told.begin(position.sequence + 1);
+  }
+
+  /** Whether the stream has something else than it had before our position, of which this is a part. */
+  isContradictedBy(delivery: Delivery): boolean {
+    return this.#position !== undefined && this.#told.isContradictedBy(delivery, this.#position);
   }
 
   /** Tells nothing until `begin`, and forgets what it holds. */
@@ -53,7 +70,8 @@ export class StreamIntake {
     this.#record = record;
     this.#isVerified = true;
     if (!isWhole) {
-      this.position = end;
+      this.#position = end;
+      this.#told.begin(end.sequence + 1);
       this.#options.log.info({ epoch: end.epoch, sequence: end.sequence }, "invalidations before this one count as missed");
       this.#options.tell({ type: "reset", version: end });
     }
@@ -98,13 +116,14 @@ export class StreamIntake {
     }
   }
 
-  #doubt({ sequence, word }: Delivery): boolean {
-    const reason = this.#reasonToDoubt(sequence, word);
+  #doubt(delivery: Delivery): boolean {
+    const reason = this.#reasonToDoubt(delivery);
     if (reason !== undefined) this.#options.onDoubt(reason);
     return reason !== undefined;
   }
 
-  #reasonToDoubt(sequence: number, word: Delivery["word"]): string | undefined {
+  #reasonToDoubt(delivery: Delivery): string | undefined {
+    const { sequence, word } = delivery;
     if (this.position === undefined || this.#record === undefined) return "no history is known";
     const { epoch, sequence: last } = this.position;
     if (word.type === "epoch") {
@@ -114,7 +133,7 @@ export class StreamIntake {
     if (word.type !== "beat" && word.type !== "invalidate") return undefined;
     // Of one who has not heard of this history yet; but what stands below our position comes from a stream that counts anew.
     if (word.epoch !== epoch) return sequence > last ? undefined : "a message of another history";
-    return sequence > word.knew ? undefined : wentBack;
+    return sequence > word.knew && !this.isContradictedBy(delivery) ? undefined : wentBack;
   }
 
   #tell({ sequence, time, word }: Delivery): void {
@@ -123,9 +142,10 @@ export class StreamIntake {
     // The oldest servers do not say when they took what they repeat.
     const estimated = Math.floor(clock.monotonic() + this.brokerAheadMs);
     const version = { epoch: this.position.epoch, sequence, time: Number.isNaN(time) ? estimated : time };
-    this.position = version;
+    this.#position = version;
     switch (word.type) {
       case "invalidate":
+        this.#told.tell(sequence, word.id);
         tell({ type: "invalidated", tag: word.tag, id: word.id, version });
         return;
       case "foreign":

@@ -21,7 +21,7 @@ function standing() {
       intake.suspend();
     },
   });
-  intake.position = begun;
+  intake.goOnFrom(begun);
   intake.begin(begun, record, true);
   const tags = () => told.map((event) => (event.type === "invalidated" ? event.tag : event.type));
   return { intake, told, doubts, tags };
@@ -103,4 +103,28 @@ test("what the server does not time is timed here, on the broker's clock", () =>
   intake.brokerAheadMs = 5_000;
   intake.take({ ...invalidation(11), time: Number.NaN });
   expect(intake.position).toMatchObject({ sequence: 11, time: 5_000 });
+});
+
+test("an invalidation where another was told, or where nothing was, says that history went back; a late copy does not", () => {
+  const other = (sequence: number): Delivery => at(sequence, { type: "invalidate", epoch: "other", knew: 0, id: "other", tag: "t" });
+  const mine = (sequence: number): Delivery => at(sequence, { type: "invalidate", epoch: "other", knew: 0, id: "id", tag: "t" });
+  for (const [told, came, isDoubted] of [
+    [invalidation(11), mine(11), false],
+    [invalidation(11), other(11), true],
+    [at(11, { type: "beat", epoch: begun.epoch, knew: 10 }), mine(11), true],
+    // Before where this node began only the time tells.
+    [invalidation(11), mine(9), false],
+    [invalidation(11), { ...mine(9), time: 5_000 }, true],
+  ] as const) {
+    const { intake } = standing();
+    intake.take(told);
+    expect(intake.isContradictedBy(came)).toBe(isDoubted);
+  }
+});
+
+test("a stream that counts anew without a lost link is found out by the first invalidation that was not told", () => {
+  const { intake, doubts } = standing();
+  for (const sequence of [11, 12, 13]) intake.take(invalidation(sequence));
+  intake.take(at(12, { type: "invalidate", epoch: begun.epoch, knew: 11, id: "another", tag: "t:new" }));
+  expect(doubts).toEqual([wentBack]);
 });
