@@ -76,6 +76,6 @@ export class CacheWorld extends Stage {
   }
 
   protected override isExpected(error: Error): boolean {
-    return super.isExpected(error) || error.name === "AbortError" || error.name === "DatabaseFailure";
+    return super.isExpected(error) || error.name === "AbortError" || error.name === "DatabaseFailure" || error.name === "JetStreamRefusal";
   }
 }
