@@ -16,6 +16,7 @@ import {
 import { abortable } from "./abortable.js";
 import type { Ending } from "./ending.js";
 import type { ListAnswer } from "./messages.js";
+import { noteFailure } from "./noted-reads.js";
 import type { ListOptions } from "./object-access.js";
 import type { ServerLink } from "./server-link.js";
 import { written, type Writes } from "./writes.js";
@@ -87,12 +88,8 @@ export async function* listRows(
 
   while (from !== undefined && rows < limit) {
     context.note();
-    const page: ListAnswer = await loadPage(
-      context,
-      { from, to: range.to },
-      Math.min(limits.listPageRowsMax, limit - rows + writes.size),
-      isFirstPage,
-    );
+    const rowsMax = Math.min(limits.listPageRowsMax, limit - rows + writes.size);
+    const page: ListAnswer = await noteFailure(loadPage(context, { from, to: range.to }, rowsMax, isFirstPage));
     isFirstPage = false;
     const pageRange: KeyRange = { from, to: page.end ?? range.to };
     for (const row of merged(page, pageRange, writes, () => last)) {

@@ -12,23 +12,21 @@ export interface Picture {
   readonly ticket: LoadTicket | undefined;
 }
 
-/** Who asks depends on `key`, whose revision of `serial` was found here. */
+/** Who asks depends on `key`, whose revision of `serial` it is about to be given. */
 export function noteFound({ cache, snapshot }: Picture, key: string, serial: Tid): void {
   const readers = currentComputations();
   if (readers.length === 0) return;
   tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial));
 }
 
-/** Who asks depends on `key`, whatever comes of asking for it elsewhere. What is given back is to be told the serial that was found. */
-export function noteAsked({ cache, snapshot }: Picture, key: string): (serial: Tid) => void {
-  const readers = currentComputations();
-  if (readers.length === 0) return nobodyAsks;
-  // Before the request leaves: a commit that crosses it is not missed.
-  const read = cache.reads.key(key, cache.position.tid);
-  tell(readers, read);
-  return (serial) => {
-    tell(readers, cache.foundAt(read, snapshot, serial));
-  };
+/** Settles as `reading` does. Who asks for what cannot be read gives a result of the moment, which is not kept: soon it might be read. */
+export async function noteFailure<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    tell(currentComputations(), staleRead);
+    throw error;
+  }
 }
 
 /** Who asks, as one of its rows is read too, depends on a listing: on its prefix, however little of it is read. */
@@ -91,5 +89,3 @@ export class NotedAges {
 function tell(readers: readonly Computation[], read: ObjectRead): void {
   for (const reader of readers) reader.useReads([read]);
 }
-
-const nobodyAsks = (): void => undefined;

@@ -23,7 +23,7 @@ import { Ending } from "./ending.js";
 import { isAnythingComputing } from "./computations.js";
 import { Loader } from "./loader.js";
 import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
-import { NotedAges, noteFound } from "./noted-reads.js";
+import { NotedAges, noteFailure, noteFound } from "./noted-reads.js";
 import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation, type TransactionOptions } from "./object-transaction.js";
 import { ValidatorTable, type AnySchema, type UntypedSchema } from "./schema.js";
@@ -176,7 +176,7 @@ class TheClient implements ObjectClient, ClientCore {
   async read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions = {}): Promise<ReadResult<T>> {
     const { signal, clear } = deadlineSignal(this.clock, "read", options.timeoutMs, options.signal);
     try {
-      await this.#endingReads.sooner(this.#fresh(options, signal));
+      await noteFailure(this.#endingReads.sooner(this.#fresh(options, signal)));
       // What is as new as its call is old for the next one.
       const maxStaleMs = options.serverSync === true ? 0 : options.maxStaleMs;
       if (maxStaleMs !== undefined) this.#ages.note(maxStaleMs);
@@ -366,7 +366,7 @@ class TheClient implements ObjectClient, ClientCore {
   async #begin(options: TransactionOptions): Promise<ObjectTransaction> {
     this.#checkOpen();
     options.signal?.throwIfAborted();
-    if (this.cache.position.tid < this.#lastCommit) await this.reached(this.#lastCommit, this.waitTimeoutMs, options.signal);
+    if (this.cache.position.tid < this.#lastCommit) await noteFailure(this.reached(this.#lastCommit, this.waitTimeoutMs, options.signal));
     return new ObjectTransaction(this, options);
   }
 

@@ -21,7 +21,7 @@ import { currentComputations, isAnythingComputing } from "./computations.js";
 import type { Ending } from "./ending.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
 import type { CommitRequest } from "./messages.js";
-import { noteAsked, noteFound, noteListed, type Picture } from "./noted-reads.js";
+import { noteFailure, noteFound, noteListed, type Picture } from "./noted-reads.js";
 import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-access.js";
 import type { UntypedSchema } from "./schema.js";
 import { encoded, Writes, written } from "./writes.js";
@@ -214,9 +214,8 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
 
   async #load(key: string): Promise<Value | undefined> {
     this.#reads.add(asKey(key));
-    const noteRevision = noteAsked(this.#picture, key);
-    const revision = this.#loaded.get(key) ?? (await this.#loadOverReconnects(key));
-    noteRevision(revision.serial);
+    const revision = this.#loaded.get(key) ?? (await noteFailure(this.#loadOverReconnects(key)));
+    if (isAnythingComputing()) noteFound(this.#picture, key, revision.serial);
     if (this.#loaded.has(key)) return revision.give();
     this.#check();
     this.#loaded.set(key, revision);

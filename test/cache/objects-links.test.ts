@@ -93,6 +93,51 @@ describe("a client that missed commits", () => {
   });
 });
 
+describe("what could not be read", () => {
+  test("makes a result of the moment, and so an error, which are not kept", async () => {
+    const { cache, open, run, clock, writer } = await objectWorld();
+    await run(Promise.all([writer.put("a:1", 1), writer.put("b", 1)]));
+    const { client, transport } = await open("cut", { waitTimeoutMs: 1_000 });
+    const functions: Record<string, () => Promise<unknown>> = {
+      get: () => client.get("a:1"),
+      list: () => all(client.list("a:")),
+      fresh: () => client.read((reader) => reader.get("b"), { maxStaleMs: 1_000 }).then(({ value }) => value),
+    };
+    const cached = Object.entries(functions).flatMap(([name, fn]) => [
+      cache.cacheable(() => fn().catch(() => "none"), { name }),
+      cache.cacheable(fn, { name: `${name} or error`, cacheErrors: true }),
+    ]);
+    const outcomes = async () =>
+      (await Promise.allSettled(cached.map((each) => run(each())))).map((ended) => (ended.status === "fulfilled" ? ended.value : "error"));
+    transport.takes = () => false;
+    transport.deaf.add("register");
+    await clock.until(() => !client.isConnected, 30_000);
+    expect(await outcomes()).toEqual(["none", "error", "none", "error", "none", "error"]);
+    expect(cache.stats().entries).toBe(0);
+    transport.takes = () => true;
+    transport.deaf.clear();
+    await clock.until(() => client.isConnected, 30_000);
+    expect(await outcomes()).toEqual([1, 1, [["a:1", 1]], [["a:1", 1]], 1, 1]);
+    expect(cache.stats().entries).toBe(6);
+  });
+
+  test("as long as an own commit is not known to follow all others: that makes none, too", async () => {
+    const { cache, open, run, clock, writer } = await objectWorld();
+    const { client, transport } = await open("gap", { waitTimeoutMs: 1_000, requestTimeoutMs: 60_000 });
+    const log = gate();
+    transport.held.set("log", log.promise);
+    transport.takes = () => false;
+    await run(writer.put("b", 1));
+    await run(client.put("a", 2));
+    const cached = cache.cacheable(() => client.get("a").catch(() => "none"), { name: "read" });
+    expect(await run(cached())).toBe("none");
+    log.open();
+    transport.takes = () => true;
+    await clock.until(() => client.isConnected, 30_000);
+    expect(await run(cached())).toBe(2);
+  });
+});
+
 describe("a client that is closed", () => {
   test("leaves nothing of what was read through it", async () => {
     const { cache, open, run, writer } = await objectWorld();
