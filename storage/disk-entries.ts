@@ -293,7 +293,8 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   async #close(): Promise<void> {
-    this.#gatherUses(Infinity);
+    // What cannot be written was logged when it was lost.
+    while (this.#disk.isThere && !this.#gatherUses()) await this.#disk.flush().catch(() => undefined);
     await this.#disk.close();
     this.#index.clear();
   }
@@ -323,19 +324,19 @@ export class DiskEntryStore implements PersistentEntryStore {
       if (nowMs - entry.writtenMs >= this.#slideFlushMs) this.#disk.entry(entry.key, entry);
     }
     if (nowMs - this.#usesWrittenMs < (this.#options.lruUpdateIntervalMs ?? intervalMsDefault)) return;
-    this.#gatherUses(usesWrittenMax);
+    this.#gatherUses();
+    this.#usesWrittenMs = nowMs;
   }
 
-  /** Writes when entries were used, the latest first, at most `countMax` of them. */
-  #gatherUses(countMax: number): void {
-    const sinceMs = this.#usesWrittenMs;
-    this.#usesWrittenMs = this.#ticks.now();
+  /** Writes when entries were used since that was written last, the latest first; false: there are more than one batch takes. */
+  #gatherUses(): boolean {
     let count = 0;
-    for (let entry = this.#index.newest; entry !== undefined && entry.usedMs >= sinceMs && count < countMax; entry = entry.older) {
+    for (let entry = this.#index.newest; entry !== undefined && entry.usedMs >= this.#usesWrittenMs; entry = entry.older) {
       if (entry.usedMs <= entry.writtenMs) continue;
+      if (count++ === usesWrittenMax) return false;
       this.#disk.entry(entry.key, entry);
-      count++;
     }
+    return true;
   }
 
   #remove(entry: DiskEntry): undefined {

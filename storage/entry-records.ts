@@ -132,8 +132,9 @@ export class RecordKeys {
   readonly generations: Generations;
   readonly abouts: ByteRange;
   readonly versions: ByteRange;
-  /** All that is of earlier generations. */
-  readonly earlier: readonly ByteRange[];
+  /** What is of earlier generations; the values of entries stand beside these. */
+  readonly earlierAbouts: ByteRange;
+  readonly earlierVersions: ByteRange;
   readonly #about: string;
   readonly #value: string;
   readonly #version: string;
@@ -146,10 +147,8 @@ export class RecordKeys {
     this.#version = `\u0003${versions}`;
     this.abouts = { from: Buffer.from(this.#about), to: Uint8Array.of(2) };
     this.versions = { from: Buffer.from(this.#version), to: Uint8Array.of(4) };
-    this.earlier = [this.#about, this.#value, this.#version].map((head, kind) => ({
-      from: Uint8Array.of(kind + 1),
-      to: Buffer.from(head),
-    }));
+    this.earlierAbouts = { from: Uint8Array.of(1), to: this.abouts.from };
+    this.earlierVersions = { from: Uint8Array.of(3), to: this.versions.from };
   }
 
   about(key: string): Uint8Array {

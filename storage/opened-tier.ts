@@ -43,8 +43,9 @@ interface TierOptions {
   readonly bounds: DiskBounds;
 }
 
-/** Records read or removed between two looks at the clock. */
+/** Records read or removed between two looks at the clock, and their bytes, as good as. */
 const pageRecords = 500;
+const pageBytes = 1024 * 1024;
 
 /** Reads all but the values of a tier in `store`, in steps between which others run. Rejects with StoreError when it holds something else. */
 export async function readTier(options: TierOptions, store: OrderedStore): Promise<OpenedTier> {
@@ -206,9 +207,9 @@ type Page = readonly (readonly [key: Uint8Array, value: Uint8Array])[];
 async function* pages(store: OrderedStore, { from, to }: ByteRange, pace: Pace): AsyncGenerator<Page> {
   for (let next = from; ;) {
     const page = pageOf(store, { from: next, to });
-    if (page.length > 0) yield page;
-    const last = page[pageRecords - 1]?.[0];
+    const [last] = page.at(-1) ?? [];
     if (last === undefined) return;
+    yield page;
     next = Buffer.concat([last, Uint8Array.of(0)]);
     if (pace.isOver) await pace.rest();
   }
@@ -217,9 +218,11 @@ async function* pages(store: OrderedStore, { from, to }: ByteRange, pace: Pace):
 function pageOf(store: OrderedStore, range: ByteRange): Page {
   return store.read((view) => {
     const page: (readonly [Uint8Array, Uint8Array])[] = [];
+    let bytes = 0;
     for (const record of view.range(range)) {
       page.push(record);
-      if (page.length === pageRecords) break;
+      bytes += record[1].length;
+      if (page.length === pageRecords || bytes >= pageBytes) break;
     }
     return page;
   });
