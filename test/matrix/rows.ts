@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { jetStreamConfig } from "../nats-buses.js";
+import { silence } from "../silent-broker.js";
 import type { Cell, Tier } from "./cell.js";
 import type { Member } from "./member.js";
 import type { Stage, StageOptions } from "./stage.js";
@@ -60,7 +61,7 @@ const cuts: readonly Row[] = [
   })),
   cutRow("broker stopped in its tracks", (stage) => ({
     away: stage.members,
-    begin: () => stage.broker.pause(),
+    begin: () => silence(stage.broker),
     end: () => stage.broker.resume(),
   })),
 ];
