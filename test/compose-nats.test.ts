@@ -3,6 +3,7 @@ import { playScenario } from "../cli/up/scenario.js";
 import type { UpEvent } from "../cli/up/report.js";
 import { pathOf, ServiceLink } from "../cli/up/service-link.js";
 import { systemChance, systemClock } from "../index.js";
+import { runZooid } from "./cli/run-zooid.js";
 import { freePorts } from "./cli/free-ports.js";
 import { ComposedProcess, entrypointOf, readComposeFile, readStage } from "./composed.js";
 import { temporaryFolders } from "./storage/temporary-folder.js";
@@ -87,6 +88,15 @@ describe("docker-compose.yml", () => {
       signal: new AbortController().signal,
     });
     expect(events).toHaveLength(13);
+    // What README has people run in the container of the storage server.
+    const stats = await runZooid(["cache", "stats", "--json", "--wait", "2s"], "", { ZOOID_SERVERS: `nats://127.0.0.1:${broker}` });
+    expect(stats.err).toBe("");
+    expect(
+      stats.out
+        .trimEnd()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as { node: string }).node),
+    ).toEqual(["A", "B"]);
     a.close();
     b.close();
     expect(await Promise.all([serviceA.stop(), serviceB.stop()])).toEqual([0, 0]);

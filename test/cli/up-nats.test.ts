@@ -2,7 +2,8 @@ import { describe, expect, test, vi } from "vitest";
 import { requireNatsServer } from "../../scripts/nats-server.mjs";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { expectPlayed, expectStoppedInOrder } from "./played.js";
-import { isAlive, startUp } from "./running-up.js";
+import { runZooid } from "./run-zooid.js";
+import { type Event, isAlive, startUp } from "./running-up.js";
 
 const folder = temporaryFolders();
 /** Five processes start, twice, on a machine that may have other things to do. */
@@ -21,7 +22,8 @@ describe("zooid up with a nats-server", () => {
         detail: expect.stringContaining("nats-server at nats://") as string,
       });
       expect(await first.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
-      await expectPlayed(first);
+      const city = await expectPlayed(first);
+      await expectSteered(await first.event("ready"), city);
       const pids = first.descendants();
       // Leash and nats-server, storage server, two services; what else Node may have started for them.
       expect(pids.length).toBeGreaterThanOrEqual(5);
@@ -40,3 +42,25 @@ describe("zooid up with a nats-server", () => {
     timeoutMs,
   );
 });
+
+/** The figures of a country are among the results that A keeps, until they are invalidated from the command line. */
+async function expectSteered({ servers, services }: Event<"ready">, city: string): Promise<void> {
+  const country = city.split("/")[1] ?? "";
+  const figures = async () => (await (await fetch(`${services["A"]}/figures/${country}`)).json()) as { readonly from: string };
+  const there = ["--servers", servers, "--wait", "2s"];
+  const kept = async () => {
+    const { out, err } = await runZooid(["cache", "keys", "figures", "--node", "A", "--json", ...there]);
+    expect(err).toBe("");
+    return out
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as unknown);
+  };
+  await figures();
+  expect(await figures()).toMatchObject({ from: "cache" });
+  expect(await kept()).toMatchObject([{ node: "A", tier: "memory", key: `figures("${country}")`, tags: [`figures:${country}`] }]);
+  const told = await runZooid(["cache", "invalidate", `figures:${country}`, "--node", "B", ...there]);
+  expect(told).toMatchObject({ code: 0, err: "", out: "node  outcome\nB     published\n" });
+  await expect.poll(kept).toEqual([]);
+  expect(await figures()).toMatchObject({ from: "computed" });
+}

@@ -1,0 +1,37 @@
+import { expect, onTestFinished, test } from "vitest";
+import { createCache } from "../../cache.js";
+import { jetStreamConfig } from "../nats-buses.js";
+import { startNatsServer } from "../nats-server.js";
+import { zooid } from "./run-zooid.js";
+
+/** Resolves when `holds` does; the test's own time-out bounds it. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test("nodes on a stream are shown with its numbers, the same at each, and steered through any of them", async () => {
+  await using server = await startNatsServer({ config: jetStreamConfig() });
+  const open = async (node: string) => {
+    const cache = await createCache({ busUrl: server.url, node });
+    onTestFinished(() => cache.close());
+    await until(() => cache.stats().bus?.type === "following");
+    return cache;
+  };
+  const [a, b] = [await open("A"), await open("B")];
+  await a.set("x", 1, { tags: ["cities:DE"] });
+  await b.set("y", 1, { tags: ["cities:DE:Jena"] });
+  const ask = async (...words: readonly string[]) => {
+    const { lines, error } = await zooid(["cache", ...words, "--json", "--servers", server.url, "--wait", "1s"]);
+    expect(error).toBeUndefined();
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+  expect(await ask("invalidate", "cities", "--node", "A")).toMatchObject([{ node: "A", outcome: "published" }]);
+  await until(() => b.tagVersion("cities") > 0);
+  expect([await a.get("x"), await b.get("y")]).toEqual([undefined, undefined]);
+  const versions = (await ask("tags", "cities")).filter(({ tag }) => tag === "cities").map(({ version }) => version);
+  expect(versions).toEqual([a.tagVersion("cities"), a.tagVersion("cities")]);
+  expect(await ask("stats")).toMatchObject([
+    { node: "A", bus: "jetstream", stats: { isInTouch: true, bus: { type: "following" } } },
+    { node: "B", bus: "jetstream" },
+  ]);
+});
