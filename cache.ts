@@ -12,6 +12,7 @@ export { createCache };
 export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache.js";
 export type { CacheOptions, Duration } from "./actors/cache-options.js";
 export type { AnyFunction, Cacheable, CacheableOptions, Cached, MethodDecorator } from "./actors/cacheable.js";
+export type { CacheObserver } from "./actors/cache-observers.js";
 export type { Pruned } from "./actors/cache-pruner.js";
 export type { Publication } from "./actors/outbox.js";
 export { createInvalidationHub, type InvalidationHub } from "./transport/in-process-bus.js";
@@ -117,6 +118,9 @@ export const tagVersion: Cache["tagVersion"] = (tag) => cacheFor("tagVersion").t
 
 /** For the `since` of a `set`: to be called before the value is computed. */
 export const now: Cache["now"] = () => cacheFor("now").now();
+
+/** Tells an observer how long things take, until what this gives is called. */
+export const observe: Cache["observe"] = (observer) => cacheFor("observe").observe(observer);
 
 /** What the cache holds, and how it is. */
 export const stats: Cache["stats"] = () => cacheFor("stats").stats();

@@ -9,6 +9,7 @@ import { asTag, type Clock, InvalidOptionError, limits, rootTag, type Tag } from
 import type { CacheSettings, Duration } from "./cache-options.js";
 import { durationOf } from "./cache-options.js";
 import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
+import { CacheObservers } from "./cache-observers.js";
 import { CachedCalls } from "./cached-calls.js";
 import type { KeepingRules } from "./cached-work.js";
 import type { AnyFunction } from "./cacheable.js";
@@ -35,6 +36,7 @@ export class CacheCore {
   readonly shelf: Shelf;
   readonly calls: CachedCalls;
   readonly intake: CacheIntake;
+  readonly observers: CacheObservers;
   readonly bus: Bus | undefined;
   readonly #ticks: Ticks;
   /** Function texts by the scopes of their keys: two functions with one would give each other's results. */
@@ -47,6 +49,8 @@ export class CacheCore {
     this.bus = bus;
     this.disk = disk;
     this.#ticks = new Ticks(clock);
+    const observers = new CacheObservers(log);
+    this.observers = observers;
     this.trie = new TagTrie({ clock });
     const slid = (key: string) => {
       disk?.touch(key);
@@ -56,9 +60,9 @@ export class CacheCore {
     this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
     const isInTouch = this.#inTouch();
     this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, clock, log, isInTouch });
-    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, clock, log, isInTouch });
+    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
     const isShared = this.shared !== undefined;
-    this.calls = new CachedCalls({ shelf: this.shelf, clock, log, flightTimeoutMs, isShared, isInTouch });
+    this.calls = new CachedCalls({ shelf: this.shelf, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
     this.intake = new CacheIntake({
       trie: this.trie,
       memory: this.memory,

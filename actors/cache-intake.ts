@@ -25,6 +25,21 @@ export interface CacheIntakeAround {
   readonly publishTimeoutMs: number;
 }
 
+/** Counts since the cache was opened. */
+export interface IntakeCounts {
+  /** Invalidations of this node, and those of others that it was told of. */
+  readonly invalidations: number;
+  readonly heard: number;
+  /** Those of this node that were not published within publishTimeout. */
+  readonly queued: number;
+  /** Times a full outbox became one invalidation of everything. */
+  readonly overflows: number;
+  /** Times all that was kept became stale: another history, or a gap that could not be filled. */
+  readonly resets: number;
+  /** Times the bus was lost. */
+  readonly cuts: number;
+}
+
 /** A key, and the tag that is its own. */
 export interface OwnKey {
   readonly key: string;
@@ -63,6 +78,10 @@ export class CacheIntake {
   /** Keys of entries that were set and whose tags tell them by a hash only. */
   readonly #hashedSets = new Map<Tag, string>();
   #epoch: string | undefined;
+  #invalidations = 0;
+  #othersHeard = 0;
+  #resets = 0;
+  #cuts = 0;
   /** Told last: a bus in this process tells of an invalidation while it is published. */
   #heardId: string | undefined;
 
@@ -80,6 +99,11 @@ export class CacheIntake {
   /** Invalidations that the bus has not acknowledged. */
   get waiting(): number {
     return this.#outbox?.size ?? 0;
+  }
+
+  get counts(): IntakeCounts {
+    const { queued, overflows } = this.#outbox ?? { queued: 0, overflows: 0 };
+    return { invalidations: this.#invalidations, heard: this.#othersHeard, queued, overflows, resets: this.#resets, cuts: this.#cuts };
   }
 
   /** `tag` and all below it are stale here from now on, and will be at all nodes. */
@@ -126,6 +150,7 @@ export class CacheIntake {
   }
 
   #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
+    this.#invalidations++;
     const { trie, disk, chance, clock } = this.#around;
     if (this.#outbox === undefined) {
       const sequence = Math.max(trie.sequence, disk?.position?.sequence ?? 0) + 1;
@@ -173,7 +198,7 @@ export class CacheIntake {
     switch (event.type) {
       case "invalidated": {
         const tag = event.tag as Tag;
-        this.#outbox?.heard(event.id, event.version);
+        if (this.#outbox?.heard(event.id, event.version) === undefined) this.#othersHeard++;
         this.#applyHeard(tag, event.id);
         this.#apply(tag, event.version);
         return;
@@ -184,6 +209,7 @@ export class CacheIntake {
         return;
       case "reset": {
         const { epoch, sequence } = event.version;
+        this.#resets++;
         log.info({ epoch, sequence, from: this.#epoch }, "what was cached is stale");
         this.#epoch = epoch;
         this.#ownSets.clear();
@@ -194,7 +220,8 @@ export class CacheIntake {
         return;
       }
       case "cut":
-        log.warn({}, "cut off from the bus");
+        // The bus, which knows why, has told the log.
+        this.#cuts++;
         return;
       case "following":
         this.#epoch = event.version.epoch;

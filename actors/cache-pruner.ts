@@ -13,6 +13,8 @@ export interface Pruned {
 export class CachePruner {
   readonly actor: Actor<typeof pruningMachine>;
   readonly #core: CacheCore;
+  /** By the round that the machine is in. */
+  #removed: Pruned = { entries: 0, tags: 0 };
 
   constructor(core: CacheCore, clock: Clock) {
     this.#core = core;
@@ -22,10 +24,19 @@ export class CachePruner {
         actors: {
           // Floors of tags are kept by the trie itself, with each tag that goes.
           raiseFloor: fromPromise<void>(() => Promise.resolve()),
-          step: fromPromise<Stepped>(() => Promise.resolve(this.#step(autoPruneMs))),
+          step: fromPromise<Stepped>(() => {
+            const stepped = this.#step(autoPruneMs);
+            this.#removed = { entries: this.#removed.entries + stepped.entries, tags: this.#removed.tags + stepped.tags };
+            return Promise.resolve(stepped);
+          }),
         },
         actions: {
-          logSwept: () => log.debug({ ...core.memory.stats(), ...core.trie.stats() }, "swept"),
+          logSwept: () => {
+            const { entries, tags } = this.#removed;
+            this.#removed = { entries: 0, tags: 0 };
+            if (entries + tags > 0) log.info({ entries, tags }, "pruned");
+            else log.debug({ entries, tags }, "nothing to prune");
+          },
           logFailed: (_, { error }) => log.warn({ err: error }, "a sweep failed"),
           logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event"),
         },
@@ -48,9 +59,11 @@ export class CachePruner {
       const step = this.#step(unusedMs);
       entries += step.entries;
       tags += step.tags;
-      if (step.done) return { entries, tags };
+      if (step.done) break;
       await new Promise<void>((resolve) => this.#core.settings.clock.setTimeout(resolve, 0));
     }
+    this.#core.settings.log.info({ entries, tags }, "pruned");
+    return { entries, tags };
   }
 
   stop(): void {

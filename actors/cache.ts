@@ -18,6 +18,8 @@ import { CacheDoor } from "./cache-door.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, type Duration, durationOf } from "./cache-options.js";
 import { CachePruner, type Pruned } from "./cache-pruner.js";
 import { type Cacheable, cacheableOf } from "./cacheable.js";
+import type { IntakeCounts } from "./cache-intake.js";
+import type { CacheObserver } from "./cache-observers.js";
 import type { CallCounts } from "./cached-calls.js";
 import type { Call, Work } from "./cached-work.js";
 import type { Publication } from "./outbox.js";
@@ -47,7 +49,7 @@ export interface GetOrSetOptions extends RuleOptions {
 }
 
 /** What a cache holds, and how it is. */
-export interface CacheStats extends CallCounts, BucketCounts {
+export interface CacheStats extends CallCounts, IntakeCounts, BucketCounts {
   readonly entries: number;
   readonly bytes: number;
   readonly evictions: number;
@@ -59,6 +61,10 @@ export interface CacheStats extends CallCounts, BucketCounts {
   readonly outbox: number;
   /** Undefined: this process is alone. */
   readonly bus: BusState | undefined;
+  /** Since the bus last proved that no invalidation is missing, in milliseconds; Infinity before it first did. */
+  readonly busHeardMs: number | undefined;
+  /** Results that could not be kept. */
+  readonly keepFailures: number;
   /** What is kept is known well enough to be served. */
   readonly isInTouch: boolean;
 }
@@ -86,6 +92,8 @@ export interface Cache extends AsyncDisposable {
   /** For the `since` of a `set`: to be called before the value is computed. */
   now(): Moment;
   stats(): CacheStats;
+  /** Tells `observer` how long things take, until what this gives is called. */
+  observe(observer: CacheObserver): () => void;
   /** Ends it; what LMDB keeps stays. Idempotent. */
   close(): Promise<void>;
 }
@@ -232,6 +240,8 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
     });
   }
   const pruner = new CachePruner(core, clock);
+  const { prefix, storage } = core.settings;
+  log.info({ prefix, storage: storage.type, bus: bus?.kind }, "the cache is open");
   return { cache: new OpenCache(core, pruner, core.settings.door ? transport : undefined, release), core };
 }
 
@@ -324,17 +334,30 @@ class OpenCache implements Cache {
   }
 
   stats(): CacheStats {
-    const { calls, memory, disk, shared, trie, intake, bus, isInTouch } = this.#core;
+    const { calls, memory, disk, shared, shelf, trie, intake, bus, isInTouch } = this.#core;
     const bucket = shared?.counts ?? noBucketCounts;
     return {
       ...calls.counts,
+      ...intake.counts,
       ...memory.stats(),
       disk: disk?.stats(),
       ...bucket,
       tags: trie.stats().nodes,
       outbox: intake.waiting,
       bus: bus?.state,
+      busHeardMs: this.#busHeardMs(),
+      keepFailures: shelf.keepFailures,
       isInTouch,
+    };
+  }
+
+  observe(observer: CacheObserver): () => void {
+    const { calls, observers } = this.#core;
+    const stop = observers.add(observer);
+    calls.timeLookUps(observers.looksUp);
+    return () => {
+      stop();
+      calls.timeLookUps(observers.looksUp);
     };
   }
 
@@ -346,8 +369,14 @@ class OpenCache implements Cache {
     await this.close();
   }
 
+  #busHeardMs(): number | undefined {
+    // Read before the clock, which goes on meanwhile.
+    const heardAt = this.#core.bus?.heardAt;
+    return heardAt === undefined ? undefined : this.#core.settings.clock.monotonic() - heardAt;
+  }
+
   async #close(): Promise<void> {
-    const { bus, disk, shared, memory, intake } = this.#core;
+    const { bus, disk, shared, memory, intake, settings } = this.#core;
     this.#door?.close();
     this.#pruner.stop();
     intake.close();
@@ -356,5 +385,6 @@ class OpenCache implements Cache {
     await this.#release();
     await memory.close();
     await disk?.close();
+    settings.log.info({ prefix: settings.prefix }, "the cache is closed");
   }
 }

@@ -2,6 +2,7 @@ import type { Entry } from "../storage/entry-store.js";
 import type { EntrySlot } from "../storage/memory-entries.js";
 import { flightMachine } from "../machines/flight.js";
 import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, SyncTierError, type Tag } from "../words/index.js";
+import type { CacheObservers } from "./cache-observers.js";
 import type { Call, Work } from "./cached-work.js";
 import { Computation } from "./computation.js";
 import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./computations.js";
@@ -14,6 +15,7 @@ export interface CachedCallsAround {
   readonly shelf: Shelf;
   readonly clock: Clock;
   readonly log: Log;
+  readonly observers: CacheObservers;
   readonly flightTimeoutMs: number;
   /** Results are kept in a bucket too: functions have to give promises. */
   readonly isShared: boolean;
@@ -27,6 +29,13 @@ export interface CallCounts {
   readonly misses: number;
   /** Computations that other calls may join. */
   readonly flights: number;
+  /** Runs of functions, and those of them that failed. */
+  readonly computations: number;
+  readonly failures: number;
+  /** Calls that joined the computation of another. */
+  readonly joined: number;
+  /** Computations that who had joined them stopped waiting for. */
+  readonly timeouts: number;
 }
 
 /**
@@ -45,11 +54,19 @@ export class CachedCalls {
   readonly #flightAround: FlightAround;
   /** Computations that are not over: while there are none, nobody needs to ask in which one a call was made. */
   #computing = 0;
+  readonly #observers: CacheObservers;
+  readonly #clock: Clock;
   #hits = 0;
   #misses = 0;
+  #computations = 0;
+  #failures = 0;
+  #joined = 0;
+  #timeouts = 0;
 
   constructor(around: CachedCallsAround) {
-    const { shelf, clock, log, flightTimeoutMs } = around;
+    const { shelf, clock, log, observers, flightTimeoutMs } = around;
+    this.#observers = observers;
+    this.#clock = clock;
     this.#isInTouch = around.isInTouch;
     this.#shelf = shelf;
     this.#isShared = around.isShared;
@@ -66,13 +83,16 @@ export class CachedCalls {
           answerWithLast: ({ context }) => context.flight.answerWithLast(),
           tellFailure: ({ context }) => context.flight.tellFailure(),
           freeFollowers: ({ context }) => context.flight.freeFollowers(),
-          logTimedOut: ({ context }) => log.warn({ flight: (context.flight as Flight).computation.name }, "a computation takes too long"),
+          logTimedOut: ({ context }) => {
+            this.#timeouts++;
+            log.warn({ flight: (context.flight as Flight).computation.name }, "a computation takes too long");
+          },
           logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event of a flight"),
         },
         delays: { flightTimeout: flightTimeoutMs },
       }),
-      computed: () => {
-        this.#computed();
+      computed: (computation, hasFailed) => {
+        this.#computed(computation, hasFailed);
       },
       ended: (flight) => {
         if (this.#flights.get(flight.call.key) === flight) this.#flights.delete(flight.call.key);
@@ -82,7 +102,15 @@ export class CachedCalls {
   }
 
   get counts(): CallCounts {
-    return { hits: this.#hits, misses: this.#misses, flights: this.#flights.size };
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      flights: this.#flights.size,
+      computations: this.#computations,
+      failures: this.#failures,
+      joined: this.#joined,
+      timeouts: this.#timeouts,
+    };
   }
 
   /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
@@ -132,6 +160,21 @@ export class CachedCalls {
     return this.#refusedCircle(call) ?? this.#compute(call);
   }
 
+  /** Look-ups are timed from now on, or are not: what costs less than reading a clock is timed for who asks only. */
+  timeLookUps(isTimed: boolean): void {
+    Reflect.deleteProperty(this, "find");
+    if (!isTimed) return;
+    const find = this.find.bind(this);
+    this.find = (asked) => {
+      const startedMs = this.#clock.monotonic();
+      try {
+        return find(asked);
+      } finally {
+        this.#observers.lookedUp(this.#clock.monotonic() - startedMs);
+      }
+    };
+  }
+
   /** The computation that is asking. */
   get current(): Computation | undefined {
     if (this.#computing === 0) return undefined;
@@ -165,6 +208,7 @@ export class CachedCalls {
       return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
     if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));
+    this.#joined++;
     return flight.join(call);
   }
 
@@ -185,11 +229,12 @@ export class CachedCalls {
     const began = this.#shelf.begin();
     const computation = new Computation(call, call.work.tagsOf(call));
     if (++this.#computing === 1) beginComputing(this);
+    this.#starts(computation);
     let result: unknown;
     try {
       result = this.#running.run(computation, call.work.compute, call);
     } catch (error) {
-      this.#computed();
+      this.#computed(computation, true);
       computation.end();
       return this.#threw(call, computation, began, error);
     }
@@ -198,7 +243,7 @@ export class CachedCalls {
       flight.follow(result);
       return flight.promise;
     }
-    this.#computed();
+    this.#computed(computation, false);
     computation.end();
     if (this.#isShared) throw new SyncTierError({ name: call.work.name });
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
@@ -228,6 +273,7 @@ export class CachedCalls {
     if (entry !== undefined && failure === undefined) return flight.finds(entry);
     // What is known is noted anew: it is only now that anything is read.
     flight.begins(this.#shelf.begin());
+    this.#starts(computation);
     const result = this.#running.run(computation, call.work.compute, call);
     if (!isThenable(result)) throw new SyncTierError({ name: call.work.name });
     return result;
@@ -257,7 +303,17 @@ export class CachedCalls {
     throw error;
   }
 
-  #computed(): void {
+  /** The function is about to be called. */
+  #starts(computation: Computation): void {
+    this.#computations++;
+    computation.hasStarted = true;
+    if (this.#observers.computes) computation.startedMs = this.#clock.monotonic();
+  }
+
+  /** It has returned or thrown, or need not be called. */
+  #computed({ hasStarted, startedMs }: Computation, hasFailed: boolean): void {
+    if (hasFailed && hasStarted) this.#failures++;
+    if (startedMs !== undefined) this.#observers.computed(this.#clock.monotonic() - startedMs, hasFailed);
     if (--this.#computing > 0) return;
     endComputing(this);
     // While an AsyncLocalStorage is in use every await of the process costs more, on Node 20 twice as much; nobody asks it now.

@@ -22,6 +22,10 @@ export class Computation implements Used {
   readonly waitsFor = new Set<Computation>();
   /** It gave a promise, and is over when that is settled. */
   isAsync = false;
+  /** Its function was called. */
+  hasStarted = false;
+  /** When that was; undefined: nobody measures it. */
+  startedMs: number | undefined;
   readonly #tags = new Set<Tag>();
   #given: readonly Tag[];
   #reads: Set<ObjectRead> | undefined;

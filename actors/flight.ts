@@ -21,8 +21,8 @@ export interface FlightAround {
   readonly machine: typeof flightMachine;
   readonly clock: Clock;
   readonly flightTimeoutMs: number;
-  /** The function of a flight has returned or thrown. */
-  readonly computed: () => void;
+  /** The function of a flight has returned, or failed. */
+  readonly computed: (computation: Computation, hasFailed: boolean) => void;
   /** The flight ended: who calls from now on begins another. */
   readonly ended: (flight: Flight) => void;
   /** Begins a new flight for `call`, and gives its result. */
@@ -188,7 +188,7 @@ export class Flight implements FlightEffects {
   #returned(value: unknown): void {
     this.#value = value;
     this.computation.end();
-    this.#around.computed();
+    this.#around.computed(this.computation, false);
     if (this.#isTimedOut) {
       this.#tellCallers(this.computation.isKeepable);
       this.#leader.resolve(value);
@@ -202,7 +202,7 @@ export class Flight implements FlightEffects {
   #threw(error: unknown): void {
     this.#failure = { error };
     this.computation.end();
-    this.#around.computed();
+    this.#around.computed(this.computation, true);
     if (this.#isTimedOut) {
       this.#tellCallers(true);
       this.#leader.reject(error);

@@ -40,6 +40,10 @@ export class Outbox {
   readonly #around: OutboxAround;
   readonly #waiting = new Map<Tag, Outgoing>();
   readonly #sent = new Map<string, Outgoing>();
+  /** Invalidations that were not published within the time-out, since it was made. */
+  queued = 0;
+  /** Times it was full. */
+  overflows = 0;
   #retry: unknown;
   #failures = 0;
   #isClosed = false;
@@ -67,6 +71,7 @@ export class Outbox {
     let timer: unknown;
     const timedOut = new Promise<Publication>((resolve) => {
       timer = clock.setTimeout(() => {
+        this.queued++;
         resolve("queued");
       }, publishTimeoutMs);
     });
@@ -159,6 +164,7 @@ export class Outbox {
     });
     const isFull = this.#waiting.size >= this.#around.entriesMax;
     const outgoing: Outgoing = { id, tag: isFull ? rootTag : tag, isSent: false, onSettled: [], published, resolve };
+    if (isFull) this.overflows++;
     if (isFull) this.#around.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
     for (const child of this.#waiting.values()) {
       if (!isBelow(child.tag, outgoing.tag)) continue;

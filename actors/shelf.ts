@@ -5,6 +5,7 @@ import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/me
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
 import type { Clock, Log, Tag } from "../words/index.js";
+import type { CacheObservers } from "./cache-observers.js";
 import type { Call } from "./cached-work.js";
 import type { Used } from "./computation.js";
 import type { SharedEntries } from "./shared-entries.js";
@@ -27,6 +28,7 @@ export interface ShelfParts {
   /** What the nodes share in a bucket. */
   readonly shared: SharedEntries | undefined;
   readonly values: ValueMode;
+  readonly observers: CacheObservers;
   readonly clock: Clock;
   readonly log: Log;
   /** Whether what is known here may be relied on; undefined: always. */
@@ -51,6 +53,9 @@ export class Shelf {
   readonly #shared: SharedEntries | undefined;
   /** Looked up in the bucket now, each once for all who ask. */
   readonly #lookUps = new Map<string, Promise<Entry | undefined>>();
+  /** Functions whose results could not be kept, as the log was told. */
+  readonly #unkept = new Set<string>();
+  #keepFailures = 0;
   /** The context that this cache was opened in. */
   readonly #nowhere = new AsyncResource("zooid:cache");
 
@@ -60,6 +65,11 @@ export class Shelf {
     this.#memory = parts.memory;
     this.#disk = parts.disk;
     this.#shared = parts.shared;
+  }
+
+  /** Results that could not be kept. */
+  get keepFailures(): number {
+    return this.#keepFailures;
   }
 
   get invalidations(): number {
@@ -135,6 +145,7 @@ export class Shelf {
   keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): KeptValue {
     if (this.#parts.isInTouch?.() === false) return this.hold(value);
     const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
+    const startedMs = this.#parts.observers.keeps ? this.#parts.clock.monotonic() : undefined;
     try {
       if (!call.work.isWanted(value, call)) return this.hold(value);
       const { memory } = began;
@@ -157,9 +168,23 @@ export class Shelf {
       return entry;
     } catch (error) {
       // Whatever a condition, a getter or a tier throws: the call itself has its result.
-      this.#parts.log.warn({ err: error, name: call.work.name, key: call.key }, "a result cannot be kept");
+      this.#tellUnkept(call, error);
       return this.hold(value);
+    } finally {
+      if (startedMs !== undefined) this.#parts.observers.kept(this.#parts.clock.monotonic() - startedMs);
     }
+  }
+
+  /** Once for each function: what cannot be kept of it once cannot be kept again. */
+  #tellUnkept({ key, work: { name } }: Call, err: unknown): void {
+    this.#keepFailures++;
+    if (this.#unkept.has(name)) {
+      this.#parts.log.debug({ err, name, key }, "a result cannot be kept");
+      return;
+    }
+    if (this.#unkept.size >= unkeptToldMax) this.#unkept.clear();
+    this.#unkept.add(name);
+    this.#parts.log.warn({ err, name, key }, "results cannot be kept");
   }
 
   keepFailure(call: Call, error: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): void {
@@ -247,6 +272,9 @@ export function failureOf(value: unknown): { readonly error: unknown } | undefin
   if (typeof value !== "function" || !failures.has(value as KeptFailure)) return undefined;
   return { error: (value as KeptFailure)() };
 }
+
+/** Functions that are remembered so that the log is told of each once. */
+const unkeptToldMax = 1_000;
 
 /** Keys up to this length have tags that tell them, however many of their characters are written as escapes. */
 const plainKeyLengthMax = 41;
