@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startStorageServer } from "../../actors/storage-server.js";
 import { createInvalidationHub } from "../../cache.js";
-import { limits, seededChance, silentLog } from "../../words/index.js";
+import { limits, seededChance, silentLog, systemClock } from "../../words/index.js";
 import { all } from "../client-world.js";
 import { TestDisk } from "../server-world.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
@@ -359,23 +359,27 @@ describe("what depends on objects", () => {
     const { openCache, reader, run, put } = await objectWorld();
     const storageUrl = `lmdb:${await temporaryFolder()}`;
     let isFixed = true;
-    const computed = counted(async () => (isFixed ? "fixed" : reader.get("a")));
+    const computed = counted(async (_name: string) => (isFixed ? "fixed" : reader.get("a")));
     const open = async () => {
-      const cache = await openCache({ storageUrl });
-      return { cache, cached: cache.cacheable(computed, { name: "computed" }) };
+      const cache = await openCache({ storageUrl, clock: systemClock });
+      // From then on it knows where it stands.
+      await cache.invalidate("nothing");
+      return { cache, cached: cache.cacheable(async (name: string) => computed(name), { name: "computed" }) };
     };
     await put("a", 1);
     const first = await open();
-    expect(await run(first.cached())).toBe("fixed");
+    expect([await run(first.cached("same")), await run(first.cached("other"))]).toEqual(["fixed", "fixed"]);
     isFixed = false;
-    expect(await run(first.cached.refresh())).toBe(1);
-    expect(await run(first.cached())).toBe(1);
-    expect(computed.runs).toBe(2);
+    expect(await run(first.cached.refresh("other"))).toBe(1);
+    expect(await run(first.cached("other"))).toBe(1);
+    expect(await run(first.cached("third"))).toBe(1);
+    expect(computed.runs).toBe(4);
     await first.cache.close();
     await put("a", 2);
     const second = await open();
-    expect(await run(second.cached())).toBe(2);
-    expect(computed.runs).toBe(3);
+    expect(await run(second.cached("same"))).toBe("fixed");
+    expect(computed.runs).toBe(4);
+    expect([await run(second.cached("other")), await run(second.cached("third"))]).toEqual([2, 2]);
   });
 
   test("more of them than a result may: it is given, and not kept, nor what it is part of", async () => {

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { ClientCache } from "../../storage/client-cache.js";
 import { all } from "../client-world.js";
 import { counted, objectWorld } from "./object-world.js";
 import { gate } from "./open.js";
@@ -221,6 +222,10 @@ describe("a result that listed a prefix", () => {
   });
 
   test("on one picture beside other reads is kept, while others commit something else", async () => {
+    const [begun, ended] = [vi.spyOn(ClientCache.prototype, "beginLoad"), vi.spyOn(ClientCache.prototype, "endLoad")];
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+    });
     const { cache, reader, run, put } = await objectWorld();
     await put("a:1", 1);
     await put("b:1", 1);
@@ -241,6 +246,11 @@ describe("a result that listed a prefix", () => {
     expect(await run(first)).toEqual([["a:1", 1], ["b:1", 1], undefined]);
     await run(cached());
     expect(read.runs).toBe(1);
+    // For as long as the picture was open what others committed was remembered, and no longer.
+    const open = new Set(begun.mock.results.map(({ value }) => value as unknown));
+    for (const [ticket] of ended.mock.calls) open.delete(ticket);
+    expect(begun.mock.calls.length).toBeGreaterThan(3);
+    expect(open.size).toBe(0);
   });
 
   test("on one picture is not kept when what it read last was changed since", async () => {
@@ -285,6 +295,41 @@ describe("results of results that read objects", () => {
     await put("a", 2);
     expect(await run(cachedOuter())).toEqual([[2], 2]);
     expect([middle.runs, outer.runs]).toEqual([2, 3]);
+  });
+
+  test("are stale with them when neither is asynchronous, and when the inner one failed", async () => {
+    const { cache, reader, run, put } = await objectWorld();
+    await put("a", 1);
+    await run(reader.get("a"));
+    const failing = new Error("no");
+    for (const fails of [false, true]) {
+      let runs = 0;
+      const inner = cache.cacheable(
+        () => {
+          void reader.get("a");
+          if (fails) throw failing;
+        },
+        { name: `inner ${fails}` },
+      );
+      const outer = cache.cacheable(
+        () => {
+          runs++;
+          try {
+            inner();
+          } catch (error) {
+            expect(error).toBe(failing);
+          }
+          return runs;
+        },
+        { name: `outer ${fails}` },
+      );
+      expect([outer(), outer()]).toEqual([1, 1]);
+      await put("b", 1);
+      expect(outer()).toBe(1);
+      await put("a", 2);
+      expect(outer()).toBe(2);
+      await run(reader.get("a"));
+    }
   });
 
   test("are kept though what is nested was read long before", async () => {
