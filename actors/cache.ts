@@ -191,13 +191,14 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
     if (storage.type !== "nats") return { transport, bus, bucket: undefined, release };
     const isShared = transport !== undefined && busUrl === storage.servers && isNats(transport);
     const link = isShared ? transport : await connectNats({ ...who, servers: storage.servers, waitForFirst: false, ...seams });
-    const { prefix, replicas } = { ...options, ...settings };
+    const { prefix, bucketMaxBytes: bytesMax } = settings;
+    const { replicas } = options;
     const bucket = createJetStreamBucket({
       transport: link,
       bucket: storage.bucket,
       prefix,
       replicas,
-      bytesMax: settings.bucketMaxBytes,
+      bytesMax,
       ageMs: sharedAgeMsMax,
       ...seams,
     });

@@ -127,10 +127,10 @@ export class CachedCalls {
   async lookUp(key: string, tag: Tag): Promise<Entry | undefined> {
     this.current?.use([tag]);
     if (!this.#shelf.canLookUp) return undefined;
-    const entry = await this.#shelf.lookUp(key);
-    if (entry === undefined) this.#shelf.abandon(key);
-    else this.#note(key, entry);
-    return entry;
+    const found = await this.#shelf.lookUp(key);
+    if (found === undefined) this.#shelf.abandon(key);
+    else this.#note(key, found.entry);
+    return found?.entry;
   }
 
   /** What a call gets that is answered by `entry`: a promise of it, if the function gives promises. */
@@ -267,10 +267,9 @@ export class CachedCalls {
 
   async #foundOrComputed(flight: Flight): Promise<unknown> {
     const { call, computation } = flight;
-    const entry = await this.#shelf.lookUp(call.key);
+    const found = await this.#shelf.lookUp(call.key);
+    if (found !== undefined && failureOf(found.entry.value) === undefined) return flight.finds(found);
     call.signal?.throwIfAborted();
-    const failure = entry && failureOf(entry.value);
-    if (entry !== undefined && failure === undefined) return flight.finds(entry);
     // What is known is noted anew: it is only now that anything is read.
     flight.begins(this.#shelf.begin());
     this.#starts(computation);

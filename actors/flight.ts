@@ -4,9 +4,9 @@ import type { Entry } from "../storage/entry-store.js";
 import type { KeptValue } from "../storage/kept-value.js";
 import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
-import type { Computation } from "./computation.js";
+import { type Computation, noReads } from "./computation.js";
 import { currentComputations, isAnythingComputing } from "./computations.js";
-import type { BeganHere, Shelf } from "./shelf.js";
+import type { BeganHere, FoundHere, Shelf } from "./shelf.js";
 
 /** Who waits for a result that may not be theirs: they came after something was invalidated, or after a caller who may give up. */
 interface Waiter {
@@ -56,7 +56,7 @@ export class Flight implements FlightEffects {
   #keyWasInvalidated = false;
   #isSuperseded = false;
   /** It was looked up, and need not be computed. */
-  #found: KeptValue | undefined;
+  #found: Entry | undefined;
   #isToFlyAgain = false;
   /** What it gave, as its own caller gets it, and as it is given to others. */
   #value: unknown;
@@ -82,8 +82,9 @@ export class Flight implements FlightEffects {
     this.#patient.push(...this.#late.splice(0));
   }
 
-  /** Lands with what a tier had, which is valid now and kept already. */
-  finds(entry: Entry): unknown {
+  /** Lands with what a tier had, which is kept already. */
+  finds({ entry, began }: FoundHere): unknown {
+    this.#began = began;
     this.computation.use(entry.tags);
     if (entry.reads !== undefined) this.computation.useReads(entry.reads);
     this.#found = entry;
@@ -252,7 +253,11 @@ export class Flight implements FlightEffects {
   /** It may be given to who called after whatever was invalidated meanwhile. */
   #isValid(): boolean {
     const { shelf } = this.#around;
-    if (this.#found !== undefined) return true;
+    if (this.#found !== undefined) {
+      // Whether its key was invalidated since it was found is told by its tag.
+      const { tags, reads = noReads } = this.#found;
+      return !shelf.isStale({ tags: shelf.tagsFor(this.call.key, tags), reads }, this.#began);
+    }
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
     return this.#began.invalidations === shelf.invalidations || !shelf.isStale(this.computation, this.#began);
   }

@@ -50,11 +50,11 @@ export interface BucketCounts {
 /** Of a cache without a bucket. */
 export const noBucketCounts: BucketCounts = { bucketHits: 0, bucketFailures: 0 };
 
-/** What was met for a key: its revision, 0 for nothing, and the version of what can be read there. */
+/** What is remembered of what was met for a key: its revision, 0 for nothing, and the version of what can be read there. */
 interface Met {
   readonly revision: number;
-  readonly record: SharedRecord | undefined;
-  readonly time: number;
+  readonly version: Pick<SharedRecord, "epoch" | "ownSequence"> | undefined;
+  readonly hasExpired: boolean;
 }
 
 /** Keys of which is remembered what was met: their next write needs not look again. */
@@ -129,7 +129,7 @@ export class SharedEntries {
   async get(key: string): Promise<SharedEntry | undefined> {
     if (!this.isUsable) return undefined;
     try {
-      const { record, time } = await this.#meet(key);
+      const { record, time } = await this.#read(key);
       if (record === undefined || this.#leftMs(record, time) <= 0) return undefined;
       const began = await this.#judge(record);
       const leftMs = this.#leftMs(record, time);
@@ -170,8 +170,8 @@ export class SharedEntries {
   discard(key: string, sequence: number): void {
     if (!this.isUsable) return;
     this.#behind(key, 0, async () => {
-      const { revision, record } = await this.#meet(key);
-      if (record === undefined || (record.epoch === this.#epoch && record.ownSequence >= sequence)) return;
+      const { revision, version } = (await this.#read(key)).met;
+      if (version === undefined || (version.epoch === this.#epoch && version.ownSequence >= sequence)) return;
       await this.#remove(key, revision);
     });
   }
@@ -179,7 +179,7 @@ export class SharedEntries {
   /** Removes what was found for `key` to have expired. */
   discardExpired(key: string): void {
     const met = this.#met.get(key);
-    if (met?.record === undefined || this.#leftMs(met.record, met.time) > 0 || !this.isUsable) return;
+    if (met?.hasExpired !== true || !this.isUsable) return;
     this.#behind(key, 0, () => this.#remove(key, met.revision));
   }
 
@@ -224,14 +224,18 @@ export class SharedEntries {
 
   // ---- Reading
 
-  async #meet(key: string): Promise<Met> {
+  async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: Met }> {
     const entry = await this.#around.bucket.get(key);
     this.#worked();
-    const met = { revision: entry?.revision ?? 0, record: this.#recordOf(key, entry), time: entry?.time ?? 0 };
+    const record = this.#recordOf(key, entry);
+    const { revision, time } = entry ?? { revision: 0, time: 0 };
+    // Without its value: many are remembered.
+    const version = record && { epoch: record.epoch, ownSequence: record.ownSequence };
+    const met = { revision, version, hasExpired: record !== undefined && this.#leftMs(record, time) <= 0 };
     this.#met.delete(key);
     if (this.#met.size >= keysRememberedMax) this.#met.clear();
     this.#met.set(key, met);
-    return met;
+    return { record, time, met };
   }
 
   #recordOf(key: string, entry: BucketEntry | undefined): SharedRecord | undefined {
@@ -341,10 +345,10 @@ export class SharedEntries {
     await this.#clearing?.catch(() => undefined);
     let met = this.#met.get(key);
     for (let rounds = 0; rounds < limits.bucketRoundsMax; rounds++) {
-      met ??= await this.#meet(key);
+      met ??= (await this.#read(key)).met;
       // It is judged last before it is sent.
       if (sequence < this.#latest.since || !this.#mayBeValid(record, judging)) return;
-      if (met.record?.epoch === epoch && met.record.ownSequence > ownSequence) return;
+      if (met.version?.epoch === epoch && met.version.ownSequence > ownSequence) return;
       const ttlMs = record.leftMs === Infinity ? undefined : record.leftMs;
       const revision = await this.#around.bucket.put(key, payload, met.revision, ttlMs);
       this.#worked();

@@ -8,7 +8,7 @@ import type { Clock, Log, Tag } from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
 import type { Call } from "./cached-work.js";
 import type { Used } from "./computation.js";
-import type { SharedEntries } from "./shared-entries.js";
+import type { SharedEntries, SharedEntry } from "./shared-entries.js";
 
 /** What was known here when a computation began, to each tier in its own terms. */
 export interface BeganHere {
@@ -18,6 +18,12 @@ export interface BeganHere {
   readonly shared: EntryVersion | undefined;
   /** Count of invalidations: while it stands, nothing that began then can have become stale. */
   readonly invalidations: number;
+}
+
+/** What a look-up found, and what was known when it was valid. */
+export interface FoundHere {
+  readonly entry: Entry;
+  readonly began: BeganHere;
 }
 
 /** What a shelf is made of. */
@@ -52,7 +58,7 @@ export class Shelf {
   readonly #disk: PersistentEntryStore | undefined;
   readonly #shared: SharedEntries | undefined;
   /** Looked up in the bucket now, each once for all who ask. */
-  readonly #lookUps = new Map<string, Promise<Entry | undefined>>();
+  readonly #lookUps = new Map<string, Promise<FoundHere | undefined>>();
   /** Functions whose results could not be kept, as the log was told. */
   readonly #unkept = new Set<string>();
   #keepFailures = 0;
@@ -95,13 +101,11 @@ export class Shelf {
     return this.#shared?.isUsable === true;
   }
 
-  /** A result that may be given to whoever asks now, from the bucket if there is none here: it is in memory then. Never rejects. */
-  lookUp(key: string): Promise<Entry | undefined> {
+  /** A result that may be given to all who asked before it was found, from the bucket if there is none here: it is in memory then. Never rejects. */
+  lookUp(key: string): Promise<FoundHere | undefined> {
     const shared = this.#shared;
     if (shared === undefined) return Promise.resolve(undefined);
-    const under = this.#lookUps.get(key);
-    if (under !== undefined) return under;
-    const lookUp = this.#lookUp(key, shared).finally(() => this.#lookUps.delete(key));
+    const lookUp = this.#lookUps.get(key) ?? this.#lookUp(key, shared);
     this.#lookUps.set(key, lookUp);
     return lookUp;
   }
@@ -220,9 +224,13 @@ export class Shelf {
   /** Whether an invalidation that counts for its tags came after `began`, or a commit changed what it read. */
   isStale({ tags, reads }: Used, began: BeganHere): boolean {
     if (isAnyStale(reads)) return true;
+    return this.#isStaleSince(tags, began.memory);
+  }
+
+  #isStaleSince(tags: readonly Tag[], began: Began): boolean {
     const dependency = this.#trie.depend(tags);
     try {
-      return this.#trie.isStale(dependency, began.memory);
+      return this.#trie.isStale(dependency, began);
     } finally {
       this.#trie.release(dependency);
     }
@@ -253,13 +261,26 @@ export class Shelf {
     return this.#memory.put(key, entry.value, { tags, began: this.#trie.begin(), ttlMs, slides, leftMs: this.#leftMs(entry) }) ?? entry;
   }
 
-  async #lookUp(key: string, shared: SharedEntries): Promise<Entry | undefined> {
+  async #lookUp(key: string, shared: SharedEntries): Promise<FoundHere | undefined> {
     const found = await shared.get(key);
+    // Who asks from now on may know of more than this was compared with.
+    this.#lookUps.delete(key);
+    if (this.#parts.isInTouch?.() === false) return undefined;
     // Somebody may have put another there meanwhile, which is what counts here.
-    const entry = this.#parts.isInTouch?.() === false ? undefined : this.#memory.get(key);
-    if (entry !== undefined || found === undefined) return entry;
-    const { value, tags, leftMs, ...how } = found;
-    return this.#memory.put(key, value, { tags: this.#own(key, tags), leftMs: leftMs === Infinity ? undefined : leftMs, ...how });
+    const entry = this.#memory.get(key) ?? (found && this.#putFound(key, found));
+    return entry && { entry, began: this.begin() };
+  }
+
+  /** What was found as an entry, in memory if it can be held there; undefined: it has become stale since. */
+  #putFound(key: string, found: SharedEntry): Entry | undefined {
+    const { ttlMs, slides, began } = found;
+    const tags = this.#own(key, found.tags);
+    const value = this.#parts.values === "shared" ? structuredClone(found.value) : found.value;
+    const leftMs = found.leftMs === Infinity ? undefined : found.leftMs;
+    const entry = this.#memory.put(key, value, { tags, began, ttlMs, slides, leftMs });
+    if (entry !== undefined || this.#isStaleSince(this.tagsFor(key, tags), began)) return entry;
+    const storedMs = this.#parts.clock.monotonic();
+    return { ...this.hold(value), key, tags, ttlMs, slides, storedMs, expiresMs: storedMs + found.leftMs, promise: undefined };
   }
 
   #leftMs({ ttlMs, expiresMs }: Entry): number | undefined {
