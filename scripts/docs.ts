@@ -6,10 +6,13 @@ import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { parseSync } from "oxc-parser";
 import { format } from "prettier";
+import { Registry } from "prom-client";
 import { machineToMermaid } from "../actors/drawing.js";
+import { createCache } from "../cache.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
 import { machines } from "../machines/index.js";
+import { cacheMetrics } from "../metrics.js";
 import { errorClasses } from "../words/errors.js";
 import { limits } from "../words/limits.js";
 import { configureOptions, type Counterpart, features } from "./zoocache.js";
@@ -19,7 +22,7 @@ const root = join(import.meta.dirname, "..");
 /** `readme` with every part between `<!-- name -->` and `<!-- /name -->` as the code has it. Throws when a part has no place in it. */
 export async function withGeneratedParts(readme: string): Promise<string> {
   let text = readme;
-  for (const [name, part] of generatedParts()) {
+  for (const [name, part] of [...generatedParts(), ["metrics", await metricTable()] as const]) {
     const begin = `<!-- ${name} -->`;
     const end = `<!-- /${name} -->`;
     const from = text.indexOf(begin);
@@ -41,6 +44,16 @@ function generatedParts(): Map<string, string> {
     ["variables", variableTable()],
     ["limits", limitTable()],
   ]);
+}
+
+/** Each metric of a cache, as a registry has it. */
+async function metricTable(): Promise<string> {
+  const register = new Registry();
+  await using cache = await createCache();
+  const end = cacheMetrics(cache, { register });
+  const rows = (await register.getMetricsAsJSON()).map(({ name, type, help }) => `| \`${name}\` | ${String(type)} | ${help} |`);
+  end();
+  return ["| metric | type | what it tells |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
 /** Each machine: what the first paragraph of its file says of it, and its picture. */

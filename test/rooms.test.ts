@@ -40,6 +40,7 @@ const publicFiles = [
   "index.ts",
   "cache.ts",
   "fastify.ts",
+  "metrics.ts",
   "machines/index.ts",
   "actors/index.ts",
   "transport/index.ts",
