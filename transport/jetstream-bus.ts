@@ -33,7 +33,7 @@ import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBu
 import { BusListener } from "./bus-listener.js";
 import { busPace } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
-import { epochOf, StreamHistory } from "./jetstream-history.js";
+import { epochOf, type EpochRecord, StreamHistory } from "./jetstream-history.js";
 import { StreamIntake, wentBack } from "./jetstream-intake.js";
 import { LatestRepeated } from "./jetstream-latest.js";
 import { type Delivery, readRepeated, writeBusWord } from "./jetstream-messages.js";
@@ -301,8 +301,9 @@ class JetStreamBus implements RecallingBus {
     signal.throwIfAborted();
     const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
     let isWhole = known?.epoch === end.epoch && end.time - known.time < this.#historyMs * wholeShare;
-    if (known?.epoch === end.epoch && (this.#wentBack || (await this.#isBehind(known, end, isWhole, signal)))) {
-      this.#log.warn({ stream: this.#names.stream, known: known.sequence, found: end.sequence }, "the history of invalidations went back");
+    const isSame = known?.epoch === end.epoch;
+    if (isSame ? this.#wentBack || (await this.#isBehind(known, end, isWhole, signal)) : this.#isLost(record, known, created)) {
+      this.#log.warn({ stream: this.#names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
       record = await this.#history.write(record.sequence);
       isWhole = false;
     }
@@ -333,6 +334,12 @@ class JetStreamBus implements RecallingBus {
       return true;
     });
     return isBehind;
+  }
+
+  /** True when our history's record is gone, and `found` is an earlier one: what was counted under that name before would be valid again. */
+  #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
+    const { record } = this.#intake;
+    return record !== undefined && known?.epoch === epochOf(record, created) && found.sequence <= record.sequence;
   }
 
   #replaying(signal: AbortSignal): ReplayOptions {

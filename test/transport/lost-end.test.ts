@@ -57,3 +57,23 @@ test("a stream that loses its end while all links stand is found out", async () 
   expect(one.heard.count("reset")).toBeGreaterThan(resets[0] ?? 0);
   expect(two.heard.count("reset")).toBeGreaterThan(resets[1] ?? 0);
 });
+
+test("a history whose record is lost does not go on under the name that it had before", async () => {
+  const { clock, network, jetStream, node, follows } = place();
+  const { bus } = await node("one");
+  const epoch = () => (bus.state.type === "following" ? bus.state.epoch : undefined);
+  const loseEnd = async (ms: number) => {
+    network.stop();
+    jetStream.losePower(ms);
+    network.start();
+    await follows(bus);
+  };
+  const names = [epoch()];
+  await clock.advance(1_000);
+  await clock.settle(bus.publish("lost", "lost"), 1_000);
+  await loseEnd(500);
+  names.push(epoch());
+  await loseEnd(500);
+  names.push(epoch());
+  expect(new Set(names).size).toBe(3);
+});
