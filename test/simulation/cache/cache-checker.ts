@@ -18,6 +18,8 @@ export interface NodeLife {
   readonly floors: Map<string, number>;
   /** By stream: up to where its bus said that all was told. */
   readonly told: Map<string, number>;
+  /** It uses what other nodes computed: before a reset of its own, but after what they have in common. */
+  readonly sharesResults: boolean;
   isOver: boolean;
 }
 
@@ -158,8 +160,8 @@ export class CacheChecker implements Judge {
   // ---- Nodes
 
   /** A process began. `kept`: invalidations that its disk has from an earlier one. */
-  born(node: string, number: number, kept: ReadonlyMap<string, number>): NodeLife {
-    return { node, number, floors: new Map(kept), told: new Map(), isOver: false };
+  born(node: string, number: number, kept: ReadonlyMap<string, number> = new Map(), sharesResults = false): NodeLife {
+    return { node, number, floors: new Map(kept), told: new Map(), sharesResults, isOver: false };
   }
 
   /** A process was killed, or closed. */
@@ -175,7 +177,7 @@ export class CacheChecker implements Judge {
     const { epoch, sequence } = event.version;
     if (event.type === "reset") {
       this.counts.resets++;
-      this.#raise(life, "", this.next());
+      if (!life.sharesResults) this.#raise(life, "", this.next());
     }
     // One of its own, or one that stands for another.
     if (event.type === "invalidated") this.#raise(life, event.tag, this.#ids.get(event.id)?.moment ?? 0);

@@ -38,6 +38,7 @@ export class CacheFaults {
       [1, "broker emptied", () => this.#stopBroker(() => this.#empty())],
       [1, "broker emptied while a node is away", () => this.#away(() => this.#empty())],
       [power, "power failure", () => this.#stopBroker(() => this.#losePower())],
+      [power, "a leader without the end", async () => this.#losePower()],
       [power, "power failure while a node is away", () => this.#away(() => this.#losePower())],
       [2, "no leader", () => this.#noLeader()],
       [2, "leaders die", () => this.#unsaid()],
@@ -145,6 +146,7 @@ export class CacheFaults {
     if (this.#isOver) return;
     this.#world.note("fault", "the broker loses everything");
     this.#world.jetStream.empty();
+    this.#world.bucket.empty();
   }
 
   #losePower(): void {

@@ -7,7 +7,7 @@ import { NodePlace } from "./node-place.js";
 import { User } from "./user.js";
 
 /** Simulated time with faults; then, at most, without faults until all nodes follow; then for what is asked at the end. */
-const stormMs = 3_000;
+const stormMs = 2_000;
 const calmMs = 20_000;
 const lookMs = 20_000;
 
@@ -21,7 +21,7 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
     { length: count },
     (_, index) =>
       new NodePlace(world, `n${index + 1}`, {
-        hasDisk: chance.fraction() < 0.4,
+        tier: tierFor(chance.fraction()),
         maxEntries: chance.fraction() < 0.3 ? 6 : undefined,
         users: 1 + Math.floor(chance.fraction() * 2),
         skewMs: chance.fraction() < 0.3 ? 0 : (chance.fraction() - 0.5) * 14_400_000,
@@ -61,6 +61,8 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
   if (violation !== undefined) world.note("world", violation.message);
   return { seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts } };
 }
+
+const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" : "bucket");
 
 /** All nodes follow the stream to its end, and have nothing left to tell. */
 function isLevel({ jetStream }: CacheWorld, nodes: readonly NodePlace[]): boolean {

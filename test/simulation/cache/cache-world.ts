@@ -1,3 +1,4 @@
+import { type BucketFaults, type BucketHub, createBucketHub } from "../../../testing/bucket-hub.js";
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { Stage } from "../stage.js";
@@ -14,6 +15,7 @@ export const timings = {
   maxStaleMs: 800,
   publishTimeoutMs: 250,
   flightTimeoutMs: 700,
+  bucketTimeoutMs: 150,
   autoPruneMs: 150,
   autoPruneIntervalMs: 120,
   /** Of some runs: positions fall out of the stream's age. */
@@ -29,6 +31,9 @@ export const timings = {
 /** The reading of a clock that ticks, and clocks that go a little slower. */
 const slackMs = 60;
 
+/** A bucket whose readers are answered by followers, and whose answers are lost now and then. */
+const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };
+
 /** Timers that fire in one run at most: ten times those of the longest that was seen. More is a loop that does not end. */
 const stepsMax = 250_000;
 
@@ -38,6 +43,8 @@ export class CacheWorld extends Stage {
   readonly network: FaultyNetwork;
   readonly jetStream: SimulatedJetStream;
   readonly brokerClock;
+  /** What nodes without a disk may share. */
+  readonly bucket: BucketHub;
   readonly database: Database;
   readonly historyMs: number;
   /** Nobody changes anything any more. */
@@ -71,6 +78,7 @@ export class CacheWorld extends Stage {
       habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: chance.fraction() < 0.8 },
       onTaken: (message) => checker.took(message),
     });
+    this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults });
     this.historyMs = chance.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
     this.database = new Database(checker);
   }

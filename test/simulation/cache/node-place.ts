@@ -2,6 +2,7 @@ import { type Cache, openCacheOver } from "../../../actors/cache.js";
 import type { CacheCore } from "../../../actors/cache-core.js";
 import { cacheSettings } from "../../../actors/cache-options.js";
 import { DiskEntryStore } from "../../../storage/disk-entries.js";
+import type { BucketEnd } from "../../../testing/bucket-hub.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
@@ -14,8 +15,8 @@ import { TappedBus, tappedChance } from "./tapped.js";
 import { User } from "./user.js";
 
 export interface NodeHabits {
-  /** Its results, and what it knows of invalidations, are on a disk too. */
-  readonly hasDisk: boolean;
+  /** Behind memory: nothing; a disk of its own, with what it knows of invalidations; or the bucket. */
+  readonly tier: "memory" | "disk" | "bucket";
   readonly maxEntries: number | undefined;
   readonly users: number;
   /** Its wall clock before that of the others. */
@@ -55,7 +56,12 @@ export class NodePlace {
     this.name = name;
     this.#world = world;
     this.#habits = habits;
-    if (habits.hasDisk) this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, chance: world.chance() });
+    if (habits.tier === "disk") this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, chance: world.chance() });
+  }
+
+  /** It uses what other nodes computed. */
+  get sharesResults(): boolean {
+    return this.#habits.tier === "bucket";
   }
 
   get disk(): SimulatedDisk | undefined {
@@ -82,7 +88,7 @@ export class NodePlace {
   open(): void {
     if (this.#life !== undefined) return;
     const world = this.#world;
-    const life = world.checker.born(this.name, ++this.#lives, this.#kept);
+    const life = world.checker.born(this.name, ++this.#lives, this.#kept, this.sharesResults);
     const clock = world.clock.place(this.#habits.skewMs, this.#habits.rate);
     world.note(this.name, `open ${life.number}`);
     this.#life = life;
@@ -188,11 +194,23 @@ export class NodePlace {
       autoPruneSecs: `${timings.autoPruneMs}ms`,
       autoPruneInterval: `${timings.autoPruneIntervalMs}ms`,
     });
-    const { cache, core } = openCacheOver(settings, { bus, disk });
+    const { cache, core } = openCacheOver(settings, { bus, disk, bucket: this.#connectBucket(clock, end) });
     const functions = new CachedFunctions({ cache, clock, chance: functionChance, checker, database: world.database });
     const running = { life, clock, end, bus, cache, core, functions };
     this.#running = running;
     for (const own of userChances) void new User(world, this, running, own).run();
+  }
+
+  /** On the same link as the bus. */
+  #connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd | undefined {
+    if (!this.sharesResults) return undefined;
+    const bucket = this.#world.bucket.connect({ clock, timeoutMs: timings.bucketTimeoutMs });
+    if (end.status !== "connected") bucket.cut();
+    end.onStatus((status) => {
+      if (status === "connected") bucket.mend();
+      else bucket.cut();
+    });
+    return bucket;
   }
 
   #openDisk(disk: SimulatedDisk, clock: PlaceClock): Promise<DiskEntryStore> {

@@ -1,13 +1,13 @@
-import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "../../../transport/index.js";
+import type { Bus, BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus } from "../../../transport/index.js";
 import type { Chance } from "../../../words/index.js";
 
 /** A bus whose events are also told to somebody who looks on, after its listener. */
-export class TappedBus implements Bus {
+export class TappedBus implements RecallingBus {
   readonly kind: Bus["kind"];
-  readonly #bus: Bus;
+  readonly #bus: RecallingBus;
   readonly #told: (event: BusEvent) => void;
 
-  constructor(bus: Bus, told: (event: BusEvent) => void) {
+  constructor(bus: RecallingBus, told: (event: BusEvent) => void) {
     this.kind = bus.kind;
     this.#bus = bus;
     this.#told = told;
@@ -34,6 +34,10 @@ export class TappedBus implements Bus {
 
   follow(from: BusPosition | undefined): Promise<void> {
     return this.#bus.follow(from);
+  }
+
+  recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
+    return this.#bus.recall(tags, timeoutMs);
   }
 
   close(): Promise<void> {

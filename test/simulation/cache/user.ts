@@ -44,7 +44,7 @@ export class User {
     };
     for (const name of rows) {
       await look(`row ${name}`, () => row(name));
-      await look(`sync ${name}`, () => sync(name));
+      if (!this.#place.sharesResults) await look(`sync ${name}`, () => sync(name));
     }
     for (const name of Object.keys(groups) as Group[]) {
       await look(`group ${name}`, () => group(name));
@@ -65,7 +65,7 @@ export class User {
     else if (dice < 0.68) await this.#unlessStumbled(`flaky ${name}`, () => flaky(name));
     else if (dice < 0.74) await this.#unlessStumbled(`report ${name}`, () => report(name));
     else if (dice < 0.79) await this.#call(`failing ${name}`, () => failing(name));
-    else if (dice < 0.84) await this.#call(`sync ${name}`, () => sync(name));
+    else if (dice < 0.84 && !this.#place.sharesResults) await this.#call(`sync ${name}`, () => sync(name));
     else if (dice < 0.89) await this.#abort(name);
     else if (dice < 0.94) await this.#call(`get`, () => cache.get(this.#key()));
     else await this.#crowd(name);
