@@ -149,7 +149,7 @@ export class CacheCore {
       began ??= this.shelf.begin();
       // What is set is shared once its invalidation has a number, which it bears.
       const here = this.shared === undefined ? began : { ...began, shared: undefined };
-      this.shelf.keep(call, value, { tags, reads: noReads }, here, false);
+      this.shelf.keep(call, value, { tags, reads: noReads }, here, false, true);
       return this.memory.get(key);
     };
     const share = (entry: Entry, sequence: number) => {

@@ -146,7 +146,7 @@ export class Shelf {
    * Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all.
    * What depends on an object store is kept in memory only: elsewhere, and after a restart, nobody can tell what was changed there.
    */
-  keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): KeptValue {
+  keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean, isSet = false): KeptValue {
     if (this.#parts.isInTouch?.() === false) return this.hold(value);
     const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
     const startedMs = this.#parts.observers.keeps ? this.#parts.clock.monotonic() : undefined;
@@ -155,7 +155,8 @@ export class Shelf {
       const { memory } = began;
       const own = this.#own(call.key, tags);
       const entry = this.#memory.put(call.key, value, {
-        tags: own,
+        // The trie would take the invalidation by which it was set for a later one; whoever hears of one of its key finds it.
+        tags: isSet ? tags : own,
         reads,
         began: memory,
         ttlMs,

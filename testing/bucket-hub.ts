@@ -25,6 +25,8 @@ export interface BucketHubOptions {
   readonly faults?: BucketFaults;
   /** What was put goes after this. */
   readonly ageMsMax?: number;
+  /** What is put with a time to live goes by it; as in older servers it does not. Default: true. */
+  readonly knowsTimesToLive?: boolean;
 }
 
 /** One end of a hub's bucket. */
@@ -72,14 +74,16 @@ class Hub implements BucketHub {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly #ageMsMax: number;
+  readonly #knowsTimesToLive: boolean;
   readonly #places = new Map<string, Place>();
   #revision = 0;
 
-  constructor({ clock, chance, faults = soundBucket, ageMsMax = Infinity }: BucketHubOptions) {
+  constructor({ clock, chance, faults = soundBucket, ageMsMax = Infinity, knowsTimesToLive = true }: BucketHubOptions) {
     this.clock = clock;
     this.chance = chance;
     this.faults = faults;
     this.#ageMsMax = ageMsMax;
+    this.#knowsTimesToLive = knowsTimesToLive;
   }
 
   connect(options: { readonly clock?: Clock; readonly prefix?: string; readonly timeoutMs?: number } = {}): BucketEnd {
@@ -133,7 +137,7 @@ class Hub implements BucketHub {
   #store(prefix: string, key: string, payload: Uint8Array, ttlMs: number): number {
     const fromMs = this.clock.monotonic();
     const revision = ++this.#revision;
-    const expiresMs = fromMs + Math.min(ttlMs, this.#ageMsMax);
+    const expiresMs = fromMs + Math.min(this.#knowsTimesToLive ? ttlMs : Infinity, this.#ageMsMax);
     this.#note(prefix, key, { payload: Uint8Array.from(payload), revision, time: this.clock.now(), fromMs, expiresMs });
     return revision;
   }

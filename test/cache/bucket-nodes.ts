@@ -1,7 +1,7 @@
 import { onTestFinished } from "vitest";
 import { type Cache, openCacheOver } from "../../actors/cache.js";
 import { type CacheOptions, cacheSettings } from "../../actors/cache-options.js";
-import { type BucketEnd, type BucketHub, createBucketHub, soundBucket } from "../../testing/bucket-hub.js";
+import { type BucketEnd, type BucketHub, type BucketHubOptions, createBucketHub, soundBucket } from "../../testing/bucket-hub.js";
 import { type PlaceClock, SimulatedClock } from "../../testing/simulated-clock.js";
 import { createInvalidationHub } from "../../transport/in-process-bus.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../transport/bus.js";
@@ -22,9 +22,9 @@ export interface BucketWorld {
   readonly open: (options?: CacheOptions, skewMs?: number) => BucketNode;
 }
 
-export function bucketWorld(): BucketWorld {
+export function bucketWorld(options: Pick<BucketHubOptions, "knowsTimesToLive"> = {}): BucketWorld {
   const clock = new SimulatedClock();
-  const hub = createBucketHub({ clock, chance: seededChance(1) });
+  const hub = createBucketHub({ clock, chance: seededChance(1), ...options });
   const buses = createInvalidationHub({ clock, chance: seededChance(2) });
   let nodes = 0;
   return {

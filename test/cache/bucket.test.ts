@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { sharedAgeMsMax } from "../../actors/shared-entries.js";
 import { type Cache, SyncTierError } from "../../cache.js";
 import { keyTag } from "../../storage/cache-key.js";
 import { decodeSharedRecord, encodeSharedRecord, type SharedRecord } from "../../storage/shared-record.js";
@@ -249,10 +250,18 @@ describe("what is set", () => {
     await settled();
     expect(await other.cache.get(long)).toBe("value");
     expect(await one.cache.get(long)).toBe("value");
+    broker.isPrompt = false;
+    const published = one.cache.set(long, "again");
+    expect(await one.cache.get(long)).toBe("again");
+    broker.number();
+    await published;
+    expect(await one.cache.get(long)).toBe("again");
+    broker.isPrompt = true;
     await other.cache.delete(long);
     await settled();
     expect([await one.cache.get(long), await other.cache.get(long)]).toEqual([undefined, undefined]);
-    expect(broker.sequence).toBe(102);
+    expect(broker.sequence).toBe(103);
+    expect(one.cache.stats().bucketHits).toBe(0);
   });
 
   test("is shared once its invalidation has a number, which it bears beside what was known when it was made", async () => {
@@ -456,22 +465,35 @@ describe("B13: times to live", () => {
     }
   });
 
-  test("that have passed are over, and what is met of them goes", async () => {
-    const { open, clock, hub } = bucketWorld();
+  test("that have passed are over, and what a get meets of them goes, where the broker does not see to it", async () => {
+    const { open, clock, hub } = bucketWorld({ knowsTimesToLive: false });
     const [one, other] = [open(), open()];
-    await one.cache.set("k", 1, { ttl: "1s" });
+    await one.cache.set("k", 1, { ttl: "2s", readExtendTtl: false });
     await settled();
-    const key = '""("k")';
-    const payload = hub.peek(key)?.payload ?? Buffer.from("");
-    const old = hub.peek(key)?.time ?? 0;
-    await clock.advance(900);
+    await clock.advance(1_500);
     expect(await other.cache.get("k")).toBe(1);
-    await clock.advance(1_000);
-    // A broker without times to live of its own still has it.
-    hub.plant(key, payload);
-    clock.shiftWall(0);
-    expect(old).toBeLessThan(clock.now());
-    expect(hub.peek(key)).toBeDefined();
+    await clock.advance(600);
+    expect(hub.peek('""("k")')).toBeDefined();
+    expect(await other.cache.get("k")).toBeUndefined();
+    await settled();
+    expect(hub.peek('""("k")')).toBeUndefined();
+  });
+
+  test("and the age that the bus remembers bound what is used: nobody could tell whether older results are valid", async () => {
+    const { open, clock } = bucketWorld();
+    const one = open();
+    await one.cache.set("k", 1);
+    await settled();
+    await clock.advance(sharedAgeMsMax - 60_000);
+    await one.cache.invalidate("clock");
+    expect(await open().cache.get("k")).toBeUndefined();
+    await one.cache.close();
+    const [two, three] = [open(), open()];
+    await two.cache.set("l", 1);
+    await settled();
+    await clock.advance(sharedAgeMsMax + 60_000);
+    await three.cache.invalidate("clock");
+    expect(await three.cache.get("l")).toBeUndefined();
   });
 
   test("that slide are written back at most every ttiFlushSecs, for the other nodes", async () => {
