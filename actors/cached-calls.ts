@@ -1,5 +1,6 @@
 import type { Entry } from "../storage/entry-store.js";
 import type { EntrySlot } from "../storage/memory-entries.js";
+import { staleRead } from "../storage/object-reads.js";
 import { flightMachine } from "../machines/flight.js";
 import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, SyncTierError, type Tag } from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
@@ -297,7 +298,10 @@ export class CachedCalls {
     const last = this.#shelf.last(call);
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), last === undefined);
     call.caller?.useReads(computation.reads);
-    if (last !== undefined) return this.#shelf.give(last);
+    if (last !== undefined) {
+      noteReads([staleRead]);
+      return this.#shelf.give(last);
+    }
     if (computation.isKeepable) this.#shelf.keepFailure(call, error, computation, began, false);
     throw error;
   }

@@ -30,10 +30,13 @@ export function isAnythingComputing(): boolean {
 
 /** The computations that ask: one of each cache at most, those within which it runs being told by it. */
 export function currentComputations(): readonly Computation[] {
-  if (computing.size === 0) return none;
-  const found: Computation[] = [];
-  for (const { current } of computing) if (current !== undefined) found.push(current);
-  return found;
+  let found: Computation[] | undefined;
+  for (const { current } of computing) {
+    if (current === undefined) continue;
+    if (found === undefined) found = [current];
+    else found.push(current);
+  }
+  return found ?? none;
 }
 
 /** Who asks depends on `reads`. */

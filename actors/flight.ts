@@ -2,6 +2,7 @@ import { type Actor, createActor } from "xstate";
 import type { FlightEffects, flightMachine } from "../machines/flight.js";
 import type { Entry } from "../storage/entry-store.js";
 import type { KeptValue } from "../storage/kept-value.js";
+import { staleRead } from "../storage/object-reads.js";
 import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
 import { type Computation, noReads } from "./computation.js";
@@ -51,7 +52,7 @@ export class Flight implements FlightEffects {
   readonly #late: Waiter[] = [];
   /** Computations that wait for it. */
   readonly #callers = new Set<Computation>();
-  /** Those of other caches, to which only what was read of object stores matters. */
+  /** Those of other caches, to which only what was read of object stores matters, and whether that is known at all. */
   readonly #readers = new Set<Computation>();
   #keyWasInvalidated = false;
   #isSuperseded = false;
@@ -266,7 +267,7 @@ export class Flight implements FlightEffects {
   #tellCallers(isKeepable: boolean): void {
     const { tags: own, reads } = this.computation;
     const tags = this.#around.shelf.tagsFor(this.call.key, own);
-    for (const reader of this.#readers) reader.useReads(reads);
+    for (const reader of this.#readers) reader.useReads(isKeepable ? reads : [staleRead]);
     this.#readers.clear();
     for (const caller of this.#callers) {
       caller.use(tags, isKeepable);

@@ -1,6 +1,6 @@
 import type { ClientCache, LoadTicket } from "../storage/client-cache.js";
-import { limits, type Clock, type Tid } from "../words/index.js";
 import { type ObjectRead, staleRead } from "../storage/object-reads.js";
+import { limits, type Clock, type Tid } from "../words/index.js";
 import type { Computation } from "./computation.js";
 import { currentComputations } from "./computations.js";
 
@@ -58,6 +58,7 @@ export class NotedAges {
 
   /** Who asks depends on the picture being no older than `maxStaleMs`. */
   note(maxStaleMs: number): void {
+    if (maxStaleMs === Infinity) return;
     const readers = currentComputations();
     if (readers.length > 0) tell(readers, this.#age(maxStaleMs));
   }

@@ -179,7 +179,7 @@ export const limits = {
   /** Different values of maxStaleMs that results of one client depend on: a timer each. */
   objectAgesMax: 64,
   /** Lengths of prefixes that results depend on: each key of a commit is looked for once for each of them. */
-  objectPrefixLengthsMax: 32,
+  objectPrefixLengthsMax: 16,
   /** Computations of a cache that other calls may join; past it each call computes by itself. */
   flightsMax: 100_000,
   /** A computation is waited for so long by those who joined it. */

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { startStorageServer } from "../../actors/storage-server.js";
 import { createInvalidationHub } from "../../cache.js";
 import { limits, seededChance, silentLog, systemClock } from "../../words/index.js";
-import { all } from "../client-world.js";
+import { all, cacheDisk } from "../client-world.js";
 import { TestDisk } from "../server-world.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { counted, objectWorld } from "./object-world.js";
@@ -209,7 +209,7 @@ describe("how old a picture may be", () => {
 
   test("what was to be as new as its call is not kept", async () => {
     const { cache, reader, run } = await objectWorld();
-    for (const options of [{ serverSync: true }, { maxStaleMs: 0 }]) {
+    for (const options of [{ serverSync: true }, { maxStaleMs: 0 }, { serverSync: true, maxStaleMs: 60_000 }]) {
       const read = counted(() => reader.read((picture) => picture.get("a"), options));
       const cached = cache.cacheable(read, { name: JSON.stringify(options) });
       const outer = cache.cacheable(() => cached(), { name: `outer ${JSON.stringify(options)}` });
@@ -218,6 +218,21 @@ describe("how old a picture may be", () => {
       await run(cached());
       expect(read.runs).toBe(3);
     }
+  });
+
+  test("what may be of any age is kept, by a client that has not heard of its server yet too", async () => {
+    const { cache, open, run, server, writer } = await objectWorld();
+    await run(writer.put("a", 1));
+    const disk = cacheDisk();
+    const { client: before } = await open("offline", { cache: disk.open });
+    await run(before.get("a"));
+    await run(before.close());
+    await run(server.close());
+    const { client } = await open("offline", { cache: disk.open });
+    const read = counted((maxStaleMs: number | undefined) => client.read((picture) => picture.get("a"), { maxStaleMs }));
+    const cached = cache.cacheable(read, { name: "old" });
+    for (const maxStaleMs of [Infinity, undefined, Infinity]) expect(await run(cached(maxStaleMs))).toMatchObject({ value: 1 });
+    expect(read.runs).toBe(2);
   });
 
   test("of more different ages than are watched, what was read is not kept", async () => {

@@ -66,6 +66,19 @@ describe("a result that read an object", () => {
     expect(await get("a")).toBe(2);
   });
 
+  test("is one of `getOrSet` too, and of who gets that within a computation", async () => {
+    const { cache, reader, run, put } = await objectWorld();
+    await put("a", 1);
+    const own = () => cache.getOrSet("own", () => reader.get("a"));
+    const outer = cache.cacheable(async () => [await cache.get("own")], { name: "outer" });
+    expect(await run(own())).toBe(1);
+    expect(await run(outer())).toEqual([1]);
+    await put("a", 2);
+    expect(await cache.get("own")).toBeUndefined();
+    expect(await run(outer())).toEqual([undefined]);
+    expect(await run(own())).toBe(2);
+  });
+
   test("depends on what `read`, `getMany` and a transaction read", async () => {
     const { cache, reader, run, put } = await objectWorld();
     const read = counted(async () => {
@@ -378,6 +391,36 @@ describe("results of results that read objects", () => {
     expect(await run(Promise.all([leader, joined]))).toEqual([2, [2]]);
     await put("a", 3);
     expect(await run(Promise.all(["computed", "hit", "joined"].map((how) => outer(how))))).toEqual([[3], [3], [3]]);
+  });
+});
+
+describe("a result of another cache that stands in for one that failed", () => {
+  test.each(["asynchronous", "synchronous"])("is in no result that is kept, as nobody knows what it read: %s", async (how) => {
+    const { cache, openCache, reader, run, put } = await objectWorld();
+    const second = await openCache();
+    await put("a", 1);
+    await run(reader.get("a"));
+    let fails = false;
+    const failing = () => {
+      if (fails) throw new Error("no");
+      return reader.get("a");
+    };
+    const inner =
+      how === "asynchronous"
+        ? second.cacheable(async () => failing(), { name: "inner", staleIfError: "1m" })
+        : second.cacheable(
+            () => {
+              void failing();
+              return 1;
+            },
+            { name: "inner", staleIfError: "1m" },
+          );
+    const outer = cache.cacheable(async () => [await inner()], { name: "outer" });
+    expect(await run(outer())).toEqual([1]);
+    await put("a", 2);
+    fails = true;
+    expect(await run(outer())).toEqual([1]);
+    expect(cache.stats().entries).toBe(0);
   });
 });
 
