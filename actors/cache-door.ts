@@ -24,7 +24,7 @@ export interface CacheDoorOptions {
  * Answers for one node until it is closed.
  *
  * 1. Only the operations of cache-messages.ts get in; whatever else a message holds is a typed error, and changes nothing.
- * 2. Nobody waits for those who look: what is long is done in steps, and limits.cacheListingsMax at a time.
+ * 2. Nobody waits for those who look: what is long is done in steps, and limits.cacheStepsMax at a time.
  * 3. Looking at results does not keep them alive.
  */
 export class CacheDoor {
@@ -34,7 +34,7 @@ export class CacheDoor {
   readonly #openedMs: number;
   readonly #system: ActorSystem;
   readonly #subscriptions: readonly { unsubscribe(): void }[];
-  #listings = 0;
+  #underWay = 0;
   #isClosed = false;
 
   constructor(options: CacheDoorOptions) {
@@ -95,9 +95,9 @@ export class CacheDoor {
         nothing.read(payload);
         return writeAnswer(m.nodeStats, this.#stats());
       case "keys":
-        return this.#list(m.keysPage, m.keysAsked.read(payload), (asked) => this.#keys(asked));
+        return this.#inSteps(m.keysPage, () => this.#keys(m.keysAsked.read(payload)));
       case "tags":
-        return this.#list(m.tagsPage, m.tagsAsked.read(payload), (asked) => this.#tags(asked));
+        return this.#inSteps(m.tagsPage, () => this.#tags(m.tagsAsked.read(payload)));
       case "invalidate": {
         const tags = m.invalidateAsked.read(payload);
         this.#told("invalidate", { tags: tags.slice(0, limits.loggedKeysMax), count: tags.length });
@@ -110,7 +110,8 @@ export class CacheDoor {
       case "prune": {
         const { unusedMs } = m.pruneAsked.read(payload);
         this.#told("prune", { unusedMs });
-        return writeAnswer(m.pruned, await this.#options.pruner.prune(unusedMs ?? this.#options.core.settings.autoPruneMs));
+        const { pruner, core } = this.#options;
+        return this.#inSteps(m.pruned, () => pruner.prune(unusedMs ?? core.settings.autoPruneMs));
       }
       default:
         throw new MalformedMessageError({ what: "request", reason: `is none of ${m.cacheOperations.join(", ")}` });
@@ -126,7 +127,7 @@ export class CacheDoor {
     const { cache, core } = this.#options;
     return {
       uptimeMs: Math.round(core.settings.clock.monotonic() - this.#openedMs),
-      tiers: tiersOf(core).map(({ kind }) => kind),
+      tiers: [...tiersOf(core).map(({ kind }) => kind), ...(core.shared === undefined ? [] : ["bucket"])],
       bus: core.bus?.kind ?? "none",
       stats: cache.stats() as unknown as Readonly<Record<string, Value>>,
     };
@@ -145,8 +146,8 @@ export class CacheDoor {
           const about = tier.peek(key);
           if (about === undefined) continue;
           const { tags, ttlMs, storedMs, expiresMs } = about;
-          const leftMs = ttlMs === undefined ? undefined : Math.max(0, Math.round(expiresMs - nowMs));
-          return { key, tier: tier.kind, tags, ageMs: Math.max(0, Math.round(nowMs - storedMs)), leftMs };
+          const leftMs = ttlMs === undefined ? undefined : wholeMs(expiresMs - nowMs);
+          return { key, tier: tier.kind, tags, ageMs: wholeMs(nowMs - storedMs), leftMs };
         }
         return undefined;
       },
@@ -176,17 +177,15 @@ export class CacheDoor {
     });
   }
 
-  async #list<Row, Asked>(
-    page: Codec<m.CachePage<Row>>,
-    asked: Asked,
-    list: (asked: Asked) => Promise<m.CachePage<Row>>,
-  ): Promise<Uint8Array> {
-    if (this.#listings >= limits.cacheListingsMax) throw new ServerBusyError({ what: "listings", countMax: limits.cacheListingsMax });
-    this.#listings++;
+  /** Does what takes many steps, so many of them at a time. */
+  async #inSteps<Answer>(answer: Codec<Answer>, work: () => Promise<Answer>): Promise<Uint8Array> {
+    const { cacheStepsMax: countMax } = limits;
+    if (this.#underWay >= countMax) throw new ServerBusyError({ what: "listings and prunings", countMax });
+    this.#underWay++;
     try {
-      return writeAnswer(page, await list(asked));
+      return writeAnswer(answer, await work());
     } finally {
-      this.#listings--;
+      this.#underWay--;
     }
   }
 }
@@ -195,13 +194,18 @@ export class CacheDoor {
 const rowOverheadBytes = 24;
 const keysTag = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
 
-/** Tiers of `core`, the fastest first. */
+/** Tiers of this process alone, the fastest first: what nodes share in a bucket is not this one's to list. */
 function tiersOf({ memory, disk }: CacheCore): readonly Pick<EntryStore, "kind" | "keys" | "peek" | "stats">[] {
   return disk === undefined ? [memory] : [memory, disk];
 }
 
 function* keysIn(tiers: readonly Pick<EntryStore, "keys">[]): Iterable<string> {
   for (const tier of tiers) yield* tier.keys();
+}
+
+/** As it travels: a time to live may be longer than numbers go. */
+function wholeMs(ms: number): number {
+  return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
 }
 
 /** Puts what is below a tag right after it, whatever stands beside it. */

@@ -52,7 +52,7 @@ export interface CacheNode {
   /** Of one opening of one cache. */
   readonly instance: string;
   stats(): Promise<m.CacheNodeStats>;
-  /** Results that it keeps and whose keys begin with `beginning`, in the order of their keys. Rejects with ServerBusyError. */
+  /** Results that it keeps itself, not those in a bucket that nodes share, and whose keys begin with `beginning`, in the order of their keys. Rejects with ServerBusyError. */
   keys(beginning?: string, listing?: CacheListing): Promise<m.CachePage<m.CachedKey>>;
   /** Tags that it knows versions of: `below` and what is below that; without it all, but for those of keys. Rejects with ServerBusyError, InvalidTagError. */
   tags(below?: string, listing?: CacheListing): Promise<m.CachePage<m.ListedTag>>;

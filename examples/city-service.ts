@@ -85,8 +85,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
     throw error;
   }
   const closeBoth = async () => {
-    await store.close();
-    await results.close();
+    await store.close().finally(() => results.close());
   };
   const server = createAdaptorServer({ fetch: cityRoutes(name, store, results).fetch }) as Server;
   server.on("request", (_, response) => {

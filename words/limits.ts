@@ -194,8 +194,8 @@ export const limits = {
   maxStaleMs: 30_000,
   /** Nodes of a cache taken from all who answer, when somebody asks which there are. */
   cacheNodesListedMax: 10_000,
-  /** Listings of keys and tags that one node makes at a time for those who ask from outside: each looks at all there are, in steps. */
-  cacheListingsMax: 4,
+  /** Listings and prunings of one node at a time for those who ask from outside: each looks at all there is, in steps. */
+  cacheStepsMax: 4,
   /** Tags of one request from outside to invalidate: each is published. */
   tagsToldMax: 1_000,
   /** One request to a bucket that nodes share: a call never waits longer for it than a function would for a slow database. */

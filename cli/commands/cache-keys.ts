@@ -25,7 +25,8 @@ export function addCacheKeys(parent: Command, surroundings: Surroundings): void 
     .addHelpText(
       "after",
       `
-Left is what remains of the time to live. Tags are what the result depends on. Being listed does not keep a result alive.
+Memory is listed, and the folder if there is one; what nodes share in a bucket is not. Left is what remains of the time to live, tags are
+what the result depends on. Being listed does not keep a result alive.
 
 Examples:
   $ zooid cache keys

@@ -50,18 +50,10 @@ function cells({ label, answer }: Answered<CacheNodeStats>): readonly string[] {
   };
   const [hits = 0, misses = 0] = [number("hits"), number("misses")];
   const rate = hits + misses === 0 ? "-" : `${((100 * hits) / (hits + misses)).toFixed(1)} %`;
+  const onDisk = isRecord(stats["disk"]) ? stats["disk"]["entries"] : undefined;
+  const entries = typeof onDisk === "number" ? `${shown("entries")}, disk ${count(onDisk)}` : shown("entries");
   const counts = ["evictions", "tags", "outbox"].map(shown);
-  return [
-    label,
-    duration(uptimeMs),
-    tiers.join(", "),
-    shown("entries"),
-    shown("hits"),
-    shown("misses"),
-    rate,
-    ...counts,
-    busText(bus, stats),
-  ];
+  return [label, duration(uptimeMs), tiers.join(", "), entries, shown("hits"), shown("misses"), rate, ...counts, busText(bus, stats)];
 }
 
 /** `nats, following at 17`. */

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as m from "../../actors/cache-messages.js";
 import { type CacheNode, createActorSystem, findCacheNodes } from "../../actors/index.js";
@@ -59,7 +62,7 @@ describe("the nodes of a cache", () => {
       uptimeMs: expect.any(Number) as number,
       tiers: ["memory"],
       bus: "nats",
-      stats: { ...cache.stats() },
+      stats: { ...cache.stats(), busHeardMs: expect.any(Number) as number },
     });
     expect(cache.stats()).toMatchObject({ hits: 1, misses: 1, entries: 1 });
   });
@@ -117,6 +120,23 @@ describe("the nodes of a cache", () => {
     expect((await run(node.tags("a"))).rows.map(({ tag }) => tag)).toEqual(["a", "a:b"]);
     expect((await run(node.tags(undefined, { after: "a:b", rowsMax: 2 }))).rows.map(({ tag }) => tag)).toEqual(["a.b", "a0"]);
     expect((await run(node.tags(".key"))).rows.length).toBeGreaterThan(1);
+  });
+
+  test("list what is in the folder behind memory too, each result once, and times longer than numbers go", async () => {
+    const { open, only, run } = openPlace();
+    const folder = await mkdtemp(join(tmpdir(), "zooid-door-"));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const { cache } = await open({ storageUrl: `lmdb:${folder}` });
+    const ttl = "999999999999d";
+    await run(cache.set("a", 1, { ttl }));
+    await run(cache.set("b", 1));
+    const { rows } = await run((await only()).keys());
+    expect(rows.map(({ key, tier }) => [key, tier])).toEqual([
+      ['""("a")', "memory"],
+      ['""("b")', "memory"],
+    ]);
+    expect(rows[0]?.leftMs).toBe(Number.MAX_SAFE_INTEGER);
+    expect(await run((await only()).stats())).toMatchObject({ tiers: ["memory", "lmdb"], stats: { disk: { entries: 2 } } });
   });
 
   test("invalidate, clear and prune as if they had been told here, and the others hear of it", async () => {
@@ -191,7 +211,7 @@ describe("what is wrong at the door of a node", () => {
     expect(next).toBe(rows.at(-1)?.key);
   });
 
-  test("more listings at a time than a node makes are refused until others have ended", async () => {
+  test("more listings and prunings at a time than a node makes are refused until others have ended", async () => {
     const { open, only, run, clock } = openPlace();
     // Each look at it takes longer than a step may.
     let pauses = 0;
@@ -199,7 +219,8 @@ describe("what is wrong at the door of a node", () => {
     const { cache } = await open({ clock: slow });
     for (let index = 0; index < 2_000; index++) void cache.set(`k${index}`, 1, { tags: ["t"] });
     const node = await only();
-    const settled = await run(Promise.allSettled(Array.from({ length: limits.cacheListingsMax + 2 }, () => node.keys())));
+    const asked = Array.from({ length: limits.cacheStepsMax + 1 }, () => node.keys());
+    const settled = await run(Promise.allSettled([...asked, node.prune()]));
     const refused = settled.filter(({ status }) => status === "rejected");
     expect(refused).toHaveLength(2);
     for (const each of refused) expect(each).toMatchObject({ reason: { code: "ZOOID_SERVER_BUSY", transient: true } });
