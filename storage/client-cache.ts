@@ -76,7 +76,7 @@ const memoryOverheadBytes = 128;
  */
 export class ClientCache {
   /** What computations have read at the position, or before it and is the same there. */
-  readonly reads = new ObjectReads();
+  readonly reads: ObjectReads;
   readonly #options: ClientCacheOptions;
   readonly #memory: LRUCache<string, HeldRevision>;
   readonly #disk: CacheDisk | undefined;
@@ -94,6 +94,14 @@ export class ClientCache {
     this.#disk = disk;
     this.#position = disk?.position ?? beginning;
     this.#asOf = disk?.asOf ?? beginning;
+    const onFull = () => {
+      const { log, storage } = options;
+      log.warn(
+        { storage, readsMax: limits.objectReadsMax },
+        "cached results depend on more objects than are followed: others are not kept",
+      );
+    };
+    this.reads = new ObjectReads({ onFull });
     this.#memory = new LRUCache({ maxSize: Math.max(1, memoryBytesMax) });
     this.#snapshots = new OpenSnapshots(Math.max(memoryBytesMax, limits.messageBytesMax));
     this.#remembered = new RememberedInvalidations(this.#position.tid, limits.rememberedKeysMax);

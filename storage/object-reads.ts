@@ -47,10 +47,12 @@ export const staleRead: ObjectRead = new ObjectRead("key", "", tidZero, undefine
 staleRead.isStale = true;
 
 /** Bounds of what is remembered of one storage; default: those in limits. */
-export interface ObjectReadsBounds {
+export interface ObjectReadsOptions {
   readonly readsMax?: number | undefined;
   readonly unusedMax?: number | undefined;
   readonly prefixLengthsMax?: number | undefined;
+  /** There is no room from now on: for people. Told again when there was some in between. */
+  readonly onFull?: (() => void) | undefined;
 }
 
 /**
@@ -73,12 +75,15 @@ export class ObjectReads {
   readonly #prefixLengths = new Map<number, number>();
   /** What no kept result holds, the one longest ago first. */
   readonly #unused = new Set<ObjectRead>();
+  readonly #onFull: (() => void) | undefined;
+  #isFull = false;
   #isClosed = false;
 
-  constructor(bounds: ObjectReadsBounds = {}) {
-    this.#readsMax = bounds.readsMax ?? limits.objectReadsMax;
-    this.#unusedMax = bounds.unusedMax ?? limits.objectReadsUnusedMax;
-    this.#prefixLengthsMax = bounds.prefixLengthsMax ?? limits.objectPrefixLengthsMax;
+  constructor(options: ObjectReadsOptions = {}) {
+    this.#readsMax = options.readsMax ?? limits.objectReadsMax;
+    this.#unusedMax = options.unusedMax ?? limits.objectReadsUnusedMax;
+    this.#prefixLengthsMax = options.prefixLengthsMax ?? limits.objectPrefixLengthsMax;
+    this.#onFull = options.onFull;
   }
 
   /** How much is remembered, of all kinds. */
@@ -175,14 +180,21 @@ export class ObjectReads {
     if (this.#isClosed) return staleRead;
     if (this.size >= this.#readsMax) {
       const [oldest] = this.#unused;
-      if (oldest === undefined) return staleRead;
+      if (oldest === undefined) return this.#refused();
       this.end(oldest);
     }
+    this.#isFull = false;
     const read = new ObjectRead(kind, text, last, this);
     this.#all[kind].set(text, read);
     this.#unused.add(read);
     this.#makeRoom();
     return read;
+  }
+
+  #refused(): ObjectRead {
+    if (!this.#isFull) this.#onFull?.();
+    this.#isFull = true;
+    return staleRead;
   }
 
   #makeRoom(): void {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { objectChanges, type ObjectRead, ObjectReads, staleRead } from "../../storage/object-reads.js";
 import type { ClientCache } from "../../storage/client-cache.js";
 import { limits, type Tid } from "../../words/index.js";
@@ -111,21 +111,27 @@ describe("a listing of a picture that is older than the last transaction", () =>
 
 describe("its bounds", () => {
   test("what nothing holds goes when more is read than may be, the one read longest ago first", () => {
-    const reads = new ObjectReads({ readsMax: 3 });
+    const onFull = vi.fn();
+    const reads = new ObjectReads({ readsMax: 3, onFull });
     const [a, b] = [held(reads.key("a", now)), reads.key("b", now)];
     const c = reads.prefix("c", now);
     reads.key("b", now);
     const d = reads.key("d", now);
     expect([a, b, c, d].map(({ isStale }) => isStale)).toEqual([false, false, true, false]);
     for (const read of [b, d]) read.hold();
+    expect(onFull).not.toHaveBeenCalled();
     expect(reads.key("e", now)).toBe(staleRead);
     expect(reads.prefix("e", now)).toBe(staleRead);
+    expect(onFull).toHaveBeenCalledOnce();
     expect(reads.key("b", now)).toBe(b);
     expect(reads.size).toBe(3);
     b.release();
     expect(b.isStale).toBe(false);
     expect(reads.key("e", now).isStale).toBe(false);
     expect(b.isStale).toBe(true);
+    held(reads.key("e", now));
+    reads.key("f", now);
+    expect(onFull).toHaveBeenCalledTimes(2);
   });
 
   test("no more is remembered that nothing holds than may be", () => {
