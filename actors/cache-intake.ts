@@ -50,6 +50,7 @@ export interface OwnKey {
 export type Published = () => Promise<Publication>;
 
 const publishedAtOnce = Promise.resolve<Publication>("published");
+const publishedHere: Published = () => publishedAtOnce;
 const allKeys = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
 
 /** Resolves when what was done here outlives the process. One that fails was given up, and logged: the bus tells the other nodes all the same. */
@@ -123,8 +124,14 @@ export class CacheIntake {
   replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
     // What was there goes, whether or not anything is put in its place.
     this.#forgetKey(key);
-    let id: string | undefined;
     let entry: E | undefined;
+    if (this.#outbox === undefined) {
+      const published = this.#invalidate(tag);
+      entry = put();
+      if (entry !== undefined && isHashed(tag)) this.#noteHashed(tag, key);
+      return published;
+    }
+    let id: string | undefined;
     let numbered: number | undefined;
     const published = this.#invalidate(
       tag,
@@ -153,9 +160,12 @@ export class CacheIntake {
     this.#invalidations++;
     const { trie, disk, chance, clock } = this.#around;
     if (this.#outbox === undefined) {
-      const sequence = Math.max(trie.sequence, disk?.position?.sequence ?? 0) + 1;
-      this.#apply(tag, { sequence, time: clock.now() });
-      return disk === undefined ? () => publishedAtOnce : () => onDisk(disk).then((): Publication => "published");
+      if (disk === undefined) {
+        trie.apply(tag, trie.sequence + 1);
+        return publishedHere;
+      }
+      this.#apply(tag, { sequence: Math.max(trie.sequence, disk.position?.sequence ?? 0) + 1, time: clock.now() });
+      return () => onDisk(disk).then((): Publication => "published");
     }
     const id = chance.id();
     disk?.queue({ id, tag });

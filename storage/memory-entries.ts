@@ -45,11 +45,11 @@ class MemoryEntry implements Entry {
   endsMs: number | undefined;
   /** When it was found stale or expired. */
   lapsedMs: number | undefined = undefined;
+  readonly reads: readonly ObjectRead[] | undefined;
   readonly key: string;
   readonly value: unknown;
   readonly isShared: boolean;
   readonly tags: readonly Tag[];
-  readonly reads: readonly ObjectRead[] | undefined;
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
   readonly storedMs: number;
@@ -115,6 +115,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   readonly #options: MemoryEntryStoreOptions;
   readonly #entriesMax: number;
   readonly #bytesMax: number | undefined;
+  readonly #isBounded: boolean;
   readonly #mode: ValueMode;
   readonly #graceMs: number;
   readonly #entries = new Map<string, MemoryEntry>();
@@ -131,6 +132,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     this.#ticks = new Ticks(options.clock);
     this.#entriesMax = options.entriesMax ?? Infinity;
     this.#bytesMax = options.bytesMax;
+    this.#isBounded = options.entriesMax !== undefined || options.bytesMax !== undefined;
     this.#mode = options.values ?? "frozen";
     this.#graceMs = options.graceMs ?? 0;
   }
@@ -187,8 +189,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
       this.#trie.release(dependency);
       return undefined;
     }
-    const isBounded = this.#entriesMax !== Infinity || this.#bytesMax !== undefined;
-    const entry = new (isBounded ? BoundedEntry : MemoryEntry)(key, kept, how, {
+    const entry = new (this.#isBounded ? BoundedEntry : MemoryEntry)(key, kept, how, {
       dependency,
       version: this.version,
       nowMs: this.#ticks.now(),
@@ -272,7 +273,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
       if (nowMs >= entry.endsMs) return this.#lapse(entry);
       if (entry.slides) this.#slide(entry, nowMs);
     }
-    if (entry instanceof BoundedEntry) this.#recency.use(entry);
+    // Every entry here is a bounded one then, which asking it would take as long to tell as all the rest.
+    if (this.#isBounded) this.#recency.use(entry as BoundedEntry);
     return entry;
   }
 
