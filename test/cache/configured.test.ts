@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import * as zooid from "../../cache.js";
+import { createBroker } from "../../transport/index.js";
 
 afterEach(() => zooid.close());
 
@@ -57,6 +58,11 @@ describe("the cache of the module", () => {
 describe("options", () => {
   test.each([
     [{ storageUrl: "redis://cache:6379" }, "lmdb:./folder"],
+    [{ busUrl: "ws://127.0.0.1:1", busKind: "jetstream" }, "busKind is jetstream, which is there over NATS alone"],
+    [{ busUrl: "nats://bus", transport: {} }, "transport is given beside busUrl"],
+    [{ transport: createBroker().connect(), busKind: "jetstream" }, "busKind is jetstream"],
+    [{ node: "a b" }, "node is"],
+    [{ door: "open" }, "door"],
     [{ busUrl: "redis://user:secret@bus:6379/0" }, "nats://bus:4222"],
     [{ defaultTtl: 60_000_000 }, "milliseconds"],
     [{ storageUrl: "file:x" }, "neither memory: nor lmdb:"],

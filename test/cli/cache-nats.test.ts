@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createCache } from "../../cache.js";
+import { silentLog } from "../../index.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { startNatsServer } from "../nats-server.js";
 import { zooid } from "./run-zooid.js";
@@ -34,4 +35,30 @@ test("nodes on a stream are shown with its numbers, the same at each, and steere
     { node: "A", bus: "jetstream", stats: { isInTouch: true, bus: { type: "following" } } },
     { node: "B", bus: "jetstream" },
   ]);
+});
+
+test("a user of the broker who may use nothing but the bus has a cache without a door", async () => {
+  const bus = ["zooid.zooid.invalidations", "_INBOX.>"];
+  const permissions = `{ publish: ${JSON.stringify(bus)}, subscribe: ${JSON.stringify(bus)} }`;
+  const config = `authorization { users = [{ user: bus, password: b, permissions: ${permissions} }, { user: all, password: a }] }`;
+  await using server = await startNatsServer({ config });
+  const warned: string[] = [];
+  const log = { ...silentLog, warn: (_: object, message: string) => void warned.push(message) };
+  const open = async (node: string, user: string, password: string) => {
+    const cache = await createCache({ busUrl: server.url, busKind: "nats", node, user, password, log });
+    onTestFinished(() => cache.close());
+    await until(() => cache.stats().bus?.type === "following");
+    return cache;
+  };
+  const restricted = await open("restricted", "bus", "b");
+  const other = await open("other", "all", "a");
+  await restricted.set("x", 1, { tags: ["a"] });
+  expect(warned).toContain("NATS refused something");
+  const credentials = ["--servers", server.url, "--user", "all", "--password", "a", "--wait", "1s"];
+  const { lines } = await zooid(["cache", "invalidate", "a", ...credentials]);
+  expect(lines).toEqual(["node   outcome", "other  published"]);
+  await until(() => restricted.tagVersion("a") > 0);
+  expect([await restricted.get("x"), other.stats().isInTouch]).toEqual([undefined, true]);
+  const { error } = await zooid(["cache", "stats", "--servers", server.url, "--user", "all", "--password", "wrong"]);
+  expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED" });
 });
