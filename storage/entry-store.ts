@@ -2,9 +2,9 @@ import type { Tag } from "../words/tag.js";
 import type { ObjectRead } from "./object-reads.js";
 
 /**
- * Where results are kept: one tier of the semantic cache. In memory and in LMDB.
+ * Where results are kept: one tier of the semantic cache. In memory and in LMDB; what nodes share in a bucket keeps 1, 2 and 4 as well.
  *
- * What every tier promises (test/suites/entry-store.ts holds each to it):
+ * What every tier promises (test/suites/entry-store.ts and result-tier.ts hold each to it):
  *
  * 1. Never stale. `get` gives no entry whose computation began before an invalidation, applied here, of a tag that it depends on
  *    or of one above; `put` keeps none. A tier may forget an entry at any time; it never makes one up.

@@ -30,7 +30,8 @@ export function encodeSharedRecord(record: SharedRecord): Uint8Array {
   const { key, epoch, sequence, ownSequence, tags, ttlMs, leftMs, slides, value } = record;
   return encodeMessage([
     formatVersion,
-    key,
+    // Half a surrogate pair has no UTF-8 form.
+    key.isWellFormed() ? key : Buffer.from(key, "utf16le"),
     epoch,
     sequence,
     ownSequence,
@@ -54,7 +55,7 @@ export function decodeSharedRecord(bytes: Uint8Array, key: string): SharedRecord
 function recordOf(fields: unknown, key: string): SharedRecord | undefined {
   if (!Array.isArray(fields) || fields.length !== 10) return undefined;
   const [version, name, epoch, sequence, ownSequence, tags, ttlMs, leftMs, slides, value] = fields as readonly unknown[];
-  if (version !== formatVersion || name !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
+  if (version !== formatVersion || textOf(name) !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
   if (!isCount(sequence) || !isCount(ownSequence) || ownSequence < sequence) return undefined;
   if (!Array.isArray(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
   if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null && leftMs !== null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
@@ -84,6 +85,10 @@ export function staleAfter({ key, tags, sequence, ownSequence }: SharedRecord): 
     }
   }
   return judging.set(own, ownSequence);
+}
+
+function textOf(name: unknown): unknown {
+  return name instanceof Uint8Array ? Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("utf16le") : name;
 }
 
 function isCount(value: unknown): value is number {

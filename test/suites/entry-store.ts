@@ -2,7 +2,10 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { EntryStore, Keeping } from "../../storage/entry-store.js";
 import { valueOf, type ValueMode } from "../../storage/kept-value.js";
 import type { SimulatedClock } from "../../testing/simulated-clock.js";
-import { asTag, rootTag, type Tag } from "../../words/index.js";
+import { asTag, type Tag } from "../../words/index.js";
+import { resultTierSuite, tags } from "./result-tier.js";
+
+export { tags };
 
 /** A tier, the clock that it goes by, and a way to let it hear of an invalidation of the bus. */
 export interface EntryPlace {
@@ -19,6 +22,11 @@ export interface EntryPlaceOptions {
 
 /** Holds a tier to what storage/entry-store.ts promises. `makePlace` gives a new, empty one each time. */
 export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOptions) => Promise<EntryPlace>): void {
+  resultTierSuite(name, async () => {
+    const { store, clock, invalidate } = await makePlace({});
+    return { tier: store, invalidate, pass: (ms) => clock.advance(ms), pace: 1 };
+  });
+
   describe(`the tier ${name}`, () => {
     const opened: EntryStore[] = [];
     afterEach(() => Promise.all(opened.splice(0).map((store) => store.close())));
@@ -31,115 +39,6 @@ export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOpt
       const value = (key: string) => store.get(key)?.value;
       return { store, clock, invalidate, put, value };
     }
-
-    test("gives what was put, the newest of a key, and nothing for a key that was not", async () => {
-      const { store, put, value } = await open();
-      put("a", { city: "Oslo" });
-      put("b", "old");
-      put("b", "new", { tags: tags("x:y") });
-      expect(value("a")).toEqual({ city: "Oslo" });
-      expect(value("b")).toBe("new");
-      expect(store.get("b")).toMatchObject({ key: "b", tags: ["x:y"], ttlMs: undefined, slides: false, expiresMs: Infinity });
-      expect(store.get("c")).toBeUndefined();
-      expect(store.stats().entries).toBe(2);
-      expect([...store.keys()].sort()).toEqual(["a", "b"]);
-    });
-
-    test("holds every value that can be stored, undefined too", async () => {
-      const { store, put, value } = await open();
-      const values = [undefined, null, 0, -1.5, "", "é\u0000", true, 12n, [], {}, [[1], { a: [2n] }], new Date(5), Uint8Array.of(1, 2)];
-      for (const [index, each] of values.entries()) {
-        put(`k${index}`, each);
-        expect(store.get(`k${index}`)).toHaveProperty("value", each);
-      }
-      await store.flush();
-      for (const [index, each] of values.entries()) expect(value(`k${index}`)).toEqual(each);
-    });
-
-    test("tells keys apart, however long or odd they are", async () => {
-      const { store, put, value } = await open();
-      const long = "k".repeat(100_000);
-      const keys = [
-        "",
-        "a",
-        "a\u0000",
-        "\u0000#a",
-        "é",
-        "e\u0301",
-        "\ud800",
-        "\ud801",
-        "\ufffd",
-        long,
-        `${long}1`,
-        "\u{10ffff}".repeat(500),
-      ];
-      for (const [index, key] of keys.entries()) put(key, index);
-      await store.flush();
-      expect(keys.map(value)).toEqual(keys.map((_, index) => index));
-    });
-
-    describe("an entry is gone", () => {
-      test("after an invalidation of a tag of it, of one above, or of all, and of no other", async () => {
-        const { store, invalidate, put } = await open();
-        for (const [tag, isGone] of [
-          ["a:b:c", true],
-          ["a:b", true],
-          ["a", true],
-          ["z", true],
-          ["a:b:c:d", false],
-          ["a:bb", false],
-          ["a:b:d", false],
-          ["a.b:c", false],
-          ["b", false],
-        ] as const) {
-          put("k", 1, { tags: tags("a:b:c", "z") });
-          put("other", 1, { tags: tags("y") });
-          invalidate(asTag(tag));
-          expect(store.get("k") === undefined, tag).toBe(isGone);
-          expect(store.get("other"), tag).toBeDefined();
-        }
-        put("k", 1);
-        invalidate(rootTag);
-        expect([...["k", "other"].map((key) => store.get(key))]).toEqual([undefined, undefined]);
-      });
-
-      test("and is not kept at all when the invalidation came while it was computed", async () => {
-        const { store, invalidate, put, value } = await open();
-        put("k", "before", { tags: tags("a") });
-        const began = store.begin();
-        invalidate(asTag("a"));
-        expect(put("k", "crossed", { tags: tags("a:b"), began })).toBeUndefined();
-        expect(store.get("k")).toBeUndefined();
-        expect(put("other", "beside", { tags: tags("b"), began })).toMatchObject({ value: "beside" });
-        put("k", "after", { tags: tags("a:b") });
-        expect([value("k"), value("other")]).toEqual(["after", "beside"]);
-      });
-
-      test("when it was deleted, or all was cleared, until it is put again", async () => {
-        const { store, put, value } = await open();
-        for (const key of ["a", "b", "c"]) put(key, key);
-        expect([store.delete("a"), store.delete("a"), store.delete("none")]).toEqual([true, false, false]);
-        expect(["a", "b"].map(value)).toEqual([undefined, "b"]);
-        store.clear();
-        expect(store.stats().entries).toBe(0);
-        expect([...store.keys()]).toEqual([]);
-        put("c", "again");
-        expect(["a", "b", "c"].map(value)).toEqual([undefined, undefined, "again"]);
-      });
-
-      test("when its time to live has passed, and not before", async () => {
-        const { store, clock, put } = await open();
-        put("short", 1, { ttlMs: 1_000 });
-        put("left", 1, { ttlMs: 5_000, leftMs: 1_000 });
-        put("long", 1, { ttlMs: 60_000 });
-        expect(put("none left", 1, { ttlMs: 1_000, leftMs: 0 })).toBeUndefined();
-        const there = () => ["short", "left", "long", "none left"].map((key) => store.get(key) !== undefined);
-        await clock.advance(900);
-        expect(there()).toEqual([true, true, true, false]);
-        await clock.advance(150);
-        expect(there()).toEqual([false, false, true, false]);
-      });
-    });
 
     test("a sliding entry lives as long as it is read within its own time to live", async () => {
       const { store, clock, put } = await open();
@@ -257,15 +156,5 @@ export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOpt
       (entry.value as { list: number[] }).list.push(2);
       expect(entry.value).toEqual({ list: [1, 2] });
     });
-
-    test("is closed once and for all", async () => {
-      const { store, put } = await open();
-      put("k", 1);
-      await store.close();
-      await store.close();
-      expect(store.get("k")).toBeUndefined();
-    });
   });
 }
-
-export const tags = (...texts: readonly string[]): readonly Tag[] => texts.map(asTag);
