@@ -138,6 +138,40 @@ describe("what could not be read", () => {
   });
 });
 
+describe("a client", () => {
+  test("that keeps nothing in memory tells what was changed all the same", async () => {
+    for (const disk of [undefined, cacheDisk()]) {
+      const { cache, open, run, clock, writer } = await objectWorld();
+      const { client } = await open("small", { memoryBytesMax: 0, cache: disk?.open });
+      const read = counted((key: string) => client.get(key));
+      const cached = cache.cacheable(read, { name: "read" });
+      await run(writer.put("a", 1));
+      await run(client.read(() => 0, { serverSync: true }));
+      expect([await run(cached("a")), await run(cached("none"))]).toEqual([1, undefined]);
+      await run(writer.put("b", 1));
+      await clock.advance(10);
+      expect([await run(cached("a")), await run(cached("none"))]).toEqual([1, undefined]);
+      expect(read.runs).toBe(2);
+      await run(writer.transact((tx) => Promise.all([tx.put("a", 2), tx.put("none", 2)])));
+      await clock.advance(10);
+      expect([await run(cached("a")), await run(cached("none"))]).toEqual([2, 2]);
+    }
+  });
+
+  test("hears of a transaction whose keys fit in no message", async () => {
+    const { cache, reader, run, clock, writer } = await objectWorld();
+    const cached = cache.cacheable((key: string) => reader.get(key), { name: "read" });
+    const listed = cache.cacheable(async () => (await all(reader.list("k1000"))).length, { name: "list" });
+    await run(Promise.all([cached("k7"), cached("other"), listed()]));
+    const many = Array.from({ length: limits.invalidationKeysMax + 1 }, (_, n) => `k${n}`);
+    const { tid } = await run(writer.transact(async (tx) => void (await Promise.all(many.map((key) => tx.put(key, key))))));
+    await clock.until(() => reader.position.tid >= tid, 10_000);
+    const { misses } = cache.stats();
+    expect(await run(Promise.all([cached("k7"), cached("other"), listed()]))).toEqual(["k7", undefined, 2]);
+    expect(cache.stats().misses - misses).toBe(2);
+  });
+});
+
 describe("a client that is closed", () => {
   test("leaves nothing of what was read through it", async () => {
     const { cache, open, run, writer } = await objectWorld();
