@@ -1,7 +1,7 @@
 /** Metrics of the semantic cache for Prometheus, by `prom-client`: ZooCache's names, and ours. */
 import { Counter, Gauge, Histogram, register as defaultRegister, type Registry } from "prom-client";
 import type { Cache, CacheStats } from "./cache.js";
-import { InvalidOptionError } from "./words/index.js";
+import { InvalidOptionError, NotConfiguredError } from "./words/index.js";
 
 /** What is measured: a cache, or the module `zooid/cache` itself. */
 export type Measured = Pick<Cache, "stats" | "observe">;
@@ -218,7 +218,7 @@ function registerRead(register: Registry, start: string, each: Read, sources: Re
   const settings = { name: start + each.name, help: each.help, labelNames: [...labelNames, ...(each.labels ?? [])], registers: [] };
   const samples = () =>
     [...sources].flatMap(([cache, own]) =>
-      each.samples(cache.stats()).flatMap(([value, labels]) => (value === undefined ? [] : [{ value, labels: { ...own, ...labels } }])),
+      samplesOf(each, cache).flatMap(([value, labels]) => (value === undefined ? [] : [{ value, labels: { ...own, ...labels } }])),
     );
   const metric =
     each.type === "gauge"
@@ -240,6 +240,16 @@ function registerRead(register: Registry, start: string, each: Read, sources: Re
           },
         });
   register.registerMetric(metric);
+}
+
+/** None while the module's cache is not configured: one that is closed is no reason to lose the metrics of all else. */
+function samplesOf(each: Read, cache: Measured): readonly Sample[] {
+  try {
+    return each.samples(cache.stats());
+  } catch (error) {
+    if (error instanceof NotConfiguredError) return [];
+    throw error;
+  }
 }
 
 const ownLabels: ReadonlySet<string> = new Set(["tier", "state", "error_type", "le"]);

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from "fastify";
 import { type Cache, cacheable } from "../cache.js";
 import { type Clock, InvalidOptionError, systemClock } from "../words/index.js";
 import { CachedRoute, type CachedRouteAround } from "./cached-route.js";
@@ -23,7 +23,8 @@ export interface RouteCachingOptions extends RouteCaching {
   readonly clock?: Clock | undefined;
 }
 
-const register: FastifyPluginCallback<RouteCachingOptions> = (app, options, done) => {
+// Asynchronous, so that what it throws is told at once and not by a time-out.
+const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) => {
   const { cache, namespace = "http", cacheStatus, clock = systemClock, ...defaults } = options;
   routeRules(defaults);
   if (cacheStatus !== undefined && !/^[A-Za-z*][\w!#$%&'*+.^`|~:/-]*$/.test(cacheStatus))
@@ -37,9 +38,8 @@ const register: FastifyPluginCallback<RouteCachingOptions> = (app, options, done
   });
   app.addHook("onRoute", (route) => {
     const own = route.config?.cache;
-    if (own !== undefined && own !== false) cacheRoute(route, { ...defaults, ...(own === true ? {} : own) }, around);
+    if (own !== undefined && own !== false) cacheRoute(route, { ...defaults, ...(own === true ? {} : given(own)) }, around);
   });
-  done();
 };
 
 /**
@@ -47,7 +47,7 @@ const register: FastifyPluginCallback<RouteCachingOptions> = (app, options, done
  * `addDeps` in it, and the cached functions that it calls, say what the page depends on. Hooks run for each request, hit or not.
  * To be registered, and awaited, before the routes, and before plug-ins whose `onSend` hooks change what is sent.
  */
-export const routeCaching: FastifyPluginCallback<RouteCachingOptions> = Object.assign(register, {
+export const routeCaching: FastifyPluginAsync<RouteCachingOptions> = Object.assign(register, {
   // What the package fastify-plugin sets: the hooks are those of the app that registers it, not of a scope of its own.
   [Symbol.for("skip-override")]: true,
   [Symbol.for("fastify.display-name")]: "zooid",
@@ -73,4 +73,9 @@ function cacheRoute(route: RouteOptions, caching: RouteCaching, around: CachedRo
 function listOf<T>(given: T | readonly T[] | undefined): readonly T[] {
   if (given === undefined) return [];
   return Array.isArray(given) ? (given as readonly T[]) : [given as T];
+}
+
+/** The options that are not left undefined. */
+function given(options: RouteCaching): RouteCaching {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -62,10 +62,16 @@ export function routeRules(options: RouteCaching): RouteRules {
   for (const name of Object.keys(options)) {
     if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
-  const { ttl, tags, key, query = "asSent", credentials = "bypass", requestDirectives = "respect", bodyBytesMax } = options;
+  const { ttl, tags, key, query = "asSent", credentials = "bypass", requestDirectives = "respect" } = options;
+  const { bodyBytesMax = limits.pageBytesMax } = options;
   choice("credentials", credentials, ["bypass", "ignore"]);
   choice("requestDirectives", requestDirectives, ["respect", "ignore"]);
   if (typeof query === "string") choice("query", query, ["asSent", "sorted"]);
+  if (!(Number.isSafeInteger(bodyBytesMax) && bodyBytesMax >= 0))
+    throw new InvalidOptionError({ option: "bodyBytesMax", reason: "is not a whole number from 0" });
+  if (options.cacheControl !== undefined && !/^[\t\x20-\x7e]+$/.test(options.cacheControl))
+    throw new InvalidOptionError({ option: "cacheControl", reason: "is no value of a header field" });
+  if (key !== undefined && typeof key !== "function") throw new InvalidOptionError({ option: "key", reason: "is not a function" });
   const vary = new Set((options.vary ?? []).map((name) => fieldName(name).toLowerCase()));
   const statuses = new Set(options.statuses ?? keptStatuses);
   for (const status of statuses) {
@@ -82,7 +88,7 @@ export function routeRules(options: RouteCaching): RouteRules {
     credentials,
     requestDirectives,
     statuses,
-    bodyBytesMax: bodyBytesMax ?? limits.pageBytesMax,
+    bodyBytesMax,
   };
 }
 

@@ -1,5 +1,8 @@
-import { readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { Registry } from "prom-client";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createCache, createInvalidationHub } from "../../cache.js";
@@ -172,6 +175,34 @@ describe("metrics of a cache", () => {
     expect(await cache.cacheable(async () => 1, { name: "one" })()).toBe(1);
     stop();
   });
+});
+
+test("a module whose cache is closed has no samples, and takes none of the others away", async () => {
+  const module = await import("../../cache.js");
+  const register = new Registry();
+  const { cache } = await openCache();
+  cacheMetrics(cache, { register, labels: { cache: "other" } });
+  await module.configure();
+  cacheMetrics(module, { register, labels: { cache: "module" } });
+  expect([...(await samples(register)).keys()]).toContain('zooid_cache_hits_total{cache="module"}');
+  await module.close();
+  const names = [...(await samples(register)).keys()];
+  expect(names).toContain('zooid_cache_hits_total{cache="other"}');
+  expect(names).not.toContain('zooid_cache_hits_total{cache="module"}');
+});
+
+test("README's example prints the metrics, and ends by itself", async () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const text = /<!-- metrics example -->[^]*?```ts\n([^]*?)```[^]*?<!-- \/metrics example -->/.exec(readme)?.[1] ?? "";
+  const places = { "zooid/cache": "cache.ts", "zooid/metrics": "metrics.ts" };
+  const program = Object.entries(places).reduce(
+    (all, [name, file]) => all.replace(`"${name}"`, JSON.stringify(pathToFileURL(join(root, file)).href)),
+    text.replace('"prom-client"', JSON.stringify(import.meta.resolve("prom-client"))),
+  );
+  const file = join(await temporaryFolder(), "main.mts");
+  writeFileSync(file, program);
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: root });
+  expect(stdout).toContain('\nzooid_cache_hits_total{service="cities"} 0\n');
 });
 
 test("README's table has every metric, with its type and what it tells (npm run docs)", async () => {
