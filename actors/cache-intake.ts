@@ -1,11 +1,11 @@
 import type { AppliedAt, PersistentEntryStore } from "../storage/entry-store.js";
 import { keyTag } from "../storage/cache-key.js";
 import type { MemoryEntryStore } from "../storage/memory-entries.js";
-import type { TagTrie } from "../storage/tag-trie.js";
+import type { Pending, TagTrie } from "../storage/tag-trie.js";
 import type { Bus, BusEvent, BusVersion } from "../transport/bus.js";
 import { type Chance, type Clock, isBelow, limits, type Log, rootTag, type Tag, WriteInDoubtError } from "../words/index.js";
 import type { CachedCalls } from "./cached-calls.js";
-import { Outbox, type Publication } from "./outbox.js";
+import { type Claim, Outbox, type Publication } from "./outbox.js";
 import type { SharedEntries } from "./shared-entries.js";
 import { isHashed, keyOf } from "./shelf.js";
 
@@ -46,6 +46,15 @@ export interface OwnKey {
   readonly tag: Tag;
 }
 
+/** An invalidation of a tag that the bus has not numbered yet. */
+interface PendingClaim extends Claim {
+  readonly pending: Pending;
+  /** Under which the disk keeps it: of an earlier process there may be several. */
+  readonly ids: string[];
+  /** Told its version, unless that is of an epoch that is not the one here. */
+  onNumbered: ((version: BusVersion) => void) | undefined;
+}
+
 /** What is published of an invalidation, once its caller knows that it counts here. */
 export type Published = () => Promise<Publication>;
 
@@ -71,7 +80,7 @@ async function onDisk(disk: PersistentEntryStore): Promise<void> {
  */
 export class CacheIntake {
   readonly #around: CacheIntakeAround;
-  readonly #outbox: Outbox | undefined;
+  readonly #outbox: Outbox<PendingClaim> | undefined;
   /** Entries that sets of this node put, by the ids under which those are published, until the bus tells of them. */
   readonly #ownSets = new Map<string, object>();
   /** The same entries. */
@@ -94,7 +103,7 @@ export class CacheIntake {
     bus.listen((event) => {
       this.#heard(event);
     });
-    for (const { id, tag } of disk?.queued() ?? []) this.#publishPending(tag, id);
+    for (const { id, tag } of disk?.queued() ?? []) this.#publishLeft(this.#outbox, tag, id);
   }
 
   /** Invalidations that the bus has not acknowledged. */
@@ -158,7 +167,7 @@ export class CacheIntake {
 
   #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
     this.#invalidations++;
-    const { trie, disk, chance, clock } = this.#around;
+    const { trie, disk, clock } = this.#around;
     if (this.#outbox === undefined) {
       if (disk === undefined) {
         trie.apply(tag, trie.sequence + 1);
@@ -167,35 +176,51 @@ export class CacheIntake {
       this.#apply(tag, { sequence: Math.max(trie.sequence, disk.position?.sequence ?? 0) + 1, time: clock.now() });
       return () => onDisk(disk).then((): Publication => "published");
     }
-    const id = chance.id();
-    disk?.queue({ id, tag });
-    const outgoing = this.#publishPending(tag, id, onNumbered);
-    sentAs?.(outgoing.id);
     const outbox = this.#outbox;
+    const outgoing = outbox.add(tag, (claimed, id, known) => {
+      if (known === undefined) disk?.queue({ id, tag: claimed });
+      else trie.pendAgain(known.pending);
+      const claim = known ?? this.#claim(claimed, id);
+      // A later set or deletion of a key stands for the earlier one.
+      if (claimed === tag) claim.onNumbered = onNumbered;
+      return claim;
+    });
+    sentAs?.(outgoing.id);
     return async () => {
       if (disk !== undefined) await onDisk(disk);
       return outbox.outcome(outgoing);
     };
   }
 
-  /** `onNumbered` is told its version, unless that is of an epoch that is not the one here. */
-  #publishPending(tag: Tag, id: string, onNumbered?: (version: BusVersion) => void) {
-    const { trie, disk, shared } = this.#around;
-    const outbox = this.#outbox;
-    if (outbox === undefined) throw new TypeError("a cache without a bus publishes nothing");
-    const pending = trie.pend(tag);
-    return outbox.add(
+  /** One that an earlier process left. */
+  #publishLeft(outbox: Outbox<PendingClaim>, tag: Tag, id: string): void {
+    outbox.add(
       tag,
-      ({ epoch, sequence }: BusVersion) => {
-        // In another epoch than the one told of the reset that began it counts for this, or will.
-        const known = epoch === this.#epoch ? sequence : undefined;
-        trie.settle(pending, known);
-        disk?.settle(id, known);
-        shared?.settled(tag, known);
-        if (known !== undefined) onNumbered?.({ epoch, sequence });
+      (claimed, _id, known) => {
+        if (known === undefined) return this.#claim(claimed, id);
+        known.ids.push(id);
+        return known;
       },
       id,
     );
+  }
+
+  #claim(tag: Tag, id: string): PendingClaim {
+    const { trie, disk, shared } = this.#around;
+    const claim: PendingClaim = {
+      pending: trie.pend(tag),
+      ids: [id],
+      onNumbered: undefined,
+      settled: ({ epoch, sequence }) => {
+        // In another epoch than the one told of the reset that began it counts for this, or will.
+        const known = epoch === this.#epoch ? sequence : undefined;
+        trie.settle(claim.pending, known);
+        for (const each of claim.ids) disk?.settle(each, known);
+        shared?.settled(tag, known);
+        if (known !== undefined) claim.onNumbered?.({ epoch, sequence });
+      },
+    };
+    return claim;
   }
 
   #heard(event: BusEvent): void {

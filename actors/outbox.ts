@@ -5,16 +5,25 @@ import { retryDelay } from "./retry-delay.js";
 /** What became of an invalidation: other nodes will hear of it now, or as soon as the bus takes it. */
 export type Publication = "published" | "queued";
 
+/** What an invalidation of a tag means here until the bus has numbered it. */
+export interface Claim {
+  /** Told the version of it, or of one that covers it, once. */
+  settled(version: BusVersion): void;
+}
+
 /** An invalidation on its way to the bus. */
-export interface Outgoing {
+export interface Outgoing<C extends Claim = Claim> {
   readonly id: string;
   readonly tag: Tag;
   /** The bus may have it already: what becomes stale from now on needs another. */
   isSent: boolean;
-  /** Told its version once, with those that it swallowed. */
-  readonly onSettled: ((version: BusVersion) => void)[];
-  readonly published: Promise<void>;
-  readonly resolve: () => void;
+  /** Its own, those that it swallowed, and those that it covers. */
+  readonly claims: Map<Tag, C>;
+  isPublished: boolean;
+  /** The one that swallowed it. */
+  within: Outgoing<C> | undefined;
+  /** Those who wait until it is published. */
+  readonly waiters: Set<() => void>;
 }
 
 /** What an outbox needs of its surroundings. */
@@ -32,14 +41,15 @@ export interface OutboxAround {
  *
  * 1. One that was handed to the bus is never changed: it may have its sequence already, and what came later is not covered by it.
  * 2. Of those that wait there is one a tag, and none below another's: a parent swallows its children.
- * 3. More than `entriesMax` become one of the root: too much, never too little.
+ * 3. More than `entriesMax` become one of the root: too much, never too little. So do claims: past as many, what is covered counts as the one
+ *    that covers it.
  *
  * Source: DESIGN "Pending"; INTERLEAVINGS B7.
  */
-export class Outbox {
+export class Outbox<C extends Claim = Claim> {
   readonly #around: OutboxAround;
-  readonly #waiting = new Map<Tag, Outgoing>();
-  readonly #sent = new Map<string, Outgoing>();
+  readonly #waiting = new Map<Tag, Outgoing<C>>();
+  readonly #sent = new Map<string, Outgoing<C>>();
   /** Invalidations that were not published within the time-out, since it was made. */
   queued = 0;
   /** Times it was full. */
@@ -47,6 +57,8 @@ export class Outbox {
   #retry: unknown;
   #failures = 0;
   #isClosed = false;
+  /** Of all that are not settled. */
+  #claims = 0;
 
   constructor(around: OutboxAround) {
     this.#around = around;
@@ -57,34 +69,42 @@ export class Outbox {
     return this.#waiting.size + this.#sent.size;
   }
 
-  /** Takes an invalidation; `onSettled` is told its version, or that of one which covers it. */
-  add(tag: Tag, onSettled: (version: BusVersion) => void, id = this.#around.chance.id()): Outgoing {
+  /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
+  add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C, id = this.#around.chance.id()): Outgoing<C> {
     const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
-    outgoing.onSettled.push(onSettled);
+    const { claims } = outgoing;
+    const hasRoom = claims.has(outgoing.tag) && this.#claims <= this.#around.entriesMax;
+    const claimed = claims.has(tag) || hasRoom ? tag : outgoing.tag;
+    const known = claims.get(claimed);
+    claims.set(claimed, claim(claimed, id, known));
+    if (known === undefined) this.#claims++;
     this.flush();
     return outgoing;
   }
 
   /** Resolves to what became of `outgoing` within the time-out. */
-  async outcome(outgoing: Outgoing): Promise<Publication> {
+  outcome(outgoing: Outgoing<C>): Promise<Publication> {
     const { clock, publishTimeoutMs } = this.#around;
-    let timer: unknown;
-    const timedOut = new Promise<Publication>((resolve) => {
-      timer = clock.setTimeout(() => {
+    let waitedFor = outgoing;
+    while (waitedFor.within !== undefined) waitedFor = waitedFor.within;
+    if (waitedFor.isPublished) return Promise.resolve("published");
+    return new Promise((resolve) => {
+      const published = () => {
+        clock.clearTimeout(timer);
+        resolve("published");
+      };
+      const timer = clock.setTimeout(() => {
+        // It may have been swallowed meanwhile.
+        for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(published);
         this.queued++;
         resolve("queued");
       }, publishTimeoutMs);
+      waitedFor.waiters.add(published);
     });
-    const published = outgoing.published.then((): Publication => "published");
-    try {
-      return await Promise.race([published, timedOut]);
-    } finally {
-      clock.clearTimeout(timer);
-    }
   }
 
   /** The bus told of the invalidation `id`, which is ours if this gives something. */
-  heard(id: string, version: BusVersion): Outgoing | undefined {
+  heard(id: string, version: BusVersion): Outgoing<C> | undefined {
     const outgoing = this.#sent.get(id);
     if (outgoing !== undefined) this.#settle(outgoing, version);
     return outgoing;
@@ -109,7 +129,7 @@ export class Outbox {
     this.#waiting.clear();
   }
 
-  #send(outgoing: Outgoing): void {
+  #send(outgoing: Outgoing<C>): void {
     const { bus, log } = this.#around;
     bus.publish(outgoing.tag, outgoing.id).then(
       (version) => {
@@ -128,7 +148,7 @@ export class Outbox {
   }
 
   /** Under the same id: a second copy only invalidates too much. */
-  #sendAgain(outgoing: Outgoing): void {
+  #sendAgain(outgoing: Outgoing<C>): void {
     const { clock, chance } = this.#around;
     const delayMs = retryDelay(this.#failures++, chance);
     this.#retry = clock.setTimeout(() => {
@@ -138,15 +158,18 @@ export class Outbox {
     }, delayMs);
   }
 
-  #settle(outgoing: Outgoing, version: BusVersion): void {
+  #settle(outgoing: Outgoing<C>, version: BusVersion): void {
     if (!this.#sent.delete(outgoing.id)) return;
-    for (const settled of outgoing.onSettled) settled(version);
-    outgoing.resolve();
+    this.#claims -= outgoing.claims.size;
+    for (const claim of outgoing.claims.values()) claim.settled(version);
+    outgoing.isPublished = true;
+    for (const published of outgoing.waiters) published();
+    outgoing.waiters.clear();
     this.flush();
   }
 
   /** One that waits and covers `tag`. */
-  #cover(tag: Tag): Outgoing | undefined {
+  #cover(tag: Tag): Outgoing<C> | undefined {
     if (this.#waiting.size === 0) return undefined;
     let above: string = tag;
     for (;;) {
@@ -157,20 +180,26 @@ export class Outbox {
     }
   }
 
-  #enqueue(tag: Tag, id: string): Outgoing {
-    let resolve = (): void => undefined;
-    const published = new Promise<void>((settle) => {
-      resolve = settle;
-    });
+  #enqueue(tag: Tag, id: string): Outgoing<C> {
     const isFull = this.#waiting.size >= this.#around.entriesMax;
-    const outgoing: Outgoing = { id, tag: isFull ? rootTag : tag, isSent: false, onSettled: [], published, resolve };
+    const outgoing: Outgoing<C> = {
+      id,
+      tag: isFull ? rootTag : tag,
+      isSent: false,
+      claims: new Map(),
+      isPublished: false,
+      within: undefined,
+      waiters: new Set(),
+    };
     if (isFull) this.overflows++;
     if (isFull) this.#around.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
     for (const child of this.#waiting.values()) {
       if (!isBelow(child.tag, outgoing.tag)) continue;
       this.#waiting.delete(child.tag);
-      outgoing.onSettled.push(...child.onSettled);
-      void published.then(child.resolve);
+      // No other has one of the same tag: nothing that waits is below another.
+      for (const [claimed, claim] of child.claims) outgoing.claims.set(claimed, claim);
+      for (const published of child.waiters) outgoing.waiters.add(published);
+      child.within = outgoing;
     }
     this.#waiting.set(outgoing.tag, outgoing);
     return outgoing;

@@ -191,6 +191,23 @@ export class TagTrie {
     return new PendingAt(tag, this.#local, nodes);
   }
 
+  /** It was invalidated once more, before the bus has numbered it: what began since is stale too. */
+  pendAgain(pending: Pending): void {
+    assert(pending instanceof PendingAt && pending.nodes.length > 0, "what pends again was not settled");
+    this.#local++;
+    const [own] = pending.nodes;
+    // Something may depend on a rest only since then.
+    const more = own === undefined ? [] : this.#restsAbove(own).filter((rest) => !pending.nodes.includes(rest));
+    for (const rest of more) {
+      this.#keep(rest);
+      rest.pendings++;
+    }
+    pending.nodes = [...pending.nodes, ...more];
+    for (const node of pending.nodes) node.pendingLocal = this.#local;
+    this.#version++;
+    this.#setBegan();
+  }
+
   /** Whether an invalidation of this process that has no sequence yet counts for any of `tags`. */
   isPending(tags: readonly Tag[]): boolean {
     if (this.#pendings === 0) return false;
