@@ -90,7 +90,7 @@ export class CachedCalls {
           },
           logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event of a flight"),
         },
-        delays: { flightTimeout: flightTimeoutMs },
+        delays: { flightTimeout: ({ context }) => context.flight.leftMs },
       }),
       computed: (computation, hasFailed) => {
         this.#computed(computation, hasFailed);
@@ -205,7 +205,8 @@ export class CachedCalls {
 
   #miss(call: Call): unknown {
     const flight = this.#flights.get(call.key);
-    if (flight === undefined)
+    // Who comes when others would have been freed does not wait for it either.
+    if (flight === undefined || flight.leftMs === 0)
       return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
     if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));

@@ -31,7 +31,8 @@ export interface FlightAround {
 }
 
 /**
- * One computation under way, and all who wait for it. What happens at its end is the machine's to decide.
+ * One computation under way, and all who wait for it. What happens at its end is the machine's to decide, once somebody has joined:
+ * most flights are one caller's alone, and a machine would cost them ten times what the rest does.
  *
  *     leader      whose call began it; waits however long it takes
  *     followers   who joined while nothing had been invalidated: get whatever it gives
@@ -44,7 +45,8 @@ export class Flight implements FlightEffects {
   readonly promise: Promise<unknown>;
   readonly #around: FlightAround;
   #began: BeganHere;
-  readonly #actor: Actor<typeof flightMachine>;
+  readonly #beganMs: number;
+  #actor: Actor<typeof flightMachine> | undefined;
   readonly #leader: Deferred<unknown>;
   #followers: Deferred<KeptValue> | undefined;
   /** Followers of a leader that can give up, and leave them to fly by themselves. */
@@ -71,9 +73,12 @@ export class Flight implements FlightEffects {
     this.#began = began;
     this.#leader = deferred<unknown>();
     this.promise = this.#leader.promise;
+    this.#beganMs = around.clock.monotonic();
     this.#awaitedBy(call);
-    this.#actor = createActor(around.machine, { id: "flight", clock: around.clock, input: { flight: this } });
-    this.#actor.start();
+  }
+
+  get leftMs(): number {
+    return Math.max(0, this.#beganMs + this.#around.flightTimeoutMs - this.#around.clock.monotonic());
   }
 
   /** The function is called only now: all who have joined came before. */
@@ -107,6 +112,7 @@ export class Flight implements FlightEffects {
   /** The result for `call`, as far as it may have it. */
   join(call: Call): Promise<unknown> {
     this.#awaitedBy(call);
+    this.#actor ??= this.#startMachine();
     const isEarly = this.#began.invalidations === this.#around.shelf.invalidations && !this.#keyWasInvalidated;
     // Who joins a caller that can give up may need a flight of its own.
     if (isEarly && this.call.signal === undefined) return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#around.shelf.give);
@@ -197,7 +203,13 @@ export class Flight implements FlightEffects {
       return;
     }
     this.#around.ended(this);
-    this.#actor.send({ type: "RETURNED", isValid: this.#isValid() });
+    const isValid = this.#isValid();
+    if (this.#actor === undefined) {
+      if (isValid) this.keep();
+      this.answerEarly();
+      return;
+    }
+    this.#actor.send({ type: "RETURNED", isValid });
     this.#flyIfAgain();
   }
 
@@ -212,12 +224,14 @@ export class Flight implements FlightEffects {
     }
     const { call } = this;
     this.#around.ended(this);
+    const hasLast = this.#around.shelf.last(call) !== undefined;
+    if (this.#actor === undefined) {
+      if (hasLast) this.answerWithLast();
+      else this.tellFailure();
+      return;
+    }
     const othersWait = this.#patient.length + this.#late.length > 0;
-    this.#actor.send({
-      type: "THREW",
-      isAbandoned: call.signal?.aborted === true && othersWait,
-      hasLast: this.#around.shelf.last(call) !== undefined,
-    });
+    this.#actor.send({ type: "THREW", isAbandoned: call.signal?.aborted === true && othersWait, hasLast });
     this.#flyIfAgain();
   }
 
@@ -248,7 +262,12 @@ export class Flight implements FlightEffects {
   }
 
   get #isTimedOut(): boolean {
-    return this.#actor.getSnapshot().value === "timedOut";
+    return this.#actor?.getSnapshot().value === "timedOut";
+  }
+
+  #startMachine(): Actor<typeof flightMachine> {
+    const { machine, clock } = this.#around;
+    return createActor(machine, { id: "flight", clock, input: { flight: this } }).start();
   }
 
   /** It may be given to who called after whatever was invalidated meanwhile. */

@@ -1,5 +1,6 @@
 /**
- * A flight: one computation of a cached result, that many callers may await. One for each computation, however many wait for it.
+ * A flight: one computation of a cached result that several callers await. One for each computation that somebody joined, however many
+ * wait for it; while its own caller alone waits there is nothing to decide.
  *
  *        computing ── RETURNED, valid ──▶ landed        kept, and given to all who wait
  *            │ ────── RETURNED, stale ──▶ landed        given to those who overlap what made it stale; one new flight for the others
@@ -29,6 +30,8 @@ export interface FlightEffects {
   answerWithLast(): void;
   tellFailure(): void;
   freeFollowers(): void;
+  /** What is left of its time when the first joins it. */
+  readonly leftMs: number;
 }
 
 /** What the machine of a flight remembers. */
