@@ -58,7 +58,7 @@ function recordOf(fields: unknown, key: string): SharedRecord | undefined {
   if (version !== formatVersion || textOf(name) !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
   if (!isCount(sequence) || !isCount(ownSequence) || ownSequence < sequence) return undefined;
   if (!Array.isArray(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
-  if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null && leftMs !== null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
+  if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null) !== (leftMs === null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
     return undefined;
   return {
     key,
