@@ -90,11 +90,11 @@ describe("nodes that share a bucket", () => {
       const slow = gate<string>();
       const version = invalidating === one ? 1 : 2;
       const began = gate();
-      const function_ = async () => {
+      const compute = async () => {
         began.open();
         return slow.promise;
       };
-      const load = one.cacheable(function_, { name: "slow", version, deps: ["a:b"] });
+      const load = one.cacheable(compute, { name: "slow", version, deps: ["a:b"] });
       const before = load();
       await began.promise;
       await invalidating.invalidate("a");

@@ -114,7 +114,7 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
       await bucket.remove("gone", (await bucket.get("gone"))?.revision ?? 0);
       await (await place.open("other")).put("theirs", Buffer.from(""), 0);
       const items = await all(10);
-      expect(items.map(({ key }) => key).sort()).toEqual(["a", "b c", "d.e"]);
+      expect(new Set(items.map(({ key }) => key))).toEqual(new Set(["a", "b c", "d.e"]));
       for (const { key, revision, time, bytes } of items) {
         const entry = await bucket.get(key ?? "");
         expect([revision, bytes]).toEqual([entry?.revision, entry?.payload.length]);

@@ -22,7 +22,7 @@ async function openBucket(server: NatsServer, options: { prefix?: string; bytesM
     await bucket.close();
     await transport.close();
   };
-  const ask = async (subject: string, body: unknown = undefined) => {
+  const ask = async (subject: string, body?: unknown) => {
     const asked = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
     const answer = await transport.request(`$JS.API.${subject}`, asked, { timeoutMs: 5_000 });
     return JSON.parse(Buffer.from(answer).toString()) as Record<string, Record<string, unknown>>;
