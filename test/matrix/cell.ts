@@ -125,6 +125,23 @@ export class Cell {
     await Promise.all(members.map(async (member) => this.#keepAt(member)));
   }
 
+  /** A result that `from` computed is found by `to`, which never computed it. */
+  async shareAt(from: Member, to: Member): Promise<void> {
+    const { database } = this.#options;
+    const at = performance.now();
+    const entry = this.#entry;
+    for (let attempt = 0; performance.now() - at < settleMsMax; attempt++) {
+      this.use(`shared:${attempt}`);
+      await this.call(from);
+      await this.call(to);
+      const isShared = database.reads(to.name, this.row) === 0;
+      this.use(entry);
+      if (isShared) return;
+      await pause(pollMs);
+    }
+    this.wrong(`${to.name} finds nothing that ${from.name} kept`);
+  }
+
   /** Whether a call at a node is answered by what is kept there. */
   async isKeptAt(member: Member): Promise<boolean> {
     const before = this.#options.database.reads(member.name, this.row);

@@ -40,10 +40,11 @@ export function matrixTable(results: readonly CellResult[]): string {
 
 /** Longest of each kind, in words. */
 export function matrixFigures(results: readonly CellResult[]): string {
-  const longest = (name: "callMsMax" | "staleMsMax" | "settledMsMax") => Math.max(0, ...results.map((result) => result[name])).toFixed(0);
+  const longest = (name: "callMsMax" | "staleMsMax" | "settledMsMax") =>
+    Math.max(0, ...results.filter(({ isCut }) => isCut).map((result) => result[name])).toFixed(0);
   return (
-    `Longest call ${longest("callMsMax")} ms; longest that a node which could not know gave what was invalidated elsewhere ` +
-    `${longest("staleMsMax")} ms; longest until all nodes were right after a fault ${longest("settledMsMax")} ms.`
+    `Where something was cut, silent or dead: longest call ${longest("callMsMax")} ms; longest that a node which could not know gave what ` +
+    `another had invalidated ${longest("staleMsMax")} ms; longest from the end of the fault until all nodes were right ${longest("settledMsMax")} ms.`
   );
 }
 

@@ -1,5 +1,4 @@
-import { type CellFigures, type Tier, type Way, ways } from "./cell.js";
-import { tiersThere } from "./places.js";
+import { type CellFigures, type Tier, tiers, type Way, ways } from "./cell.js";
 import type { Row } from "./rows.js";
 import { Stage } from "./stage.js";
 
@@ -16,6 +15,8 @@ export interface MatrixOptions {
 /** What one run of one cell came to. */
 export interface CellResult extends CellFigures {
   readonly row: string;
+  /** Something was away for as long as the options say. */
+  readonly isCut: boolean;
   readonly run: number;
   readonly tier: Tier;
   readonly way: Way;
@@ -45,12 +46,12 @@ export async function* playMatrix(options: MatrixOptions): AsyncGenerator<readon
 
 /** Plays one row on a stage of its own. */
 export async function playRow(row: Row, run: number, options: MatrixOptions): Promise<readonly CellResult[]> {
-  const played = options.tiers ?? tiersThere;
+  const played = options.tiers ?? tiers;
   const stage = await Stage.open({
     cutMs: options.cutMs,
     ways: options.ways ?? ways,
     ...row.options,
-    tiers: (row.tiers ?? tiersThere).filter((tier) => played.includes(tier)),
+    tiers: (row.tiers ?? tiers).filter((tier) => played.includes(tier)),
   });
   try {
     try {
@@ -62,7 +63,7 @@ export async function playRow(row: Row, run: number, options: MatrixOptions): Pr
       stage.cells.map(async (cell): Promise<CellResult> => {
         const { tier, way, wrongs, figures } = cell;
         const story = wrongs.length === 0 ? "" : await cell.story(stage.members);
-        return { row: row.title, run, tier, way, wrongs, story, ...figures };
+        return { row: row.title, isCut: row.isCut, run, tier, way, wrongs, story, ...figures };
       }),
     );
   } finally {

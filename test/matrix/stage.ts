@@ -65,6 +65,7 @@ export class Stage implements AsyncDisposable {
         ),
       );
       await cell.settle(stage.members);
+      if (cell.tier === "memory + bucket") await cell.shareAt(one, other);
     });
     return stage;
   }

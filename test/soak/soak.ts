@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Publication } from "../../cache.js";
 import { type Chance, seededChance } from "../../words/index.js";
-import { type Tier } from "../matrix/cell.js";
+import { type Tier, tiers } from "../matrix/cell.js";
 import { Database } from "../matrix/database.js";
 import { Member } from "../matrix/member.js";
-import { placesOf, tiersThere } from "../matrix/places.js";
+import { placesOf } from "../matrix/places.js";
 import { settle } from "../matrix/settle.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
@@ -112,7 +112,7 @@ class Soak {
     this.#broker = broker;
     this.#database = database;
     this.#members = members;
-    this.#tiers = options.tiers ?? tiersThere;
+    this.#tiers = options.tiers ?? tiers;
     this.#cells = this.#tiers.map((tier) => tier.replaceAll(/\W+/g, "-"));
     this.#chance = seededChance(options.seed);
   }
