@@ -1,4 +1,4 @@
-import { type ObjectRead, staleRead } from "../storage/object-reads.js";
+import type { ObjectRead } from "../storage/object-reads.js";
 import { limits, type Tag } from "../words/index.js";
 import { type Call, describeCall } from "./cached-work.js";
 
@@ -86,19 +86,15 @@ export class Computation implements Used {
     }
   }
 
-  /** The result depends on what was read of an object store too. Past the bound it is given, and not kept, as one that read what is stale. */
+  /** The result depends on what was read of an object store too. Past the bound it is given, and not kept. */
   useReads(reads: readonly ObjectRead[]): void {
     if (this.#isOver || reads.length === 0) return;
     this.#listed = undefined;
     const all = (this.#reads ??= new Set());
-    for (const read of reads) {
-      if (read.isStale) this.#isKeepable = false;
-      all.add(read);
-    }
+    for (const read of reads) all.add(read);
     if (all.size <= limits.entryObjectsMax) return;
     this.#isKeepable = false;
     all.clear();
-    all.add(staleRead);
   }
 
   end(): void {

@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ClientCache } from "../../storage/client-cache.js";
+import { isAnythingComputing } from "../../actors/computations.js";
 import { all } from "../client-world.js";
 import { counted, objectWorld } from "./object-world.js";
 import { gate } from "./open.js";
@@ -422,6 +423,26 @@ describe("a result of another cache that stands in for one that failed", () => {
     expect(await run(outer())).toEqual([1]);
     expect(cache.stats().entries).toBe(0);
   });
+});
+
+test("who reads outside of computations is not asked in which one, once all have ended", async () => {
+  const { cache, reader, run } = await objectWorld();
+  const held = gate();
+  const failing = (): never => {
+    throw new Error("no");
+  };
+  const [sync, throwing] = [cache.cacheable(() => 1, { name: "sync" }), cache.cacheable(failing, { name: "throwing" })];
+  const rejecting = cache.cacheable(async () => failing(), { name: "rejecting" });
+  const slow = cache.cacheable(() => held.promise.then(() => reader.get("a")), { name: "slow" });
+  expect(sync()).toBe(1);
+  expect(throwing).toThrow("no");
+  await expect(rejecting()).rejects.toThrow("no");
+  expect(isAnythingComputing()).toBe(false);
+  const computing = slow();
+  expect(isAnythingComputing()).toBe(true);
+  held.open();
+  await run(computing);
+  expect(isAnythingComputing()).toBe(false);
 });
 
 describe("a commit while a result is computed", () => {
