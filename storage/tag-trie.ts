@@ -44,7 +44,7 @@ interface Place {
 
 class PendingAt implements Pending {
   readonly tag: Tag;
-  readonly local: number;
+  local: number;
   /** Its node, and the rests that may stand for it; none once it is settled. */
   nodes: readonly TagNode[];
 
@@ -194,7 +194,7 @@ export class TagTrie {
   /** It was invalidated once more, before the bus has numbered it: what began since is stale too. */
   pendAgain(pending: Pending): void {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "what pends again was not settled");
-    this.#local++;
+    pending.local = ++this.#local;
     const [own] = pending.nodes;
     // Something may depend on a rest only since then.
     const more = own === undefined ? [] : this.#restsAbove(own).filter((rest) => !pending.nodes.includes(rest));

@@ -3,7 +3,10 @@ import { type Cache, createCache, createInvalidationHub } from "../../cache.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import type { Bus, BusEvent, BusState, BusVersion } from "../../transport/bus.js";
 import { seededChance } from "../../words/index.js";
+import { temporaryFolders } from "../storage/temporary-folder.js";
 import { gate, openCache } from "./open.js";
+
+const temporaryFolder = temporaryFolders();
 
 /** Two nodes that hear each other. */
 async function twoNodes(): Promise<readonly [Cache, Cache]> {
@@ -145,6 +148,58 @@ describe("an invalidation", () => {
     });
     await clock.advance(0);
     expect(await Promise.all([...children, parent, later])).toEqual(["published", "published", "published", "published"]);
+  });
+
+  test("B7: again and again while it waits, it counts each time, and is one", async () => {
+    const { bus, cache, clock } = await scripted({ publishTimeout: 1 });
+    bus.following(1, 0);
+    let computed = 0;
+    const load = cache.cacheable(async (_id: string) => ++computed, { name: "load", deps: (id) => [`a:b:${id}`] });
+    bus.state = { type: "cut" };
+    expect([await load("c"), await load("d")]).toEqual([1, 2]);
+    const asked = [cache.invalidate("a:b:c")];
+    expect([await load("c"), await load("c"), await load("d")]).toEqual([3, 3, 2]);
+    asked.push(cache.invalidate("a:b:c"));
+    expect([await load("c"), await load("c"), await load("d")]).toEqual([4, 4, 2]);
+    asked.push(cache.invalidate("a:b"));
+    expect([await load("c"), await load("d")]).toEqual([5, 6]);
+    // Covered by what waits, and no more than itself.
+    asked.push(cache.invalidate("a:b:c"), cache.invalidate("a:b:c"));
+    expect([await load("c"), await load("d")]).toEqual([7, 6]);
+    asked.push(cache.invalidate("a:b"));
+    expect([await load("c"), await load("d")]).toEqual([8, 9]);
+    expect(cache.stats().outbox).toBe(1);
+    bus.state = { type: "following", epoch: "e", sequence: 1 };
+    bus.tell({ type: "following", version: { epoch: "e", sequence: 1, time: 0 } });
+    expect(bus.published.map(({ tag }) => tag)).toEqual(["a:b"]);
+    bus.published[0]?.acknowledge(2);
+    await clock.advance(0);
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(["published"]));
+    bus.invalidated("a:b", bus.published[0]?.id ?? "", 2);
+    expect([await load("c"), await load("c")]).toEqual([10, 10]);
+  });
+
+  test("B7: what a full outbox covers has a bound, too", async () => {
+    const folder = await temporaryFolder();
+    const { bus, cache, clock } = await scripted({ publishTimeout: 1, storageUrl: `lmdb:${folder}` });
+    bus.following(1, 0);
+    let computed = 0;
+    const load = cache.cacheable(async () => ++computed, { name: "load", deps: ["elsewhere"] });
+    bus.state = { type: "cut" };
+    await load();
+    void cache.clear();
+    for (let tag = 0; tag < 10_500; tag++) void cache.invalidate(`tag:${tag}`);
+    expect(cache.stats()).toMatchObject({ outbox: 1 });
+    expect(cache.stats().tags).toBeLessThan(10_010);
+    expect(await load()).toBe(2);
+    void cache.invalidate("elsewhere");
+    expect([await load(), await load()], "past the bound it counts as what covers it").toEqual([3, 3]);
+    await clock.advance(2);
+    await cache.close();
+    const again = await scripted({ storageUrl: `lmdb:${folder}` });
+    expect(again.cache.stats()).toMatchObject({ outbox: 1 });
+    expect(again.cache.stats().tags).toBeGreaterThan(9_990);
+    expect(again.cache.stats().tags).toBeLessThan(10_010);
   });
 
   test("B7: more than the outbox holds become one of everything", async () => {

@@ -68,6 +68,11 @@ class Run {
         this.#applyNext();
         break;
       case 3:
+        if (this.#unnumbered.length > 0 && (y % 3 === 0 || this.#unnumbered.length + this.#unsettled.length > 4)) {
+          const { pending } = this.#unnumbered[x % this.#unnumbered.length] as Invalidation;
+          this.trie.pendAgain(pending as Pending);
+          break;
+        }
         if (this.#unnumbered.length + this.#unsettled.length > 4) break;
         this.#hasPended = true;
         this.#unnumbered.push({ tag, pending: this.trie.pend(tag), sequence: undefined, step: this.#step });
