@@ -1,0 +1,153 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { writeBusWord } from "../../../transport/jetstream-messages.js";
+import { CacheChecker, type Made, type NodeLife } from "./cache-checker.js";
+
+const created = "2026";
+const epoch = `e ${created}`;
+
+/** Two nodes and a stream; the tests tell the checker lies about what they serve. */
+describe("checker of the cache", () => {
+  let nowMs = 0;
+  let checker: CacheChecker;
+  let one: NodeLife;
+  let two: NodeLife;
+  let sequence = 0;
+
+  beforeEach(() => {
+    nowMs = 0;
+    sequence = 0;
+    checker = new CacheChecker({ now: () => nowMs, staleMsMax: 1_000, callMsMax: 500 });
+    one = checker.born("one", 1);
+    two = checker.born("two", 1);
+  });
+
+  const made = (tag: string, moment = checker.next()): Made => ({ marks: [[tag, moment]], rows: {} });
+  const version = (at: number) => ({ epoch, sequence: at, time: 0 });
+
+  /** `life` invalidates `tag`, and the stream takes it. */
+  function invalidate(life: NodeLife, tag: string): string {
+    const id = `${life.node}-${tag}-${sequence}`;
+    checker.invalidates(life, tag);
+    checker.drawn(life, id);
+    const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id, tag });
+    const facts = { subject: "zooid.sim.inv.tag.x", headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
+    checker.took({ ...facts, sequence: ++sequence, payload });
+    return id;
+  }
+
+  const serve = (life: NodeLife, result: Made) => checker.ended(checker.began(life, "call"), result);
+  const sentences = () => checker.violations.map(({ promise, message }) => `${promise} ${message.replace(/^promise \d+: | \{.*/g, "")}`);
+  const stale = "11 a call gets nothing older than an invalidation that was applied before it";
+
+  test("a true account has no violations", () => {
+    serve(one, made("r:a"));
+    const overlapping = checker.began(one, "overlaps");
+    const before = made("r:a");
+    const id = invalidate(one, "r");
+    checker.ended(overlapping, before);
+    // Of the other node nobody has told it yet.
+    serve(two, before);
+    serve(one, made("r:a"));
+    serve(one, made("other", 1));
+    checker.told(two, { type: "invalidated", tag: "r", id, version: version(1) });
+    serve(two, made("r:a"));
+    expect(checker.violations).toEqual([]);
+  });
+
+  test.each(["r:a", "r", ""])("a result older than the node's own invalidation of %j is told", (tag) => {
+    const old = made("r:a");
+    invalidate(one, tag);
+    serve(one, old);
+    expect(sentences()).toEqual([stale]);
+  });
+
+  test("a result that used an old one among new ones is told", () => {
+    const old = checker.next();
+    invalidate(one, "r:a");
+    serve(one, {
+      marks: [
+        ["r:b", checker.next()],
+        ["r:a", old],
+      ],
+      rows: {},
+    });
+    expect(sentences()).toEqual([stale]);
+  });
+
+  test("a result older than what the bus told, or than what it passed over, is told", () => {
+    for (const event of ["invalidated", "heartbeat", "following"] as const) {
+      const old = made("r:a");
+      const id = invalidate(one, "r:a");
+      checker.told(
+        two,
+        event === "invalidated" ? { type: event, tag: "r:a", id, version: version(sequence) } : { type: event, version: version(sequence) },
+      );
+      serve(two, old);
+    }
+    expect(sentences()).toEqual([stale, stale, stale]);
+  });
+
+  test("a result from before a reset is told", () => {
+    const old = made("r:a");
+    checker.told(two, { type: "reset", version: version(0) });
+    serve(two, old);
+    expect(sentences()).toEqual([stale]);
+  });
+
+  test("a node that is cut off and serves for longer than it may is told", () => {
+    const old = made("r:a");
+    invalidate(one, "r:a");
+    nowMs = 999;
+    serve(two, old);
+    expect(sentences()).toEqual([]);
+    nowMs = 1_001;
+    serve(two, old);
+    expect(sentences()).toEqual([stale]);
+  });
+
+  test("what a power failure took counts where it was told, and in the end if somebody is left who knew it", () => {
+    const old = made("r:a");
+    const id = invalidate(one, "r:a");
+    checker.told(one, { type: "invalidated", tag: "r:a", id, version: version(1) });
+    for (const issued of checker.issued) issued.isKept = true;
+    checker.lost(created, 0, [one, two]);
+    nowMs = 5_000;
+    serve(two, old);
+    expect(sentences()).toEqual([]);
+    expect(checker.finalFloors().has("r:a")).toBe(true);
+    checker.died(one);
+    expect(checker.finalFloors().has("r:a")).toBe(false);
+  });
+
+  test("what died with the memory of its process is not asked for in the end; what was promised to be kept is, in its next life too", () => {
+    const [forgotten, kept] = [checker.invalidates(one, "r:a"), checker.invalidates(one, "r:b")];
+    kept.isKept = true;
+    checker.died(one);
+    expect(forgotten.isExempt).toBe(true);
+    expect([...checker.finalFloors().keys()]).toEqual(["r:b"]);
+    const again = checker.born("one", 2, new Map([["r:b", kept.moment]]));
+    serve(again, made("r:b", kept.moment - 1));
+    expect(sentences()).toEqual([stale]);
+  });
+
+  test("a disk that gives what is stale where it stands is told", () => {
+    const old = made("r:a");
+    invalidate(one, "r:a");
+    checker.found("disk", "key", old, checker.floorsAt(created, 0, nowMs));
+    expect(sentences()).toEqual([]);
+    checker.found("disk", "key", old, checker.floorsAt(created, 1, nowMs));
+    expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
+  });
+
+  test("calls that do not end, those that end late, and a publication that nobody asked for are told", () => {
+    checker.began(one, "open");
+    const late = checker.began(one, "late");
+    nowMs = 501;
+    checker.ended(late, undefined);
+    checker.checkOpen();
+    const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id: "nobody's", tag: "t" });
+    const facts = { subject: "zooid.sim.inv.tag.t", headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
+    checker.took({ ...facts, sequence: 1, payload });
+    expect(sentences()).toEqual(["12 every call is over in time", "12 every call is over in time", "11 what is published was asked for"]);
+  });
+});
