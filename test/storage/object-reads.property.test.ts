@@ -250,7 +250,7 @@ function pick<T>(from: readonly T[], index: number): T | undefined {
   return from[index % Math.max(1, from.length)];
 }
 
-const steps = fc.array(fc.tuple(fc.nat(actions.length - 1), fc.nat(1_000), fc.nat(1_000)), { minLength: 100, maxLength: 300, size: "max" });
+const steps = fc.array(fc.tuple(fc.nat(actions.length - 1), fc.nat(1_000), fc.nat(1_000)), { minLength: 60, maxLength: 200, size: "max" });
 
 test("a hit says what reading it now would say, whatever was committed, applied and discarded meanwhile: 3,000 runs against the whole history", async () => {
   const found = { hits: 0, stale: 0, notKept: 0 };
@@ -262,5 +262,5 @@ test("a hit says what reading it now would say, whatever was committed, applied 
     for (const name of ["hits", "stale", "notKept"] as const) found[name] += run.found[name];
   });
   await fc.assert(property, { numRuns: 3_000, seed: 20_261_122 });
-  assert(found.hits > 30_000 && found.stale > 1_000 && found.notKept > 5_000, `what is promised was tried: ${JSON.stringify(found)}`);
-}, 60_000);
+  assert(found.hits > 15_000 && found.stale > 500 && found.notKept > 2_500, `what is promised was tried: ${JSON.stringify(found)}`);
+}, 120_000);
