@@ -195,14 +195,7 @@ export class TagTrie {
   pendAgain(pending: Pending): void {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "what pends again was not settled");
     pending.local = ++this.#local;
-    const [own] = pending.nodes;
-    // Something may depend on a rest only since then.
-    const more = own === undefined ? [] : this.#restsAbove(own).filter((rest) => !pending.nodes.includes(rest));
-    for (const rest of more) {
-      this.#keep(rest);
-      rest.pendings++;
-    }
-    pending.nodes = [...pending.nodes, ...more];
+    // What depends on a rest only since then is not below the tag: that has a node.
     for (const node of pending.nodes) node.pendingLocal = this.#local;
     this.#version++;
     this.#setBegan();
