@@ -162,11 +162,6 @@ export class TagTrie {
     this.advance(sequence);
   }
 
-  /** A version that was kept over a restart: has a node if there is room for it, even when nothing depends on it yet. */
-  restore(tag: Tag, sequence: number): void {
-    this.#raise(tag, sequence, this.#idle);
-  }
-
   /** All invalidations up to `sequence` have been applied: nothing becomes stale. */
   advance(sequence: number): void {
     if (sequence <= this.#sequence) return;

@@ -274,14 +274,6 @@ describe("bounds", () => {
     expect(trie.tagVersion(asTag("a:2"))).toBeGreaterThanOrEqual(2);
   });
 
-  test("what was kept over a restart has nodes of its own, however much it is", () => {
-    const { trie } = opened({ unusedMax: 10 });
-    for (let sequence = 1; sequence <= 1_000; sequence++) trie.restore(asTag(`a:${sequence}`), sequence);
-    trie.advance(1_000);
-    expect(trie.isStale(trie.depend([asTag("a:5")]), trie.beganElsewhere(5))).toBe(false);
-    expect(trie.isStale(trie.depend([asTag("a:500")]), trie.beganElsewhere(499))).toBe(true);
-  });
-
   test("an invalidation takes as long with a hundred thousand entries below it as with one", () => {
     const { trie } = opened();
     const dependencies = Array.from({ length: 100_000 }, (_, index) => trie.depend([country, asTag(`country:DE:${index}`)]));
