@@ -20,8 +20,8 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   readonly key?: ((...args: Args) => unknown) | undefined;
   /** Tags that each result depends on. */
   readonly deps?: readonly string[] | ((...args: Args) => readonly string[]) | undefined;
-  /** Time to live of its results. Default: defaultTtl. */
-  readonly ttl?: Duration | undefined;
+  /** Time to live of its results, or of one by what it is. Default: defaultTtl. */
+  readonly ttl?: Duration | ((result: Awaited<Result>, ...args: Args) => Duration | undefined) | undefined;
   /** Each reading gives a result its time to live anew. Default: that of the cache. */
   readonly readExtendTtl?: boolean | undefined;
   /** Whether this result is to be kept. Default: it is. */
@@ -59,6 +59,7 @@ const everything: readonly Tag[] = [rootTag];
 export class BoundFunction implements Work {
   readonly name: string;
   readonly rules: KeepingRules;
+  readonly ttlMsOf: Work["ttlMsOf"];
   readonly core: CacheCore;
   readonly #calls: CachedCalls;
   readonly #fn: AnyFunction;
@@ -71,7 +72,7 @@ export class BoundFunction implements Work {
   #isAsync: boolean | undefined;
 
   constructor(core: CacheCore, fn: AnyFunction, options: AnyOptions) {
-    const { name = fn.name, namespace, version, deps } = options;
+    const { name = fn.name, namespace, version, deps, ttl } = options;
     if (typeof name !== "string" || name === "")
       throw new InvalidOptionError({ option: "name", reason: "is missing, and the function has none" });
     this.core = core;
@@ -84,7 +85,9 @@ export class BoundFunction implements Work {
     );
     core.register(this.#scope, fn);
     if (core.shared !== undefined) checkGivesPromises(fn, name);
-    this.rules = core.rules(options);
+    const isTtlOfEach = typeof ttl === "function";
+    this.rules = core.rules({ ...options, ttl: isTtlOfEach ? undefined : ttl });
+    this.ttlMsOf = isTtlOfEach ? (value, { self, args }) => durationOf("ttl", Reflect.apply(ttl, self, [value, ...args])) : undefined;
     this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : deps.map(asTag);
     if (fn.constructor.name === "AsyncFunction") this.#isAsync = true;
   }
@@ -239,7 +242,7 @@ function checkOptions(options: AnyOptions): void {
   for (const name of Object.keys(options)) {
     if (!cacheableOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
-  durationOf("ttl", options.ttl);
+  if (typeof options.ttl !== "function") durationOf("ttl", options.ttl);
   durationOf("staleIfError", options.staleIfError);
   if (typeof options.deps !== "function") options.deps?.forEach(asTag);
 }

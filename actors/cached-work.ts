@@ -21,6 +21,8 @@ export interface Work {
   readonly tagsOf: (call: Call) => readonly Tag[];
   /** Whether this result is to be kept at all. */
   readonly isWanted: (value: unknown, call: Call) => boolean;
+  /** Time to live of this result; undefined: that of the rules. */
+  readonly ttlMsOf?: ((value: unknown, call: Call) => number | undefined) | undefined;
 }
 
 /** One call of it, that no kept result could answer. */

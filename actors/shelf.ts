@@ -148,10 +148,12 @@ export class Shelf {
    */
   keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean, isSet = false): KeptValue {
     if (this.#parts.isInTouch?.() === false) return this.hold(value);
-    const { ttlMs, slides, staleIfErrorMs } = call.work.rules;
+    const { rules, ttlMsOf } = call.work;
+    const { slides, staleIfErrorMs } = rules;
     const startedMs = this.#parts.observers.keeps ? this.#parts.clock.monotonic() : undefined;
     try {
       if (!call.work.isWanted(value, call)) return this.hold(value);
+      const ttlMs = ttlMsOf?.(value, call) ?? rules.ttlMs;
       const { memory } = began;
       const own = this.#own(call.key, tags);
       const entry = this.#memory.put(call.key, value, {

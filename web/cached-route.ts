@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from "fastify";
 import type { Cache, Cached } from "../cache.js";
-import { type Clock, InvalidKeyArgumentError, InvalidTagError, TimeoutError } from "../words/index.js";
+import { asDuration, type Clock, InvalidKeyArgumentError, InvalidTagError, TimeoutError } from "../words/index.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
-import { ageSecs, type Page } from "./page.js";
+import { ageSecs, ownLifetimeSecs, type Page } from "./page.js";
 import { type Asked, askedBy } from "./request-key.js";
 import type { RouteRules } from "./route-rules.js";
 
@@ -38,6 +38,7 @@ export class CachedRoute {
     this.#around = around;
     this.#handler = route.handler;
     const { ttl, tags, statuses } = rules;
+    const ttlSecs = ttl === undefined ? undefined : asDuration(ttl, "ttl") / 1_000;
     const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints)}`;
     // An async function, so that whether it gives promises is known before it first ran.
     this.#pages = around.cacheable(async (run: HandlerRun) => run.begin(), {
@@ -45,7 +46,7 @@ export class CachedRoute {
       name: `${String(route.method)} ${route.url}${constraints}`,
       key: (run) => run.key,
       deps: typeof tags === "function" ? (run) => tags(run.request) : tags,
-      ttl,
+      ttl: (page) => shorter(ttlSecs, page && ownLifetimeSecs(page)),
       // A page is fresh for as long as its age says, however often it is asked for.
       readExtendTtl: false,
       condition: (page) => page !== undefined && statuses.has(page.status),
@@ -195,6 +196,10 @@ export class CachedRoute {
     if (typeof destroy === "function") Reflect.apply(destroy, payload, []);
     return null;
   }
+}
+
+function shorter(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 /** What Fastify is given by a promise: the reply itself, if the handler sends. */

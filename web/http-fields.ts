@@ -1,3 +1,5 @@
+import { limits } from "../words/index.js";
+
 /** Directives of a Cache-Control field by their names in lower case; "" for one without an argument. What is malformed is left out. */
 export function cacheDirectives(field: string | undefined): ReadonlyMap<string, string> {
   const directives = new Map<string, string>();
@@ -8,10 +10,10 @@ export function cacheDirectives(field: string | undefined): ReadonlyMap<string, 
   return directives;
 }
 
-/** The seconds of a directive; undefined: it is not there, or is no number. */
+/** The seconds of a directive, a year at most; undefined: it is not there, or is no number. */
 export function directiveSecs(directives: ReadonlyMap<string, string>, name: string): number | undefined {
   const text = directives.get(name);
-  return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+  return text !== undefined && /^\d+$/.test(text) ? Math.min(Number(text), limits.durationSecsMax) : undefined;
 }
 
 /** Names in a field that lists some, as Vary and Connection do: in lower case, each once. */

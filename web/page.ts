@@ -65,7 +65,7 @@ export function pageOf(draft: Draft, { vary, bodyBytesMax }: SharingRules): Page
   if (fields["set-cookie"] !== undefined) return undefined;
   const directives = cacheDirectives(textOf(fields["cache-control"]));
   if (["no-store", "no-cache", "private"].some((directive) => directives.has(directive))) return undefined;
-  if ((directiveSecs(directives, "s-maxage") ?? directiveSecs(directives, "max-age")) === 0) return undefined;
+  if (lifetimeSecs(directives) === 0) return undefined;
   const before = listedNames(fieldsBefore["vary"]);
   const varied = [...listedNames(fields["vary"])].filter((name) => !before.has(name));
   if (varied.some((name) => !vary.has(name))) return undefined;
@@ -74,6 +74,15 @@ export function pageOf(draft: Draft, { vary, bodyBytesMax }: SharingRules): Page
   const headers = headersOf(fields, fieldsBefore);
   const own = headers["etag"];
   return { status, headers, body, etag: typeof own === "string" ? own : etagOf(body), madeMs };
+}
+
+/** Seconds that the handler itself says a page is good for; undefined: it says nothing. */
+export function ownLifetimeSecs({ headers }: Page): number | undefined {
+  return lifetimeSecs(cacheDirectives(textOf(headers["cache-control"])));
+}
+
+function lifetimeSecs(directives: ReadonlyMap<string, string>): number | undefined {
+  return directiveSecs(directives, "s-maxage") ?? directiveSecs(directives, "max-age");
 }
 
 /** Seconds since a page was made, whole. Whoever made it may have another clock: never below 0. */

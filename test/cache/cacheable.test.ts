@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
-import { type Cached, InvalidKeyArgumentError, InvalidOptionError, InvalidTagError } from "../../cache.js";
+import { type Cached, type Duration, InvalidKeyArgumentError, InvalidOptionError, InvalidTagError } from "../../cache.js";
 import { openCache } from "./open.js";
 
 describe("a cached function", () => {
@@ -104,6 +104,24 @@ describe("a cached function", () => {
     const share = shared.cacheable(async () => ({ names: ["a"] }), { name: "list" });
     (await share()).names.push("b");
     expect((await share()).names).toEqual(["a", "b"]);
+  });
+
+  test("keeps each result as long as `ttl` says of it, or as all are kept when it says nothing", async () => {
+    const { cache, clock } = await openCache({ defaultTtl: 10, readExtendTtl: false });
+    let computed = 0;
+    const ttls: Record<string, Duration | undefined> = { short: "2s", none: 0, default: undefined, nonsense: "soon" };
+    const named = cache.cacheable(async (name: string) => (computed++, name), { name: "named", ttl: (result) => ttls[result] });
+    const computes = async (name: string) => {
+      const before = computed;
+      expect(await named(name)).toBe(name);
+      return computed - before;
+    };
+    for (const name of Object.keys(ttls)) expect(await computes(name), name).toBe(1);
+    expect([await computes("short"), await computes("none"), await computes("default"), await computes("nonsense")]).toEqual([0, 1, 0, 1]);
+    await clock.advance(3_000);
+    expect([await computes("short"), await computes("default")]).toEqual([1, 0]);
+    await clock.advance(8_000);
+    expect(await computes("default")).toBe(1);
   });
 
   test("keeps only what its condition wants, and errors only when it is told to", async () => {

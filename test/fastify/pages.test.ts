@@ -157,6 +157,31 @@ describe("a page", () => {
     expect(anew.headers).not.toHaveProperty("age");
   });
 
+  test("is kept no longer than its handler says, nor than its route", async () => {
+    let runs = 0;
+    const { get, clock } = await serve((app) => {
+      app.get("/:control", { config: { cache: { ttl: 10, requestDirectives: "ignore" } } }, (request, reply) => {
+        reply.header("cache-control", (request.params as { control: string }).control);
+        return String(++runs);
+      });
+    });
+    const kept = async (control: string) => {
+      const { body } = await get(`/${control}`);
+      for (let secs = 0; secs <= 12; secs++) {
+        if ((await get(`/${control}`)).body !== body) return secs;
+        await clock.advance(1_000);
+      }
+      return Infinity;
+    };
+    expect(await kept("max-age=3")).toBe(3);
+    expect(await kept("max-age=600")).toBe(10);
+    expect(await kept("max-age=3, s-maxage=5")).toBe(5);
+    expect(await kept("max-age=0")).toBe(0);
+    expect(await kept("public")).toBe(10);
+    expect(await kept("max-age=99999999999")).toBe(10);
+    expect(await kept("max-age=9999999999")).toBe(10);
+  });
+
   test("falls with its route's tags, those of the request, those its handler adds, and those of cached functions it called", async () => {
     let runs = 0;
     const { get, cache } = await serve((app, cache) => {
