@@ -85,7 +85,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
     throw error;
   }
   const closeBoth = async () => {
-    await store.close().finally(() => results.close());
+    await Promise.all([store.close(), results.close()]);
   };
   const server = createAdaptorServer({ fetch: cityRoutes(name, store, results).fetch }) as Server;
   server.on("request", (_, response) => {
