@@ -9,6 +9,9 @@ type Group = keyof typeof groups;
 
 const ownKeys = ["k1", "k2"] as const;
 
+/** When nothing is changed any more there is little new to see. */
+const calmPauseMs = 400;
+
 /** Somebody who calls cached functions of one node, changes the database, and tells the cache. */
 export class User {
   readonly #world: CacheWorld;
@@ -26,7 +29,7 @@ export class User {
   /** For as long as its node lives. */
   async run(): Promise<void> {
     while (!this.#node.life.isOver) {
-      await this.#pause(this.#chance.fraction() < 0.2 ? 150 : 30);
+      await this.#pause(this.#world.isCalm ? calmPauseMs : this.#chance.fraction() < 0.2 ? 150 : 30);
       if (this.#place.running !== this.#node) return;
       const isReader = this.#world.isCalm || this.#chance.fraction() < 0.68;
       if (isReader) await this.#look();
@@ -191,7 +194,7 @@ export class User {
       this.#world.unlessExpected(this.#place.name, error);
       if (error instanceof DatabaseFailure) made = error.made;
     }
-    this.#world.note(this.#place.name, `${what} began ${Math.min(...(made?.marks.map(([, moment]) => moment) ?? []))}`);
+    if (this.#world.trace !== undefined) this.#world.note(this.#place.name, `${what} began ${oldestOf(made)}`);
     checker.ended(call, isChecked() ? made : undefined);
     return made;
   }
@@ -216,3 +219,5 @@ export class User {
     return delay(this.#node.clock, this.#chance.fraction() * msMax);
   }
 }
+
+const oldestOf = (made: Made | undefined) => Math.min(...(made?.marks.map(([, moment]) => moment) ?? []));
