@@ -55,11 +55,14 @@ describe("a folder with JetStream, after a restart", () => {
     const before = await open("old", { busUrl, storageUrl });
     expect(await cities(before)).toEqual(["old oslo", "old rome", "old lima"]);
     expect(await before.cache.invalidate("city:oslo")).toBe("published");
+    const version = before.cache.tagVersion("city:oslo");
     await before.cache.close();
     expect(await other.cache.invalidate("city:rome")).toBe("published");
 
     const after = await open("new", { busUrl, storageUrl });
     expect(await cities(after)).toEqual(["new oslo", "new rome", "old lima"]);
+    expect(version).toBeGreaterThan(0);
+    expect(after.cache.tagVersion("city:oslo")).toBe(version);
     await after.cache.close();
     const third = await open("third", { busUrl, storageUrl });
     expect(await cities(third)).toEqual(["new oslo", "new rome", "old lima"]);
