@@ -229,7 +229,7 @@ function computationRow(title: string, whoInvalidates: (stage: Stage) => Member)
       await stage.each(async (cell) => {
         await computeDuring(
           stage,
-          cell.row,
+          cell,
           () => cell.call(stage.one),
           () => cell.invalidateAt(whoInvalidates(stage)),
         );
@@ -242,15 +242,18 @@ function computationRow(title: string, whoInvalidates: (stage: Stage) => Member)
 }
 
 /** A call reads, and while it goes on with what it has read `act` happens; resolves when it has its result. */
-async function computeDuring(stage: Stage, row: string, call: () => Promise<unknown>, act: () => Promise<unknown>): Promise<void> {
+async function computeDuring(stage: Stage, cell: Cell, call: () => Promise<unknown>, act: () => Promise<unknown>): Promise<void> {
   const { database } = stage;
+  const { row } = cell;
   const before = readsOf(stage, row);
   let acted: () => void = () => undefined;
   const done = new Promise<void>((resolve) => (acted = resolve));
   database.slow(row, Promise.all([done, pause(computationMs)]));
-  const called = call();
-  while (readsOf(stage, row) === before) await pause(1);
+  let isOver = false;
+  const called = call().finally(() => (isOver = true));
+  while (!isOver && readsOf(stage, row) === before) await pause(1);
   database.slow(row, undefined);
+  if (readsOf(stage, row) === before) cell.wrong("a call was answered by what is kept, of which nothing is true");
   await act();
   acted();
   await called;
@@ -281,7 +284,7 @@ function clockRow(behind: string, otherBehindMs: number): Row {
           // What the one computes while the other invalidates is kept by neither.
           await computeDuring(
             stage,
-            cell.row,
+            cell,
             async () => {
               await cell.invalidateAt(reader);
               await cell.call(reader);
@@ -320,7 +323,7 @@ async function playGone(stage: Stage, go: (member: Member, cell: string) => Prom
     await cell.invalidateAt(other);
     await computeDuring(
       stage,
-      cell.row,
+      cell,
       () => cell.call(other),
       async () => {
         await cell.invalidateAt(one);
