@@ -1,3 +1,5 @@
+import type { Result } from "./report.js";
+
 /** Arithmetic of the benches: times in ms or ns as named, one median over rounds, order statistics over operations. */
 
 /** Now, in ms, on a clock that all processes of this machine share. */
@@ -34,4 +36,39 @@ export async function inSequence(count: number, operation: (index: number) => Pr
     times.push(nowMs() - begin);
   }
   return times;
+}
+
+/** Two ways of the same, measured in turn. */
+export interface Compared {
+  readonly name: string;
+  readonly unit: string;
+  /** Operations of each round. */
+  readonly count: number;
+  /** Default: 5, after one that is not counted. Short rounds and many of them say the same however busy the machine is. */
+  readonly rounds?: number;
+  readonly ours: () => Promise<number> | number;
+  readonly bare: () => Promise<number> | number;
+  readonly isCorrect: () => boolean;
+}
+
+/** Both in turn, round by round, so that what else the machine does falls on both alike. */
+export async function compare({ name, unit, count, rounds = 5, ours, bare, isCorrect }: Compared): Promise<Result> {
+  const values: number[] = [];
+  const limits: number[] = [];
+  for (let round = -1; round < rounds; round++) {
+    const took = await ours();
+    const limit = await bare();
+    if (round < 0) continue;
+    values.push(took);
+    limits.push(limit);
+  }
+  const ratio = median(values.map((each, round) => each / (limits[round] ?? Number.NaN)));
+  return { name, value: median(values), unit, limit: median(limits), ratio, correct: isCorrect(), n: rounds * count };
+}
+
+/** Nanoseconds of each of `count` operations that `run` does. */
+export async function perOperation(count: number, run: () => Promise<void> | void): Promise<number> {
+  const begin = nowMs();
+  await run();
+  return ((nowMs() - begin) / count) * 1e6;
 }

@@ -1,7 +1,7 @@
 /** Processes of a bench: each is started, asked for what it used, and ended from here. */
 import { execFileSync, fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,25 +21,52 @@ export interface Place {
   stop(): Promise<void>;
 }
 
+/** How the broker of a bench is set up. */
+export interface BrokerOptions {
+  /** With JetStream that syncs at its own pace, or before each acknowledgement. Default: without. */
+  readonly jetstream?: "default" | "always";
+}
+
+/** The broker that is here does not know a setting. */
+export class UnknownToBroker extends Error {}
+
 /** Places of one bench: a folder, a broker, and what was started. All of it ends with `close`. */
 export class Bench {
   readonly folder = mkdtempSync(join(tmpdir(), "zooid-bench-"));
   readonly #children: ChildProcess[] = [];
   url = "";
 
-  static async open(): Promise<Bench> {
+  static async open({ jetstream }: BrokerOptions = {}): Promise<Bench> {
     const bench = new Bench();
     const port = await freePort();
-    const broker = spawn(natsServer(), ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+    const config = join(bench.folder, "broker.conf");
+    const sync = jetstream === "always" ? ", sync_interval: always" : "";
+    writeFileSync(
+      config,
+      jetstream === undefined ? "" : `jetstream { store_dir: ${JSON.stringify(join(bench.folder, "broker"))}${sync} }\n`,
+    );
+    const broker = spawn(natsServer(), ["-c", config, "-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
     bench.#children.push(broker);
-    await new Promise<void>((resolve, reject) => {
-      broker.once("exit", () => {
-        reject(new Error("nats-server ended at its start"));
+    let said = "";
+    try {
+      await new Promise<void>((resolve, reject) => {
+        broker.once("exit", () => {
+          const unknown = said.includes("unknown field");
+          reject(
+            unknown
+              ? new UnknownToBroker(`this nats-server does not know it: ${said.trim()}`)
+              : new Error("nats-server ended at its start"),
+          );
+        });
+        broker.stderr.on("data", (text: Buffer) => {
+          said += text.toString();
+          if (said.includes("Server is ready")) resolve();
+        });
       });
-      broker.stderr.on("data", (text: Buffer) => {
-        if (text.includes("Server is ready")) resolve();
-      });
-    });
+    } catch (error) {
+      await bench.close();
+      throw error;
+    }
     bench.url = `nats://127.0.0.1:${port}`;
     return bench;
   }

@@ -13,6 +13,12 @@ export interface Result {
   readonly n: number;
 }
 
+/** A question that cannot be answered here, and why. */
+export interface Skipped {
+  readonly name: string;
+  readonly skipped: string;
+}
+
 /** What a bench is held to, for people: tests do not time. */
 export interface Question {
   readonly name: string;
@@ -20,7 +26,12 @@ export interface Question {
   readonly target: string;
   /** Whether `result` meets the target. */
   readonly meets: (result: Result) => boolean;
-  readonly measure: () => Promise<Result>;
+  readonly measure: () => Promise<Result | Skipped>;
+}
+
+/** Whether `answer` is no figure. */
+export function isSkipped(answer: Result | Skipped): answer is Skipped {
+  return "skipped" in answer;
 }
 
 const shown = (value: number): string => (Number.isFinite(value) ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : "–");

@@ -1,0 +1,147 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { type Cache, createCache } from "../cache.js";
+import { compare, nowMs, perOperation } from "./measure.js";
+import { answerUnderOtherNode } from "./other-node.js";
+import type { Question, Result } from "./report.js";
+
+/** What does it cost to be given what is kept in memory? Values of 231 bytes under 1,000 keys. */
+
+const value = (index: number) => ({ index, text: "x".repeat(200) });
+const keys = Array.from({ length: 1_000 }, (_, index) => `key/${index}`);
+const tags = ["cities:DE", "people", "weather:2026:11"];
+const passes = 50;
+const rounds = 40;
+const count = passes * keys.length;
+
+/**
+ * A cache whose `addDeps` has been used, in a process that pays for AsyncLocalStorage at every await from here on: as where anything traces
+ * requests. The cache by itself has one in use only while it computes.
+ */
+async function openCache(): Promise<Cache> {
+  new AsyncLocalStorage<number>().run(1, () => undefined);
+  const cache = await createCache();
+  await cache.cacheable(async () => cache.addDeps("used"), { name: "addDeps" })();
+  return cache;
+}
+
+interface Hits {
+  readonly run: () => Promise<number>;
+  readonly areRight: () => boolean;
+}
+
+/** Hits of an async function, awaited; `between` is called after each few of them. */
+async function hits(cache: Cache, name: string, deps: readonly string[], between?: () => void): Promise<Hits> {
+  let wrong = 0;
+  let computed = 0;
+  const compute = async (key: string) => {
+    computed++;
+    return value(key.length);
+  };
+  const find = cache.cacheable(compute, { name, deps });
+  for (const key of keys) await find(key);
+  const run = () =>
+    perOperation(count, async () => {
+      for (let pass = 0; pass < passes; pass++) {
+        for (const key of keys) if ((await find(key)).index !== key.length) wrong++;
+        between?.();
+      }
+    });
+  return { run, areRight: () => wrong === 0 && computed === keys.length };
+}
+
+async function measureAsync(): Promise<Result> {
+  await using cache = await openCache();
+  const { run, areRight } = await hits(cache, "find", []);
+  const kept = keys.map((key) => Promise.resolve(value(key.length)));
+  let wrong = 0;
+  const bare = () =>
+    perOperation(count, async () => {
+      for (let pass = 0; pass < passes; pass++) for (const promise of kept) if ((await promise).index < 0) wrong++;
+    });
+  return await compare({ name: "hit-async", unit: "ns", count, rounds, ours: run, bare, isCorrect: () => areRight() && wrong === 0 });
+}
+
+async function measureSync(): Promise<Result> {
+  await using cache = await openCache();
+  let wrong = 0;
+  const find = cache.cacheable((key: string) => value(key.length), { name: "find" });
+  const plain = new Map(keys.map((key) => [key, value(key.length)]));
+  const each = (look: (key: string) => { readonly index: number } | undefined) => () =>
+    perOperation(count, () => {
+      for (let pass = 0; pass < passes; pass++) for (const key of keys) if (look(key)?.index !== key.length) wrong++;
+    });
+  const bare = each((key) => plain.get(key));
+  return await compare({ name: "hit-sync", unit: "ns", count, rounds, ours: each(find), bare, isCorrect: () => wrong === 0 });
+}
+
+/** Three tags against none. */
+async function measureTagged(): Promise<Result> {
+  await using cache = await openCache();
+  const tagged = await hits(cache, "tagged", tags);
+  const untagged = await hits(cache, "untagged", []);
+  const isCorrect = () => tagged.areRight() && untagged.areRight();
+  return await compare({ name: "hit-tagged-idle", unit: "ns", count, rounds, ours: tagged.run, bare: untagged.run, isCorrect });
+}
+
+/** The same while something else is invalidated, after each of which every entry is judged anew. */
+async function measureTaggedBusy(): Promise<Result> {
+  await using cache = await openCache();
+  const perSecond = 1_000;
+  let begin = nowMs();
+  let invalidated = 0;
+  const invalidate = () => {
+    const due = ((nowMs() - begin) / 1_000) * perSecond;
+    for (; invalidated < due; invalidated++) void cache.invalidate(`other:${invalidated % 100}`);
+  };
+  const tagged = await hits(cache, "tagged", tags, invalidate);
+  await using idle = await openCache();
+  const untagged = await hits(idle, "untagged", []);
+  let all = 0;
+  const ours = async () => {
+    begin = nowMs();
+    invalidated = 0;
+    const took = await tagged.run();
+    all += invalidated;
+    return took;
+  };
+  const isCorrect = () => tagged.areRight() && untagged.areRight() && all > rounds;
+  return await compare({ name: "hit-tagged-busy", unit: "ns", count, rounds, ours, bare: untagged.run, isCorrect });
+}
+
+export const cachedHitQuestions: readonly Question[] = [
+  {
+    name: "hit-async",
+    question: "What does an awaited hit of a cached async function cost, one string argument, against awaiting a kept promise?",
+    target: "≤ 250, ratio ≤ 1.3",
+    meets: ({ value: took, ratio }) => took <= 250 && ratio <= 1.3,
+    measure: measureAsync,
+  },
+  {
+    name: "hit-async-24",
+    question: "The same on Node 24?",
+    target: "≤ 180",
+    meets: ({ value: took }) => took <= 180,
+    measure: () => answerUnderOtherNode("hit-async", "hit-async-24"),
+  },
+  {
+    name: "hit-sync",
+    question: "And of a sync function, against Map.get?",
+    target: "≤ 100",
+    meets: ({ value: took }) => took <= 100,
+    measure: measureSync,
+  },
+  {
+    name: "hit-tagged-idle",
+    question: "What do three tags add to a hit of an async function?",
+    target: "ratio ≤ 1.2",
+    meets: ({ ratio }) => ratio <= 1.2,
+    measure: measureTagged,
+  },
+  {
+    name: "hit-tagged-busy",
+    question: "And under 1,000 unrelated invalidations a second, against hits without tags under none?",
+    target: "ratio ≤ 2",
+    meets: ({ ratio }) => ratio <= 2,
+    measure: measureTaggedBusy,
+  },
+];

@@ -1,0 +1,99 @@
+import { connect as connectRaw } from "nats";
+import { createCache } from "../cache.js";
+import { median, nowMs } from "./measure.js";
+import { Bench, type BrokerOptions, UnknownToBroker } from "./place.js";
+import type { Question, Result, Skipped } from "./report.js";
+
+/** How soon is a result gone at another node, of which this one says that it is stale? */
+
+const rounds = 3;
+const count = 300;
+
+interface Gone {
+  readonly tag: string;
+  /** When a call there computed it anew. */
+  readonly atMs: number;
+  readonly wasKept: boolean;
+}
+
+interface Round {
+  readonly tookMs: number;
+  readonly limitMs: number;
+  readonly correct: boolean;
+}
+
+/** Invalidates here what another process keeps, one after another; each waits until it was gone there. */
+async function measureRound(busKind: "jetstream" | "nats", broker: BrokerOptions): Promise<Round> {
+  const bench = await Bench.open(broker);
+  try {
+    const other = await bench.start("cache", { busKind });
+    await using cache = await createCache({ busUrl: bench.url, busKind, prefix: "bench" });
+    const connection = await connectRaw({ servers: bench.url, noAsyncTraces: true });
+    while (cache.stats().bus?.type !== "following") await new Promise((resolve) => setTimeout(resolve, 10));
+    const took: number[] = [];
+    const raw: number[] = [];
+    let correct = true;
+    const payload = Buffer.alloc(40, 7);
+    // The first are not counted.
+    for (let index = -50; index < count; index++) {
+      const tag = `city:${index + 50}`;
+      const next = other.ask<Gone>("nextGone", tag);
+      // Answered after the question above was taken in: the other process has the result, and is idle.
+      await other.ask("isReady");
+      const calledMs = nowMs();
+      const outcome = cache.invalidate(tag);
+      const gone = await next;
+      correct &&= gone.tag === tag && gone.wasKept && (await outcome) === "published";
+      // At the same pace: a process that slept wakes up more slowly than one that is kept busy.
+      const nextRaw = other.ask<number>("nextRaw");
+      await other.ask("isReady");
+      const publishedMs = nowMs();
+      connection.publish("raw.told", payload);
+      const rawMs = (await nextRaw) - publishedMs;
+      if (index < 0) continue;
+      took.push(gone.atMs - calledMs);
+      raw.push(rawMs);
+    }
+    await connection.close();
+    return { tookMs: median(took), limitMs: median(raw), correct };
+  } finally {
+    await bench.close();
+  }
+}
+
+async function measure(name: string, busKind: "jetstream" | "nats", broker: BrokerOptions): Promise<Result | Skipped> {
+  const done: Round[] = [];
+  try {
+    for (let round = 0; round < rounds; round++) done.push(await measureRound(busKind, broker));
+  } catch (error) {
+    if (error instanceof UnknownToBroker) return { name, skipped: error.message };
+    throw error;
+  }
+  const ratio = median(done.map(({ tookMs, limitMs }) => tookMs / limitMs));
+  const [value, limit] = [median(done.map(({ tookMs }) => tookMs)), median(done.map(({ limitMs }) => limitMs))];
+  return { name, value, unit: "ms", limit, ratio, correct: done.every(({ correct }) => correct), n: rounds * count };
+}
+
+export const propagationQuestions: readonly Question[] = [
+  {
+    name: "propagation-plain",
+    question: "From `invalidate` called here to the result gone at another node over plain NATS (p50), against publish to subscriber?",
+    target: "ratio ≤ 1.5",
+    meets: ({ ratio }) => ratio <= 1.5,
+    measure: () => measure("propagation-plain", "nats", {}),
+  },
+  {
+    name: "propagation-jetstream",
+    question: "The same over JetStream, which syncs every two minutes unless told otherwise?",
+    target: "ratio ≤ 2.5",
+    meets: ({ ratio }) => ratio <= 2.5,
+    measure: () => measure("propagation-jetstream", "jetstream", { jetstream: "default" }),
+  },
+  {
+    name: "propagation-jetstream-always",
+    question: "And with a broker that syncs before it acknowledges?",
+    target: "none",
+    meets: () => true,
+    measure: () => measure("propagation-jetstream-always", "jetstream", { jetstream: "always" }),
+  },
+];
