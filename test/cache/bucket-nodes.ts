@@ -53,6 +53,8 @@ export class ScriptedBroker {
   readonly waiting: { readonly tag: string; readonly id: string; readonly resolve: (version: BusVersion) => void }[] = [];
   /** What it was asked to recall. */
   readonly recalls: (readonly string[])[] = [];
+  /** What happens between a question and its answer. */
+  whileRecalling: () => void = () => undefined;
   readonly clock: SimulatedClock;
   epoch = "e";
   sequence: number;
@@ -74,11 +76,16 @@ export class ScriptedBroker {
   /** Numbers what waits. */
   number(): void {
     for (const { tag, id, resolve } of this.waiting.splice(0)) {
-      this.sequence++;
-      this.latest.set(tag, this.sequence);
-      for (const end of this.ends) end.tell({ type: "invalidated", tag, id, version: this.version });
+      this.invalidate(tag, id);
       resolve(this.version);
     }
+  }
+
+  /** An invalidation of somebody, of which all nodes hear. */
+  invalidate(tag: string, id = "somebody"): void {
+    this.sequence++;
+    this.latest.set(tag, this.sequence);
+    for (const end of this.ends) end.tell({ type: "invalidated", tag, id, version: this.version });
   }
 
   /** Another history, of which all nodes hear. */
@@ -138,7 +145,9 @@ export class ScriptedEnd implements RecallingBus {
 
   recall(tags: readonly string[]): Promise<Recalled> {
     this.#broker.recalls.push(tags);
-    return Promise.resolve({ sequences: tags.map((tag) => this.#broker.latest.get(tag) ?? 0), reached: this.#broker.sequence });
+    const recalled = { sequences: tags.map((tag) => this.#broker.latest.get(tag) ?? 0), reached: this.#broker.sequence };
+    this.#broker.whileRecalling();
+    return Promise.resolve(recalled);
   }
 
   close(): Promise<void> {

@@ -157,6 +157,30 @@ describe("a result in a bucket", () => {
     expect(there.computed()).toBe(1);
   });
 
+  test("that was found is given to nobody who called after an invalidation, however soon that comes", async () => {
+    const { open } = bucketWorld();
+    const [one, other] = [open(), open()];
+    const here = loader(one.cache);
+    for (let turns = 0; turns < 60; turns++) {
+      const id = `x${turns}`;
+      await here.load(id);
+      await settled();
+      const computed: string[] = [];
+      const load = other.cache.cacheable(
+        async (asked: string) => {
+          computed.push(asked);
+          return "computed";
+        },
+        { name: "load", deps: (asked) => [`a:${asked}`] },
+      );
+      const before = turns % 3 === 0 ? load(id) : other.cache.get("k");
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      const published = other.cache.invalidate(turns % 2 === 0 ? "a" : `a:${id}`);
+      expect(await load(id), `after ${turns} turns`).toBe("computed");
+      await Promise.all([before, published]);
+    }
+  });
+
   test("makes what uses it depend on what it does, and on its key", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
@@ -285,6 +309,35 @@ describe("what is set", () => {
     expect(await other.cache.get("k")).toBeUndefined();
   });
 
+  test("while it is looked for is what is given, and kept", async () => {
+    const { open, hub, clock } = bucketWorld();
+    const [one, other] = [open(), open()];
+    await one.cache.set("k", "of before");
+    await settled();
+    hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
+    for (const [key, delayMs] of [
+      ["k", 5],
+      ["none", 5],
+    ] as const) {
+      const asked = other.cache.getOrSet(key, () => "computed");
+      await clock.advance(delayMs);
+      void other.cache.set(key, "set meanwhile");
+      expect(await clock.settle(asked, 1_000)).toBe("set meanwhile");
+      expect(await other.cache.get(key)).toBe("set meanwhile");
+    }
+  });
+
+  test("right after all was cleared is not cleared with it", async () => {
+    const { open, hub, clock } = bucketWorld();
+    const { cache } = open();
+    hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
+    await cache.clear();
+    hub.faults = { ...hub.faults, delayMsMin: 1, delayMsMax: 1 };
+    await cache.set("k", 1);
+    await clock.advance(1_000);
+    expect(hub.peek('""("k")')).toBeDefined();
+  });
+
   test("and set again before it was numbered is not shared", async () => {
     const { open, broker } = scripted();
     const [one, other] = [open(), open()];
@@ -304,7 +357,7 @@ describe("what is set", () => {
 
 describe("versions", () => {
   test("B4: under an invalidation of this node that has no number yet nothing of a neighbour is taken", async () => {
-    const { open, broker } = scripted();
+    const { open, broker, hub } = scripted();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
     await settled();
@@ -313,9 +366,57 @@ describe("versions", () => {
     const there = loader(other.cache);
     expect(await there.load("x")).toBe("x1");
     expect(there.computed()).toBe(1);
+    await settled();
+    expect(hub.peek(there.load.key("x"))?.revision, "nor is anything shared that is stale once it has one").toBe(1);
     broker.number();
     await settled();
     expect(await there.load("x")).toBe("x2");
+    await settled();
+    expect(hub.peek(there.load.key("x"))?.revision).toBe(2);
+  });
+
+  test("of a node that is cut off while it looks for a result says nothing of that", async () => {
+    const { open, hub, clock } = scripted();
+    const [one, other] = [open(), open()];
+    await loader(one.cache).load("x");
+    await settled();
+    hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
+    const there = loader(other.cache);
+    const asked = there.load("x");
+    await clock.advance(5);
+    other.bus.isCut = true;
+    await one.cache.invalidate("a");
+    await clock.settle(asked, 1_000);
+    expect(there.computed()).toBe(1);
+  });
+
+  test("are compared last when it is written: what came while that was prepared counts", async () => {
+    const { open, hub, clock } = scripted();
+    const [one, other] = [open(), open()];
+    const here = loader(one.cache);
+    hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
+    // A refresh does not know what is there, and looks before it writes.
+    expect(await here.load.refresh("x")).toBe("x1");
+    await clock.advance(5);
+    await other.cache.invalidate("a:x");
+    await clock.advance(100);
+    expect(hub.peek(here.load.key("x"))).toBeUndefined();
+  });
+
+  test("B11: are not taken from what the bus recalled when more came meanwhile than is remembered", async () => {
+    const { open, broker } = scripted();
+    const one = open();
+    await loader(one.cache).load("x");
+    await settled();
+    await one.cache.invalidate("b");
+    await one.cache.close();
+    const there = loader(open().cache);
+    broker.whileRecalling = () => {
+      broker.invalidate("a:x");
+      for (let n = 0; n <= limits.latestInvalidationsMax; n++) broker.invalidate(`c:${n}`);
+    };
+    expect([await there.load("x"), there.computed()]).toEqual(["x1", 1]);
+    expect(broker.recalls.length).toBe(1);
   });
 
   test("B4: a cut node takes nothing from the bucket, and what it computed is not shared", async () => {
@@ -376,6 +477,17 @@ describe("versions", () => {
     await settled();
     const there = loader(open().cache);
     expect([await there.load("x"), there.computed()]).toEqual(["x2", 0]);
+  });
+
+  test("of before a gap that the bus could not fill are stale: what it recalls says nothing of what was lost", async () => {
+    const { open, broker } = scripted();
+    const [one, other] = [open(), open()];
+    await loader(one.cache).load("x");
+    await settled();
+    broker.sequence = 120;
+    other.bus.start();
+    const there = loader(other.cache);
+    expect([await there.load("x"), there.computed(), broker.recalls]).toEqual(["x1", 1, []]);
   });
 
   test("of a neighbour that is ahead are taken; those beyond all measure are not", async () => {
