@@ -26,7 +26,7 @@ describe("zooid up without a nats-server", () => {
       expect(await up.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
       await expectPlayed(up);
 
-      const stats = await runZooid(["cache", "stats", "--json", "--servers", ready.servers, "--wait", "1s"]);
+      const stats = await runZooid(["cache", "stats", "--json", "--servers", ready.servers, "--wait", "3s"]);
       expect(
         stats.out
           .split("\n")
