@@ -11,7 +11,7 @@ import { durationOf } from "./cache-options.js";
 import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
 import { CacheObservers } from "./cache-observers.js";
 import { CachedCalls } from "./cached-calls.js";
-import type { KeepingRules } from "./cached-work.js";
+import type { KeepingRules, Work } from "./cached-work.js";
 import type { AnyFunction } from "./cacheable.js";
 import { noReads } from "./computation.js";
 import type { Publication } from "./outbox.js";
@@ -142,7 +142,7 @@ export class CacheCore {
   /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
   set(own: OwnKey, value: unknown, tags: readonly Tag[], rules: KeepingRules, since: BeganHere | undefined): Promise<Publication> {
     const { key } = own;
-    const work = { ...setting, name: key, rules };
+    const work = new Setting(key, rules);
     const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
     let began = since;
     const put = () => {
@@ -175,8 +175,32 @@ export interface RuleOptions {
   readonly staleIfError?: Duration | undefined;
 }
 
-/** What is set was computed elsewhere, and is wanted: the same for all sets, of which each costs a microsecond. */
-const setting = { isAsync: () => true, compute: () => undefined, tagsOf: () => [], isWanted: () => true };
+/** What is set was computed elsewhere, and is wanted. A class, so that a set, which costs a microsecond, makes no functions for it. */
+class Setting implements Work {
+  readonly name: string;
+  readonly rules: KeepingRules;
+
+  constructor(name: string, rules: KeepingRules) {
+    this.name = name;
+    this.rules = rules;
+  }
+
+  isAsync(): boolean {
+    return true;
+  }
+
+  compute(): undefined {
+    return undefined;
+  }
+
+  tagsOf(): readonly Tag[] {
+    return [];
+  }
+
+  isWanted(): boolean {
+    return true;
+  }
+}
 
 /** No function is called this. */
 const ownKeys = '""';
