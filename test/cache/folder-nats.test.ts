@@ -33,7 +33,7 @@ function nodeOf(cache: Cache, answer: string): Node {
 }
 
 async function open(answer: string, options: CacheOptions): Promise<Node> {
-  const node = nodeOf(await createCache({ publishTimeout: "200ms", ...options }), answer);
+  const node = nodeOf(await createCache({ publishTimeout: "20s", ...options }), answer);
   await until(() => node.cache.stats().bus?.type === "following");
   return node;
 }
@@ -196,9 +196,6 @@ describe("a folder with JetStream is emptied", () => {
     await until(() => bus.heardAt > beganAt + 2_000);
     const { node: soon } = await openShort("soon", { storageUrl });
     expect(await cities(soon)).toEqual(["soon oslo", "soon rome", "soon lima"]);
-    await soon.cache.close();
-    const { node: last } = await openShort("last", { storageUrl });
-    expect(await cities(last), "at once it is as it was left").toEqual(["soon oslo", "soon rome", "soon lima"]);
   });
 
   test("when it was used without that bus in between, and when it is used with it again", async () => {
@@ -232,7 +229,7 @@ test("a folder with plain NATS is emptied at each start, and what was still to b
   onTestFinished(() => listening.close());
   const heard = new HeardBus(listening);
   await listening.follow(undefined);
-  const before = await open("old", there);
+  const before = await open("old", { ...there, publishTimeout: "100ms" });
   await cities(before);
   link.cut();
   expect(await before.cache.invalidate("city:rome")).toBe("queued");

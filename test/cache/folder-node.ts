@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { createCache } from "../../cache.js";
 
 const [folder = "", busUrl = "", answer = ""] = process.argv.slice(2);
-const cache = await createCache({ storageUrl: `lmdb:${folder}`, busUrl, publishTimeout: "200ms" });
+const cache = await createCache({ storageUrl: `lmdb:${folder}`, busUrl, publishTimeout: "1s" });
 const load = cache.cacheable(async (id: string) => `${answer} ${id}`, { name: "load", deps: (id) => [`city:${id}`] });
 while (cache.stats().bus?.type !== "following") await new Promise((resolve) => setImmediate(resolve));
 writeSync(1, "following\n");
