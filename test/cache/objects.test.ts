@@ -107,7 +107,7 @@ describe("a result that read an object", () => {
     const read = counted(async () => {
       await using tx = await reader.begin();
       await tx.put("a", "mine");
-      return tx.get("a");
+      return await tx.get("a");
     });
     const cached = cache.cacheable(read, { name: "own" });
     await run(cached());
