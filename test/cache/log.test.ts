@@ -108,13 +108,15 @@ test("results that cannot be kept are one line for each function", async () => {
   expect(cache.stats().keepFailures).toBe(6);
 });
 
-test("a computation that takes too long is a line", async () => {
+test("a computation that others wait for, and that takes too long, is a line", async () => {
   const { cache, clock, taken } = await openLogged({ flightTimeout: 5 });
   const opened = gate();
   const slow = cache.cacheable((_id: string) => opened.promise, { name: "slow" });
   const called = slow("a");
+  const joined = expect(slow("a")).rejects.toThrow("had no answer within 5000 ms");
   taken();
   await clock.advance(5_000);
+  await joined;
   expect(taken()).toEqual([{ level: 40, flight: "slow(a)", msg: "a computation takes too long" }]);
   opened.open();
   await called;
