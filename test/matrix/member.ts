@@ -23,6 +23,8 @@ export class Member {
   #process: NodeProcess;
   /** When it was cut off, on the clock of the test; undefined: it hears everything, as far as known. */
   isolatedAt: number | undefined;
+  /** Nothing is in its way any more: it is cut off until it says that it follows. */
+  mayReturn = false;
 
   private constructor(process: NodeProcess, link: TcpProxy, folder: string, database: Database) {
     this.name = process.name;

@@ -1,7 +1,7 @@
 /** A service that embeds the cache, as a process: does what it is asked, one cache a cell. Ends with its parent. */
 import { type Cache, type Cached, createCache } from "../../cache.js";
 import { type Clock, type Log, systemClock } from "../../words/index.js";
-import type { Ask, FromNode, ToNode } from "./protocol.js";
+import type { Ask, CallAnswer, FromNode, ToNode } from "./protocol.js";
 
 /** Lines of its log that a cache is remembered by. */
 const linesMax = 60;
@@ -50,6 +50,11 @@ async function open({ cell, options, wallClockBehindMs }: Extract<Ask, { type: "
   opened.set(cell, { cache, page, filler, lines });
 }
 
+async function call({ cache, page }: Opened, entry: string): Promise<CallAnswer> {
+  const isFollowing = cache.stats().bus?.type === "following";
+  return { version: await page(entry), isFollowing };
+}
+
 function cellOf({ cell }: { readonly cell: string }): Opened {
   const found = opened.get(cell);
   if (found === undefined) throw new Error(`the cache of ${cell} is not open here`);
@@ -61,7 +66,7 @@ async function obey(ask: Ask): Promise<unknown> {
     case "open":
       return open(ask);
     case "call":
-      return cellOf(ask).page(ask.entry);
+      return call(cellOf(ask), ask.entry);
     case "invalidateKey":
       return cellOf(ask).page.invalidate(ask.entry);
     case "invalidateTag":

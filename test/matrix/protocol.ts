@@ -26,6 +26,12 @@ export type Ask =
   /** Bytes in use once what is unreachable was collected. */
   | { readonly type: "memory" };
 
+/** What a call gave, and whether its node said just before that it follows the bus. */
+export interface CallAnswer {
+  readonly version: number;
+  readonly isFollowing: boolean;
+}
+
 export type ToNode =
   | { readonly type: "ask"; readonly number: number; readonly ask: Ask }
   | { readonly type: "row"; readonly number: number; readonly version: number };

@@ -88,6 +88,7 @@ const others: readonly Row[] = [
       await stage.invalidateAt(one);
       await stage.each((cell) => cell.keepAt(one));
       await stage.watch();
+      stage.letReturn();
       other.link.mend();
       await stage.recover();
     },
@@ -214,6 +215,7 @@ function cutRow(title: string, faultOf: (stage: Stage) => Fault): Row {
       const invalidated = stage.invalidateAt(stage.one, isOneAway ? "queued" : undefined);
       await stage.watch();
       await invalidated;
+      stage.letReturn();
       await end();
       await stage.recover();
     },
@@ -307,6 +309,7 @@ async function restarted(stage: Stage, member: Member, mend: () => void = () => 
     cell.demandTruth([member], "which was true before it began");
     for (let call = 0; call < 3; call++) await cell.call(member);
   });
+  stage.letReturn();
   mend();
   await stage.recover();
 }

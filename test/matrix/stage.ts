@@ -99,7 +99,15 @@ export class Stage implements AsyncDisposable {
 
   /** These nodes hear nothing from now on. */
   isolate(...members: readonly Member[]): void {
-    for (const member of members) member.isolatedAt = performance.now();
+    for (const member of members) {
+      member.isolatedAt = performance.now();
+      member.mayReturn = false;
+    }
+  }
+
+  /** From now on what was in their way may go. */
+  letReturn(): void {
+    for (const member of this.members) member.mayReturn = true;
   }
 
   /** Calls every cell at every node, again and again, for as long as a fault lasts. */

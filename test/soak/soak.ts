@@ -5,6 +5,7 @@ import { type Tier, tiers } from "../matrix/cell.js";
 import { Database } from "../matrix/database.js";
 import { Member } from "../matrix/member.js";
 import { placesOf } from "../matrix/places.js";
+import type { CallAnswer } from "../matrix/protocol.js";
 import { settle } from "../matrix/settle.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
@@ -231,7 +232,7 @@ class Soak {
     const reads = this.#database.reads(member.name, row);
     let version: number;
     try {
-      version = await member.process.ask<number>({ type: "call", cell, entry });
+      ({ version } = await member.process.ask<CallAnswer>({ type: "call", cell, entry }));
     } catch (error) {
       this.#wrong(`a call failed: ${String(error)}`);
       return;
