@@ -12,7 +12,8 @@ export class DiskIndex {
   readonly bounds: DiskBounds;
   readonly #entries = new Map<string, DiskEntry>();
   readonly #recency = new Recency<DiskEntry>();
-  #hand = this.#entries.values();
+  /** Where a round of looking at all stands; none while there is no round: an iterator at rest keeps every table that the map has outgrown since. */
+  #hand: Iterator<DiskEntry> | undefined;
   #bytes = 0;
 
   constructor(bounds: DiskBounds) {
@@ -65,15 +66,15 @@ export class DiskIndex {
   clear(): void {
     this.#entries.clear();
     this.#recency.clear();
-    this.#hand = this.#entries.values();
+    this.#hand = undefined;
     this.#bytes = 0;
   }
 
   /** Entries one after the other; undefined: that was the last, and the next round begins. */
   next(): DiskEntry | undefined {
-    const { value, done } = this.#hand.next();
+    const { value, done } = (this.#hand ??= this.#entries.values()).next();
     if (done !== true) return value;
-    this.#hand = this.#entries.values();
+    this.#hand = undefined;
     return undefined;
   }
 }

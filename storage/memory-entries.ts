@@ -121,7 +121,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
   readonly #entries = new Map<string, MemoryEntry>();
   /** Of the entries of a tier with bounds. */
   readonly #recency = new Recency<BoundedEntry>();
-  #hand = this.#entries.values();
+  /** Where a round of sweeping stands; none while there is no round: an iterator at rest keeps every table that the map has outgrown since. */
+  #hand: Iterator<MemoryEntry> | undefined;
   #bytes = 0;
   #evictions = 0;
 
@@ -217,7 +218,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     for (const entry of this.#entries.values()) this.#letGo(entry);
     this.#entries.clear();
     this.#recency.clear();
-    this.#hand = this.#entries.values();
+    this.#hand = undefined;
     this.#bytes = 0;
   }
 
@@ -228,11 +229,12 @@ export class MemoryEntryStore implements EntryStore<Began> {
   /** Entries that lapsed stay for their grace. */
   sweep(budgetMs: number): { readonly removed: number; readonly done: boolean } {
     const endMs = this.#clock.monotonic() + budgetMs;
+    const hand = (this.#hand ??= this.#entries.values());
     let removed = 0;
     for (let looked = 1; ; looked++) {
-      const { value: entry, done } = this.#hand.next();
+      const { value: entry, done } = hand.next();
       if (done === true) {
-        this.#hand = this.#entries.values();
+        this.#hand = undefined;
         return { removed, done: true };
       }
       if (this.#isOver(entry)) {
