@@ -12,7 +12,7 @@ export const prefix = "sim";
 export const timings = {
   heartbeatIntervalMs: 100,
   heartbeatTimeoutMs: 350,
-  maxStaleMs: 800,
+  maxStaleMs: 500,
   publishTimeoutMs: 250,
   flightTimeoutMs: 700,
   bucketTimeoutMs: 150,
@@ -23,7 +23,7 @@ export const timings = {
   historyMs: 60_000,
   /** One message on its way, at most; what holds a process up, at most. */
   delayMsMax: 450,
-  stallMsMax: 600,
+  stallMsMax: 400,
   /** Of the slowest function, with those it calls. */
   functionMsMax: 1_500,
 } as const;
