@@ -54,6 +54,8 @@ export class Outbox<C extends Claim = Claim> {
   queued = 0;
   /** Times it was full. */
   overflows = 0;
+  /** Handed to the bus, which did not take them: they are again when #retry fires. */
+  readonly #failed = new Set<Outgoing<C>>();
   #retry: unknown;
   #failures = 0;
   #isClosed = false;
@@ -147,15 +149,20 @@ export class Outbox<C extends Claim = Claim> {
     );
   }
 
-  /** Under the same id: a second copy only invalidates too much. */
+  /** Under the same id: a second copy only invalidates too much. Those that fail meanwhile go with it. */
   #sendAgain(outgoing: Outgoing<C>): void {
     const { clock, chance } = this.#around;
-    const delayMs = retryDelay(this.#failures++, chance);
-    this.#retry = clock.setTimeout(() => {
-      this.#retry = undefined;
-      if (this.#sent.has(outgoing.id)) this.#send(outgoing);
-      this.flush();
-    }, delayMs);
+    this.#failed.add(outgoing);
+    this.#retry ??= clock.setTimeout(
+      () => {
+        this.#retry = undefined;
+        const failed = [...this.#failed];
+        this.#failed.clear();
+        for (const each of failed) if (this.#sent.has(each.id)) this.#send(each);
+        this.flush();
+      },
+      retryDelay(this.#failures++, chance),
+    );
   }
 
   #settle(outgoing: Outgoing<C>, version: BusVersion): void {
