@@ -8,6 +8,8 @@ import type { Question, Result, Skipped } from "./report.js";
 
 const rounds = 3;
 const count = 300;
+/** So that both nodes run compiled code, as they would in service. */
+const warmUp = 500;
 
 interface Gone {
   readonly tag: string;
@@ -35,8 +37,8 @@ async function measureRound(busKind: "jetstream" | "nats", broker: BrokerOptions
     let correct = true;
     const payload = Buffer.alloc(40, 7);
     // The first are not counted.
-    for (let index = -50; index < count; index++) {
-      const tag = `city:${index + 50}`;
+    for (let index = -warmUp; index < count; index++) {
+      const tag = `city:${index + warmUp}`;
       const next = other.ask<Gone>("nextGone", tag);
       // Answered after the question above was taken in: the other process has the result, and is idle.
       await other.ask("isReady");

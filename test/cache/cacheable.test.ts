@@ -24,6 +24,54 @@ describe("a cached function", () => {
     expect(later(1)).toBe(later(1));
   });
 
+  test("tells arguments that a Map does not, and a text from the arguments that are written out as it is", async () => {
+    const { cache } = await openCache();
+    const calls: unknown[][] = [];
+    const find = cache.cacheable((...args: unknown[]) => calls.push(args), { name: "find" });
+    const different = [
+      [0],
+      [-0],
+      [Number.NaN],
+      ["0"],
+      [0n],
+      [null],
+      [undefined],
+      [],
+      ["a"],
+      ["a", 1],
+      ['\0"a",1'],
+      ["\0"],
+      [["a"]],
+      [true],
+    ];
+    const first = different.map((args) => find(...args));
+    expect(new Set(first).size).toBe(different.length);
+    for (let round = 0; round < 3; round++) expect(different.map((args) => find(...args))).toEqual(first);
+    expect(calls).toHaveLength(different.length);
+  });
+
+  test("finds each of many more results than it remembers the keys of", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    const find = cache.cacheable((id: string) => `${id} ${++computed}`, { name: "find" });
+    const ids = Array.from({ length: 25_000 }, (_, index) => `id/${index}`);
+    const first = ids.map((id) => find(id));
+    expect(ids.map((id) => find(id))).toEqual(first);
+    await cache.clear();
+    expect(find("id/0")).toBe("id/0 25001");
+    expect(find("id/24999")).toBe("id/24999 25002");
+  });
+
+  test("gives a promise for a result that was one, and none for one that was not, where it gives both", async () => {
+    const { cache } = await openCache();
+    const either = cache.cacheable((id: string): unknown => (id === "later" ? Promise.resolve(id) : id), { name: "either" });
+    expect(await either("later")).toBe("later");
+    expect(either("now")).toBe("now");
+    expect(either("later")).toBeInstanceOf(Promise);
+    expect(either("later")).toBe(either("later"));
+    expect(either("now")).toBe("now");
+  });
+
   test("keeps its type, name, length and this", async () => {
     const { cache } = await openCache();
     async function load(this: { readonly base: number }, id: number): Promise<number> {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { MemoryEntryStore, type MemoryEntryStoreOptions } from "../../storage/memory-entries.js";
+import { EntrySlot, MemoryEntryStore, type MemoryEntryStoreOptions } from "../../storage/memory-entries.js";
 import { TagTrie } from "../../storage/tag-trie.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { asTag, InvalidValueError } from "../../words/index.js";
@@ -30,6 +30,60 @@ test("an entry is one object for as long as it is kept, with the promise that wa
   if (entry !== undefined) entry.promise = promise;
   expect(store.get("k")).toBe(entry);
   expect(store.get("k")?.promise).toBe(promise);
+});
+
+test("a slot leads to the entry of its key as long as that is kept, and to none that was replaced, removed, cleared or made room for", async () => {
+  const { store, invalidate, clock } = makeStore({ entriesMax: 2 });
+  const slot = new EntrySlot("k");
+  const put = (key: string, value: number, ttlMs?: number) => store.put(key, value, { tags: tags("a"), began: store.begin(), ttlMs });
+  const found = () => store.getAt(slot)?.value;
+  expect(found()).toBeUndefined();
+  put("k", 1);
+  expect([found(), found()]).toEqual([1, 1]);
+  put("k", 2);
+  expect([found(), found()]).toEqual([2, 2]);
+  store.delete("k");
+  expect(found()).toBeUndefined();
+  put("k", 3);
+  expect(found()).toBe(3);
+  store.clear();
+  expect(found()).toBeUndefined();
+  put("k", 4);
+  expect(found()).toBe(4);
+  invalidate("a");
+  expect(found()).toBeUndefined();
+  put("k", 5, 100);
+  expect(found()).toBe(5);
+  await clock.advance(200);
+  expect(found()).toBeUndefined();
+  put("k", 6);
+  expect(found()).toBe(6);
+  put("other", 0);
+  put("another", 0);
+  expect(slot.entry).toBeUndefined();
+  expect(found()).toBeUndefined();
+});
+
+test("a hit by a slot is a use: another entry makes room", () => {
+  const { store } = makeStore({ entriesMax: 2 });
+  const slot = new EntrySlot("a");
+  for (const key of ["a", "b"]) store.put(key, key, { tags: [], began: store.begin() });
+  store.getAt(slot);
+  store.get("b");
+  store.getAt(slot);
+  store.put("c", "c", { tags: [], began: store.begin() });
+  expect([...store.keys()].toSorted()).toEqual(["a", "c"]);
+});
+
+test("of two slots of one key each finds what is kept, and a vacated one keeps nothing", () => {
+  const { store } = makeStore();
+  const [first, second] = [new EntrySlot("k"), new EntrySlot("k")];
+  store.put("k", 1, { tags: [], began: store.begin() });
+  expect([first, second, first, second].map((slot) => store.getAt(slot)?.value)).toEqual([1, 1, 1, 1]);
+  store.vacate(second);
+  expect(second.entry).toBeUndefined();
+  store.delete("k");
+  expect([first.entry, second.entry]).toEqual([undefined, undefined]);
 });
 
 test("under a pending invalidation only what began after it is given", () => {
