@@ -50,14 +50,14 @@ const entryOverheadBytes = 16;
  *     4. Past the bound on what waits, new entries are left out; removals and the position never are.
  *     5. A batch that fails ends the disk: nothing is read from it again, and it is marked so where possible.
  *
- * Eviction is by clock: a hand goes round the entries and takes the first that was not used since it passed.
+ * Eviction is by second chance: the first goes that was not used since it came, or came round; those before it go to the end. No hand stands
+ * between them meanwhile: an iterator at rest keeps every table that a map has outgrown since, with all that was in it.
  */
 export class CacheDisk {
   readonly #options: CacheDiskOptions;
   #store: OrderedStore | undefined;
   #meta: CacheMeta;
   readonly #index = new Map<string, DiskEntry>();
-  #hand = this.#index.entries();
   #bytes = 0;
   #evictions = 0;
   /** Changes for the next batch; undefined: to be removed. */
@@ -178,7 +178,6 @@ export class CacheDisk {
   removeAll(): void {
     for (const key of this.#index.keys()) this.#gather(key, undefined);
     this.#index.clear();
-    this.#hand = this.#index.entries();
     this.#bytes = 0;
   }
 
@@ -242,20 +241,18 @@ export class CacheDisk {
   }
 
   #evict(newest: string | undefined): void {
-    while (this.#bytes > this.#options.bytesMax) {
-      const { value, done } = this.#hand.next();
-      if (done === true) {
-        this.#hand = this.#index.entries();
-        continue;
-      }
-      const [key, entry] = value;
-      if (key === newest) continue;
-      if (entry.touched) {
+    if (this.#bytes <= this.#options.bytesMax) return;
+    // What goes to the end is met again, and not touched then.
+    for (const [key, entry] of this.#index) {
+      if (key === newest || entry.touched) {
         entry.touched = false;
+        this.#index.delete(key);
+        this.#index.set(key, entry);
         continue;
       }
       this.remove(key);
       this.#evictions++;
+      if (this.#bytes <= this.#options.bytesMax) return;
     }
   }
 
@@ -318,7 +315,6 @@ export class CacheDisk {
 
   #forget(): void {
     this.#index.clear();
-    this.#hand = this.#index.entries();
     this.#gathered.clear();
     this.#bytes = 0;
     this.#gatheredBytes = 0;
