@@ -124,7 +124,7 @@ export class BoundFunction implements Work {
   /** The kept result of a call with one argument; undefined: it is to be asked for by `call`. */
   find(argument: unknown): Entry | undefined {
     // 0 and -0 are two arguments, and one to a Map.
-    if (this.#isAsync === undefined || argument === 0) return undefined;
+    if (this.#isAsync === undefined || (typeof argument === "number" && argument === 0)) return undefined;
     const slot = this.#plainSlots.get(argument);
     return slot?.entry === undefined ? undefined : this.#calls.find(slot);
   }
