@@ -16,7 +16,10 @@ const played = [
   "the invalidating node cut, and killed before it is connected again",
 ];
 
-describe.concurrent("nodes as processes", () => {
+/** Some twenty processes start: that alone takes half a minute on two cores that have other work. */
+const timeout = 90_000;
+
+describe("nodes as processes", { concurrent: true, timeout }, () => {
   test.for(played.map((title, index) => ({ title, way: ways[index % ways.length] ?? "tag" })))(
     "are right afterwards: $title, by $way",
     async ({ title, way }, { expect }) => {

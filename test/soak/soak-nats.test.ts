@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { soak } from "./soak.js";
 import { RowTruth } from "./truth.js";
 
-test("no node is stale after a broker was killed in the middle of invalidations, twice", async () => {
+test("no node is stale after a broker was killed in the middle of invalidations, twice", { timeout: 90_000 }, async () => {
   const report = await soak({ kills: 2, seed: 3 });
   expect(report).toMatchObject({ kills: 2, wrongs: [], invalidations: report.published + report.queued });
   expect(Math.min(report.invalidations, report.hits)).toBeGreaterThan(20);
