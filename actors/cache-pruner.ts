@@ -24,10 +24,11 @@ export class CachePruner {
         actors: {
           // Floors of tags are kept by the trie itself, with each tag that goes.
           raiseFloor: fromPromise<void>(() => Promise.resolve()),
-          step: fromPromise<Stepped>(() => {
-            const stepped = this.#step(autoPruneMs);
-            this.#removed = { entries: this.#removed.entries + stepped.entries, tags: this.#removed.tags + stepped.tags };
-            return Promise.resolve(stepped);
+          step: fromPromise<Stepped>(async () => {
+            const { entries, tags, done } = this.#step(autoPruneMs);
+            const shared = done ? await this.#sweepShared() : 0;
+            this.#removed = { entries: this.#removed.entries + entries + shared, tags: this.#removed.tags + tags };
+            return { done };
           }),
         },
         actions: {
@@ -62,12 +63,18 @@ export class CachePruner {
       if (step.done) break;
       await new Promise<void>((resolve) => this.#core.settings.clock.setTimeout(resolve, 0));
     }
+    entries += await this.#sweepShared();
     this.#core.settings.log.info({ entries, tags }, "pruned");
     return { entries, tags };
   }
 
   stop(): void {
     this.actor.stop();
+  }
+
+  /** What nodes share comes last, all at once: the broker is waited for, and nobody here is. */
+  async #sweepShared(): Promise<number> {
+    return (await this.#core.shared?.sweep()) ?? 0;
   }
 
   #step(unusedMs: number | undefined): Pruned & { readonly done: boolean } {

@@ -4,9 +4,10 @@ import { LatestInvalidations } from "../storage/latest-invalidations.js";
 import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter } from "../storage/shared-record.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import type { Bucket, BucketEntry } from "../transport/bucket.js";
-import type { Bus, BusEvent, RecallingBus } from "../transport/bus.js";
+import { type Bus, type BusEvent, canRecall } from "../transport/bus.js";
 import { ClosedError, type Clock, decodeValue, encodeValue, limits, type Log, type Tag, TimeoutError } from "../words/index.js";
 import { BrokerTime } from "./broker-time.js";
+import { BucketSweep } from "./bucket-sweep.js";
 
 /** What results that nodes share need of their surroundings. */
 export interface SharedEntriesAround {
@@ -83,6 +84,7 @@ export class SharedEntries {
   readonly #around: SharedEntriesAround;
   readonly #latest = new LatestInvalidations(limits.latestInvalidationsMax);
   readonly #time: BrokerTime;
+  readonly #sweep: BucketSweep;
   readonly #met = new Map<string, Met>();
   readonly #writes = new Set<Promise<void>>();
   /** What the bus recalled of tags, as of before `since`. */
@@ -104,6 +106,13 @@ export class SharedEntries {
   constructor(around: SharedEntriesAround) {
     this.#around = around;
     this.#time = new BrokerTime(around.clock);
+    this.#sweep = new BucketSweep({
+      ...around,
+      isUsable: () => this.isUsable,
+      hasExpired: ({ ttlMs = Infinity, time }) => this.#leftMs(ttlMs, time) <= 0,
+      onRemove: ({ key = "" }) => this.#met.delete(key),
+      onFail: (error) => this.#failed(error, ""),
+    });
   }
 
   get counts(): BucketCounts {
@@ -130,9 +139,9 @@ export class SharedEntries {
     if (!this.isUsable) return undefined;
     try {
       const { record, time } = await this.#read(key);
-      if (record === undefined || this.#leftMs(record, time) <= 0) return undefined;
+      if (record === undefined || this.#leftMs(record.leftMs, time) <= 0) return undefined;
       const began = await this.#judge(record);
-      const leftMs = this.#leftMs(record, time);
+      const leftMs = this.#leftMs(record.leftMs, time);
       return began === undefined || leftMs <= 0 ? undefined : this.#entryOf(record, began, leftMs);
     } catch (error) {
       this.#failed(error, key);
@@ -183,6 +192,11 @@ export class SharedEntries {
     this.#behind(key, 0, () => this.#remove(key, met.revision));
   }
 
+  /** Removes what has expired and nobody has looked for since, as much as a round does: how many those were. Never rejects. */
+  sweep(): Promise<number> {
+    return this.#sweep.round();
+  }
+
   /** Removes all, after everything was invalidated. */
   clear(): void {
     if (!this.isUsable) return;
@@ -231,7 +245,7 @@ export class SharedEntries {
     const { revision, time } = entry ?? { revision: 0, time: 0 };
     // Without its value: many are remembered.
     const version = record && { epoch: record.epoch, ownSequence: record.ownSequence };
-    const met = { revision, version, hasExpired: record !== undefined && this.#leftMs(record, time) <= 0 };
+    const met = { revision, version, hasExpired: record !== undefined && this.#leftMs(record.leftMs, time) <= 0 };
     this.#met.delete(key);
     if (this.#met.size >= keysRememberedMax) this.#met.clear();
     this.#met.set(key, met);
@@ -251,9 +265,10 @@ export class SharedEntries {
     this.#around.log.warn({ key }, "the bucket holds something that is no result");
   }
 
-  #leftMs({ leftMs }: SharedRecord, time: number): number {
+  /** Of what the broker took at `time`, with `lifeMs` left to live then. */
+  #leftMs(lifeMs: number, time: number): number {
     const ageMs = Math.max(0, (this.#time.now() ?? Infinity) - time);
-    return ageMs > sharedAgeMsMax ? 0 : leftMs - ageMs;
+    return ageMs > sharedAgeMsMax ? 0 : lifeMs - ageMs;
   }
 
   #entryOf({ key, tags, ttlMs, slides, value }: SharedRecord, began: Began, leftMs: number): SharedEntry | undefined {
@@ -360,7 +375,7 @@ export class SharedEntries {
 
   async #remove(key: string, revision: number): Promise<void> {
     this.#met.delete(key);
-    await this.#around.bucket.remove(key, revision);
+    await this.#around.bucket.remove(revision);
     this.#worked();
   }
 
@@ -383,7 +398,3 @@ export class SharedEntries {
 }
 
 const nothing: Uint8Array = new Uint8Array(0);
-
-function canRecall(bus: Bus): bus is RecallingBus {
-  return "recall" in bus;
-}

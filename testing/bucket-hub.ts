@@ -1,4 +1,6 @@
+import { setMaxListeners } from "node:events";
 import type { Bucket, BucketEntry, BucketItem } from "../transport/bucket.js";
+import { keyOfToken, keyToken } from "../transport/bucket-key.js";
 import { type Chance, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../words/index.js";
 
 /** What is wrong with a bucket in memory. Chances are in [0, 1], times in milliseconds. */
@@ -58,6 +60,7 @@ export function createBucketHub(options: BucketHubOptions): BucketHub {
 interface Stored extends BucketEntry {
   readonly fromMs: number;
   readonly expiresMs: number;
+  readonly ttlMs: number | undefined;
 }
 
 /** What there was for a key: the latest, and what a reader that lags may still see. Undefined payloads are removals. */
@@ -73,8 +76,8 @@ class Hub implements BucketHub {
   faults: BucketFaults;
   readonly clock: Clock;
   readonly chance: Chance;
+  readonly knowsTimesToLive: boolean;
   readonly #ageMsMax: number;
-  readonly #knowsTimesToLive: boolean;
   readonly #places = new Map<string, Place>();
   #revision = 0;
 
@@ -83,7 +86,7 @@ class Hub implements BucketHub {
     this.chance = chance;
     this.faults = faults;
     this.#ageMsMax = ageMsMax;
-    this.#knowsTimesToLive = knowsTimesToLive;
+    this.knowsTimesToLive = knowsTimesToLive;
   }
 
   connect(options: { readonly clock?: Clock; readonly prefix?: string; readonly timeoutMs?: number } = {}): BucketEnd {
@@ -100,45 +103,56 @@ class Hub implements BucketHub {
   }
 
   plant(key: string, payload: Uint8Array, prefix = ""): void {
-    this.#store(prefix, key, payload, Infinity);
+    this.#store(prefix, key, payload, undefined);
   }
 
   read(prefix: string, key: string, lagMs: number): BucketEntry | undefined {
-    const nowMs = this.clock.monotonic();
-    const past = this.#places.get(placeName(prefix, key))?.past ?? [];
-    const seen = past.findLast(({ fromMs }) => fromMs <= nowMs - lagMs)?.stored;
-    if (seen === undefined || seen.expiresMs <= nowMs) return undefined;
-    return { payload: Uint8Array.from(seen.payload), revision: seen.revision, time: seen.time };
+    const seen = this.#seen(this.#places.get(placeName(prefix, key)), lagMs);
+    return seen && { payload: Uint8Array.from(seen.payload), revision: seen.revision, time: seen.time };
   }
 
-  write(prefix: string, key: string, payload: Uint8Array, expected: number, ttlMs: number): number | undefined {
+  write(prefix: string, key: string, payload: Uint8Array, expected: number, ttlMs: number | undefined): number | undefined {
     const there = this.read(prefix, key, 0)?.revision ?? 0;
     return there === expected ? this.#store(prefix, key, payload, ttlMs) : undefined;
   }
 
-  remove(prefix: string, key: string, revision: number): boolean {
-    if (this.read(prefix, key, 0)?.revision !== revision) return false;
-    this.#note(prefix, key, undefined);
-    return true;
+  remove(prefix: string, revision: number): boolean {
+    for (const place of this.#places.values()) {
+      if (place.prefix !== prefix || this.#seen(place)?.revision !== revision) continue;
+      this.#note(prefix, place.key, undefined);
+      return true;
+    }
+    return false;
   }
 
   clear(prefix: string): void {
     for (const place of this.#places.values()) if (place.prefix === prefix) this.#note(prefix, place.key, undefined);
   }
 
-  *items(prefix: string): Iterable<BucketItem> {
-    for (const place of [...this.#places.values()]) {
-      const entry = place.prefix === prefix ? this.read(prefix, place.key, 0) : undefined;
-      if (entry === undefined) continue;
-      yield { key: place.key, revision: entry.revision, time: entry.time, bytes: entry.payload.length };
+  items(prefix: string, from: number): BucketItem[] {
+    const items: BucketItem[] = [];
+    for (const place of this.#places.values()) {
+      const stored = place.prefix === prefix ? this.#seen(place) : undefined;
+      if (stored === undefined || stored.revision < from) continue;
+      items.push({ key: keyOfToken(keyToken(place.key)), revision: stored.revision, time: stored.time, ttlMs: stored.ttlMs });
     }
+    return items.sort((one, other) => one.revision - other.revision);
   }
 
-  #store(prefix: string, key: string, payload: Uint8Array, ttlMs: number): number {
+  /** What a reader sees who lags so much. */
+  #seen(place: Place | undefined, lagMs = 0): Stored | undefined {
+    const nowMs = this.clock.monotonic();
+    const seen = place?.past.findLast(({ fromMs }) => fromMs <= nowMs - lagMs)?.stored;
+    return seen === undefined || seen.expiresMs <= nowMs ? undefined : seen;
+  }
+
+  #store(prefix: string, key: string, payload: Uint8Array, ttlMs: number | undefined): number {
     const fromMs = this.clock.monotonic();
     const revision = ++this.#revision;
-    const expiresMs = fromMs + Math.min(this.#knowsTimesToLive ? ttlMs : Infinity, this.#ageMsMax);
-    this.#note(prefix, key, { payload: Uint8Array.from(payload), revision, time: this.clock.now(), fromMs, expiresMs });
+    const lifeMs = Math.min(ttlMs ?? Infinity, this.#ageMsMax);
+    const expiresMs = fromMs + (this.knowsTimesToLive ? lifeMs : this.#ageMsMax);
+    const stored = { payload: Uint8Array.from(payload), revision, time: this.clock.now(), fromMs, expiresMs };
+    this.#note(prefix, key, { ...stored, ttlMs: ttlMs === undefined ? undefined : Math.ceil(lifeMs) });
     return revision;
   }
 
@@ -162,7 +176,7 @@ class End implements BucketEnd {
   readonly #clock: Clock;
   readonly #prefix: string;
   readonly #timeoutMs: number;
-  #link = new AbortController();
+  #link = newLink();
   #isClosed = false;
 
   constructor(hub: Hub, clock: Clock, prefix: string, timeoutMs: number) {
@@ -177,7 +191,7 @@ class End implements BucketEnd {
   }
 
   mend(): void {
-    if (!this.#isClosed) this.#link = new AbortController();
+    if (!this.#isClosed) this.#link = newLink();
   }
 
   get(key: string): Promise<BucketEntry | undefined> {
@@ -185,27 +199,27 @@ class End implements BucketEnd {
     return this.#ask("get", () => this.#hub.read(this.#prefix, key, faults.lagMsMax * chance.fraction()));
   }
 
-  async put(key: string, payload: Uint8Array, expected: number, ttlMs = Infinity): Promise<number | undefined> {
+  async put(key: string, payload: Uint8Array, expected: number, ttlMs?: number): Promise<number | undefined> {
     const size = payload.length;
     if (size > this.payloadBytesMax) throw new TooLargeError({ what: key, size, sizeMax: this.payloadBytesMax });
     const sent = Uint8Array.from(payload);
     return this.#ask("put", () => this.#hub.write(this.#prefix, key, sent, expected, ttlMs));
   }
 
-  remove(key: string, revision: number): Promise<boolean> {
-    return this.#ask("remove", () => this.#hub.remove(this.#prefix, key, revision));
+  remove(revision: number): Promise<boolean> {
+    return this.#ask("remove", () => this.#hub.remove(this.#prefix, revision));
   }
 
   clear(): Promise<void> {
     return this.#ask("clear", () => this.#hub.clear(this.#prefix));
   }
 
-  async *list(itemsMax: number): AsyncIterable<BucketItem> {
-    let left = itemsMax;
-    for (const item of await this.#ask("list", () => [...this.#hub.items(this.#prefix)])) {
-      if (left-- <= 0) return;
-      yield item;
-    }
+  keepsExpired(): Promise<boolean> {
+    return this.#ask("keepsExpired", () => !this.#hub.knowsTimesToLive);
+  }
+
+  list(from: number, itemsMax: number): Promise<readonly BucketItem[]> {
+    return this.#ask("list", () => this.#hub.items(this.#prefix, from).slice(0, itemsMax));
   }
 
   close(): Promise<void> {
@@ -236,4 +250,11 @@ class End implements BucketEnd {
     signal.throwIfAborted();
     return result;
   }
+}
+
+function newLink(): AbortController {
+  const link = new AbortController();
+  // Each request under way listens to it.
+  setMaxListeners(0, link.signal);
+  return link;
 }

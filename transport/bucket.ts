@@ -6,7 +6,7 @@
  * 1. As it was put. What `get` gives is what one `put` wrote, whole, with the revision that this `put` was told and the time at which the
  *    broker took it. It may be an older one than the latest: whoever answers may lag.
  * 2. Compared. Of puts that expect the same revision one at most is taken. One that expects 0 is taken only where nothing is.
- * 3. Revisions of a key rise, over removals too, as long as the broker keeps its data.
+ * 3. Revisions rise with every put, whatever its key, and over removals, as long as the broker keeps its data.
  * 4. Forgetful. What was put may go at any time: by age, for room, or with the broker's data. It never comes back.
  * 5. Bounded. Every call settles within the bucket's time-out, a listing within so long after each item. What rejects with TimeoutError may have been done.
  * 6. Any text is a key; two keys never meet.
@@ -27,14 +27,20 @@ export interface Bucket {
    */
   put(key: string, payload: Uint8Array, expected: number, ttlMs?: number): Promise<number | undefined>;
 
-  /** Removes `revision`, if that is what is there; whether it did. Rejects as `get` does. */
-  remove(key: string, revision: number): Promise<boolean>;
+  /** Removes what was put as `revision`, if nothing has taken its place; whether it did. Rejects as `get` does. */
+  remove(revision: number): Promise<boolean>;
 
   /** Removes all that is there. What is put meanwhile may go too. Rejects as `get` does. */
   clear(): Promise<void>;
 
-  /** What is there, at most `itemsMax` of it, without payloads; what changes meanwhile may be in it or not. Throws as `get` does. */
-  list(itemsMax: number): AsyncIterable<BucketItem>;
+  /** Whether what has outlived its time to live stays until somebody removes it. Rejects as `get` does. */
+  keepsExpired(): Promise<boolean>;
+
+  /**
+   * What is there from the revision `from` on, oldest first, without payloads. Fewer items than `itemsMax` are all; what changes meanwhile may be
+   * among them or not. Rejects as `get` does.
+   */
+  list(from: number, itemsMax: number): Promise<readonly BucketItem[]>;
 
   /** Ends it, and rejects what is under way with ClosedError. What is in it stays. Idempotent. */
   close(): Promise<void>;
@@ -55,5 +61,6 @@ export interface BucketItem {
   readonly key: string | undefined;
   readonly revision: number;
   readonly time: number;
-  readonly bytes: number;
+  /** With which it was put, rounded up; undefined when it was put without one, or that cannot be read. */
+  readonly ttlMs: number | undefined;
 }

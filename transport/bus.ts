@@ -58,6 +58,11 @@ export interface RecallingBus extends Bus {
   recall(tags: readonly string[], timeoutMs: number): Promise<Recalled>;
 }
 
+/** Whether `bus` can be asked what it holds. */
+export function canRecall(bus: Bus): bus is RecallingBus {
+  return "recall" in bus;
+}
+
 /** The last invalidations of some tags. */
 export interface Recalled {
   /** In the order of the tags; 0: none is held. */

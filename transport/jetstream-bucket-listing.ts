@@ -1,17 +1,18 @@
 import { type Chance, type Clock, TimeoutError } from "../words/index.js";
-import { askJetStream, textOf } from "./jetstream-api.js";
+import { askJetStream, type Fields, fieldsOf, textOf } from "./jetstream-api.js";
 import { answerConsumer, consumerTells } from "./jetstream-replay.js";
-import type { HeadedMessage, HeadedTransport } from "./transport.js";
+import type { HeadedMessage, HeadedTransport, MessageHeaders } from "./transport.js";
 
 /** A message that a stream holds, without what it says. */
 export interface ListedMessage {
   readonly subject: string;
-  readonly revision: number;
+  readonly sequence: number;
+  /** Milliseconds since 1970 at the broker. */
   readonly time: number;
-  readonly bytes: number;
+  readonly headers: MessageHeaders;
 }
 
-export interface BucketListingOptions {
+export interface ListingOptions {
   readonly transport: HeadedTransport;
   readonly stream: string;
   readonly filter: string;
@@ -22,112 +23,108 @@ export interface BucketListingOptions {
   readonly signal: AbortSignal;
 }
 
+/** A consumer without a listener goes by itself after this. */
 const consumerIdleMs = 30_000;
-const consumerHeartbeatMs = 1_000;
+/** The shortest that servers take: where the last message went before it was delivered, only this tells that no more will come. */
+const consumerHeartbeatMs = 100;
 const nanos = (ms: number) => ms * 1_000_000;
 
-/** Messages of a stream by their headers alone, from a consumer that goes with the listing. */
-export class BucketListing {
-  readonly #options: BucketListingOptions;
-  readonly #waiting: ListedMessage[] = [];
-  #isDone = false;
-  #failure: { readonly error: unknown } | undefined;
-  #wake: () => void = () => undefined;
-
-  constructor(options: BucketListingOptions) {
-    this.#options = options;
-  }
-
-  async *items(itemsMax: number): AsyncIterable<ListedMessage> {
-    const { transport, chance, clock, signal, timeoutMs } = this.#options;
-    const subject = `zooid.listed.${chance.id()}`;
-    const subscription = transport.subscribe(subject, (message) => this.#take(message));
-    let consumer: string | undefined;
-    let timer: unknown;
-    const onAbort = () => this.#fail(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    try {
-      await transport.flush();
-      consumer = await this.#deliver(subject);
-      for (let given = 0; given < itemsMax;) {
-        const item = this.#waiting.shift();
-        if (item !== undefined) {
-          given++;
-          yield item;
-          continue;
-        }
-        if (this.#failure !== undefined) throw this.#failure.error;
-        if (this.#isDone) return;
-        timer = clock.setTimeout(() => this.#fail(new TimeoutError({ what: "listing of a bucket", timeoutMs })), timeoutMs);
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-        clock.clearTimeout(timer);
-      }
-    } finally {
-      clock.clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      subscription.unsubscribe();
-      // Without a listener it goes by itself.
-      if (consumer !== undefined && transport.status === "connected")
-        void this.#ask(`CONSUMER.DELETE.${this.#options.stream}.${consumer}`, undefined).catch(() => undefined);
-    }
-  }
-
-  async #deliver(subject: string): Promise<string> {
-    const { stream, filter } = this.#options;
-    const answer = await this.#ask(`CONSUMER.CREATE.${stream}`, {
-      stream_name: stream,
-      config: {
-        deliver_subject: subject,
-        deliver_policy: "all",
-        filter_subject: filter,
-        headers_only: true,
-        ack_policy: "none",
-        max_deliver: 1,
-        replay_policy: "instant",
-        flow_control: true,
-        idle_heartbeat: nanos(consumerHeartbeatMs),
-        inactive_threshold: nanos(consumerIdleMs),
-        mem_storage: true,
-        num_replicas: 1,
-      },
-    });
-    if (answer.num_pending === 0 && typeof answer.delivered === "object" && this.#waiting.length === 0) {
-      const { consumer_seq: delivered } = answer.delivered as { readonly consumer_seq?: unknown };
-      if (delivered === 0) this.#isDone = true;
-    }
-    return textOf(answer, "name");
-  }
-
-  #ask(subject: string, body: unknown) {
-    const { transport, timeoutMs, signal } = this.#options;
-    return askJetStream(transport, subject, body, { timeoutMs, signal });
-  }
-
-  #take(message: HeadedMessage): void {
+/**
+ * Messages of a stream by their headers alone, from the sequence `from` on, from a consumer that goes with the listing. Fewer than `messagesMax`
+ * are all there were. Rejects as `request` does, or with JetStreamRefusal.
+ */
+export async function listMessages(from: number, messagesMax: number, options: ListingOptions): Promise<readonly ListedMessage[]> {
+  const { transport, stream, clock, chance, timeoutMs, signal } = options;
+  const subject = `zooid.listed.${chance.id()}`;
+  const listed: ListedMessage[] = [];
+  const ask = (api: string, body: Fields | undefined) => askJetStream(transport, api, body, { timeoutMs, signal });
+  let timer: unknown = undefined;
+  let end: () => void = () => undefined;
+  let fail: (reason: unknown) => void = () => undefined;
+  const ended = new Promise<void>((resolve, reject) => {
+    end = resolve;
+    fail = reject;
+  });
+  // Nobody waits for it yet when a request below rejects first.
+  ended.catch(() => undefined);
+  const wait = () => {
+    clock.clearTimeout(timer);
+    timer = clock.setTimeout(() => fail(new TimeoutError({ what: "listing of a bucket", timeoutMs })), timeoutMs);
+  };
+  const onAbort = () => fail(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const subscription = transport.subscribe(subject, (message) => {
     if (message.headers?.code === consumerTells) {
-      answerConsumer(this.#options.transport, message);
+      // What is no question is told in idleness: all that there was has been sent, unless it waits to be told how far we are.
+      const isIdle = message.replyTo === undefined && message.headers.get("Nats-Consumer-Stalled") === "";
+      if (isIdle) end();
+      else answerConsumer(transport, message);
       return;
     }
-    // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
-    const tokens = message.replyTo?.split(".") ?? [];
-    if (tokens[1] !== "ACK" || tokens.length < 9) return;
-    const from = tokens.length === 9 ? 2 : 4;
-    const [revision, , nanosecs, pending] = tokens.slice(from + 3, from + 7).map(Number);
-    if (revision === undefined || nanosecs === undefined) return;
-    const bytes = Number(message.headers?.get("Nats-Msg-Size"));
-    this.#waiting.push({
-      subject: message.subject,
-      revision,
-      time: Math.floor(nanosecs / 1_000_000),
-      bytes: Number.isNaN(bytes) ? 0 : bytes,
-    });
-    if (pending === 0) this.#isDone = true;
-    this.#wake();
+    const delivered = readListed(message);
+    if (delivered === undefined || listed.length >= messagesMax) return;
+    wait();
+    listed.push(delivered.message);
+    if (listed.length < messagesMax && delivered.pending > 0) return;
+    // What else is on its way is not taken.
+    subscription.unsubscribe();
+    end();
+  });
+  let consumer: string | undefined;
+  try {
+    wait();
+    await transport.flush();
+    const made = await ask(`CONSUMER.CREATE.${stream}`, consumerOf(subject, from, options));
+    consumer = textOf(made, "name");
+    if (!isAnythingToCome(made)) end();
+    await ended;
+    return listed;
+  } finally {
+    clock.clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+    subscription.unsubscribe();
+    // Without a listener it goes by itself.
+    if (consumer !== undefined && transport.status === "connected")
+      ask(`CONSUMER.DELETE.${stream}.${consumer}`, undefined).catch(() => undefined);
   }
+}
 
-  #fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.#wake();
-  }
+function consumerOf(subject: string, from: number, { stream, filter }: ListingOptions): Fields {
+  return {
+    stream_name: stream,
+    config: {
+      deliver_subject: subject,
+      deliver_policy: "by_start_sequence",
+      opt_start_seq: from,
+      filter_subject: filter,
+      headers_only: true,
+      ack_policy: "none",
+      max_deliver: 1,
+      replay_policy: "instant",
+      flow_control: true,
+      idle_heartbeat: nanos(consumerHeartbeatMs),
+      inactive_threshold: nanos(consumerIdleMs),
+      mem_storage: true,
+      num_replicas: 1,
+    },
+  };
+}
+
+/** False when the consumer has nothing to deliver, and has not delivered anything either. */
+function isAnythingToCome({ num_pending: pending, delivered }: Fields): boolean {
+  return pending !== 0 || fieldsOf(delivered).consumer_seq !== 0;
+}
+
+function readListed({
+  subject,
+  headers,
+  replyTo,
+}: HeadedMessage): { readonly message: ListedMessage; readonly pending: number } | undefined {
+  // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
+  const tokens = replyTo?.split(".") ?? [];
+  if (headers === undefined || tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
+  const [sequence, , nanosecs, pending] = tokens.slice(tokens.length === 9 ? 5 : 7).map(Number);
+  if (sequence === undefined || nanosecs === undefined || pending === undefined || !Number.isSafeInteger(sequence)) return undefined;
+  return { message: { subject, sequence, time: Math.floor(nanosecs / 1_000_000), headers }, pending };
 }

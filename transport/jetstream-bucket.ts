@@ -22,7 +22,7 @@ import {
 import type { Chance } from "../words/index.js";
 import type { Bucket, BucketEntry, BucketItem } from "./bucket.js";
 import { keyOfToken, keyToken } from "./bucket-key.js";
-import { BucketListing } from "./jetstream-bucket-listing.js";
+import { listMessages } from "./jetstream-bucket-listing.js";
 import { answerOf, askJetStream, type Fields, fieldsOf, isOutrun, isRefusal, numberOf, streamNotFound } from "./jetstream-api.js";
 import type { AskingTransport } from "./transport.js";
 
@@ -59,6 +59,8 @@ const description = "results that the nodes of a cache share";
 const nanos = (ms: number) => ms * 1_000_000;
 /** Servers from this level of the API on know times to live of messages. */
 const messageTtlLevel = 1;
+/** Milliseconds that a message was put to live for: servers of all levels keep it, and give it in a listing. */
+const ttlHeader = "Zooid-Ttl-Ms";
 const notFound = 404;
 /** Of what a put carries beside its payload: headers, and what goes around them. */
 const headersBytesMax = 512;
@@ -74,8 +76,8 @@ class JetStreamBucket implements Bucket {
   readonly #timeoutMs: number;
   readonly #closed = new AbortController();
   /** What the stream is known to offer; undefined: it has to be looked for, and perhaps made. */
-  #found: Promise<{ readonly hasTtl: boolean }> | undefined;
-  #mayDelete = true;
+  #found: Promise<Offers> | undefined;
+  #isDeniedTold = false;
 
   constructor(options: JetStreamBucketOptions) {
     this.#options = options;
@@ -109,7 +111,10 @@ class JetStreamBucket implements Bucket {
   put(key: string, payload: Uint8Array, expected: number, ttlMs?: number): Promise<number | undefined> {
     return this.#within(async (bound, { hasTtl }) => {
       const headers: Record<string, string> = { "Nats-Expected-Last-Subject-Sequence": String(expected) };
-      if (hasTtl && ttlMs !== undefined) headers["Nats-TTL"] = `${Math.max(1, Math.ceil(ttlMs / 1_000))}s`;
+      // It does not outlive the bucket's age, and a server takes no number of any size.
+      const lifeMs = ttlMs === undefined ? undefined : Math.ceil(Math.min(ttlMs, this.#options.ageMs));
+      if (lifeMs !== undefined) headers[ttlHeader] = String(lifeMs);
+      if (lifeMs !== undefined && hasTtl) headers["Nats-TTL"] = `${Math.max(1, Math.ceil(lifeMs / 1_000))}s`;
       try {
         const answer = answerOf(await this.#transport.request(this.#subjectOf(key), payload, { ...bound(), headers }));
         return numberOf(answer, "seq");
@@ -120,20 +125,15 @@ class JetStreamBucket implements Bucket {
     });
   }
 
-  remove(_key: string, revision: number): Promise<boolean> {
-    return this.#within(async (bound) => {
-      if (!this.#mayDelete) return false;
+  remove(revision: number): Promise<boolean> {
+    return this.#within(async (bound, { mayDelete }) => {
+      if (!mayDelete) return false;
       try {
         const answer = await askJetStream(this.#transport, `STREAM.MSG.DELETE.${this.#stream}`, { seq: revision, no_erase: true }, bound());
         return answer.success === true;
       } catch (error) {
-        if (!isRefusal(error)) throw error;
-        const { deny_delete: isDenied } = fieldsOf((await this.#info(bound)).config);
-        if (isDenied === true) {
-          this.#mayDelete = false;
-          this.#log.info({ stream: this.#stream }, "nothing may be removed from this bucket: what has expired there goes by its age");
-        }
-        return false;
+        if (isRefusal(error)) return false;
+        throw error;
       }
     });
   }
@@ -144,21 +144,29 @@ class JetStreamBucket implements Bucket {
     });
   }
 
-  async *list(itemsMax: number): AsyncIterable<BucketItem> {
-    await this.#within(() => Promise.resolve());
+  keepsExpired(): Promise<boolean> {
+    return this.#within((_, { hasTtl, mayDelete }) => Promise.resolve(mayDelete && !hasTtl));
+  }
+
+  list(from: number, itemsMax: number): Promise<readonly BucketItem[]> {
     const { clock, chance } = this.#options;
-    const listing = new BucketListing({
-      transport: this.#transport,
-      stream: this.#stream,
-      filter: `${this.#subject}.>`,
-      clock,
-      chance,
-      timeoutMs: this.#timeoutMs,
-      signal: this.#closed.signal,
+    return this.#within(async () => {
+      const listed = await listMessages(from, itemsMax, {
+        transport: this.#transport,
+        stream: this.#stream,
+        filter: `${this.#subject}.>`,
+        clock,
+        chance,
+        timeoutMs: this.#timeoutMs,
+        signal: this.#closed.signal,
+      });
+      return listed.map(({ subject, sequence, time, headers }) => ({
+        key: keyOfToken(subject.slice(this.#subject.length + 1)),
+        revision: sequence,
+        time,
+        ttlMs: ttlIn(headers.get(ttlHeader)),
+      }));
     });
-    for await (const { subject, ...item } of listing.items(itemsMax)) {
-      yield { key: keyOfToken(subject.slice(this.#subject.length + 1)), ...item };
-    }
   }
 
   close(): Promise<void> {
@@ -171,7 +179,7 @@ class JetStreamBucket implements Bucket {
   }
 
   /** Does `act` once the stream is known to be there, all of it within the time-out. */
-  async #within<T>(act: (bound: () => Bound, offers: { readonly hasTtl: boolean }) => Promise<T>): Promise<T> {
+  async #within<T>(act: (bound: () => Bound, offers: Offers) => Promise<T>): Promise<T> {
     const { signal } = this.#closed;
     signal.throwIfAborted();
     const begunMs = this.#options.clock.monotonic();
@@ -190,7 +198,7 @@ class JetStreamBucket implements Bucket {
     }
   }
 
-  async #find(bound: () => Bound): Promise<{ readonly hasTtl: boolean }> {
+  async #find(bound: () => Bound): Promise<Offers> {
     const level = await this.#level(bound);
     let info: Fields;
     try {
@@ -202,10 +210,14 @@ class JetStreamBucket implements Bucket {
     const found = fieldsOf(info.config);
     const changed = this.#changes(found, level);
     if (changed !== undefined) info = await askJetStream(this.#transport, `STREAM.UPDATE.${this.#stream}`, changed, bound());
-    const { allow_msg_ttl: hasTtl, allow_direct: isDirect } = fieldsOf(info.config);
+    const { allow_msg_ttl: hasTtl, allow_direct: isDirect, deny_delete: isDenied } = fieldsOf(info.config);
     if (isDirect !== true)
       throw new InvalidOptionError({ option: "storageUrl", reason: `names the stream ${this.#stream}, which has no direct access` });
-    return { hasTtl: hasTtl === true };
+    if (isDenied === true && !this.#isDeniedTold) {
+      this.#isDeniedTold = true;
+      this.#log.info({ stream: this.#stream }, "nothing may be removed from this bucket: what has expired there goes by its age");
+    }
+    return { hasTtl: hasTtl === true, mayDelete: isDenied !== true };
   }
 
   /** Makes it, unless somebody else does at this moment. */
@@ -270,7 +282,18 @@ class JetStreamBucket implements Bucket {
   }
 }
 
+/** What the stream lets us do. */
+interface Offers {
+  readonly hasTtl: boolean;
+  readonly mayDelete: boolean;
+}
+
 interface Bound {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+}
+
+/** Undefined: none was written, or by somebody else and in another way. */
+function ttlIn(header: string): number | undefined {
+  return /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }

@@ -207,6 +207,12 @@ export const limits = {
   /** Writes to a bucket under way, and their bytes; past either new results stay in memory only. */
   bucketWritesMax: 1_000,
   bucketWritingBytesMax: 16 * 1024 * 1024,
+  /** Results of a bucket that a sweep asks for at a time, about 200 bytes each. */
+  bucketSweepItemsMax: 1_000,
+  /** Requests of a sweep to remove what has expired that are under way: others ask the bucket too. */
+  bucketSweepRemovalsMax: 32,
+  /** One round of sweeping a bucket; the next one goes on where it ended. Whoever asks a node to prune waits for it. */
+  bucketSweepMsMax: 5_000,
   /** Latest invalidated tags that results from a bucket are compared with, about 100 bytes each; of what is older the bus is asked. */
   latestInvalidationsMax: 10_000,
   /** Tags that the bus is asked about for one result from a bucket, a request each; past it the result is not used. */

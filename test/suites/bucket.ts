@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import type { Bucket, BucketItem } from "../../transport/bucket.js";
+import type { Bucket } from "../../transport/bucket.js";
 import { ClosedError, TooLargeError } from "../../words/index.js";
 
 /** A broker whose buckets are opened by the prefix of their keys. */
@@ -51,9 +51,9 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
       expect(await put("other", "beside", revision)).toBeUndefined();
       const second = (await put("k", "second", revision)) ?? 0;
       expect(second).toBeGreaterThan(revision);
-      expect(await bucket.remove("k", revision)).toBe(false);
+      expect(await bucket.remove(revision)).toBe(false);
       expect(await text("k")).toBe("second");
-      expect(await bucket.remove("k", second)).toBe(true);
+      expect([await bucket.remove(second), await bucket.remove(second)]).toEqual([true, false]);
       expect(await bucket.get("k")).toBeUndefined();
       expect(await put("k", "late", second)).toBeUndefined();
       expect(await put("k", "again", 0)).toBeGreaterThan(second);
@@ -101,28 +101,69 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
       expect(await bucket.get("l")).toBeUndefined();
     });
 
-    test("lists what is there, without payloads, no more than asked for", async () => {
+    test("lists what is there, the oldest first, without payloads, no more than asked for", async () => {
       const { place, bucket, put } = await open();
-      const all = async (itemsMax: number) => {
-        const items: BucketItem[] = [];
-        for await (const item of bucket.list(itemsMax)) items.push(item);
-        return items;
-      };
-      expect(await all(10)).toEqual([]);
+      const keys = async (from: number, itemsMax: number) => (await bucket.list(from, itemsMax)).map(({ key }) => key);
+      expect(await keys(1, 10)).toEqual([]);
+      const rewritten = await put("rewritten", "early", 0);
       for (const key of ["a", "b c", "d.e"]) await put(key, key.repeat(100), 0);
-      await put("gone", "", 0);
-      await bucket.remove("gone", (await bucket.get("gone"))?.revision ?? 0);
+      const gone = await put("gone", "", 0);
+      expect(await keys(1, 10)).toEqual(["rewritten", "a", "b c", "d.e", "gone"]);
+      expect(await bucket.remove(gone ?? 0)).toBe(true);
       await (await place.open("other")).put("theirs", Buffer.from(""), 0);
-      const items = await all(10);
-      expect(new Set(items.map(({ key }) => key))).toEqual(new Set(["a", "b c", "d.e"]));
-      for (const { key, revision, time, bytes } of items) {
+      await put("rewritten", "late", rewritten ?? 0);
+      const items = await bucket.list(1, 10);
+      expect(items.map(({ key }) => key)).toEqual(["a", "b c", "d.e", "rewritten"]);
+      for (const { key, revision, time } of items) {
         const entry = await bucket.get(key ?? "");
-        expect([revision, bytes]).toEqual([entry?.revision, entry?.payload.length]);
+        expect(revision).toBe(entry?.revision);
         expect(Math.abs(time - (entry?.time ?? 0))).toBeLessThanOrEqual(1);
       }
-      expect((await all(2)).length).toBe(2);
+      expect(await keys(1, 2)).toEqual(["a", "b c"]);
+      expect(await keys((items[1]?.revision ?? 0) + 1, 2)).toEqual(["d.e", "rewritten"]);
+      expect(await keys((items[3]?.revision ?? 0) + 1, 2)).toEqual([]);
+      expect(await keys(1_000_000, 2)).toEqual([]);
       await bucket.clear();
-      expect(await all(10)).toEqual([]);
+      expect(await keys(1, 10)).toEqual([]);
+    });
+
+    test("lists more than one message's worth, whole and in pages", async () => {
+      const { bucket } = await open();
+      await Promise.all(Array.from({ length: 3_000 }, (_, n) => bucket.put(`k${n}`, Buffer.from(""), 0)));
+      const all = await bucket.list(1, 5_000);
+      expect(new Set(all.map(({ key }) => key)).size).toBe(3_000);
+      expect(all.map(({ revision }) => revision)).toEqual(all.map(({ revision }) => revision).toSorted((one, other) => one - other));
+      const first = await bucket.list(1, 1_000);
+      const rest = await bucket.list((first.at(-1)?.revision ?? 0) + 1, 5_000);
+      expect([...first, ...rest]).toEqual(all);
+    });
+
+    test("tells with what time to live each was put last, and removes what is listed, long keys too", async () => {
+      const { bucket } = await open();
+      const long = "k".repeat(5_000);
+      const put = (key: string, expected: number, ttlMs?: number) => bucket.put(key, Buffer.from("x"), expected, ttlMs);
+      await put("none", 0);
+      await put("long lived", 0, 1_234_567.25);
+      await put("for ever, nearly", 0, 1e30);
+      await put(long, 0, 60_000);
+      const renewed = await put("renewed", 0, 60_000);
+      const unbound = await put("unbound", 0, 60_000);
+      await put("renewed", renewed ?? 0, 90_000);
+      await put("unbound", unbound ?? 0);
+      const items = await bucket.list(1, 10);
+      const told = items.map(({ key, ttlMs }) => [key, ttlMs] as const);
+      const [, , [, longest] = []] = told;
+      expect(told).toEqual([
+        ["none", undefined],
+        ["long lived", 1_234_568],
+        ["for ever, nearly", longest],
+        [undefined, 60_000],
+        ["renewed", 90_000],
+        ["unbound", undefined],
+      ]);
+      expect(longest).toBeGreaterThan(1_234_568);
+      for (const { revision } of items) expect(await bucket.remove(revision)).toBe(true);
+      expect([await bucket.get(long), await bucket.list(1, 10)]).toEqual([undefined, []]);
     });
 
     test("is closed once and for all", async () => {

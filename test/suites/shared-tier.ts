@@ -28,7 +28,7 @@ export function sharedTier({ cache, core }: OpenedCache, bucket: Bucket): Result
       await shared.flush();
     },
     keys: async function* () {
-      for await (const { key } of bucket.list(1_000)) if (key !== undefined) yield key;
+      for (const { key } of await bucket.list(1, 1_000)) if (key !== undefined) yield key;
     },
     flush: () => shared.flush(),
     close: () => cache.close(),
