@@ -1,4 +1,4 @@
-import { decodeMessage, encodeMessage, limits } from "../words/index.js";
+import { decodeMessage, encodeMessage, isTagOrRoot, limits } from "../words/index.js";
 import type { HeadedMessage } from "./transport.js";
 
 const protocol = 1;
@@ -45,7 +45,7 @@ export function readBusWord(payload: Uint8Array): BusWord {
   if (type === "epoch" && rest.length === 1) return { type, id: first };
   if (!Number.isSafeInteger(knew) || (knew as number) < 0) return { type: "malformed" };
   if (type === "beat" && rest.length === 2) return { type, epoch: first, knew: knew as number };
-  if (type !== "invalidate" || rest.length !== 4 || !isText(id) || !isText(tag)) return { type: "malformed" };
+  if (type !== "invalidate" || rest.length !== 4 || !isText(id) || !isText(tag) || !isTagOrRoot(tag)) return { type: "malformed" };
   return { type, epoch: first, knew: knew as number, id, tag };
 }
 

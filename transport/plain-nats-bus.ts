@@ -4,6 +4,7 @@ import {
   ClosedError,
   decodeMessage,
   encodeMessage,
+  isTagOrRoot,
   limits,
   type Log,
   silentLog,
@@ -328,6 +329,7 @@ function isWord(message: unknown): message is readonly [number, ...Word] {
   return (
     kinds.includes(kind) &&
     [publisher, id, tag].every((text) => typeof text === "string" && text.length <= limits.keyBytesMax) &&
+    isTagOrRoot(tag as string) &&
     Number.isSafeInteger(number) &&
     (number as number) >= 0
   );

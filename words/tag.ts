@@ -24,6 +24,11 @@ export function asTag(value: unknown): Tag {
   return value as Tag;
 }
 
+/** Whether `text` is what an invalidation can name: a tag, or the root. */
+export function isTagOrRoot(text: string): text is Tag {
+  return text === rootTag || (text.length <= limits.tagLengthMax && shape.test(text) && levelCount(text) <= limits.tagLevelsMax);
+}
+
 /** The levels of `tag`, from the widest; none for the root. */
 export function tagLevels(tag: Tag): readonly string[] {
   return tag === rootTag ? [] : tag.split(":");
