@@ -113,7 +113,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   readonly #clock: Clock;
   readonly #ticks: Ticks;
   readonly #options: MemoryEntryStoreOptions;
-  readonly #entriesMax: number;
+  #entriesMax: number;
   readonly #bytesMax: number | undefined;
   readonly #isBounded: boolean;
   readonly #mode: ValueMode;
@@ -167,14 +167,13 @@ export class MemoryEntryStore implements EntryStore<Began> {
   peek(key: string): EntryFacts | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.lapsedMs !== undefined || this.#ticks.now() >= entry.expiresMs) return undefined;
-    return entry.checkedAt !== this.#trie.version && this.#isStale(entry) ? undefined : entry;
+    return entry.checkedAt !== this.version && this.#isStale(entry) ? undefined : entry;
   }
 
   /** The entry whatever it is, stale and expired ones for as long as grace lasts: for when nothing newer can be had. */
   last(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    if (entry?.lapsedMs === undefined) return entry;
-    if (this.#ticks.now() - entry.lapsedMs < entry.graceMs) return entry;
+    if (entry === undefined || !this.#isOver(entry)) return entry;
     this.#remove(entry);
     return undefined;
   }
@@ -255,6 +254,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   close(): Promise<void> {
     this.clear();
+    // What is computed from now on is not kept: nobody tells what becomes stale.
+    this.#entriesMax = 0;
     return Promise.resolve();
   }
 
@@ -288,7 +289,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   #lapse(entry: MemoryEntry): undefined {
     if (entry.graceMs === 0) this.#remove(entry);
-    else entry.lapsedMs ??= this.#ticks.now();
+    else entry.lapsedMs ??= Math.min(this.#ticks.now(), entry.expiresMs);
     return undefined;
   }
 
