@@ -145,7 +145,9 @@ export class CacheCore {
     const work = new Setting(key, rules);
     const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
     let began = since;
+    const isOutdated = since !== undefined && this.shelf.isKeyStale(key, since);
     const put = () => {
+      if (isOutdated) return undefined;
       began ??= this.shelf.begin();
       // What is set is shared once its invalidation has a number, which it bears.
       const here = this.shared === undefined ? began : { ...began, shared: undefined };

@@ -55,6 +55,12 @@ interface PendingClaim extends Claim {
   onNumbered: ((version: BusVersion) => void) | undefined;
 }
 
+/** What a set of this node put, and who is told the number of its invalidation once all that came before it was heard. */
+interface OwnSet {
+  readonly entry: object;
+  readonly share: ((sequence: number) => void) | undefined;
+}
+
 /** What is published of an invalidation, once its caller knows that it counts here. */
 export type Published = () => Promise<Publication>;
 
@@ -81,8 +87,8 @@ async function onDisk(disk: PersistentEntryStore): Promise<void> {
 export class CacheIntake {
   readonly #around: CacheIntakeAround;
   readonly #outbox: Outbox<PendingClaim> | undefined;
-  /** Entries that sets of this node put, by the ids under which those are published, until the bus tells of them. */
-  readonly #ownSets = new Map<string, object>();
+  /** Sets of this node, by the ids under which they are published, until the bus tells of them. */
+  readonly #ownSets = new Map<string, OwnSet>();
   /** The same entries. */
   readonly #setsToHear = new Set<object>();
   /** Keys of entries that were set and whose tags tell them by a hash only. */
@@ -129,14 +135,13 @@ export class CacheIntake {
     });
   }
 
-  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, once it has one. */
+  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, if the entry outlived all that came before. */
   replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
     // What was there goes, whether or not anything is put in its place.
     this.#forgetKey(key);
-    let entry: E | undefined;
     if (this.#outbox === undefined) {
       const published = this.#invalidate(tag);
-      entry = put();
+      const entry = put();
       if (entry !== undefined && isHashed(tag)) this.#noteHashed(tag, key);
       return published;
     }
@@ -149,15 +154,14 @@ export class CacheIntake {
       },
       ({ sequence }) => {
         numbered = sequence;
-        if (entry !== undefined) share?.(entry, sequence);
       },
     );
-    entry = put();
+    const entry = put();
     if (entry === undefined) return published;
-    // A bus in this process has numbered it already.
-    if (numbered !== undefined) share?.(entry, numbered);
     if (isHashed(tag)) this.#noteHashed(tag, key);
-    if (id !== undefined && id !== this.#heardId) this.#noteSet(id, entry);
+    // A bus in this process has numbered it, and told of it, already.
+    if (numbered !== undefined) share?.(entry, numbered);
+    else if (id !== undefined && id !== this.#heardId) this.#noteSet(id, { entry, share: share && ((sequence) => share(entry, sequence)) });
     return published;
   }
 
@@ -234,7 +238,7 @@ export class CacheIntake {
       case "invalidated": {
         const tag = event.tag as Tag;
         if (this.#outbox?.heard(event.id, event.version) === undefined) this.#othersHeard++;
-        this.#applyHeard(tag, event.id);
+        this.#applyHeard(tag, event.id, event.version.sequence);
         this.#apply(tag, event.version);
         return;
       }
@@ -262,13 +266,14 @@ export class CacheIntake {
         this.#epoch = event.version.epoch;
         trie.advance(event.version.sequence);
         disk?.advance(event.version);
+        this.#forgetSuperseded();
         log.info({ epoch: event.version.epoch, sequence: event.version.sequence }, "following the bus");
         this.#outbox?.flush();
         return;
     }
   }
 
-  #applyHeard(tag: Tag, id: string): void {
+  #applyHeard(tag: Tag, id: string, sequence: number): void {
     this.#heardId = id;
     const own = this.#ownSets.get(id);
     if (own !== undefined) this.#forgetSet(id, own);
@@ -278,8 +283,14 @@ export class CacheIntake {
       return;
     }
     const last = this.#around.memory.last(key);
-    // What a later set of this node put there is not meant by an earlier one.
-    if (own !== undefined && last !== undefined && (last === own || this.#setsToHear.has(last))) return;
+    if (own !== undefined && last !== undefined) {
+      if (last === own.entry) {
+        own.share?.(sequence);
+        return;
+      }
+      // What a later set of this node put there is not meant by an earlier one.
+      if (this.#setsToHear.has(last)) return;
+    }
     this.#forgetKey(key);
   }
 
@@ -306,16 +317,23 @@ export class CacheIntake {
   }
 
   /** One that waits may stand for several sets of its key: the last counts. */
-  #noteSet(id: string, entry: object): void {
+  #noteSet(id: string, set: OwnSet): void {
     const before = this.#ownSets.get(id);
-    if (before !== undefined) this.#setsToHear.delete(before);
-    this.#ownSets.set(id, entry);
-    this.#setsToHear.add(entry);
+    if (before !== undefined) this.#setsToHear.delete(before.entry);
+    this.#ownSets.set(id, set);
+    this.#setsToHear.add(set.entry);
   }
 
-  #forgetSet(id: string, entry: object): void {
+  #forgetSet(id: string, { entry }: OwnSet): void {
     this.#ownSets.delete(id);
     this.#setsToHear.delete(entry);
+  }
+
+  /** What is numbered and was not told by now was superseded while this node was cut off: nobody tells of it any more. */
+  #forgetSuperseded(): void {
+    if (this.#ownSets.size === 0) return;
+    const ids = this.#outbox?.ids;
+    for (const [id, set] of this.#ownSets) if (ids?.has(id) !== true) this.#forgetSet(id, set);
   }
 
   #noteHashed(tag: Tag, key: string): void {

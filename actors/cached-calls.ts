@@ -152,7 +152,9 @@ export class CachedCalls {
     if (signal === undefined) return this.#miss(call);
     if (signal.aborted) return Promise.reject(signal.reason as Error);
     const result = this.#miss(call);
-    return isThenable(result) ? abortable(result, signal) : result;
+    if (!isThenable(result)) return result;
+    // What its caller makes of having given up is of the moment, and not kept.
+    return abortable(result, signal, () => call.caller?.use([], false));
   }
 
   /** Computes it anew, whatever is kept or under way. */
@@ -250,7 +252,8 @@ export class CachedCalls {
     if (this.#isShared) throw new SyncTierError({ name: call.work.name });
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
-    return computation.isKeepable ? this.#shelf.give(this.#shelf.keep(call, result, computation, began, false)) : result;
+    if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return result;
+    return this.#shelf.give(this.#shelf.keep(call, result, computation, began, false));
   }
 
   /** A function that may give something else than a promise is called first: what is known to be a promise may be given before. */
@@ -284,7 +287,8 @@ export class CachedCalls {
     computation.isAsync = true;
     const flight = new Flight(call, computation, began, this.#flightAround);
     this.#flights.get(call.key)?.supersede();
-    if (this.#flights.size < limits.flightsMax || this.#flights.has(call.key)) this.#flights.set(call.key, flight);
+    flight.isTracked = this.#flights.size < limits.flightsMax || this.#flights.has(call.key);
+    if (flight.isTracked) this.#flights.set(call.key, flight);
     return flight;
   }
 
@@ -297,13 +301,13 @@ export class CachedCalls {
   /** A function that is not asynchronous failed. */
   #threw(call: Call, computation: Computation, began: ReturnType<Shelf["begin"]>, error: unknown): unknown {
     const last = this.#shelf.last(call);
-    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), last === undefined);
+    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable && last === undefined);
     call.caller?.useReads(computation.reads);
     if (last !== undefined) {
       noteReads([staleRead]);
       return this.#shelf.give(last);
     }
-    if (computation.isKeepable) this.#shelf.keepFailure(call, error, computation, began, false);
+    if (computation.isKeepable && !this.#shelf.isKeyStale(call.key, began)) this.#shelf.keepFailure(call, error, computation, began, false);
     throw error;
   }
 
@@ -326,9 +330,10 @@ export class CachedCalls {
 }
 
 /** Settles as `result` does, or rejects when its caller gives up. */
-function abortable(result: PromiseLike<unknown>, signal: AbortSignal): Promise<unknown> {
+function abortable(result: PromiseLike<unknown>, signal: AbortSignal, gaveUp: () => void): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const giveUp = () => {
+      gaveUp();
       reject(signal.reason as Error);
     };
     signal.addEventListener("abort", giveUp, { once: true });

@@ -56,6 +56,8 @@ export class Flight implements FlightEffects {
   readonly #callers = new Set<Computation>();
   /** Those of other caches, to which only what was read of object stores matters, and whether that is known at all. */
   readonly #readers = new Set<Computation>();
+  /** It is told when its key is invalidated. */
+  isTracked = false;
   #keyWasInvalidated = false;
   #isSuperseded = false;
   /** It was looked up, and need not be computed. */
@@ -172,7 +174,7 @@ export class Flight implements FlightEffects {
     const { shelf } = this.#around;
     const error = this.#failure?.error;
     if (!this.#isSuperseded && this.#isValid()) shelf.keepFailure(this.call, error, this.computation, this.#began, true);
-    this.#tellCallers(true);
+    this.#tellCallers(this.computation.isKeepable);
     this.#leader.reject(error);
     this.#followers?.reject(error);
     for (const { reject } of [...this.#patient, ...this.#late]) reject(error);
@@ -183,7 +185,18 @@ export class Flight implements FlightEffects {
     ended(this);
     const error = new TimeoutError({ what: `the computation of ${this.computation.name}`, timeoutMs: flightTimeoutMs });
     this.#followers?.reject(error);
+    this.#freeCallers();
     for (const { reject } of [...this.#patient.splice(0), ...this.#late.splice(0)]) reject(error);
+  }
+
+  /** What followers make of it that they were freed is of the moment: it is not kept. */
+  #freeCallers(): void {
+    for (const caller of this.#callers) {
+      if (caller === this.call.caller) continue;
+      caller.use([], false);
+      caller.waitsFor.delete(this.computation);
+      this.#callers.delete(caller);
+    }
   }
 
   #awaitedBy({ caller }: Call): void {
@@ -218,7 +231,7 @@ export class Flight implements FlightEffects {
     this.computation.end();
     this.#around.computed(this.computation, true);
     if (this.#isTimedOut) {
-      this.#tellCallers(true);
+      this.#tellCallers(this.computation.isKeepable);
       this.#leader.reject(error);
       return;
     }
@@ -241,7 +254,7 @@ export class Flight implements FlightEffects {
     this.#isToFlyAgain = false;
     const waiters = [...this.#patient.splice(0), ...this.#late.splice(0)];
     if (this.#failure !== undefined) {
-      this.#tellCallers(true);
+      this.#tellCallers(this.computation.isKeepable);
       this.#leader.reject(this.#failure.error);
     }
     const { flyAgain } = this.#around;
@@ -279,7 +292,10 @@ export class Flight implements FlightEffects {
       return !shelf.isStale({ tags: shelf.tagsFor(this.call.key, tags), reads }, this.#began);
     }
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
-    return this.#began.invalidations === shelf.invalidations || !shelf.isStale(this.computation, this.#began);
+    if (this.#began.invalidations === shelf.invalidations) return true;
+    const { key } = this.call;
+    if ((!this.isTracked || shelf.isHashed(key)) && shelf.isKeyStale(key, this.#began)) return false;
+    return !shelf.isStale(this.computation, this.#began);
   }
 
   /** What this result depends on, theirs does; before they go on. */

@@ -71,6 +71,13 @@ export class Outbox<C extends Claim = Claim> {
     return this.#waiting.size + this.#sent.size;
   }
 
+  /** Under which they are, or will be, published. */
+  get ids(): ReadonlySet<string> {
+    const ids = new Set(this.#sent.keys());
+    for (const { id } of this.#waiting.values()) ids.add(id);
+    return ids;
+  }
+
   /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
   add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C, id = this.#around.chance.id()): Outgoing<C> {
     const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);

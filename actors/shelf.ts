@@ -176,6 +176,8 @@ export class Shelf {
     } catch (error) {
       // Whatever a condition, a getter or a tier throws: the call itself has its result.
       this.#tellUnkept(call, error);
+      // What the disk cannot take is not to be followed by what it had.
+      this.#disk?.delete(call.key);
       return this.hold(value);
     } finally {
       if (startedMs !== undefined) this.#parts.observers.kept(this.#parts.clock.monotonic() - startedMs);
@@ -227,16 +229,17 @@ export class Shelf {
   /** Whether an invalidation that counts for its tags came after `began`, or a commit changed what it read. */
   isStale({ tags, reads }: Used, began: BeganHere): boolean {
     if (isAnyStale(reads)) return true;
-    return this.#isStaleSince(tags, began.memory);
+    return this.#trie.isStaleFor(tags, began.memory);
   }
 
-  #isStaleSince(tags: readonly Tag[], began: Began): boolean {
-    const dependency = this.#trie.depend(tags);
-    try {
-      return this.#trie.isStale(dependency, began);
-    } finally {
-      this.#trie.release(dependency);
-    }
+  /** Whether `key` was set, deleted or invalidated after `began`. Of what is under way for it others may be told that exactly. */
+  isKeyStale(key: string, began: BeganHere): boolean {
+    return began.invalidations !== this.invalidations && this.#trie.isStaleFor([keyTag(key)], began.memory);
+  }
+
+  /** Nobody tells what is under way for `key` that it was invalidated: its tag tells it only by a hash. */
+  isHashed(key: string): boolean {
+    return key.length > plainKeyLengthMax && isHashed(keyTag(key));
   }
 
   /** What a result depends on that uses the one of `key`: all that this one does, and its key. */
@@ -278,10 +281,12 @@ export class Shelf {
   #putFound(key: string, found: SharedEntry): Entry | undefined {
     const { ttlMs, slides, began } = found;
     const tags = this.#own(key, found.tags);
+    // Of its key it may have been told while nobody looked: since it was compared with all that was known.
+    if (this.#trie.isStaleFor(this.tagsFor(key, tags), began)) return undefined;
     const value = this.#parts.values === "shared" ? structuredClone(found.value) : found.value;
     const leftMs = found.leftMs === Infinity ? undefined : found.leftMs;
     const entry = this.#memory.put(key, value, { tags, began, ttlMs, slides, leftMs });
-    if (entry !== undefined || this.#isStaleSince(this.tagsFor(key, tags), began)) return entry;
+    if (entry !== undefined) return entry;
     const storedMs = this.#parts.clock.monotonic();
     return { ...this.hold(value), key, tags, ttlMs, slides, storedMs, expiresMs: storedMs + found.leftMs, promise: undefined };
   }

@@ -156,6 +156,17 @@ export class TagTrie {
     return false;
   }
 
+  /** `isStale` of what would depend on `tags`, of which nothing is made or kept. */
+  isStaleFor(tags: readonly Tag[], began: Began): boolean {
+    if (tags.length === 0) return isStaleAt(this.#root, began);
+    return tags.some((tag) => {
+      const found = this.#nodes.get(tag);
+      if (found !== undefined) return isStaleAt(found, began);
+      const { ancestor } = this.#missing(tag);
+      return isStaleAt(ancestor.rest ?? ancestor, began);
+    });
+  }
+
   /** An invalidation that the bus has numbered. They come in the bus's order, more than once at most; each counts whatever its order. */
   apply(tag: Tag, sequence: number): void {
     this.#raise(tag, sequence, this.#unused);
