@@ -33,11 +33,11 @@ import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBu
 import { BusListener } from "./bus-listener.js";
 import { busPace } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
-import { epochOf, type EpochRecord, StreamHistory } from "./jetstream-history.js";
+import { StreamExamination } from "./jetstream-examination.js";
+import { StreamHistory } from "./jetstream-history.js";
 import { StreamIntake, wentBack } from "./jetstream-intake.js";
 import { LatestRepeated } from "./jetstream-latest.js";
 import { type Delivery, readRepeated, writeBusWord } from "./jetstream-messages.js";
-import { replay, type ReplayOptions } from "./jetstream-replay.js";
 import { tagSubject } from "./tag-subject.js";
 import type { HeadedTransport } from "./transport.js";
 
@@ -65,9 +65,6 @@ export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus {
   return new JetStreamBus(options, streamNames(options.prefix));
 }
 
-/** Of the stream's age bound: positions older than this count as out of it, as times are known to some milliseconds only. */
-const wholeShare = 0.9;
-
 /** The least that a stream takes for an age bound is less; below this the epoch record could not be renewed in time. */
 const historyMsMin = 1_000;
 
@@ -88,6 +85,7 @@ class JetStreamBus implements RecallingBus {
   readonly #history: StreamHistory;
   readonly #intake: StreamIntake;
   readonly #latest: LatestRepeated;
+  readonly #examination: StreamExamination;
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
   readonly #historyMs: number;
@@ -100,8 +98,6 @@ class JetStreamBus implements RecallingBus {
   #isTaking = true;
   /** The listener was told that this node follows, and of no cut since. */
   #isToldToFollow = false;
-  /** Something told that history went back. */
-  #wentBack = false;
   #heardAt = -Infinity;
   /** Of the catching up that is under way. */
   #round = new AbortController();
@@ -137,9 +133,23 @@ class JetStreamBus implements RecallingBus {
       log: this.#log,
       tell: (event) => this.#listener.tell(event),
       onDoubt: (reason) => {
-        this.#wentBack ||= reason === wentBack;
+        if (reason === wentBack) this.#examination.doubtHistory();
         this.#catchUp(reason);
       },
+    });
+    this.#examination = new StreamExamination({
+      transport: options.transport,
+      names,
+      api: this.#api,
+      history: this.#history,
+      intake: this.#intake,
+      latest: this.#latest,
+      clock: this.#clock,
+      chance: this.#chance,
+      log: this.#log,
+      silenceMsMax: this.#timeoutMs,
+      historyMs: this.#historyMs,
+      onWhole: () => this.#followFromHere(),
     });
   }
 
@@ -271,7 +281,7 @@ class JetStreamBus implements RecallingBus {
   async #tryUntilFollowing(signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted && this.#transport.status === "connected";) {
       try {
-        await this.#examine(signal);
+        await this.#tryToFollow(signal);
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -282,90 +292,14 @@ class JetStreamBus implements RecallingBus {
     }
   }
 
-  async #examine(signal: AbortSignal): Promise<void> {
+  async #tryToFollow(signal: AbortSignal): Promise<void> {
     await this.#transport.flush();
     signal.throwIfAborted();
     // Some of what was heard may be of another history; what is missing is replayed.
     this.#latest.forget();
     this.#intake.suspend();
     this.#state = "catchingUp";
-    const created = await this.#api.ensureStream();
-    signal.throwIfAborted();
-    const known = this.#intake.position;
-    const hello = await this.#api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
-    await this.#latest.reaches(hello.sequence, this.#timeoutMs, signal);
-    const beat = await this.#api.last("beat");
-    if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: this.#names.stream });
-    this.#intake.brokerAheadMs = beat.time - this.#clock.monotonic();
-    let record = (await this.#history.read()) ?? (await this.#history.write(0));
-    signal.throwIfAborted();
-    const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
-    let isWhole = known?.epoch === end.epoch && end.time - known.time < this.#historyMs * wholeShare;
-    const isSame = known?.epoch === end.epoch;
-    if (isSame ? this.#wentBack || (await this.#isBehind(known, end, isWhole, signal)) : this.#isLost(record, known, created)) {
-      this.#log.warn({ stream: this.#names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
-      record = await this.#history.write(record.sequence);
-      isWhole = false;
-    }
-    signal.throwIfAborted();
-    this.#wentBack = false;
-    this.#intake.begin({ ...end, epoch: epochOf(record, created) }, record, isWhole);
-    signal.throwIfAborted();
-    await this.#replay(signal);
-    this.#followFromHere();
-  }
-
-  /** True when the stream ends before `known`, or has counted up to there anew: it lost its end, or was restored from an older copy. */
-  async #isBehind(known: BusPosition, end: BusPosition, isKept: boolean, signal: AbortSignal): Promise<boolean> {
-    if (end.sequence <= known.sequence) return true;
-    if (!isKept) return false;
-    let isBehind = false;
-    // Whatever it has counted anew is not what we were told of.
-    const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
-    await replay(start, this.#replaying(signal), (delivery) => {
-      isBehind = this.#intake.isContradictedBy(delivery);
-      return isBehind || delivery.sequence >= known.sequence;
-    });
-    // Of what lies further back only the time tells; that is known to some milliseconds, and those of two leaders differ.
-    const slackMs = this.#timeoutMs;
-    if (isBehind || end.time - known.time <= 2 * slackMs) return isBehind;
-    await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
-      isBehind = sequence <= known.sequence;
-      return true;
-    });
-    return isBehind;
-  }
-
-  /** True when our history's record is gone, and `found` is an earlier one: what was counted under that name before would be valid again. */
-  #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
-    const { record } = this.#intake;
-    return record !== undefined && known?.epoch === epochOf(record, created) && found.sequence <= record.sequence;
-  }
-
-  #replaying(signal: AbortSignal): ReplayOptions {
-    return {
-      transport: this.#transport,
-      api: this.#api,
-      subject: this.#names.replayed,
-      clock: this.#clock,
-      chance: this.#chance,
-      log: this.#log,
-      silenceMsMax: this.#timeoutMs,
-      signal,
-    };
-  }
-
-  async #replay(signal: AbortSignal): Promise<void> {
-    const isAtEnd = () => this.#intake.last >= this.#latest.sequence;
-    while (!isAtEnd()) {
-      const from = this.#intake.last + 1;
-      await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
-        if (!signal.aborted) this.#intake.takeReplayed(delivery);
-        return signal.aborted || isAtEnd();
-      });
-      signal.throwIfAborted();
-      this.#log.debug({ stream: this.#names.stream, from, to: this.#intake.last }, "missed invalidations were replayed");
-    }
+    await this.#examination.run(signal);
   }
 
   #followFromHere(): void {
@@ -384,7 +318,7 @@ class JetStreamBus implements RecallingBus {
   #isSound(ack: PublishAck, known: BusPosition): boolean {
     if (this.#intake.position?.epoch !== known.epoch) return false;
     if (ack.isDuplicate || ack.sequence > known.sequence) return true;
-    this.#wentBack = true;
+    this.#examination.doubtHistory();
     this.#catchUp(wentBack);
     return false;
   }
