@@ -1,0 +1,127 @@
+import { type Chance, type Clock, DisconnectedError, limits, type Log } from "../words/index.js";
+import type { BusPosition } from "./bus.js";
+import type { StreamApi, StreamNames } from "./jetstream-api.js";
+import { epochOf, type EpochRecord, type StreamHistory } from "./jetstream-history.js";
+import type { StreamIntake } from "./jetstream-intake.js";
+import type { LatestRepeated } from "./jetstream-latest.js";
+import { writeBusWord } from "./jetstream-messages.js";
+import { replay, type ReplayOptions } from "./jetstream-replay.js";
+import type { HeadedTransport } from "./transport.js";
+
+/** What an examination of the stream needs of the bus. */
+export interface ExaminationAround {
+  readonly transport: HeadedTransport;
+  readonly names: StreamNames;
+  readonly api: StreamApi;
+  readonly history: StreamHistory;
+  readonly intake: StreamIntake;
+  readonly latest: LatestRepeated;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  /** Nothing from the stream for so long ends it. */
+  readonly silenceMsMax: number;
+  readonly historyMs: number;
+  /** Called when nothing is missing any more, before anything else can be heard. */
+  readonly onWhole: () => void;
+}
+
+/** Of the stream's age bound: positions older than this count as out of it, as times are known to some milliseconds only. */
+const wholeShare = 0.9;
+
+/**
+ * What a node does with a stream before it follows: a message of its own has to come back, the history has to be the one that was known, and what
+ * was missed is replayed.
+ *
+ * Source: DESIGN, "Versions", "Gaps"; INTERLEAVINGS B2, B3, B5.
+ */
+export class StreamExamination {
+  readonly #around: ExaminationAround;
+  /** Something told that history went back. */
+  #wentBack = false;
+
+  constructor(around: ExaminationAround) {
+    this.#around = around;
+  }
+
+  /** Something was told that can only be when history went back: the next examination gives it another name. */
+  doubtHistory(): void {
+    this.#wentBack = true;
+  }
+
+  /** Resolves when nothing is missing. Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { names, api, history, intake, latest, clock, log, silenceMsMax, historyMs, onWhole } = this.#around;
+    const created = await api.ensureStream();
+    signal.throwIfAborted();
+    const known = intake.position;
+    const hello = await api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
+    await latest.reaches(hello.sequence, silenceMsMax, signal);
+    const beat = await api.last("beat");
+    if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: names.stream });
+    intake.brokerAheadMs = beat.time - clock.monotonic();
+    let record = (await history.read()) ?? (await history.write(0));
+    signal.throwIfAborted();
+    const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
+    let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs * wholeShare;
+    const isSame = known?.epoch === end.epoch;
+    if (isSame ? this.#wentBack || (await this.#isBehind(known, end, isWhole, signal)) : this.#isLost(record, known, created)) {
+      log.warn({ stream: names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
+      record = await history.write(record.sequence);
+      isWhole = false;
+    }
+    signal.throwIfAborted();
+    this.#wentBack = false;
+    intake.begin({ ...end, epoch: epochOf(record, created) }, record, isWhole);
+    signal.throwIfAborted();
+    await this.#replay(signal);
+    onWhole();
+  }
+
+  /** True when the stream ends before `known`, or has counted up to there anew: it lost its end, or was restored from an older copy. */
+  async #isBehind(known: BusPosition, end: BusPosition, isKept: boolean, signal: AbortSignal): Promise<boolean> {
+    if (end.sequence <= known.sequence) return true;
+    if (!isKept) return false;
+    const { intake, silenceMsMax } = this.#around;
+    let isBehind = false;
+    // Whatever it has counted anew is not what we were told of.
+    const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
+    await replay(start, this.#replaying(signal), (delivery) => {
+      isBehind = intake.isContradictedBy(delivery);
+      return isBehind || delivery.sequence >= known.sequence;
+    });
+    // Of what lies further back only the time tells; that is known to some milliseconds, and those of two leaders differ.
+    const slackMs = silenceMsMax;
+    if (isBehind || end.time - known.time <= 2 * slackMs) return isBehind;
+    await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
+      isBehind = sequence <= known.sequence;
+      return true;
+    });
+    return isBehind;
+  }
+
+  /** True when our history's record is gone, and `found` is an earlier one: what was counted under that name before would be valid again. */
+  #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
+    const { record } = this.#around.intake;
+    return record !== undefined && known?.epoch === epochOf(record, created) && found.sequence <= record.sequence;
+  }
+
+  async #replay(signal: AbortSignal): Promise<void> {
+    const { names, intake, latest, log } = this.#around;
+    const isAtEnd = () => intake.last >= latest.sequence;
+    while (!isAtEnd()) {
+      const from = intake.last + 1;
+      await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
+        if (!signal.aborted) intake.takeReplayed(delivery);
+        return signal.aborted || isAtEnd();
+      });
+      signal.throwIfAborted();
+      log.debug({ stream: names.stream, from, to: intake.last }, "missed invalidations were replayed");
+    }
+  }
+
+  #replaying(signal: AbortSignal): ReplayOptions {
+    const { transport, api, names, clock, chance, log, silenceMsMax } = this.#around;
+    return { transport, api, subject: names.replayed, clock, chance, log, silenceMsMax, signal };
+  }
+}
