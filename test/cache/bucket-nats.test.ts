@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Cache, type CacheOptions, createCache, InvalidOptionError, SyncTierError } from "../../cache.js";
 import { sharedAgeMsMax } from "../../actors/shared-entries.js";
+import type { Bucket } from "../../transport/bucket.js";
 import { createJetStreamBucket } from "../../transport/jetstream-bucket.js";
 import { connectNats } from "../../transport/nats.js";
 import { limits, systemChance, systemClock } from "../../words/index.js";
@@ -41,17 +42,25 @@ function loader(cache: Cache, value = "value") {
   return { load, computed: () => computed };
 }
 
-/** Resolves when the bucket holds `text` for `key`: what is written behind has arrived then. */
-async function holds(server: NatsServer, key: string, text: string): Promise<void> {
+/** What is in the bucket, for who looks there. */
+async function inBucket<T>(server: NatsServer, look: (bucket: Bucket) => Promise<T>): Promise<T> {
   const transport = await connectNats({ servers: server.url });
   const seams = { transport, clock: systemClock, chance: systemChance };
   const bucket = createJetStreamBucket({ ...seams, bucket: "shared", prefix: "zooid", ageMs: sharedAgeMsMax, timeoutMs: 5_000 });
-  await until(async () => {
-    const entry = await bucket.get(key);
-    return entry !== undefined && Buffer.from(entry.payload).includes(text);
-  });
+  const seen = await look(bucket);
   await bucket.close();
   await transport.close();
+  return seen;
+}
+
+/** Resolves when the bucket holds `text` for `key`: what is written behind has arrived then. */
+async function holds(server: NatsServer, key: string, text: string): Promise<void> {
+  await inBucket(server, (bucket) =>
+    until(async () => {
+      const entry = await bucket.get(key);
+      return entry !== undefined && Buffer.from(entry.payload).includes(text);
+    }),
+  );
 }
 
 /** Another node, for what is in the bucket: it has nothing of its own. */
@@ -205,6 +214,29 @@ describe("nodes that share a bucket", () => {
       expect(performance.now() - begun).toBeLessThan(10_000);
       expect(await isShared(server, key)).toBe(false);
     }
+  });
+
+  test("sweep from it what has expired and nobody asks for, where the broker does not do that itself", async () => {
+    const server = await startBroker();
+    const [one, other] = [await open(server.port), await open(server.port)];
+    const expiring = ["a", "b", "long/".repeat(100)];
+    for (const key of expiring) await one.set(key, key, { ttl: "1s", readExtendTtl: false });
+    await one.set("lives", 1, { ttl: "1h" });
+    await one.set("stays", 1);
+    await inBucket(server, async (bucket) => {
+      await until(async () => (await bucket.list(1, 10)).length === 5);
+      let entries = 0;
+      while ((await bucket.list(1, 10)).length > 2) entries += (await other.prune()).entries;
+      expect(entries).toBe((await bucket.keepsExpired()) ? expiring.length : 0);
+      const left = await bucket.list(1, 10);
+      expect(left.map(({ key }) => key)).toEqual(['""("lives")', '""("stays")']);
+      const [lives, stays] = left;
+      expect(stays?.ttlMs).toBeUndefined();
+      // Less what its invalidation took.
+      expect(lives?.ttlMs).toBeGreaterThan(3_500_000);
+      expect(lives?.ttlMs).toBeLessThanOrEqual(3_600_000);
+    });
+    expect([await other.get("lives"), other.stats().bucketFailures]).toEqual([1, 0]);
   });
 
   test("of two prefixes share nothing, and one bucket is enough for both", async () => {

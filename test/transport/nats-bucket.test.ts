@@ -1,21 +1,19 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { connectNats } from "../../transport/nats.js";
 import { createJetStreamBucket } from "../../transport/jetstream-bucket.js";
+import type { AskingTransport, Subscription } from "../../transport/transport.js";
 import { DisconnectedError, systemChance, systemClock, TimeoutError } from "../../words/index.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { bucketSuite } from "../suites/bucket.js";
 
+const place = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, chance: systemChance } as const;
+
 async function openBucket(server: NatsServer, options: { prefix?: string; bytesMax?: number; timeoutMs?: number; ageMs?: number } = {}) {
   const transport = await connectNats({ servers: server.url });
-  const seams = { clock: systemClock, chance: systemChance };
   const bucket = createJetStreamBucket({
     transport,
-    bucket: "shared",
-    prefix: "p",
-    ageMs: 3_600_000,
-    timeoutMs: 5_000,
-    ...seams,
+    ...place,
     ...options,
   });
   const close = async () => {
@@ -49,11 +47,30 @@ bucketSuite("in JetStream", async () => {
 async function opened(options: Parameters<typeof openBucket>[1] = {}) {
   const server = await startNatsServer({ config: jetStreamConfig() });
   onTestFinished(() => server.stop());
-  const place = await openBucket(server, options);
-  onTestFinished(() => place.close());
-  return { server, ...place };
+  const opened = await openBucket(server, options);
+  onTestFinished(() => opened.close());
+  return { server, ...opened };
 }
 const bytes = Buffer.from("x");
+
+/** What `transport` does, to change some of it. */
+function delegate(transport: AskingTransport): AskingTransport {
+  return {
+    kind: transport.kind,
+    get status() {
+      return transport.status;
+    },
+    address: transport.address,
+    payloadBytesMax: transport.payloadBytesMax,
+    publish: (...args) => transport.publish(...args),
+    request: (...args) => transport.request(...args),
+    ask: (...args) => transport.ask(...args),
+    subscribe: (...args) => transport.subscribe(...args),
+    onStatus: (...args) => transport.onStatus(...args),
+    flush: () => transport.flush(),
+    close: () => transport.close(),
+  };
+}
 
 describe("a bucket in JetStream", () => {
   test("is laid out as one of NATS's key-value store, made by the first of those who use it", async () => {
@@ -124,12 +141,63 @@ describe("a bucket in JetStream", () => {
     const { server, bucket } = await opened({ timeoutMs: 100 });
     await bucket.put("k", bytes, 0).catch(() => undefined);
     server.pause();
-    const begun = performance.now();
-    await expect(bucket.get("k")).rejects.toThrow(TimeoutError);
+    let begun = performance.now();
+    const get = () => {
+      begun = performance.now();
+      return bucket.get("k");
+    };
+    // It may still answer while the signal is on its way.
+    const hangs = async () => {
+      for (;;) await get();
+    };
+    await expect(hangs()).rejects.toThrow(TimeoutError);
     expect(performance.now() - begun).toBeLessThan(5_000);
     server.resume();
     // It answers as soon as it can.
     while ((await bucket.get("other").catch((error: unknown) => error)) !== undefined);
+  });
+
+  test("a listing of what goes before it is delivered ends, with what is left or nothing", async () => {
+    const { transport, bucket } = await opened();
+    for (const key of ["a", "b", "c"]) await bucket.put(key, bytes, 0);
+    let subscribe: () => void = () => undefined;
+    let between: () => Promise<unknown> = () => Promise.resolve();
+    // Nothing is delivered before somebody listens.
+    const late: AskingTransport = {
+      ...delegate(transport),
+      subscribe: (subject, handler) => {
+        const made: Subscription[] = [];
+        subscribe = () => made.push(transport.subscribe(subject, handler));
+        return { unsubscribe: () => made.map((each) => each.unsubscribe()) };
+      },
+      request: async (subject, payload, options) => {
+        const answer = await transport.request(subject, payload, options);
+        if (!subject.includes("CONSUMER.CREATE")) return answer;
+        await between();
+        subscribe();
+        return answer;
+      },
+    };
+    const listing = createJetStreamBucket({ ...place, transport: late });
+    onTestFinished(() => listing.close());
+    const keys = async () => (await listing.list(1, 10)).map(({ key }) => key);
+    expect(await keys()).toEqual(["a", "b", "c"]);
+    const last = (await bucket.get("c"))?.revision ?? 0;
+    between = () => bucket.remove(last);
+    expect(await keys()).toEqual(["a", "b"]);
+    between = () => bucket.clear();
+    expect(await keys()).toEqual([]);
+  });
+
+  test("a time to live that somebody else wrote in another way is none", async () => {
+    const { transport, bucket } = await opened();
+    const told = ["", "x", "-1", "1.5", "1e3", " 1", "9".repeat(16), "0", "7"];
+    await bucket.get("k");
+    for (const [n, ttl] of told.entries()) {
+      await transport.request(`$KV.shared.p.k${n}`, bytes, { timeoutMs: 5_000, headers: { "Zooid-Ttl-Ms": ttl } });
+    }
+    const listed = (await bucket.list(1, 10)).map(({ ttlMs }) => ttlMs);
+    expect(listed).toEqual([undefined, undefined, undefined, undefined, undefined, 1, undefined, 0, 7]);
   });
 
   test("what has a time to live goes by itself where the server knows how", async () => {
