@@ -14,7 +14,7 @@ import {
   systemClock,
 } from "../words/index.js";
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./cache-urls.js";
-import { checkChoice, checkName } from "./client-options.js";
+import { checkChoice, checkLog, checkMethods, checkName } from "./client-options.js";
 
 /** A number of seconds, or a number with its unit: `"250ms"`, `"5m"`, `"1h"`. */
 export type Duration = number | string;
@@ -140,6 +140,7 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
 
 /** `options` with their defaults. Throws InvalidOptionError, which names the option. */
 export function cacheSettings(options: CacheOptions): CacheSettings {
+  if (typeof options !== "object" || options === null) throw new InvalidOptionError({ option: "options", reason: "is not an object" });
   for (const name of Object.keys(options)) {
     if (!cacheOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
@@ -153,6 +154,11 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   checkChoice("replicas", options.replicas, [1, 3, 5]);
   const storage = storageOf(options.storageUrl ?? "memory:");
   const { busKind, busUrl } = busOf(options, storage);
+  checkMethods("transport", options.transport, ["publish", "request", "subscribe", "onStatus", "flush", "close"]);
+  checkMethods("bus", bus, ["publish", "listen", "follow", "close"]);
+  checkMethods("clock", options.clock, ["now", "monotonic", "setTimeout", "clearTimeout"]);
+  checkMethods("chance", options.chance, ["fraction", "id"]);
+  checkLog(options.log);
   const isAlone = busKind === undefined && (bus === undefined || bus.kind === "in-process");
   return {
     storage,

@@ -1,3 +1,4 @@
+import { natsAddress } from "../transport/nats-address.js";
 import { InvalidOptionError } from "../words/index.js";
 import type { CacheOptions } from "./cache-options.js";
 
@@ -27,6 +28,7 @@ export function storageOf(url: string): CacheStorage {
     const [, servers, bucket] = /^((?:nats|tls):\/\/[^/]+(?:,(?:(?:nats|tls):\/\/)?[^/]+)*)\/([\w-]{1,64})\/?$/.exec(url) ?? [];
     if (servers === undefined || bucket === undefined)
       throw wrong("does not end in the name of a bucket, of letters, digits, _ and -: nats://host:4222/bucket");
+    checkNatsAddresses("storageUrl", servers);
     return { type: "nats", servers, bucket };
   }
   throw wrong(`is ${JSON.stringify(url)}, neither memory: nor lmdb: and a folder, nor nats://host:4222/bucket`);
@@ -66,6 +68,12 @@ function checkBusUrl(url: string): void {
   refuseRedis("busUrl", url, "nats://host:4222");
   if (!/^(?:nats|tls|wss?):\/\/./.test(url))
     throw new InvalidOptionError({ option: "busUrl", reason: `is ${JSON.stringify(url)}, not nats://host:port` });
+  if (/^(?:nats|tls):/.test(url)) checkNatsAddresses("busUrl", url);
+}
+
+function checkNatsAddresses(option: string, servers: string): void {
+  // Addresses of another kind among them are refused where they are opened.
+  for (const server of servers.split(",")) if (!/^\s*wss?:/.test(server)) natsAddress(server.trim(), option);
 }
 
 function refuseRedis(option: string, url: string, instead: string): void {

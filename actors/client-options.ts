@@ -1,6 +1,6 @@
 import type { OpenStore } from "../storage/ordered-store.js";
 import type { Transport } from "../transport/transport.js";
-import { InvalidOptionError, limits, type Chance, type Clock, type Log } from "../words/index.js";
+import { InvalidOptionError, limits, silentLog, type Chance, type Clock, type Log } from "../words/index.js";
 import type { AnySchema, Validators } from "./schema.js";
 import type { ActorSystem } from "./system.js";
 
@@ -75,6 +75,19 @@ export function checkName(option: string, value: unknown): asserts value is stri
       reason: `is ${JSON.stringify(value) ?? "undefined"}, not 1 to ${limits.nameBytesMax} letters, digits, _ and -`,
     });
   }
+}
+
+/** Throws InvalidOptionError unless `value` is undefined or has all of `methods`. */
+export function checkMethods(option: string, value: unknown, methods: readonly string[]): void {
+  if (value === undefined) return;
+  const has = (name: string) => (value as Readonly<Record<string, unknown>> | null)?.[name] instanceof Function;
+  const missing = methods.filter((name) => !has(name));
+  if (missing.length > 0) throw new InvalidOptionError({ option, reason: `lacks what is called on it: ${missing.join(", ")}` });
+}
+
+/** Throws InvalidOptionError unless `log` is undefined or a logger. */
+export function checkLog(log: unknown): void {
+  checkMethods("log", log, Object.keys(silentLog));
 }
 
 /** Throws InvalidOptionError unless `value` is undefined or one of `choices`. */

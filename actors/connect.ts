@@ -4,7 +4,7 @@ import type { OpenStore } from "../storage/ordered-store.js";
 import { openTransport, type OpenTransportOptions } from "../transport/open.js";
 import type { Transport } from "../transport/transport.js";
 import { DisconnectedError, InvalidOptionError, silentLog, systemChance, systemClock, type Log } from "../words/index.js";
-import { checkName, clientBounds, type ClientOptions } from "./client-options.js";
+import { checkLog, checkName, clientBounds, type ClientOptions } from "./client-options.js";
 import { openObjectClient, type ObjectClient } from "./object-client.js";
 import type { AnySchema, UntypedSchema } from "./schema.js";
 import { createActorSystem } from "./system.js";
@@ -59,6 +59,7 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(options:
   const { realm = "zooid", storage = "main", log = silentLog } = options;
   const client = options.client ?? `client-${systemChance.id()}`;
   checkOptions(options);
+  checkLog(log);
   checkName("realm", realm);
   checkName("storage", storage);
   checkName("client", client);

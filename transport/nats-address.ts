@@ -15,10 +15,9 @@ export interface NatsAddress {
 
 const portDefault = 4222;
 
-const wrong = (reason: string) => new InvalidOptionError({ option: "servers", reason });
-
-/** Reads `nats://[user:password@|token@]host[:port]`, the same with `tls://`, or `host[:port]`. Throws InvalidOptionError. */
-export function natsAddress(server: string): NatsAddress {
+/** Reads `nats://[user:password@|token@]host[:port]`, the same with `tls://`, or `host[:port]`. Throws InvalidOptionError, which names `option`. */
+export function natsAddress(server: string, option = "servers"): NatsAddress {
+  const wrong = (reason: string) => new InvalidOptionError({ option, reason });
   const url = server.includes("://") ? server : `nats://${server}`;
   if (!URL.canParse(url)) throw wrong("holds an address that cannot be read");
   const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(url);
@@ -26,7 +25,7 @@ export function natsAddress(server: string): NatsAddress {
   if (hostname === "") throw wrong("holds an address without a host");
   if ((pathname !== "" && pathname !== "/") || search !== "" || hash !== "") throw wrong(`holds ${protocol}//${hostname} with a path`);
   const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
-  const [name, secret] = [decode(username), decode(password)];
+  const [name, secret] = [decode(username, wrong), decode(password, wrong)];
   return {
     host,
     port: port === "" ? portDefault : Number(port),
@@ -42,7 +41,7 @@ export function hostAndPort(host: string, port: number): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function decode(text: string): string {
+function decode(text: string, wrong: (reason: string) => Error): string {
   try {
     return decodeURIComponent(text);
   } catch {

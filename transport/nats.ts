@@ -26,6 +26,7 @@ import {
 import { handle } from "./handling.js";
 import { LinkListeners } from "./link-listeners.js";
 import { type NatsAddress, natsAddress } from "./nats-address.js";
+import { checkCredentials } from "./nats-credentials.js";
 import { abandon, dialNats, type NatsDialOptions, type NatsLink } from "./nats-dial.js";
 import { Joiner, type PartPosition, positionFromText, positionToText, split } from "./parts.js";
 import { PendingRequests } from "./pending-requests.js";
@@ -71,7 +72,8 @@ export async function connectNats(options: NatsOptions): Promise<AskingTransport
 }
 
 async function checkOptions(options: NatsOptions): Promise<void> {
-  if (options.inboxPrefix !== undefined) checkSubject(options.inboxPrefix);
+  checkCredentials(options);
+  if (options.inboxPrefix !== undefined) checkInboxPrefix(options.inboxPrefix);
   for (const option of ["pingIntervalMs", "pingsUnansweredMax", "dialTimeoutMs"] as const) {
     const value = options[option];
     if (value !== undefined && !(Number.isFinite(value) && value > 0))
@@ -84,6 +86,12 @@ async function checkOptions(options: NatsOptions): Promise<void> {
       throw new InvalidOptionError({ option: `tls.${option}`, reason: `cannot be read: ${error.code ?? error.message}` });
     });
   }
+}
+
+/** Throws InvalidOptionError. */
+function checkInboxPrefix(prefix: unknown): void {
+  if (typeof prefix !== "string" || !/^[^\s.*>]+(?:\.[^\s.*>]+)*$/.test(prefix))
+    throw new InvalidOptionError({ option: "inboxPrefix", reason: "is not tokens divided by dots, without spaces and wildcards" });
 }
 
 interface Entry {

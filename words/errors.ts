@@ -322,7 +322,7 @@ export class InUseError extends ZooidError {
   readonly transient = false;
   declare readonly facts: { readonly folder: string };
   constructor(facts: { readonly folder: string }, cause?: unknown) {
-    super(`${facts.folder} is in use by another process`, facts, cause);
+    super(`${facts.folder} is in use already, by this process or another`, facts, cause);
   }
 }
 

@@ -68,6 +68,18 @@ describe("options", () => {
     [{ storageUrl: "file:x" }, "neither memory: nor lmdb:"],
     [{ maxEntries: -1 }, "whole number"],
     [{ ttl: 5 }, "not known"],
+    [{ log: {} }, "log lacks what is called on it: trace, debug"],
+    [{ log: "info" }, "log lacks"],
+    [{ clock: Date }, "clock lacks what is called on it: monotonic"],
+    [{ chance: Math.random }, "chance lacks"],
+    [{ transport: {} }, "transport lacks"],
+    [{ bus: {} }, "bus lacks"],
+    [{ defaultTtl: Infinity }, "defaultTtl is Infinity, not a number of seconds"],
+    [{ maxStaleSecs: "5 min" }, 'is "5 min", neither'],
+    [{ busUrl: "nats://bus:99999" }, "busUrl holds an address that cannot be read"],
+    [{ busUrl: "nats://bus:4222/bucket" }, "busUrl holds nats://bus with a path"],
+    [{ storageUrl: "nats://bus:x/bucket" }, "storageUrl holds an address that cannot be read"],
+    [null, "options is not an object"],
     [{ values: "thawed" }, "not one of frozen, shared, cloned"],
   ] as const)("%j is refused, and the message says what to write", async (options, says) => {
     await expect(zooid.createCache(options as never)).rejects.toThrow(says);

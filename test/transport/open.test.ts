@@ -25,8 +25,15 @@ test.each([
   [{ servers: "ws://localhost", token: "secret" }, "token", "NATS"],
   [{ servers: "ws://localhost", tls: {} }, "tls", "NATS"],
   [{ servers: "ws://" }, "url", "ws://"],
-])("%j is InvalidOptionError and says what is wrong", async (options, option, reason) => {
-  expect(await rejected(openTransport(options))).toMatchObject({
+  [{ servers: "nats://localhost", token: 5 }, "token", "not a string"],
+  [{ servers: "nats://localhost", user: "a", password: 5 }, "password", "not a string"],
+  [{ servers: "nats://localhost", resolve: "dns" }, "resolve", "not a function"],
+  [{ servers: "nats://localhost", tls: true }, "tls", "write tls://"],
+  [{ servers: "nats://localhost", tls: { caPath: "ca.pem" } }, "tls.caPath", "not known"],
+  [{ servers: "nats://localhost", tls: { caFile: 5 } }, "tls.caFile", "not a string"],
+  [{ servers: "nats://localhost", inboxPrefix: "a b" }, "inboxPrefix", "tokens"],
+] as const)("%j is InvalidOptionError and says what is wrong", async (options, option, reason) => {
+  expect(await rejected(openTransport(options as never))).toMatchObject({
     code: "ZOOID_INVALID_OPTION",
     facts: { option, reason: expect.stringContaining(reason) },
   });
