@@ -20,13 +20,24 @@ export class Running {
     return undefined;
   }
 
-  /** Calls `action` as a part of `computation`. */
-  run<Arg, Result>(computation: Computation, action: (arg: Arg) => Result, arg: Arg): Result {
-    return runs.run({ cache: this, computation, within: runs.getStore() }, action, arg);
+  /** Calls `action` as a part of `computation`, and whatever it gives in place of a promise: a query that runs once it is waited for, say. */
+  run<Arg>(computation: Computation, action: (arg: Arg) => unknown, arg: Arg): unknown {
+    return runs.run({ cache: this, computation, within: runs.getStore() }, called, action, arg);
   }
 
   /** To be called when nothing of this cache is computed any more: promises cost less while nothing is, in any cache. */
   disable(): void {
     if (!isAnythingComputing()) runs.disable();
   }
+}
+
+function called<Arg>(action: (arg: Arg) => unknown, arg: Arg): unknown {
+  const result = action(arg);
+  if (!isThenable(result) || result instanceof Promise) return result;
+  // Settled once, whatever it does: more than one answer counts for one, and one that throws has failed.
+  return new Promise((resolve, reject) => result.then(resolve, reject));
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
 }

@@ -251,3 +251,42 @@ describe("a cache that was closed", () => {
     expect(await cache.get("k")).toBe(undefined);
   });
 });
+
+describe("what is no promise and can be waited for", () => {
+  /** As queries of databases are. */
+  const query = (then: (resolve: (value: number) => void) => void): Promise<number> => ({ then }) as unknown as Promise<number>;
+
+  test("runs within its computation, when it is waited for", async () => {
+    const { cache } = await openCache();
+    let asked = 0;
+    const inner = cache.cacheable(async () => ++asked, { name: "inner", deps: ["late"] });
+    const run = (resolve: (value: number) => void) => {
+      cache.addDeps("later");
+      void inner().then(resolve);
+    };
+    const load = cache.cacheable(() => query(run), { name: "load", deps: ["a"] });
+    expect([await load(), await load()]).toEqual([1, 1]);
+    await cache.invalidate("late");
+    expect(await load()).toBe(2);
+    await cache.invalidate("later");
+    expect([await load(), cache.stats().computations]).toEqual([2, 5]);
+  });
+
+  test("fails when it throws, and answers once", async () => {
+    const { cache } = await openCache();
+    const fail = cache.cacheable(
+      () =>
+        query(() => {
+          throw new Error("down");
+        }),
+      { name: "fail", deps: ["a"] },
+    );
+    await expect(Promise.all([fail(), fail()])).rejects.toThrow("down");
+    const answers = [1, 2, 3];
+    const load = cache.cacheable(() => query((resolve) => answers.forEach(resolve)), { name: "load", deps: ["a"] });
+    expect([await load(), await load()]).toEqual([1, 1]);
+    expect(cache.stats()).toMatchObject({ flights: 0, computations: 2, failures: 1 });
+    const tagged = cache.cacheable(async () => cache.addDeps("b"), { name: "tagged", deps: ["a"] });
+    await tagged();
+  });
+});
