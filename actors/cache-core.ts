@@ -62,7 +62,7 @@ export class CacheCore {
     this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, clock, log, isInTouch });
     this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
     const isShared = this.shared !== undefined;
-    this.calls = new CachedCalls({ shelf: this.shelf, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
+    this.calls = new CachedCalls({ shelf: this.shelf, memory: this.memory, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
     this.intake = new CacheIntake({
       trie: this.trie,
       memory: this.memory,

@@ -353,13 +353,7 @@ class OpenCache implements Cache {
   }
 
   observe(observer: CacheObserver): () => void {
-    const { calls, observers } = this.#core;
-    const stop = observers.add(observer);
-    calls.timeLookUps(observers.looksUp);
-    return () => {
-      stop();
-      calls.timeLookUps(observers.looksUp);
-    };
+    return this.#core.observers.add(observer);
   }
 
   close(): Promise<void> {

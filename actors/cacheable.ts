@@ -121,6 +121,12 @@ export class BoundFunction implements Work {
     return condition === undefined || Reflect.apply(condition, call.self, [value, ...call.args]);
   }
 
+  /** The kept promise for a call with one argument, where giving it is all there is to do; undefined: `find` knows more. */
+  promiseFor(argument: unknown): Promise<unknown> | undefined {
+    const slot = this.#plainSlots.get(argument);
+    return slot === undefined || argument === 0 ? undefined : this.#calls.promiseAt(slot);
+  }
+
   /** The kept result of a call with one argument; undefined: it is to be asked for by `call`. */
   find(argument: unknown): Entry | undefined {
     // 0 and -0 are two arguments, and one to a Map.
@@ -204,7 +210,10 @@ function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyOptions): u
   // With one argument a hit is found by it, and the list of arguments is made for a miss only: half of what a hit costs.
   const cached = function (this: unknown, argument?: unknown): unknown {
     const found = at();
-    const entry = arguments.length === 1 ? found.find(argument) : undefined;
+    if (arguments.length !== 1) return found.call(this, Array.from(arguments));
+    const promise = found.promiseFor(argument);
+    if (promise !== undefined) return promise;
+    const entry = found.find(argument);
     return entry === undefined ? found.call(this, Array.from(arguments)) : found.give(entry);
   };
   Object.defineProperties(cached, { name: { value: fn.name, configurable: true }, length: { value: fn.length, configurable: true } });

@@ -1,5 +1,5 @@
 import type { Entry } from "../storage/entry-store.js";
-import type { EntrySlot } from "../storage/memory-entries.js";
+import type { EntrySlot, MemoryEntryStore } from "../storage/memory-entries.js";
 import { staleRead } from "../storage/object-reads.js";
 import { flightMachine } from "../machines/flight.js";
 import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, SyncTierError, type Tag } from "../words/index.js";
@@ -14,6 +14,8 @@ import { type BeganHere, failureOf, promised, type Shelf } from "./shelf.js";
 /** What cached calls need of their surroundings. */
 export interface CachedCallsAround {
   readonly shelf: Shelf;
+  /** The tier of the shelf that hits are found in. */
+  readonly memory: MemoryEntryStore;
   readonly clock: Clock;
   readonly log: Log;
   readonly observers: CacheObservers;
@@ -49,6 +51,7 @@ export interface CallCounts {
 export class CachedCalls {
   readonly #isInTouch: (() => boolean) | undefined;
   readonly #shelf: Shelf;
+  readonly #memory: MemoryEntryStore;
   readonly #isShared: boolean;
   readonly #running = new Running();
   readonly #flights = new Map<string, Flight>();
@@ -70,6 +73,7 @@ export class CachedCalls {
     this.#clock = clock;
     this.#isInTouch = around.isInTouch;
     this.#shelf = shelf;
+    this.#memory = around.memory;
     this.#isShared = around.isShared;
     this.#flightAround = {
       shelf,
@@ -116,12 +120,17 @@ export class CachedCalls {
 
   /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
   find(slot: EntrySlot): Entry | undefined {
-    if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    const entry = this.#shelf.find(slot);
-    if (entry === undefined) return undefined;
+    return this.#observers.looksUp ? this.#findTimed(slot) : this.#find(slot);
+  }
+
+  /** The settled promise of a kept result, where nobody computes anything who could depend on it. Undefined says nothing; `find` does. */
+  promiseAt(slot: EntrySlot): Promise<unknown> | undefined {
+    const promise = this.#memory.promiseAt(slot);
+    if (promise === undefined || promise === promised || this.#computing > 0 || this.#observers.looksUp) return undefined;
+    if ((slot.entry?.reads !== undefined && isAnythingComputing()) || (this.#isInTouch !== undefined && !this.#isInTouch()))
+      return undefined;
     this.#hits++;
-    this.#note(slot.key, entry);
-    return entry;
+    return promise;
   }
 
   /** What the nodes share of `key`, whose own tag is `tag`: who finds nothing depends on that, too. */
@@ -163,21 +172,6 @@ export class CachedCalls {
     return this.#refusedCircle(call) ?? this.#compute(call);
   }
 
-  /** Look-ups are timed from now on, or are not: what costs less than reading a clock is timed for who asks only. */
-  timeLookUps(isTimed: boolean): void {
-    Reflect.deleteProperty(this, "find");
-    if (!isTimed) return;
-    const find = this.find.bind(this);
-    this.find = (asked) => {
-      const startedMs = this.#clock.monotonic();
-      try {
-        return find(asked);
-      } finally {
-        this.#observers.lookedUp(this.#clock.monotonic() - startedMs);
-      }
-    };
-  }
-
   /** The computation that is asking. */
   get current(): Computation | undefined {
     if (this.#computing === 0) return undefined;
@@ -195,6 +189,25 @@ export class CachedCalls {
   /** What is being computed for `key` is not kept: it was set, deleted, or invalidated by its key. */
   invalidateKey(key: string): void {
     this.#flights.get(key)?.invalidateKey();
+  }
+
+  #find(slot: EntrySlot): Entry | undefined {
+    if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
+    const entry = this.#shelf.find(slot);
+    if (entry === undefined) return undefined;
+    this.#hits++;
+    this.#note(slot.key, entry);
+    return entry;
+  }
+
+  /** Reading a clock costs more than the look-up: it is timed for who asks only. */
+  #findTimed(slot: EntrySlot): Entry | undefined {
+    const startedMs = this.#clock.monotonic();
+    try {
+      return this.#find(slot);
+    } finally {
+      this.#observers.lookedUp(this.#clock.monotonic() - startedMs);
+    }
   }
 
   #missPromised(call: Call): Promise<unknown> {

@@ -158,6 +158,15 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return entry === undefined ? undefined : this.#used(entry);
   }
 
+  /**
+   * The promise kept with what the slot leads to, where giving it is all there is to a hit: nothing has changed since that was last judged, and
+   * it neither ends nor has its place in the order of uses. Undefined says nothing; `getAt` does.
+   */
+  promiseAt({ entry }: EntrySlot): Promise<unknown> | undefined {
+    if (entry === undefined || this.#isBounded || entry.endsMs !== undefined || entry.checkedAt !== this.version) return undefined;
+    return entry.promise;
+  }
+
   /** The slot leads nowhere from now on: for one that is not used any more. */
   vacate(slot: EntrySlot): void {
     if (slot.entry !== undefined) slot.entry.slot = undefined;
