@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Cache, createCache, openAlone, openCache, type OpenedCache } from "./actors/cache.js";
 import { type CacheOptions, cacheSettings } from "./actors/cache-options.js";
 import { type Cacheable, cacheableOf } from "./actors/cacheable.js";
-import { InvalidOptionError, NotConfiguredError } from "./words/index.js";
+import { ClosedError, InvalidOptionError, NotConfiguredError } from "./words/index.js";
 
 export { createCache };
 export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache.js";
@@ -19,17 +19,29 @@ export { createInvalidationHub, type InvalidationHub } from "./transport/in-proc
 export type { Bus, BusState } from "./transport/bus.js";
 export {
   CircularCallError,
+  ClosedError,
+  InUseError,
   InvalidKeyArgumentError,
   InvalidOptionError,
   InvalidTagError,
+  NotAuthorizedError,
   NotConfiguredError,
   OutsideComputationError,
+  StoreError,
   SyncTierError,
   TimeoutError,
   ZooidError,
 } from "./words/index.js";
 
-let configured: { readonly options: CacheOptions; readonly opening: Promise<void> } | undefined;
+/** Between `configure` and `close`. */
+interface Configured {
+  readonly options: CacheOptions;
+  readonly opening: Promise<OpenedCache>;
+  /** What `configure` gives. */
+  readonly ready: Promise<void>;
+}
+
+let configured: Configured | undefined;
 let opened: OpenedCache | undefined;
 
 /**
@@ -38,35 +50,41 @@ let opened: OpenedCache | undefined;
  */
 export function configure(options: CacheOptions = {}): Promise<void> {
   if (configured !== undefined) {
-    if (isDeepStrictEqual(configured.options, options)) return configured.opening;
+    if (isDeepStrictEqual(configured.options, options)) return configured.ready;
     return Promise.reject(new InvalidOptionError({ option: "configure", reason: "was called before, with other options" }));
   }
   try {
     const settings = cacheSettings(options);
     opened = openAlone(options, settings);
-    const opening = opened === undefined ? open(options) : Promise.resolve();
-    configured = { options: { ...options }, opening };
-    return opening;
+    const opening = opened === undefined ? openCache(options, settings) : Promise.resolve(opened);
+    const ready = opened === undefined ? take(opening) : Promise.resolve();
+    configured = { options: { ...options }, opening, ready };
+    return ready;
   } catch (error) {
     return Promise.reject(error);
   }
 }
 
-async function open(options: CacheOptions): Promise<void> {
+async function take(opening: Promise<OpenedCache>): Promise<void> {
+  const isStillWanted = () => configured?.opening === opening;
   try {
-    opened = await openCache(options, cacheSettings(options));
+    const cache = await opening;
+    if (!isStillWanted()) throw new ClosedError({ what: "the configured cache" });
+    opened = cache;
   } catch (error) {
-    configured = undefined;
+    if (isStillWanted()) configured = undefined;
     throw error;
   }
 }
 
-/** Ends the configured cache; another can be configured then. */
+/** Ends the configured cache, also one that is still being opened; another can be configured then. */
 export async function close(): Promise<void> {
-  const closing = opened;
+  const closing = configured?.opening;
   opened = undefined;
   configured = undefined;
-  await closing?.cache.close();
+  // One that could not be opened has been told to whoever configured it.
+  const cache = await closing?.catch(() => undefined);
+  await cache?.cache.close();
 }
 
 function cacheFor(called: string): Cache {

@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, test } from "vitest";
 import * as zooid from "../../cache.js";
 import { createBroker } from "../../transport/index.js";
+import { temporaryFolders } from "../storage/temporary-folder.js";
+
+const temporaryFolder = temporaryFolders();
 
 afterEach(() => zooid.close());
 
@@ -52,6 +55,27 @@ describe("the cache of the module", () => {
     expect(await zooid.get("x")).toBe(undefined);
     expect(await zooid.prune(0)).toMatchObject({ entries: 0 });
     expect(zooid.tagVersion("city:DE")).toBeGreaterThan(0);
+  });
+});
+
+describe("a cache of the module that is still being opened", () => {
+  test("is closed with it, whose configure is told so, and its folder is free for another", async () => {
+    const options = { storageUrl: `lmdb:${await temporaryFolder()}` };
+    const told = expect(zooid.configure(options)).rejects.toThrow(zooid.ClosedError);
+    await zooid.close();
+    await told;
+    expect(() => zooid.get("a")).toThrow(zooid.NotConfiguredError);
+    await zooid.configure(options);
+    expect(await zooid.get("a")).toBe(undefined);
+  });
+
+  test("that cannot be opened stands in the way of no other", async () => {
+    const folder = await temporaryFolder();
+    await using owner = await zooid.createCache({ storageUrl: `lmdb:${folder}` });
+    await expect(zooid.configure({ storageUrl: `lmdb:${folder}` })).rejects.toThrow(zooid.InUseError);
+    await zooid.configure({ storageUrl: "memory:" });
+    expect(await zooid.get("a")).toBe(undefined);
+    await owner.close();
   });
 });
 
