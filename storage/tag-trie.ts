@@ -1,7 +1,9 @@
 import { assert, type Clock, limits, rootTag, type Tag } from "../words/index.js";
-import { type Began, isRest, isStaleAt, never, TagNode } from "./tag-node.js";
+import { type Began, isStaleAt, TagNode } from "./tag-node.js";
+import { type TagPruning, TagTree } from "./tag-tree.js";
 
 export type { Began } from "./tag-node.js";
+export type { TagPruning } from "./tag-tree.js";
 
 declare const dependencyBrand: unique symbol;
 
@@ -23,23 +25,6 @@ export interface KnownTag {
   readonly version: number;
   /** One of this process has no sequence yet. */
   readonly isPending: boolean;
-}
-
-/** What one step of pruning did. */
-export interface TagPruning {
-  /** Tags whose versions went into their parents' floors. */
-  readonly removed: number;
-  /** Nothing more is old enough. */
-  readonly done: boolean;
-}
-
-/** Nodes removed between two looks at the clock. */
-const removedBetweenLooks = 64;
-
-/** Where a tag without a node belongs. */
-interface Place {
-  readonly ancestor: TagNode;
-  readonly missing: number;
 }
 
 class PendingAt implements Pending {
@@ -68,23 +53,11 @@ class PendingAt implements Pending {
  *    for it too, with a node of its own or without.
  * 3. Pending: under the tag only what began in this process after the invalidation is valid, until the bus has numbered it.
  * 4. Sequences may begin anew after a reset, positions never do: versions are positions, and everything known before a reset is below it.
- * 5. A node is in the tree while it is held, and else in exactly one of the two lists that pruning takes from.
  *
  * Source: ZooCache's prefix trie; the rules are DESIGN's, "Trie" and "Pending".
  */
 export class TagTrie {
-  readonly #clock: Clock;
-  readonly #nodesMax: number;
-  readonly #unusedMax: number;
-  readonly #root = new TagNode(rootTag, undefined, 0);
-  /** All nodes but the rests, by tag. One flat map is smaller than one of children in each node, and found in one look-up. */
-  readonly #nodes = new Map<Tag, TagNode>([[rootTag, this.#root]]);
-  /** Not held any more, longest ago first. */
-  readonly #idle = new Set<TagNode>();
-  /** Invalidated and not held since, longest ago first, at most #unusedMax: kept so that computations under way are judged exactly. */
-  readonly #unused = new Set<TagNode>();
-  /** Rests that something depends on. */
-  #restsHeld = 0;
+  readonly #tree: TagTree;
   #pendings = 0;
 
   #version = 0;
@@ -100,10 +73,12 @@ export class TagTrie {
   #began: Began = { sequence: 0, local: 1, position: 0 };
 
   constructor(options: { readonly clock: Clock; readonly nodesMax?: number; readonly unusedMax?: number }) {
-    this.#clock = options.clock;
-    this.#nodesMax = options.nodesMax ?? limits.tagsMax;
-    this.#unusedMax = options.unusedMax ?? limits.tagsUnusedMax;
-    this.#root.holds = 1;
+    this.#tree = new TagTree({
+      clock: options.clock,
+      nodesMax: options.nodesMax ?? limits.tagsMax,
+      unusedMax: options.unusedMax ?? limits.tagsUnusedMax,
+      onFloorRaised: () => this.#version++,
+    });
   }
 
   /** Changes whenever anything may have become stale: what was valid at this version is valid as long as it stands. */
@@ -132,16 +107,16 @@ export class TagTrie {
   /** Judges by `tags` from now on; by the root alone when there are none. Cost: the levels that have no node yet. */
   depend(tags: readonly Tag[]): Dependency {
     let held: TagNode | TagNode[];
-    if (tags.length <= 1) held = this.#hold(tags[0] ?? rootTag);
-    else held = tags.map((tag) => this.#hold(tag));
+    if (tags.length <= 1) held = this.#tree.hold(tags[0] ?? rootTag);
+    else held = tags.map((tag) => this.#tree.hold(tag));
     return held as unknown as Dependency;
   }
 
   /** Ends a dependency. Once for each `depend`. */
   release(dependency: Dependency): void {
     const held = dependency as unknown as TagNode | readonly TagNode[];
-    if (held instanceof TagNode) this.#letGo(held);
-    else for (const node of held) this.#letGo(node);
+    if (held instanceof TagNode) this.#tree.letGo(held);
+    else for (const node of held) this.#tree.letGo(node);
   }
 
   /**
@@ -158,18 +133,13 @@ export class TagTrie {
 
   /** `isStale` of what would depend on `tags`, of which nothing is made or kept. */
   isStaleFor(tags: readonly Tag[], began: Began): boolean {
-    if (tags.length === 0) return isStaleAt(this.#root, began);
-    return tags.some((tag) => {
-      const found = this.#nodes.get(tag);
-      if (found !== undefined) return isStaleAt(found, began);
-      const { ancestor } = this.#missing(tag);
-      return isStaleAt(ancestor.rest ?? ancestor, began);
-    });
+    if (tags.length === 0) return isStaleAt(this.#tree.root, began);
+    return tags.some((tag) => isStaleAt(this.#tree.judging(tag), began));
   }
 
   /** An invalidation that the bus has numbered. They come in the bus's order, more than once at most; each counts whatever its order. */
   apply(tag: Tag, sequence: number): void {
-    this.#raise(tag, sequence, this.#unused);
+    this.#raise(tag, sequence, this.#tree.unused);
     this.advance(sequence);
   }
 
@@ -184,10 +154,10 @@ export class TagTrie {
   /** An invalidation of this process that has no sequence yet: counts from now on. Has its node even where there is no room: who pends has a bound. */
   pend(tag: Tag): Pending {
     this.#local++;
-    const own = this.#nodes.get(tag) ?? this.#grow(tag, Infinity);
-    const nodes = [own, ...this.#restsAbove(own)];
+    const own = this.#tree.get(tag) ?? this.#tree.grow(tag, Infinity);
+    const nodes = [own, ...this.#tree.restsAbove(own)];
     for (const node of nodes) {
-      this.#keep(node);
+      this.#tree.keep(node);
       node.pendings++;
       node.pendingLocal = this.#local;
     }
@@ -210,10 +180,10 @@ export class TagTrie {
   /** Whether an invalidation of this process that has no sequence yet counts for any of `tags`. */
   isPending(tags: readonly Tag[]): boolean {
     if (this.#pendings === 0) return false;
-    if (this.#root.pendings > 0) return true;
+    if (this.#tree.root.pendings > 0) return true;
     return tags.some((tag) => {
       for (let end = tag.length; end > 0; end = tag.lastIndexOf(":", end - 1)) {
-        if ((this.#nodes.get(tag.slice(0, end) as Tag)?.pendings ?? 0) > 0) return true;
+        if ((this.#tree.get(tag.slice(0, end) as Tag)?.pendings ?? 0) > 0) return true;
       }
       return false;
     });
@@ -228,11 +198,11 @@ export class TagTrie {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "a pending invalidation is settled once");
     const { nodes } = pending;
     pending.nodes = [];
-    this.#raise(pending.tag, sequence ?? this.#highest() + 1 - this.#base, this.#idle);
+    this.#raise(pending.tag, sequence ?? this.#highest() + 1 - this.#base, this.#tree.idle);
     for (const node of nodes) {
       node.pendings--;
       if (node.pendings === 0) node.pendingLocal = 0;
-      this.#drop(node, this.#unused);
+      this.#tree.drop(node, this.#tree.unused);
     }
     this.#pendings--;
     this.#version++;
@@ -247,18 +217,19 @@ export class TagTrie {
     const after = this.#highest() + 1;
     this.#base = Math.max(this.#base, after - sequence);
     this.#sequence = sequence;
-    this.#root.version = this.#base + sequence;
-    this.#newest = this.#root.version;
+    const { root } = this.#tree;
+    root.version = this.#base + sequence;
+    this.#newest = root.version;
     this.#version++;
     this.#setBegan();
   }
 
   /** The sequence of the latest invalidation that judges `tag`: its own, a parent's, or a floor. 0: none in this epoch. */
   tagVersion(tag: Tag): number {
-    const found = this.#nodes.get(tag);
-    const { ancestor } = found === undefined ? this.#missing(tag) : { ancestor: found };
-    let version = found === undefined ? (ancestor.rest?.version ?? 0) : 0;
-    for (let node: TagNode | undefined = ancestor; node !== undefined; node = node.parent) version = Math.max(version, node.version);
+    let version = 0;
+    for (let node: TagNode | undefined = this.#tree.judging(tag); node !== undefined; node = node.parent) {
+      version = Math.max(version, node.version);
+    }
     return Math.max(0, version - this.#base);
   }
 
@@ -267,33 +238,21 @@ export class TagTrie {
    * Cost: what it removes; what is in use is not looked at.
    */
   prune(unusedMs: number, budgetMs: number): TagPruning {
-    const begunMs = this.#clock.monotonic();
-    const untilMs = begunMs - unusedMs;
-    const before = this.#nodes.size;
-    let looked = before;
-    for (const list of [this.#unused, this.#idle]) {
-      for (const node of list) {
-        if (node.usedAtMs > untilMs) break;
-        this.#remove(node, untilMs);
-        if (looked - this.#nodes.size < removedBetweenLooks) continue;
-        looked = this.#nodes.size;
-        if (this.#clock.monotonic() - begunMs >= budgetMs) return { removed: before - looked, done: false };
-      }
-    }
-    return { removed: before - this.#nodes.size, done: true };
+    return this.#tree.prune(unusedMs, budgetMs);
   }
 
   /** Tags that have versions of their own here, in no order, the root among them. Lazy: what changes meanwhile may be in it or not. */
   *tags(): Iterable<KnownTag> {
-    for (const node of this.#nodes.values()) {
-      const isSuperseded = node !== this.#root && node.version <= this.#root.version;
+    const { root } = this.#tree;
+    for (const node of this.#tree.nodes()) {
+      const isSuperseded = node !== root && node.version <= root.version;
       yield { tag: node.tag, version: isSuperseded ? 0 : Math.max(0, node.version - this.#base), isPending: node.pendings > 0 };
     }
   }
 
   /** Tags that have versions of their own here, the root among them, and local invalidations without a sequence. */
   stats(): { readonly nodes: number; readonly pending: number } {
-    return { nodes: this.#nodes.size, pending: this.#pendings };
+    return { nodes: this.#tree.size, pending: this.#pendings };
   }
 
   /** No version, and nothing that began, has a position above this one. */
@@ -309,140 +268,12 @@ export class TagTrie {
   #raise(tag: Tag, sequence: number, list: Set<TagNode>): void {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
     const version = this.#base + sequence;
-    const found = this.#nodes.get(tag);
-    const node = found ?? this.#grow(tag, this.#nodesMax);
+    const found = this.#tree.get(tag);
+    const node = found ?? this.#tree.grow(tag);
     node.version = Math.max(node.version, version);
-    for (const rest of this.#restsAbove(node)) rest.version = Math.max(rest.version, version);
+    for (const rest of this.#tree.restsAbove(node)) rest.version = Math.max(rest.version, version);
     this.#newest = Math.max(this.#newest, version);
     this.#version++;
-    if (node.holds > 0 || isRest(node)) return;
-    if (found === undefined || this.#unused.delete(node)) this.#list(node, list);
-  }
-
-  #hold(tag: Tag): TagNode {
-    const node = this.#nodes.get(tag) ?? this.#made(tag);
-    this.#keep(node);
-    return node;
-  }
-
-  /** What judges `tag`, which has no node, from now on. */
-  #made(tag: Tag): TagNode {
-    const place = this.#missing(tag);
-    if (this.#nodes.size + place.missing <= this.#nodesMax) return this.#grow(tag, this.#nodesMax, place);
-    // Held meanwhile, so that making room does not take it.
-    place.ancestor.holds++;
-    this.#makeRoom(place.missing);
-    place.ancestor.holds--;
-    return this.#grow(tag, this.#nodesMax, place);
-  }
-
-  #letGo(node: TagNode): void {
-    assert(node.holds > 0, "a dependency is released once");
-    // Now, and not only when nothing holds it: tags below it may keep it for longer than it is in use.
-    if (node.holds > 1) node.usedAtMs = this.#nowMs();
-    this.#drop(node, this.#idle);
-  }
-
-  #nowMs(): number {
-    return Math.floor(this.#clock.monotonic());
-  }
-
-  #keep(node: TagNode): void {
-    node.holds++;
-    if (node.holds > 1) return;
-    if (isRest(node)) {
-      this.#restsHeld++;
-      this.#keep(node.parent);
-    } else if (!this.#idle.delete(node)) this.#unused.delete(node);
-  }
-
-  #drop(node: TagNode, list: Set<TagNode>): void {
-    node.holds--;
-    if (node.holds > 0) return;
-    if (isRest(node)) {
-      this.#restsHeld--;
-      this.#drop(node.parent, list);
-    } else this.#list(node, list);
-  }
-
-  /** Puts a node that nothing holds last in `list`. */
-  #list(node: TagNode, list: Set<TagNode>): void {
-    node.usedAtMs = this.#nowMs();
-    list.add(node);
-    for (const first of this.#unused) {
-      if (this.#unused.size <= this.#unusedMax && this.#nodes.size <= this.#nodesMax) break;
-      this.#remove(first, never);
-    }
-  }
-
-  /** The node that `tag` has none of would be below, and how many are missing on the way to it. */
-  #missing(tag: Tag): Place {
-    let missing = 1;
-    for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) {
-      const ancestor = this.#nodes.get(tag.slice(0, end) as Tag);
-      if (ancestor !== undefined) return { ancestor, missing };
-      missing++;
-    }
-    return { ancestor: this.#root, missing };
-  }
-
-  /** Makes the node of `tag`, which has none, with those on the way to it; or, where that would be more than `nodesMax`, the rest that stands in for it. */
-  #grow(tag: Tag, nodesMax: number, { ancestor, missing } = this.#missing(tag)): TagNode {
-    const floor = ancestor.rest?.version ?? 0;
-    if (this.#nodes.size + missing > nodesMax) return (ancestor.rest ??= new TagNode(rootTag, ancestor, floor));
-    let node = ancestor;
-    let end = ancestor === this.#root ? -1 : ancestor.tag.length;
-    for (let level = 1; level <= missing; level++) {
-      end = tag.indexOf(":", end + 1);
-      const name = level === missing ? tag : (tag.slice(0, end) as Tag);
-      this.#keep(node);
-      // The floor judged all that was missing: as the version of the first, it goes on to.
-      node = new TagNode(name, node, level === 1 ? floor : 0);
-      this.#nodes.set(name, node);
-    }
-    return node;
-  }
-
-  /** Rests that something depends on above `node`, and that may be the stand-in for its tag. */
-  #restsAbove(node: TagNode): TagNode[] {
-    const rests: TagNode[] = [];
-    if (this.#restsHeld === 0) return rests;
-    for (let above = node.parent; above !== undefined; above = above.parent) {
-      if (above.rest !== undefined && above.rest !== node && above.rest.holds > 0) rests.push(above.rest);
-    }
-    return rests;
-  }
-
-  /** Removes what has been idle longest until `missing` nodes fit, or nothing is left to be removed. */
-  #makeRoom(missing: number): void {
-    for (const list of [this.#unused, this.#idle]) {
-      for (const node of list) {
-        if (this.#nodes.size + missing <= this.#nodesMax) return;
-        if (node.holds === 0) this.#remove(node, never);
-      }
-    }
-  }
-
-  /** Removes a node that nothing holds, and its parents that have not been used since `untilMs`; what it knew becomes a floor. */
-  #remove(node: TagNode, untilMs: number): void {
-    if (!this.#idle.delete(node)) this.#unused.delete(node);
-    for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {
-      this.#nodes.delete(gone.tag);
-      this.#raiseFloor(parent, Math.max(gone.version, gone.rest?.version ?? 0));
-      parent.holds--;
-      if (parent.holds > 0) return;
-      if (parent.usedAtMs > untilMs) {
-        this.#idle.add(parent);
-        return;
-      }
-    }
-  }
-
-  #raiseFloor(node: TagNode, floor: number): void {
-    if (floor <= node.version) return;
-    node.rest ??= new TagNode(rootTag, node, 0);
-    if (floor <= node.rest.version) return;
-    node.rest.version = floor;
-    if (node.rest.holds > 0) this.#version++;
+    this.#tree.invalidated(node, found === undefined, list);
   }
 }
