@@ -4,7 +4,7 @@ import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/k
 import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
-import type { Clock, Log, Tag } from "../words/index.js";
+import { type Clock, InvalidOptionError, limits, type Log, type Tag } from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
 import type { Call } from "./cached-work.js";
 import type { Used } from "./computation.js";
@@ -153,6 +153,7 @@ export class Shelf {
     const startedMs = this.#parts.observers.keeps ? this.#parts.clock.monotonic() : undefined;
     try {
       if (!call.work.isWanted(value, call)) return this.hold(value);
+      checkTags(tags);
       const ttlMs = ttlMsOf?.(value, call) ?? rules.ttlMs;
       const { memory } = began;
       const own = this.#own(call.key, tags);
@@ -197,7 +198,7 @@ export class Shelf {
   }
 
   keepFailure(call: Call, error: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): void {
-    if (!call.work.rules.cachesErrors || this.#parts.isInTouch?.() === false) return;
+    if (!call.work.rules.cachesErrors || tags.length > limits.entryTagsMax || this.#parts.isInTouch?.() === false) return;
     const failure: KeptFailure = () => error;
     failures.add(failure);
     const { ttlMs, slides } = call.work.rules;
@@ -300,6 +301,11 @@ export class Shelf {
 export function failureOf(value: unknown): { readonly error: unknown } | undefined {
   if (typeof value !== "function" || !failures.has(value as KeptFailure)) return undefined;
   return { error: (value as KeptFailure)() };
+}
+
+/** Throws InvalidOptionError for more tags than one result may have. */
+function checkTags(tags: readonly Tag[]): void {
+  if (tags.length > limits.entryTagsMax) throw new InvalidOptionError({ option: "tags", reason: `are more than ${limits.entryTagsMax}` });
 }
 
 /** Functions that are remembered so that the log is told of each once. */

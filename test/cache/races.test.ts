@@ -238,6 +238,20 @@ describe("a message of the bus that names no tag", () => {
   });
 });
 
+describe("a result of more tags than one may have", () => {
+  test("is given, and not kept, whoever names them", async () => {
+    const { cache } = await openCache();
+    const tags = Array.from({ length: limits.entryTagsMax + 1 }, (_, index) => `t${index}`);
+    let computed = 0;
+    const load = cache.cacheable(async () => ++computed, { name: "load", deps: tags });
+    expect([await load(), await load()]).toEqual([1, 2]);
+    await cache.set("k", "value", { tags });
+    expect(await cache.get("k")).toBe(undefined);
+    await cache.set("k", "value", { tags: tags.slice(1) });
+    expect([await cache.get("k"), cache.stats().keepFailures]).toEqual(["value", 3]);
+  });
+});
+
 describe("a cache that was closed", () => {
   test("keeps nothing any more: nobody tells it what becomes stale", async () => {
     const { clock, open } = bucketWorld();
