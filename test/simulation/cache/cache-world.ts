@@ -78,7 +78,9 @@ export class CacheWorld extends Stage {
       habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: chance.fraction() < 0.8 },
       onTaken: (message) => checker.took(message),
     });
-    this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults });
+    // In every other run what has expired stays until a node sweeps it.
+    const knowsTimesToLive = seed % 2 === 0;
+    this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults, knowsTimesToLive });
     this.historyMs = chance.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
     this.database = new Database(checker);
   }
