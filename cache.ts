@@ -6,15 +6,18 @@ import { isDeepStrictEqual } from "node:util";
 import { type Cache, createCache, openAlone, openCache, type OpenedCache } from "./actors/cache.js";
 import { type CacheOptions, cacheSettings } from "./actors/cache-options.js";
 import { type Cacheable, cacheableOf } from "./actors/cacheable.js";
+import type { Tags } from "./actors/tag-list.js";
 import { ClosedError, InvalidOptionError, NotConfiguredError } from "./words/index.js";
 
 export { createCache };
 export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache.js";
 export type { CacheOptions, Duration } from "./actors/cache-options.js";
-export type { AnyFunction, Cacheable, CacheableOptions, Cached, MethodDecorator } from "./actors/cacheable.js";
+export type { AnyFunction, Cacheable, Cached, MethodContext, MethodDecorator } from "./actors/cacheable.js";
+export type { CacheableOptions } from "./actors/cacheable-options.js";
 export type { CacheObserver } from "./actors/cache-observers.js";
 export type { Pruned } from "./actors/cache-pruner.js";
 export type { Publication } from "./actors/outbox.js";
+export type { Tags } from "./actors/tag-list.js";
 export { createInvalidationHub, type InvalidationHub } from "./transport/in-process-bus.js";
 export type { Bus, BusState } from "./transport/bus.js";
 export {
@@ -96,16 +99,13 @@ function cacheFor(called: string): Cache {
  * A function whose results are kept; or, as `@cacheable` or `@cacheable({ … })`, a decorator of a method.
  * May stand before `configure`, where modules are loaded: what it gives throws NotConfiguredError until then.
  */
-export const cacheable: Cacheable = cacheableOf(
-  () => {
-    if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
-    return opened.core;
-  },
-  () => opened?.core.shared !== undefined,
-);
+export const cacheable: Cacheable = cacheableOf(() => {
+  if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
+  return opened.core;
+});
 
 /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError, NotConfiguredError. */
-export function addDeps(tags: string | readonly string[]): void {
+export function addDeps(tags: Tags): void {
   cacheFor("addDeps").addDeps(tags);
 }
 

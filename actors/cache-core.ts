@@ -5,7 +5,7 @@ import { TagTrie } from "../storage/tag-trie.js";
 import { Ticks } from "../storage/ticks.js";
 import type { Bucket } from "../transport/bucket.js";
 import type { Bus } from "../transport/bus.js";
-import { asTag, type Clock, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
+import { type Clock, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
 import type { CacheSettings, Duration } from "./cache-options.js";
 import { durationOf } from "./cache-options.js";
 import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
@@ -17,6 +17,7 @@ import { noReads } from "./computation.js";
 import type { Publication } from "./outbox.js";
 import { SharedEntries } from "./shared-entries.js";
 import { type BeganHere, Shelf } from "./shelf.js";
+import { asTags, type Tags } from "./tag-list.js";
 
 /** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
 export interface CacheParts {
@@ -126,9 +127,8 @@ export class CacheCore {
   }
 
   /** All of `tags`, and what is below them. */
-  invalidate(tags: string | readonly string[]): Promise<Publication> {
-    const asked = typeof tags === "string" ? [tags] : tags;
-    return outcomeOf(asked.map(asTag).map((tag) => this.intake.invalidate(tag)));
+  invalidate(tags: Tags): Promise<Publication> {
+    return outcomeOf(asTags(tags).map((tag) => this.intake.invalidate(tag)));
   }
 
   clear(): Promise<Publication> {

@@ -14,7 +14,7 @@ import {
   systemClock,
 } from "../words/index.js";
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./cache-urls.js";
-import { checkChoice, checkLog, checkMethods, checkName } from "./client-options.js";
+import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "./client-options.js";
 
 /** A number of seconds, or a number with its unit: `"250ms"`, `"5m"`, `"1h"`. */
 export type Duration = number | string;
@@ -140,10 +140,7 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
 
 /** `options` with their defaults. Throws InvalidOptionError, which names the option. */
 export function cacheSettings(options: CacheOptions): CacheSettings {
-  if (typeof options !== "object" || options === null) throw new InvalidOptionError({ option: "options", reason: "is not an object" });
-  for (const name of Object.keys(options)) {
-    if (!cacheOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
-  }
+  checkNames(options, cacheOptionNames);
   const { prefix = "zooid", values = "frozen", readExtendTtl = true, door = true, node, bus } = options;
   checkName("prefix", prefix);
   checkChoice("values", values, ["frozen", "shared", "cloned"]);

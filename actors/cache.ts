@@ -11,13 +11,14 @@ import { connectNats } from "../transport/nats.js";
 import { openTransport } from "../transport/open.js";
 import { createPlainBus } from "../transport/plain-nats-bus.js";
 import type { AskingTransport, Transport } from "../transport/transport.js";
-import { asTag, type Clock, rootTag } from "../words/index.js";
+import { asTag, type Clock, InvalidOptionError, rootTag, type Tag } from "../words/index.js";
 import { backgroundClock } from "./background-clock.js";
 import { CacheCore, type CacheParts, type RuleOptions } from "./cache-core.js";
 import { CacheDoor } from "./cache-door.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, type Duration, durationOf } from "./cache-options.js";
 import { CachePruner, type Pruned } from "./cache-pruner.js";
 import { type Cacheable, cacheableOf } from "./cacheable.js";
+import { checkNames } from "./client-options.js";
 import type { IntakeCounts } from "./cache-intake.js";
 import type { CacheObserver } from "./cache-observers.js";
 import type { CallCounts } from "./cached-calls.js";
@@ -25,6 +26,7 @@ import type { Call, Work } from "./cached-work.js";
 import type { Publication } from "./outbox.js";
 import { type BucketCounts, noBucketCounts, sharedAgeMsMax } from "./shared-entries.js";
 import type { BeganHere } from "./shelf.js";
+import { asTags, type Tags } from "./tag-list.js";
 
 declare const moment: unique symbol;
 
@@ -36,14 +38,14 @@ export interface Moment {
 /** How a value of the caller's own is kept. */
 export interface SetOptions extends RuleOptions {
   /** What the value depends on. */
-  readonly tags?: readonly string[] | undefined;
+  readonly tags?: Tags | undefined;
   /** What was known before the value was computed. Default: it counts as computed at the call. */
   readonly since?: Moment | undefined;
 }
 
 /** How a value is kept that is computed when there is none. */
 export interface GetOrSetOptions extends RuleOptions {
-  readonly tags?: readonly string[] | undefined;
+  readonly tags?: Tags | undefined;
   /** Ends the wait of this caller, and nobody else's. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -74,9 +76,9 @@ export interface Cache extends AsyncDisposable {
   /** A function whose results are kept; or a decorator of a method. */
   readonly cacheable: Cacheable;
   /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError. */
-  addDeps(tags: string | readonly string[]): void;
+  addDeps(tags: Tags): void;
   /** What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. */
-  invalidate(tags: string | readonly string[]): Promise<Publication>;
+  invalidate(tags: Tags): Promise<Publication>;
   get<Value = unknown>(key: string): Promise<Value | undefined>;
   /** The value of `key`, computed once for all who ask when there is none. */
   getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options?: GetOrSetOptions): Promise<Value>;
@@ -246,6 +248,30 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   return { cache: new OpenCache(core, pruner, core.settings.door ? transport : undefined, release), core };
 }
 
+const setOptionNames: ReadonlySet<string> = new Set<keyof SetOptions>([
+  "ttl",
+  "readExtendTtl",
+  "cacheErrors",
+  "staleIfError",
+  "tags",
+  "since",
+]);
+const getOrSetOptionNames: ReadonlySet<string> = new Set<keyof GetOrSetOptions>([
+  "ttl",
+  "readExtendTtl",
+  "cacheErrors",
+  "staleIfError",
+  "tags",
+  "signal",
+]);
+
+const everything: readonly Tag[] = [rootTag];
+
+/** Of a value of the caller's own. */
+function keptTags(tags: Tags | undefined): readonly Tag[] {
+  return tags === undefined || tags.length === 0 ? everything : asTags(tags);
+}
+
 class OpenCache implements Cache {
   readonly cacheable: Cacheable;
   readonly #core: CacheCore;
@@ -258,19 +284,15 @@ class OpenCache implements Cache {
     this.#core = core;
     this.#pruner = pruner;
     this.#release = release;
-    const isShared = core.shared !== undefined;
-    this.cacheable = cacheableOf(
-      () => core,
-      () => isShared,
-    );
+    this.cacheable = cacheableOf(() => core);
     this.#door = transport && new CacheDoor({ cache: this, core, pruner, transport });
   }
 
-  addDeps(tags: string | readonly string[]): void {
-    this.#core.calls.addDeps((typeof tags === "string" ? [tags] : tags).map(asTag));
+  addDeps(tags: Tags): void {
+    this.#core.calls.addDeps(asTags(tags));
   }
 
-  async invalidate(tags: string | readonly string[]): Promise<Publication> {
+  async invalidate(tags: Tags): Promise<Publication> {
     return this.#core.invalidate(tags);
   }
 
@@ -288,7 +310,9 @@ class OpenCache implements Cache {
     const own = this.#core.keyOf(key);
     const entry = calls.find(own.slot);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
-    const tags = options.tags === undefined || options.tags.length === 0 ? [rootTag] : options.tags.map(asTag);
+    checkNames(options, getOrSetOptionNames);
+    if (typeof compute !== "function") throw new InvalidOptionError({ option: "compute", reason: "is not a function" });
+    const tags = keptTags(options.tags);
     const work: Work = {
       name: key,
       rules: this.#core.rules(options),
@@ -303,10 +327,10 @@ class OpenCache implements Cache {
   // Not an async function: a set costs a microsecond, and its promise would cost another.
   set(key: string, value: unknown, options: SetOptions = {}): Promise<Publication> {
     try {
+      checkNames(options, setOptionNames);
       const { tags, since } = options;
       const core = this.#core;
-      const kept = tags === undefined || tags.length === 0 ? [rootTag] : tags.map(asTag);
-      return core.set(core.keyOf(key), value, kept, core.rules(options), since as unknown as BeganHere | undefined);
+      return core.set(core.keyOf(key), value, keptTags(tags), core.rules(options), since as unknown as BeganHere | undefined);
     } catch (error) {
       return Promise.reject(error);
     }

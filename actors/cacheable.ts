@@ -1,41 +1,17 @@
 import { type ArgumentsKey, argumentsKey, keyTag, resultKey, scopeText } from "../storage/cache-key.js";
 import { EntrySlot } from "../storage/memory-entries.js";
-import { asTag, InvalidOptionError, limits, rootTag, SyncTierError, type Tag } from "../words/index.js";
-import { type Duration, durationOf } from "./cache-options.js";
+import { InvalidOptionError, limits, rootTag, SyncTierError, type Tag } from "../words/index.js";
+import { durationOf } from "./cache-options.js";
 import type { CacheCore } from "./cache-core.js";
+import { type AnyCacheableOptions, type CacheableOptions, checkCacheableOptions } from "./cacheable-options.js";
 import type { CachedCalls } from "./cached-calls.js";
 import type { Call, KeepingRules, Work } from "./cached-work.js";
 import type { Entry } from "../storage/entry-store.js";
 import type { Publication } from "./outbox.js";
+import { asTags } from "./tag-list.js";
 
-/** How the results of one function are kept. All may be left out, but the name of a function that has none. */
-export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
-  /** What its results are found by, at all nodes and over restarts. Default: the function's name. */
-  readonly name?: string | undefined;
-  /** Results of another version of the function are not found. */
-  readonly version?: string | number | undefined;
-  /** Tells functions of one name from each other. */
-  readonly namespace?: string | undefined;
-  /** What tells one call from another, in place of the arguments. */
-  readonly key?: ((...args: Args) => unknown) | undefined;
-  /** Tags that each result depends on. */
-  readonly deps?: readonly string[] | ((...args: Args) => readonly string[]) | undefined;
-  /** Time to live of its results, or of one by what it is. Default: defaultTtl. */
-  readonly ttl?: Duration | ((result: Awaited<Result>, ...args: Args) => Duration | undefined) | undefined;
-  /** Each reading gives a result its time to live anew. Default: that of the cache. */
-  readonly readExtendTtl?: boolean | undefined;
-  /** Whether this result is to be kept. Default: it is. */
-  readonly condition?: ((result: Awaited<Result>, ...args: Args) => boolean) | undefined;
-  /** An error is kept like a result. Default: false. */
-  readonly cacheErrors?: boolean | undefined;
-  /** For so long after it lapsed the last result is given when the function fails. */
-  readonly staleIfError?: Duration | undefined;
-  /** Ends the wait of one caller, and nobody else's. */
-  readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
-}
-
-/** Any function, with its own types. */
-export type AnyFunction = (this: never, ...args: never[]) => unknown;
+/** Any function, with its own types, `this` among them. */
+export type AnyFunction = (...args: never[]) => unknown;
 
 /** A cached function: the function itself, and what can be done with its results. */
 export type Cached<Fn extends AnyFunction> = Fn & {
@@ -46,9 +22,6 @@ export type Cached<Fn extends AnyFunction> = Fn & {
   /** Computes it anew, whatever is kept. */
   readonly refresh: Fn;
 };
-
-/** Options as they are looked at, whatever the function. */
-type AnyOptions = CacheableOptions<readonly unknown[]>;
 
 /** Calls whose keys need not be made again, by their arguments; past it they are made anew. */
 const slotsMax = 10_000;
@@ -63,7 +36,7 @@ export class BoundFunction implements Work {
   readonly core: CacheCore;
   readonly #calls: CachedCalls;
   readonly #fn: AnyFunction;
-  readonly #options: AnyOptions;
+  readonly #options: AnyCacheableOptions;
   readonly #scope: string;
   readonly #tags: readonly Tag[] | undefined;
   /** Of calls with one argument that is its own key, by that. Apart from the others, so that no argument is taken for the text of some. */
@@ -71,10 +44,8 @@ export class BoundFunction implements Work {
   readonly #slots = new Map<ArgumentsKey, EntrySlot>();
   #isAsync: boolean | undefined;
 
-  constructor(core: CacheCore, fn: AnyFunction, options: AnyOptions) {
+  constructor(core: CacheCore, fn: AnyFunction, options: AnyCacheableOptions) {
     const { name = fn.name, namespace, version, deps, ttl } = options;
-    if (typeof name !== "string" || name === "")
-      throw new InvalidOptionError({ option: "name", reason: "is missing, and the function has none" });
     this.core = core;
     this.#calls = core.calls;
     this.name = name;
@@ -84,11 +55,10 @@ export class BoundFunction implements Work {
       scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) }),
     );
     core.register(this.#scope, fn);
-    if (core.shared !== undefined) checkGivesPromises(fn, name);
     const isTtlOfEach = typeof ttl === "function";
     this.rules = core.rules({ ...options, ttl: isTtlOfEach ? undefined : ttl });
     this.ttlMsOf = isTtlOfEach ? (value, { self, args }) => durationOf("ttl", Reflect.apply(ttl, self, [value, ...args])) : undefined;
-    this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : deps.map(asTag);
+    this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : asTags(deps);
     if (fn.constructor.name === "AsyncFunction") this.#isAsync = true;
   }
 
@@ -113,7 +83,7 @@ export class BoundFunction implements Work {
   tagsOf(call: Call): readonly Tag[] {
     if (this.#tags !== undefined) return this.#tags;
     const { deps } = this.#options;
-    return typeof deps === "function" ? Reflect.apply(deps, call.self, call.args).map(asTag) : everything;
+    return typeof deps === "function" ? asTags(Reflect.apply(deps, call.self, call.args)) : everything;
   }
 
   isWanted(value: unknown, call: Call): boolean {
@@ -177,36 +147,50 @@ export class BoundFunction implements Work {
   }
 }
 
+/** What a standard decorator of a method is told of it. */
+export type MethodContext = Pick<ClassMethodDecoratorContext, "kind">;
+
 /** A standard decorator of methods; the instance is not part of the key, unless `key` makes it so. */
-export type MethodDecorator = <Fn extends AnyFunction>(method: Fn, context: ClassMethodDecoratorContext) => Cached<Fn>;
+export type MethodDecorator = <Fn extends AnyFunction>(method: Fn, context: MethodContext) => Cached<Fn>;
 
 /** `cacheable` as it is called: with a function, as a decorator, or for one. */
 export interface Cacheable {
   <Fn extends AnyFunction>(fn: Fn, options?: CacheableOptions<Parameters<Fn>, ReturnType<Fn>>): Cached<Fn>;
-  <Fn extends AnyFunction>(method: Fn, context: ClassMethodDecoratorContext): Cached<Fn>;
+  <Fn extends AnyFunction>(method: Fn, context: MethodContext): Cached<Fn>;
   (options?: CacheableOptions): MethodDecorator;
 }
 
-/** `cacheable` of the cache that `core` gives at each call. `isShared`: it is known already that results are to be kept in a bucket. */
-export function cacheableOf(core: () => CacheCore, isShared: () => boolean): Cacheable {
-  const wrap = (fn: AnyFunction, options: AnyOptions) => {
-    if (isShared()) checkGivesPromises(fn, options.name ?? fn.name);
-    return wrapped(core, fn, options);
-  };
-  return ((first?: AnyFunction | AnyOptions, second?: AnyOptions | ClassMethodDecoratorContext): unknown => {
-    if (typeof first !== "function") return (method: AnyFunction) => wrap(method, first ?? {});
-    const isContext = second !== undefined && "kind" in second;
-    return wrap(first, second === undefined || isContext ? {} : second);
+/** `cacheable` of the cache that `core` gives at each call. */
+export function cacheableOf(core: () => CacheCore): Cacheable {
+  return ((first?: AnyFunction | AnyCacheableOptions, second?: AnyCacheableOptions | MethodContext, third?: unknown): unknown => {
+    if (third !== undefined) throw legacyDecorator();
+    if (typeof first === "function") return wrapped(core, first, second === undefined || isContext(second) ? {} : second);
+    const options = first ?? {};
+    checkCacheableOptions(options);
+    return (method: AnyFunction) => {
+      if (typeof method !== "function") throw legacyDecorator();
+      return wrapped(core, method, options);
+    };
   }) as Cacheable;
 }
 
-function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyOptions): unknown {
+function isContext(second: AnyCacheableOptions | MethodContext): second is MethodContext {
+  return typeof second === "object" && second !== null && "kind" in second;
+}
+
+/** What compilers make of decorators with `experimentalDecorators` is called otherwise, and would leave the class without its method. */
+function legacyDecorator(): InvalidOptionError {
+  return new InvalidOptionError({ option: "experimentalDecorators", reason: "is on: cacheable is a standard decorator" });
+}
+
+function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyCacheableOptions): unknown {
   let bound: BoundFunction | undefined;
   const at = (): BoundFunction => {
     const now = core();
     return bound?.core === now ? bound : (bound = new BoundFunction(now, fn, options));
   };
-  checkOptions(options);
+  checkCacheableOptions(options);
+  checkFunction(fn, options.name ?? fn.name);
   // With one argument a hit is found by it, and the list of arguments is made for a miss only: half of what a hit costs.
   const cached = function (this: unknown, argument?: unknown): unknown {
     const found = at();
@@ -231,34 +215,11 @@ function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyOptions): u
   });
 }
 
-/** Names of all options of a cached function: what is not among them is refused. */
-export const cacheableOptionNames: ReadonlySet<string> = new Set([
-  "name",
-  "version",
-  "namespace",
-  "key",
-  "deps",
-  "ttl",
-  "readExtendTtl",
-  "condition",
-  "cacheErrors",
-  "staleIfError",
-  "signal",
-]);
-
-/** Throws InvalidOptionError or InvalidTagError, where the function is wrapped and not where it is called. */
-function checkOptions(options: AnyOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!cacheableOptionNames.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
-  }
-  if (typeof options.ttl !== "function") durationOf("ttl", options.ttl);
-  durationOf("staleIfError", options.staleIfError);
-  if (typeof options.deps !== "function") options.deps?.forEach(asTag);
-}
-
-/** Throws SyncTierError where it can be told from the function itself that it gives something else. */
-function checkGivesPromises(fn: AnyFunction, name: string): void {
-  if (/Generator/.test(fn.constructor.name)) throw new SyncTierError({ name });
+/** Throws InvalidOptionError. */
+function checkFunction(fn: AnyFunction, name: string): void {
+  if (name === "") throw new InvalidOptionError({ option: "name", reason: "is missing, and the function has none" });
+  if (/Generator/.test(fn.constructor.name))
+    throw new InvalidOptionError({ option: "fn", reason: `is ${name}, a generator, whose result can be read only once: give a list` });
 }
 
 function isPromise(value: unknown): boolean {

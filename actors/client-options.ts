@@ -77,10 +77,18 @@ export function checkName(option: string, value: unknown): asserts value is stri
   }
 }
 
+/** Throws InvalidOptionError unless `options` is an object with no other options than these. */
+export function checkNames(options: unknown, names: ReadonlySet<string>): void {
+  if (typeof options !== "object" || options === null) throw new InvalidOptionError({ option: "options", reason: "is not an object" });
+  for (const option of Object.keys(options)) {
+    if (!names.has(option)) throw new InvalidOptionError({ option, reason: "is not known" });
+  }
+}
+
 /** Throws InvalidOptionError unless `value` is undefined or has all of `methods`. */
 export function checkMethods(option: string, value: unknown, methods: readonly string[]): void {
   if (value === undefined) return;
-  const has = (name: string) => (value as Readonly<Record<string, unknown>> | null)?.[name] instanceof Function;
+  const has = (name: string) => typeof (value as Readonly<Record<string, unknown>> | null)?.[name] === "function";
   const missing = methods.filter((name) => !has(name));
   if (missing.length > 0) throw new InvalidOptionError({ option, reason: `lacks what is called on it: ${missing.join(", ")}` });
 }

@@ -39,7 +39,7 @@ function generatedParts(): Map<string, string> {
     ["errors", errorTable()],
     ["options", optionTable()],
     ["cache options", optionsOf("actors/cache-options.ts", "CacheOptions")],
-    ["cacheable options", optionsOf("actors/cacheable.ts", "CacheableOptions")],
+    ["cacheable options", optionsOf("actors/cacheable-options.ts", "CacheableOptions")],
     ["zoocache", zoocacheTables()],
     ["variables", variableTable()],
     ["limits", limitTable()],

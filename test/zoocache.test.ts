@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { cacheOptionNames, cacheSettings } from "../actors/cache-options.js";
-import { cacheableOptionNames } from "../actors/cacheable.js";
+import { cacheableOptionNames } from "../actors/cacheable-options.js";
 import * as cache from "../cache.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";

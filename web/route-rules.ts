@@ -1,5 +1,5 @@
 import type { FastifyRequest } from "fastify";
-import type { Duration } from "../cache.js";
+import type { Duration, Tags } from "../cache.js";
 import { asDuration, InvalidOptionError, limits } from "../words/index.js";
 import { keptStatuses } from "./page.js";
 
@@ -8,7 +8,7 @@ export interface RouteCaching {
   /** Time to live; undefined: the cache's own. */
   readonly ttl?: Duration | undefined;
   /** What the pages depend on, beside what the handler adds by `addDeps`. A request whose tags are no tags is answered uncached. */
-  readonly tags?: readonly string[] | ((request: FastifyRequest) => readonly string[]) | undefined;
+  readonly tags?: Tags | ((request: FastifyRequest) => Tags) | undefined;
   /** Header fields of requests that tell one page from another; they are named in `Vary`. Default: none. */
   readonly vary?: readonly string[] | undefined;
   /**

@@ -83,6 +83,31 @@ describe("a cached function", () => {
     expect(await cached.call({ base: 10 }, 1)).toBe(11);
   });
 
+  test("has no `this` to ask for where its function has none, however its parameters are typed", async () => {
+    const { cache } = await openCache();
+    const byDefault = cache.cacheable(async (id: string, count = 1) => id.repeat(count), {
+      name: "by-default",
+      ttl: (text) => text.length,
+    });
+    expectTypeOf(byDefault).thisParameter.toBeUnknown();
+    expect([await byDefault("a"), await byDefault("a", 2)]).toEqual(["a", "aa"]);
+    const expression = cache.cacheable(
+      function twice(n: number) {
+        return n * 2;
+      },
+      { deps: "numbers" },
+    );
+    expect(expression(2)).toBe(4);
+    class Doubles {
+      readonly factor = 2;
+      @cache.cacheable({ name: "of" })
+      of(this: Doubles, n: number): number {
+        return n * this.factor;
+      }
+    }
+    expect(new Doubles().of(4)).toBe(8);
+  });
+
   test("is a standard decorator of methods, bare or with options", async () => {
     const { cache } = await openCache();
     let computed = 0;
@@ -136,6 +161,67 @@ describe("a cached function", () => {
     expect(() => cache.cacheable((x: number) => x, { name: "g", tll: 5 } as never)).toThrow(InvalidOptionError);
     expect(() => cache.cacheable((x: number) => x)(1)).toThrow("has none");
     expect(() => cache.cacheable((x: number) => x + 1, { name: "f" })(1)).toThrow("another cached function");
+  });
+
+  test.each([
+    [{ name: "" }, "has none"],
+    [{ name: 5 }, "name is not a string"],
+    [{ version: {} }, "version is not a string"],
+    [{ namespace: 5 }, "namespace is not a string"],
+    [{ key: "id" }, "key is not a function"],
+    [{ condition: true }, "condition is not a function"],
+    [{ signal: AbortSignal.abort() }, "signal is not a function"],
+    [{ readExtendTtl: "no" }, "readExtendTtl is"],
+    [{ cacheErrors: 1 }, "cacheErrors is"],
+    [{ ttl: 86_400_000 }, "milliseconds"],
+    [{ staleIfError: null }, "staleIfError is null"],
+    ["f", "options is not an object"],
+    [null, "options is not an object"],
+  ])("refuses %j where the function is wrapped, and says what is wrong", async (options, says) => {
+    const { cache } = await openCache();
+    const own = typeof options === "object" && options !== null ? { name: "f", ...options } : options;
+    const wrap = () => cache.cacheable((x: number) => x, own as never);
+    expect(wrap).toThrow(InvalidOptionError);
+    expect(wrap).toThrow(says);
+  });
+
+  test("refuses a generator, whose result would be there once, and what a decorator of another kind is called with", async () => {
+    const { cache } = await openCache();
+    expect(() =>
+      cache.cacheable(function* numbers() {
+        yield 1;
+      }),
+    ).toThrow("is numbers, a generator");
+    const legacy = [Object.prototype, "method", { value: () => 1 }] as const;
+    const { cacheable } = cache as unknown as {
+      readonly cacheable: (...args: readonly unknown[]) => (...args: readonly unknown[]) => unknown;
+    };
+    expect(() => cacheable(...legacy)).toThrow("experimentalDecorators");
+    expect(() => cacheable({ name: "f" })(...legacy)).toThrow("experimentalDecorators");
+    expect(() => cacheable("f")).toThrow(InvalidOptionError);
+  });
+
+  test("takes one tag for a list of it, and nothing that is neither", async () => {
+    const { cache } = await openCache();
+    let computed = 0;
+    const f = cache.cacheable((id: string) => `${id} ${++computed}`, { name: "f", deps: (id) => `city:${id}` });
+    expect([f("a"), f("a")]).toEqual(["a 1", "a 1"]);
+    await cache.invalidate("city:a");
+    expect(f("a")).toBe("a 2");
+    await cache.set("k", 1, { tags: "city" });
+    await cache.invalidate(["city"]);
+    expect(await cache.get("k")).toBe(undefined);
+    for (const wrong of [undefined, 5, null, new Set(["a"]), [5]]) {
+      await expect(cache.invalidate(wrong as never)).rejects.toThrow(InvalidTagError);
+      expect(() => cache.cacheable((x: number) => x, { name: "g", deps: () => wrong as never })(1)).toThrow(InvalidTagError);
+    }
+  });
+
+  test("is told when an option of `set` or `getOrSet` is not known: a tag that nobody reads would never make it stale", async () => {
+    const { cache } = await openCache();
+    await expect(cache.set("k", 1, { tag: ["a"] } as never)).rejects.toThrow("tag is not known");
+    await expect(cache.getOrSet("k", () => 1, { tag: ["a"] } as never)).rejects.toThrow("tag is not known");
+    await expect(cache.getOrSet("k", 1 as never)).rejects.toThrow("compute is not a function");
   });
 
   test("gives results that no caller can change: frozen, or a copy each", async () => {

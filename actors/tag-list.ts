@@ -1,0 +1,11 @@
+import { asTag, InvalidTagError, type Tag } from "../words/index.js";
+
+/** Tags as they are asked for: one, or several. */
+export type Tags = string | readonly string[];
+
+/** Throws InvalidTagError. */
+export function asTags(tags: Tags): readonly Tag[] {
+  if (typeof tags === "string") return [asTag(tags)];
+  if (!Array.isArray(tags)) throw new InvalidTagError({ tag: typeof tags, reason: "is neither a tag nor a list of tags" });
+  return tags.map((tag) => asTag(tag));
+}
