@@ -8,7 +8,6 @@ export interface BucketSweepAround {
   /** Whether it is worth asking now. */
   readonly isUsable: () => boolean;
   readonly hasExpired: (item: BucketItem) => boolean;
-  readonly onRemove: (item: BucketItem) => void;
   readonly onFail: (error: unknown) => void;
 }
 
@@ -30,14 +29,12 @@ export class BucketSweep {
 
   /** One round: how many it removed. A request that fails ends it. */
   async round(): Promise<number> {
-    const { bucket, clock, isUsable, onRemove, onFail } = this.#around;
+    const { bucket, clock, isUsable, onFail } = this.#around;
     const endsMs = clock.monotonic() + limits.bucketSweepMsMax;
     const isOver = () => clock.monotonic() >= endsMs || !isUsable();
     let removed = 0;
     const remove = async (item: BucketItem): Promise<void> => {
-      if (!(await bucket.remove(item.revision))) return;
-      removed++;
-      onRemove(item);
+      if (await bucket.remove(item.revision)) removed++;
     };
     try {
       if (isOver() || !(await bucket.keepsExpired())) return removed;

@@ -110,7 +110,6 @@ export class SharedEntries {
       ...around,
       isUsable: () => this.isUsable,
       hasExpired: ({ ttlMs = Infinity, time }) => this.#leftMs(ttlMs, time) <= 0,
-      onRemove: ({ key = "" }) => this.#met.delete(key),
       onFail: (error) => this.#failed(error, ""),
     });
   }

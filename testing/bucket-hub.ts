@@ -1,6 +1,5 @@
 import { setMaxListeners } from "node:events";
 import type { Bucket, BucketEntry, BucketItem } from "../transport/bucket.js";
-import { keyOfToken, keyToken } from "../transport/bucket-key.js";
 import { type Chance, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../words/index.js";
 
 /** What is wrong with a bucket in memory. Chances are in [0, 1], times in milliseconds. */
@@ -134,7 +133,7 @@ class Hub implements BucketHub {
     for (const place of this.#places.values()) {
       const stored = place.prefix === prefix ? this.#seen(place) : undefined;
       if (stored === undefined || stored.revision < from) continue;
-      items.push({ key: keyOfToken(keyToken(place.key)), revision: stored.revision, time: stored.time, ttlMs: stored.ttlMs });
+      items.push({ revision: stored.revision, time: stored.time, ttlMs: stored.ttlMs });
     }
     return items.sort((one, other) => one.revision - other.revision);
   }

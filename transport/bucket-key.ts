@@ -17,13 +17,6 @@ export function keyToken(key: string): string {
   return hashMark + createHash("sha256").update(key, "utf16le").digest("hex");
 }
 
-/** The key that `token` stands for; undefined when it tells it only by a hash, or is none. */
-export function keyOfToken(token: string): string | undefined {
-  if (token.startsWith(hashMark)) return undefined;
-  const key = token.replaceAll(/=([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)));
-  return keyToken(key) === token ? key : undefined;
-}
-
 function escaped(key: string): string {
   return key.replaceAll(/[^\w]/g, (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -55,10 +55,8 @@ export interface BucketEntry {
   readonly time: number;
 }
 
-/** The same in a listing. */
+/** The same in a listing, which does not tell keys: a long one cannot be read from its place. */
 export interface BucketItem {
-  /** Undefined for a key that is too long to be told from its place. */
-  readonly key: string | undefined;
   readonly revision: number;
   readonly time: number;
   /** With which it was put, rounded up; undefined when it was put without one, or that cannot be read. */

@@ -5,7 +5,6 @@ import type { HeadedMessage, HeadedTransport, MessageHeaders } from "./transport
 
 /** A message that a stream holds, without what it says. */
 export interface ListedMessage {
-  readonly subject: string;
   readonly sequence: number;
   /** Milliseconds since 1970 at the broker. */
   readonly time: number;
@@ -116,15 +115,11 @@ function isAnythingToCome({ num_pending: pending, delivered }: Fields): boolean 
   return pending !== 0 || fieldsOf(delivered).consumer_seq !== 0;
 }
 
-function readListed({
-  subject,
-  headers,
-  replyTo,
-}: HeadedMessage): { readonly message: ListedMessage; readonly pending: number } | undefined {
+function readListed({ headers, replyTo }: HeadedMessage): { readonly message: ListedMessage; readonly pending: number } | undefined {
   // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
   const tokens = replyTo?.split(".") ?? [];
   if (headers === undefined || tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
   const [sequence, , nanosecs, pending] = tokens.slice(tokens.length === 9 ? 5 : 7).map(Number);
   if (sequence === undefined || nanosecs === undefined || pending === undefined || !Number.isSafeInteger(sequence)) return undefined;
-  return { message: { subject, sequence, time: Math.floor(nanosecs / 1_000_000), headers }, pending };
+  return { message: { sequence, time: Math.floor(nanosecs / 1_000_000), headers }, pending };
 }

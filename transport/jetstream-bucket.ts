@@ -21,7 +21,7 @@ import {
 } from "../words/index.js";
 import type { Chance } from "../words/index.js";
 import type { Bucket, BucketEntry, BucketItem } from "./bucket.js";
-import { keyOfToken, keyToken } from "./bucket-key.js";
+import { keyToken } from "./bucket-key.js";
 import { listMessages } from "./jetstream-bucket-listing.js";
 import { answerOf, askJetStream, type Fields, fieldsOf, isOutrun, isRefusal, numberOf, streamNotFound } from "./jetstream-api.js";
 import type { AskingTransport } from "./transport.js";
@@ -160,12 +160,7 @@ class JetStreamBucket implements Bucket {
         timeoutMs: this.#timeoutMs,
         signal: this.#closed.signal,
       });
-      return listed.map(({ subject, sequence, time, headers }) => ({
-        key: keyOfToken(subject.slice(this.#subject.length + 1)),
-        revision: sequence,
-        time,
-        ttlMs: ttlIn(headers.get(ttlHeader)),
-      }));
+      return listed.map(({ sequence, time, headers }) => ({ revision: sequence, time, ttlMs: ttlIn(headers.get(ttlHeader)) }));
     });
   }
 

