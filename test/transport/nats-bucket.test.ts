@@ -189,6 +189,15 @@ describe("a bucket in JetStream", () => {
     expect(await count()).toBe(0);
   });
 
+  test("a listing tells the server how far it is, which sends no more until then", async () => {
+    const { transport, bucket } = await opened();
+    await bucket.get("k");
+    const headers = { Long: "x".repeat(16_000) };
+    const count = 600;
+    for (let n = 0; n < count; n++) await transport.request(`$KV.shared.p.k${n}`, bytes, { timeoutMs: 5_000, headers });
+    expect((await bucket.list(1, 1_000)).length).toBe(count);
+  });
+
   test("a time to live that somebody else wrote in another way is none", async () => {
     const { transport, bucket } = await opened();
     const told = ["", "x", "-1", "1.5", "1e3", " 1", "9".repeat(16), "0", "7"];
