@@ -18,7 +18,7 @@ import type { Surroundings } from "./surroundings.js";
 export function createProgram(surroundings: Surroundings): Command {
   const { version } = createRequire(import.meta.url)("zooid/package.json") as { version: string };
   const program = new Command("zooid")
-    .description("A transactional object store whose clients' caches stay true.")
+    .description("A transactional object store whose clients' caches stay true, and a cache of functions' results, invalidated by tag.")
     .version(version)
     .showSuggestionAfterError()
     .exitOverride()
