@@ -196,7 +196,7 @@ export function busSuite(name: string, traits: BusTraits, makePlace: () => Promi
     describe("5. what is told", () => {
       test("tags that differ only in their dividers are told as they were published, the root too", async () => {
         const [one, two] = [await follow(), await follow()];
-        const tags = ["a.b:c", "a:b.c", "a:b:c", "a.b.c", "a-b:c", "", "é:*:>"];
+        const tags = ["a.b:c", "a:b.c", "a:b:c", "a.b.c", "a_b:c", "", "_.a:_"];
         for (const [n, tag] of tags.entries()) await one.bus.publish(tag, `id-${n}`);
         await two.heard.until((heard) => heard.tags.length === tags.length);
         expect(two.heard.tags).toEqual(tags);
