@@ -35,7 +35,9 @@ function called<Arg>(action: (arg: Arg) => unknown, arg: Arg): unknown {
   const result = action(arg);
   if (!isThenable(result) || result instanceof Promise) return result;
   // Settled once, whatever it does: more than one answer counts for one, and one that throws has failed.
-  return new Promise((resolve, reject) => result.then(resolve, reject));
+  return new Promise((resolve, reject) => {
+    result.then(resolve, reject);
+  });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

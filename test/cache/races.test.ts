@@ -268,6 +268,7 @@ describe("a cache that was closed", () => {
 
 describe("what is no promise and can be waited for", () => {
   /** As queries of databases are. */
+  // oxlint-disable-next-line unicorn/no-thenable -- it is what is tested
   const query = (then: (resolve: (value: number) => void) => void): Promise<number> => ({ then }) as unknown as Promise<number>;
 
   test("runs within its computation, when it is waited for", async () => {
