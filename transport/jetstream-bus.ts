@@ -99,6 +99,8 @@ class JetStreamBus implements RecallingBus {
   /** The listener was told that this node follows, and of no cut since. */
   #isToldToFollow = false;
   #heardAt = -Infinity;
+  /** When #timer is to fire. */
+  #dueMs = Infinity;
   /** Of the catching up that is under way. */
   #round = new AbortController();
   #timer: unknown = undefined;
@@ -246,7 +248,7 @@ class JetStreamBus implements RecallingBus {
     const isWhole = this.#intake.take(delivery);
     if (!isWhole && this.#state === "following") this.#catchUp("a gap");
     // A late copy proves nothing.
-    if (this.#state === "following" && delivery.sequence === this.#intake.last) this.#heardAt = this.#latest.at;
+    if (this.#state === "following" && delivery.sequence === this.#intake.last) this.#prove();
   }
 
   // ---- Catching up
@@ -306,7 +308,7 @@ class JetStreamBus implements RecallingBus {
     const version = this.#intake.position;
     if (version === undefined) return;
     this.#state = "following";
-    this.#heardAt = this.#latest.at;
+    this.#prove();
     this.#isToldToFollow = true;
     this.#listener.tell({ type: "following", version });
     for (const { resolve } of this.#waiters) resolve();
@@ -331,21 +333,31 @@ class JetStreamBus implements RecallingBus {
 
   // ---- Heartbeats
 
+  /** All was told up to when this arrived. A process that was held up reads late what came by then: no later than a timer that is due proves anything. */
+  #prove(): void {
+    this.#heardAt = Math.max(this.#heardAt, Math.min(this.#latest.at, this.#dueMs));
+  }
+
   #wait(delayMs: number): void {
+    this.#dueMs = this.#clock.monotonic() + delayMs;
     this.#timer = this.#clock.setTimeout(() => this.#watch(), delayMs);
   }
 
   #watch(): void {
     // Each node at another moment, so that one of them speaks for all.
     const intervalMs = this.#intervalMs * (0.75 + this.#chance.fraction() / 2);
-    const silentMs = this.#clock.monotonic() - this.#latest.at;
+    const nowMs = this.#clock.monotonic();
+    const silentMs = nowMs - this.#latest.at;
+    // What is read from now on may still be of before.
+    const wasHeldUp = nowMs - this.#dueMs >= this.#timeoutMs;
     const restMs = intervalMs - silentMs;
     this.#wait(restMs > 0 ? restMs : intervalMs);
-    if (restMs > 0 || this.#state !== "following") return;
-    if (silentMs < this.#timeoutMs) void this.#beat();
+    if (this.#state !== "following" || (restMs > 0 && !wasHeldUp)) return;
+    if (silentMs < this.#timeoutMs && !wasHeldUp) void this.#beat();
     else {
-      this.#cut("the stream is silent");
-      this.#catchUp("the stream is silent");
+      const reason = wasHeldUp ? "this process was held up" : "the stream is silent";
+      this.#cut(reason);
+      this.#catchUp(reason);
     }
   }
 

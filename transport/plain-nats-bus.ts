@@ -83,6 +83,10 @@ class PlainBus implements Bus {
   #number = 0;
   #sequence = 0;
   #echoedAt = -Infinity;
+  /** The same, as far as it proves anything. */
+  #provenAt = -Infinity;
+  /** When #timer is to fire. */
+  #dueMs = Infinity;
   /** Of the hello whose echo shows that this link is whole. */
   #hello = "";
   #timer: unknown = undefined;
@@ -110,7 +114,7 @@ class PlainBus implements Bus {
 
   /** The longest silence counts: what the others published since is not known here. */
   get heardAt(): number {
-    let heardAt = this.#echoedAt;
+    let heardAt = this.#provenAt;
     for (const publisher of this.#publishers.values()) heardAt = Math.min(heardAt, publisher.heardAt);
     return heardAt;
   }
@@ -197,14 +201,18 @@ class PlainBus implements Bus {
   #wait(): void {
     // A little earlier than the interval, and each node at another moment.
     const delayMs = this.#intervalMs * (1 - this.#chance.fraction() / 4);
+    this.#dueMs = this.#clock.monotonic() + delayMs;
     this.#timer = this.#clock.setTimeout(() => this.#beat(), delayMs);
   }
 
   #beat(): void {
-    this.#wait();
     const silentSince = this.#clock.monotonic() - this.#timeoutMs;
+    // What is read from now on may still be of before.
+    const wasHeldUp = this.#dueMs <= silentSince;
+    this.#wait();
     if (this.#state === "following") {
-      if (this.#echoedAt < silentSince) this.#cut("the broker is silent");
+      if (wasHeldUp) this.#cut("this process was held up");
+      else if (this.#echoedAt < silentSince) this.#cut("the broker is silent");
       else this.#dropSilent(silentSince);
     }
     if (this.#state === "following") this.#say("beat");
@@ -264,7 +272,11 @@ class PlainBus implements Bus {
 
   #takeOwn([kind, , number, id]: Word): void {
     const isGreeting = kind === "hello" && id === this.#hello;
-    if (isGreeting || this.#state === "following") this.#echoedAt = this.#clock.monotonic();
+    if (isGreeting || this.#state === "following") {
+      this.#echoedAt = this.#clock.monotonic();
+      // A process that was held up reads late what came by then: no later than a timer that is due proves anything.
+      this.#provenAt = Math.max(this.#provenAt, Math.min(this.#echoedAt, this.#dueMs));
+    }
     if (kind === "invalidate") this.#echoed(number);
     else if (isGreeting) this.#greeted();
     else if (this.#state === "following") this.#listener.tell({ type: "heartbeat", version: this.#position() });

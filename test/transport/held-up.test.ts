@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { FaultyNetwork, SimulatedClock } from "../../testing/index.js";
+import { SimulatedJetStream } from "../../testing/simulated-jetstream.js";
+import { type Bus, createJetStreamBus, createPlainBus } from "../../transport/index.js";
+import { type Clock, seededChance } from "../../words/index.js";
+import { HeardBus } from "../suites/bus.js";
+
+const heldUpMs = 60_000;
+
+/** Two nodes of which one can be held up: its clock goes on, its timers wait, and what came meanwhile is read before they fire. */
+async function place(kind: "nats" | "jetstream") {
+  const clock = new SimulatedClock();
+  const chance = seededChance(1);
+  const network = new FaultyNetwork({ clock, chance });
+  new SimulatedJetStream({ network, chance });
+  let heldMs = 0;
+  const own: Clock = {
+    now: () => clock.now() + heldMs,
+    monotonic: () => clock.monotonic() + heldMs,
+    setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs),
+    clearTimeout: (timer) => clock.clearTimeout(timer),
+  };
+  const node = async (name: string, clockOfNode: Clock) => {
+    const around = { transport: network.connect(name), prefix: "p", clock: clockOfNode, chance };
+    const bus: Bus = kind === "nats" ? createPlainBus(around) : createJetStreamBus(around);
+    const heard = new HeardBus(bus);
+    await clock.settle(bus.follow(undefined), 5_000);
+    return { bus, heard };
+  };
+  const [held, other] = [await node("held", own), await node("other", clock)];
+  await clock.advance(3_000);
+  return { clock, own, held, other, holdUp: () => (heldMs += heldUpMs) };
+}
+
+test.each(["nats", "jetstream"] as const)("a process that was held up takes nothing for proof that it reads late: %s", async (kind) => {
+  const { clock, own, held, other, holdUp } = await place(kind);
+  expect(held.bus.state.type).toBe("following");
+  const cuts = held.heard.count("cut");
+  // On its way, and heard before any timer fires.
+  const published = [other.bus.publish("a", "id-a"), held.bus.publish("b", "id-b")];
+  holdUp();
+  await clock.settle(Promise.all(published), 100);
+  expect(held.heard.tags).toEqual(expect.arrayContaining(["a", "b"]));
+  expect(own.monotonic() - held.bus.heardAt).toBeGreaterThan(heldUpMs - 2_000);
+
+  // Whatever else was waiting is not taken for news either: it asks again how things are.
+  await clock.until(() => held.heard.count("cut") > cuts, 2_000);
+  await clock.until(() => held.bus.state.type === "following" && own.monotonic() - held.bus.heardAt < 1_000, 5_000);
+  await clock.settle(Promise.all([held.bus.close(), other.bus.close()]), 5_000);
+});
