@@ -150,13 +150,15 @@ const registries = new WeakMap<Registry, Map<string, Registered>>();
 
 /**
  * Registers the metrics of `cache`. Values are read when they are asked for; only durations are counted as they happen. What this gives
- * ends it. Throws InvalidOptionError when `labels` does not tell this cache from those that are registered already.
+ * ends it. Throws NotConfiguredError, and InvalidOptionError when `labels` does not tell this cache from those that are registered already.
  */
 export function cacheMetrics(cache: Measured, options: CacheMetricsOptions = {}): () => void {
   const { register = defaultRegister, prefix = "zooid_", zoocachePrefix = "zoocache_", labels = {}, timesLookUps = false } = options;
   const known = registries.get(register) ?? new Map<string, Registered>();
   registries.set(register, known);
   checkLabelNames(Object.keys(labels));
+  // One that is not configured yet says so before anything is registered for it.
+  cache.stats();
   const names = `${prefix} ${String(zoocachePrefix)}`;
   const registered = known.get(names) ?? create(register, prefix, zoocachePrefix, Object.keys(labels));
   checkLabels(registered, cache, labels);
@@ -270,7 +272,7 @@ function checkLabels({ labelNames, sources }: Registered, cache: Measured, label
   const names = Object.keys(labels);
   if (names.length !== labelNames.length || !labelNames.every((name) => name in labels))
     throw refusedLabels(`has other names than those of the caches in this registry: ${labelNames.join(", ") || "none"}`);
-  if (sources.has(cache)) throw refusedLabels("is of a cache that is in this registry already");
+  if (sources.has(cache)) throw new InvalidOptionError({ option: "cache", reason: "is in this registry already" });
   for (const others of sources.values()) {
     if (names.every((name) => others[name] === labels[name])) throw refusedLabels("is the same as that of another cache in this registry");
   }

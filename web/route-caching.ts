@@ -36,9 +36,21 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
     runs.get(reply)?.responded(payload);
     next();
   });
+  const seen = new Set<string>();
   app.addHook("onRoute", (route) => {
     const own = route.config?.cache;
-    if (own !== undefined && own !== false) cacheRoute(route, { ...defaults, ...(own === true ? {} : given(own)) }, around);
+    if (own === undefined || own === false) return;
+    cacheRoute(route, { ...defaults, ...(own === true ? {} : given(own)) }, around);
+    seen.add(route.url);
+  });
+  // Routes that were there before this plug-in, because nobody awaited it, have its hooks for requests and not the one above.
+  app.addHook("onRequest", (request, _reply, next) => {
+    const { url, config } = request.routeOptions;
+    if (url !== undefined && config.cache !== undefined && config.cache !== false && !seen.has(url)) {
+      seen.add(url);
+      request.log.warn({ url }, "a route was there before routeCaching, and is not cached: await its registration");
+    }
+    next();
   });
 };
 

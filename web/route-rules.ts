@@ -72,6 +72,9 @@ export function routeRules(options: RouteCaching): RouteRules {
   if (options.cacheControl !== undefined && !/^[\t\x20-\x7e]+$/.test(options.cacheControl))
     throw new InvalidOptionError({ option: "cacheControl", reason: "is no value of a header field" });
   if (key !== undefined && typeof key !== "function") throw new InvalidOptionError({ option: "key", reason: "is not a function" });
+  for (const option of ["vary", "statuses"] as const) {
+    if (options[option] !== undefined && !Array.isArray(options[option])) throw new InvalidOptionError({ option, reason: "is not a list" });
+  }
   const vary = new Set((options.vary ?? []).map((name) => fieldName(name).toLowerCase()));
   const statuses = new Set(options.statuses ?? keptStatuses);
   for (const status of statuses) {

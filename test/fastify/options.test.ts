@@ -19,12 +19,14 @@ test.each<[option: string, value: unknown]>([
   ["ttl", 86_400_000],
   ["tags", ["not a tag"]],
   ["vary", ["*"]],
+  ["vary", "accept"],
   ["vary", ["a b"]],
   ["query", "none"],
   ["key", "id"],
   ["credentials", "allow"],
   ["requestDirectives", "no"],
   ["statuses", [100]],
+  ["statuses", 200],
   ["statuses", ["200"]],
   ["bodyBytesMax", -1],
   ["bodyBytesMax", "1MB"],
@@ -34,6 +36,35 @@ test.each<[option: string, value: unknown]>([
   const code = option === "tags" ? "ZOOID_INVALID_TAG" : "ZOOID_INVALID_OPTION";
   await expect(register({}, { [option]: value })).rejects.toMatchObject({ code });
   await expect(register({ [option]: value })).rejects.toMatchObject({ code });
+});
+
+test("a route that was there before the plug-in, which nobody awaited, is not cached, and logged once", async () => {
+  const { cache } = await openCache();
+  const lines: string[] = [];
+  const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
+  onTestFinished(() => app.close());
+  void app.register(routeCaching, { cache });
+  let runs = 0;
+  app.get("/early", { config: { cache: true } }, () => `${++runs}`);
+  app.get("/plain", () => "");
+  await app.ready();
+  for (const url of ["/early", "/early", "/plain"]) await app.inject(url);
+  expect(runs).toBe(2);
+  expect(lines).toEqual([expect.stringContaining("await its registration")]);
+  expect(lines[0]).toContain('"url":"/early"');
+});
+
+test("a route that was there after it is not logged, nor one of a scope of its own", async () => {
+  const { cache } = await openCache();
+  const lines: string[] = [];
+  const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
+  onTestFinished(() => app.close());
+  await app.register(routeCaching, { cache });
+  app.get("/", { config: { cache: true } }, () => "");
+  await app.register(async (scope) => scope.get("/", { config: { cache: true } }, () => ""), { prefix: "/scope" });
+  for (const url of ["/", "/scope", "/scope/"]) await app.inject({ method: "HEAD", url });
+  for (const url of ["/", "/scope", "/scope/"]) await app.inject(url);
+  expect(lines).toEqual([]);
 });
 
 test("a name in Cache-Status that is no token is refused", async () => {

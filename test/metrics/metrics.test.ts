@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { Registry } from "prom-client";
 import { describe, expect, onTestFinished, test } from "vitest";
+import * as zooid from "../../cache.js";
 import { createCache, createInvalidationHub } from "../../cache.js";
 import { cacheMetrics } from "../../metrics.js";
 import { systemClock } from "../../words/index.js";
@@ -138,6 +139,15 @@ describe("metrics of a cache", () => {
     expect(names.filter((name) => !name.startsWith("shop_cache_"))).toEqual([]);
   });
 
+  test("of the module need it configured, and what was asked too early leaves nothing behind", async () => {
+    const register = new Registry();
+    expect(() => cacheMetrics(zooid, { register })).toThrow(zooid.NotConfiguredError);
+    expect(register.getMetricsAsArray()).toEqual([]);
+    await zooid.configure();
+    onTestFinished(() => zooid.close());
+    onTestFinished(cacheMetrics(zooid, { register }));
+  });
+
   test("of several caches in one registry need labels that tell them apart", async () => {
     const [one, other] = [await openCache(), await openCache()];
     const register = new Registry();
@@ -146,7 +156,7 @@ describe("metrics of a cache", () => {
     expect(refused(other.cache, { cache: "one" })).toThrow("is the same as that of another cache");
     expect(refused(other.cache, { app: "two" })).toThrow("has other names than those of the caches in this registry: cache");
     expect(refused(other.cache, {})).toThrow("has other names");
-    expect(refused(one.cache, { cache: "again" })).toThrow("is of a cache that is in this registry already");
+    expect(refused(one.cache, { cache: "again" })).toThrow("cache is in this registry already");
     expect(refused(other.cache, { tier: "x" })).toThrow("is no name of a label");
     expect(refused(other.cache, { "not-a-name": "x" })).toThrow("is no name of a label");
     const end = cacheMetrics(other.cache, { register, labels: { cache: "other" } });
