@@ -12,7 +12,7 @@ async function place(kind: "nats" | "jetstream") {
   const clock = new SimulatedClock();
   const chance = seededChance(1);
   const network = new FaultyNetwork({ clock, chance });
-  new SimulatedJetStream({ network, chance });
+  const jetStream = new SimulatedJetStream({ network, chance });
   let heldMs = 0;
   const own: Clock = {
     now: () => clock.now() + heldMs,
@@ -29,7 +29,7 @@ async function place(kind: "nats" | "jetstream") {
   };
   const [held, other] = [await node("held", own), await node("other", clock)];
   await clock.advance(3_000);
-  return { clock, own, held, other, holdUp: () => (heldMs += heldUpMs) };
+  return { clock, own, held, other, jetStream, holdUp: () => (heldMs += heldUpMs) };
 }
 
 test.each(["nats", "jetstream"] as const)("a process that was held up takes nothing for proof that it reads late: %s", async (kind) => {
