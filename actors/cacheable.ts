@@ -131,7 +131,7 @@ export class BoundFunction implements Work {
     const slots = keyFrom === undefined && args.length === 1 && made === args[0] ? this.#plainSlots : this.#slots;
     const known = slots.get(made);
     if (known !== undefined) return known;
-    const slot = new EntrySlot(resultKey(this.#scope, made));
+    const slot = new EntrySlot(resultKey(this.#scope, made), this.rules.staleIfErrorMs);
     if (typeof made === "string" && made.length > limits.keyBytesMax) return slot;
     if (slots.size >= slotsMax) {
       for (const old of slots.values()) this.core.memory.vacate(old);

@@ -285,7 +285,7 @@ export class CachedCalls {
 
   async #foundOrComputed(flight: Flight): Promise<unknown> {
     const { call, computation } = flight;
-    const found = await this.#shelf.lookUp(call.key);
+    const found = await this.#shelf.lookUp(call.key, call.work.rules.staleIfErrorMs);
     if (found !== undefined && failureOf(found.entry.value) === undefined) return flight.finds(found);
     call.signal?.throwIfAborted();
     // What is known is noted anew: it is only now that anything is read.

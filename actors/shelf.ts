@@ -93,7 +93,7 @@ export class Shelf {
 
   /** A result that may be given to whoever asks now. */
   find(slot: EntrySlot): Entry | undefined {
-    return this.#memory.getAt(slot) ?? this.#findOnDisk(slot.key);
+    return this.#memory.getAt(slot) ?? this.#findOnDisk(slot);
   }
 
   /** There is a bucket, and it can be asked now. */
@@ -101,11 +101,11 @@ export class Shelf {
     return this.#shared?.isUsable === true;
   }
 
-  /** A result that may be given to all who asked before it was found, from the bucket if there is none here: it is in memory then. Never rejects. */
-  lookUp(key: string): Promise<FoundHere | undefined> {
+  /** A result that may be given to all who asked before it was found, from the bucket if there is none here: it is in memory then, and stays for `last` as told. Never rejects. */
+  lookUp(key: string, graceMs = 0): Promise<FoundHere | undefined> {
     const shared = this.#shared;
     if (shared === undefined) return Promise.resolve(undefined);
-    const lookUp = this.#lookUps.get(key) ?? this.#lookUp(key, shared);
+    const lookUp = this.#lookUps.get(key) ?? this.#lookUp(key, graceMs, shared);
     this.#lookUps.set(key, lookUp);
     return lookUp;
   }
@@ -260,33 +260,34 @@ export class Shelf {
     return isHashed(tag) ? [...tags, tag] : tags;
   }
 
-  #findOnDisk(key: string): Entry | undefined {
+  #findOnDisk({ key, graceMs }: EntrySlot): Entry | undefined {
     const entry = this.#disk?.get(key);
     if (entry === undefined) return undefined;
     const { tags, ttlMs, slides } = entry;
     // Valid now, whatever it was computed from: for memory it begins now.
-    return this.#memory.put(key, entry.value, { tags, began: this.#trie.begin(), ttlMs, slides, leftMs: this.#leftMs(entry) }) ?? entry;
+    const how = { tags, began: this.#trie.begin(), ttlMs, slides, graceMs, leftMs: this.#leftMs(entry) };
+    return this.#memory.put(key, entry.value, how) ?? entry;
   }
 
-  async #lookUp(key: string, shared: SharedEntries): Promise<FoundHere | undefined> {
+  async #lookUp(key: string, graceMs: number, shared: SharedEntries): Promise<FoundHere | undefined> {
     const found = await shared.get(key);
     // Who asks from now on may know of more than this was compared with.
     this.#lookUps.delete(key);
     if (this.#parts.isInTouch?.() === false) return undefined;
     // Somebody may have put another there meanwhile, which is what counts here.
-    const entry = this.#memory.get(key) ?? (found && this.#putFound(key, found));
+    const entry = this.#memory.get(key) ?? (found && this.#putFound(key, found, graceMs));
     return entry && { entry, began: this.begin() };
   }
 
   /** What was found as an entry, in memory if it can be held there; undefined: it has become stale since. */
-  #putFound(key: string, found: SharedEntry): Entry | undefined {
+  #putFound(key: string, found: SharedEntry, graceMs: number): Entry | undefined {
     const { ttlMs, slides, began } = found;
     const tags = this.#own(key, found.tags);
     // Of its key it may have been told while nobody looked: since it was compared with all that was known.
     if (this.#trie.isStaleFor(this.tagsFor(key, tags), began)) return undefined;
     const value = this.#parts.values === "shared" ? structuredClone(found.value) : found.value;
     const leftMs = found.leftMs === Infinity ? undefined : found.leftMs;
-    const entry = this.#memory.put(key, value, { tags, began, ttlMs, slides, leftMs });
+    const entry = this.#memory.put(key, value, { tags, began, ttlMs, slides, graceMs, leftMs });
     if (entry !== undefined) return entry;
     const storedMs = this.#parts.clock.monotonic();
     return { ...this.hold(value), key, tags, ttlMs, slides, storedMs, expiresMs: storedMs + found.leftMs, promise: undefined };

@@ -30,9 +30,12 @@ export class EntrySlot {
   readonly key: string;
   /** For the tier to set. */
   entry: MemoryEntry | undefined = undefined;
+  /** For how long what comes here from another tier stays for `last`. */
+  readonly graceMs: number;
 
-  constructor(key: string) {
+  constructor(key: string, graceMs = 0) {
     this.key = key;
+    this.graceMs = graceMs;
   }
 }
 

@@ -158,6 +158,37 @@ describe("a last value", () => {
   });
 });
 
+describe("a last value that another tier had", () => {
+  const failing = { name: "load", deps: ["a"], staleIfError: 60 };
+  const fail = (): Promise<string> => Promise.reject(new Error("down"));
+
+  test("stands in as well, of a process before", async () => {
+    const storageUrl = `lmdb:${await temporaryFolder()}`;
+    const { cache: before } = await openCache({ storageUrl });
+    await before.cacheable(async () => "last", failing)();
+    await before.close();
+    const { cache } = await openCache({ storageUrl });
+    let isDown = false;
+    const load = cache.cacheable(async () => (isDown ? fail() : "not asked"), failing);
+    expect(await load()).toBe("last");
+    isDown = true;
+    await cache.invalidate("a");
+    expect(await load()).toBe("last");
+  });
+
+  test("stands in as well, of another node", async () => {
+    const { open } = bucketWorld();
+    const [one, other] = [open(), open()];
+    await settled();
+    await one.cache.cacheable(async () => "last", failing)();
+    await settled();
+    const load = other.cache.cacheable(async () => fail(), failing);
+    expect(await load()).toBe("last");
+    await other.cache.invalidate("a");
+    expect(await load()).toBe("last");
+  });
+});
+
 describe("a result that stands in for one that could not be had is not kept", () => {
   const tags = Array.from({ length: limits.entryTagsMax + 1 }, (_, index) => `t${index}`);
 
