@@ -6,7 +6,7 @@ import { isAnythingComputing } from "./computations.js";
 interface Run {
   readonly cache: Running;
   readonly computation: Computation;
-  readonly within: Run | undefined;
+  within: Run | undefined;
 }
 
 /** One for all caches: each that was ever used costs every promise of the process something, for ever. */
@@ -22,13 +22,23 @@ export class Running {
 
   /** Calls `action` as a part of `computation`, and whatever it gives in place of a promise: a query that runs once it is waited for, say. */
   run<Arg>(computation: Computation, action: (arg: Arg) => unknown, arg: Arg): unknown {
-    return runs.run({ cache: this, computation, within: runs.getStore() }, called, action, arg);
+    const within = underWay(runs.getStore());
+    // What goes on after its computation, and computes again from there, would remember all that were before.
+    if (within !== undefined) within.within = underWay(within.within);
+    return runs.run({ cache: this, computation, within }, called, action, arg);
   }
 
   /** To be called when nothing of this cache is computed any more: promises cost less while nothing is, in any cache. */
   disable(): void {
     if (!isAnythingComputing()) runs.disable();
   }
+}
+
+/** The innermost of `run` and those that it is within that is not over. */
+function underWay(run: Run | undefined): Run | undefined {
+  let at = run;
+  while (at?.computation.isOver === true) at = at.within;
+  return at;
 }
 
 function called<Arg>(action: (arg: Arg) => unknown, arg: Arg): unknown {
