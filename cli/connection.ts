@@ -46,9 +46,11 @@ export function addBrokerOptions(command: Command, logLevel: (typeof levels)[num
 export function addAddressOptions(command: Command, logLevel: (typeof levels)[number]): Command {
   return command
     .addOption(
-      option("--servers <addresses>", "ZOOID_SERVERS", "broker, one address or several with commas")
-        .argParser(parseServers)
-        .default(undefined, `${defaultAddresses.nats}, or ${defaultAddresses.door} when nobody is there`),
+      option(
+        "--servers <addresses>",
+        "ZOOID_SERVERS",
+        `broker, one address or several with commas (default: ${defaultAddresses.nats}, or ${defaultAddresses.door} when nobody is there)`,
+      ).argParser(parseServers),
     )
     .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
     .addOption(option("--password <password>", "ZOOID_PASSWORD", "for the broker; better in the variable"))

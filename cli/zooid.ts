@@ -39,7 +39,12 @@ function tell(error: unknown): number {
 
 function usageError(error: CommanderError): CommandError {
   const message = error.message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)$/, " (did you mean $1?)");
-  return new CommandError("ZOOID_USAGE", error.code === "commander.help" ? "which command? See zooid --help" : message);
+  return new CommandError("ZOOID_USAGE", error.code === "commander.help" ? `which command? See ${asCalled()} --help` : message);
+}
+
+/** `zooid`, or the command of it that has commands of its own. */
+function asCalled(): string {
+  return ["zooid", ...process.argv.slice(2).filter((word) => !word.startsWith("-"))].join(" ");
 }
 
 /** Asked of the words as they were typed: whether to fail in JSON must be known even when they cannot be parsed. */

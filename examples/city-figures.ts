@@ -59,6 +59,6 @@ async function computeFigures(store: ObjectClient<CitySchema>, country: string):
     meanLatitude: latitudes / cities,
     noted,
     asOf: { tid: asOf, time: new Date(tidToMs(asOf)).toISOString() },
-    computed: { at: performance.timeOrigin + startMs, ms: performance.now() - startMs },
+    computed: { at: performance.timeOrigin + startMs, ms: Math.round((performance.now() - startMs) * 1_000) / 1_000 },
   };
 }

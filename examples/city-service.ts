@@ -163,7 +163,7 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
     const figures = await figuresOf(country);
     if (figures === undefined) return context.json({ country, error: { message: "no cities" } }, 404);
     const from = figures.computed.at < startMs ? "cache" : "computed";
-    return context.json({ ...figures, from, ms: now() - startMs, at: now() });
+    return context.json({ ...figures, from, ms: rounded(now() - startMs), at: now() });
   });
 
   app.get("/events", (context) =>
@@ -206,13 +206,13 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
     const { value, asOf, connected, loads } = await read();
     const time = new Date(tidToMs(asOf)).toISOString();
     const from = loads === 0 ? "cache" : "server";
-    return { value, from, asOf: { tid: asOf, time }, connected, connection: store.state, ms: performance.now() - startMs };
+    return { value, from, asOf: { tid: asOf, time }, connected, connection: store.state, ms: rounded(performance.now() - startMs) };
   }
 
   async function written(key: string, write: () => Promise<{ value: City | void; tid: number }>) {
     const startMs = performance.now();
     const { value: city, tid } = await write();
-    return { key, city, tid, at: now(), ms: performance.now() - startMs, connection: store.state };
+    return { key, city, tid, at: now(), ms: rounded(performance.now() - startMs), connection: store.state };
   }
 
   return app;
@@ -234,4 +234,9 @@ function keyOf(context: Context): `city/${string}` {
 /** Milliseconds since 1970 with fractions, comparable between processes of one machine. */
 function now(): number {
   return performance.timeOrigin + performance.now();
+}
+
+/** To microseconds: the clock tells no more. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }

@@ -42,7 +42,7 @@ export interface ScenarioStep {
 export type Report = (event: UpEvent) => void;
 
 /** Columns of the lines for people. */
-const columns = { name: 29, detail: 52, time: 9 } as const;
+const columns = { name: 29, detail: 54, time: 9 } as const;
 /** Lines without a column for details have their time where the others have it. */
 const wide = columns.name + columns.detail + 1;
 

@@ -1,7 +1,8 @@
+import { relative } from "node:path";
 import process from "node:process";
 import { connect, systemClock } from "../../index.js";
 import { openTransport } from "../../transport/index.js";
-import { logOf } from "../connection.js";
+import { defaultAddresses, logOf } from "../connection.js";
 import { Interrupted } from "../failure.js";
 import type { Surroundings } from "../surroundings.js";
 import { type Cities, readCities } from "./cities.js";
@@ -145,10 +146,10 @@ class Up {
     await importCities({ store, cities, clock: this.#clock, signal: this.#signal, report: this.#report });
   }
 
-  async #showScenario({ urls }: Place, door: Door): Promise<void> {
+  async #showScenario({ urls, servers }: Place, door: Door): Promise<void> {
     try {
       const { key } = await this.#controls.scenario();
-      this.#report({ event: "byHand", commands: commandsByHand({ ...urls, door: door.url }, key) });
+      this.#report({ event: "byHand", commands: commandsByHand({ ...urls, door: door.url }, key, zooidAt(servers)) });
     } catch (error) {
       if (this.#signal.aborted || this.#flags.once === true) throw error;
       this.#tellError(error);
@@ -189,4 +190,12 @@ class Up {
 /** Times to a microsecond: more digits say nothing. */
 function rounded(_: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isInteger(value) ? Math.round(value * 1_000) / 1_000 : value;
+}
+
+/** How a command that joins `servers` is called from the folder we were called in, whether we are installed, built or neither. */
+function zooidAt(servers: string): (words: string) => string {
+  const path = relative(process.cwd(), process.argv[1] ?? "zooid");
+  const file = /^[\w./-]+$/.test(path) ? path : JSON.stringify(path);
+  const isFoundByItself = Object.values<string>(defaultAddresses).includes(servers);
+  return (words) => ["node", ...process.execArgv, file, words, ...(isFoundByItself ? [] : ["--servers", servers])].join(" ");
 }

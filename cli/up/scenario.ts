@@ -112,8 +112,12 @@ function countryOf(key: string): string {
   return key.split("/")[1] ?? "";
 }
 
-/** The lines to do the same by hand. */
-export function commandsByHand(urls: { readonly a: string; readonly b: string; readonly door: string }, key: string): readonly string[] {
+/** The lines to do the same by hand. `zooid`: how this command is called from a terminal. */
+export function commandsByHand(
+  urls: { readonly a: string; readonly b: string; readonly door: string },
+  key: string,
+  zooid: (words: string) => string,
+): readonly string[] {
   const path = pathOf(key);
   const read = `curl -sw "\\n" ${urls.a}${path}`;
   const figures = `curl -sw "\\n" ${urls.a}/figures/${countryOf(key)}`;
@@ -128,6 +132,9 @@ export function commandsByHand(urls: { readonly a: string; readonly b: string; r
     `curl -sw "\\n" -X POST ${urls.door}/server/start`,
     `curl -sw "\\n" ${urls.a}/state`,
     `curl -s ${urls.door}/machines`,
+    zooid("cache keys"),
+    zooid(`cache invalidate figures:${countryOf(key)}`),
+    figures,
   ];
 }
 

@@ -61,7 +61,7 @@ describe("zooid up without a nats-server", () => {
       const { commands } = await up.event("byHand");
       const answers: string[] = [];
       for (const command of commands) answers.push((await promisify(execFile)("sh", ["-c", command])).stdout);
-      const [before, figures, change, after, changed, , cutOff, , state, machines] = answers;
+      const [before, figures, change, after, changed, , cutOff, , state, machines, keys, invalidated, computedAnew] = answers;
       expect(JSON.parse(before ?? "")).toMatchObject({ from: "cache", connected: true });
       expect(JSON.parse(change ?? "")).toMatchObject({ city: { note: "by hand" } });
       expect(JSON.parse(after ?? "")).toMatchObject({ from: "server", city: { note: "by hand" } });
@@ -70,6 +70,9 @@ describe("zooid up without a nats-server", () => {
       expect(JSON.parse(cutOff ?? "")).toMatchObject({ from: "cache", connected: false, city: { note: "by hand" } });
       expect(JSON.parse(state ?? "")).toMatchObject({ client: "A", state: "readWrite" });
       expect(machines).toContain("client/A/connection linked.readWrite");
+      expect(keys).toMatch(/^A .*figures\("/m);
+      expect(invalidated).toMatch(/^A +published$/m);
+      expect(JSON.parse(computedAnew ?? "")).toMatchObject({ from: "computed" });
       up.signal("SIGTERM");
       expect(await up.ended).toMatchObject({ code: 0 });
     },
