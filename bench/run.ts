@@ -1,5 +1,5 @@
 /** `npm run bench -- [name…] [--json]`: answers each question, or those named, and prints a table or one object a line. */
-import { parseArgs } from "node:util";
+import { Command, InvalidArgumentError } from "commander";
 import { cachedDiskQuestions } from "./cached-disk.js";
 import { cacheQuestions } from "./cache.js";
 import { coherenceQuestions } from "./coherence.js";
@@ -21,23 +21,35 @@ const questions: readonly Question[] = [
   ...propagationQuestions,
 ];
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean", default: false } } });
 /** Those of exactly this name, else those whose names begin with it: `footprint` is two. */
 function named(name: string): readonly Question[] {
   const exact = questions.filter((question) => question.name === name);
   return exact.length > 0 ? exact : questions.filter((question) => question.name.startsWith(`${name}-`));
 }
 
-const unknown = positionals.find((name) => named(name).length === 0);
-if (unknown !== undefined) {
-  console.error(`no bench ${unknown}; there are ${questions.map(({ name }) => name).join(", ")}`);
-  process.exit(2);
-}
-const asked = positionals.length === 0 ? questions : positionals.flatMap(named);
-if (!values.json) console.log(heading);
+const found = (name: string, before: readonly Question[] = []): readonly Question[] => {
+  const more = named(name);
+  if (more.length === 0) throw new InvalidArgumentError(`there are ${questions.map((each) => each.name).join(", ")}`);
+  return [...before, ...more];
+};
+
+const command = new Command("npm run bench --")
+  .description("Answers measured questions, each against a limit or a peer in the same run, and checks its own results.")
+  .argument("[name...]", "questions to answer, or what their names begin with; all when none is given", found)
+  .option("--json", "print a result a line as JSON", false)
+  .addHelpText(
+    "after",
+    `\nQuestions:\n${questions.map(({ name, question }) => `  ${name}\n      ${question}`).join("\n")}\n\n` +
+      "NATS_SERVER names another nats-server. Exits with 1 when a result was not correct; a target that is missed is told in the table.\n\n" +
+      "Examples:\n  npm run bench -- hit-async stampede\n  npm run bench -- propagation --json",
+  )
+  .parse();
+const { json } = command.opts<{ readonly json: boolean }>();
+const asked = (command.processedArgs[0] as readonly Question[] | undefined) ?? questions;
+if (!json) console.log(heading);
 for (const question of asked) {
   const result = await question.measure();
-  if (values.json) console.log(JSON.stringify(result));
+  if (json) console.log(JSON.stringify(result));
   else console.log(isSkipped(result) ? `${result.name} | skipped: ${result.skipped}` : row(result, question));
   if (!isSkipped(result) && !result.correct) process.exitCode = 1;
 }
