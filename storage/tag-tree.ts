@@ -161,10 +161,16 @@ export class TagTree {
   #list(node: TagNode, list: Set<TagNode>): void {
     node.usedAtMs = this.#nowMs();
     list.add(node);
+    // Asked before there is an iterator, which a set would pay for each time.
+    if (this.#isWithinBounds()) return;
     for (const first of this.unused) {
-      if (this.unused.size <= this.#unusedMax && this.#nodes.size <= this.#nodesMax) break;
       this.#remove(first, never);
+      if (this.#isWithinBounds()) return;
     }
+  }
+
+  #isWithinBounds(): boolean {
+    return this.unused.size <= this.#unusedMax && this.#nodes.size <= this.#nodesMax;
   }
 
   /** The node that `tag` has none of would be below, and how many are missing on the way to it. */
