@@ -45,7 +45,9 @@ const command = new Command("npm run bench --")
   )
   .parse();
 const { json } = command.opts<{ readonly json: boolean }>();
-const asked = (command.processedArgs[0] as readonly Question[] | undefined) ?? questions;
+// Commander gives an empty list where none was named.
+const given = (command.processedArgs[0] ?? []) as readonly Question[];
+const asked = given.length > 0 ? given : questions;
 if (!json) console.log(heading);
 for (const question of asked) {
   const result = await question.measure();
