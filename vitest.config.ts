@@ -9,7 +9,8 @@ export default defineConfig({
   test: {
     reporters: ["default", "./test/summary-reporter.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    // Twice the cores that there are at least: many suites wait for processes, brokers and clocks more than they compute.
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [
