@@ -74,6 +74,7 @@ describe("a storage server that is sent bad messages over NATS", () => {
         expect(error, where).not.toBeInstanceOf(InternalError);
         expect(bytes.length, where).toBeLessThan(2_000);
         count((error as ZooidError).code);
+        facts.refused(name, payload);
         if ((error as ZooidError).code === "ZOOID_UNKNOWN_SESSION") await facts.register();
       }
     };
@@ -176,8 +177,9 @@ function aimsAt(instance: string): readonly AimAt[] {
 class LiveFacts {
   readonly wire: WireClient;
   readonly #instance: string;
-  readonly #sent = new Map<string, Commit>();
-  readonly #committed = new Map<Tid, Commit>();
+  /** By id, in the order in which they were sent: a copy may say something else. What was refused is not among them. */
+  readonly #sent = new Map<string, { readonly payload: Uint8Array; readonly commit: Commit }[]>();
+  readonly #committed = new Map<Tid, string>();
   readonly #voted: string[] = [];
   readonly #copies: Uint8Array[] = [];
   #registering: Promise<unknown> | undefined;
@@ -260,7 +262,19 @@ class LiveFacts {
   sends(operation: string, payload: Uint8Array): void {
     if (operation !== "commit" && operation !== "vote") return;
     const commit = readable(wire.commit, payload);
-    if (commit !== undefined && !this.#sent.has(commit.id)) this.#sent.set(commit.id, commit);
+    if (commit === undefined) return;
+    const sent = this.#sent.get(commit.id);
+    if (sent === undefined) this.#sent.set(commit.id, [{ payload, commit }]);
+    else sent.push({ payload, commit });
+  }
+
+  /** One that was refused is not what its id stands for: a copy that says something else may be. */
+  refused(operation: string, payload: Uint8Array): void {
+    if (operation !== "commit" && operation !== "vote") return;
+    const commit = readable(wire.commit, payload);
+    const sent = commit === undefined ? undefined : this.#sent.get(commit.id);
+    const index = sent?.findIndex((each) => each.payload === payload) ?? -1;
+    if (index !== -1) sent?.splice(index, 1);
   }
 
   hears(operation: string, payload: Uint8Array, answer: unknown): void {
@@ -268,17 +282,16 @@ class LiveFacts {
     if (operation !== "commit" && operation !== "finish" && operation !== "settle") return;
     const { id } = operation === "commit" ? wire.commit.read(payload) : (operation === "finish" ? wire.finish : wire.settle).read(payload);
     const { tid } = (operation === "settle" ? (answer as { committed?: { tid: Tid } }).committed : (answer as { tid: Tid })) ?? {};
-    const commit = this.#sent.get(id);
-    if (tid === undefined) return;
-    expect(commit, "only what was sent as a whole is committed").toBeDefined();
-    if (commit !== undefined) this.#committed.set(tid, commit);
+    if (tid !== undefined) this.#committed.set(tid, id);
   }
 
   /** What the committed transactions leave, in the order of their tids. */
   model(): Map<string, string> {
     const objects = new Map<string, string>();
-    for (const [, { writes }] of [...this.#committed].sort(([a], [b]) => a - b)) {
-      for (const { key, value } of writes) {
+    for (const [, id] of [...this.#committed].sort(([a], [b]) => a - b)) {
+      const first = this.#sent.get(id)?.[0];
+      expect(first, "only what was sent as a whole is committed").toBeDefined();
+      for (const { key, value } of first?.commit.writes ?? []) {
         if (value === undefined) objects.delete(key);
         else objects.set(key, Buffer.from(value).toString("hex"));
       }
