@@ -32,7 +32,7 @@ export interface FlightAround {
 
 /**
  * One computation under way, and all who wait for it. What happens at its end is the machine's to decide, once somebody has joined:
- * most flights are one caller's alone, and a machine would cost them ten times what the rest does.
+ * most flights are one caller's alone, and a machine would cost them more than the rest does.
  *
  *     leader      whose call began it; waits however long it takes
  *     followers   who joined while nothing had been invalidated: get whatever it gives
