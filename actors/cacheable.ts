@@ -1,6 +1,6 @@
 import { type ArgumentsKey, argumentsKey, keyTag, resultKey, scopeText } from "../storage/cache-key.js";
 import { EntrySlot } from "../storage/memory-entries.js";
-import { InvalidOptionError, limits, rootTag, SyncTierError, type Tag } from "../words/index.js";
+import { InvalidOptionError, isThenable, limits, rootTag, SyncTierError, type Tag } from "../words/index.js";
 import { durationOf } from "./cache-options.js";
 import type { CacheCore } from "./cache-core.js";
 import { type AnyCacheableOptions, type CacheableOptions, checkCacheableOptions } from "./cacheable-options.js";
@@ -71,7 +71,7 @@ export class BoundFunction implements Work {
     if (isShared && this.#isAsync === false) throw new SyncTierError({ name: this.name });
     try {
       const result = Reflect.apply(this.#fn as (...args: unknown[]) => unknown, call.self, call.args);
-      this.#isAsync = isPromise(result);
+      this.#isAsync = isThenable(result);
       return result;
     } catch (error) {
       // A function that gives promises may throw as well.
@@ -220,8 +220,4 @@ function checkFunction(fn: AnyFunction, name: string): void {
   if (name === "") throw new InvalidOptionError({ option: "name", reason: "is missing, and the function has none" });
   if (/Generator/.test(fn.constructor.name))
     throw new InvalidOptionError({ option: "fn", reason: `is ${name}, a generator, whose result can be read only once: give a list` });
-}
-
-function isPromise(value: unknown): boolean {
-  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
 }

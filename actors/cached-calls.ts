@@ -2,7 +2,16 @@ import type { Entry } from "../storage/entry-store.js";
 import type { EntrySlot, MemoryEntryStore } from "../storage/memory-entries.js";
 import { staleRead } from "../storage/object-reads.js";
 import { flightMachine } from "../machines/flight.js";
-import { CircularCallError, type Clock, limits, type Log, OutsideComputationError, SyncTierError, type Tag } from "../words/index.js";
+import {
+  CircularCallError,
+  type Clock,
+  isThenable,
+  limits,
+  type Log,
+  OutsideComputationError,
+  SyncTierError,
+  type Tag,
+} from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
 import type { Call, Work } from "./cached-work.js";
 import { Computation } from "./computation.js";
@@ -381,8 +390,4 @@ function circleThrough(computation: Computation, waiting: Computation): readonly
   };
   const found = path(computation);
   return found === undefined ? undefined : [waiting.name, ...found];
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
 }

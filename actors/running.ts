@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { isThenable } from "../words/index.js";
 import type { Computation } from "./computation.js";
 import { isAnythingComputing } from "./computations.js";
 
@@ -48,8 +49,4 @@ function called<Arg>(action: (arg: Arg) => unknown, arg: Arg): unknown {
   return new Promise((resolve, reject) => {
     result.then(resolve, reject);
   });
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
 }

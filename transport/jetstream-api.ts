@@ -66,10 +66,25 @@ export interface StreamApiOptions {
   readonly signal: AbortSignal;
 }
 
-const nanos = (ms: number) => ms * 1_000_000;
+/** Durations as JetStream writes them. */
+export const nanos = (ms: number): number => ms * 1_000_000;
 /** A consumer without a listener goes by itself after this. */
 const consumerIdleMs = 30_000;
 const consumerHeartbeatMs = 1_000;
+
+/** Of a consumer that is there for one reading: it delivers what it finds once, as fast as that is taken, and is not kept. */
+export function passingConsumer(heartbeatMs: number): Fields {
+  return {
+    ack_policy: "none",
+    max_deliver: 1,
+    replay_policy: "instant",
+    flow_control: true,
+    idle_heartbeat: nanos(heartbeatMs),
+    inactive_threshold: nanos(consumerIdleMs),
+    mem_storage: true,
+    num_replicas: 1,
+  };
+}
 
 /**
  * What the bus asks of JetStream, as plain requests over the transport: one link carries what is published, repeated and asked, so
@@ -144,14 +159,7 @@ export class StreamApi {
         ...("sequence" in start
           ? { deliver_policy: "by_start_sequence", opt_start_seq: start.sequence }
           : { deliver_policy: "by_start_time", opt_start_time: new Date(start.sinceMs).toISOString() }),
-        ack_policy: "none",
-        max_deliver: 1,
-        replay_policy: "instant",
-        flow_control: true,
-        idle_heartbeat: nanos(consumerHeartbeatMs),
-        inactive_threshold: nanos(consumerIdleMs),
-        mem_storage: true,
-        num_replicas: 1,
+        ...passingConsumer(consumerHeartbeatMs),
       },
     });
     return textOf(answer, "name");

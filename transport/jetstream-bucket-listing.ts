@@ -1,5 +1,6 @@
 import { type Chance, type Clock, TimeoutError } from "../words/index.js";
-import { askJetStream, type Fields, fieldsOf, textOf } from "./jetstream-api.js";
+import { askJetStream, type Fields, fieldsOf, passingConsumer, textOf } from "./jetstream-api.js";
+import { placeOf } from "./jetstream-messages.js";
 import { answerConsumer, consumerTells } from "./jetstream-replay.js";
 import type { HeadedMessage, HeadedTransport, MessageHeaders } from "./transport.js";
 
@@ -22,11 +23,8 @@ export interface ListingOptions {
   readonly signal: AbortSignal;
 }
 
-/** A consumer without a listener goes by itself after this. */
-const consumerIdleMs = 30_000;
 /** The shortest that servers take: where the last message went before it was delivered, only this tells that no more will come. */
 const consumerHeartbeatMs = 100;
-const nanos = (ms: number) => ms * 1_000_000;
 
 /**
  * Messages of a stream by their headers alone, from the sequence `from` on, from a consumer that goes with the listing. Fewer than `messagesMax`
@@ -98,14 +96,7 @@ function consumerOf(subject: string, from: number, { stream, filter }: ListingOp
       opt_start_seq: from,
       filter_subject: filter,
       headers_only: true,
-      ack_policy: "none",
-      max_deliver: 1,
-      replay_policy: "instant",
-      flow_control: true,
-      idle_heartbeat: nanos(consumerHeartbeatMs),
-      inactive_threshold: nanos(consumerIdleMs),
-      mem_storage: true,
-      num_replicas: 1,
+      ...passingConsumer(consumerHeartbeatMs),
     },
   };
 }
@@ -115,11 +106,9 @@ function isAnythingToCome({ num_pending: pending, delivered }: Fields): boolean 
   return pending !== 0 || fieldsOf(delivered).consumer_seq !== 0;
 }
 
-function readListed({ headers, replyTo }: HeadedMessage): { readonly message: ListedMessage; readonly pending: number } | undefined {
-  // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
-  const tokens = replyTo?.split(".") ?? [];
-  if (headers === undefined || tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
-  const [sequence, , nanosecs, pending] = tokens.slice(tokens.length === 9 ? 5 : 7).map(Number);
-  if (sequence === undefined || nanosecs === undefined || pending === undefined || !Number.isSafeInteger(sequence)) return undefined;
-  return { message: { sequence, time: Math.floor(nanosecs / 1_000_000), headers }, pending };
+function readListed(message: HeadedMessage): { readonly message: ListedMessage; readonly pending: number } | undefined {
+  const { headers } = message;
+  const place = placeOf(message);
+  if (headers === undefined || place === undefined || Number.isNaN(place.pending)) return undefined;
+  return { message: { sequence: place.sequence, time: place.time, headers }, pending: place.pending };
 }

@@ -23,7 +23,7 @@ import type { Chance } from "../words/index.js";
 import type { Bucket, BucketEntry, BucketItem } from "./bucket.js";
 import { keyToken } from "./bucket-key.js";
 import { listMessages } from "./jetstream-bucket-listing.js";
-import { answerOf, askJetStream, type Fields, fieldsOf, isOutrun, isRefusal, numberOf, streamNotFound } from "./jetstream-api.js";
+import { answerOf, askJetStream, type Fields, fieldsOf, isOutrun, isRefusal, nanos, numberOf, streamNotFound } from "./jetstream-api.js";
 import type { AskingTransport } from "./transport.js";
 
 /** Where a bucket is. */
@@ -56,7 +56,6 @@ export function createJetStreamBucket(options: JetStreamBucketOptions): Bucket {
 
 /** Of a bucket that a cache made: only such a one is changed. */
 const description = "results that the nodes of a cache share";
-const nanos = (ms: number) => ms * 1_000_000;
 /** Servers from this level of the API on know times to live of messages. */
 const messageTtlLevel = 1;
 /** Milliseconds that a message was put to live for: servers of all levels keep it, and give it in a listing. */

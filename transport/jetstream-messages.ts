@@ -61,12 +61,33 @@ export function readRepeated({ headers, payload }: HeadedMessage, stream: string
 }
 
 /** What a consumer delivered, with the number it has there; undefined when it is not from a consumer. */
-export function readDelivered({ replyTo, payload }: HeadedMessage): (Delivery & { readonly number: number }) | undefined {
+export function readDelivered(message: HeadedMessage): (Delivery & { readonly number: number }) | undefined {
+  const place = placeOf(message);
+  return place === undefined
+    ? undefined
+    : { sequence: place.sequence, number: place.number, time: place.time, word: readBusWord(message.payload) };
+}
+
+/** Where a message that a consumer delivered stands. */
+export interface DeliveredPlace {
+  /** In its stream, a safe integer. */
+  readonly sequence: number;
+  /** Of its delivery, by this consumer, from 1. */
+  readonly number: number;
+  /** Milliseconds since 1970 at the broker. */
+  readonly time: number;
+  /** Messages that the consumer has still to deliver. */
+  readonly pending: number;
+}
+
+/** Where a consumer says that `message` stands; undefined when it is not from a consumer. */
+export function placeOf({ replyTo }: HeadedMessage): DeliveredPlace | undefined {
   // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
   const tokens = replyTo?.split(".") ?? [];
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
-  const from = tokens.length === 9 ? 2 : 4;
-  const [sequence, number, nanos] = tokens.slice(from + 3, from + 6).map(Number);
-  if (sequence === undefined || number === undefined || nanos === undefined || !Number.isSafeInteger(sequence)) return undefined;
-  return { sequence, number, time: Math.floor(nanos / 1_000_000), word: readBusWord(payload) };
+  const [sequence = Number.NaN, number = Number.NaN, nanoseconds = Number.NaN, pending = Number.NaN] = tokens
+    .slice(tokens.length === 9 ? 5 : 7)
+    .map(Number);
+  if (!Number.isSafeInteger(sequence)) return undefined;
+  return { sequence, number, time: Math.floor(nanoseconds / 1_000_000), pending };
 }

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { isThenable } from "../words/index.js";
 import { type Draft, type Fields, type Page, pageOf, type SharingRules } from "./page.js";
 
 /** What a run needs of its surroundings. */
@@ -137,8 +138,4 @@ export class HandlerRun {
     this.#isSettled = true;
     this.#resolve(page);
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
 }

@@ -9,11 +9,7 @@ import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { startTcpProxy } from "../tcp-proxy.js";
 import { gate } from "./open.js";
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
+import { until } from "../until.js";
 
 async function startBroker(): Promise<NatsServer> {
   const server = await startNatsServer({ config: jetStreamConfig() });

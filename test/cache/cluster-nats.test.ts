@@ -3,6 +3,7 @@ import { type Cache, createCache } from "../../cache.js";
 import { connectNats } from "../../transport/index.js";
 import { freePorts } from "../cli/free-ports.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
+import { until } from "../until.js";
 
 /** Three brokers that keep their streams together. */
 async function startCluster(): Promise<readonly NatsServer[]> {
@@ -21,11 +22,6 @@ async function startCluster(): Promise<readonly NatsServer[]> {
     await Promise.all(servers.map((server) => server.stop()));
   });
   return servers;
-}
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Name of the broker that leads the stream of the caches. */

@@ -5,6 +5,7 @@ import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { silence } from "../silent-broker.js";
 import { startTcpProxy, type TcpProxy } from "../tcp-proxy.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
+import { until } from "../until.js";
 
 /** More than heartbeats are apart, less than anybody waits for a test. */
 const maxStaleMs = 2_000;
@@ -37,11 +38,6 @@ async function openNode({ onTestFinished }: TestContext, port: () => number, opt
   let computed = 0;
   const load = cache.cacheable(async () => ++computed, { name: "load", deps: ["a:b"] });
   return { cache, link, load, computed: () => computed };
-}
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Resolves when the node answers from what it keeps; gives that. */

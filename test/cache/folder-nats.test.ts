@@ -12,13 +12,9 @@ import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { busPace, HeardBus } from "../suites/bus.js";
 import { startTcpProxy } from "../tcp-proxy.js";
+import { until } from "../until.js";
 
 const makeFolder = temporaryFolders();
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
 
 interface Node {
   readonly cache: Cache;

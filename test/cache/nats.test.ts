@@ -2,11 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { type Cache, createCache } from "../../cache.js";
 import { startNatsServer } from "../nats-server.js";
 import { jetStreamConfig } from "../nats-buses.js";
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
+import { until } from "../until.js";
 
 async function open(busUrl: string, busKind: "jetstream" | "nats"): Promise<Cache> {
   const cache = await createCache({ busUrl, busKind });

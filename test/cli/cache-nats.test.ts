@@ -4,11 +4,7 @@ import { silentLog } from "../../index.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { startNatsServer } from "../nats-server.js";
 import { zooid } from "./run-zooid.js";
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
-}
+import { until } from "../until.js";
 
 test("nodes on a stream are shown with its numbers, the same at each, and steered through any of them", async () => {
   await using server = await startNatsServer({ config: jetStreamConfig() });

@@ -2,16 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Cache, createCache } from "../../cache.js";
 import { openPlace } from "./place.js";
 import { runZooid, zooid } from "./run-zooid.js";
+import { until } from "../until.js";
 
 let place: Awaited<ReturnType<typeof openPlace>>;
 let a: Cache;
 let b: Cache;
 let there: readonly string[];
-
-/** Resolves when `holds` does; the test's own time-out bounds it. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 const following = (cache: Cache) => () => cache.stats().bus?.type === "following";
 const rows = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);

@@ -3,7 +3,7 @@ import type { DiskHabits } from "../../testing/simulated-disk.js";
 import { calm } from "../../testing/weather.js";
 import type { Weather } from "../../testing/weather.js";
 import type { Chance } from "../../words/index.js";
-import { delay } from "../../words/index.js";
+import { type Fault, oneOf, pause, playFaults } from "./play-faults.js";
 import type { ClientPlace } from "./client-place.js";
 import type { ServerPlace } from "./server-place.js";
 import type { World } from "./world.js";
@@ -32,8 +32,8 @@ export class Faults {
   }
 
   /** One fault after the other, several at once, until `end`. */
-  async run(): Promise<void> {
-    const actions: readonly (readonly [weight: number, name: string, act: () => Promise<void>])[] = [
+  run(): Promise<void> {
+    const faults: readonly Fault[] = [
       [3, "weather", () => this.#weather()],
       [3, "sever", () => this.#sever()],
       [2, "cut", () => this.#cut()],
@@ -46,16 +46,12 @@ export class Faults {
       [1, "clock", () => this.#shiftClock()],
       [this.#hasRestores ? 4 : 0, "restored", () => this.#restore()],
     ];
-    const total = actions.reduce((sum, [weight]) => sum + weight, 0);
-    while (!this.#isOver) {
-      await this.#pause(30, 450);
-      let dice = this.#chance.fraction() * total;
-      const chosen = actions.find(([weight]) => (dice -= weight) < 0);
-      if (chosen === undefined || this.#isOver) continue;
-      const [, name, act] = chosen;
-      this.#world.note("fault", name);
-      act().catch((error: unknown) => this.#world.unlessExpected("fault", error));
-    }
+    return playFaults(faults, {
+      stage: this.#world,
+      chance: this.#chance,
+      pauseMs: [30, 450],
+      isOver: () => this.#isOver,
+    });
   }
 
   /** Ends all faults: from now on everything works, and everybody is up. */
@@ -165,12 +161,10 @@ export class Faults {
   }
 
   #client(): ClientPlace {
-    const client = this.#clients[Math.floor(this.#chance.fraction() * this.#clients.length)];
-    if (client === undefined) throw new RangeError("no clients");
-    return client;
+    return oneOf(this.#clients, this.#chance);
   }
 
   #pause(msMin: number, msMax: number): Promise<void> {
-    return delay(this.#world.clock, msMin + this.#chance.fraction() * (msMax - msMin));
+    return pause(this.#world, this.#chance, msMin, msMax);
   }
 }

@@ -2,7 +2,8 @@ import { soundDisk } from "../../../testing/simulated-disk.js";
 import type { DiskHabits } from "../../../testing/simulated-disk.js";
 import { jetStreamEnd } from "../../../testing/simulated-jetstream.js";
 import { calm, type Weather } from "../../../testing/weather.js";
-import { type Chance, delay } from "../../../words/index.js";
+import type { Chance } from "../../../words/index.js";
+import { type Fault, oneOf, pause, playFaults } from "../play-faults.js";
 import { type CacheWorld, timings } from "./cache-world.js";
 import type { NodePlace } from "./node-place.js";
 
@@ -28,11 +29,11 @@ export class CacheFaults {
   }
 
   /** One fault after the other, several at once, until `end`. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
     const power = this.#losesPower ? 3 : 0;
     // What the bucket was given meanwhile bears numbers that the stream gives again: only a broker that syncs can exclude that.
     const forgetting = this.#nodes.some(({ sharesResults }) => sharesResults) ? 0 : power;
-    const actions: readonly (readonly [weight: number, name: string, act: () => Promise<void>])[] = [
+    const faults: readonly Fault[] = [
       [3, "weather", () => this.#weather()],
       [3, "cut", () => this.#cut()],
       [3, "sever", () => this.#sever()],
@@ -50,16 +51,12 @@ export class CacheFaults {
       [1, "clock", () => this.#shiftClock()],
       [1, "disk", () => this.#disk()],
     ];
-    const total = actions.reduce((sum, [weight]) => sum + weight, 0);
-    while (!this.#isOver) {
-      await this.#pause(20, 350);
-      let dice = this.#chance.fraction() * total;
-      const chosen = actions.find(([weight]) => (dice -= weight) < 0);
-      if (chosen === undefined || this.#isOver) continue;
-      const [, name, act] = chosen;
-      this.#world.note("fault", name);
-      act().catch((error: unknown) => this.#world.unlessExpected("fault", error));
-    }
+    return playFaults(faults, {
+      stage: this.#world,
+      chance: this.#chance,
+      pauseMs: [20, 350],
+      isOver: () => this.#isOver,
+    });
   }
 
   /** Ends all faults: from now on everything works, and everybody is up. */
@@ -216,12 +213,10 @@ export class CacheFaults {
   }
 
   #node(): NodePlace {
-    const node = this.#nodes[Math.floor(this.#chance.fraction() * this.#nodes.length)];
-    if (node === undefined) throw new RangeError("no nodes");
-    return node;
+    return oneOf(this.#nodes, this.#chance);
   }
 
   #pause(msMin: number, msMax: number): Promise<void> {
-    return delay(this.#world.clock, msMin + this.#chance.fraction() * (msMax - msMin));
+    return pause(this.#world, this.#chance, msMin, msMax);
   }
 }
