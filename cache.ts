@@ -32,6 +32,10 @@ export {
   OutsideComputationError,
   StoreError,
   SyncTierError,
+  tag,
+  tagLevel,
+  type Tag,
+  type TagPart,
   TimeoutError,
   ZooidError,
 } from "./words/index.js";

@@ -1,6 +1,6 @@
 import { asTag, InvalidTagError, type Tag } from "../words/index.js";
 
-/** Tags as they are asked for: one, or several. */
+/** One tag, or several. A tag that holds a value is written with `tag`, which takes any text: `` tag`cities:${id}` ``. */
 export type Tags = string | readonly string[];
 
 /** Throws InvalidTagError. */

@@ -1,5 +1,5 @@
 /** Figures of a country, as a cached function: the example's use of the semantic cache. */
-import type { Cache } from "../cache.js";
+import { type Cache, tag } from "../cache.js";
 import { type ObjectClient, tidToMs } from "../index.js";
 import type { CitySchema } from "./city-service.js";
 
@@ -32,7 +32,7 @@ export type FiguresOf = (country: string) => Promise<CountryFigures | undefined>
 export function cachedFigures(cache: Cache, store: ObjectClient<CitySchema>): FiguresOf {
   return cache.cacheable((country: string) => computeFigures(store, country), {
     name: "figures",
-    deps: (country) => [`figures:${country}`],
+    deps: (country) => tag`figures:${country}`,
   });
 }
 

@@ -7,7 +7,7 @@ import { keptStatuses } from "./page.js";
 export interface RouteCaching {
   /** Time to live; undefined: the cache's own. */
   readonly ttl?: Duration | undefined;
-  /** What the pages depend on, beside what the handler adds by `addDeps`. A request whose tags are no tags is answered uncached. */
+  /** What the pages depend on, beside what the handler adds by `addDeps`: ``(request) => tag`cities:${request.params.id}` ``. A request whose tags are no tags is answered uncached. */
   readonly tags?: Tags | ((request: FastifyRequest) => Tags) | undefined;
   /** Header fields of requests that tell one page from another; they are named in `Vary`. Default: none. */
   readonly vary?: readonly string[] | undefined;

@@ -10,6 +10,7 @@ export * from "./limits.js";
 export * from "./log.js";
 export * from "./range-set.js";
 export * from "./tag.js";
+export * from "./tag-template.js";
 export * from "./thenable.js";
 export * from "./tid.js";
 export * from "./value.js";

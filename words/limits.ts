@@ -162,6 +162,8 @@ export const limits = {
   /** A tag, and its levels: each is walked at every check, and a tag becomes a subject. */
   tagLengthMax: 256,
   tagLevelsMax: 16,
+  /** A level that `tag` writes for a value; a longer one is a hash. Three of them fit into a tag. */
+  tagLevelLengthMax: 64,
   /** Tags that one process keeps versions of, about 150 bytes each with their names; past it a parent stands in for those below it. */
   tagsMax: 2_000_000,
   /** Latest invalidated tags kept that nothing depends on yet: enough that a computation is not disturbed by invalidations beside it. */
