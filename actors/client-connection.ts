@@ -309,9 +309,9 @@ export class ClientConnection {
   }
 
   async #register(signal: AbortSignal): Promise<Registration> {
-    const { transport, requestTimeoutMs, client, readOnly, realm, storage } = this.#options;
+    const { transport, requestTimeoutMs, client, readOnly, realm, storage, cache } = this.#options;
     await transport.flush();
-    const payload = wire.register.write({ protocol: protocolVersion, client, readOnly });
+    const payload = wire.register.write({ protocol: protocolVersion, client, readOnly, oldestSnapshot: cache.oldestSnapshot });
     const answer = await this.#whoServes(transport.request(this.#subjects.register, payload, { timeoutMs: requestTimeoutMs }));
     const registered = wire.readAnswer(wire.registered, answer);
     if (signal.aborted) throw this.#disconnected();

@@ -17,7 +17,7 @@
  * keepAliveIntervalMs that it lives and which snapshot is its oldest.
  *
  *     client                                                   server
- *       │ register {protocol, client, readOnly} ──────────────▶ │ opens a session
+ *       │ register {protocol, client, readOnly, …} ───────────▶ │ opens a session
  *       │ ◀───────────────── {instance, session, position, …}   │
  *       │ verify {position, asOf} ────────────────────────────▶ │ compares
  *       │ ◀──────────── upToDate | replay | discard | …         │
@@ -78,6 +78,8 @@ export interface Register {
   /** The client's name: unique in the realm, chosen by whoever embeds it, for people and for actor addresses. */
   readonly client: string;
   readonly readOnly: boolean;
+  /** Oldest snapshot of the client's open transactions: the server keeps its history from the beginning of the session on. */
+  readonly oldestSnapshot: Tid | undefined;
 }
 
 export interface Registered {

@@ -253,9 +253,9 @@ export class ServedStorage {
 
   #register(message: Message): void {
     this.#answer(message, () => {
-      const { client, readOnly } = wire.register.read(message.payload);
+      const { client, readOnly, oldestSnapshot } = wire.register.read(message.payload);
       const { instance, options } = this.#around;
-      const session = this.#sessions.open(client, readOnly);
+      const session = this.#sessions.open(client, readOnly, oldestSnapshot);
       return wire.writeAnswer(wire.registered, {
         instance,
         session: session.id,

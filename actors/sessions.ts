@@ -12,7 +12,7 @@ export interface Session {
   readonly sinceMs: number;
   /** When anything was last heard of it, on the monotonic clock. */
   heardAtMs: number;
-  /** Of its open transactions, as it told last. */
+  /** Oldest snapshot of its open transactions, as the client said last. */
   oldestSnapshot: Tid | undefined;
   /** The same snapshot, told again and again while the storage went on; undefined when its oldest is the last transaction. */
   held: HeldSnapshot | undefined;
@@ -58,8 +58,8 @@ export class Sessions {
     return this.#sessions.values();
   }
 
-  /** A new session. Throws ServerBusyError. */
-  open(client: string, readOnly: boolean): Session {
+  /** A new session, whose client reads `oldestSnapshot` until it says otherwise. Throws ServerBusyError. */
+  open(client: string, readOnly: boolean, oldestSnapshot: Tid | undefined): Session {
     const { clock, chance, countMax, storage, log, system, onFatal } = this.#around;
     if (this.#sessions.size >= countMax) throw new ServerBusyError({ what: "sessions", countMax });
     const id = chance.id();
@@ -70,7 +70,7 @@ export class Sessions {
       readOnly,
       sinceMs: clock.now(),
       heardAtMs: clock.monotonic(),
-      oldestSnapshot: undefined,
+      oldestSnapshot,
       held: undefined,
       actor,
       unregister: system?.register(`server/${storage}/session/${id}`, actor, { accepts: [], describe: () => ({ client }) }),

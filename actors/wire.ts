@@ -93,17 +93,18 @@ export function readAnswer<T>(answer: Codec<T>, bytes: Uint8Array): T {
 // ---- Requests and what is promised for them
 
 export const register: Codec<m.Register> = {
-  write: (each) => encodeMessage([each.protocol, each.client, each.readOnly]),
+  write: (each) => encodeMessage([each.protocol, each.client, each.readOnly, each.oldestSnapshot ?? null]),
   read(bytes) {
     const message = decodeMessage(bytes, "register");
     // The version stands first in every version, whatever follows it there.
     const version = shape.count(Array.isArray(message) ? message[0] : undefined, "register.protocol");
     if (version !== protocolVersion) throw new ProtocolVersionError({ version, supported: protocolVersion });
-    const [, client, readOnly] = shape.fields(message, "register", 3);
+    const [, client, readOnly, oldestSnapshot] = shape.fields(message, "register", 4);
     return {
       protocol: version,
       client: shape.name(client, "register.client"),
       readOnly: shape.flag(readOnly, "register.readOnly"),
+      oldestSnapshot: shape.tidOrNone(oldestSnapshot, "register.oldestSnapshot"),
     };
   },
 };

@@ -14,6 +14,7 @@ import {
   type PositionRecord,
   textOfKey,
 } from "./records.js";
+import { floorIn } from "./revisions.js";
 import { headAt, headsAfter, lastAt, transactionsBackwards } from "./transaction-log.js";
 import type { LoggedTransaction } from "./transaction.js";
 
@@ -56,7 +57,7 @@ export function restore(view: View, path: string, options: RestoreOptions): Rest
   if (position.tid !== tidZero && headAt(view, position.tid)?.digest !== position.digest) {
     throw new StoreError({ folder: path, reason: `is corrupted: its log does not end at its position, ${position.tid}` });
   }
-  const historyFloor = tidAt(view, "historyFloor");
+  const historyFloor = floorIn(view);
   return {
     position,
     historyFloor,
@@ -82,7 +83,7 @@ function restoreQueue(view: View, last: Tid, options: RestoreOptions): Invalidat
 function restoreOutcomes(view: View, last: Tid, historyFloor: Tid, options: RestoreOptions): Outcomes {
   const outcomes = new Outcomes(options.outcomesMax);
   outcomes.raiseFloor(historyFloor);
-  outcomes.raiseFloor(tidAt(view, "fenceFloor"));
+  outcomes.raiseFloor(fenceFloorIn(view));
   outcomes.raiseFloor(lastAt(view, tidMinus(last, options.outcomeAgeMs)) ?? tidZero);
   for (const { id, tid } of headsAfter(view, outcomes.floor)) outcomes.addCommit(id, tid);
   const fences: { readonly id: string; readonly last: Tid }[] = [];
@@ -93,7 +94,7 @@ function restoreOutcomes(view: View, last: Tid, historyFloor: Tid, options: Rest
   return outcomes;
 }
 
-function tidAt(view: View, name: "historyFloor" | "fenceFloor"): Tid {
-  const bytes = view.get(metaKey(name));
+function fenceFloorIn(view: View): Tid {
+  const bytes = view.get(metaKey("fenceFloor"));
   return bytes === undefined ? tidZero : decodeTid(bytes);
 }

@@ -1,13 +1,28 @@
 import { assert } from "../words/assert.js";
+import { SnapshotTooOldError } from "../words/errors.js";
 import type { KeyRange } from "../words/key.js";
 import { asTid, type Tid, tidZero } from "../words/tid.js";
 import type { View } from "./ordered-store.js";
-import { isLive, textOfKey, objectKey, objectsIn, revisionsOf, serialOfHistory, tidOfRevision, valueOfRevision } from "./records.js";
+import {
+  decodeTid,
+  isLive,
+  metaKey,
+  objectKey,
+  objectsIn,
+  revisionsOf,
+  serialOfHistory,
+  textOfKey,
+  tidOfRevision,
+  valueOfRevision,
+} from "./records.js";
 import type { Position } from "./transaction.js";
 
 /** What a key held at a snapshot, and for how long. */
 export interface Revision {
-  /** Tid of the transaction that wrote it; when absent that of the deletion, or 0 if there was none or it was pruned. */
+  /**
+   * Tid from which on it is known to hold: of the transaction that wrote it. An absent key has the tid of its deletion. Where no
+   * deletion is kept it has the history floor: what the key held before the floor is not known, for its deletion may have been pruned.
+   */
   readonly serial: Tid;
   /** Undefined: absent at the snapshot. */
   readonly value: Uint8Array | undefined;
@@ -38,10 +53,18 @@ export interface Listed {
   readonly end: string | undefined;
 }
 
-/** Revision of `key` at `snapshot`, which is not below the history floor. */
+const floorKey = metaKey("historyFloor");
+
+/** Snapshots below it cannot be read in `view`. */
+export function floorIn(view: View): Tid {
+  const record = view.get(floorKey);
+  return record === undefined ? tidZero : decodeTid(record);
+}
+
+/** Revision of `key` at `snapshot`. Throws SnapshotTooOldError when the key is absent and the view's history floor is above the snapshot. */
 export function revisionAt(view: View, key: string, snapshot: Tid): Revision {
   const current = view.get(objectKey(key));
-  if (current === undefined) return { serial: tidZero, value: undefined, next: undefined };
+  if (current === undefined) return absentSinceFloor(view, snapshot, undefined);
   return revisionBefore(view, key, current, snapshot);
 }
 
@@ -72,11 +95,18 @@ function revisionBefore(view: View, key: string, current: Uint8Array, snapshot: 
     assert(next > snapshot, "the history of an object has no gap above its floor");
     return { serial: serialOfHistory(historyBytes), value: valueOfRevision(revision), next };
   }
-  // Nothing that old: it was absent until its first revision.
+  // No revision is that old: the key was absent until its first one.
   for (const [historyBytes] of view.range(revisionsOf(key, after, currentSerial))) {
-    return { serial: tidZero, value: undefined, next: serialOfHistory(historyBytes) };
+    return absentSinceFloor(view, snapshot, serialOfHistory(historyBytes));
   }
-  return { serial: tidZero, value: undefined, next: currentSerial };
+  return absentSinceFloor(view, snapshot, currentSerial);
+}
+
+/** The absence of a key without a deletion. The floor comes from the view itself: the floor in memory may lag behind it. */
+function absentSinceFloor(view: View, snapshot: Tid, next: Tid | undefined): Revision {
+  const floor = floorIn(view);
+  if (snapshot < floor) throw new SnapshotTooOldError({ snapshot, floor });
+  return { serial: floor, value: undefined, next };
 }
 
 /** Whether `record`, current of a key, is there; undefined is a key never written. */

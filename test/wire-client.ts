@@ -1,6 +1,6 @@
 /** Speaks the protocol by hand, message by message: what a test asks of a server is what stands in the test. */
 import type { Transport } from "../transport/transport.js";
-import type { Broadcast, CommitRequest, Operation, Position, Registered } from "../actors/messages.js";
+import type { Broadcast, CommitRequest, Operation, Position, Register, Registered } from "../actors/messages.js";
 import { protocolVersion, storageSubjects } from "../actors/messages.js";
 import * as wire from "../actors/wire.js";
 import { silentLog, type Tid } from "../words/index.js";
@@ -40,11 +40,15 @@ export class WireClient {
     return this.registered.session;
   }
 
-  async register(options: { readonly client?: string; readonly readOnly?: boolean; readonly protocol?: number } = {}): Promise<Registered> {
-    const { client = "tester", readOnly = false, protocol = protocolVersion } = options;
-    const bytes = await this.transport.request(this.#subjects.register, wire.register.write({ protocol, client, readOnly }), {
-      timeoutMs: 60_000,
-    });
+  async register(options: Partial<Register> = {}): Promise<Registered> {
+    const { client = "tester", readOnly = false, protocol = protocolVersion, oldestSnapshot } = options;
+    const bytes = await this.transport.request(
+      this.#subjects.register,
+      wire.register.write({ protocol, client, readOnly, oldestSnapshot }),
+      {
+        timeoutMs: 60_000,
+      },
+    );
     this.#registered = wire.readAnswer(wire.registered, bytes);
     return this.#registered;
   }

@@ -156,7 +156,12 @@ function aimsAt(instance: string): readonly AimAt[] {
     ...operation,
     // Those that write, more often.
     ...operation.slice(5, 10),
-    at("register", storage.register, wire.registered, wire.register.write({ protocol: 1, client: "fuzz", readOnly: true })),
+    at(
+      "register",
+      storage.register,
+      wire.registered,
+      wire.register.write({ protocol: 1, client: "fuzz", readOnly: true, oldestSnapshot: undefined }),
+    ),
     at("writer", storage.writer, wire.writer, wire.nothing.write({})),
     at("storages", storagesSubject(realm), wire.storages, wire.nothing.write({})),
     at("explode", `${storage.operation(instance, "*").slice(0, -1)}explode`, wire.nothing, wire.nothing.write({})),

@@ -539,6 +539,25 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
         expect(keys.filter((key) => key.startsWith("l"))).toHaveLength(1);
       });
 
+      test("a key without a deletion is known to be absent from the history floor on, and no sooner", async () => {
+        await openAgain({ snapshotRetentionMs: 0 });
+        const t1 = await commit({ pruned: "1", kept: "1" });
+        await commit({ pruned: undefined });
+        const floor = await commit({ other: "1" });
+        const t4 = await commit({ kept: undefined });
+        const t5 = await commit({ late: "1" });
+        expect(store.load("never", t1)).toMatchObject({ serial: 0, value: undefined, next: undefined });
+        await store.raiseHistoryFloor(floor);
+        await prune();
+        for (const again of [false, true]) {
+          if (again) await openAgain({ snapshotRetentionMs: 0 });
+          expect(store.load("pruned", t5)).toMatchObject({ serial: floor, value: undefined, next: undefined });
+          expect(store.load("never", t5)).toMatchObject({ serial: floor, value: undefined, next: undefined });
+          expect(store.load("late", floor)).toMatchObject({ serial: floor, value: undefined, next: t5 });
+          expect(store.load("kept", t5)).toMatchObject({ serial: t4, value: undefined, next: undefined });
+        }
+      });
+
       test("a step without time still gets on, in a transaction of many keys too, and is taken up after opening", async () => {
         await openAgain({ snapshotRetentionMs: 0 });
         const keys = Array.from({ length: 1_200 }, (_, n) => `k${n}`);
