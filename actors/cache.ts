@@ -289,7 +289,7 @@ class OpenCache implements Cache {
   }
 
   addDeps(tags: Tags): void {
-    this.#core.calls.addDeps(asTags(tags));
+    this.#core.calls.addDeps(tags);
   }
 
   async invalidate(tags: Tags): Promise<Publication> {

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from "../words/index.js";
+import { InvalidOptionError, type InvalidTagError } from "../words/index.js";
 import { type Duration, durationOf } from "./cache-options.js";
 import { checkChoice, checkNames } from "./client-options.js";
 import { asTags, type Tags } from "./tag-list.js";
@@ -25,6 +25,11 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   readonly cacheErrors?: boolean | undefined;
   /** For so long after it lapsed the last result is given when the function fails. */
   readonly staleIfError?: Duration | undefined;
+  /**
+   * Called where `deps` or `addDeps` gives what is no tag, in the function or in a cached one that it calls: the result is given then, and not
+   * kept. Without it such a call fails with InvalidTagError.
+   */
+  readonly onInvalidTag?: ((error: InvalidTagError, ...args: Args) => void) | undefined;
   /** Ends the wait of one caller, and nobody else's. */
   readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
 }
@@ -44,17 +49,18 @@ export const cacheableOptionNames: ReadonlySet<string> = new Set([
   "condition",
   "cacheErrors",
   "staleIfError",
+  "onInvalidTag",
   "signal",
 ]);
 
 /** Throws InvalidOptionError or InvalidTagError, where the function is wrapped and not where it is called. */
 export function checkCacheableOptions(options: AnyCacheableOptions): void {
   checkNames(options, cacheableOptionNames);
-  const { name, version, namespace, deps, ttl, key, condition, signal } = options;
+  const { name, version, namespace, deps, ttl, key, condition, signal, onInvalidTag } = options;
   checkType("name", name, "string");
   if (typeof version !== "number") checkType("version", version, "string");
   checkType("namespace", namespace, "string");
-  for (const [option, value] of Object.entries({ key, condition, signal })) checkType(option, value, "function");
+  for (const [option, value] of Object.entries({ key, condition, signal, onInvalidTag })) checkType(option, value, "function");
   if (deps !== undefined && typeof deps !== "function") asTags(deps);
   if (typeof ttl !== "function") durationOf("ttl", ttl);
   durationOf("staleIfError", options.staleIfError);

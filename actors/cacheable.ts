@@ -33,6 +33,7 @@ export class BoundFunction implements Work {
   readonly name: string;
   readonly rules: KeepingRules;
   readonly ttlMsOf: Work["ttlMsOf"];
+  readonly onInvalidTag: Work["onInvalidTag"];
   readonly core: CacheCore;
   readonly #calls: CachedCalls;
   readonly #fn: AnyFunction;
@@ -45,7 +46,7 @@ export class BoundFunction implements Work {
   #isAsync: boolean | undefined;
 
   constructor(core: CacheCore, fn: AnyFunction, options: AnyCacheableOptions) {
-    const { name = fn.name, namespace, version, deps, ttl } = options;
+    const { name = fn.name, namespace, version, deps, ttl, onInvalidTag } = options;
     this.core = core;
     this.#calls = core.calls;
     this.name = name;
@@ -58,6 +59,7 @@ export class BoundFunction implements Work {
     const isTtlOfEach = typeof ttl === "function";
     this.rules = core.rules({ ...options, ttl: isTtlOfEach ? undefined : ttl });
     this.ttlMsOf = isTtlOfEach ? (value, { self, args }) => durationOf("ttl", Reflect.apply(ttl, self, [value, ...args])) : undefined;
+    this.onInvalidTag = onInvalidTag && ((error, { self, args }) => Reflect.apply(onInvalidTag, self, [error, ...args]));
     this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : asTags(deps);
     if (fn.constructor.name === "AsyncFunction") this.#isAsync = true;
   }

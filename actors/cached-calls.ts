@@ -19,6 +19,7 @@ import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./
 import { Flight, type FlightAround } from "./flight.js";
 import { Running } from "./running.js";
 import { type BeganHere, failureOf, promised, type Shelf } from "./shelf.js";
+import { asTags, type Tags } from "./tag-list.js";
 
 /** What cached calls need of their surroundings. */
 export interface CachedCallsAround {
@@ -188,11 +189,15 @@ export class CachedCalls {
     return computation?.isOver === true ? undefined : computation;
   }
 
-  /** The computation that is running depends on `tags`. Throws OutsideComputationError. */
-  addDeps(tags: readonly Tag[]): void {
+  /** The computation that is running depends on `tags`. Throws OutsideComputationError, InvalidTagError. */
+  addDeps(tags: Tags): void {
     const computation = this.current;
     if (computation === undefined) throw new OutsideComputationError({ called: "addDeps" });
-    computation.use(tags);
+    try {
+      computation.use(asTags(tags));
+    } catch (error) {
+      if (!computation.takes(error)) throw error;
+    }
   }
 
   /** What is being computed for `key` is not kept: it was set, deleted, or invalidated by its key. */
@@ -253,7 +258,7 @@ export class CachedCalls {
 
   #compute(call: Call): unknown {
     const began = this.#shelf.begin();
-    const computation = new Computation(call, call.work.tagsOf(call));
+    const computation = this.#computationOf(call);
     if (++this.#computing === 1) beginComputing(this);
     this.#starts(computation);
     let result: unknown;
@@ -283,9 +288,19 @@ export class CachedCalls {
     return call.work.isAsync() && this.#shelf.canLookUp;
   }
 
+  #computationOf(call: Call): Computation {
+    try {
+      return new Computation(call, call.work.tagsOf(call));
+    } catch (error) {
+      const computation = new Computation(call, []);
+      if (!computation.takes(error)) throw error;
+      return computation;
+    }
+  }
+
   /** A flight that looks for the result among what the nodes share, and computes it if it is not there. */
   #lookUp(call: Call): unknown {
-    const computation = new Computation(call, call.work.tagsOf(call));
+    const computation = this.#computationOf(call);
     if (++this.#computing === 1) beginComputing(this);
     const flight = this.#takeOff(call, computation, this.#shelf.begin());
     flight.follow(this.#foundOrComputed(flight));

@@ -1,4 +1,4 @@
-import type { Tag } from "../words/index.js";
+import type { InvalidTagError, Tag } from "../words/index.js";
 import type { Computation } from "./computation.js";
 
 /** How results of one function are kept. */
@@ -21,6 +21,8 @@ export interface Work {
   readonly tagsOf: (call: Call) => readonly Tag[];
   /** Whether this result is to be kept at all. */
   readonly isWanted: (value: unknown, call: Call) => boolean;
+  /** Called for what is no tag: the result is given, and not kept. Undefined: the call fails, unless one that it is a part of has it. */
+  readonly onInvalidTag?: ((error: InvalidTagError, call: Call) => void) | undefined;
   /** Time to live of this result; undefined: that of the rules. */
   readonly ttlMsOf?: ((value: unknown, call: Call) => number | undefined) | undefined;
 }

@@ -1,5 +1,5 @@
 import type { ObjectRead } from "../storage/object-reads.js";
-import { limits, type Tag } from "../words/index.js";
+import { InvalidTagError, limits, type Tag } from "../words/index.js";
 import { type Call, describeCall } from "./cached-work.js";
 
 /** What a result depends on. */
@@ -84,6 +84,17 @@ export class Computation implements Used {
       this.#isKeepable = false;
       this.#tags.clear();
     }
+  }
+
+  /** Whether the function, or one that it is a part of, goes on where `error` says what is no tag: its result is given then, and not kept. */
+  takes(error: unknown): boolean {
+    if (!(error instanceof InvalidTagError)) return false;
+    const { onInvalidTag } = this.#call.work;
+    if (onInvalidTag === undefined) {
+      if (this.caller?.takes(error) !== true) return false;
+    } else onInvalidTag(error, this.#call);
+    this.use([], false);
+    return true;
   }
 
   /** The result depends on what was read of an object store too. Past the bound it is given, and not kept. */
