@@ -95,8 +95,12 @@ export class CachedCalls {
           answerAll: ({ context }) => context.flight.answerAll(),
           answerEarly: ({ context }) => context.flight.answerEarly(),
           flyAgain: ({ context }) => context.flight.flyAgain(),
-          answerWithLast: ({ context }) => context.flight.answerWithLast(),
-          tellFailure: ({ context }) => context.flight.tellFailure(),
+          answerAllWithLast: ({ context }) => context.flight.answerAllWithLast(),
+          answerEarlyWithLast: ({ context }) => context.flight.answerEarlyWithLast(),
+          keepFailure: ({ context }) => context.flight.keepFailure(),
+          failAll: ({ context }) => context.flight.failAll(),
+          failEarly: ({ context }) => context.flight.failEarly(),
+          failLeader: ({ context }) => context.flight.failLeader(),
           freeFollowers: ({ context }) => context.flight.freeFollowers(),
           logTimedOut: ({ context }) => {
             this.#timeouts++;

@@ -7,14 +7,9 @@ import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
 import { type Computation, noReads } from "./computation.js";
 import { currentComputations, isAnythingComputing } from "./computations.js";
+import { type Deferred, deferred } from "./deferred.js";
+import { FlightWaiter } from "./flight-waiter.js";
 import type { BeganHere, FoundHere, Shelf } from "./shelf.js";
-
-/** Who waits for a result that may not be theirs: they came after something was invalidated, or after a caller who may give up. */
-interface Waiter {
-  readonly call: Call;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-}
 
 /** What flights need of their surroundings. */
 export interface FlightAround {
@@ -35,8 +30,9 @@ export interface FlightAround {
  * most flights are one caller's alone, and a machine would cost them more than the rest does.
  *
  *     leader      whose call began it; waits however long it takes
- *     followers   who joined while nothing had been invalidated: get whatever it gives
- *     late        who joined after that: get it only if it is valid at landing, else one new flight
+ *     followers   joined while nothing had been invalidated or changed since it began: get whatever it gives
+ *     patient     followers of a leader that can give up: get what followers get, but one new flight if its abort made the function fail
+ *     late        joined after that: get what it gives, a failure too, only if that is valid at landing; else one new flight
  */
 export class Flight implements FlightEffects {
   readonly computation: Computation;
@@ -49,12 +45,12 @@ export class Flight implements FlightEffects {
   #actor: Actor<typeof flightMachine> | undefined;
   readonly #leader: Deferred<unknown>;
   #followers: Deferred<KeptValue> | undefined;
-  /** Followers of a leader that can give up, and leave them to fly by themselves. */
-  readonly #patient: Waiter[] = [];
-  readonly #late: Waiter[] = [];
-  /** Computations that wait for it. */
+  readonly #patient: FlightWaiter[] = [];
+  readonly #late: FlightWaiter[] = [];
+  /** Computations of other caches that its own caller is part of: to them only what was read of object stores matters. */
+  readonly #leaderReaders: readonly Computation[];
+  /** The computations that called as followers, and those of other caches that these calls are part of. */
   readonly #callers = new Set<Computation>();
-  /** Those of other caches, to which only what was read of object stores matters, and whether that is known at all. */
   readonly #readers = new Set<Computation>();
   /** It is told when its key is invalidated. */
   isTracked = false;
@@ -76,7 +72,7 @@ export class Flight implements FlightEffects {
     this.#leader = deferred<unknown>();
     this.promise = this.#leader.promise;
     this.#beganMs = around.clock.monotonic();
-    this.#awaitedBy(call);
+    this.#leaderReaders = this.#awaitedBy(call);
   }
 
   get leftMs(): number {
@@ -113,14 +109,17 @@ export class Flight implements FlightEffects {
 
   /** The result for `call`, as far as it may have it. */
   join(call: Call): Promise<unknown> {
-    this.#awaitedBy(call);
+    const readers = this.#awaitedBy(call);
     this.#actor ??= this.#startMachine();
-    const isEarly = this.#began.invalidations === this.#around.shelf.invalidations && !this.#keyWasInvalidated;
-    // Who joins a caller that can give up may need a flight of its own.
-    if (isEarly && this.call.signal === undefined) return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#around.shelf.give);
-    return new Promise((resolve, reject) => {
-      (isEarly ? this.#patient : this.#late).push({ call, resolve, reject });
-    });
+    const isEarly = this.#began.changes === this.#around.shelf.changes && !this.#keyWasInvalidated;
+    if (isEarly && this.call.signal === undefined) {
+      if (call.caller !== undefined) this.#callers.add(call.caller);
+      for (const reader of readers) this.#readers.add(reader);
+      return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#around.shelf.give);
+    }
+    const waiter = new FlightWaiter(call, readers);
+    (isEarly ? this.#patient : this.#late).push(waiter);
+    return waiter.promise;
   }
 
   /** The key itself was set, deleted or computed anew elsewhere. */
@@ -146,64 +145,88 @@ export class Flight implements FlightEffects {
 
   answerAll(): void {
     this.answerEarly();
-    this.#answer(this.#late, this.#held);
+    if (this.#late.length > 0) this.#answer(this.#late, this.#held, this.computation.isKeepable);
   }
 
   answerEarly(): void {
-    this.#tellCallers(this.computation.isKeepable);
+    const { isKeepable } = this.computation;
+    this.#tellLeader(isKeepable);
+    this.#tellFollowers(isKeepable);
     this.#leader.resolve(this.#value);
     this.#followers?.resolve(this.#held);
-    this.#answer(this.#patient, this.#held);
+    if (this.#patient.length > 0) this.#answer(this.#patient, this.#held, isKeepable);
+  }
+
+  answerAllWithLast(): void {
+    const last = this.answerEarlyWithLast();
+    this.#answer(this.#late, last, false);
+  }
+
+  answerEarlyWithLast(): KeptValue {
+    const { shelf } = this.#around;
+    const last = shelf.last(this.call);
+    assert(last !== undefined, "a flight that ends with the last value has one");
+    this.#tellLeader(false);
+    this.#tellFollowers(false);
+    this.#leader.resolve(shelf.give(last));
+    this.#followers?.resolve(last);
+    this.#answer(this.#patient, last, false);
+    return last;
+  }
+
+  keepFailure(): void {
+    if (!this.#isSuperseded) this.#around.shelf.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
+  }
+
+  failAll(): void {
+    this.failEarly();
+    this.#fail(this.#late);
+  }
+
+  failEarly(): void {
+    this.failLeader();
+    this.#tellFollowers(this.computation.isKeepable);
+    this.#followers?.reject(this.#failure?.error);
+    this.#fail(this.#patient);
+  }
+
+  failLeader(): void {
+    this.#tellLeader(this.computation.isKeepable);
+    this.#leader.reject(this.#failure?.error);
   }
 
   flyAgain(): void {
     this.#isToFlyAgain = true;
   }
 
-  answerWithLast(): void {
-    const last = this.#around.shelf.last(this.call);
-    assert(last !== undefined, "a flight that ends with the last value has one");
-    this.#tellCallers(false);
-    this.#leader.resolve(this.#around.shelf.give(last));
-    this.#followers?.resolve(last);
-    this.#answer(this.#patient, last);
-    this.#answer(this.#late, last);
-  }
-
-  tellFailure(): void {
-    const { shelf } = this.#around;
-    const error = this.#failure?.error;
-    if (!this.#isSuperseded && this.#isValid()) shelf.keepFailure(this.call, error, this.computation, this.#began, true);
-    this.#tellCallers(this.computation.isKeepable);
-    this.#leader.reject(error);
-    this.#followers?.reject(error);
-    for (const { reject } of [...this.#patient, ...this.#late]) reject(error);
-  }
-
   freeFollowers(): void {
     const { flightTimeoutMs, ended } = this.#around;
     ended(this);
     const error = new TimeoutError({ what: `the computation of ${this.computation.name}`, timeoutMs: flightTimeoutMs });
-    this.#followers?.reject(error);
-    this.#freeCallers();
-    for (const { reject } of [...this.#patient.splice(0), ...this.#late.splice(0)]) reject(error);
-  }
-
-  /** What followers make of it that they were freed is of the moment: it is not kept. */
-  #freeCallers(): void {
+    // What a caller computes without this result is not kept: a moment later there may be one.
     for (const caller of this.#callers) {
-      if (caller === this.call.caller) continue;
-      caller.use([], false);
-      caller.waitsFor.delete(this.computation);
-      this.#callers.delete(caller);
+      if (caller !== this.call.caller) this.#free(caller);
+    }
+    for (const reader of this.#readers) reader.useReads([staleRead]);
+    this.#callers.clear();
+    this.#readers.clear();
+    this.#followers?.reject(error);
+    for (const waiter of this.#takeWaiters()) {
+      if (waiter.call.caller !== this.call.caller) this.#free(waiter.call.caller);
+      for (const reader of waiter.readers) reader.useReads([staleRead]);
+      waiter.reject(error);
     }
   }
 
-  #awaitedBy({ caller }: Call): void {
-    if (isAnythingComputing()) for (const computation of currentComputations()) if (computation !== caller) this.#readers.add(computation);
-    if (caller === undefined || caller.isOver) return;
-    this.#callers.add(caller);
-    caller.waitsFor.add(this.computation);
+  #free(caller: Computation | undefined): void {
+    caller?.use([], false);
+    caller?.waitsFor.delete(this.computation);
+  }
+
+  /** The caller of `call` waits for it from now on. The computations of other caches that the call is part of. */
+  #awaitedBy({ caller }: Call): readonly Computation[] {
+    if (caller?.isOver === false) caller.waitsFor.add(this.computation);
+    return isAnythingComputing() ? currentComputations().filter((computation) => computation !== caller) : noComputations;
   }
 
   #returned(value: unknown): void {
@@ -211,7 +234,7 @@ export class Flight implements FlightEffects {
     this.computation.end();
     this.#around.computed(this.computation, false);
     if (this.#isTimedOut) {
-      this.#tellCallers(this.computation.isKeepable);
+      this.#tellLeader(this.computation.isKeepable);
       this.#leader.resolve(value);
       return;
     }
@@ -231,20 +254,23 @@ export class Flight implements FlightEffects {
     this.computation.end();
     this.#around.computed(this.computation, true);
     if (this.#isTimedOut) {
-      this.#tellCallers(this.computation.isKeepable);
-      this.#leader.reject(error);
+      this.failLeader();
       return;
     }
     const { call } = this;
     this.#around.ended(this);
+    const isValid = this.#isValid();
     const hasLast = this.#around.shelf.last(call) !== undefined;
     if (this.#actor === undefined) {
-      if (hasLast) this.answerWithLast();
-      else this.tellFailure();
+      if (hasLast) this.answerEarlyWithLast();
+      else {
+        if (isValid) this.keepFailure();
+        this.failEarly();
+      }
       return;
     }
     const othersWait = this.#patient.length + this.#late.length > 0;
-    this.#actor.send({ type: "THREW", isAbandoned: call.signal?.aborted === true && othersWait, hasLast });
+    this.#actor.send({ type: "THREW", isAbandoned: call.signal?.aborted === true && othersWait, isValid, hasLast });
     this.#flyIfAgain();
   }
 
@@ -252,17 +278,15 @@ export class Flight implements FlightEffects {
   #flyIfAgain(): void {
     if (!this.#isToFlyAgain) return;
     this.#isToFlyAgain = false;
-    const waiters = [...this.#patient.splice(0), ...this.#late.splice(0)];
-    if (this.#failure !== undefined) {
-      this.#tellCallers(this.computation.isKeepable);
-      this.#leader.reject(this.#failure.error);
-    }
-    const { flyAgain } = this.#around;
+    const waiters = this.#takeWaiters();
+    // What this flight used is nothing to the calls that get the result of another one.
+    for (const { call } of waiters) call.caller?.waitsFor.delete(this.computation);
     // All of them in this turn: nothing can be invalidated between, so that they join the first, however much is invalidated later.
-    for (const { call, resolve, reject } of waiters) {
-      if (call.signal?.aborted === true) reject(call.signal.reason);
-      else flyAgain(call).then(resolve, reject);
-    }
+    for (const waiter of waiters) waiter.fly(this.#around.flyAgain);
+  }
+
+  #takeWaiters(): readonly FlightWaiter[] {
+    return [...this.#patient.splice(0), ...this.#late.splice(0)];
   }
 
   /** What it gave, held so that several callers can be given it. */
@@ -270,8 +294,18 @@ export class Flight implements FlightEffects {
     return (this.#kept ??= this.#around.shelf.hold(this.#value));
   }
 
-  #answer(waiters: Waiter[], kept: KeptValue): void {
-    for (const { resolve } of waiters.splice(0)) resolve(this.#around.shelf.give(kept));
+  #answer(waiters: FlightWaiter[], kept: KeptValue, isKeepable: boolean): void {
+    for (const waiter of waiters.splice(0)) {
+      this.#tell(waiter.call.caller, waiter.readers, isKeepable);
+      waiter.resolve(this.#around.shelf.give(kept));
+    }
+  }
+
+  #fail(waiters: FlightWaiter[]): void {
+    for (const waiter of waiters.splice(0)) {
+      this.#tell(waiter.call.caller, waiter.readers, this.computation.isKeepable);
+      waiter.reject(this.#failure?.error);
+    }
   }
 
   get #isTimedOut(): boolean {
@@ -283,7 +317,7 @@ export class Flight implements FlightEffects {
     return createActor(machine, { id: "flight", clock, input: { flight: this } }).start();
   }
 
-  /** It may be given to who called after whatever was invalidated meanwhile. */
+  /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have it too. */
   #isValid(): boolean {
     const { shelf } = this.#around;
     if (this.#found !== undefined) {
@@ -292,39 +326,32 @@ export class Flight implements FlightEffects {
       return !shelf.isStale({ tags: shelf.tagsFor(this.call.key, tags), reads }, this.#began);
     }
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
-    if (this.#began.invalidations === shelf.invalidations) return true;
+    if (this.#began.changes === shelf.changes) return true;
     const { key } = this.call;
     if ((!this.isTracked || shelf.isHashed(key)) && shelf.isKeyStale(key, this.#began)) return false;
     return !shelf.isStale(this.computation, this.#began);
   }
 
-  /** What this result depends on, theirs does; before they go on. */
-  #tellCallers(isKeepable: boolean): void {
-    const { tags: own, reads } = this.computation;
-    const tags = this.#around.shelf.tagsFor(this.call.key, own);
-    for (const reader of this.#readers) reader.useReads(isKeepable ? reads : [staleRead]);
-    this.#readers.clear();
-    for (const caller of this.#callers) {
-      caller.use(tags, isKeepable);
-      caller.useReads(reads);
-      caller.waitsFor.delete(this.computation);
-    }
+  /** The result of `caller` depends on what this one does. To be called before `caller` goes on. */
+  #tell(caller: Computation | undefined, readers: Iterable<Computation>, isKeepable: boolean): void {
+    const { tags, reads } = this.computation;
+    for (const reader of readers) reader.useReads(isKeepable ? reads : [staleRead]);
+    if (caller === undefined) return;
+    caller.use(this.#around.shelf.tagsFor(this.call.key, tags), isKeepable);
+    caller.useReads(reads);
+    caller.waitsFor.delete(this.computation);
+  }
+
+  #tellLeader(isKeepable: boolean): void {
+    this.#tell(this.call.caller, this.#leaderReaders, isKeepable);
+  }
+
+  #tellFollowers(isKeepable: boolean): void {
+    for (const caller of this.#callers) this.#tell(caller, noComputations, isKeepable);
+    this.#tell(undefined, this.#readers, isKeepable);
     this.#callers.clear();
+    this.#readers.clear();
   }
 }
 
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((settle, fail) => {
-    resolve = settle;
-    reject = fail;
-  });
-  return { promise, resolve, reject };
-}
+const noComputations: readonly Computation[] = [];

@@ -2,6 +2,7 @@ import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryVersion, PersistentEntryStore } from "../storage/entry-store.js";
 import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
 import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
+import { objectChanges } from "../storage/object-reads.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
 import { type Clock, InvalidOptionError, limits, type Log, type Tag } from "../words/index.js";
@@ -16,8 +17,8 @@ export interface BeganHere {
   readonly disk: EntryVersion | undefined;
   /** Undefined: the result is not to be shared. */
   readonly shared: EntryVersion | undefined;
-  /** Count of invalidations: while it stands, nothing that began then can have become stale. */
-  readonly invalidations: number;
+  /** Count of invalidations, and of changes of object stores: while it stands, nothing that began then can have become stale. */
+  readonly changes: number;
 }
 
 /** What a look-up found, and what was known when it was valid. */
@@ -78,8 +79,9 @@ export class Shelf {
     return this.#keepFailures;
   }
 
-  get invalidations(): number {
-    return this.#memory.version;
+  /** Changes whenever a computation that has begun may have become older than a call that begins. */
+  get changes(): number {
+    return this.#memory.version + objectChanges.applied;
   }
 
   begin(): BeganHere {
@@ -87,7 +89,7 @@ export class Shelf {
       memory: this.#trie.begin(),
       disk: this.#disk?.position,
       shared: this.#shared?.begin(),
-      invalidations: this.#memory.version,
+      changes: this.changes,
     };
   }
 
@@ -235,7 +237,7 @@ export class Shelf {
 
   /** Whether `key` was set, deleted or invalidated after `began`. Of what is under way for it others may be told that exactly. */
   isKeyStale(key: string, began: BeganHere): boolean {
-    return began.invalidations !== this.invalidations && this.#trie.isStaleFor([keyTag(key)], began.memory);
+    return began.changes !== this.changes && this.#trie.isStaleFor([keyTag(key)], began.memory);
   }
 
   /** Nobody tells what is under way for `key` that it was invalidated: its tag tells it only by a hash. */

@@ -4,11 +4,15 @@
  *
  *        computing ── RETURNED, valid ──▶ landed        kept, and given to all who wait
  *            │ ────── RETURNED, stale ──▶ landed        given to those who overlap what made it stale; one new flight for the others
- *            │ ────── THREW ────────────▶ failed        told to all, unless the last value may stand in, or its caller alone gave up
+ *            │ ────── THREW, valid ─────▶ failed        all who wait get the error, or the last value if that may stand in
+ *            │ ────── THREW, stale ─────▶ failed        so do those who overlap what made it stale; one new flight for the others
+ *            │ ────── THREW, abandoned ─▶ failed        by the abort of its own caller, which gets the error; one new flight for the others
  *            └ flightTimeout ───────────▶ timedOut      followers are freed; its own caller goes on waiting, its result is not kept
  *
- * 1. Who calls after an invalidation was applied gets no result of a flight that began before it, unless the result is valid at landing.
- * 2. Those who came too late for a result share one new flight, whose result they get whatever is invalidated meanwhile.
+ * 1. A call that begins after an invalidation was applied gets no result and no failure of a flight that began before it, unless that is
+ *    valid at landing: nothing that the function used was invalidated since the flight began.
+ * 2. Those who came too late for a result share one new flight, whose result they get whatever is invalidated meanwhile. Its function runs
+ *    in the context of one of them.
  * 3. One caller's abort ends nobody else's wait: when it made the computation fail, the others share a new one.
  *
  * Source: DESIGN "Flights", promise 11; INTERLEAVINGS B1; Convex's `application/cache`.
@@ -19,7 +23,7 @@ import { setup } from "xstate";
 export type FlightEvent =
   | { readonly type: "RETURNED"; readonly isValid: boolean }
   /** `isAbandoned`: by the abort of the caller whose computation it was. `hasLast`: a last value may stand in. */
-  | { readonly type: "THREW"; readonly isAbandoned: boolean; readonly hasLast: boolean };
+  | { readonly type: "THREW"; readonly isAbandoned: boolean; readonly isValid: boolean; readonly hasLast: boolean };
 
 /** What a flight does at its end. One machine serves all flights, so that each brings its own. */
 export interface FlightEffects {
@@ -27,8 +31,12 @@ export interface FlightEffects {
   answerAll(): void;
   answerEarly(): void;
   flyAgain(): void;
-  answerWithLast(): void;
-  tellFailure(): void;
+  answerAllWithLast(): void;
+  answerEarlyWithLast(): void;
+  keepFailure(): void;
+  failAll(): void;
+  failEarly(): void;
+  failLeader(): void;
   freeFollowers(): void;
   /** What is left of its time when the first joins it. */
   readonly leftMs: number;
@@ -53,8 +61,13 @@ export const flightMachine = setup({
     answerEarly: () => undefined,
     /** Begins one new flight for those who still wait. */
     flyAgain: () => undefined,
-    answerWithLast: () => undefined,
-    tellFailure: () => undefined,
+    answerAllWithLast: () => undefined,
+    answerEarlyWithLast: () => undefined,
+    keepFailure: () => undefined,
+    failAll: () => undefined,
+    /** Gives the error to those who called before anything was invalidated. */
+    failEarly: () => undefined,
+    failLeader: () => undefined,
     freeFollowers: () => undefined,
     logTimedOut: () => undefined,
     logUnexpected: () => undefined,
@@ -62,6 +75,7 @@ export const flightMachine = setup({
   guards: {
     isValid: (_, params: { readonly isValid: boolean }) => params.isValid,
     isAbandoned: (_, params: { readonly isAbandoned: boolean }) => params.isAbandoned,
+    isValidWithLast: (_, { isValid, hasLast }: { readonly isValid: boolean; readonly hasLast: boolean }) => isValid && hasLast,
     hasLast: (_, params: { readonly hasLast: boolean }) => params.hasLast,
   },
   delays: {
@@ -90,10 +104,24 @@ export const flightMachine = setup({
           {
             guard: { type: "isAbandoned", params: ({ event }) => ({ isAbandoned: event.isAbandoned }) },
             target: "failed",
-            actions: "flyAgain",
+            actions: ["failLeader", "flyAgain"],
           },
-          { guard: { type: "hasLast", params: ({ event }) => ({ hasLast: event.hasLast }) }, target: "failed", actions: "answerWithLast" },
-          { target: "failed", actions: "tellFailure" },
+          {
+            guard: { type: "isValidWithLast", params: ({ event }) => ({ isValid: event.isValid, hasLast: event.hasLast }) },
+            target: "failed",
+            actions: "answerAllWithLast",
+          },
+          {
+            guard: { type: "isValid", params: ({ event }) => ({ isValid: event.isValid }) },
+            target: "failed",
+            actions: ["keepFailure", "failAll"],
+          },
+          {
+            guard: { type: "hasLast", params: ({ event }) => ({ hasLast: event.hasLast }) },
+            target: "failed",
+            actions: ["answerEarlyWithLast", "flyAgain"],
+          },
+          { target: "failed", actions: ["failEarly", "flyAgain"] },
         ],
       },
     },

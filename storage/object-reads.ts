@@ -1,11 +1,16 @@
 import { limits } from "../words/limits.js";
 import { type Tid, tidZero } from "../words/tid.js";
 
-/**
- * How often something that was read of a storage became stale, in this process, whatever storage it is: what was not stale at one count
- * is not as long as the count stands.
- */
-export const objectChanges = { count: 0 };
+/** What happened to the storages that clients of this process read, all of them together. Both counts only rise. */
+export const objectChanges = {
+  /** Reads that became stale: a read that was not stale at one count is not stale while the count stands. */
+  count: 0,
+  /**
+   * Changes that were applied, whether or not something that they touch was read. A computation may have taken its snapshot before a
+   * change and note what it reads only afterwards: it is known to be as new as a call only if this count stands between their beginnings.
+   */
+  applied: 0,
+};
 
 /** What was read: a key, all keys that begin with a prefix, or a picture that was to be no older than so many milliseconds. */
 export type ReadKind = "key" | "prefix" | "age";
@@ -119,6 +124,7 @@ export class ObjectReads {
 
   /** A transaction wrote, created or deleted `keys`. To be called before anything is read as of it. */
   touch(keys: readonly string[]): void {
+    objectChanges.applied++;
     const { key: read, prefix } = this.#all;
     if (read.size + prefix.size === 0) return;
     for (const key of keys) {
@@ -131,6 +137,7 @@ export class ObjectReads {
 
   /** Anything may have been changed. */
   touchAll(): void {
+    objectChanges.applied++;
     for (const reads of Object.values(this.#all)) for (const read of reads.values()) this.end(read);
   }
 

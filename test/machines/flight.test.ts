@@ -4,7 +4,19 @@ import { type FlightEffects, type FlightEvent, flightMachine } from "../../machi
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { stateOf } from "./every-event.js";
 
-const effects = ["keep", "answerAll", "answerEarly", "flyAgain", "answerWithLast", "tellFailure", "freeFollowers"] as const;
+const effects = [
+  "keep",
+  "answerAll",
+  "answerEarly",
+  "flyAgain",
+  "answerAllWithLast",
+  "answerEarlyWithLast",
+  "keepFailure",
+  "failAll",
+  "failEarly",
+  "failLeader",
+  "freeFollowers",
+] as const;
 
 function computing() {
   const done: string[] = [];
@@ -25,9 +37,11 @@ describe("the machine of a flight", () => {
     const events: Record<string, FlightEvent> = {
       "RETURNED, valid": { type: "RETURNED", isValid: true },
       "RETURNED, stale": { type: "RETURNED", isValid: false },
-      "THREW, abandoned": { type: "THREW", isAbandoned: true, hasLast: true },
-      "THREW, with a last value": { type: "THREW", isAbandoned: false, hasLast: true },
-      THREW: { type: "THREW", isAbandoned: false, hasLast: false },
+      "THREW, abandoned": { type: "THREW", isAbandoned: true, isValid: true, hasLast: true },
+      "THREW, valid, with a last value": { type: "THREW", isAbandoned: false, isValid: true, hasLast: true },
+      "THREW, valid": { type: "THREW", isAbandoned: false, isValid: true, hasLast: false },
+      "THREW, stale, with a last value": { type: "THREW", isAbandoned: false, isValid: false, hasLast: true },
+      "THREW, stale": { type: "THREW", isAbandoned: false, isValid: false, hasLast: false },
     };
     const answers = Object.entries(events).map(([name, event]) => {
       const { actor, done } = computing();
@@ -37,9 +51,11 @@ describe("the machine of a flight", () => {
     expect(Object.fromEntries(answers)).toEqual({
       "RETURNED, valid": "landed keep answerAll",
       "RETURNED, stale": "landed answerEarly flyAgain",
-      "THREW, abandoned": "failed flyAgain",
-      "THREW, with a last value": "failed answerWithLast",
-      THREW: "failed tellFailure",
+      "THREW, abandoned": "failed failLeader flyAgain",
+      "THREW, valid, with a last value": "failed answerAllWithLast",
+      "THREW, valid": "failed keepFailure failAll",
+      "THREW, stale, with a last value": "failed answerEarlyWithLast flyAgain",
+      "THREW, stale": "failed failEarly flyAgain",
     });
   });
 
