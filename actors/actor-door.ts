@@ -1,16 +1,22 @@
 /** The door of one actor: what it takes from outside, and what it shows. */
 import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../transport/transport.js";
-import { type Chance, type Clock, limits, type Log, NotAcceptedError, unreachable, type Value } from "../words/index.js";
+import { ActorEndedError, ActorFailedError, type Chance, type Clock, limits, type Log, unreachable, type Value } from "../words/index.js";
+import { AcceptedEvents, type Accepts } from "./accepted-events.js";
 import { actorRequest, type ActorView, actorSubjects, actorView, type RemoteEvent } from "./actor-messages.js";
+import { Containment } from "./containment.js";
 import { nothing, writeAnswer, writeError } from "./wire.js";
 
 /** What an actor lets in and shows. */
 export interface ActorDoor {
-  /** Types of the events it takes from outside. */
-  readonly accepts: readonly string[];
+  readonly accepts: Accepts;
   /** What it shows of a snapshot beside its state. Nothing when not given. Must not throw, and gives values that can be stored. */
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
+  /**
+   * Called once when the actor fails, whatever made it fail. A registered actor that fails is stopped with all that it invoked and
+   * spawned; its error is logged, and is no exception of the process. Must not throw.
+   */
+  readonly onFailure?: ((error: unknown) => void) | undefined;
 }
 
 interface Surroundings {
@@ -35,6 +41,8 @@ export class OpenDoor {
   readonly #actor: AnyActorRef;
   readonly #path: string;
   readonly #door: ActorDoor;
+  readonly #accepted: AcceptedEvents;
+  readonly #containment: Containment;
   readonly #around: Surroundings;
   readonly #views: string;
   readonly #registration: string;
@@ -53,7 +61,11 @@ export class OpenDoor {
     this.#door = door;
     this.#around = around;
     this.#registration = around.chance.id();
+    this.#accepted = new AcceptedEvents(path, door.accepts);
     const subjects = actorSubjects(around.realm, path);
+    this.#containment = new Containment(actor, (error) => {
+      this.#failed(error);
+    });
     this.#views = subjects.views;
     this.#requests = around.transport.subscribe(subjects.requests, (message) => this.#answer(message));
   }
@@ -61,6 +73,7 @@ export class OpenDoor {
   close(): void {
     this.#requests.unsubscribe();
     this.#stopWatching();
+    this.#containment.end();
   }
 
   /** What is to be seen now. Its bytes are as of this call. */
@@ -73,6 +86,7 @@ export class OpenDoor {
       status: snapshot.status,
       value: snapshot.value ?? null,
       context: this.#door.describe?.(snapshot) ?? {},
+      failure: this.#containment.reason ?? null,
       at: this.#around.clock.now(),
       registration: this.#registration,
       version: this.#version,
@@ -108,12 +122,24 @@ export class OpenDoor {
   }
 
   #take(event: RemoteEvent): void {
+    const actor = this.#path;
     const { status } = this.#actor.getSnapshot() as AnySnapshot;
-    if (status !== "active" || !this.#door.accepts.includes(event.type)) {
-      throw new NotAcceptedError({ actor: this.#path, event: event.type });
+    if (status !== "active") throw new ActorEndedError({ actor, status, reason: this.#containment.reason });
+    const checked = this.#accepted.checked(event);
+    this.#around.log.info({ actor, event: event.type }, "took an event from outside");
+    this.#containment.hold();
+    this.#actor.send(checked);
+    const { reason } = this.#containment;
+    if (reason !== undefined) throw new ActorFailedError({ actor, event: event.type, reason });
+  }
+
+  #failed(error: unknown): void {
+    this.#around.log.error({ actor: this.#path, err: error }, "a registered actor failed");
+    try {
+      this.#door.onFailure?.(error);
+    } catch (thrown) {
+      this.#around.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor threw");
     }
-    this.#around.log.info({ actor: this.#path, event: event.type }, "took an event from outside");
-    this.#actor.send(event);
   }
 
   #watch(): void {
@@ -122,11 +148,7 @@ export class OpenDoor {
     this.#watching = this.#actor.subscribe({
       next: () => this.#changed(),
       complete: () => this.#changed(),
-      error: (error: unknown) => {
-        // An observer with `error` keeps XState from reporting it, so that it is said here.
-        this.#around.log.error({ actor: this.#path, err: error }, "a watched actor failed");
-        this.#changed();
-      },
+      error: () => this.#changed(),
     });
   }
 

@@ -43,6 +43,8 @@ export interface ActorView {
   /** State value of the machine, null when its logic is no machine. */
   readonly value: Value;
   readonly context: Readonly<Record<string, Value>>;
+  /** Why it failed, in one line; null when it has not failed. */
+  readonly failure: string | null;
   /** Wall clock of the process it lives in, in milliseconds. */
   readonly at: number;
   /** One registration of an actor, and the number of this view among its views: a later one has a greater number. */
@@ -128,14 +130,16 @@ function record(value: unknown, what: string): Readonly<Record<string, Value>> {
 }
 
 function viewFields(view: ActorView): readonly unknown[] {
-  return [view.path, view.machine, view.status, view.value, view.context, view.at, view.registration, view.version];
+  return [view.path, view.machine, view.status, view.value, view.context, view.failure, view.at, view.registration, view.version];
 }
 
 function viewFrom(message: unknown): ActorView {
-  const [path, machine, status, value, context, at, registration, version] = shape.fields(message, "view", 8);
+  const [path, machine, status, value, context, failure, at, registration, version] = shape.fields(message, "view", 9);
   if (typeof path !== "string" || typeof machine !== "string") {
     throw new MalformedMessageError({ what: "view", reason: "names no actor" });
   }
+  if (failure !== null && typeof failure !== "string")
+    throw new MalformedMessageError({ what: "view", reason: "has a failure that is no text" });
   return {
     path,
     machine,
@@ -143,6 +147,7 @@ function viewFrom(message: unknown): ActorView {
     // Decoded as a Value, like all of the message.
     value: value as Value,
     context: record(context, "view.context"),
+    failure,
     at: shape.count(at, "view.at"),
     registration: shape.id(registration, "view.registration"),
     version: shape.count(version, "view.version"),

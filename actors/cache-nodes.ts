@@ -1,6 +1,7 @@
 /** The nodes of a cache, in whatever processes they are: to look at them, and to steer them. */
 import type { Transport } from "../transport/transport.js";
 import {
+  ActorLostError,
   asTag,
   type Chance,
   type Clock,
@@ -8,7 +9,6 @@ import {
   DisconnectedError,
   limits,
   type Log,
-  NotAcceptedError,
   rootTag,
   silentLog,
 } from "../words/index.js";
@@ -43,7 +43,7 @@ export interface CacheListing {
 }
 
 /**
- * One node of a cache. Everything rejects with NotAcceptedError when it is gone, else with DisconnectedError, TimeoutError, or what the
+ * One node of a cache. Everything rejects with ActorLostError when it is gone, else with DisconnectedError, TimeoutError, or what the
  * node answered.
  */
 export interface CacheNode {
@@ -135,7 +135,7 @@ class RemoteCacheNode implements CacheNode {
     } catch (error) {
       // With a link, it says that nobody is there to take the request: the node is gone.
       if (!(error instanceof DisconnectedError) || transport.status !== "connected") throw error;
-      throw new NotAcceptedError({ actor: `cache/${this.node}`, event: operation });
+      throw new ActorLostError({ actor: `cache/${this.node}` });
     }
   }
 }

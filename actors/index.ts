@@ -3,7 +3,7 @@ export { openObjectClient, type ObjectClient } from "./object-client.js";
 export type { ObjectClientOptions } from "./client-options.js";
 export { startStorageServer, type StorageServer, type StorageServerOptions } from "./storage-server.js";
 export { createActorSystem } from "./system.js";
-export type { ActorDoor, ActorSystem, ActorSystemOptions, ActorView, RemoteActor, RemoteEvent, RemoteOptions } from "./system.js";
+export type { Accepts, ActorDoor, ActorSystem, ActorSystemOptions, ActorView, RemoteActor, RemoteEvent, RemoteOptions } from "./system.js";
 export { findCacheNodes } from "./cache-nodes.js";
 export type { CachedKey, CacheListing, CacheNode, CacheNodesOptions, CacheNodeStats, CachePage, ListedTag } from "./cache-nodes.js";
 export type { Pruned } from "./cache-pruner.js";

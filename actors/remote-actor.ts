@@ -1,6 +1,6 @@
 /** An actor in another process, or in this one: both are reached the same way. */
 import type { Transport } from "../transport/transport.js";
-import { type Clock, ClosedError, DisconnectedError, limits, type Log, NotAcceptedError, ZooidError } from "../words/index.js";
+import { ActorLostError, type Clock, ClosedError, DisconnectedError, limits, type Log, NoActorError, ZooidError } from "../words/index.js";
 import { type ActorRequest, actorRequest, actorSubjects, actorView, type ActorView, type RemoteEvent } from "./actor-messages.js";
 import { nothing, readAnswer, readOrDrop, type Codec } from "./wire.js";
 
@@ -8,10 +8,13 @@ import { nothing, readAnswer, readOrDrop, type Codec } from "./wire.js";
 export interface RemoteActor {
   readonly path: string;
 
-  /** Resolves when the actor has processed `event`. Rejects with NotAcceptedError, TooLargeError, InvalidValueError, DisconnectedError, TimeoutError. */
+  /**
+   * Resolves when the actor has processed `event`. Rejects with NoActorError, ActorLostError, NotAcceptedError, InvalidEventError,
+   * ActorEndedError, ActorFailedError, TooLargeError, InvalidValueError, DisconnectedError, TimeoutError.
+   */
   send(event: RemoteEvent, options?: RemoteOptions): Promise<void>;
 
-  /** The actor as it is now. Rejects with NotAcceptedError when it is not there, DisconnectedError, TimeoutError. */
+  /** The actor as it is now. Rejects with NoActorError, ActorLostError, DisconnectedError, TimeoutError. */
   snapshot(options?: RemoteOptions): Promise<ActorView>;
 
   /**
@@ -41,6 +44,8 @@ export class RemoteReference implements RemoteActor {
   readonly #around: Surroundings;
   readonly #subjects: { readonly requests: string; readonly views: string };
   readonly #watches = new Set<Watch>();
+  /** It has answered this reference. */
+  #hasAnswered = false;
   #closed = false;
 
   constructor(path: string, around: Surroundings) {
@@ -50,16 +55,16 @@ export class RemoteReference implements RemoteActor {
   }
 
   async send(event: RemoteEvent, options: RemoteOptions = {}): Promise<void> {
-    await this.ask({ type: "send", event }, nothing, event.type, options);
+    await this.ask({ type: "send", event }, nothing, options);
   }
 
   snapshot(options: RemoteOptions = {}): Promise<ActorView> {
-    return this.ask({ type: "view" }, actorView, "being looked at", options);
+    return this.ask({ type: "view" }, actorView, options);
   }
 
   subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void {
     this.#checkOpen();
-    const renew = () => this.ask({ type: "watch" }, actorView, "being watched", {});
+    const renew = () => this.ask({ type: "watch" }, actorView, {});
     const watch = new Watch({ ...this.#around, views: this.#subjects.views, path: this.path, renew, listener, onLost });
     this.#watches.add(watch);
     return () => {
@@ -74,17 +79,19 @@ export class RemoteReference implements RemoteActor {
     this.#watches.clear();
   }
 
-  async ask<T>(request: ActorRequest, answer: Codec<T>, event: string, options: RemoteOptions): Promise<T> {
+  async ask<T>(request: ActorRequest, answer: Codec<T>, options: RemoteOptions): Promise<T> {
     this.#checkOpen();
     const { transport } = this.#around;
     const payload = actorRequest.write(request);
     const { timeoutMs = limits.requestTimeoutMs, signal } = options;
     try {
-      return readAnswer(answer, await transport.request(this.#subjects.requests, payload, { timeoutMs, signal }));
+      const bytes = await transport.request(this.#subjects.requests, payload, { timeoutMs, signal });
+      this.#hasAnswered = true;
+      return readAnswer(answer, bytes);
     } catch (error) {
-      // With a link, it says that nobody is there to take the request: no actor has this address.
-      if (error instanceof DisconnectedError && transport.status === "connected") throw new NotAcceptedError({ actor: this.path, event });
-      throw error;
+      // With a link to the broker, it says that nobody takes requests at this address.
+      if (!(error instanceof DisconnectedError) || transport.status !== "connected") throw error;
+      throw this.#hasAnswered ? new ActorLostError({ actor: this.path }) : new NoActorError({ actor: this.path });
     }
   }
 

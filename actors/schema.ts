@@ -60,9 +60,14 @@ export class ValidatorTable {
 
 function accepted(key: string, result: StandardSchemaV1.Result<unknown>): unknown {
   if (result.issues === undefined) return result.value;
-  const reasons = result.issues.map(({ message, path }) => {
+  throw new SchemaError({ key, reason: reasonsOf(result.issues) });
+}
+
+/** What a Standard Schema has against a value, in one text: `amount: Too small; by: Required`. */
+export function reasonsOf(issues: readonly StandardSchemaV1.Issue[]): string {
+  const reasons = issues.map(({ message, path }) => {
     const at = path?.map((part) => String(typeof part === "object" ? part.key : part)).join(".");
     return at === undefined || at === "" ? message : `${at}: ${message}`;
   });
-  throw new SchemaError({ key, reason: reasons.join("; ") });
+  return reasons.join("; ");
 }

@@ -12,6 +12,7 @@ import { type ActorView, actorView, listQuestion, listSubjects } from "./actor-m
 import { type RemoteActor, RemoteReference } from "./remote-actor.js";
 import { readOrDrop } from "./wire.js";
 
+export type { Accepts } from "./accepted-events.js";
 export type { ActorDoor } from "./actor-door.js";
 export type { ActorView, RemoteEvent } from "./actor-messages.js";
 export type { RemoteActor, RemoteOptions } from "./remote-actor.js";

@@ -18,6 +18,12 @@ export function stateText(value: Value): string {
     .join(" | ");
 }
 
+/** The state of an actor that runs, or how it ended: `failed: the reason`, `done`, `stopped`. */
+export function shownState({ status, value, failure }: ActorView): string {
+  if (status === "active") return stateText(value);
+  return failure === null ? status : `failed: ${failure}`;
+}
+
 /** A machine by its name. Throws a CommandError that names those there are. */
 export function machineNamed(name: string) {
   const found = Object.entries(machines).find(([each]) => each === name)?.[1];

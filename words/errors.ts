@@ -132,13 +132,67 @@ export class ReadOnlyError extends ZooidError {
   }
 }
 
-/** An event was sent to an actor that does not accept it from outside, or an actor that is not there. */
+/** The actor does not take events of this type from outside. */
 export class NotAcceptedError extends ZooidError {
   readonly code = "ZOOID_NOT_ACCEPTED";
   readonly transient = false;
-  declare readonly facts: { readonly actor: string; readonly event: string };
-  constructor(facts: { readonly actor: string; readonly event: string }) {
-    super(`actor ${facts.actor} does not accept ${facts.event} from outside`, facts);
+  declare readonly facts: { readonly actor: string; readonly event: string; readonly accepts: string };
+  constructor(facts: { readonly actor: string; readonly event: string; readonly accepts: string }) {
+    super(
+      `actor ${facts.actor} does not accept ${facts.event} from outside: it accepts ${facts.accepts === "" ? "nothing" : facts.accepts}`,
+      facts,
+    );
+  }
+}
+
+/** The actor takes events of this type, but the schema of the type refused the event. */
+export class InvalidEventError extends ZooidError {
+  readonly code = "ZOOID_INVALID_EVENT";
+  readonly transient = false;
+  declare readonly facts: { readonly actor: string; readonly event: string; readonly reason: string };
+  constructor(facts: { readonly actor: string; readonly event: string; readonly reason: string }) {
+    super(`event ${facts.event} for actor ${facts.actor} does not fit its schema: ${facts.reason}`, facts);
+  }
+}
+
+/** No process of the realm has an actor at this address. */
+export class NoActorError extends ZooidError {
+  readonly code = "ZOOID_NO_ACTOR";
+  readonly transient = false;
+  declare readonly facts: { readonly actor: string };
+  constructor(facts: { readonly actor: string }) {
+    super(`no process of this realm has an actor at ${facts.actor}`, facts);
+  }
+}
+
+/** The actor answered before. Its process has ended, or has ended the registration. */
+export class ActorLostError extends ZooidError {
+  readonly code = "ZOOID_ACTOR_LOST";
+  readonly transient = true;
+  declare readonly facts: { readonly actor: string };
+  constructor(facts: { readonly actor: string }) {
+    super(`actor ${facts.actor} no longer answers: its process has ended, or has ended the registration`, facts);
+  }
+}
+
+/** The actor is at its address, but it has stopped, is done or has failed (`status`): it takes no more events. */
+export class ActorEndedError extends ZooidError {
+  readonly code = "ZOOID_ACTOR_ENDED";
+  readonly transient = false;
+  declare readonly facts: { readonly actor: string; readonly status: string; readonly reason?: string | undefined };
+  constructor(facts: { readonly actor: string; readonly status: string; readonly reason?: string | undefined }) {
+    const ended = { done: "is done", error: "has failed" }[facts.status] ?? "has stopped";
+    super(`actor ${facts.actor} ${ended} and takes no more events${facts.reason === undefined ? "" : `: ${facts.reason}`}`, facts);
+  }
+}
+
+/** The event made the actor fail: an action, a guard or an actor that it invoked threw. The actor is stopped, its process goes on. */
+export class ActorFailedError extends ZooidError {
+  readonly code = "ZOOID_ACTOR_FAILED";
+  readonly transient = false;
+  declare readonly facts: { readonly actor: string; readonly event: string; readonly reason: string };
+  constructor(facts: { readonly actor: string; readonly event: string; readonly reason: string }) {
+    super(`event ${facts.event} made actor ${facts.actor} fail: ${facts.reason}`, facts);
   }
 }
 
@@ -414,6 +468,11 @@ export const errorClasses = {
   UnknownStorageError,
   ReadOnlyError,
   NotAcceptedError,
+  InvalidEventError,
+  NoActorError,
+  ActorLostError,
+  ActorEndedError,
+  ActorFailedError,
   ConflictError,
   SnapshotTooOldError,
   BehindError,

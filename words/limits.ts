@@ -139,6 +139,8 @@ export const limits = {
   actorEventBytesMax: 64 * 1024,
   /** What an actor shows of itself, encoded: it is published at each change. */
   actorViewBytesMax: 256 * 1024,
+  /** What an actor shows of why it failed, in characters. */
+  actorReasonLengthMax: 300,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,
   /** Who watches an actor renews this often ... */

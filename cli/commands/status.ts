@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type ActorView, createActorSystem } from "../../actors/index.js";
 import { type ServerStatus, systemChance, systemClock, tidToMs, type Value } from "../../index.js";
 import { openTransport } from "../../transport/index.js";
-import { actorsAnswerMs, stateText } from "../actors.js";
+import { actorsAnswerMs, shownState, stateText } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
 import { count, duration } from "../progress.js";
 import { withStore } from "../store.js";
@@ -74,7 +74,7 @@ async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise
       hitRate: hits === undefined || misses === undefined || hits + misses === 0 ? undefined : hits / (hits + misses),
     };
   });
-  return { server, clients, machines: views.map(({ path, value }) => ({ path, state: stateText(value) })) };
+  return { server, clients, machines: views.map((view) => ({ path: view.path, state: shownState(view) })) };
 }
 
 async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {

@@ -1,4 +1,5 @@
 import { assign, setup } from "xstate";
+import { z } from "zod";
 import type { Value } from "../../words/index.js";
 
 /** A machine to be looked at and steered: a gate that counts who passes while it is open. */
@@ -27,6 +28,9 @@ export const gateMachine = setup({
     jammed: {},
   },
 });
+
+/** What the gate takes from outside. */
+export const gateEvents = { OPEN: z.object({ by: z.string().min(1).optional() }), CLOSE: z.object({}), COUNT: z.object({}) };
 
 /** What the gate shows: who passed, never who opened. */
 export function showGate(snapshot: unknown): Record<string, Value> {

@@ -83,7 +83,7 @@ describe("a storage server on LMDB", () => {
     await system.remote("server/main/pruning").send({ type: "PRUNE" });
     await expect(system.remote("server/main/group-commit").send({ type: "CLOSE" })).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
     await client.bye();
-    await expect(system.remote(`server/main/session/${client.session}`).snapshot()).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+    await expect(system.remote(`server/main/session/${client.session}`).snapshot()).rejects.toMatchObject({ code: "ZOOID_NO_ACTOR" });
     await server.close();
     expect(await system.list(100)).toEqual([]);
     system.close();

@@ -6,7 +6,7 @@ import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { type Broker, createBroker, type Transport } from "../../transport/index.js";
 import { encodeMessage, limits, seededChance, ZooidError } from "../../words/index.js";
 import { actorSystemSuite } from "../suites/actor-system.js";
-import { gateMachine, showGate } from "./gate-machine.js";
+import { gateEvents, gateMachine, showGate } from "./gate-machine.js";
 
 const shared = createBroker();
 actorSystemSuite("an in-process transport", async () => shared.connect());
@@ -41,7 +41,7 @@ describe("actors on a simulated clock", () => {
     const gate = createActor(gateMachine);
     gate.subscribe({ error: () => undefined });
     gate.start();
-    inside.register(path, gate, { accepts: ["OPEN", "CLOSE"], describe: showGate });
+    inside.register(path, gate, { accepts: gateEvents, describe: showGate });
     return gate;
   }
 
@@ -116,7 +116,7 @@ describe("actors on a simulated clock", () => {
       (error) => lost.push(error.code),
     );
     await clock.advance(1);
-    expect(lost).toEqual(["ZOOID_NOT_ACCEPTED"]);
+    expect(lost).toEqual(["ZOOID_NO_ACTOR"]);
     gateAt("gate");
     await clock.advance(limits.actorLeaseRenewalMs);
     expect(views.map((view) => view.value)).toEqual(["closed"]);
@@ -144,8 +144,11 @@ describe("actors on a simulated clock", () => {
     await clock.advance(1);
     gate.send({ type: "BREAK" });
     await clock.advance(1);
-    expect(views.at(-1)?.status).toBe("error");
-    await expect(clock.settle(outside.remote("gate").send({ type: "OPEN" }), 1_000)).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+    expect(views.at(-1)).toMatchObject({ status: "error", failure: "the gate broke" });
+    await expect(clock.settle(outside.remote("gate").send({ type: "OPEN" }), 1_000)).rejects.toMatchObject({
+      code: "ZOOID_ACTOR_ENDED",
+      facts: { actor: "gate", status: "error", reason: "the gate broke" },
+    });
   });
 
   test("the actors of all processes of the realm are listed, by path", async () => {

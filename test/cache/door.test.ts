@@ -176,7 +176,7 @@ describe("the nodes of a cache", () => {
     const { cache } = await open({ node: "a" });
     const node = await only();
     await run(cache.close());
-    await expect(run(node.stats())).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+    await expect(run(node.stats())).rejects.toMatchObject({ code: "ZOOID_ACTOR_LOST" });
     expect(await find()).toEqual([]);
     broker.stop();
     await expect(find()).rejects.toMatchObject({ code: "ZOOID_DISCONNECTED" });

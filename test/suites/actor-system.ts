@@ -3,15 +3,17 @@ import { createActor } from "xstate";
 import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system.js";
 import type { Transport } from "../../transport/transport.js";
 import {
+  ActorEndedError,
+  ActorLostError,
   InvalidOptionError,
   InvalidValueError,
   limits,
-  NotAcceptedError,
+  NoActorError,
   seededChance,
   systemClock,
   TooLargeError,
 } from "../../words/index.js";
-import { gateMachine, showGate } from "../actors/gate-machine.js";
+import { gateEvents, gateMachine, showGate } from "../actors/gate-machine.js";
 
 /** What every transport must let an actor system do; `connect` gives a new transport to the same broker each time. */
 export function actorSystemSuite(name: string, connect: () => Promise<Transport>): void {
@@ -31,7 +33,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       const { system, transport } = await place();
       const gate = createActor(gateMachine).start();
       ends.push(() => gate.stop());
-      const unregister = system.register(path, gate, { accepts: ["OPEN", "CLOSE", "COUNT"], describe: showGate });
+      const unregister = system.register(path, gate, { accepts: gateEvents, describe: showGate });
       await transport.flush();
       return { gate, unregister, transport, system };
     }
@@ -53,25 +55,27 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       const { system } = await place();
       await expect(system.remote("gate").send({ type: "JAM" })).rejects.toMatchObject({
         name: "NotAcceptedError",
-        facts: { actor: "gate", event: "JAM" },
+        facts: { actor: "gate", event: "JAM", accepts: "OPEN, CLOSE, COUNT" },
       });
       expect(gate.getSnapshot().value).toBe("closed");
     });
 
-    test("where no actor is, nothing is accepted and nothing is seen", async () => {
+    test("an address without an actor and an actor that has left its address are two errors", async () => {
       const { unregister, transport } = await gateAt("gate");
       const { system } = await place();
-      await expect(system.remote("elsewhere").send({ type: "OPEN" })).rejects.toBeInstanceOf(NotAcceptedError);
+      await expect(system.remote("elsewhere").send({ type: "OPEN" })).rejects.toBeInstanceOf(NoActorError);
+      await system.remote("gate").snapshot();
       unregister();
       await transport.flush();
-      await expect(system.remote("gate").snapshot()).rejects.toBeInstanceOf(NotAcceptedError);
+      await expect(system.remote("gate").snapshot()).rejects.toBeInstanceOf(ActorLostError);
+      await expect((await place()).system.remote("gate").snapshot()).rejects.toBeInstanceOf(NoActorError);
     });
 
     test("a stopped actor takes no event and is still seen", async () => {
       const { gate } = await gateAt("gate");
       const { system } = await place();
       gate.stop();
-      await expect(system.remote("gate").send({ type: "OPEN" })).rejects.toBeInstanceOf(NotAcceptedError);
+      await expect(system.remote("gate").send({ type: "OPEN" })).rejects.toBeInstanceOf(ActorEndedError);
       expect((await system.remote("gate").snapshot()).status).toBe("stopped");
     });
 
