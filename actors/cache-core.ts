@@ -127,15 +127,15 @@ export class CacheCore {
   }
 
   /** All of `tags`, and what is below them. */
-  invalidate(tags: Tags): Promise<Publication> {
+  async invalidate(tags: Tags): Promise<Publication> {
     return outcomeOf(asTags(tags).map((tag) => this.intake.invalidate(tag)));
   }
 
-  clear(): Promise<Publication> {
+  async clear(): Promise<Publication> {
     return this.intake.invalidate(rootTag)();
   }
 
-  delete(tag: Tag): Promise<Publication> {
+  async delete(tag: Tag): Promise<Publication> {
     return this.intake.invalidate(tag)();
   }
 

@@ -3,9 +3,20 @@ import { keyTag } from "../storage/cache-key.js";
 import type { MemoryEntryStore } from "../storage/memory-entries.js";
 import type { Pending, TagTrie } from "../storage/tag-trie.js";
 import type { Bus, BusEvent, BusVersion } from "../transport/bus.js";
-import { type Chance, type Clock, isBelow, limits, type Log, rootTag, type Tag, WriteInDoubtError } from "../words/index.js";
+import {
+  type Chance,
+  type Clock,
+  ClosedError,
+  isBelow,
+  limits,
+  type Log,
+  rootTag,
+  soonerOf,
+  type Tag,
+  WriteInDoubtError,
+} from "../words/index.js";
 import type { CachedCalls } from "./cached-calls.js";
-import { type Claim, Outbox, type Publication } from "./outbox.js";
+import { type Claim, Outbox, type Outgoing, type Publication } from "./outbox.js";
 import type { SharedEntries } from "./shared-entries.js";
 import { isHashed, keyOf } from "./shelf.js";
 
@@ -49,7 +60,7 @@ export interface OwnKey {
 /** An invalidation of a tag that the bus has not numbered yet. */
 interface PendingClaim extends Claim {
   readonly pending: Pending;
-  /** Under which the disk keeps it: of an earlier process there may be several. */
+  /** Ids under which the disk keeps it. An earlier process may have left several. */
   readonly ids: string[];
   /** Told its version, unless that is of an epoch that is not the one here. */
   onNumbered: ((version: BusVersion) => void) | undefined;
@@ -68,12 +79,14 @@ const publishedAtOnce = Promise.resolve<Publication>("published");
 const publishedHere: Published = () => publishedAtOnce;
 const allKeys = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
 
-/** Resolves when what was done here outlives the process. One that fails was given up, and logged: the bus tells the other nodes all the same. */
-async function onDisk(disk: PersistentEntryStore): Promise<void> {
+/** Resolves when what was done here outlives the process; to an error when the disk may still give what it held before. */
+async function doubtOf(disk: PersistentEntryStore): Promise<WriteInDoubtError | undefined> {
   try {
     await disk.flush();
+    return undefined;
   } catch (error) {
-    if (!(error instanceof WriteInDoubtError)) throw error;
+    if (error instanceof WriteInDoubtError) return error;
+    throw error;
   }
 }
 
@@ -98,6 +111,7 @@ export class CacheIntake {
   #othersHeard = 0;
   #resets = 0;
   #cuts = 0;
+  #isClosed = false;
   /** Told last: a bus in this process tells of an invalidation while it is published. */
   #heardId: string | undefined;
 
@@ -122,8 +136,9 @@ export class CacheIntake {
     return { invalidations: this.#invalidations, heard: this.#othersHeard, queued, overflows, resets: this.#resets, cuts: this.#cuts };
   }
 
-  /** `tag` and all below it are stale here from now on, and will be at all nodes. */
+  /** `tag` and all below it are stale here from now on, and will be at all nodes. Throws ClosedError. */
   invalidate(tag: Tag): Published {
+    this.checkOpen();
     const key = keyOf(tag) ?? this.#hashedSets.get(tag);
     if (key !== undefined) this.#forgetKey(key);
     else if (isBelow(allKeys, tag)) this.#forgetAll();
@@ -135,8 +150,9 @@ export class CacheIntake {
     });
   }
 
-  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, if the entry outlived all that came before. */
+  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, if the entry outlived all that came before. Throws ClosedError. */
   replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
+    this.checkOpen();
     // What was there goes, whether or not anything is put in its place.
     this.#forgetKey(key);
     if (this.#outbox === undefined) {
@@ -165,20 +181,33 @@ export class CacheIntake {
     return published;
   }
 
-  close(): void {
+  /** Throws ClosedError once nothing is taken any more. */
+  checkOpen(): void {
+    if (this.#isClosed) throw new ClosedError({ what: "cache" });
+  }
+
+  /** Takes nothing from now on. What is under way has `timeoutMs` to be published while the bus follows; then each caller learns what became of it. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#isClosed = true;
+    const { bus, clock } = this.#around;
+    if (this.#outbox !== undefined && bus?.state.type === "following") await soonerOf(clock, timeoutMs, this.#outbox.emptied());
     this.#outbox?.close();
   }
 
   #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
     this.#invalidations++;
-    const { trie, disk, clock } = this.#around;
+    const { trie, disk, clock, bus } = this.#around;
     if (this.#outbox === undefined) {
       if (disk === undefined) {
         trie.apply(tag, trie.sequence + 1);
         return publishedHere;
       }
       this.#apply(tag, { sequence: Math.max(trie.sequence, disk.position?.sequence ?? 0) + 1, time: clock.now() });
-      return () => onDisk(disk).then((): Publication => "published");
+      return async () => {
+        const doubt = await doubtOf(disk);
+        if (doubt !== undefined) throw doubt;
+        return "published";
+      };
     }
     const outbox = this.#outbox;
     const outgoing = outbox.add(tag, (claimed, id, known) => {
@@ -191,22 +220,34 @@ export class CacheIntake {
     });
     sentAs?.(outgoing.id);
     return async () => {
-      if (disk !== undefined) await onDisk(disk);
-      return outbox.outcome(outgoing);
+      const doubt = disk && (await doubtOf(disk));
+      const outcome = await this.#outcome(outbox, outgoing);
+      // A bus in this process keeps nothing: what the disk holds is what the next process has.
+      if (doubt !== undefined && (outcome === "queued" || bus?.kind === "in-process")) throw doubt;
+      return outcome;
     };
   }
 
-  /** One that an earlier process left. */
+  /** Of one that is not published when the cache is closed, the disk makes good on it at the next start. */
+  async #outcome(outbox: Outbox<PendingClaim>, outgoing: Outgoing<PendingClaim>): Promise<Publication> {
+    try {
+      return await outbox.outcome(outgoing);
+    } catch (error) {
+      if (error instanceof ClosedError && this.#around.disk?.isKeeping === true) return "queued";
+      throw error;
+    }
+  }
+
+  /**
+   * One that an earlier process left on disk under `id`. The bus may have taken it already, so that it is published under an id of this
+   * process: the bus would take another copy for the first one, and what was added to it since would reach nobody.
+   */
   #publishLeft(outbox: Outbox<PendingClaim>, tag: Tag, id: string): void {
-    outbox.add(
-      tag,
-      (claimed, _id, known) => {
-        if (known === undefined) return this.#claim(claimed, id);
-        known.ids.push(id);
-        return known;
-      },
-      id,
-    );
+    outbox.add(tag, (claimed, _id, known) => {
+      if (known === undefined) return this.#claim(claimed, id);
+      known.ids.push(id);
+      return known;
+    });
   }
 
   #claim(tag: Tag, id: string): PendingClaim {
@@ -237,7 +278,7 @@ export class CacheIntake {
     switch (event.type) {
       case "invalidated": {
         const tag = event.tag as Tag;
-        if (this.#outbox?.heard(event.id, event.version) === undefined) this.#othersHeard++;
+        if (this.#outbox?.heard(event.tag, event.id, event.version) === undefined) this.#othersHeard++;
         this.#applyHeard(tag, event.id, event.version.sequence);
         this.#apply(tag, event.version);
         return;

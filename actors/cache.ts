@@ -11,7 +11,7 @@ import { connectNats } from "../transport/nats.js";
 import { openTransport } from "../transport/open.js";
 import { createPlainBus } from "../transport/plain-nats-bus.js";
 import type { AskingTransport, Transport } from "../transport/transport.js";
-import { asTag, type Clock, InvalidOptionError, rootTag, type Tag } from "../words/index.js";
+import { asTag, type Clock, InvalidOptionError, limits, rootTag, soonerOf, type Tag } from "../words/index.js";
 import { backgroundClock } from "./background-clock.js";
 import { CacheCore, type CacheParts, type RuleOptions } from "./cache-core.js";
 import { CacheDoor } from "./cache-door.js";
@@ -77,7 +77,10 @@ export interface Cache extends AsyncDisposable {
   readonly cacheable: Cacheable;
   /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError. */
   addDeps(tags: Tags): void;
-  /** What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. */
+  /**
+   * What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. Rejects with InvalidTagError,
+   * ClosedError, and with WriteInDoubtError when LMDB can neither keep the invalidation nor be kept from giving what it held before.
+   */
   invalidate(tags: Tags): Promise<Publication>;
   get<Value = unknown>(key: string): Promise<Value | undefined>;
   /** The value of `key`, computed once for all who ask when there is none. */
@@ -96,7 +99,11 @@ export interface Cache extends AsyncDisposable {
   stats(): CacheStats;
   /** Tells `observer` how long things take, until what this gives is called. */
   observe(observer: CacheObserver): () => void;
-  /** Ends it; what LMDB keeps stays. Idempotent. */
+  /**
+   * Ends it; what LMDB keeps stays. Invalidations under way have a moment to be published while the bus is there. An `invalidate` that is not
+   * published by then resolves to `queued` when LMDB keeps it, else it rejects with ClosedError, as all do that come later. Idempotent.
+   * A link that is silent holds it up for limits.closeTimeoutMs at most.
+   */
   close(): Promise<void>;
 }
 
@@ -174,8 +181,11 @@ interface OpenedBus extends OpenedTransport {
 
 interface OpenedTransport {
   readonly transport: Transport | undefined;
-  readonly release: () => Promise<void>;
+  readonly release: Release;
 }
+
+/** Closes what the cache has opened beneath it: a link that is silent is waited for so long. */
+type Release = (timeoutMs: number) => Promise<void>;
 
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
   const { clock, chance, log, busUrl, storage } = settings;
@@ -187,8 +197,8 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
   const isOwn = busUrl !== undefined;
   try {
     const bus = busOver(transport, options, settings, disk);
-    const release = async () => {
-      if (isOwn) await transport?.close();
+    const release: Release = async (timeoutMs) => {
+      if (isOwn) await transport?.close(timeoutMs);
     };
     if (storage.type !== "nats") return { transport, bus, bucket: undefined, release };
     const isShared = transport !== undefined && busUrl === storage.servers && isNats(transport);
@@ -204,7 +214,7 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
       ageMs: sharedAgeMsMax,
       ...seams,
     });
-    return { transport, bus, bucket, release: () => Promise.all([release(), link.close()]).then(() => undefined) };
+    return { transport, bus, bucket, release: async (timeoutMs) => void (await Promise.all([release(timeoutMs), link.close(timeoutMs)])) };
   } catch (error) {
     if (isOwn) await transport?.close();
     throw error;
@@ -234,7 +244,7 @@ function isNats(transport: Transport): transport is AskingTransport {
   return transport.kind === "nats";
 }
 
-function started(core: CacheCore, clock: Clock, transport: Transport | undefined, release: () => Promise<void>): OpenedCache {
+function started(core: CacheCore, clock: Clock, transport: Transport | undefined, release: Release): OpenedCache {
   const { bus, disk } = core;
   const { log } = core.settings;
   if (bus !== undefined) {
@@ -277,10 +287,10 @@ class OpenCache implements Cache {
   readonly #core: CacheCore;
   readonly #pruner: CachePruner;
   readonly #door: CacheDoor | undefined;
-  readonly #release: () => Promise<void>;
+  readonly #release: Release;
   #closing: Promise<void> | undefined;
 
-  constructor(core: CacheCore, pruner: CachePruner, transport: Transport | undefined, release: () => Promise<void>) {
+  constructor(core: CacheCore, pruner: CachePruner, transport: Transport | undefined, release: Release) {
     this.#core = core;
     this.#pruner = pruner;
     this.#release = release;
@@ -340,7 +350,7 @@ class OpenCache implements Cache {
     return this.#core.delete(this.#core.keyOf(key).tag);
   }
 
-  clear(): Promise<Publication> {
+  async clear(): Promise<Publication> {
     return this.#core.clear();
   }
 
@@ -396,12 +406,15 @@ class OpenCache implements Cache {
 
   async #close(): Promise<void> {
     const { bus, disk, shared, memory, intake, settings } = this.#core;
+    const { clock } = settings;
+    const endsMs = clock.monotonic() + limits.closeTimeoutMs;
+    const leftMs = () => Math.max(0, endsMs - clock.monotonic());
     this.#door?.close();
     this.#pruner.stop();
-    intake.close();
-    await shared?.close();
-    await bus?.close();
-    await this.#release();
+    await intake.close(limits.closeTimeoutMs / 3);
+    await shared?.close(leftMs() / 2);
+    if (bus !== undefined) await soonerOf(clock, leftMs() / 2, bus.close());
+    await this.#release(leftMs());
     await memory.close();
     await disk?.close();
     settings.log.info({ prefix: settings.prefix }, "the cache is closed");

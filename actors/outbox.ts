@@ -22,8 +22,14 @@ export interface Outgoing<C extends Claim = Claim> {
   isPublished: boolean;
   /** The one that swallowed it. */
   within: Outgoing<C> | undefined;
-  /** Those who wait until it is published. */
-  readonly waiters: Set<() => void>;
+  /** The callers that wait until it is published. */
+  readonly waiters: Set<Waiter>;
+}
+
+/** A caller that waits for what becomes of an invalidation. */
+interface Waiter {
+  published(): void;
+  failed(reason: Error): void;
 }
 
 /** What an outbox needs of its surroundings. */
@@ -39,7 +45,8 @@ export interface OutboxAround {
 /**
  * Invalidations of this node that the bus has not acknowledged.
  *
- * 1. One that was handed to the bus is never changed: it may have its sequence already, and what came later is not covered by it.
+ * 1. One that was handed to the bus is never changed: it may have its sequence already, and what came later is not covered by it. Its id is
+ *    drawn here, once: an id of an earlier process may be one that the bus has taken.
  * 2. Of those that wait there is one a tag, and none below another's: a parent swallows its children.
  * 3. More than `entriesMax` become one of the root: too much, never too little. So do claims: past as many, what is covered counts as the one
  *    that covers it.
@@ -61,6 +68,7 @@ export class Outbox<C extends Claim = Claim> {
   #isClosed = false;
   /** Of all that are not settled. */
   #claims = 0;
+  #onEmpty: (() => void)[] = [];
 
   constructor(around: OutboxAround) {
     this.#around = around;
@@ -79,7 +87,8 @@ export class Outbox<C extends Claim = Claim> {
   }
 
   /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
-  add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C, id = this.#around.chance.id()): Outgoing<C> {
+  add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
+    const id = this.#around.chance.id();
     const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
     const { claims } = outgoing;
     const hasRoom = claims.has(outgoing.tag) && this.#claims <= this.#around.entriesMax;
@@ -91,31 +100,40 @@ export class Outbox<C extends Claim = Claim> {
     return outgoing;
   }
 
-  /** Resolves to what became of `outgoing` within the time-out. */
+  /** Resolves to what became of `outgoing` within the time-out. Rejects with ClosedError when the outbox is closed before that. */
   outcome(outgoing: Outgoing<C>): Promise<Publication> {
     const { clock, publishTimeoutMs } = this.#around;
     let waitedFor = outgoing;
     while (waitedFor.within !== undefined) waitedFor = waitedFor.within;
     if (waitedFor.isPublished) return Promise.resolve("published");
-    return new Promise((resolve) => {
-      const published = () => {
-        clock.clearTimeout(timer);
-        resolve("published");
+    if (this.#isClosed) return Promise.reject(new ClosedError({ what: "cache" }));
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        published: () => {
+          clock.clearTimeout(timer);
+          resolve("published");
+        },
+        failed: (reason) => {
+          clock.clearTimeout(timer);
+          reject(reason);
+        },
       };
       const timer = clock.setTimeout(() => {
         // It may have been swallowed meanwhile.
-        for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(published);
+        for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(waiter);
         this.queued++;
         resolve("queued");
       }, publishTimeoutMs);
-      waitedFor.waiters.add(published);
+      waitedFor.waiters.add(waiter);
     });
   }
 
-  /** The bus told of the invalidation `id`, which is ours if this gives something. */
-  heard(id: string, version: BusVersion): Outgoing<C> | undefined {
+  /** The bus told of an invalidation of `tag` under `id`, which is ours if this gives something. */
+  heard(tag: string, id: string, version: BusVersion): Outgoing<C> | undefined {
     const outgoing = this.#sent.get(id);
-    if (outgoing !== undefined) this.#settle(outgoing, version);
+    // Others write ids too. One that names another tag says nothing of ours.
+    if (outgoing?.tag !== tag) return undefined;
+    this.#settle(outgoing, version);
     return outgoing;
   }
 
@@ -132,9 +150,21 @@ export class Outbox<C extends Claim = Claim> {
     }
   }
 
+  /** Resolves when the bus has acknowledged everything. */
+  emptied(): Promise<void> {
+    return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  /** Nothing is handed to the bus any more. Every caller that waits is rejected with ClosedError. */
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#around.clock.clearTimeout(this.#retry);
+    const closed = new ClosedError({ what: "cache" });
+    for (const { waiters } of [...this.#waiting.values(), ...this.#sent.values()]) {
+      for (const waiter of waiters) waiter.failed(closed);
+      waiters.clear();
+    }
     this.#waiting.clear();
   }
 
@@ -177,9 +207,10 @@ export class Outbox<C extends Claim = Claim> {
     this.#claims -= outgoing.claims.size;
     for (const claim of outgoing.claims.values()) claim.settled(version);
     outgoing.isPublished = true;
-    for (const published of outgoing.waiters) published();
+    for (const waiter of outgoing.waiters) waiter.published();
     outgoing.waiters.clear();
     this.flush();
+    if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
   /** One that waits and covers `tag`. */
@@ -212,7 +243,7 @@ export class Outbox<C extends Claim = Claim> {
       this.#waiting.delete(child.tag);
       // No other has one of the same tag: nothing that waits is below another.
       for (const [claimed, claim] of child.claims) outgoing.claims.set(claimed, claim);
-      for (const published of child.waiters) outgoing.waiters.add(published);
+      for (const waiter of child.waiters) outgoing.waiters.add(waiter);
       child.within = outgoing;
     }
     this.#waiting.set(outgoing.tag, outgoing);

@@ -5,7 +5,7 @@ import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter }
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import type { Bucket, BucketEntry } from "../transport/bucket.js";
 import { type Bus, type BusEvent, canRecall } from "../transport/bus.js";
-import { ClosedError, type Clock, decodeValue, encodeValue, limits, type Log, type Tag, TimeoutError } from "../words/index.js";
+import { ClosedError, type Clock, decodeValue, encodeValue, limits, type Log, soonerOf, type Tag, TimeoutError } from "../words/index.js";
 import { BrokerTime } from "./broker-time.js";
 import { BucketSweep } from "./bucket-sweep.js";
 
@@ -230,8 +230,9 @@ export class SharedEntries {
     while (this.#writes.size > 0) await Promise.all(this.#writes);
   }
 
-  async close(): Promise<void> {
-    await this.flush();
+  /** What is being written has `timeoutMs` to end. */
+  async close(timeoutMs: number): Promise<void> {
+    await soonerOf(this.#around.clock, timeoutMs, this.flush());
     await this.#around.bucket.close();
   }
 

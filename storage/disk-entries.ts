@@ -134,6 +134,10 @@ export class DiskEntryStore implements PersistentEntryStore {
     return this.#position;
   }
 
+  get isKeeping(): boolean {
+    return this.#disk.isThere;
+  }
+
   begin(): EntryVersion {
     assert(this.#position !== undefined, "a tier has a position before anything is computed for it");
     return this.#position;

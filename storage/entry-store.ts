@@ -122,7 +122,7 @@ export type AppliedAt = Omit<EntryPosition, "epoch">;
 
 /** An invalidation of this node that has no sequence yet. */
 export interface QueuedInvalidation {
-  /** Under which it is published, over restarts too. */
+  /** Settles it, over restarts too. A later process publishes it under another one. */
   readonly id: string;
   readonly tag: Tag;
 }
@@ -138,6 +138,8 @@ export interface QueuedInvalidation {
 export interface PersistentEntryStore extends EntryStore<EntryVersion> {
   /** Up to where invalidations were applied; undefined: none ever were, `reset` gives it its first. A new object for each position. */
   readonly position: EntryPosition | undefined;
+  /** False once the disk is lost: what was flushed since is in memory only. */
+  readonly isKeeping: boolean;
   /** In the order in which they were queued; after opening those that an earlier process left. */
   queued(): readonly QueuedInvalidation[];
 

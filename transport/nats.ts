@@ -19,6 +19,7 @@ import {
   type Log,
   NotAuthorizedError,
   silentLog,
+  soonerOf,
   systemChance,
   systemClock,
   TooLargeError,
@@ -124,6 +125,7 @@ const noResponders = 503;
 class NatsTransport implements AskingTransport {
   readonly kind = "nats";
   readonly #options: NatsOptions;
+  readonly #clock: Clock;
   readonly #log: Log;
   readonly #listeners: LinkListeners;
   readonly #requests: PendingRequests<HeadedAnswer>;
@@ -144,6 +146,7 @@ class NatsTransport implements AskingTransport {
     const clock = options.clock ?? systemClock;
     const chance = options.chance ?? systemChance;
     this.#options = options;
+    this.#clock = clock;
     this.#log = options.log ?? silentLog;
     this.#id = chance.id();
     this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${this.#id}.`;
@@ -236,7 +239,7 @@ class NatsTransport implements AskingTransport {
     });
   }
 
-  async close(): Promise<void> {
+  async close(timeoutMs?: number): Promise<void> {
     if (this.status === "closed") return;
     const protocol = this.#protocol;
     this.#redial.stop();
@@ -247,7 +250,7 @@ class NatsTransport implements AskingTransport {
     // What was published goes out before the link does; a link that hangs is given up by its pings, which ends the flush.
     const flushed = protocol === undefined ? undefined : this.flush().catch(() => undefined);
     this.#listeners.set("closed");
-    await flushed;
+    if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
     this.#lose?.();
   }
 

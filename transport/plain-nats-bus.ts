@@ -176,11 +176,11 @@ class PlainBus implements Bus {
     if (this.#state === "closed" || this.#state === "following" || this.#transport.status !== "connected") return;
     const isNewLink = this.#hello === "";
     this.#hello = hello;
-    if (isNewLink) {
-      this.#state = "catchingUp";
-      for (const publication of this.#published.values()) this.#send(publication);
-    }
-    this.#say("hello", hello);
+    if (isNewLink) this.#state = "catchingUp";
+    // What follows the greeting is heard back once this node follows, and the greeting does not count it: to others it is no jump.
+    const [unheard = this.#number + 1] = this.#published.keys();
+    this.#write(["hello", this.#self, unheard - 1, hello, ""]);
+    if (isNewLink) for (const publication of this.#published.values()) this.#send(publication);
   }
 
   #lose(): void {
@@ -233,8 +233,8 @@ class PlainBus implements Bus {
     this.#write(["invalidate", this.#self, number, id, tag]);
   }
 
-  #say(kind: Exclude<Kind, "invalidate">, id = ""): void {
-    this.#write([kind, this.#self, this.#number, id, ""]);
+  #say(kind: "beat" | "bye"): void {
+    this.#write([kind, this.#self, this.#number, "", ""]);
   }
 
   #write(word: Word): void {
@@ -288,7 +288,8 @@ class PlainBus implements Bus {
     this.#published.delete(number);
     const { tag, id } = publication;
     this.#sequence++;
-    this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
+    // What is heard before this node follows is part of the reset that it begins with.
+    if (this.#state === "following") this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
     publication.resolve({ epoch: this.#epoch, sequence: this.#sequence });
   }
 
@@ -314,7 +315,7 @@ class PlainBus implements Bus {
     } else if (this.#publishers.size < limits.busPublishersMax) {
       this.#publishers.set(from, { number, heardAt: this.#clock.monotonic() });
     }
-    if (isNext) {
+    if (isNext && this.#state === "following") {
       this.#sequence++;
       this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
     }

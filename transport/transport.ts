@@ -45,8 +45,11 @@ export interface Transport {
   /** Resolves when all that was published and subscribed before has reached the broker. Rejects with DisconnectedError. */
   flush(): Promise<void>;
 
-  /** Delivers what was published, ends subscriptions, rejects requests in flight with ClosedError. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Delivers what was published, ends subscriptions, rejects requests in flight with ClosedError. Idempotent.
+   * A link that says nothing is given up after `timeoutMs`, by default once its pings have no answer.
+   */
+  close(timeoutMs?: number): Promise<void>;
 }
 
 /** Whether there is a link to the broker; `closed` is for good. */

@@ -8,6 +8,7 @@ import {
   limits,
   type Log,
   silentLog,
+  soonerOf,
   systemChance,
   systemClock,
   TooLargeError,
@@ -159,7 +160,7 @@ class WebSocketTransport implements Transport {
     });
   }
 
-  async close(): Promise<void> {
+  async close(timeoutMs?: number): Promise<void> {
     if (this.status === "closed") return;
     this.#redial.stop();
     this.#entries.clear();
@@ -167,7 +168,7 @@ class WebSocketTransport implements Transport {
     // What was published is at the broker before the link goes; a link that hangs is given up by its pings, which ends the flush.
     const flushed = this.status === "connected" ? this.flush().catch(() => undefined) : undefined;
     this.#listeners.set("closed");
-    await flushed;
+    if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
     this.#socket?.terminate();
   }
 

@@ -39,3 +39,13 @@ export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
+
+/** Resolves when `promise` is settled, or after `timeoutMs` on `clock`. Never rejects. */
+export async function soonerOf(clock: Clock, timeoutMs: number, promise: Promise<unknown>): Promise<void> {
+  let timer: unknown;
+  const late = new Promise<void>((resolve) => {
+    timer = clock.setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([promise.catch(() => undefined), late]);
+  clock.clearTimeout(timer);
+}

@@ -190,6 +190,8 @@ export const limits = {
   flightTimeoutMs: 60_000,
   /** `invalidate` waits so long for the bus before it resolves to `queued`: longer than a publication takes when all is well. */
   publishTimeoutMs: 1_000,
+  /** `close` of a cache waits so long for a link that says nothing: whoever stops a process does not wait long either. */
+  closeTimeoutMs: 1_000,
   /** Invalidations that wait for the bus, a tag each; past it they become one of everything. */
   outboxEntriesMax: 10_000,
   /** Invalidations that the bus has been given and has not acknowledged: what comes later cannot be covered by them. */

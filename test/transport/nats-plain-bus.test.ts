@@ -7,10 +7,13 @@ import { type BusNode, busPace, HeardBus } from "../suites/bus.js";
 let place: NatsBusPlace;
 /** Speaks for publishers that do not exist. */
 let raw: Transport;
+/** Runs when a node has subscribed and is about to say hello. */
+let beforeHello: () => Promise<void>;
 const open: BusNode[] = [];
 
 beforeEach(async () => {
-  place = await natsBusPlace("", (transport, prefix) => createPlainBus({ transport, prefix, ...busPace }));
+  beforeHello = async () => undefined;
+  place = await natsBusPlace("", (transport, prefix) => createPlainBus({ transport: late(transport), prefix, ...busPace }));
   raw = await connectNats({ servers: place.server.url });
 });
 afterEach(async () => {
@@ -21,6 +24,28 @@ afterEach(async () => {
   await raw.close();
   await place.close();
 });
+
+function late(transport: Transport): Transport {
+  return {
+    kind: transport.kind,
+    payloadBytesMax: transport.payloadBytesMax,
+    get status() {
+      return transport.status;
+    },
+    get address() {
+      return transport.address;
+    },
+    publish: (subject, payload) => transport.publish(subject, payload),
+    request: (subject, payload, options) => transport.request(subject, payload, options),
+    subscribe: (subject, handler, options) => transport.subscribe(subject, handler, options),
+    onStatus: (listener) => transport.onStatus(listener),
+    flush: async () => {
+      await transport.flush();
+      await beforeHello();
+    },
+    close: () => transport.close(),
+  };
+}
 
 async function follow() {
   const node = await place.open();
@@ -94,6 +119,21 @@ describe("numbers of a publisher", () => {
     expect(one.heard.tags).toEqual(tags);
     expect(two.heard.tags).toEqual(tags.filter((tag) => two.heard.tags.includes(tag)));
   });
+});
+
+test("nothing is told before the node follows, whatever is heard while it greets", async () => {
+  beforeHello = async () => {
+    invalidates(1, "early");
+    await raw.flush();
+  };
+  const { heard, bus } = await follow();
+  expect(heard.events.map(({ type }) => type)).toEqual(["reset", "following"]);
+  beforeHello = async () => undefined;
+  invalidates(2, "later");
+  await heard.until(({ tags }) => tags.length === 1);
+  expect(heard.tags).toEqual(["later"]);
+  expect(heard.count("reset")).toBe(1);
+  expect(bus.state.type).toBe("following");
 });
 
 describe("what comes from outside", () => {
