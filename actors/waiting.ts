@@ -1,4 +1,4 @@
-import type { Clock } from "../words/index.js";
+import { type Clock, onAbort } from "../words/index.js";
 
 interface Waiter {
   readonly settle: (error?: Error) => void;
@@ -26,19 +26,18 @@ export class Waiting {
         reject(signal.reason as Error);
         return;
       }
-      const onAbort = () => waiter.settle(signal?.reason as Error);
       const timer = this.#clock.setTimeout(() => waiter.settle(late()), timeoutMs);
       const waiter: Waiter = {
         settle: (error) => {
           if (!this.#waiters.delete(waiter)) return;
           this.#clock.clearTimeout(timer);
-          signal?.removeEventListener("abort", onAbort);
+          stopListening?.();
           if (error === undefined) resolve();
           else reject(error);
         },
       };
-      signal?.addEventListener("abort", onAbort, { once: true });
       this.#waiters.add(waiter);
+      const stopListening = signal && onAbort(signal, () => waiter.settle(signal.reason as Error));
     });
   }
 

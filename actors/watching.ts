@@ -1,6 +1,6 @@
 import type { AppliedInvalidation } from "../storage/client-cache.js";
 import type { Tid } from "../words/index.js";
-import { limits } from "../words/index.js";
+import { limits, onAbort } from "../words/index.js";
 
 /** What a watcher is told: a key was created, written or deleted; or anything may have changed. */
 export type Change<Key extends string = string> =
@@ -40,7 +40,7 @@ type Waiting = (result: IteratorResult<Change, undefined>) => void;
 /** One watcher: changes it has not taken yet, bounded; past the bound they are one `reset`. */
 class Watcher implements AsyncIterableIterator<Change> {
   readonly #prefix: string;
-  readonly #signal: AbortSignal | undefined;
+  readonly #stopListening: (() => void) | undefined;
   readonly #bufferMax: number;
   readonly #onEnd: () => void;
   #changes: Change[] = [];
@@ -49,11 +49,10 @@ class Watcher implements AsyncIterableIterator<Change> {
 
   constructor(prefix: string, signal: AbortSignal | undefined, bufferMax: number, onEnd: () => void) {
     this.#prefix = prefix;
-    this.#signal = signal;
     this.#bufferMax = bufferMax;
     this.#onEnd = onEnd;
     this.#isEnded = signal?.aborted === true;
-    signal?.addEventListener("abort", this.#abort, { once: true });
+    this.#stopListening = signal && onAbort(signal, () => this.end());
   }
 
   applied(tid: Tid, keys: readonly string[]): void {
@@ -69,7 +68,7 @@ class Watcher implements AsyncIterableIterator<Change> {
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#stopListening?.();
     this.#onEnd();
     for (const resolve of this.#waiting) resolve({ done: true, value: undefined });
     this.#waiting = [];
@@ -93,8 +92,6 @@ class Watcher implements AsyncIterableIterator<Change> {
   [Symbol.asyncIterator](): this {
     return this;
   }
-
-  readonly #abort = (): void => this.end();
 
   #give(change: Change): void {
     const resolve = this.#waiting.shift();

@@ -1,4 +1,4 @@
-import { assert, type Clock, InvalidOptionError, TimeoutError } from "../words/index.js";
+import { assert, type Clock, InvalidOptionError, onAbort, TimeoutError } from "../words/index.js";
 import type { RequestOptions } from "./transport.js";
 
 /** A longer delay would overflow the timer and fire at once. */
@@ -11,8 +11,7 @@ interface Pending<Reply> {
   readonly timeoutMs: number;
   /** On the monotonic clock. */
   readonly deadline: number;
-  readonly signal: AbortSignal | undefined;
-  readonly onAbort: (() => void) | undefined;
+  readonly stopListening: (() => void) | undefined;
 }
 
 /**
@@ -54,9 +53,8 @@ export class PendingRequests<Reply = Uint8Array> {
       }
       const id = ++this.#lastId;
       const deadline = this.#clock.monotonic() + timeoutMs;
-      const onAbort = signal === undefined ? undefined : () => this.fail(id, signal.reason);
-      this.#pending.set(id, { resolve, reject, subject, timeoutMs, deadline, signal, onAbort });
-      if (onAbort !== undefined) signal?.addEventListener("abort", onAbort, { once: true });
+      const stopListening = signal && onAbort(signal, () => this.fail(id, signal.reason));
+      this.#pending.set(id, { resolve, reject, subject, timeoutMs, deadline, stopListening });
       if (deadline < this.#timerAt) this.#wakeAt(deadline);
       try {
         send(id);
@@ -97,7 +95,7 @@ export class PendingRequests<Reply = Uint8Array> {
     const pending = this.#pending.get(id);
     if (pending === undefined) return undefined;
     this.#pending.delete(id);
-    if (pending.onAbort !== undefined) pending.signal?.removeEventListener("abort", pending.onAbort);
+    pending.stopListening?.();
     return pending;
   }
 

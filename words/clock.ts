@@ -1,3 +1,5 @@
+import { onAbort } from "./aborting.js";
+
 /**
  * Time as a seam: everything that waits or stamps takes a Clock, so that tests and simulation own time.
  * Has the shape XState asks of a clock, so that one object drives machines and straight code alike.
@@ -28,15 +30,16 @@ export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       reject(signal.reason as Error);
       return;
     }
-    const onAbort = () => {
-      clock.clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
     const timer = clock.setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
+      stopListening?.();
       resolve();
     }, delayMs);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stopListening =
+      signal &&
+      onAbort(signal, () => {
+        clock.clearTimeout(timer);
+        reject(signal.reason as Error);
+      });
   });
 }
 

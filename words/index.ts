@@ -1,4 +1,5 @@
 /** The words that all rooms share: values, keys, tids, errors, bounds, and the seams of time, chance and log. */
+export * from "./aborting.js";
 export * from "./assert.js";
 export * from "./chance.js";
 export * from "./clock.js";
