@@ -12,10 +12,11 @@ import {
   SyncTierError,
   type Tag,
 } from "../words/index.js";
+import { abortable } from "./abortable.js";
 import type { CacheObservers } from "./cache-observers.js";
 import type { Call, Work } from "./cached-work.js";
 import { Computation } from "./computation.js";
-import { beginComputing, endComputing, isAnythingComputing, noteReads } from "./computations.js";
+import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "./computations.js";
 import { Flight, type FlightAround } from "./flight.js";
 import { Running } from "./running.js";
 import { type BeganHere, failureOf, promised, type Shelf } from "./shelf.js";
@@ -173,11 +174,17 @@ export class CachedCalls {
     this.#misses++;
     const call: Call = { work, key, self, args, signal, caller: this.current };
     if (signal === undefined) return this.#miss(call);
-    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    // What computations make of having given up is of the moment, and not kept, whichever cache they are of.
+    const readers = isAnythingComputing() ? currentComputations() : [];
+    const gaveUp = () => {
+      for (const reader of readers) reader.use([], false);
+    };
+    if (signal.aborted) {
+      gaveUp();
+      return Promise.reject(signal.reason as Error);
+    }
     const result = this.#miss(call);
-    if (!isThenable(result)) return result;
-    // What its caller makes of having given up is of the moment, and not kept.
-    return abortable(result, signal, () => call.caller?.use([], false));
+    return result instanceof Promise ? abortable(result, signal, gaveUp) : result;
   }
 
   /** Computes it anew, whatever is kept or under way. */
@@ -368,30 +375,6 @@ export class CachedCalls {
     // While an AsyncLocalStorage is in use every await of the process costs more, on Node 20 twice as much; nobody asks it now.
     this.#running.disable();
   }
-}
-
-/** Settles as `result` does, or rejects when its caller gives up. */
-function abortable(result: PromiseLike<unknown>, signal: AbortSignal, gaveUp: () => void): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => {
-      gaveUp();
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener("abort", giveUp, { once: true });
-    const stopListening = () => {
-      signal.removeEventListener("abort", giveUp);
-    };
-    result.then(
-      (value) => {
-        stopListening();
-        resolve(value);
-      },
-      (error: unknown) => {
-        stopListening();
-        reject(error);
-      },
-    );
-  });
 }
 
 /** The names of a circle that would be closed if `waiting` waited for `computation`; undefined: there is none. */

@@ -30,6 +30,7 @@ export class Computation implements Used {
   #given: readonly Tag[];
   #reads: Set<ObjectRead> | undefined;
   #listed: readonly ObjectRead[] | undefined;
+  #readsUnderWay = 0;
   #isOver = false;
   #isKeepable = true;
 
@@ -70,7 +71,7 @@ export class Computation implements Used {
     return this.#isOver;
   }
 
-  /** It used no stale value, and not more than can be remembered. */
+  /** It used no stale value, and not more than can be remembered; once it is over: it waited for all that it began to read. */
   get isKeepable(): boolean {
     return this.#isKeepable;
   }
@@ -108,7 +109,17 @@ export class Computation implements Used {
     all.clear();
   }
 
+  /** It waits for a read of an object store until `endRead`; or gives up on it, and gives what it would not give a moment later. */
+  beginRead(): void {
+    this.#readsUnderWay++;
+  }
+
+  endRead(): void {
+    this.#readsUnderWay--;
+  }
+
   end(): void {
+    if (this.#readsUnderWay > 0) this.#isKeepable = false;
     this.#isOver = true;
   }
 }

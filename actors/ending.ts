@@ -15,6 +15,10 @@ export class Ending {
     for (const reject of waiting) reject(reason);
   }
 
+  get hasCome(): boolean {
+    return this.#reason !== undefined;
+  }
+
   /** Throws the reason once it has come. */
   check(): void {
     if (this.#reason !== undefined) throw this.#reason;

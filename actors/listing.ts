@@ -16,7 +16,7 @@ import {
 import { abortable } from "./abortable.js";
 import type { Ending } from "./ending.js";
 import type { ListAnswer } from "./messages.js";
-import { noteFailure } from "./noted-reads.js";
+import { noteReading } from "./noted-reads.js";
 import type { ListOptions } from "./object-access.js";
 import type { ServerLink } from "./server-link.js";
 import { written, type Writes } from "./writes.js";
@@ -89,7 +89,7 @@ export async function* listRows(
   while (from !== undefined && rows < limit) {
     context.note();
     const rowsMax = Math.min(limits.listPageRowsMax, limit - rows + writes.size);
-    const page: ListAnswer = await noteFailure(loadPage(context, { from, to: range.to }, rowsMax, isFirstPage));
+    const page: ListAnswer = await noteReading(loadPage(context, { from, to: range.to }, rowsMax, isFirstPage));
     isFirstPage = false;
     const pageRange: KeyRange = { from, to: page.end ?? range.to };
     for (const row of merged(page, pageRange, writes, () => last)) {

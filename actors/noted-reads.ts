@@ -19,13 +19,43 @@ export function noteFound({ cache, snapshot }: Picture, key: string, serial: Tid
   tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial));
 }
 
-/** Settles as `reading` does. Who asks for what cannot be read gives a result of the moment, which is not kept: soon it might be read. */
-export async function noteFailure<T>(reading: Promise<T>): Promise<T> {
+/** What the calling computations give is of the moment and not kept: they use something that may be otherwise soon, and nobody tells when. */
+export function noteMomentary(): void {
+  tell(currentComputations(), staleRead);
+}
+
+/** Settles as `attempt` does. If it rejects, what the calling computations give is of the moment. */
+export function noteFailure<T>(attempt: Promise<T>): Promise<T> {
+  const readers = currentComputations();
+  return readers.length === 0 ? attempt : noted(attempt, readers);
+}
+
+/** Settles as `reading` does. Until it settles, what the calling computations give is of the moment: they did not wait for it. */
+export function noteUnderWay<T>(reading: Promise<T>): Promise<T> {
+  const readers = currentComputations();
+  return readers.length === 0 ? reading : countedBy(readers, reading);
+}
+
+/** Both: of what the calling computations do not wait for, or cannot read, they give a result of the moment. */
+export function noteReading<T>(reading: Promise<T>): Promise<T> {
+  return noteUnderWay(noteFailure(reading));
+}
+
+async function noted<T>(attempt: Promise<T>, readers: readonly Computation[]): Promise<T> {
+  try {
+    return await attempt;
+  } catch (error) {
+    tell(readers, staleRead);
+    throw error;
+  }
+}
+
+async function countedBy<T>(readers: readonly Computation[], reading: Promise<T>): Promise<T> {
+  for (const reader of readers) reader.beginRead();
   try {
     return await reading;
-  } catch (error) {
-    tell(currentComputations(), staleRead);
-    throw error;
+  } finally {
+    for (const reader of readers) reader.endRead();
   }
 }
 

@@ -23,7 +23,7 @@ import { Ending } from "./ending.js";
 import { isAnythingComputing } from "./computations.js";
 import { Loader } from "./loader.js";
 import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
-import { NotedAges, noteFailure, noteFound } from "./noted-reads.js";
+import { NotedAges, noteFailure, noteFound, noteMomentary, noteUnderWay } from "./noted-reads.js";
 import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation, type TransactionOptions } from "./object-transaction.js";
 import { ValidatorTable, type AnySchema, type UntypedSchema } from "./schema.js";
@@ -166,14 +166,18 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async connected(timeoutMs?: number, signal?: AbortSignal): Promise<void> {
-    await this.connection.connected(timeoutMs, signal);
+    await noteFailure(this.connection.connected(timeoutMs, signal));
   }
 
   transact<T>(fn: (tx: Transaction<UntypedSchema>) => Promise<T> | T, options: TransactOptions = {}): Promise<Transacted<T>> {
     return this.track(this.#transact(fn, options));
   }
 
-  async read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions = {}): Promise<ReadResult<T>> {
+  read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions = {}): Promise<ReadResult<T>> {
+    return noteUnderWay(this.#read(fn, options));
+  }
+
+  async #read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions): Promise<ReadResult<T>> {
     const { signal, clear } = deadlineSignal(this.clock, "read", options.timeoutMs, options.signal);
     try {
       await noteFailure(this.#endingReads.sooner(this.#fresh(options, signal)));
@@ -191,12 +195,13 @@ class TheClient implements ObjectClient, ClientCore {
     options: { readonly isolation?: Isolation | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ObjectTransaction> {
     checkChoice("isolation", options.isolation, ["serializable", "snapshot"]);
-    return this.#begin({
+    const beginning = this.#begin({
       isolation: options.isolation ?? "serializable",
       readOnly: this.#options.readOnly ?? false,
       signal: options.signal,
       ending: this.#ending,
     });
+    return noteUnderWay(beginning);
   }
 
   get(key: string) {
@@ -237,6 +242,8 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   watch(prefix: string, options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Change> {
+    // A result that is made of changes is as old as they are.
+    noteMomentary();
     if (this.#isClosed) throw new ClosedError({ what: "client" });
     return this.#watchers.watch(prefix, options.signal);
   }
@@ -272,8 +279,8 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async serverStatus(signal?: AbortSignal): Promise<ServerStatus> {
-    const link = await this.connection.connected(this.waitTimeoutMs, signal);
-    return abortable(link.request("status", wire.session.write({ session: link.session }), wire.serverStatus), signal);
+    const link = await noteFailure(this.connection.connected(this.waitTimeoutMs, signal));
+    return noteFailure(abortable(link.request("status", wire.session.write({ session: link.session }), wire.serverStatus), signal));
   }
 
   close(): Promise<void> {
@@ -364,15 +371,20 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async #begin(options: TransactionOptions): Promise<ObjectTransaction> {
-    this.#checkOpen();
-    options.signal?.throwIfAborted();
-    if (this.cache.position.tid < this.#lastCommit) await noteFailure(this.reached(this.#lastCommit, this.waitTimeoutMs, options.signal));
+    const { signal } = options;
+    try {
+      this.#checkOpen();
+      signal?.throwIfAborted();
+      if (this.cache.position.tid < this.#lastCommit) await this.reached(this.#lastCommit, this.waitTimeoutMs, signal);
+    } catch (error) {
+      noteMomentary();
+      throw error;
+    }
     return new ObjectTransaction(this, options);
   }
 
-  async #readOnce<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T>): Promise<T> {
-    const { value } = await readWith(this.#readAttempts(), fn);
-    return value;
+  #readOnce<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T>): Promise<T> {
+    return noteUnderWay(readWith(this.#readAttempts(), fn).then(({ value }) => value));
   }
 
   /** Waits until the picture is as new as it was asked to be. */
@@ -398,7 +410,7 @@ class TheClient implements ObjectClient, ClientCore {
 
   async *#list(prefix: string, options: ListOptions & { readonly signal?: AbortSignal | undefined }) {
     const { signal } = options;
-    const tx = await this.#begin({ isolation: "serializable", readOnly: true, signal, ending: this.#endingReads });
+    const tx = await noteUnderWay(this.#begin({ isolation: "serializable", readOnly: true, signal, ending: this.#endingReads }));
     try {
       yield* tx.list(prefix, options);
     } finally {

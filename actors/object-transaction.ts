@@ -21,7 +21,7 @@ import { currentComputations, isAnythingComputing } from "./computations.js";
 import type { Ending } from "./ending.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
 import type { CommitRequest } from "./messages.js";
-import { noteFailure, noteFound, noteListed, type Picture } from "./noted-reads.js";
+import { noteFailure, noteFound, noteListed, noteMomentary, noteReading, type Picture } from "./noted-reads.js";
 import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-access.js";
 import type { UntypedSchema } from "./schema.js";
 import { encoded, Writes, written } from "./writes.js";
@@ -160,7 +160,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       this.#voted = new VotedCommit(this.#core, await this.#request());
     }
     try {
-      await this.#voted.vote();
+      await noteFailure(this.#voted.vote());
     } catch (error) {
       this.end();
       throw error;
@@ -171,7 +171,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     const voted = this.#voted;
     if (voted === undefined) return this.commit();
     try {
-      return await voted.finish();
+      return await noteFailure(voted.finish());
     } finally {
       this.end();
     }
@@ -179,7 +179,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
 
   /** Commits in one message; without writes, with none. Resolves to the tid, or to the snapshot when nothing was written. */
   commit(): Promise<Tid> {
-    return this.#core.track(this.#commit());
+    return this.#core.track(noteFailure(this.#commit()));
   }
 
   async abort(): Promise<void> {
@@ -214,7 +214,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
 
   async #load(key: string): Promise<Value | undefined> {
     this.#reads.add(asKey(key));
-    const revision = this.#loaded.get(key) ?? (await noteFailure(this.#loadOverReconnects(key)));
+    const revision = this.#loaded.get(key) ?? (await noteReading(this.#loadOverReconnects(key)));
     if (isAnythingComputing()) noteFound(this.#picture, key, revision.serial);
     if (this.#loaded.has(key)) return revision.give();
     this.#check();
@@ -276,6 +276,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
 
   #check(): void {
     const { signal, ending } = this.#options;
+    if (signal?.aborted === true || ending.hasCome) noteMomentary();
     signal?.throwIfAborted();
     ending.check();
     if (this.#isEnded || this.#history !== this.#core.history) throw this.#unusable();
@@ -288,6 +289,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   }
 
   #unusable(): Error {
+    noteMomentary();
     if (this.#isEnded) return new ClosedError({ what: "transaction" });
     // Its snapshot is of a history that is no more: `transact` begins again.
     return new SnapshotTooOldError({ snapshot: this.snapshot, floor: this.#core.cache.position.tid });

@@ -3,6 +3,7 @@ import {
   delay,
   DisconnectedError,
   limits,
+  onAbort,
   ServerBusyError,
   SnapshotTooOldError,
   TimeoutError,
@@ -14,6 +15,7 @@ import {
 import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
 import type { Ending } from "./ending.js";
+import { noteFailure, noteMomentary } from "./noted-reads.js";
 import type { ObjectTransaction } from "./object-transaction.js";
 import { retryDelay } from "./retry-delay.js";
 
@@ -48,10 +50,8 @@ export async function transactWith<T>(
       const tid = await tx.commit();
       return { value, tid };
     } catch (error) {
-      if (attempt >= attempts.attemptsMax || !isWorthAnother(error)) throw error;
-      if (error instanceof DisconnectedError) await core.connection.connected(deadline - core.clock.monotonic(), attempts.signal);
-      else await delay(core.clock, retryDelay(attempt, core.chance), attempts.signal);
-      if (error instanceof ConflictError) await seen(core, error.facts.current, attempts.signal);
+      if (attempt >= attempts.attemptsMax || !isWorthAnother(error)) throw failed(error, attempts);
+      await noteFailure(nextAttempt(core, error, attempt, deadline, attempts.signal));
     } finally {
       tx.end();
     }
@@ -69,11 +69,24 @@ export async function readWith<T>(
       const value = await run(fn, tx, attempts);
       return { value, snapshot: tx.snapshot, loads: tx.loads };
     } catch (error) {
-      if (attempt >= attempts.attemptsMax || !(error instanceof SnapshotTooOldError)) throw error;
+      if (attempt >= attempts.attemptsMax || !(error instanceof SnapshotTooOldError)) throw failed(error, attempts);
     } finally {
       tx.end();
     }
   }
+}
+
+/** `error`, which `fn` threw: unless its call was given up, then what is made of it is of the moment. Reads and commits note their own failures. */
+function failed(error: unknown, { signal, ending }: Attempts): unknown {
+  if (signal?.aborted === true || ending.hasCome) noteMomentary();
+  return error;
+}
+
+/** Waits until another attempt is worth it. */
+async function nextAttempt(core: ClientCore, error: unknown, attempt: number, deadline: number, signal?: AbortSignal): Promise<void> {
+  if (error instanceof DisconnectedError) await core.connection.connected(deadline - core.clock.monotonic(), signal);
+  else await delay(core.clock, retryDelay(attempt, core.chance), signal);
+  if (error instanceof ConflictError) await seen(core, error.facts.current, signal);
 }
 
 /**
@@ -118,12 +131,10 @@ export function deadlineSignal(
   if (timeoutMs === undefined) return { signal, clear: () => undefined };
   const controller = new AbortController();
   const timer = clock.setTimeout(() => controller.abort(new TimeoutError({ what, timeoutMs })), timeoutMs);
-  const onAbort = () => controller.abort(signal?.reason);
-  if (signal?.aborted === true) onAbort();
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const stopListening = signal && onAbort(signal, () => controller.abort(signal.reason));
   const clear = () => {
     clock.clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
+    stopListening?.();
   };
   return { signal: controller.signal, clear };
 }
