@@ -133,8 +133,7 @@ class RemoteCacheNode implements CacheNode {
     try {
       return readAnswer(answer, await transport.request(subject, asked.write(request), { timeoutMs }));
     } catch (error) {
-      // With a link, it says that nobody is there to take the request: the node is gone.
-      if (!(error instanceof DisconnectedError) || transport.status !== "connected") throw error;
+      if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
       throw new ActorLostError({ actor: `cache/${this.node}` });
     }
   }

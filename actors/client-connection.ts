@@ -341,7 +341,7 @@ export class ClientConnection {
       return await registering;
     } catch (error) {
       const { transport, realm, storage, requestTimeoutMs } = this.#options;
-      if (!(error instanceof DisconnectedError) || transport.status !== "connected") throw error;
+      if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
       const answer = await transport
         .request(storagesSubject(realm), wire.nothing.write({}), { timeoutMs: requestTimeoutMs })
         .catch(() => undefined);

@@ -5,9 +5,10 @@
  * Subjects, under `zooid.<realm>.storage.<storage>`:
  *
  *     .register                     who serves this storage? (request; answered by the server, which opens a session)
- *     .writer                       is there a writer? (request; asked by a server before it starts)
+ *     .writer                       is there a writer? (request; asked by a server before it starts, answered by one that writes)
  *     .invalidations                server → all clients: invalidations, heartbeats, goodbye, in one order
  *     .<instance>.<operation>       requests to the one server process a client registered with
+ *     .<instance>.writer            do you write? (request; asked by another server that heard its heartbeat)
  *
  * and `zooid.<realm>.storages`: which storages are served in this realm? (request)
  *
@@ -54,6 +55,7 @@ export const operations = [
   "alive",
   "bye",
   "status",
+  "writer",
 ] as const;
 export type Operation = (typeof operations)[number];
 
@@ -226,15 +228,33 @@ export type Broadcast =
       readonly type: "heartbeat";
       readonly instance: string;
       readonly startedAt: number;
+      /** It takes no commits now. */
       readonly readOnly: boolean;
+      readonly role: ServerRole;
       readonly position: Position;
     }
   | { readonly type: "goodbye"; readonly instance: string };
 
-/** Answer to `.writer`. */
+/**
+ * What a server process is to its storage. `takeover`: a writer that was started though another one might be left, which gives way to it.
+ * A writer whose disk fails takes no commits for a while, and is a writer all the same.
+ */
+export type ServerRole = "reader" | "writer" | "takeover";
+
+export const serverRoles = ["reader", "writer", "takeover"] as const satisfies readonly ServerRole[];
+
+/** Asks a server to show that it writes a storage. `nonce`: new for each question, so that an earlier answer is no answer. */
+export interface Challenge {
+  readonly nonce: string;
+}
+
+/** Answer to `writer`. `proof`: a hash of the nonce and of all that is answered. */
 export interface Writer {
   readonly instance: string;
   readonly startedAt: number;
+  readonly role: ServerRole;
+  readonly position: Position;
+  readonly proof: string;
 }
 
 /** Answer to `zooid.<realm>.storages`. */

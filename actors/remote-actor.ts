@@ -89,8 +89,7 @@ export class RemoteReference implements RemoteActor {
       this.#hasAnswered = true;
       return readAnswer(answer, bytes);
     } catch (error) {
-      // With a link to the broker, it says that nobody takes requests at this address.
-      if (!(error instanceof DisconnectedError) || transport.status !== "connected") throw error;
+      if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
       throw this.#hasAnswered ? new ActorLostError({ actor: this.path }) : new NoActorError({ actor: this.path });
     }
   }

@@ -14,7 +14,18 @@ import {
 } from "../words/index.js";
 import type { CommitRequests } from "./commit-requests.js";
 import { invalidationOf } from "./invalidation-publisher.js";
-import type { KeysRequest, List, ListAnswer, Load, LoadAnswer, LoadedRevision, LogPage, LogRequest, ServerStatus } from "./messages.js";
+import type {
+  KeysRequest,
+  List,
+  ListAnswer,
+  Load,
+  LoadAnswer,
+  LoadedRevision,
+  LogPage,
+  LogRequest,
+  ServerStatus,
+  Writer,
+} from "./messages.js";
 import type { Reply } from "./pending.js";
 import type { Session, Sessions } from "./sessions.js";
 import type { Verdicts } from "./verdict.js";
@@ -31,6 +42,8 @@ export interface RequestHandlersAround {
   /** The store is closed for a moment, to be opened again. */
   readonly isReopening: () => boolean;
   readonly status: () => ServerStatus;
+  /** Shows that this server writes the storage. */
+  readonly writer: (nonce: string) => Writer;
   readonly log: Log;
 }
 
@@ -143,6 +156,12 @@ export class RequestHandlers {
         const { session } = wire.session.read(payload);
         if (session !== "") sessions.heard(session);
         reply(wire.writeAnswer(wire.serverStatus, status()));
+        return;
+      }
+      case "writer": {
+        const { nonce } = wire.challenge.read(payload);
+        if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
+        reply(wire.writeAnswer(wire.writer, this.#around.writer(nonce)));
         return;
       }
       default:

@@ -6,7 +6,7 @@ import { CommitQueue } from "./commit-queue.js";
 import { CommitRequests } from "./commit-requests.js";
 import { GroupCommit } from "./group-commit.js";
 import { InvalidationPublisher } from "./invalidation-publisher.js";
-import { type ServerStatus, storageSubjects } from "./messages.js";
+import { type ServerRole, type ServerStatus, storageSubjects, type Writer } from "./messages.js";
 import { OpenTransactions } from "./open-transactions.js";
 import { Pruner } from "./pruner.js";
 import { RefusedIds } from "./refused-ids.js";
@@ -16,6 +16,7 @@ import { Sessions } from "./sessions.js";
 import type { ActorSystem } from "./system.js";
 import { Verdicts } from "./verdict.js";
 import * as wire from "./wire.js";
+import { writerProof } from "./writer-proof.js";
 
 /** Times of snapshotRetentionMs that a client may keep a snapshot open before that is logged. */
 const retentionsHeldMax = 2;
@@ -31,6 +32,10 @@ export interface ServedStorageAround {
   readonly log: Log;
   readonly options: CheckedStorageOptions;
   readonly system: ActorSystem | undefined;
+  /** Whether to begin to write though a writer may be left that does not answer. */
+  readonly takeOver: boolean;
+  /** Calls off a start that waits. */
+  readonly signal: AbortSignal | undefined;
   /** It ended by itself, and answers nobody any more. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -52,9 +57,12 @@ export class ServedStorage {
   #heartbeat: unknown;
   #isServing = false;
 
-  /** Opens the store and serves it. Rejects with AnotherWriterError, InUseError, StoreError. */
+  /**
+   * Opens the store and serves it, once no other writer is there. Rejects with AnotherWriterError, NotAuthorizedError, InUseError,
+   * StoreError, or the signal's reason.
+   */
   static async start(around: ServedStorageAround): Promise<ServedStorage> {
-    if (!around.options.readOnly) await checkNoWriter(around);
+    if (!around.options.readOnly) await checkNoWriter(around, around);
     const store = await ObjectStore.open(around.options.store.open, {
       ...around.options.store,
       storage: around.storage,
@@ -141,9 +149,10 @@ export class ServedStorage {
       readOnly: options.readOnly,
       isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
       status: () => this.status(),
+      writer: (nonce) => this.#writer(nonce),
       log,
     });
-    this.#watch = new WriterWatch(around, (error) => this.#stopForAnother(error));
+    this.#watch = new WriterWatch(around, this.#role, (error) => this.#stopForAnother(error));
   }
 
   /** Writes the batch in the air and the finishes that wait, refuses what else waits, and says goodbye. */
@@ -203,12 +212,24 @@ export class ServedStorage {
     };
   }
 
+  get #role(): ServerRole {
+    const { options, takeOver } = this.#around;
+    if (options.readOnly) return "reader";
+    return takeOver ? "takeover" : "writer";
+  }
+
+  #writer(nonce: string): Writer {
+    const { realm, storage, instance, startedAt } = this.#around;
+    const writer = { instance, startedAt, role: this.#role, position: this.#store.position };
+    return { ...writer, proof: writerProof(realm, storage, nonce, writer) };
+  }
+
   get #isReadOnly(): boolean {
     return this.#around.options.readOnly || this.#groupCommit.isReadOnly;
   }
 
   async #serve(): Promise<void> {
-    const { transport, instance, system, storage, log, options, startedAt } = this.#around;
+    const { transport, instance, system, storage, log, options } = this.#around;
     const operation = this.#subjects.operation(instance, "*");
     const operationAt = operation.length - 1;
     this.#isServing = true;
@@ -219,7 +240,7 @@ export class ServedStorage {
     if (!options.readOnly) {
       this.#subscriptions.push(
         transport.subscribe(this.#subjects.writer, (message) => {
-          this.#answer(message, () => wire.writeAnswer(wire.writer, { instance, startedAt }));
+          this.#answer(message, () => wire.writeAnswer(wire.writer, this.#writer(wire.challenge.read(message.payload).nonce)));
         }),
         transport.subscribe(this.#subjects.invalidations, (message) => this.#hear(message)),
       );
@@ -236,6 +257,7 @@ export class ServedStorage {
       if (!(error instanceof DisconnectedError)) throw error;
       log.warn({ storage, address: transport.address }, "no link: clients will find the server when there is one");
     }
+    for (const { refused } of this.#subscriptions) if (refused !== undefined) throw refused;
     // Who was cut off together with this server learns at once what it missed.
     this.#unregister.push(transport.onStatus((status) => status === "connected" && this.#beat()));
     this.#beat();
@@ -247,7 +269,7 @@ export class ServedStorage {
     const { clock, instance, startedAt, options } = this.#around;
     clock.clearTimeout(this.#heartbeat);
     const { position } = this.#store;
-    this.#publisher.send({ type: "heartbeat", instance, startedAt, readOnly: this.#isReadOnly, position });
+    this.#publisher.send({ type: "heartbeat", instance, startedAt, readOnly: this.#isReadOnly, role: this.#role, position });
     this.#heartbeat = clock.setTimeout(() => this.#beat(), options.heartbeatIntervalMs);
   }
 

@@ -35,6 +35,13 @@ export interface StorageServerOptions {
   readonly log: Log;
   /** Takes no commits. */
   readonly readOnly?: boolean;
+  /**
+   * Begins to write though a writer may be left that does not answer, as when its machine has lost its power and the broker still holds
+   * its link. That writer stops when it is heard again; what it commits meanwhile is lost. A writer that answers is an error all the same.
+   */
+  readonly takeOver?: boolean;
+  /** Calls off a start that waits for the broker or for another writer. */
+  readonly signal?: AbortSignal | undefined;
   readonly heartbeatIntervalMs?: number;
   /** How often clients are asked to say that they live; a quarter of the session timeout, at most the default, unless told. */
   readonly keepAliveIntervalMs?: number;

@@ -24,10 +24,14 @@ export interface StorageServer {
   kill(): void;
 }
 
-/** A storage server that serves. Rejects with InvalidOptionError, AnotherWriterError, InUseError, StoreError. */
+/**
+ * A storage server that serves. One that writes waits for the broker's word that no other writer is there: without a link, and while
+ * another one listens and does not answer, it does not resolve. Rejects with InvalidOptionError, AnotherWriterError, NotAuthorizedError
+ * (naming the subject that the broker refuses), InUseError, StoreError, or the signal's reason.
+ */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {
   const checked = checkServerOptions(options);
-  const { realm, transport, clock, chance, log, system } = options;
+  const { realm, transport, clock, chance, log, system, takeOver = false, signal } = options;
   const instance = chance.id();
   const startedAt = clock.now();
   const served = new Map<string, ServedStorage>();
@@ -37,7 +41,21 @@ export async function startStorageServer(options: StorageServerOptions): Promise
         served.delete(storage);
         options.onFatal?.(error);
       };
-      const around = { realm, storage, instance, startedAt, transport, clock, chance, log, options: storageOptions, system, onFatal };
+      const around = {
+        realm,
+        storage,
+        instance,
+        startedAt,
+        transport,
+        clock,
+        chance,
+        log,
+        options: storageOptions,
+        system,
+        takeOver,
+        signal,
+        onFatal,
+      };
       served.set(storage, await ServedStorage.start(around));
     }
   } catch (error) {

@@ -16,7 +16,7 @@ import {
 } from "../words/index.js";
 import type { Message } from "../transport/transport.js";
 import type * as m from "./messages.js";
-import { protocolVersion, verdictTypes } from "./messages.js";
+import { protocolVersion, serverRoles, verdictTypes } from "./messages.js";
 import * as shape from "./shape.js";
 
 /** Both directions of one kind of message. */
@@ -357,11 +357,24 @@ export const session = codec<{ readonly session: string }>(
   1,
 );
 
+export const challenge = codec<m.Challenge>(
+  "challenge",
+  (each) => [each.nonce],
+  ([nonce]) => ({ nonce: shape.id(nonce, "challenge.nonce") }),
+  1,
+);
+
 export const writer = codec<m.Writer>(
   "writer",
-  (each) => [each.instance, each.startedAt],
-  ([instance, startedAt]) => ({ instance: shape.name(instance, "writer.instance"), startedAt: shape.count(startedAt, "writer.startedAt") }),
-  2,
+  (each) => [each.instance, each.startedAt, each.role, each.position.tid, each.position.digest, each.proof],
+  ([instance, startedAt, role, tid, digest, proof]) => ({
+    instance: shape.name(instance, "writer.instance"),
+    startedAt: shape.count(startedAt, "writer.startedAt"),
+    role: shape.oneOf(role, "writer.role", serverRoles),
+    position: position(tid, digest, "writer.position"),
+    proof: shape.id(proof, "writer.proof"),
+  }),
+  6,
 );
 
 export const storages = codec<m.Storages>(
@@ -386,8 +399,8 @@ export const serverStatus = codec<m.ServerStatus>(
 
 /** Whether `bytes` can be a heartbeat, told without decoding: others are of no interest to who only listens for writers. */
 export function mayBeHeartbeat(bytes: Uint8Array): boolean {
-  // An array of six that begins with the string "h".
-  return bytes[0] === 0x96 && bytes[1] === 0xa1 && bytes[2] === 0x68;
+  // A short array that begins with the string "h".
+  return bytes[0] !== undefined && (bytes[0] & 0xf0) === 0x90 && bytes[1] === 0xa1 && bytes[2] === 0x68;
 }
 
 export const broadcast: Codec<m.Broadcast> = {
@@ -396,7 +409,15 @@ export const broadcast: Codec<m.Broadcast> = {
       case "invalidations":
         return encodeMessage(["i", message.instance, message.transactions.map(invalidationFields)]);
       case "heartbeat":
-        return encodeMessage(["h", message.instance, message.startedAt, message.readOnly, message.position.tid, message.position.digest]);
+        return encodeMessage([
+          "h",
+          message.instance,
+          message.startedAt,
+          message.readOnly,
+          message.role,
+          message.position.tid,
+          message.position.digest,
+        ]);
       case "goodbye":
         return encodeMessage(["g", message.instance]);
     }
@@ -413,12 +434,13 @@ export const broadcast: Codec<m.Broadcast> = {
       };
     }
     if (type === "h") {
-      const [, instance, startedAt, readOnly, tid, digest] = shape.fields(message, "heartbeat", 6);
+      const [, instance, startedAt, readOnly, role, tid, digest] = shape.fields(message, "heartbeat", 7);
       return {
         type: "heartbeat",
         instance: shape.name(instance, "heartbeat.instance"),
         startedAt: shape.count(startedAt, "heartbeat.startedAt"),
         readOnly: shape.flag(readOnly, "heartbeat.readOnly"),
+        role: shape.oneOf(role, "heartbeat.role", serverRoles),
         position: position(tid, digest, "heartbeat.position"),
       };
     }

@@ -19,6 +19,7 @@ export interface AddressFlags {
   readonly tlsCa?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly inboxPrefix?: string;
   readonly json?: boolean;
   readonly logLevel: string;
 }
@@ -58,6 +59,7 @@ export function addAddressOptions(command: Command, logLevel: (typeof levels)[nu
     .addOption(option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: who may have signed the broker's certificate").argParser(parseFile))
     .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: our certificate").argParser(parseFile))
     .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of our certificate").argParser(parseFile))
+    .addOption(option("--inbox-prefix <subject>", "ZOOID_INBOX_PREFIX", "replies come to subjects below it (default: _INBOX)"))
     .addOption(jsonOption())
     .addOption(logLevelOption(logLevel));
 }
@@ -78,6 +80,7 @@ export async function brokerOf(flags: AddressFlags) {
     user: flags.user,
     password: flags.password,
     token: flags.token,
+    inboxPrefix: flags.inboxPrefix,
     tls: definedOf({ caFile: flags.tlsCa, certFile: flags.tlsCert, keyFile: flags.tlsKey }),
   };
   return { servers: await serversOf(flags), ...definedOf(given) };

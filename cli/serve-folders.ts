@@ -23,6 +23,9 @@ export interface ServeFoldersOptions {
   readonly log: Log;
   readonly onFatal: (error: unknown) => void;
   readonly readOnly?: boolean;
+  readonly takeOver?: boolean;
+  /** Calls off a start that waits. */
+  readonly signal?: AbortSignal;
   readonly storageBounds?: Omit<StorageOptions, "open">;
   readonly serverBounds?: Pick<StorageServerOptions, "transactionTimeoutMs" | "sessionTimeoutMs" | "heartbeatIntervalMs">;
 }
@@ -35,14 +38,36 @@ export interface ServedFolders {
 
 /** A storage server of folders, whose machines have addresses. Rejects with what `startStorageServer` rejects with. */
 export async function serveFolders(options: ServeFoldersOptions): Promise<ServedFolders> {
-  const { folders, realm, transport, log, onFatal, readOnly = false, storageBounds = {}, serverBounds = {} } = options;
+  const {
+    folders,
+    realm,
+    transport,
+    log,
+    onFatal,
+    readOnly = false,
+    takeOver = false,
+    signal,
+    storageBounds = {},
+    serverBounds = {},
+  } = options;
   const seams = { clock: systemClock, chance: systemChance, log };
   const system = createActorSystem({ realm, transport, ...seams });
   const storages = Object.fromEntries(
     Array.from(folders, ([storage, folder]) => [storage, { open: () => openLmdbStore({ folder, log }), ...storageBounds }]),
   );
   try {
-    const server = await startStorageServer({ realm, storages, transport, system, ...seams, readOnly, ...serverBounds, onFatal });
+    const server = await startStorageServer({
+      realm,
+      storages,
+      transport,
+      system,
+      ...seams,
+      readOnly,
+      takeOver,
+      signal,
+      ...serverBounds,
+      onFatal,
+    });
     return { server, close: () => server.close().finally(() => system.close()) };
   } catch (error) {
     system.close();

@@ -253,7 +253,7 @@ export class NetworkEnd implements HeadedTransport {
 
   #tellNobodyIsThere(link: Link, subject: string, requestId: number): void {
     this.#later(this.#downInLine(link, link.upMs), () => {
-      if (this.#link === link) this.#requests.fail(requestId, new DisconnectedError({ address: subject }));
+      if (this.#link === link) this.#requests.fail(requestId, new DisconnectedError({ address: this.address, subject }));
     });
   }
 

@@ -167,7 +167,7 @@ class InProcessTransport implements Transport {
     this.#checkLink();
     checkSize(subject, payload, limits.messageBytesMax);
     return this.#requests.add(subject, options, (id) => {
-      if (!this.#broker.route(subject, payload, { owner: this, id })) throw new DisconnectedError({ address: subject });
+      if (!this.#broker.route(subject, payload, { owner: this, id })) throw new DisconnectedError({ address: this.address, subject });
     });
   }
 

@@ -102,6 +102,8 @@ interface Entry {
   readonly handler: (message: HeadedMessage) => void;
   /** Of the link that stands. */
   subscription: SubscriptionImpl | undefined;
+  /** Why the broker refuses it on the link that stands. */
+  refused: NotAuthorizedError | undefined;
   active: boolean;
 }
 
@@ -138,6 +140,8 @@ class NatsTransport implements AskingTransport {
   #address: string;
   #payloadBytesMax: number = limits.payloadBytesMax;
   #protocol: ProtocolHandler | undefined;
+  /** Why no reply can come over the link that stands. */
+  #repliesRefused: NotAuthorizedError | undefined;
   #lose: (() => void) | undefined;
   #lastEntry = 0;
   #lastSplit = 0;
@@ -197,6 +201,7 @@ class NatsTransport implements AskingTransport {
   async ask(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<HeadedAnswer> {
     checkSubject(subject);
     this.#linked();
+    if (this.#repliesRefused !== undefined) throw this.#repliesRefused;
     const { headers } = options;
     return this.#requests.add(subject, options, (id) => {
       const inbox = this.#inbox + id.toString(36);
@@ -209,10 +214,21 @@ class NatsTransport implements AskingTransport {
     checkPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
-    const entry: Entry = { id: ++this.#lastEntry, subject, queue: options.queue, handler, subscription: undefined, active: true };
+    const entry: Entry = {
+      id: ++this.#lastEntry,
+      subject,
+      queue: options.queue,
+      handler,
+      subscription: undefined,
+      refused: undefined,
+      active: true,
+    };
     this.#entries.add(entry);
     if (this.#protocol !== undefined) this.#subscribe(this.#protocol, entry);
     return {
+      get refused() {
+        return entry.refused;
+      },
       unsubscribe: () => {
         if (!entry.active) return;
         entry.active = false;
@@ -276,6 +292,7 @@ class NatsTransport implements AskingTransport {
     this.#protocol = protocol;
     this.#address = address;
     this.#payloadBytesMax = protocol.info?.max_payload ?? limits.payloadBytesMax;
+    this.#repliesRefused = undefined;
     const replies = new SubscriptionImpl(protocol, `${this.#inbox}*`, { callback: (error, message) => this.#onReply(error, message) });
     protocol.subscribe(replies);
     for (const entry of this.#entries) this.#subscribe(protocol, entry);
@@ -303,11 +320,16 @@ class NatsTransport implements AskingTransport {
     if (event.type !== "error") return;
     this.#log.warn({ err: event.error, address: this.#address }, "NATS refused something");
     if (event.error instanceof PermissionViolationError && event.error.operation === "publish") {
-      this.#requests.failSubject(event.error.subject, new NotAuthorizedError({ address: this.#address }, event.error));
+      this.#requests.failSubject(event.error.subject, this.#notAuthorized(event.error));
     }
   }
 
+  #notAuthorized(error: PermissionViolationError): NotAuthorizedError {
+    return new NotAuthorizedError({ address: this.#address, subject: error.subject }, error);
+  }
+
   #subscribe(protocol: ProtocolHandler, entry: Entry): void {
+    entry.refused = undefined;
     entry.subscription = new SubscriptionImpl(protocol, entry.subject, {
       // Nothing may be thrown from here: it would end the reading of nats.js while the link looks whole.
       callback: (error, message) => this.#onMessage(entry, error, message),
@@ -317,6 +339,7 @@ class NatsTransport implements AskingTransport {
   }
 
   #onMessage(entry: Entry, error: Error | null, message: Msg): void {
+    if (error instanceof PermissionViolationError) entry.refused = this.#notAuthorized(error);
     if (error !== null || !entry.active) return;
     const payload = this.#joined(entryScope(entry), message);
     if (payload === undefined) return;
@@ -327,12 +350,16 @@ class NatsTransport implements AskingTransport {
   }
 
   #onReply(error: Error | null, message: Msg): void {
+    if (error instanceof PermissionViolationError) {
+      this.#repliesRefused = this.#notAuthorized(error);
+      this.#requests.failAll(this.#repliesRefused);
+    }
     if (error !== null) return;
     const id = Number.parseInt(message.subject.slice(this.#inbox.length), 36);
     const subject = this.#requests.subjectOf(id);
     if (subject === undefined) return;
     if (message.data.length === 0 && message.headers?.code === noResponders) {
-      this.#requests.fail(id, new DisconnectedError({ address: subject }));
+      this.#requests.fail(id, new DisconnectedError({ address: this.#address, subject }));
       return;
     }
     const payload = this.#joined(replyScope(id), message);

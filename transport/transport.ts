@@ -1,3 +1,5 @@
+import type { NotAuthorizedError } from "../words/index.js";
+
 /**
  * Messages between places: bytes on subjects. Knows no machine and no storage.
  *
@@ -9,8 +11,9 @@
  * 2. Loss. At most once: a message may be lost when a link drops, and only then. A lost message leaves no gap notice;
  *    receivers count for themselves.
  * 3. No silence. Publishing without a link throws DisconnectedError. A request in flight when the link drops rejects
- *    at once with DisconnectedError; one that nobody is there to take rejects with it too; one without an answer in
- *    time rejects with TimeoutError.
+ *    at once with DisconnectedError; one that nobody is there to take rejects with it too, and names the subject; one without an
+ *    answer in time rejects with TimeoutError, which says nothing about who is there. A transport that may not receive its replies
+ *    rejects all requests with NotAuthorizedError.
  * 4. Size. A publish above payloadBytesMax throws TooLargeError. Requests and replies are split and joined up to
  *    messageBytesMax; more is TooLargeError at the sender, before anything is sent. The parts of a request must all reach
  *    one receiver: above payloadBytesMax it goes to a subject without a queue.
@@ -68,6 +71,8 @@ export interface SubscribeOptions {
 
 /** Calls its handler until it is ended. */
 export interface Subscription {
+  /** Why the broker refuses it; known once a `flush` that followed it has resolved. A broker without permissions refuses none. */
+  readonly refused?: NotAuthorizedError | undefined;
   unsubscribe(): void;
 }
 

@@ -221,7 +221,7 @@ class Session {
         (answer) => this.#send(["answer", number, answer]),
         (error: unknown) => {
           if (this.#gone) return;
-          if (error instanceof DisconnectedError) this.#send(["refuse", number]);
+          if (error instanceof DisconnectedError && error.isUnheard) this.#send(["refuse", number]);
           // Its own clock ends a request that had no answer.
           else if (error instanceof ZooidError && !error.transient) this.#refuse(`${error.code}: ${error.message}`);
         },

@@ -246,6 +246,12 @@ class WebSocketTransport implements Transport {
     if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link over WebSocket was lost");
   }
 
+  /** The broker says that nobody subscribes to the subject of request `id`. */
+  #failUnheard(id: number): void {
+    const subject = this.#requests.subjectOf(id);
+    if (subject !== undefined) this.#requests.fail(id, new DisconnectedError({ address: this.#address, subject }));
+  }
+
   #onFrame(socket: WebSocket, bytes: Buffer): void {
     if (this.#socket !== socket) return;
     try {
@@ -270,7 +276,7 @@ class WebSocketTransport implements Transport {
         this.#requests.resolve(frame[1], frame[2]);
         return;
       case "refuse":
-        this.#requests.fail(frame[1], new DisconnectedError({ address: this.#requests.subjectOf(frame[1]) ?? this.#address }));
+        this.#failUnheard(frame[1]);
         return;
       case "pong":
         this.#flushes.get(frame[1])?.resolve();

@@ -264,19 +264,24 @@ export class OutcomeUnknownError extends ZooidError {
 export class DisconnectedError extends ZooidError {
   readonly code = "ZOOID_DISCONNECTED";
   readonly transient = true;
-  declare readonly facts: { readonly address: string };
-  constructor(facts: { readonly address: string }, cause?: unknown) {
-    super(`not connected to ${facts.address}`, facts, cause);
+  declare readonly facts: { readonly address: string; readonly subject?: string };
+  constructor(facts: { readonly address: string; readonly subject?: string }, cause?: unknown) {
+    super(facts.subject === undefined ? `not connected to ${facts.address}` : `nobody listens on ${facts.subject}`, facts, cause);
+  }
+
+  /** The broker answered that nobody listens. It is a definite answer, which a lost link and a time-out are not. */
+  get isUnheard(): boolean {
+    return this.facts.subject !== undefined;
   }
 }
 
-/** The broker refused the credentials or the certificate. */
+/** The broker refused the credentials or the certificate, or they do not allow what was asked. */
 export class NotAuthorizedError extends ZooidError {
   readonly code = "ZOOID_NOT_AUTHORIZED";
   readonly transient = false;
-  declare readonly facts: { readonly address: string };
-  constructor(facts: { readonly address: string }, cause?: unknown) {
-    super(`not authorized at ${facts.address}`, facts, cause);
+  declare readonly facts: { readonly address: string; readonly subject?: string };
+  constructor(facts: { readonly address: string; readonly subject?: string }, cause?: unknown) {
+    super(`not authorized at ${facts.address}${facts.subject === undefined ? "" : ` for the subject ${facts.subject}`}`, facts, cause);
   }
 }
 

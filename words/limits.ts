@@ -86,8 +86,12 @@ export const limits = {
   outcomesMax: 1_000_000,
   /** Ids refused for a passing reason that a server remembers: far more than copies of a message are late. */
   refusedIdsMax: 100_000,
-  /** A server that starts waits so long for another writer to answer: ten times what an answer takes over a slow link. */
+  /** A server that looks for another writer waits so long for an answer before it asks again: ten times what an answer takes over a slow link. */
   writerCheckTimeoutMs: 1_000,
+  /** Pause before it asks again. */
+  writerCheckPauseMs: 100,
+  /** Writers whose heartbeats were heard and that one server asks at a time. */
+  writersAskedMax: 16,
   /** First and longest pause before a store in doubt is opened again; doubled each time. */
   reopenDelayMsMin: 50,
   reopenDelayMsMax: 2_000,

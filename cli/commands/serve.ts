@@ -10,6 +10,7 @@ interface ServeFlags extends BrokerFlags {
   readonly data: string;
   readonly storages: readonly string[];
   readonly readOnly?: boolean;
+  readonly takeOver?: boolean;
   readonly historyAge?: number;
   readonly invalidationAge?: number;
   readonly invalidationQueue?: number;
@@ -34,6 +35,7 @@ export function addServe(program: Command, surroundings: Surroundings): void {
       option("--storages <names>", "ZOOID_STORAGES", "storages to serve, with commas").argParser(parseNames).default(["main"], "main"),
     )
     .addOption(switchOption("--read-only", "ZOOID_READ_ONLY", "take no commits"))
+    .addOption(switchOption("--take-over", "ZOOID_TAKE_OVER", "begin though another server may be left that does not answer"))
     .addOption(age("--history-age <duration>", "ZOOID_HISTORY_AGE", "remove revisions older than this; kept for ever unless set"))
     .addOption(age("--invalidation-age <duration>", "ZOOID_INVALIDATION_AGE", "caches that missed more begin anew (default: 1d)"))
     .addOption(
@@ -51,6 +53,9 @@ export function addServe(program: Command, surroundings: Surroundings): void {
       "after",
       `
 Waits for the broker, says when it is ready, and serves until SIGTERM or SIGINT. What was acknowledged survives SIGKILL.
+Before it serves it waits for the broker's word that no other server writes the same storages. The broker says so at once after that
+server has ended; after its machine lost power or network the broker needs up to ping_interval x (ping_max + 1) to notice, 6 minutes by
+its default. --take-over does not wait: commits of a server that still runs are lost then.
 
 Examples:
   $ zooid serve --data /var/lib/zooid
@@ -74,7 +79,7 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
     await untilConnected(transport, signal).finally(() => systemClock.clearTimeout(notice));
     const { realm } = flags;
     const onFatal = (error: unknown) => fatal.abort(error);
-    const { server, close } = await serveFolders({ folders, realm, transport, log, ...boundsOf(flags), onFatal });
+    const { server, close } = await serveFolders({ folders, realm, transport, log, ...boundsOf(flags), signal, onFatal });
     try {
       const storages = server.storages.map((storage) => ({ storage, tid: server.status(storage).position.tid }));
       if (flags.json === true) await out.json({ event: "ready", instance: server.instance, address: transport.address, realm, storages });
@@ -92,6 +97,7 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
 function boundsOf(flags: ServeFlags) {
   return {
     readOnly: flags.readOnly === true,
+    takeOver: flags.takeOver === true,
     storageBounds: given({
       historyAgeMs: flags.historyAge,
       invalidationAgeMs: flags.invalidationAge,

@@ -264,6 +264,7 @@ describe("a storage server", () => {
       instance: client.registered.instance,
       startedAt: expect.any(Number) as number,
       readOnly: false,
+      role: "writer",
       position: { tid, digest },
     };
     expect(client.heard).toEqual([beat, beat]);

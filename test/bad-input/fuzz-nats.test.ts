@@ -144,7 +144,7 @@ function aimsAt(instance: string): readonly AimAt[] {
   const sent = encodeValue(["send", { type: "PRUNE" }]);
   const position = { tid: 5 as Tid, digest: "0".repeat(16) };
   const broadcasts = [
-    wire.broadcast.write({ type: "heartbeat", instance: "other", startedAt: 1, readOnly: false, position }),
+    wire.broadcast.write({ type: "heartbeat", instance: "other", startedAt: 1, readOnly: false, role: "writer", position }),
     wire.broadcast.write({
       type: "invalidations",
       instance,
@@ -162,7 +162,7 @@ function aimsAt(instance: string): readonly AimAt[] {
       wire.registered,
       wire.register.write({ protocol: 1, client: "fuzz", readOnly: true, oldestSnapshot: undefined }),
     ),
-    at("writer", storage.writer, wire.writer, wire.nothing.write({})),
+    at("writer", storage.writer, wire.writer, wire.challenge.write({ nonce: "1" })),
     at("storages", storagesSubject(realm), wire.storages, wire.nothing.write({})),
     at("explode", `${storage.operation(instance, "*").slice(0, -1)}explode`, wire.nothing, wire.nothing.write({})),
     at("invalidations", storage.invalidations, undefined, ...broadcasts),
@@ -259,6 +259,8 @@ class LiveFacts {
       case "bye":
         // The own session is needed by all the others.
         return [wire.session.write({ session: "gone" }), wire.nothing];
+      case "writer":
+        return [wire.challenge.write({ nonce: id }), wire.writer];
       case "status":
         return [wire.session.write({ session }), wire.serverStatus];
     }

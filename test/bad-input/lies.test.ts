@@ -207,6 +207,7 @@ test("a heartbeat of the far future does not move a client, nor stop it", async 
       instance,
       startedAt: 0,
       readOnly: false,
+      role: "writer",
       position: { tid: Number.MAX_SAFE_INTEGER as Tid, digest },
     }),
   );

@@ -119,13 +119,14 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
         const requests = [1, 2, 3].map((n) => rejected(client.request("silent", bytes(n), { timeoutMs: 3_600_000 })));
         await taken;
         await place.stop();
-        for (const error of await Promise.all(requests)) expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true });
+        for (const error of await Promise.all(requests))
+          expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true, isUnheard: false });
       });
 
       test("a request that nobody is there to take rejects with DisconnectedError, long before its time-out", async () => {
         const client = await connect();
         const request = client.request("nobody.here", bytes(1), { timeoutMs: 3_600_000 });
-        expect(await rejected(request)).toMatchObject({ code: "ZOOID_DISCONNECTED" });
+        expect(await rejected(request)).toMatchObject({ code: "ZOOID_DISCONNECTED", isUnheard: true, facts: { subject: "nobody.here" } });
         expect(client.status).toBe("connected");
         const large = client.request("nobody.here", new Uint8Array(3 * client.payloadBytesMax), { timeoutMs: 3_600_000 });
         expect(await rejected(large)).toMatchObject({ code: "ZOOID_DISCONNECTED" });

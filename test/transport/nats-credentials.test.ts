@@ -98,6 +98,33 @@ describe("credentials", () => {
     expect(await rejected(transport.request("forbidden", new Uint8Array(1), { timeoutMs: 3_600_000 }))).toMatchObject(refused);
     expect(transport.status).toBe("connected");
   });
+
+  test("without the right to receive replies a request is NotAuthorizedError at once, until the broker allows it", async () => {
+    const withInbox = (inbox: string) =>
+      `authorization { users = [{ user: "zoo", password: "z", permissions { publish: [">"], subscribe: ["taken", "${inbox}"] } }] }`;
+    const server = await serve(withInbox("_INBOX_own.>"));
+    const transport = await connect({ servers: server.url, user: "zoo", password: "z" });
+    transport.subscribe("taken", ({ payload, reply }) => reply?.(payload));
+    const ask = () => rejected(transport.request("taken", new Uint8Array(1), { timeoutMs: 3_600_000 }));
+    const subject = expect.stringMatching(/^_INBOX\.[0-9a-f]+\.\*$/);
+    expect(await ask()).toMatchObject({ ...refused, facts: { subject } });
+    expect(await ask()).toMatchObject({ ...refused, facts: { subject } });
+    const up = status(transport, "connected");
+    await server.restart(withInbox("_INBOX.>"));
+    await up;
+    expect([...(await transport.request("taken", new Uint8Array([1]), { timeoutMs: 10_000 }))]).toEqual([1]);
+  });
+
+  test("a subscription that the broker forbids says so once the transport has flushed", async () => {
+    const { url } = await serve(
+      'authorization { users = [{ user: "zoo", password: "z", permissions { publish: [">"], subscribe: ["allowed", "_INBOX.>"] } }] }',
+    );
+    const transport = await connect({ servers: url, user: "zoo", password: "z" });
+    const [allowed, forbidden] = ["allowed", "forbidden"].map((subject) => transport.subscribe(subject, () => undefined));
+    await transport.flush();
+    expect(allowed?.refused).toBeUndefined();
+    expect(forbidden?.refused).toMatchObject({ ...refused, facts: { subject: "forbidden" } });
+  });
 });
 
 describe("TLS", () => {

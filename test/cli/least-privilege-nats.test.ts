@@ -1,0 +1,155 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connect } from "../../index.js";
+import { connectNats } from "../../transport/index.js";
+import { type NatsServer, startNatsServer } from "../nats-server.js";
+import { until } from "../until.js";
+import { zooid } from "./run-zooid.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const realm = "zooid.zooid";
+const storage = `${realm}.storage.main`;
+const quoted = (...subjects: readonly string[]) => subjects.map((subject) => JSON.stringify(subject)).join(", ");
+
+/** Users as an operator gives them who lets each see no more than it needs: a storage server, one without an inbox, and an application. */
+const serves = (inbox: readonly string[]) => `permissions {
+    publish: [${quoted(`${storage}.invalidations`, `${storage}.writer`, `${storage}.*.writer`, `${realm}.view.server.>`, `${realm}.listed.*`)}]
+    subscribe: [${quoted(`${storage}.>`, `${realm}.storages`, `${realm}.actors`, `${realm}.actor.server.>`, ...inbox)}]
+    allow_responses: { max: 32, expires: "1m" }
+  }`;
+const config = `authorization { users: [
+  { user: "server", password: "s", ${serves(["_INBOX_server.>"])} }
+  { user: "deaf", password: "s", ${serves([])} }
+  { user: "operator", password: "o" }
+  { user: "app", password: "a", permissions {
+    publish: [${quoted(`${storage}.register`, `${storage}.*.*`, `${realm}.storages`, `${realm}.view.client.>`, `${realm}.listed.*`)}]
+    subscribe: [${quoted(`${storage}.invalidations`, "_INBOX_app.>", `${realm}.actors`, `${realm}.actor.client.>`)}]
+    allow_responses: true
+  } }
+] }`;
+
+let nats: NatsServer;
+const folders: string[] = [];
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  nats = await startNatsServer({ config });
+});
+afterAll(() => nats.stop());
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  }
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+/** Arguments of `zooid serve` with a folder of its own. */
+async function serveOf(user: string, ...more: readonly string[]): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), "zooid-least-"));
+  folders.push(folder);
+  return ["serve", "--json", "--data", folder, "--servers", nats.url, "--user", user, "--password", "s", "--log-level", "silent", ...more];
+}
+
+/** A `zooid serve` of its own process that is ready. */
+async function serverProcess(): Promise<ChildProcess> {
+  const words = await serveOf("server", "--inbox-prefix", "_INBOX_server");
+  const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  children.push(child);
+  for await (const line of createInterface({ input: child.stdout })) if (line.includes('"ready"')) return child;
+  throw new Error("the server ended before it was ready");
+}
+
+const app = () => connect({ servers: nats.url, user: "app", password: "a", inboxPrefix: "_INBOX_app", waitTimeoutMs: 10_000 });
+const isReady = (lines: readonly string[]) => lines.some((line) => line.includes('"ready"'));
+
+describe("with users that may do no more than they need", () => {
+  test("a server that may not receive replies does not start, and says which subject the broker refuses", async () => {
+    const { lines, error } = await zooid(await serveOf("server"));
+    expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringMatching(/^_INBOX\.[0-9a-f]+\.\*$/) } });
+    expect(isReady(lines)).toBe(false);
+  });
+
+  test("a server that may not subscribe to a subject of its own does not start, and says which", async () => {
+    const { lines, error } = await zooid([
+      ...(await serveOf("app")).slice(0, -1),
+      "silent",
+      "--inbox-prefix",
+      "_INBOX_app",
+      "--password",
+      "a",
+    ]);
+    expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: `${storage}.writer` } });
+    expect(isReady(lines)).toBe(false);
+  });
+
+  test("a second server on another folder does not become ready, and what the first one has acknowledged stays", async () => {
+    await serverProcess();
+    await using store = await app();
+    const acknowledged: string[] = [];
+    let isOver = false;
+    const writing = (async () => {
+      for (let n = 0; !isOver || n < 20; n++) {
+        await store.put(`k/${n}`, n);
+        acknowledged.push(`k/${n}`);
+      }
+    })();
+    const seconds = [
+      await serveOf("server", "--inbox-prefix", "_INBOX_server"),
+      await serveOf("deaf"),
+      await serveOf("deaf", "--take-over"),
+    ];
+    const ended = await Promise.all(seconds.map((words) => zooid(words)));
+    isOver = true;
+    await writing;
+    expect(ended.map(({ error }) => error)).toMatchObject([
+      { code: "ZOOID_ANOTHER_WRITER" },
+      { code: "ZOOID_NOT_AUTHORIZED" },
+      { code: "ZOOID_NOT_AUTHORIZED" },
+    ]);
+    expect(ended.map(({ lines }) => isReady(lines))).toEqual([false, false, false]);
+    await using fresh = await app();
+    const found = await fresh.getMany(acknowledged);
+    expect(found.filter((value) => value === undefined)).toEqual([]);
+  });
+
+  test("a second server waits while the first one is stopped in its tracks, and ends when that one answers", async () => {
+    const first = await serverProcess();
+    await using store = await app();
+    await store.put("k", 1);
+    first.kill("SIGSTOP");
+    const second = zooid(await serveOf("server", "--inbox-prefix", "_INBOX_server"));
+    // An operator sees it ask again and again.
+    const operator = await connectNats({ servers: nats.url, user: "operator", password: "o" });
+    let questions = 0;
+    operator.subscribe(`${storage}.writer`, () => questions++);
+    await until(() => questions >= 3);
+    await operator.close();
+    first.kill("SIGCONT");
+    const { lines, error } = await second;
+    expect(error).toMatchObject({ code: "ZOOID_ANOTHER_WRITER" });
+    expect(isReady(lines)).toBe(false);
+    await store.put("k", 2);
+    expect(await store.get("k")).toBe(2);
+  });
+
+  test("every command takes the prefix of its inbox; one that may not receive replies says so at once", async () => {
+    await serverProcess();
+    const who = ["--servers", nats.url, "--user", "app", "--password", "a"];
+    const withInbox = [...who, "--inbox-prefix", "_INBOX_app"];
+    expect(await zooid(["put", "a", "1", ...withInbox])).toMatchObject({ error: undefined });
+    expect(await zooid(["get", "a", ...withInbox])).toMatchObject({ lines: ["1"] });
+    const startedAt = performance.now();
+    for (const words of [["get", "a"], ["put", "a", "1"], ["list"]]) {
+      const { error } = await zooid([...words, ...who]);
+      expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringContaining("_INBOX.") } });
+    }
+    expect(performance.now() - startedAt).toBeLessThan(9_000);
+  });
+});
