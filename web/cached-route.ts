@@ -3,7 +3,8 @@ import type { Cache, Cached } from "../cache.js";
 import { asDuration, type Clock, InvalidKeyArgumentError, InvalidTagError, TimeoutError } from "../words/index.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
-import { ageSecs, ownLifetimeSecs, type Page } from "./page.js";
+import { Outgoing } from "./outgoing.js";
+import { ageSecs, type Page, shorter } from "./page.js";
 import { type Asked, askedBy } from "./request-key.js";
 import type { RouteRules } from "./route-rules.js";
 
@@ -14,8 +15,8 @@ export interface CachedRouteAround {
   /** Name in the field `Cache-Status`; undefined: there is none. */
   readonly cacheStatus: string | undefined;
   readonly clock: Clock;
-  /** Runs under way, by the replies that they answer. */
-  readonly runs: WeakMap<FastifyReply, HandlerRun>;
+  /** Responses that are, or may become, pages. */
+  readonly outgoing: WeakMap<FastifyReply, Outgoing>;
 }
 
 type Pages = Cached<(run: HandlerRun) => Promise<Page | undefined>>;
@@ -23,15 +24,17 @@ type Pages = Cached<(run: HandlerRun) => Promise<Page | undefined>>;
 /**
  * A route whose answers are kept.
  *
- * 1. Who begins a computation is answered by Fastify as ever; what is sent to it is looked at on its way, and becomes the page.
+ * 1. The request that begins a computation is answered by Fastify as without a cache; its response is looked at on its way, and becomes the page.
  * 2. All others are given the page, through the hooks of their own requests.
- * 3. A response that is for its own request only is given to nobody else: they run the handler themselves.
+ * 3. A response that is for its own request only is given to no other: those that waited for it run the handler themselves.
+ * 4. A page is the response as it left the handler. Whether it is kept, its entity tag and 304 are decided from what is sent, after all hooks.
  */
 export class CachedRoute {
   readonly #rules: RouteRules;
   readonly #around: CachedRouteAround;
   readonly #handler: RouteHandlerMethod;
   readonly #pages: Pages;
+  #hasWarned = false;
 
   constructor(route: RouteOptions, rules: RouteRules, around: CachedRouteAround) {
     this.#rules = rules;
@@ -46,7 +49,7 @@ export class CachedRoute {
       name: `${String(route.method)} ${route.url}${constraints}`,
       key: (run) => run.key,
       deps: typeof tags === "function" ? (run) => tags(run.request) : tags,
-      ttl: (page) => shorter(ttlSecs, page && ownLifetimeSecs(page)),
+      ttl: (page) => shorter(ttlSecs, page?.lifetimeSecs),
       // A page is fresh for as long as its age says, however often it is asked for.
       readExtendTtl: false,
       condition: (page) => page !== undefined && statuses.has(page.status),
@@ -57,9 +60,9 @@ export class CachedRoute {
   /** Answers a request. Not an async function: a handler that sends by itself gives Fastify nothing. */
   handle(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
     const handle = (): unknown => this.#handler.call(app, request, reply);
-    const asked = askedBy(request, this.#rules);
+    const asked = askedBy(request, reply, this.#rules);
     if (asked === undefined) return this.#passBy(reply, handle);
-    const { clock, runs } = this.#around;
+    const { clock, outgoing } = this.#around;
     const run = new HandlerRun({
       request,
       reply,
@@ -67,7 +70,7 @@ export class CachedRoute {
       key: asked.key,
       rules: this.#rules,
       now: () => clock.now(),
-      begins: (begun) => runs.set(reply, begun),
+      begins: (begun) => outgoing.set(reply, new Outgoing(begun)),
     });
     let answer: Promise<Page | undefined>;
     try {
@@ -80,25 +83,16 @@ export class CachedRoute {
     return run.given();
   }
 
-  /** The response as it is about to be sent, after all other hooks have seen it. */
+  /** The response as it is about to be sent: all other hooks have seen it. Gives the payload. */
   sending(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
-    const run = this.#around.runs.get(reply);
-    run?.finished();
+    const outgoing = this.#around.outgoing.get(reply);
+    outgoing?.isSent(reply, payload);
     addVary(reply, this.#rules.vary);
-    const page = run?.page;
-    if (run === undefined || reply.statusCode === 304) return this.#withoutBody(reply, payload);
-    if (page === undefined || !this.#isKept(page)) {
-      this.#tell(reply, "fwd=miss");
-      return payload;
-    }
-    this.#describe(reply, page);
-    this.#tell(reply, "fwd=miss; stored");
-    if (!isUnchanged(request, page)) return payload;
-    reply.code(304);
+    if (outgoing !== undefined) this.#describe(request, reply, outgoing);
     return this.#withoutBody(reply, payload);
   }
 
-  /** A page that was made for somebody else, or is being made. */
+  /** The answer is the page of another request, or one that is being made for it. */
   #answered(
     answer: Promise<Page | undefined>,
     run: HandlerRun,
@@ -108,15 +102,19 @@ export class CachedRoute {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const settle = (give: () => unknown): void => {
+        let given: unknown;
         try {
-          resolve(give());
+          given = give();
         } catch (error) {
           reject(error);
+          return;
         }
+        // A handler that gives nothing sends by itself, now or later: Fastify waits for a promise of the reply.
+        resolve(given === undefined ? reply : given);
       };
-      // Of those who waited, one may have to begin anew. A handler that sends by itself has sent when its reply is done.
+      // This request may be the one that begins anew.
       run.onBegun = () => {
-        settle(() => sentBy(run, reply));
+        settle(() => run.given());
       };
       answer.then(
         (page) => {
@@ -133,27 +131,20 @@ export class CachedRoute {
 
   #give(page: Page | undefined, run: HandlerRun, asked: Asked, reply: FastifyReply, handle: () => unknown): unknown {
     if (page === undefined) return this.#passBy(reply, handle, "fwd=miss");
-    const { clock } = this.#around;
+    const { clock, outgoing } = this.#around;
     const age = ageSecs(page, clock.now());
     if (asked.maxAgeSecs !== undefined && age > asked.maxAgeSecs) {
       this.#pages.refresh(run).catch(ignore);
-      return sentBy(run, reply);
+      return run.given();
     }
+    outgoing.set(reply, new Outgoing(undefined, page, age));
     reply.code(page.status);
+    for (const name of page.removed) reply.removeHeader(name);
     for (const [name, value] of Object.entries(page.headers)) {
       if (name === "vary") addVary(reply, listedNames(value));
       else reply.header(name, value);
     }
-    if (!this.#isKept(page)) {
-      this.#tell(reply, "fwd=miss; collapsed");
-      return page.body ?? undefined;
-    }
-    this.#describe(reply, page);
-    reply.header("age", String(age));
-    this.#tell(reply, "hit");
-    if (!isUnchanged(run.request, page)) return page.body ?? undefined;
-    reply.code(304);
-    return undefined;
+    return page.body ?? reply.send();
   }
 
   /** Nothing was computed, and it was not the handler that failed. */
@@ -173,14 +164,31 @@ export class CachedRoute {
     return handle();
   }
 
-  #isKept(page: Page): boolean {
-    return this.#rules.statuses.has(page.status);
+  /** Tells clients, and caches between, how long a page is good and how to ask again. */
+  #describe(request: FastifyRequest, reply: FastifyReply, outgoing: Outgoing): void {
+    const { page, run, age, body } = outgoing;
+    if (page === undefined || body === undefined || !this.#rules.statuses.has(page.status)) {
+      this.#tell(reply, run === undefined ? "fwd=miss; collapsed" : "fwd=miss");
+      if (run !== undefined) this.#warn(run);
+      return;
+    }
+    this.#tell(reply, run === undefined ? "hit" : "fwd=miss; stored");
+    if (age !== undefined) reply.header("age", String(age));
+    if (!reply.hasHeader("cache-control")) reply.header("cache-control", this.#rules.cacheControl);
+    const given = reply.getHeader("etag");
+    const etag = given ?? body.etag(page);
+    if (given === undefined && etag !== undefined) reply.header("etag", etag);
+    // A tag of the handler's own says nothing of a body that hooks rewrote; hooks that set one answer conditional requests themselves.
+    const isOurs = given === undefined || (isTagOf(page, given) && body.isOf(page));
+    if (isOurs && isUnchanged(request, reply, etag)) reply.code(304);
   }
 
-  /** What tells clients, and caches between, how long it is good and how to ask again. */
-  #describe(reply: FastifyReply, page: Page): void {
-    if (!reply.hasHeader("etag")) reply.header("etag", page.etag);
-    if (!reply.hasHeader("cache-control")) reply.header("cache-control", this.#rules.cacheControl);
+  /** A route none of whose pages is kept looks like one that works. */
+  #warn({ request, unchosen }: HandlerRun): void {
+    if (unchosen.length === 0 || this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { url } = request.routeOptions;
+    request.log.warn({ url, vary: unchosen }, "a response varies by fields that are not in the route's vary, and is not kept");
   }
 
   #tell(reply: FastifyReply, handled: string): void {
@@ -198,20 +206,16 @@ export class CachedRoute {
   }
 }
 
-function shorter(one: number | undefined, other: number | undefined): number | undefined {
-  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
+/** The client has this response already. */
+function isUnchanged({ method, headers }: FastifyRequest, reply: FastifyReply, etag: unknown): boolean {
+  if (typeof etag !== "string" || reply.statusCode !== 200 || (method !== "GET" && method !== "HEAD")) return false;
+  return namesEtag(headers["if-none-match"], etag);
 }
 
-/** What Fastify is given by a promise: the reply itself, if the handler sends. */
-function sentBy(run: HandlerRun, reply: FastifyReply): unknown {
-  const given = run.given();
-  return given === undefined ? reply : given;
-}
-
-/** The client has this page already. */
-function isUnchanged({ method, headers }: FastifyRequest, page: Page): boolean {
-  if (method !== "GET" && method !== "HEAD") return false;
-  return page.status === 200 && namesEtag(headers["if-none-match"], page.etag);
+/** `etag` is the one that the handler set, also when it was made weak since. */
+function isTagOf({ headers }: Page, etag: unknown): boolean {
+  const own = headers["etag"];
+  return typeof own === "string" && (etag === own || etag === `W/${own}`);
 }
 
 function addVary(reply: FastifyReply, names: ReadonlySet<string>): void {

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isThenable } from "../words/index.js";
-import { type Draft, type Fields, type Page, pageOf, type SharingRules } from "./page.js";
+import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
 
 /** What a run needs of its surroundings. */
 export interface HandlerRunAround {
@@ -11,16 +11,16 @@ export interface HandlerRunAround {
   readonly rules: SharingRules;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
-  /** Told when the handler is about to be called: the run is that of `reply` from then on. */
+  /** Called just before the handler: the run is that of `reply` from then on. */
   readonly begins: (run: HandlerRun) => void;
 }
 
 /**
  * One call of a route's handler that may answer more than its own request.
  *
- *     begun      the handler runs; Fastify sends what it gives to who asked
+ *     begun      the handler runs; Fastify sends what it gives to its own client
  *     responded  the response is known as it left the handler: the first `onSend` hook
- *     finished   the other hooks have seen it: none of them set a cookie, so that others may be given it
+ *     finished   the response is known as it is sent: the last `onSend` hook, which decides whether others may be given it
  *
  * It goes on when its client is gone: others may wait for it.
  */
@@ -29,10 +29,12 @@ export class HandlerRun {
   readonly key: string | readonly unknown[];
   /** What the call gave, for Fastify; to be asked for once it began. */
   readonly given: () => unknown;
-  /** Told when it began, for who waits meanwhile. */
+  /** Called when it began, for a request that waited meanwhile. */
   onBegun: (() => void) | undefined;
   /** The page that it gave; undefined before it is finished, and when it is for its own request only. */
   page: Page | undefined;
+  /** Names in `Vary` that keep it from being a page for others. */
+  unchosen: readonly string[] = [];
   readonly #around: HandlerRunAround;
   readonly #gone = new AbortController();
   #hasBegun = false;
@@ -40,6 +42,7 @@ export class HandlerRun {
   #given: { readonly value: unknown } | { readonly error: unknown } | undefined;
   #fieldsBefore: Fields = {};
   #draft: Draft | undefined;
+  #failure: { readonly error: unknown } | undefined;
   #resolve!: (page: Page | undefined) => void;
   #reject!: (error: unknown) => void;
 
@@ -80,10 +83,12 @@ export class HandlerRun {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    reply.raw.once("close", () => {
+    const ended = (): void => {
       // Sent by other ways than Fastify's, or by another route's: nobody else can have it.
       if (reply.sent) this.#settle(undefined);
-    });
+      else if (this.#failure !== undefined) this.#fail(this.#failure.error);
+    };
+    reply.raw.once("finish", ended).once("close", ended);
     try {
       this.#given = { value: this.#watched(handle()) };
     } catch (error) {
@@ -94,26 +99,39 @@ export class HandlerRun {
     return page;
   }
 
-  /** The response as it left the handler. */
+  /** The response as it left the handler, or the error handler. */
   responded(payload: unknown): void {
-    if (this.#draft !== undefined || this.#isSettled) return;
+    if (this.#isSettled) return;
     const { reply, now } = this.#around;
     this.#draft = { status: reply.statusCode, fields: reply.getHeaders(), fieldsBefore: this.#fieldsBefore, payload, madeMs: now() };
   }
 
   /** The response is about to be sent. */
-  finished(): void {
+  finished(payload: unknown): void {
     const draft = this.#draft;
     if (draft === undefined || this.#isSettled) return;
     const { reply, rules } = this.#around;
-    this.page = reply.hasHeader("set-cookie") ? undefined : pageOf(draft, rules);
+    const sent = { status: reply.statusCode, fields: reply.getHeaders() };
+    this.unchosen = unchosenVary(draft, sent, rules);
+    if (this.#failure !== undefined) {
+      // What says that it depends on who asked is no answer to others, be it an error.
+      if (isForOthers(sent.fields) && this.unchosen.length === 0) this.#fail(this.#failure.error);
+      else this.#settle(undefined);
+      return;
+    }
+    // Fastify takes status and header fields of a web response after all hooks.
+    this.page = payload instanceof Response ? undefined : pageOf(draft, sent, rules);
     this.#settle(this.page);
   }
 
+  /**
+   * The handler failed: all who wait fail with it, unless the response to it is for its own request only.
+   * After it responded it is a hook that failed, which those who wait run for themselves.
+   */
   fail(error: unknown): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    this.#reject(error);
+    if (this.#draft !== undefined) this.#settle(undefined);
+    this.#failure ??= { error };
+    if (this.#around.reply.raw.destroyed) this.#fail(error);
   }
 
   /** What the handler gave, so that it can be watched: a thenable of its own may do its work at each `then`. */
@@ -131,6 +149,12 @@ export class HandlerRun {
       },
     );
     return promise;
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#reject(error);
   }
 
   #settle(page: Page | undefined): void {

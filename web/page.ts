@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { limits } from "../words/index.js";
 import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
 
 /** What a route answered: structured data, so that every tier can hold it. */
@@ -6,11 +7,19 @@ export interface Page {
   readonly status: number;
   /** Names in lower case. Those that the handler set, not those that hooks set for each request. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  readonly body: string | Uint8Array | null;
+  /** Names of fields that hooks had set, and that the handler removed. */
+  readonly removed: readonly string[];
+  readonly body: Body;
+  /** Strong: of the bytes of `body`. */
   readonly etag: string;
+  /** Seconds that the response itself says it is fresh for; undefined: it says nothing. */
+  readonly lifetimeSecs: number | undefined;
   /** Wall clock, milliseconds since 1970. */
   readonly madeMs: number;
 }
+
+/** A body that is known as a whole; null: there is none. */
+export type Body = string | Uint8Array | null;
 
 /** Header fields of a response, as Fastify gives them. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -25,7 +34,13 @@ export interface Draft {
   readonly madeMs: number;
 }
 
-/** Which responses may be given to others than who asked. */
+/** The same response as it is sent, after all hooks. */
+export interface Sent {
+  readonly status: number;
+  readonly fields: Fields;
+}
+
+/** Which responses may be given to other requests than their own. */
 export interface SharingRules {
   /** Header fields of requests that tell one page from another, in lower case. */
   readonly vary: ReadonlySet<string>;
@@ -33,8 +48,8 @@ export interface SharingRules {
 }
 
 /**
- * Statuses that are kept unless told otherwise: those that RFC 9110 §15.1 lets caches keep without being told, but for the ones
- * that speak of a request and not of what it asked for (206, 405, 414, 501).
+ * Statuses that are kept by default: those that RFC 9110 §15.1 lets caches keep without an explicit lifetime, except the ones
+ * that are about the request and not about the resource (206, 405, 414, 501).
  */
 export const keptStatuses: readonly number[] = [200, 203, 204, 300, 301, 308, 404, 410];
 
@@ -57,35 +72,69 @@ const fieldsOfOneMessage = new Set([
 ]);
 
 /**
- * The page that others may be given; undefined: this response is for its own request only. It is when it sets a cookie, is `private`,
- * `no-store` or `no-cache`, varies by more than what was chosen, is a stream, or is too large.
+ * The page that other requests may be given; undefined: this response is for its own request only. That is so when the response, as it left
+ * the handler or as it is sent, sets a cookie, is `private`, `no-store`, `no-cache` or not fresh, or varies by fields that do not tell pages
+ * apart; when hooks change its status; and when its body is a stream or too large.
  */
-export function pageOf(draft: Draft, { vary, bodyBytesMax }: SharingRules): Page | undefined {
+export function pageOf(draft: Draft, sent: Sent, rules: SharingRules): Page | undefined {
   const { status, fields, fieldsBefore, payload, madeMs } = draft;
-  if (fields["set-cookie"] !== undefined) return undefined;
-  const directives = cacheDirectives(textOf(fields["cache-control"]));
-  if (["no-store", "no-cache", "private"].some((directive) => directives.has(directive))) return undefined;
-  if (lifetimeSecs(directives) === 0) return undefined;
-  const before = listedNames(fieldsBefore["vary"]);
-  const varied = [...listedNames(fields["vary"])].filter((name) => !before.has(name));
-  if (varied.some((name) => !vary.has(name))) return undefined;
+  if (sent.status !== status && sent.status !== 304) return undefined;
+  if (!isForOthers(fields) || !isForOthers(sent.fields) || unchosenVary(draft, sent, rules).length > 0) return undefined;
+  const lifetimeSecs = shorter(freshSecs(fields, madeMs), freshSecs(sent.fields, madeMs));
+  if (lifetimeSecs === 0) return undefined;
   const body = bodyOf(payload);
-  if (body === undefined || byteLengthOf(body) > bodyBytesMax) return undefined;
+  if (body === undefined || byteLengthOf(body) > rules.bodyBytesMax) return undefined;
   const headers = headersOf(fields, fieldsBefore);
-  const own = headers["etag"];
-  return { status, headers, body, etag: typeof own === "string" ? own : etagOf(body), madeMs };
+  const removed = Object.keys(fieldsBefore).filter((name) => fields[name] === undefined);
+  return { status, headers, removed, body, etag: etagOf(body), lifetimeSecs, madeMs };
 }
 
-/** Seconds that the handler itself says a page is good for; undefined: it says nothing. */
-export function ownLifetimeSecs({ headers }: Page): number | undefined {
-  return lifetimeSecs(cacheDirectives(textOf(headers["cache-control"])));
+/**
+ * Names in the `Vary` of a response by which its page is not told apart from others.
+ *
+ * What hooks named before the handler ran is part of the page's key, because the handler may depend on it. What the handler and later hooks
+ * name has to be in `vary`. The one exception is a coding that hooks apply to an uncoded body: they choose it again for each request.
+ */
+export function unchosenVary({ fields, fieldsBefore }: Draft, sent: Sent, { vary }: SharingRules): readonly string[] {
+  const before = listedNames(fieldsBefore["vary"]);
+  const handled = listedNames(fields["vary"]);
+  const isCodedByHooks = (name: string): boolean =>
+    name === "accept-encoding" && !handled.has(name) && fields["content-encoding"] === undefined;
+  return [...new Set([...handled, ...listedNames(sent.fields["vary"])])].filter(
+    (name) => !before.has(name) && !vary.has(name) && !isCodedByHooks(name),
+  );
 }
 
-function lifetimeSecs(directives: ReadonlyMap<string, string>): number | undefined {
-  return directiveSecs(directives, "s-maxage") ?? directiveSecs(directives, "max-age");
+/** Its fields allow that others are given it. */
+export function isForOthers(fields: Fields): boolean {
+  if (fields["set-cookie"] !== undefined) return false;
+  const directives = cacheDirectives(textOf(fields["cache-control"]));
+  return !["no-store", "no-cache", "private"].some((directive) => directives.has(directive));
 }
 
-/** Seconds since a page was made, whole. Whoever made it may have another clock: never below 0. */
+/** Seconds that a response is still fresh for, by RFC 9111 §4.2; undefined: it does not say. */
+function freshSecs(fields: Fields, nowMs: number): number | undefined {
+  const directives = cacheDirectives(textOf(fields["cache-control"]));
+  const age = Number(textOf(fields["age"]) ?? 0);
+  const lifetime = directiveSecs(directives, "s-maxage") ?? directiveSecs(directives, "max-age") ?? expiresSecs(fields, nowMs);
+  return lifetime === undefined ? undefined : Math.max(0, lifetime - (age > 0 ? age : 0));
+}
+
+/** By `Expires`; 0 for what is no date, which RFC 9111 §5.3 takes for the past. */
+function expiresSecs(fields: Fields, nowMs: number): number | undefined {
+  const text = textOf(fields["expires"]);
+  if (text === undefined) return undefined;
+  const dateMs = Date.parse(textOf(fields["date"]) ?? "");
+  const secs = Math.floor((Date.parse(text) - (Number.isNaN(dateMs) ? nowMs : dateMs)) / 1_000);
+  return secs > 0 ? Math.min(secs, limits.durationSecsMax) : 0;
+}
+
+/** The lesser of those that are known. */
+export function shorter(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
+}
+
+/** Whole seconds since a page was made. Another node may have made it by another clock, so the age is never below 0. */
 export function ageSecs(page: Page, nowMs: number): number {
   return Math.max(0, Math.floor((nowMs - page.madeMs) / 1_000));
 }
@@ -102,26 +151,26 @@ function headersOf(fields: Fields, before: Fields): Record<string, string | read
   return headers;
 }
 
-/** undefined: it is not known as a whole. */
-function bodyOf(payload: unknown): Page["body"] | undefined {
+/** The body that a payload is; undefined: it is a stream, and not known as a whole. */
+export function bodyOf(payload: unknown): Body | undefined {
   if (payload === undefined || payload === null) return null;
   if (typeof payload === "string") return payload;
   return payload instanceof Uint8Array ? payload : undefined;
 }
 
-function byteLengthOf(body: Page["body"]): number {
+function byteLengthOf(body: Body): number {
   return body === null ? 0 : Buffer.byteLength(body);
 }
 
-/** Strong: of the bytes of the body. */
-function etagOf(body: Page["body"]): string {
+/** A strong entity tag: of the bytes of a body. */
+export function etagOf(body: Body): string {
   return `"${createHash("sha256")
     .update(body ?? "")
     .digest("base64url")
     .slice(0, etagLength)}"`;
 }
 
-/** 144 bits: nobody finds two bodies with one. */
+/** 144 bits: two bodies with one tag cannot be found. */
 const etagLength = 24;
 
 function textOf(value: unknown): string | undefined {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { FastifyRequest } from "fastify";
-import { cacheDirectives, directiveSecs } from "./http-fields.js";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
 import type { RouteRules } from "./route-rules.js";
 
 /** What a request asks of the cache. */
@@ -12,18 +12,20 @@ export interface Asked {
 }
 
 /** undefined: the request passes the cache by, and what is answered is not kept. */
-export function askedBy(request: FastifyRequest, rules: RouteRules): Asked | undefined {
+export function askedBy(request: FastifyRequest, reply: FastifyReply, rules: RouteRules): Asked | undefined {
   const { method, headers } = request;
   if (method !== "GET" && method !== "HEAD" && rules.key === undefined) return undefined;
   if (headers["range"] !== undefined) return undefined;
   if (rules.credentials === "bypass" && hasUnchosenCredentials(request, rules)) return undefined;
+  const said = saidByHooks(request, reply);
+  if (said === undefined) return undefined;
   let maxAgeSecs: number | undefined;
   if (rules.requestDirectives === "respect") {
     const directives = cacheDirectives(headers["cache-control"] ?? (headers["pragma"] === "no-cache" ? "no-cache" : undefined));
     if (directives.has("no-store")) return undefined;
     maxAgeSecs = directives.has("no-cache") ? -1 : directiveSecs(directives, "max-age");
   }
-  return { key: keyOf(request, rules), maxAgeSecs };
+  return { key: keyOf(request, said, rules), maxAgeSecs };
 }
 
 /** Credentials by which pages are told apart are part of the key; others may mean that this answer is for one person. */
@@ -31,17 +33,36 @@ function hasUnchosenCredentials({ headers }: FastifyRequest, { vary }: RouteRule
   return ["authorization", "cookie"].some((name) => headers[name] !== undefined && !vary.has(name));
 }
 
-function keyOf(request: FastifyRequest, rules: RouteRules): Asked["key"] {
+/**
+ * What hooks said of the response before the handler runs, other than what they say of most: it is part of the key, because the handler may
+ * depend on it. A page for those whom a hook calls `private` is never the page of others, nor is a page in one language that of another.
+ * Undefined: the response is for this request only.
+ */
+function saidByHooks({ headers }: FastifyRequest, reply: FastifyReply): readonly unknown[] | undefined {
+  if (reply.hasHeader("set-cookie")) return undefined;
+  const vary = listedNames(reply.getHeader("vary"));
+  if (vary.has("*")) return undefined;
+  const control = reply.getHeader("cache-control");
+  const { statusCode } = reply;
+  if (vary.size === 0 && control === undefined && statusCode === 200) return nothing;
+  return [statusCode, control ?? null, [...vary].map((name) => [name, headers[name] ?? null])];
+}
+
+const nothing: readonly unknown[] = [];
+
+function keyOf(request: FastifyRequest, said: readonly unknown[], rules: RouteRules): Asked["key"] {
   const { method, protocol, host, url } = request;
   const where = `${method} ${protocol}://${host.toLowerCase()}${normalized(url, rules.query)}`;
-  const text = rules.vary.size === 0 ? where : `${where} ${fingerprint(request, rules.vary)}`;
+  const text = rules.vary.size === 0 && said.length === 0 ? where : `${where} ${fingerprint(request, said, rules.vary)}`;
   return rules.key === undefined ? text : [text, rules.key(request)];
 }
 
-/** Values of the chosen fields, as a hash: keys are shown to people, and tokens are not for them. One that is missing is not one that is empty. */
-function fingerprint({ headers }: FastifyRequest, vary: ReadonlySet<string>): string {
+/** Values of the chosen fields, as a hash: keys are shown to people, and tokens are not for them. A field that is missing is not one that is empty. */
+function fingerprint({ headers }: FastifyRequest, said: readonly unknown[], vary: ReadonlySet<string>): string {
   const values = [...vary].map((name) => headers[name] ?? null);
-  return createHash("sha256").update(JSON.stringify(values)).digest("base64url");
+  return createHash("sha256")
+    .update(JSON.stringify([values, ...said]))
+    .digest("base64url");
 }
 
 /** `url` with the parameters that count, in the order that counts. Values of one parameter always keep theirs. */

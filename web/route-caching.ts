@@ -1,7 +1,8 @@
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, RouteOptions } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { type Cache, cacheable } from "../cache.js";
 import { type Clock, InvalidOptionError, systemClock } from "../words/index.js";
-import { CachedRoute, type CachedRouteAround } from "./cached-route.js";
+import { addFirstOnSend, cacheRoute, isCached } from "./app-hooks.js";
+import type { CachedRouteAround } from "./cached-route.js";
 import { type RouteCaching, routeRules } from "./route-rules.js";
 
 declare module "fastify" {
@@ -23,31 +24,34 @@ export interface RouteCachingOptions extends RouteCaching {
   readonly clock?: Clock | undefined;
 }
 
+/** Apps that have it themselves, not only by a parent. */
+const registered = new WeakSet<FastifyInstance>();
+
 // Asynchronous, so that what it throws is told at once and not by a time-out.
 const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) => {
   const { cache, namespace = "http", cacheStatus, clock = systemClock, ...defaults } = options;
   routeRules(defaults);
   if (cacheStatus !== undefined && !/^[A-Za-z*][\w!#$%&'*+.^`|~:/-]*$/.test(cacheStatus))
     throw new InvalidOptionError({ option: "cacheStatus", reason: "is not a token that begins with a letter" });
-  const runs: CachedRouteAround["runs"] = new WeakMap();
-  const around = { cacheable: cache?.cacheable ?? cacheable, namespace, cacheStatus, clock, runs };
-  // The first hook that sees a response: as it left the handler, if no plug-in before this one changes it.
-  app.addHook("onSend", (_request, reply, payload, next) => {
-    runs.get(reply)?.responded(payload);
-    next();
+  if (registered.has(app)) throw new InvalidOptionError({ option: "routeCaching", reason: "is registered in this app already" });
+  registered.add(app);
+  const outgoing: CachedRouteAround["outgoing"] = new WeakMap();
+  const around = { cacheable: cache?.cacheable ?? cacheable, namespace, cacheStatus, clock, outgoing };
+  addFirstOnSend(app, (_request, reply, payload, next) => {
+    outgoing.get(reply)?.responded(reply, payload);
+    next(null, payload);
   });
-  const seen = new Set<string>();
-  app.addHook("onRoute", (route) => {
+  app.addHook("onRoute", function (this: FastifyInstance, route) {
     const own = route.config?.cache;
     if (own === undefined || own === false) return;
-    cacheRoute(route, { ...defaults, ...(own === true ? {} : given(own)) }, around);
-    seen.add(route.url);
+    cacheRoute(this, route, { ...defaults, ...(own === true ? {} : given(own)) }, around);
   });
-  // Routes that were there before this plug-in, because nobody awaited it, have its hooks for requests and not the one above.
+  // Routes that were there before this plug-in, because its registration was not awaited, have its hooks for requests and not the one above.
+  const warned = new Set<string>();
   app.addHook("onRequest", (request, _reply, next) => {
     const { url, config } = request.routeOptions;
-    if (url !== undefined && config.cache !== undefined && config.cache !== false && !seen.has(url)) {
-      seen.add(url);
+    if (url !== undefined && config.cache !== undefined && config.cache !== false && !isCached(config) && !warned.has(url)) {
+      warned.add(url);
       request.log.warn({ url }, "a route was there before routeCaching, and is not cached: await its registration");
     }
     next();
@@ -57,7 +61,7 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
 /**
  * Caches the answers of routes that have `config: { cache: … }`, for all nodes of a cache. The handler runs inside a computation, so that
  * `addDeps` in it, and the cached functions that it calls, say what the page depends on. Hooks run for each request, hit or not.
- * To be registered, and awaited, before the routes, and before plug-ins whose `onSend` hooks change what is sent.
+ * To be registered, and awaited, before the routes. Where several apps around a route have registered it, the innermost one counts.
  */
 export const routeCaching: FastifyPluginAsync<RouteCachingOptions> = Object.assign(register, {
   // What the package fastify-plugin sets: the hooks are those of the app that registers it, not of a scope of its own.
@@ -65,27 +69,6 @@ export const routeCaching: FastifyPluginAsync<RouteCachingOptions> = Object.assi
   [Symbol.for("fastify.display-name")]: "zooid",
   [Symbol.for("plugin-meta")]: { name: "zooid", fastify: "5.x" },
 });
-
-function cacheRoute(route: RouteOptions, caching: RouteCaching, around: CachedRouteAround): void {
-  const cached = new CachedRoute(route, routeRules(caching), around);
-  route.handler = function (this: FastifyInstance, request, reply) {
-    return cached.handle(this, request, reply);
-  };
-  const onSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, next: (error: null, payload: unknown) => void): void => {
-    next(null, cached.sending(request, reply, payload));
-  };
-  const onError = (_request: FastifyRequest, reply: FastifyReply, error: Error, next: () => void): void => {
-    around.runs.get(reply)?.fail(error);
-    next();
-  };
-  route.onSend = [...listOf(route.onSend), onSend];
-  route.onError = [...listOf(route.onError), onError];
-}
-
-function listOf<T>(given: T | readonly T[] | undefined): readonly T[] {
-  if (given === undefined) return [];
-  return Array.isArray(given) ? (given as readonly T[]) : [given as T];
-}
 
 /** The options that are not left undefined. */
 function given(options: RouteCaching): RouteCaching {

@@ -24,16 +24,16 @@ export interface Served {
 
 /** Routes in front of a cache of their own, over real HTTP. `before` is called before the plug-in is registered. */
 export async function serve(
-  routes: (app: FastifyInstance, cache: Cache) => void,
-  options: RouteCachingOptions & { readonly open?: CacheOptions; readonly before?: (app: FastifyInstance) => void } = {},
+  routes: (app: FastifyInstance, cache: Cache) => unknown,
+  options: RouteCachingOptions & { readonly open?: CacheOptions; readonly before?: (app: FastifyInstance) => unknown } = {},
 ): Promise<Served> {
   const { open, before, ...caching } = options;
   const { cache, clock } = await openCache(open);
   const app = Fastify({ forceCloseConnections: true });
   onTestFinished(() => app.close());
-  before?.(app);
+  await before?.(app);
   await app.register(routeCaching, { cache, clock, cacheStatus: "zooid", ...caching });
-  routes(app, cache);
+  await routes(app, cache);
   const url = await app.listen({ port: 0, host: "127.0.0.1" });
   return { app, cache, clock, url, get: (path, headers, method, body) => ask(url + path, headers, method, body) };
 }

@@ -294,7 +294,7 @@ describe("hooks", () => {
     expect(await get("/")).toMatchObject({ status: 401, body: "who are you?!" });
   });
 
-  test("of plug-ins that make a stream of what is sent do not keep a page from being kept, nor the other way round", async () => {
+  test("that make a stream of what is sent do not keep a page from being kept; nobody knows a tag of what they send", async () => {
     const { get } = await serve((app) => {
       app.addHook("onSend", async (_request, reply, payload) => {
         if (typeof payload !== "string") return payload;
@@ -303,12 +303,11 @@ describe("hooks", () => {
       });
       app.get("/", { config: { cache: true } }, () => "page");
     });
-    const { headers } = await get("/", { "if-none-match": "*" });
-    expect(await get("/")).toMatchObject({
-      body: "PAGE",
-      headers: { "x-streamed": "yes", "cache-status": "zooid; hit", etag: headers.etag },
-    });
-    expect(await get("/", { "if-none-match": String(headers.etag) })).toMatchObject({ status: 304, body: "" });
+    for (const status of ["zooid; fwd=miss; stored", "zooid; hit"]) {
+      const answer = await get("/", { "if-none-match": "*" });
+      expect(answer).toMatchObject({ status: 200, body: "PAGE", headers: { "x-streamed": "yes", "cache-status": status } });
+      expect(answer.headers).not.toHaveProperty("etag");
+    }
   });
 });
 
