@@ -11,7 +11,7 @@ import { ClosedError, InvalidOptionError, NotConfiguredError } from "./words/ind
 
 export { createCache };
 export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache.js";
-export type { CacheOptions, Duration } from "./actors/cache-options.js";
+export type { CacheOptions } from "./actors/cache-options.js";
 export type { AnyFunction, Cacheable, Cached, MethodContext, MethodDecorator } from "./actors/cacheable.js";
 export type { CacheableOptions } from "./actors/cacheable-options.js";
 export type { CacheObserver } from "./actors/cache-observers.js";
@@ -20,6 +20,7 @@ export type { Publication } from "./actors/outbox.js";
 export type { Tags } from "./actors/tag-list.js";
 export { createInvalidationHub, type InvalidationHub } from "./transport/in-process-bus.js";
 export type { Bus, BusState } from "./transport/bus.js";
+export type { Duration } from "./words/index.js";
 export {
   CircularCallError,
   ClosedError,

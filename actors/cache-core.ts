@@ -5,13 +5,13 @@ import { TagTrie } from "../storage/tag-trie.js";
 import { Ticks } from "../storage/ticks.js";
 import type { Bucket } from "../transport/bucket.js";
 import type { Bus } from "../transport/bus.js";
-import { type Clock, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
-import type { CacheSettings, Duration } from "./cache-options.js";
+import { type Clock, type Duration, InvalidOptionError, limits, rootTag, type Tag } from "../words/index.js";
+import type { CacheSettings } from "./cache-options.js";
 import { durationOf } from "./cache-options.js";
 import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
 import { CacheObservers } from "./cache-observers.js";
 import { CachedCalls } from "./cached-calls.js";
-import type { KeepingRules, Work } from "./cached-work.js";
+import { type KeepingRules, lifetimeOf, type Work } from "./cached-work.js";
 import type { AnyFunction } from "./cacheable.js";
 import { noReads } from "./computation.js";
 import type { Publication } from "./outbox.js";
@@ -119,7 +119,7 @@ export class CacheCore {
   rules(options: RuleOptions): KeepingRules {
     const { defaultTtlMs, readExtendTtl } = this.settings;
     return {
-      ttlMs: durationOf("ttl", options.ttl) ?? defaultTtlMs,
+      ttlMs: lifetimeOf(durationOf("ttl", options.ttl) ?? defaultTtlMs),
       slides: options.readExtendTtl ?? readExtendTtl,
       cachesErrors: options.cacheErrors ?? false,
       staleIfErrorMs: durationOf("staleIfError", options.staleIfError) ?? 0,

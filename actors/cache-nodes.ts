@@ -2,11 +2,15 @@
 import type { Transport } from "../transport/transport.js";
 import {
   ActorLostError,
+  asDuration,
+  asDurationIfGiven,
   asTag,
   type Chance,
   type Clock,
   delay,
   DisconnectedError,
+  type Duration,
+  endlessMs,
   limits,
   type Log,
   rootTag,
@@ -26,9 +30,9 @@ export interface CacheNodesOptions {
   /** To the broker that the nodes have their bus on. It is not closed. */
   readonly transport: Transport;
   /** Nodes that do not say within it that they are there are not found. */
-  readonly waitMs: number;
-  /** An answer of a node is waited for so long. Default: limits.requestTimeoutMs. */
-  readonly timeoutMs?: number | undefined;
+  readonly waitMs: Duration;
+  /** An answer of a node is waited for so long. Default: limits.requestTimeoutMs; Infinity waits until the link is lost. */
+  readonly timeoutMs?: Duration | undefined;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly log?: Log | undefined;
@@ -60,7 +64,7 @@ export interface CacheNode {
   invalidate(tags: readonly string[]): Promise<Publication>;
   clear(): Promise<Publication>;
   /** Default: as the node was configured. */
-  prune(unusedMs?: number): Promise<Pruned>;
+  prune(unusedMs?: Duration): Promise<Pruned>;
 }
 
 /**
@@ -68,7 +72,9 @@ export interface CacheNode {
  * A node has a door when its nodes talk over a transport, unless its option `door` is false.
  */
 export async function findCacheNodes(options: CacheNodesOptions): Promise<readonly CacheNode[]> {
-  const { transport, clock, chance, waitMs, log = silentLog } = options;
+  const { transport, clock, chance, log = silentLog } = options;
+  const waitMs = asDuration(options.waitMs, "waitMs", { unit: "ms" });
+  timeoutOf(options);
   const subjects = m.cacheSubjects(options.prefix);
   const answerTo = chance.id();
   const found = new Map<string, CacheNode>();
@@ -123,12 +129,14 @@ class RemoteCacheNode implements CacheNode {
     return this.#ask("clear", nothing, {}, m.publication);
   }
 
-  prune(unusedMs?: number): Promise<Pruned> {
-    return this.#ask("prune", m.pruneAsked, { unusedMs }, m.pruned);
+  async prune(unused?: Duration): Promise<Pruned> {
+    const unusedMs = asDurationIfGiven(unused, "unusedMs", { unit: "ms" });
+    return this.#ask("prune", m.pruneAsked, { unusedMs: unusedMs && Math.ceil(unusedMs) }, m.pruned);
   }
 
   async #ask<Asked, Answer>(operation: m.CacheOperation, asked: Codec<Asked>, request: Asked, answer: Codec<Answer>): Promise<Answer> {
-    const { prefix, transport, timeoutMs = limits.requestTimeoutMs } = this.#options;
+    const { prefix, transport } = this.#options;
+    const timeoutMs = timeoutOf(this.#options);
     const subject = m.cacheSubjects(prefix).requests(this.instance, operation);
     try {
       return readAnswer(answer, await transport.request(subject, asked.write(request), { timeoutMs }));
@@ -137,4 +145,9 @@ class RemoteCacheNode implements CacheNode {
       throw new ActorLostError({ actor: `cache/${this.node}` });
     }
   }
+}
+
+/** Throws InvalidOptionError. */
+function timeoutOf({ timeoutMs = limits.requestTimeoutMs }: CacheNodesOptions): number {
+  return asDuration(timeoutMs, "timeoutMs", endlessMs);
 }

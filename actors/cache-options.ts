@@ -3,9 +3,10 @@ import type { Bus } from "../transport/bus.js";
 import type { OpenTransportOptions } from "../transport/open.js";
 import type { Transport } from "../transport/transport.js";
 import {
-  asDuration,
+  asDurationIfGiven,
   type Chance,
   type Clock,
+  type Duration,
   InvalidOptionError,
   limits,
   type Log,
@@ -15,9 +16,6 @@ import {
 } from "../words/index.js";
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./cache-urls.js";
 import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "./client-options.js";
-
-/** A number of seconds, or a number with its unit: `"250ms"`, `"5m"`, `"1h"`. */
-export type Duration = number | string;
 
 /** Where results are kept, how the nodes of a cache hear of each other, and how long what is kept is good. All may be left out. */
 export interface CacheOptions extends Partial<
@@ -171,15 +169,12 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
     lmdbMapSize: countOf("lmdbMapSize", options.lmdbMapSize),
     bucketMaxBytes: countOf("bucketMaxBytes", options.bucketMaxBytes),
     autoPruneMs: durationOf("autoPruneSecs", options.autoPruneSecs),
-    autoPruneIntervalMs: Math.min(
-      durationOf("autoPruneInterval", options.autoPruneInterval) ?? limits.autoPruneIntervalMs,
-      limits.timerMsMax,
-    ),
-    lruUpdateIntervalMs: durationOf("lruUpdateInterval", options.lruUpdateInterval) ?? limits.lruUpdateIntervalMs,
-    ttiFlushMs: durationOf("ttiFlushSecs", options.ttiFlushSecs) ?? limits.slideFlushMs,
-    flightTimeoutMs: Math.min(durationOf("flightTimeout", options.flightTimeout) ?? limits.flightTimeoutMs, limits.timerMsMax),
+    autoPruneIntervalMs: intervalOf("autoPruneInterval", options.autoPruneInterval) ?? limits.autoPruneIntervalMs,
+    lruUpdateIntervalMs: intervalOf("lruUpdateInterval", options.lruUpdateInterval) ?? limits.lruUpdateIntervalMs,
+    ttiFlushMs: intervalOf("ttiFlushSecs", options.ttiFlushSecs) ?? limits.slideFlushMs,
+    flightTimeoutMs: durationOf("flightTimeout", options.flightTimeout) ?? limits.flightTimeoutMs,
     maxStaleMs: durationOf("maxStaleSecs", options.maxStaleSecs) ?? (isAlone ? Infinity : limits.maxStaleMs),
-    publishTimeoutMs: Math.min(durationOf("publishTimeout", options.publishTimeout) ?? limits.publishTimeoutMs, limits.timerMsMax),
+    publishTimeoutMs: durationOf("publishTimeout", options.publishTimeout) ?? limits.publishTimeoutMs,
     values,
     log: options.log ?? silentLog,
     clock: options.clock ?? systemClock,
@@ -187,9 +182,14 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   };
 }
 
-/** Milliseconds of an option; undefined stays so. Throws InvalidOptionError. */
+/** Milliseconds of an option, Infinity for no bound; undefined stays so. Throws InvalidOptionError. */
 export function durationOf(option: string, value: Duration | undefined): number | undefined {
-  return value === undefined ? undefined : asDuration(value, option);
+  return asDurationIfGiven(value, option, { unit: "s", isEndlessAllowed: true });
+}
+
+/** Milliseconds of an option that says how often something is done. Throws InvalidOptionError. */
+function intervalOf(option: string, value: Duration | undefined): number | undefined {
+  return asDurationIfGiven(value, option, { unit: "s" });
 }
 
 function countOf(option: string, value: number | undefined): number | undefined {

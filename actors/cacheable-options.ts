@@ -1,5 +1,5 @@
-import { InvalidOptionError, type InvalidTagError } from "../words/index.js";
-import { type Duration, durationOf } from "./cache-options.js";
+import { type Duration, InvalidOptionError, type InvalidTagError } from "../words/index.js";
+import { durationOf } from "./cache-options.js";
 import { checkChoice, checkNames } from "./client-options.js";
 import { asTags, type Tags } from "./tag-list.js";
 

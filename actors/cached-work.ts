@@ -1,6 +1,11 @@
 import type { InvalidTagError, Tag } from "../words/index.js";
 import type { Computation } from "./computation.js";
 
+/** Milliseconds that a result with this time to live is kept; undefined when it has none, or no bound. */
+export function lifetimeOf(ttlMs: number | undefined): number | undefined {
+  return ttlMs === Infinity ? undefined : ttlMs;
+}
+
 /** How results of one function are kept. */
 export interface KeepingRules {
   readonly ttlMs: number | undefined;

@@ -1,5 +1,5 @@
 import type { ClientCacheStats } from "../storage/client-cache.js";
-import type { Tid } from "../words/index.js";
+import type { Duration, Tid } from "../words/index.js";
 import type { ConnectionState, Verification } from "./client-connection.js";
 import type { Position, ServerStatus } from "./messages.js";
 import type { ListOptions, Listing, OpenTransaction, Reader, Recipe, Transaction } from "./object-access.js";
@@ -13,8 +13,8 @@ export interface TransactOptions {
   /** `serializable` unless told: what was read is validated too. `snapshot`: only what is written. */
   readonly isolation?: Isolation | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** For all attempts together; TimeoutError after it. A commit that was sent is not called off by it. */
-  readonly timeoutMs?: number | undefined;
+  /** For all attempts together; TimeoutError after it. A commit that was sent is not called off by it. Default: Infinity. */
+  readonly timeoutMs?: Duration | undefined;
   readonly attemptsMax?: number | undefined;
 }
 
@@ -22,15 +22,16 @@ export interface TransactOptions {
 export interface ReadOptions {
   /**
    * The picture must hold all that the server had committed so long before the call. When the server was last asked longer ago
-   * than that it is asked, with one message for all who wait; StaleError when it does not answer. Unlimited, and free, unless told.
+   * than that it is asked, with one message for all who wait; StaleError when it does not answer. Default: Infinity, which costs nothing.
    */
-  readonly maxStaleMs?: number | undefined;
+  readonly maxStaleMs?: Duration | undefined;
   /** The picture must hold transaction `after`, as another client's `transact` told it. */
   readonly after?: Tid | undefined;
   /** The picture must hold all that the server has committed before this call. */
   readonly serverSync?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly timeoutMs?: number | undefined;
+  /** TimeoutError after it. Default: Infinity. */
+  readonly timeoutMs?: Duration | undefined;
 }
 
 /** What was read, and from which picture. */
@@ -104,7 +105,7 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   onState(listener: (state: ConnectionState) => void): () => void;
 
   /** Resolves when connected and verified. Rejects with DisconnectedError after `timeoutMs`, or at once with why the server refuses. */
-  connected(timeoutMs?: number, signal?: AbortSignal): Promise<void>;
+  connected(timeoutMs?: Duration, signal?: AbortSignal): Promise<void>;
 
   /**
    * Says goodbye and closes the cache. Reads end with ClosedError at once, transactions that have not sent their commit after

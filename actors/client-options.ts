@@ -1,6 +1,18 @@
 import type { OpenStore } from "../storage/ordered-store.js";
 import type { Transport } from "../transport/transport.js";
-import { InvalidOptionError, limits, silentLog, type Chance, type Clock, type Log } from "../words/index.js";
+import {
+  asDurationIfGiven,
+  atLeastOneMs,
+  endlessMs,
+  InvalidOptionError,
+  limits,
+  silentLog,
+  type Chance,
+  type Clock,
+  type Duration,
+  type DurationRule,
+  type Log,
+} from "../words/index.js";
 import type { AnySchema, Validators } from "./schema.js";
 import type { ActorSystem } from "./system.js";
 
@@ -17,9 +29,10 @@ export interface ClientOptions<Schema extends AnySchema> {
   /** Bounds with their defaults: see limits. */
   readonly cacheBytesMax?: number | undefined;
   readonly memoryBytesMax?: number | undefined;
-  readonly waitTimeoutMs?: number | undefined;
-  readonly requestTimeoutMs?: number | undefined;
-  readonly heartbeatTimeoutMs?: number | undefined;
+  /** Infinity: for as long as it takes. */
+  readonly waitTimeoutMs?: Duration | undefined;
+  readonly requestTimeoutMs?: Duration | undefined;
+  readonly heartbeatTimeoutMs?: Duration | undefined;
   readonly loadsInFlightMax?: number | undefined;
   readonly transactAttemptsMax?: number | undefined;
 }
@@ -41,28 +54,29 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   readonly release?: (() => Promise<void>) | undefined;
 }
 
-const bounds = {
-  cacheBytesMax: 0,
-  memoryBytesMax: 0,
-  waitTimeoutMs: 0,
-  requestTimeoutMs: 1,
-  heartbeatTimeoutMs: 1,
-  loadsInFlightMax: 1,
-  transactAttemptsMax: 1,
-} as const;
+const counts = { cacheBytesMax: 0, memoryBytesMax: 0, loadsInFlightMax: 1, transactAttemptsMax: 1 } as const;
 
-/** Bounds as told, or their defaults. */
-export type ClientBounds = { readonly [name in keyof typeof bounds]: number };
+const durations = {
+  waitTimeoutMs: endlessMs,
+  requestTimeoutMs: atLeastOneMs,
+  heartbeatTimeoutMs: atLeastOneMs,
+} as const satisfies Readonly<Record<string, DurationRule>>;
+
+/** Bounds as they were given, or their defaults; durations in milliseconds. */
+export type ClientBounds = { readonly [name in keyof typeof counts | keyof typeof durations]: number };
 
 /** Throws InvalidOptionError, which names the option. */
 export function clientBounds(options: ClientOptions<AnySchema>): ClientBounds {
-  const checked: Partial<Record<keyof typeof bounds, number>> = {};
-  for (const name of Object.keys(bounds) as (keyof typeof bounds)[]) {
+  const checked: Partial<Record<keyof ClientBounds, number>> = {};
+  for (const name of Object.keys(counts) as (keyof typeof counts)[]) {
     const value = options[name] ?? limits[name];
-    if (!(Number.isFinite(value) && value >= bounds[name])) {
-      throw new InvalidOptionError({ option: name, reason: `is ${String(value)}, not a number from ${bounds[name]}` });
+    if (!(Number.isFinite(value) && value >= counts[name])) {
+      throw new InvalidOptionError({ option: name, reason: `is ${String(value)}, not a number from ${counts[name]}` });
     }
     checked[name] = value;
+  }
+  for (const name of Object.keys(durations) as (keyof typeof durations)[]) {
+    checked[name] = asDurationIfGiven(options[name], name, durations[name]) ?? limits[name];
   }
   return checked as ClientBounds;
 }

@@ -1,6 +1,6 @@
 import type { ClientCache, LoadTicket } from "../storage/client-cache.js";
 import { type ObjectRead, staleRead } from "../storage/object-reads.js";
-import { limits, type Clock, type Tid } from "../words/index.js";
+import { type Clock, type Tid } from "../words/index.js";
 import type { Computation } from "./computation.js";
 import { currentComputations } from "./computations.js";
 
@@ -106,7 +106,7 @@ export class NotedAges {
   }
 
   #watch(read: ObjectRead, maxStaleMs: number): void {
-    const leftMs = Math.min(maxStaleMs - this.#staleMs(), limits.timerMsMax);
+    const leftMs = maxStaleMs - this.#staleMs();
     const look = () => {
       this.#timers.delete(read);
       if (read.isStale) return;

@@ -1,8 +1,10 @@
 import type { AnyActor } from "xstate";
 import { ClientCache, type AppliedInvalidation } from "../storage/client-cache.js";
 import {
+  asDurationIfGiven,
   ClosedError,
   DisconnectedError,
+  endlessMs,
   InvalidOptionError,
   silentLog,
   StaleError,
@@ -10,6 +12,7 @@ import {
   TimeoutError,
   type Chance,
   type Clock,
+  type Duration,
   type Log,
   type Tid,
   type Value,
@@ -165,8 +168,8 @@ class TheClient implements ObjectClient, ClientCore {
     return this.cache.position;
   }
 
-  async connected(timeoutMs?: number, signal?: AbortSignal): Promise<void> {
-    await noteFailure(this.connection.connected(timeoutMs, signal));
+  async connected(timeoutMs?: Duration, signal?: AbortSignal): Promise<void> {
+    await noteFailure(this.connection.connected(asDurationIfGiven(timeoutMs, "timeoutMs", endlessMs), signal));
   }
 
   transact<T>(fn: (tx: Transaction<UntypedSchema>) => Promise<T> | T, options: TransactOptions = {}): Promise<Transacted<T>> {
@@ -178,12 +181,14 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   async #read<T>(fn: (reader: Reader<UntypedSchema>) => Promise<T> | T, options: ReadOptions): Promise<ReadResult<T>> {
-    const { signal, clear } = deadlineSignal(this.clock, "read", options.timeoutMs, options.signal);
+    const timeoutMs = asDurationIfGiven(options.timeoutMs, "timeoutMs", endlessMs);
+    const maxStaleMs = asDurationIfGiven(options.maxStaleMs, "maxStaleMs", endlessMs);
+    const { signal, clear } = deadlineSignal(this.clock, "read", timeoutMs, options.signal);
     try {
-      await noteFailure(this.#endingReads.sooner(this.#fresh(options, signal)));
+      await noteFailure(this.#endingReads.sooner(this.#fresh(options, maxStaleMs, signal)));
       // What is as new as its call is old for the next one.
-      const maxStaleMs = options.serverSync === true ? 0 : options.maxStaleMs;
-      if (maxStaleMs !== undefined) this.#ages.note(maxStaleMs);
+      const agedMs = options.serverSync === true ? 0 : maxStaleMs;
+      if (agedMs !== undefined) this.#ages.note(agedMs);
       const { value, snapshot, loads } = await readWith(this.#readAttempts(signal), fn);
       return { value, asOf: snapshot, connected: this.connection.isConnected, loads };
     } finally {
@@ -352,7 +357,8 @@ class TheClient implements ObjectClient, ClientCore {
     if (!(Number.isSafeInteger(attemptsMax) && attemptsMax > 0)) {
       throw new InvalidOptionError({ option: "attemptsMax", reason: "is not a whole number from 1" });
     }
-    const { signal, clear } = deadlineSignal(this.clock, "transact", options.timeoutMs, options.signal);
+    const timeoutMs = asDurationIfGiven(options.timeoutMs, "timeoutMs", endlessMs);
+    const { signal, clear } = deadlineSignal(this.clock, "transact", timeoutMs, options.signal);
     try {
       const attempts = this.#attempts({ isolation, readOnly: this.#options.readOnly ?? false, signal, ending: this.#ending });
       return await transactWith(this, { ...attempts, attemptsMax }, fn);
@@ -388,7 +394,7 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   /** Waits until the picture is as new as it was asked to be. */
-  async #fresh(options: ReadOptions, signal: AbortSignal | undefined): Promise<void> {
+  async #fresh(options: ReadOptions, maxStaleMs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
     const deadline = this.clock.monotonic() + this.waitTimeoutMs;
     const leftMs = () => deadline - this.clock.monotonic();
     if (options.after !== undefined) await this.reached(options.after, leftMs(), signal);
@@ -397,7 +403,6 @@ class TheClient implements ObjectClient, ClientCore {
       await this.reached(tid, leftMs(), signal);
       return;
     }
-    const { maxStaleMs } = options;
     if (maxStaleMs === undefined || this.connection.staleMs <= maxStaleMs) return;
     try {
       const { tid } = await this.connection.synchronize(leftMs(), signal, maxStaleMs);

@@ -1,6 +1,18 @@
 /** An actor in another process, or in this one: both are reached the same way. */
 import type { Transport } from "../transport/transport.js";
-import { ActorLostError, type Clock, ClosedError, DisconnectedError, limits, type Log, NoActorError, ZooidError } from "../words/index.js";
+import {
+  ActorLostError,
+  asDurationIfGiven,
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  type Duration,
+  endlessMs,
+  limits,
+  type Log,
+  NoActorError,
+  ZooidError,
+} from "../words/index.js";
 import { type ActorRequest, actorRequest, actorSubjects, actorView, type ActorView, type RemoteEvent } from "./actor-messages.js";
 import { nothing, readAnswer, readOrDrop, type Codec } from "./wire.js";
 
@@ -26,8 +38,8 @@ export interface RemoteActor {
 
 /** How long an answer is waited for. */
 export interface RemoteOptions {
-  /** requestTimeoutMs unless told. */
-  readonly timeoutMs?: number | undefined;
+  /** Default: limits.requestTimeoutMs; Infinity waits until the link is lost. */
+  readonly timeoutMs?: Duration | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -83,7 +95,8 @@ export class RemoteReference implements RemoteActor {
     this.#checkOpen();
     const { transport } = this.#around;
     const payload = actorRequest.write(request);
-    const { timeoutMs = limits.requestTimeoutMs, signal } = options;
+    const { signal } = options;
+    const timeoutMs = asDurationIfGiven(options.timeoutMs, "timeoutMs", endlessMs) ?? limits.requestTimeoutMs;
     try {
       const bytes = await transport.request(this.#subjects.requests, payload, { timeoutMs, signal });
       this.#hasAnswered = true;

@@ -1,26 +1,36 @@
 import type { OpenStore } from "../storage/ordered-store.js";
 import type { Transport } from "../transport/transport.js";
-import { type Chance, type Clock, InvalidOptionError, limits, type Log } from "../words/index.js";
+import {
+  asDuration,
+  asDurationIfGiven,
+  atLeastOneMs,
+  type Chance,
+  type Clock,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  type Log,
+} from "../words/index.js";
 import type { ActorSystem } from "./system.js";
 
 /** What is particular to one storage of a server. */
 export interface StorageOptions {
   /** Opens where its objects are kept; called again after a write in doubt. */
   readonly open: OpenStore;
-  /** Revisions and log entries older than this are removed, milliseconds; undefined: kept for ever. */
-  readonly historyAgeMs?: number | undefined;
-  /** Clients that missed no more than this verify from the log, milliseconds; older ones discard their cache. */
-  readonly invalidationAgeMs?: number;
+  /** Revisions and log entries older than this are removed. Default: Infinity, they are kept. */
+  readonly historyAgeMs?: Duration | undefined;
+  /** Clients that missed no more than this verify from the log, or Infinity; older ones discard their cache. */
+  readonly invalidationAgeMs?: Duration;
   /** Clients that missed more transactions than this discard their cache: it is faster than replaying. */
   readonly replayTransactionsMax?: number;
   /** Transactions in the invalidation queue, and their keys. */
   readonly invalidationQueueSize?: number;
   readonly invalidationQueueKeysMax?: number;
-  /** Outcomes are known by transaction id for at least this, milliseconds. */
-  readonly outcomeAgeMs?: number;
+  /** Outcomes are known by transaction id for at least this, or Infinity, as far as outcomesMax allows. */
+  readonly outcomeAgeMs?: Duration;
   readonly outcomesMax?: number;
-  /** A snapshot younger than this is never pruned, milliseconds. */
-  readonly snapshotRetentionMs?: number;
+  /** A snapshot younger than this is never pruned, or Infinity. */
+  readonly snapshotRetentionMs?: Duration;
 }
 
 /** What a storage server serves, and over which seams. */
@@ -42,12 +52,12 @@ export interface StorageServerOptions {
   readonly takeOver?: boolean;
   /** Calls off a start that waits for the broker or for another writer. */
   readonly signal?: AbortSignal | undefined;
-  readonly heartbeatIntervalMs?: number;
-  /** How often clients are asked to say that they live; a quarter of the session timeout, at most the default, unless told. */
-  readonly keepAliveIntervalMs?: number;
-  readonly sessionTimeoutMs?: number;
-  readonly transactionTimeoutMs?: number;
-  readonly pruningIntervalMs?: number;
+  readonly heartbeatIntervalMs?: Duration;
+  /** How often clients are asked to say that they live. Default: a quarter of the session timeout, at most limits.keepAliveIntervalMs. */
+  readonly keepAliveIntervalMs?: Duration;
+  readonly sessionTimeoutMs?: Duration;
+  readonly transactionTimeoutMs?: Duration;
+  readonly pruningIntervalMs?: Duration;
   readonly sessionsMax?: number;
   readonly transactionsOpenMax?: number;
   readonly commitQueueMax?: number;
@@ -59,9 +69,14 @@ export interface StorageServerOptions {
   readonly system?: ActorSystem | undefined;
 }
 
+/** What is particular to one storage, checked; ages are in milliseconds. */
+export type CheckedStore = Pick<StorageOptions, "open"> & {
+  readonly [name in (typeof storeCounts)[number] | (typeof storeAges)[number]]?: number;
+};
+
 /** All bounds of one storage, checked. */
 export interface CheckedStorageOptions {
-  readonly store: StorageOptions;
+  readonly store: CheckedStore;
   readonly readOnly: boolean;
   readonly heartbeatIntervalMs: number;
   readonly keepAliveIntervalMs: number;
@@ -78,18 +93,18 @@ export interface CheckedStorageOptions {
 /** The options of each storage by its name. Throws InvalidOptionError, which names the option that is wrong. */
 export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<string, CheckedStorageOptions> {
   checkName(options.realm, "realm");
-  const sessionTimeoutMs = positive(options.sessionTimeoutMs, limits.sessionTimeoutMs, "sessionTimeoutMs");
+  const sessionTimeoutMs = wholeMs(options.sessionTimeoutMs, limits.sessionTimeoutMs, "sessionTimeoutMs");
   const common = {
     readOnly: options.readOnly ?? false,
-    heartbeatIntervalMs: positive(options.heartbeatIntervalMs, limits.heartbeatIntervalMs, "heartbeatIntervalMs"),
-    keepAliveIntervalMs: positive(
+    heartbeatIntervalMs: wholeMs(options.heartbeatIntervalMs, limits.heartbeatIntervalMs, "heartbeatIntervalMs"),
+    keepAliveIntervalMs: wholeMs(
       options.keepAliveIntervalMs,
       Math.max(1, Math.min(limits.keepAliveIntervalMs, Math.floor(sessionTimeoutMs / 4))),
       "keepAliveIntervalMs",
     ),
     sessionTimeoutMs,
-    transactionTimeoutMs: positive(options.transactionTimeoutMs, limits.transactionTimeoutMs, "transactionTimeoutMs"),
-    pruningIntervalMs: positive(options.pruningIntervalMs, limits.pruningIntervalMs, "pruningIntervalMs"),
+    transactionTimeoutMs: wholeMs(options.transactionTimeoutMs, limits.transactionTimeoutMs, "transactionTimeoutMs"),
+    pruningIntervalMs: wholeMs(options.pruningIntervalMs, limits.pruningIntervalMs, "pruningIntervalMs"),
     sessionsMax: positive(options.sessionsMax, limits.sessionsMax, "sessionsMax"),
     transactionsOpenMax: positive(options.transactionsOpenMax, limits.transactionsOpenMax, "transactionsOpenMax"),
     commitQueueMax: positive(options.commitQueueMax, limits.commitQueueMax, "commitQueueMax"),
@@ -102,23 +117,39 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
   const checked = new Map<string, CheckedStorageOptions>();
   for (const [name, store] of Object.entries(options.storages)) {
     checkName(name, "storages");
-    for (const option of storageNumbers) positive(store[option], 1, `storages.${name}.${option}`);
-    checked.set(name, { ...common, store });
+    checked.set(name, { ...common, store: checkedStore(name, store) });
   }
   if (checked.size === 0) throw new InvalidOptionError({ option: "storages", reason: "names none" });
   return checked;
 }
 
-const storageNumbers = [
-  "historyAgeMs",
-  "invalidationAgeMs",
+const storeCounts = [
   "replayTransactionsMax",
   "invalidationQueueSize",
   "invalidationQueueKeysMax",
-  "outcomeAgeMs",
   "outcomesMax",
+] as const satisfies readonly (keyof StorageOptions)[];
+
+const storeAges = [
+  "historyAgeMs",
+  "invalidationAgeMs",
+  "outcomeAgeMs",
   "snapshotRetentionMs",
 ] as const satisfies readonly (keyof StorageOptions)[];
+
+function checkedStore(name: string, store: StorageOptions): CheckedStore {
+  const checked: Partial<Record<(typeof storeCounts)[number] | (typeof storeAges)[number], number>> = {};
+  for (const option of storeCounts) {
+    const count = store[option];
+    if (count !== undefined) checked[option] = positive(count, 1, `storages.${name}.${option}`);
+  }
+  for (const option of storeAges) {
+    const age = store[option];
+    if (age === undefined) continue;
+    checked[option] = asDuration(age, `storages.${name}.${option}`, { unit: "ms", msMin: 1, isEndlessAllowed: true });
+  }
+  return { open: store.open, ...checked };
+}
 
 function checkName(value: string, option: string): void {
   if (/^[A-Za-z0-9_-]+$/.test(value) && value.length <= limits.nameBytesMax) return;
@@ -132,4 +163,9 @@ function positive(value: number | undefined, otherwise: number, option: string):
   if (value === undefined) return otherwise;
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidOptionError({ option, reason: `is ${value}, not a whole number from 1` });
   return value;
+}
+
+/** A duration from 1 ms, rounded up to whole milliseconds: some of them travel as such. */
+function wholeMs(value: Duration | undefined, otherwise: number, option: string): number {
+  return Math.ceil(asDurationIfGiven(value, option, atLeastOneMs) ?? otherwise);
 }

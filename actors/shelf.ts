@@ -7,7 +7,7 @@ import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
 import { type Clock, InvalidOptionError, limits, type Log, type Tag } from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
-import type { Call } from "./cached-work.js";
+import { type Call, lifetimeOf } from "./cached-work.js";
 import type { Used } from "./computation.js";
 import type { SharedEntries, SharedEntry } from "./shared-entries.js";
 
@@ -156,7 +156,7 @@ export class Shelf {
     try {
       if (!call.work.isWanted(value, call)) return this.hold(value);
       checkTags(tags);
-      const ttlMs = ttlMsOf?.(value, call) ?? rules.ttlMs;
+      const ttlMs = lifetimeOf(ttlMsOf?.(value, call) ?? rules.ttlMs);
       const { memory } = began;
       const own = this.#own(call.key, tags);
       const entry = this.#memory.put(call.key, value, {

@@ -6,7 +6,18 @@
  */
 import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../transport/transport.js";
-import { type Chance, type Clock, ClosedError, delay, InvalidOptionError, limits, type Log, silentLog } from "../words/index.js";
+import {
+  asDuration,
+  type Chance,
+  type Clock,
+  ClosedError,
+  delay,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  type Log,
+  silentLog,
+} from "../words/index.js";
 import { type ActorDoor, OpenDoor } from "./actor-door.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "./actor-messages.js";
 import { type RemoteActor, RemoteReference } from "./remote-actor.js";
@@ -39,8 +50,8 @@ export interface ActorSystem {
   /** Reference to the actor at `path`, in whatever process of the realm. Throws InvalidOptionError. */
   remote(path: string): RemoteActor;
 
-  /** The actors of the whole realm that answered within `waitMs`, by path. Rejects with DisconnectedError. */
-  list(waitMs: number): Promise<readonly ActorView[]>;
+  /** The actors of the whole realm that answered within `waitMs`, by path. Rejects with InvalidOptionError, DisconnectedError. */
+  list(waitMs: Duration): Promise<readonly ActorView[]>;
 
   /** Ends all registrations and watches of this system. Idempotent. */
   close(): void;
@@ -83,8 +94,9 @@ class TransportedSystem implements ActorSystem {
     return reference;
   }
 
-  async list(waitMs: number): Promise<readonly ActorView[]> {
+  async list(waitMs: Duration): Promise<readonly ActorView[]> {
     this.#checkOpen();
+    const delayMs = asDuration(waitMs, "waitMs", { unit: "ms" });
     const { transport, realm, clock, chance } = this.#around;
     const subjects = listSubjects(realm);
     const answerTo = chance.id();
@@ -96,7 +108,7 @@ class TransportedSystem implements ActorSystem {
     try {
       await transport.flush();
       transport.publish(subjects.ask, listQuestion.write(answerTo));
-      await delay(clock, waitMs);
+      await delay(clock, delayMs);
     } finally {
       answers.unsubscribe();
     }

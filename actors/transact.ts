@@ -121,14 +121,14 @@ function isWorthAnother(error: unknown): boolean {
   );
 }
 
-/** A signal that aborts with `signal`, and with TimeoutError after `timeoutMs`; `clear` when it is not needed any more. */
+/** A signal that aborts with `signal`, and with TimeoutError after `timeoutMs`, which may be Infinity; `clear` when it is not needed any more. */
 export function deadlineSignal(
   clock: Clock,
   what: string,
   timeoutMs: number | undefined,
   signal: AbortSignal | undefined,
 ): { readonly signal: AbortSignal | undefined; readonly clear: () => void } {
-  if (timeoutMs === undefined) return { signal, clear: () => undefined };
+  if (timeoutMs === undefined || timeoutMs === Infinity) return { signal, clear: () => undefined };
   const controller = new AbortController();
   const timer = clock.setTimeout(() => controller.abort(new TimeoutError({ what, timeoutMs })), timeoutMs);
   const stopListening = signal && onAbort(signal, () => controller.abort(signal.reason));

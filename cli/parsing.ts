@@ -1,15 +1,16 @@
 import { accessSync, constants } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { asDuration, InvalidOptionError } from "../index.js";
 import { CommandError } from "./failure.js";
-
-const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Milliseconds of a duration with its unit: `500ms`, `2s`, `5m`, `1h`, `7d`. */
 export function parseDuration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
-  const ms = Number(match?.[1]) * (unitsMs[match?.[2] ?? ""] ?? Number.NaN);
-  if (!Number.isFinite(ms)) throw new InvalidArgumentError("It is a number with a unit: 500ms, 2s, 5m, 1h or 7d.");
-  return Math.round(ms);
+  try {
+    return Math.round(asDuration(text.trim(), "duration", { unit: "ms" }));
+  } catch (error) {
+    if (!(error instanceof InvalidOptionError)) throw error;
+    throw new InvalidArgumentError("It is a number with a unit: 500ms, 2s, 5m, 1h or 7d.");
+  }
 }
 
 /** A parser of whole numbers in [min, max]. */

@@ -126,9 +126,10 @@ export class SimulatedClock implements Clock {
 
   #add(action: () => void, delayMs: number, owner: PlaceClock | undefined): Timer {
     const dueMs = this.#elapsedMs + (delayMs > 0 ? delayMs : 0);
-    assert(Number.isFinite(dueMs), "a delay is a finite number");
-    const timer: Timer = { dueMs, order: this.#order++, owner, action };
-    this.#push(timer);
+    assert(!Number.isNaN(delayMs), "the delay of a timer is a number");
+    const isEndless = dueMs === Infinity;
+    const timer: Timer = { dueMs, order: this.#order++, owner, action: isEndless ? undefined : action };
+    if (!isEndless) this.#push(timer);
     return timer;
   }
 

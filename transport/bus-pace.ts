@@ -1,4 +1,4 @@
-import { InvalidOptionError, limits } from "../words/index.js";
+import { asDurationIfGiven, atLeastOneMs, type Duration, InvalidOptionError, limits } from "../words/index.js";
 
 /** How often a bus is heard of, and how long it may be silent. */
 export interface BusPace {
@@ -11,15 +11,13 @@ const intervalsMin = 2.5;
 
 /** The pace that `options` ask for; the defaults unless told. Throws InvalidOptionError. */
 export function busPace(options: {
-  readonly heartbeatIntervalMs?: number | undefined;
-  readonly heartbeatTimeoutMs?: number | undefined;
+  readonly heartbeatIntervalMs?: Duration | undefined;
+  readonly heartbeatTimeoutMs?: Duration | undefined;
 }): BusPace {
-  const intervalMs = options.heartbeatIntervalMs ?? limits.heartbeatIntervalMs;
-  if (!(intervalMs > 0 && intervalMs <= limits.timerMsMax)) {
-    throw new InvalidOptionError({ option: "heartbeatIntervalMs", reason: "is not a positive number of milliseconds" });
-  }
-  const timeoutMs = options.heartbeatTimeoutMs ?? Math.max(limits.heartbeatTimeoutMs, intervalMs * intervalsMin);
-  if (!(timeoutMs >= intervalMs * intervalsMin && timeoutMs <= limits.timerMsMax)) {
+  const intervalMs = asDurationIfGiven(options.heartbeatIntervalMs, "heartbeatIntervalMs", atLeastOneMs) ?? limits.heartbeatIntervalMs;
+  const timeoutOtherwiseMs = Math.max(limits.heartbeatTimeoutMs, intervalMs * intervalsMin);
+  const timeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? timeoutOtherwiseMs;
+  if (timeoutMs < intervalMs * intervalsMin) {
     throw new InvalidOptionError({ option: "heartbeatTimeoutMs", reason: `is less than ${intervalsMin} heartbeat intervals` });
   }
   return { intervalMs, timeoutMs };

@@ -17,12 +17,13 @@
  */
 import { setMaxListeners } from "node:events";
 import {
+  asDurationIfGiven,
   type Chance,
   type Clock,
   ClosedError,
   delay,
   DisconnectedError,
-  InvalidOptionError,
+  type Duration,
   limits,
   type Log,
   silentLog,
@@ -50,11 +51,11 @@ export interface JetStreamBusOptions {
   /** Of the stream, when this bus makes it; 1 unless told. */
   readonly replicas?: number | undefined;
   /** How long the stream keeps the last invalidation of a tag; the same at all nodes. */
-  readonly historyMs?: number | undefined;
+  readonly historyMs?: Duration | undefined;
   /** The same at all nodes. */
-  readonly heartbeatIntervalMs?: number | undefined;
+  readonly heartbeatIntervalMs?: Duration | undefined;
   /** Silence of the stream after which this node counts as cut off; at least 2.5 intervals. */
-  readonly heartbeatTimeoutMs?: number | undefined;
+  readonly heartbeatTimeoutMs?: Duration | undefined;
   readonly clock?: Clock;
   readonly chance?: Chance;
   readonly log?: Log;
@@ -117,10 +118,7 @@ class JetStreamBus implements RecallingBus {
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
-    if (options.historyMs !== undefined && !(options.historyMs >= historyMsMin)) {
-      throw new InvalidOptionError({ option: "historyMs", reason: `is not at least ${historyMsMin} milliseconds` });
-    }
-    this.#historyMs = options.historyMs ?? limits.busHistoryMs;
+    this.#historyMs = asDurationIfGiven(options.historyMs, "historyMs", { unit: "ms", msMin: historyMsMin }) ?? limits.busHistoryMs;
     this.#api = new StreamApi({
       transport: options.transport,
       names,

@@ -9,7 +9,7 @@ import {
   UserAuthenticationExpiredError,
 } from "nats";
 import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
-import { DisconnectedError, limits, NotAuthorizedError } from "../words/index.js";
+import { asDuration, atLeastOneMs, DisconnectedError, type Duration, limits, NotAuthorizedError } from "../words/index.js";
 import { hostAndPort, type NatsAddress } from "./nats-address.js";
 
 /** TLS of a link to NATS. Files are read again at each dial, so that certificates can be renewed under a running service. */
@@ -39,9 +39,9 @@ export interface NatsDialOptions {
   readonly token?: string;
   /** For the broker: who may have signed its certificate, and a certificate of ours with its key; as text or as files, which are read at each dial. */
   readonly tls?: NatsTls;
-  readonly pingIntervalMs?: number;
+  readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
-  readonly dialTimeoutMs?: number;
+  readonly dialTimeoutMs?: Duration;
   /** Addresses of a host name; the system's resolver unless told. */
   readonly resolve?: (host: string) => Promise<readonly string[]>;
 }
@@ -125,8 +125,8 @@ function connectionOptions(host: string, address: NatsAddress, options: NatsDial
     reconnect: false,
     ignoreClusterUpdates: true,
     noAsyncTraces: true,
-    timeout: options.dialTimeoutMs ?? limits.dialTimeoutMs,
-    pingInterval: options.pingIntervalMs ?? limits.pingIntervalMs,
+    timeout: timerMs(options.dialTimeoutMs ?? limits.dialTimeoutMs, "dialTimeoutMs"),
+    pingInterval: timerMs(options.pingIntervalMs ?? limits.pingIntervalMs, "pingIntervalMs"),
     maxPingOut: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(user === undefined ? {} : { user, ...(password === undefined ? {} : { pass: password }) }),
@@ -154,4 +154,9 @@ function isRefusal(error: unknown, asksForCertificate: boolean): boolean {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (asksForCertificate && (error === undefined || code === "ECONNRESET" || code === "EPIPE")) return true;
   return /^ERR_SSL_.*ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
+}
+
+/** What the timers of the system, which the NATS client uses, take. */
+function timerMs(value: Duration, option: string): number {
+  return Math.min(asDuration(value, option, atLeastOneMs), limits.timerMsMax);
 }

@@ -10,6 +10,8 @@ import {
   SubscriptionImpl,
 } from "nats";
 import {
+  asDurationIfGiven,
+  atLeastOneMs,
   type Chance,
   type Clock,
   ClosedError,
@@ -75,11 +77,10 @@ export async function connectNats(options: NatsOptions): Promise<AskingTransport
 async function checkOptions(options: NatsOptions): Promise<void> {
   checkCredentials(options);
   if (options.inboxPrefix !== undefined) checkInboxPrefix(options.inboxPrefix);
-  for (const option of ["pingIntervalMs", "pingsUnansweredMax", "dialTimeoutMs"] as const) {
-    const value = options[option];
-    if (value !== undefined && !(Number.isFinite(value) && value > 0))
-      throw new InvalidOptionError({ option, reason: "is not a positive number" });
-  }
+  for (const option of ["pingIntervalMs", "dialTimeoutMs"] as const) asDurationIfGiven(options[option], option, atLeastOneMs);
+  const { pingsUnansweredMax } = options;
+  if (pingsUnansweredMax !== undefined && !(Number.isFinite(pingsUnansweredMax) && pingsUnansweredMax > 0))
+    throw new InvalidOptionError({ option: "pingsUnansweredMax", reason: "is not a positive number" });
   for (const option of ["caFile", "certFile", "keyFile"] as const) {
     const file = options.tls?.[option];
     if (file === undefined) continue;

@@ -1,9 +1,6 @@
 import { assert, type Clock, InvalidOptionError, onAbort, TimeoutError } from "../words/index.js";
 import type { RequestOptions } from "./transport.js";
 
-/** A longer delay would overflow the timer and fire at once. */
-export const timerDelayMsMax = 2 ** 31 - 1;
-
 interface Pending<Reply> {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (reason: unknown) => void;
@@ -46,7 +43,8 @@ export class PendingRequests<Reply = Uint8Array> {
   add(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs } = options;
-      if (Number.isNaN(timeoutMs)) throw new InvalidOptionError({ option: "timeoutMs", reason: "is not a number" });
+      if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs))
+        throw new InvalidOptionError({ option: "timeoutMs", reason: "is not a number" });
       if (signal?.aborted) {
         reject(signal.reason as Error);
         return;
@@ -102,10 +100,7 @@ export class PendingRequests<Reply = Uint8Array> {
   #wakeAt(moment: number): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timerAt = moment;
-    this.#timer = this.#clock.setTimeout(
-      () => this.#sweep(),
-      Math.min(Math.max(0, Math.ceil(moment - this.#clock.monotonic())), timerDelayMsMax),
-    );
+    this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.max(0, Math.ceil(moment - this.#clock.monotonic())));
   }
 
   #sweep(): void {

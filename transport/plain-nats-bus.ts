@@ -3,6 +3,7 @@ import {
   type Clock,
   ClosedError,
   decodeMessage,
+  type Duration,
   encodeMessage,
   isTagOrRoot,
   limits,
@@ -24,9 +25,9 @@ export interface PlainBusOptions {
   /** Nodes of one prefix hear each other: one token of a subject. */
   readonly prefix: string;
   /** The same at all nodes. */
-  readonly heartbeatIntervalMs?: number | undefined;
+  readonly heartbeatIntervalMs?: Duration | undefined;
   /** Silence after which a publisher, or the broker, counts as lost; at least 2.5 intervals. */
-  readonly heartbeatTimeoutMs?: number | undefined;
+  readonly heartbeatTimeoutMs?: Duration | undefined;
   readonly clock?: Clock;
   readonly chance?: Chance;
   readonly log?: Log;

@@ -4,8 +4,11 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
+  asDurationIfGiven,
+  atLeastOneMs,
   type Clock,
   DisconnectedError,
+  type Duration,
   InvalidOptionError,
   limits,
   type Log,
@@ -32,7 +35,7 @@ export interface ServeBrokerOptions {
   readonly path?: string;
   /** Web pages that may join, by their origin. None unless told: any page open in a browser could reach a loopback address. */
   readonly origins?: readonly string[];
-  readonly pingIntervalMs?: number;
+  readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
   readonly bufferedBytesMax?: number;
   readonly clock?: Clock;
@@ -53,6 +56,7 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
   if (options.server !== undefined && options.port !== undefined) {
     throw new InvalidOptionError({ option: "port", reason: "cannot be given with a server" });
   }
+  asDurationIfGiven(options.pingIntervalMs, "pingIntervalMs", atLeastOneMs);
   const path = options.path ?? "/";
   const host = options.host ?? "127.0.0.1";
   const server = options.server ?? createServer((_, response) => response.writeHead(426, { upgrade: "websocket" }).end());
@@ -132,7 +136,7 @@ class Session {
     this.#bufferedBytesMax = options.bufferedBytesMax ?? limits.bufferedBytesMax;
     keepAlive(socket, {
       clock: options.clock ?? systemClock,
-      pingIntervalMs: options.pingIntervalMs ?? limits.pingIntervalMs,
+      pingIntervalMs: asDurationIfGiven(options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
       pingsUnansweredMax: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
     });
     // The broker was stopped: whoever joined through here has lost the link too.

@@ -1,9 +1,12 @@
 import { WebSocket } from "ws";
 import {
+  asDurationIfGiven,
+  atLeastOneMs,
   type Chance,
   type Clock,
   ClosedError,
   DisconnectedError,
+  type Duration,
   InvalidOptionError,
   limits,
   type Log,
@@ -18,7 +21,7 @@ import { type BrokerFrame, type ClientFrame, decodeBrokerFrame, encodeFrame, fra
 import { handle } from "./handling.js";
 import { LinkListeners } from "./link-listeners.js";
 import { checkWhole } from "./parts.js";
-import { PendingRequests, timerDelayMsMax } from "./pending-requests.js";
+import { PendingRequests } from "./pending-requests.js";
 import { Redial } from "./redial.js";
 import { keepAlive } from "./socket-liveness.js";
 import { checkPattern, checkQueue, checkSubject } from "./subject.js";
@@ -30,8 +33,8 @@ export interface WebSocketOptions {
   readonly url: string | readonly string[];
   /** False: resolves at once, and goes on until a broker is there. True unless told: rejects when none takes us. */
   readonly waitForFirst?: boolean;
-  readonly dialTimeoutMs?: number;
-  readonly pingIntervalMs?: number;
+  readonly dialTimeoutMs?: Duration;
+  readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
   readonly clock?: Clock;
   readonly chance?: Chance;
@@ -46,6 +49,7 @@ export async function connectWebSocket(options: WebSocketOptions): Promise<Trans
       throw new InvalidOptionError({ option: "url", reason: "holds what is not a ws:// or wss:// address" });
     }
   }
+  for (const option of ["dialTimeoutMs", "pingIntervalMs"] as const) asDurationIfGiven(options[option], option, atLeastOneMs);
   const [first] = urls;
   if (first === undefined) throw new InvalidOptionError({ option: "url", reason: "is empty" });
   const transport = new WebSocketTransport(options, urls, first);
@@ -129,7 +133,7 @@ class WebSocketTransport implements Transport {
     checkSubject(subject);
     this.#checkLink();
     checkWhole(subject, payload);
-    const timeoutMs = Math.ceil(Math.min(Math.max(options.timeoutMs, 0), timerDelayMsMax));
+    const timeoutMs = Math.ceil(Math.min(Math.max(options.timeoutMs, 0), limits.timerMsMax));
     return this.#requests.add(subject, options, (id) => this.#send(["request", id, subject, payload, timeoutMs]));
   }
 
@@ -176,7 +180,7 @@ class WebSocketTransport implements Transport {
   #dial(address: string, signal: AbortSignal): Promise<Link> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw signal.reason;
-      const timeoutMs = this.#options.dialTimeoutMs ?? limits.dialTimeoutMs;
+      const timeoutMs = asDurationIfGiven(this.#options.dialTimeoutMs, "dialTimeoutMs", atLeastOneMs) ?? limits.dialTimeoutMs;
       const socket = new WebSocket(address, subprotocol, { maxPayload: frameBytesMax, perMessageDeflate: false });
       const fail = (cause: unknown) => {
         settle();
@@ -223,7 +227,7 @@ class WebSocketTransport implements Transport {
     const lost = new Promise<void>((resolve) => socket.once("close", () => resolve(this.#drop(socket))));
     keepAlive(socket, {
       clock: this.#clock,
-      pingIntervalMs: this.#options.pingIntervalMs ?? limits.pingIntervalMs,
+      pingIntervalMs: asDurationIfGiven(this.#options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
       pingsUnansweredMax: this.#options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
     });
     socket.on("message", (bytes) => this.#onFrame(socket, bytes as Buffer));

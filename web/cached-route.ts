@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from "fastify";
 import type { Cache, Cached } from "../cache.js";
-import { asDuration, type Clock, InvalidKeyArgumentError, InvalidTagError, TimeoutError } from "../words/index.js";
+import { type Clock, InvalidKeyArgumentError, InvalidTagError, TimeoutError } from "../words/index.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
 import { Outgoing } from "./outgoing.js";
 import { ageSecs, type Page, shorter } from "./page.js";
 import { type Asked, askedBy } from "./request-key.js";
-import type { RouteRules } from "./route-rules.js";
+import { type RouteRules, ttlMsOf } from "./route-rules.js";
 
 /** What the routes of one app share. */
 export interface CachedRouteAround {
@@ -41,7 +41,7 @@ export class CachedRoute {
     this.#around = around;
     this.#handler = route.handler;
     const { ttl, tags, statuses } = rules;
-    const ttlSecs = ttl === undefined ? undefined : asDuration(ttl, "ttl") / 1_000;
+    const ttlSecs = ttl === undefined ? undefined : ttlMsOf(ttl) / 1_000;
     const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints)}`;
     // An async function, so that whether it gives promises is known before it first ran.
     this.#pages = around.cacheable(async (run: HandlerRun) => run.begin(), {

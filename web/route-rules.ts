@@ -1,6 +1,6 @@
 import type { FastifyRequest } from "fastify";
-import type { Duration, Tags } from "../cache.js";
-import { asDuration, InvalidOptionError, limits } from "../words/index.js";
+import type { Tags } from "../cache.js";
+import { asDuration, type Duration, InvalidOptionError, limits } from "../words/index.js";
 import { keptStatuses } from "./page.js";
 
 /** How the answers of a route are kept. All may be left out; what a route leaves out is as the plug-in was told. */
@@ -95,10 +95,16 @@ export function routeRules(options: RouteCaching): RouteRules {
   };
 }
 
+/** Milliseconds of a page's time to live, Infinity for one without a bound. Throws InvalidOptionError. */
+export function ttlMsOf(ttl: Duration): number {
+  return asDuration(ttl, "ttl", { unit: "s", isEndlessAllowed: true });
+}
+
 /** What is one person's own is not for the caches that many share. */
 function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): string {
-  const ttlMs = ttl === undefined ? undefined : asDuration(ttl, "ttl");
-  const lifetime = ttlMs === undefined ? "no-cache" : `max-age=${Math.floor(ttlMs / 1_000)}`;
+  const lifetimeSecs = ttl === undefined ? Infinity : Math.floor(ttlMsOf(ttl) / 1_000);
+  // Without a bound a page is good until it is invalidated here, which caches elsewhere do not hear of.
+  const lifetime = lifetimeSecs === Infinity ? "no-cache" : `max-age=${lifetimeSecs}`;
   return vary.has("authorization") || vary.has("cookie") ? `private, ${lifetime}` : lifetime;
 }
 

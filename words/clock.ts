@@ -1,4 +1,6 @@
 import { onAbort } from "./aborting.js";
+import { assert } from "./assert.js";
+import { limits } from "./limits.js";
 
 /**
  * Time as a seam: everything that waits or stamps takes a Clock, so that tests and simulation own time.
@@ -9,6 +11,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some fixed moment. Never goes back: durations are measured with it. */
   monotonic(): number;
+  /** Any delay: a negative one is 0, and with Infinity `action` never runs. A timer of the system alone takes no more than `limits.timerMsMax`. */
   setTimeout(action: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;
 }
@@ -17,11 +20,44 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  setTimeout: (action, delayMs) => setTimeout(action, delayMs),
+  setTimeout: (action, delayMs) => (delayMs <= limits.timerMsMax ? setTimeout(action, delayMs) : new LongTimer(action, delayMs)),
   clearTimeout: (timer) => {
-    clearTimeout(timer as NodeJS.Timeout);
+    if (timer instanceof LongTimer) timer.clear();
+    else clearTimeout(timer as NodeJS.Timeout);
   },
 };
+
+/** A timer of the system for a delay that the system's timers do not take: they would fire at once. */
+class LongTimer {
+  readonly #action: () => void;
+  #leftMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #keepsProcess = true;
+
+  constructor(action: () => void, delayMs: number) {
+    assert(!Number.isNaN(delayMs), "the delay of a timer is a number");
+    this.#action = action;
+    this.#leftMs = delayMs;
+    this.#arm();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** As the system's timers: the process need not wait for it. */
+  unref(): void {
+    this.#keepsProcess = false;
+    this.#timer?.unref();
+  }
+
+  #arm(): void {
+    const stepMs = Math.min(this.#leftMs, limits.timerMsMax);
+    this.#leftMs -= stepMs;
+    this.#timer = this.#leftMs > 0 ? setTimeout(() => this.#arm(), stepMs) : setTimeout(this.#action, stepMs);
+    if (!this.#keepsProcess) this.#timer.unref();
+  }
+}
 
 /** Resolves after `delayMs` on `clock`; rejects with the signal's reason when it aborts first. */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {

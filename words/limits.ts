@@ -55,7 +55,7 @@ export const limits = {
   /** Invalidations a client keeps that do not follow its last tid yet. */
   earlyInvalidationsMax: 1_000,
 
-  /** Longest delay of a timer; the system's fires at once when it is given more. */
+  /** Longest delay that a timer of the system takes: it fires at once when it is given more. Longer delays are made of several. */
   timerMsMax: 2 ** 31 - 1,
   /** A server tells its last tid this often; a lost last message is noticed within it. */
   heartbeatIntervalMs: 1_000,

@@ -290,7 +290,7 @@ describe("a storage server", () => {
 
   test.each([
     [{ heartbeatIntervalMs: 0 }, "heartbeatIntervalMs"],
-    [{ transactionTimeoutMs: 1.5 }, "transactionTimeoutMs"],
+    [{ transactionTimeoutMs: 0.5 }, "transactionTimeoutMs"],
     [{ sessionsMax: -1 }, "sessionsMax"],
     [{ commitQueueMax: Number.NaN }, "commitQueueMax"],
     [{ keepAliveIntervalMs: 30_000 }, "keepAliveIntervalMs"],

@@ -13,7 +13,7 @@ test("paces that cannot hold are InvalidOptionError, for each bus", () => {
     { heartbeatIntervalMs: 0 },
     { heartbeatIntervalMs: Number.NaN },
     { heartbeatIntervalMs: 1_000, heartbeatTimeoutMs: 2_000 },
-    { heartbeatTimeoutMs: 2 ** 31 },
+    { heartbeatTimeoutMs: Infinity },
   ]) {
     const invalid = expect.objectContaining({
       code: "ZOOID_INVALID_OPTION",

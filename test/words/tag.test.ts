@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { asDuration, asTag, InvalidOptionError, InvalidTagError, isBelow, limits, rootTag, tagLevels } from "../../words/index.js";
+import { asTag, InvalidTagError, isBelow, limits, rootTag, tagLevels } from "../../words/index.js";
 
 describe("a tag", () => {
   test.each([
@@ -48,30 +48,5 @@ describe("a tag", () => {
     expect(isBelow(rootTag, rootTag)).toBe(true);
     expect(isBelow(rootTag, tag)).toBe(false);
     expect(tagLevels(rootTag)).toStrictEqual([]);
-  });
-});
-
-describe("a duration", () => {
-  test.each([
-    [0, 0],
-    [1, 1_000],
-    [0.25, 250],
-    ["250ms", 250],
-    ["1.5s", 1_500],
-    ["5m", 300_000],
-    ["1h", 3_600_000],
-    ["7d", 604_800_000],
-    [31_536_000, 31_536_000_000],
-  ])("of %j is %d ms", (value, ms) => {
-    expect(asDuration(value, "defaultTtl")).toBe(ms);
-  });
-
-  test.each([-1, Number.NaN, Infinity, "", "5", "5 m", "-1s", "1e3s", "5w", "m"])("is not %j", (value) => {
-    expect(() => asDuration(value, "defaultTtl")).toThrow(InvalidOptionError);
-  });
-
-  test("of more than a year in plain seconds is taken for milliseconds and refused", () => {
-    expect(() => asDuration(31_536_001, "defaultTtl")).toThrow(/probably milliseconds were meant, which are written "31536001ms"/);
-    expect(asDuration("400d", "defaultTtl")).toBe(400 * 86_400_000);
   });
 });
