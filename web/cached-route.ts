@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from "fastify";
 import type { Cache, Cached } from "../cache.js";
-import { type Clock, InvalidKeyArgumentError, InvalidTagError, TimeoutError } from "../words/index.js";
+import { type Clock, InvalidKeyArgumentError, TimeoutError } from "../words/index.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
 import { Outgoing } from "./outgoing.js";
@@ -34,7 +34,8 @@ export class CachedRoute {
   readonly #around: CachedRouteAround;
   readonly #handler: RouteHandlerMethod;
   readonly #pages: Pages;
-  #hasWarned = false;
+  /** By what is warned of. */
+  readonly #quietUntilMs = new Map<string, number>();
 
   constructor(route: RouteOptions, rules: RouteRules, around: CachedRouteAround) {
     this.#rules = rules;
@@ -54,6 +55,7 @@ export class CachedRoute {
       readExtendTtl: false,
       condition: (page) => page !== undefined && statuses.has(page.status),
       signal: (run) => run.signal,
+      onInvalidTag: (error, run) => (run.invalidTag = error),
     });
   }
 
@@ -150,9 +152,8 @@ export class CachedRoute {
   /** Nothing was computed, and it was not the handler that failed. */
   #unanswered(error: unknown, run: HandlerRun, reply: FastifyReply, handle: () => unknown): unknown {
     if (run.isAbandoned) return undefined;
-    if (error instanceof InvalidTagError || error instanceof InvalidKeyArgumentError) {
-      // What a client sends may be no tag: its answer is not kept, and it is no worse off.
-      run.request.log.debug({ err: error, url: run.request.url }, "a response has no tags or no key, and is not cached");
+    if (error instanceof InvalidKeyArgumentError) {
+      this.#warn("invalidKey", run.request, { err: error }, "a response has no key, and is not kept");
       return this.#passBy(reply, handle);
     }
     if (error instanceof TimeoutError) reply.code(503);
@@ -169,7 +170,7 @@ export class CachedRoute {
     const { page, run, age, body } = outgoing;
     if (page === undefined || body === undefined || !this.#rules.statuses.has(page.status)) {
       this.#tell(reply, run === undefined ? "fwd=miss; collapsed" : "fwd=miss");
-      if (run !== undefined) this.#warn(run);
+      if (run !== undefined) this.#explain(run);
       return;
     }
     this.#tell(reply, run === undefined ? "hit" : "fwd=miss; stored");
@@ -183,12 +184,19 @@ export class CachedRoute {
     if (isOurs && isUnchanged(request, reply, etag)) reply.code(304);
   }
 
-  /** A route none of whose pages is kept looks like one that works. */
-  #warn({ request, unchosen }: HandlerRun): void {
-    if (unchosen.length === 0 || this.#hasWarned) return;
-    this.#hasWarned = true;
-    const { url } = request.routeOptions;
-    request.log.warn({ url, vary: unchosen }, "a response varies by fields that are not in the route's vary, and is not kept");
+  /** A route whose pages are not kept looks like one that works. */
+  #explain({ request, unchosen, invalidTag }: HandlerRun): void {
+    if (unchosen.length > 0)
+      this.#warn("vary", request, { vary: unchosen }, "a response varies by fields that are not in the route's vary, and is not kept");
+    if (invalidTag !== undefined) this.#warn("invalidTag", request, { err: invalidTag }, "a response has no valid tags, and is not kept");
+  }
+
+  /** Logs once in a while: clients decide how often it happens. */
+  #warn(what: string, { log, url }: FastifyRequest, facts: object, message: string): void {
+    const nowMs = this.#around.clock.monotonic();
+    if (nowMs < (this.#quietUntilMs.get(what) ?? 0)) return;
+    this.#quietUntilMs.set(what, nowMs + warningIntervalMs);
+    log.warn({ ...facts, url }, message);
   }
 
   #tell(reply: FastifyReply, handled: string): void {
@@ -223,5 +231,8 @@ function addVary(reply: FastifyReply, names: ReadonlySet<string>): void {
   const named = listedNames(reply.getHeader("vary"));
   if (!named.has("*")) reply.header("vary", [...new Set([...named, ...names])].join(", "));
 }
+
+/** Between two warnings of one kind, of one route. */
+const warningIntervalMs = 60_000;
 
 const ignore = (): void => undefined;

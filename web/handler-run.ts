@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { isThenable } from "../words/index.js";
+import { type InvalidTagError, isThenable } from "../words/index.js";
 import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
 
 /** What a run needs of its surroundings. */
@@ -33,6 +33,8 @@ export class HandlerRun {
   onBegun: (() => void) | undefined;
   /** The page that it gave; undefined before it is finished, and when it is for its own request only. */
   page: Page | undefined;
+  /** What was to be one of its tags, and is none: it is answered, and not kept. */
+  invalidTag: InvalidTagError | undefined;
   /** Names in `Vary` that keep it from being a page for others. */
   unchosen: readonly string[] = [];
   readonly #around: HandlerRunAround;
@@ -120,7 +122,8 @@ export class HandlerRun {
       return;
     }
     // Fastify takes status and header fields of a web response after all hooks.
-    this.page = payload instanceof Response ? undefined : pageOf(draft, sent, rules);
+    const isKeepable = this.invalidTag === undefined && !(payload instanceof Response);
+    this.page = isKeepable ? pageOf(draft, sent, rules) : undefined;
     this.#settle(this.page);
   }
 

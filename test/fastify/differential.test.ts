@@ -67,6 +67,9 @@ interface Tagged {
   readonly bytes: Map<string, string>;
 }
 
+/** An entity tag without its mark of a weak one. */
+const opaque = (etag: string): string => etag.replace(/^W\//, "");
+
 /** What is wrong with the answer of the app with its cache; undefined: nothing. */
 function difference(asked: Asked, cached: Answer, plain: Answer, tagged: Tagged): string | undefined {
   const etag = cached.headers["etag"];
@@ -78,7 +81,7 @@ function difference(asked: Asked, cached: Answer, plain: Answer, tagged: Tagged)
     if (plain.status !== 200) return "304 for another status";
     if (cached.text !== "") return "304 with a body";
     if (etag === undefined || !namesEtag(asked.headers["if-none-match"], etag)) return "304 for another tag";
-    const given = tagged.texts.get(`${asked.url} ${etag.replace("W/", "")}`);
+    const given = tagged.texts.get(`${asked.url} ${opaque(etag)}`);
     if (given !== undefined && asked.method === "GET" && given !== plain.text) return `304 to a client that has ${given}`;
     return undefined;
   }
@@ -91,10 +94,10 @@ function difference(asked: Asked, cached: Answer, plain: Answer, tagged: Tagged)
   );
   if (field !== undefined) return `${field} is ${cached.headers[field]}`;
   const own = plain.headers["etag"];
-  if (own !== undefined && own.replace("W/", "") !== etag?.replace("W/", "")) return "a tag of the app's own is another";
+  if (own !== undefined && opaque(own) !== opaque(etag ?? "")) return "a tag of the app's own is another";
   if (etag === undefined || asked.method === "HEAD" || cached.status !== 200) return undefined;
   if (own !== undefined) return undefined;
-  const text = `${asked.url} ${etag.replace("W/", "")}`;
+  const text = `${asked.url} ${opaque(etag)}`;
   if ((tagged.texts.get(text) ?? cached.text) !== cached.text) return `one tag for ${tagged.texts.get(text)} too`;
   tagged.texts.set(text, cached.text);
   if (etag.startsWith("W/")) return undefined;

@@ -98,15 +98,18 @@ describe("what is sent decides whether it is kept", () => {
     }
   });
 
-  test("a Vary that keeps pages from being kept is logged once for a route", async () => {
-    const { cache } = await openCache();
+  test("a Vary that keeps pages from being kept is logged, once a minute for a route", async () => {
+    const { cache, clock } = await openCache();
     const lines: string[] = [];
     const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
-    await app.register(routeCaching, { cache });
+    await app.register(routeCaching, { cache, clock });
     app.get("/", { config: { cache: true } }, (_request, reply) => reply.header("vary", "accept, x-tenant").send("a"));
     for (let asked = 0; asked < 3; asked++) await app.inject("/");
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain('"vary":["accept","x-tenant"]');
+    await clock.advance(60_000);
+    for (let asked = 0; asked < 3; asked++) await app.inject("/");
+    expect(lines).toHaveLength(2);
     await app.close();
   });
 

@@ -1,7 +1,9 @@
-import type { FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance } from "fastify";
 import { describe, expect, test } from "vitest";
-import type { RouteCaching } from "../../fastify.js";
+import { tag } from "../../cache.js";
+import { type RouteCaching, routeCaching } from "../../fastify.js";
 import { namesEtag } from "../../web/http-fields.js";
+import { openCache } from "../cache/open.js";
 import { serve } from "./app.js";
 
 /** A server of one route that counts how often it was run. */
@@ -135,11 +137,72 @@ describe("requests that pass the cache by", () => {
     expect(await deaf.bodies(["/"], saying("no-store"), saying("no-cache"), saying("max-age=0"))).toEqual(["1", "1", "1", "1"]);
   });
 
-  test("those whose tags are no tags, or whose key is none; their clients are no worse off", async () => {
-    const { bodies } = await counting({ tags: ({ url }) => [`path:${url.slice(1)}`] });
-    expect(await bodies(["/ok"], ["/ok"], ["/not%20ok"], ["/not%20ok"], ["/"])).toEqual(["1", "1", "2", "3", "4"]);
+  test("those whose key is none; their clients are no worse off", async () => {
     const keyless = await counting({ key: ({ url }) => (url === "/x" ? () => url : url) });
     expect(await keyless.bodies(["/x"], ["/x"], ["/y"], ["/y"])).toEqual(["1", "2", "3", "3"]);
+  });
+});
+
+describe("requests whose tags are no tags", () => {
+  const ids = ["new-york", "a%20b", "-1", "0190b7a4-3f5c-7d2e-8a10-1f2e3d4c5b6a", "%F0%9F%98%80"];
+
+  test("are answered by runs of their own, and not kept, whoever names the tags", async () => {
+    let runs = 0;
+    const { get } = await serve((app, cache) => {
+      const load = cache.cacheable(async (id: string) => id, { name: "load", deps: (id) => [`loaded:${id}`] });
+      const idOf = ({ params }: { readonly params: unknown }) => (params as { readonly id: string }).id;
+      app.get("/tags/:id", { config: { cache: { tags: (request) => [`cities:${idOf(request)}`] } } }, () => String(++runs));
+      app.get("/added/:id", { config: { cache: true } }, async (request) => {
+        await Promise.resolve();
+        cache.addDeps([`cities:${idOf(request)}`]);
+        return String(++runs);
+      });
+      app.get("/nested/:id", { config: { cache: true } }, async (request) => `${await load(idOf(request))} ${++runs}`);
+    });
+    for (const path of ["/tags", "/added", "/nested"]) {
+      for (const id of ids) {
+        const before = runs;
+        for (const run of [1, 2]) {
+          const { status, body, headers } = await get(`${path}/${id}`);
+          expect([status, body.endsWith(String(before + run)), headers["cache-status"], headers.etag]).toEqual([
+            200,
+            true,
+            "zooid; fwd=miss",
+            undefined,
+          ]);
+        }
+      }
+      const kept = [await get(`${path}/ok`), await get(`${path}/ok`)];
+      expect(kept.map(({ headers }) => headers["cache-status"])).toEqual(["zooid; fwd=miss; stored", "zooid; hit"]);
+    }
+  });
+
+  test("are kept where the tag is made by `tag`", async () => {
+    let runs = 0;
+    const { get, cache } = await serve((app, cache) => {
+      app.get("/:id", { config: { cache: true } }, async (request) => {
+        cache.addDeps(tag`cities:${(request.params as { readonly id: string }).id}`);
+        return String(++runs);
+      });
+    });
+    expect([(await get("/new-york")).body, (await get("/new-york")).body, (await get("/a%20b")).body]).toEqual(["1", "1", "2"]);
+    await cache.invalidate(tag`cities:${"new-york"}`);
+    expect([(await get("/new-york")).body, (await get("/a%20b")).body]).toEqual(["3", "2"]);
+  });
+
+  test("are logged once a minute for a route, however many there are", async () => {
+    const { cache, clock } = await openCache();
+    const lines: string[] = [];
+    const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
+    await app.register(routeCaching, { cache, clock, tags: ({ url }) => [`path:${url.slice(1)}`] });
+    app.get("/*", { config: { cache: true } }, () => "a");
+    for (const url of ["/-1", "/-2", "/-3"]) expect((await app.inject(url)).statusCode).toBe(200);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain("ZOOID_INVALID_TAG");
+    await clock.advance(60_000);
+    await app.inject("/-4");
+    expect(lines).toHaveLength(2);
+    await app.close();
   });
 });
 
