@@ -102,7 +102,7 @@ export interface Cache extends AsyncDisposable {
   /**
    * Ends it; what LMDB keeps stays. Invalidations under way have a moment to be published while the bus is there. An `invalidate` that is not
    * published by then resolves to `queued` when LMDB keeps it, else it rejects with ClosedError, as all do that come later. Idempotent.
-   * A link that is silent holds it up for limits.closeTimeoutMs at most.
+   * A link that is silent holds it up for limits.cacheCloseTimeoutMs at most.
    */
   close(): Promise<void>;
 }
@@ -407,11 +407,11 @@ class OpenCache implements Cache {
   async #close(): Promise<void> {
     const { bus, disk, shared, memory, intake, settings } = this.#core;
     const { clock } = settings;
-    const endsMs = clock.monotonic() + limits.closeTimeoutMs;
+    const endsMs = clock.monotonic() + limits.cacheCloseTimeoutMs;
     const leftMs = () => Math.max(0, endsMs - clock.monotonic());
     this.#door?.close();
     this.#pruner.stop();
-    await intake.close(limits.closeTimeoutMs / 3);
+    await intake.close(limits.cacheCloseTimeoutMs / 3);
     await shared?.close(leftMs() / 2);
     if (bus !== undefined) await soonerOf(clock, leftMs() / 2, bus.close());
     await this.#release(leftMs());

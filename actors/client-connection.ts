@@ -1,7 +1,7 @@
 /** The connection machine as it runs in a client: register, verify, keep alive, over a transport. */
 import { createActor, fromCallback, fromPromise, type Actor, type AnyActor } from "xstate";
 import { cacheVerificationMachine, type Comparison } from "../machines/cache-verification.js";
-import { connectionMachine, type ConnectionProblem, type Registration } from "../machines/connection.js";
+import { connectionMachine, type Asking, type ConnectionProblem, type Registration } from "../machines/connection.js";
 import type { ClientCache } from "../storage/client-cache.js";
 import type { Transport } from "../transport/transport.js";
 import {
@@ -16,16 +16,18 @@ import {
   OtherHistoryError,
   ReadOnlyError,
   ServerBehindError,
-  UnknownStorageError,
+  tidZero,
+  TimeoutError,
   ZooidError,
   type Value,
 } from "../words/index.js";
 import { abortable } from "./abortable.js";
-import { Freshness } from "./freshness.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
-import { protocolVersion, storagesSubject, storageSubjects, type Broadcast, type Position } from "./messages.js";
+import { storageSubjects, type Broadcast, type Position } from "./messages.js";
+import { Registering } from "./registering.js";
 import { retryDelay } from "./retry-delay.js";
 import { ServerLink } from "./server-link.js";
+import { ServerPosition } from "./server-position.js";
 import { Waiting } from "./waiting.js";
 import * as wire from "./wire.js";
 
@@ -39,6 +41,8 @@ export interface ClientConnectionOptions {
   readonly realm: string;
   readonly storage: string;
   readonly client: string;
+  /** Ids of the client's transactions begin with the hash of it. */
+  readonly clientSecret: string;
   readonly readOnly: boolean;
   readonly onOtherHistory: "refuse" | "discard";
   readonly transport: Transport;
@@ -68,15 +72,6 @@ export interface Verification {
   readonly elapsedMs: number;
 }
 
-/** A question where the server stands. */
-interface Asked {
-  readonly link: ServerLink;
-  readonly sentAt: number;
-  /** When it is answered at the latest, if with an error. */
-  readonly deadline: number;
-  readonly position: Promise<Position>;
-}
-
 /** One client's link to a storage server, made again for as long as the client lives. */
 export class ClientConnection {
   readonly intake: InvalidationIntake;
@@ -96,9 +91,8 @@ export class ClientConnection {
   #hidden: () => void = () => undefined;
   readonly #firstFailed: Promise<void>;
   #tellFirstFailed: () => void = () => undefined;
-  readonly #freshness: Freshness;
-  /** The last question where the server stands, until it is answered. */
-  #asked: Asked | undefined;
+  readonly #server: ServerPosition;
+  #registering: Registering | undefined;
   /** Monotonic moment at which the server was last heard. */
   #heardAt: number | undefined;
 
@@ -106,7 +100,18 @@ export class ClientConnection {
     this.#options = options;
     this.#subjects = storageSubjects(options.realm, options.storage);
     this.#ready = new Waiting(options.clock);
-    this.#freshness = new Freshness(options.clock);
+    const { cache, clock, log, requestTimeoutMs } = options;
+    this.#server = new ServerPosition({
+      cache,
+      clock,
+      log,
+      requestTimeoutMs,
+      onAnswer: (link, position) => {
+        if (link !== this.#link) return false;
+        this.#heard(position);
+        return this.isConnected;
+      },
+    });
     this.#firstFailed = new Promise((resolve) => {
       this.#tellFirstFailed = resolve;
     });
@@ -114,7 +119,7 @@ export class ClientConnection {
       cache: options.cache,
       log: options.log,
       onApplied: (invalidation) => {
-        if (this.isConnected) this.#freshness.moved(options.cache.position.tid);
+        if (this.isConnected) this.#server.freshness.moved(options.cache.position.tid);
         options.onApplied(invalidation);
       },
       onLost: (reason) => this.#lose(reason),
@@ -185,7 +190,7 @@ export class ClientConnection {
 
   /** Milliseconds since the cache was last known to hold all that the server had; Infinity when it never was. */
   get staleMs(): number {
-    return this.#freshness.staleMs;
+    return this.#server.freshness.staleMs;
   }
 
   /** Resolves when the first attempt to connect has failed. */
@@ -210,6 +215,22 @@ export class ClientConnection {
     }
   }
 
+  /** As `connected`, but a server that refuses this client is waited for too: it may be repaired, or be the wrong one of two. */
+  async connectedInTime(timeoutMs: number): Promise<ServerLink> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + timeoutMs;
+    const leftMs = () => deadline - clock.monotonic();
+    for (;;) {
+      try {
+        return await this.connected(leftMs());
+      } catch (error) {
+        if (leftMs() <= 0 || this.#state === "closed") throw error;
+        // Until the next answer of a server, whatever it is.
+        if (this.#state === "refused") await this.#ready.wait(leftMs(), () => this.#disconnected()).catch(() => undefined);
+      }
+    }
+  }
+
   /** As `connected`, for a write. Throws ReadOnlyError when the client or the server is. */
   async writable(timeoutMs?: number, signal?: AbortSignal): Promise<ServerLink> {
     if (this.#options.readOnly) throw new ReadOnlyError({ who: "client" });
@@ -218,25 +239,39 @@ export class ClientConnection {
     return link;
   }
 
+  /**
+   * What `attempt` comes to on the verified link. One that fails with its link, or has no answer in time, is made again on the next
+   * one, for at most `timeoutMs` in all. Rejects as `connected` does, with what `attempt` rejects with, or with the signal's reason.
+   */
+  async overReconnects<T>(
+    attempt: (link: ServerLink, leftMs: number) => Promise<T>,
+    { timeoutMs = this.#options.waitTimeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + timeoutMs;
+    const leftMs = () => deadline - clock.monotonic();
+    for (;;) {
+      const link = await this.connected(leftMs(), signal);
+      try {
+        return await abortable(attempt(link, leftMs()), signal);
+      } catch (error) {
+        const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError;
+        if (!isOfLink || signal?.aborted === true || leftMs() <= 0) throw error;
+      }
+    }
+  }
+
   /** Why it is not connected. */
   get problem(): Error | undefined {
     return this.#errorOf(this.actor.getSnapshot().context.problem);
   }
 
   /**
-   * Where the server stands: who has applied up to it reads nothing older than this call, less `maxStaleMs`. Sends one message,
+   * Where the server stands: a client that has applied up to it reads nothing older than this call, less `maxStaleMs`. Sends one message,
    * unless one that was sent within maxStaleMs is about to be answered.
    */
-  async synchronize(timeoutMs: number, signal?: AbortSignal, maxStaleMs = 0): Promise<Position> {
-    const { clock, requestTimeoutMs } = this.#options;
-    const deadline = clock.monotonic() + timeoutMs;
-    const link = await this.connected(timeoutMs, signal);
-    const now = clock.monotonic();
-    let asked = this.#asked;
-    if (asked?.link !== link || now - asked.sentAt >= maxStaleMs || asked.deadline > deadline) {
-      asked = this.#ask(link, Math.max(1, Math.min(requestTimeoutMs, deadline - now)));
-    }
-    return abortable(asked.position, signal);
+  synchronize(timeoutMs: number, signal?: AbortSignal, maxStaleMs = 0): Promise<Position> {
+    return this.overReconnects((link, leftMs) => this.#server.at(link, leftMs, signal, maxStaleMs), { timeoutMs, signal });
   }
 
   /** Ends it without a word. */
@@ -251,8 +286,9 @@ export class ClientConnection {
     this.#state = "closed";
   }
 
-  /** Says goodbye, and ends it. Those who wait get ClosedError. */
+  /** Says goodbye, and ends it. Those who wait get ClosedError. Idempotent. */
   close(): void {
+    if (this.#state === "closed") return;
     if (this.#link !== undefined && this.#options.transport.status === "connected") {
       try {
         this.#link.tell("bye", wire.session.write({ session: this.#link.session }));
@@ -281,12 +317,13 @@ export class ClientConnection {
     });
     const machine = connectionMachine.provide({
       actors: {
-        register: fromPromise<Registration>(({ signal }) => this.#register(signal)),
+        register: fromPromise<Registration, Asking>(({ input, signal }) => this.#register(input.instance, signal)),
         verify: verification,
-        keepAlive: fromCallback(() => this.#keepAlive()),
+        keepAlive: fromCallback(() => this.#server.keepAlive(this.#registered(), this.#who())),
       },
       actions: {
         dropLink: () => this.#dropLink(),
+        askAgain: () => this.#registering?.again(),
         logUnexpected,
       },
       guards: {
@@ -308,22 +345,27 @@ export class ClientConnection {
     });
   }
 
-  async #register(signal: AbortSignal): Promise<Registration> {
-    const { transport, requestTimeoutMs, client, readOnly, realm, storage, cache } = this.#options;
+  async #register(instance: string | undefined, signal: AbortSignal): Promise<Registration> {
+    const { transport, requestTimeoutMs, realm, storage } = this.#options;
+    this.#registering = undefined;
     await transport.flush();
-    const payload = wire.register.write({ protocol: protocolVersion, client, readOnly, oldestSnapshot: cache.oldestSnapshot });
-    const answer = await this.#whoServes(transport.request(this.#subjects.register, payload, { timeoutMs: requestTimeoutMs }));
-    const registered = wire.readAnswer(wire.registered, answer);
+    const registering = new Registering(instance, this.#options);
+    this.#registering = registering;
+    const registered = await registering.registered();
     if (signal.aborted) throw this.#disconnected();
-    const link = new ServerLink(registered, {
-      realm,
-      storage,
-      transport,
-      requestTimeoutMs,
-      onLost: (reason) => {
-        if (this.#link === link) this.#lose(reason);
+    this.#registering = undefined;
+    const link = new ServerLink(
+      { ...registered, session: registering.sessionSecret },
+      {
+        realm,
+        storage,
+        transport,
+        requestTimeoutMs,
+        onLost: (reason) => {
+          if (this.#link === link) this.#lose(reason);
+        },
       },
-    });
+    );
     this.#link = link;
     this.intake.listen({
       log: (after) => link.request("log", wire.logRequest.write({ session: link.session, after }), wire.logPage),
@@ -333,22 +375,6 @@ export class ClientConnection {
       },
     });
     return link;
-  }
-
-  /** Nobody answers for the storage: is it unknown, or its server not there? Those who serve others can tell. */
-  async #whoServes(registering: Promise<Uint8Array>): Promise<Uint8Array> {
-    try {
-      return await registering;
-    } catch (error) {
-      const { transport, realm, storage, requestTimeoutMs } = this.#options;
-      if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
-      const answer = await transport
-        .request(storagesSubject(realm), wire.nothing.write({}), { timeoutMs: requestTimeoutMs })
-        .catch(() => undefined);
-      if (answer === undefined) throw error;
-      const { storages } = wire.readAnswer(wire.storages, answer);
-      throw storages.includes(storage) ? error : new UnknownStorageError({ storage });
-    }
   }
 
   async #compare(): Promise<Comparison> {
@@ -368,49 +394,14 @@ export class ClientConnection {
   async #discard(comparison: Comparison): Promise<void> {
     const link = this.#registered();
     const otherHistory = comparison.type !== "discard";
-    this.#options.log.warn(
-      { ...this.#who(), from: this.#options.cache.position.tid, to: comparison.position.tid, otherHistory },
-      "cache discarded",
-    );
+    const { log, cache } = this.#options;
+    // A client that begins has nothing to lose.
+    if (cache.position.tid !== tidZero) {
+      log.warn({ ...this.#who(), from: cache.position.tid, to: comparison.position.tid, otherHistory }, "cache discarded");
+    }
     await this.#options.cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
     this.#options.onDiscarded(otherHistory);
     if (link !== this.#link) throw this.#disconnected();
-  }
-
-  /** Tells the server now and then that this client lives, and which snapshot it must keep. */
-  #keepAlive(): () => void {
-    const { clock } = this.#options;
-    const link = this.#registered();
-    let timer: unknown;
-    const tell = () => {
-      timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
-      this.#ask(link, this.#options.requestTimeoutMs).position.catch((error: unknown) =>
-        this.#options.log.debug({ ...this.#who(), err: error }, "keep-alive had no answer"),
-      );
-    };
-    timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
-    return () => clock.clearTimeout(timer);
-  }
-
-  /** Tells the server that this client lives, and learns where it stands. */
-  #ask(link: ServerLink, timeoutMs: number): Asked {
-    const { clock, cache } = this.#options;
-    const sentAt = clock.monotonic();
-    const alive = wire.alive.write({ session: link.session, oldestSnapshot: cache.oldestSnapshot });
-    const position = link.request("alive", alive, wire.aliveAnswer, timeoutMs).then((answer) => {
-      if (link === this.#link) {
-        this.#heard(answer.position);
-        if (this.isConnected) this.#freshness.told(answer.position.tid, sentAt, cache.position.tid);
-      }
-      return answer.position;
-    });
-    const asked = { link, sentAt, deadline: sentAt + timeoutMs, position };
-    this.#asked = asked;
-    const forget = () => {
-      if (this.#asked === asked) this.#asked = undefined;
-    };
-    position.then(forget, forget);
-    return asked;
   }
 
   #hear(message: Broadcast): void {
@@ -420,7 +411,10 @@ export class ClientConnection {
         if (link?.instance === message.instance) this.intake.take(message.transactions);
         return;
       case "heartbeat":
-        if (link?.instance === message.instance) this.#heard(message.position);
+        if (link?.instance === message.instance) {
+          link.heardLinks(message.links);
+          this.#heard(message.position);
+        }
         this.actor.send({ type: "SERVER_HEARD", instance: message.instance, readOnly: message.readOnly });
         return;
       case "goodbye":
@@ -441,7 +435,7 @@ export class ClientConnection {
   }
 
   #dropLink(): void {
-    this.#freshness.forgetTold();
+    this.#server.freshness.forgetTold();
     this.intake.stop();
     this.#link?.drop();
     this.#link = undefined;
@@ -488,7 +482,7 @@ export class ClientConnection {
     const elapsedMs = this.#options.clock.monotonic() - this.#comparedAt;
     this.#verification = { how, transactions: this.#replayed, elapsedMs };
     this.#options.log.info({ ...this.#who(), ...this.#verification, position: this.#options.cache.position.tid }, "verified");
-    this.#freshness.current(this.#comparedAt);
+    this.#server.freshness.current(this.#comparedAt);
     this.intake.follow();
   }
 
@@ -497,8 +491,13 @@ export class ClientConnection {
     return this.#link;
   }
 
+  /** Says why, as far as it is known. */
   #disconnected(): DisconnectedError {
-    return new DisconnectedError({ address: this.#options.transport.address }, this.problem);
+    const { problem } = this;
+    const { address } = this.#options.transport;
+    if (problem instanceof DisconnectedError)
+      return new DisconnectedError({ address, reason: problem.facts.reason }, problem.cause ?? problem);
+    return new DisconnectedError({ address, reason: problem?.message }, problem);
   }
 
   #who() {

@@ -13,6 +13,8 @@ export interface CommitUnderWay {
   readonly ended: Promise<unknown>;
   /** Aborts it, unless its finish was sent. */
   abandon(): void;
+  /** The client has ended: an outcome that is in doubt stays unknown. */
+  giveUp(): void;
 }
 
 /** What the transactions of one client share. */
@@ -29,6 +31,8 @@ export interface ClientCore {
   readonly waitTimeoutMs: number;
   /** Transactions that are voted or in doubt, by id. */
   readonly commits: Map<string, CommitUnderWay>;
+  /** An id that no other transaction has, and that shows whose it is. */
+  nextTransactionId(): string;
   /** Gives an actor of the client its address. */
   readonly register: RegisterActor;
   /** Raised when the cache was found to belong to another history: what began before is of no use any more. */

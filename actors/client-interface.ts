@@ -108,8 +108,9 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   connected(timeoutMs?: Duration, signal?: AbortSignal): Promise<void>;
 
   /**
-   * Says goodbye and closes the cache. Reads end with ClosedError at once, transactions that have not sent their commit after
-   * waitTimeoutMs; commits that were sent are settled first. Idempotent.
+   * Says goodbye and closes the cache, within closeTimeoutMs. Reads and watchers end at once. Transactions may go on until they have
+   * committed; at the time-out those that have not sent their commit reject with ClosedError, and those whose outcome is not known by
+   * then with OutcomeUnknownError. Idempotent.
    */
   close(): Promise<void>;
   /** Drops everything at once, without goodbye, as when the process is killed. */

@@ -31,6 +31,8 @@ export interface ClientOptions<Schema extends AnySchema> {
   readonly memoryBytesMax?: number | undefined;
   /** Infinity: for as long as it takes. */
   readonly waitTimeoutMs?: Duration | undefined;
+  /** Infinity: for as long as it takes. */
+  readonly closeTimeoutMs?: Duration | undefined;
   readonly requestTimeoutMs?: Duration | undefined;
   readonly heartbeatTimeoutMs?: Duration | undefined;
   readonly loadsInFlightMax?: number | undefined;
@@ -58,6 +60,7 @@ const counts = { cacheBytesMax: 0, memoryBytesMax: 0, loadsInFlightMax: 1, trans
 
 const durations = {
   waitTimeoutMs: endlessMs,
+  closeTimeoutMs: endlessMs,
   requestTimeoutMs: atLeastOneMs,
   heartbeatTimeoutMs: atLeastOneMs,
 } as const satisfies Readonly<Record<string, DurationRule>>;

@@ -10,6 +10,7 @@ import {
 import type { CommitQueue } from "./commit-queue.js";
 import type { Commit, Committed } from "./messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
+import type { FenceAllowance } from "./fence-allowance.js";
 import { Pending, type Reply } from "./pending.js";
 import type { RefusedIds } from "./refused-ids.js";
 import * as wire from "./wire.js";
@@ -37,8 +38,8 @@ export class CommitRequests {
     this.#around = around;
   }
 
-  /** Throws what is known at once; else `reply` is called when it is durable. */
-  arrive(kind: "commit" | "vote", commit: Commit, bytes: number, reply: Reply): void {
+  /** `session`: public id of the sender's. Throws what is known at once; else `reply` is called when it is durable. */
+  arrive(kind: "commit" | "vote", commit: Commit, session: string, bytes: number, reply: Reply): void {
     const { queue, transactions, refusedIds, wake } = this.#around;
     const { id } = commit;
     const original = queue.inAir(id);
@@ -63,7 +64,7 @@ export class CommitRequests {
       refusedIds.add(id, "aborted");
       throw error;
     }
-    queue.add(new Pending(kind, id, commit.session, commit, bytes, reply));
+    queue.add(new Pending(kind, id, session, commit, bytes, reply));
     wake();
   }
 
@@ -113,15 +114,15 @@ export class CommitRequests {
     reply?.(wire.writeAnswer(wire.nothing, {}));
   }
 
-  /** Answers once it is known for ever: committed, or fenced. Throws OutcomeUnknownError, ServerBusyError. */
-  settle(id: string, snapshot: Tid, reply: Reply): void {
+  /** Answers once it is known for ever: committed, or fenced, as far as `fences` allows. Throws OutcomeUnknownError, ServerBusyError. */
+  settle(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply): void {
     const { store, queue, transactions } = this.#around;
     // Who asks has given up on it: one that only waits, or was voted and not finished, never commits.
     if (transactions.has(id)) transactions.abort(id);
     const original = queue.inAir(id);
     if (original !== undefined) {
       const settleAgain = (error: ZooidError | undefined) =>
-        this.#settleAgain(id, snapshot, reply, original.kind === "fence" ? error : undefined);
+        this.#settleAgain(id, snapshot, fences, reply, original.kind === "fence" ? error : undefined);
       this.#waits(original.afterwards(settleAgain), "settle", id);
       return;
     }
@@ -136,18 +137,20 @@ export class CommitRequests {
       throw new OutcomeUnknownError({ transaction: id });
     } else {
       queue.checkRoom(0);
+      fences.check();
+      fences.spend();
       const fence = new Pending("fence", id);
-      fence.afterwards((error) => this.#settleAgain(id, snapshot, reply, error));
+      fence.afterwards((error) => this.#settleAgain(id, snapshot, fences, reply, error));
       queue.add(fence);
       this.#around.wake();
     }
   }
 
   /** After what was in the air has ended; `error` is why its fence could not be written. */
-  #settleAgain(id: string, snapshot: Tid, reply: Reply, error: ZooidError | undefined): void {
+  #settleAgain(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply, error: ZooidError | undefined): void {
     try {
       if (error !== undefined) throw error;
-      this.settle(id, snapshot, reply);
+      this.settle(id, snapshot, fences, reply);
     } catch (reason) {
       reply(wire.writeError(reason));
     }

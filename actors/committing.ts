@@ -13,7 +13,6 @@ import {
   TimeoutError,
   TooLargeError,
   TransactionAbortedError,
-  UnknownSessionError,
   WriteInDoubtError,
   ZooidError,
   type Tid,
@@ -129,6 +128,10 @@ class CommitLifecycle implements CommitUnderWay {
     if (this.actor.getSnapshot().status === "active") this.actor.send({ type: "FINISH" });
   }
 
+  giveUp(): void {
+    if (this.actor.getSnapshot().status === "active") this.actor.send({ type: "GIVE_UP" });
+  }
+
   abandon(): void {
     const { value } = this.actor.getSnapshot();
     if (value === "voting" || value === "voted") this.actor.send({ type: "ABORT" });
@@ -170,8 +173,7 @@ class CommitLifecycle implements CommitUnderWay {
 
   async sendFinish(): Promise<Place> {
     const { connection, waitTimeoutMs } = this.#core;
-    const link = await connection.connected(waitTimeoutMs);
-    return link.request("finish", wire.finish.write({ session: link.session, id: this.#request.id }), wire.committed);
+    return this.#finishOn(await connection.connectedInTime(waitTimeoutMs));
   }
 
   async sendAbort(): Promise<void> {
@@ -185,8 +187,20 @@ class CommitLifecycle implements CommitUnderWay {
     const link = await connection.connected(waitTimeoutMs);
     // The server's history is not the one that it was sent to: "never" would say nothing about that one.
     if (this.#history !== this.#core.history) throw new OutcomeUnknownError({ transaction: id });
+    if (this.actor.getSnapshot().context.secondPhase) {
+      // The server may hold its vote still: settling alone would abort it, though others have finished.
+      const finished = await this.#finishOn(link).catch((error: unknown) => {
+        if (isInDoubt(error)) throw error;
+        return undefined;
+      });
+      if (finished !== undefined) return finished;
+    }
     const { committed } = await link.request("settle", wire.settle.write({ session: link.session, id, snapshot }), wire.settled);
     return committed;
+  }
+
+  #finishOn(link: ServerLink): Promise<Place> {
+    return link.request("finish", wire.finish.write({ session: link.session, id: this.#request.id }), wire.committed);
   }
 }
 
@@ -234,7 +248,6 @@ function isInDoubt(error: unknown): boolean {
     !(error instanceof ZooidError) ||
     error instanceof DisconnectedError ||
     error instanceof TimeoutError ||
-    error instanceof UnknownSessionError ||
     error instanceof InternalError ||
     error instanceof WriteInDoubtError ||
     (error instanceof MalformedMessageError && isOfAnswer(error.facts.what))

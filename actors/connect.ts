@@ -44,6 +44,7 @@ const names = new Set([
   "cacheBytesMax",
   "memoryBytesMax",
   "waitTimeoutMs",
+  "closeTimeoutMs",
   "requestTimeoutMs",
   "heartbeatTimeoutMs",
   "loadsInFlightMax",

@@ -3,7 +3,6 @@ import {
   asKey,
   decodeValue,
   compareKeys,
-  DisconnectedError,
   InvalidOptionError,
   limits,
   MalformedMessageError,
@@ -13,7 +12,7 @@ import {
   type Tid,
   type Value,
 } from "../words/index.js";
-import { abortable } from "./abortable.js";
+import type { ClientConnection } from "./client-connection.js";
 import type { Ending } from "./ending.js";
 import type { ListAnswer } from "./messages.js";
 import { noteReading } from "./noted-reads.js";
@@ -34,8 +33,7 @@ export interface ListingContext {
   readonly writes: Writes;
   readonly signal: AbortSignal | undefined;
   readonly ending: Ending;
-  readonly link: () => ServerLink | undefined;
-  readonly address: () => string;
+  readonly connection: ClientConnection;
   /** Throws when the transaction has ended. */
   readonly check: () => void;
   /** Who asks for a page, or takes a row, reads the listing. */
@@ -145,15 +143,24 @@ function checkPage({ rows, end }: ListAnswer, range: KeyRange): void {
   if (!isFurther) throw new MalformedMessageError({ what: "list answer", reason: "does not end after it begins" });
 }
 
-async function loadPage(context: ListingContext, range: KeyRange, rowsMax: number, isKept: boolean): Promise<ListAnswer> {
+function loadPage(context: ListingContext, range: KeyRange, rowsMax: number, isKept: boolean): Promise<ListAnswer> {
+  const { ending, connection, signal } = context;
+  return ending.sooner(connection.overReconnects((link) => askForPage(context, link, range, rowsMax, isKept), { signal }));
+}
+
+async function askForPage(
+  context: ListingContext,
+  link: ServerLink,
+  range: KeyRange,
+  rowsMax: number,
+  isKept: boolean,
+): Promise<ListAnswer> {
   context.check();
   const { snapshot, cache } = context;
-  const link = context.link();
-  if (link === undefined) throw new DisconnectedError({ address: context.address() });
   const ticket = cache.beginLoad(snapshot);
   try {
     const payload = wire.list.write({ session: link.session, snapshot, range, rowsMax: Math.min(rowsMax, limits.listPageRowsMax) });
-    const page = await context.ending.sooner(abortable(link.request("list", payload, wire.listAnswer), context.signal));
+    const page = await link.request("list", payload, wire.listAnswer);
     checkPage(page, range);
     if (isKept) for (const { key, ...revision } of page.rows) cache.admit(ticket, key, revision, page.asOf);
     return page;

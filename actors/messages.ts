@@ -7,7 +7,7 @@
  *     .register                     who serves this storage? (request; answered by the server, which opens a session)
  *     .writer                       is there a writer? (request; asked by a server before it starts, answered by one that writes)
  *     .invalidations                server → all clients: invalidations, heartbeats, goodbye, in one order
- *     .<instance>.<operation>       requests to the one server process a client registered with
+ *     .<instance>.<operation>       requests to one server process; `register` too, where the client has heard of it
  *     .<instance>.writer            do you write? (request; asked by another server that heard its heartbeat)
  *
  * and `zooid.<realm>.storages`: which storages are served in this realm? (request)
@@ -18,7 +18,7 @@
  * keepAliveIntervalMs that it lives and which snapshot is its oldest.
  *
  *     client                                                   server
- *       │ register {protocol, client, readOnly, …} ───────────▶ │ opens a session
+ *       │ register {protocol, client, secrets, …} ────────────▶ │ opens a session
  *       │ ◀───────────────── {instance, session, position, …}   │
  *       │ verify {position, asOf} ────────────────────────────▶ │ compares
  *       │ ◀──────────── upToDate | replay | discard | …         │
@@ -33,6 +33,13 @@
  *
  * Every answer is either what the operation promises or an error by class and facts (words/errors.ts). Every request
  * but `register` names a session; one that the server does not know is UnknownSessionError, and the client registers again.
+ *
+ * Secrets. A client draws two, and sends them in requests alone, which only the server may subscribe to: no answer, broadcast, status,
+ * address or log holds one. Everybody else knows their hashes (`publicId`).
+ *
+ *     the client's     drawn once; its hash begins the id of each of its transactions. Only sessions that were registered with it may
+ *                      commit, vote, finish, abort or settle these: the same session, or a later one of the same client.
+ *     the session's    drawn for each registration; every later request shows it. The same registration sent twice opens one session.
  */
 import type { KeyRange, Tid } from "../words/index.js";
 import type { CommitRequest, Position, Write } from "../storage/object-store.js";
@@ -42,6 +49,7 @@ export const protocolVersion = 1;
 
 /** Operations on a server instance: the last token of the subject. */
 export const operations = [
+  "register",
   "verify",
   "log",
   "keys",
@@ -70,6 +78,16 @@ export function storageSubjects(realm: string, storage: string) {
   };
 }
 
+/** Id of the transaction with this number, of the client whose secret has the hash `owner`. */
+export function transactionId(owner: string, number: number): string {
+  return `${owner}-${number.toString(36)}`;
+}
+
+/** Whether `id` is that of a transaction of the client whose secret has the hash `owner`. */
+export function isOwnedBy(owner: string, id: string): boolean {
+  return id.length > owner.length && id[owner.length] === "-" && id.startsWith(owner);
+}
+
 /** Subject on which every server of a realm tells the storages it serves. */
 export function storagesSubject(realm: string): string {
   return `zooid.${realm}.storages`;
@@ -80,13 +98,16 @@ export interface Register {
   /** The client's name: unique in the realm, chosen by whoever embeds it, for people and for actor addresses. */
   readonly client: string;
   readonly readOnly: boolean;
+  readonly clientSecret: string;
+  readonly sessionSecret: string;
   /** Oldest snapshot of the client's open transactions: the server keeps its history from the beginning of the session on. */
   readonly oldestSnapshot: Tid | undefined;
 }
 
 export interface Registered {
   readonly instance: string;
-  readonly session: string;
+  /** How often the server was linked to its broker: what was sent to it before the last time may be lost. */
+  readonly links: number;
   /** The server takes no writes, or this client asked not to write. */
   readonly readOnly: boolean;
   readonly position: Position;
@@ -94,6 +115,7 @@ export interface Registered {
   readonly keepAliveIntervalMs: number;
 }
 
+/** `session`, here and in each request below: the secret that the session was registered with. */
 export interface Verify {
   readonly session: string;
   /** Last tid whose invalidation the client has applied, with its digest. */
@@ -180,12 +202,12 @@ export interface ListAnswer {
   readonly end: string | undefined;
 }
 
-/** `commit` and `vote`: a whole transaction. */
+/** `commit` and `vote`: a whole transaction, whose id is one of the client's own. */
 export interface Commit extends CommitRequest {
   readonly session: string;
 }
 
-/** `finish` and `abort`: of a transaction that was voted. */
+/** `finish` and `abort`: of an own transaction that was voted. */
 export interface Finish {
   readonly session: string;
   readonly id: string;
@@ -198,7 +220,7 @@ export interface Committed {
   readonly digest: string;
 }
 
-/** What became of transaction `id`, begun at `snapshot`? The server fences it, durably, if it never came. */
+/** What became of the own transaction `id`, begun at `snapshot`? The server fences it, durably, if it never came. */
 export interface Settle {
   readonly session: string;
   readonly id: string;
@@ -228,6 +250,8 @@ export type Broadcast =
       readonly type: "heartbeat";
       readonly instance: string;
       readonly startedAt: number;
+      /** As in `Registered`. */
+      readonly links: number;
       /** It takes no commits now. */
       readonly readOnly: boolean;
       readonly role: ServerRole;
@@ -273,6 +297,7 @@ export interface ServerStatus {
   readonly idFloor: Tid;
   readonly sessions: readonly {
     readonly client: string;
+    /** Its public id: nobody can speak for it by that. */
     readonly session: string;
     readonly state: string;
     readonly sinceMs: number;

@@ -6,6 +6,8 @@ import {
   DisconnectedError,
   endlessMs,
   InvalidOptionError,
+  newSecret,
+  publicId,
   silentLog,
   StaleError,
   tidZero,
@@ -17,7 +19,6 @@ import {
   type Tid,
   type Value,
 } from "../words/index.js";
-import { abortable } from "./abortable.js";
 import { ClientConnection, type ConnectionState } from "./client-connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./client-interface.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
@@ -25,10 +26,11 @@ import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectCli
 import { Ending } from "./ending.js";
 import { isAnythingComputing } from "./computations.js";
 import { Loader } from "./loader.js";
-import type { Committed, Invalidation, Position, ServerStatus } from "./messages.js";
+import { transactionId, type Committed, type Invalidation, type Position, type ServerStatus } from "./messages.js";
 import { NotedAges, noteFailure, noteFound, noteMomentary, noteUnderWay } from "./noted-reads.js";
 import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation, type TransactionOptions } from "./object-transaction.js";
+import type { ServerLink } from "./server-link.js";
 import { ValidatorTable, type AnySchema, type UntypedSchema } from "./schema.js";
 import { deadlineSignal, readWith, transactWith, type Attempts, type Transacted } from "./transact.js";
 import { Waiting } from "./waiting.js";
@@ -91,6 +93,9 @@ class TheClient implements ObjectClient, ClientCore {
   readonly #endingReads = new Ending();
   readonly #ages: NotedAges;
   readonly #ending = new Ending();
+  /** Hash of the client's secret. */
+  readonly #owner: string;
+  #transactions = 0;
   #history = 0;
   #lastCommit: Tid = tidZero;
   #closing: Promise<void> | undefined;
@@ -109,10 +114,13 @@ class TheClient implements ObjectClient, ClientCore {
     this.#options = options;
     this.#bounds = bounds;
     this.#moved = new Waiting(clock);
+    const clientSecret = newSecret(chance);
+    this.#owner = publicId(clientSecret);
     this.connection = new ClientConnection({
       realm,
       storage,
       client,
+      clientSecret,
       readOnly: options.readOnly ?? false,
       onOtherHistory: options.onOtherHistory ?? "refuse",
       transport,
@@ -283,9 +291,9 @@ class TheClient implements ObjectClient, ClientCore {
     };
   }
 
-  async serverStatus(signal?: AbortSignal): Promise<ServerStatus> {
-    const link = await noteFailure(this.connection.connected(this.waitTimeoutMs, signal));
-    return noteFailure(abortable(link.request("status", wire.session.write({ session: link.session }), wire.serverStatus), signal));
+  serverStatus(signal?: AbortSignal): Promise<ServerStatus> {
+    const ask = (link: ServerLink) => link.request("status", wire.session.write({ session: link.session }), wire.serverStatus);
+    return noteFailure(this.connection.overReconnects(ask, { signal }));
   }
 
   close(): Promise<void> {
@@ -316,6 +324,10 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   // ---- ClientCore
+
+  nextTransactionId(): string {
+    return transactionId(this.#owner, ++this.#transactions);
+  }
 
   register(name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>): () => void {
     return this.#options.system?.register(`client/${this.client}/${name}`, actor, { accepts: [], describe }) ?? (() => undefined);
@@ -448,17 +460,36 @@ class TheClient implements ObjectClient, ClientCore {
     this.#ages.close();
     const closed = new ClosedError({ what: "client" });
     this.#endingReads.end(closed);
-    // What was voted and is not finished now never will be: whoever waits for its objects need not wait for the time-out.
+    this.#watchers.close();
+    // What was voted and is not finished now never will be: those who wait for its objects need not wait for the time-out.
     for (const commit of this.commits.values()) commit.abandon();
-    const patience = this.clock.setTimeout(() => this.#ending.end(closed), this.waitTimeoutMs);
-    // A commit that was sent is waited for beyond that: its answer, or what it is settled as, comes within bounds of its own.
+    const deadline = this.clock.monotonic() + this.#bounds.closeTimeoutMs;
+    const disconnect = () => {
+      this.#ending.end(closed);
+      this.connection.close();
+      for (const commit of this.commits.values()) commit.giveUp();
+    };
+    const patience = this.clock.setTimeout(disconnect, this.#bounds.closeTimeoutMs);
     await Promise.allSettled([...this.#underWay, ...Array.from(this.commits.values(), ({ ended }) => ended)]);
     this.clock.clearTimeout(patience);
-    this.#ending.end(closed);
-    this.#watchers.close();
-    this.connection.close();
+    disconnect();
     this.#moved.fail(closed);
     await this.cache.close();
-    await this.#options.release?.();
+    await this.#release(deadline - this.clock.monotonic());
+  }
+
+  /** Releases what was opened for this client. A link that hangs is given up by its pings, and not waited for beyond `timeoutMs`. */
+  async #release(timeoutMs: number): Promise<void> {
+    const released = this.#options.release?.();
+    if (released === undefined) return;
+    let timer: unknown;
+    const timedOut = new Promise<void>((resolve) => {
+      timer = this.clock.setTimeout(resolve, Math.max(1, timeoutMs));
+    });
+    try {
+      await Promise.race([released, timedOut]);
+    } finally {
+      this.clock.clearTimeout(timer);
+    }
   }
 }

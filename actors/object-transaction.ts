@@ -3,18 +3,14 @@ import type { CachedRevision } from "../storage/client-cache.js";
 import {
   asKey,
   ClosedError,
-  DisconnectedError,
   InvalidOptionError,
   limits,
   ReadOnlyError,
   SnapshotTooOldError,
-  TimeoutError,
   TooLargeError,
-  UnknownSessionError,
   type Tid,
   type Value,
 } from "../words/index.js";
-import { abortable } from "./abortable.js";
 import type { ClientCore } from "./client-core.js";
 import { commitWhole, VotedCommit } from "./committing.js";
 import { currentComputations, isAnythingComputing } from "./computations.js";
@@ -66,7 +62,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     this.#core = core;
     this.#options = options;
     this.#history = core.history;
-    this.id = core.chance.id();
+    this.id = core.nextTransactionId();
     this.snapshot = core.cache.position.tid;
     const { cache } = core;
     cache.openSnapshot(this.snapshot);
@@ -106,8 +102,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       writes: this.#writes,
       signal: this.#options.signal,
       ending: this.#options.ending,
-      link: () => connection.link,
-      address: () => connection.address,
+      connection,
       check: () => this.#check(),
       note: noteListed(this.#picture, prefix),
       record: (range: ReadRange) => {
@@ -222,21 +217,14 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     return revision.give();
   }
 
-  /** A load that fails with its link is sent again on the next one, as long as a call waits for a connection. */
   async #loadOverReconnects(key: string): Promise<CachedRevision> {
-    const { connection, loader, clock, waitTimeoutMs } = this.#core;
-    const deadline = clock.monotonic() + waitTimeoutMs;
-    for (;;) {
+    this.#check();
+    const { connection, loader } = this.#core;
+    const load = () => {
       this.#check();
-      try {
-        await connection.connected(deadline - clock.monotonic(), this.#options.signal);
-        this.#check();
-        return await abortable(loader.load(key, this.snapshot), this.#options.signal);
-      } catch (error) {
-        const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError || error instanceof UnknownSessionError;
-        if (!isOfLink || clock.monotonic() >= deadline) throw error;
-      }
-    }
+      return loader.load(key, this.snapshot);
+    };
+    return connection.overReconnects(load, { signal: this.#options.signal });
   }
 
   async #afterValidation(key: string, accepted: Promise<unknown>, order: number): Promise<void> {

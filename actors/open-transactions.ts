@@ -35,6 +35,8 @@ export interface OpenTransactionsAround {
   /** Something was put in the queue. */
   readonly wake: () => void;
   readonly closeSession: (session: string) => void;
+  /** A transaction of this session is fenced. */
+  readonly onFenced: (session: string) => void;
   /** A bug ended a transaction's actor: what it held is in no known state. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -171,7 +173,7 @@ export class OpenTransactions {
           this.#around.wake();
         },
         release: ({ context }) => this.#release(the(context)),
-        fence: ({ context: { id } }) => this.fence(id),
+        fence: ({ context: { id } }) => this.#fence(id),
         tellAborted: ({ context: { id } }) => this.#refuse(id, new TransactionAbortedError({ transaction: id })),
         tellTimedOut: ({ context: { id } }) => this.#refuse(id, new TransactionTimedOutError({ transaction: id })),
         closeSession: ({ context }) => {
@@ -189,10 +191,12 @@ export class OpenTransactions {
   }
 
   /** Keeps `id` from ever committing: here from now on, durably with the next batch. */
-  fence(id: string): void {
-    const { refusedIds, queue, wake } = this.#around;
+  #fence(id: string): void {
+    const { refusedIds, queue, wake, onFenced } = this.#around;
     refusedIds.add(id, "aborted");
     if (queue.inAir(id) !== undefined) return;
+    const session = this.#open.get(id)?.session;
+    if (session !== undefined) onFenced(session);
     queue.add(new Pending("fence", id));
     wake();
   }

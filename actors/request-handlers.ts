@@ -6,6 +6,7 @@ import {
   limits,
   type Log,
   MalformedMessageError,
+  NotOwnerError,
   ReadOnlyError,
   SnapshotTooOldError,
   TooLargeError,
@@ -14,17 +15,18 @@ import {
 } from "../words/index.js";
 import type { CommitRequests } from "./commit-requests.js";
 import { invalidationOf } from "./invalidation-publisher.js";
-import type {
-  KeysRequest,
-  List,
-  ListAnswer,
-  Load,
-  LoadAnswer,
-  LoadedRevision,
-  LogPage,
-  LogRequest,
-  ServerStatus,
-  Writer,
+import {
+  isOwnedBy,
+  type KeysRequest,
+  type List,
+  type ListAnswer,
+  type Load,
+  type LoadAnswer,
+  type LoadedRevision,
+  type LogPage,
+  type LogRequest,
+  type ServerStatus,
+  type Writer,
 } from "./messages.js";
 import type { Reply } from "./pending.js";
 import type { Session, Sessions } from "./sessions.js";
@@ -44,6 +46,8 @@ export interface RequestHandlersAround {
   readonly status: () => ServerStatus;
   /** Shows that this server writes the storage. */
   readonly writer: (nonce: string) => Writer;
+  /** Answers a client that registers. Throws what it is refused with. */
+  readonly register: (payload: Uint8Array) => Uint8Array;
   readonly log: Log;
 }
 
@@ -90,8 +94,9 @@ export class RequestHandlers {
       case "commit":
       case "vote": {
         const commit = wire.commit.read(payload);
-        this.#checkWriter(sessions.heard(commit.session));
-        commits.arrive(operation, commit, payload.length, reply);
+        const session = this.#writer(commit.session, commit.id);
+        if (operation === "vote") session.fences.check();
+        commits.arrive(operation, commit, session.id, payload.length, reply);
         return;
       }
       case "list": {
@@ -103,23 +108,25 @@ export class RequestHandlers {
       }
       case "finish": {
         const finish = wire.finish.read(payload);
-        this.#checkWriter(sessions.heard(finish.session));
+        this.#writer(finish.session, finish.id);
         commits.finish(finish.id, reply);
         return;
       }
       case "abort": {
         const abort = wire.finish.read(payload);
-        this.#checkWriter(sessions.heard(abort.session));
+        this.#writer(abort.session, abort.id);
         commits.abort(abort.id, reply);
         return;
       }
       case "settle": {
         const settle = wire.settle.read(payload);
-        sessions.heard(settle.session);
-        if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
-        commits.settle(settle.id, settle.snapshot, reply);
+        const { fences } = this.#writer(settle.session, settle.id);
+        commits.settle(settle.id, settle.snapshot, fences, reply);
         return;
       }
+      case "register":
+        reply(this.#around.register(payload));
+        return;
       case "verify": {
         const verify = wire.verify.read(payload);
         sessions.heard(verify.session);
@@ -148,7 +155,7 @@ export class RequestHandlers {
       case "bye": {
         const { session } = wire.session.read(payload);
         sessions.heard(session);
-        sessions.end(session, "BYE");
+        sessions.bye(session);
         reply(wire.writeAnswer(wire.nothing, {}));
         return;
       }
@@ -172,15 +179,20 @@ export class RequestHandlers {
   #bye(message: Message): void {
     try {
       const { session } = wire.session.read(message.payload);
-      this.#around.sessions.end(session, "BYE");
+      this.#around.sessions.bye(session);
     } catch (error) {
       this.#around.log.debug({ err: error, subject: message.subject }, "a malformed goodbye was dropped");
     }
   }
 
-  #checkWriter(session: Session): void {
-    if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
+  /** The session with this secret, which may write, and whose client's transaction `id` is. Throws UnknownSessionError, ReadOnlyError, NotOwnerError. */
+  #writer(secret: string, id: string): Session {
+    const { sessions, readOnly } = this.#around;
+    const session = sessions.heard(secret);
+    if (readOnly) throw new ReadOnlyError({ who: "server" });
     if (session.readOnly) throw new ReadOnlyError({ who: "client" });
+    if (!isOwnedBy(session.owner, id)) throw new NotOwnerError({ transaction: id });
+    return session;
   }
 
   #explained(error: unknown, operation: string): unknown {

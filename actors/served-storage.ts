@@ -55,6 +55,8 @@ export class ServedStorage {
   readonly #unregister: (() => void)[] = [];
   readonly #subjects: ReturnType<typeof storageSubjects>;
   #heartbeat: unknown;
+  /** How often there was a link to the broker. */
+  #links = 0;
   #isServing = false;
 
   /**
@@ -83,7 +85,7 @@ export class ServedStorage {
   private constructor(around: ServedStorageAround, store: ObjectStore) {
     this.#around = around;
     this.#store = store;
-    const { realm, storage, instance, transport, clock, chance, log, options } = around;
+    const { realm, storage, instance, transport, clock, log, options } = around;
     this.#subjects = storageSubjects(realm, storage);
     const queue = new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax);
     const refusedIds = new RefusedIds();
@@ -102,17 +104,18 @@ export class ServedStorage {
       timeoutMs: options.transactionTimeoutMs,
       countMax: options.transactionsOpenMax,
       wake,
-      closeSession: (session) => this.#sessions.end(session, "TRANSACTION_HUNG"),
+      closeSession: (session) => this.#sessions.hung(session),
+      onFenced: (session) => this.#sessions.get(session)?.fences.spend(),
       onFatal,
     });
     this.#sessions = new Sessions({
       storage,
       clock,
-      chance,
       log,
       timeoutMs: options.sessionTimeoutMs,
       snapshotHeldMs: retentionsHeldMax * (options.store.snapshotRetentionMs ?? limits.snapshotRetentionMs),
       countMax: options.sessionsMax,
+      fencesPerSessionMax: options.fencesPerSessionMax,
       abortTransactions: (session) => this.#transactions.abortAllOf(session),
       system: around.system,
       onFatal,
@@ -150,6 +153,7 @@ export class ServedStorage {
       isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
       status: () => this.status(),
       writer: (nonce) => this.#writer(nonce),
+      register: (payload) => this.#register(payload),
       log,
     });
     this.#watch = new WriterWatch(around, this.#role, (error) => this.#stopForAnother(error));
@@ -235,7 +239,7 @@ export class ServedStorage {
     this.#isServing = true;
     this.#subscriptions.push(
       transport.subscribe(operation, (message) => this.#handlers.handle(message.subject.slice(operationAt), message)),
-      transport.subscribe(this.#subjects.register, (message) => this.#register(message)),
+      transport.subscribe(this.#subjects.register, (message) => this.#answer(message, () => this.#register(message.payload))),
     );
     if (!options.readOnly) {
       this.#subscriptions.push(
@@ -258,8 +262,14 @@ export class ServedStorage {
       log.warn({ storage, address: transport.address }, "no link: clients will find the server when there is one");
     }
     for (const { refused } of this.#subscriptions) if (refused !== undefined) throw refused;
-    // Who was cut off together with this server learns at once what it missed.
-    this.#unregister.push(transport.onStatus((status) => status === "connected" && this.#beat()));
+    // Clients learn at once what they missed, and that their requests of before may be lost.
+    this.#unregister.push(
+      transport.onStatus((status) => {
+        if (status !== "connected") return;
+        this.#links++;
+        this.#beat();
+      }),
+    );
     this.#beat();
     log.info({ storage, instance, tid: this.#store.position.tid, readOnly: options.readOnly }, "serving");
   }
@@ -269,23 +279,22 @@ export class ServedStorage {
     const { clock, instance, startedAt, options } = this.#around;
     clock.clearTimeout(this.#heartbeat);
     const { position } = this.#store;
-    this.#publisher.send({ type: "heartbeat", instance, startedAt, readOnly: this.#isReadOnly, role: this.#role, position });
+    const readOnly = this.#isReadOnly;
+    this.#publisher.send({ type: "heartbeat", instance, startedAt, links: this.#links, readOnly, role: this.#role, position });
     this.#heartbeat = clock.setTimeout(() => this.#beat(), options.heartbeatIntervalMs);
   }
 
-  #register(message: Message): void {
-    this.#answer(message, () => {
-      const { client, readOnly, oldestSnapshot } = wire.register.read(message.payload);
-      const { instance, options } = this.#around;
-      const session = this.#sessions.open(client, readOnly, oldestSnapshot);
-      return wire.writeAnswer(wire.registered, {
-        instance,
-        session: session.id,
-        readOnly: readOnly || this.#isReadOnly,
-        position: this.#store.position,
-        heartbeatIntervalMs: options.heartbeatIntervalMs,
-        keepAliveIntervalMs: options.keepAliveIntervalMs,
-      });
+  #register(payload: Uint8Array): Uint8Array {
+    const register = wire.register.read(payload);
+    const { instance, options } = this.#around;
+    this.#sessions.open(register);
+    return wire.writeAnswer(wire.registered, {
+      instance,
+      links: this.#links,
+      readOnly: register.readOnly || this.#isReadOnly,
+      position: this.#store.position,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      keepAliveIntervalMs: options.keepAliveIntervalMs,
     });
   }
 

@@ -59,6 +59,7 @@ export interface StorageServerOptions {
   readonly transactionTimeoutMs?: Duration;
   readonly pruningIntervalMs?: Duration;
   readonly sessionsMax?: number;
+  readonly fencesPerSessionMax?: number;
   readonly transactionsOpenMax?: number;
   readonly commitQueueMax?: number;
   readonly commitsInAirBytesMax?: number;
@@ -84,6 +85,7 @@ export interface CheckedStorageOptions {
   readonly transactionTimeoutMs: number;
   readonly pruningIntervalMs: number;
   readonly sessionsMax: number;
+  readonly fencesPerSessionMax: number;
   readonly transactionsOpenMax: number;
   readonly commitQueueMax: number;
   readonly commitsInAirBytesMax: number;
@@ -106,6 +108,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
     transactionTimeoutMs: wholeMs(options.transactionTimeoutMs, limits.transactionTimeoutMs, "transactionTimeoutMs"),
     pruningIntervalMs: wholeMs(options.pruningIntervalMs, limits.pruningIntervalMs, "pruningIntervalMs"),
     sessionsMax: positive(options.sessionsMax, limits.sessionsMax, "sessionsMax"),
+    fencesPerSessionMax: positive(options.fencesPerSessionMax, limits.fencesPerSessionMax, "fencesPerSessionMax"),
     transactionsOpenMax: positive(options.transactionsOpenMax, limits.transactionsOpenMax, "transactionsOpenMax"),
     commitQueueMax: positive(options.commitQueueMax, limits.commitQueueMax, "commitQueueMax"),
     commitsInAirBytesMax: positive(options.commitsInAirBytesMax, limits.commitsInAirBytesMax, "commitsInAirBytesMax"),

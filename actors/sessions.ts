@@ -1,12 +1,27 @@
 import { type Actor, createActor } from "xstate";
 import { sessionMachine } from "../machines/session.js";
-import { type Chance, type Clock, type Log, ServerBusyError, type Tid, UnknownSessionError } from "../words/index.js";
+import {
+  type Clock,
+  limits,
+  type Log,
+  MalformedMessageError,
+  publicId,
+  ServerBusyError,
+  type Tid,
+  UnknownSessionError,
+} from "../words/index.js";
+import { FenceAllowance } from "./fence-allowance.js";
+import type { Register } from "./messages.js";
 import type { ActorSystem } from "./system.js";
 
 /** A registered client. */
 export interface Session {
+  /** Its public id. */
   readonly id: string;
+  readonly secret: string;
   readonly client: string;
+  /** Hash of the client's secret: ids of its transactions begin with it. */
+  readonly owner: string;
   /** The client asked not to write. */
   readonly readOnly: boolean;
   readonly sinceMs: number;
@@ -16,6 +31,7 @@ export interface Session {
   oldestSnapshot: Tid | undefined;
   /** The same snapshot, told again and again while the storage went on; undefined when its oldest is the last transaction. */
   held: HeldSnapshot | undefined;
+  readonly fences: FenceAllowance;
   readonly actor: Actor<typeof sessionMachine>;
   readonly unregister: (() => void) | undefined;
 }
@@ -30,12 +46,12 @@ interface HeldSnapshot {
 export interface SessionsAround {
   readonly storage: string;
   readonly clock: Clock;
-  readonly chance: Chance;
   readonly log: Log;
   readonly timeoutMs: number;
   /** A snapshot that a client keeps open for longer is logged, once: a transaction was begun there, and neither finished nor aborted. */
   readonly snapshotHeldMs: number;
   readonly countMax: number;
+  readonly fencesPerSessionMax: number;
   readonly abortTransactions: (session: string) => void;
   /** Where the machines of sessions can be looked at. */
   readonly system: ActorSystem | undefined;
@@ -46,7 +62,8 @@ export interface SessionsAround {
 /** The registered clients of one storage. */
 export class Sessions {
   readonly #around: SessionsAround;
-  readonly #sessions = new Map<string, Session>();
+  readonly #bySecret = new Map<string, Session>();
+  readonly #byId = new Map<string, Session>();
   readonly #machine: typeof sessionMachine;
 
   constructor(around: SessionsAround) {
@@ -55,44 +72,59 @@ export class Sessions {
   }
 
   get all(): Iterable<Session> {
-    return this.#sessions.values();
+    return this.#bySecret.values();
   }
 
-  /** A new session, whose client reads `oldestSnapshot` until it says otherwise. Throws ServerBusyError. */
-  open(client: string, readOnly: boolean, oldestSnapshot: Tid | undefined): Session {
-    const { clock, chance, countMax, storage, log, system, onFatal } = this.#around;
-    if (this.#sessions.size >= countMax) throw new ServerBusyError({ what: "sessions", countMax });
-    const id = chance.id();
+  /**
+   * The session that `register` opens, or opened: the same message sent twice opens one. Its client reads `oldestSnapshot` until it says
+   * otherwise. Throws ServerBusyError, MalformedMessageError.
+   */
+  open({ client, readOnly, clientSecret, sessionSecret, oldestSnapshot }: Register): Session {
+    const { clock, countMax, fencesPerSessionMax, storage, log, system, onFatal } = this.#around;
+    const owner = publicId(clientSecret);
+    const opened = this.#bySecret.get(sessionSecret);
+    if (opened !== undefined) {
+      const isSame = opened.owner === owner && opened.client === client && opened.readOnly === readOnly;
+      if (!isSame) throw new MalformedMessageError({ what: "register.sessionSecret", reason: "is that of another registration" });
+      opened.oldestSnapshot ??= oldestSnapshot;
+      return this.heard(sessionSecret);
+    }
+    if (this.#bySecret.size >= countMax) throw new ServerBusyError({ what: "sessions", countMax });
+    const id = publicId(sessionSecret);
     const actor = createActor(this.#machine, { id: `server/${storage}/session/${id}`, clock, input: { session: id } });
     const session: Session = {
       id,
+      secret: sessionSecret,
       client,
+      owner,
       readOnly,
       sinceMs: clock.now(),
       heardAtMs: clock.monotonic(),
       oldestSnapshot,
       held: undefined,
+      fences: new FenceAllowance(clock, fencesPerSessionMax, limits.outcomeAgeMs),
       actor,
       unregister: system?.register(`server/${storage}/session/${id}`, actor, { accepts: [], describe: () => ({ client }) }),
     };
-    this.#sessions.set(id, session);
+    this.#bySecret.set(sessionSecret, session);
+    this.#byId.set(id, session);
     actor.subscribe({ error: onFatal });
     actor.start();
     log.info({ storage, client, session: id }, "registered");
     return session;
   }
 
-  /** The live session `id`, which was just heard of. Throws UnknownSessionError. */
-  heard(id: string): Session {
-    const session = this.#sessions.get(id);
-    if (session === undefined) throw new UnknownSessionError({ session: id });
+  /** The live session with this secret, which was just heard of. Throws UnknownSessionError. */
+  heard(secret: string): Session {
+    const session = this.#bySecret.get(secret);
+    if (session === undefined) throw new UnknownSessionError({ session: publicId(secret) });
     session.heardAtMs = this.#around.clock.monotonic();
     return session;
   }
 
-  /** The session `id` lives, and told its oldest open snapshot; `last` is where the storage stands. Throws UnknownSessionError. */
-  alive(id: string, oldestSnapshot: Tid | undefined, last: Tid): void {
-    const session = this.heard(id);
+  /** The session with this secret lives, and told its oldest open snapshot; `last` is where the storage stands. Throws UnknownSessionError. */
+  alive(secret: string, oldestSnapshot: Tid | undefined, last: Tid): void {
+    const session = this.heard(secret);
     session.oldestSnapshot = oldestSnapshot;
     // What follows the storage is as old as its last transaction, be that of yesterday.
     if (oldestSnapshot === undefined || oldestSnapshot >= last) {
@@ -102,25 +134,32 @@ export class Sessions {
     const { clock, log, storage, snapshotHeldMs } = this.#around;
     const nowMs = clock.monotonic();
     if (session.held?.snapshot !== oldestSnapshot) session.held = { snapshot: oldestSnapshot, sinceMs: nowMs, isLogged: false };
-    const { held, client } = session;
+    const { held, client, id } = session;
     const forMs = nowMs - held.sinceMs;
     if (held.isLogged || forMs < snapshotHeldMs) return;
     held.isLogged = true;
     log.warn({ storage, client, session: id, snapshot: oldestSnapshot, forMs }, "a client keeps a snapshot open: history is kept for it");
   }
 
+  /** The session with this public id. */
   get(id: string): Session | undefined {
-    return this.#sessions.get(id);
+    return this.#byId.get(id);
   }
 
-  end(id: string, type: "BYE" | "TRANSACTION_HUNG"): void {
-    this.#sessions.get(id)?.actor.send({ type });
+  /** The session with this secret says goodbye; one that is gone already needs not. */
+  bye(secret: string): void {
+    this.#bySecret.get(secret)?.actor.send({ type: "BYE" });
+  }
+
+  /** One of the voted transactions of the session with this public id hung. */
+  hung(id: string): void {
+    this.#byId.get(id)?.actor.send({ type: "TRANSACTION_HUNG" });
   }
 
   /** Oldest snapshot that a live client reads, undefined when none told of one. */
   get oldestSnapshot(): Tid | undefined {
     let oldest: Tid | undefined;
-    for (const { oldestSnapshot } of this.#sessions.values()) {
+    for (const { oldestSnapshot } of this.#bySecret.values()) {
       if (oldestSnapshot !== undefined && (oldest === undefined || oldestSnapshot < oldest)) oldest = oldestSnapshot;
     }
     return oldest;
@@ -128,25 +167,29 @@ export class Sessions {
 
   /** Ends all actors without a word: for the end of the server. */
   stop(): void {
-    for (const { actor, unregister } of this.#sessions.values()) {
+    for (const { actor, unregister } of this.#bySecret.values()) {
       unregister?.();
       actor.stop();
     }
-    this.#sessions.clear();
+    this.#bySecret.clear();
+    this.#byId.clear();
   }
 
   #provided(): typeof sessionMachine {
     const { storage, clock, log, timeoutMs, abortTransactions } = this.#around;
-    const silentMs = (id: string) => clock.monotonic() - (this.#sessions.get(id)?.heardAtMs ?? 0);
+    const silentMs = (id: string) => clock.monotonic() - (this.#byId.get(id)?.heardAtMs ?? 0);
     return sessionMachine.provide({
       actions: {
         abortTransactions: ({ context }) => abortTransactions(context.session),
         forget: ({ context }) => {
-          this.#sessions.get(context.session)?.unregister?.();
-          this.#sessions.delete(context.session);
+          const session = this.#byId.get(context.session);
+          if (session === undefined) return;
+          session.unregister?.();
+          this.#byId.delete(session.id);
+          this.#bySecret.delete(session.secret);
         },
         logGone: ({ context: { session } }, { reason }) =>
-          log.info({ storage, client: this.#sessions.get(session)?.client, session, reason }, "session ended"),
+          log.info({ storage, client: this.#byId.get(session)?.client, session, reason }, "session ended"),
         logUnexpected: ({ context: { session }, event }) => log.warn({ storage, session, event: event.type }, "an unexpected event"),
       },
       guards: {

@@ -1,6 +1,9 @@
 /** Reads untrusted, decoded messages field by field. Everything here throws MalformedMessageError, which names message and field. */
 import { asKey, isTid, limits, MalformedMessageError, TooLargeError, type Key, type Tid } from "../words/index.js";
 
+/** 24 hexadecimal digits are 96 bits. */
+const secretLengthMin = 24;
+
 function malformed(what: string, reason: string): never {
   throw new MalformedMessageError({ what, reason });
 }
@@ -53,6 +56,12 @@ export function id(value: unknown, what: string): string {
     malformed(what, "is not an id");
   }
   return value;
+}
+
+/** A secret long enough that nobody guesses it. */
+export function secret(value: unknown, what: string): string {
+  if (id(value, what).length < secretLengthMin) malformed(what, "is too short");
+  return value as string;
 }
 
 /** A name that is one token of a subject: letters, digits, `_` and `-`. */

@@ -84,6 +84,8 @@ function failed(error: unknown, { signal, ending }: Attempts): unknown {
 
 /** Waits until another attempt is worth it. */
 async function nextAttempt(core: ClientCore, error: unknown, attempt: number, deadline: number, signal?: AbortSignal): Promise<void> {
+  // A request had no answer: tried again as long as a link would be waited for.
+  if (error instanceof TimeoutError && (signal?.aborted === true || core.clock.monotonic() >= deadline)) throw error;
   if (error instanceof DisconnectedError) await core.connection.connected(deadline - core.clock.monotonic(), signal);
   else await delay(core.clock, retryDelay(attempt, core.chance), signal);
   if (error instanceof ConflictError) await seen(core, error.facts.current, signal);
@@ -117,7 +119,8 @@ function isWorthAnother(error: unknown): boolean {
     error instanceof TransactionAbortedError ||
     error instanceof TransactionTimedOutError ||
     error instanceof ServerBusyError ||
-    error instanceof DisconnectedError
+    error instanceof DisconnectedError ||
+    error instanceof TimeoutError
   );
 }
 

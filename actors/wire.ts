@@ -93,17 +93,20 @@ export function readAnswer<T>(answer: Codec<T>, bytes: Uint8Array): T {
 // ---- Requests and what is promised for them
 
 export const register: Codec<m.Register> = {
-  write: (each) => encodeMessage([each.protocol, each.client, each.readOnly, each.oldestSnapshot ?? null]),
+  write: (each) =>
+    encodeMessage([each.protocol, each.client, each.readOnly, each.clientSecret, each.sessionSecret, each.oldestSnapshot ?? null]),
   read(bytes) {
     const message = decodeMessage(bytes, "register");
     // The version stands first in every version, whatever follows it there.
     const version = shape.count(Array.isArray(message) ? message[0] : undefined, "register.protocol");
     if (version !== protocolVersion) throw new ProtocolVersionError({ version, supported: protocolVersion });
-    const [, client, readOnly, oldestSnapshot] = shape.fields(message, "register", 4);
+    const [, client, readOnly, clientSecret, sessionSecret, oldestSnapshot] = shape.fields(message, "register", 6);
     return {
       protocol: version,
       client: shape.name(client, "register.client"),
       readOnly: shape.flag(readOnly, "register.readOnly"),
+      clientSecret: shape.secret(clientSecret, "register.clientSecret"),
+      sessionSecret: shape.secret(sessionSecret, "register.sessionSecret"),
       oldestSnapshot: shape.tidOrNone(oldestSnapshot, "register.oldestSnapshot"),
     };
   },
@@ -113,16 +116,16 @@ export const registered = codec<m.Registered>(
   "registered",
   (each) => [
     each.instance,
-    each.session,
+    each.links,
     each.readOnly,
     each.position.tid,
     each.position.digest,
     each.heartbeatIntervalMs,
     each.keepAliveIntervalMs,
   ],
-  ([instance, session, readOnly, tid, digest, heartbeatIntervalMs, keepAliveIntervalMs]) => ({
+  ([instance, links, readOnly, tid, digest, heartbeatIntervalMs, keepAliveIntervalMs]) => ({
     instance: shape.name(instance, "registered.instance"),
-    session: shape.id(session, "registered.session"),
+    links: shape.count(links, "registered.links"),
     readOnly: shape.flag(readOnly, "registered.readOnly"),
     position: position(tid, digest, "registered.position"),
     heartbeatIntervalMs: shape.interval(heartbeatIntervalMs, "registered.heartbeatIntervalMs"),
@@ -413,6 +416,7 @@ export const broadcast: Codec<m.Broadcast> = {
           "h",
           message.instance,
           message.startedAt,
+          message.links,
           message.readOnly,
           message.role,
           message.position.tid,
@@ -434,11 +438,12 @@ export const broadcast: Codec<m.Broadcast> = {
       };
     }
     if (type === "h") {
-      const [, instance, startedAt, readOnly, role, tid, digest] = shape.fields(message, "heartbeat", 7);
+      const [, instance, startedAt, links, readOnly, role, tid, digest] = shape.fields(message, "heartbeat", 8);
       return {
         type: "heartbeat",
         instance: shape.name(instance, "heartbeat.instance"),
         startedAt: shape.count(startedAt, "heartbeat.startedAt"),
+        links: shape.count(links, "heartbeat.links"),
         readOnly: shape.flag(readOnly, "heartbeat.readOnly"),
         role: shape.oneOf(role, "heartbeat.role", serverRoles),
         position: position(tid, digest, "heartbeat.position"),

@@ -8,13 +8,14 @@
  *       └──────▶ aborting ─▶ aborted  inDoubt.settling ⇄ inDoubt.pausing
  *                                     │    │    └─────────▶ committed
  *          (begins here when the one  │    └──────────────▶ aborted
- *           message had no answer)    └──settleTimeout────▶ unknown
+ *           message had no answer)    └──settleTimeout, GIVE_UP──▶ unknown
  *
  * Invariants:
  *
  * 1. A transaction whose finish, or whose only message, was sent is told as committed or aborted only when the server said so.
  * 2. A vote without an answer needs no settling: nothing commits without a finish, which was never sent.
- * 3. `unknown` is reached only when the server cannot know, or cannot be asked within settleTimeout.
+ * 3. `unknown` is reached only when the server cannot know, or cannot be asked within settleTimeout or until the client ends.
+ * 4. A finish that was lost is sent again as long as the server holds the vote: settling alone would abort it.
  *
  * Source: ZODB's two-phase commit (tpc_vote, tpc_finish, tpc_abort); settling by id is DESIGN's promise 8.
  */
@@ -36,7 +37,11 @@ export interface CommitInput {
 }
 
 /** What the machine of one transaction's commit, at its client is told. */
-export type CommitEvent = { readonly type: "FINISH" } | { readonly type: "ABORT" };
+export type CommitEvent =
+  | { readonly type: "FINISH" }
+  | { readonly type: "ABORT" }
+  /** The client ends: nobody asks for the outcome any more. */
+  | { readonly type: "GIVE_UP" };
 
 /** What the machine of one transaction's commit, at its client ends with. */
 export type CommitOutput =
@@ -99,7 +104,11 @@ export const commitMachine = setup({
   id: "commit",
   context: ({ input }) => ({ ...input, place: undefined, error: undefined, isUnknown: false, secondPhase: false }),
   initial: "starting",
-  on: { "*": { actions: "logUnexpected" } },
+  on: {
+    // What is not in doubt ends by itself when the link does.
+    GIVE_UP: {},
+    "*": { actions: "logUnexpected" },
+  },
   states: {
     starting: {
       always: [{ guard: "startsInDoubt", target: "inDoubt" }, { target: "voting" }],
@@ -149,6 +158,7 @@ export const commitMachine = setup({
     inDoubt: {
       initial: "settling",
       after: { settleTimeout: { target: "unknown", actions: "noteUnknown" } },
+      on: { GIVE_UP: { target: "unknown", actions: "noteUnknown" } },
       states: {
         settling: {
           invoke: {

@@ -19,8 +19,10 @@
  * 3. A heartbeat of another instance means that the server was replaced: register and verify again. A read-only one stands beside a
  *    writer and replaces none: were the writer gone, its silence would tell.
  * 4. readWrite is entered only when neither the client nor the server is read-only.
- * 5. A refusal for good is told at once to whoever waits, and asked about again slowly: an operator may have repaired the server.
- *    An instance heard for the first time is asked at once. Which one refused to register is not told: each is asked once so.
+ * 5. A refusal for good rejects at once all calls that wait, and is asked about again slowly: an operator may have repaired the server.
+ *    An instance that has not refused is asked as soon as it is heard; one that has refused disturbs no link to another.
+ * 6. An instance that was heard is asked itself, so that it is known which one refuses. Each heartbeat of it asks again: the first
+ *    request may be lost, and to ask twice opens one session.
  *
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
@@ -64,8 +66,15 @@ export interface ConnectionContext extends ConnectionInput {
   readonly verification: CacheVerificationOutput | undefined;
   /** Failures since the last time it was connected. */
   readonly failures: number;
-  /** Instances that refused, or may have, the latest last: not worth asking before refusalDelay. */
+  /** The instance that is asked to register this client; undefined: any that serves the storage. */
+  readonly asking: string | undefined;
+  /** Instances that refused, the latest last: not worth asking before refusalDelay. */
   readonly refusing: readonly string[];
+}
+
+/** Which instance is asked to register a client; undefined: any that serves the storage. */
+export interface Asking {
+  readonly instance: string | undefined;
 }
 
 /** Instances that are remembered as refusing: more than serve one storage within any refusal. */
@@ -83,12 +92,13 @@ export const connectionMachine = setup({
     children: {} as { verification: "verify" },
   },
   actors: {
-    register: fromPromise<Registration>(notProvided),
+    register: fromPromise<Registration, Asking>(notProvided),
     verify: cacheVerificationMachine,
     keepAlive: fromCallback(() => undefined),
   },
   actions: {
     dropLink: () => undefined,
+    askAgain: () => undefined,
     logUnexpected: () => undefined,
     stopListeningForSilence: cancel("silence"),
     listenForSilence: raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" }),
@@ -96,13 +106,21 @@ export const connectionMachine = setup({
     forgetRegistration: assign({ registration: undefined }),
     noteVerification: assign({ verification: (_, params: { readonly verification: CacheVerificationOutput }) => params.verification }),
     noteProblem: assign({ problem: (_, params: { readonly problem: ConnectionProblem }) => params.problem }),
-    /** Remembers the instance that is registered, or was heard. */
+    noteAsking: assign({ asking: (_, params: { readonly instance: string }) => params.instance }),
+    askAny: assign({ asking: undefined }),
+    /** Remembers the instance that refused, if it is known. */
     noteRefusing: assign({
-      refusing: ({ context: { refusing, registration } }, { instance = registration?.instance }: { readonly instance?: string }) =>
-        instance === undefined ? refusing : [...refusing.filter((each) => each !== instance), instance].slice(-refusingMax),
+      refusing: ({ context: { refusing, registration, asking } }) => {
+        const instance = registration?.instance ?? asking;
+        return instance === undefined ? refusing : [...refusing.filter((each) => each !== instance), instance].slice(-refusingMax);
+      },
     }),
     countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
-    forgetFailures: assign({ failures: 0, problem: undefined, refusing: [] }),
+    forgetFailures: assign({
+      failures: 0,
+      problem: undefined,
+      refusing: ({ context: { refusing, registration } }) => refusing.filter((each) => each !== registration?.instance),
+    }),
   },
   guards: {
     /** Another try may succeed with nothing changed at the server. */
@@ -110,9 +128,14 @@ export const connectionMachine = setup({
     isVerified: (_, output: CacheVerificationOutput) => output.type === "verified",
     isVerifiedReadOnly: ({ context }, output: CacheVerificationOutput) =>
       output.type === "verified" && (context.readOnly || context.registration?.readOnly === true),
-    isAnotherInstance: ({ context: { registration, readOnly } }, heard: Registration) =>
-      registration?.instance !== heard.instance && !(heard.readOnly && (registration?.readOnly === false || readOnly)),
-    isNewInstance: ({ context }, heard: Registration) => !context.refusing.includes(heard.instance),
+    isAnotherInstance: ({ context: { registration, readOnly, refusing } }, heard: Registration) =>
+      registration?.instance !== heard.instance &&
+      !refusing.includes(heard.instance) &&
+      !(heard.readOnly && (registration?.readOnly === false || readOnly)),
+    isRefusing: ({ context }, heard: Registration) => context.refusing.includes(heard.instance),
+    asksAny: ({ context }) => context.asking === undefined,
+    isAsked: ({ context }, heard: Registration) => context.asking === heard.instance,
+    isRegistered: ({ context }, heard: Registration) => context.registration?.instance === heard.instance,
     isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
     isWritableNow: ({ context }, heard: Registration) =>
       context.registration?.instance === heard.instance && !heard.readOnly && !context.readOnly,
@@ -124,7 +147,15 @@ export const connectionMachine = setup({
   },
 }).createMachine({
   id: "connection",
-  context: ({ input }) => ({ ...input, registration: undefined, problem: undefined, verification: undefined, failures: 0, refusing: [] }),
+  context: ({ input }) => ({
+    ...input,
+    registration: undefined,
+    problem: undefined,
+    verification: undefined,
+    failures: 0,
+    asking: undefined,
+    refusing: [],
+  }),
   initial: "disconnected",
   on: {
     LINK_LOST: ".disconnected",
@@ -134,7 +165,7 @@ export const connectionMachine = setup({
   states: {
     disconnected: {
       on: {
-        LINK_UP: "registering",
+        LINK_UP: { target: "registering", actions: "askAny" },
         // What was under way when the link went down tells so in its own time; and a last message may still be in line.
         SERVER_LOST: {},
         SERVER_HEARD: {},
@@ -146,6 +177,7 @@ export const connectionMachine = setup({
       entry: "forgetRegistration",
       invoke: {
         src: "register",
+        input: ({ context }) => ({ instance: context.asking }),
         onDone: { target: "linked", actions: { type: "noteRegistration", params: ({ event }) => ({ registration: event.output }) } },
         onError: [
           {
@@ -153,6 +185,7 @@ export const connectionMachine = setup({
             target: "backingOff",
             actions: [
               { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
+              "askAny",
               "dropLink",
             ],
           },
@@ -169,13 +202,24 @@ export const connectionMachine = setup({
         LINK_LOST: { target: "disconnected", actions: "dropLink" },
         CLOSE: { target: "closed", actions: "dropLink" },
         SERVER_LOST: {},
-        SERVER_HEARD: {},
+        SERVER_HEARD: [
+          { guard: { type: "isAsked", params: ({ event }) => event }, actions: "askAgain" },
+          { guard: { type: "isRefusing", params: ({ event }) => event } },
+          {
+            guard: "asksAny",
+            target: "registering",
+            reenter: true,
+            actions: { type: "noteAsking", params: ({ event }) => event },
+          },
+          // Should the one that is asked be gone, nobody takes the request, and that is known at once.
+          {},
+        ],
       },
     },
 
     linked: {
       initial: "verifying",
-      entry: "listenForSilence",
+      entry: ["askAny", "listenForSilence"],
       exit: ["stopListeningForSilence", "dropLink"],
       invoke: {
         src: "keepAlive",
@@ -188,8 +232,16 @@ export const connectionMachine = setup({
         SERVER_LOST: "backingOff",
         SILENT: "backingOff",
         SERVER_HEARD: [
-          { guard: { type: "isAnotherInstance", params: ({ event }) => event }, target: "backingOff" },
-          { actions: ["stopListeningForSilence", "listenForSilence"] },
+          {
+            guard: { type: "isAnotherInstance", params: ({ event }) => event },
+            target: "backingOff",
+            actions: { type: "noteAsking", params: ({ event }) => event },
+          },
+          {
+            guard: { type: "isRegistered", params: ({ event }) => event },
+            actions: ["stopListeningForSilence", "listenForSilence"],
+          },
+          {},
         ],
       },
       states: {
@@ -252,21 +304,23 @@ export const connectionMachine = setup({
       entry: "countFailure",
       after: { retryDelay: "registering" },
       on: {
-        SERVER_HEARD: "registering",
+        SERVER_HEARD: [
+          { guard: { type: "isRefusing", params: ({ event }) => event } },
+          { target: "registering", actions: { type: "noteAsking", params: ({ event }) => event } },
+        ],
         SERVER_LOST: {},
       },
     },
 
     refused: {
-      entry: { type: "noteRefusing", params: {} },
-      after: { refusalDelay: "registering" },
+      entry: "noteRefusing",
+      after: { refusalDelay: { target: "registering", actions: "askAny" } },
       on: {
-        // The instance that refused goes on telling that it lives; only a new one is worth asking before the delay is over.
-        SERVER_HEARD: {
-          guard: { type: "isNewInstance", params: ({ event }) => event },
-          target: "registering",
-          actions: { type: "noteRefusing", params: ({ event: { instance } }) => ({ instance }) },
-        },
+        // An instance that refused goes on sending heartbeats; only another one is worth asking before the delay is over.
+        SERVER_HEARD: [
+          { guard: { type: "isRefusing", params: ({ event }) => event } },
+          { target: "registering", actions: { type: "noteAsking", params: ({ event }) => event } },
+        ],
         SERVER_LOST: {},
       },
     },

@@ -71,7 +71,7 @@ export interface ServerWorld {
   readonly fatal: unknown[];
   readonly broker: ReturnType<typeof createBroker>;
   /** A client on a transport of its own that has registered. */
-  client(name?: string): Promise<WireClient>;
+  client(name?: string, clientSecret?: string): Promise<WireClient>;
   /** The same storage served again, by a new instance. */
   restart(options?: WorldOptions): Promise<StorageServer>;
   /** Lets everything happen that needs no time. */
@@ -106,8 +106,8 @@ export async function serverWorld(options: WorldOptions = {}): Promise<ServerWor
     fatal,
     broker,
     server: await start(options),
-    async client(name = "tester") {
-      const client = new WireClient(broker.connect(), "test", "main");
+    async client(name = "tester", clientSecret) {
+      const client = new WireClient(broker.connect(), "test", "main", clientSecret);
       await client.register({ client: name });
       return client;
     },

@@ -3,7 +3,7 @@ import type { Transport } from "../transport/transport.js";
 import type { Broadcast, CommitRequest, Operation, Position, Register, Registered } from "../actors/messages.js";
 import { protocolVersion, storageSubjects } from "../actors/messages.js";
 import * as wire from "../actors/wire.js";
-import { silentLog, type Tid } from "../words/index.js";
+import { newSecret, publicId, silentLog, systemChance, type Tid } from "../words/index.js";
 
 export const utf8 = (text: string): Uint8Array => Buffer.from(text);
 export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
@@ -13,17 +13,21 @@ export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
 export type CommitParts = Partial<Omit<CommitRequest, "writes">> & { readonly writes?: Readonly<Record<string, string | undefined>> };
 
 let lastId = 0;
-/** An id no other transaction of this process has. */
+/** The end of an id that no other transaction of this process has: its client puts its own name before it. */
 export const newId = (): string => `transaction-${++lastId}`;
 
 export class WireClient {
   readonly heard: Broadcast[] = [];
   readonly transport: Transport;
+  /** Another client with the same one owns the same transactions. */
+  readonly clientSecret: string;
   readonly #subjects: ReturnType<typeof storageSubjects>;
   #registered: Registered | undefined;
+  #session = "";
 
-  constructor(transport: Transport, realm: string, storage: string) {
+  constructor(transport: Transport, realm: string, storage: string, clientSecret = newSecret(systemChance)) {
     this.transport = transport;
+    this.clientSecret = clientSecret;
     this.#subjects = storageSubjects(realm, storage);
     transport.subscribe(this.#subjects.invalidations, (message) => {
       const broadcast = wire.readOrDrop(wire.broadcast, message, silentLog);
@@ -36,20 +40,24 @@ export class WireClient {
     return this.#registered;
   }
 
+  /** Secret of its session. */
   get session(): string {
-    return this.registered.session;
+    return this.#session;
+  }
+
+  /** The id of its own transaction that ends so. */
+  id(end: string): string {
+    const owner = publicId(this.clientSecret);
+    return end.startsWith(`${owner}-`) ? end : `${owner}-${end}`;
   }
 
   async register(options: Partial<Register> = {}): Promise<Registered> {
     const { client = "tester", readOnly = false, protocol = protocolVersion, oldestSnapshot } = options;
-    const bytes = await this.transport.request(
-      this.#subjects.register,
-      wire.register.write({ protocol, client, readOnly, oldestSnapshot }),
-      {
-        timeoutMs: 60_000,
-      },
-    );
+    const { clientSecret = this.clientSecret, sessionSecret = newSecret(systemChance) } = options;
+    const register = wire.register.write({ protocol, client, readOnly, clientSecret, sessionSecret, oldestSnapshot });
+    const bytes = await this.transport.request(this.#subjects.register, register, { timeoutMs: 60_000 });
     this.#registered = wire.readAnswer(wire.registered, bytes);
+    this.#session = sessionSecret;
     return this.#registered;
   }
 
@@ -71,15 +79,15 @@ export class WireClient {
   }
 
   finish(id: string) {
-    return this.ask("finish", wire.finish, wire.committed, { session: this.session, id });
+    return this.ask("finish", wire.finish, wire.committed, { session: this.session, id: this.id(id) });
   }
 
   abort(id: string) {
-    return this.ask("abort", wire.finish, wire.nothing, { session: this.session, id });
+    return this.ask("abort", wire.finish, wire.nothing, { session: this.session, id: this.id(id) });
   }
 
   settle(id: string, snapshot: Tid = 0 as Tid) {
-    return this.ask("settle", wire.settle, wire.settled, { session: this.session, id, snapshot });
+    return this.ask("settle", wire.settle, wire.settled, { session: this.session, id: this.id(id), snapshot });
   }
 
   load(snapshot: Tid, ...keys: string[]) {
@@ -119,7 +127,7 @@ export class WireClient {
     const { id = newId(), snapshot = this.registered.position.tid, serializable = true, reads = [], ranges = [], writes = {} } = parts;
     return {
       session: this.session,
-      id,
+      id: this.id(id),
       snapshot,
       serializable,
       reads,

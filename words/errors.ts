@@ -20,6 +20,10 @@ export abstract class ZooidError extends Error {
   }
 }
 
+function because({ reason }: { readonly reason?: string | undefined }): string {
+  return reason === undefined ? "" : `: ${reason}`;
+}
+
 // ---- Input
 
 /** A key is not 1 to 512 UTF-8 bytes without NUL. */
@@ -258,15 +262,29 @@ export class OutcomeUnknownError extends ZooidError {
   }
 }
 
+/** The transaction belongs to another client: only its own client may commit, finish, abort or settle it. */
+export class NotOwnerError extends ZooidError {
+  readonly code = "ZOOID_NOT_OWNER";
+  readonly transient = false;
+  declare readonly facts: { readonly transaction: string };
+  constructor(facts: { readonly transaction: string }) {
+    super(`transaction ${facts.transaction} belongs to another client`, facts);
+  }
+}
+
 // ---- Links
 
-/** There is no link, it was lost during the call, or nobody listens at the other end. */
+/** There is no link, it was lost during the call, or nobody listens at the other end. `reason`: what is known of the cause. */
 export class DisconnectedError extends ZooidError {
   readonly code = "ZOOID_DISCONNECTED";
   readonly transient = true;
-  declare readonly facts: { readonly address: string; readonly subject?: string };
-  constructor(facts: { readonly address: string; readonly subject?: string }, cause?: unknown) {
-    super(facts.subject === undefined ? `not connected to ${facts.address}` : `nobody listens on ${facts.subject}`, facts, cause);
+  declare readonly facts: { readonly address: string; readonly subject?: string; readonly reason?: string | undefined };
+  constructor(facts: { readonly address: string; readonly subject?: string; readonly reason?: string | undefined }, cause?: unknown) {
+    super(
+      facts.subject === undefined ? `not connected to ${facts.address}${because(facts)}` : `nobody listens on ${facts.subject}`,
+      facts,
+      cause,
+    );
   }
 
   /** The broker answered that nobody listens. It is a definite answer, which a lost link and a time-out are not. */
@@ -275,13 +293,17 @@ export class DisconnectedError extends ZooidError {
   }
 }
 
-/** The broker refused the credentials or the certificate, or they do not allow what was asked. */
+/**
+ * The broker refused the credentials or the certificate, or they do not allow what was asked; or its own certificate is not trusted here.
+ * `subject` and `reason` say which of them.
+ */
 export class NotAuthorizedError extends ZooidError {
   readonly code = "ZOOID_NOT_AUTHORIZED";
   readonly transient = false;
-  declare readonly facts: { readonly address: string; readonly subject?: string };
-  constructor(facts: { readonly address: string; readonly subject?: string }, cause?: unknown) {
-    super(`not authorized at ${facts.address}${facts.subject === undefined ? "" : ` for the subject ${facts.subject}`}`, facts, cause);
+  declare readonly facts: { readonly address: string; readonly subject?: string; readonly reason?: string | undefined };
+  constructor(facts: { readonly address: string; readonly subject?: string; readonly reason?: string | undefined }, cause?: unknown) {
+    const what = facts.subject === undefined ? "" : ` for the subject ${facts.subject}`;
+    super(`not authorized at ${facts.address}${what}${because(facts)}`, facts, cause);
   }
 }
 
@@ -484,6 +506,7 @@ export const errorClasses = {
   TransactionTimedOutError,
   TransactionAbortedError,
   OutcomeUnknownError,
+  NotOwnerError,
   DisconnectedError,
   NotAuthorizedError,
   TimeoutError,

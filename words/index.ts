@@ -10,6 +10,7 @@ export * from "./key.js";
 export * from "./limits.js";
 export * from "./log.js";
 export * from "./range-set.js";
+export * from "./secret.js";
 export * from "./tag.js";
 export * from "./tag-template.js";
 export * from "./thenable.js";

@@ -67,6 +67,8 @@ export const limits = {
   sessionTimeoutMs: 20_000,
   /** Registered clients of one storage. */
   sessionsMax: 10_000,
+  /** Fences that one session has written in any outcomeAgeMs: as many as commits of it can be in the air, and in doubt, at once. */
+  fencesPerSessionMax: 10_000,
 
   /** A voted transaction is finished within this or aborted (counted from the vote). */
   transactionTimeoutMs: 30_000,
@@ -109,6 +111,8 @@ export const limits = {
   requestTimeoutMs: 10_000,
   /** A call waits this long for a connection, a commit included, before DisconnectedError. */
   waitTimeoutMs: 30_000,
+  /** `close` of a client takes no longer: well below the time between SIGTERM and SIGKILL of those who run services. */
+  closeTimeoutMs: 5_000,
   /** Attempts of `transact` at a transaction that conflicts. */
   transactAttemptsMax: 20,
   /** First and longest pause between attempts to register or to commit again; doubled each time, with jitter. */
@@ -195,7 +199,7 @@ export const limits = {
   /** `invalidate` waits so long for the bus before it resolves to `queued`: longer than a publication takes when all is well. */
   publishTimeoutMs: 1_000,
   /** `close` of a cache waits so long for a link that says nothing: whoever stops a process does not wait long either. */
-  closeTimeoutMs: 1_000,
+  cacheCloseTimeoutMs: 1_000,
   /** Invalidations that wait for the bus, a tag each; past it they become one of everything. */
   outboxEntriesMax: 10_000,
   /** Invalidations that the bus has been given and has not acknowledged: what comes later cannot be covered by them. */

@@ -40,7 +40,8 @@ function earlierWriter({ broker }: ServerWorld, answers: EarlierWriter["answers"
   const other = {
     answers,
     asked: 0,
-    beat: () => transport.publish(subjects.invalidations, wire.broadcast.write({ type: "heartbeat", readOnly: false, ...writer })),
+    beat: () =>
+      transport.publish(subjects.invalidations, wire.broadcast.write({ type: "heartbeat", links: 0, readOnly: false, ...writer })),
     proven(nonce: string, facts: Partial<Writer> = {}): Writer {
       const shown = { ...writer, ...facts };
       return { ...shown, proof: writerProof("test", "main", nonce, shown) };
@@ -231,6 +232,7 @@ describe("a second writer of the same storage", () => {
       type: "heartbeat",
       instance: "ghost",
       startedAt: 1,
+      links: 0,
       readOnly: false,
       role: "writer",
       position: { tid: tidZero, digest: emptyDigest },

@@ -18,19 +18,19 @@ afterEach(() => {
 });
 
 const closed = expect.objectContaining({ code: "ZOOID_CLOSED" });
-const waitTimeoutMs = 2_000;
+const closeTimeoutMs = 2_000;
 const hang = () => new Promise<never>(() => undefined);
 
 describe("the end of a client", () => {
-  test("waits for a transaction's function as long as a call waits, then ends it with ClosedError", async () => {
+  test("waits for a transaction's function up to its time-out, then ends it with ClosedError", async () => {
     const { open, run, clock, server } = await world();
-    const { client } = await open("a", { waitTimeoutMs });
+    const { client } = await open("a", { closeTimeoutMs });
     const slow = watched(client.transact((tx) => new Promise<void>((resolve) => clock.setTimeout(() => resolve(tx.put("x", 1)), 1_000))));
     const hanging = watched(client.transact((tx) => tx.put("y", 1).then(hang)));
     const foreign = watched(client.transact(() => runInNewContext("new Promise(() => undefined)") as Promise<never>));
     const since = clock.monotonic();
     await run(client.close());
-    expect(clock.monotonic() - since).toBe(waitTimeoutMs);
+    expect(clock.monotonic() - since).toBe(closeTimeoutMs);
     expect([slow.state, hanging.state, foreign.state]).toEqual(["done", "failed", "failed"]);
     expect([hanging.error, foreign.error]).toEqual([closed, closed]);
     expect(server.status("main").counters["commits"]).toBe(1);
@@ -39,7 +39,7 @@ describe("the end of a client", () => {
   test("ends reads at once", async () => {
     const { open, run, clock } = await world();
     await run((await open("b")).client.put("x", 1));
-    const { client, transport } = await open("a", { waitTimeoutMs });
+    const { client, transport } = await open("a", { closeTimeoutMs });
     for (const operation of ["load", "alive", "list"]) transport.held.set(operation, hang());
     const reads = [
       client.read(hang),
@@ -57,14 +57,14 @@ describe("the end of a client", () => {
     for (const { error } of reads) expect(error).toEqual(closed);
   });
 
-  test("settles a commit that was sent, however long that takes within its own bound", async () => {
+  test("waits for the answer of a commit that was sent", async () => {
     const { open, run, clock, disk, server } = await world();
-    const { client } = await open("a", { waitTimeoutMs });
+    const { client } = await open("a", { closeTimeoutMs });
     disk.held = true;
     const sent = client.put("x", 1);
     await clock.until(() => disk.waiting > 0, 1_000);
     const closing = watched(client.close());
-    await clock.advance(2 * waitTimeoutMs);
+    await clock.advance(closeTimeoutMs - 1);
     expect(closing.state).toBe("waiting");
     disk.next().finish();
     expect(await run(sent)).toBe(server.status("main").position.tid);
@@ -72,10 +72,64 @@ describe("the end of a client", () => {
     expect(closing.state).toBe("done");
   });
 
+  test("is over at its time-out with the outcome of a commit unknown, be it waited for, settled, or paused over", async () => {
+    for (const doubtMs of [0, 500, 7_000]) {
+      const { open, run, clock, disk, server } = await world();
+      const { client } = await open("a", { closeTimeoutMs, requestTimeoutMs: 1_000 });
+      disk.held = true;
+      const sent = watched(client.put("x", 1));
+      const voted = await run(client.begin());
+      await voted.put("y", 1);
+      await clock.until(() => disk.waiting > 0, 1_000);
+      if (doubtMs > 0) server.kill();
+      await clock.advance(doubtMs);
+      const since = clock.monotonic();
+      await run(client.close());
+      expect(clock.monotonic() - since).toBe(closeTimeoutMs);
+      expect(sent.error).toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
+    }
+  });
+
+  test("leaves the outcome of a finish that has no answer unknown", async () => {
+    const { open, run, clock, disk } = await world();
+    const { client } = await open("a", { closeTimeoutMs });
+    const tx = await run(client.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    disk.held = true;
+    const finish = watched(tx.finish());
+    await clock.until(() => disk.waiting > 0, 1_000);
+    const since = clock.monotonic();
+    await run(client.close());
+    expect(clock.monotonic() - since).toBe(closeTimeoutMs);
+    expect(finish.error).toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
+  });
+
+  test("ends watchers at once, while a commit is waited for", async () => {
+    const { open, run, clock, disk } = await world();
+    const { client } = await open("a", { closeTimeoutMs });
+    const change = watched(client.watch("").next());
+    disk.held = true;
+    watched(client.put("x", 1));
+    await clock.until(() => disk.waiting > 0, 1_000);
+    const closing = watched(client.close());
+    await clock.advance(0);
+    expect([change.state, closing.state]).toEqual(["done", "waiting"]);
+    await run(client.close());
+  });
+
+  test("does not wait for a link that cannot be closed", async () => {
+    const { open, run, clock } = await world();
+    const { client } = await open("a", { closeTimeoutMs, release: hang });
+    const since = clock.monotonic();
+    await run(client.close());
+    expect(clock.monotonic() - since).toBe(closeTimeoutMs);
+  });
+
   test("ends a commit that waits for a link, or for a validator, and was not sent", async () => {
     const { open, run, clock, server } = await world();
     const validator: StandardSchemaV1<unknown, Value> = { "~standard": { version: 1, vendor: "test", validate: hang } };
-    const { client } = await open("a", { waitTimeoutMs, schemas: { "slow/*": validator } });
+    const { client } = await open("a", { closeTimeoutMs, schemas: { "slow/*": validator } });
     const transaction = await run(client.begin());
     watched(transaction.put("slow/x", 1));
     const validated = watched(transaction.finish());
@@ -85,31 +139,31 @@ describe("the end of a client", () => {
     const late = watched(client.transact((tx) => new Promise<void>((resolve) => clock.setTimeout(() => resolve(tx.put("x", 1)), 1_500))));
     const since = clock.monotonic();
     await run(client.close());
-    expect(clock.monotonic() - since).toBe(waitTimeoutMs);
+    expect(clock.monotonic() - since).toBe(closeTimeoutMs);
     expect([late.error, validated.error]).toEqual([closed, closed]);
   });
 
   test("lets no function that goes on after it write", async () => {
     const { open, run, clock, server, disk } = await world();
-    const { client } = await open("a", { waitTimeoutMs });
-    // A commit under way keeps the client half closed while the function goes on.
+    const { client } = await open("a", { closeTimeoutMs });
     disk.held = true;
-    const sent = client.put("x", 1);
+    const sent = watched(client.put("x", 1));
     await clock.until(() => disk.waiting > 0, 1_000);
     let late: Promise<unknown> | undefined;
     const transaction = watched(
       client.transact((tx) => {
-        const resumed = new Promise<void>((resolve) => clock.setTimeout(resolve, waitTimeoutMs + 500));
+        const resumed = new Promise<void>((resolve) => clock.setTimeout(resolve, closeTimeoutMs + 500));
         late = resumed.then(() => Promise.allSettled([tx.put("y", 1), tx.get("y")]));
         return late;
       }),
     );
     const closing = client.close();
-    await clock.advance(waitTimeoutMs + 1_000);
+    await clock.advance(closeTimeoutMs + 1_000);
     expect(transaction.error).toEqual(closed);
     expect(await late).toMatchObject([{ status: "rejected" }, { status: "rejected" }]);
     disk.next().finish();
-    await run(Promise.all([sent, closing]));
+    await run(closing);
+    expect(sent.error).toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
     expect(server.status("main").counters["commits"]).toBe(1);
   });
 });

@@ -179,9 +179,15 @@ describe("verification", () => {
     expect(await run(again.get("k"))).toBe(4);
   });
 
-  test("an unknown storage is told at once", async () => {
-    const { open } = await world();
-    await expect(open("a", { storage: "none" })).rejects.toEqual(code("ZOOID_UNKNOWN_STORAGE"));
+  test("a storage that nobody serves is waited for, and the error says what is served there", async () => {
+    const { open, clock } = await world();
+    const since = clock.monotonic();
+    await expect(open("a", { storage: "none", waitTimeoutMs: 5_000 })).rejects.toMatchObject({
+      code: "ZOOID_DISCONNECTED",
+      message: `not connected to in-process: no server serves storage "none" now; a server there serves "main"`,
+      cause: { code: "ZOOID_UNKNOWN_STORAGE" },
+    });
+    expect(clock.monotonic() - since).toBe(5_000);
   });
 });
 

@@ -6,7 +6,7 @@ import { startStorageServer } from "../../actors/storage-server.js";
 import { createActorSystem } from "../../actors/system.js";
 import { openLmdbStore } from "../../storage/lmdb-store.js";
 import { createBroker } from "../../transport/in-process.js";
-import { InUseError, silentLog, systemChance, systemClock, type Tid } from "../../words/index.js";
+import { publicId, InUseError, silentLog, systemChance, systemClock, type Tid } from "../../words/index.js";
 import { textOf, WireClient } from "../wire-client.js";
 
 const folders: string[] = [];
@@ -29,8 +29,8 @@ async function place() {
       log: silentLog,
       system: realm === "test" ? system : undefined,
     });
-  const connect = async () => {
-    const client = new WireClient(broker.connect(), "test", "main");
+  const connect = async (clientSecret?: string) => {
+    const client = new WireClient(broker.connect(), "test", "main", clientSecret);
     await client.register({ client: "alice" });
     return client;
   };
@@ -52,7 +52,7 @@ describe("a storage server on LMDB", () => {
     await server.close();
 
     const again = await start();
-    const next = await connect();
+    const next = await connect(client.clientSecret);
     const { position } = next.registered;
     expect(position.tid).toBe(chain.at(-1)?.tid);
     const at = (chain[1]?.tid ?? 0) as Tid;
@@ -78,12 +78,14 @@ describe("a storage server on LMDB", () => {
     expect(paths.sort()).toEqual([
       'server/main/group-commit "idle"',
       'server/main/pruning "idle"',
-      `server/main/session/${client.session} "live"`,
+      `server/main/session/${publicId(client.session)} "live"`,
     ]);
     await system.remote("server/main/pruning").send({ type: "PRUNE" });
     await expect(system.remote("server/main/group-commit").send({ type: "CLOSE" })).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
     await client.bye();
-    await expect(system.remote(`server/main/session/${client.session}`).snapshot()).rejects.toMatchObject({ code: "ZOOID_NO_ACTOR" });
+    await expect(system.remote(`server/main/session/${publicId(client.session)}`).snapshot()).rejects.toMatchObject({
+      code: "ZOOID_NO_ACTOR",
+    });
     await server.close();
     expect(await system.list(100)).toEqual([]);
     system.close();

@@ -175,7 +175,7 @@ describe("a storage server", () => {
         client.heard.length = 0;
         world.broker
           .connect()
-          .publish(`zooid.test.storage.main.${subject}`, subject === "invalidations" ? Buffer.from([0x96, 0xa1, 0x68]) : payload);
+          .publish(`zooid.test.storage.main.${subject}`, subject === "invalidations" ? Buffer.from([0x97, 0xa1, 0x68]) : payload);
       }
     }
     const unknown = await client.raw("explode", wire.nothing.write({}));
@@ -213,7 +213,7 @@ describe("a storage server", () => {
       readOnly: false,
       position: { tid },
       sessions: [{ client: "alice", state: "live", sinceMs: 3_000, seenMsAgo: 3_000, oldestSnapshot: tid }],
-      openTransactions: [{ id: "v", client: "alice", state: "voted", sinceMs: 3_000 }],
+      openTransactions: [{ id: client.id("v"), client: "alice", state: "voted", sinceMs: 3_000 }],
       machines: { "group-commit": "idle", pruning: "idle" },
       counters: { commits: 1, batches: 1, conflicts: 0, objects: 1 },
     });
@@ -263,6 +263,7 @@ describe("a storage server", () => {
       type: "heartbeat",
       instance: client.registered.instance,
       startedAt: expect.any(Number) as number,
+      links: 0,
       readOnly: false,
       role: "writer",
       position: { tid, digest },

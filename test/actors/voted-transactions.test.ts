@@ -145,11 +145,12 @@ describe("a voted transaction", () => {
     await clock.advance(1);
     await settled();
     expect(waiting.state).toBe("done");
-    await expect(second.vote({ id, snapshot, writes: { a: "1" } })).rejects.toThrow(TransactionTimedOutError);
-    await expect(second.finish(id)).rejects.toThrow(TransactionTimedOutError);
+    await first.register();
+    await expect(first.vote({ id, snapshot, writes: { a: "1" } })).rejects.toThrow(TransactionTimedOutError);
+    await expect(first.finish(id)).rejects.toThrow(TransactionTimedOutError);
     await run.server.close();
     await run.restart();
-    const again = await run.client();
+    const again = await run.client("first", first.clientSecret);
     await expect(again.commit({ id, snapshot, writes: { a: "1" } })).rejects.toThrow(TransactionAbortedError);
     expect(await again.settle(id, snapshot)).toEqual({ committed: undefined });
   });

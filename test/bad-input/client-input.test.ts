@@ -178,8 +178,9 @@ describe("a client that asks", () => {
       ...options,
     });
 
-  test("for a storage that nobody serves, where others are served, gets UnknownStorageError", async () => {
-    expect(await refusal(opening({ storage: "elsewhere" }))).toEqual(refusedAs("ZOOID_UNKNOWN_STORAGE", { storage: "elsewhere" }));
+  test("for a storage that nobody serves, where others are served, gets DisconnectedError, which names these", async () => {
+    const reason = `no server serves storage "elsewhere" now; a server there serves "main"`;
+    expect(await refusal(opening({ storage: "elsewhere" }))).toEqual(refusedAs("ZOOID_DISCONNECTED", { reason }));
   });
 
   test.each(["", "a.b", "*", "a b", "n".repeat(65), 7])("for a storage named %j gets InvalidOptionError", async (storage) => {

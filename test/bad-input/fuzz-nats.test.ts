@@ -22,6 +22,7 @@ import {
   type Tid,
   tidZero,
   ZooidError,
+  newSecret,
 } from "../../words/index.js";
 import { startNatsServer } from "../nats-server.js";
 import { WireClient } from "../wire-client.js";
@@ -144,7 +145,7 @@ function aimsAt(instance: string): readonly AimAt[] {
   const sent = encodeValue(["send", { type: "PRUNE" }]);
   const position = { tid: 5 as Tid, digest: "0".repeat(16) };
   const broadcasts = [
-    wire.broadcast.write({ type: "heartbeat", instance: "other", startedAt: 1, readOnly: false, role: "writer", position }),
+    wire.broadcast.write({ type: "heartbeat", instance: "other", startedAt: 1, links: 0, readOnly: false, role: "writer", position }),
     wire.broadcast.write({
       type: "invalidations",
       instance,
@@ -155,13 +156,13 @@ function aimsAt(instance: string): readonly AimAt[] {
   return [
     ...operation,
     // Those that write, more often.
-    ...operation.slice(5, 10),
-    at(
-      "register",
-      storage.register,
-      wire.registered,
-      wire.register.write({ protocol: 1, client: "fuzz", readOnly: true, oldestSnapshot: undefined }),
-    ),
+    ...operation.slice(6, 11),
+    (facts, chance) => ({
+      name: "register",
+      subject: storage.register,
+      good: facts.request("register", chance)[0],
+      answer: wire.registered,
+    }),
     at("writer", storage.writer, wire.writer, wire.challenge.write({ nonce: "1" })),
     at("storages", storagesSubject(realm), wire.storages, wire.nothing.write({})),
     at("explode", `${storage.operation(instance, "*").slice(0, -1)}explode`, wire.nothing, wire.nothing.write({})),
@@ -209,8 +210,16 @@ class LiveFacts {
     const { position } = this.wire.registered;
     const snapshot = oneOf(chance, [position.tid, position.tid, position.tid, tidZero, (position.tid + 1e9) as Tid]);
     const key = () => `noise/${below(chance, 200)}`;
-    const id = oneOf(chance, [chance.id(), this.#voted.at(-1 - below(chance, 5)) ?? chance.id()]);
+    const newId = () => this.wire.id(chance.id());
+    const id = oneOf(chance, [newId(), this.#voted.at(-1 - below(chance, 5)) ?? newId()]);
     switch (operation) {
+      case "register": {
+        const [clientSecret, sessionSecret] = [newSecret(chance), newSecret(chance)];
+        return [
+          wire.register.write({ protocol: 1, client: "fuzz", readOnly: true, clientSecret, sessionSecret, oldestSnapshot: undefined }),
+          wire.registered,
+        ];
+      }
       case "load":
         return [wire.load.write({ session, snapshot, keys: [key(), key()] }), wire.loadAnswer];
       case "list":
@@ -232,7 +241,7 @@ class LiveFacts {
         const ranges = below(chance, 3) === 0 ? [{ from: key(), to: key() }] : [];
         const good = wire.commit.write({
           session,
-          id: chance.id(),
+          id: newId(),
           snapshot,
           serializable: below(chance, 2) === 0,
           reads: [key()],

@@ -27,10 +27,12 @@ afterEach(() => {
 
 const run = <T>(promise: Promise<T>): Promise<T> => world.clock.settle(promise, 60_000);
 
+let seed = 7;
+
 function opening(options: Partial<ObjectClientOptions<UntypedSchema>> = {}): Promise<ObjectClient> {
   const note = (_: object, message: string) => void loud.push(message);
   const log = { ...silentLog, error: note, fatal: note };
-  const seams = { transport: between.connect(log), clock: world.clock, chance: seededChance(7), log };
+  const seams = { transport: between.connect(log), clock: world.clock, chance: seededChance(++seed), log };
   return openObjectClient({
     realm: "test",
     storage: "main",
@@ -203,6 +205,7 @@ test("a heartbeat of the far future does not move a client, nor stop it", async 
       type: "heartbeat",
       instance,
       startedAt: 0,
+      links: 0,
       readOnly: false,
       role: "writer",
       position: { tid: Number.MAX_SAFE_INTEGER as Tid, digest },

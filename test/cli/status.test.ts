@@ -49,7 +49,7 @@ describe("zooid status", () => {
         { path: "client/shop-1/connection", state: "linked.readWrite" },
         { path: "server/main/group-commit", state: "idle" },
         { path: "server/main/pruning", state: "idle" },
-        { path: expect.stringMatching(/^server\/main\/session\/[0-9a-f]{16}$/) as string, state: "live" },
+        { path: expect.stringMatching(/^server\/main\/session\/[A-Za-z0-9_-]{16}$/) as string, state: "live" },
       ],
     });
   });

@@ -1,7 +1,13 @@
 import { createActor, fromCallback, fromPromise } from "xstate";
 import { describe, expect, test } from "vitest";
 import { cacheVerificationMachine, type Comparison } from "../../machines/cache-verification.js";
-import { connectionMachine, type ConnectionEvent, type ConnectionProblem, type Registration } from "../../machines/connection.js";
+import {
+  connectionMachine,
+  type Asking,
+  type ConnectionEvent,
+  type ConnectionProblem,
+  type Registration,
+} from "../../machines/connection.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { stateOf } from "./every-event.js";
 
@@ -17,12 +23,16 @@ const upToDate: Comparison = { type: "upToDate", position: { tid: 1, digest: "d"
 /** A connection whose registering and comparing wait for the test. */
 function connection(options: { readonly readOnly?: boolean } = {}) {
   const done: string[] = [];
+  const asked: string[] = [];
   const clock = new SimulatedClock();
   let registering: Settling<Registration> | undefined;
   let comparing: Settling<Comparison> | undefined;
   const machine = connectionMachine.provide({
     actors: {
-      register: fromPromise<Registration>(() => new Promise((resolve, reject) => (registering = { resolve, reject }))),
+      register: fromPromise<Registration, Asking>(({ input }) => {
+        asked.push(input.instance ?? "any");
+        return new Promise((resolve, reject) => (registering = { resolve, reject }));
+      }),
       verify: cacheVerificationMachine.provide({
         actors: { compare: fromPromise<Comparison>(() => new Promise((resolve, reject) => (comparing = { resolve, reject }))) },
       }),
@@ -31,7 +41,11 @@ function connection(options: { readonly readOnly?: boolean } = {}) {
         return () => done.push("keepAlive ended");
       }),
     },
-    actions: { dropLink: () => void done.push("dropLink"), logUnexpected: () => void done.push("logUnexpected") },
+    actions: {
+      dropLink: () => void done.push("dropLink"),
+      askAgain: () => void asked.push("again"),
+      logUnexpected: () => void done.push("logUnexpected"),
+    },
     guards: {
       isTransient: (_, problem: ConnectionProblem) => problem.type === "failed" && problem.error === "transient",
     },
@@ -43,6 +57,7 @@ function connection(options: { readonly readOnly?: boolean } = {}) {
   return {
     actor,
     done,
+    asked,
     clock,
     settled,
     registered: async (registration: Registration = { instance: "i", readOnly: false }) => {
