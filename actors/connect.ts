@@ -53,8 +53,8 @@ const names = new Set([
 
 /**
  * A client of a storage, connected. Resolves when its cache is verified; when the cache holds data, also once the first attempt
- * to connect has failed: reads go on from it. Rejects at once with InvalidOptionError, NotAuthorizedError, UnknownStorageError,
- * OtherHistoryError, ServerBehindError, ProtocolVersionError, InUseError or StoreError, else with DisconnectedError after waitTimeoutMs.
+ * to connect has failed: reads go on from it. Rejects at once with InvalidOptionError, NotAuthorizedError, OtherHistoryError,
+ * ServerBehindError, ProtocolVersionError, InUseError or StoreError, else after waitTimeoutMs with DisconnectedError, which says why.
  */
 export async function connect<Schema extends AnySchema = UntypedSchema>(options: ConnectOptions<Schema>): Promise<ObjectClient<Schema>> {
   const { realm = "zooid", storage = "main", log = silentLog } = options;

@@ -116,7 +116,7 @@ export class ProtocolVersionError extends ZooidError {
   }
 }
 
-/** The servers of this realm have no storage of this name. */
+/** The server serves no storage of this name. */
 export class UnknownStorageError extends ZooidError {
   readonly code = "ZOOID_UNKNOWN_STORAGE";
   readonly transient = false;

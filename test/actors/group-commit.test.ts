@@ -301,7 +301,7 @@ describe("settling", () => {
     await expect(client.commit({ id: "never-came", snapshot: committed.tid, writes: { a: "2" } })).rejects.toThrow(TransactionAbortedError);
     await world.server.close();
     await world.restart();
-    const again = await world.client();
+    const again = await world.client("tester", client.clientSecret);
     await expect(again.commit({ id: "never-came", snapshot: committed.tid, writes: { a: "2" } })).rejects.toThrow(TransactionAbortedError);
     expect(await again.settle("never-came", committed.tid)).toEqual({ committed: undefined });
     expect(await again.settle(id, committed.tid)).toEqual({ committed });

@@ -82,11 +82,14 @@ describe("connect", () => {
   test("is told at once what will not get better by waiting, and waits for what will", async () => {
     await serve();
     const servers = nats.url;
-    await expect(connect({ servers, storage: "none" })).rejects.toEqual(code("ZOOID_UNKNOWN_STORAGE"));
     await expect(connect({ servers, storage: "a.b" })).rejects.toMatchObject({ facts: { option: "storage" } });
     await expect(connect({ servers, cach: "transient" } as never)).rejects.toMatchObject({ facts: { option: "cach" } });
     await expect(connect({ servers, cache: {} as never })).rejects.toMatchObject({ facts: { option: "cache" } });
     await expect(connect({ servers: [1] as never })).rejects.toMatchObject({ facts: { option: "servers" } });
+    await expect(connect({ servers, storage: "none", waitTimeoutMs: 50 })).rejects.toMatchObject({
+      code: "ZOOID_DISCONNECTED",
+      message: expect.stringMatching(/no server serves storage "none" now; a server there serves "main"$/) as string,
+    });
     await nats.stop();
     await expect(connect({ servers, waitTimeoutMs: 50 })).rejects.toEqual(code("ZOOID_DISCONNECTED"));
   });

@@ -92,6 +92,6 @@ test.each(["jetstream", "nats", "bucket"] as const)("a cache whose link is silen
   await load("x");
   const closesAt = performance.now();
   await cache.close();
-  expect(performance.now() - closesAt).toBeLessThan(limits.closeTimeoutMs + slackMs);
+  expect(performance.now() - closesAt).toBeLessThan(limits.cacheCloseTimeoutMs + slackMs);
   expect(await published).toEqual(closedError);
 });
