@@ -12,6 +12,7 @@ import {
   ClosedError,
   DisconnectedError,
   limits,
+  newSecret,
   type Log,
   OtherHistoryError,
   ReadOnlyError,
@@ -93,6 +94,8 @@ export class ClientConnection {
   #tellFirstFailed: () => void = () => undefined;
   readonly #server: ServerPosition;
   #registering: Registering | undefined;
+  /** The next session's secret: the same until it was answered, so that all that was asked before opens one session. */
+  #sessionSecret: string | undefined;
   /** Monotonic moment at which the server was last heard. */
   #heardAt: number | undefined;
 
@@ -349,13 +352,15 @@ export class ClientConnection {
     const { transport, requestTimeoutMs, realm, storage } = this.#options;
     this.#registering = undefined;
     await transport.flush();
-    const registering = new Registering(instance, this.#options);
+    const sessionSecret = (this.#sessionSecret ??= newSecret(this.#options.chance));
+    const registering = new Registering(instance, { ...this.#options, sessionSecret });
     this.#registering = registering;
     const registered = await registering.registered();
     if (signal.aborted) throw this.#disconnected();
     this.#registering = undefined;
+    this.#sessionSecret = undefined;
     const link = new ServerLink(
-      { ...registered, session: registering.sessionSecret },
+      { ...registered, session: sessionSecret },
       {
         realm,
         storage,

@@ -1,6 +1,6 @@
 import type { ClientCache } from "../storage/client-cache.js";
 import type { Transport } from "../transport/transport.js";
-import { type Chance, DisconnectedError, newSecret, UnknownStorageError } from "../words/index.js";
+import { DisconnectedError, UnknownStorageError } from "../words/index.js";
 import { protocolVersion, type Registered, storagesSubject, storageSubjects } from "./messages.js";
 import * as wire from "./wire.js";
 
@@ -10,25 +10,23 @@ export interface RegisteringOptions {
   readonly client: string;
   readonly readOnly: boolean;
   readonly clientSecret: string;
+  /** Opens the session, and is shown by each request of it. */
+  readonly sessionSecret: string;
   readonly transport: Transport;
   readonly cache: ClientCache;
-  readonly chance: Chance;
   readonly requestTimeoutMs: number;
 }
 
 /** One registration of a client with a server, however often it is asked for: the secret that it shows makes all requests one. */
 export class Registering {
-  /** Opens the session, and is shown by each request of it. */
-  readonly sessionSecret: string;
   readonly #options: RegisteringOptions;
   readonly #subject: string;
   #settle: { readonly resolve: (registered: Registered) => void; readonly reject: (reason: unknown) => void } | undefined;
 
   /** With `instance`, or undefined: with any that serves the storage. */
   constructor(instance: string | undefined, options: RegisteringOptions) {
-    const { realm, storage, chance } = options;
+    const { realm, storage } = options;
     const subjects = storageSubjects(realm, storage);
-    this.sessionSecret = newSecret(chance);
     this.#options = options;
     this.#subject = instance === undefined ? subjects.register : subjects.operation(instance, "register");
   }
@@ -52,8 +50,7 @@ export class Registering {
   }
 
   #ask(): void {
-    const { transport, cache, client, readOnly, clientSecret, requestTimeoutMs } = this.#options;
-    const { sessionSecret } = this;
+    const { transport, cache, client, readOnly, clientSecret, sessionSecret, requestTimeoutMs } = this.#options;
     const { oldestSnapshot } = cache;
     const register = { protocol: protocolVersion, client, readOnly, clientSecret, sessionSecret, oldestSnapshot };
     transport

@@ -246,6 +246,42 @@ describe("the machine of a connection", () => {
     expect(stateOf(actor)).toBe("registering");
   });
 
+  test("asks the instance that it heard itself, and again at each heartbeat of that one alone", async () => {
+    const { actor, asked } = await inState("registering");
+    actor.send(heard("i"));
+    actor.send(heard("j"));
+    actor.send(heard("i"));
+    expect(asked).toEqual(["any", "i", "again"]);
+  });
+
+  test("a server that refused does not disturb the link to another one, and is asked when that one is gone", async () => {
+    const { actor, clock, asked, registered, compared, notRegistered } = await inState("readWrite");
+    actor.send(heard("j"));
+    await clock.advance(100);
+    await notRegistered("for good");
+    expect(stateOf(actor)).toBe("refused");
+    actor.send(heard("j"));
+    expect(stateOf(actor)).toBe("refused");
+    actor.send(heard("i"));
+    await registered();
+    await compared();
+    actor.send(heard("j"));
+    expect(stateOf(actor)).toBe("readWrite");
+    actor.send({ type: "SERVER_LOST", reason: "goodbye" });
+    actor.send(heard("j"));
+    expect(stateOf(actor)).toBe("backingOff");
+    await clock.advance(100);
+    expect(asked).toEqual(["any", "j", "i", "any"]);
+  });
+
+  test("heartbeats of a read-only server do not stand for those of the writer beside it", async () => {
+    const { actor, clock } = await inState("readWrite");
+    await clock.advance(2_000);
+    actor.send(heard("replica", true));
+    await clock.advance(1_500);
+    expect(stateOf(actor)).toBe("backingOff");
+  });
+
   test("a client that is refused at registering asks each instance once when it is first heard, then slowly", async () => {
     const { actor, clock, notRegistered } = await inState("refused");
     let asked = 0;
