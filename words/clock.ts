@@ -1,5 +1,7 @@
+import os from "node:os";
 import { onAbort } from "./aborting.js";
 import { assert } from "./assert.js";
+import { BootClock } from "./boot-clock.js";
 import { limits } from "./limits.js";
 
 /**
@@ -9,17 +11,23 @@ import { limits } from "./limits.js";
 export interface Clock {
   /** Wall clock, milliseconds since 1970. May go back. */
   now(): number;
-  /** Milliseconds since some fixed moment. Never goes back: durations are measured with it. */
+  /** Milliseconds since some fixed moment, the time that the system slept included. Never goes back: durations are measured with it. */
   monotonic(): number;
   /** Any delay: a negative one is 0, and with Infinity `action` never runs. A timer of the system alone takes no more than `limits.timerMsMax`. */
   setTimeout(action: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;
 }
 
-/** Time of the system. */
+const bootClock = new BootClock({
+  monotonic: () => performance.now(),
+  wall: () => Date.now(),
+  uptime: () => os.uptime() * 1_000,
+});
+
+/** Time of the system. A timer waits for its delay of time awake. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic: () => bootClock.now(),
   setTimeout: (action, delayMs) => (delayMs <= limits.timerMsMax ? setTimeout(action, delayMs) : new LongTimer(action, delayMs)),
   clearTimeout: (timer) => {
     if (timer instanceof LongTimer) timer.clear();
