@@ -295,6 +295,7 @@ export interface ServerStatus {
   readonly position: Position;
   readonly historyFloor: Tid;
   readonly idFloor: Tid;
+  /** The oldest statusListMax of them; `counters` has how many there are. So it is with `openTransactions`. */
   readonly sessions: readonly {
     readonly client: string;
     /** Its public id: nobody can speak for it by that. */

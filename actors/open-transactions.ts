@@ -60,8 +60,10 @@ export class OpenTransactions {
   }
 
   /** For people. */
-  describe(): readonly { readonly id: string; readonly session: string; readonly state: string; readonly sinceMs: number }[] {
-    return [...this.#open.values()].map(({ id, session, actor, sinceMs }) => {
+  describe(
+    countMax: number,
+  ): readonly { readonly id: string; readonly session: string; readonly state: string; readonly sinceMs: number }[] {
+    return [...this.#open.values()].slice(0, countMax).map(({ id, session, actor, sinceMs }) => {
       const { value } = actor.getSnapshot();
       return { id, session, state: typeof value === "string" ? value : value.arriving, sinceMs };
     });

@@ -1,30 +1,26 @@
-import type { ObjectStore } from "../storage/object-store.js";
-import type { Message } from "../transport/transport.js";
+import { type ObjectStore, olderRevisionLooks } from "../storage/object-store.js";
+import type { Message, Transport } from "../transport/transport.js";
 import {
-  BehindError,
+  type Clock,
   ClosedError,
   limits,
   type Log,
   MalformedMessageError,
   NotOwnerError,
   ReadOnlyError,
-  SnapshotTooOldError,
   TooLargeError,
   WriteInDoubtError,
   ZooidError,
 } from "../words/index.js";
 import type { CommitRequests } from "./commit-requests.js";
-import { invalidationOf } from "./invalidation-publisher.js";
+import { LogPages } from "./log-pages.js";
 import {
   isOwnedBy,
-  type KeysRequest,
   type List,
   type ListAnswer,
   type Load,
   type LoadAnswer,
   type LoadedRevision,
-  type LogPage,
-  type LogRequest,
   type ServerStatus,
   type Writer,
 } from "./messages.js";
@@ -48,6 +44,8 @@ export interface RequestHandlersAround {
   readonly writer: (nonce: string) => Writer;
   /** Answers a client that registers. Throws what it is refused with. */
   readonly register: (payload: Uint8Array) => Uint8Array;
+  readonly transport: Transport;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -57,10 +55,17 @@ export interface RequestHandlersAround {
  */
 export class RequestHandlers {
   readonly #around: RequestHandlersAround;
+  readonly #pages: LogPages;
   readonly counters = { loads: 0, lists: 0, requestsRefused: 0 };
 
   constructor(around: RequestHandlersAround) {
     this.#around = around;
+    this.#pages = new LogPages({ ...around, refusal: (error, operation) => this.#refusal(error, operation) });
+  }
+
+  /** What waits is not answered any more. */
+  stop(): void {
+    this.#pages.stop();
   }
 
   /** `operation` is the last token of the subject: whatever the sender wrote there. */
@@ -76,8 +81,7 @@ export class RequestHandlers {
     try {
       this.#perform(operation, message.payload, reply);
     } catch (error) {
-      this.counters.requestsRefused++;
-      reply(wire.writeError(this.#explained(error, operation)));
+      reply(this.#refusal(error, operation));
     }
   }
 
@@ -136,13 +140,13 @@ export class RequestHandlers {
       case "log": {
         const request = wire.logRequest.read(payload);
         sessions.heard(request.session);
-        reply(wire.writeAnswer(wire.logPage, logPage(store, request)));
+        this.#pages.log(request, reply);
         return;
       }
       case "keys": {
         const request = wire.keysRequest.read(payload);
         sessions.heard(request.session);
-        reply(wire.writeAnswer(wire.keysPage, { keys: keysOf(store, request) }));
+        this.#pages.keys(request, reply);
         return;
       }
       case "alive": {
@@ -195,6 +199,11 @@ export class RequestHandlers {
     return session;
   }
 
+  #refusal(error: unknown, operation: string): Uint8Array {
+    this.counters.requestsRefused++;
+    return wire.writeError(this.#explained(error, operation));
+  }
+
   #explained(error: unknown, operation: string): unknown {
     const { storage, log, isReopening } = this.#around;
     if (error instanceof ClosedError && isReopening()) return new WriteInDoubtError({ folder: storage }, error);
@@ -221,10 +230,12 @@ function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
   const { asOf } = revision;
   const revisions: LoadedRevision[] = [revision];
   let bytes = revision.value?.length ?? 0;
-  for (let index = 1; index < keys.length && bytes < limits.listPageBytesMax; index++) {
+  let looks = 0;
+  for (let index = 1; index < keys.length && bytes < limits.listPageBytesMax && looks < limits.pageLooksMax; index++) {
     const next = store.load(keys[index] ?? first, snapshot);
     bytes += next.value?.length ?? 0;
     if (bytes > limits.listPageBytesMax) break;
+    looks += next.next === undefined ? 1 : olderRevisionLooks;
     revisions.push(next);
   }
   return { asOf, revisions };
@@ -232,19 +243,4 @@ function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
 
 function listed(store: ObjectStore, { range, snapshot, rowsMax }: List): ListAnswer {
   return store.list(range, snapshot, Math.min(Math.max(rowsMax, 1), limits.listPageRowsMax), limits.listPageBytesMax);
-}
-
-/** Throws BehindError when `after` is not reached, SnapshotTooOldError when no transaction with that tid is left. */
-function logPage(store: ObjectStore, { after }: LogRequest): LogPage {
-  const { transactions, whole } = store.transactionsAfter(after, limits.logPageTransactionsMax, limits.invalidationKeysMax);
-  if (transactions.length === 0 && !whole) {
-    const last = store.position.tid;
-    if (after > last) throw new BehindError({ snapshot: after, last });
-    throw new SnapshotTooOldError({ snapshot: after, floor: store.historyFloor });
-  }
-  return { whole, transactions: transactions.map(invalidationOf) };
-}
-
-function keysOf(store: ObjectStore, { tid, from }: KeysRequest): readonly string[] {
-  return store.keysOf(tid, from, limits.invalidationKeysMax);
 }

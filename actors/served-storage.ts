@@ -154,6 +154,8 @@ export class ServedStorage {
       status: () => this.status(),
       writer: (nonce) => this.#writer(nonce),
       register: (payload) => this.#register(payload),
+      transport,
+      clock,
       log,
     });
     this.#watch = new WriterWatch(around, this.#role, (error) => this.#stopForAnother(error));
@@ -189,7 +191,7 @@ export class ServedStorage {
       position: this.#store.position,
       historyFloor: this.#store.historyFloor,
       idFloor: this.#store.idFloor,
-      sessions: Array.from(this.#sessions.all, (session) => ({
+      sessions: this.#sessions.first(limits.statusListMax).map((session) => ({
         client: session.client,
         session: session.id,
         state: session.actor.getSnapshot().value,
@@ -199,7 +201,7 @@ export class ServedStorage {
       })),
       queue: stats.queue,
       outcomes: stats.outcomes,
-      openTransactions: this.#transactions.describe().map(({ id, session, state, sinceMs }) => ({
+      openTransactions: this.#transactions.describe(limits.statusListMax).map(({ id, session, state, sinceMs }) => ({
         id,
         client: this.#sessions.get(session)?.client ?? "",
         state,
@@ -210,6 +212,8 @@ export class ServedStorage {
         ...this.#groupCommit.counters,
         ...this.#handlers.counters,
         objects: stats.objects,
+        sessions: this.#sessions.count,
+        openTransactions: this.#transactions.count,
         fences: stats.fences,
         pruned: this.#pruner.removed,
       },
@@ -342,6 +346,7 @@ export class ServedStorage {
   }
 
   #stopActors(): void {
+    this.#handlers.stop();
     this.#pruner.stop();
     this.#transactions.stop();
     this.#sessions.stop();

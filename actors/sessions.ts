@@ -71,8 +71,13 @@ export class Sessions {
     this.#machine = this.#provided();
   }
 
-  get all(): Iterable<Session> {
-    return this.#bySecret.values();
+  get count(): number {
+    return this.#bySecret.size;
+  }
+
+  /** The `countMax` oldest ones. */
+  first(countMax: number): readonly Session[] {
+    return [...this.#bySecret.values()].slice(0, countMax);
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { ObjectStore, Position } from "../storage/object-store.js";
-import { limits, type Tid, tidMinus, tidZero } from "../words/index.js";
+import { limits, type Tid, tidMinus } from "../words/index.js";
 import type { Verdict, Verify } from "./messages.js";
 
 export interface VerdictsBounds {
@@ -17,9 +17,6 @@ export class Verdicts {
   readonly #store: ObjectStore;
   readonly #invalidationAgeMs: number;
   readonly #replayTransactionsMax: number;
-  /** Greatest position that was found to have missed too much: those before it need not be counted again. */
-  #tooFarBack: Tid = tidZero;
-
   constructor(
     store: ObjectStore,
     { invalidationAgeMs = limits.invalidationAgeMs, replayTransactionsMax = limits.replayTransactionsMax }: VerdictsBounds,
@@ -42,10 +39,8 @@ export class Verdicts {
   #isReplayable(tid: Tid): boolean {
     const store = this.#store;
     if (store.queueHas(tid)) return true;
-    if (tid < store.historyFloor || tid < tidMinus(store.position.tid, this.#invalidationAgeMs) || tid <= this.#tooFarBack) return false;
-    if (!store.hasMoreAfter(tid, this.#replayTransactionsMax)) return true;
-    this.#tooFarBack = tid;
-    return false;
+    if (tid < store.historyFloor || tid < tidMinus(store.position.tid, this.#invalidationAgeMs)) return false;
+    return store.countAfter(tid) <= this.#replayTransactionsMax;
   }
 
   /** `other`: the store has passed `position` without it, or has its tid with another digest. What was pruned cannot be told. */

@@ -122,6 +122,7 @@ export class CommitBatch {
     const tid = tidAfter(previous, nowMs);
     const keys: string[] = [];
     let { objects } = this.#position;
+    const transactions = this.#position.transactions + 1;
     this.#base.read((view) => {
       for (const { key, value } of writes) {
         assert(!this.#written.has(key), "an object is written once in a batch");
@@ -135,11 +136,11 @@ export class CommitBatch {
     });
     const digest = digestAfter(this.#position.digest, id, tid);
     const transaction: LoggedTransaction = { previous, tid, digest, id, keys };
-    this.#put(logKey(tid), encodeLog(transaction));
+    this.#put(logKey(tid), encodeLog(transaction, transactions));
     for (let part = 1; part * keysPerPart < keys.length; part++) this.#put(keysKey(tid, part), encodeKeys(keys, part));
     this.#transactions.push(transaction);
     this.#tids.set(id, tid);
-    this.#position = { tid, digest, objects };
+    this.#position = { tid, digest, objects, transactions };
     return transaction;
   }
 

@@ -4,20 +4,23 @@ import { BehindError, ClosedError, SnapshotTooOldError, WriteInDoubtError } from
 import type { KeyRange } from "../words/key.js";
 import { limits } from "../words/limits.js";
 import type { Log } from "../words/log.js";
-import { asTid, type Tid, tidMinus, tidZero } from "../words/tid.js";
+import { type Tid, tidMinus, tidZero } from "../words/tid.js";
 import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
 import type { Change, OpenStore, OrderedStore, View } from "./ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
 import { Pruner } from "./pruner.js";
-import { decodePosition, decodeTid, emptyHistory, encodeTid, logFrom, metaKey, type PositionRecord } from "./records.js";
+import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
-import { headAt, keysAt, lastAt, transactionsAfter } from "./transaction-log.js";
+import { type LogPageAfter, pageOfLog, pageOfQueue } from "./log-page.js";
+import { firstAfter, headAt, keysAt, lastAt, transactionsAfter } from "./transaction-log.js";
 import type { LoggedTransaction, Outcome, Position } from "./transaction.js";
 
 export { CommitBatch } from "./commit-batch.js";
 export { digestAfter } from "./records.js";
+export type { LogPageAfter, PagedTransaction } from "./log-page.js";
+export { olderRevisionLooks } from "./revisions.js";
 export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
 export type { CommitRequest, LoggedTransaction, Outcome, Position, Write } from "./transaction.js";
 
@@ -164,14 +167,26 @@ export class ObjectStore {
     return this.#read((view) => take(transactionsAfter(view, tid), tid, last, countMax, keysMax));
   }
 
-  /** Whether more than `countMax` transactions came after `tid`. Costs a step in the log for each, up to that many. */
-  hasMoreAfter(tid: Tid, countMax: number): boolean {
-    if (tid >= this.#position.tid) return false;
+  /** How many transactions after `tid` the log has. Costs one look-up. */
+  countAfter(tid: Tid): number {
+    const { transactions } = this.#position;
+    if (tid >= this.#position.tid) return 0;
     return this.#read((view) => {
-      let left = countMax;
-      for (const _ of view.range(logFrom(asTid(tid + 1)))) if (left-- === 0) return true;
-      return false;
+      const first = firstAfter(view, tid);
+      return first === undefined ? 0 : Math.max(0, transactions - first.place + 1);
     });
+  }
+
+  /**
+   * The transactions after `tid` for a client that missed them: as many as a page holds, but one at least. Pages begin at the same
+   * transactions whoever asks, wherever the bounds on keys and bytes allow. None, and not whole, as `transactionsAfter`.
+   */
+  pageAfter(tid: Tid): LogPageAfter {
+    const last = this.#position.tid;
+    if (tid === last) return { transactions: [], whole: true };
+    if (tid > last) return { transactions: [], whole: false };
+    if (this.queueHas(tid)) return pageOfQueue(this.#queue.after(tid), tid, last);
+    return this.#read((view) => pageOfLog(view, tid, last));
   }
 
   /** Head of the transaction with this tid; undefined: no transaction has it, or it was pruned. */

@@ -1,6 +1,9 @@
 import { tidZero, type Tid } from "../words/tid.js";
 import type { Outcome } from "./transaction.js";
 
+/** Commits forgotten at a time: after a long rest a million may be due at the next commit. The rest follow with those that come. */
+const forgottenMax = 10_000;
+
 /**
  * What became of transaction ids, in memory, down to the id floor.
  *
@@ -54,20 +57,25 @@ export class Outcomes {
     this.#fences.push(id, last);
   }
 
-  /** Forgets commits at or before `floor`, the tid of a transaction. Fences stay until they are gone from the disk too. */
+  /** Commits at or before `floor`, the tid of a transaction, may be forgotten. Fences stay until they are gone from the disk too. */
   raiseFloor(floor: Tid): void {
     if (floor <= this.#floor) return;
     this.forgetTo(floor);
     this.#floor = floor;
   }
 
-  /** Forgets commits at or before `tid`, which need not be that of a transaction: the floor rises to the last of them. */
+  /**
+   * Forgets commits at or before `tid`, which need not be that of a transaction: the floor rises to the last of them. What is left to be
+   * forgotten when the step is over is still known, and is forgotten by later calls.
+   */
   forgetTo(tid: Tid): void {
+    const to = Math.max(tid, this.#floor);
+    let left = forgottenMax;
     this.#commits.dropWhile(
-      (each) => each <= tid,
+      (each) => each <= to && left-- > 0,
       (id, forgotten) => {
         this.#tids.delete(id);
-        this.#floor = forgotten;
+        if (forgotten > this.#floor) this.#floor = forgotten;
       },
     );
   }

@@ -11,7 +11,7 @@ import type { LoggedTransaction, Position } from "./transaction.js";
  *   f <id>                 fence: the last tid when it was written
  *   h <key> NUL <tid>      older revision: tid of the next one, 1 if there is a value, the value
  *   k <tid> <part>         keys of a transaction, from its second part on
- *   l <tid>                log: previous tid, digest, count of keys, id, first part of the keys
+ *   l <tid>                log: previous tid, digest, place in the history, count of keys, id, first part of the keys
  *   m <name>               format, position, floors
  *   o <key>                current revision: its tid, 1 if there is a value (0: deleted), the value
  *
@@ -19,7 +19,7 @@ import type { LoggedTransaction, Position } from "./transaction.js";
  */
 
 /** Changes with every change of the layout; a folder of another one is refused. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 const letter = { fence: 0x66, history: 0x68, keys: 0x6b, log: 0x6c, meta: 0x6d, object: 0x6f } as const;
 const tidBytes = 8;
@@ -141,27 +141,36 @@ export function valueOfRevision(revision: Uint8Array): Uint8Array | undefined {
 
 // ---- Position
 
-/** Position with the count of objects that are there at it. */
+/** Position with what is counted up to it. */
 export interface PositionRecord extends Position {
+  /** Objects that are there. */
   readonly objects: number;
+  /** Transactions of the whole history, those that were pruned among them. */
+  readonly transactions: number;
 }
 
 /** Position of a storage without transactions. */
-export const emptyHistory: PositionRecord = { tid: 0 as Tid, digest: "0".repeat(2 * digestBytes), objects: 0 };
+export const emptyHistory: PositionRecord = { tid: 0 as Tid, digest: "0".repeat(2 * digestBytes), objects: 0, transactions: 0 };
 
 /** Record of a position. */
 export function encodePosition(position: PositionRecord): Buffer {
-  const bytes = Buffer.allocUnsafe(tidBytes + digestBytes + 8);
+  const bytes = Buffer.allocUnsafe(tidBytes + digestBytes + 16);
   writeTid(bytes, position.tid, 0);
   bytes.write(position.digest, tidBytes, "hex");
   bytes.writeDoubleBE(position.objects, tidBytes + digestBytes);
+  bytes.writeDoubleBE(position.transactions, tidBytes + digestBytes + 8);
   return bytes;
 }
 
 /** The position in its record. */
 export function decodePosition(bytes: Uint8Array): PositionRecord {
   const buffer = asBuffer(bytes);
-  return { tid: readTid(bytes, 0), digest: digestAt(buffer, tidBytes), objects: buffer.readDoubleBE(tidBytes + digestBytes) };
+  return {
+    tid: readTid(bytes, 0),
+    digest: digestAt(buffer, tidBytes),
+    objects: buffer.readDoubleBE(tidBytes + digestBytes),
+    transactions: buffer.readDoubleBE(tidBytes + digestBytes + 8),
+  };
 }
 
 /** Digest of a history that ends with transaction `id` at `tid`, after one of `digest`. */
@@ -192,13 +201,17 @@ export interface LogHead {
   readonly tid: Tid;
   readonly digest: string;
   readonly id: string;
+  /** Its place in the history: the first transaction has 1. The difference of two places says how many lie between them. */
+  readonly place: number;
   readonly keyCount: number;
 }
 
-const logHeadBytes = tidBytes + digestBytes + 4 + 1;
+const placeStart = tidBytes + digestBytes;
+const keyCountStart = placeStart + 8;
+const logHeadBytes = keyCountStart + 4 + 1;
 
-/** The log record of a transaction; keys beyond the first part are records of their own. */
-export function encodeLog(transaction: LoggedTransaction): Buffer {
+/** The log record of a transaction at its place in the history; keys beyond the first part are records of their own. */
+export function encodeLog(transaction: LoggedTransaction, place: number): Buffer {
   const { id, keys } = transaction;
   const idBytes = Buffer.byteLength(id);
   assert(idBytes <= 0xff, "a transaction id has at most 255 bytes");
@@ -206,7 +219,8 @@ export function encodeLog(transaction: LoggedTransaction): Buffer {
   const bytes = encodeKeys(keys, 0, keysStart);
   writeTid(bytes, transaction.previous, 0);
   bytes.write(transaction.digest, tidBytes, "hex");
-  bytes.writeUInt32BE(keys.length, tidBytes + digestBytes);
+  bytes.writeDoubleBE(place, placeStart);
+  bytes.writeUInt32BE(keys.length, keyCountStart);
   bytes[logHeadBytes - 1] = idBytes;
   bytes.write(id, logHeadBytes);
   return bytes;
@@ -219,7 +233,8 @@ export function decodeLogHead(key: Uint8Array, record: Uint8Array): LogHead {
     previous: readTid(record, 0),
     tid: readTid(key, 1),
     digest: digestAt(buffer, tidBytes),
-    keyCount: buffer.readUInt32BE(tidBytes + digestBytes),
+    place: buffer.readDoubleBE(placeStart),
+    keyCount: buffer.readUInt32BE(keyCountStart),
     id: buffer.toString("utf8", logHeadBytes, logHeadBytes + buffer.readUInt8(logHeadBytes - 1)),
   };
 }

@@ -1,6 +1,7 @@
 import { assert } from "../words/assert.js";
 import { SnapshotTooOldError } from "../words/errors.js";
 import type { KeyRange } from "../words/key.js";
+import { limits } from "../words/limits.js";
 import { asTid, type Tid, tidZero } from "../words/tid.js";
 import type { View } from "./ordered-store.js";
 import {
@@ -68,15 +69,23 @@ export function revisionAt(view: View, key: string, snapshot: Tid): Revision {
   return revisionBefore(view, key, current, snapshot);
 }
 
+/**
+ * What looking for an older revision costs, in looks at a current one: a page of an old snapshot has fewer rows, so that the step that
+ * reads it is no longer.
+ */
+export const olderRevisionLooks = 8;
+
 /** A page of the objects in `range` at `snapshot`: at most `entriesMax` looked at, and `bytesMax` of keys and values but one row at least. */
 export function listAt(view: View, range: KeyRange, snapshot: Tid, entriesMax: number, bytesMax: number): Omit<Listed, "asOf"> {
   const rows: ListedRow[] = [];
   let entries = 0;
   let bytes = 0;
+  let looks = 0;
   for (const [objectBytes, current] of view.range(objectsIn(range))) {
     const key = textOfKey(objectBytes);
-    if (entries === entriesMax) return { rows, end: key };
+    if (entries === entriesMax || looks >= limits.pageLooksMax) return { rows, end: key };
     entries += 1;
+    looks += tidOfRevision(current) <= snapshot ? 1 : olderRevisionLooks;
     const { serial, value, next } = revisionBefore(view, key, current, snapshot);
     if (value === undefined) continue;
     bytes += objectBytes.length + value.length;

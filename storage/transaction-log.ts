@@ -20,6 +20,12 @@ export function* transactionsBackwards(view: View): Generator<LoggedTransaction>
   for (const [key, record] of view.range({ ...logFrom(asTid(0)), reverse: true })) yield loggedTransaction(view, key, record);
 }
 
+/** Head of the first transaction after `tid` that the log has. */
+export function firstAfter(view: View, tid: Tid): LogHead | undefined {
+  const [first] = headsAfter(view, tid);
+  return first;
+}
+
 /** Head of transaction `tid`; undefined when the log does not have it. */
 export function headAt(view: View, tid: Tid): LogHead | undefined {
   const key = logKey(tid);

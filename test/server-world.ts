@@ -3,7 +3,7 @@ import { startStorageServer, type StorageOptions, type StorageServer, type Stora
 import { MemoryDisk } from "../storage/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
 import { createBroker } from "../transport/in-process.js";
-import { seededChance, silentLog } from "../words/index.js";
+import { type Clock, seededChance, silentLog } from "../words/index.js";
 import { WireClient } from "./wire-client.js";
 
 /** A write that waits for the test. */
@@ -62,6 +62,8 @@ export class TestDisk {
 export type WorldOptions = Partial<Omit<StorageServerOptions, "storages" | "transport" | "clock" | "chance" | "onFatal">> & {
   readonly storage?: Partial<StorageOptions>;
   readonly payloadBytesMax?: number;
+  /** The clock of the server, made of the one of the world. */
+  readonly serverClock?: (clock: SimulatedClock) => Clock;
 };
 
 export interface ServerWorld {
@@ -86,7 +88,7 @@ export async function serverWorld(options: WorldOptions = {}): Promise<ServerWor
   const fatal: unknown[] = [];
   const { payloadBytesMax } = options;
   const broker = createBroker({ clock, ...(payloadBytesMax === undefined ? {} : { payloadBytesMax }) });
-  const start = ({ storage, payloadBytesMax: _, ...rest }: WorldOptions) =>
+  const start = ({ storage, payloadBytesMax: _, serverClock = (same) => same, ...rest }: WorldOptions) =>
     clock.settle(
       startStorageServer({
         realm: "test",
@@ -94,7 +96,7 @@ export async function serverWorld(options: WorldOptions = {}): Promise<ServerWor
         ...rest,
         storages: { main: { open: disk.open, ...storage } },
         transport: broker.connect(),
-        clock,
+        clock: serverClock(clock),
         chance: seededChance(++seed),
         onFatal: (error) => fatal.push(error),
       }),

@@ -48,8 +48,15 @@ export const limits = {
   invalidationAgeMs: 24 * 3_600_000,
   /** Keys named in one invalidation; above it clients read them from the log in parts. */
   invalidationKeysMax: 10_000,
-  /** Transactions in one page of the log: a page is read and written within some milliseconds. */
+  /** Transactions in one page of the log, and its bytes: a page is read and written within some milliseconds. */
   logPageTransactionsMax: 1_000,
+  logPageBytesMax: 512 * 1024,
+  /** Pages of the log that a server keeps as they were sent: clients that return at the same time read the same ones. */
+  logPagesBytesMax: 16 * 1024 * 1024,
+  /** Bytes of pages that the broker has still to take from a server: answers to commits wait no longer than for these. */
+  pagesInAirBytesMax: 512 * 1024,
+  /** Pages that one session asks for at a time; more are answered with ServerBusyError. */
+  pagesAskedMax: 8,
   /** Transactions a server replays to one client at most; more is slower than discarding. */
   replayTransactionsMax: 100_000,
   /** Invalidations a client keeps that do not follow its last tid yet. */
@@ -65,6 +72,8 @@ export const limits = {
   keepAliveIntervalMs: 5_000,
   /** Silence of a client after which the server ends its session. */
   sessionTimeoutMs: 20_000,
+  /** Sessions, and open transactions, that the status of a storage names. */
+  statusListMax: 1_000,
   /** Registered clients of one storage. */
   sessionsMax: 10_000,
   /** Fences that one session has written in any outcomeAgeMs: as many as commits of it can be in the air, and in doubt, at once. */
@@ -138,6 +147,8 @@ export const limits = {
   /** Rows of one page of a listing, and their bytes. */
   listPageRowsMax: 1_000,
   listPageBytesMax: 512 * 1024,
+  /** Looks at current revisions for one page or one answer to a load; one at an older revision counts for eight. Some milliseconds. */
+  pageLooksMax: 3_000,
   /** Changes a watcher has not taken yet; past it they become one `reset`. */
   watchBufferMax: 10_000,
   /** Keys named in one line of the log: enough to recognise a transaction by. */

@@ -205,6 +205,12 @@ function compare(store: ObjectStore, done: readonly Done[], fenced: ReadonlyMap<
   const tids = [tidZero, ...done.map(({ tid }) => tid)];
   for (const [index, tid] of tids.entries()) {
     const { transactions, whole } = store.transactionsAfter(tid, 1_000, 1_000);
+    if (tid >= store.historyFloor) expect(store.countAfter(tid)).toBe(done.length - index);
+    const page = store.pageAfter(tid);
+    expect([page.whole, page.transactions.map((each) => [each.tid, each.keys])]).toEqual([
+      whole,
+      transactions.map((each) => [each.tid, each.keys]),
+    ]);
     if (tid < store.historyFloor && !whole) {
       expect(transactions).toEqual([]);
       continue;
