@@ -103,6 +103,12 @@ export class CacheCore {
     return own;
   }
 
+  /** This node keeps nothing for `key` any more; what others keep is as good as before. */
+  forget(key: string): void {
+    this.memory.delete(key);
+    this.disk?.delete(key);
+  }
+
   /** Throws InvalidOptionError for a second function whose results would be found under the same keys. */
   register(scope: string, fn: AnyFunction): void {
     const text = Function.prototype.toString.call(fn);

@@ -192,7 +192,8 @@ function intervalOf(option: string, value: Duration | undefined): number | undef
   return asDurationIfGiven(value, option, { unit: "s" });
 }
 
-function countOf(option: string, value: number | undefined): number | undefined {
+/** Throws InvalidOptionError. */
+export function countOf(option: string, value: number | undefined): number | undefined {
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
     throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
   }

@@ -1,5 +1,5 @@
 import { type Duration, InvalidOptionError, type InvalidTagError } from "../words/index.js";
-import { durationOf } from "./cache-options.js";
+import { countOf, durationOf } from "./cache-options.js";
 import { checkChoice, checkNames } from "./client-options.js";
 import { asTags, type Tags } from "./tag-list.js";
 
@@ -30,6 +30,10 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
    * kept. Without it such a call fails with InvalidTagError.
    */
   readonly onInvalidTag?: ((error: InvalidTagError, ...args: Args) => void) | undefined;
+  /** Results of this function kept at one node; the least recently used go first. Default: as many as the cache takes. */
+  readonly maxEntries?: number | undefined;
+  /** Bytes of them, by the rough measure of the cache's `maxBytes`. Default: as many as the cache takes. */
+  readonly maxBytes?: number | undefined;
   /** Ends the wait of one caller, and nobody else's. */
   readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
 }
@@ -50,6 +54,8 @@ export const cacheableOptionNames: ReadonlySet<string> = new Set([
   "cacheErrors",
   "staleIfError",
   "onInvalidTag",
+  "maxEntries",
+  "maxBytes",
   "signal",
 ]);
 
@@ -64,6 +70,8 @@ export function checkCacheableOptions(options: AnyCacheableOptions): void {
   if (deps !== undefined && typeof deps !== "function") asTags(deps);
   if (typeof ttl !== "function") durationOf("ttl", ttl);
   durationOf("staleIfError", options.staleIfError);
+  countOf("maxEntries", options.maxEntries);
+  countOf("maxBytes", options.maxBytes);
   checkChoice("readExtendTtl", options.readExtendTtl, [true, false]);
   checkChoice("cacheErrors", options.cacheErrors, [true, false]);
 }

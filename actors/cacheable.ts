@@ -1,5 +1,5 @@
 import { type ArgumentsKey, argumentsKey, keyTag, resultKey, scopeText } from "../storage/cache-key.js";
-import { EntrySlot } from "../storage/memory-entries.js";
+import { entryBytes, EntrySlot } from "../storage/memory-entries.js";
 import { InvalidOptionError, isThenable, limits, rootTag, SyncTierError, type Tag } from "../words/index.js";
 import { durationOf } from "./cache-options.js";
 import type { CacheCore } from "./cache-core.js";
@@ -8,6 +8,7 @@ import type { CachedCalls } from "./cached-calls.js";
 import type { Call, KeepingRules, Work } from "./cached-work.js";
 import type { Entry } from "../storage/entry-store.js";
 import type { Publication } from "./outbox.js";
+import { ResultShare } from "./result-share.js";
 import { asTags } from "./tag-list.js";
 
 /** Any function, with its own types, `this` among them. */
@@ -43,6 +44,8 @@ export class BoundFunction implements Work {
   /** Of calls with one argument that is its own key, by that. Apart from the others, so that no argument is taken for the text of some. */
   readonly #plainSlots = new Map<unknown, EntrySlot>();
   readonly #slots = new Map<ArgumentsKey, EntrySlot>();
+  /** What its results may take; undefined: whatever the cache takes. */
+  readonly #share: ResultShare | undefined;
   #isAsync: boolean | undefined;
 
   constructor(core: CacheCore, fn: AnyFunction, options: AnyCacheableOptions) {
@@ -61,6 +64,9 @@ export class BoundFunction implements Work {
     this.ttlMsOf = isTtlOfEach ? (value, { self, args }) => durationOf("ttl", Reflect.apply(ttl, self, [value, ...args])) : undefined;
     this.onInvalidTag = onInvalidTag && ((error, { self, args }) => Reflect.apply(onInvalidTag, self, [error, ...args]));
     this.#tags = deps === undefined ? everything : typeof deps === "function" ? undefined : asTags(deps);
+    const { maxEntries: entriesMax = Infinity, maxBytes: bytesMax = Infinity } = options;
+    const evict = (key: string): void => core.forget(key);
+    if (entriesMax < Infinity || bytesMax < Infinity) this.#share = new ResultShare({ entriesMax, bytesMax, evict });
     if (fn.constructor.name === "AsyncFunction") this.#isAsync = true;
   }
 
@@ -90,7 +96,8 @@ export class BoundFunction implements Work {
 
   isWanted(value: unknown, call: Call): boolean {
     const { condition } = this.#options;
-    return condition === undefined || Reflect.apply(condition, call.self, [value, ...call.args]);
+    if (condition !== undefined && !Reflect.apply(condition, call.self, [value, ...call.args])) return false;
+    return this.#share?.take(call.key, entryBytes(call.key, value)) !== false;
   }
 
   /** The kept promise for a call with one argument, where giving it is all there is to do; undefined: `find` knows more. */
@@ -115,7 +122,10 @@ export class BoundFunction implements Work {
     const slot = this.#slotOf(self, args);
     const entry = this.#calls.find(slot);
     // Whether a result from the disk is to be given as a promise is known once the function has run here.
-    if (entry !== undefined && (entry.promise !== undefined || this.#isAsync !== undefined)) return this.give(entry);
+    if (entry !== undefined && (entry.promise !== undefined || this.#isAsync !== undefined)) {
+      this.#share?.use(slot.key, () => entryBytes(slot.key, entry.value));
+      return this.give(entry);
+    }
     return this.#calls.miss(this, slot.key, self, args, this.#signalOf(self, args));
   }
 
@@ -130,7 +140,9 @@ export class BoundFunction implements Work {
   #slotOf(self: unknown, args: readonly unknown[]): EntrySlot {
     const { key: keyFrom } = this.#options;
     const made = argumentsKey(keyFrom === undefined ? args : [Reflect.apply(keyFrom, self, args)]);
-    const slots = keyFrom === undefined && args.length === 1 && made === args[0] ? this.#plainSlots : this.#slots;
+    // The plain ones are found without a word to the share.
+    const slots =
+      this.#share === undefined && keyFrom === undefined && args.length === 1 && made === args[0] ? this.#plainSlots : this.#slots;
     const known = slots.get(made);
     if (known !== undefined) return known;
     const slot = new EntrySlot(resultKey(this.#scope, made), this.rules.staleIfErrorMs);

@@ -25,6 +25,11 @@ export interface MemoryEntryStoreOptions {
 /** What an entry takes beside key and value. */
 const entryOverheadBytes = 250;
 
+/** Bytes that an entry takes in memory, by a rough measure. */
+export function entryBytes(key: string, value: unknown): number {
+  return entryOverheadBytes + key.length + roughBytes(value);
+}
+
 /** A key that is looked for again and again: leads to its entry without a look-up, for as long as that one is kept. Of one tier only. */
 export class EntrySlot {
   readonly key: string;
@@ -192,7 +197,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   put(key: string, value: unknown, how: Keeping<Began>): Entry | undefined {
     const kept = keepValue(value, this.#mode);
-    const bytes = this.#bytesMax === undefined ? 0 : entryOverheadBytes + key.length + roughBytes(kept.value);
+    const bytes = this.#bytesMax === undefined ? 0 : entryBytes(key, kept.value);
     const before = this.#entries.get(key);
     if (before !== undefined) this.#remove(before);
     if (this.#entriesMax < 1 || bytes > (this.#bytesMax ?? Infinity) || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;

@@ -30,7 +30,7 @@ export function addFirstOnSend(app: FastifyInstance, hook: OnSend): void {
 export function cacheRoute(app: FastifyInstance, route: RouteOptions, caching: RouteCaching, around: CachedRouteAround): void {
   // The app around this one has done so before: its cache does not count.
   const handler = handlers.get(route.handler) ?? route.handler;
-  const cached = new CachedRoute({ ...route, handler }, routeRules(caching), around);
+  const cached = new CachedRoute({ ...route, handler }, routeRules(caching, route), around);
   const handle: RouteHandlerMethod = function (this: FastifyInstance, request, reply) {
     return cached.handle(this, request, reply);
   };

@@ -41,7 +41,7 @@ export class CachedRoute {
     this.#rules = rules;
     this.#around = around;
     this.#handler = route.handler;
-    const { ttl, tags, statuses } = rules;
+    const { ttl, tags, statuses, maxEntries, maxBytes } = rules;
     const ttlSecs = ttl === undefined ? undefined : ttlMsOf(ttl) / 1_000;
     const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints)}`;
     // An async function, so that whether it gives promises is known before it first ran.
@@ -55,6 +55,8 @@ export class CachedRoute {
       readExtendTtl: false,
       condition: (page) => page !== undefined && statuses.has(page.status),
       signal: (run) => run.signal,
+      maxEntries,
+      maxBytes,
       onInvalidTag: (error, run) => (run.invalidTag = error),
     });
   }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
-import type { RouteRules } from "./route-rules.js";
+import type { QueryRule, RouteRules } from "./route-rules.js";
 
 /** What a request asks of the cache. */
 export interface Asked {
@@ -51,8 +51,8 @@ function saidByHooks({ headers }: FastifyRequest, reply: FastifyReply): readonly
 const nothing: readonly unknown[] = [];
 
 function keyOf(request: FastifyRequest, said: readonly unknown[], rules: RouteRules): Asked["key"] {
-  const { method, protocol, host, url } = request;
-  const where = `${method} ${protocol}://${host.toLowerCase()}${normalized(url, rules.query)}`;
+  const { method, protocol, host } = request;
+  const where = `${method} ${protocol}://${host.toLowerCase()}${queried(request, rules.query)}`;
   const text = rules.vary.size === 0 && said.length === 0 ? where : `${where} ${fingerprint(request, said, rules.vary)}`;
   return rules.key === undefined ? text : [text, rules.key(request)];
 }
@@ -65,18 +65,26 @@ function fingerprint({ headers }: FastifyRequest, said: readonly unknown[], vary
     .digest("base64url");
 }
 
-/** `url` with the parameters that count, in the order that counts. Values of one parameter always keep theirs. */
-function normalized(url: string, query: RouteRules["query"]): string {
+/** The path with the parameters that count, in the order that counts. Values of one parameter always keep theirs. */
+function queried({ url, query }: FastifyRequest, rule: QueryRule): string {
+  if (rule === "asSent") return url;
   const at = url.indexOf("?");
-  if (at === -1 || query === "asSent") return url;
-  const path = url.slice(0, at);
+  const path = at === -1 ? url : url.slice(0, at);
+  if (typeof rule === "object" && "parsed" in rule) return `${path}?${valuesOf(query, rule.parsed)}`;
+  if (at === -1) return url;
   const parameters = url
     .slice(at + 1)
     .split("&")
     .filter((parameter) => parameter !== "");
-  const counted = query === "sorted" ? parameters : parameters.filter((parameter) => query.has(nameOf(parameter)));
+  const counted = rule === "sorted" ? parameters : parameters.filter((parameter) => rule.has(nameOf(parameter)));
   const sorted = counted.toSorted((one, other) => compare(nameOf(one), nameOf(other)));
   return sorted.length === 0 ? path : `${path}?${sorted.join("&")}`;
+}
+
+/** As the handler gets them: what the schema made of them, defaults among it. */
+function valuesOf(query: unknown, names: readonly string[]): string {
+  const values = typeof query === "object" && query !== null ? (query as Readonly<Record<string, unknown>>) : {};
+  return JSON.stringify(names.map((name) => values[name] ?? null));
 }
 
 function nameOf(parameter: string): string {

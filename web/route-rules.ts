@@ -1,4 +1,4 @@
-import type { FastifyRequest } from "fastify";
+import type { FastifyRequest, RouteOptions } from "fastify";
 import type { Tags } from "../cache.js";
 import { asDuration, type Duration, InvalidOptionError, limits } from "../words/index.js";
 import { keptStatuses } from "./page.js";
@@ -12,8 +12,9 @@ export interface RouteCaching {
   /** Header fields of requests that tell one page from another; they are named in `Vary`. Default: none. */
   readonly vary?: readonly string[] | undefined;
   /**
-   * Which parameters of the query tell one page from another: all, in their order (`asSent`, the default); all, in any order (`sorted`);
-   * or those named, in any order. Several values of one parameter keep their order.
+   * Which parameters of the query tell one page from another: all, in their order (`asSent`); all, in any order (`sorted`); or those named, in
+   * any order. Several values of one parameter keep their order. Default: those of the route's schema where it refuses or removes all others
+   * (`additionalProperties: false`), by their values as the handler gets them, in any order; `asSent` elsewhere.
    */
   readonly query?: "asSent" | "sorted" | readonly string[] | undefined;
   /** What else tells one page from another. With it other methods than GET and HEAD are cached, too. */
@@ -28,20 +29,29 @@ export interface RouteCaching {
   readonly statuses?: readonly number[] | undefined;
   /** Bodies larger than this are not kept. Default: `limits.pageBytesMax`. */
   readonly bodyBytesMax?: number | undefined;
+  /** Pages of one route kept at one node; the least recently used go first. Default: `limits.routePagesMax`. */
+  readonly maxEntries?: number | undefined;
+  /** Bytes of them. Default: `limits.routePagesBytesMax`. */
+  readonly maxBytes?: number | undefined;
 }
+
+/** Which parameters of the query count: all, those of these names, or those of these names as they were parsed. */
+export type QueryRule = "asSent" | "sorted" | ReadonlySet<string> | { readonly parsed: readonly string[] };
 
 /** The same, checked, with defaults. */
 export interface RouteRules {
   readonly ttl: Duration | undefined;
   readonly tags: RouteCaching["tags"];
   readonly vary: ReadonlySet<string>;
-  readonly query: "asSent" | "sorted" | ReadonlySet<string>;
+  readonly query: QueryRule;
   readonly key: RouteCaching["key"];
   readonly cacheControl: string;
   readonly credentials: "bypass" | "ignore";
   readonly requestDirectives: "respect" | "ignore";
   readonly statuses: ReadonlySet<number>;
   readonly bodyBytesMax: number;
+  readonly maxEntries: number;
+  readonly maxBytes: number;
 }
 
 const names: ReadonlySet<string> = new Set<keyof RouteCaching>([
@@ -55,20 +65,23 @@ const names: ReadonlySet<string> = new Set<keyof RouteCaching>([
   "requestDirectives",
   "statuses",
   "bodyBytesMax",
+  "maxEntries",
+  "maxBytes",
 ]);
 
-/** Throws InvalidOptionError, which names the option. */
-export function routeRules(options: RouteCaching): RouteRules {
+/** Throws InvalidOptionError, which names the option. `route` is the one that they are for. */
+export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRules {
   for (const name of Object.keys(options)) {
     if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
   }
-  const { ttl, tags, key, query = "asSent", credentials = "bypass", requestDirectives = "respect" } = options;
-  const { bodyBytesMax = limits.pageBytesMax } = options;
+  const { ttl, tags, key, query, credentials = "bypass", requestDirectives = "respect" } = options;
+  const { bodyBytesMax = limits.pageBytesMax, maxEntries = limits.routePagesMax, maxBytes = limits.routePagesBytesMax } = options;
   choice("credentials", credentials, ["bypass", "ignore"]);
   choice("requestDirectives", requestDirectives, ["respect", "ignore"]);
   if (typeof query === "string") choice("query", query, ["asSent", "sorted"]);
-  if (!(Number.isSafeInteger(bodyBytesMax) && bodyBytesMax >= 0))
-    throw new InvalidOptionError({ option: "bodyBytesMax", reason: "is not a whole number from 0" });
+  for (const [option, value] of Object.entries({ bodyBytesMax, maxEntries, maxBytes })) {
+    if (!(Number.isSafeInteger(value) && value >= 0)) throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
+  }
   if (options.cacheControl !== undefined && !/^[\t\x20-\x7e]+$/.test(options.cacheControl))
     throw new InvalidOptionError({ option: "cacheControl", reason: "is no value of a header field" });
   if (key !== undefined && typeof key !== "function") throw new InvalidOptionError({ option: "key", reason: "is not a function" });
@@ -85,13 +98,15 @@ export function routeRules(options: RouteCaching): RouteRules {
     ttl,
     tags,
     vary,
-    query: typeof query === "string" ? query : new Set(query),
+    query: query === undefined ? queryRuleOf(route) : typeof query === "string" ? query : new Set(query),
     key,
     cacheControl: options.cacheControl ?? cacheControlOf(ttl, vary),
     credentials,
     requestDirectives,
     statuses,
     bodyBytesMax,
+    maxEntries,
+    maxBytes,
   };
 }
 
@@ -106,6 +121,19 @@ function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): s
   // Without a bound a page is good until it is invalidated here, which caches elsewhere do not hear of.
   const lifetime = lifetimeSecs === Infinity ? "no-cache" : `max-age=${lifetimeSecs}`;
   return vary.has("authorization") || vary.has("cookie") ? `private, ${lifetime}` : lifetime;
+}
+
+/**
+ * A schema that allows no other parameters leaves the handler with those that it names: they alone can make a difference.
+ * With `attachValidation` the handler also gets what the schema refuses.
+ */
+function queryRuleOf(route: RouteOptions | undefined): QueryRule {
+  if (route === undefined || route.attachValidation === true) return "asSent";
+  const { querystring, query = querystring } = (route.schema ?? {}) as { readonly querystring?: unknown; readonly query?: unknown };
+  if (typeof query !== "object" || query === null) return "asSent";
+  const { properties, additionalProperties, patternProperties, $ref } = query as Readonly<Record<string, unknown>>;
+  const isStrict = additionalProperties === false && patternProperties === undefined && $ref === undefined;
+  return isStrict && typeof properties === "object" && properties !== null ? { parsed: Object.keys(properties).toSorted() } : "asSent";
 }
 
 function choice(option: string, value: string, allowed: readonly string[]): void {

@@ -253,6 +253,9 @@ export const limits = {
   slideFlushMs: 30_000,
   /** Body of a response that a route keeps; larger ones are sent, and made anew for each request. */
   pageBytesMax: 1024 * 1024,
+  /** Pages of one route kept at one node, and their bytes: what clients can ask for has no end, and one route must not push out all others. */
+  routePagesMax: 10_000,
+  routePagesBytesMax: 32 * 1024 * 1024,
   /** A plain number of seconds in an option, a year: above it milliseconds were meant. */
   durationSecsMax: 31_536_000,
 } as const;

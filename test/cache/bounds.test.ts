@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { InvalidOptionError, InvalidTagError } from "../../cache.js";
 import { limits } from "../../words/index.js";
+import { temporaryFolders } from "../storage/temporary-folder.js";
 import { gate, openCache } from "./open.js";
+
+const folder = temporaryFolders();
 
 describe("a cache has bounds", () => {
   test("on the tags of one result: past it the result is given, and not kept, its callers' neither", async () => {
@@ -76,6 +79,29 @@ describe("a cache has bounds", () => {
     expect(entries).toBeGreaterThan(2);
     expect(entries).toBeLessThan(9);
   });
+
+  test.each([false, true])(
+    "on the results of one function, in memory and in a folder (%s): its least recently used go, and no others",
+    async (hasFolder) => {
+      const { cache } = await openCache(hasFolder ? { storageUrl: `lmdb://${await folder()}` } : {});
+      const runs: string[] = [];
+      const make = (name: string, options: { readonly maxEntries?: number; readonly maxBytes?: number }) =>
+        cache.cacheable(
+          async (id: number) => {
+            runs.push(`${name}${id}`);
+            return "x".repeat(1_000);
+          },
+          { name, ...options },
+        );
+      const [a, b, c] = [make("a", { maxEntries: 2 }), make("b", { maxBytes: 3_000 }), make("c", {})];
+      for (const id of [1, 2, 3]) await c(id);
+      for (const load of [a, b]) for (const id of [1, 2, 1, 3, 1, 2, 1]) await load(id);
+      for (const id of [1, 2, 3]) await c(id);
+      expect(runs).toEqual(["c1", "c2", "c3", "a1", "a2", "a3", "a2", "b1", "b2", "b3", "b2"]);
+      expect([cache.stats().entries, cache.stats().disk?.entries]).toEqual([7, hasFolder ? 7 : undefined]);
+      expect(() => cache.cacheable(async () => 1, { name: "wrong", maxEntries: -1 })).toThrow(InvalidOptionError);
+    },
+  );
 
   test("on tags: one too long, too deep or of other letters is refused, and changes nothing", async () => {
     const { cache } = await openCache();

@@ -30,6 +30,8 @@ test.each<[option: string, value: unknown]>([
   ["statuses", ["200"]],
   ["bodyBytesMax", -1],
   ["bodyBytesMax", "1MB"],
+  ["maxEntries", -1],
+  ["maxBytes", "1MB"],
   ["cacheControl", "max-age=1\r\nSet-Cookie: a=1"],
   ["unknown", 1],
 ])("%s: %j is refused when it is registered, for a route and for all", async (option, value) => {
