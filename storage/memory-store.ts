@@ -42,6 +42,12 @@ export class MemoryDisk {
     this.#store?.kill();
   }
 
+  /** Removes all that is on it. The store opened before must be closed or killed. */
+  erase(): void {
+    assert(this.#store?.isOwner !== true, "a disk that is erased is not in use");
+    this.#entries = new SortedEntries();
+  }
+
   /** A disk with what is durable on this one: a backup. */
   copy(name: string, write: WriteMemory = this.#write, writeNow: WriteMemoryNow = this.#writeNow): MemoryDisk {
     const copied = new MemoryDisk(name, write, writeNow);

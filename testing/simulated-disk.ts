@@ -60,6 +60,18 @@ export class SimulatedDisk {
     this.#store = undefined;
   }
 
+  /** Removes all that is on it, as one removes the folder of a store that is closed. Fails as often as a batch does; then nothing is removed. */
+  async erase(): Promise<void> {
+    const { clock, chance } = this.#options;
+    const { latencyMsMin, latencyMsMax, doubt } = this.habits;
+    const store = this.#store;
+    await delay(clock, latencyMsMin + chance.fraction() * (latencyMsMax - latencyMsMin));
+    // The process was killed meanwhile.
+    if (this.#store !== store) return;
+    if (doubt > 0 && chance.fraction() < doubt) throw new Error("the simulated disk failed");
+    this.#disk.erase();
+  }
+
   /** Another disk with what is durable on this one: a backup, or a way to look at a disk that is in use. */
   copy(options: Partial<SimulatedDiskOptions> = {}): SimulatedDisk {
     return new SimulatedDisk(

@@ -1,65 +1,127 @@
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { availableParallelism } from "node:os";
-import { runHere, runInJobs, type Simulated, simulations } from "./jobs.js";
+import { runHere, runInJobs } from "./jobs.js";
+import { commitNow, firstSeedOf, seedsFrom, seedsThere } from "./new-seeds.js";
+import type { Outcome } from "./outcome.js";
+import { type Simulated, simulations } from "./simulations.js";
+import { Summary } from "./summary.js";
 
 interface Options {
   readonly seeds: number;
-  readonly from: number;
+  readonly from: number | undefined;
   readonly jobs: number;
   readonly trace: boolean;
   readonly keepGoing: boolean;
+  readonly json: boolean;
 }
 
-const count = (text: string): number => {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("a whole number from 1 is needed");
-  return value;
-};
+/** Exit codes. */
+const passed = 0;
+const promiseBroken = 1;
+const usage = 2;
+const simulationFailed = 3;
+
+const progressEachMs = 60_000;
+
+const numberFrom =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least || value > seedsThere)
+      throw new InvalidArgumentError(`a whole number from ${least} to ${seedsThere} is needed`);
+    return value;
+  };
 
 const command = new Command("npm run sim --")
   .description(
     "Runs servers and clients, or nodes of a cache, on a faulty network and faulty disks, one run a seed, and checks the promises of DESIGN.",
   )
   .addArgument(new Argument("[what]", "what to run").choices(Object.keys(simulations)).default("store"))
-  .option("--seeds <n>", "how many seeds to run", count, 200)
-  .option("--from <seed>", "the first of them", count, 1)
-  .option("--jobs <n>", "processes that share them; one with --trace", count, availableParallelism())
+  .option("--seeds <n>", "how many seeds to run", numberFrom(1), 200)
+  .option("--from <seed>", "the first of them (default: seeds that belong to the commit that is checked out)", numberFrom(0))
+  .option("--jobs <n>", "processes that share them; one with --trace", numberFrom(1), availableParallelism())
   .option("--trace", "print what happens, line by line", false)
-  .option("--keep-going", "go on after a seed that failed", false)
+  .option("--keep-going", "go on after a seed that failed, and list all that failed by kind in the end", false)
+  .option("--json", "print the result as JSON", false)
   .addHelpText(
     "after",
-    "\nExamples:\n  npm run sim -- --seeds 2000 --from 1\n  npm run sim -- --seeds 1 --from 42 --trace\n  npm run sim -- cache --seeds 2000",
+    `
+A seed decides a run only together with the code: after a change of the simulation, or of the order in which the product does things,
+the same seed is another run. Seeds that failed, with their causes, are in test/simulation/failed-seeds.ts; npm test runs them.
+
+Exit codes: ${passed}: all promises held. ${promiseBroken}: one did not. ${usage}: the options are wrong. ${simulationFailed}: the simulation itself failed.
+
+Examples:
+  npm run sim -- store --seeds 2000              2,000 seeds that nobody has run, the same ones for each commit
+  npm run sim -- cache --seeds 2000 --keep-going
+  npm run sim -- cache --seeds 1 --from 42 --trace
+  npm run --silent sim -- store --json`,
   )
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? passed : usage))
   .parse();
-const { seeds, from, jobs, trace, keepGoing } = command.opts<Options>();
+const { seeds, from, jobs, trace, keepGoing, json } = command.opts<Options>();
 const what = command.processedArgs[0] as Simulated;
 
 const startMs = performance.now();
 const print = (line: string) => process.stdout.write(`${line}\n`);
-const progress = (line: string) => process.stderr.isTTY && process.stderr.write(`\r${line} `);
-const totals: Record<string, number> = {};
-let failed = 0;
-let ran = 0;
-let simulatedMs = 0;
-const all = Array.from({ length: seeds }, (_, index) => from + index);
-const outcomes = trace ? runHere(what, all, print) : runInJobs(what, all, Math.min(jobs, seeds));
-for await (const result of outcomes) {
-  ran++;
-  simulatedMs += result.simulatedMs;
-  for (const [name, value] of Object.entries(result.counts)) totals[name] = (totals[name] ?? 0) + value;
-  const perSecond = (ran * 1_000) / (performance.now() - startMs);
-  progress(`${ran} of ${seeds} seeds, ${perSecond.toFixed(0)} a second`);
-  if (result.violation === undefined) continue;
-  failed++;
-  print(`seed ${result.seed}: ${result.violation}\n  replay: npm run sim -- ${what} --seeds 1 --from ${result.seed} --trace`);
-  if (!keepGoing) break;
+const say = (line: string) => (json ? process.stderr : process.stdout).write(`${line}\n`);
+const commit = commitNow();
+const first = from ?? (commit === undefined ? Date.now() % seedsThere : firstSeedOf(commit));
+const summary = new Summary();
+let saidAtMs = startMs;
+
+/** On a terminal one line that changes; else a line now and then. */
+function progress(): void {
+  const nowMs = performance.now();
+  const perSecond = (summary.ran * 1_000) / (nowMs - startMs);
+  const leftS = (seeds - summary.ran) / perSecond;
+  const line = `${summary.ran} of ${seeds} seeds, ${perSecond.toFixed(0)} a second, ${summary.failed} failed, ${leftS.toFixed(0)} s left`;
+  if (process.stderr.isTTY) process.stderr.write(`\r${line} `);
+  else if (nowMs - saidAtMs > progressEachMs) {
+    saidAtMs = nowMs;
+    process.stderr.write(`${line}\n`);
+  }
 }
-const tookMs = performance.now() - startMs;
-const facts = Object.entries(totals).map(([name, value]) => `${value} ${name}`);
-progress("");
-print(
-  `${ran} seeds in ${(tookMs / 1_000).toFixed(1)} s, ${((ran * 1_000) / tookMs).toFixed(0)} a second, ` +
-    `${(simulatedMs / 60_000).toFixed(0)} simulated minutes: ${facts.join(", ")}`,
+
+const replay = (seed: number) => `npm run sim -- ${what} --seeds 1 --from ${seed} --trace`;
+
+function tell({ seed, violation }: Outcome): void {
+  if (violation !== undefined) say(`seed ${seed}: ${violation.message}\n  replay: ${replay(seed)}`);
+}
+
+function report(): void {
+  const tookMs = performance.now() - startMs;
+  const { ran, failed, kinds, counts, simulatedMs } = summary;
+  const perSecond = (ran * 1_000) / tookMs;
+  if (json) {
+    const facts = { what, commit, node: process.version, from: first, seeds, ran, failed, seconds: tookMs / 1_000, perSecond };
+    print(JSON.stringify({ ...facts, simulatedMinutes: simulatedMs / 60_000, kinds, counts }, undefined, 2));
+    return;
+  }
+  if (process.stderr.isTTY) process.stderr.write("\n");
+  if (keepGoing) for (const { kind, seeds: of } of kinds) print(`${of.length} × ${kind}: ${of.join(" ")}`);
+  const facts = Object.entries(counts).map(([name, value]) => `${value} ${name}`);
+  print(
+    `${ran} seeds in ${(tookMs / 1_000).toFixed(1)} s, ${perSecond.toFixed(0)} a second, ` +
+      `${(simulatedMs / 60_000).toFixed(0)} simulated minutes: ${facts.join(", ")}`,
+  );
+  print(`${ran - failed} seeds passed, ${failed} failed`);
+}
+
+say(
+  `${what}: seeds ${first} to ${(first + seeds - 1) % seedsThere}${from === undefined ? `, of commit ${commit?.slice(0, 8) ?? "-"}` : ""}`,
 );
-print(`${ran - failed} seeds passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+try {
+  const all = seedsFrom(first, seeds);
+  for await (const outcome of trace ? runHere(what, all, say) : runInJobs(what, all, Math.min(jobs, seeds))) {
+    summary.add(outcome);
+    progress();
+    tell(outcome);
+    if (outcome.violation !== undefined && !keepGoing) break;
+  }
+  report();
+  process.exitCode = summary.failed === 0 ? passed : promiseBroken;
+} catch (error) {
+  process.stderr.write(`the simulation itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = simulationFailed;
+}

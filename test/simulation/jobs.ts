@@ -1,31 +1,19 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { simulateCache } from "./cache/cache-run.js";
-import { simulate, type RunResult } from "./run.js";
+import { type Outcome, outcomeOf } from "./outcome.js";
+import { type Simulated, simulations } from "./simulations.js";
+import { buildWorker } from "./worker-file.js";
 
-/** Real time of one run, a hundred times what it takes: one that is not over by then runs in a circle in which no simulated time passes. */
+/** Real time of one run, some hundred times what it takes: a run that is not over by then loops without simulated time. */
 const runTimeoutMs = 60_000;
 
-/** What a run came to, as it travels between processes. */
-export interface Outcome extends Omit<RunResult, "violation"> {
-  readonly violation: string | undefined;
-}
-
-/** What can be simulated. */
-export const simulations = { store: simulate, cache: simulateCache } as const;
-
-export type Simulated = keyof typeof simulations;
-
-/** Runs seeds in this process, telling each line of their trace. */
+/** Runs seeds in this process, and gives each line of their trace to `trace`. */
 export async function* runHere(what: Simulated, seeds: Iterable<number>, trace: (line: string) => void): AsyncGenerator<Outcome> {
-  for (const seed of seeds) {
-    const result = await simulations[what](seed, trace);
-    yield { ...result, violation: result.violation?.message };
-  }
+  for (const seed of seeds) yield outcomeOf(await simulations[what](seed, trace));
 }
 
-/** Runs seeds in `jobs` processes; what came of them, as it comes. Ends the processes when it is left. */
+/** Runs seeds in `jobs` processes; yields each outcome as it comes. Ends the processes when the loop over it is left. */
 export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs: number): AsyncGenerator<Outcome> {
+  const file = await buildWorker();
   const left = seeds[Symbol.iterator]();
   const done: Outcome[] = [];
   const timers = new Map<ChildProcess, NodeJS.Timeout>();
@@ -36,7 +24,7 @@ export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs:
     clearTimeout(timers.get(worker));
     timers.delete(worker);
     worker.removeAllListeners();
-    // One that runs in a circle hears of no other signal.
+    // A worker that loops handles no other signal.
     worker.kill("SIGKILL");
   };
   const next = (worker: ChildProcess) => {
@@ -47,7 +35,8 @@ export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs:
     }
     const late = () => {
       end(worker);
-      done.push({ seed, violation: `gave no answer within ${runTimeoutMs} ms`, simulatedMs: 0, counts: {} });
+      const kind = `gave no answer within ${runTimeoutMs} ms`;
+      done.push({ seed, violation: { kind, message: kind }, simulatedMs: 0, counts: {} });
       start();
       wake();
     };
@@ -55,10 +44,10 @@ export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs:
     worker.send(seed);
   };
   const start = () => {
-    // Most of what a run makes dies young: with more room for it, and no helpers that take the other process's core, collecting
-    // costs a tenth of the time less.
-    const execArgv = [...process.execArgv, "--max-semi-space-size=64", "--single-threaded-gc"];
-    const worker = fork(fileURLToPath(new URL("./worker.ts", import.meta.url)), [what], { execArgv });
+    // Most of what a run makes dies young: with more room for it, and no threads that take the core of another job, garbage
+    // collection costs a tenth of the time less.
+    const execArgv = ["--max-semi-space-size=64", "--single-threaded-gc"];
+    const worker = fork(file.path, [what], { execArgv });
     worker.on("message", (outcome: Outcome) => {
       clearTimeout(timers.get(worker));
       done.push(outcome);
@@ -86,5 +75,6 @@ export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs:
     }
   } finally {
     for (const worker of [...timers.keys()]) end(worker);
+    await file.remove();
   }
 }

@@ -52,6 +52,7 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
     await world.until(() => false, stormMs);
     if (!world.isViolated) {
       faults.end();
+      world.isCalm = true;
       const calmAt = clock.monotonic();
       const inTime = await world.until(() => isLevel(world, server, clients), calmMs);
       if (!inTime && !world.isViolated)

@@ -8,8 +8,9 @@ import { SimulatedDisk } from "../../testing/simulated-disk.js";
 import type { Chance } from "../../words/index.js";
 import { delay } from "../../words/index.js";
 import type { Moment } from "./history.js";
+import { oneOf } from "./play-faults.js";
 import type { World } from "./world.js";
-import { realm, storage, timings } from "./world.js";
+import { pruningIntervalsMs, realm, storage, timings } from "./world.js";
 
 /** How much of its history a server keeps; undefined: all. Short ones see snapshots grow too old, long ones tell old outcomes. */
 const historyAges = [
@@ -29,6 +30,7 @@ export class ServerPlace {
   readonly #world: World;
   readonly #chance: Chance;
   readonly #storageOptions: Omit<StorageOptions, "open">;
+  readonly #pruningIntervalMs: number;
   #disk: SimulatedDisk;
   #clock: PlaceClock | undefined;
   #end: NetworkEnd | undefined;
@@ -46,7 +48,8 @@ export class ServerPlace {
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.chance();
-    const historyAge = historyAges[Math.floor(this.#chance.fraction() * historyAges.length)] ?? historyAges[0];
+    const historyAge = oneOf(historyAges, this.#chance);
+    this.#pruningIntervalMs = oneOf(pruningIntervalsMs, this.#chance);
     this.#storageOptions = { ...historyAge, outcomeAgeMs: timings.outcomeAgeMs, invalidationQueueSize: 5 };
     this.#disk = new SimulatedDisk({
       name: "server-disk",
@@ -105,7 +108,7 @@ export class ServerPlace {
       keepAliveIntervalMs: timings.keepAliveIntervalMs,
       sessionTimeoutMs: timings.sessionTimeoutMs,
       transactionTimeoutMs: timings.transactionTimeoutMs,
-      pruningIntervalMs: timings.pruningIntervalMs,
+      pruningIntervalMs: this.#pruningIntervalMs,
       onFatal: fail,
     }).then((server) => {
       if (process !== this.#process) return;

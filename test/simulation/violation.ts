@@ -2,11 +2,15 @@
 export class Violation extends Error {
   override readonly name = "Violation";
   readonly promise: number;
+  /** What did not hold, without the facts of this run: equal for violations of one kind. */
+  readonly kind: string;
   readonly facts: Readonly<Record<string, unknown>>;
 
   constructor(promise: number, sentence: string, facts: Readonly<Record<string, unknown>>) {
-    super(`promise ${promise}: ${sentence} ${JSON.stringify(facts)}`);
+    const kind = `promise ${promise}: ${sentence}`;
+    super(`${kind} ${JSON.stringify(facts)}`);
     this.promise = promise;
+    this.kind = kind;
     this.facts = facts;
   }
 }

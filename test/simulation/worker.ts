@@ -1,9 +1,10 @@
-/** Runs the seeds it is sent of what its argument names, one at a time, and sends back what came of each. Ends with its parent. */
-import { type Simulated, simulations } from "./jobs.js";
+/** Runs the seeds that it is sent, one at a time, in the simulation that its argument names, and sends back each outcome. Ends with its parent. */
+import { outcomeOf } from "./outcome.js";
+import { type Simulated, simulations } from "./simulations.js";
 
 const simulate = simulations[process.argv[2] as Simulated];
 
 process.on("message", (seed: number) => {
-  void simulate(seed).then((result) => process.send?.({ ...result, violation: result.violation?.message }));
+  void simulate(seed).then((result) => process.send?.(outcomeOf(result)));
 });
 process.once("disconnect", () => process.exit());

@@ -51,7 +51,7 @@ export class Workload {
   /** One user, for ever. Rejects only with what the client cannot recover from by itself. */
   async run(): Promise<never> {
     for (;;) {
-      await this.#pause(5, 120);
+      await (this.#world.isCalm ? this.#pause(100, 400) : this.#pause(5, 120));
       try {
         await this.#act();
       } catch (error) {

@@ -17,8 +17,10 @@ export const timings = {
   requestTimeoutMs: 400,
   waitTimeoutMs: 3_000,
   outcomeAgeMs: 20_000,
-  pruningIntervalMs: 80,
 } as const;
+
+/** From one sweep of the history to the next: one of these in each run. Sweeps that find nothing are most of what a run with the first costs. */
+export const pruningIntervalsMs = [80, 400, 1_200] as const;
 
 /** Keys of all workloads: few, so that transactions meet. The last letter of a prefix decides who lists it. */
 export const prefixes = ["a/", "b/", "c/"] as const;
@@ -34,6 +36,8 @@ const stepsMax = 30_000;
 export class World extends Stage {
   readonly checker: Checker;
   readonly network: FaultyNetwork;
+  /** No faults come any more: users do little, as there is little new to see. */
+  isCalm = false;
   readonly #tap = new WireTap(this);
 
   constructor(seed: number, trace?: (line: string) => void) {

@@ -99,4 +99,25 @@ describe("simulated disk", () => {
     }
     expect(found).toEqual(new Set(["1", undefined]));
   });
+
+  test("erasing removes what is durable, or fails and removes nothing", async () => {
+    const outcomes = new Set<string>();
+    for (let seed = 0; seed < 30; seed++) {
+      const { clock, disk } = place(seed);
+      const store = await disk.open();
+      await clock.settle(write(store, "1"), 10);
+      await clock.settle(store.close(), 10);
+      disk.habits = { ...disk.habits, doubt: 0.5 };
+      const erased = await clock.settle(
+        disk.erase().then(
+          () => "erased",
+          () => "failed",
+        ),
+        10,
+      );
+      expect(await get(disk)).toBe(erased === "erased" ? undefined : "1");
+      outcomes.add(erased);
+    }
+    expect([...outcomes].toSorted()).toEqual(["erased", "failed"]);
+  });
 });

@@ -28,11 +28,16 @@ describe("checker of the cache", () => {
   function invalidate(life: NodeLife, tag: string): string {
     const id = `${life.node}-${tag}-${sequence}`;
     checker.invalidates(life, tag);
+    take(life, tag, id);
+    return id;
+  }
+
+  /** The stream takes an invalidation of `life`, whose id was drawn now. */
+  function take(life: NodeLife, tag: string, id: string): void {
     checker.drawn(life, id);
     const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id, tag });
     const facts = { subject: "zooid.sim.inv.tag.x", headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
     checker.took({ ...facts, sequence: ++sequence, payload });
-    return id;
   }
 
   const serve = (life: NodeLife, result: Made) => checker.ended(checker.began(life, "call"), result);
@@ -119,8 +124,23 @@ describe("checker of the cache", () => {
     expect(checker.finalFloors().has("r:a")).toBe(false);
   });
 
+  test("what was lost with nobody left who knew it is exempt, also when its process had published it anew after a restart", () => {
+    const published = invalidate(one, "r:a");
+    checker.told(one, { type: "invalidated", tag: "r:a", id: published, version: version(1) });
+    checker.invalidates(one, "r:b").issued.isKept = true;
+    for (const issued of checker.issued) issued.isKept = true;
+    checker.died(one);
+    const again = checker.born("one", 2);
+    take(again, "r:b", "again");
+    checker.told(again, { type: "invalidated", tag: "r:b", id: "again", version: version(2) });
+    checker.lost(created, 0, [again]);
+    expect([...checker.finalFloors().keys()].toSorted()).toEqual(["r:a", "r:b"]);
+    checker.died(again);
+    expect([...checker.finalFloors().keys()]).toEqual([]);
+  });
+
   test("what died with the memory of its process is not asked for in the end; what was promised to be kept is, in its next life too", () => {
-    const [forgotten, kept] = [checker.invalidates(one, "r:a"), checker.invalidates(one, "r:b")];
+    const [{ issued: forgotten }, { issued: kept }] = [checker.invalidates(one, "r:a"), checker.invalidates(one, "r:b")];
     kept.isKept = true;
     checker.died(one);
     expect(forgotten.isExempt).toBe(true);

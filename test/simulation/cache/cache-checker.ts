@@ -109,7 +109,7 @@ export class CacheChecker implements Judge {
     return ++this.#moment;
   }
 
-  /** `life` drew `id`: an invalidation published under it was asked for now. */
+  /** `life` drew `id`: what is published under it was asked for at the moment of the last event. */
   drawn(life: NodeLife, id: string): void {
     this.#ids.set(id, { life, moment: this.#moment });
   }
@@ -193,8 +193,16 @@ export class CacheChecker implements Judge {
     }
   }
 
-  /** Somebody in `life` invalidates `tag`, now. */
-  invalidates(life: NodeLife, tag: string): Issued {
+  /**
+   * Somebody in `life` calls `invalidate(tag)`, now. The id of what is published must be drawn before anything else happens: it bears the
+   * moment of the last event, which must be the one of this invalidation.
+   */
+  invalidates(life: NodeLife, tag: string): { readonly issued: Issued; readonly call: Call } {
+    const call = this.began(life, `invalidate ${tag}`);
+    return { issued: this.#issue(life, tag), call };
+  }
+
+  #issue(life: NodeLife, tag: string): Issued {
     const issued: Issued = { life, tag, moment: this.next(), isKept: false, isExempt: false };
     this.counts.invalidations++;
     this.issued.push(issued);
@@ -263,9 +271,7 @@ export class CacheChecker implements Judge {
     if (gone.length === 0) return;
     const there = this.#taken.filter(({ isLost }) => !isLost);
     for (const issued of this.issued) {
-      // A parent that was asked for before may have been published for it.
-      const wasLost = gone.some((taken) => taken.moment <= issued.moment && taken.life === issued.life && isUnder(issued.tag, taken.tag));
-      if (!wasLost) continue;
+      if (!gone.some((taken) => isFor(taken, issued))) continue;
       issued.isExempt ||= !there.some((taken) => taken.moment >= issued.moment && isUnder(issued.tag, taken.tag));
     }
   }
@@ -297,6 +303,12 @@ export class CacheChecker implements Judge {
     if (tookMs <= this.#options.callMsMax || life.isOver) return;
     this.violated(12, "every call is over in time", { node: life.node, life: life.number, what, tookMs });
   }
+}
+
+/** Whether `taken` may have been published for `issued`: a parent that was asked for before, or, in a later life, what its disk kept. */
+function isFor(taken: Taken, issued: Issued): boolean {
+  if (taken.life.node !== issued.life.node || !isUnder(issued.tag, taken.tag)) return false;
+  return taken.life === issued.life ? taken.moment <= issued.moment : taken.life.number > issued.life.number;
 }
 
 /** `tag`, and all above it up to the root. */

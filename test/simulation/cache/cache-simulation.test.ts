@@ -1,15 +1,17 @@
 import { describe, expect, test } from "vitest";
+import { failedSeedsOf } from "../failed-seeds.js";
+import { seedsFrom } from "../new-seeds.js";
 import { simulateCache } from "./cache-run.js";
 
-/** Seeds of every test run; `npm run sim -- cache --seeds N --from S` runs others. */
+/** Seeds of every test run; `npm run sim -- cache` runs others. */
 const seedCount = 200;
 const timeoutMs = 240_000;
 
 describe("simulation of the cache", () => {
   test(
-    `promise 11 holds in ${seedCount} runs with a faulty bus, faulty disks, clocks of their own and kills`,
+    `promise 11 holds in ${seedCount} runs, and those that ever failed, with a faulty bus, faulty disks, clocks of their own and kills`,
     async () => {
-      for (let seed = 1; seed <= seedCount; seed++) {
+      for (const seed of [...seedsFrom(1, seedCount), ...failedSeedsOf("cache")]) {
         const { violation } = await simulateCache(seed);
         expect(violation?.message, `replay: npm run sim -- cache --seeds 1 --from ${seed} --trace`).toBeUndefined();
       }

@@ -1,6 +1,7 @@
 import { type BucketFaults, type BucketHub, createBucketHub } from "../../../testing/bucket-hub.js";
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
+import { oneOf } from "../play-faults.js";
 import { Stage } from "../stage.js";
 import { CacheChecker } from "./cache-checker.js";
 import { Database } from "./database.js";
@@ -17,7 +18,6 @@ export const timings = {
   flightTimeoutMs: 700,
   bucketTimeoutMs: 150,
   autoPruneMs: 150,
-  autoPruneIntervalMs: 120,
   /** Of some runs: positions fall out of the stream's age. */
   shortHistoryMs: 1_500,
   historyMs: 60_000,
@@ -27,6 +27,9 @@ export const timings = {
   /** Of the slowest function, with those it calls. */
   functionMsMax: 1_500,
 } as const;
+
+/** From one pruning to the next: one of these in each run. Sweeps that find nothing are most of what a run with the first costs. */
+const autoPruneIntervalsMs = [120, 500, 1_500] as const;
 
 /** The reading of a clock that ticks, and clocks that go a little slower. */
 const slackMs = 60;
@@ -47,6 +50,7 @@ export class CacheWorld extends Stage {
   readonly bucket: BucketHub;
   readonly database: Database;
   readonly historyMs: number;
+  readonly autoPruneIntervalMs: number;
   /** Nobody changes anything any more. */
   isCalm = false;
 
@@ -82,6 +86,7 @@ export class CacheWorld extends Stage {
     const knowsTimesToLive = seed % 2 === 0;
     this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults, knowsTimesToLive });
     this.historyMs = chance.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
+    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, chance);
     this.database = new Database(checker);
   }
 

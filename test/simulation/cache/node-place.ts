@@ -192,7 +192,7 @@ export class NodePlace {
       publishTimeout: `${timings.publishTimeoutMs}ms`,
       flightTimeout: `${timings.flightTimeoutMs}ms`,
       autoPruneSecs: `${timings.autoPruneMs}ms`,
-      autoPruneInterval: `${timings.autoPruneIntervalMs}ms`,
+      autoPruneInterval: `${world.autoPruneIntervalMs}ms`,
     });
     const { cache, core } = openCacheOver(settings, { bus, disk, bucket: this.#connectBucket(clock, end) });
     const functions = new CachedFunctions({ cache, clock, chance: functionChance, checker, database: world.database });
@@ -218,6 +218,7 @@ export class NodePlace {
       name: prefix,
       countedBy: "jetstream",
       open: disk.open,
+      remove: () => disk.erase(),
       clock,
       log: this.#world.log(`${this.name}'s disk`),
       entriesMax: this.#habits.maxEntries,

@@ -45,14 +45,18 @@ export class User {
       const made = await this.#call(what, run);
       if (made !== undefined) seen.push([what, made]);
     };
-    for (const name of rows) {
-      await look(`row ${name}`, () => row(name));
-      if (!this.#place.sharesResults) await look(`sync ${name}`, () => sync(name));
-    }
-    for (const name of Object.keys(groups) as Group[]) {
-      await look(`group ${name}`, () => group(name));
-      await look(`page ${name}`, () => page(name));
-    }
+    await Promise.all(
+      rows.map(async (name) => {
+        await look(`row ${name}`, () => row(name));
+        if (!this.#place.sharesResults) await look(`sync ${name}`, () => sync(name));
+      }),
+    );
+    await Promise.all(
+      (Object.keys(groups) as Group[]).flatMap((name) => [
+        look(`group ${name}`, () => group(name)),
+        look(`page ${name}`, () => page(name)),
+      ]),
+    );
     return seen;
   }
 
@@ -162,9 +166,8 @@ export class User {
   /** What becomes of an invalidation says what outlives the process. */
   async #invalidating(tag: string, run: () => Promise<"published" | "queued">): Promise<void> {
     const { life } = this.#node;
-    const issued = this.#world.checker.invalidates(life, tag);
+    const { issued, call } = this.#world.checker.invalidates(life, tag);
     this.#world.note(this.#place.name, `invalidates ${tag || "everything"} at ${issued.moment}`);
-    const call = this.#world.checker.began(life, `invalidate ${tag}`);
     try {
       const outcome = await run();
       this.#world.checker.ended(call, undefined);
