@@ -28,6 +28,7 @@ export {
   InvalidKeyArgumentError,
   InvalidOptionError,
   InvalidTagError,
+  InvalidValueError,
   NotAuthorizedError,
   NotConfiguredError,
   OutsideComputationError,

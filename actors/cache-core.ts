@@ -60,7 +60,7 @@ export class CacheCore {
     const onSlide = disk === undefined && bucket === undefined ? undefined : { intervalMs: ttiFlushMs, slid };
     this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
     const isInTouch = this.#inTouch();
-    this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, clock, log, isInTouch });
+    this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, values, clock, log, isInTouch });
     this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
     const isShared = this.shared !== undefined;
     this.calls = new CachedCalls({ shelf: this.shelf, memory: this.memory, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
@@ -148,6 +148,7 @@ export class CacheCore {
   /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
   set(own: OwnKey, value: unknown, tags: readonly Tag[], rules: KeepingRules, since: BeganHere | undefined): Promise<Publication> {
     const { key } = own;
+    this.shelf.check(value);
     const work = new Setting(key, rules);
     const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
     let began = since;

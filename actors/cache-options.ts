@@ -65,7 +65,7 @@ export interface CacheOptions extends Partial<
   readonly maxStaleSecs?: Duration | undefined;
   /** `invalidate` waits so long for the bus before it resolves to `queued`. Default: 1 s. */
   readonly publishTimeout?: Duration | undefined;
-  /** How callers get what is kept: frozen, shared as it is, or a copy each. Default: `frozen`. */
+  /** How callers, the first one too, get what is kept: a frozen copy for all (`frozen`), the value itself (`shared`), or a copy each (`cloned`). Default: `frozen`. */
   readonly values?: ValueMode | undefined;
   /** Any pino logger; nothing is logged unless told. */
   readonly log?: Log | undefined;

@@ -282,12 +282,13 @@ export class CachedCalls {
     }
     if (isThenable(result)) {
       const flight = this.#takeOff(call, computation, began);
-      flight.follow(result);
+      flight.follow(this.#checked(result));
       return flight.promise;
     }
     this.#computed(computation, false);
     computation.end();
     if (this.#isShared) throw new SyncTierError({ name: call.work.name });
+    this.#shelf.check(result);
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
     if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return result;
@@ -328,7 +329,16 @@ export class CachedCalls {
     this.#starts(computation);
     const result = this.#running.run(computation, call.work.compute, call);
     if (!isThenable(result)) throw new SyncTierError({ name: call.work.name });
-    return result;
+    return this.#checked(result);
+  }
+
+  /** `result`, which fails where callers are to get copies and it cannot be copied. */
+  #checked(result: PromiseLike<unknown>): PromiseLike<unknown> {
+    if (!this.#shelf.copies) return result;
+    return result.then((value) => {
+      this.#shelf.check(value);
+      return value;
+    });
   }
 
   #takeOff(call: Call, computation: Computation, began: BeganHere): Flight {

@@ -140,7 +140,8 @@ export class Flight implements FlightEffects {
       return;
     }
     this.#kept = shelf.keep(this.call, this.#value, this.computation, this.#began, true);
-    if (this.#kept.isShared) this.#value = this.#kept.value;
+    // Its own caller gets what all others will get: the function may hold on to what it returned, and change it.
+    this.#value = shelf.give(this.#kept);
   }
 
   answerAll(): void {

@@ -1,11 +1,13 @@
 import { keyTag } from "../storage/cache-key.js";
 import type { EntryVersion, Keeping } from "../storage/entry-store.js";
+import type { ValueMode } from "../storage/kept-value.js";
 import { LatestInvalidations } from "../storage/latest-invalidations.js";
 import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter } from "../storage/shared-record.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
+import { decodeRecord, encodeRecord } from "../storage/value-record.js";
 import type { Bucket, BucketEntry } from "../transport/bucket.js";
 import { type Bus, type BusEvent, canRecall } from "../transport/bus.js";
-import { ClosedError, type Clock, decodeValue, encodeValue, limits, type Log, soonerOf, type Tag, TimeoutError } from "../words/index.js";
+import { ClosedError, type Clock, limits, type Log, soonerOf, type Tag, TimeoutError } from "../words/index.js";
 import { BrokerTime } from "./broker-time.js";
 import { BucketSweep } from "./bucket-sweep.js";
 
@@ -16,6 +18,8 @@ export interface SharedEntriesAround {
   readonly bus: Bus;
   /** Knows which invalidations of this node have no number yet. */
   readonly trie: TagTrie;
+  /** How what is found is given out. */
+  readonly values: ValueMode;
   readonly clock: Clock;
   readonly log: Log;
   /** Whether what is known here may be relied on; undefined: always. */
@@ -273,7 +277,7 @@ export class SharedEntries {
 
   #entryOf({ key, tags, ttlMs, slides, value }: SharedRecord, began: Began, leftMs: number): SharedEntry | undefined {
     try {
-      const entry = { value: value.length === 0 ? undefined : decodeValue(value).value, tags, ttlMs, slides, leftMs, began };
+      const entry = { value: decodeRecord(value, this.#around.values).value, tags, ttlMs, slides, leftMs, began };
       this.#hits++;
       return entry;
     } catch {
@@ -330,7 +334,7 @@ export class SharedEntries {
   /** Undefined: nobody else could read it. */
   #encoded(key: string, value: unknown): Uint8Array | undefined {
     try {
-      return value === undefined ? nothing : encodeValue(value);
+      return encodeRecord(value);
     } catch (error) {
       this.#around.log.warn({ err: error, key }, "a result cannot be shared");
       return undefined;
@@ -396,5 +400,3 @@ export class SharedEntries {
     this.#around.log.warn({ err: error, key }, "results are not shared for now");
   }
 }
-
-const nothing: Uint8Array = new Uint8Array(0);

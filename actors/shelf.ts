@@ -1,11 +1,11 @@
 import { AsyncResource } from "node:async_hooks";
-import type { Entry, EntryVersion, PersistentEntryStore } from "../storage/entry-store.js";
-import { keepValue, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
+import type { Entry, EntryVersion, Keeping, PersistentEntryStore } from "../storage/entry-store.js";
+import { keepValue, KeptFailure, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
 import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
 import { objectChanges } from "../storage/object-reads.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
-import { type Clock, InvalidOptionError, limits, type Log, type Tag } from "../words/index.js";
+import { type Clock, InvalidOptionError, InvalidValueError, limits, type Log, type Tag } from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
 import { type Call, lifetimeOf } from "./cached-work.js";
 import type { Used } from "./computation.js";
@@ -46,10 +46,6 @@ export interface ShelfParts {
 export const promised: Promise<unknown> = Promise.resolve();
 
 const resolved = (value: unknown): Promise<unknown> => Promise.resolve(value);
-
-/** An error that is kept in place of a value: a function, so that tiers give it back as it is. */
-type KeptFailure = () => unknown;
-const failures = new WeakSet<KeptFailure>();
 
 /** The tiers of one cache as one: memory first, then the disk, or what the nodes share. */
 export class Shelf {
@@ -135,6 +131,16 @@ export class Shelf {
   /** `kept` for one caller. */
   readonly give = (kept: KeptValue): unknown => (kept.isShared ? kept.value : valueOf(kept, this.#parts.values));
 
+  /** Throws InvalidValueError for a value of which callers are to get copies, and that cannot be copied. */
+  check(value: unknown): void {
+    if (this.copies) keepValue(value, "cloned");
+  }
+
+  /** Each caller gets a copy of its own. */
+  get copies(): boolean {
+    return this.#parts.values === "cloned";
+  }
+
   /** `value` so that several callers can be given it. */
   hold(value: unknown): KeptValue {
     try {
@@ -169,8 +175,7 @@ export class Shelf {
         graceMs: staleIfErrorMs,
       });
       if (reads.length > 0) this.#disk?.delete(call.key);
-      else if (this.#disk !== undefined && began.disk !== undefined)
-        this.#disk.put(call.key, value, { tags: own, began: began.disk, ttlMs, slides });
+      else if (began.disk !== undefined) this.#keepOnDisk(call, value, { tags: own, began: began.disk, ttlMs, slides });
       if (reads.length === 0 && began.shared !== undefined)
         this.#shared?.put(call.key, value, { tags, began: began.shared, ttlMs, slides });
       if (entry === undefined) return this.hold(value);
@@ -187,24 +192,37 @@ export class Shelf {
     }
   }
 
-  /** Once for each function: what cannot be kept of it once cannot be kept again. */
-  #tellUnkept({ key, work: { name } }: Call, err: unknown): void {
+  /** What a folder cannot hold just as it is stays in memory, and what the folder had does not come back after it. */
+  #keepOnDisk(call: Call, value: unknown, how: Keeping<EntryVersion>): void {
+    try {
+      this.#disk?.put(call.key, value, how);
+    } catch (error) {
+      this.#disk?.delete(call.key);
+      if (!(error instanceof InvalidValueError)) throw error;
+      this.#log(call, error, "results are kept in memory only");
+    }
+  }
+
+  #tellUnkept(call: Call, error: unknown): void {
     this.#keepFailures++;
+    this.#log(call, error, "results cannot be kept");
+  }
+
+  /** A warning once for each function: what cannot be kept of it once cannot be kept again. */
+  #log({ key, work: { name } }: Call, err: unknown, message: string): void {
     if (this.#unkept.has(name)) {
-      this.#parts.log.debug({ err, name, key }, "a result cannot be kept");
+      this.#parts.log.debug({ err, name, key }, message);
       return;
     }
     if (this.#unkept.size >= unkeptToldMax) this.#unkept.clear();
     this.#unkept.add(name);
-    this.#parts.log.warn({ err, name, key }, "results cannot be kept");
+    this.#parts.log.warn({ err, name, key }, message);
   }
 
   keepFailure(call: Call, error: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): void {
     if (!call.work.rules.cachesErrors || tags.length > limits.entryTagsMax || this.#parts.isInTouch?.() === false) return;
-    const failure: KeptFailure = () => error;
-    failures.add(failure);
     const { ttlMs, slides } = call.work.rules;
-    const entry = this.#memory.put(call.key, failure, {
+    const entry = this.#memory.put(call.key, new KeptFailure(error), {
       tags: this.#own(call.key, tags),
       reads,
       began: began.memory,
@@ -287,7 +305,7 @@ export class Shelf {
     const tags = this.#own(key, found.tags);
     // Of its key it may have been told while nobody looked: since it was compared with all that was known.
     if (this.#trie.isStaleFor(this.tagsFor(key, tags), began)) return undefined;
-    const value = this.#parts.values === "shared" ? structuredClone(found.value) : found.value;
+    const { value } = found;
     const leftMs = found.leftMs === Infinity ? undefined : found.leftMs;
     const entry = this.#memory.put(key, value, { tags, began, ttlMs, slides, graceMs, leftMs });
     if (entry !== undefined) return entry;
@@ -301,9 +319,8 @@ export class Shelf {
 }
 
 /** The error that is kept as `value`, if one is. */
-export function failureOf(value: unknown): { readonly error: unknown } | undefined {
-  if (typeof value !== "function" || !failures.has(value as KeptFailure)) return undefined;
-  return { error: (value as KeptFailure)() };
+export function failureOf(value: unknown): KeptFailure | undefined {
+  return value instanceof KeptFailure ? value : undefined;
 }
 
 /** Throws InvalidOptionError for more tags than one result may have. */

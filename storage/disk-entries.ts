@@ -3,7 +3,6 @@ import type { Clock } from "../words/clock.js";
 import { limits } from "../words/limits.js";
 import type { Log } from "../words/log.js";
 import type { Tag } from "../words/tag.js";
-import { decodeValue, encodeValue } from "../words/value.js";
 import { DiskEntry, StoredResult } from "./disk-entry.js";
 import { DiskIndex } from "./disk-index.js";
 import type {
@@ -23,6 +22,7 @@ import type { OpenStore, OrderedStore } from "./ordered-store.js";
 import { TagVersions } from "./tag-versions.js";
 import { Ticks } from "./ticks.js";
 import { TierDisk } from "./tier-disk.js";
+import { decodeRecord, encodeRecord } from "./value-record.js";
 
 export interface DiskEntryStoreOptions {
   /** Whose results these are: a folder of another name is refused. */
@@ -52,8 +52,6 @@ const intervalMsDefault = 30_000;
 const usesWrittenMax = 10_000;
 /** Entries looked at between two looks at the clock. */
 const sweepStride = 64;
-
-const nothing: Uint8Array = new Uint8Array(0);
 
 /**
  * Results in an OrderedStore, with all about them but their values in memory too.
@@ -166,7 +164,7 @@ export class DiskEntryStore implements PersistentEntryStore {
 
   put(key: string, value: unknown, how: Keeping<EntryVersion>): Entry | undefined {
     const { tags, began, ttlMs, leftMs = ttlMs, slides = false } = how;
-    const record = value === undefined ? nothing : encodeValue(value);
+    const record = encodeRecord(value);
     const before = this.#index.get(key);
     if (before !== undefined) this.#index.remove(before);
     const bytes = DiskEntry.bytesOf(key, tags, record.length);
@@ -309,11 +307,9 @@ export class DiskEntryStore implements PersistentEntryStore {
     if (!this.#disk.isThere) return undefined;
     // A value that somebody took out of the folder.
     if (record === undefined) return this.#remove(entry);
-    if (record.length === 0) return new StoredResult(entry, undefined, true);
     try {
-      const { value, hasUnfreezable } = decodeValue(record);
-      if (values === "shared") return new StoredResult(entry, structuredClone(value), true);
-      return new StoredResult(entry, value, values === "frozen" && !hasUnfreezable);
+      const { value, isShared } = decodeRecord(record, values);
+      return new StoredResult(entry, value, isShared);
     } catch (error) {
       log.warn({ name, key: entry.key, error }, "cached result cannot be read");
       return this.#remove(entry);

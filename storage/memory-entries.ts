@@ -1,10 +1,11 @@
 import type { Clock } from "../words/clock.js";
 import type { Tag } from "../words/tag.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
-import { keepValue, type KeptValue, roughBytes, type ValueMode } from "./kept-value.js";
+import { keepValue, type KeptValue, type ValueMode } from "./kept-value.js";
 import { objectChanges, type ObjectRead } from "./object-reads.js";
 import { Recency, type Recent } from "./recency.js";
 import type { Began, Dependency, TagTrie } from "./tag-trie.js";
+import { roughBytes } from "./rough-bytes.js";
 import { Ticks } from "./ticks.js";
 
 export interface MemoryEntryStoreOptions {
@@ -197,7 +198,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   put(key: string, value: unknown, how: Keeping<Began>): Entry | undefined {
     const kept = keepValue(value, this.#mode);
-    const bytes = this.#bytesMax === undefined ? 0 : entryBytes(key, kept.value);
+    const bytes = this.#bytesMax === undefined ? 0 : entryOverheadBytes + key.length + kept.bytes;
     const before = this.#entries.get(key);
     if (before !== undefined) this.#remove(before);
     if (this.#entriesMax < 1 || bytes > (this.#bytesMax ?? Infinity) || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;

@@ -217,18 +217,33 @@ describe("a result in a bucket", () => {
     expect(await loader(open().cache).load("x")).toBe("x anew");
   });
 
-  test("holds any value that MessagePack holds, and undefined; the rest is in memory only, as are errors", async () => {
+  test("holds any plain data, and undefined; the rest is in memory only, as are errors", async () => {
     const { open } = bucketWorld();
     const warnings: string[] = [];
     const log: Log = { ...silentLog, warn: (_, message) => warnings.push(message) };
     const [one, other] = [open({ log }), open()];
-    const values = [undefined, null, 0, -1.5, "", "é", true, 12n, [], {}, [[1], { a: [2n] }], new Date(5), Uint8Array.of(1, 2)];
+    const values = [
+      undefined,
+      null,
+      0,
+      -1.5,
+      "",
+      "é",
+      true,
+      12n,
+      [],
+      {},
+      [[1], { a: [2n] }],
+      new Date(5),
+      Uint8Array.of(1, 2),
+      new Map([[1, 2]]),
+    ];
     for (const [index, value] of values.entries()) await one.cache.getOrSet(`k${index}`, () => value);
     await settled();
     const fail = () => expect.fail("it is shared");
     for (const [index, value] of values.entries()) expect(await other.cache.getOrSet(`k${index}`, fail)).toEqual(value);
     expect(warnings).toEqual([]);
-    for (const value of [new Map([[1, 2]]), "x".repeat(limits.payloadBytesMax)]) {
+    for (const value of [{ url: new URL("http://a") }, "x".repeat(limits.payloadBytesMax)]) {
       await one.cache.getOrSet("odd", () => value);
       await settled();
       expect(await one.cache.get("odd")).toEqual(value);

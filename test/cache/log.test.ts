@@ -100,8 +100,9 @@ test("a full outbox is one line", () => {
 });
 
 test("results that cannot be kept are one line for each function", async () => {
-  const { cache, taken } = await openLogged({ values: "cloned" });
-  const functions = ["one", "two"].map((name) => cache.cacheable(async (_id: number) => ({ uncloneable: () => name }), { name }));
+  const { cache, taken } = await openLogged();
+  const condition = () => expect.fail("no condition");
+  const functions = ["one", "two"].map((name) => cache.cacheable(async (_id: number) => name, { name, condition }));
   taken();
   for (const id of [1, 2, 3]) for (const fn of functions) await fn(id);
   expect(taken()).toMatchObject(["one", "two"].map((name) => ({ level: 40, name, msg: "results cannot be kept" })));

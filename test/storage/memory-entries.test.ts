@@ -146,12 +146,13 @@ test("who stands behind is told of a sliding entry, not at every reading", async
   expect(slid).toEqual(["k", "k", "k", "k"]);
 });
 
-test("what cannot be cloned is refused when it is to be cloned, and kept as it is when it is frozen", () => {
+test("what cannot be cloned is refused when it is to be cloned, and kept as the same reference when it is frozen", () => {
   const cloning = makeStore({ values: "cloned" }).store;
   const value = { run: () => 1 };
   expect(() => cloning.put("k", value, { tags: [], began: cloning.begin() })).toThrow(InvalidValueError);
   const { store } = makeStore();
-  expect(store.put("k", value, { tags: [], began: store.begin() })?.value).toBe(value);
+  const kept = store.put("k", value, { tags: [], began: store.begin() })?.value as typeof value;
+  expect([kept.run === value.run, Object.isFrozen(kept), Object.isFrozen(value)]).toEqual([true, true, false]);
 });
 
 test("maps, sets and circles are given as copies that lead nowhere near what is kept", () => {

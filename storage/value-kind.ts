@@ -1,0 +1,125 @@
+import { types } from "node:util";
+
+/** How bytes are shown. */
+export interface ViewType {
+  readonly prototype: object;
+  /** All of `buffer`, as this type shows it. */
+  readonly on: (buffer: ArrayBuffer) => ArrayBufferView;
+}
+
+/** In an order that is part of the format of records: new ones come last. */
+export const viewTypes: readonly ViewType[] = [
+  viewType(Uint8Array),
+  { prototype: Buffer.prototype, on: (buffer) => Buffer.from(buffer) },
+  viewType(Uint8ClampedArray),
+  viewType(Int8Array),
+  viewType(Uint16Array),
+  viewType(Int16Array),
+  viewType(Uint32Array),
+  viewType(Int32Array),
+  viewType(Float32Array),
+  viewType(Float64Array),
+  viewType(BigInt64Array),
+  viewType(BigUint64Array),
+  viewType(DataView),
+];
+
+function viewType(Type: { readonly prototype: object; new (buffer: ArrayBuffer): ArrayBufferView }): ViewType {
+  return { prototype: Type.prototype, on: (buffer) => new Type(buffer) };
+}
+
+export type ValueKind = "object" | "array" | "date" | "map" | "set" | "regexp" | "view" | "buffer" | "foreign";
+
+const kinds = new Map<unknown, { readonly kind: ValueKind; readonly isOne: (value: unknown) => boolean }>([
+  [Date.prototype, { kind: "date", isOne: types.isDate }],
+  [Map.prototype, { kind: "map", isOne: types.isMap }],
+  [Set.prototype, { kind: "set", isOne: types.isSet }],
+  [RegExp.prototype, { kind: "regexp", isOne: types.isRegExp }],
+  [ArrayBuffer.prototype, { kind: "buffer", isOne: isFixedBuffer }],
+  ...viewTypes.map(({ prototype }) => [prototype, { kind: "view", isOne: isFixedView }] as const),
+]);
+
+/**
+ * What a tier can do with an object: copy it with all it holds, or, when it is "foreign", nothing but keep the reference. Foreign is whatever has
+ * behaviour or state of its own: instances of classes, errors, functions, proxies, memory that threads share.
+ */
+export function kindOf(value: object): ValueKind {
+  // Before anything else is asked of it: a proxy would answer.
+  if (types.isProxy(value)) return "foreign";
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return "object";
+  if (prototype === Array.prototype && Array.isArray(value)) return "array";
+  const known = kinds.get(prototype);
+  return known?.isOne(value) === true ? known.kind : "foreign";
+}
+
+/** An array whose own enumerable properties are its elements 0 to `length - 1`, and these alone. */
+export function isDense(value: readonly unknown[]): boolean {
+  const names = Object.keys(value);
+  // Names other than indices come after those.
+  if (names.length !== value.length || (names.length > 0 && names[names.length - 1] !== String(names.length - 1))) return false;
+  return !hasSymbols(value);
+}
+
+/** An object all whose own properties are named by texts, and enumerable. */
+export function isOpen(value: object, names: readonly string[]): boolean {
+  return Object.getOwnPropertyNames(value).length === names.length && !hasSymbols(value);
+}
+
+function hasSymbols(value: object): boolean {
+  return Object.getOwnPropertySymbols(value).length > 0;
+}
+
+function isFixedBuffer(value: unknown): boolean {
+  return types.isArrayBuffer(value) && !("resizable" in value && value.resizable === true);
+}
+
+function isFixedView(value: unknown): boolean {
+  return ArrayBuffer.isView(value) && isFixedBuffer(value.buffer);
+}
+
+/** Objects met before, and what stands for each. Many values are one object: for that no Map is made. */
+export class Met<T> {
+  #first: object | undefined;
+  #firstStanding: T | undefined;
+  #all: Map<object, T> | undefined;
+
+  get(object: object): T | undefined {
+    return object === this.#first ? this.#firstStanding : this.#all?.get(object);
+  }
+
+  set(object: object, standing: T): void {
+    if (this.#first === undefined || this.#first === object) {
+      this.#first = object;
+      this.#firstStanding = standing;
+    } else (this.#all ??= new Map()).set(object, standing);
+  }
+}
+
+/** Where the first foreign part of `value` is, and what it is. */
+export function foreignPart(value: unknown): { readonly path: string; readonly reason: string } {
+  const todo: { readonly part: unknown; readonly path: string }[] = [{ part: value, path: "" }];
+  const seen = new Set<unknown>();
+  for (const { part, path } of todo) {
+    if (typeof part === "function") return { path, reason: "is a function" };
+    if (typeof part !== "object" || part === null || seen.has(part)) continue;
+    seen.add(part);
+    const kind = kindOf(part);
+    if (kind === "foreign" || types.isArgumentsObject(part)) return { path, reason: describe(part) };
+    if (types.isMap(part))
+      for (const [key, item] of part) todo.push({ part: key, path: `${path}.key` }, { part: item, path: `${path}.value` });
+    if (types.isSet(part)) for (const item of part) todo.push({ part: item, path: `${path}.item` });
+    if (kind === "view") continue;
+    for (const name of Reflect.ownKeys(part)) {
+      const at = typeof name === "string" && Array.isArray(part) ? `[${name}]` : `.${String(name)}`;
+      todo.push({ part: Reflect.get(part, name), path: path + at });
+    }
+  }
+  return { path: "", reason: "holds what cannot be copied" };
+}
+
+function describe(part: object): string {
+  if (types.isProxy(part)) return "is a proxy";
+  const name: unknown = (part as { readonly constructor?: { readonly name?: unknown } }).constructor?.name;
+  return `is an instance of ${typeof name === "string" && name !== "" ? name : "a class"}, not plain data`;
+}
