@@ -17,6 +17,7 @@ import {
   OtherHistoryError,
   ReadOnlyError,
   ServerBehindError,
+  ServerBusyError,
   tidZero,
   TimeoutError,
   ZooidError,
@@ -202,8 +203,8 @@ export class ClientConnection {
   }
 
   /**
-   * The link, waited for at most `timeoutMs`. Rejects with DisconnectedError after it, at once with the error of a server that
-   * refused this client for good, with ClosedError, or with the signal's reason.
+   * The link, waited for at most `timeoutMs`. Rejects with DisconnectedError after it, or with ServerBusyError when a server is there and
+   * has no room; at once with the error of a server that refused this client for good, with ClosedError, or with the signal's reason.
    */
   async connected(timeoutMs = this.#options.waitTimeoutMs, signal?: AbortSignal): Promise<ServerLink> {
     for (;;) {
@@ -213,7 +214,7 @@ export class ClientConnection {
       const refusal = this.#state === "refused" ? this.problem : undefined;
       if (refusal !== undefined) throw refusal;
       const since = this.#options.clock.monotonic();
-      await this.#ready.wait(timeoutMs, () => this.#disconnected(), signal);
+      await this.#ready.wait(timeoutMs, () => this.#unconnected(), signal);
       timeoutMs -= this.#options.clock.monotonic() - since;
     }
   }
@@ -494,6 +495,11 @@ export class ClientConnection {
   #registered(): ServerLink {
     if (this.#link === undefined) throw this.#disconnected();
     return this.#link;
+  }
+
+  #unconnected(): DisconnectedError | ServerBusyError {
+    const { problem } = this;
+    return problem instanceof ServerBusyError ? problem : this.#disconnected();
   }
 
   /** Says why, as far as it is known. */

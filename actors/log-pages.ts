@@ -1,9 +1,9 @@
 import { LRUCache } from "lru-cache";
 import type { ObjectStore } from "../storage/object-store.js";
-import { Pace } from "../storage/pace.js";
 import type { Transport } from "../transport/transport.js";
 import { BehindError, type Clock, limits, type Log, ServerBusyError, SnapshotTooOldError, type Tid } from "../words/index.js";
 import type { KeysRequest, LogRequest } from "./messages.js";
+import { PacedSending } from "./paced-sending.js";
 import type { Reply } from "./pending.js";
 import * as wire from "./wire.js";
 
@@ -28,7 +28,7 @@ interface Asked {
  * missed more wait for each other: one page is read and written at a time, whatever number of clients returns.
  *
  * 1. No step takes much longer than `limits.pruningStepMsMax`; commits and heartbeats come between two steps.
- * 2. At most about `limits.pagesInAirBytesMax` of pages are on their way to the broker: an answer to a commit waits for no more.
+ * 2. At most about `limits.pacedBytesInAirMax` of pages are on their way to the broker: an answer to a commit waits for no more.
  * 3. A page is read and written once for all who ask for it.
  */
 export class LogPages {
@@ -39,13 +39,11 @@ export class LogPages {
   /** Asked before this index are answered. */
   #first = 0;
   #isAnswering = false;
-  /** Goes on from one request to the next: requests that come one by one are as much work as those that wait. */
-  readonly #pace: Pace;
-  #inAirBytes = 0;
+  readonly #sending: PacedSending;
 
   constructor(around: LogPagesAround) {
     this.#around = around;
-    this.#pace = new Pace(around.clock);
+    this.#sending = new PacedSending(around);
   }
 
   /** Pages that were written; those that were sent again are not counted. */
@@ -80,16 +78,10 @@ export class LogPages {
   }
 
   async #answerAll(): Promise<void> {
-    const { transport, log } = this.#around;
     this.#isAnswering = true;
     for (let asked = this.#next(); asked !== undefined; asked = this.#next()) {
-      this.#inAirBytes += this.#answer(asked);
-      if (this.#inAirBytes >= limits.pagesInAirBytesMax) {
-        this.#inAirBytes = 0;
-        // Without a link nobody gets an answer, and each of them asks again.
-        await transport.flush().catch((error: unknown) => log.debug({ err: error }, "pages of the log could not be sent"));
-      }
-      if (this.#pace.isOver) await this.#pace.rest();
+      const paced = this.#sending.sent(this.#answer(asked));
+      if (paced !== undefined) await paced;
     }
     this.#isAnswering = false;
   }

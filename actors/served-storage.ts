@@ -115,6 +115,8 @@ export class ServedStorage {
       timeoutMs: options.sessionTimeoutMs,
       snapshotHeldMs: retentionsHeldMax * (options.store.snapshotRetentionMs ?? limits.snapshotRetentionMs),
       countMax: options.sessionsMax,
+      countPerClientMax: options.sessionsPerClientMax,
+      idleMs: Math.min(options.sessionTimeoutMs, 2.5 * options.keepAliveIntervalMs),
       fencesPerSessionMax: options.fencesPerSessionMax,
       abortTransactions: (session) => this.#transactions.abortAllOf(session),
       system: around.system,

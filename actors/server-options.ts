@@ -59,6 +59,8 @@ export interface StorageServerOptions {
   readonly transactionTimeoutMs?: Duration;
   readonly pruningIntervalMs?: Duration;
   readonly sessionsMax?: number;
+  /** Sessions of clients of one name. */
+  readonly sessionsPerClientMax?: number;
   readonly fencesPerSessionMax?: number;
   readonly transactionsOpenMax?: number;
   readonly commitQueueMax?: number;
@@ -85,6 +87,7 @@ export interface CheckedStorageOptions {
   readonly transactionTimeoutMs: number;
   readonly pruningIntervalMs: number;
   readonly sessionsMax: number;
+  readonly sessionsPerClientMax: number;
   readonly fencesPerSessionMax: number;
   readonly transactionsOpenMax: number;
   readonly commitQueueMax: number;
@@ -108,6 +111,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
     transactionTimeoutMs: wholeMs(options.transactionTimeoutMs, limits.transactionTimeoutMs, "transactionTimeoutMs"),
     pruningIntervalMs: wholeMs(options.pruningIntervalMs, limits.pruningIntervalMs, "pruningIntervalMs"),
     sessionsMax: positive(options.sessionsMax, limits.sessionsMax, "sessionsMax"),
+    sessionsPerClientMax: positive(options.sessionsPerClientMax, limits.sessionsPerClientMax, "sessionsPerClientMax"),
     fencesPerSessionMax: positive(options.fencesPerSessionMax, limits.fencesPerSessionMax, "fencesPerSessionMax"),
     transactionsOpenMax: positive(options.transactionsOpenMax, limits.transactionsOpenMax, "transactionsOpenMax"),
     commitQueueMax: positive(options.commitQueueMax, limits.commitQueueMax, "commitQueueMax"),

@@ -27,6 +27,8 @@ export interface Session {
   readonly sinceMs: number;
   /** When anything was last heard of it, on the monotonic clock. */
   heardAtMs: number;
+  /** Anything was asked in it since it was opened. */
+  isUsed: boolean;
   /** Oldest snapshot of its open transactions, as the client said last. */
   oldestSnapshot: Tid | undefined;
   /** The same snapshot, told again and again while the storage went on; undefined when its oldest is the last transaction. */
@@ -51,6 +53,9 @@ export interface SessionsAround {
   /** A snapshot that a client keeps open for longer is logged, once: a transaction was begun there, and neither finished nor aborted. */
   readonly snapshotHeldMs: number;
   readonly countMax: number;
+  readonly countPerClientMax: number;
+  /** Silence after which a session may make room for another one of its client, below `timeoutMs`: two keep-alives were lost. */
+  readonly idleMs: number;
   readonly fencesPerSessionMax: number;
   readonly abortTransactions: (session: string) => void;
   /** Where the machines of sessions can be looked at. */
@@ -64,6 +69,9 @@ export class Sessions {
   readonly #around: SessionsAround;
   readonly #bySecret = new Map<string, Session>();
   readonly #byId = new Map<string, Session>();
+  readonly #byClient = new Map<string, Set<Session>>();
+  /** Those that nothing was asked in yet, the oldest first. */
+  readonly #unused = new Set<Session>();
   readonly #machine: typeof sessionMachine;
 
   constructor(around: SessionsAround) {
@@ -85,7 +93,7 @@ export class Sessions {
    * otherwise. Throws ServerBusyError, MalformedMessageError.
    */
   open({ client, readOnly, clientSecret, sessionSecret, oldestSnapshot }: Register): Session {
-    const { clock, countMax, fencesPerSessionMax, storage, log, system, onFatal } = this.#around;
+    const { clock, fencesPerSessionMax, storage, log, system, onFatal } = this.#around;
     const owner = publicId(clientSecret);
     const opened = this.#bySecret.get(sessionSecret);
     if (opened !== undefined) {
@@ -94,7 +102,7 @@ export class Sessions {
       opened.oldestSnapshot ??= oldestSnapshot;
       return this.heard(sessionSecret);
     }
-    if (this.#bySecret.size >= countMax) throw new ServerBusyError({ what: "sessions", countMax });
+    this.#makeRoom(client);
     const id = publicId(sessionSecret);
     const actor = createActor(this.#machine, { id: `server/${storage}/session/${id}`, clock, input: { session: id } });
     const session: Session = {
@@ -105,6 +113,7 @@ export class Sessions {
       readOnly,
       sinceMs: clock.now(),
       heardAtMs: clock.monotonic(),
+      isUsed: false,
       oldestSnapshot,
       held: undefined,
       fences: new FenceAllowance(clock, fencesPerSessionMax, limits.outcomeAgeMs),
@@ -113,6 +122,10 @@ export class Sessions {
     };
     this.#bySecret.set(sessionSecret, session);
     this.#byId.set(id, session);
+    this.#unused.add(session);
+    const ofClient = this.#byClient.get(client);
+    if (ofClient === undefined) this.#byClient.set(client, new Set([session]));
+    else ofClient.add(session);
     actor.subscribe({ error: onFatal });
     actor.start();
     log.info({ storage, client, session: id }, "registered");
@@ -124,6 +137,10 @@ export class Sessions {
     const session = this.#bySecret.get(secret);
     if (session === undefined) throw new UnknownSessionError({ session: publicId(secret) });
     session.heardAtMs = this.#around.clock.monotonic();
+    if (!session.isUsed) {
+      session.isUsed = true;
+      this.#unused.delete(session);
+    }
     return session;
   }
 
@@ -178,6 +195,38 @@ export class Sessions {
     }
     this.#bySecret.clear();
     this.#byId.clear();
+    this.#byClient.clear();
+    this.#unused.clear();
+  }
+
+  /** Ends a session that nobody uses when there is no room for another one. Throws ServerBusyError when there is none. */
+  #makeRoom(client: string): void {
+    const { countMax, countPerClientMax } = this.#around;
+    const ofClient = this.#byClient.get(client);
+    if (ofClient !== undefined && ofClient.size >= countPerClientMax) {
+      if (!this.#displace(this.#quietest(ofClient))) {
+        throw new ServerBusyError({ what: `sessions of client ${client}`, countMax: countPerClientMax });
+      }
+    }
+    if (this.#bySecret.size < countMax) return;
+    const [oldest] = this.#unused;
+    if (!this.#displace(oldest)) throw new ServerBusyError({ what: "sessions", countMax });
+  }
+
+  /** The one of `sessions` that was heard of longest ago. */
+  #quietest(sessions: Iterable<Session>): Session | undefined {
+    let quietest: Session | undefined;
+    for (const session of sessions) if (quietest === undefined || session.heardAtMs < quietest.heardAtMs) quietest = session;
+    return quietest;
+  }
+
+  /** False: its client may be there. One that is there says so every keepAliveIntervalMs, and asks at once in a session that is new. */
+  #displace(session: Session | undefined): boolean {
+    if (session === undefined) return false;
+    const silentMs = this.#around.clock.monotonic() - session.heardAtMs;
+    if (silentMs < (session.isUsed ? this.#around.idleMs : limits.sessionUnusedMs)) return false;
+    session.actor.send({ type: "DISPLACED" });
+    return true;
   }
 
   #provided(): typeof sessionMachine {
@@ -192,6 +241,10 @@ export class Sessions {
           session.unregister?.();
           this.#byId.delete(session.id);
           this.#bySecret.delete(session.secret);
+          this.#unused.delete(session);
+          const ofClient = this.#byClient.get(session.client);
+          ofClient?.delete(session);
+          if (ofClient?.size === 0) this.#byClient.delete(session.client);
         },
         logGone: ({ context: { session } }, { reason }) =>
           log.info({ storage, client: this.#byId.get(session)?.client, session, reason }, "session ended"),

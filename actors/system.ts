@@ -20,6 +20,7 @@ import {
 } from "../words/index.js";
 import { type ActorDoor, OpenDoor } from "./actor-door.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "./actor-messages.js";
+import { PacedSending } from "./paced-sending.js";
 import { type RemoteActor, RemoteReference } from "./remote-actor.js";
 import { readOrDrop } from "./wire.js";
 
@@ -67,10 +68,15 @@ class TransportedSystem implements ActorSystem {
   readonly #doors = new Map<string, OpenDoor>();
   readonly #remotes = new Map<string, RemoteReference>();
   readonly #questions: { unsubscribe(): void };
+  readonly #sending: PacedSending;
+  /** Subjects of those who wait for a list that has not begun. */
+  readonly #asked = new Set<string>();
+  #isAnswering = false;
   #closed = false;
 
   constructor(around: ActorSystemOptions & { readonly log: Log }) {
     this.#around = around;
+    this.#sending = new PacedSending(around);
     this.#questions = around.transport.subscribe(listSubjects(around.realm).ask, (message) => this.#answerList(message));
   }
 
@@ -123,20 +129,49 @@ class TransportedSystem implements ActorSystem {
     for (const remote of this.#remotes.values()) remote.close();
     this.#doors.clear();
     this.#remotes.clear();
+    this.#asked.clear();
   }
 
   #answerList(message: Message): void {
-    const { transport, realm, log } = this.#around;
+    const { realm, log } = this.#around;
     const answerTo = readOrDrop(listQuestion, message, log);
     if (answerTo === undefined) return;
-    const subject = listSubjects(realm).answer(answerTo);
-    for (const [path, door] of this.#doors) {
-      try {
-        transport.publish(subject, door.view());
-      } catch (error) {
-        log.debug({ actor: path, err: error }, "could not be listed");
+    if (this.#asked.size >= limits.actorListQuestionsMax) {
+      log.debug({ askedMax: limits.actorListQuestionsMax }, "a question for the list of actors was dropped");
+      return;
+    }
+    this.#asked.add(listSubjects(realm).answer(answerTo));
+    if (!this.#isAnswering) void this.#answerLists();
+  }
+
+  /** Those who ask while a list is under way get the next one, together: each actor is looked at once for all of them. */
+  async #answerLists(): Promise<void> {
+    this.#isAnswering = true;
+    while (this.#asked.size > 0) {
+      const subjects = [...this.#asked];
+      this.#asked.clear();
+      for (const [path, door] of this.#doors) {
+        const paced = this.#sending.sent(this.#tell(subjects, path, door));
+        if (paced !== undefined) await paced;
       }
     }
+    this.#isAnswering = false;
+  }
+
+  /** Sends what an actor shows; returns how many bytes that were. */
+  #tell(subjects: readonly string[], path: string, door: OpenDoor): number {
+    const { transport, log } = this.#around;
+    let bytes = 0;
+    try {
+      const view = door.view();
+      for (const subject of subjects) {
+        transport.publish(subject, view);
+        bytes += view.length;
+      }
+    } catch (error) {
+      log.debug({ actor: path, err: error }, "could not be listed");
+    }
+    return bytes;
   }
 
   #checkOpen(): void {

@@ -1,7 +1,7 @@
 /**
  * A registered client, as its server sees it.
  *
- *        live ── BYE, TRANSACTION_HUNG, or silence ──▶ gone
+ *        live ── BYE, TRANSACTION_HUNG, DISPLACED, or silence ──▶ gone
  *
  * 1. A session that anything was heard of within the session timeout is live, unless it was ended.
  * 2. Its end aborts its transactions, before anything else happens.
@@ -17,7 +17,9 @@ import { setup } from "xstate";
 export type SessionEvent =
   | { readonly type: "BYE" }
   /** One of its voted transactions was not finished in time. */
-  | { readonly type: "TRANSACTION_HUNG" };
+  | { readonly type: "TRANSACTION_HUNG" }
+  /** Another client needs its place, and this one is not heard of any more. */
+  | { readonly type: "DISPLACED" };
 
 /** What the machine of a client's session, at its server remembers. */
 export interface SessionContext {
@@ -61,6 +63,7 @@ export const sessionMachine = setup({
       },
       on: {
         BYE: { target: "gone", actions: { type: "logGone", params: { reason: "bye" } } },
+        DISPLACED: { target: "gone", actions: { type: "logGone", params: { reason: "displaced" } } },
         TRANSACTION_HUNG: { target: "gone", actions: { type: "logGone", params: { reason: "a transaction hung" } } },
       },
     },

@@ -53,8 +53,8 @@ export const limits = {
   logPageBytesMax: 512 * 1024,
   /** Pages of the log that a server keeps as they were sent: clients that return at the same time read the same ones. */
   logPagesBytesMax: 16 * 1024 * 1024,
-  /** Bytes of pages that the broker has still to take from a server: answers to commits wait no longer than for these. */
-  pagesInAirBytesMax: 512 * 1024,
+  /** Bytes of pages of the log, and of listed actors, that the broker has still to take: answers to commits wait no longer than for these. */
+  pacedBytesInAirMax: 512 * 1024,
   /** Pages that one session asks for at a time; more are answered with ServerBusyError. */
   pagesAskedMax: 8,
   /** Transactions a server replays to one client at most; more is slower than discarding. */
@@ -76,6 +76,10 @@ export const limits = {
   statusListMax: 1_000,
   /** Registered clients of one storage. */
   sessionsMax: 10_000,
+  /** Sessions of one client name: processes may share a name, and a client that lost its link begins another session. */
+  sessionsPerClientMax: 1_000,
+  /** A session that nothing was asked in since it was opened may make room for another after this: a client verifies its cache at once. */
+  sessionUnusedMs: 2_000,
   /** Fences that one session has written in any outcomeAgeMs: as many as commits of it can be in the air, and in doubt, at once. */
   fencesPerSessionMax: 10_000,
 
@@ -168,6 +172,8 @@ export const limits = {
   actorLeaseMs: 16_000,
   /** Views of one actor published in a second; what changes faster is shown as of the second's end. */
   actorViewsPerSecondMax: 100,
+  /** Questions for the list of actors that one process answers together; more meanwhile are dropped. */
+  actorListQuestionsMax: 16,
   /** Views taken from all who answer, when the actors of a realm are listed. */
   actorsListedMax: 50_000,
 

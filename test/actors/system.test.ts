@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createActor } from "xstate";
 import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system.js";
+import { listQuestion, listSubjects } from "../../actors/actor-messages.js";
 import { readAnswer, nothing } from "../../actors/wire.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { type Broker, createBroker, type Transport } from "../../transport/index.js";
@@ -149,6 +150,36 @@ describe("actors on a simulated clock", () => {
       code: "ZOOID_ACTOR_ENDED",
       facts: { actor: "gate", status: "error", reason: "the gate broke" },
     });
+  });
+
+  test("a list is answered in steps; those who ask meanwhile get the next one together, up to a bound", async () => {
+    const looks = { all: 0, ofStep: 0, longestStep: 0, step: 0 };
+    // Each look takes a millisecond.
+    const working = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic() + looks.all,
+      setTimeout: (action: () => void, delayMs: number) => clock.setTimeout(action, delayMs),
+      clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
+    };
+    const system = createActorSystem({ realm: "main", transport: broker.connect(), clock: working, chance: seededChance(3) });
+    const describe = () => {
+      looks.ofStep = looks.step === clock.steps ? looks.ofStep + 1 : 1;
+      looks.step = clock.steps;
+      looks.longestStep = Math.max(looks.longestStep, looks.ofStep);
+      return { looks: ++looks.all };
+    };
+    for (let n = 0; n < 100; n++) system.register(`many/${n}`, createActor(gateMachine), { accepts: [], describe });
+    const answers = new Map<string, number>();
+    const asker = broker.connect();
+    asker.subscribe("zooid.main.listed.*", ({ subject }) => answers.set(subject, (answers.get(subject) ?? 0) + 1));
+    for (let n = 0; n < 1_000; n++) asker.publish(listSubjects("main").ask, listQuestion.write(`q${n}`));
+    await clock.advance(1_000);
+    expect([...answers.values()]).toEqual(Array.from({ length: 1 + limits.actorListQuestionsMax }, () => 100));
+    expect(looks).toMatchObject({ all: 200, longestStep: limits.pruningStepMsMax });
+    asker.publish(listSubjects("main").ask, listQuestion.write("later"));
+    await clock.advance(1_000);
+    expect(answers.get("zooid.main.listed.later")).toBe(100);
+    system.close();
   });
 
   test("the actors of all processes of the realm are listed, by path", async () => {
