@@ -21,7 +21,7 @@ describe("checker of the cache", () => {
     two = checker.born("two", 1);
   });
 
-  const made = (tag: string, moment = checker.next()): Made => ({ marks: [[tag, moment]], rows: {} });
+  const made = (tag: string, moment = checker.next()): Made => ({ run: 0, marks: [[tag, moment]], rows: {} });
   const version = (at: number) => ({ epoch, sequence: at, time: 0 });
 
   /** `life` invalidates `tag`, and the stream takes it. */
@@ -70,6 +70,7 @@ describe("checker of the cache", () => {
     const old = checker.next();
     invalidate(one, "r:a");
     serve(one, {
+      run: 0,
       marks: [
         ["r:b", checker.next()],
         ["r:a", old],

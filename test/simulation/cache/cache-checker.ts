@@ -4,8 +4,10 @@ import type { TakenMessage } from "../../../testing/simulated-jetstream.js";
 import type { Judge } from "../stage.js";
 import { Violation } from "../violation.js";
 
-/** What a result was made of: for each tag it depends on, the moment its computation began; for each row, the version it read. */
+/** A result, as it tells what it was made of: for each tag it depends on, the moment its computation began; for each row, the version it read. */
 export interface Made {
+  /** Number of the computation that made it; 0: none did. */
+  readonly run: number;
   readonly marks: readonly (readonly [tag: string, moment: number])[];
   readonly rows: Readonly<Record<string, number>>;
 }

@@ -1,6 +1,7 @@
 import { type BucketFaults, type BucketHub, createBucketHub } from "../../../testing/bucket-hub.js";
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
+import { CallContexts } from "../call-contexts.js";
 import { oneOf } from "../play-faults.js";
 import { Stage } from "../stage.js";
 import { CacheChecker } from "./cache-checker.js";
@@ -43,6 +44,7 @@ const stepsMax = 250_000;
 /** What all places of one simulated run of the cache share. */
 export class CacheWorld extends Stage {
   readonly checker: CacheChecker;
+  readonly contexts: CallContexts;
   readonly network: FaultyNetwork;
   readonly jetStream: SimulatedJetStream;
   readonly brokerClock;
@@ -62,6 +64,7 @@ export class CacheWorld extends Stage {
     });
     super(seed, checker, stepsMax, trace);
     this.checker = checker;
+    this.contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
     const chance = this.chance();
     this.network = new FaultyNetwork({
       clock: this.clock,

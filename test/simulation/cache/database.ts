@@ -44,9 +44,12 @@ export class Making {
   readonly #marks = new Map<string, number>();
   readonly #rows: Record<string, number> = {};
 
-  constructor(database: Database, began: number) {
+  readonly #run: number;
+
+  constructor(database: Database, began: number, run: number) {
     this.#database = database;
     this.#began = began;
+    this.#run = run;
   }
 
   dependOn(tag: string): void {
@@ -63,7 +66,7 @@ export class Making {
   }
 
   get made(): Made {
-    return { marks: [...this.#marks], rows: { ...this.#rows } };
+    return { run: this.#run, marks: [...this.#marks], rows: { ...this.#rows } };
   }
 
   #mark(tag: string, moment: number): void {

@@ -1,6 +1,7 @@
 import type { Cache } from "../../../actors/cache.js";
 import { keyTag } from "../../../storage/cache-key.js";
 import { type Chance, type Clock, delay } from "../../../words/index.js";
+import type { CallContexts } from "../call-contexts.js";
 import type { CacheChecker, Made } from "./cache-checker.js";
 import { type Database, DatabaseFailure, groups, Making, tagOf } from "./database.js";
 
@@ -9,6 +10,7 @@ export interface FunctionsAround {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly checker: CacheChecker;
+  readonly contexts: CallContexts;
   readonly database: Database;
 }
 
@@ -36,14 +38,14 @@ export class CachedFunctions {
   constructor(around: FunctionsAround) {
     const { cache } = around;
     this.#around = around;
-    this.row = cache.cacheable((row: string): Promise<Made> => this.#read(this.row.key(row), row), {
+    this.row = cache.cacheable((row: string): Promise<Made> => this.#read(row), {
       name: "row",
       deps: (row) => [tagOf(row)],
     });
     this.group = cache.cacheable((group: Group): Promise<Made> => this.#readGroup(group), { name: "group", deps: [] });
     this.page = cache.cacheable((group: Group): Promise<Made> => this.#callRows(group), { name: "page", deps: [] });
     this.total = cache.cacheable(() => this.#callGroups(), { name: "total", deps: ["totals"], ttl: "400ms", readExtendTtl: false });
-    this.flaky = cache.cacheable((row: string): Promise<Made> => this.#stumble(this.flaky.key(row), row), {
+    this.flaky = cache.cacheable((row: string): Promise<Made> => this.#stumble(row), {
       name: "flaky",
       deps: (row) => [tagOf(row)],
       ttl: "200ms",
@@ -56,7 +58,7 @@ export class CachedFunctions {
       cacheErrors: true,
       ttl: "300ms",
     });
-    this.sync = cache.cacheable((row: string): Made => this.#at(this.sync.key(row), row), { name: "sync", deps: (row) => [tagOf(row)] });
+    this.sync = cache.cacheable((row: string): Made => this.#at(row), { name: "sync", deps: (row) => [tagOf(row)] });
     this.abortable = cache.cacheable((row: string, signal?: AbortSignal) => this.#readUnlessAborted(row, signal), {
       name: "abortable",
       deps: (row) => [tagOf(row)],
@@ -67,14 +69,20 @@ export class CachedFunctions {
 
   /** What a caller reads now for a value of its own. */
   at(row: string): Made {
-    const making = this.#begin();
+    const making = this.begin();
     making.dependOn(tagOf(row));
     making.read(row);
     return making.made;
   }
 
-  begin(): Making {
-    return this.#begin();
+  /** Something reads the database from now on: `run` numbers the computation that it is, 0 for none. */
+  begin(run = 0): Making {
+    return new Making(this.#around.database, this.#around.checker.next(), run);
+  }
+
+  /** The computation of `getOrSet` for `what` begins. */
+  beginOf(what: string): Making {
+    return this.begin(this.#around.contexts.begins(what));
   }
 
   /** As long as a function takes: most some moments, some so long that much is invalidated meanwhile. */
@@ -85,8 +93,8 @@ export class CachedFunctions {
     await delay(this.#around.clock, this.#around.chance.fraction() * msMax, signal);
   }
 
-  async #read(key: string, row: string): Promise<Made> {
-    const making = this.#begin(key);
+  async #read(row: string): Promise<Made> {
+    const making = this.#begin(`row ${row}`, this.row.key(row));
     making.dependOn(tagOf(row));
     await this.pause();
     making.read(row);
@@ -94,15 +102,15 @@ export class CachedFunctions {
     return making.made;
   }
 
-  #at(key: string, row: string): Made {
-    const making = this.#begin(key);
+  #at(row: string): Made {
+    const making = this.#begin(`sync ${row}`, this.sync.key(row));
     making.dependOn(tagOf(row));
     making.read(row);
     return making.made;
   }
 
   async #readGroup(group: Group): Promise<Made> {
-    const making = this.#begin(this.group.key(group));
+    const making = this.#begin(`group ${group}`, this.group.key(group));
     for (const name of groups[group]) {
       const row = `${group}/${name}`;
       making.dependOn(tagOf(row));
@@ -116,29 +124,36 @@ export class CachedFunctions {
   }
 
   async #callRows(group: Group): Promise<Made> {
-    const making = this.#begin(this.page.key(group));
+    const making = this.#begin(`page ${group}`, this.page.key(group));
     await this.pause();
     const called = groups[group].map((name) => `${group}/${name}`);
-    if (this.#isHeads()) for (const made of await Promise.all(called.map((row) => this.row(row)))) making.use(made);
-    else for (const row of called) making.use(await this.row(row));
+    if (this.#isHeads()) for (const made of await Promise.all(called.map((row) => this.#row(row)))) making.use(made);
+    else for (const row of called) making.use(await this.#row(row));
     await this.pause();
     return making.made;
+  }
+
+  #row(row: string): Promise<Made> {
+    return this.#nested(`row ${row}`, () => this.row(row));
   }
 
   async #callGroups(): Promise<Made> {
-    const making = this.#begin(this.total.key());
+    const making = this.#begin("total", this.total.key());
     making.dependOn("totals");
-    for (const group of Object.keys(groups) as Group[]) making.use(await (this.#isHeads() ? this.group(group) : this.page(group)));
+    for (const group of Object.keys(groups) as Group[]) {
+      const name = this.#isHeads() ? "group" : "page";
+      making.use(await this.#nested(`${name} ${group}`, () => this[name](group)));
+    }
     return making.made;
   }
 
-  async #stumble(key: string, row: string): Promise<Made> {
-    const making = this.#begin(key);
+  async #stumble(row: string): Promise<Made> {
+    const making = this.#begin(`flaky ${row}`, this.flaky.key(row));
     making.dependOn(tagOf(row));
     await this.pause();
     if (this.#around.chance.fraction() < 0.4) {
       this.stumbles.count++;
-      throw new DatabaseFailure(making.made);
+      throw this.#failed(making);
     }
     making.read(row);
     return making.made;
@@ -146,25 +161,25 @@ export class CachedFunctions {
 
   /** Uses what may be a stale value, given for want of a better one. */
   async #callFlaky(row: string): Promise<Made> {
-    const making = this.#begin(this.report.key(row));
+    const making = this.#begin(`report ${row}`, this.report.key(row));
     making.dependOn(tagOf(row));
-    const used = await this.flaky(row);
+    const used = await this.#nested(`flaky ${row}`, () => this.flaky(row));
     await this.pause();
     making.use(used);
     return making.made;
   }
 
   async #fail(row: string): Promise<Made> {
-    const making = this.#begin(this.failing.key(row));
+    const making = this.#begin(`failing ${row}`, this.failing.key(row));
     making.dependOn(tagOf(row));
     await this.pause();
     making.read(row);
-    if (this.#isHeads()) throw new DatabaseFailure(making.made);
+    if (this.#isHeads()) throw this.#failed(making);
     return making.made;
   }
 
   async #readUnlessAborted(row: string, signal: AbortSignal | undefined): Promise<Made> {
-    const making = this.#begin(this.abortable.key(row));
+    const making = this.#begin(`abortable ${row}`, this.abortable.key(row));
     making.dependOn(tagOf(row));
     await this.pause(signal);
     making.read(row);
@@ -172,10 +187,21 @@ export class CachedFunctions {
     return making.made;
   }
 
-  #begin(key?: string): Making {
-    const making = new Making(this.#around.database, this.#around.checker.next());
-    if (key !== undefined) making.dependOn(keyTag(key));
+  /** A computation of a cached function begins: `what` names it with its arguments. */
+  #begin(what: string, key: string): Making {
+    const making = this.begin(this.#around.contexts.begins(what));
+    making.dependOn(keyTag(key));
     return making;
+  }
+
+  /** Calls a cached function from within another, as `what`. */
+  #nested(what: string, run: () => Promise<Made>): Promise<Made> {
+    return this.#around.contexts.call(what, run, ({ run }) => run);
+  }
+
+  #failed(making: Making): DatabaseFailure {
+    this.#around.contexts.fails();
+    return new DatabaseFailure(making.made);
   }
 
   #isHeads(): boolean {

@@ -195,7 +195,14 @@ export class NodePlace {
       autoPruneInterval: `${world.autoPruneIntervalMs}ms`,
     });
     const { cache, core } = openCacheOver(settings, { bus, disk, bucket: this.#connectBucket(clock, end) });
-    const functions = new CachedFunctions({ cache, clock, chance: functionChance, checker, database: world.database });
+    const functions = new CachedFunctions({
+      cache,
+      clock,
+      chance: functionChance,
+      checker,
+      contexts: world.contexts,
+      database: world.database,
+    });
     const running = { life, clock, end, bus, cache, core, functions };
     this.#running = running;
     for (const own of userChances) void new User(world, this, running, own).run();

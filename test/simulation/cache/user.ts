@@ -84,7 +84,7 @@ export class User {
     const dice = this.#chance.fraction();
     if (dice < 0.5) await this.#change(name);
     else if (dice < 0.56) await this.#invalidating(keyTag(functions.row.key(name)), () => functions.row.invalidate(name));
-    else if (dice < 0.62) await this.#call(`refresh ${name}`, () => functions.row.refresh(name));
+    else if (dice < 0.62) await this.#call(`row ${name}`, () => functions.row.refresh(name));
     else if (dice < 0.72) await this.#set();
     else if (dice < 0.78) await this.#getOrSet();
     else if (dice < 0.81) await this.#deleteKey();
@@ -138,8 +138,8 @@ export class User {
     if (since !== undefined) await functions.pause();
     if (this.#place.running !== this.#node) return;
     const made = since === undefined ? functions.at(name) : (making.read(name), making.made);
-    await this.#invalidating(own, () => {
-      const value: Made = { marks: [...made.marks, [own, this.#world.checker.next()]], rows: made.rows };
+    await this.#invalidating(own, (moment) => {
+      const value: Made = { run: 0, marks: [...made.marks, [own, moment]], rows: made.rows };
       return cache.set(key, value, { tags: [tagOf(name)], since, ttl: "1s" });
     });
   }
@@ -147,15 +147,16 @@ export class User {
   async #getOrSet(): Promise<void> {
     const { cache, functions } = this.#node;
     const [key, name] = [this.#key(), this.#row()];
+    const what = `getOrSet ${key}`;
     const compute = async () => {
-      const making = functions.begin();
+      const making = functions.beginOf(what);
       making.dependOn(this.#ownTag(key));
       making.dependOn(tagOf(name));
       await functions.pause();
       making.read(name);
       return making.made;
     };
-    await this.#call(`getOrSet ${key}`, () => cache.getOrSet(key, compute, { tags: [tagOf(name)] }));
+    await this.#call(what, () => cache.getOrSet(key, compute, { tags: [tagOf(name)] }));
   }
 
   async #deleteKey(): Promise<void> {
@@ -164,12 +165,12 @@ export class User {
   }
 
   /** What becomes of an invalidation says what outlives the process. */
-  async #invalidating(tag: string, run: () => Promise<"published" | "queued">): Promise<void> {
+  async #invalidating(tag: string, run: (moment: number) => Promise<"published" | "queued">): Promise<void> {
     const { life } = this.#node;
     const { issued, call } = this.#world.checker.invalidates(life, tag);
     this.#world.note(this.#place.name, `invalidates ${tag || "everything"} at ${issued.moment}`);
     try {
-      const outcome = await run();
+      const outcome = await run(issued.moment);
       this.#world.checker.ended(call, undefined);
       if (life.isOver) return;
       issued.isKept = outcome === "published" || this.#place.disk !== undefined;
@@ -192,7 +193,7 @@ export class User {
     const call = checker.began(this.#node.life, what);
     let made: Made | undefined;
     try {
-      made = (await run()) as Made | undefined;
+      made = (await this.#world.contexts.call(what, run, (given) => (given as Made | undefined)?.run)) as Made | undefined;
     } catch (error) {
       this.#world.unlessExpected(this.#place.name, error);
       if (error instanceof DatabaseFailure) made = error.made;
