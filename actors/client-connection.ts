@@ -3,7 +3,7 @@ import { createActor, fromCallback, fromPromise, type Actor, type AnyActor } fro
 import { cacheVerificationMachine, type Comparison } from "../machines/cache-verification.js";
 import { connectionMachine, type Asking, type ConnectionProblem, type Registration } from "../machines/connection.js";
 import type { ClientCache } from "../storage/client-cache.js";
-import type { Transport } from "../transport/transport.js";
+import type { Subscription, Transport } from "../transport/transport.js";
 import {
   asTid,
   BehindError,
@@ -81,7 +81,7 @@ export class ClientConnection {
   readonly #options: ClientConnectionOptions;
   readonly #subjects;
   readonly #ready: Waiting;
-  readonly #unsubscribe: () => void;
+  readonly #broadcasts: Subscription;
   readonly #offStatus: () => void;
   #state: ConnectionState = "disconnected";
   #link: ServerLink | undefined;
@@ -129,11 +129,10 @@ export class ClientConnection {
       onLost: (reason) => this.#lose(reason),
     });
     this.actor = this.#createActor();
-    const broadcasts = options.transport.subscribe(this.#subjects.invalidations, (message) => {
+    this.#broadcasts = options.transport.subscribe(this.#subjects.invalidations, (message) => {
       const broadcast = wire.readOrDrop(wire.broadcast, message, options.log);
       if (broadcast !== undefined) this.#hear(broadcast);
     });
-    this.#unsubscribe = () => broadcasts.unsubscribe();
     this.#offStatus = options.transport.onStatus((status) => {
       if (status === "connected") this.actor.send({ type: "LINK_UP" });
       else this.actor.send({ type: "LINK_LOST" });
@@ -267,7 +266,9 @@ export class ClientConnection {
 
   /** Why it is not connected. */
   get problem(): Error | undefined {
-    return this.#errorOf(this.actor.getSnapshot().context.problem);
+    const { transport } = this.#options;
+    const ofLink = transport.status === "disconnected" ? transport.problem : undefined;
+    return ofLink ?? this.#errorOf(this.actor.getSnapshot().context.problem);
   }
 
   /**
@@ -282,7 +283,7 @@ export class ClientConnection {
   stop(): void {
     this.#hide();
     this.#offStatus();
-    this.#unsubscribe();
+    this.#broadcasts.unsubscribe();
     this.intake.stop();
     this.actor.stop();
     this.#link?.drop();
@@ -302,7 +303,7 @@ export class ClientConnection {
     }
     this.#hide();
     this.#offStatus();
-    this.#unsubscribe();
+    this.#broadcasts.unsubscribe();
     this.intake.stop();
     this.actor.send({ type: "CLOSE" });
     this.#ready.fail(new ClosedError({ what: "client" }));
@@ -353,6 +354,8 @@ export class ClientConnection {
     const { transport, requestTimeoutMs, realm, storage } = this.#options;
     this.#registering = undefined;
     await transport.flush();
+    // Without invalidations nothing in the cache could be believed: being registered would be of no use.
+    if (this.#broadcasts.refused !== undefined) throw this.#broadcasts.refused;
     const sessionSecret = (this.#sessionSecret ??= newSecret(this.#options.chance));
     const registering = new Registering(instance, { ...this.#options, sessionSecret });
     this.#registering = registering;

@@ -77,12 +77,12 @@ export async function dialNats(address: NatsAddress, options: NatsDialOptions, s
   } catch (error) {
     reason = error;
   }
-  throw reason instanceof NotAuthorizedError ? reason : new DisconnectedError({ address: address.text }, reason);
+  throw reason instanceof NotAuthorizedError ? reason : new DisconnectedError({ address: address.text, reason: textOf(reason) }, reason);
 }
 
 async function dialOne(host: string, address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
   signal.throwIfAborted();
-  setTransportFactory({ factory: () => new NodeTransport(), dnsResolveFn: nodeResolveHost });
+  setTransportFactory({ factory: () => new VerifyingTransport(host), dnsResolveFn: nodeResolveHost });
   const protocol = new ProtocolHandler(parseOptions(connectionOptions(host, address, options)), {
     publish: (subject, payload, publishOptions) => protocol.publish(subject, payload, publishOptions),
   });
@@ -101,9 +101,28 @@ async function dialOne(host: string, address: NatsAddress, options: NatsDialOpti
     protocol.raceTimer?.cancel();
     const asksForCertificate = protocol.info?.tls_verify === true;
     abandon(protocol);
-    throw isRefusal(error, asksForCertificate) ? new NotAuthorizedError({ address: address.text }, error) : error;
+    if (isRefusal(error, asksForCertificate)) throw new NotAuthorizedError({ address: address.text, reason: textOf(error) }, error);
+    if (isDistrust(error))
+      throw new NotAuthorizedError({ address: address.text, reason: `its certificate is not trusted: ${error.message}` }, error);
+    throw error;
   } finally {
     if (callOff !== undefined) signal.removeEventListener("abort", callOff);
+  }
+}
+
+/** Checks the certificate of a server that was reached by an IP address against that address: Node takes "localhost" where no name is given. */
+class VerifyingTransport extends NodeTransport {
+  readonly #host: string;
+
+  constructor(host: string) {
+    super();
+    this.#host = host;
+  }
+
+  override startTLS(): ReturnType<NodeTransport["startTLS"]> {
+    // Passed through to Node's TLS, which prefers the name of the address, or the one in `tls.serverName`, where there is one.
+    this.options = { ...this.options, tls: Object.assign({ host: this.#host }, this.options.tls) };
+    return super.startTLS();
   }
 }
 
@@ -140,6 +159,10 @@ function tlsOptions({ serverName, ...rest }: NatsTls): NonNullable<ConnectionOpt
   return serverName === undefined ? rest : Object.assign({ servername: serverName }, rest);
 }
 
+function textOf(error: unknown): string | undefined {
+  return error instanceof Error && error.message !== "" ? error.message : undefined;
+}
+
 async function resolveHost(host: string): Promise<readonly string[]> {
   const found = await lookup(host, { all: true });
   return found.map((entry) => entry.address);
@@ -159,4 +182,12 @@ function isRefusal(error: unknown, asksForCertificate: boolean): boolean {
 /** What the timers of the system, which the NATS client uses, take. */
 function timerMs(value: Duration, option: string): number {
   return Math.min(asDuration(value, option, atLeastOneMs), limits.timerMsMax);
+}
+
+/** The server's certificate, or who signed it, is not trusted here: the codes of OpenSSL's verification, as Node gives them. */
+function isDistrust(error: unknown): error is Error {
+  if (!(error instanceof Error && "code" in error)) return false;
+  return /^(?:CERT_|CRL_|ERROR_IN_C|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/.test(
+    String(error.code),
+  );
 }

@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import {
   headers,
   type MsgHdrs,
@@ -81,13 +81,34 @@ async function checkOptions(options: NatsOptions): Promise<void> {
   const { pingsUnansweredMax } = options;
   if (pingsUnansweredMax !== undefined && !(Number.isFinite(pingsUnansweredMax) && pingsUnansweredMax > 0))
     throw new InvalidOptionError({ option: "pingsUnansweredMax", reason: "is not a positive number" });
-  for (const option of ["caFile", "certFile", "keyFile"] as const) {
-    const file = options.tls?.[option];
-    if (file === undefined) continue;
-    await access(file).catch((error: NodeJS.ErrnoException) => {
-      throw new InvalidOptionError({ option: `tls.${option}`, reason: `cannot be read: ${error.code ?? error.message}` });
-    });
+  await checkTls(options.tls);
+}
+
+/** Throws InvalidOptionError: Node trusts nobody by a certificate that is none, and says nothing about it. */
+async function checkTls(tls: NatsOptions["tls"]): Promise<void> {
+  if (tls === undefined) return;
+  for (const name of ["ca", "cert", "key"] as const) {
+    const file = tls[`${name}File`];
+    if (file !== undefined) checkPem(`tls.${name}File`, await textIn(file, `tls.${name}File`));
+    const text = tls[name];
+    if (text !== undefined) checkPem(`tls.${name}`, text);
   }
+  const hasCertificate = (tls.cert ?? tls.certFile) !== undefined;
+  const hasKey = (tls.key ?? tls.keyFile) !== undefined;
+  if (hasCertificate && !hasKey)
+    throw new InvalidOptionError({ option: "tls.key", reason: "is missing: a certificate is of no use without its key" });
+  if (hasKey && !hasCertificate)
+    throw new InvalidOptionError({ option: "tls.cert", reason: "is missing: a key is of no use without its certificate" });
+}
+
+function textIn(file: string, option: string): Promise<string> {
+  return readFile(file, "latin1").catch((error: NodeJS.ErrnoException) => {
+    throw new InvalidOptionError({ option, reason: `cannot be read: ${error.code ?? error.message}` });
+  });
+}
+
+function checkPem(option: string, text: string): void {
+  if (!text.includes("-----BEGIN ")) throw new InvalidOptionError({ option, reason: "holds nothing in PEM" });
 }
 
 /** Throws InvalidOptionError. */
@@ -181,6 +202,10 @@ class NatsTransport implements AskingTransport {
 
   get address(): string {
     return this.#address;
+  }
+
+  get problem(): Error | undefined {
+    return this.#redial.problem;
   }
 
   get payloadBytesMax(): number {

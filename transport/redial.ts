@@ -20,9 +20,15 @@ export class Redial<Target, Link> {
   #next = 0;
   #attempt = 0;
   #lastReason: string | undefined;
+  #problem: Error | undefined;
 
   constructor(options: RedialOptions<Target, Link>) {
     this.#options = options;
+  }
+
+  /** Why the last round reached no target; undefined once one was reached. */
+  get problem(): Error | undefined {
+    return this.#problem;
   }
 
   /** Tries each target once, and goes on keeping the link if one was reached; rejects with why none was. */
@@ -53,6 +59,7 @@ export class Redial<Target, Link> {
         continue;
       }
       this.#lastReason = undefined;
+      this.#problem = undefined;
       const since = clock.monotonic();
       try {
         await serve(link);
@@ -94,6 +101,7 @@ export class Redial<Target, Link> {
 
   #report(error: unknown): void {
     if (this.#stopped.signal.aborted) return;
+    this.#problem = error instanceof Error ? error : new Error(String(error));
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     if (reason === this.#lastReason) return;
     this.#lastReason = reason;

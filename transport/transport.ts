@@ -29,6 +29,8 @@ export interface Transport {
   readonly address: string;
   /** Largest payload of one publish, in bytes. */
   readonly payloadBytesMax: number;
+  /** Why the last attempt at a link failed; undefined while there is one, and where that cannot be known. */
+  readonly problem?: Error | undefined;
 
   /** Sends `payload` to all subscribers of `subject`, and to one member of each queue. It is not to be changed afterwards. Throws DisconnectedError, TooLargeError, ClosedError. */
   publish(subject: string, payload: Uint8Array): void;

@@ -117,6 +117,10 @@ class WebSocketTransport implements Transport {
     return this.#address;
   }
 
+  get problem(): Error | undefined {
+    return this.#redial.problem;
+  }
+
   get payloadBytesMax(): number {
     return this.#payloadBytesMax;
   }

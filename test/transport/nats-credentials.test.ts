@@ -142,9 +142,47 @@ describe("TLS", () => {
     });
 
     const unknown = await rejected(connectNats({ servers: `tls://localhost:${port}`, tls: { ca: createAuthority("Another").ca } }));
-    expect(unknown).toMatchObject({ code: "ZOOID_DISCONNECTED", cause: expect.any(Error) });
+    const distrust = expect.stringMatching(/^its certificate is not trusted: ./) as string;
+    expect(unknown).toMatchObject({ ...refused, facts: { reason: distrust }, cause: expect.any(Error) });
     const misnamed = { servers: `tls://broker.test:${port}`, tls: { ca: authority.ca }, resolve: async () => ["127.0.0.1"] };
-    expect(await rejected(connectNats(misnamed))).toMatchObject({ cause: { code: "ERR_TLS_CERT_ALTNAME_INVALID" } });
+    const code = "ERR_TLS_CERT_ALTNAME_INVALID";
+    expect(await rejected(connectNats(misnamed))).toMatchObject({ ...refused, facts: { reason: distrust }, cause: { code } });
+  });
+
+  test.each(["tls", "nats"])("a server reached by %s:// and its IP address has to have a certificate for that address", async (scheme) => {
+    const authority = createAuthority("Zooid test");
+    for (const [hosts, isTaken] of [
+      [["127.0.0.1"], true],
+      [["localhost"], false],
+      [["127.0.0.2", "broker.test"], false],
+    ] as const) {
+      const server = authority.issue("broker", hosts);
+      await write({ "server.pem": server.cert, "server.key": server.key });
+      const { port } = await serve(withTls());
+      const outcome = connect({ servers: `${scheme}://127.0.0.1:${port}`, tls: { ca: authority.ca } }).then(
+        () => "taken",
+        (error: unknown) => error,
+      );
+      const cause = expect.objectContaining({ code: "ERR_TLS_CERT_ALTNAME_INVALID" }) as unknown;
+      expect(await outcome).toEqual(isTaken ? "taken" : expect.objectContaining({ code: "ZOOID_NOT_AUTHORIZED", cause }));
+    }
+  });
+
+  test("what is no certificate, or lacks its key, is InvalidOptionError with its name", async () => {
+    await write({ "none.pem": "nothing\n" });
+    const { cert, key } = createAuthority("Zooid test").issue("client");
+    const wrong = [
+      ["tls.caFile", { caFile: file("none.pem") }],
+      ["tls.ca", { ca: "nothing" }],
+      ["tls.key", { cert }],
+      ["tls.cert", { key }],
+    ] as const;
+    for (const [option, tls] of wrong) {
+      expect(await rejected(connectNats({ servers: "tls://localhost", tls }))).toMatchObject({
+        code: "ZOOID_INVALID_OPTION",
+        facts: { option },
+      });
+    }
   });
 
   test("a server that asks for our certificate takes that of its authority, and no other", async () => {
