@@ -211,7 +211,7 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
       prefix,
       replicas,
       bytesMax,
-      ageMs: sharedAgeMsMax,
+      ageMs: sharedAgeMsMax(bus),
       ...seams,
     });
     return { transport, bus, bucket, release: async (timeoutMs) => void (await Promise.all([release(timeoutMs), link.close(timeoutMs)])) };
@@ -248,7 +248,7 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   const { bus, disk } = core;
   const { log } = core.settings;
   if (bus !== undefined) {
-    bus.follow(disk?.position).catch((error: unknown) => {
+    bus.follow(disk?.position, disk?.latestVersions()).catch((error: unknown) => {
       log.debug({ err: error }, "the bus was closed before it followed");
     });
   }

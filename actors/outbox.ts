@@ -56,6 +56,8 @@ export interface OutboxAround {
 export class Outbox<C extends Claim = Claim> {
   readonly #around: OutboxAround;
   readonly #waiting = new Map<Tag, Outgoing<C>>();
+  /** By tag: how many wait that are below it. */
+  readonly #below = new Map<string, number>();
   readonly #sent = new Map<string, Outgoing<C>>();
   /** Invalidations that were not published within the time-out, since it was made. */
   queued = 0;
@@ -143,7 +145,7 @@ export class Outbox<C extends Claim = Claim> {
     if (this.#isClosed || this.#retry !== undefined || bus.state.type !== "following") return;
     for (const outgoing of this.#waiting.values()) {
       if (this.#sent.size >= limits.outboxSentMax) return;
-      this.#waiting.delete(outgoing.tag);
+      this.#waitNoMore(outgoing);
       this.#sent.set(outgoing.id, outgoing);
       outgoing.isSent = true;
       this.#send(outgoing);
@@ -166,6 +168,7 @@ export class Outbox<C extends Claim = Claim> {
       waiters.clear();
     }
     this.#waiting.clear();
+    this.#below.clear();
   }
 
   #send(outgoing: Outgoing<C>): void {
@@ -238,15 +241,39 @@ export class Outbox<C extends Claim = Claim> {
     };
     if (isFull) this.overflows++;
     if (isFull) this.#around.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
+    if (this.#below.has(outgoing.tag)) this.#swallow(outgoing);
+    this.#waiting.set(outgoing.tag, outgoing);
+    for (const above of tagsAbove(outgoing.tag)) this.#below.set(above, (this.#below.get(above) ?? 0) + 1);
+    return outgoing;
+  }
+
+  #waitNoMore({ tag }: Outgoing<C>): void {
+    this.#waiting.delete(tag);
+    for (const above of tagsAbove(tag)) {
+      const count = this.#below.get(above) ?? 0;
+      if (count > 1) this.#below.set(above, count - 1);
+      else this.#below.delete(above);
+    }
+  }
+
+  #swallow(outgoing: Outgoing<C>): void {
     for (const child of this.#waiting.values()) {
       if (!isBelow(child.tag, outgoing.tag)) continue;
-      this.#waiting.delete(child.tag);
+      this.#waitNoMore(child);
       // No other has one of the same tag: nothing that waits is below another.
       for (const [claimed, claim] of child.claims) outgoing.claims.set(claimed, claim);
       for (const waiter of child.waiters) outgoing.waiters.add(waiter);
       child.within = outgoing;
     }
-    this.#waiting.set(outgoing.tag, outgoing);
-    return outgoing;
   }
+}
+
+/** All tags that `tag` is below, the root among them, and not itself. */
+function tagsAbove(tag: Tag): readonly string[] {
+  const above: string[] = [];
+  for (let at: string = tag; at !== "";) {
+    at = at.slice(0, Math.max(0, at.lastIndexOf(":")));
+    above.push(at);
+  }
+  return above;
 }

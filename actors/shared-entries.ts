@@ -1,5 +1,5 @@
 import { keyTag } from "../storage/cache-key.js";
-import type { EntryVersion, Keeping } from "../storage/entry-store.js";
+import type { EntryPosition, Keeping } from "../storage/entry-store.js";
 import type { ValueMode } from "../storage/kept-value.js";
 import { LatestInvalidations } from "../storage/latest-invalidations.js";
 import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter } from "../storage/shared-record.js";
@@ -39,7 +39,7 @@ export interface SharedEntry {
 }
 
 /** How a result is shared. */
-export interface Sharing extends Keeping<EntryVersion> {
+export interface Sharing extends Keeping<EntryPosition> {
   /** Sequence of the invalidation by which it was set. */
   readonly ownSequence?: number | undefined;
 }
@@ -64,18 +64,18 @@ interface Met {
 
 /** Keys of which is remembered what was met: their next write needs not look again. */
 const keysRememberedMax = 10_000;
-/** An entry older than this share of what the bus remembers is not used: its computation began somewhat earlier than it was written. */
-const agedShare = 0.9;
-
-/** How long results are kept in a bucket, so that none outlives the invalidations that it is compared with. */
-export const sharedAgeMsMax = limits.busHistoryMs * agedShare;
+/** How long results are kept in a bucket, at most: none outlives the invalidations that it is compared with. */
+export function sharedAgeMsMax(bus: Bus | undefined): number {
+  return Math.min(limits.busHistoryMs, bus !== undefined && canRecall(bus) ? bus.recallAgeMsMax : limits.busHistoryMs);
+}
 
 /**
  * Results in a bucket that the nodes of a cache share.
  *
  * 1. What is found counts only if none of its tags, nor one above, nor its key was invalidated after it began, by all that is known here when it
  *    lands; and under an invalidation of this node that has no number yet nothing from elsewhere counts at all.
- * 2. What began before this node's knowledge of invalidations does is compared with what the bus recalls of each of its tags, once.
+ * 2. What began before this node's knowledge of invalidations does is compared with what the bus recalls of each of its tags, once. That can
+ *    be done as long as the bus still holds all invalidations since it began: the record bears the broker's time of what was known then.
  * 3. What is written bears what was known when its computation began, and is judged again before it is written. Nothing is written over
  *    a result of a later version of the same epoch.
  * 4. Times to live count on the broker's clock, from when it took the record.
@@ -97,7 +97,9 @@ export class SharedEntries {
   #epoch: string | undefined;
   /** What began before it cannot be judged by asking. */
   #hardFloor = 0;
-  #began: EntryVersion | undefined;
+  /** By the broker's clock: when it took what was heard last. */
+  #heardTime = 0;
+  #began: EntryPosition | undefined;
   /** What is written after it would go with the rest. */
   #clearing: Promise<void> | undefined;
   #bytesWriting = 0;
@@ -130,10 +132,12 @@ export class SharedEntries {
   }
 
   /** What a computation that begins now knows; undefined: not enough to share its result. */
-  begin(): EntryVersion | undefined {
+  begin(): EntryPosition | undefined {
     if (this.#epoch === undefined || this.#around.bus.state.type !== "following") return undefined;
     const { sequence } = this.#around.trie;
-    if (this.#began?.sequence !== sequence || this.#began.epoch !== this.#epoch) this.#began = { epoch: this.#epoch, sequence };
+    if (this.#began?.sequence !== sequence || this.#began.epoch !== this.#epoch) {
+      this.#began = { epoch: this.#epoch, sequence, time: this.#heardTime };
+    }
     return this.#began;
   }
 
@@ -163,6 +167,7 @@ export class SharedEntries {
       key,
       epoch: began.epoch,
       sequence: began.sequence,
+      time: began.time,
       ownSequence: Math.max(ownSequence, began.sequence),
       tags: tags.includes(own) ? tags.filter((tag) => tag !== own) : tags,
       ttlMs,
@@ -213,8 +218,9 @@ export class SharedEntries {
   /** What the bus tells, after the trie was told. */
   hear(event: BusEvent): void {
     if (event.type === "cut") return;
-    this.#time.hear(event.version.time);
-    const { epoch, sequence } = event.version;
+    const { epoch, sequence, time } = event.version;
+    this.#time.hear(time);
+    this.#heardTime = time;
     if (event.type === "invalidated") this.#latest.apply(event.tag as Tag, sequence);
     else if (event.type === "reset") {
       // What was missed within an epoch that was followed is not what the last of each tag would tell.
@@ -272,7 +278,7 @@ export class SharedEntries {
   /** Of what the broker took at `time`, with `lifeMs` left to live then. */
   #leftMs(lifeMs: number, time: number): number {
     const ageMs = Math.max(0, (this.#time.now() ?? Infinity) - time);
-    return ageMs > sharedAgeMsMax ? 0 : lifeMs - ageMs;
+    return ageMs > sharedAgeMsMax(this.#around.bus) ? 0 : lifeMs - ageMs;
   }
 
   #entryOf({ key, tags, ttlMs, slides, value }: SharedRecord, began: Began, leftMs: number): SharedEntry | undefined {
@@ -296,6 +302,8 @@ export class SharedEntries {
     if (!this.#mayBeValid(record, judging)) return undefined;
     if (record.sequence < since) {
       if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging))) return undefined;
+      // The bus may have been found to keep less than it did.
+      if (!this.#isRecallable(record)) return undefined;
       // What was pushed out meanwhile was neither known nor asked for.
       if (this.#latest.since !== since || !this.#mayBeValid(record, judging)) return undefined;
     }
@@ -310,6 +318,12 @@ export class SharedEntries {
     if (record.ownSequence > trie.sequence + limits.sequencesAheadMax) return false;
     for (const [tag, sequence] of judging) if (this.#latest.of(tag) > sequence) return false;
     return !trie.isPending([...record.tags, keyTag(record.key)]);
+  }
+
+  /** Whether the bus still holds every invalidation that came after what `record` knew. */
+  #isRecallable({ time }: SharedRecord): boolean {
+    const { bus } = this.#around;
+    return canRecall(bus) && (this.#time.now() ?? Infinity) - time < bus.recallAgeMsMax;
   }
 
   async #isRecalledValid(judging: ReadonlyMap<Tag, number>): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
-import type { Entry, EntryVersion, Keeping, PersistentEntryStore } from "../storage/entry-store.js";
+import type { Entry, EntryPosition, EntryVersion, Keeping, PersistentEntryStore } from "../storage/entry-store.js";
 import { keepValue, KeptFailure, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
 import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
 import { objectChanges } from "../storage/object-reads.js";
@@ -16,7 +16,7 @@ export interface BeganHere {
   readonly memory: Began;
   readonly disk: EntryVersion | undefined;
   /** Undefined: the result is not to be shared. */
-  readonly shared: EntryVersion | undefined;
+  readonly shared: EntryPosition | undefined;
   /** Count of invalidations, and of changes of object stores: while it stands, nothing that began then can have become stale. */
   readonly changes: number;
 }
@@ -114,7 +114,7 @@ export class Shelf {
   }
 
   /** Shares an entry that a `set` put in memory, if it is still there, under the number of its invalidation. */
-  share(key: string, entry: Entry, began: EntryVersion, ownSequence: number): void {
+  share(key: string, entry: Entry, began: EntryPosition, ownSequence: number): void {
     if (this.#memory.last(key) !== entry) return;
     const { value, tags, ttlMs, slides } = entry;
     this.#shared?.put(key, value, { tags, began, ownSequence, ttlMs, slides, leftMs: this.#leftMs(entry) });

@@ -15,6 +15,7 @@ import type {
   Keeping,
   PersistentEntryStore,
   QueuedInvalidation,
+  TagSequence,
 } from "./entry-store.js";
 import type { ValueMode } from "./kept-value.js";
 import { type OpenedTier, readTier } from "./opened-tier.js";
@@ -242,6 +243,10 @@ export class DiskEntryStore implements PersistentEntryStore {
 
   tagVersion(tag: Tag): number {
     return this.#versions.versionOf(tag);
+  }
+
+  latestVersions(): readonly TagSequence[] {
+    return this.#versions.latest(limits.toldInvalidationsMax);
   }
 
   apply(tag: Tag, at: AppliedAt): void {

@@ -120,6 +120,12 @@ export interface EntryPosition extends EntryVersion {
 /** Where in the epoch of its position a tier hears of something. */
 export type AppliedAt = Omit<EntryPosition, "epoch">;
 
+/** A tag, and the sequence of its latest invalidation. */
+export interface TagSequence {
+  readonly tag: Tag;
+  readonly sequence: number;
+}
+
 /** An invalidation of this node that has no sequence yet. */
 export interface QueuedInvalidation {
   /** Settles it, over restarts too. A later process publishes it under another one. */
@@ -145,6 +151,8 @@ export interface PersistentEntryStore extends EntryStore<EntryVersion> {
 
   /** The sequence of the latest invalidation that counts for `tag`, over restarts too; 0: none is known. */
   tagVersion(tag: Tag): number;
+  /** Of the tags that were invalidated last, the latest first: limits.toldInvalidationsMax at most. */
+  latestVersions(): readonly TagSequence[];
   /** An invalidation of the bus. Sequences below the position are allowed: replay begins where it begins. */
   apply(tag: Tag, at: AppliedAt): void;
   /** Nothing more became stale up to there. */

@@ -12,7 +12,9 @@ export interface SharedRecord {
   readonly epoch: string;
   /** Known when its computation began. */
   readonly sequence: number;
-  /** The same, or that of the invalidation which put it in the place of what was there: not before `sequence`. */
+  /** When the broker took what has this sequence: milliseconds since 1970 by its clock. */
+  readonly time: number;
+  /** As `sequence`, or that of the invalidation which put it in the place of what was there: not before `sequence`. */
   readonly ownSequence: number;
   /** Not the one of its own key. */
   readonly tags: readonly Tag[];
@@ -24,16 +26,17 @@ export interface SharedRecord {
   readonly value: Uint8Array;
 }
 
-const formatVersion = 1;
+const formatVersion = 2;
 
 export function encodeSharedRecord(record: SharedRecord): Uint8Array {
-  const { key, epoch, sequence, ownSequence, tags, ttlMs, leftMs, slides, value } = record;
+  const { key, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value } = record;
   return encodeMessage([
     formatVersion,
     // Half a surrogate pair has no UTF-8 form.
     key.isWellFormed() ? key : Buffer.from(key, "utf16le"),
     epoch,
     sequence,
+    time,
     ownSequence,
     tags,
     ttlMs ?? null,
@@ -53,10 +56,10 @@ export function decodeSharedRecord(bytes: Uint8Array, key: string): SharedRecord
 }
 
 function recordOf(fields: unknown, key: string): SharedRecord | undefined {
-  if (!Array.isArray(fields) || fields.length !== 10) return undefined;
-  const [version, name, epoch, sequence, ownSequence, tags, ttlMs, leftMs, slides, value] = fields as readonly unknown[];
+  if (!Array.isArray(fields) || fields.length !== 11) return undefined;
+  const [version, name, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value] = fields as readonly unknown[];
   if (version !== formatVersion || textOf(name) !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
-  if (!isCount(sequence) || !isCount(ownSequence) || ownSequence < sequence) return undefined;
+  if (!isCount(sequence) || !Number.isFinite(time) || !isCount(ownSequence) || ownSequence < sequence) return undefined;
   if (!Array.isArray(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
   if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null) !== (leftMs === null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
     return undefined;
@@ -64,6 +67,7 @@ function recordOf(fields: unknown, key: string): SharedRecord | undefined {
     key,
     epoch,
     sequence,
+    time: time as number,
     ownSequence,
     tags: tags.map((tag: unknown) => (tag === rootTag ? rootTag : asTag(tag))),
     ttlMs: ttlMs ?? undefined,

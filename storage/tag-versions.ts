@@ -1,3 +1,4 @@
+import type { TagSequence } from "./entry-store.js";
 import { rootTag, type Tag } from "../words/tag.js";
 
 export interface TagVersionsOptions {
@@ -64,6 +65,12 @@ export class TagVersions {
       if (end === -1) return version;
       above = above.slice(0, end) as Tag;
     }
+  }
+
+  /** Some tags that have versions, those of the latest first. */
+  latest(countMax: number): readonly TagSequence[] {
+    const all = Array.from(this.#versions, ([tag, sequence]) => ({ tag, sequence }));
+    return all.slice(-countMax).toSorted((a, b) => b.sequence - a.sequence);
   }
 
   set(tag: Tag, sequence: number): void {

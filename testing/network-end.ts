@@ -42,6 +42,8 @@ interface Parcel {
 
 /** What goes with a message of a broker's own: headers by name, a status, the subject that an answer goes to. */
 export interface Heading {
+  /** The subject that its receivers see, where that is not the one that they subscribed to. */
+  readonly subject?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly code?: number;
   readonly replyTo?: string;
@@ -232,7 +234,7 @@ export class NetworkEnd implements HeadedTransport {
         if (!taker.isActive) return;
         const reply =
           replyTo === undefined ? undefined : (answer: Uint8Array) => taker.owner.#answer(this, subject, answer, requestId, replyTo);
-        handle(taker.owner.#log, taker.handler, { subject, payload: copy, reply, headers, replyTo });
+        handle(taker.owner.#log, taker.handler, { subject: heading.subject ?? subject, payload: copy, reply, headers, replyTo });
       });
     }
     return takers.length;
@@ -308,7 +310,8 @@ const atOnce: Awake = (action) => {
 
 function headersOf({ headers, code }: Heading): MessageHeaders | undefined {
   if (headers === undefined && code === undefined) return undefined;
-  return { get: (name) => headers?.[name] ?? "", code: code ?? 0 };
+  const get = (name: string) => headers?.[name] ?? "";
+  return { get, last: get, code: code ?? 0 };
 }
 
 function checkSize(what: string, payload: Uint8Array, sizeMax: number): void {

@@ -111,11 +111,12 @@ export class SimulatedConsumer {
 
   #deliver(message: StreamMessage): void {
     const { stream, config, end, name } = this.#options;
-    const { sequence, timeMs, payload, headers } = message;
+    const { sequence, subject, timeMs, payload, headers } = message;
     this.#isQuiet = false;
     const replyTo = `$JS.ACK.${stream.config.name}.${name}.1.${sequence}.${++this.#number}.${Math.floor(timeMs) * 1_000_000}.0`;
     const isBare = config.headers_only === true;
     end.publishHeaded(config.deliver_subject, isBare ? nothing : payload, {
+      subject,
       headers: isBare ? { ...headers, "Nats-Msg-Size": String(payload.length) } : headers,
       replyTo,
     });

@@ -6,6 +6,22 @@ export interface BusPace {
   readonly timeoutMs: number;
 }
 
+/** Margins that fit into the shortest history of a stream. */
+const marginsMin = 10;
+
+/**
+ * What is judged by the history of a stream must be so much younger than that is long: a node may not notice for a time-out that time goes on,
+ * and then asks a bucket and the stream.
+ */
+export function historyMarginMs(timeoutMs: number): number {
+  return timeoutMs + limits.bucketTimeoutMs;
+}
+
+/** The shortest history of a stream with which nodes of such a time-out get anywhere. */
+export function historyMsMin(timeoutMs: number): number {
+  return marginsMin * historyMarginMs(timeoutMs);
+}
+
 /** Heartbeats that fit into the time-out: one may be late, and one lost. */
 const intervalsMin = 2.5;
 

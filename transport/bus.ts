@@ -33,10 +33,11 @@ export interface Bus {
   listen(listener: (event: BusEvent) => void): void;
 
   /**
-   * Goes on from `from`, the last position that was applied, or begins at the end, which is told as a `reset`. Resolves when it
+   * Goes on from `from`, the last position that was applied, or begins at the end, which is told as a `reset`. `known` are the latest
+   * invalidations up to there of some tags, the latest first: one that the bus has lost since gives it away. Resolves when it
    * follows for the first time, which the caller bounds; rejects with ClosedError.
    */
-  follow(from: BusPosition | undefined): Promise<void>;
+  follow(from: BusPosition | undefined, known?: readonly TagVersion[]): Promise<void>;
 
   /** Ends it, and rejects publications under way with ClosedError. The transport stays open. Idempotent. */
   close(): Promise<void>;
@@ -49,8 +50,19 @@ export interface BusVersion {
   readonly sequence: number;
 }
 
+/** The sequence of the last invalidation of a tag that is known. */
+export interface TagVersion {
+  readonly tag: string;
+  readonly sequence: number;
+}
+
 /** A bus that keeps the last invalidation of each tag, and can be asked for it. */
 export interface RecallingBus extends Bus {
+  /**
+   * `recall` can judge what knew all up to a position that is younger than this, by the broker's clock, in milliseconds. It may change, as the
+   * broker's history of invalidations is what counts.
+   */
+  readonly recallAgeMsMax: number;
   /**
    * What whoever takes invalidations now holds of each of `tags`, of the tag itself and not of those above. Of a tag whose last invalidation
    * is older than the history nothing is held. Rejects with DisconnectedError, TimeoutError when it does not answer in time, ClosedError.

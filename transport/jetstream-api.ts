@@ -1,4 +1,5 @@
-import { InvalidOptionError, limits, MalformedMessageError } from "../words/index.js";
+import { DisconnectedError, InvalidOptionError, limits, MalformedMessageError, NoJetStreamError } from "../words/index.js";
+import { historyOf } from "./stream-settings.js";
 import type { HeadedTransport, RequestOptions, Transport } from "./transport.js";
 
 /** Names of the stream of one prefix, and of the subjects it lives on. */
@@ -35,9 +36,23 @@ export class JetStreamRefusal extends Error {
 /** There is no such stream. */
 export const streamNotFound = 10059;
 export const messageNotFound = 10037;
+/** Another node made it with other settings meanwhile. */
+const nameInUse = 10058;
+/** JetStream is off, for all or for this account. */
+const notEnabled = [10076, 10039];
 const wrongLastSequence = 10071;
 /** What the leader of a cluster says while another write to the subject is under way. */
 const wrongLastSequenceInFlight = 10164;
+
+/** The stream of the bus. */
+export interface FoundStream {
+  /** When it was made, as the broker writes it. */
+  readonly created: string;
+  /** Lowest sequence that it holds a message of, or may come to hold. */
+  readonly firstSequence: number;
+  /** Infinity: it keeps invalidations for ever. */
+  readonly historyMs: number;
+}
 
 /** What the stream answered to a publication. */
 export interface PublishAck {
@@ -60,8 +75,11 @@ export type ReplayStart = { readonly sequence: number } | { readonly sinceMs: nu
 export interface StreamApiOptions {
   readonly transport: HeadedTransport;
   readonly names: StreamNames;
+  /** Of a stream that is made here. */
   readonly replicas: number;
   readonly historyMs: number;
+  /** Of any stream: less is refused. */
+  readonly historyMsMin: number;
   /** Ends requests under way. */
   readonly signal: AbortSignal;
 }
@@ -97,21 +115,22 @@ export class StreamApi {
     this.#options = options;
   }
 
-  /** The stream's creation time, as the broker writes it. Makes it, or makes it as it should be, where needed. */
-  async ensureStream(): Promise<string> {
-    const { names } = this.#options;
-    const config = this.#config();
+  /** The stream as it is. It is made where there is none, and never changed. Rejects with UnfitStreamError, NoJetStreamError. */
+  async findStream(): Promise<FoundStream> {
+    const { transport } = this.#options;
     let info: Fields;
     try {
-      info = await this.#ask(`STREAM.INFO.${names.stream}`, undefined);
+      info = await this.#info();
     } catch (error) {
+      // Where JetStream is, its API answers; an account without it is told so.
+      const isAbsent = error instanceof DisconnectedError && transport.status === "connected";
+      if (isAbsent || notEnabled.some((code) => isRefusal(error, code))) throw new NoJetStreamError({ address: transport.address }, error);
       if (!isRefusal(error, streamNotFound)) throw error;
-      info = await this.#ask(`STREAM.CREATE.${names.stream}`, config);
+      info = await this.#make();
     }
-    const found = fieldsOf(info.config);
-    if (!isAsWanted(found, config))
-      info = await this.#ask(`STREAM.UPDATE.${names.stream}`, { ...found, ...config, num_replicas: found.num_replicas });
-    return textOf(info, "created");
+    const historyMs = historyOf(fieldsOf(info.config), this.#options);
+    const { first_seq: first } = fieldsOf(info.state);
+    return { created: textOf(info, "created"), firstSequence: Number(first ?? 0), historyMs };
   }
 
   /** Takes `payload` into the stream. */
@@ -143,10 +162,10 @@ export class StreamApi {
     }
   }
 
-  /** The last sequence that the stream's leader gave. */
-  async lastSequence(timeoutMs: number): Promise<number> {
-    const info = await this.#ask(`STREAM.INFO.${this.#options.names.stream}`, undefined, timeoutMs);
-    return numberOf(fieldsOf(info.state), "last_seq");
+  /** The last sequence that the stream's leader gave, and how long it keeps what it takes. */
+  async lastSequence(timeoutMs: number): Promise<{ readonly sequence: number; readonly historyMs: number }> {
+    const info = await this.#info(timeoutMs);
+    return { sequence: numberOf(fieldsOf(info.state), "last_seq"), historyMs: historyOf(fieldsOf(info.config), this.#options) };
   }
 
   /** Has all that the stream holds from `start` on delivered to `subject`, with flow control. Resolves to the consumer's name. */
@@ -167,6 +186,20 @@ export class StreamApi {
 
   async removeConsumer(name: string): Promise<void> {
     await this.#ask(`CONSUMER.DELETE.${this.#options.names.stream}.${name}`, undefined);
+  }
+
+  #info(timeoutMs?: number): Promise<Fields> {
+    return this.#ask(`STREAM.INFO.${this.#options.names.stream}`, undefined, timeoutMs);
+  }
+
+  /** Makes it, unless another node does at this moment, in its own way. */
+  async #make(): Promise<Fields> {
+    try {
+      return await this.#ask(`STREAM.CREATE.${this.#options.names.stream}`, this.#config());
+    } catch (error) {
+      if (!isRefusal(error, nameInUse)) throw error;
+      return this.#info();
+    }
   }
 
   #config(): Fields {
@@ -200,20 +233,6 @@ export type Fields = Readonly<Record<string, unknown>>;
 export async function askJetStream(transport: Transport, subject: string, body: unknown, options: RequestOptions): Promise<Fields> {
   const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
   return answerOf(await transport.request(`$JS.API.${subject}`, payload, options));
-}
-
-/** Replicas are the operator's to change later. */
-const mattering = ["subjects", "discard", "max_msgs_per_subject", "max_age", "republish"] as const;
-
-function isAsWanted(found: Fields, wanted: Fields): boolean {
-  const sameText = (name: string) => JSON.stringify(sorted(found[name])) === JSON.stringify(sorted(wanted[name]));
-  return mattering.every(sameText);
-}
-
-/** Objects with their fields in one order. */
-function sorted(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Whether JetStream itself refused; with this code, if one is named. */

@@ -100,8 +100,8 @@ class JetStreamBucket implements Bucket {
       if (headers === undefined || headers.code === notFound) return undefined;
       // A key that tools have deleted has a mark in its place.
       if (headers.code !== 0) throw new DisconnectedError({ address: subject });
-      const revision = Number(headers.get("Nats-Sequence"));
-      const time = Date.parse(headers.get("Nats-Time-Stamp"));
+      const revision = Number(headers.last("Nats-Sequence"));
+      const time = Date.parse(headers.last("Nats-Time-Stamp"));
       if (!Number.isSafeInteger(revision) || revision < 1 || Number.isNaN(time)) throw new DisconnectedError({ address: subject });
       return { payload, revision, time };
     });

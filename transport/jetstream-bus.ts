@@ -8,10 +8,11 @@
  *
  * 1. A node follows only after it saw a message of its own come back from the stream on this link.
  * 2. A message is applied when its sequence is the next one, or when a consumer that started at the next one delivered it.
- * 3. The epoch record names the history. Whoever sees that history went back, an acknowledgement or a message that is not
- *    above what its publisher knew, or an invalidation that was not told where it stands, writes another one; all who stood in
- *    the old one are told a `reset`.
- * 4. The record is renewed before the stream's age bound takes it.
+ * 3. The epoch record names the history. A node that sees that history went back writes another one, and all nodes that stood in the old one
+ *    are told a `reset`. Only what the node itself knows counts: its acknowledgements, its position, and the invalidations that it was told of.
+ * 4. The subject of a message decides what it is. A publisher that may write under one tag can invalidate that tag, and nothing else.
+ * 5. The stream is made where there is none, and never changed. How long it keeps what it takes counts, whatever was asked for.
+ * 6. The record is renewed before the stream's age bound takes it.
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
  */
@@ -30,16 +31,15 @@ import {
   systemChance,
   systemClock,
 } from "../words/index.js";
-import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus } from "./bus.js";
+import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
-import { busPace } from "./bus-pace.js";
+import { busPace, historyMarginMs, historyMsMin } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
 import { StreamExamination } from "./jetstream-examination.js";
 import { StreamHistory } from "./jetstream-history.js";
-import { StreamIntake, wentBack } from "./jetstream-intake.js";
+import { StreamIntake } from "./jetstream-intake.js";
 import { LatestRepeated } from "./jetstream-latest.js";
-import { type Delivery, readRepeated, writeBusWord } from "./jetstream-messages.js";
-import { tagSubject } from "./tag-subject.js";
+import { type Delivery, readRepeated, tagTokens, writeBusWord } from "./jetstream-messages.js";
 import type { HeadedTransport } from "./transport.js";
 
 /** Where a bus is, and how long it may be silent. */
@@ -50,7 +50,10 @@ export interface JetStreamBusOptions {
   readonly prefix: string;
   /** Of the stream, when this bus makes it; 1 unless told. */
   readonly replicas?: number | undefined;
-  /** How long the stream keeps the last invalidation of a tag; the same at all nodes. */
+  /**
+   * How long a stream that this bus makes keeps the last invalidation of a tag. A stream that is there already keeps it as long as it does.
+   * At least ten times heartbeatTimeoutMs and limits.bucketTimeoutMs together.
+   */
   readonly historyMs?: Duration | undefined;
   /** The same at all nodes. */
   readonly heartbeatIntervalMs?: Duration | undefined;
@@ -65,9 +68,6 @@ export interface JetStreamBusOptions {
 export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus {
   return new JetStreamBus(options, streamNames(options.prefix));
 }
-
-/** The least that a stream takes for an age bound is less; below this the epoch record could not be renewed in time. */
-const historyMsMin = 1_000;
 
 interface Waiter {
   readonly resolve: () => void;
@@ -89,7 +89,8 @@ class JetStreamBus implements RecallingBus {
   readonly #examination: StreamExamination;
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
-  readonly #historyMs: number;
+  /** What the stream is made with, until it was seen. */
+  #historyMs: number;
   readonly #closed = new AbortController();
   readonly #ends: (() => void)[] = [];
   /** Publications and `follow` that wait until this node follows. */
@@ -118,12 +119,15 @@ class JetStreamBus implements RecallingBus {
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
-    this.#historyMs = asDurationIfGiven(options.historyMs, "historyMs", { unit: "ms", msMin: historyMsMin }) ?? limits.busHistoryMs;
+    const leastMs = historyMsMin(timeoutMs);
+    this.#historyMs =
+      asDurationIfGiven(options.historyMs, "historyMs", { unit: "ms", msMin: leastMs }) ?? Math.max(limits.busHistoryMs, leastMs);
     this.#api = new StreamApi({
       transport: options.transport,
       names,
       replicas: options.replicas ?? 1,
       historyMs: this.#historyMs,
+      historyMsMin: leastMs,
       signal: this.#closed.signal,
     });
     this.#latest = new LatestRepeated(this.#clock);
@@ -132,10 +136,7 @@ class JetStreamBus implements RecallingBus {
       clock: this.#clock,
       log: this.#log,
       tell: (event) => this.#listener.tell(event),
-      onDoubt: (reason) => {
-        if (reason === wentBack) this.#examination.doubtHistory();
-        this.#catchUp(reason);
-      },
+      onDoubt: (reason) => this.#catchUp(reason),
     });
     this.#examination = new StreamExamination({
       transport: options.transport,
@@ -148,7 +149,9 @@ class JetStreamBus implements RecallingBus {
       chance: this.#chance,
       log: this.#log,
       silenceMsMax: this.#timeoutMs,
-      historyMs: this.#historyMs,
+      onHistory: (historyMs) => {
+        this.#historyMs = historyMs;
+      },
       onWhole: () => this.#followFromHere(),
     });
   }
@@ -168,11 +171,15 @@ class JetStreamBus implements RecallingBus {
     this.#listener.set(listener);
   }
 
-  follow(from: BusPosition | undefined): Promise<void> {
+  get recallAgeMsMax(): number {
+    return this.#historyMs - historyMarginMs(this.#timeoutMs);
+  }
+
+  follow(from: BusPosition | undefined, known?: readonly TagVersion[]): Promise<void> {
     if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
-    if (from !== undefined) this.#intake.goOnFrom(from);
+    if (from !== undefined) this.#intake.goOnFrom(from, known);
     const subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
-      const delivery = readRepeated(message, this.#names.stream);
+      const delivery = readRepeated(message, this.#names.stream, this.#names.repeated);
       if (delivery !== undefined) this.#hear(delivery);
     });
     const stop = this.#transport.onStatus((status) => {
@@ -187,7 +194,7 @@ class JetStreamBus implements RecallingBus {
   }
 
   async publish(tag: string, id: string): Promise<BusVersion> {
-    const subject = `tag.${tagSubject(tag)}`;
+    const subject = tagTokens(tag);
     for (let failures = 0; ;) {
       await this.#whenFollowing();
       const known = this.#intake.position;
@@ -197,7 +204,10 @@ class JetStreamBus implements RecallingBus {
         const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
         this.#tellTaking(true, undefined, tag);
         // An answer from one history says nothing in another: it is published there too.
-        if (this.#isSound(ack, known)) return { epoch, sequence: ack.sequence };
+        if (this.#isSound(ack, known)) {
+          this.#intake.acknowledged({ tag, id, sequence: ack.sequence });
+          return { epoch, sequence: ack.sequence };
+        }
       } catch (error) {
         this.#checkOpen();
         this.#tellTaking(false, error, tag);
@@ -221,9 +231,10 @@ class JetStreamBus implements RecallingBus {
 
   async recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
     // Asked first: what is held later covers it.
-    const reached = await this.#api.lastSequence(timeoutMs);
-    const held = await Promise.all(tags.map((tag) => this.#api.last(`tag.${tagSubject(tag)}`, timeoutMs)));
-    return { sequences: held.map((message) => message?.sequence ?? 0), reached };
+    const { sequence, historyMs } = await this.#api.lastSequence(timeoutMs);
+    this.#historyMs = historyMs;
+    const held = await Promise.all(tags.map((tag) => this.#api.last(tagTokens(tag), timeoutMs)));
+    return { sequences: held.map((message) => message?.sequence ?? 0), reached: sequence };
   }
 
   async close(): Promise<void> {
@@ -319,7 +330,7 @@ class JetStreamBus implements RecallingBus {
     if (this.#intake.position?.epoch !== known.epoch) return false;
     if (ack.isDuplicate || ack.sequence > known.sequence) return true;
     this.#examination.doubtHistory();
-    this.#catchUp(wentBack);
+    this.#catchUp("history went back");
     return false;
   }
 
@@ -364,7 +375,7 @@ class JetStreamBus implements RecallingBus {
     if (known === undefined || record === undefined) return;
     const { epoch, sequence: knew, time } = known;
     try {
-      if (time - record.time > this.#historyMs / 2) await this.#history.write(record.sequence, record.id);
+      if (time - record.time > this.#historyMs / 2) await this.#history.renew(record);
       else this.#isSound(await this.#api.append("beat", writeBusWord({ type: "beat", epoch, knew }), {}), known);
     } catch (error) {
       if (this.#closed.signal.aborted || this.#state !== "following") return;

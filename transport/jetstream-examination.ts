@@ -1,11 +1,13 @@
 import { type Chance, type Clock, DisconnectedError, limits, type Log } from "../words/index.js";
 import type { BusPosition } from "./bus.js";
+import { historyMarginMs } from "./bus-pace.js";
 import type { StreamApi, StreamNames } from "./jetstream-api.js";
 import { epochOf, type EpochRecord, type StreamHistory } from "./jetstream-history.js";
 import type { StreamIntake } from "./jetstream-intake.js";
 import type { LatestRepeated } from "./jetstream-latest.js";
-import { writeBusWord } from "./jetstream-messages.js";
+import { readBusWord, tagTokens, writeBusWord } from "./jetstream-messages.js";
 import { replay, type ReplayOptions } from "./jetstream-replay.js";
+import type { KnownInvalidation } from "./told-invalidations.js";
 import type { HeadedTransport } from "./transport.js";
 
 /** What an examination of the stream needs of the bus. */
@@ -21,13 +23,11 @@ export interface ExaminationAround {
   readonly log: Log;
   /** Nothing from the stream for so long ends it. */
   readonly silenceMsMax: number;
-  readonly historyMs: number;
+  /** Called with how long the stream keeps invalidations, as it is now. */
+  readonly onHistory: (historyMs: number) => void;
   /** Called when nothing is missing any more, before anything else can be heard. */
   readonly onWhole: () => void;
 }
-
-/** Of the stream's age bound: positions older than this count as out of it, as times are known to some milliseconds only. */
-const wholeShare = 0.9;
 
 /**
  * What a node does with a stream before it follows: a message of its own has to come back, the history has to be the one that was known, and what
@@ -37,23 +37,24 @@ const wholeShare = 0.9;
  */
 export class StreamExamination {
   readonly #around: ExaminationAround;
-  /** Something told that history went back. */
+  /** An acknowledgement showed that history went back. */
   #wentBack = false;
 
   constructor(around: ExaminationAround) {
     this.#around = around;
   }
 
-  /** Something was told that can only be when history went back: the next examination gives it another name. */
+  /** An acknowledgement came that can only be when history went back: the next examination gives it another name. */
   doubtHistory(): void {
     this.#wentBack = true;
   }
 
   /** Resolves when nothing is missing. Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused. */
   async run(signal: AbortSignal): Promise<void> {
-    const { names, api, history, intake, latest, clock, log, silenceMsMax, historyMs, onWhole } = this.#around;
-    const created = await api.ensureStream();
+    const { names, api, history, intake, latest, clock, log, silenceMsMax, onHistory, onWhole } = this.#around;
+    const { created, firstSequence, historyMs } = await api.findStream();
     signal.throwIfAborted();
+    onHistory(historyMs);
     const known = intake.position;
     const hello = await api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
     await latest.reaches(hello.sequence, silenceMsMax, signal);
@@ -63,9 +64,13 @@ export class StreamExamination {
     let record = (await history.read()) ?? (await history.write(0));
     signal.throwIfAborted();
     const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
-    let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs * wholeShare;
+    let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs - historyMarginMs(silenceMsMax);
     const isSame = known?.epoch === end.epoch;
-    if (isSame ? this.#wentBack || (await this.#isBehind(known, end, isWhole, signal)) : this.#isLost(record, known, created)) {
+    if (
+      isSame
+        ? this.#wentBack || (await this.#isBehind(known, end, isWhole ? firstSequence : undefined, signal))
+        : this.#isLost(record, known, created)
+    ) {
       log.warn({ stream: names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
       record = await history.write(record.sequence);
       isWhole = false;
@@ -79,9 +84,10 @@ export class StreamExamination {
   }
 
   /** True when the stream ends before `known`, or has counted up to there anew: it lost its end, or was restored from an older copy. */
-  async #isBehind(known: BusPosition, end: BusPosition, isKept: boolean, signal: AbortSignal): Promise<boolean> {
+  async #isBehind(known: BusPosition, end: BusPosition, firstSequence: number | undefined, signal: AbortSignal): Promise<boolean> {
     if (end.sequence <= known.sequence) return true;
-    if (!isKept) return false;
+    if (firstSequence === undefined) return false;
+    if (await this.#hasLostEnd(firstSequence, signal)) return true;
     const { intake, silenceMsMax } = this.#around;
     let isBehind = false;
     // Whatever it has counted anew is not what we were told of.
@@ -98,6 +104,30 @@ export class StreamExamination {
       return true;
     });
     return isBehind;
+  }
+
+  /**
+   * True when the stream's leader has lost an invalidation that is known here. What is lost is always an end, also when heartbeats have been
+   * counted in its place since. So the latest that is known tells it all, unless a later one of its tag hides whether it is there: then the one
+   * before it is asked for, and so on. Usually that is one request. What was taken before `firstSequence` may be too old.
+   */
+  async #hasLostEnd(firstSequence: number, signal: AbortSignal): Promise<boolean> {
+    const { intake, api } = this.#around;
+    const known = intake.known.filter(({ sequence }) => sequence > firstSequence);
+    let asked: readonly KnownInvalidation[];
+    for (let from = 0, count = 1; from < known.length; from += asked.length, count = limits.tagsExaminedMax) {
+      asked = known.slice(from, from + count);
+      const held = await Promise.all(asked.map(({ tag }) => api.last(tagTokens(tag))));
+      signal.throwIfAborted();
+      for (const [index, { tag, sequence, id }] of asked.entries()) {
+        const found = held[index];
+        if (found === undefined || found.sequence < sequence) return true;
+        if (found.sequence > sequence) continue;
+        const word = readBusWord(tagTokens(tag), found.payload);
+        return id !== undefined && word.type === "invalidate" && word.id !== id;
+      }
+    }
+    return false;
   }
 
   /** True when our history's record is gone, and `found` is an earlier one: what was counted under that name before would be valid again. */
@@ -122,6 +152,6 @@ export class StreamExamination {
 
   #replaying(signal: AbortSignal): ReplayOptions {
     const { transport, api, names, clock, chance, log, silenceMsMax } = this.#around;
-    return { transport, api, subject: names.replayed, clock, chance, log, silenceMsMax, signal };
+    return { transport, api, names, clock, chance, log, silenceMsMax, signal };
   }
 }

@@ -1,6 +1,6 @@
 import { type Chance, DisconnectedError } from "../words/index.js";
 import { isOutrun, type StreamApi } from "./jetstream-api.js";
-import { readBusWord, writeBusWord } from "./jetstream-messages.js";
+import { recordName, writeBusWord } from "./jetstream-messages.js";
 
 /** The record that names the history the stream is in. */
 export interface EpochRecord {
@@ -8,6 +8,8 @@ export interface EpochRecord {
   readonly sequence: number;
   /** Milliseconds since 1970 at the broker. */
   readonly time: number;
+  /** As it was written, by a node of another version perhaps. */
+  readonly payload: Uint8Array;
 }
 
 /** Epoch of what is counted under `record`. A stream made anew under the same record, from a copy for one, is another history too. */
@@ -29,15 +31,23 @@ export class StreamHistory {
   async read(): Promise<EpochRecord | undefined> {
     const stored = await this.#api.last("epoch");
     if (stored === undefined) return undefined;
-    const word = readBusWord(stored.payload);
-    if (word.type !== "epoch") return this.write(stored.sequence);
-    return { id: word.id, sequence: stored.sequence, time: stored.time };
+    const { sequence, time, payload } = stored;
+    return { id: recordName(payload), sequence, time, payload };
   }
 
-  /** Names the history anew, or renews the record of `id`, unless somebody else wrote after `previous`: then the record is theirs. */
-  async write(previous: number, id = this.#chance.id()): Promise<EpochRecord> {
+  /** Names the history anew, unless somebody else wrote after `previous`: then the record is theirs. */
+  write(previous: number): Promise<EpochRecord> {
+    return this.#write(previous, writeBusWord({ type: "epoch", id: this.#chance.id() }));
+  }
+
+  /** Writes `record` once more, unless somebody else wrote after it. */
+  renew(record: EpochRecord): Promise<EpochRecord> {
+    return this.#write(record.sequence, record.payload);
+  }
+
+  async #write(previous: number, payload: Uint8Array): Promise<EpochRecord> {
     try {
-      await this.#api.append("epoch", writeBusWord({ type: "epoch", id }), { "Nats-Expected-Last-Subject-Sequence": String(previous) });
+      await this.#api.append("epoch", payload, { "Nats-Expected-Last-Subject-Sequence": String(previous) });
     } catch (error) {
       if (!isOutrun(error)) throw error;
     }

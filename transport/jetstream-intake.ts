@@ -1,11 +1,12 @@
 import { type Clock, limits, type Log } from "../words/index.js";
-import type { BusEvent, BusPosition } from "./bus.js";
+import type { BusEvent, BusPosition, TagVersion } from "./bus.js";
 import type { EpochRecord } from "./jetstream-history.js";
 import type { Delivery } from "./jetstream-messages.js";
-import { ToldInvalidations } from "./told-invalidations.js";
+import { RareWarning } from "./rare-warning.js";
+import { type KnownInvalidation, timeErrorMs, ToldInvalidations } from "./told-invalidations.js";
 
-/** A reason to examine the history: the stream counts anew what this node has seen. */
-export const wentBack = "history went back";
+/** A reason to examine the history: the stream may count anew what this node has seen. */
+export const countsAnew = "the stream may count anew";
 
 export interface StreamIntakeOptions {
   readonly clock: Clock;
@@ -28,9 +29,11 @@ export class StreamIntake {
   brokerAheadMs = 0;
   #record: EpochRecord | undefined;
   #isVerified = false;
+  readonly #faults: RareWarning;
 
   constructor(options: StreamIntakeOptions) {
     this.#options = options;
+    this.#faults = new RareWarning(options.clock, options.log, "the payload of a message of the bus was not used");
   }
 
   /** Of the history that the position is in. */
@@ -48,10 +51,20 @@ export class StreamIntake {
     return this.position?.sequence ?? 0;
   }
 
-  /** Stands at `position`, where an earlier process stood. */
-  goOnFrom(position: BusPosition): void {
+  /** Stands at `position`, where an earlier process stood, which knew the invalidations `known`. */
+  goOnFrom(position: BusPosition, known: readonly TagVersion[] = []): void {
     this.#position = position;
-    this.#told.begin(position.sequence + 1);
+    this.#told.begin(position.sequence + 1, known);
+  }
+
+  /** The stream has taken an invalidation, which may not have been told yet. */
+  acknowledged(invalidation: { readonly tag: string; readonly id: string; readonly sequence: number }): void {
+    if (invalidation.sequence > this.last) this.#told.tell(invalidation);
+  }
+
+  /** The latest invalidation of each tag that the stream had when we last knew, the latest first. */
+  get known(): readonly KnownInvalidation[] {
+    return this.#told.latest();
   }
 
   /** Whether the stream has something else than it had before our position, of which this is a part. */
@@ -80,6 +93,10 @@ export class StreamIntake {
 
   /** Takes what the stream repeated; false when something before it is missing. */
   take(delivery: Delivery): boolean {
+    // The broker's clock may be put right meanwhile.
+    if (delivery.word.type === "beat" && !Number.isNaN(delivery.time)) {
+      this.brokerAheadMs = delivery.time - this.#options.clock.monotonic();
+    }
     if (!this.#isVerified) {
       this.#hold(delivery);
       return true;
@@ -122,45 +139,55 @@ export class StreamIntake {
     return reason !== undefined;
   }
 
+  /**
+   * What a message says of the history is said by its publisher, whom nobody needs to believe: the numbers are the broker's own. A node that has
+   * lost sight of the history finds out by itself what it does not know.
+   */
   #reasonToDoubt(delivery: Delivery): string | undefined {
-    const { sequence, word } = delivery;
+    const { sequence, time, word } = delivery;
     if (this.position === undefined || this.#record === undefined) return "no history is known";
-    const { epoch, sequence: last } = this.position;
+    const { epoch, sequence: last, time: lastTime } = this.position;
     if (word.type === "epoch") {
       const isEarlier = sequence > last && sequence < this.#record.sequence;
       return word.id === this.#record.id || isEarlier ? undefined : "another history began";
     }
-    if (word.type !== "beat" && word.type !== "invalidate") return undefined;
-    // Of one who has not heard of this history yet; but what stands below our position comes from a stream that counts anew.
-    if (word.epoch !== epoch) return sequence > last ? undefined : "a message of another history";
-    return sequence > word.knew && !this.isContradictedBy(delivery) ? undefined : wentBack;
+    if (sequence > last) return undefined;
+    // A copy is no younger than what came after it.
+    const isCopy =
+      word.type === "beat" && (word.epoch ?? epoch) === epoch && (word.knew ?? 0) < sequence && !(time > lastTime + timeErrorMs);
+    return isCopy || word.type === "unknown" || (word.type === "invalidate" && !this.isContradictedBy(delivery)) ? undefined : countsAnew;
   }
 
-  #tell({ sequence, time, word }: Delivery): void {
+  #tell(delivery: Delivery): void {
     if (this.position === undefined) return;
-    const { clock, log, tell } = this.#options;
-    // The oldest servers do not say when they took what they repeat.
-    const estimated = Math.floor(clock.monotonic() + this.brokerAheadMs);
-    const version = { epoch: this.position.epoch, sequence, time: Number.isNaN(time) ? estimated : time };
+    const { tell } = this.#options;
+    const { sequence, word } = delivery;
+    const version = { epoch: this.position.epoch, sequence, time: this.#timeOf(delivery, this.position) };
     this.#position = version;
+    if (word.fault !== undefined)
+      this.#faults.warn({ sequence, fault: word.fault, tag: word.type === "invalidate" ? word.tag : undefined });
     switch (word.type) {
       case "invalidate":
-        this.#told.tell(sequence, word.id);
+        this.#told.tell({ sequence, tag: word.tag, id: word.id });
         tell({ type: "invalidated", tag: word.tag, id: word.id, version });
         return;
-      case "foreign":
-        log.warn({ sequence }, "a node speaks another version of the protocol");
-        tell({ type: "reset", version });
-        return;
-      case "malformed":
-        log.warn({ sequence }, "a message of the bus was dropped");
-        break;
       case "epoch":
-        if (word.id === this.#record?.id) this.#record = { id: word.id, sequence, time: version.time };
+        if (word.id === this.#record?.id) this.#record = { ...this.#record, sequence, time: version.time };
         break;
       case "beat":
+      case "unknown":
         break;
     }
     tell({ type: "heartbeat", version });
+  }
+
+  /** When the broker took it, as well as it can be known. */
+  #timeOf({ time, isTimeDoubtful }: Delivery, before: BusPosition): number {
+    const nowMs = this.#options.clock.monotonic();
+    const estimated = Math.floor(nowMs + this.brokerAheadMs);
+    // The oldest servers do not say when they took what they repeat.
+    if (Number.isNaN(time)) return estimated;
+    if (isTimeDoubtful === true) return Math.max(before.time, Math.min(time, estimated + limits.doubtfulTimeMsMax));
+    return time;
   }
 }

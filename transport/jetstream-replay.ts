@@ -1,5 +1,5 @@
 import { type Chance, type Clock, DisconnectedError, type Log, TimeoutError } from "../words/index.js";
-import type { ReplayStart, StreamApi } from "./jetstream-api.js";
+import type { ReplayStart, StreamApi, StreamNames } from "./jetstream-api.js";
 import { type Delivery, readDelivered } from "./jetstream-messages.js";
 import type { HeadedMessage, HeadedTransport } from "./transport.js";
 
@@ -9,8 +9,8 @@ export const consumerTells = 100;
 export interface ReplayOptions {
   readonly transport: HeadedTransport;
   readonly api: StreamApi;
-  /** Subject below which this replay listens. */
-  readonly subject: string;
+  /** Subjects of the stream, and below which this replay listens. */
+  readonly names: Pick<StreamNames, "taken" | "replayed">;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly log: Log;
@@ -25,8 +25,8 @@ export interface ReplayOptions {
  * was superseded. Ends when `take` answers true. Rejects when a message is lost on the way, or none comes.
  */
 export async function replay(start: ReplayStart, options: ReplayOptions, take: (delivery: Delivery) => boolean): Promise<void> {
-  const { transport, api, clock, chance, log, silenceMsMax, signal } = options;
-  const subject = `${options.subject}.${chance.id()}`;
+  const { transport, api, names, clock, chance, log, silenceMsMax, signal } = options;
+  const subject = `${names.replayed}.${chance.id()}`;
   let timer: unknown = undefined;
   let consumer: string | undefined;
   let number = 0;
@@ -42,7 +42,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
       answerConsumer(transport, message);
       return;
     }
-    const delivery = readDelivered(message);
+    const delivery = readDelivered(message, names.taken);
     if (delivery === undefined || isDone) return;
     if (delivery.number !== ++number) {
       isDone = true;

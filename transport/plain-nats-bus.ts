@@ -5,18 +5,20 @@ import {
   decodeMessage,
   type Duration,
   encodeMessage,
-  isTagOrRoot,
   limits,
   type Log,
   silentLog,
   systemChance,
   systemClock,
+  type Tag,
 } from "../words/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 import { busPace } from "./bus-pace.js";
+import { RareWarning } from "./rare-warning.js";
 import { checkQueue } from "./subject.js";
-import type { Transport } from "./transport.js";
+import { tagOfSubject, tagSubject } from "./tag-subject.js";
+import type { Message, Transport } from "./transport.js";
 
 /** Where a bus is, and how long it may be silent. */
 export interface PlainBusOptions {
@@ -35,9 +37,15 @@ export interface PlainBusOptions {
 
 /**
  * A bus without a stream: nobody keeps what was published. Each publisher numbers its invalidations and repeats its last number in
- * a heartbeat. What may hide a lost one is a `reset`: a jump in a publisher's numbers, one that falls silent without goodbye, an
- * unknown one that has published before, and each new link. Positions are this node's own; `follow` always begins at the end.
- * Two nodes that a broken route keeps from each other learn of it after the time-out only, by the silence of the other. Throws InvalidOptionError.
+ * a heartbeat. What may hide a lost one is a `reset`: a heartbeat that counts more than was heard, a publisher that falls silent without
+ * goodbye, an unknown one that has published before, and each new link. Positions are this node's own; `follow` always begins at the end.
+ *
+ * The subject decides what a message is, and which tag it invalidates: a publisher that NATS lets publish below one tag can invalidate what is
+ * below it, and nothing else. So the numbers that count are those of heartbeats. Nothing under a tag is left out, whatever number it bears.
+ *
+ * `heardAt` is when the last message of this node's own was sent that has come back: all that the broker had by then was heard. Between brokers
+ * nobody measures: two nodes that a broken route keeps from each other learn of it after the time-out only, by the silence of the other,
+ * and by nothing at all as long as a slow route is not silent. Throws InvalidOptionError.
  */
 export function createPlainBus(options: PlainBusOptions): Bus {
   checkQueue(options.prefix);
@@ -46,9 +54,20 @@ export function createPlainBus(options: PlainBusOptions): Bus {
 
 const protocol = 1;
 type Kind = "hello" | "beat" | "invalidate" | "bye";
-type Word = readonly [kind: Kind, publisher: string, number: number, id: string, tag: string];
+
+/** What a message says: fields 2 to 5 of its payload after the version. Later versions keep them in their places. */
+interface Word {
+  readonly publisher: string;
+  readonly number: number;
+  readonly id: string;
+}
+
+/** Heartbeats under way whose sending is remembered: they are as many as fit into the time-out, and some. */
+const soundsMax = 64;
 
 interface Publication {
+  /** When it was sent last, on the monotonic clock. */
+  sentAt: number;
   readonly number: number;
   readonly tag: string;
   readonly id: string;
@@ -84,8 +103,12 @@ class PlainBus implements Bus {
   #number = 0;
   #sequence = 0;
   #echoedAt = -Infinity;
-  /** The same, as far as it proves anything. */
+  /** When the last message of our own was sent that came back. */
   #provenAt = -Infinity;
+  /** When greetings and heartbeats were sent that did not come back yet, by their ids. */
+  readonly #sounds = new Map<string, number>();
+  #soundings = 0;
+  readonly #faults: RareWarning;
   /** When #timer is to fire. */
   #dueMs = Infinity;
   /** Of the hello whose echo shows that this link is whole. */
@@ -100,6 +123,7 @@ class PlainBus implements Bus {
     this.#chance = options.chance ?? systemChance;
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
+    this.#faults = new RareWarning(this.#clock, this.#log, "the payload of a message of the bus was not used");
     this.#subject = `zooid.${options.prefix}.invalidations`;
     this.#self = this.#chance.id();
     this.#epoch = this.#chance.id();
@@ -123,7 +147,7 @@ class PlainBus implements Bus {
   publish(tag: string, id: string): Promise<BusVersion> {
     if (this.#state === "closed") return Promise.reject(new ClosedError({ what: "bus" }));
     return new Promise((resolve, reject) => {
-      const publication = { number: ++this.#number, tag, id, resolve, reject };
+      const publication = { sentAt: -Infinity, number: ++this.#number, tag, id, resolve, reject };
       this.#published.set(publication.number, publication);
       // Before the greeting of a link nothing new goes out: the numbers of a publisher must arrive in their order.
       if (this.#hello !== "") this.#send(publication);
@@ -139,7 +163,7 @@ class PlainBus implements Bus {
     return new Promise((resolve, reject) => {
       this.#followed = { resolve, reject };
       this.#state = "cut";
-      const subscription = this.#transport.subscribe(this.#subject, ({ payload }) => this.#take(payload));
+      const subscription = this.#transport.subscribe(`${this.#subject}.>`, (message) => this.#take(message));
       const stop = this.#transport.onStatus((status) => {
         if (status === "connected") void this.#greet();
         else this.#lose();
@@ -180,7 +204,7 @@ class PlainBus implements Bus {
     if (isNewLink) this.#state = "catchingUp";
     // What follows the greeting is heard back once this node follows, and the greeting does not count it: to others it is no jump.
     const [unheard = this.#number + 1] = this.#published.keys();
-    this.#write(["hello", this.#self, unheard - 1, hello, ""]);
+    this.#say("hello", unheard - 1, hello);
     if (isNewLink) for (const publication of this.#published.values()) this.#send(publication);
   }
 
@@ -230,68 +254,91 @@ class PlainBus implements Bus {
     if (dropped > 0) this.#reset("a publisher fell silent");
   }
 
-  #send({ number, id, tag }: Publication): void {
-    this.#write(["invalidate", this.#self, number, id, tag]);
+  #send(publication: Publication): void {
+    const { number, id, tag } = publication;
+    publication.sentAt = this.#clock.monotonic();
+    this.#write(`tag.${tagSubject(tag)}`, [protocol, "invalidate", this.#self, number, id, tag]);
   }
 
-  #say(kind: "beat" | "bye"): void {
-    this.#write([kind, this.#self, this.#number, "", ""]);
+  #say(kind: Exclude<Kind, "invalidate">, number = this.#number, id = String(++this.#soundings)): void {
+    if (this.#sounds.size >= soundsMax) this.#sounds.clear();
+    this.#sounds.set(id, this.#clock.monotonic());
+    this.#write(kind, [protocol, kind, this.#self, number, id, ""]);
   }
 
-  #write(word: Word): void {
+  #write(subject: string, fields: readonly unknown[]): void {
     try {
-      this.#transport.publish(this.#subject, encodeMessage([protocol, ...word]));
+      this.#transport.publish(`${this.#subject}.${subject}`, encodeMessage(fields));
     } catch (error) {
       // The link is gone, of which the transport tells: all that was not heard back is sent again on the next.
-      this.#log.debug({ err: error, kind: word[0] }, "nothing can be published now");
+      this.#log.debug({ err: error, subject }, "nothing can be published now");
     }
   }
 
-  #take(payload: Uint8Array): void {
-    const word = this.#read(payload);
-    if (word === undefined) return;
-    if (word[1] === this.#self) this.#takeOwn(word);
-    else this.#takeOthers(word);
+  #take({ subject, payload }: Message): void {
+    const path = subject.slice(this.#subject.length + 1);
+    const word = wordIn(payload);
+    if (path.startsWith("tag.")) {
+      const tag = tagOfSubject(path.slice(4));
+      if (tag === undefined) this.#faults.warn({ subject });
+      else this.#takeInvalidation(tag, this.#checked(word, "invalidate", tag));
+      return;
+    }
+    const kind = sounds.find((each) => each === path);
+    const read = kind && this.#checked(word, kind);
+    if (kind === undefined || read === undefined) this.#faults.warn({ subject });
+    else if (read.publisher === this.#self) this.#takeOwn(kind, read);
+    else this.#takeOthers(kind, read);
   }
 
-  #read(payload: Uint8Array): Word | undefined {
-    let message: unknown;
-    try {
-      message = decodeMessage(payload, "invalidation");
-    } catch (error) {
-      this.#log.warn({ err: error }, "a message of the bus was dropped");
-      return undefined;
-    }
-    if (Array.isArray(message) && Number.isSafeInteger(message[0]) && message[0] !== protocol) {
-      this.#reset("a node speaks another version of the protocol");
-      return undefined;
-    }
-    if (isWord(message)) return message.slice(1) as unknown as Word;
-    this.#log.warn({ prefix: this.#options.prefix }, "a message of the bus was dropped");
+  /** Undefined: it says something else than its subject. */
+  #checked(word: ReadWord | undefined, kind: Kind, tag?: Tag): Word | undefined {
+    if (word?.kind === kind && (tag === undefined || word.tag === tag)) return word;
+    if (tag !== undefined) this.#faults.warn({ tag, kind: word?.kind, named: word?.tag });
     return undefined;
   }
 
-  #takeOwn([kind, , number, id]: Word): void {
-    const isGreeting = kind === "hello" && id === this.#hello;
-    if (isGreeting || this.#state === "following") {
-      this.#echoedAt = this.#clock.monotonic();
-      // A process that was held up reads late what came by then: no later than a timer that is due proves anything.
-      this.#provenAt = Math.max(this.#provenAt, Math.min(this.#echoedAt, this.#dueMs));
+  /** Invalidates, whatever the payload says. */
+  #takeInvalidation(tag: Tag, word: Word | undefined): void {
+    const publication = word?.publisher === this.#self ? this.#published.get(word.number) : undefined;
+    if (publication !== undefined && publication.tag === tag && publication.id === word?.id) {
+      this.#echoed(publication);
+      return;
     }
-    if (kind === "invalidate") this.#echoed(number);
-    else if (isGreeting) this.#greeted();
+    const known = word && this.#publishers.get(word.publisher);
+    if (known !== undefined && word?.number === known.number + 1) {
+      known.number = word.number;
+      known.heardAt = this.#clock.monotonic();
+    }
+    // What is heard before this node follows is part of the reset that it begins with.
+    if (this.#state !== "following") return;
+    this.#sequence++;
+    this.#listener.tell({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
+  }
+
+  #echoed({ number, tag, id, sentAt, resolve }: Publication): void {
+    this.#published.delete(number);
+    this.#sequence++;
+    if (this.#state === "following") {
+      this.#prove(sentAt);
+      this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
+    }
+    resolve({ epoch: this.#epoch, sequence: this.#sequence });
+  }
+
+  #takeOwn(kind: Kind, { id }: Word): void {
+    const sentAt = this.#sounds.get(id);
+    if (sentAt === undefined) return;
+    this.#sounds.delete(id);
+    const isGreeting = kind === "hello" && id === this.#hello;
+    if (isGreeting || this.#state === "following") this.#prove(sentAt);
+    if (isGreeting) this.#greeted();
     else if (this.#state === "following") this.#listener.tell({ type: "heartbeat", version: this.#position() });
   }
 
-  #echoed(number: number): void {
-    const publication = this.#published.get(number);
-    if (publication === undefined) return;
-    this.#published.delete(number);
-    const { tag, id } = publication;
-    this.#sequence++;
-    // What is heard before this node follows is part of the reset that it begins with.
-    if (this.#state === "following") this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
-    publication.resolve({ epoch: this.#epoch, sequence: this.#sequence });
+  #prove(sentAt: number): void {
+    this.#echoedAt = this.#clock.monotonic();
+    this.#provenAt = Math.max(this.#provenAt, sentAt);
   }
 
   #greeted(): void {
@@ -303,22 +350,15 @@ class PlainBus implements Bus {
     this.#followed = undefined;
   }
 
-  #takeOthers([kind, from, number, id, tag]: Word): void {
-    const known = this.#publishers.get(from);
-    const last = known?.number ?? 0;
-    const isNext = kind === "invalidate" && number === last + 1;
-    // All that was not told is in the jump: a copy, or what a heartbeat repeats, is not above what is known.
-    if (number > last && !isNext) this.#reset(known === undefined ? "an unknown publisher" : "a jump in a publisher's numbers");
-    if (kind === "bye") this.#publishers.delete(from);
+  #takeOthers(kind: Kind, { publisher, number }: Word): void {
+    const known = this.#publishers.get(publisher);
+    if (number > (known?.number ?? 0)) this.#reset(known === undefined ? "an unknown publisher" : "a publisher has published more");
+    if (kind === "bye") this.#publishers.delete(publisher);
     else if (known !== undefined) {
       known.number = Math.max(known.number, number);
       known.heardAt = this.#clock.monotonic();
     } else if (this.#publishers.size < limits.busPublishersMax) {
-      this.#publishers.set(from, { number, heardAt: this.#clock.monotonic() });
-    }
-    if (isNext && this.#state === "following") {
-      this.#sequence++;
-      this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
+      this.#publishers.set(publisher, { number, heardAt: this.#clock.monotonic() });
     }
     if (kind === "hello" && this.#state === "following") this.#say("beat");
   }
@@ -335,16 +375,26 @@ class PlainBus implements Bus {
   }
 }
 
-const kinds: readonly unknown[] = ["hello", "beat", "invalidate", "bye"] satisfies readonly Kind[];
+const sounds = ["hello", "beat", "bye"] as const satisfies readonly Kind[];
 
-function isWord(message: unknown): message is readonly [number, ...Word] {
-  if (!Array.isArray(message) || message.length !== 6) return false;
-  const [, kind, publisher, number, id, tag] = message as readonly unknown[];
-  return (
-    kinds.includes(kind) &&
-    [publisher, id, tag].every((text) => typeof text === "string" && text.length <= limits.keyBytesMax) &&
-    isTagOrRoot(tag as string) &&
-    Number.isSafeInteger(number) &&
-    (number as number) >= 0
-  );
+interface ReadWord extends Word {
+  readonly kind: unknown;
+  readonly tag: unknown;
 }
+
+/** Undefined: `payload` is no message of any version. */
+function wordIn(payload: Uint8Array): ReadWord | undefined {
+  let message: unknown;
+  try {
+    message = decodeMessage(payload, "message of the bus");
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(message)) return undefined;
+  const [version, kind, publisher, number, id, tag] = message as readonly unknown[];
+  if (!Number.isSafeInteger(version) || !isText(publisher) || !isText(id)) return undefined;
+  if (!Number.isSafeInteger(number) || (number as number) < 0) return undefined;
+  return { kind, publisher, number: number as number, id, tag };
+}
+
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;

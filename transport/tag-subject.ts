@@ -1,3 +1,5 @@
+import { isTagOrRoot, type Tag } from "../words/index.js";
+
 /**
  * Tokens of the subject of `tag`, which has levels divided by `:`; injective, whatever the tag holds: `:` divides tokens, letters,
  * digits and `_` stand for themselves, `.` is `-`, and any other byte is `=` with two hexadecimal digits. The empty tag is `=`.
@@ -5,6 +7,12 @@
  */
 export function tagSubject(tag: string): string {
   return tag.split(":").map(levelToken).join(".");
+}
+
+/** The tag, or the root, whose tokens `tagSubject` gives as `tokens`; undefined: no tag has them. */
+export function tagOfSubject(tokens: string): Tag | undefined {
+  const tag = tokens === "=" ? "" : tokens.replaceAll(".", ":").replaceAll("-", ".");
+  return isTagOrRoot(tag) && tagSubject(tag) === tokens ? tag : undefined;
 }
 
 const plain = /^\w+$/;

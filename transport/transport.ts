@@ -122,7 +122,10 @@ export interface HeadedMessage extends Message {
 
 /** Headers by name; the empty text where there is none. */
 export interface MessageHeaders {
+  /** The first of that name. */
   get(name: string): string;
+  /** The last of that name: what the broker adds stands behind what the publisher wrote. */
+  last(name: string): string;
   /** Status of a message that the broker itself wrote, else 0. */
   readonly code: number;
 }

@@ -439,6 +439,26 @@ export class InternalError extends ZooidError {
 
 // ---- Semantic cache
 
+/** The stream of the invalidation bus is there, with settings under which invalidations would be lost. It is left as it is. */
+export class UnfitStreamError extends ZooidError {
+  readonly code = "ZOOID_UNFIT_STREAM";
+  readonly transient = false;
+  declare readonly facts: { readonly stream: string; readonly setting: string; readonly found: string; readonly needed: string };
+  constructor(facts: { readonly stream: string; readonly setting: string; readonly found: string; readonly needed: string }) {
+    super(`stream ${facts.stream} cannot carry invalidations: its ${facts.setting} is ${facts.found}, change it to ${facts.needed}`, facts);
+  }
+}
+
+/** The broker can be reached, and has no JetStream for us. */
+export class NoJetStreamError extends ZooidError {
+  readonly code = "ZOOID_NO_JET_STREAM";
+  readonly transient = true;
+  declare readonly facts: { readonly address: string };
+  constructor(facts: { readonly address: string }, cause?: unknown) {
+    super(`the broker at ${facts.address} has no JetStream: turn it on (nats-server -js), or use busKind: "nats"`, facts, cause);
+  }
+}
+
 /** Part of the module-level cache was called before `configure`, or a tier of it is still being opened. */
 export class NotConfiguredError extends ZooidError {
   readonly code = "ZOOID_NOT_CONFIGURED";
@@ -521,6 +541,8 @@ export const errorClasses = {
   StoreError,
   WriteInDoubtError,
   InternalError,
+  UnfitStreamError,
+  NoJetStreamError,
   NotConfiguredError,
   OutsideComputationError,
   CircularCallError,

@@ -183,6 +183,12 @@ export const limits = {
   busPublishTimeoutMs: 3_000,
   /** Latest invalidations whose ids a node remembers: where the stream has others, it counted anew. More than a broker loses with its power. */
   toldInvalidationsMax: 1_000,
+  /** How far a time that a publisher may have written is believed beyond what the broker's clock should say. */
+  doubtfulTimeMsMax: 1_000,
+  /** A warning about what anybody may send is logged so often at most, with how often it came. */
+  repeatedWarningMs: 60_000,
+  /** Requests for the latest invalidation of a tag that an examination of the stream has under way. */
+  tagsExaminedMax: 64,
   /** Publishers that one node of a bus without a stream follows; one more makes it discard at each of its messages. */
   busPublishersMax: 10_000,
 

@@ -42,7 +42,7 @@ function loader(cache: Cache, value = "value") {
 async function inBucket<T>(server: NatsServer, look: (bucket: Bucket) => Promise<T>): Promise<T> {
   const transport = await connectNats({ servers: server.url });
   const seams = { transport, clock: systemClock, chance: systemChance };
-  const bucket = createJetStreamBucket({ ...seams, bucket: "shared", prefix: "zooid", ageMs: sharedAgeMsMax, timeoutMs: 5_000 });
+  const bucket = createJetStreamBucket({ ...seams, bucket: "shared", prefix: "zooid", ageMs: sharedAgeMsMax(undefined), timeoutMs: 5_000 });
   const seen = await look(bucket);
   await bucket.close();
   await transport.close();

@@ -5,7 +5,7 @@ import { type BucketEnd, type BucketHub, type BucketHubOptions, createBucketHub,
 import { type PlaceClock, SimulatedClock } from "../../testing/simulated-clock.js";
 import { createInvalidationHub } from "../../transport/in-process-bus.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../transport/bus.js";
-import { seededChance } from "../../words/index.js";
+import { limits, seededChance } from "../../words/index.js";
 
 /** A node of a cache that shares its results. */
 export interface BucketNode {
@@ -100,6 +100,8 @@ export class ScriptedBroker {
 /** One node's end of a scripted broker. */
 export class ScriptedEnd implements RecallingBus {
   readonly kind = "jetstream";
+  /** As of the default history. */
+  readonly recallAgeMsMax = limits.busHistoryMs - 60_000;
   readonly #broker: ScriptedBroker;
   #listener: (event: BusEvent) => void = () => undefined;
   isCut = false;

@@ -558,6 +558,7 @@ const record = (key: string, sequence: number): SharedRecord => ({
   key,
   epoch: epochOf,
   sequence,
+  time: 0,
   ownSequence: sequence,
   tags: [],
   ttlMs: undefined,
@@ -611,14 +612,14 @@ describe("B13: times to live", () => {
     const one = open();
     await one.cache.set("k", 1);
     await settled();
-    await clock.advance(sharedAgeMsMax - 60_000);
+    await clock.advance(sharedAgeMsMax(undefined) - 60_000);
     await one.cache.invalidate("clock");
     expect(await open().cache.get("k")).toBeUndefined();
     await one.cache.close();
     const [two, three] = [open(), open()];
     await two.cache.set("l", 1);
     await settled();
-    await clock.advance(sharedAgeMsMax + 60_000);
+    await clock.advance(sharedAgeMsMax(undefined) + 60_000);
     await three.cache.invalidate("clock");
     expect(await three.cache.get("l")).toBeUndefined();
   });

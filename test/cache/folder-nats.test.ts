@@ -10,7 +10,7 @@ import { InUseError } from "../../words/index.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
-import { busPace, HeardBus } from "../suites/bus.js";
+import { HeardBus } from "../suites/bus.js";
 import { startTcpProxy } from "../tcp-proxy.js";
 import { until } from "../until.js";
 
@@ -179,7 +179,7 @@ describe("a folder with JetStream is emptied", () => {
     const openShort = async (answer: string, options: CacheOptions = {}) => {
       const transport = await connectNats({ servers: server.url });
       onTestFinished(() => transport.close());
-      const bus = createJetStreamBus({ transport, prefix: "zooid", historyMs: 1_500, ...busPace });
+      const bus = createJetStreamBus({ transport, prefix: "zooid", historyMs: 4_500, heartbeatIntervalMs: 60, heartbeatTimeoutMs: 200 });
       return { bus, node: await open(answer, { bus, ...options }) };
     };
     const { node: before } = await openShort("old", { storageUrl });
@@ -189,7 +189,7 @@ describe("a folder with JetStream is emptied", () => {
     await other.cache.invalidate("city:rome");
     const beganAt = bus.heardAt;
     // Heartbeats go on meanwhile: it is not that nothing happens.
-    await until(() => bus.heardAt > beganAt + 2_000);
+    await until(() => bus.heardAt > beganAt + 5_000);
     const { node: soon } = await openShort("soon", { storageUrl });
     expect(await cities(soon)).toEqual(["soon oslo", "soon rome", "soon lima"]);
   });

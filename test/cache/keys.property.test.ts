@@ -4,7 +4,7 @@ import { cacheSettings } from "../../actors/cache-options.js";
 import { keyTag } from "../../storage/cache-key.js";
 import { createBucketHub, soundBucket } from "../../testing/bucket-hub.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { type Chance, delay, isBelow, rootTag, seededChance, type Tag } from "../../words/index.js";
+import { type Chance, ClosedError, delay, isBelow, rootTag, seededChance, type Tag } from "../../words/index.js";
 import { LateBroker, LateEnd } from "./late-bus.js";
 
 /** The last is told by its tag only as a hash. */
@@ -72,8 +72,8 @@ class Node {
       else if (dice < 0.77) this.#invalidate(own, () => cache.delete(key));
       else if (dice < 0.87) {
         const since = cache.now();
-        void cache.set(key, await this.#read(), { tags: [dataTag], since });
-      } else if (dice < 0.9) void cache.set(key, this.#world.data, { tags: [dataTag] });
+        untilClosed(cache.set(key, await this.#read(), { tags: [dataTag], since }));
+      } else if (dice < 0.9) untilClosed(cache.set(key, this.#world.data, { tags: [dataTag] }));
       else if (dice < 0.92) await this.#check("refresh", loaded, () => this.#load.refresh(key));
       else if (dice < 0.94) await cache.prune(0);
       else if (dice < 0.95) broker.begin();
@@ -118,7 +118,7 @@ class Node {
     const number = ++this.#world.data;
     this.#raise(tag, number);
     this.#asking = [tag, number];
-    void ask();
+    untilClosed(ask());
     this.#asking = undefined;
   }
 
@@ -127,6 +127,13 @@ class Node {
     const given = await ask();
     if (given !== undefined && given < least) this.#world.wrong.push(`${what} of ${own.slice(0, 30)} gave ${given}, not ${least}`);
   }
+}
+
+/** Nobody waits for it; the end of its cache may be its own. */
+function untilClosed(publication: Promise<unknown>): void {
+  publication.catch((error: unknown) => {
+    if (!(error instanceof ClosedError)) throw error;
+  });
 }
 
 async function run(

@@ -41,6 +41,7 @@ export class LateBroker {
 /** One node's end of a late broker. */
 export class LateEnd implements RecallingBus {
   readonly kind = "jetstream";
+  readonly recallAgeMsMax = Infinity;
   readonly #broker: LateBroker;
   readonly #coming: BusEvent[] = [];
   #version: BusVersion;

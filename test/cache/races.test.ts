@@ -3,7 +3,7 @@ import { createCache } from "../../cache.js";
 import { keyTag } from "../../storage/cache-key.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { createBroker } from "../../transport/index.js";
-import { readBusWord } from "../../transport/jetstream-messages.js";
+import { readBusWord, tagTokens } from "../../transport/jetstream-messages.js";
 import { encodeMessage, limits, seededChance, tagLevels, type Tag } from "../../words/index.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { bucketWorld, ScriptedBroker } from "./bucket-nodes.js";
@@ -252,7 +252,7 @@ describe("a message of the bus that names no tag", () => {
     await clock.advance(1_000);
     expect(cache.stats().bus?.type).toBe("following");
     notTags.forEach((tag, index) =>
-      raw.publish("zooid.zooid.invalidations", encodeMessage([1, "invalidate", "other", index + 1, `id-${index}`, tag])),
+      raw.publish(`zooid.zooid.invalidations.${tagTokens(tag)}`, encodeMessage([1, "invalidate", "other", index + 1, `id-${index}`, tag])),
     );
     await clock.advance(100);
     expect(cache.stats().tags).toBe(1);
@@ -263,8 +263,10 @@ describe("a message of the bus that names no tag", () => {
     await clock.settle(cache.close(), 1_000);
   });
 
-  test.each(notTags)("is malformed in a stream: %.10s", (tag) => {
-    expect(readBusWord(encodeMessage([1, "invalidate", "e", 1, "id", tag]))).toEqual({ type: "malformed" });
+  test.each(notTags)("is none of a stream, neither as a subject nor in a payload: %.10s", (tag) => {
+    const payload = encodeMessage([1, "invalidate", "e", 1, "id", tag]);
+    expect(readBusWord(tagTokens(tag), payload)).toEqual({ type: "unknown", fault: "no subject" });
+    expect(readBusWord("tag.a", payload)).toMatchObject({ tag: "a", id: "" });
     expect(tagLevels(tag as Tag).length).toBeGreaterThan(0);
   });
 });

@@ -27,7 +27,7 @@ resultTierSuite("of a bucket in JetStream", async () => {
   const transport = await connectNats({ servers: server.url });
   const seams = { transport, prefix, clock, chance: systemChance };
   const bus = createJetStreamBus(seams);
-  const bucket = createJetStreamBucket({ ...seams, bucket: "shared", ageMs: sharedAgeMsMax });
+  const bucket = createJetStreamBucket({ ...seams, bucket: "shared", ageMs: sharedAgeMsMax(undefined) });
   const opened = openCacheOver(cacheSettings({ clock, bus, prefix }), { bus, disk: undefined, bucket });
   while (opened.core.shared?.isUsable !== true) await new Promise((resolve) => setImmediate(resolve));
   const tier = sharedTier(opened, bucket);

@@ -34,7 +34,7 @@ test("nodes on a stream are shown with its numbers, the same at each, and steere
 });
 
 test("a user of the broker who may use nothing but the bus has a cache without a door", async () => {
-  const bus = ["zooid.zooid.invalidations", "_INBOX.>"];
+  const bus = ["zooid.zooid.invalidations.>", "_INBOX.>"];
   const permissions = `{ publish: ${JSON.stringify(bus)}, subscribe: ${JSON.stringify(bus)} }`;
   const config = `authorization { users = [{ user: bus, password: b, permissions: ${permissions} }, { user: all, password: a }] }`;
   await using server = await startNatsServer({ config });

@@ -1,6 +1,6 @@
 import type { OpenedCache } from "../../actors/cache.js";
 import { keyTag } from "../../storage/cache-key.js";
-import type { EntryVersion, Keeping } from "../../storage/entry-store.js";
+import type { EntryPosition, Keeping } from "../../storage/entry-store.js";
 import type { Bucket } from "../../transport/bucket.js";
 import type { ResultTier } from "./result-tier.js";
 
@@ -16,7 +16,7 @@ export function sharedTier({ cache, core }: OpenedCache, bucket: Bucket): Result
     get,
     put: async (key, value, how) => {
       keys.add(key);
-      shared.put(key, value, how as Keeping<EntryVersion>);
+      shared.put(key, value, how as Keeping<EntryPosition>);
       await shared.flush();
       return get(key);
     },

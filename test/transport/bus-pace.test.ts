@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createBroker, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../transport/index.js";
 import { busPace } from "../../transport/bus-pace.js";
+import { limits } from "../../words/index.js";
 
 test("a longer interval brings a longer time-out, unless told", () => {
   expect(busPace({})).toEqual({ intervalMs: 1_000, timeoutMs: 3_500 });
@@ -22,7 +23,10 @@ test("paces that cannot hold are InvalidOptionError, for each bus", () => {
     expect(() => createPlainBus({ transport, prefix: "p", ...wrong })).toThrow(invalid);
     expect(() => createJetStreamBus({ transport, prefix: "p", ...wrong })).toThrow(invalid);
   }
-  expect(() => createJetStreamBus({ transport, prefix: "p", historyMs: 10 })).toThrow(
+  const { timeoutMs } = busPace({});
+  const historyMs = 10 * (timeoutMs + limits.bucketTimeoutMs);
+  createJetStreamBus({ transport, prefix: "p", historyMs });
+  expect(() => createJetStreamBus({ transport, prefix: "p", historyMs: historyMs - 1 })).toThrow(
     expect.objectContaining({ facts: expect.objectContaining({ option: "historyMs" }) }),
   );
   expect(() => createPlainBus({ transport, prefix: "a.b" })).toThrow(expect.objectContaining({ code: "ZOOID_INVALID_OPTION" }));

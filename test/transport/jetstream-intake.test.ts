@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/index.js";
-import { StreamIntake, wentBack } from "../../transport/jetstream-intake.js";
+import { countsAnew, StreamIntake } from "../../transport/jetstream-intake.js";
 import type { BusWord, Delivery } from "../../transport/jetstream-messages.js";
 import type { BusEvent } from "../../transport/index.js";
-import { limits, silentLog } from "../../words/index.js";
+import { asTag, limits, silentLog } from "../../words/index.js";
 
-const record = { id: "e", sequence: 5, time: 0 };
+const record = { id: "e", sequence: 5, time: 0, payload: new Uint8Array(0) };
 const begun = { epoch: "e created", sequence: 10, time: 1_000 };
 
 /** An intake that stands at 10 of history `e`, whose record is at 5. */
@@ -28,8 +28,8 @@ function standing() {
 }
 
 const at = (sequence: number, word: BusWord): Delivery => ({ sequence, time: 0, word });
-const invalidation = (sequence: number, { epoch = begun.epoch, knew = sequence - 1 } = {}): Delivery =>
-  at(sequence, { type: "invalidate", epoch, knew, id: "id", tag: `t:${sequence}` });
+const invalidation = (sequence: number, id = "id"): Delivery => at(sequence, { type: "invalidate", id, tag: asTag(`t:${sequence}`) });
+const beat = (sequence: number, { epoch = begun.epoch, knew = sequence - 1 } = {}): Delivery => at(sequence, { type: "beat", epoch, knew });
 
 test("what follows is told, a late copy is not, and after a gap nothing is until it is filled", () => {
   const { intake, tags, doubts } = standing();
@@ -46,17 +46,35 @@ test("what a replay passes over was superseded", () => {
   expect(tags()).toEqual(["t:15", "t:20"]);
 });
 
-test("a sequence that its publisher knew already says that history went back, above the position or below", () => {
-  for (const sequence of [8, 11]) {
-    const { intake, doubts, tags } = standing();
-    intake.take(invalidation(sequence, { knew: 1_000 }));
-    expect(doubts).toEqual([wentBack]);
-    intake.take(invalidation(11));
-    expect(tags()).toEqual([]);
+test("what a publisher says that it knew is no doubt where the stream goes on, whatever it says", () => {
+  const { intake, doubts, tags } = standing();
+  intake.take(beat(11, { knew: 2 ** 53 - 2 }));
+  intake.take(beat(12, { epoch: "another", knew: 5 }));
+  intake.takeReplayed(beat(13, { knew: 13 }));
+  expect(doubts).toEqual([]);
+  expect(tags()).toEqual(["heartbeat", "heartbeat", "heartbeat"]);
+});
+
+test("a heartbeat below the position is a doubt when it cannot be a copy of one that stood there", () => {
+  for (const [came, isDoubted] of [
+    [beat(8), false],
+    [beat(8, { knew: 9 }), true],
+    [beat(8, { epoch: "anew" }), true],
+    [{ ...beat(8), time: begun.time + 1_000 }, true],
+  ] as const) {
+    const { intake, doubts } = standing();
+    intake.take(came);
+    expect(doubts).toEqual(isDoubted ? [countsAnew] : []);
   }
-  const { intake, doubts } = standing();
-  intake.takeReplayed(at(12, { type: "beat", epoch: begun.epoch, knew: 12 }));
-  expect(doubts).toEqual([wentBack]);
+});
+
+test("a time that its publisher may have written is bounded by the broker's clock and by what came before", () => {
+  const { intake } = standing();
+  intake.brokerAheadMs = 5_000;
+  intake.take({ ...invalidation(11), time: 1e15, isTimeDoubtful: true });
+  expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
+  intake.take({ ...invalidation(12), time: 1, isTimeDoubtful: true });
+  expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
 });
 
 test("a record of another history is a doubt, one of our own or an earlier one is none", () => {
@@ -73,9 +91,9 @@ test("a record of another history is a doubt, one of our own or an earlier one i
 
 test("a stream that counts anew is a doubt; one who has not heard of our history yet is none", () => {
   const { intake, doubts, tags } = standing();
-  intake.take(invalidation(11, { epoch: "before" }));
-  expect(tags()).toEqual(["t:11"]);
-  intake.take(at(2, { type: "beat", epoch: "anew", knew: 1 }));
+  intake.take(beat(11, { epoch: "before" }));
+  expect(tags()).toEqual(["heartbeat"]);
+  intake.take(beat(2, { epoch: "anew", knew: 1 }));
   expect(doubts).toHaveLength(1);
 });
 
@@ -106,12 +124,12 @@ test("what the server does not time is timed here, on the broker's clock", () =>
 });
 
 test("an invalidation where another was told, or where nothing was, says that history went back; a late copy does not", () => {
-  const other = (sequence: number): Delivery => at(sequence, { type: "invalidate", epoch: "other", knew: 0, id: "other", tag: "t" });
-  const mine = (sequence: number): Delivery => at(sequence, { type: "invalidate", epoch: "other", knew: 0, id: "id", tag: "t" });
+  const other = (sequence: number): Delivery => at(sequence, { type: "invalidate", id: "other", tag: asTag("t") });
+  const mine = (sequence: number): Delivery => at(sequence, { type: "invalidate", id: "id", tag: asTag("t") });
   for (const [told, came, isDoubted] of [
     [invalidation(11), mine(11), false],
     [invalidation(11), other(11), true],
-    [at(11, { type: "beat", epoch: begun.epoch, knew: 10 }), mine(11), true],
+    [beat(11), mine(11), true],
     // Before where this node began only the time tells.
     [invalidation(11), mine(9), false],
     [invalidation(11), { ...mine(9), time: 5_000 }, true],
@@ -125,6 +143,6 @@ test("an invalidation where another was told, or where nothing was, says that hi
 test("a stream that counts anew without a lost link is found out by the first invalidation that was not told", () => {
   const { intake, doubts } = standing();
   for (const sequence of [11, 12, 13]) intake.take(invalidation(sequence));
-  intake.take(at(12, { type: "invalidate", epoch: begun.epoch, knew: 11, id: "another", tag: "t:new" }));
-  expect(doubts).toEqual([wentBack]);
+  intake.take(at(12, { type: "invalidate", id: "another", tag: asTag("t:new") }));
+  expect(doubts).toEqual([countsAnew]);
 });

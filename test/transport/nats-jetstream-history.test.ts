@@ -1,23 +1,36 @@
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Bus, type BusPosition, connectNats, createJetStreamBus, type HeadedTransport } from "../../transport/index.js";
-import { encodeMessage } from "../../words/index.js";
+import {
+  type Bus,
+  type BusPosition,
+  connectNats,
+  createJetStreamBus,
+  type HeadedTransport,
+  type RecallingBus,
+} from "../../transport/index.js";
+import { encodeMessage, type Log, silentLog, UnfitStreamError } from "../../words/index.js";
 import { jetStreamConfig, natsBusPlace, type NatsBusPlace } from "../nats-buses.js";
 import { type BusNode, busPace, HeardBus } from "../suites/bus.js";
+import { until } from "../until.js";
 
 let place: NatsBusPlace;
 let raw: HeadedTransport;
 let historyMs: number | undefined;
+let pace: { readonly heartbeatIntervalMs: number; readonly heartbeatTimeoutMs: number };
+let warned: { readonly err?: unknown }[];
 /** Loses what the stream repeats to the next buses that are opened. */
 let loses: (subject: string) => boolean;
 const open: BusNode[] = [];
 
 beforeEach(async () => {
   historyMs = undefined;
+  pace = busPace;
+  warned = [];
+  const log: Log = { ...silentLog, warn: (facts: unknown) => void warned.push(facts as { err?: unknown }) };
   loses = () => false;
   place = await natsBusPlace(jetStreamConfig(), (transport, prefix) =>
-    createJetStreamBus({ transport: forgetful(transport), prefix, historyMs, ...busPace }),
+    createJetStreamBus({ transport: forgetful(transport), prefix, historyMs, ...pace, log }),
   );
   raw = await connectNats({ servers: place.server.url });
 });
@@ -106,7 +119,7 @@ describe("a kept position", () => {
     const more = publishAll(staying.bus, range(500, 3_000));
     const back = await follow(kept);
     await more;
-    await back.heard.until(({ tags }) => tags.length >= 3_500);
+    for (const { heard } of [back, staying]) await heard.until(({ tags }) => tags.length >= 3_500);
     expect(back.heard.tags).toEqual(staying.heard.tags);
     expect(back.heard.count("reset")).toBe(0);
   });
@@ -266,11 +279,12 @@ describe("a history that ends", () => {
   });
 
   test("the history goes on under its name when the stream has forgotten its beginning", async () => {
-    historyMs = 2_000;
+    historyMs = 4_500;
+    pace = { heartbeatIntervalMs: 60, heartbeatTimeoutMs: 200 };
     const node = await follow();
     const began = positionOf(node);
     await node.heard.until(({ events }) =>
-      events.some((event) => event.type === "heartbeat" && event.version.time > began.time + 2.2 * 2_000),
+      events.some((event) => event.type === "heartbeat" && event.version.time > began.time + 1.6 * 4_500),
     );
     const fresh = await follow();
     expect(epochOf(fresh)).toBe(began.epoch);
@@ -281,28 +295,75 @@ describe("a history that ends", () => {
 describe("what comes from outside", () => {
   const append = (subject: string, payload: Uint8Array) => raw.request(`zooid.p.inv.${subject}`, payload, { timeoutMs: 5_000 });
 
-  test("a message that is not of the protocol changes nothing", async () => {
+  test("whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else", async () => {
     const node = await follow();
     const { sequence } = positionOf(node);
-    const bad = [
+    const { epoch } = positionOf(node);
+    const payloads = [
       Buffer.from("\u00c1 not"),
       encodeMessage([1, "invalidate", "e", -1, "id", "tag"]),
-      encodeMessage([1, "other", "e", 1]),
+      encodeMessage([1, "invalidate", epoch, 2 ** 53 - 2, "id", ""]),
+      encodeMessage([1, "beat", epoch, 2 ** 53 - 2]),
+      encodeMessage([1, "epoch", "another"]),
+      encodeMessage([2, "something", "of", "a later version"]),
       encodeMessage({ a: 1 }),
       new Uint8Array(0),
     ];
-    for (const payload of bad) await append("tag.x", payload);
+    for (const payload of payloads) await append("tag.x.y-z", payload);
     await node.bus.publish("after", "1");
-    expect(node.heard.tags).toEqual(["after"]);
+    expect(node.heard.tags).toEqual([...payloads.map(() => "x:y.z"), "after"]);
     expect(node.heard.count("reset")).toBe(1);
-    expect(positionOf(node).sequence).toBeGreaterThanOrEqual(sequence + bad.length + 1);
+    expect(positionOf(node).sequence).toBeGreaterThanOrEqual(sequence + payloads.length + 1);
+    expect(epochOf(node)).toBe(epoch);
   });
 
-  test("a word of another version of the protocol is a reset: it may be an invalidation", async () => {
+  test("a heartbeat of a huge number or another version, and what is under no subject of ours, change nothing", async () => {
+    const nodes = [await follow(), await follow()];
+    const [node] = nodes as [(typeof nodes)[0]];
+    const { epoch } = positionOf(node);
+    const huge = 2 ** 53 - 2;
+    for (const word of [[1, "beat", epoch, huge], [1, "beat", "another", huge], [2, "beat", 1], ["x"]])
+      await append("beat", encodeMessage(word));
+    for (const subject of ["tag", "tag.=zz", "tag.A~b", "other.x"])
+      await append(subject, encodeMessage([1, "invalidate", epoch, 1, "id", ""]));
+    await node.bus.publish("after", "1");
+    for (const each of nodes) {
+      await each.heard.until(({ tags }) => tags.length === 1);
+      expect(each.heard.tags).toEqual(["after"]);
+      expect([each.heard.count("reset"), epochOf(each)]).toEqual([1, epoch]);
+    }
+  });
+
+  test("headers that a publisher writes do not stand for the broker's", async () => {
     const node = await follow();
-    await append("tag.x", encodeMessage([2, "something"]));
-    await node.heard.until((heard) => heard.count("reset") === 2);
-    expect(node.bus.state.type).toBe("following");
+    const { time } = positionOf(node);
+    const headers = {
+      "Nats-Sequence": "9000000",
+      "Nats-Stream": "ZOOID_other",
+      "Nats-Subject": "zooid.p.inv.tag.=",
+      "Nats-Time-Stamp": new Date(time + 24 * 3_600_000).toISOString(),
+    };
+    await raw.request("zooid.p.inv.tag.x", new Uint8Array(0), { timeoutMs: 5_000, headers });
+    const { sequence } = await node.bus.publish("after", "1");
+    expect(node.heard.tags).toEqual(["x", "after"]);
+    expect(sequence).toBeLessThan(9_000_000);
+    expect(positionOf(node).time).toBeLessThan(time + 3_600_000);
+    expect(node.heard.count("reset")).toBe(1);
+  });
+
+  test("a record of a later version names the history as well, and is not written over", async () => {
+    const node = await follow();
+    const before = epochOf(node);
+    const record = encodeMessage([2, "epoch", "of a later version", 5]);
+    await append("epoch", record);
+    await node.heard.until(() => epochOf(node) !== before && epochOf(node) !== "");
+    const other = await follow();
+    expect(epochOf(other)).toBe(epochOf(node));
+    expect(node.heard.count("reset")).toBe(2);
+    const held = await raw.request("$JS.API.STREAM.MSG.GET.ZOOID_p", Buffer.from(JSON.stringify({ last_by_subj: "zooid.p.inv.epoch" })), {
+      timeoutMs: 5_000,
+    });
+    expect(Buffer.from(JSON.parse(Buffer.from(held).toString()).message.data, "base64")).toEqual(Buffer.from(record));
   });
 
   test("a second copy of a publication gets the version of the first", async () => {
@@ -310,20 +371,51 @@ describe("what comes from outside", () => {
     expect(await bus.publish("a", "same")).toEqual(await bus.publish("a", "same"));
   });
 
-  test("a stream of other settings is brought to ours", async () => {
-    // The oldest servers let nobody change what a stream repeats.
-    const republish = { src: "zooid.p.inv.>", dest: "zooid.p.upd.>" };
-    const base = { name: "ZOOID_p", subjects: ["zooid.p.inv.>"], retention: "limits", storage: "file", num_replicas: 1 };
-    const config = { ...base, discard: "old", republish };
-    await raw.request("$JS.API.STREAM.CREATE.ZOOID_p", Buffer.from(JSON.stringify(config)), { timeoutMs: 5_000 });
+  const ours = {
+    name: "ZOOID_p",
+    subjects: ["zooid.p.inv.>"],
+    retention: "limits",
+    storage: "file",
+    num_replicas: 1,
+    discard: "new",
+    max_msgs_per_subject: 1,
+    republish: { src: "zooid.p.inv.>", dest: "zooid.p.upd.>" },
+  };
+  const ask = async (call: string, body?: unknown) => {
+    const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
+    return JSON.parse(Buffer.from(await raw.request(`$JS.API.STREAM.${call}.ZOOID_p`, payload, { timeoutMs: 5_000 })).toString());
+  };
+
+  test("a stream that somebody else made is used as it is, and not changed", async () => {
+    const config = { ...ours, discard: "old", max_msgs_per_subject: -1, max_age: 24 * 3_600_000 * 1_000_000, description: "ours" };
+    const before = (await ask("CREATE", config)).config;
     const node = await follow();
     await node.bus.publish("a", "1");
     expect(node.heard.tags).toEqual(["a"]);
-    const info = JSON.parse(
-      Buffer.from(await raw.request("$JS.API.STREAM.INFO.ZOOID_p", new Uint8Array(0), { timeoutMs: 5_000 })).toString(),
-    );
-    expect(info.config).toMatchObject({ discard: "new", max_msgs_per_subject: 1, deny_purge: true });
+    expect((await ask("INFO")).config).toEqual(before);
+    expect((node.bus as RecallingBus).recallAgeMsMax).toBeLessThan(24 * 3_600_000);
   });
+
+  test.each([
+    ["max_age", { max_age: 5_000 * 1_000_000, duplicate_window: 1_000 * 1_000_000 }],
+    ["discard", { discard: "old", max_bytes: 1_000_000 }],
+    ["republish", { republish: undefined }],
+    ["subjects", { subjects: ["zooid.p.inv.>", "zooid.p.more"] }],
+    ["retention", { retention: "interest" }],
+    ["allow_rollup_hdrs", { allow_rollup_hdrs: true }],
+  ])(
+    "a stream whose %s would lose invalidations is not used nor changed, the log says what to change, and once it is gone the node follows",
+    async (setting, changes) => {
+      const before = (await ask("CREATE", { ...ours, ...changes })).config;
+      const node = await make();
+      const followed = node.bus.follow(undefined);
+      await until(() => warned.some(({ err }) => err instanceof UnfitStreamError && err.facts.setting === setting));
+      expect(node.bus.state.type).not.toBe("following");
+      expect((await ask("INFO")).config).toEqual(before);
+      await ask("DELETE");
+      await followed;
+    },
+  );
 
   test("a broker without JetStream is tried again until it has it", async () => {
     const another = await natsBusPlace("", (transport, prefix) => createJetStreamBus({ transport, prefix, ...busPace }));

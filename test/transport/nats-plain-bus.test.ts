@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectNats, createPlainBus, type Transport } from "../../transport/index.js";
+import { tagTokens } from "../../transport/jetstream-messages.js";
 import { encodeMessage } from "../../words/index.js";
 import { natsBusPlace, type NatsBusPlace } from "../nats-buses.js";
 import { type BusNode, busPace, HeardBus } from "../suites/bus.js";
@@ -56,30 +57,38 @@ async function follow() {
 }
 
 function say(...word: readonly unknown[]): void {
-  raw.publish("zooid.p.invalidations", encodeMessage(word));
+  const [, kind, , , , tag] = word;
+  raw.publish(`zooid.p.invalidations.${kind === "invalidate" ? tagTokens(String(tag)) : String(kind)}`, encodeMessage(word));
 }
 const invalidates = (number: number, tag: string) => say(1, "invalidate", "other", number, `id-${number}`, tag);
 
 describe("numbers of a publisher", () => {
-  test("the first of an unknown one and those that follow are told, a copy is not", async () => {
+  test("all that is published is told, a copy once more, and heartbeats that count as many are no reset", async () => {
     const { heard } = await follow();
+    say(1, "hello", "other", 0, "x", "");
     for (const number of [1, 2, 2, 1, 3]) invalidates(number, `t:${number}`);
+    say(1, "beat", "other", 3, "", "");
     await heard.until(({ tags }) => tags.includes("t:3"));
-    expect(heard.tags).toEqual(["t:1", "t:2", "t:3"]);
+    say(1, "bye", "other", 3, "", "");
+    invalidates(4, "last");
+    await heard.until(({ tags }) => tags.includes("last"));
+    expect(heard.tags).toEqual(["t:1", "t:2", "t:2", "t:1", "t:3", "last"]);
     expect(heard.count("reset")).toBe(1);
   });
 
-  test("a jump is a reset, and so is a heartbeat that tells of more than was heard", async () => {
+  test("a heartbeat that counts more than was heard is a reset, a jump before it is none", async () => {
     const { heard } = await follow();
+    say(1, "hello", "other", 0, "x", "");
     invalidates(1, "a");
     invalidates(3, "c");
-    await heard.until((heard) => heard.count("reset") === 2);
-    expect(heard.tags).toEqual(["a"]);
+    await heard.until(({ tags }) => tags.includes("c"));
+    expect(heard.count("reset")).toBe(1);
     say(1, "beat", "other", 3, "", "");
+    await heard.until((heard) => heard.count("reset") === 2);
     invalidates(4, "d");
     say(1, "beat", "other", 5, "", "");
     await heard.until((heard) => heard.count("reset") === 3);
-    expect(heard.tags).toEqual(["a", "d"]);
+    expect(heard.tags).toEqual(["a", "c", "d"]);
   });
 
   test("an unknown publisher that has published before is a reset, one that has not is none", async () => {
@@ -140,19 +149,37 @@ describe("what comes from outside", () => {
   test("a message that is not of the protocol changes nothing", async () => {
     const { heard, bus } = await follow();
     const before = bus.state;
-    for (const word of [[1], [1, "invalidate", "x", -1, "id", "t"], [1, "other", "x", 1, "", ""], [1, "bye", 3, 1, "", ""], ["1"]])
-      say(...word);
+    for (const word of [[1], [1, "other", "x", 1, "", ""], [1, "bye", 3, 1, "", ""], ["1"]]) say(...word);
     say(1, "beat", "x".repeat(10_000), 5, "", "");
-    raw.publish("zooid.p.invalidations", Buffer.from([0xc1, 1, 2]));
+    for (const subject of ["beat", "hello", "tag", "tag.=zz", "other"]) {
+      raw.publish(`zooid.p.invalidations.${subject}`, Buffer.from([0xc1, 1, 2]));
+      raw.publish(`zooid.p.invalidations.${subject}`, encodeMessage([1, "invalidate", "x", 2 ** 53 - 2, "id", ""]));
+    }
     await raw.flush();
     await bus.publish("after", "1");
     expect(heard.tags).toEqual(["after"]);
     expect(bus.state).toMatchObject({ ...before, sequence: (before.type === "following" ? before.sequence : 0) + 1 });
   });
 
-  test("a word of another version of the protocol is a reset", async () => {
+  test("whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else", async () => {
     const { heard } = await follow();
-    say(2, "something");
+    for (const payload of [Buffer.from([0xc1, 1]), encodeMessage([1, "invalidate", "x", -1, "id", ""]), encodeMessage([2, "clear"])]) {
+      raw.publish("zooid.p.invalidations.tag.a.b-c", payload);
+    }
+    await heard.until(({ tags }) => tags.length === 3);
+    expect([new Set(heard.tags), heard.count("reset")]).toEqual([new Set(["a:b.c"]), 1]);
+  });
+
+  test("a heartbeat of a later version counts as far as its first fields are those of ours, else it changes nothing", async () => {
+    const { heard, bus } = await follow();
+    say(2, "beat", "later", 0, "x", "", "and more");
+    invalidates(1, "a");
+    say(2, "beat", "unlike");
+    say(2, "beat", { publisher: "unlike" }, 5);
+    await raw.flush();
+    await bus.publish("after", "1");
+    expect(heard.count("reset")).toBe(1);
+    say(2, "beat", "later", 7, "x", "", "and more");
     await heard.until((heard) => heard.count("reset") === 2);
   });
 });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { writeBusWord } from "../../../transport/jetstream-messages.js";
+import { tagTokens, writeBusWord } from "../../../transport/jetstream-messages.js";
 import { CacheChecker, type Made, type NodeLife } from "./cache-checker.js";
 
 const created = "2026";
@@ -36,7 +36,7 @@ describe("checker of the cache", () => {
   function take(life: NodeLife, tag: string, id: string): void {
     checker.drawn(life, id);
     const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id, tag });
-    const facts = { subject: "zooid.sim.inv.tag.x", headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
+    const facts = { subject: `zooid.sim.inv.${tagTokens(tag)}`, headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
     checker.took({ ...facts, sequence: ++sequence, payload });
   }
 

@@ -120,8 +120,10 @@ export class CacheChecker implements Judge {
 
   /** A stream took a message. */
   took({ subject, payload, sequence, created }: TakenMessage): void {
-    const word = readBusWord(payload);
-    if (!subject.includes(".inv.") || word.type !== "invalidate") return;
+    const [, tokens] = subject.split(".inv.");
+    if (tokens === undefined) return;
+    const word = readBusWord(tokens, payload);
+    if (word.type !== "invalidate") return;
     const drawn = this.#ids.get(word.id);
     if (drawn === undefined) {
       this.violated(11, "what is published was asked for", { id: word.id, tag: word.tag });

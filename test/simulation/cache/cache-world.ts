@@ -20,7 +20,7 @@ export const timings = {
   bucketTimeoutMs: 150,
   autoPruneMs: 150,
   /** Of some runs: positions fall out of the stream's age. */
-  shortHistoryMs: 1_500,
+  shortHistoryMs: 6_000,
   historyMs: 60_000,
   /** One message on its way, at most; what holds a process up, at most. */
   delayMsMax: 450,

@@ -1,4 +1,4 @@
-import type { Bus, BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus } from "../../../transport/index.js";
+import type { Bus, BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../../../transport/index.js";
 import type { Chance } from "../../../words/index.js";
 
 /** A bus whose events are also told to somebody who looks on, after its listener. */
@@ -21,6 +21,10 @@ export class TappedBus implements RecallingBus {
     return this.#bus.heardAt;
   }
 
+  get recallAgeMsMax(): number {
+    return this.#bus.recallAgeMsMax;
+  }
+
   publish(tag: string, id: string): Promise<BusVersion> {
     return this.#bus.publish(tag, id);
   }
@@ -32,8 +36,8 @@ export class TappedBus implements RecallingBus {
     });
   }
 
-  follow(from: BusPosition | undefined): Promise<void> {
-    return this.#bus.follow(from);
+  follow(from: BusPosition | undefined, known?: readonly TagVersion[]): Promise<void> {
+    return this.#bus.follow(from, known);
   }
 
   recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
