@@ -18,7 +18,7 @@ export const noReads: readonly ObjectRead[] = [];
  */
 export class Computation implements Used {
   readonly #call: Call;
-  /** Computations that it waits for: what circles are found by. */
+  /** Computations that it has asked for and that are under way: what circles are found by. */
   readonly waitsFor = new Set<Computation>();
   /** It gave a promise, and is over when that is settled. */
   isAsync = false;
@@ -71,7 +71,7 @@ export class Computation implements Used {
     return this.#isOver;
   }
 
-  /** It used no stale value, and not more than can be remembered; once it is over: it waited for all that it began to read. */
+  /** It used no stale value, and not more than can be remembered; once it is over: it waited for all that it began to read or to compute. */
   get isKeepable(): boolean {
     return this.#isKeepable;
   }
@@ -109,7 +109,10 @@ export class Computation implements Used {
     all.clear();
   }
 
-  /** It waits for a read of an object store until `endRead`; or gives up on it, and gives what it would not give a moment later. */
+  /**
+   * A read of an object store, or a call of another cache that may be one, is under way for it until `endRead`. If it is over before, it gives
+   * what it might not give a moment later.
+   */
   beginRead(): void {
     this.#readsUnderWay++;
   }
@@ -119,7 +122,7 @@ export class Computation implements Used {
   }
 
   end(): void {
-    if (this.#readsUnderWay > 0) this.#isKeepable = false;
+    if (this.#readsUnderWay > 0 || this.waitsFor.size > 0) this.#isKeepable = false;
     this.#isOver = true;
   }
 }

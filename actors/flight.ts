@@ -2,6 +2,7 @@ import { type Actor, createActor } from "xstate";
 import type { FlightEffects, flightMachine } from "../machines/flight.js";
 import type { Entry } from "../storage/entry-store.js";
 import type { KeptValue } from "../storage/kept-value.js";
+import { isAnyStale } from "../storage/memory-entries.js";
 import { staleRead } from "../storage/object-reads.js";
 import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
@@ -51,7 +52,7 @@ export class Flight implements FlightEffects {
   readonly #leaderReaders: readonly Computation[];
   /** The computations that called as followers, and those of other caches that these calls are part of. */
   readonly #callers = new Set<Computation>();
-  readonly #readers = new Set<Computation>();
+  readonly #readers: Computation[] = [];
   /** It is told when its key is invalidated. */
   isTracked = false;
   #keyWasInvalidated = false;
@@ -111,10 +112,10 @@ export class Flight implements FlightEffects {
   join(call: Call): Promise<unknown> {
     const readers = this.#awaitedBy(call);
     this.#actor ??= this.#startMachine();
-    const isEarly = this.#began.changes === this.#around.shelf.changes && !this.#keyWasInvalidated;
+    const isEarly = this.#isAsNew();
     if (isEarly && this.call.signal === undefined) {
       if (call.caller !== undefined) this.#callers.add(call.caller);
-      for (const reader of readers) this.#readers.add(reader);
+      this.#readers.push(...readers);
       return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#around.shelf.give);
     }
     const waiter = new FlightWaiter(call, readers);
@@ -208,13 +209,13 @@ export class Flight implements FlightEffects {
     for (const caller of this.#callers) {
       if (caller !== this.call.caller) this.#free(caller);
     }
-    for (const reader of this.#readers) reader.useReads([staleRead]);
+    freeReaders(this.#readers);
     this.#callers.clear();
-    this.#readers.clear();
+    this.#readers.length = 0;
     this.#followers?.reject(error);
     for (const waiter of this.#takeWaiters()) {
       if (waiter.call.caller !== this.call.caller) this.#free(waiter.call.caller);
-      for (const reader of waiter.readers) reader.useReads([staleRead]);
+      freeReaders(waiter.readers);
       waiter.reject(error);
     }
   }
@@ -227,7 +228,10 @@ export class Flight implements FlightEffects {
   /** The caller of `call` waits for it from now on. The computations of other caches that the call is part of. */
   #awaitedBy({ caller }: Call): readonly Computation[] {
     if (caller?.isOver === false) caller.waitsFor.add(this.computation);
-    return isAnythingComputing() ? currentComputations().filter((computation) => computation !== caller) : noComputations;
+    if (!isAnythingComputing()) return noComputations;
+    const readers = currentComputations().filter((computation) => computation !== caller);
+    for (const reader of readers) reader.beginRead();
+    return readers;
   }
 
   #returned(value: unknown): void {
@@ -281,7 +285,10 @@ export class Flight implements FlightEffects {
     this.#isToFlyAgain = false;
     const waiters = this.#takeWaiters();
     // What this flight used is nothing to the calls that get the result of another one.
-    for (const { call } of waiters) call.caller?.waitsFor.delete(this.computation);
+    for (const { call, readers } of waiters) {
+      call.caller?.waitsFor.delete(this.computation);
+      for (const reader of readers) reader.endRead();
+    }
     // All of them in this turn: nothing can be invalidated between, so that they join the first, however much is invalidated later.
     for (const waiter of waiters) waiter.fly(this.#around.flyAgain);
   }
@@ -318,6 +325,13 @@ export class Flight implements FlightEffects {
     return createActor(machine, { id: "flight", clock, input: { flight: this } }).start();
   }
 
+  /** What it has read so far is as new as what a call that begins now would read, and so is what it will read. */
+  #isAsNew(): boolean {
+    const isUnchanged = this.#began.changes === this.#around.shelf.changes && !this.#keyWasInvalidated;
+    // A picture that was to be no older than so long grows older without any change.
+    return isUnchanged && !isAnyStale(this.computation.reads);
+  }
+
   /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have it too. */
   #isValid(): boolean {
     const { shelf } = this.#around;
@@ -327,7 +341,7 @@ export class Flight implements FlightEffects {
       return !shelf.isStale({ tags: shelf.tagsFor(this.call.key, tags), reads }, this.#began);
     }
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
-    if (this.#began.changes === shelf.changes) return true;
+    if (this.#began.changes === shelf.changes) return !isAnyStale(this.computation.reads);
     const { key } = this.call;
     if ((!this.isTracked || shelf.isHashed(key)) && shelf.isKeyStale(key, this.#began)) return false;
     return !shelf.isStale(this.computation, this.#began);
@@ -336,7 +350,10 @@ export class Flight implements FlightEffects {
   /** The result of `caller` depends on what this one does. To be called before `caller` goes on. */
   #tell(caller: Computation | undefined, readers: Iterable<Computation>, isKeepable: boolean): void {
     const { tags, reads } = this.computation;
-    for (const reader of readers) reader.useReads(isKeepable ? reads : [staleRead]);
+    for (const reader of readers) {
+      reader.useReads(isKeepable ? reads : [staleRead]);
+      reader.endRead();
+    }
     if (caller === undefined) return;
     caller.use(this.#around.shelf.tagsFor(this.call.key, tags), isKeepable);
     caller.useReads(reads);
@@ -351,7 +368,15 @@ export class Flight implements FlightEffects {
     for (const caller of this.#callers) this.#tell(caller, noComputations, isKeepable);
     this.#tell(undefined, this.#readers, isKeepable);
     this.#callers.clear();
-    this.#readers.clear();
+    this.#readers.length = 0;
+  }
+}
+
+/** They wait no longer: what they give is of the moment. */
+function freeReaders(readers: readonly Computation[]): void {
+  for (const reader of readers) {
+    reader.useReads([staleRead]);
+    reader.endRead();
   }
 }
 

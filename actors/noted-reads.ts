@@ -100,7 +100,7 @@ export class NotedAges {
 
   #age(maxStaleMs: number): ObjectRead {
     if (this.#staleMs() >= maxStaleMs) return staleRead;
-    const { read, isNew } = this.#cache.reads.age(maxStaleMs, this.#cache.position.tid);
+    const { read, isNew } = this.#cache.reads.age(maxStaleMs, this.#cache.position.tid, () => this.#staleMs() >= maxStaleMs);
     if (isNew) this.#watch(read, maxStaleMs);
     return read;
   }

@@ -193,9 +193,10 @@ class TheClient implements ObjectClient, ClientCore {
     const maxStaleMs = asDurationIfGiven(options.maxStaleMs, "maxStaleMs", endlessMs);
     const { signal, clear } = deadlineSignal(this.clock, "read", timeoutMs, options.signal);
     try {
-      await noteFailure(this.#endingReads.sooner(this.#fresh(options, maxStaleMs, signal)));
-      // What is as new as its call is old for the next one.
+      // What is as new as its call is old for the next one, from the moment on at which the server is asked.
       const agedMs = options.serverSync === true ? 0 : maxStaleMs;
+      if (agedMs === 0) noteMomentary();
+      await noteFailure(this.#endingReads.sooner(this.#fresh(options, maxStaleMs, signal)));
       if (agedMs !== undefined) this.#ages.note(agedMs);
       const { value, snapshot, loads } = await readWith(this.#readAttempts(signal), fn);
       return { value, asOf: snapshot, connected: this.connection.isConnected, loads };

@@ -50,7 +50,7 @@ class MemoryEntry implements Entry {
   /** What the version of this tier was when this was last found not to be stale. */
   checkedAt: number;
   promise: Promise<unknown> | undefined = undefined;
-  /** When it expires; undefined: never. Not Infinity, for which each entry would have an object of its own. */
+  /** When it expires; undefined: never. Infinity only with `ages`: each entry would have an object of its own for it. */
   endsMs: number | undefined;
   /** When it was found stale or expired. */
   lapsedMs: number | undefined = undefined;
@@ -58,6 +58,8 @@ class MemoryEntry implements Entry {
   readonly key: string;
   readonly value: unknown;
   readonly isShared: boolean;
+  /** Those of its reads that time alone makes stale; undefined: none. They are asked whenever `endsMs` is compared. */
+  readonly ages: readonly ObjectRead[] | undefined;
   readonly tags: readonly Tag[];
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
@@ -88,7 +90,9 @@ class MemoryEntry implements Entry {
     this.graceMs = at.graceMs;
     this.dependency = at.dependency;
     this.began = how.began;
-    this.endsMs = leftMs === undefined || leftMs === Infinity ? undefined : at.nowMs + leftMs;
+    this.ages = agesAmong(this.reads);
+    const never = this.ages === undefined ? undefined : Infinity;
+    this.endsMs = leftMs === undefined || leftMs === Infinity ? never : at.nowMs + leftMs;
     this.checkedAt = at.version;
     this.toldMs = at.nowMs;
   }
@@ -184,7 +188,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   peek(key: string): EntryFacts | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.lapsedMs !== undefined || this.#ticks.now() >= entry.expiresMs) return undefined;
+    if (entry === undefined || entry.lapsedMs !== undefined || this.#ticks.now() >= entry.expiresMs || isAnyPast(entry.ages))
+      return undefined;
     return entry.checkedAt !== this.version && this.#isStale(entry) ? undefined : entry;
   }
 
@@ -291,7 +296,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     if (entry.checkedAt !== this.version && this.#isStale(entry)) return this.#lapse(entry);
     if (entry.endsMs !== undefined) {
       const nowMs = this.#ticks.now();
-      if (nowMs >= entry.endsMs) return this.#lapse(entry);
+      if (nowMs >= entry.endsMs || isAnyPast(entry.ages)) return this.#lapse(entry);
       if (entry.slides) this.#slide(entry, nowMs);
     }
     // Every entry here is a bounded one then, which asking it would take as long to tell as all the rest.
@@ -323,7 +328,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   #isOver(entry: MemoryEntry): boolean {
     const nowMs = this.#ticks.now();
     if (entry.lapsedMs === undefined) {
-      const isGood = nowMs < entry.expiresMs && (entry.checkedAt === this.version || !this.#isStale(entry));
+      const isGood = nowMs < entry.expiresMs && !isAnyPast(entry.ages) && (entry.checkedAt === this.version || !this.#isStale(entry));
       if (isGood) return false;
       entry.lapsedMs = Math.min(nowMs, entry.expiresMs);
     }
@@ -356,9 +361,23 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 }
 
-/** Whether anything that was read of an object store was changed since. */
+/** Whether anything that was read of an object store was changed since, or was read of a picture that is too old by now. */
 export function isAnyStale(reads: readonly ObjectRead[] | undefined): boolean {
-  if (reads !== undefined) for (const read of reads) if (read.isStale) return true;
+  if (reads !== undefined) for (const read of reads) if (read.isStale || read.isPast?.() === true) return true;
+  return false;
+}
+
+function agesAmong(reads: readonly ObjectRead[] | undefined): readonly ObjectRead[] | undefined {
+  if (reads === undefined) return undefined;
+  return reads.some(isAge) ? reads.filter(isAge) : undefined;
+}
+
+function isAge({ isPast }: ObjectRead): boolean {
+  return isPast !== undefined;
+}
+
+function isAnyPast(ages: readonly ObjectRead[] | undefined): boolean {
+  if (ages !== undefined) for (const age of ages) if (age.isPast?.() === true) return true;
   return false;
 }
 

@@ -25,9 +25,12 @@ export class ObjectRead {
   isStale = false;
   /** Results that are kept and depend on it. */
   holds = 0;
+  /** Of an age: whether the picture is older by now. To be asked at each use: a timer is late when the event loop was blocked. */
+  readonly isPast: (() => boolean) | undefined;
   readonly #reads: ObjectReads | undefined;
 
-  constructor(kind: ReadKind, text: string, since: Tid, reads: ObjectReads | undefined) {
+  constructor(kind: ReadKind, text: string, since: Tid, reads: ObjectReads | undefined, isPast?: () => boolean) {
+    this.isPast = isPast;
     this.kind = kind;
     this.text = text;
     this.since = since;
@@ -112,13 +115,13 @@ export class ObjectReads {
     return added;
   }
 
-  /** A picture no older than `maxStaleMs`, which only the caller can tell the end of. `isNew`: by `end`. */
-  age(maxStaleMs: number, last: Tid): { readonly read: ObjectRead; readonly isNew: boolean } {
+  /** A picture no older than `maxStaleMs`. Only the caller knows whether it is past; if the read `isNew`, the caller ends it then. */
+  age(maxStaleMs: number, last: Tid, isPast: () => boolean): { readonly read: ObjectRead; readonly isNew: boolean } {
     const text = String(maxStaleMs);
     const found = this.#find("age", text);
     if (found !== undefined) return { read: found, isNew: false };
     if (this.#all.age.size >= limits.objectAgesMax) return { read: staleRead, isNew: false };
-    const read = this.#add("age", text, last);
+    const read = this.#add("age", text, last, isPast);
     return { read, isNew: !read.isStale };
   }
 
@@ -183,7 +186,7 @@ export class ObjectReads {
     return read;
   }
 
-  #add(kind: ReadKind, text: string, last: Tid): ObjectRead {
+  #add(kind: ReadKind, text: string, last: Tid, isPast?: () => boolean): ObjectRead {
     if (this.#isClosed) return staleRead;
     if (this.size >= this.#readsMax) {
       const [oldest] = this.#unused;
@@ -191,7 +194,7 @@ export class ObjectReads {
       this.end(oldest);
     }
     this.#isFull = false;
-    const read = new ObjectRead(kind, text, last, this);
+    const read = new ObjectRead(kind, text, last, this, isPast);
     this.#all[kind].set(text, read);
     this.#unused.add(read);
     this.#makeRoom();

@@ -189,7 +189,7 @@ describe.each(["fallback", "cacheErrors"] as const)("what is made of a failed re
 /** A function that gives a fallback when what it asks for takes longer than `first`. */
 const orFallback = (asked: Promise<unknown>, first: Promise<unknown>) => Promise.race([asked, first.then(() => "fallback")]);
 
-describe("what is made without a read that was begun is given and not kept", () => {
+describe("what is made without waiting for what was begun is given and not kept", () => {
   const waits: Record<string, (through: Through, until: Promise<void>) => Promise<unknown>> = {
     get: ({ client }) => client.get("k"),
     getMany: ({ client }) => client.getMany(["k"]),
@@ -223,6 +223,28 @@ describe("what is made without a read that was begun is given and not kept", () 
       await clock.advance(10);
       await run(cached());
       expect(runs).toBe(2);
+    });
+  }
+
+  for (const which of ["its own cache", "another cache"]) {
+    test(`cached call of ${which}`, async () => {
+      const { cache, openCache, clock } = await objectWorld();
+      const [slow, impatient] = [gate(), gate()];
+      const inner = (which === "its own cache" ? cache : await openCache()).cacheable(() => slow.promise.then(() => 1), { name: "inner" });
+      let runs = 0;
+      const outer = cache.cacheable(
+        () => {
+          runs++;
+          return orFallback(inner(), impatient.promise);
+        },
+        { name: "outer" },
+      );
+      const first = outer();
+      impatient.open();
+      expect(await first).toBe("fallback");
+      slow.open();
+      await clock.advance(0);
+      expect([await outer(), await outer(), runs]).toEqual([1, 1, 2]);
     });
   }
 

@@ -4,6 +4,8 @@ import type { ClientCache } from "../../storage/client-cache.js";
 import { limits, type Tid } from "../../words/index.js";
 import { apply, at, openCache, tid } from "../suites/client-cache.js";
 
+const never = () => false;
+
 const now = 100 as Tid;
 
 function held(read: ObjectRead): ObjectRead {
@@ -62,14 +64,14 @@ describe("what was read of a storage", () => {
     reads.close();
     reads.close();
     expect(read.isStale).toBe(true);
-    for (const late of [reads.key("a", now), reads.prefix("a", now), reads.age(1, now).read]) expect(late).toBe(staleRead);
+    for (const late of [reads.key("a", now), reads.prefix("a", now), reads.age(1, now, never).read]) expect(late).toBe(staleRead);
     read.release();
     expect(reads.size).toBe(0);
   });
 
   test("is all stale when anything may have been changed, and read anew after it", () => {
     const reads = new ObjectReads();
-    const old = [reads.key("a", now), reads.prefix("a", now), reads.age(5, now).read];
+    const old = [reads.key("a", now), reads.prefix("a", now), reads.age(5, now, never).read];
     reads.touchAll();
     expect(old.every(({ isStale }) => isStale)).toBe(true);
     expect(reads.key("a", now).isStale).toBe(false);
@@ -162,12 +164,12 @@ describe("its bounds", () => {
 
   test("so many different ages", () => {
     const reads = new ObjectReads();
-    const ages = Array.from({ length: limits.objectAgesMax }, (_, n) => reads.age(n, now));
+    const ages = Array.from({ length: limits.objectAgesMax }, (_, n) => reads.age(n, now, never));
     expect(ages.every(({ isNew }) => isNew)).toBe(true);
-    expect(reads.age(3, now)).toEqual({ read: ages[3]?.read, isNew: false });
-    expect(reads.age(limits.objectAgesMax, now)).toEqual({ read: staleRead, isNew: false });
+    expect(reads.age(3, now, never)).toEqual({ read: ages[3]?.read, isNew: false });
+    expect(reads.age(limits.objectAgesMax, now, never)).toEqual({ read: staleRead, isNew: false });
     reads.end(ages[3]?.read);
     expect(ages[3]?.read.isStale).toBe(true);
-    expect(reads.age(limits.objectAgesMax, now).isNew).toBe(true);
+    expect(reads.age(limits.objectAgesMax, now, never).isNew).toBe(true);
   });
 });
