@@ -16,7 +16,11 @@ async function blockable() {
   const { client, transport } = await open("blockable", { clock: place, waitTimeoutMs: 1_000 });
   const cut = () => {
     transport.takes = () => false;
-    for (const operation of ["register", "alive", "load", "sync"]) transport.deaf.add(operation);
+    const timedOut = new Promise<void>((resolve) => clock.setTimeout(resolve, 3_000));
+    for (const operation of ["register", "alive", "load"]) {
+      transport.heldAnswers.set(operation, timedOut);
+      transport.deaf.add(operation);
+    }
   };
   const fresh = (key: string) => client.read((picture) => picture.get(key), { maxStaleMs: 200 }).then(({ value }) => value);
   return { ...world, cache, place, client, cut, fresh };
@@ -118,7 +122,7 @@ describe("a call that joins a computation gets a picture as new as it would have
       const early = cached();
       await clock.advance(1);
       await put(2);
-      await clock.advance(options.maxStaleMs ?? 1);
+      await clock.advance(Number(options.maxStaleMs ?? 1));
       const late = cached();
       held.open();
       expect(await run(Promise.all([early, late]))).toEqual([1, 2]);
