@@ -11,7 +11,17 @@ import { connectNats } from "../transport/nats.js";
 import { openTransport } from "../transport/open.js";
 import { createPlainBus } from "../transport/plain-nats-bus.js";
 import type { AskingTransport, Transport } from "../transport/transport.js";
-import { asTag, type Clock, type Duration, InvalidOptionError, limits, rootTag, soonerOf, type Tag } from "../words/index.js";
+import {
+  asTag,
+  type Clock,
+  DiskFullError,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  rootTag,
+  soonerOf,
+  type Tag,
+} from "../words/index.js";
 import { backgroundClock } from "./background-clock.js";
 import { CacheCore, type CacheParts, type RuleOptions } from "./cache-core.js";
 import { CacheDoor } from "./cache-door.js";
@@ -153,7 +163,7 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
   if (storage.type !== "lmdb") return undefined;
   const { folder } = storage;
   const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
-  return DiskEntryStore.open({
+  const opening = DiskEntryStore.open({
     name: prefix,
     countedBy: counterOf(options, settings),
     open,
@@ -166,6 +176,14 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
     lruUpdateIntervalMs,
     slideFlushMs: ttiFlushMs,
   });
+  try {
+    return await opening;
+  } catch (error) {
+    // What an earlier process left would not learn what becomes stale now: only where there is nothing memory stands in for it.
+    if (!(error instanceof DiskFullError && error.facts.isEmpty)) throw error;
+    log.error({ folder, error }, "cache goes on in memory, its disk is full");
+    return undefined;
+  }
 }
 
 /** Of the positions on disk. Over plain NATS each node counts for itself, from its start on. */

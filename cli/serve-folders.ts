@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createActorSystem } from "../actors/index.js";
 import {
+  DiskFullError,
   type Log,
   openLmdbStore,
   startStorageServer,
@@ -82,9 +83,10 @@ export function storageFolders(data: string, storages: readonly string[]): Reado
 
 function madeFolder(folder: string): string {
   try {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    if (reason === "ENOSPC" || reason === "EDQUOT") throw new DiskFullError({ folder, isEmpty: true }, error);
     throw new CommandError("ZOOID_STORE", `${folder} cannot be made: ${reason}`, { folder }, error);
   }
   return folder;

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../words/assert.js";
 import type { Clock } from "../words/clock.js";
-import { BehindError, MalformedMessageError } from "../words/errors.js";
+import { BehindError, DiskFullError, MalformedMessageError } from "../words/errors.js";
 import { limits } from "../words/limits.js";
 import type { Log } from "../words/log.js";
 import { type Tid, tidZero } from "../words/tid.js";
@@ -107,10 +107,18 @@ export class ClientCache {
     this.#remembered = new RememberedInvalidations(this.#position.tid, limits.rememberedKeysMax);
   }
 
-  /** Opens what was left by an earlier process, or begins anew. Rejects with StoreError or InUseError. */
+  /** Opens what was left by an earlier process, or begins anew; in memory when the disk is full. Rejects with StoreError or InUseError. */
   static async open(options: ClientCacheOptions): Promise<ClientCache> {
     const { open, cacheBytesMax: bytesMax = limits.cacheBytesMax } = options;
-    return new ClientCache(options, open === undefined ? undefined : await CacheDisk.open({ ...options, open, bytesMax }));
+    if (open === undefined) return new ClientCache(options, undefined);
+    try {
+      return new ClientCache(options, await CacheDisk.open({ ...options, open, bytesMax }));
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      const { storage, log } = options;
+      log.error({ storage, folder: error.facts.folder, error }, "cache goes on in memory, its disk is full");
+      return new ClientCache(options, undefined);
+    }
   }
 
   /** Last tid whose invalidation was applied; that of the empty history when none was. */

@@ -1,7 +1,9 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "fs-native-extensions";
-import { InUseError, StoreError } from "../words/errors.js";
+import { DiskFullError, InUseError, StoreError } from "../words/errors.js";
+import { isOfFullDisk } from "./disk-room.js";
+import { holdsData, ownFileMode, ownFolderMode } from "./lmdb-file.js";
 
 /** Ownership of a folder. A lock of the kernel holds it, so that it ends with the process, however that ends. */
 export interface FolderLock {
@@ -13,10 +15,11 @@ export interface FolderLock {
 export function lockFolder(folder: string): FolderLock {
   let file: number;
   try {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true, mode: ownFolderMode });
     // The file stays when the lock goes: removing it would let two owners lock two files of one name.
-    file = openSync(join(folder, "owner.lock"), "a");
+    file = openSync(join(folder, "owner.lock"), "a", ownFileMode);
   } catch (error) {
+    if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
     throw new StoreError({ folder, reason: `cannot be written (${reasonOf(error)})` }, error);
   }
   let granted: boolean;

@@ -1,5 +1,6 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { checkRoomToBegin } from "./disk-room.js";
 
 /** Where things stand in the meta pages of lmdb-js 3.5 (LMDB's data version 2, 64 bits, little-endian): the first two pages of the file. */
 const meta = {
@@ -41,6 +42,44 @@ export function lmdbFileFlaw(folder: string): string | undefined {
     closeSync(file);
   }
 }
+
+/** Data is for its owner alone, whatever the umask allows. */
+export const ownFileMode = 0o600;
+export const ownFolderMode = 0o700;
+
+/** Whether a store was begun in `folder`. */
+export function holdsData(folder: string): boolean {
+  return (statSync(lmdbFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+/** What LMDB's lock file is made as: more than LMDB asks for, which would extend it by a hole. */
+const lockBytes = 16 * 1024;
+
+/**
+ * Makes LMDB's files in `folder`, which the caller owns, where they are not there, and fills the holes of the lock file. It must be
+ * called before opening: LMDB maps the lock file to write in it, and where a hole cannot be filled, because the disk is full, that is
+ * a signal that kills the process. Throws DiskFullError, or as the file system does.
+ */
+export function reserveLmdbFiles(folder: string): void {
+  if (!holdsData(folder)) checkRoomToBegin(folder);
+  const lock = openSync(join(folder, "lock.mdb"), constants.O_RDWR | constants.O_CREAT, ownFileMode);
+  try {
+    const { size, blocks } = fstatSync(lock);
+    if (size < lockBytes || blocks * statBlockBytes < size) {
+      const bytes = Buffer.alloc(Math.max(size, lockBytes));
+      readSync(lock, bytes, 0, size, 0);
+      // A limit can end a write before its end, and the next one says so.
+      for (let written = 0; written < bytes.length;) written += writeSync(lock, bytes, written, bytes.length - written, written);
+      fsyncSync(lock);
+    }
+  } finally {
+    closeSync(lock);
+  }
+  closeSync(openSync(lmdbFile(folder), constants.O_RDWR | constants.O_CREAT, ownFileMode));
+}
+
+/** Unit of `blocks` of a file, whatever the file system's blocks are. */
+const statBlockBytes = 512;
 
 /** Removes LMDB's files from `folder`, which nobody has open. */
 export function removeLmdbFiles(folder: string): void {

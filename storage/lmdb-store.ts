@@ -1,10 +1,11 @@
 import { open, type RootDatabase } from "lmdb";
 import { assert } from "../words/assert.js";
-import { ClosedError, StoreError, WriteInDoubtError } from "../words/errors.js";
+import { ClosedError, DiskFullError, StoreError, WriteInDoubtError } from "../words/errors.js";
 import { type Log, silentLog } from "../words/log.js";
+import { isOfFullDisk } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
-import { lmdbFileFlaw, removeLmdbFiles } from "./lmdb-file.js";
+import { holdsData, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
 import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
@@ -30,13 +31,14 @@ interface UnsyncedOptions extends PlaceOptions {
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
 
-/** Opens the store in a folder. Rejects with InUseError when it has another owner, StoreError when it cannot be used. */
+/** Opens the store in a folder. Rejects with InUseError when it has another owner, DiskFullError, or StoreError when it cannot be used. */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedStore> {
   const { folder, log = silentLog } = options;
   const lock = lockFolder(folder);
   try {
     const unsynced = options.durable === false ? UnsyncedFolder.open(folder, options.bootId, log) : undefined;
     if (unsynced === undefined) checkDurableFolder(folder);
+    reserveLmdbFiles(folder);
     const database: Database = open({
       path: folder,
       // A folder with a dot in its name is a folder all the same.
@@ -52,7 +54,8 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
     return new LmdbStore(folder, database, { lock, unsynced, log });
   } catch (error) {
     lock.release();
-    if (error instanceof StoreError) throw error;
+    if (error instanceof StoreError || error instanceof DiskFullError) throw error;
+    if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
     throw new StoreError({ folder, reason: `cannot be opened (${messageOf(error)})` }, error);
   }
 }

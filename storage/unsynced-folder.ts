@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { StoreError } from "../words/errors.js";
 import type { Log } from "../words/log.js";
 import { syncFolder } from "./folder-sync.js";
-import { lmdbFile, lmdbFileFlaw, removeLmdbFiles } from "./lmdb-file.js";
+import { lmdbFile, lmdbFileFlaw, ownFileMode, removeLmdbFiles } from "./lmdb-file.js";
 
 /** What the mark says when all beside it was synced. */
 const closed = "closed";
@@ -72,7 +72,7 @@ function readMark(folder: string): string | undefined {
 /** Durable when it returns. */
 function writeMark(folder: string, text: string): void {
   // Not cut to nothing first: on a full disk the bytes that are there can be written over, new ones not.
-  const file = openSync(markFile(folder), constants.O_RDWR | constants.O_CREAT, 0o644);
+  const file = openSync(markFile(folder), constants.O_RDWR | constants.O_CREAT, ownFileMode);
   try {
     writeSync(file, text, 0);
     ftruncateSync(file, Buffer.byteLength(text));

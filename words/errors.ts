@@ -417,6 +417,16 @@ export class StoreError extends ZooidError {
   }
 }
 
+/** The disk of the folder is full, or nearly so when nothing is in the folder yet (`isEmpty`). */
+export class DiskFullError extends ZooidError {
+  readonly code = "ZOOID_DISK_FULL";
+  readonly transient = true;
+  declare readonly facts: { readonly folder: string; readonly isEmpty: boolean };
+  constructor(facts: { readonly folder: string; readonly isEmpty: boolean }, cause?: unknown) {
+    super(`${facts.folder}: there is no room on its disk`, facts, cause);
+  }
+}
+
 /** A write failed: whether it is on disk is not known until the store was opened again. */
 export class WriteInDoubtError extends ZooidError {
   readonly code = "ZOOID_WRITE_IN_DOUBT";
@@ -539,6 +549,7 @@ export const errorClasses = {
   AnotherWriterError,
   InUseError,
   StoreError,
+  DiskFullError,
   WriteInDoubtError,
   InternalError,
   UnfitStreamError,

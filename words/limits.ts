@@ -138,6 +138,8 @@ export const limits = {
   cacheWriteDelayMs: 5,
   /** Entries waiting to be written to the cache on disk; past it new ones stay in memory only. */
   cachePendingBytesMax: 4 * 1024 * 1024,
+  /** No store is begun on a disk with less room: its first files, which LMDB maps, and some batches must fit. */
+  diskFreeBytesMin: 1024 * 1024,
   /** Cached results tell time by a clock that is read this often: reading the system's costs as much as the rest of a hit. */
   cacheTickMs: 10,
   /** Versions of tags that a cache on disk remembers; past it the oldest go, and entries computed before those are stale. */

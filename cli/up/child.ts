@@ -94,7 +94,7 @@ export class Child implements Running {
   }
 
   #watch({ logFile, isReady }: ChildOptions): Promise<string> {
-    const log = createWriteStream(logFile, { flags: "a" });
+    const log = createWriteStream(logFile, { flags: "a", mode: 0o600 });
     // A full disk must not end us: the log is what we can do without.
     log.on("error", () => undefined);
     let lastError = "";

@@ -82,7 +82,7 @@ function prepareFolders(flags: UpFlags): (name: string) => string {
   try {
     for (const name of Object.values(folders)) {
       if (flags.fresh === true) rmSync(within(name), { recursive: true, force: true });
-      mkdirSync(within(name), { recursive: true });
+      mkdirSync(within(name), { recursive: true, mode: 0o700 });
     }
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);

@@ -32,6 +32,38 @@ describe("a folder", () => {
     await (await openLmdbStore({ folder })).close();
   });
 
+  test.each([{ durable: true }, { durable: false, bootId: "boot-id-1" }] as const)(
+    "and its files are for their owner alone: %j",
+    async (kind) => {
+      const folder = join(await makeFolder(), "above", "folder");
+      await (await openLmdbStore({ folder, ...kind })).close();
+      const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
+      for (const each of [folder, join(folder, "..")]) expect(await modeOf(each), each).toBe(0o700);
+      const files = await readdir(folder);
+      expect(files).toEqual(expect.arrayContaining(["data.mdb", "lock.mdb", "owner.lock"]));
+      for (const file of files) expect(await modeOf(join(folder, file)), file).toBe(0o600);
+    },
+  );
+
+  test("has a lock file without holes, which LMDB maps: a new one, and one that an earlier process left with holes", async () => {
+    const folder = await makeFolder();
+    const lock = join(folder, "lock.mdb");
+    const isWhole = async () => {
+      const { size, blocks } = await stat(lock);
+      return size > 0 && blocks * 512 >= size;
+    };
+    const store = await openLmdbStore({ folder });
+    await fill(store);
+    expect(await isWhole()).toBe(true);
+    await store.close();
+    await truncate(lock, 0);
+    await truncate(lock, 8_272);
+    const again = await openLmdbStore({ folder });
+    expect(await isWhole()).toBe(true);
+    expect(again.read((view) => [...view.range({ from: Buffer.of(0), to: Buffer.of(255) })].length)).toBeGreaterThan(0);
+    await again.close();
+  });
+
   test("that cannot be made, or is a file, is a StoreError that names it", async () => {
     const file = join(await makeFolder(), "file");
     await writeFile(file, "text");
