@@ -300,6 +300,11 @@ function keptTags(tags: Tags | undefined): readonly Tag[] {
   return tags === undefined || tags.length === 0 ? everything : asTags(tags);
 }
 
+/** Whether all that is named stands in `tags` as it is. */
+function hasAll(tags: readonly string[], named: Tags): boolean {
+  return typeof named === "string" ? tags.includes(named) : Array.isArray(named) && named.every((tag: string) => tags.includes(tag));
+}
+
 class OpenCache implements Cache {
   readonly cacheable: Cacheable;
   readonly #core: CacheCore;
@@ -334,13 +339,17 @@ class OpenCache implements Cache {
   }
 
   async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {
-    const { calls } = this.#core;
+    const { calls, memory } = this.#core;
     const own = this.#core.keyOf(key);
-    const entry = calls.find(own.slot);
+    const { tags: named } = options;
+    // Another caller may have named other tags.
+    if (named !== undefined && own.slot.entry !== undefined && !hasAll(own.slot.entry.tags, named)) memory.vacate(own.slot);
+    const declared = named === undefined || own.slot.entry !== undefined ? undefined : () => keptTags(named);
+    const entry = calls.find(own.slot, declared);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
     checkNames(options, getOrSetOptionNames);
     if (typeof compute !== "function") throw new InvalidOptionError({ option: "compute", reason: "is not a function" });
-    const tags = keptTags(options.tags);
+    const tags = keptTags(named);
     const work: Work = {
       name: key,
       rules: this.#core.rules(options),

@@ -88,10 +88,14 @@ export class BoundFunction implements Work {
     }
   };
 
-  tagsOf(call: Call): readonly Tag[] {
+  tagsOf({ self, args }: Call): readonly Tag[] {
+    return this.#declared(self, args);
+  }
+
+  #declared(self: unknown, args: readonly unknown[]): readonly Tag[] {
     if (this.#tags !== undefined) return this.#tags;
     const { deps } = this.#options;
-    return typeof deps === "function" ? asTags(Reflect.apply(deps, call.self, call.args)) : everything;
+    return typeof deps === "function" ? asTags(Reflect.apply(deps, self, args)) : everything;
   }
 
   isWanted(value: unknown, call: Call): boolean {
@@ -120,7 +124,8 @@ export class BoundFunction implements Work {
 
   call(self: unknown, args: readonly unknown[]): unknown {
     const slot = this.#slotOf(self, args);
-    const entry = this.#calls.find(slot);
+    const declared = slot.entry === undefined && this.#tags !== everything ? () => this.#declared(self, args) : undefined;
+    const entry = this.#calls.find(slot, declared);
     // Whether a result from the disk is to be given as a promise is known once the function has run here.
     if (entry !== undefined && (entry.promise !== undefined || this.#isAsync !== undefined)) {
       this.#share?.use(slot.key, () => entryBytes(slot.key, entry.value));

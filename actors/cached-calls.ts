@@ -4,11 +4,13 @@ import { staleRead } from "../storage/object-reads.js";
 import { flightMachine } from "../machines/flight.js";
 import {
   CircularCallError,
+  coversTags,
   type Clock,
   isThenable,
   limits,
   type Log,
   OutsideComputationError,
+  rootTag,
   SyncTierError,
   type Tag,
 } from "../words/index.js";
@@ -134,8 +136,8 @@ export class CachedCalls {
   }
 
   /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
-  find(slot: EntrySlot): Entry | undefined {
-    return this.#observers.looksUp ? this.#findTimed(slot) : this.#find(slot);
+  find(slot: EntrySlot, declared?: () => readonly Tag[]): Entry | undefined {
+    return this.#observers.looksUp ? this.#findTimed(slot, declared) : this.#find(slot, declared);
   }
 
   /** The settled promise of a kept result, where nobody computes anything who could depend on it. Undefined says nothing; `find` does. */
@@ -216,9 +218,9 @@ export class CachedCalls {
     this.#flights.get(key)?.invalidateKey();
   }
 
-  #find(slot: EntrySlot): Entry | undefined {
+  #find(slot: EntrySlot, declared: (() => readonly Tag[]) | undefined): Entry | undefined {
     if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    const entry = this.#shelf.find(slot);
+    const entry = this.#shelf.find(slot, declared);
     if (entry === undefined) return undefined;
     this.#hits++;
     this.#note(slot.key, entry);
@@ -226,10 +228,10 @@ export class CachedCalls {
   }
 
   /** Reading a clock costs more than the look-up: it is timed for who asks only. */
-  #findTimed(slot: EntrySlot): Entry | undefined {
+  #findTimed(slot: EntrySlot, declared: (() => readonly Tag[]) | undefined): Entry | undefined {
     const startedMs = this.#clock.monotonic();
     try {
-      return this.#find(slot);
+      return this.#find(slot, declared);
     } finally {
       this.#observers.lookedUp(this.#clock.monotonic() - startedMs);
     }
@@ -288,9 +290,9 @@ export class CachedCalls {
     this.#computed(computation, false);
     computation.end();
     if (this.#isShared) throw new SyncTierError({ name: call.work.name });
-    this.#shelf.check(result);
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
+    this.#shelf.check(result);
     if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return result;
     return this.#shelf.give(this.#shelf.keep(call, result, computation, began, false));
   }
@@ -302,7 +304,12 @@ export class CachedCalls {
 
   #computationOf(call: Call): Computation {
     try {
-      return new Computation(call, call.work.tagsOf(call));
+      const tags = call.work.tagsOf(call);
+      const computation = new Computation(call, tags);
+      // Callers that declare different tags would take turns to compute it: it depends on the tags of all of them.
+      const others = tags[0] === rootTag ? undefined : this.#shelf.tagsWithout(call.key, tags);
+      if (others !== undefined) computation.use(others);
+      return computation;
     } catch (error) {
       const computation = new Computation(call, []);
       if (!computation.takes(error)) throw error;
@@ -322,7 +329,10 @@ export class CachedCalls {
   async #foundOrComputed(flight: Flight): Promise<unknown> {
     const { call, computation } = flight;
     const found = await this.#shelf.lookUp(call.key, call.work.rules.staleIfErrorMs);
-    if (found !== undefined && failureOf(found.entry.value) === undefined) return flight.finds(found);
+    if (found !== undefined && failureOf(found.entry.value) === undefined && computation.isKeepable) {
+      if (coversTags(found.entry.tags, computation.tags)) return flight.finds(found);
+      computation.use(found.entry.tags);
+    }
     call.signal?.throwIfAborted();
     // What is known is noted anew: it is only now that anything is read.
     flight.begins(this.#shelf.begin());

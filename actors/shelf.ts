@@ -5,7 +5,7 @@ import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/me
 import { objectChanges } from "../storage/object-reads.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
-import { type Clock, InvalidOptionError, InvalidValueError, limits, type Log, type Tag } from "../words/index.js";
+import { type Clock, coversTags, InvalidOptionError, InvalidValueError, limits, type Log, type Tag } from "../words/index.js";
 import type { CacheObservers } from "./cache-observers.js";
 import { type Call, lifetimeOf } from "./cached-work.js";
 import type { Used } from "./computation.js";
@@ -89,9 +89,18 @@ export class Shelf {
     };
   }
 
-  /** A result that may be given to whoever asks now. */
-  find(slot: EntrySlot): Entry | undefined {
-    return this.#memory.getAt(slot) ?? this.#findOnDisk(slot);
+  /**
+   * A result that may be given now. `declared` gives what a function declares that its result depends on: one that was kept under other tags,
+   * by another version of the function or under other options, is none. It is asked where an entry is met for the first time.
+   */
+  find(slot: EntrySlot, declared?: () => readonly Tag[]): Entry | undefined {
+    return this.#memory.getAt(slot, declared) ?? this.#findOnDisk(slot, declared);
+  }
+
+  /** The tags of a result of `key` that is kept, but does not depend on all that is `declared`. */
+  tagsWithout(key: string, declared: readonly Tag[]): readonly Tag[] | undefined {
+    const kept = this.#memory.peek(key) ?? this.#disk?.peek(key);
+    return kept === undefined || coversTags(kept.tags, declared) ? undefined : kept.tags;
   }
 
   /** There is a bucket, and it can be asked now. */
@@ -280,10 +289,11 @@ export class Shelf {
     return isHashed(tag) ? [...tags, tag] : tags;
   }
 
-  #findOnDisk({ key, graceMs }: EntrySlot): Entry | undefined {
+  #findOnDisk({ key, graceMs }: EntrySlot, declared: (() => readonly Tag[]) | undefined): Entry | undefined {
     const entry = this.#disk?.get(key);
     if (entry === undefined) return undefined;
     const { tags, ttlMs, slides } = entry;
+    if (declared !== undefined && !coversTags(tags, declared())) return undefined;
     // Valid now, whatever it was computed from: for memory it begins now.
     const how = { tags, began: this.#trie.begin(), ttlMs, slides, graceMs, leftMs: this.#leftMs(entry) };
     return this.#memory.put(key, entry.value, how) ?? entry;

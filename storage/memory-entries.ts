@@ -1,5 +1,5 @@
 import type { Clock } from "../words/clock.js";
-import type { Tag } from "../words/tag.js";
+import { coversTags, type Tag } from "../words/tag.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
 import { keepValue, type KeptValue, type ValueMode } from "./kept-value.js";
 import { objectChanges, type ObjectRead } from "./object-reads.js";
@@ -165,9 +165,9 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return entry === undefined ? undefined : this.#used(entry);
   }
 
-  /** `get` of the slot's key. */
-  getAt(slot: EntrySlot): Entry | undefined {
-    const entry = slot.entry ?? this.#led(slot);
+  /** `get` of the slot's key. What the slot does not lead to yet is given only if it depends on all that is `declared`. */
+  getAt(slot: EntrySlot, declared?: () => readonly Tag[]): Entry | undefined {
+    const entry = slot.entry ?? this.#led(slot, declared);
     return entry === undefined ? undefined : this.#used(entry);
   }
 
@@ -282,9 +282,9 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return Promise.resolve();
   }
 
-  #led(slot: EntrySlot): MemoryEntry | undefined {
+  #led(slot: EntrySlot, declared: (() => readonly Tag[]) | undefined): MemoryEntry | undefined {
     const entry = this.#entries.get(slot.key);
-    if (entry === undefined) return undefined;
+    if (entry === undefined || (declared !== undefined && !coversTags(entry.tags, declared()))) return undefined;
     if (entry.slot !== undefined) this.vacate(entry.slot);
     entry.slot = slot;
     return (slot.entry = entry);

@@ -40,6 +40,11 @@ export function isBelow(tag: Tag, ancestor: Tag): boolean {
   return tag.startsWith(ancestor) && (tag.length === ancestor.length || tag.charAt(ancestor.length) === ":");
 }
 
+/** Whether each invalidation of one of `tags` is one of what depends on `own`: each is among these, or above one of them. */
+export function coversTags(own: readonly Tag[], tags: readonly Tag[]): boolean {
+  return tags.every((tag) => tag === rootTag || own.includes(tag) || own.some((below) => isBelow(below, tag)));
+}
+
 function levelCount(text: string): number {
   let count = 1;
   for (let at = text.indexOf(":"); at !== -1; at = text.indexOf(":", at + 1)) count++;
