@@ -279,7 +279,7 @@ export class ClientConnection {
     return this.overReconnects((link, leftMs) => this.#server.at(link, leftMs, signal, maxStaleMs), { timeoutMs, signal });
   }
 
-  /** Ends it without a word. */
+  /** Ends it without a word. Those who wait get ClosedError. */
   stop(): void {
     this.#hide();
     this.#offStatus();
@@ -289,6 +289,7 @@ export class ClientConnection {
     this.#link?.drop();
     this.#link = undefined;
     this.#state = "closed";
+    this.#ready.fail(new ClosedError({ what: "client" }));
   }
 
   /** Says goodbye, and ends it. Those who wait get ClosedError. Idempotent. */

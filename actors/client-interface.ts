@@ -113,7 +113,10 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
    * then with OutcomeUnknownError. Idempotent.
    */
   close(): Promise<void>;
-  /** Drops everything at once, without goodbye, as when the process is killed. */
+  /**
+   * Ends it at once, without goodbye and without writing what its cache gathered. All calls under way reject, watchers end; `close`
+   * resolves when its folder and its link are free again.
+   */
   kill(): void;
 }
 

@@ -304,12 +304,22 @@ class TheClient implements ObjectClient, ClientCore {
 
   kill(): void {
     this.#isClosed = true;
-    this.#closing ??= Promise.resolve();
-    for (const { actor } of this.commits.values()) actor.stop();
-    this.commits.clear();
+    const closed = new ClosedError({ what: "client" });
+    this.#endingReads.end(closed);
+    this.#ending.end(closed);
+    this.#watchers.close();
     this.#ages.close();
+    // Without a link nothing that is given up is sent.
     this.connection.stop();
-    this.cache.kill();
+    for (const commit of this.commits.values()) {
+      commit.abandon();
+      commit.giveUp();
+    }
+    this.#moved.fail(closed);
+    this.#closing ??= this.cache.abandon().then(() => this.#options.release?.());
+    this.#closing.catch((error: unknown) =>
+      this.log.warn({ client: this.client, storage: this.storage, err: error }, "a killed client left something open"),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -202,6 +202,14 @@ export class CacheDisk {
     await store?.close();
   }
 
+  /** Closes the disk without writing what is left. */
+  async abandon(): Promise<void> {
+    const store = this.#store;
+    this.kill();
+    await store?.close();
+    await this.#retiring;
+  }
+
   /** The process ends here: nothing more is written. */
   kill(): void {
     this.#killed = true;

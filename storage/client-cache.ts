@@ -267,6 +267,12 @@ export class ClientCache {
     await this.#disk?.close();
   }
 
+  /** Closes the disk at once; what was not written is lost. */
+  async abandon(): Promise<void> {
+    this.reads.close();
+    await this.#disk?.abandon();
+  }
+
   /** For simulations: the process is killed here, and what was not written is lost. */
   kill(): void {
     this.reads.close();

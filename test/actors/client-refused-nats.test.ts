@@ -96,6 +96,19 @@ describe("a client that cannot reach its broker", () => {
 });
 
 describe("the end of a client", () => {
+  test("frees its folder and its link when it is killed", async () => {
+    const nats = await broker();
+    const server = await serve(nats);
+    const options = { servers: nats.url, client: "a", cache: { folder: join(folder, "cache") } };
+    const client = await connect(options);
+    await client.put("x", 1);
+    client.kill();
+    await client.close();
+    await using again = await connect(options);
+    expect(await again.get("x")).toBe(1);
+    expect(server.status("main").sessions).toMatchObject([{ client: "a" }, { client: "a" }]);
+  });
+
   test("takes closeTimeoutMs at most with a silent link and a commit under way, whose outcome is unknown then", async () => {
     const nats = await broker();
     await serve(nats);

@@ -167,3 +167,47 @@ describe("the end of a client", () => {
     expect(server.status("main").counters["commits"]).toBe(1);
   });
 });
+
+describe("a client that is killed", () => {
+  test("ends its watchers and all calls under way, and releases what was opened for it", async () => {
+    const { open, run, clock, disk } = await world();
+    let released = 0;
+    const release = () => {
+      released++;
+      return Promise.resolve();
+    };
+    const { client, transport } = await open("a", { release });
+    const waits = await run(client.begin());
+    await waits.put("v", 1);
+    await run(waits.vote());
+    transport.held.set("load", hang());
+    disk.held = true;
+    const calls = [client.put("x", 1), client.get("y"), client.read(hang), client.transact(hang), waits.finish()].map((call) =>
+      watched<unknown>(call),
+    );
+    const change = watched(client.watch("").next());
+    await clock.until(() => disk.waiting > 0, 1_000);
+    client.kill();
+    await run(client.close());
+    expect(calls.map(({ error }) => error)).toEqual([
+      expect.objectContaining({ code: "ZOOID_OUTCOME_UNKNOWN" }),
+      closed,
+      closed,
+      closed,
+      expect.objectContaining({ code: "ZOOID_OUTCOME_UNKNOWN" }),
+    ]);
+    expect([change.value, released]).toEqual([{ done: true, value: undefined }, 1]);
+  });
+
+  test("that waits for a link stops waiting", async () => {
+    const { open, run, clock, server } = await world();
+    const { client } = await open("a");
+    server.kill();
+    await clock.until(() => !client.isConnected, 10_000);
+    const calls = [client.put("x", 1), client.connected(), client.serverStatus()].map((call) => watched<unknown>(call));
+    await clock.advance(0);
+    client.kill();
+    await run(client.close());
+    expect(calls.map(({ error }) => error)).toEqual([closed, closed, closed]);
+  });
+});
