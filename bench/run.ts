@@ -8,6 +8,7 @@ import { readQuestions } from "./reads.js";
 import { cachedHitQuestions } from "./cached-hits.js";
 import { cachedManyQuestions } from "./cached-many.js";
 import { propagationQuestions } from "./propagation.js";
+import { returningQuestions } from "./returning.js";
 import { heading, isSkipped, row, type Question } from "./report.js";
 
 const questions: readonly Question[] = [
@@ -19,6 +20,7 @@ const questions: readonly Question[] = [
   ...cacheQuestions,
   ...cachedManyQuestions,
   ...propagationQuestions,
+  ...returningQuestions,
 ];
 
 /** Those of exactly this name, else those whose names begin with it: `footprint` is two. */

@@ -28,11 +28,17 @@ function inState(_state: string) {
 
 describe("the machine of a session", () => {
   test("answers every event in every state", () => {
-    const events: (SessionEvent | { type: "NOT_KNOWN" })[] = [{ type: "BYE" }, { type: "TRANSACTION_HUNG" }, { type: "NOT_KNOWN" }];
+    const events: (SessionEvent | { type: "NOT_KNOWN" })[] = [
+      { type: "BYE" },
+      { type: "TRANSACTION_HUNG" },
+      { type: "DISPLACED" },
+      { type: "NOT_KNOWN" },
+    ];
     expect(answers(inState, ["live"], events)).toEqual({
       live: {
         BYE: "gone logGone(bye) forget abortTransactions",
         TRANSACTION_HUNG: "gone logGone(a transaction hung) forget abortTransactions",
+        DISPLACED: "gone logGone(displaced) forget abortTransactions",
         NOT_KNOWN: "live logUnexpected",
       },
     });

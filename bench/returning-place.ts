@@ -1,0 +1,27 @@
+/** Clients that come back with caches of earlier processes, all at once, and as far behind as those were closed. */
+import { setPriority } from "node:os";
+import { connect, type ObjectClient } from "../index.js";
+import { answer, placeDetails } from "./place.js";
+
+const { url } = placeDetails();
+// Clients run on machines of their own. Here they leave the processors to the server and to its broker.
+setPriority(19);
+let stores: readonly ObjectClient[] = [];
+
+answer({
+  /** Opens a client for each folder; resolves when all are verified, to how many transactions each one missed. */
+  comeBack: async (folders: readonly string[]) => {
+    stores = await Promise.all(
+      folders.map((folder) => connect({ servers: url, realm: "bench", cache: { folder }, waitTimeoutMs: 300_000 })),
+    );
+    await Promise.all(stores.map((store) => store.connected(300_000)));
+    return stores.map((store) => (store.status().verification?.how === "replayed" ? store.status().verification?.transactions : 0));
+  },
+  /** What each one reads under `key`, as of `tid` or later. */
+  read: ({ key, tid }: { readonly key: string; readonly tid: number }) =>
+    Promise.all(stores.map(async (store) => (await store.read((reader) => reader.get(key), { after: tid as never })).value)),
+  leave: async () => {
+    await Promise.all(stores.map((store) => store.close()));
+    return true;
+  },
+});
