@@ -57,6 +57,9 @@ const names = new Set([
  * ServerBehindError, ProtocolVersionError, InUseError or StoreError, else after waitTimeoutMs with DisconnectedError, which says why.
  */
 export async function connect<Schema extends AnySchema = UntypedSchema>(options: ConnectOptions<Schema>): Promise<ObjectClient<Schema>> {
+  // In plain JavaScript it may be called otherwise.
+  if (typeof options !== "object" || options === null)
+    throw new InvalidOptionError({ option: "connect", reason: "is to be called with { servers }" });
   const { realm = "zooid", storage = "main", log = silentLog } = options;
   const client = options.client ?? `client-${systemChance.id()}`;
   checkOptions(options);

@@ -1,9 +1,10 @@
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "fs-native-extensions";
 import { DiskFullError, InUseError, StoreError } from "../words/errors.js";
 import { isOfFullDisk } from "./disk-room.js";
-import { holdsData, ownFileMode, ownFolderMode } from "./lmdb-file.js";
+import { holdsData, ownFileMode } from "./lmdb-file.js";
+import { makeFolder } from "./make-folder.js";
 
 /** Ownership of a folder. A lock of the kernel holds it, so that it ends with the process, however that ends. */
 export interface FolderLock {
@@ -15,7 +16,7 @@ export interface FolderLock {
 export function lockFolder(folder: string): FolderLock {
   let file: number;
   try {
-    mkdirSync(folder, { recursive: true, mode: ownFolderMode });
+    makeFolder(folder);
     // The file stays when the lock goes: removing it would let two owners lock two files of one name.
     file = openSync(join(folder, "owner.lock"), "a", ownFileMode);
   } catch (error) {

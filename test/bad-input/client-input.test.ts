@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../actors/object-client.js";
 import * as wire from "../../actors/wire.js";
-import { openObjectClient, ProtocolVersionError, seededChance, type Value, limits } from "../../index.js";
+import { connect, openObjectClient, ProtocolVersionError, seededChance, type Value, limits } from "../../index.js";
 import { all, type ClientWorld, clientWorld } from "../client-world.js";
 import { standBetween } from "./between.js";
 
@@ -181,6 +181,10 @@ describe("a client that asks", () => {
   test("for a storage that nobody serves, where others are served, gets DisconnectedError, which names these", async () => {
     const reason = `no server serves storage "elsewhere" now; a server there serves "main"`;
     expect(await refusal(opening({ storage: "elsewhere" }))).toEqual(refusedAs("ZOOID_DISCONNECTED", { reason }));
+  });
+
+  test.each([undefined, null, "nats://127.0.0.1:4222", 7])("called with %j in place of options gets InvalidOptionError", async (given) => {
+    await expect(connect(given as never)).rejects.toThrow("connect is to be called with { servers }");
   });
 
   test.each(["", "a.b", "*", "a b", "n".repeat(65), 7])("for a storage named %j gets InvalidOptionError", async (storage) => {
