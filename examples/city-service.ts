@@ -10,10 +10,11 @@
  *     GET   /state, /health                   the client's machines, position and cache; 200 while it is open
  */
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
 import type { Server } from "node:http";
+import { isIP } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { streamSSE } from "hono/streaming";
 import { z } from "zod";
 import { type Cache, createCache } from "../cache.js";
@@ -30,6 +31,9 @@ import {
   ZooidError,
 } from "../index.js";
 import { cachedFigures } from "./city-figures.js";
+
+/** A city takes some hundred bytes. */
+const bodyBytesMax = 64 * 1024;
 
 /** Time for what was asked before the end to be answered. */
 const closeTimeoutMs = 1_000;
@@ -63,6 +67,8 @@ export interface CityServiceOptions {
   /** Addresses of the broker, with commas. */
   readonly servers: string;
   readonly realm: string;
+  /** Names that clients may call it by, beside `localhost` and IP addresses. */
+  readonly names?: readonly string[];
 }
 
 /** A service that answers. */
@@ -73,8 +79,7 @@ export interface CityService {
 }
 
 /** Starts a service; its caches are called as it is. Rejects with what `connect` rejects with, or with the error of a port that cannot be listened at. */
-export async function startCityService({ name, host, port, cache, servers, realm }: CityServiceOptions): Promise<CityService> {
-  mkdirSync(cache, { recursive: true });
+export async function startCityService({ name, host, port, cache, servers, realm, names }: CityServiceOptions): Promise<CityService> {
   // No stream is needed for results in memory: whoever was cut off from the bus discards them.
   const results = await createCache({ busUrl: servers, busKind: "nats", prefix: realm, node: name });
   let store: ObjectClient<CitySchema>;
@@ -87,7 +92,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
   const closeBoth = async () => {
     await Promise.all([store.close(), results.close()]);
   };
-  const server = createAdaptorServer({ fetch: cityRoutes(name, store, results).fetch }) as Server;
+  const server = createAdaptorServer({ fetch: cityRoutes(name, store, results, names).fetch }) as Server;
   server.on("request", (_, response) => {
     response.once("close", () => {
       // Nobody asks again on a connection that was busy when the server closed.
@@ -115,9 +120,20 @@ export async function startCityService({ name, host, port, cache, servers, realm
 }
 
 /** What the service answers, over a store that is open. */
-export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache: Cache): Hono {
+export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache: Cache, names: readonly string[] = []): Hono {
   const app = new Hono();
   const figuresOf = cachedFigures(cache, store);
+
+  // A page of another site must not use it from a browser that can reach it, neither as itself nor by a name of its own for our address.
+  app.use(async (context, next) => {
+    const { host, hostname } = new URL(context.req.url);
+    const origin = context.req.header("origin");
+    const isKnown = hostname === "localhost" || isIP(hostname.replace(/^\[|\]$/g, "")) !== 0 || names.includes(hostname);
+    if (isKnown && (origin === undefined || origin === `http://${host}`)) return next();
+    return context.json({ error: { message: "this service is not for pages of other sites" } }, 403);
+  });
+  const onError = (context: Context) => context.json({ error: { message: `a body has at most ${bodyBytesMax} bytes` } }, 413);
+  app.use(bodyLimit({ maxSize: bodyBytesMax, onError }));
 
   app.get("/city/*", async (context) => {
     const key = keyOf(context);

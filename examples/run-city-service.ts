@@ -7,11 +7,13 @@ import process from "node:process";
 import { z } from "zod";
 import { startCityService } from "./city-service.js";
 
-const { NAME, HOST, PORT, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
+const { NAME, HOST, PORT, NAMES, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
   .object({
     NAME: z.string().default("city-service"),
     HOST: z.string().default("127.0.0.1"),
     PORT: z.coerce.number().int().min(1).max(65_535).default(4281),
+    /** Names that clients may call it by, with commas. */
+    NAMES: z.string().default(""),
     CACHE: z.string().default(".zooid/city-service"),
     ZOOID_SERVERS: z.string().default("nats://127.0.0.1:4222"),
     ZOOID_REALM: z.string().default("zooid"),
@@ -25,6 +27,7 @@ const service = await startCityService({
   cache: CACHE,
   servers: ZOOID_SERVERS,
   realm: ZOOID_REALM,
+  names: NAMES.split(","),
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void service.close());
 console.log(JSON.stringify({ event: "ready", name: NAME, url: service.url }));

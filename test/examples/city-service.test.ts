@@ -14,13 +14,13 @@ async function service() {
   const { client, transport } = await world.open("a", { waitTimeoutMs: 2_000, schemas: { "city/*": validator } });
   const cache = await createCache({ clock: world.clock, chance: seededChance(1) });
   onTestFinished(() => cache.close());
-  const routes = cityRoutes("a", client as unknown as Parameters<typeof cityRoutes>[1], cache);
+  const routes = cityRoutes("a", client as unknown as Parameters<typeof cityRoutes>[1], cache, ["service-a"]);
   const ask = async (path: string, method = "GET", body?: unknown) => {
     const init = body === undefined ? { method } : { method, body: typeof body === "string" ? body : JSON.stringify(body) };
     const response = await world.run(Promise.resolve(routes.request(path, init)));
     return { status: response.status, body: (await response.json()) as { readonly error?: { readonly code?: string } } };
   };
-  return { ...world, client, cache, transport, ask };
+  return { ...world, world, routes, client, cache, transport, ask };
 }
 
 const checked = (value: unknown) =>
@@ -52,6 +52,34 @@ describe("a service's answer", () => {
     const { ask } = await service();
     const answer = await ask(path, method, body);
     expect([answer.status, answer.body.error?.code]).toEqual([400, code]);
+  });
+
+  test("is 413 to a body that is too large, whether its length is told or not", async () => {
+    const { world, routes } = await service();
+    const text = JSON.stringify({ ...city, note: "x".repeat(100_000) });
+    const streamed = new Response(text).body;
+    for (const init of [
+      { body: text, headers: { "content-length": String(text.length) } },
+      { body: streamed, duplex: "half" },
+    ]) {
+      const response = await world.run(Promise.resolve(routes.request("/city/DE/15/Jena", { method: "PUT", ...init } as RequestInit)));
+      expect(response.status).toBe(413);
+    }
+  });
+
+  test("is 403 to a page of another site, whatever name that has for our address", async () => {
+    const { world, routes } = await service();
+    const status = async (url: string, origin?: string) => {
+      const headers = origin === undefined ? {} : { origin };
+      return (await world.run(Promise.resolve(routes.request(url, { headers })))).status;
+    };
+    expect(await status("http://rebound.example:4281/health")).toBe(403);
+    expect(await status("http://127.0.0.1:4281/health", "http://elsewhere.example")).toBe(403);
+    expect(await status("http://127.0.0.1:4281/health", "null")).toBe(403);
+    for (const host of ["127.0.0.1:4281", "localhost:4281", "[::1]:4281", "service-a:4281"]) {
+      expect(await status(`http://${host}/health`)).toBe(200);
+      expect(await status(`http://${host}/health`, `http://${host}`)).toBe(200);
+    }
   });
 
   test("is 503 when another try may succeed, 500 when what became of a write is not known or a bug was met", async () => {
