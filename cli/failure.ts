@@ -1,4 +1,5 @@
 import { ZooidError, type Fact } from "../index.js";
+import { printable } from "./printable.js";
 
 /** Codes that only the command line has, with the exit code of each; that of all others is 1. */
 export const exitCodes: Readonly<Record<string, number>> = {
@@ -69,5 +70,5 @@ export function failureLine(failure: Failure, json: boolean): string {
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, "; ").trim();
+  return printable(text.replace(/\s*\n\s*/g, "; ").trim());
 }

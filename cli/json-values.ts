@@ -14,9 +14,38 @@ export function toJson(value: Value): Json {
   return typeof value === "object" && value !== null ? objectToJson(value) : value;
 }
 
+/** The JSON in `text`. Throws a SyntaxError, and MalformedMessageError for a number of which a part would be lost. */
+export function parseJson(text: string): unknown {
+  const json: unknown = JSON.parse(text);
+  // Numbers of up to 15 digits are kept as they are. Only text with longer ones is looked through.
+  if (/[\d.]{16}/.test(text)) {
+    for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g)) checkNumber(token);
+  }
+  return json;
+}
+
+function checkNumber(token: string): void {
+  if (token.startsWith('"')) return;
+  const digits = significantDigits(token);
+  const isKept = digits.length <= 15 || (digits.length <= 100 && significantDigits(Number(token).toPrecision(digits.length)) === digits);
+  if (isKept) return;
+  const way = /^-?\d+$/.test(token) ? `: a whole number of that size is {"$bigint": "${token}"}` : "";
+  throw malformed(`the number ${token} would be rounded to ${Number(token)}${way}`);
+}
+
+/** Digits of a decimal number, without its sign, point, exponent and the zeros around them. */
+function significantDigits(decimal: string): string {
+  const digits = decimal.replace(/[eE].*$/, "").replace(/[-.]/g, "");
+  return digits.replace(/^0+/, "").replace(/0+$/, "");
+}
+
 /** The value in `json`. Throws MalformedMessageError. */
 export function fromJson(json: unknown): Value {
-  if (json === null || typeof json === "string" || typeof json === "boolean" || typeof json === "number") return json;
+  if (json === null || typeof json === "string" || typeof json === "boolean") return json;
+  if (typeof json === "number") {
+    if (!Number.isFinite(json)) throw malformed("a number is too large");
+    return json;
+  }
   if (Array.isArray(json)) return json.map(fromJson);
   if (typeof json !== "object") throw malformed(`${typeof json} is not JSON`);
   const entries = Object.entries(json);

@@ -1,6 +1,6 @@
 import { asKey, limits, type Value } from "../index.js";
 import { CommandError } from "./failure.js";
-import { fromJson, toJson } from "./json-values.js";
+import { fromJson, parseJson, toJson } from "./json-values.js";
 
 /** One object of a storage. */
 export interface Row {
@@ -35,7 +35,7 @@ export async function* readRows(input: AsyncIterable<Uint8Array>, fromLine = 1):
 
 function rowOf(text: string, line: number): Row {
   try {
-    const json: unknown = JSON.parse(text);
+    const json = parseJson(text);
     if (typeof json !== "object" || json === null || Array.isArray(json)) throw new Error("it is not an object");
     const { key, value, ...rest } = json as Record<string, unknown>;
     if (typeof key !== "string") throw new Error('it has no "key"');

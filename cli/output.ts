@@ -1,9 +1,10 @@
 import type { Writable } from "node:stream";
-import { Interrupted } from "./failure.js";
+import { CommandError, Interrupted } from "./failure.js";
+import { printableLines } from "./printable.js";
 
 /**
- * Lines on standard output, at the pace of who reads them. A reader that goes away (`| head`) interrupts the command
- * through `onGone`; lines written after that are dropped.
+ * Lines on standard output, at the pace of their reader. A reader that goes away (`| head`), or a disk that is full, ends the command through
+ * `onGone`; lines written after that are dropped.
  */
 export class Output {
   readonly #stream: Writable;
@@ -11,7 +12,7 @@ export class Output {
   /** Who waits for room. */
   #waiting: (() => void)[] = [];
 
-  constructor(stream: Writable, onGone: (why: Interrupted) => void) {
+  constructor(stream: Writable, onGone: (why: Interrupted | CommandError) => void) {
     this.#stream = stream;
     const goOn = () => {
       for (const resolve of this.#waiting.splice(0)) resolve();
@@ -19,16 +20,17 @@ export class Output {
     stream.on("drain", goOn);
     stream.on("close", goOn);
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
       this.#gone = true;
       goOn();
-      onGone(new Interrupted("SIGPIPE"));
+      const reason = error.code ?? error.message;
+      const isReaderGone = error.code === "EPIPE";
+      onGone(isReaderGone ? new Interrupted("SIGPIPE") : new CommandError("ZOOID_FILE", `standard output cannot be written: ${reason}`));
     });
   }
 
   /** Resolves when there is room for more. */
   async line(text: string): Promise<void> {
-    if (this.#gone || this.#stream.write(`${text}\n`)) return;
+    if (this.#gone || this.#stream.write(`${printableLines(text)}\n`)) return;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 

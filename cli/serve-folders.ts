@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createActorSystem } from "../actors/index.js";
 import {
@@ -12,6 +11,7 @@ import {
   systemChance,
   systemClock,
 } from "../index.js";
+import { makeFolder } from "../storage/make-folder.js";
 import type { Transport } from "../transport/index.js";
 import { CommandError } from "./failure.js";
 
@@ -83,7 +83,7 @@ export function storageFolders(data: string, storages: readonly string[]): Reado
 
 function madeFolder(folder: string): string {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
     if (reason === "ENOSPC" || reason === "EDQUOT") throw new DiskFullError({ folder, isEmpty: true }, error);

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
+import { CommandError } from "../failure.js";
+import { printable } from "../printable.js";
 import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
@@ -7,25 +9,35 @@ import type { Surroundings } from "../surroundings.js";
 export function addDelete(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("delete")
-    .description("Deletes objects in one transaction; one that is not there is none the less deleted.")
+    .description("Deletes objects in one transaction; all that are there.")
     .argument("<key...>", "keys of the objects")
     .addHelpText(
       "after",
       `
+Those that are there are deleted. Ends with exit code 1 when a key is not there.
+
 Examples:
   $ zooid delete greeting
   $ zooid delete a b c --json`,
     );
   addConnectionOptions(command).action(async (keys: string[], flags: ConnectionFlags) => {
     await withStore(flags, surroundings, async (store) => {
-      const { tid } = await store.transact(
+      const { value: deleted, tid } = await store.transact(
         async (tx) => {
-          for (const key of keys) await tx.delete(key);
+          const values = await tx.getMany(keys);
+          const there = [...new Set(keys.filter((_, index) => values[index] !== undefined))];
+          for (const key of there) await tx.delete(key);
+          return there;
         },
         { signal: surroundings.signal },
       );
-      if (flags.json === true) await surroundings.out.json({ keys, tid });
-      else await surroundings.out.line(`${keys.join(", ")} deleted by transaction ${tid}`);
+      const missing = keys.filter((key) => !deleted.includes(key));
+      if (deleted.length > 0) {
+        if (flags.json === true) await surroundings.out.json({ keys: deleted, tid });
+        else await surroundings.out.line(`${deleted.map(printable).join(", ")} deleted by transaction ${tid}`);
+      }
+      if (missing.length > 0)
+        throw new CommandError("ZOOID_NOT_FOUND", `${missing.map((key) => JSON.stringify(key)).join(", ")}: not there`);
     });
   });
 }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { toJson } from "../json-values.js";
 import { option, parseInteger } from "../parsing.js";
+import { printable } from "../printable.js";
 import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
@@ -23,7 +24,7 @@ export function addList(program: Command, surroundings: Surroundings): void {
     .addHelpText(
       "after",
       `
-A line is a key, a tab and a value; with --json {"key": …, "value": …}.
+A line is a key, a tab and a value, characters that steer a terminal as \\u001b; with --json {"key": …, "value": …}.
 
 Examples:
   $ zooid list city/AD/
@@ -36,7 +37,7 @@ Examples:
       const after = flags.after === undefined ? {} : { after: flags.after };
       for await (const [key, value] of store.list(prefix, { limit: flags.limit, signal, ...after })) {
         if (flags.json === true) await out.json(flags.keys === true ? { key } : { key, value: toJson(value) });
-        else await out.line(flags.keys === true ? key : `${key}\t${JSON.stringify(toJson(value))}`);
+        else await out.line(flags.keys === true ? printable(key) : `${printable(key)}\t${JSON.stringify(toJson(value))}`);
       }
     });
   });

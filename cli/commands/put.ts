@@ -3,7 +3,8 @@ import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError } from "../failure.js";
-import { fromJson } from "../json-values.js";
+import { fromJson, parseJson } from "../json-values.js";
+import { printable } from "../printable.js";
 import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
@@ -29,14 +30,14 @@ Examples:
     await withStore(flags, surroundings, async (store) => {
       const { tid } = await store.transact((tx) => tx.put(key, value), { signal: surroundings.signal });
       if (flags.json === true) await surroundings.out.json({ key, tid });
-      else await surroundings.out.line(`${key} written by transaction ${tid}`);
+      else await surroundings.out.line(`${printable(key)} written by transaction ${tid}`);
     });
   });
 }
 
 function parse(json: string) {
   try {
-    return fromJson(JSON.parse(json));
+    return fromJson(parseJson(json));
   } catch (error) {
     throw new CommandError("ZOOID_USAGE", `<value> is not JSON: ${error instanceof Error ? error.message : String(error)}`, {}, error);
   }

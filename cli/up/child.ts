@@ -5,6 +5,7 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../index.js";
 import { CommandError } from "../failure.js";
+import { partError } from "./part-error.js";
 import type { Ending, Running } from "./running.js";
 
 /** Time a process has to close properly before it is killed. */
@@ -62,6 +63,9 @@ export class Child implements Running {
     // Whoever waits for it gets the error; nobody has to.
     this.ready.catch(() => undefined);
   }
+
+  /** The signal that asks it to close does. */
+  callOff(): void {}
 
   /** Asks it to close, kills it when it does not in time, and resolves when it is gone. */
   async stop(): Promise<Ending> {
@@ -123,18 +127,20 @@ export class Child implements Running {
   }
 
   #failure(what: string, lastError: string): CommandError {
-    const reason = messageIn(lastError);
-    return new CommandError("ZOOID_PART_FAILED", `${this.name} ${what}${reason === "" ? "" : `: ${reason}`}`, { part: this.name });
+    const { message, code } = saidIn(lastError);
+    return partError(this.name, message === "" ? what : `${what}: ${message}`, code);
   }
 }
 
 /** What a line of a log or of an error says. */
-function messageIn(line: string): string {
+function saidIn(line: string): { readonly message: string; readonly code?: string } {
   try {
-    const json = JSON.parse(line) as { error?: { message?: string; code?: string }; msg?: string };
-    return json.error?.message === undefined ? (json.msg ?? line) : `${json.error.message} (${json.error.code ?? "no code"})`;
+    const json = JSON.parse(line) as { event?: string; address?: string; error?: { message?: string; code?: string }; msg?: string };
+    if (json.event === "waiting") return { message: `it waits for a broker at ${json.address}` };
+    const { message, code } = json.error ?? {};
+    return message === undefined ? { message: json.msg ?? line } : { message, ...(code === undefined ? {} : { code }) };
   } catch {
-    return line.trim();
+    return { message: line.trim() };
   }
 }
 

@@ -64,11 +64,11 @@ export class Controls implements DoorActions {
     await this.#line;
   }
 
-  toggle(name: "server" | "broker"): Promise<void> {
-    return this.inLine(() => {
-      const part = this.#parts()[name];
-      return part.running ? part.stop() : part.start();
-    });
+  /** Stops it if it was started, ready or not; else starts it. */
+  async toggle(name: "server" | "broker"): Promise<void> {
+    const part = this.#parts()[name];
+    if (part.running) await this.inLine(() => part.stop());
+    else await this.#start(name);
   }
 
   stop(name: "server" | "broker"): Promise<void> {
@@ -79,10 +79,21 @@ export class Controls implements DoorActions {
   }
 
   start(name: "server" | "broker"): Promise<void> {
-    return this.inLine(async () => {
-      await this.#parts()[name].start();
-      await this.#untilNoticed();
+    return this.#start(name).then(() => this.inLine(() => this.#untilNoticed()));
+  }
+
+  /** It is begun in line, and not waited for there: a storage server waits for a broker, which must be startable meanwhile. */
+  async #start(name: "server" | "broker"): Promise<void> {
+    const { part } = await this.inLine(async () => {
+      const { server, broker } = this.#parts();
+      if (name === "server" && !broker.running && !server.running)
+        this.#options.report({ event: "notice", text: "the storage server is started; it waits for the broker" });
+      const starting = this.#parts()[name].start();
+      // Its failure is that of whoever asked for it.
+      starting.catch(() => undefined);
+      return { part: starting };
     });
+    await part;
   }
 
   scenario(): Promise<{ readonly key: string }> {

@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import type { Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { Hono } from "hono";
 import { failureOf } from "../failure.js";
@@ -29,6 +30,8 @@ POST /server/stop    POST /server/start
 POST /broker/stop    POST /broker/start
 POST /scenario       POST /quit
 `;
+
+const upgradeRefused = "HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /**
  * Opens the door: HTTP on the loopback interface. A page of another site cannot use it from a browser on this machine:
@@ -70,7 +73,16 @@ export async function openDoor(port: number, actions: DoorActions): Promise<Door
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   // First in line, so that whoever takes WebSockets at this door sees only those of this machine.
   server.on("upgrade", (request, socket) => {
+    socket.on("error", () => socket.destroy());
     if (isForeign(request.headers.host, request.headers.origin)) socket.destroy();
+    // The broker takes those of its path; with a nats-server nobody takes any.
+    else if (request.url !== "/" || server.listenerCount("upgrade") === 1) socket.end(upgradeRefused);
+  });
+  // Sockets that were upgraded are no connections of the server any more, but it waits for them when it closes.
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(portError(error, port, "--door-port")));
@@ -82,7 +94,7 @@ export async function openDoor(port: number, actions: DoorActions): Promise<Door
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        for (const socket of sockets) socket.destroy();
       }),
   };
 }

@@ -1,5 +1,6 @@
 import process from "node:process";
-import { CommandError, failureOf } from "../failure.js";
+import { type CommandError, failureOf } from "../failure.js";
+import { partError } from "./part-error.js";
 import type { Ending, Running } from "./running.js";
 
 /** What was opened, until it is closed. */
@@ -9,8 +10,8 @@ export interface Opened {
 
 export interface EmbeddedOptions {
   readonly name: string;
-  /** Opens it; `fail` is called if it has to end by itself later. */
-  readonly open: (fail: (error: unknown) => void) => Promise<Opened>;
+  /** Opens it; `fail` is called if it has to end by itself later. What it waits for is not waited for when `signal` aborts. */
+  readonly open: (fail: (error: unknown) => void, signal: AbortSignal) => Promise<Opened>;
 }
 
 /** Something of ours inside this process, which ends with it. It sleeps by being closed, and is opened again to wake. */
@@ -19,6 +20,7 @@ export class Embedded implements Running {
   readonly ready: Promise<void>;
   readonly ended: Promise<Ending>;
   readonly #options: EmbeddedOptions;
+  readonly #calledOff = new AbortController();
   /** Undefined while it sleeps. */
   #opening: Promise<Opened | undefined>;
   #stopping: Promise<Ending> | undefined;
@@ -37,12 +39,17 @@ export class Embedded implements Running {
     this.ready.catch(() => undefined);
   }
 
+  callOff(): void {
+    this.#calledOff.abort(this.#failure("was told to end before it was ready"));
+  }
+
   stop(): Promise<Ending> {
     return this.#end("closed");
   }
 
   /** What is being opened cannot be stopped half way: it is closed once it is open. */
   kill(): void {
+    this.callOff();
     this.#giveUp(this.#failure("was told to end before it was ready"));
     this.stop().catch(() => undefined);
   }
@@ -60,10 +67,10 @@ export class Embedded implements Running {
 
   async #open(): Promise<Opened> {
     try {
-      return await this.#options.open((error) => void this.#end(failureOf(error).message).catch(() => undefined));
+      return await this.#options.open((error) => void this.#end(failureOf(error).message).catch(() => undefined), this.#calledOff.signal);
     } catch (error) {
       const { code, message } = failureOf(error);
-      throw this.#failure(`cannot be started: ${message} (${code})`, error);
+      throw partError(this.#options.name, `cannot be started: ${message}`, code, error);
     }
   }
 
@@ -82,8 +89,7 @@ export class Embedded implements Running {
     return ending;
   }
 
-  #failure(what: string, cause?: unknown): CommandError {
-    const { name } = this.#options;
-    return new CommandError("ZOOID_PART_FAILED", `${name} ${what}`, { part: name }, cause);
+  #failure(what: string): CommandError {
+    return partError(this.#options.name, what);
   }
 }

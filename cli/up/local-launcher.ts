@@ -24,12 +24,12 @@ export async function createLocalLauncher({ door, folders, clock, log }: LocalLa
   broker.stop();
   await serveBroker({ broker, server: door.server, clock, log });
 
-  const openServer = async (fail: (error: unknown) => void): Promise<Opened> => {
+  const openServer = async (fail: (error: unknown) => void, signal: AbortSignal): Promise<Opened> => {
     const serverLog = logOf({ logLevel: "warn" }, join(folders.logs, "storage-server.log"));
     const transport = broker.connect(serverLog);
     try {
       const storages = storageFolders(folders.objects, ["main"]);
-      const served = await serveFolders({ folders: storages, realm: "zooid", transport, log: serverLog, onFatal: fail });
+      const served = await serveFolders({ folders: storages, realm: "zooid", transport, log: serverLog, signal, onFatal: fail });
       const close = async () => {
         await served.close();
         await transport.close();

@@ -59,6 +59,8 @@ export class Part {
     } catch (error) {
       running.kill();
       await running.ended;
+      // It was told to end before it took work.
+      if (this.#stopping) return;
       throw error;
     }
     this.#ready = true;
@@ -71,6 +73,7 @@ export class Part {
     if (running === undefined) return;
     const { clock, report, name, detail } = this.#options;
     this.#stopping = true;
+    if (!this.#ready) running.callOff();
     const startMs = clock.monotonic();
     const { wasKilled } = await running.stop();
     const how = wasKilled ? `${detail}, killed: it did not close in time` : detail;

@@ -1,6 +1,7 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, type Log } from "../../index.js";
+import { makeFolder } from "../../storage/make-folder.js";
 import { CommandError } from "../failure.js";
 import type { Door } from "./door.js";
 import { findNatsServer, howToGetNatsServer } from "./find-nats-server.js";
@@ -82,7 +83,7 @@ function prepareFolders(flags: UpFlags): (name: string) => string {
   try {
     for (const name of Object.values(folders)) {
       if (flags.fresh === true) rmSync(within(name), { recursive: true, force: true });
-      mkdirSync(within(name), { recursive: true, mode: 0o700 });
+      makeFolder(within(name));
     }
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);

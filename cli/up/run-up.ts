@@ -27,7 +27,7 @@ export async function runUp(flags: UpFlags, surroundings: Surroundings): Promise
     await up.run();
   } catch (error) {
     // What was under way when it was told to end did not fail.
-    if (!up.isToldToQuit) throw error;
+    if (!up.isToldToQuit && !up.isInterruptedWhenReady) throw error;
   } finally {
     await up.end();
   }
@@ -47,6 +47,7 @@ class Up {
   #place: Place | undefined;
   #keys: Keys | undefined;
   #toldAtMs = 0;
+  #isReady = false;
 
   constructor(flags: UpFlags, { out, signal }: Surroundings) {
     this.#flags = flags;
@@ -58,6 +59,11 @@ class Up {
   /** By a key or through the door; not by a signal. */
   get isToldToQuit(): boolean {
     return this.#quitting.signal.aborted;
+  }
+
+  /** A signal ends what runs as it is meant to end; before, it calls off a start. */
+  get isInterruptedWhenReady(): boolean {
+    return this.#isReady && this.#signal.aborted;
   }
 
   async run(): Promise<void> {
@@ -74,6 +80,7 @@ class Up {
     await this.#controls.inLine(() => this.#start(place));
     const { servers, urls } = place;
     const ms = this.#clock.monotonic() - this.#startMs;
+    this.#isReady = true;
     this.#report({ event: "ready", ms, servers, door: door.url, services: { A: urls.a, B: urls.b } });
     if (this.#flags.cities > 0) await this.#showScenario(place, door);
     if (this.#flags.once === true) return;
@@ -158,8 +165,13 @@ class Up {
 
   #listen(): void {
     if (!process.stdin.isTTY || this.#flags.json === true) return;
-    this.#report({ event: "keys", keys: { s: "stop or start the storage server", b: "the broker", m: "machines", q: "quit" } });
-    this.#keys = listenForKeys(process.stdin, (key) => void this.#press(key).catch((error: unknown) => this.#tellError(error)));
+    this.#report(keysEvent);
+    this.#keys = listenForKeys(process.stdin, (key) => {
+      this.#press(key).catch((error: unknown) => {
+        // What is called off at the end did not fail.
+        if (!this.#signal.aborted) this.#tellError(error);
+      });
+    });
   }
 
   async #press(key: string): Promise<void> {
@@ -175,6 +187,8 @@ class Up {
       case "\u0003":
         this.#quit();
         return;
+      default:
+        this.#report(keysEvent);
     }
   }
 
@@ -186,6 +200,11 @@ class Up {
     this.#report({ event: "notice", text: error instanceof Error ? error.message : String(error) });
   }
 }
+
+const keysEvent: UpEvent = {
+  event: "keys",
+  keys: { s: "stop or start the storage server", b: "the broker", m: "machines", q: "quit" },
+};
 
 /** Times to a microsecond: more digits say nothing. */
 function rounded(_: string, value: unknown): unknown {

@@ -13,6 +13,8 @@ export interface Running {
   readonly ready: Promise<unknown>;
   /** Resolves when it is gone, however it went. */
   readonly ended: Promise<Ending>;
+  /** It is not to become ready any more: what it waits for is not waited for. */
+  callOff(): void;
   /** Resolves when it has closed properly, or was killed because it did not. */
   stop(): Promise<Ending>;
   /** Ends it, and waits for nothing. */

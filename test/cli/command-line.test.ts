@@ -97,6 +97,11 @@ describe("what is wrong is named", () => {
     expect(code).toBe(2);
   });
 
+  test("a command that is like none is wrong usage, and leads to the list", async () => {
+    const { err, code } = await runZooid(["frobnicate"]);
+    expect({ err, code }).toEqual({ err: "zooid: unknown command 'frobnicate': see zooid --help (ZOOID_USAGE)\n", code: 2 });
+  });
+
   test("a server that is not there is told within the time-out, as JSON if asked", async () => {
     const { err, code } = await runZooid(["status", "--servers", "nats://127.0.0.1:1", "--timeout", "300ms", "--json"]);
     expect(code).toBe(1);

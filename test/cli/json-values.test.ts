@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fromJson, toJson } from "../../cli/json-values.js";
-import { encodeValue, decodeValue, type Value } from "../../index.js";
+import { fromJson, parseJson, toJson } from "../../cli/json-values.js";
+import { decodeValue, encodeValue, MalformedMessageError, type Value } from "../../index.js";
 
 const { value: values } = fc.letrec<{ value: Value }>((tie) => ({
   value: fc.oneof(
@@ -25,9 +25,35 @@ describe("values as JSON", () => {
       fc.property(values, (value) => {
         const json = JSON.stringify(toJson(value));
         // Compared as it is stored: MessagePack keeps 64-bit integers, Dates and bytes apart.
-        expect(fromJson(JSON.parse(json))).toEqual(value);
+        expect(fromJson(parseJson(json))).toEqual(value);
       }),
     );
+  });
+
+  test.each(["9007199254740993", "-12345678901234567890", "0.12345678901234567890", "[1e400]", '{"a":[1.00000000000000000001]}'])(
+    "%s, of which a part would be lost, is refused",
+    (text) => {
+      expect(() => fromJson(parseJson(text))).toThrow(MalformedMessageError);
+    },
+  );
+
+  test.each([
+    "9007199254740992",
+    "12345678901234567168",
+    "0.1",
+    "1e300",
+    '"12345678901234567890 \\" 9007199254740993"',
+    "1.0000000000000000000",
+    "00000000000000001",
+  ])("%s is taken as JSON.parse takes it", (text) => {
+    const parsed = (parse: (json: string) => unknown): unknown => {
+      try {
+        return parse(text);
+      } catch (error) {
+        return (error as Error).name;
+      }
+    };
+    expect(parsed(parseJson)).toEqual(parsed(JSON.parse));
   });
 
   test("what JSON has no word for is tagged, and names that begin with $ are doubled", () => {

@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CommandError } from "../../cli/failure.js";
@@ -43,6 +45,46 @@ describe("objects from the command line", () => {
     const { error, lines } = await zooid(["get", "nothing", ...there]);
     expect(lines).toEqual([]);
     expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nothing": not there' });
+  });
+
+  test("delete of a key that is not there fails; those that are there go", async () => {
+    await zooid(["put", "there", "1", ...there]);
+    const { error, lines } = await zooid(["delete", "there", "nope", ...there]);
+    expect(lines).toEqual([expect.stringMatching(/^there deleted by transaction \d+$/)]);
+    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nope": not there' });
+    expect((await zooid(["delete", "there", "nope", ...there])).lines).toEqual([]);
+  });
+
+  test("put of a number that would be rounded is wrong usage, and says how to write it", async () => {
+    const { error } = await zooid(["put", "big", '{"n":[12345678901234567890]}', ...there]);
+    expect(error).toMatchObject({
+      code: "ZOOID_USAGE",
+      message: expect.stringContaining(
+        '12345678901234567890 would be rounded to 12345678901234567000: a whole number of that size is {"$bigint":',
+      ) as string,
+    });
+  });
+
+  test("keys with characters that a terminal would obey are printed as one line that shows them", async () => {
+    const key = "odd/\u001b[31mred\nsecond\u202eline\u009b";
+    await zooid(["put", key, '"\u009b"', ...there]);
+    const shown = "odd/\\u001b[31mred\\u000asecond\\u202eline\\u009b";
+    expect((await zooid(["list", "odd/", ...there])).lines).toEqual([`${shown}\t"\\u009b"`]);
+    expect((await zooid(["list", "odd/", "--keys", ...there])).lines).toEqual([shown]);
+    const json = await zooid(["list", "odd/", "--json", ...there]);
+    expect(json.lines.map((line) => (JSON.parse(line) as { readonly key: string }).key)).toEqual([key]);
+    expect((await zooid(["delete", key, ...there])).lines).toEqual([expect.stringContaining(`${shown} deleted`)]);
+  });
+
+  test("a disk that is full ends a command with one line and a code", async () => {
+    for (let index = 0; index < 3; index++) await zooid(["put", `full/${index}`, JSON.stringify("x".repeat(50_000)), ...there]);
+    for (const words of [["export"], ["list", "full/"], ["get", "full/0"]]) {
+      const full = openSync("/dev/full", "w");
+      const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words, ...there], { stdio: ["ignore", full, "pipe"] });
+      const [err, [code]] = await Promise.all([text(child.stderr as Readable), once(child, "close") as Promise<[number]>]);
+      closeSync(full);
+      expect({ code, err }).toEqual({ code: 1, err: "zooid: standard output cannot be written: ENOSPC (ZOOID_FILE)\n" });
+    }
   });
 
   test("put of what is not JSON is wrong usage", async () => {

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import type { Interrupted } from "../../cli/failure.js";
+import type { CommandError, Interrupted } from "../../cli/failure.js";
 import { Output } from "../../cli/output.js";
 import { createProgram } from "../../cli/program.js";
 
@@ -34,7 +34,7 @@ export async function runZooid(words: readonly string[], input = "", variables: 
 export async function zooid(words: readonly string[], signal: AbortSignal = new AbortController().signal) {
   const stream = new PassThrough();
   const said: string[] = [];
-  const gone: Interrupted[] = [];
+  const gone: (CommandError | Interrupted)[] = [];
   const written = text(stream);
   const out = new Output(stream, (why) => gone.push(why));
   const program = createProgram({ out, signal, say: (line) => void said.push(line) });

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
@@ -105,6 +107,31 @@ describe("zooid serve", () => {
       const client = await connect({ servers: url, client: "reader", cache: "transient" });
       open.push(() => client.close());
       await expect(client.put("a", 1)).rejects.toMatchObject({ code: "ZOOID_READ_ONLY" });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "ends at once where its folder cannot be made, on any file system",
+    async () => {
+      const [url, data] = [await startBroker(), await folder()];
+      await writeFile(join(data, "file"), "");
+      for (const path of ["/proc/zooid/data", "/sys/zooid", join(data, "file"), join(data, "file", "within")]) {
+        const { code, err } = await serve(url, path).ended;
+        expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({ code: 1, error: { error: { code: "ZOOID_STORE" } } });
+      }
+    },
+    timeoutMs,
+  );
+
+  test(
+    "ends on SIGTERM while it waits for a broker",
+    async () => {
+      const [port = 0] = await freePorts(1);
+      const waiting = serve(`ws://127.0.0.1:${port}`, await folder());
+      expect(await waiting.notice).toMatchObject({ event: "waiting" });
+      waiting.child.kill("SIGTERM");
+      expect(await waiting.ended).toMatchObject({ code: 143 });
     },
     timeoutMs,
   );

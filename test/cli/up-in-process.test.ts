@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { expectPlayed, expectStoppedInOrder } from "./played.js";
+import { expectAnyOrder, openSockets } from "./any-order.js";
 import { startUp } from "./running-up.js";
 import { runZooid } from "./run-zooid.js";
 
@@ -89,6 +90,25 @@ describe("zooid up without a nats-server", () => {
       expect((await fetch(`${up.door}/status`)).status).toBe(200);
       up.signal("SIGINT");
       expect(await up.ended).toMatchObject({ code: 0 });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "storage server and broker are stopped and started in any order, and open sockets do not keep it from ending",
+    async () => {
+      const data = await folder();
+      const up = await startUp(["--data", data, "--cities", "0", "--broker", "in-process"]);
+      await up.event("ready");
+      await expectAnyOrder(up);
+      const sockets = await openSockets(up);
+      const second = await startUp(["--data", data, "--cities", "0", "--broker", "in-process"]);
+      const { code, err } = await second.ended;
+      const message = `storage server cannot be started: ${data}/objects/main is in use already, by this process or another: choose another folder with --data`;
+      expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({ code: 1, error: { error: { code: "ZOOID_IN_USE", message } } });
+      up.signal("SIGTERM");
+      expect(await up.ended).toEqual({ code: 0, signal: null, err: "" });
+      for (const socket of sockets) socket.destroy();
     },
     timeoutMs,
   );

@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { requireNatsServer } from "../../scripts/nats-server.mjs";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { expectPlayed, expectStoppedInOrder } from "./played.js";
+import { expectAnyOrder, openSockets } from "./any-order.js";
 import { runZooid } from "./run-zooid.js";
 import { type Event, isAlive, startUp } from "./running-up.js";
 
@@ -34,8 +35,14 @@ describe("zooid up with a nats-server", () => {
       const second = await startUp(["--data", data, "--cities", "2000"]);
       expect(await second.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 0, of: 2_000 });
       await second.event("scenario");
+      await expectAnyOrder(second);
+      const sockets = await openSockets(second);
+      const third = await startUp(["--data", data, "--cities", "0"]);
+      const { code, err } = await third.ended;
+      expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({ code: 1, error: { error: { code: "ZOOID_IN_USE" } } });
       second.signal("SIGINT");
       expect(await second.ended).toEqual({ code: 0, signal: null, err: "" });
+      for (const socket of sockets) socket.destroy();
       expectStoppedInOrder(second);
       vi.unstubAllEnvs();
     },
