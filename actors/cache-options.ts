@@ -61,7 +61,7 @@ export interface CacheOptions extends Partial<
   readonly ttiFlushSecs?: Duration | undefined;
   /** Who joined a computation waits for it so long. Default: 60 s. */
   readonly flightTimeout?: Duration | undefined;
-  /** How long results are served while cut off from the bus. Default: 30 s; without a bus there is no bound. */
+  /** How long results are served since this node last knew all invalidations: while it is cut off from the bus, or hears of them late. Default: 30 s; without a bus there is no bound. */
   readonly maxStaleSecs?: Duration | undefined;
   /** `invalidate` waits so long for the bus before it resolves to `queued`. Default: 1 s. */
   readonly publishTimeout?: Duration | undefined;

@@ -266,6 +266,7 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   const { bus, disk } = core;
   const { log } = core.settings;
   if (bus !== undefined) {
+    bus.proveWithin?.(core.settings.maxStaleMs);
     bus.follow(disk?.position, disk?.latestVersions()).catch((error: unknown) => {
       log.debug({ err: error }, "the bus was closed before it followed");
     });

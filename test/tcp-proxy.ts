@@ -8,6 +8,8 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void;
   /** Links stay open, and nothing passes any more in either direction until `mend`. */
   stall(): void;
+  /** What comes from the server from now on passes so much later, in its order. */
+  lag(ms: number): void;
   mend(): void;
   close(): Promise<void>;
 }
@@ -16,6 +18,7 @@ export interface TcpProxy extends AsyncDisposable {
 export async function startTcpProxy(port: () => number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let state: "whole" | "cut" | "stalled" = "whole";
+  let lagMs = 0;
   const server: Server = createServer((near) => {
     if (state === "cut") {
       near.destroy();
@@ -28,7 +31,13 @@ export async function startTcpProxy(port: () => number): Promise<TcpProxy> {
     ] as const) {
       sockets.add(one);
       one.setNoDelay(true);
-      one.on("data", (bytes) => other.write(bytes));
+      let lastAt = 0;
+      one.on("data", (bytes) => {
+        const now = performance.now();
+        lastAt = one === far ? Math.max(lastAt, now + lagMs) : now;
+        if (lastAt <= now) other.write(bytes);
+        else setTimeout(() => other.writable && other.write(bytes), lastAt - now);
+      });
       one.on("error", () => undefined);
       one.on("close", () => {
         sockets.delete(one);
@@ -56,6 +65,9 @@ export async function startTcpProxy(port: () => number): Promise<TcpProxy> {
     stall: () => {
       state = "stalled";
       for (const socket of sockets) socket.pause();
+    },
+    lag: (ms) => {
+      lagMs = ms;
     },
     mend: () => {
       state = "whole";

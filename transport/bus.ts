@@ -8,7 +8,7 @@
  * 2. No gap unnoticed. Once following, a listener is told of every invalidation, in order, or of a `reset`. What is missing
  *    is filled before anything that comes after it; a gap that cannot be filled is a `reset`.
  * 3. At least once. A publication goes on, under one id, until the bus has taken it. A second copy is told a second time.
- * 4. In touch. `heardAt` is the moment of the last proof that nothing is missing here; silence or a lost link is a `cut`.
+ * 4. In touch. `heardAt` is a moment as of which nothing is missing here; silence or a lost link is a `cut`.
  * 5. Own publications are told to the listener as those of others are, by their id.
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5, B6.
@@ -17,10 +17,14 @@ export interface Bus {
   readonly kind: "in-process" | "nats" | "jetstream";
   readonly state: BusState;
   /**
-   * Monotonic moment of the last proof that all invalidations up to then were told here: -Infinity before the first. It stands
-   * still while cut off and while catching up. What is served as valid counts its age from here.
+   * Monotonic moment as of which all invalidations that the bus had were told here: -Infinity before the first. It is when a message of this
+   * node's own was sent that has come back: what others send proves nothing of how long it was under way. It stands still while
+   * cut off and while catching up. What is served as valid counts its age from here.
    */
   readonly heardAt: number;
+
+  /** What is served is to be no older than `ms`: the bus sees to it that `heardAt` is younger as long as all is well. */
+  proveWithin?(ms: number): void;
 
   /**
    * Publishes `tag` until the bus has taken it; resolves to the version it got. While cut off it waits and tries again: the

@@ -40,6 +40,7 @@ import { StreamHistory } from "./jetstream-history.js";
 import { StreamIntake } from "./jetstream-intake.js";
 import { LatestRepeated } from "./jetstream-latest.js";
 import { type Delivery, readRepeated, tagTokens, writeBusWord } from "./jetstream-messages.js";
+import { SentProof } from "./sent-proof.js";
 import type { HeadedTransport } from "./transport.js";
 
 /** Where a bus is, and how long it may be silent. */
@@ -101,6 +102,7 @@ class JetStreamBus implements RecallingBus {
   /** The listener was told that this node follows, and of no cut since. */
   #isToldToFollow = false;
   #heardAt = -Infinity;
+  readonly #proof: SentProof;
   /** When #timer is to fire. */
   #dueMs = Infinity;
   /** Of the catching up that is under way. */
@@ -131,6 +133,7 @@ class JetStreamBus implements RecallingBus {
       signal: this.#closed.signal,
     });
     this.#latest = new LatestRepeated(this.#clock);
+    this.#proof = new SentProof(this.#clock, this.#chance, intervalMs);
     this.#history = new StreamHistory(this.#api, this.#chance);
     this.#intake = new StreamIntake({
       clock: this.#clock,
@@ -145,6 +148,7 @@ class JetStreamBus implements RecallingBus {
       history: this.#history,
       intake: this.#intake,
       latest: this.#latest,
+      proof: this.#proof,
       clock: this.#clock,
       chance: this.#chance,
       log: this.#log,
@@ -165,6 +169,10 @@ class JetStreamBus implements RecallingBus {
 
   get heardAt(): number {
     return this.#heardAt;
+  }
+
+  proveWithin(ms: number): void {
+    this.#proof.within(ms);
   }
 
   listen(listener: (event: BusEvent) => void): void {
@@ -200,12 +208,15 @@ class JetStreamBus implements RecallingBus {
       const known = this.#intake.position;
       if (known === undefined) continue;
       const { epoch, sequence: knew } = known;
+      const sentAt = this.#proof.sending();
       try {
         const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
         this.#tellTaking(true, undefined, tag);
         // An answer from one history says nothing in another: it is published there too.
         if (this.#isSound(ack, known)) {
           this.#intake.acknowledged({ tag, id, sequence: ack.sequence });
+          // A copy may stand anywhere.
+          if (!ack.isDuplicate) this.#sent(ack.sequence, sentAt);
           return { epoch, sequence: ack.sequence };
         }
       } catch (error) {
@@ -256,8 +267,7 @@ class JetStreamBus implements RecallingBus {
     this.#latest.take(delivery.sequence);
     const isWhole = this.#intake.take(delivery);
     if (!isWhole && this.#state === "following") this.#catchUp("a gap");
-    // A late copy proves nothing.
-    if (this.#state === "following" && delivery.sequence === this.#intake.last) this.#prove();
+    if (this.#state === "following") this.#prove();
   }
 
   // ---- Catching up
@@ -342,9 +352,14 @@ class JetStreamBus implements RecallingBus {
 
   // ---- Heartbeats
 
-  /** All was told up to when this arrived. A process that was held up reads late what came by then: no later than a timer that is due proves anything. */
+  #sent(sequence: number, sentAt: number): void {
+    this.#proof.sent(sequence, sentAt);
+    if (this.#state === "following") this.#prove();
+  }
+
   #prove(): void {
-    this.#heardAt = Math.max(this.#heardAt, Math.min(this.#latest.at, this.#dueMs));
+    this.#proof.reached(this.#intake.last);
+    this.#heardAt = this.#proof.provenAt;
   }
 
   #wait(delayMs: number): void {
@@ -360,8 +375,10 @@ class JetStreamBus implements RecallingBus {
     // What is read from now on may still be of before.
     const wasHeldUp = nowMs - this.#dueMs >= this.#timeoutMs;
     const restMs = intervalMs - silentMs;
-    this.#wait(restMs > 0 ? restMs : intervalMs);
-    if (this.#state !== "following" || (restMs > 0 && !wasHeldUp)) return;
+    const ownMs = this.#state === "following" ? this.#proof.dueInMs : Infinity;
+    const isDue = restMs <= 0 || ownMs <= 0;
+    this.#wait(Math.min(restMs > 0 ? restMs : intervalMs, ownMs > 0 ? ownMs : limits.proofGapMsMin));
+    if (this.#state !== "following" || (!isDue && !wasHeldUp)) return;
     if (silentMs < this.#timeoutMs && !wasHeldUp) void this.#beat();
     else {
       const reason = wasHeldUp ? "this process was held up" : "the stream is silent";
@@ -374,9 +391,13 @@ class JetStreamBus implements RecallingBus {
     const { position: known, record } = this.#intake;
     if (known === undefined || record === undefined) return;
     const { epoch, sequence: knew, time } = known;
+    const sentAt = this.#proof.sending();
     try {
       if (time - record.time > this.#historyMs / 2) await this.#history.renew(record);
-      else this.#isSound(await this.#api.append("beat", writeBusWord({ type: "beat", epoch, knew }), {}), known);
+      else {
+        const ack = await this.#api.append("beat", writeBusWord({ type: "beat", epoch, knew }), {});
+        if (this.#isSound(ack, known)) this.#sent(ack.sequence, sentAt);
+      }
     } catch (error) {
       if (this.#closed.signal.aborted || this.#state !== "following") return;
       this.#log.debug({ err: error }, "a heartbeat was not acknowledged");

@@ -7,6 +7,7 @@ import type { StreamIntake } from "./jetstream-intake.js";
 import type { LatestRepeated } from "./jetstream-latest.js";
 import { readBusWord, tagTokens, writeBusWord } from "./jetstream-messages.js";
 import { replay, type ReplayOptions } from "./jetstream-replay.js";
+import type { SentProof } from "./sent-proof.js";
 import type { KnownInvalidation } from "./told-invalidations.js";
 import type { HeadedTransport } from "./transport.js";
 
@@ -18,6 +19,7 @@ export interface ExaminationAround {
   readonly history: StreamHistory;
   readonly intake: StreamIntake;
   readonly latest: LatestRepeated;
+  readonly proof: SentProof;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly log: Log;
@@ -51,12 +53,15 @@ export class StreamExamination {
 
   /** Resolves when nothing is missing. Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused. */
   async run(signal: AbortSignal): Promise<void> {
-    const { names, api, history, intake, latest, clock, log, silenceMsMax, onHistory, onWhole } = this.#around;
+    const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory, onWhole } = this.#around;
     const { created, firstSequence, historyMs } = await api.findStream();
     signal.throwIfAborted();
     onHistory(historyMs);
     const known = intake.position;
+    proof.forgetSent();
+    const sentAt = proof.sending();
     const hello = await api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
+    proof.sent(hello.sequence, sentAt);
     await latest.reaches(hello.sequence, silenceMsMax, signal);
     const beat = await api.last("beat");
     if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: names.stream });

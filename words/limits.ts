@@ -187,6 +187,10 @@ export const limits = {
   toldInvalidationsMax: 1_000,
   /** How far a time that a publisher may have written is believed beyond what the broker's clock should say. */
   doubtfulTimeMsMax: 1_000,
+  /** Messages of a node's own that the stream has taken and the node has not come to yet: of older ones it is not asked when they were sent. */
+  sentProofsMax: 64,
+  /** A node whose proof is about to lapse sends a heartbeat so often at most, however soon its proof lapses. */
+  proofGapMsMin: 100,
   /** A warning about what anybody may send is logged so often at most, with how often it came. */
   repeatedWarningMs: 60_000,
   /** Requests for the latest invalidation of a tag that an examination of the stream has under way. */

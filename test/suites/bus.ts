@@ -104,6 +104,7 @@ export function busSuite(name: string, traits: BusTraits, makePlace: () => Promi
 
     async function make(prefix?: string): Promise<{ heard: HeardBus; bus: Bus; link: BusLink | undefined }> {
       const node = await place.open(prefix);
+      node.bus.proveWithin?.(busPace.heartbeatTimeoutMs);
       open.push(node);
       return { heard: new HeardBus(node.bus), bus: node.bus, link: node.link };
     }

@@ -4,6 +4,7 @@ import { encodeMessage } from "../../words/index.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { busPace, HeardBus } from "../suites/bus.js";
+import { until } from "../until.js";
 
 const config = `${jetStreamConfig()}
 authorization { users = [
@@ -78,6 +79,7 @@ describe("a user that may publish below one tag only", () => {
     await shop.flush();
     await other.bus.publish("seen", "seen");
     await heard.until(({ tags }) => tags.includes("seen"));
+    await until(() => publisher !== "");
     const id = /[0-9a-f]{16}/.exec(publisher)?.[0] ?? "";
     expect(id).not.toBe("");
     const huge = 2 ** 53 - 2;

@@ -59,7 +59,7 @@ export class CacheWorld extends Stage {
   constructor(seed: number, trace?: (line: string) => void) {
     const checker = new CacheChecker({
       now: () => this.clock.monotonic(),
-      staleMsMax: timings.maxStaleMs + timings.delayMsMax + timings.stallMsMax + slackMs,
+      staleMsMax: timings.maxStaleMs + timings.stallMsMax + slackMs,
       callMsMax: 2 * timings.functionMsMax + timings.flightTimeoutMs + timings.publishTimeoutMs + timings.stallMsMax,
     });
     super(seed, checker, stepsMax, trace);

@@ -25,6 +25,10 @@ export class TappedBus implements RecallingBus {
     return this.#bus.recallAgeMsMax;
   }
 
+  proveWithin(ms: number): void {
+    this.#bus.proveWithin?.(ms);
+  }
+
   publish(tag: string, id: string): Promise<BusVersion> {
     return this.#bus.publish(tag, id);
   }
