@@ -32,20 +32,23 @@ async function place(kind: "nats" | "jetstream") {
   return { clock, own, held, other, jetStream, holdUp: () => (heldMs += heldUpMs) };
 }
 
-test.each(["nats", "jetstream"] as const)("a process that was held up takes what it reads late for proof only of when it was sent: %s", async (kind) => {
-  const { clock, own, held, other, holdUp } = await place(kind);
-  expect(held.bus.state.type).toBe("following");
-  const cuts = held.heard.count("cut");
-  // On its way, and heard before any timer fires.
-  const published = [other.bus.publish("a", "id-a"), held.bus.publish("b", "id-b")];
-  await clock.advance(0);
-  holdUp();
-  await clock.settle(Promise.all(published), 100);
-  expect(held.heard.tags).toEqual(expect.arrayContaining(["a", "b"]));
-  expect(own.monotonic() - held.bus.heardAt).toBeGreaterThan(heldUpMs - 2_000);
+test.each(["nats", "jetstream"] as const)(
+  "a process that was held up takes what it reads late for proof only of when it was sent: %s",
+  async (kind) => {
+    const { clock, own, held, other, holdUp } = await place(kind);
+    expect(held.bus.state.type).toBe("following");
+    const cuts = held.heard.count("cut");
+    // On its way, and heard before any timer fires.
+    const published = [other.bus.publish("a", "id-a"), held.bus.publish("b", "id-b")];
+    await clock.advance(0);
+    holdUp();
+    await clock.settle(Promise.all(published), 100);
+    expect(held.heard.tags).toEqual(expect.arrayContaining(["a", "b"]));
+    expect(own.monotonic() - held.bus.heardAt).toBeGreaterThan(heldUpMs - 2_000);
 
-  // Whatever else was waiting is not taken for news either: it asks again how things are.
-  await clock.until(() => held.heard.count("cut") > cuts, 2_000);
-  await clock.until(() => held.bus.state.type === "following" && own.monotonic() - held.bus.heardAt < 1_000, 5_000);
-  await clock.settle(Promise.all([held.bus.close(), other.bus.close()]), 5_000);
-});
+    // Whatever else was waiting is not taken for news either: it asks again how things are.
+    await clock.until(() => held.heard.count("cut") > cuts, 2_000);
+    await clock.until(() => held.bus.state.type === "following" && own.monotonic() - held.bus.heardAt < 1_000, 5_000);
+    await clock.settle(Promise.all([held.bus.close(), other.bus.close()]), 5_000);
+  },
+);
