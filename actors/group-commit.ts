@@ -4,6 +4,7 @@ import type { CommitBatch, LoggedTransaction, ObjectStore, Position } from "../s
 import {
   assert,
   type Clock,
+  ClockError,
   ClosedError,
   DisconnectedError,
   InternalError,
@@ -244,15 +245,15 @@ export class GroupCommit {
   }
 
   #fill(batch: CommitBatch, round: Round, closing: boolean): void {
-    const { queue, batchBytesMax, clock } = this.#around;
-    const nowMs = clock.now();
+    const { queue, batchBytesMax } = this.#around;
+    const time = new BatchTime(this.#around.store);
     while (batch.bytes < batchBytesMax) {
       const pending = queue.take();
       if (pending === undefined) return;
       if (pending.ended) continue;
       if (closing && pending.kind !== "finish") this.#refuse(pending, this.#leftBehind(pending));
       else if (pending.request === undefined) this.#addFence(batch, round, pending);
-      else this.#addCommit(batch, round, pending, nowMs);
+      else this.#addCommit(batch, round, pending, time);
     }
   }
 
@@ -267,7 +268,7 @@ export class GroupCommit {
     round.written.push({ pending, logged: undefined });
   }
 
-  #addCommit(batch: CommitBatch, round: Round, pending: Pending, nowMs: number): void {
+  #addCommit(batch: CommitBatch, round: Round, pending: Pending, time: BatchTime): void {
     const { transactions } = this.#around;
     const { request, kind } = pending;
     assert(request !== undefined, "what commits has something to commit");
@@ -275,6 +276,8 @@ export class GroupCommit {
     if (kind !== "finish") {
       try {
         if (transactions.mustWait(pending, request)) return;
+        // What votes needs a tid later, which is not refused then.
+        time.check();
         batch.validate(request);
         if (kind === "vote") transactions.voted(pending, request);
       } catch (error) {
@@ -290,7 +293,7 @@ export class GroupCommit {
     }
     const written: Written = { pending, logged: undefined };
     round.written.push(written);
-    written.logged = batch.add(request, nowMs);
+    written.logged = batch.add(request, time.nowMs);
   }
 
   /** At once, unless the reason lies in this batch: no tid of it leaves before it is durable. */
@@ -377,6 +380,31 @@ export class GroupCommit {
 
   #refuseMaintenance(): void {
     for (const { refuse } of this.#maintenance.splice(0)) refuse(new ClosedError({ what: "storage" }));
+  }
+}
+
+/** The time that the tids of one batch are given for. */
+class BatchTime {
+  readonly #store: ObjectStore;
+  #nowMs: number | undefined;
+
+  constructor(store: ObjectStore) {
+    this.#store = store;
+  }
+
+  /** Throws ClockError. */
+  check(): void {
+    this.#nowMs ??= this.#store.nextTidMs();
+  }
+
+  /** What was voted gets the tid after the last one, whatever the clock says. */
+  get nowMs(): number {
+    try {
+      this.check();
+    } catch (error) {
+      if (!(error instanceof ClockError)) throw error;
+    }
+    return this.#nowMs ?? 0;
   }
 }
 

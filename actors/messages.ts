@@ -293,6 +293,8 @@ export interface ServerStatus {
   readonly readOnly: boolean;
   readonly startedAt: number;
   readonly position: Position;
+  /** How far the time of the last tid is ahead of the server's wall clock, milliseconds. The clock was wrong when that is much. */
+  readonly tidsAheadMs: number;
   readonly historyFloor: Tid;
   readonly idFloor: Tid;
   /** The oldest statusListMax of them; `counters` has how many there are. So it is with `openTransactions`. */

@@ -191,6 +191,7 @@ export class ServedStorage {
       readOnly: this.#isReadOnly,
       startedAt,
       position: this.#store.position,
+      tidsAheadMs: this.#store.tidsAheadMs,
       historyFloor: this.#store.historyFloor,
       idFloor: this.#store.idFloor,
       sessions: this.#sessions.first(limits.statusListMax).map((session) => ({

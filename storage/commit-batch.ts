@@ -36,6 +36,8 @@ export interface BatchBase {
   readonly historyFloor: Tid;
   readonly outcomes: Outcomes;
   readonly outcomesMax: number;
+  /** The wall clock when the batch was opened. */
+  readonly wallMs: number;
   readonly queue: InvalidationQueue;
   read<T>(use: (view: View) => T): T;
   /** Writes what the batch holds and ends it; undefined when that is done already. Rejects with WriteInDoubtError. */
@@ -140,7 +142,7 @@ export class CommitBatch {
     for (let part = 1; part * keysPerPart < keys.length; part++) this.#put(keysKey(tid, part), encodeKeys(keys, part));
     this.#transactions.push(transaction);
     this.#tids.set(id, tid);
-    this.#position = { tid, digest, objects, transactions };
+    this.#position = { tid, digest, objects, transactions, wallMs: this.#base.wallMs };
     return transaction;
   }
 

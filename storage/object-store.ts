@@ -14,6 +14,7 @@ import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type Posit
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
 import { type LogPageAfter, pageOfLog, pageOfQueue } from "./log-page.js";
+import { TidClock } from "./tid-clock.js";
 import { firstAfter, headAt, keysAt, lastAt, transactionsAfter } from "./transaction-log.js";
 import type { LoggedTransaction, Outcome, Position } from "./transaction.js";
 
@@ -85,6 +86,7 @@ export class ObjectStore {
   #queue: InvalidationQueue;
   #outcomes: Outcomes;
   #pruner = new Pruner();
+  readonly #tidClock: TidClock;
 
   private constructor(openStore: OpenStore, options: Required<ObjectStoreOptions>, ordered: OrderedStore) {
     this.#openStore = openStore;
@@ -92,6 +94,7 @@ export class ObjectStore {
     this.#ordered = ordered;
     const restored = ordered.read((view) => restore(view, ordered.path, options));
     this.#position = restored.position;
+    this.#tidClock = new TidClock(options, restored.position);
     this.#historyFloor = restored.historyFloor;
     this.#queue = restored.queue;
     this.#outcomes = restored.outcomes;
@@ -228,6 +231,16 @@ export class ObjectStore {
 
   // ---- Writing
 
+  /** Milliseconds that the next tid is given for. Throws ClockError. */
+  nextTidMs(): number {
+    return this.#tidClock.next(this.#position.tid);
+  }
+
+  /** Milliseconds that the last tid is ahead of the wall clock; 0 if it is not. */
+  get tidsAheadMs(): number {
+    return this.#tidClock.aheadMs(this.#position.tid);
+  }
+
   /** The next batch. One is open at a time, until it was written or discarded. Throws WriteInDoubtError until the store was reopened. */
   openBatch(): CommitBatch {
     this.#begin("batch");
@@ -236,6 +249,7 @@ export class ObjectStore {
       historyFloor: this.#historyFloor,
       outcomes: this.#outcomes,
       outcomesMax: this.#options.outcomesMax,
+      wallMs: this.#options.clock.now(),
       queue: this.#queue,
       read: (use) => this.#read(use),
       write: (batch, alone) => this.#writeBatch(batch, alone),

@@ -19,7 +19,7 @@ import type { LoggedTransaction, Position } from "./transaction.js";
  */
 
 /** Changes with every change of the layout; a folder of another one is refused. */
-export const formatVersion = 2;
+export const formatVersion = 3;
 
 const letter = { fence: 0x66, history: 0x68, keys: 0x6b, log: 0x6c, meta: 0x6d, object: 0x6f } as const;
 const tidBytes = 8;
@@ -147,18 +147,21 @@ export interface PositionRecord extends Position {
   readonly objects: number;
   /** Transactions of the whole history, those that were pruned among them. */
   readonly transactions: number;
+  /** The server's wall clock when the last transaction was written, milliseconds since 1970. */
+  readonly wallMs: number;
 }
 
 /** Position of a storage without transactions. */
-export const emptyHistory: PositionRecord = { tid: 0 as Tid, digest: "0".repeat(2 * digestBytes), objects: 0, transactions: 0 };
+export const emptyHistory: PositionRecord = { tid: 0 as Tid, digest: "0".repeat(2 * digestBytes), objects: 0, transactions: 0, wallMs: 0 };
 
 /** Record of a position. */
 export function encodePosition(position: PositionRecord): Buffer {
-  const bytes = Buffer.allocUnsafe(tidBytes + digestBytes + 16);
+  const bytes = Buffer.allocUnsafe(tidBytes + digestBytes + 24);
   writeTid(bytes, position.tid, 0);
   bytes.write(position.digest, tidBytes, "hex");
   bytes.writeDoubleBE(position.objects, tidBytes + digestBytes);
   bytes.writeDoubleBE(position.transactions, tidBytes + digestBytes + 8);
+  bytes.writeDoubleBE(position.wallMs, tidBytes + digestBytes + 16);
   return bytes;
 }
 
@@ -170,6 +173,7 @@ export function decodePosition(bytes: Uint8Array): PositionRecord {
     digest: digestAt(buffer, tidBytes),
     objects: buffer.readDoubleBE(tidBytes + digestBytes),
     transactions: buffer.readDoubleBE(tidBytes + digestBytes + 8),
+    wallMs: buffer.readDoubleBE(tidBytes + digestBytes + 16),
   };
 }
 

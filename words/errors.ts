@@ -272,6 +272,16 @@ export class NotOwnerError extends ZooidError {
   }
 }
 
+/** The clock of the server tells a time that no tid can be of: before 1970, or in 2248 or later. */
+export class ClockError extends ZooidError {
+  readonly code = "ZOOID_CLOCK";
+  readonly transient = true;
+  declare readonly facts: { readonly nowMs: number };
+  constructor(facts: { readonly nowMs: number }) {
+    super(`the clock of the server is wrong: ${facts.nowMs} ms after 1970`, facts);
+  }
+}
+
 // ---- Links
 
 /** There is no link, it was lost during the call, or nobody listens at the other end. `reason`: what is known of the cause. */
@@ -536,6 +546,7 @@ export const errorClasses = {
   TransactionTimedOutError,
   TransactionAbortedError,
   OutcomeUnknownError,
+  ClockError,
   NotOwnerError,
   DisconnectedError,
   NotAuthorizedError,

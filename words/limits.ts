@@ -107,6 +107,8 @@ export const limits = {
   writerCheckPauseMs: 100,
   /** Writers whose heartbeats were heard and that one server asks at a time. */
   writersAskedMax: 16,
+  /** A wall clock that is set by more while a server runs is not taken into tids: history would grow old by as much, at once or not at all. */
+  clockJumpMsMax: 3_600_000,
   /** First and longest pause before a store in doubt is opened again; doubled each time. */
   reopenDelayMsMin: 50,
   reopenDelayMsMax: 2_000,

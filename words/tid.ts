@@ -10,6 +10,9 @@ export type Tid = number & { readonly [tidBrand]: true };
 
 const tidsPerMs = 1024;
 
+/** Latest time that a tid can be of, milliseconds since 1970: in the year 2248. */
+export const tidMsMax = Math.floor(Number.MAX_SAFE_INTEGER / tidsPerMs) - 1;
+
 /** The tid before every transaction: that of an empty storage, and the serial of nothing. */
 export const tidZero = 0 as Tid;
 
@@ -29,7 +32,7 @@ export function tidAt(ms: number): Tid {
   return asTid(Math.max(0, Math.floor(ms)) * tidsPerMs);
 }
 
-/** Tid of the transaction after `last`: the clock's, or `last` + 1 when the clock went back or a burst outran it. */
+/** Tid of the transaction after `last`: that of `nowMs`, or `last` + 1 when the clock went back or a burst outran it. */
 export function tidAfter(last: Tid, nowMs: number): Tid {
   return asTid(Math.max(tidAt(nowMs), last + 1));
 }
@@ -39,7 +42,10 @@ export function tidMinus(tid: Tid, ms: number): Tid {
   return asTid(Math.max(0, tid - Math.floor(ms) * tidsPerMs));
 }
 
-/** Wall-clock moment in milliseconds that `tid` was given at, to the millisecond, unless the clock had gone back. */
+/**
+ * Moment in milliseconds since 1970 that `tid` was given at, by the clock of its server. It is that of the wall clock unless that clock was
+ * wrong, or set: times of tids never go back, and go on as real time does (`tidsAheadMs` of a server's status).
+ */
 export function tidToMs(tid: Tid): number {
   return Math.floor(tid / tidsPerMs);
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type ActorView, createActorSystem } from "../../actors/index.js";
-import { type ServerStatus, systemChance, systemClock, tidToMs, type Value } from "../../index.js";
+import { limits, type ServerStatus, systemChance, systemClock, tidToMs, type Value } from "../../index.js";
 import { openTransport } from "../../transport/index.js";
 import { actorsAnswerMs, shownState, stateText } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
@@ -96,7 +96,8 @@ function numberIn(view: ActorView | undefined, name: string): number | undefined
 
 function statusLines({ server, clients, machines }: Status): readonly string[] {
   const { tid } = server.position;
-  const last = tid === 0 ? "no transaction yet" : `last transaction ${tid} (${new Date(tidToMs(tid)).toISOString()})`;
+  const ahead = server.tidsAheadMs > limits.clockJumpMsMax ? `, ${duration(server.tidsAheadMs)} ahead of the server's clock` : "";
+  const last = tid === 0 ? "no transaction yet" : `last transaction ${tid} (${new Date(tidToMs(tid)).toISOString()}${ahead})`;
   const counters = Object.entries(server.counters).map(([name, value]) => `${name} ${count(value)}`);
   return [
     `storage ${server.storage}: ${server.readOnly ? "read-only" : "read-write"}, instance ${server.instance}, up ${duration(Date.now() - server.startedAt)}`,
