@@ -12,7 +12,7 @@ import { ClosedError, InvalidOptionError, NotConfiguredError } from "./words/ind
 export { createCache };
 export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache.js";
 export type { CacheOptions } from "./actors/cache-options.js";
-export type { AnyFunction, Cacheable, Cached, MethodContext, MethodDecorator } from "./actors/cacheable.js";
+export type { AnyFunction, ArgumentsOf, Cacheable, Cached, MethodContext, MethodDecorator } from "./actors/cacheable.js";
 export type { CacheableOptions } from "./actors/cacheable-options.js";
 export type { CacheObserver } from "./actors/cache-observers.js";
 export type { Pruned } from "./actors/cache-pruner.js";

@@ -12,7 +12,6 @@ import { CacheIntake, type OwnKey, type Published } from "./cache-intake.js";
 import { CacheObservers } from "./cache-observers.js";
 import { CachedCalls } from "./cached-calls.js";
 import { type KeepingRules, lifetimeOf, type Work } from "./cached-work.js";
-import type { AnyFunction } from "./cacheable.js";
 import { noReads } from "./computation.js";
 import type { Publication } from "./outbox.js";
 import { SharedEntries } from "./shared-entries.js";
@@ -40,8 +39,6 @@ export class CacheCore {
   readonly observers: CacheObservers;
   readonly bus: Bus | undefined;
   readonly #ticks: Ticks;
-  /** Function texts by the scopes of their keys: two functions with one would give each other's results. */
-  readonly #functions = new Map<string, string>();
   readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
 
   constructor(settings: CacheSettings, clock: Clock, { bus, disk, bucket }: CacheParts) {
@@ -107,19 +104,6 @@ export class CacheCore {
   forget(key: string): void {
     this.memory.delete(key);
     this.disk?.delete(key);
-  }
-
-  /** Throws InvalidOptionError for a second function whose results would be found under the same keys. */
-  register(scope: string, fn: AnyFunction): void {
-    const text = Function.prototype.toString.call(fn);
-    const known = this.#functions.get(scope);
-    if (known !== undefined && known !== text) {
-      throw new InvalidOptionError({
-        option: "name",
-        reason: `is that of another cached function, ${scope}: give one of them a name or a namespace of its own`,
-      });
-    }
-    this.#functions.set(scope, text);
   }
 
   rules(options: RuleOptions): KeepingRules {

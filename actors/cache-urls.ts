@@ -20,7 +20,8 @@ export interface CacheBus {
 export function storageOf(url: string): CacheStorage {
   refuseRedis("storageUrl", url, "lmdb:./folder or nats://host:4222/bucket");
   if (url === "memory:" || url === "memory://") return { type: "memory" };
-  const folder = /^lmdb:(?:\/\/)?(.+)$/.exec(url)?.[1];
+  // The root is no folder for it: it is what an empty variable makes of `lmdb://`.
+  const folder = /^lmdb:(?:\/\/)?(.*[^/\s].*)$/.exec(url)?.[1];
   if (folder !== undefined) return { type: "lmdb", folder };
   const wrong = (reason: string) => new InvalidOptionError({ option: "storageUrl", reason });
   // Credentials may stand in it.

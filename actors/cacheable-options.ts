@@ -5,7 +5,7 @@ import { asTags, type Tags } from "./tag-list.js";
 
 /** How the results of one function are kept. All may be left out, but the name of a function that has none. */
 export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
-  /** What its results are found by, at all nodes and over restarts. Default: the function's name. */
+  /** What its results are found by, at all nodes and over restarts. Functions that are given one name explicitly are taken for the same. Default: the function's name. */
   readonly name?: string | undefined;
   /** Results of another version of the function are not found. */
   readonly version?: string | number | undefined;

@@ -7,6 +7,7 @@ import { type AnyCacheableOptions, type CacheableOptions, checkCacheableOptions 
 import type { CachedCalls } from "./cached-calls.js";
 import type { Call, KeepingRules, Work } from "./cached-work.js";
 import type { Entry } from "../storage/entry-store.js";
+import { FunctionNames } from "./function-names.js";
 import type { Publication } from "./outbox.js";
 import { ResultShare } from "./result-share.js";
 import { asTags } from "./tag-list.js";
@@ -14,12 +15,22 @@ import { asTags } from "./tag-list.js";
 /** Any function, with its own types, `this` among them. */
 export type AnyFunction = (...args: never[]) => unknown;
 
+/** Arguments of a call, by any of the overloads of a function, up to four of them. */
+export type ArgumentsOf<Fn extends AnyFunction> = Fn extends {
+  (...args: infer A): unknown;
+  (...args: infer B): unknown;
+  (...args: infer C): unknown;
+  (...args: infer D): unknown;
+}
+  ? A | B | C | D
+  : Parameters<Fn>;
+
 /** A cached function: the function itself, and what can be done with its results. */
 export type Cached<Fn extends AnyFunction> = Fn & {
   /** Key of a result. */
-  readonly key: (...args: Parameters<Fn>) => string;
+  readonly key: (...args: ArgumentsOf<Fn>) => string;
   /** The result of these arguments is stale at all nodes. */
-  readonly invalidate: (...args: Parameters<Fn>) => Promise<Publication>;
+  readonly invalidate: (...args: ArgumentsOf<Fn>) => Promise<Publication>;
   /** Computes it anew, whatever is kept. */
   readonly refresh: Fn;
 };
@@ -49,16 +60,13 @@ export class BoundFunction implements Work {
   #isAsync: boolean | undefined;
 
   constructor(core: CacheCore, fn: AnyFunction, options: AnyCacheableOptions) {
-    const { name = fn.name, namespace, version, deps, ttl, onInvalidTag } = options;
+    const { name = fn.name, deps, ttl, onInvalidTag } = options;
     this.core = core;
     this.#calls = core.calls;
     this.name = name;
     this.#fn = fn;
     this.#options = options;
-    this.#scope = core.scope(
-      scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) }),
-    );
-    core.register(this.#scope, fn);
+    this.#scope = core.scope(scopeOf(fn, options));
     const isTtlOfEach = typeof ttl === "function";
     this.rules = core.rules({ ...options, ttl: isTtlOfEach ? undefined : ttl });
     this.ttlMsOf = isTtlOfEach ? (value, { self, args }) => durationOf("ttl", Reflect.apply(ttl, self, [value, ...args])) : undefined;
@@ -166,6 +174,10 @@ export class BoundFunction implements Work {
   }
 }
 
+function scopeOf(fn: AnyFunction, { name = fn.name, namespace, version }: AnyCacheableOptions): string {
+  return scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) });
+}
+
 /** What a standard decorator of a method is told of it. */
 export type MethodContext = Pick<ClassMethodDecoratorContext, "kind">;
 
@@ -181,14 +193,15 @@ export interface Cacheable {
 
 /** `cacheable` of the cache that `core` gives at each call. */
 export function cacheableOf(core: () => CacheCore): Cacheable {
+  const names = new FunctionNames();
   return ((first?: AnyFunction | AnyCacheableOptions, second?: AnyCacheableOptions | MethodContext, third?: unknown): unknown => {
     if (third !== undefined) throw legacyDecorator();
-    if (typeof first === "function") return wrapped(core, first, second === undefined || isContext(second) ? {} : second);
+    if (typeof first === "function") return wrapped(core, names, first, second === undefined || isContext(second) ? {} : second);
     const options = first ?? {};
     checkCacheableOptions(options);
     return (method: AnyFunction) => {
       if (typeof method !== "function") throw legacyDecorator();
-      return wrapped(core, method, options);
+      return wrapped(core, names, method, options);
     };
   }) as Cacheable;
 }
@@ -202,7 +215,7 @@ function legacyDecorator(): InvalidOptionError {
   return new InvalidOptionError({ option: "experimentalDecorators", reason: "is on: cacheable is a standard decorator" });
 }
 
-function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyCacheableOptions): unknown {
+function wrapped(core: () => CacheCore, names: FunctionNames, fn: AnyFunction, options: AnyCacheableOptions): unknown {
   let bound: BoundFunction | undefined;
   const at = (): BoundFunction => {
     const now = core();
@@ -210,6 +223,7 @@ function wrapped(core: () => CacheCore, fn: AnyFunction, options: AnyCacheableOp
   };
   checkCacheableOptions(options);
   checkFunction(fn, options.name ?? fn.name);
+  names.take(scopeOf(fn, options), fn, options.name !== undefined);
   // With one argument a hit is found by it, and the list of arguments is made for a miss only: half of what a hit costs.
   const cached = function (this: unknown, argument?: unknown): unknown {
     const found = at();

@@ -160,7 +160,103 @@ describe("a cached function", () => {
     expect(() => cache.cacheable((x: number) => x, { name: "g", deps: ["a b"] })).toThrow(InvalidTagError);
     expect(() => cache.cacheable((x: number) => x, { name: "g", tll: 5 } as never)).toThrow(InvalidOptionError);
     expect(() => cache.cacheable((x: number) => x)(1)).toThrow("has none");
-    expect(() => cache.cacheable((x: number) => x + 1, { name: "f" })(1)).toThrow("another cached function");
+  });
+
+  describe("under the name of another", () => {
+    const refused = "is that of another cached function";
+    class Repository {
+      readonly table: string;
+      constructor(table: string) {
+        this.table = table;
+      }
+      all(): string {
+        return this.table;
+      }
+    }
+    const loaderOf = (table: string) =>
+      function load(id: number): string {
+        return `${table} ${id}`;
+      };
+
+    test("is refused where it is wrapped: a bound method, a function of a factory, another text", async () => {
+      const { cache } = await openCache();
+      const [users, posts] = [new Repository("users"), new Repository("posts")];
+      cache.cacheable(users.all.bind(users));
+      expect(() => cache.cacheable(posts.all.bind(posts))).toThrow(refused);
+      cache.cacheable(loaderOf("users"));
+      expect(() => cache.cacheable(loaderOf("posts"))).toThrow(refused);
+      expect(() => cache.cacheable(loaderOf("posts"), { name: "load" })).toThrow(refused);
+      cache.cacheable((x: number) => x, { name: "f" });
+      expect(() => cache.cacheable((x: number) => x + 1, { name: "f" })).toThrow(refused);
+      cache.cacheable(users.all.bind(users), { name: "all" });
+      expect(() => cache.cacheable(posts.all.bind(posts), { name: "all" })).toThrow(refused);
+      expect(() => cache.cacheable(posts.all.bind(posts))).toThrow(InvalidOptionError);
+    });
+
+    test("is refused where a class is defined whose method has the name of another one's", async () => {
+      const { cache } = await openCache();
+      const { cacheable } = cache;
+      class Users {
+        @cacheable
+        findAll(): string {
+          return "users";
+        }
+      }
+      expect(new Users().findAll()).toBe("users");
+      expect(() => {
+        class Posts {
+          @cacheable
+          findAll(): string {
+            return "users";
+          }
+        }
+        return Posts;
+      }).toThrow(refused);
+      class Named {
+        @cacheable({ namespace: "posts" })
+        findAll(): string {
+          return "posts";
+        }
+      }
+      expect([new Named().findAll(), new Users().findAll()]).toEqual(["posts", "users"]);
+    });
+
+    test("is a function of its own with a name, a namespace or a version of its own", async () => {
+      const { cache } = await openCache();
+      const wrap = (table: string, options: { name?: string; namespace?: string; version?: number }) =>
+        cache.cacheable(loaderOf(table), options);
+      const all = [wrap("a", {}), wrap("b", { name: "b" }), wrap("c", { namespace: "c" }), wrap("d", { version: 2 })];
+      expect(all.map((load) => load(1))).toEqual(["a 1", "b 1", "c 1", "d 1"]);
+    });
+
+    test("is the same one where it is the same function, or where a name given explicitly says so", async () => {
+      const { cache } = await openCache();
+      const load = loaderOf("a");
+      expect([cache.cacheable(load)(1), cache.cacheable(load, { ttl: 5 })(1)]).toEqual(["a 1", "a 1"]);
+      let runs = 0;
+      const inRequest = (id: number) => cache.cacheable(() => `${id} ${++runs}`, { name: "in request", key: () => id });
+      expect([inRequest(1)(), inRequest(2)(), inRequest(1)()]).toEqual(["1 1", "2 2", "1 1"]);
+    });
+
+    test("is refused before the module's cache is configured", async () => {
+      const { cacheable } = await import("../../cache.js");
+      cacheable(loaderOf("early"), { namespace: "early" });
+      expect(() => cacheable(loaderOf("late"), { namespace: "early" })).toThrow(refused);
+    });
+  });
+
+  test("takes the arguments of each overload for its keys", async () => {
+    const { cache } = await openCache();
+    function find(id: number): string;
+    function find(name: string, isExact: boolean): string;
+    function find(...args: readonly unknown[]): string {
+      return args.join(" ");
+    }
+    const found = cache.cacheable(find);
+    expect([found.key(1), found.key("a", true)]).toEqual(["find(1)", 'find("a",true)']);
+    await found.invalidate(1);
+    // @ts-expect-error A second argument belongs to the other overload.
+    found.key(1, true);
   });
 
   test.each([

@@ -90,6 +90,7 @@ describe("options", () => {
     [{ busUrl: "redis://user:secret@bus:6379/0" }, "nats://bus:4222"],
     [{ defaultTtl: 60_000_000 }, "milliseconds"],
     [{ storageUrl: "file:x" }, "neither memory: nor lmdb:"],
+    ...["lmdb:", "lmdb://", "lmdb:/", "lmdb:///", "lmdb:// "].map((storageUrl) => [{ storageUrl }, "neither memory: nor lmdb:"] as const),
     [{ maxEntries: -1 }, "whole number"],
     [{ ttl: 5 }, "not known"],
     [{ log: {} }, "log lacks what is called on it: trace, debug"],
