@@ -134,6 +134,7 @@ const faces: readonly Face[] = [
     bounded("connect", option, (value) => connect({ ...nowhere, waitTimeoutMs: 40, [option]: value })),
     bounded("openObjectClient", option, async (value) => (await world()).open("a", { [option]: value })),
   ]),
+  endless("connect", "closeTimeoutMs", (closeTimeoutMs) => connect({ ...nowhere, waitTimeoutMs: 40, closeTimeoutMs })),
   endless("openObjectClient", "waitTimeoutMs", async (waitTimeoutMs) => (await world()).open("a", { waitTimeoutMs })),
   ...["heartbeatIntervalMs", "sessionTimeoutMs", "transactionTimeoutMs", "pruningIntervalMs"].map((option) =>
     bounded("startStorageServer", option, (value) => serve({ keepAliveIntervalMs: 1, [option]: value })),
