@@ -264,6 +264,12 @@ export class CacheIntake {
         shared?.settled(tag, known);
         if (known !== undefined) claim.onNumbered?.({ epoch, sequence });
       },
+      refused: () => {
+        // It counts here all the same.
+        trie.settle(claim.pending, undefined);
+        for (const each of claim.ids) disk?.settle(each, undefined);
+        shared?.settled(tag, undefined);
+      },
     };
     return claim;
   }

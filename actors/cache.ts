@@ -73,6 +73,8 @@ export interface CacheStats extends CallCounts, IntakeCounts, BucketCounts {
   readonly outbox: number;
   /** Undefined: this process is alone. */
   readonly bus: BusState | undefined;
+  /** What keeps the bus from following, or from publishing: undefined when nothing does. */
+  readonly busTrouble: string | undefined;
   /** Since the bus last proved that no invalidation is missing, in milliseconds; Infinity before it first did. */
   readonly busHeardMs: number | undefined;
   /** Results that could not be kept. */
@@ -89,7 +91,7 @@ export interface Cache extends AsyncDisposable {
   addDeps(tags: Tags): void;
   /**
    * What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. Rejects with InvalidTagError,
-   * ClosedError, and with WriteInDoubtError when LMDB can neither keep the invalidation nor be kept from giving what it held before.
+   * ClosedError, NotAuthorizedError when the broker does not let this node publish it, and with WriteInDoubtError when LMDB can neither keep the invalidation nor be kept from giving what it held before.
    */
   invalidate(tags: Tags): Promise<Publication>;
   get<Value = unknown>(key: string): Promise<Value | undefined>;
@@ -408,6 +410,7 @@ class OpenCache implements Cache {
       tags: trie.stats().nodes,
       outbox: intake.waiting,
       bus: bus?.state,
+      busTrouble: bus?.trouble?.message,
       busHeardMs: this.#busHeardMs(),
       keepFailures: shelf.keepFailures,
       isInTouch,

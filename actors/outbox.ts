@@ -1,5 +1,5 @@
 import type { Bus, BusVersion } from "../transport/bus.js";
-import { type Chance, ClosedError, type Clock, isBelow, limits, type Log, rootTag, type Tag } from "../words/index.js";
+import { type Chance, ClosedError, type Clock, isBelow, limits, type Log, NotAuthorizedError, rootTag, type Tag } from "../words/index.js";
 import { retryDelay } from "./retry-delay.js";
 
 /** What became of an invalidation: other nodes will hear of it now, or as soon as the bus takes it. */
@@ -7,8 +7,10 @@ export type Publication = "published" | "queued";
 
 /** What an invalidation of a tag means here until the bus has numbered it. */
 export interface Claim {
-  /** Told the version of it, or of one that covers it, once. */
+  /** Called with the version of it, or of one that covers it, once. */
   settled(version: BusVersion): void;
+  /** Called in place of `settled` when the broker does not let this node publish it. */
+  refused(): void;
 }
 
 /** An invalidation on its way to the bus. */
@@ -19,7 +21,11 @@ export interface Outgoing<C extends Claim = Claim> {
   isSent: boolean;
   /** Its own, those that it swallowed, and those that it covers. */
   readonly claims: Map<Tag, C>;
+  /** Claims of tags that have one here already. */
+  readonly riders: C[];
   isPublished: boolean;
+  /** Why it will never be. */
+  refusal: NotAuthorizedError | undefined;
   /** The one that swallowed it. */
   within: Outgoing<C> | undefined;
   /** The callers that wait until it is published. */
@@ -102,13 +108,15 @@ export class Outbox<C extends Claim = Claim> {
     return outgoing;
   }
 
-  /** Resolves to what became of `outgoing` within the time-out. Rejects with ClosedError when the outbox is closed before that. */
+  /** Resolves to what became of `outgoing` within the time-out. Rejects with ClosedError when the outbox is closed before that, and with NotAuthorizedError. */
   outcome(outgoing: Outgoing<C>): Promise<Publication> {
     const { clock, publishTimeoutMs } = this.#around;
     let waitedFor = outgoing;
     while (waitedFor.within !== undefined) waitedFor = waitedFor.within;
     if (waitedFor.isPublished) return Promise.resolve("published");
     if (this.#isClosed) return Promise.reject(new ClosedError({ what: "cache" }));
+    const refusal = waitedFor.refusal ?? this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         published: () => {
@@ -123,6 +131,11 @@ export class Outbox<C extends Claim = Claim> {
       const timer = clock.setTimeout(() => {
         // It may have been swallowed meanwhile.
         for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(waiter);
+        const refusal = this.#refusal();
+        if (refusal !== undefined) {
+          reject(refusal);
+          return;
+        }
         this.queued++;
         resolve("queued");
       }, publishTimeoutMs);
@@ -181,6 +194,10 @@ export class Outbox<C extends Claim = Claim> {
       },
       (error: unknown) => {
         if (this.#isClosed || error instanceof ClosedError) return;
+        if (error instanceof NotAuthorizedError) {
+          this.#refuse(outgoing, error);
+          return;
+        }
         const facts = { err: error, tag: outgoing.tag };
         if (this.#failures === 0) log.warn(facts, "invalidations are not published");
         else log.debug(facts, "an invalidation was not published");
@@ -205,10 +222,41 @@ export class Outbox<C extends Claim = Claim> {
     );
   }
 
+  /** The broker does not even let this node hear the bus. What waits is published once it does. */
+  #refusal(): NotAuthorizedError | undefined {
+    const { state, trouble } = this.#around.bus;
+    return state.type !== "following" && trouble instanceof NotAuthorizedError ? trouble : undefined;
+  }
+
+  /** The broker does not let this node publish it. Others that it stood for are published by themselves: they may be allowed. */
+  #refuse(outgoing: Outgoing<C>, error: NotAuthorizedError): void {
+    if (!this.#sent.delete(outgoing.id)) return;
+    this.#around.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not hear of it");
+    outgoing.refusal = error;
+    for (const waiter of outgoing.waiters) waiter.failed(error);
+    outgoing.waiters.clear();
+    for (const [tag, claim] of outgoing.claims) {
+      if (tag === outgoing.tag) {
+        this.#claims--;
+        claim.refused();
+      } else this.#enqueueAgain(tag, claim);
+    }
+    for (const claim of outgoing.riders) claim.refused();
+    this.#claims -= outgoing.riders.length;
+    this.flush();
+    if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
+  }
+
+  #enqueueAgain(tag: Tag, claim: C): void {
+    const outgoing = this.#cover(tag) ?? this.#enqueue(tag, this.#around.chance.id());
+    if (outgoing.claims.has(tag)) outgoing.riders.push(claim);
+    else outgoing.claims.set(tag, claim);
+  }
+
   #settle(outgoing: Outgoing<C>, version: BusVersion): void {
     if (!this.#sent.delete(outgoing.id)) return;
-    this.#claims -= outgoing.claims.size;
-    for (const claim of outgoing.claims.values()) claim.settled(version);
+    this.#claims -= outgoing.claims.size + outgoing.riders.length;
+    for (const claim of [...outgoing.claims.values(), ...outgoing.riders]) claim.settled(version);
     outgoing.isPublished = true;
     for (const waiter of outgoing.waiters) waiter.published();
     outgoing.waiters.clear();
@@ -235,7 +283,9 @@ export class Outbox<C extends Claim = Claim> {
       tag: isFull ? rootTag : tag,
       isSent: false,
       claims: new Map(),
+      riders: [],
       isPublished: false,
+      refusal: undefined,
       within: undefined,
       waiters: new Set(),
     };
@@ -262,6 +312,7 @@ export class Outbox<C extends Claim = Claim> {
       this.#waitNoMore(child);
       // No other has one of the same tag: nothing that waits is below another.
       for (const [claimed, claim] of child.claims) outgoing.claims.set(claimed, claim);
+      outgoing.riders.push(...child.riders);
       for (const waiter of child.waiters) outgoing.waiters.add(waiter);
       child.within = outgoing;
     }

@@ -23,13 +23,16 @@ export interface Bus {
    */
   readonly heardAt: number;
 
+  /** What keeps it from following, or from publishing, as far as it knows: undefined when nothing does. */
+  readonly trouble?: Error | undefined;
+
   /** What is served is to be no older than `ms`: the bus sees to it that `heardAt` is younger as long as all is well. */
   proveWithin?(ms: number): void;
 
   /**
    * Publishes `tag` until the bus has taken it; resolves to the version it got. While cut off it waits and tries again: the
    * caller bounds its own wait and the number of publications under way. `id` is the same in all copies and in no other
-   * publication. Rejects with ClosedError.
+   * publication. Rejects with ClosedError, and with NotAuthorizedError when the broker does not let this node publish it.
    */
   publish(tag: string, id: string): Promise<BusVersion>;
 

@@ -27,12 +27,14 @@ import {
   type Duration,
   limits,
   type Log,
+  NotAuthorizedError,
   silentLog,
   systemChance,
   systemClock,
 } from "../words/index.js";
 import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
+import { BusTrouble } from "./bus-trouble.js";
 import { busPace, historyMarginMs, historyMsMin } from "./bus-pace.js";
 import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
 import { StreamExamination } from "./jetstream-examination.js";
@@ -41,7 +43,8 @@ import { StreamIntake } from "./jetstream-intake.js";
 import { LatestRepeated } from "./jetstream-latest.js";
 import { type Delivery, readRepeated, tagTokens, writeBusWord } from "./jetstream-messages.js";
 import { SentProof } from "./sent-proof.js";
-import type { HeadedTransport } from "./transport.js";
+import type { HeadedTransport, Subscription } from "./transport.js";
+import { Waiters } from "./waiters.js";
 
 /** Where a bus is, and how long it may be silent. */
 export interface JetStreamBusOptions {
@@ -70,11 +73,6 @@ export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus {
   return new JetStreamBus(options, streamNames(options.prefix));
 }
 
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (reason: Error) => void;
-}
-
 class JetStreamBus implements RecallingBus {
   readonly kind = "jetstream";
   readonly #transport: HeadedTransport;
@@ -94,11 +92,11 @@ class JetStreamBus implements RecallingBus {
   #historyMs: number;
   readonly #closed = new AbortController();
   readonly #ends: (() => void)[] = [];
-  /** Publications and `follow` that wait until this node follows. */
-  readonly #waiters = new Set<Waiter>();
+  /** Until this node follows. */
+  readonly #waiters = new Waiters();
   #state: "cut" | "catchingUp" | "following" = "cut";
-  /** Whether the stream takes what is published, as the log was told. */
-  #isTaking = true;
+  readonly #trouble: BusTrouble;
+  #subscription: Subscription | undefined;
   /** The listener was told that this node follows, and of no cut since. */
   #isToldToFollow = false;
   #heardAt = -Infinity;
@@ -118,6 +116,7 @@ class JetStreamBus implements RecallingBus {
     this.#chance = options.chance ?? systemChance;
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
+    this.#trouble = new BusTrouble(this.#log, { stream: names.stream });
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
@@ -167,6 +166,10 @@ class JetStreamBus implements RecallingBus {
     return { type: "following", epoch, sequence };
   }
 
+  get trouble(): Error | undefined {
+    return this.#trouble.error;
+  }
+
   get heardAt(): number {
     return this.#heardAt;
   }
@@ -186,7 +189,7 @@ class JetStreamBus implements RecallingBus {
   follow(from: BusPosition | undefined, known?: readonly TagVersion[]): Promise<void> {
     if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
     if (from !== undefined) this.#intake.goOnFrom(from, known);
-    const subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
+    this.#subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
       const delivery = readRepeated(message, this.#names.stream, this.#names.repeated);
       if (delivery !== undefined) this.#hear(delivery);
     });
@@ -194,7 +197,7 @@ class JetStreamBus implements RecallingBus {
       if (status === "connected") this.#catchUp("a new link");
       else this.#lose();
     });
-    this.#ends.push(() => subscription.unsubscribe(), stop);
+    this.#ends.push(() => this.#subscription?.unsubscribe(), stop);
     this.#wait(this.#intervalMs);
     const followed = this.#whenFollowing();
     if (this.#transport.status === "connected") this.#catchUp("the start");
@@ -211,7 +214,7 @@ class JetStreamBus implements RecallingBus {
       const sentAt = this.#proof.sending();
       try {
         const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
-        this.#tellTaking(true, undefined, tag);
+        this.#trouble.over("publishing");
         // An answer from one history says nothing in another: it is published there too.
         if (this.#isSound(ack, known)) {
           this.#intake.acknowledged({ tag, id, sequence: ack.sequence });
@@ -220,24 +223,13 @@ class JetStreamBus implements RecallingBus {
           return { epoch, sequence: ack.sequence };
         }
       } catch (error) {
-        this.#checkOpen();
-        this.#tellTaking(false, error, tag);
+        this.#closed.signal.throwIfAborted();
+        this.#trouble.met("publishing", error, { tag });
+        if (error instanceof NotAuthorizedError) throw error;
         if (this.#state === "following" && error instanceof DisconnectedError) this.#catchUp("the stream does not answer");
       }
       await this.#pause(++failures, this.#closed.signal);
     }
-  }
-
-  /** One line for each change, however many invalidations fail. */
-  #tellTaking(isTaking: boolean, err: unknown, tag: string): void {
-    const { stream } = this.#names;
-    if (isTaking === this.#isTaking) {
-      if (!isTaking) this.#log.debug({ stream, err, tag }, "an invalidation was not acknowledged and will be published again");
-      return;
-    }
-    this.#isTaking = isTaking;
-    if (isTaking) this.#log.info({ stream, tag }, "invalidations are acknowledged again");
-    else this.#log.warn({ stream, err, tag }, "invalidations are not acknowledged and will be published again");
   }
 
   async recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
@@ -256,8 +248,7 @@ class JetStreamBus implements RecallingBus {
     this.#round.abort(closed);
     this.#clock.clearTimeout(this.#timer);
     for (const end of this.#ends.splice(0)) end();
-    for (const { reject } of this.#waiters) reject(closed);
-    this.#waiters.clear();
+    this.#waiters.reject(closed);
     this.#intake.suspend();
   }
 
@@ -306,7 +297,7 @@ class JetStreamBus implements RecallingBus {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#log.warn({ err: error, stream: this.#names.stream }, "could not catch up with the invalidation bus");
+        this.#trouble.met("following", error);
         this.#cut("could not catch up");
         await this.#pause(++failures, signal).catch(() => undefined);
       }
@@ -316,6 +307,7 @@ class JetStreamBus implements RecallingBus {
   async #tryToFollow(signal: AbortSignal): Promise<void> {
     await this.#transport.flush();
     signal.throwIfAborted();
+    if (this.#subscription?.refused !== undefined) throw this.#subscription.refused;
     // Some of what was heard may be of another history; what is missing is replayed.
     this.#latest.forget();
     this.#intake.suspend();
@@ -328,10 +320,10 @@ class JetStreamBus implements RecallingBus {
     if (version === undefined) return;
     this.#state = "following";
     this.#prove();
+    this.#trouble.over("following");
     this.#isToldToFollow = true;
     this.#listener.tell({ type: "following", version });
-    for (const { resolve } of this.#waiters) resolve();
-    this.#waiters.clear();
+    this.#waiters.resolve();
   }
 
   // ---- Publishing
@@ -347,7 +339,7 @@ class JetStreamBus implements RecallingBus {
   #whenFollowing(): Promise<void> {
     if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
     if (this.#state === "following") return Promise.resolve();
-    return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));
+    return this.#waiters.wait();
   }
 
   // ---- Heartbeats
@@ -408,9 +400,5 @@ class JetStreamBus implements RecallingBus {
   #pause(failures: number, signal: AbortSignal): Promise<void> {
     const longestMs = Math.min(limits.dialDelayMsMin * 2 ** Math.min(failures - 1, 16), limits.dialDelayMsMax);
     return delay(this.#clock, longestMs * (0.5 + this.#chance.fraction() / 2), signal);
-  }
-
-  #checkOpen(): void {
-    this.#closed.signal.throwIfAborted();
   }
 }

@@ -156,6 +156,7 @@ class NatsTransport implements AskingTransport {
   readonly #joiner: Joiner;
   readonly #redial: Redial<NatsAddress, NatsLink>;
   readonly #entries = new Set<Entry>();
+  readonly #onRefused = new Set<(error: NotAuthorizedError) => void>();
   readonly #flushes = new Set<(reason: Error) => void>();
   readonly #inbox: string;
   readonly #id: string;
@@ -265,6 +266,11 @@ class NatsTransport implements AskingTransport {
     };
   }
 
+  onRefused(listener: (error: NotAuthorizedError) => void): () => void {
+    this.#onRefused.add(listener);
+    return () => this.#onRefused.delete(listener);
+  }
+
   onStatus(listener: (status: LinkStatus) => void): () => void {
     return this.#listeners.add(listener);
   }
@@ -346,7 +352,9 @@ class NatsTransport implements AskingTransport {
     if (event.type !== "error") return;
     this.#log.warn({ err: event.error, address: this.#address }, "NATS refused something");
     if (event.error instanceof PermissionViolationError && event.error.operation === "publish") {
-      this.#requests.failSubject(event.error.subject, this.#notAuthorized(event.error));
+      const refusal = this.#notAuthorized(event.error);
+      this.#requests.failSubject(event.error.subject, refusal);
+      for (const refused of this.#onRefused) refused(refusal);
     }
   }
 

@@ -2,11 +2,11 @@ import {
   type Chance,
   type Clock,
   ClosedError,
-  decodeMessage,
   type Duration,
   encodeMessage,
   limits,
   type Log,
+  type NotAuthorizedError,
   silentLog,
   systemChance,
   systemClock,
@@ -14,11 +14,13 @@ import {
 } from "../words/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
+import { BusTrouble } from "./bus-trouble.js";
 import { busPace } from "./bus-pace.js";
+import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "./plain-words.js";
 import { RareWarning } from "./rare-warning.js";
 import { checkQueue } from "./subject.js";
 import { tagOfSubject, tagSubject } from "./tag-subject.js";
-import type { Message, Transport } from "./transport.js";
+import type { Message, Subscription, Transport } from "./transport.js";
 
 /** Where a bus is, and how long it may be silent. */
 export interface PlainBusOptions {
@@ -50,16 +52,6 @@ export interface PlainBusOptions {
 export function createPlainBus(options: PlainBusOptions): Bus {
   checkQueue(options.prefix);
   return new PlainBus(options);
-}
-
-const protocol = 1;
-type Kind = "hello" | "beat" | "invalidate" | "bye";
-
-/** What a message says: fields 2 to 5 of its payload after the version. Later versions keep them in their places. */
-interface Word {
-  readonly publisher: string;
-  readonly number: number;
-  readonly id: string;
 }
 
 /** Heartbeats under way whose sending is remembered: they are as many as fit into the time-out, and some. */
@@ -108,6 +100,8 @@ class PlainBus implements Bus {
   /** When greetings and heartbeats were sent that did not come back yet, by their ids. */
   readonly #sounds = new Map<string, number>();
   #soundings = 0;
+  #subscription: Subscription | undefined;
+  readonly #trouble: BusTrouble;
   readonly #faults: RareWarning;
   /** When #timer is to fire. */
   #dueMs = Infinity;
@@ -123,6 +117,7 @@ class PlainBus implements Bus {
     this.#chance = options.chance ?? systemChance;
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
+    this.#trouble = new BusTrouble(this.#log, { prefix: options.prefix });
     this.#faults = new RareWarning(this.#clock, this.#log, "the payload of a message of the bus was not used");
     this.#subject = `zooid.${options.prefix}.invalidations`;
     this.#self = this.#chance.id();
@@ -138,6 +133,10 @@ class PlainBus implements Bus {
   }
 
   /** The longest silence counts: what the others published since is not known here. */
+  get trouble(): Error | undefined {
+    return this.#trouble.error;
+  }
+
   get heardAt(): number {
     let heardAt = this.#provenAt;
     for (const publisher of this.#publishers.values()) heardAt = Math.min(heardAt, publisher.heardAt);
@@ -164,6 +163,9 @@ class PlainBus implements Bus {
       this.#followed = { resolve, reject };
       this.#state = "cut";
       const subscription = this.#transport.subscribe(`${this.#subject}.>`, (message) => this.#take(message));
+      this.#subscription = subscription;
+      const stopRefused = this.#transport.onRefused?.((error) => this.#refused(error));
+      if (stopRefused !== undefined) this.#ends.push(stopRefused);
       const stop = this.#transport.onStatus((status) => {
         if (status === "connected") void this.#greet();
         else this.#lose();
@@ -199,6 +201,7 @@ class PlainBus implements Bus {
       return;
     }
     if (this.#state === "closed" || this.#state === "following" || this.#transport.status !== "connected") return;
+    if (this.#subscription?.refused !== undefined) this.#trouble.met("following", this.#subscription.refused);
     const isNewLink = this.#hello === "";
     this.#hello = hello;
     if (isNewLink) this.#state = "catchingUp";
@@ -206,6 +209,22 @@ class PlainBus implements Bus {
     const [unheard = this.#number + 1] = this.#published.keys();
     this.#say("hello", unheard - 1, hello);
     if (isNewLink) for (const publication of this.#published.values()) this.#send(publication);
+  }
+
+  /** The broker does not let us publish on a subject. */
+  #refused(error: NotAuthorizedError): void {
+    const path = error.facts.subject?.slice(this.#subject.length + 1) ?? "";
+    if (error.facts.subject !== `${this.#subject}.${path}`) return;
+    if (!path.startsWith("tag.")) {
+      this.#trouble.met("following", error);
+      return;
+    }
+    for (const { number, tag, reject } of this.#published.values()) {
+      if (path !== `tag.${tagSubject(tag)}`) continue;
+      this.#published.delete(number);
+      this.#trouble.met("publishing", error, { tag });
+      reject(error);
+    }
   }
 
   #lose(): void {
@@ -257,13 +276,13 @@ class PlainBus implements Bus {
   #send(publication: Publication): void {
     const { number, id, tag } = publication;
     publication.sentAt = this.#clock.monotonic();
-    this.#write(`tag.${tagSubject(tag)}`, [protocol, "invalidate", this.#self, number, id, tag]);
+    this.#write(`tag.${tagSubject(tag)}`, [plainProtocol, "invalidate", this.#self, number, id, tag]);
   }
 
-  #say(kind: Exclude<Kind, "invalidate">, number = this.#number, id = String(++this.#soundings)): void {
+  #say(kind: Exclude<PlainKind, "invalidate">, number = this.#number, id = String(++this.#soundings)): void {
     if (this.#sounds.size >= soundsMax) this.#sounds.clear();
     this.#sounds.set(id, this.#clock.monotonic());
-    this.#write(kind, [protocol, kind, this.#self, number, id, ""]);
+    this.#write(kind, [plainProtocol, kind, this.#self, number, id, ""]);
   }
 
   #write(subject: string, fields: readonly unknown[]): void {
@@ -277,7 +296,7 @@ class PlainBus implements Bus {
 
   #take({ subject, payload }: Message): void {
     const path = subject.slice(this.#subject.length + 1);
-    const word = wordIn(payload);
+    const word = readPlainWord(payload);
     if (path.startsWith("tag.")) {
       const tag = tagOfSubject(path.slice(4));
       if (tag === undefined) this.#faults.warn({ subject });
@@ -292,14 +311,14 @@ class PlainBus implements Bus {
   }
 
   /** Undefined: it says something else than its subject. */
-  #checked(word: ReadWord | undefined, kind: Kind, tag?: Tag): Word | undefined {
+  #checked(word: ReadPlainWord | undefined, kind: PlainKind, tag?: Tag): PlainWord | undefined {
     if (word?.kind === kind && (tag === undefined || word.tag === tag)) return word;
     if (tag !== undefined) this.#faults.warn({ tag, kind: word?.kind, named: word?.tag });
     return undefined;
   }
 
   /** Invalidates, whatever the payload says. */
-  #takeInvalidation(tag: Tag, word: Word | undefined): void {
+  #takeInvalidation(tag: Tag, word: PlainWord | undefined): void {
     const publication = word?.publisher === this.#self ? this.#published.get(word.number) : undefined;
     if (publication !== undefined && publication.tag === tag && publication.id === word?.id) {
       this.#echoed(publication);
@@ -318,6 +337,7 @@ class PlainBus implements Bus {
 
   #echoed({ number, tag, id, sentAt, resolve }: Publication): void {
     this.#published.delete(number);
+    this.#trouble.over("publishing");
     this.#sequence++;
     if (this.#state === "following") {
       this.#prove(sentAt);
@@ -326,7 +346,7 @@ class PlainBus implements Bus {
     resolve({ epoch: this.#epoch, sequence: this.#sequence });
   }
 
-  #takeOwn(kind: Kind, { id }: Word): void {
+  #takeOwn(kind: PlainKind, { id }: PlainWord): void {
     const sentAt = this.#sounds.get(id);
     if (sentAt === undefined) return;
     this.#sounds.delete(id);
@@ -344,13 +364,14 @@ class PlainBus implements Bus {
   #greeted(): void {
     if (this.#state === "following") return;
     this.#state = "following";
+    this.#trouble.over("following");
     this.#reset("a new link");
     this.#listener.tell({ type: "following", version: this.#position() });
     this.#followed?.resolve();
     this.#followed = undefined;
   }
 
-  #takeOthers(kind: Kind, { publisher, number }: Word): void {
+  #takeOthers(kind: PlainKind, { publisher, number }: PlainWord): void {
     const known = this.#publishers.get(publisher);
     if (number > (known?.number ?? 0)) this.#reset(known === undefined ? "an unknown publisher" : "a publisher has published more");
     if (kind === "bye") this.#publishers.delete(publisher);
@@ -375,26 +396,4 @@ class PlainBus implements Bus {
   }
 }
 
-const sounds = ["hello", "beat", "bye"] as const satisfies readonly Kind[];
-
-interface ReadWord extends Word {
-  readonly kind: unknown;
-  readonly tag: unknown;
-}
-
-/** Undefined: `payload` is no message of any version. */
-function wordIn(payload: Uint8Array): ReadWord | undefined {
-  let message: unknown;
-  try {
-    message = decodeMessage(payload, "message of the bus");
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(message)) return undefined;
-  const [version, kind, publisher, number, id, tag] = message as readonly unknown[];
-  if (!Number.isSafeInteger(version) || !isText(publisher) || !isText(id)) return undefined;
-  if (!Number.isSafeInteger(number) || (number as number) < 0) return undefined;
-  return { kind, publisher, number: number as number, id, tag };
-}
-
-const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;
+const sounds = ["hello", "beat", "bye"] as const satisfies readonly PlainKind[];

@@ -47,6 +47,12 @@ export interface Transport {
   /** Calls `listener` at each change of status until the returned function is called. */
   onStatus(listener: (status: LinkStatus) => void): () => void;
 
+  /**
+   * Calls `listener` when the broker refuses a subject to publish on, until the returned function is called. Absent where no broker refuses any:
+   * a request that is refused rejects by itself.
+   */
+  onRefused?(listener: (error: NotAuthorizedError) => void): () => void;
+
   /** Resolves when all that was published and subscribed before has reached the broker. Rejects with DisconnectedError. */
   flush(): Promise<void>;
 

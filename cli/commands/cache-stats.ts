@@ -65,6 +65,7 @@ function busText(bus: string, stats: CacheNodeStats["stats"]): string {
     parts.push(typeof sequence === "number" ? `${state["type"]} at ${sequence}` : state["type"]);
   }
   if (stats["isInTouch"] === false) parts.push("out of touch");
+  if (typeof stats["busTrouble"] === "string") parts.push(stats["busTrouble"]);
   return parts.join(", ");
 }
 

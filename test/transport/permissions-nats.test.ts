@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Cache, createCache } from "../../cache.js";
 import { type Bus, connectNats, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../transport/index.js";
-import { encodeMessage } from "../../words/index.js";
+import { encodeMessage, type Log, NoJetStreamError, silentLog } from "../../words/index.js";
 import { jetStreamConfig } from "../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
 import { busPace, HeardBus } from "../suites/bus.js";
@@ -11,6 +12,10 @@ authorization { users = [
   { user: node, password: secret }
   { user: shop, password: secret, permissions: {
     publish: ["zooid.p.inv.tag.shop.>", "zooid.p.invalidations.tag.shop.>"], subscribe: ["_INBOX.>", "zooid.>"] } }
+  { user: partly, password: secret, permissions: { publish: { deny: ["zooid.p.inv.tag.orders.>", "zooid.p.inv.tag.orders",
+    "zooid.p.invalidations.tag.orders.>", "zooid.p.invalidations.tag.orders"] } } }
+  { user: silent, password: secret, permissions: { publish: { deny: ["zooid.p.inv.>", "zooid.p.invalidations.>"] } } }
+  { user: deaf, password: secret, permissions: { subscribe: { deny: ["zooid.p.upd.>", "zooid.p.invalidations.>"] } } }
 ] }`;
 
 let server: NatsServer;
@@ -98,4 +103,48 @@ describe("a user that may publish below one tag only", () => {
     expect([heard.count("reset"), other.count("reset")]).toEqual([2, 1].map(() => expect.any(Number)));
     expect(heard.count("reset") + other.count("reset")).toBeLessThanOrEqual(3);
   });
+});
+
+describe.each(["jetstream", "nats"] as const)("a node over %s", (busKind) => {
+  async function open(user: string): Promise<Cache> {
+    const cache = await createCache({ busUrl: server.url, busKind, prefix: "p", user, password: "secret", door: false });
+    ends.push(() => cache.close());
+    return cache;
+  }
+  const denied = expect.objectContaining({ code: "ZOOID_NOT_AUTHORIZED" });
+
+  test("that may not publish under a tag is told so by invalidate and by stats, and publishes what it may", async () => {
+    const [cache, other] = [await open("partly"), await open("node")];
+    await until(() => [cache, other].every((each) => each.stats().bus?.type === "following"));
+    const load = cache.cacheable(async () => ({}), { name: "load", deps: ["orders:x"] });
+    const before = await load();
+    await expect(cache.invalidate("orders:x")).rejects.toEqual(denied);
+    expect(cache.stats()).toMatchObject({ outbox: 0, busTrouble: expect.stringContaining("orders") });
+    // It counts here.
+    expect(await load()).not.toBe(before);
+    expect(await cache.invalidate("shop:x")).toBe("published");
+    expect(cache.stats().busTrouble).toBe(undefined);
+    await until(() => other.tagVersion("shop:x") > 0);
+  });
+
+  test.each(["silent", "deaf"])("that may not use the bus at all is told so by invalidate and by stats: %s", async (user) => {
+    const cache = await open(user);
+    await until(() => cache.stats().busTrouble !== undefined);
+    expect(cache.stats().busTrouble).toContain("not authorized");
+    await expect(cache.invalidate("a")).rejects.toEqual(denied);
+    expect(cache.stats().bus?.type).not.toBe("following");
+  });
+});
+
+test("a node whose broker has no JetStream says so in its log, once, and in its stats", async () => {
+  const warned: unknown[] = [];
+  const log: Log = { ...silentLog, warn: (facts: unknown) => void warned.push((facts as { err?: unknown }).err) };
+  const plain = await startNatsServer();
+  ends.push(() => plain.stop());
+  const cache = await createCache({ busUrl: plain.url, log, publishTimeout: "10ms" });
+  ends.push(() => cache.close());
+  await until(() => cache.stats().busTrouble !== undefined);
+  expect(cache.stats().busTrouble).toContain("has no JetStream");
+  for (let n = 0; n < 20; n++) expect(await cache.invalidate("a")).toBe("queued");
+  expect(warned.filter((error) => error instanceof NoJetStreamError)).toHaveLength(1);
 });

@@ -17,6 +17,10 @@ export class TappedBus implements RecallingBus {
     return this.#bus.state;
   }
 
+  get trouble(): Error | undefined {
+    return this.#bus.trouble;
+  }
+
   get heardAt(): number {
     return this.#bus.heardAt;
   }

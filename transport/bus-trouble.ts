@@ -1,0 +1,34 @@
+import type { Log } from "../words/index.js";
+
+/** What a bus cannot do. */
+export type TroubledWork = "following" | "publishing";
+
+/** What keeps a bus from following, or from publishing: logged once for each change, however often it is tried again. */
+export class BusTrouble {
+  readonly #log: Log;
+  readonly #facts: Readonly<Record<string, unknown>>;
+  readonly #errors = new Map<TroubledWork, Error>();
+
+  constructor(log: Log, facts: Readonly<Record<string, unknown>>) {
+    this.#log = log;
+    this.#facts = facts;
+  }
+
+  /** Undefined: there is none. */
+  get error(): Error | undefined {
+    return this.#errors.get("following") ?? this.#errors.get("publishing");
+  }
+
+  met(work: TroubledWork, error: unknown, facts: Readonly<Record<string, unknown>> = {}): void {
+    const met = error instanceof Error ? error : new Error(String(error));
+    const isNew = this.#errors.get(work)?.message !== met.message;
+    this.#errors.set(work, met);
+    const all = { ...this.#facts, ...facts, work, err: met };
+    if (isNew) this.#log.warn(all, "the invalidation bus is in trouble, and is tried again");
+    else this.#log.debug(all, "the invalidation bus is still in trouble");
+  }
+
+  over(work: TroubledWork): void {
+    if (this.#errors.delete(work)) this.#log.info({ ...this.#facts, work }, "the invalidation bus works again");
+  }
+}

@@ -1,0 +1,23 @@
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (reason: Error) => void;
+}
+
+/** Those that wait for one thing to happen. */
+export class Waiters {
+  readonly #waiters = new Set<Waiter>();
+
+  wait(): Promise<void> {
+    return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));
+  }
+
+  resolve(): void {
+    for (const { resolve } of this.#waiters) resolve();
+    this.#waiters.clear();
+  }
+
+  reject(reason: Error): void {
+    for (const { reject } of this.#waiters) reject(reason);
+    this.#waiters.clear();
+  }
+}
