@@ -359,10 +359,8 @@ class TheClient implements ObjectClient, ClientCore {
   committed(committed: Committed, keys: Invalidation["keys"]): void {
     if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
     this.connection.intake.take([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
-    // It cannot be applied yet. No read begins before it is, and nothing that was read before is a result until then.
-    if (this.cache.position.tid >= committed.tid) return;
-    if (keys === undefined) this.cache.reads.touchAll();
-    else this.cache.reads.touch(keys);
+    // No read begins before it is applied.
+    if (this.cache.position.tid < committed.tid) this.cache.committedAhead(committed.tid, keys);
   }
 
   track<T>(promise: Promise<T>): Promise<T> {

@@ -82,6 +82,8 @@ export class ClientCache {
   readonly #disk: CacheDisk | undefined;
   readonly #snapshots: OpenSnapshots;
   readonly #remembered: RememberedInvalidations;
+  /** Commits of this client that cannot be applied yet: the last of them, and what they wrote; undefined keys: anything. */
+  #ahead: { readonly tid: Tid; readonly keys: Set<string> | undefined } | undefined;
   #position: Position;
   #asOf: Position;
   #memoryHits = 0;
@@ -205,6 +207,7 @@ export class ClientCache {
 
   /** `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that is stale. */
   foundAt(read: ObjectRead, snapshot: Tid, serial: Tid): ObjectRead {
+    if (this.#ahead !== undefined && this.#ahead.keys?.has(read.text) !== false) return staleRead;
     // The revision that is current as of the position is so since it was written.
     if (read.since > snapshot && this.#currentSerial(read.text) === serial) read.since = serial;
     return read.since <= snapshot ? read : staleRead;
@@ -212,6 +215,7 @@ export class ClientCache {
 
   /** The same for the keys that begin with a prefix. `ticket`: a load that began with the snapshot, has not ended, and so remembers. */
   listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
+    if (this.#ahead !== undefined && isBelowAny(read.text, this.#ahead.keys)) return staleRead;
     if (read.since <= snapshot) return read;
     const isRemembered = ticket !== undefined && this.#remembered.has(ticket) && this.#remembered.reachesBackTo(snapshot);
     if (!isRemembered || this.#remembered.hasBelow(read.text, snapshot)) return staleRead;
@@ -230,11 +234,27 @@ export class ClientCache {
     this.#moveTo({ tid, digest });
   }
 
+  /**
+   * A commit of this client is acknowledged as `tid`, and cannot be applied yet: what precedes it is missing. Until it is, no computation
+   * depends on `keys` as they are at the position: a call that begins now must not be given what this commit has replaced.
+   */
+  committedAhead(tid: Tid, keys: readonly string[] | undefined): void {
+    assert(tid > this.#position.tid, "a commit that is ahead is not applied yet");
+    if (keys === undefined) this.reads.touchAll();
+    else this.reads.touch(keys);
+    const before = this.#ahead;
+    const areKnown = keys !== undefined && (before === undefined || before.keys !== undefined);
+    const all = areKnown ? new Set([...(before?.keys ?? []), ...keys]) : undefined;
+    const isBounded = all !== undefined && all.size <= limits.rememberedKeysMax;
+    this.#ahead = { tid: before === undefined || tid > before.tid ? tid : before.tid, keys: isBounded ? all : undefined };
+  }
+
   /** Drops every revision, and what loads in flight will bring; stands at `position`. Resolves when the disk has it. */
   async discard(position: Position): Promise<void> {
     this.#memory.clear();
     this.#snapshots.forgetRevisions();
     this.#remembered.clear();
+    this.#ahead = undefined;
     this.reads.touchAll();
     this.#disk?.removeAll();
     this.#asOf = position;
@@ -388,12 +408,19 @@ export class ClientCache {
 
   #moveTo(position: Position): void {
     this.#position = position;
+    if (this.#ahead !== undefined && this.#ahead.tid <= position.tid) this.#ahead = undefined;
     if (position.tid > this.#asOf.tid) this.#asOf = position;
     this.#disk?.stand(this.#position, this.#asOf);
   }
 }
 
 const beginning: Position = { tid: emptyHistory.tid, digest: emptyHistory.digest };
+
+function isBelowAny(prefix: string, keys: ReadonlySet<string> | undefined): boolean {
+  if (keys === undefined) return true;
+  for (const key of keys) if (key.startsWith(prefix)) return true;
+  return false;
+}
 
 function after(tid: number): Tid {
   return (tid + 1) as Tid;

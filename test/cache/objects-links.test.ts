@@ -136,6 +136,42 @@ describe("what could not be read", () => {
     await clock.until(() => client.isConnected, 30_000);
     expect(await run(cached())).toBe(2);
   });
+
+  for (const how of ["get", "list"] as const) {
+    test(`and commits ahead of them: what a computation that began before reads of it after (${how}) is given to no later call`, async () => {
+      const { cache, open, run, clock, writer } = await objectWorld();
+      const { client, transport } = await open("gap", { requestTimeoutMs: 60_000 });
+      await run(client.put("a", 1));
+      const log = gate();
+      const [begun, going] = [gate(), gate()];
+      const cached = cache.cacheable(
+        async () => {
+          const { value } = await client.read(async (reader) => {
+            begun.open();
+            await going.promise;
+            return how === "get" ? reader.get("a") : (await all(reader.list("a")))[0]?.[1];
+          });
+          return value;
+        },
+        { name: "read" },
+      );
+      const early = cached();
+      await run(begun.promise);
+      transport.held.set("log", log.promise);
+      transport.takes = () => false;
+      await run(writer.put("b", 1));
+      await run(client.put("a", 2));
+      expect(client.status().early).toBe(1);
+      const late = cached();
+      going.open();
+      expect(await run(early)).toBe(1);
+      log.open();
+      transport.takes = () => true;
+      expect(await run(late)).toBe(2);
+      expect(await run(cached())).toBe(2);
+      await clock.until(() => client.isConnected, 30_000);
+    });
+  }
 });
 
 describe("a client", () => {
