@@ -255,9 +255,14 @@ export class PlaceClock implements Clock {
   /** Runs `action` now, or, while the process is held up, in its turn after that; never once it was stopped. */
   readonly awake = (action: () => void): void => {
     if (this.#isStopped) return;
-    if (this.#clock.monotonic() < this.#busyUntilMs || this.#waiting.length > 0) this.#waiting.push(action);
+    if (this.isHeldUp) this.#waiting.push(action);
     else action();
   };
+
+  /** The process is held up, or has not yet done all that waited meanwhile. */
+  get isHeldUp(): boolean {
+    return this.#clock.monotonic() < this.#busyUntilMs || this.#waiting.length > 0;
+  }
 
   get isStopped(): boolean {
     return this.#isStopped;

@@ -17,7 +17,7 @@ describe("checker", () => {
 
   beforeEach(async () => {
     checker = new Checker();
-    life = { client: "c", number: 1, lastSnapshot: undefined, lastCommit: undefined };
+    life = { client: "c", number: 1, lastSnapshot: undefined, lastCommit: undefined, ownWrites: new Map() };
     const disk = new MemoryDisk("disk");
     const open = async () => (ordered = await disk.open());
     store = await ObjectStore.open(open, { storage: "main", log: silentLog, clock: systemClock });

@@ -35,6 +35,8 @@ export interface Life extends Seen {
   readonly number: number;
   lastSnapshot: Moment | undefined;
   lastCommit: Moment | undefined;
+  /** By key: its own acknowledged commit that wrote it last. */
+  readonly ownWrites: Map<string, Moment>;
 }
 
 /**
@@ -45,13 +47,16 @@ export class Checker {
   readonly violations: Violation[] = [];
   readonly history: History;
   readonly counts = { attempts: 0, reads: 0, lists: 0, commits: 0, refusals: 0, unknown: 0 };
+  /** How often the server's disk was replaced by an earlier copy. */
+  restores = 0;
   readonly #attempts = new Map<string, Attempt>();
   readonly #never = new Map<string, { readonly since: Moment; readonly snapshot: Tid }>();
 
-  constructor() {
+  /** `now` is the monotonic time of the world. */
+  constructor(now: () => number = () => 0) {
     this.history = new History((what) => {
       this.violated(7, "the log is a chain", { what });
-    });
+    }, now);
   }
 
   violated(promise: number, sentence: string, facts: Readonly<Record<string, unknown>>): void {
@@ -96,6 +101,7 @@ export class Checker {
 
   /** The server's disk was replaced by a copy of what it was at `moment`: fences, too, are as they were. */
   restored(moment: Moment): void {
+    this.restores++;
     this.history.restore(moment);
     this.#never.clear();
   }
@@ -233,6 +239,10 @@ export class Checker {
     if (moment?.tid !== tid) {
       this.violated(7, "an acknowledged commit is in the history", { attempt: attempt.name, tid, found: moment?.tid });
       return;
+    }
+    for (const key of moment.writes.keys()) {
+      const before = attempt.life.ownWrites.get(key);
+      if (before === undefined || !this.history.leadsTo(moment, before)) attempt.life.ownWrites.set(key, moment);
     }
     if (attempt.life.lastCommit === undefined || !this.history.leadsTo(moment, attempt.life.lastCommit)) attempt.life.lastCommit = moment;
   }

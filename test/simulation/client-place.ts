@@ -7,6 +7,8 @@ import { SimulatedDisk } from "../../testing/simulated-disk.js";
 import type { Chance } from "../../words/index.js";
 import { delay, OtherHistoryError, ServerBehindError } from "../../words/index.js";
 import type { Attempt, Life } from "./checker.js";
+import { ObjectFunctions } from "./coherence/object-functions.js";
+import { ObjectUser } from "./coherence/object-user.js";
 import { Watch } from "./watch.js";
 import { Workload } from "./workload.js";
 import type { World } from "./world.js";
@@ -23,8 +25,10 @@ export interface ClientHabits {
   readonly users: number;
   /** It was asked not to write: whoever tries is refused. */
   readonly isReadOnly: boolean;
-  /** Somebody in it is told of changes. */
+  /** Somebody in it watches changes. */
   readonly watches: boolean;
+  /** Callers of cached functions that read the store. */
+  readonly callers: number;
 }
 
 /** Where a client runs: a process with a workload, on a disk that outlives it, looked after by somebody who opens it again. */
@@ -39,6 +43,7 @@ export class ClientPlace {
   #client: ObjectClient | undefined;
   #workload: Workload | undefined;
   #watch: Watch | undefined;
+  #caller: ObjectUser | undefined;
   #life: Life | undefined;
   #openAttempts = new Set<Attempt>();
   #lives = 0;
@@ -63,6 +68,10 @@ export class ClientPlace {
     return this.#end;
   }
 
+  get clock(): PlaceClock | undefined {
+    return this.#clock;
+  }
+
   get client(): ObjectClient | undefined {
     return this.#client;
   }
@@ -80,13 +89,13 @@ export class ClientPlace {
   open(): void {
     if (this.#life !== undefined) return;
     const world = this.#world;
-    const life: Life = { client: this.name, number: ++this.#lives, lastSnapshot: undefined, lastCommit: undefined };
+    const life: Life = { client: this.name, number: ++this.#lives, lastSnapshot: undefined, lastCommit: undefined, ownWrites: new Map() };
     world.note(this.name, `open ${life.number}`);
     const clock = world.clock.place();
     this.#life = life;
     this.#clock = clock;
     this.#openAttempts = new Set();
-    this.#end = world.network.connect(this.name, { clock, log: world.log(this.name) });
+    this.#end = world.network.connect(this.name, { clock, log: world.log(this.name), awake: clock.awake });
     openObjectClient({
       realm,
       storage,
@@ -110,6 +119,7 @@ export class ClientPlace {
         const workload = new Workload({ world, clock, client, life, chance: world.chance(), openAttempts: this.#openAttempts });
         this.#workload = workload;
         if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#chance);
+        this.#startCallers(workload, client, clock, life);
         for (let user = 0; user < this.#habits.users; user++) {
           workload.run().catch((error: unknown) => {
             if (this.#life === life) this.#failed(error);
@@ -120,6 +130,16 @@ export class ClientPlace {
         if (this.#life === life) this.#failed(error);
       },
     );
+  }
+
+  #startCallers(workload: Workload, client: ObjectClient, clock: PlaceClock, life: Life): void {
+    const world = this.#world;
+    const { callers, isReadOnly } = this.#habits;
+    if (callers === 0) return;
+    const functions = new ObjectFunctions({ world, client, clock, chance: world.chance(), life, log: world.log(this.name) });
+    const open = () => new ObjectUser({ world, functions, workload, clock, chance: world.chance(), life, isReadOnly });
+    this.#caller = open();
+    for (let caller = 0; caller < callers; caller++) void open().run();
   }
 
   /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
@@ -154,6 +174,11 @@ export class ClientPlace {
   /** What was committed under the watched prefix was told. To be called when nothing is under way. */
   checkWatch(): void {
     this.#watch?.checkToldAll();
+  }
+
+  /** Each cached function gives what there is. To be called once the client stands where the server does. */
+  async checkCalls(): Promise<void> {
+    await this.#caller?.lookAtAll();
   }
 
   /** What the cache on disk counts as current is so, at its last tid. */
@@ -198,6 +223,7 @@ export class ClientPlace {
     this.#client = undefined;
     this.#workload = undefined;
     this.#watch = undefined;
+    this.#caller = undefined;
   }
 
   #newDisk(): SimulatedDisk {

@@ -67,6 +67,24 @@ export const failedSeeds: readonly FailedSeeds[] = [
     cause: "a commit that waited for a link was sent to another history, which took it for one of its own",
     test: "test/actors/object-client-link.test.ts",
   },
+  {
+    what: "coherence",
+    seeds: [1016, 1020],
+    cause: "a computation that began before an own commit, which could not be applied yet, was given to calls after it",
+    test: "test/cache/objects-links.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [100219, 100247, 100710, 100933, 101125, 101165, 102961, 103395, 103449, 103905, 104026, 104172, 104611, 105147],
+    cause: "results in the bucket were kept for longer than a bus with a short history can tell what became of them",
+    test: "test/cache/short-history-nats.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [105792],
+    cause: "after a power failure heartbeats counted the lost sequences anew, and a node did not notice the loss",
+    test: "test/transport/lost-end-beats.test.ts",
+  },
 ];
 
 /** All that failed of `what`, in order. */

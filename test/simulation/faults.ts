@@ -23,7 +23,11 @@ export class Faults {
   readonly #hasRestores: boolean;
   #isOver = false;
 
-  constructor(world: World, server: ServerPlace, clients: readonly ClientPlace[]) {
+  readonly #stalls: boolean;
+
+  /** `stalls`: clients are held up now and then. */
+  constructor(world: World, server: ServerPlace, clients: readonly ClientPlace[], { stalls }: { readonly stalls: boolean }) {
+    this.#stalls = stalls;
     this.#world = world;
     this.#server = server;
     this.#clients = clients;
@@ -43,6 +47,7 @@ export class Faults {
       [2, "server killed", () => this.#killServer()],
       [2, "server's disk", () => this.#serverDisk()],
       [1, "client's disk", () => this.#clientDisk()],
+      [this.#stalls ? 2 : 0, "client held up", () => this.#stall()],
       [1, "clock", () => this.#shiftClock()],
       [this.#hasRestores ? 4 : 0, "restored", () => this.#restore()],
     ];
@@ -140,6 +145,11 @@ export class Faults {
     disk.habits = this.#chance.fraction() < 0.8 ? slowDisk : failingDisk;
     await this.#pause(200, 1_500);
     disk.habits = soundDisk;
+  }
+
+  /** Nothing runs in it for a while, as where a computation does not let go of the event loop. */
+  async #stall(): Promise<void> {
+    this.#client().clock?.stall(this.#chance.fraction() * 1_500);
   }
 
   async #shiftClock(): Promise<void> {

@@ -29,6 +29,8 @@ export interface Moment {
   readonly previous: Moment | undefined;
   /** Transactions before it. */
   readonly depth: number;
+  /** When it became durable, on the world's clock. */
+  readonly atMs: number;
   readonly writes: ReadonlyMap<string, string | undefined>;
   readonly state: ReadonlyMap<string, Held>;
 }
@@ -45,16 +47,19 @@ export class History {
     id: "",
     previous: undefined,
     depth: 0,
+    atMs: -Infinity,
     writes: new Map(),
     state: new Map(),
   };
   readonly #moments = new Map<string, Moment>([[this.beginning.digest, this.beginning]]);
   readonly #broken: (what: string) => void;
+  readonly #now: () => number;
   #head = this.beginning;
 
   /** `broken` is told when the log itself is not a history. */
-  constructor(broken: (what: string) => void) {
+  constructor(broken: (what: string) => void, now: () => number) {
     this.#broken = broken;
+    this.#now = now;
   }
 
   /** The last durable moment of the storage as it stands. */
@@ -112,7 +117,7 @@ export class History {
         writes.set(written, value);
         state.set(written, { serial: tid, value });
       }
-      const moment: Moment = { tid, digest, id, previous: this.#head, depth: this.#head.depth + 1, writes, state };
+      const moment: Moment = { tid, digest, id, previous: this.#head, depth: this.#head.depth + 1, atMs: this.#now(), writes, state };
       this.#moments.set(digest, moment);
       this.#head = moment;
       added.push(moment);

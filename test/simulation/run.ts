@@ -9,6 +9,7 @@ import { World } from "./world.js";
 const stormMs = 4_000;
 const calmMs = 15_000;
 const diskCheckMs = 1_000;
+const lookMs = 20_000;
 
 export interface RunResult {
   readonly seed: number;
@@ -19,7 +20,22 @@ export interface RunResult {
 }
 
 /** One run, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
-export async function simulate(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+export function simulate(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  return run({ seed, trace, hasCallers: false });
+}
+
+/** The same, where users call cached functions that read the store, and few do anything else. */
+export function simulateCoherence(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  return run({ seed, trace, hasCallers: true });
+}
+
+interface RunOptions {
+  readonly seed: number;
+  readonly trace: ((line: string) => void) | undefined;
+  readonly hasCallers: boolean;
+}
+
+async function run({ seed, trace, hasCallers }: RunOptions): Promise<RunResult> {
   const world = new World(seed, trace);
   const { clock, checker } = world;
   const chance = world.chance();
@@ -31,12 +47,13 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
         onOtherHistory: chance.fraction() < 0.6 ? "discard" : "refuse",
         cacheBytesMax: chance.fraction() < 0.4 ? 600 : 1_000_000,
         memoryBytesMax: chance.fraction() < 0.5 ? 600 : 1_000_000,
-        users: 1 + Math.floor(chance.fraction() * 2),
+        users: hasCallers ? 1 : 1 + Math.floor(chance.fraction() * 2),
+        callers: hasCallers ? 2 + Math.floor(chance.fraction() * 2) : 0,
         isReadOnly: index === 2 && chance.fraction() < 0.2,
         watches: chance.fraction() < 0.6,
       }),
   );
-  const faults = new Faults(world, server, clients);
+  const faults = new Faults(world, server, clients, { stalls: hasCallers });
   const onRejection = (error: unknown): void => {
     checker.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
   };
@@ -60,6 +77,7 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
       if (!world.isViolated) await checkHungTransaction(world, clients);
       for (const client of clients) client.checkWatch();
+      if (hasCallers && !world.isViolated) await lookAtAll(world, clients);
       for (const client of clients) await checkDisk(world, client);
     }
   } finally {
@@ -69,7 +87,19 @@ export async function simulate(seed: number, trace?: (line: string) => void): Pr
   }
   const violation = checker.violations[0];
   if (violation !== undefined) world.note("world", violation.message);
-  return { seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts, transactions: checker.history.head.depth } };
+  return {
+    seed,
+    violation,
+    simulatedMs: clock.monotonic(),
+    counts: { ...checker.counts, ...(hasCallers ? world.coherence.counts : {}), transactions: checker.history.head.depth },
+  };
+}
+
+async function lookAtAll(world: World, clients: readonly ClientPlace[]): Promise<void> {
+  let isDone = false;
+  void Promise.all(clients.map((client) => client.checkCalls())).then(() => (isDone = true));
+  await world.until(() => isDone, lookMs);
+  if (!isDone && !world.isViolated) world.checker.violated(12, "every call is over in time", {});
 }
 
 async function checkDisk(world: World, client: ClientPlace): Promise<void> {

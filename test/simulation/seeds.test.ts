@@ -4,6 +4,7 @@ import { failedSeeds } from "./failed-seeds.js";
 import { runInJobs } from "./jobs.js";
 import { firstSeedOf, seedsFrom } from "./new-seeds.js";
 import type { Outcome } from "./outcome.js";
+import { simulations } from "./simulations.js";
 import { Summary } from "./summary.js";
 
 describe("seeds of the simulation", () => {
@@ -13,7 +14,7 @@ describe("seeds of the simulation", () => {
   });
 
   test("each seed that failed stands once beside its cause and the test that shows it", () => {
-    for (const what of ["store", "cache"]) {
+    for (const what of Object.keys(simulations)) {
       const seeds = failedSeeds.filter((each) => each.what === what).flatMap(({ seeds }) => seeds);
       expect(new Set(seeds).size).toBe(seeds.length);
     }

@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { failedSeedsOf } from "./failed-seeds.js";
 import { seedsFrom } from "./new-seeds.js";
-import { simulate } from "./run.js";
+import { simulate, simulateCoherence } from "./run.js";
 import { World } from "./world.js";
 
 /** Seeds of every test run, some 12 s of them on a machine that has nothing else to do; `npm run sim` runs others. */
 const seedCount = 200;
+const coherenceSeedCount = 30;
 const timeoutMs = 240_000;
 
 describe("simulation", () => {
@@ -15,6 +16,17 @@ describe("simulation", () => {
       for (const seed of [...seedsFrom(1, seedCount), ...failedSeedsOf("store")]) {
         const { violation } = await simulate(seed);
         expect(violation?.message, `replay: npm run sim -- store --seeds 1 --from ${seed} --trace`).toBeUndefined();
+      }
+    },
+    timeoutMs,
+  );
+
+  test(
+    `cached functions that read the store give what their callers know of in ${coherenceSeedCount} runs`,
+    async () => {
+      for (const seed of [...seedsFrom(1, coherenceSeedCount), ...failedSeedsOf("coherence")]) {
+        const { violation } = await simulateCoherence(seed);
+        expect(violation?.message, `replay: npm run sim -- coherence --seeds 1 --from ${seed} --trace`).toBeUndefined();
       }
     },
     timeoutMs,

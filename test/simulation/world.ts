@@ -1,6 +1,8 @@
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import type { SentMessage } from "../../testing/faulty-network.js";
+import { CallContexts } from "./call-contexts.js";
 import { Checker } from "./checker.js";
+import { CoherenceChecker } from "./coherence/coherence-checker.js";
 import { Stage } from "./stage.js";
 import { WireTap } from "./wire-tap.js";
 
@@ -38,12 +40,17 @@ export class World extends Stage {
   readonly network: FaultyNetwork;
   /** No faults come any more: users do little, as there is little new to see. */
   isCalm = false;
+  readonly contexts: CallContexts;
+  /** What cached functions make of objects. */
+  readonly coherence: CoherenceChecker;
   readonly #tap = new WireTap(this);
 
   constructor(seed: number, trace?: (line: string) => void) {
-    const checker = new Checker();
+    const checker = new Checker(() => this.clock.monotonic());
     super(seed, checker, stepsMax, trace);
     this.checker = checker;
+    this.contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
+    this.coherence = new CoherenceChecker(checker, this.clock);
     const chance = this.chance();
     this.network = new FaultyNetwork({
       clock: this.clock,
@@ -54,6 +61,10 @@ export class World extends Stage {
         this.#watch(sent);
       },
     });
+  }
+
+  protected override isExpected(error: Error): boolean {
+    return super.isExpected(error) || error.name === "ReadFailure" || error.name === "AbortError";
   }
 
   #watch(sent: SentMessage): void {

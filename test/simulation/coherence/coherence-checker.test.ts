@@ -1,0 +1,113 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { MemoryDisk } from "../../../storage/memory-store.js";
+import { ObjectStore } from "../../../storage/object-store.js";
+import type { OrderedStore } from "../../../storage/ordered-store.js";
+import { SimulatedClock } from "../../../testing/simulated-clock.js";
+import { encodeValue, silentLog } from "../../../words/index.js";
+import { Checker, type Life } from "../checker.js";
+import { CoherenceChecker } from "./coherence-checker.js";
+import type { Picture } from "./picture.js";
+
+/** A storage with a true history; the tests tell the checker lies about what a cached function gave. */
+describe("checker of results made of objects", () => {
+  let clock: SimulatedClock;
+  let checker: Checker;
+  let coherence: CoherenceChecker;
+  let store: ObjectStore;
+  let ordered: OrderedStore;
+  let life: Life;
+  let commits = 0;
+
+  beforeEach(async () => {
+    clock = new SimulatedClock();
+    checker = new Checker(() => clock.monotonic());
+    coherence = new CoherenceChecker(checker, clock);
+    life = { client: "c", number: 1, lastSnapshot: undefined, lastCommit: undefined, ownWrites: new Map() };
+    const disk = new MemoryDisk("disk");
+    store = await ObjectStore.open(async () => (ordered = await disk.open()), { storage: "main", log: silentLog, clock });
+    await commit({ "k/1": "1", "k/2": "1" });
+  });
+
+  async function commit(writes: Record<string, string>): Promise<void> {
+    await clock.advance(100);
+    const name = `attempt${++commits}`;
+    const attempt = checker.began(name, life, { ...life }, store.position.tid, store.position.digest, false);
+    const named = Object.entries(writes).map(([key, value]) => [key, `${name}.${value}`] as const);
+    for (const [key, value] of named) attempt.writes.set(key, value);
+    const batch = store.openBatch();
+    const encoded = named.map(([key, value]) => ({ key, value: encodeValue(value) }));
+    batch.add({ id: name, snapshot: attempt.snapshot.tid, serializable: false, reads: [], ranges: [], writes: encoded }, clock.now());
+    await batch.write({ alone: true });
+    ordered.read((view) => checker.durable(view));
+  }
+
+  const now = (key: string) => checker.history.head.state.get(key)?.value;
+  const picture = (...seen: Picture["seen"]): Picture => ({ run: 1, seen, failedAt: undefined });
+  const began = (ageMsMax = Infinity) => coherence.began("f", life, store.position.digest, ageMsMax);
+  const ended = (call: ReturnType<typeof began>, given: Picture) => coherence.ended(call, given, store.position.digest);
+  const sentences = () => checker.violations.map(({ kind }) => kind.replace(/^promise 11: /, ""));
+
+  test("finds nothing wrong with what there was at some moment of the call", async () => {
+    const call = began();
+    const before = now("k/1");
+    await commit({ "k/1": "2" });
+    ended(call, picture({ values: [["k/1", before]] }));
+    ended(call, picture({ values: [["k/1", now("k/1")]] }));
+    ended(began(), picture({ values: [["k/3", undefined]] }));
+    expect(sentences()).toEqual([]);
+  });
+
+  test("finds what was replaced before the call, keys that a listing lacks, and a mixture of two moments", async () => {
+    const [one, two] = [now("k/1"), now("k/2")];
+    const mixing = began();
+    await commit({ "k/1": "2", "k/2": "2" });
+    ended(began(), picture({ values: [["k/1", one]] }));
+    ended(began(), picture({ values: [["k/1", now("k/1")]], prefix: "k/" }));
+    ended(
+      mixing,
+      picture({
+        values: [
+          ["k/1", now("k/1")],
+          ["k/2", two],
+        ],
+      }),
+    );
+    expect(sentences()).toEqual(Array(3).fill("a call is given nothing that was replaced before it, here, by a transaction"));
+  });
+
+  test("finds what an own commit has replaced, though it is not applied yet", async () => {
+    const behind = store.position.digest;
+    const before = now("k/1");
+    await commit({ "k/1": "2" });
+    const other = coherence.began("f", life, behind, Infinity);
+    life.ownWrites.set("k/1", checker.history.head);
+    const own = coherence.began("f", life, behind, Infinity);
+    ended(other, picture({ values: [["k/1", before]] }));
+    expect(sentences()).toEqual([]);
+    ended(own, picture({ values: [["k/1", before]] }));
+    expect(sentences()).toEqual([
+      "a call is given nothing that was replaced by a commit of the same client that was acknowledged before it",
+    ]);
+  });
+
+  test("finds what was replaced longer ago than the call allows, where the client does not know of it", async () => {
+    const behind = store.position.digest;
+    const before = now("k/1");
+    await commit({ "k/1": "2" });
+    await clock.advance(1_000);
+    const call = (ageMsMax: number) => coherence.began("f", life, behind, ageMsMax);
+    ended(call(1_100), picture({ values: [["k/1", before]] }));
+    expect(sentences()).toEqual([]);
+    ended(call(900), picture({ values: [["k/1", before]] }));
+    expect(sentences()).toEqual(["what was read with maxStaleMs is given for no longer"]);
+  });
+
+  test("finds what was made of a read that failed before the call", () => {
+    const waiting = began();
+    const failed: Picture = { run: 1, seen: [], failedAt: coherence.next() };
+    ended(waiting, failed);
+    expect(sentences()).toEqual([]);
+    ended(began(), failed);
+    expect(sentences()).toEqual(["what was made of a read that failed is given to no later call"]);
+  });
+});

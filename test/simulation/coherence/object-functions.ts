@@ -1,0 +1,249 @@
+import { type Cache, openCacheOver } from "../../../actors/cache.js";
+import { cacheSettings } from "../../../actors/cache-options.js";
+import type { ObjectClient } from "../../../actors/object-client.js";
+import { type Chance, type Clock, delay, type Log } from "../../../words/index.js";
+import type { Life } from "../checker.js";
+import type { World } from "../world.js";
+import { keys } from "../world.js";
+import type { CoherenceChecker } from "./coherence-checker.js";
+import { type Picture, PictureMaking, ReadFailure } from "./picture.js";
+
+export interface ObjectFunctionsOptions {
+  readonly world: World;
+  readonly client: ObjectClient;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly life: Life;
+  readonly log: Log;
+}
+
+/** Of what is read with a bound on its age. */
+const maxStaleMs = 300;
+
+/** Name of each function, with its argument: what a call and its computation are known by. */
+type What = `${string} ${string}`;
+
+/** Cached functions of one process, each of another kind, in two caches: all read the store, some only through others. */
+export class ObjectFunctions {
+  readonly one: Cache;
+  readonly two: Cache;
+  readonly #client: ObjectClient;
+  readonly #clock: Clock;
+  readonly #chance: Chance;
+  readonly #life: Life;
+  readonly #world: World;
+  readonly #checker: CoherenceChecker;
+  /** Failures of `backup`: while there are some, a stale value is given in place of a new one. */
+  #stumbles = 0;
+  readonly #value;
+  readonly #pair;
+  readonly #folder;
+  readonly #fresh;
+  readonly #fallback;
+  readonly #throwing;
+  readonly #backup;
+  readonly #outer;
+  readonly #report;
+  readonly #top;
+
+  constructor({ world, client, clock, chance, life, log }: ObjectFunctionsOptions) {
+    this.#world = world;
+    this.#client = client;
+    this.#clock = clock;
+    this.#chance = chance;
+    this.#life = life;
+    this.#checker = world.coherence;
+    const [one, two] = [0, 1].map(() => openCacheOver(cacheSettings({ clock, chance, log }), { bus: undefined, disk: undefined }).cache);
+    if (one === undefined || two === undefined) throw new RangeError("there are two caches");
+    this.one = one;
+    this.two = two;
+    this.#value = one.cacheable((key: string) => this.#readValue(key), { name: "value", deps: (key) => [tagOf(key)] });
+    this.#pair = one.cacheable((key: string) => this.#readPair(key), { name: "pair", deps: [] });
+    this.#folder = one.cacheable((prefix: string) => this.#readFolder(prefix), { name: "folder", deps: ["folders"] });
+    this.#fresh = one.cacheable((key: string) => this.#readFresh(key), { name: "fresh", deps: [] });
+    this.#fallback = one.cacheable((key: string) => this.#readOrFallBack(key), { name: "fallback", deps: [] });
+    this.#throwing = one.cacheable((key: string) => this.#readAndThrow(key), {
+      name: "throwing",
+      deps: (key) => [tagOf(key)],
+      cacheErrors: true,
+    });
+    this.#backup = one.cacheable((key: string) => this.#stumble(key), { name: "backup", deps: [], ttl: "300ms", staleIfError: "2s" });
+    this.#outer = two.cacheable((prefix: string) => this.#callValues(prefix), { name: "outer", deps: [] });
+    this.#report = two.cacheable((key: string) => this.#callBackup(key), { name: "report", deps: [] });
+    this.#top = one.cacheable((prefix: string) => this.#callOuter(prefix), { name: "top", deps: ["tops"], ttl: "1s" });
+  }
+
+  value = (key: string): Promise<Picture> => this.#call(`value ${key}`, () => this.#value(key));
+  pair = (key: string): Promise<Picture> => this.#call(`pair ${key}`, () => this.#pair(key));
+  folder = (prefix: string): Promise<Picture> => this.#call(`folder ${prefix}`, () => this.#folder(prefix));
+  fresh = (key: string): Promise<Picture> => this.#call(`fresh ${key}`, () => this.#fresh(key), maxStaleMs);
+  fallback = (key: string): Promise<Picture> => this.#call(`fallback ${key}`, () => this.#fallback(key));
+  throwing = (key: string): Promise<Picture> => this.#call(`throwing ${key}`, () => this.#throwing(key));
+  outer = (prefix: string): Promise<Picture> => this.#call(`outer ${prefix}`, () => this.#outer(prefix));
+  top = (prefix: string): Promise<Picture> => this.#call(`top ${prefix}`, () => this.#top(prefix));
+  backup = (key: string): Promise<Picture> => this.#unlessStumbled(`backup ${key}`, () => this.#backup(key));
+  report = (key: string): Promise<Picture> => this.#unlessStumbled(`report ${key}`, () => this.#report(key));
+
+  /** Calls `run`, which may compute `what`, and holds what it gives, or throws, to what the client knew before. */
+  async #call(what: What, run: () => Promise<Picture>, ageMsMax = Infinity, isChecked: () => boolean = () => true): Promise<Picture> {
+    const call = this.#checker.began(what, this.#life, this.#client.position.digest, ageMsMax);
+    const end = (picture: Picture) => {
+      if (this.#world.trace !== undefined) this.#world.note(this.#life.client, `${what} gave ${JSON.stringify(picture)}`);
+      if (isChecked()) this.#checker.ended(call, picture, this.#client.position.digest);
+    };
+    try {
+      const picture = await this.#world.contexts.call(what, run, ({ run: number }) => number);
+      end(picture);
+      return picture;
+    } catch (error) {
+      if (error instanceof ReadFailure) end(error.picture);
+      throw error;
+    }
+  }
+
+  #unlessStumbled(what: What, run: () => Promise<Picture>): Promise<Picture> {
+    const before = this.#stumbles;
+    return this.#call(what, run, Infinity, () => this.#stumbles === before);
+  }
+
+  #begin(what: What): PictureMaking {
+    return new PictureMaking(this.#world.contexts.begins(what));
+  }
+
+  // ---- What they do
+
+  async #readValue(key: string): Promise<Picture> {
+    const making = this.#begin(`value ${key}`);
+    await this.#pause();
+    making.see({ values: [[key, (await this.#client.get(key)) as string | undefined]] });
+    await this.#pause();
+    return making.picture;
+  }
+
+  /** Two keys of one picture, which is taken before anything is read. */
+  async #readPair(key: string): Promise<Picture> {
+    const making = this.#begin(`pair ${key}`);
+    const other = keys[(keys.indexOf(key) + 5) % keys.length] ?? key;
+    const { value } = await this.#client.read(async (reader) => {
+      await this.#pause();
+      const first = (await reader.get(key)) as string | undefined;
+      await this.#pause();
+      return [first, (await reader.get(other)) as string | undefined] as const;
+    });
+    making.see({
+      values: [
+        [key, value[0]],
+        [other, value[1]],
+      ],
+    });
+    return making.picture;
+  }
+
+  async #readFolder(prefix: string): Promise<Picture> {
+    const making = this.#begin(`folder ${prefix}`);
+    const values: [string, string][] = [];
+    for await (const [key, value] of this.#client.list(prefix)) values.push([key, value as string]);
+    making.see({ values, prefix });
+    await this.#pause();
+    return making.picture;
+  }
+
+  async #readFresh(key: string): Promise<Picture> {
+    const making = this.#begin(`fresh ${key}`);
+    const { value } = await this.#client.read((reader) => reader.get(key), { maxStaleMs });
+    making.see({ values: [[key, value as string | undefined]] });
+    return making.picture;
+  }
+
+  /** Has something to give when the store has not: after a time-out, or for a caller who has given up. */
+  async #readOrFallBack(key: string): Promise<Picture> {
+    const making = this.#begin(`fallback ${key}`);
+    const dice = this.#chance.fraction();
+    const options = dice < 0.3 ? { timeoutMs: 5 } : dice < 0.4 ? { signal: AbortSignal.abort() } : dice < 0.6 ? { serverSync: true } : {};
+    try {
+      const { value } = await this.#client.read(async (reader) => {
+        if (dice < 0.2) await this.#pause();
+        return reader.get(key);
+      }, options);
+      making.see({ values: [[key, value as string | undefined]] });
+    } catch {
+      making.fail(this.#checker.next());
+    }
+    return making.picture;
+  }
+
+  async #readAndThrow(key: string): Promise<Picture> {
+    const making = this.#begin(`throwing ${key}`);
+    let value;
+    try {
+      value = (await this.#client.get(key)) as string | undefined;
+    } catch {
+      making.fail(this.#checker.next());
+      throw this.#failed(making);
+    }
+    making.see({ values: [[key, value]] });
+    await this.#pause();
+    if (this.#chance.fraction() < 0.6) throw this.#failed(making);
+    return making.picture;
+  }
+
+  async #stumble(key: string): Promise<Picture> {
+    const making = this.#begin(`backup ${key}`);
+    try {
+      const value = (await this.#client.get(key)) as string | undefined;
+      await this.#pause();
+      making.see({ values: [[key, value]] });
+    } catch {
+      this.#stumbles++;
+      making.fail(this.#checker.next());
+      throw this.#failed(making);
+    }
+    if (this.#chance.fraction() < 0.4) {
+      this.#stumbles++;
+      throw this.#failed(making);
+    }
+    return making.picture;
+  }
+
+  async #callValues(prefix: string): Promise<Picture> {
+    const making = this.#begin(`outer ${prefix}`);
+    await this.#pause();
+    const called = keys.filter((key) => key.startsWith(prefix)).slice(0, 3);
+    if (this.#isHeads()) for (const picture of await Promise.all(called.map(this.value))) making.use(picture);
+    else for (const key of called) making.use(await this.value(key));
+    return making.picture;
+  }
+
+  async #callBackup(key: string): Promise<Picture> {
+    const making = this.#begin(`report ${key}`);
+    making.use(await this.backup(key));
+    await this.#pause();
+    return making.picture;
+  }
+
+  async #callOuter(prefix: string): Promise<Picture> {
+    const making = this.#begin(`top ${prefix}`);
+    making.use(await this.outer(prefix));
+    await this.#pause();
+    if (this.#isHeads()) making.use(await this.folder(prefix));
+    return making.picture;
+  }
+
+  #failed(making: PictureMaking): ReadFailure {
+    this.#world.contexts.fails();
+    return new ReadFailure(making.picture);
+  }
+
+  #isHeads(): boolean {
+    return this.#chance.fraction() < 0.5;
+  }
+
+  async #pause(): Promise<void> {
+    const dice = this.#chance.fraction();
+    if (dice < 0.2) return;
+    await delay(this.#clock, this.#chance.fraction() * (dice < 0.5 ? 4 : dice < 0.9 ? 40 : 200));
+  }
+}
+
+/** A tag beside what is read of the store: some computations depend on both. */
+export const tagOf = (key: string): string => `v:${key.replace("/", ":")}`;
