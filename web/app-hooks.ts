@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from "fastify";
 import { CachedRoute, type CachedRouteAround } from "./cached-route.js";
+import { hooksOf } from "./fastify-internals.js";
 import { type RouteCaching, routeRules } from "./route-rules.js";
 
 type OnSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, next: (error: null, payload: unknown) => void) => void;
@@ -17,12 +18,11 @@ export function isCached(config: object): boolean {
 
 /**
  * `hook` sees each response before the `onSend` hooks that were there already do: they run for each request, hit or not, and what they make
- * of one response is not kept for others. Fastify 5 keeps hooks in a list under this symbol, and has no other way to put one first.
+ * of one response is not kept for others.
  */
 export function addFirstOnSend(app: FastifyInstance, hook: OnSend): void {
-  const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === "fastify.hooks");
-  const hooks: unknown = symbol === undefined ? undefined : Reflect.get(Reflect.get(app, symbol) as object, "onSend");
-  if (Array.isArray(hooks)) hooks.unshift(hook);
+  const hooks = hooksOf(app, "onSend");
+  if (hooks !== undefined) hooks.unshift(hook);
   else app.addHook("onSend", hook);
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from "fastify";
 import type { Cache, Cached } from "../cache.js";
 import { type Clock, InvalidKeyArgumentError, TimeoutError } from "../words/index.js";
+import { serializerOf } from "./fastify-internals.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
 import { Outgoing } from "./outgoing.js";
@@ -43,7 +44,7 @@ export class CachedRoute {
     this.#handler = route.handler;
     const { ttl, tags, statuses, maxEntries, maxBytes } = rules;
     const ttlSecs = ttl === undefined ? undefined : ttlMsOf(ttl) / 1_000;
-    const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints)}`;
+    const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints, withExpressions)}`;
     // An async function, so that whether it gives promises is known before it first ran.
     this.#pages = around.cacheable(async (run: HandlerRun) => run.begin(), {
       namespace: around.namespace,
@@ -141,13 +142,16 @@ export class CachedRoute {
       this.#pages.refresh(run).catch(ignore);
       return run.given();
     }
-    outgoing.set(reply, new Outgoing(undefined, page, age));
     reply.code(page.status);
     for (const name of page.removed) reply.removeHeader(name);
     for (const [name, value] of Object.entries(page.headers)) {
       if (name === "vary") addVary(reply, listedNames(value));
       else reply.header(name, value);
     }
+    outgoing.set(reply, new Outgoing(undefined, page, age, reply.hasHeader("content-type")));
+    // A hook may have set one for this request. The page is serialized already; what an error handler sends in its place is not.
+    const serializer = serializerOf(reply);
+    if (serializer !== undefined) reply.serializer((payload) => (payload === page.body ? page.body : serializer(payload)) as string);
     return page.body ?? reply.send();
   }
 
@@ -238,3 +242,6 @@ function addVary(reply: FastifyReply, names: ReadonlySet<string>): void {
 const warningIntervalMs = 60_000;
 
 const ignore = (): void => undefined;
+
+/** For JSON, which makes `{}` of every regular expression. */
+const withExpressions = (_name: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type InvalidTagError, isThenable } from "../words/index.js";
+import { trailersOf } from "./fastify-internals.js";
 import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
 
 /** What a run needs of its surroundings. */
@@ -43,7 +44,10 @@ export class HandlerRun {
   #isSettled = false;
   #given: { readonly value: unknown } | { readonly error: unknown } | undefined;
   #fieldsBefore: Fields = {};
+  #trailersBefore: readonly string[] = [];
   #draft: Draft | undefined;
+  /** The handler sends trailers: functions, which look at what is sent. Those of hooks are there for each request. */
+  #hasTrailers = false;
   #failure: { readonly error: unknown } | undefined;
   #resolve!: (page: Page | undefined) => void;
   #reject!: (error: unknown) => void;
@@ -81,6 +85,7 @@ export class HandlerRun {
     this.#hasBegun = true;
     begins(this);
     this.#fieldsBefore = reply.getHeaders();
+    this.#trailersBefore = trailersOf(reply);
     const page = new Promise<Page | undefined>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -106,6 +111,7 @@ export class HandlerRun {
     if (this.#isSettled) return;
     const { reply, now } = this.#around;
     this.#draft = { status: reply.statusCode, fields: reply.getHeaders(), fieldsBefore: this.#fieldsBefore, payload, madeMs: now() };
+    this.#hasTrailers = trailersOf(reply).some((name) => !this.#trailersBefore.includes(name));
   }
 
   /** The response is about to be sent. */
@@ -122,7 +128,7 @@ export class HandlerRun {
       return;
     }
     // Fastify takes status and header fields of a web response after all hooks.
-    const isKeepable = this.invalidTag === undefined && !(payload instanceof Response);
+    const isKeepable = this.invalidTag === undefined && !this.#hasTrailers && !(payload instanceof Response);
     this.page = isKeepable ? pageOf(draft, sent, rules) : undefined;
     this.#settle(this.page);
   }

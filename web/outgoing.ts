@@ -11,12 +11,15 @@ export class Outgoing {
   /** What is sent; undefined before the first hook. */
   body: SentBody | undefined;
   readonly #page: Page | undefined;
+  readonly #isTyped: boolean;
   #areApart = false;
 
-  constructor(run: HandlerRun | undefined, page?: Page, age?: number) {
+  /** `isTyped`: the response says what its type is, before Fastify says it for those that do not. */
+  constructor(run: HandlerRun | undefined, page?: Page, age?: number, isTyped = true) {
     this.run = run;
     this.#page = page;
     this.age = age;
+    this.#isTyped = isTyped;
   }
 
   /** undefined: it is for its own request only. */
@@ -26,6 +29,7 @@ export class Outgoing {
 
   /** The first of all hooks: the response as it left the handler. */
   responded(reply: FastifyReply, payload: unknown): void {
+    if (!this.#isTyped) reply.removeHeader("content-type");
     this.body = new SentBody(reply, payload);
     this.#areApart = false;
     this.run?.responded(payload);

@@ -21,7 +21,8 @@ export function askedBy(request: FastifyRequest, reply: FastifyReply, rules: Rou
   if (said === undefined) return undefined;
   let maxAgeSecs: number | undefined;
   if (rules.requestDirectives === "respect") {
-    const directives = cacheDirectives(headers["cache-control"] ?? (headers["pragma"] === "no-cache" ? "no-cache" : undefined));
+    const control = headers["cache-control"] ?? (cacheDirectives(headers["pragma"]).has("no-cache") ? "no-cache" : undefined);
+    const directives = cacheDirectives(control);
     if (directives.has("no-store")) return undefined;
     maxAgeSecs = directives.has("no-cache") ? -1 : directiveSecs(directives, "max-age");
   }
@@ -52,9 +53,12 @@ const nothing: readonly unknown[] = [];
 
 function keyOf(request: FastifyRequest, said: readonly unknown[], rules: RouteRules): Asked["key"] {
   const { method, protocol, host } = request;
-  const where = `${method} ${protocol}://${host.toLowerCase()}${queried(request, rules.query)}`;
+  const { path, parameters } = addressOf(request, rules.query);
+  const where = `${method} ${protocol}://${host.toLowerCase()}${path}`;
   const text = rules.vary.size === 0 && said.length === 0 ? where : `${where} ${fingerprint(request, said, rules.vary)}`;
-  return rules.key === undefined ? text : [text, rules.key(request)];
+  const more = parameters === undefined ? [] : [parameters];
+  if (rules.key !== undefined) return [text, rules.key(request), ...more];
+  return parameters === undefined ? text : [text, ...more];
 }
 
 /** Values of the chosen fields, as a hash: keys are shown to people, and tokens are not for them. A field that is missing is not one that is empty. */
@@ -65,15 +69,23 @@ function fingerprint({ headers }: FastifyRequest, said: readonly unknown[], vary
     .digest("base64url");
 }
 
+/** What of the URL counts: a text, and the parameters as values where JSON cannot tell them apart. */
+function addressOf(request: FastifyRequest, rule: QueryRule): { readonly path: string; readonly parameters?: unknown } {
+  if (!(typeof rule === "object" && "parsed" in rule)) return { path: queried(request, rule) };
+  const parameters = parsed(request, rule.parsed);
+  if (parameters === undefined) return { path: request.url };
+  const path = pathOf(request);
+  return parameters.every(([, value]) => isJson(value)) ? { path: `${path}?${JSON.stringify(parameters)}` } : { path, parameters };
+}
+
 /** The path with the parameters that count, in the order that counts. Values of one parameter always keep theirs. */
-function queried({ url, query }: FastifyRequest, rule: QueryRule): string {
+function queried(request: FastifyRequest, rule: "asSent" | "sorted" | ReadonlySet<string>): string {
+  const { url } = request;
   if (rule === "asSent") return url;
-  const at = url.indexOf("?");
-  const path = at === -1 ? url : url.slice(0, at);
-  if (typeof rule === "object" && "parsed" in rule) return `${path}?${valuesOf(query, rule.parsed)}`;
-  if (at === -1) return url;
+  const path = pathOf(request);
+  if (path === url) return url;
   const parameters = url
-    .slice(at + 1)
+    .slice(path.length + 1)
     .split("&")
     .filter((parameter) => parameter !== "");
   const counted = rule === "sorted" ? parameters : parameters.filter((parameter) => rule.has(nameOf(parameter)));
@@ -81,10 +93,26 @@ function queried({ url, query }: FastifyRequest, rule: QueryRule): string {
   return sorted.length === 0 ? path : `${path}?${sorted.join("&")}`;
 }
 
-/** As the handler gets them: what the schema made of them, defaults among it. */
-function valuesOf(query: unknown, names: readonly string[]): string {
-  const values = typeof query === "object" && query !== null ? (query as Readonly<Record<string, unknown>>) : {};
-  return JSON.stringify(names.map((name) => values[name] ?? null));
+function pathOf({ url }: FastifyRequest): string {
+  const at = url.indexOf("?");
+  return at === -1 ? url : url.slice(0, at);
+}
+
+/**
+ * The parameters of these names as the handler gets them: what the schema made of them, defaults among it. An absent one is not one that is null.
+ * Undefined: the handler gets others too, because the validator of the route does not hold the schema.
+ */
+function parsed({ query }: FastifyRequest, names: readonly string[]): readonly (readonly [string, unknown])[] | undefined {
+  if (typeof query !== "object" || query === null) return undefined;
+  const values = query as Readonly<Record<string, unknown>>;
+  const found = names.filter((name) => Object.hasOwn(values, name));
+  return found.length === Object.keys(values).length ? found.map((name) => [name, values[name]]) : undefined;
+}
+
+/** JSON tells it from all other values. A validator may make a bigint, a Date or Infinity of a text. */
+function isJson(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every((each) => isJson(each));
+  return value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
 }
 
 function nameOf(parameter: string): string {

@@ -90,8 +90,18 @@ describe("parameters that the schema of a route refuses or removes", () => {
     ["attachValidation", { schema: { querystring: strict }, attachValidation: true }],
     ["`query` of the route", { schema: { querystring: strict }, config: { cache: { query: "asSent" } } }],
     ["no schema", {}],
+    ["a validator that does not hold the schema", { schema: { querystring: strict }, validatorCompiler: () => () => true }],
   ])("count with %s", async (_name, route) => {
     const bodies = await counting(route);
     expect(await bodies("", "?x=1", "?page=1", "?x=1")).toEqual(["1", "2", "3", "2"]);
+  });
+
+  test("are told apart by all that the handler can tell apart: null, Infinity, and what JSON does not have", async () => {
+    const numbers = { n: { type: "number", nullable: true } };
+    const parsed = await counting({ schema: { querystring: { ...strict, properties: numbers } } });
+    expect(await parsed("", "?n=", "?n=1e999", "?n=-1e999", "?n=1", "?n=1.0", "?n=1e999")).toEqual(["1", "2", "3", "4", "5", "5", "3"]);
+    const toBigint = () => (query: { readonly page?: string }) => ({ value: { page: BigInt(query.page ?? 0) } });
+    const bigints = await counting({ schema: { querystring: strict }, validatorCompiler: toBigint });
+    expect(await bigints("?page=1", "?page=2", "?page=1", "?page=01")).toEqual(["1", "2", "1", "1"]);
   });
 });
