@@ -1,7 +1,8 @@
 /** The events that an actor takes from outside. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { InvalidEventError, InvalidOptionError, limits, NotAcceptedError } from "../words/index.js";
+import { InvalidEventError, InvalidOptionError, isThenable, limits, NotAcceptedError } from "../words/index.js";
 import type { RemoteEvent } from "./actor-messages.js";
+import { reasonOf } from "./containment.js";
 import { reasonsOf } from "./schema.js";
 
 /**
@@ -55,20 +56,37 @@ export class AcceptedEvents {
   }
 
   #validated(schema: StandardSchemaV1, type: string, facts: object): object {
-    const result = schema["~standard"].validate(facts);
-    if (result instanceof Promise) {
+    const result = judged(schema, facts);
+    if (isThenable(result)) {
       // Events would overtake one another while their schemas wait.
-      result.catch(() => undefined);
+      Promise.resolve(result).catch(() => undefined);
       throw this.#invalid(type, "its schema is asynchronous, which schemas of events cannot be");
     }
-    if (result.issues !== undefined) throw this.#invalid(type, reasonsOf(result.issues));
-    if (typeof result.value !== "object" || result.value === null) throw this.#invalid(type, "its schema returns no object");
+    if ("reason" in result) throw this.#invalid(type, result.reason);
+    if (!isObject(result.value)) throw this.#invalid(type, "its schema returns no object");
     return result.value;
   }
 
   #invalid(event: string, reason: string): InvalidEventError {
     return new InvalidEventError({ actor: this.#actor, event, reason });
   }
+}
+
+/** A schema of the application's own may throw at what it did not expect, and return anything. */
+function judged(schema: StandardSchemaV1, facts: object): PromiseLike<unknown> | { readonly value: unknown } | { readonly reason: string } {
+  try {
+    const result = schema["~standard"].validate(facts);
+    if (isThenable(result)) return result;
+    if (result.issues !== undefined) return { reason: reasonsOf(result.issues) };
+    // Accessors run here.
+    return { value: isObject(result.value) ? { ...result.value } : undefined };
+  } catch (error) {
+    return { reason: `its schema failed: ${reasonOf(error)}` };
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isList(accepts: Accepts): accepts is readonly string[] {

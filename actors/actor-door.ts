@@ -1,7 +1,17 @@
 /** The door of one actor: what it takes from outside, and what it shows. */
 import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../transport/transport.js";
-import { ActorEndedError, ActorFailedError, type Chance, type Clock, limits, type Log, unreachable, type Value } from "../words/index.js";
+import {
+  ActorEndedError,
+  ActorFailedError,
+  type Chance,
+  type Clock,
+  isThenable,
+  limits,
+  type Log,
+  unreachable,
+  type Value,
+} from "../words/index.js";
 import { AcceptedEvents, type Accepts } from "./accepted-events.js";
 import { actorRequest, type ActorView, actorSubjects, actorView, type RemoteEvent } from "./actor-messages.js";
 import { Containment } from "./containment.js";
@@ -14,9 +24,9 @@ export interface ActorDoor {
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
   /**
    * Called once when the actor fails, whatever made it fail. A registered actor that fails is stopped with all that it invoked and
-   * spawned; its error is logged, and is no exception of the process. Must not throw.
+   * spawned; its error is logged, and is no exception of the process. What it throws, or rejects with, is logged.
    */
-  readonly onFailure?: ((error: unknown) => void) | undefined;
+  readonly onFailure?: ((error: unknown) => unknown) | undefined;
 }
 
 interface Surroundings {
@@ -127,7 +137,6 @@ export class OpenDoor {
     if (status !== "active") throw new ActorEndedError({ actor, status, reason: this.#containment.reason });
     const checked = this.#accepted.checked(event);
     this.#around.log.info({ actor, event: event.type }, "took an event from outside");
-    this.#containment.hold();
     this.#actor.send(checked);
     const { reason } = this.#containment;
     if (reason !== undefined) throw new ActorFailedError({ actor, event: event.type, reason });
@@ -135,10 +144,14 @@ export class OpenDoor {
 
   #failed(error: unknown): void {
     this.#around.log.error({ actor: this.#path, err: error }, "a registered actor failed");
+    const failedToo = (thrown: unknown): void => {
+      this.#around.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
+    };
     try {
-      this.#door.onFailure?.(error);
+      const done = this.#door.onFailure?.(error);
+      if (isThenable(done)) Promise.resolve(done).catch(failedToo);
     } catch (thrown) {
-      this.#around.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor threw");
+      failedToo(thrown);
     }
   }
 

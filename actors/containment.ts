@@ -15,16 +15,19 @@ interface Internals {
 
 /** One actor, and the actors above it, which fail with it unless they handle its failure. */
 export class Containment {
-  readonly #actors: readonly AnyActorRef[];
   readonly #subscriptions: readonly { unsubscribe(): void }[];
   #reason: string | undefined;
 
   /** Calls `failed` once, when the actor or one above it fails. What the failed actor had running is stopped before. */
   constructor(actor: AnyActorRef, failed: (error: unknown) => void) {
-    this.#actors = [...lineage(actor)];
-    this.#subscriptions = this.#actors.map((each) =>
+    const actors = [...lineage(actor)];
+    // Those that are there before this one.
+    for (const each of actors) hold(each);
+    this.#subscriptions = actors.map((each) =>
       each.subscribe({
         error: (error: unknown) => {
+          // Those that came after it: XState has not looked at them yet.
+          hold(each);
           stopChildren(each);
           if (this.#reason !== undefined) return;
           this.#reason = reasonOf(error);
@@ -39,13 +42,6 @@ export class Containment {
     return this.#reason;
   }
 
-  /** Lets no observer that is there now turn a failure into an exception of the process. Call it before an event from outside. */
-  hold(): void {
-    for (const actor of this.#actors) {
-      for (const observer of (actor as Internals).observers ?? []) observer.error ??= () => undefined;
-    }
-  }
-
   end(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
@@ -55,16 +51,21 @@ function* lineage(actor: AnyActorRef): Iterable<AnyActorRef> {
   for (let at: AnyActorRef | undefined = actor; at !== undefined; at = (at as Internals)["_parent"]) yield at;
 }
 
+/** Lets no observer that is there now turn a failure of the actor into an exception of the process. */
+function hold(actor: AnyActorRef): void {
+  for (const observer of (actor as Internals).observers ?? []) observer.error ??= () => undefined;
+}
+
 function stopChildren(actor: AnyActorRef): void {
   const { children = {} } = actor.getSnapshot() as { readonly children?: Readonly<Record<string, AnyActorRef | undefined>> };
   for (const child of Object.values(children)) (child as Internals | undefined)?.["_stop"]?.();
 }
 
-/** The message of `error` in one line of at most limits.actorReasonLengthMax characters. Never throws. */
-function reasonOf(error: unknown): string {
+/** The message of `error`, whatever was thrown, in one line of at most limits.actorReasonLengthMax characters. Never throws. */
+export function reasonOf(error: unknown): string {
   let text: string;
   try {
-    text = error instanceof Error ? error.message : String(error);
+    text = String(error instanceof Error ? error.message : error);
   } catch {
     text = typeof error;
   }

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type ActorSystem, createActorSystem } from "../../actors/system.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { createBroker } from "../../transport/index.js";
-import { InvalidOptionError, limits, seededChance } from "../../words/index.js";
+import { InvalidOptionError, limits, seededChance, silentLog } from "../../words/index.js";
 
 /** Uncaught exceptions end the run of the suite: Vitest reports each. They are counted here so that the test that caused one fails. */
 const uncaught: unknown[] = [];
@@ -181,4 +181,81 @@ test("an error that cannot be made a text is a failure like others", async () =>
   });
   await nextTurns();
   expect(uncaught).toEqual([]);
+});
+
+test("an error whose message is no text is a failure like others", async () => {
+  const machine = setup({
+    actions: {
+      fail: () => {
+        throw Object.assign(new Error(), { message: 42 });
+      },
+    },
+  }).createMachine({ on: { FAIL: { actions: "fail" } } });
+  const failures: unknown[] = [];
+  inside.register("odd", createActor(machine).start(), { accepts: ["FAIL"], onFailure: (error) => failures.push(error) });
+  await expect(settled(outside.remote("odd").send({ type: "FAIL" }))).rejects.toMatchObject({
+    code: "ZOOID_ACTOR_FAILED",
+    facts: { reason: "42" },
+  });
+  await nextTurns();
+  expect(failures).toHaveLength(1);
+  expect(uncaught).toEqual([]);
+});
+
+test("observers of the application that have no `error` do not make a failure in a timer an exception of the process", async () => {
+  const order = createActor(orderMachine, { clock }).start();
+  order.subscribe(() => undefined);
+  inside.register("order", order, { accepts: facts });
+  order.subscribe(() => undefined);
+  order.send({ type: "LATER" });
+  await clock.advance(1_000);
+  await nextTurns();
+  expect(order.getSnapshot().status).toBe("error");
+  expect(uncaught).toEqual([]);
+});
+
+test("an onFailure that throws, or rejects, is logged and nothing else", async () => {
+  const lines: string[] = [];
+  const log = { ...silentLog, error: (_facts: object, line: string) => void lines.push(line) };
+  const system = createActorSystem({ realm: "main", transport: createBroker({ clock }).connect(), clock, chance: seededChance(3), log });
+  const handlers = {
+    throws: () => {
+      throw new Error("no room");
+    },
+    rejects: () => Promise.reject(new Error("no room")),
+  };
+  for (const [path, onFailure] of Object.entries(handlers)) {
+    const order = createActor(orderMachine).start();
+    system.register(path, order, { accepts: [], onFailure });
+    order.send({ type: "ADD", items: [1 as never] });
+    await nextTurns();
+  }
+  system.close();
+  expect(lines.filter((line) => line === "onFailure of a registered actor failed")).toHaveLength(2);
+  expect(uncaught).toEqual([]);
+});
+
+test("an event whose schema throws, or returns what no Standard Schema returns, is refused and does not reach the actor", async () => {
+  const got: unknown[] = [];
+  const machine = setup({ actions: { note: ({ event }) => got.push(event) } }).createMachine({ on: { PAY: { actions: "note" } } });
+  const odd: Record<string, () => unknown> = {
+    throws: () => JSON.parse("{"),
+    nothing: () => undefined,
+    issues: () => ({ issues: "many" }),
+    list: () => ({ value: [1] }),
+    promise: () => Promise.reject(new Error("too late")),
+    accessor: () => ({
+      value: {
+        get amount() {
+          throw new Error("no amount");
+        },
+      },
+    }),
+  };
+  for (const [path, validate] of Object.entries(odd)) {
+    const schema = { "~standard": { version: 1 as const, vendor: "test", validate: validate as () => { value: object } } };
+    inside.register(path, createActor(machine).start(), { accepts: { PAY: schema } });
+    await expect(settled(outside.remote(path).send({ type: "PAY" })), path).rejects.toMatchObject({ code: "ZOOID_INVALID_EVENT" });
+  }
+  expect(got).toEqual([]);
 });
