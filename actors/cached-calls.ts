@@ -284,6 +284,8 @@ export class CachedCalls {
     }
     if (isThenable(result)) {
       const flight = this.#takeOff(call, computation, began);
+      // The function itself may have done so before it gave a promise, when there was no flight to be told.
+      if (this.#shelf.isKeyStale(call.key, began)) flight.invalidateKey();
       flight.follow(this.#checked(result));
       return flight.promise;
     }
@@ -293,7 +295,7 @@ export class CachedCalls {
     call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
     this.#shelf.check(result);
-    if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return result;
+    if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return this.#shelf.give(this.#shelf.hold(result));
     return this.#shelf.give(this.#shelf.keep(call, result, computation, began, false));
   }
 

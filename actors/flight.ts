@@ -60,7 +60,7 @@ export class Flight implements FlightEffects {
   /** It was looked up, and need not be computed. */
   #found: Entry | undefined;
   #isToFlyAgain = false;
-  /** What it gave, as its own caller gets it, and as it is given to others. */
+  /** What it gave, and how it is given to all callers. */
   #value: unknown;
   #kept: KeptValue | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -93,7 +93,7 @@ export class Flight implements FlightEffects {
     this.computation.use(entry.tags);
     if (entry.reads !== undefined) this.computation.useReads(entry.reads);
     this.#found = entry;
-    return this.#around.shelf.give(entry);
+    return entry.value;
   }
 
   /** Lands with what `result` gives. */
@@ -141,8 +141,6 @@ export class Flight implements FlightEffects {
       return;
     }
     this.#kept = shelf.keep(this.call, this.#value, this.computation, this.#began, true);
-    // Its own caller gets what all others will get: the function may hold on to what it returned, and change it.
-    this.#value = shelf.give(this.#kept);
   }
 
   answerAll(): void {
@@ -154,7 +152,7 @@ export class Flight implements FlightEffects {
     const { isKeepable } = this.computation;
     this.#tellLeader(isKeepable);
     this.#tellFollowers(isKeepable);
-    this.#leader.resolve(this.#value);
+    this.#answerLeader();
     this.#followers?.resolve(this.#held);
     if (this.#patient.length > 0) this.#answer(this.#patient, this.#held, isKeepable);
   }
@@ -240,7 +238,7 @@ export class Flight implements FlightEffects {
     this.#around.computed(this.computation, false);
     if (this.#isTimedOut) {
       this.#tellLeader(this.computation.isKeepable);
-      this.#leader.resolve(value);
+      this.#answerLeader();
       return;
     }
     this.#around.ended(this);
@@ -300,6 +298,11 @@ export class Flight implements FlightEffects {
   /** What it gave, held so that several callers can be given it. */
   get #held(): KeptValue {
     return (this.#kept ??= this.#around.shelf.hold(this.#value));
+  }
+
+  /** Its own caller gets what all others get, whether it is kept or not: the function may hold on to what it returned, and change it. */
+  #answerLeader(): void {
+    this.#leader.resolve(this.#around.shelf.give(this.#held));
   }
 
   #answer(waiters: FlightWaiter[], kept: KeptValue, isKeepable: boolean): void {

@@ -1,7 +1,7 @@
 import { InvalidValueError } from "../words/errors.js";
 import { wordBytes, primitiveBytes, roughBytes } from "./rough-bytes.js";
 import { foreignPart } from "./value-kind.js";
-import { copyOf, type ValueCopy } from "./value-copy.js";
+import { type Copied, copyOf, type ValueCopy } from "./value-copy.js";
 
 /**
  * How callers get what is kept: "frozen", one copy that the cache owns, which nobody can change; "shared", the value itself, as changeable as it
@@ -33,28 +33,33 @@ export class KeptFailure {
 
 /**
  * `value` so that no caller's change reaches what is kept; `value` itself is not changed. Foreign parts (see kindOf) are the same references.
- * Throws InvalidValueError when it is to be cloned and has such a part, or is nested too deep.
+ * Throws InvalidValueError when it is to be cloned and has such a part, when it is nested too deep, or when a part cannot be read.
  */
 export function keepValue(value: unknown, mode: ValueMode): MeasuredValue {
   if (typeof value !== "object" && typeof value !== "function") return { value, isShared: true, bytes: wordBytes + primitiveBytes(value) };
   if (value === null || value instanceof KeptFailure) return { value, isShared: true, bytes: wordBytes };
   if (mode === "shared") return { value, isShared: true, bytes: roughBytes(value) };
-  const copy = copied(value, mode);
+  const copy = copied(value, mode, false);
   return { value: copy.value, isShared: mode === "frozen" && !copy.hasUnfreezable, bytes: copy.bytes };
 }
 
 /** The value for one caller. */
 export function valueOf({ value, isShared }: KeptValue, mode: ValueMode): unknown {
-  return isShared ? value : copied(value, mode).value;
+  return isShared ? value : copied(value, mode, true).value;
 }
 
-function copied(value: unknown, mode: ValueMode): ValueCopy {
+function copied(value: unknown, mode: ValueMode, isOfCopy: boolean): ValueCopy {
+  const copy = copyIfPossible(value, { isFrozen: mode === "frozen", isOfCopy });
+  if (mode === "cloned" && copy.hasForeign) throw new InvalidValueError(foreignPart(value));
+  return copy;
+}
+
+function copyIfPossible(value: unknown, how: Copied): ValueCopy {
   try {
-    const copy = copyOf(value, mode === "frozen");
-    if (mode === "cloned" && copy.hasForeign) throw new InvalidValueError(foreignPart(value));
-    return copy;
+    return copyOf(value, how);
   } catch (error) {
-    if (error instanceof RangeError) throw new InvalidValueError({ path: "", reason: "is nested too deep" }, error);
-    throw error;
+    // The stack is at its end, or an accessor has thrown, or memory was transferred to another thread.
+    const reason = error instanceof RangeError ? "is nested too deep" : "cannot be copied";
+    throw new InvalidValueError({ path: "", reason }, error);
   }
 }

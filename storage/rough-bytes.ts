@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { kindOf } from "./value-kind.js";
+import { isDense, kindOf } from "./value-kind.js";
 
 /**
  * What `value` takes in memory, roughly, by the layout of objects in V8; views and buffers with all of the memory behind them. Foreign objects
@@ -30,7 +30,11 @@ export function roughBytes(value: unknown): number {
       if (types.isMap(part)) for (const [key, item] of Map.prototype.entries.call(part)) todo.push(key, item);
       else if (types.isSet(part)) for (const item of Set.prototype.values.call(part)) todo.push(item);
       if (types.isMap(part) || types.isSet(part)) bytes += part.size * tableEntryBytes;
-      for (const name of Object.keys(part)) todo.push((part as Record<string, unknown>)[name]);
+      const holds = Array.isArray(part) && isDense(part) ? part : Object.keys(part).map((name) => (part as Record<string, unknown>)[name]);
+      for (const item of holds) {
+        if (typeof item === "object" || typeof item === "function") todo.push(item);
+        else bytes += wordBytes + primitiveBytes(item);
+      }
     }
   }
   return bytes;

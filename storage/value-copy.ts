@@ -14,16 +14,24 @@ export interface ValueCopy {
   readonly bytes: number;
 }
 
+/** How a copy is made. */
+export interface Copied {
+  /** All that can be is frozen in the copy, and data that is frozen through and through is taken as it is. */
+  readonly isFrozen: boolean;
+  /** `value` is a copy that was made here: it has no accessors. */
+  readonly isOfCopy: boolean;
+}
+
 /**
- * A copy of `value` and of all it holds: types, contents, cycles, and parts that stand in several places stay what they are. Foreign objects
- * (see kindOf) are not looked into. With `isFrozen` all that can be is frozen in the copy, and what was frozen through and through is taken as it is.
+ * A copy of `value` and of all it holds: types, contents, cycles, and parts that stand in several places stay what they are. Accessors become
+ * their values. Foreign objects (see kindOf) are not looked into.
  */
-export function copyOf(value: unknown, isFrozen: boolean): ValueCopy {
+export function copyOf(value: unknown, how: Copied): ValueCopy {
   try {
-    return new Copying(isFrozen, isFrozen).whole(value);
+    return new Copying(how, how.isFrozen).whole(value);
   } catch (error) {
     if (error !== cycleOfFrozen) throw error;
-    return new Copying(isFrozen, false).whole(value);
+    return new Copying(how, false).whole(value);
   }
 }
 
@@ -34,14 +42,16 @@ const undecided = {};
 
 class Copying {
   readonly #isFrozen: boolean;
+  readonly #isOfCopy: boolean;
   readonly #takesFrozen: boolean;
   readonly #met = new Met<object>();
   #hasUnfreezable = false;
   #hasForeign = false;
   #bytes = 0;
 
-  constructor(isFrozen: boolean, takesFrozen: boolean) {
+  constructor({ isFrozen, isOfCopy }: Copied, takesFrozen: boolean) {
     this.#isFrozen = isFrozen;
+    this.#isOfCopy = isOfCopy;
     this.#takesFrozen = takesFrozen;
   }
 
@@ -86,7 +96,7 @@ class Copying {
     const names = Object.keys(value);
     if (!isOpen(value, names)) return types.isArgumentsObject(value) ? this.#foreign(value) : this.#named(value);
     this.#bytes += objectBytes + names.length * wordBytes;
-    if (this.#takesFrozen && Object.isFrozen(value)) return this.#frozen(value, names);
+    if (this.#takesFrozen && Object.isFrozen(value) && this.#isData(value, names)) return this.#frozen(value, names);
     const copy = emptyLike(value);
     this.#met.set(value, copy);
     for (const name of names) put(copy, name, this.#copy(value[name]));
@@ -96,7 +106,10 @@ class Copying {
   #array(value: readonly unknown[]): object {
     if (!isDense(value)) return this.#sparse(value);
     this.#bytes += objectBytes + value.length * wordBytes;
-    if (this.#takesFrozen && Object.isFrozen(value)) return this.#frozen(named(value), Object.keys(value));
+    if (this.#takesFrozen && Object.isFrozen(value)) {
+      const names = Object.keys(value);
+      if (this.#isData(value, names)) return this.#frozen(named(value), names);
+    }
     const copy = value.slice();
     this.#met.set(value, copy);
     for (let index = 0; index < copy.length; index++) {
@@ -106,6 +119,11 @@ class Copying {
       if (partCopy !== part) copy[index] = partCopy;
     }
     return this.#isFrozen ? Object.freeze(copy) : copy;
+  }
+
+  /** None of these properties is an accessor, which goes on giving other values in a frozen object. */
+  #isData(value: object, names: readonly string[]): boolean {
+    return this.#isOfCopy || names.every((name) => Object.hasOwn(Object.getOwnPropertyDescriptor(value, name) ?? {}, "value"));
   }
 
   /** `value` itself, if all its parts are what they would be in a copy. */

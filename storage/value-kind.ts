@@ -1,4 +1,4 @@
-import { types } from "node:util";
+import { inspect, types } from "node:util";
 
 /** How bytes are shown. */
 export interface ViewType {
@@ -55,11 +55,24 @@ export function kindOf(value: object): ValueKind {
 
 /** An array whose own enumerable properties are its elements 0 to `length - 1`, and these alone. */
 export function isDense(value: readonly unknown[]): boolean {
+  if (value.length > keysMax) return isLongDense(value);
   const names = Object.keys(value);
   // Names other than indices come after those.
   if (names.length !== value.length || (names.length > 0 && names[names.length - 1] !== String(names.length - 1))) return false;
   return !hasSymbols(value);
 }
+
+/** V8 makes a text of each index that it is asked for; past some thousands they are a hundred times what is looked at. */
+const keysMax = 10_000;
+
+/** The inspection names the properties beside the elements, of which it shows none: it is made in native code, and calls nothing of theirs. */
+function isLongDense(value: readonly unknown[]): boolean {
+  if (inspect(value, elementsOnly) !== `[ ... ${value.length} more items ]`) return false;
+  for (let index = 0; index < value.length; index++) if (value[index] === undefined && !Object.hasOwn(value, index)) return false;
+  return !hasSymbols(value);
+}
+
+const elementsOnly = { maxArrayLength: 0, depth: 0, customInspect: false, breakLength: Infinity } as const;
 
 /** An object all whose own properties are named by texts, and enumerable. */
 export function isOpen(value: object, names: readonly string[]): boolean {

@@ -63,6 +63,19 @@ describe("a key that was invalidated while its value was made", () => {
     expect([count("k"), count("k"), count("k")]).toEqual([1, 2, 2]);
   });
 
+  test.each(["k", hashedKey])("by the function itself, before it gives a promise, is computed again: %.8s", async (key) => {
+    const { cache } = await openCache();
+    for (const meanwhile of [() => cache.delete(key), () => cache.set(key, "set")]) {
+      const kept = await cache.getOrSet(key, async () => {
+        void meanwhile();
+        return "old";
+      });
+      expect(kept).toBe("old");
+      expect(await cache.get(key)).not.toBe("old");
+      await cache.delete(key);
+    }
+  });
+
   test("is not kept by one of more computations than others may join", async () => {
     const { cache } = await openCache();
     const never = gate();
