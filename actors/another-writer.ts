@@ -55,7 +55,7 @@ export async function checkNoWriter(around: WriterAround, { takeOver, signal }: 
   let isLogged = false;
   for (;;) {
     signal?.throwIfAborted();
-    const shown = await ask(around, subject, signal);
+    const shown = await askForWriter(around, subject, signal);
     if (shown.type === "nobody") return;
     if (shown.type === "writer") throw new AnotherWriterError({ storage, instance: shown.writer.instance });
     if (shown.type !== "linkless") {
@@ -118,7 +118,7 @@ export class WriterWatch {
     this.#asking.add(other);
     try {
       for (;;) {
-        const shown = await ask(this.#around, subject, signal);
+        const shown = await askForWriter(this.#around, subject, signal);
         signal.throwIfAborted();
         if (shown.type === "nobody") return;
         if (shown.type === "writer") {
@@ -150,7 +150,11 @@ function isSame(writer: Writer, heard: Heartbeat): boolean {
 }
 
 /** Asks on `subject` for a writer of the storage. Rejects with NotAuthorizedError, ClosedError or the signal's reason. */
-async function ask({ realm, storage, transport, chance }: WriterAround, subject: string, signal?: AbortSignal): Promise<Shown> {
+export async function askForWriter(
+  { realm, storage, transport, chance }: Pick<WriterAround, "realm" | "storage" | "transport" | "chance">,
+  subject: string,
+  signal?: AbortSignal,
+): Promise<Shown> {
   const nonce = chance.id();
   let answer: Uint8Array;
   try {

@@ -24,6 +24,7 @@ import {
   type Value,
 } from "../words/index.js";
 import { abortable } from "./abortable.js";
+import { askForWriter } from "./another-writer.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
 import { storageSubjects, type Broadcast, type Position } from "./messages.js";
 import { Registering } from "./registering.js";
@@ -97,6 +98,8 @@ export class ClientConnection {
   #registering: Registering | undefined;
   /** The next session's secret: the same until it was answered, so that all that was asked before opens one session. */
   #sessionSecret: string | undefined;
+  /** Instances that are asked whether they write. */
+  readonly #askedWhetherTheyWrite = new Set<string>();
   /** Monotonic moment at which the server was last heard. */
   #heardAt: number | undefined;
 
@@ -250,10 +253,10 @@ export class ClientConnection {
     attempt: (link: ServerLink, leftMs: number) => Promise<T>,
     { timeoutMs = this.#options.waitTimeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<T> {
-    const { clock } = this.#options;
+    const { clock, chance } = this.#options;
     const deadline = clock.monotonic() + timeoutMs;
     const leftMs = () => deadline - clock.monotonic();
-    for (;;) {
+    for (let failures = 1; ; failures++) {
       const link = await this.connected(leftMs(), signal);
       try {
         return await abortable(attempt(link, leftMs()), signal);
@@ -261,6 +264,9 @@ export class ClientConnection {
         const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError;
         if (!isOfLink || signal?.aborted === true || leftMs() <= 0) throw error;
       }
+      // A link may stand, and fail each request at once. A new link, and the end of the client, end the pause.
+      const pauseMs = Math.min(retryDelay(failures, chance), Math.max(0, leftMs()));
+      await this.#ready.wait(pauseMs, () => this.#disconnected(), signal).catch(() => signal?.throwIfAborted());
     }
   }
 
@@ -330,6 +336,7 @@ export class ClientConnection {
       actions: {
         dropLink: () => this.#dropLink(),
         askAgain: () => this.#registering?.again(),
+        askWhetherItWrites: (_, { instance }) => void this.#askWhetherItWrites(instance),
         logUnexpected,
       },
       guards: {
@@ -437,6 +444,22 @@ export class ClientConnection {
   #heard(position: Position): void {
     this.#heardAt = this.#options.clock.monotonic();
     this.intake.reach(position);
+  }
+
+  /** Only an answer shows that `instance` is there: anybody may have sent its heartbeat. */
+  async #askWhetherItWrites(instance: string): Promise<void> {
+    const asked = this.#askedWhetherTheyWrite;
+    if (asked.has(instance) || asked.size >= limits.instancesAskedMax) return;
+    asked.add(instance);
+    try {
+      const shown = await askForWriter(this.#options, this.#subjects.operation(instance, "writer"));
+      const isShown = shown.type === "writer" && shown.writer.instance === instance;
+      if (isShown && this.#state !== "closed") this.actor.send({ type: "WRITER_SHOWN", instance });
+    } catch (error) {
+      this.#options.log.debug({ ...this.#who(), instance, err: error }, "a server that was heard cannot be asked");
+    } finally {
+      asked.delete(instance);
+    }
   }
 
   #lose(reason: string): void {

@@ -1,6 +1,6 @@
 import type { ClientCache } from "../storage/client-cache.js";
 import type { Transport } from "../transport/transport.js";
-import { DisconnectedError, UnknownStorageError } from "../words/index.js";
+import { type Clock, DisconnectedError, limits, UnknownStorageError } from "../words/index.js";
 import { protocolVersion, type Registered, storagesSubject, storageSubjects } from "./messages.js";
 import * as wire from "./wire.js";
 
@@ -14,6 +14,7 @@ export interface RegisteringOptions {
   readonly sessionSecret: string;
   readonly transport: Transport;
   readonly cache: ClientCache;
+  readonly clock: Clock;
   readonly requestTimeoutMs: number;
 }
 
@@ -21,6 +22,7 @@ export interface RegisteringOptions {
 export class Registering {
   readonly #options: RegisteringOptions;
   readonly #subject: string;
+  #askedAtMs = -Infinity;
   #settle: { readonly resolve: (registered: Registered) => void; readonly reject: (reason: unknown) => void } | undefined;
 
   /** With `instance`, or undefined: with any that serves the storage. */
@@ -44,12 +46,13 @@ export class Registering {
     }
   }
 
-  /** The server lives: what it was asked before may be lost, or is about to be answered. */
+  /** The server lives: what it was asked before may be lost, or is about to be answered. Does nothing within limits.registerAgainMs. */
   again(): void {
-    if (this.#settle !== undefined) this.#ask();
+    if (this.#settle !== undefined && this.#options.clock.monotonic() - this.#askedAtMs >= limits.registerAgainMs) this.#ask();
   }
 
   #ask(): void {
+    this.#askedAtMs = this.#options.clock.monotonic();
     const { transport, cache, client, readOnly, clientSecret, sessionSecret, requestTimeoutMs } = this.#options;
     const { oldestSnapshot } = cache;
     const register = { protocol: protocolVersion, client, readOnly, clientSecret, sessionSecret, oldestSnapshot };

@@ -5,7 +5,7 @@
  *     disconnected ────▶ registering ────────▶ linked.verifying ────▶ linked.readWrite ◀──▶ linked.readOnly
  *          ▲                 │ ▲  └──────refused, for good──────┐        │
  *          │ LINK_LOST       │ │ retryDelay, SERVER_HEARD       ▼        │ SERVER_LOST, SILENT,
- *      (any state)           ▼ │                             refused     │ another instance heard
+ *      (any state)           ▼ │                             refused     │ WRITER_SHOWN
  *                        backingOff ◀────────────────────────────────────┘
  *
  *     CLOSE, in any state ──▶ closed
@@ -16,13 +16,16 @@
  *
  * 1. A request goes only to the instance that this client is registered with: leaving `registering` or `linked` drops the link.
  * 2. Alive means a heartbeat of that instance within `heartbeatTimeout`; a transport that is up is not enough.
- * 3. A heartbeat of another instance means that the server was replaced: register and verify again. A read-only one stands beside a
- *    writer and replaces none: were the writer gone, its silence would tell.
+ * 3. Another instance that shows that it writes has replaced the server: register and verify again. Its heartbeat alone shows nothing, for
+ *    anybody may have sent it: the instance is asked, and the link stands meanwhile. A read-only one stands beside a writer and replaces
+ *    none: were the writer gone, its silence would tell.
  * 4. readWrite is entered only when neither the client nor the server is read-only.
  * 5. A refusal for good rejects at once all calls that wait, and is asked about again slowly: an operator may have repaired the server.
  *    An instance that has not refused is asked as soon as it is heard; one that has refused disturbs no link to another.
  * 6. An instance that was heard is asked itself, so that it is known which one refuses. Each heartbeat of it asks again: the first
  *    request may be lost, and to ask twice opens one session.
+ * 7. Heartbeats of instances that do not answer keep nobody from the server: after each attempt at one that was heard comes an attempt at
+ *    any, which no heartbeat redirects or hastens. While the one that is asked says nothing and another one is heard, it is any one's turn.
  *
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
@@ -41,6 +44,8 @@ export type ConnectionEvent =
   | { readonly type: "LINK_LOST" }
   /** A heartbeat, of whatever instance. */
   | { readonly type: "SERVER_HEARD"; readonly instance: string; readonly readOnly: boolean }
+  /** An instance that is not the registered one answered that it writes the storage. */
+  | { readonly type: "WRITER_SHOWN"; readonly instance: string }
   /** The registered instance said goodbye, does not answer, or does not know the session. */
   | { readonly type: "SERVER_LOST"; readonly reason: string }
   /** No heartbeat for heartbeatTimeout. The machine tells itself. */
@@ -68,6 +73,8 @@ export interface ConnectionContext extends ConnectionInput {
   readonly failures: number;
   /** The instance that is asked to register this client; undefined: any that serves the storage. */
   readonly asking: string | undefined;
+  /** The instance that was heard and asked last did not answer: any one is asked next, whatever is heard. */
+  readonly askedInVain: boolean;
   /** Instances that refused, the latest last: not worth asking before refusalDelay. */
   readonly refusing: readonly string[];
 }
@@ -99,6 +106,8 @@ export const connectionMachine = setup({
   actions: {
     dropLink: () => undefined,
     askAgain: () => undefined,
+    /** Asks the instance whether it writes; what it answers comes as WRITER_SHOWN. */
+    askWhetherItWrites: (_, _params: { readonly instance: string }) => undefined,
     logUnexpected: () => undefined,
     stopListeningForSilence: cancel("silence"),
     listenForSilence: raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" }),
@@ -107,7 +116,8 @@ export const connectionMachine = setup({
     noteVerification: assign({ verification: (_, params: { readonly verification: CacheVerificationOutput }) => params.verification }),
     noteProblem: assign({ problem: (_, params: { readonly problem: ConnectionProblem }) => params.problem }),
     noteAsking: assign({ asking: (_, params: { readonly instance: string }) => params.instance }),
-    askAny: assign({ asking: undefined }),
+    askAny: assign({ asking: undefined, askedInVain: false }),
+    noteUnanswered: assign({ asking: undefined, askedInVain: ({ context }) => context.asking !== undefined }),
     /** Remembers the instance that refused, if it is known. */
     noteRefusing: assign({
       refusing: ({ context: { refusing, registration, asking } }) => {
@@ -128,12 +138,13 @@ export const connectionMachine = setup({
     isVerified: (_, output: CacheVerificationOutput) => output.type === "verified",
     isVerifiedReadOnly: ({ context }, output: CacheVerificationOutput) =>
       output.type === "verified" && (context.readOnly || context.registration?.readOnly === true),
-    isAnotherInstance: ({ context: { registration, readOnly, refusing } }, heard: Registration) =>
-      registration?.instance !== heard.instance &&
-      !refusing.includes(heard.instance) &&
-      !(heard.readOnly && (registration?.readOnly === false || readOnly)),
+    isAnotherWriter: ({ context: { registration, refusing } }, heard: Registration) =>
+      registration?.instance !== heard.instance && !heard.readOnly && !refusing.includes(heard.instance),
+    isAnotherInstance: ({ context: { registration, refusing } }, { instance }: { readonly instance: string }) =>
+      registration?.instance !== instance && !refusing.includes(instance),
     isRefusing: ({ context }, heard: Registration) => context.refusing.includes(heard.instance),
-    asksAny: ({ context }) => context.asking === undefined,
+    asksAnyFirst: ({ context }) => context.asking === undefined && !context.askedInVain,
+    isAskedInVain: ({ context }) => context.askedInVain,
     isAsked: ({ context }, heard: Registration) => context.asking === heard.instance,
     isRegistered: ({ context }, heard: Registration) => context.registration?.instance === heard.instance,
     isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
@@ -154,6 +165,7 @@ export const connectionMachine = setup({
     verification: undefined,
     failures: 0,
     asking: undefined,
+    askedInVain: false,
     refusing: [],
   }),
   initial: "disconnected",
@@ -169,6 +181,7 @@ export const connectionMachine = setup({
         // What was under way when the link went down tells so in its own time; and a last message may still be in line.
         SERVER_LOST: {},
         SERVER_HEARD: {},
+        WRITER_SHOWN: {},
         LINK_LOST: {},
       },
     },
@@ -185,7 +198,7 @@ export const connectionMachine = setup({
             target: "backingOff",
             actions: [
               { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
-              "askAny",
+              "noteUnanswered",
               "dropLink",
             ],
           },
@@ -206,14 +219,15 @@ export const connectionMachine = setup({
           { guard: { type: "isAsked", params: ({ event }) => event }, actions: "askAgain" },
           { guard: { type: "isRefusing", params: ({ event }) => event } },
           {
-            guard: "asksAny",
+            guard: "asksAnyFirst",
             target: "registering",
             reenter: true,
             actions: { type: "noteAsking", params: ({ event }) => event },
           },
-          // Should the one that is asked be gone, nobody takes the request, and that is known at once.
-          {},
+          { guard: "isAskedInVain", actions: "askAgain" },
+          { target: "backingOff", actions: ["noteUnanswered", "dropLink"] },
         ],
+        WRITER_SHOWN: {},
       },
     },
 
@@ -231,11 +245,18 @@ export const connectionMachine = setup({
       on: {
         SERVER_LOST: "backingOff",
         SILENT: "backingOff",
-        SERVER_HEARD: [
+        WRITER_SHOWN: [
           {
             guard: { type: "isAnotherInstance", params: ({ event }) => event },
             target: "backingOff",
             actions: { type: "noteAsking", params: ({ event }) => event },
+          },
+          {},
+        ],
+        SERVER_HEARD: [
+          {
+            guard: { type: "isAnotherWriter", params: ({ event }) => event },
+            actions: { type: "askWhetherItWrites", params: ({ event }) => event },
           },
           {
             guard: { type: "isRegistered", params: ({ event }) => event },
@@ -305,10 +326,12 @@ export const connectionMachine = setup({
       after: { retryDelay: "registering" },
       on: {
         SERVER_HEARD: [
+          { guard: "isAskedInVain" },
           { guard: { type: "isRefusing", params: ({ event }) => event } },
           { target: "registering", actions: { type: "noteAsking", params: ({ event }) => event } },
         ],
         SERVER_LOST: {},
+        WRITER_SHOWN: {},
       },
     },
 
@@ -322,6 +345,7 @@ export const connectionMachine = setup({
           { target: "registering", actions: { type: "noteAsking", params: ({ event }) => event } },
         ],
         SERVER_LOST: {},
+        WRITER_SHOWN: {},
       },
     },
 

@@ -107,6 +107,10 @@ export const limits = {
   writerCheckPauseMs: 100,
   /** Writers whose heartbeats were heard and that one server asks at a time. */
   writersAskedMax: 16,
+  /** Instances that claim to write and that one client asks at a time; it is linked meanwhile, and its own server's silence tells as well. */
+  instancesAskedMax: 4,
+  /** A client that registers asks again at a heartbeat so often at most: as soon as a short interruption of the server's link is over. */
+  registerAgainMs: 20,
   /** A wall clock that is set by more while a server runs is not taken into tids: history would grow old by as much, at once or not at all. */
   clockJumpMsMax: 3_600_000,
   /** First and longest pause before a store in doubt is opened again; doubled each time. */

@@ -6,7 +6,7 @@ import type { UntypedSchema } from "../../actors/schema.js";
 import { startStorageServer, type StorageServerOptions } from "../../actors/storage-server.js";
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { seededChance, silentLog, type Log } from "../../words/index.js";
+import { ClosedError, seededChance, silentLog, TimeoutError, type Log } from "../../words/index.js";
 import { all, clientWorld, type ClientWorld } from "../client-world.js";
 import { TestDisk } from "../server-world.js";
 import { watched } from "../watched.js";
@@ -218,6 +218,27 @@ test("a client that a mistaken second server refused is linked again as soon as 
   await clock.advance(500);
   expect(states).toEqual([]);
   mistaken.kill();
+});
+
+test("a call whose requests fail at once is made again at longer and longer intervals, until its time-out or the end of its client", async () => {
+  const world = await clientWorld();
+  worlds.push(world);
+  const { client, transport } = await world.open("client", { waitTimeoutMs: 20_000 });
+  let asked = 0;
+  transport.request = (subject, _, { timeoutMs }) => {
+    if (++asked > 1_000) throw new Error("asked without a pause");
+    return Promise.reject(new TimeoutError({ what: subject, timeoutMs }));
+  };
+  const begin = world.clock.monotonic();
+  await expect(world.run(client.serverStatus())).rejects.toThrow(TimeoutError);
+  expect(world.clock.monotonic() - begin).toBe(20_000);
+  expect(asked).toBeLessThan(50);
+  const pausing = watched(client.serverStatus());
+  await world.clock.advance(10_000);
+  expect(pausing.state).toBe("waiting");
+  client.kill();
+  await world.settled();
+  expect(pausing.error).toBeInstanceOf(ClosedError);
 });
 
 test("a client that begins has nothing to discard, and does not say that it did", async () => {

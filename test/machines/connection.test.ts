@@ -44,6 +44,7 @@ function connection(options: { readonly readOnly?: boolean } = {}) {
     actions: {
       dropLink: () => void done.push("dropLink"),
       askAgain: () => void asked.push("again"),
+      askWhetherItWrites: (_, { instance }) => void done.push(`ask ${instance}`),
       logUnexpected: () => void done.push("logUnexpected"),
     },
     guards: {
@@ -93,12 +94,16 @@ async function inState(state: State, options: { readonly readOnly?: boolean } = 
 
 const heard = (instance: string, readOnly = false): ConnectionEvent => ({ type: "SERVER_HEARD", instance, readOnly });
 
+const shown = (instance: string): ConnectionEvent => ({ type: "WRITER_SHOWN", instance });
+
 const events: Record<string, ConnectionEvent | { type: "NOT_KNOWN" }> = {
   LINK_UP: { type: "LINK_UP" },
   LINK_LOST: { type: "LINK_LOST" },
   heard: heard("i"),
   "heard read-only": heard("i", true),
   "heard another": heard("j"),
+  "heard another read-only": heard("j", true),
+  "writer shown": shown("j"),
   SERVER_LOST: { type: "SERVER_LOST", reason: "goodbye" },
   SILENT: { type: "SILENT" },
   CLOSE: { type: "CLOSE" },
@@ -114,6 +119,8 @@ const expected: Record<State, Record<string, string>> = {
     heard: "disconnected",
     "heard read-only": "disconnected",
     "heard another": "disconnected",
+    "heard another read-only": "disconnected",
+    "writer shown": "disconnected",
     SERVER_LOST: "disconnected",
     SILENT: "disconnected logUnexpected",
     CLOSE: "closed",
@@ -125,6 +132,8 @@ const expected: Record<State, Record<string, string>> = {
     heard: "registering",
     "heard read-only": "registering",
     "heard another": "registering",
+    "heard another read-only": "registering",
+    "writer shown": "registering",
     SERVER_LOST: "registering",
     SILENT: "registering logUnexpected",
     CLOSE: "closed dropLink",
@@ -135,7 +144,9 @@ const expected: Record<State, Record<string, string>> = {
     LINK_LOST: `disconnected ${dropped}`,
     heard: "verifying",
     "heard read-only": "verifying",
-    "heard another": `backingOff ${dropped}`,
+    "heard another": "verifying ask j",
+    "heard another read-only": "verifying",
+    "writer shown": `backingOff ${dropped}`,
     SERVER_LOST: `backingOff ${dropped}`,
     SILENT: `backingOff ${dropped}`,
     CLOSE: `closed ${dropped}`,
@@ -146,7 +157,9 @@ const expected: Record<State, Record<string, string>> = {
     LINK_LOST: `disconnected ${dropped}`,
     heard: "readWrite",
     "heard read-only": "readOnly",
-    "heard another": `backingOff ${dropped}`,
+    "heard another": "readWrite ask j",
+    "heard another read-only": "readWrite",
+    "writer shown": `backingOff ${dropped}`,
     SERVER_LOST: `backingOff ${dropped}`,
     SILENT: `backingOff ${dropped}`,
     CLOSE: `closed ${dropped}`,
@@ -157,7 +170,9 @@ const expected: Record<State, Record<string, string>> = {
     LINK_LOST: `disconnected ${dropped}`,
     heard: "readWrite",
     "heard read-only": "readOnly",
-    "heard another": `backingOff ${dropped}`,
+    "heard another": "readOnly ask j",
+    "heard another read-only": "readOnly",
+    "writer shown": `backingOff ${dropped}`,
     SERVER_LOST: `backingOff ${dropped}`,
     SILENT: `backingOff ${dropped}`,
     CLOSE: `closed ${dropped}`,
@@ -169,6 +184,8 @@ const expected: Record<State, Record<string, string>> = {
     heard: "registering",
     "heard read-only": "registering",
     "heard another": "registering",
+    "heard another read-only": "registering",
+    "writer shown": "backingOff",
     SERVER_LOST: "backingOff",
     SILENT: "backingOff logUnexpected",
     CLOSE: "closed",
@@ -181,6 +198,8 @@ const expected: Record<State, Record<string, string>> = {
     heard: "registering",
     "heard read-only": "registering",
     "heard another": "registering",
+    "heard another read-only": "registering",
+    "writer shown": "refused",
     SERVER_LOST: "refused",
     SILENT: "refused logUnexpected",
     CLOSE: "closed",
@@ -246,17 +265,40 @@ describe("the machine of a connection", () => {
     expect(stateOf(actor)).toBe("registering");
   });
 
-  test("asks the instance that it heard itself, and again at each heartbeat of that one alone", async () => {
+  test("asks the instance that it heard itself, and again at each of its heartbeats", async () => {
     const { actor, asked } = await inState("registering");
     actor.send(heard("i"));
-    actor.send(heard("j"));
     actor.send(heard("i"));
     expect(asked).toEqual(["any", "i", "again"]);
   });
 
+  test("does not wait for an instance that says nothing while others are heard: any is asked, and no heartbeat redirects that", async () => {
+    const { actor, clock, asked, registered } = await inState("registering");
+    for (const instance of ["forged-1", "i", "forged-2"]) actor.send(heard(instance));
+    expect(stateOf(actor)).toBe("backingOff");
+    await clock.advance(100);
+    for (const instance of ["forged-3", "forged-4"]) actor.send(heard(instance));
+    expect(asked).toEqual(["any", "forged-1", "any", "again", "again"]);
+    await registered();
+    expect(stateOf(actor)).toBe("verifying");
+  });
+
+  test("after an attempt at an instance that does not answer comes one at any, which no heartbeat redirects or hastens", async () => {
+    const { actor, clock, asked, notRegistered } = await inState("registering");
+    actor.send(heard("forged-1"));
+    await notRegistered("transient");
+    actor.send(heard("forged-2"));
+    expect(stateOf(actor)).toBe("backingOff");
+    await clock.advance(100);
+    actor.send(heard("forged-3"));
+    await notRegistered("transient");
+    actor.send(heard("j"));
+    expect(asked).toEqual(["any", "forged-1", "any", "again", "j"]);
+  });
+
   test("a server that refused does not disturb the link to another one, and is asked when that one is gone", async () => {
     const { actor, clock, asked, registered, compared, notRegistered } = await inState("readWrite");
-    actor.send(heard("j"));
+    actor.send(shown("j"));
     await clock.advance(100);
     await notRegistered("for good");
     expect(stateOf(actor)).toBe("refused");
@@ -266,6 +308,7 @@ describe("the machine of a connection", () => {
     await registered();
     await compared();
     actor.send(heard("j"));
+    actor.send(shown("j"));
     expect(stateOf(actor)).toBe("readWrite");
     actor.send({ type: "SERVER_LOST", reason: "goodbye" });
     actor.send(heard("j"));
