@@ -3,36 +3,18 @@
 import process from "node:process";
 import { CommanderError } from "commander";
 import { CommandError, failureLine, failureOf, Interrupted } from "./failure.js";
+import { Interruption } from "./interruption.js";
 import { Output } from "./output.js";
 import { createProgram } from "./program.js";
 
-/** What closes does so within this: less than the 30 s that supervisors give a process before they kill it. */
-const closeTimeoutMs = 25_000;
-
-const interruption = new AbortController();
-let closing: NodeJS.Timeout | undefined;
-let isOver = false;
-const interrupt = (why: Interrupted | CommandError) => {
-  interruption.abort(why);
-  // What was written last may fail after the command has ended.
-  if (isOver) process.exitCode = tell(why);
-};
-for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  // Once: a second one ends the process as it would any other.
-  process.once(name, () => {
-    const why = new Interrupted(name);
-    const overdue = () => {
-      surroundings.say(`zooid: not closed ${closeTimeoutMs / 1_000} s after ${name}: it ends as it is`);
-      process.exit(why.exitCode);
-    };
-    closing = setTimeout(overdue, closeTimeoutMs);
-    interrupt(why);
-  });
-}
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+const interruption = new Interruption({ say, late: (why) => (process.exitCode = tell(why)) });
 
 const surroundings = {
-  out: new Output(process.stdout, interrupt),
-  say: (line: string) => void process.stderr.write(`${line}\n`),
+  out: new Output(process.stdout, (why) => {
+    interruption.interrupt(why);
+  }),
+  say,
   signal: interruption.signal,
 };
 process.stderr.on("error", () => undefined);
@@ -45,8 +27,7 @@ try {
 } catch (error) {
   process.exitCode = tell(error);
 }
-isOver = true;
-clearTimeout(closing);
+interruption.closed();
 
 function tell(error: unknown): number {
   const cause = interruption.signal.aborted ? (interruption.signal.reason as unknown) : error;
