@@ -137,7 +137,6 @@ export class CommitRequests {
       throw new OutcomeUnknownError({ transaction: id });
     } else {
       queue.checkRoom(0);
-      fences.check();
       fences.spend();
       const fence = new Pending("fence", id);
       fence.afterwards((error) => this.#settleAgain(id, snapshot, fences, reply, error));

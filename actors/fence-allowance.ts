@@ -2,7 +2,8 @@ import { type Clock, ServerBusyError } from "../words/index.js";
 
 /**
  * How many fences one session may still cause to be written. Each fence stays on disk until the id floor has passed it, so a session
- * has `countMax` of them in any `overMs`, and no more.
+ * has `countMax` of them in any `overMs`, and no more. What may have to be fenced later, when it cannot be refused any more, counts from
+ * when it begins to wait.
  */
 export class FenceAllowance {
   readonly #clock: Clock;
@@ -19,16 +20,16 @@ export class FenceAllowance {
     this.#asOfMs = clock.monotonic();
   }
 
-  /** Throws ServerBusyError when none is left. */
-  check(): void {
-    this.#regain();
-    if (this.#left < 1) throw new ServerBusyError({ what: "fences of this session", countMax: this.#countMax });
-  }
-
-  /** One was written. Never fails: an abort has to be possible when none is left. */
+  /** Counts one that will be written, or may have to be. Throws ServerBusyError when none is left. */
   spend(): void {
     this.#regain();
+    if (this.#left < 1) throw new ServerBusyError({ what: "fences of this session", countMax: this.#countMax });
     this.#left -= 1;
+  }
+
+  /** One that was counted need not be written after all. */
+  giveBack(): void {
+    this.#left = Math.min(this.#countMax, this.#left + 1);
   }
 
   #regain(): void {

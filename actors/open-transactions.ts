@@ -3,6 +3,7 @@ import { transactionMachine, type TransactionEvent } from "../machines/transacti
 import type { CommitRequest } from "../storage/object-store.js";
 import { type Clock, type Log, ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../words/index.js";
 import type { CommitQueue } from "./commit-queue.js";
+import type { FenceAllowance } from "./fence-allowance.js";
 import { HeldObjects } from "./held-objects.js";
 import { Pending, type Reply } from "./pending.js";
 import type { RefusedIds } from "./refused-ids.js";
@@ -15,6 +16,8 @@ interface OpenTransaction {
   readonly bytes: number;
   readonly sinceMs: number;
   readonly actor: Actor<typeof transactionMachine>;
+  /** Its fence, should it need one, is counted already: it may be aborted at any time. Undefined once that fence is to be written. */
+  allowance: FenceAllowance | undefined;
   /** What is to be answered next: the commit or vote it came with, then its finish. */
   pending: Pending;
   holds: boolean;
@@ -35,8 +38,8 @@ export interface OpenTransactionsAround {
   /** Something was put in the queue. */
   readonly wake: () => void;
   readonly closeSession: (session: string) => void;
-  /** A transaction of this session is fenced. */
-  readonly onFenced: (session: string) => void;
+  /** What the session with this public id may still have fenced; undefined when it has ended. */
+  readonly fencesOf: (session: string) => FenceAllowance | undefined;
   /** A bug ended a transaction's actor: what it held is in no known state. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -69,7 +72,10 @@ export class OpenTransactions {
     });
   }
 
-  /** True when `pending` meets a held object: it waits from now on, and comes back into the queue. Throws ServerBusyError. */
+  /**
+   * True when `pending` meets a held object: it waits from now on, and comes back into the queue. Throws ServerBusyError, and
+   * TransactionAbortedError when its session has ended.
+   */
   mustWait(pending: Pending, request: CommitRequest): boolean {
     if (this.#held.count === 0) return false;
     const holder = this.#held.met(request);
@@ -81,7 +87,7 @@ export class OpenTransactions {
     return true;
   }
 
-  /** A vote passed validation: it holds its objects from now on. Throws ServerBusyError. */
+  /** A vote passed validation: it holds its objects from now on. Throws as `mustWait` does. */
   voted(pending: Pending, request: CommitRequest): void {
     this.#opened(pending, request).actor.send({ type: "VOTED" });
   }
@@ -129,9 +135,13 @@ export class OpenTransactions {
   #opened(pending: Pending, request: CommitRequest): OpenTransaction {
     const known = this.#open.get(pending.id);
     if (known !== undefined) return known;
-    const { clock, storage, countMax, onFatal } = this.#around;
+    const { clock, storage, countMax, fencesOf, onFatal } = this.#around;
     if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
     const { id, session } = pending;
+    const allowance = fencesOf(session);
+    // Its session ended while it was in the queue: what it would wait for, or hold, it would have been aborted with.
+    if (allowance === undefined) throw new TransactionAbortedError({ transaction: id });
+    allowance.spend();
     const actor = createActor(this.#machine, { id: `server/${storage}/transaction/${id}`, clock, input: { id } });
     const transaction: OpenTransaction = {
       id,
@@ -140,6 +150,7 @@ export class OpenTransactions {
       bytes: pending.bytes,
       sinceMs: clock.now(),
       actor,
+      allowance,
       pending,
       holds: false,
       waitsFor: undefined,
@@ -194,11 +205,11 @@ export class OpenTransactions {
 
   /** Keeps `id` from ever committing: here from now on, durably with the next batch. */
   #fence(id: string): void {
-    const { refusedIds, queue, wake, onFenced } = this.#around;
+    const { refusedIds, queue, wake } = this.#around;
     refusedIds.add(id, "aborted");
     if (queue.inAir(id) !== undefined) return;
-    const session = this.#open.get(id)?.session;
-    if (session !== undefined) onFenced(session);
+    const transaction = this.#open.get(id);
+    if (transaction !== undefined) transaction.allowance = undefined;
     queue.add(new Pending("fence", id));
     wake();
   }
@@ -215,6 +226,7 @@ export class OpenTransactions {
   #release(transaction: OpenTransaction | undefined): void {
     if (transaction === undefined) return;
     this.#open.delete(transaction.id);
+    transaction.allowance?.giveBack();
     transaction.waitsFor?.waiters.delete(transaction);
     if (transaction.holds) {
       this.#held.release(transaction, transaction.request);

@@ -99,7 +99,6 @@ export class RequestHandlers {
       case "vote": {
         const commit = wire.commit.read(payload);
         const session = this.#writer(commit.session, commit.id);
-        if (operation === "vote") session.fences.check();
         commits.arrive(operation, commit, session.id, payload.length, reply);
         return;
       }

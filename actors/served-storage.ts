@@ -105,7 +105,7 @@ export class ServedStorage {
       countMax: options.transactionsOpenMax,
       wake,
       closeSession: (session) => this.#sessions.hung(session),
-      onFenced: (session) => this.#sessions.get(session)?.fences.spend(),
+      fencesOf: (session) => this.#sessions.get(session)?.fences,
       onFatal,
     });
     this.#sessions = new Sessions({

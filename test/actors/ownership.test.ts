@@ -3,6 +3,7 @@ import { operations, type Operation } from "../../actors/messages.js";
 import * as wire from "../../actors/wire.js";
 import { newSecret, publicId, seededChance, type Tid, ZooidError } from "../../words/index.js";
 import { serverWorld, type ServerWorld, type WorldOptions } from "../server-world.js";
+import { watched } from "../watched.js";
 import { WireClient } from "../wire-client.js";
 
 const servers: ServerWorld[] = [];
@@ -177,6 +178,51 @@ describe("the fences of one session", () => {
       await owner.alive();
     }
     await owner.settle("more");
+  });
+
+  test("are bounded for commits that wait for held objects and end with the session, also when they come together", async () => {
+    const { client, server, settled } = await world({ fencesPerSessionMax: 10 });
+    const [holder, owner] = [await client("holder"), await client("owner")];
+    await holder.vote({ id: "holding", writes: { held: "1" } });
+    const waiting = Array.from({ length: 15 }, (_, n) => watched(owner.commit({ id: `waiting-${n}`, writes: { held: `${n}` } })));
+    await settled();
+    expect(waiting.filter(({ state }) => state === "waiting")).toHaveLength(10);
+    expect(waiting.at(-1)?.error).toMatchObject({ code: "ZOOID_SERVER_BUSY", facts: { what: "fences of this session" } });
+    await owner.bye();
+    await settled();
+    expect(server.status("main").counters["fences"]).toBe(10);
+  });
+
+  test("are written for none that was in the queue when its session ended", async () => {
+    const { client, server, settled, disk } = await world({ fencesPerSessionMax: 10 });
+    const [holder, owner] = [await client("holder"), await client("owner")];
+    await holder.vote({ id: "holding", writes: { held: "1" } });
+    disk.held = true;
+    const first = holder.commit({ writes: { other: "1" } });
+    await settled();
+    const waiting = Array.from({ length: 15 }, (_, n) => watched(owner.commit({ id: `waiting-${n}`, writes: { held: `${n}` } })));
+    await settled();
+    await owner.bye();
+    disk.held = false;
+    disk.next().finish();
+    await first;
+    await settled();
+    for (const { error } of waiting) expect(error).toMatchObject({ code: "ZOOID_TRANSACTION_ABORTED" });
+    expect(server.status("main").counters).toMatchObject({ fences: 0, openTransactions: 1 });
+  });
+
+  test("are not used up by transactions that need none", async () => {
+    const { client, server, settled } = await world({ fencesPerSessionMax: 2 });
+    const [holder, owner] = [await client("holder"), await client("owner")];
+    for (let n = 0; n < 10; n++) {
+      await holder.vote({ id: `holding-${n}`, writes: { held: "1" }, snapshot: server.status("main").position.tid });
+      const waiting = owner.commit({ id: `waiting-${n}`, writes: { other: "1", held: "2" }, snapshot: server.status("main").position.tid });
+      const conflict = expect(waiting).rejects.toMatchObject({ code: "ZOOID_CONFLICT" });
+      await settled();
+      await holder.finish(`holding-${n}`);
+      await conflict;
+    }
+    expect(server.status("main").counters["fences"]).toBe(0);
   });
 });
 
