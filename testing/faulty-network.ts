@@ -96,13 +96,22 @@ export class FaultyNetwork {
     this.#severed.add(`${from}>${to}`);
   }
 
-  /** Ends every severance. */
+  /** Loses, in silence, all that is for `name`, the broker's own word that nobody listens included, until healed: it publishes, and hears nothing. */
+  deafen(name: string): void {
+    this.#severed.add(`>${name}`);
+  }
+
+  /** Ends every severance, and all deafness. */
   heal(): void {
     this.#severed.clear();
   }
 
   isSevered(from: string, to: string): boolean {
-    return this.#severed.has(`${from}>${to}`);
+    return this.#severed.has(`${from}>${to}`) || this.isDeaf(to);
+  }
+
+  isDeaf(name: string): boolean {
+    return this.#severed.has(`>${name}`);
   }
 
   /** Who gets what reaches the broker on `subject` at `atMs`: each subscriber, and one member of each queue. */

@@ -255,7 +255,8 @@ export class NetworkEnd implements HeadedTransport {
 
   #tellNobodyIsThere(link: Link, subject: string, requestId: number): void {
     this.#later(this.#downInLine(link, link.upMs), () => {
-      if (this.#link === link) this.#requests.fail(requestId, new DisconnectedError({ address: this.address, subject }));
+      if (this.#link === link && !this.#network.isDeaf(this.name))
+        this.#requests.fail(requestId, new DisconnectedError({ address: this.address, subject }));
     });
   }
 

@@ -47,6 +47,7 @@ export class ClientPlace {
   #life: Life | undefined;
   #openAttempts = new Set<Attempt>();
   #lives = 0;
+  #skewMs = 0;
 
   constructor(world: World, name: string, habits: ClientHabits) {
     this.name = name;
@@ -72,6 +73,12 @@ export class ClientPlace {
     return this.#clock;
   }
 
+  /** Moves the wall clock of its machine, for good. */
+  shiftWall(ms: number): void {
+    this.#skewMs += ms;
+    this.#clock?.shiftWall(ms);
+  }
+
   get client(): ObjectClient | undefined {
     return this.#client;
   }
@@ -91,7 +98,7 @@ export class ClientPlace {
     const world = this.#world;
     const life: Life = { client: this.name, number: ++this.#lives, lastSnapshot: undefined, lastCommit: undefined, ownWrites: new Map() };
     world.note(this.name, `open ${life.number}`);
-    const clock = world.clock.place();
+    const clock = world.clock.place(this.#skewMs);
     this.#life = life;
     this.#clock = clock;
     this.#openAttempts = new Set();

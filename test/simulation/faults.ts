@@ -13,6 +13,9 @@ const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplicatio
 const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
 const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
+const hourMs = 3_600_000;
+const yearMs = 365 * 24 * hourMs;
+
 /** What goes wrong in one run, and when. */
 export class Faults {
   readonly #world: World;
@@ -24,6 +27,8 @@ export class Faults {
   #isOver = false;
 
   readonly #stalls: boolean;
+  /** Wall clocks are set by hours or years, and back: only some runs have it, for their tids tell little of the time. */
+  readonly hasJumps: boolean;
 
   /** `stalls`: clients are held up now and then. */
   constructor(world: World, server: ServerPlace, clients: readonly ClientPlace[], { stalls }: { readonly stalls: boolean }) {
@@ -33,6 +38,7 @@ export class Faults {
     this.#clients = clients;
     this.#chance = world.chance();
     this.#hasRestores = this.#chance.fraction() < 0.35;
+    this.hasJumps = this.#chance.fraction() < 0.25;
   }
 
   /** One fault after the other, several at once, until `end`. */
@@ -49,6 +55,7 @@ export class Faults {
       [1, "client's disk", () => this.#clientDisk()],
       [this.#stalls ? 2 : 0, "client held up", () => this.#stall()],
       [1, "clock", () => this.#shiftClock()],
+      [this.hasJumps ? 3 : 0, "clock set", () => this.#setClock()],
       [this.#hasRestores ? 4 : 0, "restored", () => this.#restore()],
     ];
     return playFaults(faults, {
@@ -154,6 +161,15 @@ export class Faults {
 
   async #shiftClock(): Promise<void> {
     this.#server.shiftWall((this.#chance.fraction() - 0.6) * 5_000);
+  }
+
+  /** Far ahead or back, and mostly right again after a while. */
+  async #setClock(): Promise<void> {
+    const ms = (this.#chance.fraction() - 0.4) * (this.#chance.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
+    const place = this.#chance.fraction() < 0.7 ? this.#server : this.#client();
+    place.shiftWall(ms);
+    await this.#pause(10, 1_500);
+    if (this.#chance.fraction() < 0.7) place.shiftWall(-ms);
   }
 
   async #restore(): Promise<void> {

@@ -76,6 +76,7 @@ async function run({ seed, trace, hasCallers }: RunOptions): Promise<RunResult> 
         checker.violated(5, "once faults stop, every client reaches the server's last tid and can write", levels(world, server, clients));
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
       if (!world.isViolated) await checkHungTransaction(world, clients);
+      if (faults.hasJumps && !world.isViolated) await server.checkRetention();
       for (const client of clients) client.checkWatch();
       if (hasCallers && !world.isViolated) await lookAtAll(world, clients);
       for (const client of clients) await checkDisk(world, client);

@@ -6,19 +6,27 @@ import type { NetworkEnd } from "../../testing/network-end.js";
 import type { PlaceClock } from "../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../testing/simulated-disk.js";
 import type { Chance } from "../../words/index.js";
-import { delay } from "../../words/index.js";
+import { delay, limits } from "../../words/index.js";
+import { tidToMs } from "../../words/tid.js";
 import type { Moment } from "./history.js";
 import { oneOf } from "./play-faults.js";
 import type { World } from "./world.js";
 import { pruningIntervalsMs, realm, storage, timings } from "./world.js";
 
 /** How much of its history a server keeps; undefined: all. Short ones see snapshots grow too old, long ones tell old outcomes. */
-const historyAges = [
+const historyAges: readonly { readonly historyAgeMs: number | undefined; readonly snapshotRetentionMs: number }[] = [
   { historyAgeMs: 60, snapshotRetentionMs: 50 },
   { historyAgeMs: 250, snapshotRetentionMs: 200 },
   { historyAgeMs: 1_500, snapshotRetentionMs: 1_200 },
   { historyAgeMs: undefined, snapshotRetentionMs: 1_200 },
-] as const;
+];
+
+/** Runs with a longer history are not held to its end: it would take as long as the run. */
+const retentionCheckedMsMax = 300;
+/** A session that is gone may hold a snapshot for so long, and commits come seldom once faults have stopped. */
+const retentionSlackMs = 2_000;
+/** A batch is durable some time after its tids were given. */
+const tidSlackMs = 10_000;
 
 interface Backup {
   readonly disk: SimulatedDisk;
@@ -29,6 +37,7 @@ interface Backup {
 export class ServerPlace {
   readonly #world: World;
   readonly #chance: Chance;
+  readonly #kept: (typeof historyAges)[number];
   readonly #storageOptions: Omit<StorageOptions, "open">;
   readonly #pruningIntervalMs: number;
   #disk: SimulatedDisk;
@@ -40,25 +49,27 @@ export class ServerPlace {
   #process = 0;
   #backup: Backup | undefined;
 
+  /** What the process that runs wrote last. */
+  #last: { readonly process: number; readonly moment: Moment } | undefined;
+
   readonly #onDurable = (view: View): void => {
-    for (const { tid, writes } of this.#world.checker.durable(view))
-      this.#world.note("server", `durable ${tid} ${[...writes.keys()].join(" ")}`);
+    for (const moment of this.#world.checker.durable(view)) {
+      this.#world.note("server", `durable ${moment.tid} ${[...moment.writes.keys()].join(" ")}`);
+      this.#checkTime(moment);
+    }
   };
 
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.chance();
-    const historyAge = oneOf(historyAges, this.#chance);
+    this.#kept = oneOf(historyAges, this.#chance);
     this.#pruningIntervalMs = oneOf(pruningIntervalsMs, this.#chance);
-    this.#storageOptions = { ...historyAge, outcomeAgeMs: timings.outcomeAgeMs, invalidationQueueSize: 5 };
+    this.#storageOptions = { ...this.#kept, outcomeAgeMs: timings.outcomeAgeMs, invalidationQueueSize: 5 };
     this.#disk = new SimulatedDisk({
       name: "server-disk",
       clock: world.clock,
       chance: world.chance(),
-      onDurable: (view) => {
-        for (const moment of world.checker.durable(view))
-          world.note("server", `durable ${moment.tid} ${[...moment.writes.keys()].join(" ")}`);
-      },
+      onDurable: this.#onDurable,
     });
   }
 
@@ -115,6 +126,37 @@ export class ServerPlace {
       this.#server = server;
       void this.#checkFences();
     }, fail);
+  }
+
+  /** The times of tids go on as real time does, however the wall clock is set; a little is followed. */
+  #checkTime(moment: Moment): void {
+    const before = this.#last?.process === this.#process ? this.#last.moment : undefined;
+    this.#last = { process: this.#process, moment };
+    if (before === undefined) return;
+    const passedMs = moment.atMs - before.atMs;
+    const countedMs = tidToMs(moment.tid) - tidToMs(before.tid);
+    if (Math.abs(countedMs - passedMs) <= limits.clockJumpMsMax + tidSlackMs) return;
+    this.#world.checker.violated(1, "tids go on as real time does", { before: before.tid, tid: moment.tid, passedMs, countedMs });
+  }
+
+  /** History that has grown too old goes, whatever the wall clock says. To be called while commits go on. */
+  async checkRetention(): Promise<void> {
+    const { historyAgeMs, snapshotRetentionMs } = this.#kept;
+    if (historyAgeMs === undefined || historyAgeMs > retentionCheckedMsMax) return;
+    const { checker, clock } = this.#world;
+    const keptMs = historyAgeMs + 2 * snapshotRetentionMs + this.#pruningIntervalMs + retentionSlackMs;
+    const { head } = checker.history;
+    const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
+    // The last transaction stands for what is now: only what others came after grows old.
+    await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
+    if (this.#world.isViolated || isGone() || checker.history.head === head) return;
+    this.#world.checker.violated(12, "history that is older than it may be goes", {
+      tid: head.tid,
+      ageMs: clock.monotonic() - head.atMs,
+      keptMs,
+      floor: this.#server?.status(storage).historyFloor,
+      last: checker.history.head.tid,
+    });
   }
 
   /** What was said never to be is still fenced off after a restart, down to the id floor. */

@@ -2,11 +2,13 @@ import { describe, expect, test } from "vitest";
 import { failedSeedsOf } from "./failed-seeds.js";
 import { seedsFrom } from "./new-seeds.js";
 import { simulate, simulateCoherence } from "./run.js";
+import { simulateWriters } from "./writers/writers-run.js";
 import { World } from "./world.js";
 
 /** Seeds of every test run, some 12 s of them on a machine that has nothing else to do; `npm run sim` runs others. */
 const seedCount = 200;
 const coherenceSeedCount = 30;
+const writersSeedCount = 100;
 const timeoutMs = 240_000;
 
 describe("simulation", () => {
@@ -27,6 +29,17 @@ describe("simulation", () => {
       for (const seed of [...seedsFrom(1, coherenceSeedCount), ...failedSeedsOf("coherence")]) {
         const { violation } = await simulateCoherence(seed);
         expect(violation?.message, `replay: npm run sim -- coherence --seeds 1 --from ${seed} --trace`).toBeUndefined();
+      }
+    },
+    timeoutMs,
+  );
+
+  test(
+    `one server writes a storage in ${writersSeedCount} runs in which several begin and some cannot hear`,
+    async () => {
+      for (const seed of [...seedsFrom(1, writersSeedCount), ...failedSeedsOf("writers")]) {
+        const { violation } = await simulateWriters(seed);
+        expect(violation?.message, `replay: npm run sim -- writers --seeds 1 --from ${seed} --trace`).toBeUndefined();
       }
     },
     timeoutMs,

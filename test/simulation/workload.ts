@@ -168,8 +168,13 @@ export class Workload {
     const tx = await this.#client.begin({ isolation: isSerializable ? "serializable" : "snapshot" });
     const attempt = this.#began(tx, before, isSerializable);
     await this.#settling(attempt, async () => {
-      await this.#skew(tx, attempt);
-      if (attempt.writes.size === 0) await this.#put(tx, attempt, this.#key());
+      try {
+        await this.#skew(tx, attempt);
+        if (attempt.writes.size === 0) await this.#put(tx, attempt, this.#key());
+      } catch (error) {
+        await tx.abort();
+        throw error;
+      }
       await tx.vote();
       this.#world.note(this.#life.client, `${attempt.name} voted`);
       const dice = this.#chance.fraction();

@@ -73,6 +73,23 @@ describe("faulty network, calm", () => {
     expect(statuses).toEqual(["disconnected", "connected"]);
   });
 
+  test("an end that is deafened publishes, and hears neither messages nor that nobody is there, until it is healed", async () => {
+    const { clock, network, a, b } = place();
+    const arrived: string[] = [];
+    a.subscribe("x", () => arrived.push("a"));
+    b.subscribe("y", () => arrived.push("b"));
+    await clock.settle(Promise.all([a.flush(), b.flush()]), 100);
+    network.deafen("a");
+    a.publish("y", bytes(""));
+    b.publish("x", bytes(""));
+    await expect(clock.settle(a.request("nobody", bytes(""), { timeoutMs: 50 }), 100)).rejects.toThrow(TimeoutError);
+    expect(arrived).toEqual(["b"]);
+    network.heal();
+    b.publish("x", bytes(""));
+    await expect(clock.settle(a.request("nobody", bytes(""), { timeoutMs: 50 }), 100)).rejects.toThrow(DisconnectedError);
+    expect(arrived).toEqual(["b", "a"]);
+  });
+
   test("a queue's message goes to one of its members, and each gets some", async () => {
     const { clock, a, b, c } = place();
     const taken = { b: 0, c: 0 };

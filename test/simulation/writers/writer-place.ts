@@ -1,0 +1,112 @@
+import { type StorageServer, startStorageServer } from "../../../actors/storage-server.js";
+import { SimulatedDisk } from "../../../testing/simulated-disk.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import { type Chance, delay } from "../../../words/index.js";
+import { realm, storage, timings } from "../world.js";
+import type { WritersWorld } from "./writers-world.js";
+
+/** Where one of several storage servers of one storage runs, on a disk of its own, looked after by somebody who starts it again. */
+export class WriterPlace {
+  readonly name: string;
+  readonly #world: WritersWorld;
+  readonly #chance: Chance;
+  readonly #disk: SimulatedDisk;
+  readonly #skewMs: number;
+  #clock: PlaceClock | undefined;
+  #end: NetworkEnd | undefined;
+  #server: StorageServer | undefined;
+  #process = 0;
+  /** It serves, and its link has held, since then; Infinity: it does not serve, or has no link. */
+  #presentSinceMs = Infinity;
+
+  constructor(world: WritersWorld, name: string) {
+    this.name = name;
+    this.#world = world;
+    this.#chance = world.chance();
+    this.#skewMs = (this.#chance.fraction() - 0.5) * 20_000;
+    this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, chance: world.chance() });
+  }
+
+  /** How often a process was started. */
+  get started(): number {
+    return this.#process;
+  }
+
+  get isServing(): boolean {
+    return this.#server?.storages.includes(storage) === true;
+  }
+
+  get end(): NetworkEnd | undefined {
+    return this.#end;
+  }
+
+  get clock(): PlaceClock | undefined {
+    return this.#clock;
+  }
+
+  /** For how long it has served without a break of its link, in ms. */
+  get presentMs(): number {
+    return this.isServing ? this.#world.clock.monotonic() - this.#presentSinceMs : 0;
+  }
+
+  start(): void {
+    if (this.#clock !== undefined) return;
+    const world = this.#world;
+    const process = ++this.#process;
+    const clock = world.clock.place(this.#skewMs);
+    const log = world.log(this.name);
+    world.note(this.name, `start ${process}`);
+    this.#clock = clock;
+    const end = world.network.connect(this.name, { clock, log, awake: clock.awake });
+    this.#end = end;
+    end.onStatus((status) => {
+      this.#presentSinceMs = status === "connected" && this.isServing ? world.clock.monotonic() : Infinity;
+    });
+    const fail = (error: unknown): void => {
+      if (process === this.#process) this.#ended(error);
+    };
+    startStorageServer({
+      realm,
+      storages: { [storage]: { open: this.#disk.open } },
+      transport: end,
+      clock,
+      chance: world.chance(),
+      log,
+      heartbeatIntervalMs: timings.heartbeatIntervalMs,
+      onFatal: fail,
+    }).then((server) => {
+      if (process !== this.#process) return;
+      world.note(this.name, "serves");
+      world.checkAlone(this);
+      this.#server = server;
+      if (end.status === "connected") this.#presentSinceMs = world.clock.monotonic();
+    }, fail);
+  }
+
+  kill(): void {
+    if (this.#clock === undefined) return;
+    this.#world.note(this.name, "killed");
+    this.#process++;
+    this.#clock.stop();
+    this.#end?.kill();
+    this.#disk.crash();
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#server = undefined;
+    this.#presentSinceMs = Infinity;
+  }
+
+  /** It ended itself, or could not begin: it is started again after a while. */
+  #ended(error: unknown): void {
+    const world = this.#world;
+    world.note(this.name, `ended: ${String(error)}`);
+    world.unlessExpected(this.name, error);
+    void (async () => {
+      await delay(world.clock, 0);
+      this.kill();
+      await delay(world.clock, 300 + this.#chance.fraction() * 700);
+      this.start();
+    })();
+  }
+}

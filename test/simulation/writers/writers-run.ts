@@ -1,0 +1,131 @@
+import { calm, type Weather } from "../../../testing/weather.js";
+import { type Fault, oneOf, pause, playFaults } from "../play-faults.js";
+import type { RunResult } from "../run.js";
+import { WriterPlace } from "./writer-place.js";
+import { foundAfterMs, Verdicts, WritersWorld } from "./writers-world.js";
+
+/** Simulated time with faults; then, at most, without faults until one server is left; then for which it has to stay so. */
+const stormMs = 20_000;
+const calmMs = 20_000;
+const steadyMs = 4_000;
+
+const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.05, duplication: 0.1, straying: 0.2, strayDelayMsMax: 400 };
+
+/**
+ * Several servers begin on one storage, each on a disk of its own: by mistake, or because the one before is thought to be dead. Some
+ * cannot hear: what they ask is answered, and the answer does not reach them.
+ */
+export async function simulateWriters(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  const judge = new Verdicts();
+  const world = new WritersWorld(seed, judge, trace);
+  const { clock, network, places } = world;
+  const chance = world.chance();
+  const count = 2 + Math.floor(chance.fraction() * 2);
+  for (let index = 1; index <= count; index++) places.push(new WriterPlace(world, `s${index}`));
+  let isOver = false;
+  const some = () => oneOf(places, chance);
+  const wait = (min: number, max: number) => pause(world, chance, min, max);
+  const faults: readonly Fault[] = [
+    [
+      3,
+      "cannot hear",
+      async () => {
+        network.deafen(some().name);
+        await wait(500, 6_000);
+        network.heal();
+      },
+    ],
+    [
+      2,
+      "sever",
+      async () => {
+        network.sever(some().name, some().name);
+        await wait(500, 4_000);
+        network.heal();
+      },
+    ],
+    [
+      2,
+      "cut",
+      async () => {
+        const { end } = some();
+        end?.cut();
+        await wait(10, 3_000);
+        end?.mend();
+      },
+    ],
+    [
+      3,
+      "killed",
+      async () => {
+        const place = some();
+        place.kill();
+        await wait(0, 2_000);
+        if (!isOver) place.start();
+      },
+    ],
+    [2, "held up", async () => some().clock?.stall(chance.fraction() * 4_000)],
+    [
+      1,
+      "broker stops",
+      async () => {
+        network.stop();
+        await wait(10, 1_500);
+        network.start();
+      },
+    ],
+    [
+      2,
+      "weather",
+      async () => {
+        network.weather = storm;
+        await wait(200, 3_000);
+        network.weather = calm;
+      },
+    ],
+  ];
+  const onRejection = (error: unknown): void => {
+    judge.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
+  };
+  process.on("unhandledRejection", onRejection);
+  process.on("uncaughtException", onRejection);
+  try {
+    for (const place of places) {
+      void (async () => {
+        await wait(0, 1_500);
+        place.start();
+      })();
+    }
+    void playFaults(faults, { stage: world, chance, pauseMs: [100, 1_500], isOver: () => isOver });
+    await world.until(() => false, stormMs);
+    isOver = true;
+    world.note("fault", "no more");
+    network.weather = calm;
+    network.heal();
+    network.start();
+    for (const place of places) {
+      place.end?.mend();
+      place.start();
+    }
+    const serving = () => places.filter(({ isServing }) => isServing);
+    const names = () => serving().map(({ name }) => name);
+    const isOneLeft = () => serving().length === 1 && serving().every(({ presentMs }) => presentMs > foundAfterMs);
+    if (!world.isViolated && !(await world.until(isOneLeft, calmMs)))
+      judge.violated(10, "once faults stop one server is left that writes", { serving: names() });
+    const [left] = names();
+    await world.until(() => names().join() !== left, steadyMs);
+    if (!world.isViolated && names().join() !== left)
+      judge.violated(10, "the server that is left stays the only one", { left, serving: names() });
+  } finally {
+    process.off("unhandledRejection", onRejection);
+    process.off("uncaughtException", onRejection);
+  }
+  const violation = judge.violations[0];
+  if (violation !== undefined) world.note("world", violation.message);
+  return {
+    seed,
+    violation,
+    simulatedMs: clock.monotonic(),
+    counts: { begun: world.begun, started: places.reduce((sum, { started }) => sum + started, 0) },
+  };
+}
