@@ -106,6 +106,15 @@ export class BoundFunction implements Work {
     return typeof deps === "function" ? asTags(Reflect.apply(deps, self, args)) : everything;
   }
 
+  /** Undefined: they are no tags. What is kept does not count then, and the computation says what is wrong with them. */
+  #declaredIfAny(self: unknown, args: readonly unknown[]): readonly Tag[] | undefined {
+    try {
+      return this.#declared(self, args);
+    } catch {
+      return undefined;
+    }
+  }
+
   isWanted(value: unknown, call: Call): boolean {
     const { condition } = this.#options;
     if (condition !== undefined && !Reflect.apply(condition, call.self, [value, ...call.args])) return false;
@@ -132,7 +141,7 @@ export class BoundFunction implements Work {
 
   call(self: unknown, args: readonly unknown[]): unknown {
     const slot = this.#slotOf(self, args);
-    const declared = slot.entry === undefined && this.#tags !== everything ? () => this.#declared(self, args) : undefined;
+    const declared = slot.entry === undefined && this.#tags !== everything ? () => this.#declaredIfAny(self, args) : undefined;
     const entry = this.#calls.find(slot, declared);
     // Whether a result from the disk is to be given as a promise is known once the function has run here.
     if (entry !== undefined && (entry.promise !== undefined || this.#isAsync !== undefined)) {

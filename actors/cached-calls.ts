@@ -136,7 +136,7 @@ export class CachedCalls {
   }
 
   /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
-  find(slot: EntrySlot, declared?: () => readonly Tag[]): Entry | undefined {
+  find(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     return this.#observers.looksUp ? this.#findTimed(slot, declared) : this.#find(slot, declared);
   }
 
@@ -218,7 +218,7 @@ export class CachedCalls {
     this.#flights.get(key)?.invalidateKey();
   }
 
-  #find(slot: EntrySlot, declared: (() => readonly Tag[]) | undefined): Entry | undefined {
+  #find(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
     const entry = this.#shelf.find(slot, declared);
     if (entry === undefined) return undefined;
@@ -228,7 +228,7 @@ export class CachedCalls {
   }
 
   /** Reading a clock costs more than the look-up: it is timed for who asks only. */
-  #findTimed(slot: EntrySlot, declared: (() => readonly Tag[]) | undefined): Entry | undefined {
+  #findTimed(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     const startedMs = this.#clock.monotonic();
     try {
       return this.#find(slot, declared);
@@ -253,6 +253,7 @@ export class CachedCalls {
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
     if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));
     this.#joined++;
+    if (call.work !== flight.call.work) this.#declareAt(flight, call);
     return flight.join(call);
   }
 
@@ -317,6 +318,12 @@ export class CachedCalls {
       if (!computation.takes(error)) throw error;
       return computation;
     }
+  }
+
+  /** A caller under other options may declare other tags: the result depends on those too, and is judged by them for this caller. */
+  #declareAt(flight: Flight, call: Call): void {
+    const { tags, isKeepable } = this.#computationOf(call);
+    flight.computation.use(tags, isKeepable);
   }
 
   /** A flight that looks for the result among what the nodes share, and computes it if it is not there. */

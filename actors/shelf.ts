@@ -93,7 +93,7 @@ export class Shelf {
    * A result that may be given now. `declared` gives what a function declares that its result depends on: one that was kept under other tags,
    * by another version of the function or under other options, is none. It is asked where an entry is met for the first time.
    */
-  find(slot: EntrySlot, declared?: () => readonly Tag[]): Entry | undefined {
+  find(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     return this.#memory.getAt(slot, declared) ?? this.#findOnDisk(slot, declared);
   }
 
@@ -289,7 +289,7 @@ export class Shelf {
     return isHashed(tag) ? [...tags, tag] : tags;
   }
 
-  #findOnDisk({ key, graceMs }: EntrySlot, declared: (() => readonly Tag[]) | undefined): Entry | undefined {
+  #findOnDisk({ key, graceMs }: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     const entry = this.#disk?.get(key);
     if (entry === undefined) return undefined;
     const { tags, ttlMs, slides } = entry;

@@ -166,7 +166,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   /** `get` of the slot's key. What the slot does not lead to yet is given only if it depends on all that is `declared`. */
-  getAt(slot: EntrySlot, declared?: () => readonly Tag[]): Entry | undefined {
+  getAt(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     const entry = slot.entry ?? this.#led(slot, declared);
     return entry === undefined ? undefined : this.#used(entry);
   }
@@ -282,7 +282,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return Promise.resolve();
   }
 
-  #led(slot: EntrySlot, declared: (() => readonly Tag[]) | undefined): MemoryEntry | undefined {
+  #led(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): MemoryEntry | undefined {
     const entry = this.#entries.get(slot.key);
     if (entry === undefined || (declared !== undefined && !coversTags(entry.tags, declared()))) return undefined;
     if (entry.slot !== undefined) this.vacate(entry.slot);

@@ -17,6 +17,7 @@ import { BusListener } from "./bus-listener.js";
 import { BusTrouble } from "./bus-trouble.js";
 import { busPace } from "./bus-pace.js";
 import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "./plain-words.js";
+import { hearEarlierNodes } from "./earlier-nodes.js";
 import { RareWarning } from "./rare-warning.js";
 import { checkQueue } from "./subject.js";
 import { tagOfSubject, tagSubject } from "./tag-subject.js";
@@ -164,13 +165,13 @@ class PlainBus implements Bus {
       this.#state = "cut";
       const subscription = this.#transport.subscribe(`${this.#subject}.>`, (message) => this.#take(message));
       this.#subscription = subscription;
-      const stopRefused = this.#transport.onRefused?.((error) => this.#refused(error));
-      if (stopRefused !== undefined) this.#ends.push(stopRefused);
+      this.#ends.push(this.#transport.onRefused?.((error) => this.#refused(error)) ?? (() => undefined));
       const stop = this.#transport.onStatus((status) => {
         if (status === "connected") void this.#greet();
         else this.#lose();
       });
-      this.#ends.push(() => subscription.unsubscribe(), stop);
+      const stopEarlier = hearEarlierNodes(this.#options, this.#subject, () => this.#reset("a node of an earlier version"));
+      this.#ends.push(() => subscription.unsubscribe(), stopEarlier, stop);
       this.#wait();
       if (this.#transport.status === "connected") void this.#greet();
     });

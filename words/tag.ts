@@ -40,9 +40,9 @@ export function isBelow(tag: Tag, ancestor: Tag): boolean {
   return tag.startsWith(ancestor) && (tag.length === ancestor.length || tag.charAt(ancestor.length) === ":");
 }
 
-/** Whether each invalidation of one of `tags` is one of what depends on `own`: each is among these, or above one of them. */
-export function coversTags(own: readonly Tag[], tags: readonly Tag[]): boolean {
-  return tags.every((tag) => tag === rootTag || own.includes(tag) || own.some((below) => isBelow(below, tag)));
+/** Whether each invalidation of one of `tags` is one of what depends on `own`: each is among these, or above one of them. Of unknown tags none is. */
+export function coversTags(own: readonly Tag[], tags: readonly Tag[] | undefined): boolean {
+  return tags?.every((tag) => tag === rootTag || own.includes(tag) || own.some((below) => isBelow(below, tag))) === true;
 }
 
 function levelCount(text: string): number {

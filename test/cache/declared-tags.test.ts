@@ -3,7 +3,7 @@ import { type Cache, type CacheOptions, createCache, createInvalidationHub } fro
 import { asTag, coversTags, rootTag } from "../../words/index.js";
 import { temporaryFolders } from "../storage/temporary-folder.js";
 import { bucketWorld } from "./bucket-nodes.js";
-import { openCache } from "./open.js";
+import { gate, openCache } from "./open.js";
 
 const temporaryFolder = temporaryFolders();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -166,4 +166,42 @@ test("tags cover what is among them or above one of them", () => {
   expect(coversTags(tags("ab"), tags("a"))).toBe(false);
   expect(coversTags([], [rootTag])).toBe(true);
   expect(coversTags([rootTag], tags("a"))).toBe(false);
+});
+
+test("a caller that declares another tag gets nothing of a computation that began before that tag was invalidated", async () => {
+  const { cache } = await openCache();
+  const computed = gate<string>();
+  const first = cache.getOrSet("k", () => computed.promise, { tags: ["one"] });
+  await cache.invalidate("two");
+  const second = cache.getOrSet("k", () => "new", { tags: ["two"] });
+  computed.open("old");
+  expect(await Promise.all([first, second])).toEqual(["old", "new"]);
+  expect(await cache.get("k")).toBe("new");
+});
+
+test("what callers under other tags share depends on the tags of all of them", async () => {
+  const { cache } = await openCache();
+  const computed = gate<string>();
+  const calls = ["one", "two"].map((tags) => cache.getOrSet("k", () => computed.promise, { tags }));
+  computed.open("shared");
+  await Promise.all(calls);
+  await cache.invalidate("two");
+  expect(await cache.get("k")).toBe(undefined);
+});
+
+test("what is declared now and is no tag is given to onInvalidTag, where a result of an older version is kept", async () => {
+  const storageUrl = `lmdb:${await temporaryFolder()}`;
+  const before = await createCache({ storageUrl });
+  await version(before, "old", "cities")("new-york");
+  await before.close();
+  const after = await createCache({ storageUrl });
+  const told: string[] = [];
+  const load = after.cacheable(async (id: string) => `new ${id}`, {
+    name: "load",
+    deps: (id) => `cities:${id}`,
+    onInvalidTag: ({ code }) => void told.push(code),
+  });
+  expect(await load("new-york")).toBe("new new-york");
+  expect(told).toEqual(["ZOOID_INVALID_TAG"]);
+  await after.close();
 });

@@ -161,6 +161,13 @@ describe("what comes from outside", () => {
     expect(bus.state).toMatchObject({ ...before, sequence: (before.type === "following" ? before.sequence : 0) + 1 });
   });
 
+  test("a message of a node that says everything on one subject, as earlier versions do, is a reset", async () => {
+    const { heard } = await follow();
+    raw.publish("zooid.p.invalidations", encodeMessage([1, "invalidate", "earlier", 1, "id", "a"]));
+    await heard.until((heard) => heard.count("reset") === 2);
+    expect(heard.tags).toEqual([]);
+  });
+
   test("whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else", async () => {
     const { heard } = await follow();
     for (const payload of [Buffer.from([0xc1, 1]), encodeMessage([1, "invalidate", "x", -1, "id", ""]), encodeMessage([2, "clear"])]) {
