@@ -213,7 +213,7 @@ export class ClientConnection {
       const { link } = this;
       if (link !== undefined) return link;
       if (this.#state === "closed") throw new ClosedError({ what: "client" });
-      const refusal = this.#state === "refused" ? this.problem : undefined;
+      const { refusal } = this;
       if (refusal !== undefined) throw refusal;
       const since = this.#options.clock.monotonic();
       await this.#ready.wait(timeoutMs, () => this.#unconnected(), signal);
@@ -268,6 +268,11 @@ export class ClientConnection {
       const pauseMs = Math.min(retryDelay(failures, chance), Math.max(0, leftMs()));
       await this.#ready.wait(pauseMs, () => this.#disconnected(), signal).catch(() => signal?.throwIfAborted());
     }
+  }
+
+  /** Why the server refuses this client; undefined while it does not. */
+  get refusal(): Error | undefined {
+    return this.#state === "refused" ? this.problem : undefined;
   }
 
   /** Why it is not connected. */
@@ -416,8 +421,10 @@ export class ClientConnection {
     if (cache.position.tid !== tidZero) {
       log.warn({ ...this.#who(), from: cache.position.tid, to: comparison.position.tid, otherHistory }, "cache discarded");
     }
-    await this.#options.cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
+    const isOnDisk = cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
+    // The position is of the new history already. A link that comes up before the disk has it must find no transaction of the old one.
     this.#options.onDiscarded(otherHistory);
+    await isOnDisk;
     if (link !== this.#link) throw this.#disconnected();
   }
 

@@ -134,6 +134,8 @@ class TheClient implements ObjectClient, ClientCore {
       onApplied: (invalidation) => this.#applied(invalidation),
       onDiscarded: (otherHistory) => this.#discarded(otherHistory),
       onState: (state) => {
+        const { refusal } = this.connection;
+        if (refusal !== undefined) this.#moved.fail(refusal);
         for (const listener of this.#listeners) listener(state);
       },
       register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
@@ -348,6 +350,8 @@ class TheClient implements ObjectClient, ClientCore {
     const deadline = this.clock.monotonic() + timeoutMs;
     while (this.cache.position.tid < tid) {
       this.#checkOpen();
+      const { refusal } = this.connection;
+      if (refusal !== undefined) throw refusal;
       const late = () =>
         this.connection.isConnected
           ? new TimeoutError({ what: `transaction ${tid}`, timeoutMs })

@@ -139,6 +139,55 @@ describe("a server that is replaced while the link stays up", () => {
     await run(copying);
     expect(await run(c.read((tx) => tx.get("copy"), { serverSync: true }))).toMatchObject({ value: "none" });
   });
+
+  test("of another history gets no commit of the one before, also while the cache on disk is not yet discarded", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const cache = new TestDisk("cache");
+    const { client: b } = await open("b", { onOtherHistory: "discard", cache: cache.open });
+    await run(b.put("before", 1));
+    const old = disk.disk.copy("old");
+    await run(b.put("x", 1));
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !b.isConnected, 20_000);
+    const copying = b.transact(async (tx) => tx.put("copy", (await tx.get("x")) ?? "none"));
+    await clock.advance(0);
+    cache.held = true;
+    const restored = await restart({ storage: { open: () => old.open() } });
+    expect(await clock.until(() => cache.waiting > 0, 20_000)).toBe(true);
+    // The link is lost while the cache is being discarded; the next one finds the cache where the server is.
+    restored.kill();
+    old.crash();
+    await restart({ storage: { open: () => old.open() } });
+    expect(await clock.until(() => b.isConnected, 20_000)).toBe(true);
+    await clock.advance(1_000);
+    cache.held = false;
+    while (cache.waiting > 0) cache.next().finish();
+    await run(copying);
+    const { client: c } = await open("c");
+    expect(await run(c.get("copy"))).toBe("none");
+  });
+
+  test("of another history ends a wait for a transaction that it does not have, with what to do", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client: b } = await open("b", { waitTimeoutMs: 60_000 });
+    const { client: c } = await open("c");
+    await run(c.put("before", 1));
+    const old = disk.disk.copy("old");
+    await run(c.put("x", 1));
+    await clock.until(() => b.position.tid === c.position.tid, 10_000);
+    const after = (c.position.tid + 1) as Tid;
+    const waiting = b.read((tx) => tx.get("x"), { after });
+    server.kill();
+    disk.disk.crash();
+    const restored = await restart({ storage: { open: () => old.open() } });
+    const since = clock.monotonic();
+    const refused = expect.objectContaining({ code: expect.stringMatching(/^ZOOID_(OTHER_HISTORY|SERVER_BEHIND)$/) as string });
+    await expect(run(waiting)).rejects.toEqual(refused);
+    await expect(run(b.read((tx) => tx.get("x"), { after }))).rejects.toEqual(refused);
+    expect(clock.monotonic() - since).toBeLessThan(60_000);
+    await run(restored.close());
+  });
 });
 
 describe("verification", () => {
