@@ -22,9 +22,20 @@ export const viewTypes: readonly ViewType[] = [
   viewType(BigInt64Array),
   viewType(BigUint64Array),
   viewType(DataView),
+  // From Node 24 on. To an older one a record of it is malformed: it computes the result anew.
+  ...[Reflect.get(globalThis, "Float16Array") as unknown].filter(isViewClass).map(viewType),
 ];
 
-function viewType(Type: { readonly prototype: object; new (buffer: ArrayBuffer): ArrayBufferView }): ViewType {
+interface ViewClass {
+  readonly prototype: object;
+  new (buffer: ArrayBuffer): ArrayBufferView;
+}
+
+function isViewClass(value: unknown): value is ViewClass {
+  return typeof value === "function";
+}
+
+function viewType(Type: ViewClass): ViewType {
   return { prototype: Type.prototype, on: (buffer) => new Type(buffer) };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { InvalidValueError } from "../../cache.js";
 import { keepValue } from "../../storage/kept-value.js";
+import { decodeRecord, encodeRecord } from "../../storage/value-record.js";
 import { isDense } from "../../storage/value-kind.js";
 import { roughBytes } from "../../storage/rough-bytes.js";
 import { gate, openCache } from "../cache/open.js";
@@ -98,6 +99,14 @@ describe("what cannot be read", () => {
     const { cache } = await openCache({ values: "cloned" });
     await expect(cache.cacheable(async () => make(), { name: "load" })()).rejects.toThrow(InvalidValueError);
   });
+});
+
+test.skipIf(!("Float16Array" in globalThis))("a list of half-precision numbers is copied as any typed array", () => {
+  const halves: unknown = Reflect.construct(Reflect.get(globalThis, "Float16Array") as new (list: number[]) => object, [[1.5]]);
+  const { value } = keepValue(halves, "cloned");
+  expect(value).toEqual(halves);
+  expect(value).not.toBe(halves);
+  expect(decodeRecord(encodeRecord(halves), "shared").value).toEqual(halves);
 });
 
 describe("a long list", () => {
