@@ -1,7 +1,16 @@
 import { ObjectStore } from "../storage/object-store.js";
 import type { Message, Subscription, Transport } from "../transport/transport.js";
-import { type AnotherWriterError, type Chance, type Clock, DisconnectedError, limits, type Log, ZooidError } from "../words/index.js";
-import { checkNoWriter, WriterWatch } from "./another-writer.js";
+import {
+  type AnotherWriterError,
+  type Chance,
+  type Clock,
+  DisconnectedError,
+  limits,
+  type Log,
+  type NotAuthorizedError,
+  ZooidError,
+} from "../words/index.js";
+import { askForWriter, checkNoWriter, WriterWatch } from "./another-writer.js";
 import { CommitQueue } from "./commit-queue.js";
 import { CommitRequests } from "./commit-requests.js";
 import { GroupCommit } from "./group-commit.js";
@@ -269,6 +278,7 @@ export class ServedStorage {
       log.warn({ storage, address: transport.address }, "no link: clients will find the server when there is one");
     }
     for (const { refused } of this.#subscriptions) if (refused !== undefined) throw refused;
+    await this.#checkMaySend();
     // Clients learn at once what they missed, and that their requests of before may be lost.
     this.#unregister.push(
       transport.onStatus((status) => {
@@ -279,6 +289,29 @@ export class ServedStorage {
     );
     this.#beat();
     log.info({ storage, instance, tid: this.#store.position.tid, readOnly: options.readOnly }, "serving");
+  }
+
+  /**
+   * Rejects with NotAuthorizedError when the broker refuses what this server has to send: its heartbeats, by which another writer
+   * notices it, the question whether another one writes, which it asks itself here, or the answer.
+   */
+  async #checkMaySend(): Promise<void> {
+    const { transport, instance, options, signal } = this.#around;
+    const refusals: NotAuthorizedError[] = [];
+    const stopListening = transport.onRefused?.((refusal) => refusals.push(refusal));
+    if (stopListening === undefined) return;
+    try {
+      this.#beat();
+      const subject = this.#subjects.operation(instance, "writer");
+      const shown = options.readOnly ? undefined : await askForWriter(this.#around, subject, signal);
+      await transport.flush().catch(() => undefined);
+      // Others may send over the same link what the broker refuses; nobody else answers the question.
+      const refusal =
+        shown?.type === "silence" ? refusals.at(-1) : refusals.find((each) => each.facts.subject === this.#subjects.invalidations);
+      if (refusal !== undefined) throw refusal;
+    } finally {
+      stopListening();
+    }
   }
 
   #beat(): void {

@@ -17,15 +17,27 @@ const realm = "zooid.zooid";
 const storage = `${realm}.storage.main`;
 const quoted = (...subjects: readonly string[]) => subjects.map((subject) => JSON.stringify(subject)).join(", ");
 
-/** Users as an operator gives them who lets each see no more than it needs: a storage server, one without an inbox, and an application. */
-const serves = (inbox: readonly string[]) => `permissions {
-    publish: [${quoted(`${storage}.invalidations`, `${storage}.writer`, `${storage}.*.writer`, `${realm}.view.server.>`, `${realm}.listed.*`)}]
+/** What a storage server has to publish to. */
+const sent = [`${storage}.invalidations`, `${storage}.writer`, `${storage}.*.writer`];
+const answers = `allow_responses: { max: 32, expires: "1m" }`;
+
+/** Users as an operator gives them who lets each see no more than it needs: storage servers, those that lack something, and an application. */
+const serves = (inbox: readonly string[], publish: readonly string[] = sent, responses = answers) => `permissions {
+    publish: [${quoted(...publish, `${realm}.view.server.>`, `${realm}.listed.*`)}]
     subscribe: [${quoted(`${storage}.>`, `${realm}.storages`, `${realm}.actors`, `${realm}.actor.server.>`, ...inbox)}]
-    allow_responses: { max: 32, expires: "1m" }
+    ${responses}
   }`;
+const lacking = (subject: string) =>
+  serves(
+    ["_INBOX_server.>"],
+    sent.filter((each) => each !== subject),
+  );
 const config = `authorization { users: [
   { user: "server", password: "s", ${serves(["_INBOX_server.>"])} }
   { user: "deaf", password: "s", ${serves([])} }
+  { user: "unheard", password: "s", ${lacking(`${storage}.invalidations`)} }
+  { user: "unasking", password: "s", ${lacking(`${storage}.*.writer`)} }
+  { user: "mute", password: "s", ${serves(["_INBOX_server.>"], sent, "")} }
   { user: "operator", password: "o" }
   { user: "app", password: "a", permissions {
     publish: [${quoted(`${storage}.register`, `${storage}.*.*`, `${realm}.storages`, `${realm}.view.client.>`, `${realm}.listed.*`)}]
@@ -86,6 +98,16 @@ describe("with users that may do no more than they need", () => {
       "a",
     ]);
     expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: `${storage}.writer` } });
+    expect(isReady(lines)).toBe(false);
+  });
+
+  test.each([
+    ["its heartbeats", "unheard", `${storage}.invalidations`],
+    ["the question whether another server writes", "unasking", "writer"],
+    ["answers", "mute", "_INBOX_server."],
+  ])("a server that may not send %s does not start, and says which subject the broker refuses", async (_, user, subject) => {
+    const { lines, error } = await zooid(await serveOf(user, "--inbox-prefix", "_INBOX_server"));
+    expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringContaining(subject) as string } });
     expect(isReady(lines)).toBe(false);
   });
 
