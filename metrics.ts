@@ -91,7 +91,7 @@ const ours: readonly Read[] = [
   gauge("cache_flights", "Computations under way that other calls may join.", ({ flights }) => flights),
   gauge("cache_outbox_size", "Invalidations of this node that the bus has not acknowledged.", ({ outbox }) => outbox),
   byTier("gauge", "cache_entries", "Results that are kept.", "entries"),
-  byTier("gauge", "cache_bytes", "Bytes that kept results take, roughly; 0 in memory without maxBytes.", "bytes"),
+  byTier("gauge", "cache_bytes", "Bytes that kept results take, roughly; 0 in memory where no bound is set.", "bytes"),
   gauge("cache_tags", "Tags that have versions of their own here.", ({ tags }) => tags),
   gauge("cache_in_touch", "1 while what is kept is known well enough to be served, else 0.", ({ isInTouch }) => Number(isInTouch)),
   gauge("cache_bus_heard_seconds", "Seconds since the bus last proved that no invalidation is missing; absent before.", ({ busHeardMs }) =>

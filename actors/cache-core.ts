@@ -91,7 +91,7 @@ export class CacheCore {
     if (known !== undefined) return known;
     if (typeof key !== "string") throw new InvalidOptionError({ option: "key", reason: "is not a string" });
     const made = resultKey(this.scope(ownKeys), key);
-    const own = { key: made, tag: keyTag(made), slot: new EntrySlot(made) };
+    const own = { key: made, tag: keyTag(made), slot: new EntrySlot(made, 0, this.#ownKeys, key) };
     if (this.#ownKeys.size >= keysRememberedMax) {
       for (const { slot } of this.#ownKeys.values()) this.memory.vacate(slot);
       this.#ownKeys.clear();
@@ -130,11 +130,17 @@ export class CacheCore {
   }
 
   /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
-  set(own: OwnKey, value: unknown, tags: readonly Tag[], rules: KeepingRules, since: BeganHere | undefined): Promise<Publication> {
+  set(
+    own: OwnKey & { readonly slot: EntrySlot },
+    value: unknown,
+    tags: readonly Tag[],
+    rules: KeepingRules,
+    since: BeganHere | undefined,
+  ): Promise<Publication> {
     const { key } = own;
     this.shelf.check(value);
     const work = new Setting(key, rules);
-    const call = { work, key, self: undefined, args: [], signal: undefined, caller: undefined };
+    const call = { work, key, slot: own.slot, self: undefined, args: [], signal: undefined, caller: undefined };
     let began = since;
     const isOutdated = since !== undefined && this.shelf.isKeyStale(key, since);
     const put = () => {

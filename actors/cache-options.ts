@@ -43,17 +43,17 @@ export interface CacheOptions extends Partial<
   readonly defaultTtl?: Duration | undefined;
   /** Each reading gives a result its time to live anew. Default: true. */
   readonly readExtendTtl?: boolean | undefined;
-  /** Results kept in each tier. Default: no bound. */
+  /** Results kept in each tier. Default: as many as `maxBytes` takes in memory, 250,000 in a folder. */
   readonly maxEntries?: number | undefined;
-  /** Bytes that results take in memory, roughly. Default: no bound. */
+  /** Bytes that results take in memory, with their keys and tags, roughly; `Infinity` lifts the bound. Default: 64 MiB. */
   readonly maxBytes?: number | undefined;
-  /** Tags that nothing depended on for so long are forgotten. Default: they are kept. */
+  /** Tags that nothing depended on for so long are forgotten; those that were never invalidated go at once. Default: 1 minute. */
   readonly autoPruneSecs?: Duration | undefined;
   /** Pause between two rounds of pruning. Default: an hour. */
   readonly autoPruneInterval?: Duration | undefined;
   /** How often the order of last uses is written to LMDB. Default: 30 s. */
   readonly lruUpdateInterval?: Duration | undefined;
-  /** Bytes that results take in LMDB. Default: no bound. */
+  /** Bytes that results take in LMDB; `Infinity` lifts the bound. Default: 1 GiB. */
   readonly lmdbMapSize?: number | undefined;
   /** Bytes that results take in a bucket which a cache has made: past it the oldest go. Default: what the broker allows. */
   readonly bucketMaxBytes?: number | undefined;
@@ -84,10 +84,10 @@ export interface CacheSettings extends CacheBus {
   readonly defaultTtlMs: number | undefined;
   readonly readExtendTtl: boolean;
   readonly maxEntries: number | undefined;
-  readonly maxBytes: number | undefined;
-  readonly lmdbMapSize: number | undefined;
+  readonly maxBytes: number;
+  readonly lmdbMapSize: number;
   readonly bucketMaxBytes: number | undefined;
-  readonly autoPruneMs: number | undefined;
+  readonly autoPruneMs: number;
   readonly autoPruneIntervalMs: number;
   readonly lruUpdateIntervalMs: number;
   readonly ttiFlushMs: number;
@@ -164,11 +164,11 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
     door,
     defaultTtlMs: durationOf("defaultTtl", options.defaultTtl),
     readExtendTtl,
-    maxEntries: countOf("maxEntries", options.maxEntries),
-    maxBytes: countOf("maxBytes", options.maxBytes),
-    lmdbMapSize: countOf("lmdbMapSize", options.lmdbMapSize),
+    maxEntries: boundOf("maxEntries", options.maxEntries),
+    maxBytes: boundOf("maxBytes", options.maxBytes) ?? limits.resultBytesMax,
+    lmdbMapSize: boundOf("lmdbMapSize", options.lmdbMapSize) ?? limits.folderBytesMax,
     bucketMaxBytes: countOf("bucketMaxBytes", options.bucketMaxBytes),
-    autoPruneMs: durationOf("autoPruneSecs", options.autoPruneSecs),
+    autoPruneMs: durationOf("autoPruneSecs", options.autoPruneSecs) ?? limits.tagsIdleMs,
     autoPruneIntervalMs: intervalOf("autoPruneInterval", options.autoPruneInterval) ?? limits.autoPruneIntervalMs,
     lruUpdateIntervalMs: intervalOf("lruUpdateInterval", options.lruUpdateInterval) ?? limits.lruUpdateIntervalMs,
     ttiFlushMs: intervalOf("ttiFlushSecs", options.ttiFlushSecs) ?? limits.slideFlushMs,
@@ -190,6 +190,11 @@ export function durationOf(option: string, value: Duration | undefined): number 
 /** Milliseconds of an option that says how often something is done. Throws InvalidOptionError. */
 function intervalOf(option: string, value: Duration | undefined): number | undefined {
   return asDurationIfGiven(value, option, { unit: "s" });
+}
+
+/** Infinity: no bound. Throws InvalidOptionError. */
+export function boundOf(option: string, value: number | undefined): number | undefined {
+  return value === Infinity ? value : countOf(option, value);
 }
 
 /** Throws InvalidOptionError. */

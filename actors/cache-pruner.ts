@@ -13,11 +13,16 @@ export interface Pruned {
 export class CachePruner {
   readonly actor: Actor<typeof pruningMachine>;
   readonly #core: CacheCore;
+  readonly #clock: Clock;
+  #timer: unknown;
+  /** When #timer fires. */
+  #dueMs = Infinity;
   /** By the round that the machine is in. */
   #removed: Pruned = { entries: 0, tags: 0 };
 
   constructor(core: CacheCore, clock: Clock) {
     this.#core = core;
+    this.#clock = clock;
     const { autoPruneMs, autoPruneIntervalMs, log } = core.settings;
     this.actor = createActor(
       pruningMachine.provide({
@@ -50,10 +55,20 @@ export class CachePruner {
     );
     this.actor.subscribe({ error: (error) => log.error({ err: error }, "pruning failed") });
     this.actor.start();
+    const { memory, disk, trie } = core;
+    for (const tier of [memory, disk]) {
+      tier?.onExpiresEarlier((atMs) => {
+        this.#expireAt(atMs);
+      });
+    }
+    trie.onIdle((atMs) => {
+      this.#expireAt(atMs + limits.expiryIntervalMs);
+    });
+    this.#expireAt(disk?.expiresNextMs ?? Infinity);
   }
 
   /** A whole round, in steps between which others run; tags unused for `unusedMs` go. */
-  async prune(unusedMs: number | undefined): Promise<Pruned> {
+  async prune(unusedMs: number): Promise<Pruned> {
     let entries = 0;
     let tags = 0;
     for (;;) {
@@ -69,7 +84,38 @@ export class CachePruner {
   }
 
   stop(): void {
+    this.#clock.clearTimeout(this.#timer);
     this.actor.stop();
+  }
+
+  #expireAt(atMs: number): void {
+    if (atMs >= this.#dueMs) return;
+    this.#clock.clearTimeout(this.#timer);
+    this.#dueMs = atMs;
+    const delayMs = Math.max(0, atMs - this.#clock.monotonic());
+    this.#timer = this.#clock.setTimeout(
+      () => {
+        this.#dueMs = Infinity;
+        this.#expire();
+      },
+      Math.min(delayMs, limits.timerMsMax),
+    );
+  }
+
+  /** Removes what is found without a look at all there is: what has expired, and tags that nothing needs. */
+  #expire(): void {
+    const { memory, disk, trie, settings } = this.#core;
+    const budgetMs = limits.pruningStepMsMax;
+    const steps = [memory.expire(budgetMs), disk?.expire(budgetMs), trie.forget(limits.expiryIntervalMs, budgetMs)];
+    if (settings.autoPruneMs < Infinity) steps.push(trie.prune(settings.autoPruneMs, budgetMs));
+    const nowMs = this.#clock.monotonic();
+    if (steps.some((step) => step?.done === false)) {
+      this.#expireAt(nowMs);
+      return;
+    }
+    this.#expireAt(Math.min(memory.expiresNextMs, disk?.expiresNextMs ?? Infinity));
+    // Those that became idle since are forgotten then, too.
+    this.#expireAt(trie.idleSinceMs + Math.max(settings.autoPruneMs, limits.expiryIntervalMs));
   }
 
   /** What nodes share comes last, all at once: the broker is waited for, and nobody here is. */
@@ -77,11 +123,11 @@ export class CachePruner {
     return (await this.#core.shared?.sweep()) ?? 0;
   }
 
-  #step(unusedMs: number | undefined): Pruned & { readonly done: boolean } {
+  #step(unusedMs: number): Pruned & { readonly done: boolean } {
     const { memory, disk, trie } = this.#core;
     const budgetMs = limits.pruningStepMsMax;
     const swept = [memory.sweep(budgetMs), ...(disk === undefined ? [] : [disk.sweep(budgetMs)])];
-    const pruned = unusedMs === undefined ? { removed: 0, done: true } : trie.prune(unusedMs, budgetMs);
+    const pruned = unusedMs === Infinity ? { removed: 0, done: true } : trie.prune(unusedMs, budgetMs);
     return {
       entries: swept.reduce((sum, { removed }) => sum + removed, 0),
       tags: pruned.removed,

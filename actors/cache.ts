@@ -102,7 +102,7 @@ export interface Cache extends AsyncDisposable {
   delete(key: string): Promise<Publication>;
   /** Everything is stale, at all nodes. */
   clear(): Promise<Publication>;
-  /** Removes what lapsed, and tags that nothing has depended on for `unused`. Default: autoPruneSecs; without it no tags go. */
+  /** Removes what lapsed, and tags that nothing has depended on for `unused`. Default: autoPruneSecs. */
   prune(unused?: Duration): Promise<Pruned>;
   /** Number of the latest invalidation that counts for `tag`; 0: none is known. */
   tagVersion(tag: string): number;
@@ -161,7 +161,17 @@ export function openCacheOver(settings: CacheSettings, parts: CacheParts): Opene
 }
 
 async function openDisk(options: CacheOptions, settings: CacheSettings): Promise<DiskEntryStore | undefined> {
-  const { storage, prefix, clock, log, values, maxEntries: entriesMax, lmdbMapSize: bytesMax, lruUpdateIntervalMs, ttiFlushMs } = settings;
+  const {
+    storage,
+    prefix,
+    clock,
+    log,
+    values,
+    maxEntries: entriesMax = limits.folderEntriesMax,
+    lmdbMapSize: bytesMax,
+    lruUpdateIntervalMs,
+    ttiFlushMs,
+  } = settings;
   if (storage.type !== "lmdb") return undefined;
   const { folder } = storage;
   const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
@@ -361,7 +371,7 @@ class OpenCache implements Cache {
       tagsOf: () => tags,
       isWanted: () => true,
     };
-    return calls.miss(work, own.key, undefined, [], options.signal) as Promise<Value>;
+    return calls.miss(work, own.slot, undefined, [], options.signal) as Promise<Value>;
   }
 
   // Not an async function: a set costs a microsecond, and its promise would cost another.

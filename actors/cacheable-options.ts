@@ -1,5 +1,5 @@
 import { type Duration, InvalidOptionError, type InvalidTagError } from "../words/index.js";
-import { countOf, durationOf } from "./cache-options.js";
+import { boundOf, durationOf } from "./cache-options.js";
 import { checkChoice, checkNames } from "./client-options.js";
 import { asTags, type Tags } from "./tag-list.js";
 
@@ -70,8 +70,8 @@ export function checkCacheableOptions(options: AnyCacheableOptions): void {
   if (deps !== undefined && typeof deps !== "function") asTags(deps);
   if (typeof ttl !== "function") durationOf("ttl", ttl);
   durationOf("staleIfError", options.staleIfError);
-  countOf("maxEntries", options.maxEntries);
-  countOf("maxBytes", options.maxBytes);
+  boundOf("maxEntries", options.maxEntries);
+  boundOf("maxBytes", options.maxBytes);
   checkChoice("readExtendTtl", options.readExtendTtl, [true, false]);
   checkChoice("cacheErrors", options.cacheErrors, [true, false]);
 }

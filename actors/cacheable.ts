@@ -148,11 +148,11 @@ export class BoundFunction implements Work {
       this.#share?.use(slot.key, () => entryBytes(slot.key, entry.value));
       return this.give(entry);
     }
-    return this.#calls.miss(this, slot.key, self, args, this.#signalOf(self, args));
+    return this.#calls.miss(this, slot, self, args, this.#signalOf(self, args));
   }
 
   refresh(self: unknown, args: readonly unknown[]): unknown {
-    return this.core.calls.refresh(this, this.keyOf(self, args), self, args);
+    return this.core.calls.refresh(this, this.#slotOf(self, args), self, args);
   }
 
   keyOf(self: unknown, args: readonly unknown[]): string {
@@ -163,12 +163,13 @@ export class BoundFunction implements Work {
     const { key: keyFrom } = this.#options;
     const made = argumentsKey(keyFrom === undefined ? args : [Reflect.apply(keyFrom, self, args)]);
     // The plain ones are found without a word to the share.
-    const slots =
+    const slots: Map<unknown, EntrySlot> =
       this.#share === undefined && keyFrom === undefined && args.length === 1 && made === args[0] ? this.#plainSlots : this.#slots;
     const known = slots.get(made);
     if (known !== undefined) return known;
-    const slot = new EntrySlot(resultKey(this.#scope, made), this.rules.staleIfErrorMs);
-    if (typeof made === "string" && made.length > limits.keyBytesMax) return slot;
+    const isRemembered = typeof made !== "string" || made.length <= limits.keyBytesMax;
+    const slot = new EntrySlot(resultKey(this.#scope, made), this.rules.staleIfErrorMs, isRemembered ? slots : undefined, made);
+    if (!isRemembered) return slot;
     if (slots.size >= slotsMax) {
       for (const old of slots.values()) this.core.memory.vacate(old);
       slots.clear();

@@ -172,9 +172,9 @@ export class CachedCalls {
   }
 
   /** The result of a call that nothing kept could answer: joins a flight, or begins one. */
-  miss(work: Work, key: string, self: unknown, args: readonly unknown[], signal?: AbortSignal): unknown {
+  miss(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[], signal?: AbortSignal): unknown {
     this.#misses++;
-    const call: Call = { work, key, self, args, signal, caller: this.current };
+    const call: Call = { work, key: slot.key, slot, self, args, signal, caller: this.current };
     if (signal === undefined) return this.#miss(call);
     // What computations make of having given up is of the moment, and not kept, whichever cache they are of.
     const readers = isAnythingComputing() ? currentComputations() : [];
@@ -190,8 +190,8 @@ export class CachedCalls {
   }
 
   /** Computes it anew, whatever is kept or under way. */
-  refresh(work: Work, key: string, self: unknown, args: readonly unknown[]): unknown {
-    const call: Call = { work, key, self, args, signal: undefined, caller: this.current };
+  refresh(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[]): unknown {
+    const call: Call = { work, key: slot.key, slot, self, args, signal: undefined, caller: this.current };
     return this.#refusedCircle(call) ?? this.#compute(call);
   }
 

@@ -1,4 +1,5 @@
 import type { InvalidTagError, Tag } from "../words/index.js";
+import type { EntrySlot } from "../storage/memory-entries.js";
 import type { Computation } from "./computation.js";
 
 /** Milliseconds that a result with this time to live is kept; undefined when it has none, or no bound. */
@@ -36,6 +37,8 @@ export interface Work {
 export interface Call {
   readonly work: Work;
   readonly key: string;
+  /** Where its result is looked for. */
+  readonly slot: EntrySlot;
   readonly self: unknown;
   readonly args: readonly unknown[];
   /** Ends the wait of this caller, and nobody else's. */

@@ -174,7 +174,7 @@ export class Shelf {
       const ttlMs = lifetimeOf(ttlMsOf?.(value, call) ?? rules.ttlMs);
       const { memory } = began;
       const own = this.#own(call.key, tags);
-      const entry = this.#memory.put(call.key, value, {
+      const how = {
         // The trie would take the invalidation by which it was set for a later one; whoever hears of one of its key finds it.
         tags: isSet ? tags : own,
         reads,
@@ -182,7 +182,8 @@ export class Shelf {
         ttlMs,
         slides,
         graceMs: staleIfErrorMs,
-      });
+      };
+      const entry = this.#memory.put(call.key, value, how, call.slot);
       if (reads.length > 0) this.#disk?.delete(call.key);
       else if (began.disk !== undefined) this.#keepOnDisk(call, value, { tags: own, began: began.disk, ttlMs, slides });
       if (reads.length === 0 && began.shared !== undefined)

@@ -15,6 +15,7 @@ import type {
   Keeping,
   PersistentEntryStore,
   QueuedInvalidation,
+  Swept,
   TagSequence,
 } from "./entry-store.js";
 import type { ValueMode } from "./kept-value.js";
@@ -223,7 +224,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     if (entry !== undefined) this.#use(entry, this.#ticks.now());
   }
 
-  sweep(budgetMs: number): { readonly removed: number; readonly done: boolean } {
+  sweep(budgetMs: number): Swept {
     const endMs = this.#clock.monotonic() + budgetMs;
     let removed = 0;
     for (let looked = 1; ; looked++) {
@@ -233,6 +234,29 @@ export class DiskEntryStore implements PersistentEntryStore {
         this.#remove(entry);
         removed++;
       }
+      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
+    }
+  }
+
+  get expiresNextMs(): number {
+    return this.#index.expiry.nextMs;
+  }
+
+  onExpiresEarlier(tell: (atMs: number) => void): void {
+    this.#index.expiry.onEarlier = tell;
+  }
+
+  expire(budgetMs: number): Swept {
+    const endMs = this.#clock.monotonic() + budgetMs;
+    let removed = 0;
+    for (let looked = 1; ; looked++) {
+      const nowMs = this.#ticks.now();
+      const entry = this.#index.expiry.next(nowMs);
+      if (entry === undefined) return { removed, done: true };
+      if (nowMs >= entry.expiresMs) {
+        this.#remove(entry);
+        removed++;
+      } else this.#index.expiry.add(entry, entry.expiresMs);
       if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
     }
   }

@@ -1,6 +1,7 @@
 import type { Tag } from "../words/tag.js";
 import type { AboutEntry } from "./entry-records.js";
 import type { Entry } from "./entry-store.js";
+import type { Ending } from "./expiry.js";
 import type { Recent } from "./recency.js";
 
 /** What is known in memory about an entry on disk. Times are the monotonic clock's. */
@@ -24,7 +25,7 @@ const valueBytesInPageMax = 2_000;
 const headBytes = 53;
 
 /** An entry on disk, or on its way there, without its value. */
-export class DiskEntry implements Recent<DiskEntry> {
+export class DiskEntry implements Recent<DiskEntry>, Ending {
   readonly key: string;
   readonly tags: readonly Tag[];
   readonly sequence: number;
@@ -42,6 +43,7 @@ export class DiskEntry implements Recent<DiskEntry> {
   record: Uint8Array | undefined = undefined;
   /** What the version of all tags was when this was last found not to be stale. */
   checkedAt = -1;
+  due: number | undefined = undefined;
   newer: DiskEntry | undefined = undefined;
   older: DiskEntry | undefined = undefined;
 

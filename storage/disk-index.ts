@@ -1,4 +1,5 @@
 import type { DiskEntry } from "./disk-entry.js";
+import { Expiry } from "./expiry.js";
 import { Recency } from "./recency.js";
 
 /** How much a tier holds; past either the least recently used go. */
@@ -10,6 +11,8 @@ export interface DiskBounds {
 /** All entries of a tier on disk, without their values: by key, in the order of their last use, and within their bounds. */
 export class DiskIndex {
   readonly bounds: DiskBounds;
+  /** Entries by when they expire, or were to when they were last looked at. */
+  readonly expiry = new Expiry<DiskEntry>();
   readonly #entries = new Map<string, DiskEntry>();
   readonly #recency = new Recency<DiskEntry>();
   /** Where a round of looking at all stands; none while there is no round: an iterator at rest keeps every table that the map has outgrown since. */
@@ -50,6 +53,7 @@ export class DiskIndex {
   add(entry: DiskEntry): void {
     this.#entries.set(entry.key, entry);
     this.#recency.add(entry);
+    this.expiry.add(entry, entry.expiresMs);
     this.#bytes += entry.bytes;
   }
 
@@ -60,12 +64,14 @@ export class DiskIndex {
   remove(entry: DiskEntry): void {
     this.#entries.delete(entry.key);
     this.#recency.remove(entry);
+    this.expiry.remove(entry);
     this.#bytes -= entry.bytes;
   }
 
   clear(): void {
     this.#entries.clear();
     this.#recency.clear();
+    this.expiry.clear();
     this.#hand = undefined;
     this.#bytes = 0;
   }

@@ -10,7 +10,7 @@ import type { ObjectRead } from "./object-reads.js";
  *    or of one above; `put` keeps none. A tier may forget an entry at any time; it never makes one up.
  * 2. Never expired. An entry is given until its time to live has passed since it was put, or, when it slides, since it was last given;
  *    a deadline is kept to within `limits.cacheTickMs`.
- * 3. Bounded. After each `put` there are at most `entriesMax` entries of at most `bytesMax` bytes; the least recently used go first.
+ * 3. Bounded. After each `put` there are at most `entriesMax` entries of at most `bytesMax` bytes; those that were not used lately go first.
  * 4. As it was put. What was put is what is given, or a copy of it, whatever callers do to theirs, but for values that are shared by choice.
  *
  * All of it is synchronous: a tier is one process's own.
@@ -44,7 +44,16 @@ export interface EntryStore<Began = unknown> {
   keys(): Iterable<string>;
 
   /** Removes what is stale or expired, for at most `budgetMs`; the next call goes on where this one ended, `done` says that the round is complete. */
-  sweep(budgetMs: number): { readonly removed: number; readonly done: boolean };
+  sweep(budgetMs: number): Swept;
+
+  /** Removes what expired a second or more ago, for at most `budgetMs`. Costs what is removed: nothing else is looked at. */
+  expire(budgetMs: number): Swept;
+
+  /** When `expire` has something to do, on the monotonic clock; Infinity: there is nothing that expires. */
+  readonly expiresNextMs: number;
+
+  /** Calls `tell` with the moment at which `expire` has something to do, whenever that is earlier than it was. For one who listens. */
+  onExpiresEarlier(tell: (atMs: number) => void): void;
 
   stats(): EntryStats;
 
@@ -53,6 +62,13 @@ export interface EntryStore<Began = unknown> {
 
   /** Flushes and ends it. Idempotent. */
   close(): Promise<void>;
+}
+
+/** What a step of sweeping did. */
+export interface Swept {
+  readonly removed: number;
+  /** There is nothing left to be removed for now. */
+  readonly done: boolean;
 }
 
 /** How a value is to be kept. */
@@ -100,7 +116,7 @@ export type EntryFacts = Pick<Entry, "key" | "tags" | "ttlMs" | "slides" | "stor
 /** What a tier holds, and what it did since it was opened. */
 export interface EntryStats {
   readonly entries: number;
-  /** 0 in a tier without a bound on bytes in memory: nothing is measured there. */
+  /** 0 in a tier in memory without any bound: nothing is counted there. */
   readonly bytes: number;
   readonly evictions: number;
 }

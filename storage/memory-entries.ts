@@ -1,11 +1,12 @@
 import type { Clock } from "../words/clock.js";
 import { coversTags, type Tag } from "../words/tag.js";
-import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping } from "./entry-store.js";
+import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
+import { type Ending, Expiry } from "./expiry.js";
 import { keepValue, type KeptValue, type ValueMode } from "./kept-value.js";
 import { objectChanges, type ObjectRead } from "./object-reads.js";
 import { Recency, type Recent } from "./recency.js";
 import type { Began, Dependency, TagTrie } from "./tag-trie.js";
-import { roughBytes } from "./rough-bytes.js";
+import { roughBytes, stringBytes } from "./rough-bytes.js";
 import { Ticks } from "./ticks.js";
 
 export interface MemoryEntryStoreOptions {
@@ -13,7 +14,7 @@ export interface MemoryEntryStoreOptions {
   readonly trie: TagTrie;
   readonly clock: Clock;
   readonly entriesMax?: number | undefined;
-  /** By a rough measure of what keys and values take. Measuring costs as much as keeping: without a bound nothing is measured. */
+  /** By a rough measure of what keys, values and tags take. Default: no bound. */
   readonly bytesMax?: number | undefined;
   /** Default: "frozen". */
   readonly values?: ValueMode | undefined;
@@ -24,11 +25,13 @@ export interface MemoryEntryStoreOptions {
 }
 
 /** What an entry takes beside key and value. */
-const entryOverheadBytes = 250;
+const entryOverheadBytes = 350;
+/** What a tag takes that no other entry depends on, and each level of it that has no other below. */
+const tagBytes = 200;
 
 /** Bytes that an entry takes in memory, by a rough measure. */
 export function entryBytes(key: string, value: unknown): number {
-  return entryOverheadBytes + key.length + roughBytes(value);
+  return entryOverheadBytes + stringBytes(key) + roughBytes(value);
 }
 
 /** A key that is looked for again and again: leads to its entry without a look-up, for as long as that one is kept. Of one tier only. */
@@ -38,15 +41,25 @@ export class EntrySlot {
   entry: MemoryEntry | undefined = undefined;
   /** For how long what comes here from another tier stays for `last`. */
   readonly graceMs: number;
+  /** Where it is kept, and by what: it goes from there with its entry. */
+  readonly #home: Pick<Map<unknown, unknown>, "delete"> | undefined;
+  readonly #by: unknown;
 
-  constructor(key: string, graceMs = 0) {
+  constructor(key: string, graceMs = 0, home?: Pick<Map<unknown, unknown>, "delete">, by?: unknown) {
     this.key = key;
     this.graceMs = graceMs;
+    this.#home = home;
+    this.#by = by;
+  }
+
+  /** Its entry is gone for good, as far as this process knows. */
+  leave(): void {
+    this.#home?.delete(this.#by);
   }
 }
 
 /** What a hit reads comes first, so that it is one line of the processor's cache. */
-class MemoryEntry implements Entry {
+class MemoryEntry implements Entry, Ending {
   /** What the version of this tier was when this was last found not to be stale. */
   checkedAt: number;
   promise: Promise<unknown> | undefined = undefined;
@@ -67,6 +80,7 @@ class MemoryEntry implements Entry {
   readonly graceMs: number;
   readonly dependency: Dependency;
   readonly began: Began;
+  due: number | undefined = undefined;
   /** When `onSlide` was last told. */
   toldMs: number;
   /** Where it is found without a look-up. */
@@ -100,12 +114,18 @@ class MemoryEntry implements Entry {
   get expiresMs(): number {
     return this.endsMs ?? Infinity;
   }
+
+  /** When it is of no use any more, not even for `last`. */
+  get leavesMs(): number {
+    return (this.lapsedMs ?? this.expiresMs) + this.graceMs;
+  }
 }
 
-/** An entry of a tier with bounds: others need no order of last uses, neither its memory nor its time. */
+/** An entry of a tier with bounds: others need no order, nor its memory. */
 class BoundedEntry extends MemoryEntry implements Recent<BoundedEntry> {
-  /** What it counts for, where there is a bound on bytes. */
   bytes = 0;
+  /** Since it had its turn to make room. */
+  isUsed = false;
   newer: BoundedEntry | undefined = undefined;
   older: BoundedEntry | undefined = undefined;
 }
@@ -114,11 +134,13 @@ class BoundedEntry extends MemoryEntry implements Recent<BoundedEntry> {
  * Results in memory, as objects.
  *
  *     1. An entry that the version of this tier has not moved past since it was last judged is not judged again: a hit is a look-up,
- *        a comparison, and where there are bounds or deadlines a step in the list of last uses and a look at a clock that ticks.
+ *        a comparison, and where there are bounds or deadlines a mark that it was used and a look at a clock that ticks.
  *     2. Each entry holds its dependency in the trie, and what it read of object stores, from `put` until it is removed, and gives it back
  *        just once.
  *     3. What lapsed, stale or expired, is never given by `get` again, even when it is kept on for `last`.
- *     4. A slot leads to the entry of its key or nowhere: who removes an entry empties its slot.
+ *     4. A slot leads to the entry of its key or nowhere: the slot of an entry that is removed is empty.
+ *     5. Past a bound the entry goes that has its turn and was not used since it had it last: one that was used has another turn, after all
+ *        others. What has expired goes within some seconds, by `expire`.
  */
 export class MemoryEntryStore implements EntryStore<Began> {
   readonly kind = "memory";
@@ -127,13 +149,14 @@ export class MemoryEntryStore implements EntryStore<Began> {
   readonly #ticks: Ticks;
   readonly #options: MemoryEntryStoreOptions;
   #entriesMax: number;
-  readonly #bytesMax: number | undefined;
+  readonly #bytesMax: number;
   readonly #isBounded: boolean;
   readonly #mode: ValueMode;
   readonly #graceMs: number;
   readonly #entries = new Map<string, MemoryEntry>();
-  /** Of the entries of a tier with bounds. */
-  readonly #recency = new Recency<BoundedEntry>();
+  /** Entries of a tier with bounds, in the order of their turns to make room. */
+  readonly #turns = new Recency<BoundedEntry>();
+  readonly #expiry = new Expiry<MemoryEntry>();
   /** Where a round of sweeping stands; none while there is no round: an iterator at rest keeps every table that the map has outgrown since. */
   #hand: Iterator<MemoryEntry> | undefined;
   #bytes = 0;
@@ -145,8 +168,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
     this.#clock = options.clock;
     this.#ticks = new Ticks(options.clock);
     this.#entriesMax = options.entriesMax ?? Infinity;
-    this.#bytesMax = options.bytesMax;
-    this.#isBounded = options.entriesMax !== undefined || options.bytesMax !== undefined;
+    this.#bytesMax = options.bytesMax ?? Infinity;
+    this.#isBounded = this.#entriesMax < Infinity || this.#bytesMax < Infinity;
     this.#mode = options.values ?? "frozen";
     this.#graceMs = options.graceMs ?? 0;
   }
@@ -173,10 +196,11 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   /**
    * The promise kept with what the slot leads to, where giving it is all there is to a hit: nothing has changed since that was last judged, and
-   * it neither ends nor has its place in the order of uses. Undefined says nothing; `getAt` does.
+   * it does not end. Undefined says nothing; `getAt` does.
    */
   promiseAt({ entry }: EntrySlot): Promise<unknown> | undefined {
-    if (entry === undefined || this.#isBounded || entry.endsMs !== undefined || entry.checkedAt !== this.version) return undefined;
+    if (entry === undefined || entry.endsMs !== undefined || entry.checkedAt !== this.version) return undefined;
+    if (this.#isBounded) markUsed(entry as BoundedEntry);
     return entry.promise;
   }
 
@@ -201,12 +225,14 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return undefined;
   }
 
-  put(key: string, value: unknown, how: Keeping<Began>): Entry | undefined {
+  /** `slot`, of the same key, leads to it from now on. */
+  put(key: string, value: unknown, how: Keeping<Began>, slot?: EntrySlot): Entry | undefined {
     const kept = keepValue(value, this.#mode);
-    const bytes = this.#bytesMax === undefined ? 0 : entryOverheadBytes + key.length + kept.bytes;
     const before = this.#entries.get(key);
     if (before !== undefined) this.#remove(before);
-    if (this.#entriesMax < 1 || bytes > (this.#bytesMax ?? Infinity) || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;
+    const bytes = entryOverheadBytes + stringBytes(key) + kept.bytes;
+    if (this.#entriesMax < 1 || bytes > this.#bytesMax || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;
+    const tagsBefore = this.#trie.size;
     const dependency = this.#trie.depend(how.tags);
     if (this.#trie.isStale(dependency, how.began) || isAnyStale(how.reads)) {
       this.#trie.release(dependency);
@@ -219,13 +245,15 @@ export class MemoryEntryStore implements EntryStore<Began> {
       graceMs: how.graceMs ?? this.#graceMs,
     });
     if (entry.reads !== undefined) for (const read of entry.reads) read.hold();
-    this.#entries.set(key, entry);
     if (entry instanceof BoundedEntry) {
-      entry.bytes = bytes;
-      this.#bytes += bytes;
-      this.#recency.add(entry);
-      this.#makeRoom();
+      entry.bytes = bytes + (this.#trie.size - tagsBefore) * tagBytes;
+      this.#makeRoomFor(entry);
+      this.#bytes += entry.bytes;
+      this.#turns.add(entry);
     }
+    this.#entries.set(key, entry);
+    if (slot !== undefined) this.#lead(slot, entry);
+    this.#expiry.add(entry, entry.leavesMs);
     return entry;
   }
 
@@ -239,7 +267,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
   clear(): void {
     for (const entry of this.#entries.values()) this.#letGo(entry);
     this.#entries.clear();
-    this.#recency.clear();
+    this.#turns.clear();
+    this.#expiry.clear();
     this.#hand = undefined;
     this.#bytes = 0;
   }
@@ -249,7 +278,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   /** Entries that lapsed stay for their grace. */
-  sweep(budgetMs: number): { readonly removed: number; readonly done: boolean } {
+  sweep(budgetMs: number): Swept {
     const endMs = this.#clock.monotonic() + budgetMs;
     const hand = (this.#hand ??= this.#entries.values());
     let removed = 0;
@@ -260,9 +289,31 @@ export class MemoryEntryStore implements EntryStore<Began> {
         return { removed, done: true };
       }
       if (this.#isOver(entry)) {
-        this.#remove(entry);
+        this.#removeForGood(entry);
         removed++;
       }
+      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
+    }
+  }
+
+  get expiresNextMs(): number {
+    return this.#expiry.nextMs;
+  }
+
+  onExpiresEarlier(tell: (atMs: number) => void): void {
+    this.#expiry.onEarlier = tell;
+  }
+
+  expire(budgetMs: number): Swept {
+    const endMs = this.#clock.monotonic() + budgetMs;
+    let removed = 0;
+    for (let looked = 1; ; looked++) {
+      const entry = this.#expiry.next(this.#ticks.now());
+      if (entry === undefined) return { removed, done: true };
+      if (this.#isOver(entry)) {
+        this.#removeForGood(entry);
+        removed++;
+      } else this.#expiry.add(entry, entry.leavesMs);
       if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
     }
   }
@@ -285,9 +336,15 @@ export class MemoryEntryStore implements EntryStore<Began> {
   #led(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): MemoryEntry | undefined {
     const entry = this.#entries.get(slot.key);
     if (entry === undefined || (declared !== undefined && !coversTags(entry.tags, declared()))) return undefined;
+    this.#lead(slot, entry);
+    return entry;
+  }
+
+  #lead(slot: EntrySlot, entry: MemoryEntry): void {
     if (entry.slot !== undefined) this.vacate(entry.slot);
+    this.vacate(slot);
     entry.slot = slot;
-    return (slot.entry = entry);
+    slot.entry = entry;
   }
 
   /** `entry`, if it may be given: it is the one that was used last. */
@@ -300,7 +357,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
       if (entry.slides) this.#slide(entry, nowMs);
     }
     // Every entry here is a bounded one then, which asking it would take as long to tell as all the rest.
-    if (this.#isBounded) this.#recency.use(entry as BoundedEntry);
+    if (this.#isBounded) markUsed(entry as BoundedEntry);
     return entry;
   }
 
@@ -312,7 +369,11 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   #lapse(entry: MemoryEntry): undefined {
     if (entry.graceMs === 0) this.#remove(entry);
-    else entry.lapsedMs ??= Math.min(this.#ticks.now(), entry.expiresMs);
+    else if (entry.lapsedMs === undefined) {
+      entry.lapsedMs = Math.min(this.#ticks.now(), entry.expiresMs);
+      this.#expiry.remove(entry);
+      this.#expiry.add(entry, entry.leavesMs);
+    }
     return undefined;
   }
 
@@ -335,21 +396,33 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return nowMs - entry.lapsedMs >= entry.graceMs;
   }
 
-  #makeRoom(): void {
-    while (this.#entries.size > this.#entriesMax || this.#bytes > (this.#bytesMax ?? Infinity)) {
-      const oldest = this.#recency.oldest;
-      if (oldest === undefined) return;
-      this.#remove(oldest);
+  #makeRoomFor({ bytes }: BoundedEntry): void {
+    while (this.#entries.size >= this.#entriesMax || this.#bytes + bytes > this.#bytesMax) {
+      const first = this.#turns.oldest;
+      if (first === undefined) return;
+      if (first.isUsed) {
+        first.isUsed = false;
+        this.#turns.use(first);
+        continue;
+      }
+      this.#removeForGood(first);
       this.#evictions++;
     }
+  }
+
+  /** Of its key nothing more is remembered. */
+  #removeForGood(entry: MemoryEntry): void {
+    entry.slot?.leave();
+    this.#remove(entry);
   }
 
   #remove(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
     if (entry instanceof BoundedEntry) {
-      this.#recency.remove(entry);
+      this.#turns.remove(entry);
       this.#bytes -= entry.bytes;
     }
+    this.#expiry.remove(entry);
     this.#letGo(entry);
   }
 
@@ -383,3 +456,7 @@ function isAnyPast(ages: readonly ObjectRead[] | undefined): boolean {
 
 /** Entries looked at between two looks at the clock. */
 const sweepStride = 64;
+
+function markUsed(entry: BoundedEntry): void {
+  if (!entry.isUsed) entry.isUsed = true;
+}

@@ -1,4 +1,4 @@
-import { assert, type Clock, rootTag, type Tag } from "../words/index.js";
+import { assert, type Clock, limits, rootTag, type Tag } from "../words/index.js";
 import { isRest, never, TagNode } from "./tag-node.js";
 
 /** What one step of pruning did. */
@@ -47,6 +47,8 @@ export class TagTree {
   readonly idle = new Set<TagNode>();
   /** Invalidated and not held since, longest ago first, at most #unusedMax: kept so that computations under way are judged exactly. */
   readonly unused = new Set<TagNode>();
+  /** Called with the moment at which nothing depends on a node any more. */
+  onIdle: ((atMs: number) => void) | undefined = undefined;
   /** Rests that something depends on. */
   #restsHeld = 0;
 
@@ -99,6 +101,45 @@ export class TagTree {
       }
     }
     return { removed: before - this.#nodes.size, done: true };
+  }
+
+  /**
+   * Removes tags that nothing has depended on for `unusedMs` and of which nothing has to be remembered: they were not invalidated since what is above
+   * them was. For about `budgetMs`. Cost: the tags that nothing depends on.
+   */
+  forget(unusedMs: number, budgetMs: number): TagPruning {
+    const begunMs = this.#clock.monotonic();
+    const before = this.#nodes.size;
+    let looked = 0;
+    for (const node of this.idle) {
+      if (node.usedAtMs > begunMs - unusedMs) break;
+      this.#forget(node);
+      if (++looked % removedBetweenLooks === 0 && this.#clock.monotonic() - begunMs >= budgetMs)
+        // A step that met only what is to be remembered has nothing more to do for now.
+        return { removed: before - this.#nodes.size, done: before === this.#nodes.size };
+    }
+    return { removed: before - this.#nodes.size, done: true };
+  }
+
+  /** Removes an idle node, and its parents that nothing holds then, as far as nothing is known of them. */
+  #forget(node: TagNode): void {
+    for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {
+      const known = Math.max(gone.version, gone.rest?.version ?? 0);
+      if (known > Math.max(parent.version, parent.rest?.version ?? 0)) {
+        if (gone !== node) this.idle.add(gone);
+        return;
+      }
+      this.idle.delete(gone);
+      this.#nodes.delete(gone.tag);
+      parent.holds--;
+      if (parent.holds > 0) return;
+    }
+  }
+
+  /** Since when nothing has depended on the tag that is idle longest; Infinity: none is idle. */
+  get idleSinceMs(): number {
+    for (const list of [this.unused, this.idle]) for (const node of list) return node.usedAtMs;
+    return Infinity;
   }
 
   /** What judges `tag` from now on, held until `letGo`. Cost: the levels that have no node yet. */
@@ -161,11 +202,20 @@ export class TagTree {
   #list(node: TagNode, list: Set<TagNode>): void {
     node.usedAtMs = this.#nowMs();
     list.add(node);
+    this.onIdle?.(node.usedAtMs);
     // Asked before there is an iterator, which a set would pay for each time.
+    if (this.idle.size > limits.tagsIdleMax) this.#forgetFirstIdle();
     if (this.#isWithinBounds()) return;
     for (const first of this.unused) {
       this.#remove(first, never);
       if (this.#isWithinBounds()) return;
+    }
+  }
+
+  #forgetFirstIdle(): void {
+    for (const first of this.idle) {
+      this.#remove(first, never);
+      return;
     }
   }
 

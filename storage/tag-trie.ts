@@ -86,6 +86,11 @@ export class TagTrie {
     return this.#version;
   }
 
+  /** Tags that have versions of their own here, the root among them. */
+  get size(): number {
+    return this.#tree.size;
+  }
+
   /** The highest sequence applied. */
   get sequence(): number {
     return this.#sequence;
@@ -239,6 +244,21 @@ export class TagTrie {
    */
   prune(unusedMs: number, budgetMs: number): TagPruning {
     return this.#tree.prune(unusedMs, budgetMs);
+  }
+
+  /** Removes tags that nothing has depended on for `unusedMs` and that were never invalidated, as far as that is told by them, for about `budgetMs`. */
+  forget(unusedMs: number, budgetMs: number): TagPruning {
+    return this.#tree.forget(unusedMs, budgetMs);
+  }
+
+  /** Since when nothing has depended on the tag that is idle longest; Infinity: none is idle. */
+  get idleSinceMs(): number {
+    return this.#tree.idleSinceMs;
+  }
+
+  /** Calls `tell` with the moment at which nothing depends on a tag any more. For one who listens. */
+  onIdle(tell: (atMs: number) => void): void {
+    this.#tree.onIdle = tell;
   }
 
   /** Tags that have versions of their own here, in no order, the root among them. Lazy: what changes meanwhile may be in it or not. */

@@ -270,6 +270,17 @@ export const limits = {
   sequencesAheadMax: 1_000_000,
   /** The broker's clock is told by the messages of such a window and of the one before: some dozens of heartbeats. */
   brokerTimeWindowMs: 30_000,
+  /** Results in memory, keys and tags among them, by a rough measure: a service that says nothing of it has room for that. */
+  resultBytesMax: 64 * 1024 * 1024,
+  /** Results in a folder, and their bytes: about 400 bytes of memory each, without their values. */
+  folderEntriesMax: 250_000,
+  folderBytesMax: 1024 * 1024 * 1024,
+  /** What has expired is looked for so often, in memory and in a folder: it costs what is found. */
+  expiryIntervalMs: 1_000,
+  /** A tag that nothing depends on is kept so long for its latest invalidation: longer than most computations, which are judged by it. */
+  tagsIdleMs: 60_000,
+  /** Tags that nothing depends on any more, about 200 bytes each; past it the parent of the one that is idle longest stands in for it. */
+  tagsIdleMax: 10_000,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,
   /** The order of last uses, and deadlines that slid, are written to LMDB this often. */

@@ -234,8 +234,8 @@ describe("a cached function", () => {
       const load = loaderOf("a");
       expect([cache.cacheable(load)(1), cache.cacheable(load, { ttl: 5 })(1)]).toEqual(["a 1", "a 1"]);
       let runs = 0;
-      const inRequest = (id: number) => cache.cacheable(() => `${id} ${++runs}`, { name: "in request", key: () => id });
-      expect([inRequest(1)(), inRequest(2)(), inRequest(1)()]).toEqual(["1 1", "2 2", "1 1"]);
+      const inRequest = (id: number) => cache.cacheable(async () => `${id} ${++runs}`, { name: "in request", key: () => id });
+      expect([await inRequest(1)(), await inRequest(2)(), await inRequest(1)()]).toEqual(["1 1", "2 2", "1 1"]);
     });
 
     test("is refused before the module's cache is configured", async () => {

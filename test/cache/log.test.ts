@@ -124,15 +124,16 @@ test("a computation that others wait for, and that takes too long, is a line", a
 });
 
 test("what was pruned is a line, by hand and by the clock; a round that found nothing is none at info", async () => {
-  const { cache, clock, taken } = await openLogged({ autoPruneInterval: "1m" });
+  const { cache, clock, taken } = await openLogged({ autoPruneInterval: "1m", autoPruneSecs: "1h" });
   taken();
-  await cache.set("a", 1, { ttl: 10, tags: ["x"] });
-  await clock.advance(11_000);
+  await cache.set("a", 1, { tags: ["x"] });
+  await cache.invalidate("x");
   await cache.prune("1s");
   expect(taken()).toMatchObject([{ level: 30, entries: 1, msg: "pruned" }]);
   await clock.advance(120_000);
   expect(taken()).toEqual([]);
-  await cache.set("b", 1, { ttl: 10 });
+  await cache.set("b", 1, { tags: ["x"] });
+  await cache.invalidate("x");
   await clock.advance(120_000);
   expect(taken()).toMatchObject([{ level: 30, entries: 1, msg: "pruned" }]);
 });

@@ -1,0 +1,75 @@
+/** What ends: its place belongs to one Expiry. */
+export interface Ending {
+  /** The second in which it is looked at next; undefined: it does not end. */
+  due: number | undefined;
+}
+
+const secondMs = 1_000;
+
+/**
+ * Items by the second in which they end, so that those that have ended are found without a look at the others. An item that ends later than it was
+ * to, as one that slides, is put back when its second has passed.
+ */
+export class Expiry<T extends Ending> {
+  readonly #bySecond = new Map<number, Set<T>>();
+  /** No item is due before it. */
+  #first = Infinity;
+  /** Called with the moment at which `next` has something to give, when that is earlier than it was. */
+  onEarlier: ((atMs: number) => void) | undefined = undefined;
+
+  /** `endsMs` on the monotonic clock; undefined: it does not end. */
+  add(item: T, endsMs: number | undefined): void {
+    if (endsMs === undefined || endsMs === Infinity) return;
+    const second = Math.floor(endsMs / secondMs);
+    item.due = second;
+    const items = this.#bySecond.get(second);
+    if (items === undefined) this.#bySecond.set(second, new Set([item]));
+    else items.add(item);
+    if (second >= this.#first) return;
+    this.#first = second;
+    this.onEarlier?.((second + 1) * secondMs);
+  }
+
+  /** When `next` has something to give; Infinity: there is nothing. */
+  get nextMs(): number {
+    if (!this.#bySecond.has(this.#first)) this.#first = this.#earliest();
+    return (this.#first + 1) * secondMs;
+  }
+
+  remove(item: T): void {
+    if (item.due === undefined) return;
+    const second = item.due;
+    const items = this.#bySecond.get(second);
+    item.due = undefined;
+    items?.delete(item);
+    if (items?.size === 0) this.#bySecond.delete(second);
+  }
+
+  /** An item whose second has passed at `nowMs`: it is not among them any more. */
+  next(nowMs: number): T | undefined {
+    for (const last = Math.floor(nowMs / secondMs) - 1; this.#first <= last;) {
+      const items = this.#bySecond.get(this.#first);
+      if (items !== undefined) {
+        for (const item of items) {
+          this.remove(item);
+          return item;
+        }
+      }
+      this.#first++;
+      // Over many seconds in which nothing ends at once.
+      if (last - this.#first > this.#bySecond.size) this.#first = this.#earliest();
+    }
+    return undefined;
+  }
+
+  #earliest(): number {
+    let earliest = Infinity;
+    for (const second of this.#bySecond.keys()) earliest = Math.min(earliest, second);
+    return earliest;
+  }
+
+  clear(): void {
+    this.#bySecond.clear();
+    this.#first = Infinity;
+  }
+}
