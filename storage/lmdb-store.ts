@@ -48,6 +48,8 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
       // With it on, other reads see a batch before it is durable; a cache would keep bytes that a rolled back transaction left.
       overlappingSync: false,
       cache: false,
+      // With it on, lmdb-js makes promises of its own that nobody waits for: a batch that fails would end the process.
+      eventTurnBatching: false,
       noSync: unsynced !== undefined,
     });
     if (unsynced === undefined) syncFolder(folder);
