@@ -126,7 +126,7 @@ export class TagTree {
     for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {
       const known = Math.max(gone.version, gone.rest?.version ?? 0);
       if (known > Math.max(parent.version, parent.rest?.version ?? 0)) {
-        if (gone !== node) this.idle.add(gone);
+        if (gone !== node) this.#list(gone, this.idle);
         return;
       }
       this.idle.delete(gone);

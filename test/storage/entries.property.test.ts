@@ -72,7 +72,7 @@ const action = fc.oneof(
   { weight: 2, arbitrary: fc.record({ type: fc.constant("invalidate"), tag: fc.constantFrom(...tagTexts, ...tagTexts, "") }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("delete"), key: fc.constantFrom(...keys) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("wait"), ms: fc.constantFrom(1, 500, 1_200, 6_000) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant("sweep") }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constantFrom("sweep", "expire") }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("flush") }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("write"), count: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("kill") }) },
@@ -134,6 +134,9 @@ async function run(actions: readonly Action[], clock: SimulatedClock, driven: Dr
         break;
       case "sweep":
         driven.store.sweep(1_000);
+        break;
+      case "expire":
+        driven.store.expire(1_000);
         break;
       case "flush": {
         const { moment } = model;

@@ -136,6 +136,9 @@ class Run {
         await this.#clock.advance(1 + (y % 20));
         break;
       case 17:
+        // What it takes out makes no difference to any judgement.
+        this.trie.forget(y % 20, x % 2 === 0 ? 1_000 : 0);
+        break;
       case 18:
         if (!this.#isExact) this.trie.prune(y % 20, x % 2 === 0 ? 1_000 : 0);
         break;

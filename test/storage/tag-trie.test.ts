@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { TagTrie } from "../../storage/tag-trie.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { AssertionError, asTag, rootTag } from "../../words/index.js";
+import { AssertionError, asTag, limits, rootTag } from "../../words/index.js";
 
 function opened(sizes: { readonly nodesMax?: number; readonly unusedMax?: number } = {}) {
   const clock = new SimulatedClock();
@@ -284,5 +284,49 @@ describe("bounds", () => {
     // Microseconds: ten for each would be slow, one for each entry a hundred thousand times as much.
     expect(user + system).toBeLessThan(500_000);
     expect(dependencies.every((dependency) => trie.isStale(dependency, began))).toBe(true);
+  });
+});
+
+describe("tags that nothing needs to be remembered of", () => {
+  test("are forgotten when nothing has depended on them for a while, with what is above them; those that were invalidated are not", async () => {
+    const { trie, clock } = opened();
+    const names = () => Array.from(trie.tags(), ({ tag }) => tag as string);
+    const idle: number[] = [];
+    trie.onIdle((atMs) => idle.push(atMs));
+    const held = trie.depend([asTag("a:kept")]);
+    const all = ["a:x:y", "b:c:d", "e:f"].map((tag) => trie.depend([asTag(tag)]));
+    trie.apply(asTag("b"), 1);
+    for (const dependency of all) trie.release(dependency);
+    expect(idle).toHaveLength(3);
+    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 0, done: true });
+    await clock.advance(1_000);
+    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 6, done: true });
+    expect(names()).toEqual(["", "a", "a:kept", "b"]);
+    // It is idle since now, whatever was below it.
+    expect(trie.prune(60_000, 5).removed).toBe(0);
+    expect([trie.tagVersion(asTag("b:c")), trie.tagVersion(asTag("e"))]).toEqual([1, 0]);
+    await clock.advance(60_000);
+    expect(trie.prune(60_000, 5).removed).toBe(1);
+    trie.release(held);
+  });
+
+  test("are judged as before, when something depends on them again", () => {
+    const { trie } = opened();
+    const before = trie.begin();
+    trie.release(trie.depend([asTag("a:b:c")]));
+    trie.apply(asTag("a:z"), 1);
+    trie.apply(asTag("a"), 2);
+    trie.forget(0, 5);
+    const dependency = trie.depend([asTag("a:b:c")]);
+    expect([trie.isStale(dependency, before), trie.isStale(dependency, trie.begin())]).toEqual([true, false]);
+    trie.apply(asTag("a:b"), 3);
+    expect(trie.isStale(dependency, { ...before, sequence: 2, position: 2 })).toBe(true);
+    trie.release(dependency);
+  });
+
+  test("are no more than a bound allows, however many are let go at once", () => {
+    const { trie } = opened();
+    for (let id = 0; id < 3 * limits.tagsIdleMax; id++) trie.release(trie.depend([asTag(`a:t${id}`)]));
+    expect(trie.size).toBeLessThan(limits.tagsIdleMax + 10);
   });
 });
