@@ -99,7 +99,6 @@ describe("options", () => {
     [{ chance: Math.random }, "chance lacks"],
     [{ transport: {} }, "transport lacks"],
     [{ bus: {} }, "bus lacks"],
-    [{ defaultTtl: Infinity }, "defaultTtl is Infinity, not a number of seconds"],
     [{ maxStaleSecs: "5 min" }, 'is "5 min", neither'],
     [{ busUrl: "nats://bus:99999" }, "busUrl holds an address that cannot be read"],
     [{ busUrl: "nats://bus:4222/bucket" }, "busUrl holds nats://bus with a path"],
