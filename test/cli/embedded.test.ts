@@ -44,8 +44,8 @@ describe("a part inside the process of zooid up", () => {
     until = Promise.reject(new InUseError({ folder: "objects" }));
     const part = createPart();
     await expect(part.start()).rejects.toMatchObject({
-      code: "ZOOID_PART_FAILED",
-      message: expect.stringMatching(/^storage server cannot be started: .*objects.* \(ZOOID_IN_USE\)$/) as string,
+      code: "ZOOID_IN_USE",
+      message: expect.stringMatching(/^storage server cannot be started: .*objects.*: choose another folder with --data$/) as string,
     });
     expect(part.running).toBe(false);
     expect(tellings()).toEqual([]);
