@@ -56,6 +56,7 @@ export class FaultyNetwork {
   readonly #log: Log;
   readonly #ends = new Set<NetworkEnd>();
   readonly #severed = new Set<string>();
+  readonly #lagsMs = new Map<string, number>();
   #isRunning = true;
 
   constructor(options: FaultyNetworkOptions) {
@@ -99,6 +100,15 @@ export class FaultyNetwork {
   /** Loses, in silence, all that is for `name`, the broker's own word that nobody listens included, until healed: it publishes, and hears nothing. */
   deafen(name: string): void {
     this.#severed.add(`>${name}`);
+  }
+
+  /** What is for `name` takes so much longer, in order: its link is slow, not silent. 0 ends it. */
+  slowDown(name: string, lagMs: number): void {
+    this.#lagsMs.set(name, lagMs);
+  }
+
+  lagMs(name: string): number {
+    return this.#lagsMs.get(name) ?? 0;
   }
 
   /** Ends every severance, and all deafness. */

@@ -219,7 +219,7 @@ export class NetworkEnd implements HeadedTransport {
 
   /** When something that reaches the broker at `atMs` reaches this end, in line. */
   #downInLine(link: Link, atMs: number): number {
-    link.downMs = Math.max(link.downMs, atMs + this.#network.delayMs() / 2);
+    link.downMs = Math.max(link.downMs, atMs + this.#network.delayMs() / 2 + this.#network.lagMs(this.name));
     return link.downMs;
   }
 

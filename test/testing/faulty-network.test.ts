@@ -90,6 +90,23 @@ describe("faulty network, calm", () => {
     expect(arrived).toEqual(["b", "a"]);
   });
 
+  test("what is for an end with a slow link arrives late and in order; what it sends does not", async () => {
+    const { clock, network, a, b } = place();
+    const arrived: string[] = [];
+    a.subscribe("x", ({ payload }) => arrived.push(text(payload)));
+    b.subscribe("y", () => arrived.push("y"));
+    await clock.settle(Promise.all([a.flush(), b.flush()]), 100);
+    network.slowDown("a", 500);
+    b.publish("x", bytes("1"));
+    network.slowDown("a", 0);
+    b.publish("x", bytes("2"));
+    a.publish("y", bytes(""));
+    await clock.advance(100);
+    expect(arrived).toEqual(["y"]);
+    await clock.advance(500);
+    expect(arrived).toEqual(["y", "1", "2"]);
+  });
+
   test("a queue's message goes to one of its members, and each gets some", async () => {
     const { clock, a, b, c } = place();
     const taken = { b: 0, c: 0 };

@@ -12,6 +12,9 @@ const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplicatio
 const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
 const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
+/** How often the lag of a link that becomes slow grows. */
+const slowStepMs = 50;
+
 /** What goes wrong in one run of the cache, and when. */
 export class CacheFaults {
   readonly #world: CacheWorld;
@@ -19,6 +22,8 @@ export class CacheFaults {
   readonly #chance: Chance;
   /** A power failure may take what was acknowledged: only some runs have it, so that the others can hold the broker to more. */
   readonly #losesPower: boolean;
+  /** Little happens but links that become slow: only where nothing breaks them for long do nodes fall behind without noticing. */
+  readonly isSlow: boolean;
   #isOver = false;
 
   constructor(world: CacheWorld, nodes: readonly NodePlace[]) {
@@ -26,6 +31,7 @@ export class CacheFaults {
     this.#nodes = nodes;
     this.#chance = world.chance();
     this.#losesPower = this.#chance.fraction() < 0.35;
+    this.isSlow = this.#chance.fraction() < 0.12;
   }
 
   /** One fault after the other, several at once, until `end`. */
@@ -33,10 +39,16 @@ export class CacheFaults {
     const power = this.#losesPower ? 3 : 0;
     // What the bucket was given meanwhile bears numbers that the stream gives again: only a broker that syncs can exclude that.
     const forgetting = this.#nodes.some(({ sharesResults }) => sharesResults) ? 0 : power;
+    const slow: readonly Fault[] = [
+      [4, "slow link", () => this.#slowDown()],
+      [1, "node held up", () => this.#stall()],
+      [1, "node killed", () => this.#killNode()],
+    ];
     const faults: readonly Fault[] = [
       [3, "weather", () => this.#weather()],
       [3, "cut", () => this.#cut()],
       [3, "sever", () => this.#sever()],
+      [1, "slow link", () => this.#slowDown()],
       [2, "broker killed", () => this.#stopBroker(() => undefined)],
       [1, "broker emptied", () => this.#stopBroker(() => this.#empty())],
       [1, "broker emptied while a node is away", () => this.#away(() => this.#empty())],
@@ -51,7 +63,7 @@ export class CacheFaults {
       [1, "clock", () => this.#shiftClock()],
       [1, "disk", () => this.#disk()],
     ];
-    return playFaults(faults, {
+    return playFaults(this.isSlow ? slow : faults, {
       stage: this.#world,
       chance: this.#chance,
       pauseMs: [20, 350],
@@ -66,6 +78,7 @@ export class CacheFaults {
     this.#world.note("fault", "no more");
     network.weather = calm;
     network.heal();
+    for (const { name } of this.#nodes) network.slowDown(name, 0);
     jetStream.habits = { ...jetStream.habits, unsaid: 0 };
     jetStream.resume();
     network.start();
@@ -99,6 +112,21 @@ export class CacheFaults {
     if (dice > 0.5) network.sever(name, jetStreamEnd);
     await this.#pause(20, 1_000);
     network.heal();
+  }
+
+  /** A node hears everything, in order, and later and later: its link is slow, and never silent. */
+  async #slowDown(): Promise<void> {
+    const { network } = this.#world;
+    const { name } = this.#node();
+    if (this.#nodes.some((node) => network.lagMs(node.name) > 0)) return;
+    const growth = 0.5 + this.#chance.fraction() * 1.7;
+    const steps = 5 + Math.floor(this.#chance.fraction() * 15);
+    for (let step = 1; step <= steps && !this.#isOver; step++) {
+      network.slowDown(name, step * slowStepMs * growth);
+      await this.#pause(slowStepMs, slowStepMs);
+    }
+    await this.#pause(100, 1_500);
+    network.slowDown(name, 0);
   }
 
   /** Nodes are linked again one after the other. */

@@ -41,7 +41,8 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
   try {
     for (const node of nodes) node.open();
     void faults.run();
-    await world.until(() => false, stormMsMin + chance.fraction() ** 3 * (stormMsMax - stormMsMin));
+    const length = faults.isSlow ? 1 : chance.fraction() ** 3;
+    await world.until(() => false, stormMsMin + length * (stormMsMax - stormMsMin));
     if (!world.isViolated) {
       faults.end();
       world.isCalm = true;
