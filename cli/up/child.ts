@@ -115,7 +115,8 @@ export class Child implements Running {
       createInterface({ input: this.#process.stdout }).on("line", take);
       createInterface({ input: this.#process.stderr }).on("line", (line) => {
         log.write(`${line}\n`);
-        if (isTelling(line)) lastError = line;
+        // An error with a code is the last word of a command, whatever is logged after it.
+        if (isTelling(line) && (saidIn(line).code !== undefined || saidIn(lastError).code === undefined)) lastError = line;
         take(line);
       });
       void this.ended.then(({ how }) => {
@@ -140,7 +141,9 @@ function saidIn(line: string): { readonly message: string; readonly code?: strin
     const { message, code } = json.error ?? {};
     return message === undefined ? { message: json.msg ?? line } : { message, ...(code === undefined ? {} : { code }) };
   } catch {
-    return { message: line.trim() };
+    const message = line.trim();
+    // A service that fails at its start prints the error as Node does: the name of its class, without its code.
+    return message.startsWith("InUseError: ") ? { message, code: "ZOOID_IN_USE" } : { message };
   }
 }
 
