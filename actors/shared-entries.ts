@@ -251,6 +251,8 @@ export class SharedEntries {
   async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: Met }> {
     const entry = await this.#around.bucket.get(key);
     this.#worked();
+    // The broker took it in the past: its clock is at this time or later.
+    if (entry !== undefined) this.#time.hear(entry.time);
     const record = this.#recordOf(key, entry);
     const { revision, time } = entry ?? { revision: 0, time: 0 };
     // Without its value: many are remembered.

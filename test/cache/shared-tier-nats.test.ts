@@ -46,6 +46,5 @@ resultTierSuite("of a bucket in JetStream", async () => {
       passedMs += ms;
       return Promise.resolve();
     },
-    pace: 1,
   };
 });

@@ -19,6 +19,5 @@ resultTierSuite("of a bucket in memory", () => {
       await opened.core.intake.invalidate(tag)();
     },
     pass: (ms) => clock.advance(ms),
-    pace: 1,
   });
 });

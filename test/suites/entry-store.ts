@@ -24,7 +24,7 @@ export interface EntryPlaceOptions {
 export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOptions) => Promise<EntryPlace>): void {
   resultTierSuite(name, async () => {
     const { store, clock, invalidate } = await makePlace({});
-    return { tier: store, invalidate, pass: (ms) => clock.advance(ms), pace: 1 };
+    return { tier: store, invalidate, pass: (ms) => clock.advance(ms) };
   });
 
   describe(`the tier ${name}`, () => {
