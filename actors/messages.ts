@@ -291,7 +291,9 @@ export interface ServerStatus {
   readonly instance: string;
   readonly storage: string;
   readonly readOnly: boolean;
+  /** Wall clock at the start. It may have been set since: `uptimeMs` says how long the server runs. */
   readonly startedAt: number;
+  readonly uptimeMs: number;
   readonly position: Position;
   /** How far the time of the last tid is ahead of the server's wall clock, milliseconds. The clock was wrong when that is much. */
   readonly tidsAheadMs: number;

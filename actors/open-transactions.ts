@@ -14,6 +14,7 @@ interface OpenTransaction {
   readonly session: string;
   readonly request: CommitRequest;
   readonly bytes: number;
+  /** On the monotonic clock. */
   readonly sinceMs: number;
   readonly actor: Actor<typeof transactionMachine>;
   /** Its fence, should it need one, is counted already: it may be aborted at any time. Undefined once that fence is to be written. */
@@ -148,7 +149,7 @@ export class OpenTransactions {
       session,
       request,
       bytes: pending.bytes,
-      sinceMs: clock.now(),
+      sinceMs: clock.monotonic(),
       actor,
       allowance,
       pending,

@@ -34,7 +34,10 @@ export interface ServedStorageAround {
   readonly realm: string;
   readonly storage: string;
   readonly instance: string;
+  /** Wall clock: of two writers the one that started first stays. */
   readonly startedAt: number;
+  /** The same moment on the monotonic clock. */
+  readonly startedMs: number;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -190,15 +193,15 @@ export class ServedStorage {
   }
 
   status(): ServerStatus {
-    const { clock, instance, storage, startedAt } = this.#around;
+    const { clock, instance, storage, startedAt, startedMs } = this.#around;
     const stats = this.#store.stats();
-    const nowMs = clock.now();
-    const heardNowMs = clock.monotonic();
+    const nowMs = clock.monotonic();
     return {
       instance,
       storage,
       readOnly: this.#isReadOnly,
       startedAt,
+      uptimeMs: nowMs - startedMs,
       position: this.#store.position,
       tidsAheadMs: this.#store.tidsAheadMs,
       historyFloor: this.#store.historyFloor,
@@ -208,7 +211,7 @@ export class ServedStorage {
         session: session.id,
         state: session.actor.getSnapshot().value,
         sinceMs: nowMs - session.sinceMs,
-        seenMsAgo: heardNowMs - session.heardAtMs,
+        seenMsAgo: nowMs - session.heardAtMs,
         oldestSnapshot: session.oldestSnapshot,
       })),
       queue: stats.queue,

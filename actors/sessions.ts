@@ -24,6 +24,7 @@ export interface Session {
   readonly owner: string;
   /** The client asked not to write. */
   readonly readOnly: boolean;
+  /** When it was opened, on the monotonic clock. */
   readonly sinceMs: number;
   /** When anything was last heard of it, on the monotonic clock. */
   heardAtMs: number;
@@ -111,7 +112,7 @@ export class Sessions {
       client,
       owner,
       readOnly,
-      sinceMs: clock.now(),
+      sinceMs: clock.monotonic(),
       heardAtMs: clock.monotonic(),
       isUsed: false,
       oldestSnapshot,

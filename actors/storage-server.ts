@@ -34,6 +34,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
   const { realm, transport, clock, chance, log, system, takeOver = false, signal } = options;
   const instance = chance.id();
   const startedAt = clock.now();
+  const startedMs = clock.monotonic();
   const served = new Map<string, ServedStorage>();
   try {
     for (const [storage, storageOptions] of checked) {
@@ -46,6 +47,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
         storage,
         instance,
         startedAt,
+        startedMs,
         transport,
         clock,
         chance,

@@ -5,7 +5,8 @@ import { serializerOf } from "./fastify-internals.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
 import { Outgoing } from "./outgoing.js";
-import { ageSecs, type Page, shorter } from "./page.js";
+import { type Page, shorter } from "./page.js";
+import { ageSecs, pageTime } from "./page-time.js";
 import { type Asked, askedBy } from "./request-key.js";
 import { type RouteRules, ttlMsOf } from "./route-rules.js";
 
@@ -74,7 +75,7 @@ export class CachedRoute {
       handle,
       key: asked.key,
       rules: this.#rules,
-      now: () => clock.now(),
+      now: () => pageTime(clock),
       begins: (begun) => outgoing.set(reply, new Outgoing(begun)),
     });
     let answer: Promise<Page | undefined>;
@@ -137,7 +138,7 @@ export class CachedRoute {
   #give(page: Page | undefined, run: HandlerRun, asked: Asked, reply: FastifyReply, handle: () => unknown): unknown {
     if (page === undefined) return this.#passBy(reply, handle, "fwd=miss");
     const { clock, outgoing } = this.#around;
-    const age = ageSecs(page, clock.now());
+    const age = ageSecs(page.made, clock);
     if (asked.maxAgeSecs !== undefined && age > asked.maxAgeSecs) {
       this.#pages.refresh(run).catch(ignore);
       return run.given();

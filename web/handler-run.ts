@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { type InvalidTagError, isThenable } from "../words/index.js";
 import { trailersOf } from "./fastify-internals.js";
 import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
+import type { PageTime } from "./page-time.js";
 
 /** What a run needs of its surroundings. */
 export interface HandlerRunAround {
@@ -10,8 +11,7 @@ export interface HandlerRunAround {
   readonly handle: () => unknown;
   readonly key: string | readonly unknown[];
   readonly rules: SharingRules;
-  /** Wall clock, milliseconds since 1970. */
-  readonly now: () => number;
+  readonly now: () => PageTime;
   /** Called just before the handler: the run is that of `reply` from then on. */
   readonly begins: (run: HandlerRun) => void;
 }
@@ -110,7 +110,7 @@ export class HandlerRun {
   responded(payload: unknown): void {
     if (this.#isSettled) return;
     const { reply, now } = this.#around;
-    this.#draft = { status: reply.statusCode, fields: reply.getHeaders(), fieldsBefore: this.#fieldsBefore, payload, madeMs: now() };
+    this.#draft = { status: reply.statusCode, fields: reply.getHeaders(), fieldsBefore: this.#fieldsBefore, payload, made: now() };
     this.#hasTrailers = trailersOf(reply).some((name) => !this.#trailersBefore.includes(name));
   }
 

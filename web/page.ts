@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { limits } from "../words/index.js";
 import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
+import type { PageTime } from "./page-time.js";
 
 /** What a route answered: structured data, so that every tier can hold it. */
 export interface Page {
@@ -14,8 +15,7 @@ export interface Page {
   readonly etag: string;
   /** Seconds that the response itself says it is fresh for; undefined: it says nothing. */
   readonly lifetimeSecs: number | undefined;
-  /** Wall clock, milliseconds since 1970. */
-  readonly madeMs: number;
+  readonly made: PageTime;
 }
 
 /** A body that is known as a whole; null: there is none. */
@@ -31,7 +31,7 @@ export interface Draft {
   /** Those that stood there before the handler ran. */
   readonly fieldsBefore: Fields;
   readonly payload: unknown;
-  readonly madeMs: number;
+  readonly made: PageTime;
 }
 
 /** The same response as it is sent, after all hooks. */
@@ -77,16 +77,16 @@ const fieldsOfOneMessage = new Set([
  * apart; when hooks change its status; and when its body is a stream or too large.
  */
 export function pageOf(draft: Draft, sent: Sent, rules: SharingRules): Page | undefined {
-  const { status, fields, fieldsBefore, payload, madeMs } = draft;
+  const { status, fields, fieldsBefore, payload, made } = draft;
   if (sent.status !== status && sent.status !== 304) return undefined;
   if (!isForOthers(fields) || !isForOthers(sent.fields) || unchosenVary(draft, sent, rules).length > 0) return undefined;
-  const lifetimeSecs = shorter(freshSecs(fields, madeMs), freshSecs(sent.fields, madeMs));
+  const lifetimeSecs = shorter(freshSecs(fields, made.wallMs), freshSecs(sent.fields, made.wallMs));
   if (lifetimeSecs === 0) return undefined;
   const body = bodyOf(payload);
   if (body === undefined || byteLengthOf(body) > rules.bodyBytesMax) return undefined;
   const headers = headersOf(fields, fieldsBefore);
   const removed = Object.keys(fieldsBefore).filter((name) => fields[name] === undefined);
-  return { status, headers, removed, body, etag: etagOf(body), lifetimeSecs, madeMs };
+  return { status, headers, removed, body, etag: etagOf(body), lifetimeSecs, made };
 }
 
 /**
@@ -132,11 +132,6 @@ function expiresSecs(fields: Fields, nowMs: number): number | undefined {
 /** The lesser of those that are known. */
 export function shorter(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
-}
-
-/** Whole seconds since a page was made. Another node may have made it by another clock, so the age is never below 0. */
-export function ageSecs(page: Page, nowMs: number): number {
-  return Math.max(0, Math.floor((nowMs - page.madeMs) / 1_000));
 }
 
 function headersOf(fields: Fields, before: Fields): Record<string, string | readonly string[]> {

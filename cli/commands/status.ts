@@ -100,7 +100,7 @@ function statusLines({ server, clients, machines }: Status): readonly string[] {
   const last = tid === 0 ? "no transaction yet" : `last transaction ${tid} (${new Date(tidToMs(tid)).toISOString()}${ahead})`;
   const counters = Object.entries(server.counters).map(([name, value]) => `${name} ${count(value)}`);
   return [
-    `storage ${server.storage}: ${server.readOnly ? "read-only" : "read-write"}, instance ${server.instance}, up ${duration(Date.now() - server.startedAt)}`,
+    `storage ${server.storage}: ${server.readOnly ? "read-only" : "read-write"}, instance ${server.instance}, up ${duration(server.uptimeMs)}`,
     `  ${last}, digest ${server.position.digest}`,
     `  queue: ${count(server.queue.transactions)} transactions, ${count(server.queue.keys)} keys; outcomes known: ${count(server.outcomes)}`,
     `  ${counters.join(", ")}`,

@@ -220,6 +220,21 @@ describe("a storage server", () => {
     expect(world.server.status("main").instance).toBe(client.registered.instance);
   });
 
+  test("tells ages by the time that has passed, whatever the wall clock was set to", async () => {
+    const world = await serverWorld();
+    const client = await world.client("alice");
+    await client.vote({ id: "v", writes: { b: "1" } });
+    await world.clock.advance(1_000);
+    await client.alive();
+    const before = await client.status("");
+    world.clock.shiftWall(-3_600_000);
+    await world.clock.advance(2_000);
+    const { uptimeMs, sessions, openTransactions } = await client.status("");
+    expect(uptimeMs - before.uptimeMs).toBe(2_000);
+    expect(sessions).toMatchObject([{ sinceMs: 3_000, seenMsAgo: 2_000 }]);
+    expect(openTransactions).toMatchObject([{ sinceMs: 3_000 }]);
+  });
+
   test("has a new instance id at each start, and the old one's subjects are dead", async () => {
     const world = await serverWorld();
     const client = await world.client();

@@ -157,6 +157,23 @@ describe("a page", () => {
     expect(anew.headers).not.toHaveProperty("age");
   });
 
+  test("ages by the time that has passed, whatever the wall clock was set to", async () => {
+    let runs = 0;
+    const { get, clock } = await serve((app) => {
+      app.get("/", { config: { cache: { ttl: 60 } } }, () => String(++runs));
+    });
+    await get("/");
+    for (const [jumpMs, age] of [
+      [-3_600_000, "4"],
+      [7_200_000, "8"],
+    ] as const) {
+      clock.shiftWall(jumpMs);
+      await clock.advance(4_000);
+      expect(await get("/")).toMatchObject({ body: "1", headers: { age } });
+    }
+    expect((await get("/", { "cache-control": "max-age=7" })).body).toBe("2");
+  });
+
   test("is kept no longer than its handler says, nor than its route", async () => {
     let runs = 0;
     const { get, clock } = await serve((app) => {
