@@ -9,6 +9,9 @@ interface CallContext {
   isOver: boolean;
 }
 
+/** One for all runs: each further storage that was ever entered makes every promise of the process slower. */
+const contexts = new AsyncLocalStorage<CallContext>();
+
 /** Where a violation is reported. */
 type Violated = (sentence: string, facts: Readonly<Record<string, unknown>>) => void;
 
@@ -22,7 +25,6 @@ type Violated = (sentence: string, facts: Readonly<Record<string, unknown>>) => 
  * is given what was computed for it before.
  */
 export class CallContexts {
-  readonly #contexts = new AsyncLocalStorage<CallContext>();
   readonly #violated: Violated;
   #runs = 0;
 
@@ -33,7 +35,7 @@ export class CallContexts {
   /** Calls a cached function, whose value for its arguments has `key`, in a context of its own. `runOf` gives the number that the computation of a result got from `begins`. */
   async call<Result>(key: string, run: () => Result | PromiseLike<Result>, runOf: (result: Result) => number | undefined): Promise<Result> {
     const context: CallContext = { key, lastRun: 0, hasFailed: false, isOver: false };
-    return this.#contexts.run(context, async () => {
+    return contexts.run(context, async () => {
       try {
         const result = await run();
         const found = runOf(result);
@@ -50,7 +52,7 @@ export class CallContexts {
   /** A computation of `key` begins. Returns its number. */
   begins(key: string): number {
     const run = ++this.#runs;
-    const context = this.#contexts.getStore();
+    const context = contexts.getStore();
     if (context?.key !== key || context.isOver) {
       this.#violated("a computation begins in the context of a call that waits for it", {
         key,
@@ -63,7 +65,7 @@ export class CallContexts {
 
   /** The computation that runs here failed. */
   fails(): void {
-    const context = this.#contexts.getStore();
+    const context = contexts.getStore();
     if (context !== undefined) context.hasFailed = true;
   }
 }
