@@ -6,6 +6,9 @@ import { isOfFullDisk } from "./disk-room.js";
 import { holdsData, ownFileMode } from "./lmdb-file.js";
 import { makeFolder } from "./make-folder.js";
 
+/** Name of the file in a folder that its owner holds a lock on. Another process that can read the file can hold the lock. */
+export const ownerLockFile = "owner.lock";
+
 /** Ownership of a folder. A lock of the kernel holds it, so that it ends with the process, however that ends. */
 export interface FolderLock {
   /** Gives the folder up. Idempotent. */
@@ -18,7 +21,7 @@ export function lockFolder(folder: string): FolderLock {
   try {
     makeFolder(folder);
     // The file stays when the lock goes: removing it would let two owners lock two files of one name.
-    file = openSync(join(folder, "owner.lock"), "a", ownFileMode);
+    file = openSync(join(folder, ownerLockFile), "a", ownFileMode);
   } catch (error) {
     if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
     throw new StoreError({ folder, reason: `cannot be written (${reasonOf(error)})` }, error);

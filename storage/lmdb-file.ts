@@ -81,9 +81,12 @@ export function reserveLmdbFiles(folder: string): void {
 /** Unit of `blocks` of a file, whatever the file system's blocks are. */
 const statBlockBytes = 512;
 
+/** Names of the files that LMDB keeps in a folder. */
+export const lmdbFiles: readonly string[] = ["data.mdb", "lock.mdb"];
+
 /** Removes LMDB's files from `folder`, which nobody has open. */
 export function removeLmdbFiles(folder: string): void {
-  for (const name of ["data.mdb", "lock.mdb"]) rmSync(join(folder, name), { force: true });
+  for (const name of lmdbFiles) rmSync(join(folder, name), { force: true });
 }
 
 interface Meta {

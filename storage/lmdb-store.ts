@@ -6,6 +6,7 @@ import { isOfFullDisk } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
 import { holdsData, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
+import { warnIfOpenToOthers } from "./open-to-others.js";
 import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
@@ -53,6 +54,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
       noSync: unsynced !== undefined,
     });
     if (unsynced === undefined) syncFolder(folder);
+    warnIfOpenToOthers(folder, log);
     return new LmdbStore(folder, database, { lock, unsynced, log });
   } catch (error) {
     lock.release();

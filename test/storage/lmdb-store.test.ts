@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -44,6 +44,26 @@ describe("a folder", () => {
       for (const file of files) expect(await modeOf(join(folder, file)), file).toBe(0o600);
     },
   );
+
+  test("that other users can reach keeps its modes, is used, and is warned of once at its opening; the group may reach it", async () => {
+    const folder = await makeFolder();
+    const path = (name: string) => join(folder, name);
+    const warned = async (modes: Readonly<Record<string, number>>) => {
+      for (const [name, mode] of Object.entries(modes)) await chmod(path(name), mode);
+      const { log, lines } = keptLog();
+      await (await openLmdbStore({ folder, log })).close();
+      for (const [name, mode] of Object.entries(modes)) expect((await stat(path(name))).mode & 0o777, name).toBe(mode);
+      return lines.map((line) => line.slice(0, line.indexOf(";")));
+    };
+    expect(await warned({})).toEqual([]);
+    expect(await warned({ "data.mdb": 0o644 }), "files in a folder that others cannot enter").toEqual([]);
+    expect(await warned({ "data.mdb": 0o660, ".": 0o775 }), "the group").toEqual([]);
+    const warning = "other users of this system can reach what this folder holds";
+    expect(await warned({ "data.mdb": 0o644, "lock.mdb": 0o644, ".": 0o755 })).toEqual([warning]);
+    expect(await warned({ "data.mdb": 0o600, "lock.mdb": 0o600 })).toEqual([]);
+    expect(await warned({ "owner.lock": 0o604 }), "others can hold the lock").toEqual([warning]);
+    expect(await warned({ "owner.lock": 0o600, ".": 0o777 }), "files can be replaced").toEqual([warning]);
+  });
 
   test("has a lock file without holes, which LMDB maps: a new one, and one that an earlier process left with holes", async () => {
     const folder = await makeFolder();
