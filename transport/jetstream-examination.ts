@@ -39,7 +39,7 @@ export interface ExaminationAround {
  */
 export class StreamExamination {
   readonly #around: ExaminationAround;
-  /** An acknowledgement showed that history went back. */
+  /** History went back, and no new epoch tells of it yet. */
   #wentBack = false;
 
   constructor(around: ExaminationAround) {
@@ -62,6 +62,8 @@ export class StreamExamination {
     const sentAt = proof.sending();
     const hello = await api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
     proof.sent(hello.sequence, sentAt);
+    // It is remembered until a new epoch is written: should this examination fail, the stream may have counted past `known` by the next one.
+    if (known !== undefined && hello.sequence <= known.sequence) this.#wentBack = true;
     await latest.reaches(hello.sequence, silenceMsMax, signal);
     const beat = await api.last("beat");
     if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: names.stream });
@@ -71,26 +73,24 @@ export class StreamExamination {
     const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
     let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs - historyMarginMs(silenceMsMax);
     const isSame = known?.epoch === end.epoch;
-    if (
-      isSame
-        ? this.#wentBack || (await this.#isBehind(known, end, isWhole ? firstSequence : undefined, signal))
-        : this.#isLost(record, known, created)
-    ) {
+    // Whatever showed it before, an epoch that others wrote since is reason enough to start anew.
+    if (!isSame) this.#wentBack = false;
+    else if (await this.#isBehind(known, isWhole ? firstSequence : undefined, end, signal)) this.#wentBack = true;
+    if (this.#wentBack || (!isSame && this.#isLost(record, known, created))) {
       log.warn({ stream: names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
       record = await history.write(record.sequence);
+      this.#wentBack = false;
       isWhole = false;
     }
     signal.throwIfAborted();
-    this.#wentBack = false;
     intake.begin({ ...end, epoch: epochOf(record, created) }, record, isWhole);
     signal.throwIfAborted();
     await this.#replay(signal);
     onWhole();
   }
 
-  /** True when the stream ends before `known`, or has counted up to there anew: it lost its end, or was restored from an older copy. */
-  async #isBehind(known: BusPosition, end: BusPosition, firstSequence: number | undefined, signal: AbortSignal): Promise<boolean> {
-    if (end.sequence <= known.sequence) return true;
+  /** True when the stream has counted anew up to `known` and further: it lost its end, or was restored from an older copy. */
+  async #isBehind(known: BusPosition, firstSequence: number | undefined, end: BusPosition, signal: AbortSignal): Promise<boolean> {
     if (firstSequence === undefined) return false;
     if (await this.#hasLostEnd(firstSequence, signal)) return true;
     const { intake, silenceMsMax } = this.#around;

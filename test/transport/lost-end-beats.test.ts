@@ -127,3 +127,24 @@ test("a node that comes back to a whole stream finds nothing missing, whatever w
   expect(away.heard.count("reset")).toBe(1);
   expect(away.heard.tags).toHaveLength(400);
 });
+
+test("an acknowledgement that showed a lost end counts at the next examination, when the stream has counted past it", async () => {
+  const { clock, node, follows, sequence, losePower } = place();
+  const ahead = await node("ahead");
+  await clock.until(() => sequence() > 8, 20_000);
+  await clock.advance(5);
+  const before = sequence();
+  losePower(before - 4, ahead.transport);
+  const ended = sequence();
+  ahead.transport.mend();
+  // Its first message is acknowledged with a number that it knows for another, and nothing else comes back.
+  await clock.until(() => sequence() > ended, 10_000);
+  await clock.advance(1);
+  ahead.transport.cut();
+  expect(sequence()).toBe(ended + 1);
+  await node("other");
+  await clock.until(() => sequence() > before + 1, 20_000);
+  ahead.transport.mend();
+  await follows(ahead.bus);
+  expect(ahead.heard.count("reset")).toBe(2);
+});

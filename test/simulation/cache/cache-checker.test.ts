@@ -140,6 +140,20 @@ describe("checker of the cache", () => {
     expect([...checker.finalFloors().keys()]).toEqual([]);
   });
 
+  test("a node that had heard more, but nothing of what was lost, need not notice the loss", () => {
+    const heartbeat = (sequence: number) => checker.told(two, { type: "heartbeat", version: version(sequence) });
+    heartbeat(6);
+    checker.lost(created, 3, [one, two]);
+    sequence = 4;
+    invalidate(one, "r:a");
+    for (const issued of checker.issued) issued.isKept = true;
+    checker.told(one, { type: "heartbeat", version: version(7) });
+    checker.lost(created, 4, [one, two]);
+    expect(checker.finalFloors().has("r:a")).toBe(true);
+    checker.died(one);
+    expect(checker.finalFloors().has("r:a")).toBe(false);
+  });
+
   test("what died with the memory of its process is not asked for in the end; what was promised to be kept is, in its next life too", () => {
     const [{ issued: forgotten }, { issued: kept }] = [checker.invalidates(one, "r:a"), checker.invalidates(one, "r:b")];
     kept.isKept = true;

@@ -148,6 +148,10 @@ export class CacheChecker implements Judge {
   lost(created: string, sequence: number, alive: readonly NodeLife[]): void {
     const log = this.#streams.get(created) ?? [];
     const lost = log.filter((taken) => taken.sequence > sequence);
+    const first = Math.min(...lost.map((taken) => taken.sequence));
+    // One who was told of any of it finds that it is gone. Where a node stood beyond the stream's end with nothing but heartbeats, what is counted anew hides it.
+    const knew = alive.filter((life) => (life.told.get(created) ?? 0) >= first);
+    for (const life of alive) life.told.set(created, Math.min(sequence, life.told.get(created) ?? 0));
     if (lost.length === 0) return;
     this.counts.lost += lost.length;
     for (const taken of lost) taken.isLost = true;
@@ -155,9 +159,6 @@ export class CacheChecker implements Judge {
       created,
       log.filter((taken) => !taken.isLost),
     );
-    // Who was told of any of it stands ahead of the stream now, and will see that.
-    const knew = alive.filter((life) => (life.told.get(created) ?? 0) > sequence);
-    for (const life of knew) life.told.set(created, sequence);
     this.#losses.push({ lost, knew });
   }
 
