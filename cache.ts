@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Cache, createCache, openAlone, openCache, type OpenedCache } from "./actors/cache.js";
 import { type CacheOptions, cacheSettings } from "./actors/cache-options.js";
 import { type Cacheable, cacheableOf } from "./actors/cacheable.js";
+import { FunctionNames } from "./actors/function-names.js";
 import type { Tags } from "./actors/tag-list.js";
 import { ClosedError, InvalidOptionError, NotConfiguredError } from "./words/index.js";
 
@@ -52,6 +53,8 @@ interface Configured {
 
 let configured: Configured | undefined;
 let opened: OpenedCache | undefined;
+/** Of the functions that were wrapped since the last `close`, or called. */
+const names = new FunctionNames();
 
 /**
  * Opens the cache that the functions of this module use. Again with equal options it does nothing more; with others it rejects with
@@ -86,11 +89,15 @@ async function take(opening: Promise<OpenedCache>): Promise<void> {
   }
 }
 
-/** Ends the configured cache, also one that is still being opened; another can be configured then. */
+/**
+ * Ends the configured cache, also one that is still being opened; another can be configured then. Names of functions are free: another
+ * function can be wrapped under each, and one that was wrapped before takes its name again with its first call in the next cache.
+ */
 export async function close(): Promise<void> {
   const closing = configured?.opening;
   opened = undefined;
   configured = undefined;
+  names.free();
   // One that could not be opened has been told to whoever configured it.
   const cache = await closing?.catch(() => undefined);
   await cache?.cache.close();
@@ -108,7 +115,7 @@ function cacheFor(called: string): Cache {
 export const cacheable: Cacheable = cacheableOf(() => {
   if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
   return opened.core;
-});
+}, names);
 
 /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError, NotConfiguredError. */
 export function addDeps(tags: Tags): void {

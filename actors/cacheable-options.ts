@@ -11,6 +11,11 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   readonly version?: string | number | undefined;
   /** Tells functions of one name from each other. */
   readonly namespace?: string | undefined;
+  /**
+   * Takes the name over from another function that has it, whose calls fail from then on; else the name is refused. For a module that is
+   * loaded anew while the process runs. Results that are kept stay; `version` tells them apart. Default: false.
+   */
+  readonly replace?: boolean | undefined;
   /** What tells one call from another, in place of the arguments. */
   readonly key?: ((...args: Args) => unknown) | undefined;
   /** Tags that each result depends on: one, several, or those of the arguments. */
@@ -46,6 +51,7 @@ export const cacheableOptionNames: ReadonlySet<string> = new Set([
   "name",
   "version",
   "namespace",
+  "replace",
   "key",
   "deps",
   "ttl",
@@ -72,6 +78,7 @@ export function checkCacheableOptions(options: AnyCacheableOptions): void {
   durationOf("staleIfError", options.staleIfError);
   boundOf("maxEntries", options.maxEntries);
   boundOf("maxBytes", options.maxBytes);
+  checkChoice("replace", options.replace, [true, false]);
   checkChoice("readExtendTtl", options.readExtendTtl, [true, false]);
   checkChoice("cacheErrors", options.cacheErrors, [true, false]);
 }

@@ -7,7 +7,7 @@ import { type AnyCacheableOptions, type CacheableOptions, checkCacheableOptions 
 import type { CachedCalls } from "./cached-calls.js";
 import type { Call, KeepingRules, Work } from "./cached-work.js";
 import type { Entry } from "../storage/entry-store.js";
-import { FunctionNames } from "./function-names.js";
+import { FunctionNames, type NameRequest, nameWasTaken } from "./function-names.js";
 import type { Publication } from "./outbox.js";
 import { ResultShare } from "./result-share.js";
 import { asTags } from "./tag-list.js";
@@ -201,9 +201,8 @@ export interface Cacheable {
   (options?: CacheableOptions): MethodDecorator;
 }
 
-/** `cacheable` of the cache that `core` gives at each call. */
-export function cacheableOf(core: () => CacheCore): Cacheable {
-  const names = new FunctionNames();
+/** `cacheable` of the cache that `core` gives. It is another one only after `names` were freed. */
+export function cacheableOf(core: () => CacheCore, names = new FunctionNames()): Cacheable {
   return ((first?: AnyFunction | AnyCacheableOptions, second?: AnyCacheableOptions | MethodContext, third?: unknown): unknown => {
     if (third !== undefined) throw legacyDecorator();
     if (typeof first === "function") return wrapped(core, names, first, second === undefined || isContext(second) ? {} : second);
@@ -226,14 +225,24 @@ function legacyDecorator(): InvalidOptionError {
 }
 
 function wrapped(core: () => CacheCore, names: FunctionNames, fn: AnyFunction, options: AnyCacheableOptions): unknown {
-  let bound: BoundFunction | undefined;
-  const at = (): BoundFunction => {
-    const now = core();
-    return bound?.core === now ? bound : (bound = new BoundFunction(now, fn, options));
-  };
   checkCacheableOptions(options);
   checkFunction(fn, options.name ?? fn.name);
-  names.take(scopeOf(fn, options), fn, options.name !== undefined);
+  const request: NameRequest = {
+    name: scopeOf(fn, options),
+    fn,
+    isExplicit: options.name !== undefined,
+    replaces: options.replace === true,
+  };
+  let taken = names.take(request);
+  let bound: BoundFunction | undefined;
+  const at = (): BoundFunction => (bound !== undefined && taken.state === "held" ? bound : (bound = bind()));
+  const bind = (): BoundFunction => {
+    const now = core();
+    if (taken.state === "replaced") throw nameWasTaken(request.name);
+    // The one that was wrapped, or called, in this cache keeps the name.
+    if (taken.state === "freed") taken = names.take({ ...request, replaces: false });
+    return new BoundFunction(now, fn, options);
+  };
   // With one argument a hit is found by it, and the list of arguments is made for a miss only: half of what a hit costs.
   const cached = function (this: unknown, argument?: unknown): unknown {
     const found = at();

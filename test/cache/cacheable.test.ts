@@ -238,6 +238,25 @@ describe("a cached function", () => {
       expect([await inRequest(1)(), await inRequest(2)(), await inRequest(1)()]).toEqual(["1 1", "2 2", "1 1"]);
     });
 
+    test("is refused in one cache, and is a function of its own in another", async () => {
+      const caches = [(await openCache()).cache, (await openCache()).cache];
+      const loads = caches.map(({ cacheable }, index) => cacheable(loaderOf(`table ${index}`)));
+      expect(loads.map((load) => load(1))).toEqual(["table 0 1", "table 1 1"]);
+      for (const { cacheable } of caches) expect(() => cacheable(loaderOf("another"))).toThrow("`replace: true`");
+    });
+
+    test("takes that one's place if it says so: calls of the other fail, and what it kept stays", async () => {
+      const { cache } = await openCache();
+      const before = cache.cacheable(loaderOf("before"));
+      expect(before(1)).toBe("before 1");
+      const after = cache.cacheable(loaderOf("after"), { replace: true });
+      expect([after(2), after(1)]).toEqual(["after 2", "before 1"]);
+      for (const call of [() => before(1), () => before.key(1), () => before.invalidate(1), () => before.refresh(1)])
+        expect(call).toThrow(InvalidOptionError);
+      expect(() => before(3)).toThrow("which replaced this one: load");
+      expect(() => cache.cacheable(loaderOf("third"))).toThrow(refused);
+    });
+
     test("is refused before the module's cache is configured", async () => {
       const { cacheable } = await import("../../cache.js");
       cacheable(loaderOf("early"), { namespace: "early" });
@@ -269,6 +288,7 @@ describe("a cached function", () => {
     [{ signal: AbortSignal.abort() }, "signal is not a function"],
     [{ readExtendTtl: "no" }, "readExtendTtl is"],
     [{ cacheErrors: 1 }, "cacheErrors is"],
+    [{ replace: "yes" }, "replace is"],
     [{ ttl: 86_400_000 }, "milliseconds"],
     [{ staleIfError: null }, "staleIfError is null"],
     ["f", "options is not an object"],

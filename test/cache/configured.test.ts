@@ -58,6 +58,40 @@ describe("the cache of the module", () => {
   });
 });
 
+describe("names of functions, in the cache of the module", () => {
+  const refused = "is that of another cached function";
+  const loaderOf = (table: string) =>
+    function loadRow(id: number): string {
+      return `${table} ${id}`;
+    };
+
+  test("are free once it is closed: a test can wrap in its own cache what another one wrapped in its", async () => {
+    for (const table of ["first", "second"]) {
+      await zooid.configure();
+      const load = zooid.cacheable(loaderOf(table));
+      expect(() => zooid.cacheable(loaderOf("another"))).toThrow(refused);
+      expect([load(1), load(1)]).toEqual([`${table} 1`, `${table} 1`]);
+      await zooid.close();
+    }
+  });
+
+  test("are taken again by functions that outlive it, with their first calls, unless another function has them by then", async () => {
+    await zooid.configure();
+    const load = zooid.cacheable(loaderOf("outlives"), { namespace: "outlives" });
+    const early = zooid.cacheable(loaderOf("early"), { namespace: "early", replace: true });
+    expect([load(1), early(1)]).toEqual(["outlives 1", "early 1"]);
+    await zooid.close();
+    await zooid.configure();
+    expect(load(1)).toBe("outlives 1");
+    expect(() => zooid.cacheable(loaderOf("late"), { namespace: "outlives" })).toThrow(refused);
+    expect(zooid.cacheable(loaderOf("late"), { namespace: "early" })(1)).toBe("late 1");
+    expect(() => early(1)).toThrow(refused);
+    await zooid.close();
+    await zooid.configure();
+    expect(early(1)).toBe("early 1");
+  });
+});
+
 describe("a cache of the module that is still being opened", () => {
   test("is closed with it, whose configure is told so, and its folder is free for another", async () => {
     const options = { storageUrl: `lmdb:${await temporaryFolder()}` };
