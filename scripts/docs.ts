@@ -1,11 +1,10 @@
-// Writes the parts of README that are generated from the code: npm run docs. A test holds that they are current.
+// Writes the parts of README and docs that are generated from the code: npm run docs. A test holds that they are current.
 
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { parseSync } from "oxc-parser";
-import { format } from "prettier";
 import { Registry } from "prom-client";
 import { machineToMermaid } from "../actors/drawing.js";
 import { createCache } from "../cache.js";
@@ -19,27 +18,50 @@ import { configureOptions, type Counterpart, features } from "./zoocache.js";
 
 const root = join(import.meta.dirname, "..");
 
-/** `readme` with every part between `<!-- name -->` and `<!-- /name -->` as the code has it. Throws when a part has no place in it. */
-export async function withGeneratedParts(readme: string): Promise<string> {
-  let text = readme;
+/** Paths of the documents, relative to the project: README, the changelog, and everything in docs. */
+export function documents(): readonly string[] {
+  const inDocs = readdirSync(join(root, "docs"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".md"))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll("\\", "/"));
+  return ["README.md", "CHANGELOG.md", ...inDocs.toSorted()];
+}
+
+/**
+ * The texts of the documents with each part between `<!-- name -->` and `<!-- /name -->` as the code has it. Prettier leaves the parts
+ * alone, so that no cell of a table is filled up with spaces. Throws when a part has no place in any document.
+ */
+export async function withGeneratedParts(texts: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, string>> {
+  const filled = new Map(texts);
   for (const [name, part] of [...generatedParts(), ["metrics", await metricTable()] as const]) {
-    const begin = `<!-- ${name} -->`;
-    const end = `<!-- /${name} -->`;
-    const from = text.indexOf(begin);
-    const to = text.indexOf(end);
-    if (from === -1 || to < from) throw new Error(`README has no place for ${name}: ${begin} ${end}`);
-    text = `${text.slice(0, from + begin.length)}\n\n${part.trim()}\n\n${text.slice(to)}`;
+    const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+    const [path, text] = [...filled].find(([, each]) => each.includes(`\n${begin}\n`)) ?? [];
+    if (path === undefined || text === undefined) throw new Error(`no document has a place for ${name}: ${begin} ${end}`);
+    const [from, to] = [text.indexOf(begin) + begin.length, text.indexOf(end)];
+    if (to < from) throw new Error(`${path}: ${begin} has no ${end} after it`);
+    const ignored = `<!-- prettier-ignore-start -->\n\n${part.trim()}\n\n<!-- prettier-ignore-end -->`;
+    filled.set(path, `${text.slice(0, from)}\n\n${ignored}\n\n${text.slice(to)}`);
   }
-  return format(text, { parser: "markdown", printWidth: 140 });
+  return filled;
+}
+
+/** The documents as they are on disk. */
+export function readDocuments(): ReadonlyMap<string, string> {
+  return new Map(documents().map((path) => [path, readFileSync(join(root, path), "utf8")]));
 }
 
 function generatedParts(): Map<string, string> {
   return new Map([
+    ["a machine", `\`\`\`mermaid\n${machineToMermaid(machines.session)}\`\`\``],
     ["machines", machinePictures()],
     ["errors", errorTable()],
-    ["options", optionTable()],
-    ["cache options", optionsOf("actors/cache-options.ts", "CacheOptions")],
-    ["cacheable options", optionsOf("actors/cacheable-options.ts", "CacheableOptions")],
+    ["options", optionTable(connectOptions)],
+    ["server options", optionTable([["actors/server-options.ts", "StorageServerOptions"]])],
+    ["storage options", optionTable([["actors/server-options.ts", "StorageOptions"]])],
+    ["read options", optionTable([["actors/client-interface.ts", "ReadOptions"]])],
+    ["transact options", optionTable([["actors/client-interface.ts", "TransactOptions"]])],
+    ["cache options", optionTable([["actors/cache-options.ts", "CacheOptions"]])],
+    ["cacheable options", optionTable([["actors/cacheable-options.ts", "CacheableOptions"]])],
+    ["route options", optionTable([["web/route-rules.ts", "RouteCaching"]])],
     ["zoocache", zoocacheTables()],
     ["variables", variableTable()],
     ["limits", limitTable()],
@@ -66,7 +88,7 @@ function machinePictures(): string {
       .replaceAll(/^\/?[ *]+/gm, "")
       .replaceAll(/\s+/g, " ")
       .trim();
-    return `### ${name}\n\n${text} ([${file}](${file}))\n\n\`\`\`mermaid\n${machineToMermaid(machine)}\`\`\``;
+    return `## ${name}\n\n${text} ([${file}](../../${file}))\n\n\`\`\`mermaid\n${machineToMermaid(machine)}\`\`\``;
   });
   return sections.join("\n\n");
 }
@@ -104,9 +126,12 @@ const connectOptions: readonly (readonly [file: string, declaration: string, nam
   ["transport/nats.ts", "NatsOptions", ["inboxPrefix"]],
 ];
 
-/** Each option of `connect` with its docstring; one without shares that of the one before. */
-function optionTable(): string {
-  const rows = connectOptions.flatMap(([file, declaration, names]) => {
+/**
+ * Each option with its docstring, and its default: a bound of that name, or what the last sentence of the docstring says. One without
+ * a docstring shares that of the one before.
+ */
+function optionTable(declarations: typeof connectOptions): string {
+  const rows = declarations.flatMap(([file, declaration, names]) => {
     const { program, docstringBefore } = parse(file);
     const members = program.body.flatMap((node) => {
       const found = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
@@ -114,27 +139,15 @@ function optionTable(): string {
     });
     return members.flatMap((member) => {
       if (member.type !== "TSPropertySignature" || member.key.type !== "Identifier") return [];
-      if (names !== undefined && !names.includes(member.key.name)) return [];
-      const bound = (limits as Readonly<Record<string, number>>)[member.key.name];
-      const meaning = bound === undefined ? docstringBefore(member.start) : (boundReasons().get(member.key.name) ?? "");
-      return [`| \`${member.key.name}\` | ${bound === undefined ? "" : bound.toLocaleString("en")} | ${meaning} |`];
-    });
-  });
-  return ["| option | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
-}
-
-/** Each option of an interface with its docstring, whose last sentence tells the default. */
-function optionsOf(file: string, declaration: string): string {
-  const { program, docstringBefore } = parse(file);
-  const rows = program.body.flatMap((node) => {
-    const found = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
-    if (found?.type !== "TSInterfaceDeclaration" || found.id.name !== declaration) return [];
-    return found.body.body.flatMap((member) => {
-      if (member.type !== "TSPropertySignature" || member.key.type !== "Identifier") return [];
+      const { name } = member.key;
+      if (names !== undefined && !names.includes(name)) return [];
+      const bound = (limits as Readonly<Record<string, number>>)[name];
       const [meaning = "", standard = ""] = docstringBefore(member.start).split(/ ?Default: (?=[^.]*\.$)/);
-      return [`| \`${member.key.name}\` | ${standard.replace(/\.$/, "")} | ${meaning} |`];
+      if (bound === undefined || standard !== "") return [`| \`${name}\` | ${standard.replace(/\.$/, "")} | ${meaning} |`];
+      return [`| \`${name}\` | ${bound.toLocaleString("en")} | ${boundReasons().get(name) ?? ""} |`];
     });
   });
+  if (rows.length === 0) throw new Error(`there are no options: ${declarations.flat().join(", ")}`);
   return ["| option | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
@@ -146,11 +159,11 @@ function zoocacheTables(): string {
       ? `| ${theirs} | ${names(ours)} | ${difference} |`
       : `| \`${theirs}\` | ${theirDefault} | ${names(ours)} | ${difference} |`;
   return [
-    "| option of ZooCache | default | ours | how ours is another |",
+    "| option of ZooCache | default | ours | difference |",
     "| --- | --- | --- | --- |",
     ...configureOptions.map(row),
     "",
-    "| of ZooCache | ours | how ours is another |",
+    "| of ZooCache | ours | difference |",
     "| --- | --- | --- |",
     ...features.map(row),
   ].join("\n");
@@ -236,6 +249,6 @@ function parse(path: string) {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const path = join(root, "README.md");
-  writeFileSync(path, await withGeneratedParts(readFileSync(path, "utf8")));
+  const before = readDocuments();
+  for (const [path, text] of await withGeneratedParts(before)) if (text !== before.get(path)) writeFileSync(join(root, path), text);
 }

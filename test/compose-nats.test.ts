@@ -88,7 +88,7 @@ describe("docker-compose.yml", () => {
       signal: new AbortController().signal,
     });
     expect(events).toHaveLength(13);
-    // What README has people run in the container of the storage server.
+    // What docs/guide/compose.md has people run in the container of the storage server.
     const stats = await runZooid(["cache", "stats", "--json", "--wait", "2s"], "", { ZOOID_SERVERS: `nats://127.0.0.1:${broker}` });
     expect(stats.err).toBe("");
     expect(

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
 import { openMemoryStore } from "../testing/index.js";
 import { createBroker, serveBroker } from "../transport/index.js";
+import { type Example, examples } from "./documents.js";
 import { root } from "./source.js";
 
 const run = promisify(execFile);
@@ -15,17 +16,15 @@ const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 /** Installing reads some 40 packages, most from npm's cache. */
 const installTimeoutMs = 180_000;
 
-/** A program of README, and what README says that it prints. */
-function exampleOf(mark: string): { readonly program: string | undefined; readonly prints: string | undefined } {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const section = new RegExp(`<!-- ${mark} -->([^]*?)<!-- /${mark} -->`).exec(readme)?.[1] ?? "";
-  const block = (language: string) => new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``).exec(section)?.[1];
-  return { program: block("ts"), prints: block("text") };
-}
+/** The first example of README, and the one of the guide in which both halves work together. */
+const example = exampleOf("README.md", 'from "zooid"');
+const both = exampleOf("docs/guide/semantic-cache.md", 'from "zooid"');
 
-/** That for whoever embeds Zooid, and that of both halves in one process. */
-const example = exampleOf("example");
-const objects = exampleOf("objects example");
+function exampleOf(document: string, text: string): Example {
+  const found = examples().find((each) => each.document === document && each.program.includes(text));
+  if (found === undefined) throw new Error(`${document} has no example with ${text}`);
+  return found;
+}
 
 let folder: string;
 
@@ -50,7 +49,7 @@ beforeAll(async () => {
         types: ["node"],
         outDir: "out",
       },
-      files: ["main.ts", "objects.ts", "everything.ts"],
+      files: ["example.ts", "both.ts", "everything.ts"],
     }),
   );
   const asHere = (...names: readonly string[]) => names.map((name) => `${name}@${devDependencies[name]}`);
@@ -64,11 +63,12 @@ afterAll(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-test("README's examples type-check in a project of its own, installed from the packed package, and print what README says", async () => {
-  expect(example.program, "README has an example").toBeDefined();
-  expect(example.program?.trim().split("\n").length).toBeLessThanOrEqual(20);
-  writeFileSync(join(folder, "main.ts"), String(example.program));
-  writeFileSync(join(folder, "objects.ts"), String(objects.program));
+test("the examples type-check in a project of their own, with the packed package installed, and print what the documents say", async () => {
+  expect(example.program.trim().split("\n").length).toBeLessThanOrEqual(20);
+  const place = await serve();
+  for (const [name, { program }] of Object.entries({ example, both })) {
+    writeFileSync(join(folder, `${name}.ts`), program.replace("nats://127.0.0.1:4222", place.url));
+  }
   // Every public subpath is checked, also those that the example does not import.
   writeFileSync(
     join(folder, "everything.ts"),
@@ -77,14 +77,11 @@ test("README's examples type-check in a project of its own, installed from the p
       .join(""),
   );
 
-  const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
-  expect(checked.stdout).toBe("");
-
-  const place = await serve();
   try {
-    const env = { ...process.env, ZOOID_SERVERS: place.url };
-    for (const [file, { prints }] of Object.entries({ main: example, objects })) {
-      const { stdout } = await run(process.execPath, [`out/${file}.js`], { cwd: folder, timeout: 30_000, env });
+    const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
+    expect(checked.stdout).toBe("");
+    for (const [file, { prints }] of Object.entries({ example, both })) {
+      const { stdout } = await run(process.execPath, [`out/${file}.js`], { cwd: folder, timeout: 30_000 });
       expect(stdout).toBe(prints);
     }
   } finally {

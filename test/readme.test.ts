@@ -1,27 +1,52 @@
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
 import { describe, expect, test } from "vitest";
 import { machineToMermaid } from "../actors/drawing.js";
 import { unnamed } from "../actors/machine-description.js";
 import * as machineRoom from "../machines/index.js";
-import { withGeneratedParts } from "../scripts/docs.js";
+import { readDocuments, withGeneratedParts } from "../scripts/docs.js";
 import { root } from "./source.js";
 
-const readme = readFileSync(join(root, "README.md"), "utf8");
+const documents = readDocuments();
+const readme = documents.get("README.md") ?? "";
 
 describe("README", () => {
-  test("shows machines, errors and bounds as the code has them (npm run docs)", async () => {
-    expect(readme).toBe(await withGeneratedParts(readme));
+  test("has at most 250 lines and 16 KB", () => {
+    expect(readme.split("\n").length).toBeLessThanOrEqual(250);
+    expect(Buffer.byteLength(readme)).toBeLessThanOrEqual(16 * 1024);
+  });
+});
+
+describe("the documents", () => {
+  test("show options, errors, bounds, metrics and machines as the code has them (npm run docs)", async () => {
+    expect([...(await withGeneratedParts(documents))]).toEqual([...documents]);
   });
 
-  test("every file and folder it links to is there", () => {
-    const targets = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) => String(match[1]));
-    expect(targets.filter((target) => !existsSync(join(root, dirname("README.md"), target)))).toEqual([]);
+  test("link to files, folders and headings that are there", () => {
+    const dead = [...documents].flatMap(([path, text]) =>
+      linksOf(text)
+        .filter((link) => !isThere(path, link))
+        .map((link) => `${path}: ${link}`),
+    );
+    expect(dead).toEqual([]);
   });
 
-  test("every npm script it names is there", () => {
+  test("can all be reached from README", () => {
+    const reached = new Set(["README.md"]);
+    for (const path of reached) {
+      for (const link of linksOf(documents.get(path) ?? "")) {
+        const target = normalize(join(dirname(path), link.replace(/#.*/, "")));
+        if (documents.has(target)) reached.add(target);
+      }
+    }
+    expect([...documents.keys()].filter((path) => !reached.has(path))).toEqual([]);
+  });
+
+  test("name npm scripts that are there", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly scripts: Record<string, string> };
-    const named = [...readme.matchAll(/npm run ([\w:-]+)/g)].map((match) => String(match[1]));
+    const named = [...documents.values()].flatMap((text) =>
+      [...text.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map((match) => String(match[1])),
+    );
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
   });
 });
@@ -41,3 +66,35 @@ describe("machines", () => {
     expect(exported.filter(([, machine]) => !listed.includes(machine)).map(([name]) => name)).toEqual([]);
   });
 });
+
+/** Targets of the links of a document that lead into the project, outside of blocks of code. */
+function linksOf(text: string): readonly string[] {
+  return [...withoutCode(text).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map((match) => String(match[1]));
+}
+
+function isThere(path: string, link: string): boolean {
+  const [file = "", anchor] = link.split("#");
+  const target = file === "" ? path : normalize(join(dirname(path), file));
+  if (!existsSync(join(root, target))) return false;
+  if (anchor === undefined) return true;
+  return !statSync(join(root, target)).isDirectory() && anchorsOf(readFileSync(join(root, target), "utf8")).has(anchor);
+}
+
+/** The anchors that GitHub gives the headings of a document. */
+function anchorsOf(text: string): ReadonlySet<string> {
+  const anchors = new Set<string>();
+  for (const [, heading = ""] of withoutCode(text).matchAll(/^#+ (.+)$/gm)) {
+    const anchor = heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replaceAll(" ", "-");
+    let [unique, count] = [anchor, 0];
+    while (anchors.has(unique)) unique = `${anchor}-${++count}`;
+    anchors.add(unique);
+  }
+  return anchors;
+}
+
+function withoutCode(text: string): string {
+  return text.replaceAll(/^```[^]*?^```$/gm, "");
+}

@@ -521,7 +521,7 @@ export class SyncTierError extends ZooidError {
 
 type FactsClass = new (facts: never, cause?: unknown) => ZooidError;
 
-/** Every error by its class, in the order of README's table. */
+/** Every error by its class, in the order of the table in docs/reference/errors.md. */
 export const errorClasses = {
   InvalidKeyError,
   InvalidValueError,

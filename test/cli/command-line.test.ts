@@ -109,15 +109,16 @@ describe("what is wrong is named", () => {
   });
 });
 
-describe("README", () => {
-  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+describe("the documents", () => {
+  const guide = readFileSync(new URL("../../docs/guide/command-line.md", import.meta.url), "utf8");
+  const errors = readFileSync(new URL("../../docs/reference/errors.md", import.meta.url), "utf8");
 
-  test.each(commands)("tells what %s is for", (name) => {
-    expect(readme).toMatch(new RegExp(`^\\| \`zooid ${name}\\b[^|]*\\| +\\S`, "m"));
+  test.each(commands)("say what %s is for", (name) => {
+    expect(guide).toMatch(new RegExp(`^\\| \`zooid ${name}\\b[^|]*\\| +\\S`, "m"));
   });
 
-  test("lists the codes that only the command line has", () => {
-    const listed = [...readme.matchAll(/^\| `(ZOOID_[A-Z_]+)` +\| [^|]*\|$/gm)].map((match) => match[1]);
+  test("list the codes that only the command line has", () => {
+    const listed = [...errors.matchAll(/^\| `(ZOOID_[A-Z_]+)` +\| [^|]*\|$/gm)].map((match) => match[1]);
     expect(listed).toEqual(Object.keys(exitCodes));
   });
 });

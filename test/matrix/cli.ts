@@ -34,7 +34,7 @@ const { runs, cut, only, jobs, json, markdown, story } = new Command("npm run ma
   .option("--only <text>", "rows whose title has this in it")
   .option("--jobs <n>", "rows played at the same time", count, 4)
   .option("--json", "print every run of every cell as JSON", false)
-  .option("--markdown", "print just the table, for README", false)
+  .option("--markdown", "print just the table", false)
   .option("--story", "print what the nodes of a wrong cell logged", false)
   .addHelpText(
     "after",

@@ -129,7 +129,7 @@ const others: readonly Row[] = [
   {
     title: "the invalidating node cut, and killed before it is connected again",
     isCut: false,
-    // An outbox in memory dies with its process, and README says so.
+    // An outbox in memory dies with its process, and docs/fault-matrix.md says so.
     tiers: ["memory + LMDB"],
     play: async (stage) => {
       const { one } = stage;

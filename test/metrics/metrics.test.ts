@@ -1,8 +1,5 @@
-import { execFile } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
 import { Registry } from "prom-client";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as zooid from "../../cache.js";
@@ -201,26 +198,12 @@ test("a module whose cache is closed has no samples, and takes none of the other
   expect(names).not.toContain('zooid_cache_hits_total{cache="module"}');
 });
 
-test("README's example prints the metrics, and ends by itself", async () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const text = /<!-- metrics example -->[^]*?```ts\n([^]*?)```[^]*?<!-- \/metrics example -->/.exec(readme)?.[1] ?? "";
-  const places = { "zooid/cache": "cache.ts", "zooid/metrics": "metrics.ts" };
-  const program = Object.entries(places).reduce(
-    (all, [name, file]) => all.replace(`"${name}"`, JSON.stringify(pathToFileURL(join(root, file)).href)),
-    text.replace('"prom-client"', JSON.stringify(import.meta.resolve("prom-client"))),
-  );
-  const file = join(await temporaryFolder(), "main.mts");
-  writeFileSync(file, program);
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", file], { cwd: root });
-  expect(stdout).toContain('\nzooid_cache_hits_total{service="cities"} 0\n');
-});
-
-test("README's table has every metric, with its type and what it tells (npm run docs)", async () => {
+test("the reference has every metric, with its type and what it tells (npm run docs)", async () => {
   const { cache } = await openCache();
   const register = new Registry();
   cacheMetrics(cache, { register });
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const table = /<!-- metrics -->([^]*?)<!-- \/metrics -->/.exec(readme)?.[1] ?? "";
+  const reference = readFileSync(join(root, "docs/reference/metrics.md"), "utf8");
+  const table = /<!-- metrics -->([^]*?)<!-- \/metrics -->/.exec(reference)?.[1] ?? "";
   const rows = [...table.matchAll(/^\| `(\w+)` +\| (\w+) +\| (.*?) +\|$/gm)].map(([, name, type, help]) => ({ name, type, help }));
   const registered = await register.getMetricsAsJSON();
   expect(rows).toEqual(registered.map(({ name, type, help }) => ({ name, type, help })));

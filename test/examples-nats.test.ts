@@ -1,0 +1,121 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
+import { openMemoryStore } from "../testing/index.js";
+import { connectNats } from "../transport/index.js";
+import { type Example, examples } from "./documents.js";
+import { jetStreamConfig } from "./nats-buses.js";
+import { type NatsServer, startNatsServer } from "./nats-server.js";
+import { root } from "./source.js";
+
+const run = promisify(execFile);
+const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+const all = examples();
+
+/** What examples import beside Zooid. */
+const packages = ["@types/node", "fastify", "prom-client", "xstate", "zod"];
+
+const nameOf = ({ document, line }: Example) => `${document.replaceAll(/\W+/g, "-")}-${line}`;
+
+/** A project as TypeScript's own `tsc --init` makes it, with the packages beside it, and one broker for all examples. */
+let folder: string;
+let nats: NatsServer;
+
+beforeAll(async () => {
+  await run(process.execPath, [join(root, "scripts", "set-up.mjs")], { cwd: root });
+  folder = mkdtempSync(join(tmpdir(), "zooid-examples-"));
+  mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
+  symlinkSync(root, join(folder, "node_modules", "zooid"));
+  for (const name of packages) symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+  await run(process.execPath, [tsc, "--init"], { cwd: folder });
+  nats = await startNatsServer({ config: jetStreamConfig() });
+  for (const example of all) {
+    const program = example.program.replaceAll("127.0.0.1:4222", `127.0.0.1:${nats.port}`);
+    writeFileSync(join(folder, `${nameOf(example)}.ts`), program);
+    // Plain JavaScript is run as it stands in the document, TypeScript as the compiler writes it.
+    if (example.language === "js") writeFileSync(join(folder, `${nameOf(example)}.mjs`), program);
+  }
+}, 120_000);
+
+afterAll(async () => {
+  await nats?.stop();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
+
+test("every example is correct TypeScript in a project that tsc --init has made", async () => {
+  const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
+  expect(checked.stdout).toBe("");
+});
+
+test("every example prints something, or says why it is not run", () => {
+  const silent = all.filter(({ prints, file, notRun, program }) => (prints ?? file ?? notRun) === undefined && !isTest(program));
+  expect(silent.map(nameOf)).toEqual([]);
+});
+
+test("an example that needs a broker says so in its first line", () => {
+  const wrong = all.filter(({ program }) => program.includes(":4222") && !/^\/\/ Needs .*\n|busUrl: "nats.* for several/.test(program));
+  expect(wrong.map(nameOf)).toEqual([]);
+});
+
+describe("printed as the document says", () => {
+  test.each(all.filter(({ notRun, file }) => (notRun ?? file) === undefined).map((example) => [nameOf(example), example] as const))(
+    "%s",
+    async (name, example) => {
+      const place = await serve(example);
+      const cwd = join(folder, `in-${name}`);
+      mkdirSync(cwd);
+      const beside = example.beside === undefined ? undefined : await startBeside(example);
+      try {
+        const { stdout } = await run(process.execPath, [programOf(example)], { cwd, timeout: 30_000 });
+        if (isTest(example.program)) expect(stdout).toMatch(/fail 0\n/);
+        else expect(stdout).toBe(example.prints);
+      } finally {
+        await beside?.stop();
+        await place.close();
+      }
+    },
+  );
+});
+
+function isTest(program: string): boolean {
+  return program.includes('from "node:test"');
+}
+
+function programOf(example: Example): string {
+  return join(folder, `${nameOf(example)}.${example.language === "js" ? "mjs" : "js"}`);
+}
+
+/** The program that an example needs beside it; it is there once it has printed its first line. */
+async function startBeside({ document, beside }: Example): Promise<{ readonly stop: () => Promise<void> }> {
+  const other = all.find((each) => each.document === document && each.file === beside);
+  if (other === undefined) throw new Error(`${document} has no file ${String(beside)}`);
+  const child = spawn(process.execPath, [programOf(other)], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  await Promise.race([once(createInterface(child.stdout), "line"), ended]);
+  const stop = async () => {
+    child.kill();
+    await ended;
+  };
+  return { stop };
+}
+
+/** The storage server that an example says it needs, with nothing in it yet. */
+async function serve({ program }: Example): Promise<{ readonly close: () => Promise<void> }> {
+  if (!/^\/\/ Needs .*zooid serve/.test(program)) return { close: async () => undefined };
+  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const transport = await connectNats({ servers: nats.url, ...seams });
+  const storages = { main: { open: () => openMemoryStore() }, archive: { open: () => openMemoryStore() } };
+  const server = await startStorageServer({ realm: "zooid", storages, transport, ...seams });
+  const close = async () => {
+    await server.close();
+    await transport.close();
+  };
+  return { close };
+}
