@@ -11,6 +11,7 @@ const tracked = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "
 
 const design = read("docs/design/design.md");
 const interleavings = read("docs/design/interleavings.md");
+const platform = read("docs/design/platform.md");
 
 const headingsOf = (text: string) => Array.from(text.matchAll(/^#+ (.+)$/gm), ([, heading = ""]) => heading);
 
@@ -60,7 +61,24 @@ describe("what comments cite is there", () => {
 const filesNamedIn = (text: string) =>
   Array.from(text.matchAll(/`((?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|sh|md|conf))`/g), ([, path = ""]) => path);
 
-test.each(["design.md", "interleavings.md"])("each file that docs/design/%s names is there", (name) => {
+test.each(["design.md", "interleavings.md", "platform.md"])("each file that docs/design/%s names is there", (name) => {
   const missing = filesNamedIn(read(`docs/design/${name}`)).filter((path) => path.includes("/") && !tracked.includes(path));
   expect(missing).toEqual([]);
+});
+
+describe("docs/design/platform.md", () => {
+  const files = tracked.filter((path) => /^test\/platform\/.*\.test\.ts$/.test(path));
+  const titles = files.flatMap((path) =>
+    Array.from(read(path).matchAll(/^\s*test(?:\.\w+\([^\n]*\))?\("([^"]+)"/gm), ([, title = ""]) => title),
+  );
+  const named = Array.from(platform.matchAll(/^- \*\*(.+?)\.\*\*/gm), ([, title = ""]) => title);
+
+  test("names only contract tests that are there", () => {
+    expect(named.filter((title) => !titles.includes(title))).toEqual([]);
+  });
+
+  test("names every contract test", () => {
+    expect(titles.length).toBeGreaterThan(20);
+    expect(titles.filter((title) => !named.includes(title))).toEqual([]);
+  });
 });
