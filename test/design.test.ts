@@ -61,10 +61,13 @@ describe("what comments cite is there", () => {
 const filesNamedIn = (text: string) =>
   Array.from(text.matchAll(/`((?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|sh|md|conf))`/g), ([, path = ""]) => path);
 
-test.each(["design.md", "interleavings.md", "platform.md"])("each file that docs/design/%s names is there", (name) => {
-  const missing = filesNamedIn(read(`docs/design/${name}`)).filter((path) => path.includes("/") && !tracked.includes(path));
-  expect(missing).toEqual([]);
-});
+test.each(["contributing.md", "design/design.md", "design/interleavings.md", "design/platform.md"])(
+  "each file that docs/%s names is there",
+  (name) => {
+    const missing = filesNamedIn(read(`docs/${name}`)).filter((path) => path.includes("/") && !tracked.includes(path));
+    expect(missing).toEqual([]);
+  },
+);
 
 describe("docs/design/platform.md", () => {
   const files = tracked.filter((path) => /^test\/platform\/.*\.test\.ts$/.test(path));
