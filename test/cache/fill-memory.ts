@@ -4,9 +4,9 @@
  */
 import { createCache } from "../../cache.js";
 
-const [what = "", amount = ""] = process.argv.slice(2);
+const [what = "", amount = "", bytesMax = ""] = process.argv.slice(2);
 const { gc } = globalThis as { readonly gc?: () => void };
-const cache = await createCache();
+const cache = await createCache(bytesMax === "" ? {} : { maxBytes: Number(bytesMax) });
 
 const shapes: Readonly<Record<string, (id: number) => unknown>> = {
   texts: (id) => ({ id, body: String(id).padEnd(5_000, "x") }),
