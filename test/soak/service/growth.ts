@@ -1,0 +1,89 @@
+/** One measurement of a process. */
+export interface Sample {
+  /** Milliseconds since the soak began. */
+  readonly at: number;
+  /** The process, and which of those that were started in its place. */
+  readonly process: string;
+  readonly life: number;
+  readonly values: Readonly<Record<string, number>>;
+}
+
+/** How much a quantity may grow: a share of its level, or so much, whichever is more. */
+export interface GrowthBound {
+  readonly share: number;
+  readonly least: number;
+}
+
+const megabyte = 1024 * 1024;
+
+export const growthBounds: Readonly<Record<string, GrowthBound>> = {
+  heap: { share: 0.05, least: 4 * megabyte },
+  external: { share: 0.1, least: 8 * megabyte },
+  rss: { share: 0.15, least: 48 * megabyte },
+  handles: { share: 0.1, least: 30 },
+  folder: { share: 0.1, least: 16 * megabyte },
+};
+
+/** A line through samples: level where it begins, and growth to its end. */
+export interface Growth {
+  readonly process: string;
+  readonly quantity: string;
+  /** Where the line begins, and at the end of the soak. */
+  readonly level: number;
+  readonly end: number;
+  readonly allowed: number;
+}
+
+export interface GrowthOptions {
+  /** Samples before are of a process that still fills its caches. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** How long a process that was started again fills its caches. */
+  readonly settleMs: number;
+}
+
+/**
+ * The growth of each quantity of each process: the slope of one line by least squares, times the time that is judged. Where a process was
+ * started again, its lives share the slope, and each has a level of its own. A quantity with fewer than three samples a life is left out.
+ */
+export function growthsOf(samples: readonly Sample[], options: GrowthOptions): readonly Growth[] {
+  return [...new Set(samples.map(({ process }) => process))].flatMap((process) => {
+    const own = samples.filter((each) => each.process === process);
+    const lives = [...new Set(own.map(({ life }) => life))]
+      .map((life) => settledSamples(own, life, options))
+      .filter(({ length }) => length > 2);
+    const quantities = Object.keys(own[0]?.values ?? {});
+    return lives.length === 0 ? [] : quantities.map((quantity) => growthOf(process, quantity, lives, options));
+  });
+}
+
+/** Those that grow by more than they may. */
+export function overgrown(growths: readonly Growth[]): readonly Growth[] {
+  return growths.filter(({ level, end, allowed }) => end - level > allowed);
+}
+
+function settledSamples(own: readonly Sample[], life: number, { fromMs, settleMs }: GrowthOptions): readonly Sample[] {
+  const ofLife = own.filter((each) => each.life === life);
+  const bornAt = life === 0 ? -Infinity : (ofLife[0]?.at ?? 0);
+  return ofLife.filter(({ at }) => at >= Math.max(fromMs, bornAt + settleMs));
+}
+
+function growthOf(process: string, quantity: string, lives: readonly (readonly Sample[])[], { fromMs, toMs }: GrowthOptions): Growth {
+  let [moved, spread] = [0, 0];
+  for (const life of lives) {
+    const [meanAt, mean] = [meanOf(life, ({ at }) => at), meanOf(life, ({ values }) => values[quantity] ?? 0)];
+    for (const { at, values } of life) {
+      moved += (at - meanAt) * ((values[quantity] ?? 0) - mean);
+      spread += (at - meanAt) ** 2;
+    }
+  }
+  const slope = spread === 0 ? 0 : moved / spread;
+  const all = lives.flat();
+  const level = meanOf(all, ({ values }) => values[quantity] ?? 0) - slope * (meanOf(all, ({ at }) => at) - fromMs);
+  const { share, least } = growthBounds[quantity] ?? { share: Infinity, least: Infinity };
+  return { process, quantity, level, end: level + slope * (toMs - fromMs), allowed: Math.max(share * level, least) };
+}
+
+function meanOf(samples: readonly Sample[], value: (sample: Sample) => number): number {
+  return samples.reduce((sum, sample) => sum + value(sample), 0) / samples.length;
+}

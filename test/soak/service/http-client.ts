@@ -1,0 +1,104 @@
+import { once } from "node:events";
+import { Agent, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
+import type { Planned } from "./requests.js";
+
+/** A service that says nothing for so long hangs. */
+const answerMsMax = 45_000;
+
+/** A response, read to its end and decoded. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** How the request is sent. */
+export interface Manner {
+  /** The reader pauses for so long after each part that arrives. */
+  readonly partPauseMs?: number;
+}
+
+/** Anonymous clients of one service. */
+export class HttpClient {
+  readonly #url: URL;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 100 });
+
+  constructor(url: string) {
+    this.#url = new URL(url);
+  }
+
+  /** Rejects when the connection breaks or nothing comes for long. */
+  async send({ method, path, headers }: Pick<Planned, "method" | "path" | "headers">, { partPauseMs }: Manner = {}): Promise<Answer> {
+    const sent = this.#open(method, path, headers);
+    sent.end();
+    return answerTo(sent, partPauseMs);
+  }
+
+  async post(path: string, body: object): Promise<Answer> {
+    const text = JSON.stringify(body);
+    const sent = this.#open("POST", path, { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) });
+    sent.end(text);
+    return answerTo(sent);
+  }
+
+  /** Goes away after `ms`, whatever has come by then. */
+  async abort(path: string, ms: number): Promise<void> {
+    const sent = this.#open("GET", path, {}, false);
+    sent.on("error", () => undefined);
+    sent.on("response", (response: IncomingMessage) => response.on("error", () => undefined).resume());
+    sent.end();
+    await pause(ms);
+    sent.destroy();
+  }
+
+  /** Sends bytes that may be no request, and goes away when the service closes or after `ms`. */
+  async raw(bytes: string, ms: number): Promise<string> {
+    const socket = connect(Number(this.#url.port), this.#url.hostname);
+    let said = "";
+    socket.setEncoding("latin1").on("data", (text: string) => (said += text));
+    socket.on("error", () => undefined);
+    socket.write(bytes, "latin1");
+    const timer = setTimeout(() => socket.destroy(), ms);
+    if (!socket.destroyed) await new Promise((resolve) => socket.once("close", resolve));
+    clearTimeout(timer);
+    return said;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #open(method: string, path: string, headers: Readonly<Record<string, string>>, isKeptAlive = true): ClientRequest {
+    const { hostname, port } = this.#url;
+    const sent = request({ hostname, port, method, path, headers, agent: isKeptAlive ? this.#agent : false });
+    sent.setTimeout(answerMsMax, () => sent.destroy(new Error(`no answer within ${answerMsMax / 1_000} s`)));
+    return sent;
+  }
+}
+
+async function answerTo(sent: ClientRequest, partPauseMs?: number): Promise<Answer> {
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  const parts: Buffer[] = [];
+  for await (const part of response) {
+    parts.push(part as Buffer);
+    if (partPauseMs !== undefined) await pause(partPauseMs);
+  }
+  const { headers, statusCode: status = 0 } = response;
+  return { status, headers, body: decoded(Buffer.concat(parts), headers["content-encoding"]) };
+}
+
+function decoded(body: Buffer, encoding: string | undefined): string {
+  switch (encoding) {
+    case "gzip":
+      return gunzipSync(body).toString();
+    case "deflate":
+      return inflateSync(body).toString();
+    case "br":
+      return brotliDecompressSync(body).toString();
+    default:
+      return body.toString();
+  }
+}

@@ -1,0 +1,27 @@
+import { mkdir, mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+import { root } from "../../source.js";
+
+/** The programs of a soak. */
+const programs = ["test/soak/service/probe.ts", "test/soak/service/service.ts", "test/soak/service/clients.ts", "cli/zooid.ts"];
+
+/**
+ * Builds the programs into a new folder, from where they find the packages. Built, they start faster than from TypeScript, and nothing but their own
+ * work is in their memory. The folder is the caller's.
+ */
+export async function buildPrograms(): Promise<string> {
+  await mkdir(join(root, ".cache"), { recursive: true });
+  const folder = await mkdtemp(join(root, ".cache", "soak-"));
+  await build({
+    entryPoints: Object.fromEntries(programs.map((path) => [path.replace(/.*\/|\.ts$/g, ""), join(root, path)])),
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    packages: "external",
+    format: "esm",
+    target: "node20",
+    logLevel: "error",
+  });
+  return folder;
+}
