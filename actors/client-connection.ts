@@ -13,6 +13,7 @@ import {
   DisconnectedError,
   limits,
   newSecret,
+  NotAuthorizedError,
   type Log,
   OtherHistoryError,
   ReadOnlyError,
@@ -100,6 +101,8 @@ export class ClientConnection {
   #sessionSecret: string | undefined;
   /** Instances that are asked whether they write. */
   readonly #askedWhetherTheyWrite = new Set<string>();
+  /** The broker refused that this instance is asked: it is not asked at each heartbeat. Another link may allow it. */
+  #neverAsked: string | undefined;
   /** Monotonic moment at which the server was last heard. */
   #heardAt: number | undefined;
 
@@ -137,8 +140,10 @@ export class ClientConnection {
       if (broadcast !== undefined) this.#hear(broadcast);
     });
     this.#offStatus = options.transport.onStatus((status) => {
-      if (status === "connected") this.actor.send({ type: "LINK_UP" });
-      else this.actor.send({ type: "LINK_LOST" });
+      if (status === "connected") {
+        this.#neverAsked = undefined;
+        this.actor.send({ type: "LINK_UP" });
+      } else this.actor.send({ type: "LINK_LOST" });
     });
   }
 
@@ -456,17 +461,26 @@ export class ClientConnection {
   /** Only an answer shows that `instance` is there: anybody may have sent its heartbeat. */
   async #askWhetherItWrites(instance: string): Promise<void> {
     const asked = this.#askedWhetherTheyWrite;
-    if (asked.has(instance) || asked.size >= limits.instancesAskedMax) return;
+    if (instance === this.#neverAsked || asked.has(instance) || asked.size >= limits.instancesAskedMax) return;
     asked.add(instance);
     try {
       const shown = await askForWriter(this.#options, this.#subjects.operation(instance, "writer"));
       const isShown = shown.type === "writer" && shown.writer.instance === instance;
       if (isShown && this.#state !== "closed") this.actor.send({ type: "WRITER_SHOWN", instance });
     } catch (error) {
-      this.#options.log.debug({ ...this.#who(), instance, err: error }, "a server that was heard cannot be asked");
+      this.#cannotAsk(instance, error);
     } finally {
       asked.delete(instance);
     }
+  }
+
+  #cannotAsk(instance: string, error: unknown): void {
+    const { log } = this.#options;
+    const facts = { ...this.#who(), instance, err: error };
+    if (error instanceof NotAuthorizedError) {
+      this.#neverAsked = instance;
+      log.warn(facts, "the broker does not let this client ask which server writes: it stays with the one it has");
+    } else log.debug(facts, "a server that was heard cannot be asked");
   }
 
   #lose(reason: string): void {

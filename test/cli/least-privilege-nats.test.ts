@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "../../index.js";
 import { connectNats } from "../../transport/index.js";
+import type { Log } from "../../words/index.js";
 import { type NatsServer, startNatsServer } from "../nats-server.js";
+import { keptLog } from "../suites/client-cache.js";
 import { until } from "../until.js";
 import { zooid } from "./run-zooid.js";
 
@@ -32,6 +34,11 @@ const lacking = (subject: string) =>
     ["_INBOX_server.>"],
     sent.filter((each) => each !== subject),
   );
+/** A client that does not write: what it may ask of a server, and nothing of actors. */
+const readsOnly = (operations: readonly string[]) => `permissions {
+    publish: [${quoted(`${storage}.register`, ...operations.map((each) => `${storage}.*.${each}`))}]
+    subscribe: [${quoted(`${storage}.invalidations`, "_INBOX_reader.>")}]
+  }`;
 const config = `authorization { users: [
   { user: "server", password: "s", ${serves(["_INBOX_server.>"])} }
   { user: "deaf", password: "s", ${serves([])} }
@@ -39,6 +46,8 @@ const config = `authorization { users: [
   { user: "unasking", password: "s", ${lacking(`${storage}.*.writer`)} }
   { user: "mute", password: "s", ${serves(["_INBOX_server.>"], sent, "")} }
   { user: "operator", password: "o" }
+  { user: "reader", password: "r", ${readsOnly(["register", "load", "list", "verify", "log", "keys", "alive", "bye", "status", "writer"])} }
+  { user: "unwitting", password: "r", ${readsOnly(["register", "load", "list", "verify", "log", "keys", "alive", "bye", "status"])} }
   { user: "app", password: "a", permissions {
     publish: [${quoted(`${storage}.register`, `${storage}.*.*`, `${realm}.storages`, `${realm}.view.client.>`, `${realm}.listed.*`)}]
     subscribe: [${quoted(`${storage}.invalidations`, "_INBOX_app.>", `${realm}.actors`, `${realm}.actor.client.>`)}]
@@ -70,8 +79,8 @@ async function serveOf(user: string, ...more: readonly string[]): Promise<readon
 }
 
 /** A `zooid serve` of its own process that is ready. */
-async function serverProcess(): Promise<ChildProcess> {
-  const words = await serveOf("server", "--inbox-prefix", "_INBOX_server");
+async function serverProcess(...more: readonly string[]): Promise<ChildProcess> {
+  const words = await serveOf("server", "--inbox-prefix", "_INBOX_server", ...more);
   const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   children.push(child);
   for await (const line of createInterface({ input: child.stdout })) if (line.includes('"ready"')) return child;
@@ -159,6 +168,32 @@ describe("with users that may do no more than they need", () => {
     expect(isReady(lines)).toBe(false);
     await store.put("k", 2);
     expect(await store.get("k")).toBe(2);
+  });
+
+  test("a client that only reads goes from a read-only server to the writer when that is back, if it may ask who writes, and says so if not", async () => {
+    const reader = (user: string, log: Log) =>
+      connect({ servers: nats.url, user, password: "r", inboxPrefix: "_INBOX_reader", readOnly: true, waitTimeoutMs: 10_000, log });
+    const readOnlyServer = await serverProcess("--read-only");
+    const logs = { reader: keptLog(), unwitting: keptLog() };
+    await using client = await reader("reader", logs.reader.log);
+    await using unwitting = await reader("unwitting", logs.unwitting.log);
+    expect([client.state, unwitting.state]).toEqual(["readOnly", "readOnly"]);
+    const copy = client.status().instance;
+    await serverProcess();
+    await using store = await app();
+    await until(() => store.state === "readWrite");
+    await store.put("a/1", 1);
+    await until(() => client.status().instance === store.status().instance);
+    const warning = "the broker does not let this client ask which server writes: it stays with the one it has";
+    await until(() => logs.unwitting.lines.includes(warning));
+    expect(await client.read((rd) => rd.get("a/1"), { after: store.position.tid })).toMatchObject({ value: 1 });
+    for await (const [key] of client.list("a/")) expect(key).toBe("a/1");
+    expect(unwitting.status().instance).toBe(copy);
+    expect(await unwitting.get("a/1")).toBe(undefined);
+    readOnlyServer.kill("SIGKILL");
+    await until(() => unwitting.status().instance === store.status().instance);
+    expect(logs.unwitting.lines.filter((line) => line === warning)).toHaveLength(1);
+    expect(logs.reader.lines).not.toContain(warning);
   });
 
   test("every command takes the prefix of its inbox; one that may not receive replies says so at once", async () => {
