@@ -2,7 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -21,7 +21,7 @@ const all = examples();
 /** What examples import beside Zooid. */
 const packages = ["@types/node", "fastify", "prom-client", "xstate", "zod"];
 
-const nameOf = ({ document, line }: Example) => `${document.replaceAll(/\W+/g, "-")}-${line}`;
+const nameOf = ({ document, line }: Example) => `${document}:${line}`;
 
 /** A project as TypeScript's own `tsc --init` makes it, with the packages beside it, and one broker for all examples. */
 let folder: string;
@@ -38,9 +38,10 @@ beforeAll(async () => {
   nats = await startNatsServer({ config: jetStreamConfig() });
   for (const example of all) {
     const program = example.program.replaceAll("127.0.0.1:4222", `127.0.0.1:${nats.port}`);
-    writeFileSync(join(folder, `${nameOf(example)}.ts`), program);
+    mkdirSync(dirname(pathOf(example)), { recursive: true });
+    writeFileSync(`${pathOf(example)}.ts`, program);
     // Plain JavaScript is run as it stands in the document, TypeScript as the compiler writes it.
-    if (example.language === "js") writeFileSync(join(folder, `${nameOf(example)}.mjs`), program);
+    if (example.language === "js") writeFileSync(`${pathOf(example)}.mjs`, program);
   }
 }, 120_000);
 
@@ -64,32 +65,41 @@ test("an example that needs a broker says so in its first line", () => {
   expect(wrong.map(nameOf)).toEqual([]);
 });
 
+test("every test that is an example passes", async () => {
+  const imports = all.filter(({ program }) => isTest(program)).map((example) => `import ${JSON.stringify(programOf(example))};\n`);
+  const file = join(folder, "tests.mjs");
+  writeFileSync(file, imports.join(""));
+  const { stdout } = await run(process.execPath, [file], { timeout: 60_000 });
+  expect(stdout).toMatch(new RegExp(`pass ${imports.length}\n`));
+}, 60_000);
+
 describe("printed as the document says", () => {
-  test.each(all.filter(({ notRun, file }) => (notRun ?? file) === undefined).map((example) => [nameOf(example), example] as const))(
-    "%s",
-    async (name, example) => {
-      const place = await serve(example);
-      const cwd = join(folder, `in-${name}`);
-      mkdirSync(cwd);
-      const beside = example.beside === undefined ? undefined : await startBeside(example);
-      try {
-        const { stdout } = await run(process.execPath, [programOf(example)], { cwd, timeout: 30_000 });
-        if (isTest(example.program)) expect(stdout).toMatch(/fail 0\n/);
-        else expect(stdout).toBe(example.prints);
-      } finally {
-        await beside?.stop();
-        await place.close();
-      }
-    },
-  );
+  const printing = all.filter(({ prints }) => prints !== undefined);
+  test.each(printing.map((example) => [nameOf(example), example] as const))("%s", async (_name, example) => {
+    const place = await serve(example);
+    const cwd = mkdtempSync(join(folder, "in-"));
+    const beside = example.beside === undefined ? undefined : await startBeside(example);
+    try {
+      const { stdout } = await run(process.execPath, [programOf(example)], { cwd, timeout: 30_000 });
+      expect(stdout).toBe(example.prints);
+    } finally {
+      await beside?.stop();
+      await place.close();
+    }
+  });
 });
 
 function isTest(program: string): boolean {
   return program.includes('from "node:test"');
 }
 
+/** Where an example is written, without its ending: beside those of its document, which may import it. */
+function pathOf({ document, line, file }: Example): string {
+  return join(folder, document.replaceAll(/\W+/g, "-"), file?.replace(/\.\w+$/, "") ?? `line-${line}`);
+}
+
 function programOf(example: Example): string {
-  return join(folder, `${nameOf(example)}.${example.language === "js" ? "mjs" : "js"}`);
+  return `${pathOf(example)}.${example.language === "js" ? "mjs" : "js"}`;
 }
 
 /** The program that an example needs beside it; it is there once it has printed its first line. */

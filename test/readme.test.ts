@@ -1,8 +1,11 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
+import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { machineToMermaid } from "../actors/drawing.js";
 import { unnamed } from "../actors/machine-description.js";
+import { Output } from "../cli/output.js";
+import { createProgram } from "../cli/program.js";
 import * as machineRoom from "../machines/index.js";
 import { readDocuments, withGeneratedParts } from "../scripts/docs.js";
 import { root } from "./source.js";
@@ -48,6 +51,31 @@ describe("the documents", () => {
       [...text.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map((match) => String(match[1])),
     );
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+});
+
+describe("the command line in the documents", () => {
+  const program = createProgram({
+    out: new Output(new PassThrough(), () => undefined),
+    say: () => undefined,
+    signal: new AbortController().signal,
+  });
+  const lines = [...documents.values()].flatMap((text) =>
+    [...text.matchAll(/^ *```sh\n([^]*?)^ *```$/gm)].flatMap(([, block = ""]) =>
+      [...block.matchAll(/\bzooid (?:[a-z]+\b[^|\n]*)/g)].map(([line]) => line),
+    ),
+  );
+
+  test.each([...new Set(lines)])("%s: there are such a command and such flags", (line) => {
+    const [, ...words] = line.trim().split(/ +/);
+    let command = program;
+    while (words[0] !== undefined && command.commands.some((each) => each.name() === words[0])) {
+      command = command.commands.find((each) => each.name() === words[0]) ?? command;
+      words.shift();
+    }
+    expect(command).not.toBe(program);
+    const flags = words.filter((word) => word.startsWith("--"));
+    expect(flags.filter((flag) => !command.options.some(({ long }) => long === flag))).toEqual([]);
   });
 });
 
