@@ -67,7 +67,11 @@ const ours: readonly Read[] = [
   counter("cache_computations_total", "Runs of cached functions.", ({ computations }) => computations),
   counter("cache_computation_failures_total", "Runs of cached functions that failed.", ({ failures }) => failures),
   counter("cache_joined_calls_total", "Calls that waited for the computation of another.", ({ joined }) => joined),
-  counter("cache_flight_timeouts_total", "Computations that whoever joined them stopped waiting for.", ({ timeouts }) => timeouts),
+  counter(
+    "cache_flight_timeouts_total",
+    "Computations that other calls stopped waiting for after flightTimeout.",
+    ({ timeouts }) => timeouts,
+  ),
   counter("cache_keep_failures_total", "Results that could not be kept.", ({ keepFailures }) => keepFailures),
   byTier("counter", "cache_evictions_total", "Results that made room for others.", "evictions"),
   counter(
@@ -93,7 +97,9 @@ const ours: readonly Read[] = [
   byTier("gauge", "cache_entries", "Results that are kept.", "entries"),
   byTier("gauge", "cache_bytes", "Bytes that kept results take, roughly; 0 in memory where no bound is set.", "bytes"),
   gauge("cache_tags", "Tags that have versions of their own here.", ({ tags }) => tags),
-  gauge("cache_in_touch", "1 while what is kept is known well enough to be served, else 0.", ({ isInTouch }) => Number(isInTouch)),
+  gauge("cache_in_touch", "1 while kept results may be served, 0 while this node does not know all invalidations.", ({ isInTouch }) =>
+    Number(isInTouch),
+  ),
   gauge("cache_bus_heard_seconds", "Seconds since the bus last proved that no invalidation is missing; absent before.", ({ busHeardMs }) =>
     busHeardMs === undefined || busHeardMs === Infinity ? undefined : busHeardMs / 1_000,
   ),
@@ -122,11 +128,15 @@ const zoocaches: readonly Read[] = [
     "Invalidations of this node; without the tags, which have no bound.",
     ({ invalidations }) => invalidations,
   ),
-  counter("singleflight_timeouts_total", "Computations that whoever joined them stopped waiting for.", ({ timeouts }) => timeouts),
+  counter(
+    "singleflight_timeouts_total",
+    "Computations that other calls stopped waiting for after flightTimeout.",
+    ({ timeouts }) => timeouts,
+  ),
   counter("cache_tti_overflows_total", "Always 0: no reading that extends a time to live is dropped.", () => 0),
   counter(
     "cache_silent_errors_total",
-    "What failed and was told to no caller: results that could not be kept, invalidations not published in time.",
+    "Failures that no caller got: results that could not be kept, invalidations not published in time.",
     ({ keepFailures, queued }) => keepFailures + queued,
   ),
 ];

@@ -21,53 +21,53 @@ import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "./cl
 export interface CacheOptions extends Partial<
   Pick<OpenTransportOptions, "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix">
 > {
-  /** `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which nodes share. Memory is in front of either. Default: `memory:`. */
+  /** Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which nodes share. Memory is in front of a folder and a bucket. Default: `memory:`. */
   readonly storageUrl?: string | undefined;
-  /** `nats://…`, or `ws://…` of `serveBroker`: where the nodes tell each other what became stale. Default: where the bucket is; without one this process is alone. */
+  /** The broker over which nodes send each other invalidations: `nats://…`, several addresses with commas, or `ws://…` of `serveBroker`. Default: the broker of the bucket; without a bucket this process is alone. */
   readonly busUrl?: string | undefined;
-  /** `jetstream`, whose stream keeps invalidations for nodes that were away, or `nats`, where those discard. Default: `jetstream`. */
+  /** `jetstream`: a stream keeps invalidations for nodes that were away. `nats`: such nodes discard what they have. Default: `jetstream`. */
   readonly busKind?: "jetstream" | "nats" | undefined;
-  /** Brokers of a cluster that keep each message of the stream: 1, 3 or 5. Where the stream is there already, its own count stands. Default: 1. */
+  /** Brokers of a cluster that keep each message of the stream: 1, 3 or 5. A stream that exists already keeps its own count. Default: 1. */
   readonly replicas?: number | undefined;
-  /** A transport of the caller's own, in place of busUrl. It is not closed with the cache. */
+  /** A transport of your own, instead of busUrl. It is not closed with the cache. */
   readonly transport?: Transport | undefined;
-  /** A bus of the caller's own making, in place of one over busUrl or transport. It is closed with the cache. */
+  /** A bus of your own, instead of one over busUrl or transport. It is closed with the cache. */
   readonly bus?: Bus | undefined;
-  /** Nodes of one prefix share invalidations, and no keys with others. Default: `zooid`. */
+  /** Nodes of one prefix belong together: they share invalidations and keys. Default: `zooid`. */
   readonly prefix?: string | undefined;
-  /** Name of this node, for people and for `zooid cache`. Default: an id, new at each start. */
+  /** Name of this node, for people and for `zooid cache`. Default: a random id, new at each start. */
   readonly node?: string | undefined;
-  /** Whether this node can be looked at and steered from outside, with `zooid cache`: by whoever reaches its bus. Default: true. */
+  /** Whether processes on the bus can look at this node and steer it, as `zooid cache` does. Default: true. */
   readonly door?: boolean | undefined;
-  /** Time to live of results that have none of their own. Default: they have none. */
+  /** Time to live of results that have none of their own. Default: no bound. */
   readonly defaultTtl?: Duration | undefined;
-  /** Each reading gives a result its time to live anew. Default: true. */
+  /** Each read begins the time to live of a result again. Default: true. */
   readonly readExtendTtl?: boolean | undefined;
-  /** Results kept in each tier. Default: as many as `maxBytes` takes in memory, 250,000 in a folder. */
+  /** Results kept in memory and in a folder, each. Default: no bound in memory but `maxBytes`, 250,000 in a folder. */
   readonly maxEntries?: number | undefined;
-  /** Bytes that results take in memory, with their keys and tags, roughly; `Infinity` lifts the bound. Default: 64 MiB. */
+  /** Bytes that results take in memory, with their keys and tags, roughly; `Infinity` for no bound. Default: 64 MiB. */
   readonly maxBytes?: number | undefined;
-  /** Tags that nothing depended on for so long are forgotten; those that were never invalidated go at once. Default: 1 minute. */
+  /** An invalidated tag that nothing depends on is forgotten after this time; one that was never invalidated at once. Default: 1 minute. */
   readonly autoPruneSecs?: Duration | undefined;
   /** Pause between two rounds of pruning. Default: an hour. */
   readonly autoPruneInterval?: Duration | undefined;
   /** How often the order of last uses is written to LMDB. Default: 30 s. */
   readonly lruUpdateInterval?: Duration | undefined;
-  /** Bytes that results take in LMDB; `Infinity` lifts the bound. Default: 1 GiB. */
+  /** Bytes that results take in a folder; `Infinity` for no bound. Default: 1 GiB. */
   readonly lmdbMapSize?: number | undefined;
-  /** Bytes that results take in a bucket which a cache has made: past it the oldest go. Default: what the broker allows. */
+  /** Bytes that results take in a bucket that this cache makes; the oldest go first. Default: what the broker allows. */
   readonly bucketMaxBytes?: number | undefined;
-  /** How often the deadline of a result that slides is written to LMDB, at most. Default: 30 s. */
+  /** How often at most the deadline of a result, which moves with `readExtendTtl`, is written to LMDB. Default: 30 s. */
   readonly ttiFlushSecs?: Duration | undefined;
-  /** Who joined a computation waits for it so long. Default: 60 s. */
+  /** How long a call waits for the computation of another call before it rejects with TimeoutError. Default: 60 s. */
   readonly flightTimeout?: Duration | undefined;
-  /** How long results are served since this node last knew all invalidations: while it is cut off from the bus, or hears of them late. Default: 30 s; without a bus there is no bound. */
+  /** How long results are served after this node last knew all invalidations, while it is cut off from the bus or hears late. Default: 30 s; no bound without a bus. */
   readonly maxStaleSecs?: Duration | undefined;
-  /** `invalidate` waits so long for the bus before it resolves to `queued`. Default: 1 s. */
+  /** How long `invalidate` waits for the bus before it resolves to `queued`. Default: 1 s. */
   readonly publishTimeout?: Duration | undefined;
-  /** How callers, the first one too, get what is kept: a frozen copy for all (`frozen`), the value itself (`shared`), or a copy each (`cloned`). Default: `frozen`. */
+  /** What callers get, the first one too: one frozen copy for all (`frozen`), the value itself (`shared`), or a copy each (`cloned`). Default: `frozen`. */
   readonly values?: ValueMode | undefined;
-  /** Any pino logger; nothing is logged unless told. */
+  /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
   /** Where time comes from, and in `chance` randomness: for simulations. Default: the system's. */
   readonly clock?: Clock | undefined;

@@ -5,9 +5,9 @@ import { asTags, type Tags } from "./tag-list.js";
 
 /** How the results of one function are kept. All may be left out, but the name of a function that has none. */
 export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
-  /** What its results are found by, at all nodes and over restarts. Functions that are given one name explicitly are taken for the same. Default: the function's name. */
+  /** Name by which results are found, at all nodes and after a restart. Two functions with this option, one name and one source text are one function to the cache. Default: the function's name. */
   readonly name?: string | undefined;
-  /** Results of another version of the function are not found. */
+  /** Results of another version of the function are not used. */
   readonly version?: string | number | undefined;
   /** Tells functions of one name from each other. */
   readonly namespace?: string | undefined;
@@ -16,30 +16,30 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
    * loaded anew while the process runs. Results that are kept stay; `version` tells them apart. Default: false.
    */
   readonly replace?: boolean | undefined;
-  /** What tells one call from another, in place of the arguments. */
+  /** Key of a call, instead of its arguments. */
   readonly key?: ((...args: Args) => unknown) | undefined;
-  /** Tags that each result depends on: one, several, or those of the arguments. */
+  /** Tags that each result depends on: one, several, or a function of the arguments. */
   readonly deps?: Tags | ((...args: Args) => Tags) | undefined;
-  /** Time to live of its results, or of one by what it is. Default: defaultTtl. */
+  /** Time to live of its results, or a function of the result. Default: `defaultTtl` of the cache. */
   readonly ttl?: Duration | ((result: Awaited<Result>, ...args: Args) => Duration | undefined) | undefined;
-  /** Each reading gives a result its time to live anew. Default: that of the cache. */
+  /** Each read begins the time to live of a result again. Default: that of the cache. */
   readonly readExtendTtl?: boolean | undefined;
-  /** Whether this result is to be kept. Default: it is. */
+  /** Whether this result is kept. Default: it is. */
   readonly condition?: ((result: Awaited<Result>, ...args: Args) => boolean) | undefined;
-  /** An error is kept like a result. Default: false. */
+  /** Whether an error is kept like a result. Default: false. */
   readonly cacheErrors?: boolean | undefined;
-  /** For so long after it lapsed the last result is given when the function fails. */
+  /** How long after its end the last result is returned when the function fails. Default: not at all. */
   readonly staleIfError?: Duration | undefined;
   /**
-   * Called where `deps` or `addDeps` gives what is no tag, in the function or in a cached one that it calls: the result is given then, and not
-   * kept. Without it such a call fails with InvalidTagError.
+   * Called when `deps` or `addDeps` gives a text that is no tag, in the function or in a cached one that it calls. The result is returned then, and not
+   * kept. Without this option such a call fails with InvalidTagError.
    */
   readonly onInvalidTag?: ((error: InvalidTagError, ...args: Args) => void) | undefined;
   /** Results of this function kept at one node; the least recently used go first. Default: as many as the cache takes. */
   readonly maxEntries?: number | undefined;
-  /** Bytes of them, by the rough measure of the cache's `maxBytes`. Default: as many as the cache takes. */
+  /** Bytes of its results at one node, measured as `maxBytes` of the cache. Default: as many as the cache takes. */
   readonly maxBytes?: number | undefined;
-  /** Ends the wait of one caller, and nobody else's. */
+  /** Ends the wait of one caller, and of no other. */
   readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
 }
 

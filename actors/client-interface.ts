@@ -10,27 +10,30 @@ import type { Change } from "./watching.js";
 
 /** How strictly a transaction is validated, and how long and how often it is tried. */
 export interface TransactOptions {
-  /** `serializable` unless told: what was read is validated too. `snapshot`: only what is written. */
+  /** `serializable`: what was read is checked as well as what is written. `snapshot`: only what is written. Default: `serializable`. */
   readonly isolation?: Isolation | undefined;
+  /** Calls the transaction off, up until its commit is sent. */
   readonly signal?: AbortSignal | undefined;
-  /** For all attempts together; TimeoutError after it. A commit that was sent is not called off by it. Default: Infinity. */
+  /** All attempts together reject with TimeoutError after this. A commit that was sent is not called off. Default: Infinity. */
   readonly timeoutMs?: Duration | undefined;
+  /** Attempts, after which it rejects with ConflictError. Default: `transactAttemptsMax` of the client. */
   readonly attemptsMax?: number | undefined;
 }
 
 /** How new what is read must be, and how long that may take. */
 export interface ReadOptions {
   /**
-   * The picture must hold all that the server had committed so long before the call. When the server was last asked longer ago
-   * than that it is asked, with one message for all who wait; StaleError when it does not answer. Default: Infinity, which costs nothing.
+   * The snapshot must hold all that the server had committed this long before the call. If the server was last asked longer ago, it is asked
+   * again, with one message for all waiting reads. Rejects with StaleError when the server does not answer. Default: Infinity, which costs no message.
    */
   readonly maxStaleMs?: Duration | undefined;
-  /** The picture must hold transaction `after`, as another client's `transact` told it. */
+  /** The snapshot must hold the transaction of this tid, as another client's `transact` returned it. */
   readonly after?: Tid | undefined;
-  /** The picture must hold all that the server has committed before this call. */
+  /** The snapshot must hold all that the server has committed before this call. Default: false. */
   readonly serverSync?: boolean | undefined;
+  /** Calls the read off. */
   readonly signal?: AbortSignal | undefined;
-  /** TimeoutError after it. Default: Infinity. */
+  /** The read rejects with TimeoutError after this. Default: Infinity. */
   readonly timeoutMs?: Duration | undefined;
 }
 

@@ -18,11 +18,11 @@ import type { ActorSystem } from "./system.js";
 
 /** What every client can be told, however it was opened. */
 export interface ClientOptions<Schema extends AnySchema> {
-  /** The client's name, for people and for the addresses of its actors: unique in the realm. */
+  /** The client's name, for people and for the addresses of its actors; unique in the realm. Default: a random one. */
   readonly client?: string | undefined;
-  /** Never writes: `transact` that writes throws ReadOnlyError. */
+  /** A client that never writes: a write rejects with ReadOnlyError. Default: false. */
   readonly readOnly?: boolean | undefined;
-  /** What to do when the cache belongs to another history than the server's. `refuse` unless told: nobody's data is dropped silently. */
+  /** What to do when the cache belongs to another history than the server's, as after a restore: reject with OtherHistoryError (`refuse`), or empty the cache (`discard`). Default: `refuse`. */
   readonly onOtherHistory?: "refuse" | "discard" | undefined;
   /** Validators by patterns of keys, run on `put`. */
   readonly schemas?: Validators<Schema> | undefined;

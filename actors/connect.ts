@@ -12,13 +12,13 @@ import { createActorSystem } from "./system.js";
 /** Where a client connects, who it is there, and how it behaves. Only `servers` must be given. */
 export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
   extends ClientOptions<Schema>, Pick<OpenTransportOptions, "servers" | "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix"> {
-  /** Who belongs together on one broker; `zooid` unless told. */
+  /** Clients and servers of one realm find each other; a broker may carry several. Default: `zooid`. */
   readonly realm?: string | undefined;
-  /** Name of the storage; `main` unless told. */
+  /** Name of the storage. Default: `main`. */
   readonly storage?: string | undefined;
-  /** Where the cache is kept: a folder of this client alone, or, unless told, in memory only. */
+  /** Where the cache is kept: a folder of this client alone, or in memory only (`transient`). Default: `transient`. */
   readonly cache?: { readonly folder: string } | "transient" | undefined;
-  /** Any pino logger; nothing is logged unless told. */
+  /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
 }
 

@@ -15,7 +15,7 @@ import type { ActorSystem } from "./system.js";
 
 /** What is particular to one storage of a server. */
 export interface StorageOptions {
-  /** Opens where its objects are kept; called again after a write in doubt. */
+  /** Opens the store of the objects. Called again after a write whose result is not known. */
   readonly open: OpenStore;
   /** Revisions and log entries older than this are removed. Default: Infinity, they are kept. */
   readonly historyAgeMs?: Duration | undefined;
@@ -35,22 +35,26 @@ export interface StorageOptions {
 
 /** What a storage server serves, and over which seams. */
 export interface StorageServerOptions {
+  /** Clients of this realm find the server. */
   readonly realm: string;
-  /** By name. */
+  /** The storages to serve, by name. */
   readonly storages: Readonly<Record<string, StorageOptions>>;
-  /** Not closed with the server. */
+  /** The link to the broker. It is not closed with the server. */
   readonly transport: Transport;
+  /** Where time comes from: `systemClock`, or that of a test. */
   readonly clock: Clock;
+  /** Where random ids come from: `systemChance`, or that of a test. */
   readonly chance: Chance;
+  /** Any pino logger, or `silentLog`. */
   readonly log: Log;
-  /** Takes no commits. */
+  /** The server takes no commits. Default: false. */
   readonly readOnly?: boolean;
   /**
-   * Begins to write though a writer may be left that does not answer, as when its machine has lost its power and the broker still holds
-   * its link. That writer stops when it is heard again; what it commits meanwhile is lost. A writer that answers is an error all the same.
+   * Begins to write even if the broker still holds the link of another writer that does not answer, as after its machine lost power.
+   * That writer stops when it is heard again, and what it commits meanwhile is lost. A writer that answers is an AnotherWriterError all the same. Default: false.
    */
   readonly takeOver?: boolean;
-  /** Calls off a start that waits for the broker or for another writer. */
+  /** Calls off a start that waits for the broker, or for another writer to go. */
   readonly signal?: AbortSignal | undefined;
   readonly heartbeatIntervalMs?: Duration;
   /** How often clients are asked to say that they live. Default: a quarter of the session timeout, at most limits.keepAliveIntervalMs. */
@@ -66,9 +70,9 @@ export interface StorageServerOptions {
   readonly commitQueueMax?: number;
   readonly commitsInAirBytesMax?: number;
   readonly batchBytesMax?: number;
-  /** A storage ended by itself: its store cannot be opened again, or another server writes it. Unless given, it is only logged. */
+  /** Called when a storage ends by itself: its store cannot be opened again, or another server writes it. Default: it is only logged. */
   readonly onFatal?: (error: unknown) => void;
-  /** Where the machines of the server can be looked at: `server/<storage>/<machine>`. */
+  /** An actor system that gives the machines of the server addresses: `server/<storage>/<machine>`. */
   readonly system?: ActorSystem | undefined;
 }
 

@@ -144,7 +144,7 @@ function optionTable(declarations: typeof connectOptions): string {
       const bound = (limits as Readonly<Record<string, number>>)[name];
       const [meaning = "", standard = ""] = docstringBefore(member.start).split(/ ?Default: (?=[^.]*\.$)/);
       if (bound === undefined || standard !== "") return [`| \`${name}\` | ${standard.replace(/\.$/, "")} | ${meaning} |`];
-      return [`| \`${name}\` | ${bound.toLocaleString("en")} | ${boundReasons().get(name) ?? ""} |`];
+      return [`| \`${name}\` | ${shown(name, bound)} | ${boundReasons().get(name) ?? ""} |`];
     });
   });
   if (rows.length === 0) throw new Error(`there are no options: ${declarations.flat().join(", ")}`);
@@ -199,6 +199,30 @@ function variableTable(): string {
   return ["| variable | flag | commands | meaning |", "| --- | --- | --- | --- |", ...cells].join("\n");
 }
 
+/** A bound for people: `16 MiB`; `30,000 (30 s)`, which is a number of milliseconds; `1,000`. */
+function shown(name: string, bound: number): string {
+  const number = bound.toLocaleString("en");
+  const isTime = /Ms(?:Max|Min)?$/.test(name) && bound >= 10_000;
+  if (!isTime && !name.includes("Bytes")) return number;
+  const [unit, size] = (isTime ? durations : sizes).find(([, each]) => bound % each === 0) ?? [];
+  if (size === undefined) return number;
+  const inUnit = `${(bound / size).toLocaleString("en")} ${unit}`;
+  return isTime ? `${number} (${inUnit})` : inUnit;
+}
+
+const durations = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["min", 60_000],
+  ["s", 1_000],
+] as const;
+
+const sizes = [
+  ["GiB", 1_024 ** 3],
+  ["MiB", 1_024 ** 2],
+  ["KiB", 1_024],
+] as const;
+
 interface Bound {
   readonly name: string;
   /** As it is written, for people. */
@@ -208,7 +232,7 @@ interface Bound {
 
 /** The bounds of words/limits.ts, in their order. */
 function bounds(): readonly Bound[] {
-  const { program, docstringBefore, text } = parse("words/limits.ts");
+  const { program, docstringBefore } = parse("words/limits.ts");
   return program.body.flatMap((node) => {
     const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
     if (declaration?.type !== "VariableDeclaration") return [];
@@ -217,9 +241,10 @@ function bounds(): readonly Bound[] {
     if (object?.type !== "ObjectExpression") return [];
     return object.properties.flatMap((property) => {
       if (property.type !== "Property" || property.key.type !== "Identifier") return [];
-      const written = text.slice(property.value.start, property.value.end);
-      const shown = written.replaceAll("_", ",").replaceAll("**", "^").replaceAll("*", "×");
-      return [{ name: property.key.name, value: shown, reason: docstringBefore(property.start) }];
+      const { name } = property.key;
+      const bound = (limits as Readonly<Record<string, number>>)[name];
+      if (bound === undefined) throw new Error(`limits has no ${name}`);
+      return [{ name, value: shown(name, bound), reason: docstringBefore(property.start) }];
     });
   });
 }

@@ -33,16 +33,18 @@ export interface NatsTls {
 export interface NatsDialOptions {
   /** What the broker calls this link, for people. */
   readonly name?: string;
-  /** For the broker: a name and its password, or a token. */
+  /** Name of a user of the broker. */
   readonly user?: string;
+  /** Password of that user. */
   readonly password?: string;
+  /** Token for the broker, instead of a user. */
   readonly token?: string;
-  /** For the broker: who may have signed its certificate, and a certificate of ours with its key; as text or as files, which are read at each dial. */
+  /** TLS of the link to the broker: the authority that signs its certificate (`ca`, `caFile`), and a certificate of this process with its key (`cert`, `key`, `certFile`, `keyFile`). Files are read each time the process dials. */
   readonly tls?: NatsTls;
   readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
   readonly dialTimeoutMs?: Duration;
-  /** Addresses of a host name; the system's resolver unless told. */
+  /** Finds the addresses of a host name. Default: the system's resolver. */
   readonly resolve?: (host: string) => Promise<readonly string[]>;
 }
 

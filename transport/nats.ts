@@ -51,7 +51,7 @@ export interface NatsOptions extends NatsDialOptions {
   readonly servers: string | readonly string[];
   /** False: resolves at once, and goes on until a server is there. True unless told: rejects when none of the servers takes us. */
   readonly waitForFirst?: boolean;
-  /** First token of the subject that replies come to. */
+  /** Beginning of the subjects that answers come to. Default: `_INBOX`. */
   readonly inboxPrefix?: string;
   readonly clock?: Clock;
   readonly chance?: Chance;

@@ -5,23 +5,23 @@ import { keptStatuses } from "./page.js";
 
 /** How the answers of a route are kept. All may be left out; what a route leaves out is as the plug-in was told. */
 export interface RouteCaching {
-  /** Time to live; undefined: the cache's own. */
+  /** Time to live of pages. Default: `defaultTtl` of the cache. */
   readonly ttl?: Duration | undefined;
-  /** What the pages depend on, beside what the handler adds by `addDeps`: ``(request) => tag`cities:${request.params.id}` ``. A request whose tags are no tags is answered uncached. */
+  /** Tags that pages depend on, beside those that the handler adds with `addDeps`: ``(request) => tag`cities:${request.params.id}` ``. If one is no tag, the request is answered uncached. */
   readonly tags?: Tags | ((request: FastifyRequest) => Tags) | undefined;
-  /** Header fields of requests that tell one page from another; they are named in `Vary`. Default: none. */
+  /** Request headers by which pages differ; they are sent as `Vary`. Default: none. */
   readonly vary?: readonly string[] | undefined;
   /**
-   * Which parameters of the query tell one page from another: all, in their order (`asSent`); all, in any order (`sorted`); or those named, in
+   * Query parameters by which pages differ: all, in their order (`asSent`); all, in any order (`sorted`); or those named, in
    * any order. Several values of one parameter keep their order. Default: those of the route's schema where it refuses or removes all others
    * (`additionalProperties: false`), by their values as the handler gets them, in any order; `asSent` elsewhere.
    */
   readonly query?: "asSent" | "sorted" | readonly string[] | undefined;
-  /** What else tells one page from another. With it other methods than GET and HEAD are cached, too. */
+  /** Something else by which pages differ. With it other methods than GET and HEAD are cached, too. */
   readonly key?: ((request: FastifyRequest) => unknown) | undefined;
   /** The `Cache-Control` of pages whose handler sets none. Default: `max-age` of the time to live, or `no-cache` without one. */
   readonly cacheControl?: string | undefined;
-  /** Requests with `Authorization` or `Cookie` pass the cache by, unless `vary` names those, or all get the same page (`ignore`). Default: `bypass`. */
+  /** Whether requests with `Authorization` or `Cookie` pass the cache by, unless `vary` names these (`bypass`), or get the same page as all others (`ignore`). Default: `bypass`. */
   readonly credentials?: "bypass" | "ignore" | undefined;
   /** Whether a request's `Cache-Control` of `no-cache`, `no-store` and `max-age` counts. Default: `respect`. */
   readonly requestDirectives?: "respect" | "ignore" | undefined;
@@ -31,7 +31,7 @@ export interface RouteCaching {
   readonly bodyBytesMax?: number | undefined;
   /** Pages of one route kept at one node; the least recently used go first. Default: `limits.routePagesMax`. */
   readonly maxEntries?: number | undefined;
-  /** Bytes of them. Default: `limits.routePagesBytesMax`. */
+  /** Bytes of the pages of one route kept at one node. Default: `limits.routePagesBytesMax`. */
   readonly maxBytes?: number | undefined;
 }
 

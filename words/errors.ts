@@ -96,7 +96,7 @@ export class TooLargeError extends ZooidError {
   }
 }
 
-/** A message that is not of the protocol: truncated, of a wrong shape, or of a wrong type. */
+/** A message is not of the protocol: it is truncated, or has a wrong shape or type. */
 export class MalformedMessageError extends ZooidError {
   readonly code = "ZOOID_MALFORMED_MESSAGE";
   readonly transient = false;
@@ -126,7 +126,7 @@ export class UnknownStorageError extends ZooidError {
   }
 }
 
-/** A write was asked of a server or a client that is read-only. */
+/** The server or the client is read-only. */
 export class ReadOnlyError extends ZooidError {
   readonly code = "ZOOID_READ_ONLY";
   readonly transient = false;
@@ -212,7 +212,7 @@ export class ConflictError extends ZooidError {
   }
 }
 
-/** The history that this snapshot needs was pruned, or its commit came too late to be told from a copy. */
+/** The history that this snapshot needs was pruned, or its commit came so late that it could be a copy of another one. */
 export class SnapshotTooOldError extends ZooidError {
   readonly code = "ZOOID_SNAPSHOT_TOO_OLD";
   readonly transient = true;
@@ -242,7 +242,7 @@ export class TransactionTimedOutError extends ZooidError {
   }
 }
 
-/** The transaction was aborted: by its client, with its session, or by a fence while its outcome was asked for. */
+/** The transaction was aborted: by its client, with its session, or because its client asked for its outcome while it was not in the log. */
 export class TransactionAbortedError extends ZooidError {
   readonly code = "ZOOID_TRANSACTION_ABORTED";
   readonly transient = true;
@@ -272,7 +272,7 @@ export class NotOwnerError extends ZooidError {
   }
 }
 
-/** The clock of the server tells a time that no tid can be of: before 1970, or in 2248 or later. */
+/** The clock of the server shows a time before 1970, or in 2248 or later, which no transaction id can hold. */
 export class ClockError extends ZooidError {
   readonly code = "ZOOID_CLOCK";
   readonly transient = true;
@@ -383,7 +383,7 @@ export class OtherHistoryError extends ZooidError {
   }
 }
 
-/** A writing server has not reached what this client has seen: it would give those tids again. */
+/** A server that takes commits has not reached what this client has seen, as after a restore: it would give the same ids to other transactions. */
 export class ServerBehindError extends ZooidError {
   readonly code = "ZOOID_SERVER_BEHIND";
   readonly transient = false;
@@ -427,7 +427,7 @@ export class StoreError extends ZooidError {
   }
 }
 
-/** The disk of the folder is full, or nearly so when nothing is in the folder yet (`isEmpty`). */
+/** The disk of the folder is full, or has less than 1 MiB of room when the folder is made (`isEmpty`). */
 export class DiskFullError extends ZooidError {
   readonly code = "ZOOID_DISK_FULL";
   readonly transient = true;
@@ -437,7 +437,7 @@ export class DiskFullError extends ZooidError {
   }
 }
 
-/** A write failed: whether it is on disk is not known until the store was opened again. */
+/** A write failed. Whether it is on disk is known once the store has been opened again. */
 export class WriteInDoubtError extends ZooidError {
   readonly code = "ZOOID_WRITE_IN_DOUBT";
   readonly transient = true;
@@ -469,7 +469,7 @@ export class UnfitStreamError extends ZooidError {
   }
 }
 
-/** The broker can be reached, and has no JetStream for us. */
+/** The broker can be reached, and has no JetStream for this user. */
 export class NoJetStreamError extends ZooidError {
   readonly code = "ZOOID_NO_JET_STREAM";
   readonly transient = true;
@@ -479,7 +479,7 @@ export class NoJetStreamError extends ZooidError {
   }
 }
 
-/** Part of the module-level cache was called before `configure`, or a tier of it is still being opened. */
+/** A function of the module was called before `configure`, or before its promise resolved. */
 export class NotConfiguredError extends ZooidError {
   readonly code = "ZOOID_NOT_CONFIGURED";
   readonly transient = false;
@@ -509,7 +509,7 @@ export class CircularCallError extends ZooidError {
   }
 }
 
-/** A sync function cannot have its results in a bucket that nodes share: asking it takes a promise. */
+/** A sync function cannot keep its results in a bucket that nodes share, as asking the bucket takes a promise. */
 export class SyncTierError extends ZooidError {
   readonly code = "ZOOID_SYNC_TIER";
   readonly transient = false;

@@ -64,11 +64,11 @@ export const limits = {
 
   /** Longest delay that a timer of the system takes: it fires at once when it is given more. Longer delays are made of several. */
   timerMsMax: 2 ** 31 - 1,
-  /** A server tells its last tid this often; a lost last message is noticed within it. */
+  /** A server sends its last tid this often; a lost last message is noticed within it. */
   heartbeatIntervalMs: 1_000,
-  /** Silence of the server after which its client takes the link for lost: three heartbeats and some; never below 2.5 of that server's. */
+  /** Silence of the server after which its client takes the link for lost: three heartbeats and a half; never below 2.5 heartbeats of that server. */
   heartbeatTimeoutMs: 3_500,
-  /** A client tells its server this often that it lives, and its oldest open snapshot. */
+  /** A client sends a sign of life this often, with its oldest open snapshot. */
   keepAliveIntervalMs: 5_000,
   /** Silence of a client after which the server ends its session. */
   sessionTimeoutMs: 20_000,
@@ -80,7 +80,7 @@ export const limits = {
   sessionsPerClientMax: 1_000,
   /** A session that nothing was asked in since it was opened may make room for another after this: a client verifies its cache at once. */
   sessionUnusedMs: 2_000,
-  /** Fences that one session has written in any outcomeAgeMs: as many as commits of it can be in the air, and in doubt, at once. */
+  /** Fences (ids that can never commit) that one session writes within outcomeAgeMs: as many as its commits that can be under way at once. */
   fencesPerSessionMax: 10_000,
 
   /** A voted transaction is finished within this or aborted (counted from the vote). */
@@ -101,7 +101,7 @@ export const limits = {
   outcomesMax: 1_000_000,
   /** Ids refused for a passing reason that a server remembers: far more than copies of a message are late. */
   refusedIdsMax: 100_000,
-  /** A server that looks for another writer waits so long for an answer before it asks again: ten times what an answer takes over a slow link. */
+  /** A server that looks for another writer waits this long for an answer before it asks again: ten times what an answer takes over a slow link. */
   writerCheckTimeoutMs: 1_000,
   /** Pause before it asks again. */
   writerCheckPauseMs: 100,
@@ -130,7 +130,7 @@ export const limits = {
   requestTimeoutMs: 10_000,
   /** A call waits this long for a connection, a commit included, before DisconnectedError. */
   waitTimeoutMs: 30_000,
-  /** `close` of a client takes no longer: well below the time between SIGTERM and SIGKILL of those who run services. */
+  /** `close` of a client takes no longer: well below what process managers wait between SIGTERM and SIGKILL. */
   closeTimeoutMs: 5_000,
   /** Attempts of `transact` at a transaction that conflicts. */
   transactAttemptsMax: 20,
@@ -146,7 +146,7 @@ export const limits = {
   cachePendingBytesMax: 4 * 1024 * 1024,
   /** No store is begun on a disk with less room: its first files, which LMDB maps, and some batches must fit. */
   diskFreeBytesMin: 1024 * 1024,
-  /** Cached results tell time by a clock that is read this often: reading the system's costs as much as the rest of a hit. */
+  /** Cached results use a clock that is read this often: reading the clock of the system costs as much as the rest of a hit. */
   cacheTickMs: 10,
   /** Versions of tags that a cache on disk remembers; past it the oldest go, and entries computed before those are stale. */
   tagVersionsMax: 250_000,
@@ -174,18 +174,18 @@ export const limits = {
   actorReasonLengthMax: 300,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,
-  /** Who watches an actor renews this often ... */
+  /** A watcher of an actor renews its lease this often. */
   actorLeaseRenewalMs: 5_000,
-  /** ... and the actor is published so long after the last renewal: two may be lost. */
+  /** An actor is published this long after the last renewal: two renewals may be lost. */
   actorLeaseMs: 16_000,
   /** Views of one actor published in a second; what changes faster is shown as of the second's end. */
   actorViewsPerSecondMax: 100,
-  /** Questions for the list of actors that one process answers together; more meanwhile are dropped. */
+  /** Requests for the list of actors that one process answers together; more at the same time are dropped. */
   actorListQuestionsMax: 16,
-  /** Views taken from all who answer, when the actors of a realm are listed. */
+  /** Views that one listing of the actors of a realm takes from all answers. */
   actorsListedMax: 50_000,
 
-  /** The invalidation stream keeps the last invalidation of a tag this long; whoever was away for longer discards. */
+  /** The invalidation stream keeps the last invalidation of a tag this long; a node that was away for longer discards what it has. */
   busHistoryMs: 7 * 24 * 3_600_000,
   /** Attempt to publish an invalidation, from sending to acknowledgement, before it is sent again. */
   busPublishTimeoutMs: 3_000,
@@ -195,9 +195,9 @@ export const limits = {
   doubtfulTimeMsMax: 1_000,
   /** Messages of a node's own that the stream has taken and the node has not come to yet: of older ones it is not asked when they were sent. */
   sentProofsMax: 64,
-  /** A node whose proof is about to lapse sends a heartbeat so often at most, however soon its proof lapses. */
+  /** A node whose proof that nothing is missing is about to lapse sends a heartbeat at most this often. */
   proofGapMsMin: 100,
-  /** A warning about what anybody may send is logged so often at most, with how often it came. */
+  /** A warning that any process can cause is logged at most this often, with its count. */
   repeatedWarningMs: 60_000,
   /** Requests for the latest invalidation of a tag that an examination of the stream has under way. */
   tagsExaminedMax: 64,
@@ -229,27 +229,27 @@ export const limits = {
   objectPrefixLengthsMax: 16,
   /** Computations of a cache that other calls may join; past it each call computes by itself. */
   flightsMax: 100_000,
-  /** A computation is waited for so long by those who joined it. */
+  /** A call waits this long for the computation of another. */
   flightTimeoutMs: 60_000,
-  /** `invalidate` waits so long for the bus before it resolves to `queued`: longer than a publication takes when all is well. */
+  /** `invalidate` waits this long for the bus before it resolves to `queued`: longer than a publication takes when all is well. */
   publishTimeoutMs: 1_000,
-  /** `close` of a cache waits so long for a link that says nothing: whoever stops a process does not wait long either. */
+  /** `close` of a cache waits this long for a link that says nothing: process managers do not wait long either. */
   cacheCloseTimeoutMs: 1_000,
   /** Invalidations that wait for the bus, a tag each; past it they become one of everything. */
   outboxEntriesMax: 10_000,
   /** Invalidations that the bus has been given and has not acknowledged: what comes later cannot be covered by them. */
   outboxSentMax: 64,
-  /** With a bus: results are served so long after the last proof that no invalidation is missing. */
+  /** With a bus: results are served this long after the last proof that no invalidation is missing. */
   maxStaleMs: 30_000,
-  /** Nodes of a cache taken from all who answer, when somebody asks which there are. */
+  /** Nodes of a cache that one listing takes from all answers. */
   cacheNodesListedMax: 10_000,
-  /** Listings and prunings of one node at a time for those who ask from outside: each looks at all there is, in steps. */
+  /** Listings and prunings that one node carries out at a time for other processes: each looks at all there is, in steps. */
   cacheStepsMax: 4,
-  /** Tags of one request from outside to invalidate: each is published. */
+  /** Tags of one request of another process to invalidate: each is published. */
   tagsToldMax: 1_000,
   /** One request to a bucket that nodes share: a call never waits longer for it than a function would for a slow database. */
   bucketTimeoutMs: 250,
-  /** After a time-out a bucket is passed by for so long: what comes meanwhile does not wait as well. */
+  /** After a time-out the bucket is not asked for this long, so that other calls do not wait as well. */
   bucketRestMs: 1_000,
   /** Attempts at one write to a bucket, when others write the same key. */
   bucketRoundsMax: 3,
@@ -258,9 +258,9 @@ export const limits = {
   bucketWritingBytesMax: 16 * 1024 * 1024,
   /** Results of a bucket that a sweep asks for at a time, about 200 bytes each. */
   bucketSweepItemsMax: 1_000,
-  /** Requests of a sweep to remove what has expired that are under way: others ask the bucket too. */
+  /** Requests of a sweep that are under way, to remove what has expired: others ask the bucket too. */
   bucketSweepRemovalsMax: 32,
-  /** One round of sweeping a bucket; the next one goes on where it ended. Whoever asks a node to prune waits for it. */
+  /** One round of sweeping a bucket; the next one goes on where it ended. A request to prune waits for it. */
   bucketSweepMsMax: 5_000,
   /** Latest invalidated tags that results from a bucket are compared with, about 100 bytes each; of what is older the bus is asked. */
   latestInvalidationsMax: 10_000,
@@ -270,14 +270,14 @@ export const limits = {
   sequencesAheadMax: 1_000_000,
   /** The broker's clock is told by the messages of such a window and of the one before: some dozens of heartbeats. */
   brokerTimeWindowMs: 30_000,
-  /** Results in memory, keys and tags among them, by a rough measure: a service that says nothing of it has room for that. */
+  /** Bytes of results in memory, with keys and tags, by a rough measure: a service has room for that without saying so. */
   resultBytesMax: 64 * 1024 * 1024,
   /** Results in a folder, and their bytes: about 400 bytes of memory each, without their values. */
   folderEntriesMax: 250_000,
   folderBytesMax: 1024 * 1024 * 1024,
-  /** What has expired is looked for so often, in memory and in a folder: it costs what is found. */
+  /** Expired results are removed this often, in memory and in a folder: the cost is that of what is found. */
   expiryIntervalMs: 1_000,
-  /** A tag that nothing depends on is kept so long for its latest invalidation: longer than most computations, which are judged by it. */
+  /** An invalidated tag that nothing depends on is remembered this long: longer than most computations, whose results are compared with it. */
   tagsIdleMs: 60_000,
   /** Tags that nothing depends on any more, about 200 bytes each; past it the parent of the one that is idle longest stands in for it. */
   tagsIdleMax: 10_000,
