@@ -48,12 +48,15 @@ async function run({ minutes, rate, clients, killEvery: killEverySecs, seed, sna
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interruption.abort());
   const { signal } = interruption;
   const say = (text: string) => process.stderr.write(`${text}\n`);
+  let wrongsSaid = 0;
   const progress = (report: ServiceSoakReport, samples: readonly Sample[]) => {
     const heaps = samples.flatMap(({ process, values }) => (values["heap"] === undefined ? [] : [`${process} ${size(values["heap"])}`]));
     say(
       `${report.seconds.toFixed(0)} of ${minutes * 60} s: ${report.requests} requests, ${report.brokerKills} kills, ` +
         `${report.wrongs.length} wrong; heap: ${heaps.join(", ")}`,
     );
+    for (const text of report.wrongs.slice(wrongsSaid)) say(`wrong: ${text}`);
+    wrongsSaid = report.wrongs.length;
   };
   const report = await soakService({ minutes, rate, clients, killEverySecs, seed, snapshots, signal, progress });
   const versions = versionsNow();

@@ -30,16 +30,26 @@ export class HttpClient {
     this.#url = new URL(url);
   }
 
-  /** Rejects when the connection breaks or nothing comes for long. */
+  /**
+   * Rejects when the connection breaks or nothing comes for long. A service may close a connection that has rested while a request is on its
+   * way: a reader sends it again, as browsers do, and what writes goes over a connection of its own.
+   */
   async send({ method, path, headers }: Pick<Planned, "method" | "path" | "headers">, { partPauseMs }: Manner = {}): Promise<Answer> {
-    const sent = this.#open(method, path, headers);
+    const sent = this.#open(method, path, headers, method !== "PUT");
     sent.end();
-    return answerTo(sent, partPauseMs);
+    try {
+      return await answerTo(sent, partPauseMs);
+    } catch (error) {
+      if (!sent.reusedSocket || (error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
+      const again = this.#open(method, path, headers, false);
+      again.end();
+      return answerTo(again, partPauseMs);
+    }
   }
 
   async post(path: string, body: object): Promise<Answer> {
     const text = JSON.stringify(body);
-    const sent = this.#open("POST", path, { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) });
+    const sent = this.#open("POST", path, { "content-type": "application/json", "content-length": String(Buffer.byteLength(text)) }, false);
     sent.end(text);
     return answerTo(sent);
   }
@@ -71,7 +81,7 @@ export class HttpClient {
     this.#agent.destroy();
   }
 
-  #open(method: string, path: string, headers: Readonly<Record<string, string>>, isKeptAlive = true): ClientRequest {
+  #open(method: string, path: string, headers: Readonly<Record<string, string>>, isKeptAlive: boolean): ClientRequest {
     const { hostname, port } = this.#url;
     const sent = request({ hostname, port, method, path, headers, agent: isKeptAlive ? this.#agent : false });
     sent.setTimeout(answerMsMax, () => sent.destroy(new Error(`no answer within ${answerMsMax / 1_000} s`)));

@@ -1,6 +1,7 @@
 import type { Chance } from "../../../words/index.js";
 import type { Answer } from "./http-client.js";
 import type { Floors } from "./floors.js";
+import type { Outages } from "./outages.js";
 
 /** One request, and what is wrong with an answer to it. */
 export interface Planned {
@@ -12,14 +13,16 @@ export interface Planned {
   readonly judge: (answer: Answer) => string | undefined;
 }
 
-export const regions = 20;
 /** As the service's figures have it. */
 export const rowsEach = 20;
-export const groups = 20;
 export const itemsEach = 15;
 
-/** A node answers with what it knew so long before at the latest: `maxStaleSecs` by default, and what waits at a node whose broker is away. */
+/**
+ * How far a node may be behind what others have acknowledged: while a part is away or has just returned `maxStaleSecs` by default, and what waits
+ * at a node whose broker is away; else what a busy machine takes to deliver a message.
+ */
 export const lagMsMax = 35_000;
+const calmLagMsMax = 5_000;
 /** As the service asks for it. */
 const freshMs = 5_000;
 const etagsMax = 1_000;
@@ -58,6 +61,8 @@ const encodings = ["gzip", "br", "deflate", "gzip;q=0, *", "identity", "br;q=1.0
 /** What anonymous clients ask a node for, with the least that it may answer. */
 export class Requests {
   readonly #chance: Chance;
+  readonly #groups: number;
+  readonly #outages: Outages;
   readonly #rows: Floors;
   readonly #items: Floors;
   /** Versions by node, path and ETag. */
@@ -65,7 +70,10 @@ export class Requests {
   /** The latest ETag by node and path. */
   readonly #latest = new Map<string, string>();
 
-  constructor(chance: Chance, rows: Floors, items: Floors) {
+  /** There are `groups` regions of rows, and groups of items. */
+  constructor(chance: Chance, groups: number, rows: Floors, items: Floors, outages: Outages) {
+    this.#outages = outages;
+    this.#groups = groups;
     this.#chance = chance;
     this.#rows = rows;
     this.#items = items;
@@ -78,15 +86,36 @@ export class Requests {
     if (dice < 0.4) return this.#rowPage(node, "page", "");
     if (dice < 0.5) return this.#rowPage(node, "strict", `?page=${this.#below(3)}&utm=${this.#text()}`);
     if (dice < 0.58) return this.#figures(node);
-    if (dice < 0.7) return this.#itemPage(node, "item", lagMsMax, `?utm=${this.#text()}`);
+    if (dice < 0.7) return this.#itemPage(node, "item", this.#lagMs, `?utm=${this.#text()}`);
     if (dice < 0.76) return this.#itemPage(node, "fresh", freshMs, "");
     if (dice < 0.8) return this.#listing(node);
-    if (dice < 0.83) return this.#commit(node);
+    if (dice < 0.83) return this.commit(node);
     if (dice < 0.86) return this.#echo("me", "who", [{}, { authorization: `Bearer ${this.#text()}` }, { cookie: `id=${this.#text()}` }]);
     if (dice < 0.88) return this.#echo("language", "language", [{}, { "accept-language": this.#text() }]);
     if (dice < 0.91) return this.#note();
     if (dice < 0.95) return this.#unknown();
     return this.#odd();
+  }
+
+  /** Pages that hold what `row` is. To be sent at once: what each may answer is that of now. */
+  ofRow(node: string, row: string): readonly Planned[] {
+    return [this.#pageOf(node, "page", row, ""), this.#figures(node, Number(row.split(":")[0]))];
+  }
+
+  /** Pages that hold what an item is, as `ofRow`. */
+  ofItem(node: string, item: string): readonly Planned[] {
+    return [this.#itemPageOf(node, "item", item, this.#lagMs, ""), this.#listing(node, Number(item.split("/")[0]))];
+  }
+
+  /** A commit that writes `item`. */
+  commit(node: string, item = this.item()): Planned {
+    const floor = this.#items.floorAt(item, node, performance.now(), 0);
+    const judge = ({ status, body }: Answer) => {
+      const version = versionIn(body);
+      if (status !== 200 || version === undefined) return `${status} ${body.slice(0, 200)}`;
+      return version <= floor ? `wrote version ${version} after ${floor}` : undefined;
+    };
+    return { kind: "commit", method: "PUT", path: `/item/${item}`, headers: {}, judge };
   }
 
   /** A page of half a megabyte, for a reader that is slow. */
@@ -95,13 +124,19 @@ export class Requests {
   }
 
   #rowPage(node: string, route: string, query: string): Planned {
-    const row = `${this.#below(regions)}:${this.#below(rowsEach)}`;
+    return this.#pageOf(node, route, `${this.#below(this.#groups)}:${this.#below(rowsEach)}`, query);
+  }
+
+  #pageOf(node: string, route: string, row: string, query: string): Planned {
     const path = `/${route}/${row.replace(":", "/")}${query}`;
-    return this.#versioned(node, route, path, this.#rows, row, lagMsMax);
+    return this.#versioned(node, route, path, this.#rows, row, this.#lagMs);
   }
 
   #itemPage(node: string, route: string, ageMs: number, query: string): Planned {
-    const item = this.#item();
+    return this.#itemPageOf(node, route, this.item(), ageMs, query);
+  }
+
+  #itemPageOf(node: string, route: string, item: string, ageMs: number, query: string): Planned {
     return this.#versioned(node, route, `/${route}/${item}${query}`, this.#items, item, ageMs);
   }
 
@@ -123,8 +158,7 @@ export class Requests {
     return { kind, method: "GET", path, headers: { ...this.#headers(), ...(etag === undefined ? {} : { "if-none-match": etag }) }, judge };
   }
 
-  #figures(node: string): Planned {
-    const region = this.#below(regions);
+  #figures(node: string, region = this.#below(this.#groups)): Planned {
     const floors = this.#floorsOf(this.#rows, node, rowsEach, (row) => `${region}:${row}`);
     const judge = ({ status, body }: Answer) => {
       const versions = jsonOf(body)?.["versions"];
@@ -135,8 +169,7 @@ export class Requests {
     return { kind: "figures", method: "GET", path: `/figures/${region}`, headers: this.#headers(), judge };
   }
 
-  #listing(node: string): Planned {
-    const group = this.#below(groups);
+  #listing(node: string, group = this.#below(this.#groups)): Planned {
     const floors = this.#floorsOf(this.#items, node, itemsEach, (item) => `${group}/${item}`);
     const judge = ({ status, body }: Answer) => {
       const items = jsonOf(body)?.["items"] as Readonly<Record<string, number>> | undefined;
@@ -149,19 +182,7 @@ export class Requests {
 
   #floorsOf(floors: Floors, node: string, count: number, name: (index: number) => string): readonly number[] {
     const now = performance.now();
-    return Array.from({ length: count }, (_, index) => floors.floorAt(name(index), node, now, lagMsMax));
-  }
-
-  /** What it writes is judged by the driver. */
-  #commit(node: string): Planned {
-    const item = this.#item();
-    const floor = this.#items.floorAt(item, node, performance.now(), 0);
-    const judge = ({ status, body }: Answer) => {
-      const version = versionIn(body);
-      if (status !== 200 || version === undefined) return `${status} ${body.slice(0, 200)}`;
-      return version <= floor ? `wrote version ${version} after ${floor}` : undefined;
-    };
-    return { kind: "commit", method: "PUT", path: `/item/${item}`, headers: {}, judge };
+    return Array.from({ length: count }, (_, index) => floors.floorAt(name(index), node, now, this.#lagMs));
   }
 
   /** A page that holds what its own request sent, and nobody else's. */
@@ -198,6 +219,10 @@ export class Requests {
     return { kind: "odd", method: this.#pick(["GET", "HEAD"]), path: this.#pick(oddPaths), headers, judge };
   }
 
+  get #lagMs(): number {
+    return this.#outages.isExcused(performance.now() - calmLagMsMax) ? lagMsMax : calmLagMsMax;
+  }
+
   #headers(): Readonly<Record<string, string>> {
     const dice = this.#chance.fraction();
     return {
@@ -222,8 +247,9 @@ export class Requests {
     return etag !== undefined && this.#etags.has(`${at} ${etag}`) ? etag : undefined;
   }
 
-  #item(): string {
-    return `${this.#below(groups)}/${this.#below(itemsEach)}`;
+  /** Any item. */
+  item(): string {
+    return `${this.#below(this.#groups)}/${this.#below(itemsEach)}`;
   }
 
   #below(bound: number): number {

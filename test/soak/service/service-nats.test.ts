@@ -6,13 +6,14 @@ test(
   { timeout: 90_000 },
   async () => {
     const report = await soakService({
-      minutes: 1.5 / 60,
+      minutes: 2 / 60,
       seed: 4,
       rate: 150,
+      groups: 1,
       clients: 12,
       helpers: 1,
-      killEverySecs: 0.6,
-      restartEverySecs: 0.8,
+      killEverySecs: 1,
+      restartEverySecs: 1.2,
       sampleEverySecs: 1,
     });
     expect(report.wrongs).toEqual([]);

@@ -19,7 +19,9 @@ export interface ServiceSoakOptions {
   readonly rate: number;
   /** Clients of the object store that return. */
   readonly clients: number;
-  /** Processes that they live in. Default: 2. */
+  /** Regions of rows, and groups of items: of fewer each is asked for more often. Default: 20. */
+  readonly groups?: number;
+  /** Processes that the clients live in. Default: 2. */
   readonly helpers?: number;
   /** Pauses between two deaths of the broker, and between two of the storage server, on average. Default: 30 s, and a quarter of the soak. */
   readonly killEverySecs?: number;
@@ -60,6 +62,7 @@ export interface ServiceSoakReport {
   /** From when on memory is judged. */
   readonly judgedFromSecs: number;
   readonly growths: readonly Growth[];
+  readonly samples: readonly Sample[];
   readonly wrongs: readonly string[];
 }
 
@@ -70,12 +73,14 @@ const warmUpMsMax = 300_000;
 const settleMs = 90_000;
 /** A line over less time says little: it is shown, and not judged. */
 const judgedMsMin = 300_000;
-const brokerAwayMs = [50, 3_000] as const;
+/** How long the broker is away: up to a tenth of the pause between two of its deaths. */
+const brokerAwayShareMax = 0.1;
 /** Requests under way: past it, what waits for a part that is away takes the place of others. */
 const requestsMax = 400;
 const visitsMax = 8;
 const visitsPerSecond = 2;
-const invalidationsPerSecond = 5;
+/** Invalidations for each request. */
+const invalidationsShare = 0.05;
 const wrongsMax = 50;
 
 /**
@@ -98,6 +103,7 @@ class ServiceSoak {
   readonly #wrongs: string[] = [];
   readonly #logged: Record<string, number> = {};
   readonly #warmUpMs: number;
+  readonly #killEveryMs: number;
   #brokerKills = 0;
   #storageRestarts = 0;
   #startMs = performance.now();
@@ -105,14 +111,24 @@ class ServiceSoak {
   constructor(options: ServiceSoakOptions) {
     this.#options = options;
     this.#chance = seededChance(options.seed);
+    this.#killEveryMs = (options.killEverySecs ?? 30) * 1_000;
     this.#warmUpMs = Math.min(warmUpMsMax, (options.minutes * 60_000) / 4);
     const [chance, outages, items, rows] = [this.#chance, this.#outages, this.#items, new Floors(lagMsMax)];
     const wrong = (text: string) => this.#wrong(text);
+    const { groups = 20 } = options;
     const commits = new Commits(items, wrong);
     this.#commits = commits;
-    this.#traffic = new Traffic({ chance, requests: new Requests(chance, rows, items), rows, commits, outages, wrong });
+    this.#traffic = new Traffic({
+      chance,
+      regions: groups,
+      requests: new Requests(chance, groups, rows, items, outages),
+      rows,
+      commits,
+      outages,
+      wrong,
+    });
     const clients = Math.ceil(options.clients / (options.helpers ?? 2));
-    this.#visits = new Visits({ chance, items, commits, clients, wrong, isExcused: (since) => outages.isExcused(since) });
+    this.#visits = new Visits({ chance, groups, items, commits, clients, wrong, isExcused: (since) => outages.isExcused(since) });
   }
 
   async run(): Promise<ServiceSoakReport> {
@@ -138,7 +154,7 @@ class ServiceSoak {
   }
 
   async #load(parts: Parts): Promise<void> {
-    const { minutes, rate, killEverySecs = 30, restartEverySecs = minutes * 15, sampleEverySecs = 10, signal } = this.#options;
+    const { minutes, rate, restartEverySecs = minutes * 15, sampleEverySecs = 10, signal } = this.#options;
     this.#startMs = performance.now();
     const ending = new AbortController();
     const end = () => ending.abort();
@@ -150,9 +166,9 @@ class ServiceSoak {
     try {
       await Promise.all([
         pacing.rate(rate, requestsMax, () => this.#traffic.request(this.#pick(parts.services))),
-        pacing.rate(invalidationsPerSecond, requestsMax, () => this.#traffic.invalidate(this.#pick(parts.services))),
+        pacing.rate(rate * invalidationsShare, requestsMax, () => this.#traffic.invalidate(this.#pick(parts.services))),
         pacing.rate(visitsPerSecond, visitsMax, () => this.#visits.visit(this.#pick(parts.helpers))),
-        pacing.nowAndThen(killEverySecs * 1_000, () => this.#killBroker(parts)),
+        pacing.nowAndThen(this.#killEveryMs, () => this.#killBroker(parts)),
         pacing.nowAndThen(restartEverySecs * 1_000, () => this.#restartStorage(parts)),
         pacing.steadily(sampleEverySecs * 1_000, () => this.#sample(parts)),
       ]);
@@ -163,10 +179,10 @@ class ServiceSoak {
   }
 
   async #killBroker({ broker }: Parts): Promise<void> {
-    const [least, most] = brokerAwayMs;
+    const awayMs = this.#chance.fraction() * this.#killEveryMs * brokerAwayShareMax;
     await this.#outages.during(async () => {
       await broker.kill();
-      await new Promise((resolve) => setTimeout(resolve, least + this.#chance.fraction() * (most - least)));
+      await new Promise((resolve) => setTimeout(resolve, awayMs));
       await broker.restart();
     });
     this.#brokerKills += 1;
@@ -183,7 +199,8 @@ class ServiceSoak {
     const isFirstJudged = at >= this.#warmUpMs && !this.#samples.some((each) => each.at >= this.#warmUpMs);
     const samples = await parts.sample(at);
     this.#samples.push(...samples);
-    if (snapshots !== undefined && isFirstJudged) await parts.snapshot(snapshots, "begin");
+    // A process that writes one answers nobody for some seconds.
+    if (snapshots !== undefined && isFirstJudged) await this.#outages.during(() => parts.snapshot(snapshots, "begin"));
     progress?.(this.#report(), samples);
   }
 
@@ -220,6 +237,7 @@ class ServiceSoak {
       logged: { ...this.#logged },
       judgedFromSecs: this.#warmUpMs / 1_000,
       growths: growthsOf(this.#samples, { fromMs: this.#warmUpMs, toMs: this.#elapsedMs, settleMs: Math.min(settleMs, this.#warmUpMs) }),
+      samples: [...this.#samples],
       wrongs: [...this.#wrongs],
     };
   }

@@ -4,10 +4,12 @@ import type { Floors } from "./floors.js";
 import type { Answer, Manner } from "./http-client.js";
 import type { Outages } from "./outages.js";
 import type { ServiceNode } from "./parts.js";
-import { jsonOf, type Planned, regions, type Requests, rowsEach, versionIn } from "./requests.js";
+import { jsonOf, type Planned, type Requests, rowsEach, versionIn } from "./requests.js";
 
 export interface TrafficOptions {
   readonly chance: Chance;
+  /** Regions of rows. */
+  readonly regions: number;
   readonly requests: Requests;
   readonly rows: Floors;
   readonly commits: Commits;
@@ -49,7 +51,7 @@ export class Traffic {
 
   constructor(options: TrafficOptions) {
     this.#options = options;
-    for (let region = 0; region < regions; region++) {
+    for (let region = 0; region < options.regions; region++) {
       for (let row = 0; row < rowsEach; row++) this.#versions.set(`${region}:${row}`, 1);
     }
   }
@@ -63,27 +65,51 @@ export class Traffic {
     if (dice < 0.03) return this.#abort(node);
     if (dice < 0.04) return this.#listen(node);
     if (dice < 0.06) return this.#garbage(node);
-    if (dice < 0.07) return this.#send(node, requests.big(node.name), { partPauseMs: slowReaderPauseMs });
+    if (dice < 0.07) return this.#writeBetweenReads(node);
+    if (dice < 0.08) return this.#send(node, requests.big(node.name), { partPauseMs: slowReaderPauseMs });
     return this.#send(node, requests.next(node.name));
   }
 
-  /** Writes a row, or all of a region, and invalidates it by its tag. */
+  /** Writes a row, or all of a region, and invalidates it by its tag; now and then pages of it are read before and after. */
   async invalidate(node: ServiceNode): Promise<void> {
-    const { chance, rows, outages, wrong } = this.#options;
-    const region = this.#below(regions);
-    const row = this.#below(rowsEach);
-    const isWhole = chance.fraction() < 0.02;
-    const names = isWhole ? Array.from({ length: rowsEach }, (_, each) => `${region}:${each}`) : [`${region}:${row}`];
+    const { chance, regions, requests } = this.#options;
+    const [region, row] = [this.#below(regions), this.#below(rowsEach)];
+    const dice = chance.fraction();
+    if (dice < 0.02) {
+      const names = Array.from({ length: rowsEach }, (_, each) => `${region}:${each}`);
+      return this.#invalidateRows(node, names, `rows:${region}`);
+    }
+    const name = `${region}:${row}`;
+    if (dice < 0.2) await this.#sendAll(node, requests.ofRow(node.name, name));
+    await this.#invalidateRows(node, [name], `rows:${name}`);
+    if (dice < 0.2) await this.#sendAll(node, requests.ofRow(node.name, name));
+  }
+
+  async #invalidateRows(node: ServiceNode, names: readonly string[], tag: string): Promise<void> {
+    const { rows, outages, wrong } = this.#options;
     const written = names.map((name) => [name, this.versionOf(name) + 1] as const);
     for (const [name, version] of written) this.#versions.set(name, version);
     const startMs = performance.now();
-    const answer = await node.http.post("/invalidate", { tags: [isWhole ? `rows:${region}` : `rows:${region}:${row}`] });
+    const answer = await node.http.post("/invalidate", { tags: [tag] });
     this.counts.invalidations += 1;
     const publication = jsonOf(answer.body)?.["publication"];
     const isWell = publication === "published" || (publication === "queued" && outages.isExcused(startMs));
     if (!isWell) wrong(`${node.name}: an invalidation was answered ${answer.status} ${answer.body.slice(0, 200)}`);
     const at = performance.now();
     for (const [name, version] of written) rows.acknowledged(name, node.name, version, at);
+  }
+
+  /** Somebody who writes what is in a cache, and looks at it again. */
+  async #writeBetweenReads(node: ServiceNode): Promise<void> {
+    const { requests } = this.#options;
+    const item = requests.item();
+    await this.#sendAll(node, requests.ofItem(node.name, item));
+    await this.#send(node, requests.commit(node.name, item));
+    await this.#sendAll(node, requests.ofItem(node.name, item));
+  }
+
+  async #sendAll(node: ServiceNode, planned: readonly Planned[]): Promise<void> {
+    await Promise.all(planned.map((each) => this.#send(node, each)));
   }
 
   async #send(node: ServiceNode, planned: Planned, manner: Manner = {}): Promise<void> {

@@ -2,7 +2,7 @@ import type { Chance } from "../../../words/index.js";
 import type { Commits } from "./commits.js";
 import type { Floors } from "./floors.js";
 import { keyOf, type Step, type StepResult, type Visit, type VisitAnswer } from "./protocol.js";
-import { groups, itemsEach } from "./requests.js";
+import { itemsEach } from "./requests.js";
 import type { WatchedProcess } from "./watched-process.js";
 
 /** Share of the clients that keep nothing, and of visits that end without a goodbye. */
@@ -14,6 +14,8 @@ export interface VisitsOptions {
   readonly chance: Chance;
   readonly items: Floors;
   readonly commits: Commits;
+  /** Groups of items. */
+  readonly groups: number;
   /** Clients of one helper process. */
   readonly clients: number;
   readonly wrong: (text: string) => void;
@@ -89,7 +91,7 @@ export class Visits {
   }
 
   #step(): Step {
-    const key = keyOf(this.#below(groups), this.#below(itemsEach));
+    const key = keyOf(this.#below(this.#options.groups), this.#below(itemsEach));
     const dice = this.#options.chance.fraction();
     if (dice < 0.15) return { type: "commit", key };
     return { type: "read", key, how: dice < 0.4 ? "sync" : "plain" };
