@@ -77,7 +77,11 @@ class Up {
     this.#place = place;
     this.#controls.take(place);
     if (place.missing !== undefined) this.#report({ event: "notice", text: place.missing });
-    await this.#controls.inLine(() => this.#start(place));
+    const starting = this.#controls.inLine(() => this.#start(place));
+    // What has not started when a signal comes is not waited for, nor is how it fails then.
+    await Promise.race([starting, this.#aborted()]);
+    starting.catch(() => undefined);
+    this.#signal.throwIfAborted();
     const { servers, urls } = place;
     const ms = this.#clock.monotonic() - this.#startMs;
     this.#isReady = true;
@@ -85,10 +89,11 @@ class Up {
     if (this.#flags.cities > 0) await this.#showScenario(place, door);
     if (this.#flags.once === true) return;
     this.#listen();
-    await new Promise<void>((resolve) => {
-      if (this.#signal.aborted) resolve();
-      else this.#signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await this.#aborted();
+  }
+
+  async #aborted(): Promise<void> {
+    if (!this.#signal.aborted) await new Promise((resolve) => this.#signal.addEventListener("abort", resolve, { once: true }));
   }
 
   /** Stops services, storage server and broker, in that order. */
@@ -129,6 +134,7 @@ class Up {
 
   async #start(place: Place): Promise<void> {
     await place.broker.start();
+    this.#signal.throwIfAborted();
     // Processes start together: what takes time is loading the programs, and services connect as soon as the server is heard.
     const serving = place.server.start();
     if (place.isOneProcess) await serving;
@@ -136,6 +142,7 @@ class Up {
     const joining = place.services.map((service) => service.start());
     const cities = this.#flags.cities > 0 ? readCities(this.#flags.cities) : undefined;
     await Promise.all([serving.then(() => this.#import(place, cities)), ...joining]);
+    this.#signal.throwIfAborted();
     const [a, b] = [new ServiceLink(place.urls.a), new ServiceLink(place.urls.b)];
     this.#opened.push(
       () => a.close(),

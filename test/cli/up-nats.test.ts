@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { requireNatsServer } from "../../scripts/nats-server.mjs";
 import { temporaryFolders } from "../storage/temporary-folder.js";
@@ -52,6 +54,28 @@ describe("zooid up with a nats-server", () => {
       for (const socket of sockets) socket.destroy();
       expectStoppedInOrder(second);
       vi.unstubAllEnvs();
+    },
+    timeoutMs,
+  );
+
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)(
+    "%s while a part is not ready ends it without waiting for the part, with nothing left",
+    async (signal, code) => {
+      const mute = join(await folder(), "nats-server");
+      await writeFile(mute, "#!/bin/sh\nexec sleep 600\n", { mode: 0o700 });
+      vi.stubEnv("NATS_SERVER", mute);
+      const up = await startUp(["--data", await folder(), "--cities", "0"]);
+      vi.unstubAllEnvs();
+      // The leash of the broker, and the broker itself.
+      await expect.poll(() => up.descendants().length, { timeout: 60_000 }).toBeGreaterThanOrEqual(2);
+      const pids = up.descendants();
+      up.signal(signal);
+      expect(await up.ended).toEqual({ code, signal: null, err: "" });
+      expect(up.events.map(({ event }) => event)).toEqual(["stopping", "stopped"]);
+      await expect.poll(() => pids.filter(isAlive), { timeout: goneTimeoutMs }).toEqual([]);
     },
     timeoutMs,
   );
