@@ -22,12 +22,10 @@ export function addCacheOptions(command: Command): Command {
     .addOption(option("--prefix <name>", "ZOOID_PREFIX", "prefix of the cache").argParser(parseName).default("zooid"))
     .addOption(option("--node <name>", "ZOOID_NODE", "the node of this name, or id (default: all nodes)").argParser(parseName))
     .addOption(
-      option("--wait <duration>", "ZOOID_WAIT", "nodes have so long to say that they are there")
-        .argParser(parseDuration)
-        .default(250, "250ms"),
+      option("--wait <duration>", "ZOOID_WAIT", "wait this long for nodes to answer").argParser(parseDuration).default(250, "250ms"),
     )
     .addOption(
-      option("--timeout <duration>", "ZOOID_ANSWER_TIMEOUT", "wait so long for the answer of a node")
+      option("--timeout <duration>", "ZOOID_ANSWER_TIMEOUT", "wait this long for the answer of a node")
         .argParser(parseDuration)
         .default(10_000, "10s"),
     );

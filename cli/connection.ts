@@ -39,7 +39,9 @@ const levels = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as
 
 /** Adds the flags of BrokerFlags. */
 export function addBrokerOptions(command: Command, logLevel: (typeof levels)[number]): Command {
-  const realm = option("--realm <name>", "ZOOID_REALM", "who belongs together on one broker").argParser(parseName).default("zooid");
+  const realm = option("--realm <name>", "ZOOID_REALM", "clients and servers of one realm find each other")
+    .argParser(parseName)
+    .default("zooid");
   return addAddressOptions(command.addOption(realm), logLevel);
 }
 
@@ -56,10 +58,12 @@ export function addAddressOptions(command: Command, logLevel: (typeof levels)[nu
     .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
     .addOption(option("--password <password>", "ZOOID_PASSWORD", "for the broker; better in the variable"))
     .addOption(option("--token <token>", "ZOOID_TOKEN", "for the broker; better in the variable"))
-    .addOption(option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: who may have signed the broker's certificate").argParser(parseFile))
-    .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: our certificate").argParser(parseFile))
-    .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of our certificate").argParser(parseFile))
-    .addOption(option("--inbox-prefix <subject>", "ZOOID_INBOX_PREFIX", "replies come to subjects below it (default: _INBOX)"))
+    .addOption(
+      option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: the authority that signs the broker's certificate").argParser(parseFile),
+    )
+    .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: the certificate of this process").argParser(parseFile))
+    .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of that certificate").argParser(parseFile))
+    .addOption(option("--inbox-prefix <subject>", "ZOOID_INBOX_PREFIX", "answers come to subjects below this one (default: _INBOX)"))
     .addOption(jsonOption())
     .addOption(logLevelOption(logLevel));
 }
@@ -69,7 +73,7 @@ export function addConnectionOptions(command: Command): Command {
   command
     .addOption(option("--storage <name>", "ZOOID_STORAGE", "which storage").argParser(parseName).default("main"))
     .addOption(
-      option("--timeout <duration>", "ZOOID_TIMEOUT", "wait so long for a connection").argParser(parseDuration).default(10_000, "10s"),
+      option("--timeout <duration>", "ZOOID_TIMEOUT", "wait this long for a connection").argParser(parseDuration).default(10_000, "10s"),
     );
   return addBrokerOptions(command, "error");
 }

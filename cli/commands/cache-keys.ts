@@ -20,7 +20,7 @@ export function addCacheKeys(parent: Command, surroundings: Surroundings): void 
     .argument("[beginning]", "beginning of the keys; all when not given", "")
     .addOption(option("--after <key>", undefined, "begin behind this key"))
     .addOption(
-      option("--limit <count>", undefined, "list so many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
+      option("--limit <count>", undefined, "list this many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
     )
     .addHelpText(
       "after",

@@ -59,9 +59,11 @@ export function addCachePrune(parent: Command, surroundings: Surroundings): void
     .command("prune")
     .description("Removes results that are stale or expired, and tags that nothing has depended on for long.")
     .addOption(
-      option("--unused <duration>", "ZOOID_UNUSED", "tags unused for so long go (default: as each node is configured)").argParser(
-        parseDuration,
-      ),
+      option(
+        "--unused <duration>",
+        "ZOOID_UNUSED",
+        "forget tags that are unused this long (default: as each node is configured)",
+      ).argParser(parseDuration),
     )
     .addHelpText(
       "after",

@@ -19,7 +19,7 @@ export function addCacheTags(parent: Command, surroundings: Surroundings): void 
     .argument("[tag]", "this tag and what is below it; all when not given")
     .addOption(option("--after <tag>", undefined, "begin behind this tag"))
     .addOption(
-      option("--limit <count>", undefined, "list so many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
+      option("--limit <count>", undefined, "list this many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
     )
     .addHelpText(
       "after",

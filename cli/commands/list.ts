@@ -19,7 +19,7 @@ export function addList(program: Command, surroundings: Surroundings): void {
     .description("Prints the objects whose keys begin with a prefix, in the order of their keys, as they are at one moment.")
     .argument("[prefix]", "beginning of the keys; all when not given", "")
     .addOption(option("--after <key>", undefined, "begin behind this key"))
-    .addOption(option("--limit <count>", undefined, "print so many at most").argParser(parseInteger(1, 1_000_000_000)).default(100))
+    .addOption(option("--limit <count>", undefined, "print this many at most").argParser(parseInteger(1, 1_000_000_000)).default(100))
     .addOption(option("--keys", undefined, "print keys alone"))
     .addHelpText(
       "after",

@@ -35,9 +35,9 @@ export function addServe(program: Command, surroundings: Surroundings): void {
       option("--storages <names>", "ZOOID_STORAGES", "storages to serve, with commas").argParser(parseNames).default(["main"], "main"),
     )
     .addOption(switchOption("--read-only", "ZOOID_READ_ONLY", "take no commits"))
-    .addOption(switchOption("--take-over", "ZOOID_TAKE_OVER", "begin though another server may be left that does not answer"))
+    .addOption(switchOption("--take-over", "ZOOID_TAKE_OVER", "begin even if another server may run that does not answer"))
     .addOption(age("--history-age <duration>", "ZOOID_HISTORY_AGE", "remove revisions older than this; kept for ever unless set"))
-    .addOption(age("--invalidation-age <duration>", "ZOOID_INVALIDATION_AGE", "caches that missed more begin anew (default: 1d)"))
+    .addOption(age("--invalidation-age <duration>", "ZOOID_INVALIDATION_AGE", "a cache that missed more begins empty (default: 1d)"))
     .addOption(
       option(
         "--invalidation-queue <count>",
@@ -45,10 +45,20 @@ export function addServe(program: Command, surroundings: Surroundings): void {
         "transactions kept in memory for caches that return (default: 100)",
       ).argParser(parseInteger(1, 1_000_000)),
     )
-    .addOption(age("--outcome-age <duration>", "ZOOID_OUTCOME_AGE", "know what became of a commit for so long (default: 10m)"))
-    .addOption(age("--transaction-timeout <duration>", "ZOOID_TRANSACTION_TIMEOUT", "abort what was voted and not finished (default: 30s)"))
-    .addOption(age("--session-timeout <duration>", "ZOOID_SESSION_TIMEOUT", "take a silent client for gone (default: 20s)"))
-    .addOption(age("--heartbeat-interval <duration>", "ZOOID_HEARTBEAT_INTERVAL", "tell clients the last transaction (default: 1s)"))
+    .addOption(age("--outcome-age <duration>", "ZOOID_OUTCOME_AGE", "remember the outcome of a commit this long (default: 10m)"))
+    .addOption(
+      age(
+        "--transaction-timeout <duration>",
+        "ZOOID_TRANSACTION_TIMEOUT",
+        "abort a transaction that is not finished this long after its vote (default: 30s)",
+      ),
+    )
+    .addOption(
+      age("--session-timeout <duration>", "ZOOID_SESSION_TIMEOUT", "end the session of a client that is silent this long (default: 20s)"),
+    )
+    .addOption(
+      age("--heartbeat-interval <duration>", "ZOOID_HEARTBEAT_INTERVAL", "send clients the last transaction this often (default: 1s)"),
+    )
     .addHelpText(
       "after",
       `

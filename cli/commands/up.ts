@@ -13,7 +13,7 @@ export function addUp(program: Command, surroundings: Surroundings): void {
     .description("Runs a broker, a storage server and two services on this machine, with the cities of the world, and shows what they do.")
     .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parsePort).default(4222))
     .addOption(
-      option("--door-port <port>", "ZOOID_DOOR_PORT", "port where this command is steered, and joined without a nats-server")
+      option("--door-port <port>", "ZOOID_DOOR_PORT", "port that steers this command, and that clients use when there is no nats-server")
         .argParser(parsePort)
         .default(4280),
     )
@@ -23,14 +23,16 @@ export function addUp(program: Command, surroundings: Surroundings): void {
         .default([4281, 4282], "4281,4282"),
     )
     .addOption(option("--data <folder>", "ZOOID_DATA", "folder of data, caches and logs").default(".zooid"))
-    .addOption(switchOption("--fresh", "ZOOID_FRESH", "begin with nothing: what an earlier run left in the folder is removed"))
+    .addOption(switchOption("--fresh", "ZOOID_FRESH", "begin with nothing: remove what an earlier run left in the folder"))
     .addOption(
       option("--broker <kind>", "ZOOID_BROKER", "auto: a nats-server if one is found; nats; in-process")
         .argParser(parseBroker)
         .default("auto"),
     )
     .addOption(
-      option("--cities <count>", "ZOOID_CITIES", "import so many cities").argParser(parseInteger(0, 10_000_000)).default(10_000_000, "all"),
+      option("--cities <count>", "ZOOID_CITIES", "import this many cities")
+        .argParser(parseInteger(0, 10_000_000))
+        .default(10_000_000, "all"),
     )
     .addOption(switchOption("--once", "ZOOID_ONCE", "end when the scenario was played"))
     .addOption(jsonOption())
