@@ -16,6 +16,9 @@ interface Flags {
   readonly json: boolean;
 }
 
+/** Quantities that are no bytes. */
+const counts: ReadonlySet<string> = new Set(["handles", "results", "tags"]);
+
 /** What a shell says of a program that was ended by SIGINT. */
 const interruptedCode = 130;
 
@@ -63,7 +66,7 @@ async function run({ minutes, rate, clients, killEvery: killEverySecs, seed, sna
   if (json) process.stdout.write(`${JSON.stringify({ versions, seed, ...report }, undefined, 2)}\n`);
   else for (const line of linesOf(report)) process.stdout.write(`${line}\n`);
   if (!json) say(`zooid ${versions.zooid}, Node ${versions.node}, nats-server ${versions.natsServer}, ${versions.date}, seed ${seed}`);
-  process.exitCode = signal.aborted ? interruptedCode : report.wrongs.length === 0 ? 0 : 1;
+  process.exitCode = report.wrongs.length > 0 ? 1 : signal.aborted ? interruptedCode : 0;
 }
 
 function linesOf(report: ServiceSoakReport): readonly string[] {
@@ -77,18 +80,18 @@ function linesOf(report: ServiceSoakReport): readonly string[] {
     `${report.visits} visits of clients of the object store, which read ${report.clientReads} objects`,
     `${report.brokerKills} kills of the broker, ${report.storageRestarts} restarts of the storage server, ${report.excused} answers 503 because of them`,
     ...Object.entries(report.logged).map(([text, count]) => `logged ${count} times: ${text}`),
-    "",
-    ...table(
-      ["process", "of", `at ${report.judgedFromSecs.toFixed(0)} s`, "at the end", "may grow by", ""],
-      report.growths.map((growth) => rowOf(growth, over.has(growth))),
-    ),
-    "",
+    ...(report.growths.length === 0
+      ? ["too short to say anything of memory"]
+      : table(
+          ["process", "of", `at ${report.judgedFromSecs.toFixed(0)} s`, "at the end", "may grow by", ""],
+          report.growths.map((growth) => rowOf(growth, over.has(growth))),
+        )),
     ...report.wrongs.map((text) => `wrong: ${text}`),
     `${report.wrongs.length} wrong`,
   ];
 }
 
 function rowOf({ process, quantity, level, end, allowed }: Growth, isOver: boolean): readonly string[] {
-  const text = quantity === "handles" ? (value: number) => value.toFixed(0) : size;
+  const text = counts.has(quantity) ? (value: number) => value.toFixed(0) : size;
   return [process, quantity, text(level), text(end), text(allowed), isOver ? "grows" : ""];
 }

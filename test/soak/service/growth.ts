@@ -19,16 +19,18 @@ const megabyte = 1024 * 1024;
 export const growthBounds: Readonly<Record<string, GrowthBound>> = {
   heap: { share: 0.05, least: 4 * megabyte },
   external: { share: 0.1, least: 8 * megabyte },
+  code: { share: 0.5, least: 8 * megabyte },
   rss: { share: 0.15, least: 48 * megabyte },
   handles: { share: 0.1, least: 30 },
+  results: { share: 0.1, least: 500 },
+  tags: { share: 0.1, least: 500 },
   folder: { share: 0.1, least: 16 * megabyte },
 };
 
-/** A line through samples: level where it begins, and growth to its end. */
+/** A line through samples: level where it begins, and where it ends. */
 export interface Growth {
   readonly process: string;
   readonly quantity: string;
-  /** Where the line begins, and at the end of the soak. */
   readonly level: number;
   readonly end: number;
   readonly allowed: number;
@@ -37,14 +39,13 @@ export interface Growth {
 export interface GrowthOptions {
   /** Samples before are of a process that still fills its caches. */
   readonly fromMs: number;
-  readonly toMs: number;
   /** How long a process that was started again fills its caches. */
   readonly settleMs: number;
 }
 
 /**
- * The growth of each quantity of each process: the slope of one line by least squares, times the time that is judged. Where a process was
- * started again, its lives share the slope, and each has a level of its own. A quantity with fewer than three samples a life is left out.
+ * The growth of each quantity of each process: the slope of one line by least squares, over the longest time that one life of it is judged.
+ * Lives of a process that was started again share the slope, and each has a level of its own. A life with fewer than three samples is left out.
  */
 export function growthsOf(samples: readonly Sample[], options: GrowthOptions): readonly Growth[] {
   return [...new Set(samples.map(({ process }) => process))].flatMap((process) => {
@@ -53,7 +54,7 @@ export function growthsOf(samples: readonly Sample[], options: GrowthOptions): r
       .map((life) => settledSamples(own, life, options))
       .filter(({ length }) => length > 2);
     const quantities = Object.keys(own[0]?.values ?? {});
-    return lives.length === 0 ? [] : quantities.map((quantity) => growthOf(process, quantity, lives, options));
+    return lives.length === 0 ? [] : quantities.map((quantity) => growthOf(process, quantity, lives));
   });
 }
 
@@ -68,7 +69,7 @@ function settledSamples(own: readonly Sample[], life: number, { fromMs, settleMs
   return ofLife.filter(({ at }) => at >= Math.max(fromMs, bornAt + settleMs));
 }
 
-function growthOf(process: string, quantity: string, lives: readonly (readonly Sample[])[], { fromMs, toMs }: GrowthOptions): Growth {
+function growthOf(process: string, quantity: string, lives: readonly (readonly Sample[])[]): Growth {
   let [moved, spread] = [0, 0];
   for (const life of lives) {
     const [meanAt, mean] = [meanOf(life, ({ at }) => at), meanOf(life, ({ values }) => values[quantity] ?? 0)];
@@ -78,10 +79,11 @@ function growthOf(process: string, quantity: string, lives: readonly (readonly S
     }
   }
   const slope = spread === 0 ? 0 : moved / spread;
-  const all = lives.flat();
-  const level = meanOf(all, ({ values }) => values[quantity] ?? 0) - slope * (meanOf(all, ({ at }) => at) - fromMs);
+  const spanMs = Math.max(...lives.map((life) => (life.at(-1)?.at ?? 0) - (life[0]?.at ?? 0)));
+  const middle = meanOf(lives.flat(), ({ values }) => values[quantity] ?? 0);
+  const [level, end] = [middle - (slope * spanMs) / 2, middle + (slope * spanMs) / 2];
   const { share, least } = growthBounds[quantity] ?? { share: Infinity, least: Infinity };
-  return { process, quantity, level, end: level + slope * (toMs - fromMs), allowed: Math.max(share * level, least) };
+  return { process, quantity, level, end, allowed: Math.max(share * level, least) };
 }
 
 function meanOf(samples: readonly Sample[], value: (sample: Sample) => number): number {

@@ -4,7 +4,7 @@ import { Floors } from "./floors.js";
 import { growthsOf, overgrown, type Sample } from "./growth.js";
 import { Outages } from "./outages.js";
 
-const options = { fromMs: 300, toMs: 1_200, settleMs: 90 };
+const options = { fromMs: 300, settleMs: 90 };
 const mb = 1024 * 1024;
 
 /** A sample each 10 ms. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jetStreamConfig } from "../../nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../nats-server.js";
+import type { Held } from "./protocol.js";
 import { buildPrograms } from "./programs.js";
 import type { Sample } from "./growth.js";
 import { HttpClient } from "./http-client.js";
@@ -50,16 +51,16 @@ export class Parts {
   static async start(options: PartsOptions): Promise<Parts> {
     const folder = await mkdtemp(join(tmpdir(), "zooid-soak-"));
     const parts = new Parts(options, folder, await buildPrograms(), await startNatsServer({ config: jetStreamConfig() }));
-    try {
-      const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`);
-      await Promise.all([
-        parts.startStorage(),
-        ...names("service-", options.services).map((name) => parts.#startService(name)),
-        ...names("clients-", options.helpers).map((name) => parts.#startHelper(name)),
-      ]);
-    } catch (error) {
+    const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index + 1}`);
+    const started = await Promise.allSettled([
+      parts.startStorage(),
+      ...names("service-", options.services).map((name) => parts.#startService(name)),
+      ...names("clients-", options.helpers).map((name) => parts.#startHelper(name)),
+    ]);
+    const failed = started.find((each) => each.status === "rejected");
+    if (failed !== undefined) {
       await parts.close();
-      throw error;
+      throw failed.reason;
     }
     return parts;
   }
@@ -85,10 +86,15 @@ export class Parts {
   async sample(at: number): Promise<readonly Sample[]> {
     const samples = await Promise.all(
       this.#watched.map(async (process): Promise<readonly Sample[]> => {
-        const [measured, folder] = await Promise.all([process.measure(), folderBytes(join(this.folder, process.name))]);
+        const isService = this.services.some((node) => node.process === process);
+        const [measured, folder, answer] = await Promise.all([
+          process.measure(),
+          folderBytes(join(this.folder, process.name)),
+          isService ? process.ask<{ readonly held: Held }>({ type: "held" }) : undefined,
+        ]);
         if (measured === undefined) return [];
         const life = process.name === "storage" ? this.#storageLives : 0;
-        return [{ at, process: process.name, life, values: { ...measured, folder } }];
+        return [{ at, process: process.name, life, values: { ...measured, ...answer?.held, folder } }];
       }),
     );
     const [rss, folder] = await Promise.all([residentBytes(this.broker.pid), folderBytes(this.broker.folder)]);

@@ -1,5 +1,5 @@
 /** Loaded before a program of the soak: tells the driver how much memory the process takes, and ends it with the driver. */
-import { writeHeapSnapshot } from "node:v8";
+import { getHeapCodeStatistics, writeHeapSnapshot } from "node:v8";
 
 /** What the driver asks of every process. */
 export type ProbeAsk =
@@ -7,7 +7,9 @@ export type ProbeAsk =
 
 /** What a process takes, after garbage was collected; bytes. */
 export interface Measured {
+  /** Without what V8 has compiled, which grows for as long as it finds something to optimize. */
   readonly heap: number;
+  readonly code: number;
   readonly external: number;
   readonly rss: number;
   /** Open sockets, files and timers: what keeps an event loop alive. */
@@ -22,8 +24,10 @@ export interface ProbeAnswer {
 
 function measure(): Measured {
   (globalThis as { gc?: () => void }).gc?.();
-  const { heapUsed: heap, external, rss } = process.memoryUsage();
-  return { heap, external, rss, handles: process.getActiveResourcesInfo().length };
+  const { heapUsed, external, rss } = process.memoryUsage();
+  const { code_and_metadata_size: compiled, bytecode_and_metadata_size: bytecode } = getHeapCodeStatistics();
+  const code = compiled + bytecode;
+  return { heap: heapUsed - code, code, external, rss, handles: process.getActiveResourcesInfo().length };
 }
 
 process.on("message", (ask: ProbeAsk) => {

@@ -45,4 +45,11 @@ export interface VisitAnswer {
   readonly opening?: StepResult["failure"];
 }
 
+/** What a service holds, beside its memory. */
+export interface Held {
+  /** Results in memory, and tags that have versions of their own. */
+  readonly results: number;
+  readonly tags: number;
+}
+
 export const answerOf = (number: number, answer: object) => ({ type: "answer", number, ...answer });

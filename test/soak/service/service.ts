@@ -9,12 +9,14 @@ import pino from "pino";
 import { createCache, tag } from "../../../cache.js";
 import { routeCaching } from "../../../fastify.js";
 import { connect, ZooidError } from "../../../index.js";
-import { type Item, type ItemSchema, keyOf, type Place } from "./protocol.js";
+import { answerOf, type Held, type Item, type ItemSchema, keyOf, type Place } from "./protocol.js";
 
 const { name, servers, folder } = JSON.parse(process.argv[2] ?? "{}") as Place;
 
 /** Past the bound of pages on a disk the oldest go: a small one is reached before the memory is judged. */
 const diskBytesMax = 48 * 1024 * 1024;
+/** What is not there is cached as well: anybody can fill a small cache with it before the memory is judged. */
+const objectBytesMax = 128 * 1024;
 /** Pages of objects have no time to live: they fill the bound of a route before the memory is judged. */
 const itemFiller = "i".repeat(48 * 1024);
 const rowFiller = "r".repeat(1_500);
@@ -23,7 +25,14 @@ const ttl = 60;
 
 const log = pino({ level: "warn" });
 const cache = await createCache({ busUrl: servers, storageUrl: `lmdb:${folder}/results`, lmdbMapSize: diskBytesMax, node: name, log });
-const store = await connect<ItemSchema>({ servers, client: name, cache: { folder: `${folder}/objects` }, log });
+const store = await connect<ItemSchema>({
+  servers,
+  client: name,
+  cache: { folder: `${folder}/objects` },
+  cacheBytesMax: objectBytesMax,
+  memoryBytesMax: objectBytesMax,
+  log,
+});
 
 /** Version of a row now; 0: there is no such row. */
 function readRow(row: string): Promise<number> {
@@ -160,4 +169,10 @@ process.once("SIGTERM", () => {
   void app.close().then(() => Promise.all([store.close(), cache.close()]));
 });
 process.channel?.unref();
+process.on("message", ({ type, number }: { readonly type: string; readonly number: number }) => {
+  if (type !== "held") return;
+  const { entries: results, tags } = cache.stats();
+  const held: Held = { results, tags };
+  process.send?.(answerOf(number, { held }));
+});
 process.stdout.write(`${JSON.stringify({ event: "ready", url })}\n`);

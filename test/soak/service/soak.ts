@@ -23,7 +23,7 @@ export interface ServiceSoakOptions {
   readonly groups?: number;
   /** Processes that the clients live in. Default: 2. */
   readonly helpers?: number;
-  /** Pauses between two deaths of the broker, and between two of the storage server, on average. Default: 30 s, and a quarter of the soak. */
+  /** Pauses between two deaths of the broker, and between two of the storage server, on average. Default: 30 s, and a third of the soak. */
   readonly killEverySecs?: number;
   readonly restartEverySecs?: number;
   /** Default: 10 s. */
@@ -69,8 +69,8 @@ export interface ServiceSoakReport {
 const servicesCount = 2;
 /** Memory is judged from here on; of a shorter soak the last three quarters are. */
 const warmUpMsMax = 300_000;
-/** A storage server that was started again is as large as it gets after this. */
-const settleMs = 90_000;
+/** A storage server that was started again is as large as it gets after this: longer than the ages that it keeps. */
+const settleMs = 150_000;
 /** A line over less time says little: it is shown, and not judged. */
 const judgedMsMin = 300_000;
 /** How long the broker is away: up to a tenth of the pause between two of its deaths. */
@@ -154,7 +154,7 @@ class ServiceSoak {
   }
 
   async #load(parts: Parts): Promise<void> {
-    const { minutes, rate, restartEverySecs = minutes * 15, sampleEverySecs = 10, signal } = this.#options;
+    const { minutes, rate, restartEverySecs = minutes * 20, sampleEverySecs = 10, signal } = this.#options;
     this.#startMs = performance.now();
     const ending = new AbortController();
     const end = () => ending.abort();
@@ -236,7 +236,7 @@ class ServiceSoak {
       storageRestarts: this.#storageRestarts,
       logged: { ...this.#logged },
       judgedFromSecs: this.#warmUpMs / 1_000,
-      growths: growthsOf(this.#samples, { fromMs: this.#warmUpMs, toMs: this.#elapsedMs, settleMs: Math.min(settleMs, this.#warmUpMs) }),
+      growths: growthsOf(this.#samples, { fromMs: this.#warmUpMs, settleMs: Math.min(settleMs, this.#warmUpMs) }),
       samples: [...this.#samples],
       wrongs: [...this.#wrongs],
     };
