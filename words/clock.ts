@@ -27,30 +27,57 @@ const bootClock = new BootClock({
 /** Time of the system. A timer waits for its delay of time awake. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => bootClock.now(),
-  setTimeout: (action, delayMs) => (delayMs <= limits.timerMsMax ? setTimeout(action, delayMs) : new LongTimer(action, delayMs)),
+  monotonic: () => {
+    if (SystemTimer.areReplaced) SystemTimer.moveAll();
+    return bootClock.now();
+  },
+  setTimeout: (action, delayMs) => {
+    if (SystemTimer.areReplaced) SystemTimer.moveAll();
+    return new SystemTimer(action, delayMs);
+  },
   clearTimeout: (timer) => {
-    if (timer instanceof LongTimer) timer.clear();
-    else clearTimeout(timer as NodeJS.Timeout);
+    if (timer instanceof SystemTimer) timer.clear();
   },
 };
 
-/** A timer of the system for a delay that the system's timers do not take: they would fire at once. */
-class LongTimer {
+/**
+ * A timer of the system, with any delay: the system's own fire at once when they are given too much. Where the system's timers are replaced,
+ * as by the fake ones of a test, those that are set move there: the fake ones that are left when a test puts the real ones back never fire.
+ */
+class SystemTimer {
+  static readonly #set = new Set<SystemTimer>();
+  static #timers = { set: setTimeout, clear: clearTimeout };
+
+  static get areReplaced(): boolean {
+    return SystemTimer.#timers.set !== setTimeout;
+  }
+
+  static moveAll(): void {
+    const { clear } = SystemTimer.#timers;
+    SystemTimer.#timers = { set: setTimeout, clear: clearTimeout };
+    for (const timer of SystemTimer.#set) {
+      clear(timer.#timer);
+      timer.#arm();
+    }
+  }
+
   readonly #action: () => void;
-  #leftMs: number;
+  /** On the boot clock. */
+  readonly #dueMs: number;
   #timer: NodeJS.Timeout | undefined;
   #keepsProcess = true;
 
   constructor(action: () => void, delayMs: number) {
     assert(!Number.isNaN(delayMs), "the delay of a timer is a number");
     this.#action = action;
-    this.#leftMs = delayMs;
-    this.#arm();
+    this.#dueMs = bootClock.now() + delayMs;
+    SystemTimer.#set.add(this);
+    this.#wait(delayMs);
   }
 
   clear(): void {
-    clearTimeout(this.#timer);
+    SystemTimer.#set.delete(this);
+    SystemTimer.#timers.clear(this.#timer);
   }
 
   /** As the system's timers: the process need not wait for it. */
@@ -60,9 +87,16 @@ class LongTimer {
   }
 
   #arm(): void {
-    const stepMs = Math.min(this.#leftMs, limits.timerMsMax);
-    this.#leftMs -= stepMs;
-    this.#timer = this.#leftMs > 0 ? setTimeout(() => this.#arm(), stepMs) : setTimeout(this.#action, stepMs);
+    this.#wait(Math.max(0, this.#dueMs - bootClock.now()));
+  }
+
+  #wait(leftMs: number): void {
+    const fire = (): void => {
+      SystemTimer.#set.delete(this);
+      this.#action();
+    };
+    const { set } = SystemTimer.#timers;
+    this.#timer = leftMs <= limits.timerMsMax ? set(fire, leftMs) : set(() => this.#wait(leftMs - limits.timerMsMax), limits.timerMsMax);
     if (!this.#keepsProcess) this.#timer.unref();
   }
 }

@@ -3,6 +3,7 @@ import os from "node:os";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Cache, createCache } from "../../cache.js";
 import { Ticks } from "../../storage/ticks.js";
+import { createBroker, createPlainBus } from "../../transport/index.js";
 import { systemClock } from "../../words/index.js";
 
 let cache: Cache;
@@ -41,6 +42,20 @@ describe("a result whose time to live is a minute", () => {
     // Time may stand still for a tick, which no timer ends here.
     expect(Array.from({ length: 300 }, () => count()).at(-1)).toBe(first + 1);
   });
+});
+
+test("a cache that was made under fake timers is in touch with its bus once the real ones are back", async () => {
+  vi.useFakeTimers();
+  const bus = createPlainBus({ transport: createBroker({ clock: systemClock }).connect(), prefix: "p" });
+  const opening = createCache({ bus, maxStaleSecs: 2 });
+  await vi.advanceTimersByTimeAsync(5_000);
+  await using made = await opening;
+  vi.useRealTimers();
+  const again = made.cacheable(() => ++calls, { name: "again" });
+  const heardMs = () => made.stats().busHeardMs ?? Infinity;
+  await expect.poll(() => again() > 0 && heardMs(), { timeout: 20_000 }).toBeGreaterThan(500);
+  await expect.poll(heardMs, { timeout: 20_000 }).toBeLessThan(500);
+  await bus.close();
 });
 
 test("ticks go on though no timer ever fires", () => {
