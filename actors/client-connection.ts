@@ -28,6 +28,7 @@ import { abortable } from "./abortable.js";
 import { askForWriter } from "./another-writer.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
 import { storageSubjects, type Broadcast, type Position } from "./messages.js";
+import { patientClock } from "./patient-clock.js";
 import { Registering } from "./registering.js";
 import { retryDelay } from "./retry-delay.js";
 import { ServerLink } from "./server-link.js";
@@ -363,7 +364,7 @@ export class ClientConnection {
     });
     return createActor(machine, {
       id: `client/${this.#options.client}/connection`,
-      clock: { setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs), clearTimeout: (timer) => clock.clearTimeout(timer) },
+      clock: patientClock(clock),
       input: { readOnly: this.#options.readOnly, onOtherHistory: this.#options.onOtherHistory },
     });
   }

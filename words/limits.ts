@@ -68,6 +68,8 @@ export const limits = {
   heartbeatIntervalMs: 1_000,
   /** Silence of the server after which its client takes the link for lost: three heartbeats and a half; never below 2.5 heartbeats of that server. */
   heartbeatTimeoutMs: 3_500,
+  /** A client's timer that fires later than this shows that its process was held up: it waits as long for what has arrived to be read. */
+  heldUpMs: 250,
   /** A client sends a sign of life this often, with its oldest open snapshot. */
   keepAliveIntervalMs: 5_000,
   /** Silence of a client after which the server ends its session. */
