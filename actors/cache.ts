@@ -446,7 +446,7 @@ class OpenCache implements Cache {
   }
 
   async #close(): Promise<void> {
-    const { bus, disk, shared, memory, intake, settings } = this.#core;
+    const { bus, disk, shared, memory, intake, calls, settings } = this.#core;
     const { clock } = settings;
     const endsMs = clock.monotonic() + limits.cacheCloseTimeoutMs;
     const leftMs = () => Math.max(0, endsMs - clock.monotonic());
@@ -458,6 +458,7 @@ class OpenCache implements Cache {
     await this.#release(leftMs());
     await memory.close();
     await disk?.close();
+    calls.close();
     settings.log.info({ prefix: settings.prefix }, "the cache is closed");
   }
 }

@@ -388,6 +388,12 @@ export class CachedCalls {
     throw error;
   }
 
+  /** What is under way depends on nothing any more: none of it is kept. A function that never ends would hold the whole cache otherwise. */
+  close(): void {
+    endComputing(this);
+    this.#running.disable();
+  }
+
   /** The function is about to be called. */
   #starts(computation: Computation): void {
     this.#computations++;

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { Computation } from "../../actors/computation.js";
+import { isAnythingComputing } from "../../actors/computations.js";
 import { Running } from "../../actors/running.js";
 import type { Call } from "../../actors/cached-work.js";
 import { EntrySlot } from "../../storage/memory-entries.js";
+import { openCache } from "./open.js";
 
 /** A computation of a key, of no function. */
 function computation(key: string): Computation {
@@ -51,4 +53,13 @@ test("a chain of computations, each begun within the one before, does not grow",
   };
   other.run(first, () => go(3, first), undefined);
   expect(found).toBe(undefined);
+});
+
+test("a cache that is closed while a function hangs is no longer among those that compute", async () => {
+  const { cache } = await openCache();
+  const hang = cache.cacheable(() => new Promise(() => undefined), { name: "hang" });
+  void hang();
+  expect(isAnythingComputing()).toBe(true);
+  await cache.close();
+  expect(isAnythingComputing()).toBe(false);
 });

@@ -222,6 +222,11 @@ export class ClientPlace {
     })();
   }
 
+  /** The run is over: nothing of the process is held any longer. */
+  abandon(): void {
+    this.#leave();
+  }
+
   #leave(): void {
     this.#clock?.stop();
     this.#life = undefined;
@@ -230,6 +235,7 @@ export class ClientPlace {
     this.#client = undefined;
     this.#workload = undefined;
     this.#watch = undefined;
+    this.#caller?.end();
     this.#caller = undefined;
   }
 

@@ -3,8 +3,8 @@ import { type Outcome, outcomeOf } from "./outcome.js";
 import { type Simulated, simulations } from "./simulations.js";
 import { buildWorker } from "./worker-file.js";
 
-/** Real time of one run, some hundred times what it takes: a run that is not over by then loops without simulated time. */
-const runTimeoutMs = 60_000;
+/** Real time of one run, thousands of times what it takes on a quiet machine: a run that is not over by then loops without simulated time. */
+const runTimeoutMs = 600_000;
 
 /** Runs seeds in this process, and gives each line of their trace to `trace`. */
 export async function* runHere(what: Simulated, seeds: Iterable<number>, trace: (line: string) => void): AsyncGenerator<Outcome> {

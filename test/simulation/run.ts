@@ -85,6 +85,7 @@ async function run({ seed, trace, hasCallers }: RunOptions): Promise<RunResult> 
     Error.stackTraceLimit = stackTraceLimit;
     process.off("unhandledRejection", onRejection);
     process.off("uncaughtException", onRejection);
+    for (const client of clients) client.abandon();
   }
   const violation = checker.violations[0];
   if (violation !== undefined) world.note("world", violation.message);

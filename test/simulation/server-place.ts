@@ -49,6 +49,8 @@ export class ServerPlace {
   #process = 0;
   #backup: Backup | undefined;
 
+  /** How far tids have followed the wall clock ahead of real time. */
+  #aheadMs = 0;
   /** What the process that runs wrote last. */
   #last: { readonly process: number; readonly moment: Moment } | undefined;
 
@@ -135,6 +137,7 @@ export class ServerPlace {
     if (before === undefined) return;
     const passedMs = moment.atMs - before.atMs;
     const countedMs = tidToMs(moment.tid) - tidToMs(before.tid);
+    this.#aheadMs = Math.max(0, this.#aheadMs + countedMs - passedMs);
     if (Math.abs(countedMs - passedMs) <= limits.clockJumpMsMax + tidSlackMs) return;
     this.#world.checker.violated(1, "tids go on as real time does", { before: before.tid, tid: moment.tid, passedMs, countedMs });
   }
@@ -146,6 +149,8 @@ export class ServerPlace {
     const { checker, clock } = this.#world;
     const keptMs = historyAgeMs + 2 * snapshotRetentionMs + this.#pruningIntervalMs + retentionSlackMs;
     const { head } = checker.history;
+    // A small jump was followed, and taken back: tids stand until the time they show has come, and so do ages.
+    if (this.#aheadMs > tidSlackMs) return;
     const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
     // The last transaction stands for what is now: only what others came after grows old.
     await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);

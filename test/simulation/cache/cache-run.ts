@@ -58,6 +58,7 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
     Error.stackTraceLimit = stackTraceLimit;
     process.off("unhandledRejection", onRejection);
     process.off("uncaughtException", onRejection);
+    for (const node of nodes) node.abandon();
   }
   const violation = checker.violations[0];
   if (violation !== undefined) world.note("world", violation.message);

@@ -238,8 +238,14 @@ export class NodePlace {
     this.open();
   }
 
+  /** The run is over: nothing of the process is held any longer. */
+  abandon(): void {
+    this.#leave();
+  }
+
   #leave(): void {
     this.#clock?.stop();
+    this.#running?.core.calls.close();
     if (this.#life !== undefined) this.#world.checker.died(this.#life);
     this.#life = undefined;
     this.#clock = undefined;

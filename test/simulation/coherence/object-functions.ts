@@ -1,4 +1,4 @@
-import { type Cache, openCacheOver } from "../../../actors/cache.js";
+import { type Cache, openCacheOver, type OpenedCache } from "../../../actors/cache.js";
 import { cacheSettings } from "../../../actors/cache-options.js";
 import type { ObjectClient } from "../../../actors/object-client.js";
 import { type Chance, type Clock, delay, type Log } from "../../../words/index.js";
@@ -45,6 +45,7 @@ export class ObjectFunctions {
   readonly #outer;
   readonly #report;
   readonly #top;
+  readonly #opened: OpenedCache[] = [];
 
   constructor({ world, client, clock, chance, life, log }: ObjectFunctionsOptions) {
     this.#world = world;
@@ -53,8 +54,12 @@ export class ObjectFunctions {
     this.#chance = chance;
     this.#life = life;
     this.#checker = world.coherence;
-    const [one, two] = [0, 1].map(() => openCacheOver(cacheSettings({ clock, chance, log }), { bus: undefined, disk: undefined }).cache);
-    if (one === undefined || two === undefined) throw new RangeError("there are two caches");
+    const open = () => {
+      const opened = openCacheOver(cacheSettings({ clock, chance, log }), { bus: undefined, disk: undefined });
+      this.#opened.push(opened);
+      return opened.cache;
+    };
+    const [one, two] = [open(), open()];
     this.one = one;
     this.two = two;
     this.#value = one.cacheable((key: string) => this.#readValue(key), { name: "value", deps: (key) => [tagOf(key)] });
@@ -83,6 +88,11 @@ export class ObjectFunctions {
   top = (prefix: string): Promise<Picture> => this.#call(`top ${prefix}`, () => this.#top(prefix));
   backup = (key: string): Promise<Picture> => this.#unlessStumbled(`backup ${key}`, () => this.#backup(key));
   report = (key: string): Promise<Picture> => this.#unlessStumbled(`report ${key}`, () => this.#report(key));
+
+  /** The process ends: what is being computed never goes on. */
+  end(): void {
+    for (const { core } of this.#opened) core.calls.close();
+  }
 
   /** Calls `run`, which may compute `what`, and holds what it gives, or throws, to what the client knew before. */
   async #call(what: What, run: () => Promise<Picture>, ageMsMax = Infinity, isChecked: () => boolean = () => true): Promise<Picture> {

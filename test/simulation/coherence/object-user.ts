@@ -39,6 +39,11 @@ export class ObjectUser {
     }
   }
 
+  /** The process ends: what it computes dies with it. */
+  end(): void {
+    this.#options.functions.end();
+  }
+
   /** One call of each function: what everybody sees in the end. */
   async lookAtAll(): Promise<void> {
     const { functions } = this.#options;
