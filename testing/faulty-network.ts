@@ -17,6 +17,34 @@ export interface FaultyNetworkOptions {
   readonly payloadBytesMax?: number;
   /** Told of each message when it is sent, for a readable trace. */
   readonly onSend?: (sent: SentMessage) => void;
+  /**
+   * Brokers of a cluster in place of the one. What is published finds its takers when it reaches a broker, so that publishers overtake each other
+   * as they do with NATS; without them it finds its takers when it is sent.
+   */
+  readonly brokers?: Brokers;
+}
+
+/** What was published, where a broker has it. */
+export interface Publication {
+  /** Name of its publisher. */
+  readonly from: string;
+  readonly subject: string;
+  readonly payload: Uint8Array;
+}
+
+/** A subscriber, as the brokers of a cluster know it. */
+export interface Subscriber {
+  readonly name: string;
+  /** When the broker that it is linked to learned of its subscription. */
+  readonly sinceMs: number;
+}
+
+/** The brokers of a cluster: each end is linked to one of them, and routes carry messages from one to the other. */
+export interface Brokers {
+  /** The broker of its publisher has `publication` now. */
+  took(publication: Publication): void;
+  /** Calls `arrive` when `publication` has reached the broker of `to`, at once if that is the same; never, if it is lost. */
+  carry(publication: Publication, to: Subscriber, arrive: () => void): void;
 }
 
 /** One message on its way between two ends, by their names, as it was decided when it was sent. */
@@ -51,6 +79,7 @@ export class FaultyNetwork {
   readonly payloadBytesMax: number;
   weather: Weather;
   readonly onSend: ((sent: SentMessage) => void) | undefined;
+  readonly brokers: Brokers | undefined;
   /** Every subscription of every end. */
   readonly listeners = new SubjectTable<Listener>();
   readonly #log: Log;
@@ -65,6 +94,7 @@ export class FaultyNetwork {
     this.weather = options.weather ?? calm;
     this.payloadBytesMax = options.payloadBytesMax ?? limits.payloadBytesMax;
     this.onSend = options.onSend;
+    this.brokers = options.brokers;
     this.#log = options.log ?? silentLog;
     assert(this.payloadBytesMax <= limits.messageBytesMax, "a payload is not larger than a message");
   }

@@ -13,7 +13,7 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "../transport/transport.js";
-import type { FaultyNetwork } from "./faulty-network.js";
+import type { Brokers, FaultyNetwork, Publication } from "./faulty-network.js";
 
 /** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
 interface Link {
@@ -98,7 +98,8 @@ export class NetworkEnd implements HeadedTransport {
     checkSubject(subject);
     const link = this.#linked();
     checkSize(subject, payload, this.payloadBytesMax);
-    this.#route(link, subject, payload, undefined);
+    if (this.#network.brokers === undefined) this.#route(link, subject, payload, undefined);
+    else this.#routeOver(this.#network.brokers, link, { from: this.name, subject, payload: Buffer.from(payload) });
   }
 
   /** Publishes as a broker does that has something to say of the message. Throws as `publish` does. */
@@ -240,6 +241,24 @@ export class NetworkEnd implements HeadedTransport {
     return takers.length;
   }
 
+  /** Sends to the broker, which finds who takes it, wherever they are linked. */
+  #routeOver(brokers: Brokers, link: Link, publication: Publication): void {
+    const network = this.#network;
+    const atMs = this.#upInLine(link);
+    this.#later(atMs, () => {
+      if (link.lostAtMs < atMs) return;
+      brokers.took(publication);
+      const { subject, payload } = publication;
+      for (const taker of network.takers(subject, atMs)) {
+        brokers.carry(publication, { name: taker.owner.name, sinceMs: taker.activeAtMs }, () => {
+          this.#send(link, taker.owner, atMs, { subject, payload, request: undefined }, (copy) => {
+            if (taker.isActive) handle(taker.owner.#log, taker.handler, { ...bare, subject, payload: copy });
+          });
+        });
+      }
+    });
+  }
+
   #answer(to: NetworkEnd, subject: string, payload: Uint8Array, requestId: number | undefined, replyTo: string): void {
     if (requestId === undefined) this.publish(replyTo, payload);
     else this.#reply(to, subject, payload, requestId);
@@ -267,8 +286,10 @@ export class NetworkEnd implements HeadedTransport {
     const toLink = to.#link;
     const arrivalsMs: number[] = [];
     if (toLink !== undefined && !network.isSevered(this.name, to.name) && !network.happens(weather.loss)) {
-      const stray = () => brokerAtMs + network.chance.fraction() * weather.strayDelayMsMax;
-      arrivalsMs.push(network.happens(weather.straying) ? stray() : to.#downInLine(toLink, brokerAtMs));
+      // Routes between brokers may have taken it further since.
+      const fromMs = Math.max(brokerAtMs, network.clock.monotonic());
+      const stray = () => fromMs + network.chance.fraction() * weather.strayDelayMsMax;
+      arrivalsMs.push(network.happens(weather.straying) ? stray() : to.#downInLine(toLink, fromMs));
       if (network.happens(weather.duplication)) arrivalsMs.push(stray());
     }
     network.onSend?.({ ...parcel, from: this.name, to: to.name, arrivalsMs });
@@ -283,13 +304,17 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   #roundTrip(link: Link): Promise<void> {
-    const backAtMs = this.#downInLine(link, this.#upInLine(link));
+    const atMs = this.#upInLine(link);
     return new Promise((resolve, reject) => {
       const flushing: Flushing = { resolve, reject };
       this.#flushing.add(flushing);
-      this.#later(backAtMs, () => {
-        if (this.#flushing.delete(flushing)) resolve();
-      });
+      const comeBack = () =>
+        this.#later(this.#downInLine(link, atMs), () => {
+          if (this.#flushing.delete(flushing)) resolve();
+        });
+      // What is routed when it reaches a broker is still on its way there: the answer stays behind what the broker has before it.
+      if (this.#network.brokers === undefined) comeBack();
+      else this.#later(atMs, comeBack);
     });
   }
 
@@ -304,6 +329,9 @@ export class NetworkEnd implements HeadedTransport {
     this.#flushing.clear();
   }
 }
+
+/** A message that nothing is said of, and nobody waits for an answer to. */
+const bare = { reply: undefined, headers: undefined, replyTo: undefined };
 
 const atOnce: Awake = (action) => {
   action();
