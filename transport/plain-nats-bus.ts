@@ -4,7 +4,6 @@ import {
   ClosedError,
   type Duration,
   encodeMessage,
-  limits,
   type Log,
   type NotAuthorizedError,
   silentLog,
@@ -17,6 +16,7 @@ import { BusListener } from "./bus-listener.js";
 import { BusTrouble } from "./bus-trouble.js";
 import { busPace } from "./bus-pace.js";
 import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "./plain-words.js";
+import { type HeardAt, PlainPublishers } from "./plain-publishers.js";
 import { hearEarlierNodes } from "./earlier-nodes.js";
 import { RareWarning } from "./rare-warning.js";
 import { checkQueue } from "./subject.js";
@@ -46,9 +46,10 @@ export interface PlainBusOptions {
  * The subject decides what a message is, and which tag it invalidates: a publisher that NATS lets publish below one tag can invalidate what is
  * below it, and nothing else. So the numbers that count are those of heartbeats. Nothing under a tag is left out, whatever number it bears.
  *
- * `heardAt` is when the last message of this node's own was sent that has come back: all that the broker had by then was heard. Between brokers
- * nobody measures: two nodes that a broken route keeps from each other learn of it after the time-out only, by the silence of the other,
- * and by nothing at all as long as a slow route is not silent. Throws InvalidOptionError.
+ * `heardAt` is when the last message of this node's own was sent that had come back before each other publisher was heard last: all that those had
+ * published by then, and the broker had, was heard. Between brokers nobody measures: a node that does not know a publisher yet, or has dropped it
+ * after the time-out, misses what a broken route loses until it hears of that publisher again; and a slow route is noticed by nothing as long
+ * as it is not silent. Throws InvalidOptionError.
  */
 export function createPlainBus(options: PlainBusOptions): Bus {
   checkQueue(options.prefix);
@@ -68,12 +69,6 @@ interface Publication {
   readonly reject: (reason: Error) => void;
 }
 
-interface Publisher {
-  number: number;
-  /** On the monotonic clock. */
-  heardAt: number;
-}
-
 class PlainBus implements Bus {
   readonly kind = "nats";
   readonly #options: PlainBusOptions;
@@ -89,12 +84,12 @@ class PlainBus implements Bus {
   readonly #epoch: string;
   /** Not heard back yet, by their number, in its order. */
   readonly #published = new Map<number, Publication>();
-  /** All others that live. */
-  readonly #publishers = new Map<string, Publisher>();
+  readonly #publishers = new PlainPublishers();
   readonly #ends: (() => void)[] = [];
   #state: "new" | "catchingUp" | "following" | "cut" | "closed" = "new";
   #number = 0;
   #sequence = 0;
+  #linkedAt = -Infinity;
   #echoedAt = -Infinity;
   /** When the last message of our own was sent that came back. */
   #provenAt = -Infinity;
@@ -139,9 +134,7 @@ class PlainBus implements Bus {
   }
 
   get heardAt(): number {
-    let heardAt = this.#provenAt;
-    for (const publisher of this.#publishers.values()) heardAt = Math.min(heardAt, publisher.heardAt);
-    return heardAt;
+    return Math.min(this.#provenAt, this.#publishers.provenAt);
   }
 
   publish(tag: string, id: string): Promise<BusVersion> {
@@ -167,13 +160,13 @@ class PlainBus implements Bus {
       this.#subscription = subscription;
       this.#ends.push(this.#transport.onRefused?.((error) => this.#refused(error)) ?? (() => undefined));
       const stop = this.#transport.onStatus((status) => {
-        if (status === "connected") void this.#greet();
+        if (status === "connected") this.#linked();
         else this.#lose();
       });
       const stopEarlier = hearEarlierNodes(this.#options, this.#subject, () => this.#reset("a node of an earlier version"));
       this.#ends.push(() => subscription.unsubscribe(), stopEarlier, stop);
       this.#wait();
-      if (this.#transport.status === "connected") void this.#greet();
+      if (this.#transport.status === "connected") this.#linked();
     });
   }
 
@@ -190,6 +183,11 @@ class PlainBus implements Bus {
     this.#followed?.reject(closed);
     this.#followed = undefined;
     if (wasGreeted) await this.#transport.flush().catch(() => undefined);
+  }
+
+  #linked(): void {
+    this.#linkedAt = this.#clock.monotonic();
+    void this.#greet();
   }
 
   /** On a new link, or after silence: whoever hears it says where it stands, and its echo shows that the way is whole. */
@@ -258,20 +256,10 @@ class PlainBus implements Bus {
     if (this.#state === "following") {
       if (wasHeldUp) this.#cut("this process was held up");
       else if (this.#echoedAt < silentSince) this.#cut("the broker is silent");
-      else this.#dropSilent(silentSince);
+      else if (this.#publishers.forgetSilent(silentSince)) this.#reset("a publisher fell silent");
     }
     if (this.#state === "following") this.#say("beat");
     else if (this.#transport.status === "connected") void this.#greet();
-  }
-
-  #dropSilent(silentSince: number): void {
-    let dropped = 0;
-    for (const [id, publisher] of this.#publishers) {
-      if (publisher.heardAt >= silentSince) continue;
-      this.#publishers.delete(id);
-      dropped++;
-    }
-    if (dropped > 0) this.#reset("a publisher fell silent");
   }
 
   #send(publication: Publication): void {
@@ -325,11 +313,7 @@ class PlainBus implements Bus {
       this.#echoed(publication);
       return;
     }
-    const known = word && this.#publishers.get(word.publisher);
-    if (known !== undefined && word?.number === known.number + 1) {
-      known.number = word.number;
-      known.heardAt = this.#clock.monotonic();
-    }
+    if (word !== undefined) this.#publishers.published(word.publisher, word.number, this.#heardNow());
     // What is heard before this node follows is part of the reset that it begins with.
     if (this.#state !== "following") return;
     this.#sequence++;
@@ -373,16 +357,14 @@ class PlainBus implements Bus {
   }
 
   #takeOthers(kind: PlainKind, { publisher, number }: PlainWord): void {
-    const known = this.#publishers.get(publisher);
-    if (number > (known?.number ?? 0)) this.#reset(known === undefined ? "an unknown publisher" : "a publisher has published more");
-    if (kind === "bye") this.#publishers.delete(publisher);
-    else if (known !== undefined) {
-      known.number = Math.max(known.number, number);
-      known.heardAt = this.#clock.monotonic();
-    } else if (this.#publishers.size < limits.busPublishersMax) {
-      this.#publishers.set(publisher, { number, heardAt: this.#clock.monotonic() });
-    }
+    const missed = this.#publishers.heard(publisher, number, this.#heardNow());
+    if (missed !== undefined) this.#reset(missed);
+    if (kind === "bye") this.#publishers.forget(publisher);
     if (kind === "hello" && this.#state === "following") this.#say("beat");
+  }
+
+  #heardNow(): HeardAt {
+    return { now: this.#clock.monotonic(), provenAt: Math.max(this.#provenAt, this.#linkedAt) };
   }
 
   #reset(reason: string): void {
