@@ -1,8 +1,15 @@
 import { simulateCache } from "./cache/cache-run.js";
+import { simulatePlain } from "./plain/plain-run.js";
 import { simulateWriters } from "./writers/writers-run.js";
 import { simulate, simulateCoherence } from "./run.js";
 
 /** What can be simulated. */
-export const simulations = { store: simulate, coherence: simulateCoherence, cache: simulateCache, writers: simulateWriters } as const;
+export const simulations = {
+  store: simulate,
+  coherence: simulateCoherence,
+  cache: simulateCache,
+  plain: simulatePlain,
+  writers: simulateWriters,
+} as const;
 
 export type Simulated = keyof typeof simulations;

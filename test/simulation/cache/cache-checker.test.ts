@@ -165,6 +165,29 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale]);
   });
 
+  test("what no stream keeps is excused at a node that cannot know its publisher, until it hears of it, and for good only if nobody is left", () => {
+    const old = made("r:a");
+    const { issued } = checker.invalidates(one, "r:a");
+    issued.isKept = true;
+    checker.drawn(one, "id");
+    checker.published({ id: "id", tag: "r:a", publisher: "p1", number: 2 }, [two]);
+    nowMs = 5_000;
+    serve(two, old);
+    checker.heard(two, "p1", 1);
+    nowMs = 10_000;
+    serve(two, old);
+    expect(checker.finalFloors(two).has("r:a")).toBe(true);
+    checker.died(one);
+    expect(checker.finalFloors(two).has("r:a")).toBe(false);
+    expect(checker.finalFloors(checker.born("three", 1)).has("r:a")).toBe(true);
+    expect(sentences()).toEqual([]);
+    checker.heard(two, "p1", 2);
+    expect(checker.finalFloors(two).has("r:a")).toBe(true);
+    nowMs = 12_000;
+    serve(two, old);
+    expect(sentences()).toEqual([stale]);
+  });
+
   test("a disk that gives what is stale where it stands is told", () => {
     const old = made("r:a");
     invalidate(one, "r:a");

@@ -54,6 +54,20 @@ interface Taken {
   readonly moment: number;
   readonly takenMs: number;
   isLost: boolean;
+  /**
+   * Nodes that nothing may have told of it, and nothing tells of its publisher, as no stream keeps it: when they heard of that publisher again;
+   * Infinity before that.
+   */
+  readonly excused: Map<NodeLife, number>;
+}
+
+/** An invalidation that a broker without a stream took. */
+export interface PlainPublication {
+  readonly id: string;
+  readonly tag: string;
+  readonly publisher: string;
+  /** Of its publisher. */
+  readonly number: number;
 }
 
 /** Invalidations that a power failure took, and who had applied them. */
@@ -82,7 +96,7 @@ export interface CacheCheckerOptions {
  */
 export class CacheChecker implements Judge {
   readonly violations: Violation[] = [];
-  readonly counts = { calls: 0, served: 0, invalidations: 0, taken: 0, resets: 0, lost: 0, kills: 0 };
+  readonly counts = { calls: 0, served: 0, invalidations: 0, taken: 0, resets: 0, lost: 0, kills: 0, excused: 0 };
   readonly issued: Issued[] = [];
   readonly #options: CacheCheckerOptions;
   readonly #open = new Set<Call>();
@@ -95,6 +109,8 @@ export class CacheChecker implements Judge {
   /** How many of those every node must have found by now. */
   #due = 0;
   readonly #dueFloors = new Map<string, number>();
+  /** Those that some nodes are excused from. */
+  readonly #excused: { readonly taken: Taken; readonly publisher: string; readonly number: number }[] = [];
   readonly #losses: Loss[] = [];
   #moment = 0;
 
@@ -136,12 +152,38 @@ export class CacheChecker implements Judge {
       tag: word.tag,
       takenMs: this.#options.now(),
       isLost: false,
+      excused: new Map(),
     };
     this.counts.taken++;
     this.#taken.push(taken);
     const log = this.#streams.get(created) ?? [];
     log.push(taken);
     this.#streams.set(created, log);
+  }
+
+  /** A broker without a stream took an invalidation. `excused`: who may miss it until it hears of the publisher again. */
+  published({ id, tag, publisher, number }: PlainPublication, excused: readonly NodeLife[]): void {
+    const drawn = this.#ids.get(id);
+    if (drawn === undefined) {
+      this.violated(11, "what is published was asked for", { id, tag });
+      return;
+    }
+    const takenMs = this.#options.now();
+    const never = new Map(excused.map((life) => [life, Infinity] as const));
+    const taken: Taken = { ...drawn, created: "", sequence: 0, tag, takenMs, isLost: false, excused: never };
+    this.counts.taken++;
+    this.counts.excused += excused.length;
+    this.#taken.push(taken);
+    if (excused.length > 0) this.#excused.push({ taken, publisher, number });
+  }
+
+  /** `life` heard of `publisher`, which had published `number` invalidations. */
+  heard(life: NodeLife, publisher: string, number: number): void {
+    for (const each of this.#excused) {
+      const { excused } = each.taken;
+      if (each.publisher !== publisher || each.number > number || excused.get(life) !== Infinity) continue;
+      excused.set(life, this.#options.now());
+    }
   }
 
   /** A power failure took what `created` had after `sequence`. `alive`: whoever may know of it. */
@@ -222,6 +264,7 @@ export class CacheChecker implements Judge {
     this.next();
     this.#becomeDue();
     for (const [tag, moment] of this.#dueFloors) this.#raise(life, tag, moment);
+    for (const { taken } of this.#excused) if (this.#isDue(taken, life)) this.#raise(life, taken.tag, taken.moment);
     const call: Call = { life, what, beganMs: this.#options.now(), floors: new Map(life.floors) };
     this.#open.add(call);
     return call;
@@ -252,11 +295,14 @@ export class CacheChecker implements Judge {
 
   // ---- At the end
 
-  /** All that must count at every node, now that all follow. */
-  finalFloors(): ReadonlyMap<string, number> {
+  /** All that must count at every node, now that all follow; at that of `life`, if it is given. */
+  finalFloors(life?: NodeLife): ReadonlyMap<string, number> {
     this.#settleLosses();
     const floors = new Map<string, number>();
-    for (const { tag, moment, isExempt } of this.issued) if (!isExempt) floors.set(tag, Math.max(floors.get(tag) ?? 0, moment));
+    for (const issued of this.issued) {
+      if (issued.isExempt || (life !== undefined && this.#isExcused(life, issued))) continue;
+      floors.set(issued.tag, Math.max(floors.get(issued.tag) ?? 0, issued.moment));
+    }
     return floors;
   }
 
@@ -288,8 +334,23 @@ export class CacheChecker implements Judge {
   #becomeDue(): void {
     const untilMs = this.#options.now() - this.#options.staleMsMax;
     for (let taken = this.#taken[this.#due]; taken !== undefined && taken.takenMs < untilMs; taken = this.#taken[++this.#due]) {
-      if (!taken.isLost) this.#dueFloors.set(taken.tag, Math.max(this.#dueFloors.get(taken.tag) ?? 0, taken.moment));
+      if (!taken.isLost && taken.excused.size === 0)
+        this.#dueFloors.set(taken.tag, Math.max(this.#dueFloors.get(taken.tag) ?? 0, taken.moment));
     }
+  }
+
+  #isDue({ takenMs, excused }: Taken, life: NodeLife): boolean {
+    return Math.max(takenMs, excused.get(life) ?? takenMs) < this.#options.now() - this.#options.staleMsMax;
+  }
+
+  /** Nothing has told `life` of any copy of what was published for `issued`, and nothing will. */
+  #isExcused(life: NodeLife, issued: Issued): boolean {
+    const copies = this.#taken.filter((taken) => isFor(taken, issued));
+    const own = copies.filter(({ moment }) => moment === issued.moment);
+    // Of a publisher that is still there everybody hears.
+    const isMissed = (taken: Taken) => taken.excused.get(life) === Infinity && taken.life.isOver;
+    if (!(own.length > 0 ? own : copies).some(isMissed)) return false;
+    return !this.#taken.some((taken) => taken.moment >= issued.moment && isUnder(issued.tag, taken.tag) && !isMissed(taken));
   }
 
   #checkMarks(made: Made, floors: ReadonlyMap<string, number>, sentence: string, facts: Readonly<Record<string, unknown>>): void {

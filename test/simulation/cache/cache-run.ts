@@ -1,9 +1,11 @@
 import type { RunResult } from "../run.js";
-import { CacheFaults } from "./cache-faults.js";
-import { CacheWorld, timings } from "./cache-world.js";
+import { type CacheWorld, timings } from "./cache-world.js";
 import { isUnder } from "./cache-checker.js";
 import { tagOf } from "./database.js";
-import { NodePlace } from "./node-place.js";
+import { JetStreamFaults } from "./jetstream-faults.js";
+import { JetStreamWorld } from "./jetstream-world.js";
+import type { NodeFaults } from "./node-faults.js";
+import { type NodeHabits, NodePlace } from "./node-place.js";
 import { User } from "./user.js";
 
 /** Simulated time with faults, of some runs twice as long and more; then, at most, without faults until all nodes follow; then for what is asked at the end. */
@@ -12,10 +14,26 @@ const stormMsMax = 3_500;
 const calmMs = 20_000;
 const lookMs = 20_000;
 
-/** One run of the semantic cache, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
-export async function simulateCache(seed: number, trace?: (line: string) => void): Promise<RunResult> {
-  const world = new CacheWorld(seed, trace);
-  const { clock, checker } = world;
+/** One run of the semantic cache over JetStream, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
+export function simulateCache(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  const world = new JetStreamWorld(seed, trace);
+  const isLevel = (nodes: readonly NodePlace[]) => followTheStream(world, nodes);
+  return play({ world, tierFor, faultsFor: (nodes) => new JetStreamFaults(world, nodes), isLevel });
+}
+
+/** What makes one run of the cache, whatever its bus. */
+export interface CacheRun {
+  readonly world: CacheWorld;
+  /** `dice` in [0, 1) decides. */
+  readonly tierFor: (dice: number) => NodeHabits["tier"];
+  readonly faultsFor: (nodes: readonly NodePlace[]) => NodeFaults;
+  /** Every node follows its bus, and knows all that there is to know. */
+  readonly isLevel: (nodes: readonly NodePlace[]) => boolean;
+}
+
+/** Plays `run`: users, faults for a while, then none, and what all nodes serve in the end. */
+export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Promise<RunResult> {
+  const { clock, checker, trace } = world;
   const chance = world.chance();
   const count = 2 + Math.floor(chance.fraction() * 3);
   const nodes = Array.from(
@@ -29,7 +47,7 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
         rate: chance.fraction() < 0.5 ? 1 : 0.99 + chance.fraction() * 0.02,
       }),
   );
-  const faults = new CacheFaults(world, nodes);
+  const faults = faultsFor(nodes);
   const onRejection = (error: unknown): void => {
     checker.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
   };
@@ -47,7 +65,7 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
       faults.end();
       world.isCalm = true;
       const calmAt = clock.monotonic();
-      const inTime = await world.until(() => isLevel(world, nodes), calmMs);
+      const inTime = await world.until(() => isLevel(nodes), calmMs);
       if (!inTime && !world.isViolated)
         checker.violated(11, "once faults stop, every node follows and every outbox is empty", levels(nodes));
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
@@ -62,13 +80,13 @@ export async function simulateCache(seed: number, trace?: (line: string) => void
   }
   const violation = checker.violations[0];
   if (violation !== undefined) world.note("world", violation.message);
-  return { seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts } };
+  return { seed: world.seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts } };
 }
 
 const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" : "bucket");
 
 /** All nodes follow the stream to its end, and have nothing left to tell. */
-function isLevel({ jetStream }: CacheWorld, nodes: readonly NodePlace[]): boolean {
+function followTheStream({ jetStream }: JetStreamWorld, nodes: readonly NodePlace[]): boolean {
   const last = jetStream.stream("ZOOID_sim")?.lastSequence;
   return nodes.every(({ running }) => {
     const state = running?.bus.state;
@@ -85,10 +103,10 @@ function levels(nodes: readonly NodePlace[]) {
 /** No node serves anything older than the last invalidation of its tags, nor another version of a row than there is. */
 async function lookAtAll(world: CacheWorld, nodes: readonly NodePlace[]): Promise<void> {
   const { checker, database } = world;
-  const floors = checker.finalFloors();
   const looks = nodes.map(async (node) => {
     const { running } = node;
     if (running === undefined) return;
+    const floors = checker.finalFloors(running.life);
     for (const [tag, moment] of floors) running.life.floors.set(tag, Math.max(moment, running.life.floors.get(tag) ?? 0));
     for (const [what, { rows }] of await new User(world, node, running, world.chance()).lookAtAll()) {
       for (const [name, version] of Object.entries(rows)) {

@@ -1,10 +1,12 @@
-import { type BucketFaults, type BucketHub, createBucketHub } from "../../../testing/bucket-hub.js";
-import { FaultyNetwork } from "../../../testing/faulty-network.js";
-import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
+import { type Brokers, FaultyNetwork } from "../../../testing/faulty-network.js";
+import type { BucketEnd } from "../../../testing/bucket-hub.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { Bus } from "../../../transport/index.js";
+import type { Chance, Log } from "../../../words/index.js";
 import { CallContexts } from "../call-contexts.js";
-import { oneOf } from "../play-faults.js";
 import { Stage } from "../stage.js";
-import { CacheChecker } from "./cache-checker.js";
+import { CacheChecker, type NodeLife } from "./cache-checker.js";
 import { Database } from "./database.js";
 
 /** Prefix of all caches here. */
@@ -15,6 +17,8 @@ export const timings = {
   heartbeatIntervalMs: 100,
   heartbeatTimeoutMs: 350,
   maxStaleMs: 500,
+  /** Of some runs over plain NATS: as short as the time-out allows, and shorter. */
+  shortMaxStaleMs: 250,
   publishTimeoutMs: 250,
   flightTimeoutMs: 700,
   bucketTimeoutMs: 150,
@@ -30,43 +34,66 @@ export const timings = {
 } as const;
 
 /** From one pruning to the next: one of these in each run. Sweeps that find nothing are most of what a run with the first costs. */
-const autoPruneIntervalsMs = [120, 500, 1_500] as const;
+export const autoPruneIntervalsMs = [120, 500, 1_500] as const;
 
 /** The reading of a clock that ticks, and clocks that go a little slower. */
-const slackMs = 60;
-
-/** A bucket whose readers are answered by followers, and whose answers are lost now and then. */
-const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };
+export const slackMs = 60;
 
 /** Timers that fire in one run at most: ten times those of the longest that was seen. More is a loop that does not end. */
 const stepsMax = 250_000;
 
-/** What all places of one simulated run of the cache share. */
-export class CacheWorld extends Stage {
+/** What the bus of one life of a node stands on. */
+export interface BusAround {
+  readonly life: NodeLife;
+  readonly end: NetworkEnd;
+  readonly clock: PlaceClock;
+  readonly chance: Chance;
+  readonly log: Log;
+}
+
+export interface CacheWorldOptions {
+  readonly seed: number;
+  readonly trace: ((line: string) => void) | undefined;
+  /** So long after a broker took it, at most, an invalidation is found in what any node serves, cut off or not. */
+  readonly staleMsMax: number;
+}
+
+/** What all places of one simulated run of the cache share, whatever bus they have. */
+export abstract class CacheWorld extends Stage {
   readonly checker: CacheChecker;
   readonly contexts: CallContexts;
-  readonly network: FaultyNetwork;
-  readonly jetStream: SimulatedJetStream;
-  readonly brokerClock;
-  /** What nodes without a disk may share. */
-  readonly bucket: BucketHub;
   readonly database: Database;
-  readonly historyMs: number;
-  readonly autoPruneIntervalMs: number;
+  abstract readonly network: FaultyNetwork;
+  abstract readonly autoPruneIntervalMs: number;
+  abstract readonly maxStaleMs: number;
+  /** The brokers' wall clock; undefined where nothing asks for it. */
+  abstract readonly brokerClock: PlaceClock | undefined;
+  /** The kind of bus whose numbers a disk goes on from; undefined where none can. */
+  abstract readonly countedBy: string | undefined;
   /** Nobody changes anything any more. */
   isCalm = false;
 
-  constructor(seed: number, trace?: (line: string) => void) {
+  constructor({ seed, trace, staleMsMax }: CacheWorldOptions) {
     const checker = new CacheChecker({
       now: () => this.clock.monotonic(),
-      staleMsMax: timings.maxStaleMs + timings.stallMsMax + slackMs,
+      staleMsMax,
       callMsMax: 2 * timings.functionMsMax + timings.flightTimeoutMs + timings.publishTimeoutMs + timings.stallMsMax,
     });
     super(seed, checker, stepsMax, trace);
     this.checker = checker;
     this.contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
-    const chance = this.chance();
-    this.network = new FaultyNetwork({
+    this.database = new Database(checker);
+  }
+
+  /** The bus of one life of a node. */
+  abstract openBus(around: BusAround): Bus;
+
+  /** What nodes without a disk may share, on the same link as the bus. */
+  abstract connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd | undefined;
+
+  /** A network whose messages are in the trace. */
+  protected newNetwork(chance: Chance, brokers?: Brokers): FaultyNetwork {
+    return new FaultyNetwork({
       clock: this.clock,
       chance,
       log: this.log("network"),
@@ -75,22 +102,8 @@ export class CacheWorld extends Stage {
         const arrivals = arrivalsMs.map((ms) => `+${(ms - this.clock.monotonic()).toFixed(1)}`).join(" ");
         this.note(from, `→ ${to} ${subject} ${arrivals || "lost"}`);
       },
+      ...(brokers === undefined ? {} : { brokers }),
     });
-    this.brokerClock = this.clock.place((chance.fraction() - 0.5) * 7_200_000);
-    this.jetStream = new SimulatedJetStream({
-      network: this.network,
-      clock: this.brokerClock,
-      chance,
-      log: this.log("broker"),
-      habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: chance.fraction() < 0.8 },
-      onTaken: (message) => checker.took(message),
-    });
-    // In every other run what has expired stays until a node sweeps it.
-    const knowsTimesToLive = seed % 2 === 0;
-    this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults, knowsTimesToLive });
-    this.historyMs = chance.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
-    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, chance);
-    this.database = new Database(checker);
   }
 
   protected override isExpected(error: Error): boolean {

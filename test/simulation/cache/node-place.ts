@@ -2,16 +2,15 @@ import { type Cache, openCacheOver } from "../../../actors/cache.js";
 import type { CacheCore } from "../../../actors/cache-core.js";
 import { cacheSettings } from "../../../actors/cache-options.js";
 import { DiskEntryStore } from "../../../storage/disk-entries.js";
-import type { BucketEnd } from "../../../testing/bucket-hub.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
-import { type BusPosition, type BusVersion, createJetStreamBus } from "../../../transport/index.js";
+import type { Bus, BusPosition, BusVersion } from "../../../transport/index.js";
 import { delay } from "../../../words/index.js";
 import { createdOf, type Made, type NodeLife } from "./cache-checker.js";
 import { type CacheWorld, prefix, timings } from "./cache-world.js";
 import { CachedFunctions } from "./functions.js";
-import { TappedBus, tappedChance } from "./tapped.js";
+import { tapped, tappedChance } from "./tapped.js";
 import { User } from "./user.js";
 
 export interface NodeHabits {
@@ -30,7 +29,7 @@ export interface RunningNode {
   readonly life: NodeLife;
   readonly clock: PlaceClock;
   readonly end: NetworkEnd;
-  readonly bus: TappedBus;
+  readonly bus: Bus;
   readonly cache: Cache;
   readonly core: CacheCore;
   readonly functions: CachedFunctions;
@@ -162,25 +161,12 @@ export class NodePlace {
     const functionChance = world.chance();
     const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock);
     if (this.#life !== life) return;
-    const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
-    const bus = new TappedBus(
-      createJetStreamBus({
-        transport: end,
-        prefix,
-        heartbeatIntervalMs,
-        heartbeatTimeoutMs,
-        historyMs: world.historyMs,
-        clock,
-        chance,
-        log,
-      }),
-      (event) => {
-        world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
-        if (this.#life !== life) return;
-        if (event.type !== "cut") this.#positions.push({ ...event.version, atMs: world.clock.monotonic() });
-        checker.told(life, event);
-      },
-    );
+    const bus = tapped(world.openBus({ life, end, clock, chance, log }), (event) => {
+      world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
+      if (this.#life !== life) return;
+      if (event.type !== "cut") this.#positions.push({ ...event.version, atMs: world.clock.monotonic() });
+      checker.told(life, event);
+    });
     const settings = cacheSettings({
       bus,
       prefix,
@@ -188,13 +174,17 @@ export class NodePlace {
       chance,
       log,
       maxEntries: this.#habits.maxEntries,
-      maxStaleSecs: `${timings.maxStaleMs}ms`,
+      maxStaleSecs: `${world.maxStaleMs}ms`,
       publishTimeout: `${timings.publishTimeoutMs}ms`,
       flightTimeout: `${timings.flightTimeoutMs}ms`,
       autoPruneSecs: `${timings.autoPruneMs}ms`,
       autoPruneInterval: `${world.autoPruneIntervalMs}ms`,
     });
-    const { cache, core } = openCacheOver(settings, { bus, disk, bucket: this.#connectBucket(clock, end) });
+    const { cache, core } = openCacheOver(settings, {
+      bus,
+      disk,
+      bucket: this.sharesResults ? world.connectBucket(clock, end) : undefined,
+    });
     const functions = new CachedFunctions({
       cache,
       clock,
@@ -208,22 +198,10 @@ export class NodePlace {
     for (const own of userChances) void new User(world, this, running, own).run();
   }
 
-  /** On the same link as the bus. */
-  #connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd | undefined {
-    if (!this.sharesResults) return undefined;
-    const bucket = this.#world.bucket.connect({ clock, timeoutMs: timings.bucketTimeoutMs });
-    if (end.status !== "connected") bucket.cut();
-    end.onStatus((status) => {
-      if (status === "connected") bucket.mend();
-      else bucket.cut();
-    });
-    return bucket;
-  }
-
   #openDisk(disk: SimulatedDisk, clock: PlaceClock): Promise<DiskEntryStore> {
     return DiskEntryStore.open({
       name: prefix,
-      countedBy: "jetstream",
+      countedBy: this.#world.countedBy,
       open: disk.open,
       remove: () => disk.erase(),
       clock,

@@ -1,59 +1,75 @@
-import type { Bus, BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../../../transport/index.js";
+import {
+  type Bus,
+  type BusEvent,
+  type BusPosition,
+  type BusState,
+  type BusVersion,
+  canRecall,
+  type Recalled,
+  type RecallingBus,
+  type TagVersion,
+} from "../../../transport/bus.js";
 import type { Chance } from "../../../words/index.js";
 
-/** A bus whose events are also told to somebody who looks on, after its listener. */
-export class TappedBus implements RecallingBus {
+/** `bus`, whose events are also given to `told`, after its listener has them. */
+export function tapped(bus: Bus, told: (event: BusEvent) => void): Bus {
+  return canRecall(bus) ? new TappedRecallingBus(bus, told) : new TappedBus(bus, told);
+}
+
+class TappedBus<Inner extends Bus = Bus> implements Bus {
   readonly kind: Bus["kind"];
-  readonly #bus: RecallingBus;
+  readonly inner: Inner;
   readonly #told: (event: BusEvent) => void;
 
-  constructor(bus: RecallingBus, told: (event: BusEvent) => void) {
+  constructor(bus: Inner, told: (event: BusEvent) => void) {
     this.kind = bus.kind;
-    this.#bus = bus;
+    this.inner = bus;
     this.#told = told;
   }
 
   get state(): BusState {
-    return this.#bus.state;
+    return this.inner.state;
   }
 
   get trouble(): Error | undefined {
-    return this.#bus.trouble;
+    return this.inner.trouble;
   }
 
   get heardAt(): number {
-    return this.#bus.heardAt;
-  }
-
-  get recallAgeMsMax(): number {
-    return this.#bus.recallAgeMsMax;
+    return this.inner.heardAt;
   }
 
   proveWithin(ms: number): void {
-    this.#bus.proveWithin?.(ms);
+    this.inner.proveWithin?.(ms);
   }
 
   publish(tag: string, id: string): Promise<BusVersion> {
-    return this.#bus.publish(tag, id);
+    return this.inner.publish(tag, id);
   }
 
   listen(listener: (event: BusEvent) => void): void {
-    this.#bus.listen((event) => {
+    this.inner.listen((event) => {
       listener(event);
       this.#told(event);
     });
   }
 
   follow(from: BusPosition | undefined, known?: readonly TagVersion[]): Promise<void> {
-    return this.#bus.follow(from, known);
-  }
-
-  recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
-    return this.#bus.recall(tags, timeoutMs);
+    return this.inner.follow(from, known);
   }
 
   close(): Promise<void> {
-    return this.#bus.close();
+    return this.inner.close();
+  }
+}
+
+class TappedRecallingBus extends TappedBus<RecallingBus> implements RecallingBus {
+  get recallAgeMsMax(): number {
+    return this.inner.recallAgeMsMax;
+  }
+
+  recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
+    return this.inner.recall(tags, timeoutMs);
   }
 }
 

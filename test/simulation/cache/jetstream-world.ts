@@ -1,0 +1,60 @@
+import { type BucketEnd, type BucketFaults, type BucketHub, createBucketHub } from "../../../testing/bucket-hub.js";
+import type { FaultyNetwork } from "../../../testing/faulty-network.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
+import { type Bus, createJetStreamBus } from "../../../transport/index.js";
+import { oneOf } from "../play-faults.js";
+import { autoPruneIntervalsMs, type BusAround, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
+
+/** A bucket whose readers are answered by followers, and whose answers are lost now and then. */
+const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };
+
+/** A run over JetStream: nodes without a disk may share a bucket. */
+export class JetStreamWorld extends CacheWorld {
+  readonly network: FaultyNetwork;
+  readonly jetStream: SimulatedJetStream;
+  readonly brokerClock: PlaceClock;
+  readonly bucket: BucketHub;
+  readonly historyMs: number;
+  readonly autoPruneIntervalMs: number;
+  readonly maxStaleMs = timings.maxStaleMs;
+  readonly countedBy = "jetstream";
+
+  constructor(seed: number, trace?: (line: string) => void) {
+    super({ seed, trace, staleMsMax: timings.maxStaleMs + timings.stallMsMax + slackMs });
+    const { checker } = this;
+    const chance = this.chance();
+    this.network = this.newNetwork(chance);
+    this.brokerClock = this.clock.place((chance.fraction() - 0.5) * 7_200_000);
+    this.jetStream = new SimulatedJetStream({
+      network: this.network,
+      clock: this.brokerClock,
+      chance,
+      log: this.log("broker"),
+      habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: chance.fraction() < 0.8 },
+      onTaken: (message) => checker.took(message),
+    });
+    // In every other run what has expired stays until a node sweeps it.
+    const knowsTimesToLive = seed % 2 === 0;
+    this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults, knowsTimesToLive });
+    this.historyMs = chance.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
+    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, chance);
+  }
+
+  openBus({ end: transport, clock, chance, log }: BusAround): Bus {
+    const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
+    const { historyMs } = this;
+    return createJetStreamBus({ transport, prefix, heartbeatIntervalMs, heartbeatTimeoutMs, historyMs, clock, chance, log });
+  }
+
+  connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd {
+    const bucket = this.bucket.connect({ clock, timeoutMs: timings.bucketTimeoutMs });
+    if (end.status !== "connected") bucket.cut();
+    end.onStatus((status) => {
+      if (status === "connected") bucket.mend();
+      else bucket.cut();
+    });
+    return bucket;
+  }
+}

@@ -1,0 +1,112 @@
+import { soundDisk } from "../../../testing/simulated-disk.js";
+import type { DiskHabits } from "../../../testing/simulated-disk.js";
+import { calm } from "../../../testing/weather.js";
+import type { Chance } from "../../../words/index.js";
+import { oneOf, pause } from "../play-faults.js";
+import { type CacheWorld, timings } from "./cache-world.js";
+import type { NodePlace } from "./node-place.js";
+
+const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
+
+/** How often the lag of a link that becomes slow grows. */
+const slowStepMs = 50;
+
+/** What goes wrong at nodes, and on their links, whatever bus they have. */
+export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
+  protected readonly world: World;
+  protected readonly nodes: readonly NodePlace[];
+  protected readonly chance: Chance;
+  protected isOver = false;
+
+  constructor(world: World, nodes: readonly NodePlace[]) {
+    this.world = world;
+    this.nodes = nodes;
+    this.chance = world.chance();
+  }
+
+  /** Little happens but links that become slow: only where nothing breaks them for long do nodes fall behind without noticing. */
+  abstract readonly isSlow: boolean;
+
+  /** One fault after the other, several at once, until `end`. */
+  abstract run(): Promise<void>;
+
+  /** Ends all faults: from now on everything works, and everybody is up. */
+  end(): void {
+    const { network } = this.world;
+    this.isOver = true;
+    this.world.note("fault", "no more");
+    network.weather = calm;
+    network.heal();
+    for (const { name } of this.nodes) network.slowDown(name, 0);
+    this.repair();
+    network.start();
+    for (const node of this.nodes) {
+      if (node.disk !== undefined) node.disk.habits = soundDisk;
+      node.end?.mend();
+      node.open();
+    }
+  }
+
+  /** Ends what is wrong with the brokers. */
+  protected abstract repair(): void;
+
+  /** A node hears everything, in order, and later and later: its link is slow, and never silent. */
+  protected async slowDown(): Promise<void> {
+    const { network } = this.world;
+    const { name } = this.node();
+    if (this.nodes.some((node) => network.lagMs(node.name) > 0)) return;
+    const growth = 0.5 + this.chance.fraction() * 1.7;
+    const steps = 5 + Math.floor(this.chance.fraction() * 15);
+    for (let step = 1; step <= steps && !this.isOver; step++) {
+      network.slowDown(name, step * slowStepMs * growth);
+      await this.pause(slowStepMs, slowStepMs);
+    }
+    await this.pause(100, 1_500);
+    network.slowDown(name, 0);
+  }
+
+  protected async killNode(): Promise<void> {
+    const node = this.node();
+    await node.kill();
+    await this.downtime();
+    node.open();
+  }
+
+  protected async closeNode(): Promise<void> {
+    const node = this.node();
+    await node.close();
+    await this.downtime();
+    node.open();
+  }
+
+  protected async stall(): Promise<void> {
+    this.node().clock?.stall(this.chance.fraction() * timings.stallMsMax);
+  }
+
+  protected async shiftClock(): Promise<void> {
+    const clock = this.chance.fraction() < 0.3 ? this.world.brokerClock : this.node().clock;
+    // A broker whose clock jumps far finds its stream too old.
+    clock?.shiftWall((this.chance.fraction() - 0.5) * (clock === this.world.brokerClock ? 400 : 5_000_000));
+  }
+
+  protected async disk(): Promise<void> {
+    const { disk } = this.node();
+    if (disk === undefined) return;
+    disk.habits = this.chance.fraction() < 0.7 ? slowDisk : failingDisk;
+    await this.pause(100, 1_000);
+    disk.habits = soundDisk;
+  }
+
+  protected downtime(): Promise<void> {
+    return this.chance.fraction() < 0.5 ? this.pause(0, 10) : this.pause(10, 600);
+  }
+
+  protected node(): NodePlace {
+    return oneOf(this.nodes, this.chance);
+  }
+
+  protected pause(msMin: number, msMax: number): Promise<void> {
+    return pause(this.world, this.chance, msMin, msMax);
+  }
+}

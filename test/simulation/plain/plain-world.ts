@@ -1,0 +1,87 @@
+import { type FaultyNetwork, type Publication } from "../../../testing/faulty-network.js";
+import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
+import { type Bus, createPlainBus } from "../../../transport/index.js";
+import { readPlainWord } from "../../../transport/plain-words.js";
+import { tagOfSubject } from "../../../transport/tag-subject.js";
+import { autoPruneIntervalsMs, type BusAround, CacheWorld, prefix, slackMs, timings } from "../cache/cache-world.js";
+import type { NodeLife } from "../cache/cache-checker.js";
+import { tapped } from "../cache/tapped.js";
+import { oneOf } from "../play-faults.js";
+import { PublishersHeard } from "./publishers-heard.js";
+
+/** Of a route between brokers. */
+const routeMsMax = 60;
+
+const tagSubjects = `zooid.${prefix}.invalidations.tag.`;
+
+/** A clock goes so much faster, at most. */
+const rateMax = 1.02;
+
+/** A run over plain NATS, of one broker or of a cluster. */
+export class PlainWorld extends CacheWorld {
+  readonly network: FaultyNetwork;
+  readonly cluster: SimulatedCluster;
+  readonly autoPruneIntervalMs: number;
+  readonly maxStaleMs: number;
+  readonly countedBy = undefined;
+  readonly brokerClock = undefined;
+  /** Nodes are held up now and then: what they serve may be as much older. */
+  readonly hasStalls: boolean;
+  /** Name of the node whose invalidation a broker took last. */
+  lastPublisher = "";
+  /** What each life that is not over has heard of others. */
+  readonly #heard = new Map<NodeLife, PublishersHeard>();
+
+  constructor(seed: number, trace?: (line: string) => void) {
+    const hasStalls = seed % 3 === 0;
+    const maxStaleMs = seed % 4 === 0 ? timings.shortMaxStaleMs : timings.maxStaleMs;
+    super({ seed, trace, staleMsMax: maxStaleMs + routeMsMax + slackMs + (hasStalls ? timings.stallMsMax : 0) });
+    this.hasStalls = hasStalls;
+    this.maxStaleMs = maxStaleMs;
+    const chance = this.chance();
+    this.cluster = new SimulatedCluster({
+      clock: this.clock,
+      chance,
+      size: chance.fraction() < 0.3 ? 1 : 2,
+      routeMsMin: 0.2,
+      routeMsMax,
+      onTaken: (publication) => this.#took(publication),
+    });
+    this.network = this.newNetwork(chance, this.cluster);
+    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, chance);
+  }
+
+  openBus({ life, end, clock, chance, log }: BusAround): Bus {
+    const { checker } = this;
+    const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
+    const heard = new PublishersHeard(
+      () => this.clock.monotonic(),
+      (publisher, number) => checker.heard(life, publisher, number),
+    );
+    this.#heard.set(life, heard);
+    const bus = createPlainBus({ transport: heard.tap(end), prefix, heartbeatIntervalMs, heartbeatTimeoutMs, clock, chance, log });
+    return tapped(bus, ({ type }) => {
+      if (type === "cut") heard.forget();
+    });
+  }
+
+  connectBucket(): undefined {
+    return undefined;
+  }
+
+  /** Which nodes a broken route may keep from knowing of it: those of another broker that do not know its publisher. */
+  #took({ from, subject, payload }: Publication): void {
+    const word = readPlainWord(payload);
+    const tag = subject.startsWith(tagSubjects) ? tagOfSubject(subject.slice(tagSubjects.length)) : undefined;
+    if (word === undefined || tag === undefined) return;
+    this.lastPublisher = from;
+    const knownSinceMs = this.clock.monotonic() - timings.heartbeatTimeoutMs / rateMax;
+    const excused: NodeLife[] = [];
+    for (const [life, heard] of this.#heard) {
+      if (life.isOver) this.#heard.delete(life);
+      else if (this.cluster.brokerOf(life.node) !== this.cluster.brokerOf(from) && heard.lastMs(word.publisher) <= knownSinceMs)
+        excused.push(life);
+    }
+    this.checker.published({ id: word.id, tag, publisher: word.publisher, number: word.number }, excused);
+  }
+}
