@@ -9,6 +9,7 @@ import { delay, OtherHistoryError, ServerBehindError } from "../../words/index.j
 import type { Attempt, Life } from "./checker.js";
 import { ObjectFunctions } from "./coherence/object-functions.js";
 import { ObjectUser } from "./coherence/object-user.js";
+import { Mirror } from "./mirror.js";
 import { Watch } from "./watch.js";
 import { Workload } from "./workload.js";
 import type { World } from "./world.js";
@@ -27,6 +28,8 @@ export interface ClientHabits {
   readonly isReadOnly: boolean;
   /** Somebody in it watches changes. */
   readonly watches: boolean;
+  /** Copies of what is below a prefix that somebody in it keeps current by watching. */
+  readonly mirrors: number;
   /** Callers of cached functions that read the store. */
   readonly callers: number;
 }
@@ -43,6 +46,7 @@ export class ClientPlace {
   #client: ObjectClient | undefined;
   #workload: Workload | undefined;
   #watch: Watch | undefined;
+  #mirrors: readonly Mirror[] = [];
   #caller: ObjectUser | undefined;
   #life: Life | undefined;
   #openAttempts = new Set<Attempt>();
@@ -126,6 +130,10 @@ export class ClientPlace {
         const workload = new Workload({ world, clock, client, life, chance: world.chance(), openAttempts: this.#openAttempts });
         this.#workload = workload;
         if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#chance);
+        this.#mirrors = Array.from(
+          { length: this.#habits.mirrors },
+          () => new Mirror({ world, client, clock, chance: world.chance(), life }),
+        );
         this.#startCallers(workload, client, clock, life);
         for (let user = 0; user < this.#habits.users; user++) {
           workload.run().catch((error: unknown) => {
@@ -151,13 +159,31 @@ export class ClientPlace {
 
   /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
   async kill(): Promise<void> {
-    if (this.#life === undefined) return;
+    const life = this.#life;
+    if (life === undefined) return;
+    if (this.#mirrors.length > 0) await this.#killClient();
+    if (this.#life !== life) return;
     this.#world.note(this.name, "killed");
     this.#end?.kill();
     this.#disk?.crash();
     for (const attempt of this.#openAttempts) this.#world.checker.forgotten(attempt);
     this.#leave();
     await this.checkDisk();
+  }
+
+  /** Its client is killed first, in a process that goes on for a moment. */
+  async #killClient(): Promise<void> {
+    const mirrors = this.#mirrors;
+    this.#mirrors = [];
+    this.#world.note(this.name, "client killed");
+    this.#client?.kill();
+    await this.#checkEnded(mirrors);
+  }
+
+  /** Once all that follows from the end of their client has settled. */
+  async #checkEnded(mirrors: readonly Mirror[]): Promise<void> {
+    await delay(this.#world.clock, 0);
+    for (const mirror of mirrors) mirror.checkEnded();
   }
 
   /** Ends the process as one does that is told to stop. Resolves when it can be opened again, or was killed meanwhile. */
@@ -168,7 +194,12 @@ export class ClientPlace {
     if (client === undefined) return this.kill();
     this.#world.note(this.name, "closes");
     this.#workload = undefined;
+    const mirrors = this.#mirrors;
     await client.close();
+    if (mirrors.length > 0) {
+      await this.#checkEnded(mirrors);
+      if (this.#life !== life) return;
+    }
     await this.#end?.close();
     if (this.#life !== life) return;
     // All that it had under way has come to its end: what was not acknowledged is not, and never will be, committed.
@@ -181,6 +212,11 @@ export class ClientPlace {
   /** What was committed under the watched prefix was told. To be called when nothing is under way. */
   checkWatch(): void {
     this.#watch?.checkToldAll();
+  }
+
+  /** Mirrors have dealt with all changes that they were given. */
+  get areMirrorsLevel(): boolean {
+    return this.#mirrors.every(({ isLevel }) => isLevel);
   }
 
   /** Each cached function gives what there is. To be called once the client stands where the server does. */
@@ -236,6 +272,7 @@ export class ClientPlace {
     this.#workload = undefined;
     this.#watch = undefined;
     this.#caller?.end();
+    this.#mirrors = [];
     this.#caller = undefined;
   }
 

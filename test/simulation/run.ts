@@ -21,21 +21,27 @@ export interface RunResult {
 
 /** One run, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
 export function simulate(seed: number, trace?: (line: string) => void): Promise<RunResult> {
-  return run({ seed, trace, hasCallers: false });
+  return run({ seed, trace, hasCallers: false, mirrors: 0 });
+}
+
+/** The same, where somebody in each client keeps copies current by watching. */
+export function simulateWatchers(seed: number, trace?: (line: string) => void): Promise<RunResult> {
+  return run({ seed, trace, hasCallers: false, mirrors: 2 });
 }
 
 /** The same, where users call cached functions that read the store, and few do anything else. */
 export function simulateCoherence(seed: number, trace?: (line: string) => void): Promise<RunResult> {
-  return run({ seed, trace, hasCallers: true });
+  return run({ seed, trace, hasCallers: true, mirrors: 0 });
 }
 
 interface RunOptions {
   readonly seed: number;
   readonly trace: ((line: string) => void) | undefined;
   readonly hasCallers: boolean;
+  readonly mirrors: number;
 }
 
-async function run({ seed, trace, hasCallers }: RunOptions): Promise<RunResult> {
+async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<RunResult> {
   const world = new World(seed, trace);
   const { clock, checker } = world;
   const chance = world.chance();
@@ -51,6 +57,7 @@ async function run({ seed, trace, hasCallers }: RunOptions): Promise<RunResult> 
         callers: hasCallers ? 2 + Math.floor(chance.fraction() * 2) : 0,
         isReadOnly: index === 2 && chance.fraction() < 0.2,
         watches: chance.fraction() < 0.6,
+        mirrors,
       }),
   );
   const faults = new Faults(world, server, clients, { stalls: hasCallers });
@@ -78,6 +85,9 @@ async function run({ seed, trace, hasCallers }: RunOptions): Promise<RunResult> 
       if (!world.isViolated) await checkHungTransaction(world, clients);
       if (faults.hasJumps && !world.isViolated) await server.checkRetention();
       for (const client of clients) client.checkWatch();
+      const areMirrorsLevel = world.isViolated || (await world.until(() => clients.every((client) => client.areMirrorsLevel), lookMs));
+      if (!areMirrorsLevel && !world.isViolated)
+        checker.violated(5, "once faults stop, who watches has dealt with all changes", levels(world, server, clients));
       if (hasCallers && !world.isViolated) await lookAtAll(world, clients);
       for (const client of clients) await checkDisk(world, client);
     }

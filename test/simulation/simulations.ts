@@ -1,11 +1,12 @@
 import { simulateCache } from "./cache/cache-run.js";
 import { simulatePlain } from "./plain/plain-run.js";
 import { simulateWriters } from "./writers/writers-run.js";
-import { simulate, simulateCoherence } from "./run.js";
+import { simulate, simulateCoherence, simulateWatchers } from "./run.js";
 
 /** What can be simulated. */
 export const simulations = {
   store: simulate,
+  watchers: simulateWatchers,
   coherence: simulateCoherence,
   cache: simulateCache,
   plain: simulatePlain,
