@@ -149,8 +149,9 @@ export class ServerPlace {
     const { checker, clock } = this.#world;
     const keptMs = historyAgeMs + 2 * snapshotRetentionMs + this.#pruningIntervalMs + retentionSlackMs;
     const { head } = checker.history;
-    // A small jump was followed, and taken back: tids stand until the time they show has come, and so do ages.
-    if (this.#aheadMs > tidSlackMs) return;
+    // The wall clock stands, by less than a jump, before the time that the last tid shows: tids stand until that time has come, and so do ages.
+    const behindMs = this.#clock === undefined ? 0 : tidToMs(head.tid) - this.#clock.now();
+    if (this.#aheadMs > tidSlackMs || (behindMs > tidSlackMs && behindMs <= limits.clockJumpMsMax + tidSlackMs)) return;
     const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
     // The last transaction stands for what is now: only what others came after grows old.
     await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
