@@ -176,7 +176,7 @@ describe("nodes that share a bucket", () => {
 
   test("on a broker that was killed go on with what it kept, and begin anew on one that was emptied", async () => {
     const server = await startBroker();
-    const [one, other] = [await open(server.port, { maxStaleSecs: "100ms" }), await open(server.port)];
+    const [one, other] = [await open(server.port, { maxStaleSecs: "2s" }), await open(server.port)];
     const here = loader(one, "old");
     await here.load("x");
     await holds(server, here.load.key("x"), "x old1");
@@ -208,8 +208,11 @@ describe("nodes that share a bucket", () => {
     const readers = [await open(server.port, skewed(hours)), await open(server.port), await open(server.port, skewed(-hours))];
     for (const [index, writer] of writers.entries()) {
       const key = `k${index}`;
-      await writer.set(key, "value", { ttl: "2s", readExtendTtl: false });
-      for (const reader of readers) await until(async () => (await reader.get(key)) === "value");
+      // On a busy machine a write may be left out, or be over before all have looked.
+      await until(async () => {
+        await writer.set(key, "value", { ttl: "2s", readExtendTtl: false });
+        return (await Promise.all(readers.map((reader) => reader.get(key)))).every((found) => found === "value");
+      });
       const begun = performance.now();
       await until(async () => (await readers[0]?.get(key)) === undefined);
       expect(performance.now() - begun).toBeLessThan(10_000);
@@ -335,8 +338,11 @@ describe("a bucket as a tier", () => {
     const buses = await startBroker();
     const who = { user: "zooid", password: "secret", busUrl: buses.url };
     const [one, other] = [await open(server.port, who), await open(server.port, who)];
-    await one.set("k", "value");
-    await until(async () => (await other.get("k")) === "value");
+    // A busy machine may take longer than a write to the bucket may.
+    await until(async () => {
+      await one.set("k", "value");
+      return (await other.get("k")) === "value";
+    });
     const transport = await connectNats({ servers: server.url, user: "zooid", password: "secret" });
     onTestFinished(() => transport.close());
     const answer = await transport.request("$JS.API.STREAM.NAMES", new Uint8Array(0), { timeoutMs: 5_000 });
