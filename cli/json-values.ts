@@ -27,10 +27,15 @@ export function parseJson(text: string): unknown {
 function checkNumber(token: string): void {
   if (token.startsWith('"')) return;
   const digits = significantDigits(token);
-  const isKept = digits.length <= 15 || (digits.length <= 100 && significantDigits(Number(token).toPrecision(digits.length)) === digits);
+  const number = Number(token);
+  // The shortest text of a number, and its exact one, may round a last digit that lies in the middle in different directions.
+  const isKept =
+    digits.length <= 15 ||
+    significantDigits(String(number)) === digits ||
+    (digits.length <= 100 && significantDigits(number.toPrecision(digits.length)) === digits);
   if (isKept) return;
   const way = /^-?\d+$/.test(token) ? `: a whole number of that size is {"$bigint": "${token}"}` : "";
-  throw malformed(`the number ${token} would be rounded to ${Number(token)}${way}`);
+  throw malformed(`the number ${token} would be rounded to ${number}${way}`);
 }
 
 /** Digits of a decimal number, without its sign, point, exponent and the zeros around them. */
