@@ -97,6 +97,7 @@ class TheClient implements ObjectClient, ClientCore {
   readonly #owner: string;
   #transactions = 0;
   #history = 0;
+  #discards = 0;
   #lastCommit: Tid = tidZero;
   #closing: Promise<void> | undefined;
   #isClosed = false;
@@ -164,6 +165,10 @@ class TheClient implements ObjectClient, ClientCore {
 
   get history(): number {
     return this.#history;
+  }
+
+  get discards(): number {
+    return this.#discards;
   }
 
   get state(): ConnectionState {
@@ -454,6 +459,7 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   #discarded(otherHistory: boolean): void {
+    this.#discards++;
     if (otherHistory) {
       this.#history++;
       this.#lastCommit = tidZero;

@@ -46,7 +46,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   readonly snapshot: Tid;
   readonly #core: ClientCore;
   readonly #options: TransactionOptions;
-  readonly #history: number;
+  readonly #discards: number;
   readonly #picture: Picture;
   readonly #reads = new Set<string>();
   readonly #ranges: ReadRange[] = [];
@@ -61,7 +61,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   constructor(core: ClientCore, options: TransactionOptions) {
     this.#core = core;
     this.#options = options;
-    this.#history = core.history;
+    this.#discards = core.discards;
     this.id = core.nextTransactionId();
     this.snapshot = core.cache.position.tid;
     const { cache } = core;
@@ -78,7 +78,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
 
   // Not async: where the cache knows the value, its kept promise is returned as it is.
   get(key: string): Promise<Value | undefined> {
-    if (this.#isEnded || this.#history !== this.#core.history) return Promise.reject(this.#unusable());
+    if (this.#isEnded || this.#discards !== this.#core.discards) return Promise.reject(this.#unusable());
     if (this.#writes.size > 0) {
       const write = this.#writes.get(key);
       if (write !== undefined) return Promise.resolve(written(write));
@@ -267,7 +267,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     if (signal?.aborted === true || ending.hasCome) noteMomentary();
     signal?.throwIfAborted();
     ending.check();
-    if (this.#isEnded || this.#history !== this.#core.history) throw this.#unusable();
+    if (this.#isEnded || this.#discards !== this.#core.discards) throw this.#unusable();
   }
 
   #checkWritable(): void {
@@ -279,7 +279,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   #unusable(): Error {
     noteMomentary();
     if (this.#isEnded) return new ClosedError({ what: "transaction" });
-    // Its snapshot is of a history that is no more: `transact` begins again.
+    // Its snapshot may be of a history that is no more: `transact` begins again.
     return new SnapshotTooOldError({ snapshot: this.snapshot, floor: this.#core.cache.position.tid });
   }
 }

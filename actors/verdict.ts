@@ -50,6 +50,6 @@ export class Verdicts {
     const found = store.digestAt(tid);
     if (found !== undefined) return found === digest ? "here" : "other";
     if (tid > store.position.tid) return "ahead";
-    return tid >= store.historyFloor ? "other" : "here";
+    return tid >= store.historyFloor || store.queueLacks(tid) ? "other" : "here";
   }
 }

@@ -219,6 +219,11 @@ export class ObjectStore {
     return tid >= this.#queue.reach && tid <= this.#position.tid;
   }
 
+  /** The invalidation queue shows that no transaction has this tid, which is not above the last one: it has all after an earlier one. */
+  queueLacks(tid: Tid): boolean {
+    return tid > this.#queue.reach && this.#queue.at(tid) === undefined;
+  }
+
   /** Sizes, at no cost. */
   stats(): ObjectStoreStats {
     return {

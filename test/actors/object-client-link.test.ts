@@ -140,6 +140,51 @@ describe("a server that is replaced while the link stays up", () => {
     expect(await run(c.read((tx) => tx.get("copy"), { serverSync: true }))).toMatchObject({ value: "none" });
   });
 
+  describe("of another history, which has pruned what would show that,", () => {
+    /** `b` has a transaction open at the end of a history that a server from a backup goes on without, and prunes. */
+    async function forked(invalidationQueueSize: number) {
+      const options = { storage: { historyAgeMs: 1_000, snapshotRetentionMs: 1_000, invalidationQueueSize }, pruningIntervalMs: 1_000 };
+      const { open, run, server, disk, restart, clock } = await world(options);
+      const { client: a } = await open("a");
+      const { client: b, transport } = await open("b");
+      await run(a.put("k", "in both histories"));
+      const old = disk.disk.copy("old");
+      const tid = await run(a.put("k", "in the first"));
+      await run(b.read((tx) => tx.get("none"), { after: tid }));
+      const tx = await run(b.begin());
+      a.kill();
+      server.kill();
+      disk.disk.crash();
+      await clock.until(() => !b.isConnected, 20_000);
+      let release = (): void => undefined;
+      transport.held.set("register", new Promise<void>((resolve) => (release = resolve)));
+      const restored = await restart({ ...options, storage: { ...options.storage, open: () => old.open() } });
+      const { client: c } = await open("c");
+      for (let n = 0; n < 5; n++) {
+        await clock.advance(2_000);
+        await run(c.put("other", n));
+      }
+      expect(restored.status("main").historyFloor).toBeGreaterThan(tid);
+      transport.held.clear();
+      release();
+      return { b, tx, run, clock };
+    }
+
+    test("gives nothing to a transaction of the one before", async () => {
+      const { b, tx, run, clock } = await forked(2);
+      expect(await clock.until(() => b.isConnected, 20_000)).toBe(true);
+      expect(b.status().verification).toMatchObject({ how: "discarded" });
+      expect(await run(b.get("k"))).toBe("in both histories");
+      await expect(run(tx.get("k"))).rejects.toEqual(code("ZOOID_SNAPSHOT_TOO_OLD"));
+    });
+
+    test("refuses a client that stood where no transaction is, as long as it remembers all since", async () => {
+      const { b, clock } = await forked(100);
+      expect(await clock.until(() => b.state === "refused", 20_000)).toBe(true);
+      expect(b.status().problem).toMatch(/another history/);
+    });
+  });
+
   test("of another history gets no commit of the one before, also while the cache on disk is not yet discarded", async () => {
     const { open, run, server, disk, restart, clock } = await world();
     const cache = new TestDisk("cache");
