@@ -19,6 +19,12 @@ export interface FailedSeeds {
  */
 export const failedSeeds: readonly FailedSeeds[] = [
   {
+    what: "store",
+    seeds: [700070],
+    cause: "the simulation waited for an answer to a process that it had killed itself",
+    test: "test/simulation/simulation.test.ts",
+  },
+  {
     what: "watchers",
     seeds: [600866],
     cause: "a transaction read on from a server that had pruned what would show that it has another history",
