@@ -16,7 +16,7 @@ export interface ValueCopy {
 
 /** How a copy is made. */
 export interface Copied {
-  /** All that can be is frozen in the copy, and data that is frozen through and through is taken as it is. */
+  /** All that can be is frozen in the copy, and larger data that is frozen through and through is taken as it is. */
   readonly isFrozen: boolean;
   /** `value` is a copy that was made here: it has no accessors. */
   readonly isOfCopy: boolean;
@@ -27,6 +27,8 @@ export interface Copied {
  * their values. Foreign objects (see kindOf) are not looked into.
  */
 export function copyOf(value: unknown, how: Copied): ValueCopy {
+  const flat = flatCopyOf(value, how);
+  if (flat !== undefined) return flat;
   try {
     return new Copying(how, how.isFrozen).whole(value);
   } catch (error) {
@@ -34,6 +36,25 @@ export function copyOf(value: unknown, how: Copied): ValueCopy {
     return new Copying(how, false).whole(value);
   }
 }
+
+/** The copy of a plain object of few properties that holds no other objects; undefined: `value` is none. To find out whether it is frozen data takes longer than to copy it. */
+function flatCopyOf(value: unknown, { isFrozen }: Copied): ValueCopy | undefined {
+  if (typeof value !== "object" || value === null || types.isProxy(value)) return undefined;
+  if (Object.getPrototypeOf(value) !== Object.prototype) return undefined;
+  const names = Object.keys(value);
+  if (names.length > flatPropertiesMax || !isOpen(value, names)) return undefined;
+  const copy: Record<string, unknown> = {};
+  let bytes = objectBytes + names.length * wordBytes;
+  for (const name of names) {
+    const part = named(value)[name];
+    if ((typeof part === "object" && part !== null) || typeof part === "function") return undefined;
+    bytes += primitiveBytes(part);
+    put(copy, name, part);
+  }
+  return { value: isFrozen ? Object.freeze(copy) : copy, hasUnfreezable: false, hasForeign: false, bytes };
+}
+
+const flatPropertiesMax = 32;
 
 /** Thrown for a frozen object that holds itself: whether it can be taken as it is would be known too late. */
 const cycleOfFrozen = new Error("a frozen object holds itself");
@@ -123,7 +144,7 @@ class Copying {
 
   /** None of these properties is an accessor, which goes on giving other values in a frozen object. */
   #isData(value: object, names: readonly string[]): boolean {
-    return this.#isOfCopy || names.every((name) => Object.hasOwn(Object.getOwnPropertyDescriptor(value, name) ?? {}, "value"));
+    return this.#isOfCopy || !names.some((name) => isAccessor(value, name));
   }
 
   /** `value` itself, if all its parts are what they would be in a copy. */
@@ -221,6 +242,11 @@ class Copying {
       Object.defineProperty(copy, name, { value: part, enumerable, writable: true, configurable: true });
     }
   }
+}
+
+function isAccessor(value: object, name: string): boolean {
+  const property = Object.getOwnPropertyDescriptor(value, name);
+  return property === undefined || property.get !== undefined || property.set !== undefined;
 }
 
 /** The bytes that `view` shows, as a view of the same type and nothing else. */
