@@ -19,7 +19,7 @@ export interface TappedClient {
   readonly transport: TappedTransport;
 }
 
-let seed = 1_000;
+let seed = 2_000_000;
 
 export async function clientWorld(options: WorldOptions = {}): Promise<ClientWorld> {
   const world = await serverWorld(options);

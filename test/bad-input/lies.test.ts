@@ -27,7 +27,7 @@ afterEach(() => {
 
 const run = <T>(promise: Promise<T>): Promise<T> => world.clock.settle(promise, 60_000);
 
-let seed = 7;
+let seed = 3_000_000;
 
 function opening(options: Partial<ObjectClientOptions<UntypedSchema>> = {}): Promise<ObjectClient> {
   const note = (_: object, message: string) => void loud.push(message);
