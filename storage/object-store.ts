@@ -219,7 +219,7 @@ export class ObjectStore {
     return tid >= this.#queue.reach && tid <= this.#position.tid;
   }
 
-  /** The invalidation queue shows that no transaction has this tid, which is not above the last one: it has all after an earlier one. */
+  /** Whether the invalidation queue shows that no transaction has `tid`. Call it for a tid that is not above the last one. */
   queueLacks(tid: Tid): boolean {
     return tid > this.#queue.reach && this.#queue.at(tid) === undefined;
   }

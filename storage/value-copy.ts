@@ -27,31 +27,36 @@ export interface Copied {
  * their values. Foreign objects (see kindOf) are not looked into.
  */
 export function copyOf(value: unknown, how: Copied): ValueCopy {
-  const flat = flatCopyOf(value, how);
-  if (flat !== undefined) return flat;
   try {
-    return new Copying(how, how.isFrozen).whole(value);
+    return flatCopyOf(value, how) ?? new Copying(how, how.isFrozen).whole(value);
   } catch (error) {
     if (error !== cycleOfFrozen) throw error;
     return new Copying(how, false).whole(value);
   }
 }
 
-/** The copy of a plain object of few properties that holds no other objects; undefined: `value` is none. To find out whether it is frozen data takes longer than to copy it. */
-function flatCopyOf(value: unknown, { isFrozen }: Copied): ValueCopy | undefined {
+/**
+ * The copy of a plain object of few properties; undefined: `value` is none. As long as its properties are no objects, none of what `Copying`
+ * remembers is needed. To find out whether such an object is frozen data would take longer than to copy it.
+ */
+function flatCopyOf(value: unknown, how: Copied): ValueCopy | undefined {
   if (typeof value !== "object" || value === null || types.isProxy(value)) return undefined;
   if (Object.getPrototypeOf(value) !== Object.prototype) return undefined;
   const names = Object.keys(value);
   if (names.length > flatPropertiesMax || !isOpen(value, names)) return undefined;
   const copy: Record<string, unknown> = {};
   let bytes = objectBytes + names.length * wordBytes;
-  for (const name of names) {
+  for (let at = 0; at < names.length; at++) {
+    const name = names[at] as string;
     const part = named(value)[name];
-    if ((typeof part === "object" && part !== null) || typeof part === "function") return undefined;
+    if ((typeof part === "object" && part !== null) || typeof part === "function") {
+      if (how.isFrozen && Object.isFrozen(value)) return undefined;
+      return new Copying(how, how.isFrozen).rest(value, { copy, names, at, bytes });
+    }
     bytes += primitiveBytes(part);
     put(copy, name, part);
   }
-  return { value: isFrozen ? Object.freeze(copy) : copy, hasUnfreezable: false, hasForeign: false, bytes };
+  return { value: how.isFrozen ? Object.freeze(copy) : copy, hasUnfreezable: false, hasForeign: false, bytes };
 }
 
 const flatPropertiesMax = 32;
@@ -78,6 +83,21 @@ class Copying {
 
   whole(value: unknown): ValueCopy {
     const copy = this.#copy(value);
+    return { value: copy, hasUnfreezable: this.#hasUnfreezable, hasForeign: this.#hasForeign, bytes: this.#bytes };
+  }
+
+  /** Goes on with a plain object, of which `copy` has the properties before `at`. */
+  rest(
+    value: object,
+    { copy, names, at, bytes }: { copy: Record<string, unknown>; names: readonly string[]; at: number; bytes: number },
+  ): ValueCopy {
+    this.#bytes = bytes;
+    this.#met.set(value, copy);
+    for (; at < names.length; at++) {
+      const name = names[at] as string;
+      put(copy, name, this.#copy(named(value)[name]));
+    }
+    if (this.#isFrozen) Object.freeze(copy);
     return { value: copy, hasUnfreezable: this.#hasUnfreezable, hasForeign: this.#hasForeign, bytes: this.#bytes };
   }
 

@@ -77,6 +77,18 @@ describe("an accessor of an object that is frozen already", () => {
   });
 });
 
+test.each(["frozen", "cloned"] as const)("an accessor beside an object is read once when its value is kept: %s", (mode) => {
+  let reads = 0;
+  const value = {
+    get count() {
+      return ++reads;
+    },
+    part: {},
+  };
+  expect(keepValue(value, mode).value).toEqual({ count: 1, part: {} });
+  expect(reads).toBe(1);
+});
+
 describe("what cannot be read", () => {
   test.each([
     [
