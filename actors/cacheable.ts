@@ -123,7 +123,7 @@ export class BoundFunction implements Work {
 
   /** The kept promise for a call with one argument, where giving it is all there is to do; undefined: `find` knows more. */
   promiseFor(argument: unknown): Promise<unknown> | undefined {
-    // There are none, or few: one look-up less for what `find` gives.
+    // A function that gives no promises has none here: `find` answers its calls, with one look-up in all.
     if (this.#isAsync === false) return undefined;
     const slot = this.#plainSlots.get(argument);
     return slot === undefined || argument === 0 ? undefined : this.#calls.promiseAt(slot);

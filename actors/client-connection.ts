@@ -13,7 +13,6 @@ import {
   DisconnectedError,
   limits,
   newSecret,
-  NotAuthorizedError,
   type Log,
   OtherHistoryError,
   ReadOnlyError,
@@ -25,7 +24,6 @@ import {
   type Value,
 } from "../words/index.js";
 import { abortable } from "./abortable.js";
-import { askForWriter } from "./another-writer.js";
 import { InvalidationIntake } from "./invalidation-intake.js";
 import { storageSubjects, type Broadcast, type Position } from "./messages.js";
 import { patientClock } from "./patient-clock.js";
@@ -35,6 +33,7 @@ import { ServerLink } from "./server-link.js";
 import { ServerPosition } from "./server-position.js";
 import { Waiting } from "./waiting.js";
 import * as wire from "./wire.js";
+import { WriterInquiry } from "./writer-inquiry.js";
 
 /** Heartbeats of its server that a client waits for at least, whatever its time-out: one may be lost, and the next be late. */
 const silentHeartbeatsMin = 2.5;
@@ -100,10 +99,7 @@ export class ClientConnection {
   #registering: Registering | undefined;
   /** The next session's secret: the same until it was answered, so that all that was asked before opens one session. */
   #sessionSecret: string | undefined;
-  /** Instances that are asked whether they write. */
-  readonly #askedWhetherTheyWrite = new Set<string>();
-  /** The broker refused that this instance is asked: it is not asked at each heartbeat. Another link may allow it. */
-  #neverAsked: string | undefined;
+  readonly #inquiry: WriterInquiry;
   /** Monotonic moment at which the server was last heard. */
   #heardAt: number | undefined;
 
@@ -135,6 +131,13 @@ export class ClientConnection {
       },
       onLost: (reason) => this.#lose(reason),
     });
+    this.#inquiry = new WriterInquiry({
+      ...options,
+      who: () => this.#who(),
+      onShown: (instance) => {
+        if (this.#state !== "closed") this.actor.send({ type: "WRITER_SHOWN", instance });
+      },
+    });
     this.actor = this.#createActor();
     this.#broadcasts = options.transport.subscribe(this.#subjects.invalidations, (message) => {
       const broadcast = wire.readOrDrop(wire.broadcast, message, options.log);
@@ -142,7 +145,7 @@ export class ClientConnection {
     });
     this.#offStatus = options.transport.onStatus((status) => {
       if (status === "connected") {
-        this.#neverAsked = undefined;
+        this.#inquiry.linked();
         this.actor.send({ type: "LINK_UP" });
       } else this.actor.send({ type: "LINK_LOST" });
     });
@@ -347,7 +350,7 @@ export class ClientConnection {
       actions: {
         dropLink: () => this.#dropLink(),
         askAgain: () => this.#registering?.again(),
-        askWhetherItWrites: (_, { instance }) => void this.#askWhetherItWrites(instance),
+        askWhetherItWrites: (_, { instance }) => void this.#inquiry.ask(instance),
         logUnexpected,
       },
       guards: {
@@ -457,31 +460,6 @@ export class ClientConnection {
   #heard(position: Position): void {
     this.#heardAt = this.#options.clock.monotonic();
     this.intake.reach(position);
-  }
-
-  /** Only an answer shows that `instance` is there: anybody may have sent its heartbeat. */
-  async #askWhetherItWrites(instance: string): Promise<void> {
-    const asked = this.#askedWhetherTheyWrite;
-    if (instance === this.#neverAsked || asked.has(instance) || asked.size >= limits.instancesAskedMax) return;
-    asked.add(instance);
-    try {
-      const shown = await askForWriter(this.#options, this.#subjects.operation(instance, "writer"));
-      const isShown = shown.type === "writer" && shown.writer.instance === instance;
-      if (isShown && this.#state !== "closed") this.actor.send({ type: "WRITER_SHOWN", instance });
-    } catch (error) {
-      this.#cannotAsk(instance, error);
-    } finally {
-      asked.delete(instance);
-    }
-  }
-
-  #cannotAsk(instance: string, error: unknown): void {
-    const { log } = this.#options;
-    const facts = { ...this.#who(), instance, err: error };
-    if (error instanceof NotAuthorizedError) {
-      this.#neverAsked = instance;
-      log.warn(facts, "the broker does not let this client ask which server writes: it stays with the one it has");
-    } else log.debug(facts, "a server that was heard cannot be asked");
   }
 
   #lose(reason: string): void {

@@ -38,8 +38,8 @@ export interface ClientCore {
   /** Raised when the cache was found to belong to another history: what began before is of no use any more. */
   readonly history: number;
   /**
-   * Raised whenever all that was cached was dropped. What was begun before reads no further: a server that has pruned what the cache stood at
-   * cannot tell whether it is of the same history, and what is loaded from now on need not fit what was read before.
+   * Raised whenever the whole cache is dropped. A transaction that began before reads no further: a server that has pruned the cache's last
+   * transaction cannot say whether both have the same history, so what is loaded from now on may not fit what was read before.
    */
   readonly discards: number;
   /** Resolves when the client stands at `tid` or after it. Rejects with DisconnectedError or TimeoutError after `timeoutMs`. */

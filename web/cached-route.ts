@@ -5,7 +5,7 @@ import { serializerOf } from "./fastify-internals.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
 import { Outgoing } from "./outgoing.js";
-import { type Page, shorter } from "./page.js";
+import { type Page, pageFormat, shorter } from "./page.js";
 import { ageSecs, pageTime } from "./page-time.js";
 import { type Asked, askedBy } from "./request-key.js";
 import { type RouteRules, ttlMsOf } from "./route-rules.js";
@@ -50,6 +50,7 @@ export class CachedRoute {
     this.#pages = around.cacheable(async (run: HandlerRun) => run.begin(), {
       namespace: around.namespace,
       name: `${String(route.method)} ${route.url}${constraints}`,
+      version: pageFormat,
       key: (run) => run.key,
       deps: typeof tags === "function" ? (run) => tags(run.request) : tags,
       ttl: (page) => shorter(ttlSecs, page?.lifetimeSecs),

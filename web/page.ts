@@ -3,6 +3,9 @@ import { limits } from "../words/index.js";
 import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
 import type { PageTime } from "./page-time.js";
 
+/** Changes whenever Page does: pages of another format that a folder or bucket holds are not used. */
+export const pageFormat = 2;
+
 /** What a route answered: structured data, so that every tier can hold it. */
 export interface Page {
   readonly status: number;

@@ -270,7 +270,7 @@ export const limits = {
   tagsRecalledMax: 256,
   /** A result from a bucket that claims to know more invalidations than this beyond those heard here is none. */
   sequencesAheadMax: 1_000_000,
-  /** The broker's clock is told by the messages of such a window and of the one before: some dozens of heartbeats. */
+  /** A node estimates the broker's clock from the messages of this window and of the one before: some dozens of heartbeats. */
   brokerTimeWindowMs: 30_000,
   /** Bytes of results in memory, with keys and tags, by a rough measure: a service has room for that without saying so. */
   resultBytesMax: 64 * 1024 * 1024,
