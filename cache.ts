@@ -53,7 +53,7 @@ interface Configured {
 
 let configured: Configured | undefined;
 let opened: OpenedCache | undefined;
-/** Of the functions that were wrapped since the last `close`, or called. */
+/** Names of the functions that were wrapped, or called, since the last `close`. */
 const names = new FunctionNames();
 
 /**

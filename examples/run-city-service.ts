@@ -5,6 +5,7 @@
  */
 import process from "node:process";
 import { z } from "zod";
+import { ZooidError } from "../index.js";
 import { startCityService } from "./city-service.js";
 
 const { NAME, HOST, PORT, NAMES, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
@@ -20,6 +21,14 @@ const { NAME, HOST, PORT, NAMES, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
   })
   .parse(process.env);
 
+/** As the command `zooid` does with --json: one line with a code, for programs. */
+function fail(error: unknown): never {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof ZooidError ? error.code : undefined;
+  process.stderr.write(`${JSON.stringify({ error: { message, code } })}\n`);
+  process.exit(1);
+}
+
 const service = await startCityService({
   name: NAME,
   host: HOST,
@@ -28,6 +37,6 @@ const service = await startCityService({
   servers: ZOOID_SERVERS,
   realm: ZOOID_REALM,
   names: NAMES.split(","),
-});
+}).catch(fail);
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void service.close());
 console.log(JSON.stringify({ event: "ready", name: NAME, url: service.url }));

@@ -141,9 +141,7 @@ function saidIn(line: string): { readonly message: string; readonly code?: strin
     const { message, code } = json.error ?? {};
     return message === undefined ? { message: json.msg ?? line } : { message, ...(code === undefined ? {} : { code }) };
   } catch {
-    const message = line.trim();
-    // A service that fails at its start prints the error as Node does: the name of its class, without its code.
-    return message.startsWith("InUseError: ") ? { message, code: "ZOOID_IN_USE" } : { message };
+    return { message: line.trim() };
   }
 }
 

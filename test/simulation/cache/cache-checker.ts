@@ -66,7 +66,7 @@ export interface PlainPublication {
   readonly id: string;
   readonly tag: string;
   readonly publisher: string;
-  /** Of its publisher. */
+  /** Place among the publications of its publisher, from 1. */
   readonly number: number;
 }
 
@@ -191,7 +191,7 @@ export class CacheChecker implements Judge {
     const log = this.#streams.get(created) ?? [];
     const lost = log.filter((taken) => taken.sequence > sequence);
     const first = Math.min(...lost.map((taken) => taken.sequence));
-    // One who was told of any of it finds that it is gone. Where a node stood beyond the stream's end with nothing but heartbeats, what is counted anew hides it.
+    // A node that has heard one of the lost invalidations notices the loss. A node that has heard only lost heartbeats may not: the stream gives their numbers again.
     const knew = alive.filter((life) => (life.told.get(created) ?? 0) >= first);
     for (const life of alive) life.told.set(created, Math.min(sequence, life.told.get(created) ?? 0));
     if (lost.length === 0) return;
@@ -347,7 +347,7 @@ export class CacheChecker implements Judge {
   #isExcused(life: NodeLife, issued: Issued): boolean {
     const copies = this.#taken.filter((taken) => isFor(taken, issued));
     const own = copies.filter(({ moment }) => moment === issued.moment);
-    // Of a publisher that is still there everybody hears.
+    // A publisher that still runs sends its number again, so every node notices in the end.
     const isMissed = (taken: Taken) => taken.excused.get(life) === Infinity && taken.life.isOver;
     if (!(own.length > 0 ? own : copies).some(isMissed)) return false;
     return !this.#taken.some((taken) => taken.moment >= issued.moment && isUnder(issued.tag, taken.tag) && !isMissed(taken));
