@@ -5,7 +5,7 @@ import type { Message, Transport } from "../transport/transport.js";
 import { ClosedError, isBelow, limits, MalformedMessageError, rootTag, ServerBusyError, type Tag, type Value } from "../words/index.js";
 import { listPage } from "./cache-listing.js";
 import * as m from "./cache-messages.js";
-import type { Cache } from "./cache.js";
+import type { Cache } from "./cache-interface.js";
 import type { CacheCore } from "./cache-core.js";
 import type { CachePruner } from "./cache-pruner.js";
 import { type ActorSystem, createActorSystem } from "./system.js";

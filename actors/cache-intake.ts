@@ -16,7 +16,8 @@ import {
   WriteInDoubtError,
 } from "../words/index.js";
 import type { CachedCalls } from "./cached-calls.js";
-import { type Claim, Outbox, type Outgoing, type Publication } from "./outbox.js";
+import { type Claim, Outbox, type Outgoing } from "./outbox.js";
+import type { Publication } from "./publication.js";
 import type { SharedEntries } from "./shared-entries.js";
 import { isHashed, keyOf } from "./shelf.js";
 

@@ -36,7 +36,7 @@ import {
   type Value,
   ZooidError,
 } from "../words/index.js";
-import type { Publication } from "./outbox.js";
+import type { Publication } from "./publication.js";
 import * as shape from "./shape.js";
 import { type Codec, codec } from "./wire.js";
 

@@ -18,7 +18,7 @@ import {
 } from "../words/index.js";
 import * as m from "./cache-messages.js";
 import type { Pruned } from "./cache-pruner.js";
-import type { Publication } from "./outbox.js";
+import type { Publication } from "./publication.js";
 import { type Codec, nothing, readAnswer, readOrDrop } from "./wire.js";
 
 export type { CachedKey, CacheNodeStats, CachePage, ListedTag } from "./cache-messages.js";

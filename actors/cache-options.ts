@@ -15,7 +15,7 @@ import {
   systemClock,
 } from "../words/index.js";
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./cache-urls.js";
-import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "./client-options.js";
+import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "../words/options.js";
 
 /** Where results are kept, how the nodes of a cache hear of each other, and how long what is kept is good. All may be left out. */
 export interface CacheOptions extends Partial<

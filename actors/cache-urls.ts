@@ -1,6 +1,7 @@
+import type { Bus } from "../transport/bus.js";
 import { natsAddress } from "../transport/nats-address.js";
+import type { Transport } from "../transport/transport.js";
 import { InvalidOptionError } from "../words/index.js";
-import type { CacheOptions } from "./cache-options.js";
 
 /** Where results are kept, beside memory. */
 export type CacheStorage =
@@ -8,6 +9,14 @@ export type CacheStorage =
   | { readonly type: "lmdb"; readonly folder: string }
   /** A bucket that the nodes share. */
   | { readonly type: "nats"; readonly servers: string; readonly bucket: string };
+
+/** What the options of a cache say of its bus. */
+export interface BusOptions {
+  readonly bus?: Bus | undefined;
+  readonly busUrl?: string | undefined;
+  readonly busKind?: "jetstream" | "nats" | undefined;
+  readonly transport?: Transport | undefined;
+}
 
 /** What nodes hear each other over. */
 export interface CacheBus {
@@ -36,7 +45,7 @@ export function storageOf(url: string): CacheStorage {
 }
 
 /** The bus that is to be opened. A bucket needs one that numbers for all nodes, and is one place to find it at. Throws InvalidOptionError. */
-export function busOf({ bus, busUrl, busKind, transport }: CacheOptions, storage: CacheStorage): CacheBus {
+export function busOf({ bus, busUrl, busKind, transport }: BusOptions, storage: CacheStorage): CacheBus {
   if (bus !== undefined && busUrl !== undefined) throw new InvalidOptionError({ option: "bus", reason: "is given beside busUrl" });
   if (transport !== undefined && busUrl !== undefined)
     throw new InvalidOptionError({ option: "transport", reason: "is given beside busUrl" });
@@ -54,8 +63,8 @@ const noCommonNumbers = "is nats, whose nodes count each for itself: a bucket th
 /** Streams are there over NATS alone. */
 function kindOf(
   busUrl: string | undefined,
-  transport: CacheOptions["transport"],
-  busKind: CacheOptions["busKind"],
+  transport: BusOptions["transport"],
+  busKind: BusOptions["busKind"],
   isOwnBroker: boolean,
 ): CacheBus["busKind"] {
   if (busUrl === undefined && transport === undefined && !isOwnBroker) return undefined;

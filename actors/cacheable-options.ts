@@ -1,6 +1,6 @@
 import { type Duration, InvalidOptionError, type InvalidTagError } from "../words/index.js";
 import { boundOf, durationOf } from "./cache-options.js";
-import { checkChoice, checkNames } from "./client-options.js";
+import { checkChoice, checkNames } from "../words/options.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** How the results of one function are kept. All may be left out, but the name of a function that has none. */

@@ -1,6 +1,6 @@
 import type { Entry } from "../storage/entry-store.js";
 import type { EntrySlot, MemoryEntryStore } from "../storage/memory-entries.js";
-import { staleRead } from "../storage/object-reads.js";
+import { staleRead } from "../words/object-read.js";
 import { flightMachine } from "../machines/flight.js";
 import {
   CircularCallError,

@@ -1,6 +1,23 @@
-import type { ObjectRead } from "../storage/object-reads.js";
+import type { ObjectRead } from "../words/object-read.js";
 import { InvalidTagError, limits, type Tag } from "../words/index.js";
-import { type Call, describeCall } from "./cached-work.js";
+
+/** A function that computes results. */
+export interface ComputedWork {
+  readonly name: string;
+  /** Called with the error for a text that is no tag: the result is returned then, and not kept. Undefined: the call fails, unless a call that it is a part of has one. */
+  readonly onInvalidTag?: ((error: InvalidTagError, call: ComputedCall) => void) | undefined;
+}
+
+/** The call that a computation runs for. */
+export interface ComputedCall {
+  readonly work: ComputedWork;
+  /** Key of the result. */
+  readonly key: string;
+  readonly self: unknown;
+  readonly args: readonly unknown[];
+  /** The computation that it is a part of. */
+  readonly caller: Computation | undefined;
+}
 
 /** What a result depends on. */
 export interface Used {
@@ -17,7 +34,7 @@ export const noReads: readonly ObjectRead[] = [];
  * Found from within the function, across awaits, by the AsyncLocalStorage of its cache.
  */
 export class Computation implements Used {
-  readonly #call: Call;
+  readonly #call: ComputedCall;
   /** Computations that it has asked for and that are under way: what circles are found by. */
   readonly waitsFor = new Set<Computation>();
   /** It gave a promise, and is over when that is settled. */
@@ -34,7 +51,7 @@ export class Computation implements Used {
   #isOver = false;
   #isKeepable = true;
 
-  constructor(call: Call, tags: readonly Tag[]) {
+  constructor(call: ComputedCall, tags: readonly Tag[]) {
     this.#call = call;
     this.#given = tags;
   }
@@ -125,4 +142,16 @@ export class Computation implements Used {
     if (this.#readsUnderWay > 0 || this.waitsFor.size > 0) this.#isKeepable = false;
     this.#isOver = true;
   }
+}
+
+/** Arguments that tell one call from another, in few words, for people. */
+const argumentLengthMax = 40;
+
+/** `name(arguments)`. */
+function describeCall(name: string, args: readonly unknown[]): string {
+  const shown = args.map((arg) => {
+    const text = typeof arg === "object" && arg !== null ? (Array.isArray(arg) ? "[…]" : "{…}") : String(arg);
+    return text.length > argumentLengthMax ? `${text.slice(0, argumentLengthMax)}…` : text;
+  });
+  return `${name}(${shown.join(", ")})`;
 }

@@ -1,4 +1,4 @@
-import type { ObjectRead } from "../storage/object-reads.js";
+import type { ObjectRead } from "../words/object-read.js";
 import type { Computation } from "./computation.js";
 
 /** A cache that computes something at present. */

@@ -3,7 +3,7 @@ import type { FlightEffects, flightMachine } from "../machines/flight.js";
 import type { Entry } from "../storage/entry-store.js";
 import type { KeptValue } from "../storage/kept-value.js";
 import { isAnyStale } from "../storage/memory-entries.js";
-import { staleRead } from "../storage/object-reads.js";
+import { staleRead } from "../words/object-read.js";
 import { assert, type Clock, TimeoutError } from "../words/index.js";
 import type { Call } from "./cached-work.js";
 import { type Computation, noReads } from "./computation.js";

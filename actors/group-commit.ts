@@ -1,6 +1,7 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { groupCommitMachine, type GroupCommitEvent } from "../machines/group-commit.js";
-import type { CommitBatch, LoggedTransaction, ObjectStore, Position } from "../storage/object-store.js";
+import type { CommitBatch, ObjectStore } from "../storage/object-store.js";
+import type { LoggedTransaction, Position } from "../words/transaction.js";
 import {
   assert,
   type Clock,

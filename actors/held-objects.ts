@@ -1,4 +1,4 @@
-import type { CommitRequest } from "../storage/object-store.js";
+import type { CommitRequest } from "../words/transaction.js";
 import { RangeSet } from "../words/index.js";
 
 /**

@@ -7,7 +7,7 @@ export type { Accepts, ActorDoor, ActorSystem, ActorSystemOptions, ActorView, Re
 export { findCacheNodes } from "./cache-nodes.js";
 export type { CachedKey, CacheListing, CacheNode, CacheNodesOptions, CacheNodeStats, CachePage, ListedTag } from "./cache-nodes.js";
 export type { Pruned } from "./cache-pruner.js";
-export type { Publication } from "./outbox.js";
+export type { Publication } from "./publication.js";
 export { machineToJson, machineToMermaid } from "./drawing.js";
 export type { DrawingOptions } from "./drawing.js";
 export { describeMachine } from "./machine-description.js";

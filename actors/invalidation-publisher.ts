@@ -1,4 +1,4 @@
-import type { LoggedTransaction } from "../storage/object-store.js";
+import type { LoggedTransaction } from "../words/transaction.js";
 import type { Transport } from "../transport/transport.js";
 import { limits, type Log } from "../words/index.js";
 import type { Broadcast, Invalidation } from "./messages.js";

@@ -42,7 +42,7 @@
  *     the session's    drawn for each registration; every later request shows it. The same registration sent twice opens one session.
  */
 import type { KeyRange, Tid } from "../words/index.js";
-import type { CommitRequest, Position, Write } from "../storage/object-store.js";
+import type { CommitRequest, Position, Write } from "../words/transaction.js";
 
 /** Raised whenever a message changes its shape or meaning; a test pins the shapes to it. */
 export const protocolVersion = 1;

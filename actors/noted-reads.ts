@@ -1,6 +1,6 @@
 import type { ClientCache, LoadTicket } from "../storage/client-cache.js";
-import { type ObjectRead, staleRead } from "../storage/object-reads.js";
-import { type Clock, type Tid } from "../words/index.js";
+import { type ObjectRead, staleRead } from "../words/object-read.js";
+import type { Clock, Tid } from "../words/index.js";
 import type { Computation } from "./computation.js";
 import { currentComputations } from "./computations.js";
 

@@ -22,7 +22,8 @@ import {
 import { ClientConnection, type ConnectionState } from "./client-connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./client-interface.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
-import { checkChoice, checkName, clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
+import { clientBounds, type ClientBounds, type ObjectClientOptions } from "./client-options.js";
+import { checkChoice, checkName } from "../words/options.js";
 import { Ending } from "./ending.js";
 import { isAnythingComputing } from "./computations.js";
 import { Loader } from "./loader.js";

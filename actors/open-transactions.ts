@@ -1,6 +1,6 @@
 import { type Actor, createActor } from "xstate";
 import { transactionMachine, type TransactionEvent } from "../machines/transaction.js";
-import type { CommitRequest } from "../storage/object-store.js";
+import type { CommitRequest } from "../words/transaction.js";
 import { type Clock, type Log, ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../words/index.js";
 import type { CommitQueue } from "./commit-queue.js";
 import type { FenceAllowance } from "./fence-allowance.js";

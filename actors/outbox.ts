@@ -1,9 +1,7 @@
 import type { Bus, BusVersion } from "../transport/bus.js";
 import { type Chance, ClosedError, type Clock, isBelow, limits, type Log, NotAuthorizedError, rootTag, type Tag } from "../words/index.js";
+import type { Publication } from "./publication.js";
 import { retryDelay } from "./retry-delay.js";
-
-/** What became of an invalidation: other nodes will hear of it now, or as soon as the bus takes it. */
-export type Publication = "published" | "queued";
 
 /** What an invalidation of a tag means here until the bus has numbered it. */
 export interface Claim {

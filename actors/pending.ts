@@ -1,4 +1,4 @@
-import type { CommitRequest } from "../storage/object-store.js";
+import type { CommitRequest } from "../words/transaction.js";
 import { limits, type ZooidError } from "../words/index.js";
 import type { Committed } from "./messages.js";
 import * as wire from "./wire.js";

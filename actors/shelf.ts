@@ -2,7 +2,7 @@ import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryPosition, EntryVersion, Keeping, PersistentEntryStore } from "../storage/entry-store.js";
 import { keepValue, KeptFailure, type KeptValue, valueOf, type ValueMode } from "../storage/kept-value.js";
 import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../storage/memory-entries.js";
-import { objectChanges } from "../storage/object-reads.js";
+import { objectChanges } from "../words/object-read.js";
 import type { Began, TagTrie } from "../storage/tag-trie.js";
 import { keyTag } from "../storage/cache-key.js";
 import { type Clock, coversTags, InvalidOptionError, InvalidValueError, limits, type Log, type Tag } from "../words/index.js";

@@ -1,4 +1,5 @@
-import type { ObjectStore, Position } from "../storage/object-store.js";
+import type { ObjectStore } from "../storage/object-store.js";
+import type { Position } from "../words/transaction.js";
 import { limits, type Tid, tidMinus } from "../words/index.js";
 import type { Verdict, Verify } from "./messages.js";
 

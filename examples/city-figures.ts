@@ -1,7 +1,7 @@
 /** Figures of a country, as a cached function: the example's use of the semantic cache. */
 import { type Cache, tag } from "../cache.js";
 import { type ObjectClient, tidToMs } from "../index.js";
-import type { CitySchema } from "./city-service.js";
+import type { CitySchema } from "./city-schema.js";
 
 /** What is told of a country. It is computed from all its cities, which costs as much as reading them. */
 export interface CountryFigures {

@@ -31,6 +31,7 @@ import {
   ZooidError,
 } from "../index.js";
 import { cachedFigures } from "./city-figures.js";
+import { City, type CitySchema } from "./city-schema.js";
 
 /** A city takes some hundred bytes. */
 const bodyBytesMax = 64 * 1024;
@@ -38,23 +39,8 @@ const bodyBytesMax = 64 * 1024;
 /** Time for what was asked before the end to be answered. */
 const closeTimeoutMs = 1_000;
 
-const City = z.strictObject({
-  name: z.string().min(1),
-  country: z.string().length(2),
-  admin1: z.string(),
-  latitude: z.number().min(-90).max(90),
-  longitude: z.number().min(-180).max(180),
-  note: z.string().optional(),
-});
-type City = z.infer<typeof City>;
-
 /** As the keys have it: two letters, which a tag may hold too. */
 const Country = z.string().regex(/^[A-Za-z]{2}$/);
-
-/** Which keys there are, and what is stored under them. */
-export interface CitySchema {
-  [key: `city/${string}`]: City;
-}
 
 /** Where a service listens, and what it connects to. */
 export interface CityServiceOptions {

@@ -11,13 +11,11 @@ import {
   cacheMetaKey,
   decodeCacheMeta,
   encodeCacheMeta,
-  everything,
   keyOfCacheEntry,
 } from "./cache-meta.js";
+import { everything, type Change, type OpenStore, type OrderedStore, type View } from "./ordered-store.js";
 import { recordSerial } from "./cached-revision.js";
-import type { Change, OpenStore, OrderedStore, View } from "./ordered-store.js";
-import { emptyHistory } from "./records.js";
-import type { Position } from "./transaction.js";
+import { emptyPosition, type Position } from "../words/transaction.js";
 
 export interface CacheDiskOptions {
   readonly storage: string;
@@ -356,5 +354,3 @@ export class CacheDisk {
     }
   }
 }
-
-const emptyPosition: Position = { tid: emptyHistory.tid, digest: emptyHistory.digest };

@@ -1,6 +1,6 @@
 import { decodeMessage, encodeMessage } from "../words/codec.js";
 import { isTid, type Tid } from "../words/tid.js";
-import type { Position } from "./transaction.js";
+import type { Position } from "../words/transaction.js";
 
 /** What a cache on disk says of itself. Written in every batch, so that it is never ahead of what it covers. */
 export interface CacheMeta {
@@ -19,8 +19,6 @@ export interface CacheMeta {
  */
 export const cacheMetaKey: Uint8Array = Buffer.from("\u0000client-cache");
 export const cacheEntries = { from: Uint8Array.of(1), to: Uint8Array.of(2) } as const;
-/** All that a store can hold, ours or not. */
-export const everything = { from: Uint8Array.of(0), to: Uint8Array.of(255, 255) } as const;
 
 const formatVersion = 2;
 

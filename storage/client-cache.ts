@@ -7,12 +7,12 @@ import type { Log } from "../words/log.js";
 import { type Tid, tidZero } from "../words/tid.js";
 import { CacheDisk, type DiskEntry } from "./cache-disk.js";
 import { type CachedRevision, encodeRecord, HeldRevision } from "./cached-revision.js";
-import { type ObjectRead, ObjectReads, staleRead } from "./object-reads.js";
+import { ObjectReads } from "./object-reads.js";
+import { type ObjectRead, staleRead } from "../words/object-read.js";
 import { OpenSnapshots } from "./open-snapshots.js";
 import type { OpenStore } from "./ordered-store.js";
-import { emptyHistory } from "./records.js";
 import { type LoadTicket, RememberedInvalidations } from "./remembered-invalidations.js";
-import type { Position } from "./transaction.js";
+import { emptyPosition, type Position } from "../words/transaction.js";
 
 export type { CachedRevision } from "./cached-revision.js";
 export type { LoadTicket } from "./remembered-invalidations.js";
@@ -94,8 +94,8 @@ export class ClientCache {
     const { memoryBytesMax = limits.memoryBytesMax } = options;
     this.#options = options;
     this.#disk = disk;
-    this.#position = disk?.position ?? beginning;
-    this.#asOf = disk?.asOf ?? beginning;
+    this.#position = disk?.position ?? emptyPosition;
+    this.#asOf = disk?.asOf ?? emptyPosition;
     const onFull = () => {
       const { log, storage } = options;
       log.warn(
@@ -413,8 +413,6 @@ export class ClientCache {
     this.#disk?.stand(this.#position, this.#asOf);
   }
 }
-
-const beginning: Position = { tid: emptyHistory.tid, digest: emptyHistory.digest };
 
 function isBelowAny(prefix: string, keys: ReadonlySet<string> | undefined): boolean {
   if (keys === undefined) return true;

@@ -25,7 +25,7 @@ import {
 } from "./records.js";
 import { isPresent } from "./revisions.js";
 import { transactionsAfter } from "./transaction-log.js";
-import type { CommitRequest, LoggedTransaction, Outcome } from "./transaction.js";
+import type { CommitRequest, LoggedTransaction, Outcome } from "../words/transaction.js";
 
 /** Keys of the log that the ranges of one commit are compared with: validating it must not hold up the others. An older snapshot begins again. */
 const comparedKeysMax = 10_000;

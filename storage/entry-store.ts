@@ -1,5 +1,5 @@
 import type { Tag } from "../words/tag.js";
-import type { ObjectRead } from "./object-reads.js";
+import type { ObjectRead } from "../words/object-read.js";
 
 /**
  * Where results are kept: one tier of the semantic cache. In memory and in LMDB; what nodes share in a bucket keeps 1, 2 and 4 as well.

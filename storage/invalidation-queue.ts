@@ -1,5 +1,5 @@
 import type { Tid } from "../words/tid.js";
-import type { LoggedTransaction } from "./transaction.js";
+import type { LoggedTransaction } from "../words/transaction.js";
 
 /** How much the queue holds; past either bound the oldest go. */
 export interface InvalidationQueueBounds {

@@ -2,7 +2,7 @@ import { limits } from "../words/limits.js";
 import { asTid, type Tid } from "../words/tid.js";
 import type { View } from "./ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, logFrom } from "./records.js";
-import type { LoggedTransaction } from "./transaction.js";
+import type { LoggedTransaction } from "../words/transaction.js";
 
 /** A transaction as a client that missed it needs it. `keys` undefined: too many for a page, to be read in parts. */
 export interface PagedTransaction {

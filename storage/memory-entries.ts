@@ -3,7 +3,7 @@ import { coversTags, type Tag } from "../words/tag.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
 import { type Ending, Expiry } from "./expiry.js";
 import { keepValue, type KeptValue, type ValueMode } from "./kept-value.js";
-import { objectChanges, type ObjectRead } from "./object-reads.js";
+import { objectChanges, type ObjectRead } from "../words/object-read.js";
 import { Recency, type Recent } from "./recency.js";
 import type { Began, Dependency, TagTrie } from "./tag-trie.js";
 import { roughBytes, stringBytes } from "./rough-bytes.js";

@@ -1,58 +1,6 @@
 import { limits } from "../words/limits.js";
-import { type Tid, tidZero } from "../words/tid.js";
-
-/** What happened to the storages that clients of this process read, all of them together. Both counts only rise. */
-export const objectChanges = {
-  /** Reads that became stale: a read that was not stale at one count is not stale while the count stands. */
-  count: 0,
-  /**
-   * Changes that were applied, whether or not something that they touch was read. A computation may have taken its snapshot before a
-   * change and note what it reads only afterwards: it is known to be as new as a call only if this count stands between their beginnings.
-   */
-  applied: 0,
-};
-
-/** What was read: a key, all keys that begin with a prefix, or a picture that was to be no older than so many milliseconds. */
-export type ReadKind = "key" | "prefix" | "age";
-
-/** What was read of a storage, as it has been since a transaction: all who read it meanwhile, and depend on it, share it until it is stale. */
-export class ObjectRead {
-  readonly kind: ReadKind;
-  readonly text: string;
-  /** Nothing that it says was changed from this transaction on: what was read as of it, or as of a later one, is so now. */
-  since: Tid;
-  /** It was changed, or may have been, as nobody looks any more. For good: who reads the same again gets another. */
-  isStale = false;
-  /** Results that are kept and depend on it. */
-  holds = 0;
-  /** Of an age: whether the picture is older by now. To be asked at each use: a timer is late when the event loop was blocked. */
-  readonly isPast: (() => boolean) | undefined;
-  readonly #reads: ObjectReads | undefined;
-
-  constructor(kind: ReadKind, text: string, since: Tid, reads: ObjectReads | undefined, isPast?: () => boolean) {
-    this.isPast = isPast;
-    this.kind = kind;
-    this.text = text;
-    this.since = since;
-    this.#reads = reads;
-  }
-
-  /** A result that depends on it is kept. */
-  hold(): void {
-    this.holds++;
-    if (this.holds === 1) this.#reads?.used(this);
-  }
-
-  /** Once for each `hold`. */
-  release(): void {
-    this.holds--;
-    if (this.holds === 0) this.#reads?.unused(this);
-  }
-}
-
-/** What was read of no picture that is known to be the last: stale from the beginning. */
-export const staleRead: ObjectRead = new ObjectRead("key", "", tidZero, undefined);
-staleRead.isStale = true;
+import { objectChanges, ObjectRead, type ObjectReadOwner, type ReadKind, staleRead } from "../words/object-read.js";
+import type { Tid } from "../words/tid.js";
 
 /** Bounds of what is remembered of one storage; default: those in limits. */
 export interface ObjectReadsOptions {
@@ -74,7 +22,7 @@ export interface ObjectReadsOptions {
  * Source: DESIGN, "With the object store". A version for each storage, compared with the last change of each key, comes to the same: what
  * a result read is not stale. The tids are compared when it is read.
  */
-export class ObjectReads {
+export class ObjectReads implements ObjectReadOwner {
   readonly #readsMax: number;
   readonly #unusedMax: number;
   readonly #prefixLengthsMax: number;

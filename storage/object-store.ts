@@ -16,14 +16,13 @@ import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
 import { type LogPageAfter, pageOfLog, pageOfQueue } from "./log-page.js";
 import { TidClock } from "./tid-clock.js";
 import { firstAfter, headAt, keysAt, lastAt, transactionsAfter } from "./transaction-log.js";
-import type { LoggedTransaction, Outcome, Position } from "./transaction.js";
+import type { LoggedTransaction, Outcome, Position } from "../words/transaction.js";
 
 export { CommitBatch } from "./commit-batch.js";
 export { digestAfter } from "./records.js";
 export type { LogPageAfter, PagedTransaction } from "./log-page.js";
 export { olderRevisionLooks } from "./revisions.js";
 export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
-export type { CommitRequest, LoggedTransaction, Outcome, Position, Write } from "./transaction.js";
 
 /** What a storage is and how much of its past it keeps; bounds left out are those of limits. */
 export interface ObjectStoreOptions {

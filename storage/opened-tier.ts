@@ -2,7 +2,7 @@ import type { Clock } from "../words/clock.js";
 import { StoreError } from "../words/errors.js";
 import type { Log } from "../words/log.js";
 import type { Tag } from "../words/tag.js";
-import { everything } from "./cache-meta.js";
+import { everything, type ByteRange, type OrderedStore } from "./ordered-store.js";
 import { DiskEntry } from "./disk-entry.js";
 import { type DiskBounds, DiskIndex } from "./disk-index.js";
 import {
@@ -18,7 +18,6 @@ import {
   valueKeyBeside,
 } from "./entry-records.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
-import type { ByteRange, OrderedStore } from "./ordered-store.js";
 import { Pace } from "./pace.js";
 import { pacedSort } from "./paced-sort.js";
 

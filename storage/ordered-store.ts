@@ -41,6 +41,9 @@ export interface ByteRange {
   readonly reverse?: boolean;
 }
 
+/** Every record of a store, of whatever layout: a key holds text, and begins below these bytes. */
+export const everything: ByteRange = { from: Uint8Array.of(0), to: Uint8Array.of(0xff, 0xff) };
+
 /** `value` undefined removes the key. */
 export interface Change {
   readonly key: Uint8Array;

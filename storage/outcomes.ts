@@ -1,5 +1,5 @@
 import { tidZero, type Tid } from "../words/tid.js";
-import type { Outcome } from "./transaction.js";
+import type { Outcome } from "../words/transaction.js";
 
 /** Commits forgotten at a time: after a long rest a million may be due at the next commit. The rest follow with those that come. */
 const forgottenMax = 10_000;

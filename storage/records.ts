@@ -3,7 +3,7 @@ import { assert } from "../words/assert.js";
 import type { KeyRange } from "../words/key.js";
 import type { Tid } from "../words/tid.js";
 import type { ByteRange } from "./ordered-store.js";
-import type { LoggedTransaction, Position } from "./transaction.js";
+import { emptyPosition, type LoggedTransaction, type Position } from "../words/transaction.js";
 
 /*
  * Layout of an object store. Keys begin with a letter:
@@ -85,8 +85,6 @@ export function logFrom(from: Tid): ByteRange {
 
 /** Every fence. */
 export const allFences: ByteRange = { from: Buffer.of(letter.fence), to: Buffer.of(letter.fence + 1) };
-/** Every record, of whatever layout. */
-export const everything: ByteRange = { from: Buffer.of(0), to: Buffer.of(0xff) };
 
 function textKey(first: number, text: string): Buffer {
   const bytes = Buffer.allocUnsafe(1 + Buffer.byteLength(text));
@@ -152,7 +150,7 @@ export interface PositionRecord extends Position {
 }
 
 /** Position of a storage without transactions. */
-export const emptyHistory: PositionRecord = { tid: 0 as Tid, digest: "0".repeat(2 * digestBytes), objects: 0, transactions: 0, wallMs: 0 };
+export const emptyHistory: PositionRecord = { ...emptyPosition, objects: 0, transactions: 0, wallMs: 0 };
 
 /** Record of a position. */
 export function encodePosition(position: PositionRecord): Buffer {

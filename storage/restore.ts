@@ -1,22 +1,12 @@
 import { StoreError } from "../words/errors.js";
 import { type Tid, tidMinus, tidZero } from "../words/tid.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
-import type { OrderedStore, View } from "./ordered-store.js";
+import { type OrderedStore, type View, everything } from "./ordered-store.js";
 import { Outcomes } from "./outcomes.js";
-import {
-  allFences,
-  decodePosition,
-  decodeTid,
-  emptyHistory,
-  everything,
-  formatVersion,
-  metaKey,
-  type PositionRecord,
-  textOfKey,
-} from "./records.js";
+import { allFences, decodePosition, decodeTid, emptyHistory, formatVersion, metaKey, type PositionRecord, textOfKey } from "./records.js";
 import { floorIn } from "./revisions.js";
 import { headAt, headsAfter, lastAt, transactionsBackwards } from "./transaction-log.js";
-import type { LoggedTransaction } from "./transaction.js";
+import type { LoggedTransaction } from "../words/transaction.js";
 
 /** Bounds of what is rebuilt. */
 export interface RestoreOptions {

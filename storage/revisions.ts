@@ -16,7 +16,7 @@ import {
   tidOfRevision,
   valueOfRevision,
 } from "./records.js";
-import type { Position } from "./transaction.js";
+import type { Position } from "../words/transaction.js";
 
 /** What a key held at a snapshot, and for how long. */
 export interface Revision {

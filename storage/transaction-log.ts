@@ -1,7 +1,7 @@
 import { asTid, type Tid, tidZero } from "../words/tid.js";
 import type { View } from "./ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, type LogHead, logFrom, logKey } from "./records.js";
-import type { LoggedTransaction } from "./transaction.js";
+import type { LoggedTransaction } from "../words/transaction.js";
 
 /** The log as it lies in a view. What was pruned is not in it; what is left is a chain without gap. */
 

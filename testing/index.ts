@@ -2,6 +2,7 @@
 export * from "./bucket-hub.js";
 export * from "./faulty-network.js";
 export * from "./network-end.js";
+export type * from "./published.js";
 export * from "./simulated-clock.js";
 export * from "./simulated-disk.js";
 export * from "./weather.js";

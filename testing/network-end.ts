@@ -1,5 +1,4 @@
-import type { Clock, Log } from "../words/index.js";
-import { ClosedError, DisconnectedError, limits, TooLargeError } from "../words/index.js";
+import { type Clock, type Log, ClosedError, DisconnectedError, limits, TooLargeError } from "../words/index.js";
 import { handle } from "../transport/handling.js";
 import { LinkListeners } from "../transport/link-listeners.js";
 import { PendingRequests } from "../transport/pending-requests.js";
@@ -13,7 +12,11 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "../transport/transport.js";
-import type { Brokers, FaultyNetwork, Publication } from "./faulty-network.js";
+import type { Brokers, Publication } from "./published.js";
+import type { Chance } from "../words/chance.js";
+import type { SentMessage } from "./published.js";
+import type { SubjectTable } from "../transport/subject.js";
+import type { Weather } from "./weather.js";
 
 /** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
 interface Link {
@@ -57,12 +60,38 @@ interface Flushing {
   readonly reject: (error: Error) => void;
 }
 
+/** What an end needs of its network. */
+export interface EndNetwork {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly payloadBytesMax: number;
+  readonly weather: Weather;
+  readonly onSend: ((sent: SentMessage) => void) | undefined;
+  readonly brokers: Brokers | undefined;
+  /** Every subscription of every end. */
+  readonly listeners: SubjectTable<Listener>;
+  readonly isRunning: boolean;
+  /** By which what is for `name` is late, in milliseconds. */
+  lagMs(name: string): number;
+  isSevered(from: string, to: string): boolean;
+  /** Nothing reaches `name`. */
+  isDeaf(name: string): boolean;
+  /** The subscriptions that get what is published to `subject`, as the broker knows them at `atMs`. */
+  takers(subject: string, atMs: number): readonly Listener[];
+  /** Draws how long a message is under way, in milliseconds. */
+  delayMs(): number;
+  /** Draws whether something of this probability happens. */
+  happens(probability: number): boolean;
+  /** `end` is closed or killed. */
+  forget(end: NetworkEnd): void;
+}
+
 /** One process's transport over a FaultyNetwork. */
 export class NetworkEnd implements HeadedTransport {
   readonly kind = "faulty";
   readonly name: string;
   readonly payloadBytesMax: number;
-  readonly #network: FaultyNetwork;
+  readonly #network: EndNetwork;
   readonly #log: Log;
   readonly #awake: Awake;
   readonly #status: LinkListeners;
@@ -74,7 +103,7 @@ export class NetworkEnd implements HeadedTransport {
   #closing: Promise<void> | undefined;
 
   /** Made by FaultyNetwork.connect. */
-  constructor(network: FaultyNetwork, name: string, clock: Clock, log: Log, awake: Awake = atOnce) {
+  constructor(network: EndNetwork, name: string, clock: Clock, log: Log, awake: Awake = atOnce) {
     this.#network = network;
     this.name = name;
     this.#log = log;

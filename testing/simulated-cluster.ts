@@ -1,5 +1,5 @@
 import type { Chance, Clock } from "../words/index.js";
-import type { Brokers, Publication, Subscriber } from "./faulty-network.js";
+import type { Brokers, Publication, Subscriber } from "./published.js";
 
 /** What decides a simulated cluster. */
 export interface SimulatedClusterOptions {

@@ -1,26 +1,7 @@
-import { DisconnectedError, InvalidOptionError, limits, MalformedMessageError, NoJetStreamError } from "../words/index.js";
+import { DisconnectedError, limits, MalformedMessageError, NoJetStreamError } from "../words/index.js";
 import { historyOf } from "./stream-settings.js";
 import type { HeadedTransport, RequestOptions, Transport } from "./transport.js";
-
-/** Names of the stream of one prefix, and of the subjects it lives on. */
-export interface StreamNames {
-  readonly stream: string;
-  /** Of what is published: `tag.…`, `beat`, `epoch`. */
-  readonly taken: string;
-  /** Of the same when the stream repeats it, with its sequence. */
-  readonly repeated: string;
-  /** Where a consumer delivers to. */
-  readonly replayed: string;
-}
-
-/** Names for `prefix`, letters, digits, `_` and `-`. Throws InvalidOptionError. */
-export function streamNames(prefix: string): StreamNames {
-  if (!/^[\w-]{1,64}$/.test(prefix)) {
-    throw new InvalidOptionError({ option: "prefix", reason: "is not 1 to 64 letters, digits, _ or -" });
-  }
-  const base = `zooid.${prefix}`;
-  return { stream: `ZOOID_${prefix}`, taken: `${base}.inv`, repeated: `${base}.upd`, replayed: `${base}.replay` };
-}
+import type { Fields, StreamNames } from "./stream-names.js";
 
 /** The stream refused a request, by its error codes. */
 export class JetStreamRefusal extends Error {
@@ -225,9 +206,6 @@ export class StreamApi {
     return askJetStream(transport, subject, body, { timeoutMs, signal });
   }
 }
-
-/** Fields of an answer of JetStream, unchecked. */
-export type Fields = Readonly<Record<string, unknown>>;
 
 /** What JetStream's API answers to `body`. Rejects as `request` does, or with JetStreamRefusal. */
 export async function askJetStream(transport: Transport, subject: string, body: unknown, options: RequestOptions): Promise<Fields> {

@@ -1,5 +1,6 @@
 import { type Chance, type Clock, TimeoutError } from "../words/index.js";
-import { askJetStream, type Fields, fieldsOf, passingConsumer, textOf } from "./jetstream-api.js";
+import { askJetStream, fieldsOf, passingConsumer, textOf } from "./jetstream-api.js";
+import type { Fields } from "./stream-names.js";
 import { placeOf } from "./jetstream-messages.js";
 import { answerConsumer, consumerTells } from "./jetstream-replay.js";
 import type { HeadedMessage, HeadedTransport, MessageHeaders } from "./transport.js";

@@ -18,12 +18,13 @@ import {
   type Log,
   silentLog,
   TimeoutError,
+  type Chance,
 } from "../words/index.js";
-import type { Chance } from "../words/index.js";
 import type { Bucket, BucketEntry, BucketItem } from "./bucket.js";
 import { keyToken } from "./bucket-key.js";
 import { listMessages } from "./jetstream-bucket-listing.js";
-import { answerOf, askJetStream, type Fields, fieldsOf, isOutrun, isRefusal, nanos, numberOf, streamNotFound } from "./jetstream-api.js";
+import { answerOf, askJetStream, fieldsOf, isOutrun, isRefusal, nanos, numberOf, streamNotFound } from "./jetstream-api.js";
+import type { Fields } from "./stream-names.js";
 import type { AskingTransport } from "./transport.js";
 
 /** Where a bucket is. */

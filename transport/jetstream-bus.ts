@@ -36,7 +36,8 @@ import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBu
 import { BusListener } from "./bus-listener.js";
 import { BusTrouble } from "./bus-trouble.js";
 import { busPace, historyMarginMs, historyMsMin } from "./bus-pace.js";
-import { type PublishAck, StreamApi, type StreamNames, streamNames } from "./jetstream-api.js";
+import { type PublishAck, StreamApi } from "./jetstream-api.js";
+import { type StreamNames, streamNames } from "./stream-names.js";
 import { StreamExamination } from "./jetstream-examination.js";
 import { StreamHistory } from "./jetstream-history.js";
 import { StreamIntake } from "./jetstream-intake.js";

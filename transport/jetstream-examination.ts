@@ -1,7 +1,8 @@
 import { type Chance, type Clock, DisconnectedError, limits, type Log } from "../words/index.js";
 import type { BusPosition } from "./bus.js";
 import { historyMarginMs } from "./bus-pace.js";
-import type { StreamApi, StreamNames } from "./jetstream-api.js";
+import type { StreamApi } from "./jetstream-api.js";
+import type { StreamNames } from "./stream-names.js";
 import { epochOf, type EpochRecord, type StreamHistory } from "./jetstream-history.js";
 import type { StreamIntake } from "./jetstream-intake.js";
 import type { LatestRepeated } from "./jetstream-latest.js";

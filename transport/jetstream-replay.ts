@@ -1,5 +1,6 @@
 import { type Chance, type Clock, DisconnectedError, type Log, TimeoutError } from "../words/index.js";
-import type { ReplayStart, StreamApi, StreamNames } from "./jetstream-api.js";
+import type { ReplayStart, StreamApi } from "./jetstream-api.js";
+import type { StreamNames } from "./stream-names.js";
 import { type Delivery, readDelivered } from "./jetstream-messages.js";
 import type { HeadedMessage, HeadedTransport } from "./transport.js";
 

@@ -1,5 +1,5 @@
 import { UnfitStreamError } from "../words/index.js";
-import type { Fields, StreamNames } from "./jetstream-api.js";
+import type { Fields, StreamNames } from "./stream-names.js";
 
 /** What invalidations need of a stream, which somebody else may have made. */
 export interface StreamNeeds {

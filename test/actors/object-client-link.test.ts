@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../actors/object-client.js";
 import * as wire from "../../actors/wire.js";
 import { startStorageServer } from "../../actors/storage-server.js";
-import { everything } from "../../storage/records.js";
+import { everything } from "../../storage/ordered-store.js";
 import { delay, limits, seededChance, silentLog, type Tid } from "../../words/index.js";
 import { all, cacheDisk, clientWorld, fatalLog, type ClientWorld } from "../client-world.js";
 import { TestDisk, type WorldOptions } from "../server-world.js";

@@ -1,5 +1,6 @@
 import { onTestFinished } from "vitest";
-import { type Cache, openCacheOver } from "../../actors/cache.js";
+import { openCacheOver } from "../../actors/cache.js";
+import type { Cache } from "../../actors/cache-interface.js";
 import { type CacheOptions, cacheSettings } from "../../actors/cache-options.js";
 import { type BucketEnd, type BucketHub, type BucketHubOptions, createBucketHub, soundBucket } from "../../testing/bucket-hub.js";
 import { type PlaceClock, SimulatedClock } from "../../testing/simulated-clock.js";

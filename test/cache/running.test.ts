@@ -2,14 +2,11 @@ import { expect, test } from "vitest";
 import { Computation } from "../../actors/computation.js";
 import { isAnythingComputing } from "../../actors/computations.js";
 import { Running } from "../../actors/running.js";
-import type { Call } from "../../actors/cached-work.js";
-import { EntrySlot } from "../../storage/memory-entries.js";
 import { openCache } from "./open.js";
 
 /** A computation of a key, of no function. */
 function computation(key: string): Computation {
-  const work = { name: key, rules: { ttlMs: undefined, slides: false, cachesErrors: false, staleIfErrorMs: 0 } } as Call["work"];
-  return new Computation({ work, key, slot: new EntrySlot(key), self: undefined, args: [], signal: undefined, caller: undefined }, []);
+  return new Computation({ work: { name: key }, key, self: undefined, args: [], caller: undefined }, []);
 }
 
 test("a computation within one that is over does not lead back to it", () => {

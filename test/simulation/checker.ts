@@ -1,8 +1,7 @@
 import type { View } from "../../storage/ordered-store.js";
-import type { Position } from "../../storage/transaction.js";
+import type { Position } from "../../words/transaction.js";
 import type { Tid } from "../../words/index.js";
-import type { Moment } from "./history.js";
-import { History, listAt } from "./history.js";
+import { type Moment, History, listAt } from "./history.js";
 import { Violation } from "./violation.js";
 
 /**

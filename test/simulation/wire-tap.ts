@@ -1,8 +1,8 @@
 import type { Settle } from "../../actors/messages.js";
 import type { Codec } from "../../actors/wire.js";
 import * as wire from "../../actors/wire.js";
-import type { Position } from "../../storage/transaction.js";
-import type { SentMessage } from "../../testing/faulty-network.js";
+import type { Position } from "../../words/transaction.js";
+import type { SentMessage } from "../../testing/published.js";
 import { BehindError, ConflictError, ZooidError } from "../../words/index.js";
 import type { World } from "./world.js";
 

@@ -1,5 +1,5 @@
 import { FaultyNetwork } from "../../testing/faulty-network.js";
-import type { SentMessage } from "../../testing/faulty-network.js";
+import type { SentMessage } from "../../testing/published.js";
 import { CallContexts } from "./call-contexts.js";
 import { Checker } from "./checker.js";
 import { CoherenceChecker } from "./coherence/coherence-checker.js";

@@ -1,5 +1,5 @@
 import type { AdmittedRevision } from "../../storage/client-cache.js";
-import type { Position } from "../../storage/transaction.js";
+import type { Position } from "../../words/transaction.js";
 import { encodeValue, type Tid } from "../../words/index.js";
 
 /** A history that is the same in every process: transaction n touches a few of these keys, and each value tells its serial. */

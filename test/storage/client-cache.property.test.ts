@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ClientCache, LoadTicket } from "../../storage/client-cache.js";
 import { MemoryDisk } from "../../storage/memory-store.js";
-import type { Position } from "../../storage/transaction.js";
+import type { Position } from "../../words/transaction.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { assert, encodeValue, type Tid } from "../../words/index.js";
 import { at, openCache, tid } from "../suites/client-cache.js";

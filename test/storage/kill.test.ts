@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, expect, test } from "vitest";
 import { openLmdbStore } from "../../storage/lmdb-store.js";
-import { digestAfter, ObjectStore, type Position } from "../../storage/object-store.js";
+import { digestAfter, ObjectStore } from "../../storage/object-store.js";
+import type { Position } from "../../words/transaction.js";
 import { seededChance, silentLog, systemClock, type Tid, tidZero } from "../../words/index.js";
 import { temporaryFolders } from "./temporary-folder.js";
 

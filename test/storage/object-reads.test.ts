@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { objectChanges, type ObjectRead, ObjectReads, staleRead } from "../../storage/object-reads.js";
+import { ObjectReads } from "../../storage/object-reads.js";
+import { objectChanges, type ObjectRead, staleRead } from "../../words/object-read.js";
 import type { ClientCache } from "../../storage/client-cache.js";
 import { limits, type Tid } from "../../words/index.js";
 import { apply, at, openCache, tid } from "../suites/client-cache.js";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryDisk } from "../../storage/memory-store.js";
-import { type CommitRequest, ObjectStore } from "../../storage/object-store.js";
+import { ObjectStore } from "../../storage/object-store.js";
+import type { CommitRequest } from "../../words/transaction.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { BehindError, ClosedError, silentLog, type Tid, WriteInDoubtError } from "../../words/index.js";
 

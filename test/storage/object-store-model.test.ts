@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openLmdbStore } from "../../storage/lmdb-store.js";
 import { MemoryDisk } from "../../storage/memory-store.js";
-import { type CommitRequest, ObjectStore, type ObjectStoreOptions } from "../../storage/object-store.js";
+import { ObjectStore, type ObjectStoreOptions } from "../../storage/object-store.js";
+import type { CommitRequest } from "../../words/transaction.js";
 import type { OpenStore } from "../../storage/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import {

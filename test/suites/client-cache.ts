@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { cacheMetaKey } from "../../storage/cache-meta.js";
 import { type CachedRevision, ClientCache, type ClientCacheOptions, type LoadTicket } from "../../storage/client-cache.js";
 import type { OpenStore } from "../../storage/ordered-store.js";
-import type { Position } from "../../storage/transaction.js";
+import type { Position } from "../../words/transaction.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import {
   AssertionError,

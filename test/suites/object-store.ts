@@ -1,11 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  type CommitRequest,
-  digestAfter,
-  type LoggedTransaction,
-  ObjectStore,
-  type ObjectStoreOptions,
-} from "../../storage/object-store.js";
+import { digestAfter, ObjectStore, type ObjectStoreOptions } from "../../storage/object-store.js";
+import type { CommitRequest, LoggedTransaction } from "../../words/transaction.js";
 import type { OpenStore } from "../../storage/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import {

@@ -1,4 +1,5 @@
-import { type Brokers, FaultyNetwork } from "../../../testing/faulty-network.js";
+import { FaultyNetwork } from "../../../testing/faulty-network.js";
+import type { Brokers } from "../../../testing/published.js";
 import type { BucketEnd } from "../../../testing/bucket-hub.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";

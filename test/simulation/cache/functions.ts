@@ -1,4 +1,4 @@
-import type { Cache } from "../../../actors/cache.js";
+import type { Cache } from "../../../actors/cache-interface.js";
 import { keyTag } from "../../../storage/cache-key.js";
 import { type Chance, type Clock, delay } from "../../../words/index.js";
 import type { CallContexts } from "../call-contexts.js";

@@ -1,4 +1,5 @@
-import { type Cache, openCacheOver } from "../../../actors/cache.js";
+import { openCacheOver } from "../../../actors/cache.js";
+import type { Cache } from "../../../actors/cache-interface.js";
 import type { CacheCore } from "../../../actors/cache-core.js";
 import { cacheSettings } from "../../../actors/cache-options.js";
 import { DiskEntryStore } from "../../../storage/disk-entries.js";

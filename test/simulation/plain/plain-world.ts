@@ -1,4 +1,5 @@
-import { type FaultyNetwork, type Publication } from "../../../testing/faulty-network.js";
+import type { FaultyNetwork } from "../../../testing/faulty-network.js";
+import type { Publication } from "../../../testing/published.js";
 import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
 import { type Bus, createPlainBus } from "../../../transport/index.js";
 import { readPlainWord } from "../../../transport/plain-words.js";

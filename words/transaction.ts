@@ -1,5 +1,5 @@
-import type { KeyRange } from "../words/key.js";
-import type { Tid } from "../words/tid.js";
+import type { KeyRange } from "./key.js";
+import { type Tid, tidZero } from "./tid.js";
 
 /** One object written by a transaction; `value` undefined deletes it. */
 export interface Write {
@@ -27,6 +27,9 @@ export interface Position {
   readonly tid: Tid;
   readonly digest: string;
 }
+
+/** Position before the first transaction. */
+export const emptyPosition: Position = { tid: tidZero, digest: "0".repeat(16) };
 
 /** A committed transaction as the log tells it: its place in the chain and the keys it changed. */
 export interface LoggedTransaction {

@@ -1,0 +1,41 @@
+import { InvalidOptionError } from "./errors.js";
+import { limits } from "./limits.js";
+import { silentLog } from "./log.js";
+
+/** Throws InvalidOptionError unless `value` is a name: one token of a subject. */
+export function checkName(option: string, value: unknown): asserts value is string {
+  if (typeof value !== "string" || value.length > limits.nameBytesMax || !/^[A-Za-z0-9_-]+$/.test(value)) {
+    throw new InvalidOptionError({
+      option,
+      reason: `is ${JSON.stringify(value) ?? "undefined"}, not 1 to ${limits.nameBytesMax} letters, digits, _ and -`,
+    });
+  }
+}
+
+/** Throws InvalidOptionError unless `options` is an object with no other options than these. */
+export function checkNames(options: unknown, names: ReadonlySet<string>): void {
+  if (typeof options !== "object" || options === null) throw new InvalidOptionError({ option: "options", reason: "is not an object" });
+  for (const option of Object.keys(options)) {
+    if (!names.has(option)) throw new InvalidOptionError({ option, reason: "is not known" });
+  }
+}
+
+/** Throws InvalidOptionError unless `value` is undefined or has all of `methods`. */
+export function checkMethods(option: string, value: unknown, methods: readonly string[]): void {
+  if (value === undefined) return;
+  const has = (name: string) => typeof (value as Readonly<Record<string, unknown>> | null)?.[name] === "function";
+  const missing = methods.filter((name) => !has(name));
+  if (missing.length > 0) throw new InvalidOptionError({ option, reason: `lacks what is called on it: ${missing.join(", ")}` });
+}
+
+/** Throws InvalidOptionError unless `log` is undefined or a logger. */
+export function checkLog(log: unknown): void {
+  checkMethods("log", log, Object.keys(silentLog));
+}
+
+/** Throws InvalidOptionError unless `value` is undefined or one of `choices`. */
+export function checkChoice(option: string, value: unknown, choices: readonly unknown[]): void {
+  if (value !== undefined && !choices.includes(value)) {
+    throw new InvalidOptionError({ option, reason: `is ${JSON.stringify(value) ?? typeof value}, not one of ${choices.join(", ")}` });
+  }
+}
