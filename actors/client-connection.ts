@@ -545,13 +545,13 @@ export class ClientConnection {
   #errorOf(problem: ConnectionProblem | undefined): Error | undefined {
     if (problem === undefined) return undefined;
     if (problem.type === "failed") return problem.error instanceof Error ? problem.error : new Error(String(problem.error));
-    const { storage, cache, readOnly } = this.#options;
+    const { storage, cache } = this.#options;
     const server = asTid(problem.comparison.position.tid);
     const last = cache.asOf.tid;
     if (problem.comparison.type === "otherHistory") return new OtherHistoryError({ storage, last });
-    // A replica catches up; and who only reads may wait for a writer too, as the digest tells in the end whose history it has.
-    const waits = readOnly || this.actor.getSnapshot().context.registration?.readOnly === true;
-    return waits ? new BehindError({ snapshot: last, last: server }) : new ServerBehindError({ storage, last, server });
+    // A server that only reads may still reach it. One that writes has lost it, and its clock may be years before the client's last tid.
+    if (problem.comparison.type === "behind") return new BehindError({ snapshot: last, last: server });
+    return new ServerBehindError({ storage, last, server });
   }
 }
 

@@ -127,14 +127,22 @@ export interface Verify {
 /**
  * `upToDate`: position is the server's. `replay`: the log reaches back. `discard`: same history as far as is known, but too
  * old to be replayed. `otherHistory`: the server has passed that tid without it, or has it with another digest.
- * `behind`: the server has not reached it. `position` is the server's, durable when this was answered.
+ * `lost`: the server writes and has not reached that tid, so that it has lost what the client has seen. `behind`: the server only reads,
+ * and may still reach it. `position` is the server's, durable when this was answered.
  */
 export interface Verdict {
-  readonly type: "upToDate" | "replay" | "discard" | "otherHistory" | "behind";
+  readonly type: "upToDate" | "replay" | "discard" | "otherHistory" | "lost" | "behind";
   readonly position: Position;
 }
 
-export const verdictTypes = ["upToDate", "replay", "discard", "otherHistory", "behind"] as const satisfies readonly Verdict["type"][];
+export const verdictTypes = [
+  "upToDate",
+  "replay",
+  "discard",
+  "otherHistory",
+  "lost",
+  "behind",
+] as const satisfies readonly Verdict["type"][];
 
 /** What one committed transaction makes stale. `keys` undefined: too many for one message, read them with `keys`. */
 export interface Invalidation {

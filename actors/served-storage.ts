@@ -162,7 +162,7 @@ export class ServedStorage {
       store,
       sessions: this.#sessions,
       commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake, log }),
-      verdicts: new Verdicts(store, options.store),
+      verdicts: new Verdicts(store, { ...options.store, writes: !options.readOnly }),
       readOnly: options.readOnly,
       isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
       status: () => this.status(),

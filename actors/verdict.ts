@@ -3,7 +3,9 @@ import type { Position } from "../words/transaction.js";
 import { limits, type Tid, tidMinus } from "../words/index.js";
 import type { Verdict, Verify } from "./messages.js";
 
-export interface VerdictsBounds {
+export interface VerdictsOptions {
+  /** The server writes the storage: no tid after its last one can be a client's, unless its history was lost. */
+  readonly writes: boolean;
   /** Caches that missed no more than this are replayed from the log, milliseconds. */
   readonly invalidationAgeMs?: number;
   /** Transactions that are replayed to one client at most. */
@@ -16,13 +18,15 @@ export interface VerdictsBounds {
  */
 export class Verdicts {
   readonly #store: ObjectStore;
+  readonly #writes: boolean;
   readonly #invalidationAgeMs: number;
   readonly #replayTransactionsMax: number;
   constructor(
     store: ObjectStore,
-    { invalidationAgeMs = limits.invalidationAgeMs, replayTransactionsMax = limits.replayTransactionsMax }: VerdictsBounds,
+    { writes, invalidationAgeMs = limits.invalidationAgeMs, replayTransactionsMax = limits.replayTransactionsMax }: VerdictsOptions,
   ) {
     this.#store = store;
+    this.#writes = writes;
     this.#invalidationAgeMs = invalidationAgeMs;
     this.#replayTransactionsMax = replayTransactionsMax;
   }
@@ -32,7 +36,7 @@ export class Verdicts {
     const of = (type: Verdict["type"]): Verdict => ({ type, position: last });
     const found = [this.#find(position), this.#find(asOf)];
     if (found.includes("other")) return of("otherHistory");
-    if (found.includes("ahead")) return of("behind");
+    if (found.includes("ahead")) return of(this.#writes ? "lost" : "behind");
     if (position.tid === last.tid) return of("upToDate");
     return of(this.#isReplayable(position.tid) ? "replay" : "discard");
   }

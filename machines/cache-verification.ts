@@ -4,8 +4,8 @@
  *
  *     comparing ──upToDate────────────────────────────▶ verified
  *        ├──────replay──▶ replaying ──────────────────▶ verified
- *        ├──────discard, or another history and so configured──▶ discarding ──▶ verified
- *        ├──────another history, or behind────────────▶ refused
+ *        ├──────discard; another history, or lost, and so configured──▶ discarding ──▶ verified
+ *        ├──────another history, or lost, or behind───▶ refused
  *        └──────error (from each of the three)────────▶ failed
  *
  * Invariants:
@@ -21,7 +21,7 @@ import { assign, fromPromise, setup } from "xstate";
 
 /** How the server's history stands to the client's, and where the server is. */
 export interface Comparison {
-  readonly type: "upToDate" | "replay" | "discard" | "otherHistory" | "behind";
+  readonly type: "upToDate" | "replay" | "discard" | "otherHistory" | "lost" | "behind";
   readonly position: { readonly tid: number; readonly digest: string };
 }
 
@@ -69,7 +69,7 @@ export const cacheVerificationMachine = setup({
     isReplayable: (_, comparison: Comparison) => comparison.type === "replay",
     isTooOld: (_, comparison: Comparison) => comparison.type === "discard",
     isForeignAndDiscarded: ({ context }, comparison: Comparison) =>
-      context.onOtherHistory === "discard" && (comparison.type === "otherHistory" || comparison.type === "behind"),
+      context.onOtherHistory === "discard" && (comparison.type === "otherHistory" || comparison.type === "lost"),
   },
 }).createMachine({
   id: "cache-verification",

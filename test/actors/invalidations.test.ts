@@ -125,11 +125,11 @@ describe("verification", () => {
     expect((await client.verify(first ?? last, { tid: (last.tid - 1) as Tid, digest: other })).type).toBe("otherHistory");
   });
 
-  test("says that it is behind when it has not reached what the cache has seen", async () => {
+  test("says that it has lost what the cache has seen and it has not reached", async () => {
     const { client, last } = await history();
     const ahead = { tid: (last.tid + 1) as Tid, digest: "0123456789abcdef" };
-    expect((await client.verify(ahead)).type).toBe("behind");
-    expect((await client.verify(last, ahead)).type).toBe("behind");
+    expect((await client.verify(ahead)).type).toBe("lost");
+    expect((await client.verify(last, ahead)).type).toBe("lost");
   });
 
   test("replays an empty cache of a young storage", async () => {

@@ -21,6 +21,8 @@ afterEach(() => {
 
 const code = (code: string) => expect.objectContaining({ code });
 
+const fiveYearsMs = 5 * 365 * 24 * 3_600_000;
+
 /** A copy of what a server left, as one restores a backup. */
 async function copyOf({ open }: TestDisk): Promise<TestDisk> {
   const copy = new TestDisk("copy");
@@ -233,7 +235,62 @@ describe("a server that is replaced while the link stays up", () => {
     expect(clock.monotonic() - since).toBeLessThan(60_000);
     await run(restored.close());
   });
+
+  test.each(["refuse", "discard"] as const)(
+    "and years behind a client that only reads leaves it no hope: it is refused, or discards (onOtherHistory: %s)",
+    async (onOtherHistory) => {
+      const { open, run, server, disk, restart, clock } = await world();
+      const { client: writer } = await open("writer");
+      await run(writer.put("x", "kept"));
+      const old = disk.disk.copy("old");
+      await run(server.close());
+      // A server whose clock is wrong at its start commits ahead of time; after the restore the clock is right.
+      clock.shiftWall(fiveYearsMs);
+      const wrong = await restart();
+      await clock.until(() => writer.isConnected, 10_000);
+      await run(writer.put("x", "lost"));
+      writer.kill();
+      const { client: reader } = await open("reader", { readOnly: true, onOtherHistory });
+      expect(await run(reader.get("x"))).toBe("lost");
+      wrong.kill();
+      clock.shiftWall(-fiveYearsMs);
+      await restart({ storage: { open: () => old.open() } });
+      if (onOtherHistory === "discard") {
+        expect(await clock.until(() => reader.isConnected, 20_000)).toBe(true);
+        expect(await run(reader.get("x"))).toBe("kept");
+        return;
+      }
+      expect(await clock.until(() => reader.state === "refused", 20_000)).toBe(true);
+      await expect(run(reader.get("y"))).rejects.toEqual(code("ZOOID_SERVER_BEHIND"));
+    },
+  );
 });
+
+test.each(["refuse", "discard"] as const)(
+  "a read-only server that is behind a client is waited for (onOtherHistory: %s)",
+  async (onOtherHistory) => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client } = await open("a", { onOtherHistory });
+    await run(client.put("x", "old"));
+    const old = disk.disk.copy("old");
+    const before = client.position.tid;
+    const tid = await run(client.put("x", "new"));
+    server.kill();
+    disk.disk.crash();
+    const reader = await restart({ readOnly: true, storage: { open: () => old.open() } });
+    await clock.advance(20_000);
+    expect([client.isConnected, client.position.tid]).toEqual([false, tid]);
+    expect(await run(client.get("x"))).toBe("new");
+    await expect(run(client.get("y"))).rejects.toMatchObject({
+      code: "ZOOID_DISCONNECTED",
+      cause: { code: "ZOOID_BEHIND", facts: { snapshot: tid, last: before } },
+    });
+    await run(reader.close());
+    await restart();
+    expect(await clock.until(() => client.isConnected, 20_000)).toBe(true);
+    expect(await run(client.get("x"))).toBe("new");
+  },
+);
 
 describe("verification", () => {
   test("replays what was missed, from a cache that was closed or killed", async () => {

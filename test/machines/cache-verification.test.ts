@@ -50,11 +50,16 @@ describe("the machine of cache verification", () => {
     expect(await outcome({ comparison: "upToDate" })).toEqual([{ type: "verified", how: "upToDate" }]);
     expect(await outcome({ comparison: "replay" })).toEqual([{ type: "verified", how: "replayed" }, "replay to 9"]);
     expect(await outcome({ comparison: "discard" })).toEqual([{ type: "verified", how: "discarded" }, "discard to 9"]);
-    for (const type of ["otherHistory", "behind"] as const) {
+    for (const type of ["otherHistory", "lost"] as const) {
       expect(await outcome({ comparison: type })).toEqual([{ type: "refused", comparison: { type, position } }]);
       const discarded = await outcome({ comparison: type, onOtherHistory: "discard" });
       expect(discarded).toEqual([{ type: "verified", how: "discarded" }, "discard to 9"]);
     }
+    // What a server may still reach is not given up.
+    for (const onOtherHistory of ["refuse", "discard"] as const)
+      expect(await outcome({ comparison: "behind", onOtherHistory })).toEqual([
+        { type: "refused", comparison: { type: "behind", position } },
+      ]);
   });
 
   test("what fails on the way is told as failed, in each state", async () => {
