@@ -31,6 +31,19 @@ export const failedSeeds: readonly FailedSeeds[] = [
     test: "test/actors/object-client-link.test.ts",
   },
   {
+    what: "store",
+    seeds: [693018507],
+    cause:
+      "the check at the end voted in a client whose session ended, because a transaction of it had hung since before the end of the faults",
+    test: "test/actors/voted-transactions.test.ts",
+  },
+  {
+    what: "coherence",
+    seeds: [693017036],
+    cause: "as in store 693018507: the check did not wait for the end of a session that a hung transaction had doomed",
+    test: "test/actors/voted-transactions.test.ts",
+  },
+  {
     what: "watchers",
     seeds: [600866],
     cause: "a transaction read on from a server that had pruned what would show that it has another history",

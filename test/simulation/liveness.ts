@@ -6,13 +6,16 @@ import { timings } from "./world.js";
 /** What nothing is in the way of takes no longer, once faults have stopped. */
 const unhinderedMsMax = 500;
 
-/** Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. */
+/**
+ * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Nor has one
+ * a transaction that voted: one that hung while there were faults ends the session of its client later, with all that it votes meanwhile.
+ */
 export function isLevel(world: World, server: ServerPlace, clients: readonly ClientPlace[]): boolean {
   if (!server.isServing) return false;
   const { digest } = world.checker.history.head;
   return clients.every(({ client, clock, workload, isReadOnly }) => {
     if (clock?.isHeldUp === true) return false;
-    if (client === undefined || workload === undefined || client.position.digest !== digest) return false;
+    if (client === undefined || workload === undefined || workload.hasVoted || client.position.digest !== digest) return false;
     return client.state === (isReadOnly ? "readOnly" : "readWrite") && client.status().instance === server.instance;
   });
 }

@@ -1,4 +1,4 @@
-import type { Reader, Transaction } from "../../actors/object-access.js";
+import type { OpenTransaction, Reader, Transaction } from "../../actors/object-access.js";
 import type { ObjectClient } from "../../actors/object-client.js";
 import type { UntypedSchema } from "../../actors/schema.js";
 import type { Chance, Clock, Tid } from "../../words/index.js";
@@ -26,6 +26,7 @@ export interface WorkloadOptions {
 
 type Read = Reader<UntypedSchema>;
 type Write = Transaction<UntypedSchema>;
+type Voted = OpenTransaction<UntypedSchema>;
 type Body = (tx: Write, attempt: Attempt) => Promise<void>;
 
 /** What users do with one life of a client: random transactions, each checked as it goes. */
@@ -38,6 +39,7 @@ export class Workload {
   readonly #openAttempts: Set<Attempt>;
   #names = 0;
   #puts = 0;
+  #voted = 0;
 
   constructor(options: WorkloadOptions) {
     this.#world = options.world;
@@ -61,6 +63,11 @@ export class Workload {
         await this.#pause(5, 200);
       }
     }
+  }
+
+  /** A transaction of one of its users has voted, and has not come to its end: if it hangs, the session of the client ends with it. */
+  get hasVoted(): boolean {
+    return this.#voted > 0;
   }
 
   /** Commits a put of `key` by itself. */
@@ -161,7 +168,7 @@ export class Workload {
     }
   };
 
-  /** Votes, then finishes, aborts, or hangs until it is too late. */
+  /** Votes, then finishes, aborts, or, while there are faults, hangs until it is too late. */
   async #coordinate(): Promise<void> {
     const before = this.#seen();
     const isSerializable = this.#chance.fraction() < 0.8;
@@ -177,15 +184,24 @@ export class Workload {
       }
       await tx.vote();
       this.#world.note(this.#life.client, `${attempt.name} voted`);
-      const dice = this.#chance.fraction();
-      if (dice < 0.2) {
-        await tx.abort();
-        return undefined;
+      this.#voted++;
+      try {
+        return await this.#endVoted(tx);
+      } finally {
+        this.#voted--;
       }
-      if (dice < 0.4) await this.#pause(timings.transactionTimeoutMs, 2 * timings.transactionTimeoutMs);
-      else await this.#pause(1, 200);
-      return tx.finish();
     });
+  }
+
+  async #endVoted(tx: Voted): Promise<Tid | undefined> {
+    const dice = this.#chance.fraction();
+    if (dice < 0.2) {
+      await tx.abort();
+      return undefined;
+    }
+    if (dice < 0.4 && !this.#world.isCalm) await this.#pause(timings.transactionTimeoutMs, 2 * timings.transactionTimeoutMs);
+    else await this.#pause(1, 200);
+    return tx.finish();
   }
 
   async #transact(body: Body): Promise<void> {
