@@ -32,6 +32,8 @@ export interface SimulatedDiskOptions {
 /** A disk whose batches take time, may fail in doubt, and are lost in a crash unless they were durable. */
 export class SimulatedDisk {
   habits: DiskHabits;
+  /** Batches so far whose writer was told that they failed. */
+  failures = 0;
   readonly #options: SimulatedDiskOptions;
   readonly #disk: MemoryDisk;
   #store: OrderedStore | undefined;
@@ -106,6 +108,9 @@ export class SimulatedDisk {
     const fails = doubt > 0 && chance.fraction() < doubt;
     if (!fails || chance.fraction() < 0.5) become();
     if (tellingMsMax > 0) await delay(clock, chance.fraction() * tellingMsMax);
-    if (fails) throw new Error("the simulated disk failed");
+    if (!fails) return;
+    // The process may have been killed meanwhile.
+    if (this.#store === store) this.failures++;
+    throw new Error("the simulated disk failed");
   }
 }

@@ -140,6 +140,24 @@ export const failedSeeds: readonly FailedSeeds[] = [
     cause: "an acknowledgement that showed a lost end was forgotten when the examination of the stream failed",
     test: "test/transport/lost-end-beats.test.ts",
   },
+  {
+    what: "cache",
+    seeds: [693019357, 693026845],
+    cause: "the checker took a disk that had failed, on which nothing is kept any more, for one that keeps invalidations over a restart",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [693028452],
+    cause: "the checker held a disk to an invalidation that the stream had lost before its node was told of it",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [693028732],
+    cause: "a call that joined a computation after that was given a stale value for want of a better one was held to a new one",
+    test: "test/simulation/cache/functions.test.ts",
+  },
 ];
 
 /** All that failed of `what`, in order. */

@@ -61,6 +61,21 @@ describe("simulated disk", () => {
     expect(found).toEqual(new Set(["1", "2"]));
   });
 
+  test("a batch that fails is counted when its writer is told, unless the process was killed meanwhile", async () => {
+    const { clock, disk } = place(1);
+    disk.habits = { ...disk.habits, doubt: 1, tellingMsMax: 50 };
+    const written = write(await disk.open(), "1");
+    expect(disk.failures).toBe(0);
+    await expect(clock.settle(written, 100)).rejects.toThrow(WriteInDoubtError);
+    expect(disk.failures).toBe(1);
+    disk.crash();
+    void write(await disk.open(), "2");
+    await clock.advance(2);
+    disk.crash();
+    await clock.advance(100);
+    expect(disk.failures).toBe(1);
+  });
+
   test("a batch is seen before its writer is told of it, when telling takes time", async () => {
     const { clock, disk, durable } = place(1);
     disk.habits = { ...disk.habits, tellingMsMax: 50 };

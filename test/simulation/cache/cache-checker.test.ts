@@ -115,7 +115,7 @@ describe("checker of the cache", () => {
     const old = made("r:a");
     const id = invalidate(one, "r:a");
     checker.told(one, { type: "invalidated", tag: "r:a", id, version: version(1) });
-    for (const issued of checker.issued) issued.isKept = true;
+    for (const issued of checker.issued) issued.keptBy = "bus";
     checker.lost(created, 0, [one, two]);
     nowMs = 5_000;
     serve(two, old);
@@ -128,8 +128,8 @@ describe("checker of the cache", () => {
   test("what was lost with nobody left who knew it is exempt, also when its process had published it anew after a restart", () => {
     const published = invalidate(one, "r:a");
     checker.told(one, { type: "invalidated", tag: "r:a", id: published, version: version(1) });
-    checker.invalidates(one, "r:b").issued.isKept = true;
-    for (const issued of checker.issued) issued.isKept = true;
+    checker.invalidates(one, "r:b").issued.keptBy = "disk";
+    for (const issued of checker.issued) issued.keptBy = "bus";
     checker.died(one);
     const again = checker.born("one", 2);
     take(again, "r:b", "again");
@@ -146,7 +146,7 @@ describe("checker of the cache", () => {
     checker.lost(created, 3, [one, two]);
     sequence = 4;
     invalidate(one, "r:a");
-    for (const issued of checker.issued) issued.isKept = true;
+    for (const issued of checker.issued) issued.keptBy = "bus";
     checker.told(one, { type: "heartbeat", version: version(7) });
     checker.lost(created, 4, [one, two]);
     expect(checker.finalFloors().has("r:a")).toBe(true);
@@ -156,7 +156,7 @@ describe("checker of the cache", () => {
 
   test("what died with the memory of its process is not asked for in the end; what was promised to be kept is, in its next life too", () => {
     const [{ issued: forgotten }, { issued: kept }] = [checker.invalidates(one, "r:a"), checker.invalidates(one, "r:b")];
-    kept.isKept = true;
+    kept.keptBy = "disk";
     checker.died(one);
     expect(forgotten.isExempt).toBe(true);
     expect([...checker.finalFloors().keys()]).toEqual(["r:b"]);
@@ -165,10 +165,33 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale]);
   });
 
+  test("what a stream took is asked for in the end, though its process was killed before it knew", () => {
+    const { issued } = checker.invalidates(one, "r:a");
+    take(one, "r:a", "id");
+    checker.died(one);
+    expect(issued.isExempt).toBe(true);
+    expect([...checker.finalFloors().keys()]).toEqual(["r:a"]);
+    checker.lost(created, 0, [two]);
+    expect([...checker.finalFloors().keys()]).toEqual([]);
+  });
+
+  test("what waits on a disk that is erased dies with the process that has read it", () => {
+    const waiting = ["r:a", "r:b"].map((tag) => checker.invalidates(one, tag).issued);
+    for (const issued of waiting) issued.keptBy = "disk";
+    checker.died(one);
+    const again = checker.born("one", 2);
+    checker.erased(again);
+    expect([...checker.finalFloors().keys()].toSorted()).toEqual(["r:a", "r:b"]);
+    checker.next();
+    take(again, "r:b", "again");
+    checker.died(again);
+    expect([...checker.finalFloors().keys()]).toEqual(["r:b"]);
+  });
+
   test("what no stream keeps is excused at a node that cannot know its publisher, until it hears of it, and for good only if nobody is left", () => {
     const old = made("r:a");
     const { issued } = checker.invalidates(one, "r:a");
-    issued.isKept = true;
+    issued.keptBy = "bus";
     checker.drawn(one, "id");
     checker.published({ id: "id", tag: "r:a", publisher: "p1", number: 2 }, [two]);
     nowMs = 5_000;
@@ -191,9 +214,21 @@ describe("checker of the cache", () => {
   test("a disk that gives what is stale where it stands is told", () => {
     const old = made("r:a");
     invalidate(one, "r:a");
-    checker.found("disk", "key", old, checker.floorsAt(created, 0, nowMs));
+    checker.found("disk", "key", old, checker.floorsAt(created, 0, [{ sequence: 1, atMs: nowMs }]));
     expect(sentences()).toEqual([]);
-    checker.found("disk", "key", old, checker.floorsAt(created, 1, nowMs));
+    checker.found("disk", "key", old, checker.floorsAt(created, 1, [{ sequence: 1, atMs: nowMs }]));
+    expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
+  });
+
+  test("a disk is held to an invalidation that was lost, if its node was told of it before that", () => {
+    const old = made("r:a");
+    nowMs = 10;
+    invalidate(one, "r:a");
+    nowMs = 20;
+    checker.lost(created, 0, [one, two]);
+    checker.found("disk", "key", old, checker.floorsAt(created, 1, [{ sequence: 1, atMs: 30 }]));
+    expect(sentences()).toEqual([]);
+    checker.found("disk", "key", old, checker.floorsAt(created, 1, [{ sequence: 1, atMs: 15 }]));
     expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
   });
 

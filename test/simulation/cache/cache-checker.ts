@@ -38,9 +38,11 @@ export interface Issued {
   readonly life: NodeLife;
   readonly tag: string;
   readonly moment: number;
-  /** It was promised to outlive its process: the bus has it, or the disk. */
-  isKept: boolean;
-  /** Its process was killed before that, or a power failure took it from the broker and nobody who knew of it is left. */
+  /** What outlives its process was promised to have it; undefined: only the process itself has. */
+  keptBy: "bus" | "disk" | undefined;
+  /** The process that has it in its memory. */
+  holder: NodeLife;
+  /** Its holder was killed while nothing else had it, or a power failure took it from the broker and nobody who knew of it is left. */
   isExempt: boolean;
 }
 
@@ -53,7 +55,8 @@ interface Taken {
   readonly tag: string;
   readonly moment: number;
   readonly takenMs: number;
-  isLost: boolean;
+  /** When a power failure took it; Infinity: none did. */
+  lostMs: number;
   /**
    * Nodes that nothing may have told of it, and nothing tells of its publisher, as no stream keeps it: when they heard of that publisher again;
    * Infinity before that.
@@ -68,6 +71,12 @@ export interface PlainPublication {
   readonly publisher: string;
   /** Place among the publications of its publisher, from 1. */
   readonly number: number;
+}
+
+/** Up to where a node was told all of a stream, and when, on the monotonic clock of the world. */
+export interface ToldPosition {
+  readonly sequence: number;
+  readonly atMs: number;
 }
 
 /** Invalidations that a power failure took, and who had applied them. */
@@ -92,7 +101,7 @@ export interface CacheCheckerOptions {
  * 1. Applied here: own from the call on; one of the bus once its bus told of it, or of anything numbered after it. Who calls then gets
  *    nothing that began before it was asked for.
  * 2. Cut off: the same, `staleMsMax` after the stream took it, whatever the node heard.
- * 3. Persistent: what was promised on disk counts in the next life of the process.
+ * 3. Persistent: what was promised on disk counts in the next life of the process. A disk that has failed promises nothing more.
  */
 export class CacheChecker implements Judge {
   readonly violations: Violation[] = [];
@@ -151,7 +160,7 @@ export class CacheChecker implements Judge {
       sequence,
       tag: word.tag,
       takenMs: this.#options.now(),
-      isLost: false,
+      lostMs: Infinity,
       excused: new Map(),
     };
     this.counts.taken++;
@@ -170,7 +179,7 @@ export class CacheChecker implements Judge {
     }
     const takenMs = this.#options.now();
     const never = new Map(excused.map((life) => [life, Infinity] as const));
-    const taken: Taken = { ...drawn, created: "", sequence: 0, tag, takenMs, isLost: false, excused: never };
+    const taken: Taken = { ...drawn, created: "", sequence: 0, tag, takenMs, lostMs: Infinity, excused: never };
     this.counts.taken++;
     this.counts.excused += excused.length;
     this.#taken.push(taken);
@@ -196,10 +205,10 @@ export class CacheChecker implements Judge {
     for (const life of alive) life.told.set(created, Math.min(sequence, life.told.get(created) ?? 0));
     if (lost.length === 0) return;
     this.counts.lost += lost.length;
-    for (const taken of lost) taken.isLost = true;
+    for (const taken of lost) taken.lostMs = this.#options.now();
     this.#streams.set(
       created,
-      log.filter((taken) => !taken.isLost),
+      log.filter((taken) => !isLost(taken)),
     );
     this.#losses.push({ lost, knew });
   }
@@ -215,7 +224,16 @@ export class CacheChecker implements Judge {
   died(life: NodeLife): void {
     life.isOver = true;
     for (const call of this.#open) if (call.life === life) this.#open.delete(call);
-    for (const issued of this.issued) if (issued.life === life && !issued.isKept) issued.isExempt = true;
+    for (const issued of this.issued) if (issued.holder === life && issued.keptBy === undefined) issued.isExempt = true;
+  }
+
+  /** All that was on the disk of `life` was removed, as the disk had failed: what waits to be published is in its memory only. */
+  erased(life: NodeLife): void {
+    for (const issued of this.issued) {
+      if (issued.life.node !== life.node || issued.keptBy !== "disk") continue;
+      issued.keptBy = undefined;
+      issued.holder = life;
+    }
   }
 
   /** What the node's bus told, after the cache was told. */
@@ -250,7 +268,7 @@ export class CacheChecker implements Judge {
   }
 
   #issue(life: NodeLife, tag: string): Issued {
-    const issued: Issued = { life, tag, moment: this.next(), isKept: false, isExempt: false };
+    const issued: Issued = { life, tag, moment: this.next(), keptBy: undefined, holder: life, isExempt: false };
     this.counts.invalidations++;
     this.issued.push(issued);
     this.#raise(life, tag, issued.moment);
@@ -300,17 +318,22 @@ export class CacheChecker implements Judge {
     this.#settleLosses();
     const floors = new Map<string, number>();
     for (const issued of this.issued) {
-      if (issued.isExempt || (life !== undefined && this.#isExcused(life, issued))) continue;
+      if ((issued.isExempt && !this.#isThere(issued)) || (life !== undefined && this.#isExcused(life, issued))) continue;
       floors.set(issued.tag, Math.max(floors.get(issued.tag) ?? 0, issued.moment));
     }
     return floors;
   }
 
-  /** What counts for a tier that stands at `sequence` of `created`, and was told so at `toldMs`: what was taken later, or again, is not in it. */
-  floorsAt(created: string, sequence: number, toldMs: number): Map<string, number> {
+  /**
+   * What counts for a tier that stands at `sequence` of `created`; `told`: all that its node was told of that stream until then. What was taken
+   * later, or was lost before the node was told, is not in it.
+   */
+  floorsAt(created: string, sequence: number, told: readonly ToldPosition[]): Map<string, number> {
     const floors = new Map<string, number>();
     for (const taken of this.#taken) {
-      if (taken.created !== created || taken.sequence > sequence || taken.takenMs > toldMs) continue;
+      if (taken.created !== created || taken.sequence > sequence) continue;
+      const { sequence: own, takenMs, lostMs } = taken;
+      if (!told.some(({ sequence: upTo, atMs }) => upTo >= own && atMs >= takenMs && atMs < lostMs)) continue;
       floors.set(taken.tag, Math.max(floors.get(taken.tag) ?? 0, taken.moment));
     }
     return floors;
@@ -320,11 +343,15 @@ export class CacheChecker implements Judge {
   #settleLosses(): void {
     const gone = this.#losses.filter(({ knew }) => knew.every(({ isOver }) => isOver)).flatMap(({ lost }) => lost);
     if (gone.length === 0) return;
-    const there = this.#taken.filter(({ isLost }) => !isLost);
     for (const issued of this.issued) {
       if (!gone.some((taken) => isFor(taken, issued))) continue;
-      issued.isExempt ||= !there.some((taken) => taken.moment >= issued.moment && isUnder(issued.tag, taken.tag));
+      issued.isExempt ||= !this.#isThere(issued);
     }
+  }
+
+  /** A stream took it, or one that covers it, and has not lost that. */
+  #isThere({ tag, moment }: Issued): boolean {
+    return this.#taken.some((taken) => !isLost(taken) && taken.moment >= moment && isUnder(tag, taken.tag));
   }
 
   #raise(life: NodeLife, tag: string, moment: number): void {
@@ -334,7 +361,7 @@ export class CacheChecker implements Judge {
   #becomeDue(): void {
     const untilMs = this.#options.now() - this.#options.staleMsMax;
     for (let taken = this.#taken[this.#due]; taken !== undefined && taken.takenMs < untilMs; taken = this.#taken[++this.#due]) {
-      if (!taken.isLost && taken.excused.size === 0)
+      if (!isLost(taken) && taken.excused.size === 0)
         this.#dueFloors.set(taken.tag, Math.max(this.#dueFloors.get(taken.tag) ?? 0, taken.moment));
     }
   }
@@ -370,6 +397,8 @@ export class CacheChecker implements Judge {
     this.violated(12, "every call is over in time", { node: life.node, life: life.number, what, tookMs });
   }
 }
+
+const isLost = ({ lostMs }: Taken): boolean => lostMs < Infinity;
 
 /** Whether `taken` may have been published for `issued`: a parent that was asked for before, or, in a later life, what its disk kept. */
 function isFor(taken: Taken, issued: Issued): boolean {

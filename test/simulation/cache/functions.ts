@@ -16,11 +16,6 @@ export interface FunctionsAround {
 
 type Group = keyof typeof groups;
 
-/** Keys of computations that gave a stale value, or failed: counted, so that who called meanwhile is not held to more. */
-export interface Stumbles {
-  count: number;
-}
-
 /** The cached functions of one process, each of another kind. What they give tells what it was made of. */
 export class CachedFunctions {
   readonly row;
@@ -32,7 +27,8 @@ export class CachedFunctions {
   readonly failing;
   readonly sync;
   readonly abortable;
-  readonly stumbles: Stumbles = { count: 0 };
+  /** By row. */
+  readonly #stumbles = new Map<string, number>();
   readonly #around: FunctionsAround;
 
   constructor(around: FunctionsAround) {
@@ -65,6 +61,14 @@ export class CachedFunctions {
       key: (row) => row,
       signal: (_row, signal) => signal,
     });
+  }
+
+  /**
+   * How often what depends on `flaky` of `row` failed, or was given a stale value for want of a better one. Counted when that is given: a call
+   * during which it rises may have been given it too, and is held to nothing.
+   */
+  stumblesOf(row: string): number {
+    return this.#stumbles.get(row) ?? 0;
   }
 
   /** What a caller reads now for a value of its own. */
@@ -152,7 +156,7 @@ export class CachedFunctions {
     making.dependOn(tagOf(row));
     await this.pause();
     if (this.#around.chance.fraction() < 0.4) {
-      this.stumbles.count++;
+      this.#stumbled(row);
       throw this.#failed(making);
     }
     making.read(row);
@@ -163,9 +167,13 @@ export class CachedFunctions {
   async #callFlaky(row: string): Promise<Made> {
     const making = this.#begin(`report ${row}`, this.report.key(row));
     making.dependOn(tagOf(row));
+    const before = this.stumblesOf(row);
     const used = await this.#nested(`flaky ${row}`, () => this.flaky(row));
+    const isStale = this.stumblesOf(row) > before;
     await this.pause();
     making.use(used);
+    // Some may have joined since `flaky` failed.
+    if (isStale) this.#stumbled(row);
     return making.made;
   }
 
@@ -197,6 +205,10 @@ export class CachedFunctions {
   /** Calls a cached function from within another, as `what`. */
   #nested(what: string, run: () => Promise<Made>): Promise<Made> {
     return this.#around.contexts.call(what, run, ({ run }) => run);
+  }
+
+  #stumbled(row: string): void {
+    this.#stumbles.set(row, this.stumblesOf(row) + 1);
   }
 
   #failed(making: Making): DatabaseFailure {

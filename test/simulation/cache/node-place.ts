@@ -51,6 +51,8 @@ export class NodePlace {
   #life: NodeLife | undefined;
   #running: RunningNode | undefined;
   #lives = 0;
+  /** Failures of the disk before this life. */
+  #failuresBefore = 0;
 
   constructor(world: CacheWorld, name: string, habits: NodeHabits) {
     this.name = name;
@@ -66,6 +68,11 @@ export class NodePlace {
 
   get disk(): SimulatedDisk | undefined {
     return this.#disk;
+  }
+
+  /** There is a disk, and no write of this life has failed. */
+  get isKeeping(): boolean {
+    return this.#disk?.failures === this.#failuresBefore;
   }
 
   get end(): NetworkEnd | undefined {
@@ -128,7 +135,7 @@ export class NodePlace {
 
   /** An invalidation of a life that is on the disk counts in the next one. */
   keep(tag: string, moment: number): void {
-    if (this.#disk === undefined) return;
+    if (!this.isKeeping) return;
     this.#kept.set(tag, Math.max(moment, this.#kept.get(tag) ?? 0));
   }
 
@@ -149,8 +156,10 @@ export class NodePlace {
   #floorsAt(position: BusVersion | undefined): Map<string, number> {
     if (position === undefined) return new Map();
     const { epoch, sequence } = position;
-    const told = this.#positions.find((each) => each.epoch === epoch && each.sequence >= sequence);
-    return told === undefined ? new Map() : this.#world.checker.floorsAt(createdOf(epoch), sequence, told.atMs);
+    const stood = this.#positions.findIndex((each) => each.epoch === epoch && each.sequence >= sequence);
+    const created = createdOf(epoch);
+    const told = this.#positions.slice(0, stood + 1).filter((each) => createdOf(each.epoch) === created);
+    return this.#world.checker.floorsAt(created, sequence, told);
   }
 
   async #start(life: NodeLife, clock: PlaceClock, end: NetworkEnd): Promise<void> {
@@ -160,7 +169,8 @@ export class NodePlace {
     const chance = tappedChance(world.chance(), (id) => checker.drawn(life, id));
     const userChances = Array.from({ length: this.#habits.users }, () => world.chance());
     const functionChance = world.chance();
-    const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock);
+    this.#failuresBefore = this.#disk?.failures ?? 0;
+    const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock, life);
     if (this.#life !== life) return;
     const bus = tapped(world.openBus({ life, end, clock, chance, log }), (event) => {
       world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
@@ -199,12 +209,18 @@ export class NodePlace {
     for (const own of userChances) void new User(world, this, running, own).run();
   }
 
-  #openDisk(disk: SimulatedDisk, clock: PlaceClock): Promise<DiskEntryStore> {
+  /** Without a `life` for somebody who looks on. */
+  #openDisk(disk: SimulatedDisk, clock: PlaceClock, life?: NodeLife): Promise<DiskEntryStore> {
     return DiskEntryStore.open({
       name: prefix,
       countedBy: this.#world.countedBy,
       open: disk.open,
-      remove: () => disk.erase(),
+      remove: async () => {
+        await disk.erase();
+        if (life === undefined || this.#life !== life) return;
+        this.#kept.clear();
+        this.#world.checker.erased(life);
+      },
       clock,
       log: this.#world.log(`${this.name}'s disk`),
       entriesMax: this.#habits.maxEntries,

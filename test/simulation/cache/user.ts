@@ -69,8 +69,8 @@ export class User {
     else if (dice < 0.4) await this.#look1("group", group);
     else if (dice < 0.55) await this.#look1("page", page);
     else if (dice < 0.61) await this.#call("total", () => total());
-    else if (dice < 0.68) await this.#unlessStumbled(`flaky ${name}`, () => flaky(name));
-    else if (dice < 0.74) await this.#unlessStumbled(`report ${name}`, () => report(name));
+    else if (dice < 0.68) await this.#unlessStumbled(`flaky ${name}`, name, () => flaky(name));
+    else if (dice < 0.74) await this.#unlessStumbled(`report ${name}`, name, () => report(name));
     else if (dice < 0.79) await this.#call(`failing ${name}`, () => failing(name));
     else if (dice < 0.84 && !this.#place.sharesResults) await this.#call(`sync ${name}`, () => sync(name));
     else if (dice < 0.89) await this.#abort(name);
@@ -173,7 +173,8 @@ export class User {
       const outcome = await run(issued.moment);
       this.#world.checker.ended(call, undefined);
       if (life.isOver) return;
-      issued.isKept = outcome === "published" || this.#place.disk !== undefined;
+      if (outcome === "published") issued.keptBy = "bus";
+      else if (this.#place.isKeeping) issued.keptBy = "disk";
       this.#place.keep(tag, issued.moment);
     } catch (error) {
       this.#world.checker.ended(call, undefined);
@@ -182,10 +183,10 @@ export class User {
   }
 
   /** Of a function that may give a stale value for want of a better one. */
-  async #unlessStumbled(what: string, run: () => unknown): Promise<void> {
-    const { stumbles } = this.#node.functions;
-    const before = stumbles.count;
-    await this.#call(what, run, () => stumbles.count === before);
+  async #unlessStumbled(what: string, row: string, run: () => unknown): Promise<void> {
+    const { functions } = this.#node;
+    const before = functions.stumblesOf(row);
+    await this.#call(what, run, () => functions.stumblesOf(row) === before);
   }
 
   async #call(what: string, run: () => unknown, isChecked: () => boolean = () => true): Promise<Made | undefined> {

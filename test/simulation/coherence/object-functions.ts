@@ -226,8 +226,12 @@ export class ObjectFunctions {
 
   async #callBackup(key: string): Promise<Picture> {
     const making = this.#begin(`report ${key}`);
+    const before = this.#stumbles;
     making.use(await this.backup(key));
+    const isStale = this.#stumbles > before;
     await this.#pause();
+    // Some may have joined since `backup` failed.
+    if (isStale) this.#stumbles++;
     return making.picture;
   }
 
