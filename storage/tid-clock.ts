@@ -26,6 +26,7 @@ interface Reading {
  *     4. A lead lasts over a start: the record of a position has the wall clock beside the tid.
  *
  * A clock that is set by `limits.clockJumpMsMax` or less is followed; where it is set back, tids count up by one until it is there again.
+ * They never wait for it longer than `limits.clockJumpMsMax`, however often it is set back: ages of history would stand as long.
  */
 export class TidClock {
   readonly #around: TidClockAround;
@@ -54,7 +55,7 @@ export class TidClock {
   next(last: Tid): number {
     const { clock } = this.#around;
     const read = { wallMs: clock.now(), monotonicMs: clock.monotonic() };
-    const leadMs = this.#read === undefined ? this.#firstLeadMs(last, read) : this.#laterLeadMs(this.#read, read);
+    const leadMs = this.#read === undefined ? this.#firstLeadMs(last, read) : this.#laterLeadMs(this.#read, read, last);
     const nowMs = read.wallMs + leadMs;
     if (!(nowMs >= 0 && nowMs <= tidMsMax)) throw new ClockError({ nowMs });
     this.#leadMs = leadMs;
@@ -67,11 +68,13 @@ export class TidClock {
     return behindMs - this.#leadMs > limits.clockJumpMsMax ? behindMs : this.#leadMs;
   }
 
-  #laterLeadMs(before: Reading, { wallMs, monotonicMs }: Reading): number {
+  #laterLeadMs(before: Reading, { wallMs, monotonicMs }: Reading, last: Tid): number {
     const jumpMs = wallMs - before.wallMs - (monotonicMs - before.monotonicMs);
-    if (Math.abs(jumpMs) <= limits.clockJumpMsMax) return this.#leadMs;
+    const behindMs = tidToMs(last) - (wallMs + this.#leadMs);
+    const isJump = Math.abs(jumpMs) > limits.clockJumpMsMax;
+    if (!isJump && behindMs <= limits.clockJumpMsMax) return this.#leadMs;
     const { storage, log } = this.#around;
-    const leadMs = this.#leadMs - jumpMs;
+    const leadMs = this.#leadMs + (isJump ? -jumpMs : behindMs);
     log.error({ storage, jumpMs, leadMs }, "the wall clock jumped: tids go on by the time that has passed");
     return leadMs;
   }

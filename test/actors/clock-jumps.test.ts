@@ -123,6 +123,25 @@ test.each([Date.UTC(2300, 0, 1), -hourMs])("a commit while the clock says %d ms 
   expect(await made.run(client.get("x"))).toBe(2);
 });
 
+test("a wall clock that is set back by less than an hour again and again does not keep history from growing old for more than an hour", async () => {
+  const made = await world(short);
+  const { client } = await made.open("a");
+  let last = await commitFor(made, client, 1_000);
+  for (let times = 0; times < 3; times++) {
+    made.clock.shiftWall(-0.9 * hourMs);
+    last = await commitFor(made, client, 1_000);
+  }
+  // An hour passes at once, in two steps that are followed.
+  for (let steps = 0; steps < 2; steps++) {
+    made.clock.shiftWall(0.55 * hourMs);
+    last = await commitFor(made, client, 1_000);
+  }
+  const after = await commitFor(made, client, 5_000);
+  expect(Math.abs(tidToMs(after) - tidToMs(last) - 5_000)).toBeLessThan(200);
+  const status = made.server.status("main");
+  expect(tidToMs(status.position.tid) - tidToMs(status.historyFloor)).toBeLessThan(4_000);
+});
+
 test("a wall clock that is set by up to an hour is followed", async () => {
   const made = await world();
   const { client } = await made.open("a");

@@ -25,6 +25,8 @@ export class Faults {
   /** Restoring a server loses commits that were acknowledged: only some runs have it, so that the others can hold it to more. */
   readonly #hasRestores: boolean;
   #isOver = false;
+  /** Wall clocks that are wrong, and may be set right. */
+  #clocksSet = 0;
 
   readonly #stalls: boolean;
   /** Wall clocks are set by hours or years, and back: only some runs have it, for their tids tell little of the time. */
@@ -64,6 +66,11 @@ export class Faults {
       pauseMs: [30, 450],
       isOver: () => this.#isOver,
     });
+  }
+
+  /** A wall clock may be set yet: that does not end with the faults. */
+  get isSettingClocks(): boolean {
+    return this.#clocksSet > 0;
   }
 
   /** Ends all faults: from now on everything works, and everybody is up. */
@@ -168,7 +175,9 @@ export class Faults {
     const ms = (this.#chance.fraction() - 0.4) * (this.#chance.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
     const place = this.#chance.fraction() < 0.7 ? this.#server : this.#client();
     place.shiftWall(ms);
+    this.#clocksSet++;
     await this.#pause(10, 1_500);
+    this.#clocksSet--;
     if (this.#chance.fraction() < 0.7) place.shiftWall(-ms);
   }
 

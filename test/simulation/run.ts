@@ -83,7 +83,10 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
         checker.violated(5, "once faults stop, every client reaches the server's last tid and can write", levels(world, server, clients));
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
       if (!world.isViolated) await checkHungTransaction(world, clients);
-      if (faults.hasJumps && !world.isViolated) await server.checkRetention();
+      if (faults.hasJumps && !world.isViolated) {
+        await world.until(() => !faults.isSettingClocks, calmMs);
+        await server.checkRetention();
+      }
       for (const client of clients) client.checkWatch();
       const areMirrorsLevel = world.isViolated || (await world.until(() => clients.every((client) => client.areMirrorsLevel), lookMs));
       if (!areMirrorsLevel && !world.isViolated)

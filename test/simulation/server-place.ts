@@ -25,6 +25,10 @@ const historyAges: readonly { readonly historyAgeMs: number | undefined; readonl
 const retentionCheckedMsMax = 300;
 /** A session that is gone may hold a snapshot for so long, and commits come seldom once faults have stopped. */
 const retentionSlackMs = 2_000;
+/** A wall clock that is set by this is followed. */
+const followedShiftMs = 0.55 * limits.clockJumpMsMax;
+/** Whether tids go on is seen after this. */
+const tidLookMs = 500;
 /** A batch is durable some time after its tids were given. */
 const tidSlackMs = 10_000;
 
@@ -49,8 +53,6 @@ export class ServerPlace {
   #process = 0;
   #backup: Backup | undefined;
 
-  /** How far tids have followed the wall clock ahead of real time. */
-  #aheadMs = 0;
   /** What the process that runs wrote last. */
   #last: { readonly process: number; readonly moment: Moment } | undefined;
 
@@ -137,7 +139,6 @@ export class ServerPlace {
     if (before === undefined) return;
     const passedMs = moment.atMs - before.atMs;
     const countedMs = tidToMs(moment.tid) - tidToMs(before.tid);
-    this.#aheadMs = Math.max(0, this.#aheadMs + countedMs - passedMs);
     if (Math.abs(countedMs - passedMs) <= limits.clockJumpMsMax + tidSlackMs) return;
     this.#world.checker.violated(1, "tids go on as real time does", { before: before.tid, tid: moment.tid, passedMs, countedMs });
   }
@@ -148,10 +149,8 @@ export class ServerPlace {
     if (historyAgeMs === undefined || historyAgeMs > retentionCheckedMsMax) return;
     const { checker, clock } = this.#world;
     const keptMs = historyAgeMs + 2 * snapshotRetentionMs + this.#pruningIntervalMs + retentionSlackMs;
+    if (!(await this.#tidsGoOn())) return;
     const { head } = checker.history;
-    // The wall clock stands, by less than a jump, before the time that the last tid shows: tids stand until that time has come, and so do ages.
-    const behindMs = this.#clock === undefined ? 0 : tidToMs(head.tid) - this.#clock.now();
-    if (this.#aheadMs > tidSlackMs || (behindMs > tidSlackMs && behindMs <= limits.clockJumpMsMax + tidSlackMs)) return;
     const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
     // The last transaction stands for what is now: only what others came after grows old.
     await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
@@ -163,6 +162,26 @@ export class ServerPlace {
       floor: this.#server?.status(storage).historyFloor,
       last: checker.history.head.tid,
     });
+  }
+
+  /**
+   * Tids stand, and ages with them, while a wall clock that was set back by less than a jump has not reached the last tid again. That
+   * takes no longer than a jump is: the time passes here at once. Resolves to whether tids go on as real time does; no commits are no answer.
+   */
+  async #tidsGoOn(): Promise<boolean> {
+    const { checker } = this.#world;
+    for (let passedMs = 0; ; passedMs += followedShiftMs) {
+      const before = checker.history.head;
+      const isSeen = () => checker.history.head.atMs - before.atMs > tidLookMs;
+      if (!(await this.#world.until(isSeen, 4 * tidLookMs)) || this.#world.isViolated) return false;
+      const { head } = checker.history;
+      if (tidToMs(head.tid) - tidToMs(before.tid) > (head.atMs - before.atMs) / 2) return true;
+      if (passedMs > limits.clockJumpMsMax) {
+        checker.violated(12, "tids stand no longer than a jump of the wall clock is", { before: before.tid, tid: head.tid, passedMs });
+        return false;
+      }
+      this.shiftWall(followedShiftMs);
+    }
   }
 
   /** What was said never to be is still fenced off after a restart, down to the id floor. */
