@@ -42,7 +42,7 @@ export class NodePlace {
   readonly #world: CacheWorld;
   readonly #habits: NodeHabits;
   readonly #disk: SimulatedDisk | undefined;
-  /** By tag: invalidations that a life promised to keep on the disk. */
+  /** By tag: invalidations after which a life promised that its disk gives nothing older. */
   readonly #kept = new Map<string, number>();
   /** All that its lives were told of where the bus stood. */
   readonly #positions: (BusPosition & { readonly atMs: number })[] = [];
@@ -133,9 +133,9 @@ export class NodePlace {
     this.#leave();
   }
 
-  /** An invalidation of a life that is on the disk counts in the next one. */
+  /** The disk, if there is one, gives nothing older than an invalidation, in the next life either. */
   keep(tag: string, moment: number): void {
-    if (!this.isKeeping) return;
+    if (this.#disk === undefined) return;
     this.#kept.set(tag, Math.max(moment, this.#kept.get(tag) ?? 0));
   }
 
@@ -218,7 +218,6 @@ export class NodePlace {
       remove: async () => {
         await disk.erase();
         if (life === undefined || this.#life !== life) return;
-        this.#kept.clear();
         this.#world.checker.erased(life);
       },
       clock,

@@ -173,9 +173,11 @@ export class User {
       const outcome = await run(issued.moment);
       this.#world.checker.ended(call, undefined);
       if (life.isOver) return;
+      const isOnDisk = this.#place.isKeeping;
       if (outcome === "published") issued.keptBy = "bus";
-      else if (this.#place.isKeeping) issued.keptBy = "disk";
-      this.#place.keep(tag, issued.moment);
+      else if (isOnDisk) issued.keptBy = "disk";
+      // A disk that has failed is empty from then on; or else it stands before what the bus tells the next process.
+      if (isOnDisk || outcome === "queued") this.#place.keep(tag, issued.moment);
     } catch (error) {
       this.#world.checker.ended(call, undefined);
       this.#world.unlessExpected(this.#place.name, error);
