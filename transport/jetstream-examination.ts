@@ -3,7 +3,7 @@ import type { BusPosition } from "./bus.js";
 import { historyMarginMs } from "./bus-pace.js";
 import type { StreamApi } from "./jetstream-api.js";
 import type { StreamNames } from "./stream-names.js";
-import { epochOf, type EpochRecord, type StreamHistory } from "./jetstream-history.js";
+import { epochOf, type EpochRecord, isEarlier, type StreamHistory } from "./jetstream-history.js";
 import type { StreamIntake } from "./jetstream-intake.js";
 import type { LatestRepeated } from "./jetstream-latest.js";
 import { readBusWord, tagTokens, writeBusWord } from "./jetstream-messages.js";
@@ -69,7 +69,7 @@ export class StreamExamination {
     const beat = await api.last("beat");
     if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: names.stream });
     intake.brokerAheadMs = beat.time - clock.monotonic();
-    let record = (await history.read()) ?? (await history.write(0));
+    let record = (await history.read()) ?? (await history.write(undefined, known?.epoch));
     signal.throwIfAborted();
     const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
     let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs - historyMarginMs(silenceMsMax);
@@ -79,7 +79,7 @@ export class StreamExamination {
     else if (await this.#isBehind(known, isWhole ? firstSequence : undefined, end, signal)) this.#wentBack = true;
     if (this.#wentBack || (!isSame && this.#isLost(record, known, created))) {
       log.warn({ stream: names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
-      record = await history.write(record.sequence);
+      record = await history.write(record, known?.epoch);
       this.#wentBack = false;
       isWhole = false;
     }
@@ -136,10 +136,14 @@ export class StreamExamination {
     return false;
   }
 
-  /** True when our history's record is gone, and `found` is an earlier one: what was counted under that name before would be valid again. */
+  /**
+   * True when our history's record is gone, and `found` is that of an earlier one: what was counted under that name before would be valid again.
+   * Its sequence may be a later one: it is renewed now and then.
+   */
   #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
+    if (known?.epoch.endsWith(` ${created}`) !== true) return false;
     const { record } = this.#around.intake;
-    return record !== undefined && known?.epoch === epochOf(record, created) && found.sequence <= record.sequence;
+    return isEarlier(found, known.epoch) ?? (record !== undefined && found.sequence <= record.sequence);
   }
 
   async #replay(signal: AbortSignal): Promise<void> {

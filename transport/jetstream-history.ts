@@ -17,6 +17,20 @@ export function epochOf(record: EpochRecord, created: string): string {
   return `${record.id} ${created}`;
 }
 
+const numbered = /^(\d{1,15})\./;
+
+/** Place of a history among those of its stream, by the id of its record: a later one has a greater number. Undefined: a node of another version wrote it. */
+function numberOf(id: string): number | undefined {
+  const digits = numbered.exec(id)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Whether `record` began a history of its stream before that of `epoch` began; undefined: their names do not tell. */
+export function isEarlier({ id }: EpochRecord, epoch: string): boolean | undefined {
+  const [one, other] = [numberOf(id), numberOf(epoch)];
+  return one === undefined || other === undefined ? undefined : one < other;
+}
+
 /** Reads and writes the epoch record; of two who write at once, one wins, and both read that one. */
 export class StreamHistory {
   readonly #api: StreamApi;
@@ -35,9 +49,10 @@ export class StreamHistory {
     return { id: recordName(payload), sequence, time, payload };
   }
 
-  /** Names the history anew, unless somebody else wrote after `previous`: then the record is theirs. */
-  write(previous: number): Promise<EpochRecord> {
-    return this.#write(previous, writeBusWord({ type: "epoch", id: this.#chance.id() }));
+  /** Names the history anew, as one after `previous` and after the epoch `known`, unless somebody else wrote after `previous`: then the record is theirs. */
+  write(previous: EpochRecord | undefined, known: string | undefined): Promise<EpochRecord> {
+    const number = 1 + Math.max(numberOf(previous?.id ?? "") ?? 0, numberOf(known ?? "") ?? 0);
+    return this.#write(previous?.sequence ?? 0, writeBusWord({ type: "epoch", id: `${number}.${this.#chance.id()}` }));
   }
 
   /** Writes `record` once more, unless somebody else wrote after it. */

@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
 import { FaultyNetwork, SimulatedClock } from "../../testing/index.js";
+import type { NetworkEnd } from "../../testing/network-end.js";
 import { SimulatedJetStream } from "../../testing/simulated-jetstream.js";
-import { createJetStreamBus } from "../../transport/index.js";
+import { type BusPosition, createJetStreamBus } from "../../transport/index.js";
 import { seededChance } from "../../words/index.js";
 import { HeardBus } from "../suites/bus.js";
 
 const downMs = 500;
+const historyMs = 100_000;
 
 /** Nodes on a stream whose broker does not sync before it acknowledges, as JetStream does not by default. */
 function place() {
@@ -13,11 +15,11 @@ function place() {
   const chance = seededChance(1);
   const network = new FaultyNetwork({ clock, chance });
   const jetStream = new SimulatedJetStream({ network, chance });
-  const node = async (name: string) => {
+  const node = async (name: string, from?: BusPosition) => {
     const transport = network.connect(name);
-    const bus = createJetStreamBus({ transport, prefix: "p", clock, chance });
+    const bus = createJetStreamBus({ transport, prefix: "p", historyMs, clock, chance });
     const heard = new HeardBus(bus);
-    await clock.settle(bus.follow(undefined), 1_000);
+    await clock.settle(bus.follow(from), 1_000);
     return { transport, bus, heard };
   };
   const follows = (bus: { readonly state: { readonly type: string } }) => clock.until(() => bus.state.type === "following", 10_000);
@@ -77,3 +79,42 @@ test("a history whose record is lost does not go on under the name that it had b
   names.push(epoch());
   expect(new Set(names).size).toBe(3);
 });
+
+test.each(["the node that heard it", "its next process"])(
+  "a lost history is found out by %s, though the record of the history before it was renewed since",
+  async (who) => {
+    const { clock, network, jetStream, node, follows } = place();
+    const [away, other] = [await node("away"), await node("other")];
+    const stream = jetStream.stream("ZOOID_p");
+    const epoch = () => (other.bus.state.type === "following" ? other.bus.state.epoch : undefined);
+    const first = epoch();
+    const before = stream?.lastSequence ?? 0;
+    const losePower = (cutOff: NetworkEnd) => {
+      network.stop();
+      stream?.truncate(before);
+      network.start();
+      cutOff.cut();
+    };
+    other.transport.cut();
+    await clock.until(() => (stream?.lastSequence ?? 0) > before + 2, 10_000);
+    // The node that is left is given numbers that it has had, and begins a second history.
+    losePower(other.transport);
+    await follows(away.bus);
+    await clock.settle(away.bus.publish("lost", "1"), 5_000);
+    const { state } = away.bus;
+    expect(state).toMatchObject({ type: "following", epoch: expect.not.stringMatching(first ?? "") as string });
+    const kept = state.type === "following" ? { epoch: state.epoch, sequence: state.sequence, time: clock.now() } : undefined;
+    losePower(away.transport);
+    other.transport.mend();
+    await follows(other.bus);
+    const renewed = () => stream?.latest("zooid.p.inv.epoch")?.sequence ?? 0;
+    await clock.until(() => renewed() > before, historyMs);
+    expect(epoch()).toBe(first);
+    expect(other.heard.tags).toEqual([]);
+    if (who === "its next process") await node("again", kept);
+    else away.transport.mend();
+    await clock.until(() => epoch() !== undefined && epoch() !== first, 10_000);
+    expect(epoch()).not.toBe(first);
+    expect(other.heard.count("reset")).toBe(2);
+  },
+);
