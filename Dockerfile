@@ -37,4 +37,4 @@ RUN mkdir /cache && chown node:node /cache
 USER node
 VOLUME /cache
 EXPOSE 4281
-ENTRYPOINT ["node", "dist/examples/run-city-service.js"]
+ENTRYPOINT ["node", "dist/examples/cities/run-service.js"]

@@ -3,26 +3,26 @@
  * `configure` once, then use what stands here; or `createCache` for several of them.
  */
 import { isDeepStrictEqual } from "node:util";
-import { createCache, openAlone, openCache, type OpenedCache } from "./actors/cache.js";
-import type { Cache } from "./actors/cache-interface.js";
-import { type CacheOptions, cacheSettings } from "./actors/cache-options.js";
-import { type Cacheable, cacheableOf } from "./actors/cacheable.js";
-import { FunctionNames } from "./actors/function-names.js";
-import type { Tags } from "./actors/tag-list.js";
-import { ClosedError, InvalidOptionError, NotConfiguredError } from "./words/index.js";
+import { createCache, openAlone, openCache, type OpenedCache } from "./actors/cache/cache.js";
+import type { Cache } from "./actors/cache/interface.js";
+import { type CacheOptions, cacheSettings } from "./actors/cache/options.js";
+import { type Cacheable, cacheableOf } from "./actors/cache/cacheable.js";
+import { FunctionNames } from "./actors/cache/function-names.js";
+import type { Tags } from "./actors/cache/tag-list.js";
+import { ClosedError, InvalidOptionError, NotConfiguredError } from "./core/index.js";
 
 export { createCache };
-export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache-interface.js";
-export type { CacheOptions } from "./actors/cache-options.js";
-export type { AnyFunction, ArgumentsOf, Cacheable, Cached, MethodContext, MethodDecorator } from "./actors/cacheable.js";
-export type { CacheableOptions } from "./actors/cacheable-options.js";
-export type { CacheObserver } from "./actors/cache-observers.js";
-export type { Pruned } from "./actors/cache-pruner.js";
-export type { Publication } from "./actors/publication.js";
-export type { Tags } from "./actors/tag-list.js";
+export type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./actors/cache/interface.js";
+export type { CacheOptions } from "./actors/cache/options.js";
+export type { AnyFunction, ArgumentsOf, Cacheable, Cached, MethodContext, MethodDecorator } from "./actors/cache/cacheable.js";
+export type { CacheableOptions } from "./actors/cache/cacheable-options.js";
+export type { CacheObserver } from "./actors/cache/observers.js";
+export type { Pruned } from "./actors/cache/pruner.js";
+export type { Publication } from "./actors/cache/publication.js";
+export type { Tags } from "./actors/cache/tag-list.js";
 export { createInvalidationHub, type InvalidationHub } from "./transport/in-process-bus.js";
 export type { Bus, BusState } from "./transport/bus.js";
-export type { Duration } from "./words/index.js";
+export type { Duration } from "./core/index.js";
 export {
   CircularCallError,
   ClosedError,
@@ -42,7 +42,7 @@ export {
   type TagPart,
   TimeoutError,
   ZooidError,
-} from "./words/index.js";
+} from "./core/index.js";
 
 /** Between `configure` and `close`. */
 interface Configured {

@@ -7,7 +7,7 @@ export default defineConfig({
   // Node 20 has no `await using`: esbuild lowers it.
   esbuild: { target: "node20.19" },
   test: {
-    reporters: ["default", "./test/summary-reporter.ts"],
+    reporters: ["default", "./test/support/summary-reporter.ts"],
     pool: "forks",
     // Files of one worker share its modules: importing them anew for each took a third of the whole time.
     isolate: false,
@@ -17,7 +17,7 @@ export default defineConfig({
     hookTimeout: 30_000,
     projects: [
       { extends: true, test: { name: "units", include: ["test/**/*.test.ts"], exclude: [nats] } },
-      { extends: true, test: { name: "nats", include: [nats], globalSetup: ["./test/nats-server-found.ts"] } },
+      { extends: true, test: { name: "nats", include: [nats], globalSetup: ["./test/support/nats-server-found.ts"] } },
     ],
   },
 });

@@ -1,10 +1,10 @@
 /** A node of a cache in another process: tells when a result of its own was gone, and when a raw message came. */
 import { connect } from "nats";
-import { openCacheOver } from "../actors/cache.js";
-import { cacheSettings } from "../actors/cache-options.js";
+import { openCacheOver } from "../actors/cache/cache.js";
+import { cacheSettings } from "../actors/cache/options.js";
 import type { BusEvent } from "../transport/bus.js";
 import { connectNats, createJetStreamBus, createPlainBus } from "../transport/index.js";
-import { silentLog, systemChance, systemClock } from "../words/index.js";
+import { silentLog, systemChance, systemClock } from "../core/index.js";
 import { nowMs } from "./measure.js";
 import { answer, placeDetails } from "./place.js";
 

@@ -3,8 +3,8 @@ import { open } from "lmdb";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeValue, encodeValue, openLmdbStore } from "../index.js";
-import { DiskEntryStore } from "../storage/disk-entries.js";
-import { asTag, silentLog, systemClock } from "../words/index.js";
+import { DiskEntryStore } from "../storage/results/disk-entries.js";
+import { asTag, silentLog, systemClock } from "../core/index.js";
 import { median, nowMs } from "./measure.js";
 import type { Question, Result } from "./report.js";
 

@@ -10,7 +10,7 @@ import { addMachines } from "./commands/machines.js";
 import { addPut } from "./commands/put.js";
 import { addServe } from "./commands/serve.js";
 import { addStatus } from "./commands/status.js";
-import { addUp } from "./commands/up.js";
+import { addUp } from "../examples/cities/program.js";
 import { readSwitchVariables } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
 

@@ -11,7 +11,7 @@ import {
   systemChance,
   systemClock,
 } from "../index.js";
-import { makeFolder } from "../storage/make-folder.js";
+import { makeFolder } from "../storage/kv/make-folder.js";
 import type { Transport } from "../transport/index.js";
 import { CommandError } from "./failure.js";
 

@@ -1,21 +1,21 @@
 /** The lifecycles of Zooid: what can happen, and when. Machines only; what they do is provided where they run. */
-import { cacheVerificationMachine } from "./cache-verification.js";
-import { commitMachine } from "./commit.js";
-import { connectionMachine } from "./connection.js";
-import { flightMachine } from "./flight.js";
-import { groupCommitMachine } from "./group-commit.js";
-import { pruningMachine } from "./pruning.js";
-import { sessionMachine } from "./session.js";
-import { transactionMachine } from "./transaction.js";
+import { cacheVerificationMachine } from "./client/cache-verification.js";
+import { commitMachine } from "./client/commit.js";
+import { connectionMachine } from "./client/connection.js";
+import { flightMachine } from "./cache/flight.js";
+import { groupCommitMachine } from "./server/group-commit.js";
+import { pruningMachine } from "./server/pruning.js";
+import { sessionMachine } from "./server/session.js";
+import { transactionMachine } from "./server/transaction.js";
 
-export * from "./cache-verification.js";
-export * from "./commit.js";
-export * from "./connection.js";
-export * from "./flight.js";
-export * from "./group-commit.js";
-export * from "./pruning.js";
-export * from "./session.js";
-export * from "./transaction.js";
+export * from "./client/cache-verification.js";
+export * from "./client/commit.js";
+export * from "./client/connection.js";
+export * from "./cache/flight.js";
+export * from "./server/group-commit.js";
+export * from "./server/pruning.js";
+export * from "./server/session.js";
+export * from "./server/transaction.js";
 
 /** Every machine by its name, as it is drawn and addressed. */
 export const machines = {

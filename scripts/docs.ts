@@ -6,14 +6,14 @@ import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { parseSync } from "oxc-parser";
 import { Registry } from "prom-client";
-import { machineToMermaid } from "../actors/drawing.js";
+import { machineToMermaid } from "../actors/system/drawing.js";
 import { createCache } from "../cache.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
 import { machines } from "../machines/index.js";
-import { cacheMetrics } from "../metrics.js";
-import { errorClasses } from "../words/errors.js";
-import { limits } from "../words/limits.js";
+import { cacheMetrics } from "../prometheus.js";
+import { errorClasses } from "../core/errors.js";
+import { limits } from "../core/limits.js";
 import { configureOptions, type Counterpart, features } from "./zoocache.js";
 
 const root = join(import.meta.dirname, "..");
@@ -55,13 +55,13 @@ function generatedParts(): Map<string, string> {
     ["machines", machinePictures()],
     ["errors", errorTable()],
     ["options", optionTable(connectOptions)],
-    ["server options", optionTable([["actors/server-options.ts", "StorageServerOptions"]])],
-    ["storage options", optionTable([["actors/server-options.ts", "StorageOptions"]])],
-    ["read options", optionTable([["actors/client-interface.ts", "ReadOptions"]])],
-    ["transact options", optionTable([["actors/client-interface.ts", "TransactOptions"]])],
-    ["cache options", optionTable([["actors/cache-options.ts", "CacheOptions"]])],
-    ["cacheable options", optionTable([["actors/cacheable-options.ts", "CacheableOptions"]])],
-    ["route options", optionTable([["web/route-rules.ts", "RouteCaching"]])],
+    ["server options", optionTable([["actors/server/options.ts", "StorageServerOptions"]])],
+    ["storage options", optionTable([["actors/server/options.ts", "StorageOptions"]])],
+    ["read options", optionTable([["actors/client/interface.ts", "ReadOptions"]])],
+    ["transact options", optionTable([["actors/client/interface.ts", "TransactOptions"]])],
+    ["cache options", optionTable([["actors/cache/options.ts", "CacheOptions"]])],
+    ["cacheable options", optionTable([["actors/cache/cacheable-options.ts", "CacheableOptions"]])],
+    ["route options", optionTable([["fastify/route-rules.ts", "RouteCaching"]])],
     ["zoocache", zoocacheTables()],
     ["variables", variableTable()],
     ["limits", limitTable()],
@@ -95,7 +95,7 @@ function machinePictures(): string {
 
 /** Each error with its permanent code, whether another try may succeed, and the docstring of its class. */
 function errorTable(): string {
-  const { program, docstringBefore } = parse("words/errors.ts");
+  const { program, docstringBefore } = parse("core/errors.ts");
   const classes = new Map(
     program.body.flatMap((node) => {
       const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
@@ -111,7 +111,7 @@ function errorTable(): string {
   );
   const rows = Object.keys(errorClasses).map((name) => {
     const known = classes.get(name);
-    if (known === undefined) throw new Error(`words/errors.ts has no class ${name}`);
+    if (known === undefined) throw new Error(`core/errors.ts has no class ${name}`);
     return `| \`${String(known.fields.get("code"))}\` | \`${name}\` | ${known.fields.get("transient") === true ? "yes" : "no"} | ${known.docstring} |`;
   });
   return ["| code | class | transient | when |", "| --- | --- | --- | --- |", ...rows].join("\n");
@@ -119,11 +119,11 @@ function errorTable(): string {
 
 /** Where the options of `connect` are declared: all of an interface, or those that are named. */
 const connectOptions: readonly (readonly [file: string, declaration: string, names?: readonly string[]])[] = [
-  ["transport/nats.ts", "NatsOptions", ["servers"]],
-  ["actors/connect.ts", "ConnectOptions"],
-  ["actors/client-options.ts", "ClientOptions"],
-  ["transport/nats-dial.ts", "NatsDialOptions", ["user", "password", "token", "tls", "resolve"]],
-  ["transport/nats.ts", "NatsOptions", ["inboxPrefix"]],
+  ["transport/nats/nats.ts", "NatsOptions", ["servers"]],
+  ["actors/client/connect.ts", "ConnectOptions"],
+  ["actors/client/options.ts", "ClientOptions"],
+  ["transport/nats/dial.ts", "NatsDialOptions", ["user", "password", "token", "tls", "resolve"]],
+  ["transport/nats/nats.ts", "NatsOptions", ["inboxPrefix"]],
 ];
 
 /**
@@ -230,9 +230,9 @@ interface Bound {
   readonly reason: string;
 }
 
-/** The bounds of words/limits.ts, in their order. */
+/** The bounds of core/limits.ts, in their order. */
 function bounds(): readonly Bound[] {
-  const { program, docstringBefore } = parse("words/limits.ts");
+  const { program, docstringBefore } = parse("core/limits.ts");
   return program.body.flatMap((node) => {
     const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
     if (declaration?.type !== "VariableDeclaration") return [];

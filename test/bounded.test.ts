@@ -1,22 +1,22 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { cacheSettings } from "../actors/cache-options.js";
-import { clientBounds } from "../actors/client-options.js";
-import { checkServerOptions } from "../actors/server-options.js";
+import { cacheSettings } from "../actors/cache/options.js";
+import { clientBounds } from "../actors/client/options.js";
+import { checkServerOptions } from "../actors/server/options.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
-import { routeRules } from "../web/route-rules.js";
-import { limits, seededChance, silentLog } from "../words/index.js";
-import { root } from "./source.js";
+import { routeRules } from "../fastify/route-rules.js";
+import { limits, seededChance, silentLog } from "../core/index.js";
+import { root } from "./support/source.js";
 
 /** What callers can be told: a file, an interface of it, and the defaults that the code takes for it. */
 const faces: readonly (readonly [string, string, Readonly<Record<string, unknown>>])[] = [
-  ["actors/cache-options.ts", "CacheOptions", { ...cacheSettings({}) }],
-  ["actors/cacheable-options.ts", "CacheableOptions", {}],
-  ["web/route-rules.ts", "RouteCaching", { ...routeRules({}) }],
-  ["actors/client-options.ts", "ClientOptions", clientBounds({})],
-  ["actors/server-options.ts", "StorageServerOptions", { ...serverDefaults() }],
-  ["actors/server-options.ts", "StorageOptions", limits],
+  ["actors/cache/options.ts", "CacheOptions", { ...cacheSettings({}) }],
+  ["actors/cache/cacheable-options.ts", "CacheableOptions", {}],
+  ["fastify/route-rules.ts", "RouteCaching", { ...routeRules({}) }],
+  ["actors/client/options.ts", "ClientOptions", clientBounds({})],
+  ["actors/server/options.ts", "StorageServerOptions", { ...serverDefaults() }],
+  ["actors/server/options.ts", "StorageOptions", limits],
 ];
 
 /** Options without a bound of their own, and what bounds what they are about. */

@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { playScenario } from "../cli/up/scenario.js";
-import type { UpEvent } from "../cli/up/report.js";
-import { pathOf, ServiceLink } from "../cli/up/service-link.js";
+import { playScenario } from "../examples/cities/up/scenario.js";
+import type { UpEvent } from "../examples/cities/up/report.js";
+import { pathOf, ServiceLink } from "../examples/cities/up/service-link.js";
 import { systemChance, systemClock } from "../index.js";
 import { runZooid } from "./cli/run-zooid.js";
 import { freePorts } from "./cli/free-ports.js";
-import { ComposedProcess, entrypointOf, readComposeFile, readStage } from "./composed.js";
-import { temporaryFolders } from "./storage/temporary-folder.js";
+import { ComposedProcess, entrypointOf, readComposeFile, readStage } from "./support/composed.js";
+import { temporaryFolders } from "./support/temporary-folder.js";
 
 const { services, volumes } = readComposeFile();
 const folder = temporaryFolders();

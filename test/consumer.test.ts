@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
 import { openMemoryStore } from "../testing/index.js";
 import { createBroker, serveBroker } from "../transport/index.js";
-import { type Example, examples } from "./documents.js";
-import { root } from "./source.js";
+import { type Example, examples } from "./support/documents.js";
+import { root } from "./support/source.js";
 
 const run = promisify(execFile);
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");

@@ -10,7 +10,7 @@ import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
 import { routeCaching, type RouteCachingOptions } from "../fastify.js";
 import { connect, type ObjectClient, startStorageServer } from "../index.js";
-import { MemoryDisk } from "../storage/memory-store.js";
+import { MemoryDisk } from "../storage/kv/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
 import {
   connectNats,
@@ -21,9 +21,9 @@ import {
   type HeadedTransport,
   serveBroker,
 } from "../transport/index.js";
-import { InvalidOptionError, seededChance, silentLog } from "../words/index.js";
-import { openCache } from "./cache/open.js";
-import { clientWorld, type ClientWorld } from "./client-world.js";
+import { InvalidOptionError, seededChance, silentLog } from "../core/index.js";
+import { openCache } from "./actors/cache/open.js";
+import { clientWorld, type ClientWorld } from "./support/client-world.js";
 
 interface Face {
   readonly name: string;
@@ -239,7 +239,7 @@ test("no option of a face is a plain number of milliseconds or seconds", () => {
   const transports = ["nats-dial", "websocket", "websocket-broker", "plain-nats-bus", "jetstream-bus"].map(
     (name) => `transport/${name}.ts`,
   );
-  for (const file of [...files, ...transports, "web/route-rules.ts"]) {
+  for (const file of [...files, ...transports, "fastify/route-rules.ts"]) {
     const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
     // The bounds that were checked are required, options are not.
     expect(text.match(/readonly \w+(?:Ms|Secs|Interval|Timeout|Ttl)\?: number\b.*/g), file).toBeNull();

@@ -2,34 +2,91 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { filesIn, readSource, root, undocumentedExports } from "./source.js";
+import { filesIn, readSource, root, undocumentedExports } from "./support/source.js";
 
-/** What each room may import beside itself: rooms (all of them), single files, and, where they are few, packages. */
-const rules: Record<string, { readonly ours: readonly string[]; readonly packages?: readonly string[] }> = {
-  words: { ours: [] },
-  machines: { ours: [], packages: ["xstate"] },
-  storage: { ours: ["words/"] },
-  transport: { ours: ["words/"] },
-  actors: { ours: ["machines/", "storage/", "transport/", "words/"] },
-  web: { ours: ["cache.ts", "words/"], packages: ["fastify", "node:crypto"] },
-  testing: { ours: ["words/", "transport/", "storage/", "machines/", "actors/"] },
-  // It runs the example services inside its own process, by the function that they offer.
-  // Folders are made as the storage makes its own.
-  cli: {
+/** What a room may import beside itself: rooms (without those inside them), single files, and, where they are few, packages. */
+interface Arrows {
+  readonly ours: readonly string[];
+  readonly packages?: readonly string[];
+}
+
+const faces = ["index.ts", "cache.ts", "machines", "actors", "transport"];
+
+/** A room for each part of the product on each floor; every folder of the library is one. */
+const rooms: Readonly<Record<string, Arrows>> = {
+  core: { ours: [] },
+
+  "machines/client": { ours: [], packages: ["xstate"] },
+  "machines/server": { ours: [], packages: ["xstate"] },
+  "machines/cache": { ours: [], packages: ["xstate"] },
+  machines: { ours: ["machines/client", "machines/server", "machines/cache"], packages: [] },
+
+  "storage/kv": { ours: ["core"] },
+  "storage/objects": { ours: ["core", "storage/kv"] },
+  "storage/client-cache": { ours: ["core", "storage/kv"] },
+  "storage/results": { ours: ["core", "storage/kv"] },
+
+  // Its index and open.ts choose among the kinds of links.
+  transport: { ours: ["core", "transport/nats", "transport/jetstream", "transport/websocket"] },
+  "transport/nats": { ours: ["core", "transport"] },
+  "transport/jetstream": { ours: ["core", "transport"] },
+  "transport/websocket": { ours: ["core", "transport"] },
+
+  "actors/protocol": { ours: ["core", "transport"] },
+  "actors/system": { ours: ["core", "transport", "actors/protocol"] },
+  "actors/tracking": { ours: ["core"] },
+  "actors/server": {
+    ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system"],
+  },
+  "actors/client": {
     ours: [
-      "index.ts",
-      "cache.ts",
-      "machines/index.ts",
-      "actors/index.ts",
-      "transport/index.ts",
-      "storage/make-folder.ts",
-      "examples/city-service.ts",
+      "core",
+      "machines/client",
+      "storage/kv",
+      "storage/client-cache",
+      "transport",
+      "actors/protocol",
+      "actors/system",
+      "actors/tracking",
     ],
   },
-  examples: { ours: ["index.ts", "cache.ts", "machines/index.ts", "actors/index.ts", "transport/index.ts"] },
-  // It measures single parts too, and nobody imports it.
-  bench: { ours: ["index.ts", "cache.ts", "words/", "storage/", "transport/", "machines/", "actors/", "testing/"] },
+  // The pruning of results has no machine of its own yet: it runs that of the server.
+  "actors/cache": {
+    ours: [
+      "core",
+      "machines/cache",
+      "machines/server/pruning.ts",
+      "storage/kv",
+      "storage/results",
+      "transport",
+      "transport/nats",
+      "transport/jetstream",
+      "actors/tracking",
+      "actors/cache/admin",
+    ],
+  },
+  "actors/cache/admin": { ours: ["core", "storage/results", "transport", "actors/protocol", "actors/system", "actors/cache"] },
+  actors: { ours: ["core", "actors/system", "actors/server", "actors/client", "actors/cache", "actors/cache/admin"] },
+
+  fastify: { ours: ["cache.ts", "core"], packages: ["fastify", "node:crypto"] },
+  testing: { ours: ["core", "storage/kv", "transport"] },
+  "testing/suites": { ours: ["core", "storage/kv", "transport", "testing"], packages: ["vitest", "node:timers/promises"] },
+  // Folders are made as the storage makes its own.
+  cli: { ours: [...faces, "cli/commands", "storage/kv/make-folder.ts"] },
+  "cli/commands": { ours: [...faces, "cli"] },
+  "examples/cities": { ours: [...faces, "examples/cities/up", "cli"] },
+  "examples/cities/up": { ours: [...faces, "examples/cities", "cli", "storage/kv/make-folder.ts"] },
+  // It measures single parts too, and no room imports it.
+  bench: { ours: [...faces, "core", "storage/client-cache", "storage/results", "actors/cache"] },
 };
+
+/** Parts of the product, of which none may reach another one, by whatever way. */
+const parts = ["client", "server", "cache"] as const;
+const roomsOf = { client: ["client", "client-cache"], server: ["server", "objects"], cache: ["cache", "cache/admin", "results"] } as const;
+
+const folderOf = (path: string): string => (path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "");
+const sources = Object.keys(rooms).flatMap((room) => filesIn(room).filter((path) => folderOf(path) === room));
+const read = new Map([...sources, ...publicFiles()].map((path) => [path, readSource(path)]));
 
 /** Names that read a clock, chance or the environment, or do something outside of a machine. */
 const outside = [
@@ -47,30 +104,63 @@ const outside = [
   "fetch",
 ];
 
-const publicFiles = [
-  "index.ts",
-  "cache.ts",
-  "fastify.ts",
-  "metrics.ts",
-  "machines/index.ts",
-  "actors/index.ts",
-  "transport/index.ts",
-  "testing/index.ts",
-];
+/** What users import, each file a subpath of the package. */
+function publicFiles(): readonly string[] {
+  const { exports } = readSettings<{ exports: Readonly<Record<string, string | { readonly types: string }>> }>("package.json");
+  return Object.values(exports).flatMap((target) =>
+    typeof target === "string" ? [] : [target.types.replace(/^\.\/dist\//, "").replace(/\.d\.ts$/, ".ts")],
+  );
+}
 
 describe("rooms", () => {
-  test.each(Object.keys(rules))("%s imports only what stands before it", (room) => {
-    const { ours, packages } = rules[room] ?? { ours: [] };
+  test.each(Object.keys(rooms))("%s imports only what stands before it", (room) => {
+    const { ours, packages } = rooms[room] ?? { ours: [] };
     const isAllowed = (target: string) => {
-      if (target.endsWith(".ts")) return [`${room}/`, ...ours].some((allowed) => target === allowed || target.startsWith(allowed));
-      return packages === undefined || packages.includes(target);
+      if (!target.endsWith(".ts")) return packages === undefined || packages.includes(target);
+      return folderOf(target) === room || ours.includes(folderOf(target)) || ours.includes(target);
     };
-    const wrong = filesIn(room).flatMap((path) =>
-      readSource(path)
-        .imports.filter((target) => !isAllowed(target))
-        .map((target) => `${path} imports ${target}`),
-    );
+    const wrong = sources
+      .filter((path) => folderOf(path) === room)
+      .flatMap((path) =>
+        importsOf(path)
+          .filter((target) => !isAllowed(target))
+          .map((target) => `${path} imports ${target}`),
+      );
     expect(wrong).toEqual([]);
+  });
+
+  test.each(parts)("the %s reaches no other part of the product, by whatever way", (part) => {
+    const isOf = (one: (typeof parts)[number], path: string) =>
+      roomsOf[one].some((name) => ["actors", "machines", "storage"].some((floor) => folderOf(path) === `${floor}/${name}`));
+    const reached = new Set(sources.filter((path) => isOf(part, path)));
+    for (const path of reached) for (const target of importsOf(path)) if (target.endsWith(".ts")) reached.add(target);
+    const others = parts.filter((other) => other !== part);
+    const wrong = [...reached].filter((path) => path !== "machines/server/pruning.ts" && others.some((other) => isOf(other, path)));
+    expect(wrong).toEqual([]);
+  });
+
+  test("no files import each other in a circle, types included", () => {
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (path: string, way: readonly string[]): void => {
+      if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(" -> "));
+      if (way.includes(path) || done.has(path)) return;
+      for (const target of read.get(path)?.imports ?? []) if (read.has(target)) visit(target, [...way, path]);
+      done.add(path);
+    };
+    for (const path of read.keys()) visit(path, []);
+    expect(circles).toEqual([]);
+  });
+
+  test("no folder holds more than 30 files, and actors and machines themselves hold nothing but their index", () => {
+    const tracked = trackedFiles().filter((path) => path.includes("/"));
+    const counts = new Map<string, number>();
+    for (const path of tracked) counts.set(folderOf(path), (counts.get(folderOf(path)) ?? 0) + 1);
+    expect([...counts].filter(([, files]) => files > 30)).toEqual([]);
+    expect(tracked.filter((path) => ["actors", "machines", "storage"].includes(folderOf(path)))).toEqual([
+      "actors/index.ts",
+      "machines/index.ts",
+    ]);
   });
 
   test("machines read no clock, no chance and no environment", () => {
@@ -82,24 +172,33 @@ describe("rooms", () => {
   });
 
   test("every file of the library is in a room with a rule", () => {
-    const folders = readSettings("tsconfig.build.json").include.map((pattern) => pattern.split("/")[0]);
-    expect(folders.filter((folder) => !publicFiles.includes(String(folder)) && !(String(folder) in rules))).toEqual([]);
+    const { include } = readSettings<{ readonly include: readonly string[] }>("tsconfig.build.json");
+    const all = include.flatMap((pattern) => (pattern.includes("*") ? filesIn(pattern.slice(0, pattern.indexOf("/"))) : [pattern]));
+    expect(all.filter((path) => !read.has(path))).toEqual([]);
   });
 
-  test.each(publicFiles)("everything exported by %s has a docstring", (path) => {
+  test.each(publicFiles())("everything exported by %s has a docstring", (path) => {
     expect(undocumentedExports(path)).toEqual([]);
   });
 
   test("no file outside of tests names a path of somebody's machine", () => {
     const pattern = /(?:^|[\s"'`(=:])(?:\/(?:home|root|work|tmp|Users)\/|[A-Z]:\\)/m;
-    const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0");
-    const wrong = tracked
-      .filter((path) => path !== "" && !path.startsWith("test/") && !/\.(png|lock|tgz)$/.test(path) && existsSync(join(root, path)))
+    const wrong = trackedFiles()
+      .filter((path) => !path.startsWith("test/") && !/\.(png|lock|tgz)$/.test(path))
       .filter((path) => pattern.test(readFileSync(join(root, path), "utf8")));
     expect(wrong).toEqual([]);
   });
 });
 
-function readSettings(name: string): { readonly include: readonly string[] } {
-  return JSON.parse(readFileSync(join(root, name), "utf8")) as { readonly include: readonly string[] };
+function importsOf(path: string): readonly string[] {
+  return read.get(path)?.imports ?? [];
+}
+
+function trackedFiles(): readonly string[] {
+  const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: root, encoding: "utf8" }).split("\0");
+  return tracked.filter((path) => path !== "" && existsSync(join(root, path)));
+}
+
+function readSettings<Settings>(name: string): Settings {
+  return JSON.parse(readFileSync(join(root, name), "utf8")) as Settings;
 }

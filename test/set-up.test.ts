@@ -3,7 +3,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { root } from "./source.js";
+import { root } from "./support/source.js";
 
 describe("finding a nats-server", () => {
   /** A project that holds nothing but the script, and a PATH of one folder. */

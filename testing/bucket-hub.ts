@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Bucket, BucketEntry, BucketItem } from "../transport/bucket.js";
-import { type Chance, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../words/index.js";
+import { type Chance, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../core/index.js";
 
 /** What is wrong with a bucket in memory. Chances are in [0, 1], times in milliseconds. */
 export interface BucketFaults {

@@ -1,5 +1,5 @@
-import type { Chance, Clock, Log } from "../words/index.js";
-import { assert, limits, silentLog } from "../words/index.js";
+import type { Chance, Clock, Log } from "../core/index.js";
+import { assert, limits, silentLog } from "../core/index.js";
 import { SubjectTable } from "../transport/subject.js";
 import type { Awake, Listener } from "./network-end.js";
 import { NetworkEnd } from "./network-end.js";

@@ -6,4 +6,4 @@ export type * from "./published.js";
 export * from "./simulated-clock.js";
 export * from "./simulated-disk.js";
 export * from "./weather.js";
-export { MemoryDisk, openMemoryStore, type WriteMemory, type WriteMemoryNow } from "../storage/memory-store.js";
+export { MemoryDisk, openMemoryStore, type WriteMemory, type WriteMemoryNow } from "../storage/kv/memory-store.js";

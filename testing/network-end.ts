@@ -1,4 +1,4 @@
-import { type Clock, type Log, ClosedError, DisconnectedError, limits, TooLargeError } from "../words/index.js";
+import { type Clock, type Log, ClosedError, DisconnectedError, limits, TooLargeError } from "../core/index.js";
 import { handle } from "../transport/handling.js";
 import { LinkListeners } from "../transport/link-listeners.js";
 import { PendingRequests } from "../transport/pending-requests.js";
@@ -13,7 +13,7 @@ import type {
   Subscription,
 } from "../transport/transport.js";
 import type { Brokers, Publication } from "./published.js";
-import type { Chance } from "../words/chance.js";
+import type { Chance } from "../core/random.js";
 import type { SentMessage } from "./published.js";
 import type { SubjectTable } from "../transport/subject.js";
 import type { Weather } from "./weather.js";

@@ -1,5 +1,5 @@
-import type { Clock } from "../words/index.js";
-import { assert } from "../words/index.js";
+import type { Clock } from "../core/index.js";
+import { assert } from "../core/index.js";
 
 /** Wall clock of a simulation at its start: the first moment of 2026. */
 const simulationStartMs = Date.UTC(2026, 0, 1);

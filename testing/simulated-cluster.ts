@@ -1,4 +1,4 @@
-import type { Chance, Clock } from "../words/index.js";
+import type { Chance, Clock } from "../core/index.js";
 import type { Brokers, Publication, Subscriber } from "./published.js";
 
 /** What decides a simulated cluster. */

@@ -1,4 +1,4 @@
-import type { Clock } from "../words/index.js";
+import type { Clock } from "../core/index.js";
 import type { NetworkEnd } from "./network-end.js";
 import type { SimulatedStream, StreamMessage } from "./simulated-stream.js";
 

@@ -1,7 +1,7 @@
-import type { Chance, Clock } from "../words/index.js";
-import { assert, delay } from "../words/index.js";
-import { MemoryDisk } from "../storage/memory-store.js";
-import type { OpenStore, OrderedStore, View } from "../storage/ordered-store.js";
+import type { Chance, Clock } from "../core/index.js";
+import { assert, delay } from "../core/index.js";
+import { MemoryDisk } from "../storage/kv/memory-store.js";
+import type { OpenStore, OrderedStore, View } from "../storage/kv/ordered-store.js";
 
 /** How a simulated disk does its work. */
 export interface DiskHabits {

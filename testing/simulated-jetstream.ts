@@ -1,6 +1,6 @@
 import { SubjectTable } from "../transport/subject.js";
 import type { HeadedMessage, Subscription } from "../transport/transport.js";
-import { type Chance, type Clock, silentLog, type Log } from "../words/index.js";
+import { type Chance, type Clock, silentLog, type Log } from "../core/index.js";
 import type { FaultyNetwork } from "./faulty-network.js";
 import type { NetworkEnd } from "./network-end.js";
 import { type ConsumerConfig, SimulatedConsumer } from "./simulated-consumer.js";

@@ -1,4 +1,4 @@
-import type { Clock } from "../words/index.js";
+import type { Clock } from "../core/index.js";
 
 /** A message that a stream holds. */
 export interface StreamMessage {

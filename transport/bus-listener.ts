@@ -1,4 +1,4 @@
-import { assert, type Log } from "../words/index.js";
+import { assert, type Log } from "../core/index.js";
 import type { BusEvent } from "./bus.js";
 
 /** The one listener of a bus. What it throws is logged and hurts neither the bus nor the other nodes. */

@@ -1,4 +1,4 @@
-import { asDurationIfGiven, atLeastOneMs, type Duration, InvalidOptionError, limits } from "../words/index.js";
+import { asDurationIfGiven, atLeastOneMs, type Duration, InvalidOptionError, limits } from "../core/index.js";
 
 /** How often a bus is heard of, and how long it may be silent. */
 export interface BusPace {

@@ -1,4 +1,4 @@
-import type { Log } from "../words/index.js";
+import type { Log } from "../core/index.js";
 
 /** What a bus cannot do. */
 export type TroubledWork = "following" | "publishing";

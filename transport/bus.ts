@@ -1,7 +1,7 @@
 /**
  * The bus that tells every node of every invalidation.
  *
- * What every bus promises (test/suites/bus.ts holds each to it):
+ * What every bus promises (testing/suites/bus.ts holds each to it):
  *
  * 1. Order. Events carry positions that never go back within an epoch. With JetStream all nodes see the same order and the
  *    same numbers; over plain NATS the numbers are this node's own, and only those of one publisher keep their order.

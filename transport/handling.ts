@@ -1,4 +1,4 @@
-import type { Log } from "../words/index.js";
+import type { Log } from "../core/index.js";
 import type { Message } from "./transport.js";
 
 /** Calls `handler`; what it throws, or rejects with if it is async after all, is logged and goes no further. */

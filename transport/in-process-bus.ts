@@ -1,4 +1,4 @@
-import { type Chance, type Clock, ClosedError, type Log, silentLog, systemChance, systemClock } from "../words/index.js";
+import { type Chance, type Clock, ClosedError, type Log, silentLog, systemChance, systemClock } from "../core/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 

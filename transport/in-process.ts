@@ -1,4 +1,4 @@
-import { ClosedError, type Clock, DisconnectedError, limits, type Log, silentLog, systemClock, TooLargeError } from "../words/index.js";
+import { ClosedError, type Clock, DisconnectedError, limits, type Log, silentLog, systemClock, TooLargeError } from "../core/index.js";
 import { handle } from "./handling.js";
 import { LinkListeners } from "./link-listeners.js";
 import { PendingRequests } from "./pending-requests.js";

@@ -1,4 +1,4 @@
-import type { Log } from "../words/index.js";
+import type { Log } from "../core/index.js";
 import type { LinkStatus } from "./transport.js";
 
 /** The status of one transport and those who want to know of its changes. A listener that throws is logged and hurts nobody. */

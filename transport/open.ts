@@ -1,7 +1,7 @@
-import { InvalidOptionError } from "../words/index.js";
-import { connectNats, type NatsOptions } from "./nats.js";
+import { InvalidOptionError } from "../core/index.js";
+import { connectNats, type NatsOptions } from "./nats/nats.js";
 import type { Transport } from "./transport.js";
-import { connectWebSocket } from "./websocket.js";
+import { connectWebSocket } from "./websocket/websocket.js";
 
 /** Options of either transport; those that say who we are to NATS are refused with a WebSocket address. */
 export type OpenTransportOptions = NatsOptions;

@@ -1,4 +1,4 @@
-import { type Clock, limits, type Log, TooLargeError } from "../words/index.js";
+import { type Clock, limits, type Log, TooLargeError } from "../core/index.js";
 
 /** Where a part stands in its message. */
 export interface PartPosition {

@@ -1,4 +1,4 @@
-import { assert, type Clock, InvalidOptionError, onAbort, TimeoutError } from "../words/index.js";
+import { assert, type Clock, InvalidOptionError, onAbort, TimeoutError } from "../core/index.js";
 import type { RequestOptions } from "./transport.js";
 
 interface Pending<Reply> {

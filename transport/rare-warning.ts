@@ -1,4 +1,4 @@
-import { type Clock, limits, type Log } from "../words/index.js";
+import { type Clock, limits, type Log } from "../core/index.js";
 
 /** A warning about what anybody may cause, however often: it is logged once in a while, with how often it came since. */
 export class RareWarning {

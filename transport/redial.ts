@@ -1,4 +1,4 @@
-import { type Chance, type Clock, delay, limits, type Log } from "../words/index.js";
+import { type Chance, type Clock, delay, limits, type Log } from "../core/index.js";
 
 export interface RedialOptions<Target, Link> {
   readonly clock: Clock;

@@ -1,4 +1,4 @@
-import { type Chance, type Clock, limits } from "../words/index.js";
+import { type Chance, type Clock, limits } from "../core/index.js";
 
 /** Share of the time within which proof is asked for after which this node sees to its own: what is left is for a link that is slow. */
 const lapseShareMin = 0.4;

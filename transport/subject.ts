@@ -1,4 +1,4 @@
-import { InvalidOptionError } from "../words/index.js";
+import { InvalidOptionError } from "../core/index.js";
 
 /** Checks a subject to publish to: tokens divided by `.`, none empty, no spaces, no wildcards. Throws InvalidOptionError. */
 export function checkSubject(subject: string): void {

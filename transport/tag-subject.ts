@@ -1,4 +1,4 @@
-import { isTagOrRoot, type Tag } from "../words/index.js";
+import { isTagOrRoot, type Tag } from "../core/index.js";
 
 /**
  * Tokens of the subject of `tag`, which has levels divided by `:`; injective, whatever the tag holds: `:` divides tokens, letters,

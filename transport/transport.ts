@@ -1,9 +1,9 @@
-import type { NotAuthorizedError } from "../words/index.js";
+import type { NotAuthorizedError } from "../core/index.js";
 
 /**
  * Messages between places: bytes on subjects. Knows no machine and no storage.
  *
- * What every transport promises (test/suites/transport.ts holds each to it):
+ * What every transport promises (testing/suites/transport.ts holds each to it):
  *
  * 1. Order. Messages published through one transport arrive at one receiving transport in the order of publishing,
  *    over all subjects and replies together. Nothing is promised between two publishers, or among members of a queue.

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect } from "vitest";
-import type { RunningUp } from "./running-up.js";
+import type { RunningUp } from "../examples/running-up.js";
 
 /** Storage server and broker are stopped and started in an order in which one waits for the other. */
 export async function expectAnyOrder(up: RunningUp): Promise<void> {

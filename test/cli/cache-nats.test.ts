@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createCache } from "../../cache.js";
 import { silentLog } from "../../index.js";
-import { jetStreamConfig } from "../nats-buses.js";
-import { startNatsServer } from "../nats-server.js";
+import { jetStreamConfig } from "../support/nats-buses.js";
+import { startNatsServer } from "../support/nats-server.js";
 import { zooid } from "./run-zooid.js";
-import { until } from "../until.js";
+import { until } from "../support/until.js";
 
 test("nodes on a stream are shown with its numbers, the same at each, and steered through any of them", async () => {
   await using server = await startNatsServer({ config: jetStreamConfig() });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Cache, createCache } from "../../cache.js";
 import { openPlace } from "./place.js";
 import { runZooid, zooid } from "./run-zooid.js";
-import { until } from "../until.js";
+import { until } from "../support/until.js";
 
 let place: Awaited<ReturnType<typeof openPlace>>;
 let a: Cache;

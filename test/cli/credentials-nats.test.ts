@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type NatsServer, startNatsServer } from "../nats-server.js";
+import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 import { zooid } from "./run-zooid.js";
 
 let nats: NatsServer;

@@ -8,10 +8,10 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "../../index.js";
 import { connectNats } from "../../transport/index.js";
-import type { Log } from "../../words/index.js";
-import { type NatsServer, startNatsServer } from "../nats-server.js";
+import type { Log } from "../../core/index.js";
+import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 import { keptLog } from "../suites/client-cache.js";
-import { until } from "../until.js";
+import { until } from "../support/until.js";
 import { zooid } from "./run-zooid.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { RunningUp } from "./running-up.js";
+import type { RunningUp } from "../examples/running-up.js";
 
 /** The scenario as it is to be: each step with the state of A's connection machine. */
 export async function expectPlayed(up: RunningUp): Promise<string> {

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { connect, silentLog, systemChance, systemClock } from "../../index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
-import { temporaryFolders } from "../storage/temporary-folder.js";
+import { temporaryFolders } from "../support/temporary-folder.js";
 import { freePorts } from "./free-ports.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

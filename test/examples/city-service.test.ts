@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { cityRoutes } from "../../examples/city-service.js";
+import { cityRoutes } from "../../examples/cities/service.js";
 import { createCache } from "../../cache.js";
 import { InternalError, OutcomeUnknownError, seededChance } from "../../index.js";
-import { clientWorld, type ClientWorld } from "../client-world.js";
+import { clientWorld, type ClientWorld } from "../support/client-world.js";
 
 const worlds: ClientWorld[] = [];
 

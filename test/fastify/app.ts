@@ -4,7 +4,7 @@ import { onTestFinished } from "vitest";
 import type { Cache, CacheOptions } from "../../cache.js";
 import { routeCaching, type RouteCachingOptions } from "../../fastify.js";
 import type { SimulatedClock } from "../../testing/simulated-clock.js";
-import { openCache } from "../cache/open.js";
+import { openCache } from "../actors/cache/open.js";
 
 /** A response, read to its end. */
 export interface Answer {

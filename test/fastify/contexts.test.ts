@@ -4,8 +4,8 @@ import { request as httpRequest } from "node:http";
 import { routeCaching } from "../../fastify.js";
 import Fastify, { type FastifyInstance } from "fastify";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { objectWorld } from "../cache/object-world.js";
-import { type Gate, gate } from "../cache/open.js";
+import { objectWorld } from "../actors/cache/objects/object-world.js";
+import { type Gate, gate } from "../actors/cache/open.js";
 import { serve } from "./app.js";
 
 /** Of the application: the user that a request is made by. */

@@ -5,7 +5,7 @@ import etag from "@fastify/etag";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Cache } from "../../cache.js";
 import { type RouteCaching, routeCaching } from "../../fastify.js";
-import type { Chance } from "../../words/index.js";
+import type { Chance } from "../../core/index.js";
 
 /** Adds something to an app that looks at requests, or changes responses. What it does depends on its own request alone. */
 export type Hook = (app: FastifyInstance) => unknown;

@@ -3,8 +3,8 @@ import type { FastifyInstance } from "fastify";
 import { expect, test } from "vitest";
 import { createCache } from "../../cache.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { type Chance, seededChance } from "../../words/index.js";
-import { listedNames, namesEtag } from "../../web/http-fields.js";
+import { type Chance, seededChance } from "../../core/index.js";
+import { listedNames, namesEtag } from "../../fastify/http-fields.js";
 import { pairOf, paths } from "./differential-app.js";
 
 interface Asked {

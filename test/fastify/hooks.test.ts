@@ -5,7 +5,7 @@ import etag from "@fastify/etag";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { describe, expect, test } from "vitest";
 import { routeCaching } from "../../fastify.js";
-import { gate, openCache } from "../cache/open.js";
+import { gate, openCache } from "../actors/cache/open.js";
 import { serve } from "./app.js";
 import Fastify from "fastify";
 

@@ -1,7 +1,7 @@
 import Fastify from "fastify";
 import { expect, onTestFinished, test } from "vitest";
 import { routeCaching, type RouteCachingOptions } from "../../fastify.js";
-import { openCache } from "../cache/open.js";
+import { openCache } from "../actors/cache/open.js";
 
 /** Registers the plug-in and one route. */
 async function register(plugin: object, route?: object): Promise<void> {

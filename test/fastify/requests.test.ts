@@ -2,8 +2,8 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { describe, expect, test } from "vitest";
 import { tag } from "../../cache.js";
 import { type RouteCaching, routeCaching } from "../../fastify.js";
-import { namesEtag } from "../../web/http-fields.js";
-import { openCache } from "../cache/open.js";
+import { namesEtag } from "../../fastify/http-fields.js";
+import { openCache } from "../actors/cache/open.js";
 import { serve } from "./app.js";
 
 /** A server of one route that counts how often it was run. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import { describe, expect, test } from "vitest";
-import { limits } from "../../words/index.js";
+import { limits } from "../../core/index.js";
 import { serve } from "./app.js";
 
 describe("a route's share of the cache", () => {

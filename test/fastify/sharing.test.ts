@@ -5,8 +5,8 @@ import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { describe, expect, test } from "vitest";
 import { createInvalidationHub } from "../../cache.js";
-import { limits, seededChance, silentLog, systemClock } from "../../words/index.js";
-import { gate } from "../cache/open.js";
+import { limits, seededChance, silentLog, systemClock } from "../../core/index.js";
+import { gate } from "../actors/cache/open.js";
 import { ask, serve } from "./app.js";
 
 describe("one run for all who wait", () => {

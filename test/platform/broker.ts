@@ -1,5 +1,5 @@
 import { connect, headers as newHeaders, type Msg, type NatsConnection } from "nats";
-import { type NatsServer, type NatsServerOptions, startNatsServer } from "../nats-server.js";
+import { type NatsServer, type NatsServerOptions, startNatsServer } from "../support/nats-server.js";
 
 export type Fields = Readonly<Record<string, unknown>>;
 

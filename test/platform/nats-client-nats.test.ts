@@ -3,7 +3,7 @@ import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { connect, type NatsConnection, type Status } from "nats";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { startNatsServer } from "../nats-server.js";
+import { startNatsServer } from "../support/nats-server.js";
 import { type Broker, collect, startBroker } from "./broker.js";
 
 /** Resolves at the first event of this type. */

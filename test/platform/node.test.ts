@@ -9,7 +9,7 @@ import { connect as dialTls, createSecureContext, createServer } from "node:tls"
 import { inspect } from "node:util";
 import { tryLock } from "fs-native-extensions";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createAuthority } from "../certificates.js";
+import { createAuthority } from "../support/certificates.js";
 
 test("a timer of more than 2,147,483,647 ms fires after 1 ms, and one of Infinity too", async () => {
   const warnings: string[] = [];

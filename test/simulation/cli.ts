@@ -1,10 +1,10 @@
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { availableParallelism } from "node:os";
-import { runHere, runInJobs } from "./jobs.js";
-import { commitNow, firstSeedOf, seedsFrom, seedsThere } from "./new-seeds.js";
-import type { Outcome } from "./outcome.js";
-import { type Simulated, simulations } from "./simulations.js";
-import { Summary } from "./summary.js";
+import { runHere, runInJobs } from "./common/jobs.js";
+import { commitNow, firstSeedOf, seedsFrom, seedsThere } from "./common/new-seeds.js";
+import type { Outcome } from "./common/outcome.js";
+import { type Simulated, simulations } from "./common/simulations.js";
+import { Summary } from "./common/summary.js";
 
 interface Options {
   readonly seeds: number;
@@ -47,7 +47,7 @@ const command = new Command("npm run sim --")
     "after",
     `
 A seed decides a run only together with the code: after a change of the simulation, or of the order in which the product does things,
-the same seed is another run. Seeds that failed, with their causes, are in test/simulation/failed-seeds.ts; npm test runs them.
+the same seed is another run. Seeds that failed, with their causes, are in test/simulation/common/failed-seeds.ts; npm test runs them.
 
 Exit codes: ${passed}: all promises held. ${promiseBroken}: one did not. ${usage}: the options are wrong. ${simulationFailed}: the simulation itself failed.
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createActor } from "xstate";
-import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system.js";
+import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system/actor-system.js";
 import type { Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,
@@ -12,8 +12,8 @@ import {
   seededChance,
   systemClock,
   TooLargeError,
-} from "../../words/index.js";
-import { gateEvents, gateMachine, showGate } from "../actors/gate-machine.js";
+} from "../../core/index.js";
+import { gateEvents, gateMachine, showGate } from "../actors/system/gate-machine.js";
 
 /** What every transport must let an actor system do; `connect` gives a new transport to the same broker each time. */
 export function actorSystemSuite(name: string, connect: () => Promise<Transport>): void {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { Bucket } from "../../transport/bucket.js";
-import { ClosedError, TooLargeError } from "../../words/index.js";
+import { ClosedError, TooLargeError } from "../../core/index.js";
 
 /** A broker whose buckets are opened by the prefix of their keys. */
 export interface BucketPlace {

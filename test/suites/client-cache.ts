@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { cacheMetaKey } from "../../storage/cache-meta.js";
-import { type CachedRevision, ClientCache, type ClientCacheOptions, type LoadTicket } from "../../storage/client-cache.js";
-import type { OpenStore } from "../../storage/ordered-store.js";
-import type { Position } from "../../words/transaction.js";
+import { cacheMetaKey } from "../../storage/client-cache/meta.js";
+import { type CachedRevision, ClientCache, type ClientCacheOptions, type LoadTicket } from "../../storage/client-cache/client-cache.js";
+import type { OpenStore } from "../../storage/kv/ordered-store.js";
+import type { Position } from "../../core/transaction.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import {
   AssertionError,
@@ -16,7 +16,7 @@ import {
   silentLog,
   StoreError,
   type Tid,
-} from "../../words/index.js";
+} from "../../core/index.js";
 
 export const tid = (value: number): Tid => value as Tid;
 export const at = (value: number): Position => ({ tid: tid(value), digest: `digest-${value}` });

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import type { EntryStore, Keeping } from "../../storage/entry-store.js";
-import { valueOf, type ValueMode } from "../../storage/kept-value.js";
+import type { EntryStore, Keeping } from "../../storage/results/entry-store.js";
+import { valueOf, type ValueMode } from "../../storage/results/kept-value.js";
 import type { SimulatedClock } from "../../testing/simulated-clock.js";
-import { asTag, type Tag } from "../../words/index.js";
+import { asTag, type Tag } from "../../core/index.js";
 import { resultTierSuite, tags } from "./result-tier.js";
 
 export { tags };
@@ -20,7 +20,7 @@ export interface EntryPlaceOptions {
   readonly values?: ValueMode;
 }
 
-/** Holds a tier to what storage/entry-store.ts promises. `makePlace` gives a new, empty one each time. */
+/** Holds a tier to what storage/results/entry-store.ts promises. `makePlace` gives a new, empty one each time. */
 export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOptions) => Promise<EntryPlace>): void {
   resultTierSuite(name, async () => {
     const { store, clock, invalidate } = await makePlace({});

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { digestAfter, ObjectStore, type ObjectStoreOptions } from "../../storage/object-store.js";
-import type { CommitRequest, LoggedTransaction } from "../../words/transaction.js";
-import type { OpenStore } from "../../storage/ordered-store.js";
+import { digestAfter, ObjectStore, type ObjectStoreOptions } from "../../storage/objects/object-store.js";
+import type { CommitRequest, LoggedTransaction } from "../../core/transaction.js";
+import type { OpenStore } from "../../storage/kv/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import {
   AssertionError,
@@ -18,7 +18,7 @@ import {
   type Tid,
   tidMinus,
   tidZero,
-} from "../../words/index.js";
+} from "../../core/index.js";
 
 /** Holds the object store to its promises above one kind of ordered store. `makePlace` gives a new, empty place each time. */
 export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStore>): void {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import type { Keeping } from "../../storage/entry-store.js";
-import { asTag, rootTag, type Tag } from "../../words/index.js";
+import type { Keeping } from "../../storage/results/entry-store.js";
+import { asTag, rootTag, type Tag } from "../../core/index.js";
 
 /** What is known of a result that a tier gives. */
 export interface TierResult {
@@ -31,7 +31,7 @@ export interface TierPlace {
   readonly pass: (ms: number) => Promise<void>;
 }
 
-/** Holds a tier to what storage/entry-store.ts promises of all of them: never stale, never expired, as it was put. */
+/** Holds a tier to what storage/results/entry-store.ts promises of all of them: never stale, never expired, as it was put. */
 export function resultTierSuite(name: string, makePlace: () => Promise<TierPlace>): void {
   describe(`results in the tier ${name}`, () => {
     const opened: ResultTier[] = [];

@@ -1,6 +1,6 @@
-import type { OpenedCache } from "../../actors/cache.js";
-import { keyTag } from "../../storage/cache-key.js";
-import type { EntryPosition, Keeping } from "../../storage/entry-store.js";
+import type { OpenedCache } from "../../actors/cache/cache.js";
+import { keyTag } from "../../storage/results/result-key.js";
+import type { EntryPosition, Keeping } from "../../storage/results/entry-store.js";
 import type { Bucket } from "../../transport/bucket.js";
 import type { ResultTier } from "./result-tier.js";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createBucketHub } from "../../testing/bucket-hub.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { DisconnectedError, limits, seededChance, TimeoutError } from "../../words/index.js";
+import { DisconnectedError, limits, seededChance, TimeoutError } from "../../core/index.js";
 import { bucketSuite } from "../suites/bucket.js";
 
 bucketSuite("in memory", () => {

@@ -3,7 +3,7 @@ import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import type { Weather } from "../../testing/weather.js";
 import { calm } from "../../testing/weather.js";
-import { ClosedError, DisconnectedError, seededChance, TimeoutError } from "../../words/index.js";
+import { ClosedError, DisconnectedError, seededChance, TimeoutError } from "../../core/index.js";
 
 const bytes = (text: string) => Buffer.from(text);
 const text = (payload: Uint8Array) => Buffer.from(payload).toString();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { delay, seededChance } from "../../words/index.js";
+import { delay, seededChance } from "../../core/index.js";
 
 describe("simulated clock", () => {
   test("timers fire at their deadline, in order, ties in the order they were set", async () => {

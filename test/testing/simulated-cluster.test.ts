@@ -3,7 +3,7 @@ import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { SimulatedCluster } from "../../testing/simulated-cluster.js";
 import { calm } from "../../testing/weather.js";
-import { seededChance } from "../../words/index.js";
+import { seededChance } from "../../core/index.js";
 
 const bytes = (text: string) => Buffer.from(text);
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { OrderedStore } from "../../storage/ordered-store.js";
+import type { OrderedStore } from "../../storage/kv/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../testing/simulated-disk.js";
-import { InUseError, seededChance, WriteInDoubtError } from "../../words/index.js";
+import { InUseError, seededChance, WriteInDoubtError } from "../../core/index.js";
 
 const key = Buffer.from("k");
 

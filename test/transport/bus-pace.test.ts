@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createBroker, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../transport/index.js";
 import { busPace } from "../../transport/bus-pace.js";
-import { limits } from "../../words/index.js";
+import { limits } from "../../core/index.js";
 
 test("a longer interval brings a longer time-out, unless told", () => {
   expect(busPace({})).toEqual({ intervalMs: 1_000, timeoutMs: 3_500 });

@@ -1,7 +1,7 @@
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { seededChance } from "../../words/index.js";
-import { type Place, transportSuite } from "../suites/transport.js";
+import { seededChance } from "../../core/index.js";
+import { type Place, transportSuite } from "../../testing/suites/transport.js";
 
 transportSuite("over a faulty network, while it is calm", async (): Promise<Place> => {
   const clock = new SimulatedClock();

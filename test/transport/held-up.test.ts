@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { FaultyNetwork, SimulatedClock } from "../../testing/index.js";
 import { SimulatedJetStream } from "../../testing/simulated-jetstream.js";
 import { type Bus, createJetStreamBus, createPlainBus } from "../../transport/index.js";
-import { type Clock, seededChance } from "../../words/index.js";
-import { HeardBus } from "../suites/bus.js";
+import { type Clock, seededChance } from "../../core/index.js";
+import { HeardBus } from "../../testing/suites/bus.js";
 
 const heldUpMs = 60_000;
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createInvalidationHub, type InvalidationHub } from "../../transport/index.js";
-import { busSuite, HeardBus } from "../suites/bus.js";
+import { busSuite, HeardBus } from "../../testing/suites/bus.js";
 
 busSuite("in one process", { oneOrder: true, keepsHistory: false, hasLinks: false }, async () => {
   const hubs = new Map<string, InvalidationHub>();

@@ -1,5 +1,5 @@
 import { createBroker } from "../../transport/index.js";
-import { type Place, transportSuite } from "../suites/transport.js";
+import { type Place, transportSuite } from "../../testing/suites/transport.js";
 
 transportSuite("in one process", async (): Promise<Place> => {
   const broker = createBroker();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Joiner, type PartPosition, positionFromText, positionToText, split } from "../../transport/parts.js";
 import { SimulatedClock } from "../../testing/index.js";
-import { limits, silentLog } from "../../words/index.js";
+import { limits, silentLog } from "../../core/index.js";
 
 const payload = new Uint8Array(1_000).map((_, index) => index);
 const parts = (message = "m", bytes = payload) => split("test", message, bytes, 356);

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/index.js";
 import { Redial } from "../../transport/redial.js";
-import { limits, seededChance, silentLog } from "../../words/index.js";
-import { rejected } from "../suites/transport.js";
+import { limits, seededChance, silentLog } from "../../core/index.js";
+import { rejected } from "../../testing/suites/transport.js";
 
 /** A place with targets that can be up or down, and a link that ends when told. */
 function place(targets: readonly string[]) {

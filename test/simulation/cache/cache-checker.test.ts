@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { tagTokens, writeBusWord } from "../../../transport/jetstream-messages.js";
+import { tagTokens, writeBusWord } from "../../../transport/jetstream/messages.js";
 import { CacheChecker, type Made, type NodeLife } from "./cache-checker.js";
 
 const created = "2026";

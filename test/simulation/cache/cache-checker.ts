@@ -1,8 +1,8 @@
 import type { BusEvent } from "../../../transport/index.js";
-import { readBusWord } from "../../../transport/jetstream-messages.js";
+import { readBusWord } from "../../../transport/jetstream/messages.js";
 import type { TakenMessage } from "../../../testing/simulated-jetstream.js";
-import type { Judge } from "../stage.js";
-import { Violation } from "../violation.js";
+import type { Judge } from "../common/stage.js";
+import { Violation } from "../common/violation.js";
 
 /** A result, as it tells what it was made of: for each tag it depends on, the moment its computation began; for each row, the version it read. */
 export interface Made {

@@ -1,4 +1,4 @@
-import type { RunResult } from "../run.js";
+import type { RunResult } from "../objects/run.js";
 import { type CacheWorld, timings } from "./cache-world.js";
 import { isUnder } from "./cache-checker.js";
 import { tagOf } from "./database.js";

@@ -4,9 +4,9 @@ import type { BucketEnd } from "../../../testing/bucket-hub.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import type { Bus } from "../../../transport/index.js";
-import type { Chance, Log } from "../../../words/index.js";
-import { CallContexts } from "../call-contexts.js";
-import { Stage } from "../stage.js";
+import type { Chance, Log } from "../../../core/index.js";
+import { CallContexts } from "../common/call-contexts.js";
+import { Stage } from "../common/stage.js";
 import { CacheChecker, type NodeLife } from "./cache-checker.js";
 import { Database } from "./database.js";
 

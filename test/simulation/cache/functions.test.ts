@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { Chance } from "../../../words/index.js";
-import { openCache } from "../../cache/open.js";
-import { CallContexts } from "../call-contexts.js";
+import type { Chance } from "../../../core/index.js";
+import { openCache } from "../../actors/cache/open.js";
+import { CallContexts } from "../common/call-contexts.js";
 import { CacheChecker } from "./cache-checker.js";
 import { Database } from "./database.js";
 import { CachedFunctions } from "./functions.js";

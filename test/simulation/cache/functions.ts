@@ -1,7 +1,7 @@
-import type { Cache } from "../../../actors/cache-interface.js";
-import { keyTag } from "../../../storage/cache-key.js";
-import { type Chance, type Clock, delay } from "../../../words/index.js";
-import type { CallContexts } from "../call-contexts.js";
+import type { Cache } from "../../../actors/cache/interface.js";
+import { keyTag } from "../../../storage/results/result-key.js";
+import { type Chance, type Clock, delay } from "../../../core/index.js";
+import type { CallContexts } from "../common/call-contexts.js";
 import type { CacheChecker, Made } from "./cache-checker.js";
 import { type Database, DatabaseFailure, groups, Making, tagOf } from "./database.js";
 

@@ -1,6 +1,6 @@
 import { jetStreamEnd } from "../../../testing/simulated-jetstream.js";
 import { calm, type Weather } from "../../../testing/weather.js";
-import { type Fault, playFaults } from "../play-faults.js";
+import { type Fault, playFaults } from "../common/play-faults.js";
 import type { JetStreamWorld } from "./jetstream-world.js";
 import { NodeFaults } from "./node-faults.js";
 import type { NodePlace } from "./node-place.js";

@@ -4,7 +4,7 @@ import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { type Bus, createJetStreamBus } from "../../../transport/index.js";
-import { oneOf } from "../play-faults.js";
+import { oneOf } from "../common/play-faults.js";
 import { autoPruneIntervalsMs, type BusAround, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
 
 /** A bucket whose readers are answered by followers, and whose answers are lost now and then. */

@@ -1,8 +1,8 @@
 import { soundDisk } from "../../../testing/simulated-disk.js";
 import type { DiskHabits } from "../../../testing/simulated-disk.js";
 import { calm } from "../../../testing/weather.js";
-import type { Chance } from "../../../words/index.js";
-import { oneOf, pause } from "../play-faults.js";
+import type { Chance } from "../../../core/index.js";
+import { oneOf, pause } from "../common/play-faults.js";
 import { type CacheWorld, timings } from "./cache-world.js";
 import type { NodePlace } from "./node-place.js";
 

@@ -9,7 +9,7 @@ import {
   type RecallingBus,
   type TagVersion,
 } from "../../../transport/bus.js";
-import type { Chance } from "../../../words/index.js";
+import type { Chance } from "../../../core/index.js";
 
 /** `bus`, whose events are also given to `told`, after its listener has them. */
 export function tapped(bus: Bus, told: (event: BusEvent) => void): Bus {

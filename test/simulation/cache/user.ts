@@ -1,5 +1,5 @@
-import { keyTag } from "../../../storage/cache-key.js";
-import { type Chance, delay } from "../../../words/index.js";
+import { keyTag } from "../../../storage/results/result-key.js";
+import { type Chance, delay } from "../../../core/index.js";
 import type { Made } from "./cache-checker.js";
 import type { CacheWorld } from "./cache-world.js";
 import { DatabaseFailure, groups, rows, tagOf } from "./database.js";

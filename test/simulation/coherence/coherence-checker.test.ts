@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { MemoryDisk } from "../../../storage/memory-store.js";
-import { ObjectStore } from "../../../storage/object-store.js";
-import type { OrderedStore } from "../../../storage/ordered-store.js";
+import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { ObjectStore } from "../../../storage/objects/object-store.js";
+import type { OrderedStore } from "../../../storage/kv/ordered-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
-import { encodeValue, silentLog } from "../../../words/index.js";
-import { Checker, type Life } from "../checker.js";
+import { encodeValue, silentLog } from "../../../core/index.js";
+import { Checker, type Life } from "../objects/checker.js";
 import { CoherenceChecker } from "./coherence-checker.js";
 import type { Picture } from "./picture.js";
 

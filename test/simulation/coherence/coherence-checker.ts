@@ -1,6 +1,6 @@
-import type { Clock } from "../../../words/index.js";
-import type { Checker, Life } from "../checker.js";
-import type { Moment } from "../history.js";
+import type { Clock } from "../../../core/index.js";
+import type { Checker, Life } from "../objects/checker.js";
+import type { Moment } from "../common/history.js";
 import type { Picture, Seen } from "./picture.js";
 
 /** A call of a cached function, while it is under way. */

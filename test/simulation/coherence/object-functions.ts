@@ -1,10 +1,10 @@
-import { openCacheOver, type OpenedCache } from "../../../actors/cache.js";
-import type { Cache } from "../../../actors/cache-interface.js";
-import { cacheSettings } from "../../../actors/cache-options.js";
-import type { ObjectClient } from "../../../actors/object-client.js";
-import { type Chance, type Clock, delay, type Log } from "../../../words/index.js";
-import type { Life } from "../checker.js";
-import { type World, keys } from "../world.js";
+import { openCacheOver, type OpenedCache } from "../../../actors/cache/cache.js";
+import type { Cache } from "../../../actors/cache/interface.js";
+import { cacheSettings } from "../../../actors/cache/options.js";
+import type { ObjectClient } from "../../../actors/client/object-client.js";
+import { type Chance, type Clock, delay, type Log } from "../../../core/index.js";
+import type { Life } from "../objects/checker.js";
+import { type World, keys } from "../objects/world.js";
 import type { CoherenceChecker } from "./coherence-checker.js";
 import { type Picture, PictureMaking, ReadFailure } from "./picture.js";
 

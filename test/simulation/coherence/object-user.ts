@@ -1,8 +1,8 @@
-import { type Chance, type Clock, delay } from "../../../words/index.js";
-import type { Life } from "../checker.js";
-import type { Workload } from "../workload.js";
-import type { World } from "../world.js";
-import { keys, prefixes } from "../world.js";
+import { type Chance, type Clock, delay } from "../../../core/index.js";
+import type { Life } from "../objects/checker.js";
+import type { Workload } from "../objects/workload.js";
+import type { World } from "../objects/world.js";
+import { keys, prefixes } from "../objects/world.js";
 import { type ObjectFunctions, tagOf } from "./object-functions.js";
 
 export interface ObjectUserOptions {

@@ -1,7 +1,7 @@
 import { calm, type Weather } from "../../../testing/weather.js";
 import { NodeFaults } from "../cache/node-faults.js";
 import type { NodePlace } from "../cache/node-place.js";
-import { type Fault, playFaults } from "../play-faults.js";
+import { type Fault, playFaults } from "../common/play-faults.js";
 import type { PlainWorld } from "./plain-world.js";
 
 /** A link of NATS is in order, and loses nothing but by its end: only how long it takes is up to the weather. */

@@ -1,7 +1,7 @@
 import { play } from "../cache/cache-run.js";
 import { timings } from "../cache/cache-world.js";
 import type { NodePlace } from "../cache/node-place.js";
-import type { RunResult } from "../run.js";
+import type { RunResult } from "../objects/run.js";
 import { PlainFaults } from "./plain-faults.js";
 import { PlainWorld } from "./plain-world.js";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { failedSeedsOf } from "../failed-seeds.js";
-import { seedsFrom } from "../new-seeds.js";
+import { failedSeedsOf } from "../common/failed-seeds.js";
+import { seedsFrom } from "../common/new-seeds.js";
 import { simulatePlain } from "./plain-run.js";
 
 /** Seeds of every test run; `npm run sim -- plain` runs others. */

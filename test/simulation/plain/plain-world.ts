@@ -2,12 +2,12 @@ import type { FaultyNetwork } from "../../../testing/faulty-network.js";
 import type { Publication } from "../../../testing/published.js";
 import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
 import { type Bus, createPlainBus } from "../../../transport/index.js";
-import { readPlainWord } from "../../../transport/plain-words.js";
+import { readPlainWord } from "../../../transport/nats/plain-words.js";
 import { tagOfSubject } from "../../../transport/tag-subject.js";
 import { autoPruneIntervalsMs, type BusAround, CacheWorld, prefix, slackMs, timings } from "../cache/cache-world.js";
 import type { NodeLife } from "../cache/cache-checker.js";
 import { tapped } from "../cache/tapped.js";
-import { oneOf } from "../play-faults.js";
+import { oneOf } from "../common/play-faults.js";
 import { PublishersHeard } from "./publishers-heard.js";
 
 /** Of a route between brokers. */

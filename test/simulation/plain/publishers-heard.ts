@@ -1,5 +1,5 @@
 import type { Message, SubscribeOptions, Subscription, Transport } from "../../../transport/transport.js";
-import { readPlainWord } from "../../../transport/plain-words.js";
+import { readPlainWord } from "../../../transport/nats/plain-words.js";
 
 /**
  * What one life of a node has heard of others on its link: whom, and when last. What a node cannot have heard it is not held to. Nothing is known

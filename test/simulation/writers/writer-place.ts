@@ -1,9 +1,9 @@
-import { type StorageServer, startStorageServer } from "../../../actors/storage-server.js";
+import { type StorageServer, startStorageServer } from "../../../actors/server/server.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
-import { type Chance, delay } from "../../../words/index.js";
-import { realm, storage, timings } from "../world.js";
+import { type Chance, delay } from "../../../core/index.js";
+import { realm, storage, timings } from "../objects/world.js";
 import type { WritersWorld } from "./writers-world.js";
 
 /** Where one of several storage servers of one storage runs, on a disk of its own, looked after by somebody who starts it again. */

@@ -1,6 +1,6 @@
 import { calm, type Weather } from "../../../testing/weather.js";
-import { type Fault, oneOf, pause, playFaults } from "../play-faults.js";
-import type { RunResult } from "../run.js";
+import { type Fault, oneOf, pause, playFaults } from "../common/play-faults.js";
+import type { RunResult } from "../objects/run.js";
 import { WriterPlace } from "./writer-place.js";
 import { foundAfterMs, Verdicts, WritersWorld } from "./writers-world.js";
 

@@ -1,7 +1,7 @@
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
-import { limits } from "../../../words/index.js";
-import { type Judge, Stage } from "../stage.js";
-import { Violation } from "../violation.js";
+import { limits } from "../../../core/index.js";
+import { type Judge, Stage } from "../common/stage.js";
+import { Violation } from "../common/violation.js";
 import type { WriterPlace } from "./writer-place.js";
 
 /** A server that is there for so long is found: one question with its time-out, the way of its messages, and the opening of a disk. */

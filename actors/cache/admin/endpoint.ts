@@ -1,0 +1,223 @@
+/** The door of a node of a cache: whoever reaches it over its transport can look at what it holds, and steer it. */
+import { keyTag } from "../../../storage/results/result-key.js";
+import type { EntryStore } from "../../../storage/results/entry-store.js";
+import type { Message, Transport } from "../../../transport/transport.js";
+import {
+  ClosedError,
+  isBelow,
+  limits,
+  MalformedMessageError,
+  rootTag,
+  ServerBusyError,
+  type Tag,
+  type Value,
+} from "../../../core/index.js";
+import { listPage } from "./pages.js";
+import * as m from "./messages.js";
+import type { Cache } from "../interface.js";
+import type { CacheCore } from "../core.js";
+import type { CachePruner } from "../pruner.js";
+import { type ActorSystem, createActorSystem } from "../../system/actor-system.js";
+import { type Codec, nothing, readOrDrop, writeAnswer, writeError } from "../../protocol/codec.js";
+
+/** Whose door it is. */
+export interface CacheDoorOptions {
+  readonly cache: Pick<Cache, "stats" | "invalidate" | "clear">;
+  readonly core: CacheCore;
+  readonly pruner: CachePruner;
+  /** Not closed with the door. */
+  readonly transport: Transport;
+}
+
+/**
+ * Answers for one node until it is closed.
+ *
+ * 1. Only the operations of cache-messages.ts get in; whatever else a message holds is a typed error, and changes nothing.
+ * 2. Nobody waits for those who look: what is long is done in steps, and limits.cacheStepsMax at a time.
+ * 3. Looking at results does not keep them alive.
+ */
+export class CacheDoor {
+  readonly #options: CacheDoorOptions;
+  readonly #name: m.CacheNodeName;
+  readonly #subjects: ReturnType<typeof m.cacheSubjects>;
+  readonly #openedMs: number;
+  readonly #system: ActorSystem;
+  readonly #subscriptions: readonly { unsubscribe(): void }[];
+  #underWay = 0;
+  #isClosed = false;
+
+  constructor(options: CacheDoorOptions) {
+    const { core, pruner, transport } = options;
+    const { prefix, node, clock, chance, log } = core.settings;
+    this.#options = options;
+    const instance = chance.id();
+    this.#name = { node: node ?? instance, instance };
+    this.#subjects = m.cacheSubjects(prefix);
+    this.#openedMs = clock.monotonic();
+    this.#system = createActorSystem({ realm: prefix, transport, clock, chance, log });
+    this.#system.register(`cache/${this.#name.node}/pruning`, pruner.actor, { accepts: ["PRUNE"] });
+    this.#subscriptions = [
+      transport.subscribe(this.#subjects.nodes, (message) => {
+        this.#tellName(message);
+      }),
+      transport.subscribe(this.#subjects.requests(instance, "*"), (message) => void this.#answer(message)),
+    ];
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#system.close();
+  }
+
+  #tellName(message: Message): void {
+    const { transport, core } = this.#options;
+    const answerTo = readOrDrop(m.nodesAsked, message, core.settings.log);
+    if (answerTo === undefined) return;
+    try {
+      transport.publish(this.#subjects.answers(answerTo), m.nodeName.write(this.#name));
+    } catch (error) {
+      core.settings.log.debug({ err: error }, "could not be listed");
+    }
+  }
+
+  async #answer({ subject, payload, reply }: Message): Promise<void> {
+    const { log } = this.#options.core.settings;
+    let answer: Uint8Array;
+    try {
+      answer = await this.#carryOut(subject.slice(subject.lastIndexOf(".") + 1), payload);
+    } catch (error) {
+      answer = writeError(error);
+      log.debug({ subject, err: error }, "a request was refused");
+    }
+    try {
+      reply?.(answer);
+    } catch (error) {
+      log.debug({ subject, err: error }, "could not be answered");
+    }
+  }
+
+  async #carryOut(operation: string, payload: Uint8Array): Promise<Uint8Array> {
+    if (this.#isClosed) throw new ClosedError({ what: "cache" });
+    switch (operation) {
+      case "stats":
+        nothing.read(payload);
+        return writeAnswer(m.nodeStats, this.#stats());
+      case "keys":
+        return this.#inSteps(m.keysPage, () => this.#keys(m.keysAsked.read(payload)));
+      case "tags":
+        return this.#inSteps(m.tagsPage, () => this.#tags(m.tagsAsked.read(payload)));
+      case "invalidate": {
+        const tags = m.invalidateAsked.read(payload);
+        this.#told("invalidate", { tags: tags.slice(0, limits.loggedKeysMax), count: tags.length });
+        return writeAnswer(m.publication, await this.#options.cache.invalidate(tags));
+      }
+      case "clear":
+        nothing.read(payload);
+        this.#told("clear", {});
+        return writeAnswer(m.publication, await this.#options.cache.clear());
+      case "prune": {
+        const { unusedMs } = m.pruneAsked.read(payload);
+        this.#told("prune", { unusedMs });
+        const { pruner, core } = this.#options;
+        return this.#inSteps(m.pruned, () => pruner.prune(unusedMs ?? core.settings.autoPruneMs));
+      }
+      default:
+        throw new MalformedMessageError({ what: "request", reason: `is none of ${m.cacheOperations.join(", ")}` });
+    }
+  }
+
+  #told(operation: m.CacheOperation, facts: object): void {
+    const { log } = this.#options.core.settings;
+    log.info({ ...this.#name, operation, ...facts }, "told from outside");
+  }
+
+  #stats(): m.CacheNodeStats {
+    const { cache, core } = this.#options;
+    return {
+      uptimeMs: Math.round(core.settings.clock.monotonic() - this.#openedMs),
+      tiers: [...tiersOf(core).map(({ kind }) => kind), ...(core.shared === undefined ? [] : ["bucket"])],
+      bus: core.bus?.kind ?? "none",
+      stats: cache.stats() as unknown as Readonly<Record<string, Value>>,
+    };
+  }
+
+  #keys({ beginning, after, rowsMax }: m.KeysAsked): Promise<m.CachePage<m.CachedKey>> {
+    const { core } = this.#options;
+    const tiers = tiersOf(core);
+    const nowMs = core.settings.clock.monotonic();
+    return listPage({
+      items: keysIn(tiers),
+      count: tiers.reduce((sum, tier) => sum + tier.stats().entries, 0),
+      orderOf: (key) => (key.startsWith(beginning) ? key : undefined),
+      rowOf: (key) => {
+        for (const tier of tiers) {
+          const about = tier.peek(key);
+          if (about === undefined) continue;
+          const { tags, ttlMs, storedMs, expiresMs } = about;
+          const leftMs = ttlMs === undefined ? undefined : wholeMs(expiresMs - nowMs);
+          return { key, tier: tier.kind, tags, ageMs: wholeMs(nowMs - storedMs), leftMs };
+        }
+        return undefined;
+      },
+      nameOf: ({ key }) => key,
+      bytesOf: ({ key, tags }) => tags.reduce((sum, tag) => sum + tag.length, Buffer.byteLength(key) + rowOverheadBytes),
+      after,
+      rowsMax,
+      clock: core.settings.clock,
+      isClosed: () => this.#isClosed,
+    });
+  }
+
+  #tags({ below, after, rowsMax }: m.TagsAsked): Promise<m.CachePage<m.ListedTag>> {
+    const { trie, settings } = this.#options.core;
+    return listPage({
+      items: trie.tags(),
+      count: trie.stats().nodes,
+      // Tags of keys are the cache's own: they are shown to who asks for them.
+      orderOf: ({ tag }) => (isBelow(tag, below) && (below !== rootTag || !isBelow(tag, keysTag)) ? treeOrder(tag) : undefined),
+      rowOf: (known) => known,
+      nameOf: ({ tag }) => tag,
+      bytesOf: ({ tag }) => tag.length + rowOverheadBytes,
+      after: after === undefined ? undefined : treeOrder(after),
+      rowsMax,
+      clock: settings.clock,
+      isClosed: () => this.#isClosed,
+    });
+  }
+
+  /** Does what takes many steps, so many of them at a time. */
+  async #inSteps<Answer>(answer: Codec<Answer>, work: () => Promise<Answer>): Promise<Uint8Array> {
+    const { cacheStepsMax: countMax } = limits;
+    if (this.#underWay >= countMax) throw new ServerBusyError({ what: "listings and prunings", countMax });
+    this.#underWay++;
+    try {
+      return writeAnswer(answer, await work());
+    } finally {
+      this.#underWay--;
+    }
+  }
+}
+
+/** What a row takes beside its texts. */
+const rowOverheadBytes = 24;
+const keysTag = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
+
+/** Tiers of this process alone, the fastest first: what nodes share in a bucket is not this one's to list. */
+function tiersOf({ memory, disk }: CacheCore): readonly Pick<EntryStore, "kind" | "keys" | "peek" | "stats">[] {
+  return disk === undefined ? [memory] : [memory, disk];
+}
+
+function* keysIn(tiers: readonly Pick<EntryStore, "keys">[]): Iterable<string> {
+  for (const tier of tiers) yield* tier.keys();
+}
+
+/** As it travels: a time to live may be longer than numbers go. */
+function wholeMs(ms: number): number {
+  return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
+}
+
+/** Puts what is below a tag right after it, whatever stands beside it. */
+function treeOrder(tag: string): string {
+  return tag.replaceAll(":", "\0");
+}

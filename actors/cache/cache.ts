@@ -1,0 +1,381 @@
+import { bootId } from "../../storage/kv/boot-id.js";
+import { DiskEntryStore } from "../../storage/results/disk-entries.js";
+import { openLmdbStore, removeLmdbStore } from "../../storage/kv/lmdb-store.js";
+import type { Bucket } from "../../transport/bucket.js";
+import type { Bus } from "../../transport/bus.js";
+import { createInvalidationHub } from "../../transport/in-process-bus.js";
+import { createJetStreamBucket } from "../../transport/jetstream/bucket.js";
+import { createJetStreamBus } from "../../transport/jetstream/bus.js";
+import { connectNats } from "../../transport/nats/nats.js";
+import { openTransport } from "../../transport/open.js";
+import { createPlainBus } from "../../transport/nats/plain-bus.js";
+import type { AskingTransport, Transport } from "../../transport/transport.js";
+import {
+  asTag,
+  type Clock,
+  DiskFullError,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  rootTag,
+  soonerOf,
+  type Tag,
+} from "../../core/index.js";
+import { backgroundClock } from "./background-clock.js";
+import { CacheCore, type CacheParts } from "./core.js";
+import { CacheDoor } from "./admin/endpoint.js";
+import { type CacheOptions, cacheSettings, type CacheSettings, durationOf } from "./options.js";
+import { CachePruner, type Pruned } from "./pruner.js";
+import { type Cacheable, cacheableOf } from "./cacheable.js";
+import { checkNames } from "../../core/options.js";
+import type { CacheObserver } from "./observers.js";
+import type { Call, Work } from "./cached-work.js";
+import type { Publication } from "./publication.js";
+import { noBucketCounts, sharedAgeMsMax } from "./shared-tier.js";
+import type { BeganHere } from "./tiers.js";
+import { asTags, type Tags } from "./tag-list.js";
+import type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./interface.js";
+
+/**
+ * A cache of its own. Resolves without waiting for a broker, which may come later. Rejects with InvalidOptionError, InUseError,
+ * StoreError, NotAuthorizedError.
+ */
+export async function createCache(options: CacheOptions = {}): Promise<Cache> {
+  return (await openCache(options, cacheSettings(options))).cache;
+}
+
+/** A cache, and what its functions are bound to. */
+export interface OpenedCache {
+  readonly cache: Cache;
+  readonly core: CacheCore;
+}
+
+/** Opens a cache that needs nothing from outside, at once; undefined: it does. */
+export function openAlone(options: CacheOptions, settings: CacheSettings): OpenedCache | undefined {
+  if (settings.storage.type !== "memory" || settings.busUrl !== undefined || options.transport !== undefined) return undefined;
+  const clock = backgroundClock(settings.clock);
+  return started(new CacheCore(settings, clock, { bus: options.bus, disk: undefined }), clock, undefined, () => Promise.resolve());
+}
+
+export async function openCache(options: CacheOptions, settings: CacheSettings): Promise<OpenedCache> {
+  const alone = openAlone(options, settings);
+  if (alone !== undefined) return alone;
+  const clock = backgroundClock(settings.clock);
+  const disk = await openDisk(options, settings);
+  try {
+    const { bus, bucket, transport, release } = await openBus(options, settings, disk);
+    return started(new CacheCore(settings, clock, { bus, disk, bucket }), clock, transport, release);
+  } catch (error) {
+    await disk?.close();
+    throw error;
+  }
+}
+
+/** A cache over `parts`: how a simulation runs it, with faults beneath. */
+export function openCacheOver(settings: CacheSettings, parts: CacheParts): OpenedCache {
+  const clock = backgroundClock(settings.clock);
+  return started(new CacheCore(settings, clock, parts), clock, undefined, () => Promise.resolve());
+}
+
+async function openDisk(options: CacheOptions, settings: CacheSettings): Promise<DiskEntryStore | undefined> {
+  const {
+    storage,
+    prefix,
+    clock,
+    log,
+    values,
+    maxEntries: entriesMax = limits.folderEntriesMax,
+    lmdbMapSize: bytesMax,
+    lruUpdateIntervalMs,
+    ttiFlushMs,
+  } = settings;
+  if (storage.type !== "lmdb") return undefined;
+  const { folder } = storage;
+  const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
+  const opening = DiskEntryStore.open({
+    name: prefix,
+    countedBy: counterOf(options, settings),
+    open,
+    remove: () => removeLmdbStore(folder),
+    clock,
+    log,
+    values,
+    entriesMax,
+    bytesMax,
+    lruUpdateIntervalMs,
+    slideFlushMs: ttiFlushMs,
+  });
+  try {
+    return await opening;
+  } catch (error) {
+    // What an earlier process left would not learn what becomes stale now: only where there is nothing memory stands in for it.
+    if (!(error instanceof DiskFullError && error.facts.isEmpty)) throw error;
+    log.error({ folder, error }, "cache goes on in memory, its disk is full");
+    return undefined;
+  }
+}
+
+/** Of the positions on disk. Over plain NATS each node counts for itself, from its start on. */
+function counterOf({ bus }: CacheOptions, { busKind }: CacheSettings): string | undefined {
+  const kind = busKind ?? bus?.kind ?? "alone";
+  return kind === "nats" ? undefined : kind;
+}
+
+interface OpenedBus extends OpenedTransport {
+  readonly bus: Bus | undefined;
+  readonly bucket: Bucket | undefined;
+}
+
+interface OpenedTransport {
+  readonly transport: Transport | undefined;
+  readonly release: Release;
+}
+
+/** Closes what the cache has opened beneath it: a link that is silent is waited for so long. */
+type Release = (timeoutMs: number) => Promise<void>;
+
+async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
+  const { clock, chance, log, busUrl, storage } = settings;
+  const seams = { clock, chance, log };
+  const who = credentialsOf(options);
+  // A broker that is not there yet is not waited for.
+  const transport =
+    busUrl === undefined ? options.transport : await openTransport({ ...who, servers: busUrl, waitForFirst: false, ...seams });
+  const isOwn = busUrl !== undefined;
+  try {
+    const bus = busOver(transport, options, settings, disk);
+    const release: Release = async (timeoutMs) => {
+      if (isOwn) await transport?.close(timeoutMs);
+    };
+    if (storage.type !== "nats") return { transport, bus, bucket: undefined, release };
+    const isShared = transport !== undefined && busUrl === storage.servers && isNats(transport);
+    const link = isShared ? transport : await connectNats({ ...who, servers: storage.servers, waitForFirst: false, ...seams });
+    const { prefix, bucketMaxBytes: bytesMax } = settings;
+    const { replicas } = options;
+    const bucket = createJetStreamBucket({
+      transport: link,
+      bucket: storage.bucket,
+      prefix,
+      replicas,
+      bytesMax,
+      ageMs: sharedAgeMsMax(bus),
+      ...seams,
+    });
+    return { transport, bus, bucket, release: async (timeoutMs) => void (await Promise.all([release(timeoutMs), link.close(timeoutMs)])) };
+  } catch (error) {
+    if (isOwn) await transport?.close();
+    throw error;
+  }
+}
+
+function busOver(
+  transport: Transport | undefined,
+  { bus, replicas }: CacheOptions,
+  { clock, chance, log, prefix, busKind }: CacheSettings,
+  disk: DiskEntryStore | undefined,
+): Bus | undefined {
+  const seams = { clock, chance, log };
+  if (bus !== undefined) return bus;
+  // A disk counts on from where it stood: nobody else counts.
+  if (transport === undefined) return disk && createInvalidationHub({ ...seams, from: disk.position }).connect();
+  if (busKind === "jetstream" && isNats(transport)) return createJetStreamBus({ transport, prefix, replicas, ...seams });
+  return createPlainBus({ transport, prefix, ...seams });
+}
+
+function credentialsOf({ user, password, token, tls, resolve, inboxPrefix }: CacheOptions) {
+  const who = { user, password, token, tls, resolve, inboxPrefix };
+  return Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
+}
+
+function isNats(transport: Transport): transport is AskingTransport {
+  return transport.kind === "nats";
+}
+
+function started(core: CacheCore, clock: Clock, transport: Transport | undefined, release: Release): OpenedCache {
+  const { bus, disk } = core;
+  const { log } = core.settings;
+  if (bus !== undefined) {
+    bus.proveWithin?.(core.settings.maxStaleMs);
+    bus.follow(disk?.position, disk?.latestVersions()).catch((error: unknown) => {
+      log.debug({ err: error }, "the bus was closed before it followed");
+    });
+  }
+  const pruner = new CachePruner(core, clock);
+  const { prefix, storage } = core.settings;
+  log.info({ prefix, storage: storage.type, bus: bus?.kind }, "the cache is open");
+  return { cache: new OpenCache(core, pruner, core.settings.door ? transport : undefined, release), core };
+}
+
+const setOptionNames: ReadonlySet<string> = new Set<keyof SetOptions>([
+  "ttl",
+  "readExtendTtl",
+  "cacheErrors",
+  "staleIfError",
+  "tags",
+  "since",
+]);
+const getOrSetOptionNames: ReadonlySet<string> = new Set<keyof GetOrSetOptions>([
+  "ttl",
+  "readExtendTtl",
+  "cacheErrors",
+  "staleIfError",
+  "tags",
+  "signal",
+]);
+
+const everything: readonly Tag[] = [rootTag];
+
+/** Of a value of the caller's own. */
+function keptTags(tags: Tags | undefined): readonly Tag[] {
+  return tags === undefined || tags.length === 0 ? everything : asTags(tags);
+}
+
+/** Whether all that is named stands in `tags` as it is. */
+function hasAll(tags: readonly string[], named: Tags): boolean {
+  return typeof named === "string" ? tags.includes(named) : Array.isArray(named) && named.every((tag: string) => tags.includes(tag));
+}
+
+class OpenCache implements Cache {
+  readonly cacheable: Cacheable;
+  readonly #core: CacheCore;
+  readonly #pruner: CachePruner;
+  readonly #door: CacheDoor | undefined;
+  readonly #release: Release;
+  #closing: Promise<void> | undefined;
+
+  constructor(core: CacheCore, pruner: CachePruner, transport: Transport | undefined, release: Release) {
+    this.#core = core;
+    this.#pruner = pruner;
+    this.#release = release;
+    this.cacheable = cacheableOf(() => core);
+    this.#door = transport && new CacheDoor({ cache: this, core, pruner, transport });
+  }
+
+  addDeps(tags: Tags): void {
+    this.#core.calls.addDeps(tags);
+  }
+
+  async invalidate(tags: Tags): Promise<Publication> {
+    return this.#core.invalidate(tags);
+  }
+
+  async get<Value>(key: string): Promise<Value | undefined> {
+    const { calls } = this.#core;
+    const own = this.#core.keyOf(key);
+    const entry = calls.find(own.slot);
+    if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
+    const shared = await calls.lookUp(own.key, own.tag);
+    return shared && (calls.give(shared, true) as Promise<Value>);
+  }
+
+  async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {
+    const { calls, memory } = this.#core;
+    const own = this.#core.keyOf(key);
+    const { tags: named } = options;
+    // Another caller may have named other tags.
+    if (named !== undefined && own.slot.entry !== undefined && !hasAll(own.slot.entry.tags, named)) memory.vacate(own.slot);
+    const declared = named === undefined || own.slot.entry !== undefined ? undefined : () => keptTags(named);
+    const entry = calls.find(own.slot, declared);
+    if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
+    checkNames(options, getOrSetOptionNames);
+    if (typeof compute !== "function") throw new InvalidOptionError({ option: "compute", reason: "is not a function" });
+    const tags = keptTags(named);
+    const work: Work = {
+      name: key,
+      rules: this.#core.rules(options),
+      isAsync: () => true,
+      compute: async (_call: Call) => compute(),
+      tagsOf: () => tags,
+      isWanted: () => true,
+    };
+    return calls.miss(work, own.slot, undefined, [], options.signal) as Promise<Value>;
+  }
+
+  // Not an async function: a set costs a microsecond, and its promise would cost another.
+  set(key: string, value: unknown, options: SetOptions = {}): Promise<Publication> {
+    try {
+      checkNames(options, setOptionNames);
+      const { tags, since } = options;
+      const core = this.#core;
+      return core.set(core.keyOf(key), value, keptTags(tags), core.rules(options), since as unknown as BeganHere | undefined);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async delete(key: string): Promise<Publication> {
+    return this.#core.delete(this.#core.keyOf(key).tag);
+  }
+
+  async clear(): Promise<Publication> {
+    return this.#core.clear();
+  }
+
+  async prune(unused?: Duration): Promise<Pruned> {
+    return this.#pruner.prune(durationOf("unused", unused) ?? this.#core.settings.autoPruneMs);
+  }
+
+  tagVersion(tag: string): number {
+    const { trie, disk } = this.#core;
+    const asked = asTag(tag);
+    return Math.max(trie.tagVersion(asked), disk?.tagVersion(asked) ?? 0);
+  }
+
+  now(): Moment {
+    return this.#core.shelf.begin() as unknown as Moment;
+  }
+
+  stats(): CacheStats {
+    const { calls, memory, disk, shared, shelf, trie, intake, bus, isInTouch } = this.#core;
+    const bucket = shared?.counts ?? noBucketCounts;
+    return {
+      ...calls.counts,
+      ...intake.counts,
+      ...memory.stats(),
+      disk: disk?.stats(),
+      ...bucket,
+      tags: trie.stats().nodes,
+      outbox: intake.waiting,
+      bus: bus?.state,
+      busTrouble: bus?.trouble?.message,
+      busHeardMs: this.#busHeardMs(),
+      keepFailures: shelf.keepFailures,
+      isInTouch,
+    };
+  }
+
+  observe(observer: CacheObserver): () => void {
+    return this.#core.observers.add(observer);
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #busHeardMs(): number | undefined {
+    // Read before the clock, which goes on meanwhile.
+    const heardAt = this.#core.bus?.heardAt;
+    return heardAt === undefined ? undefined : this.#core.settings.clock.monotonic() - heardAt;
+  }
+
+  async #close(): Promise<void> {
+    const { bus, disk, shared, memory, intake, calls, settings } = this.#core;
+    const { clock } = settings;
+    const endsMs = clock.monotonic() + limits.cacheCloseTimeoutMs;
+    const leftMs = () => Math.max(0, endsMs - clock.monotonic());
+    this.#door?.close();
+    this.#pruner.stop();
+    await intake.close(limits.cacheCloseTimeoutMs / 3);
+    await shared?.close(leftMs() / 2);
+    if (bus !== undefined) await soonerOf(clock, leftMs() / 2, bus.close());
+    await this.#release(leftMs());
+    await memory.close();
+    await disk?.close();
+    calls.close();
+    settings.log.info({ prefix: settings.prefix }, "the cache is closed");
+  }
+}

@@ -1,0 +1,88 @@
+import { type Duration, InvalidOptionError, type InvalidTagError } from "../../core/index.js";
+import { boundOf, durationOf } from "./options.js";
+import { checkChoice, checkNames } from "../../core/options.js";
+import { asTags, type Tags } from "./tag-list.js";
+
+/** How the results of one function are kept. All may be left out, but the name of a function that has none. */
+export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
+  /** Name by which results are found, at all nodes and after a restart. Two functions with this option, one name and one source text are one function to the cache. Default: the function's name. */
+  readonly name?: string | undefined;
+  /** Results of another version of the function are not used. */
+  readonly version?: string | number | undefined;
+  /** Tells functions of one name from each other. */
+  readonly namespace?: string | undefined;
+  /**
+   * Takes the name over from another function that has it, whose calls fail from then on; else the name is refused. For a module that is
+   * loaded anew while the process runs. Results that are kept stay; `version` tells them apart. Default: false.
+   */
+  readonly replace?: boolean | undefined;
+  /** Key of a call, instead of its arguments. */
+  readonly key?: ((...args: Args) => unknown) | undefined;
+  /** Tags that each result depends on: one, several, or a function of the arguments. */
+  readonly deps?: Tags | ((...args: Args) => Tags) | undefined;
+  /** Time to live of its results, or a function of the result. Default: `defaultTtl` of the cache. */
+  readonly ttl?: Duration | ((result: Awaited<Result>, ...args: Args) => Duration | undefined) | undefined;
+  /** Each read begins the time to live of a result again. Default: that of the cache. */
+  readonly readExtendTtl?: boolean | undefined;
+  /** Whether this result is kept. Default: it is. */
+  readonly condition?: ((result: Awaited<Result>, ...args: Args) => boolean) | undefined;
+  /** Whether an error is kept like a result. Default: false. */
+  readonly cacheErrors?: boolean | undefined;
+  /** How long after its end the last result is returned when the function fails. Default: not at all. */
+  readonly staleIfError?: Duration | undefined;
+  /**
+   * Called when `deps` or `addDeps` gives a text that is no tag, in the function or in a cached one that it calls. The result is returned then, and not
+   * kept. Without this option such a call fails with InvalidTagError.
+   */
+  readonly onInvalidTag?: ((error: InvalidTagError, ...args: Args) => void) | undefined;
+  /** Results of this function kept at one node; the least recently used go first. Default: as many as the cache takes. */
+  readonly maxEntries?: number | undefined;
+  /** Bytes of its results at one node, measured as `maxBytes` of the cache. Default: as many as the cache takes. */
+  readonly maxBytes?: number | undefined;
+  /** Ends the wait of one caller, and of no other. */
+  readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
+}
+
+/** Options as they are looked at, whatever the function. */
+export type AnyCacheableOptions = CacheableOptions<readonly unknown[]>;
+
+/** Names of all options of a cached function: what is not among them is refused. */
+export const cacheableOptionNames: ReadonlySet<string> = new Set([
+  "name",
+  "version",
+  "namespace",
+  "replace",
+  "key",
+  "deps",
+  "ttl",
+  "readExtendTtl",
+  "condition",
+  "cacheErrors",
+  "staleIfError",
+  "onInvalidTag",
+  "maxEntries",
+  "maxBytes",
+  "signal",
+]);
+
+/** Throws InvalidOptionError or InvalidTagError, where the function is wrapped and not where it is called. */
+export function checkCacheableOptions(options: AnyCacheableOptions): void {
+  checkNames(options, cacheableOptionNames);
+  const { name, version, namespace, deps, ttl, key, condition, signal, onInvalidTag } = options;
+  checkType("name", name, "string");
+  if (typeof version !== "number") checkType("version", version, "string");
+  checkType("namespace", namespace, "string");
+  for (const [option, value] of Object.entries({ key, condition, signal, onInvalidTag })) checkType(option, value, "function");
+  if (deps !== undefined && typeof deps !== "function") asTags(deps);
+  if (typeof ttl !== "function") durationOf("ttl", ttl);
+  durationOf("staleIfError", options.staleIfError);
+  boundOf("maxEntries", options.maxEntries);
+  boundOf("maxBytes", options.maxBytes);
+  checkChoice("replace", options.replace, [true, false]);
+  checkChoice("readExtendTtl", options.readExtendTtl, [true, false]);
+  checkChoice("cacheErrors", options.cacheErrors, [true, false]);
+}
+
+function checkType(option: string, value: unknown, type: "string" | "function"): void {
+  if (value !== undefined && typeof value !== type) throw new InvalidOptionError({ option, reason: `is not a ${type}` });
+}

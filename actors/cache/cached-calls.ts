@@ -1,0 +1,430 @@
+import type { Entry } from "../../storage/results/entry-store.js";
+import type { EntrySlot, MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import { staleRead } from "../../core/object-read.js";
+import { flightMachine } from "../../machines/cache/flight.js";
+import {
+  CircularCallError,
+  coversTags,
+  type Clock,
+  isThenable,
+  limits,
+  type Log,
+  OutsideComputationError,
+  rootTag,
+  SyncTierError,
+  type Tag,
+} from "../../core/index.js";
+import { abortable } from "../../core/abortable.js";
+import type { CacheObservers } from "./observers.js";
+import type { Call, Work } from "./cached-work.js";
+import { Computation } from "../tracking/computation.js";
+import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "../tracking/computations.js";
+import { Flight, type FlightAround } from "./flight.js";
+import { Running } from "./running.js";
+import { type BeganHere, failureOf, promised, type Shelf } from "./tiers.js";
+import { asTags, type Tags } from "./tag-list.js";
+
+/** What cached calls need of their surroundings. */
+export interface CachedCallsAround {
+  readonly shelf: Shelf;
+  /** The tier of the shelf that hits are found in. */
+  readonly memory: MemoryEntryStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly observers: CacheObservers;
+  readonly flightTimeoutMs: number;
+  /** Results are kept in a bucket too: functions have to give promises. */
+  readonly isShared: boolean;
+  /** Whether what is kept here may be served; undefined: always. */
+  readonly isInTouch: (() => boolean) | undefined;
+}
+
+/** Counts since the cache was opened. */
+export interface CallCounts {
+  readonly hits: number;
+  readonly misses: number;
+  /** Computations that other calls may join. */
+  readonly flights: number;
+  /** Runs of functions, and those of them that failed. */
+  readonly computations: number;
+  readonly failures: number;
+  /** Calls that joined the computation of another. */
+  readonly joined: number;
+  /** Computations that who had joined them stopped waiting for. */
+  readonly timeouts: number;
+}
+
+/**
+ * Answers calls of cached functions: from what is kept, or by computing it once for all who may share it.
+ *
+ * 1. What is known of invalidations is noted before the function is called, and compared when its result is to be kept.
+ * 2. What a computation uses, the results of nested calls among them, is noted in it before it goes on.
+ * 3. Calls that would wait for each other fail.
+ */
+export class CachedCalls {
+  readonly #isInTouch: (() => boolean) | undefined;
+  readonly #shelf: Shelf;
+  readonly #memory: MemoryEntryStore;
+  readonly #isShared: boolean;
+  readonly #running = new Running();
+  readonly #flights = new Map<string, Flight>();
+  readonly #flightAround: FlightAround;
+  /** Computations that are not over: while there are none, nobody needs to ask in which one a call was made. */
+  #computing = 0;
+  readonly #observers: CacheObservers;
+  readonly #clock: Clock;
+  #hits = 0;
+  #misses = 0;
+  #computations = 0;
+  #failures = 0;
+  #joined = 0;
+  #timeouts = 0;
+
+  constructor(around: CachedCallsAround) {
+    const { shelf, clock, log, observers, flightTimeoutMs } = around;
+    this.#observers = observers;
+    this.#clock = clock;
+    this.#isInTouch = around.isInTouch;
+    this.#shelf = shelf;
+    this.#memory = around.memory;
+    this.#isShared = around.isShared;
+    this.#flightAround = {
+      shelf,
+      clock,
+      flightTimeoutMs,
+      machine: flightMachine.provide({
+        actions: {
+          keep: ({ context }) => context.flight.keep(),
+          answerAll: ({ context }) => context.flight.answerAll(),
+          answerEarly: ({ context }) => context.flight.answerEarly(),
+          flyAgain: ({ context }) => context.flight.flyAgain(),
+          answerAllWithLast: ({ context }) => context.flight.answerAllWithLast(),
+          answerEarlyWithLast: ({ context }) => context.flight.answerEarlyWithLast(),
+          keepFailure: ({ context }) => context.flight.keepFailure(),
+          failAll: ({ context }) => context.flight.failAll(),
+          failEarly: ({ context }) => context.flight.failEarly(),
+          failLeader: ({ context }) => context.flight.failLeader(),
+          freeFollowers: ({ context }) => context.flight.freeFollowers(),
+          logTimedOut: ({ context }) => {
+            this.#timeouts++;
+            log.warn({ flight: (context.flight as Flight).computation.name }, "a computation takes too long");
+          },
+          logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event of a flight"),
+        },
+        delays: { flightTimeout: ({ context }) => context.flight.leftMs },
+      }),
+      computed: (computation, hasFailed) => {
+        this.#computed(computation, hasFailed);
+      },
+      ended: (flight) => {
+        if (this.#flights.get(flight.call.key) === flight) this.#flights.delete(flight.call.key);
+      },
+      flyAgain: (call) => this.#missPromised(call),
+    };
+  }
+
+  get counts(): CallCounts {
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      flights: this.#flights.size,
+      computations: this.#computations,
+      failures: this.#failures,
+      joined: this.#joined,
+      timeouts: this.#timeouts,
+    };
+  }
+
+  /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
+  find(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
+    return this.#observers.looksUp ? this.#findTimed(slot, declared) : this.#find(slot, declared);
+  }
+
+  /** The settled promise of a kept result, where nobody computes anything who could depend on it. Undefined says nothing; `find` does. */
+  promiseAt(slot: EntrySlot): Promise<unknown> | undefined {
+    const promise = this.#memory.promiseAt(slot);
+    if (promise === undefined || promise === promised || this.#computing > 0 || this.#observers.looksUp) return undefined;
+    if ((slot.entry?.reads !== undefined && isAnythingComputing()) || (this.#isInTouch !== undefined && !this.#isInTouch()))
+      return undefined;
+    this.#hits++;
+    return promise;
+  }
+
+  /** What the nodes share of `key`, whose own tag is `tag`: who finds nothing depends on that, too. */
+  async lookUp(key: string, tag: Tag): Promise<Entry | undefined> {
+    this.current?.use([tag]);
+    if (!this.#shelf.canLookUp) return undefined;
+    const found = await this.#shelf.lookUp(key);
+    if (found === undefined) this.#shelf.abandon(key);
+    else this.#note(key, found.entry);
+    return found?.entry;
+  }
+
+  /** What a call gets that is answered by `entry`: a promise of it, if the function gives promises. */
+  give(entry: Entry, isAsync: boolean): unknown {
+    const { promise } = entry;
+    if (promise !== undefined && promise !== promised) return promise;
+    const failure = failureOf(entry.value);
+    if (failure !== undefined) throw failure.error;
+    if (promise === undefined && !isAsync) return this.#shelf.give(entry);
+    if (!entry.isShared) return Promise.resolve(this.#shelf.give(entry));
+    return (entry.promise = this.#shelf.promiseOf(entry.value));
+  }
+
+  /** The result of a call that nothing kept could answer: joins a flight, or begins one. */
+  miss(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[], signal?: AbortSignal): unknown {
+    this.#misses++;
+    const call: Call = { work, key: slot.key, slot, self, args, signal, caller: this.current };
+    if (signal === undefined) return this.#miss(call);
+    // What computations make of having given up is of the moment, and not kept, whichever cache they are of.
+    const readers = isAnythingComputing() ? currentComputations() : [];
+    const gaveUp = () => {
+      for (const reader of readers) reader.use([], false);
+    };
+    if (signal.aborted) {
+      gaveUp();
+      return Promise.reject(signal.reason as Error);
+    }
+    const result = this.#miss(call);
+    return result instanceof Promise ? abortable(result, signal, gaveUp) : result;
+  }
+
+  /** Computes it anew, whatever is kept or under way. */
+  refresh(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[]): unknown {
+    const call: Call = { work, key: slot.key, slot, self, args, signal: undefined, caller: this.current };
+    return this.#refusedCircle(call) ?? this.#compute(call);
+  }
+
+  /** The computation that is asking. */
+  get current(): Computation | undefined {
+    if (this.#computing === 0) return undefined;
+    const computation = this.#running.getStore();
+    return computation?.isOver === true ? undefined : computation;
+  }
+
+  /** The computation that is running depends on `tags`. Throws OutsideComputationError, InvalidTagError. */
+  addDeps(tags: Tags): void {
+    const computation = this.current;
+    if (computation === undefined) throw new OutsideComputationError({ called: "addDeps" });
+    try {
+      computation.use(asTags(tags));
+    } catch (error) {
+      if (!computation.takes(error)) throw error;
+    }
+  }
+
+  /** What is being computed for `key` is not kept: it was set, deleted, or invalidated by its key. */
+  invalidateKey(key: string): void {
+    this.#flights.get(key)?.invalidateKey();
+  }
+
+  #find(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
+    if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
+    const entry = this.#shelf.find(slot, declared);
+    if (entry === undefined) return undefined;
+    this.#hits++;
+    this.#note(slot.key, entry);
+    return entry;
+  }
+
+  /** Reading a clock costs more than the look-up: it is timed for who asks only. */
+  #findTimed(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
+    const startedMs = this.#clock.monotonic();
+    try {
+      return this.#find(slot, declared);
+    } finally {
+      this.#observers.lookedUp(this.#clock.monotonic() - startedMs);
+    }
+  }
+
+  #missPromised(call: Call): Promise<unknown> {
+    try {
+      return Promise.resolve(this.#miss(call));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #miss(call: Call): unknown {
+    const flight = this.#flights.get(call.key);
+    // Who comes when others would have been freed does not wait for it either.
+    if (flight === undefined || flight.leftMs === 0)
+      return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
+    const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
+    if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));
+    this.#joined++;
+    if (call.work !== flight.call.work) this.#declareAt(flight, call);
+    return flight.join(call);
+  }
+
+  /** A call within a computation of the same key, which would wait for itself. */
+  #refusedCircle(call: Call): Promise<never> | undefined {
+    const names: string[] = [];
+    for (let above = call.caller; above !== undefined; above = above.caller) {
+      names.unshift(above.name);
+      if (above.key !== call.key || above.isOver) continue;
+      const error = new CircularCallError({ circle: [...names, above.name].join(" → ") });
+      if (above.isAsync || call.work.isAsync()) return Promise.reject(error);
+      throw error;
+    }
+    return undefined;
+  }
+
+  #compute(call: Call): unknown {
+    const began = this.#shelf.begin();
+    const computation = this.#computationOf(call);
+    if (++this.#computing === 1) beginComputing(this);
+    this.#starts(computation);
+    let result: unknown;
+    try {
+      result = this.#running.run(computation, call.work.compute, call);
+    } catch (error) {
+      this.#computed(computation, true);
+      computation.end();
+      return this.#threw(call, computation, began, error);
+    }
+    if (isThenable(result)) {
+      const flight = this.#takeOff(call, computation, began);
+      // The function itself may have done so before it gave a promise, when there was no flight to be told.
+      if (this.#shelf.isKeyStale(call.key, began)) flight.invalidateKey();
+      flight.follow(this.#checked(result));
+      return flight.promise;
+    }
+    this.#computed(computation, false);
+    computation.end();
+    if (this.#isShared) throw new SyncTierError({ name: call.work.name });
+    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
+    call.caller?.useReads(computation.reads);
+    this.#shelf.check(result);
+    if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return this.#shelf.give(this.#shelf.hold(result));
+    return this.#shelf.give(this.#shelf.keep(call, result, computation, began, false));
+  }
+
+  /** A function that may give something else than a promise is called first: what is known to be a promise may be given before. */
+  #looksUp(call: Call): boolean {
+    return call.work.isAsync() && this.#shelf.canLookUp;
+  }
+
+  #computationOf(call: Call): Computation {
+    try {
+      const tags = call.work.tagsOf(call);
+      const computation = new Computation(call, tags);
+      // Callers that declare different tags would take turns to compute it: it depends on the tags of all of them.
+      const others = tags[0] === rootTag ? undefined : this.#shelf.tagsWithout(call.key, tags);
+      if (others !== undefined) computation.use(others);
+      return computation;
+    } catch (error) {
+      const computation = new Computation(call, []);
+      if (!computation.takes(error)) throw error;
+      return computation;
+    }
+  }
+
+  /** A caller under other options may declare other tags: the result depends on those too, and is judged by them for this caller. */
+  #declareAt(flight: Flight, call: Call): void {
+    const { tags, isKeepable } = this.#computationOf(call);
+    flight.computation.use(tags, isKeepable);
+  }
+
+  /** A flight that looks for the result among what the nodes share, and computes it if it is not there. */
+  #lookUp(call: Call): unknown {
+    const computation = this.#computationOf(call);
+    if (++this.#computing === 1) beginComputing(this);
+    const flight = this.#takeOff(call, computation, this.#shelf.begin());
+    flight.follow(this.#foundOrComputed(flight));
+    return flight.promise;
+  }
+
+  async #foundOrComputed(flight: Flight): Promise<unknown> {
+    const { call, computation } = flight;
+    const found = await this.#shelf.lookUp(call.key, call.work.rules.staleIfErrorMs);
+    if (found !== undefined && failureOf(found.entry.value) === undefined && computation.isKeepable) {
+      if (coversTags(found.entry.tags, computation.tags)) return flight.finds(found);
+      computation.use(found.entry.tags);
+    }
+    call.signal?.throwIfAborted();
+    // What is known is noted anew: it is only now that anything is read.
+    flight.begins(this.#shelf.begin());
+    this.#starts(computation);
+    const result = this.#running.run(computation, call.work.compute, call);
+    if (!isThenable(result)) throw new SyncTierError({ name: call.work.name });
+    return this.#checked(result);
+  }
+
+  /** `result`, which fails where callers are to get copies and it cannot be copied. */
+  #checked(result: PromiseLike<unknown>): PromiseLike<unknown> {
+    if (!this.#shelf.copies) return result;
+    return result.then((value) => {
+      this.#shelf.check(value);
+      return value;
+    });
+  }
+
+  #takeOff(call: Call, computation: Computation, began: BeganHere): Flight {
+    computation.isAsync = true;
+    const flight = new Flight(call, computation, began, this.#flightAround);
+    this.#flights.get(call.key)?.supersede();
+    flight.isTracked = this.#flights.size < limits.flightsMax || this.#flights.has(call.key);
+    if (flight.isTracked) this.#flights.set(call.key, flight);
+    return flight;
+  }
+
+  /** The computation that asks depends on what `entry` does. */
+  #note(key: string, entry: Entry): void {
+    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(key, entry.tags));
+    if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
+  }
+
+  /** A function that is not asynchronous failed. */
+  #threw(call: Call, computation: Computation, began: ReturnType<Shelf["begin"]>, error: unknown): unknown {
+    const last = this.#shelf.last(call);
+    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable && last === undefined);
+    call.caller?.useReads(computation.reads);
+    if (last !== undefined) {
+      noteReads([staleRead]);
+      return this.#shelf.give(last);
+    }
+    if (computation.isKeepable && !this.#shelf.isKeyStale(call.key, began)) this.#shelf.keepFailure(call, error, computation, began, false);
+    throw error;
+  }
+
+  /** What is under way depends on nothing any more: none of it is kept. A function that never ends would hold the whole cache otherwise. */
+  close(): void {
+    endComputing(this);
+    this.#running.disable();
+  }
+
+  /** The function is about to be called. */
+  #starts(computation: Computation): void {
+    this.#computations++;
+    computation.hasStarted = true;
+    if (this.#observers.computes) computation.startedMs = this.#clock.monotonic();
+  }
+
+  /** It has returned or thrown, or need not be called. */
+  #computed({ hasStarted, startedMs }: Computation, hasFailed: boolean): void {
+    if (hasFailed && hasStarted) this.#failures++;
+    if (startedMs !== undefined) this.#observers.computed(this.#clock.monotonic() - startedMs, hasFailed);
+    if (--this.#computing > 0) return;
+    endComputing(this);
+    // While an AsyncLocalStorage is in use every await of the process costs more, on Node 20 twice as much; nobody asks it now.
+    this.#running.disable();
+  }
+}
+
+/** The names of a circle that would be closed if `waiting` waited for `computation`; undefined: there is none. */
+function circleThrough(computation: Computation, waiting: Computation): readonly string[] | undefined {
+  const seen = new Set<Computation>();
+  const path = (at: Computation): readonly string[] | undefined => {
+    if (at === waiting) return [at.name];
+    if (seen.has(at)) return undefined;
+    seen.add(at);
+    for (const next of at.waitsFor) {
+      const rest = path(next);
+      if (rest !== undefined) return [at.name, ...rest];
+    }
+    return undefined;
+  };
+  const found = path(computation);
+  return found === undefined ? undefined : [waiting.name, ...found];
+}

@@ -1,0 +1,211 @@
+import { keyTag, resultKey } from "../../storage/results/result-key.js";
+import type { Entry, PersistentEntryStore } from "../../storage/results/entry-store.js";
+import { EntrySlot, MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import { TagTrie } from "../../storage/results/tag-trie.js";
+import { Ticks } from "../../storage/results/ticks.js";
+import type { Bucket } from "../../transport/bucket.js";
+import type { Bus } from "../../transport/bus.js";
+import { type Clock, type Duration, InvalidOptionError, limits, rootTag, type Tag } from "../../core/index.js";
+import { type CacheSettings, durationOf } from "./options.js";
+import { CacheIntake, type OwnKey, type Published } from "./invalidations.js";
+import { CacheObservers } from "./observers.js";
+import { CachedCalls } from "./cached-calls.js";
+import { type KeepingRules, lifetimeOf, type Work } from "./cached-work.js";
+import { noReads } from "../tracking/computation.js";
+import type { Publication } from "./publication.js";
+import { SharedEntries } from "./shared-tier.js";
+import { type BeganHere, Shelf } from "./tiers.js";
+import { asTags, type Tags } from "./tag-list.js";
+
+/** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
+export interface CacheParts {
+  readonly bus: Bus | undefined;
+  readonly disk: PersistentEntryStore | undefined;
+  /** Shared by nodes that hear each other over the bus, which numbers the same for all of them. */
+  readonly bucket?: Bucket | undefined;
+}
+
+/** What a cache is made of: its tiers, the versions of tags, calls and invalidations, wired to each other. */
+export class CacheCore {
+  readonly settings: CacheSettings;
+  readonly trie: TagTrie;
+  readonly memory: MemoryEntryStore;
+  readonly disk: PersistentEntryStore | undefined;
+  readonly shared: SharedEntries | undefined;
+  readonly shelf: Shelf;
+  readonly calls: CachedCalls;
+  readonly intake: CacheIntake;
+  readonly observers: CacheObservers;
+  readonly bus: Bus | undefined;
+  readonly #ticks: Ticks;
+  readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
+
+  constructor(settings: CacheSettings, clock: Clock, { bus, disk, bucket }: CacheParts) {
+    const { log, chance, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
+    this.settings = settings;
+    this.bus = bus;
+    this.disk = disk;
+    this.#ticks = new Ticks(clock);
+    const observers = new CacheObservers(log);
+    this.observers = observers;
+    this.trie = new TagTrie({ clock });
+    const slid = (key: string) => {
+      disk?.touch(key);
+      this.shelf.slid(key);
+    };
+    const onSlide = disk === undefined && bucket === undefined ? undefined : { intervalMs: ttiFlushMs, slid };
+    this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
+    const isInTouch = this.#inTouch();
+    this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, values, clock, log, isInTouch });
+    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
+    const isShared = this.shared !== undefined;
+    this.calls = new CachedCalls({ shelf: this.shelf, memory: this.memory, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
+    this.intake = new CacheIntake({
+      trie: this.trie,
+      memory: this.memory,
+      disk,
+      shared: this.shared,
+      calls: this.calls,
+      bus,
+      clock,
+      chance,
+      log,
+      publishTimeoutMs,
+    });
+  }
+
+  /** Whether what is known here is new enough to be served, and to be kept. */
+  get isInTouch(): boolean {
+    return this.#inTouch()?.() ?? true;
+  }
+
+  /** What keys of a function begin with. */
+  scope(text: string): string {
+    return this.settings.prefix === "zooid" ? text : `${this.settings.prefix}:${text}`;
+  }
+
+  /** The key of a result that is set and got by a key of the caller's own. */
+  keyOf(key: string): OwnKey & { readonly slot: EntrySlot } {
+    const known = this.#ownKeys.get(key);
+    if (known !== undefined) return known;
+    if (typeof key !== "string") throw new InvalidOptionError({ option: "key", reason: "is not a string" });
+    const made = resultKey(this.scope(ownKeys), key);
+    const own = { key: made, tag: keyTag(made), slot: new EntrySlot(made, 0, this.#ownKeys, key) };
+    if (this.#ownKeys.size >= keysRememberedMax) {
+      for (const { slot } of this.#ownKeys.values()) this.memory.vacate(slot);
+      this.#ownKeys.clear();
+    }
+    if (key.length <= limits.keyBytesMax) this.#ownKeys.set(key, own);
+    return own;
+  }
+
+  /** This node keeps nothing for `key` any more; what others keep is as good as before. */
+  forget(key: string): void {
+    this.memory.delete(key);
+    this.disk?.delete(key);
+  }
+
+  rules(options: RuleOptions): KeepingRules {
+    const { defaultTtlMs, readExtendTtl } = this.settings;
+    return {
+      ttlMs: lifetimeOf(durationOf("ttl", options.ttl) ?? defaultTtlMs),
+      slides: options.readExtendTtl ?? readExtendTtl,
+      cachesErrors: options.cacheErrors ?? false,
+      staleIfErrorMs: durationOf("staleIfError", options.staleIfError) ?? 0,
+    };
+  }
+
+  /** All of `tags`, and what is below them. */
+  async invalidate(tags: Tags): Promise<Publication> {
+    return outcomeOf(asTags(tags).map((tag) => this.intake.invalidate(tag)));
+  }
+
+  async clear(): Promise<Publication> {
+    return this.intake.invalidate(rootTag)();
+  }
+
+  async delete(tag: Tag): Promise<Publication> {
+    return this.intake.invalidate(tag)();
+  }
+
+  /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
+  set(
+    own: OwnKey & { readonly slot: EntrySlot },
+    value: unknown,
+    tags: readonly Tag[],
+    rules: KeepingRules,
+    since: BeganHere | undefined,
+  ): Promise<Publication> {
+    const { key } = own;
+    this.shelf.check(value);
+    const work = new Setting(key, rules);
+    const call = { work, key, slot: own.slot, self: undefined, args: [], signal: undefined, caller: undefined };
+    let began = since;
+    const isOutdated = since !== undefined && this.shelf.isKeyStale(key, since);
+    const put = () => {
+      if (isOutdated) return undefined;
+      began ??= this.shelf.begin();
+      // What is set is shared once its invalidation has a number, which it bears.
+      const here = this.shared === undefined ? began : { ...began, shared: undefined };
+      this.shelf.keep(call, value, { tags, reads: noReads }, here, false, true);
+      return this.memory.get(key);
+    };
+    const share = (entry: Entry, sequence: number) => {
+      if (began?.shared !== undefined) this.shelf.share(key, entry, began.shared, sequence);
+    };
+    return this.intake.replace(own, put, this.shared && share)();
+  }
+
+  #inTouch(): (() => boolean) | undefined {
+    const { maxStaleMs } = this.settings;
+    const { bus } = this;
+    // Only a bus in this process has no bound, which follows before anybody can ask.
+    if (bus === undefined || maxStaleMs === Infinity) return undefined;
+    return () => this.#ticks.now() - bus.heardAt <= maxStaleMs;
+  }
+}
+
+/** How one value is kept. */
+export interface RuleOptions {
+  readonly ttl?: Duration | undefined;
+  readonly readExtendTtl?: boolean | undefined;
+  readonly cacheErrors?: boolean | undefined;
+  readonly staleIfError?: Duration | undefined;
+}
+
+/** What is set was computed elsewhere, and is wanted. A class, so that a set, which costs a microsecond, makes no functions for it. */
+class Setting implements Work {
+  readonly name: string;
+  readonly rules: KeepingRules;
+
+  constructor(name: string, rules: KeepingRules) {
+    this.name = name;
+    this.rules = rules;
+  }
+
+  isAsync(): boolean {
+    return true;
+  }
+
+  compute(): undefined {
+    return undefined;
+  }
+
+  tagsOf(): readonly Tag[] {
+    return [];
+  }
+
+  isWanted(): boolean {
+    return true;
+  }
+}
+
+/** No function is called this. */
+const ownKeys = '""';
+/** Keys made before; past it they are made anew. */
+const keysRememberedMax = 10_000;
+
+async function outcomeOf(published: readonly Published[]): Promise<Publication> {
+  const outcomes = await Promise.all(published.map((outcome) => outcome()));
+  return outcomes.includes("queued") ? "queued" : "published";
+}

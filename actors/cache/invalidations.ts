@@ -1,0 +1,395 @@
+import type { AppliedAt, PersistentEntryStore } from "../../storage/results/entry-store.js";
+import { keyTag } from "../../storage/results/result-key.js";
+import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import type { Pending, TagTrie } from "../../storage/results/tag-trie.js";
+import type { Bus, BusEvent, BusVersion } from "../../transport/bus.js";
+import {
+  type Chance,
+  type Clock,
+  ClosedError,
+  isBelow,
+  limits,
+  type Log,
+  rootTag,
+  soonerOf,
+  type Tag,
+  WriteInDoubtError,
+} from "../../core/index.js";
+import type { CachedCalls } from "./cached-calls.js";
+import { type Claim, Outbox, type Outgoing } from "./outbox.js";
+import type { Publication } from "./publication.js";
+import type { SharedEntries } from "./shared-tier.js";
+import { isHashed, keyOf } from "./tiers.js";
+
+/** What invalidations meet here. */
+export interface CacheIntakeAround {
+  readonly trie: TagTrie;
+  readonly memory: MemoryEntryStore;
+  readonly disk: PersistentEntryStore | undefined;
+  /** What the nodes share, which hears what the trie does. */
+  readonly shared: SharedEntries | undefined;
+  readonly calls: Pick<CachedCalls, "invalidateKey">;
+  /** Undefined: this process is alone, and counts for itself. */
+  readonly bus: Bus | undefined;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly publishTimeoutMs: number;
+}
+
+/** Counts since the cache was opened. */
+export interface IntakeCounts {
+  /** Invalidations of this node, and those of others that it was told of. */
+  readonly invalidations: number;
+  readonly heard: number;
+  /** Those of this node that were not published within publishTimeout. */
+  readonly queued: number;
+  /** Times a full outbox became one invalidation of everything. */
+  readonly overflows: number;
+  /** Times all that was kept became stale: another history, or a gap that could not be filled. */
+  readonly resets: number;
+  /** Times the bus was lost. */
+  readonly cuts: number;
+}
+
+/** A key, and the tag that is its own. */
+export interface OwnKey {
+  readonly key: string;
+  readonly tag: Tag;
+}
+
+/** An invalidation of a tag that the bus has not numbered yet. */
+interface PendingClaim extends Claim {
+  readonly pending: Pending;
+  /** Ids under which the disk keeps it. An earlier process may have left several. */
+  readonly ids: string[];
+  /** Told its version, unless that is of an epoch that is not the one here. */
+  onNumbered: ((version: BusVersion) => void) | undefined;
+}
+
+/** What a set of this node put, and who is told the number of its invalidation once all that came before it was heard. */
+interface OwnSet {
+  readonly entry: object;
+  readonly share: ((sequence: number) => void) | undefined;
+}
+
+/** What is published of an invalidation, once its caller knows that it counts here. */
+export type Published = () => Promise<Publication>;
+
+const publishedAtOnce = Promise.resolve<Publication>("published");
+const publishedHere: Published = () => publishedAtOnce;
+const allKeys = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
+
+/** Resolves when what was done here outlives the process; to an error when the disk may still give what it held before. */
+async function doubtOf(disk: PersistentEntryStore): Promise<WriteInDoubtError | undefined> {
+  try {
+    await disk.flush();
+    return undefined;
+  } catch (error) {
+    if (error instanceof WriteInDoubtError) return error;
+    throw error;
+  }
+}
+
+/**
+ * Invalidations of a cache, its own and those of others.
+ *
+ * 1. One of this node counts here before its call returns; it is pending until the bus has numbered it.
+ * 2. What the bus tells is applied in its order; on disk the position moves with it.
+ * 3. The key's own tag stands for the entry of that key, which goes, but for the one that a `set` of this node put there by that invalidation.
+ */
+export class CacheIntake {
+  readonly #around: CacheIntakeAround;
+  readonly #outbox: Outbox<PendingClaim> | undefined;
+  /** Sets of this node, by the ids under which they are published, until the bus tells of them. */
+  readonly #ownSets = new Map<string, OwnSet>();
+  /** The same entries. */
+  readonly #setsToHear = new Set<object>();
+  /** Keys of entries that were set and whose tags tell them by a hash only. */
+  readonly #hashedSets = new Map<Tag, string>();
+  #epoch: string | undefined;
+  #invalidations = 0;
+  #othersHeard = 0;
+  #resets = 0;
+  #cuts = 0;
+  #isClosed = false;
+  /** Told last: a bus in this process tells of an invalidation while it is published. */
+  #heardId: string | undefined;
+
+  constructor(around: CacheIntakeAround) {
+    this.#around = around;
+    const { bus, disk } = around;
+    if (bus === undefined) return;
+    this.#outbox = new Outbox({ ...around, bus, entriesMax: limits.outboxEntriesMax });
+    bus.listen((event) => {
+      this.#heard(event);
+    });
+    for (const { id, tag } of disk?.queued() ?? []) this.#publishLeft(this.#outbox, tag, id);
+  }
+
+  /** Invalidations that the bus has not acknowledged. */
+  get waiting(): number {
+    return this.#outbox?.size ?? 0;
+  }
+
+  get counts(): IntakeCounts {
+    const { queued, overflows } = this.#outbox ?? { queued: 0, overflows: 0 };
+    return { invalidations: this.#invalidations, heard: this.#othersHeard, queued, overflows, resets: this.#resets, cuts: this.#cuts };
+  }
+
+  /** `tag` and all below it are stale here from now on, and will be at all nodes. Throws ClosedError. */
+  invalidate(tag: Tag): Published {
+    this.checkOpen();
+    const key = keyOf(tag) ?? this.#hashedSets.get(tag);
+    if (key !== undefined) this.#forgetKey(key);
+    else if (isBelow(allKeys, tag)) this.#forgetAll();
+    const { shared } = this.#around;
+    if (shared === undefined) return this.#invalidate(tag);
+    return this.#invalidate(tag, undefined, ({ sequence }) => {
+      if (key !== undefined) shared.discard(key, sequence);
+      else if (tag === rootTag) shared.clear();
+    });
+  }
+
+  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, if the entry outlived all that came before. Throws ClosedError. */
+  replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
+    this.checkOpen();
+    // What was there goes, whether or not anything is put in its place.
+    this.#forgetKey(key);
+    if (this.#outbox === undefined) {
+      const published = this.#invalidate(tag);
+      const entry = put();
+      if (entry !== undefined && isHashed(tag)) this.#noteHashed(tag, key);
+      return published;
+    }
+    let id: string | undefined;
+    let numbered: number | undefined;
+    const published = this.#invalidate(
+      tag,
+      (sentAs) => {
+        id = sentAs;
+      },
+      ({ sequence }) => {
+        numbered = sequence;
+      },
+    );
+    const entry = put();
+    if (entry === undefined) return published;
+    if (isHashed(tag)) this.#noteHashed(tag, key);
+    // A bus in this process has numbered it, and told of it, already.
+    if (numbered !== undefined) share?.(entry, numbered);
+    else if (id !== undefined && id !== this.#heardId) this.#noteSet(id, { entry, share: share && ((sequence) => share(entry, sequence)) });
+    return published;
+  }
+
+  /** Throws ClosedError once nothing is taken any more. */
+  checkOpen(): void {
+    if (this.#isClosed) throw new ClosedError({ what: "cache" });
+  }
+
+  /** Takes nothing from now on. What is under way has `timeoutMs` to be published while the bus follows; then each caller learns what became of it. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#isClosed = true;
+    const { bus, clock } = this.#around;
+    if (this.#outbox !== undefined && bus?.state.type === "following") await soonerOf(clock, timeoutMs, this.#outbox.emptied());
+    this.#outbox?.close();
+  }
+
+  #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
+    this.#invalidations++;
+    const { trie, disk, clock, bus } = this.#around;
+    if (this.#outbox === undefined) {
+      if (disk === undefined) {
+        trie.apply(tag, trie.sequence + 1);
+        return publishedHere;
+      }
+      this.#apply(tag, { sequence: Math.max(trie.sequence, disk.position?.sequence ?? 0) + 1, time: clock.now() });
+      return async () => {
+        const doubt = await doubtOf(disk);
+        if (doubt !== undefined) throw doubt;
+        return "published";
+      };
+    }
+    const outbox = this.#outbox;
+    const outgoing = outbox.add(tag, (claimed, id, known) => {
+      if (known === undefined) disk?.queue({ id, tag: claimed });
+      else trie.pendAgain(known.pending);
+      const claim = known ?? this.#claim(claimed, id);
+      // A later set or deletion of a key stands for the earlier one.
+      if (claimed === tag) claim.onNumbered = onNumbered;
+      return claim;
+    });
+    sentAs?.(outgoing.id);
+    return async () => {
+      const doubt = disk && (await doubtOf(disk));
+      const outcome = await this.#outcome(outbox, outgoing);
+      // A bus in this process keeps nothing: what the disk holds is what the next process has.
+      if (doubt !== undefined && (outcome === "queued" || bus?.kind === "in-process")) throw doubt;
+      return outcome;
+    };
+  }
+
+  /** Of one that is not published when the cache is closed, the disk makes good on it at the next start. */
+  async #outcome(outbox: Outbox<PendingClaim>, outgoing: Outgoing<PendingClaim>): Promise<Publication> {
+    try {
+      return await outbox.outcome(outgoing);
+    } catch (error) {
+      if (error instanceof ClosedError && this.#around.disk?.isKeeping === true) return "queued";
+      throw error;
+    }
+  }
+
+  /**
+   * One that an earlier process left on disk under `id`. The bus may have taken it already, so that it is published under an id of this
+   * process: the bus would take another copy for the first one, and what was added to it since would reach nobody.
+   */
+  #publishLeft(outbox: Outbox<PendingClaim>, tag: Tag, id: string): void {
+    outbox.add(tag, (claimed, _id, known) => {
+      if (known === undefined) return this.#claim(claimed, id);
+      known.ids.push(id);
+      return known;
+    });
+  }
+
+  #claim(tag: Tag, id: string): PendingClaim {
+    const { trie, disk, shared } = this.#around;
+    const claim: PendingClaim = {
+      pending: trie.pend(tag),
+      ids: [id],
+      onNumbered: undefined,
+      settled: ({ epoch, sequence }) => {
+        // In another epoch than the one told of the reset that began it counts for this, or will.
+        const known = epoch === this.#epoch ? sequence : undefined;
+        trie.settle(claim.pending, known);
+        for (const each of claim.ids) disk?.settle(each, known);
+        shared?.settled(tag, known);
+        if (known !== undefined) claim.onNumbered?.({ epoch, sequence });
+      },
+      refused: () => {
+        // It counts here all the same.
+        trie.settle(claim.pending, undefined);
+        for (const each of claim.ids) disk?.settle(each, undefined);
+        shared?.settled(tag, undefined);
+      },
+    };
+    return claim;
+  }
+
+  #heard(event: BusEvent): void {
+    this.#take(event);
+    this.#around.shared?.hear(event);
+  }
+
+  #take(event: BusEvent): void {
+    const { trie, disk, log } = this.#around;
+    switch (event.type) {
+      case "invalidated": {
+        const tag = event.tag as Tag;
+        if (this.#outbox?.heard(event.tag, event.id, event.version) === undefined) this.#othersHeard++;
+        this.#applyHeard(tag, event.id, event.version.sequence);
+        this.#apply(tag, event.version);
+        return;
+      }
+      case "heartbeat":
+        trie.advance(event.version.sequence);
+        disk?.advance(event.version);
+        return;
+      case "reset": {
+        const { epoch, sequence } = event.version;
+        this.#resets++;
+        log.info({ epoch, sequence, from: this.#epoch }, "what was cached is stale");
+        this.#epoch = epoch;
+        this.#ownSets.clear();
+        this.#setsToHear.clear();
+        trie.reset(sequence);
+        disk?.reset(event.version);
+        this.#outbox?.flush();
+        return;
+      }
+      case "cut":
+        // The bus, which knows why, has told the log.
+        this.#cuts++;
+        return;
+      case "following":
+        this.#epoch = event.version.epoch;
+        trie.advance(event.version.sequence);
+        disk?.advance(event.version);
+        this.#forgetSuperseded();
+        log.info({ epoch: event.version.epoch, sequence: event.version.sequence }, "following the bus");
+        this.#outbox?.flush();
+        return;
+    }
+  }
+
+  #applyHeard(tag: Tag, id: string, sequence: number): void {
+    this.#heardId = id;
+    const own = this.#ownSets.get(id);
+    if (own !== undefined) this.#forgetSet(id, own);
+    const key = keyOf(tag) ?? this.#hashedSets.get(tag);
+    if (key === undefined) {
+      if (isBelow(allKeys, tag)) this.#forgetAll();
+      return;
+    }
+    const last = this.#around.memory.last(key);
+    if (own !== undefined && last !== undefined) {
+      if (last === own.entry) {
+        own.share?.(sequence);
+        return;
+      }
+      // What a later set of this node put there is not meant by an earlier one.
+      if (this.#setsToHear.has(last)) return;
+    }
+    this.#forgetKey(key);
+  }
+
+  #apply(tag: Tag, at: AppliedAt): void {
+    this.#around.trie.apply(tag, at.sequence);
+    this.#around.disk?.apply(tag, at);
+  }
+
+  #forgetKey(key: string): void {
+    const { memory, disk, calls } = this.#around;
+    memory.delete(key);
+    disk?.delete(key);
+    calls.invalidateKey(key);
+  }
+
+  /** An invalidation of the root, or of all keys: nothing that is kept outlives it. */
+  #forgetAll(): void {
+    const { memory, disk } = this.#around;
+    this.#hashedSets.clear();
+    this.#ownSets.clear();
+    this.#setsToHear.clear();
+    memory.clear();
+    disk?.clear();
+  }
+
+  /** One that waits may stand for several sets of its key: the last counts. */
+  #noteSet(id: string, set: OwnSet): void {
+    const before = this.#ownSets.get(id);
+    if (before !== undefined) this.#setsToHear.delete(before.entry);
+    this.#ownSets.set(id, set);
+    this.#setsToHear.add(set.entry);
+  }
+
+  #forgetSet(id: string, { entry }: OwnSet): void {
+    this.#ownSets.delete(id);
+    this.#setsToHear.delete(entry);
+  }
+
+  /** What is numbered and was not told by now was superseded while this node was cut off: nobody tells of it any more. */
+  #forgetSuperseded(): void {
+    if (this.#ownSets.size === 0) return;
+    const ids = this.#outbox?.ids;
+    for (const [id, set] of this.#ownSets) if (ids?.has(id) !== true) this.#forgetSet(id, set);
+  }
+
+  #noteHashed(tag: Tag, key: string): void {
+    this.#hashedSets.set(tag, key);
+    if (this.#hashedSets.size <= limits.outboxEntriesMax) return;
+    const oldest = this.#hashedSets.entries().next().value;
+    if (oldest === undefined) return;
+    this.#hashedSets.delete(oldest[0]);
+    this.#forgetKey(oldest[1]);
+  }
+}

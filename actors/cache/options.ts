@@ -1,0 +1,206 @@
+import type { ValueMode } from "../../storage/results/kept-value.js";
+import type { Bus } from "../../transport/bus.js";
+import type { OpenTransportOptions } from "../../transport/open.js";
+import type { Transport } from "../../transport/transport.js";
+import {
+  asDurationIfGiven,
+  type Chance,
+  type Clock,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  type Log,
+  silentLog,
+  systemChance,
+  systemClock,
+} from "../../core/index.js";
+import { type CacheBus, type CacheStorage, busOf, storageOf } from "./urls.js";
+import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "../../core/options.js";
+
+/** Where results are kept, how the nodes of a cache hear of each other, and how long what is kept is good. All may be left out. */
+export interface CacheOptions extends Partial<
+  Pick<OpenTransportOptions, "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix">
+> {
+  /** Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which nodes share. Memory is in front of a folder and a bucket. Default: `memory:`. */
+  readonly storageUrl?: string | undefined;
+  /** The broker over which nodes send each other invalidations: `nats://…`, several addresses with commas, or `ws://…` of `serveBroker`. Default: the broker of the bucket; without a bucket this process is alone. */
+  readonly busUrl?: string | undefined;
+  /** `jetstream`: a stream keeps invalidations for nodes that were away. `nats`: such nodes discard what they have. Default: `jetstream`. */
+  readonly busKind?: "jetstream" | "nats" | undefined;
+  /** Brokers of a cluster that keep each message of the stream: 1, 3 or 5. A stream that exists already keeps its own count. Default: 1. */
+  readonly replicas?: number | undefined;
+  /** A transport of your own, instead of busUrl. It is not closed with the cache. */
+  readonly transport?: Transport | undefined;
+  /** A bus of your own, instead of one over busUrl or transport. It is closed with the cache. */
+  readonly bus?: Bus | undefined;
+  /** Nodes of one prefix belong together: they share invalidations and keys. Default: `zooid`. */
+  readonly prefix?: string | undefined;
+  /** Name of this node, for people and for `zooid cache`. Default: a random id, new at each start. */
+  readonly node?: string | undefined;
+  /** Whether processes on the bus can look at this node and steer it, as `zooid cache` does. Default: true. */
+  readonly door?: boolean | undefined;
+  /** Time to live of results that have none of their own. Default: no bound. */
+  readonly defaultTtl?: Duration | undefined;
+  /** Each read begins the time to live of a result again. Default: true. */
+  readonly readExtendTtl?: boolean | undefined;
+  /** Results kept in memory and in a folder, each. Default: no bound in memory but `maxBytes`, 250,000 in a folder. */
+  readonly maxEntries?: number | undefined;
+  /** Bytes that results take in memory, with their keys and tags, roughly; `Infinity` for no bound. Default: 64 MiB. */
+  readonly maxBytes?: number | undefined;
+  /** An invalidated tag that nothing depends on is forgotten after this time; one that was never invalidated at once. Default: 1 minute. */
+  readonly autoPruneSecs?: Duration | undefined;
+  /** Pause between two rounds of pruning. Default: an hour. */
+  readonly autoPruneInterval?: Duration | undefined;
+  /** How often the order of last uses is written to LMDB. Default: 30 s. */
+  readonly lruUpdateInterval?: Duration | undefined;
+  /** Bytes that results take in a folder; `Infinity` for no bound. Default: 1 GiB. */
+  readonly lmdbMapSize?: number | undefined;
+  /** Bytes that results take in a bucket that this cache makes; the oldest go first. Default: what the broker allows. */
+  readonly bucketMaxBytes?: number | undefined;
+  /** How often at most the deadline of a result, which moves with `readExtendTtl`, is written to LMDB. Default: 30 s. */
+  readonly ttiFlushSecs?: Duration | undefined;
+  /** How long a call waits for the computation of another call before it rejects with TimeoutError. Default: 60 s. */
+  readonly flightTimeout?: Duration | undefined;
+  /** How long results are served after this node last knew all invalidations, while it is cut off from the bus or hears late. Default: 30 s; no bound without a bus. */
+  readonly maxStaleSecs?: Duration | undefined;
+  /** How long `invalidate` waits for the bus before it resolves to `queued`. Default: 1 s. */
+  readonly publishTimeout?: Duration | undefined;
+  /** What callers get, the first one too: one frozen copy for all (`frozen`), the value itself (`shared`), or a copy each (`cloned`). Default: `frozen`. */
+  readonly values?: ValueMode | undefined;
+  /** Any pino logger. Default: nothing is logged. */
+  readonly log?: Log | undefined;
+  /** Where time comes from, and in `chance` randomness: for simulations. Default: the system's. */
+  readonly clock?: Clock | undefined;
+  /** Default: the system's. */
+  readonly chance?: Chance | undefined;
+}
+
+/** Options with their defaults, durations in milliseconds. */
+export interface CacheSettings extends CacheBus {
+  readonly storage: CacheStorage;
+  readonly prefix: string;
+  readonly node: string | undefined;
+  readonly door: boolean;
+  readonly defaultTtlMs: number | undefined;
+  readonly readExtendTtl: boolean;
+  readonly maxEntries: number | undefined;
+  readonly maxBytes: number;
+  readonly lmdbMapSize: number;
+  readonly bucketMaxBytes: number | undefined;
+  readonly autoPruneMs: number;
+  readonly autoPruneIntervalMs: number;
+  readonly lruUpdateIntervalMs: number;
+  readonly ttiFlushMs: number;
+  readonly flightTimeoutMs: number;
+  readonly maxStaleMs: number;
+  readonly publishTimeoutMs: number;
+  readonly values: ValueMode;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** Names of all options: what is not among them is refused. */
+export const cacheOptionNames: ReadonlySet<string> = new Set([
+  "storageUrl",
+  "busUrl",
+  "busKind",
+  "replicas",
+  "transport",
+  "bus",
+  "prefix",
+  "node",
+  "door",
+  "defaultTtl",
+  "readExtendTtl",
+  "maxEntries",
+  "maxBytes",
+  "autoPruneSecs",
+  "autoPruneInterval",
+  "lruUpdateInterval",
+  "lmdbMapSize",
+  "bucketMaxBytes",
+  "ttiFlushSecs",
+  "flightTimeout",
+  "maxStaleSecs",
+  "publishTimeout",
+  "values",
+  "log",
+  "clock",
+  "chance",
+  "user",
+  "password",
+  "token",
+  "tls",
+  "resolve",
+  "inboxPrefix",
+]);
+
+/** `options` with their defaults. Throws InvalidOptionError, which names the option. */
+export function cacheSettings(options: CacheOptions): CacheSettings {
+  checkNames(options, cacheOptionNames);
+  const { prefix = "zooid", values = "frozen", readExtendTtl = true, door = true, node, bus } = options;
+  checkName("prefix", prefix);
+  checkChoice("values", values, ["frozen", "shared", "cloned"]);
+  checkChoice("readExtendTtl", readExtendTtl, [true, false]);
+  checkChoice("busKind", options.busKind, ["jetstream", "nats"]);
+  if (node !== undefined) checkName("node", node);
+  checkChoice("door", door, [true, false]);
+  checkChoice("replicas", options.replicas, [1, 3, 5]);
+  const storage = storageOf(options.storageUrl ?? "memory:");
+  const { busKind, busUrl } = busOf(options, storage);
+  checkMethods("transport", options.transport, ["publish", "request", "subscribe", "onStatus", "flush", "close"]);
+  checkMethods("bus", bus, ["publish", "listen", "follow", "close"]);
+  checkMethods("clock", options.clock, ["now", "monotonic", "setTimeout", "clearTimeout"]);
+  checkMethods("chance", options.chance, ["fraction", "id"]);
+  checkLog(options.log);
+  const isAlone = busKind === undefined && (bus === undefined || bus.kind === "in-process");
+  return {
+    storage,
+    prefix,
+    busKind,
+    busUrl,
+    node,
+    door,
+    defaultTtlMs: durationOf("defaultTtl", options.defaultTtl),
+    readExtendTtl,
+    maxEntries: boundOf("maxEntries", options.maxEntries),
+    maxBytes: boundOf("maxBytes", options.maxBytes) ?? limits.resultBytesMax,
+    lmdbMapSize: boundOf("lmdbMapSize", options.lmdbMapSize) ?? limits.folderBytesMax,
+    bucketMaxBytes: countOf("bucketMaxBytes", options.bucketMaxBytes),
+    autoPruneMs: durationOf("autoPruneSecs", options.autoPruneSecs) ?? limits.tagsIdleMs,
+    autoPruneIntervalMs: intervalOf("autoPruneInterval", options.autoPruneInterval) ?? limits.autoPruneIntervalMs,
+    lruUpdateIntervalMs: intervalOf("lruUpdateInterval", options.lruUpdateInterval) ?? limits.lruUpdateIntervalMs,
+    ttiFlushMs: intervalOf("ttiFlushSecs", options.ttiFlushSecs) ?? limits.slideFlushMs,
+    flightTimeoutMs: durationOf("flightTimeout", options.flightTimeout) ?? limits.flightTimeoutMs,
+    maxStaleMs: durationOf("maxStaleSecs", options.maxStaleSecs) ?? (isAlone ? Infinity : limits.maxStaleMs),
+    publishTimeoutMs: durationOf("publishTimeout", options.publishTimeout) ?? limits.publishTimeoutMs,
+    values,
+    log: options.log ?? silentLog,
+    clock: options.clock ?? systemClock,
+    chance: options.chance ?? systemChance,
+  };
+}
+
+/** Milliseconds of an option, Infinity for no bound; undefined stays so. Throws InvalidOptionError. */
+export function durationOf(option: string, value: Duration | undefined): number | undefined {
+  return asDurationIfGiven(value, option, { unit: "s", isEndlessAllowed: true });
+}
+
+/** Milliseconds of an option that says how often something is done. Throws InvalidOptionError. */
+function intervalOf(option: string, value: Duration | undefined): number | undefined {
+  return asDurationIfGiven(value, option, { unit: "s" });
+}
+
+/** Infinity: no bound. Throws InvalidOptionError. */
+export function boundOf(option: string, value: number | undefined): number | undefined {
+  return value === Infinity ? value : countOf(option, value);
+}
+
+/** Throws InvalidOptionError. */
+export function countOf(option: string, value: number | undefined): number | undefined {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
+    throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
+  }
+  return value;
+}

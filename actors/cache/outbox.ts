@@ -1,0 +1,338 @@
+import type { Bus, BusVersion } from "../../transport/bus.js";
+import {
+  type Chance,
+  ClosedError,
+  type Clock,
+  isBelow,
+  limits,
+  type Log,
+  NotAuthorizedError,
+  rootTag,
+  type Tag,
+} from "../../core/index.js";
+import type { Publication } from "./publication.js";
+import { retryDelay } from "../../core/backoff.js";
+
+/** What an invalidation of a tag means here until the bus has numbered it. */
+export interface Claim {
+  /** Called with the version of it, or of one that covers it, once. */
+  settled(version: BusVersion): void;
+  /** Called in place of `settled` when the broker does not let this node publish it. */
+  refused(): void;
+}
+
+/** An invalidation on its way to the bus. */
+export interface Outgoing<C extends Claim = Claim> {
+  readonly id: string;
+  readonly tag: Tag;
+  /** The bus may have it already: what becomes stale from now on needs another. */
+  isSent: boolean;
+  /** Its own, those that it swallowed, and those that it covers. */
+  readonly claims: Map<Tag, C>;
+  /** Claims of tags that have one here already. */
+  readonly riders: C[];
+  isPublished: boolean;
+  /** Why it will never be. */
+  refusal: NotAuthorizedError | undefined;
+  /** The one that swallowed it. */
+  within: Outgoing<C> | undefined;
+  /** The callers that wait until it is published. */
+  readonly waiters: Set<Waiter>;
+}
+
+/** A caller that waits for what becomes of an invalidation. */
+interface Waiter {
+  published(): void;
+  failed(reason: Error): void;
+}
+
+/** What an outbox needs of its surroundings. */
+export interface OutboxAround {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly publishTimeoutMs: number;
+  readonly entriesMax: number;
+}
+
+/**
+ * Invalidations of this node that the bus has not acknowledged.
+ *
+ * 1. One that was handed to the bus is never changed: it may have its sequence already, and what came later is not covered by it. Its id is
+ *    drawn here, once: an id of an earlier process may be one that the bus has taken.
+ * 2. Of those that wait there is one a tag, and none below another's: a parent swallows its children.
+ * 3. More than `entriesMax` become one of the root: too much, never too little. So do claims: past as many, what is covered counts as the one
+ *    that covers it.
+ *
+ * Source: DESIGN "Pending"; INTERLEAVINGS B7.
+ */
+export class Outbox<C extends Claim = Claim> {
+  readonly #around: OutboxAround;
+  readonly #waiting = new Map<Tag, Outgoing<C>>();
+  /** By tag: how many wait that are below it. */
+  readonly #below = new Map<string, number>();
+  readonly #sent = new Map<string, Outgoing<C>>();
+  /** Invalidations that were not published within the time-out, since it was made. */
+  queued = 0;
+  /** Times it was full. */
+  overflows = 0;
+  /** Handed to the bus, which did not take them: they are again when #retry fires. */
+  readonly #failed = new Set<Outgoing<C>>();
+  #retry: unknown;
+  #failures = 0;
+  #isClosed = false;
+  /** Of all that are not settled. */
+  #claims = 0;
+  #onEmpty: (() => void)[] = [];
+
+  constructor(around: OutboxAround) {
+    this.#around = around;
+  }
+
+  /** Invalidations that the bus has not acknowledged. */
+  get size(): number {
+    return this.#waiting.size + this.#sent.size;
+  }
+
+  /** Under which they are, or will be, published. */
+  get ids(): ReadonlySet<string> {
+    const ids = new Set(this.#sent.keys());
+    for (const { id } of this.#waiting.values()) ids.add(id);
+    return ids;
+  }
+
+  /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
+  add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
+    const id = this.#around.chance.id();
+    const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
+    const { claims } = outgoing;
+    const hasRoom = claims.has(outgoing.tag) && this.#claims <= this.#around.entriesMax;
+    const claimed = claims.has(tag) || hasRoom ? tag : outgoing.tag;
+    const known = claims.get(claimed);
+    claims.set(claimed, claim(claimed, id, known));
+    if (known === undefined) this.#claims++;
+    this.flush();
+    return outgoing;
+  }
+
+  /** Resolves to what became of `outgoing` within the time-out. Rejects with ClosedError when the outbox is closed before that, and with NotAuthorizedError. */
+  outcome(outgoing: Outgoing<C>): Promise<Publication> {
+    const { clock, publishTimeoutMs } = this.#around;
+    let waitedFor = outgoing;
+    while (waitedFor.within !== undefined) waitedFor = waitedFor.within;
+    if (waitedFor.isPublished) return Promise.resolve("published");
+    if (this.#isClosed) return Promise.reject(new ClosedError({ what: "cache" }));
+    const refusal = waitedFor.refusal ?? this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        published: () => {
+          clock.clearTimeout(timer);
+          resolve("published");
+        },
+        failed: (reason) => {
+          clock.clearTimeout(timer);
+          reject(reason);
+        },
+      };
+      const timer = clock.setTimeout(() => {
+        // It may have been swallowed meanwhile.
+        for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(waiter);
+        const refusal = this.#refusal();
+        if (refusal !== undefined) {
+          reject(refusal);
+          return;
+        }
+        this.queued++;
+        resolve("queued");
+      }, publishTimeoutMs);
+      waitedFor.waiters.add(waiter);
+    });
+  }
+
+  /** The bus told of an invalidation of `tag` under `id`, which is ours if this gives something. */
+  heard(tag: string, id: string, version: BusVersion): Outgoing<C> | undefined {
+    const outgoing = this.#sent.get(id);
+    // Others write ids too. One that names another tag says nothing of ours.
+    if (outgoing?.tag !== tag) return undefined;
+    this.#settle(outgoing, version);
+    return outgoing;
+  }
+
+  /** Hands to the bus what waits, when it takes something. */
+  flush(): void {
+    const { bus } = this.#around;
+    if (this.#isClosed || this.#retry !== undefined || bus.state.type !== "following") return;
+    for (const outgoing of this.#waiting.values()) {
+      if (this.#sent.size >= limits.outboxSentMax) return;
+      this.#waitNoMore(outgoing);
+      this.#sent.set(outgoing.id, outgoing);
+      outgoing.isSent = true;
+      this.#send(outgoing);
+    }
+  }
+
+  /** Resolves when the bus has acknowledged everything. */
+  emptied(): Promise<void> {
+    return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#onEmpty.push(resolve));
+  }
+
+  /** Nothing is handed to the bus any more. Every caller that waits is rejected with ClosedError. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#around.clock.clearTimeout(this.#retry);
+    const closed = new ClosedError({ what: "cache" });
+    for (const { waiters } of [...this.#waiting.values(), ...this.#sent.values()]) {
+      for (const waiter of waiters) waiter.failed(closed);
+      waiters.clear();
+    }
+    this.#waiting.clear();
+    this.#below.clear();
+  }
+
+  #send(outgoing: Outgoing<C>): void {
+    const { bus, log } = this.#around;
+    bus.publish(outgoing.tag, outgoing.id).then(
+      (version) => {
+        if (this.#failures > 0) log.info({ tag: outgoing.tag, failures: this.#failures }, "invalidations are published again");
+        this.#failures = 0;
+        this.#settle(outgoing, version);
+      },
+      (error: unknown) => {
+        if (this.#isClosed || error instanceof ClosedError) return;
+        if (error instanceof NotAuthorizedError) {
+          this.#refuse(outgoing, error);
+          return;
+        }
+        const facts = { err: error, tag: outgoing.tag };
+        if (this.#failures === 0) log.warn(facts, "invalidations are not published");
+        else log.debug(facts, "an invalidation was not published");
+        this.#sendAgain(outgoing);
+      },
+    );
+  }
+
+  /** Under the same id: a second copy only invalidates too much. Those that fail meanwhile go with it. */
+  #sendAgain(outgoing: Outgoing<C>): void {
+    const { clock, chance } = this.#around;
+    this.#failed.add(outgoing);
+    this.#retry ??= clock.setTimeout(
+      () => {
+        this.#retry = undefined;
+        const failed = [...this.#failed];
+        this.#failed.clear();
+        for (const each of failed) if (this.#sent.has(each.id)) this.#send(each);
+        this.flush();
+      },
+      retryDelay(this.#failures++, chance),
+    );
+  }
+
+  /** The broker does not even let this node hear the bus. What waits is published once it does. */
+  #refusal(): NotAuthorizedError | undefined {
+    const { state, trouble } = this.#around.bus;
+    return state.type !== "following" && trouble instanceof NotAuthorizedError ? trouble : undefined;
+  }
+
+  /** The broker does not let this node publish it. Others that it stood for are published by themselves: they may be allowed. */
+  #refuse(outgoing: Outgoing<C>, error: NotAuthorizedError): void {
+    if (!this.#sent.delete(outgoing.id)) return;
+    this.#around.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not hear of it");
+    outgoing.refusal = error;
+    for (const waiter of outgoing.waiters) waiter.failed(error);
+    outgoing.waiters.clear();
+    for (const [tag, claim] of outgoing.claims) {
+      if (tag === outgoing.tag) {
+        this.#claims--;
+        claim.refused();
+      } else this.#enqueueAgain(tag, claim);
+    }
+    for (const claim of outgoing.riders) claim.refused();
+    this.#claims -= outgoing.riders.length;
+    this.flush();
+    if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
+  }
+
+  #enqueueAgain(tag: Tag, claim: C): void {
+    const outgoing = this.#cover(tag) ?? this.#enqueue(tag, this.#around.chance.id());
+    if (outgoing.claims.has(tag)) outgoing.riders.push(claim);
+    else outgoing.claims.set(tag, claim);
+  }
+
+  #settle(outgoing: Outgoing<C>, version: BusVersion): void {
+    if (!this.#sent.delete(outgoing.id)) return;
+    this.#claims -= outgoing.claims.size + outgoing.riders.length;
+    for (const claim of [...outgoing.claims.values(), ...outgoing.riders]) claim.settled(version);
+    outgoing.isPublished = true;
+    for (const waiter of outgoing.waiters) waiter.published();
+    outgoing.waiters.clear();
+    this.flush();
+    if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
+  }
+
+  /** One that waits and covers `tag`. */
+  #cover(tag: Tag): Outgoing<C> | undefined {
+    if (this.#waiting.size === 0) return undefined;
+    let above: string = tag;
+    for (;;) {
+      const waiting = this.#waiting.get(above as Tag);
+      if (waiting !== undefined) return waiting;
+      if (above === "") return undefined;
+      above = above.slice(0, Math.max(0, above.lastIndexOf(":")));
+    }
+  }
+
+  #enqueue(tag: Tag, id: string): Outgoing<C> {
+    const isFull = this.#waiting.size >= this.#around.entriesMax;
+    const outgoing: Outgoing<C> = {
+      id,
+      tag: isFull ? rootTag : tag,
+      isSent: false,
+      claims: new Map(),
+      riders: [],
+      isPublished: false,
+      refusal: undefined,
+      within: undefined,
+      waiters: new Set(),
+    };
+    if (isFull) this.overflows++;
+    if (isFull) this.#around.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
+    if (this.#below.has(outgoing.tag)) this.#swallow(outgoing);
+    this.#waiting.set(outgoing.tag, outgoing);
+    for (const above of tagsAbove(outgoing.tag)) this.#below.set(above, (this.#below.get(above) ?? 0) + 1);
+    return outgoing;
+  }
+
+  #waitNoMore({ tag }: Outgoing<C>): void {
+    this.#waiting.delete(tag);
+    for (const above of tagsAbove(tag)) {
+      const count = this.#below.get(above) ?? 0;
+      if (count > 1) this.#below.set(above, count - 1);
+      else this.#below.delete(above);
+    }
+  }
+
+  #swallow(outgoing: Outgoing<C>): void {
+    for (const child of this.#waiting.values()) {
+      if (!isBelow(child.tag, outgoing.tag)) continue;
+      this.#waitNoMore(child);
+      // No other has one of the same tag: nothing that waits is below another.
+      for (const [claimed, claim] of child.claims) outgoing.claims.set(claimed, claim);
+      outgoing.riders.push(...child.riders);
+      for (const waiter of child.waiters) outgoing.waiters.add(waiter);
+      child.within = outgoing;
+    }
+  }
+}
+
+/** All tags that `tag` is below, the root among them, and not itself. */
+function tagsAbove(tag: Tag): readonly string[] {
+  const above: string[] = [];
+  for (let at: string = tag; at !== "";) {
+    at = at.slice(0, Math.max(0, at.lastIndexOf(":")));
+    above.push(at);
+  }
+  return above;
+}

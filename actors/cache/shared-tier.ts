@@ -1,0 +1,418 @@
+import { keyTag } from "../../storage/results/result-key.js";
+import type { EntryPosition, Keeping } from "../../storage/results/entry-store.js";
+import type { ValueMode } from "../../storage/results/kept-value.js";
+import { LatestInvalidations } from "../../storage/results/latest-invalidations.js";
+import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter } from "../../storage/results/shared-record.js";
+import type { Began, TagTrie } from "../../storage/results/tag-trie.js";
+import { decodeRecord, encodeRecord } from "../../storage/results/value-record.js";
+import type { Bucket, BucketEntry } from "../../transport/bucket.js";
+import { type Bus, type BusEvent, canRecall } from "../../transport/bus.js";
+import { ClosedError, type Clock, limits, type Log, soonerOf, type Tag, TimeoutError } from "../../core/index.js";
+import { BrokerTime } from "./broker-time.js";
+import { BucketSweep } from "./bucket-sweep.js";
+
+/** What results that nodes share need of their surroundings. */
+export interface SharedEntriesAround {
+  readonly bucket: Bucket;
+  /** Its numbers are those of all nodes. */
+  readonly bus: Bus;
+  /** Knows which invalidations of this node have no number yet. */
+  readonly trie: TagTrie;
+  /** How what is found is given out. */
+  readonly values: ValueMode;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Whether what is known here may be relied on; undefined: always. */
+  readonly isInTouch: (() => boolean) | undefined;
+}
+
+/** A result that another node computed, or this one before. */
+export interface SharedEntry {
+  readonly value: unknown;
+  readonly tags: readonly Tag[];
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  /** Infinity: it has no time to live. */
+  readonly leftMs: number;
+  /** From when on it is to be judged in memory. */
+  readonly began: Began;
+}
+
+/** How a result is shared. */
+export interface Sharing extends Keeping<EntryPosition> {
+  /** Sequence of the invalidation by which it was set. */
+  readonly ownSequence?: number | undefined;
+}
+
+/** What happened with the bucket since the cache was opened. */
+export interface BucketCounts {
+  /** Results that were found in the bucket. */
+  readonly bucketHits: number;
+  /** Requests to it that failed, or were left out because too many were under way. */
+  readonly bucketFailures: number;
+}
+
+/** Of a cache without a bucket. */
+export const noBucketCounts: BucketCounts = { bucketHits: 0, bucketFailures: 0 };
+
+/** What is remembered of what was met for a key: its revision, 0 for nothing, and the version of what can be read there. */
+interface Met {
+  readonly revision: number;
+  readonly version: Pick<SharedRecord, "epoch" | "ownSequence"> | undefined;
+  readonly hasExpired: boolean;
+}
+
+/** Keys of which is remembered what was met: their next write needs not look again. */
+const keysRememberedMax = 10_000;
+/** How long results are kept in a bucket, at most: none outlives the invalidations that it is compared with. */
+export function sharedAgeMsMax(bus: Bus | undefined): number {
+  return Math.min(limits.busHistoryMs, bus !== undefined && canRecall(bus) ? bus.recallAgeMsMax : limits.busHistoryMs);
+}
+
+/**
+ * Results in a bucket that the nodes of a cache share.
+ *
+ * 1. What is found counts only if none of its tags, nor one above, nor its key was invalidated after it began, by all that is known here when it
+ *    lands; and under an invalidation of this node that has no number yet nothing from elsewhere counts at all.
+ * 2. What began before this node's knowledge of invalidations does is compared with what the bus recalls of each of its tags, once. That can
+ *    be done as long as the bus still holds all invalidations since it began: the record bears the broker's time of what was known then.
+ * 3. What is written bears what was known when its computation began, and is judged again before it is written. Nothing is written over
+ *    a result of a later version of the same epoch.
+ * 4. Times to live count on the broker's clock, from when it took the record.
+ * 5. It delays nobody for longer than the bucket's time-out and the bus's, and fails nobody. Where this node does not follow the bus, or after
+ *    a time-out for a while, it is passed by.
+ *
+ * Source: DESIGN "Versions", "Pending", "Tiers"; INTERLEAVINGS B4, B8 to B11, B13.
+ */
+export class SharedEntries {
+  readonly #around: SharedEntriesAround;
+  readonly #latest = new LatestInvalidations(limits.latestInvalidationsMax);
+  readonly #time: BrokerTime;
+  readonly #sweep: BucketSweep;
+  readonly #met = new Map<string, Met>();
+  readonly #writes = new Set<Promise<void>>();
+  /** What the bus recalled of tags, as of before `since`. */
+  readonly #recalled = new Map<Tag, number>();
+  #recalledSince = 0;
+  #epoch: string | undefined;
+  /** What began before it cannot be judged by asking. */
+  #hardFloor = 0;
+  /** By the broker's clock: when it took what was heard last. */
+  #heardTime = 0;
+  #began: EntryPosition | undefined;
+  /** What is written after it would go with the rest. */
+  #clearing: Promise<void> | undefined;
+  #bytesWriting = 0;
+  #restsUntilMs = -Infinity;
+  #isFailing = false;
+  #hasToldForeign = false;
+  #hits = 0;
+  #failures = 0;
+
+  constructor(around: SharedEntriesAround) {
+    this.#around = around;
+    this.#time = new BrokerTime(around.clock);
+    this.#sweep = new BucketSweep({
+      ...around,
+      isUsable: () => this.isUsable,
+      hasExpired: ({ ttlMs = Infinity, time }) => this.#leftMs(ttlMs, time) <= 0,
+      onFail: (error) => this.#failed(error, ""),
+    });
+  }
+
+  get counts(): BucketCounts {
+    return { bucketHits: this.#hits, bucketFailures: this.#failures };
+  }
+
+  /** Whether it is worth asking now. */
+  get isUsable(): boolean {
+    const { bus, clock, isInTouch } = this.#around;
+    if (this.#epoch === undefined || bus.state.type !== "following" || isInTouch?.() === false) return false;
+    return clock.monotonic() >= this.#restsUntilMs && this.#time.now() !== undefined;
+  }
+
+  /** What a computation that begins now knows; undefined: not enough to share its result. */
+  begin(): EntryPosition | undefined {
+    if (this.#epoch === undefined || this.#around.bus.state.type !== "following") return undefined;
+    const { sequence } = this.#around.trie;
+    if (this.#began?.sequence !== sequence || this.#began.epoch !== this.#epoch) {
+      this.#began = { epoch: this.#epoch, sequence, time: this.#heardTime };
+    }
+    return this.#began;
+  }
+
+  /** The result of `key` that may be given now. Never rejects. */
+  async get(key: string): Promise<SharedEntry | undefined> {
+    if (!this.isUsable) return undefined;
+    try {
+      const { record, time } = await this.#read(key);
+      if (record === undefined || this.#leftMs(record.leftMs, time) <= 0) return undefined;
+      const began = await this.#judge(record);
+      const leftMs = this.#leftMs(record.leftMs, time);
+      return began === undefined || leftMs <= 0 ? undefined : this.#entryOf(record, began, leftMs);
+    } catch (error) {
+      this.#failed(error, key);
+      return undefined;
+    }
+  }
+
+  /** Writes it behind, if it is still worth it then. What cannot be written is in memory only. */
+  put(key: string, value: unknown, { tags, began, ownSequence = began.sequence, ttlMs, leftMs = ttlMs, slides = false }: Sharing): void {
+    if (!this.isUsable || (leftMs ?? Infinity) <= 0) return;
+    const { bucket, log } = this.#around;
+    const own = keyTag(key);
+    const encoded = this.#encoded(key, value);
+    if (encoded === undefined) return;
+    const record: SharedRecord = {
+      key,
+      epoch: began.epoch,
+      sequence: began.sequence,
+      time: began.time,
+      ownSequence: Math.max(ownSequence, began.sequence),
+      tags: tags.includes(own) ? tags.filter((tag) => tag !== own) : tags,
+      ttlMs,
+      leftMs: leftMs ?? Infinity,
+      slides: slides && ttlMs !== undefined,
+      value: encoded,
+    };
+    const payload = encodeSharedRecord(record);
+    if (payload.length > bucket.payloadBytesMax) {
+      log.warn({ key, bytes: payload.length, bytesMax: bucket.payloadBytesMax }, "a result is too large to be shared");
+      return;
+    }
+    this.#behind(key, payload.length, () => this.#write(record, payload));
+  }
+
+  /** Removes what `sequence` made stale, where nothing else will take its place. */
+  discard(key: string, sequence: number): void {
+    if (!this.isUsable) return;
+    this.#behind(key, 0, async () => {
+      const { revision, version } = (await this.#read(key)).met;
+      if (version === undefined || (version.epoch === this.#epoch && version.ownSequence >= sequence)) return;
+      await this.#remove(key, revision);
+    });
+  }
+
+  /** Removes what was found for `key` to have expired. */
+  discardExpired(key: string): void {
+    const met = this.#met.get(key);
+    if (met?.hasExpired !== true || !this.isUsable) return;
+    this.#behind(key, 0, () => this.#remove(key, met.revision));
+  }
+
+  /** Removes what has expired and nobody has looked for since, as much as a round does: how many those were. Never rejects. */
+  sweep(): Promise<number> {
+    return this.#sweep.round();
+  }
+
+  /** Removes all, after everything was invalidated. */
+  clear(): void {
+    if (!this.isUsable) return;
+    this.#behind("", 0, async () => {
+      this.#met.clear();
+      this.#clearing = this.#around.bucket.clear();
+      await this.#clearing;
+    });
+  }
+
+  /** What the bus tells, after the trie was told. */
+  hear(event: BusEvent): void {
+    if (event.type === "cut") return;
+    const { epoch, sequence, time } = event.version;
+    this.#time.hear(time);
+    this.#heardTime = time;
+    if (event.type === "invalidated") this.#latest.apply(event.tag as Tag, sequence);
+    else if (event.type === "reset") {
+      // What was missed within an epoch that was followed is not what the last of each tag would tell.
+      this.#hardFloor = epoch === this.#epoch ? sequence : 0;
+      this.#epoch = epoch;
+      this.#latest.reset(sequence);
+    } else if (event.type === "following") this.#epoch = epoch;
+  }
+
+  /** An invalidation of this node has its number, after the trie was told; undefined: one of another epoch. */
+  settled(tag: Tag, sequence: number | undefined): void {
+    this.#latest.apply(tag, sequence ?? this.#around.trie.tagVersion(tag));
+  }
+
+  /** Resolves when all that was being written is, or has failed. */
+  async flush(): Promise<void> {
+    while (this.#writes.size > 0) await Promise.all(this.#writes);
+  }
+
+  /** What is being written has `timeoutMs` to end. */
+  async close(timeoutMs: number): Promise<void> {
+    await soonerOf(this.#around.clock, timeoutMs, this.flush());
+    await this.#around.bucket.close();
+  }
+
+  // ---- Reading
+
+  async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: Met }> {
+    const entry = await this.#around.bucket.get(key);
+    this.#worked();
+    // The broker took it in the past: its clock is at this time or later.
+    if (entry !== undefined) this.#time.hear(entry.time);
+    const record = this.#recordOf(key, entry);
+    const { revision, time } = entry ?? { revision: 0, time: 0 };
+    // Without its value: many are remembered.
+    const version = record && { epoch: record.epoch, ownSequence: record.ownSequence };
+    const met = { revision, version, hasExpired: record !== undefined && this.#leftMs(record.leftMs, time) <= 0 };
+    this.#met.delete(key);
+    if (this.#met.size >= keysRememberedMax) this.#met.clear();
+    this.#met.set(key, met);
+    return { record, time, met };
+  }
+
+  #recordOf(key: string, entry: BucketEntry | undefined): SharedRecord | undefined {
+    if (entry === undefined) return undefined;
+    const record = decodeSharedRecord(entry.payload, key);
+    if (record === undefined && entry.payload.length > 0) this.#tellForeign(key);
+    return record;
+  }
+
+  #tellForeign(key: string): void {
+    if (this.#hasToldForeign) return;
+    this.#hasToldForeign = true;
+    this.#around.log.warn({ key }, "the bucket holds something that is no result");
+  }
+
+  /** Of what the broker took at `time`, with `lifeMs` left to live then. */
+  #leftMs(lifeMs: number, time: number): number {
+    const ageMs = Math.max(0, (this.#time.now() ?? Infinity) - time);
+    return ageMs > sharedAgeMsMax(this.#around.bus) ? 0 : lifeMs - ageMs;
+  }
+
+  #entryOf({ key, tags, ttlMs, slides, value }: SharedRecord, began: Began, leftMs: number): SharedEntry | undefined {
+    try {
+      const entry = { value: decodeRecord(value, this.#around.values).value, tags, ttlMs, slides, leftMs, began };
+      this.#hits++;
+      return entry;
+    } catch {
+      this.#tellForeign(key);
+      return undefined;
+    }
+  }
+
+  /**
+   * From when on a valid result is to be judged in memory: it was compared with all that is known here now. Undefined: it is stale.
+   * The bus is asked when what is known does not reach back far enough.
+   */
+  async #judge(record: SharedRecord): Promise<Began | undefined> {
+    const judging = staleAfter(record);
+    const { since } = this.#latest;
+    if (!this.#mayBeValid(record, judging)) return undefined;
+    if (record.sequence < since) {
+      if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging))) return undefined;
+      // The bus may have been found to keep less than it did.
+      if (!this.#isRecallable(record)) return undefined;
+      // What was pushed out meanwhile was neither known nor asked for.
+      if (this.#latest.since !== since || !this.#mayBeValid(record, judging)) return undefined;
+    }
+    const { trie } = this.#around;
+    return trie.beganElsewhere(Math.max(trie.sequence, record.sequence));
+  }
+
+  /** Nothing known speaks against it. */
+  #mayBeValid(record: SharedRecord, judging: ReadonlyMap<Tag, number>): boolean {
+    const { trie, bus } = this.#around;
+    if (record.epoch !== this.#epoch || bus.state.type !== "following") return false;
+    if (record.ownSequence > trie.sequence + limits.sequencesAheadMax) return false;
+    for (const [tag, sequence] of judging) if (this.#latest.of(tag) > sequence) return false;
+    return !trie.isPending([...record.tags, keyTag(record.key)]);
+  }
+
+  /** Whether the bus still holds every invalidation that came after what `record` knew. */
+  #isRecallable({ time }: SharedRecord): boolean {
+    const { bus } = this.#around;
+    return canRecall(bus) && (this.#time.now() ?? Infinity) - time < bus.recallAgeMsMax;
+  }
+
+  async #isRecalledValid(judging: ReadonlyMap<Tag, number>): Promise<boolean> {
+    const { bus } = this.#around;
+    if (!canRecall(bus)) return false;
+    const { since } = this.#latest;
+    if (this.#recalledSince !== since || this.#recalled.size > limits.latestInvalidationsMax) this.#recalled.clear();
+    this.#recalledSince = since;
+    const asked = [...judging.keys()].filter((tag) => !this.#recalled.has(tag));
+    if (asked.length > limits.tagsRecalledMax) return false;
+    if (asked.length > 0) {
+      const { sequences, reached } = await bus.recall(asked, limits.bucketTimeoutMs);
+      if (reached < since || this.#recalledSince !== since) return false;
+      asked.forEach((tag, index) => this.#recalled.set(tag, sequences[index] ?? Infinity));
+    }
+    for (const [tag, sequence] of judging) if ((this.#recalled.get(tag) ?? Infinity) > sequence) return false;
+    return true;
+  }
+
+  // ---- Writing
+
+  /** Undefined: nobody else could read it. */
+  #encoded(key: string, value: unknown): Uint8Array | undefined {
+    try {
+      return encodeRecord(value);
+    } catch (error) {
+      this.#around.log.warn({ err: error, key }, "a result cannot be shared");
+      return undefined;
+    }
+  }
+
+  #behind(key: string, bytes: number, act: () => Promise<void>): void {
+    if (this.#writes.size >= limits.bucketWritesMax || this.#bytesWriting + bytes > limits.bucketWritingBytesMax) {
+      this.#failures++;
+      return;
+    }
+    this.#bytesWriting += bytes;
+    const write = act()
+      .catch((error: unknown) => {
+        this.#failed(error, key);
+      })
+      .finally(() => {
+        this.#bytesWriting -= bytes;
+        this.#writes.delete(write);
+      });
+    this.#writes.add(write);
+  }
+
+  async #write(record: SharedRecord, payload: Uint8Array): Promise<void> {
+    const { key, epoch, sequence, ownSequence } = record;
+    const judging = staleAfter(record);
+    await this.#clearing?.catch(() => undefined);
+    let met = this.#met.get(key);
+    for (let rounds = 0; rounds < limits.bucketRoundsMax; rounds++) {
+      met ??= (await this.#read(key)).met;
+      // It is judged last before it is sent.
+      if (sequence < this.#latest.since || !this.#mayBeValid(record, judging)) return;
+      if (met.version?.epoch === epoch && met.version.ownSequence > ownSequence) return;
+      const ttlMs = record.leftMs === Infinity ? undefined : record.leftMs;
+      const revision = await this.#around.bucket.put(key, payload, met.revision, ttlMs);
+      this.#worked();
+      this.#met.delete(key);
+      if (revision !== undefined) return;
+      met = undefined;
+    }
+  }
+
+  async #remove(key: string, revision: number): Promise<void> {
+    this.#met.delete(key);
+    await this.#around.bucket.remove(revision);
+    this.#worked();
+  }
+
+  // ---- Failing
+
+  #worked(): void {
+    if (!this.#isFailing) return;
+    this.#isFailing = false;
+    this.#around.log.info({}, "results are shared again");
+  }
+
+  #failed(error: unknown, key: string): void {
+    if (error instanceof ClosedError) return;
+    this.#failures++;
+    if (error instanceof TimeoutError) this.#restsUntilMs = this.#around.clock.monotonic() + limits.bucketRestMs;
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    this.#around.log.warn({ err: error, key }, "results are not shared for now");
+  }
+}

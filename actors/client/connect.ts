@@ -1,0 +1,127 @@
+import { bootId } from "../../storage/kv/boot-id.js";
+import { openLmdbStore } from "../../storage/kv/lmdb-store.js";
+import type { OpenStore } from "../../storage/kv/ordered-store.js";
+import { openTransport, type OpenTransportOptions } from "../../transport/open.js";
+import type { Transport } from "../../transport/transport.js";
+import { DisconnectedError, InvalidOptionError, silentLog, systemChance, systemClock, type Log } from "../../core/index.js";
+import { clientBounds, type ClientOptions } from "./options.js";
+import { checkLog, checkName } from "../../core/options.js";
+import { openObjectClient, type ObjectClient } from "./object-client.js";
+import type { AnySchema, UntypedSchema } from "../protocol/schema.js";
+import { createActorSystem } from "../system/actor-system.js";
+
+/** Where a client connects, who it is there, and how it behaves. Only `servers` must be given. */
+export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
+  extends ClientOptions<Schema>, Pick<OpenTransportOptions, "servers" | "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix"> {
+  /** Clients and servers of one realm find each other; a broker may carry several. Default: `zooid`. */
+  readonly realm?: string | undefined;
+  /** Name of the storage. Default: `main`. */
+  readonly storage?: string | undefined;
+  /** Where the cache is kept: a folder of this client alone, or in memory only (`transient`). Default: `transient`. */
+  readonly cache?: { readonly folder: string } | "transient" | undefined;
+  /** Any pino logger. Default: nothing is logged. */
+  readonly log?: Log | undefined;
+}
+
+/** What is looked at before anybody asks what the storage holds. */
+type AnyConnectOptions = Omit<ConnectOptions, "schemas">;
+
+const names = new Set([
+  "servers",
+  "user",
+  "password",
+  "token",
+  "tls",
+  "resolve",
+  "inboxPrefix",
+  "realm",
+  "storage",
+  "cache",
+  "log",
+  "client",
+  "readOnly",
+  "onOtherHistory",
+  "schemas",
+  "cacheBytesMax",
+  "memoryBytesMax",
+  "waitTimeoutMs",
+  "closeTimeoutMs",
+  "requestTimeoutMs",
+  "heartbeatTimeoutMs",
+  "loadsInFlightMax",
+  "transactAttemptsMax",
+]);
+
+/**
+ * A client of a storage, connected. Resolves when its cache is verified; when the cache holds data, also once the first attempt
+ * to connect has failed: reads go on from it. Rejects at once with InvalidOptionError, NotAuthorizedError, OtherHistoryError,
+ * ServerBehindError, ProtocolVersionError, InUseError or StoreError, else after waitTimeoutMs with DisconnectedError, which says why.
+ */
+export async function connect<Schema extends AnySchema = UntypedSchema>(options: ConnectOptions<Schema>): Promise<ObjectClient<Schema>> {
+  // In plain JavaScript it may be called otherwise.
+  if (typeof options !== "object" || options === null)
+    throw new InvalidOptionError({ option: "connect", reason: "is to be called with { servers }" });
+  const { realm = "zooid", storage = "main", log = silentLog } = options;
+  const client = options.client ?? `client-${systemChance.id()}`;
+  checkOptions(options);
+  checkLog(log);
+  checkName("realm", realm);
+  checkName("storage", storage);
+  checkName("client", client);
+  clientBounds(options);
+  const seams = { clock: systemClock, chance: systemChance, log };
+  const open = cacheOpener(options.cache, log);
+  const transport = await reachBroker({ ...brokerOf(options), name: client, ...seams });
+  const system = createActorSystem({ realm, transport, ...seams });
+  const release = async () => {
+    system.close();
+    await transport.close();
+  };
+  const around = { realm, storage, client, cache: open, transport, system, release, ...seams };
+  return openObjectClient<Schema>({ ...options, ...around });
+}
+
+/** A transport that is linked, or goes on trying to be: a broker that is not there yet is waited for, one that refuses us is not. */
+async function reachBroker(options: OpenTransportOptions): Promise<Transport> {
+  try {
+    return await openTransport(options);
+  } catch (error) {
+    if (!(error instanceof DisconnectedError)) throw error;
+    return openTransport({ ...options, waitForFirst: false });
+  }
+}
+
+function brokerOf(options: AnyConnectOptions): OpenTransportOptions {
+  const { servers, user, password, token, tls, resolve, inboxPrefix } = options;
+  return {
+    servers,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { password }),
+    ...(token === undefined ? {} : { token }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(resolve === undefined ? {} : { resolve }),
+    ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+  };
+}
+
+/** Throws InvalidOptionError. */
+function cacheOpener(cache: ConnectOptions["cache"], log: Log): OpenStore | undefined {
+  if (cache === undefined || cache === "transient") return undefined;
+  if (typeof cache !== "object" || typeof cache.folder !== "string" || cache.folder === "") {
+    throw new InvalidOptionError({ option: "cache", reason: 'is neither { folder } nor "transient"' });
+  }
+  const boot = bootId(systemClock);
+  // A cache can be loaded again: it need not survive the system, which would cost a sync of the disk at each batch.
+  return () => openLmdbStore({ folder: cache.folder, durable: false, bootId: boot, log });
+}
+
+/** Throws InvalidOptionError, which names the option. */
+function checkOptions(options: AnyConnectOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
+  }
+  const { servers } = options;
+  const isServers =
+    typeof servers === "string" ? servers !== "" : Array.isArray(servers) && servers.every((each) => typeof each === "string");
+  if (!isServers) throw new InvalidOptionError({ option: "servers", reason: "is neither an address nor a list of addresses" });
+}

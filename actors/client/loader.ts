@@ -1,0 +1,144 @@
+import type { CachedRevision, ClientCache } from "../../storage/client-cache/client-cache.js";
+import { DisconnectedError, limits, MalformedMessageError, type Tid } from "../../core/index.js";
+import type { ServerLink } from "./server-link.js";
+import * as wire from "../protocol/codec.js";
+
+interface Pending {
+  readonly key: string;
+  readonly snapshot: Tid;
+  readonly promise: Promise<CachedRevision>;
+  readonly resolve: (revision: CachedRevision) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+export interface LoaderOptions {
+  readonly cache: ClientCache;
+  /** The verified link; undefined while there is none. */
+  readonly link: () => ServerLink | undefined;
+  readonly address: () => string;
+  readonly loadsInFlightMax?: number | undefined;
+}
+
+/**
+ * Loads revisions that no cache holds. Loads of one key at one snapshot are one; those of one snapshot that are asked for in
+ * one turn travel together; past loadsInFlightMax keys they wait for their turn.
+ */
+export class Loader {
+  readonly #options: LoaderOptions;
+  readonly #inFlightMax: number;
+  readonly #pending = new Map<Tid, Map<string, Pending>>();
+  #queue: Pending[] = [];
+  #inFlight = 0;
+  #isScheduled = false;
+  #loads = 0;
+
+  constructor(options: LoaderOptions) {
+    this.#options = options;
+    this.#inFlightMax = options.loadsInFlightMax ?? limits.loadsInFlightMax;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Keys asked for since the start. */
+  get loads(): number {
+    return this.#loads;
+  }
+
+  /** Revision of `key` at `snapshot`. Rejects as a request does: with DisconnectedError, TimeoutError, SnapshotTooOldError. */
+  load(key: string, snapshot: Tid): Promise<CachedRevision> {
+    let atSnapshot = this.#pending.get(snapshot);
+    if (atSnapshot === undefined) this.#pending.set(snapshot, (atSnapshot = new Map()));
+    const same = atSnapshot.get(key);
+    if (same !== undefined) return same.promise;
+    const pending = createPending(key, snapshot);
+    atSnapshot.set(key, pending);
+    this.#queue.push(pending);
+    this.#loads++;
+    this.#schedule();
+    return pending.promise;
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    while (this.#queue.length > 0 && this.#inFlight < this.#inFlightMax) {
+      const [first] = this.#queue;
+      if (first === undefined) return;
+      const countMax = Math.min(limits.listPageRowsMax, this.#inFlightMax - this.#inFlight);
+      const group: Pending[] = [];
+      const rest: Pending[] = [];
+      for (const pending of this.#queue) (pending.snapshot === first.snapshot && group.length < countMax ? group : rest).push(pending);
+      this.#queue = rest;
+      this.#inFlight += group.length;
+      void this.#load(first.snapshot, group).finally(() => {
+        this.#inFlight -= group.length;
+        this.#send();
+      });
+    }
+  }
+
+  async #load(snapshot: Tid, group: readonly Pending[]): Promise<void> {
+    const link = this.#options.link();
+    if (link === undefined) {
+      this.#fail(group, new DisconnectedError({ address: this.#options.address() }));
+      return;
+    }
+    const { cache } = this.#options;
+    const ticket = cache.beginLoad(snapshot);
+    try {
+      const payload = wire.load.write({ session: link.session, snapshot, keys: group.map(({ key }) => key) });
+      const { asOf, revisions } = await link.request("load", payload, wire.loadAnswer);
+      if (revisions.length === 0) throw new MalformedMessageError({ what: "load answer", reason: "holds nothing" });
+      for (const [index, pending] of group.entries()) {
+        const revision = revisions[index];
+        if (revision === undefined) {
+          // The answer was full: what is missing is asked for again.
+          this.#queue.push(pending);
+          continue;
+        }
+        try {
+          const cached = cache.admit(ticket, pending.key, revision, asOf);
+          this.#forget(pending);
+          pending.resolve(cached);
+        } catch (error) {
+          this.#fail([pending], error);
+        }
+      }
+    } catch (error) {
+      this.#fail(group, error);
+    } finally {
+      cache.endLoad(ticket);
+    }
+  }
+
+  #fail(group: readonly Pending[], error: unknown): void {
+    for (const pending of group) {
+      this.#forget(pending);
+      pending.reject(error);
+    }
+  }
+
+  #forget(pending: Pending): void {
+    const atSnapshot = this.#pending.get(pending.snapshot);
+    atSnapshot?.delete(pending.key);
+    if (atSnapshot?.size === 0) this.#pending.delete(pending.snapshot);
+  }
+}
+
+function createPending(key: string, snapshot: Tid): Pending {
+  let resolve: Pending["resolve"] = () => undefined;
+  let reject: Pending["reject"] = () => undefined;
+  const promise = new Promise<CachedRevision>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  return { key, snapshot, promise, resolve, reject };
+}

@@ -1,0 +1,88 @@
+import type { ClientCache } from "../../storage/client-cache/client-cache.js";
+import type { Transport } from "../../transport/transport.js";
+import { type Clock, DisconnectedError, limits, UnknownStorageError } from "../../core/index.js";
+import { protocolVersion, type Registered, storagesSubject, storageSubjects } from "../protocol/messages.js";
+import * as wire from "../protocol/codec.js";
+
+export interface RegisteringOptions {
+  readonly realm: string;
+  readonly storage: string;
+  readonly client: string;
+  readonly readOnly: boolean;
+  readonly clientSecret: string;
+  /** Opens the session, and is shown by each request of it. */
+  readonly sessionSecret: string;
+  readonly transport: Transport;
+  readonly cache: ClientCache;
+  readonly clock: Clock;
+  readonly requestTimeoutMs: number;
+}
+
+/** One registration of a client with a server, however often it is asked for: the secret that it shows makes all requests one. */
+export class Registering {
+  readonly #options: RegisteringOptions;
+  readonly #subject: string;
+  #askedAtMs = -Infinity;
+  #settle: { readonly resolve: (registered: Registered) => void; readonly reject: (reason: unknown) => void } | undefined;
+
+  /** With `instance`, or undefined: with any that serves the storage. */
+  constructor(instance: string | undefined, options: RegisteringOptions) {
+    const { realm, storage } = options;
+    const subjects = storageSubjects(realm, storage);
+    this.#options = options;
+    this.#subject = instance === undefined ? subjects.register : subjects.operation(instance, "register");
+  }
+
+  /** The first answer. Rejects with the error that is answered, DisconnectedError, which says what is known, or TimeoutError. */
+  async registered(): Promise<Registered> {
+    const answered = new Promise<Registered>((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      this.#ask();
+    });
+    try {
+      return await answered;
+    } catch (error) {
+      throw error instanceof DisconnectedError && error.isUnheard ? await this.#explained(error) : error;
+    }
+  }
+
+  /** The server lives: what it was asked before may be lost, or is about to be answered. Does nothing within limits.registerAgainMs. */
+  again(): void {
+    if (this.#settle !== undefined && this.#options.clock.monotonic() - this.#askedAtMs >= limits.registerAgainMs) this.#ask();
+  }
+
+  #ask(): void {
+    this.#askedAtMs = this.#options.clock.monotonic();
+    const { transport, cache, client, readOnly, clientSecret, sessionSecret, requestTimeoutMs } = this.#options;
+    const { oldestSnapshot } = cache;
+    const register = { protocol: protocolVersion, client, readOnly, clientSecret, sessionSecret, oldestSnapshot };
+    transport
+      .request(this.#subject, wire.register.write(register), { timeoutMs: requestTimeoutMs })
+      .then((answer) => this.#settle?.resolve(wire.readAnswer(wire.registered, answer)))
+      .catch((error: unknown) => this.#settle?.reject(error));
+  }
+
+  /**
+   * Nobody takes a registration: the storage may be unknown, or its server away for a moment. Another server of the realm cannot tell
+   * which of the two it is, only what it serves itself.
+   */
+  async #explained(error: DisconnectedError): Promise<DisconnectedError> {
+    const { transport, realm, storage, requestTimeoutMs } = this.#options;
+    const { address } = transport;
+    const reason = `no server serves storage ${JSON.stringify(storage)} now`;
+    try {
+      const answer = await transport.request(storagesSubject(realm), wire.nothing.write({}), { timeoutMs: requestTimeoutMs });
+      const { storages } = wire.readAnswer(wire.storages, answer);
+      if (!storages.includes(storage)) {
+        const served = storages.map((each) => JSON.stringify(each)).join(", ");
+        return new DisconnectedError(
+          { address, reason: `${reason}; a server there serves ${served}` },
+          new UnknownStorageError({ storage }),
+        );
+      }
+    } catch {
+      // Nobody answers for the realm either.
+    }
+    return new DisconnectedError({ address, reason }, error);
+  }
+}

@@ -1,0 +1,103 @@
+import {
+  asKey,
+  compareKeys,
+  decodeValue,
+  encodeValue,
+  limits,
+  rangeHas,
+  TooLargeError,
+  type KeyRange,
+  type Value,
+} from "../../core/index.js";
+
+/** One object as a transaction writes it; `bytes` undefined deletes it. */
+export interface PendingWrite {
+  readonly key: string;
+  readonly bytes: Uint8Array | undefined;
+  /** Order of the calls, whenever their validators end. */
+  readonly order: number;
+}
+
+/** What one transaction has written so far: the last write of each key. */
+export class Writes {
+  readonly #byKey = new Map<string, PendingWrite>();
+  /** Keys in order, until another one is written. */
+  #sorted: readonly string[] | undefined;
+  #bytes = 0;
+  #order = 0;
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  /** The number of a write that was just asked for. */
+  nextOrder(): number {
+    return ++this.#order;
+  }
+
+  /** Writes `value`, or deletes when it is undefined. Throws InvalidKeyError, TooLargeError. */
+  set(key: string, bytes: Uint8Array | undefined, order: number): void {
+    const former = this.#byKey.get(asKey(key));
+    if (former !== undefined && former.order > order) return;
+    const total = this.#bytes + size(key, bytes) - (former === undefined ? 0 : size(key, former.bytes));
+    if (total > limits.messageBytesMax) {
+      throw new TooLargeError({ what: "transaction", size: total, sizeMax: limits.messageBytesMax });
+    }
+    if (former === undefined && this.#byKey.size >= limits.transactionKeysMax) {
+      throw new TooLargeError({ what: "keys of a transaction", size: this.#byKey.size + 1, sizeMax: limits.transactionKeysMax });
+    }
+    this.#bytes = total;
+    if (former === undefined) this.#sorted = undefined;
+    this.#byKey.set(key, { key, bytes, order });
+  }
+
+  get(key: string): PendingWrite | undefined {
+    return this.#byKey.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+
+  keys(): readonly string[] {
+    return [...this.#byKey.keys()];
+  }
+
+  /** As they are sent. */
+  all(): readonly { readonly key: string; readonly value: Uint8Array | undefined }[] {
+    return Array.from(this.#byKey.values(), ({ key, bytes }) => ({ key, value: bytes }));
+  }
+
+  /** The first written key in `range` after `after`, a deleted one too. */
+  first(range: KeyRange, after: string | undefined): string | undefined {
+    this.#sorted ??= [...this.#byKey.keys()].toSorted(compareKeys);
+    const sorted = this.#sorted;
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const key = sorted[middle] ?? "";
+      const isBefore = compareKeys(key, range.from) < 0 || (after !== undefined && compareKeys(key, after) <= 0);
+      if (isBefore) low = middle + 1;
+      else high = middle;
+    }
+    const first = sorted[low];
+    return first !== undefined && rangeHas(range, first) ? first : undefined;
+  }
+}
+
+/** What a write says that the object holds, as a read would give it. */
+export function written(write: PendingWrite): Value | undefined {
+  return write.bytes === undefined ? undefined : decodeValue(write.bytes).value;
+}
+
+/** Bytes of `value`. Throws InvalidValueError, TooLargeError. */
+export function encoded(key: string, value: unknown): Uint8Array {
+  const bytes = encodeValue(value);
+  if (bytes.length > limits.valueBytesMax) {
+    throw new TooLargeError({ what: `value of ${JSON.stringify(key)}`, size: bytes.length, sizeMax: limits.valueBytesMax });
+  }
+  return bytes;
+}
+
+const size = (key: string, bytes: Uint8Array | undefined): number => key.length + (bytes?.length ?? 0);

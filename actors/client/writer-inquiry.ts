@@ -1,0 +1,49 @@
+import { limits, NotAuthorizedError } from "../../core/index.js";
+import { askForWriter, type WriterAround } from "../protocol/another-writer.js";
+import { storageSubjects } from "../protocol/messages.js";
+
+/** What asking which server writes needs of its surroundings. */
+export interface WriterInquiryAround extends Pick<WriterAround, "realm" | "storage" | "transport" | "chance" | "log"> {
+  /** Who asks, for the log. */
+  readonly who: () => object;
+  /** Called when `instance` has answered that it writes. */
+  readonly onShown: (instance: string) => void;
+}
+
+/** Asks servers whose heartbeats a client hears whether they write. Anybody can send a heartbeat: only an answer shows that the server is there. */
+export class WriterInquiry {
+  readonly #around: WriterInquiryAround;
+  /** Instances whose answer is awaited. */
+  readonly #asked = new Set<string>();
+  /** The broker does not let this client ask. */
+  #isRefused = false;
+
+  constructor(around: WriterInquiryAround) {
+    this.#around = around;
+  }
+
+  /** A new link may allow what the last one refused. */
+  linked(): void {
+    this.#isRefused = false;
+  }
+
+  /** Never rejects. */
+  async ask(instance: string): Promise<void> {
+    const { realm, storage, log, who, onShown } = this.#around;
+    if (this.#isRefused || this.#asked.has(instance) || this.#asked.size >= limits.instancesAskedMax) return;
+    this.#asked.add(instance);
+    try {
+      const shown = await askForWriter(this.#around, storageSubjects(realm, storage).operation(instance, "writer"));
+      if (shown.type === "writer" && shown.writer.instance === instance) onShown(instance);
+    } catch (error) {
+      const facts = { ...who(), instance, err: error };
+      if (!(error instanceof NotAuthorizedError)) log.debug(facts, "a server that was heard cannot be asked");
+      else if (!this.#isRefused) {
+        this.#isRefused = true;
+        log.warn(facts, "the broker does not let this client ask which server writes: it stays with the one it has");
+      }
+    } finally {
+      this.#asked.delete(instance);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import type { Transport } from "../../transport/transport.js";
+import {
+  AnotherWriterError,
+  type Chance,
+  type Clock,
+  ClosedError,
+  delay,
+  DisconnectedError,
+  limits,
+  type Log,
+  TimeoutError,
+} from "../../core/index.js";
+import type { Broadcast, ServerRole, Writer } from "./messages.js";
+import { storageSubjects } from "./messages.js";
+import * as wire from "./codec.js";
+import { isProven } from "./writer-proof.js";
+
+export interface WriterAround {
+  readonly realm: string;
+  readonly storage: string;
+  readonly instance: string;
+  readonly startedAt: number;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+}
+
+/** How a storage is begun to be written. */
+export interface WriterCheck {
+  /** Whether to begin though somebody listens who does not answer. */
+  readonly takeOver: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+type Heartbeat = Extract<Broadcast, { readonly type: "heartbeat" }>;
+
+/**
+ * What a question on a subject of writers has shown. `nobody`: the broker says that nobody listens there. `silence`: no answer came,
+ * which says nothing, for a writer may be cut off or stopped for a moment. `unproven`: what was answered shows no writer.
+ */
+type Shown =
+  | { readonly type: "writer"; readonly writer: Writer }
+  | { readonly type: "nobody" }
+  | { readonly type: "linkless" | "silence" | "unproven"; readonly why: unknown };
+
+/**
+ * Resolves when no writer of this storage is there: the broker says that nobody listens. Without a link, and as long as somebody listens
+ * who does not answer, it waits. Rejects with AnotherWriterError, NotAuthorizedError, ClosedError or the signal's reason.
+ * A safeguard against mistakes, not a lease.
+ */
+export async function checkNoWriter(around: WriterAround, { takeOver, signal }: WriterCheck): Promise<void> {
+  const { realm, storage, clock, log } = around;
+  const { writer: subject } = storageSubjects(realm, storage);
+  let isLogged = false;
+  for (;;) {
+    signal?.throwIfAborted();
+    const shown = await askForWriter(around, subject, signal);
+    if (shown.type === "nobody") return;
+    if (shown.type === "writer") throw new AnotherWriterError({ storage, instance: shown.writer.instance });
+    if (shown.type !== "linkless") {
+      if (takeOver) {
+        log.fatal({ err: shown.why, storage }, "a storage is taken over: what a writer that is left of it commits is lost");
+        return;
+      }
+      if (!isLogged)
+        log.warn({ err: shown.why, storage }, "somebody listens as a writer of this storage, and does not answer as one: waiting");
+      isLogged = true;
+    }
+    await delay(clock, limits.writerCheckPauseMs, signal);
+  }
+}
+
+/**
+ * Listens to the heartbeats of others while this server writes. Of two writers the later one stops, unless it took over from the other.
+ * A heartbeat alone stops nobody: its sender has to answer a new question on its own subject.
+ */
+export class WriterWatch {
+  readonly #around: WriterAround;
+  readonly #role: ServerRole;
+  readonly #onAnother: (error: AnotherWriterError) => void;
+  readonly #asking = new Set<string>();
+  readonly #stopping = new AbortController();
+
+  constructor(around: WriterAround, role: ServerRole, onAnother: (error: AnotherWriterError) => void) {
+    this.#around = around;
+    this.#role = role;
+    this.#onAnother = onAnother;
+  }
+
+  heard(broadcast: Broadcast): void {
+    const { instance, log, storage } = this.#around;
+    if (broadcast.type !== "heartbeat" || broadcast.role === "reader" || broadcast.instance === instance) return;
+    if (!this.#givesWayTo(broadcast) || this.#asking.has(broadcast.instance) || this.#stopping.signal.aborted) return;
+    if (this.#asking.size >= limits.writersAskedMax) {
+      log.warn({ storage, other: broadcast.instance }, "too many writers were heard: one is not asked");
+      return;
+    }
+    void this.#ask(broadcast);
+  }
+
+  stop(): void {
+    this.#stopping.abort(new ClosedError({ what: "storage" }));
+  }
+
+  #givesWayTo(other: Pick<Writer, "instance" | "startedAt" | "role">): boolean {
+    const { instance, startedAt } = this.#around;
+    if (other.role !== this.#role) return other.role === "takeover";
+    return other.startedAt < startedAt || (other.startedAt === startedAt && other.instance < instance);
+  }
+
+  async #ask(heard: Heartbeat): Promise<void> {
+    const { realm, storage, clock, log } = this.#around;
+    const other = heard.instance;
+    const subject = storageSubjects(realm, storage).operation(other, "writer");
+    const { signal } = this.#stopping;
+    let isLogged = false;
+    this.#asking.add(other);
+    try {
+      for (;;) {
+        const shown = await askForWriter(this.#around, subject, signal);
+        signal.throwIfAborted();
+        if (shown.type === "nobody") return;
+        if (shown.type === "writer") {
+          if (isSame(shown.writer, heard)) this.#onAnother(new AnotherWriterError({ storage, instance: other }));
+          else log.warn({ storage, other }, "a writer that was heard answers as another one");
+          return;
+        }
+        if (shown.type === "unproven") {
+          log.warn({ err: shown.why, storage, other }, "a writer that was heard does not answer as one");
+          return;
+        }
+        if (shown.type === "silence" && !isLogged)
+          log.warn({ storage, other }, "a writer that was heard does not answer: it is asked again");
+        isLogged ||= shown.type === "silence";
+        await delay(clock, limits.writerCheckPauseMs, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) log.error({ err: error, storage, other }, "a writer that was heard cannot be asked");
+    } finally {
+      this.#asking.delete(other);
+    }
+  }
+}
+
+/** The answer is of the process whose heartbeat was heard, which has not gone back since. */
+function isSame(writer: Writer, heard: Heartbeat): boolean {
+  const { instance, startedAt, role, position } = heard;
+  return writer.instance === instance && writer.startedAt === startedAt && writer.role === role && writer.position.tid >= position.tid;
+}
+
+/** Asks on `subject` for a writer of the storage. Rejects with NotAuthorizedError, ClosedError or the signal's reason. */
+export async function askForWriter(
+  { realm, storage, transport, chance }: Pick<WriterAround, "realm" | "storage" | "transport" | "chance">,
+  subject: string,
+  signal?: AbortSignal,
+): Promise<Shown> {
+  const nonce = chance.id();
+  let answer: Uint8Array;
+  try {
+    const options = { timeoutMs: limits.writerCheckTimeoutMs, signal };
+    answer = await transport.request(subject, wire.challenge.write({ nonce }), options);
+  } catch (why) {
+    if (why instanceof TimeoutError) return { type: "silence", why };
+    if (why instanceof DisconnectedError) return why.isUnheard ? { type: "nobody" } : { type: "linkless", why };
+    throw why;
+  }
+  try {
+    const writer = wire.readAnswer(wire.writer, answer);
+    if (isProven(realm, storage, nonce, writer)) return { type: "writer", writer };
+    return { type: "unproven", why: undefined };
+  } catch (why) {
+    return { type: "unproven", why };
+  }
+}

@@ -1,0 +1,77 @@
+import type { CommitRequest } from "../../core/transaction.js";
+import { RangeSet } from "../../core/index.js";
+
+/**
+ * The objects that voted transactions hold: what one wrote, against every reader and writer; what it read, absent keys
+ * and ranges too, against every writer.
+ *
+ * Holders never hold the same object against each other: who would is made to wait before it votes.
+ * Source: INTERLEAVINGS A2.
+ */
+export class HeldObjects<Holder> {
+  readonly #written = new Map<string, Holder>();
+  readonly #read = new Map<string, Set<Holder>>();
+  readonly #ranges = new Map<Holder, RangeSet>();
+  #holders = 0;
+
+  /** Holders now; where there are none, nobody has to look. */
+  get count(): number {
+    return this.#holders;
+  }
+
+  hold(holder: Holder, request: CommitRequest): void {
+    this.#holders++;
+    for (const { key } of request.writes) this.#written.set(key, holder);
+    if (!request.serializable) return;
+    for (const key of request.reads) {
+      const readers = this.#read.get(key);
+      if (readers === undefined) this.#read.set(key, new Set([holder]));
+      else readers.add(holder);
+    }
+    if (request.ranges.length > 0) this.#ranges.set(holder, new RangeSet(request.ranges));
+  }
+
+  /** `request` is the one it held. */
+  release(holder: Holder, request: CommitRequest): void {
+    this.#holders--;
+    for (const { key } of request.writes) if (this.#written.get(key) === holder) this.#written.delete(key);
+    if (!request.serializable) return;
+    for (const key of request.reads) {
+      const readers = this.#read.get(key);
+      readers?.delete(holder);
+      if (readers?.size === 0) this.#read.delete(key);
+    }
+    this.#ranges.delete(holder);
+  }
+
+  /** A holder of something that `request` may not pass by, or undefined. */
+  met(request: CommitRequest): Holder | undefined {
+    if (this.#holders === 0) return undefined;
+    for (const { key } of request.writes) {
+      const holder = this.#written.get(key) ?? this.#reader(key);
+      if (holder !== undefined) return holder;
+    }
+    if (!request.serializable) return undefined;
+    for (const key of request.reads) {
+      const holder = this.#written.get(key);
+      if (holder !== undefined) return holder;
+    }
+    return request.ranges.length === 0 ? undefined : this.#writerIn(new RangeSet(request.ranges));
+  }
+
+  #reader(key: string): Holder | undefined {
+    const readers = this.#read.get(key);
+    if (readers !== undefined) for (const reader of readers) return reader;
+    for (const [holder, ranges] of this.#ranges) {
+      if (ranges.has(key)) return holder;
+    }
+    return undefined;
+  }
+
+  #writerIn(ranges: RangeSet): Holder | undefined {
+    for (const [key, holder] of this.#written) {
+      if (ranges.has(key)) return holder;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,155 @@
+import { LRUCache } from "lru-cache";
+import type { ObjectStore } from "../../storage/objects/object-store.js";
+import type { Transport } from "../../transport/transport.js";
+import { BehindError, type Clock, limits, type Log, ServerBusyError, SnapshotTooOldError, type Tid } from "../../core/index.js";
+import type { KeysRequest, LogRequest } from "../protocol/messages.js";
+import { PacedSending } from "../system/paced-sending.js";
+import type { Reply } from "./pending-commit.js";
+import * as wire from "../protocol/codec.js";
+
+export interface LogPagesAround {
+  readonly store: ObjectStore;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The bytes of the answer that fails with `error`. */
+  readonly refusal: (error: unknown, operation: string) => Uint8Array;
+}
+
+interface Asked {
+  readonly session: string;
+  readonly operation: "log" | "keys";
+  readonly write: () => Uint8Array;
+  readonly reply: Reply;
+}
+
+/**
+ * Answers clients that read the log. Those that missed little are answered at once, from the invalidation queue in memory. Those that
+ * missed more wait for each other: one page is read and written at a time, whatever number of clients returns.
+ *
+ * 1. No step takes much longer than `limits.pruningStepMsMax`; commits and heartbeats come between two steps.
+ * 2. At most about `limits.pacedBytesInAirMax` of pages are on their way to the broker: an answer to a commit waits for no more.
+ * 3. A page is read and written once for all who ask for it.
+ */
+export class LogPages {
+  readonly #around: LogPagesAround;
+  readonly #pages = new LRUCache<string, Uint8Array>({ maxSize: limits.logPagesBytesMax, sizeCalculation: (bytes) => bytes.length });
+  readonly #asked: Asked[] = [];
+  readonly #askedBy = new Map<string, number>();
+  /** Asked before this index are answered. */
+  #first = 0;
+  #isAnswering = false;
+  readonly #sending: PacedSending;
+
+  constructor(around: LogPagesAround) {
+    this.#around = around;
+    this.#sending = new PacedSending(around);
+  }
+
+  /** Pages that were written; those that were sent again are not counted. */
+  written = 0;
+
+  /** Answers now or later, or throws BehindError, SnapshotTooOldError or ServerBusyError. */
+  log({ session, after }: LogRequest, reply: Reply): void {
+    if (this.#around.store.queueHas(after)) reply(this.#logPage(after));
+    else this.#ask({ session, operation: "log", write: () => this.#logPage(after), reply });
+  }
+
+  /** The same, for some keys of one transaction. */
+  keys({ session, tid, from }: KeysRequest, reply: Reply): void {
+    this.#ask({ session, operation: "keys", write: () => this.#keysPage(tid, from), reply });
+  }
+
+  /** Nobody is answered any more. */
+  stop(): void {
+    this.#asked.length = 0;
+    this.#first = 0;
+    this.#askedBy.clear();
+    this.#pages.clear();
+  }
+
+  #ask(asked: Asked): void {
+    const { session } = asked;
+    const count = this.#askedBy.get(session) ?? 0;
+    if (count >= limits.pagesAskedMax) throw new ServerBusyError({ what: "pages of the log", countMax: limits.pagesAskedMax });
+    this.#askedBy.set(session, count + 1);
+    this.#asked.push(asked);
+    if (!this.#isAnswering) void this.#answerAll();
+  }
+
+  async #answerAll(): Promise<void> {
+    this.#isAnswering = true;
+    for (let asked = this.#next(); asked !== undefined; asked = this.#next()) {
+      const paced = this.#sending.sent(this.#answer(asked));
+      if (paced !== undefined) await paced;
+    }
+    this.#isAnswering = false;
+  }
+
+  #next(): Asked | undefined {
+    const asked = this.#asked[this.#first];
+    if (asked === undefined) {
+      this.#asked.length = 0;
+      this.#first = 0;
+      return undefined;
+    }
+    this.#first++;
+    // The answered part is cut off when it is half of all: each is moved once.
+    if (this.#first * 2 > this.#asked.length) {
+      this.#asked.splice(0, this.#first);
+      this.#first = 0;
+    }
+    const count = this.#askedBy.get(asked.session) ?? 1;
+    if (count === 1) this.#askedBy.delete(asked.session);
+    else this.#askedBy.set(asked.session, count - 1);
+    return asked;
+  }
+
+  #answer({ operation, write, reply }: Asked): number {
+    let bytes: Uint8Array;
+    try {
+      bytes = write();
+    } catch (error) {
+      bytes = this.#around.refusal(error, operation);
+    }
+    reply(bytes);
+    return bytes.length;
+  }
+
+  /** Throws BehindError when `after` is not reached, SnapshotTooOldError when no transaction with that tid is left. */
+  #logPage(after: Tid): Uint8Array {
+    const { store } = this.#around;
+    const name = `log ${after}`;
+    // One that reaches the last transaction grows with the next one.
+    const lastName = `${name} to ${store.position.tid}`;
+    const known = this.#known(name, after) ?? this.#known(lastName, after);
+    if (known !== undefined) return known;
+    const page = store.pageAfter(after);
+    if (page.transactions.length === 0 && !page.whole) {
+      const last = store.position.tid;
+      if (after > last) throw new BehindError({ snapshot: after, last });
+      throw new SnapshotTooOldError({ snapshot: after, floor: store.historyFloor });
+    }
+    const bytes = wire.writeAnswer(wire.logPage, page);
+    this.written++;
+    this.#pages.set(page.whole ? lastName : name, bytes);
+    return bytes;
+  }
+
+  /** Throws SnapshotTooOldError when the log has the transaction no more, BehindError when it is not there yet. */
+  #keysPage(tid: Tid, from: number): Uint8Array {
+    const name = `keys ${tid} ${from}`;
+    const known = this.#known(name, tid);
+    if (known !== undefined) return known;
+    const keys = this.#around.store.keysOf(tid, from, limits.invalidationKeysMax);
+    const bytes = wire.writeAnswer(wire.keysPage, { keys });
+    this.written++;
+    this.#pages.set(name, bytes);
+    return bytes;
+  }
+
+  /** The page of this name, unless what it tells of `tid` was pruned. */
+  #known(name: string, tid: Tid): Uint8Array | undefined {
+    return tid >= this.#around.store.historyFloor ? this.#pages.get(name) : undefined;
+  }
+}

@@ -1,0 +1,246 @@
+import { type Actor, createActor } from "xstate";
+import { transactionMachine, type TransactionEvent } from "../../machines/server/transaction.js";
+import type { CommitRequest } from "../../core/transaction.js";
+import { type Clock, type Log, ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../../core/index.js";
+import type { CommitQueue } from "./commit-queue.js";
+import type { FenceAllowance } from "./fence-allowance.js";
+import { HeldObjects } from "./lock-table.js";
+import { Pending, type Reply } from "./pending-commit.js";
+import type { RefusedIds } from "./refused-ids.js";
+
+/** A transaction with an actor: it waits for held objects, or was voted. */
+interface OpenTransaction {
+  readonly id: string;
+  readonly session: string;
+  readonly request: CommitRequest;
+  readonly bytes: number;
+  /** On the monotonic clock. */
+  readonly sinceMs: number;
+  readonly actor: Actor<typeof transactionMachine>;
+  /** Its fence, should it need one, is counted already: it may be aborted at any time. Undefined once that fence is to be written. */
+  allowance: FenceAllowance | undefined;
+  /** What is to be answered next: the commit or vote it came with, then its finish. */
+  pending: Pending;
+  holds: boolean;
+  /** The one whose objects it waits for. */
+  waitsFor: OpenTransaction | undefined;
+  /** In the order they came. */
+  readonly waiters: Set<OpenTransaction>;
+}
+
+export interface OpenTransactionsAround {
+  readonly storage: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly queue: CommitQueue;
+  readonly refusedIds: RefusedIds;
+  readonly timeoutMs: number;
+  readonly countMax: number;
+  /** Something was put in the queue. */
+  readonly wake: () => void;
+  readonly closeSession: (session: string) => void;
+  /** What the session with this public id may still have fenced; undefined when it has ended. */
+  readonly fencesOf: (session: string) => FenceAllowance | undefined;
+  /** A bug ended a transaction's actor: what it held is in no known state. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** The transactions of one storage that live longer than a message: a root actor for each, in a map. */
+export class OpenTransactions {
+  readonly #around: OpenTransactionsAround;
+  readonly #open = new Map<string, OpenTransaction>();
+  readonly #held = new HeldObjects<OpenTransaction>();
+  readonly #machine: typeof transactionMachine;
+  /** Freed and not in the queue yet: those one holder frees together stay in their order. */
+  #freed: Pending[] = [];
+
+  constructor(around: OpenTransactionsAround) {
+    this.#around = around;
+    this.#machine = this.#provided();
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** For people. */
+  describe(
+    countMax: number,
+  ): readonly { readonly id: string; readonly session: string; readonly state: string; readonly sinceMs: number }[] {
+    return [...this.#open.values()].slice(0, countMax).map(({ id, session, actor, sinceMs }) => {
+      const { value } = actor.getSnapshot();
+      return { id, session, state: typeof value === "string" ? value : value.arriving, sinceMs };
+    });
+  }
+
+  /**
+   * True when `pending` meets a held object: it waits from now on, and comes back into the queue. Throws ServerBusyError, and
+   * TransactionAbortedError when its session has ended.
+   */
+  mustWait(pending: Pending, request: CommitRequest): boolean {
+    if (this.#held.count === 0) return false;
+    const holder = this.#held.met(request);
+    if (holder === undefined) return false;
+    const transaction = this.#opened(pending, request);
+    transaction.waitsFor = holder;
+    holder.waiters.add(transaction);
+    transaction.actor.send({ type: "HELD_OBJECT_MET" });
+    return true;
+  }
+
+  /** A vote passed validation: it holds its objects from now on. Throws as `mustWait` does. */
+  voted(pending: Pending, request: CommitRequest): void {
+    this.#opened(pending, request).actor.send({ type: "VOTED" });
+  }
+
+  /** Whether `id` is voted and was not asked to finish. */
+  isVoted(id: string): boolean {
+    return this.#open.get(id)?.actor.getSnapshot().matches("voted") === true;
+  }
+
+  has(id: string): boolean {
+    return this.#open.has(id);
+  }
+
+  /** Puts the finish of a voted transaction in the queue. */
+  finish(id: string, reply: Reply): void {
+    const transaction = this.#open.get(id);
+    if (transaction === undefined) return;
+    transaction.pending = new Pending("finish", id, transaction.session, transaction.request, 0, reply);
+    transaction.pending.isOpen = true;
+    transaction.actor.send({ type: "FINISH" });
+  }
+
+  /** Aborts and fences `id`, if it is not being written. */
+  abort(id: string): void {
+    const actor = this.#open.get(id)?.actor;
+    if (actor?.getSnapshot().matches("writing") === false) actor.send({ type: "ABORT" });
+  }
+
+  abortAllOf(session: string): void {
+    const all = [...this.#open.values()].filter((transaction) => transaction.session === session);
+    for (const { actor } of all) actor.send({ type: "SESSION_GONE" });
+  }
+
+  /** What became of an open one in a batch. */
+  tell(pending: Pending, type: (TransactionEvent & { type: "ADDED" | "WRITTEN" | "REFUSED" })["type"]): void {
+    this.#open.get(pending.id)?.actor.send({ type });
+  }
+
+  /** Ends all actors without a word: for the end of the server. */
+  stop(): void {
+    for (const { actor } of this.#open.values()) actor.stop();
+    this.#open.clear();
+  }
+
+  #opened(pending: Pending, request: CommitRequest): OpenTransaction {
+    const known = this.#open.get(pending.id);
+    if (known !== undefined) return known;
+    const { clock, storage, countMax, fencesOf, onFatal } = this.#around;
+    if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
+    const { id, session } = pending;
+    const allowance = fencesOf(session);
+    // Its session ended while it was in the queue: what it would wait for, or hold, it would have been aborted with.
+    if (allowance === undefined) throw new TransactionAbortedError({ transaction: id });
+    allowance.spend();
+    const actor = createActor(this.#machine, { id: `server/${storage}/transaction/${id}`, clock, input: { id } });
+    const transaction: OpenTransaction = {
+      id,
+      session,
+      request,
+      bytes: pending.bytes,
+      sinceMs: clock.monotonic(),
+      actor,
+      allowance,
+      pending,
+      holds: false,
+      waitsFor: undefined,
+      waiters: new Set(),
+    };
+    pending.isOpen = true;
+    this.#open.set(id, transaction);
+    actor.subscribe({ error: onFatal });
+    actor.start();
+    return transaction;
+  }
+
+  #provided(): typeof transactionMachine {
+    const { log, storage, timeoutMs, refusedIds, queue, closeSession } = this.#around;
+    const the = (context: { readonly id: string }) => this.#open.get(context.id);
+    return transactionMachine.provide({
+      actions: {
+        enqueueAgain: ({ context }) => {
+          const transaction = the(context);
+          if (transaction !== undefined) this.#freed.push(transaction.pending);
+        },
+        hold: ({ context }) => {
+          const transaction = the(context);
+          if (transaction === undefined) return;
+          transaction.holds = true;
+          queue.keep(transaction.bytes);
+          this.#held.hold(transaction, transaction.request);
+        },
+        enqueueFinish: ({ context }) => {
+          const transaction = the(context);
+          if (transaction === undefined) return;
+          queue.add(transaction.pending);
+          this.#around.wake();
+        },
+        release: ({ context }) => this.#release(the(context)),
+        fence: ({ context: { id } }) => this.#fence(id),
+        tellAborted: ({ context: { id } }) => this.#refuse(id, new TransactionAbortedError({ transaction: id })),
+        tellTimedOut: ({ context: { id } }) => this.#refuse(id, new TransactionTimedOutError({ transaction: id })),
+        closeSession: ({ context }) => {
+          const session = the(context)?.session;
+          if (session !== undefined) closeSession(session);
+        },
+        logTimedOut: ({ context: { id } }) => {
+          refusedIds.add(id, "timedOut");
+          log.warn({ storage, transaction: id, timeoutMs }, "a transaction timed out");
+        },
+        logUnexpected: ({ context: { id }, event }) => log.warn({ storage, transaction: id, event: event.type }, "an unexpected event"),
+      },
+      delays: { transactionTimeout: timeoutMs },
+    });
+  }
+
+  /** Keeps `id` from ever committing: here from now on, durably with the next batch. */
+  #fence(id: string): void {
+    const { refusedIds, queue, wake } = this.#around;
+    refusedIds.add(id, "aborted");
+    if (queue.inAir(id) !== undefined) return;
+    const transaction = this.#open.get(id);
+    if (transaction !== undefined) transaction.allowance = undefined;
+    queue.add(new Pending("fence", id));
+    wake();
+  }
+
+  #refuse(id: string, error: TransactionAbortedError | TransactionTimedOutError): void {
+    const pending = this.#open.get(id)?.pending;
+    if (pending === undefined) return;
+    // From now on no copy may join it: the fence stands in its place.
+    this.#around.refusedIds.add(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
+    this.#around.queue.land(pending);
+    pending.refused(error);
+  }
+
+  #release(transaction: OpenTransaction | undefined): void {
+    if (transaction === undefined) return;
+    this.#open.delete(transaction.id);
+    transaction.allowance?.giveBack();
+    transaction.waitsFor?.waiters.delete(transaction);
+    if (transaction.holds) {
+      this.#held.release(transaction, transaction.request);
+      this.#around.queue.release(transaction.bytes);
+    }
+    for (const waiter of transaction.waiters) {
+      waiter.waitsFor = undefined;
+      waiter.actor.send({ type: "OBJECTS_FREED" });
+    }
+    if (this.#freed.length === 0) return;
+    const freed = this.#freed;
+    this.#freed = [];
+    this.#around.queue.addFirst(freed);
+    this.#around.wake();
+  }
+}

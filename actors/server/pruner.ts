@@ -1,0 +1,83 @@
+import { type Actor, createActor, fromPromise } from "xstate";
+import { pruningMachine } from "../../machines/server/pruning.js";
+import type { ObjectStore } from "../../storage/objects/object-store.js";
+import { type Clock, ClosedError, limits, type Log, type Tid, tidMinus } from "../../core/index.js";
+
+export interface PrunerAround {
+  readonly storage: string;
+  readonly store: ObjectStore;
+  /** Undefined: history is kept for ever, and only fences past the id floor go. */
+  readonly historyAgeMs: number | undefined;
+  readonly intervalMs: number;
+  /** Oldest snapshot that a live client reads. */
+  readonly oldestSnapshot: () => Tid | undefined;
+  /** Runs one piece of work on the store between two batches. */
+  readonly maintain: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Keeps one storage's history as short as it was asked to. */
+export class Pruner {
+  readonly actor: Actor<typeof pruningMachine>;
+  readonly #around: PrunerAround;
+  #removed = 0;
+
+  constructor(around: PrunerAround) {
+    this.#around = around;
+    this.actor = createActor(this.#provided(), { id: `server/${around.storage}/pruning`, clock: around.clock });
+    this.actor.subscribe({ error: (error) => around.log.error({ err: error, storage: around.storage }, "pruning failed") });
+    this.actor.start();
+  }
+
+  get state(): string {
+    const { value } = this.actor.getSnapshot();
+    return typeof value === "string" ? value : value.sweeping;
+  }
+
+  /** Entries removed since the start. */
+  get removed(): number {
+    return this.#removed;
+  }
+
+  stop(): void {
+    this.actor.stop();
+  }
+
+  #provided(): typeof pruningMachine {
+    const { storage, store, intervalMs, maintain, clock, log } = this.#around;
+    return pruningMachine.provide({
+      actors: {
+        raiseFloor: fromPromise(async () => {
+          const floor = this.#floorWanted();
+          if (floor !== undefined && floor > store.historyFloor) await maintain(() => store.raiseHistoryFloor(floor));
+        }),
+        step: fromPromise(async () => {
+          const { removed, done } = await maintain(() => store.pruneStep(limits.pruningStepMsMax, clock));
+          this.#removed += removed;
+          return { done };
+        }),
+      },
+      actions: {
+        logSwept: () => log.debug({ storage, floor: store.historyFloor, removed: this.#removed }, "swept"),
+        logFailed: (_, { error }) => {
+          // The storage is being closed: its end is told elsewhere.
+          if (!(error instanceof ClosedError)) log.warn({ err: error, storage }, "a sweep failed");
+        },
+        logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
+      },
+      delays: {
+        pruningInterval: intervalMs,
+        backOff: ({ context }) => Math.min(limits.retryDelayMsMin * 2 ** context.sweepsFailed, intervalMs),
+      },
+    });
+  }
+
+  #floorWanted(): Tid | undefined {
+    const { store, historyAgeMs, oldestSnapshot } = this.#around;
+    if (historyAgeMs === undefined) return undefined;
+    const byAge = tidMinus(store.position.tid, historyAgeMs);
+    const oldest = oldestSnapshot();
+    return oldest !== undefined && oldest < byAge ? oldest : byAge;
+  }
+}

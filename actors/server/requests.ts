@@ -1,0 +1,245 @@
+import { type ObjectStore, olderRevisionLooks } from "../../storage/objects/object-store.js";
+import type { Message, Transport } from "../../transport/transport.js";
+import {
+  type Clock,
+  ClosedError,
+  limits,
+  type Log,
+  MalformedMessageError,
+  NotOwnerError,
+  ReadOnlyError,
+  TooLargeError,
+  WriteInDoubtError,
+  ZooidError,
+} from "../../core/index.js";
+import type { CommitRequests } from "./commit-requests.js";
+import { LogPages } from "./log-pages.js";
+import {
+  isOwnedBy,
+  type List,
+  type ListAnswer,
+  type Load,
+  type LoadAnswer,
+  type LoadedRevision,
+  type ServerStatus,
+  type Writer,
+} from "../protocol/messages.js";
+import type { Reply } from "./pending-commit.js";
+import type { Session, Sessions } from "./sessions.js";
+import type { Verdicts } from "./verdict.js";
+import * as wire from "../protocol/codec.js";
+
+export interface RequestHandlersAround {
+  readonly storage: string;
+  readonly store: ObjectStore;
+  readonly sessions: Sessions;
+  readonly commits: CommitRequests;
+  readonly verdicts: Verdicts;
+  /** The server was told to take no writes. */
+  readonly readOnly: boolean;
+  /** The store is closed for a moment, to be opened again. */
+  readonly isReopening: () => boolean;
+  readonly status: () => ServerStatus;
+  /** Shows that this server writes the storage. */
+  readonly writer: (nonce: string) => Writer;
+  /** Answers a client that registers. Throws what it is refused with. */
+  readonly register: (payload: Uint8Array) => Uint8Array;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Answers the requests to one storage of this instance. Each is answered with what its operation promises, or with an
+ * error by class and facts; a request that is malformed changes nothing.
+ */
+export class RequestHandlers {
+  readonly #around: RequestHandlersAround;
+  readonly #pages: LogPages;
+  readonly counters = { loads: 0, lists: 0, requestsRefused: 0 };
+
+  constructor(around: RequestHandlersAround) {
+    this.#around = around;
+    this.#pages = new LogPages({ ...around, refusal: (error, operation) => this.#refusal(error, operation) });
+  }
+
+  /** What waits is not answered any more. */
+  stop(): void {
+    this.#pages.stop();
+  }
+
+  /** `operation` is the last token of the subject: whatever the sender wrote there. */
+  handle(operation: string, message: Message): void {
+    const answer = message.reply;
+    if (answer === undefined) {
+      // Nobody waits for an answer: only a goodbye makes sense so.
+      if (operation === "bye") this.#bye(message);
+      else this.#around.log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
+      return;
+    }
+    const reply: Reply = (bytes) => this.#send(answer, bytes, operation);
+    try {
+      this.#perform(operation, message.payload, reply);
+    } catch (error) {
+      reply(this.#refusal(error, operation));
+    }
+  }
+
+  #perform(operation: string, payload: Uint8Array, reply: Reply): void {
+    const { sessions, commits, store, status, verdicts } = this.#around;
+    switch (operation) {
+      case "load": {
+        const load = wire.load.read(payload);
+        sessions.heard(load.session);
+        this.counters.loads++;
+        reply(wire.writeAnswer(wire.loadAnswer, loaded(store, load)));
+        return;
+      }
+      case "commit":
+      case "vote": {
+        const commit = wire.commit.read(payload);
+        const session = this.#writer(commit.session, commit.id);
+        commits.arrive(operation, commit, session.id, payload.length, reply);
+        return;
+      }
+      case "list": {
+        const list = wire.list.read(payload);
+        sessions.heard(list.session);
+        this.counters.lists++;
+        reply(wire.writeAnswer(wire.listAnswer, listed(store, list)));
+        return;
+      }
+      case "finish": {
+        const finish = wire.finish.read(payload);
+        this.#writer(finish.session, finish.id);
+        commits.finish(finish.id, reply);
+        return;
+      }
+      case "abort": {
+        const abort = wire.finish.read(payload);
+        this.#writer(abort.session, abort.id);
+        commits.abort(abort.id, reply);
+        return;
+      }
+      case "settle": {
+        const settle = wire.settle.read(payload);
+        const { fences } = this.#writer(settle.session, settle.id);
+        commits.settle(settle.id, settle.snapshot, fences, reply);
+        return;
+      }
+      case "register":
+        reply(this.#around.register(payload));
+        return;
+      case "verify": {
+        const verify = wire.verify.read(payload);
+        sessions.heard(verify.session);
+        reply(wire.writeAnswer(wire.verdict, verdicts.on(verify)));
+        return;
+      }
+      case "log": {
+        const request = wire.logRequest.read(payload);
+        sessions.heard(request.session);
+        this.#pages.log(request, reply);
+        return;
+      }
+      case "keys": {
+        const request = wire.keysRequest.read(payload);
+        sessions.heard(request.session);
+        this.#pages.keys(request, reply);
+        return;
+      }
+      case "alive": {
+        const alive = wire.alive.read(payload);
+        const { position } = store;
+        sessions.alive(alive.session, alive.oldestSnapshot, position.tid);
+        reply(wire.writeAnswer(wire.aliveAnswer, { position }));
+        return;
+      }
+      case "bye": {
+        const { session } = wire.session.read(payload);
+        sessions.heard(session);
+        sessions.bye(session);
+        reply(wire.writeAnswer(wire.nothing, {}));
+        return;
+      }
+      case "status": {
+        const { session } = wire.session.read(payload);
+        if (session !== "") sessions.heard(session);
+        reply(wire.writeAnswer(wire.serverStatus, status()));
+        return;
+      }
+      case "writer": {
+        const { nonce } = wire.challenge.read(payload);
+        if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
+        reply(wire.writeAnswer(wire.writer, this.#around.writer(nonce)));
+        return;
+      }
+      default:
+        throw new MalformedMessageError({ what: "subject", reason: "names no operation" });
+    }
+  }
+
+  #bye(message: Message): void {
+    try {
+      const { session } = wire.session.read(message.payload);
+      this.#around.sessions.bye(session);
+    } catch (error) {
+      this.#around.log.debug({ err: error, subject: message.subject }, "a malformed goodbye was dropped");
+    }
+  }
+
+  /** The session with this secret, which may write, and whose client's transaction `id` is. Throws UnknownSessionError, ReadOnlyError, NotOwnerError. */
+  #writer(secret: string, id: string): Session {
+    const { sessions, readOnly } = this.#around;
+    const session = sessions.heard(secret);
+    if (readOnly) throw new ReadOnlyError({ who: "server" });
+    if (session.readOnly) throw new ReadOnlyError({ who: "client" });
+    if (!isOwnedBy(session.owner, id)) throw new NotOwnerError({ transaction: id });
+    return session;
+  }
+
+  #refusal(error: unknown, operation: string): Uint8Array {
+    this.counters.requestsRefused++;
+    return wire.writeError(this.#explained(error, operation));
+  }
+
+  #explained(error: unknown, operation: string): unknown {
+    const { storage, log, isReopening } = this.#around;
+    if (error instanceof ClosedError && isReopening()) return new WriteInDoubtError({ folder: storage }, error);
+    if (!(error instanceof ZooidError)) log.error({ err: error, storage, operation }, "a request met a bug");
+    return error;
+  }
+
+  #send(answer: (payload: Uint8Array) => void, bytes: Uint8Array, operation: string): void {
+    try {
+      answer(bytes);
+    } catch (error) {
+      if (error instanceof TooLargeError) answer(wire.writeError(error));
+      else this.#around.log.debug({ err: error, operation }, "an answer could not be sent");
+    }
+  }
+}
+
+/** As many of the revisions asked for as fit in a page, at least one. */
+function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
+  const [first] = keys;
+  if (first === undefined) throw new MalformedMessageError({ what: "load.keys", reason: "is empty" });
+  const revision = store.load(first, snapshot);
+  // As-of of the first one holds for those that were read after it, be their own later.
+  const { asOf } = revision;
+  const revisions: LoadedRevision[] = [revision];
+  let bytes = revision.value?.length ?? 0;
+  let looks = 0;
+  for (let index = 1; index < keys.length && bytes < limits.listPageBytesMax && looks < limits.pageLooksMax; index++) {
+    const next = store.load(keys[index] ?? first, snapshot);
+    bytes += next.value?.length ?? 0;
+    if (bytes > limits.listPageBytesMax) break;
+    looks += next.next === undefined ? 1 : olderRevisionLooks;
+    revisions.push(next);
+  }
+  return { asOf, revisions };
+}
+
+function listed(store: ObjectStore, { range, snapshot, rowsMax }: List): ListAnswer {
+  return store.list(range, snapshot, Math.min(Math.max(rowsMax, 1), limits.listPageRowsMax), limits.listPageBytesMax);
+}

@@ -1,0 +1,393 @@
+import { ObjectStore } from "../../storage/objects/object-store.js";
+import type { Message, Subscription, Transport } from "../../transport/transport.js";
+import {
+  type AnotherWriterError,
+  type Chance,
+  type Clock,
+  DisconnectedError,
+  limits,
+  type Log,
+  type NotAuthorizedError,
+  ZooidError,
+} from "../../core/index.js";
+import { askForWriter, checkNoWriter, WriterWatch } from "../protocol/another-writer.js";
+import { CommitQueue } from "./commit-queue.js";
+import { CommitRequests } from "./commit-requests.js";
+import { GroupCommit } from "./group-commit.js";
+import { InvalidationPublisher } from "./invalidation-publisher.js";
+import { type ServerRole, type ServerStatus, storageSubjects, type Writer } from "../protocol/messages.js";
+import { OpenTransactions } from "./open-transactions.js";
+import { Pruner } from "./pruner.js";
+import { RefusedIds } from "./refused-ids.js";
+import { RequestHandlers } from "./requests.js";
+import type { CheckedStorageOptions } from "./options.js";
+import { Sessions } from "./sessions.js";
+import type { ActorSystem } from "../system/actor-system.js";
+import { Verdicts } from "./verdict.js";
+import * as wire from "../protocol/codec.js";
+import { writerProof } from "../protocol/writer-proof.js";
+
+/** Times of snapshotRetentionMs that a client may keep a snapshot open before that is logged. */
+const retentionsHeldMax = 2;
+
+export interface ServedStorageAround {
+  readonly realm: string;
+  readonly storage: string;
+  readonly instance: string;
+  /** Wall clock: of two writers the one that started first stays. */
+  readonly startedAt: number;
+  /** The same moment on the monotonic clock. */
+  readonly startedMs: number;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  readonly options: CheckedStorageOptions;
+  readonly system: ActorSystem | undefined;
+  /** Whether to begin to write though a writer may be left that does not answer. */
+  readonly takeOver: boolean;
+  /** Calls off a start that waits. */
+  readonly signal: AbortSignal | undefined;
+  /** It ended by itself, and answers nobody any more. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** One storage of a server: its store, its clients, and the subjects they reach it on. */
+export class ServedStorage {
+  readonly #around: ServedStorageAround;
+  readonly #store: ObjectStore;
+  readonly #sessions: Sessions;
+  readonly #transactions: OpenTransactions;
+  readonly #groupCommit: GroupCommit;
+  readonly #pruner: Pruner;
+  readonly #publisher: InvalidationPublisher;
+  readonly #handlers: RequestHandlers;
+  readonly #watch: WriterWatch;
+  readonly #subscriptions: Subscription[] = [];
+  readonly #unregister: (() => void)[] = [];
+  readonly #subjects: ReturnType<typeof storageSubjects>;
+  #heartbeat: unknown;
+  /** How often there was a link to the broker. */
+  #links = 0;
+  #isServing = false;
+
+  /**
+   * Opens the store and serves it, once no other writer is there. Rejects with AnotherWriterError, NotAuthorizedError, InUseError,
+   * StoreError, or the signal's reason.
+   */
+  static async start(around: ServedStorageAround): Promise<ServedStorage> {
+    if (!around.options.readOnly) await checkNoWriter(around, around);
+    const store = await ObjectStore.open(around.options.store.open, {
+      ...around.options.store,
+      storage: around.storage,
+      log: around.log,
+      clock: around.clock,
+    });
+    const served = new ServedStorage(around, store);
+    try {
+      await served.#serve();
+    } catch (error) {
+      served.kill();
+      await store.close();
+      throw error;
+    }
+    return served;
+  }
+
+  private constructor(around: ServedStorageAround, store: ObjectStore) {
+    this.#around = around;
+    this.#store = store;
+    const { realm, storage, instance, transport, clock, log, options } = around;
+    this.#subjects = storageSubjects(realm, storage);
+    const queue = new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax);
+    const refusedIds = new RefusedIds();
+    const wake = () => this.#groupCommit.wake();
+    const onFatal = (error: unknown) => {
+      log.fatal({ err: error, storage }, "a storage ended");
+      this.kill();
+      around.onFatal(error);
+    };
+    this.#transactions = new OpenTransactions({
+      storage,
+      clock,
+      log,
+      queue,
+      refusedIds,
+      timeoutMs: options.transactionTimeoutMs,
+      countMax: options.transactionsOpenMax,
+      wake,
+      closeSession: (session) => this.#sessions.hung(session),
+      fencesOf: (session) => this.#sessions.get(session)?.fences,
+      onFatal,
+    });
+    this.#sessions = new Sessions({
+      storage,
+      clock,
+      log,
+      timeoutMs: options.sessionTimeoutMs,
+      snapshotHeldMs: retentionsHeldMax * (options.store.snapshotRetentionMs ?? limits.snapshotRetentionMs),
+      countMax: options.sessionsMax,
+      countPerClientMax: options.sessionsPerClientMax,
+      idleMs: Math.min(options.sessionTimeoutMs, 2.5 * options.keepAliveIntervalMs),
+      fencesPerSessionMax: options.fencesPerSessionMax,
+      abortTransactions: (session) => this.#transactions.abortAllOf(session),
+      system: around.system,
+      onFatal,
+    });
+    this.#publisher = new InvalidationPublisher({ transport, subject: this.#subjects.invalidations, instance, log });
+    this.#groupCommit = new GroupCommit({
+      storage,
+      store,
+      queue,
+      transactions: this.#transactions,
+      refusedIds,
+      batchBytesMax: options.batchBytesMax,
+      clock,
+      log,
+      publish: (transactions) => this.#publisher.publish(transactions),
+      onFatal,
+    });
+    this.#pruner = new Pruner({
+      storage,
+      store,
+      historyAgeMs: options.store.historyAgeMs,
+      intervalMs: options.pruningIntervalMs,
+      oldestSnapshot: () => this.#sessions.oldestSnapshot,
+      maintain: (work) => this.#groupCommit.maintain(work),
+      clock,
+      log,
+    });
+    this.#handlers = new RequestHandlers({
+      storage,
+      store,
+      sessions: this.#sessions,
+      commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake, log }),
+      verdicts: new Verdicts(store, { ...options.store, writes: !options.readOnly }),
+      readOnly: options.readOnly,
+      isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
+      status: () => this.status(),
+      writer: (nonce) => this.#writer(nonce),
+      register: (payload) => this.#register(payload),
+      transport,
+      clock,
+      log,
+    });
+    this.#watch = new WriterWatch(around, this.#role, (error) => this.#stopForAnother(error));
+  }
+
+  /** Writes the batch in the air and the finishes that wait, refuses what else waits, and says goodbye. */
+  async close(): Promise<void> {
+    if (!this.#isServing) return;
+    this.#stopListening();
+    await this.#groupCommit.close();
+    this.#publisher.send({ type: "goodbye", instance: this.#around.instance });
+    this.#stopActors();
+    await this.#store.close();
+  }
+
+  /** Drops everything at once, as if the process were killed. */
+  kill(): void {
+    this.#stopListening();
+    this.#groupCommit.stop();
+    this.#stopActors();
+  }
+
+  status(): ServerStatus {
+    const { clock, instance, storage, startedAt, startedMs } = this.#around;
+    const stats = this.#store.stats();
+    const nowMs = clock.monotonic();
+    return {
+      instance,
+      storage,
+      readOnly: this.#isReadOnly,
+      startedAt,
+      uptimeMs: nowMs - startedMs,
+      position: this.#store.position,
+      tidsAheadMs: this.#store.tidsAheadMs,
+      historyFloor: this.#store.historyFloor,
+      idFloor: this.#store.idFloor,
+      sessions: this.#sessions.first(limits.statusListMax).map((session) => ({
+        client: session.client,
+        session: session.id,
+        state: session.actor.getSnapshot().value,
+        sinceMs: nowMs - session.sinceMs,
+        seenMsAgo: nowMs - session.heardAtMs,
+        oldestSnapshot: session.oldestSnapshot,
+      })),
+      queue: stats.queue,
+      outcomes: stats.outcomes,
+      openTransactions: this.#transactions.describe(limits.statusListMax).map(({ id, session, state, sinceMs }) => ({
+        id,
+        client: this.#sessions.get(session)?.client ?? "",
+        state,
+        sinceMs: nowMs - sinceMs,
+      })),
+      machines: { "group-commit": this.#groupCommit.state, pruning: this.#pruner.state },
+      counters: {
+        ...this.#groupCommit.counters,
+        ...this.#handlers.counters,
+        objects: stats.objects,
+        sessions: this.#sessions.count,
+        openTransactions: this.#transactions.count,
+        fences: stats.fences,
+        pruned: this.#pruner.removed,
+      },
+    };
+  }
+
+  get #role(): ServerRole {
+    const { options, takeOver } = this.#around;
+    if (options.readOnly) return "reader";
+    return takeOver ? "takeover" : "writer";
+  }
+
+  #writer(nonce: string): Writer {
+    const { realm, storage, instance, startedAt } = this.#around;
+    const writer = { instance, startedAt, role: this.#role, position: this.#store.position };
+    return { ...writer, proof: writerProof(realm, storage, nonce, writer) };
+  }
+
+  get #isReadOnly(): boolean {
+    return this.#around.options.readOnly || this.#groupCommit.isReadOnly;
+  }
+
+  async #serve(): Promise<void> {
+    const { transport, instance, system, storage, log, options } = this.#around;
+    const operation = this.#subjects.operation(instance, "*");
+    const operationAt = operation.length - 1;
+    this.#isServing = true;
+    this.#subscriptions.push(
+      transport.subscribe(operation, (message) => this.#handlers.handle(message.subject.slice(operationAt), message)),
+      transport.subscribe(this.#subjects.register, (message) => this.#answer(message, () => this.#register(message.payload))),
+    );
+    if (!options.readOnly) {
+      this.#subscriptions.push(
+        transport.subscribe(this.#subjects.writer, (message) => {
+          this.#answer(message, () => wire.writeAnswer(wire.writer, this.#writer(wire.challenge.read(message.payload).nonce)));
+        }),
+        transport.subscribe(this.#subjects.invalidations, (message) => this.#hear(message)),
+      );
+    }
+    if (system !== undefined) {
+      this.#unregister.push(
+        system.register(`server/${storage}/group-commit`, this.#groupCommit.actor, { accepts: [] }),
+        system.register(`server/${storage}/pruning`, this.#pruner.actor, { accepts: ["PRUNE"] }),
+      );
+    }
+    try {
+      await transport.flush();
+    } catch (error) {
+      if (!(error instanceof DisconnectedError)) throw error;
+      log.warn({ storage, address: transport.address }, "no link: clients will find the server when there is one");
+    }
+    for (const { refused } of this.#subscriptions) if (refused !== undefined) throw refused;
+    await this.#checkMaySend();
+    // Clients learn at once what they missed, and that their requests of before may be lost.
+    this.#unregister.push(
+      transport.onStatus((status) => {
+        if (status !== "connected") return;
+        this.#links++;
+        this.#beat();
+      }),
+    );
+    this.#beat();
+    log.info({ storage, instance, tid: this.#store.position.tid, readOnly: options.readOnly }, "serving");
+  }
+
+  /**
+   * Rejects with NotAuthorizedError when the broker refuses what this server has to send: its heartbeats, by which another writer
+   * notices it, the question whether another one writes, which it asks itself here, or the answer.
+   */
+  async #checkMaySend(): Promise<void> {
+    const { transport, instance, options, signal } = this.#around;
+    const refusals: NotAuthorizedError[] = [];
+    const stopListening = transport.onRefused?.((refusal) => refusals.push(refusal));
+    if (stopListening === undefined) return;
+    try {
+      this.#beat();
+      const subject = this.#subjects.operation(instance, "writer");
+      const shown = options.readOnly ? undefined : await askForWriter(this.#around, subject, signal);
+      await transport.flush().catch(() => undefined);
+      // Others may send over the same link what the broker refuses; nobody else answers the question.
+      const refusal =
+        shown?.type === "silence" ? refusals.at(-1) : refusals.find((each) => each.facts.subject === this.#subjects.invalidations);
+      if (refusal !== undefined) throw refusal;
+    } finally {
+      stopListening();
+    }
+  }
+
+  #beat(): void {
+    if (!this.#isServing) return;
+    const { clock, instance, startedAt, options } = this.#around;
+    clock.clearTimeout(this.#heartbeat);
+    const { position } = this.#store;
+    const readOnly = this.#isReadOnly;
+    this.#publisher.send({ type: "heartbeat", instance, startedAt, links: this.#links, readOnly, role: this.#role, position });
+    this.#heartbeat = clock.setTimeout(() => this.#beat(), options.heartbeatIntervalMs);
+  }
+
+  #register(payload: Uint8Array): Uint8Array {
+    const register = wire.register.read(payload);
+    const { instance, options } = this.#around;
+    this.#sessions.open(register);
+    return wire.writeAnswer(wire.registered, {
+      instance,
+      links: this.#links,
+      readOnly: register.readOnly || this.#isReadOnly,
+      position: this.#store.position,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      keepAliveIntervalMs: options.keepAliveIntervalMs,
+    });
+  }
+
+  #answer(message: Message, answer: () => Uint8Array): void {
+    const { log } = this.#around;
+    if (message.reply === undefined) {
+      log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
+      return;
+    }
+    let bytes: Uint8Array;
+    try {
+      bytes = answer();
+    } catch (error) {
+      if (!(error instanceof ZooidError)) log.error({ err: error, subject: message.subject }, "a request met a bug");
+      bytes = wire.writeError(error);
+    }
+    try {
+      message.reply(bytes);
+    } catch (error) {
+      log.debug({ err: error, subject: message.subject }, "an answer could not be sent");
+    }
+  }
+
+  #hear(message: Message): void {
+    if (!wire.mayBeHeartbeat(message.payload)) return;
+    const broadcast = wire.readOrDrop(wire.broadcast, message, this.#around.log);
+    if (broadcast !== undefined) this.#watch.heard(broadcast);
+  }
+
+  #stopForAnother(error: AnotherWriterError): void {
+    const { log, storage, onFatal } = this.#around;
+    log.fatal({ err: error, storage }, "another server writes this storage");
+    this.close().then(
+      () => onFatal(error),
+      () => onFatal(error),
+    );
+  }
+
+  #stopListening(): void {
+    this.#isServing = false;
+    for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
+    for (const unregister of this.#unregister.splice(0)) unregister();
+    this.#around.clock.clearTimeout(this.#heartbeat);
+    this.#watch.stop();
+  }
+
+  #stopActors(): void {
+    this.#handlers.stop();
+    this.#pruner.stop();
+    this.#transactions.stop();
+    this.#sessions.stop();
+  }
+}

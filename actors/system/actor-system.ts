@@ -1,0 +1,180 @@
+/**
+ * Actors with addresses. An actor that is registered can be sent events and looked at from any process of its realm;
+ * only the events it declared get in. It costs an actor nothing until somebody watches it.
+ *
+ * Source: DESIGN, "Actors over the transport".
+ */
+import type { AnyActorRef } from "xstate";
+import type { Message, Transport } from "../../transport/transport.js";
+import {
+  asDuration,
+  type Chance,
+  type Clock,
+  ClosedError,
+  delay,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  type Log,
+  silentLog,
+} from "../../core/index.js";
+import { type ActorDoor, OpenDoor } from "./exposed-actor.js";
+import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
+import { PacedSending } from "./paced-sending.js";
+import { type RemoteActor, RemoteReference } from "./remote-actor.js";
+import { readOrDrop } from "../protocol/codec.js";
+
+export type { Accepts } from "./accepted-events.js";
+export type { ActorDoor } from "./exposed-actor.js";
+export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
+export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
+
+/** Where a system is, and what it takes time, chance and messages from. */
+export interface ActorSystemOptions {
+  /** Name of the realm: systems of one realm reach each other's actors. */
+  readonly realm: string;
+  /** Not closed with the system. */
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log?: Log | undefined;
+}
+
+/** Registers actors of this process, and reaches those of every process of its realm. */
+export interface ActorSystem {
+  /**
+   * Gives `actor` the address `path`, names with `/` between, until the returned function is called. The actor is neither
+   * started nor stopped by it. Throws InvalidOptionError when the path is no path, or taken in this system.
+   */
+  register(path: string, actor: AnyActorRef, door: ActorDoor): () => void;
+
+  /** Reference to the actor at `path`, in whatever process of the realm. Throws InvalidOptionError. */
+  remote(path: string): RemoteActor;
+
+  /** The actors of the whole realm that answered within `waitMs`, by path. Rejects with InvalidOptionError, DisconnectedError. */
+  list(waitMs: Duration): Promise<readonly ActorView[]>;
+
+  /** Ends all registrations and watches of this system. Idempotent. */
+  close(): void;
+}
+
+/** An actor system of `realm` on `transport`. Throws InvalidOptionError. */
+export function createActorSystem(options: ActorSystemOptions): ActorSystem {
+  return new TransportedSystem({ ...options, log: options.log ?? silentLog });
+}
+
+class TransportedSystem implements ActorSystem {
+  readonly #around: ActorSystemOptions & { readonly log: Log };
+  readonly #doors = new Map<string, OpenDoor>();
+  readonly #remotes = new Map<string, RemoteReference>();
+  readonly #questions: { unsubscribe(): void };
+  readonly #sending: PacedSending;
+  /** Subjects of those who wait for a list that has not begun. */
+  readonly #asked = new Set<string>();
+  #isAnswering = false;
+  #closed = false;
+
+  constructor(around: ActorSystemOptions & { readonly log: Log }) {
+    this.#around = around;
+    this.#sending = new PacedSending(around);
+    this.#questions = around.transport.subscribe(listSubjects(around.realm).ask, (message) => this.#answerList(message));
+  }
+
+  register(path: string, actor: AnyActorRef, door: ActorDoor): () => void {
+    this.#checkOpen();
+    if (this.#doors.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
+    const open = new OpenDoor(path, actor, door, this.#around);
+    this.#doors.set(path, open);
+    return () => {
+      open.close();
+      if (this.#doors.get(path) === open) this.#doors.delete(path);
+    };
+  }
+
+  remote(path: string): RemoteActor {
+    this.#checkOpen();
+    const known = this.#remotes.get(path);
+    if (known !== undefined) return known;
+    const reference = new RemoteReference(path, this.#around);
+    this.#remotes.set(path, reference);
+    return reference;
+  }
+
+  async list(waitMs: Duration): Promise<readonly ActorView[]> {
+    this.#checkOpen();
+    const delayMs = asDuration(waitMs, "waitMs", { unit: "ms" });
+    const { transport, realm, clock, chance } = this.#around;
+    const subjects = listSubjects(realm);
+    const answerTo = chance.id();
+    const found = new Map<string, ActorView>();
+    const answers = transport.subscribe(subjects.answer(answerTo), (message) => {
+      const view = readOrDrop(actorView, message, this.#around.log);
+      if (view !== undefined && found.size < limits.actorsListedMax) found.set(`${view.path} ${view.registration}`, view);
+    });
+    try {
+      await transport.flush();
+      transport.publish(subjects.ask, listQuestion.write(answerTo));
+      await delay(clock, delayMs);
+    } finally {
+      answers.unsubscribe();
+    }
+    return [...found.values()].toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#questions.unsubscribe();
+    for (const door of this.#doors.values()) door.close();
+    for (const remote of this.#remotes.values()) remote.close();
+    this.#doors.clear();
+    this.#remotes.clear();
+    this.#asked.clear();
+  }
+
+  #answerList(message: Message): void {
+    const { realm, log } = this.#around;
+    const answerTo = readOrDrop(listQuestion, message, log);
+    if (answerTo === undefined) return;
+    if (this.#asked.size >= limits.actorListQuestionsMax) {
+      log.debug({ askedMax: limits.actorListQuestionsMax }, "a question for the list of actors was dropped");
+      return;
+    }
+    this.#asked.add(listSubjects(realm).answer(answerTo));
+    if (!this.#isAnswering) void this.#answerLists();
+  }
+
+  /** Those who ask while a list is under way get the next one, together: each actor is looked at once for all of them. */
+  async #answerLists(): Promise<void> {
+    this.#isAnswering = true;
+    while (this.#asked.size > 0) {
+      const subjects = [...this.#asked];
+      this.#asked.clear();
+      for (const [path, door] of this.#doors) {
+        const paced = this.#sending.sent(this.#tell(subjects, path, door));
+        if (paced !== undefined) await paced;
+      }
+    }
+    this.#isAnswering = false;
+  }
+
+  /** Sends what an actor shows; returns how many bytes that were. */
+  #tell(subjects: readonly string[], path: string, door: OpenDoor): number {
+    const { transport, log } = this.#around;
+    let bytes = 0;
+    try {
+      const view = door.view();
+      for (const subject of subjects) {
+        transport.publish(subject, view);
+        bytes += view.length;
+      }
+    } catch (error) {
+      log.debug({ actor: path, err: error }, "could not be listed");
+    }
+    return bytes;
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError({ what: "actor system" });
+  }
+}

@@ -1,0 +1,213 @@
+/** The door of one actor: what it takes from outside, and what it shows. */
+import type { AnyActorRef } from "xstate";
+import type { Message, Transport } from "../../transport/transport.js";
+import {
+  ActorEndedError,
+  ActorFailedError,
+  type Chance,
+  type Clock,
+  isThenable,
+  limits,
+  type Log,
+  unreachable,
+  type Value,
+} from "../../core/index.js";
+import { AcceptedEvents, type Accepts } from "./accepted-events.js";
+import { actorRequest, type ActorView, actorSubjects, actorView, type RemoteEvent } from "../protocol/actor-messages.js";
+import { Containment } from "./containment.js";
+import { nothing, writeAnswer, writeError } from "../protocol/codec.js";
+
+/** What an actor lets in and shows. */
+export interface ActorDoor {
+  readonly accepts: Accepts;
+  /** What it shows of a snapshot beside its state. Nothing when not given. Must not throw, and gives values that can be stored. */
+  readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
+  /**
+   * Called once when the actor fails, whatever made it fail. A registered actor that fails is stopped with all that it invoked and
+   * spawned; its error is logged, and is no exception of the process. What it throws, or rejects with, is logged.
+   */
+  readonly onFailure?: ((error: unknown) => unknown) | undefined;
+}
+
+interface Surroundings {
+  readonly realm: string;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+}
+
+/** What XState's snapshots have in common; those of machines have a value and their machine. */
+interface AnySnapshot {
+  readonly status: ActorView["status"];
+  readonly value?: Value;
+  readonly machine?: { readonly id: string };
+}
+
+const secondMs = 1_000;
+
+/** Answers for `actor` at its address until `close`. */
+export class OpenDoor {
+  readonly #actor: AnyActorRef;
+  readonly #path: string;
+  readonly #door: ActorDoor;
+  readonly #accepted: AcceptedEvents;
+  readonly #containment: Containment;
+  readonly #around: Surroundings;
+  readonly #views: string;
+  readonly #registration: string;
+  readonly #requests: { unsubscribe(): void };
+  #version = 0;
+  /** One moment stands for the leases of all who watch: nothing is kept for each of them. Monotonic. */
+  #watchedUntil = 0;
+  #watching: { unsubscribe(): void } | undefined;
+  #secondBeganAt = 0;
+  #viewsThisSecond = 0;
+  #late: unknown;
+
+  constructor(path: string, actor: AnyActorRef, door: ActorDoor, around: Surroundings) {
+    this.#path = path;
+    this.#actor = actor;
+    this.#door = door;
+    this.#around = around;
+    this.#registration = around.chance.id();
+    this.#accepted = new AcceptedEvents(path, door.accepts);
+    const subjects = actorSubjects(around.realm, path);
+    this.#containment = new Containment(actor, (error) => {
+      this.#failed(error);
+    });
+    this.#views = subjects.views;
+    this.#requests = around.transport.subscribe(subjects.requests, (message) => this.#answer(message));
+  }
+
+  close(): void {
+    this.#requests.unsubscribe();
+    this.#stopWatching();
+    this.#containment.end();
+  }
+
+  /** What is to be seen now. Its bytes are as of this call. */
+  view(): Uint8Array {
+    const snapshot = this.#actor.getSnapshot() as AnySnapshot;
+    this.#version += 1;
+    return actorView.write({
+      path: this.#path,
+      machine: snapshot.machine?.id ?? this.#actor.id,
+      status: snapshot.status,
+      value: snapshot.value ?? null,
+      context: this.#door.describe?.(snapshot) ?? {},
+      failure: this.#containment.reason ?? null,
+      at: this.#around.clock.now(),
+      registration: this.#registration,
+      version: this.#version,
+    });
+  }
+
+  #answer({ payload, reply }: Message): void {
+    let answer: Uint8Array;
+    try {
+      answer = this.#carryOut(payload);
+    } catch (error) {
+      answer = writeError(error);
+      this.#around.log.debug({ actor: this.#path, err: error }, "a request was refused");
+    }
+    reply?.(answer);
+  }
+
+  #carryOut(payload: Uint8Array): Uint8Array {
+    const request = actorRequest.read(payload);
+    switch (request.type) {
+      case "send":
+        this.#take(request.event);
+        return writeAnswer(nothing, {});
+      case "watch":
+        this.#watchedUntil = this.#around.clock.monotonic() + limits.actorLeaseMs;
+        this.#watch();
+        return shown(this.view());
+      case "view":
+        return shown(this.view());
+      default:
+        return unreachable(request);
+    }
+  }
+
+  #take(event: RemoteEvent): void {
+    const actor = this.#path;
+    const { status } = this.#actor.getSnapshot() as AnySnapshot;
+    if (status !== "active") throw new ActorEndedError({ actor, status, reason: this.#containment.reason });
+    const checked = this.#accepted.checked(event);
+    this.#around.log.info({ actor, event: event.type }, "took an event from outside");
+    this.#actor.send(checked);
+    const { reason } = this.#containment;
+    if (reason !== undefined) throw new ActorFailedError({ actor, event: event.type, reason });
+  }
+
+  #failed(error: unknown): void {
+    this.#around.log.error({ actor: this.#path, err: error }, "a registered actor failed");
+    const failedToo = (thrown: unknown): void => {
+      this.#around.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
+    };
+    try {
+      const done = this.#door.onFailure?.(error);
+      if (isThenable(done)) Promise.resolve(done).catch(failedToo);
+    } catch (thrown) {
+      failedToo(thrown);
+    }
+  }
+
+  #watch(): void {
+    const { status } = this.#actor.getSnapshot() as AnySnapshot;
+    if (this.#watching !== undefined || status !== "active") return;
+    this.#watching = this.#actor.subscribe({
+      next: () => this.#changed(),
+      complete: () => this.#changed(),
+      error: () => this.#changed(),
+    });
+  }
+
+  #changed(): void {
+    const now = this.#around.clock.monotonic();
+    if (now > this.#watchedUntil) {
+      this.#stopWatching();
+      return;
+    }
+    if (this.#late !== undefined) return;
+    if (now - this.#secondBeganAt >= secondMs) {
+      this.#secondBeganAt = now;
+      this.#viewsThisSecond = 0;
+    }
+    this.#viewsThisSecond += 1;
+    if (this.#viewsThisSecond <= limits.actorViewsPerSecondMax) {
+      this.#show();
+      return;
+    }
+    this.#late = this.#around.clock.setTimeout(
+      () => {
+        this.#late = undefined;
+        this.#show();
+      },
+      this.#secondBeganAt + secondMs - now,
+    );
+  }
+
+  #show(): void {
+    try {
+      this.#around.transport.publish(this.#views, this.view());
+    } catch (error) {
+      // Who watches gets the view as it is then with the next renewal; the actor goes on whether it can be shown or not.
+      this.#around.log.debug({ actor: this.#path, err: error }, "could not show a change");
+    }
+  }
+
+  #stopWatching(): void {
+    this.#watching?.unsubscribe();
+    this.#watching = undefined;
+    this.#around.clock.clearTimeout(this.#late);
+    this.#late = undefined;
+  }
+}
+
+/** The answer that carries a view already written. */
+function shown(view: Uint8Array): Uint8Array {
+  return writeAnswer({ write: () => view, read: () => undefined }, undefined);
+}

@@ -1,0 +1,183 @@
+/** An actor in another process, or in this one: both are reached the same way. */
+import type { Transport } from "../../transport/transport.js";
+import {
+  ActorLostError,
+  asDurationIfGiven,
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  type Duration,
+  endlessMs,
+  limits,
+  type Log,
+  NoActorError,
+  ZooidError,
+} from "../../core/index.js";
+import { type ActorRequest, actorRequest, actorSubjects, actorView, type ActorView, type RemoteEvent } from "../protocol/actor-messages.js";
+import { nothing, readAnswer, readOrDrop, type Codec } from "../protocol/codec.js";
+
+/** Reference to an actor by its address. */
+export interface RemoteActor {
+  readonly path: string;
+
+  /**
+   * Resolves when the actor has processed `event`. Rejects with NoActorError, ActorLostError, NotAcceptedError, InvalidEventError,
+   * ActorEndedError, ActorFailedError, TooLargeError, InvalidValueError, DisconnectedError, TimeoutError.
+   */
+  send(event: RemoteEvent, options?: RemoteOptions): Promise<void>;
+
+  /** The actor as it is now. Rejects with NoActorError, ActorLostError, DisconnectedError, TimeoutError. */
+  snapshot(options?: RemoteOptions): Promise<ActorView>;
+
+  /**
+   * Calls `listener` with the actor as it is, then at its changes, newest only, never an older one after a newer.
+   * `onLost` is told each time the actor cannot be reached; it is asked again until the returned function is called.
+   */
+  subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void;
+}
+
+/** How long an answer is waited for. */
+export interface RemoteOptions {
+  /** Default: limits.requestTimeoutMs; Infinity waits until the link is lost. */
+  readonly timeoutMs?: Duration | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Surroundings {
+  readonly realm: string;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Asks at one address. Its watches end with `close`. */
+export class RemoteReference implements RemoteActor {
+  readonly path: string;
+  readonly #around: Surroundings;
+  readonly #subjects: { readonly requests: string; readonly views: string };
+  readonly #watches = new Set<Watch>();
+  /** It has answered this reference. */
+  #hasAnswered = false;
+  #closed = false;
+
+  constructor(path: string, around: Surroundings) {
+    this.path = path;
+    this.#around = around;
+    this.#subjects = actorSubjects(around.realm, path);
+  }
+
+  async send(event: RemoteEvent, options: RemoteOptions = {}): Promise<void> {
+    await this.ask({ type: "send", event }, nothing, options);
+  }
+
+  snapshot(options: RemoteOptions = {}): Promise<ActorView> {
+    return this.ask({ type: "view" }, actorView, options);
+  }
+
+  subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void {
+    this.#checkOpen();
+    const renew = () => this.ask({ type: "watch" }, actorView, {});
+    const watch = new Watch({ ...this.#around, views: this.#subjects.views, path: this.path, renew, listener, onLost });
+    this.#watches.add(watch);
+    return () => {
+      this.#watches.delete(watch);
+      watch.close();
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const watch of this.#watches) watch.close();
+    this.#watches.clear();
+  }
+
+  async ask<T>(request: ActorRequest, answer: Codec<T>, options: RemoteOptions): Promise<T> {
+    this.#checkOpen();
+    const { transport } = this.#around;
+    const payload = actorRequest.write(request);
+    const { signal } = options;
+    const timeoutMs = asDurationIfGiven(options.timeoutMs, "timeoutMs", endlessMs) ?? limits.requestTimeoutMs;
+    try {
+      const bytes = await transport.request(this.#subjects.requests, payload, { timeoutMs, signal });
+      this.#hasAnswered = true;
+      return readAnswer(answer, bytes);
+    } catch (error) {
+      if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
+      throw this.#hasAnswered ? new ActorLostError({ actor: this.path }) : new NoActorError({ actor: this.path });
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError({ what: "actor system" });
+  }
+}
+
+interface WatchOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly path: string;
+  readonly views: string;
+  readonly renew: () => Promise<ActorView>;
+  readonly listener: (view: ActorView) => void;
+  readonly onLost: ((error: ZooidError) => void) | undefined;
+}
+
+/** One subscriber: keeps its lease, and hands on what is new. */
+class Watch {
+  readonly #options: WatchOptions;
+  readonly #views: { unsubscribe(): void };
+  readonly #forgetStatus: () => void;
+  #timer: unknown;
+  #closed = false;
+  #newest: ActorView | undefined;
+  #renewals = 0;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#views = options.transport.subscribe(options.views, (message) => {
+      const view = readOrDrop(actorView, message, options.log);
+      if (view !== undefined) this.#take(view);
+    });
+    this.#forgetStatus = options.transport.onStatus((status) => {
+      if (status === "connected") void this.#renew();
+    });
+    void this.#renew();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#views.unsubscribe();
+    this.#forgetStatus();
+    this.#options.clock.clearTimeout(this.#timer);
+  }
+
+  /** Never rejects. */
+  async #renew(): Promise<void> {
+    const { clock, transport, renew, onLost, log, path } = this.#options;
+    clock.clearTimeout(this.#timer);
+    this.#renewals += 1;
+    const renewal = this.#renewals;
+    try {
+      // The broker must know of the subscription before the actor publishes, or a change in between would be missed.
+      await transport.flush();
+      this.#take(await renew());
+    } catch (error) {
+      if (this.#closed) return;
+      if (error instanceof ZooidError) onLost?.(error);
+      else log.error({ err: error, actor: path }, "a watch could not be renewed");
+    } finally {
+      // A link that came back began a renewal of its own meanwhile: that one goes on.
+      if (!this.#closed && renewal === this.#renewals) {
+        this.#timer = clock.setTimeout(() => void this.#renew(), limits.actorLeaseRenewalMs);
+      }
+    }
+  }
+
+  #take(view: ActorView): void {
+    const newest = this.#newest;
+    if (this.#closed || (newest?.registration === view.registration && view.version <= newest.version)) return;
+    this.#newest = view;
+    this.#options.listener(view);
+  }
+}

@@ -1,0 +1,23 @@
+import { type Clock, delay } from "./clock.js";
+import { limits } from "./limits.js";
+
+/** Lets others run between the steps of long work: no step holds up the process for much longer than `limits.pruningStepMsMax`. */
+export class Pace {
+  readonly #clock: Clock;
+  #endMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#endMs = clock.monotonic() + limits.pruningStepMsMax;
+  }
+
+  /** It has worked for long enough: to be asked every few hundred small deeds. */
+  get isOver(): boolean {
+    return this.#clock.monotonic() >= this.#endMs;
+  }
+
+  async rest(): Promise<void> {
+    await delay(this.#clock, 0);
+    this.#endMs = this.#clock.monotonic() + limits.pruningStepMsMax;
+  }
+}

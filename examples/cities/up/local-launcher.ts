@@ -1,0 +1,66 @@
+import { join } from "node:path";
+import type { Clock, Log } from "../../../index.js";
+import { createBroker, serveBroker } from "../../../transport/index.js";
+import { logOf } from "../../../cli/connection.js";
+import { serveFolders, storageFolders } from "../../../cli/serve-folders.js";
+import type { Door } from "./door.js";
+import { Embedded, type Opened } from "./embedded.js";
+import type { Launcher, PartFolders } from "./launcher.js";
+
+export interface LocalLauncherOptions {
+  readonly door: Door;
+  readonly folders: PartFolders;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * Runs each part inside this process. Other processes join the broker through the door; so do the services, whose clients
+ * are opened as they would be anywhere else.
+ */
+export async function createLocalLauncher({ door, folders, clock, log }: LocalLauncherOptions): Promise<Launcher> {
+  const servers = door.url.replace(/^http/, "ws");
+  const broker = createBroker({ clock, log, address: servers });
+  broker.stop();
+  await serveBroker({ broker, server: door.server, clock, log });
+
+  const openServer = async (fail: (error: unknown) => void, signal: AbortSignal): Promise<Opened> => {
+    const serverLog = logOf({ logLevel: "warn" }, join(folders.logs, "storage-server.log"));
+    const transport = broker.connect(serverLog);
+    try {
+      const storages = storageFolders(folders.objects, ["main"]);
+      const served = await serveFolders({ folders: storages, realm: "zooid", transport, log: serverLog, signal, onFatal: fail });
+      const close = async () => {
+        await served.close();
+        await transport.close();
+      };
+      return { close };
+    } catch (error) {
+      await transport.close();
+      throw error;
+    }
+  };
+  return {
+    servers,
+    brokerDetail: `in this process, at ${servers}`,
+    isOneProcess: true,
+    broker: () =>
+      new Embedded({
+        name: "broker",
+        open: async () => {
+          broker.start();
+          return { close: () => broker.stop() };
+        },
+      }),
+    server: () => new Embedded({ name: "storage server", open: openServer }),
+    service: (service) =>
+      new Embedded({
+        name: `service ${service.name}`,
+        open: async () => {
+          // Loaded here: the package that it checks its input with comes with `zooid up` alone.
+          const { startCityService } = await import("../service.js");
+          return startCityService(service);
+        },
+      }),
+  };
+}

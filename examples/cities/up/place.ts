@@ -1,0 +1,98 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Clock, type Log } from "../../../index.js";
+import { makeFolder } from "../../../storage/kv/make-folder.js";
+import { CommandError } from "../../../cli/failure.js";
+import type { Door } from "./door.js";
+import { findNatsServer, howToGetNatsServer } from "./find-nats-server.js";
+import { createLocalLauncher } from "./local-launcher.js";
+import { Part } from "./part.js";
+import { checkPortFree } from "./ports.js";
+import { createProcessLauncher } from "./process-launcher.js";
+import type { Report } from "./report.js";
+import type { UpFlags } from "./up-flags.js";
+
+/** All parts that run on this machine, and where they are. */
+export interface Place {
+  readonly broker: Part;
+  readonly server: Part;
+  readonly services: readonly [Part, Part];
+  /** Address of the broker, for clients. */
+  readonly servers: string;
+  /** All parts run inside this process. */
+  readonly isOneProcess: boolean;
+  readonly urls: { readonly a: string; readonly b: string };
+  /** What is missing, in one line, if anything is. */
+  readonly missing: string | undefined;
+}
+
+export interface PlaceOptions {
+  readonly flags: UpFlags;
+  readonly door: Door;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly report: Report;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+const loopback = "127.0.0.1";
+/** What belongs to us in the data folder: nothing else in it is ever removed. */
+const folders = { objects: "objects", cacheA: "cache-a", cacheB: "cache-b", logs: "logs" } as const;
+
+/** Sets the place up; nothing runs yet. Throws CommandErrors that name the option: of a port that is taken, a folder that cannot be made. */
+export async function createPlace({ flags, door, clock, log, report, environment }: PlaceOptions): Promise<Place> {
+  const natsServer = flags.broker === "in-process" ? undefined : findNatsServer(environment);
+  if (natsServer === undefined && flags.broker === "nats") {
+    throw new CommandError("ZOOID_USAGE", `there is no nats-server for --broker nats: ${howToGetNatsServer}`);
+  }
+  const [portA, portB] = flags.servicePorts;
+  if (natsServer !== undefined) await checkPortFree(flags.port, "--port");
+  await checkPortFree(portA, "--service-ports");
+  await checkPortFree(portB, "--service-ports");
+  const within = prepareFolders(flags);
+
+  const partFolders = { objects: within(folders.objects), logs: within(folders.logs) };
+  const launcher =
+    natsServer === undefined
+      ? await createLocalLauncher({ door, folders: partFolders, clock, log })
+      : createProcessLauncher({ natsServer, host: loopback, port: flags.port, folders: partFolders, clock });
+  const { servers, isOneProcess } = launcher;
+  const around = { clock, report };
+  const service = (name: "A" | "B", port: number, cache: string) =>
+    new Part({
+      name: `service ${name}`,
+      detail: `http://${loopback}:${port}`,
+      launch: () => launcher.service({ name, host: loopback, port, cache: within(cache), servers, realm: "zooid" }),
+      ...around,
+    });
+  return {
+    broker: new Part({ name: "broker", detail: launcher.brokerDetail, launch: () => launcher.broker(), ...around }),
+    server: new Part({ name: "storage server", detail: partFolders.objects, launch: () => launcher.server(), ...around }),
+    services: [service("A", portA, folders.cacheA), service("B", portB, folders.cacheB)],
+    servers,
+    isOneProcess,
+    urls: { a: `http://${loopback}:${portA}`, b: `http://${loopback}:${portB}` },
+    missing: isOneProcess
+      ? `without a nats-server all runs in this process, and only processes of this machine can join, through the door at ${servers}: ${howToGetNatsServer}`
+      : undefined,
+  };
+}
+
+function prepareFolders(flags: UpFlags): (name: string) => string {
+  const within = (name: string) => join(flags.data, name);
+  try {
+    for (const name of Object.values(folders)) {
+      if (flags.fresh === true) rmSync(within(name), { recursive: true, force: true });
+      makeFolder(within(name));
+    }
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new CommandError(
+      "ZOOID_FILE",
+      `${flags.data} cannot be used (${reason}): choose another folder with --data`,
+      { folder: flags.data },
+      error,
+    );
+  }
+  return within;
+}

@@ -1,0 +1,42 @@
+import { limits } from "../core/index.js";
+
+/** Directives of a Cache-Control field by their names in lower case; "" for one without an argument. What is malformed is left out. */
+export function cacheDirectives(field: string | undefined): ReadonlyMap<string, string> {
+  const directives = new Map<string, string>();
+  if (field === undefined) return directives;
+  for (const [, name = "", quoted, plain = ""] of field.matchAll(/([\w!#$%&'*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?/g)) {
+    directives.set(name.toLowerCase(), quoted ?? plain);
+  }
+  return directives;
+}
+
+/** The seconds of a directive, a year at most; undefined: it is not there, or is no number. */
+export function directiveSecs(directives: ReadonlyMap<string, string>, name: string): number | undefined {
+  const text = directives.get(name);
+  return text !== undefined && /^\d+$/.test(text) ? Math.min(Number(text), limits.durationSecsMax) : undefined;
+}
+
+/** Names in a field that lists some, as Vary and Connection do: in lower case, each once. */
+export function listedNames(field: unknown): ReadonlySet<string> {
+  const text = Array.isArray(field) ? field.join(",") : typeof field === "string" ? field : "";
+  return new Set(
+    text
+      .split(",")
+      .map((name) => name.trim().toLowerCase())
+      .filter((name) => name !== ""),
+  );
+}
+
+/**
+ * Whether an If-None-Match field names `etag`, by the weak comparison that RFC 9110 §13.1.2 asks for.
+ * Entity tags in it are found wherever they stand; what is not one matches nothing.
+ */
+export function namesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  if (ifNoneMatch.trim() === "*") return true;
+  const opaque = etag.replace(/^W\//, "");
+  for (const [found] of ifNoneMatch.matchAll(/"[^"]*"/g)) {
+    if (found === opaque) return true;
+  }
+  return false;
+}

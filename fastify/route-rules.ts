@@ -1,0 +1,146 @@
+import type { FastifyRequest, RouteOptions } from "fastify";
+import type { Tags } from "../cache.js";
+import { asDuration, type Duration, InvalidOptionError, limits } from "../core/index.js";
+import { keptStatuses } from "./page.js";
+
+/** How the answers of a route are kept. All may be left out; what a route leaves out is as the plug-in was told. */
+export interface RouteCaching {
+  /** Time to live of pages. Default: `defaultTtl` of the cache. */
+  readonly ttl?: Duration | undefined;
+  /** Tags that pages depend on, beside those that the handler adds with `addDeps`: ``(request) => tag`cities:${request.params.id}` ``. If one is no tag, the request is answered uncached. */
+  readonly tags?: Tags | ((request: FastifyRequest) => Tags) | undefined;
+  /** Request headers by which pages differ; they are sent as `Vary`. Default: none. */
+  readonly vary?: readonly string[] | undefined;
+  /**
+   * Query parameters by which pages differ: all, in their order (`asSent`); all, in any order (`sorted`); or those named, in
+   * any order. Several values of one parameter keep their order. Default: those of the route's schema where it refuses or removes all others
+   * (`additionalProperties: false`), by their values as the handler gets them, in any order; `asSent` elsewhere.
+   */
+  readonly query?: "asSent" | "sorted" | readonly string[] | undefined;
+  /** Something else by which pages differ. With it other methods than GET and HEAD are cached, too. */
+  readonly key?: ((request: FastifyRequest) => unknown) | undefined;
+  /** The `Cache-Control` of pages whose handler sets none. Default: `max-age` of the time to live, or `no-cache` without one. */
+  readonly cacheControl?: string | undefined;
+  /** Whether requests with `Authorization` or `Cookie` pass the cache by, unless `vary` names these (`bypass`), or get the same page as all others (`ignore`). Default: `bypass`. */
+  readonly credentials?: "bypass" | "ignore" | undefined;
+  /** Whether a request's `Cache-Control` of `no-cache`, `no-store` and `max-age` counts. Default: `respect`. */
+  readonly requestDirectives?: "respect" | "ignore" | undefined;
+  /** Statuses that are kept. Default: 200, 203, 204, 300, 301, 308, 404, 410. */
+  readonly statuses?: readonly number[] | undefined;
+  /** Bodies larger than this are not kept. Default: `limits.pageBytesMax`. */
+  readonly bodyBytesMax?: number | undefined;
+  /** Pages of one route kept at one node; the least recently used go first. Default: `limits.routePagesMax`. */
+  readonly maxEntries?: number | undefined;
+  /** Bytes of the pages of one route kept at one node. Default: `limits.routePagesBytesMax`. */
+  readonly maxBytes?: number | undefined;
+}
+
+/** Which parameters of the query count: all, those of these names, or those of these names as they were parsed. */
+export type QueryRule = "asSent" | "sorted" | ReadonlySet<string> | { readonly parsed: readonly string[] };
+
+/** The same, checked, with defaults. */
+export interface RouteRules {
+  readonly ttl: Duration | undefined;
+  readonly tags: RouteCaching["tags"];
+  readonly vary: ReadonlySet<string>;
+  readonly query: QueryRule;
+  readonly key: RouteCaching["key"];
+  readonly cacheControl: string;
+  readonly credentials: "bypass" | "ignore";
+  readonly requestDirectives: "respect" | "ignore";
+  readonly statuses: ReadonlySet<number>;
+  readonly bodyBytesMax: number;
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+const names: ReadonlySet<string> = new Set<keyof RouteCaching>([
+  "ttl",
+  "tags",
+  "vary",
+  "query",
+  "key",
+  "cacheControl",
+  "credentials",
+  "requestDirectives",
+  "statuses",
+  "bodyBytesMax",
+  "maxEntries",
+  "maxBytes",
+]);
+
+/** Throws InvalidOptionError, which names the option. `route` is the one that they are for. */
+export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRules {
+  for (const name of Object.keys(options)) {
+    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
+  }
+  const { ttl, tags, key, query, credentials = "bypass", requestDirectives = "respect" } = options;
+  const { bodyBytesMax = limits.pageBytesMax, maxEntries = limits.routePagesMax, maxBytes = limits.routePagesBytesMax } = options;
+  choice("credentials", credentials, ["bypass", "ignore"]);
+  choice("requestDirectives", requestDirectives, ["respect", "ignore"]);
+  if (typeof query === "string") choice("query", query, ["asSent", "sorted"]);
+  for (const [option, value] of Object.entries({ bodyBytesMax, maxEntries, maxBytes })) {
+    if (!(Number.isSafeInteger(value) && value >= 0)) throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
+  }
+  if (options.cacheControl !== undefined && !/^[\t\x20-\x7e]+$/.test(options.cacheControl))
+    throw new InvalidOptionError({ option: "cacheControl", reason: "is no value of a header field" });
+  if (key !== undefined && typeof key !== "function") throw new InvalidOptionError({ option: "key", reason: "is not a function" });
+  for (const option of ["vary", "statuses"] as const) {
+    if (options[option] !== undefined && !Array.isArray(options[option])) throw new InvalidOptionError({ option, reason: "is not a list" });
+  }
+  const vary = new Set((options.vary ?? []).map((name) => fieldName(name).toLowerCase()));
+  const statuses = new Set(options.statuses ?? keptStatuses);
+  for (const status of statuses) {
+    if (!(Number.isSafeInteger(status) && status >= 200 && status <= 599))
+      throw new InvalidOptionError({ option: "statuses", reason: "holds what is no status from 200 to 599" });
+  }
+  return {
+    ttl,
+    tags,
+    vary,
+    query: query === undefined ? queryRuleOf(route) : typeof query === "string" ? query : new Set(query),
+    key,
+    cacheControl: options.cacheControl ?? cacheControlOf(ttl, vary),
+    credentials,
+    requestDirectives,
+    statuses,
+    bodyBytesMax,
+    maxEntries,
+    maxBytes,
+  };
+}
+
+/** Milliseconds of a page's time to live, Infinity for one without a bound. Throws InvalidOptionError. */
+export function ttlMsOf(ttl: Duration): number {
+  return asDuration(ttl, "ttl", { unit: "s", isEndlessAllowed: true });
+}
+
+/** What is one person's own is not for the caches that many share. */
+function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): string {
+  const lifetimeSecs = ttl === undefined ? Infinity : Math.floor(ttlMsOf(ttl) / 1_000);
+  // Without a bound a page is good until it is invalidated here, which caches elsewhere do not hear of.
+  const lifetime = lifetimeSecs === Infinity ? "no-cache" : `max-age=${lifetimeSecs}`;
+  return vary.has("authorization") || vary.has("cookie") ? `private, ${lifetime}` : lifetime;
+}
+
+/**
+ * A schema that allows no other parameters leaves the handler with those that it names: they alone can make a difference.
+ * With `attachValidation` the handler also gets what the schema refuses.
+ */
+function queryRuleOf(route: RouteOptions | undefined): QueryRule {
+  if (route === undefined || route.attachValidation === true) return "asSent";
+  const { querystring, query = querystring } = (route.schema ?? {}) as { readonly querystring?: unknown; readonly query?: unknown };
+  if (typeof query !== "object" || query === null) return "asSent";
+  const { properties, additionalProperties, patternProperties, $ref } = query as Readonly<Record<string, unknown>>;
+  const isStrict = additionalProperties === false && patternProperties === undefined && $ref === undefined;
+  return isStrict && typeof properties === "object" && properties !== null ? { parsed: Object.keys(properties).toSorted() } : "asSent";
+}
+
+function choice(option: string, value: string, allowed: readonly string[]): void {
+  if (!allowed.includes(value)) throw new InvalidOptionError({ option, reason: `is not one of ${allowed.join(", ")}` });
+}
+
+function fieldName(name: string): string {
+  if (/^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== "*") return name;
+  throw new InvalidOptionError({ option: "vary", reason: `holds ${JSON.stringify(name)}, which is no name of a header field` });
+}

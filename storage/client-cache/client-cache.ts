@@ -1,0 +1,425 @@
+import { LRUCache } from "lru-cache";
+import { assert } from "../../core/assert.js";
+import type { Clock } from "../../core/clock.js";
+import { BehindError, DiskFullError, MalformedMessageError } from "../../core/errors.js";
+import { limits } from "../../core/limits.js";
+import type { Log } from "../../core/log.js";
+import { type Tid, tidZero } from "../../core/tid.js";
+import { CacheDisk, type DiskEntry } from "./disk.js";
+import { type CachedRevision, encodeRecord, HeldRevision } from "./revision.js";
+import { ObjectReads } from "./object-reads.js";
+import { type ObjectRead, staleRead } from "../../core/object-read.js";
+import { OpenSnapshots } from "./open-snapshots.js";
+import type { OpenStore } from "../kv/ordered-store.js";
+import { type LoadTicket, RememberedInvalidations } from "./recent-invalidations.js";
+import { emptyPosition, type Position } from "../../core/transaction.js";
+
+export type { CachedRevision } from "./revision.js";
+export type { LoadTicket } from "./recent-invalidations.js";
+
+/** A revision as a load brought it: valid in [serial, next), or in [serial, as-of] when `next` is undefined. */
+export interface AdmittedRevision {
+  readonly serial: Tid;
+  /** Undefined: absent. */
+  readonly value: Uint8Array | undefined;
+  readonly next: Tid | undefined;
+}
+
+/** What one committed transaction replaced. */
+export interface AppliedInvalidation {
+  readonly previous: Tid;
+  readonly tid: Tid;
+  readonly digest: string;
+  readonly keys: readonly string[];
+}
+
+export interface ClientCacheOptions {
+  readonly storage: string;
+  readonly realm: string;
+  /** Undefined: the cache is transient, in memory only. Opened with `durable: false`: it has to survive the process, not the system. */
+  readonly open: OpenStore | undefined;
+  readonly cacheBytesMax?: number;
+  /** 0: nothing is kept decoded. */
+  readonly memoryBytesMax?: number;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** What a cache holds, and how its look-ups went since it was opened. Sizes in bytes. */
+export interface ClientCacheStats {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly memoryEntries: number;
+  readonly memoryBytes: number;
+  readonly hits: { readonly memory: number; readonly disk: number };
+  readonly misses: number;
+  readonly evictions: number;
+  readonly closedRevisions: number;
+}
+
+/** What a decoded object counts for beside its encoded size. */
+const memoryOverheadBytes = 128;
+
+/**
+ * What one client knows of one storage: current revisions in memory and on disk, and older ones that open snapshots need.
+ *
+ *     1. A current revision is valid in [serial, position]: every invalidation up to `position` that touched its key has
+ *        closed it, in every tier, in the turn in which the position moved.
+ *     2. Invalidation T closes revisions with serial < T and leaves others alone: a load or a commit may know more than
+ *        the last tid.
+ *     3. A load that knew less than `position` makes a revision current only if all invalidations in between are
+ *        remembered and none touched the key; else it is closed at the first that did, or at what the load knew.
+ *     4. The position on disk is written with the entries it covers, and never ahead of them.
+ *     5. The two tiers agree: what is in both has the same serial.
+ *
+ * Source: ZEO's `cache.py` and `docs/ordering.rst`; the rules are DESIGN's promises 4 to 6 and "A load".
+ */
+export class ClientCache {
+  /** What computations have read at the position, or before it and is the same there. */
+  readonly reads: ObjectReads;
+  readonly #options: ClientCacheOptions;
+  readonly #memory: LRUCache<string, HeldRevision>;
+  readonly #disk: CacheDisk | undefined;
+  readonly #snapshots: OpenSnapshots;
+  readonly #remembered: RememberedInvalidations;
+  /** Commits of this client that cannot be applied yet: the last of them, and what they wrote; undefined keys: anything. */
+  #ahead: { readonly tid: Tid; readonly keys: Set<string> | undefined } | undefined;
+  #position: Position;
+  #asOf: Position;
+  #memoryHits = 0;
+  #diskHits = 0;
+  #misses = 0;
+
+  private constructor(options: ClientCacheOptions, disk: CacheDisk | undefined) {
+    const { memoryBytesMax = limits.memoryBytesMax } = options;
+    this.#options = options;
+    this.#disk = disk;
+    this.#position = disk?.position ?? emptyPosition;
+    this.#asOf = disk?.asOf ?? emptyPosition;
+    const onFull = () => {
+      const { log, storage } = options;
+      log.warn(
+        { storage, readsMax: limits.objectReadsMax },
+        "cached results depend on more objects than are followed: others are not kept",
+      );
+    };
+    this.reads = new ObjectReads({ onFull });
+    this.#memory = new LRUCache({ maxSize: Math.max(1, memoryBytesMax) });
+    this.#snapshots = new OpenSnapshots(Math.max(memoryBytesMax, limits.messageBytesMax));
+    this.#remembered = new RememberedInvalidations(this.#position.tid, limits.rememberedKeysMax);
+  }
+
+  /** Opens what was left by an earlier process, or begins anew; in memory when the disk is full. Rejects with StoreError or InUseError. */
+  static async open(options: ClientCacheOptions): Promise<ClientCache> {
+    const { open, cacheBytesMax: bytesMax = limits.cacheBytesMax } = options;
+    if (open === undefined) return new ClientCache(options, undefined);
+    try {
+      return new ClientCache(options, await CacheDisk.open({ ...options, open, bytesMax }));
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      const { storage, log } = options;
+      log.error({ storage, folder: error.facts.folder, error }, "cache goes on in memory, its disk is full");
+      return new ClientCache(options, undefined);
+    }
+  }
+
+  /** Last tid whose invalidation was applied; that of the empty history when none was. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  /** The most that any load knew whose revision may be here; at least `position`. */
+  get asOf(): Position {
+    return this.#asOf;
+  }
+
+  /** Nothing is known of any history yet. */
+  get isNew(): boolean {
+    return this.#position.tid === tidZero && this.#asOf.tid === tidZero;
+  }
+
+  get oldestSnapshot(): Tid | undefined {
+    return this.#snapshots.oldest;
+  }
+
+  /** The revision of `key` at `snapshot`; undefined when that is not known here. */
+  find(key: string, snapshot: Tid): CachedRevision | undefined {
+    const held = this.#memory.get(key);
+    if (held !== undefined && held.serial <= snapshot && snapshot <= this.#position.tid && held.isDecoded) {
+      this.#memoryHits++;
+      if (held.entry !== undefined) held.entry.touched = true;
+      return held;
+    }
+    return this.#findElsewhere(key, snapshot, held);
+  }
+
+  /** From here on revisions that `snapshot` needs are kept when they are replaced. Counted: close it as often as it was opened. */
+  openSnapshot(snapshot: Tid): void {
+    this.#snapshots.open(snapshot);
+  }
+
+  closeSnapshot(snapshot: Tid): void {
+    this.#snapshots.close(snapshot);
+  }
+
+  /** To be called before the request leaves, so that no invalidation it may cross is missed. */
+  beginLoad(snapshot: Tid): LoadTicket {
+    return this.#remembered.begin(snapshot, this.#position.tid);
+  }
+
+  /** Idempotent. */
+  endLoad(ticket: LoadTicket): void {
+    this.#remembered.end(ticket);
+  }
+
+  /**
+   * Takes what a load brought, and returns it for the snapshot that asked. Kept is only what holds beyond doubt; nothing,
+   * when the cache was discarded since the load began. Throws BehindError or MalformedMessageError when the answer cannot
+   * belong to the snapshot, InvalidValueError when its value cannot be decoded.
+   */
+  admit(ticket: LoadTicket, key: string, revision: AdmittedRevision, asOf: Position): CachedRevision {
+    const { snapshot } = ticket;
+    if (asOf.tid < snapshot) throw new BehindError({ snapshot, last: asOf.tid });
+    if (revision.serial > snapshot || (revision.next !== undefined && (revision.next <= snapshot || revision.next > asOf.tid))) {
+      throw new MalformedMessageError({ what: "answer to a load", reason: "its revision is not that of the snapshot" });
+    }
+    const isKept = this.#remembered.has(ticket);
+    const known = isKept ? this.#memory.peek(key) : undefined;
+    if (known?.serial === revision.serial && known.isDecoded) return known;
+    const record = encodeRecord(revision.serial, revision.value);
+    const held = new HeldRevision(revision.serial, record).decoded();
+    if (isKept) this.#admit(key, held, record, revision.next, asOf);
+    return held;
+  }
+
+  /** Takes the values of a transaction that this client committed, under the same rules as what a load brings. */
+  admitCommitted(
+    ticket: LoadTicket,
+    writes: readonly { readonly key: string; readonly value: Uint8Array | undefined }[],
+    committed: Position,
+  ): void {
+    if (!this.#remembered.has(ticket)) return;
+    for (const { key, value } of writes) {
+      const record = encodeRecord(committed.tid, value);
+      this.#admit(key, new HeldRevision(committed.tid, record), record, undefined, committed);
+    }
+  }
+
+  /** `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that is stale. */
+  foundAt(read: ObjectRead, snapshot: Tid, serial: Tid): ObjectRead {
+    if (this.#ahead !== undefined && this.#ahead.keys?.has(read.text) !== false) return staleRead;
+    // The revision that is current as of the position is so since it was written.
+    if (read.since > snapshot && this.#currentSerial(read.text) === serial) read.since = serial;
+    return read.since <= snapshot ? read : staleRead;
+  }
+
+  /** The same for the keys that begin with a prefix. `ticket`: a load that began with the snapshot, has not ended, and so remembers. */
+  listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
+    if (this.#ahead !== undefined && isBelowAny(read.text, this.#ahead.keys)) return staleRead;
+    if (read.since <= snapshot) return read;
+    const isRemembered = ticket !== undefined && this.#remembered.has(ticket) && this.#remembered.reachesBackTo(snapshot);
+    if (!isRemembered || this.#remembered.hasBelow(read.text, snapshot)) return staleRead;
+    read.since = snapshot;
+    return read;
+  }
+
+  /** Moves the position over one transaction. Its keys are closed in all tiers when this returns; the disk follows in one batch. */
+  apply(invalidation: AppliedInvalidation): void {
+    const { previous, tid, digest, keys } = invalidation;
+    assert(previous === this.#position.tid, "an invalidation is applied where its predecessor was the last");
+    assert(tid > previous, "tids rise along the chain");
+    for (const key of keys) this.#invalidate(key, tid);
+    this.#remembered.remember(tid, keys);
+    this.reads.touch(keys);
+    this.#moveTo({ tid, digest });
+  }
+
+  /**
+   * A commit of this client is acknowledged as `tid`, and cannot be applied yet: what precedes it is missing. Until it is, no computation
+   * depends on `keys` as they are at the position: a call that begins now must not be given what this commit has replaced.
+   */
+  committedAhead(tid: Tid, keys: readonly string[] | undefined): void {
+    assert(tid > this.#position.tid, "a commit that is ahead is not applied yet");
+    if (keys === undefined) this.reads.touchAll();
+    else this.reads.touch(keys);
+    const before = this.#ahead;
+    const areKnown = keys !== undefined && (before === undefined || before.keys !== undefined);
+    const all = areKnown ? new Set([...(before?.keys ?? []), ...keys]) : undefined;
+    const isBounded = all !== undefined && all.size <= limits.rememberedKeysMax;
+    this.#ahead = { tid: before === undefined || tid > before.tid ? tid : before.tid, keys: isBounded ? all : undefined };
+  }
+
+  /** Drops every revision, and what loads in flight will bring; stands at `position`. Resolves when the disk has it. */
+  async discard(position: Position): Promise<void> {
+    this.#memory.clear();
+    this.#snapshots.forgetRevisions();
+    this.#remembered.clear();
+    this.#ahead = undefined;
+    this.reads.touchAll();
+    this.#disk?.removeAll();
+    this.#asOf = position;
+    this.#moveTo(position);
+    await this.flush();
+  }
+
+  /** Resolves when all that was applied and admitted so far is on disk, or there is no disk any more. */
+  async flush(): Promise<void> {
+    await this.#disk?.flush();
+  }
+
+  stats(): ClientCacheStats {
+    const disk = this.#disk?.stats;
+    return {
+      entries: disk?.entries ?? 0,
+      bytes: disk?.bytes ?? 0,
+      memoryEntries: this.#memory.size,
+      memoryBytes: this.#memory.calculatedSize,
+      hits: { memory: this.#memoryHits, disk: this.#diskHits },
+      misses: this.#misses,
+      evictions: disk?.evictions ?? 0,
+      closedRevisions: this.#snapshots.closedCount,
+    };
+  }
+
+  /** Writes what is left and closes the disk. What is in memory can still be found. */
+  async close(): Promise<void> {
+    this.reads.close();
+    await this.#disk?.close();
+  }
+
+  /** Closes the disk at once; what was not written is lost. */
+  async abandon(): Promise<void> {
+    this.reads.close();
+    await this.#disk?.abandon();
+  }
+
+  /** For simulations: the process is killed here, and what was not written is lost. */
+  kill(): void {
+    this.reads.close();
+    this.#disk?.kill();
+    this.#memory.clear();
+    this.#snapshots.forgetRevisions();
+    this.#remembered.clear();
+  }
+
+  /** What `find` does beside the straight way: undecoded, closed, on disk, unknown. */
+  #findElsewhere(key: string, snapshot: Tid, held: HeldRevision | undefined): HeldRevision | undefined {
+    const closed = this.#snapshots.find(key, snapshot);
+    if (closed !== undefined) {
+      const decoded = this.#decoded(key, closed);
+      if (decoded !== undefined) this.#memoryHits++;
+      return decoded ?? this.#miss();
+    }
+    const entry = this.#disk?.find(key);
+    const serial = held?.serial ?? entry?.serial;
+    if (serial === undefined || serial > snapshot || snapshot > this.#position.tid) return this.#miss();
+    const current = held ?? this.#readEntry(key, entry);
+    if (current === undefined) return this.#miss();
+    if (this.#decoded(key, current) === undefined) {
+      this.#drop(key);
+      return this.#miss();
+    }
+    if (entry !== undefined) entry.touched = true;
+    if (held !== undefined) this.#memoryHits++;
+    else {
+      this.#diskHits++;
+      this.#hold(key, current, entry);
+    }
+    return current;
+  }
+
+  #miss(): undefined {
+    this.#misses++;
+    return undefined;
+  }
+
+  /** Undefined, and logged: its bytes are no value, so that it counts as not cached. */
+  #decoded(key: string, revision: HeldRevision): HeldRevision | undefined {
+    try {
+      return revision.decoded();
+    } catch (error) {
+      const { log, storage } = this.#options;
+      log.error({ storage, key, serial: revision.serial, error }, "cached revision cannot be decoded");
+      return undefined;
+    }
+  }
+
+  #readEntry(key: string, entry: DiskEntry | undefined): HeldRevision | undefined {
+    const record = entry === undefined ? undefined : this.#disk?.read(key, entry);
+    return entry === undefined || record === undefined ? undefined : new HeldRevision(entry.serial, record);
+  }
+
+  #hold(key: string, revision: HeldRevision, entry: DiskEntry | undefined): void {
+    revision.entry = entry;
+    this.#memory.set(key, revision, { size: revision.bytes + key.length + memoryOverheadBytes });
+  }
+
+  #drop(key: string): void {
+    this.#memory.delete(key);
+    this.#disk?.remove(key);
+  }
+
+  /** Serial of the current revision, in whichever tier. */
+  #currentSerial(key: string): Tid | undefined {
+    return this.#memory.peek(key)?.serial ?? this.#disk?.find(key)?.serial;
+  }
+
+  #invalidate(key: string, tid: Tid): void {
+    const serial = this.#currentSerial(key);
+    if (serial === undefined || serial >= tid) return;
+    this.#keepClosed(key, serial, tid);
+    this.#drop(key);
+  }
+
+  /** Keeps the current revision, about to be dropped, for the open snapshots in [serial, next). */
+  #keepClosed(key: string, serial: Tid, next: Tid): void {
+    if (!this.#snapshots.need(serial, next)) return;
+    const revision = this.#memory.peek(key) ?? this.#readEntry(key, this.#disk?.find(key));
+    if (revision !== undefined) this.#snapshots.keep(key, revision, next);
+  }
+
+  #admit(key: string, held: HeldRevision, record: Uint8Array, next: Tid | undefined, asOf: Position): void {
+    const { serial } = held;
+    const position = this.#position.tid;
+    if (asOf.tid > this.#asOf.tid) this.#asOf = asOf;
+    const known = this.#currentSerial(key);
+    const end = this.#endOf(key, next, asOf.tid);
+    if (end === undefined && (known === undefined || known < serial)) {
+      // The one before was valid until now at least; where exactly it ends is not known before its invalidation comes.
+      if (known !== undefined) this.#keepClosed(key, known, after(Math.min(serial - 1, position)));
+      this.#hold(key, held, this.#disk?.put(key, serial, record));
+    } else if (known === serial) {
+      if (this.#memory.peek(key) === undefined) this.#hold(key, held, this.#disk?.find(key));
+    } else {
+      // Current as of the position, but a newer one is here already, which its invalidation has still to reach.
+      this.#snapshots.keep(key, held, end ?? next ?? after(Math.max(position, asOf.tid)));
+    }
+    this.#disk?.stand(this.#position, this.#asOf);
+  }
+
+  /** First tid for which a revision that a load brought is not known to hold; undefined: it is current. */
+  #endOf(key: string, next: Tid | undefined, asOf: Tid): Tid | undefined {
+    const position = this.#position.tid;
+    // Replaced by a transaction that was not applied here yet: current until then.
+    if (next !== undefined) return next > position ? undefined : next;
+    if (asOf >= position) return undefined;
+    return this.#remembered.reachesBackTo(asOf) ? this.#remembered.firstAfter(key, asOf) : after(asOf);
+  }
+
+  #moveTo(position: Position): void {
+    this.#position = position;
+    if (this.#ahead !== undefined && this.#ahead.tid <= position.tid) this.#ahead = undefined;
+    if (position.tid > this.#asOf.tid) this.#asOf = position;
+    this.#disk?.stand(this.#position, this.#asOf);
+  }
+}
+
+function isBelowAny(prefix: string, keys: ReadonlySet<string> | undefined): boolean {
+  if (keys === undefined) return true;
+  for (const key of keys) if (key.startsWith(prefix)) return true;
+  return false;
+}
+
+function after(tid: number): Tid {
+  return (tid + 1) as Tid;
+}

@@ -1,0 +1,348 @@
+import { assert } from "../../core/assert.js";
+import type { Clock } from "../../core/clock.js";
+import { StoreError } from "../../core/errors.js";
+import { limits } from "../../core/limits.js";
+import type { Log } from "../../core/log.js";
+import type { Tid } from "../../core/tid.js";
+import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
+import { everything, type Change, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
+import { recordSerial } from "./revision.js";
+import { emptyPosition, type Position } from "../../core/transaction.js";
+
+export interface CacheDiskOptions {
+  readonly storage: string;
+  readonly realm: string;
+  readonly open: OpenStore;
+  readonly bytesMax: number;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** A current revision that is on disk, or will be with the next batches. */
+export interface DiskEntry {
+  readonly serial: Tid;
+  readonly bytes: number;
+  /** Used since the hand passed last. Whoever uses the revision in memory sets it too. */
+  touched: boolean;
+  /** Until a batch has written it: the disk is not asked before. */
+  record: Uint8Array | undefined;
+}
+
+/** What an entry takes beside its key and its record: LMDB's node header and index. */
+const entryOverheadBytes = 16;
+
+/**
+ * Current revisions by key in an OrderedStore, with an index of them in memory.
+ *
+ *     1. The index is the truth: what is not in it is not there, whatever the disk still has.
+ *     2. One batch is in the air. The next one holds all that changed meanwhile and the position that covers it.
+ *     3. Reads never meet the disk for what is not written yet: the entry has its record until then.
+ *     4. Past the bound on what waits, new entries are left out; removals and the position never are.
+ *     5. A batch that fails ends the disk: nothing is read from it again, and it is marked so where possible.
+ *
+ * Eviction is by second chance: the first goes that was not used since it came, or came round; those before it go to the end. No hand stands
+ * between them meanwhile: an iterator at rest keeps every table that a map has outgrown since, with all that was in it.
+ */
+export class CacheDisk {
+  readonly #options: CacheDiskOptions;
+  #store: OrderedStore | undefined;
+  #meta: CacheMeta;
+  readonly #index = new Map<string, DiskEntry>();
+  #bytes = 0;
+  #evictions = 0;
+  /** Changes for the next batch; undefined: to be removed. */
+  #gathered = new Map<string, DiskEntry | undefined>();
+  #gatheredBytes = 0;
+  #inTheAirBytes = 0;
+  /** Changes made, and those of them that were handed to a batch. */
+  #changes = 0;
+  #handedOver = 0;
+  #writing: Promise<void> | undefined;
+  #timer: unknown;
+  #retiring: Promise<void> | undefined;
+  #killed = false;
+
+  private constructor(options: CacheDiskOptions, store: OrderedStore, meta: CacheMeta) {
+    this.#options = options;
+    this.#store = store;
+    this.#meta = meta;
+  }
+
+  /** Opens what an earlier process left, or begins anew where that cannot be used. Rejects with StoreError when the store holds something else. */
+  static async open(options: CacheDiskOptions): Promise<CacheDisk> {
+    const store = await options.open();
+    try {
+      return store.read((view) => CacheDisk.#opened(options, store, view));
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  static #opened(options: CacheDiskOptions, store: OrderedStore, view: View): CacheDisk {
+    const { realm, storage, log } = options;
+    const fresh: CacheMeta = { realm, storage, position: emptyPosition, asOf: emptyPosition, isDiscarded: false };
+    const bytes = view.get(cacheMetaKey);
+    if (bytes === undefined) {
+      for (const _ of view.range(everything)) {
+        throw new StoreError({ folder: store.path, reason: "holds something else than a client cache; name another folder" });
+      }
+      return new CacheDisk(options, store, fresh);
+    }
+    const meta = decodeCacheMeta(bytes);
+    if (meta !== undefined && (meta.storage !== storage || meta.realm !== realm)) {
+      const reason = `is the cache of storage ${JSON.stringify(meta.storage)} in realm ${JSON.stringify(meta.realm)}; name another folder for ${JSON.stringify(storage)} in ${JSON.stringify(realm)}`;
+      throw new StoreError({ folder: store.path, reason });
+    }
+    if (meta === undefined || meta.isDiscarded) {
+      const reason = meta === undefined ? "written in another format" : "a write had failed";
+      log.warn({ storage, folder: store.path, reason }, "cache discarded at opening");
+      const disk = new CacheDisk(options, store, fresh);
+      disk.#removeAll(view);
+      return disk;
+    }
+    const disk = new CacheDisk(options, store, meta);
+    disk.#readIndex(view);
+    return disk;
+  }
+
+  get position(): Position {
+    return this.#meta.position;
+  }
+
+  get asOf(): Position {
+    return this.#meta.asOf;
+  }
+
+  get stats(): { readonly entries: number; readonly bytes: number; readonly evictions: number } {
+    return { entries: this.#index.size, bytes: this.#bytes, evictions: this.#evictions };
+  }
+
+  find(key: string): DiskEntry | undefined {
+    return this.#index.get(key);
+  }
+
+  /** Record of an entry that `find` gave in this turn; undefined when it cannot be read. The caller must not change it. */
+  read(key: string, entry: DiskEntry): Uint8Array | undefined {
+    if (entry.record !== undefined) return entry.record;
+    if (this.#store === undefined) return undefined;
+    try {
+      return this.#store.read((view) => view.get(cacheEntryKey(key)));
+    } catch (error) {
+      this.#lose(error);
+      return undefined;
+    }
+  }
+
+  /** Makes `record` the current revision of `key`; undefined: it was left out, and what was there before is removed. */
+  put(key: string, serial: Tid, record: Uint8Array): DiskEntry | undefined {
+    if (this.#store === undefined) return undefined;
+    const bytes = Buffer.byteLength(key) + record.length + entryOverheadBytes;
+    const waiting = this.#gatheredBytes + this.#inTheAirBytes;
+    if (bytes > this.#options.bytesMax || waiting + bytes > limits.cachePendingBytesMax) {
+      this.remove(key);
+      return undefined;
+    }
+    const entry: DiskEntry = { serial, bytes, touched: false, record };
+    this.#bytes += bytes - (this.#index.get(key)?.bytes ?? 0);
+    this.#index.set(key, entry);
+    this.#gather(key, entry);
+    this.#evict(key);
+    return entry;
+  }
+
+  remove(key: string): void {
+    const entry = this.#index.get(key);
+    if (entry === undefined) return;
+    this.#index.delete(key);
+    this.#bytes -= entry.bytes;
+    this.#gather(key, undefined);
+  }
+
+  /** The position that all changes up to now belong to. To be called in the turn in which they were made. */
+  stand(position: Position, asOf: Position): void {
+    this.#meta = { ...this.#meta, position, asOf };
+    this.#changed();
+  }
+
+  removeAll(): void {
+    for (const key of this.#index.keys()) this.#gather(key, undefined);
+    this.#index.clear();
+    this.#bytes = 0;
+  }
+
+  /** Resolves when all changes up to now are on disk, or the disk is lost. */
+  async flush(): Promise<void> {
+    const target = this.#changes;
+    while (this.#handedOver < target || this.#writing !== undefined) {
+      if (this.#store === undefined) break;
+      const last = this.#handedOver >= target;
+      await (this.#writing ?? this.#write());
+      if (last) break;
+    }
+    await this.#retiring;
+  }
+
+  /** Writes what is left. */
+  async close(): Promise<void> {
+    await this.flush();
+    this.#cancelTimer();
+    const store = this.#store;
+    this.#store = undefined;
+    await store?.close();
+  }
+
+  /** Closes the disk without writing what is left. */
+  async abandon(): Promise<void> {
+    const store = this.#store;
+    this.kill();
+    await store?.close();
+    await this.#retiring;
+  }
+
+  /** The process ends here: nothing more is written. */
+  kill(): void {
+    this.#killed = true;
+    this.#store = undefined;
+    this.#cancelTimer();
+    this.#forget();
+  }
+
+  #readIndex(view: View): void {
+    let unreadable = 0;
+    for (const [bytes, record] of view.range(cacheEntries)) {
+      const key = keyOfCacheEntry(bytes);
+      const serial = recordSerial(record);
+      if (serial === undefined) {
+        unreadable++;
+        this.#gather(key, undefined);
+        continue;
+      }
+      const entry: DiskEntry = {
+        serial,
+        bytes: bytes.length - 1 + record.length + entryOverheadBytes,
+        touched: false,
+        record: undefined,
+      };
+      this.#index.set(key, entry);
+      this.#bytes += entry.bytes;
+    }
+    this.#evict(undefined);
+    const { storage, log } = this.#options;
+    if (unreadable > 0) log.warn({ storage, unreadable }, "cache entries that cannot be read were removed");
+  }
+
+  /** Removes entries of any format, in the batch with the next position. */
+  #removeAll(view: View): void {
+    for (const [bytes] of view.range(cacheEntries)) this.#gather(keyOfCacheEntry(bytes), undefined);
+    this.#changed();
+  }
+
+  #evict(newest: string | undefined): void {
+    if (this.#bytes <= this.#options.bytesMax) return;
+    // What goes to the end is met again, and not touched then.
+    for (const [key, entry] of this.#index) {
+      if (key === newest || entry.touched) {
+        entry.touched = false;
+        this.#index.delete(key);
+        this.#index.set(key, entry);
+        continue;
+      }
+      this.remove(key);
+      this.#evictions++;
+      if (this.#bytes <= this.#options.bytesMax) return;
+    }
+  }
+
+  #gather(key: string, entry: DiskEntry | undefined): void {
+    const before = this.#gathered.get(key);
+    this.#gatheredBytes += (entry?.bytes ?? 0) - (before?.bytes ?? 0);
+    this.#gathered.set(key, entry);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#changes++;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#store === undefined || this.#handedOver === this.#changes) return;
+    if (this.#timer !== undefined || this.#writing !== undefined) return;
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#timer = undefined;
+      void this.#write();
+    }, limits.cacheWriteDelayMs);
+  }
+
+  /** Hands all that was gathered to the store, as one batch. Never rejects. */
+  #write(): Promise<void> {
+    assert(this.#writing === undefined, "one batch of a cache is in the air");
+    this.#cancelTimer();
+    const store = this.#store;
+    if (store === undefined) return Promise.resolve();
+    const gathered = this.#gathered;
+    const changes: Change[] = [{ key: cacheMetaKey, value: encodeCacheMeta(this.#meta) }];
+    for (const [key, entry] of gathered) changes.push({ key: cacheEntryKey(key), value: entry?.record });
+    this.#gathered = new Map();
+    this.#inTheAirBytes = this.#gatheredBytes;
+    this.#gatheredBytes = 0;
+    this.#handedOver = this.#changes;
+    this.#writing = this.#writeBatch(store, changes, gathered);
+    return this.#writing;
+  }
+
+  async #writeBatch(store: OrderedStore, changes: readonly Change[], written: ReadonlyMap<string, DiskEntry | undefined>): Promise<void> {
+    try {
+      await store.batch(changes);
+      for (const entry of written.values()) {
+        if (entry !== undefined) entry.record = undefined;
+      }
+    } catch (error) {
+      this.#lose(error);
+    }
+    this.#writing = undefined;
+    this.#inTheAirBytes = 0;
+    this.#schedule();
+  }
+
+  #cancelTimer(): void {
+    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #forget(): void {
+    this.#index.clear();
+    this.#gathered.clear();
+    this.#bytes = 0;
+    this.#gatheredBytes = 0;
+  }
+
+  /** Goes on without the disk. Its last durable state is whole, for a batch is atomic; the mark makes sure that it is not used all the same. */
+  #lose(error: unknown): void {
+    const store = this.#store;
+    if (store === undefined) return;
+    const { storage, log } = this.#options;
+    log.error({ storage, folder: store.path, error }, "cache goes on in memory, its disk cannot be used");
+    this.#store = undefined;
+    this.#cancelTimer();
+    this.#forget();
+    this.#retiring = this.#retire(store);
+  }
+
+  async #retire(store: OrderedStore): Promise<void> {
+    const { storage, open, log } = this.#options;
+    try {
+      await store.close();
+      if (this.#killed) return;
+      const again = await open();
+      try {
+        await again.batch([{ key: cacheMetaKey, value: encodeCacheMeta({ ...this.#meta, isDiscarded: true }) }]);
+      } finally {
+        await again.close();
+      }
+    } catch (error) {
+      log.warn({ storage, folder: store.path, error }, "cache on disk cannot be marked as discarded");
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { isTid, type Tid } from "../../core/tid.js";
+import type { Position } from "../../core/transaction.js";
+
+/** What a cache on disk says of itself. Written in every batch, so that it is never ahead of what it covers. */
+export interface CacheMeta {
+  readonly realm: string;
+  readonly storage: string;
+  /** All invalidations up to it are in the entries. */
+  readonly position: Position;
+  /** No entry knows more than this. */
+  readonly asOf: Position;
+  /** A write failed: its entries are not to be trusted. */
+  readonly isDiscarded: boolean;
+}
+
+/*
+ * Layout of a client cache: 0 "client-cache": the meta record; 1 <key>: the current revision of a key.
+ */
+export const cacheMetaKey: Uint8Array = Buffer.from("\u0000client-cache");
+export const cacheEntries = { from: Uint8Array.of(1), to: Uint8Array.of(2) } as const;
+
+const formatVersion = 2;
+
+export function cacheEntryKey(key: string): Uint8Array {
+  return Buffer.from(`\u0001${key}`);
+}
+
+export function keyOfCacheEntry(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1);
+}
+
+export function encodeCacheMeta({ realm, storage, position, asOf, isDiscarded }: CacheMeta): Uint8Array {
+  return encodeMessage([formatVersion, realm, storage, position.tid, position.digest, asOf.tid, asOf.digest, isDiscarded]);
+}
+
+/** Undefined: written in another format, or not whole. */
+export function decodeCacheMeta(bytes: Uint8Array): CacheMeta | undefined {
+  let fields: unknown;
+  try {
+    fields = decodeMessage(bytes, "meta record of a cache");
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(fields) || fields.length !== 8 || fields[0] !== formatVersion) return undefined;
+  const [, realm, storage, tid, digest, asOfTid, asOfDigest, isDiscarded] = fields as unknown[];
+  if (typeof realm !== "string" || typeof storage !== "string" || typeof isDiscarded !== "boolean") return undefined;
+  const position = asPosition(tid, digest);
+  const asOf = asPosition(asOfTid, asOfDigest);
+  if (position === undefined || asOf === undefined) return undefined;
+  return { realm, storage, position, asOf, isDiscarded };
+}
+
+function asPosition(tid: unknown, digest: unknown): Position | undefined {
+  return isTid(tid) && typeof digest === "string" ? { tid: tid satisfies Tid, digest } : undefined;
+}

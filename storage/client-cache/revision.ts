@@ -1,0 +1,86 @@
+import { InvalidValueError } from "../../core/errors.js";
+import { isTid, type Tid } from "../../core/tid.js";
+import { copyValue, decodeValue, type Value } from "../../core/value.js";
+
+/** One revision of one object, held in memory, immutable. */
+export interface CachedRevision {
+  readonly serial: Tid;
+  /** Decoded and frozen; undefined: absent. Unless `shareable`, only `give()` may leave the client. */
+  readonly value: Value | undefined;
+  /** The value, already resolved: what `get` returns when it is shareable. */
+  readonly promise: Promise<Value | undefined>;
+  /** Nothing in the value can be changed: no Date, no bytes. */
+  readonly shareable: boolean;
+  /** The value when it is shareable, else a copy of it. */
+  give(): Value | undefined;
+}
+
+const absence: Promise<Value | undefined> = Promise.resolve(undefined);
+
+/** Bytes of an encoded revision before those of its value. */
+export const recordHeaderBytes = 9;
+
+/** A revision as bytes of their own: one byte (1: there is a value), the serial as a big-endian double, the encoded value. */
+export function encodeRecord(serial: Tid, value: Uint8Array | undefined): Uint8Array {
+  // Not from Buffer's pool: a record that is kept would keep its neighbours.
+  const record = Buffer.allocUnsafeSlow(recordHeaderBytes + (value?.length ?? 0));
+  record[0] = value === undefined ? 0 : 1;
+  record.writeDoubleBE(serial, 1);
+  if (value !== undefined) record.set(value, recordHeaderBytes);
+  return record;
+}
+
+/** Serial in a record; undefined when it is none. */
+export function recordSerial(record: Uint8Array): Tid | undefined {
+  if (record.length < recordHeaderBytes) return undefined;
+  const serial = new DataView(record.buffer, record.byteOffset, recordHeaderBytes).getFloat64(1);
+  return isTid(serial) ? serial : undefined;
+}
+
+/**
+ * The one implementation of CachedRevision. What was written here or read from disk for later is held encoded until
+ * somebody asks for it (`decode`), and never seen before.
+ */
+export class HeldRevision implements CachedRevision {
+  readonly serial: Tid;
+  /** Encoded size: what it counts for in memory. */
+  readonly bytes: number;
+  value: Value | undefined = undefined;
+  promise: Promise<Value | undefined> = absence;
+  shareable = true;
+  /** The same revision on disk: whoever uses it here marks it used there. */
+  entry: { touched: boolean } | undefined = undefined;
+  #record: Uint8Array | undefined;
+
+  /** `record`: from encodeRecord, owned from now on. */
+  constructor(serial: Tid, record: Uint8Array) {
+    this.serial = serial;
+    this.bytes = record.length;
+    this.#record = record;
+  }
+
+  get isDecoded(): boolean {
+    return this.#record === undefined;
+  }
+
+  /** Itself, decoded. Throws InvalidValueError. */
+  decoded(): this {
+    const record = this.#record;
+    if (record === undefined) return this;
+    if (record[0] === 0 ? record.length !== recordHeaderBytes : record[0] !== 1) {
+      throw new InvalidValueError({ path: "", reason: "is not in a record of the cache" });
+    }
+    if (record[0] === 1) {
+      const { value, hasUnfreezable } = decodeValue(record.subarray(recordHeaderBytes));
+      this.value = value;
+      this.promise = Promise.resolve(value);
+      this.shareable = !hasUnfreezable;
+    }
+    this.#record = undefined;
+    return this;
+  }
+
+  give(): Value | undefined {
+    return this.shareable || this.value === undefined ? this.value : copyValue(this.value);
+  }
+}

@@ -1,0 +1,52 @@
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { tryLock } from "fs-native-extensions";
+import { DiskFullError, InUseError, StoreError } from "../../core/errors.js";
+import { isOfFullDisk } from "./disk-room.js";
+import { holdsData, ownFileMode } from "./lmdb-file.js";
+import { makeFolder } from "./make-folder.js";
+
+/** Name of the file in a folder that its owner holds a lock on. Another process that can read the file can hold the lock. */
+export const ownerLockFile = "owner.lock";
+
+/** Ownership of a folder. A lock of the kernel holds it, so that it ends with the process, however that ends. */
+export interface FolderLock {
+  /** Gives the folder up. Idempotent. */
+  release(): void;
+}
+
+/** Makes `folder` if it is not there and takes it. Throws InUseError when another owner has it, StoreError when it cannot be written. */
+export function lockFolder(folder: string): FolderLock {
+  let file: number;
+  try {
+    makeFolder(folder);
+    // The file stays when the lock goes: removing it would let two owners lock two files of one name.
+    file = openSync(join(folder, ownerLockFile), "a", ownFileMode);
+  } catch (error) {
+    if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
+    throw new StoreError({ folder, reason: `cannot be written (${reasonOf(error)})` }, error);
+  }
+  let granted: boolean;
+  try {
+    granted = tryLock(file);
+  } catch (error) {
+    closeSync(file);
+    throw new StoreError({ folder, reason: `cannot be locked (${reasonOf(error)})` }, error);
+  }
+  if (!granted) {
+    closeSync(file);
+    throw new InUseError({ folder });
+  }
+  let held = true;
+  return {
+    release: () => {
+      if (!held) return;
+      held = false;
+      closeSync(file);
+    },
+  };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error);
+}

@@ -1,0 +1,226 @@
+import { open, type RootDatabase } from "lmdb";
+import { assert } from "../../core/assert.js";
+import { ClosedError, DiskFullError, StoreError, WriteInDoubtError } from "../../core/errors.js";
+import { type Log, silentLog } from "../../core/log.js";
+import { isOfFullDisk } from "./disk-room.js";
+import { type FolderLock, lockFolder } from "./folder-lock.js";
+import { syncFolder } from "./folder-sync.js";
+import { holdsData, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
+import { warnIfOpenToOthers } from "./open-to-others.js";
+import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
+
+/** Where a store in LMDB is, and what it promises. A folder is of one kind, durable or not, for ever. */
+export type LmdbStoreOptions = DurableOptions | UnsyncedOptions;
+
+interface PlaceOptions {
+  /** Made if it is not there; it belongs to this store alone until it is closed. */
+  readonly folder: string;
+  readonly log?: Log;
+}
+
+interface DurableOptions extends PlaceOptions {
+  readonly durable?: true;
+}
+
+/** For what can be fetched again: a batch costs no sync. Left open when the system goes down, or corrupted, it is empty at the next opening. */
+interface UnsyncedOptions extends PlaceOptions {
+  readonly durable: false;
+  /** Of this start of the system (`bootId`). */
+  readonly bootId: string;
+}
+
+type Database = RootDatabase<Uint8Array, Uint8Array>;
+
+/** Opens the store in a folder. Rejects with InUseError when it has another owner, DiskFullError, or StoreError when it cannot be used. */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedStore> {
+  const { folder, log = silentLog } = options;
+  const lock = lockFolder(folder);
+  try {
+    const unsynced = options.durable === false ? UnsyncedFolder.open(folder, options.bootId, log) : undefined;
+    if (unsynced === undefined) checkDurableFolder(folder);
+    reserveLmdbFiles(folder);
+    const database: Database = open({
+      path: folder,
+      // A folder with a dot in its name is a folder all the same.
+      noSubdir: false,
+      keyEncoding: "binary",
+      encoding: "binary",
+      // With it on, other reads see a batch before it is durable; a cache would keep bytes that a rolled back transaction left.
+      overlappingSync: false,
+      cache: false,
+      // With it on, lmdb-js makes promises of its own that nobody waits for: a batch that fails would end the process.
+      eventTurnBatching: false,
+      noSync: unsynced !== undefined,
+    });
+    if (unsynced === undefined) syncFolder(folder);
+    warnIfOpenToOthers(folder, log);
+    return new LmdbStore(folder, database, { lock, unsynced, log });
+  } catch (error) {
+    lock.release();
+    if (error instanceof StoreError || error instanceof DiskFullError) throw error;
+    if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
+    throw new StoreError({ folder, reason: `cannot be opened (${messageOf(error)})` }, error);
+  }
+}
+
+/** Removes the store in a folder, whatever it holds: for one that cannot even be written any more. Rejects with InUseError, or as the file system does. */
+export async function removeLmdbStore(folder: string): Promise<void> {
+  const lock = lockFolder(folder);
+  try {
+    removeLmdbFiles(folder);
+    syncFolder(folder);
+  } finally {
+    lock.release();
+  }
+}
+
+/** Throws StoreError. */
+function checkDurableFolder(folder: string): void {
+  if (isUnsynced(folder)) throw new StoreError({ folder, reason: "holds a store that is not durable; name another folder" });
+  const flaw = lmdbFileFlaw(folder);
+  if (flaw !== undefined) throw new StoreError({ folder, reason: flaw });
+}
+
+interface Around {
+  readonly lock: FolderLock;
+  /** Undefined: each batch is synced. */
+  readonly unsynced: UnsyncedFolder | undefined;
+  readonly log: Log;
+}
+
+class LmdbStore implements OrderedStore {
+  readonly path: string;
+  readonly #database: Database;
+  readonly #around: Around;
+  readonly #view: View;
+  #batchesUnderWay = 0;
+  #inDoubt = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(path: string, database: Database, around: Around) {
+    this.path = path;
+    this.#database = database;
+    this.#around = around;
+    this.#view = lmdbView(database, path);
+  }
+
+  read<T>(use: (view: View) => T): T {
+    if (this.#closing !== undefined) throw new ClosedError({ what: this.path });
+    // lmdb-js keeps one read transaction until its next timer or commit, and neither can come between the reads of one synchronous call.
+    return use(this.#view);
+  }
+
+  batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> | undefined {
+    if (this.#closing !== undefined) return Promise.reject(new ClosedError({ what: this.path }));
+    if (this.#inDoubt) return Promise.reject(new WriteInDoubtError({ folder: this.path }));
+    if (changes.length === 0) return Promise.resolve();
+    // A put that throws in the middle would leave the ones before it queued.
+    for (const { key } of changes) {
+      assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
+    }
+    // It holds up the process for one sync but spares the hand-over to the write thread. Behind another batch it would wait for that one, blocking.
+    return options.alone === true && this.#batchesUnderWay === 0 ? this.#writeNow(changes) : this.#write(changes);
+  }
+
+  #writeNow(changes: readonly Change[]): Promise<void> | undefined {
+    try {
+      this.#database.transactionSync(() => this.#putAll(changes));
+    } catch (error) {
+      return this.#doubt(error);
+    }
+    this.#database.resetReadTxn();
+    return undefined;
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    this.#batchesUnderWay += 1;
+    try {
+      await this.#database.batch(() => this.#putAll(changes));
+      // The next view is a new one: promise 3 rests on this line, not on when lmdb-js renews by itself.
+      this.#database.resetReadTxn();
+    } catch (error) {
+      await this.#doubt(error);
+    } finally {
+      this.#batchesUnderWay -= 1;
+    }
+  }
+
+  #putAll(changes: readonly Change[]): void {
+    const database = this.#database;
+    for (const { key, value } of changes) {
+      if (value === undefined) void database.remove(key);
+      else void database.put(key, value);
+    }
+  }
+
+  async #doubt(error: unknown): Promise<never> {
+    this.#inDoubt = true;
+    const cause = await commitErrorOf(error);
+    this.#around.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
+    throw new WriteInDoubtError({ folder: this.path }, cause);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { lock, unsynced } = this.#around;
+    try {
+      await this.#database.close();
+      await unsynced?.close();
+    } finally {
+      lock.release();
+    }
+  }
+}
+
+function lmdbView(database: Database, folder: string): View {
+  return {
+    get: (key) => {
+      let bytes: Uint8Array | undefined;
+      try {
+        bytes = database.getBinaryFast(key);
+      } catch (error) {
+        throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
+      }
+      // They lie in one buffer that the next read overwrites.
+      if (bytes === undefined) return undefined;
+      const copy = Buffer.allocUnsafe(bytes.length);
+      copy.set(bytes.subarray(0, bytes.length));
+      return copy;
+    },
+    range: (range) => entries(database, folder, range),
+  };
+}
+
+function* entries(
+  database: Database,
+  folder: string,
+  { from, to, reverse = false }: ByteRange,
+): Generator<readonly [Uint8Array, Uint8Array]> {
+  if (Buffer.compare(from, to) >= 0) return;
+  const options = reverse ? { start: to, exclusiveStart: true, end: from, inclusiveEnd: true, reverse: true } : { start: from, end: to };
+  try {
+    for (const { key, value } of database.getRange(options)) yield [key, value];
+  } catch (error) {
+    throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
+  }
+}
+
+/** lmdb-js rejects a batch with an error that holds the promise of the true one; unhandled, that one would end the process. */
+async function commitErrorOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !("commitError" in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (commitError) {
+    return commitError;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

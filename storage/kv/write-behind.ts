@@ -1,0 +1,94 @@
+import type { Clock } from "../../core/clock.js";
+import { ClosedError, WriteInDoubtError } from "../../core/errors.js";
+import { limits } from "../../core/limits.js";
+import type { Change, OrderedStore } from "./ordered-store.js";
+
+export interface WriteBehindOptions {
+  readonly store: OrderedStore;
+  readonly clock: Clock;
+  /** All that changed since it was last asked. */
+  readonly take: () => readonly Change[];
+  /** What was taken last is on disk. */
+  readonly wrote: () => void;
+  /** A batch is in doubt: nothing more is written. */
+  readonly lost: (error: unknown) => void;
+}
+
+/**
+ * Changes written behind those who make them: gathered for a few milliseconds, one batch in the air at a time, and the next one
+ * holds all that changed meanwhile.
+ */
+export class WriteBehind {
+  readonly #options: WriteBehindOptions;
+  /** Changes made, and those of them that were handed to a batch. */
+  #changes = 0;
+  #handedOver = 0;
+  #writing: Promise<void> | undefined;
+  #timer: unknown;
+  #ended: Error | undefined;
+
+  constructor(options: WriteBehindOptions) {
+    this.#options = options;
+  }
+
+  /** There is something new to take. */
+  changed(): void {
+    this.#changes++;
+    this.#schedule();
+  }
+
+  /** Resolves when all changes up to now are on disk. Rejects with WriteInDoubtError once a batch was in doubt, and after `end`. */
+  async flush(): Promise<void> {
+    const target = this.#changes;
+    while (this.#ended === undefined && (this.#handedOver < target || this.#writing !== undefined)) {
+      const isLast = this.#handedOver >= target;
+      await (this.#writing ?? this.#write());
+      if (isLast) break;
+    }
+    if (this.#ended !== undefined) throw this.#ended;
+  }
+
+  /** Nothing more is written after the batch in the air, and nothing is reported; what waits for it fails with `error`. */
+  async end(error: Error = new ClosedError({ what: this.#options.store.path })): Promise<void> {
+    this.#ended ??= error;
+    this.#cancelTimer();
+    await this.#writing;
+  }
+
+  #schedule(): void {
+    if (this.#ended !== undefined || this.#timer !== undefined || this.#writing !== undefined) return;
+    if (this.#handedOver === this.#changes) return;
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#timer = undefined;
+      void this.#write();
+    }, limits.cacheWriteDelayMs);
+  }
+
+  /** Never rejects. */
+  #write(): Promise<void> {
+    this.#cancelTimer();
+    this.#handedOver = this.#changes;
+    this.#writing = this.#writeBatch(this.#options.take());
+    return this.#writing;
+  }
+
+  async #writeBatch(changes: readonly Change[]): Promise<void> {
+    const { store, wrote, lost } = this.#options;
+    try {
+      await store.batch(changes);
+      this.#writing = undefined;
+      wrote();
+    } catch (error) {
+      this.#writing = undefined;
+      if (this.#ended !== undefined) return;
+      this.#ended = error instanceof WriteInDoubtError ? error : new WriteInDoubtError({ folder: store.path }, error);
+      lost(error);
+    }
+    this.#schedule();
+  }
+
+  #cancelTimer(): void {
+    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import type { Tid } from "../../core/tid.js";
+import type { LoggedTransaction } from "../../core/transaction.js";
+
+/** How much the queue holds; past either bound the oldest go. */
+export interface InvalidationQueueBounds {
+  readonly transactionsMax: number;
+  readonly keysMax: number;
+}
+
+/** The latest transactions in memory, a chain without gap up to the last durable one. Bounded by transactions and by keys. */
+export class InvalidationQueue {
+  readonly #bounds: InvalidationQueueBounds;
+  readonly #transactions: LoggedTransaction[] = [];
+  #keys = 0;
+  /** Last tid: the queue reaches back at least to here. */
+  #last: Tid;
+
+  constructor(bounds: InvalidationQueueBounds, last: Tid) {
+    this.#bounds = bounds;
+    this.#last = last;
+  }
+
+  get size(): { readonly transactions: number; readonly keys: number } {
+    return { transactions: this.#transactions.length, keys: this.#keys };
+  }
+
+  /** Tid after which it has every transaction. */
+  get reach(): Tid {
+    return this.#transactions[0]?.previous ?? this.#last;
+  }
+
+  /** Adds the transaction that follows the last one. */
+  add(transaction: LoggedTransaction): void {
+    this.#last = transaction.tid;
+    this.#transactions.push(transaction);
+    this.#keys += transaction.keys.length;
+    while (this.#transactions.length > this.#bounds.transactionsMax || this.#keys > this.#bounds.keysMax) {
+      this.#keys -= this.#transactions.shift()?.keys.length ?? 0;
+    }
+  }
+
+  /** Those after `tid`, which is not before its reach, in the order of commits. */
+  after(tid: Tid): readonly LoggedTransaction[] {
+    return this.#transactions.slice(this.#firstAfter(tid));
+  }
+
+  at(tid: Tid): LoggedTransaction | undefined {
+    const found = this.#transactions[this.#firstAfter(tid) - 1];
+    return found?.tid === tid ? found : undefined;
+  }
+
+  #firstAfter(tid: Tid): number {
+    let low = 0;
+    let high = this.#transactions.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#transactions[middle]?.tid ?? 0) <= tid) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,91 @@
+import { limits } from "../../core/limits.js";
+import { asTid, type Tid } from "../../core/tid.js";
+import type { View } from "../kv/ordered-store.js";
+import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, logFrom } from "./records.js";
+import type { LoggedTransaction } from "../../core/transaction.js";
+
+/** A transaction as a client that missed it needs it. `keys` undefined: too many for a page, to be read in parts. */
+export interface PagedTransaction {
+  readonly previous: Tid;
+  readonly tid: Tid;
+  readonly digest: string;
+  readonly keyCount: number;
+  readonly keys: readonly string[] | undefined;
+}
+
+/** A part of the chain of transactions, read in one step. */
+export interface LogPageAfter {
+  /** In the order of commits, the first one following the tid that was asked for. */
+  readonly transactions: readonly PagedTransaction[];
+  /** They reach the last durable tid. */
+  readonly whole: boolean;
+}
+
+/** What a page holds: within it the step that reads and writes it takes some milliseconds. */
+class Page {
+  readonly transactions: PagedTransaction[] = [];
+  #expected: Tid;
+  #keys = 0;
+  #bytes = 0;
+
+  constructor(after: Tid) {
+    this.#expected = after;
+  }
+
+  /** Whether a transaction of so many keys and bytes is the next one and has room. */
+  takes({ previous, keyCount }: { readonly previous: Tid; readonly keyCount: number }, bytes: number): boolean {
+    // The first one names another predecessor when the tid that was asked for was pruned or never was.
+    if (previous !== this.#expected) return false;
+    this.#keys += keyCount;
+    this.#bytes += bytes;
+    const { logPageTransactionsMax, invalidationKeysMax, logPageBytesMax } = limits;
+    const isFull = this.transactions.length >= logPageTransactionsMax || this.#keys > invalidationKeysMax || this.#bytes > logPageBytesMax;
+    return !isFull || this.transactions.length === 0;
+  }
+
+  add(transaction: PagedTransaction): void {
+    this.transactions.push(transaction);
+    this.#expected = transaction.tid;
+  }
+
+  upTo(last: Tid): LogPageAfter {
+    return { transactions: this.transactions, whole: this.#expected === last };
+  }
+}
+
+/** A page of what the invalidation queue holds after `tid`. */
+export function pageOfQueue(following: readonly LoggedTransaction[], tid: Tid, last: Tid): LogPageAfter {
+  const page = new Page(tid);
+  for (const { previous, tid: next, digest, keys } of following) {
+    let bytes = 0;
+    for (const key of keys) bytes += key.length;
+    const keyCount = keys.length;
+    if (!page.takes({ previous, keyCount }, bytes)) break;
+    page.add({ previous, tid: next, digest, keyCount, keys: keyCount > limits.invalidationKeysMax ? undefined : keys });
+  }
+  return page.upTo(last);
+}
+
+/** A page of the log after `tid`, up to `last` at most: a view may be ahead of it. It ends at a place that is the end of everybody's page. */
+export function pageOfLog(view: View, tid: Tid, last: Tid): LogPageAfter {
+  const page = new Page(tid);
+  for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) {
+    const head = decodeLogHead(key, record);
+    if (head.tid > last || !page.takes(head, record.length)) break;
+    const { previous, digest, keyCount } = head;
+    const keys = keyCount > limits.invalidationKeysMax ? undefined : keysIn(view, head.tid, record, keyCount);
+    page.add({ previous, tid: head.tid, digest, keyCount, keys });
+    if (head.place % limits.logPageTransactionsMax === 0) break;
+  }
+  return page.upTo(last);
+}
+
+function keysIn(view: View, tid: Tid, record: Uint8Array, keyCount: number): readonly string[] {
+  const keys = decodeLogKeys(record);
+  for (let part = 1; part * keysPerPart < keyCount; part++) {
+    const bytes = view.get(keysKey(tid, part));
+    if (bytes === undefined) break;
+    keys.push(...decodeKeys(bytes));
+  }
+  return keys;
+}

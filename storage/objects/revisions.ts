@@ -1,0 +1,124 @@
+import { assert } from "../../core/assert.js";
+import { SnapshotTooOldError } from "../../core/errors.js";
+import type { KeyRange } from "../../core/key.js";
+import { limits } from "../../core/limits.js";
+import { asTid, type Tid, tidZero } from "../../core/tid.js";
+import type { View } from "../kv/ordered-store.js";
+import {
+  decodeTid,
+  isLive,
+  metaKey,
+  objectKey,
+  objectsIn,
+  revisionsOf,
+  serialOfHistory,
+  textOfKey,
+  tidOfRevision,
+  valueOfRevision,
+} from "./records.js";
+import type { Position } from "../../core/transaction.js";
+
+/** What a key held at a snapshot, and for how long. */
+export interface Revision {
+  /**
+   * Tid from which on it is known to hold: of the transaction that wrote it. An absent key has the tid of its deletion. Where no
+   * deletion is kept it has the history floor: what the key held before the floor is not known, for its deletion may have been pruned.
+   */
+  readonly serial: Tid;
+  /** Undefined: absent at the snapshot. */
+  readonly value: Uint8Array | undefined;
+  /** Tid of the transaction that replaced it; undefined: current at `asOf`. */
+  readonly next: Tid | undefined;
+}
+
+/** A revision with the position that it is known for. */
+export interface Loaded extends Revision {
+  /** Last durable position of the view that the revision was read from. */
+  readonly asOf: Position;
+}
+
+/** An object in a page, as at the snapshot. */
+export interface ListedRow {
+  readonly key: string;
+  readonly serial: Tid;
+  readonly value: Uint8Array;
+  readonly next: Tid | undefined;
+}
+
+/** A page of a listing. */
+export interface Listed {
+  /** In the order of keys; a page may have none and an end all the same, when all it met is absent at the snapshot. */
+  readonly rows: readonly ListedRow[];
+  readonly asOf: Position;
+  /** Listed up to this key (not included), because the page is full; undefined: the whole range. */
+  readonly end: string | undefined;
+}
+
+const floorKey = metaKey("historyFloor");
+
+/** Snapshots below it cannot be read in `view`. */
+export function floorIn(view: View): Tid {
+  const record = view.get(floorKey);
+  return record === undefined ? tidZero : decodeTid(record);
+}
+
+/** Revision of `key` at `snapshot`. Throws SnapshotTooOldError when the key is absent and the view's history floor is above the snapshot. */
+export function revisionAt(view: View, key: string, snapshot: Tid): Revision {
+  const current = view.get(objectKey(key));
+  if (current === undefined) return absentSinceFloor(view, snapshot, undefined);
+  return revisionBefore(view, key, current, snapshot);
+}
+
+/**
+ * What looking for an older revision costs, in looks at a current one: a page of an old snapshot has fewer rows, so that the step that
+ * reads it is no longer.
+ */
+export const olderRevisionLooks = 8;
+
+/** A page of the objects in `range` at `snapshot`: at most `entriesMax` looked at, and `bytesMax` of keys and values but one row at least. */
+export function listAt(view: View, range: KeyRange, snapshot: Tid, entriesMax: number, bytesMax: number): Omit<Listed, "asOf"> {
+  const rows: ListedRow[] = [];
+  let entries = 0;
+  let bytes = 0;
+  let looks = 0;
+  for (const [objectBytes, current] of view.range(objectsIn(range))) {
+    const key = textOfKey(objectBytes);
+    if (entries === entriesMax || looks >= limits.pageLooksMax) return { rows, end: key };
+    entries += 1;
+    looks += tidOfRevision(current) <= snapshot ? 1 : olderRevisionLooks;
+    const { serial, value, next } = revisionBefore(view, key, current, snapshot);
+    if (value === undefined) continue;
+    bytes += objectBytes.length + value.length;
+    if (bytes > bytesMax && rows.length > 0) return { rows, end: key };
+    rows.push({ key, serial, value, next });
+  }
+  return { rows, end: undefined };
+}
+
+function revisionBefore(view: View, key: string, current: Uint8Array, snapshot: Tid): Revision {
+  const currentSerial = tidOfRevision(current);
+  if (currentSerial <= snapshot) return { serial: currentSerial, value: valueOfRevision(current), next: undefined };
+  const after = asTid(snapshot + 1);
+  for (const [historyBytes, revision] of view.range({ ...revisionsOf(key, tidZero, after), reverse: true })) {
+    const next = tidOfRevision(revision);
+    assert(next > snapshot, "the history of an object has no gap above its floor");
+    return { serial: serialOfHistory(historyBytes), value: valueOfRevision(revision), next };
+  }
+  // No revision is that old: the key was absent until its first one.
+  for (const [historyBytes] of view.range(revisionsOf(key, after, currentSerial))) {
+    return absentSinceFloor(view, snapshot, serialOfHistory(historyBytes));
+  }
+  return absentSinceFloor(view, snapshot, currentSerial);
+}
+
+/** The absence of a key without a deletion. The floor comes from the view itself: the floor in memory may lag behind it. */
+function absentSinceFloor(view: View, snapshot: Tid, next: Tid | undefined): Revision {
+  const floor = floorIn(view);
+  if (snapshot < floor) throw new SnapshotTooOldError({ snapshot, floor });
+  return { serial: floor, value: undefined, next };
+}
+
+/** Whether `record`, current of a key, is there; undefined is a key never written. */
+export function isPresent(record: Uint8Array | undefined): boolean {
+  return record !== undefined && isLive(record);
+}

@@ -1,0 +1,75 @@
+import { asTid, type Tid, tidZero } from "../../core/tid.js";
+import type { View } from "../kv/ordered-store.js";
+import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, type LogHead, logFrom, logKey } from "./records.js";
+import type { LoggedTransaction } from "../../core/transaction.js";
+
+/** The log as it lies in a view. What was pruned is not in it; what is left is a chain without gap. */
+
+/** Heads of transactions after `tid`, in the order of commits; lazy. */
+export function* headsAfter(view: View, tid: Tid): Generator<LogHead> {
+  for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) yield decodeLogHead(key, record);
+}
+
+/** Transactions after `tid`, in the order of commits; lazy. */
+export function* transactionsAfter(view: View, tid: Tid): Generator<LoggedTransaction> {
+  for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) yield loggedTransaction(view, key, record);
+}
+
+/** Transactions from the last one back; lazy. */
+export function* transactionsBackwards(view: View): Generator<LoggedTransaction> {
+  for (const [key, record] of view.range({ ...logFrom(asTid(0)), reverse: true })) yield loggedTransaction(view, key, record);
+}
+
+/** Head of the first transaction after `tid` that the log has. */
+export function firstAfter(view: View, tid: Tid): LogHead | undefined {
+  const [first] = headsAfter(view, tid);
+  return first;
+}
+
+/** Head of transaction `tid`; undefined when the log does not have it. */
+export function headAt(view: View, tid: Tid): LogHead | undefined {
+  const key = logKey(tid);
+  const record = view.get(key);
+  return record === undefined ? undefined : decodeLogHead(key, record);
+}
+
+/** Tid of the last transaction at or before `tid`; undefined when the log has none. */
+export function lastAt(view: View, tid: Tid): Tid | undefined {
+  for (const [key, record] of view.range({ from: logKey(tidZero), to: logKey(asTid(tid + 1)), reverse: true })) {
+    return decodeLogHead(key, record).tid;
+  }
+  return undefined;
+}
+
+/** Keys `from` to `from + countMax` of a transaction; undefined when the log does not have it. */
+export function keysAt(view: View, tid: Tid, from: number, countMax: number): readonly string[] | undefined {
+  const record = view.get(logKey(tid));
+  if (record === undefined) return undefined;
+  const firstPart = Math.floor(from / keysPerPart);
+  const keys: string[] = [];
+  for (let part = firstPart; keys.length < from - firstPart * keysPerPart + countMax; part++) {
+    const partKeys = keysOfPart(view, tid, record, part);
+    if (partKeys === undefined) break;
+    keys.push(...partKeys);
+  }
+  const start = from - firstPart * keysPerPart;
+  return keys.slice(start, start + countMax);
+}
+
+/** Keys of one part of a log record; undefined when it has no such part. */
+export function keysOfPart(view: View, tid: Tid, record: Uint8Array, part: number): readonly string[] | undefined {
+  if (part === 0) return decodeLogKeys(record);
+  const bytes = view.get(keysKey(tid, part));
+  return bytes === undefined ? undefined : decodeKeys(bytes);
+}
+
+function loggedTransaction(view: View, key: Uint8Array, record: Uint8Array): LoggedTransaction {
+  const { previous, tid, digest, id, keyCount } = decodeLogHead(key, record);
+  const keys = decodeLogKeys(record);
+  for (let part = 1; keys.length < keyCount; part++) {
+    const partKeys = keysOfPart(view, tid, record, part);
+    if (partKeys === undefined) break;
+    keys.push(...partKeys);
+  }
+  return { previous, tid, digest, id, keys };
+}

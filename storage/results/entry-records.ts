@@ -1,0 +1,242 @@
+import { createHash } from "node:crypto";
+import { assert } from "../../core/assert.js";
+import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import type { Tag } from "../../core/tag.js";
+import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
+import type { ByteRange } from "../kv/ordered-store.js";
+
+/*
+ * Layout of a tier on disk:
+ *
+ *     0 "results"              what the tier says of itself, and its position
+ *     1 <generation> <key>     about an entry: small, and written again when it was used
+ *     2 <generation> <key>     its value, written once
+ *     3 <generation> <tag>     version of a tag
+ *     4 <number>               an invalidation that has still to be published
+ *
+ * Entries and versions are of a generation each, which `results` names: what is of an earlier one does not count, and goes bit by bit.
+ * So all of them are forgotten at the price of a number.
+ *
+ * A key that is too long for a store, or is no Unicode text, stands there as its hash, and whole in the record about the entry.
+ */
+export const tierMetaKey: Uint8Array = Buffer.from("\u0000results");
+export const queuedInvalidations = { from: Uint8Array.of(4), to: Uint8Array.of(5) } as const;
+
+const formatVersion = 3;
+/** In UTF-8; below a store's bound for any prefix, and no key that is a hash is one of these. */
+const plainKeyBytesMax = 1_900;
+const longKeyMark = "\u0000#";
+/** To the base of 36: enough for a thousand a second over two years. */
+const generationDigits = 7;
+
+/** How often all entries, and all versions, were forgotten at once. */
+export interface Generations {
+  readonly entries: number;
+  readonly versions: number;
+}
+
+/** Of a tier that nothing was ever kept in. */
+export const firstGenerations: Generations = { entries: 1, versions: 1 };
+
+/** What a tier on disk says of itself. Written in every batch. */
+export interface TierMeta {
+  readonly name: string;
+  /** Of the bus whose positions these are. */
+  readonly countedBy: string | undefined;
+  readonly generations: Generations;
+  readonly position: EntryPosition | undefined;
+  /** Entries older than this are stale. */
+  readonly floor: number;
+  /** A write failed: nothing beside it is to be trusted. */
+  readonly isDiscarded: boolean;
+}
+
+export function encodeTierMeta({ name, countedBy, generations, position, floor, isDiscarded }: TierMeta): Uint8Array {
+  const { epoch, sequence, time } = position ?? { epoch: null, sequence: 0, time: 0 };
+  const { entries, versions } = generations;
+  return encodeMessage([formatVersion, name, countedBy ?? null, entries, versions, epoch, sequence, time, floor, isDiscarded]);
+}
+
+/** Undefined: written in another format, or not whole. */
+export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
+  const fields = decoded(bytes);
+  if (fields?.length !== 10 || fields[0] !== formatVersion) return undefined;
+  const [, name, countedBy, entries, versions, epoch, sequence, time, floor, isDiscarded] = fields;
+  if (typeof name !== "string" || typeof isDiscarded !== "boolean" || !isCount(sequence) || !isCount(floor)) return undefined;
+  if (!isCount(entries) || !isCount(versions)) return undefined;
+  if (!isTextOrNull(countedBy) || !isTextOrNull(epoch) || typeof time !== "number") return undefined;
+  const position = epoch === null ? undefined : { epoch, sequence, time };
+  return { name, countedBy: countedBy ?? undefined, generations: { entries, versions }, position, floor, isDiscarded };
+}
+
+/** What is on disk about an entry. Times are the wall clock's: the monotonic one ends with the process. */
+export interface AboutEntry {
+  readonly key: string;
+  readonly tags: readonly Tag[];
+  readonly sequence: number;
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  readonly storedAt: number;
+  /** Infinity: never. */
+  readonly expiresAt: number;
+  readonly usedAt: number;
+  readonly valueBytes: number;
+}
+
+const headBytes = 53;
+/** In no tag. */
+const tagSeparator = "\n";
+
+/** The key comes from its own place, but for a long one. */
+export function encodeAbout(about: AboutEntry): Uint8Array {
+  const tags = about.tags.join(tagSeparator);
+  const tagsBytes = Buffer.byteLength(tags);
+  const longKey = isPlain(about.key) ? "" : about.key;
+  const bytes = Buffer.allocUnsafe(headBytes + tagsBytes + 2 * longKey.length);
+  bytes[0] = about.slides ? 1 : 0;
+  bytes.writeDoubleLE(about.sequence, 1);
+  bytes.writeDoubleLE(about.ttlMs ?? Infinity, 9);
+  bytes.writeDoubleLE(about.storedAt, 17);
+  bytes.writeDoubleLE(about.expiresAt, 25);
+  bytes.writeDoubleLE(about.usedAt, 33);
+  bytes.writeDoubleLE(about.valueBytes, 41);
+  bytes.writeUInt32LE(tagsBytes, 49);
+  bytes.write(tags, headBytes);
+  if (longKey !== "") bytes.write(longKey, headBytes + tagsBytes, "utf16le");
+  return bytes;
+}
+
+/** Undefined: not whole. `tagOf` gives tags that many entries have as one string. */
+export function decodeAbout(keyBytes: Uint8Array, record: Uint8Array, tagOf: (text: string) => Tag): AboutEntry | undefined {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+  if (bytes.length < headBytes) return undefined;
+  const tagsEnd = headBytes + bytes.readUInt32LE(49);
+  if (bytes.length < tagsEnd || (bytes.length - tagsEnd) % 2 === 1) return undefined;
+  const key = bytes.length > tagsEnd ? bytes.toString("utf16le", tagsEnd) : textAfterHead(keyBytes);
+  const ttlMs = bytes.readDoubleLE(9);
+  return {
+    key,
+    tags: tagsEnd === headBytes ? [] : bytes.toString("utf8", headBytes, tagsEnd).split(tagSeparator).map(tagOf),
+    sequence: bytes.readDoubleLE(1),
+    ttlMs: ttlMs === Infinity ? undefined : ttlMs,
+    slides: bytes[0] === 1,
+    storedAt: bytes.readDoubleLE(17),
+    expiresAt: bytes.readDoubleLE(25),
+    usedAt: bytes.readDoubleLE(33),
+    valueBytes: bytes.readDoubleLE(41),
+  };
+}
+
+/** Keys in the store of what is of these generations. */
+export class RecordKeys {
+  readonly generations: Generations;
+  readonly abouts: ByteRange;
+  readonly versions: ByteRange;
+  /** What is of earlier generations; the values of entries stand beside these. */
+  readonly earlierAbouts: ByteRange;
+  readonly earlierVersions: ByteRange;
+  readonly #about: string;
+  readonly #value: string;
+  readonly #version: string;
+
+  constructor(generations: Generations) {
+    const [entries, versions] = [generationText(generations.entries), generationText(generations.versions)];
+    this.generations = generations;
+    this.#about = `\u0001${entries}`;
+    this.#value = `\u0002${entries}`;
+    this.#version = `\u0003${versions}`;
+    this.abouts = { from: Buffer.from(this.#about), to: Uint8Array.of(2) };
+    this.versions = { from: Buffer.from(this.#version), to: Uint8Array.of(4) };
+    this.earlierAbouts = { from: Uint8Array.of(1), to: this.abouts.from };
+    this.earlierVersions = { from: Uint8Array.of(3), to: this.versions.from };
+  }
+
+  about(key: string): Uint8Array {
+    return Buffer.from(this.#about + placeOf(key));
+  }
+
+  value(key: string): Uint8Array {
+    return Buffer.from(this.#value + placeOf(key));
+  }
+
+  version(tag: Tag): Uint8Array {
+    return Buffer.from(this.#version + tag);
+  }
+}
+
+/** Key of the value that belongs to a record about an entry, whatever that record says. */
+export function valueKeyBeside(aboutKey: Uint8Array): Uint8Array {
+  const key = Buffer.from(aboutKey);
+  key[0] = 2;
+  return key;
+}
+
+export function encodeVersion(sequence: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeDoubleLE(sequence);
+  return bytes;
+}
+
+/** Undefined: not whole. */
+export function decodeVersion(keyBytes: Uint8Array, record: Uint8Array): readonly [tag: Tag, sequence: number] | undefined {
+  return record.length === 8 ? [textAfterHead(keyBytes) as Tag, Buffer.from(record).readDoubleLE()] : undefined;
+}
+
+/** `order` counts invalidations as they are queued. */
+export function queueKey(order: number): Uint8Array {
+  const bytes = Buffer.alloc(7, 4);
+  bytes.writeUIntBE(order, 1, 6);
+  return bytes;
+}
+
+export function encodeQueued({ id, tag }: QueuedInvalidation): Uint8Array {
+  return encodeMessage([id, tag]);
+}
+
+/** Undefined: not whole. */
+export function decodeQueued(keyBytes: Uint8Array, record: Uint8Array): (QueuedInvalidation & { readonly order: number }) | undefined {
+  const fields = decoded(record);
+  if (fields?.length !== 2 || keyBytes.length !== 7) return undefined;
+  const [id, tag] = fields;
+  if (typeof id !== "string" || typeof tag !== "string") return undefined;
+  return { id, tag: tag as Tag, order: Buffer.from(keyBytes).readUIntBE(1, 6) };
+}
+
+function decoded(bytes: Uint8Array): readonly unknown[] | undefined {
+  try {
+    const fields = decodeMessage(bytes, "record of a cache");
+    return Array.isArray(fields) ? (fields as unknown[]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isTextOrNull(value: unknown): value is string | null {
+  return value === null || typeof value === "string";
+}
+
+function isPlain(key: string): boolean {
+  // A character takes at most three bytes.
+  const isShort = key.length * 3 <= plainKeyBytesMax || Buffer.byteLength(key) <= plainKeyBytesMax;
+  return isShort && !key.startsWith(longKeyMark) && key.isWellFormed();
+}
+
+function placeOf(key: string): string {
+  return isPlain(key) ? key : `${longKeyMark}${createHash("sha256").update(key, "utf16le").digest("hex")}`;
+}
+
+/** In the order of the numbers. */
+function generationText(generation: number): string {
+  const text = generation.toString(36).padStart(generationDigits, "0");
+  assert(text.length === generationDigits, "a generation has at most seven digits");
+  return text;
+}
+
+/** What follows kind and generation. */
+function textAfterHead(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1 + generationDigits);
+}

@@ -1,0 +1,228 @@
+import type { Clock } from "../../core/clock.js";
+import { StoreError } from "../../core/errors.js";
+import type { Log } from "../../core/log.js";
+import type { Tag } from "../../core/tag.js";
+import { everything, type ByteRange, type OrderedStore } from "../kv/ordered-store.js";
+import { DiskEntry } from "./disk-entry.js";
+import { type DiskBounds, DiskIndex } from "./disk-index.js";
+import {
+  decodeAbout,
+  decodeQueued,
+  decodeTierMeta,
+  decodeVersion,
+  firstGenerations,
+  queuedInvalidations,
+  RecordKeys,
+  type TierMeta,
+  tierMetaKey,
+  valueKeyBeside,
+} from "./entry-records.js";
+import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
+import { Pace } from "../../core/pace.js";
+import { pacedSort } from "./paced-sort.js";
+
+/** What an earlier process left. */
+export interface OpenedTier {
+  readonly keys: RecordKeys;
+  readonly position: EntryPosition | undefined;
+  readonly floor: number;
+  readonly index: DiskIndex;
+  /** In the order of their sequences. */
+  readonly versions: Map<Tag, number>;
+  readonly queue: readonly (QueuedInvalidation & { readonly order: number })[];
+  /** Keys in the store of what cannot be used. */
+  readonly spoilt: readonly Uint8Array[];
+}
+
+interface TierOptions {
+  readonly name: string;
+  readonly countedBy: string | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly bounds: DiskBounds;
+}
+
+/** Records read or removed between two looks at the clock, and their bytes, as good as. */
+const pageRecords = 500;
+const pageBytes = 1024 * 1024;
+
+/** Reads all but the values of a tier in `store`, in steps between which others run. Rejects with StoreError when it holds something else. */
+export async function readTier(options: TierOptions, store: OrderedStore): Promise<OpenedTier> {
+  const pace = new Pace(options.clock);
+  const meta = readMeta(options, store);
+  const index = new DiskIndex(options.bounds);
+  const nothing = { position: undefined, floor: 0, index, versions: new Map<Tag, number>(), queue: [], spoilt: [] };
+  if (meta === undefined) {
+    await removeAll(store, pace);
+    return { ...nothing, keys: new RecordKeys(firstGenerations) };
+  }
+  const keys = new RecordKeys(meta.generations);
+  const queue = await readQueue(store, pace);
+  const isOfAnotherCount = meta.countedBy === undefined || meta.countedBy !== options.countedBy;
+  const versions = meta.isDiscarded || isOfAnotherCount ? undefined : await readVersions(store, keys, pace);
+  if (versions !== undefined && queue !== undefined) {
+    const spoilt = await readEntries(options, store, { keys, index, pace });
+    return { keys, index, position: meta.position, floor: meta.floor, versions, queue, spoilt };
+  }
+  const { name, log, countedBy } = options;
+  const reason = meta.isDiscarded ? "a write had failed" : isOfAnotherCount ? "another bus counts" : "a record cannot be read";
+  if (countedBy !== undefined || meta.countedBy !== undefined) {
+    log.warn({ name, folder: store.path, reason }, "cached results discarded at opening");
+  }
+  // An invalidation that was promised is published all the same, perhaps once more.
+  const spoilt = queue === undefined ? store.read((view) => Array.from(view.range(queuedInvalidations), ([key]) => key)) : [];
+  const { entries, versions: versionsEnded } = meta.generations;
+  return { ...nothing, keys: new RecordKeys({ entries: entries + 1, versions: versionsEnded + 1 }), queue: queue ?? [], spoilt };
+}
+
+/** Undefined: there is nothing that can be used. */
+function readMeta({ name, log }: TierOptions, store: OrderedStore): TierMeta | undefined {
+  const bytes = store.read((view) => view.get(tierMetaKey));
+  if (bytes === undefined) {
+    for (const _ of store.read((view) => [...firstOf(view.range(everything))])) {
+      throw new StoreError({ folder: store.path, reason: "holds something else than cached results; name another folder" });
+    }
+    return undefined;
+  }
+  const meta = decodeTierMeta(bytes);
+  if (meta !== undefined && meta.name !== name) {
+    const reason = `holds the results of ${JSON.stringify(meta.name)}; name another folder for ${JSON.stringify(name)}`;
+    throw new StoreError({ folder: store.path, reason });
+  }
+  if (meta === undefined)
+    log.warn({ name, folder: store.path, reason: "written in another format" }, "cached results discarded at opening");
+  return meta;
+}
+
+function* firstOf<T>(items: Iterable<T>): Generator<T> {
+  for (const item of items) {
+    yield item;
+    return;
+  }
+}
+
+/** Batch after batch: there may be any number of records, of any kind. The record that says whose they are goes last. */
+async function removeAll(store: OrderedStore, pace: Pace): Promise<void> {
+  const afterMeta = Buffer.concat([tierMetaKey, Uint8Array.of(0)]);
+  for (const range of [
+    { from: afterMeta, to: everything.to },
+    { from: everything.from, to: afterMeta },
+  ]) {
+    for (;;) {
+      const page = pageOf(store, range);
+      if (page.length === 0) break;
+      await store.batch(page.map(([key]) => ({ key, value: undefined })));
+      if (pace.isOver) await pace.rest();
+    }
+  }
+}
+
+/** Undefined: one cannot be read, and what it made stale cannot be told. */
+async function readVersions(store: OrderedStore, keys: RecordKeys, pace: Pace): Promise<Map<Tag, number> | undefined> {
+  const versions: (readonly [Tag, number])[] = [];
+  for await (const page of pages(store, keys.versions, pace)) {
+    for (const [key, record] of page) {
+      const version = decodeVersion(key, record);
+      if (version === undefined) return undefined;
+      versions.push(version);
+    }
+  }
+  const inOrder = new Map<Tag, number>();
+  for (const [tag, sequence] of await pacedSort(versions, ([, sequence]) => sequence, pace)) {
+    inOrder.set(tag, sequence);
+    if (inOrder.size % pageRecords === 0 && pace.isOver) await pace.rest();
+  }
+  return inOrder;
+}
+
+/** Undefined: one cannot be read. */
+async function readQueue(store: OrderedStore, pace: Pace): Promise<OpenedTier["queue"] | undefined> {
+  const queue: (QueuedInvalidation & { readonly order: number })[] = [];
+  for await (const page of pages(store, queuedInvalidations, pace)) {
+    for (const [key, record] of page) {
+      const queued = decodeQueued(key, record);
+      if (queued === undefined) return undefined;
+      queue.push(queued);
+    }
+  }
+  return queue;
+}
+
+/** Fills `index` up to its bounds with those used last, and gives the keys of the others, and of what cannot be read. */
+async function readEntries(
+  { clock, name, log }: TierOptions,
+  store: OrderedStore,
+  { keys, index, pace }: { readonly keys: RecordKeys; readonly index: DiskIndex; readonly pace: Pace },
+): Promise<Uint8Array[]> {
+  const nowMs = Math.floor(clock.monotonic());
+  const wallOffsetMs = clock.now() - clock.monotonic();
+  const found: DiskEntry[] = [];
+  const spoilt: Uint8Array[] = [];
+  const tagOf = sharedTags();
+  for await (const page of pages(store, keys.abouts, pace)) {
+    for (const [key, record] of page) {
+      const about = decodeAbout(key, record, tagOf);
+      // A key that does not lead back to its place would never be found there.
+      if (about === undefined || Buffer.compare(keys.about(about.key), key) !== 0) spoilt.push(key, valueKeyBeside(key));
+      else found.push(DiskEntry.from(about, wallOffsetMs, nowMs));
+    }
+  }
+  if (spoilt.length > 0) log.warn({ name, unreadable: spoilt.length / 2 }, "cached results that cannot be read were removed");
+  const entries = await pacedSort(found, ({ usedMs }) => usedMs, pace);
+  const first = firstWithin(index.bounds, entries);
+  for (const [at, entry] of entries.entries()) {
+    if (at < first) spoilt.push(keys.about(entry.key), keys.value(entry.key));
+    else index.add(entry);
+    if (at % pageRecords === 0 && pace.isOver) await pace.rest();
+  }
+  return spoilt;
+}
+
+/** Where those begin, from the most recently used back, that `bounds` have room for. */
+function firstWithin({ entriesMax, bytesMax }: DiskBounds, entries: readonly DiskEntry[]): number {
+  let first = Math.max(0, entries.length - entriesMax);
+  let bytes = 0;
+  for (let at = entries.length - 1; at >= first; at--) {
+    bytes += entries[at]?.bytes ?? 0;
+    if (bytes > bytesMax) first = at + 1;
+  }
+  return first;
+}
+
+/** One string for each tag, however many entries have it. */
+function sharedTags(): (text: string) => Tag {
+  const tags = new Map<string, Tag>();
+  return (text) => {
+    const known = tags.get(text);
+    if (known !== undefined) return known;
+    tags.set(text, text as Tag);
+    return text as Tag;
+  };
+}
+
+type Page = readonly (readonly [key: Uint8Array, value: Uint8Array])[];
+
+/** What is in `range`, while others run between one page and the next. Nobody else writes there meanwhile. */
+async function* pages(store: OrderedStore, { from, to }: ByteRange, pace: Pace): AsyncGenerator<Page> {
+  for (let next = from; ;) {
+    const page = pageOf(store, { from: next, to });
+    const [last] = page.at(-1) ?? [];
+    if (last === undefined) return;
+    yield page;
+    next = Buffer.concat([last, Uint8Array.of(0)]);
+    if (pace.isOver) await pace.rest();
+  }
+}
+
+function pageOf(store: OrderedStore, range: ByteRange): Page {
+  return store.read((view) => {
+    const page: (readonly [Uint8Array, Uint8Array])[] = [];
+    let bytes = 0;
+    for (const record of view.range(range)) {
+      page.push(record);
+      bytes += record[1].length;
+      if (page.length === pageRecords || bytes >= pageBytes) break;
+    }
+    return page;
+  });
+}

@@ -1,0 +1,88 @@
+import type { Tag } from "../../core/tag.js";
+import type { DiskEntry } from "./disk-entry.js";
+import { encodeAbout, encodeQueued, encodeVersion, queueKey, type RecordKeys } from "./entry-records.js";
+import type { QueuedInvalidation } from "./entry-store.js";
+import type { Change } from "../kv/ordered-store.js";
+
+/** What changed in a tier since the last batch; of several changes of one thing only the last is written. */
+export class GatheredChanges {
+  /** Undefined: to be removed, here and below. */
+  #entries = new Map<string, DiskEntry | undefined>();
+  #versions = new Map<Tag, number | undefined>();
+  #queue = new Map<number, QueuedInvalidation | undefined>();
+  #bytes = 0;
+  /** Entries whose values the batch in the air writes. */
+  #inTheAir: DiskEntry[] = [];
+  #inTheAirBytes = 0;
+
+  /** Bytes of entries that are not on disk yet. */
+  get waitingBytes(): number {
+    return this.#bytes + this.#inTheAirBytes;
+  }
+
+  entry(key: string, entry: DiskEntry | undefined): void {
+    this.#bytes += waitingBytes(entry) - waitingBytes(this.#entries.get(key));
+    this.#entries.set(key, entry);
+    if (entry !== undefined) entry.writtenMs = entry.usedMs;
+  }
+
+  version(tag: Tag, sequence: number | undefined): void {
+    this.#versions.set(tag, sequence);
+  }
+
+  queued(order: number, queued: QueuedInvalidation | undefined): void {
+    this.#queue.set(order, queued);
+  }
+
+  /** What waits is of a generation that ends. */
+  forgetEntries(): void {
+    this.#entries = new Map();
+    this.#bytes = 0;
+  }
+
+  forgetVersions(): void {
+    this.#versions = new Map();
+  }
+
+  /** All of it, for a batch that is in the air until `wrote`. */
+  take(keys: RecordKeys, wallOffsetMs: number): Change[] {
+    const changes: Change[] = [];
+    for (const [key, entry] of this.#entries) {
+      changes.push({ key: keys.about(key), value: entry && encodeAbout(entry.about(wallOffsetMs)) });
+      if (entry === undefined) changes.push({ key: keys.value(key), value: undefined });
+      else if (entry.record !== undefined) {
+        changes.push({ key: keys.value(key), value: entry.record });
+        this.#inTheAir.push(entry);
+      }
+    }
+    for (const [tag, sequence] of this.#versions) {
+      changes.push({ key: keys.version(tag), value: sequence === undefined ? undefined : encodeVersion(sequence) });
+    }
+    for (const [order, queued] of this.#queue) changes.push({ key: queueKey(order), value: queued && encodeQueued(queued) });
+    this.#inTheAirBytes = this.#bytes;
+    this.#forget();
+    return changes;
+  }
+
+  /** What was taken last is on disk. */
+  wrote(): void {
+    for (const entry of this.#inTheAir) entry.record = undefined;
+    this.#inTheAir = [];
+    this.#inTheAirBytes = 0;
+  }
+
+  clear(): void {
+    this.#forget();
+    this.wrote();
+  }
+
+  #forget(): void {
+    this.forgetEntries();
+    this.forgetVersions();
+    this.#queue = new Map();
+  }
+}
+
+function waitingBytes(entry: DiskEntry | undefined): number {
+  return entry === undefined ? 0 : entry.bytes - (entry.record === undefined ? entry.valueBytes : 0);
+}

@@ -1,0 +1,104 @@
+import { keyTag } from "./result-key.js";
+import { asTag, rootTag, type Tag } from "../../core/tag.js";
+import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { limits } from "../../core/limits.js";
+
+/**
+ * A result as the nodes of a cache share it. It bears two sequences of the bus: what its tags are compared with, and what the tag of its own key
+ * is compared with. They differ for a value that was set: that is later than all that was known of its key, though what it was made of is older.
+ */
+export interface SharedRecord {
+  readonly key: string;
+  readonly epoch: string;
+  /** Known when its computation began. */
+  readonly sequence: number;
+  /** When the broker took what has this sequence: milliseconds since 1970 by its clock. */
+  readonly time: number;
+  /** As `sequence`, or that of the invalidation which put it in the place of what was there: not before `sequence`. */
+  readonly ownSequence: number;
+  /** Not the one of its own key. */
+  readonly tags: readonly Tag[];
+  readonly ttlMs: number | undefined;
+  /** What was left of its time to live when it was written; Infinity: it has none. */
+  readonly leftMs: number;
+  readonly slides: boolean;
+  /** An encoded value; nothing of it stands for undefined. */
+  readonly value: Uint8Array;
+}
+
+const formatVersion = 2;
+
+export function encodeSharedRecord(record: SharedRecord): Uint8Array {
+  const { key, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value } = record;
+  return encodeMessage([
+    formatVersion,
+    // Half a surrogate pair has no UTF-8 form.
+    key.isWellFormed() ? key : Buffer.from(key, "utf16le"),
+    epoch,
+    sequence,
+    time,
+    ownSequence,
+    tags,
+    ttlMs ?? null,
+    leftMs === Infinity ? null : leftMs,
+    slides,
+    value,
+  ]);
+}
+
+/** The record of `key` in `bytes`, whose value aliases them; undefined: they hold something else. */
+export function decodeSharedRecord(bytes: Uint8Array, key: string): SharedRecord | undefined {
+  try {
+    return recordOf(decodeMessage(bytes, "shared result"), key);
+  } catch {
+    return undefined;
+  }
+}
+
+function recordOf(fields: unknown, key: string): SharedRecord | undefined {
+  if (!Array.isArray(fields) || fields.length !== 11) return undefined;
+  const [version, name, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value] = fields as readonly unknown[];
+  if (version !== formatVersion || textOf(name) !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
+  if (!isCount(sequence) || !Number.isFinite(time) || !isCount(ownSequence) || ownSequence < sequence) return undefined;
+  if (!Array.isArray(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
+  if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null) !== (leftMs === null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
+    return undefined;
+  return {
+    key,
+    epoch,
+    sequence,
+    time: time as number,
+    ownSequence,
+    tags: tags.map((tag: unknown) => (tag === rootTag ? rootTag : asTag(tag))),
+    ttlMs: ttlMs ?? undefined,
+    leftMs: leftMs ?? Infinity,
+    slides,
+    value,
+  };
+}
+
+/** Every tag whose invalidation makes `record` stale, with the sequence from which on it does not: its tags, all above them, and its key's. */
+export function staleAfter({ key, tags, sequence, ownSequence }: SharedRecord): ReadonlyMap<Tag, number> {
+  const judging = new Map<Tag, number>([[rootTag, sequence]]);
+  const own = keyTag(key);
+  for (const tag of [...tags, own]) {
+    for (let end = tag.length; end > 0; end = tag.lastIndexOf(":", end - 1)) {
+      const above = tag.slice(0, end) as Tag;
+      if (judging.has(above)) break;
+      judging.set(above, sequence);
+    }
+  }
+  return judging.set(own, ownSequence);
+}
+
+function textOf(name: unknown): unknown {
+  return name instanceof Uint8Array ? Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("utf16le") : name;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isDuration(value: unknown): value is number | null {
+  return value === null || (typeof value === "number" && value >= 0);
+}

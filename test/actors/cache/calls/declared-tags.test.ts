@@ -1,0 +1,207 @@
+import { describe, expect, test } from "vitest";
+import { type Cache, type CacheOptions, createCache, createInvalidationHub } from "../../../../cache.js";
+import { asTag, coversTags, rootTag } from "../../../../core/index.js";
+import { temporaryFolders } from "../../../support/temporary-folder.js";
+import { bucketWorld } from "../tiers/bucket-nodes.js";
+import { gate, openCache } from "../open.js";
+
+const temporaryFolder = temporaryFolders();
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A version of a function: it says which version it is, and how often it ran. */
+function version(cache: Cache, name: string, deps: string | readonly string[] | ((id: string) => string), added: readonly string[] = []) {
+  let runs = 0;
+  return cache.cacheable(
+    async (id: string) => {
+      cache.addDeps(added);
+      return `${name} ${id} ${++runs}`;
+    },
+    { name: "load", deps },
+  );
+}
+
+/** Each way by which results outlive the version of the function that computed them: gives the next process, or the next node. */
+const places: readonly (readonly [string, () => Promise<() => Promise<Cache>>])[] = [
+  [
+    "a folder",
+    async () => {
+      const options: CacheOptions = { storageUrl: `lmdb:${await temporaryFolder()}`, bus: undefined };
+      let last: Cache | undefined;
+      return async () => {
+        await last?.close();
+        last = await createCache(options);
+        return last;
+      };
+    },
+  ],
+  [
+    "a bucket",
+    async () => {
+      const { open } = bucketWorld();
+      return async () => {
+        await settled();
+        return open().cache;
+      };
+    },
+  ],
+];
+
+describe.each(places)("a result in %s", (_, makePlace) => {
+  test("of an older version that did not declare a tag is none for one that does", async () => {
+    const next = await makePlace();
+    const old = version(await next(), "old", "labels");
+    expect(await old("a")).toBe("old a 1");
+    const cache = await next();
+    const now = version(cache, "new", ["labels", "data:sets"]);
+    expect([await now("a"), await now("a")]).toEqual(["new a 1", "new a 1"]);
+    await cache.invalidate("data");
+    expect(await now("a")).toBe("new a 2");
+    await cache.close();
+  });
+
+  test("is checked by the tags of its own arguments, and one below a declared tag counts for it", async () => {
+    const next = await makePlace();
+    const old = version(await next(), "old", (id) => `cities:${id}`);
+    expect([await old("a"), await old("b")]).toEqual(["old a 1", "old b 2"]);
+    const cache = await next();
+    const now = version(cache, "new", (id) => (id === "a" ? "cities" : "towns"));
+    expect([await now("a"), await now("b")]).toEqual(["old a 1", "new b 1"]);
+    await cache.close();
+  });
+
+  test("that an older version computed is good for one that declares less, or nothing", async () => {
+    const next = await makePlace();
+    const old = version(await next(), "old", ["labels", "sets"], ["added"]);
+    expect(await old("a")).toBe("old a 1");
+    const cache = await next();
+    expect(await version(cache, "new", "sets")("a")).toBe("old a 1");
+    const last = await next();
+    const bare = last.cacheable(async (_id: string) => "bare", { name: "load" });
+    expect(await bare("a")).toBe("old a 1");
+    await last.invalidate("added");
+    expect(await bare("a")).toBe("bare");
+    await last.close();
+  });
+
+  test("that two versions declare different tags for depends on both, so that they do not take turns to compute it", async () => {
+    const next = await makePlace();
+    expect(await version(await next(), "one", "a")("x")).toBe("one x 1");
+    expect(await version(await next(), "two", "b")("x")).toBe("two x 1");
+    expect(await version(await next(), "one", "a")("x")).toBe("two x 1");
+    const cache = await next();
+    const two = version(cache, "two", "b");
+    await two("x");
+    expect(cache.stats().computations).toBe(0);
+    await cache.invalidate("a");
+    await two("x");
+    expect(cache.stats().computations).toBe(1);
+    // What was computed since depends on what its own version declares.
+    await cache.invalidate("a");
+    await two("x");
+    expect(cache.stats().computations).toBe(1);
+    await cache.close();
+  });
+});
+
+test("a function that is cached again with other tags, in one process, is not answered by what the first one kept", async () => {
+  const { cache } = await openCache();
+  const one = version(cache, "f", "a");
+  const two = version(cache, "f", "b");
+  expect([await one("x"), await one("x"), await two("x"), await two("x"), await one("x")]).toEqual([
+    "f x 1",
+    "f x 1",
+    "f x 1",
+    "f x 1",
+    "f x 1",
+  ]);
+  expect(cache.stats().computations).toBe(2);
+  await cache.invalidate("b");
+  expect(await one("x")).toBe("f x 2");
+});
+
+describe("getOrSet with other tags", () => {
+  test("computes anew, and what it keeps depends on the tags of both", async () => {
+    const { cache } = await openCache();
+    let runs = 0;
+    const get = (tags?: string | readonly string[]) => cache.getOrSet("k", () => ++runs, tags === undefined ? {} : { tags });
+    expect([await get("a"), await get("a"), await get(), await get(["a"])]).toEqual([1, 1, 1, 1]);
+    expect([await get(["a", "b"]), await get("b"), await get("a")]).toEqual([2, 2, 2]);
+    await cache.invalidate("b");
+    expect(await get("a")).toBe(3);
+    await cache.invalidate("b");
+    expect(await get("a")).toBe(3);
+    await cache.set("k", 10, { tags: "a:b" });
+    expect([await get("a"), await get("a:b"), await get("a:c")]).toEqual([10, 10, 4]);
+  });
+
+  test("after a restart, too", async () => {
+    const storageUrl = `lmdb:${await temporaryFolder()}`;
+    const first = await createCache({ storageUrl });
+    await first.getOrSet("k", () => 1, { tags: "a" });
+    await first.close();
+    const second = await createCache({ storageUrl });
+    expect(await second.getOrSet("k", () => 2, { tags: ["a", "b"] })).toBe(2);
+    await second.invalidate("b");
+    expect(await second.get("k")).toBeUndefined();
+    await second.close();
+  });
+});
+
+test("a result that a nested call found under tags that count is what the outer one depends on, too", async () => {
+  const hub = createInvalidationHub();
+  const { cache } = await openCache({ bus: hub.connect() });
+  const one = version(cache, "f", "a");
+  const two = version(cache, "f", "b");
+  await one("x");
+  const outer = cache.cacheable(async () => `outer ${await two("x")}`, { name: "outer" });
+  expect(await outer()).toBe("outer f x 1");
+  await cache.invalidate("b");
+  expect(await outer()).toBe("outer f x 2");
+});
+
+test("tags cover what is among them or above one of them", () => {
+  const tags = (...all: string[]) => all.map(asTag);
+  expect(coversTags(tags("a:b", "c"), tags("a", "c", "a:b"))).toBe(true);
+  expect(coversTags(tags("a:b"), tags("a:b:c"))).toBe(false);
+  expect(coversTags(tags("ab"), tags("a"))).toBe(false);
+  expect(coversTags([], [rootTag])).toBe(true);
+  expect(coversTags([rootTag], tags("a"))).toBe(false);
+});
+
+test("a caller that declares another tag gets nothing of a computation that began before that tag was invalidated", async () => {
+  const { cache } = await openCache();
+  const computed = gate<string>();
+  const first = cache.getOrSet("k", () => computed.promise, { tags: ["one"] });
+  await cache.invalidate("two");
+  const second = cache.getOrSet("k", () => "new", { tags: ["two"] });
+  computed.open("old");
+  expect(await Promise.all([first, second])).toEqual(["old", "new"]);
+  expect(await cache.get("k")).toBe("new");
+});
+
+test("what callers under other tags share depends on the tags of all of them", async () => {
+  const { cache } = await openCache();
+  const computed = gate<string>();
+  const calls = ["one", "two"].map((tags) => cache.getOrSet("k", () => computed.promise, { tags }));
+  computed.open("shared");
+  await Promise.all(calls);
+  await cache.invalidate("two");
+  expect(await cache.get("k")).toBe(undefined);
+});
+
+test("what is declared now and is no tag is given to onInvalidTag, where a result of an older version is kept", async () => {
+  const storageUrl = `lmdb:${await temporaryFolder()}`;
+  const before = await createCache({ storageUrl });
+  await version(before, "old", "cities")("new-york");
+  await before.close();
+  const after = await createCache({ storageUrl });
+  const told: string[] = [];
+  const load = after.cacheable(async (id: string) => `new ${id}`, {
+    name: "load",
+    deps: (id) => `cities:${id}`,
+    onInvalidTag: ({ code }) => void told.push(code),
+  });
+  expect(await load("new-york")).toBe("new new-york");
+  expect(told).toEqual(["ZOOID_INVALID_TAG"]);
+  await after.close();
+});

@@ -1,0 +1,277 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import * as m from "../../../actors/cache/admin/messages.js";
+import { type CacheNode, createActorSystem, findCacheNodes } from "../../../actors/index.js";
+import { nothing } from "../../../actors/protocol/codec.js";
+import { type Cache, type CacheOptions, createCache } from "../../../cache.js";
+import { SimulatedClock } from "../../../testing/simulated-clock.js";
+import { createBroker, type Transport } from "../../../transport/index.js";
+import { asTag, limits, seededChance } from "../../../core/index.js";
+import { mutated } from "../../faults/bad-input/mutations.js";
+
+const answerMs = 100;
+
+/** Nodes of a cache around one broker, and somebody outside. */
+function openPlace() {
+  const clock = new SimulatedClock();
+  const broker = createBroker({ clock });
+  const outside = broker.connect();
+  let seed = 1;
+  const open = async (options: CacheOptions = {}): Promise<{ readonly cache: Cache; readonly transport: Transport }> => {
+    const transport = broker.connect();
+    const cache = await createCache({ transport, clock, chance: seededChance(seed++), ...options });
+    onTestFinished(() => cache.close());
+    await clock.until(() => cache.stats().bus?.type === "following", 5_000);
+    return { cache, transport };
+  };
+  const seams = { clock, chance: seededChance(1_000), transport: outside };
+  const run = <T>(promise: Promise<T>) => clock.settle(promise, 60_000);
+  const find = (prefix = "zooid") => run(findCacheNodes({ prefix, waitMs: answerMs, ...seams }));
+  const only = async (): Promise<CacheNode> => (await find())[0] as CacheNode;
+  return { clock, broker, outside, open, find, only, run, seams };
+}
+
+describe("the nodes of a cache", () => {
+  test("are found by their prefix, in the order of their names; without a name they are called by their ids", async () => {
+    const { open, find, run } = openPlace();
+    const { cache } = await open({ node: "b" });
+    await open({ node: "a" });
+    await open({ node: "a" });
+    await open();
+    await open({ node: "c", prefix: "shop" });
+    await open({ node: "hidden", door: false });
+    const found = await find();
+    const [named, unnamed] = [found.filter(({ node }) => node.length === 1), found.filter(({ node }) => node.length > 1)];
+    expect(named.map(({ node }) => node)).toEqual(["a", "a", "b"]);
+    expect(unnamed.map(({ node }) => node)).toEqual(unnamed.map(({ instance }) => instance));
+    expect(new Set(found.map(({ instance }) => instance)).size).toBe(4);
+    expect((await find("shop")).map(({ node }) => node)).toEqual(["c"]);
+    await run(cache.close());
+    expect((await find()).map(({ node }) => node)).not.toContain("b");
+  });
+
+  test("show what they count", async () => {
+    const { open, only, clock, run } = openPlace();
+    const { cache } = await open({ node: "a" });
+    await cache.getOrSet("x", () => 1, { tags: ["one:two"] });
+    await cache.getOrSet("x", () => 2);
+    await clock.advance(3_000);
+    expect(await run((await only()).stats())).toEqual({
+      uptimeMs: expect.any(Number) as number,
+      tiers: ["memory"],
+      bus: "nats",
+      stats: { ...cache.stats(), busHeardMs: expect.any(Number) as number },
+    });
+    expect(cache.stats()).toMatchObject({ hits: 1, misses: 1, entries: 1 });
+  });
+
+  test("list keys in their order, page by page, without keeping them alive", async () => {
+    const { open, only, clock, run } = openPlace();
+    const { cache } = await open();
+    const names = Array.from({ length: 25 }, (_, index) => `k${String((index * 7) % 25).padStart(2, "0")}`);
+    for (const name of names) await cache.set(name, name, { tags: [`t:${name}`], ttl: "10s" });
+    await cache.set("other", 1);
+    await clock.until(() => cache.stats().outbox === 0, 5_000);
+    const node = await only();
+    const seen: string[] = [];
+    for (let after: string | undefined; ;) {
+      const { rows, next } = await run(node.keys('""("k', { after, rowsMax: 10 }));
+      seen.push(...rows.map(({ key }) => key));
+      if (next === undefined) break;
+      after = next;
+    }
+    expect(seen).toEqual(names.toSorted().map((name) => `""("${name}")`));
+    const [first] = (await run(node.keys('""("k07'))).rows;
+    expect(first).toMatchObject({ key: '""("k07")', tier: "memory", tags: ["t:k07"] });
+    expect((await run(node.keys("nothing"))).rows).toEqual([]);
+    await clock.advance(10_000);
+    expect((await run(node.keys())).rows.map(({ key }) => key)).toEqual(['""("other")']);
+    await cache.invalidate("unrelated");
+    await cache.clear();
+    expect((await run(node.keys())).rows).toEqual([]);
+  });
+
+  test("list a page only once each, though results are put while it is made", async () => {
+    const { open, only, clock } = openPlace();
+    const { cache } = await open({ door: true });
+    for (let index = 0; index < 3_000; index++) void cache.set(`k${index}`, index);
+    const node = await only();
+    const listing = node.keys("", { rowsMax: 1_000 });
+    for (let index = 0; index < 3_000; index += 3) void cache.set(`k${index}`, index);
+    const { rows, next } = await clock.settle(listing, 10_000);
+    expect(new Set(rows.map(({ key }) => key)).size).toBe(1_000);
+    expect(rows.map(({ key }) => key)).toEqual(rows.map(({ key }) => key).toSorted());
+    expect(next).toBe(rows.at(-1)?.key);
+  });
+
+  test("list tags as a tree, with versions; those of keys only when asked for", async () => {
+    const { open, only, clock, run } = openPlace();
+    const { cache } = await open();
+    await cache.set("x", 1, { tags: ["a:b", "a.b", "a0", "c"] });
+    await run(cache.invalidate("a"));
+    await cache.set("x", 1, { tags: ["a:b", "a.b", "a0", "c"] });
+    await clock.until(() => cache.stats().outbox === 0, 5_000);
+    const node = await only();
+    const { rows } = await run(node.tags());
+    expect(rows.map(({ tag }) => tag)).toEqual(["", "a", "a:b", "a.b", "a0", "c"]);
+    expect(rows.find(({ tag }) => tag === "a")).toEqual({ tag: "a", version: cache.tagVersion("a"), isPending: false });
+    expect((await run(node.tags("a"))).rows.map(({ tag }) => tag)).toEqual(["a", "a:b"]);
+    expect((await run(node.tags(undefined, { after: "a:b", rowsMax: 2 }))).rows.map(({ tag }) => tag)).toEqual(["a.b", "a0"]);
+    expect((await run(node.tags(".key"))).rows.length).toBeGreaterThan(1);
+  });
+
+  test("list what is in the folder behind memory too, each result once, and times longer than numbers go", async () => {
+    const { open, only, run } = openPlace();
+    const folder = await mkdtemp(join(tmpdir(), "zooid-door-"));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const { cache } = await open({ storageUrl: `lmdb:${folder}` });
+    const ttl = "999999999999d";
+    // Kept at once; that it is on the disk, which knows no simulated time, is not waited for.
+    void cache.set("a", 1, { ttl });
+    void cache.set("b", 1);
+    const { rows } = await run((await only()).keys());
+    expect(rows.map(({ key, tier }) => [key, tier])).toEqual([
+      ['""("a")', "memory"],
+      ['""("b")', "memory"],
+    ]);
+    expect(rows[0]?.leftMs).toBe(Number.MAX_SAFE_INTEGER);
+    expect(await run((await only()).stats())).toMatchObject({ tiers: ["memory", "lmdb"], stats: { disk: { entries: 2 } } });
+  });
+
+  test("invalidate, clear and prune as if they had been told here, and the others hear of it", async () => {
+    const { open, find, clock, run } = openPlace();
+    const { cache: one } = await open({ node: "one" });
+    const { cache: other } = await open({ node: "other" });
+    const [node] = await find();
+    await other.set("x", 1, { tags: ["a:b"] });
+    await other.set("y", 1, { tags: ["c"] });
+    await clock.until(() => other.stats().outbox === 0, 5_000);
+    expect(await run((node as CacheNode).invalidate(["a", "nothing"]))).toBe("published");
+    await clock.until(() => one.tagVersion("a") > 0 && other.tagVersion("a") > 0, 5_000);
+    expect([await other.get("x"), await other.get("y")]).toEqual([undefined, 1]);
+    await other.invalidate("c");
+    const second = (await find())[1] as CacheNode;
+    expect(await run(second.prune(0))).toMatchObject({ entries: 1 });
+    expect((await run(second.tags())).rows.map(({ tag }) => tag)).toEqual([""]);
+    await other.set("z", 1);
+    expect(await run((node as CacheNode).clear())).toBe("published");
+    await clock.until(() => other.stats().entries === 0, 5_000);
+    expect(await other.get("z")).toBeUndefined();
+  });
+
+  test("have their pruning at an address, where it takes PRUNE", async () => {
+    const { open, seams, run } = openPlace();
+    await open({ node: "a" });
+    const system = createActorSystem({ realm: "zooid", ...seams });
+    onTestFinished(() => system.close());
+    expect(await run(system.list(answerMs))).toMatchObject([{ path: "cache/a/pruning", machine: "pruning", value: "idle" }]);
+    await run(system.remote("cache/a/pruning").send({ type: "PRUNE" }));
+    await expect(run(system.remote("cache/a/pruning").send({ type: "STOP" }))).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+  });
+
+  test("that are gone are told of, and a broker that is", async () => {
+    const { open, only, run, broker, find } = openPlace();
+    const { cache } = await open({ node: "a" });
+    const node = await only();
+    await run(cache.close());
+    await expect(run(node.stats())).rejects.toMatchObject({ code: "ZOOID_ACTOR_LOST" });
+    expect(await find()).toEqual([]);
+    broker.stop();
+    await expect(find()).rejects.toMatchObject({ code: "ZOOID_DISCONNECTED" });
+    await expect(run(node.stats())).rejects.toMatchObject({ code: "ZOOID_DISCONNECTED" });
+  });
+});
+
+describe("what is wrong at the door of a node", () => {
+  test.each<[string, (node: CacheNode) => Promise<unknown>, string]>([
+    ["tags that are none", (node: CacheNode) => node.invalidate(["a b"]), "ZOOID_INVALID_TAG"],
+    ["the root, which nobody can name", (node: CacheNode) => node.invalidate([""]), "ZOOID_INVALID_TAG"],
+    ["too many tags", (node: CacheNode) => node.invalidate(Array.from({ length: limits.tagsToldMax + 1 }, () => "a")), "ZOOID_TOO_LARGE"],
+    ["a request too long", (node: CacheNode) => node.keys("x".repeat(limits.actorEventBytesMax)), "ZOOID_TOO_LARGE"],
+    ["no row", (node: CacheNode) => node.keys("", { rowsMax: 0 }), "ZOOID_MALFORMED_MESSAGE"],
+    ["too many rows", (node: CacheNode) => node.tags("a", { rowsMax: limits.listPageRowsMax + 1 }), "ZOOID_MALFORMED_MESSAGE"],
+    ["a time that is none", (node: CacheNode) => node.prune("half a moment"), "ZOOID_INVALID_OPTION"],
+  ])("%s: a typed error, and nothing is done", async (_, ask, code) => {
+    const { open, only, run } = openPlace();
+    const { cache } = await open();
+    await cache.set("x", 1);
+    await expect(run(ask(await only()))).rejects.toMatchObject({ code });
+    expect(await cache.get("x")).toBe(1);
+  });
+
+  test("a page larger than a message is divided, and one of large rows is shorter than was asked for", async () => {
+    const { open, only, run } = openPlace();
+    const { cache } = await open();
+    const tags = Array.from({ length: 100 }, (_, index) => `t${index}${"x".repeat(200)}`);
+    for (let index = 0; index < 100; index++) await cache.set(`k${index}`, 1, { tags });
+    const { rows, next } = await run((await only()).keys());
+    expect(rows.length).toBeGreaterThan(1);
+    expect(rows.length).toBeLessThan(100);
+    expect(next).toBe(rows.at(-1)?.key);
+  });
+
+  test("more listings and prunings at a time than a node makes are refused until others have ended", async () => {
+    const { open, only, run, clock } = openPlace();
+    // Each look at it takes longer than a step may.
+    let pauses = 0;
+    const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * pauses++ };
+    const { cache } = await open({ clock: slow });
+    for (let index = 0; index < 2_000; index++) void cache.set(`k${index}`, 1, { tags: ["t"] });
+    const node = await only();
+    const asked = Array.from({ length: limits.cacheStepsMax + 1 }, () => node.keys());
+    const settled = await run(Promise.allSettled([...asked, node.prune()]));
+    const refused = settled.filter(({ status }) => status === "rejected");
+    expect(refused).toHaveLength(2);
+    for (const each of refused) expect(each).toMatchObject({ reason: { code: "ZOOID_SERVER_BUSY", transient: true } });
+    expect((await run(node.keys())).rows).toHaveLength(limits.listPageRowsMax);
+  });
+
+  test("a listing that is under way when the cache is closed ends", async () => {
+    const { open, only, run, clock } = openPlace();
+    let pauses = 0;
+    const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * pauses++ };
+    const { cache } = await open({ clock: slow });
+    for (let index = 0; index < 2_000; index++) void cache.set(`k${index}`, 1, { tags: ["t"] });
+    const listing = (await only()).keys();
+    await clock.step();
+    const [outcome] = await run(Promise.allSettled([listing, cache.close()]));
+    expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ZOOID_CLOSED" } });
+  });
+
+  test("whatever is sent to it: an answer, or a typed error, and it goes on", async () => {
+    const { open, only, run, outside } = openPlace();
+    const { cache } = await open();
+    const node = await only();
+    const chance = seededChance(7);
+    const subjects = m.cacheSubjects("zooid");
+    const good: Readonly<Record<m.CacheOperation, Uint8Array>> = {
+      stats: nothing.write({}),
+      keys: m.keysAsked.write({ beginning: "a", after: "b", rowsMax: 10 }),
+      tags: m.tagsAsked.write({ below: asTag("a"), after: asTag("a:b"), rowsMax: 10 }),
+      invalidate: m.invalidateAsked.write([asTag("a"), asTag("b:c")]),
+      clear: nothing.write({}),
+      prune: m.pruneAsked.write({ unusedMs: 10 }),
+    };
+    for (let round = 0; round < 900; round++) {
+      const operation = m.cacheOperations[round % m.cacheOperations.length] ?? "stats";
+      const payload = mutated(good[operation], chance);
+      const answer = await run(outside.request(subjects.requests(node.instance, operation), payload, { timeoutMs: 5_000 }));
+      expect([0, 1]).toContain(answer[0]);
+      outside.publish(subjects.nodes, payload);
+    }
+    const nonsense = `zooid.zooid.cache.${node.instance}.nonsense`;
+    expect((await run(outside.request(nonsense, new Uint8Array(), { timeoutMs: 5_000 })))[0]).toBe(1);
+    await cache.set("x", 1);
+    expect((await run(node.keys())).rows).toHaveLength(1);
+  });
+});
+
+function seamsOf(clock: SimulatedClock) {
+  return {
+    now: () => clock.now(),
+    setTimeout: (action: () => void, ms: number) => clock.setTimeout(action, ms),
+    clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
+  };
+}

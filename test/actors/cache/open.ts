@@ -1,0 +1,29 @@
+import { onTestFinished } from "vitest";
+import { type Cache, type CacheOptions, createCache } from "../../../cache.js";
+import { SimulatedClock } from "../../../testing/simulated-clock.js";
+import { seededChance } from "../../../core/index.js";
+
+/** A cache on a clock that stands still until it is moved. */
+export async function openCache(options: CacheOptions = {}): Promise<{ readonly cache: Cache; readonly clock: SimulatedClock }> {
+  const clock = new SimulatedClock();
+  const cache = await createCache({ clock, chance: seededChance(1), ...options });
+  onTestFinished(() => cache.close());
+  return { cache, clock };
+}
+
+/** A promise that others settle. */
+export interface Gate<T> {
+  readonly promise: Promise<T>;
+  readonly open: (value: T) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+export function gate<T = void>(): Gate<T> {
+  let open!: (value: T) => void;
+  let fail!: (error: unknown) => void;
+  const promise = new Promise<T>((resolve, reject) => {
+    open = resolve;
+    fail = reject;
+  });
+  return { promise, open, fail };
+}

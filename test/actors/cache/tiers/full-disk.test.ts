@@ -1,0 +1,47 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { afterEach, expect, onTestFinished, test } from "vitest";
+import { createCache } from "../../../../cache.js";
+import { temporaryFolders } from "../../../support/temporary-folder.js";
+
+const run = promisify(execFile);
+const makeFolder = temporaryFolders();
+const mounted: string[] = [];
+
+afterEach(async () => {
+  for (const folder of mounted.splice(0)) await run("umount", [folder]);
+});
+
+test("a cache whose disk is full goes on in memory, says so once, and nothing stale is there after a kill and a restart", async () => {
+  const parent = join(await makeFolder(), "small");
+  await mkdir(parent);
+  const isMounted = await run("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", parent]).then(
+    () => true,
+    () => false,
+  );
+  if (isMounted) mounted.push(parent);
+  const folder = join(parent, "results");
+  const command = [process.execPath, "--import", "tsx", join(import.meta.dirname, "fill-folder.ts"), folder];
+  // Where none may be mounted a limit on the size of files makes the same writes fail, whose signal would kill the process before.
+  const limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 6000; exec "$@"', "sh", ...command];
+  const [program = "", ...args] = isMounted ? command : limited;
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+  const found = JSON.parse(line) as { most: number; kept: number; lines: string[] };
+  expect(found).toMatchObject({ kept: 6, published: "published", isNew: true, isKept: true, unhandled: [] });
+  expect(found.most).toBeGreaterThan(100);
+  expect(found.lines.filter((told) => told === "cached results on disk cannot be used any more")).toHaveLength(1);
+  expect(found.lines.length).toBeLessThanOrEqual(3);
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+
+  await using cache = await createCache({ storageUrl: `lmdb:${folder}` });
+  const load = cache.cacheable(async (_id: string) => ({ computed: "anew" }), { name: "load", deps: (id) => [`page:${id}`] });
+  expect(await load("k5")).toEqual({ computed: "anew" });
+});

@@ -1,0 +1,41 @@
+import { expect, onTestFinished, test } from "vitest";
+import { openCacheOver } from "../../../../actors/cache/cache.js";
+import { cacheSettings } from "../../../../actors/cache/options.js";
+import { DiskEntryStore } from "../../../../storage/results/disk-entries.js";
+import { SimulatedClock } from "../../../../testing/simulated-clock.js";
+import { SimulatedDisk, soundDisk } from "../../../../testing/simulated-disk.js";
+import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
+import { createPlainBus } from "../../../../transport/nats/plain-bus.js";
+import { FaultyNetwork } from "../../../../testing/faulty-network.js";
+import { seededChance, silentLog } from "../../../../core/index.js";
+
+/** A cache on a disk which, once it is `broken`, takes nothing: neither what is written, nor the mark, nor its removal. */
+async function place(kind: "in-process" | "cut off") {
+  const clock = new SimulatedClock();
+  const chance = seededChance(1);
+  const disk = new SimulatedDisk({ name: "disk", clock, chance });
+  const opened = DiskEntryStore.open({ name: "zooid", countedBy: kind, open: disk.open, clock, log: silentLog });
+  const store = await clock.settle(opened, 1_000);
+  const hub = createInvalidationHub({ clock, chance });
+  const network = new FaultyNetwork({ clock, chance });
+  const bus = kind === "in-process" ? hub.connect() : createPlainBus({ transport: network.connect("node"), prefix: "p", clock, chance });
+  const { cache } = openCacheOver(cacheSettings({ bus, clock, chance }), { bus, disk: store });
+  onTestFinished(() => clock.settle(cache.close(), 10_000));
+  const breakDisk = () => {
+    disk.habits = { ...soundDisk, inTurn: 0, doubt: 1 };
+  };
+  return { clock, cache, network, breakDisk };
+}
+
+test.each(["in-process", "cut off"] as const)(
+  "an invalidation that a lost disk may undo, and that no bus keeps, rejects with WriteInDoubtError: %s",
+  async (kind) => {
+    const { clock, cache, network, breakDisk } = await place(kind);
+    await clock.until(() => cache.stats().bus?.type === "following", 1_000);
+    if (kind === "cut off") network.stop();
+    expect(await clock.settle(cache.set("k", 1), 5_000)).toBe(kind === "cut off" ? "queued" : "published");
+    breakDisk();
+    const outcome = cache.invalidate("a").catch((error: unknown) => error);
+    expect(await clock.settle(outcome, 5_000)).toMatchObject({ code: "ZOOID_WRITE_IN_DOUBT" });
+  },
+);

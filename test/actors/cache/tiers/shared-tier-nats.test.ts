@@ -1,0 +1,50 @@
+import { afterAll, beforeAll } from "vitest";
+import { openCacheOver } from "../../../../actors/cache/cache.js";
+import { cacheSettings } from "../../../../actors/cache/options.js";
+import { sharedAgeMsMax } from "../../../../actors/cache/shared-tier.js";
+import { createJetStreamBucket } from "../../../../transport/jetstream/bucket.js";
+import { createJetStreamBus } from "../../../../transport/jetstream/bus.js";
+import { connectNats } from "../../../../transport/nats/nats.js";
+import { type Clock, systemChance, systemClock } from "../../../../core/index.js";
+import { jetStreamConfig } from "../../../support/nats-buses.js";
+import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
+import { resultTierSuite } from "../../../suites/result-tier.js";
+import { sharedTier } from "../../../suites/shared-tier.js";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer({ config: jetStreamConfig() });
+});
+afterAll(() => server.stop());
+
+let places = 0;
+
+resultTierSuite("of a bucket in JetStream", async () => {
+  const prefix = `p${places++}`;
+  let passedMs = 0;
+  // Time of this node alone; the broker's goes on as it does.
+  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + passedMs };
+  const transport = await connectNats({ servers: server.url });
+  const seams = { transport, prefix, clock, chance: systemChance };
+  const bus = createJetStreamBus(seams);
+  const bucket = createJetStreamBucket({ ...seams, bucket: "shared", ageMs: sharedAgeMsMax(undefined) });
+  const opened = openCacheOver(cacheSettings({ clock, bus, prefix }), { bus, disk: undefined, bucket });
+  while (opened.core.shared?.isUsable !== true) await new Promise((resolve) => setImmediate(resolve));
+  const tier = sharedTier(opened, bucket);
+  return {
+    tier: {
+      ...tier,
+      close: async () => {
+        await tier.close();
+        await transport.close();
+      },
+    },
+    invalidate: async (tag) => {
+      await opened.core.intake.invalidate(tag)();
+    },
+    pass: (ms) => {
+      passedMs += ms;
+      return Promise.resolve();
+    },
+  };
+});

@@ -1,0 +1,132 @@
+/** What a client says when its broker refuses it, and how it ends when nobody answers. */
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { connect, openLmdbStore, silentLog, startStorageServer, systemChance, systemClock, type ConnectOptions } from "../../../index.js";
+import { connectNats } from "../../../transport/index.js";
+import { createAuthority } from "../../support/certificates.js";
+import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
+import { startTcpProxy } from "../../support/tcp-proxy.js";
+import { watched } from "../../support/watched.js";
+
+const storage = "zooid.zooid.storage.main";
+const closing: (() => Promise<unknown>)[] = [];
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "zooid-refused-"));
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function broker(config?: string): Promise<NatsServer> {
+  const nats = await startNatsServer(config === undefined ? {} : { config });
+  closing.push(() => nats.stop());
+  return nats;
+}
+
+async function serve(nats: NatsServer, user?: { readonly user: string; readonly password: string }) {
+  const transport = await connectNats({ servers: nats.url, ...user });
+  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const open = () => openLmdbStore({ folder: join(folder, "server") });
+  const server = await startStorageServer({ realm: "zooid", storages: { main: { open } }, transport, ...seams });
+  closing.push(() => server.close().then(() => transport.close()));
+  return server;
+}
+
+/** Why a client with these options does not connect, and how long it took to say so. */
+async function refusal(options: ConnectOptions): Promise<{ readonly error: unknown; readonly ms: number }> {
+  const since = performance.now();
+  const error: unknown = await connect(options).then(
+    (client) => client.close(),
+    (reason: unknown) => reason,
+  );
+  return { error, ms: performance.now() - since };
+}
+
+/** Well below waitTimeoutMs, and above what a busy machine takes for a handshake. */
+const soonMs = 10_000;
+
+describe("a client whose broker does not allow what it needs", () => {
+  const users = (subscribe: readonly string[]) =>
+    `authorization { users: [{ user: all, password: p }, { user: app, password: p, permissions { publish: ">", subscribe: ${JSON.stringify(subscribe)} } }] }`;
+  const app = { user: "app", password: "p" };
+
+  test.each([
+    ["replies", [`${storage}.invalidations`], /^_INBOX\.[0-9a-f]+\.\*$/],
+    ["invalidations", ["_INBOX.>"], /^zooid\.zooid\.storage\.main\.invalidations$/],
+  ])("is told at once that it may not receive %s, by their subject", async (_, subscribe, subject) => {
+    const nats = await broker(users([...subscribe, "zooid.zooid.actors"]));
+    const server = await serve(nats, { user: "all", password: "p" });
+    const { error, ms } = await refusal({ servers: nats.url, ...app });
+    expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringMatching(subject) as string } });
+    expect(ms).toBeLessThan(soonMs);
+    expect(server.status("main").sessions).toEqual([]);
+  });
+});
+
+describe("a client that cannot reach its broker", () => {
+  test("is told at once that the broker's certificate is not trusted, and why", async () => {
+    const server = createAuthority("Zooid test").issue("broker", ["localhost"]);
+    await writeFile(join(folder, "cert.pem"), server.cert);
+    await writeFile(join(folder, "key.pem"), server.key);
+    const nats = await broker(`tls { cert_file: "${join(folder, "cert.pem")}", key_file: "${join(folder, "key.pem")}" }`);
+    const { error, ms } = await refusal({ servers: `tls://localhost:${nats.port}`, tls: { ca: createAuthority("Another").ca } });
+    expect(error).toMatchObject({
+      code: "ZOOID_NOT_AUTHORIZED",
+      message: expect.stringMatching(/^not authorized at localhost:\d+: its certificate is not trusted: /) as string,
+    });
+    expect(ms).toBeLessThan(soonMs);
+  });
+
+  test("is told why, after it has waited", async () => {
+    const closed = createServer().listen(0, "127.0.0.1");
+    await once(closed, "listening");
+    const { port } = closed.address() as { readonly port: number };
+    await new Promise((resolve) => closed.close(resolve));
+    const { error } = await refusal({ servers: `nats://127.0.0.1:${port}`, waitTimeoutMs: 200 });
+    expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", message: `not connected to 127.0.0.1:${port}: connection refused` });
+  });
+});
+
+describe("the end of a client", () => {
+  test("frees its folder and its link when it is killed", async () => {
+    const nats = await broker();
+    const server = await serve(nats);
+    const options = { servers: nats.url, client: "a", cache: { folder: join(folder, "cache") } };
+    const client = await connect(options);
+    await client.put("x", 1);
+    client.kill();
+    await client.close();
+    await using again = await connect(options);
+    expect(await again.get("x")).toBe(1);
+    expect(server.status("main").sessions).toMatchObject([{ client: "a" }, { client: "a" }]);
+  });
+
+  test("takes closeTimeoutMs at most with a silent link and a commit under way, whose outcome is unknown then", async () => {
+    const nats = await broker();
+    await serve(nats);
+    const proxy = await startTcpProxy(() => nats.port);
+    closing.push(() => proxy.close());
+    const client = await connect({
+      servers: `nats://127.0.0.1:${proxy.port}`,
+      closeTimeoutMs: 500,
+      cache: { folder: join(folder, "cache") },
+    });
+    await client.put("x", 1);
+    proxy.stall();
+    const commit = watched(client.put("x", 2));
+    const change = watched(client.watch("").next());
+    const since = performance.now();
+    await client.close();
+    expect(performance.now() - since).toBeLessThan(2_000);
+    expect(commit.error).toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
+    expect(change.value).toEqual({ done: true, value: undefined });
+  });
+});

@@ -1,0 +1,609 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { ObjectClient } from "../../../actors/client/object-client.js";
+import * as wire from "../../../actors/protocol/codec.js";
+import { startStorageServer } from "../../../actors/server/server.js";
+import { everything } from "../../../storage/kv/ordered-store.js";
+import { delay, limits, seededChance, silentLog, type Tid } from "../../../core/index.js";
+import { all, cacheDisk, clientWorld, fatalLog, type ClientWorld } from "../../support/client-world.js";
+import { TestDisk, type WorldOptions } from "../../support/server-world.js";
+
+const worlds: ClientWorld[] = [];
+
+async function world(options?: WorldOptions): Promise<ClientWorld> {
+  const made = await clientWorld(options);
+  worlds.push(made);
+  return made;
+}
+
+afterEach(() => {
+  for (const each of worlds.splice(0)) each.end();
+});
+
+const code = (code: string) => expect.objectContaining({ code });
+
+const fiveYearsMs = 5 * 365 * 24 * 3_600_000;
+
+/** A copy of what a server left, as one restores a backup. */
+async function copyOf({ open }: TestDisk): Promise<TestDisk> {
+  const copy = new TestDisk("copy");
+  const [from, to] = [await open(), await copy.open()];
+  const rows = from.read((view) => Array.from(view.range(everything), ([key, value]) => ({ key, value })));
+  await to.batch(rows);
+  await Promise.all([from.close(), to.close()]);
+  return copy;
+}
+
+const increment = (client: ObjectClient, key: string) => client.update(key, (n) => ((n as number | undefined) ?? 0) + 1);
+
+describe("without a server", () => {
+  test("what is cached is read on, a listing fails as transient, a load waits and goes on at its snapshot", async () => {
+    const { open, run, server, restart, clock, disk } = await world();
+    const { client } = await open("a");
+    await run(client.transact((tx) => Promise.all([tx.put("x", 1), tx.put("y", 2)])));
+    const reader = await open("b");
+    await run(reader.client.get("x"));
+    const asOf = reader.client.position.tid;
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !reader.client.isConnected, 10_000);
+    expect(await run(reader.client.read((tx) => tx.get("x")))).toMatchObject({ value: 1, connected: false, asOf });
+    await expect(run(all(reader.client.list("")))).rejects.toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true });
+    const waiting = reader.client.read((tx) => tx.get("y"));
+    await clock.advance(2_000);
+    await restart();
+    expect(await run(waiting)).toMatchObject({ value: 2, asOf, connected: true });
+  });
+
+  test("a load fails with DisconnectedError once it waited long enough, and a read that must be new with StaleError", async () => {
+    const { open, run, server, clock, disk } = await world();
+    const { client } = await open("a", { waitTimeoutMs: 5_000 });
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !client.isConnected, 10_000);
+    const since = clock.monotonic();
+    await expect(run(client.get("x"))).rejects.toEqual(code("ZOOID_DISCONNECTED"));
+    expect(clock.monotonic() - since).toBeGreaterThanOrEqual(5_000);
+    await expect(run(client.read(() => 1, { maxStaleMs: 1_000 }))).rejects.toEqual(code("ZOOID_STALE"));
+    expect((await run(client.read(() => 1, { maxStaleMs: 3_600_000 }))).value).toBe(1);
+    await expect(run(client.put("x", 1))).rejects.toEqual(code("ZOOID_DISCONNECTED"));
+  });
+
+  test("a client with data opens once its first attempt has failed, one without waits", async () => {
+    const { open, run, server, restart, clock } = await world();
+    const cache = cacheDisk();
+    const { client } = await open("a", { cache: cache.open });
+    await run(client.put("x", 1));
+    await run(client.close());
+    await run(server.close());
+    const { client: again } = await open("a", { cache: cache.open });
+    expect(again.isConnected).toBe(false);
+    expect(await run(again.get("x"))).toBe(1);
+    await expect(open("b", { waitTimeoutMs: 100 })).rejects.toEqual(code("ZOOID_DISCONNECTED"));
+    await restart();
+    expect(await clock.until(() => again.state === "readWrite", 10_000)).toBe(true);
+  });
+});
+
+describe("a server that is replaced while the link stays up", () => {
+  test("is registered with and verified again", async () => {
+    const { open, run, server, restart, clock, disk } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    server.kill();
+    disk.disk.crash();
+    const replaced = await restart();
+    await clock.until(() => a.status().instance === replaced.instance && b.status().instance === replaced.instance, 10_000);
+    const tid = await run(a.put("x", 2));
+    expect((await run(b.read((tx) => tx.get("x"), { after: tid }))).value).toBe(2);
+  });
+
+  test("is refused with what to do when it has another history, or its data taken anew, as configured", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const [refusing, discarding] = [cacheDisk(), cacheDisk()];
+    const { client: a } = await open("a", { cache: refusing.open });
+    const { client: b } = await open("b", { cache: discarding.open, onOtherHistory: "discard" });
+    await run(a.put("before", 1));
+    await clock.advance(2_000);
+    const old = disk.disk.copy("old");
+    await run(a.put("x", 1));
+    const resets = b.watch("");
+    await run(b.get("x"));
+    server.kill();
+    disk.disk.crash();
+    await restart({ storage: { open: () => old.open() } });
+    const { client: c } = await open("c");
+    await run(c.put("x", 3));
+    await run(c.put("y", 3));
+    await clock.until(() => a.state === "refused" && b.isConnected, 20_000);
+    expect(a.status().problem).toMatch(/another history/);
+    await expect(run(a.put("x", 9))).rejects.toEqual(code("ZOOID_OTHER_HISTORY"));
+    expect(await run(a.get("x"))).toBe(1);
+    expect(await run(b.get("x"))).toBe(3);
+    expect(await run(resets.next())).toEqual({ done: false, value: { type: "reset" } });
+  });
+
+  test("of another history is not sent what began in the one before: it begins again", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client: b } = await open("b", { onOtherHistory: "discard" });
+    await run(b.put("before", 1));
+    const old = disk.disk.copy("old");
+    await run(b.put("x", 1));
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !b.isConnected, 20_000);
+    // What it reads is in its cache; its commit waits for a server.
+    const copying = b.transact(async (tx) => tx.put("copy", (await tx.get("x")) ?? "none"));
+    await clock.advance(0);
+    await restart({ storage: { open: () => old.open() } });
+    const { client: c } = await open("c");
+    await run(c.put("y", 1));
+    await run(copying);
+    expect(await run(c.read((tx) => tx.get("copy"), { serverSync: true }))).toMatchObject({ value: "none" });
+  });
+
+  describe("of another history, which has pruned what would show that,", () => {
+    /** `b` has a transaction open at the end of a history that a server from a backup goes on without, and prunes. */
+    async function forked(invalidationQueueSize: number) {
+      const options = { storage: { historyAgeMs: 1_000, snapshotRetentionMs: 1_000, invalidationQueueSize }, pruningIntervalMs: 1_000 };
+      const { open, run, server, disk, restart, clock } = await world(options);
+      const { client: a } = await open("a");
+      const { client: b, transport } = await open("b");
+      await run(a.put("k", "in both histories"));
+      const old = disk.disk.copy("old");
+      const tid = await run(a.put("k", "in the first"));
+      await run(b.read((tx) => tx.get("none"), { after: tid }));
+      const tx = await run(b.begin());
+      a.kill();
+      server.kill();
+      disk.disk.crash();
+      await clock.until(() => !b.isConnected, 20_000);
+      let release = (): void => undefined;
+      transport.held.set("register", new Promise<void>((resolve) => (release = resolve)));
+      const restored = await restart({ ...options, storage: { ...options.storage, open: () => old.open() } });
+      const { client: c } = await open("c");
+      for (let n = 0; n < 5; n++) {
+        await clock.advance(2_000);
+        await run(c.put("other", n));
+      }
+      expect(restored.status("main").historyFloor).toBeGreaterThan(tid);
+      transport.held.clear();
+      release();
+      return { b, tx, run, clock };
+    }
+
+    test("gives nothing to a transaction of the one before", async () => {
+      const { b, tx, run, clock } = await forked(2);
+      expect(await clock.until(() => b.isConnected, 20_000)).toBe(true);
+      expect(b.status().verification).toMatchObject({ how: "discarded" });
+      expect(await run(b.get("k"))).toBe("in both histories");
+      await expect(run(tx.get("k"))).rejects.toEqual(code("ZOOID_SNAPSHOT_TOO_OLD"));
+    });
+
+    test("refuses a client that stood where no transaction is, as long as it remembers all since", async () => {
+      const { b, clock } = await forked(100);
+      expect(await clock.until(() => b.state === "refused", 20_000)).toBe(true);
+      expect(b.status().problem).toMatch(/another history/);
+    });
+  });
+
+  test("of another history gets no commit of the one before, also while the cache on disk is not yet discarded", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const cache = new TestDisk("cache");
+    const { client: b } = await open("b", { onOtherHistory: "discard", cache: cache.open });
+    await run(b.put("before", 1));
+    const old = disk.disk.copy("old");
+    await run(b.put("x", 1));
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !b.isConnected, 20_000);
+    const copying = b.transact(async (tx) => tx.put("copy", (await tx.get("x")) ?? "none"));
+    await clock.advance(0);
+    cache.held = true;
+    const restored = await restart({ storage: { open: () => old.open() } });
+    expect(await clock.until(() => cache.waiting > 0, 20_000)).toBe(true);
+    // The link is lost while the cache is being discarded; the next one finds the cache where the server is.
+    restored.kill();
+    old.crash();
+    await restart({ storage: { open: () => old.open() } });
+    expect(await clock.until(() => b.isConnected, 20_000)).toBe(true);
+    await clock.advance(1_000);
+    cache.held = false;
+    while (cache.waiting > 0) cache.next().finish();
+    await run(copying);
+    const { client: c } = await open("c");
+    expect(await run(c.get("copy"))).toBe("none");
+  });
+
+  test("of another history ends a wait for a transaction that it does not have, with what to do", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client: b } = await open("b", { waitTimeoutMs: 60_000 });
+    const { client: c } = await open("c");
+    await run(c.put("before", 1));
+    const old = disk.disk.copy("old");
+    await run(c.put("x", 1));
+    await clock.until(() => b.position.tid === c.position.tid, 10_000);
+    const after = (c.position.tid + 1) as Tid;
+    const waiting = b.read((tx) => tx.get("x"), { after });
+    server.kill();
+    disk.disk.crash();
+    const restored = await restart({ storage: { open: () => old.open() } });
+    const since = clock.monotonic();
+    const refused = expect.objectContaining({ code: expect.stringMatching(/^ZOOID_(OTHER_HISTORY|SERVER_BEHIND)$/) as string });
+    await expect(run(waiting)).rejects.toEqual(refused);
+    await expect(run(b.read((tx) => tx.get("x"), { after }))).rejects.toEqual(refused);
+    expect(clock.monotonic() - since).toBeLessThan(60_000);
+    await run(restored.close());
+  });
+
+  test.each(["refuse", "discard"] as const)(
+    "and years behind a client that only reads leaves it no hope: it is refused, or discards (onOtherHistory: %s)",
+    async (onOtherHistory) => {
+      const { open, run, server, disk, restart, clock } = await world();
+      const { client: writer } = await open("writer");
+      await run(writer.put("x", "kept"));
+      const old = disk.disk.copy("old");
+      await run(server.close());
+      // A server whose clock is wrong at its start commits ahead of time; after the restore the clock is right.
+      clock.shiftWall(fiveYearsMs);
+      const wrong = await restart();
+      await clock.until(() => writer.isConnected, 10_000);
+      await run(writer.put("x", "lost"));
+      writer.kill();
+      const { client: reader } = await open("reader", { readOnly: true, onOtherHistory });
+      expect(await run(reader.get("x"))).toBe("lost");
+      wrong.kill();
+      clock.shiftWall(-fiveYearsMs);
+      await restart({ storage: { open: () => old.open() } });
+      if (onOtherHistory === "discard") {
+        expect(await clock.until(() => reader.isConnected, 20_000)).toBe(true);
+        expect(await run(reader.get("x"))).toBe("kept");
+        return;
+      }
+      expect(await clock.until(() => reader.state === "refused", 20_000)).toBe(true);
+      await expect(run(reader.get("y"))).rejects.toEqual(code("ZOOID_SERVER_BEHIND"));
+    },
+  );
+});
+
+test.each(["refuse", "discard"] as const)(
+  "a read-only server that is behind a client is waited for (onOtherHistory: %s)",
+  async (onOtherHistory) => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client } = await open("a", { onOtherHistory });
+    await run(client.put("x", "old"));
+    const old = disk.disk.copy("old");
+    const before = client.position.tid;
+    const tid = await run(client.put("x", "new"));
+    server.kill();
+    disk.disk.crash();
+    const reader = await restart({ readOnly: true, storage: { open: () => old.open() } });
+    await clock.advance(20_000);
+    expect([client.isConnected, client.position.tid]).toEqual([false, tid]);
+    expect(await run(client.get("x"))).toBe("new");
+    await expect(run(client.get("y"))).rejects.toMatchObject({
+      code: "ZOOID_DISCONNECTED",
+      cause: { code: "ZOOID_BEHIND", facts: { snapshot: tid, last: before } },
+    });
+    await run(reader.close());
+    await restart();
+    expect(await clock.until(() => client.isConnected, 20_000)).toBe(true);
+    expect(await run(client.get("x"))).toBe("new");
+  },
+);
+
+describe("verification", () => {
+  test("replays what was missed, from a cache that was closed or killed", async () => {
+    const { open, run } = await world();
+    const cache = cacheDisk();
+    const { client: a } = await open("a");
+    for (const end of ["close", "kill"] as const) {
+      const { client: b } = await open("b", { cache: cache.open });
+      await run(a.put("k", end));
+      expect(await run(b.get("k"))).toBe(end);
+      if (end === "close") await run(b.close());
+      else {
+        b.kill();
+        cache.crash();
+      }
+      await run(a.put("k", "changed"));
+      const { client: again } = await open("b", { cache: cache.open });
+      expect(again.status().verification).toMatchObject({ how: "replayed" });
+      expect(await run(again.get("k"))).toBe("changed");
+      await run(again.close());
+    }
+  });
+
+  test("discards a cache that missed more than is kept", async () => {
+    const { open, run, clock } = await world({ storage: { invalidationQueueSize: 2, invalidationAgeMs: 1_000 } });
+    const cache = cacheDisk();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b", { cache: cache.open })];
+    await run(a.put("k", 0));
+    await run(b.get("k"));
+    await run(b.close());
+    for (let n = 1; n <= 4; n++) {
+      await clock.advance(1_000);
+      await run(a.put("k", n));
+    }
+    const { client: again } = await open("b", { cache: cache.open });
+    expect(again.status().verification).toMatchObject({ how: "discarded" });
+    expect(await run(again.get("k"))).toBe(4);
+  });
+
+  test("a storage that nobody serves is waited for, and the error says what is served there", async () => {
+    const { open, clock } = await world();
+    const since = clock.monotonic();
+    await expect(open("a", { storage: "none", waitTimeoutMs: 5_000 })).rejects.toMatchObject({
+      code: "ZOOID_DISCONNECTED",
+      message: `not connected to in-process: no server serves storage "none" now; a server there serves "main"`,
+      cause: { code: "ZOOID_UNKNOWN_STORAGE" },
+    });
+    expect(clock.monotonic() - since).toBe(5_000);
+  });
+});
+
+describe("invalidations", () => {
+  test("that are lost are fetched when the next one comes; until then reads go on as of the last", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    const before = b.position.tid;
+    transport.takes = () => false;
+    await run(a.put("x", 2));
+    expect(await run(b.read((tx) => tx.get("x")))).toMatchObject({ value: 1, asOf: before });
+    transport.takes = () => true;
+    const tid = await run(a.put("y", 1));
+    expect((await run(b.read((tx) => tx.get("x"), { after: tid }))).value).toBe(2);
+    expect(transport.count("log")).toBe(1);
+  });
+
+  test("the last of which is lost are noticed at the next heartbeat", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    transport.takes = ({ payload }) => wire.broadcast.read(payload).type === "heartbeat";
+    await run(a.put("x", 2));
+    await clock.advance(1_000);
+    expect(await run(b.get("x"))).toBe(2);
+  });
+
+  test("an own commit's answer moves the position over no gap, and the next snapshot waits for it", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(a.put("x", 1));
+    await run(b.get("x"));
+    const before = b.position.tid;
+    transport.takes = () => false;
+    let goOn = () => {};
+    transport.held.set("log", new Promise((resolve) => (goOn = resolve)));
+    await run(a.put("x", 2));
+    const tid = await run(b.put("own", 1));
+    expect(b.position.tid).toBe(before);
+    const reading = b.read((tx) => tx.getMany(["x", "own"]));
+    const getting = b.get("own");
+    await clock.advance(500);
+    goOn();
+    expect(await run(reading)).toMatchObject({ value: [2, 1], asOf: tid });
+    expect(await run(getting)).toBe(1);
+  });
+
+  test("too large for one message are read in parts, and count when all are there", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    const keys = Array.from({ length: limits.invalidationKeysMax + 1 }, (_, index) => `key/${index}`);
+    const last = `key/${limits.invalidationKeysMax}`;
+    const first = await run(a.transact((tx) => Promise.all(keys.map((key) => tx.put(key, 1)))));
+    await run(b.read((tx) => tx.get(last), { after: first.tid }));
+    const second = await run(a.transact((tx) => Promise.all(keys.map((key) => tx.put(key, 2)))));
+    const read = await run(b.read((tx) => tx.get(last), { after: second.tid }));
+    expect(read.value).toBe(2);
+    expect(transport.count("keys")).toBeGreaterThan(0);
+  });
+
+  test("serverSync reads what was committed before the call", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
+    await run(b.get("x"));
+    transport.takes = () => false;
+    const tid = await run(a.put("x", 1));
+    expect(await run(b.read((tx) => tx.get("x"), { serverSync: true }))).toMatchObject({ value: 1, asOf: tid });
+  });
+});
+
+describe("a commit whose answer was lost", () => {
+  test("is settled by its id, and done once", async () => {
+    const { open, run } = await world();
+    const { client, transport } = await open("a");
+    await run(increment(client, "n"));
+    transport.deaf.add("commit");
+    const { value } = await run(increment(client, "n"));
+    expect(value).toBe(2);
+    expect(transport.count("settle")).toBe(1);
+    transport.deaf.clear();
+    expect(await run(client.get("n"))).toBe(2);
+    await run(increment(client, "n"));
+    expect(await run(client.get("n"))).toBe(3);
+  });
+
+  test("is settled over a restart of the server", async () => {
+    const { open, run, disk, server, restart, clock } = await world();
+    const { client, transport } = await open("a");
+    await run(increment(client, "n"));
+    disk.held = true;
+    const committing = increment(client, "n");
+    await clock.until(() => disk.waiting > 0, 1_000);
+    disk.held = false;
+    server.kill();
+    disk.disk.crash();
+    await restart();
+    await run(committing);
+    expect(transport.count("settle")).toBeGreaterThan(0);
+    expect(await run(client.get("n"))).toBe(2);
+  });
+
+  test("is not known when nobody can be asked in time", async () => {
+    const { open, run, disk, server, clock } = await world();
+    const { client } = await open("a", { waitTimeoutMs: 5_000 });
+    disk.held = true;
+    const committing = client.put("x", 1);
+    await clock.until(() => disk.waiting > 0, 1_000);
+    server.kill();
+    disk.disk.crash();
+    await expect(run(committing)).rejects.toEqual(code("ZOOID_OUTCOME_UNKNOWN"));
+  });
+});
+
+describe("whoever coordinates a transaction", () => {
+  test("votes, then finishes: others who touch the same objects wait until then", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    const tx = await run(a.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    let isThrough = false;
+    const other = b.put("x", 2).then(() => (isThrough = true));
+    await clock.advance(500);
+    expect(isThrough).toBe(false);
+    await expect(tx.put("y", 1)).rejects.toEqual(code("ZOOID_CLOSED"));
+    const tid = await run(tx.finish());
+    await run(other);
+    expect(await run(a.read((each) => each.get("x"), { serverSync: true }))).toMatchObject({ value: 2 });
+    expect(tid).toBeLessThan(a.position.tid);
+  });
+
+  test("aborts by leaving its block, and lets others go on", async () => {
+    const { open, run } = await world();
+    const { client } = await open("a");
+    await run(
+      (async () => {
+        await using tx = await client.begin();
+        await tx.put("x", 1);
+        await tx.vote();
+      })(),
+    );
+    expect(await run(client.get("x"))).toBeUndefined();
+    await run(client.put("x", 2));
+  });
+
+  test("is told at its vote of a conflict, and can finish without a vote", async () => {
+    const { open, run } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    await run(a.put("x", 0));
+    const losing = await run(a.begin());
+    await run(losing.get("x"));
+    await losing.put("y", 1);
+    await run(b.put("x", 1));
+    await expect(run(losing.vote())).rejects.toEqual(code("ZOOID_CONFLICT"));
+    const whole = await run(a.begin());
+    await whole.put("y", 2);
+    expect(await run(whole.finish())).toBe(a.position.tid);
+  });
+
+  test("that hung until the time-out is told so at its finish, and it is logged as fatal", async () => {
+    const log = fatalLog();
+    const { open, run, clock } = await world({ transactionTimeoutMs: 1_000 });
+    const { client } = await open("a", { log });
+    const tx = await run(client.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    await clock.advance(1_500);
+    await expect(run(tx.finish())).rejects.toMatchObject({ transient: true });
+    expect(log.fatals).toMatchObject([{ facts: { keys: ["x"], keyCount: 1, transaction: tx.id } }]);
+    expect(await run(client.get("x"))).toBeUndefined();
+  });
+});
+
+describe("closing", () => {
+  test("waits for commits under way and says goodbye", async () => {
+    const { open, run, disk, server, clock } = await world();
+    const { client } = await open("a");
+    disk.held = true;
+    const committing = client.put("x", 1);
+    await clock.until(() => disk.waiting > 0, 1_000);
+    const closing = client.close();
+    disk.held = false;
+    disk.next().finish();
+    const tid: Tid = await run(committing);
+    await run(closing);
+    await clock.advance(10);
+    expect(server.status("main").position.tid).toBe(tid);
+    expect(server.status("main").sessions).toEqual([]);
+  });
+
+  test("aborts what was voted and not finished, so that others need not wait for the time-out", async () => {
+    const { open, run, clock } = await world();
+    const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
+    const tx = await run(a.begin());
+    await tx.put("x", 1);
+    await run(tx.vote());
+    const since = clock.monotonic();
+    await run(a.close());
+    await run(b.put("x", 2));
+    expect(clock.monotonic() - since).toBeLessThan(limits.transactionTimeoutMs);
+    expect(await run(b.get("x"))).toBe(2);
+    await expect(run(tx.finish())).rejects.toEqual(code("ZOOID_TRANSACTION_ABORTED"));
+  });
+
+  test("the oldest snapshot that is open is told to the server with each keep-alive", async () => {
+    const { open, run, server, clock } = await world();
+    const { client } = await open("a");
+    await run(client.put("x", 1));
+    const snapshot = client.position.tid;
+    const reading = client.read(() => delay(clock, 12_000));
+    await run(client.put("x", 2));
+    await clock.advance(11_000);
+    expect(server.status("main").sessions).toMatchObject([{ client: "a", oldestSnapshot: snapshot }]);
+    await run(reading);
+    await clock.advance(6_000);
+    expect(server.status("main").sessions).toMatchObject([{ oldestSnapshot: undefined }]);
+  });
+});
+
+test("a server whose heartbeats are far apart is taken for lost after two and a half of them, not before", async () => {
+  const { open, run, clock, server } = await world({ heartbeatIntervalMs: 20_000 });
+  const { client } = await open("a");
+  await run(client.put("x", 1));
+  const states: string[] = [];
+  client.onState((state) => states.push(state));
+  await clock.advance(120_000);
+  expect(states).toEqual([]);
+  server.kill();
+  const since = clock.monotonic();
+  await clock.until(() => !client.isConnected, 60_000);
+  expect(clock.monotonic() - since).toBeLessThanOrEqual(50_000);
+});
+
+test.each([false, true])(
+  "a read-only server beside the writer disturbs nobody, and serves when that is gone (read-only client: %s)",
+  async (readOnly) => {
+    const { open, run, clock, broker, server, disk, restart } = await world();
+    await run((await open("b")).client.put("x", 1));
+    await server.close();
+    const copy = await copyOf(disk);
+    const writer = await restart();
+    const { client } = await open("a", { readOnly });
+    await run(client.get("x"));
+    const beside = await clock.settle(
+      startStorageServer({
+        realm: "test",
+        log: silentLog,
+        readOnly: true,
+        storages: { main: { open: copy.open } },
+        transport: broker.connect(),
+        clock,
+        chance: seededChance(7),
+      }),
+      10_000,
+    );
+    const states: string[] = [];
+    client.onState((state) => states.push(state));
+    await clock.advance(20_000);
+    expect(states).toEqual([]);
+    expect(beside.status("main").sessions).toEqual([]);
+    writer.kill();
+    await clock.until(() => client.isConnected && client.status().instance === beside.instance, 20_000);
+    expect(client.state).toBe("readOnly");
+  },
+);

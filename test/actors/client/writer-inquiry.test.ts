@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { WriterInquiry } from "../../../actors/client/writer-inquiry.js";
+import { createBroker } from "../../../transport/in-process.js";
+import { NotAuthorizedError, seededChance, silentLog } from "../../../core/index.js";
+import { SimulatedClock } from "../../../testing/simulated-clock.js";
+import { TappedTransport } from "../../support/tapped-transport.js";
+
+test("a client that the broker does not let ask says so once, and asks no other instance until it has another link", async () => {
+  const clock = new SimulatedClock();
+  const transport = new TappedTransport(createBroker({ clock }).connect());
+  let asked = 0;
+  transport.request = () => {
+    asked++;
+    return Promise.reject(new NotAuthorizedError({ address: "broker", reason: "no permission" }));
+  };
+  const warnings: unknown[] = [];
+  const log = { ...silentLog, warn: (facts: object) => void warnings.push(facts) };
+  const seams = { realm: "test", storage: "main", transport, chance: seededChance(1), log };
+  const inquiry = new WriterInquiry({ ...seams, who: () => ({ client: "c" }), onShown: () => expect.fail("nobody writes") });
+  await Promise.all([inquiry.ask("one"), inquiry.ask("two")]);
+  for (const instance of ["one", "two", "three"]) await inquiry.ask(instance);
+  expect([asked, warnings]).toMatchObject([2, [{ client: "c", instance: "one" }]]);
+  inquiry.linked();
+  await inquiry.ask("three");
+  expect([asked, warnings.length]).toEqual([3, 2]);
+});

@@ -1,0 +1,152 @@
+/** A server whose wall clock is wrong, or is set: tids and the ages that are counted in them. */
+import { afterEach, describe, expect, test } from "vitest";
+import type { ObjectClient } from "../../../actors/client/object-client.js";
+import type { StorageServer } from "../../../actors/server/server.js";
+import { type Tid, tidToMs } from "../../../core/index.js";
+import { clientWorld, type ClientWorld } from "../../support/client-world.js";
+import type { WorldOptions } from "../../support/server-world.js";
+import { keptLog } from "../../suites/client-cache.js";
+
+const hourMs = 3_600_000;
+const fiveYearsMs = 5 * 365 * 24 * hourMs;
+const worlds: ClientWorld[] = [];
+
+async function world(options?: WorldOptions): Promise<ClientWorld> {
+  const made = await clientWorld(options);
+  worlds.push(made);
+  return made;
+}
+
+afterEach(() => {
+  for (const each of worlds.splice(0)) each.end();
+});
+
+/** Short ages, and sweeps as often. */
+const short: WorldOptions = {
+  storage: { historyAgeMs: 2_000, snapshotRetentionMs: 1_000, outcomeAgeMs: 2_000 },
+  pruningIntervalMs: 500,
+};
+
+/** Commits once in each 100 ms of the next `ms`; resolves to the last tid. */
+async function commitFor({ clock, run }: ClientWorld, client: ObjectClient, ms: number): Promise<Tid> {
+  let tid = await run(client.put("x", 0));
+  for (let passedMs = 0; passedMs < ms; passedMs += 100) {
+    await clock.advance(100);
+    tid = await run(client.put("x", passedMs));
+  }
+  return tid;
+}
+
+describe("a wall clock that jumps five years ahead while the server runs", () => {
+  test("is not taken into tids and is logged once, as is the jump back", async () => {
+    const { log, lines } = keptLog();
+    const made = await world({ ...short, log });
+    const { client } = await made.open("a");
+    const before = await commitFor(made, client, 1_000);
+    made.clock.shiftWall(fiveYearsMs);
+    const during = await commitFor(made, client, 1_000);
+    expect(Math.abs(tidToMs(during) - tidToMs(before) - 1_000)).toBeLessThan(200);
+    made.clock.shiftWall(-fiveYearsMs);
+    const after = await commitFor(made, client, 1_000);
+    expect(Math.abs(tidToMs(after) - made.clock.now())).toBeLessThan(200);
+    const jump = "the wall clock jumped: tids go on by the time that has passed";
+    expect(lines.filter((line) => line === jump)).toHaveLength(2);
+  });
+
+  test("makes no history old and forgets no outcome", async () => {
+    const made = await world({ ...short, storage: { historyAgeMs: hourMs, outcomeAgeMs: hourMs, snapshotRetentionMs: hourMs } });
+    const { client } = await made.open("a");
+    const first = await made.run(client.put("y", 1));
+    await commitFor(made, client, 1_000);
+    made.clock.shiftWall(fiveYearsMs);
+    await commitFor(made, client, 1_000);
+    const status = made.server.status("main");
+    expect(status.historyFloor).toBeLessThanOrEqual(first);
+    expect(status.outcomes).toBe(23);
+  });
+});
+
+/** The server starts while its clock is `aheadMs` ahead; a commit later the clock is right. */
+async function startedAhead(
+  aheadMs: number,
+  options: WorldOptions,
+): Promise<{ made: ClientWorld; client: ObjectClient; server: StorageServer }> {
+  const made = await world(options);
+  made.clock.shiftWall(aheadMs);
+  await made.run(made.server.close());
+  const server = await made.restart();
+  const { client } = await made.open("a");
+  await made.run(client.put("x", "of a wrong clock"));
+  made.clock.shiftWall(-aheadMs);
+  return { made, client, server };
+}
+
+describe("a server that starts with its wall clock five years ahead, and commits before the clock is set right", () => {
+  test("goes on to prune history and to forget outcomes in real time", async () => {
+    const { made, client, server } = await startedAhead(fiveYearsMs, short);
+    const before = await commitFor(made, client, 5_000);
+    const status = server.status("main");
+    expect(tidToMs(status.position.tid) - tidToMs(status.historyFloor)).toBeLessThan(4_000);
+    expect(status.outcomes).toBeLessThan(30);
+    const after = await commitFor(made, client, 5_000);
+    expect(Math.abs(tidToMs(after) - tidToMs(before) - 5_000)).toBeLessThan(200);
+  });
+
+  test("does so after the next start too, with the time that it was down", async () => {
+    const { made, client, server: first } = await startedAhead(fiveYearsMs, short);
+    const before = await commitFor(made, client, 1_000);
+    await made.run(first.close());
+    const { log, lines } = keptLog();
+    await made.clock.advance(10_000);
+    const server = await made.restart({ ...short, log });
+    expect(lines).toContain("the last transaction is of a time that the wall clock has not reached: tids go on from there");
+    const { client: another } = await made.open("b");
+    const after = await commitFor(made, another, 5_000);
+    expect(Math.abs(tidToMs(after) - tidToMs(before) - 15_000)).toBeLessThan(400);
+    const status = server.status("main");
+    expect(tidToMs(status.position.tid) - tidToMs(status.historyFloor)).toBeLessThan(4_000);
+    expect(Math.abs(status.tidsAheadMs - fiveYearsMs)).toBeLessThan(1_000);
+  });
+});
+
+test.each([Date.UTC(2300, 0, 1), -hourMs])("a commit while the clock says %d ms is ClockError, and the server goes on", async (wallMs) => {
+  const made = await world();
+  const { client } = await made.open("a");
+  const rightMs = made.clock.now();
+  made.clock.shiftWall(wallMs - rightMs);
+  await expect(made.run(client.put("x", 1))).rejects.toMatchObject({ code: "ZOOID_CLOCK" });
+  await expect(made.run(client.transact((tx) => tx.put("x", 1)))).rejects.toMatchObject({ code: "ZOOID_CLOCK" });
+  expect(made.server.status("main")).toMatchObject({ readOnly: false, position: { tid: 0 }, openTransactions: [] });
+  made.clock.shiftWall(rightMs - wallMs);
+  const tid = await made.run(client.put("x", 2));
+  expect(Math.abs(tidToMs(tid) - made.clock.now())).toBeLessThan(1_000);
+  expect(await made.run(client.get("x"))).toBe(2);
+});
+
+test("a wall clock that is set back by less than an hour again and again does not keep history from growing old for more than an hour", async () => {
+  const made = await world(short);
+  const { client } = await made.open("a");
+  let last = await commitFor(made, client, 1_000);
+  for (let times = 0; times < 3; times++) {
+    made.clock.shiftWall(-0.9 * hourMs);
+    last = await commitFor(made, client, 1_000);
+  }
+  // An hour passes at once, in two steps that are followed.
+  for (let steps = 0; steps < 2; steps++) {
+    made.clock.shiftWall(0.55 * hourMs);
+    last = await commitFor(made, client, 1_000);
+  }
+  const after = await commitFor(made, client, 5_000);
+  expect(Math.abs(tidToMs(after) - tidToMs(last) - 5_000)).toBeLessThan(200);
+  const status = made.server.status("main");
+  expect(tidToMs(status.position.tid) - tidToMs(status.historyFloor)).toBeLessThan(4_000);
+});
+
+test("a wall clock that is set by up to an hour is followed", async () => {
+  const made = await world();
+  const { client } = await made.open("a");
+  await made.run(client.put("x", 1));
+  made.clock.shiftWall(hourMs - 1_000);
+  const tid = await made.run(client.put("x", 2));
+  expect(Math.abs(tidToMs(tid) - made.clock.now())).toBeLessThan(1_000);
+});

@@ -1,0 +1,354 @@
+import { describe, expect, test } from "vitest";
+import { ConflictError, limits, ReadOnlyError, ServerBusyError, tidZero, TransactionAbortedError } from "../../../core/index.js";
+import { serverWorld, type WorldOptions } from "../../support/server-world.js";
+import { watched } from "../../support/watched.js";
+import { newId, textOf } from "../../support/wire-client.js";
+
+/** A world with one commit behind it, whose disk waits from now on. */
+async function heldWorld(options: WorldOptions = {}) {
+  const world = await serverWorld(options);
+  const client = await world.client();
+  const { tid: snapshot } = await client.commit({ writes: { a: "0", b: "0" } });
+  await client.register();
+  client.heard.length = 0;
+  world.disk.held = true;
+  return { ...world, client, snapshot };
+}
+
+describe("group commit", () => {
+  test("has one batch in the air; what comes meanwhile queues and shares the next", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const first = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    const others = ["c", "d", "e"].map((key) => watched(client.commit({ writes: { [key]: "1" } })));
+    await settled();
+    expect([disk.waiting, first.state]).toEqual([1, "waiting"]);
+    disk.next().finish();
+    await settled();
+    expect([disk.waiting, first.state, others.map(({ state }) => state)]).toEqual([1, "done", ["waiting", "waiting", "waiting"]]);
+    disk.next().finish();
+    await settled();
+    expect(others.map(({ state }) => state)).toEqual(["done", "done", "done"]);
+    expect(client.heard.map((message) => message.type === "invalidations" && message.transactions.length)).toEqual([1, 3]);
+  });
+
+  test("opens a batch only after all messages of one read were taken in", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const commits = ["c", "d", "e"].map((key) => client.commit({ writes: { [key]: "1" } }));
+    await settled();
+    expect(disk.waiting).toBe(1);
+    disk.next().finish();
+    const done = await Promise.all(commits);
+    expect(done.map(({ previous }) => previous).slice(1)).toEqual(done.map(({ tid }) => tid).slice(0, 2));
+    expect(disk.waiting).toBe(0);
+  });
+
+  test("lets no tid out before it is durable: not to who commits, nor to anybody else", async () => {
+    const { client, disk, settled, snapshot, server } = await heldWorld();
+    const commit = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    expect([commit.state, client.invalidated, server.status("main").position.tid]).toEqual(["waiting", [], snapshot]);
+    expect((await client.alive()).position.tid).toBe(snapshot);
+    expect(textOf((await client.load(snapshot, "a")).revisions[0]?.value)).toBe("0");
+    disk.next().finish();
+    await settled();
+    expect(commit.state).toBe("done");
+  });
+
+  test("tells of a batch before it answers", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const order: string[] = [];
+    client.transport.subscribe("zooid.test.storage.main.invalidations", () => order.push("told"));
+    const commit = client.commit({ writes: { a: "1" } }).then(() => order.push("answered"));
+    await settled();
+    disk.next().finish();
+    await commit;
+    expect(order).toEqual(["told", "answered"]);
+  });
+
+  test("a conflict that rests on a batch waits until it is durable; one that rests on the log does not", async () => {
+    const { client, disk, settled, snapshot } = await heldWorld();
+    const first = watched(client.commit({ writes: { a: "1" } }));
+    const resting = watched(client.commit({ writes: { a: "2" } }));
+    const atOnce = watched(client.commit({ snapshot: (snapshot - 1) as typeof snapshot, writes: { b: "2" } }));
+    await settled();
+    expect([first.state, resting.state, atOnce.state]).toEqual(["waiting", "waiting", "failed"]);
+    expect(atOnce.error).toBeInstanceOf(ConflictError);
+    disk.next().finish();
+    await settled();
+    expect(resting.error).toMatchObject({ facts: { key: "a", base: snapshot, current: first.value?.tid } });
+  });
+
+  test("what queues is validated when its batch opens, against the batch before", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const first = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    const second = watched(client.commit({ writes: { a: "2" } }));
+    disk.next().finish();
+    await settled();
+    expect([first.state, second.state, disk.waiting]).toEqual(["done", "failed", 0]);
+    expect(second.error).toBeInstanceOf(ConflictError);
+  });
+
+  test.each(["the queue", "the batch", "the log"])(
+    "a copy that finds its original in %s is answered as it is, and commits once",
+    async (where) => {
+      const { client, disk, settled } = await heldWorld();
+      const id = newId();
+      const blocker = where === "the queue" ? watched(client.commit({ writes: { b: "1" } })) : undefined;
+      await settled();
+      const request = { id, reads: ["a"], writes: { a: "1" } };
+      const original = watched(client.commit(request));
+      if (where !== "the queue") await settled();
+      if (where === "the log") {
+        disk.next().finish();
+        await settled();
+      }
+      const copy = watched(client.commit(request));
+      await settled();
+      while (disk.waiting > 0) {
+        disk.next().finish();
+        await settled();
+      }
+      expect(blocker?.state ?? "done").toBe("done");
+      expect([original.state, copy.state]).toEqual(["done", "done"]);
+      expect(copy.value).toEqual(original.value);
+      expect(client.invalidated.filter(({ keys }) => keys?.includes("a"))).toHaveLength(1);
+    },
+  );
+
+  test("of the copies of what is in the air it answers a bounded number, and says nothing to the rest", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const id = newId();
+    const request = { id, writes: { a: "1" } };
+    const original = watched(client.commit(request));
+    await settled();
+    const copies = Array.from({ length: 3 * limits.copiesAnsweredMax }, () => watched(client.commit(request)));
+    const settlements = Array.from({ length: 3 * limits.copiesAnsweredMax }, () => watched(client.settle(id)));
+    await settled();
+    disk.next().finish();
+    await settled();
+    expect(original.state).toBe("done");
+    for (const asked of [copies, settlements]) {
+      expect(asked.filter(({ state }) => state === "done")).toHaveLength(limits.copiesAnsweredMax);
+      expect(asked.filter(({ state }) => state === "waiting")).toHaveLength(2 * limits.copiesAnsweredMax);
+    }
+    expect(settlements[0]?.value?.committed).toEqual(original.value);
+    expect(await client.commit(request)).toEqual(original.value);
+  });
+
+  test("answers as committed what the log holds after a write in doubt", async () => {
+    const { client, disk, clock, settled } = await heldWorld();
+    const commit = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    disk.next().fail(true);
+    await settled();
+    expect([commit.state, client.invalidated]).toEqual(["waiting", []]);
+    await clock.advance(50);
+    expect(commit.state).toBe("done");
+    expect(client.invalidated.map(({ tid }) => tid)).toEqual([commit.value?.tid]);
+  });
+
+  test("refuses what the log does not hold after a write in doubt, and no copy of it commits later", async () => {
+    const { client, disk, clock, settled } = await heldWorld();
+    const id = newId();
+    const commit = watched(client.commit({ id, writes: { a: "1" } }));
+    const resting = watched(client.commit({ writes: { a: "2" } }));
+    await settled();
+    disk.next().fail(false);
+    await clock.advance(50);
+    expect(commit.error).toBeInstanceOf(TransactionAbortedError);
+    // What it conflicted with is gone.
+    disk.next().finish();
+    await settled();
+    expect(resting.state).toBe("done");
+    disk.held = false;
+    await expect(client.commit({ id, writes: { a: "1" } })).rejects.toThrow(TransactionAbortedError);
+    expect(client.invalidated).toHaveLength(1);
+  });
+
+  test("after a write in doubt, the chain of tids has no gap", async () => {
+    const { client, disk, clock, settled, snapshot } = await heldWorld();
+    const lost = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    disk.next().fail(false);
+    await clock.advance(50);
+    expect(lost.state).toBe("failed");
+    disk.held = false;
+    expect((await client.commit({ writes: { b: "1" } })).previous).toBe(snapshot);
+  });
+
+  test("takes no commits for a while when writing fails again, and goes on answering loads", async () => {
+    const { client, disk, clock, settled, server, snapshot } = await heldWorld();
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const commit = watched(client.commit({ writes: { a: "1" } }));
+      await settled();
+      disk.next().fail(false);
+      await clock.advance(50);
+      expect(commit.state).toBe("failed");
+    }
+    expect(server.status("main")).toMatchObject({ readOnly: true, machines: { "group-commit": "readOnly" } });
+    await expect(client.commit({ writes: { b: "1" } })).rejects.toThrow(ReadOnlyError);
+    await expect(client.settle("never-came", snapshot)).rejects.toThrow(ReadOnlyError);
+    expect(textOf((await client.load(snapshot, "a")).revisions[0]?.value)).toBe("0");
+    disk.held = false;
+    await clock.advance(30_000);
+    await client.register();
+    await client.commit({ writes: { b: "1" } });
+  });
+
+  test("loads while the store is opened again fail as transient", async () => {
+    const { client, disk, settled, clock, snapshot } = await heldWorld();
+    const commit = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    disk.openFails = true;
+    disk.next().fail(true);
+    await clock.advance(60);
+    await expect(client.load(snapshot, "a")).rejects.toMatchObject({ transient: true });
+    disk.openFails = false;
+    await clock.advance(5_000);
+    expect(commit.state).toBe("done");
+    await client.load(snapshot, "a");
+  });
+
+  test("ends without an answer when the store cannot be opened again", async () => {
+    const { client, disk, clock, settled, fatal, snapshot } = await heldWorld();
+    const commit = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    disk.openFails = true;
+    disk.next().fail(true);
+    await clock.advance(20_000);
+    expect(fatal).toHaveLength(1);
+    expect(commit.state).toBe("waiting");
+    await expect(client.load(snapshot, "a")).rejects.toMatchObject({ code: "ZOOID_DISCONNECTED" });
+  });
+
+  test("bounds the commits that wait, and a copy of a refused one does not commit", async () => {
+    const { client, disk, settled } = await heldWorld({ commitQueueMax: 2 });
+    const id = newId();
+    const taken = [];
+    for (const key of ["c", "d", "e"]) {
+      taken.push(watched(client.commit({ writes: { [key]: "1" } })));
+      await settled();
+    }
+    await expect(client.commit({ id, writes: { f: "1" } })).rejects.toThrow(ServerBusyError);
+    disk.held = false;
+    disk.next().finish();
+    await settled();
+    expect(taken.map(({ state }) => state)).toEqual(["done", "done", "done"]);
+    await expect(client.commit({ id, writes: { f: "1" } })).rejects.toThrow(TransactionAbortedError);
+  });
+
+  test("bounds the bytes of commits that wait", async () => {
+    const { client, disk, settled } = await heldWorld({ commitsInAirBytesMax: 10_000 });
+    const first = watched(client.commit({ writes: { c: "x".repeat(9_000) } }));
+    await settled();
+    await expect(client.commit({ writes: { d: "x".repeat(9_000) } })).rejects.toThrow(ServerBusyError);
+    disk.held = false;
+    disk.next().finish();
+    await settled();
+    expect(first.state).toBe("done");
+    await client.commit({ writes: { d: "x".repeat(9_000) } });
+  });
+
+  test("leaves for the next batch what would make one too large", async () => {
+    const { client, disk, settled } = await heldWorld({ batchBytesMax: 5_000 });
+    const commits = ["c", "d", "e"].map((key) => watched(client.commit({ writes: { [key]: "x".repeat(3_000) } })));
+    await settled();
+    disk.next().finish();
+    await settled();
+    expect(commits.map(({ state }) => state)).toEqual(["done", "done", "waiting"]);
+    disk.next().finish();
+    await settled();
+    expect(commits.map(({ state }) => state)).toEqual(["done", "done", "done"]);
+  });
+
+  test("closing finishes what is being written and refuses what only waits", async () => {
+    const { client, disk, settled, server } = await heldWorld();
+    const inAir = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    const waiting = watched(client.commit({ writes: { b: "1" } }));
+    await settled();
+    const closed = watched(server.close());
+    await settled();
+    expect(closed.state).toBe("waiting");
+    disk.next().finish();
+    await settled();
+    expect([inAir.state, waiting.state, closed.state]).toEqual(["done", "failed", "done"]);
+    expect(waiting.error).toBeInstanceOf(TransactionAbortedError);
+    expect(client.heard.map(({ type }) => type)).toEqual(["invalidations", "goodbye"]);
+  });
+
+  test("killing answers nobody", async () => {
+    const { client, disk, settled, server } = await heldWorld();
+    const commit = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    server.kill();
+    disk.next().finish();
+    await settled();
+    expect([commit.state, client.heard]).toEqual(["waiting", []]);
+  });
+});
+
+describe("settling", () => {
+  test("tells what committed, and fences for ever what never came", async () => {
+    const world = await serverWorld();
+    const client = await world.client();
+    const id = newId();
+    const committed = await client.commit({ id, writes: { a: "1" } });
+    expect(await client.settle(id, committed.tid)).toEqual({ committed });
+    expect(await client.settle("never-came", committed.tid)).toEqual({ committed: undefined });
+    await expect(client.commit({ id: "never-came", snapshot: committed.tid, writes: { a: "2" } })).rejects.toThrow(TransactionAbortedError);
+    await world.server.close();
+    await world.restart();
+    const again = await world.client("tester", client.clientSecret);
+    await expect(again.commit({ id: "never-came", snapshot: committed.tid, writes: { a: "2" } })).rejects.toThrow(TransactionAbortedError);
+    expect(await again.settle("never-came", committed.tid)).toEqual({ committed: undefined });
+    expect(await again.settle(id, committed.tid)).toEqual({ committed });
+  });
+
+  test("waits for what is in the air", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const id = newId();
+    const commit = watched(client.commit({ id, writes: { a: "1" } }));
+    await settled();
+    const settle = watched(client.settle(id, client.registered.position.tid));
+    await settled();
+    expect(settle.state).toBe("waiting");
+    disk.next().finish();
+    await settled();
+    expect(settle.value).toEqual({ committed: commit.value });
+  });
+
+  test("does not answer never before the fence is durable", async () => {
+    const { client, disk, settled } = await heldWorld();
+    const settle = watched(client.settle("never-came", client.registered.position.tid));
+    const copy = watched(client.commit({ id: "never-came", writes: { a: "1" } }));
+    await settled();
+    expect(settle.state).toBe("waiting");
+    expect(copy.error).toBeInstanceOf(TransactionAbortedError);
+    disk.next().finish();
+    await settled();
+    expect(settle.value).toEqual({ committed: undefined });
+  });
+
+  test("never guesses below the id floor", async () => {
+    const world = await serverWorld({ storage: { outcomeAgeMs: 60_000 } });
+    const client = await world.client();
+    const { tid: old } = await client.commit({ writes: { a: "1" } });
+    await world.clock.advance(15_000);
+    await client.alive();
+    await world.clock.advance(15_000);
+    await client.alive();
+    await world.clock.advance(15_000);
+    await client.alive();
+    await world.clock.advance(15_001);
+    await client.commit({ snapshot: old, writes: { b: "1" } });
+    await world.clock.advance(1);
+    await client.commit({ snapshot: (old + 1_024) as typeof old, writes: { c: "1" } });
+    await expect(client.settle("long-ago", tidZero)).rejects.toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
+    await expect(client.commit({ id: "long-ago", snapshot: tidZero, writes: { d: "1" } })).rejects.toMatchObject({
+      code: "ZOOID_SNAPSHOT_TOO_OLD",
+    });
+  });
+});

@@ -1,0 +1,88 @@
+import { expect, test } from "vitest";
+import { and, assign, createMachine, fromPromise, not, setup } from "xstate";
+import { machineToJson, machineToMermaid } from "../../../actors/system/drawing.js";
+import { describeMachine } from "../../../actors/system/machine-description.js";
+
+const lift = setup({
+  types: { events: {} as { type: "CALL" } | { type: "STOP" } | { type: "TICK" }, context: {} as { calls: number } },
+  actors: { ride: fromPromise(async () => undefined) },
+  actions: { count: assign({ calls: ({ context }) => context.calls + 1 }), ring: () => undefined, logUnexpected: () => undefined },
+  guards: { isFree: () => true, isFull: () => false },
+  delays: { patience: 1_000 },
+}).createMachine({
+  id: "lift",
+  context: { calls: 0 },
+  initial: "waiting",
+  on: { "*": { actions: "logUnexpected" }, STOP: ".stopped" },
+  states: {
+    waiting: {
+      on: { CALL: { guard: and(["isFree", not("isFull")]), target: "moving", actions: ["count", "ring"] }, TICK: { actions: "count" } },
+    },
+    moving: {
+      entry: "ring",
+      initial: "riding",
+      onDone: "waiting",
+      after: { patience: "stopped" },
+      states: {
+        riding: { invoke: { src: "ride", onDone: "end", onError: { target: "#lift.stopped", actions: "ring" } } },
+        end: { type: "final" },
+      },
+    },
+    stopped: { type: "final" },
+  },
+});
+
+test("a picture shows states, events, guards, actions, delays and invoked actors by name", () => {
+  expect(machineToMermaid(lift)).toBe(`stateDiagram-v2
+  [*] --> waiting
+  waiting : waiting
+  waiting : TICK / count
+  waiting --> moving : CALL [(isFree and not isFull)] / count, ring
+  state "moving" as moving {
+    [*] --> moving__riding
+    state "riding" as moving__riding
+    moving__riding : runs ride
+    moving__riding --> moving__end : ride done
+    state "end" as moving__end
+    moving__end --> [*]
+    moving__any__of : in every state of moving
+    moving__any__of : entry / ring
+  }
+  moving --> waiting : done
+  moving --> stopped : after patience
+  stopped
+  stopped --> [*]
+  any__of : in every state
+  any__of : any other event / logUnexpected
+  any__of --> stopped : STOP
+  moving__riding --> stopped : ride failed / ring
+`);
+});
+
+test("the states an actor is in are highlighted", () => {
+  const picture = machineToMermaid(lift, { current: { moving: "riding" } });
+  expect(picture).toContain("class moving__riding current\n");
+  expect(picture.match(/^ {2}class /gm)).toHaveLength(1);
+});
+
+test("JSON says the same as the picture", () => {
+  expect(JSON.parse(machineToJson(lift))).toEqual(describeMachine(lift));
+  expect(describeMachine(lift).states?.["waiting"]?.transitions).toEqual([
+    { on: "CALL", guard: "(isFree and not isFull)", actions: ["count", "ring"], target: ["moving"] },
+    { on: "TICK", actions: ["count"] },
+  ]);
+});
+
+test("what has no name is seen as unnamed", () => {
+  const careless = createMachine({
+    id: "careless",
+    context: { n: 0 },
+    initial: "a",
+    entry: () => undefined,
+    states: {
+      a: { on: { GO: { guard: () => true, target: "b" } }, exit: assign({ n: 1 }) },
+      b: { after: { 500: "a" }, invoke: { src: fromPromise(async () => 1) } },
+    },
+  });
+  expect(machineToMermaid(careless).match(/\(unnamed\)/g)).toHaveLength(5);
+});

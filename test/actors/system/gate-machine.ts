@@ -1,0 +1,38 @@
+import { assign, setup } from "xstate";
+import { z } from "zod";
+import type { Value } from "../../../core/index.js";
+
+/** A machine to be looked at and steered: a gate that counts who passes while it is open. */
+export const gateMachine = setup({
+  types: {
+    context: {} as { readonly by: string | undefined; readonly passed: number },
+    events: {} as { type: "OPEN"; by?: string } | { type: "CLOSE" } | { type: "COUNT" } | { type: "JAM" } | { type: "BREAK" },
+  },
+  actions: {
+    noteWho: assign({ by: (_, params: { by: string | undefined }) => params.by }),
+    countOne: assign({ passed: ({ context }) => context.passed + 1 }),
+    breakDown: () => {
+      throw new Error("the gate broke");
+    },
+  },
+}).createMachine({
+  id: "gate",
+  context: { by: undefined, passed: 0 },
+  initial: "closed",
+  on: { BREAK: { actions: "breakDown" } },
+  states: {
+    closed: {
+      on: { OPEN: { target: "open", actions: { type: "noteWho", params: ({ event }) => ({ by: event.by }) } }, JAM: "jammed" },
+    },
+    open: { on: { CLOSE: "closed", COUNT: { actions: "countOne" } } },
+    jammed: {},
+  },
+});
+
+/** What the gate takes from outside. */
+export const gateEvents = { OPEN: z.object({ by: z.string().min(1).optional() }), CLOSE: z.object({}), COUNT: z.object({}) };
+
+/** What the gate shows: who passed, never who opened. */
+export function showGate(snapshot: unknown): Record<string, Value> {
+  return { passed: (snapshot as { context: { passed: number } }).context.passed };
+}

@@ -1,0 +1,80 @@
+import os from "node:os";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { BootClock } from "../../core/boot-clock.js";
+import { systemClock } from "../../core/index.js";
+
+const hourMs = 3_600_000;
+
+let monotonicMs: number;
+let wallMs: number;
+let uptimeMs: number;
+let clock: BootClock;
+
+beforeEach(() => {
+  monotonicMs = 5_000;
+  wallMs = 1_000_000;
+  uptimeMs = 90_000;
+  clock = new BootClock({ monotonic: () => monotonicMs, wall: () => wallMs, uptime: () => uptimeMs });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+function pass(ms: number): void {
+  monotonicMs += ms;
+  wallMs += ms;
+  uptimeMs += ms;
+}
+
+/** The uptime is told in steps of a second on some systems. */
+function sleep(ms: number): void {
+  pass(1);
+  wallMs += ms;
+  uptimeMs = Math.floor((uptimeMs + ms) / 1_000) * 1_000;
+}
+
+test("while the system is awake it is the monotonic clock", () => {
+  const before = clock.now();
+  pass(hourMs);
+  expect(clock.now() - before).toBe(hourMs);
+});
+
+test("each sleep counts, the second as the first", () => {
+  const before = clock.now();
+  sleep(8 * hourMs);
+  expect(Math.abs(clock.now() - before - 8 * hourMs)).toBeLessThan(1_000);
+  pass(hourMs);
+  sleep(hourMs);
+  expect(Math.abs(clock.now() - before - 10 * hourMs)).toBeLessThan(2_000);
+});
+
+test.each([hourMs, -hourMs])("a wall clock that is set by %d ms counts for nothing", (ms) => {
+  const before = clock.now();
+  wallMs += ms;
+  pass(10);
+  expect(clock.now() - before).toBe(10);
+  sleep(hourMs);
+  expect(Math.abs(clock.now() - before - hourMs)).toBeLessThan(1_000);
+});
+
+test("a monotonic clock that was replaced by one that is behind does not take time back", () => {
+  pass(hourMs);
+  const before = clock.now();
+  monotonicMs = 0;
+  expect(clock.now()).toBe(before);
+  pass(10);
+  expect(clock.now()).toBe(before + 10);
+  sleep(hourMs);
+  expect(Math.abs(clock.now() - before - hourMs)).toBeLessThan(1_100);
+});
+
+test("the clock of the system goes on while the system sleeps", () => {
+  const before = systemClock.monotonic();
+  const [wall, uptime] = [Date.now.bind(Date), os.uptime.bind(os)];
+  vi.spyOn(Date, "now").mockImplementation(() => wall() + 8 * hourMs);
+  vi.spyOn(os, "uptime").mockImplementation(() => uptime() + 8 * 3_600);
+  // It looks no more often than each millisecond.
+  for (const awakeAt = performance.now(); performance.now() - awakeAt < 2;);
+  expect(Math.abs(systemClock.monotonic() - before - 8 * hourMs)).toBeLessThan(60_000);
+});

@@ -1,0 +1,106 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { UpEvent } from "../../examples/cities/up/report.js";
+import { freePorts } from "../cli/free-ports.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+export type Event<T extends UpEvent["event"]> = Extract<UpEvent, { event: T }>;
+
+export interface RunningUp {
+  readonly pid: number;
+  readonly door: string;
+  readonly events: readonly UpEvent[];
+  /** The first event of this kind that is like this, from the beginning of the run on. Rejects when the run ends without it. */
+  event<T extends UpEvent["event"]>(type: T, is?: (event: Event<T>) => boolean): Promise<Event<T>>;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly err: string }>;
+  signal(signal: NodeJS.Signals): void;
+  /** Processes that it has started, and theirs; but for the compiler that tsx keeps, which a build has not. */
+  descendants(): readonly number[];
+}
+
+/** `zooid up --json` on free ports. */
+export async function startUp(words: readonly string[]): Promise<RunningUp> {
+  const [broker = 0, door = 0, a = 0, b = 0] = await freePorts(4);
+  const ports = ["--port", String(broker), "--door-port", String(door), "--service-ports", `${a},${b}`];
+  const all = ["--import", "tsx", "cli/zooid.ts", "up", "--json", ...ports, ...words];
+  const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  running.add(child);
+  const events: UpEvent[] = [];
+  const waiting = new Set<() => void>();
+  let err = "";
+  let isOver = false;
+  const wake = () => {
+    for (const look of waiting) look();
+  };
+  child.stderr.on("data", (text: Buffer) => (err += text.toString()));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    events.push(JSON.parse(line) as UpEvent);
+    wake();
+  });
+  const ended = once(child, "close").then(([code, signal]) => {
+    running.delete(child);
+    isOver = true;
+    wake();
+    return { code: code as number | null, signal: signal as NodeJS.Signals | null, err };
+  });
+  return {
+    pid: child.pid ?? 0,
+    door: `http://127.0.0.1:${door}`,
+    events,
+    ended,
+    event: <T extends UpEvent["event"]>(type: T, is: (event: Event<T>) => boolean = () => true) =>
+      new Promise<Event<T>>((resolve, reject) => {
+        const look = () => {
+          const found = events.find((event): event is Event<T> => event.event === type && is(event as Event<T>));
+          if (found === undefined && !isOver) return;
+          waiting.delete(look);
+          if (found === undefined) reject(new Error(`it ended without ${type}: ${err}`));
+          else resolve(found);
+        };
+        waiting.add(look);
+        look();
+      }),
+    signal: (signal) => child.kill(signal),
+    descendants: () => descendantsOf(child.pid ?? 0),
+  };
+}
+
+/** Whether a process is there, and not only waiting to be collected by its parent. */
+export function isAlive(pid: number): boolean {
+  return processes().some((each) => each.pid === pid && !each.state.startsWith("Z"));
+}
+
+function descendantsOf(pid: number): readonly number[] {
+  const all = processes();
+  const below = (parent: number): readonly number[] => {
+    const children = all.filter((each) => each.parent === parent && !each.command.endsWith("esbuild")).map((each) => each.pid);
+    return [...children, ...children.flatMap(below)];
+  };
+  return below(pid);
+}
+
+interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  readonly state: string;
+  readonly command: string;
+}
+
+function processes(): readonly Process[] {
+  const text = execFileSync("ps", ["-axo", "pid=,ppid=,stat=,comm="], { encoding: "utf8" });
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => {
+      const [pid = "", parent = "", state = "", command = ""] = line.trim().split(/\s+/);
+      return { pid: Number(pid), parent: Number(parent), state, command };
+    });
+}

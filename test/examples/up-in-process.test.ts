@@ -1,0 +1,143 @@
+import { execFile } from "node:child_process";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { temporaryFolders } from "../support/temporary-folder.js";
+import { expectPlayed, expectStoppedInOrder } from "../cli/played.js";
+import { expectAnyOrder, openSockets } from "../cli/any-order.js";
+import { startUp } from "./running-up.js";
+import { runZooid } from "../cli/run-zooid.js";
+
+const folder = temporaryFolders();
+/** It starts in two seconds, on a machine that has nothing else to do. */
+const timeoutMs = 120_000;
+
+describe("zooid up without a nats-server", () => {
+  test(
+    "reaches ready, plays the scenario, is steered and joined through its door, and ends in order",
+    async () => {
+      const up = await startUp(["--data", await folder(), "--cities", "2000", "--broker", "in-process"]);
+      const missing = await up.event("notice");
+      expect(missing.text).toMatch(
+        /^without a nats-server all runs in this process, and only processes of this machine can join, through the door at ws:/,
+      );
+      const ready = await up.event("ready");
+      expect(await up.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
+      await expectPlayed(up);
+
+      const stats = await runZooid(["cache", "stats", "--json", "--servers", ready.servers, "--wait", "3s"]);
+      expect(
+        stats.out
+          .split("\n")
+          .slice(0, 2)
+          .map((line) => JSON.parse(line) as unknown),
+      ).toMatchObject([
+        { node: "A", bus: "nats", stats: { isInTouch: true } },
+        { node: "B", bus: "nats", stats: { entries: 0 } },
+      ]);
+
+      const got = await runZooid(["list", "city/AD/", "--limit", "1", "--servers", ready.servers]);
+      expect(got.out).toMatch(/^city\/AD\//);
+
+      const post = async (path: string): Promise<unknown> => (await fetch(`${up.door}${path}`, { method: "POST" })).json();
+      expect(await post("/broker/stop")).toMatchObject({ running: { broker: false }, connection: { A: "disconnected" } });
+      expect(await post("/broker/start")).toMatchObject({ running: { broker: true }, connection: { A: "readWrite", B: "readWrite" } });
+      expect(await (await fetch(`${up.door}/machines`)).text()).toContain("client/A/connection linked.readWrite\n");
+      expect(await (await fetch(`${up.door}/machines/connection?of=A`)).text()).toContain("class linked__readWrite current");
+
+      expect(up.descendants()).toEqual([]);
+      expect(await post("/quit")).toEqual({ stopping: true });
+      expect(await up.ended).toEqual({ code: 0, signal: null, err: "" });
+      expectStoppedInOrder(up);
+    },
+    timeoutMs,
+  );
+
+  test(
+    "the lines to do it by hand work as they are printed",
+    async () => {
+      const up = await startUp(["--data", await folder(), "--cities", "100", "--broker", "in-process"]);
+      const { commands } = await up.event("byHand");
+      const answers: string[] = [];
+      for (const command of commands) answers.push((await promisify(execFile)("sh", ["-c", command])).stdout);
+      const [before, figures, change, after, changed, , cutOff, , state, machines, keys, invalidated, computedAnew] = answers;
+      expect(JSON.parse(before ?? "")).toMatchObject({ from: "cache", connected: true });
+      expect(JSON.parse(change ?? "")).toMatchObject({ city: { note: "by hand" } });
+      expect(JSON.parse(after ?? "")).toMatchObject({ from: "server", city: { note: "by hand" } });
+      expect(JSON.parse(figures ?? "")).toMatchObject({ from: "computed", noted: 1 });
+      expect(JSON.parse(changed ?? "")).toMatchObject({ from: "computed", noted: 1 });
+      expect(JSON.parse(cutOff ?? "")).toMatchObject({ from: "cache", connected: false, city: { note: "by hand" } });
+      expect(JSON.parse(state ?? "")).toMatchObject({ client: "A", state: "readWrite" });
+      expect(machines).toContain("client/A/connection linked.readWrite");
+      expect(keys).toMatch(/^A .*figures\("/m);
+      expect(invalidated).toMatch(/^A +published$/m);
+      expect(JSON.parse(computedAnew ?? "")).toMatchObject({ from: "computed" });
+      up.signal("SIGTERM");
+      expect(await up.ended).toMatchObject({ code: 0 });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "the door is for this machine only",
+    async () => {
+      const up = await startUp(["--data", await folder(), "--cities", "0", "--broker", "in-process"]);
+      await up.event("ready");
+      const headers = { origin: "http://elsewhere.example" };
+      expect((await fetch(`${up.door}/quit`, { method: "POST", headers })).status).toBe(403);
+      expect((await fetch(`${up.door}/status`)).status).toBe(200);
+      up.signal("SIGINT");
+      expect(await up.ended).toMatchObject({ code: 0 });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "storage server and broker are stopped and started in any order, and open sockets do not keep it from ending",
+    async () => {
+      const data = await folder();
+      const up = await startUp(["--data", data, "--cities", "0", "--broker", "in-process"]);
+      await up.event("ready");
+      await expectAnyOrder(up);
+      const sockets = await openSockets(up);
+      const second = await startUp(["--data", data, "--cities", "0", "--broker", "in-process"]);
+      const { code, err } = await second.ended;
+      const message = `storage server cannot be started: ${data}/objects/main is in use already, by this process or another: choose another folder with --data`;
+      expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({ code: 1, error: { error: { code: "ZOOID_IN_USE", message } } });
+      up.signal("SIGTERM");
+      expect(await up.ended).toEqual({ code: 0, signal: null, err: "" });
+      for (const socket of sockets) socket.destroy();
+    },
+    timeoutMs,
+  );
+
+  test(
+    "Ctrl-C while it starts ends it, with nothing left",
+    async () => {
+      const up = await startUp(["--data", await folder(), "--broker", "in-process"]);
+      await up.event("part", ({ part }) => part === "storage server");
+      up.signal("SIGINT");
+      expect(await up.ended).toEqual({ code: 130, signal: null, err: "" });
+      expect(up.events.at(-1)).toMatchObject({ event: "stopped" });
+    },
+    timeoutMs,
+  );
+
+  test("a port that is taken is named with the option that chooses another", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const data = await folder();
+    const door = await runZooid(["up", "--data", data, "--broker", "in-process", "--door-port", String(port)]);
+    expect(door).toMatchObject({ code: 1, err: `zooid: port ${port} is taken: choose another with --door-port (ZOOID_PORT_TAKEN)\n` });
+    const up = await startUp(["--data", data, "--broker", "in-process", "--service-ports", `${port},${port - 1}`]);
+    const { code, err } = await up.ended;
+    expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({
+      code: 1,
+      error: { error: { code: "ZOOID_PORT_TAKEN", facts: { port, option: "--service-ports" } } },
+    });
+    taken.close();
+  });
+});

@@ -1,0 +1,62 @@
+/** A storage server, a client that writes and one that reads, in one process over a broker in it, with the data in a folder. */
+import { openLmdbStore, openObjectClient, startStorageServer } from "../../../index.js";
+import { createBroker } from "../../../transport/in-process.js";
+import { type Clock, limits, silentLog, systemChance, systemClock } from "../../../core/index.js";
+
+export async function connectInProcess(folder: string) {
+  const unhandled: string[] = [];
+  process.on("unhandledRejection", (reason) => unhandled.push(String(reason)));
+  const broker = createBroker();
+  const probation = new Set<() => void>();
+  // A probation of half a minute ends when the test says so; all other time is the system's.
+  const clock: Clock = {
+    ...systemClock,
+    setTimeout(action, delayMs) {
+      if (delayMs !== limits.writeProbationMs) return systemClock.setTimeout(action, delayMs);
+      probation.add(action);
+      return action;
+    },
+    clearTimeout(timer) {
+      if (!probation.delete(timer as () => void)) systemClock.clearTimeout(timer);
+    },
+  };
+  const seams = { realm: "full", clock, chance: systemChance, log: silentLog };
+  const server = await startStorageServer({
+    ...seams,
+    // So are those of sessions and transactions, which would be as long.
+    transactionTimeoutMs: 10_000,
+    transport: broker.connect(),
+    heartbeatIntervalMs: 20,
+    storages: { main: { open: () => openLmdbStore({ folder }) } },
+  });
+  const open = (client: string) => openObjectClient({ ...seams, client, storage: "main", cache: undefined, transport: broker.connect() });
+  const client = await open("writer");
+  const reader = await open("reader");
+  return {
+    client,
+    reader,
+    server,
+    unhandled,
+    endProbation: () => {
+      for (const action of [...probation]) action();
+    },
+    /** Resolves when the client may write. */
+    writable: () =>
+      new Promise<void>((resolve) => {
+        const listen = client.onState((state) => {
+          if (state !== "readWrite") return;
+          listen();
+          resolve();
+        });
+        if (client.status().state === "readWrite") {
+          listen();
+          resolve();
+        }
+      }),
+    async close() {
+      await client.close();
+      await reader.close();
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/** Makes bad messages of good ones, and bad ones of nothing; all of it decided by a chance that is passed in. */
+import { Packr } from "msgpackr";
+import { type Chance, decodeMessage, encodeMessage } from "../../../core/index.js";
+
+/** A whole number in [0, end). */
+export function below(chance: Chance, end: number): number {
+  return Math.floor(chance.fraction() * end);
+}
+
+export function oneOf<T>(chance: Chance, choices: readonly T[]): T {
+  return choices[below(chance, choices.length)] as T;
+}
+
+const lenient = new Packr({ useRecords: false, moreTypes: true, structuredClone: true });
+
+/** What no field of any message is, or should not be. */
+const odd: readonly unknown[] = [
+  null,
+  undefined,
+  true,
+  -1,
+  -0.5,
+  Number.NaN,
+  Infinity,
+  2 ** 53,
+  Number.MAX_SAFE_INTEGER,
+  2n ** 63n,
+  2n ** 70_000n,
+  "",
+  "\0",
+  "a\0b",
+  "\ud800",
+  "constructor",
+  "__proto__",
+  "*",
+  ">",
+  "a.b",
+  "a b",
+  "k".repeat(600),
+  "n".repeat(65),
+  new Date(0),
+  new Set([1]),
+  new Map([[1, 2]]),
+  /x/,
+  new Error("x"),
+  Buffer.alloc(0),
+  Buffer.alloc(9, 0xff),
+  [],
+  {},
+  { toString: 0 },
+  { length: 1e9 },
+  nested(20, []),
+  nested(90, "x"),
+  Array.from({ length: 1_001 }, (_, index) => `k${index}`),
+  Array.from({ length: 3_001 }, () => 0),
+];
+
+function nested(depth: number, inside: unknown): unknown {
+  let value = inside;
+  for (let level = 0; level < depth; level++) value = level % 2 === 0 ? [value] : { a: value };
+  return value;
+}
+
+type Mutation = (good: Uint8Array, chance: Chance) => Uint8Array;
+
+const random: Mutation = (_, chance) => Buffer.from(Array.from({ length: below(chance, 80) }, () => below(chance, 256)));
+
+const truncated: Mutation = (good, chance) => good.subarray(0, below(chance, good.length));
+
+const flipped: Mutation = (good, chance) => {
+  const bytes = Buffer.from(good);
+  for (let flips = 1 + below(chance, 4); flips > 0; flips--) {
+    const at = below(chance, bytes.length);
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << below(chance, 8));
+  }
+  return bytes;
+};
+
+const overwritten: Mutation = (good, chance) => {
+  const bytes = Buffer.from(good);
+  bytes[below(chance, bytes.length)] = below(chance, 256);
+  return bytes;
+};
+
+const continued: Mutation = (good, chance) => Buffer.concat([good, random(good, chance), oneOf(chance, [good, Buffer.from([0xc0])])]);
+
+/** A header that promises four billion of something, where another stood. */
+const boasting: Mutation = (good, chance) => {
+  const at = below(chance, good.length);
+  return Buffer.concat([
+    good.subarray(0, at),
+    Buffer.from([oneOf(chance, [0xdd, 0xdf, 0xdb, 0xc6, 0xc9]), 0xff, 0xff, 0xff, 0xff]),
+    good.subarray(at),
+  ]);
+};
+
+const deep: Mutation = (_, chance) => Buffer.alloc(oneOf(chance, [30, 3_000, 100_000]), oneOf(chance, [0x91, 0x81]));
+
+const doubling: Mutation = () => {
+  let doubled: unknown = ["x"];
+  for (let level = 0; level < 50; level++) doubled = [doubled, doubled];
+  return lenient.pack(doubled);
+};
+
+/** One field, however deep, is something else. */
+const misshapen: Mutation = (good, chance) => lenient.pack(replaced(decodeMessage(good, "good"), chance));
+
+function replaced(value: unknown, chance: Chance): unknown {
+  if (!Array.isArray(value) || value.length === 0 || chance.fraction() < 0.1) return oneOf(chance, odd);
+  const at = below(chance, value.length);
+  return value.toSpliced(at, 1, Array.isArray(value[at]) && chance.fraction() < 0.7 ? replaced(value[at], chance) : oneOf(chance, odd));
+}
+
+/** Fields too few, too many, or in another order. */
+const disordered: Mutation = (good, chance) => {
+  const fields = decodeMessage(good, "good");
+  if (!Array.isArray(fields)) return random(good, chance);
+  const at = below(chance, fields.length + 1);
+  const choices = [
+    fields.toSpliced(at, 1),
+    fields.toSpliced(at, 0, oneOf(chance, odd)),
+    fields.toReversed(),
+    [fields],
+    Object.fromEntries(fields.entries()),
+  ];
+  return lenient.pack(oneOf(chance, choices));
+};
+
+/** All that a list holds stands in it twice. */
+const repeated: Mutation = (good, chance) => {
+  const fields = decodeMessage(good, "good");
+  if (!Array.isArray(fields)) return random(good, chance);
+  return encodeMessage(fields.map((field: unknown) => (Array.isArray(field) ? [...(field as unknown[]), ...(field as unknown[])] : field)));
+};
+
+const mutations: readonly Mutation[] = [
+  random,
+  truncated,
+  truncated,
+  flipped,
+  flipped,
+  overwritten,
+  continued,
+  boasting,
+  repeated,
+  deep,
+  doubling,
+  misshapen,
+  misshapen,
+  misshapen,
+  misshapen,
+  disordered,
+  disordered,
+];
+
+/** A message that is, nearly always, not what `good` is. */
+export function mutated(good: Uint8Array, chance: Chance): Uint8Array {
+  return good.length === 0 ? random(good, chance) : oneOf(chance, mutations)(good, chance);
+}
+
+const keys = Array.from({ length: 100_001 }, (_, index) => `key/${index}`);
+const emptyArrays = Buffer.concat([Buffer.from([0xdd, 0, 0x1e, 0x84, 0x80]), Buffer.alloc(2_000_000, 0x90)]);
+
+/** Messages with lists that are far too long, above what one publish takes. */
+const huge: readonly Uint8Array[] = [
+  encodeMessage(["session", "id", 0, true, keys, [], []]),
+  encodeMessage(["session", "id", 0, true, [], keys, []]),
+  encodeMessage(["session", "id", 0, true, [], [], keys.flatMap((key) => [key, null])]),
+  encodeMessage(["session", 0, keys]),
+  encodeMessage(["session", Buffer.alloc(3_000_000)]),
+  emptyArrays,
+];
+
+/** A message that takes several parts to send. */
+export function tooMuch(chance: Chance): Uint8Array {
+  return oneOf(chance, huge);
+}

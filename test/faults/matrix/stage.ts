@@ -1,0 +1,169 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Publication } from "../../../cache.js";
+import { jetStreamConfig } from "../../support/nats-buses.js";
+import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
+import { Cell, type Tier, type Way } from "./cell.js";
+import { Database } from "./database.js";
+import { Member } from "./member.js";
+import { placesOf } from "./places.js";
+
+/** Calls of one cell at one node, while something is wrong with the links, have such pauses. */
+const watchPauseMs = 40;
+/** Caches that serve what they have for longer than heartbeats come apart, with room for one that is late. */
+const maxStaleMs = 2_500;
+
+export interface StageOptions {
+  readonly tiers: readonly Tier[];
+  readonly ways: readonly Way[];
+  /** How long a fault lasts. */
+  readonly cutMs: number;
+  /** The wall clock of `other`. */
+  readonly otherBehindMs?: number | undefined;
+  readonly maxBytes?: number | undefined;
+}
+
+/** A broker, two nodes as processes with links that can be cut, and a cache at both for each cell, which has a prefix of its own. */
+export class Stage implements AsyncDisposable {
+  readonly broker: NatsServer;
+  readonly database: Database;
+  /** The node that invalidates, unless a row says otherwise. */
+  readonly one: Member;
+  readonly other: Member;
+  readonly cells: readonly Cell[];
+  readonly cutMs: number;
+
+  private constructor(parts: Pick<Stage, "broker" | "database" | "one" | "other" | "cells" | "cutMs">) {
+    ({ broker: this.broker, database: this.database, one: this.one, other: this.other, cells: this.cells, cutMs: this.cutMs } = parts);
+  }
+
+  static async open(options: StageOptions): Promise<Stage> {
+    const database = new Database();
+    const broker = await startNatsServer({ config: jetStreamConfig() });
+    const [one, other] = await Member.startAll(["one node", "the other node"], broker, database).catch(async (error: unknown) => {
+      await broker.stop();
+      throw error;
+    });
+    if (one === undefined || other === undefined) throw new TypeError("there are two nodes");
+    const publishTimeoutMs = Math.min(1_000, options.cutMs / 2);
+    const cells = options.tiers.flatMap((tier) =>
+      options.ways.map((way) => new Cell({ tier, way, database, maxStaleMs, publishTimeoutMs })),
+    );
+    const stage = new Stage({ broker, database, one, other, cells, cutMs: options.cutMs });
+    await stage.each(async (cell) => {
+      const settings = { prefix: cell.name, maxStaleSecs: maxStaleMs / 1_000, publishTimeout: publishTimeoutMs / 1_000 };
+      await Promise.all(
+        stage.members.map(async (member) =>
+          member.open({
+            cell: cell.name,
+            options: {
+              ...settings,
+              ...placesOf(cell.tier, cell.name, member),
+              ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
+            },
+            wallClockBehindMs: member === other ? (options.otherBehindMs ?? 0) : 0,
+          }),
+        ),
+      );
+      await cell.settle(stage.members);
+      if (cell.tier === "memory + bucket") await cell.shareAt(one, other);
+    });
+    return stage;
+  }
+
+  get members(): readonly Member[] {
+    return [this.one, this.other];
+  }
+
+  /** The same for every cell, at once. What fails there makes it wrong. */
+  async each(act: (cell: Cell) => unknown): Promise<void> {
+    await Promise.all(
+      this.cells.map(async (cell) => {
+        try {
+          await act(cell);
+        } catch (error) {
+          cell.wrong(String(error instanceof Error ? error.message : error));
+        }
+      }),
+    );
+  }
+
+  /** All nodes keep what is true. */
+  async warm(): Promise<void> {
+    await this.each((cell) => cell.keepAt(...this.members));
+  }
+
+  /** At every cell something is written and invalidated at `member`. */
+  async invalidateAt(member: Member, expected?: Publication): Promise<void> {
+    await this.each((cell) => cell.invalidateAt(member, expected));
+  }
+
+  /** These nodes hear nothing from now on. */
+  isolate(...members: readonly Member[]): void {
+    for (const member of members) {
+      member.isolatedAt = performance.now();
+      member.mayReturn = false;
+    }
+  }
+
+  /** From now on what was in their way may go. */
+  letReturn(): void {
+    for (const member of this.members) member.mayReturn = true;
+  }
+
+  /** Calls every cell at every node, again and again, for as long as a fault lasts. */
+  async watch(): Promise<void> {
+    const end = performance.now() + this.cutMs;
+    await this.each((cell) =>
+      Promise.all(
+        this.members.map(async (member) => {
+          while (performance.now() < end) {
+            await cell.call(member);
+            await pause(watchPauseMs);
+          }
+        }),
+      ),
+    );
+  }
+
+  /** The fault is over: calls go on while the nodes come back. Then everything is true, is kept, and falls again when it has to. */
+  async recover(): Promise<void> {
+    await this.each(async (cell) => {
+      let isSettled = false;
+      const calls = this.members.map(async (member) => {
+        while (!isSettled) {
+          await cell.call(member);
+          await pause(watchPauseMs);
+        }
+      });
+      await cell.settle(this.members);
+      isSettled = true;
+      await Promise.all(calls);
+    });
+    for (const member of this.members) member.isolatedAt = undefined;
+    await this.prove();
+  }
+
+  /** What is true is given and kept at all nodes; the next invalidation, at either, is heard at both. */
+  async prove(): Promise<void> {
+    await this.each(async (cell) => {
+      await cell.keepAt(...this.members);
+      for (const member of this.members) {
+        await cell.invalidateAt(member);
+        await cell.settle(this.members);
+        await cell.keepAt(...this.members);
+      }
+    });
+    for (const { process } of this.members) {
+      if (process.ended !== undefined) for (const cell of this.cells) cell.wrong(`${process.name} ${process.ended}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.members.map((member) => member.close()));
+    await this.broker.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

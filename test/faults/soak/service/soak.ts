@@ -1,0 +1,256 @@
+import { mkdir } from "node:fs/promises";
+import { type Chance, seededChance } from "../../../../core/index.js";
+import { Commits } from "./commits.js";
+import { Floors } from "./floors.js";
+import { type Growth, growthsOf, overgrown, type Sample } from "./growth.js";
+import { Outages } from "./outages.js";
+import { Pacing } from "./pacing.js";
+import { Parts } from "./parts.js";
+import { keyOf, type Visit, type VisitAnswer } from "./protocol.js";
+import { lagMsMax, Requests } from "./requests.js";
+import { Traffic } from "./traffic.js";
+import { Visits } from "./visits.js";
+
+export interface ServiceSoakOptions {
+  readonly minutes: number;
+  /** Decides who asks for what, and when parts die; the machine decides the rest. */
+  readonly seed: number;
+  /** HTTP requests in a second, all services together. */
+  readonly rate: number;
+  /** Clients of the object store that return. */
+  readonly clients: number;
+  /** Regions of rows, and groups of items: of fewer each is asked for more often. Default: 20. */
+  readonly groups?: number;
+  /** Processes that the clients live in. Default: 2. */
+  readonly helpers?: number;
+  /** Pauses between two deaths of the broker, and between two of the storage server, on average. Default: 30 s, and a third of the soak. */
+  readonly killEverySecs?: number;
+  readonly restartEverySecs?: number;
+  /** Default: 10 s. */
+  readonly sampleEverySecs?: number;
+  /** Heap snapshots are written into this folder: where memory begins to be judged, and at the end. */
+  readonly snapshots?: string | undefined;
+  /** Ends the soak early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each sample. */
+  readonly progress?: (report: ServiceSoakReport, samples: readonly Sample[]) => void;
+}
+
+/** What came of it. */
+export interface ServiceSoakReport {
+  readonly seconds: number;
+  readonly requests: number;
+  readonly kinds: Readonly<Record<string, number>>;
+  /** Answers that were compared with what is true. */
+  readonly checked: number;
+  /** Those of them that the cache of pages gave. */
+  readonly hits: number;
+  /** Answers 503 of a service that missed the broker or the storage server. */
+  readonly excused: number;
+  /** The longest that an answer took, by kind. */
+  readonly answerMsMax: Readonly<Record<string, number>>;
+  readonly invalidations: number;
+  readonly commits: number;
+  readonly failedCommits: number;
+  /** How often clients of the object store came, and what they read. */
+  readonly visits: number;
+  readonly clientReads: number;
+  readonly brokerKills: number;
+  readonly storageRestarts: number;
+  /** Warnings of the processes, and how often they came. */
+  readonly logged: Readonly<Record<string, number>>;
+  /** From when on memory is judged. */
+  readonly judgedFromSecs: number;
+  readonly growths: readonly Growth[];
+  readonly samples: readonly Sample[];
+  readonly wrongs: readonly string[];
+}
+
+const servicesCount = 2;
+/** Memory is judged from here on; of a shorter soak the last three quarters are. */
+const warmUpMsMax = 300_000;
+/** A storage server that was started again is as large as it gets after this: longer than the ages that it keeps. */
+const settleMs = 150_000;
+/** A line over less time says little: it is shown, and not judged. */
+const judgedMsMin = 300_000;
+/** How long the broker is away: up to a tenth of the pause between two of its deaths. */
+const brokerAwayShareMax = 0.1;
+/** Requests under way: past it, what waits for a part that is away takes the place of others. */
+const requestsMax = 400;
+const visitsMax = 8;
+const visitsPerSecond = 2;
+/** Invalidations for each request. */
+const invalidationsShare = 0.05;
+const wrongsMax = 50;
+
+/**
+ * Services under anonymous traffic, over a storage server with clients that return, while the broker is killed and the storage server is
+ * restarted again and again. Every answer is compared with what is true; no process may do or write anything unexpected, or grow.
+ */
+export function soakService(options: ServiceSoakOptions): Promise<ServiceSoakReport> {
+  return new ServiceSoak(options).run();
+}
+
+class ServiceSoak {
+  readonly #options: ServiceSoakOptions;
+  readonly #chance: Chance;
+  readonly #items = new Floors(lagMsMax);
+  readonly #outages = new Outages();
+  readonly #commits: Commits;
+  readonly #traffic: Traffic;
+  readonly #visits: Visits;
+  readonly #samples: Sample[] = [];
+  readonly #wrongs: string[] = [];
+  readonly #logged: Record<string, number> = {};
+  readonly #warmUpMs: number;
+  readonly #killEveryMs: number;
+  #brokerKills = 0;
+  #storageRestarts = 0;
+  #startMs = performance.now();
+
+  constructor(options: ServiceSoakOptions) {
+    this.#options = options;
+    this.#chance = seededChance(options.seed);
+    this.#killEveryMs = (options.killEverySecs ?? 30) * 1_000;
+    this.#warmUpMs = Math.min(warmUpMsMax, (options.minutes * 60_000) / 4);
+    const [chance, outages, items, rows] = [this.#chance, this.#outages, this.#items, new Floors(lagMsMax)];
+    const wrong = (text: string) => this.#wrong(text);
+    const { groups = 20 } = options;
+    const commits = new Commits(items, wrong);
+    this.#commits = commits;
+    this.#traffic = new Traffic({
+      chance,
+      regions: groups,
+      requests: new Requests(chance, groups, rows, items, outages),
+      rows,
+      commits,
+      outages,
+      wrong,
+    });
+    const clients = Math.ceil(options.clients / (options.helpers ?? 2));
+    this.#visits = new Visits({ chance, groups, items, commits, clients, wrong, isExcused: (since) => outages.isExcused(since) });
+  }
+
+  async run(): Promise<ServiceSoakReport> {
+    const { snapshots } = this.#options;
+    if (snapshots !== undefined) await mkdir(snapshots, { recursive: true });
+    const parts = await Parts.start({
+      services: servicesCount,
+      helpers: this.#options.helpers ?? 2,
+      events: {
+        logged: (text) => (this.#logged[text] = (this.#logged[text] ?? 0) + 1),
+        wrong: (text) => this.#wrong(text),
+      },
+      readRow: this.#traffic.versionOf,
+    });
+    try {
+      await this.#load(parts);
+      if (snapshots !== undefined) await parts.snapshot(snapshots, "end");
+      if (this.#options.signal?.aborted !== true) await this.#judgeCommits(parts);
+    } finally {
+      await parts.close();
+    }
+    return this.#judged();
+  }
+
+  async #load(parts: Parts): Promise<void> {
+    const { minutes, rate, restartEverySecs = minutes * 20, sampleEverySecs = 10, signal } = this.#options;
+    this.#startMs = performance.now();
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    const timer = setTimeout(end, minutes * 60_000);
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted === true) end();
+    const failed = (error: unknown) => this.#wrong(String(error instanceof Error ? error.stack : error));
+    const pacing = new Pacing(ending.signal, () => this.#chance.fraction(), failed);
+    try {
+      await Promise.all([
+        pacing.rate(rate, requestsMax, () => this.#traffic.request(this.#pick(parts.services))),
+        pacing.rate(rate * invalidationsShare, requestsMax, () => this.#traffic.invalidate(this.#pick(parts.services))),
+        pacing.rate(visitsPerSecond, visitsMax, () => this.#visits.visit(this.#pick(parts.helpers))),
+        pacing.nowAndThen(this.#killEveryMs, () => this.#killBroker(parts)),
+        pacing.nowAndThen(restartEverySecs * 1_000, () => this.#restartStorage(parts)),
+        pacing.steadily(sampleEverySecs * 1_000, () => this.#sample(parts)),
+      ]);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+    }
+  }
+
+  async #killBroker({ broker }: Parts): Promise<void> {
+    const awayMs = this.#chance.fraction() * this.#killEveryMs * brokerAwayShareMax;
+    await this.#outages.during(async () => {
+      await broker.kill();
+      await new Promise((resolve) => setTimeout(resolve, awayMs));
+      await broker.restart();
+    });
+    this.#brokerKills += 1;
+  }
+
+  async #restartStorage(parts: Parts): Promise<void> {
+    await this.#outages.during(() => parts.restartStorage(this.#storageRestarts % 2 === 0 ? "kill" : "stop"));
+    this.#storageRestarts += 1;
+  }
+
+  async #sample(parts: Parts): Promise<void> {
+    const { snapshots, progress } = this.#options;
+    const at = this.#elapsedMs;
+    const isFirstJudged = at >= this.#warmUpMs && !this.#samples.some((each) => each.at >= this.#warmUpMs);
+    const samples = await parts.sample(at);
+    this.#samples.push(...samples);
+    // A process that writes one answers nobody for some seconds.
+    if (snapshots !== undefined && isFirstJudged) await this.#outages.during(() => parts.snapshot(snapshots, "begin"));
+    progress?.(this.#report(), samples);
+  }
+
+  /** What the storage holds in the end: each commit once. */
+  async #judgeCommits({ helpers: [helper] }: Parts): Promise<void> {
+    const { rows } = this.#commits;
+    const steps = rows.map((row) => ({ type: "read", how: "sync", key: keyOf(...(row.split("/") as [string, string])) }) as const);
+    const visit: Visit = { type: "visit", client: -1, keepsCache: false, steps, end: "close" };
+    const answer = await helper?.ask<VisitAnswer>(visit);
+    for (const [index, row] of rows.entries()) this.#commits.judgeEnd(row, answer?.results[index]?.version ?? 0);
+  }
+
+  #judged(): ServiceSoakReport {
+    const isLongEnough = this.#elapsedMs - this.#warmUpMs >= judgedMsMin;
+    for (const { process, quantity, level, end } of isLongEnough ? overgrown(this.#report().growths) : []) {
+      this.#wrong(`${quantity} of ${process} grew from ${Math.round(level)} to ${Math.round(end)}`);
+    }
+    return this.#report();
+  }
+
+  #report(): ServiceSoakReport {
+    const { kinds, counts, answerMsMax } = this.#traffic;
+    return {
+      seconds: this.#elapsedMs / 1_000,
+      ...counts,
+      kinds: { ...kinds },
+      answerMsMax: { ...answerMsMax },
+      commits: this.#commits.count,
+      failedCommits: this.#commits.failures,
+      visits: this.#visits.visits,
+      clientReads: this.#visits.reads,
+      brokerKills: this.#brokerKills,
+      storageRestarts: this.#storageRestarts,
+      logged: { ...this.#logged },
+      judgedFromSecs: this.#warmUpMs / 1_000,
+      growths: growthsOf(this.#samples, { fromMs: this.#warmUpMs, settleMs: Math.min(settleMs, this.#warmUpMs) }),
+      samples: [...this.#samples],
+      wrongs: [...this.#wrongs],
+    };
+  }
+
+  get #elapsedMs(): number {
+    return performance.now() - this.#startMs;
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    return from[Math.floor(this.#chance.fraction() * from.length)] as T;
+  }
+
+  #wrong(text: string): void {
+    if (this.#wrongs.length < wrongsMax) this.#wrongs.push(`after ${(this.#elapsedMs / 1_000).toFixed(1)} s: ${text}`);
+  }
+}

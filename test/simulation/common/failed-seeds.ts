@@ -1,0 +1,186 @@
+import type { Simulated } from "./simulations.js";
+
+/** Seeds that failed once, and the fault that they found. */
+export interface FailedSeeds {
+  readonly what: Simulated;
+  readonly seeds: readonly number[];
+  /** What was wrong, in one sentence. */
+  readonly cause: string;
+  /** The hand-written test that shows the same fault. */
+  readonly test: string;
+}
+
+/**
+ * Every seed that ever failed. `npm test` runs them all; a new one is added with its cause.
+ *
+ * A seed decides a run only together with the code that made the run: when the simulation draws other numbers, or the product does
+ * things in another order, the same seed is another run and may no longer meet the fault. So each cause has a hand-written test too,
+ * and that test is what keeps the fault out.
+ */
+export const failedSeeds: readonly FailedSeeds[] = [
+  {
+    what: "store",
+    seeds: [700070],
+    cause: "the simulation waited for an answer to a process that it had killed itself",
+    test: "test/simulation/objects/simulation.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [693023184],
+    cause: "a client that only reads waited for a restored server whose clock was a year before what the client had seen",
+    test: "test/actors/object-client-link.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [693018507],
+    cause:
+      "the check at the end voted in a client whose session ended, because a transaction of it had hung since before the end of the faults",
+    test: "test/actors/voted-transactions.test.ts",
+  },
+  {
+    what: "coherence",
+    seeds: [693017036],
+    cause: "as in store 693018507: the check did not wait for the end of a session that a hung transaction had doomed",
+    test: "test/actors/voted-transactions.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [693022520],
+    cause: "the checker did not know that ages stand after a small jump back while a later, greater jump ahead is not followed",
+    test: "test/actors/clock-jumps.test.ts",
+  },
+  {
+    what: "coherence",
+    seeds: [693017073],
+    cause: "as in store 693022520: a jump back of less than an hour was followed, and then one ahead of many hours was not",
+    test: "test/actors/clock-jumps.test.ts",
+  },
+  {
+    what: "watchers",
+    seeds: [600866],
+    cause: "a transaction read on from a server that had pruned what would show that it has another history",
+    test: "test/actors/client/object-client-link.test.ts",
+  },
+  {
+    what: "watchers",
+    seeds: [500080],
+    cause: "the checker did not know that ages stand while the wall clock is set back by less than a jump",
+    test: "test/actors/server/clock-jumps.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [100263],
+    cause: "an absence whose tombstone was pruned was said to hold since tid 0, so that an older snapshot read it",
+    test: "test/actors/server/pruned-absence.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [30373333],
+    cause: "a commit of a replaced history was sent when the link came back before the discarded cache was on disk",
+    test: "test/actors/client/object-client-link.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [30372403],
+    cause: "a read waited for an own commit of a history that the server no longer has, and its error did not say so",
+    test: "test/actors/client/object-client-link.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [100351],
+    cause: "a failure was given to a caller who came after an invalidation of what the function had read",
+    test: "test/actors/cache/calls/late-calls.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [102658],
+    cause: "an invalidation that an earlier process left on disk was published under an id that the stream had taken before",
+    test: "test/actors/cache/bus/left-outbox-nats.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [101466, 105288],
+    cause: "the checker noted the moment of an invalidation one event too early, and held a loss that nobody knows of against the product",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [104648],
+    cause: "a simulated disk could not be removed, so that a disk that was given up was opened again with what was stale",
+    test: "test/testing/simulated-disk.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [224, 258],
+    cause:
+      "a set while cut off kept nothing and took the entry that was there for its own, which was given again once the bus was followed",
+    test: "test/actors/cache/bus/set-while-cut.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [391],
+    cause: "after a power failure other sequences were counted in the place of the lost ones before a node came back",
+    test: "test/transport/jetstream/lost-end.test.ts",
+  },
+  {
+    what: "store",
+    seeds: [275],
+    cause: "a commit that waited for a link was sent to another history, which took it for one of its own",
+    test: "test/actors/client/object-client-link.test.ts",
+  },
+  {
+    what: "coherence",
+    seeds: [1016, 1020],
+    cause: "a computation that began before an own commit, which could not be applied yet, was given to calls after it",
+    test: "test/actors/cache/objects/objects-links.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [100219, 100247, 100710, 100933, 101125, 101165, 102961, 103395, 103449, 103905, 104026, 104172, 104611, 105147],
+    cause: "results in the bucket were kept for longer than a bus with a short history can tell what became of them",
+    test: "test/actors/cache/tiers/short-history-nats.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [105792],
+    cause: "after a power failure heartbeats counted the lost sequences anew, and a node did not notice the loss",
+    test: "test/transport/jetstream/lost-end-beats.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [1186574438],
+    cause: "an acknowledgement that showed a lost end was forgotten when the examination of the stream failed",
+    test: "test/transport/jetstream/lost-end-beats.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [693019357, 693026845],
+    cause: "the checker took a disk that had failed, on which nothing is kept any more, for one that keeps invalidations over a restart",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [693028452],
+    cause: "the checker held a disk to an invalidation that the stream had lost before its node was told of it",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [693028732],
+    cause: "a call that joined a computation after that was given a stale value for want of a better one was held to a new one",
+    test: "test/simulation/cache/functions.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [693031835],
+    cause: "a history whose record was lost went on under the name of the one before, as that had been renewed and looked like a later one",
+    test: "test/transport/lost-end.test.ts",
+  },
+];
+
+/** All that failed of `what`, in order. */
+export const failedSeedsOf = (what: Simulated): readonly number[] =>
+  failedSeeds
+    .filter((each) => each.what === what)
+    .flatMap(({ seeds }) => seeds)
+    .toSorted((one, other) => one - other);

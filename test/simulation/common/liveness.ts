@@ -1,0 +1,56 @@
+import type { ClientPlace } from "../objects/client-place.js";
+import type { ServerPlace } from "../objects/server-place.js";
+import type { World } from "../objects/world.js";
+import { timings } from "../objects/world.js";
+
+/** What nothing is in the way of takes no longer, once faults have stopped. */
+const unhinderedMsMax = 500;
+
+/**
+ * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Nor has one
+ * a transaction that voted: one that hung while there were faults ends the session of its client later, with all that it votes meanwhile.
+ */
+export function isLevel(world: World, server: ServerPlace, clients: readonly ClientPlace[]): boolean {
+  if (!server.isServing) return false;
+  const { digest } = world.checker.history.head;
+  return clients.every(({ client, clock, workload, isReadOnly }) => {
+    if (clock?.isHeldUp === true) return false;
+    if (client === undefined || workload === undefined || workload.hasVoted || client.position.digest !== digest) return false;
+    return client.state === (isReadOnly ? "readOnly" : "readWrite") && client.status().instance === server.instance;
+  });
+}
+
+/**
+ * Promise 9, and that clients can commit: one votes and hangs; another commits at once where that is not in its way, and others,
+ * where it is, after the transaction's time-out at the latest. Then the first can no longer finish.
+ */
+export async function checkHungTransaction(world: World, places: readonly ClientPlace[]): Promise<void> {
+  const { checker } = world;
+  const writers = places.filter(({ isReadOnly }) => !isReadOnly).map(({ workload }) => workload);
+  const [first, second, third = second] = writers;
+  if (first === undefined || second === undefined || third === undefined) {
+    checker.violated(5, "once faults stop, every client is open", {});
+    return;
+  }
+  const within = async (what: string, ms: number, done: Promise<unknown>): Promise<void> => {
+    let isDone = false;
+    const mark = done.then(
+      () => (isDone = true),
+      (error: unknown) => checker.violated(9, `${what} succeeds`, { error: String(error) }),
+    );
+    await world.until(() => isDone, ms);
+    if (!isDone) checker.violated(9, `${what} takes no longer than ${ms} ms`, {});
+    else await mark;
+  };
+  let finishLate: (() => Promise<void>) | undefined;
+  const hang = first.hang("hung/read", "hung/write").then((finish) => (finishLate = finish));
+  await within("a vote", unhinderedMsMax, hang);
+  if (world.isViolated) return;
+  await within("a commit that touches nothing held", unhinderedMsMax, second.put("free/1"));
+  const hindered = Promise.all([second.put("hung/write"), third.put("hung/read")]);
+  await within("a commit that touches what a hung transaction holds", timings.transactionTimeoutMs + unhinderedMsMax, hindered);
+  // Its process may have been killed meanwhile, because of an error that stems from before.
+  const isThere = places.some(({ workload }) => workload === first);
+  if (isThere && finishLate !== undefined)
+    await within("the answer to a late finish", timings.requestTimeoutMs + unhinderedMsMax, finishLate());
+}

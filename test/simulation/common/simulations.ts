@@ -1,0 +1,16 @@
+import { simulateCache } from "../cache/cache-run.js";
+import { simulatePlain } from "../plain/plain-run.js";
+import { simulateWriters } from "../writers/writers-run.js";
+import { simulate, simulateCoherence, simulateWatchers } from "../objects/run.js";
+
+/** What can be simulated. */
+export const simulations = {
+  store: simulate,
+  watchers: simulateWatchers,
+  coherence: simulateCoherence,
+  cache: simulateCache,
+  plain: simulatePlain,
+  writers: simulateWriters,
+} as const;
+
+export type Simulated = keyof typeof simulations;

@@ -1,0 +1,82 @@
+import { SimulatedClock } from "../../../testing/simulated-clock.js";
+import type { Chance, Log } from "../../../core/index.js";
+import { InternalError, MalformedMessageError, seededChance, ZooidError } from "../../../core/index.js";
+import type { Violation } from "./violation.js";
+
+/** Where promises that did not hold are told. */
+export interface Judge {
+  readonly violations: readonly Violation[];
+  violated(promise: number, sentence: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+/** What every simulated world stands on: one seed, one clock, one trace, and somebody who judges. */
+export class Stage {
+  readonly seed: number;
+  readonly clock = new SimulatedClock();
+  readonly trace: ((line: string) => void) | undefined;
+  readonly #judge: Judge;
+  readonly #seeds: Chance;
+  readonly #stepsMax: number;
+
+  /** A run of more than `stepsMax` timers is a loop that does not end. */
+  constructor(seed: number, judge: Judge, stepsMax: number, trace?: (line: string) => void) {
+    this.seed = seed;
+    this.trace = trace;
+    this.#judge = judge;
+    this.#seeds = seededChance(seed);
+    this.#stepsMax = stepsMax;
+  }
+
+  /** Chance of its own for one place or purpose: what others ask does not change what it gets. */
+  chance(): Chance {
+    return seededChance(Math.floor(this.#seeds.fraction() * 0x1_0000_0000));
+  }
+
+  get isViolated(): boolean {
+    return this.#judge.violations.length > 0;
+  }
+
+  /** Steps until `holds` or a promise is broken, at most `timeoutMs` of simulated time. Resolves to whether it does. */
+  async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
+    const { clock } = this;
+    const isEnough = () => {
+      if (clock.steps > this.#stepsMax && !this.isViolated) this.#judge.violated(12, "a run comes to its end", { steps: clock.steps });
+      return this.isViolated || holds();
+    };
+    await clock.until(isEnough, timeoutMs);
+    return holds();
+  }
+
+  /** The log of one place: shown in the trace, and watched for what only a bug can cause. */
+  log(place: string): Log {
+    const at = (level: string) => (facts: object, message: string) => {
+      this.trace?.(this.#line(place, `${level} ${message} ${show(facts)}`));
+      for (const fact of Object.values(facts)) if (fact instanceof Error) this.unlessExpected(place, fact);
+    };
+    return { trace: at("trace"), debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), fatal: at("fatal") };
+  }
+
+  /** A line in the trace. */
+  note(place: string, what: string): void {
+    this.trace?.(this.#line(place, what));
+  }
+
+  /** Errors are typed, and none is a bug, nor that of somebody who says what cannot be: anything else is a violation. */
+  unlessExpected(place: string, error: unknown): void {
+    for (let each = error; each instanceof Error; each = each.cause) if (this.isExpected(each)) return;
+    this.#judge.violated(13, "nothing crashes", { place, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+
+  protected isExpected(error: Error): boolean {
+    if (error instanceof ZooidError && !(error instanceof InternalError || error instanceof MalformedMessageError)) return true;
+    return error.message === "the simulated disk failed";
+  }
+
+  #line(place: string, what: string): string {
+    return `${this.clock.monotonic().toFixed(1).padStart(9)} ${place.padEnd(8)} ${what}`;
+  }
+}
+
+function show(facts: object): string {
+  return JSON.stringify(facts, (_, value: unknown) => (value instanceof Error ? `${value.name}: ${value.message}` : value));
+}

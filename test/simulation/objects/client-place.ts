@@ -1,0 +1,282 @@
+import type { ObjectClient } from "../../../actors/client/object-client.js";
+import { openObjectClient } from "../../../actors/client/object-client.js";
+import { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import { SimulatedDisk } from "../../../testing/simulated-disk.js";
+import type { Chance } from "../../../core/index.js";
+import { delay, OtherHistoryError, ServerBehindError } from "../../../core/index.js";
+import type { Attempt, Life } from "./checker.js";
+import { ObjectFunctions } from "../coherence/object-functions.js";
+import { ObjectUser } from "../coherence/object-user.js";
+import { Mirror } from "./mirror.js";
+import { Watch } from "./watch.js";
+import { Workload } from "./workload.js";
+import type { World } from "./world.js";
+import { keys, realm, storage, timings } from "./world.js";
+
+export interface ClientHabits {
+  /** Its cache is on a disk; else it dies with the process. */
+  readonly isPersistent: boolean;
+  readonly onOtherHistory: "refuse" | "discard";
+  /** Some so small that entries are evicted now and then. */
+  readonly cacheBytesMax: number;
+  readonly memoryBytesMax: number;
+  /** Transactions it has under way at once. */
+  readonly users: number;
+  /** It was asked not to write: whoever tries is refused. */
+  readonly isReadOnly: boolean;
+  /** Somebody in it watches changes. */
+  readonly watches: boolean;
+  /** Copies of what is below a prefix that somebody in it keeps current by watching. */
+  readonly mirrors: number;
+  /** Callers of cached functions that read the store. */
+  readonly callers: number;
+}
+
+/** Where a client runs: a process with a workload, on a disk that outlives it, looked after by somebody who opens it again. */
+export class ClientPlace {
+  readonly name: string;
+  readonly #world: World;
+  readonly #habits: ClientHabits;
+  readonly #chance: Chance;
+  #disk: SimulatedDisk | undefined;
+  #clock: PlaceClock | undefined;
+  #end: NetworkEnd | undefined;
+  #client: ObjectClient | undefined;
+  #workload: Workload | undefined;
+  #watch: Watch | undefined;
+  #mirrors: readonly Mirror[] = [];
+  #caller: ObjectUser | undefined;
+  #life: Life | undefined;
+  #openAttempts = new Set<Attempt>();
+  #lives = 0;
+  #skewMs = 0;
+
+  constructor(world: World, name: string, habits: ClientHabits) {
+    this.name = name;
+    this.#world = world;
+    this.#habits = habits;
+    this.#chance = world.chance();
+    if (habits.isPersistent) this.#disk = this.#newDisk();
+  }
+
+  get isReadOnly(): boolean {
+    return this.#habits.isReadOnly;
+  }
+
+  get disk(): SimulatedDisk | undefined {
+    return this.#disk;
+  }
+
+  get end(): NetworkEnd | undefined {
+    return this.#end;
+  }
+
+  get clock(): PlaceClock | undefined {
+    return this.#clock;
+  }
+
+  /** Moves the wall clock of its machine, for good. */
+  shiftWall(ms: number): void {
+    this.#skewMs += ms;
+    this.#clock?.shiftWall(ms);
+  }
+
+  get client(): ObjectClient | undefined {
+    return this.#client;
+  }
+
+  /** Undefined while the process is down or on its way there. */
+  get workload(): Workload | undefined {
+    return this.#workload;
+  }
+
+  /** Undefined while the process is down. */
+  get life(): Life | undefined {
+    return this.#life;
+  }
+
+  open(): void {
+    if (this.#life !== undefined) return;
+    const world = this.#world;
+    const life: Life = { client: this.name, number: ++this.#lives, lastSnapshot: undefined, lastCommit: undefined, ownWrites: new Map() };
+    world.note(this.name, `open ${life.number}`);
+    const clock = world.clock.place(this.#skewMs);
+    this.#life = life;
+    this.#clock = clock;
+    this.#openAttempts = new Set();
+    this.#end = world.network.connect(this.name, { clock, log: world.log(this.name), awake: clock.awake });
+    openObjectClient({
+      realm,
+      storage,
+      transport: this.#end,
+      client: this.name,
+      cache: this.#disk?.open,
+      clock,
+      chance: world.chance(),
+      log: world.log(this.name),
+      readOnly: this.#habits.isReadOnly,
+      onOtherHistory: this.#habits.onOtherHistory,
+      cacheBytesMax: this.#habits.cacheBytesMax,
+      memoryBytesMax: this.#habits.memoryBytesMax,
+      waitTimeoutMs: timings.waitTimeoutMs,
+      requestTimeoutMs: timings.requestTimeoutMs,
+      heartbeatTimeoutMs: timings.heartbeatTimeoutMs,
+    }).then(
+      (client) => {
+        if (this.#life !== life) return;
+        this.#client = client;
+        const workload = new Workload({ world, clock, client, life, chance: world.chance(), openAttempts: this.#openAttempts });
+        this.#workload = workload;
+        if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#chance);
+        this.#mirrors = Array.from(
+          { length: this.#habits.mirrors },
+          () => new Mirror({ world, client, clock, chance: world.chance(), life }),
+        );
+        this.#startCallers(workload, client, clock, life);
+        for (let user = 0; user < this.#habits.users; user++) {
+          workload.run().catch((error: unknown) => {
+            if (this.#life === life) this.#failed(error);
+          });
+        }
+      },
+      (error: unknown) => {
+        if (this.#life === life) this.#failed(error);
+      },
+    );
+  }
+
+  #startCallers(workload: Workload, client: ObjectClient, clock: PlaceClock, life: Life): void {
+    const world = this.#world;
+    const { callers, isReadOnly } = this.#habits;
+    if (callers === 0) return;
+    const functions = new ObjectFunctions({ world, client, clock, chance: world.chance(), life, log: world.log(this.name) });
+    const open = () => new ObjectUser({ world, functions, workload, clock, chance: world.chance(), life, isReadOnly });
+    this.#caller = open();
+    for (let caller = 0; caller < callers; caller++) void open().run();
+  }
+
+  /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
+  async kill(): Promise<void> {
+    const life = this.#life;
+    if (life === undefined) return;
+    if (this.#mirrors.length > 0) await this.#killClient();
+    if (this.#life !== life) return;
+    this.#world.note(this.name, "killed");
+    this.#end?.kill();
+    this.#disk?.crash();
+    for (const attempt of this.#openAttempts) this.#world.checker.forgotten(attempt);
+    this.#leave();
+    await this.checkDisk();
+  }
+
+  /** Its client is killed first, in a process that goes on for a moment. */
+  async #killClient(): Promise<void> {
+    const mirrors = this.#mirrors;
+    this.#mirrors = [];
+    this.#world.note(this.name, "client killed");
+    this.#client?.kill();
+    await this.#checkEnded(mirrors);
+  }
+
+  /** Once all that follows from the end of their client has settled. */
+  async #checkEnded(mirrors: readonly Mirror[]): Promise<void> {
+    await delay(this.#world.clock, 0);
+    for (const mirror of mirrors) mirror.checkEnded();
+  }
+
+  /** Ends the process as one does that is told to stop. Resolves when it can be opened again, or was killed meanwhile. */
+  async close(): Promise<void> {
+    const life = this.#life;
+    const client = this.#client;
+    if (life === undefined) return;
+    if (client === undefined) return this.kill();
+    this.#world.note(this.name, "closes");
+    this.#workload = undefined;
+    const mirrors = this.#mirrors;
+    await client.close();
+    if (mirrors.length > 0) {
+      await this.#checkEnded(mirrors);
+      if (this.#life !== life) return;
+    }
+    await this.#end?.close();
+    if (this.#life !== life) return;
+    // All that it had under way has come to its end: what was not acknowledged is not, and never will be, committed.
+    for (const attempt of this.#openAttempts) this.#world.checker.refused(attempt);
+    this.#world.note(this.name, "closed");
+    this.#leave();
+    await this.checkDisk();
+  }
+
+  /** What was committed under the watched prefix was told. To be called when nothing is under way. */
+  checkWatch(): void {
+    this.#watch?.checkToldAll();
+  }
+
+  /** Mirrors have dealt with all changes that they were given. */
+  get areMirrorsLevel(): boolean {
+    return this.#mirrors.every(({ isLevel }) => isLevel);
+  }
+
+  /** Each cached function gives what there is. To be called once the client stands where the server does. */
+  async checkCalls(): Promise<void> {
+    await this.#caller?.lookAtAll();
+  }
+
+  /** What the cache on disk counts as current is so, at its last tid. */
+  async checkDisk(): Promise<void> {
+    if (this.#disk === undefined) return;
+    const { clock, checker } = this.#world;
+    const open = this.#disk.copy().open;
+    const cache = await ClientCache.open({
+      realm,
+      storage,
+      open,
+      log: this.#world.log(`${this.name}'s disk`),
+      clock,
+    });
+    const { position } = cache;
+    for (const key of keys) {
+      const revision = cache.find(key, position.tid);
+      if (revision !== undefined) checker.cached(this.name, position, key, revision.value as string | undefined);
+    }
+  }
+
+  /** Somebody looks into it: an open process that cannot go on is killed, a cache of another history deleted, and opened again. */
+  #failed(error: unknown): void {
+    const world = this.#world;
+    world.note(this.name, `failed: ${String(error)}`);
+    world.unlessExpected(this.name, error);
+    void (async () => {
+      await delay(world.clock, 0);
+      await this.kill();
+      if (this.#disk !== undefined && (error instanceof OtherHistoryError || error instanceof ServerBehindError))
+        this.#disk = this.#newDisk();
+      await delay(world.clock, 50 + this.#chance.fraction() * 300);
+      this.open();
+    })();
+  }
+
+  /** The run is over: nothing of the process is held any longer. */
+  abandon(): void {
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#clock?.stop();
+    this.#life = undefined;
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#client = undefined;
+    this.#workload = undefined;
+    this.#watch = undefined;
+    this.#caller?.end();
+    this.#mirrors = [];
+    this.#caller = undefined;
+  }
+
+  #newDisk(): SimulatedDisk {
+    return new SimulatedDisk({ name: `${this.name}-disk`, clock: this.#world.clock, chance: this.#world.chance() });
+  }
+}

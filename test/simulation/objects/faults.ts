@@ -1,0 +1,205 @@
+import { soundDisk } from "../../../testing/simulated-disk.js";
+import type { DiskHabits } from "../../../testing/simulated-disk.js";
+import { calm } from "../../../testing/weather.js";
+import type { Weather } from "../../../testing/weather.js";
+import type { Chance } from "../../../core/index.js";
+import { type Fault, oneOf, pause, playFaults } from "../common/play-faults.js";
+import type { ClientPlace } from "./client-place.js";
+import type { ServerPlace } from "./server-place.js";
+import type { World } from "./world.js";
+
+const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.15, strayDelayMsMax: 80 };
+const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.25, strayDelayMsMax: 400 };
+const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
+
+const hourMs = 3_600_000;
+const yearMs = 365 * 24 * hourMs;
+
+/** What goes wrong in one run, and when. */
+export class Faults {
+  readonly #world: World;
+  readonly #server: ServerPlace;
+  readonly #clients: readonly ClientPlace[];
+  readonly #chance: Chance;
+  /** Restoring a server loses commits that were acknowledged: only some runs have it, so that the others can hold it to more. */
+  readonly #hasRestores: boolean;
+  #isOver = false;
+  /** Wall clocks that are wrong, and may be set right. */
+  #clocksSet = 0;
+
+  readonly #stalls: boolean;
+  /** Wall clocks are set by hours or years, and back: only some runs have it, for their tids tell little of the time. */
+  readonly hasJumps: boolean;
+
+  /** `stalls`: clients are held up now and then. */
+  constructor(world: World, server: ServerPlace, clients: readonly ClientPlace[], { stalls }: { readonly stalls: boolean }) {
+    this.#stalls = stalls;
+    this.#world = world;
+    this.#server = server;
+    this.#clients = clients;
+    this.#chance = world.chance();
+    this.#hasRestores = this.#chance.fraction() < 0.35;
+    this.hasJumps = this.#chance.fraction() < 0.25;
+  }
+
+  /** One fault after the other, several at once, until `end`. */
+  run(): Promise<void> {
+    const faults: readonly Fault[] = [
+      [3, "weather", () => this.#weather()],
+      [3, "sever", () => this.#sever()],
+      [2, "cut", () => this.#cut()],
+      [1, "broker stops", () => this.#stopBroker()],
+      [3, "client killed", () => this.#killClient()],
+      [1, "client closed", () => this.#closeClient()],
+      [2, "server killed", () => this.#killServer()],
+      [2, "server's disk", () => this.#serverDisk()],
+      [1, "client's disk", () => this.#clientDisk()],
+      [this.#stalls ? 2 : 0, "client held up", () => this.#stall()],
+      [1, "clock", () => this.#shiftClock()],
+      [this.hasJumps ? 3 : 0, "clock set", () => this.#setClock()],
+      [this.#hasRestores ? 4 : 0, "restored", () => this.#restore()],
+    ];
+    return playFaults(faults, {
+      stage: this.#world,
+      chance: this.#chance,
+      pauseMs: [30, 450],
+      isOver: () => this.#isOver,
+    });
+  }
+
+  /** A wall clock may be set yet: that does not end with the faults. */
+  get isSettingClocks(): boolean {
+    return this.#clocksSet > 0;
+  }
+
+  /** Ends all faults: from now on everything works, and everybody is up. */
+  end(): void {
+    this.#isOver = true;
+    this.#world.note("fault", "no more");
+    this.#world.network.weather = calm;
+    this.#world.network.heal();
+    this.#world.network.start();
+    this.#server.disk.habits = soundDisk;
+    this.#server.end?.mend();
+    this.#server.repair();
+    for (const client of this.#clients) {
+      if (client.disk !== undefined) client.disk.habits = soundDisk;
+      client.end?.mend();
+      client.open();
+    }
+  }
+
+  async #weather(): Promise<void> {
+    const { network } = this.#world;
+    network.weather = this.#chance.fraction() < 0.5 ? storm : breeze;
+    await this.#pause(200, 2_000);
+    if (!this.#isOver) network.weather = this.#chance.fraction() < 0.5 ? breeze : calm;
+  }
+
+  /** One client and the server no longer hear one another, in one direction or both, over a broker that is there for both. */
+  async #sever(): Promise<void> {
+    const { network } = this.#world;
+    const { name } = this.#client();
+    const dice = this.#chance.fraction();
+    if (dice < 0.7) network.sever("server", name);
+    if (dice > 0.5) network.sever(name, "server");
+    await this.#pause(50, 2_500);
+    network.heal();
+  }
+
+  async #cut(): Promise<void> {
+    const end = this.#chance.fraction() < 0.3 ? this.#server.end : this.#client().end;
+    end?.cut();
+    await this.#pause(10, 1_000);
+    end?.mend();
+  }
+
+  async #stopBroker(): Promise<void> {
+    this.#world.network.stop();
+    await this.#pause(10, 1_200);
+    this.#world.network.start();
+  }
+
+  async #killClient(): Promise<void> {
+    const client = this.#client();
+    await client.kill();
+    await this.#pause(0, 1_000);
+    client.open();
+  }
+
+  async #closeClient(): Promise<void> {
+    const client = this.#client();
+    await client.close();
+    await this.#pause(0, 1_000);
+    client.open();
+  }
+
+  /** Killed and started again as another instance; its links to the broker are new, those of its clients never dropped. */
+  async #killServer(): Promise<void> {
+    this.#server.kill();
+    await this.#downtime();
+    // A new instance knows of nobody's snapshots: on a slow disk, what it does about its history takes long enough to be seen half done.
+    if (this.#chance.fraction() < 0.5) this.#server.disk.habits = slowDisk;
+    this.#server.start();
+    await this.#pause(300, 900);
+    this.#server.disk.habits = soundDisk;
+  }
+
+  async #serverDisk(): Promise<void> {
+    this.#server.disk.habits = this.#chance.fraction() < 0.5 ? slowDisk : failingDisk;
+    await this.#pause(200, 1_500);
+    this.#server.disk.habits = soundDisk;
+    this.#server.repair();
+  }
+
+  async #clientDisk(): Promise<void> {
+    const { disk } = this.#client();
+    if (disk === undefined) return;
+    disk.habits = this.#chance.fraction() < 0.8 ? slowDisk : failingDisk;
+    await this.#pause(200, 1_500);
+    disk.habits = soundDisk;
+  }
+
+  /** Nothing runs in it for a while, as where a computation does not let go of the event loop. */
+  async #stall(): Promise<void> {
+    this.#client().clock?.stall(this.#chance.fraction() * 1_500);
+  }
+
+  async #shiftClock(): Promise<void> {
+    this.#server.shiftWall((this.#chance.fraction() - 0.6) * 5_000);
+  }
+
+  /** Far ahead or back, and mostly right again after a while. */
+  async #setClock(): Promise<void> {
+    const ms = (this.#chance.fraction() - 0.4) * (this.#chance.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
+    const place = this.#chance.fraction() < 0.7 ? this.#server : this.#client();
+    place.shiftWall(ms);
+    this.#clocksSet++;
+    await this.#pause(10, 1_500);
+    this.#clocksSet--;
+    if (this.#chance.fraction() < 0.7) place.shiftWall(-ms);
+  }
+
+  async #restore(): Promise<void> {
+    this.#server.backUp();
+    await this.#pause(50, 1_500);
+    if (this.#isOver) return;
+    this.#server.restore();
+    await this.#downtime();
+    this.#server.start();
+  }
+
+  /** Of a server: often so short that nobody notices. */
+  #downtime(): Promise<void> {
+    return this.#chance.fraction() < 0.5 ? this.#pause(0, 10) : this.#pause(10, 1_000);
+  }
+
+  #client(): ClientPlace {
+    return oneOf(this.#clients, this.#chance);
+  }
+
+  #pause(msMin: number, msMax: number): Promise<void> {
+    return pause(this.#world, this.#chance, msMin, msMax);
+  }
+}

@@ -1,0 +1,146 @@
+import type { Change } from "../../../actors/client/watching.js";
+import type { ObjectClient } from "../../../actors/client/object-client.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import { type Chance, ClosedError, delay, type Tid } from "../../../core/index.js";
+import type { Life } from "./checker.js";
+import { listAt } from "../common/history.js";
+import type { World } from "./world.js";
+import { prefixes } from "./world.js";
+
+export interface MirrorAround {
+  readonly world: World;
+  readonly client: ObjectClient;
+  readonly clock: PlaceClock;
+  readonly chance: Chance;
+  readonly life: Life;
+}
+
+/** What a mirror holds of a key, and as of which transaction it was read. */
+interface Copy {
+  readonly value: string | undefined;
+  readonly asOf: Tid;
+}
+
+/**
+ * A copy of what lies below a prefix, which somebody in a client keeps current by watching: lists it, then reads each key that changes, and lists
+ * again after a reset. Some take their time over each change.
+ *
+ * 1. What it reads of a key that changed is as of that change or later, and was committed.
+ * 2. Whenever it has dealt with all that it was given, it equals what there is where its client stands.
+ * 3. It ends when its client does.
+ */
+export class Mirror {
+  readonly #around: MirrorAround;
+  readonly #prefix: string;
+  readonly #isSlow: boolean;
+  readonly #copies = new Map<string, Copy>();
+  /** It was listed since the last reset. */
+  #isListed = false;
+  #isIdle = false;
+  #isPausing = false;
+  #hasEnded = false;
+
+  constructor(around: MirrorAround) {
+    const { chance } = around;
+    this.#around = around;
+    this.#prefix = ["", ...prefixes][Math.floor(chance.fraction() * (prefixes.length + 1))] ?? "";
+    this.#isSlow = chance.fraction() < 0.4;
+    void this.#run(around.client.watch(this.#prefix));
+  }
+
+  /** It has dealt with all that it was given. */
+  get isLevel(): boolean {
+    return this.#isIdle && this.#isListed;
+  }
+
+  /** Its client was closed or killed: nothing is waited for any more. */
+  checkEnded(): void {
+    if (!this.#hasEnded && !this.#isPausing) this.#around.world.checker.violated(12, "a watcher ends with its client", this.#facts());
+  }
+
+  async #run(changes: AsyncIterableIterator<Change>): Promise<void> {
+    await this.#untilDone(() => this.#list());
+    for (;;) {
+      const next = changes.next();
+      let isThere = false;
+      void next.then(() => (isThere = true));
+      await Promise.resolve();
+      if (!isThere) this.#rest();
+      const { value: change } = await next;
+      this.#isIdle = false;
+      if (change === undefined) break;
+      if (this.#isSlow && !this.#around.world.isCalm) await this.#pause(200);
+      await this.#untilDone(() => (change.type === "changed" && this.#isListed ? this.#read(change.key, change.tid) : this.#list()));
+    }
+    this.#hasEnded = true;
+  }
+
+  /** Tries again until it succeeds or the client is closed; what was read of a history that is gone may never be reached. */
+  async #untilDone(act: () => Promise<void>): Promise<void> {
+    for (let run = act; !this.#around.clock.isStopped; run = () => this.#list()) {
+      try {
+        await run();
+        return;
+      } catch (error) {
+        if (error instanceof ClosedError) return;
+        this.#around.world.unlessExpected(this.#around.life.client, error);
+        this.#isListed = false;
+        await this.#pause(100);
+      }
+    }
+  }
+
+  async #list(): Promise<void> {
+    this.#isListed = false;
+    const { client } = this.#around;
+    const { value: rows, asOf } = await client.read(async (reader) => {
+      const found: [string, string][] = [];
+      for await (const [key, value] of reader.list(this.#prefix)) found.push([key, value as string]);
+      return found;
+    });
+    this.#copies.clear();
+    for (const [key, value] of rows) this.#copies.set(key, { value, asOf });
+    this.#isListed = true;
+  }
+
+  async #read(key: string, tid: Tid): Promise<void> {
+    const { client, world } = this.#around;
+    const { value, asOf } = await client.read((reader) => reader.get(key), { after: tid });
+    const facts = { ...this.#facts(), key, tid, asOf, value };
+    const { history } = world.checker;
+    // Of a history that was replaced meanwhile a reset tells.
+    const moment = history.named(asOf, client.position.digest);
+    const earlier = [tid, this.#copies.get(key)?.asOf ?? tid].filter((each) => history.named(each, client.position.digest) !== undefined);
+    if (earlier.some((each) => asOf < each))
+      world.checker.violated(5, "what is read after a change is not older than it, nor than what was read before", facts);
+    if (moment !== undefined && moment.state.get(key)?.value !== value)
+      world.checker.violated(5, "what is read after a change was committed", facts);
+    this.#copies.set(key, { value: value as string | undefined, asOf });
+  }
+
+  /** Nothing is left to deal with. */
+  #rest(): void {
+    this.#isIdle = true;
+    const { world, client, clock } = this.#around;
+    const moment = world.checker.history.at(client.position.digest);
+    if (!this.#isListed || moment === undefined || clock.isStopped) return;
+    const copies = [...this.#copies].flatMap(([key, { value }]) => (value === undefined ? [] : [[key, value] as const]));
+    const held = JSON.stringify(copies.toSorted(([one], [other]) => (one < other ? -1 : 1)));
+    const there = JSON.stringify(listAt(moment, this.#prefix));
+    if (held !== there) {
+      const facts = { ...this.#facts(), tid: moment.tid, held, there };
+      world.checker.violated(5, "who follows each change holds what there is where the client stands", facts);
+    }
+  }
+
+  #facts() {
+    const { client, number } = this.#around.life;
+    return { client, life: number, prefix: this.#prefix };
+  }
+
+  async #pause(msMax: number): Promise<void> {
+    this.#isPausing = true;
+    await delay(this.#around.clock, this.#around.chance.fraction() * msMax);
+    this.#isPausing = false;
+  }
+}

@@ -1,0 +1,255 @@
+import type { StorageOptions, StorageServer } from "../../../actors/server/server.js";
+import { startStorageServer } from "../../../actors/server/server.js";
+import type { View } from "../../../storage/kv/ordered-store.js";
+import { ObjectStore } from "../../../storage/objects/object-store.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import { SimulatedDisk } from "../../../testing/simulated-disk.js";
+import type { Chance } from "../../../core/index.js";
+import { delay, limits } from "../../../core/index.js";
+import { tidToMs } from "../../../core/tid.js";
+import type { Moment } from "../common/history.js";
+import { oneOf } from "../common/play-faults.js";
+import type { World } from "./world.js";
+import { pruningIntervalsMs, realm, storage, timings } from "./world.js";
+
+/** How much of its history a server keeps; undefined: all. Short ones see snapshots grow too old, long ones tell old outcomes. */
+const historyAges: readonly { readonly historyAgeMs: number | undefined; readonly snapshotRetentionMs: number }[] = [
+  { historyAgeMs: 60, snapshotRetentionMs: 50 },
+  { historyAgeMs: 250, snapshotRetentionMs: 200 },
+  { historyAgeMs: 1_500, snapshotRetentionMs: 1_200 },
+  { historyAgeMs: undefined, snapshotRetentionMs: 1_200 },
+];
+
+/** Runs with a longer history are not held to its end: it would take as long as the run. */
+const retentionCheckedMsMax = 300;
+/** A session that is gone may hold a snapshot for so long, and commits come seldom once faults have stopped. */
+const retentionSlackMs = 2_000;
+/** A wall clock that is set by this is followed. */
+const followedShiftMs = 0.55 * limits.clockJumpMsMax;
+/** Whether tids go on is seen after this. */
+const tidLookMs = 500;
+/** A batch is durable some time after its tids were given. */
+const tidSlackMs = 10_000;
+
+interface Backup {
+  readonly disk: SimulatedDisk;
+  readonly moment: Moment;
+}
+
+/** Where the storage server runs: a process on a disk, looked after by somebody who starts it again. */
+export class ServerPlace {
+  readonly #world: World;
+  readonly #chance: Chance;
+  readonly #kept: (typeof historyAges)[number];
+  readonly #storageOptions: Omit<StorageOptions, "open">;
+  readonly #pruningIntervalMs: number;
+  #disk: SimulatedDisk;
+  #clock: PlaceClock | undefined;
+  #end: NetworkEnd | undefined;
+  #server: StorageServer | undefined;
+  #skewMs = 0;
+  /** Counts its processes: what an earlier one still says is not heard. */
+  #process = 0;
+  #backup: Backup | undefined;
+
+  /** What the process that runs wrote last. */
+  #last: { readonly process: number; readonly moment: Moment } | undefined;
+
+  readonly #onDurable = (view: View): void => {
+    for (const moment of this.#world.checker.durable(view)) {
+      this.#world.note("server", `durable ${moment.tid} ${[...moment.writes.keys()].join(" ")}`);
+      this.#checkTime(moment);
+    }
+  };
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#chance = world.chance();
+    this.#kept = oneOf(historyAges, this.#chance);
+    this.#pruningIntervalMs = oneOf(pruningIntervalsMs, this.#chance);
+    this.#storageOptions = { ...this.#kept, outcomeAgeMs: timings.outcomeAgeMs, invalidationQueueSize: 5 };
+    this.#disk = new SimulatedDisk({
+      name: "server-disk",
+      clock: world.clock,
+      chance: world.chance(),
+      onDurable: this.#onDurable,
+    });
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#disk;
+  }
+
+  get isUp(): boolean {
+    return this.#clock !== undefined;
+  }
+
+  /** It has been started, serves, and is not busy finding out what a failed write has left. */
+  get isServing(): boolean {
+    if (this.#server?.storages.includes(storage) !== true) return false;
+    const state = this.#server.status(storage).machines["group-commit"] ?? "";
+    return !["inDoubt", "reopening", "readOnly"].includes(state);
+  }
+
+  /** Which of its processes serves. */
+  get instance(): string | undefined {
+    return this.#server?.instance;
+  }
+
+  get end(): NetworkEnd | undefined {
+    return this.#end;
+  }
+
+  start(): void {
+    if (this.isUp) return;
+    const world = this.#world;
+    const process = ++this.#process;
+    world.note("server", `start ${process}`);
+    const clock = world.clock.place(this.#skewMs);
+    this.#clock = clock;
+    this.#end = world.network.connect("server", { clock, log: world.log("server") });
+    const fail = (error: unknown): void => {
+      if (process === this.#process) this.#exited(error);
+    };
+    startStorageServer({
+      realm,
+      storages: { [storage]: { open: this.#disk.open, ...this.#storageOptions } },
+      transport: this.#end,
+      clock,
+      chance: world.chance(),
+      log: world.log("server"),
+      heartbeatIntervalMs: timings.heartbeatIntervalMs,
+      keepAliveIntervalMs: timings.keepAliveIntervalMs,
+      sessionTimeoutMs: timings.sessionTimeoutMs,
+      transactionTimeoutMs: timings.transactionTimeoutMs,
+      pruningIntervalMs: this.#pruningIntervalMs,
+      onFatal: fail,
+    }).then((server) => {
+      if (process !== this.#process) return;
+      this.#server = server;
+      void this.#checkFences();
+    }, fail);
+  }
+
+  /** The times of tids go on as real time does, however the wall clock is set; a little is followed. */
+  #checkTime(moment: Moment): void {
+    const before = this.#last?.process === this.#process ? this.#last.moment : undefined;
+    this.#last = { process: this.#process, moment };
+    if (before === undefined) return;
+    const passedMs = moment.atMs - before.atMs;
+    const countedMs = tidToMs(moment.tid) - tidToMs(before.tid);
+    if (Math.abs(countedMs - passedMs) <= limits.clockJumpMsMax + tidSlackMs) return;
+    this.#world.checker.violated(1, "tids go on as real time does", { before: before.tid, tid: moment.tid, passedMs, countedMs });
+  }
+
+  /** History that has grown too old goes, whatever the wall clock says. To be called while commits go on. */
+  async checkRetention(): Promise<void> {
+    const { historyAgeMs, snapshotRetentionMs } = this.#kept;
+    if (historyAgeMs === undefined || historyAgeMs > retentionCheckedMsMax) return;
+    const { checker, clock } = this.#world;
+    const keptMs = historyAgeMs + 2 * snapshotRetentionMs + this.#pruningIntervalMs + retentionSlackMs;
+    if (!(await this.#tidsGoOn())) return;
+    const { head } = checker.history;
+    const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
+    // The last transaction stands for what is now: only what others came after grows old.
+    await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
+    if (this.#world.isViolated || isGone() || checker.history.head === head) return;
+    this.#world.checker.violated(12, "history that is older than it may be goes", {
+      tid: head.tid,
+      ageMs: clock.monotonic() - head.atMs,
+      keptMs,
+      floor: this.#server?.status(storage).historyFloor,
+      last: checker.history.head.tid,
+    });
+  }
+
+  /**
+   * Tids stand, and ages with them, while a wall clock that was set back by less than a jump has not reached the last tid again. That
+   * takes no longer than a jump is: the time passes here at once. Resolves to whether tids go on as real time does; no commits are no answer.
+   */
+  async #tidsGoOn(): Promise<boolean> {
+    const { checker } = this.#world;
+    for (let passedMs = 0; ; passedMs += followedShiftMs) {
+      const before = checker.history.head;
+      const isSeen = () => checker.history.head.atMs - before.atMs > tidLookMs;
+      if (!(await this.#world.until(isSeen, 4 * tidLookMs)) || this.#world.isViolated) return false;
+      const { head } = checker.history;
+      if (tidToMs(head.tid) - tidToMs(before.tid) > (head.atMs - before.atMs) / 2) return true;
+      if (passedMs > limits.clockJumpMsMax) {
+        checker.violated(12, "tids stand no longer than a jump of the wall clock is", { before: before.tid, tid: head.tid, passedMs });
+        return false;
+      }
+      this.shiftWall(followedShiftMs);
+    }
+  }
+
+  /** What was said never to be is still fenced off after a restart, down to the id floor. */
+  async #checkFences(): Promise<void> {
+    const { clock, checker } = this.#world;
+    const { never } = checker;
+    if (never.length === 0) return;
+    const open = this.#disk.copy().open;
+    const options = { storage, clock, log: this.#world.log("server's disk"), outcomeAgeMs: timings.outcomeAgeMs };
+    const store = await ObjectStore.open(open, options);
+    for (const [id, snapshot] of never) {
+      // A copy of it that is as late as that is refused by its snapshot.
+      if (snapshot < store.idFloor || store.outcome(id)?.type === "fenced") continue;
+      checker.violated(8, "a fence is durable", { id, snapshot, outcome: store.outcome(id)?.type });
+    }
+  }
+
+  /** Ends the process as kill -9 does. */
+  kill(): void {
+    if (this.#clock === undefined) return;
+    this.#world.note("server", "killed");
+    this.#process++;
+    this.#clock.stop();
+    this.#end?.kill();
+    this.#disk.crash();
+    this.#clock = undefined;
+    this.#end = undefined;
+    this.#server = undefined;
+  }
+
+  /** An operator looks after it: one whose disk failed too often takes no writes until it is started again. */
+  repair(): void {
+    if (this.#server?.status(storage).readOnly === true) this.kill();
+    this.start();
+  }
+
+  /** Moves its wall clock, for good. */
+  shiftWall(ms: number): void {
+    this.#skewMs += ms;
+    this.#clock?.shiftWall(ms);
+  }
+
+  /** Keeps a copy of what is durable now. */
+  backUp(): void {
+    this.#backup = { disk: this.#disk.copy(), moment: this.#world.checker.history.head };
+  }
+
+  /** Kills the process, and puts the last backup, if there is one, in the place of its disk: what came after is lost. */
+  restore(): void {
+    this.kill();
+    if (this.#backup === undefined) return;
+    const { disk, moment } = this.#backup;
+    this.#world.note("server", `restored to ${moment.tid}`);
+    this.#disk = disk.copy({ onDurable: this.#onDurable });
+    this.#world.checker.restored(moment);
+  }
+
+  /** It ended itself: whoever looks after it starts it again. */
+  #exited(error: unknown): void {
+    const world = this.#world;
+    world.note("server", `exited: ${String(error)}`);
+    world.unlessExpected("server", error);
+    void (async () => {
+      // The process is left standing until what it was doing has returned.
+      await delay(world.clock, 0);
+      this.kill();
+      await delay(world.clock, 50 + this.#chance.fraction() * 500);
+      this.start();
+    })();
+  }
+}

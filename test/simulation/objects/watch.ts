@@ -1,0 +1,77 @@
+import type { ObjectClient } from "../../../actors/client/object-client.js";
+import type { Chance, Tid } from "../../../core/index.js";
+import type { Life } from "./checker.js";
+import type { Moment } from "../common/history.js";
+import type { World } from "./world.js";
+import { prefixes } from "./world.js";
+
+/** Somebody in a client who is told of changes: each one since it began to watch, once and in order, or a reset. */
+export class Watch {
+  readonly #world: World;
+  readonly #client: ObjectClient;
+  readonly #life: Life;
+  readonly #prefix: string;
+  /** What was told last; all before it was told, too. Undefined after a reset: nothing is known then of what went before. */
+  #last: Moment | undefined;
+  /** Keys of the last moment that were told. */
+  #told = new Set<string>();
+
+  constructor(world: World, client: ObjectClient, life: Life, chance: Chance) {
+    this.#world = world;
+    this.#client = client;
+    this.#life = life;
+    this.#prefix = ["", ...prefixes][Math.floor(chance.fraction() * (prefixes.length + 1))] ?? "";
+    this.#last = world.checker.history.at(client.position.digest);
+    for (const key of this.#keysOf(this.#last)) this.#told.add(key);
+    void this.#run();
+  }
+
+  /** All changes up to the client's position were told. */
+  checkToldAll(): void {
+    const now = this.#world.checker.history.at(this.#client.position.digest);
+    if (this.#last === undefined || now === undefined) return;
+    this.#checkBefore(now);
+    if (now !== this.#last && this.#keysOf(now).length > 0) this.#missed(now.tid);
+  }
+
+  async #run(): Promise<void> {
+    for await (const change of this.#client.watch(this.#prefix)) {
+      if (change.type === "changed") this.#changed(change.key, change.tid);
+      else this.#last = undefined;
+    }
+  }
+
+  #changed(key: string, tid: Tid): void {
+    const { checker } = this.#world;
+    const facts = { client: this.#life.client, life: this.#life.number, prefix: this.#prefix, key, tid };
+    const moment = checker.history.named(tid, this.#client.position.digest);
+    if (moment === undefined) {
+      checker.violated(5, "what a watcher is told was committed", facts);
+      return;
+    }
+    this.#checkBefore(moment);
+    if (moment !== this.#last) this.#told.clear();
+    this.#last = moment;
+    if (!this.#keysOf(moment).includes(key) || this.#told.has(key)) checker.violated(5, "a watcher is told of each change once", facts);
+    this.#told.add(key);
+  }
+
+  /** All that was committed before `moment` was told. */
+  #checkBefore(moment: Moment): void {
+    const last = this.#last;
+    if (last === undefined || last === moment) return;
+    const passed = this.#world.checker.history.between(last, moment);
+    if (passed === undefined) this.#missed(moment.tid);
+    else if (!this.#keysOf(last).every((key) => this.#told.has(key))) this.#missed(last.tid);
+    else for (const each of passed.slice(1)) if (this.#keysOf(each).length > 0) this.#missed(each.tid);
+  }
+
+  #missed(tid: Tid): void {
+    const facts = { client: this.#life.client, life: this.#life.number, prefix: this.#prefix, tid, last: this.#last?.tid };
+    this.#world.checker.violated(5, "a watcher is told of each change, or of a reset", facts);
+  }
+
+  #keysOf(moment: Moment | undefined): readonly string[] {
+    return [...(moment?.writes.keys() ?? [])].filter((key) => key.startsWith(this.#prefix));
+  }
+}

@@ -1,0 +1,77 @@
+import { FaultyNetwork } from "../../../testing/faulty-network.js";
+import type { SentMessage } from "../../../testing/published.js";
+import { CallContexts } from "../common/call-contexts.js";
+import { Checker } from "./checker.js";
+import { CoherenceChecker } from "../coherence/coherence-checker.js";
+import { Stage } from "../common/stage.js";
+import { WireTap } from "../common/wire-tap.js";
+
+export const realm = "sim";
+export const storage = "main";
+
+/** Times of the places, in ms: those of production, shortened alike, so that a run of seconds sees each of them pass often. */
+export const timings = {
+  heartbeatIntervalMs: 200,
+  heartbeatTimeoutMs: 700,
+  keepAliveIntervalMs: 200,
+  sessionTimeoutMs: 800,
+  transactionTimeoutMs: 600,
+  requestTimeoutMs: 400,
+  waitTimeoutMs: 3_000,
+  outcomeAgeMs: 20_000,
+} as const;
+
+/** From one sweep of the history to the next: one of these in each run. Sweeps that find nothing are most of what a run with the first costs. */
+export const pruningIntervalsMs = [80, 400, 1_200] as const;
+
+/** Keys of all workloads: few, so that transactions meet. The last letter of a prefix decides who lists it. */
+export const prefixes = ["a/", "b/", "c/"] as const;
+export const keys: readonly string[] = prefixes.flatMap((prefix) => ["1", "2", "3", "4"].map((name) => prefix + name));
+
+/** Of some runs, in bytes: the invalidation of one key fits in a message, that of two is told without them. */
+const tightPayloadBytesMax = 66;
+
+/** Timers that fire in one run at most: ten times those of the longest that was seen. More is a loop that does not end. */
+const stepsMax = 30_000;
+
+/** What all places of one simulated run share. One seed decides everything in it. */
+export class World extends Stage {
+  readonly checker: Checker;
+  readonly network: FaultyNetwork;
+  /** No faults come any more: users do little, as there is little new to see. */
+  isCalm = false;
+  readonly contexts: CallContexts;
+  /** What cached functions make of objects. */
+  readonly coherence: CoherenceChecker;
+  readonly #tap = new WireTap(this);
+
+  constructor(seed: number, trace?: (line: string) => void) {
+    const checker = new Checker(() => this.clock.monotonic());
+    super(seed, checker, stepsMax, trace);
+    this.checker = checker;
+    this.contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
+    this.coherence = new CoherenceChecker(checker, this.clock);
+    const chance = this.chance();
+    this.network = new FaultyNetwork({
+      clock: this.clock,
+      chance,
+      ...(chance.fraction() < 0.25 ? { payloadBytesMax: tightPayloadBytesMax } : {}),
+      log: this.log("network"),
+      onSend: (sent) => {
+        this.#watch(sent);
+      },
+    });
+  }
+
+  protected override isExpected(error: Error): boolean {
+    return super.isExpected(error) || error.name === "ReadFailure" || error.name === "AbortError";
+  }
+
+  #watch(sent: SentMessage): void {
+    if (this.trace !== undefined && !sent.subject.includes(".invalidations")) {
+      const arrivals = sent.arrivalsMs.map((ms) => `+${(ms - this.clock.monotonic()).toFixed(1)}`).join(" ");
+      this.note(sent.from, `→ ${sent.to} ${sent.subject} ${arrivals || "lost"}`);
+    }
+    this.#tap.take(sent);
+  }
+}

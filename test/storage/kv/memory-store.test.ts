@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { MemoryDisk, openMemoryStore } from "../../../testing/index.js";
+import { AssertionError, ClosedError, WriteInDoubtError } from "../../../core/index.js";
+import { orderedStoreSuite } from "../../../testing/suites/ordered-store.js";
+
+orderedStoreSuite("in memory", async () => new MemoryDisk("disk").open);
+
+const key = Buffer.from("k");
+const put = (text: string) => [{ key, value: Buffer.from(text) }];
+
+/** A disk whose batches wait in `air` for what the test decides. */
+function slowDisk() {
+  const air: { apply: () => void; resolve: () => void; reject: (error: Error) => void }[] = [];
+  const disk = new MemoryDisk("slow", (apply) => new Promise((resolve, reject) => air.push({ apply, resolve, reject })));
+  return { air, disk };
+}
+
+async function durable(disk: MemoryDisk): Promise<string | undefined> {
+  const store = await disk.copy("copy").open();
+  const value = store.read((view) => view.get(key));
+  return value === undefined ? undefined : Buffer.from(value).toString();
+}
+
+describe("a disk in memory", () => {
+  test("loses in a crash what was not durable, keeps what was, and can be opened again", async () => {
+    const { air, disk } = slowDisk();
+    const store = await disk.open();
+    void store.batch(put("one"));
+    await Promise.resolve();
+    air[0]?.apply();
+    air[0]?.resolve();
+    await Promise.resolve();
+    let settled = false;
+    const settle = () => {
+      settled = true;
+    };
+    store.batch(put("two"))?.then(settle, settle);
+    while (air.length < 2) await Promise.resolve();
+    disk.crash();
+    air[1]?.apply();
+    air[1]?.resolve();
+    expect(await durable(disk)).toBe("one");
+    expect(() => store.read(() => 1)).toThrow(ClosedError);
+    const reopened = await disk.open();
+    expect(reopened.read((view) => view.get(key))).toEqual(new Uint8Array(Buffer.from("one")));
+    expect(settled).toBe(false);
+  });
+
+  for (const onDisk of [true, false]) {
+    test(`a batch in doubt may be ${onDisk ? "on the disk" : "lost"}, and no batch is taken until the store was opened again`, async () => {
+      let fails = true;
+      const disk = new MemoryDisk("doubtful", async (apply) => {
+        if (!fails || onDisk) apply();
+        if (fails) throw new Error("the disk broke");
+      });
+      const store = await disk.open();
+      const behind = [store.batch(put("one")), store.batch(put("two"))];
+      for (const batch of behind) await expect(batch).rejects.toThrow(WriteInDoubtError);
+      await expect(store.batch(put("three"))).rejects.toThrow(WriteInDoubtError);
+      await store.close();
+      fails = false;
+      const reopened = await disk.open();
+      expect(await durable(disk)).toBe(onDisk ? "one" : undefined);
+      await reopened.batch(put("four"));
+      expect(await durable(disk)).toBe("four");
+    });
+  }
+
+  test("a view that outlives its call is a bug that shows", async () => {
+    const store = await openMemoryStore();
+    await store.batch(put("one"));
+    const view = store.read((kept) => kept);
+    expect(() => view.get(key)).toThrow(AssertionError);
+  });
+
+  test("keeps its own copy of what was written", async () => {
+    const store = await openMemoryStore();
+    const value = Buffer.from("one");
+    await store.batch([{ key, value }]);
+    value.fill(0);
+    expect(store.read((view) => Buffer.from(view.get(key) ?? []).toString())).toBe("one");
+  });
+});

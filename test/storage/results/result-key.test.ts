@@ -1,0 +1,219 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { argumentsKey, argumentsText, keyTag, resultKey, scopeText } from "../../../storage/results/result-key.js";
+import { asTag, InvalidKeyArgumentError, limits, tagLevels } from "../../../core/index.js";
+
+const awkward = [
+  "",
+  "a",
+  "1",
+  "0",
+  "\0",
+  "\0a",
+  '"',
+  "\\",
+  ",",
+  "[",
+  "]",
+  "{",
+  "}",
+  ":",
+  "#",
+  "null",
+  "undefined",
+  "hole",
+  "é",
+  "\ud800",
+  "1n",
+];
+const text = fc.oneof(fc.constantFrom(...awkward), fc.string({ maxLength: 3, unit: fc.constantFrom(...awkward) }));
+const primitive = fc.oneof(
+  text,
+  fc.constantFrom<unknown>(0, -0, 1, -1, Number.NaN, Infinity, -Infinity, 1e21, 0.1, null, undefined, true, false, 0n, 1n, -1n, 2n ** 70n),
+);
+
+/** Any argument, of few kinds and parts, so that equal ones meet. */
+const { argument } = fc.letrec<{ argument: unknown }>((tie) => ({
+  argument: fc.oneof(
+    { maxDepth: 3, depthSize: "small" },
+    { weight: 4, arbitrary: primitive },
+    fc.constantFrom<unknown>(0, 1, Number.NaN).map((ms) => new Date(ms as number)),
+    fc.tuple(fc.constantFrom(Uint8Array, Int8Array, Uint16Array, BigUint64Array), fc.nat(2)).map(([array, length]) => new array(length)),
+    fc.uint8Array({ maxLength: 2 }).map((bytes) => Buffer.from(bytes)),
+    fc.array(tie("argument"), { maxLength: 3 }),
+    fc.constantFrom(0, 1, 2).map((length) => new Array(length)),
+    fc.dictionary(text, tie("argument"), { maxKeys: 3 }),
+    fc.array(fc.tuple(tie("argument"), tie("argument")), { maxLength: 3 }).map((entries) => new Map(entries)),
+    fc.array(tie("argument"), { maxLength: 3 }).map((parts) => new Set(parts)),
+  ),
+}));
+const argumentList = fc.array(argument, { maxLength: 3 });
+
+/** Whether two arguments say the same, written for its plainness: parts of what has no order are looked for one by one. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b);
+  // A class of its own or none: an object without a prototype is plain.
+  if ((Object.getPrototypeOf(a) ?? Object.prototype) !== (Object.getPrototypeOf(b) ?? Object.prototype)) return false;
+  if (a instanceof Date) return Object.is(a.getTime(), (b as Date).getTime());
+  if (ArrayBuffer.isView(a)) {
+    return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(
+      Buffer.from((b as Uint8Array).buffer, (b as Uint8Array).byteOffset, (b as Uint8Array).byteLength),
+    );
+  }
+  if (a instanceof Map) return isSameInAnyOrder([...a], [...(b as Map<unknown, unknown>)]);
+  if (a instanceof Set) return isSameInAnyOrder([...a], [...(b as Set<unknown>)]);
+  if (Array.isArray(a)) {
+    const other = b as unknown[];
+    return a.length === other.length && [...a.keys()].every((index) => index in a === index in other && isSame(a[index], other[index]));
+  }
+  return isSameInAnyOrder(Object.entries(a), Object.entries(b));
+}
+
+function isSameInAnyOrder(a: readonly unknown[], b: readonly unknown[]): boolean {
+  const left = [...b];
+  return (
+    a.length === b.length &&
+    a.every((part) => {
+      const at = left.findIndex((other) => isSame(part, other));
+      if (at !== -1) left.splice(at, 1);
+      return at !== -1;
+    })
+  );
+}
+
+/** A copy with everything that has no order in the opposite one. */
+function turned(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  if (ArrayBuffer.isView(value)) return structuredCloneOf(value);
+  if (value instanceof Map) return new Map([...value].reverse().map(([key, part]) => [turned(key), turned(part)] as const));
+  if (value instanceof Set) return new Set([...value].reverse().map(turned));
+  if (Array.isArray(value)) return value.map(turned);
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([name, part]) => [name, turned(part)]),
+  );
+}
+
+function structuredCloneOf(bytes: ArrayBufferView): unknown {
+  return Buffer.isBuffer(bytes) ? Buffer.from(bytes) : structuredClone(bytes);
+}
+
+describe("the key of a call", () => {
+  test("is equal for arguments that say the same, and for no others", () => {
+    let equal = 0;
+    fc.assert(
+      fc.property(argumentList, argumentList, (a, b) => {
+        const isEqual = isSame(a, b);
+        if (isEqual) equal++;
+        // As a Map has it: NaN is NaN.
+        expect(new Set([argumentsKey(a), argumentsKey(b)]).size).toBe(isEqual ? 1 : 2);
+        expect(resultKey("f", argumentsKey(a)) === resultKey("f", argumentsKey(b))).toBe(isEqual);
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(equal).toBeGreaterThan(100);
+  });
+
+  test("does not change with the order of properties, entries and members", () => {
+    fc.assert(
+      fc.property(argumentList, (args) => {
+        // A dictionary may have a property __proto__, which a copy by entries keeps as well.
+        expect(argumentsKey(args.map(turned))).toBe(argumentsKey(args));
+      }),
+      { numRuns: 10_000 },
+    );
+  });
+
+  test("is the argument itself when it is one primitive, and tells -0 from 0", () => {
+    for (const only of ["x", "", 1, 0, Number.NaN, true, 7n, null, undefined]) expect(argumentsKey([only])).toBe(only);
+    expect(argumentsKey([-0])).not.toBe(0);
+    expect(argumentsKey([])).not.toBe(argumentsKey([undefined]));
+    expect(argumentsKey(["\0"])).not.toBe(argumentsKey([]));
+    expect(argumentsKey([new Array(1)])).not.toBe(argumentsKey([[undefined]]));
+  });
+
+  test("reads as the call does", () => {
+    const scope = scopeText({ namespace: "shop", name: "city", version: 2 });
+    expect(resultKey(scope, argumentsKey(["DE"]))).toBe('shop/city@2("DE")');
+    expect(resultKey("f", argumentsKey([{ b: [1n, -0], a: new Set(["y", "x"]) }, new Date(0)]))).toBe(
+      'f({"a":Set{"x","y"},"b":[1n,-0]},Date(0))',
+    );
+    expect(argumentsText(argumentsKey([new Map([[1, undefined]]), Buffer.from("a")]))).toBe("Map{1:undefined},Buffer(YQ==)");
+  });
+
+  test("is short however long the arguments are", () => {
+    const long = (end: string) => resultKey("f", argumentsKey(["x".repeat(100_000) + end]));
+    expect(long("a")).not.toBe(long("b"));
+    expect(long("a").length).toBeLessThan(100);
+  });
+
+  test.each([
+    ["a function", [{ at: [() => 1] }], "0.at[0]", "is a function"],
+    ["a symbol", [1, Symbol("x")], "1", "is a symbol"],
+    ["an instance", [new URL("http://localhost")], "0", "is an instance of URL, not a plain object"],
+    ["a class that extends Map", [new (class Own extends Map {})()], "0", "is an instance of Own, not a plain object"],
+    ["what only looks like a Map", [Object.create(Map.prototype)], "0", "is an instance of Map, not a plain object"],
+    ["what only looks like a Date", [Object.create(Date.prototype)], "0", "is an instance of Date, not a plain object"],
+    ["a property named by a symbol", [{ [Symbol("x")]: 1 }], "0", "has a property named by a symbol"],
+    ["a function in a Map", [new Map([[{ f: () => 1 }, 1]])], "0[0].f", "is a function"],
+    ["a text too long", ["x", "y".repeat(limits.cacheKeyLengthMax)], "1", /^makes the key longer than/],
+    ["bytes too long", [[new Uint8Array(limits.cacheKeyLengthMax)]], "0[0]", /^makes the key longer than/],
+  ])("cannot be made of %s, and the error says where it is", (_, args, path, reason) => {
+    const facts = factsOf(() => argumentsKey(args));
+    expect(facts.path).toBe(path);
+    expect(facts.reason).toMatch(reason);
+  });
+
+  test("cannot be made of cycles, nor of what would be written out for ever", () => {
+    const cycle: unknown[] = [];
+    cycle.push({ again: cycle });
+    expect(factsOf(() => argumentsKey([cycle]))).toStrictEqual({ path: "0[0].again", reason: "is a cycle" });
+    let deep: unknown = 1;
+    for (let level = 0; level <= limits.valueDepthMax; level++) deep = [deep];
+    expect(factsOf(() => argumentsKey([deep])).reason).toMatch(/^is nested deeper than/);
+    let wide: unknown = 1;
+    for (let level = 0; level < 60; level++) wide = [wide, wide];
+    expect(factsOf(() => argumentsKey([wide])).reason).toMatch(/^makes the key longer than/);
+    const twice = { a: 1 };
+    expect(argumentsKey([twice, twice])).toBe(argumentsKey([{ a: 1 }, { a: 1 }]));
+  });
+});
+
+test("the keys of two functions never meet, whatever they are called", () => {
+  const part = fc.string({ maxLength: 3, unit: fc.constantFrom("a", "/", "@", "(", ")", '"', "1") });
+  const scope = fc.record({ name: part, namespace: fc.option(part, { nil: undefined }), version: fc.option(part, { nil: undefined }) });
+  const textOf = ({ name, namespace, version }: { name: string; namespace: string | undefined; version: string | undefined }) =>
+    scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) });
+  fc.assert(
+    fc.property(fc.tuple(scope, part), fc.tuple(scope, part), (a, b) => {
+      const key = ([of, argument]: typeof a) => resultKey(textOf(of), argumentsKey([argument]));
+      expect(key(a) === key(b)).toBe(isSame(a, b));
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test("each key has a tag of its own, two levels deep", () => {
+  const key = fc.oneof(
+    fc.string({ maxLength: 4, unit: fc.constantFrom("a", "1", "_", ".", ":", "1d", "é", "\ud800", "\0") }),
+    fc.string({ minLength: 50, maxLength: 300, unit: fc.constantFrom("a", ":") }),
+  );
+  fc.assert(
+    fc.property(key, key, (a, b) => {
+      expect(tagLevels(asTag(keyTag(a)))).toHaveLength(2);
+      expect(keyTag(a) === keyTag(b)).toBe(a === b);
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+function factsOf(make: () => unknown): InvalidKeyArgumentError["facts"] {
+  try {
+    make();
+  } catch (error) {
+    if (error instanceof InvalidKeyArgumentError) return error.facts;
+    throw error;
+  }
+  throw new Error("a key was made");
+}

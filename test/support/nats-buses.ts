@@ -1,0 +1,31 @@
+import { type Bus, connectNats, type HeadedTransport } from "../../transport/index.js";
+import { type NatsServer, startNatsServer } from "./nats-server.js";
+import type { BusPlace } from "../../testing/suites/bus.js";
+import { startTcpProxy } from "./tcp-proxy.js";
+
+/** A nats-server whose nodes each come through a proxy of their own. */
+export interface NatsBusPlace extends BusPlace {
+  readonly server: NatsServer;
+}
+
+/** JetStream with its data in `folder` below the server's own. */
+export const jetStreamConfig = (folder = "data") => `jetstream { store_dir: "$folder/${folder}" }`;
+
+/** A place for the buses that `make` makes on a link. */
+export async function natsBusPlace(config: string, make: (transport: HeadedTransport, prefix: string) => Bus): Promise<NatsBusPlace> {
+  const server = await startNatsServer({ config });
+  return {
+    server,
+    open: async (prefix = "p") => {
+      const link = await startTcpProxy(() => server.port);
+      const transport = await connectNats({ servers: `nats://127.0.0.1:${link.port}` });
+      const close = async () => {
+        await transport.close();
+        await link.close();
+      };
+      return { bus: make(transport, prefix), link, close };
+    },
+    restart: () => server.restart(),
+    close: () => server.stop(),
+  };
+}

@@ -1,0 +1,120 @@
+/** A storage server in memory on a simulated clock, whose disk does what the test tells it to. */
+import { startStorageServer, type StorageOptions, type StorageServer, type StorageServerOptions } from "../../actors/server/server.js";
+import { MemoryDisk } from "../../storage/kv/memory-store.js";
+import { SimulatedClock } from "../../testing/simulated-clock.js";
+import { createBroker } from "../../transport/in-process.js";
+import { type Clock, seededChance, silentLog } from "../../core/index.js";
+import { WireClient } from "./wire-client.js";
+
+/** A write that waits for the test. */
+export interface HeldWrite {
+  /** It is on the disk, and the server is told. */
+  finish(): void;
+  /** The server is told that it failed; it is on the disk or not. */
+  fail(applied: boolean): void;
+}
+
+/** A disk that writes at once, until it is held. */
+export class TestDisk {
+  readonly #waiting: HeldWrite[] = [];
+  readonly disk: MemoryDisk;
+  held = false;
+  /** Writes of any kind so far. */
+  writes = 0;
+  openFails = false;
+
+  constructor(name = "main") {
+    this.disk = new MemoryDisk(name, (apply) => {
+      this.writes++;
+      if (!this.held) {
+        apply();
+        return Promise.resolve();
+      }
+      return new Promise((resolve, reject) => {
+        this.#waiting.push({
+          finish: () => {
+            apply();
+            resolve();
+          },
+          fail: (applied) => {
+            if (applied) apply();
+            reject(new Error("the disk failed"));
+          },
+        });
+      });
+    });
+  }
+
+  readonly open: StorageOptions["open"] = () => (this.openFails ? Promise.reject(new Error("the disk is gone")) : this.disk.open());
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** The oldest write that waits. */
+  next(): HeldWrite {
+    const write = this.#waiting.shift();
+    if (write === undefined) throw new Error("no write waits");
+    return write;
+  }
+}
+
+export type WorldOptions = Partial<Omit<StorageServerOptions, "storages" | "transport" | "clock" | "chance" | "onFatal">> & {
+  readonly storage?: Partial<StorageOptions>;
+  readonly payloadBytesMax?: number;
+  /** The clock of the server, made of the one of the world. */
+  readonly serverClock?: (clock: SimulatedClock) => Clock;
+};
+
+export interface ServerWorld {
+  readonly clock: SimulatedClock;
+  readonly disk: TestDisk;
+  readonly server: StorageServer;
+  readonly fatal: unknown[];
+  readonly broker: ReturnType<typeof createBroker>;
+  /** A client on a transport of its own that has registered. */
+  client(name?: string, clientSecret?: string): Promise<WireClient>;
+  /** The same storage served again, by a new instance. */
+  restart(options?: WorldOptions): Promise<StorageServer>;
+  /** Lets everything happen that needs no time. */
+  settled(): Promise<void>;
+}
+
+/** Far from the seeds that tests name: two processes of one seed are one instance to each other. */
+let seed = 1_000_000;
+
+export async function serverWorld(options: WorldOptions = {}): Promise<ServerWorld> {
+  const clock = new SimulatedClock();
+  const disk = new TestDisk();
+  const fatal: unknown[] = [];
+  const { payloadBytesMax } = options;
+  const broker = createBroker({ clock, ...(payloadBytesMax === undefined ? {} : { payloadBytesMax }) });
+  const start = ({ storage, payloadBytesMax: _, serverClock = (same) => same, ...rest }: WorldOptions) =>
+    clock.settle(
+      startStorageServer({
+        realm: "test",
+        log: silentLog,
+        ...rest,
+        storages: { main: { open: disk.open, ...storage } },
+        transport: broker.connect(),
+        clock: serverClock(clock),
+        chance: seededChance(++seed),
+        onFatal: (error) => fatal.push(error),
+      }),
+      10_000,
+    );
+  return {
+    clock,
+    disk,
+    fatal,
+    broker,
+    server: await start(options),
+    async client(name = "tester", clientSecret) {
+      const client = new WireClient(broker.connect(), "test", "main", clientSecret);
+      await client.register({ client: name });
+      return client;
+    },
+    restart: (again = options) => start(again),
+    settled: () => clock.advance(0),
+  };
+}

@@ -1,0 +1,112 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseSync, Visitor } from "oxc-parser";
+
+/** The project's folder. */
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** One source file of the project, read by a parser. */
+export interface Source {
+  /** Relative to the project, with `/`. */
+  readonly path: string;
+  /** What it imports or re-exports, types too: a path in the project, or the name of a package. */
+  readonly imports: readonly string[];
+  /** Names it uses that are not properties of something, and `object.property` for what is. */
+  readonly names: ReadonlySet<string>;
+  /** What it exports: declared here, or passed on. */
+  readonly exports: readonly Export[];
+}
+
+/** `from` is where it is passed on from; `name` undefined stands for all that is there. */
+export interface Export {
+  readonly name: string | undefined;
+  readonly from: string | undefined;
+  readonly hasDocstring: boolean;
+}
+
+/** Paths of the TypeScript files in a folder of the project, at any depth; none when it is not there. */
+export function filesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.name.endsWith(".d.ts"))
+      .map((entry) => toPosix(relative(root, join(entry.parentPath, entry.name))))
+      .toSorted();
+  } catch {
+    return [];
+  }
+}
+
+/** Parses the file at `path`. Throws when it cannot be parsed. */
+export function readSource(path: string): Source {
+  const text = readFileSync(join(root, path), "utf8");
+  const { program, module, comments, errors } = parseSync(path, text);
+  if (errors.length > 0) throw new Error(`${path}: ${errors[0]?.message}`);
+  const target = (request: string) =>
+    request.startsWith(".") ? toPosix(relative(root, resolve(root, dirname(path), request))).replace(/\.js$/, ".ts") : request;
+
+  const imports = module.staticImports.map((each) => target(each.moduleRequest.value));
+  const names = new Set<string>();
+  new Visitor({
+    ImportExpression: ({ source }) => {
+      if (source.type === "Literal" && typeof source.value === "string") imports.push(target(source.value));
+    },
+    TSImportType: ({ source }) => {
+      imports.push(target(source.value));
+    },
+    Identifier: ({ name }) => {
+      names.add(name);
+    },
+    MemberExpression: (node) => {
+      if (node.object.type === "Identifier" && node.property.type === "Identifier") names.add(`${node.object.name}.${node.property.name}`);
+    },
+  }).visit(program);
+
+  const docEnds = comments.filter((comment) => comment.type === "Block" && comment.value.startsWith("*")).map((comment) => comment.end);
+  const isDocumented = (start: number) => docEnds.some((end) => end <= start && text.slice(end, start).trim() === "");
+  const declarations = new Map<string, number>();
+  for (const node of program.body) {
+    const declaration = node.type === "ExportNamedDeclaration" ? (node.declaration ?? undefined) : node;
+    for (const name of declaredNames(declaration)) declarations.set(name, Math.min(declarations.get(name) ?? Infinity, node.start));
+  }
+  const exports = module.staticExports.flatMap((statement) =>
+    statement.entries.map((entry): Export => {
+      const from = entry.moduleRequest === null ? undefined : target(entry.moduleRequest.value);
+      if (from !== undefined) imports.push(from);
+      const local = entry.localName.name ?? entry.importName.name ?? undefined;
+      return {
+        name: from === undefined ? (entry.exportName.name ?? "default") : (entry.importName.name ?? undefined),
+        from,
+        hasDocstring:
+          from !== undefined || isDocumented(local === undefined ? statement.start : (declarations.get(local) ?? statement.start)),
+      };
+    }),
+  );
+  return { path, imports: [...new Set(imports)], names, exports };
+}
+
+/** Everything that the file at `path` exports without a docstring, also what it passes on, as `file: name`. */
+export function undocumentedExports(path: string, only?: ReadonlySet<string>): readonly string[] {
+  return readSource(path).exports.flatMap(({ name, from, hasDocstring }) => {
+    if (only !== undefined && name !== undefined && !only.has(name)) return [];
+    if (from === undefined) return hasDocstring ? [] : [`${path}: ${name}`];
+    if (!from.endsWith(".ts")) return [];
+    return undocumentedExports(from, name === undefined ? only : new Set([name]));
+  });
+}
+
+interface Declaration {
+  readonly id?: { readonly name?: string } | null;
+  readonly declarations?: readonly { readonly id: { readonly name?: string } }[];
+}
+
+// Of the parser's two dozen kinds of statement, those that declare something have one of two shapes.
+function declaredNames(statement: object | undefined): readonly string[] {
+  const declaration: Declaration | undefined = statement;
+  const ids = declaration?.declarations?.map((each) => each.id) ?? [declaration?.id];
+  return ids.map((id) => id?.name).filter((name) => name !== undefined);
+}
+
+function toPosix(path: string): string {
+  return path.replaceAll("\\", posix.sep);
+}

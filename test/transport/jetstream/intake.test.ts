@@ -1,0 +1,148 @@
+import { expect, test } from "vitest";
+import { SimulatedClock } from "../../../testing/index.js";
+import { countsAnew, StreamIntake } from "../../../transport/jetstream/intake.js";
+import type { BusWord, Delivery } from "../../../transport/jetstream/messages.js";
+import type { BusEvent } from "../../../transport/index.js";
+import { asTag, limits, silentLog } from "../../../core/index.js";
+
+const record = { id: "e", sequence: 5, time: 0, payload: new Uint8Array(0) };
+const begun = { epoch: "e created", sequence: 10, time: 1_000 };
+
+/** An intake that stands at 10 of history `e`, whose record is at 5. */
+function standing() {
+  const told: BusEvent[] = [];
+  const doubts: string[] = [];
+  const intake: StreamIntake = new StreamIntake({
+    clock: new SimulatedClock(),
+    log: silentLog,
+    tell: (event) => told.push(event),
+    onDoubt: (reason) => {
+      doubts.push(reason);
+      intake.suspend();
+    },
+  });
+  intake.goOnFrom(begun);
+  intake.begin(begun, record, true);
+  const tags = () => told.map((event) => (event.type === "invalidated" ? event.tag : event.type));
+  return { intake, told, doubts, tags };
+}
+
+const at = (sequence: number, word: BusWord): Delivery => ({ sequence, time: 0, word });
+const invalidation = (sequence: number, id = "id"): Delivery => at(sequence, { type: "invalidate", id, tag: asTag(`t:${sequence}`) });
+const beat = (sequence: number, { epoch = begun.epoch, knew = sequence - 1 } = {}): Delivery => at(sequence, { type: "beat", epoch, knew });
+
+test("what follows is told, a late copy is not, and after a gap nothing is until it is filled", () => {
+  const { intake, tags, doubts } = standing();
+  expect([11, 11, 10, 14, 13].map((sequence) => intake.take(invalidation(sequence)))).toEqual([true, true, true, false, false]);
+  expect(tags()).toEqual(["t:11"]);
+  intake.takeReplayed(invalidation(12));
+  expect(tags()).toEqual(["t:11", "t:12", "t:13", "t:14"]);
+  expect(doubts).toEqual([]);
+});
+
+test("what a replay passes over was superseded", () => {
+  const { intake, tags } = standing();
+  for (const sequence of [9, 15, 15, 20]) intake.takeReplayed(invalidation(sequence));
+  expect(tags()).toEqual(["t:15", "t:20"]);
+});
+
+test("what a publisher says that it knew is no doubt where the stream goes on, whatever it says", () => {
+  const { intake, doubts, tags } = standing();
+  intake.take(beat(11, { knew: 2 ** 53 - 2 }));
+  intake.take(beat(12, { epoch: "another", knew: 5 }));
+  intake.takeReplayed(beat(13, { knew: 13 }));
+  expect(doubts).toEqual([]);
+  expect(tags()).toEqual(["heartbeat", "heartbeat", "heartbeat"]);
+});
+
+test("a heartbeat below the position is a doubt when it cannot be a copy of one that stood there", () => {
+  for (const [came, isDoubted] of [
+    [beat(8), false],
+    [beat(8, { knew: 9 }), true],
+    [beat(8, { epoch: "anew" }), true],
+    [{ ...beat(8), time: begun.time + 1_000 }, true],
+  ] as const) {
+    const { intake, doubts } = standing();
+    intake.take(came);
+    expect(doubts).toEqual(isDoubted ? [countsAnew] : []);
+  }
+});
+
+test("a time that its publisher may have written is bounded by the broker's clock and by what came before", () => {
+  const { intake } = standing();
+  intake.brokerAheadMs = 5_000;
+  intake.take({ ...invalidation(11), time: 1e15, isTimeDoubtful: true });
+  expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
+  intake.take({ ...invalidation(12), time: 1, isTimeDoubtful: true });
+  expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
+});
+
+test("a record of another history is a doubt, one of our own or an earlier one is none", () => {
+  const { intake, doubts, tags } = standing();
+  intake.begin(begun, { ...record, sequence: 13 }, true);
+  intake.take(at(11, { type: "epoch", id: "earlier" }));
+  intake.take(invalidation(12));
+  intake.take(at(13, { type: "epoch", id: "e" }));
+  expect(doubts).toEqual([]);
+  expect(tags()).toEqual(["heartbeat", "t:12", "heartbeat"]);
+  intake.take(at(14, { type: "epoch", id: "later" }));
+  expect(doubts).toHaveLength(1);
+});
+
+test("a stream that counts anew is a doubt; one who has not heard of our history yet is none", () => {
+  const { intake, doubts, tags } = standing();
+  intake.take(beat(11, { epoch: "before" }));
+  expect(tags()).toEqual(["heartbeat"]);
+  intake.take(beat(2, { epoch: "anew", knew: 1 }));
+  expect(doubts).toHaveLength(1);
+});
+
+test("a beginning that is not whole is a reset, and what was held below it is dropped", () => {
+  const { intake, tags } = standing();
+  intake.suspend();
+  for (const sequence of [18, 20, 21, 22]) intake.take(invalidation(sequence));
+  intake.begin({ ...begun, sequence: 20 }, record, false);
+  expect(tags()).toEqual(["reset", "t:21", "t:22"]);
+  expect(intake.last).toBe(22);
+});
+
+test("what is held is bounded, and the rest comes by replay", () => {
+  const { intake, told } = standing();
+  const count = limits.earlyInvalidationsMax + 50;
+  for (let n = 0; n < count; n++) intake.take(invalidation(12 + n));
+  intake.takeReplayed(invalidation(11));
+  expect(told).toHaveLength(limits.earlyInvalidationsMax + 1);
+  for (let n = 0; n < 50; n++) intake.takeReplayed(invalidation(12 + limits.earlyInvalidationsMax + n));
+  expect(told).toHaveLength(count + 1);
+});
+
+test("what the server does not time is timed here, on the broker's clock", () => {
+  const { intake } = standing();
+  intake.brokerAheadMs = 5_000;
+  intake.take({ ...invalidation(11), time: Number.NaN });
+  expect(intake.position).toMatchObject({ sequence: 11, time: 5_000 });
+});
+
+test("an invalidation where another was told, or where nothing was, says that history went back; a late copy does not", () => {
+  const other = (sequence: number): Delivery => at(sequence, { type: "invalidate", id: "other", tag: asTag("t") });
+  const mine = (sequence: number): Delivery => at(sequence, { type: "invalidate", id: "id", tag: asTag("t") });
+  for (const [told, came, isDoubted] of [
+    [invalidation(11), mine(11), false],
+    [invalidation(11), other(11), true],
+    [beat(11), mine(11), true],
+    // Before where this node began only the time tells.
+    [invalidation(11), mine(9), false],
+    [invalidation(11), { ...mine(9), time: 5_000 }, true],
+  ] as const) {
+    const { intake } = standing();
+    intake.take(told);
+    expect(intake.isContradictedBy(came)).toBe(isDoubted);
+  }
+});
+
+test("a stream that counts anew without a lost link is found out by the first invalidation that was not told", () => {
+  const { intake, doubts } = standing();
+  for (const sequence of [11, 12, 13]) intake.take(invalidation(sequence));
+  intake.take(at(12, { type: "invalidate", id: "another", tag: asTag("t:new") }));
+  expect(doubts).toEqual([countsAnew]);
+});

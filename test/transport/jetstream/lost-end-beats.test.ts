@@ -1,0 +1,150 @@
+import { describe, expect, test } from "vitest";
+import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
+import type { NetworkEnd } from "../../../testing/network-end.js";
+import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
+import { type BusPosition, createJetStreamBus, type TagVersion } from "../../../transport/index.js";
+import { seededChance } from "../../../core/index.js";
+import { HeardBus } from "../../../testing/suites/bus.js";
+
+/** Nodes on a stream whose broker loses what it took last with its power. */
+function place() {
+  const clock = new SimulatedClock();
+  const chance = seededChance(1);
+  const network = new FaultyNetwork({ clock, chance });
+  const jetStream = new SimulatedJetStream({ network, chance });
+  const node = async (name: string, from?: BusPosition, known?: readonly TagVersion[]) => {
+    const transport = network.connect(name);
+    const bus = createJetStreamBus({ transport, prefix: "p", clock, chance });
+    const heard = new HeardBus(bus);
+    await clock.settle(bus.follow(from, known), 2_000);
+    return { transport, bus, heard };
+  };
+  const follows = (bus: { readonly state: { readonly type: string } }) => clock.until(() => bus.state.type === "following", 10_000);
+  const sequence = () => jetStream.stream("ZOOID_p")?.lastSequence ?? 0;
+  /** Loses all but what was taken up to `last`, while `away` stays cut off. */
+  const losePower = (last: number, away?: NetworkEnd) => {
+    network.stop();
+    jetStream.stream("ZOOID_p")?.truncate(last);
+    network.start();
+    away?.cut();
+  };
+  return { clock, network, jetStream, node, follows, sequence, losePower };
+}
+
+describe("an invalidation that the stream has lost, in whose place heartbeats were counted since,", () => {
+  test("is missed by the node that was told of it, and all count it as missed", async () => {
+    const { clock, node, follows, sequence, losePower } = place();
+    const [told, other] = [await node("told"), await node("other")];
+    await clock.advance(100);
+    const before = sequence();
+    other.transport.cut();
+    await clock.settle(told.bus.publish("lost", "1"), 1_000);
+    losePower(before, told.transport);
+    other.transport.mend();
+    await follows(other.bus);
+    await clock.until(() => sequence() > before + 3, 10_000);
+    expect(other.heard.tags).toEqual([]);
+    const resets = other.heard.count("reset");
+    told.transport.mend();
+    await follows(told.bus);
+    await clock.until(() => other.heard.count("reset") > resets, 10_000);
+    expect(told.heard.count("reset")).toBe(2);
+  });
+
+  test("is missed although later ones of its tag hide whether the last that was told is there", async () => {
+    const { clock, node, follows, sequence, losePower } = place();
+    const [told, other] = [await node("told"), await node("other")];
+    await clock.advance(100);
+    for (const tag of ["kept:1", "kept:2"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
+    const before = sequence();
+    other.transport.cut();
+    for (const tag of ["lost", "hot:1", "hot:2"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
+    losePower(before, told.transport);
+    other.transport.mend();
+    await follows(other.bus);
+    await clock.until(() => sequence() > before + 4, 10_000);
+    for (const tag of ["hot:1", "hot:2"]) await clock.settle(other.bus.publish(tag, `${tag} again`), 1_000);
+    const resets = other.heard.count("reset");
+    told.transport.mend();
+    await follows(told.bus);
+    await clock.until(() => other.heard.count("reset") > resets, 10_000);
+    expect(other.heard.count("reset")).toBe(resets + 1);
+  });
+
+  test("is missed by the node that published it, and was not told of it yet", async () => {
+    const { clock, jetStream, node, follows, sequence, losePower } = place();
+    const [publisher, other] = [await node("publisher"), await node("other")];
+    await clock.advance(100);
+    const before = sequence();
+    other.transport.cut();
+    // Acknowledged, and not repeated: the publisher stands before it.
+    const subscription = jetStream.stream("ZOOID_p");
+    expect(subscription).toBeDefined();
+    if (subscription !== undefined) subscription.config = { ...subscription.config, republish: undefined };
+    expect(await clock.settle(publisher.bus.publish("lost", "1"), 1_000)).toMatchObject({ sequence: before + 1 });
+    losePower(before, publisher.transport);
+    if (subscription !== undefined)
+      subscription.config = { ...subscription.config, republish: { src: "zooid.p.inv.>", dest: "zooid.p.upd.>" } };
+    other.transport.mend();
+    await follows(other.bus);
+    await clock.until(() => sequence() > before + 3, 10_000);
+    const resets = other.heard.count("reset");
+    publisher.transport.mend();
+    await follows(publisher.bus);
+    await clock.until(() => other.heard.count("reset") > resets, 10_000);
+    expect(other.heard.count("reset")).toBe(resets + 1);
+  });
+
+  test("is missed by a process that was told of it before it was started again", async () => {
+    const { clock, node, follows, sequence, losePower } = place();
+    const [told, other] = [await node("told"), await node("other")];
+    await clock.advance(100);
+    const before = sequence();
+    other.transport.cut();
+    const { epoch, sequence: lost } = await clock.settle(told.bus.publish("lost", "1"), 1_000);
+    const from = { epoch, sequence: lost, time: clock.now() };
+    await clock.settle(told.bus.close(), 1_000);
+    losePower(before);
+    other.transport.mend();
+    await follows(other.bus);
+    await clock.until(() => sequence() > lost + 1, 10_000);
+    const resets = other.heard.count("reset");
+    const again = await node("again", from, [{ tag: "lost", sequence: lost }]);
+    await clock.until(() => other.heard.count("reset") > resets, 10_000);
+    expect(again.heard.count("reset")).toBe(1);
+  });
+});
+
+test("a node that comes back to a whole stream finds nothing missing, whatever was superseded meanwhile", async () => {
+  const { clock, node, follows } = place();
+  const [away, other] = [await node("away"), await node("other")];
+  const tags = Array.from({ length: 200 }, (_, n) => `t:${n}`);
+  for (const tag of tags) await clock.settle(away.bus.publish(tag, tag), 1_000);
+  away.transport.cut();
+  for (const tag of tags) await clock.settle(other.bus.publish(tag, `${tag} again`), 1_000);
+  away.transport.mend();
+  await follows(away.bus);
+  expect(away.heard.count("reset")).toBe(1);
+  expect(away.heard.tags).toHaveLength(400);
+});
+
+test("an acknowledgement that showed a lost end counts at the next examination, when the stream has counted past it", async () => {
+  const { clock, node, follows, sequence, losePower } = place();
+  const ahead = await node("ahead");
+  await clock.until(() => sequence() > 8, 20_000);
+  await clock.advance(5);
+  const before = sequence();
+  losePower(before - 4, ahead.transport);
+  const ended = sequence();
+  ahead.transport.mend();
+  // Its first message is acknowledged with a number that it knows for another, and nothing else comes back.
+  await clock.until(() => sequence() > ended, 10_000);
+  await clock.advance(1);
+  ahead.transport.cut();
+  expect(sequence()).toBe(ended + 1);
+  await node("other");
+  await clock.until(() => sequence() > before + 1, 20_000);
+  ahead.transport.mend();
+  await follows(ahead.bus);
+  expect(ahead.heard.count("reset")).toBe(2);
+});

@@ -1,0 +1,246 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { connectNats } from "../../../transport/nats/nats.js";
+import { createJetStreamBucket } from "../../../transport/jetstream/bucket.js";
+import type { AskingTransport, Subscription } from "../../../transport/transport.js";
+import { DisconnectedError, systemChance, systemClock, TimeoutError } from "../../../core/index.js";
+import { jetStreamConfig } from "../../support/nats-buses.js";
+import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
+import { bucketSuite } from "../../suites/bucket.js";
+
+const place = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, chance: systemChance } as const;
+
+async function openBucket(server: NatsServer, options: { prefix?: string; bytesMax?: number; timeoutMs?: number; ageMs?: number } = {}) {
+  const transport = await connectNats({ servers: server.url });
+  const bucket = createJetStreamBucket({
+    transport,
+    ...place,
+    ...options,
+  });
+  const close = async () => {
+    await bucket.close();
+    await transport.close();
+  };
+  const ask = async (subject: string, body?: unknown) => {
+    const asked = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
+    const answer = await transport.request(`$JS.API.${subject}`, asked, { timeoutMs: 5_000 });
+    return JSON.parse(Buffer.from(answer).toString()) as Record<string, Record<string, unknown>>;
+  };
+  return { transport, bucket, close, ask };
+}
+
+bucketSuite("in JetStream", async () => {
+  const server = await startNatsServer({ config: jetStreamConfig() });
+  const closes: (() => Promise<void>)[] = [];
+  return {
+    open: async (prefix) => {
+      const { bucket, close } = await openBucket(server, { prefix });
+      closes.push(close);
+      return bucket;
+    },
+    close: async () => {
+      await Promise.all(closes.map((close) => close()));
+      await server.stop();
+    },
+  };
+});
+
+async function opened(options: Parameters<typeof openBucket>[1] = {}) {
+  const server = await startNatsServer({ config: jetStreamConfig() });
+  onTestFinished(() => server.stop());
+  const opened = await openBucket(server, options);
+  onTestFinished(() => opened.close());
+  return { server, ...opened };
+}
+const bytes = Buffer.from("x");
+
+/** What `transport` does, to change some of it. */
+function delegate(transport: AskingTransport): AskingTransport {
+  return {
+    kind: transport.kind,
+    get status() {
+      return transport.status;
+    },
+    address: transport.address,
+    payloadBytesMax: transport.payloadBytesMax,
+    publish: (...args) => transport.publish(...args),
+    request: (...args) => transport.request(...args),
+    ask: (...args) => transport.ask(...args),
+    subscribe: (...args) => transport.subscribe(...args),
+    onStatus: (...args) => transport.onStatus(...args),
+    flush: () => transport.flush(),
+    close: () => transport.close(),
+  };
+}
+
+describe("a bucket in JetStream", () => {
+  test("is laid out as one of NATS's key-value store, made by the first of those who use it", async () => {
+    const { server, bucket, ask } = await opened();
+    const other = await openBucket(server);
+    onTestFinished(() => other.close());
+    await Promise.all([bucket.get("a"), other.bucket.get("b")]);
+    const { config } = await ask("STREAM.INFO.KV_shared");
+    expect(config).toMatchObject({
+      subjects: ["$KV.shared.>"],
+      max_msgs_per_subject: 1,
+      max_age: 3_600_000_000_000,
+      max_bytes: -1,
+      discard: "old",
+      allow_direct: true,
+    });
+  });
+
+  test("bounds what it holds when told to, and the oldest go", async () => {
+    const { server, bucket, ask } = await opened({ bytesMax: 100_000 });
+    for (let n = 0; n < 50; n++) expect(await bucket.put(`k${n}`, Buffer.alloc(10_000), 0)).toBeDefined();
+    expect(await bucket.get("k0")).toBeUndefined();
+    expect(await bucket.get("k49")).toBeDefined();
+    const { state } = await ask("STREAM.INFO.KV_shared");
+    expect(Number(state?.bytes)).toBeLessThanOrEqual(100_000);
+    const wider = await openBucket(server, { bytesMax: 200_000 });
+    onTestFinished(() => wider.close());
+    await wider.bucket.get("k");
+    expect((await ask("STREAM.INFO.KV_shared")).config?.max_bytes).toBe(200_000);
+  });
+
+  test("that somebody else made is used as it is, and keeps what may not be removed", async () => {
+    const { bucket, ask } = await opened({ bytesMax: 100_000 });
+    const theirs = {
+      name: "KV_shared",
+      subjects: ["$KV.shared.>"],
+      storage: "file",
+      max_msgs_per_subject: 1,
+      allow_direct: true,
+      deny_delete: true,
+    };
+    await ask("STREAM.CREATE.KV_shared", { ...theirs, retention: "limits", discard: "new", max_bytes: -1, max_age: 0, num_replicas: 1 });
+    const revision = (await bucket.put("k", bytes, 0)) ?? 0;
+    expect([await bucket.remove(revision), await bucket.keepsExpired()]).toEqual([false, false]);
+    expect(await bucket.get("k")).toBeDefined();
+    expect((await ask("STREAM.INFO.KV_shared")).config).toMatchObject({ max_bytes: -1, max_age: 0, discard: "new" });
+  });
+
+  test("of a broker that was killed is there again, and is made anew when its data is gone", async () => {
+    const { server, transport, bucket } = await opened();
+    await bucket.put("k", bytes, 0);
+    await server.kill();
+    await lost(transport);
+    await expect(bucket.get("k")).rejects.toThrow(DisconnectedError);
+    await server.restart();
+    await linked(transport);
+    expect(await bucket.get("k")).toBeDefined();
+    const lostAgain = lost(transport);
+    await server.restart(jetStreamConfig("other"));
+    await lostAgain;
+    await linked(transport);
+    await bucket.get("k").catch(() => undefined);
+    expect(await bucket.get("k")).toBeUndefined();
+    expect(await bucket.put("k", bytes, 0)).toBe(1);
+  });
+
+  test("a broker that hangs is waited for within the bound", async () => {
+    const { server, bucket } = await opened({ timeoutMs: 100 });
+    await bucket.put("k", bytes, 0).catch(() => undefined);
+    server.pause();
+    let begun = performance.now();
+    const get = () => {
+      begun = performance.now();
+      return bucket.get("k");
+    };
+    // It may still answer while the signal is on its way.
+    const hangs = async () => {
+      for (;;) await get();
+    };
+    await expect(hangs()).rejects.toThrow(TimeoutError);
+    expect(performance.now() - begun).toBeLessThan(5_000);
+    server.resume();
+    // It answers as soon as it can.
+    while ((await bucket.get("other").catch((error: unknown) => error)) !== undefined);
+  });
+
+  test("a listing of what goes before it is delivered ends, with what is left or nothing", async () => {
+    const { transport, bucket } = await opened();
+    for (const key of ["a", "b", "c"]) await bucket.put(key, bytes, 0);
+    let subscribe: () => void = () => undefined;
+    let between: () => Promise<unknown> = () => Promise.resolve();
+    // Nothing is delivered before somebody listens.
+    const late: AskingTransport = {
+      ...delegate(transport),
+      subscribe: (subject, handler) => {
+        const made: Subscription[] = [];
+        subscribe = () => made.push(transport.subscribe(subject, handler));
+        return { unsubscribe: () => made.map((each) => each.unsubscribe()) };
+      },
+      request: async (subject, payload, options) => {
+        const answer = await transport.request(subject, payload, options);
+        if (!subject.includes("CONSUMER.CREATE")) return answer;
+        await between();
+        subscribe();
+        return answer;
+      },
+    };
+    const listing = createJetStreamBucket({ ...place, transport: late });
+    onTestFinished(() => listing.close());
+    const count = async () => (await listing.list(1, 10)).length;
+    expect(await count()).toBe(3);
+    const last = (await bucket.get("c"))?.revision ?? 0;
+    between = () => bucket.remove(last);
+    expect(await count()).toBe(2);
+    between = () => bucket.clear();
+    expect(await count()).toBe(0);
+  });
+
+  test("a listing tells the server how far it is, which sends no more until then", async () => {
+    const { transport, bucket } = await opened();
+    await bucket.get("k");
+    const headers = { Long: "x".repeat(16_000) };
+    const count = 600;
+    for (let n = 0; n < count; n++) await transport.request(`$KV.shared.p.k${n}`, bytes, { timeoutMs: 5_000, headers });
+    expect((await bucket.list(1, 1_000)).length).toBe(count);
+  });
+
+  test("a time to live that somebody else wrote in another way is none", async () => {
+    const { transport, bucket } = await opened();
+    const told = ["", "x", "-1", "1.5", "1e3", " 1", "9".repeat(16), "0", "7"];
+    await bucket.get("k");
+    for (const [n, ttl] of told.entries()) {
+      await transport.request(`$KV.shared.p.k${n}`, bytes, { timeoutMs: 5_000, headers: { "Zooid-Ttl-Ms": ttl } });
+    }
+    const listed = (await bucket.list(1, 10)).map(({ ttlMs }) => ttlMs);
+    expect(listed).toEqual([undefined, undefined, undefined, undefined, undefined, 1, undefined, 0, 7]);
+  });
+
+  test("what has a time to live goes by itself where the server knows how", async () => {
+    const { bucket, ask } = await opened();
+    await bucket.put("k", bytes, 0, 1_000);
+    await bucket.put("stays", bytes, 0, 60_000);
+    if ((await ask("STREAM.INFO.KV_shared")).config?.allow_msg_ttl !== true) {
+      expect(await bucket.get("k")).toBeDefined();
+      return;
+    }
+    while ((await bucket.get("k")) !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    expect(await bucket.get("stays")).toBeDefined();
+    expect(await bucket.put("k", bytes, 0)).toBeDefined();
+  });
+});
+
+function lost(transport: { status: string; onStatus: (listener: (status: string) => void) => () => void }): Promise<void> {
+  if (transport.status !== "connected") return Promise.resolve();
+  return new Promise((resolve) => {
+    const stop = transport.onStatus((status) => {
+      if (status === "connected") return;
+      stop();
+      resolve();
+    });
+  });
+}
+
+function linked(transport: { status: string; onStatus: (listener: (status: string) => void) => () => void }): Promise<void> {
+  if (transport.status === "connected") return Promise.resolve();
+  return new Promise((resolve) => {
+    const stop = transport.onStatus((status) => {
+      if (status !== "connected") return;
+      stop();
+      resolve();
+    });
+  });
+}

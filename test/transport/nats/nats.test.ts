@@ -1,0 +1,13 @@
+import { connectNats } from "../../../transport/index.js";
+import { startNatsServer } from "../../support/nats-server.js";
+import { type Place, transportSuite } from "../../../testing/suites/transport.js";
+
+transportSuite("over NATS", async (): Promise<Place> => {
+  const server = await startNatsServer();
+  return {
+    connect: (log) => connectNats({ servers: server.url, ...(log === undefined ? {} : { log }) }),
+    stop: () => server.kill(),
+    start: () => server.restart(),
+    close: () => server.stop(),
+  };
+});

@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
+import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
+import { createPlainBus } from "../../../transport/index.js";
+import { seededChance } from "../../../core/index.js";
+import { HeardBus } from "../../../testing/suites/bus.js";
+
+const lagMs = 2_000;
+
+test("what a publisher says late, on a link that lags, is no proof that nothing of it is missing since", async () => {
+  const clock = new SimulatedClock();
+  const chance = seededChance(1);
+  const brokers = new SimulatedCluster({ clock, chance, size: 2, routeMsMin: 1, routeMsMax: 2 });
+  const network = new FaultyNetwork({ clock, chance, brokers });
+  const open = async (name: string, broker: number) => {
+    brokers.move(name, broker);
+    const end = network.connect(name);
+    const bus = createPlainBus({ transport: end, prefix: "p", clock, chance });
+    const heard = new HeardBus(bus);
+    await clock.settle(bus.follow(undefined), 1_000);
+    return { end, bus, heard };
+  };
+  const [reader, writer] = [await open("reader", 0), await open("writer", 1)];
+  await clock.advance(3_000);
+
+  // The writer's heartbeats are under way to the reader while its broker dies, with an invalidation that was not passed on.
+  network.slowDown("reader", lagMs);
+  await clock.advance(lagMs - 500);
+  writer.bus.publish("a", "id-a").catch(() => undefined);
+  await clock.advance(0.5);
+  brokers.crash(1);
+  writer.end.cut();
+  const lostAt = clock.monotonic();
+  const resets = reader.heard.count("reset");
+  network.slowDown("reader", 0);
+
+  await clock.until(() => reader.heard.count("reset") > resets || reader.bus.heardAt > lostAt, 60_000);
+  expect({ resets: reader.heard.count("reset") - resets, invalidated: reader.heard.tags }).toEqual({ resets: 1, invalidated: [] });
+  await clock.until(() => reader.bus.heardAt > lostAt, 5_000);
+  expect(reader.bus.heardAt).toBeGreaterThan(lostAt);
+  await clock.settle(Promise.all([reader.bus.close(), writer.bus.close()]), 1_000);
+});

@@ -1,0 +1,482 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { LinkStatus, Message, Transport } from "../../transport/index.js";
+import { limits, type Log, silentLog } from "../../core/index.js";
+
+/** A broker of one kind, and how to come to it. */
+export interface Place {
+  /** A new transport with a link. */
+  connect(log?: Log): Promise<Transport>;
+  /** Breaks all links, without warning, and takes no new ones. */
+  stop(): Promise<void>;
+  /** Takes links again. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Holds a transport to what transport/transport.ts promises, by its numbers. */
+export function transportSuite(name: string, makePlace: () => Promise<Place>): void {
+  describe(`the transport ${name}`, () => {
+    let place: Place;
+    const open: Transport[] = [];
+    const connect = async (log?: Log): Promise<Transport> => {
+      const transport = await place.connect(log);
+      open.push(transport);
+      return transport;
+    };
+
+    beforeEach(async () => {
+      place = await makePlace();
+    });
+    afterEach(async () => {
+      await Promise.all(open.splice(0).map((transport) => transport.close()));
+      await place.close();
+    });
+
+    describe("1. order", () => {
+      test("messages of one transport arrive in the order of publishing, over all subjects", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const count = 3_000;
+        const numbers = receive(receiver, ["a.x", "b.*", "c.>"], count, (message) => read(message.payload));
+        await receiver.flush();
+        for (let n = 0; n < count; n++) sender.publish(["a.x", "b.y", "c.y.z"][n % 3] as string, bytes(n));
+        expect(await numbers).toEqual(Array.from({ length: count }, (_, n) => n));
+      });
+
+      test("what is published before a reply arrives before the reply", async () => {
+        const [server, client] = [await connect(), await connect()];
+        const heard: number[] = [];
+        server.subscribe("ask", (message) => {
+          server.publish("told", message.payload);
+          message.reply?.(message.payload);
+        });
+        client.subscribe("told", (message) => heard.push(read(message.payload)));
+        await Promise.all([server.flush(), client.flush()]);
+        const early: number[] = [];
+        await Promise.all(
+          Array.from({ length: 200 }, async (_, n) => {
+            await client.request("ask", bytes(n), { timeoutMs });
+            if (!heard.includes(n)) early.push(n);
+          }),
+        );
+        expect(early).toEqual([]);
+      });
+
+      test("a split reply keeps its place between what is published before and after it", async () => {
+        const [server, client] = [await connect(), await connect()];
+        const heard: string[] = [];
+        server.subscribe("ask", (message) => {
+          server.publish("told", text("before"));
+          message.reply?.(new Uint8Array(server.payloadBytesMax * 2));
+          server.publish("told", text("after"));
+        });
+        const both = receive(client, ["told"], 2, (message) => heard.push(untext(message.payload)));
+        await Promise.all([server.flush(), client.flush()]);
+        await client.request("ask", bytes(0), { timeoutMs }).then(() => expect(heard).toContain("before"));
+        await both;
+        expect(heard).toEqual(["before", "after"]);
+      });
+    });
+
+    describe("2. loss", () => {
+      test("nothing arrives twice or out of order over links that break, and what is published on the next link arrives", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const heard: number[] = [];
+        let last: (() => void) | undefined;
+        const done = new Promise<void>((resolve) => (last = resolve));
+        receiver.subscribe("n", (message) => {
+          heard.push(read(message.payload));
+          if (heard.at(-1) === 599) last?.();
+        });
+        for (let round = 0; round < 3; round++) {
+          await receiver.flush();
+          for (let n = 0; n < 200; n++) sender.publish("n", bytes(round * 200 + n));
+          if (round < 2) await breakLinks(place, [sender, receiver]);
+        }
+        await done;
+        expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
+        expect(heard.slice(-200)).toEqual(Array.from({ length: 200 }, (_, n) => 400 + n));
+      });
+    });
+
+    describe("3. no silence", () => {
+      test("without a link publish throws, and request and flush reject", async () => {
+        const transport = await connect();
+        const down = status(transport, "disconnected");
+        await place.stop();
+        await down;
+        expect(transport.status).toBe("disconnected");
+        const disconnected = expect.objectContaining({ code: "ZOOID_DISCONNECTED" });
+        expect(thrown(() => transport.publish("a", bytes(1)))).toEqual(disconnected);
+        expect(await rejected(transport.request("a", bytes(1), { timeoutMs }))).toEqual(disconnected);
+        expect(await rejected(transport.flush())).toEqual(disconnected);
+      });
+
+      test("requests in flight when the link drops reject at once, long before their time-out", async () => {
+        const [server, client] = [await connect(), await connect()];
+        const taken = receive(server, ["silent"], 3, () => undefined);
+        await server.flush();
+        const requests = [1, 2, 3].map((n) => rejected(client.request("silent", bytes(n), { timeoutMs: 3_600_000 })));
+        await taken;
+        await place.stop();
+        for (const error of await Promise.all(requests))
+          expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true, isUnheard: false });
+      });
+
+      test("a request that nobody is there to take rejects with DisconnectedError, long before its time-out", async () => {
+        const client = await connect();
+        const request = client.request("nobody.here", bytes(1), { timeoutMs: 3_600_000 });
+        expect(await rejected(request)).toMatchObject({ code: "ZOOID_DISCONNECTED", isUnheard: true, facts: { subject: "nobody.here" } });
+        expect(client.status).toBe("connected");
+        const large = client.request("nobody.here", new Uint8Array(3 * client.payloadBytesMax), { timeoutMs: 3_600_000 });
+        expect(await rejected(large)).toMatchObject({ code: "ZOOID_DISCONNECTED" });
+      });
+
+      test("requests without an answer time out, each at its own time, and a late answer does no harm", async () => {
+        const [server, client] = [await connect(), await connect()];
+        const waiting: Message[] = [];
+        const taken = receive(server, ["silent"], 2, (message) => waiting.push(message));
+        await server.flush();
+        const order: string[] = [];
+        const long = rejected(client.request("silent", bytes(1), { timeoutMs: 60 })).finally(() => order.push("long"));
+        const short = rejected(client.request("silent", bytes(2), { timeoutMs: 20 })).finally(() => order.push("short"));
+        await taken;
+        expect(await short).toMatchObject({ code: "ZOOID_TIMEOUT", facts: { timeoutMs: 20 } });
+        expect(await long).toMatchObject({ code: "ZOOID_TIMEOUT", facts: { timeoutMs: 60 } });
+        expect(order).toEqual(["short", "long"]);
+        for (const message of waiting) message.reply?.(bytes(0));
+        await server.flush();
+        const answered = receive(server, ["quick"], 1, (message) => message.reply?.(bytes(7)));
+        await server.flush();
+        expect(read(await client.request("quick", bytes(0), { timeoutMs }))).toBe(7);
+        await answered;
+      });
+
+      test("an abort rejects with its reason, before sending or while waiting", async () => {
+        const [server, client] = [await connect(), await connect()];
+        const taken = receive(server, ["silent"], 1, () => undefined);
+        await server.flush();
+        const reason = new Error("enough");
+        const aborted = client.request("silent", bytes(1), { timeoutMs, signal: AbortSignal.abort(reason) });
+        expect(await rejected(aborted)).toBe(reason);
+        const controller = new AbortController();
+        const waiting = rejected(client.request("silent", bytes(1), { timeoutMs, signal: controller.signal }));
+        await taken;
+        controller.abort(reason);
+        expect(await waiting).toBe(reason);
+      });
+
+      test("the status tells of each change until the listener is taken away", async () => {
+        const transport = await connect();
+        const seen: LinkStatus[] = [];
+        const unheard: LinkStatus[] = [];
+        transport.onStatus((now) => {
+          seen.push(now);
+          throw new Error("a listener may throw");
+        });
+        transport.onStatus((now) => unheard.push(now))();
+        expect(transport.address).not.toBe("");
+        await breakLinks(place, [transport]);
+        await transport.close();
+        expect(seen).toEqual(["disconnected", "connected", "closed"]);
+        expect(unheard).toEqual([]);
+      });
+    });
+
+    describe("4. size", () => {
+      test("a publish of payloadBytesMax arrives, one byte more is TooLargeError", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const sizeMax = sender.payloadBytesMax;
+        const arrived = receive(receiver, ["size"], 2, (message) => message.payload.length);
+        await receiver.flush();
+        sender.publish("size", new Uint8Array(0));
+        sender.publish("size", new Uint8Array(sizeMax));
+        expect(thrown(() => sender.publish("size", new Uint8Array(sizeMax + 1)))).toMatchObject({
+          code: "ZOOID_TOO_LARGE",
+          facts: { size: sizeMax + 1, sizeMax },
+        });
+        expect(await arrived).toEqual([0, sizeMax]);
+      });
+
+      test("requests and replies arrive whole up to messageBytesMax, several at once", async () => {
+        const [server, client] = [await connect(), await connect()];
+        server.subscribe("echo", (message) => message.reply?.(message.payload));
+        await server.flush();
+        const sizes = [client.payloadBytesMax, client.payloadBytesMax + 1, 5 * 1024 * 1024 + 17, limits.messageBytesMax];
+        const payloads = sizes.map((size, n) => pattern(size, n));
+        const replies = await Promise.all(payloads.map((payload) => client.request("echo", payload, { timeoutMs: 20_000 })));
+        expect(replies.map((reply, n) => Buffer.compare(reply, payloads[n] as Uint8Array))).toEqual([0, 0, 0, 0]);
+      });
+
+      test("more than messageBytesMax is TooLargeError at the sender, and nothing is sent", async () => {
+        const [server, client] = [await connect(), await connect()];
+        const tooLarge = new Uint8Array(limits.messageBytesMax + 1);
+        const errors: unknown[] = [];
+        const heard: number[] = [];
+        server.subscribe("ask", (message) => {
+          heard.push(message.payload.length);
+          errors.push(thrown(() => message.reply?.(tooLarge)));
+          message.reply?.(bytes(1));
+        });
+        await server.flush();
+        const error = { code: "ZOOID_TOO_LARGE", facts: { sizeMax: limits.messageBytesMax } };
+        expect(await rejected(client.request("ask", tooLarge, { timeoutMs }))).toMatchObject(error);
+        expect(read(await client.request("ask", bytes(5), { timeoutMs }))).toBe(1);
+        expect(errors).toEqual([expect.objectContaining({ code: "ZOOID_TOO_LARGE" })]);
+        expect(heard).toEqual([4]);
+      });
+    });
+
+    describe("5. subscribing", () => {
+      test("a handler stays subscribed over a broken link", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const heard = receive(receiver, ["a.*"], 1, (message) => message.subject);
+        await breakLinks(place, [sender, receiver]);
+        await receiver.flush();
+        sender.publish("a.b", bytes(1));
+        expect(await heard).toEqual(["a.b"]);
+      });
+
+      test("one subscribed while there is no link hears what is published on the next one", async () => {
+        const transport = await connect();
+        const down = status(transport, "disconnected");
+        await place.stop();
+        await down;
+        const heard = receive(transport, ["a"], 1, (message) => read(message.payload));
+        const up = status(transport, "connected");
+        await place.start();
+        await up;
+        transport.publish("a", bytes(3));
+        expect(await heard).toEqual([3]);
+      });
+
+      test("a message is never delivered inside the call of publish, nor a reply inside reply", async () => {
+        const transport = await connect();
+        let inside = false;
+        const late = receive(transport, ["a"], 1, () => inside);
+        await transport.flush();
+        inside = true;
+        transport.publish("a", bytes(1));
+        inside = false;
+        expect(await late).toEqual([false]);
+      });
+
+      test("* stands for one token and > for one or more", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const heard: string[] = [];
+        for (const subject of ["a.*.c", "a.>", "*.*", ">"])
+          receiver.subscribe(subject, (message) => heard.push(`${subject} ${message.subject}`));
+        const end = receive(receiver, ["end"], 1, () => undefined);
+        await receiver.flush();
+        for (const subject of ["a", "a.b", "a.b.c", "b.b.c", "end"]) sender.publish(subject, bytes(0));
+        await end;
+        await receiver.flush();
+        expect(heard.filter((line) => !line.endsWith(" end")).sort()).toEqual(
+          ["*.* a.b", "> a", "> a.b", "> a.b.c", "> b.b.c", "a.*.c a.b.c", "a.> a.b", "a.> a.b.c"].sort(),
+        );
+      });
+
+      test("each message goes to all plain subscribers and to one member of each queue", async () => {
+        const sender = await connect();
+        const members = [await connect(), await connect(), await connect()];
+        const count = 300;
+        const heard = { plain: 0, first: [0, 0, 0], second: 0 };
+        const plain = receive(members[0] as Transport, ["job"], count, () => heard.plain++);
+        members.forEach((member, n) => member.subscribe("job", () => (heard.first[n] = (heard.first[n] ?? 0) + 1), { queue: "first" }));
+        members[1]?.subscribe("job", () => heard.second++, { queue: "second" });
+        await Promise.all(members.map((member) => member.flush()));
+        for (let n = 0; n < count; n++) sender.publish("job", bytes(n));
+        await sender.flush();
+        const ends = members.map((member, n) => receive(member, [`end.${n}`], 1, () => undefined));
+        await Promise.all(members.map((member) => member.flush()));
+        for (let n = 0; n < 3; n++) sender.publish(`end.${n}`, bytes(n));
+        await Promise.all([plain, ...ends]);
+        expect(heard.plain).toBe(count);
+        expect(heard.second).toBe(count);
+        expect(heard.first.reduce((sum, n) => sum + n, 0)).toBe(count);
+        expect(Math.min(...heard.first)).toBeGreaterThan(0);
+      });
+
+      test("an unsubscribed handler hears nothing more, and the others go on", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const heard: number[] = [];
+        const gone = receiver.subscribe("a", (message) => heard.push(read(message.payload)));
+        const end = receive(receiver, ["a"], 2, () => undefined);
+        await receiver.flush();
+        sender.publish("a", bytes(1));
+        await sender.flush();
+        while (heard.length === 0) await turn();
+        gone.unsubscribe();
+        gone.unsubscribe();
+        sender.publish("a", bytes(2));
+        await end;
+        expect(heard).toEqual([1]);
+      });
+
+      test("a payload is the receiver's own", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const kept: Uint8Array[] = [];
+        const both = Promise.all([
+          receive(receiver, ["a"], 2, (message) => message.payload.fill(9)),
+          receive(receiver, ["a"], 2, (message) => kept.push(message.payload)),
+        ]);
+        await receiver.flush();
+        sender.publish("a", bytes(1));
+        sender.publish("a", bytes(2));
+        await both;
+        expect(kept.map(read)).toEqual([1, 2]);
+      });
+
+      test("a subject that a broker would misread is InvalidOptionError", async () => {
+        const transport = await connect();
+        const invalid = { code: "ZOOID_INVALID_OPTION", facts: { option: "subject" } };
+        for (const subject of ["", ".", "a.", ".a", "a..b", "a b", "a\r\nPUB b 0", "a\0", "a.*", "a.>"]) {
+          expect(thrown(() => transport.publish(subject, bytes(1)))).toMatchObject(invalid);
+          expect(await rejected(transport.request(subject, bytes(1), { timeoutMs }))).toMatchObject(invalid);
+        }
+        for (const subject of ["", "a..b", "a b", "a.>.b", "a*", "a.b>"]) {
+          expect(thrown(() => transport.subscribe(subject, () => undefined))).toMatchObject(invalid);
+        }
+        expect(thrown(() => transport.subscribe("a", () => undefined, { queue: "a b" }))).toMatchObject({ facts: { option: "queue" } });
+      });
+    });
+
+    describe("6. errors", () => {
+      test("a handler that throws or rejects is logged and hurts nobody", async () => {
+        const logged: string[] = [];
+        const log = { ...silentLog, error: (_: object, message: string) => void logged.push(message) };
+        const [sender, receiver] = [await connect(), await connect(log)];
+        receiver.subscribe("a", () => {
+          throw new Error("thrown by a handler");
+        });
+        // oxlint-disable-next-line typescript/no-misused-promises -- the mistake that is tried
+        receiver.subscribe("a", () => Promise.reject(new Error("rejected by a handler")));
+        const heard = receive(receiver, ["a"], 2, (message) => read(message.payload));
+        await receiver.flush();
+        const asked = rejected(sender.request("a", bytes(1), { timeoutMs: 20 }));
+        sender.publish("a", bytes(2));
+        expect(await heard).toEqual([1, 2]);
+        expect(await asked).toMatchObject({ code: "ZOOID_TIMEOUT" });
+        expect(receiver.status).toBe("connected");
+        expect(logged.sort()).toEqual(["a handler rejected", "a handler rejected", "a handler threw", "a handler threw"]);
+      });
+    });
+
+    describe("close", () => {
+      test("delivers what was published", async () => {
+        const [sender, receiver] = [await connect(), await connect()];
+        const count = 1_000;
+        const heard = receive(receiver, ["a"], count, () => undefined);
+        await receiver.flush();
+        // More than the buffers of the system take at once.
+        for (let n = 0; n < count; n++) sender.publish("a", new Uint8Array(32 * 1024));
+        await sender.close();
+        expect((await heard).length).toBe(count);
+      });
+
+      test("rejects requests in flight with ClosedError, ends subscriptions, and refuses what comes after", async () => {
+        const [sender, transport] = [await connect(), await connect()];
+        const heard: number[] = [];
+        transport.subscribe("a", (message) => heard.push(read(message.payload)));
+        const taken = receive(sender, ["silent"], 1, () => undefined);
+        await Promise.all([transport.flush(), sender.flush()]);
+        const request = rejected(transport.request("silent", bytes(1), { timeoutMs: 3_600_000 }));
+        await taken;
+        await Promise.all([transport.close(), transport.close()]);
+        const closed = { code: "ZOOID_CLOSED" };
+        expect(await request).toMatchObject(closed);
+        expect(transport.status).toBe("closed");
+        expect(thrown(() => transport.publish("a", bytes(1)))).toMatchObject(closed);
+        expect(thrown(() => transport.subscribe("a", () => undefined))).toMatchObject(closed);
+        expect(await rejected(transport.request("a", bytes(1), { timeoutMs }))).toMatchObject(closed);
+        expect(await rejected(transport.flush())).toMatchObject(closed);
+        sender.publish("a", bytes(1));
+        await sender.flush();
+        expect(heard).toEqual([]);
+      });
+
+      test("works without a link, and a closed transport does not come back", async () => {
+        const transport = await connect();
+        const other = await connect();
+        const down = Promise.all([status(transport, "disconnected"), status(other, "disconnected")]);
+        await place.stop();
+        await down;
+        await transport.close();
+        const up = status(other, "connected");
+        await place.start();
+        await up;
+        expect(transport.status).toBe("closed");
+      });
+    });
+  });
+}
+
+/** Time-out of requests that are to be answered. */
+const timeoutMs = 10_000;
+
+/** Breaks the links of `transports`, and resolves when they have them again. */
+async function breakLinks(place: Place, transports: readonly Transport[]): Promise<void> {
+  const down = Promise.all(transports.map((transport) => status(transport, "disconnected")));
+  await place.stop();
+  await down;
+  const up = Promise.all(transports.map((transport) => status(transport, "connected")));
+  await place.start();
+  await up;
+}
+
+/** Resolves at the next change of `transport` to `wanted`. */
+export function status(transport: Transport, wanted: LinkStatus): Promise<void> {
+  return new Promise((resolve) => {
+    const end = transport.onStatus((now) => {
+      if (now !== wanted) return;
+      end();
+      resolve();
+    });
+  });
+}
+
+/** What `take` makes of the first `count` messages on `subjects`. */
+export function receive<T>(transport: Transport, subjects: readonly string[], count: number, take: (message: Message) => T): Promise<T[]> {
+  const taken: T[] = [];
+  return new Promise((resolve) => {
+    for (const subject of subjects) {
+      transport.subscribe(subject, (message) => {
+        taken.push(take(message));
+        if (taken.length === count) resolve(taken);
+      });
+    }
+  });
+}
+
+/** What `promise` rejects with. */
+export async function rejected(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.unreachable("it resolves"),
+    (error: unknown) => error,
+  );
+}
+
+function thrown(action: () => void): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  return expect.unreachable("it does not throw");
+}
+
+/** Bytes that tell a part in the wrong place. */
+function pattern(size: number, seed: number): Uint8Array {
+  const words = new Uint32Array(Math.ceil(size / 4)).map((_, index) => Math.imul(index + seed, 0x9e3779b1));
+  return new Uint8Array(words.buffer, 0, size);
+}
+
+function bytes(n: number): Uint8Array {
+  const buffer = Buffer.alloc(4);
+  buffer.writeUInt32BE(n);
+  return buffer;
+}
+
+const read = (payload: Uint8Array): number => new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(0);
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+const untext = (payload: Uint8Array): string => new TextDecoder().decode(payload);

@@ -1,0 +1,115 @@
+import { type Chance, type Clock, TimeoutError } from "../../core/index.js";
+import { askJetStream, fieldsOf, passingConsumer, textOf } from "./api.js";
+import type { Fields } from "./stream-names.js";
+import { placeOf } from "./messages.js";
+import { answerConsumer, consumerTells } from "./replay.js";
+import type { HeadedMessage, HeadedTransport, MessageHeaders } from "../transport.js";
+
+/** A message that a stream holds, without what it says. */
+export interface ListedMessage {
+  readonly sequence: number;
+  /** Milliseconds since 1970 at the broker. */
+  readonly time: number;
+  readonly headers: MessageHeaders;
+}
+
+export interface ListingOptions {
+  readonly transport: HeadedTransport;
+  readonly stream: string;
+  readonly filter: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Nothing delivered for so long ends it. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** The shortest that servers take: where the last message went before it was delivered, only this tells that no more will come. */
+const consumerHeartbeatMs = 100;
+
+/**
+ * Messages of a stream by their headers alone, from the sequence `from` on, from a consumer that goes with the listing. Fewer than `messagesMax`
+ * are all there were. Rejects as `request` does, or with JetStreamRefusal.
+ */
+export async function listMessages(from: number, messagesMax: number, options: ListingOptions): Promise<readonly ListedMessage[]> {
+  const { transport, stream, clock, chance, timeoutMs, signal } = options;
+  const subject = `zooid.listed.${chance.id()}`;
+  const listed: ListedMessage[] = [];
+  const ask = (api: string, body: Fields | undefined) => askJetStream(transport, api, body, { timeoutMs, signal });
+  let timer: unknown = undefined;
+  let end: () => void = () => undefined;
+  let fail: (reason: unknown) => void = () => undefined;
+  const ended = new Promise<void>((resolve, reject) => {
+    end = resolve;
+    fail = reject;
+  });
+  // Nobody waits for it yet when a request below rejects first.
+  ended.catch(() => undefined);
+  const wait = () => {
+    clock.clearTimeout(timer);
+    timer = clock.setTimeout(() => fail(new TimeoutError({ what: "listing of a bucket", timeoutMs })), timeoutMs);
+  };
+  const onAbort = () => fail(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const subscription = transport.subscribe(subject, (message) => {
+    if (message.headers?.code === consumerTells) {
+      // What is no question is told in idleness: all that there was has been sent, unless it waits to be told how far we are.
+      const isIdle = message.replyTo === undefined && message.headers.get("Nats-Consumer-Stalled") === "";
+      if (isIdle) end();
+      else answerConsumer(transport, message);
+      return;
+    }
+    const delivered = readListed(message);
+    if (delivered === undefined || listed.length >= messagesMax) return;
+    wait();
+    listed.push(delivered.message);
+    if (listed.length < messagesMax && delivered.pending > 0) return;
+    // What else is on its way is not taken.
+    subscription.unsubscribe();
+    end();
+  });
+  let consumer: string | undefined;
+  try {
+    wait();
+    await transport.flush();
+    const made = await ask(`CONSUMER.CREATE.${stream}`, consumerOf(subject, from, options));
+    consumer = textOf(made, "name");
+    if (!isAnythingToCome(made)) end();
+    await ended;
+    return listed;
+  } finally {
+    clock.clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+    subscription.unsubscribe();
+    // Without a listener it goes by itself.
+    if (consumer !== undefined && transport.status === "connected")
+      ask(`CONSUMER.DELETE.${stream}.${consumer}`, undefined).catch(() => undefined);
+  }
+}
+
+function consumerOf(subject: string, from: number, { stream, filter }: ListingOptions): Fields {
+  return {
+    stream_name: stream,
+    config: {
+      deliver_subject: subject,
+      deliver_policy: "by_start_sequence",
+      opt_start_seq: from,
+      filter_subject: filter,
+      headers_only: true,
+      ...passingConsumer(consumerHeartbeatMs),
+    },
+  };
+}
+
+/** False when the consumer has nothing to deliver, and has not delivered anything either. */
+function isAnythingToCome({ num_pending: pending, delivered }: Fields): boolean {
+  return pending !== 0 || fieldsOf(delivered).consumer_seq !== 0;
+}
+
+function readListed(message: HeadedMessage): { readonly message: ListedMessage; readonly pending: number } | undefined {
+  const { headers } = message;
+  const place = placeOf(message);
+  if (headers === undefined || place === undefined || Number.isNaN(place.pending)) return undefined;
+  return { message: { sequence: place.sequence, time: place.time, headers }, pending: place.pending };
+}

@@ -1,0 +1,167 @@
+import { type Chance, type Clock, DisconnectedError, limits, type Log } from "../../core/index.js";
+import type { BusPosition } from "../bus.js";
+import { historyMarginMs } from "../bus-pace.js";
+import type { StreamApi } from "./api.js";
+import type { StreamNames } from "./stream-names.js";
+import { epochOf, type EpochRecord, isEarlier, type StreamHistory } from "./history.js";
+import type { StreamIntake } from "./intake.js";
+import type { LatestRepeated } from "./latest.js";
+import { readBusWord, tagTokens, writeBusWord } from "./messages.js";
+import { replay, type ReplayOptions } from "./replay.js";
+import type { SentProof } from "../sent-proof.js";
+import type { KnownInvalidation } from "./known-invalidations.js";
+import type { HeadedTransport } from "../transport.js";
+
+/** What an examination of the stream needs of the bus. */
+export interface ExaminationAround {
+  readonly transport: HeadedTransport;
+  readonly names: StreamNames;
+  readonly api: StreamApi;
+  readonly history: StreamHistory;
+  readonly intake: StreamIntake;
+  readonly latest: LatestRepeated;
+  readonly proof: SentProof;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  /** Nothing from the stream for so long ends it. */
+  readonly silenceMsMax: number;
+  /** Called with how long the stream keeps invalidations, as it is now. */
+  readonly onHistory: (historyMs: number) => void;
+  /** Called when nothing is missing any more, before anything else can be heard. */
+  readonly onWhole: () => void;
+}
+
+/**
+ * What a node does with a stream before it follows: a message of its own has to come back, the history has to be the one that was known, and what
+ * was missed is replayed.
+ *
+ * Source: DESIGN, "Versions", "Gaps"; INTERLEAVINGS B2, B3, B5.
+ */
+export class StreamExamination {
+  readonly #around: ExaminationAround;
+  /** History went back, and no new epoch tells of it yet. */
+  #wentBack = false;
+
+  constructor(around: ExaminationAround) {
+    this.#around = around;
+  }
+
+  /** An acknowledgement came that can only be when history went back: the next examination gives it another name. */
+  doubtHistory(): void {
+    this.#wentBack = true;
+  }
+
+  /** Resolves when nothing is missing. Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory, onWhole } = this.#around;
+    const { created, firstSequence, historyMs } = await api.findStream();
+    signal.throwIfAborted();
+    onHistory(historyMs);
+    const known = intake.position;
+    proof.forgetSent();
+    const sentAt = proof.sending();
+    const hello = await api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
+    proof.sent(hello.sequence, sentAt);
+    // It is remembered until a new epoch is written: should this examination fail, the stream may have counted past `known` by the next one.
+    if (known !== undefined && hello.sequence <= known.sequence) this.#wentBack = true;
+    await latest.reaches(hello.sequence, silenceMsMax, signal);
+    const beat = await api.last("beat");
+    if (beat === undefined || beat.sequence < hello.sequence) throw new DisconnectedError({ address: names.stream });
+    intake.brokerAheadMs = beat.time - clock.monotonic();
+    let record = (await history.read()) ?? (await history.write(undefined, known?.epoch));
+    signal.throwIfAborted();
+    const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
+    let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs - historyMarginMs(silenceMsMax);
+    const isSame = known?.epoch === end.epoch;
+    // Whatever showed it before, an epoch that others wrote since is reason enough to start anew.
+    if (!isSame) this.#wentBack = false;
+    else if (await this.#isBehind(known, isWhole ? firstSequence : undefined, end, signal)) this.#wentBack = true;
+    if (this.#wentBack || (!isSame && this.#isLost(record, known, created))) {
+      log.warn({ stream: names.stream, known: known?.sequence, found: end.sequence }, "the history of invalidations went back");
+      record = await history.write(record, known?.epoch);
+      this.#wentBack = false;
+      isWhole = false;
+    }
+    signal.throwIfAborted();
+    intake.begin({ ...end, epoch: epochOf(record, created) }, record, isWhole);
+    signal.throwIfAborted();
+    await this.#replay(signal);
+    onWhole();
+  }
+
+  /** True when the stream has counted anew up to `known` and further: it lost its end, or was restored from an older copy. */
+  async #isBehind(known: BusPosition, firstSequence: number | undefined, end: BusPosition, signal: AbortSignal): Promise<boolean> {
+    if (firstSequence === undefined) return false;
+    if (await this.#hasLostEnd(firstSequence, signal)) return true;
+    const { intake, silenceMsMax } = this.#around;
+    let isBehind = false;
+    // Whatever it has counted anew is not what we were told of.
+    const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
+    await replay(start, this.#replaying(signal), (delivery) => {
+      isBehind = intake.isContradictedBy(delivery);
+      return isBehind || delivery.sequence >= known.sequence;
+    });
+    // Of what lies further back only the time tells; that is known to some milliseconds, and those of two leaders differ.
+    const slackMs = silenceMsMax;
+    if (isBehind || end.time - known.time <= 2 * slackMs) return isBehind;
+    await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
+      isBehind = sequence <= known.sequence;
+      return true;
+    });
+    return isBehind;
+  }
+
+  /**
+   * True when the stream's leader has lost an invalidation that is known here. What is lost is always an end, also when heartbeats have been
+   * counted in its place since. So the latest that is known tells it all, unless a later one of its tag hides whether it is there: then the one
+   * before it is asked for, and so on. Usually that is one request. What was taken before `firstSequence` may be too old.
+   */
+  async #hasLostEnd(firstSequence: number, signal: AbortSignal): Promise<boolean> {
+    const { intake, api } = this.#around;
+    const known = intake.known.filter(({ sequence }) => sequence > firstSequence);
+    let asked: readonly KnownInvalidation[];
+    for (let from = 0, count = 1; from < known.length; from += asked.length, count = limits.tagsExaminedMax) {
+      asked = known.slice(from, from + count);
+      const held = await Promise.all(asked.map(({ tag }) => api.last(tagTokens(tag))));
+      signal.throwIfAborted();
+      for (const [index, { tag, sequence, id }] of asked.entries()) {
+        const found = held[index];
+        if (found === undefined || found.sequence < sequence) return true;
+        if (found.sequence > sequence) continue;
+        const word = readBusWord(tagTokens(tag), found.payload);
+        return id !== undefined && word.type === "invalidate" && word.id !== id;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * True when our history's record is gone, and `found` is that of an earlier one: what was counted under that name before would be valid again.
+   * Its sequence may be a later one: it is renewed now and then.
+   */
+  #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
+    if (known?.epoch.endsWith(` ${created}`) !== true) return false;
+    const { record } = this.#around.intake;
+    return isEarlier(found, known.epoch) ?? (record !== undefined && found.sequence <= record.sequence);
+  }
+
+  async #replay(signal: AbortSignal): Promise<void> {
+    const { names, intake, latest, log } = this.#around;
+    const isAtEnd = () => intake.last >= latest.sequence;
+    while (!isAtEnd()) {
+      const from = intake.last + 1;
+      await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
+        if (!signal.aborted) intake.takeReplayed(delivery);
+        return signal.aborted || isAtEnd();
+      });
+      signal.throwIfAborted();
+      log.debug({ stream: names.stream, from, to: intake.last }, "missed invalidations were replayed");
+    }
+  }
+
+  #replaying(signal: AbortSignal): ReplayOptions {
+    const { transport, api, names, clock, chance, log, silenceMsMax } = this.#around;
+    return { transport, api, names, clock, chance, log, silenceMsMax, signal };
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * What the stream holds, and what its messages say.
+ *
+ * The subject alone decides what a message is, and which tag it invalidates: NATS lets a user publish on some subjects and not on others, and the
+ * stream keeps the last message of each. So whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else,
+ * also when its payload cannot be read: it has taken the place of one that could be.
+ */
+import { createHash } from "node:crypto";
+import { decodeMessage, encodeMessage, limits, type Tag } from "../../core/index.js";
+import { tagOfSubject, tagSubject } from "../tag-subject.js";
+import type { HeadedMessage } from "../transport.js";
+
+const protocol = 1;
+
+/** What a message of the stream says. */
+export type BusWord =
+  | {
+      readonly type: "invalidate";
+      readonly tag: Tag;
+      /** Empty when the payload cannot be read. */
+      readonly id: string;
+      readonly fault?: WordFault | undefined;
+    }
+  /** Neither epoch nor number are known when the payload cannot be read. */
+  | {
+      readonly type: "beat";
+      readonly epoch?: string | undefined;
+      readonly knew?: number | undefined;
+      readonly fault?: WordFault | undefined;
+    }
+  /** From here on the history has the name `id`: any payload is a name. */
+  | { readonly type: "epoch"; readonly id: string; readonly fault?: undefined }
+  /** On a subject that means nothing here. */
+  | { readonly type: "unknown"; readonly fault: WordFault };
+
+/** Why the payload of a message was not used: it is of another version of the protocol, none at all, or names another tag than its subject. */
+export type WordFault = "foreign" | "malformed" | "another tag" | "no subject";
+
+/** A message of the stream, from the stream. */
+export interface Delivery {
+  readonly sequence: number;
+  /** Milliseconds since 1970 at the broker; NaN when it does not say. */
+  readonly time: number;
+  /** The publisher may have written the time: the oldest brokers add none of their own to what they repeat. */
+  readonly isTimeDoubtful?: boolean | undefined;
+  readonly word: BusWord;
+}
+
+/** What a publisher says: `epoch` and `knew` are the highest position that it knew when it sent this. */
+export type SentWord =
+  | { readonly type: "invalidate"; readonly epoch: string; readonly knew: number; readonly id: string; readonly tag: string }
+  | { readonly type: "beat"; readonly epoch: string; readonly knew: number }
+  | { readonly type: "epoch"; readonly id: string };
+
+/** Subject of `word`, below those that the stream takes. */
+export function subjectOf(word: SentWord): string {
+  return word.type === "invalidate" ? tagTokens(word.tag) : word.type;
+}
+
+/** Subject of the invalidations of `tag`, below those that the stream takes. */
+export function tagTokens(tag: string): string {
+  return `tag.${tagSubject(tag)}`;
+}
+
+/** `word` as it is published. */
+export function writeBusWord(word: SentWord): Uint8Array {
+  if (word.type === "epoch") return encodeMessage([protocol, "epoch", word.id]);
+  if (word.type === "beat") return encodeMessage([protocol, "beat", word.epoch, word.knew]);
+  return encodeMessage([protocol, "invalidate", word.epoch, word.knew, word.id, word.tag]);
+}
+
+/** What a message on `subject`, below those that the stream takes, says with `payload`, whatever that holds. */
+export function readBusWord(subject: string, payload: Uint8Array): BusWord {
+  if (subject === "epoch") return { type: "epoch", id: recordName(payload) };
+  const read = fieldsIn(payload);
+  const fields = typeof read === "string" ? [] : read;
+  const unread = typeof read === "string" ? read : undefined;
+  const [type, epoch, knew, id, named] = fields;
+  const isSound = isText(epoch) && Number.isSafeInteger(knew) && (knew as number) >= 0;
+  if (subject === "beat") {
+    if (isSound && type === "beat" && fields.length === 3) return { type: "beat", epoch, knew: knew as number };
+    return { type: "beat", fault: unread ?? "malformed" };
+  }
+  const tag = subject.startsWith("tag.") ? tagOfSubject(subject.slice(4)) : undefined;
+  if (tag === undefined) return { type: "unknown", fault: "no subject" };
+  if (!(isSound && type === "invalidate" && fields.length === 5 && isText(id) && isText(named)))
+    return { type: "invalidate", tag, id: "", fault: unread ?? "malformed" };
+  return named === tag ? { type: "invalidate", tag, id } : { type: "invalidate", tag, id: "", fault: "another tag" };
+}
+
+/** Fields after the version; or why there are none. */
+function fieldsIn(payload: Uint8Array): readonly unknown[] | "foreign" | "malformed" {
+  let fields: unknown;
+  try {
+    fields = decodeMessage(payload, "message of the bus");
+  } catch {
+    return "malformed";
+  }
+  if (!Array.isArray(fields)) return "malformed";
+  const [version, ...rest] = fields as readonly unknown[];
+  if (version !== protocol) return Number.isSafeInteger(version) ? "foreign" : "malformed";
+  return rest;
+}
+
+/** Name of the history that begins with the record `payload`. All nodes make the same name of one that they cannot read. */
+export function recordName(payload: Uint8Array): string {
+  const read = fieldsIn(payload);
+  if (typeof read !== "string" && read.length === 2 && read[0] === "epoch" && isText(read[1])) return read[1];
+  return createHash("sha256").update(payload).digest("base64url");
+}
+
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;
+
+/**
+ * What the stream repeated on a subject below `repeated`; undefined when `message` is not from `stream`.
+ * The broker adds its headers behind those that the publisher wrote, of the same names perhaps: the last count.
+ */
+export function readRepeated({ subject, headers, payload }: HeadedMessage, stream: string, repeated: string): Delivery | undefined {
+  if (headers === undefined || headers.last("Nats-Stream") !== stream) return undefined;
+  const sequence = Number(headers.last("Nats-Sequence"));
+  const time = Date.parse(headers.last("Nats-Time-Stamp"));
+  if (!Number.isSafeInteger(sequence) || sequence <= 0) return undefined;
+  const word = readBusWord(below(subject, repeated), payload);
+  // Only nodes publish heartbeats and records.
+  return { sequence, time, isTimeDoubtful: word.type !== "beat" && word.type !== "epoch", word };
+}
+
+/** What a consumer delivered of the subjects below `taken`, with the number it has there; undefined when it is not from a consumer. */
+export function readDelivered(message: HeadedMessage, taken: string): (Delivery & { readonly number: number }) | undefined {
+  const place = placeOf(message);
+  if (place === undefined) return undefined;
+  const { sequence, number, time } = place;
+  return { sequence, number, time, word: readBusWord(below(message.subject, taken), message.payload) };
+}
+
+const below = (subject: string, base: string) => (subject.startsWith(`${base}.`) ? subject.slice(base.length + 1) : "");
+
+/** Where a message that a consumer delivered stands. */
+export interface DeliveredPlace {
+  /** In its stream, a safe integer. */
+  readonly sequence: number;
+  /** Of its delivery, by this consumer, from 1. */
+  readonly number: number;
+  /** Milliseconds since 1970 at the broker. */
+  readonly time: number;
+  /** Messages that the consumer has still to deliver. */
+  readonly pending: number;
+}
+
+/** Where a consumer says that `message` stands; undefined when it is not from a consumer. */
+export function placeOf({ replyTo }: HeadedMessage): DeliveredPlace | undefined {
+  // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
+  const tokens = replyTo?.split(".") ?? [];
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
+  const [sequence = Number.NaN, number = Number.NaN, nanoseconds = Number.NaN, pending = Number.NaN] = tokens
+    .slice(tokens.length === 9 ? 5 : 7)
+    .map(Number);
+  if (!Number.isSafeInteger(sequence)) return undefined;
+  return { sequence, number, time: Math.floor(nanoseconds / 1_000_000), pending };
+}

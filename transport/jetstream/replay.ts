@@ -1,0 +1,93 @@
+import { type Chance, type Clock, DisconnectedError, type Log, TimeoutError } from "../../core/index.js";
+import type { ReplayStart, StreamApi } from "./api.js";
+import type { StreamNames } from "./stream-names.js";
+import { type Delivery, readDelivered } from "./messages.js";
+import type { HeadedMessage, HeadedTransport } from "../transport.js";
+
+/** Status of what a consumer says itself: it is there, or asks to be told how far we are. */
+export const consumerTells = 100;
+
+export interface ReplayOptions {
+  readonly transport: HeadedTransport;
+  readonly api: StreamApi;
+  /** Subjects of the stream, and below which this replay listens. */
+  readonly names: Pick<StreamNames, "taken" | "replayed">;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly log: Log;
+  /** Nothing delivered for so long ends it. */
+  readonly silenceMsMax: number;
+  /** Ends it early: with the link, with the bus. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Gives `take` what the stream holds from `start` on, in order, without a hole that the stream does not have: what is passed over
+ * was superseded. Ends when `take` answers true. Rejects when a message is lost on the way, or none comes.
+ */
+export async function replay(start: ReplayStart, options: ReplayOptions, take: (delivery: Delivery) => boolean): Promise<void> {
+  const { transport, api, names, clock, chance, log, silenceMsMax, signal } = options;
+  const subject = `${names.replayed}.${chance.id()}`;
+  let timer: unknown = undefined;
+  let consumer: string | undefined;
+  let number = 0;
+  let isDone = false;
+  const { promise: ended, resolve, reject } = deferred();
+  const onAbort = () => reject(signal.reason as Error);
+  const wait = () => {
+    clock.clearTimeout(timer);
+    timer = clock.setTimeout(() => reject(new TimeoutError({ what: "replay of invalidations", timeoutMs: silenceMsMax })), silenceMsMax);
+  };
+  const subscription = transport.subscribe(subject, (message) => {
+    if (message.headers?.code === consumerTells) {
+      answerConsumer(transport, message);
+      return;
+    }
+    const delivery = readDelivered(message, names.taken);
+    if (delivery === undefined || isDone) return;
+    if (delivery.number !== ++number) {
+      isDone = true;
+      reject(new DisconnectedError({ address: subject }));
+      return;
+    }
+    wait();
+    isDone = take(delivery);
+    if (isDone) resolve();
+  });
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  // Nobody waits for it yet when a request below rejects first.
+  ended.catch(() => undefined);
+  try {
+    wait();
+    await transport.flush();
+    consumer = await api.deliver(subject, start);
+    await ended;
+  } finally {
+    clock.clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+    subscription.unsubscribe();
+    if (consumer !== undefined && transport.status === "connected") {
+      // Without a listener it goes by itself.
+      api.removeConsumer(consumer).catch((error: unknown) => log.debug({ err: error }, "a consumer was left to its idle time"));
+    }
+  }
+}
+
+/** Flow control: the consumer goes on when it is answered. */
+export function answerConsumer(transport: HeadedTransport, message: HeadedMessage): void {
+  const nothing = new Uint8Array(0);
+  message.reply?.(nothing);
+  const stalled = message.headers?.get("Nats-Consumer-Stalled") ?? "";
+  if (stalled !== "") transport.publish(stalled, nothing);
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void; reject: (reason: Error) => void } {
+  let resolve!: () => void;
+  let reject!: (reason: Error) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,195 @@
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import {
+  AuthorizationError,
+  type ConnectionOptions,
+  parseOptions,
+  ProtocolHandler,
+  setTransportFactory,
+  UserAuthenticationExpiredError,
+} from "nats";
+import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
+import { asDuration, atLeastOneMs, DisconnectedError, type Duration, limits, NotAuthorizedError } from "../../core/index.js";
+import { hostAndPort, type NatsAddress } from "./address.js";
+
+/** TLS of a link to NATS. Files are read again at each dial, so that certificates can be renewed under a running service. */
+export interface NatsTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly caFile?: string;
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Name the server's certificate must bear, if it is not that of the address. */
+  readonly serverName?: string;
+  /** The server expects TLS from the first byte (`handshake_first`). */
+  readonly handshakeFirst?: boolean;
+}
+
+/**
+ * Who we are to a NATS server, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer.
+ * A user in an address goes before the one here.
+ */
+export interface NatsDialOptions {
+  /** What the broker calls this link, for people. */
+  readonly name?: string;
+  /** Name of a user of the broker. */
+  readonly user?: string;
+  /** Password of that user. */
+  readonly password?: string;
+  /** Token for the broker, instead of a user. */
+  readonly token?: string;
+  /** TLS of the link to the broker: the authority that signs its certificate (`ca`, `caFile`), and a certificate of this process with its key (`cert`, `key`, `certFile`, `keyFile`). Files are read each time the process dials. */
+  readonly tls?: NatsTls;
+  readonly pingIntervalMs?: Duration;
+  readonly pingsUnansweredMax?: number;
+  readonly dialTimeoutMs?: Duration;
+  /** Finds the addresses of a host name. Default: the system's resolver. */
+  readonly resolve?: (host: string) => Promise<readonly string[]>;
+}
+
+/** One connection to one server, up until it is lost; it never dials again by itself. */
+export interface NatsLink {
+  readonly protocol: ProtocolHandler;
+  /** `host:port` as it was reached. */
+  readonly address: string;
+}
+
+/**
+ * Reaches `address` at one of the IP addresses of its name, each tried in the resolver's order. Rejects with NotAuthorizedError or DisconnectedError.
+ *
+ * This drives the protocol handler of nats.js, which its `connect` wraps, and leaves reconnecting to us: `connect` cannot be called off,
+ * leaves a socket open for ever to a server that accepts and says nothing, forgets the addresses that did not answer at first, drops
+ * what is published meanwhile, and never gives up a dead link whose send buffer is full.
+ * Servers that a cluster gossips about are not used: they may not be reachable from here, and nobody vouched for their names.
+ */
+export async function dialNats(address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
+  let reason: unknown;
+  try {
+    const hosts = isIP(address.host) !== 0 ? [address.host] : await (options.resolve ?? resolveHost)(address.host);
+    for (const host of hosts) {
+      try {
+        return await dialOne(host, address, options, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        // Of several addresses, one that refused us says more than one that was not there.
+        if (!(reason instanceof NotAuthorizedError)) reason = error;
+      }
+    }
+  } catch (error) {
+    reason = error;
+  }
+  throw reason instanceof NotAuthorizedError ? reason : new DisconnectedError({ address: address.text, reason: textOf(reason) }, reason);
+}
+
+async function dialOne(host: string, address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
+  signal.throwIfAborted();
+  setTransportFactory({ factory: () => new VerifyingTransport(host), dnsResolveFn: nodeResolveHost });
+  const protocol = new ProtocolHandler(parseOptions(connectionOptions(host, address, options)), {
+    publish: (subject, payload, publishOptions) => protocol.publish(subject, payload, publishOptions),
+  });
+  const server = protocol.servers.getCurrentServer();
+  if (isIP(address.host) === 0) server.tlsName = address.host;
+  protocol.server = server;
+  let callOff: (() => void) | undefined;
+  const calledOff = new Promise<never>((_, reject) => {
+    callOff = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", callOff);
+  });
+  try {
+    await Promise.race([protocol.dial(server), calledOff]);
+    return { protocol, address: hostAndPort(host, address.port) };
+  } catch (error) {
+    protocol.raceTimer?.cancel();
+    const asksForCertificate = protocol.info?.tls_verify === true;
+    abandon(protocol);
+    if (isRefusal(error, asksForCertificate)) throw new NotAuthorizedError({ address: address.text, reason: textOf(error) }, error);
+    if (isDistrust(error))
+      throw new NotAuthorizedError({ address: address.text, reason: `its certificate is not trusted: ${error.message}` }, error);
+    throw error;
+  } finally {
+    if (callOff !== undefined) signal.removeEventListener("abort", callOff);
+  }
+}
+
+/** Checks the certificate of a server that was reached by an IP address against that address: Node takes "localhost" where no name is given. */
+class VerifyingTransport extends NodeTransport {
+  readonly #host: string;
+
+  constructor(host: string) {
+    super();
+    this.#host = host;
+  }
+
+  override startTLS(): ReturnType<NodeTransport["startTLS"]> {
+    // Passed through to Node's TLS, which prefers the name of the address, or the one in `tls.serverName`, where there is one.
+    this.options = { ...this.options, tls: Object.assign({ host: this.#host }, this.options.tls) };
+    return super.startTLS();
+  }
+}
+
+/** Ends a connection without a word to the server; its socket is gone when this returns, whatever state it was in. */
+export function abandon(protocol: ProtocolHandler): void {
+  protocol.heartbeats.cancel();
+  protocol.transport.discard();
+  protocol.resetOutbound();
+  void protocol.close();
+}
+
+function connectionOptions(host: string, address: NatsAddress, options: NatsDialOptions): ConnectionOptions {
+  const user = address.user ?? options.user;
+  const password = address.user === undefined ? options.password : address.password;
+  const token = address.token ?? options.token;
+  return {
+    servers: [hostAndPort(host, address.port)],
+    noRandomize: true,
+    reconnect: false,
+    ignoreClusterUpdates: true,
+    noAsyncTraces: true,
+    timeout: timerMs(options.dialTimeoutMs ?? limits.dialTimeoutMs, "dialTimeoutMs"),
+    pingInterval: timerMs(options.pingIntervalMs ?? limits.pingIntervalMs, "pingIntervalMs"),
+    maxPingOut: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(user === undefined ? {} : { user, ...(password === undefined ? {} : { pass: password }) }),
+    ...(token === undefined ? {} : { token }),
+    ...(options.tls === undefined && !address.tls ? {} : { tls: tlsOptions(options.tls ?? {}) }),
+  };
+}
+
+function tlsOptions({ serverName, ...rest }: NatsTls): NonNullable<ConnectionOptions["tls"]> {
+  // Passed through to Node's TLS, which knows it under its own name.
+  return serverName === undefined ? rest : Object.assign({ servername: serverName }, rest);
+}
+
+function textOf(error: unknown): string | undefined {
+  return error instanceof Error && error.message !== "" ? error.message : undefined;
+}
+
+async function resolveHost(host: string): Promise<readonly string[]> {
+  const found = await lookup(host, { all: true });
+  return found.map((entry) => entry.address);
+}
+
+/**
+ * The server refused our credentials, or ended the handshake over our certificate: with an alert, or, as what we were sending
+ * then can overtake the alert, with a reset that looks like any other.
+ */
+function isRefusal(error: unknown, asksForCertificate: boolean): boolean {
+  if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) return true;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (asksForCertificate && (error === undefined || code === "ECONNRESET" || code === "EPIPE")) return true;
+  return /^ERR_SSL_.*ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
+}
+
+/** What the timers of the system, which the NATS client uses, take. */
+function timerMs(value: Duration, option: string): number {
+  return Math.min(asDuration(value, option, atLeastOneMs), limits.timerMsMax);
+}
+
+/** The server's certificate, or who signed it, is not trusted here: the codes of OpenSSL's verification, as Node gives them. */
+function isDistrust(error: unknown): error is Error {
+  if (!(error instanceof Error && "code" in error)) return false;
+  return /^(?:CERT_|CRL_|ERROR_IN_C|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/.test(
+    String(error.code),
+  );
+}

@@ -1,0 +1,37 @@
+import { decodeMessage, limits } from "../../core/index.js";
+
+export type PlainKind = "hello" | "beat" | "invalidate" | "bye";
+
+/** Version of the payloads of the bus without a stream. */
+export const plainProtocol = 1;
+
+/** What a message says: the fields of its payload after the version. Later versions keep them in their places. */
+export interface PlainWord {
+  readonly publisher: string;
+  /** A safe integer from 0. */
+  readonly number: number;
+  readonly id: string;
+}
+
+/** The same with what it says that it is, unchecked. */
+export interface ReadPlainWord extends PlainWord {
+  readonly kind: unknown;
+  readonly tag: unknown;
+}
+
+/** Undefined: `payload` is no message of any version. */
+export function readPlainWord(payload: Uint8Array): ReadPlainWord | undefined {
+  let message: unknown;
+  try {
+    message = decodeMessage(payload, "message of the bus");
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(message)) return undefined;
+  const [version, kind, publisher, number, id, tag] = message as readonly unknown[];
+  if (!Number.isSafeInteger(version) || !isText(publisher) || !isText(id)) return undefined;
+  if (!Number.isSafeInteger(number) || (number as number) < 0) return undefined;
+  return { kind, publisher, number: number as number, id, tag };
+}
+
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;

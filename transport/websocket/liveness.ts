@@ -1,0 +1,30 @@
+import type { WebSocket } from "ws";
+import type { Clock } from "../../core/index.js";
+
+export interface LivenessOptions {
+  readonly clock: Clock;
+  readonly pingIntervalMs: number;
+  readonly pingsUnansweredMax: number;
+}
+
+/** Pings the other end of `socket`, and ends it when nothing was heard for too long. Stops when the socket closes. */
+export function keepAlive(socket: WebSocket, { clock, pingIntervalMs, pingsUnansweredMax }: LivenessOptions): void {
+  let unanswered = 0;
+  const heard = () => {
+    unanswered = 0;
+  };
+  const beat = () => {
+    if (unanswered >= pingsUnansweredMax) {
+      socket.terminate();
+      return;
+    }
+    unanswered++;
+    socket.ping();
+    timer = clock.setTimeout(beat, pingIntervalMs);
+  };
+  let timer = clock.setTimeout(beat, pingIntervalMs);
+  socket.on("message", heard);
+  socket.on("ping", heard);
+  socket.on("pong", heard);
+  socket.once("close", () => clock.clearTimeout(timer));
+}

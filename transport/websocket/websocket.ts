@@ -1,0 +1,324 @@
+import { WebSocket } from "ws";
+import {
+  asDurationIfGiven,
+  atLeastOneMs,
+  type Chance,
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  type Duration,
+  InvalidOptionError,
+  limits,
+  type Log,
+  silentLog,
+  soonerOf,
+  systemChance,
+  systemClock,
+  TooLargeError,
+  unreachable,
+} from "../../core/index.js";
+import { type BrokerFrame, type ClientFrame, decodeBrokerFrame, encodeFrame, frameBytesMax, subprotocol } from "./frames.js";
+import { handle } from "../handling.js";
+import { LinkListeners } from "../link-listeners.js";
+import { checkWhole } from "../parts.js";
+import { PendingRequests } from "../pending-requests.js";
+import { Redial } from "../redial.js";
+import { keepAlive } from "./liveness.js";
+import { checkPattern, checkQueue, checkSubject } from "../subject.js";
+import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport.js";
+
+/** Where a broker is served, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer. */
+export interface WebSocketOptions {
+  /** Where `serveBroker` listens: `ws://host:port/`, or several, tried in turn. */
+  readonly url: string | readonly string[];
+  /** False: resolves at once, and goes on until a broker is there. True unless told: rejects when none takes us. */
+  readonly waitForFirst?: boolean;
+  readonly dialTimeoutMs?: Duration;
+  readonly pingIntervalMs?: Duration;
+  readonly pingsUnansweredMax?: number;
+  readonly clock?: Clock;
+  readonly chance?: Chance;
+  readonly log?: Log;
+}
+
+/** A transport to a broker inside another process, which keeps its link for ever. Rejects with InvalidOptionError, DisconnectedError. */
+export async function connectWebSocket(options: WebSocketOptions): Promise<Transport> {
+  const urls = typeof options.url === "string" ? options.url.split(",").map((url) => url.trim()) : options.url;
+  for (const url of urls) {
+    if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
+      throw new InvalidOptionError({ option: "url", reason: "holds what is not a ws:// or wss:// address" });
+    }
+  }
+  for (const option of ["dialTimeoutMs", "pingIntervalMs"] as const) asDurationIfGiven(options[option], option, atLeastOneMs);
+  const [first] = urls;
+  if (first === undefined) throw new InvalidOptionError({ option: "url", reason: "is empty" });
+  const transport = new WebSocketTransport(options, urls, first);
+  await transport.open();
+  return transport;
+}
+
+/** A WebSocket whose broker said hello. */
+interface Link {
+  readonly socket: WebSocket;
+  readonly address: string;
+  readonly payloadBytesMax: number;
+}
+
+interface Entry {
+  readonly number: number;
+  readonly subject: string;
+  readonly queue: string | undefined;
+  readonly handler: (message: Message) => void;
+}
+
+class WebSocketTransport implements Transport {
+  readonly kind = "websocket";
+  readonly #options: WebSocketOptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #listeners: LinkListeners;
+  readonly #requests: PendingRequests;
+  readonly #redial: Redial<string, Link>;
+  readonly #entries = new Map<number, Entry>();
+  readonly #flushes = new Map<number, { resolve: () => void; reject: (reason: Error) => void }>();
+  #address: string;
+  #payloadBytesMax: number = limits.payloadBytesMax;
+  #socket: WebSocket | undefined;
+  #lastEntry = 0;
+  #lastFlush = 0;
+
+  constructor(options: WebSocketOptions, targets: readonly string[], first: string) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? silentLog;
+    this.#address = first;
+    this.#listeners = new LinkListeners(this.#log, "disconnected");
+    this.#requests = new PendingRequests(this.#clock);
+    this.#redial = new Redial({
+      clock: this.#clock,
+      chance: options.chance ?? systemChance,
+      log: this.#log,
+      targets,
+      dial: (address, signal) => this.#dial(address, signal),
+      serve: (link) => this.#serve(link),
+    });
+  }
+
+  async open(): Promise<void> {
+    if (this.#options.waitForFirst === false) this.#redial.forever();
+    else await this.#redial.first();
+  }
+
+  get status(): LinkStatus {
+    return this.#listeners.status;
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  get problem(): Error | undefined {
+    return this.#redial.problem;
+  }
+
+  get payloadBytesMax(): number {
+    return this.#payloadBytesMax;
+  }
+
+  publish(subject: string, payload: Uint8Array): void {
+    checkSubject(subject);
+    this.#checkLink();
+    if (payload.length > this.#payloadBytesMax)
+      throw new TooLargeError({ what: subject, size: payload.length, sizeMax: this.#payloadBytesMax });
+    this.#send(["publish", subject, payload]);
+  }
+
+  async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
+    checkSubject(subject);
+    this.#checkLink();
+    checkWhole(subject, payload);
+    const timeoutMs = Math.ceil(Math.min(Math.max(options.timeoutMs, 0), limits.timerMsMax));
+    return this.#requests.add(subject, options, (id) => this.#send(["request", id, subject, payload, timeoutMs]));
+  }
+
+  subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
+    checkPattern(subject);
+    if (options.queue !== undefined) checkQueue(options.queue);
+    if (this.status === "closed") throw new ClosedError({ what: "transport" });
+    const entry: Entry = { number: ++this.#lastEntry, subject, queue: options.queue, handler };
+    this.#entries.set(entry.number, entry);
+    if (this.status === "connected") this.#send(subscribeFrame(entry));
+    return {
+      unsubscribe: () => {
+        if (this.#entries.delete(entry.number) && this.status === "connected") this.#send(["unsubscribe", entry.number]);
+      },
+    };
+  }
+
+  onStatus(listener: (status: LinkStatus) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  async flush(): Promise<void> {
+    this.#checkLink();
+    await new Promise<void>((resolve, reject) => {
+      const number = ++this.#lastFlush;
+      this.#flushes.set(number, { resolve, reject });
+      this.#send(["ping", number]);
+    });
+  }
+
+  async close(timeoutMs?: number): Promise<void> {
+    if (this.status === "closed") return;
+    this.#redial.stop();
+    this.#entries.clear();
+    this.#requests.failAll(new ClosedError({ what: "transport" }));
+    // What was published is at the broker before the link goes; a link that hangs is given up by its pings, which ends the flush.
+    const flushed = this.status === "connected" ? this.flush().catch(() => undefined) : undefined;
+    this.#listeners.set("closed");
+    if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
+    this.#socket?.terminate();
+  }
+
+  /** Resolves when the broker at `address` has said hello. */
+  #dial(address: string, signal: AbortSignal): Promise<Link> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) throw signal.reason;
+      const timeoutMs = asDurationIfGiven(this.#options.dialTimeoutMs, "dialTimeoutMs", atLeastOneMs) ?? limits.dialTimeoutMs;
+      const socket = new WebSocket(address, subprotocol, { maxPayload: frameBytesMax, perMessageDeflate: false });
+      const fail = (cause: unknown) => {
+        settle();
+        socket.terminate();
+        reject(new DisconnectedError({ address }, cause));
+      };
+      const settle = () => {
+        this.#clock.clearTimeout(timer);
+        signal.removeEventListener("abort", onAbort);
+        socket.off("message", onMessage);
+        socket.off("close", onClose);
+      };
+      const onAbort = () => fail(signal.reason);
+      const onClose = () => fail(new Error("the WebSocket was closed before the broker said hello"));
+      const onMessage = (bytes: unknown) => {
+        try {
+          const frame = decodeBrokerFrame(bytes as Buffer);
+          if (frame[0] !== "hello") throw new Error("the broker did not say hello");
+          settle();
+          // Nothing follows until something is asked for, which is after the link was taken over.
+          resolve({ socket, address, payloadBytesMax: frame[1] });
+        } catch (error) {
+          fail(error);
+        }
+      };
+      const timer = this.#clock.setTimeout(() => fail(new Error(`nothing was said within ${timeoutMs} ms`)), timeoutMs);
+      signal.addEventListener("abort", onAbort, { once: true });
+      socket.once("message", onMessage);
+      socket.once("close", onClose);
+      // Stays for good: an error without a listener would end the process; `close` follows each.
+      socket.on("error", (error) => {
+        this.#log.debug({ err: error, address }, "a WebSocket failed");
+        if (socket.readyState !== WebSocket.OPEN) fail(error);
+      });
+    });
+  }
+
+  /** The link from now on, until it is lost. */
+  async #serve({ socket, address, payloadBytesMax }: Link): Promise<void> {
+    if (this.status === "closed" || socket.readyState !== WebSocket.OPEN) {
+      socket.terminate();
+      return;
+    }
+    const lost = new Promise<void>((resolve) => socket.once("close", () => resolve(this.#drop(socket))));
+    keepAlive(socket, {
+      clock: this.#clock,
+      pingIntervalMs: asDurationIfGiven(this.#options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
+      pingsUnansweredMax: this.#options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
+    });
+    socket.on("message", (bytes) => this.#onFrame(socket, bytes as Buffer));
+    this.#socket = socket;
+    this.#address = address;
+    this.#payloadBytesMax = payloadBytesMax;
+    for (const entry of this.#entries.values()) this.#send(subscribeFrame(entry));
+    this.#log.info({ address }, "linked over WebSocket");
+    this.#listeners.set("connected");
+    await lost;
+  }
+
+  #drop(socket: WebSocket): void {
+    if (this.#socket !== socket) return;
+    this.#socket = undefined;
+    const reason = new DisconnectedError({ address: this.#address });
+    for (const { reject } of this.#flushes.values()) reject(reason);
+    this.#flushes.clear();
+    this.#requests.failAll(reason);
+    if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link over WebSocket was lost");
+  }
+
+  /** The broker says that nobody subscribes to the subject of request `id`. */
+  #failUnheard(id: number): void {
+    const subject = this.#requests.subjectOf(id);
+    if (subject !== undefined) this.#requests.fail(id, new DisconnectedError({ address: this.#address, subject }));
+  }
+
+  #onFrame(socket: WebSocket, bytes: Buffer): void {
+    if (this.#socket !== socket) return;
+    try {
+      this.#take(socket, decodeBrokerFrame(bytes));
+    } catch (error) {
+      this.#log.error({ err: error, address: this.#address }, "the broker sent what is not of the protocol");
+      socket.terminate();
+    }
+  }
+
+  #take(socket: WebSocket, frame: BrokerFrame): void {
+    switch (frame[0]) {
+      case "message": {
+        const [, number, subject, payload, message] = frame;
+        const entry = this.#entries.get(number);
+        if (entry === undefined) return;
+        const reply = message === 0 ? undefined : (answer: Uint8Array) => this.#reply(socket, subject, message, answer);
+        handle(this.#log, entry.handler, { subject, payload, reply });
+        return;
+      }
+      case "answer":
+        this.#requests.resolve(frame[1], frame[2]);
+        return;
+      case "refuse":
+        this.#failUnheard(frame[1]);
+        return;
+      case "pong":
+        this.#flushes.get(frame[1])?.resolve();
+        this.#flushes.delete(frame[1]);
+        return;
+      case "hello":
+        return;
+      default:
+        unreachable(frame);
+    }
+  }
+
+  #reply(socket: WebSocket, subject: string, message: number, answer: Uint8Array): void {
+    this.#checkLink();
+    // The number means something on its own link only.
+    if (this.#socket !== socket) throw new DisconnectedError({ address: this.#address });
+    checkWhole(`reply to ${subject}`, answer);
+    this.#send(["reply", message, answer]);
+  }
+
+  #send(frame: ClientFrame): void {
+    const socket = this.#socket;
+    if (socket === undefined || socket.readyState !== WebSocket.OPEN) throw new DisconnectedError({ address: this.#address });
+    socket.send(encodeFrame(frame));
+    // A broker that reads nothing is as good as gone.
+    if (socket.bufferedAmount > limits.bufferedBytesMax) socket.terminate();
+  }
+
+  #checkLink(): void {
+    if (this.status === "closed") throw new ClosedError({ what: "transport" });
+    if (this.#socket === undefined || this.#socket.readyState !== WebSocket.OPEN) throw new DisconnectedError({ address: this.#address });
+  }
+}
+
+function subscribeFrame(entry: Entry): ClientFrame {
+  return ["subscribe", entry.number, entry.subject, entry.queue ?? null];
+}
