@@ -4,7 +4,7 @@ import pino from "pino";
 import type { Log } from "../index.js";
 import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
-/** Where a broker of `zooid up` or a nats-server listens unless told otherwise, and the door that stands in for it. */
+/** Where a broker of `npm start` or a nats-server listens unless told otherwise, and the door that stands in for it. */
 export const defaultAddresses = { nats: "nats://127.0.0.1:4222", door: "ws://127.0.0.1:4280" } as const;
 
 /** A broker on this machine answers a dial at once, or is not there. */
@@ -118,7 +118,7 @@ export function logOf(flags: { readonly logLevel: string }, file?: string): Log 
   return pino({ level: flags.logLevel, base: null }, destination);
 }
 
-/** The addresses that were named, else those of whoever is on this machine: a nats-server, or the door of `zooid up`. */
+/** The addresses that were named, else those of whoever is on this machine: a nats-server, or the door of `npm start`. */
 export async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
   if (flags.servers !== undefined) return flags.servers;
   for (const address of [defaultAddresses.nats, defaultAddresses.door]) {

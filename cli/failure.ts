@@ -7,9 +7,6 @@ export const exitCodes: Readonly<Record<string, number>> = {
   ZOOID_NOT_FOUND: 1,
   ZOOID_BAD_LINE: 1,
   ZOOID_FILE: 1,
-  ZOOID_PORT_TAKEN: 1,
-  ZOOID_PART_FAILED: 1,
-  ZOOID_PACKAGE_MISSING: 1,
 };
 
 /** What went wrong at the command line itself: its words, files, ports and processes. */
@@ -62,9 +59,9 @@ export function failureOf(error: unknown): Failure {
   return { code: "ZOOID_INTERNAL", message: oneLine(message), exitCode: 1, transient: false, facts: {} };
 }
 
-/** The line on standard error: `zooid: <message> (ZOOID_CODE)`, or a JSON object. */
-export function failureLine(failure: Failure, json: boolean): string {
-  if (!json) return `zooid: ${failure.message} (${failure.code})`;
+/** The line on standard error: `<name>: <message> (ZOOID_CODE)`, or a JSON object. */
+export function failureLine(failure: Failure, { name, isJson }: { readonly name: string; readonly isJson: boolean }): string {
+  if (!isJson) return `${name}: ${failure.message} (${failure.code})`;
   const { code, message, transient, facts } = failure;
   return JSON.stringify({ event: "error", error: { code, message, transient, facts } });
 }

@@ -10,7 +10,6 @@ import { addMachines } from "./commands/machines.js";
 import { addPut } from "./commands/put.js";
 import { addServe } from "./commands/serve.js";
 import { addStatus } from "./commands/status.js";
-import { addUp } from "../examples/cities/program.js";
 import { readSwitchVariables } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
 
@@ -31,14 +30,13 @@ export function createProgram(surroundings: Surroundings): Command {
 Every flag can be set by the variable named beside it. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 Examples:
-  $ zooid up                                  everything on this machine, with real data
   $ zooid serve --data ./data                 a storage server
   $ zooid put greeting '"hello"'              an object
   $ zooid get greeting
   $ zooid status                              who is connected, and in which state
   $ zooid cache stats                         what the nodes of a cache hold`,
     );
-  for (const add of [addUp, addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addMachines, addCache]) {
+  for (const add of [addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addMachines, addCache]) {
     add(program, surroundings);
   }
   return program;

@@ -1,6 +1,6 @@
 // Writes the parts of README and docs that are generated from the code: npm run docs. A test holds that they are current.
 
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
@@ -10,6 +10,7 @@ import { machineToMermaid } from "../actors/system/drawing.js";
 import { createCache } from "../cache.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
+import { createExample } from "../examples/cities/program.js";
 import { machines } from "../machines/index.js";
 import { cacheMetrics } from "../prometheus.js";
 import { errorClasses } from "../core/errors.js";
@@ -81,7 +82,8 @@ async function metricTable(): Promise<string> {
 /** Each machine: what the first paragraph of its file says of it, and its picture. */
 function machinePictures(): string {
   const sections = Object.entries(machines).map(([name, machine]) => {
-    const file = `machines/${name}.ts`;
+    const file =
+      ["client", "server", "cache"].map((part) => `machines/${part}/${name}.ts`).find((path) => existsSync(join(root, path))) ?? "";
     const [docblock = ""] = /^\/\*\*[^]*?\*\//.exec(readFileSync(join(root, file), "utf8")) ?? [];
     const [paragraph = ""] = docblock.split(/\n \*\n/);
     const text = paragraph
@@ -172,27 +174,31 @@ function zoocacheTables(): string {
 /** Each variable of the command line with its flag, the commands that take it, and what they say of it. */
 function variableTable(): string {
   const rows = new Map<string, { readonly flags: string; readonly commands: string[]; readonly description: string }>();
-  const program = createProgram({
+  const surroundings = {
     out: new Output(new PassThrough(), () => undefined),
     say: () => undefined,
     signal: new AbortController().signal,
-  });
-  for (const command of program.commands) {
+  };
+  const programs = [
+    ...createProgram(surroundings).commands.map((command) => ({ name: command.name(), command })),
+    { name: "npm start", command: createExample(surroundings) },
+  ];
+  for (const { name, command } of programs) {
     for (const { envVar, flags, description: text } of [command, ...command.commands].flatMap(({ options }) => options)) {
       // A switch names its variable in its text: commander would take "false" for true.
       const variable = envVar ?? /\(env: (\w+)\)/.exec(text)?.[1];
       const description = text.replace(/ *\(env: \w+\)/, "");
       if (variable === undefined) continue;
       const known = rows.get(`${variable} ${flags}`);
-      if (known === undefined) rows.set(`${variable} ${flags}`, { flags, commands: [command.name()], description });
-      else if (!known.commands.includes(command.name())) known.commands.push(command.name());
+      if (known === undefined) rows.set(`${variable} ${flags}`, { flags, commands: [name], description });
+      else if (!known.commands.includes(name)) known.commands.push(name);
     }
   }
   const cells = [...rows]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { flags, commands, description }]) => {
-      const [variable = ""] = name.split(" ");
-      const others = program.commands.map((command) => command.name()).filter((each) => !commands.includes(each));
+    .map(([row, { flags, commands, description }]) => {
+      const [variable = ""] = row.split(" ");
+      const others = programs.map(({ name }) => name).filter((each) => !commands.includes(each));
       const who = others.length === 0 ? "all" : others.length < commands.length ? `all but ${others.join(", ")}` : commands.join(", ");
       return `| \`${variable}\` | \`${flags.replaceAll("|", "\\|")}\` | ${who} | ${description} |`;
     });

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { playScenario } from "../examples/cities/up/scenario.js";
 import type { UpEvent } from "../examples/cities/up/report.js";
@@ -37,6 +38,15 @@ describe("docker-compose.yml", () => {
     expect(ports.filter((port) => !port.startsWith("127.0.0.1:"))).toEqual([]);
   });
 
+  test("has supported images, and a health check for every service", () => {
+    const [, major, minor] = (/^nats:(\d+)\.(\d+)-/.exec(services["nats"]?.image ?? "") ?? []).map(Number);
+    expect([major, minor]).toEqual([2, expect.toSatisfy((each: number) => each >= 12)]);
+    expect(readFileSync("deploy/nats.conf", "utf8")).toMatch(/^ +sync_interval: always$/m);
+    const images = [...readFileSync("Dockerfile", "utf8").matchAll(/^FROM (node:\S+)/gm)].map(([, image]) => image);
+    expect(new Set(images)).toEqual(new Set(["node:24-bookworm-slim"]));
+    for (const [name, { healthcheck }] of Object.entries(services)) expect([name, healthcheck?.test[0]]).toEqual([name, "CMD"]);
+  });
+
   test.each(["zooid", "example"])("the image %s runs in exec form, and not as root", (target) => {
     expect(entrypointOf(target)[0]).toBe("node");
     const users = readStage(target).filter(({ instruction }) => instruction === "USER");
@@ -62,7 +72,9 @@ describe("docker-compose.yml", () => {
     expect(await storage.checkHealth()).toBe(1);
     await storage.start(isServing);
     expect(await storage.checkHealth()).toBe(0);
+    expect(await serviceA.checkHealth()).toBe(1);
     await Promise.all([serviceA.start(isReady), serviceB.start(isReady)]);
+    expect(await Promise.all([serviceA.checkHealth(), serviceB.checkHealth()])).toEqual([0, 0]);
 
     const [a, b] = [new ServiceLink(`http://127.0.0.1:${portA}`), new ServiceLink(`http://127.0.0.1:${portB}`)];
     await Promise.all([a.open(), b.open()]);

@@ -1,56 +1,64 @@
-import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import process from "node:process";
+import { Command, InvalidArgumentError } from "commander";
 import { jsonOption } from "../../cli/connection.js";
-import { option, parseInteger, parsePort, parsePortPair, switchOption } from "../../cli/parsing.js";
+import { option, parseInteger, parsePort, parsePortPair, readSwitchVariables, switchOption } from "../../cli/parsing.js";
 import type { Surroundings } from "../../cli/surroundings.js";
 import { runUp } from "./up/run-up.js";
 import type { UpFlags } from "./up/up-flags.js";
 
-/** `zooid up`: everything on this machine, with real data. */
-export function addUp(program: Command, surroundings: Surroundings): void {
-  program
-    .command("up")
-    .description("Runs a broker, a storage server and two services on this machine, with the cities of the world, and shows what they do.")
-    .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parsePort).default(4222))
-    .addOption(
-      option("--door-port <port>", "ZOOID_DOOR_PORT", "port that steers this command, and that clients use when there is no nats-server")
-        .argParser(parsePort)
-        .default(4280),
-    )
-    .addOption(
-      option("--service-ports <ports>", "ZOOID_SERVICE_PORTS", "ports of the two services")
-        .argParser(parsePortPair)
-        .default([4281, 4282], "4281,4282"),
-    )
-    .addOption(option("--data <folder>", "ZOOID_DATA", "folder of data, caches and logs").default(".zooid"))
-    .addOption(switchOption("--fresh", "ZOOID_FRESH", "begin with nothing: remove what an earlier run left in the folder"))
-    .addOption(
-      option("--broker <kind>", "ZOOID_BROKER", "auto: a nats-server if one is found; nats; in-process")
-        .argParser(parseBroker)
-        .default("auto"),
-    )
-    .addOption(
-      option("--cities <count>", "ZOOID_CITIES", "import this many cities")
-        .argParser(parseInteger(0, 10_000_000))
-        .default(10_000_000, "all"),
-    )
-    .addOption(switchOption("--once", "ZOOID_ONCE", "end when the scenario was played"))
-    .addOption(jsonOption())
-    .addHelpText(
-      "after",
-      `
+/** The example: a broker, a storage server and two services on this machine, with real data. */
+export function createExample(surroundings: Surroundings): Command {
+  return (
+    new Command("npm start --")
+      .description(
+        "Runs a broker, a storage server and two services on this machine, with the cities of the world, and shows what they do.",
+      )
+      .showSuggestionAfterError()
+      .exitOverride()
+      .hook("preAction", (_, command) => readSwitchVariables(command, process.env))
+      // Errors are printed in one place, in one line: here only help goes out.
+      .configureOutput({ writeErr: () => undefined })
+      .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parsePort).default(4222))
+      .addOption(
+        option("--door-port <port>", "ZOOID_DOOR_PORT", "port that steers this command, and that clients use when there is no nats-server")
+          .argParser(parsePort)
+          .default(4280),
+      )
+      .addOption(
+        option("--service-ports <ports>", "ZOOID_SERVICE_PORTS", "ports of the two services")
+          .argParser(parsePortPair)
+          .default([4281, 4282], "4281,4282"),
+      )
+      .addOption(option("--data <folder>", "ZOOID_DATA", "folder of data, caches and logs").default(".zooid"))
+      .addOption(switchOption("--fresh", "ZOOID_FRESH", "begin with nothing: remove what an earlier run left in the folder"))
+      .addOption(
+        option("--broker <kind>", "ZOOID_BROKER", "auto: a nats-server if one is found; nats; in-process")
+          .argParser(parseBroker)
+          .default("auto"),
+      )
+      .addOption(
+        option("--cities <count>", "ZOOID_CITIES", "import this many cities")
+          .argParser(parseInteger(0, 10_000_000))
+          .default(10_000_000, "all"),
+      )
+      .addOption(switchOption("--once", "ZOOID_ONCE", "end when the scenario was played"))
+      .addOption(jsonOption())
+      .addHelpText(
+        "after",
+        `
 On a terminal: s stops or starts the storage server, b the broker, m shows the machines, q ends.
 The same over HTTP, from this machine only:
   $ curl -s -X POST http://127.0.0.1:4280/server/stop      # /server/start, /broker/stop, /broker/start, /scenario, /quit
   $ curl -s http://127.0.0.1:4280/machines/connection?of=A # /machines, /status
 
 Examples:
-  $ zooid up
-  $ zooid up --fresh --cities 2000 --once
-  $ zooid up --port 5222 --door-port 5280 --service-ports 5281,5282
+  $ npm start
+  $ npm start -- --fresh --cities 2000 --once
+  $ npm start -- --port 5222 --door-port 5280 --service-ports 5281,5282
   $ npm start --silent -- --json`,
-    )
-    .action((flags: UpFlags) => runUp(flags, surroundings));
+      )
+      .action((flags: UpFlags) => runUp(flags, surroundings))
+  );
 }
 
 function parseBroker(text: string): string {

@@ -16,8 +16,19 @@ export interface Ran {
 }
 
 /** Runs the command as a process of its own. */
-export async function runZooid(words: readonly string[], input = "", variables: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words], {
+export const runZooid = (words: readonly string[], input = "", variables: Readonly<Record<string, string>> = {}): Promise<Ran> =>
+  runProgram("cli/zooid.ts", words, input, variables);
+
+/** Runs the example as a process of its own, which `npm start` does. */
+export const runExample = (words: readonly string[]): Promise<Ran> => runProgram("examples/cities/start.ts", words, "", {});
+
+async function runProgram(
+  file: string,
+  words: readonly string[],
+  input: string,
+  variables: Readonly<Record<string, string>>,
+): Promise<Ran> {
+  const child = spawn(process.execPath, ["--import", "tsx", file, ...words], {
     cwd: root,
     env: { ...process.env, ...variables },
   });

@@ -28,7 +28,7 @@ function createPart(): Part {
 
 const tellings = () => told.map((event) => ("part" in event ? `${event.event} ${"state" in event ? event.state : event.detail}` : ""));
 
-describe("a part inside the process of zooid up", () => {
+describe("a part inside the process of npm start", () => {
   test("is opened, closed, and opened again", async () => {
     const part = createPart();
     await part.start();

@@ -26,11 +26,11 @@ export interface RunningUp {
   descendants(): readonly number[];
 }
 
-/** `zooid up --json` on free ports. */
+/** `npm start -- --json` on free ports. */
 export async function startUp(words: readonly string[]): Promise<RunningUp> {
   const [broker = 0, door = 0, a = 0, b = 0] = await freePorts(4);
   const ports = ["--port", String(broker), "--door-port", String(door), "--service-ports", `${a},${b}`];
-  const all = ["--import", "tsx", "cli/zooid.ts", "up", "--json", ...ports, ...words];
+  const all = ["--import", "tsx", "examples/cities/start.ts", "--json", ...ports, ...words];
   const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   const events: UpEvent[] = [];

@@ -8,13 +8,13 @@ import { temporaryFolders } from "../support/temporary-folder.js";
 import { expectPlayed, expectStoppedInOrder } from "../cli/played.js";
 import { expectAnyOrder, openSockets } from "../cli/any-order.js";
 import { startUp } from "./running-up.js";
-import { runZooid } from "../cli/run-zooid.js";
+import { runExample, runZooid } from "../cli/run-zooid.js";
 
 const folder = temporaryFolders();
 /** It starts in two seconds, on a machine that has nothing else to do. */
 const timeoutMs = 120_000;
 
-describe("zooid up without a nats-server", () => {
+describe("npm start without a nats-server", () => {
   test(
     "reaches ready, plays the scenario, is steered and joined through its door, and ends in order",
     async () => {
@@ -130,8 +130,8 @@ describe("zooid up without a nats-server", () => {
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
     const data = await folder();
-    const door = await runZooid(["up", "--data", data, "--broker", "in-process", "--door-port", String(port)]);
-    expect(door).toMatchObject({ code: 1, err: `zooid: port ${port} is taken: choose another with --door-port (ZOOID_PORT_TAKEN)\n` });
+    const door = await runExample(["--data", data, "--broker", "in-process", "--door-port", String(port)]);
+    expect(door).toMatchObject({ code: 1, err: `cities: port ${port} is taken: choose another with --door-port (ZOOID_PORT_TAKEN)\n` });
     const up = await startUp(["--data", data, "--broker", "in-process", "--service-ports", `${port},${port - 1}`]);
     const { code, err } = await up.ended;
     expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({

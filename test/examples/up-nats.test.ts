@@ -14,7 +14,7 @@ const timeoutMs = 180_000;
 /** A leash is let go at once; what it holds has three seconds to close. */
 const goneTimeoutMs = 10_000;
 
-describe("zooid up with a nats-server", () => {
+describe("npm start with a nats-server", () => {
   test(
     "plays the scenario; SIGKILL leaves no process behind; the next run has the cities already, and Ctrl-C ends it in order",
     async () => {

@@ -1,5 +1,5 @@
 /** The services of docker-compose.yml as processes of this machine: their commands, environments and mounts, without images. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -137,6 +137,7 @@ export class ComposedProcess {
   #commandLine(words: readonly string[]): readonly string[] {
     return words.flatMap((word, index) => {
       if (word === "nats-server" && index === 0) return [requireNatsServer()];
+      if (word === "zooid" && index === 0) return [process.execPath, "--import", "tsx", "cli/zooid.ts"];
       if (word === "node" && index === 0) return [process.execPath, "--import", "tsx"];
       return [this.#here(word.replace(/^dist\/(.*)\.js$/, "$1.ts"))];
     });
@@ -149,8 +150,8 @@ export class ComposedProcess {
     const port = this.#options.ports[`${this.name}:${text}`];
     if (port !== undefined) return String(port);
     if (text === "0.0.0.0") return "127.0.0.1";
-    return text.replaceAll(/\b([a-z-]+):(\d{4})\b/g, (address, service: string, there: string) => {
-      const here = this.#options.ports[`${service}:${there}`];
+    return text.replaceAll(/\b([a-z-]+|127\.0\.0\.1):(\d{4})\b/g, (address, host: string, there: string) => {
+      const here = this.#options.ports[`${host === "127.0.0.1" ? this.name : host}:${there}`];
       return here === undefined ? address : `127.0.0.1:${here}`;
     });
   }
@@ -158,16 +159,22 @@ export class ComposedProcess {
   /** A named volume is a folder; a file is copied, with what it says of addresses and volumes put right. */
   #mounted(volume: string): string {
     const [source = "", target = ""] = volume.split(":");
-    if (!source.startsWith("../")) {
+    if (!source.startsWith("./")) {
       const folder = join(this.#options.folder, source);
       mkdirSync(folder, { recursive: true });
       return folder;
     }
     const text = readFileSync(join(root, source), "utf8")
+      // nats-server 2.9, with which tests run too, does not know it.
+      .replace(/^ *sync_interval: always\n/m, isOldNatsServer() ? "" : "$&")
       .replaceAll(/0\.0\.0\.0:(\d+)/g, (_, port: string) => `127.0.0.1:${this.#options.ports[`${this.name}:${port}`] ?? port}`)
       .replaceAll(/(?<=\s)\/\w+(?=\s)/g, (path) => this.#here(path));
     const copy = join(this.#options.folder, target.replaceAll("/", "-"));
     writeFileSync(copy, text);
     return copy;
   }
+}
+
+function isOldNatsServer(): boolean {
+  return execFileSync(requireNatsServer(), ["--version"], { encoding: "utf8" }).includes(" v2.9.");
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Clock, Log } from "../../../index.js";
 import { createBroker, serveBroker } from "../../../transport/index.js";
 import { logOf } from "../../../cli/connection.js";
+import { startCityService } from "../service.js";
 import { serveFolders, storageFolders } from "../../../cli/serve-folders.js";
 import type { Door } from "./door.js";
 import { Embedded, type Opened } from "./embedded.js";
@@ -56,11 +57,7 @@ export async function createLocalLauncher({ door, folders, clock, log }: LocalLa
     service: (service) =>
       new Embedded({
         name: `service ${service.name}`,
-        open: async () => {
-          // Loaded here: the package that it checks its input with comes with `zooid up` alone.
-          const { startCityService } = await import("../service.js");
-          return startCityService(service);
-        },
+        open: () => startCityService(service),
       }),
   };
 }

@@ -12,7 +12,7 @@ export interface PartOptions {
 }
 
 /**
- * One of what `zooid up` runs: broker, storage server, service. One that ends by itself is reported, and stays down until
+ * One of what `npm start` runs: broker, storage server, service. One that ends by itself is reported, and stays down until
  * it is started again.
  */
 export class Part {

@@ -1,6 +1,6 @@
 import { count, duration } from "../../../cli/progress.js";
 
-/** What `zooid up` tells, one JSON object a line with --json. Times in ms. */
+/** What `npm start` tells, one JSON object a line with --json. Times in ms. */
 export type UpEvent =
   | { readonly event: "part"; readonly part: string; readonly state: "up" | "down"; readonly detail: string; readonly ms: number }
   | { readonly event: "ended"; readonly part: string; readonly detail: string }

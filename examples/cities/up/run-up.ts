@@ -1,5 +1,6 @@
-import { relative } from "node:path";
+import { extname, relative } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { connect, systemClock } from "../../../index.js";
 import { openTransport } from "../../../transport/index.js";
 import { defaultAddresses, logOf } from "../../../cli/connection.js";
@@ -10,7 +11,6 @@ import { Controls } from "./controls.js";
 import { type Door, openDoor } from "./door.js";
 import { importCities } from "./import-cities.js";
 import { type Keys, listenForKeys } from "./keys.js";
-import { checkPackages } from "./packages.js";
 import { createPlace, type Place } from "./place.js";
 import { type Report, type UpEvent, upLines } from "./report.js";
 import { commandsByHand } from "./scenario.js";
@@ -67,7 +67,6 @@ class Up {
   }
 
   async run(): Promise<void> {
-    checkPackages(this.#flags);
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, this.#onSignal);
     this.#signal.addEventListener("abort", () => (this.#toldAtMs = this.#clock.monotonic()), { once: true });
     const door = await openDoor(this.#flags.doorPort, this.#controls);
@@ -149,7 +148,7 @@ class Up {
       () => b.close(),
     );
     await Promise.all([a.open(), b.open()]);
-    const transport = await openTransport({ servers: place.servers, name: "zooid up", log: this.#log });
+    const transport = await openTransport({ servers: place.servers, name: "cities", log: this.#log });
     this.#opened.push(() => transport.close());
     this.#controls.join({ a, b, transport, keys: cities?.rows.map(({ key }) => key) ?? [] });
   }
@@ -220,7 +219,8 @@ function rounded(_: string, value: unknown): unknown {
 
 /** How a command that joins `servers` is called from the folder we were called in, whether we are installed, built or neither. */
 function zooidAt(servers: string): (words: string) => string {
-  const path = relative(process.cwd(), process.argv[1] ?? "zooid");
+  const command = new URL(`../../../cli/zooid${extname(import.meta.url)}`, import.meta.url);
+  const path = relative(process.cwd(), fileURLToPath(command));
   const file = /^[\w./-]+$/.test(path) ? path : JSON.stringify(path);
   const isFoundByItself = Object.values<string>(defaultAddresses).includes(servers);
   return (words) => ["node", ...process.execArgv, file, words, ...(isFoundByItself ? [] : ["--servers", servers])].join(" ");

@@ -1,4 +1,4 @@
-/** Flags of `zooid up`. */
+/** Flags of `npm start`. */
 export interface UpFlags {
   readonly data: string;
   readonly fresh?: boolean;
