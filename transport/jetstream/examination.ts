@@ -9,7 +9,7 @@ import type { LatestRepeated } from "./latest.js";
 import { readBusWord, tagTokens, writeBusWord } from "./messages.js";
 import { replay, type ReplayOptions } from "./replay.js";
 import type { SentProof } from "../sent-proof.js";
-import type { KnownInvalidation } from "./known-invalidations.js";
+import type { HeldInvalidations, KnownInvalidation } from "./known-invalidations.js";
 import type { HeadedTransport } from "../transport.js";
 
 /** What an examination of the stream needs of the bus. */
@@ -84,10 +84,23 @@ export class StreamExamination {
       isWhole = false;
     }
     signal.throwIfAborted();
-    intake.begin({ ...end, epoch: epochOf(record, created) }, record, isWhole);
+    const held = isWhole ? undefined : await this.#heldUpTo(end, signal);
+    signal.throwIfAborted();
+    intake.begin({ ...end, epoch: epochOf(record, created) }, record, held);
     signal.throwIfAborted();
     await this.#replay(signal);
     onWhole();
+  }
+
+  /** The latest invalidations that the stream holds: a node that begins at its end knows of them, should the stream lose them. */
+  async #heldUpTo({ sequence: end }: BusPosition, signal: AbortSignal): Promise<HeldInvalidations> {
+    const since = Math.max(1, end + 1 - limits.toldInvalidationsMax);
+    const invalidations: (KnownInvalidation & { readonly id: string })[] = [];
+    await replay({ sequence: since }, this.#replaying(signal), ({ sequence, word }) => {
+      if (sequence <= end && word.type === "invalidate") invalidations.push({ sequence, tag: word.tag, id: word.id });
+      return sequence >= end;
+    });
+    return { since, invalidations };
   }
 
   /** True when the stream has counted anew up to `known` and further: it lost its end, or was restored from an older copy. */

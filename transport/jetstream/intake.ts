@@ -3,7 +3,7 @@ import type { BusEvent, BusPosition, TagVersion } from "../bus.js";
 import type { EpochRecord } from "./history.js";
 import type { Delivery } from "./messages.js";
 import { RareWarning } from "../rare-warning.js";
-import { type KnownInvalidation, timeErrorMs, ToldInvalidations } from "./known-invalidations.js";
+import { type HeldInvalidations, type KnownInvalidation, timeErrorMs, ToldInvalidations } from "./known-invalidations.js";
 
 /** A reason to examine the history: the stream may count anew what this node has seen. */
 export const countsAnew = "the stream may count anew";
@@ -78,13 +78,14 @@ export class StreamIntake {
     this.#held.clear();
   }
 
-  /** Goes on from where it stands if nothing between there and `end` can be lost, else from `end`. */
-  begin(end: BusPosition, record: EpochRecord, isWhole: boolean): void {
+  /** Goes on from `end`, up to which the stream has `held`; without that from where it stands: nothing between there and `end` can be lost. */
+  begin(end: BusPosition, record: EpochRecord, held?: HeldInvalidations): void {
     this.#record = record;
     this.#isVerified = true;
-    if (!isWhole) {
+    if (held !== undefined) {
       this.#position = end;
-      this.#told.begin(end.sequence + 1);
+      this.#told.begin(held.since);
+      for (const invalidation of held.invalidations) this.#told.tell(invalidation);
       this.#options.log.info({ epoch: end.epoch, sequence: end.sequence }, "invalidations before this one count as missed");
       this.#options.tell({ type: "reset", version: end });
     }

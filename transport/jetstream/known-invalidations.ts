@@ -11,9 +11,16 @@ export interface KnownInvalidation extends TagVersion {
   readonly id: string | undefined;
 }
 
+/** Invalidations that the stream has from a sequence on. */
+export interface HeldInvalidations {
+  readonly since: number;
+  readonly invalidations: readonly (KnownInvalidation & { readonly id: string })[];
+}
+
 /**
- * The latest invalidations that this node was told of, or that the stream has acknowledged to it, by sequence. A stream that lost its end counts
- * on from there, and may have passed our position before we see it again. Then it lacks what we know, or has something else at its sequence.
+ * The latest invalidations that this node knows, by sequence: it was told of them, the stream has acknowledged them to it, or had them when the
+ * node began at its end. A stream that lost its end counts on from there, and may have passed our position before we see it again. Then it lacks
+ * what we know, or has something else at its sequence.
  */
 export class ToldInvalidations {
   readonly #known = new Map<number, KnownInvalidation>();

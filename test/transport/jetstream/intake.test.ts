@@ -22,7 +22,7 @@ function standing() {
     },
   });
   intake.goOnFrom(begun);
-  intake.begin(begun, record, true);
+  intake.begin(begun, record);
   const tags = () => told.map((event) => (event.type === "invalidated" ? event.tag : event.type));
   return { intake, told, doubts, tags };
 }
@@ -79,7 +79,7 @@ test("a time that its publisher may have written is bounded by the broker's cloc
 
 test("a record of another history is a doubt, one of our own or an earlier one is none", () => {
   const { intake, doubts, tags } = standing();
-  intake.begin(begun, { ...record, sequence: 13 }, true);
+  intake.begin(begun, { ...record, sequence: 13 });
   intake.take(at(11, { type: "epoch", id: "earlier" }));
   intake.take(invalidation(12));
   intake.take(at(13, { type: "epoch", id: "e" }));
@@ -101,7 +101,7 @@ test("a beginning that is not whole is a reset, and what was held below it is dr
   const { intake, tags } = standing();
   intake.suspend();
   for (const sequence of [18, 20, 21, 22]) intake.take(invalidation(sequence));
-  intake.begin({ ...begun, sequence: 20 }, record, false);
+  intake.begin({ ...begun, sequence: 20 }, record, { since: 21, invalidations: [] });
   expect(tags()).toEqual(["reset", "t:21", "t:22"]);
   expect(intake.last).toBe(22);
 });

@@ -95,6 +95,28 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
     expect(other.heard.count("reset")).toBe(resets + 1);
   });
 
+  test("is missed by a node that began after it, and was never told of it", async () => {
+    const { clock, node, follows, sequence, losePower } = place();
+    const [told, other] = [await node("told"), await node("other")];
+    await clock.advance(100);
+    const before = sequence();
+    other.transport.cut();
+    for (const tag of ["lost", "hot"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
+    const late = await node("late");
+    await clock.settle(told.bus.close(), 1_000);
+    losePower(before, late.transport);
+    other.transport.mend();
+    await follows(other.bus);
+    await clock.until(() => sequence() > before + 6, 20_000);
+    await clock.settle(other.bus.publish("hot", "again"), 1_000);
+    const resets = other.heard.count("reset");
+    late.transport.mend();
+    await follows(late.bus);
+    await clock.until(() => other.heard.count("reset") > resets, 10_000);
+    expect(other.heard.count("reset")).toBe(resets + 1);
+    expect(late.heard.count("reset")).toBe(2);
+  });
+
   test("is missed by a process that was told of it before it was started again", async () => {
     const { clock, node, follows, sequence, losePower } = place();
     const [told, other] = [await node("told"), await node("other")];
