@@ -174,13 +174,13 @@ export const failedSeeds: readonly FailedSeeds[] = [
     what: "cache",
     seeds: [693031835],
     cause: "a history whose record was lost went on under the name of the one before, as that had been renewed and looked like a later one",
-    test: "test/transport/lost-end.test.ts",
+    test: "test/transport/jetstream/lost-end.test.ts",
   },
   {
     what: "cache",
     seeds: [693030729],
     cause: "a node that had begun after an invalidation did not notice that the stream lost it, once heartbeats were counted in its place",
-    test: "test/transport/lost-end-beats.test.ts",
+    test: "test/transport/jetstream/lost-end-beats.test.ts",
   },
 ];
 
