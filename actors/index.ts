@@ -21,6 +21,6 @@ export { machineToJson, machineToMermaid } from "./system/drawing.js";
 export type { DrawingOptions } from "./system/drawing.js";
 export { describeMachine } from "./system/machine-description.js";
 export type { MachineDescription, StateDescription, TransitionDescription } from "./system/machine-description.js";
-export { type Chance, systemChance } from "../core/random.js";
+export { type Random, systemRandom } from "../core/random.js";
 export { type Clock, systemClock } from "../core/clock.js";
 export { type Log, silentLog } from "../core/log.js";

@@ -4,12 +4,12 @@ import { openCacheOver } from "../actors/cache/cache.js";
 import { cacheSettings } from "../actors/cache/options.js";
 import type { BusEvent } from "../transport/bus.js";
 import { connectNats, createJetStreamBus, createPlainBus } from "../transport/index.js";
-import { silentLog, systemChance, systemClock } from "../core/index.js";
+import { silentLog, systemRandom, systemClock } from "../core/index.js";
 import { nowMs } from "./measure.js";
 import { answer, placeDetails } from "./place.js";
 
 const { url, busKind } = placeDetails<{ readonly busKind: "jetstream" | "nats" }>();
-const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 const transport = await connectNats({ servers: url, ...seams });
 const create = busKind === "jetstream" ? createJetStreamBus : createPlainBus;
 const bus = create({ transport, prefix: "bench", ...seams });

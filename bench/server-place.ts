@@ -1,11 +1,11 @@
 /** A storage server over NATS, its objects in LMDB: what a deployment runs. */
 import { join } from "node:path";
-import { openLmdbStore, silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
+import { openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock } from "../index.js";
 import { openTransport } from "../transport/index.js";
 import { answer, placeDetails } from "./place.js";
 
 const { url, folder } = placeDetails();
-const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 const transport = await openTransport({ servers: url, ...seams });
 await startStorageServer({
   realm: "bench",

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type CacheNode, findCacheNodes } from "../actors/index.js";
-import { systemChance, systemClock } from "../index.js";
+import { systemRandom, systemClock } from "../index.js";
 import { openTransport } from "../transport/index.js";
 import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connection.js";
 import { CommandError, failureOf } from "./failure.js";
@@ -49,7 +49,7 @@ export async function askNodes<Answer>(
   ask: (node: CacheNode) => Promise<Answer>,
   tell: (answers: readonly Answered<Answer>[]) => Promise<void>,
 ): Promise<void> {
-  const seams = { clock: systemClock, chance: systemChance, log: logOf(flags) };
+  const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid cache", ...seams });
   try {
     signal.throwIfAborted();

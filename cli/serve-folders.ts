@@ -8,7 +8,7 @@ import {
   type StorageOptions,
   type StorageServer,
   type StorageServerOptions,
-  systemChance,
+  systemRandom,
   systemClock,
 } from "../index.js";
 import { makeFolder } from "../storage/kv/make-folder.js";
@@ -51,7 +51,7 @@ export async function serveFolders(options: ServeFoldersOptions): Promise<Served
     storageBounds = {},
     serverBounds = {},
   } = options;
-  const seams = { clock: systemClock, chance: systemChance, log };
+  const seams = { clock: systemClock, random: systemRandom, log };
   const system = createActorSystem({ realm, transport, ...seams });
   const storages = Object.fromEntries(
     Array.from(folders, ([storage, folder]) => [storage, { open: () => openLmdbStore({ folder, log }), ...storageBounds }]),

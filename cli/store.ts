@@ -1,4 +1,4 @@
-import { connect, type ObjectClient, systemChance } from "../index.js";
+import { connect, type ObjectClient, systemRandom } from "../index.js";
 import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
 import type { Surroundings } from "./surroundings.js";
 
@@ -8,7 +8,7 @@ export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundi
     ...(await brokerOf(flags)),
     realm: flags.realm,
     storage: flags.storage,
-    client: `zooid-${systemChance.id()}`,
+    client: `zooid-${systemRandom.id()}`,
     cache: "transient",
     log: logOf(flags),
     waitTimeoutMs: flags.timeout,

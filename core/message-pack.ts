@@ -30,7 +30,7 @@ export function unpack(bytes: Uint8Array, allowed: Allowed): unknown {
 }
 
 /** Items still to come in each container around the one being read. Filled anew by each scan, which never waits. */
-const around: number[] = [];
+const deps: number[] = [];
 
 function scan(bytes: Uint8Array, { depthMax, containersMax, extension }: Allowed): void {
   const end = bytes.length;
@@ -44,7 +44,7 @@ function scan(bytes: Uint8Array, { depthMax, containersMax, extension }: Allowed
         if (at === end) return;
         throw new Error(at < end ? "goes on after its end" : "ends too early");
       }
-      items = around[--depth] as number;
+      items = deps[--depth] as number;
     }
     items--;
     if (at >= end) throw new Error("ends too early");
@@ -110,7 +110,7 @@ function scan(bytes: Uint8Array, { depthMax, containersMax, extension }: Allowed
     if (inside > end - at) throw new Error("ends too early");
     if (++containers > containersMax) throw new Error(`has more than ${containersMax} arrays and maps`);
     if (depth >= depthMax) throw new Error(`is nested deeper than ${depthMax}`);
-    around[depth++] = items;
+    deps[depth++] = items;
     items = inside;
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 
-/** Chance as a seam: identifiers and jitter come from here, so that one seed decides a simulation. */
-export interface Chance {
+/** Randomness as a seam: identifiers and jitter come from here, so that one seed decides a simulation. */
+export interface Random {
   /** Uniform in [0, 1). */
   fraction(): number;
   /** An identifier nobody else has: 16 characters of `0-9a-f`, safe in a subject and in a file name. */
@@ -14,8 +14,8 @@ const idsDrawn = 512;
 let drawn: Buffer = Buffer.alloc(0);
 let used = 0;
 
-/** Chance of the process. */
-export const systemChance: Chance = {
+/** Randomness of the process. */
+export const systemRandom: Random = {
   fraction: () => Math.random(),
   id: () => {
     if (used === drawn.length) {
@@ -27,8 +27,8 @@ export const systemChance: Chance = {
   },
 };
 
-/** Chance decided by `seed` alone: the same seed gives the same sequence for ever (mulberry32). */
-export function seededChance(seed: number): Chance {
+/** Randomness decided by `seed` alone: the same seed gives the same sequence for ever (mulberry32). */
+export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   const word = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { Chance } from "./random.js";
+import type { Random } from "./random.js";
 
 /** A new secret: 32 characters of `0-9a-f`, 128 bits of chance. */
-export function newSecret(chance: Chance): string {
-  return chance.id() + chance.id();
+export function newSecret(random: Random): string {
+  return random.id() + random.id();
 }
 
 /** Length of what `publicId` returns. */

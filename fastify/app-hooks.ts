@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod, RouteOptions } from "fastify";
-import { CachedRoute, type CachedRouteAround } from "./cached-route.js";
+import { CachedRoute, type CachedRouteDeps } from "./cached-route.js";
 import { hooksOf } from "./fastify-internals.js";
 import { type RouteCaching, routeRules } from "./route-rules.js";
 
@@ -27,10 +27,10 @@ export function addFirstOnSend(app: FastifyInstance, hook: OnSend): void {
 }
 
 /** Puts the cache between Fastify and the handler of a route, and looks at what is sent after all hooks of the route. */
-export function cacheRoute(app: FastifyInstance, route: RouteOptions, caching: RouteCaching, around: CachedRouteAround): void {
+export function cacheRoute(app: FastifyInstance, route: RouteOptions, caching: RouteCaching, deps: CachedRouteDeps): void {
   // The app around this one has done so before: its cache does not count.
   const handler = handlers.get(route.handler) ?? route.handler;
-  const cached = new CachedRoute({ ...route, handler }, routeRules(caching, route), around);
+  const cached = new CachedRoute({ ...route, handler }, routeRules(caching, route), deps);
   const handle: RouteHandlerMethod = function (this: FastifyInstance, request, reply) {
     return cached.handle(this, request, reply);
   };
@@ -39,11 +39,11 @@ export function cacheRoute(app: FastifyInstance, route: RouteOptions, caching: R
   route.config = Object.assign({}, route.config, { [cachedMark]: true });
   // Later hooks for routes may add hooks to this one. Fastify takes them when all plug-ins are loaded, and this runs before.
   app.after(() => {
-    if (route.handler === handle) watch(route, cached, around);
+    if (route.handler === handle) watch(route, cached, deps);
   });
 }
 
-function watch(route: RouteOptions, cached: CachedRoute, { outgoing }: CachedRouteAround): void {
+function watch(route: RouteOptions, cached: CachedRoute, { outgoing }: CachedRouteDeps): void {
   const look: OnSend = (_request, reply, payload, next) => {
     outgoing.get(reply)?.passes(reply, payload);
     next(null, payload);

@@ -11,7 +11,7 @@ import { type Asked, askedBy } from "./request-key.js";
 import { type RouteRules, ttlMsOf } from "./route-rules.js";
 
 /** What the routes of one app share. */
-export interface CachedRouteAround {
+export interface CachedRouteDeps {
   readonly cacheable: Cache["cacheable"];
   readonly namespace: string;
   /** Name in the field `Cache-Status`; undefined: there is none. */
@@ -33,22 +33,22 @@ type Pages = Cached<(run: HandlerRun) => Promise<Page | undefined>>;
  */
 export class CachedRoute {
   readonly #rules: RouteRules;
-  readonly #around: CachedRouteAround;
+  readonly #deps: CachedRouteDeps;
   readonly #handler: RouteHandlerMethod;
   readonly #pages: Pages;
   /** By what is warned of. */
   readonly #quietUntilMs = new Map<string, number>();
 
-  constructor(route: RouteOptions, rules: RouteRules, around: CachedRouteAround) {
+  constructor(route: RouteOptions, rules: RouteRules, deps: CachedRouteDeps) {
     this.#rules = rules;
-    this.#around = around;
+    this.#deps = deps;
     this.#handler = route.handler;
     const { ttl, tags, statuses, maxEntries, maxBytes } = rules;
     const ttlSecs = ttl === undefined ? undefined : ttlMsOf(ttl) / 1_000;
     const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints, withExpressions)}`;
     // An async function, so that whether it gives promises is known before it first ran.
-    this.#pages = around.cacheable(async (run: HandlerRun) => run.begin(), {
-      namespace: around.namespace,
+    this.#pages = deps.cacheable(async (run: HandlerRun) => run.begin(), {
+      namespace: deps.namespace,
       name: `${String(route.method)} ${route.url}${constraints}`,
       version: pageFormat,
       key: (run) => run.key,
@@ -69,7 +69,7 @@ export class CachedRoute {
     const handle = (): unknown => this.#handler.call(app, request, reply);
     const asked = askedBy(request, reply, this.#rules);
     if (asked === undefined) return this.#passBy(reply, handle);
-    const { clock, outgoing } = this.#around;
+    const { clock, outgoing } = this.#deps;
     const run = new HandlerRun({
       request,
       reply,
@@ -92,7 +92,7 @@ export class CachedRoute {
 
   /** The response as it is about to be sent: all other hooks have seen it. Gives the payload. */
   sending(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
-    const outgoing = this.#around.outgoing.get(reply);
+    const outgoing = this.#deps.outgoing.get(reply);
     outgoing?.isSent(reply, payload);
     addVary(reply, this.#rules.vary);
     if (outgoing !== undefined) this.#describe(request, reply, outgoing);
@@ -138,7 +138,7 @@ export class CachedRoute {
 
   #give(page: Page | undefined, run: HandlerRun, asked: Asked, reply: FastifyReply, handle: () => unknown): unknown {
     if (page === undefined) return this.#passBy(reply, handle, "fwd=miss");
-    const { clock, outgoing } = this.#around;
+    const { clock, outgoing } = this.#deps;
     const age = ageSecs(page.made, clock);
     if (asked.maxAgeSecs !== undefined && age > asked.maxAgeSecs) {
       this.#pages.refresh(run).catch(ignore);
@@ -201,14 +201,14 @@ export class CachedRoute {
 
   /** Logs once in a while: clients decide how often it happens. */
   #warn(what: string, { log, url }: FastifyRequest, facts: object, message: string): void {
-    const nowMs = this.#around.clock.monotonic();
+    const nowMs = this.#deps.clock.monotonic();
     if (nowMs < (this.#quietUntilMs.get(what) ?? 0)) return;
     this.#quietUntilMs.set(what, nowMs + warningIntervalMs);
     log.warn({ ...facts, url }, message);
   }
 
   #tell(reply: FastifyReply, handled: string): void {
-    const { cacheStatus } = this.#around;
+    const { cacheStatus } = this.#deps;
     if (cacheStatus !== undefined) reply.header("cache-status", `${cacheStatus}; ${handled}`);
   }
 

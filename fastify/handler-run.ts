@@ -5,7 +5,7 @@ import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRu
 import type { PageTime } from "./page-time.js";
 
 /** What a run needs of its surroundings. */
-export interface HandlerRunAround {
+export interface HandlerRunDeps {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly handle: () => unknown;
@@ -38,7 +38,7 @@ export class HandlerRun {
   invalidTag: InvalidTagError | undefined;
   /** Names in `Vary` that keep it from being a page for others. */
   unchosen: readonly string[] = [];
-  readonly #around: HandlerRunAround;
+  readonly #deps: HandlerRunDeps;
   readonly #gone = new AbortController();
   #hasBegun = false;
   #isSettled = false;
@@ -52,10 +52,10 @@ export class HandlerRun {
   #resolve!: (page: Page | undefined) => void;
   #reject!: (error: unknown) => void;
 
-  constructor(around: HandlerRunAround) {
-    this.#around = around;
-    this.request = around.request;
-    this.key = around.key;
+  constructor(deps: HandlerRunDeps) {
+    this.#deps = deps;
+    this.request = deps.request;
+    this.key = deps.key;
     this.given = () => {
       if (this.#given !== undefined && "error" in this.#given) throw this.#given.error;
       return this.#given?.value;
@@ -73,15 +73,15 @@ export class HandlerRun {
 
   /** Aborts when the client leaves. */
   get signal(): AbortSignal {
-    this.#around.reply.raw.once("close", () => {
-      if (!this.#around.reply.raw.writableFinished) this.#gone.abort();
+    this.#deps.reply.raw.once("close", () => {
+      if (!this.#deps.reply.raw.writableFinished) this.#gone.abort();
     });
     return this.#gone.signal;
   }
 
   /** Calls the handler. Settles with the page for all who may share it, undefined for none, or as the handler failed. */
   begin(): Promise<Page | undefined> {
-    const { reply, handle, begins } = this.#around;
+    const { reply, handle, begins } = this.#deps;
     this.#hasBegun = true;
     begins(this);
     this.#fieldsBefore = reply.getHeaders();
@@ -109,7 +109,7 @@ export class HandlerRun {
   /** The response as it left the handler, or the error handler. */
   responded(payload: unknown): void {
     if (this.#isSettled) return;
-    const { reply, now } = this.#around;
+    const { reply, now } = this.#deps;
     this.#draft = { status: reply.statusCode, fields: reply.getHeaders(), fieldsBefore: this.#fieldsBefore, payload, made: now() };
     this.#hasTrailers = trailersOf(reply).some((name) => !this.#trailersBefore.includes(name));
   }
@@ -118,7 +118,7 @@ export class HandlerRun {
   finished(payload: unknown): void {
     const draft = this.#draft;
     if (draft === undefined || this.#isSettled) return;
-    const { reply, rules } = this.#around;
+    const { reply, rules } = this.#deps;
     const sent = { status: reply.statusCode, fields: reply.getHeaders() };
     this.unchosen = unchosenVary(draft, sent, rules);
     if (this.#failure !== undefined) {
@@ -140,12 +140,12 @@ export class HandlerRun {
   fail(error: unknown): void {
     if (this.#draft !== undefined) this.#settle(undefined);
     this.#failure ??= { error };
-    if (this.#around.reply.raw.destroyed) this.#fail(error);
+    if (this.#deps.reply.raw.destroyed) this.#fail(error);
   }
 
   /** What the handler gave, so that it can be watched: a thenable of its own may do its work at each `then`. */
   #watched(given: unknown): unknown {
-    const { reply } = this.#around;
+    const { reply } = this.#deps;
     if (given === reply || !isThenable(given)) return given;
     const promise = Promise.resolve(given);
     promise.then(

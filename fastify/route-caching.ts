@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { type Cache, cacheable } from "../cache.js";
 import { type Clock, InvalidOptionError, systemClock } from "../core/index.js";
 import { addFirstOnSend, cacheRoute, isCached } from "./app-hooks.js";
-import type { CachedRouteAround } from "./cached-route.js";
+import type { CachedRouteDeps } from "./cached-route.js";
 import { type RouteCaching, routeRules } from "./route-rules.js";
 
 declare module "fastify" {
@@ -35,8 +35,8 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
     throw new InvalidOptionError({ option: "cacheStatus", reason: "is not a token that begins with a letter" });
   if (registered.has(app)) throw new InvalidOptionError({ option: "routeCaching", reason: "is registered in this app already" });
   registered.add(app);
-  const outgoing: CachedRouteAround["outgoing"] = new WeakMap();
-  const around = { cacheable: cache?.cacheable ?? cacheable, namespace, cacheStatus, clock, outgoing };
+  const outgoing: CachedRouteDeps["outgoing"] = new WeakMap();
+  const deps = { cacheable: cache?.cacheable ?? cacheable, namespace, cacheStatus, clock, outgoing };
   addFirstOnSend(app, (_request, reply, payload, next) => {
     outgoing.get(reply)?.responded(reply, payload);
     next(null, payload);
@@ -44,7 +44,7 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
   app.addHook("onRoute", function (this: FastifyInstance, route) {
     const own = route.config?.cache;
     if (own === undefined || own === false) return;
-    cacheRoute(this, route, { ...defaults, ...(own === true ? {} : given(own)) }, around);
+    cacheRoute(this, route, { ...defaults, ...(own === true ? {} : given(own)) }, deps);
   });
   // Routes that were there before this plug-in, because its registration was not awaited, have its hooks for requests and not the one above.
   const warned = new Set<string>();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { silentLog, startStorageServer, systemChance, systemClock } from "../index.js";
+import { silentLog, startStorageServer, systemRandom, systemClock } from "../index.js";
 import { openMemoryStore } from "../testing/index.js";
 import { createBroker, serveBroker } from "../transport/index.js";
 import { type Example, examples } from "./support/documents.js";
@@ -105,7 +105,7 @@ test("the packed package holds what it needs and no more", async () => {
 
 /** A storage server that the example can reach. */
 async function serve(): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
-  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const broker = createBroker();
   const door = await serveBroker({ broker, port: 0, host: "127.0.0.1" });
   const open = () => openMemoryStore();

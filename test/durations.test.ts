@@ -21,7 +21,7 @@ import {
   type HeadedTransport,
   serveBroker,
 } from "../transport/index.js";
-import { InvalidOptionError, seededChance, silentLog } from "../core/index.js";
+import { InvalidOptionError, seededRandom, silentLog } from "../core/index.js";
 import { openCache } from "./actors/cache/open.js";
 import { clientWorld, type ClientWorld } from "./support/client-world.js";
 
@@ -84,7 +84,7 @@ async function serve(options: object, store: object = {}): Promise<void> {
     storages: { main: { open: () => disk.open(), ...store } },
     transport: createBroker({ clock }).connect(),
     clock,
-    chance: seededChance(1),
+    random: seededRandom(1),
     log: silentLog,
     ...options,
   });
@@ -96,18 +96,18 @@ async function serve(options: object, store: object = {}): Promise<void> {
 function seams() {
   const clock = new SimulatedClock();
   const transport = createBroker({ clock }).connect();
-  const around = { transport, clock, chance: seededChance(1), log: silentLog };
-  return { around, run: <T>(promise: Promise<T>) => clock.settle(promise, 2 ** 61) };
+  const deps = { transport, clock, random: seededRandom(1), log: silentLog };
+  return { deps, run: <T>(promise: Promise<T>) => clock.settle(promise, 2 ** 61) };
 }
 
 function overActors(use: (actors: ReturnType<typeof createActorSystem>) => Promise<unknown>): Promise<unknown> {
-  const { around, run } = seams();
-  return run(use(createActorSystem({ realm: "test", ...around })));
+  const { deps, run } = seams();
+  return run(use(createActorSystem({ realm: "test", ...deps })));
 }
 
 function findNodes(options: object): Promise<unknown> {
-  const { around, run } = seams();
-  return run(findCacheNodes({ prefix: "p", waitMs: 1, ...options, ...around }));
+  const { deps, run } = seams();
+  return run(findCacheNodes({ prefix: "p", waitMs: 1, ...options, ...deps }));
 }
 
 async function onRoute(route: object, plugin: object = {}): Promise<void> {
@@ -169,15 +169,15 @@ const faces: readonly Face[] = [
     (await serveBroker({ broker: createBroker(), pingIntervalMs })).close(),
   ),
   bounded("a plain bus", "heartbeatIntervalMs", (heartbeatIntervalMs) =>
-    createPlainBus({ prefix: "p", heartbeatIntervalMs, ...seams().around }),
+    createPlainBus({ prefix: "p", heartbeatIntervalMs, ...seams().deps }),
   ),
   bounded("a plain bus", "heartbeatTimeoutMs", (heartbeatTimeoutMs) =>
-    createPlainBus({ prefix: "p", heartbeatIntervalMs: 1, heartbeatTimeoutMs, ...seams().around }),
+    createPlainBus({ prefix: "p", heartbeatIntervalMs: 1, heartbeatTimeoutMs, ...seams().deps }),
   ),
   // A shorter one would not last from one heartbeat to the next.
   {
     ...bounded("a JetStream bus", "historyMs", (historyMs) =>
-      createJetStreamBus({ prefix: "p", historyMs, transport: seams().around.transport as unknown as HeadedTransport }),
+      createJetStreamBus({ prefix: "p", historyMs, transport: seams().deps.transport as unknown as HeadedTransport }),
     ),
     taken: ["1h", 3_600_000.5, 2 ** 60],
   },

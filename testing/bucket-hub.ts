@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Bucket, BucketEntry, BucketItem } from "../transport/bucket.js";
-import { type Chance, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../core/index.js";
+import { type Random, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../core/index.js";
 
 /** What is wrong with a bucket in memory. Chances are in [0, 1], times in milliseconds. */
 export interface BucketFaults {
@@ -22,7 +22,7 @@ export const soundBucket: BucketFaults = { delayMsMin: 0, delayMsMax: 0, lossOfR
 export interface BucketHubOptions {
   /** The broker's: what is put bears the time of its wall clock. */
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly faults?: BucketFaults;
   /** What was put goes after this. */
   readonly ageMsMax?: number;
@@ -74,15 +74,15 @@ const pastMax = 8;
 class Hub implements BucketHub {
   faults: BucketFaults;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly knowsTimesToLive: boolean;
   readonly #ageMsMax: number;
   readonly #places = new Map<string, Place>();
   #revision = 0;
 
-  constructor({ clock, chance, faults = soundBucket, ageMsMax = Infinity, knowsTimesToLive = true }: BucketHubOptions) {
+  constructor({ clock, random, faults = soundBucket, ageMsMax = Infinity, knowsTimesToLive = true }: BucketHubOptions) {
     this.clock = clock;
-    this.chance = chance;
+    this.random = random;
     this.faults = faults;
     this.#ageMsMax = ageMsMax;
     this.knowsTimesToLive = knowsTimesToLive;
@@ -194,8 +194,8 @@ class End implements BucketEnd {
   }
 
   get(key: string): Promise<BucketEntry | undefined> {
-    const { faults, chance } = this.#hub;
-    return this.#ask("get", () => this.#hub.read(this.#prefix, key, faults.lagMsMax * chance.fraction()));
+    const { faults, random } = this.#hub;
+    return this.#ask("get", () => this.#hub.read(this.#prefix, key, faults.lagMsMax * random.fraction()));
   }
 
   async put(key: string, payload: Uint8Array, expected: number, ttlMs?: number): Promise<number | undefined> {
@@ -238,14 +238,14 @@ class End implements BucketEnd {
     const wait = async (isLost: boolean): Promise<void> => {
       const { delayMsMin, delayMsMax } = this.#hub.faults;
       const leftMs = this.#timeoutMs - (this.#clock.monotonic() - begunMs);
-      const delayMs = isLost ? Infinity : delayMsMin + (delayMsMax - delayMsMin) * this.#hub.chance.fraction();
+      const delayMs = isLost ? Infinity : delayMsMin + (delayMsMax - delayMsMin) * this.#hub.random.fraction();
       if (delayMs > 0) await delay(this.#clock, Math.max(0, Math.min(delayMs, leftMs)), signal);
       if (delayMs > leftMs) throw timeout();
     };
-    await wait(this.#hub.chance.fraction() < this.#hub.faults.lossOfRequests);
+    await wait(this.#hub.random.fraction() < this.#hub.faults.lossOfRequests);
     signal.throwIfAborted();
     const result = act();
-    await wait(this.#hub.chance.fraction() < this.#hub.faults.lossOfAnswers);
+    await wait(this.#hub.random.fraction() < this.#hub.faults.lossOfAnswers);
     signal.throwIfAborted();
     return result;
   }

@@ -1,4 +1,4 @@
-import type { Chance, Clock, Log } from "../core/index.js";
+import type { Random, Clock, Log } from "../core/index.js";
 import { assert, limits, silentLog } from "../core/index.js";
 import { SubjectTable } from "../transport/subject.js";
 import type { Awake, Listener } from "./network-end.js";
@@ -12,7 +12,7 @@ import type { EndNetwork } from "./network-end.js";
 export interface FaultyNetworkOptions {
   readonly clock: Clock;
   /** Decides delays, losses, copies and strays, and the member of a queue that gets a message. */
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log?: Log;
   readonly weather?: Weather;
   /** Largest payload of one publish, in bytes; that of a NATS server unless told. */
@@ -42,7 +42,7 @@ export interface ConnectOptions {
  */
 export class FaultyNetwork implements EndNetwork {
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly payloadBytesMax: number;
   weather: Weather;
   readonly onSend: ((sent: SentMessage) => void) | undefined;
@@ -57,7 +57,7 @@ export class FaultyNetwork implements EndNetwork {
 
   constructor(options: FaultyNetworkOptions) {
     this.clock = options.clock;
-    this.chance = options.chance;
+    this.random = options.random;
     this.weather = options.weather ?? calm;
     this.payloadBytesMax = options.payloadBytesMax ?? limits.payloadBytesMax;
     this.onSend = options.onSend;
@@ -131,7 +131,7 @@ export class FaultyNetwork implements EndNetwork {
       else queues.set(listener.queue, [...(queues.get(listener.queue) ?? []), listener]);
     }
     for (const members of queues.values()) {
-      const member = members[Math.floor(this.chance.fraction() * members.length)];
+      const member = members[Math.floor(this.random.fraction() * members.length)];
       if (member !== undefined) takers.push(member);
     }
     return takers;
@@ -145,11 +145,11 @@ export class FaultyNetwork implements EndNetwork {
   /** One way's delay, in ms, of a message that stays in line. */
   delayMs(): number {
     const { delayMsMin, delayMsMax } = this.weather;
-    return delayMsMin + this.chance.fraction() * (delayMsMax - delayMsMin);
+    return delayMsMin + this.random.fraction() * (delayMsMax - delayMsMin);
   }
 
   /** Whether something of this probability happens now. Asks chance nothing when it cannot. */
   happens(probability: number): boolean {
-    return probability > 0 && this.chance.fraction() < probability;
+    return probability > 0 && this.random.fraction() < probability;
   }
 }

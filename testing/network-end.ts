@@ -13,7 +13,7 @@ import type {
   Subscription,
 } from "../transport/transport.js";
 import type { Brokers, Publication } from "./published.js";
-import type { Chance } from "../core/random.js";
+import type { Random } from "../core/random.js";
 import type { SentMessage } from "./published.js";
 import type { SubjectTable } from "../transport/subject.js";
 import type { Weather } from "./weather.js";
@@ -63,7 +63,7 @@ interface Flushing {
 /** What an end needs of its network. */
 export interface EndNetwork {
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly payloadBytesMax: number;
   readonly weather: Weather;
   readonly onSend: ((sent: SentMessage) => void) | undefined;
@@ -317,7 +317,7 @@ export class NetworkEnd implements HeadedTransport {
     if (toLink !== undefined && !network.isSevered(this.name, to.name) && !network.happens(weather.loss)) {
       // Routes between brokers may have taken it further since.
       const fromMs = Math.max(brokerAtMs, network.clock.monotonic());
-      const stray = () => fromMs + network.chance.fraction() * weather.strayDelayMsMax;
+      const stray = () => fromMs + network.random.fraction() * weather.strayDelayMsMax;
       arrivalsMs.push(network.happens(weather.straying) ? stray() : to.#downInLine(toLink, fromMs));
       if (network.happens(weather.duplication)) arrivalsMs.push(stray());
     }

@@ -1,10 +1,10 @@
-import type { Chance, Clock } from "../core/index.js";
+import type { Random, Clock } from "../core/index.js";
 import type { Brokers, Publication, Subscriber } from "./published.js";
 
 /** What decides a simulated cluster. */
 export interface SimulatedClusterOptions {
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   /** Brokers, numbered from 0. */
   readonly size: number;
   /** What a route takes from one broker to another, in ms; messages of one route stay in their order. */
@@ -76,13 +76,13 @@ export class SimulatedCluster implements Brokers {
       arrive();
       return;
     }
-    const { clock, chance, routeMsMin, routeMsMax } = this.#options;
+    const { clock, random, routeMsMin, routeMsMax } = this.#options;
     const takenMs = clock.monotonic();
     const isKnown = Math.max(this.#reached.get(`${to.name}>${here}`) ?? -Infinity, takenMs - routeMsMax) >= to.sinceMs;
     if (this.#areRoutesBroken || !isKnown) return;
     const route = this.#route(here, there);
     const { losses } = route;
-    route.lineMs = Math.max(route.lineMs, takenMs + routeMsMin + chance.fraction() * (routeMsMax - routeMsMin));
+    route.lineMs = Math.max(route.lineMs, takenMs + routeMsMin + random.fraction() * (routeMsMax - routeMsMin));
     clock.setTimeout(() => {
       if (route.losses !== losses) return;
       this.#reached.set(`${from}>${there}`, takenMs);

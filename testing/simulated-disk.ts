@@ -1,4 +1,4 @@
-import type { Chance, Clock } from "../core/index.js";
+import type { Random, Clock } from "../core/index.js";
 import { assert, delay } from "../core/index.js";
 import { MemoryDisk } from "../storage/kv/memory-store.js";
 import type { OpenStore, OrderedStore, View } from "../storage/kv/ordered-store.js";
@@ -23,7 +23,7 @@ export const soundDisk: DiskHabits = { latencyMsMin: 0.2, latencyMsMax: 2, telli
 export interface SimulatedDiskOptions {
   readonly name: string;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly habits?: DiskHabits;
   /** Called when a batch has become durable, before whoever wrote it knows, with a view that shows it. */
   readonly onDurable?: (view: View) => void;
@@ -56,7 +56,7 @@ export class SimulatedDisk {
 
   /** The process that uses it is killed. The batch in the air, if there is one, is on the disk or not, as chance has it. */
   crash(): void {
-    if (this.#inTheAir !== undefined && this.#options.chance.fraction() < 0.5) this.#inTheAir();
+    if (this.#inTheAir !== undefined && this.#options.random.fraction() < 0.5) this.#inTheAir();
     this.#inTheAir = undefined;
     this.#disk.crash();
     this.#store = undefined;
@@ -64,27 +64,27 @@ export class SimulatedDisk {
 
   /** Removes all that is on it, as one removes the folder of a store that is closed. Fails as often as a batch does; then nothing is removed. */
   async erase(): Promise<void> {
-    const { clock, chance } = this.#options;
+    const { clock, random } = this.#options;
     const { latencyMsMin, latencyMsMax, doubt } = this.habits;
     const store = this.#store;
-    await delay(clock, latencyMsMin + chance.fraction() * (latencyMsMax - latencyMsMin));
+    await delay(clock, latencyMsMin + random.fraction() * (latencyMsMax - latencyMsMin));
     // The process was killed meanwhile.
     if (this.#store !== store) return;
-    if (doubt > 0 && chance.fraction() < doubt) throw new Error("the simulated disk failed");
+    if (doubt > 0 && random.fraction() < doubt) throw new Error("the simulated disk failed");
     this.#disk.erase();
   }
 
   /** Another disk with what is durable on this one: a backup, or a way to look at a disk that is in use. */
   copy(options: Partial<SimulatedDiskOptions> = {}): SimulatedDisk {
     return new SimulatedDisk(
-      { name: this.#options.name, clock: this.#options.clock, chance: this.#options.chance, ...options },
+      { name: this.#options.name, clock: this.#options.clock, random: this.#options.random, ...options },
       this.#disk,
     );
   }
 
   #writeNow(apply: () => void): boolean {
     const { inTurn } = this.habits;
-    const isWritten = inTurn > 0 && this.#options.chance.fraction() < inTurn;
+    const isWritten = inTurn > 0 && this.#options.random.fraction() < inTurn;
     if (isWritten) this.#become(apply, this.#store);
     return isWritten;
   }
@@ -95,19 +95,19 @@ export class SimulatedDisk {
   }
 
   async #write(apply: () => void): Promise<void> {
-    const { clock, chance } = this.#options;
+    const { clock, random } = this.#options;
     const { latencyMsMin, latencyMsMax } = this.habits;
     const store = this.#store;
     const become = () => this.#become(apply, store);
     assert(this.#inTheAir === undefined, "one batch is in the air at a time");
     this.#inTheAir = become;
-    await delay(clock, latencyMsMin + chance.fraction() * (latencyMsMax - latencyMsMin));
+    await delay(clock, latencyMsMin + random.fraction() * (latencyMsMax - latencyMsMin));
     if (this.#inTheAir !== become) return;
     this.#inTheAir = undefined;
     const { doubt, tellingMsMax } = this.habits;
-    const fails = doubt > 0 && chance.fraction() < doubt;
-    if (!fails || chance.fraction() < 0.5) become();
-    if (tellingMsMax > 0) await delay(clock, chance.fraction() * tellingMsMax);
+    const fails = doubt > 0 && random.fraction() < doubt;
+    if (!fails || random.fraction() < 0.5) become();
+    if (tellingMsMax > 0) await delay(clock, random.fraction() * tellingMsMax);
     if (!fails) return;
     // The process may have been killed meanwhile.
     if (this.#store === store) this.failures++;

@@ -1,6 +1,6 @@
 import { SubjectTable } from "../transport/subject.js";
 import type { HeadedMessage, Subscription } from "../transport/transport.js";
-import { type Chance, type Clock, silentLog, type Log } from "../core/index.js";
+import { type Random, type Clock, silentLog, type Log } from "../core/index.js";
 import type { FaultyNetwork } from "./faulty-network.js";
 import type { NetworkEnd } from "./network-end.js";
 import { type ConsumerConfig, SimulatedConsumer } from "./simulated-consumer.js";
@@ -33,7 +33,7 @@ export interface SimulatedJetStreamOptions {
   readonly network: FaultyNetwork;
   /** The broker's, with its own wall clock; the network's unless told. */
   readonly clock?: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log?: Log;
   readonly habits?: JetStreamHabits;
   /** Told of each message a stream takes, before anybody else. */
@@ -149,9 +149,9 @@ export class SimulatedJetStream {
       say(message, { stream: name, error: wrongStream });
       return;
     }
-    const { chance, onTaken } = this.#options;
+    const { random, onTaken } = this.#options;
     const last = stream.latest(message.subject)?.sequence ?? 0;
-    const followerAtMs = this.#clock.monotonic() + chance.fraction() * this.habits.followerLagMsMax;
+    const followerAtMs = this.#clock.monotonic() + random.fraction() * this.habits.followerLagMsMax;
     const came = stream.append(message.subject, message.payload, header, followerAtMs);
     if ("refusal" in came) {
       say(message, { stream: name, error: came.refusal });
@@ -162,7 +162,7 @@ export class SimulatedJetStream {
       return;
     }
     onTaken?.({ ...came.message, stream: name, created: stream.created });
-    if (this.habits.unsaid === 0 || chance.fraction() >= this.habits.unsaid) {
+    if (this.habits.unsaid === 0 || random.fraction() >= this.habits.unsaid) {
       this.#repeat(stream, came.message, last);
       say(message, { stream: name, seq: came.message.sequence });
     }
@@ -263,7 +263,7 @@ export class SimulatedJetStream {
   }
 
   #createConsumer(stream: SimulatedStream, config: ConsumerConfig): Fields {
-    const { network, chance } = this.#options;
+    const { network, random } = this.#options;
     const name = `consumer${++this.#consumersMade}`;
     const consumer = new SimulatedConsumer({
       name,
@@ -271,7 +271,7 @@ export class SimulatedJetStream {
       config,
       end: this.#end,
       clock: this.#clock,
-      window: 1 + Math.floor(chance.fraction() * this.habits.windowMax),
+      window: 1 + Math.floor(random.fraction() * this.habits.windowMax),
       matches: isMatch,
       isHeard: () => network.listeners.match(config.deliver_subject).length > 0,
       ended: () => this.#consumers.delete(name),

@@ -1,11 +1,11 @@
-import { type Chance, type Clock, ClosedError, type Log, silentLog, systemChance, systemClock } from "../core/index.js";
+import { type Random, type Clock, ClosedError, type Log, silentLog, systemRandom, systemClock } from "../core/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 
 /** Seams of a hub; the system's unless told. */
 export interface InvalidationHubOptions {
   readonly clock?: Clock;
-  readonly chance?: Chance;
+  readonly random?: Random;
   readonly log?: Log;
   /** The last position of an earlier hub that nobody outlived: the count goes on from there, under the same epoch. */
   readonly from?: BusPosition | undefined;
@@ -32,10 +32,10 @@ class Hub implements InvalidationHub {
   #position: BusPosition;
   #isTelling = false;
 
-  constructor({ clock = systemClock, chance = systemChance, log = silentLog, from }: InvalidationHubOptions) {
+  constructor({ clock = systemClock, random = systemRandom, log = silentLog, from }: InvalidationHubOptions) {
     this.clock = clock;
     this.#log = log;
-    this.#position = from ?? { epoch: chance.id(), sequence: 0, time: clock.now() };
+    this.#position = from ?? { epoch: random.id(), sequence: 0, time: clock.now() };
   }
 
   get position(): BusPosition {

@@ -1,8 +1,8 @@
-import { type Chance, type Clock, delay, limits, type Log } from "../core/index.js";
+import { type Random, type Clock, delay, limits, type Log } from "../core/index.js";
 
 export interface RedialOptions<Target, Link> {
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   /** Tried in turn, beginning with the one after that which was linked last. */
   readonly targets: readonly Target[];
@@ -93,7 +93,7 @@ export class Redial<Target, Link> {
     const longest = Math.min(limits.dialDelayMsMax, limits.dialDelayMsMin * 2 ** this.#attempt);
     this.#attempt = Math.min(this.#attempt + 1, 30);
     try {
-      await delay(this.#options.clock, longest * (0.5 + this.#options.chance.fraction() / 2), this.#stopped.signal);
+      await delay(this.#options.clock, longest * (0.5 + this.#options.random.fraction() / 2), this.#stopped.signal);
     } catch {
       // Stopped: the loop sees it.
     }

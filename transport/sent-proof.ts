@@ -1,4 +1,4 @@
-import { type Chance, type Clock, limits } from "../core/index.js";
+import { type Random, type Clock, limits } from "../core/index.js";
 
 /** Share of the time within which proof is asked for after which this node sees to its own: what is left is for a link that is slow. */
 const lapseShareMin = 0.4;
@@ -12,7 +12,7 @@ const lapseShareMax = 0.6;
  */
 export class SentProof {
   readonly #clock: Clock;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #intervalMs: number;
   /** Acknowledged, and not reached yet: when each was sent, by its sequence. */
   readonly #sent = new Map<number, number>();
@@ -21,9 +21,9 @@ export class SentProof {
   #withinMs: number = limits.maxStaleMs;
   #lapseMs = 0;
 
-  constructor(clock: Clock, chance: Chance, intervalMs: number) {
+  constructor(clock: Clock, random: Random, intervalMs: number) {
     this.#clock = clock;
-    this.#chance = chance;
+    this.#random = random;
     this.#intervalMs = intervalMs;
     this.#drawLapse();
   }
@@ -77,6 +77,6 @@ export class SentProof {
 
   /** Each node at another moment. */
   #drawLapse(): void {
-    this.#lapseMs = this.#withinMs * (lapseShareMin + this.#chance.fraction() * (lapseShareMax - lapseShareMin));
+    this.#lapseMs = this.#withinMs * (lapseShareMin + this.#random.fraction() * (lapseShareMax - lapseShareMin));
   }
 }

@@ -2,7 +2,7 @@ import type { Bucket, BucketItem } from "../../transport/bucket.js";
 import { type Clock, limits } from "../../core/index.js";
 
 /** What a sweep needs of its surroundings. */
-export interface BucketSweepAround {
+export interface BucketSweepDeps {
   readonly bucket: Bucket;
   readonly clock: Clock;
   /** Whether it is worth asking now. */
@@ -19,17 +19,17 @@ export interface BucketSweepAround {
  * 2. What is removed is the revision that was judged: what was written in its place meanwhile stays.
  */
 export class BucketSweep {
-  readonly #around: BucketSweepAround;
+  readonly #deps: BucketSweepDeps;
   /** Revision that the next page begins at. */
   #from = 1;
 
-  constructor(around: BucketSweepAround) {
-    this.#around = around;
+  constructor(deps: BucketSweepDeps) {
+    this.#deps = deps;
   }
 
   /** One round: how many it removed. A request that fails ends it. */
   async round(): Promise<number> {
-    const { bucket, clock, isUsable, onFail } = this.#around;
+    const { bucket, clock, isUsable, onFail } = this.#deps;
     const endsMs = clock.monotonic() + limits.bucketSweepMsMax;
     const isOver = () => clock.monotonic() >= endsMs || !isUsable();
     let removed = 0;
@@ -48,7 +48,7 @@ export class BucketSweep {
   /** Sweeps the next page; whether there is another one. */
   async #page(isOver: () => boolean, remove: (item: BucketItem) => Promise<void>): Promise<boolean> {
     const { bucketSweepItemsMax: itemsMax, bucketSweepRemovalsMax: removalsMax } = limits;
-    const { bucket, hasExpired } = this.#around;
+    const { bucket, hasExpired } = this.#deps;
     const items = await bucket.list(this.#from, itemsMax);
     const expired = items.filter(hasExpired);
     for (let first = 0; first < expired.length; first += removalsMax) {

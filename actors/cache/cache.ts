@@ -135,8 +135,8 @@ interface OpenedTransport {
 type Release = (timeoutMs: number) => Promise<void>;
 
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
-  const { clock, chance, log, busUrl, storage } = settings;
-  const seams = { clock, chance, log };
+  const { clock, random, log, busUrl, storage } = settings;
+  const seams = { clock, random, log };
   const who = credentialsOf(options);
   // A broker that is not there yet is not waited for.
   const transport =
@@ -171,10 +171,10 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
 function busOver(
   transport: Transport | undefined,
   { bus, replicas }: CacheOptions,
-  { clock, chance, log, prefix, busKind }: CacheSettings,
+  { clock, random, log, prefix, busKind }: CacheSettings,
   disk: DiskEntryStore | undefined,
 ): Bus | undefined {
-  const seams = { clock, chance, log };
+  const seams = { clock, random, log };
   if (bus !== undefined) return bus;
   // A disk counts on from where it stood: nobody else counts.
   if (transport === undefined) return disk && createInvalidationHub({ ...seams, from: disk.position }).connect();

@@ -19,13 +19,13 @@ import type { CacheObservers } from "./observers.js";
 import type { Call, Work } from "./cached-work.js";
 import { Computation } from "../tracking/computation.js";
 import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "../tracking/computations.js";
-import { Flight, type FlightAround } from "./flight.js";
+import { Flight, type FlightDeps } from "./flight.js";
 import { Running } from "./running.js";
 import { type BeganHere, failureOf, promised, type Shelf } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** What cached calls need of their surroundings. */
-export interface CachedCallsAround {
+export interface CachedCallsDeps {
   readonly shelf: Shelf;
   /** The tier of the shelf that hits are found in. */
   readonly memory: MemoryEntryStore;
@@ -68,7 +68,7 @@ export class CachedCalls {
   readonly #isShared: boolean;
   readonly #running = new Running();
   readonly #flights = new Map<string, Flight>();
-  readonly #flightAround: FlightAround;
+  readonly #flightDeps: FlightDeps;
   /** Computations that are not over: while there are none, nobody needs to ask in which one a call was made. */
   #computing = 0;
   readonly #observers: CacheObservers;
@@ -80,15 +80,15 @@ export class CachedCalls {
   #joined = 0;
   #timeouts = 0;
 
-  constructor(around: CachedCallsAround) {
-    const { shelf, clock, log, observers, flightTimeoutMs } = around;
+  constructor(deps: CachedCallsDeps) {
+    const { shelf, clock, log, observers, flightTimeoutMs } = deps;
     this.#observers = observers;
     this.#clock = clock;
-    this.#isInTouch = around.isInTouch;
+    this.#isInTouch = deps.isInTouch;
     this.#shelf = shelf;
-    this.#memory = around.memory;
-    this.#isShared = around.isShared;
-    this.#flightAround = {
+    this.#memory = deps.memory;
+    this.#isShared = deps.isShared;
+    this.#flightDeps = {
       shelf,
       clock,
       flightTimeoutMs,
@@ -362,7 +362,7 @@ export class CachedCalls {
 
   #takeOff(call: Call, computation: Computation, began: BeganHere): Flight {
     computation.isAsync = true;
-    const flight = new Flight(call, computation, began, this.#flightAround);
+    const flight = new Flight(call, computation, began, this.#flightDeps);
     this.#flights.get(call.key)?.supersede();
     flight.isTracked = this.#flights.size < limits.flightsMax || this.#flights.has(call.key);
     if (flight.isTracked) this.#flights.set(call.key, flight);

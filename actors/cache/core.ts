@@ -41,7 +41,7 @@ export class CacheCore {
   readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
 
   constructor(settings: CacheSettings, clock: Clock, { bus, disk, bucket }: CacheParts) {
-    const { log, chance, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
+    const { log, random, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
     this.settings = settings;
     this.bus = bus;
     this.disk = disk;
@@ -68,7 +68,7 @@ export class CacheCore {
       calls: this.calls,
       bus,
       clock,
-      chance,
+      random,
       log,
       publishTimeoutMs,
     });

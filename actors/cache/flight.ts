@@ -13,7 +13,7 @@ import { FlightWaiter } from "./flight-waiter.js";
 import type { BeganHere, FoundHere, Shelf } from "./tiers.js";
 
 /** What flights need of their surroundings. */
-export interface FlightAround {
+export interface FlightDeps {
   readonly shelf: Shelf;
   readonly machine: typeof flightMachine;
   readonly clock: Clock;
@@ -40,7 +40,7 @@ export class Flight implements FlightEffects {
   readonly call: Call;
   /** Its end, as its own caller sees it. */
   readonly promise: Promise<unknown>;
-  readonly #around: FlightAround;
+  readonly #deps: FlightDeps;
   #began: BeganHere;
   readonly #beganMs: number;
   #actor: Actor<typeof flightMachine> | undefined;
@@ -65,19 +65,19 @@ export class Flight implements FlightEffects {
   #kept: KeptValue | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(call: Call, computation: Computation, began: BeganHere, around: FlightAround) {
+  constructor(call: Call, computation: Computation, began: BeganHere, deps: FlightDeps) {
     this.call = call;
     this.computation = computation;
-    this.#around = around;
+    this.#deps = deps;
     this.#began = began;
     this.#leader = deferred<unknown>();
     this.promise = this.#leader.promise;
-    this.#beganMs = around.clock.monotonic();
+    this.#beganMs = deps.clock.monotonic();
     this.#leaderReaders = this.#awaitedBy(call);
   }
 
   get leftMs(): number {
-    return Math.max(0, this.#beganMs + this.#around.flightTimeoutMs - this.#around.clock.monotonic());
+    return Math.max(0, this.#beganMs + this.#deps.flightTimeoutMs - this.#deps.clock.monotonic());
   }
 
   /** The function is called only now: all who have joined came before. */
@@ -116,7 +116,7 @@ export class Flight implements FlightEffects {
     if (isEarly && this.call.signal === undefined) {
       if (call.caller !== undefined) this.#callers.add(call.caller);
       this.#readers.push(...readers);
-      return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#around.shelf.give);
+      return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#deps.shelf.give);
     }
     const waiter = new FlightWaiter(call, readers);
     (isEarly ? this.#patient : this.#late).push(waiter);
@@ -134,7 +134,7 @@ export class Flight implements FlightEffects {
   }
 
   keep(): void {
-    const { shelf } = this.#around;
+    const { shelf } = this.#deps;
     if (this.#isSuperseded) return;
     if (this.#found !== undefined) {
       this.#kept = this.#found;
@@ -163,7 +163,7 @@ export class Flight implements FlightEffects {
   }
 
   answerEarlyWithLast(): KeptValue {
-    const { shelf } = this.#around;
+    const { shelf } = this.#deps;
     const last = shelf.last(this.call);
     assert(last !== undefined, "a flight that ends with the last value has one");
     this.#tellLeader(false);
@@ -175,7 +175,7 @@ export class Flight implements FlightEffects {
   }
 
   keepFailure(): void {
-    if (!this.#isSuperseded) this.#around.shelf.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
+    if (!this.#isSuperseded) this.#deps.shelf.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
   }
 
   failAll(): void {
@@ -200,7 +200,7 @@ export class Flight implements FlightEffects {
   }
 
   freeFollowers(): void {
-    const { flightTimeoutMs, ended } = this.#around;
+    const { flightTimeoutMs, ended } = this.#deps;
     ended(this);
     const error = new TimeoutError({ what: `the computation of ${this.computation.name}`, timeoutMs: flightTimeoutMs });
     // What a caller computes without this result is not kept: a moment later there may be one.
@@ -235,13 +235,13 @@ export class Flight implements FlightEffects {
   #returned(value: unknown): void {
     this.#value = value;
     this.computation.end();
-    this.#around.computed(this.computation, false);
+    this.#deps.computed(this.computation, false);
     if (this.#isTimedOut) {
       this.#tellLeader(this.computation.isKeepable);
       this.#answerLeader();
       return;
     }
-    this.#around.ended(this);
+    this.#deps.ended(this);
     const isValid = this.#isValid();
     if (this.#actor === undefined) {
       if (isValid) this.keep();
@@ -255,15 +255,15 @@ export class Flight implements FlightEffects {
   #threw(error: unknown): void {
     this.#failure = { error };
     this.computation.end();
-    this.#around.computed(this.computation, true);
+    this.#deps.computed(this.computation, true);
     if (this.#isTimedOut) {
       this.failLeader();
       return;
     }
     const { call } = this;
-    this.#around.ended(this);
+    this.#deps.ended(this);
     const isValid = this.#isValid();
-    const hasLast = this.#around.shelf.last(call) !== undefined;
+    const hasLast = this.#deps.shelf.last(call) !== undefined;
     if (this.#actor === undefined) {
       if (hasLast) this.answerEarlyWithLast();
       else {
@@ -288,7 +288,7 @@ export class Flight implements FlightEffects {
       for (const reader of readers) reader.endRead();
     }
     // All of them in this turn: nothing can be invalidated between, so that they join the first, however much is invalidated later.
-    for (const waiter of waiters) waiter.fly(this.#around.flyAgain);
+    for (const waiter of waiters) waiter.fly(this.#deps.flyAgain);
   }
 
   #takeWaiters(): readonly FlightWaiter[] {
@@ -297,18 +297,18 @@ export class Flight implements FlightEffects {
 
   /** What it gave, held so that several callers can be given it. */
   get #held(): KeptValue {
-    return (this.#kept ??= this.#around.shelf.hold(this.#value));
+    return (this.#kept ??= this.#deps.shelf.hold(this.#value));
   }
 
   /** Its own caller gets what all others get, whether it is kept or not: the function may hold on to what it returned, and change it. */
   #answerLeader(): void {
-    this.#leader.resolve(this.#around.shelf.give(this.#held));
+    this.#leader.resolve(this.#deps.shelf.give(this.#held));
   }
 
   #answer(waiters: FlightWaiter[], kept: KeptValue, isKeepable: boolean): void {
     for (const waiter of waiters.splice(0)) {
       this.#tell(waiter.call.caller, waiter.readers, isKeepable);
-      waiter.resolve(this.#around.shelf.give(kept));
+      waiter.resolve(this.#deps.shelf.give(kept));
     }
   }
 
@@ -324,20 +324,20 @@ export class Flight implements FlightEffects {
   }
 
   #startMachine(): Actor<typeof flightMachine> {
-    const { machine, clock } = this.#around;
+    const { machine, clock } = this.#deps;
     return createActor(machine, { id: "flight", clock, input: { flight: this } }).start();
   }
 
   /** What it has read so far is as new as what a call that begins now would read, and so is what it will read. */
   #isAsNew(): boolean {
-    const isUnchanged = this.#began.changes === this.#around.shelf.changes && !this.#keyWasInvalidated;
+    const isUnchanged = this.#began.changes === this.#deps.shelf.changes && !this.#keyWasInvalidated;
     // A picture that was to be no older than so long grows older without any change.
     return isUnchanged && !isAnyStale(this.computation.reads);
   }
 
   /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have it too. */
   #isValid(): boolean {
-    const { shelf } = this.#around;
+    const { shelf } = this.#deps;
     if (this.#found !== undefined) {
       // Whether its key was invalidated since it was found is told by its tag.
       const { tags, reads = noReads } = this.#found;
@@ -358,7 +358,7 @@ export class Flight implements FlightEffects {
       reader.endRead();
     }
     if (caller === undefined) return;
-    caller.use(this.#around.shelf.tagsFor(this.call.key, tags), isKeepable);
+    caller.use(this.#deps.shelf.tagsFor(this.call.key, tags), isKeepable);
     caller.useReads(reads);
     caller.waitsFor.delete(this.computation);
   }

@@ -4,7 +4,7 @@ import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
 import type { Pending, TagTrie } from "../../storage/results/tag-trie.js";
 import type { Bus, BusEvent, BusVersion } from "../../transport/bus.js";
 import {
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   isBelow,
@@ -22,7 +22,7 @@ import type { SharedEntries } from "./shared-tier.js";
 import { isHashed, keyOf } from "./tiers.js";
 
 /** What invalidations meet here. */
-export interface CacheIntakeAround {
+export interface CacheIntakeDeps {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
@@ -32,7 +32,7 @@ export interface CacheIntakeAround {
   /** Undefined: this process is alone, and counts for itself. */
   readonly bus: Bus | undefined;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   readonly publishTimeoutMs: number;
 }
@@ -99,7 +99,7 @@ async function doubtOf(disk: PersistentEntryStore): Promise<WriteInDoubtError | 
  * 3. The key's own tag stands for the entry of that key, which goes, but for the one that a `set` of this node put there by that invalidation.
  */
 export class CacheIntake {
-  readonly #around: CacheIntakeAround;
+  readonly #deps: CacheIntakeDeps;
   readonly #outbox: Outbox<PendingClaim> | undefined;
   /** Sets of this node, by the ids under which they are published, until the bus tells of them. */
   readonly #ownSets = new Map<string, OwnSet>();
@@ -116,11 +116,11 @@ export class CacheIntake {
   /** Told last: a bus in this process tells of an invalidation while it is published. */
   #heardId: string | undefined;
 
-  constructor(around: CacheIntakeAround) {
-    this.#around = around;
-    const { bus, disk } = around;
+  constructor(deps: CacheIntakeDeps) {
+    this.#deps = deps;
+    const { bus, disk } = deps;
     if (bus === undefined) return;
-    this.#outbox = new Outbox({ ...around, bus, entriesMax: limits.outboxEntriesMax });
+    this.#outbox = new Outbox({ ...deps, bus, entriesMax: limits.outboxEntriesMax });
     bus.listen((event) => {
       this.#heard(event);
     });
@@ -143,7 +143,7 @@ export class CacheIntake {
     const key = keyOf(tag) ?? this.#hashedSets.get(tag);
     if (key !== undefined) this.#forgetKey(key);
     else if (isBelow(allKeys, tag)) this.#forgetAll();
-    const { shared } = this.#around;
+    const { shared } = this.#deps;
     if (shared === undefined) return this.#invalidate(tag);
     return this.#invalidate(tag, undefined, ({ sequence }) => {
       if (key !== undefined) shared.discard(key, sequence);
@@ -190,14 +190,14 @@ export class CacheIntake {
   /** Takes nothing from now on. What is under way has `timeoutMs` to be published while the bus follows; then each caller learns what became of it. */
   async close(timeoutMs: number): Promise<void> {
     this.#isClosed = true;
-    const { bus, clock } = this.#around;
+    const { bus, clock } = this.#deps;
     if (this.#outbox !== undefined && bus?.state.type === "following") await soonerOf(clock, timeoutMs, this.#outbox.emptied());
     this.#outbox?.close();
   }
 
   #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
     this.#invalidations++;
-    const { trie, disk, clock, bus } = this.#around;
+    const { trie, disk, clock, bus } = this.#deps;
     if (this.#outbox === undefined) {
       if (disk === undefined) {
         trie.apply(tag, trie.sequence + 1);
@@ -234,7 +234,7 @@ export class CacheIntake {
     try {
       return await outbox.outcome(outgoing);
     } catch (error) {
-      if (error instanceof ClosedError && this.#around.disk?.isKeeping === true) return "queued";
+      if (error instanceof ClosedError && this.#deps.disk?.isKeeping === true) return "queued";
       throw error;
     }
   }
@@ -252,7 +252,7 @@ export class CacheIntake {
   }
 
   #claim(tag: Tag, id: string): PendingClaim {
-    const { trie, disk, shared } = this.#around;
+    const { trie, disk, shared } = this.#deps;
     const claim: PendingClaim = {
       pending: trie.pend(tag),
       ids: [id],
@@ -277,11 +277,11 @@ export class CacheIntake {
 
   #heard(event: BusEvent): void {
     this.#take(event);
-    this.#around.shared?.hear(event);
+    this.#deps.shared?.hear(event);
   }
 
   #take(event: BusEvent): void {
-    const { trie, disk, log } = this.#around;
+    const { trie, disk, log } = this.#deps;
     switch (event.type) {
       case "invalidated": {
         const tag = event.tag as Tag;
@@ -330,7 +330,7 @@ export class CacheIntake {
       if (isBelow(allKeys, tag)) this.#forgetAll();
       return;
     }
-    const last = this.#around.memory.last(key);
+    const last = this.#deps.memory.last(key);
     if (own !== undefined && last !== undefined) {
       if (last === own.entry) {
         own.share?.(sequence);
@@ -343,12 +343,12 @@ export class CacheIntake {
   }
 
   #apply(tag: Tag, at: AppliedAt): void {
-    this.#around.trie.apply(tag, at.sequence);
-    this.#around.disk?.apply(tag, at);
+    this.#deps.trie.apply(tag, at.sequence);
+    this.#deps.disk?.apply(tag, at);
   }
 
   #forgetKey(key: string): void {
-    const { memory, disk, calls } = this.#around;
+    const { memory, disk, calls } = this.#deps;
     memory.delete(key);
     disk?.delete(key);
     calls.invalidateKey(key);
@@ -356,7 +356,7 @@ export class CacheIntake {
 
   /** An invalidation of the root, or of all keys: nothing that is kept outlives it. */
   #forgetAll(): void {
-    const { memory, disk } = this.#around;
+    const { memory, disk } = this.#deps;
     this.#hashedSets.clear();
     this.#ownSets.clear();
     this.#setsToHear.clear();

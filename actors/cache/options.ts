@@ -4,14 +4,14 @@ import type { OpenTransportOptions } from "../../transport/open.js";
 import type { Transport } from "../../transport/transport.js";
 import {
   asDurationIfGiven,
-  type Chance,
+  type Random,
   type Clock,
   type Duration,
   InvalidOptionError,
   limits,
   type Log,
   silentLog,
-  systemChance,
+  systemRandom,
   systemClock,
 } from "../../core/index.js";
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./urls.js";
@@ -69,10 +69,10 @@ export interface CacheOptions extends Partial<
   readonly values?: ValueMode | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
-  /** Where time comes from, and in `chance` randomness: for simulations. Default: the system's. */
+  /** Where time comes from, and in `random` randomness: for simulations. Default: the system's. */
   readonly clock?: Clock | undefined;
   /** Default: the system's. */
-  readonly chance?: Chance | undefined;
+  readonly random?: Random | undefined;
 }
 
 /** Options with their defaults, durations in milliseconds. */
@@ -97,7 +97,7 @@ export interface CacheSettings extends CacheBus {
   readonly values: ValueMode;
   readonly log: Log;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
 }
 
 /** Names of all options: what is not among them is refused. */
@@ -127,7 +127,7 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
   "values",
   "log",
   "clock",
-  "chance",
+  "random",
   "user",
   "password",
   "token",
@@ -152,7 +152,7 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   checkMethods("transport", options.transport, ["publish", "request", "subscribe", "onStatus", "flush", "close"]);
   checkMethods("bus", bus, ["publish", "listen", "follow", "close"]);
   checkMethods("clock", options.clock, ["now", "monotonic", "setTimeout", "clearTimeout"]);
-  checkMethods("chance", options.chance, ["fraction", "id"]);
+  checkMethods("random", options.random, ["fraction", "id"]);
   checkLog(options.log);
   const isAlone = busKind === undefined && (bus === undefined || bus.kind === "in-process");
   return {
@@ -178,7 +178,7 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
     values,
     log: options.log ?? silentLog,
     clock: options.clock ?? systemClock,
-    chance: options.chance ?? systemChance,
+    random: options.random ?? systemRandom,
   };
 }
 

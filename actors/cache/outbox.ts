@@ -1,6 +1,6 @@
 import type { Bus, BusVersion } from "../../transport/bus.js";
 import {
-  type Chance,
+  type Random,
   ClosedError,
   type Clock,
   isBelow,
@@ -47,10 +47,10 @@ interface Waiter {
 }
 
 /** What an outbox needs of its surroundings. */
-export interface OutboxAround {
+export interface OutboxDeps {
   readonly bus: Bus;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   readonly publishTimeoutMs: number;
   readonly entriesMax: number;
@@ -68,7 +68,7 @@ export interface OutboxAround {
  * Source: DESIGN "Pending"; INTERLEAVINGS B7.
  */
 export class Outbox<C extends Claim = Claim> {
-  readonly #around: OutboxAround;
+  readonly #deps: OutboxDeps;
   readonly #waiting = new Map<Tag, Outgoing<C>>();
   /** By tag: how many wait that are below it. */
   readonly #below = new Map<string, number>();
@@ -86,8 +86,8 @@ export class Outbox<C extends Claim = Claim> {
   #claims = 0;
   #onEmpty: (() => void)[] = [];
 
-  constructor(around: OutboxAround) {
-    this.#around = around;
+  constructor(deps: OutboxDeps) {
+    this.#deps = deps;
   }
 
   /** Invalidations that the bus has not acknowledged. */
@@ -104,10 +104,10 @@ export class Outbox<C extends Claim = Claim> {
 
   /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
   add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
-    const id = this.#around.chance.id();
+    const id = this.#deps.random.id();
     const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
     const { claims } = outgoing;
-    const hasRoom = claims.has(outgoing.tag) && this.#claims <= this.#around.entriesMax;
+    const hasRoom = claims.has(outgoing.tag) && this.#claims <= this.#deps.entriesMax;
     const claimed = claims.has(tag) || hasRoom ? tag : outgoing.tag;
     const known = claims.get(claimed);
     claims.set(claimed, claim(claimed, id, known));
@@ -118,7 +118,7 @@ export class Outbox<C extends Claim = Claim> {
 
   /** Resolves to what became of `outgoing` within the time-out. Rejects with ClosedError when the outbox is closed before that, and with NotAuthorizedError. */
   outcome(outgoing: Outgoing<C>): Promise<Publication> {
-    const { clock, publishTimeoutMs } = this.#around;
+    const { clock, publishTimeoutMs } = this.#deps;
     let waitedFor = outgoing;
     while (waitedFor.within !== undefined) waitedFor = waitedFor.within;
     if (waitedFor.isPublished) return Promise.resolve("published");
@@ -162,7 +162,7 @@ export class Outbox<C extends Claim = Claim> {
 
   /** Hands to the bus what waits, when it takes something. */
   flush(): void {
-    const { bus } = this.#around;
+    const { bus } = this.#deps;
     if (this.#isClosed || this.#retry !== undefined || bus.state.type !== "following") return;
     for (const outgoing of this.#waiting.values()) {
       if (this.#sent.size >= limits.outboxSentMax) return;
@@ -182,7 +182,7 @@ export class Outbox<C extends Claim = Claim> {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#around.clock.clearTimeout(this.#retry);
+    this.#deps.clock.clearTimeout(this.#retry);
     const closed = new ClosedError({ what: "cache" });
     for (const { waiters } of [...this.#waiting.values(), ...this.#sent.values()]) {
       for (const waiter of waiters) waiter.failed(closed);
@@ -193,7 +193,7 @@ export class Outbox<C extends Claim = Claim> {
   }
 
   #send(outgoing: Outgoing<C>): void {
-    const { bus, log } = this.#around;
+    const { bus, log } = this.#deps;
     bus.publish(outgoing.tag, outgoing.id).then(
       (version) => {
         if (this.#failures > 0) log.info({ tag: outgoing.tag, failures: this.#failures }, "invalidations are published again");
@@ -216,7 +216,7 @@ export class Outbox<C extends Claim = Claim> {
 
   /** Under the same id: a second copy only invalidates too much. Those that fail meanwhile go with it. */
   #sendAgain(outgoing: Outgoing<C>): void {
-    const { clock, chance } = this.#around;
+    const { clock, random } = this.#deps;
     this.#failed.add(outgoing);
     this.#retry ??= clock.setTimeout(
       () => {
@@ -226,20 +226,20 @@ export class Outbox<C extends Claim = Claim> {
         for (const each of failed) if (this.#sent.has(each.id)) this.#send(each);
         this.flush();
       },
-      retryDelay(this.#failures++, chance),
+      retryDelay(this.#failures++, random),
     );
   }
 
   /** The broker does not even let this node hear the bus. What waits is published once it does. */
   #refusal(): NotAuthorizedError | undefined {
-    const { state, trouble } = this.#around.bus;
+    const { state, trouble } = this.#deps.bus;
     return state.type !== "following" && trouble instanceof NotAuthorizedError ? trouble : undefined;
   }
 
   /** The broker does not let this node publish it. Others that it stood for are published by themselves: they may be allowed. */
   #refuse(outgoing: Outgoing<C>, error: NotAuthorizedError): void {
     if (!this.#sent.delete(outgoing.id)) return;
-    this.#around.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not hear of it");
+    this.#deps.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not hear of it");
     outgoing.refusal = error;
     for (const waiter of outgoing.waiters) waiter.failed(error);
     outgoing.waiters.clear();
@@ -256,7 +256,7 @@ export class Outbox<C extends Claim = Claim> {
   }
 
   #enqueueAgain(tag: Tag, claim: C): void {
-    const outgoing = this.#cover(tag) ?? this.#enqueue(tag, this.#around.chance.id());
+    const outgoing = this.#cover(tag) ?? this.#enqueue(tag, this.#deps.random.id());
     if (outgoing.claims.has(tag)) outgoing.riders.push(claim);
     else outgoing.claims.set(tag, claim);
   }
@@ -285,7 +285,7 @@ export class Outbox<C extends Claim = Claim> {
   }
 
   #enqueue(tag: Tag, id: string): Outgoing<C> {
-    const isFull = this.#waiting.size >= this.#around.entriesMax;
+    const isFull = this.#waiting.size >= this.#deps.entriesMax;
     const outgoing: Outgoing<C> = {
       id,
       tag: isFull ? rootTag : tag,
@@ -298,7 +298,7 @@ export class Outbox<C extends Claim = Claim> {
       waiters: new Set(),
     };
     if (isFull) this.overflows++;
-    if (isFull) this.#around.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
+    if (isFull) this.#deps.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
     if (this.#below.has(outgoing.tag)) this.#swallow(outgoing);
     this.#waiting.set(outgoing.tag, outgoing);
     for (const above of tagsAbove(outgoing.tag)) this.#below.set(above, (this.#below.get(above) ?? 0) + 1);

@@ -12,7 +12,7 @@ import { BrokerTime } from "./broker-time.js";
 import { BucketSweep } from "./bucket-sweep.js";
 
 /** What results that nodes share need of their surroundings. */
-export interface SharedEntriesAround {
+export interface SharedEntriesDeps {
   readonly bucket: Bucket;
   /** Its numbers are those of all nodes. */
   readonly bus: Bus;
@@ -85,7 +85,7 @@ export function sharedAgeMsMax(bus: Bus | undefined): number {
  * Source: DESIGN "Versions", "Pending", "Tiers"; INTERLEAVINGS B4, B8 to B11, B13.
  */
 export class SharedEntries {
-  readonly #around: SharedEntriesAround;
+  readonly #deps: SharedEntriesDeps;
   readonly #latest = new LatestInvalidations(limits.latestInvalidationsMax);
   readonly #time: BrokerTime;
   readonly #sweep: BucketSweep;
@@ -109,11 +109,11 @@ export class SharedEntries {
   #hits = 0;
   #failures = 0;
 
-  constructor(around: SharedEntriesAround) {
-    this.#around = around;
-    this.#time = new BrokerTime(around.clock);
+  constructor(deps: SharedEntriesDeps) {
+    this.#deps = deps;
+    this.#time = new BrokerTime(deps.clock);
     this.#sweep = new BucketSweep({
-      ...around,
+      ...deps,
       isUsable: () => this.isUsable,
       hasExpired: ({ ttlMs = Infinity, time }) => this.#leftMs(ttlMs, time) <= 0,
       onFail: (error) => this.#failed(error, ""),
@@ -126,15 +126,15 @@ export class SharedEntries {
 
   /** Whether it is worth asking now. */
   get isUsable(): boolean {
-    const { bus, clock, isInTouch } = this.#around;
+    const { bus, clock, isInTouch } = this.#deps;
     if (this.#epoch === undefined || bus.state.type !== "following" || isInTouch?.() === false) return false;
     return clock.monotonic() >= this.#restsUntilMs && this.#time.now() !== undefined;
   }
 
   /** What a computation that begins now knows; undefined: not enough to share its result. */
   begin(): EntryPosition | undefined {
-    if (this.#epoch === undefined || this.#around.bus.state.type !== "following") return undefined;
-    const { sequence } = this.#around.trie;
+    if (this.#epoch === undefined || this.#deps.bus.state.type !== "following") return undefined;
+    const { sequence } = this.#deps.trie;
     if (this.#began?.sequence !== sequence || this.#began.epoch !== this.#epoch) {
       this.#began = { epoch: this.#epoch, sequence, time: this.#heardTime };
     }
@@ -159,7 +159,7 @@ export class SharedEntries {
   /** Writes it behind, if it is still worth it then. What cannot be written is in memory only. */
   put(key: string, value: unknown, { tags, began, ownSequence = began.sequence, ttlMs, leftMs = ttlMs, slides = false }: Sharing): void {
     if (!this.isUsable || (leftMs ?? Infinity) <= 0) return;
-    const { bucket, log } = this.#around;
+    const { bucket, log } = this.#deps;
     const own = keyTag(key);
     const encoded = this.#encoded(key, value);
     if (encoded === undefined) return;
@@ -210,7 +210,7 @@ export class SharedEntries {
     if (!this.isUsable) return;
     this.#behind("", 0, async () => {
       this.#met.clear();
-      this.#clearing = this.#around.bucket.clear();
+      this.#clearing = this.#deps.bucket.clear();
       await this.#clearing;
     });
   }
@@ -232,7 +232,7 @@ export class SharedEntries {
 
   /** An invalidation of this node has its number, after the trie was told; undefined: one of another epoch. */
   settled(tag: Tag, sequence: number | undefined): void {
-    this.#latest.apply(tag, sequence ?? this.#around.trie.tagVersion(tag));
+    this.#latest.apply(tag, sequence ?? this.#deps.trie.tagVersion(tag));
   }
 
   /** Resolves when all that was being written is, or has failed. */
@@ -242,14 +242,14 @@ export class SharedEntries {
 
   /** What is being written has `timeoutMs` to end. */
   async close(timeoutMs: number): Promise<void> {
-    await soonerOf(this.#around.clock, timeoutMs, this.flush());
-    await this.#around.bucket.close();
+    await soonerOf(this.#deps.clock, timeoutMs, this.flush());
+    await this.#deps.bucket.close();
   }
 
   // ---- Reading
 
   async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: Met }> {
-    const entry = await this.#around.bucket.get(key);
+    const entry = await this.#deps.bucket.get(key);
     this.#worked();
     // The broker took it in the past: its clock is at this time or later.
     if (entry !== undefined) this.#time.hear(entry.time);
@@ -274,18 +274,18 @@ export class SharedEntries {
   #tellForeign(key: string): void {
     if (this.#hasToldForeign) return;
     this.#hasToldForeign = true;
-    this.#around.log.warn({ key }, "the bucket holds something that is no result");
+    this.#deps.log.warn({ key }, "the bucket holds something that is no result");
   }
 
   /** Of what the broker took at `time`, with `lifeMs` left to live then. */
   #leftMs(lifeMs: number, time: number): number {
     const ageMs = Math.max(0, (this.#time.now() ?? Infinity) - time);
-    return ageMs > sharedAgeMsMax(this.#around.bus) ? 0 : lifeMs - ageMs;
+    return ageMs > sharedAgeMsMax(this.#deps.bus) ? 0 : lifeMs - ageMs;
   }
 
   #entryOf({ key, tags, ttlMs, slides, value }: SharedRecord, began: Began, leftMs: number): SharedEntry | undefined {
     try {
-      const entry = { value: decodeRecord(value, this.#around.values).value, tags, ttlMs, slides, leftMs, began };
+      const entry = { value: decodeRecord(value, this.#deps.values).value, tags, ttlMs, slides, leftMs, began };
       this.#hits++;
       return entry;
     } catch {
@@ -309,13 +309,13 @@ export class SharedEntries {
       // What was pushed out meanwhile was neither known nor asked for.
       if (this.#latest.since !== since || !this.#mayBeValid(record, judging)) return undefined;
     }
-    const { trie } = this.#around;
+    const { trie } = this.#deps;
     return trie.beganElsewhere(Math.max(trie.sequence, record.sequence));
   }
 
   /** Nothing known speaks against it. */
   #mayBeValid(record: SharedRecord, judging: ReadonlyMap<Tag, number>): boolean {
-    const { trie, bus } = this.#around;
+    const { trie, bus } = this.#deps;
     if (record.epoch !== this.#epoch || bus.state.type !== "following") return false;
     if (record.ownSequence > trie.sequence + limits.sequencesAheadMax) return false;
     for (const [tag, sequence] of judging) if (this.#latest.of(tag) > sequence) return false;
@@ -324,12 +324,12 @@ export class SharedEntries {
 
   /** Whether the bus still holds every invalidation that came after what `record` knew. */
   #isRecallable({ time }: SharedRecord): boolean {
-    const { bus } = this.#around;
+    const { bus } = this.#deps;
     return canRecall(bus) && (this.#time.now() ?? Infinity) - time < bus.recallAgeMsMax;
   }
 
   async #isRecalledValid(judging: ReadonlyMap<Tag, number>): Promise<boolean> {
-    const { bus } = this.#around;
+    const { bus } = this.#deps;
     if (!canRecall(bus)) return false;
     const { since } = this.#latest;
     if (this.#recalledSince !== since || this.#recalled.size > limits.latestInvalidationsMax) this.#recalled.clear();
@@ -352,7 +352,7 @@ export class SharedEntries {
     try {
       return encodeRecord(value);
     } catch (error) {
-      this.#around.log.warn({ err: error, key }, "a result cannot be shared");
+      this.#deps.log.warn({ err: error, key }, "a result cannot be shared");
       return undefined;
     }
   }
@@ -385,7 +385,7 @@ export class SharedEntries {
       if (sequence < this.#latest.since || !this.#mayBeValid(record, judging)) return;
       if (met.version?.epoch === epoch && met.version.ownSequence > ownSequence) return;
       const ttlMs = record.leftMs === Infinity ? undefined : record.leftMs;
-      const revision = await this.#around.bucket.put(key, payload, met.revision, ttlMs);
+      const revision = await this.#deps.bucket.put(key, payload, met.revision, ttlMs);
       this.#worked();
       this.#met.delete(key);
       if (revision !== undefined) return;
@@ -395,7 +395,7 @@ export class SharedEntries {
 
   async #remove(key: string, revision: number): Promise<void> {
     this.#met.delete(key);
-    await this.#around.bucket.remove(revision);
+    await this.#deps.bucket.remove(revision);
     this.#worked();
   }
 
@@ -404,15 +404,15 @@ export class SharedEntries {
   #worked(): void {
     if (!this.#isFailing) return;
     this.#isFailing = false;
-    this.#around.log.info({}, "results are shared again");
+    this.#deps.log.info({}, "results are shared again");
   }
 
   #failed(error: unknown, key: string): void {
     if (error instanceof ClosedError) return;
     this.#failures++;
-    if (error instanceof TimeoutError) this.#restsUntilMs = this.#around.clock.monotonic() + limits.bucketRestMs;
+    if (error instanceof TimeoutError) this.#restsUntilMs = this.#deps.clock.monotonic() + limits.bucketRestMs;
     if (this.#isFailing) return;
     this.#isFailing = true;
-    this.#around.log.warn({ err: error, key }, "results are not shared for now");
+    this.#deps.log.warn({ err: error, key }, "results are not shared for now");
   }
 }

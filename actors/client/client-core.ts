@@ -1,6 +1,6 @@
 import type { AnyActor } from "xstate";
 import type { ClientCache } from "../../storage/client-cache/client-cache.js";
-import type { Chance, Clock, Log, Tid } from "../../core/index.js";
+import type { Random, Clock, Log, Tid } from "../../core/index.js";
 import type { ClientConnection, RegisterActor } from "./connection.js";
 import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "../protocol/messages.js";
@@ -26,7 +26,7 @@ export interface ClientCore {
   readonly loader: Loader;
   readonly validators: ValidatorTable;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   readonly waitTimeoutMs: number;
   /** Transactions that are voted or in doubt, by id. */

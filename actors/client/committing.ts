@@ -210,7 +210,7 @@ const providedMachines = new WeakMap<ClientCore, typeof commitMachine>();
 function machineOf(core: ClientCore): typeof commitMachine {
   const known = providedMachines.get(core);
   if (known !== undefined) return known;
-  const { waitTimeoutMs, chance, client, storage, log } = core;
+  const { waitTimeoutMs, random, client, storage, log } = core;
   const the = (id: string): CommitLifecycle => {
     const lifecycle = core.commits.get(id);
     assert(lifecycle instanceof CommitLifecycle, "a commit that runs is under way");
@@ -231,7 +231,7 @@ function machineOf(core: ClientCore): typeof commitMachine {
       isUnknowable: (_, { error }) => error instanceof OutcomeUnknownError || error instanceof ClosedError,
     },
     delays: {
-      settleDelay: ({ context }) => retryDelay(++the(context.id).attempts, chance),
+      settleDelay: ({ context }) => retryDelay(++the(context.id).attempts, random),
       settleTimeout: waitTimeoutMs,
     },
   });

@@ -3,7 +3,7 @@ import { openLmdbStore } from "../../storage/kv/lmdb-store.js";
 import type { OpenStore } from "../../storage/kv/ordered-store.js";
 import { openTransport, type OpenTransportOptions } from "../../transport/open.js";
 import type { Transport } from "../../transport/transport.js";
-import { DisconnectedError, InvalidOptionError, silentLog, systemChance, systemClock, type Log } from "../../core/index.js";
+import { DisconnectedError, InvalidOptionError, silentLog, systemRandom, systemClock, type Log } from "../../core/index.js";
 import { clientBounds, type ClientOptions } from "./options.js";
 import { checkLog, checkName } from "../../core/options.js";
 import { openObjectClient, type ObjectClient } from "./object-client.js";
@@ -62,14 +62,14 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(options:
   if (typeof options !== "object" || options === null)
     throw new InvalidOptionError({ option: "connect", reason: "is to be called with { servers }" });
   const { realm = "zooid", storage = "main", log = silentLog } = options;
-  const client = options.client ?? `client-${systemChance.id()}`;
+  const client = options.client ?? `client-${systemRandom.id()}`;
   checkOptions(options);
   checkLog(log);
   checkName("realm", realm);
   checkName("storage", storage);
   checkName("client", client);
   clientBounds(options);
-  const seams = { clock: systemClock, chance: systemChance, log };
+  const seams = { clock: systemClock, random: systemRandom, log };
   const open = cacheOpener(options.cache, log);
   const transport = await reachBroker({ ...brokerOf(options), name: client, ...seams });
   const system = createActorSystem({ realm, transport, ...seams });
@@ -77,8 +77,8 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(options:
     system.close();
     await transport.close();
   };
-  const around = { realm, storage, client, cache: open, transport, system, release, ...seams };
-  return openObjectClient<Schema>({ ...options, ...around });
+  const deps = { realm, storage, client, cache: open, transport, system, release, ...seams };
+  return openObjectClient<Schema>({ ...options, ...deps });
 }
 
 /** A transport that is linked, or goes on trying to be: a broker that is not there yet is waited for, one that refuses us is not. */

@@ -7,7 +7,7 @@ import type { Subscription, Transport } from "../../transport/transport.js";
 import {
   asTid,
   BehindError,
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   DisconnectedError,
@@ -52,7 +52,7 @@ export interface ClientConnectionOptions {
   readonly transport: Transport;
   readonly cache: ClientCache;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   readonly requestTimeoutMs: number;
   readonly heartbeatTimeoutMs: number;
@@ -262,7 +262,7 @@ export class ClientConnection {
     attempt: (link: ServerLink, leftMs: number) => Promise<T>,
     { timeoutMs = this.#options.waitTimeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<T> {
-    const { clock, chance } = this.#options;
+    const { clock, random } = this.#options;
     const deadline = clock.monotonic() + timeoutMs;
     const leftMs = () => deadline - clock.monotonic();
     for (let failures = 1; ; failures++) {
@@ -274,7 +274,7 @@ export class ClientConnection {
         if (!isOfLink || signal?.aborted === true || leftMs() <= 0) throw error;
       }
       // A link may stand, and fail each request at once. A new link, and the end of the client, end the pause.
-      const pauseMs = Math.min(retryDelay(failures, chance), Math.max(0, leftMs()));
+      const pauseMs = Math.min(retryDelay(failures, random), Math.max(0, leftMs()));
       await this.#ready.wait(pauseMs, () => this.#disconnected(), signal).catch(() => signal?.throwIfAborted());
     }
   }
@@ -331,7 +331,7 @@ export class ClientConnection {
   }
 
   #createActor(): Actor<typeof connectionMachine> {
-    const { log, clock, chance } = this.#options;
+    const { log, clock, random } = this.#options;
     const logUnexpected = ({ event }: { event: { type: string } }) => log.debug({ ...this.#who(), event: event.type }, "unexpected event");
     const verification = cacheVerificationMachine.provide({
       actors: {
@@ -360,8 +360,8 @@ export class ClientConnection {
         },
       },
       delays: {
-        retryDelay: ({ context }) => retryDelay(context.failures, chance),
-        refusalDelay: () => limits.retryDelayMsMax * (0.5 + chance.fraction()),
+        retryDelay: ({ context }) => retryDelay(context.failures, random),
+        refusalDelay: () => limits.retryDelayMsMax * (0.5 + random.fraction()),
         heartbeatTimeout: () => Math.max(this.#options.heartbeatTimeoutMs, silentHeartbeatsMin * (this.#link?.heartbeatIntervalMs ?? 0)),
       },
     });
@@ -378,7 +378,7 @@ export class ClientConnection {
     await transport.flush();
     // Without invalidations nothing in the cache could be believed: being registered would be of no use.
     if (this.#broadcasts.refused !== undefined) throw this.#broadcasts.refused;
-    const sessionSecret = (this.#sessionSecret ??= newSecret(this.#options.chance));
+    const sessionSecret = (this.#sessionSecret ??= newSecret(this.#options.random));
     const registering = new Registering(instance, { ...this.#options, sessionSecret });
     this.#registering = registering;
     const registered = await registering.registered();

@@ -12,7 +12,7 @@ import {
   StaleError,
   tidZero,
   TimeoutError,
-  type Chance,
+  type Random,
   type Clock,
   type Duration,
   type Log,
@@ -79,7 +79,7 @@ class TheClient implements ObjectClient, ClientCore {
   readonly loader: Loader;
   readonly validators: ValidatorTable;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   readonly waitTimeoutMs: number;
   readonly commits = new Map<string, CommitUnderWay>();
@@ -104,19 +104,19 @@ class TheClient implements ObjectClient, ClientCore {
   #isClosed = false;
 
   constructor(options: ObjectClientOptions<UntypedSchema>, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
-    const { realm, storage, client, transport, clock, chance } = options;
+    const { realm, storage, client, transport, clock, random } = options;
     this.client = client;
     this.storage = storage;
     this.cache = cache;
     this.validators = validators;
     this.clock = clock;
-    this.chance = chance;
+    this.random = random;
     this.log = log;
     this.waitTimeoutMs = bounds.waitTimeoutMs;
     this.#options = options;
     this.#bounds = bounds;
     this.#moved = new Waiting(clock);
-    const clientSecret = newSecret(chance);
+    const clientSecret = newSecret(random);
     this.#owner = publicId(clientSecret);
     this.connection = new ClientConnection({
       realm,
@@ -128,7 +128,7 @@ class TheClient implements ObjectClient, ClientCore {
       transport,
       cache,
       clock,
-      chance,
+      random,
       log,
       requestTimeoutMs: bounds.requestTimeoutMs,
       heartbeatTimeoutMs: bounds.heartbeatTimeoutMs,

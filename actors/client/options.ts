@@ -6,7 +6,7 @@ import {
   endlessMs,
   InvalidOptionError,
   limits,
-  type Chance,
+  type Random,
   type Clock,
   type Duration,
   type DurationRule,
@@ -47,7 +47,7 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   /** Store of the cache, opened with `durable: false`; undefined: the cache is in memory only. */
   readonly cache: OpenStore | undefined;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log?: Log | undefined;
   /** Where the client's machines get their addresses. */
   readonly system?: ActorSystem | undefined;

@@ -1,9 +1,9 @@
 import { limits, NotAuthorizedError } from "../../core/index.js";
-import { askForWriter, type WriterAround } from "../protocol/another-writer.js";
+import { askForWriter, type WriterDeps } from "../protocol/another-writer.js";
 import { storageSubjects } from "../protocol/messages.js";
 
 /** What asking which server writes needs of its surroundings. */
-export interface WriterInquiryAround extends Pick<WriterAround, "realm" | "storage" | "transport" | "chance" | "log"> {
+export interface WriterInquiryDeps extends Pick<WriterDeps, "realm" | "storage" | "transport" | "random" | "log"> {
   /** Who asks, for the log. */
   readonly who: () => object;
   /** Called when `instance` has answered that it writes. */
@@ -12,14 +12,14 @@ export interface WriterInquiryAround extends Pick<WriterAround, "realm" | "stora
 
 /** Asks servers whose heartbeats a client hears whether they write. Anybody can send a heartbeat: only an answer shows that the server is there. */
 export class WriterInquiry {
-  readonly #around: WriterInquiryAround;
+  readonly #deps: WriterInquiryDeps;
   /** Instances whose answer is awaited. */
   readonly #asked = new Set<string>();
   /** The broker does not let this client ask. */
   #isRefused = false;
 
-  constructor(around: WriterInquiryAround) {
-    this.#around = around;
+  constructor(deps: WriterInquiryDeps) {
+    this.#deps = deps;
   }
 
   /** A new link may allow what the last one refused. */
@@ -29,11 +29,11 @@ export class WriterInquiry {
 
   /** Never rejects. */
   async ask(instance: string): Promise<void> {
-    const { realm, storage, log, who, onShown } = this.#around;
+    const { realm, storage, log, who, onShown } = this.#deps;
     if (this.#isRefused || this.#asked.has(instance) || this.#asked.size >= limits.instancesAskedMax) return;
     this.#asked.add(instance);
     try {
-      const shown = await askForWriter(this.#around, storageSubjects(realm, storage).operation(instance, "writer"));
+      const shown = await askForWriter(this.#deps, storageSubjects(realm, storage).operation(instance, "writer"));
       if (shown.type === "writer" && shown.writer.instance === instance) onShown(instance);
     } catch (error) {
       const facts = { ...who(), instance, err: error };

@@ -1,7 +1,7 @@
 import type { Transport } from "../../transport/transport.js";
 import {
   AnotherWriterError,
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   delay,
@@ -15,14 +15,14 @@ import { storageSubjects } from "./messages.js";
 import * as wire from "./codec.js";
 import { isProven } from "./writer-proof.js";
 
-export interface WriterAround {
+export interface WriterDeps {
   readonly realm: string;
   readonly storage: string;
   readonly instance: string;
   readonly startedAt: number;
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
 }
 
@@ -49,13 +49,13 @@ type Shown =
  * who does not answer, it waits. Rejects with AnotherWriterError, NotAuthorizedError, ClosedError or the signal's reason.
  * A safeguard against mistakes, not a lease.
  */
-export async function checkNoWriter(around: WriterAround, { takeOver, signal }: WriterCheck): Promise<void> {
-  const { realm, storage, clock, log } = around;
+export async function checkNoWriter(deps: WriterDeps, { takeOver, signal }: WriterCheck): Promise<void> {
+  const { realm, storage, clock, log } = deps;
   const { writer: subject } = storageSubjects(realm, storage);
   let isLogged = false;
   for (;;) {
     signal?.throwIfAborted();
-    const shown = await askForWriter(around, subject, signal);
+    const shown = await askForWriter(deps, subject, signal);
     if (shown.type === "nobody") return;
     if (shown.type === "writer") throw new AnotherWriterError({ storage, instance: shown.writer.instance });
     if (shown.type !== "linkless") {
@@ -76,20 +76,20 @@ export async function checkNoWriter(around: WriterAround, { takeOver, signal }: 
  * A heartbeat alone stops nobody: its sender has to answer a new question on its own subject.
  */
 export class WriterWatch {
-  readonly #around: WriterAround;
+  readonly #deps: WriterDeps;
   readonly #role: ServerRole;
   readonly #onAnother: (error: AnotherWriterError) => void;
   readonly #asking = new Set<string>();
   readonly #stopping = new AbortController();
 
-  constructor(around: WriterAround, role: ServerRole, onAnother: (error: AnotherWriterError) => void) {
-    this.#around = around;
+  constructor(deps: WriterDeps, role: ServerRole, onAnother: (error: AnotherWriterError) => void) {
+    this.#deps = deps;
     this.#role = role;
     this.#onAnother = onAnother;
   }
 
   heard(broadcast: Broadcast): void {
-    const { instance, log, storage } = this.#around;
+    const { instance, log, storage } = this.#deps;
     if (broadcast.type !== "heartbeat" || broadcast.role === "reader" || broadcast.instance === instance) return;
     if (!this.#givesWayTo(broadcast) || this.#asking.has(broadcast.instance) || this.#stopping.signal.aborted) return;
     if (this.#asking.size >= limits.writersAskedMax) {
@@ -104,13 +104,13 @@ export class WriterWatch {
   }
 
   #givesWayTo(other: Pick<Writer, "instance" | "startedAt" | "role">): boolean {
-    const { instance, startedAt } = this.#around;
+    const { instance, startedAt } = this.#deps;
     if (other.role !== this.#role) return other.role === "takeover";
     return other.startedAt < startedAt || (other.startedAt === startedAt && other.instance < instance);
   }
 
   async #ask(heard: Heartbeat): Promise<void> {
-    const { realm, storage, clock, log } = this.#around;
+    const { realm, storage, clock, log } = this.#deps;
     const other = heard.instance;
     const subject = storageSubjects(realm, storage).operation(other, "writer");
     const { signal } = this.#stopping;
@@ -118,7 +118,7 @@ export class WriterWatch {
     this.#asking.add(other);
     try {
       for (;;) {
-        const shown = await askForWriter(this.#around, subject, signal);
+        const shown = await askForWriter(this.#deps, subject, signal);
         signal.throwIfAborted();
         if (shown.type === "nobody") return;
         if (shown.type === "writer") {
@@ -151,11 +151,11 @@ function isSame(writer: Writer, heard: Heartbeat): boolean {
 
 /** Asks on `subject` for a writer of the storage. Rejects with NotAuthorizedError, ClosedError or the signal's reason. */
 export async function askForWriter(
-  { realm, storage, transport, chance }: Pick<WriterAround, "realm" | "storage" | "transport" | "chance">,
+  { realm, storage, transport, random }: Pick<WriterDeps, "realm" | "storage" | "transport" | "random">,
   subject: string,
   signal?: AbortSignal,
 ): Promise<Shown> {
-  const nonce = chance.id();
+  const nonce = random.id();
   let answer: Uint8Array;
   try {
     const options = { timeoutMs: limits.writerCheckTimeoutMs, signal };

@@ -15,7 +15,7 @@ import { Pending, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 import * as wire from "../protocol/codec.js";
 
-export interface CommitRequestsAround {
+export interface CommitRequestsDeps {
   readonly store: ObjectStore;
   readonly queue: CommitQueue;
   readonly transactions: OpenTransactions;
@@ -32,15 +32,15 @@ export interface CommitRequestsAround {
  * Source: DESIGN promise 8; INTERLEAVINGS A4.
  */
 export class CommitRequests {
-  readonly #around: CommitRequestsAround;
+  readonly #deps: CommitRequestsDeps;
 
-  constructor(around: CommitRequestsAround) {
-    this.#around = around;
+  constructor(deps: CommitRequestsDeps) {
+    this.#deps = deps;
   }
 
   /** `session`: public id of the sender's. Throws what is known at once; else `reply` is called when it is durable. */
   arrive(kind: "commit" | "vote", commit: Commit, session: string, bytes: number, reply: Reply): void {
-    const { queue, transactions, refusedIds, wake } = this.#around;
+    const { queue, transactions, refusedIds, wake } = this.#deps;
     const { id } = commit;
     const original = queue.inAir(id);
     if (original !== undefined) {
@@ -69,7 +69,7 @@ export class CommitRequests {
   }
 
   finish(id: string, reply: Reply): void {
-    const { queue, transactions, refusedIds } = this.#around;
+    const { queue, transactions, refusedIds } = this.#deps;
     if (transactions.isVoted(id)) {
       transactions.finish(id, reply);
       return;
@@ -91,7 +91,7 @@ export class CommitRequests {
   }
 
   abort(id: string, reply: Reply | undefined): void {
-    const { queue, transactions, refusedIds, store } = this.#around;
+    const { queue, transactions, refusedIds, store } = this.#deps;
     const original = queue.inAir(id);
     if (original?.kind === "finish" || original?.kind === "commit" || store.outcome(id)?.type === "committed") {
       throw new MalformedMessageError({ what: "abort", reason: `is of ${id}, which commits` });
@@ -116,7 +116,7 @@ export class CommitRequests {
 
   /** Answers once it is known for ever: committed, or fenced, as far as `fences` allows. Throws OutcomeUnknownError, ServerBusyError. */
   settle(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply): void {
-    const { store, queue, transactions } = this.#around;
+    const { store, queue, transactions } = this.#deps;
     // Who asks has given up on it: one that only waits, or was voted and not finished, never commits.
     if (transactions.has(id)) transactions.abort(id);
     const original = queue.inAir(id);
@@ -141,7 +141,7 @@ export class CommitRequests {
       const fence = new Pending("fence", id);
       fence.afterwards((error) => this.#settleAgain(id, snapshot, fences, reply, error));
       queue.add(fence);
-      this.#around.wake();
+      this.#deps.wake();
     }
   }
 
@@ -164,13 +164,13 @@ export class CommitRequests {
 
   /** Whether a copy waits for its answer; one that does not is dropped. */
   #waits(waits: boolean, operation: string, id: string): boolean {
-    if (!waits) this.#around.log.debug({ operation, transaction: id }, "a copy of a request was dropped");
+    if (!waits) this.#deps.log.debug({ operation, transaction: id }, "a copy of a request was dropped");
     return waits;
   }
 
   /** Committed before, as the log has it. Throws what a refused or fenced id is answered. */
   #known(id: string): Committed | undefined {
-    const { store, refusedIds } = this.#around;
+    const { store, refusedIds } = this.#deps;
     const refused = refusedIds.get(id);
     if (refused !== undefined) throw refused;
     const outcome = store.outcome(id);

@@ -22,7 +22,7 @@ import type { OpenTransactions } from "./open-transactions.js";
 import type { Pending } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
-export interface GroupCommitAround {
+export interface GroupCommitDeps {
   readonly storage: string;
   readonly store: ObjectStore;
   readonly queue: CommitQueue;
@@ -64,7 +64,7 @@ interface Maintenance {
  */
 export class GroupCommit {
   readonly actor: Actor<typeof groupCommitMachine>;
-  readonly #around: GroupCommitAround;
+  readonly #deps: GroupCommitDeps;
   readonly #maintenance: Maintenance[] = [];
   #round: Round | undefined;
   /** A batch that was started before the machine was told. */
@@ -75,11 +75,11 @@ export class GroupCommit {
   #commits = 0;
   #conflicts = 0;
 
-  constructor(around: GroupCommitAround) {
-    this.#around = around;
-    this.actor = createActor(this.#provided(), { id: `server/${around.storage}/group-commit`, clock: around.clock });
+  constructor(deps: GroupCommitDeps) {
+    this.#deps = deps;
+    this.actor = createActor(this.#provided(), { id: `server/${deps.storage}/group-commit`, clock: deps.clock });
     this.actor.subscribe({
-      error: around.onFatal,
+      error: deps.onFatal,
     });
     this.actor.start();
   }
@@ -106,7 +106,7 @@ export class GroupCommit {
     queueMicrotask(() => {
       this.#isWaking = false;
       // A commit that nothing else waits for is on disk and answered before the machine would have taken its first step.
-      if (this.state === "idle" && this.#around.queue.count === 1 && this.#maintenance.length === 0) {
+      if (this.state === "idle" && this.#deps.queue.count === 1 && this.#maintenance.length === 0) {
         this.#inAir = this.#startAlone();
         if (this.#inAir === undefined) return;
       }
@@ -151,7 +151,7 @@ export class GroupCommit {
   }
 
   #provided(): typeof groupCommitMachine {
-    const { log, storage, store, queue, onFatal } = this.#around;
+    const { log, storage, store, queue, onFatal } = this.#deps;
     return groupCommitMachine.provide({
       actors: {
         maintain: fromPromise(async () => {
@@ -221,7 +221,7 @@ export class GroupCommit {
    * kept it from being written; `#round` is then what it held.
    */
   #startBatch(closing = false): Promise<void> | undefined {
-    const { store, queue } = this.#around;
+    const { store, queue } = this.#deps;
     const batch = store.openBatch();
     const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
     this.#round = round;
@@ -246,8 +246,8 @@ export class GroupCommit {
   }
 
   #fill(batch: CommitBatch, round: Round, closing: boolean): void {
-    const { queue, batchBytesMax } = this.#around;
-    const time = new BatchTime(this.#around.store);
+    const { queue, batchBytesMax } = this.#deps;
+    const time = new BatchTime(this.#deps.store);
     while (batch.bytes < batchBytesMax) {
       const pending = queue.take();
       if (pending === undefined) return;
@@ -270,7 +270,7 @@ export class GroupCommit {
   }
 
   #addCommit(batch: CommitBatch, round: Round, pending: Pending, time: BatchTime): void {
-    const { transactions } = this.#around;
+    const { transactions } = this.#deps;
     const { request, kind } = pending;
     assert(request !== undefined, "what commits has something to commit");
     // Holders were validated when they voted, and nothing has passed them by since.
@@ -286,7 +286,7 @@ export class GroupCommit {
         return;
       }
       if (kind === "vote") {
-        this.#around.queue.land(pending);
+        this.#deps.queue.land(pending);
         pending.done();
         return;
       }
@@ -306,7 +306,7 @@ export class GroupCommit {
   }
 
   #refuse(pending: Pending, error: ZooidError): void {
-    const { queue, transactions, refusedIds, log, storage } = this.#around;
+    const { queue, transactions, refusedIds, log, storage } = this.#deps;
     if (error.code === "ZOOID_INTERNAL") log.error({ err: error.cause, storage, transaction: pending.id }, "a commit met a bug");
     // A conflict and a snapshot too old stay so for ever; other reasons pass, and a late copy must not.
     if (error.code !== "ZOOID_CONFLICT" && error.code !== "ZOOID_SNAPSHOT_TOO_OLD") refusedIds.add(pending.id, "aborted");
@@ -317,7 +317,7 @@ export class GroupCommit {
 
   #announceWritten(round: Round): void {
     this.#round = undefined;
-    if (round.transactions.length > 0) this.#around.publish(round.transactions);
+    if (round.transactions.length > 0) this.#deps.publish(round.transactions);
     for (const { pending, logged } of round.written) {
       if (logged !== undefined) this.#answerCommitted(pending, logged);
       else this.#answerFenced(pending);
@@ -327,7 +327,7 @@ export class GroupCommit {
 
   /** The log decides what is true: what it holds of the batch was committed, the rest never will be. */
   #announceRecovered(round: Round): void {
-    const { store, queue, publish } = this.#around;
+    const { store, queue, publish } = this.#deps;
     for (let after = round.before.tid; ;) {
       const { transactions, whole } = store.transactionsAfter(after, limits.invalidationQueueSize, limits.invalidationKeysMax);
       const last = transactions.at(-1);
@@ -357,18 +357,18 @@ export class GroupCommit {
 
   #answerCommitted(pending: Pending, logged: Committed): void {
     this.#commits++;
-    this.#around.queue.land(pending);
-    if (pending.isOpen) this.#around.transactions.tell(pending, "WRITTEN");
+    this.#deps.queue.land(pending);
+    if (pending.isOpen) this.#deps.transactions.tell(pending, "WRITTEN");
     pending.committed(logged);
   }
 
   #answerFenced(pending: Pending): void {
-    this.#around.queue.land(pending);
+    this.#deps.queue.land(pending);
     pending.done();
   }
 
   #refuseWaiting(reason: (pending: Pending) => ZooidError): void {
-    const { queue } = this.#around;
+    const { queue } = this.#deps;
     for (let pending = queue.take(); pending !== undefined; pending = queue.take()) {
       if (!pending.ended) this.#refuse(pending, reason(pending));
     }
@@ -376,7 +376,7 @@ export class GroupCommit {
 
   /** What is told to who waits at the end. A fence that was not written settles nothing: who asked has to ask the next server. */
   #leftBehind({ kind, id }: Pending): ZooidError {
-    return kind === "fence" ? new DisconnectedError({ address: this.#around.storage }) : new TransactionAbortedError({ transaction: id });
+    return kind === "fence" ? new DisconnectedError({ address: this.#deps.storage }) : new TransactionAbortedError({ transaction: id });
   }
 
   #refuseMaintenance(): void {

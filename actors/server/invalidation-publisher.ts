@@ -16,11 +16,11 @@ export class InvalidationPublisher {
   readonly #instance: string;
   readonly #log: Log;
 
-  constructor(around: { readonly transport: Transport; readonly subject: string; readonly instance: string; readonly log: Log }) {
-    this.#transport = around.transport;
-    this.#subject = around.subject;
-    this.#instance = around.instance;
-    this.#log = around.log;
+  constructor(deps: { readonly transport: Transport; readonly subject: string; readonly instance: string; readonly log: Log }) {
+    this.#transport = deps.transport;
+    this.#subject = deps.subject;
+    this.#instance = deps.instance;
+    this.#log = deps.log;
   }
 
   /** One message, or several when they would not fit; one transaction that does not fit names only how many keys it has. */

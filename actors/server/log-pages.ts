@@ -7,7 +7,7 @@ import { PacedSending } from "../system/paced-sending.js";
 import type { Reply } from "./pending-commit.js";
 import * as wire from "../protocol/codec.js";
 
-export interface LogPagesAround {
+export interface LogPagesDeps {
   readonly store: ObjectStore;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -32,7 +32,7 @@ interface Asked {
  * 3. A page is read and written once for all who ask for it.
  */
 export class LogPages {
-  readonly #around: LogPagesAround;
+  readonly #deps: LogPagesDeps;
   readonly #pages = new LRUCache<string, Uint8Array>({ maxSize: limits.logPagesBytesMax, sizeCalculation: (bytes) => bytes.length });
   readonly #asked: Asked[] = [];
   readonly #askedBy = new Map<string, number>();
@@ -41,9 +41,9 @@ export class LogPages {
   #isAnswering = false;
   readonly #sending: PacedSending;
 
-  constructor(around: LogPagesAround) {
-    this.#around = around;
-    this.#sending = new PacedSending(around);
+  constructor(deps: LogPagesDeps) {
+    this.#deps = deps;
+    this.#sending = new PacedSending(deps);
   }
 
   /** Pages that were written; those that were sent again are not counted. */
@@ -51,7 +51,7 @@ export class LogPages {
 
   /** Answers now or later, or throws BehindError, SnapshotTooOldError or ServerBusyError. */
   log({ session, after }: LogRequest, reply: Reply): void {
-    if (this.#around.store.queueHas(after)) reply(this.#logPage(after));
+    if (this.#deps.store.queueHas(after)) reply(this.#logPage(after));
     else this.#ask({ session, operation: "log", write: () => this.#logPage(after), reply });
   }
 
@@ -110,7 +110,7 @@ export class LogPages {
     try {
       bytes = write();
     } catch (error) {
-      bytes = this.#around.refusal(error, operation);
+      bytes = this.#deps.refusal(error, operation);
     }
     reply(bytes);
     return bytes.length;
@@ -118,7 +118,7 @@ export class LogPages {
 
   /** Throws BehindError when `after` is not reached, SnapshotTooOldError when no transaction with that tid is left. */
   #logPage(after: Tid): Uint8Array {
-    const { store } = this.#around;
+    const { store } = this.#deps;
     const name = `log ${after}`;
     // One that reaches the last transaction grows with the next one.
     const lastName = `${name} to ${store.position.tid}`;
@@ -141,7 +141,7 @@ export class LogPages {
     const name = `keys ${tid} ${from}`;
     const known = this.#known(name, tid);
     if (known !== undefined) return known;
-    const keys = this.#around.store.keysOf(tid, from, limits.invalidationKeysMax);
+    const keys = this.#deps.store.keysOf(tid, from, limits.invalidationKeysMax);
     const bytes = wire.writeAnswer(wire.keysPage, { keys });
     this.written++;
     this.#pages.set(name, bytes);
@@ -150,6 +150,6 @@ export class LogPages {
 
   /** The page of this name, unless what it tells of `tid` was pruned. */
   #known(name: string, tid: Tid): Uint8Array | undefined {
-    return tid >= this.#around.store.historyFloor ? this.#pages.get(name) : undefined;
+    return tid >= this.#deps.store.historyFloor ? this.#pages.get(name) : undefined;
   }
 }

@@ -28,7 +28,7 @@ interface OpenTransaction {
   readonly waiters: Set<OpenTransaction>;
 }
 
-export interface OpenTransactionsAround {
+export interface OpenTransactionsDeps {
   readonly storage: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -47,15 +47,15 @@ export interface OpenTransactionsAround {
 
 /** The transactions of one storage that live longer than a message: a root actor for each, in a map. */
 export class OpenTransactions {
-  readonly #around: OpenTransactionsAround;
+  readonly #deps: OpenTransactionsDeps;
   readonly #open = new Map<string, OpenTransaction>();
   readonly #held = new HeldObjects<OpenTransaction>();
   readonly #machine: typeof transactionMachine;
   /** Freed and not in the queue yet: those one holder frees together stay in their order. */
   #freed: Pending[] = [];
 
-  constructor(around: OpenTransactionsAround) {
-    this.#around = around;
+  constructor(deps: OpenTransactionsDeps) {
+    this.#deps = deps;
     this.#machine = this.#provided();
   }
 
@@ -136,7 +136,7 @@ export class OpenTransactions {
   #opened(pending: Pending, request: CommitRequest): OpenTransaction {
     const known = this.#open.get(pending.id);
     if (known !== undefined) return known;
-    const { clock, storage, countMax, fencesOf, onFatal } = this.#around;
+    const { clock, storage, countMax, fencesOf, onFatal } = this.#deps;
     if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
     const { id, session } = pending;
     const allowance = fencesOf(session);
@@ -165,7 +165,7 @@ export class OpenTransactions {
   }
 
   #provided(): typeof transactionMachine {
-    const { log, storage, timeoutMs, refusedIds, queue, closeSession } = this.#around;
+    const { log, storage, timeoutMs, refusedIds, queue, closeSession } = this.#deps;
     const the = (context: { readonly id: string }) => this.#open.get(context.id);
     return transactionMachine.provide({
       actions: {
@@ -184,7 +184,7 @@ export class OpenTransactions {
           const transaction = the(context);
           if (transaction === undefined) return;
           queue.add(transaction.pending);
-          this.#around.wake();
+          this.#deps.wake();
         },
         release: ({ context }) => this.#release(the(context)),
         fence: ({ context: { id } }) => this.#fence(id),
@@ -206,7 +206,7 @@ export class OpenTransactions {
 
   /** Keeps `id` from ever committing: here from now on, durably with the next batch. */
   #fence(id: string): void {
-    const { refusedIds, queue, wake } = this.#around;
+    const { refusedIds, queue, wake } = this.#deps;
     refusedIds.add(id, "aborted");
     if (queue.inAir(id) !== undefined) return;
     const transaction = this.#open.get(id);
@@ -219,8 +219,8 @@ export class OpenTransactions {
     const pending = this.#open.get(id)?.pending;
     if (pending === undefined) return;
     // From now on no copy may join it: the fence stands in its place.
-    this.#around.refusedIds.add(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
-    this.#around.queue.land(pending);
+    this.#deps.refusedIds.add(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
+    this.#deps.queue.land(pending);
     pending.refused(error);
   }
 
@@ -231,7 +231,7 @@ export class OpenTransactions {
     transaction.waitsFor?.waiters.delete(transaction);
     if (transaction.holds) {
       this.#held.release(transaction, transaction.request);
-      this.#around.queue.release(transaction.bytes);
+      this.#deps.queue.release(transaction.bytes);
     }
     for (const waiter of transaction.waiters) {
       waiter.waitsFor = undefined;
@@ -240,7 +240,7 @@ export class OpenTransactions {
     if (this.#freed.length === 0) return;
     const freed = this.#freed;
     this.#freed = [];
-    this.#around.queue.addFirst(freed);
-    this.#around.wake();
+    this.#deps.queue.addFirst(freed);
+    this.#deps.wake();
   }
 }

@@ -4,7 +4,7 @@ import {
   asDuration,
   asDurationIfGiven,
   atLeastOneMs,
-  type Chance,
+  type Random,
   type Clock,
   type Duration,
   InvalidOptionError,
@@ -43,8 +43,8 @@ export interface StorageServerOptions {
   readonly transport: Transport;
   /** Where time comes from: `systemClock`, or that of a test. */
   readonly clock: Clock;
-  /** Where random ids come from: `systemChance`, or that of a test. */
-  readonly chance: Chance;
+  /** Where random ids come from: `systemRandom`, or that of a test. */
+  readonly random: Random;
   /** Any pino logger, or `silentLog`. */
   readonly log: Log;
   /** The server takes no commits. Default: false. */

@@ -3,7 +3,7 @@ import { pruningMachine } from "../../machines/server/pruning.js";
 import type { ObjectStore } from "../../storage/objects/object-store.js";
 import { type Clock, ClosedError, limits, type Log, type Tid, tidMinus } from "../../core/index.js";
 
-export interface PrunerAround {
+export interface PrunerDeps {
   readonly storage: string;
   readonly store: ObjectStore;
   /** Undefined: history is kept for ever, and only fences past the id floor go. */
@@ -20,13 +20,13 @@ export interface PrunerAround {
 /** Keeps one storage's history as short as it was asked to. */
 export class Pruner {
   readonly actor: Actor<typeof pruningMachine>;
-  readonly #around: PrunerAround;
+  readonly #deps: PrunerDeps;
   #removed = 0;
 
-  constructor(around: PrunerAround) {
-    this.#around = around;
-    this.actor = createActor(this.#provided(), { id: `server/${around.storage}/pruning`, clock: around.clock });
-    this.actor.subscribe({ error: (error) => around.log.error({ err: error, storage: around.storage }, "pruning failed") });
+  constructor(deps: PrunerDeps) {
+    this.#deps = deps;
+    this.actor = createActor(this.#provided(), { id: `server/${deps.storage}/pruning`, clock: deps.clock });
+    this.actor.subscribe({ error: (error) => deps.log.error({ err: error, storage: deps.storage }, "pruning failed") });
     this.actor.start();
   }
 
@@ -45,7 +45,7 @@ export class Pruner {
   }
 
   #provided(): typeof pruningMachine {
-    const { storage, store, intervalMs, maintain, clock, log } = this.#around;
+    const { storage, store, intervalMs, maintain, clock, log } = this.#deps;
     return pruningMachine.provide({
       actors: {
         raiseFloor: fromPromise(async () => {
@@ -74,7 +74,7 @@ export class Pruner {
   }
 
   #floorWanted(): Tid | undefined {
-    const { store, historyAgeMs, oldestSnapshot } = this.#around;
+    const { store, historyAgeMs, oldestSnapshot } = this.#deps;
     if (historyAgeMs === undefined) return undefined;
     const byAge = tidMinus(store.position.tid, historyAgeMs);
     const oldest = oldestSnapshot();

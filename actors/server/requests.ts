@@ -29,7 +29,7 @@ import type { Session, Sessions } from "./sessions.js";
 import type { Verdicts } from "./verdict.js";
 import * as wire from "../protocol/codec.js";
 
-export interface RequestHandlersAround {
+export interface RequestHandlersDeps {
   readonly storage: string;
   readonly store: ObjectStore;
   readonly sessions: Sessions;
@@ -54,13 +54,13 @@ export interface RequestHandlersAround {
  * error by class and facts; a request that is malformed changes nothing.
  */
 export class RequestHandlers {
-  readonly #around: RequestHandlersAround;
+  readonly #deps: RequestHandlersDeps;
   readonly #pages: LogPages;
   readonly counters = { loads: 0, lists: 0, requestsRefused: 0 };
 
-  constructor(around: RequestHandlersAround) {
-    this.#around = around;
-    this.#pages = new LogPages({ ...around, refusal: (error, operation) => this.#refusal(error, operation) });
+  constructor(deps: RequestHandlersDeps) {
+    this.#deps = deps;
+    this.#pages = new LogPages({ ...deps, refusal: (error, operation) => this.#refusal(error, operation) });
   }
 
   /** What waits is not answered any more. */
@@ -74,7 +74,7 @@ export class RequestHandlers {
     if (answer === undefined) {
       // Nobody waits for an answer: only a goodbye makes sense so.
       if (operation === "bye") this.#bye(message);
-      else this.#around.log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
+      else this.#deps.log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
       return;
     }
     const reply: Reply = (bytes) => this.#send(answer, bytes, operation);
@@ -86,7 +86,7 @@ export class RequestHandlers {
   }
 
   #perform(operation: string, payload: Uint8Array, reply: Reply): void {
-    const { sessions, commits, store, status, verdicts } = this.#around;
+    const { sessions, commits, store, status, verdicts } = this.#deps;
     switch (operation) {
       case "load": {
         const load = wire.load.read(payload);
@@ -128,7 +128,7 @@ export class RequestHandlers {
         return;
       }
       case "register":
-        reply(this.#around.register(payload));
+        reply(this.#deps.register(payload));
         return;
       case "verify": {
         const verify = wire.verify.read(payload);
@@ -170,8 +170,8 @@ export class RequestHandlers {
       }
       case "writer": {
         const { nonce } = wire.challenge.read(payload);
-        if (this.#around.readOnly) throw new ReadOnlyError({ who: "server" });
-        reply(wire.writeAnswer(wire.writer, this.#around.writer(nonce)));
+        if (this.#deps.readOnly) throw new ReadOnlyError({ who: "server" });
+        reply(wire.writeAnswer(wire.writer, this.#deps.writer(nonce)));
         return;
       }
       default:
@@ -182,15 +182,15 @@ export class RequestHandlers {
   #bye(message: Message): void {
     try {
       const { session } = wire.session.read(message.payload);
-      this.#around.sessions.bye(session);
+      this.#deps.sessions.bye(session);
     } catch (error) {
-      this.#around.log.debug({ err: error, subject: message.subject }, "a malformed goodbye was dropped");
+      this.#deps.log.debug({ err: error, subject: message.subject }, "a malformed goodbye was dropped");
     }
   }
 
   /** The session with this secret, which may write, and whose client's transaction `id` is. Throws UnknownSessionError, ReadOnlyError, NotOwnerError. */
   #writer(secret: string, id: string): Session {
-    const { sessions, readOnly } = this.#around;
+    const { sessions, readOnly } = this.#deps;
     const session = sessions.heard(secret);
     if (readOnly) throw new ReadOnlyError({ who: "server" });
     if (session.readOnly) throw new ReadOnlyError({ who: "client" });
@@ -204,7 +204,7 @@ export class RequestHandlers {
   }
 
   #explained(error: unknown, operation: string): unknown {
-    const { storage, log, isReopening } = this.#around;
+    const { storage, log, isReopening } = this.#deps;
     if (error instanceof ClosedError && isReopening()) return new WriteInDoubtError({ folder: storage }, error);
     if (!(error instanceof ZooidError)) log.error({ err: error, storage, operation }, "a request met a bug");
     return error;
@@ -215,7 +215,7 @@ export class RequestHandlers {
       answer(bytes);
     } catch (error) {
       if (error instanceof TooLargeError) answer(wire.writeError(error));
-      else this.#around.log.debug({ err: error, operation }, "an answer could not be sent");
+      else this.#deps.log.debug({ err: error, operation }, "an answer could not be sent");
     }
   }
 }

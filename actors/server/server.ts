@@ -31,8 +31,8 @@ export interface StorageServer {
  */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {
   const checked = checkServerOptions(options);
-  const { realm, transport, clock, chance, log, system, takeOver = false, signal } = options;
-  const instance = chance.id();
+  const { realm, transport, clock, random, log, system, takeOver = false, signal } = options;
+  const instance = random.id();
   const startedAt = clock.now();
   const startedMs = clock.monotonic();
   const served = new Map<string, ServedStorage>();
@@ -42,7 +42,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
         served.delete(storage);
         options.onFatal?.(error);
       };
-      const around = {
+      const deps = {
         realm,
         storage,
         instance,
@@ -50,7 +50,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
         startedMs,
         transport,
         clock,
-        chance,
+        random,
         log,
         options: storageOptions,
         system,
@@ -58,7 +58,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
         signal,
         onFatal,
       };
-      served.set(storage, await ServedStorage.start(around));
+      served.set(storage, await ServedStorage.start(deps));
     }
   } catch (error) {
     await Promise.all(Array.from(served.values(), (each) => each.close()));

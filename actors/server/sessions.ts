@@ -46,7 +46,7 @@ interface HeldSnapshot {
   isLogged: boolean;
 }
 
-export interface SessionsAround {
+export interface SessionsDeps {
   readonly storage: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -67,7 +67,7 @@ export interface SessionsAround {
 
 /** The registered clients of one storage. */
 export class Sessions {
-  readonly #around: SessionsAround;
+  readonly #deps: SessionsDeps;
   readonly #bySecret = new Map<string, Session>();
   readonly #byId = new Map<string, Session>();
   readonly #byClient = new Map<string, Set<Session>>();
@@ -75,8 +75,8 @@ export class Sessions {
   readonly #unused = new Set<Session>();
   readonly #machine: typeof sessionMachine;
 
-  constructor(around: SessionsAround) {
-    this.#around = around;
+  constructor(deps: SessionsDeps) {
+    this.#deps = deps;
     this.#machine = this.#provided();
   }
 
@@ -94,7 +94,7 @@ export class Sessions {
    * otherwise. Throws ServerBusyError, MalformedMessageError.
    */
   open({ client, readOnly, clientSecret, sessionSecret, oldestSnapshot }: Register): Session {
-    const { clock, fencesPerSessionMax, storage, log, system, onFatal } = this.#around;
+    const { clock, fencesPerSessionMax, storage, log, system, onFatal } = this.#deps;
     const owner = publicId(clientSecret);
     const opened = this.#bySecret.get(sessionSecret);
     if (opened !== undefined) {
@@ -137,7 +137,7 @@ export class Sessions {
   heard(secret: string): Session {
     const session = this.#bySecret.get(secret);
     if (session === undefined) throw new UnknownSessionError({ session: publicId(secret) });
-    session.heardAtMs = this.#around.clock.monotonic();
+    session.heardAtMs = this.#deps.clock.monotonic();
     if (!session.isUsed) {
       session.isUsed = true;
       this.#unused.delete(session);
@@ -154,7 +154,7 @@ export class Sessions {
       session.held = undefined;
       return;
     }
-    const { clock, log, storage, snapshotHeldMs } = this.#around;
+    const { clock, log, storage, snapshotHeldMs } = this.#deps;
     const nowMs = clock.monotonic();
     if (session.held?.snapshot !== oldestSnapshot) session.held = { snapshot: oldestSnapshot, sinceMs: nowMs, isLogged: false };
     const { held, client, id } = session;
@@ -202,7 +202,7 @@ export class Sessions {
 
   /** Ends a session that nobody uses when there is no room for another one. Throws ServerBusyError when there is none. */
   #makeRoom(client: string): void {
-    const { countMax, countPerClientMax } = this.#around;
+    const { countMax, countPerClientMax } = this.#deps;
     const ofClient = this.#byClient.get(client);
     if (ofClient !== undefined && ofClient.size >= countPerClientMax) {
       if (!this.#displace(this.#quietest(ofClient))) {
@@ -224,14 +224,14 @@ export class Sessions {
   /** False: its client may be there. One that is there says so every keepAliveIntervalMs, and asks at once in a session that is new. */
   #displace(session: Session | undefined): boolean {
     if (session === undefined) return false;
-    const silentMs = this.#around.clock.monotonic() - session.heardAtMs;
-    if (silentMs < (session.isUsed ? this.#around.idleMs : limits.sessionUnusedMs)) return false;
+    const silentMs = this.#deps.clock.monotonic() - session.heardAtMs;
+    if (silentMs < (session.isUsed ? this.#deps.idleMs : limits.sessionUnusedMs)) return false;
     session.actor.send({ type: "DISPLACED" });
     return true;
   }
 
   #provided(): typeof sessionMachine {
-    const { storage, clock, log, timeoutMs, abortTransactions } = this.#around;
+    const { storage, clock, log, timeoutMs, abortTransactions } = this.#deps;
     const silentMs = (id: string) => clock.monotonic() - (this.#byId.get(id)?.heardAtMs ?? 0);
     return sessionMachine.provide({
       actions: {

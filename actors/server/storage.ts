@@ -2,7 +2,7 @@ import { ObjectStore } from "../../storage/objects/object-store.js";
 import type { Message, Subscription, Transport } from "../../transport/transport.js";
 import {
   type AnotherWriterError,
-  type Chance,
+  type Random,
   type Clock,
   DisconnectedError,
   limits,
@@ -30,7 +30,7 @@ import { writerProof } from "../protocol/writer-proof.js";
 /** Times of snapshotRetentionMs that a client may keep a snapshot open before that is logged. */
 const retentionsHeldMax = 2;
 
-export interface ServedStorageAround {
+export interface ServedStorageDeps {
   readonly realm: string;
   readonly storage: string;
   readonly instance: string;
@@ -40,7 +40,7 @@ export interface ServedStorageAround {
   readonly startedMs: number;
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   readonly options: CheckedStorageOptions;
   readonly system: ActorSystem | undefined;
@@ -54,7 +54,7 @@ export interface ServedStorageAround {
 
 /** One storage of a server: its store, its clients, and the subjects they reach it on. */
 export class ServedStorage {
-  readonly #around: ServedStorageAround;
+  readonly #deps: ServedStorageDeps;
   readonly #store: ObjectStore;
   readonly #sessions: Sessions;
   readonly #transactions: OpenTransactions;
@@ -75,15 +75,15 @@ export class ServedStorage {
    * Opens the store and serves it, once no other writer is there. Rejects with AnotherWriterError, NotAuthorizedError, InUseError,
    * StoreError, or the signal's reason.
    */
-  static async start(around: ServedStorageAround): Promise<ServedStorage> {
-    if (!around.options.readOnly) await checkNoWriter(around, around);
-    const store = await ObjectStore.open(around.options.store.open, {
-      ...around.options.store,
-      storage: around.storage,
-      log: around.log,
-      clock: around.clock,
+  static async start(deps: ServedStorageDeps): Promise<ServedStorage> {
+    if (!deps.options.readOnly) await checkNoWriter(deps, deps);
+    const store = await ObjectStore.open(deps.options.store.open, {
+      ...deps.options.store,
+      storage: deps.storage,
+      log: deps.log,
+      clock: deps.clock,
     });
-    const served = new ServedStorage(around, store);
+    const served = new ServedStorage(deps, store);
     try {
       await served.#serve();
     } catch (error) {
@@ -94,10 +94,10 @@ export class ServedStorage {
     return served;
   }
 
-  private constructor(around: ServedStorageAround, store: ObjectStore) {
-    this.#around = around;
+  private constructor(deps: ServedStorageDeps, store: ObjectStore) {
+    this.#deps = deps;
     this.#store = store;
-    const { realm, storage, instance, transport, clock, log, options } = around;
+    const { realm, storage, instance, transport, clock, log, options } = deps;
     this.#subjects = storageSubjects(realm, storage);
     const queue = new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax);
     const refusedIds = new RefusedIds();
@@ -105,7 +105,7 @@ export class ServedStorage {
     const onFatal = (error: unknown) => {
       log.fatal({ err: error, storage }, "a storage ended");
       this.kill();
-      around.onFatal(error);
+      deps.onFatal(error);
     };
     this.#transactions = new OpenTransactions({
       storage,
@@ -131,7 +131,7 @@ export class ServedStorage {
       idleMs: Math.min(options.sessionTimeoutMs, 2.5 * options.keepAliveIntervalMs),
       fencesPerSessionMax: options.fencesPerSessionMax,
       abortTransactions: (session) => this.#transactions.abortAllOf(session),
-      system: around.system,
+      system: deps.system,
       onFatal,
     });
     this.#publisher = new InvalidationPublisher({ transport, subject: this.#subjects.invalidations, instance, log });
@@ -172,7 +172,7 @@ export class ServedStorage {
       clock,
       log,
     });
-    this.#watch = new WriterWatch(around, this.#role, (error) => this.#stopForAnother(error));
+    this.#watch = new WriterWatch(deps, this.#role, (error) => this.#stopForAnother(error));
   }
 
   /** Writes the batch in the air and the finishes that wait, refuses what else waits, and says goodbye. */
@@ -180,7 +180,7 @@ export class ServedStorage {
     if (!this.#isServing) return;
     this.#stopListening();
     await this.#groupCommit.close();
-    this.#publisher.send({ type: "goodbye", instance: this.#around.instance });
+    this.#publisher.send({ type: "goodbye", instance: this.#deps.instance });
     this.#stopActors();
     await this.#store.close();
   }
@@ -193,7 +193,7 @@ export class ServedStorage {
   }
 
   status(): ServerStatus {
-    const { clock, instance, storage, startedAt, startedMs } = this.#around;
+    const { clock, instance, storage, startedAt, startedMs } = this.#deps;
     const stats = this.#store.stats();
     const nowMs = clock.monotonic();
     return {
@@ -236,23 +236,23 @@ export class ServedStorage {
   }
 
   get #role(): ServerRole {
-    const { options, takeOver } = this.#around;
+    const { options, takeOver } = this.#deps;
     if (options.readOnly) return "reader";
     return takeOver ? "takeover" : "writer";
   }
 
   #writer(nonce: string): Writer {
-    const { realm, storage, instance, startedAt } = this.#around;
+    const { realm, storage, instance, startedAt } = this.#deps;
     const writer = { instance, startedAt, role: this.#role, position: this.#store.position };
     return { ...writer, proof: writerProof(realm, storage, nonce, writer) };
   }
 
   get #isReadOnly(): boolean {
-    return this.#around.options.readOnly || this.#groupCommit.isReadOnly;
+    return this.#deps.options.readOnly || this.#groupCommit.isReadOnly;
   }
 
   async #serve(): Promise<void> {
-    const { transport, instance, system, storage, log, options } = this.#around;
+    const { transport, instance, system, storage, log, options } = this.#deps;
     const operation = this.#subjects.operation(instance, "*");
     const operationAt = operation.length - 1;
     this.#isServing = true;
@@ -299,14 +299,14 @@ export class ServedStorage {
    * notices it, the question whether another one writes, which it asks itself here, or the answer.
    */
   async #checkMaySend(): Promise<void> {
-    const { transport, instance, options, signal } = this.#around;
+    const { transport, instance, options, signal } = this.#deps;
     const refusals: NotAuthorizedError[] = [];
     const stopListening = transport.onRefused?.((refusal) => refusals.push(refusal));
     if (stopListening === undefined) return;
     try {
       this.#beat();
       const subject = this.#subjects.operation(instance, "writer");
-      const shown = options.readOnly ? undefined : await askForWriter(this.#around, subject, signal);
+      const shown = options.readOnly ? undefined : await askForWriter(this.#deps, subject, signal);
       await transport.flush().catch(() => undefined);
       // Others may send over the same link what the broker refuses; nobody else answers the question.
       const refusal =
@@ -319,7 +319,7 @@ export class ServedStorage {
 
   #beat(): void {
     if (!this.#isServing) return;
-    const { clock, instance, startedAt, options } = this.#around;
+    const { clock, instance, startedAt, options } = this.#deps;
     clock.clearTimeout(this.#heartbeat);
     const { position } = this.#store;
     const readOnly = this.#isReadOnly;
@@ -329,7 +329,7 @@ export class ServedStorage {
 
   #register(payload: Uint8Array): Uint8Array {
     const register = wire.register.read(payload);
-    const { instance, options } = this.#around;
+    const { instance, options } = this.#deps;
     this.#sessions.open(register);
     return wire.writeAnswer(wire.registered, {
       instance,
@@ -342,7 +342,7 @@ export class ServedStorage {
   }
 
   #answer(message: Message, answer: () => Uint8Array): void {
-    const { log } = this.#around;
+    const { log } = this.#deps;
     if (message.reply === undefined) {
       log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
       return;
@@ -363,12 +363,12 @@ export class ServedStorage {
 
   #hear(message: Message): void {
     if (!wire.mayBeHeartbeat(message.payload)) return;
-    const broadcast = wire.readOrDrop(wire.broadcast, message, this.#around.log);
+    const broadcast = wire.readOrDrop(wire.broadcast, message, this.#deps.log);
     if (broadcast !== undefined) this.#watch.heard(broadcast);
   }
 
   #stopForAnother(error: AnotherWriterError): void {
-    const { log, storage, onFatal } = this.#around;
+    const { log, storage, onFatal } = this.#deps;
     log.fatal({ err: error, storage }, "another server writes this storage");
     this.close().then(
       () => onFatal(error),
@@ -380,7 +380,7 @@ export class ServedStorage {
     this.#isServing = false;
     for (const subscription of this.#subscriptions.splice(0)) subscription.unsubscribe();
     for (const unregister of this.#unregister.splice(0)) unregister();
-    this.#around.clock.clearTimeout(this.#heartbeat);
+    this.#deps.clock.clearTimeout(this.#heartbeat);
     this.#watch.stop();
   }
 

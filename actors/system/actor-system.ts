@@ -8,7 +8,7 @@ import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   asDuration,
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   delay,
@@ -36,7 +36,7 @@ export interface ActorSystemOptions {
   /** Not closed with the system. */
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log?: Log | undefined;
 }
 
@@ -64,7 +64,7 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
 }
 
 class TransportedSystem implements ActorSystem {
-  readonly #around: ActorSystemOptions & { readonly log: Log };
+  readonly #deps: ActorSystemOptions & { readonly log: Log };
   readonly #doors = new Map<string, OpenDoor>();
   readonly #remotes = new Map<string, RemoteReference>();
   readonly #questions: { unsubscribe(): void };
@@ -74,16 +74,16 @@ class TransportedSystem implements ActorSystem {
   #isAnswering = false;
   #closed = false;
 
-  constructor(around: ActorSystemOptions & { readonly log: Log }) {
-    this.#around = around;
-    this.#sending = new PacedSending(around);
-    this.#questions = around.transport.subscribe(listSubjects(around.realm).ask, (message) => this.#answerList(message));
+  constructor(deps: ActorSystemOptions & { readonly log: Log }) {
+    this.#deps = deps;
+    this.#sending = new PacedSending(deps);
+    this.#questions = deps.transport.subscribe(listSubjects(deps.realm).ask, (message) => this.#answerList(message));
   }
 
   register(path: string, actor: AnyActorRef, door: ActorDoor): () => void {
     this.#checkOpen();
     if (this.#doors.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
-    const open = new OpenDoor(path, actor, door, this.#around);
+    const open = new OpenDoor(path, actor, door, this.#deps);
     this.#doors.set(path, open);
     return () => {
       open.close();
@@ -95,7 +95,7 @@ class TransportedSystem implements ActorSystem {
     this.#checkOpen();
     const known = this.#remotes.get(path);
     if (known !== undefined) return known;
-    const reference = new RemoteReference(path, this.#around);
+    const reference = new RemoteReference(path, this.#deps);
     this.#remotes.set(path, reference);
     return reference;
   }
@@ -103,12 +103,12 @@ class TransportedSystem implements ActorSystem {
   async list(waitMs: Duration): Promise<readonly ActorView[]> {
     this.#checkOpen();
     const delayMs = asDuration(waitMs, "waitMs", { unit: "ms" });
-    const { transport, realm, clock, chance } = this.#around;
+    const { transport, realm, clock, random } = this.#deps;
     const subjects = listSubjects(realm);
-    const answerTo = chance.id();
+    const answerTo = random.id();
     const found = new Map<string, ActorView>();
     const answers = transport.subscribe(subjects.answer(answerTo), (message) => {
-      const view = readOrDrop(actorView, message, this.#around.log);
+      const view = readOrDrop(actorView, message, this.#deps.log);
       if (view !== undefined && found.size < limits.actorsListedMax) found.set(`${view.path} ${view.registration}`, view);
     });
     try {
@@ -133,7 +133,7 @@ class TransportedSystem implements ActorSystem {
   }
 
   #answerList(message: Message): void {
-    const { realm, log } = this.#around;
+    const { realm, log } = this.#deps;
     const answerTo = readOrDrop(listQuestion, message, log);
     if (answerTo === undefined) return;
     if (this.#asked.size >= limits.actorListQuestionsMax) {
@@ -160,7 +160,7 @@ class TransportedSystem implements ActorSystem {
 
   /** Sends what an actor shows; returns how many bytes that were. */
   #tell(subjects: readonly string[], path: string, door: OpenDoor): number {
-    const { transport, log } = this.#around;
+    const { transport, log } = this.#deps;
     let bytes = 0;
     try {
       const view = door.view();

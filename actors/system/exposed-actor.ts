@@ -4,7 +4,7 @@ import type { Message, Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,
   ActorFailedError,
-  type Chance,
+  type Random,
   type Clock,
   isThenable,
   limits,
@@ -33,7 +33,7 @@ interface Surroundings {
   readonly realm: string;
   readonly transport: Transport;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
 }
 
@@ -53,7 +53,7 @@ export class OpenDoor {
   readonly #door: ActorDoor;
   readonly #accepted: AcceptedEvents;
   readonly #containment: Containment;
-  readonly #around: Surroundings;
+  readonly #deps: Surroundings;
   readonly #views: string;
   readonly #registration: string;
   readonly #requests: { unsubscribe(): void };
@@ -65,19 +65,19 @@ export class OpenDoor {
   #viewsThisSecond = 0;
   #late: unknown;
 
-  constructor(path: string, actor: AnyActorRef, door: ActorDoor, around: Surroundings) {
+  constructor(path: string, actor: AnyActorRef, door: ActorDoor, deps: Surroundings) {
     this.#path = path;
     this.#actor = actor;
     this.#door = door;
-    this.#around = around;
-    this.#registration = around.chance.id();
+    this.#deps = deps;
+    this.#registration = deps.random.id();
     this.#accepted = new AcceptedEvents(path, door.accepts);
-    const subjects = actorSubjects(around.realm, path);
+    const subjects = actorSubjects(deps.realm, path);
     this.#containment = new Containment(actor, (error) => {
       this.#failed(error);
     });
     this.#views = subjects.views;
-    this.#requests = around.transport.subscribe(subjects.requests, (message) => this.#answer(message));
+    this.#requests = deps.transport.subscribe(subjects.requests, (message) => this.#answer(message));
   }
 
   close(): void {
@@ -97,7 +97,7 @@ export class OpenDoor {
       value: snapshot.value ?? null,
       context: this.#door.describe?.(snapshot) ?? {},
       failure: this.#containment.reason ?? null,
-      at: this.#around.clock.now(),
+      at: this.#deps.clock.now(),
       registration: this.#registration,
       version: this.#version,
     });
@@ -109,7 +109,7 @@ export class OpenDoor {
       answer = this.#carryOut(payload);
     } catch (error) {
       answer = writeError(error);
-      this.#around.log.debug({ actor: this.#path, err: error }, "a request was refused");
+      this.#deps.log.debug({ actor: this.#path, err: error }, "a request was refused");
     }
     reply?.(answer);
   }
@@ -121,7 +121,7 @@ export class OpenDoor {
         this.#take(request.event);
         return writeAnswer(nothing, {});
       case "watch":
-        this.#watchedUntil = this.#around.clock.monotonic() + limits.actorLeaseMs;
+        this.#watchedUntil = this.#deps.clock.monotonic() + limits.actorLeaseMs;
         this.#watch();
         return shown(this.view());
       case "view":
@@ -136,16 +136,16 @@ export class OpenDoor {
     const { status } = this.#actor.getSnapshot() as AnySnapshot;
     if (status !== "active") throw new ActorEndedError({ actor, status, reason: this.#containment.reason });
     const checked = this.#accepted.checked(event);
-    this.#around.log.info({ actor, event: event.type }, "took an event from outside");
+    this.#deps.log.info({ actor, event: event.type }, "took an event from outside");
     this.#actor.send(checked);
     const { reason } = this.#containment;
     if (reason !== undefined) throw new ActorFailedError({ actor, event: event.type, reason });
   }
 
   #failed(error: unknown): void {
-    this.#around.log.error({ actor: this.#path, err: error }, "a registered actor failed");
+    this.#deps.log.error({ actor: this.#path, err: error }, "a registered actor failed");
     const failedToo = (thrown: unknown): void => {
-      this.#around.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
+      this.#deps.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
     };
     try {
       const done = this.#door.onFailure?.(error);
@@ -166,7 +166,7 @@ export class OpenDoor {
   }
 
   #changed(): void {
-    const now = this.#around.clock.monotonic();
+    const now = this.#deps.clock.monotonic();
     if (now > this.#watchedUntil) {
       this.#stopWatching();
       return;
@@ -181,7 +181,7 @@ export class OpenDoor {
       this.#show();
       return;
     }
-    this.#late = this.#around.clock.setTimeout(
+    this.#late = this.#deps.clock.setTimeout(
       () => {
         this.#late = undefined;
         this.#show();
@@ -192,17 +192,17 @@ export class OpenDoor {
 
   #show(): void {
     try {
-      this.#around.transport.publish(this.#views, this.view());
+      this.#deps.transport.publish(this.#views, this.view());
     } catch (error) {
       // Who watches gets the view as it is then with the next renewal; the actor goes on whether it can be shown or not.
-      this.#around.log.debug({ actor: this.#path, err: error }, "could not show a change");
+      this.#deps.log.debug({ actor: this.#path, err: error }, "could not show a change");
     }
   }
 
   #stopWatching(): void {
     this.#watching?.unsubscribe();
     this.#watching = undefined;
-    this.#around.clock.clearTimeout(this.#late);
+    this.#deps.clock.clearTimeout(this.#late);
     this.#late = undefined;
   }
 }

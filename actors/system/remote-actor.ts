@@ -53,17 +53,17 @@ interface Surroundings {
 /** Asks at one address. Its watches end with `close`. */
 export class RemoteReference implements RemoteActor {
   readonly path: string;
-  readonly #around: Surroundings;
+  readonly #deps: Surroundings;
   readonly #subjects: { readonly requests: string; readonly views: string };
   readonly #watches = new Set<Watch>();
   /** It has answered this reference. */
   #hasAnswered = false;
   #closed = false;
 
-  constructor(path: string, around: Surroundings) {
+  constructor(path: string, deps: Surroundings) {
     this.path = path;
-    this.#around = around;
-    this.#subjects = actorSubjects(around.realm, path);
+    this.#deps = deps;
+    this.#subjects = actorSubjects(deps.realm, path);
   }
 
   async send(event: RemoteEvent, options: RemoteOptions = {}): Promise<void> {
@@ -77,7 +77,7 @@ export class RemoteReference implements RemoteActor {
   subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void {
     this.#checkOpen();
     const renew = () => this.ask({ type: "watch" }, actorView, {});
-    const watch = new Watch({ ...this.#around, views: this.#subjects.views, path: this.path, renew, listener, onLost });
+    const watch = new Watch({ ...this.#deps, views: this.#subjects.views, path: this.path, renew, listener, onLost });
     this.#watches.add(watch);
     return () => {
       this.#watches.delete(watch);
@@ -93,7 +93,7 @@ export class RemoteReference implements RemoteActor {
 
   async ask<T>(request: ActorRequest, answer: Codec<T>, options: RemoteOptions): Promise<T> {
     this.#checkOpen();
-    const { transport } = this.#around;
+    const { transport } = this.#deps;
     const payload = actorRequest.write(request);
     const { signal } = options;
     const timeoutMs = asDurationIfGiven(options.timeoutMs, "timeoutMs", endlessMs) ?? limits.requestTimeoutMs;

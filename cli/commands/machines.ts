@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type ActorSystem, createActorSystem, machineToJson, machineToMermaid } from "../../actors/index.js";
-import { systemChance, systemClock } from "../../index.js";
+import { systemRandom, systemClock } from "../../index.js";
 import { machines } from "../../machines/index.js";
 import { openTransport } from "../../transport/index.js";
 import { actorsOf, drawCurrent, machineNamed } from "../actors.js";
@@ -57,7 +57,7 @@ async function drawRunning(names: readonly string[], of: string, flags: Machines
 }
 
 async function withSystem<T>(flags: ConnectionFlags, use: (system: ActorSystem) => Promise<T>): Promise<T> {
-  const seams = { clock: systemClock, chance: systemChance, log: logOf(flags) };
+  const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid machines", ...seams });
   const system = createActorSystem({ realm: flags.realm, transport, ...seams });
   try {

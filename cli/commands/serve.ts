@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { systemChance, systemClock } from "../../index.js";
+import { systemRandom, systemClock } from "../../index.js";
 import { openTransport, type Transport } from "../../transport/index.js";
 import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
 import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
@@ -77,7 +77,7 @@ Examples:
 
 async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Promise<void> {
   const log = logOf(flags);
-  const seams = { clock: systemClock, chance: systemChance, log };
+  const seams = { clock: systemClock, random: systemRandom, log };
   const folders = storageFolders(flags.data, flags.storages);
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid serve", waitForFirst: false, ...seams });
   const fatal = new AbortController();

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type ActorView, createActorSystem } from "../../actors/index.js";
-import { limits, type ServerStatus, systemChance, systemClock, tidToMs, type Value } from "../../index.js";
+import { limits, type ServerStatus, systemRandom, systemClock, tidToMs, type Value } from "../../index.js";
 import { openTransport } from "../../transport/index.js";
 import { actorsAnswerMs, shownState, stateText } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
@@ -78,7 +78,7 @@ async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise
 }
 
 async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {
-  const seams = { clock: systemClock, chance: systemChance, log: logOf(flags) };
+  const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid status", ...seams });
   const system = createActorSystem({ realm: flags.realm, transport, ...seams });
   try {

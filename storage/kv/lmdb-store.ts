@@ -82,7 +82,7 @@ function checkDurableFolder(folder: string): void {
   if (flaw !== undefined) throw new StoreError({ folder, reason: flaw });
 }
 
-interface Around {
+interface Deps {
   readonly lock: FolderLock;
   /** Undefined: each batch is synced. */
   readonly unsynced: UnsyncedFolder | undefined;
@@ -92,16 +92,16 @@ interface Around {
 class LmdbStore implements OrderedStore {
   readonly path: string;
   readonly #database: Database;
-  readonly #around: Around;
+  readonly #deps: Deps;
   readonly #view: View;
   #batchesUnderWay = 0;
   #inDoubt = false;
   #closing: Promise<void> | undefined;
 
-  constructor(path: string, database: Database, around: Around) {
+  constructor(path: string, database: Database, deps: Deps) {
     this.path = path;
     this.#database = database;
-    this.#around = around;
+    this.#deps = deps;
     this.#view = lmdbView(database, path);
   }
 
@@ -157,7 +157,7 @@ class LmdbStore implements OrderedStore {
   async #doubt(error: unknown): Promise<never> {
     this.#inDoubt = true;
     const cause = await commitErrorOf(error);
-    this.#around.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
+    this.#deps.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
     throw new WriteInDoubtError({ folder: this.path }, cause);
   }
 
@@ -167,7 +167,7 @@ class LmdbStore implements OrderedStore {
   }
 
   async #close(): Promise<void> {
-    const { lock, unsynced } = this.#around;
+    const { lock, unsynced } = this.#deps;
     try {
       await this.#database.close();
       await unsynced?.close();

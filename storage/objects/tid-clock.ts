@@ -6,7 +6,7 @@ import { type Tid, tidMsMax, tidToMs } from "../../core/tid.js";
 import type { PositionRecord } from "./records.js";
 
 /** What a TidClock reads, and where it says that a clock is wrong. */
-export interface TidClockAround {
+export interface TidClockDeps {
   readonly storage: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,16 +29,16 @@ interface Reading {
  * They never wait for it longer than `limits.clockJumpMsMax`, however often it is set back: ages of history would stand as long.
  */
 export class TidClock {
-  readonly #around: TidClockAround;
+  readonly #deps: TidClockDeps;
   #leadMs: number;
   /** Both clocks when a tid was given last; undefined: this run gave none yet. */
   #read: Reading | undefined;
 
-  constructor(around: TidClockAround, { tid, wallMs }: PositionRecord) {
-    this.#around = around;
+  constructor(deps: TidClockDeps, { tid, wallMs }: PositionRecord) {
+    this.#deps = deps;
     const leadMs = tidToMs(tid) - wallMs;
     this.#leadMs = leadMs > limits.clockJumpMsMax ? leadMs : 0;
-    const { storage, log } = around;
+    const { storage, log } = deps;
     if (-leadMs > limits.clockJumpMsMax)
       log.warn({ storage, tid, wallMs }, "tids follow the wall clock again, which had jumped ahead of them");
     const aheadMs = this.aheadMs(tid);
@@ -48,12 +48,12 @@ export class TidClock {
 
   /** Milliseconds that `last`, the last tid, is ahead of the wall clock; 0 if it is not. */
   aheadMs(last: Tid): number {
-    return Math.max(0, tidToMs(last) - this.#around.clock.now());
+    return Math.max(0, tidToMs(last) - this.#deps.clock.now());
   }
 
   /** Milliseconds that the tid after `last` is given for, which is to be given now. Throws ClockError when no tid can be of that time. */
   next(last: Tid): number {
-    const { clock } = this.#around;
+    const { clock } = this.#deps;
     const read = { wallMs: clock.now(), monotonicMs: clock.monotonic() };
     const leadMs = this.#read === undefined ? this.#firstLeadMs(last, read) : this.#laterLeadMs(this.#read, read, last);
     const nowMs = read.wallMs + leadMs;
@@ -73,7 +73,7 @@ export class TidClock {
     const behindMs = tidToMs(last) - (wallMs + this.#leadMs);
     const isJump = Math.abs(jumpMs) > limits.clockJumpMsMax;
     if (!isJump && behindMs <= limits.clockJumpMsMax) return this.#leadMs;
-    const { storage, log } = this.#around;
+    const { storage, log } = this.#deps;
     const leadMs = this.#leadMs + (isJump ? -jumpMs : behindMs);
     log.error({ storage, jumpMs, leadMs }, "the wall clock jumped: tids go on by the time that has passed");
     return leadMs;

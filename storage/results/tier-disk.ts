@@ -12,7 +12,7 @@ import type { Change, OpenStore, OrderedStore } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 
 /** What the disk of a tier needs of its surroundings. */
-export interface TierDiskAround {
+export interface TierDiskDeps {
   readonly name: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -34,7 +34,7 @@ export interface TierDiskAround {
  * that it is marked, or removed, and nothing of it is used again.
  */
 export class TierDisk {
-  readonly #around: TierDiskAround;
+  readonly #deps: TierDiskDeps;
   readonly #gathered = new GatheredChanges();
   readonly #leftovers: Leftovers;
   readonly #writer: WriteBehind;
@@ -45,14 +45,14 @@ export class TierDisk {
   #givingUp: Promise<boolean> | undefined;
 
   /** `spoilt`: keys in `store` of what is to be removed. */
-  constructor(around: TierDiskAround, store: OrderedStore, { keys, spoilt }: { keys: RecordKeys; spoilt: readonly Uint8Array[] }) {
-    this.#around = around;
+  constructor(deps: TierDiskDeps, store: OrderedStore, { keys, spoilt }: { keys: RecordKeys; spoilt: readonly Uint8Array[] }) {
+    this.#deps = deps;
     this.#store = store;
     this.#keys = keys;
     this.#leftovers = new Leftovers(store, spoilt, keys);
     this.#writer = new WriteBehind({
       store,
-      clock: around.clock,
+      clock: deps.clock,
       take: () => this.#take(),
       wrote: () => {
         this.#gathered.wrote();
@@ -149,7 +149,7 @@ export class TierDisk {
   lose(error: unknown): void {
     const store = this.#store;
     if (store === undefined) return;
-    const { name, log, open, remove } = this.#around;
+    const { name, log, open, remove } = this.#deps;
     log.error({ name, folder: store.path, error }, "cached results on disk cannot be used any more");
     this.#store = undefined;
     this.#gathered.clear();
@@ -159,7 +159,7 @@ export class TierDisk {
       log.warn({ name, folder: store.path, error: failure }, "cached results on disk cannot be marked as discarded");
       return false;
     });
-    this.#around.lost();
+    this.#deps.lost();
   }
 
   #beginAnew(generations: RecordKeys["generations"]): void {
@@ -170,7 +170,7 @@ export class TierDisk {
   }
 
   #take(): readonly Change[] {
-    const { clock } = this.#around;
+    const { clock } = this.#deps;
     let changes: Change[];
     try {
       changes = this.#leftovers.take();
@@ -184,6 +184,6 @@ export class TierDisk {
   }
 
   #meta(isDiscarded: boolean): Uint8Array {
-    return encodeTierMeta({ ...this.#around.standing(), generations: this.#keys.generations, isDiscarded });
+    return encodeTierMeta({ ...this.#deps.standing(), generations: this.#keys.generations, isDiscarded });
   }
 }

@@ -2,13 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createActorSystem } from "../../actors/index.js";
-import { openLmdbStore, silentLog, startStorageServer, systemChance, systemClock } from "../../index.js";
+import { openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock } from "../../index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
 
 /** A storage server and its broker in this process, which commands join over WebSocket. */
 export async function openPlace() {
   const folder = await mkdtemp(join(tmpdir(), "zooid-cli-"));
-  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const broker = createBroker(seams);
   const served = await serveBroker({ broker, port: 0, ...seams });
   const transport = broker.connect();

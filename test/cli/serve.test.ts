@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
-import { connect, silentLog, systemChance, systemClock } from "../../index.js";
+import { connect, silentLog, systemRandom, systemClock } from "../../index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
 import { temporaryFolders } from "../support/temporary-folder.js";
 import { freePorts } from "./free-ports.js";
@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 async function startBroker(port = 0) {
-  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const served = await serveBroker({ broker: createBroker(seams), port, ...seams });
   open.push(() => served.close());
   return served.url;

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { silentLog, startStorageServer, systemChance, systemClock } from "../../index.js";
+import { silentLog, startStorageServer, systemRandom, systemClock } from "../../index.js";
 import { openMemoryStore } from "../../testing/index.js";
 import { connectNats } from "../../transport/index.js";
 import { type Example, examples } from "../support/documents.js";
@@ -119,7 +119,7 @@ async function startBeside({ document, beside }: Example): Promise<{ readonly st
 /** The storage server that an example says it needs, with nothing in it yet. */
 async function serve({ program }: Example): Promise<{ readonly close: () => Promise<void> }> {
   if (!/^\/\/ Needs .*zooid serve/.test(program)) return { close: async () => undefined };
-  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const transport = await connectNats({ servers: nats.url, ...seams });
   const storages = { main: { open: () => openMemoryStore() }, archive: { open: () => openMemoryStore() } };
   const server = await startStorageServer({ realm: "zooid", storages, transport, ...seams });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createActorSystem } from "../../actors/index.js";
 import { type Cache, createCache } from "../../cache.js";
-import { connect, type Log, silentLog, startStorageServer, systemChance, systemClock } from "../../index.js";
+import { connect, type Log, silentLog, startStorageServer, systemRandom, systemClock } from "../../index.js";
 import { openMemoryStore } from "../../testing/index.js";
 import { connectNats } from "../../transport/index.js";
 import { texts } from "../support/documents.js";
@@ -18,7 +18,7 @@ let nats: NatsServer;
 const warned: string[] = [];
 const noted = (facts: unknown, message?: string) => void warned.push(`${message}: ${JSON.stringify(facts)}`);
 const log: Log = { ...silentLog, warn: noted, error: noted, fatal: noted };
-const seams = { clock: systemClock, chance: systemChance, log };
+const seams = { clock: systemClock, random: systemRandom, log };
 const as = (user: string) => ({ servers: nats.url, user, password: "secret", inboxPrefix: `_INBOX_${user}` });
 
 beforeAll(async () => {
@@ -58,7 +58,7 @@ describe("with the users and permissions of the guide of operations", () => {
   });
 
   test("a client can neither invalidate in the server's name nor receive what others ask the server", async () => {
-    const link = await connectNats({ ...as("client"), clock: systemClock, chance: systemChance });
+    const link = await connectNats({ ...as("client"), clock: systemClock, random: systemRandom });
     const refused = (subject: string) =>
       expect.objectContaining({ code: "ZOOID_NOT_AUTHORIZED", facts: expect.objectContaining({ subject }) });
     await expect(link.request("zooid.shop.storage.main.invalidations", new Uint8Array(), { timeoutMs: 5_000 })).rejects.toEqual(

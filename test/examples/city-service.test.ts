@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { cityRoutes } from "../../examples/cities/service.js";
 import { createCache } from "../../cache.js";
-import { InternalError, OutcomeUnknownError, seededChance } from "../../index.js";
+import { InternalError, OutcomeUnknownError, seededRandom } from "../../index.js";
 import { clientWorld, type ClientWorld } from "../support/client-world.js";
 
 const worlds: ClientWorld[] = [];
@@ -12,7 +12,7 @@ async function service() {
   worlds.push(world);
   const validator = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => checked(value) } } as const;
   const { client, transport } = await world.open("a", { waitTimeoutMs: 2_000, schemas: { "city/*": validator } });
-  const cache = await createCache({ clock: world.clock, chance: seededChance(1) });
+  const cache = await createCache({ clock: world.clock, random: seededRandom(1) });
   onTestFinished(() => cache.close());
   const routes = cityRoutes("a", client as unknown as Parameters<typeof cityRoutes>[1], cache, ["service-a"]);
   const ask = async (path: string, method = "GET", body?: unknown) => {

@@ -5,7 +5,7 @@ import etag from "@fastify/etag";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Cache } from "../../cache.js";
 import { type RouteCaching, routeCaching } from "../../fastify.js";
-import type { Chance } from "../../core/index.js";
+import type { Random } from "../../core/index.js";
 
 /** Adds something to an app that looks at requests, or changes responses. What it does depends on its own request alone. */
 export type Hook = (app: FastifyInstance) => unknown;
@@ -137,15 +137,15 @@ export interface Pair {
   readonly what: string;
 }
 
-export async function pairOf(chance: Chance, cache: Cache): Promise<Pair> {
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(chance.fraction() * list.length)] as T;
-  const isChosen = (oneIn: number): boolean => chance.fraction() * oneIn < 1;
+export async function pairOf(random: Random, cache: Cache): Promise<Pair> {
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random.fraction() * list.length)] as T;
+  const isChosen = (oneIn: number): boolean => random.fraction() * oneIn < 1;
   const routeOptions: RouteCaching = pick([{}, { vary: ["accept-language"] }, { query: "sorted" }, { ttl: "1m" }]);
   const languageHook = isChosen(2) ? pick(declaring.language) : undefined;
   const userHook = isChosen(2) ? pick(declaring.user) : undefined;
   const perhaps = [origins, codings, others, others].map((list) => (isChosen(3) ? pick(list) : undefined));
   const hooks = [...new Set([languageHook, userHook, ...perhaps].filter((hook) => hook !== undefined))];
-  const placed = hooks.map((hook) => ({ hook, at: pick(["before", "before", "app", "scope"] as const), order: chance.fraction() }));
+  const placed = hooks.map((hook) => ({ hook, at: pick(["before", "before", "app", "scope"] as const), order: random.fraction() }));
   placed.sort((one, other) => one.order - other.order);
   const world: World = {
     isLanguageDeclared: languageHook !== undefined || routeOptions.vary !== undefined,

@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { expect, test } from "vitest";
 import { createCache } from "../../cache.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { type Chance, seededChance } from "../../core/index.js";
+import { type Random, seededRandom } from "../../core/index.js";
 import { listedNames, namesEtag } from "../../fastify/http-fields.js";
 import { pairOf, paths } from "./differential-app.js";
 
@@ -30,8 +30,8 @@ async function answerOf(app: FastifyInstance, asked: Asked): Promise<Answer> {
 }
 
 /** `etags` were given before, by URL. */
-function requestOf(chance: Chance, names: readonly string[], etags: ReadonlyMap<string, readonly string[]>): Asked {
-  const pick = <T>(list: readonly T[]): T => list[Math.floor(chance.fraction() * list.length)] as T;
+function requestOf(random: Random, names: readonly string[], etags: ReadonlyMap<string, readonly string[]>): Asked {
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random.fraction() * list.length)] as T;
   const url = `/${pick(names)}/${pick(["1", "2"])}${pick(["", "", "", "?page=2&x=1", "?x=1&page=2"])}`;
   const headers: Record<string, string | undefined> = {
     "accept-language": pick([undefined, "en", "fr"]),
@@ -119,14 +119,14 @@ test(
     let hits = 0;
     let unchanged = 0;
     for (let seed = first; seed < first + seeds; seed++) {
-      const chance = seededChance(seed);
-      const cache = await createCache({ clock: new SimulatedClock(), chance });
-      const { cached, plain, what } = await pairOf(chance, cache);
+      const random = seededRandom(seed);
+      const cache = await createCache({ clock: new SimulatedClock(), random });
+      const { cached, plain, what } = await pairOf(random, cache);
       const tagged: Tagged = { texts: new Map(), bytes: new Map() };
-      const names = Array.from({ length: 4 }, () => paths[Math.floor(chance.fraction() * paths.length)] ?? "text");
+      const names = Array.from({ length: 4 }, () => paths[Math.floor(random.fraction() * paths.length)] ?? "text");
       const etags = new Map<string, string[]>();
       for (let round = 0; round < 40; round++) {
-        const batch = Array.from({ length: 1 + Math.floor(chance.fraction() * 3) }, () => requestOf(chance, names, etags));
+        const batch = Array.from({ length: 1 + Math.floor(random.fraction() * 3) }, () => requestOf(random, names, etags));
         const answers = await Promise.all(batch.map((asked) => answerOf(cached, asked)));
         for (const [at, asked] of batch.entries()) {
           const answer = answers[at] as Answer;

@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { describe, expect, test } from "vitest";
 import { createInvalidationHub } from "../../cache.js";
-import { limits, seededChance, silentLog, systemClock } from "../../core/index.js";
+import { limits, seededRandom, silentLog, systemClock } from "../../core/index.js";
 import { gate } from "../actors/cache/open.js";
 import { ask, serve } from "./app.js";
 
@@ -314,7 +314,7 @@ describe("hooks", () => {
 test("a tag invalidated at one node drops the page at the other", async () => {
   let value = "old";
   const nodes = [];
-  const hub = createInvalidationHub({ clock: systemClock, chance: seededChance(1), log: silentLog });
+  const hub = createInvalidationHub({ clock: systemClock, random: seededRandom(1), log: silentLog });
   for (const name of ["A", "B"]) {
     nodes.push(
       await serve(

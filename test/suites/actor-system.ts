@@ -9,7 +9,7 @@ import {
   InvalidValueError,
   limits,
   NoActorError,
-  seededChance,
+  seededRandom,
   systemClock,
   TooLargeError,
 } from "../../core/index.js";
@@ -23,7 +23,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     async function place(): Promise<{ transport: Transport; system: ActorSystem }> {
       const transport = await connect();
-      const system = createActorSystem({ realm: "main", transport, clock: systemClock, chance: seededChance(seed++) });
+      const system = createActorSystem({ realm: "main", transport, clock: systemClock, random: seededRandom(seed++) });
       ends.push(() => transport.close());
       ends.push(() => system.close());
       return { transport, system };

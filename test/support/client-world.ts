@@ -3,7 +3,7 @@ import { openObjectClient, type ObjectClient } from "../../actors/client/object-
 import type { ObjectClientOptions } from "../../actors/client/options.js";
 import type { UntypedSchema } from "../../actors/protocol/schema.js";
 import { MemoryDisk } from "../../storage/kv/memory-store.js";
-import { seededChance, silentLog, type Log } from "../../core/index.js";
+import { seededRandom, silentLog, type Log } from "../../core/index.js";
 import { serverWorld, type ServerWorld, type WorldOptions } from "./server-world.js";
 import { TappedTransport } from "./tapped-transport.js";
 
@@ -37,7 +37,7 @@ export async function clientWorld(options: WorldOptions = {}): Promise<ClientWor
         transport,
         cache: undefined,
         clock: world.clock,
-        chance: seededChance(seed++),
+        random: seededRandom(seed++),
         ...clientOptions,
       });
       const client = await run(opening);

@@ -3,7 +3,7 @@ import { startStorageServer, type StorageOptions, type StorageServer, type Stora
 import { MemoryDisk } from "../../storage/kv/memory-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { createBroker } from "../../transport/in-process.js";
-import { type Clock, seededChance, silentLog } from "../../core/index.js";
+import { type Clock, seededRandom, silentLog } from "../../core/index.js";
 import { WireClient } from "./wire-client.js";
 
 /** A write that waits for the test. */
@@ -59,7 +59,7 @@ export class TestDisk {
   }
 }
 
-export type WorldOptions = Partial<Omit<StorageServerOptions, "storages" | "transport" | "clock" | "chance" | "onFatal">> & {
+export type WorldOptions = Partial<Omit<StorageServerOptions, "storages" | "transport" | "clock" | "random" | "onFatal">> & {
   readonly storage?: Partial<StorageOptions>;
   readonly payloadBytesMax?: number;
   /** The clock of the server, made of the one of the world. */
@@ -98,7 +98,7 @@ export async function serverWorld(options: WorldOptions = {}): Promise<ServerWor
         storages: { main: { open: disk.open, ...storage } },
         transport: broker.connect(),
         clock: serverClock(clock),
-        chance: seededChance(++seed),
+        random: seededRandom(++seed),
         onFatal: (error) => fatal.push(error),
       }),
       10_000,

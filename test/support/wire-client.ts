@@ -3,7 +3,7 @@ import type { Transport } from "../../transport/transport.js";
 import type { Broadcast, CommitRequest, Operation, Position, Register, Registered } from "../../actors/protocol/messages.js";
 import { protocolVersion, storageSubjects } from "../../actors/protocol/messages.js";
 import * as wire from "../../actors/protocol/codec.js";
-import { newSecret, publicId, silentLog, systemChance, type Tid } from "../../core/index.js";
+import { newSecret, publicId, silentLog, systemRandom, type Tid } from "../../core/index.js";
 
 export const utf8 = (text: string): Uint8Array => Buffer.from(text);
 export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
@@ -25,7 +25,7 @@ export class WireClient {
   #registered: Registered | undefined;
   #session = "";
 
-  constructor(transport: Transport, realm: string, storage: string, clientSecret = newSecret(systemChance)) {
+  constructor(transport: Transport, realm: string, storage: string, clientSecret = newSecret(systemRandom)) {
     this.transport = transport;
     this.clientSecret = clientSecret;
     this.#subjects = storageSubjects(realm, storage);
@@ -53,7 +53,7 @@ export class WireClient {
 
   async register(options: Partial<Register> = {}): Promise<Registered> {
     const { client = "tester", readOnly = false, protocol = protocolVersion, oldestSnapshot } = options;
-    const { clientSecret = this.clientSecret, sessionSecret = newSecret(systemChance) } = options;
+    const { clientSecret = this.clientSecret, sessionSecret = newSecret(systemRandom) } = options;
     const register = wire.register.write({ protocol, client, readOnly, clientSecret, sessionSecret, oldestSnapshot });
     const bytes = await this.transport.request(this.#subjects.register, register, { timeoutMs: 60_000 });
     this.#registered = wire.readAnswer(wire.registered, bytes);

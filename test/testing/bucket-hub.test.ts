@@ -1,17 +1,17 @@
 import { expect, test } from "vitest";
 import { createBucketHub } from "../../testing/bucket-hub.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { DisconnectedError, limits, seededChance, TimeoutError } from "../../core/index.js";
+import { DisconnectedError, limits, seededRandom, TimeoutError } from "../../core/index.js";
 import { bucketSuite } from "../suites/bucket.js";
 
 bucketSuite("in memory", () => {
-  const hub = createBucketHub({ clock: new SimulatedClock(), chance: seededChance(1) });
+  const hub = createBucketHub({ clock: new SimulatedClock(), random: seededRandom(1) });
   return Promise.resolve({ open: (prefix) => Promise.resolve(hub.connect({ prefix })), close: () => Promise.resolve() });
 });
 
 function openHub() {
   const clock = new SimulatedClock();
-  const hub = createBucketHub({ clock, chance: seededChance(1) });
+  const hub = createBucketHub({ clock, random: seededRandom(1) });
   return { clock, hub, bucket: hub.connect() };
 }
 const bytes = Buffer.from("x");

@@ -3,14 +3,14 @@ import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import type { Weather } from "../../testing/weather.js";
 import { calm } from "../../testing/weather.js";
-import { ClosedError, DisconnectedError, seededChance, TimeoutError } from "../../core/index.js";
+import { ClosedError, DisconnectedError, seededRandom, TimeoutError } from "../../core/index.js";
 
 const bytes = (text: string) => Buffer.from(text);
 const text = (payload: Uint8Array) => Buffer.from(payload).toString();
 
 function place(weather: Weather = calm, seed = 1) {
   const clock = new SimulatedClock();
-  const network = new FaultyNetwork({ clock, chance: seededChance(seed), weather });
+  const network = new FaultyNetwork({ clock, random: seededRandom(seed), weather });
   const [a, b, c] = [network.connect("a"), network.connect("b"), network.connect("c")];
   return { clock, network, a, b, c };
 }

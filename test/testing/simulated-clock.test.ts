@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { delay, seededChance } from "../../core/index.js";
+import { delay, seededRandom } from "../../core/index.js";
 
 describe("simulated clock", () => {
   test("timers fire at their deadline, in order, ties in the order they were set", async () => {
@@ -82,14 +82,14 @@ describe("simulated clock", () => {
   });
 
   test("any mix of deadlines fires sorted by deadline, then by order of setting", async () => {
-    const chance = seededChance(1);
+    const random = seededRandom(1);
     const clock = new SimulatedClock();
     const expected: { dueMs: number; order: number }[] = [];
     const fired: { dueMs: number; order: number }[] = [];
     for (let order = 0; order < 500; order++) {
-      const timer = { dueMs: Math.floor(chance.fraction() * 50), order };
+      const timer = { dueMs: Math.floor(random.fraction() * 50), order };
       const handle = clock.setTimeout(() => fired.push(timer), timer.dueMs);
-      if (chance.fraction() < 0.3) clock.clearTimeout(handle);
+      if (random.fraction() < 0.3) clock.clearTimeout(handle);
       else expected.push(timer);
     }
     await clock.advance(50);

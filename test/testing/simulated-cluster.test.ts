@@ -3,24 +3,24 @@ import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { SimulatedCluster } from "../../testing/simulated-cluster.js";
 import { calm } from "../../testing/weather.js";
-import { seededChance } from "../../core/index.js";
+import { seededRandom } from "../../core/index.js";
 
 const bytes = (text: string) => Buffer.from(text);
 
 /** Two brokers: `a` and `near` are linked to the first, `far` to the second. */
 async function place() {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
+  const random = seededRandom(1);
   const taken: string[] = [];
   const cluster = new SimulatedCluster({
     clock,
-    chance,
+    random,
     size: 2,
     routeMsMin: 10,
     routeMsMax: 50,
     onTaken: ({ payload }) => taken.push(Buffer.from(payload).toString()),
   });
-  const network = new FaultyNetwork({ clock, chance, weather: { ...calm, delayMsMax: 20 }, brokers: cluster });
+  const network = new FaultyNetwork({ clock, random, weather: { ...calm, delayMsMax: 20 }, brokers: cluster });
   cluster.move("far", 1);
   const [a, near, far] = [network.connect("a"), network.connect("near"), network.connect("far")];
   const heard = { near: [] as string[], far: [] as string[] };

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { OrderedStore } from "../../storage/kv/ordered-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../testing/simulated-disk.js";
-import { InUseError, seededChance, WriteInDoubtError } from "../../core/index.js";
+import { InUseError, seededRandom, WriteInDoubtError } from "../../core/index.js";
 
 const key = Buffer.from("k");
 
@@ -22,7 +22,7 @@ function place(seed: number) {
   const disk = new SimulatedDisk({
     name: "disk",
     clock,
-    chance: seededChance(seed),
+    random: seededRandom(seed),
     onDurable: (view) => durable.push(Buffer.from(view.get(key) ?? []).toString()),
   });
   return { clock, disk, durable };

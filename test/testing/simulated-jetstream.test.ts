@@ -1,19 +1,19 @@
 import { createJetStreamBus } from "../../transport/index.js";
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { jetStreamEnd, SimulatedJetStream } from "../../testing/simulated-jetstream.js";
-import { seededChance, systemClock } from "../../core/index.js";
+import { seededRandom, systemClock } from "../../core/index.js";
 import { busPace, busSuite } from "../../testing/suites/bus.js";
 
 busSuite("over a simulated JetStream", { oneOrder: true, keepsHistory: true, hasLinks: true }, async () => {
-  const chance = seededChance(1);
-  const network = new FaultyNetwork({ clock: systemClock, chance });
-  const jetStream = new SimulatedJetStream({ network, chance, habits: { unsaid: 0, followerLagMsMax: 0, windowMax: 8, saysTime: true } });
+  const random = seededRandom(1);
+  const network = new FaultyNetwork({ clock: systemClock, random });
+  const jetStream = new SimulatedJetStream({ network, random, habits: { unsaid: 0, followerLagMsMax: 0, windowMax: 8, saysTime: true } });
   let names = 0;
   return {
     open: async (prefix = "p") => {
       const name = `node${++names}`;
       const transport = network.connect(name);
-      const bus = createJetStreamBus({ transport, prefix, ...busPace, chance });
+      const bus = createJetStreamBus({ transport, prefix, ...busPace, random });
       const link = {
         cut: () => transport.cut(),
         stall: () => {

@@ -1,11 +1,11 @@
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import { seededChance } from "../../core/index.js";
+import { seededRandom } from "../../core/index.js";
 import { type Place, transportSuite } from "../../testing/suites/transport.js";
 
 transportSuite("over a faulty network, while it is calm", async (): Promise<Place> => {
   const clock = new SimulatedClock();
-  const network = new FaultyNetwork({ clock, chance: seededChance(1) });
+  const network = new FaultyNetwork({ clock, random: seededRandom(1) });
   let isOpen = true;
   let count = 0;
   // The suite lives in real time: simulated time is kept beside it.

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { FaultyNetwork, SimulatedClock } from "../../testing/index.js";
 import { SimulatedJetStream } from "../../testing/simulated-jetstream.js";
 import { type Bus, createJetStreamBus, createPlainBus } from "../../transport/index.js";
-import { type Clock, seededChance } from "../../core/index.js";
+import { type Clock, seededRandom } from "../../core/index.js";
 import { HeardBus } from "../../testing/suites/bus.js";
 
 const heldUpMs = 60_000;
@@ -10,9 +10,9 @@ const heldUpMs = 60_000;
 /** Two nodes of which one can be held up: its clock goes on, its timers wait, and what came meanwhile is read before they fire. */
 async function place(kind: "nats" | "jetstream") {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const network = new FaultyNetwork({ clock, chance });
-  const jetStream = new SimulatedJetStream({ network, chance });
+  const random = seededRandom(1);
+  const network = new FaultyNetwork({ clock, random });
+  const jetStream = new SimulatedJetStream({ network, random });
   let heldMs = 0;
   const own: Clock = {
     now: () => clock.now() + heldMs,
@@ -21,8 +21,8 @@ async function place(kind: "nats" | "jetstream") {
     clearTimeout: (timer) => clock.clearTimeout(timer),
   };
   const node = async (name: string, clockOfNode: Clock) => {
-    const around = { transport: network.connect(name), prefix: "p", clock: clockOfNode, chance };
-    const bus: Bus = kind === "nats" ? createPlainBus(around) : createJetStreamBus(around);
+    const deps = { transport: network.connect(name), prefix: "p", clock: clockOfNode, random };
+    const bus: Bus = kind === "nats" ? createPlainBus(deps) : createJetStreamBus(deps);
     const heard = new HeardBus(bus);
     await clock.settle(bus.follow(undefined), 5_000);
     return { bus, heard };

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/index.js";
 import { Redial } from "../../transport/redial.js";
-import { limits, seededChance, silentLog } from "../../core/index.js";
+import { limits, seededRandom, silentLog } from "../../core/index.js";
 import { rejected } from "../../testing/suites/transport.js";
 
 /** A place with targets that can be up or down, and a link that ends when told. */
@@ -14,7 +14,7 @@ function place(targets: readonly string[]) {
   let lose: () => void = () => undefined;
   const redial = new Redial<string, string>({
     clock,
-    chance: seededChance(1),
+    random: seededRandom(1),
     log: { ...silentLog, warn: (facts) => void warned.push(facts) },
     targets,
     dial: async (target) => {

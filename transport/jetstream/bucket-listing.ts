@@ -1,4 +1,4 @@
-import { type Chance, type Clock, TimeoutError } from "../../core/index.js";
+import { type Random, type Clock, TimeoutError } from "../../core/index.js";
 import { askJetStream, fieldsOf, passingConsumer, textOf } from "./api.js";
 import type { Fields } from "./stream-names.js";
 import { placeOf } from "./messages.js";
@@ -18,7 +18,7 @@ export interface ListingOptions {
   readonly stream: string;
   readonly filter: string;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   /** Nothing delivered for so long ends it. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -32,8 +32,8 @@ const consumerHeartbeatMs = 100;
  * are all there were. Rejects as `request` does, or with JetStreamRefusal.
  */
 export async function listMessages(from: number, messagesMax: number, options: ListingOptions): Promise<readonly ListedMessage[]> {
-  const { transport, stream, clock, chance, timeoutMs, signal } = options;
-  const subject = `zooid.listed.${chance.id()}`;
+  const { transport, stream, clock, random, timeoutMs, signal } = options;
+  const subject = `zooid.listed.${random.id()}`;
   const listed: ListedMessage[] = [];
   const ask = (api: string, body: Fields | undefined) => askJetStream(transport, api, body, { timeoutMs, signal });
   let timer: unknown = undefined;

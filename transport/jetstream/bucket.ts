@@ -18,7 +18,7 @@ import {
   type Log,
   silentLog,
   TimeoutError,
-  type Chance,
+  type Random,
 } from "../../core/index.js";
 import type { Bucket, BucketEntry, BucketItem } from "../bucket.js";
 import { keyToken } from "./bucket-key.js";
@@ -43,7 +43,7 @@ export interface JetStreamBucketOptions {
   readonly ageMs: number;
   readonly timeoutMs?: number | undefined;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log?: Log | undefined;
 }
 
@@ -149,14 +149,14 @@ class JetStreamBucket implements Bucket {
   }
 
   list(from: number, itemsMax: number): Promise<readonly BucketItem[]> {
-    const { clock, chance } = this.#options;
+    const { clock, random } = this.#options;
     return this.#within(async () => {
       const listed = await listMessages(from, itemsMax, {
         transport: this.#transport,
         stream: this.#stream,
         filter: `${this.#subject}.>`,
         clock,
-        chance,
+        random,
         timeoutMs: this.#timeoutMs,
         signal: this.#closed.signal,
       });

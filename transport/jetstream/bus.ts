@@ -19,7 +19,7 @@
 import { setMaxListeners } from "node:events";
 import {
   asDurationIfGiven,
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   delay,
@@ -29,7 +29,7 @@ import {
   type Log,
   NotAuthorizedError,
   silentLog,
-  systemChance,
+  systemRandom,
   systemClock,
 } from "../../core/index.js";
 import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../bus.js";
@@ -65,7 +65,7 @@ export interface JetStreamBusOptions {
   /** Silence of the stream after which this node counts as cut off; at least 2.5 intervals. */
   readonly heartbeatTimeoutMs?: Duration | undefined;
   readonly clock?: Clock;
-  readonly chance?: Chance;
+  readonly random?: Random;
   readonly log?: Log;
 }
 
@@ -79,7 +79,7 @@ class JetStreamBus implements RecallingBus {
   readonly #transport: HeadedTransport;
   readonly #names: StreamNames;
   readonly #clock: Clock;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #log: Log;
   readonly #listener: BusListener;
   readonly #api: StreamApi;
@@ -114,7 +114,7 @@ class JetStreamBus implements RecallingBus {
     // Each request under way listens to it.
     setMaxListeners(0, this.#closed.signal);
     this.#clock = options.clock ?? systemClock;
-    this.#chance = options.chance ?? systemChance;
+    this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
     this.#trouble = new BusTrouble(this.#log, { stream: names.stream });
@@ -133,8 +133,8 @@ class JetStreamBus implements RecallingBus {
       signal: this.#closed.signal,
     });
     this.#latest = new LatestRepeated(this.#clock);
-    this.#proof = new SentProof(this.#clock, this.#chance, intervalMs);
-    this.#history = new StreamHistory(this.#api, this.#chance);
+    this.#proof = new SentProof(this.#clock, this.#random, intervalMs);
+    this.#history = new StreamHistory(this.#api, this.#random);
     this.#intake = new StreamIntake({
       clock: this.#clock,
       log: this.#log,
@@ -150,7 +150,7 @@ class JetStreamBus implements RecallingBus {
       latest: this.#latest,
       proof: this.#proof,
       clock: this.#clock,
-      chance: this.#chance,
+      random: this.#random,
       log: this.#log,
       silenceMsMax: this.#timeoutMs,
       onHistory: (historyMs) => {
@@ -362,7 +362,7 @@ class JetStreamBus implements RecallingBus {
 
   #watch(): void {
     // Each node at another moment, so that one of them speaks for all.
-    const intervalMs = this.#intervalMs * (0.75 + this.#chance.fraction() / 2);
+    const intervalMs = this.#intervalMs * (0.75 + this.#random.fraction() / 2);
     const nowMs = this.#clock.monotonic();
     const silentMs = nowMs - this.#latest.at;
     // What is read from now on may still be of before.
@@ -400,6 +400,6 @@ class JetStreamBus implements RecallingBus {
 
   #pause(failures: number, signal: AbortSignal): Promise<void> {
     const longestMs = Math.min(limits.dialDelayMsMin * 2 ** Math.min(failures - 1, 16), limits.dialDelayMsMax);
-    return delay(this.#clock, longestMs * (0.5 + this.#chance.fraction() / 2), signal);
+    return delay(this.#clock, longestMs * (0.5 + this.#random.fraction() / 2), signal);
   }
 }

@@ -1,4 +1,4 @@
-import { type Chance, type Clock, DisconnectedError, limits, type Log } from "../../core/index.js";
+import { type Random, type Clock, DisconnectedError, limits, type Log } from "../../core/index.js";
 import type { BusPosition } from "../bus.js";
 import { historyMarginMs } from "../bus-pace.js";
 import type { StreamApi } from "./api.js";
@@ -13,7 +13,7 @@ import type { HeldInvalidations, KnownInvalidation } from "./known-invalidations
 import type { HeadedTransport } from "../transport.js";
 
 /** What an examination of the stream needs of the bus. */
-export interface ExaminationAround {
+export interface ExaminationDeps {
   readonly transport: HeadedTransport;
   readonly names: StreamNames;
   readonly api: StreamApi;
@@ -22,7 +22,7 @@ export interface ExaminationAround {
   readonly latest: LatestRepeated;
   readonly proof: SentProof;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   /** Nothing from the stream for so long ends it. */
   readonly silenceMsMax: number;
@@ -39,12 +39,12 @@ export interface ExaminationAround {
  * Source: DESIGN, "Versions", "Gaps"; INTERLEAVINGS B2, B3, B5.
  */
 export class StreamExamination {
-  readonly #around: ExaminationAround;
+  readonly #deps: ExaminationDeps;
   /** History went back, and no new epoch tells of it yet. */
   #wentBack = false;
 
-  constructor(around: ExaminationAround) {
-    this.#around = around;
+  constructor(deps: ExaminationDeps) {
+    this.#deps = deps;
   }
 
   /** An acknowledgement came that can only be when history went back: the next examination gives it another name. */
@@ -54,7 +54,7 @@ export class StreamExamination {
 
   /** Resolves when nothing is missing. Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused. */
   async run(signal: AbortSignal): Promise<void> {
-    const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory, onWhole } = this.#around;
+    const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory, onWhole } = this.#deps;
     const { created, firstSequence, historyMs } = await api.findStream();
     signal.throwIfAborted();
     onHistory(historyMs);
@@ -107,7 +107,7 @@ export class StreamExamination {
   async #isBehind(known: BusPosition, firstSequence: number | undefined, end: BusPosition, signal: AbortSignal): Promise<boolean> {
     if (firstSequence === undefined) return false;
     if (await this.#hasLostEnd(firstSequence, signal)) return true;
-    const { intake, silenceMsMax } = this.#around;
+    const { intake, silenceMsMax } = this.#deps;
     let isBehind = false;
     // Whatever it has counted anew is not what we were told of.
     const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
@@ -131,7 +131,7 @@ export class StreamExamination {
    * before it is asked for, and so on. Usually that is one request. What was taken before `firstSequence` may be too old.
    */
   async #hasLostEnd(firstSequence: number, signal: AbortSignal): Promise<boolean> {
-    const { intake, api } = this.#around;
+    const { intake, api } = this.#deps;
     const known = intake.known.filter(({ sequence }) => sequence > firstSequence);
     let asked: readonly KnownInvalidation[];
     for (let from = 0, count = 1; from < known.length; from += asked.length, count = limits.tagsExaminedMax) {
@@ -155,12 +155,12 @@ export class StreamExamination {
    */
   #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
     if (known?.epoch.endsWith(` ${created}`) !== true) return false;
-    const { record } = this.#around.intake;
+    const { record } = this.#deps.intake;
     return isEarlier(found, known.epoch) ?? (record !== undefined && found.sequence <= record.sequence);
   }
 
   async #replay(signal: AbortSignal): Promise<void> {
-    const { names, intake, latest, log } = this.#around;
+    const { names, intake, latest, log } = this.#deps;
     const isAtEnd = () => intake.last >= latest.sequence;
     while (!isAtEnd()) {
       const from = intake.last + 1;
@@ -174,7 +174,7 @@ export class StreamExamination {
   }
 
   #replaying(signal: AbortSignal): ReplayOptions {
-    const { transport, api, names, clock, chance, log, silenceMsMax } = this.#around;
-    return { transport, api, names, clock, chance, log, silenceMsMax, signal };
+    const { transport, api, names, clock, random, log, silenceMsMax } = this.#deps;
+    return { transport, api, names, clock, random, log, silenceMsMax, signal };
   }
 }

@@ -1,4 +1,4 @@
-import { type Chance, DisconnectedError } from "../../core/index.js";
+import { type Random, DisconnectedError } from "../../core/index.js";
 import { isOutrun, type StreamApi } from "./api.js";
 import { recordName, writeBusWord } from "./messages.js";
 
@@ -34,11 +34,11 @@ export function isEarlier({ id }: EpochRecord, epoch: string): boolean | undefin
 /** Reads and writes the epoch record; of two who write at once, one wins, and both read that one. */
 export class StreamHistory {
   readonly #api: StreamApi;
-  readonly #chance: Chance;
+  readonly #random: Random;
 
-  constructor(api: StreamApi, chance: Chance) {
+  constructor(api: StreamApi, random: Random) {
     this.#api = api;
-    this.#chance = chance;
+    this.#random = random;
   }
 
   /** Undefined in a stream that has none yet. */
@@ -52,7 +52,7 @@ export class StreamHistory {
   /** Names the history anew, as one after `previous` and after the epoch `known`, unless somebody else wrote after `previous`: then the record is theirs. */
   write(previous: EpochRecord | undefined, known: string | undefined): Promise<EpochRecord> {
     const number = 1 + Math.max(numberOf(previous?.id ?? "") ?? 0, numberOf(known ?? "") ?? 0);
-    return this.#write(previous?.sequence ?? 0, writeBusWord({ type: "epoch", id: `${number}.${this.#chance.id()}` }));
+    return this.#write(previous?.sequence ?? 0, writeBusWord({ type: "epoch", id: `${number}.${this.#random.id()}` }));
   }
 
   /** Writes `record` once more, unless somebody else wrote after it. */

@@ -1,4 +1,4 @@
-import { type Chance, type Clock, DisconnectedError, type Log, TimeoutError } from "../../core/index.js";
+import { type Random, type Clock, DisconnectedError, type Log, TimeoutError } from "../../core/index.js";
 import type { ReplayStart, StreamApi } from "./api.js";
 import type { StreamNames } from "./stream-names.js";
 import { type Delivery, readDelivered } from "./messages.js";
@@ -13,7 +13,7 @@ export interface ReplayOptions {
   /** Subjects of the stream, and below which this replay listens. */
   readonly names: Pick<StreamNames, "taken" | "replayed">;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
   /** Nothing delivered for so long ends it. */
   readonly silenceMsMax: number;
@@ -26,8 +26,8 @@ export interface ReplayOptions {
  * was superseded. Ends when `take` answers true. Rejects when a message is lost on the way, or none comes.
  */
 export async function replay(start: ReplayStart, options: ReplayOptions, take: (delivery: Delivery) => boolean): Promise<void> {
-  const { transport, api, names, clock, chance, log, silenceMsMax, signal } = options;
-  const subject = `${names.replayed}.${chance.id()}`;
+  const { transport, api, names, clock, random, log, silenceMsMax, signal } = options;
+  const subject = `${names.replayed}.${random.id()}`;
   let timer: unknown = undefined;
   let consumer: string | undefined;
   let number = 0;

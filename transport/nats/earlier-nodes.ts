@@ -2,7 +2,7 @@ import { type Clock, type Log, silentLog, systemClock } from "../../core/index.j
 import { RareWarning } from "../rare-warning.js";
 import type { Transport } from "../transport.js";
 
-export interface EarlierNodesAround {
+export interface EarlierNodesDeps {
   readonly transport: Transport;
   readonly clock?: Clock;
   readonly log?: Log;
@@ -12,8 +12,8 @@ export interface EarlierNodesAround {
  * Listens for nodes of a version that said everything on `subject` itself: `heard` is called for each of their messages, and the log is told.
  * They do not hear this node, and which tags they invalidate is not read from what they say. What this gives ends it.
  */
-export function hearEarlierNodes(around: EarlierNodesAround, subject: string, heard: () => void): () => void {
-  const { transport, clock = systemClock, log = silentLog } = around;
+export function hearEarlierNodes(deps: EarlierNodesDeps, subject: string, heard: () => void): () => void {
+  const { transport, clock = systemClock, log = silentLog } = deps;
   const warning = new RareWarning(
     clock,
     log,

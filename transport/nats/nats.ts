@@ -12,7 +12,7 @@ import {
 import {
   asDurationIfGiven,
   atLeastOneMs,
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   DisconnectedError,
@@ -22,7 +22,7 @@ import {
   NotAuthorizedError,
   silentLog,
   soonerOf,
-  systemChance,
+  systemRandom,
   systemClock,
   TooLargeError,
 } from "../../core/index.js";
@@ -45,7 +45,7 @@ import type {
   Subscription,
 } from "../transport.js";
 
-/** Where NATS is, who we are to it, and how long to try; dials again with jitter from `chance`. */
+/** Where NATS is, who we are to it, and how long to try; dials again with jitter from `random`. */
 export interface NatsOptions extends NatsDialOptions {
   /** One address or several, tried in turn: `nats://host:4222`, `tls://user:password@host`. */
   readonly servers: string | readonly string[];
@@ -54,7 +54,7 @@ export interface NatsOptions extends NatsDialOptions {
   /** Beginning of the subjects that answers come to. Default: `_INBOX`. */
   readonly inboxPrefix?: string;
   readonly clock?: Clock;
-  readonly chance?: Chance;
+  readonly random?: Random;
   readonly log?: Log;
 }
 
@@ -171,11 +171,11 @@ class NatsTransport implements AskingTransport {
 
   constructor(options: NatsOptions, targets: readonly NatsAddress[], first: NatsAddress) {
     const clock = options.clock ?? systemClock;
-    const chance = options.chance ?? systemChance;
+    const random = options.random ?? systemRandom;
     this.#options = options;
     this.#clock = clock;
     this.#log = options.log ?? silentLog;
-    this.#id = chance.id();
+    this.#id = random.id();
     this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${this.#id}.`;
     this.#address = first.text;
     this.#listeners = new LinkListeners(this.#log, "disconnected");
@@ -183,7 +183,7 @@ class NatsTransport implements AskingTransport {
     this.#requests = new PendingRequests(clock, (id) => this.#joiner.clear(replyScope(id)));
     this.#redial = new Redial({
       clock,
-      chance,
+      random,
       log: this.#log,
       targets,
       dial: (address, signal) => dialNats(address, options, signal),

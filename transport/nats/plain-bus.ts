@@ -1,5 +1,5 @@
 import {
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   type Duration,
@@ -7,7 +7,7 @@ import {
   type Log,
   type NotAuthorizedError,
   silentLog,
-  systemChance,
+  systemRandom,
   systemClock,
   type Tag,
 } from "../../core/index.js";
@@ -34,7 +34,7 @@ export interface PlainBusOptions {
   /** Silence after which a publisher, or the broker, counts as lost; at least 2.5 intervals. */
   readonly heartbeatTimeoutMs?: Duration | undefined;
   readonly clock?: Clock;
-  readonly chance?: Chance;
+  readonly random?: Random;
   readonly log?: Log;
 }
 
@@ -74,7 +74,7 @@ class PlainBus implements Bus {
   readonly #options: PlainBusOptions;
   readonly #transport: Transport;
   readonly #clock: Clock;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #log: Log;
   readonly #listener: BusListener;
   readonly #subject: string;
@@ -110,14 +110,14 @@ class PlainBus implements Bus {
     this.#options = options;
     this.#transport = options.transport;
     this.#clock = options.clock ?? systemClock;
-    this.#chance = options.chance ?? systemChance;
+    this.#random = options.random ?? systemRandom;
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
     this.#trouble = new BusTrouble(this.#log, { prefix: options.prefix });
     this.#faults = new RareWarning(this.#clock, this.#log, "the payload of a message of the bus was not used");
     this.#subject = `zooid.${options.prefix}.invalidations`;
-    this.#self = this.#chance.id();
-    this.#epoch = this.#chance.id();
+    this.#self = this.#random.id();
+    this.#epoch = this.#random.id();
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
@@ -192,7 +192,7 @@ class PlainBus implements Bus {
 
   /** On a new link, or after silence: whoever hears it says where it stands, and its echo shows that the way is whole. */
   async #greet(): Promise<void> {
-    const hello = this.#chance.id();
+    const hello = this.#random.id();
     try {
       await this.#transport.flush();
     } catch (error) {
@@ -243,7 +243,7 @@ class PlainBus implements Bus {
 
   #wait(): void {
     // A little earlier than the interval, and each node at another moment.
-    const delayMs = this.#intervalMs * (1 - this.#chance.fraction() / 4);
+    const delayMs = this.#intervalMs * (1 - this.#random.fraction() / 4);
     this.#dueMs = this.#clock.monotonic() + delayMs;
     this.#timer = this.#clock.setTimeout(() => this.#beat(), delayMs);
   }

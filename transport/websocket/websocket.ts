@@ -2,7 +2,7 @@ import { WebSocket } from "ws";
 import {
   asDurationIfGiven,
   atLeastOneMs,
-  type Chance,
+  type Random,
   type Clock,
   ClosedError,
   DisconnectedError,
@@ -12,7 +12,7 @@ import {
   type Log,
   silentLog,
   soonerOf,
-  systemChance,
+  systemRandom,
   systemClock,
   TooLargeError,
   unreachable,
@@ -37,7 +37,7 @@ export interface WebSocketOptions {
   readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
   readonly clock?: Clock;
-  readonly chance?: Chance;
+  readonly random?: Random;
   readonly log?: Log;
 }
 
@@ -96,7 +96,7 @@ class WebSocketTransport implements Transport {
     this.#requests = new PendingRequests(this.#clock);
     this.#redial = new Redial({
       clock: this.#clock,
-      chance: options.chance ?? systemChance,
+      random: options.random ?? systemRandom,
       log: this.#log,
       targets,
       dial: (address, signal) => this.#dial(address, signal),

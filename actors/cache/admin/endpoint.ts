@@ -48,13 +48,13 @@ export class CacheDoor {
 
   constructor(options: CacheDoorOptions) {
     const { core, pruner, transport } = options;
-    const { prefix, node, clock, chance, log } = core.settings;
+    const { prefix, node, clock, random, log } = core.settings;
     this.#options = options;
-    const instance = chance.id();
+    const instance = random.id();
     this.#name = { node: node ?? instance, instance };
     this.#subjects = m.cacheSubjects(prefix);
     this.#openedMs = clock.monotonic();
-    this.#system = createActorSystem({ realm: prefix, transport, clock, chance, log });
+    this.#system = createActorSystem({ realm: prefix, transport, clock, random, log });
     this.#system.register(`cache/${this.#name.node}/pruning`, pruner.actor, { accepts: ["PRUNE"] });
     this.#subscriptions = [
       transport.subscribe(this.#subjects.nodes, (message) => {

@@ -5,7 +5,7 @@ import {
   asDuration,
   asDurationIfGiven,
   asTag,
-  type Chance,
+  type Random,
   type Clock,
   delay,
   DisconnectedError,
@@ -34,7 +34,7 @@ export interface CacheNodesOptions {
   /** An answer of a node is waited for so long. Default: limits.requestTimeoutMs; Infinity waits until the link is lost. */
   readonly timeoutMs?: Duration | undefined;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log?: Log | undefined;
 }
 
@@ -72,11 +72,11 @@ export interface CacheNode {
  * A node has a door when its nodes talk over a transport, unless its option `door` is false.
  */
 export async function findCacheNodes(options: CacheNodesOptions): Promise<readonly CacheNode[]> {
-  const { transport, clock, chance, log = silentLog } = options;
+  const { transport, clock, random, log = silentLog } = options;
   const waitMs = asDuration(options.waitMs, "waitMs", { unit: "ms" });
   timeoutOf(options);
   const subjects = m.cacheSubjects(options.prefix);
-  const answerTo = chance.id();
+  const answerTo = random.id();
   const found = new Map<string, CacheNode>();
   const answers = transport.subscribe(subjects.answers(answerTo), (message) => {
     const name = readOrDrop(m.nodeName, message, log);

@@ -1,5 +1,5 @@
 import { type ActorSystem, createActorSystem, machineToMermaid } from "../../../actors/index.js";
-import { type Clock, systemChance } from "../../../index.js";
+import { type Clock, systemRandom } from "../../../index.js";
 import type { Transport } from "../../../transport/index.js";
 import { actorsAnswerMs, drawCurrent, machineNamed, stateText } from "../../../cli/actors.js";
 import { CommandError } from "../../../cli/failure.js";
@@ -109,7 +109,7 @@ export class Controls implements DoorActions {
       };
       const { clock, report, signal } = this.#options;
       const startMs = clock.monotonic();
-      const { key } = await playScenario({ a, b, keys, server, sleeper, clock, chance: systemChance, report, signal });
+      const { key } = await playScenario({ a, b, keys, server, sleeper, clock, random: systemRandom, report, signal });
       report({ event: "scenario", city: key, ms: clock.monotonic() - startMs });
       return { key };
     });
@@ -156,7 +156,7 @@ export class Controls implements DoorActions {
 
   async #withSystem<T>(use: (system: ActorSystem) => Promise<T>): Promise<T> {
     const { transport } = this.#services();
-    const system = createActorSystem({ realm: "zooid", transport, clock: this.#options.clock, chance: systemChance });
+    const system = createActorSystem({ realm: "zooid", transport, clock: this.#options.clock, random: systemRandom });
     try {
       return await use(system);
     } finally {

@@ -57,17 +57,17 @@ export async function createPlace({ flags, door, clock, log, report, environment
       ? await createLocalLauncher({ door, folders: partFolders, clock, log })
       : createProcessLauncher({ natsServer, host: loopback, port: flags.port, folders: partFolders, clock });
   const { servers, isOneProcess } = launcher;
-  const around = { clock, report };
+  const deps = { clock, report };
   const service = (name: "A" | "B", port: number, cache: string) =>
     new Part({
       name: `service ${name}`,
       detail: `http://${loopback}:${port}`,
       launch: () => launcher.service({ name, host: loopback, port, cache: within(cache), servers, realm: "zooid" }),
-      ...around,
+      ...deps,
     });
   return {
-    broker: new Part({ name: "broker", detail: launcher.brokerDetail, launch: () => launcher.broker(), ...around }),
-    server: new Part({ name: "storage server", detail: partFolders.objects, launch: () => launcher.server(), ...around }),
+    broker: new Part({ name: "broker", detail: launcher.brokerDetail, launch: () => launcher.broker(), ...deps }),
+    server: new Part({ name: "storage server", detail: partFolders.objects, launch: () => launcher.server(), ...deps }),
     services: [service("A", portA, folders.cacheA), service("B", portB, folders.cacheB)],
     servers,
     isOneProcess,

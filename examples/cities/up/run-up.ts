@@ -71,8 +71,8 @@ class Up {
     this.#signal.addEventListener("abort", () => (this.#toldAtMs = this.#clock.monotonic()), { once: true });
     const door = await openDoor(this.#flags.doorPort, this.#controls);
     this.#opened.push(() => door.close());
-    const around = { door, clock: this.#clock, log: this.#log, report: this.#report, environment: process.env };
-    const place = await createPlace({ flags: this.#flags, ...around });
+    const deps = { door, clock: this.#clock, log: this.#log, report: this.#report, environment: process.env };
+    const place = await createPlace({ flags: this.#flags, ...deps });
     this.#place = place;
     this.#controls.take(place);
     if (place.missing !== undefined) this.#report({ event: "notice", text: place.missing });

@@ -1,4 +1,4 @@
-import type { Chance, Clock } from "../../../index.js";
+import type { Random, Clock } from "../../../index.js";
 import { CommandError } from "../../../cli/failure.js";
 import { count, duration } from "../../../cli/progress.js";
 import type { Report, ScenarioStep } from "./report.js";
@@ -18,7 +18,7 @@ export interface ScenarioOptions {
   /** A: put to sleep so that it misses a transaction, and keeps what its cache has on disk. */
   readonly sleeper: { sleep(): Promise<void>; wake(): Promise<void> };
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly report: Report;
   readonly signal: AbortSignal;
 }
@@ -138,10 +138,10 @@ export function commandsByHand(
   ];
 }
 
-async function readUncached({ a, keys, chance }: ScenarioOptions, signal: AbortSignal): Promise<ReadAnswer> {
+async function readUncached({ a, keys, random }: ScenarioOptions, signal: AbortSignal): Promise<ReadAnswer> {
   let answer: ReadAnswer | undefined;
   for (let tries = 0; tries < uncachedTriesMax; tries++) {
-    const key = keys[Math.floor(chance.fraction() * keys.length)];
+    const key = keys[Math.floor(random.fraction() * keys.length)];
     check(key !== undefined, "there are no cities");
     answer = await a.read(key, signal);
     if (answer.from === "server") return answer;

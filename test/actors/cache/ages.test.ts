@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createCache } from "../../../cache.js";
 import type { ReadOptions } from "../../../actors/client/object-client.js";
-import { seededChance } from "../../../core/index.js";
+import { seededRandom } from "../../../core/index.js";
 import { clientWorld } from "../../support/client-world.js";
 import { counted, objectWorld } from "./objects/object-world.js";
 import { gate } from "./open.js";
@@ -94,7 +94,7 @@ async function lagging(options: ReadOptions) {
   const { client, transport } = await open("lagging");
   await run(client.get("a"));
   transport.takes = () => false;
-  const cache = await createCache({ clock, chance: seededChance(1) });
+  const cache = await createCache({ clock, random: seededRandom(1) });
   onTestFinished(() => cache.close());
   const held = gate();
   let runs = 0;

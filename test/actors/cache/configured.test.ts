@@ -130,7 +130,7 @@ describe("options", () => {
     [{ log: {} }, "log lacks what is called on it: trace, debug"],
     [{ log: "info" }, "log lacks"],
     [{ clock: Date }, "clock lacks what is called on it: monotonic"],
-    [{ chance: Math.random }, "chance lacks"],
+    [{ random: Math.random }, "random lacks"],
     [{ transport: {} }, "transport lacks"],
     [{ bus: {} }, "bus lacks"],
     [{ maxStaleSecs: "5 min" }, 'is "5 min", neither'],

@@ -8,7 +8,7 @@ import { nothing } from "../../../actors/protocol/codec.js";
 import { type Cache, type CacheOptions, createCache } from "../../../cache.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { createBroker, type Transport } from "../../../transport/index.js";
-import { asTag, limits, seededChance } from "../../../core/index.js";
+import { asTag, limits, seededRandom } from "../../../core/index.js";
 import { mutated } from "../../faults/bad-input/mutations.js";
 
 const answerMs = 100;
@@ -21,12 +21,12 @@ function openPlace() {
   let seed = 1;
   const open = async (options: CacheOptions = {}): Promise<{ readonly cache: Cache; readonly transport: Transport }> => {
     const transport = broker.connect();
-    const cache = await createCache({ transport, clock, chance: seededChance(seed++), ...options });
+    const cache = await createCache({ transport, clock, random: seededRandom(seed++), ...options });
     onTestFinished(() => cache.close());
     await clock.until(() => cache.stats().bus?.type === "following", 5_000);
     return { cache, transport };
   };
-  const seams = { clock, chance: seededChance(1_000), transport: outside };
+  const seams = { clock, random: seededRandom(1_000), transport: outside };
   const run = <T>(promise: Promise<T>) => clock.settle(promise, 60_000);
   const find = (prefix = "zooid") => run(findCacheNodes({ prefix, waitMs: answerMs, ...seams }));
   const only = async (): Promise<CacheNode> => (await find())[0] as CacheNode;
@@ -244,7 +244,7 @@ describe("what is wrong at the door of a node", () => {
     const { open, only, run, outside } = openPlace();
     const { cache } = await open();
     const node = await only();
-    const chance = seededChance(7);
+    const random = seededRandom(7);
     const subjects = m.cacheSubjects("zooid");
     const good: Readonly<Record<m.CacheOperation, Uint8Array>> = {
       stats: nothing.write({}),
@@ -256,7 +256,7 @@ describe("what is wrong at the door of a node", () => {
     };
     for (let round = 0; round < 900; round++) {
       const operation = m.cacheOperations[round % m.cacheOperations.length] ?? "stats";
-      const payload = mutated(good[operation], chance);
+      const payload = mutated(good[operation], random);
       const answer = await run(outside.request(subjects.requests(node.instance, operation), payload, { timeoutMs: 5_000 }));
       expect([0, 1]).toContain(answer[0]);
       outside.publish(subjects.nodes, payload);

@@ -4,7 +4,7 @@ import { Outbox } from "../../../actors/cache/outbox.js";
 import type { CacheOptions } from "../../../cache.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import type { Bus, BusEvent, BusState, BusVersion } from "../../../transport/bus.js";
-import { asTag, seededChance } from "../../../core/index.js";
+import { asTag, seededRandom } from "../../../core/index.js";
 import { gate, openCache } from "./open.js";
 
 /** A pino logger, and the lines that it wrote, without what each has in common. */
@@ -92,8 +92,8 @@ test("a bus that takes nothing is one line however often it refuses, and one whe
 
 test("a full outbox is one line", () => {
   const { log, taken } = pinoLines();
-  const around = { bus: new ScriptedBus(), clock: new SimulatedClock(), chance: seededChance(1), log, publishTimeoutMs: 1 };
-  const outbox = new Outbox({ ...around, entriesMax: 3 });
+  const deps = { bus: new ScriptedBus(), clock: new SimulatedClock(), random: seededRandom(1), log, publishTimeoutMs: 1 };
+  const outbox = new Outbox({ ...deps, entriesMax: 3 });
   for (let tag = 0; tag < 10; tag++) outbox.add(asTag(`t${tag}`), () => ({ settled: () => undefined, refused: () => undefined }));
   expect(taken()).toEqual([{ level: 40, entries: 3, msg: "the outbox is full: everything is invalidated" }]);
   expect(outbox).toMatchObject({ overflows: 1, size: 1 });

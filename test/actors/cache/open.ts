@@ -1,12 +1,12 @@
 import { onTestFinished } from "vitest";
 import { type Cache, type CacheOptions, createCache } from "../../../cache.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
-import { seededChance } from "../../../core/index.js";
+import { seededRandom } from "../../../core/index.js";
 
 /** A cache on a clock that stands still until it is moved. */
 export async function openCache(options: CacheOptions = {}): Promise<{ readonly cache: Cache; readonly clock: SimulatedClock }> {
   const clock = new SimulatedClock();
-  const cache = await createCache({ clock, chance: seededChance(1), ...options });
+  const cache = await createCache({ clock, random: seededRandom(1), ...options });
   onTestFinished(() => cache.close());
   return { cache, clock };
 }

@@ -3,13 +3,13 @@ import { Outbox } from "../../../actors/cache/outbox.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import type { Bus, BusState } from "../../../transport/bus.js";
 import { createInvalidationHub } from "../../../transport/in-process-bus.js";
-import { asTag, limits, NotAuthorizedError, seededChance, silentLog } from "../../../core/index.js";
+import { asTag, limits, NotAuthorizedError, seededRandom, silentLog } from "../../../core/index.js";
 
 /** An outbox before a bus that refuses so many publications. */
 async function refusedOutbox(refusals: number) {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const hub = createInvalidationHub({ clock, chance });
+  const random = seededRandom(1);
+  const hub = createInvalidationHub({ clock, random });
   const told: string[] = [];
   const listening = hub.connect();
   listening.listen((event) => {
@@ -40,7 +40,7 @@ async function refusedOutbox(refusals: number) {
   const outbox = new Outbox({
     bus,
     clock,
-    chance,
+    random,
     log: silentLog,
     publishTimeoutMs: limits.publishTimeoutMs,
     entriesMax: limits.outboxEntriesMax,
@@ -73,7 +73,7 @@ test("a closed outbox hands nothing to the bus any more, however much was refuse
 
 test("of one that may not be published the others that it stood for are published by themselves, and its caller is told", async () => {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
+  const random = seededRandom(1);
   let isFollowing = false;
   const ended: string[] = [];
   const denied = new NotAuthorizedError({ address: "broker", subject: "a" });
@@ -88,7 +88,7 @@ test("of one that may not be published the others that it stood for are publishe
     follow: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
-  const outbox = new Outbox({ bus, clock, chance, log: silentLog, publishTimeoutMs: 1_000, entriesMax: 10 });
+  const outbox = new Outbox({ bus, clock, random, log: silentLog, publishTimeoutMs: 1_000, entriesMax: 10 });
   const add = (tag: string) =>
     outbox.add(asTag(tag), (claimed) => ({
       settled: () => ended.push(`${claimed} settled`),

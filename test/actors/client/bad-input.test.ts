@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { operations } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { encodeMessage, InternalError, seededChance, tidZero, ZooidError } from "../../../core/index.js";
+import { encodeMessage, InternalError, seededRandom, tidZero, ZooidError } from "../../../core/index.js";
 import { serverWorld } from "../../support/server-world.js";
 import { newId } from "../../support/wire-client.js";
 
@@ -12,8 +12,8 @@ describe("a storage server that is sent rubbish", () => {
   const seed = Number(process.env["ZOOID_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
   test(`answers each message with a typed error or what was promised, and goes on serving (seed ${seed})`, async () => {
-    const chance = seededChance(seed);
-    const below = (end: number): number => Math.floor(chance.fraction() * end);
+    const random = seededRandom(seed);
+    const below = (end: number): number => Math.floor(random.fraction() * end);
     const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;
     const world = await serverWorld({ sessionsMax: 50, transactionsOpenMax: 20, transactionTimeoutMs: 1_000, sessionTimeoutMs: 5_000 });
     const client = await world.client();
@@ -38,7 +38,7 @@ describe("a storage server that is sent rubbish", () => {
       [[[[]]]],
       { a: 1 },
     ];
-    const session = () => (chance.fraction() < 0.9 ? client.session : one(strange));
+    const session = () => (random.fraction() < 0.9 ? client.session : one(strange));
     const plausible = (): unknown =>
       one<() => unknown>([
         () => tid,
@@ -48,12 +48,12 @@ describe("a storage server that is sent rubbish", () => {
         () => ["noise/" + below(10), Buffer.from("x")],
         () => [],
         () => below(3),
-        () => chance.fraction() < 0.5,
+        () => random.fraction() < 0.5,
         () => client.registered.position.digest,
         () => one(strange),
       ])();
     const wellFormed = (): Uint8Array => {
-      const writes = { [`noise/${below(10)}`]: chance.fraction() < 0.8 ? "x" : undefined };
+      const writes = { [`noise/${below(10)}`]: random.fraction() < 0.8 ? "x" : undefined };
       return wire.commit.write(client.request({ snapshot: tid, reads: [`noise/${below(10)}`], writes }));
     };
     const message = (): Uint8Array => {
@@ -83,8 +83,8 @@ describe("a storage server that is sent rubbish", () => {
         const subject = `zooid.test.storage.main.${one(subjects)}`;
         // A goodbye that happens to be whole would end the session that the others are sent in.
         const payload = subject.endsWith("bye") ? encodeMessage([one(strange)]) : message();
-        if (chance.fraction() < 0.1) {
-          sender.publish(chance.fraction() < 0.5 ? subject : "zooid.test.storage.main.invalidations", payload);
+        if (random.fraction() < 0.1) {
+          sender.publish(random.fraction() < 0.5 ? subject : "zooid.test.storage.main.invalidations", payload);
           continue;
         }
         unanswered++;

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connect, openLmdbStore, silentLog, startStorageServer, systemChance, systemClock, type ConnectOptions } from "../../../index.js";
+import { connect, openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock, type ConnectOptions } from "../../../index.js";
 import { connectNats } from "../../../transport/index.js";
 import { createAuthority } from "../../support/certificates.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
@@ -33,7 +33,7 @@ async function broker(config?: string): Promise<NatsServer> {
 
 async function serve(nats: NatsServer, user?: { readonly user: string; readonly password: string }) {
   const transport = await connectNats({ servers: nats.url, ...user });
-  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const open = () => openLmdbStore({ folder: join(folder, "server") });
   const server = await startStorageServer({ realm: "zooid", storages: { main: { open } }, transport, ...seams });
   closing.push(() => server.close().then(() => transport.close()));

@@ -6,7 +6,7 @@ import type { UntypedSchema } from "../../../actors/protocol/schema.js";
 import { startStorageServer, type StorageServerOptions } from "../../../actors/server/server.js";
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
-import { ClosedError, seededChance, silentLog, TimeoutError, type Log } from "../../../core/index.js";
+import { ClosedError, seededRandom, silentLog, TimeoutError, type Log } from "../../../core/index.js";
 import { all, clientWorld, type ClientWorld } from "../../support/client-world.js";
 import { TestDisk } from "../../support/server-world.js";
 import { watched } from "../../support/watched.js";
@@ -24,9 +24,9 @@ let seed = 0;
 /** Servers and clients whose links are cut one by one. */
 function place() {
   const clock = new SimulatedClock();
-  const network = new FaultyNetwork({ clock, chance: seededChance(++seed) });
+  const network = new FaultyNetwork({ clock, random: seededRandom(++seed) });
   const run = <T>(promise: Promise<T>) => clock.settle(promise, 60_000);
-  const seams = () => ({ realm: "test", clock, chance: seededChance(++seed) });
+  const seams = () => ({ realm: "test", clock, random: seededRandom(++seed) });
   return {
     clock,
     network,

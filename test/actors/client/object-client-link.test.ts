@@ -3,7 +3,7 @@ import type { ObjectClient } from "../../../actors/client/object-client.js";
 import * as wire from "../../../actors/protocol/codec.js";
 import { startStorageServer } from "../../../actors/server/server.js";
 import { everything } from "../../../storage/kv/ordered-store.js";
-import { delay, limits, seededChance, silentLog, type Tid } from "../../../core/index.js";
+import { delay, limits, seededRandom, silentLog, type Tid } from "../../../core/index.js";
 import { all, cacheDisk, clientWorld, fatalLog, type ClientWorld } from "../../support/client-world.js";
 import { TestDisk, type WorldOptions } from "../../support/server-world.js";
 
@@ -593,7 +593,7 @@ test.each([false, true])(
         storages: { main: { open: copy.open } },
         transport: broker.connect(),
         clock,
-        chance: seededChance(7),
+        random: seededRandom(7),
       }),
       10_000,
     );

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connect, openLmdbStore, silentLog, startStorageServer, systemChance, systemClock, type ObjectClient } from "../../../index.js";
+import { connect, openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock, type ObjectClient } from "../../../index.js";
 import { connectNats } from "../../../transport/index.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 
@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 async function serve() {
-  const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+  const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const transport = await connectNats({ servers: nats.url });
   const open = () => openLmdbStore({ folder: join(folder, "server") });
   const server = await startStorageServer({ realm: "zooid", storages: { main: { open } }, transport, ...seams });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { WriterInquiry } from "../../../actors/client/writer-inquiry.js";
 import { createBroker } from "../../../transport/in-process.js";
-import { NotAuthorizedError, seededChance, silentLog } from "../../../core/index.js";
+import { NotAuthorizedError, seededRandom, silentLog } from "../../../core/index.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { TappedTransport } from "../../support/tapped-transport.js";
 
@@ -15,7 +15,7 @@ test("a client that the broker does not let ask says so once, and asks no other 
   };
   const warnings: unknown[] = [];
   const log = { ...silentLog, warn: (facts: object) => void warnings.push(facts) };
-  const seams = { realm: "test", storage: "main", transport, chance: seededChance(1), log };
+  const seams = { realm: "test", storage: "main", transport, random: seededRandom(1), log };
   const inquiry = new WriterInquiry({ ...seams, who: () => ({ client: "c" }), onShown: () => expect.fail("nobody writes") });
   await Promise.all([inquiry.ask("one"), inquiry.ask("two")]);
   for (const instance of ["one", "two", "three"]) await inquiry.ask(instance);

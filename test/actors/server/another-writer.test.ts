@@ -6,7 +6,7 @@ import { writerProof } from "../../../actors/protocol/writer-proof.js";
 import { MemoryDisk } from "../../../storage/kv/memory-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { createBroker } from "../../../transport/in-process.js";
-import { AnotherWriterError, seededChance, silentLog, tidZero } from "../../../core/index.js";
+import { AnotherWriterError, seededRandom, silentLog, tidZero } from "../../../core/index.js";
 import { emptyDigest } from "../../support/empty-digest.js";
 import { fatalLog } from "../../support/client-world.js";
 import { serverWorld, type ServerWorld } from "../../support/server-world.js";
@@ -18,7 +18,7 @@ const subjects = storageSubjects("test", "main");
 function startedAs({ clock, broker }: ServerWorld, more: Partial<StorageServerOptions> = {}): { readonly outcome: unknown } {
   const started: { outcome: unknown } = { outcome: undefined };
   const storages = { main: { open: new MemoryDisk("other").open } };
-  const seams = { clock, chance: seededChance(77), log: silentLog, transport: broker.connect() };
+  const seams = { clock, random: seededRandom(77), log: silentLog, transport: broker.connect() };
   startStorageServer({ realm: "test", storages, ...seams, ...more }).then(
     (server) => (started.outcome = server),
     (error: unknown) => (started.outcome = error),
@@ -144,7 +144,7 @@ describe("a second writer of the same storage", () => {
           storages: { main: { open: new MemoryDisk(name).open } },
           transport: broker.connect(),
           clock,
-          chance: seededChance(name.length),
+          random: seededRandom(name.length),
           log: silentLog,
           onFatal: (error) => {
             expect(error).toBeInstanceOf(AnotherWriterError);

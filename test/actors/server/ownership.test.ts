@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { operations, type Operation } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { newSecret, publicId, seededChance, type Tid, ZooidError } from "../../../core/index.js";
+import { newSecret, publicId, seededRandom, type Tid, ZooidError } from "../../../core/index.js";
 import { serverWorld, type ServerWorld, type WorldOptions } from "../../support/server-world.js";
 import { watched } from "../../support/watched.js";
 import { WireClient } from "../../support/wire-client.js";
@@ -92,7 +92,7 @@ describe.each(["writer", "reader", "none"] as const)("a stranger that has the se
     const { writes } = disk;
     const { tid } = stranger.registered.position;
     const request = requests[operation];
-    const secret = kind === "none" ? newSecret(seededChance(1)) : stranger.session;
+    const secret = kind === "none" ? newSecret(seededRandom(1)) : stranger.session;
     const refused = kind === "reader" ? "ZOOID_READ_ONLY" : "ZOOID_NOT_OWNER";
     const expected =
       kind === "none" ? "ZOOID_UNKNOWN_SESSION" : writing.has(operation) ? refused : expect.not.stringMatching(/NOT_OWNER|UNKNOWN/);
@@ -152,7 +152,7 @@ describe("a client", () => {
         .then((answer) => wire.readAnswer(wire.registered, answer));
     expect(await register("owner", owner.clientSecret)).toEqual(owner.registered);
     expect(server.status("main").sessions).toHaveLength(1);
-    await expect(register("owner", newSecret(seededChance(2)))).rejects.toMatchObject({ code: "ZOOID_MALFORMED_MESSAGE" });
+    await expect(register("owner", newSecret(seededRandom(2)))).rejects.toMatchObject({ code: "ZOOID_MALFORMED_MESSAGE" });
     await expect(register("other", owner.clientSecret)).rejects.toMatchObject({ code: "ZOOID_MALFORMED_MESSAGE" });
   });
 });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createCache } from "../../../cache.js";
-import { limits, seededChance, SnapshotTooOldError } from "../../../core/index.js";
+import { limits, seededRandom, SnapshotTooOldError } from "../../../core/index.js";
 import { type ClientWorld, clientWorld } from "../../support/client-world.js";
 
 const worlds: ClientWorld[] = [];
@@ -62,7 +62,7 @@ describe("a key whose deletion was pruned", () => {
 
   test("does not make a result valid that was computed from what the key held before", async () => {
     const { run, clock, reader, tx } = await prunedBehind(true);
-    const cache = await createCache({ clock, chance: seededChance(1) });
+    const cache = await createCache({ clock, random: seededRandom(1) });
     expect(await run(reader.get("a/1"))).toBeUndefined();
     const stale = cache.cacheable(async () => (await tx.get("a/1")) ?? "absent", { name: "stale" });
     const fresh = cache.cacheable(async () => (await reader.get("a/1")) ?? "absent", { name: "fresh" });

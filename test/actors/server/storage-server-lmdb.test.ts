@@ -6,7 +6,7 @@ import { startStorageServer } from "../../../actors/server/server.js";
 import { createActorSystem } from "../../../actors/system/actor-system.js";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
 import { createBroker } from "../../../transport/in-process.js";
-import { publicId, InUseError, silentLog, systemChance, systemClock, type Tid } from "../../../core/index.js";
+import { publicId, InUseError, silentLog, systemRandom, systemClock, type Tid } from "../../../core/index.js";
 import { textOf, WireClient } from "../../support/wire-client.js";
 
 const folders: string[] = [];
@@ -18,14 +18,14 @@ async function place() {
   const folder = await mkdtemp(join(tmpdir(), "zooid-server-"));
   folders.push(folder);
   const broker = createBroker();
-  const system = createActorSystem({ realm: "test", transport: broker.connect(), clock: systemClock, chance: systemChance });
+  const system = createActorSystem({ realm: "test", transport: broker.connect(), clock: systemClock, random: systemRandom });
   const start = (realm = "test") =>
     startStorageServer({
       realm,
       storages: { main: { open: () => openLmdbStore({ folder }) } },
       transport: broker.connect(),
       clock: systemClock,
-      chance: systemChance,
+      random: systemRandom,
       log: silentLog,
       system: realm === "test" ? system : undefined,
     });

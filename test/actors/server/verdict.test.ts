@@ -3,12 +3,12 @@ import { Verdicts } from "../../../actors/server/verdict.js";
 import { ObjectStore } from "../../../storage/objects/object-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
-import { asTid, encodeValue, seededChance, silentLog } from "../../../core/index.js";
+import { asTid, encodeValue, seededRandom, silentLog } from "../../../core/index.js";
 
 async function openStore() {
   const clock = new SimulatedClock();
   const habits = { latencyMsMin: 1, latencyMsMax: 1, tellingMsMax: 1_000, inTurn: 0, doubt: 0 };
-  const disk = new SimulatedDisk({ name: "disk", clock, chance: seededChance(1), habits });
+  const disk = new SimulatedDisk({ name: "disk", clock, random: seededRandom(1), habits });
   const store = await clock.settle(ObjectStore.open(disk.open, { storage: "main", log: silentLog, clock }), 10_000);
   const verdicts = new Verdicts(store, { writes: true });
   const put = (id: string) => {

@@ -5,7 +5,7 @@ import { listQuestion, listSubjects } from "../../../actors/protocol/actor-messa
 import { readAnswer, nothing } from "../../../actors/protocol/codec.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { type Broker, createBroker, type Transport } from "../../../transport/index.js";
-import { encodeMessage, limits, seededChance, ZooidError } from "../../../core/index.js";
+import { encodeMessage, limits, seededRandom, ZooidError } from "../../../core/index.js";
 import { actorSystemSuite } from "../../suites/actor-system.js";
 import { gateEvents, gateMachine, showGate } from "./gate-machine.js";
 
@@ -25,7 +25,7 @@ describe("actors on a simulated clock", () => {
     clock = new SimulatedClock();
     broker = createBroker({ clock });
     const place = (seed: number, transport: Transport) =>
-      createActorSystem({ realm: "main", transport, clock, chance: seededChance(seed) });
+      createActorSystem({ realm: "main", transport, clock, random: seededRandom(seed) });
     inside = place(1, broker.connect());
     outsideTransport = broker.connect();
     outside = place(2, outsideTransport);
@@ -161,7 +161,7 @@ describe("actors on a simulated clock", () => {
       setTimeout: (action: () => void, delayMs: number) => clock.setTimeout(action, delayMs),
       clearTimeout: (timer: unknown) => clock.clearTimeout(timer),
     };
-    const system = createActorSystem({ realm: "main", transport: broker.connect(), clock: working, chance: seededChance(3) });
+    const system = createActorSystem({ realm: "main", transport: broker.connect(), clock: working, random: seededRandom(3) });
     const describe = () => {
       looks.ofStep = looks.step === clock.steps ? looks.ofStep + 1 : 1;
       looks.step = clock.steps;
@@ -194,8 +194,8 @@ describe("actors on a simulated clock", () => {
 
   test("whatever bytes come, the answer is a typed error and the actor stays as it is", async () => {
     const gate = gateAt("gate");
-    const chance = seededChance(7);
-    const any = (max: number) => Math.floor(chance.fraction() * max);
+    const random = seededRandom(7);
+    const any = (max: number) => Math.floor(random.fraction() * max);
     const wellFormed = encodeMessage(["send", { type: "OPEN" }]);
     const messages: Uint8Array[] = [
       new Uint8Array(),

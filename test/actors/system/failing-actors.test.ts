@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type ActorSystem, createActorSystem } from "../../../actors/system/actor-system.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { createBroker } from "../../../transport/index.js";
-import { InvalidOptionError, limits, seededChance, silentLog } from "../../../core/index.js";
+import { InvalidOptionError, limits, seededRandom, silentLog } from "../../../core/index.js";
 
 /** Uncaught exceptions end the run of the suite: Vitest reports each. They are counted here so that the test that caused one fails. */
 const uncaught: unknown[] = [];
@@ -19,7 +19,7 @@ let running: number;
 beforeEach(() => {
   clock = new SimulatedClock();
   const broker = createBroker({ clock });
-  const place = (seed: number) => createActorSystem({ realm: "main", transport: broker.connect(), clock, chance: seededChance(seed) });
+  const place = (seed: number) => createActorSystem({ realm: "main", transport: broker.connect(), clock, random: seededRandom(seed) });
   inside = place(1);
   outside = place(2);
   running = 0;
@@ -217,7 +217,7 @@ test("observers of the application that have no `error` do not make a failure in
 test("an onFailure that throws, or rejects, is logged and nothing else", async () => {
   const lines: string[] = [];
   const log = { ...silentLog, error: (_facts: object, line: string) => void lines.push(line) };
-  const system = createActorSystem({ realm: "main", transport: createBroker({ clock }).connect(), clock, chance: seededChance(3), log });
+  const system = createActorSystem({ realm: "main", transport: createBroker({ clock }).connect(), clock, random: seededRandom(3), log });
   const handlers = {
     throws: () => {
       throw new Error("no room");

@@ -9,7 +9,7 @@ import { createCache } from "../../../cache.js";
 import { openLmdbStore, openObjectClient, startStorageServer } from "../../../index.js";
 import { MemoryDisk } from "../../../storage/kv/memory-store.js";
 import { createBroker } from "../../../transport/index.js";
-import { type Log, silentLog, systemChance, systemClock, ZooidError } from "../../../core/index.js";
+import { type Log, silentLog, systemRandom, systemClock, ZooidError } from "../../../core/index.js";
 
 const [parent = "", kind = "", ballast] = process.argv.slice(2);
 const pageBytes = 4_096;
@@ -53,7 +53,7 @@ async function useCache(folder: string): Promise<string> {
 }
 
 async function useClient(folder: string): Promise<string> {
-  const seams = { realm: "full", clock: systemClock, chance: systemChance, log };
+  const seams = { realm: "full", clock: systemClock, random: systemRandom, log };
   const broker = createBroker();
   const disk = new MemoryDisk("objects", (apply) => {
     apply();

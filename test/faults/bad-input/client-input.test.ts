@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { connect, openObjectClient, ProtocolVersionError, seededChance, type Value, limits } from "../../../index.js";
+import { connect, openObjectClient, ProtocolVersionError, seededRandom, type Value, limits } from "../../../index.js";
 import { all, type ClientWorld, clientWorld } from "../../support/client-world.js";
 import { standBetween } from "./between.js";
 
@@ -173,7 +173,7 @@ describe("a client that asks", () => {
       cache: undefined,
       transport: world.broker.connect(),
       clock: world.clock,
-      chance: seededChance(1),
+      random: seededRandom(1),
       waitTimeoutMs: 5_000,
       ...options,
     });

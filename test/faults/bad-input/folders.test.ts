@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { storageSubjects } from "../../../actors/protocol/messages.js";
 import { connect, openLmdbStore, openObjectClient, startStorageServer, type StorageServer } from "../../../index.js";
 import { type Broker, createBroker } from "../../../transport/in-process.js";
-import { silentLog, systemChance, systemClock } from "../../../core/index.js";
+import { silentLog, systemRandom, systemClock } from "../../../core/index.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
 
 const run = promisify(execFile);
@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const each of mounted.splice(0)) await run("umount", [each]);
 });
 
-const seams = { clock: systemClock, chance: systemChance, log: silentLog };
+const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 
 async function serve(data: string, realm = "test"): Promise<StorageServer> {
   const storages = { main: { open: () => openLmdbStore({ folder: data }) } };

@@ -1,7 +1,7 @@
 /** A storage server, a client that writes and one that reads, in one process over a broker in it, with the data in a folder. */
 import { openLmdbStore, openObjectClient, startStorageServer } from "../../../index.js";
 import { createBroker } from "../../../transport/in-process.js";
-import { type Clock, limits, silentLog, systemChance, systemClock } from "../../../core/index.js";
+import { type Clock, limits, silentLog, systemRandom, systemClock } from "../../../core/index.js";
 
 export async function connectInProcess(folder: string) {
   const unhandled: string[] = [];
@@ -20,7 +20,7 @@ export async function connectInProcess(folder: string) {
       if (!probation.delete(timer as () => void)) systemClock.clearTimeout(timer);
     },
   };
-  const seams = { realm: "full", clock, chance: systemChance, log: silentLog };
+  const seams = { realm: "full", clock, random: systemRandom, log: silentLog };
   const server = await startStorageServer({
     ...seams,
     // So are those of sessions and transactions, which would be as long.

@@ -12,12 +12,12 @@ import { actorView } from "../../../actors/protocol/actor-messages.js";
 import { connect, openLmdbStore, startStorageServer } from "../../../index.js";
 import { connectNats } from "../../../transport/index.js";
 import {
-  type Chance,
+  type Random,
   encodeValue,
   InternalError,
-  seededChance,
+  seededRandom,
   silentLog,
-  systemChance,
+  systemRandom,
   systemClock,
   type Tid,
   tidZero,
@@ -55,11 +55,11 @@ describe("a storage server that is sent bad messages over NATS", () => {
     const answered = new Map<string, number>();
     const count = (what: string) => answered.set(what, (answered.get(what) ?? 0) + 1);
     const send = async (index: number): Promise<void> => {
-      const chance = seededChance(seed ^ Math.imul(index + 1, 0x9e3779b1));
-      const { name, subject, good, answer } = oneOf(chance, subjects)(facts, chance);
-      const payload = below(chance, 500) === 0 ? tooMuch(chance) : below(chance, 8) === 0 ? good : mutated(good, chance);
+      const random = seededRandom(seed ^ Math.imul(index + 1, 0x9e3779b1));
+      const { name, subject, good, answer } = oneOf(random, subjects)(facts, random);
+      const payload = below(random, 500) === 0 ? tooMuch(random) : below(random, 8) === 0 ? good : mutated(good, random);
       const where = `message ${index} (${name})`;
-      if (answer === undefined || below(chance, 10) === 0) {
+      if (answer === undefined || below(random, 10) === 0) {
         // What cannot be told from a word of the server's own is no bad input.
         if (payload.length <= sender.payloadBytesMax && !isOfServer(payload, server.instance)) sender.publish(subject, payload);
         return;
@@ -126,7 +126,7 @@ interface Aim {
   readonly answer: wire.Codec<unknown> | undefined;
 }
 
-type AimAt = (facts: LiveFacts, chance: Chance) => Aim;
+type AimAt = (facts: LiveFacts, random: Random) => Aim;
 
 const view: wire.Codec<unknown> = {
   write: () => new Uint8Array(),
@@ -136,12 +136,12 @@ const view: wire.Codec<unknown> = {
 /** Every subject that a server listens to, each with a good message for it. */
 function aimsAt(instance: string): readonly AimAt[] {
   const storage = storageSubjects(realm, "main");
-  const operation = operations.map((name): AimAt => (facts, chance) => {
-    const [good, answer] = facts.request(name, chance);
+  const operation = operations.map((name): AimAt => (facts, random) => {
+    const [good, answer] = facts.request(name, random);
     return { name, subject: storage.operation(instance, name), good, answer };
   });
   const at = (name: string, subject: string, answer: wire.Codec<unknown> | undefined, ...good: Uint8Array[]): AimAt => {
-    return (_, chance) => ({ name, subject, good: oneOf(chance, good), answer });
+    return (_, random) => ({ name, subject, good: oneOf(random, good), answer });
   };
   const events = ["view", "watch"].map((type) => encodeValue([type]));
   const sent = encodeValue(["send", { type: "PRUNE" }]);
@@ -159,10 +159,10 @@ function aimsAt(instance: string): readonly AimAt[] {
     ...operation,
     // Those that write, more often.
     ...operation.slice(6, 11),
-    (facts, chance) => ({
+    (facts, random) => ({
       name: "register",
       subject: storage.register,
-      good: facts.request("register", chance)[0],
+      good: facts.request("register", random)[0],
       answer: wire.registered,
     }),
     at("writer", storage.writer, wire.writer, wire.challenge.write({ nonce: "1" })),
@@ -207,16 +207,16 @@ class LiveFacts {
     await this.#registering;
   }
 
-  request(operation: (typeof operations)[number], chance: Chance): readonly [Uint8Array, wire.Codec<unknown>] {
-    const session = below(chance, 20) === 0 ? oneOf(chance, ["foreign", "0123456789abcdef", this.#instance]) : this.session;
+  request(operation: (typeof operations)[number], random: Random): readonly [Uint8Array, wire.Codec<unknown>] {
+    const session = below(random, 20) === 0 ? oneOf(random, ["foreign", "0123456789abcdef", this.#instance]) : this.session;
     const { position } = this.wire.registered;
-    const snapshot = oneOf(chance, [position.tid, position.tid, position.tid, tidZero, (position.tid + 1e9) as Tid]);
-    const key = () => `noise/${below(chance, 200)}`;
-    const newId = () => this.wire.id(chance.id());
-    const id = oneOf(chance, [newId(), this.#voted.at(-1 - below(chance, 5)) ?? newId()]);
+    const snapshot = oneOf(random, [position.tid, position.tid, position.tid, tidZero, (position.tid + 1e9) as Tid]);
+    const key = () => `noise/${below(random, 200)}`;
+    const newId = () => this.wire.id(random.id());
+    const id = oneOf(random, [newId(), this.#voted.at(-1 - below(random, 5)) ?? newId()]);
     switch (operation) {
       case "register": {
-        const [clientSecret, sessionSecret] = [newSecret(chance), newSecret(chance)];
+        const [clientSecret, sessionSecret] = [newSecret(random), newSecret(random)];
         return [
           wire.register.write({ protocol: 1, client: "fuzz", readOnly: true, clientSecret, sessionSecret, oldestSnapshot: undefined }),
           wire.registered,
@@ -229,23 +229,23 @@ class LiveFacts {
           wire.list.write({
             session,
             snapshot,
-            range: { from: key(), to: oneOf(chance, [undefined, "noise", "z"]) },
-            rowsMax: below(chance, 9),
+            range: { from: key(), to: oneOf(random, [undefined, "noise", "z"]) },
+            rowsMax: below(random, 9),
           }),
           wire.listAnswer,
         ];
       case "commit":
       case "vote": {
-        const copy = this.#copies[below(chance, 200)];
-        if (copy !== undefined && below(chance, 10) === 0) return [copy, operation === "commit" ? wire.committed : wire.nothing];
-        const value = below(chance, 5) === 0 ? undefined : encodeValue(chance.fraction());
+        const copy = this.#copies[below(random, 200)];
+        if (copy !== undefined && below(random, 10) === 0) return [copy, operation === "commit" ? wire.committed : wire.nothing];
+        const value = below(random, 5) === 0 ? undefined : encodeValue(random.fraction());
         const writes = [{ key: key(), value }];
-        const ranges = below(chance, 3) === 0 ? [{ from: key(), to: key() }] : [];
+        const ranges = below(random, 3) === 0 ? [{ from: key(), to: key() }] : [];
         const good = wire.commit.write({
           session,
           id: newId(),
           snapshot,
-          serializable: below(chance, 2) === 0,
+          serializable: below(random, 2) === 0,
           reads: [key()],
           ranges,
           writes,
@@ -264,7 +264,7 @@ class LiveFacts {
       case "log":
         return [wire.logRequest.write({ session, after: snapshot }), wire.logPage];
       case "keys":
-        return [wire.keysRequest.write({ session, tid: snapshot, from: below(chance, 3) }), wire.keysPage];
+        return [wire.keysRequest.write({ session, tid: snapshot, from: below(random, 3) }), wire.keysPage];
       case "alive":
         return [wire.alive.write({ session, oldestSnapshot: snapshot }), wire.aliveAnswer];
       case "bye":
@@ -331,12 +331,12 @@ async function startPlace(seed: number) {
   const serverTransport = await connectNats({ servers: nats.url, log });
   undo.push(() => serverTransport.close());
   const seams = { transport: serverTransport, clock: systemClock, log };
-  const system = createActorSystem({ ...seams, realm, chance: systemChance });
+  const system = createActorSystem({ ...seams, realm, random: systemRandom });
   undo.push(() => system.close());
   const server = await startStorageServer({
     ...seams,
     realm,
-    chance: seededChance(seed),
+    random: seededRandom(seed),
     storages: { main: { open: () => openLmdbStore({ folder: join(folder, "server") }) } },
     system,
     transactionTimeoutMs: 100,

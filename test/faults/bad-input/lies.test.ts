@@ -5,7 +5,7 @@ import { openObjectClient } from "../../../actors/client/object-client.js";
 import type { ObjectClientOptions } from "../../../actors/client/options.js";
 import type { UntypedSchema } from "../../../actors/protocol/schema.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { encodeMessage, encodeValue, limits, seededChance, silentLog, type Tid, tidZero } from "../../../core/index.js";
+import { encodeMessage, encodeValue, limits, seededRandom, silentLog, type Tid, tidZero } from "../../../core/index.js";
 import { type ServerWorld, serverWorld } from "../../support/server-world.js";
 import { type Between, standBetween } from "./between.js";
 
@@ -32,7 +32,7 @@ let seed = 3_000_000;
 function opening(options: Partial<ObjectClientOptions<UntypedSchema>> = {}): Promise<ObjectClient> {
   const note = (_: object, message: string) => void loud.push(message);
   const log = { ...silentLog, error: note, fatal: note };
-  const seams = { transport: between.connect(log), clock: world.clock, chance: seededChance(++seed), log };
+  const seams = { transport: between.connect(log), clock: world.clock, random: seededRandom(++seed), log };
   return openObjectClient({
     realm: "test",
     storage: "main",

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { openObjectClient } from "../../../actors/client/object-client.js";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { type Chance, seededChance, silentLog, ZooidError } from "../../../core/index.js";
+import { type Random, seededRandom, silentLog, ZooidError } from "../../../core/index.js";
 import { cacheDisk } from "../../support/client-world.js";
 import { serverWorld } from "../../support/server-world.js";
 import { standBetween } from "./between.js";
@@ -22,7 +22,7 @@ describe("a client whose server says anything", () => {
   const seed = Number(process.env["ZOOID_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
   test(`ends each call with a value or a typed error, and works again when it hears the truth (ZOOID_FUZZ_SEED=${seed} replays it)`, async () => {
-    const chance = seededChance(seed);
+    const random = seededRandom(seed);
     const world = await serverWorld();
     const { clock } = world;
     const loud: { readonly facts: object; readonly message: string }[] = [];
@@ -31,21 +31,21 @@ describe("a client whose server says anything", () => {
     const between = await standBetween(world);
     let changed = 0;
     const lie = (likely: number): boolean => {
-      if (chance.fraction() >= likely) return false;
+      if (random.fraction() >= likely) return false;
       changed++;
       return true;
     };
     const answer = (operation: string, bytes: Uint8Array): Uint8Array => {
       if (!lie(0.3)) return bytes;
       const [status = 0] = bytes;
-      const head = chance.fraction() < 0.9 ? status : below(chance, 256);
-      const changedBytes = Buffer.concat([Buffer.from(chance.fraction() < 0.98 ? [head] : []), mutated(bytes.subarray(1), chance)]);
+      const head = random.fraction() < 0.9 ? status : below(random, 256);
+      const changedBytes = Buffer.concat([Buffer.from(random.fraction() < 0.98 ? [head] : []), mutated(bytes.subarray(1), random)]);
       return tellsOfCommit(operation, changedBytes) ? bytes : changedBytes;
     };
     const tell = (bytes: Uint8Array): Uint8Array[] => {
       if (!lie(0.3)) return [bytes];
-      const lying = mutated(bytes, chance);
-      const isAlone = chance.fraction() < 0.5;
+      const lying = mutated(bytes, random);
+      const isAlone = random.fraction() < 0.5;
       if (lastTold(lying) > lastTold(bytes)) return [bytes];
       return isAlone ? [lying] : [lying, bytes];
     };
@@ -57,7 +57,7 @@ describe("a client whose server says anything", () => {
         transport: between.connect(log),
         cache: cacheDisk().open,
         clock,
-        chance: seededChance(seed + 1),
+        random: seededRandom(seed + 1),
         log,
         onOtherHistory: "discard",
         requestTimeoutMs: 1_000,
@@ -71,14 +71,14 @@ describe("a client whose server says anything", () => {
     Object.assign(between, { answer, tell });
     let failed = 0;
     for (let call = 0; call < calls; call++) {
-      const made = oneOf(chance, callsOf(client, chance));
+      const made = oneOf(random, callsOf(client, random));
       try {
         await clock.settle(made(), callTimeoutMs);
       } catch (error) {
         expect(error, `call ${call}`).toBeInstanceOf(ZooidError);
         failed++;
       }
-      if (chance.fraction() < 0.05) await clock.advance(1_000);
+      if (random.fraction() < 0.05) await clock.advance(1_000);
     }
     expect(changed).toBeGreaterThan(calls / 4);
     expect(failed).toBeGreaterThan(calls / 20);
@@ -95,24 +95,24 @@ describe("a client whose server says anything", () => {
   }, 60_000);
 });
 
-function callsOf(client: ObjectClient, chance: Chance): readonly (() => Promise<unknown>)[] {
-  const key = () => `noise/${below(chance, 30)}`;
+function callsOf(client: ObjectClient, random: Random): readonly (() => Promise<unknown>)[] {
+  const key = () => `noise/${below(random, 30)}`;
   return [
     () => client.get(key()),
     () => client.getMany([key(), key(), key()]),
-    () => client.put(key(), chance.fraction()),
+    () => client.put(key(), random.fraction()),
     () => client.delete(key()),
     () => client.read((tx) => tx.get(key()), { serverSync: true }),
     () =>
       client.read(async (tx) => {
         const rows: unknown[] = [];
-        for await (const row of tx.list("noise/", { limit: 1 + below(chance, 40) })) rows.push(row);
+        for await (const row of tx.list("noise/", { limit: 1 + below(random, 40) })) rows.push(row);
         return rows;
       }),
     () =>
       client.transact(async (tx) => {
         await tx.get(key());
-        await tx.put(key(), chance.fraction());
+        await tx.put(key(), random.fraction());
       }),
     async () => {
       await using tx = await client.begin();

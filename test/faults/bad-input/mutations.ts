@@ -1,14 +1,14 @@
 /** Makes bad messages of good ones, and bad ones of nothing; all of it decided by a chance that is passed in. */
 import { Packr } from "msgpackr";
-import { type Chance, decodeMessage, encodeMessage } from "../../../core/index.js";
+import { type Random, decodeMessage, encodeMessage } from "../../../core/index.js";
 
 /** A whole number in [0, end). */
-export function below(chance: Chance, end: number): number {
-  return Math.floor(chance.fraction() * end);
+export function below(random: Random, end: number): number {
+  return Math.floor(random.fraction() * end);
 }
 
-export function oneOf<T>(chance: Chance, choices: readonly T[]): T {
-  return choices[below(chance, choices.length)] as T;
+export function oneOf<T>(random: Random, choices: readonly T[]): T {
+  return choices[below(random, choices.length)] as T;
 }
 
 const lenient = new Packr({ useRecords: false, moreTypes: true, structuredClone: true });
@@ -61,40 +61,40 @@ function nested(depth: number, inside: unknown): unknown {
   return value;
 }
 
-type Mutation = (good: Uint8Array, chance: Chance) => Uint8Array;
+type Mutation = (good: Uint8Array, random: Random) => Uint8Array;
 
-const random: Mutation = (_, chance) => Buffer.from(Array.from({ length: below(chance, 80) }, () => below(chance, 256)));
+const noise: Mutation = (_, random) => Buffer.from(Array.from({ length: below(random, 80) }, () => below(random, 256)));
 
-const truncated: Mutation = (good, chance) => good.subarray(0, below(chance, good.length));
+const truncated: Mutation = (good, random) => good.subarray(0, below(random, good.length));
 
-const flipped: Mutation = (good, chance) => {
+const flipped: Mutation = (good, random) => {
   const bytes = Buffer.from(good);
-  for (let flips = 1 + below(chance, 4); flips > 0; flips--) {
-    const at = below(chance, bytes.length);
-    bytes[at] = (bytes[at] ?? 0) ^ (1 << below(chance, 8));
+  for (let flips = 1 + below(random, 4); flips > 0; flips--) {
+    const at = below(random, bytes.length);
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << below(random, 8));
   }
   return bytes;
 };
 
-const overwritten: Mutation = (good, chance) => {
+const overwritten: Mutation = (good, random) => {
   const bytes = Buffer.from(good);
-  bytes[below(chance, bytes.length)] = below(chance, 256);
+  bytes[below(random, bytes.length)] = below(random, 256);
   return bytes;
 };
 
-const continued: Mutation = (good, chance) => Buffer.concat([good, random(good, chance), oneOf(chance, [good, Buffer.from([0xc0])])]);
+const continued: Mutation = (good, random) => Buffer.concat([good, noise(good, random), oneOf(random, [good, Buffer.from([0xc0])])]);
 
 /** A header that promises four billion of something, where another stood. */
-const boasting: Mutation = (good, chance) => {
-  const at = below(chance, good.length);
+const boasting: Mutation = (good, random) => {
+  const at = below(random, good.length);
   return Buffer.concat([
     good.subarray(0, at),
-    Buffer.from([oneOf(chance, [0xdd, 0xdf, 0xdb, 0xc6, 0xc9]), 0xff, 0xff, 0xff, 0xff]),
+    Buffer.from([oneOf(random, [0xdd, 0xdf, 0xdb, 0xc6, 0xc9]), 0xff, 0xff, 0xff, 0xff]),
     good.subarray(at),
   ]);
 };
 
-const deep: Mutation = (_, chance) => Buffer.alloc(oneOf(chance, [30, 3_000, 100_000]), oneOf(chance, [0x91, 0x81]));
+const deep: Mutation = (_, random) => Buffer.alloc(oneOf(random, [30, 3_000, 100_000]), oneOf(random, [0x91, 0x81]));
 
 const doubling: Mutation = () => {
   let doubled: unknown = ["x"];
@@ -103,38 +103,38 @@ const doubling: Mutation = () => {
 };
 
 /** One field, however deep, is something else. */
-const misshapen: Mutation = (good, chance) => lenient.pack(replaced(decodeMessage(good, "good"), chance));
+const misshapen: Mutation = (good, random) => lenient.pack(replaced(decodeMessage(good, "good"), random));
 
-function replaced(value: unknown, chance: Chance): unknown {
-  if (!Array.isArray(value) || value.length === 0 || chance.fraction() < 0.1) return oneOf(chance, odd);
-  const at = below(chance, value.length);
-  return value.toSpliced(at, 1, Array.isArray(value[at]) && chance.fraction() < 0.7 ? replaced(value[at], chance) : oneOf(chance, odd));
+function replaced(value: unknown, random: Random): unknown {
+  if (!Array.isArray(value) || value.length === 0 || random.fraction() < 0.1) return oneOf(random, odd);
+  const at = below(random, value.length);
+  return value.toSpliced(at, 1, Array.isArray(value[at]) && random.fraction() < 0.7 ? replaced(value[at], random) : oneOf(random, odd));
 }
 
 /** Fields too few, too many, or in another order. */
-const disordered: Mutation = (good, chance) => {
+const disordered: Mutation = (good, random) => {
   const fields = decodeMessage(good, "good");
-  if (!Array.isArray(fields)) return random(good, chance);
-  const at = below(chance, fields.length + 1);
+  if (!Array.isArray(fields)) return noise(good, random);
+  const at = below(random, fields.length + 1);
   const choices = [
     fields.toSpliced(at, 1),
-    fields.toSpliced(at, 0, oneOf(chance, odd)),
+    fields.toSpliced(at, 0, oneOf(random, odd)),
     fields.toReversed(),
     [fields],
     Object.fromEntries(fields.entries()),
   ];
-  return lenient.pack(oneOf(chance, choices));
+  return lenient.pack(oneOf(random, choices));
 };
 
 /** All that a list holds stands in it twice. */
-const repeated: Mutation = (good, chance) => {
+const repeated: Mutation = (good, random) => {
   const fields = decodeMessage(good, "good");
-  if (!Array.isArray(fields)) return random(good, chance);
+  if (!Array.isArray(fields)) return noise(good, random);
   return encodeMessage(fields.map((field: unknown) => (Array.isArray(field) ? [...(field as unknown[]), ...(field as unknown[])] : field)));
 };
 
 const mutations: readonly Mutation[] = [
-  random,
+  noise,
   truncated,
   truncated,
   flipped,
@@ -154,8 +154,8 @@ const mutations: readonly Mutation[] = [
 ];
 
 /** A message that is, nearly always, not what `good` is. */
-export function mutated(good: Uint8Array, chance: Chance): Uint8Array {
-  return good.length === 0 ? random(good, chance) : oneOf(chance, mutations)(good, chance);
+export function mutated(good: Uint8Array, random: Random): Uint8Array {
+  return good.length === 0 ? noise(good, random) : oneOf(random, mutations)(good, random);
 }
 
 const keys = Array.from({ length: 100_001 }, (_, index) => `key/${index}`);
@@ -172,6 +172,6 @@ const huge: readonly Uint8Array[] = [
 ];
 
 /** A message that takes several parts to send. */
-export function tooMuch(chance: Chance): Uint8Array {
-  return oneOf(chance, huge);
+export function tooMuch(random: Random): Uint8Array {
+  return oneOf(random, huge);
 }

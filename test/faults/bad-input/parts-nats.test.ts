@@ -6,7 +6,7 @@ import * as wire from "../../../actors/protocol/codec.js";
 import { startStorageServer, type StorageServer } from "../../../index.js";
 import { MemoryDisk } from "../../../storage/kv/memory-store.js";
 import { connectNats, type Transport } from "../../../transport/index.js";
-import { limits, silentLog, systemChance, systemClock } from "../../../core/index.js";
+import { limits, silentLog, systemRandom, systemClock } from "../../../core/index.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { WireClient } from "../../support/wire-client.js";
 
@@ -37,7 +37,7 @@ beforeEach(async () => {
   transports = [await connectNats({ servers: nats.url, log }), await connectNats({ servers: nats.url })];
   const [own, other] = transports as [Transport, Transport];
   const storages = { main: { open: new MemoryDisk("main").open } };
-  server = await startStorageServer({ realm: "parts", clock: systemClock, chance: systemChance, log, transport: own, storages });
+  server = await startStorageServer({ realm: "parts", clock: systemClock, random: systemRandom, log, transport: own, storages });
   client = new WireClient(other, "parts", "main");
   await client.register();
 });

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Publication } from "../../../cache.js";
-import { type Chance, seededChance } from "../../../core/index.js";
+import { type Random, seededRandom } from "../../../core/index.js";
 import { type Tier, tiers } from "../matrix/cell.js";
 import { Database } from "../matrix/database.js";
 import { Member } from "../matrix/member.js";
@@ -86,7 +86,7 @@ class Soak {
   readonly #members: readonly Member[];
   readonly #cells: readonly string[];
   readonly #tiers: readonly Tier[];
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #truths = new Map<string, RowTruth>();
   readonly #invalidating = new Set<Promise<void>>();
   /** Of the broker in this round: Infinity before it. */
@@ -115,7 +115,7 @@ class Soak {
     this.#members = members;
     this.#tiers = options.tiers ?? tiers;
     this.#cells = this.#tiers.map((tier) => tier.replaceAll(/\W+/g, "-"));
-    this.#chance = seededChance(options.seed);
+    this.#random = seededRandom(options.seed);
   }
 
   async run(): Promise<SoakReport> {
@@ -200,7 +200,7 @@ class Soak {
 
   /** One row by its key or its tag, or those of a region by their parent. */
   async #invalidate(member: Member, cell: string): Promise<void> {
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     const entry = this.#pick(entries);
     const region = entry.slice(0, entry.indexOf(":"));
     const written = dice < 0.02 ? entriesOf(region) : [entry];
@@ -259,11 +259,11 @@ class Soak {
   }
 
   #pick<T>(from: readonly T[]): T {
-    return from[Math.floor(this.#chance.fraction() * from.length)] as T;
+    return from[Math.floor(this.#random.fraction() * from.length)] as T;
   }
 
   #between([from, more]: readonly [number, number]): number {
-    return from + this.#chance.fraction() * more;
+    return from + this.#random.fraction() * more;
   }
 
   #count(...which: readonly ("invalidations" | "calls" | "hits" | Publication)[]): void {

@@ -34,17 +34,17 @@ export interface CacheRun {
 /** Plays `run`: users, faults for a while, then none, and what all nodes serve in the end. */
 export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Promise<RunResult> {
   const { clock, checker, trace } = world;
-  const chance = world.chance();
-  const count = 2 + Math.floor(chance.fraction() * 3);
+  const random = world.random();
+  const count = 2 + Math.floor(random.fraction() * 3);
   const nodes = Array.from(
     { length: count },
     (_, index) =>
       new NodePlace(world, `n${index + 1}`, {
-        tier: tierFor(chance.fraction()),
-        maxEntries: chance.fraction() < 0.3 ? 6 : undefined,
-        users: 1 + Math.floor(chance.fraction() * 2),
-        skewMs: chance.fraction() < 0.3 ? 0 : (chance.fraction() - 0.5) * 14_400_000,
-        rate: chance.fraction() < 0.5 ? 1 : 0.99 + chance.fraction() * 0.02,
+        tier: tierFor(random.fraction()),
+        maxEntries: random.fraction() < 0.3 ? 6 : undefined,
+        users: 1 + Math.floor(random.fraction() * 2),
+        skewMs: random.fraction() < 0.3 ? 0 : (random.fraction() - 0.5) * 14_400_000,
+        rate: random.fraction() < 0.5 ? 1 : 0.99 + random.fraction() * 0.02,
       }),
   );
   const faults = faultsFor(nodes);
@@ -59,7 +59,7 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
   try {
     for (const node of nodes) node.open();
     void faults.run();
-    const length = faults.isSlow ? 1 : chance.fraction() ** 3;
+    const length = faults.isSlow ? 1 : random.fraction() ** 3;
     await world.until(() => false, stormMsMin + length * (stormMsMax - stormMsMin));
     if (!world.isViolated) {
       faults.end();
@@ -108,7 +108,7 @@ async function lookAtAll(world: CacheWorld, nodes: readonly NodePlace[]): Promis
     if (running === undefined) return;
     const floors = checker.finalFloors(running.life);
     for (const [tag, moment] of floors) running.life.floors.set(tag, Math.max(moment, running.life.floors.get(tag) ?? 0));
-    for (const [what, { rows }] of await new User(world, node, running, world.chance()).lookAtAll()) {
+    for (const [what, { rows }] of await new User(world, node, running, world.random()).lookAtAll()) {
       for (const [name, version] of Object.entries(rows)) {
         const { version: latest, changed } = database.row(name);
         const isInvalidated = [...floors].some(([tag, moment]) => moment > changed && isUnder(tagOf(name), tag));

@@ -4,7 +4,7 @@ import type { BucketEnd } from "../../../testing/bucket-hub.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import type { Bus } from "../../../transport/index.js";
-import type { Chance, Log } from "../../../core/index.js";
+import type { Random, Log } from "../../../core/index.js";
 import { CallContexts } from "../common/call-contexts.js";
 import { Stage } from "../common/stage.js";
 import { CacheChecker, type NodeLife } from "./cache-checker.js";
@@ -44,11 +44,11 @@ export const slackMs = 60;
 const stepsMax = 250_000;
 
 /** What the bus of one life of a node stands on. */
-export interface BusAround {
+export interface BusDeps {
   readonly life: NodeLife;
   readonly end: NetworkEnd;
   readonly clock: PlaceClock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly log: Log;
 }
 
@@ -87,16 +87,16 @@ export abstract class CacheWorld extends Stage {
   }
 
   /** The bus of one life of a node. */
-  abstract openBus(around: BusAround): Bus;
+  abstract openBus(deps: BusDeps): Bus;
 
   /** What nodes without a disk may share, on the same link as the bus. */
   abstract connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd | undefined;
 
   /** A network whose messages are in the trace. */
-  protected newNetwork(chance: Chance, brokers?: Brokers): FaultyNetwork {
+  protected newNetwork(random: Random, brokers?: Brokers): FaultyNetwork {
     return new FaultyNetwork({
       clock: this.clock,
-      chance,
+      random,
       log: this.log("network"),
       onSend: ({ from, to, subject, arrivalsMs }) => {
         if (this.trace === undefined) return;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Chance } from "../../../core/index.js";
+import type { Random } from "../../../core/index.js";
 import { openCache } from "../../actors/cache/open.js";
 import { CallContexts } from "../common/call-contexts.js";
 import { CacheChecker } from "./cache-checker.js";
@@ -15,8 +15,8 @@ test("a stale value that was used is counted when it is given, so that a call th
   const checker = new CacheChecker({ now: () => clock.monotonic(), staleMsMax: 1_000, callMsMax: 1_000 });
   const contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
   let dice = pauses;
-  const chance: Chance = { fraction: () => dice, id: () => "id" };
-  const functions = new CachedFunctions({ cache, clock, chance, checker, contexts, database: new Database(checker) });
+  const random: Random = { fraction: () => dice, id: () => "id" };
+  const functions = new CachedFunctions({ cache, clock, random, checker, contexts, database: new Database(checker) });
   const call = (what: "flaky" | "report") =>
     contexts.call(
       `${what} a/1`,

@@ -1,14 +1,14 @@
 import type { Cache } from "../../../actors/cache/interface.js";
 import { keyTag } from "../../../storage/results/result-key.js";
-import { type Chance, type Clock, delay } from "../../../core/index.js";
+import { type Random, type Clock, delay } from "../../../core/index.js";
 import type { CallContexts } from "../common/call-contexts.js";
 import type { CacheChecker, Made } from "./cache-checker.js";
 import { type Database, DatabaseFailure, groups, Making, tagOf } from "./database.js";
 
-export interface FunctionsAround {
+export interface FunctionsDeps {
   readonly cache: Cache;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly checker: CacheChecker;
   readonly contexts: CallContexts;
   readonly database: Database;
@@ -29,11 +29,11 @@ export class CachedFunctions {
   readonly abortable;
   /** By row. */
   readonly #stumbles = new Map<string, number>();
-  readonly #around: FunctionsAround;
+  readonly #deps: FunctionsDeps;
 
-  constructor(around: FunctionsAround) {
-    const { cache } = around;
-    this.#around = around;
+  constructor(deps: FunctionsDeps) {
+    const { cache } = deps;
+    this.#deps = deps;
     this.row = cache.cacheable((row: string): Promise<Made> => this.#read(row), {
       name: "row",
       deps: (row) => [tagOf(row)],
@@ -81,20 +81,20 @@ export class CachedFunctions {
 
   /** Something reads the database from now on: `run` numbers the computation that it is, 0 for none. */
   begin(run = 0): Making {
-    return new Making(this.#around.database, this.#around.checker.next(), run);
+    return new Making(this.#deps.database, this.#deps.checker.next(), run);
   }
 
   /** The computation of `getOrSet` for `what` begins. */
   beginOf(what: string): Making {
-    return this.begin(this.#around.contexts.begins(what));
+    return this.begin(this.#deps.contexts.begins(what));
   }
 
   /** As long as a function takes: most some moments, some so long that much is invalidated meanwhile. */
   async pause(signal?: AbortSignal): Promise<void> {
-    const dice = this.#around.chance.fraction();
+    const dice = this.#deps.random.fraction();
     if (dice < 0.15) return;
     const msMax = dice < 0.5 ? 4 : dice < 0.9 ? 50 : 250;
-    await delay(this.#around.clock, this.#around.chance.fraction() * msMax, signal);
+    await delay(this.#deps.clock, this.#deps.random.fraction() * msMax, signal);
   }
 
   async #read(row: string): Promise<Made> {
@@ -118,10 +118,10 @@ export class CachedFunctions {
     for (const name of groups[group]) {
       const row = `${group}/${name}`;
       making.dependOn(tagOf(row));
-      if (this.#isHeads()) this.#around.cache.addDeps(tagOf(row));
+      if (this.#isHeads()) this.#deps.cache.addDeps(tagOf(row));
       await this.pause();
       making.read(row);
-      this.#around.cache.addDeps(tagOf(row));
+      this.#deps.cache.addDeps(tagOf(row));
     }
     await this.pause();
     return making.made;
@@ -155,7 +155,7 @@ export class CachedFunctions {
     const making = this.#begin(`flaky ${row}`, this.flaky.key(row));
     making.dependOn(tagOf(row));
     await this.pause();
-    if (this.#around.chance.fraction() < 0.4) {
+    if (this.#deps.random.fraction() < 0.4) {
       this.#stumbled(row);
       throw this.#failed(making);
     }
@@ -197,14 +197,14 @@ export class CachedFunctions {
 
   /** A computation of a cached function begins: `what` names it with its arguments. */
   #begin(what: string, key: string): Making {
-    const making = this.begin(this.#around.contexts.begins(what));
+    const making = this.begin(this.#deps.contexts.begins(what));
     making.dependOn(keyTag(key));
     return making;
   }
 
   /** Calls a cached function from within another, as `what`. */
   #nested(what: string, run: () => Promise<Made>): Promise<Made> {
-    return this.#around.contexts.call(what, run, ({ run }) => run);
+    return this.#deps.contexts.call(what, run, ({ run }) => run);
   }
 
   #stumbled(row: string): void {
@@ -212,11 +212,11 @@ export class CachedFunctions {
   }
 
   #failed(making: Making): DatabaseFailure {
-    this.#around.contexts.fails();
+    this.#deps.contexts.fails();
     return new DatabaseFailure(making.made);
   }
 
   #isHeads(): boolean {
-    return this.#around.chance.fraction() < 0.5;
+    return this.#deps.random.fraction() < 0.5;
   }
 }

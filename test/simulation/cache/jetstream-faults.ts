@@ -16,8 +16,8 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
 
   constructor(world: JetStreamWorld, nodes: readonly NodePlace[]) {
     super(world, nodes);
-    this.#losesPower = this.chance.fraction() < 0.35;
-    this.isSlow = this.chance.fraction() < 0.12;
+    this.#losesPower = this.random.fraction() < 0.35;
+    this.isSlow = this.random.fraction() < 0.12;
   }
 
   run(): Promise<void> {
@@ -50,7 +50,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
     ];
     return playFaults(this.isSlow ? slow : faults, {
       stage: this.world,
-      chance: this.chance,
+      random: this.random,
       pauseMs: [20, 350],
       isOver: () => this.isOver,
     });
@@ -64,9 +64,9 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
 
   async #weather(): Promise<void> {
     const { network } = this.world;
-    network.weather = this.chance.fraction() < 0.5 ? storm : breeze;
+    network.weather = this.random.fraction() < 0.5 ? storm : breeze;
     await this.pause(100, 1_000);
-    if (!this.isOver) network.weather = this.chance.fraction() < 0.3 ? breeze : calm;
+    if (!this.isOver) network.weather = this.random.fraction() < 0.3 ? breeze : calm;
   }
 
   async #cut(): Promise<void> {
@@ -80,7 +80,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
   async #sever(): Promise<void> {
     const { network } = this.world;
     const { name } = this.node();
-    const dice = this.chance.fraction();
+    const dice = this.random.fraction();
     if (dice < 0.7) network.sever(jetStreamEnd, name);
     if (dice > 0.5) network.sever(name, jetStreamEnd);
     await this.pause(20, 1_000);
@@ -94,11 +94,11 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
     network.stop();
     await this.pause(0, 20);
     meanwhile();
-    if (this.chance.fraction() < 0.5) await this.pause(10, 800);
+    if (this.random.fraction() < 0.5) await this.pause(10, 800);
     network.start();
     await Promise.all(
       this.nodes.map(async ({ end }) => {
-        if (this.isOver || this.chance.fraction() < 0.3) return;
+        if (this.isOver || this.random.fraction() < 0.3) return;
         end?.cut();
         await this.pause(0, 400);
         end?.mend();
@@ -109,7 +109,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
   /** One node comes back when the others have long gone on. */
   async #away(meanwhile: () => void): Promise<void> {
     const { end } = this.node();
-    if (this.chance.fraction() < 0.5) {
+    if (this.random.fraction() < 0.5) {
       end?.cut();
       await this.pause(0, 400);
     }
@@ -137,7 +137,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
   #losePower(): void {
     if (this.isOver) return;
     const { jetStream, checker } = this.world;
-    jetStream.losePower(this.chance.fraction() * 600);
+    jetStream.losePower(this.random.fraction() * 600);
     this.world.bucket.empty();
     const stream = jetStream.stream(`ZOOID_sim`);
     if (stream === undefined) return;

@@ -5,7 +5,7 @@ import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { type Bus, createJetStreamBus } from "../../../transport/index.js";
 import { oneOf } from "../common/play-faults.js";
-import { autoPruneIntervalsMs, type BusAround, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
+import { autoPruneIntervalsMs, type BusDeps, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
 
 /** A bucket whose readers are answered by followers, and whose answers are lost now and then. */
 const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };
@@ -24,28 +24,28 @@ export class JetStreamWorld extends CacheWorld {
   constructor(seed: number, trace?: (line: string) => void) {
     super({ seed, trace, staleMsMax: timings.maxStaleMs + timings.stallMsMax + slackMs });
     const { checker } = this;
-    const chance = this.chance();
-    this.network = this.newNetwork(chance);
-    this.brokerClock = this.clock.place((chance.fraction() - 0.5) * 7_200_000);
+    const random = this.random();
+    this.network = this.newNetwork(random);
+    this.brokerClock = this.clock.place((random.fraction() - 0.5) * 7_200_000);
     this.jetStream = new SimulatedJetStream({
       network: this.network,
       clock: this.brokerClock,
-      chance,
+      random,
       log: this.log("broker"),
-      habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: chance.fraction() < 0.8 },
+      habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: random.fraction() < 0.8 },
       onTaken: (message) => checker.took(message),
     });
     // In every other run what has expired stays until a node sweeps it.
     const knowsTimesToLive = seed % 2 === 0;
-    this.bucket = createBucketHub({ clock: this.brokerClock, chance: this.chance(), faults: bucketFaults, knowsTimesToLive });
-    this.historyMs = chance.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
-    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, chance);
+    this.bucket = createBucketHub({ clock: this.brokerClock, random: this.random(), faults: bucketFaults, knowsTimesToLive });
+    this.historyMs = random.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;
+    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, random);
   }
 
-  openBus({ end: transport, clock, chance, log }: BusAround): Bus {
+  openBus({ end: transport, clock, random, log }: BusDeps): Bus {
     const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
     const { historyMs } = this;
-    return createJetStreamBus({ transport, prefix, heartbeatIntervalMs, heartbeatTimeoutMs, historyMs, clock, chance, log });
+    return createJetStreamBus({ transport, prefix, heartbeatIntervalMs, heartbeatTimeoutMs, historyMs, clock, random, log });
   }
 
   connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd {

@@ -1,7 +1,7 @@
 import { soundDisk } from "../../../testing/simulated-disk.js";
 import type { DiskHabits } from "../../../testing/simulated-disk.js";
 import { calm } from "../../../testing/weather.js";
-import type { Chance } from "../../../core/index.js";
+import type { Random } from "../../../core/index.js";
 import { oneOf, pause } from "../common/play-faults.js";
 import { type CacheWorld, timings } from "./cache-world.js";
 import type { NodePlace } from "./node-place.js";
@@ -16,13 +16,13 @@ const slowStepMs = 50;
 export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
   protected readonly world: World;
   protected readonly nodes: readonly NodePlace[];
-  protected readonly chance: Chance;
+  protected readonly random: Random;
   protected isOver = false;
 
   constructor(world: World, nodes: readonly NodePlace[]) {
     this.world = world;
     this.nodes = nodes;
-    this.chance = world.chance();
+    this.random = world.random();
   }
 
   /** Little happens but links that become slow: only where nothing breaks them for long do nodes fall behind without noticing. */
@@ -56,8 +56,8 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
     const { network } = this.world;
     const { name } = this.node();
     if (this.nodes.some((node) => network.lagMs(node.name) > 0)) return;
-    const growth = 0.5 + this.chance.fraction() * 1.7;
-    const steps = 5 + Math.floor(this.chance.fraction() * 15);
+    const growth = 0.5 + this.random.fraction() * 1.7;
+    const steps = 5 + Math.floor(this.random.fraction() * 15);
     for (let step = 1; step <= steps && !this.isOver; step++) {
       network.slowDown(name, step * slowStepMs * growth);
       await this.pause(slowStepMs, slowStepMs);
@@ -81,32 +81,32 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
   }
 
   protected async stall(): Promise<void> {
-    this.node().clock?.stall(this.chance.fraction() * timings.stallMsMax);
+    this.node().clock?.stall(this.random.fraction() * timings.stallMsMax);
   }
 
   protected async shiftClock(): Promise<void> {
-    const clock = this.chance.fraction() < 0.3 ? this.world.brokerClock : this.node().clock;
+    const clock = this.random.fraction() < 0.3 ? this.world.brokerClock : this.node().clock;
     // A broker whose clock jumps far finds its stream too old.
-    clock?.shiftWall((this.chance.fraction() - 0.5) * (clock === this.world.brokerClock ? 400 : 5_000_000));
+    clock?.shiftWall((this.random.fraction() - 0.5) * (clock === this.world.brokerClock ? 400 : 5_000_000));
   }
 
   protected async disk(): Promise<void> {
     const { disk } = this.node();
     if (disk === undefined) return;
-    disk.habits = this.chance.fraction() < 0.7 ? slowDisk : failingDisk;
+    disk.habits = this.random.fraction() < 0.7 ? slowDisk : failingDisk;
     await this.pause(100, 1_000);
     disk.habits = soundDisk;
   }
 
   protected downtime(): Promise<void> {
-    return this.chance.fraction() < 0.5 ? this.pause(0, 10) : this.pause(10, 600);
+    return this.random.fraction() < 0.5 ? this.pause(0, 10) : this.pause(10, 600);
   }
 
   protected node(): NodePlace {
-    return oneOf(this.nodes, this.chance);
+    return oneOf(this.nodes, this.random);
   }
 
   protected pause(msMin: number, msMax: number): Promise<void> {
-    return pause(this.world, this.chance, msMin, msMax);
+    return pause(this.world, this.random, msMin, msMax);
   }
 }

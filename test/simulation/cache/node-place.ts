@@ -11,7 +11,7 @@ import { delay } from "../../../core/index.js";
 import { createdOf, type Made, type NodeLife } from "./cache-checker.js";
 import { type CacheWorld, prefix, timings } from "./cache-world.js";
 import { CachedFunctions } from "./functions.js";
-import { tapped, tappedChance } from "./tapped.js";
+import { tapped, tappedRandom } from "./tapped.js";
 import { User } from "./user.js";
 
 export interface NodeHabits {
@@ -58,7 +58,7 @@ export class NodePlace {
     this.name = name;
     this.#world = world;
     this.#habits = habits;
-    if (habits.tier === "disk") this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, chance: world.chance() });
+    if (habits.tier === "disk") this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, random: world.random() });
   }
 
   /** It uses what other nodes computed. */
@@ -166,13 +166,13 @@ export class NodePlace {
     const world = this.#world;
     const { checker } = world;
     const log = world.log(this.name);
-    const chance = tappedChance(world.chance(), (id) => checker.drawn(life, id));
-    const userChances = Array.from({ length: this.#habits.users }, () => world.chance());
-    const functionChance = world.chance();
+    const random = tappedRandom(world.random(), (id) => checker.drawn(life, id));
+    const userRandoms = Array.from({ length: this.#habits.users }, () => world.random());
+    const functionRandom = world.random();
     this.#failuresBefore = this.#disk?.failures ?? 0;
     const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock, life);
     if (this.#life !== life) return;
-    const bus = tapped(world.openBus({ life, end, clock, chance, log }), (event) => {
+    const bus = tapped(world.openBus({ life, end, clock, random, log }), (event) => {
       world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
       if (this.#life !== life) return;
       if (event.type !== "cut") this.#positions.push({ ...event.version, atMs: world.clock.monotonic() });
@@ -182,7 +182,7 @@ export class NodePlace {
       bus,
       prefix,
       clock,
-      chance,
+      random,
       log,
       maxEntries: this.#habits.maxEntries,
       maxStaleSecs: `${world.maxStaleMs}ms`,
@@ -199,14 +199,14 @@ export class NodePlace {
     const functions = new CachedFunctions({
       cache,
       clock,
-      chance: functionChance,
+      random: functionRandom,
       checker,
       contexts: world.contexts,
       database: world.database,
     });
     const running = { life, clock, end, bus, cache, core, functions };
     this.#running = running;
-    for (const own of userChances) void new User(world, this, running, own).run();
+    for (const own of userRandoms) void new User(world, this, running, own).run();
   }
 
   /** Without a `life` for somebody who looks on. */

@@ -9,7 +9,7 @@ import {
   type RecallingBus,
   type TagVersion,
 } from "../../../transport/bus.js";
-import type { Chance } from "../../../core/index.js";
+import type { Random } from "../../../core/index.js";
 
 /** `bus`, whose events are also given to `told`, after its listener has them. */
 export function tapped(bus: Bus, told: (event: BusEvent) => void): Bus {
@@ -74,11 +74,11 @@ class TappedRecallingBus extends TappedBus<RecallingBus> implements RecallingBus
 }
 
 /** Chance whose ids are also told to somebody who looks on. */
-export function tappedChance(chance: Chance, drawn: (id: string) => void): Chance {
+export function tappedRandom(random: Random, drawn: (id: string) => void): Random {
   return {
-    fraction: () => chance.fraction(),
+    fraction: () => random.fraction(),
     id: () => {
-      const id = chance.id();
+      const id = random.id();
       drawn(id);
       return id;
     },

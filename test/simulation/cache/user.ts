@@ -1,5 +1,5 @@
 import { keyTag } from "../../../storage/results/result-key.js";
-import { type Chance, delay } from "../../../core/index.js";
+import { type Random, delay } from "../../../core/index.js";
 import type { Made } from "./cache-checker.js";
 import type { CacheWorld } from "./cache-world.js";
 import { DatabaseFailure, groups, rows, tagOf } from "./database.js";
@@ -17,21 +17,21 @@ export class User {
   readonly #world: CacheWorld;
   readonly #place: NodePlace;
   readonly #node: RunningNode;
-  readonly #chance: Chance;
+  readonly #random: Random;
 
-  constructor(world: CacheWorld, place: NodePlace, node: RunningNode, chance: Chance) {
+  constructor(world: CacheWorld, place: NodePlace, node: RunningNode, random: Random) {
     this.#world = world;
     this.#place = place;
     this.#node = node;
-    this.#chance = chance;
+    this.#random = random;
   }
 
   /** For as long as its node lives. */
   async run(): Promise<void> {
     while (!this.#node.life.isOver) {
-      await this.#pause(this.#world.isCalm ? calmPauseMs : this.#chance.fraction() < 0.2 ? 150 : 30);
+      await this.#pause(this.#world.isCalm ? calmPauseMs : this.#random.fraction() < 0.2 ? 150 : 30);
       if (this.#place.running !== this.#node) return;
-      const isReader = this.#world.isCalm || this.#chance.fraction() < 0.68;
+      const isReader = this.#world.isCalm || this.#random.fraction() < 0.68;
       if (isReader) await this.#look();
       else await this.#act();
     }
@@ -64,7 +64,7 @@ export class User {
     const { row, group, page, total, flaky, report, failing, sync } = this.#node.functions;
     const { cache } = this.#node;
     const name = this.#row();
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.25) await this.#call(`row ${name}`, () => row(name));
     else if (dice < 0.4) await this.#look1("group", group);
     else if (dice < 0.55) await this.#look1("page", page);
@@ -81,7 +81,7 @@ export class User {
   async #act(): Promise<void> {
     const { cache, functions } = this.#node;
     const name = this.#row();
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.5) await this.#change(name);
     else if (dice < 0.56) await this.#invalidating(keyTag(functions.row.key(name)), () => functions.row.invalidate(name));
     else if (dice < 0.62) await this.#call(`row ${name}`, () => functions.row.refresh(name));
@@ -89,7 +89,7 @@ export class User {
     else if (dice < 0.78) await this.#getOrSet();
     else if (dice < 0.81) await this.#deleteKey();
     else if (dice < 0.83) await this.#invalidating("", () => cache.clear());
-    else await cache.prune(this.#chance.fraction() < 0.7 ? 0 : "50ms");
+    else await cache.prune(this.#random.fraction() < 0.7 ? 0 : "50ms");
   }
 
   #look1(what: string, run: (group: Group) => unknown): Promise<Made | undefined> {
@@ -120,9 +120,9 @@ export class User {
   /** Changes a row, then tells the cache: by its tag, or by one above. */
   async #change(name: string): Promise<void> {
     this.#world.database.change(name);
-    if (this.#chance.fraction() < 0.2) await this.#pause(20);
+    if (this.#random.fraction() < 0.2) await this.#pause(20);
     if (this.#place.running !== this.#node) return;
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     const tag = tagOf(name);
     const told = dice < 0.65 ? tag : dice < 0.9 ? tag.slice(0, tag.lastIndexOf(":")) : "r";
     await this.#invalidating(told, () => this.#node.cache.invalidate(told));
@@ -133,7 +133,7 @@ export class User {
     const [key, name] = [this.#key(), this.#row()];
     const own = this.#ownTag(key);
     const making = functions.begin();
-    const since = this.#chance.fraction() < 0.6 ? cache.now() : undefined;
+    const since = this.#random.fraction() < 0.6 ? cache.now() : undefined;
     making.dependOn(tagOf(name));
     if (since !== undefined) await functions.pause();
     if (this.#place.running !== this.#node) return;
@@ -219,11 +219,11 @@ export class User {
   }
 
   #below(count: number): number {
-    return Math.floor(this.#chance.fraction() * count);
+    return Math.floor(this.#random.fraction() * count);
   }
 
   #pause(msMax: number): Promise<void> {
-    return delay(this.#node.clock, this.#chance.fraction() * msMax);
+    return delay(this.#node.clock, this.#random.fraction() * msMax);
   }
 }
 

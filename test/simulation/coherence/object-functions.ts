@@ -2,7 +2,7 @@ import { openCacheOver, type OpenedCache } from "../../../actors/cache/cache.js"
 import type { Cache } from "../../../actors/cache/interface.js";
 import { cacheSettings } from "../../../actors/cache/options.js";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
-import { type Chance, type Clock, delay, type Log } from "../../../core/index.js";
+import { type Random, type Clock, delay, type Log } from "../../../core/index.js";
 import type { Life } from "../objects/checker.js";
 import { type World, keys } from "../objects/world.js";
 import type { CoherenceChecker } from "./coherence-checker.js";
@@ -12,7 +12,7 @@ export interface ObjectFunctionsOptions {
   readonly world: World;
   readonly client: ObjectClient;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly life: Life;
   readonly log: Log;
 }
@@ -29,7 +29,7 @@ export class ObjectFunctions {
   readonly two: Cache;
   readonly #client: ObjectClient;
   readonly #clock: Clock;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #life: Life;
   readonly #world: World;
   readonly #checker: CoherenceChecker;
@@ -47,15 +47,15 @@ export class ObjectFunctions {
   readonly #top;
   readonly #opened: OpenedCache[] = [];
 
-  constructor({ world, client, clock, chance, life, log }: ObjectFunctionsOptions) {
+  constructor({ world, client, clock, random, life, log }: ObjectFunctionsOptions) {
     this.#world = world;
     this.#client = client;
     this.#clock = clock;
-    this.#chance = chance;
+    this.#random = random;
     this.#life = life;
     this.#checker = world.coherence;
     const open = () => {
-      const opened = openCacheOver(cacheSettings({ clock, chance, log }), { bus: undefined, disk: undefined });
+      const opened = openCacheOver(cacheSettings({ clock, random, log }), { bus: undefined, disk: undefined });
       this.#opened.push(opened);
       return opened.cache;
     };
@@ -168,7 +168,7 @@ export class ObjectFunctions {
   /** Has something to give when the store has not: after a time-out, or for a caller who has given up. */
   async #readOrFallBack(key: string): Promise<Picture> {
     const making = this.#begin(`fallback ${key}`);
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     const options = dice < 0.3 ? { timeoutMs: 5 } : dice < 0.4 ? { signal: AbortSignal.abort() } : dice < 0.6 ? { serverSync: true } : {};
     try {
       const { value } = await this.#client.read(async (reader) => {
@@ -193,7 +193,7 @@ export class ObjectFunctions {
     }
     making.see({ values: [[key, value]] });
     await this.#pause();
-    if (this.#chance.fraction() < 0.6) throw this.#failed(making);
+    if (this.#random.fraction() < 0.6) throw this.#failed(making);
     return making.picture;
   }
 
@@ -208,7 +208,7 @@ export class ObjectFunctions {
       making.fail(this.#checker.next());
       throw this.#failed(making);
     }
-    if (this.#chance.fraction() < 0.4) {
+    if (this.#random.fraction() < 0.4) {
       this.#stumbles++;
       throw this.#failed(making);
     }
@@ -249,13 +249,13 @@ export class ObjectFunctions {
   }
 
   #isHeads(): boolean {
-    return this.#chance.fraction() < 0.5;
+    return this.#random.fraction() < 0.5;
   }
 
   async #pause(): Promise<void> {
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.2) return;
-    await delay(this.#clock, this.#chance.fraction() * (dice < 0.5 ? 4 : dice < 0.9 ? 40 : 200));
+    await delay(this.#clock, this.#random.fraction() * (dice < 0.5 ? 4 : dice < 0.9 ? 40 : 200));
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Chance, type Clock, delay } from "../../../core/index.js";
+import { type Random, type Clock, delay } from "../../../core/index.js";
 import type { Life } from "../objects/checker.js";
 import type { Workload } from "../objects/workload.js";
 import type { World } from "../objects/world.js";
@@ -10,7 +10,7 @@ export interface ObjectUserOptions {
   readonly functions: ObjectFunctions;
   readonly workload: Workload;
   readonly clock: Clock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly life: Life;
   readonly isReadOnly: boolean;
 }
@@ -21,14 +21,14 @@ const freshKeys = keys.slice(0, 3);
 /** Somebody who calls cached functions that read the store, and writes what they read. */
 export class ObjectUser {
   readonly #options: ObjectUserOptions;
-  readonly #chance: Chance;
+  readonly #random: Random;
   /** Some do little else than read what has a bound on its age. */
   readonly #wantsFresh: boolean;
 
   constructor(options: ObjectUserOptions) {
     this.#options = options;
-    this.#chance = options.chance;
-    this.#wantsFresh = this.#chance.fraction() < 0.25;
+    this.#random = options.random;
+    this.#wantsFresh = this.#random.fraction() < 0.25;
   }
 
   /** For as long as the process lives. */
@@ -58,9 +58,9 @@ export class ObjectUser {
 
   async #act(): Promise<unknown> {
     const { functions, isReadOnly } = this.#options;
-    if (this.#wantsFresh && this.#chance.fraction() < 0.8) return functions.fresh(this.#one(freshKeys));
+    if (this.#wantsFresh && this.#random.fraction() < 0.8) return functions.fresh(this.#one(freshKeys));
     const key = this.#one(keys);
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.14) return functions.value(key);
     if (dice < 0.26) return functions.pair(key);
     if (dice < 0.34) return functions.folder(this.#one(prefixes));
@@ -84,7 +84,7 @@ export class ObjectUser {
       if (index > 0) await this.#pause(40);
       await this.#unlessExpected(() => call(key));
     });
-    if (this.#chance.fraction() < 0.3) calls.push(this.#invalidate(key));
+    if (this.#random.fraction() < 0.3) calls.push(this.#invalidate(key));
     await Promise.all(calls);
   }
 
@@ -93,7 +93,7 @@ export class ObjectUser {
     const { functions, workload } = this.#options;
     const call = this.#one([functions.value, functions.pair]);
     const early = this.#unlessExpected(() => call(key));
-    if (this.#chance.fraction() < 0.5) await this.#pause(10);
+    if (this.#random.fraction() < 0.5) await this.#pause(10);
     await workload.put(key);
     await call(key);
     await early;
@@ -103,7 +103,7 @@ export class ObjectUser {
     const { one, two } = this.#options.functions;
     const tag = this.#one([tagOf(key), tagOf(key), "v", "folders", "tops"]);
     await one.invalidate(tag);
-    if (this.#chance.fraction() < 0.2) await two.invalidate("");
+    if (this.#random.fraction() < 0.2) await two.invalidate("");
   }
 
   async #unlessExpected(act: () => Promise<unknown>): Promise<void> {
@@ -117,10 +117,10 @@ export class ObjectUser {
   }
 
   #one<T>(all: readonly T[]): T {
-    return all[Math.floor(this.#chance.fraction() * all.length)] as T;
+    return all[Math.floor(this.#random.fraction() * all.length)] as T;
   }
 
   #pause(msMax: number): Promise<void> {
-    return delay(this.#options.clock, this.#chance.fraction() * msMax);
+    return delay(this.#options.clock, this.#random.fraction() * msMax);
   }
 }

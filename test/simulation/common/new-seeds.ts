@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 
-/** How many seeds there are: `seededChance` takes 32 bits. */
+/** How many seeds there are: `seededRandom` takes 32 bits. */
 export const seedsThere = 2 ** 32;
 
 /** The commit that is checked out, or undefined where there is no Git repository. */

@@ -1,6 +1,6 @@
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
-import type { Chance, Log } from "../../../core/index.js";
-import { InternalError, MalformedMessageError, seededChance, ZooidError } from "../../../core/index.js";
+import type { Random, Log } from "../../../core/index.js";
+import { InternalError, MalformedMessageError, seededRandom, ZooidError } from "../../../core/index.js";
 import type { Violation } from "./violation.js";
 
 /** Where promises that did not hold are told. */
@@ -15,7 +15,7 @@ export class Stage {
   readonly clock = new SimulatedClock();
   readonly trace: ((line: string) => void) | undefined;
   readonly #judge: Judge;
-  readonly #seeds: Chance;
+  readonly #seeds: Random;
   readonly #stepsMax: number;
 
   /** A run of more than `stepsMax` timers is a loop that does not end. */
@@ -23,13 +23,13 @@ export class Stage {
     this.seed = seed;
     this.trace = trace;
     this.#judge = judge;
-    this.#seeds = seededChance(seed);
+    this.#seeds = seededRandom(seed);
     this.#stepsMax = stepsMax;
   }
 
   /** Chance of its own for one place or purpose: what others ask does not change what it gets. */
-  chance(): Chance {
-    return seededChance(Math.floor(this.#seeds.fraction() * 0x1_0000_0000));
+  random(): Random {
+    return seededRandom(Math.floor(this.#seeds.fraction() * 0x1_0000_0000));
   }
 
   get isViolated(): boolean {

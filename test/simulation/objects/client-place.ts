@@ -4,7 +4,7 @@ import { ClientCache } from "../../../storage/client-cache/client-cache.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
-import type { Chance } from "../../../core/index.js";
+import type { Random } from "../../../core/index.js";
 import { delay, OtherHistoryError, ServerBehindError } from "../../../core/index.js";
 import type { Attempt, Life } from "./checker.js";
 import { ObjectFunctions } from "../coherence/object-functions.js";
@@ -39,7 +39,7 @@ export class ClientPlace {
   readonly name: string;
   readonly #world: World;
   readonly #habits: ClientHabits;
-  readonly #chance: Chance;
+  readonly #random: Random;
   #disk: SimulatedDisk | undefined;
   #clock: PlaceClock | undefined;
   #end: NetworkEnd | undefined;
@@ -57,7 +57,7 @@ export class ClientPlace {
     this.name = name;
     this.#world = world;
     this.#habits = habits;
-    this.#chance = world.chance();
+    this.#random = world.random();
     if (habits.isPersistent) this.#disk = this.#newDisk();
   }
 
@@ -114,7 +114,7 @@ export class ClientPlace {
       client: this.name,
       cache: this.#disk?.open,
       clock,
-      chance: world.chance(),
+      random: world.random(),
       log: world.log(this.name),
       readOnly: this.#habits.isReadOnly,
       onOtherHistory: this.#habits.onOtherHistory,
@@ -127,12 +127,12 @@ export class ClientPlace {
       (client) => {
         if (this.#life !== life) return;
         this.#client = client;
-        const workload = new Workload({ world, clock, client, life, chance: world.chance(), openAttempts: this.#openAttempts });
+        const workload = new Workload({ world, clock, client, life, random: world.random(), openAttempts: this.#openAttempts });
         this.#workload = workload;
-        if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#chance);
+        if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#random);
         this.#mirrors = Array.from(
           { length: this.#habits.mirrors },
-          () => new Mirror({ world, client, clock, chance: world.chance(), life }),
+          () => new Mirror({ world, client, clock, random: world.random(), life }),
         );
         this.#startCallers(workload, client, clock, life);
         for (let user = 0; user < this.#habits.users; user++) {
@@ -151,8 +151,8 @@ export class ClientPlace {
     const world = this.#world;
     const { callers, isReadOnly } = this.#habits;
     if (callers === 0) return;
-    const functions = new ObjectFunctions({ world, client, clock, chance: world.chance(), life, log: world.log(this.name) });
-    const open = () => new ObjectUser({ world, functions, workload, clock, chance: world.chance(), life, isReadOnly });
+    const functions = new ObjectFunctions({ world, client, clock, random: world.random(), life, log: world.log(this.name) });
+    const open = () => new ObjectUser({ world, functions, workload, clock, random: world.random(), life, isReadOnly });
     this.#caller = open();
     for (let caller = 0; caller < callers; caller++) void open().run();
   }
@@ -253,7 +253,7 @@ export class ClientPlace {
       await this.kill();
       if (this.#disk !== undefined && (error instanceof OtherHistoryError || error instanceof ServerBehindError))
         this.#disk = this.#newDisk();
-      await delay(world.clock, 50 + this.#chance.fraction() * 300);
+      await delay(world.clock, 50 + this.#random.fraction() * 300);
       this.open();
     })();
   }
@@ -277,6 +277,6 @@ export class ClientPlace {
   }
 
   #newDisk(): SimulatedDisk {
-    return new SimulatedDisk({ name: `${this.name}-disk`, clock: this.#world.clock, chance: this.#world.chance() });
+    return new SimulatedDisk({ name: `${this.name}-disk`, clock: this.#world.clock, random: this.#world.random() });
   }
 }

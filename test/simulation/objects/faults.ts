@@ -2,7 +2,7 @@ import { soundDisk } from "../../../testing/simulated-disk.js";
 import type { DiskHabits } from "../../../testing/simulated-disk.js";
 import { calm } from "../../../testing/weather.js";
 import type { Weather } from "../../../testing/weather.js";
-import type { Chance } from "../../../core/index.js";
+import type { Random } from "../../../core/index.js";
 import { type Fault, oneOf, pause, playFaults } from "../common/play-faults.js";
 import type { ClientPlace } from "./client-place.js";
 import type { ServerPlace } from "./server-place.js";
@@ -21,7 +21,7 @@ export class Faults {
   readonly #world: World;
   readonly #server: ServerPlace;
   readonly #clients: readonly ClientPlace[];
-  readonly #chance: Chance;
+  readonly #random: Random;
   /** Restoring a server loses commits that were acknowledged: only some runs have it, so that the others can hold it to more. */
   readonly #hasRestores: boolean;
   #isOver = false;
@@ -38,9 +38,9 @@ export class Faults {
     this.#world = world;
     this.#server = server;
     this.#clients = clients;
-    this.#chance = world.chance();
-    this.#hasRestores = this.#chance.fraction() < 0.35;
-    this.hasJumps = this.#chance.fraction() < 0.25;
+    this.#random = world.random();
+    this.#hasRestores = this.#random.fraction() < 0.35;
+    this.hasJumps = this.#random.fraction() < 0.25;
   }
 
   /** One fault after the other, several at once, until `end`. */
@@ -62,7 +62,7 @@ export class Faults {
     ];
     return playFaults(faults, {
       stage: this.#world,
-      chance: this.#chance,
+      random: this.#random,
       pauseMs: [30, 450],
       isOver: () => this.#isOver,
     });
@@ -92,16 +92,16 @@ export class Faults {
 
   async #weather(): Promise<void> {
     const { network } = this.#world;
-    network.weather = this.#chance.fraction() < 0.5 ? storm : breeze;
+    network.weather = this.#random.fraction() < 0.5 ? storm : breeze;
     await this.#pause(200, 2_000);
-    if (!this.#isOver) network.weather = this.#chance.fraction() < 0.5 ? breeze : calm;
+    if (!this.#isOver) network.weather = this.#random.fraction() < 0.5 ? breeze : calm;
   }
 
   /** One client and the server no longer hear one another, in one direction or both, over a broker that is there for both. */
   async #sever(): Promise<void> {
     const { network } = this.#world;
     const { name } = this.#client();
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.7) network.sever("server", name);
     if (dice > 0.5) network.sever(name, "server");
     await this.#pause(50, 2_500);
@@ -109,7 +109,7 @@ export class Faults {
   }
 
   async #cut(): Promise<void> {
-    const end = this.#chance.fraction() < 0.3 ? this.#server.end : this.#client().end;
+    const end = this.#random.fraction() < 0.3 ? this.#server.end : this.#client().end;
     end?.cut();
     await this.#pause(10, 1_000);
     end?.mend();
@@ -140,14 +140,14 @@ export class Faults {
     this.#server.kill();
     await this.#downtime();
     // A new instance knows of nobody's snapshots: on a slow disk, what it does about its history takes long enough to be seen half done.
-    if (this.#chance.fraction() < 0.5) this.#server.disk.habits = slowDisk;
+    if (this.#random.fraction() < 0.5) this.#server.disk.habits = slowDisk;
     this.#server.start();
     await this.#pause(300, 900);
     this.#server.disk.habits = soundDisk;
   }
 
   async #serverDisk(): Promise<void> {
-    this.#server.disk.habits = this.#chance.fraction() < 0.5 ? slowDisk : failingDisk;
+    this.#server.disk.habits = this.#random.fraction() < 0.5 ? slowDisk : failingDisk;
     await this.#pause(200, 1_500);
     this.#server.disk.habits = soundDisk;
     this.#server.repair();
@@ -156,29 +156,29 @@ export class Faults {
   async #clientDisk(): Promise<void> {
     const { disk } = this.#client();
     if (disk === undefined) return;
-    disk.habits = this.#chance.fraction() < 0.8 ? slowDisk : failingDisk;
+    disk.habits = this.#random.fraction() < 0.8 ? slowDisk : failingDisk;
     await this.#pause(200, 1_500);
     disk.habits = soundDisk;
   }
 
   /** Nothing runs in it for a while, as where a computation does not let go of the event loop. */
   async #stall(): Promise<void> {
-    this.#client().clock?.stall(this.#chance.fraction() * 1_500);
+    this.#client().clock?.stall(this.#random.fraction() * 1_500);
   }
 
   async #shiftClock(): Promise<void> {
-    this.#server.shiftWall((this.#chance.fraction() - 0.6) * 5_000);
+    this.#server.shiftWall((this.#random.fraction() - 0.6) * 5_000);
   }
 
   /** Far ahead or back, and mostly right again after a while. */
   async #setClock(): Promise<void> {
-    const ms = (this.#chance.fraction() - 0.4) * (this.#chance.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
-    const place = this.#chance.fraction() < 0.7 ? this.#server : this.#client();
+    const ms = (this.#random.fraction() - 0.4) * (this.#random.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
+    const place = this.#random.fraction() < 0.7 ? this.#server : this.#client();
     place.shiftWall(ms);
     this.#clocksSet++;
     await this.#pause(10, 1_500);
     this.#clocksSet--;
-    if (this.#chance.fraction() < 0.7) place.shiftWall(-ms);
+    if (this.#random.fraction() < 0.7) place.shiftWall(-ms);
   }
 
   async #restore(): Promise<void> {
@@ -192,14 +192,14 @@ export class Faults {
 
   /** Of a server: often so short that nobody notices. */
   #downtime(): Promise<void> {
-    return this.#chance.fraction() < 0.5 ? this.#pause(0, 10) : this.#pause(10, 1_000);
+    return this.#random.fraction() < 0.5 ? this.#pause(0, 10) : this.#pause(10, 1_000);
   }
 
   #client(): ClientPlace {
-    return oneOf(this.#clients, this.#chance);
+    return oneOf(this.#clients, this.#random);
   }
 
   #pause(msMin: number, msMax: number): Promise<void> {
-    return pause(this.#world, this.#chance, msMin, msMax);
+    return pause(this.#world, this.#random, msMin, msMax);
   }
 }

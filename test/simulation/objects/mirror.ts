@@ -1,17 +1,17 @@
 import type { Change } from "../../../actors/client/watching.js";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
-import { type Chance, ClosedError, delay, type Tid } from "../../../core/index.js";
+import { type Random, ClosedError, delay, type Tid } from "../../../core/index.js";
 import type { Life } from "./checker.js";
 import { listAt } from "../common/history.js";
 import type { World } from "./world.js";
 import { prefixes } from "./world.js";
 
-export interface MirrorAround {
+export interface MirrorDeps {
   readonly world: World;
   readonly client: ObjectClient;
   readonly clock: PlaceClock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly life: Life;
 }
 
@@ -30,7 +30,7 @@ interface Copy {
  * 3. It ends when its client does.
  */
 export class Mirror {
-  readonly #around: MirrorAround;
+  readonly #deps: MirrorDeps;
   readonly #prefix: string;
   readonly #isSlow: boolean;
   readonly #copies = new Map<string, Copy>();
@@ -40,12 +40,12 @@ export class Mirror {
   #isPausing = false;
   #hasEnded = false;
 
-  constructor(around: MirrorAround) {
-    const { chance } = around;
-    this.#around = around;
-    this.#prefix = ["", ...prefixes][Math.floor(chance.fraction() * (prefixes.length + 1))] ?? "";
-    this.#isSlow = chance.fraction() < 0.4;
-    void this.#run(around.client.watch(this.#prefix));
+  constructor(deps: MirrorDeps) {
+    const { random } = deps;
+    this.#deps = deps;
+    this.#prefix = ["", ...prefixes][Math.floor(random.fraction() * (prefixes.length + 1))] ?? "";
+    this.#isSlow = random.fraction() < 0.4;
+    void this.#run(deps.client.watch(this.#prefix));
   }
 
   /** It has dealt with all that it was given. */
@@ -55,7 +55,7 @@ export class Mirror {
 
   /** Its client was closed or killed: nothing is waited for any more. */
   checkEnded(): void {
-    if (!this.#hasEnded && !this.#isPausing) this.#around.world.checker.violated(12, "a watcher ends with its client", this.#facts());
+    if (!this.#hasEnded && !this.#isPausing) this.#deps.world.checker.violated(12, "a watcher ends with its client", this.#facts());
   }
 
   async #run(changes: AsyncIterableIterator<Change>): Promise<void> {
@@ -69,7 +69,7 @@ export class Mirror {
       const { value: change } = await next;
       this.#isIdle = false;
       if (change === undefined) break;
-      if (this.#isSlow && !this.#around.world.isCalm) await this.#pause(200);
+      if (this.#isSlow && !this.#deps.world.isCalm) await this.#pause(200);
       await this.#untilDone(() => (change.type === "changed" && this.#isListed ? this.#read(change.key, change.tid) : this.#list()));
     }
     this.#hasEnded = true;
@@ -77,13 +77,13 @@ export class Mirror {
 
   /** Tries again until it succeeds or the client is closed; what was read of a history that is gone may never be reached. */
   async #untilDone(act: () => Promise<void>): Promise<void> {
-    for (let run = act; !this.#around.clock.isStopped; run = () => this.#list()) {
+    for (let run = act; !this.#deps.clock.isStopped; run = () => this.#list()) {
       try {
         await run();
         return;
       } catch (error) {
         if (error instanceof ClosedError) return;
-        this.#around.world.unlessExpected(this.#around.life.client, error);
+        this.#deps.world.unlessExpected(this.#deps.life.client, error);
         this.#isListed = false;
         await this.#pause(100);
       }
@@ -92,7 +92,7 @@ export class Mirror {
 
   async #list(): Promise<void> {
     this.#isListed = false;
-    const { client } = this.#around;
+    const { client } = this.#deps;
     const { value: rows, asOf } = await client.read(async (reader) => {
       const found: [string, string][] = [];
       for await (const [key, value] of reader.list(this.#prefix)) found.push([key, value as string]);
@@ -104,7 +104,7 @@ export class Mirror {
   }
 
   async #read(key: string, tid: Tid): Promise<void> {
-    const { client, world } = this.#around;
+    const { client, world } = this.#deps;
     const { value, asOf } = await client.read((reader) => reader.get(key), { after: tid });
     const facts = { ...this.#facts(), key, tid, asOf, value };
     const { history } = world.checker;
@@ -121,7 +121,7 @@ export class Mirror {
   /** Nothing is left to deal with. */
   #rest(): void {
     this.#isIdle = true;
-    const { world, client, clock } = this.#around;
+    const { world, client, clock } = this.#deps;
     const moment = world.checker.history.at(client.position.digest);
     if (!this.#isListed || moment === undefined || clock.isStopped) return;
     const copies = [...this.#copies].flatMap(([key, { value }]) => (value === undefined ? [] : [[key, value] as const]));
@@ -134,13 +134,13 @@ export class Mirror {
   }
 
   #facts() {
-    const { client, number } = this.#around.life;
+    const { client, number } = this.#deps.life;
     return { client, life: number, prefix: this.#prefix };
   }
 
   async #pause(msMax: number): Promise<void> {
     this.#isPausing = true;
-    await delay(this.#around.clock, this.#around.chance.fraction() * msMax);
+    await delay(this.#deps.clock, this.#deps.random.fraction() * msMax);
     this.#isPausing = false;
   }
 }

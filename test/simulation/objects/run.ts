@@ -44,19 +44,19 @@ interface RunOptions {
 async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<RunResult> {
   const world = new World(seed, trace);
   const { clock, checker } = world;
-  const chance = world.chance();
+  const random = world.random();
   const server = new ServerPlace(world);
   const clients = ["c1", "c2", "c3"].map(
     (name, index) =>
       new ClientPlace(world, name, {
         isPersistent: index < 2,
-        onOtherHistory: chance.fraction() < 0.6 ? "discard" : "refuse",
-        cacheBytesMax: chance.fraction() < 0.4 ? 600 : 1_000_000,
-        memoryBytesMax: chance.fraction() < 0.5 ? 600 : 1_000_000,
-        users: hasCallers ? 1 : 1 + Math.floor(chance.fraction() * 2),
-        callers: hasCallers ? 2 + Math.floor(chance.fraction() * 2) : 0,
-        isReadOnly: index === 2 && chance.fraction() < 0.2,
-        watches: chance.fraction() < 0.6,
+        onOtherHistory: random.fraction() < 0.6 ? "discard" : "refuse",
+        cacheBytesMax: random.fraction() < 0.4 ? 600 : 1_000_000,
+        memoryBytesMax: random.fraction() < 0.5 ? 600 : 1_000_000,
+        users: hasCallers ? 1 : 1 + Math.floor(random.fraction() * 2),
+        callers: hasCallers ? 2 + Math.floor(random.fraction() * 2) : 0,
+        isReadOnly: index === 2 && random.fraction() < 0.2,
+        watches: random.fraction() < 0.6,
         mirrors,
       }),
   );

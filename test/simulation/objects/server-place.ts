@@ -5,7 +5,7 @@ import { ObjectStore } from "../../../storage/objects/object-store.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
-import type { Chance } from "../../../core/index.js";
+import type { Random } from "../../../core/index.js";
 import { delay, limits } from "../../../core/index.js";
 import { tidToMs } from "../../../core/tid.js";
 import type { Moment } from "../common/history.js";
@@ -40,7 +40,7 @@ interface Backup {
 /** Where the storage server runs: a process on a disk, looked after by somebody who starts it again. */
 export class ServerPlace {
   readonly #world: World;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #kept: (typeof historyAges)[number];
   readonly #storageOptions: Omit<StorageOptions, "open">;
   readonly #pruningIntervalMs: number;
@@ -65,14 +65,14 @@ export class ServerPlace {
 
   constructor(world: World) {
     this.#world = world;
-    this.#chance = world.chance();
-    this.#kept = oneOf(historyAges, this.#chance);
-    this.#pruningIntervalMs = oneOf(pruningIntervalsMs, this.#chance);
+    this.#random = world.random();
+    this.#kept = oneOf(historyAges, this.#random);
+    this.#pruningIntervalMs = oneOf(pruningIntervalsMs, this.#random);
     this.#storageOptions = { ...this.#kept, outcomeAgeMs: timings.outcomeAgeMs, invalidationQueueSize: 5 };
     this.#disk = new SimulatedDisk({
       name: "server-disk",
       clock: world.clock,
-      chance: world.chance(),
+      random: world.random(),
       onDurable: this.#onDurable,
     });
   }
@@ -117,7 +117,7 @@ export class ServerPlace {
       storages: { [storage]: { open: this.#disk.open, ...this.#storageOptions } },
       transport: this.#end,
       clock,
-      chance: world.chance(),
+      random: world.random(),
       log: world.log("server"),
       heartbeatIntervalMs: timings.heartbeatIntervalMs,
       keepAliveIntervalMs: timings.keepAliveIntervalMs,
@@ -248,7 +248,7 @@ export class ServerPlace {
       // The process is left standing until what it was doing has returned.
       await delay(world.clock, 0);
       this.kill();
-      await delay(world.clock, 50 + this.#chance.fraction() * 500);
+      await delay(world.clock, 50 + this.#random.fraction() * 500);
       this.start();
     })();
   }

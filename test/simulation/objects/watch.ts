@@ -1,5 +1,5 @@
 import type { ObjectClient } from "../../../actors/client/object-client.js";
-import type { Chance, Tid } from "../../../core/index.js";
+import type { Random, Tid } from "../../../core/index.js";
 import type { Life } from "./checker.js";
 import type { Moment } from "../common/history.js";
 import type { World } from "./world.js";
@@ -16,11 +16,11 @@ export class Watch {
   /** Keys of the last moment that were told. */
   #told = new Set<string>();
 
-  constructor(world: World, client: ObjectClient, life: Life, chance: Chance) {
+  constructor(world: World, client: ObjectClient, life: Life, random: Random) {
     this.#world = world;
     this.#client = client;
     this.#life = life;
-    this.#prefix = ["", ...prefixes][Math.floor(chance.fraction() * (prefixes.length + 1))] ?? "";
+    this.#prefix = ["", ...prefixes][Math.floor(random.fraction() * (prefixes.length + 1))] ?? "";
     this.#last = world.checker.history.at(client.position.digest);
     for (const key of this.#keysOf(this.#last)) this.#told.add(key);
     void this.#run();

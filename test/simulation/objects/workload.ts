@@ -1,7 +1,7 @@
 import type { OpenTransaction, Reader, Transaction } from "../../../actors/client/object-access.js";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import type { UntypedSchema } from "../../../actors/protocol/schema.js";
-import type { Chance, Clock, Tid } from "../../../core/index.js";
+import type { Random, Clock, Tid } from "../../../core/index.js";
 import {
   delay,
   OtherHistoryError,
@@ -19,7 +19,7 @@ export interface WorkloadOptions {
   readonly clock: Clock;
   readonly client: ObjectClient;
   readonly life: Life;
-  readonly chance: Chance;
+  readonly random: Random;
   /** Kept up to date: those whose outcome the client may still be told. */
   readonly openAttempts: Set<Attempt>;
 }
@@ -35,7 +35,7 @@ export class Workload {
   readonly #clock: Clock;
   readonly #client: ObjectClient;
   readonly #life: Life;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #openAttempts: Set<Attempt>;
   #names = 0;
   #puts = 0;
@@ -46,7 +46,7 @@ export class Workload {
     this.#clock = options.clock;
     this.#client = options.client;
     this.#life = options.life;
-    this.#chance = options.chance;
+    this.#random = options.random;
     this.#openAttempts = options.openAttempts;
   }
 
@@ -94,7 +94,7 @@ export class Workload {
   }
 
   #act(): Promise<void> {
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.25) return this.#look();
     if (dice < 0.5) return this.#transact((tx, attempt) => this.#change(tx, attempt));
     if (dice < 0.58) return this.#transact((tx, attempt) => this.#putBlindly(tx, attempt));
@@ -113,8 +113,8 @@ export class Workload {
     await this.#client.read(async (tx) => {
       const attempt = this.#began(tx, before, true);
       await this.#readSome(tx, attempt, 1 + this.#below(4));
-      if (this.#chance.fraction() < 0.3) await this.#list(tx, attempt, this.#prefix());
-      if (this.#chance.fraction() < 0.1) await this.#pause(10, 500);
+      if (this.#random.fraction() < 0.3) await this.#list(tx, attempt, this.#prefix());
+      if (this.#random.fraction() < 0.1) await this.#pause(10, 500);
       await this.#readSome(tx, attempt, 1 + this.#below(3));
       this.#openAttempts.delete(attempt);
       this.#world.checker.forgotten(attempt);
@@ -124,10 +124,10 @@ export class Workload {
   /** Reads some keys, writes some, of which it has read or not. */
   readonly #change: Body = async (tx, attempt) => {
     await this.#readSome(tx, attempt, 1 + this.#below(3));
-    if (this.#chance.fraction() < 0.3) await this.#pause(1, 60);
+    if (this.#random.fraction() < 0.3) await this.#pause(1, 60);
     const read = [...attempt.reads];
     await this.#put(tx, attempt, read[this.#below(read.length)] ?? this.#key());
-    if (this.#chance.fraction() < 0.3) await this.#put(tx, attempt, this.#key());
+    if (this.#random.fraction() < 0.3) await this.#put(tx, attempt, this.#key());
     await this.#readSome(tx, attempt, this.#below(2));
   };
 
@@ -163,7 +163,7 @@ export class Workload {
   readonly #lookBack: Body = async (tx, attempt) => {
     for (let looks = 2 + this.#below(15); looks > 0; looks--) {
       await this.#readSome(tx, attempt, 1);
-      if (this.#chance.fraction() < 0.3) await this.#list(tx, attempt, this.#prefix());
+      if (this.#random.fraction() < 0.3) await this.#list(tx, attempt, this.#prefix());
       await this.#pause(20, 150);
     }
   };
@@ -171,7 +171,7 @@ export class Workload {
   /** Votes, then finishes, aborts, or, while there are faults, hangs until it is too late. */
   async #coordinate(): Promise<void> {
     const before = this.#seen();
-    const isSerializable = this.#chance.fraction() < 0.8;
+    const isSerializable = this.#random.fraction() < 0.8;
     const tx = await this.#client.begin({ isolation: isSerializable ? "serializable" : "snapshot" });
     const attempt = this.#began(tx, before, isSerializable);
     await this.#settling(attempt, async () => {
@@ -194,7 +194,7 @@ export class Workload {
   }
 
   async #endVoted(tx: Voted): Promise<Tid | undefined> {
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.2) {
       await tx.abort();
       return undefined;
@@ -206,7 +206,7 @@ export class Workload {
 
   async #transact(body: Body): Promise<void> {
     let before = this.#seen();
-    const isSerializable = this.#chance.fraction() < 0.85;
+    const isSerializable = this.#random.fraction() < 0.85;
     let last: Attempt | undefined;
     const run = async () => {
       const { tid } = await this.#client.transact(
@@ -317,10 +317,10 @@ export class Workload {
   }
 
   #below(count: number): number {
-    return Math.floor(this.#chance.fraction() * count);
+    return Math.floor(this.#random.fraction() * count);
   }
 
   #pause(msMin: number, msMax: number): Promise<void> {
-    return delay(this.#clock, msMin + this.#chance.fraction() * (msMax - msMin));
+    return delay(this.#clock, msMin + this.#random.fraction() * (msMax - msMin));
   }
 }

@@ -51,11 +51,11 @@ export class World extends Stage {
     this.checker = checker;
     this.contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
     this.coherence = new CoherenceChecker(checker, this.clock);
-    const chance = this.chance();
+    const random = this.random();
     this.network = new FaultyNetwork({
       clock: this.clock,
-      chance,
-      ...(chance.fraction() < 0.25 ? { payloadBytesMax: tightPayloadBytesMax } : {}),
+      random,
+      ...(random.fraction() < 0.25 ? { payloadBytesMax: tightPayloadBytesMax } : {}),
       log: this.log("network"),
       onSend: (sent) => {
         this.#watch(sent);

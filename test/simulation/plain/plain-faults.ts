@@ -17,8 +17,8 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
 
   constructor(world: PlainWorld, nodes: readonly NodePlace[]) {
     super(world, nodes);
-    this.isSlow = this.chance.fraction() < 0.2;
-    this.#isSparse = this.chance.fraction() < 0.5;
+    this.isSlow = this.random.fraction() < 0.2;
+    this.#isSparse = this.random.fraction() < 0.5;
     for (const { name } of nodes) this.#move(name);
   }
 
@@ -58,7 +58,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
   }
 
   #play(faults: readonly Fault[], pauseMs: readonly [min: number, max: number]): Promise<void> {
-    return playFaults(faults, { stage: this.world, chance: this.chance, pauseMs, isOver: () => this.isOver });
+    return playFaults(faults, { stage: this.world, random: this.random, pauseMs, isOver: () => this.isOver });
   }
 
   override end(): void {
@@ -74,9 +74,9 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
 
   async #weather(): Promise<void> {
     const { network } = this.world;
-    network.weather = this.chance.fraction() < 0.5 ? storm : breeze;
+    network.weather = this.random.fraction() < 0.5 ? storm : breeze;
     await this.pause(100, 1_000);
-    if (!this.isOver) network.weather = this.chance.fraction() < 0.3 ? breeze : calm;
+    if (!this.isOver) network.weather = this.random.fraction() < 0.3 ? breeze : calm;
   }
 
   async #cut(): Promise<void> {
@@ -115,13 +115,13 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
   /** What one broker has not passed on is lost; its nodes come back one after the other, at any broker. */
   async #killBroker(): Promise<void> {
     const { cluster } = this.world;
-    const broker = Math.floor(this.chance.fraction() * cluster.size);
+    const broker = Math.floor(this.random.fraction() * cluster.size);
     cluster.crash(broker);
     const theirs = this.nodes.filter(({ name }) => cluster.brokerOf(name) === broker);
     for (const { end } of theirs) end?.cut();
     // The process of one of them may have run beside it.
     const [first] = theirs;
-    if (first !== undefined && this.chance.fraction() < 0.3) {
+    if (first !== undefined && this.random.fraction() < 0.3) {
       await first.kill();
       await this.downtime();
       first.open();
@@ -139,7 +139,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     const { cluster } = this.world;
     cluster.breakRoutes();
     // Mostly for less than the time-out: longer silence discards, and hides what else was not noticed.
-    if (this.chance.fraction() < 0.75) await this.pause(50, 240);
+    if (this.random.fraction() < 0.75) await this.pause(50, 240);
     else await this.pause(240, 1_200);
     cluster.mendRoutes();
   }
@@ -174,6 +174,6 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
   }
 
   #move(name: string): void {
-    this.world.cluster.move(name, Math.floor(this.chance.fraction() * this.world.cluster.size));
+    this.world.cluster.move(name, Math.floor(this.random.fraction() * this.world.cluster.size));
   }
 }

@@ -4,7 +4,7 @@ import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
 import { type Bus, createPlainBus } from "../../../transport/index.js";
 import { readPlainWord } from "../../../transport/nats/plain-words.js";
 import { tagOfSubject } from "../../../transport/tag-subject.js";
-import { autoPruneIntervalsMs, type BusAround, CacheWorld, prefix, slackMs, timings } from "../cache/cache-world.js";
+import { autoPruneIntervalsMs, type BusDeps, CacheWorld, prefix, slackMs, timings } from "../cache/cache-world.js";
 import type { NodeLife } from "../cache/cache-checker.js";
 import { tapped } from "../cache/tapped.js";
 import { oneOf } from "../common/play-faults.js";
@@ -39,20 +39,20 @@ export class PlainWorld extends CacheWorld {
     super({ seed, trace, staleMsMax: maxStaleMs + routeMsMax + slackMs + (hasStalls ? timings.stallMsMax : 0) });
     this.hasStalls = hasStalls;
     this.maxStaleMs = maxStaleMs;
-    const chance = this.chance();
+    const random = this.random();
     this.cluster = new SimulatedCluster({
       clock: this.clock,
-      chance,
-      size: chance.fraction() < 0.3 ? 1 : 2,
+      random,
+      size: random.fraction() < 0.3 ? 1 : 2,
       routeMsMin: 0.2,
       routeMsMax,
       onTaken: (publication) => this.#took(publication),
     });
-    this.network = this.newNetwork(chance, this.cluster);
-    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, chance);
+    this.network = this.newNetwork(random, this.cluster);
+    this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, random);
   }
 
-  openBus({ life, end, clock, chance, log }: BusAround): Bus {
+  openBus({ life, end, clock, random, log }: BusDeps): Bus {
     const { checker } = this;
     const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
     const heard = new PublishersHeard(
@@ -60,7 +60,7 @@ export class PlainWorld extends CacheWorld {
       (publisher, number) => checker.heard(life, publisher, number),
     );
     this.#heard.set(life, heard);
-    const bus = createPlainBus({ transport: heard.tap(end), prefix, heartbeatIntervalMs, heartbeatTimeoutMs, clock, chance, log });
+    const bus = createPlainBus({ transport: heard.tap(end), prefix, heartbeatIntervalMs, heartbeatTimeoutMs, clock, random, log });
     return tapped(bus, ({ type }) => {
       if (type === "cut") heard.forget();
     });

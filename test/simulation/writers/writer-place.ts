@@ -2,7 +2,7 @@ import { type StorageServer, startStorageServer } from "../../../actors/server/s
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { PlaceClock } from "../../../testing/simulated-clock.js";
-import { type Chance, delay } from "../../../core/index.js";
+import { type Random, delay } from "../../../core/index.js";
 import { realm, storage, timings } from "../objects/world.js";
 import type { WritersWorld } from "./writers-world.js";
 
@@ -10,7 +10,7 @@ import type { WritersWorld } from "./writers-world.js";
 export class WriterPlace {
   readonly name: string;
   readonly #world: WritersWorld;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #disk: SimulatedDisk;
   readonly #skewMs: number;
   #clock: PlaceClock | undefined;
@@ -23,9 +23,9 @@ export class WriterPlace {
   constructor(world: WritersWorld, name: string) {
     this.name = name;
     this.#world = world;
-    this.#chance = world.chance();
-    this.#skewMs = (this.#chance.fraction() - 0.5) * 20_000;
-    this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, chance: world.chance() });
+    this.#random = world.random();
+    this.#skewMs = (this.#random.fraction() - 0.5) * 20_000;
+    this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, random: world.random() });
   }
 
   /** How often a process was started. */
@@ -71,7 +71,7 @@ export class WriterPlace {
       storages: { [storage]: { open: this.#disk.open } },
       transport: end,
       clock,
-      chance: world.chance(),
+      random: world.random(),
       log,
       heartbeatIntervalMs: timings.heartbeatIntervalMs,
       onFatal: fail,
@@ -105,7 +105,7 @@ export class WriterPlace {
     void (async () => {
       await delay(world.clock, 0);
       this.kill();
-      await delay(world.clock, 300 + this.#chance.fraction() * 700);
+      await delay(world.clock, 300 + this.#random.fraction() * 700);
       this.start();
     })();
   }

@@ -19,12 +19,12 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
   const judge = new Verdicts();
   const world = new WritersWorld(seed, judge, trace);
   const { clock, network, places } = world;
-  const chance = world.chance();
-  const count = 2 + Math.floor(chance.fraction() * 2);
+  const random = world.random();
+  const count = 2 + Math.floor(random.fraction() * 2);
   for (let index = 1; index <= count; index++) places.push(new WriterPlace(world, `s${index}`));
   let isOver = false;
-  const some = () => oneOf(places, chance);
-  const wait = (min: number, max: number) => pause(world, chance, min, max);
+  const some = () => oneOf(places, random);
+  const wait = (min: number, max: number) => pause(world, random, min, max);
   const faults: readonly Fault[] = [
     [
       3,
@@ -64,7 +64,7 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
         if (!isOver) place.start();
       },
     ],
-    [2, "held up", async () => some().clock?.stall(chance.fraction() * 4_000)],
+    [2, "held up", async () => some().clock?.stall(random.fraction() * 4_000)],
     [
       1,
       "broker stops",
@@ -96,7 +96,7 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
         place.start();
       })();
     }
-    void playFaults(faults, { stage: world, chance, pauseMs: [100, 1_500], isOver: () => isOver });
+    void playFaults(faults, { stage: world, random, pauseMs: [100, 1_500], isOver: () => isOver });
     await world.until(() => false, stormMs);
     isOver = true;
     world.note("fault", "no more");

@@ -22,7 +22,7 @@ export class WritersWorld extends Stage {
     this.#judge = judge;
     this.network = new FaultyNetwork({
       clock: this.clock,
-      chance: this.chance(),
+      random: this.random(),
       log: this.log("network"),
       onSend: ({ from, to, subject, arrivalsMs }) => {
         if (this.trace === undefined) return;

@@ -5,11 +5,11 @@
 import { writeSync } from "node:fs";
 import { ClientCache } from "../../../storage/client-cache/client-cache.js";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
-import { seededChance, silentLog, systemClock, type Tid } from "../../../core/index.js";
+import { seededRandom, silentLog, systemClock, type Tid } from "../../../core/index.js";
 import { historyKeys, positionAt, revisionAt, touchedAt } from "./cache-history.js";
 
 const folder = process.argv[2] ?? "";
-const chance = seededChance(Number(process.argv[3]));
+const random = seededRandom(Number(process.argv[3]));
 const cache = await ClientCache.open({
   storage: "main",
   realm: "test",
@@ -23,7 +23,7 @@ const cache = await ClientCache.open({
 for (;;) {
   const flushed = cache.flush().then(() => cache.position.tid);
   // More happens while the batch is in the air.
-  for (let steps = Math.floor(chance.fraction() * 20); steps >= 0; steps--) step();
+  for (let steps = Math.floor(random.fraction() * 20); steps >= 0; steps--) step();
   await flushed;
   const { tid } = cache.position;
   await cache.flush();
@@ -35,9 +35,9 @@ function step(): void {
   const next = (cache.position.tid + 1) as Tid;
   cache.apply({ previous: cache.position.tid, ...positionAt(next), keys: touchedAt(next) });
   for (let loads = 0; loads < 5; loads++) {
-    const key = historyKeys[Math.floor(chance.fraction() * historyKeys.length)] ?? "";
+    const key = historyKeys[Math.floor(random.fraction() * historyKeys.length)] ?? "";
     // As a load that was answered before the invalidation, or after it.
-    const asOf = chance.fraction() < 0.5 ? ticket.snapshot : next;
+    const asOf = random.fraction() < 0.5 ? ticket.snapshot : next;
     cache.admit(ticket, key, revisionAt(key, ticket.snapshot, asOf), positionAt(asOf));
   }
   cache.endLoad(ticket);

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
 import { digestAfter, ObjectStore } from "../../../storage/objects/object-store.js";
 import type { Position } from "../../../core/transaction.js";
-import { seededChance, silentLog, systemClock, type Tid, tidZero } from "../../../core/index.js";
+import { seededRandom, silentLog, systemClock, type Tid, tidZero } from "../../../core/index.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
 
 const makeFolder = temporaryFolders();
@@ -43,10 +43,10 @@ async function writeUntilKilled(
 
 test(`what was acknowledged survives kill -9, whole and in one chain (ZOOID_TEST_SEED=${seed})`, { timeout: 60_000 }, async () => {
   const folder = await makeFolder();
-  const chance = seededChance(seed);
+  const random = seededRandom(seed);
   let from = 0;
   for (let round = 0; round < rounds; round++) {
-    const [last, tid, digest] = await writeUntilKilled(folder, from, 5 + Math.floor(chance.fraction() * 40));
+    const [last, tid, digest] = await writeUntilKilled(folder, from, 5 + Math.floor(random.fraction() * 40));
     const store = await ObjectStore.open(() => openLmdbStore({ folder }), { storage: "main", log: silentLog, clock: systemClock });
     try {
       expect(store.digestAt(tid as Tid)).toBe(digest);

@@ -3,18 +3,18 @@ import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { type BusPosition, createJetStreamBus, type TagVersion } from "../../../transport/index.js";
-import { seededChance } from "../../../core/index.js";
+import { seededRandom } from "../../../core/index.js";
 import { HeardBus } from "../../../testing/suites/bus.js";
 
 /** Nodes on a stream whose broker loses what it took last with its power. */
 function place() {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const network = new FaultyNetwork({ clock, chance });
-  const jetStream = new SimulatedJetStream({ network, chance });
+  const random = seededRandom(1);
+  const network = new FaultyNetwork({ clock, random });
+  const jetStream = new SimulatedJetStream({ network, random });
   const node = async (name: string, from?: BusPosition, known?: readonly TagVersion[]) => {
     const transport = network.connect(name);
-    const bus = createJetStreamBus({ transport, prefix: "p", clock, chance });
+    const bus = createJetStreamBus({ transport, prefix: "p", clock, random });
     const heard = new HeardBus(bus);
     await clock.settle(bus.follow(from, known), 2_000);
     return { transport, bus, heard };

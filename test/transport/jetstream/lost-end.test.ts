@@ -3,7 +3,7 @@ import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { type BusPosition, createJetStreamBus } from "../../../transport/index.js";
-import { seededChance } from "../../../core/index.js";
+import { seededRandom } from "../../../core/index.js";
 import { HeardBus } from "../../../testing/suites/bus.js";
 
 const downMs = 500;
@@ -12,12 +12,12 @@ const historyMs = 100_000;
 /** Nodes on a stream whose broker does not sync before it acknowledges, as JetStream does not by default. */
 function place() {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const network = new FaultyNetwork({ clock, chance });
-  const jetStream = new SimulatedJetStream({ network, chance });
+  const random = seededRandom(1);
+  const network = new FaultyNetwork({ clock, random });
+  const jetStream = new SimulatedJetStream({ network, random });
   const node = async (name: string, from?: BusPosition) => {
     const transport = network.connect(name);
-    const bus = createJetStreamBus({ transport, prefix: "p", historyMs, clock, chance });
+    const bus = createJetStreamBus({ transport, prefix: "p", historyMs, clock, random });
     const heard = new HeardBus(bus);
     await clock.settle(bus.follow(from), 1_000);
     return { transport, bus, heard };

@@ -2,12 +2,12 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { connectNats } from "../../../transport/nats/nats.js";
 import { createJetStreamBucket } from "../../../transport/jetstream/bucket.js";
 import type { AskingTransport, Subscription } from "../../../transport/transport.js";
-import { DisconnectedError, systemChance, systemClock, TimeoutError } from "../../../core/index.js";
+import { DisconnectedError, systemRandom, systemClock, TimeoutError } from "../../../core/index.js";
 import { jetStreamConfig } from "../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { bucketSuite } from "../../suites/bucket.js";
 
-const place = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, chance: systemChance } as const;
+const place = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, random: systemRandom } as const;
 
 async function openBucket(server: NatsServer, options: { prefix?: string; bytesMax?: number; timeoutMs?: number; ageMs?: number } = {}) {
   const transport = await connectNats({ servers: server.url });

@@ -2,20 +2,20 @@ import { expect, test } from "vitest";
 import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
 import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
 import { createPlainBus } from "../../../transport/index.js";
-import { seededChance } from "../../../core/index.js";
+import { seededRandom } from "../../../core/index.js";
 import { HeardBus } from "../../../testing/suites/bus.js";
 
 const lagMs = 2_000;
 
 test("what a publisher says late, on a link that lags, is no proof that nothing of it is missing since", async () => {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const brokers = new SimulatedCluster({ clock, chance, size: 2, routeMsMin: 1, routeMsMax: 2 });
-  const network = new FaultyNetwork({ clock, chance, brokers });
+  const random = seededRandom(1);
+  const brokers = new SimulatedCluster({ clock, random, size: 2, routeMsMin: 1, routeMsMax: 2 });
+  const network = new FaultyNetwork({ clock, random, brokers });
   const open = async (name: string, broker: number) => {
     brokers.move(name, broker);
     const end = network.connect(name);
-    const bus = createPlainBus({ transport: end, prefix: "p", clock, chance });
+    const bus = createPlainBus({ transport: end, prefix: "p", clock, random });
     const heard = new HeardBus(bus);
     await clock.settle(bus.follow(undefined), 1_000);
     return { end, bus, heard };

@@ -1,24 +1,24 @@
 import type { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../../../transport/bus.js";
-import { type Chance, delay } from "../../../../core/index.js";
+import { type Random, delay } from "../../../../core/index.js";
 
 /** A broker that numbers what is published sooner or later; its nodes hear in its order, each in its own time, and of their own before or after the acknowledgement. */
 export class LateBroker {
   readonly ends: LateEnd[] = [];
   readonly latest = new Map<string, number>();
   readonly clock: SimulatedClock;
-  readonly chance: Chance;
+  readonly random: Random;
   epoch = "e";
   sequence = 100;
 
-  constructor(clock: SimulatedClock, chance: Chance) {
+  constructor(clock: SimulatedClock, random: Random) {
     this.clock = clock;
-    this.chance = chance;
+    this.random = random;
   }
 
   /** Some of the time nothing, else up to `msMax`. */
   async late(msMax: number): Promise<void> {
-    if (this.chance.fraction() < 0.6) await delay(this.clock, this.chance.fraction() * msMax);
+    if (this.random.fraction() < 0.6) await delay(this.clock, this.random.fraction() * msMax);
   }
 
   take(tag: string, id: string): BusVersion {
@@ -31,7 +31,7 @@ export class LateBroker {
   /** Begins another history. */
   begin(): void {
     this.epoch += "e";
-    this.sequence = Math.floor(this.sequence * this.chance.fraction());
+    this.sequence = Math.floor(this.sequence * this.random.fraction());
     this.latest.clear();
     const version = { epoch: this.epoch, sequence: this.sequence, time: this.clock.now() };
     for (const end of this.ends) end.push({ type: "reset", version });

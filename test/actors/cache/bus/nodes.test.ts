@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { type Cache, createCache, createInvalidationHub } from "../../../../cache.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import type { Bus, BusEvent, BusState, BusVersion } from "../../../../transport/bus.js";
-import { seededChance } from "../../../../core/index.js";
+import { seededRandom } from "../../../../core/index.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { gate, openCache } from "../open.js";
 
@@ -11,8 +11,8 @@ const temporaryFolder = temporaryFolders();
 /** Two nodes that hear each other. */
 async function twoNodes(): Promise<readonly [Cache, Cache]> {
   const clock = new SimulatedClock();
-  const hub = createInvalidationHub({ clock, chance: seededChance(1) });
-  const open = async (seed: number) => (await openCache({ bus: hub.connect(), clock, chance: seededChance(seed) })).cache;
+  const hub = createInvalidationHub({ clock, random: seededRandom(1) });
+  const open = async (seed: number) => (await openCache({ bus: hub.connect(), clock, random: seededRandom(seed) })).cache;
   return [await open(2), await open(3)];
 }
 
@@ -53,7 +53,7 @@ class ScriptedBus implements Bus {
 async function scripted(options = {}) {
   const bus = new ScriptedBus();
   const clock = new SimulatedClock();
-  const cache = await createCache({ bus, clock, chance: seededChance(1), ...options });
+  const cache = await createCache({ bus, clock, random: seededRandom(1), ...options });
   onTestFinished(() => cache.close());
   return { bus, clock, cache };
 }

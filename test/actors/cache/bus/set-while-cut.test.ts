@@ -3,16 +3,16 @@ import { createCache } from "../../../../cache.js";
 import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
 import { SimulatedJetStream } from "../../../../testing/simulated-jetstream.js";
 import { createJetStreamBus } from "../../../../transport/index.js";
-import { seededChance } from "../../../../core/index.js";
+import { seededRandom } from "../../../../core/index.js";
 
 test("a value that is set while cut off is not kept, and what it replaces is not given again", async () => {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const network = new FaultyNetwork({ clock, chance });
-  const jetStream = new SimulatedJetStream({ network, chance });
+  const random = seededRandom(1);
+  const network = new FaultyNetwork({ clock, random });
+  const jetStream = new SimulatedJetStream({ network, random });
   const transport = network.connect("node");
-  const bus = createJetStreamBus({ transport, prefix: "p", clock, chance });
-  const cache = await createCache({ bus, clock, chance, maxStaleSecs: "1s" });
+  const bus = createJetStreamBus({ transport, prefix: "p", clock, random });
+  const cache = await createCache({ bus, clock, random, maxStaleSecs: "1s" });
   onTestFinished(async () => {
     jetStream.pause();
     await cache.close();

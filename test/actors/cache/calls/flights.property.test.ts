@@ -133,7 +133,7 @@ class Run {
   #version = 0;
   #calls = 0;
 
-  constructor(around: {
+  constructor(deps: {
     world: ObjectWorld;
     caches: readonly Cache[];
     client: ObjectClient;
@@ -143,14 +143,14 @@ class Run {
     found: Found;
     name: string;
   }) {
-    this.#world = around.world;
-    this.#caches = around.caches;
-    this.#client = around.client;
-    this.#transport = around.transport;
-    this.#functions = around.functions;
-    this.#model = around.model;
-    this.#found = around.found;
-    this.#name = around.name;
+    this.#world = deps.world;
+    this.#caches = deps.caches;
+    this.#client = deps.client;
+    this.#transport = deps.transport;
+    this.#functions = deps.functions;
+    this.#model = deps.model;
+    this.#found = deps.found;
+    this.#name = deps.name;
     this.#model.isOver = false;
     this.#model.runs.length = 0;
   }

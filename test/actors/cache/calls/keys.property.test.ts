@@ -4,7 +4,7 @@ import { cacheSettings } from "../../../../actors/cache/options.js";
 import { keyTag } from "../../../../storage/results/result-key.js";
 import { createBucketHub, soundBucket } from "../../../../testing/bucket-hub.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
-import { type Chance, ClosedError, delay, isBelow, rootTag, seededChance, type Tag } from "../../../../core/index.js";
+import { type Random, ClosedError, delay, isBelow, rootTag, seededRandom, type Tag } from "../../../../core/index.js";
 import { LateBroker, LateEnd } from "../bus/late-bus.js";
 
 /** The last is told by its tag only as a hash. */
@@ -13,7 +13,7 @@ const dataTag = "t:a" as Tag;
 
 interface World {
   readonly clock: SimulatedClock;
-  readonly chance: Chance;
+  readonly random: Random;
   readonly broker: LateBroker;
   /** What all values are made of: a number that rises. */
   data: number;
@@ -42,7 +42,7 @@ class Node {
     const { clock, least } = world;
     this.#world = world;
     this.#end = new LateEnd(world.broker);
-    const settings = cacheSettings({ clock, chance: seededChance(seed), ttiFlushSecs: 0.02, maxEntries });
+    const settings = cacheSettings({ clock, random: seededRandom(seed), ttiFlushSecs: 0.02, maxEntries });
     this.#opened = openCacheOver(settings, { bus: this.#end, disk: undefined, bucket: bucket?.connect({ clock }) });
     this.#end.published = (tag, id) => {
       const [asked, number] = this.#asking ?? [];
@@ -55,13 +55,13 @@ class Node {
   }
 
   async act(): Promise<void> {
-    const { chance, clock, wrong, broker } = this.#world;
+    const { random, clock, wrong, broker } = this.#world;
     const { cache, core } = this.#opened;
     for (let turn = 0; turn < 25; turn++) {
-      await delay(clock, chance.fraction() * 30);
-      const key = keys[Math.floor(chance.fraction() * keys.length)] ?? "k";
+      await delay(clock, random.fraction() * 30);
+      const key = keys[Math.floor(random.fraction() * keys.length)] ?? "k";
       const [loaded, own] = [keyTag(this.#load.key(key)), core.keyOf(key).tag];
-      const dice = chance.fraction();
+      const dice = random.fraction();
       if (dice < 0.2) await this.#check("load", loaded, () => this.#load(key));
       else if (dice < 0.35) await this.#check("getOrSet", own, () => cache.getOrSet(key, () => this.#read(), { tags: [dataTag] }));
       else if (dice < 0.5) await this.#check("get", own, () => cache.get<number>(key));
@@ -91,15 +91,15 @@ class Node {
   }
 
   async #read(): Promise<number> {
-    const { chance, clock, data } = this.#world;
-    await delay(clock, chance.fraction() * 40);
+    const { random, clock, data } = this.#world;
+    await delay(clock, random.fraction() * 40);
     return data;
   }
 
   async #readTwo(key: string): Promise<readonly [number, number | undefined]> {
-    const { chance, clock } = this.#world;
+    const { random, clock } = this.#world;
     const first = await this.#load(key);
-    await delay(clock, chance.fraction() * 20);
+    await delay(clock, random.fraction() * 20);
     return [first, await this.#opened.cache.get<number>(key)];
   }
 
@@ -141,10 +141,10 @@ async function run(
   { isShared, maxEntries }: { isShared: boolean; maxEntries: number | undefined },
 ): Promise<readonly string[]> {
   const clock = new SimulatedClock();
-  const chance = seededChance(seed);
-  const world: World = { clock, chance, broker: new LateBroker(clock, chance), data: 0, least: new Map(), wrong: [] };
+  const random = seededRandom(seed);
+  const world: World = { clock, random, broker: new LateBroker(clock, random), data: 0, least: new Map(), wrong: [] };
   const faults = { ...soundBucket, delayMsMax: 15, lagMsMax: 30 };
-  const bucket = isShared ? createBucketHub({ clock, chance: seededChance(seed + 1), faults }) : undefined;
+  const bucket = isShared ? createBucketHub({ clock, random: seededRandom(seed + 1), faults }) : undefined;
   const nodes = [1, 2, 3].map((number) => new Node(world, seed * 10 + number, { bucket, maxEntries }));
   await clock.settle(Promise.all(nodes.flatMap((node) => [node.act(), node.act()])), 100_000);
   await clock.settle(Promise.all(nodes.map((node) => node.close())), 100_000);

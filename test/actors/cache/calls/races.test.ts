@@ -4,7 +4,7 @@ import { keyTag } from "../../../../storage/results/result-key.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { createBroker } from "../../../../transport/index.js";
 import { readBusWord, tagTokens } from "../../../../transport/jetstream/messages.js";
-import { encodeMessage, limits, seededChance, tagLevels, type Tag } from "../../../../core/index.js";
+import { encodeMessage, limits, seededRandom, tagLevels, type Tag } from "../../../../core/index.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { bucketWorld, ScriptedBroker } from "../tiers/bucket-nodes.js";
 import { type Gate, gate, openCache } from "../open.js";
@@ -260,7 +260,7 @@ describe("a message of the bus that names no tag", () => {
   test("changes nothing over plain NATS: all can be cleared as before", async () => {
     const clock = new SimulatedClock();
     const broker = createBroker({ clock });
-    const cache = await createCache({ transport: broker.connect(), clock, chance: seededChance(2) });
+    const cache = await createCache({ transport: broker.connect(), clock, random: seededRandom(2) });
     const raw = broker.connect();
     await clock.advance(1_000);
     expect(cache.stats().bus?.type).toBe("following");

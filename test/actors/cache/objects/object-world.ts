@@ -2,7 +2,7 @@
 import { onTestFinished } from "vitest";
 import { type Cache, type CacheOptions, createCache } from "../../../../cache.js";
 import type { ObjectClient } from "../../../../actors/client/object-client.js";
-import { seededChance, type Value } from "../../../../core/index.js";
+import { seededRandom, type Value } from "../../../../core/index.js";
 import { type ClientWorld, clientWorld } from "../../../support/client-world.js";
 import type { WorldOptions } from "../../../support/server-world.js";
 
@@ -25,7 +25,7 @@ export async function objectWorld(options: WorldOptions = {}): Promise<ObjectWor
   const { client: writer } = await world.open("writer");
   const caches: Cache[] = [];
   const openCache = async (cacheOptions: CacheOptions = {}) => {
-    const cache = await createCache({ clock: world.clock, chance: seededChance(1), ...cacheOptions });
+    const cache = await createCache({ clock: world.clock, random: seededRandom(1), ...cacheOptions });
     caches.push(cache);
     return cache;
   };

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startStorageServer } from "../../../../actors/server/server.js";
 import { createInvalidationHub } from "../../../../cache.js";
-import { limits, seededChance, silentLog, systemClock } from "../../../../core/index.js";
+import { limits, seededRandom, silentLog, systemClock } from "../../../../core/index.js";
 import { all, cacheDisk } from "../../../support/client-world.js";
 import { TestDisk } from "../../../support/server-world.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
@@ -369,7 +369,7 @@ describe("several of them", () => {
         storages: { second: { open: new TestDisk("second").open } },
         transport: broker.connect(),
         clock,
-        chance: seededChance(99),
+        random: seededRandom(99),
         onFatal: (error) => {
           throw error;
         },
@@ -413,7 +413,7 @@ describe("several of them", () => {
 
   test("B8: an invalidation that overtakes the commit before it leaves nothing older than the commit", async () => {
     const { broker: _, clock, open, openCache, run, writer } = await objectWorld();
-    const hub = createInvalidationHub({ clock, chance: seededChance(7) });
+    const hub = createInvalidationHub({ clock, random: seededRandom(7) });
     const [here, there] = [await openCache({ bus: hub.connect() }), await openCache({ bus: hub.connect() })];
     const { client, transport } = await open("there");
     await run(writer.put("a", 1));

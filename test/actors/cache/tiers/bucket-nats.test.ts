@@ -4,7 +4,7 @@ import { sharedAgeMsMax } from "../../../../actors/cache/shared-tier.js";
 import type { Bucket } from "../../../../transport/bucket.js";
 import { createJetStreamBucket } from "../../../../transport/jetstream/bucket.js";
 import { connectNats } from "../../../../transport/nats/nats.js";
-import { limits, systemChance, systemClock } from "../../../../core/index.js";
+import { limits, systemRandom, systemClock } from "../../../../core/index.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { startTcpProxy } from "../../../support/tcp-proxy.js";
@@ -41,7 +41,7 @@ function loader(cache: Cache, value = "value") {
 /** What is in the bucket, for who looks there. */
 async function inBucket<T>(server: NatsServer, look: (bucket: Bucket) => Promise<T>): Promise<T> {
   const transport = await connectNats({ servers: server.url });
-  const seams = { transport, clock: systemClock, chance: systemChance };
+  const seams = { transport, clock: systemClock, random: systemRandom };
   const bucket = createJetStreamBucket({ ...seams, bucket: "shared", prefix: "zooid", ageMs: sharedAgeMsMax(undefined), timeoutMs: 5_000 });
   const seen = await look(bucket);
   await bucket.close();

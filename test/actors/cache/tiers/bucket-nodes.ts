@@ -6,7 +6,7 @@ import { type BucketEnd, type BucketHub, type BucketHubOptions, createBucketHub,
 import { type PlaceClock, SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../../../transport/bus.js";
-import { limits, seededChance } from "../../../../core/index.js";
+import { limits, seededRandom } from "../../../../core/index.js";
 
 /** A node of a cache that shares its results. */
 export interface BucketNode {
@@ -25,8 +25,8 @@ export interface BucketWorld {
 
 export function bucketWorld(options: Pick<BucketHubOptions, "knowsTimesToLive"> = {}): BucketWorld {
   const clock = new SimulatedClock();
-  const hub = createBucketHub({ clock, chance: seededChance(1), ...options });
-  const buses = createInvalidationHub({ clock, chance: seededChance(2) });
+  const hub = createBucketHub({ clock, random: seededRandom(1), ...options });
+  const buses = createInvalidationHub({ clock, random: seededRandom(2) });
   let nodes = 0;
   return {
     clock,
@@ -34,7 +34,7 @@ export function bucketWorld(options: Pick<BucketHubOptions, "knowsTimesToLive"> 
     open: (options = {}, skewMs = 0) => {
       const place = clock.place(skewMs);
       const bucket = hub.connect({ clock: place });
-      const settings = cacheSettings({ ...options, clock: place, chance: seededChance(10 + nodes++) });
+      const settings = cacheSettings({ ...options, clock: place, random: seededRandom(10 + nodes++) });
       const { cache } = openCacheOver(settings, { bus: options.bus ?? buses.connect(), disk: undefined, bucket });
       onTestFinished(async () => {
         hub.faults = soundBucket;

@@ -7,19 +7,19 @@ import { SimulatedDisk, soundDisk } from "../../../../testing/simulated-disk.js"
 import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
 import { createPlainBus } from "../../../../transport/nats/plain-bus.js";
 import { FaultyNetwork } from "../../../../testing/faulty-network.js";
-import { seededChance, silentLog } from "../../../../core/index.js";
+import { seededRandom, silentLog } from "../../../../core/index.js";
 
 /** A cache on a disk which, once it is `broken`, takes nothing: neither what is written, nor the mark, nor its removal. */
 async function place(kind: "in-process" | "cut off") {
   const clock = new SimulatedClock();
-  const chance = seededChance(1);
-  const disk = new SimulatedDisk({ name: "disk", clock, chance });
+  const random = seededRandom(1);
+  const disk = new SimulatedDisk({ name: "disk", clock, random });
   const opened = DiskEntryStore.open({ name: "zooid", countedBy: kind, open: disk.open, clock, log: silentLog });
   const store = await clock.settle(opened, 1_000);
-  const hub = createInvalidationHub({ clock, chance });
-  const network = new FaultyNetwork({ clock, chance });
-  const bus = kind === "in-process" ? hub.connect() : createPlainBus({ transport: network.connect("node"), prefix: "p", clock, chance });
-  const { cache } = openCacheOver(cacheSettings({ bus, clock, chance }), { bus, disk: store });
+  const hub = createInvalidationHub({ clock, random });
+  const network = new FaultyNetwork({ clock, random });
+  const bus = kind === "in-process" ? hub.connect() : createPlainBus({ transport: network.connect("node"), prefix: "p", clock, random });
+  const { cache } = openCacheOver(cacheSettings({ bus, clock, random }), { bus, disk: store });
   onTestFinished(() => clock.settle(cache.close(), 10_000));
   const breakDisk = () => {
     disk.habits = { ...soundDisk, inTurn: 0, doubt: 1 };

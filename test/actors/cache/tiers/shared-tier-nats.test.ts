@@ -5,7 +5,7 @@ import { sharedAgeMsMax } from "../../../../actors/cache/shared-tier.js";
 import { createJetStreamBucket } from "../../../../transport/jetstream/bucket.js";
 import { createJetStreamBus } from "../../../../transport/jetstream/bus.js";
 import { connectNats } from "../../../../transport/nats/nats.js";
-import { type Clock, systemChance, systemClock } from "../../../../core/index.js";
+import { type Clock, systemRandom, systemClock } from "../../../../core/index.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
 import { resultTierSuite } from "../../../suites/result-tier.js";
@@ -25,7 +25,7 @@ resultTierSuite("of a bucket in JetStream", async () => {
   // Time of this node alone; the broker's goes on as it does.
   const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + passedMs };
   const transport = await connectNats({ servers: server.url });
-  const seams = { transport, prefix, clock, chance: systemChance };
+  const seams = { transport, prefix, clock, random: systemRandom };
   const bus = createJetStreamBus(seams);
   const bucket = createJetStreamBucket({ ...seams, bucket: "shared", ageMs: sharedAgeMsMax(undefined) });
   const opened = openCacheOver(cacheSettings({ clock, bus, prefix }), { bus, disk: undefined, bucket });

@@ -1,4 +1,4 @@
-import type { Chance } from "../../../../core/index.js";
+import type { Random } from "../../../../core/index.js";
 import type { Answer } from "./http-client.js";
 import type { Floors } from "./floors.js";
 import type { Outages } from "./outages.js";
@@ -60,7 +60,7 @@ const encodings = ["gzip", "br", "deflate", "gzip;q=0, *", "identity", "br;q=1.0
 
 /** What anonymous clients ask a node for, with the least that it may answer. */
 export class Requests {
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #groups: number;
   readonly #outages: Outages;
   readonly #rows: Floors;
@@ -71,17 +71,17 @@ export class Requests {
   readonly #latest = new Map<string, string>();
 
   /** There are `groups` regions of rows, and groups of items. */
-  constructor(chance: Chance, groups: number, rows: Floors, items: Floors, outages: Outages) {
+  constructor(random: Random, groups: number, rows: Floors, items: Floors, outages: Outages) {
     this.#outages = outages;
     this.#groups = groups;
-    this.#chance = chance;
+    this.#random = random;
     this.#rows = rows;
     this.#items = items;
   }
 
   /** A request that is to be sent to `node` at once. */
   next(node: string): Planned {
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     if (dice < 0.24) return this.#rowPage(node, "page", `?utm=${this.#text()}&page=${this.#below(1_000)}`);
     if (dice < 0.4) return this.#rowPage(node, "page", "");
     if (dice < 0.5) return this.#rowPage(node, "strict", `?page=${this.#below(3)}&utm=${this.#text()}`);
@@ -144,7 +144,7 @@ export class Requests {
   #versioned(node: string, kind: string, path: string, floors: Floors, row: string, ageMs: number): Planned {
     const floor = floors.floorAt(row, node, performance.now(), ageMs);
     const at = `${node} ${path}`;
-    const etag = this.#chance.fraction() < 0.5 ? this.#etagOf(at) : undefined;
+    const etag = this.#random.fraction() < 0.5 ? this.#etagOf(at) : undefined;
     const known = etag === undefined ? undefined : this.#etags.get(`${at} ${etag}`);
     const judge = ({ status, headers, body }: Answer): string | undefined => {
       // An object that nobody has written yet is not there.
@@ -224,7 +224,7 @@ export class Requests {
   }
 
   #headers(): Readonly<Record<string, string>> {
-    const dice = this.#chance.fraction();
+    const dice = this.#random.fraction();
     return {
       "user-agent": this.#text(),
       ...(dice < 0.3 ? { "accept-encoding": this.#pick(encodings) } : {}),
@@ -253,7 +253,7 @@ export class Requests {
   }
 
   #below(bound: number): number {
-    return Math.floor(this.#chance.fraction() * bound);
+    return Math.floor(this.#random.fraction() * bound);
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -261,7 +261,7 @@ export class Requests {
   }
 
   #text(): string {
-    return this.#chance.id();
+    return this.#random.id();
   }
 }
 

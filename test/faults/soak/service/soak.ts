@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { type Chance, seededChance } from "../../../../core/index.js";
+import { type Random, seededRandom } from "../../../../core/index.js";
 import { Commits } from "./commits.js";
 import { Floors } from "./floors.js";
 import { type Growth, growthsOf, overgrown, type Sample } from "./growth.js";
@@ -93,7 +93,7 @@ export function soakService(options: ServiceSoakOptions): Promise<ServiceSoakRep
 
 class ServiceSoak {
   readonly #options: ServiceSoakOptions;
-  readonly #chance: Chance;
+  readonly #random: Random;
   readonly #items = new Floors(lagMsMax);
   readonly #outages = new Outages();
   readonly #commits: Commits;
@@ -110,25 +110,25 @@ class ServiceSoak {
 
   constructor(options: ServiceSoakOptions) {
     this.#options = options;
-    this.#chance = seededChance(options.seed);
+    this.#random = seededRandom(options.seed);
     this.#killEveryMs = (options.killEverySecs ?? 30) * 1_000;
     this.#warmUpMs = Math.min(warmUpMsMax, (options.minutes * 60_000) / 4);
-    const [chance, outages, items, rows] = [this.#chance, this.#outages, this.#items, new Floors(lagMsMax)];
+    const [random, outages, items, rows] = [this.#random, this.#outages, this.#items, new Floors(lagMsMax)];
     const wrong = (text: string) => this.#wrong(text);
     const { groups = 20 } = options;
     const commits = new Commits(items, wrong);
     this.#commits = commits;
     this.#traffic = new Traffic({
-      chance,
+      random,
       regions: groups,
-      requests: new Requests(chance, groups, rows, items, outages),
+      requests: new Requests(random, groups, rows, items, outages),
       rows,
       commits,
       outages,
       wrong,
     });
     const clients = Math.ceil(options.clients / (options.helpers ?? 2));
-    this.#visits = new Visits({ chance, groups, items, commits, clients, wrong, isExcused: (since) => outages.isExcused(since) });
+    this.#visits = new Visits({ random, groups, items, commits, clients, wrong, isExcused: (since) => outages.isExcused(since) });
   }
 
   async run(): Promise<ServiceSoakReport> {
@@ -162,7 +162,7 @@ class ServiceSoak {
     signal?.addEventListener("abort", end);
     if (signal?.aborted === true) end();
     const failed = (error: unknown) => this.#wrong(String(error instanceof Error ? error.stack : error));
-    const pacing = new Pacing(ending.signal, () => this.#chance.fraction(), failed);
+    const pacing = new Pacing(ending.signal, () => this.#random.fraction(), failed);
     try {
       await Promise.all([
         pacing.rate(rate, requestsMax, () => this.#traffic.request(this.#pick(parts.services))),
@@ -179,7 +179,7 @@ class ServiceSoak {
   }
 
   async #killBroker({ broker }: Parts): Promise<void> {
-    const awayMs = this.#chance.fraction() * this.#killEveryMs * brokerAwayShareMax;
+    const awayMs = this.#random.fraction() * this.#killEveryMs * brokerAwayShareMax;
     await this.#outages.during(async () => {
       await broker.kill();
       await new Promise((resolve) => setTimeout(resolve, awayMs));
@@ -247,7 +247,7 @@ class ServiceSoak {
   }
 
   #pick<T>(from: readonly T[]): T {
-    return from[Math.floor(this.#chance.fraction() * from.length)] as T;
+    return from[Math.floor(this.#random.fraction() * from.length)] as T;
   }
 
   #wrong(text: string): void {

@@ -1,4 +1,4 @@
-import type { Chance } from "../../../../core/index.js";
+import type { Random } from "../../../../core/index.js";
 import type { Commits } from "./commits.js";
 import type { Floors } from "./floors.js";
 import type { Answer, Manner } from "./http-client.js";
@@ -7,7 +7,7 @@ import type { ServiceNode } from "./parts.js";
 import { jsonOf, type Planned, type Requests, rowsEach, versionIn } from "./requests.js";
 
 export interface TrafficOptions {
-  readonly chance: Chance;
+  readonly random: Random;
   /** Regions of rows. */
   readonly regions: number;
   readonly requests: Requests;
@@ -60,8 +60,8 @@ export class Traffic {
   readonly versionOf = (row: string): number => this.#versions.get(row) ?? 0;
 
   async request(node: ServiceNode): Promise<void> {
-    const { chance, requests } = this.#options;
-    const dice = chance.fraction();
+    const { random, requests } = this.#options;
+    const dice = random.fraction();
     if (dice < 0.03) return this.#abort(node);
     if (dice < 0.04) return this.#listen(node);
     if (dice < 0.06) return this.#garbage(node);
@@ -72,9 +72,9 @@ export class Traffic {
 
   /** Writes a row, or all of a region, and invalidates it by its tag; now and then pages of it are read before and after. */
   async invalidate(node: ServiceNode): Promise<void> {
-    const { chance, regions, requests } = this.#options;
+    const { random, regions, requests } = this.#options;
     const [region, row] = [this.#below(regions), this.#below(rowsEach)];
-    const dice = chance.fraction();
+    const dice = random.fraction();
     if (dice < 0.02) {
       const names = Array.from({ length: rowsEach }, (_, each) => `${region}:${each}`);
       return this.#invalidateRows(node, names, `rows:${region}`);
@@ -147,11 +147,11 @@ export class Traffic {
 
   /** Somebody who goes away before the answer is there, or while it comes. */
   async #abort(node: ServiceNode): Promise<void> {
-    const { requests, chance } = this.#options;
+    const { requests, random } = this.#options;
     this.#count("aborted");
-    const dice = chance.fraction();
+    const dice = random.fraction();
     const { path } = dice < 0.4 ? requests.big(node.name) : requests.next(node.name);
-    await node.http.abort(dice > 0.8 ? `/slow?utm=${chance.id()}` : path, this.#below(20));
+    await node.http.abort(dice > 0.8 ? `/slow?utm=${random.id()}` : path, this.#below(20));
   }
 
   /** Somebody who follows what changes for a while. */
@@ -174,6 +174,6 @@ export class Traffic {
   }
 
   #below(bound: number): number {
-    return Math.floor(this.#options.chance.fraction() * bound);
+    return Math.floor(this.#options.random.fraction() * bound);
   }
 }

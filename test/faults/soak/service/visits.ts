@@ -1,4 +1,4 @@
-import type { Chance } from "../../../../core/index.js";
+import type { Random } from "../../../../core/index.js";
 import type { Commits } from "./commits.js";
 import type { Floors } from "./floors.js";
 import { keyOf, type Step, type StepResult, type Visit, type VisitAnswer } from "./protocol.js";
@@ -11,7 +11,7 @@ const killShare = 0.1;
 const stepsMax = 12;
 
 export interface VisitsOptions {
-  readonly chance: Chance;
+  readonly random: Random;
   readonly items: Floors;
   readonly commits: Commits;
   /** Groups of items. */
@@ -36,13 +36,13 @@ export class Visits {
 
   /** One client comes, does something, and goes. Resolves when it has gone. */
   async visit(helper: WatchedProcess): Promise<void> {
-    const { chance, items, clients, wrong, isExcused } = this.#options;
+    const { random, items, clients, wrong, isExcused } = this.#options;
     const client = this.#below(clients);
     const node = `${helper.name}-${client}`;
     if (this.#visiting.has(node)) return;
     this.#visiting.add(node);
     const startMs = performance.now();
-    const end = chance.fraction() < killShare ? "kill" : "close";
+    const end = random.fraction() < killShare ? "kill" : "close";
     const keepsCache = client >= clients * transientShare;
     const steps = Array.from({ length: 1 + this.#below(stepsMax) }, () => this.#step());
     const floors = steps.map((step) => this.#floor(step, node, startMs));
@@ -92,12 +92,12 @@ export class Visits {
 
   #step(): Step {
     const key = keyOf(this.#below(this.#options.groups), this.#below(itemsEach));
-    const dice = this.#options.chance.fraction();
+    const dice = this.#options.random.fraction();
     if (dice < 0.15) return { type: "commit", key };
     return { type: "read", key, how: dice < 0.4 ? "sync" : "plain" };
   }
 
   #below(bound: number): number {
-    return Math.floor(this.#options.chance.fraction() * bound);
+    return Math.floor(this.#options.random.fraction() * bound);
   }
 }
