@@ -5,7 +5,7 @@ export { startStorageServer, type StorageServer, type StorageServerOptions } fro
 export { createActorSystem } from "./system/actor-system.js";
 export type {
   Accepts,
-  ActorDoor,
+  ExposedActor,
   ActorSystem,
   ActorSystemOptions,
   ActorView,

@@ -90,9 +90,9 @@ interface Held {
 
 /** What the heap of another process grows by, which keeps as many in a cache or in a Map. */
 function held(what: "cache" | "map"): Held {
-  const place = fileURLToPath(new URL("entries-place.js", import.meta.url));
+  const child = fileURLToPath(new URL("entries-process.js", import.meta.url));
   const flags = ["--expose-gc", "--max-old-space-size=4096"];
-  return JSON.parse(execFileSync(process.execPath, [...flags, place, what, String(entries)], { encoding: "utf8" })) as Held;
+  return JSON.parse(execFileSync(process.execPath, [...flags, child, what, String(entries)], { encoding: "utf8" })) as Held;
 }
 
 function measureMemory(): Promise<Result> {

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "../index.js";
 import { inSequence, median, nowMs } from "./measure.js";
-import { Bench, type Place } from "./place.js";
+import { Bench, type BenchProcess } from "./process.js";
 import type { Question, Result } from "./report.js";
 
 /** How soon is the other cache true, what do many clients cost, and what does a server take? */
@@ -129,7 +129,7 @@ async function commitCost(clients: number, commits: number): Promise<{ readonly 
   }
 }
 
-async function reaches(others: Place, tid: number): Promise<boolean> {
+async function reaches(others: BenchProcess, tid: number): Promise<boolean> {
   for (const deadline = nowMs() + 5_000; nowMs() < deadline;) if (await others.ask<boolean>("isCoherent", tid)) return true;
   return false;
 }

@@ -2,7 +2,7 @@ import { connect, type ObjectClient } from "../index.js";
 import { connect as connectRaw } from "nats";
 import { Packr } from "msgpackr";
 import { inParallel, inSequence, median } from "./measure.js";
-import { Bench, type Place } from "./place.js";
+import { Bench, type BenchProcess } from "./process.js";
 import type { Question, Result } from "./report.js";
 
 /** How fast are durable commits, and what do they cost the server, against a path without Zooid? */
@@ -19,10 +19,10 @@ interface Run {
   readonly cpuMicros: number;
 }
 
-async function timed(place: Place, count: number, operation: (index: number) => Promise<unknown>): Promise<Run> {
-  const before = await place.usage();
+async function timed(child: BenchProcess, count: number, operation: (index: number) => Promise<unknown>): Promise<Run> {
+  const before = await child.usage();
   const took = await inParallel(count, inFlight, operation);
-  const after = await place.usage();
+  const after = await child.usage();
   return { perSecond: (count / took) * 1_000, cpuMicros: (after.cpuMicros - before.cpuMicros) / count };
 }
 

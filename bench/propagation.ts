@@ -1,7 +1,7 @@
 import { connect as connectRaw } from "nats";
 import { createCache } from "../cache.js";
 import { median, nowMs } from "./measure.js";
-import { Bench, type BrokerOptions, UnknownToBroker } from "./place.js";
+import { Bench, type BrokerOptions, UnknownToBroker } from "./process.js";
 import type { Question, Result, Skipped } from "./report.js";
 
 /** How soon is a result gone at another node, of which this one says that it is stale? */

@@ -5,7 +5,7 @@ import { connect, decodeValue, encodeValue, openLmdbStore } from "../index.js";
 import { ClientCache } from "../storage/client-cache/client-cache.js";
 import { silentLog, systemClock } from "../core/index.js";
 import { inParallel, inSequence, median, nowMs } from "./measure.js";
-import { Bench } from "./place.js";
+import { Bench } from "./process.js";
 import type { Question, Result } from "./report.js";
 
 /** What does a read cost: from the server, from memory, from the disk cache? */

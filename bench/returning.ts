@@ -2,7 +2,7 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type ObjectClient } from "../index.js";
 import { inParallel, median, nowMs, percentile } from "./measure.js";
-import { Bench } from "./place.js";
+import { Bench } from "./process.js";
 import type { Question, Result } from "./report.js";
 
 /** What do clients that return, each of them far behind, cost those who commit meanwhile? */

@@ -4,8 +4,8 @@ import pino from "pino";
 import type { Log } from "../index.js";
 import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
-/** Where a broker of `npm start` or a nats-server listens unless told otherwise, and the door that stands in for it. */
-export const defaultAddresses = { nats: "nats://127.0.0.1:4222", door: "ws://127.0.0.1:4280" } as const;
+/** Where a broker of `npm start` or a nats-server listens unless told otherwise, and the port that stands in for it. */
+export const defaultAddresses = { nats: "nats://127.0.0.1:4222", control: "ws://127.0.0.1:4280" } as const;
 
 /** A broker on this machine answers a dial at once, or is not there. */
 const probeTimeoutMs = 1_000;
@@ -52,7 +52,7 @@ export function addAddressOptions(command: Command, logLevel: (typeof levels)[nu
       option(
         "--servers <addresses>",
         "ZOOID_SERVERS",
-        `broker, one address or several with commas (default: ${defaultAddresses.nats}, or ${defaultAddresses.door} when nobody is there)`,
+        `broker, one address or several with commas (default: ${defaultAddresses.nats}, or ${defaultAddresses.control} when nobody is there)`,
       ).argParser(parseServers),
     )
     .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
@@ -118,10 +118,10 @@ export function logOf(flags: { readonly logLevel: string }, file?: string): Log 
   return pino({ level: flags.logLevel, base: null }, destination);
 }
 
-/** The addresses that were named, else those of whoever is on this machine: a nats-server, or the door of `npm start`. */
+/** The addresses that were named, else those of whoever is on this machine: a nats-server, or `npm start`. */
 export async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
   if (flags.servers !== undefined) return flags.servers;
-  for (const address of [defaultAddresses.nats, defaultAddresses.door]) {
+  for (const address of [defaultAddresses.nats, defaultAddresses.control]) {
     if (await isSomebodyAt(new URL(address))) return [address];
   }
   return [defaultAddresses.nats];

@@ -11,7 +11,7 @@ export const objectChanges = {
   applied: 0,
 };
 
-/** What was read: a key, all keys that begin with a prefix, or a picture that was to be no older than so many milliseconds. */
+/** What was read: a key, all keys that begin with a prefix, or a snapshot that was to be no older than so many milliseconds. */
 export type ReadKind = "key" | "prefix" | "age";
 
 /** Learns which of its reads kept results depend on. */
@@ -32,7 +32,7 @@ export class ObjectRead {
   isStale = false;
   /** Results that are kept and depend on it. */
   holds = 0;
-  /** Of an age: whether the picture is older by now. To be asked at each use: a timer is late when the event loop was blocked. */
+  /** Of an age: whether the snapshot is older by now. To be asked at each use: a timer is late when the event loop was blocked. */
   readonly isPast: (() => boolean) | undefined;
   readonly #owner: ObjectReadOwner | undefined;
 
@@ -57,6 +57,6 @@ export class ObjectRead {
   }
 }
 
-/** What was read of no picture that is known to be the last: stale from the beginning. */
+/** What was read of no snapshot that is known to be the last: stale from the beginning. */
 export const staleRead: ObjectRead = new ObjectRead("key", "", tidZero, undefined);
 staleRead.isStale = true;

@@ -10,7 +10,7 @@ export interface Write {
 /** A transaction as it asks to be committed. Its id decides what it is: the same id is the same transaction, sent again. */
 export interface CommitRequest {
   readonly id: string;
-  /** Last tid of the picture in which everything was read. */
+  /** Last tid of the snapshot in which everything was read. */
   readonly snapshot: Tid;
   /** False: only what is written is validated, not `reads` and `ranges`. */
   readonly serializable: boolean;

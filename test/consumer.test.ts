@@ -65,9 +65,9 @@ afterAll(() => {
 
 test("the examples type-check in a project of their own, with the packed package installed, and print what the documents say", async () => {
   expect(example.program.trim().split("\n").length).toBeLessThanOrEqual(20);
-  const place = await serve();
+  const setup = await serve();
   for (const [name, { program }] of Object.entries({ example, both })) {
-    writeFileSync(join(folder, `${name}.ts`), program.replace("nats://127.0.0.1:4222", place.url));
+    writeFileSync(join(folder, `${name}.ts`), program.replace("nats://127.0.0.1:4222", setup.url));
   }
   // Every public subpath is checked, also those that the example does not import.
   writeFileSync(
@@ -85,7 +85,7 @@ test("the examples type-check in a project of their own, with the packed package
       expect(stdout).toBe(prints);
     }
   } finally {
-    await place.close();
+    await setup.close();
   }
 }, 60_000);
 
@@ -99,22 +99,22 @@ test("the packed package holds what it needs and no more", async () => {
   const [packed] = JSON.parse(await npm(["pack", "--json", "--dry-run"], root)) as readonly {
     readonly files: readonly { path: string }[];
   }[];
-  const places = new Set(packed?.files.map(({ path }) => path.replace(/\/.*/, "")));
-  expect([...places].toSorted()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"]);
+  const setups = new Set(packed?.files.map(({ path }) => path.replace(/\/.*/, "")));
+  expect([...setups].toSorted()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "dist", "package.json"]);
 });
 
 /** A storage server that the example can reach. */
 async function serve(): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const broker = createBroker();
-  const door = await serveBroker({ broker, port: 0, host: "127.0.0.1" });
+  const endpoint = await serveBroker({ broker, port: 0, host: "127.0.0.1" });
   const open = () => openMemoryStore();
   const server = await startStorageServer({ realm: "zooid", storages: { main: { open } }, transport: broker.connect(), ...seams });
   const close = async () => {
     await server.close();
-    await door.close();
+    await endpoint.close();
   };
-  return { url: door.url, close };
+  return { url: endpoint.url, close };
 }
 
 /** What package.json exports, by the names that are imported. */

@@ -63,7 +63,7 @@ interface Stored extends BucketEntry {
 }
 
 /** What there was for a key: the latest, and what a reader that lags may still see. Undefined payloads are removals. */
-interface Place {
+interface Slot {
   readonly key: string;
   readonly prefix: string;
   readonly past: { readonly fromMs: number; readonly stored: Stored | undefined }[];
@@ -77,7 +77,7 @@ class Hub implements BucketHub {
   readonly random: Random;
   readonly knowsTimesToLive: boolean;
   readonly #ageMsMax: number;
-  readonly #places = new Map<string, Place>();
+  readonly #slots = new Map<string, Slot>();
   #revision = 0;
 
   constructor({ clock, random, faults = soundBucket, ageMsMax = Infinity, knowsTimesToLive = true }: BucketHubOptions) {
@@ -93,7 +93,7 @@ class Hub implements BucketHub {
   }
 
   empty(): void {
-    this.#places.clear();
+    this.#slots.clear();
     this.#revision = 0;
   }
 
@@ -106,7 +106,7 @@ class Hub implements BucketHub {
   }
 
   read(prefix: string, key: string, lagMs: number): BucketEntry | undefined {
-    const seen = this.#seen(this.#places.get(placeName(prefix, key)), lagMs);
+    const seen = this.#seen(this.#slots.get(placeName(prefix, key)), lagMs);
     return seen && { payload: Uint8Array.from(seen.payload), revision: seen.revision, time: seen.time };
   }
 
@@ -116,22 +116,22 @@ class Hub implements BucketHub {
   }
 
   remove(prefix: string, revision: number): boolean {
-    for (const place of this.#places.values()) {
-      if (place.prefix !== prefix || this.#seen(place)?.revision !== revision) continue;
-      this.#note(prefix, place.key, undefined);
+    for (const slot of this.#slots.values()) {
+      if (slot.prefix !== prefix || this.#seen(slot)?.revision !== revision) continue;
+      this.#note(prefix, slot.key, undefined);
       return true;
     }
     return false;
   }
 
   clear(prefix: string): void {
-    for (const place of this.#places.values()) if (place.prefix === prefix) this.#note(prefix, place.key, undefined);
+    for (const slot of this.#slots.values()) if (slot.prefix === prefix) this.#note(prefix, slot.key, undefined);
   }
 
   items(prefix: string, from: number): BucketItem[] {
     const items: BucketItem[] = [];
-    for (const place of this.#places.values()) {
-      const stored = place.prefix === prefix ? this.#seen(place) : undefined;
+    for (const slot of this.#slots.values()) {
+      const stored = slot.prefix === prefix ? this.#seen(slot) : undefined;
       if (stored === undefined || stored.revision < from) continue;
       items.push({ revision: stored.revision, time: stored.time, ttlMs: stored.ttlMs });
     }
@@ -139,9 +139,9 @@ class Hub implements BucketHub {
   }
 
   /** What a reader sees who lags so much. */
-  #seen(place: Place | undefined, lagMs = 0): Stored | undefined {
+  #seen(slot: Slot | undefined, lagMs = 0): Stored | undefined {
     const nowMs = this.clock.monotonic();
-    const seen = place?.past.findLast(({ fromMs }) => fromMs <= nowMs - lagMs)?.stored;
+    const seen = slot?.past.findLast(({ fromMs }) => fromMs <= nowMs - lagMs)?.stored;
     return seen === undefined || seen.expiresMs <= nowMs ? undefined : seen;
   }
 
@@ -157,10 +157,10 @@ class Hub implements BucketHub {
 
   #note(prefix: string, key: string, stored: Stored | undefined): void {
     const name = placeName(prefix, key);
-    const place = this.#places.get(name) ?? { key, prefix, past: [] };
-    this.#places.set(name, place);
-    place.past.push({ fromMs: this.clock.monotonic(), stored });
-    if (place.past.length > pastMax) place.past.shift();
+    const slot = this.#slots.get(name) ?? { key, prefix, past: [] };
+    this.#slots.set(name, slot);
+    slot.past.push({ fromMs: this.clock.monotonic(), stored });
+    if (slot.past.length > pastMax) slot.past.shift();
   }
 }
 

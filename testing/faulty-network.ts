@@ -3,18 +3,18 @@ import { assert, limits, silentLog } from "../core/index.js";
 import { SubjectTable } from "../transport/subject.js";
 import type { Awake, Listener } from "./network-end.js";
 import { NetworkEnd } from "./network-end.js";
-import type { Weather } from "./weather.js";
-import { calm } from "./weather.js";
+import type { FaultProfile } from "./fault-profile.js";
+import { calm } from "./fault-profile.js";
 import type { Brokers, SentMessage } from "./published.js";
 import type { EndNetwork } from "./network-end.js";
 
-/** What decides a network's faults; calm weather unless told. */
+/** What decides a network's faults; none by default. */
 export interface FaultyNetworkOptions {
   readonly clock: Clock;
   /** Decides delays, losses, copies and strays, and the member of a queue that gets a message. */
   readonly random: Random;
   readonly log?: Log;
-  readonly weather?: Weather;
+  readonly profile?: FaultProfile;
   /** Largest payload of one publish, in bytes; that of a NATS server unless told. */
   readonly payloadBytesMax?: number;
   /** Told of each message when it is sent, for a readable trace. */
@@ -36,7 +36,7 @@ export interface ConnectOptions {
 }
 
 /**
- * A broker and the lines to it, in one process: delivers through a clock, as chance and the weather decide.
+ * A broker and the lines to it, in one process: delivers through a clock, as randomness and the fault profile decide.
  * Ends can be severed from one another, cut from the broker, or killed; the broker can be stopped. All of it is
  * repeated exactly by the same chance and the same calls.
  */
@@ -44,7 +44,7 @@ export class FaultyNetwork implements EndNetwork {
   readonly clock: Clock;
   readonly random: Random;
   readonly payloadBytesMax: number;
-  weather: Weather;
+  profile: FaultProfile;
   readonly onSend: ((sent: SentMessage) => void) | undefined;
   readonly brokers: Brokers | undefined;
   /** Every subscription of every end. */
@@ -58,7 +58,7 @@ export class FaultyNetwork implements EndNetwork {
   constructor(options: FaultyNetworkOptions) {
     this.clock = options.clock;
     this.random = options.random;
-    this.weather = options.weather ?? calm;
+    this.profile = options.profile ?? calm;
     this.payloadBytesMax = options.payloadBytesMax ?? limits.payloadBytesMax;
     this.onSend = options.onSend;
     this.brokers = options.brokers;
@@ -144,7 +144,7 @@ export class FaultyNetwork implements EndNetwork {
 
   /** One way's delay, in ms, of a message that stays in line. */
   delayMs(): number {
-    const { delayMsMin, delayMsMax } = this.weather;
+    const { delayMsMin, delayMsMax } = this.profile;
     return delayMsMin + this.random.fraction() * (delayMsMax - delayMsMin);
   }
 

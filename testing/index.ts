@@ -5,5 +5,5 @@ export * from "./network-end.js";
 export type * from "./published.js";
 export * from "./simulated-clock.js";
 export * from "./simulated-disk.js";
-export * from "./weather.js";
+export * from "./fault-profile.js";
 export { MemoryDisk, openMemoryStore, type WriteMemory, type WriteMemoryNow } from "../storage/kv/memory-store.js";

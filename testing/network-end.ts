@@ -16,7 +16,7 @@ import type { Brokers, Publication } from "./published.js";
 import type { Random } from "../core/random.js";
 import type { SentMessage } from "./published.js";
 import type { SubjectTable } from "../transport/subject.js";
-import type { Weather } from "./weather.js";
+import type { FaultProfile } from "./fault-profile.js";
 
 /** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
 interface Link {
@@ -65,7 +65,7 @@ export interface EndNetwork {
   readonly clock: Clock;
   readonly random: Random;
   readonly payloadBytesMax: number;
-  readonly weather: Weather;
+  readonly profile: FaultProfile;
   readonly onSend: ((sent: SentMessage) => void) | undefined;
   readonly brokers: Brokers | undefined;
   /** Every subscription of every end. */
@@ -308,18 +308,18 @@ export class NetworkEnd implements HeadedTransport {
     });
   }
 
-  /** Puts `parcel` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the weather has it. */
+  /** Puts `parcel` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the fault profile says. */
   #send(link: Link, to: NetworkEnd, brokerAtMs: number, parcel: Parcel, take: (copy: Uint8Array) => void): void {
     const network = this.#network;
-    const { weather } = network;
+    const { profile } = network;
     const toLink = to.#link;
     const arrivalsMs: number[] = [];
-    if (toLink !== undefined && !network.isSevered(this.name, to.name) && !network.happens(weather.loss)) {
+    if (toLink !== undefined && !network.isSevered(this.name, to.name) && !network.happens(profile.loss)) {
       // Routes between brokers may have taken it further since.
       const fromMs = Math.max(brokerAtMs, network.clock.monotonic());
-      const stray = () => fromMs + network.random.fraction() * weather.strayDelayMsMax;
-      arrivalsMs.push(network.happens(weather.straying) ? stray() : to.#downInLine(toLink, fromMs));
-      if (network.happens(weather.duplication)) arrivalsMs.push(stray());
+      const stray = () => fromMs + network.random.fraction() * profile.strayDelayMsMax;
+      arrivalsMs.push(network.happens(profile.straying) ? stray() : to.#downInLine(toLink, fromMs));
+      if (network.happens(profile.duplication)) arrivalsMs.push(stray());
     }
     network.onSend?.({ ...parcel, from: this.name, to: to.name, arrivalsMs });
     for (const arrivalMs of arrivalsMs) {

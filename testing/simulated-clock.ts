@@ -8,7 +8,7 @@ interface Timer {
   readonly dueMs: number;
   /** Order of setting: ties fire first set, first fired. */
   readonly order: number;
-  readonly owner: PlaceClock | undefined;
+  readonly owner: NodeClock | undefined;
   action: (() => void) | undefined;
 }
 
@@ -52,8 +52,8 @@ export class SimulatedClock implements Clock {
   }
 
   /** The clock of one simulated process, `skewMs` ahead of this one and `rate` times as fast: its timers can all be made to die with it. */
-  place(skewMs = 0, rate = 1): PlaceClock {
-    return new PlaceClock(this, skewMs, rate, {
+  node(skewMs = 0, rate = 1): NodeClock {
+    return new NodeClock(this, skewMs, rate, {
       add: (owner, action, delayMs) => this.#add(action, delayMs, owner),
       cancel: (timer) => {
         this.#cancel(timer as Timer);
@@ -124,7 +124,7 @@ export class SimulatedClock implements Clock {
     return promise;
   }
 
-  #add(action: () => void, delayMs: number, owner: PlaceClock | undefined): Timer {
+  #add(action: () => void, delayMs: number, owner: NodeClock | undefined): Timer {
     const dueMs = this.#elapsedMs + (delayMs > 0 ? delayMs : 0);
     assert(!Number.isNaN(delayMs), "the delay of a timer is a number");
     const isEndless = dueMs === Infinity;
@@ -184,12 +184,12 @@ export class SimulatedClock implements Clock {
 }
 
 interface Timers {
-  add(owner: PlaceClock, action: () => void, delayMs: number): unknown;
+  add(owner: NodeClock, action: () => void, delayMs: number): unknown;
   cancel(timer: unknown): void;
 }
 
 /** Clock of one simulated process: runs with the simulation's, has a wall clock of its own, can be stopped dead, and be held up for a while. */
-export class PlaceClock implements Clock {
+export class NodeClock implements Clock {
   readonly #clock: SimulatedClock;
   readonly #timers: Timers;
   readonly #rate: number;
@@ -222,7 +222,7 @@ export class PlaceClock implements Clock {
 
   setTimeout(action: () => void, delayMs: number): unknown {
     if (this.#isStopped) return undefined;
-    const timer: PlaceTimer = { isCleared: false, inner: undefined };
+    const timer: NodeTimer = { isCleared: false, inner: undefined };
     const fire = () => {
       this.awake(() => {
         if (!timer.isCleared) action();
@@ -234,7 +234,7 @@ export class PlaceClock implements Clock {
 
   clearTimeout(timer: unknown): void {
     if (timer === undefined) return;
-    const placed = timer as PlaceTimer;
+    const placed = timer as NodeTimer;
     placed.isCleared = true;
     this.#timers.cancel(placed.inner);
   }
@@ -285,7 +285,7 @@ export class PlaceClock implements Clock {
 }
 
 /** A timer of a place, for whoever clears it. */
-interface PlaceTimer {
+interface NodeTimer {
   isCleared: boolean;
   inner: unknown;
 }

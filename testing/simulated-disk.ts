@@ -4,7 +4,7 @@ import { MemoryDisk } from "../storage/kv/memory-store.js";
 import type { OpenStore, OrderedStore, View } from "../storage/kv/ordered-store.js";
 
 /** How a simulated disk does its work. */
-export interface DiskHabits {
+export interface DiskFaults {
   /** Time from a batch's begin until it is durable, in ms. */
   readonly latencyMsMin: number;
   readonly latencyMsMax: number;
@@ -17,21 +17,21 @@ export interface DiskHabits {
 }
 
 /** A disk that takes 0.2 to 2 ms a batch, none for some of those that are alone, and always says what became of it. */
-export const soundDisk: DiskHabits = { latencyMsMin: 0.2, latencyMsMax: 2, tellingMsMax: 0, inTurn: 0.3, doubt: 0 };
+export const healthyDisk: DiskFaults = { latencyMsMin: 0.2, latencyMsMax: 2, tellingMsMax: 0, inTurn: 0.3, doubt: 0 };
 
 /** What decides a disk's times and doubts; sound unless told. */
 export interface SimulatedDiskOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly random: Random;
-  readonly habits?: DiskHabits;
+  readonly faults?: DiskFaults;
   /** Called when a batch has become durable, before whoever wrote it knows, with a view that shows it. */
   readonly onDurable?: (view: View) => void;
 }
 
 /** A disk whose batches take time, may fail in doubt, and are lost in a crash unless they were durable. */
 export class SimulatedDisk {
-  habits: DiskHabits;
+  faults: DiskFaults;
   /** Batches so far whose writer was told that they failed. */
   failures = 0;
   readonly #options: SimulatedDiskOptions;
@@ -41,7 +41,7 @@ export class SimulatedDisk {
   #inTheAir: (() => void) | undefined;
 
   constructor(options: SimulatedDiskOptions, copied?: MemoryDisk) {
-    this.habits = options.habits ?? soundDisk;
+    this.faults = options.faults ?? healthyDisk;
     this.#options = options;
     const write = (apply: () => void) => this.#write(apply);
     const writeNow = (apply: () => void) => this.#writeNow(apply);
@@ -65,7 +65,7 @@ export class SimulatedDisk {
   /** Removes all that is on it, as one removes the folder of a store that is closed. Fails as often as a batch does; then nothing is removed. */
   async erase(): Promise<void> {
     const { clock, random } = this.#options;
-    const { latencyMsMin, latencyMsMax, doubt } = this.habits;
+    const { latencyMsMin, latencyMsMax, doubt } = this.faults;
     const store = this.#store;
     await delay(clock, latencyMsMin + random.fraction() * (latencyMsMax - latencyMsMin));
     // The process was killed meanwhile.
@@ -83,7 +83,7 @@ export class SimulatedDisk {
   }
 
   #writeNow(apply: () => void): boolean {
-    const { inTurn } = this.habits;
+    const { inTurn } = this.faults;
     const isWritten = inTurn > 0 && this.#options.random.fraction() < inTurn;
     if (isWritten) this.#become(apply, this.#store);
     return isWritten;
@@ -96,7 +96,7 @@ export class SimulatedDisk {
 
   async #write(apply: () => void): Promise<void> {
     const { clock, random } = this.#options;
-    const { latencyMsMin, latencyMsMax } = this.habits;
+    const { latencyMsMin, latencyMsMax } = this.faults;
     const store = this.#store;
     const become = () => this.#become(apply, store);
     assert(this.#inTheAir === undefined, "one batch is in the air at a time");
@@ -104,7 +104,7 @@ export class SimulatedDisk {
     await delay(clock, latencyMsMin + random.fraction() * (latencyMsMax - latencyMsMin));
     if (this.#inTheAir !== become) return;
     this.#inTheAir = undefined;
-    const { doubt, tellingMsMax } = this.habits;
+    const { doubt, tellingMsMax } = this.faults;
     const fails = doubt > 0 && random.fraction() < doubt;
     if (!fails || random.fraction() < 0.5) become();
     if (tellingMsMax > 0) await delay(clock, random.fraction() * tellingMsMax);

@@ -7,7 +7,7 @@ import { type ConsumerConfig, SimulatedConsumer } from "./simulated-consumer.js"
 import { type Refusal, SimulatedStream, type StreamConfig, type StreamMessage } from "./simulated-stream.js";
 
 /** What a simulated JetStream does beside what it is asked. */
-export interface JetStreamHabits {
+export interface JetStreamFaults {
   /** Chance that what was taken is neither repeated nor acknowledged: its leader died in between. */
   readonly unsaid: number;
   /** How far a follower, who answers direct gets, is behind, at most. */
@@ -19,7 +19,7 @@ export interface JetStreamHabits {
 }
 
 /** A JetStream that says all it should, at once. */
-export const soundJetStream: JetStreamHabits = { unsaid: 0, followerLagMsMax: 0, windowMax: 64, saysTime: true };
+export const soundJetStream: JetStreamFaults = { unsaid: 0, followerLagMsMax: 0, windowMax: 64, saysTime: true };
 
 /** A message as it was taken, for whoever looks on. */
 export interface TakenMessage extends StreamMessage {
@@ -35,7 +35,7 @@ export interface SimulatedJetStreamOptions {
   readonly clock?: Clock;
   readonly random: Random;
   readonly log?: Log;
-  readonly habits?: JetStreamHabits;
+  readonly faults?: JetStreamFaults;
   /** Told of each message a stream takes, before anybody else. */
   readonly onTaken?: (message: TakenMessage) => void;
 }
@@ -57,7 +57,7 @@ type Fields = Readonly<Record<string, unknown>>;
  * which is a kill of the broker; consumers do not. The leader answers everything but direct gets, which a follower does.
  */
 export class SimulatedJetStream {
-  habits: JetStreamHabits;
+  faults: JetStreamFaults;
   readonly #options: SimulatedJetStreamOptions;
   readonly #clock: Clock;
   readonly #end: NetworkEnd;
@@ -70,7 +70,7 @@ export class SimulatedJetStream {
 
   constructor(options: SimulatedJetStreamOptions) {
     this.#options = options;
-    this.habits = options.habits ?? soundJetStream;
+    this.faults = options.faults ?? soundJetStream;
     this.#clock = options.clock ?? options.network.clock;
     this.#end = options.network.connect(jetStreamEnd, { log: options.log ?? silentLog });
     this.#end.onStatus((status) => {
@@ -151,7 +151,7 @@ export class SimulatedJetStream {
     }
     const { random, onTaken } = this.#options;
     const last = stream.latest(message.subject)?.sequence ?? 0;
-    const followerAtMs = this.#clock.monotonic() + random.fraction() * this.habits.followerLagMsMax;
+    const followerAtMs = this.#clock.monotonic() + random.fraction() * this.faults.followerLagMsMax;
     const came = stream.append(message.subject, message.payload, header, followerAtMs);
     if ("refusal" in came) {
       say(message, { stream: name, error: came.refusal });
@@ -162,7 +162,7 @@ export class SimulatedJetStream {
       return;
     }
     onTaken?.({ ...came.message, stream: name, created: stream.created });
-    if (this.habits.unsaid === 0 || random.fraction() >= this.habits.unsaid) {
+    if (this.faults.unsaid === 0 || random.fraction() >= this.faults.unsaid) {
       this.#repeat(stream, came.message, last);
       say(message, { stream: name, seq: came.message.sequence });
     }
@@ -183,7 +183,7 @@ export class SimulatedJetStream {
         "Nats-Subject": message.subject,
         "Nats-Sequence": String(message.sequence),
         "Nats-Last-Sequence": String(lastOfSubject),
-        ...(this.habits.saysTime ? time : {}),
+        ...(this.faults.saysTime ? time : {}),
       },
     });
   }
@@ -271,7 +271,7 @@ export class SimulatedJetStream {
       config,
       end: this.#end,
       clock: this.#clock,
-      window: 1 + Math.floor(random.fraction() * this.habits.windowMax),
+      window: 1 + Math.floor(random.fraction() * this.faults.windowMax),
       matches: isMatch,
       isHeard: () => network.listeners.match(config.deliver_subject).length > 0,
       ended: () => this.#consumers.delete(name),

@@ -8,7 +8,7 @@ const lapseShareMax = 0.6;
  * The moment as of which this node is known to have been told all that the stream had.
  *
  * Only a message of its own tells: once all before it in the stream was told, the node knows what the stream held when the message was sent. What
- * another node published may have been under way for any time, and proves nothing about how old a picture is.
+ * another node published may have been under way for any time, and proves nothing about how old a snapshot is.
  */
 export class SentProof {
   readonly #clock: Clock;

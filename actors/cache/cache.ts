@@ -23,7 +23,7 @@ import {
 } from "../../core/index.js";
 import { backgroundClock } from "./background-clock.js";
 import { CacheCore, type CacheParts } from "./core.js";
-import { CacheDoor } from "./admin/endpoint.js";
+import { CacheEndpoint } from "./admin/endpoint.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, durationOf } from "./options.js";
 import { CachePruner, type Pruned } from "./pruner.js";
 import { type Cacheable, cacheableOf } from "./cacheable.js";
@@ -203,7 +203,7 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   const pruner = new CachePruner(core, clock);
   const { prefix, storage } = core.settings;
   log.info({ prefix, storage: storage.type, bus: bus?.kind }, "the cache is open");
-  return { cache: new OpenCache(core, pruner, core.settings.door ? transport : undefined, release), core };
+  return { cache: new OpenCache(core, pruner, core.settings.endpoint ? transport : undefined, release), core };
 }
 
 const setOptionNames: ReadonlySet<string> = new Set<keyof SetOptions>([
@@ -239,7 +239,7 @@ class OpenCache implements Cache {
   readonly cacheable: Cacheable;
   readonly #core: CacheCore;
   readonly #pruner: CachePruner;
-  readonly #door: CacheDoor | undefined;
+  readonly #endpoint: CacheEndpoint | undefined;
   readonly #release: Release;
   #closing: Promise<void> | undefined;
 
@@ -248,7 +248,7 @@ class OpenCache implements Cache {
     this.#pruner = pruner;
     this.#release = release;
     this.cacheable = cacheableOf(() => core);
-    this.#door = transport && new CacheDoor({ cache: this, core, pruner, transport });
+    this.#endpoint = transport && new CacheEndpoint({ cache: this, core, pruner, transport });
   }
 
   addDeps(tags: Tags): void {
@@ -322,11 +322,11 @@ class OpenCache implements Cache {
   }
 
   now(): Moment {
-    return this.#core.shelf.begin() as unknown as Moment;
+    return this.#core.tiers.begin() as unknown as Moment;
   }
 
   stats(): CacheStats {
-    const { calls, memory, disk, shared, shelf, trie, intake, bus, isInTouch } = this.#core;
+    const { calls, memory, disk, shared, tiers, trie, intake, bus, isInTouch } = this.#core;
     const bucket = shared?.counts ?? noBucketCounts;
     return {
       ...calls.counts,
@@ -339,7 +339,7 @@ class OpenCache implements Cache {
       bus: bus?.state,
       busTrouble: bus?.trouble?.message,
       busHeardMs: this.#busHeardMs(),
-      keepFailures: shelf.keepFailures,
+      keepFailures: tiers.keepFailures,
       isInTouch,
     };
   }
@@ -367,7 +367,7 @@ class OpenCache implements Cache {
     const { clock } = settings;
     const endsMs = clock.monotonic() + limits.cacheCloseTimeoutMs;
     const leftMs = () => Math.max(0, endsMs - clock.monotonic());
-    this.#door?.close();
+    this.#endpoint?.close();
     this.#pruner.stop();
     await intake.close(limits.cacheCloseTimeoutMs / 3);
     await shared?.close(leftMs() / 2);

@@ -21,13 +21,13 @@ import { Computation } from "../tracking/computation.js";
 import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "../tracking/computations.js";
 import { Flight, type FlightDeps } from "./flight.js";
 import { Running } from "./running.js";
-import { type BeganHere, failureOf, promised, type Shelf } from "./tiers.js";
+import { type BeganHere, failureOf, promised, type Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** What cached calls need of their surroundings. */
 export interface CachedCallsDeps {
-  readonly shelf: Shelf;
-  /** The tier of the shelf that hits are found in. */
+  readonly tiers: Tiers;
+  /** The tier that hits are found in. */
   readonly memory: MemoryEntryStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -63,7 +63,7 @@ export interface CallCounts {
  */
 export class CachedCalls {
   readonly #isInTouch: (() => boolean) | undefined;
-  readonly #shelf: Shelf;
+  readonly #tiers: Tiers;
   readonly #memory: MemoryEntryStore;
   readonly #isShared: boolean;
   readonly #running = new Running();
@@ -81,15 +81,15 @@ export class CachedCalls {
   #timeouts = 0;
 
   constructor(deps: CachedCallsDeps) {
-    const { shelf, clock, log, observers, flightTimeoutMs } = deps;
+    const { tiers, clock, log, observers, flightTimeoutMs } = deps;
     this.#observers = observers;
     this.#clock = clock;
     this.#isInTouch = deps.isInTouch;
-    this.#shelf = shelf;
+    this.#tiers = tiers;
     this.#memory = deps.memory;
     this.#isShared = deps.isShared;
     this.#flightDeps = {
-      shelf,
+      tiers,
       clock,
       flightTimeoutMs,
       machine: flightMachine.provide({
@@ -153,9 +153,9 @@ export class CachedCalls {
   /** What the nodes share of `key`, whose own tag is `tag`: who finds nothing depends on that, too. */
   async lookUp(key: string, tag: Tag): Promise<Entry | undefined> {
     this.current?.use([tag]);
-    if (!this.#shelf.canLookUp) return undefined;
-    const found = await this.#shelf.lookUp(key);
-    if (found === undefined) this.#shelf.abandon(key);
+    if (!this.#tiers.canLookUp) return undefined;
+    const found = await this.#tiers.lookUp(key);
+    if (found === undefined) this.#tiers.abandon(key);
     else this.#note(key, found.entry);
     return found?.entry;
   }
@@ -166,9 +166,9 @@ export class CachedCalls {
     if (promise !== undefined && promise !== promised) return promise;
     const failure = failureOf(entry.value);
     if (failure !== undefined) throw failure.error;
-    if (promise === undefined && !isAsync) return this.#shelf.give(entry);
-    if (!entry.isShared) return Promise.resolve(this.#shelf.give(entry));
-    return (entry.promise = this.#shelf.promiseOf(entry.value));
+    if (promise === undefined && !isAsync) return this.#tiers.give(entry);
+    if (!entry.isShared) return Promise.resolve(this.#tiers.give(entry));
+    return (entry.promise = this.#tiers.promiseOf(entry.value));
   }
 
   /** The result of a call that nothing kept could answer: joins a flight, or begins one. */
@@ -220,7 +220,7 @@ export class CachedCalls {
 
   #find(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    const entry = this.#shelf.find(slot, declared);
+    const entry = this.#tiers.find(slot, declared);
     if (entry === undefined) return undefined;
     this.#hits++;
     this.#note(slot.key, entry);
@@ -271,7 +271,7 @@ export class CachedCalls {
   }
 
   #compute(call: Call): unknown {
-    const began = this.#shelf.begin();
+    const began = this.#tiers.begin();
     const computation = this.#computationOf(call);
     if (++this.#computing === 1) beginComputing(this);
     this.#starts(computation);
@@ -286,23 +286,23 @@ export class CachedCalls {
     if (isThenable(result)) {
       const flight = this.#takeOff(call, computation, began);
       // The function itself may have done so before it gave a promise, when there was no flight to be told.
-      if (this.#shelf.isKeyStale(call.key, began)) flight.invalidateKey();
+      if (this.#tiers.isKeyStale(call.key, began)) flight.invalidateKey();
       flight.follow(this.#checked(result));
       return flight.promise;
     }
     this.#computed(computation, false);
     computation.end();
     if (this.#isShared) throw new SyncTierError({ name: call.work.name });
-    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable);
+    call.caller?.use(this.#tiers.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
-    this.#shelf.check(result);
-    if (!computation.isKeepable || this.#shelf.isKeyStale(call.key, began)) return this.#shelf.give(this.#shelf.hold(result));
-    return this.#shelf.give(this.#shelf.keep(call, result, computation, began, false));
+    this.#tiers.check(result);
+    if (!computation.isKeepable || this.#tiers.isKeyStale(call.key, began)) return this.#tiers.give(this.#tiers.hold(result));
+    return this.#tiers.give(this.#tiers.keep(call, result, computation, began, false));
   }
 
   /** A function that may give something else than a promise is called first: what is known to be a promise may be given before. */
   #looksUp(call: Call): boolean {
-    return call.work.isAsync() && this.#shelf.canLookUp;
+    return call.work.isAsync() && this.#tiers.canLookUp;
   }
 
   #computationOf(call: Call): Computation {
@@ -310,7 +310,7 @@ export class CachedCalls {
       const tags = call.work.tagsOf(call);
       const computation = new Computation(call, tags);
       // Callers that declare different tags would take turns to compute it: it depends on the tags of all of them.
-      const others = tags[0] === rootTag ? undefined : this.#shelf.tagsWithout(call.key, tags);
+      const others = tags[0] === rootTag ? undefined : this.#tiers.tagsWithout(call.key, tags);
       if (others !== undefined) computation.use(others);
       return computation;
     } catch (error) {
@@ -330,21 +330,21 @@ export class CachedCalls {
   #lookUp(call: Call): unknown {
     const computation = this.#computationOf(call);
     if (++this.#computing === 1) beginComputing(this);
-    const flight = this.#takeOff(call, computation, this.#shelf.begin());
+    const flight = this.#takeOff(call, computation, this.#tiers.begin());
     flight.follow(this.#foundOrComputed(flight));
     return flight.promise;
   }
 
   async #foundOrComputed(flight: Flight): Promise<unknown> {
     const { call, computation } = flight;
-    const found = await this.#shelf.lookUp(call.key, call.work.rules.staleIfErrorMs);
+    const found = await this.#tiers.lookUp(call.key, call.work.rules.staleIfErrorMs);
     if (found !== undefined && failureOf(found.entry.value) === undefined && computation.isKeepable) {
       if (coversTags(found.entry.tags, computation.tags)) return flight.finds(found);
       computation.use(found.entry.tags);
     }
     call.signal?.throwIfAborted();
     // What is known is noted anew: it is only now that anything is read.
-    flight.begins(this.#shelf.begin());
+    flight.begins(this.#tiers.begin());
     this.#starts(computation);
     const result = this.#running.run(computation, call.work.compute, call);
     if (!isThenable(result)) throw new SyncTierError({ name: call.work.name });
@@ -353,9 +353,9 @@ export class CachedCalls {
 
   /** `result`, which fails where callers are to get copies and it cannot be copied. */
   #checked(result: PromiseLike<unknown>): PromiseLike<unknown> {
-    if (!this.#shelf.copies) return result;
+    if (!this.#tiers.copies) return result;
     return result.then((value) => {
-      this.#shelf.check(value);
+      this.#tiers.check(value);
       return value;
     });
   }
@@ -371,20 +371,20 @@ export class CachedCalls {
 
   /** The computation that asks depends on what `entry` does. */
   #note(key: string, entry: Entry): void {
-    if (this.#computing > 0) this.#running.getStore()?.use(this.#shelf.tagsFor(key, entry.tags));
+    if (this.#computing > 0) this.#running.getStore()?.use(this.#tiers.tagsFor(key, entry.tags));
     if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
   }
 
   /** A function that is not asynchronous failed. */
-  #threw(call: Call, computation: Computation, began: ReturnType<Shelf["begin"]>, error: unknown): unknown {
-    const last = this.#shelf.last(call);
-    call.caller?.use(this.#shelf.tagsFor(call.key, computation.tags), computation.isKeepable && last === undefined);
+  #threw(call: Call, computation: Computation, began: ReturnType<Tiers["begin"]>, error: unknown): unknown {
+    const last = this.#tiers.last(call);
+    call.caller?.use(this.#tiers.tagsFor(call.key, computation.tags), computation.isKeepable && last === undefined);
     call.caller?.useReads(computation.reads);
     if (last !== undefined) {
       noteReads([staleRead]);
-      return this.#shelf.give(last);
+      return this.#tiers.give(last);
     }
-    if (computation.isKeepable && !this.#shelf.isKeyStale(call.key, began)) this.#shelf.keepFailure(call, error, computation, began, false);
+    if (computation.isKeepable && !this.#tiers.isKeyStale(call.key, began)) this.#tiers.keepFailure(call, error, computation, began, false);
     throw error;
   }
 

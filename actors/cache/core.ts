@@ -14,7 +14,7 @@ import { type KeepingRules, lifetimeOf, type Work } from "./cached-work.js";
 import { noReads } from "../tracking/computation.js";
 import type { Publication } from "./publication.js";
 import { SharedEntries } from "./shared-tier.js";
-import { type BeganHere, Shelf } from "./tiers.js";
+import { type BeganHere, Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
@@ -32,7 +32,7 @@ export class CacheCore {
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
   readonly shared: SharedEntries | undefined;
-  readonly shelf: Shelf;
+  readonly tiers: Tiers;
   readonly calls: CachedCalls;
   readonly intake: CacheIntake;
   readonly observers: CacheObservers;
@@ -51,15 +51,15 @@ export class CacheCore {
     this.trie = new TagTrie({ clock });
     const slid = (key: string) => {
       disk?.touch(key);
-      this.shelf.slid(key);
+      this.tiers.slid(key);
     };
     const onSlide = disk === undefined && bucket === undefined ? undefined : { intervalMs: ttiFlushMs, slid };
     this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
     const isInTouch = this.#inTouch();
     this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, values, clock, log, isInTouch });
-    this.shelf = new Shelf({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
+    this.tiers = new Tiers({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
     const isShared = this.shared !== undefined;
-    this.calls = new CachedCalls({ shelf: this.shelf, memory: this.memory, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
+    this.calls = new CachedCalls({ tiers: this.tiers, memory: this.memory, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
     this.intake = new CacheIntake({
       trie: this.trie,
       memory: this.memory,
@@ -137,21 +137,21 @@ export class CacheCore {
     since: BeganHere | undefined,
   ): Promise<Publication> {
     const { key } = own;
-    this.shelf.check(value);
+    this.tiers.check(value);
     const work = new Setting(key, rules);
     const call = { work, key, slot: own.slot, self: undefined, args: [], signal: undefined, caller: undefined };
     let began = since;
-    const isOutdated = since !== undefined && this.shelf.isKeyStale(key, since);
+    const isOutdated = since !== undefined && this.tiers.isKeyStale(key, since);
     const put = () => {
       if (isOutdated) return undefined;
-      began ??= this.shelf.begin();
+      began ??= this.tiers.begin();
       // What is set is shared once its invalidation has a number, which it bears.
       const here = this.shared === undefined ? began : { ...began, shared: undefined };
-      this.shelf.keep(call, value, { tags, reads: noReads }, here, false, true);
+      this.tiers.keep(call, value, { tags, reads: noReads }, here, false, true);
       return this.memory.get(key);
     };
     const share = (entry: Entry, sequence: number) => {
-      if (began?.shared !== undefined) this.shelf.share(key, entry, began.shared, sequence);
+      if (began?.shared !== undefined) this.tiers.share(key, entry, began.shared, sequence);
     };
     return this.intake.replace(own, put, this.shared && share)();
   }

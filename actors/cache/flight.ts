@@ -10,11 +10,11 @@ import { type Computation, noReads } from "../tracking/computation.js";
 import { currentComputations, isAnythingComputing } from "../tracking/computations.js";
 import { type Deferred, deferred } from "../../core/deferred.js";
 import { FlightWaiter } from "./flight-waiter.js";
-import type { BeganHere, FoundHere, Shelf } from "./tiers.js";
+import type { BeganHere, FoundHere, Tiers } from "./tiers.js";
 
 /** What flights need of their surroundings. */
 export interface FlightDeps {
-  readonly shelf: Shelf;
+  readonly tiers: Tiers;
   readonly machine: typeof flightMachine;
   readonly clock: Clock;
   readonly flightTimeoutMs: number;
@@ -116,7 +116,7 @@ export class Flight implements FlightEffects {
     if (isEarly && this.call.signal === undefined) {
       if (call.caller !== undefined) this.#callers.add(call.caller);
       this.#readers.push(...readers);
-      return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#deps.shelf.give);
+      return (this.#followers ??= deferred<KeptValue>()).promise.then(this.#deps.tiers.give);
     }
     const waiter = new FlightWaiter(call, readers);
     (isEarly ? this.#patient : this.#late).push(waiter);
@@ -134,13 +134,13 @@ export class Flight implements FlightEffects {
   }
 
   keep(): void {
-    const { shelf } = this.#deps;
+    const { tiers } = this.#deps;
     if (this.#isSuperseded) return;
     if (this.#found !== undefined) {
       this.#kept = this.#found;
       return;
     }
-    this.#kept = shelf.keep(this.call, this.#value, this.computation, this.#began, true);
+    this.#kept = tiers.keep(this.call, this.#value, this.computation, this.#began, true);
   }
 
   answerAll(): void {
@@ -163,19 +163,19 @@ export class Flight implements FlightEffects {
   }
 
   answerEarlyWithLast(): KeptValue {
-    const { shelf } = this.#deps;
-    const last = shelf.last(this.call);
+    const { tiers } = this.#deps;
+    const last = tiers.last(this.call);
     assert(last !== undefined, "a flight that ends with the last value has one");
     this.#tellLeader(false);
     this.#tellFollowers(false);
-    this.#leader.resolve(shelf.give(last));
+    this.#leader.resolve(tiers.give(last));
     this.#followers?.resolve(last);
     this.#answer(this.#patient, last, false);
     return last;
   }
 
   keepFailure(): void {
-    if (!this.#isSuperseded) this.#deps.shelf.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
+    if (!this.#isSuperseded) this.#deps.tiers.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
   }
 
   failAll(): void {
@@ -263,7 +263,7 @@ export class Flight implements FlightEffects {
     const { call } = this;
     this.#deps.ended(this);
     const isValid = this.#isValid();
-    const hasLast = this.#deps.shelf.last(call) !== undefined;
+    const hasLast = this.#deps.tiers.last(call) !== undefined;
     if (this.#actor === undefined) {
       if (hasLast) this.answerEarlyWithLast();
       else {
@@ -297,18 +297,18 @@ export class Flight implements FlightEffects {
 
   /** What it gave, held so that several callers can be given it. */
   get #held(): KeptValue {
-    return (this.#kept ??= this.#deps.shelf.hold(this.#value));
+    return (this.#kept ??= this.#deps.tiers.hold(this.#value));
   }
 
   /** Its own caller gets what all others get, whether it is kept or not: the function may hold on to what it returned, and change it. */
   #answerLeader(): void {
-    this.#leader.resolve(this.#deps.shelf.give(this.#held));
+    this.#leader.resolve(this.#deps.tiers.give(this.#held));
   }
 
   #answer(waiters: FlightWaiter[], kept: KeptValue, isKeepable: boolean): void {
     for (const waiter of waiters.splice(0)) {
       this.#tell(waiter.call.caller, waiter.readers, isKeepable);
-      waiter.resolve(this.#deps.shelf.give(kept));
+      waiter.resolve(this.#deps.tiers.give(kept));
     }
   }
 
@@ -330,24 +330,24 @@ export class Flight implements FlightEffects {
 
   /** What it has read so far is as new as what a call that begins now would read, and so is what it will read. */
   #isAsNew(): boolean {
-    const isUnchanged = this.#began.changes === this.#deps.shelf.changes && !this.#keyWasInvalidated;
-    // A picture that was to be no older than so long grows older without any change.
+    const isUnchanged = this.#began.changes === this.#deps.tiers.changes && !this.#keyWasInvalidated;
+    // A snapshot that was to be no older than so long grows older without any change.
     return isUnchanged && !isAnyStale(this.computation.reads);
   }
 
   /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have it too. */
   #isValid(): boolean {
-    const { shelf } = this.#deps;
+    const { tiers } = this.#deps;
     if (this.#found !== undefined) {
       // Whether its key was invalidated since it was found is told by its tag.
       const { tags, reads = noReads } = this.#found;
-      return !shelf.isStale({ tags: shelf.tagsFor(this.call.key, tags), reads }, this.#began);
+      return !tiers.isStale({ tags: tiers.tagsFor(this.call.key, tags), reads }, this.#began);
     }
     if (!this.computation.isKeepable || this.#keyWasInvalidated) return false;
-    if (this.#began.changes === shelf.changes) return !isAnyStale(this.computation.reads);
+    if (this.#began.changes === tiers.changes) return !isAnyStale(this.computation.reads);
     const { key } = this.call;
-    if ((!this.isTracked || shelf.isHashed(key)) && shelf.isKeyStale(key, this.#began)) return false;
-    return !shelf.isStale(this.computation, this.#began);
+    if ((!this.isTracked || tiers.isHashed(key)) && tiers.isKeyStale(key, this.#began)) return false;
+    return !tiers.isStale(this.computation, this.#began);
   }
 
   /** The result of `caller` depends on what this one does. To be called before `caller` goes on. */
@@ -358,7 +358,7 @@ export class Flight implements FlightEffects {
       reader.endRead();
     }
     if (caller === undefined) return;
-    caller.use(this.#deps.shelf.tagsFor(this.call.key, tags), isKeepable);
+    caller.use(this.#deps.tiers.tagsFor(this.call.key, tags), isKeepable);
     caller.useReads(reads);
     caller.waitsFor.delete(this.computation);
   }

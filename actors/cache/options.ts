@@ -38,7 +38,7 @@ export interface CacheOptions extends Partial<
   /** Name of this node, for people and for `zooid cache`. Default: a random id, new at each start. */
   readonly node?: string | undefined;
   /** Whether processes on the bus can look at this node and steer it, as `zooid cache` does. Default: true. */
-  readonly door?: boolean | undefined;
+  readonly endpoint?: boolean | undefined;
   /** Time to live of results that have none of their own. Default: no bound. */
   readonly defaultTtl?: Duration | undefined;
   /** Each read begins the time to live of a result again. Default: true. */
@@ -80,7 +80,7 @@ export interface CacheSettings extends CacheBus {
   readonly storage: CacheStorage;
   readonly prefix: string;
   readonly node: string | undefined;
-  readonly door: boolean;
+  readonly endpoint: boolean;
   readonly defaultTtlMs: number | undefined;
   readonly readExtendTtl: boolean;
   readonly maxEntries: number | undefined;
@@ -110,7 +110,7 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
   "bus",
   "prefix",
   "node",
-  "door",
+  "endpoint",
   "defaultTtl",
   "readExtendTtl",
   "maxEntries",
@@ -139,13 +139,13 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
 /** `options` with their defaults. Throws InvalidOptionError, which names the option. */
 export function cacheSettings(options: CacheOptions): CacheSettings {
   checkNames(options, cacheOptionNames);
-  const { prefix = "zooid", values = "frozen", readExtendTtl = true, door = true, node, bus } = options;
+  const { prefix = "zooid", values = "frozen", readExtendTtl = true, endpoint = true, node, bus } = options;
   checkName("prefix", prefix);
   checkChoice("values", values, ["frozen", "shared", "cloned"]);
   checkChoice("readExtendTtl", readExtendTtl, [true, false]);
   checkChoice("busKind", options.busKind, ["jetstream", "nats"]);
   if (node !== undefined) checkName("node", node);
-  checkChoice("door", door, [true, false]);
+  checkChoice("endpoint", endpoint, [true, false]);
   checkChoice("replicas", options.replicas, [1, 3, 5]);
   const storage = storageOf(options.storageUrl ?? "memory:");
   const { busKind, busUrl } = busOf(options, storage);
@@ -161,7 +161,7 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
     busKind,
     busUrl,
     node,
-    door,
+    endpoint,
     defaultTtlMs: durationOf("defaultTtl", options.defaultTtl),
     readExtendTtl,
     maxEntries: boundOf("maxEntries", options.maxEntries),

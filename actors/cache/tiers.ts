@@ -27,8 +27,8 @@ export interface FoundHere {
   readonly began: BeganHere;
 }
 
-/** What a shelf is made of. */
-export interface ShelfParts {
+/** The tiers, and what they need. */
+export interface TierParts {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
@@ -48,8 +48,8 @@ export const promised: Promise<unknown> = Promise.resolve();
 const resolved = (value: unknown): Promise<unknown> => Promise.resolve(value);
 
 /** The tiers of one cache as one: memory first, then the disk, or what the nodes share. */
-export class Shelf {
-  readonly #parts: ShelfParts;
+export class Tiers {
+  readonly #parts: TierParts;
   readonly #trie: TagTrie;
   readonly #memory: MemoryEntryStore;
   readonly #disk: PersistentEntryStore | undefined;
@@ -62,7 +62,7 @@ export class Shelf {
   /** The context that this cache was opened in. */
   readonly #nowhere = new AsyncResource("zooid:cache");
 
-  constructor(parts: ShelfParts) {
+  constructor(parts: TierParts) {
     this.#parts = parts;
     this.#trie = parts.trie;
     this.#memory = parts.memory;

@@ -1,5 +1,5 @@
 import { createActor, fromPromise, type Actor } from "xstate";
-import { commitMachine, type CommitOutput, type Place } from "../../machines/client/commit.js";
+import { commitMachine, type CommitOutput, type CommitPosition } from "../../machines/client/commit.js";
 import {
   assert,
   asTid,
@@ -142,7 +142,7 @@ class CommitLifecycle implements CommitUnderWay {
     const transaction = this.#request.id;
     switch (output.type) {
       case "committed": {
-        const { tid, previous, digest } = output.place;
+        const { tid, previous, digest } = output.position;
         this.#core.committed({ tid: asTid(tid), previous: asTid(previous), digest }, keysOf(this.#request));
         return asTid(tid);
       }
@@ -171,7 +171,7 @@ class CommitLifecycle implements CommitUnderWay {
     await link.request("vote", requestBytes(link, this.#request), wire.nothing);
   }
 
-  async sendFinish(): Promise<Place> {
+  async sendFinish(): Promise<CommitPosition> {
     const { connection, waitTimeoutMs } = this.#core;
     return this.#finishOn(await connection.connectedInTime(waitTimeoutMs));
   }
@@ -181,7 +181,7 @@ class CommitLifecycle implements CommitUnderWay {
     if (link !== undefined) await link.request("abort", wire.finish.write({ session: link.session, id: this.#request.id }), wire.nothing);
   }
 
-  async settle(): Promise<Place | undefined> {
+  async settle(): Promise<CommitPosition | undefined> {
     const { connection, waitTimeoutMs } = this.#core;
     const { id, snapshot } = this.#request;
     const link = await connection.connected(waitTimeoutMs);
@@ -199,7 +199,7 @@ class CommitLifecycle implements CommitUnderWay {
     return committed;
   }
 
-  #finishOn(link: ServerLink): Promise<Place> {
+  #finishOn(link: ServerLink): Promise<CommitPosition> {
     return link.request("finish", wire.finish.write({ session: link.session, id: this.#request.id }), wire.committed);
   }
 }

@@ -10,7 +10,7 @@ interface Told {
  * The moment as of which a cache is known to hold all that its server had.
  *
  * Only a round trip tells: its answer holds for the moment at which it was asked for. A heartbeat may have been under way for
- * any time, and proves nothing about how old a picture is.
+ * any time, and proves nothing about how old a snapshot is.
  */
 export class Freshness {
   readonly #clock: Clock;

@@ -37,12 +37,12 @@ export interface ReadOptions {
   readonly timeoutMs?: Duration | undefined;
 }
 
-/** What was read, and from which picture. */
+/** What was read, and from which snapshot. */
 export interface ReadResult<T> {
   readonly value: T;
-  /** Tid of the picture that was read. */
+  /** Tid of the snapshot that was read. */
   readonly asOf: Tid;
-  /** Whether the client is connected and its picture follows the server's. */
+  /** Whether the client is connected and its snapshot follows the server's. */
   readonly connected: boolean;
   /** Objects that no cache held: they were loaded from the server. */
   readonly loads: number;
@@ -80,7 +80,7 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
    */
   transact<T>(fn: (tx: Transaction<Schema>) => Promise<T> | T, options?: TransactOptions): Promise<Transacted<T>>;
 
-  /** Runs `fn` on one picture. Rejects with StaleError, DisconnectedError, TimeoutError. */
+  /** Runs `fn` on one snapshot. Rejects with StaleError, DisconnectedError, TimeoutError. */
   read<T>(fn: (reader: Reader<Schema>) => Promise<T> | T, options?: ReadOptions): Promise<ReadResult<T>>;
 
   /** A transaction for those who coordinate several. To be finished or aborted; `await using` aborts it. */
@@ -123,7 +123,7 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   kill(): void;
 }
 
-/** Reads outside of `read` and `transact`: each is a picture of its own. */
+/** Reads outside of `read` and `transact`: each is a snapshot of its own. */
 type Reads<Schema extends AnySchema> = Pick<Reader<Schema>, "get" | "getMany"> & {
   list<Prefix extends string>(
     prefix: Prefix,

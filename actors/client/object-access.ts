@@ -21,7 +21,7 @@ export type Listing<Schema extends AnySchema, Prefix extends string> = AsyncIter
  */
 export type Recipe<V> = (draft: Draft<V> | undefined) => V | Draft<V> | undefined | void;
 
-/** One picture of a storage: all reads see it as of `snapshot`. What they return is frozen, but for bytes and Dates, which are copies. */
+/** One snapshot of a storage: all reads see it as of `snapshot`. What they return is frozen, but for bytes and Dates, which are copies. */
 export interface Reader<Schema extends AnySchema> {
   readonly snapshot: Tid;
 

@@ -227,7 +227,7 @@ class TheClient implements ObjectClient, ClientCore {
   }
 
   get(key: string) {
-    // Outside of a transaction a read is a picture of its own; what is current here needs no snapshot to be kept for it.
+    // Outside of a transaction a read is a snapshot of its own; what is current here needs no snapshot to be kept for it.
     if (!this.#isClosed && this.cache.position.tid >= this.#lastCommit) {
       const snapshot = this.cache.position.tid;
       const revision = this.cache.find(key, snapshot);
@@ -424,7 +424,7 @@ class TheClient implements ObjectClient, ClientCore {
     return noteUnderWay(readWith(this.#readAttempts(), fn).then(({ value }) => value));
   }
 
-  /** Waits until the picture is as new as it was asked to be. */
+  /** Waits until the snapshot is as new as it was asked to be. */
   async #fresh(options: ReadOptions, maxStaleMs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
     const deadline = this.clock.monotonic() + this.waitTimeoutMs;
     const leftMs = () => deadline - this.clock.monotonic();

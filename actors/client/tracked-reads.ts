@@ -4,8 +4,8 @@ import type { Clock, Tid } from "../../core/index.js";
 import type { Computation } from "../tracking/computation.js";
 import { currentComputations } from "../tracking/computations.js";
 
-/** Of which picture something is read. */
-export interface Picture {
+/** Of which snapshot something is read. */
+export interface ReadContext {
   readonly cache: ClientCache;
   readonly snapshot: Tid;
   /** Begun with the snapshot, where a computation was asking then: what was changed since is remembered. */
@@ -13,7 +13,7 @@ export interface Picture {
 }
 
 /** Who asks depends on `key`, whose revision of `serial` it is about to be given. */
-export function noteFound({ cache, snapshot }: Picture, key: string, serial: Tid): void {
+export function noteFound({ cache, snapshot }: ReadContext, key: string, serial: Tid): void {
   const readers = currentComputations();
   if (readers.length === 0) return;
   tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial));
@@ -60,7 +60,7 @@ async function countedBy<T>(readers: readonly Computation[], reading: Promise<T>
 }
 
 /** Who asks, as one of its rows is read too, depends on a listing: on its prefix, however little of it is read. */
-export function noteListed({ cache, snapshot, ticket }: Picture, prefix: string): () => void {
+export function noteListed({ cache, snapshot, ticket }: ReadContext, prefix: string): () => void {
   const told = new Set<Computation>();
   return () => {
     const readers = currentComputations().filter((reader) => !told.has(reader));
@@ -71,7 +71,7 @@ export function noteListed({ cache, snapshot, ticket }: Picture, prefix: string)
 }
 
 /**
- * Results of computations that asked for a picture no older than so long: they are kept for as long as the client knows that its picture
+ * Results of computations that asked for a snapshot no older than so long: they are kept for as long as the client knows that its snapshot
  * is no older. A read in their place would be refused after that, or ask the server.
  */
 export class NotedAges {
@@ -86,7 +86,7 @@ export class NotedAges {
     this.#staleMs = staleMs;
   }
 
-  /** Who asks depends on the picture being no older than `maxStaleMs`. */
+  /** Who asks depends on the snapshot being no older than `maxStaleMs`. */
   note(maxStaleMs: number): void {
     if (maxStaleMs === Infinity) return;
     const readers = currentComputations();

@@ -17,7 +17,7 @@ import { currentComputations, isAnythingComputing } from "../tracking/computatio
 import type { Ending } from "./closing.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
 import type { CommitRequest } from "../protocol/messages.js";
-import { noteFailure, noteFound, noteListed, noteMomentary, noteReading, type Picture } from "./tracked-reads.js";
+import { noteFailure, noteFound, noteListed, noteMomentary, noteReading, type ReadContext } from "./tracked-reads.js";
 import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-access.js";
 import type { UntypedSchema } from "../protocol/schema.js";
 import { encoded, Writes, written } from "./write-set.js";
@@ -47,7 +47,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   readonly #core: ClientCore;
   readonly #options: TransactionOptions;
   readonly #discards: number;
-  readonly #picture: Picture;
+  readonly #context: ReadContext;
   readonly #reads = new Set<string>();
   readonly #ranges: ReadRange[] = [];
   readonly #writes = new Writes();
@@ -68,7 +68,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     cache.openSnapshot(this.snapshot);
     // Within a computation what is changed is remembered for as long as it lasts: its later reads can be judged too.
     const ticket = currentComputations().length > 0 ? cache.beginLoad(this.snapshot) : undefined;
-    this.#picture = { cache, snapshot: this.snapshot, ticket };
+    this.#context = { cache, snapshot: this.snapshot, ticket };
   }
 
   /** Objects that were loaded from the server for it. */
@@ -86,7 +86,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     const revision = this.#core.cache.find(key, this.snapshot);
     if (revision === undefined) return this.#load(key);
     this.#reads.add(key);
-    if (isAnythingComputing()) noteFound(this.#picture, key, revision.serial);
+    if (isAnythingComputing()) noteFound(this.#context, key, revision.serial);
     return revision.shareable ? revision.promise : Promise.resolve(revision.give());
   }
 
@@ -104,7 +104,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       ending: this.#options.ending,
       connection,
       check: () => this.#check(),
-      note: noteListed(this.#picture, prefix),
+      note: noteListed(this.#context, prefix),
       record: (range: ReadRange) => {
         this.#ranges.push(range);
       },
@@ -190,7 +190,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    const { cache, ticket } = this.#picture;
+    const { cache, ticket } = this.#context;
     cache.closeSnapshot(this.snapshot);
     if (ticket !== undefined) cache.endLoad(ticket);
   }
@@ -210,7 +210,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   async #load(key: string): Promise<Value | undefined> {
     this.#reads.add(asKey(key));
     const revision = this.#loaded.get(key) ?? (await noteReading(this.#loadOverReconnects(key)));
-    if (isAnythingComputing()) noteFound(this.#picture, key, revision.serial);
+    if (isAnythingComputing()) noteFound(this.#context, key, revision.serial);
     if (this.#loaded.has(key)) return revision.give();
     this.#check();
     this.#loaded.set(key, revision);

@@ -8,7 +8,7 @@ import { RangeSet } from "../../core/index.js";
  * Holders never hold the same object against each other: who would is made to wait before it votes.
  * Source: INTERLEAVINGS A2.
  */
-export class HeldObjects<Holder> {
+export class LockTable<Holder> {
   readonly #written = new Map<string, Holder>();
   readonly #read = new Map<string, Set<Holder>>();
   readonly #ranges = new Map<Holder, RangeSet>();

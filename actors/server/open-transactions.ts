@@ -4,7 +4,7 @@ import type { CommitRequest } from "../../core/transaction.js";
 import { type Clock, type Log, ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../../core/index.js";
 import type { CommitQueue } from "./commit-queue.js";
 import type { FenceAllowance } from "./fence-allowance.js";
-import { HeldObjects } from "./lock-table.js";
+import { LockTable } from "./lock-table.js";
 import { Pending, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
@@ -49,7 +49,7 @@ export interface OpenTransactionsDeps {
 export class OpenTransactions {
   readonly #deps: OpenTransactionsDeps;
   readonly #open = new Map<string, OpenTransaction>();
-  readonly #held = new HeldObjects<OpenTransaction>();
+  readonly #held = new LockTable<OpenTransaction>();
   readonly #machine: typeof transactionMachine;
   /** Freed and not in the queue yet: those one holder frees together stay in their order. */
   #freed: Pending[] = [];

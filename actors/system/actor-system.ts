@@ -18,14 +18,14 @@ import {
   type Log,
   silentLog,
 } from "../../core/index.js";
-import { type ActorDoor, OpenDoor } from "./exposed-actor.js";
+import { type ExposedActor, OpenEndpoint } from "./exposed-actor.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
 import { PacedSending } from "./paced-sending.js";
 import { type RemoteActor, RemoteReference } from "./remote-actor.js";
 import { readOrDrop } from "../protocol/codec.js";
 
 export type { Accepts } from "./accepted-events.js";
-export type { ActorDoor } from "./exposed-actor.js";
+export type { ExposedActor } from "./exposed-actor.js";
 export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
 export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
 
@@ -46,7 +46,7 @@ export interface ActorSystem {
    * Gives `actor` the address `path`, names with `/` between, until the returned function is called. The actor is neither
    * started nor stopped by it. Throws InvalidOptionError when the path is no path, or taken in this system.
    */
-  register(path: string, actor: AnyActorRef, door: ActorDoor): () => void;
+  register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void;
 
   /** Reference to the actor at `path`, in whatever process of the realm. Throws InvalidOptionError. */
   remote(path: string): RemoteActor;
@@ -65,7 +65,7 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
 
 class TransportedSystem implements ActorSystem {
   readonly #deps: ActorSystemOptions & { readonly log: Log };
-  readonly #doors = new Map<string, OpenDoor>();
+  readonly #endpoints = new Map<string, OpenEndpoint>();
   readonly #remotes = new Map<string, RemoteReference>();
   readonly #questions: { unsubscribe(): void };
   readonly #sending: PacedSending;
@@ -80,14 +80,14 @@ class TransportedSystem implements ActorSystem {
     this.#questions = deps.transport.subscribe(listSubjects(deps.realm).ask, (message) => this.#answerList(message));
   }
 
-  register(path: string, actor: AnyActorRef, door: ActorDoor): () => void {
+  register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void {
     this.#checkOpen();
-    if (this.#doors.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
-    const open = new OpenDoor(path, actor, door, this.#deps);
-    this.#doors.set(path, open);
+    if (this.#endpoints.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
+    const open = new OpenEndpoint(path, actor, endpoint, this.#deps);
+    this.#endpoints.set(path, open);
     return () => {
       open.close();
-      if (this.#doors.get(path) === open) this.#doors.delete(path);
+      if (this.#endpoints.get(path) === open) this.#endpoints.delete(path);
     };
   }
 
@@ -125,9 +125,9 @@ class TransportedSystem implements ActorSystem {
     if (this.#closed) return;
     this.#closed = true;
     this.#questions.unsubscribe();
-    for (const door of this.#doors.values()) door.close();
+    for (const endpoint of this.#endpoints.values()) endpoint.close();
     for (const remote of this.#remotes.values()) remote.close();
-    this.#doors.clear();
+    this.#endpoints.clear();
     this.#remotes.clear();
     this.#asked.clear();
   }
@@ -150,8 +150,8 @@ class TransportedSystem implements ActorSystem {
     while (this.#asked.size > 0) {
       const subjects = [...this.#asked];
       this.#asked.clear();
-      for (const [path, door] of this.#doors) {
-        const paced = this.#sending.sent(this.#tell(subjects, path, door));
+      for (const [path, endpoint] of this.#endpoints) {
+        const paced = this.#sending.sent(this.#tell(subjects, path, endpoint));
         if (paced !== undefined) await paced;
       }
     }
@@ -159,11 +159,11 @@ class TransportedSystem implements ActorSystem {
   }
 
   /** Sends what an actor shows; returns how many bytes that were. */
-  #tell(subjects: readonly string[], path: string, door: OpenDoor): number {
+  #tell(subjects: readonly string[], path: string, endpoint: OpenEndpoint): number {
     const { transport, log } = this.#deps;
     let bytes = 0;
     try {
-      const view = door.view();
+      const view = endpoint.view();
       for (const subject of subjects) {
         transport.publish(subject, view);
         bytes += view.length;

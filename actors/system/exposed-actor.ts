@@ -1,4 +1,4 @@
-/** The door of one actor: what it takes from outside, and what it shows. */
+/** One actor as other processes reach it: the events that it accepts from them, and what it shows them. */
 import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
@@ -18,7 +18,7 @@ import { Containment } from "./containment.js";
 import { nothing, writeAnswer, writeError } from "../protocol/codec.js";
 
 /** What an actor lets in and shows. */
-export interface ActorDoor {
+export interface ExposedActor {
   readonly accepts: Accepts;
   /** What it shows of a snapshot beside its state. Nothing when not given. Must not throw, and gives values that can be stored. */
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
@@ -47,10 +47,10 @@ interface AnySnapshot {
 const secondMs = 1_000;
 
 /** Answers for `actor` at its address until `close`. */
-export class OpenDoor {
+export class OpenEndpoint {
   readonly #actor: AnyActorRef;
   readonly #path: string;
-  readonly #door: ActorDoor;
+  readonly #endpoint: ExposedActor;
   readonly #accepted: AcceptedEvents;
   readonly #containment: Containment;
   readonly #deps: Surroundings;
@@ -65,13 +65,13 @@ export class OpenDoor {
   #viewsThisSecond = 0;
   #late: unknown;
 
-  constructor(path: string, actor: AnyActorRef, door: ActorDoor, deps: Surroundings) {
+  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: Surroundings) {
     this.#path = path;
     this.#actor = actor;
-    this.#door = door;
+    this.#endpoint = endpoint;
     this.#deps = deps;
     this.#registration = deps.random.id();
-    this.#accepted = new AcceptedEvents(path, door.accepts);
+    this.#accepted = new AcceptedEvents(path, endpoint.accepts);
     const subjects = actorSubjects(deps.realm, path);
     this.#containment = new Containment(actor, (error) => {
       this.#failed(error);
@@ -95,7 +95,7 @@ export class OpenDoor {
       machine: snapshot.machine?.id ?? this.#actor.id,
       status: snapshot.status,
       value: snapshot.value ?? null,
-      context: this.#door.describe?.(snapshot) ?? {},
+      context: this.#endpoint.describe?.(snapshot) ?? {},
       failure: this.#containment.reason ?? null,
       at: this.#deps.clock.now(),
       registration: this.#registration,
@@ -148,7 +148,7 @@ export class OpenDoor {
       this.#deps.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
     };
     try {
-      const done = this.#door.onFailure?.(error);
+      const done = this.#endpoint.onFailure?.(error);
       if (isThenable(done)) Promise.resolve(done).catch(failedToo);
     } catch (thrown) {
       failedToo(thrown);

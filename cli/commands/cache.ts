@@ -13,7 +13,7 @@ export function addCache(program: Command, surroundings: Surroundings): void {
     .addHelpText(
       "after",
       `
-A node answers when its cache has a bus over NATS or over the door of \`npm start\`, unless its option door is false. Its name is the
+A node answers when its cache has a bus over NATS or over the port of \`npm start\`, unless its option endpoint is false. Its name is the
 option node.
 
 Examples:

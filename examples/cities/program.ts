@@ -20,7 +20,11 @@ export function createExample(surroundings: Surroundings): Command {
       .configureOutput({ writeErr: () => undefined })
       .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parsePort).default(4222))
       .addOption(
-        option("--door-port <port>", "ZOOID_DOOR_PORT", "port that steers this command, and that clients use when there is no nats-server")
+        option(
+          "--control-port <port>",
+          "ZOOID_CONTROL_PORT",
+          "port that steers this command, and that clients use when there is no nats-server",
+        )
           .argParser(parsePort)
           .default(4280),
       )
@@ -54,7 +58,7 @@ The same over HTTP, from this machine only:
 Examples:
   $ npm start
   $ npm start -- --fresh --cities 2000 --once
-  $ npm start -- --port 5222 --door-port 5280 --service-ports 5281,5282
+  $ npm start -- --port 5222 --control-port 5280 --service-ports 5281,5282
   $ npm start --silent -- --json`,
       )
       .action((flags: UpFlags) => runUp(flags, surroundings))

@@ -22,7 +22,7 @@
 import { assign, fromPromise, setup } from "xstate";
 
 /** Where a committed transaction stands in the history. */
-export interface Place {
+export interface CommitPosition {
   readonly tid: number;
   readonly previous: number;
   readonly digest: string;
@@ -45,13 +45,13 @@ export type CommitEvent =
 
 /** What the machine of one transaction's commit, at its client ends with. */
 export type CommitOutput =
-  | { readonly type: "committed"; readonly place: Place }
+  | { readonly type: "committed"; readonly position: CommitPosition }
   | { readonly type: "aborted"; readonly error: unknown; readonly secondPhase: boolean }
   | { readonly type: "unknown"; readonly error: unknown };
 
 /** What the machine of one transaction's commit, at its client remembers. */
 export interface CommitContext extends CommitInput {
-  readonly place: Place | undefined;
+  readonly position: CommitPosition | undefined;
   /** Why it did not commit, or why that is not known. */
   readonly error: unknown;
   readonly isUnknown: boolean;
@@ -76,21 +76,21 @@ export const commitMachine = setup({
   },
   actors: {
     vote: fromPromise<void, CommitSubject>(notProvided),
-    finish: fromPromise<Place, CommitSubject>(notProvided),
+    finish: fromPromise<CommitPosition, CommitSubject>(notProvided),
     abort: fromPromise<void, CommitSubject>(notProvided),
     /** Resolves to undefined when it never will commit. */
-    settle: fromPromise<Place | undefined, CommitSubject>(notProvided),
+    settle: fromPromise<CommitPosition | undefined, CommitSubject>(notProvided),
   },
   actions: {
     logUnexpected: () => undefined,
     noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
-    notePlace: assign({ place: (_, params: { readonly place: Place | undefined }) => params.place }),
+    notePosition: assign({ position: (_, params: { readonly position: CommitPosition | undefined }) => params.position }),
     noteSecondPhase: assign({ secondPhase: true }),
     noteUnknown: assign({ isUnknown: true }),
   },
   guards: {
     startsInDoubt: ({ context }) => context.start === "settle",
-    isCommitted: (_, settled: { readonly place: Place | undefined }) => settled.place !== undefined,
+    isCommitted: (_, settled: { readonly position: CommitPosition | undefined }) => settled.position !== undefined,
     /** The answer was lost: whether the server did it is not known. */
     isInDoubt: (_, _failure: { readonly error: unknown }) => true,
     /** The server can no longer tell, or nobody can ask it again. */
@@ -102,7 +102,7 @@ export const commitMachine = setup({
   },
 }).createMachine({
   id: "commit",
-  context: ({ input }) => ({ ...input, place: undefined, error: undefined, isUnknown: false, secondPhase: false }),
+  context: ({ input }) => ({ ...input, position: undefined, error: undefined, isUnknown: false, secondPhase: false }),
   initial: "starting",
   on: {
     // What is not in doubt ends by itself when the link does.
@@ -139,7 +139,7 @@ export const commitMachine = setup({
       invoke: {
         src: "finish",
         input: ({ context }) => ({ id: context.id }),
-        onDone: { target: "committed", actions: { type: "notePlace", params: ({ event }) => ({ place: event.output }) } },
+        onDone: { target: "committed", actions: { type: "notePosition", params: ({ event }) => ({ position: event.output }) } },
         onError: [
           {
             guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
@@ -166,9 +166,9 @@ export const commitMachine = setup({
             input: ({ context }) => ({ id: context.id }),
             onDone: [
               {
-                guard: { type: "isCommitted", params: ({ event }) => ({ place: event.output }) },
+                guard: { type: "isCommitted", params: ({ event }) => ({ position: event.output }) },
                 target: "#commit.committed",
-                actions: { type: "notePlace", params: ({ event }) => ({ place: event.output }) },
+                actions: { type: "notePosition", params: ({ event }) => ({ position: event.output }) },
               },
               { target: "#commit.aborted" },
             ],
@@ -190,7 +190,7 @@ export const commitMachine = setup({
     unknown: { type: "final" },
   },
   output: ({ context }) => {
-    if (context.place !== undefined) return { type: "committed", place: context.place };
+    if (context.position !== undefined) return { type: "committed", position: context.position };
     if (context.isUnknown) return { type: "unknown", error: context.error };
     return { type: "aborted", error: context.error, secondPhase: context.secondPhase };
   },

@@ -11,7 +11,7 @@ import { ObjectReads } from "./object-reads.js";
 import { type ObjectRead, staleRead } from "../../core/object-read.js";
 import { OpenSnapshots } from "./open-snapshots.js";
 import type { OpenStore } from "../kv/ordered-store.js";
-import { type LoadTicket, RememberedInvalidations } from "./recent-invalidations.js";
+import { type LoadTicket, RecentInvalidations } from "./recent-invalidations.js";
 import { emptyPosition, type Position } from "../../core/transaction.js";
 
 export type { CachedRevision } from "./revision.js";
@@ -81,7 +81,7 @@ export class ClientCache {
   readonly #memory: LRUCache<string, HeldRevision>;
   readonly #disk: CacheDisk | undefined;
   readonly #snapshots: OpenSnapshots;
-  readonly #remembered: RememberedInvalidations;
+  readonly #remembered: RecentInvalidations;
   /** Commits of this client that cannot be applied yet: the last of them, and what they wrote; undefined keys: anything. */
   #ahead: { readonly tid: Tid; readonly keys: Set<string> | undefined } | undefined;
   #position: Position;
@@ -106,7 +106,7 @@ export class ClientCache {
     this.reads = new ObjectReads({ onFull });
     this.#memory = new LRUCache({ maxSize: Math.max(1, memoryBytesMax) });
     this.#snapshots = new OpenSnapshots(Math.max(memoryBytesMax, limits.messageBytesMax));
-    this.#remembered = new RememberedInvalidations(this.#position.tid, limits.rememberedKeysMax);
+    this.#remembered = new RecentInvalidations(this.#position.tid, limits.rememberedKeysMax);
   }
 
   /** Opens what was left by an earlier process, or begins anew; in memory when the disk is full. Rejects with StoreError or InUseError. */

@@ -63,7 +63,7 @@ export class ObjectReads implements ObjectReadOwner {
     return added;
   }
 
-  /** A picture no older than `maxStaleMs`. Only the caller knows whether it is past; if the read `isNew`, the caller ends it then. */
+  /** A snapshot no older than `maxStaleMs`. Only the caller knows whether it is past; if the read `isNew`, the caller ends it then. */
   age(maxStaleMs: number, last: Tid, isPast: () => boolean): { readonly read: ObjectRead; readonly isNew: boolean } {
     const text = String(maxStaleMs);
     const found = this.#find("age", text);

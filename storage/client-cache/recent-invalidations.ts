@@ -23,7 +23,7 @@ class Ticket implements LoadTicket {
  *     1. All invalidations in (after, position] are remembered while a load is in flight.
  *     2. `after` is at most the position at which the oldest load in flight began, unless the bound on keys was reached.
  */
-export class RememberedInvalidations {
+export class RecentInvalidations {
   readonly #keysMax: number;
   /** In the order in which they began, which is that of `begun`. */
   readonly #tickets = new Set<Ticket>();

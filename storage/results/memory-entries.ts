@@ -434,7 +434,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 }
 
-/** Whether anything that was read of an object store was changed since, or was read of a picture that is too old by now. */
+/** Whether anything that was read of an object store was changed since, or was read of a snapshot that is too old by now. */
 export function isAnyStale(reads: readonly ObjectRead[] | undefined): boolean {
   if (reads !== undefined) for (const read of reads) if (read.isStale || read.isPast?.() === true) return true;
   return false;

@@ -13,7 +13,7 @@ export interface TagPruning {
 const removedBetweenLooks = 64;
 
 /** Where a tag without a node belongs. */
-interface Place {
+interface TagPosition {
   readonly ancestor: TagNode;
   readonly missing: number;
 }
@@ -151,13 +151,13 @@ export class TagTree {
 
   /** What judges `tag`, which has no node, from now on. */
   #made(tag: Tag): TagNode {
-    const place = this.#missing(tag);
-    if (this.#nodes.size + place.missing <= this.#nodesMax) return this.grow(tag, this.#nodesMax, place);
+    const position = this.#missing(tag);
+    if (this.#nodes.size + position.missing <= this.#nodesMax) return this.grow(tag, this.#nodesMax, position);
     // Held meanwhile, so that making room does not take it.
-    place.ancestor.holds++;
-    this.#makeRoom(place.missing);
-    place.ancestor.holds--;
-    return this.grow(tag, this.#nodesMax, place);
+    position.ancestor.holds++;
+    this.#makeRoom(position.missing);
+    position.ancestor.holds--;
+    return this.grow(tag, this.#nodesMax, position);
   }
 
   /** Ends one `hold`. */
@@ -224,7 +224,7 @@ export class TagTree {
   }
 
   /** The node that `tag` has none of would be below, and how many are missing on the way to it. */
-  #missing(tag: Tag): Place {
+  #missing(tag: Tag): TagPosition {
     let missing = 1;
     for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) {
       const ancestor = this.#nodes.get(tag.slice(0, end) as Tag);

@@ -5,7 +5,7 @@ import type { RunningUp } from "../examples/running-up.js";
 
 /** Storage server and broker are stopped and started in an order in which one waits for the other. */
 export async function expectAnyOrder(up: RunningUp): Promise<void> {
-  const post = async (path: string): Promise<unknown> => (await fetch(`${up.door}${path}`, { method: "POST" })).json();
+  const post = async (path: string): Promise<unknown> => (await fetch(`${up.control}${path}`, { method: "POST" })).json();
   await post("/server/stop");
   await post("/broker/stop");
   const serving = post("/server/start");
@@ -20,7 +20,7 @@ export async function expectAnyOrder(up: RunningUp): Promise<void> {
 
 /** A request for an upgrade that nobody takes is answered; sockets of all kinds are open afterwards. */
 export async function openSockets(up: RunningUp): Promise<readonly Socket[]> {
-  const port = Number(new URL(up.door).port);
+  const port = Number(new URL(up.control).port);
   const open = async (text: string): Promise<Socket> => {
     const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
     socket.on("error", () => undefined);

@@ -33,7 +33,7 @@ test("nodes on a stream are shown with its numbers, the same at each, and steere
   ]);
 });
 
-test("a user of the broker who may use nothing but the bus has a cache without a door", async () => {
+test("a user of the broker who may use nothing but the bus has a cache without an endpoint", async () => {
   const bus = ["zooid.zooid.invalidations.>", "_INBOX.>"];
   const permissions = `{ publish: ${JSON.stringify(bus)}, subscribe: ${JSON.stringify(bus)} }`;
   const config = `authorization { users = [{ user: bus, password: b, permissions: ${permissions} }, { user: all, password: a }] }`;

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Cache, createCache } from "../../cache.js";
-import { openPlace } from "./place.js";
+import { openSetup } from "./setup.js";
 import { runZooid, zooid } from "./run-zooid.js";
 import { until } from "../support/until.js";
 
-let place: Awaited<ReturnType<typeof openPlace>>;
+let setup: Awaited<ReturnType<typeof openSetup>>;
 let a: Cache;
 let b: Cache;
 let there: readonly string[];
@@ -13,16 +13,16 @@ const following = (cache: Cache) => () => cache.stats().bus?.type === "following
 const rows = (lines: readonly string[]) => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 
 beforeAll(async () => {
-  place = await openPlace();
-  there = ["--servers", place.url, "--wait", "200ms"];
-  a = await createCache({ busUrl: place.url, node: "A", maxStaleSecs: "1h" });
-  b = await createCache({ busUrl: place.url, node: "B", maxStaleSecs: "1h" });
+  setup = await openSetup();
+  there = ["--servers", setup.url, "--wait", "200ms"];
+  a = await createCache({ busUrl: setup.url, node: "A", maxStaleSecs: "1h" });
+  b = await createCache({ busUrl: setup.url, node: "B", maxStaleSecs: "1h" });
   await until(following(a));
   await until(following(b));
 });
 afterAll(async () => {
   await Promise.all([a.close(), b.close()]);
-  await place.close();
+  await setup.close();
 });
 beforeEach(async () => {
   await a.clear();
@@ -189,7 +189,7 @@ describe("zooid cache invalidate, clear and prune", () => {
 
 describe("nodes that are not there", () => {
   test("no node at all is told, with where was looked", async () => {
-    const { error } = await zooid(["cache", "stats", "--prefix", "shop", "--servers", place.url, "--wait", "20ms"]);
+    const { error } = await zooid(["cache", "stats", "--prefix", "shop", "--servers", setup.url, "--wait", "20ms"]);
     expect(error).toMatchObject({
       code: "ZOOID_NOT_FOUND",
       message: expect.stringMatching(/^no node of a cache with prefix "shop" answered at ws:.* within 20 ms$/) as string,
@@ -202,7 +202,7 @@ describe("nodes that are not there", () => {
   });
 
   test("nodes of one name are told apart by their ids, and can be asked for by them", async () => {
-    const twin = await createCache({ busUrl: place.url, node: "A" });
+    const twin = await createCache({ busUrl: setup.url, node: "A" });
     try {
       await until(following(twin));
       const { lines } = await zooid(["cache", "stats", "--node", "A", ...there]);
@@ -219,8 +219,8 @@ describe("nodes that are not there", () => {
 
   test("as a process: exit code 1 and one line with a code, 0 and the answer", async () => {
     const [missing, found] = await Promise.all([
-      runZooid(["cache", "stats", "--node", "C", "--json", "--servers", place.url, "--wait", "2s"]),
-      runZooid(["cache", "keys", "--servers", place.url], "", { ZOOID_NODE: "B", ZOOID_JSON: "yes", ZOOID_WAIT: "2s" }),
+      runZooid(["cache", "stats", "--node", "C", "--json", "--servers", setup.url, "--wait", "2s"]),
+      runZooid(["cache", "keys", "--servers", setup.url], "", { ZOOID_NODE: "B", ZOOID_JSON: "yes", ZOOID_WAIT: "2s" }),
     ]);
     expect(missing).toMatchObject({ code: 1, out: "" });
     expect(JSON.parse(missing.err)).toMatchObject({

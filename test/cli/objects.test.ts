@@ -8,18 +8,18 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CommandError } from "../../cli/failure.js";
 import { connect } from "../../index.js";
-import { openPlace } from "./place.js";
+import { openSetup } from "./setup.js";
 import { runZooid, zooid } from "./run-zooid.js";
 
-let place: Awaited<ReturnType<typeof openPlace>>;
+let setup: Awaited<ReturnType<typeof openSetup>>;
 /** The flags that lead to the place. */
 let there: readonly string[];
 
 beforeAll(async () => {
-  place = await openPlace();
-  there = ["--servers", place.url];
+  setup = await openSetup();
+  there = ["--servers", setup.url];
 });
-afterAll(() => place.close());
+afterAll(() => setup.close());
 
 describe("objects from the command line", () => {
   test("what put writes, get and list print, and delete removes", async () => {
@@ -106,7 +106,7 @@ describe("import and export", () => {
       },
     }));
     const lines = rows.map((row) => JSON.stringify(row));
-    const file = join(place.folder, "rows.ndjson");
+    const file = join(setup.folder, "rows.ndjson");
     await writeFile(file, `${lines.toReversed().join("\n")}\n\n`);
 
     const imported = await zooid(["import", file, "--json", ...there]);
@@ -121,7 +121,7 @@ describe("import and export", () => {
     const row = (number: number) => JSON.stringify({ key: `bad/${String(number).padStart(4, "0")}`, value: number });
     const lines = Array.from({ length: 1_500 }, (_, index) => row(index + 1));
     lines[702] = '{"key": "bad/0703", "valu": 703}';
-    const file = join(place.folder, "bad.ndjson");
+    const file = join(setup.folder, "bad.ndjson");
     await writeFile(file, lines.join("\n"));
 
     const { error } = await zooid(["import", file, ...there]);
@@ -138,7 +138,7 @@ describe("import and export", () => {
   });
 
   test("a file that is not there is told", async () => {
-    const { error } = await zooid(["import", join(place.folder, "missing.ndjson"), ...there]);
+    const { error } = await zooid(["import", join(setup.folder, "missing.ndjson"), ...there]);
     expect(error).toMatchObject({ code: "ZOOID_FILE" });
   });
 
@@ -154,7 +154,7 @@ describe("import and export", () => {
   });
 
   test("an import that is interrupted ends at once, and tells what is in", async () => {
-    await using client = await connect({ servers: place.url, cache: "transient" });
+    await using client = await connect({ servers: setup.url, cache: "transient" });
     const changes = client.watch("cut/");
     const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", "import", ...there], { stdio: ["pipe", "pipe", "pipe"] });
     const err = text(child.stderr);

@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, type ObjectClient } from "../../index.js";
 import { machines } from "../../machines/index.js";
-import { openPlace } from "./place.js";
+import { openSetup } from "./setup.js";
 import { zooid } from "./run-zooid.js";
 
-let place: Awaited<ReturnType<typeof openPlace>>;
+let setup: Awaited<ReturnType<typeof openSetup>>;
 let client: ObjectClient;
 let there: readonly string[];
 
 beforeAll(async () => {
-  place = await openPlace();
-  there = ["--servers", place.url];
-  client = await connect({ servers: place.url, client: "shop-1", cache: "transient" });
+  setup = await openSetup();
+  there = ["--servers", setup.url];
+  client = await connect({ servers: setup.url, client: "shop-1", cache: "transient" });
   await client.put("a", 1);
   await client.get("a");
   await client.get("a");
 });
 afterAll(async () => {
   await client.close();
-  await place.close();
+  await setup.close();
 });
 
 describe("zooid status", () => {
@@ -27,7 +27,7 @@ describe("zooid status", () => {
     expect(error).toBeUndefined();
     expect(JSON.parse(lines[0] ?? "")).toEqual({
       server: expect.objectContaining({
-        instance: place.server.instance,
+        instance: setup.server.instance,
         storage: "main",
         readOnly: false,
         position: expect.objectContaining({ tid: client.position.tid, digest: client.position.digest }) as unknown,

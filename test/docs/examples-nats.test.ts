@@ -76,7 +76,7 @@ test("every test that is an example passes", async () => {
 describe("printed as the document says", () => {
   const printing = all.filter(({ prints }) => prints !== undefined);
   test.each(printing.map((example) => [nameOf(example), example] as const))("%s", async (_name, example) => {
-    const place = await serve(example);
+    const setup = await serve(example);
     const cwd = mkdtempSync(join(folder, "in-"));
     const beside = example.beside === undefined ? undefined : await startBeside(example);
     try {
@@ -84,7 +84,7 @@ describe("printed as the document says", () => {
       expect(stdout).toBe(example.prints);
     } finally {
       await beside?.stop();
-      await place.close();
+      await setup.close();
     }
   });
 });

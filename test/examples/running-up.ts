@@ -15,7 +15,7 @@ export type Event<T extends UpEvent["event"]> = Extract<UpEvent, { event: T }>;
 
 export interface RunningUp {
   readonly pid: number;
-  readonly door: string;
+  readonly control: string;
   readonly events: readonly UpEvent[];
   /** The first event of this kind that is like this, from the beginning of the run on. Rejects when the run ends without it. */
   event<T extends UpEvent["event"]>(type: T, is?: (event: Event<T>) => boolean): Promise<Event<T>>;
@@ -28,8 +28,8 @@ export interface RunningUp {
 
 /** `npm start -- --json` on free ports. */
 export async function startUp(words: readonly string[]): Promise<RunningUp> {
-  const [broker = 0, door = 0, a = 0, b = 0] = await freePorts(4);
-  const ports = ["--port", String(broker), "--door-port", String(door), "--service-ports", `${a},${b}`];
+  const [broker = 0, control = 0, a = 0, b = 0] = await freePorts(4);
+  const ports = ["--port", String(broker), "--control-port", String(control), "--service-ports", `${a},${b}`];
   const all = ["--import", "tsx", "examples/cities/start.ts", "--json", ...ports, ...words];
   const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
@@ -53,7 +53,7 @@ export async function startUp(words: readonly string[]): Promise<RunningUp> {
   });
   return {
     pid: child.pid ?? 0,
-    door: `http://127.0.0.1:${door}`,
+    control: `http://127.0.0.1:${control}`,
     events,
     ended,
     event: <T extends UpEvent["event"]>(type: T, is: (event: Event<T>) => boolean = () => true) =>

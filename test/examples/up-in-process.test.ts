@@ -16,13 +16,11 @@ const timeoutMs = 120_000;
 
 describe("npm start without a nats-server", () => {
   test(
-    "reaches ready, plays the scenario, is steered and joined through its door, and ends in order",
+    "reaches ready, plays the scenario, is steered and joined over its port, and ends in order",
     async () => {
       const up = await startUp(["--data", await folder(), "--cities", "2000", "--broker", "in-process"]);
       const missing = await up.event("notice");
-      expect(missing.text).toMatch(
-        /^without a nats-server all runs in this process, and only processes of this machine can join, through the door at ws:/,
-      );
+      expect(missing.text).toMatch(/^without a nats-server all runs in this process, and only processes of this machine can join, at ws:/);
       const ready = await up.event("ready");
       expect(await up.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
       await expectPlayed(up);
@@ -41,11 +39,11 @@ describe("npm start without a nats-server", () => {
       const got = await runZooid(["list", "city/AD/", "--limit", "1", "--servers", ready.servers]);
       expect(got.out).toMatch(/^city\/AD\//);
 
-      const post = async (path: string): Promise<unknown> => (await fetch(`${up.door}${path}`, { method: "POST" })).json();
+      const post = async (path: string): Promise<unknown> => (await fetch(`${up.control}${path}`, { method: "POST" })).json();
       expect(await post("/broker/stop")).toMatchObject({ running: { broker: false }, connection: { A: "disconnected" } });
       expect(await post("/broker/start")).toMatchObject({ running: { broker: true }, connection: { A: "readWrite", B: "readWrite" } });
-      expect(await (await fetch(`${up.door}/machines`)).text()).toContain("client/A/connection linked.readWrite\n");
-      expect(await (await fetch(`${up.door}/machines/connection?of=A`)).text()).toContain("class linked__readWrite current");
+      expect(await (await fetch(`${up.control}/machines`)).text()).toContain("client/A/connection linked.readWrite\n");
+      expect(await (await fetch(`${up.control}/machines/connection?of=A`)).text()).toContain("class linked__readWrite current");
 
       expect(up.descendants()).toEqual([]);
       expect(await post("/quit")).toEqual({ stopping: true });
@@ -81,13 +79,13 @@ describe("npm start without a nats-server", () => {
   );
 
   test(
-    "the door is for this machine only",
+    "its port is for this machine only",
     async () => {
       const up = await startUp(["--data", await folder(), "--cities", "0", "--broker", "in-process"]);
       await up.event("ready");
       const headers = { origin: "http://elsewhere.example" };
-      expect((await fetch(`${up.door}/quit`, { method: "POST", headers })).status).toBe(403);
-      expect((await fetch(`${up.door}/status`)).status).toBe(200);
+      expect((await fetch(`${up.control}/quit`, { method: "POST", headers })).status).toBe(403);
+      expect((await fetch(`${up.control}/status`)).status).toBe(200);
       up.signal("SIGINT");
       expect(await up.ended).toMatchObject({ code: 0 });
     },
@@ -130,8 +128,11 @@ describe("npm start without a nats-server", () => {
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;
     const data = await folder();
-    const door = await runExample(["--data", data, "--broker", "in-process", "--door-port", String(port)]);
-    expect(door).toMatchObject({ code: 1, err: `cities: port ${port} is taken: choose another with --door-port (ZOOID_PORT_TAKEN)\n` });
+    const control = await runExample(["--data", data, "--broker", "in-process", "--control-port", String(port)]);
+    expect(control).toMatchObject({
+      code: 1,
+      err: `cities: port ${port} is taken: choose another with --control-port (ZOOID_PORT_TAKEN)\n`,
+    });
     const up = await startUp(["--data", data, "--broker", "in-process", "--service-ports", `${port},${port - 1}`]);
     const { code, err } = await up.ended;
     expect({ code, error: JSON.parse(err) as unknown }).toMatchObject({

@@ -11,7 +11,7 @@ import { type Event, isAlive, startUp } from "./running-up.js";
 const folder = temporaryFolders();
 /** Five processes start, twice, on a machine that may have other things to do. */
 const timeoutMs = 180_000;
-/** A leash is let go at once; what it holds has three seconds to close. */
+/** A parent watchdog ends at once; what it holds has three seconds to close. */
 const goneTimeoutMs = 10_000;
 
 describe("npm start with a nats-server", () => {
@@ -28,7 +28,7 @@ describe("npm start with a nats-server", () => {
       const city = await expectPlayed(first);
       await expectSteered(await first.event("ready"), city);
       const pids = first.descendants();
-      // Leash and nats-server, storage server, two services; what else Node may have started for them.
+      // Parent watchdog and nats-server, storage server, two services; what else Node may have started for them.
       expect(pids.length).toBeGreaterThanOrEqual(5);
       first.signal("SIGKILL");
       await first.ended;
@@ -69,7 +69,7 @@ describe("npm start with a nats-server", () => {
       vi.stubEnv("NATS_SERVER", mute);
       const up = await startUp(["--data", await folder(), "--cities", "0"]);
       vi.unstubAllEnvs();
-      // The leash of the broker, and the broker itself.
+      // The parent watchdog of the broker, and the broker itself.
       await expect.poll(() => up.descendants().length, { timeout: 60_000 }).toBeGreaterThanOrEqual(2);
       const pids = up.descendants();
       up.signal(signal);

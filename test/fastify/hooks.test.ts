@@ -85,12 +85,12 @@ describe("what is sent decides whether it is kept", () => {
     ["another status", (reply) => reply.code(403)],
   ])("%s of an onSend hook: each request has its own response, wherever the hook stands", async (_name, change) => {
     const hook = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => void change(reply);
-    const places: readonly Parameters<typeof greeting>[] = [
+    const setups: readonly Parameters<typeof greeting>[] = [
       [(app) => app.addHook("onSend", hook)],
       [() => undefined, { before: (app) => void app.addHook("onSend", hook) }],
       [(app) => app.addHook("onRoute", (route) => void (route.onSend = [hook]))],
     ];
-    for (const [hooks, options] of places) {
+    for (const [hooks, options] of setups) {
       const { get, runs } = await greeting(hooks, options);
       expect([(await get("/")).body, (await get("/", inFrench)).body]).toEqual(["Hallo", "Bonjour"]);
       expect([(await get("/")).body, (await get("/", inFrench)).body]).toEqual(["Hallo", "Bonjour"]);
@@ -209,25 +209,25 @@ describe("hooks that change what is sent", () => {
 
 describe("@fastify/compress", () => {
   const big = "compress me ".repeat(200);
-  const places = ["before", "after"] as const;
-  const serving = (place: (typeof places)[number], options: object = {}) =>
+  const setups = ["before", "after"] as const;
+  const serving = (setup: (typeof setups)[number], options: object = {}) =>
     serve(
       async (app) => {
-        if (place === "after") await app.register(compress, options);
+        if (setup === "after") await app.register(compress, options);
         app.get("/", { config: { cache: { ttl: 60 } } }, () => big);
       },
-      place === "before" ? { before: (app) => app.register(compress, options) } : {},
+      setup === "before" ? { before: (app) => app.register(compress, options) } : {},
     );
 
   test.each(
-    places.flatMap((place) => [
-      { place, syncThreshold: 0 },
-      { place, syncThreshold: 65_536 },
+    setups.flatMap((setup) => [
+      { setup, syncThreshold: 0 },
+      { setup, syncThreshold: 65_536 },
     ]),
   )(
     "registered $place routeCaching, with syncThreshold $syncThreshold: no strong tag stands for two codings, and a 304 has the Vary of its 200",
-    async ({ place, syncThreshold }) => {
-      const { app } = await serving(place, { syncThreshold });
+    async ({ setup, syncThreshold }) => {
+      const { app } = await serving(setup, { syncThreshold });
       const get = (headers: Record<string, string>, method: "GET" | "HEAD" = "GET") => app.inject({ url: "/", headers, method });
       const coded = { "accept-encoding": "gzip" };
       for (const status of ["zooid; fwd=miss; stored", "zooid; hit", "zooid; hit"]) {

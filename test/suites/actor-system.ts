@@ -21,7 +21,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
     const ends: (() => unknown)[] = [];
     let seed = 1;
 
-    async function place(): Promise<{ transport: Transport; system: ActorSystem }> {
+    async function setup(): Promise<{ transport: Transport; system: ActorSystem }> {
       const transport = await connect();
       const system = createActorSystem({ realm: "main", transport, clock: systemClock, random: seededRandom(seed++) });
       ends.push(() => transport.close());
@@ -30,7 +30,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
     }
 
     async function gateAt(path: string) {
-      const { system, transport } = await place();
+      const { system, transport } = await setup();
       const gate = createActor(gateMachine).start();
       ends.push(() => gate.stop());
       const unregister = system.register(path, gate, { accepts: gateEvents, describe: showGate });
@@ -44,7 +44,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("an event that the actor accepts is processed when send resolves", async () => {
       const { gate } = await gateAt("park/north/gate");
-      const { system } = await place();
+      const { system } = await setup();
       await system.remote("park/north/gate").send({ type: "OPEN", by: "warden" });
       expect(gate.getSnapshot().value).toBe("open");
       expect(gate.getSnapshot().context.by).toBe("warden");
@@ -52,7 +52,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("an event that the actor did not declare is refused and changes nothing", async () => {
       const { gate } = await gateAt("gate");
-      const { system } = await place();
+      const { system } = await setup();
       await expect(system.remote("gate").send({ type: "JAM" })).rejects.toMatchObject({
         name: "NotAcceptedError",
         facts: { actor: "gate", event: "JAM", accepts: "OPEN, CLOSE, COUNT" },
@@ -62,18 +62,18 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("an address without an actor and an actor that has left its address are two errors", async () => {
       const { unregister, transport } = await gateAt("gate");
-      const { system } = await place();
+      const { system } = await setup();
       await expect(system.remote("elsewhere").send({ type: "OPEN" })).rejects.toBeInstanceOf(NoActorError);
       await system.remote("gate").snapshot();
       unregister();
       await transport.flush();
       await expect(system.remote("gate").snapshot()).rejects.toBeInstanceOf(ActorLostError);
-      await expect((await place()).system.remote("gate").snapshot()).rejects.toBeInstanceOf(NoActorError);
+      await expect((await setup()).system.remote("gate").snapshot()).rejects.toBeInstanceOf(NoActorError);
     });
 
     test("a stopped actor takes no event and is still seen", async () => {
       const { gate } = await gateAt("gate");
-      const { system } = await place();
+      const { system } = await setup();
       gate.stop();
       await expect(system.remote("gate").send({ type: "OPEN" })).rejects.toBeInstanceOf(ActorEndedError);
       expect((await system.remote("gate").snapshot()).status).toBe("stopped");
@@ -81,7 +81,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("a snapshot shows state, machine and what the actor chose to show", async () => {
       await gateAt("park/gate");
-      const { system } = await place();
+      const { system } = await setup();
       const view = await system.remote("park/gate").snapshot();
       expect(view).toMatchObject({ path: "park/gate", machine: "gate", status: "active", value: "closed", context: { passed: 0 } });
       expect(Object.keys(view.context)).toEqual(["passed"]);
@@ -89,7 +89,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("who subscribes is shown the actor as it is, then each change in order", async () => {
       const { gate } = await gateAt("gate");
-      const { system } = await place();
+      const { system } = await setup();
       const views = new Views();
       ends.push(system.remote("gate").subscribe(views.take));
       await views.count(1);
@@ -107,7 +107,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("an actor's end is shown to who subscribes", async () => {
       const { gate } = await gateAt("gate");
-      const { system } = await place();
+      const { system } = await setup();
       const views = new Views();
       ends.push(system.remote("gate").subscribe(views.take));
       await views.count(1);
@@ -117,7 +117,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
 
     test("an event that cannot be stored or is too large is refused before it is sent", async () => {
       await gateAt("gate");
-      const remote = (await place()).system.remote("gate");
+      const remote = (await setup()).system.remote("gate");
       await expect(remote.send({ type: "OPEN", by: (() => 1) as never })).rejects.toBeInstanceOf(InvalidValueError);
       await expect(remote.send({ type: "OPEN", by: "x".repeat(limits.actorEventBytesMax) })).rejects.toBeInstanceOf(TooLargeError);
     });

@@ -3,27 +3,27 @@ import type { Bucket } from "../../transport/bucket.js";
 import { ClosedError, TooLargeError } from "../../core/index.js";
 
 /** A broker whose buckets are opened by the prefix of their keys. */
-export interface BucketPlace {
+export interface BucketSetup {
   readonly open: (prefix: string) => Promise<Bucket>;
   readonly close: () => Promise<void>;
 }
 
 /** Holds a bucket to what transport/bucket.ts promises. */
-export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>): void {
+export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>): void {
   describe(`the bucket ${name}`, () => {
-    const places: BucketPlace[] = [];
-    afterEach(() => Promise.all(places.splice(0).map((place) => place.close())));
+    const setups: BucketSetup[] = [];
+    afterEach(() => Promise.all(setups.splice(0).map((setup) => setup.close())));
 
     async function open() {
-      const place = await makePlace();
-      places.push(place);
-      const bucket = await place.open("p");
+      const setup = await makeSetup();
+      setups.push(setup);
+      const bucket = await setup.open("p");
       const put = (key: string, text: string, expected: number) => bucket.put(key, Buffer.from(text), expected);
       const text = async (key: string) => {
         const entry = await bucket.get(key);
         return entry === undefined ? undefined : Buffer.from(entry.payload).toString();
       };
-      return { place, bucket, put, text };
+      return { setup, bucket, put, text };
     }
 
     test("gives what was put, with its revision and its time, and nothing for what was not", async () => {
@@ -60,7 +60,7 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
     });
 
     test("tells keys apart, however long or odd they are, and prefixes too", async () => {
-      const { place, put, text } = await open();
+      const { setup, put, text } = await open();
       const long = "k".repeat(5_000);
       const keys = [
         " ",
@@ -84,7 +84,7 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
       ];
       for (const [index, key] of keys.entries()) expect(await put(key, String(index), 0), JSON.stringify(key)).toBeDefined();
       expect(await Promise.all(keys.map(text))).toEqual(keys.map((_, index) => String(index)));
-      const other = await place.open("other");
+      const other = await setup.open("other");
       expect(await other.get("a")).toBeUndefined();
       await other.put("a", Buffer.from("theirs"), 0);
       expect(await text("a")).toBe("1");
@@ -102,7 +102,7 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
     });
 
     test("lists what is there, the oldest first, without payloads, no more than asked for", async () => {
-      const { place, bucket, put } = await open();
+      const { setup, bucket, put } = await open();
       const listed = async (from: number, itemsMax: number) => (await bucket.list(from, itemsMax)).map(({ revision }) => revision);
       const written = async (key: string, text = key, expected = 0) => (await put(key, text, expected)) ?? 0;
       expect(await listed(1, 10)).toEqual([]);
@@ -111,7 +111,7 @@ export function bucketSuite(name: string, makePlace: () => Promise<BucketPlace>)
       const gone = await written("gone");
       expect(await listed(1, 10)).toEqual([early, a, b, c, gone]);
       expect(await bucket.remove(gone)).toBe(true);
-      await (await place.open("other")).put("theirs", Buffer.from(""), 0);
+      await (await setup.open("other")).put("theirs", Buffer.from(""), 0);
       const late = await written("rewritten", "late", early);
       const items = await bucket.list(1, 10);
       expect(items.map(({ revision }) => revision)).toEqual([a, b, c, late]);

@@ -395,13 +395,13 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
 }
 
 /** Holds what a client cache leaves on disk to its rules. `makePlace` gives a new, empty place each time. */
-export function persistenceSuite(name: string, makePlace: () => Promise<OpenStore>): void {
+export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStore>): void {
   describe(`the client cache ${name}`, () => {
     let open: OpenStore;
     let cache: ClientCache;
 
     beforeEach(async () => {
-      open = await makePlace();
+      open = await makeSetup();
       cache = await openCache({ open });
     });
     afterEach(() => cache.close());
@@ -526,7 +526,7 @@ export function persistenceSuite(name: string, makePlace: () => Promise<OpenStor
     });
 
     test("in a place that holds something else it is refused, and that is left as it was", async () => {
-      const other = await makePlace();
+      const other = await makeSetup();
       const store = await other();
       const entry = { key: Buffer.from("m format"), value: Buffer.from("1") };
       await store.batch([entry]);

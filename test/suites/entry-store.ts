@@ -8,7 +8,7 @@ import { resultTierSuite, tags } from "./result-tier.js";
 export { tags };
 
 /** A tier, the clock that it goes by, and a way to let it hear of an invalidation of the bus. */
-export interface EntryPlace {
+export interface EntrySetup {
   readonly store: EntryStore;
   readonly clock: SimulatedClock;
   readonly invalidate: (tag: Tag) => void;
@@ -21,9 +21,9 @@ export interface EntryPlaceOptions {
 }
 
 /** Holds a tier to what storage/results/entry-store.ts promises. `makePlace` gives a new, empty one each time. */
-export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOptions) => Promise<EntryPlace>): void {
+export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOptions) => Promise<EntrySetup>): void {
   resultTierSuite(name, async () => {
-    const { store, clock, invalidate } = await makePlace({});
+    const { store, clock, invalidate } = await makeSetup({});
     return { tier: store, invalidate, pass: (ms) => clock.advance(ms) };
   });
 
@@ -32,7 +32,7 @@ export function entryStoreSuite(name: string, makePlace: (options: EntryPlaceOpt
     afterEach(() => Promise.all(opened.splice(0).map((store) => store.close())));
 
     async function open(options: EntryPlaceOptions = {}) {
-      const { store, clock, invalidate } = await makePlace(options);
+      const { store, clock, invalidate } = await makeSetup(options);
       opened.push(store);
       const put = (key: string, value: unknown, how: Partial<Keeping<unknown>> = {}) =>
         store.put(key, value, { tags: [], began: store.begin(), ...how });

@@ -21,7 +21,7 @@ import {
 } from "../../core/index.js";
 
 /** Holds the object store to its promises above one kind of ordered store. `makePlace` gives a new, empty place each time. */
-export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStore>): void {
+export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStore>): void {
   describe(`the object store ${name}`, () => {
     let openStore: OpenStore;
     let store: ObjectStore;
@@ -79,7 +79,7 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
 
     beforeEach(async () => {
       nowMs = startMs;
-      openStore = await makePlace();
+      openStore = await makeSetup();
       store = await open();
     });
     afterEach(() => store.close());
@@ -577,12 +577,12 @@ export function objectStoreSuite(name: string, makePlace: () => Promise<OpenStor
 
       test("that holds something else is refused and left as it was", async () => {
         await store.close();
-        const place = await makePlace();
-        const ordered = await place();
+        const setup = await makeSetup();
+        const ordered = await setup();
         await ordered.batch([{ key: Buffer.from("cache"), value: Buffer.from("of someone") }]);
         await ordered.close();
-        await expect(ObjectStore.open(place, { storage: "main", log: silentLog, clock })).rejects.toThrow(StoreError);
-        const after = await place();
+        await expect(ObjectStore.open(setup, { storage: "main", log: silentLog, clock })).rejects.toThrow(StoreError);
+        const after = await setup();
         expect(after.read((view) => Array.from(view.range({ from: Buffer.of(0), to: Buffer.of(0xff) })))).toHaveLength(1);
         await after.close();
         store = await open();

@@ -25,21 +25,21 @@ export interface ResultTier {
 }
 
 /** A tier, a way to let it hear of an invalidation of the bus, and one to let time pass. */
-export interface TierPlace {
+export interface TierSetup {
   readonly tier: ResultTier;
   readonly invalidate: (tag: Tag) => Awaitable<void>;
   readonly pass: (ms: number) => Promise<void>;
 }
 
 /** Holds a tier to what storage/results/entry-store.ts promises of all of them: never stale, never expired, as it was put. */
-export function resultTierSuite(name: string, makePlace: () => Promise<TierPlace>): void {
+export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup>): void {
   describe(`results in the tier ${name}`, () => {
     const opened: ResultTier[] = [];
     afterEach(() => Promise.all(opened.splice(0).map((tier) => tier.close())));
 
     async function open() {
-      const place = await makePlace();
-      const { tier } = place;
+      const setup = await makeSetup();
+      const { tier } = setup;
       opened.push(tier);
       const put = async (key: string, value: unknown, how: Partial<Keeping<unknown>> = {}) =>
         tier.put(key, value, { tags: [], began: tier.begin(), ...how });
@@ -51,7 +51,7 @@ export function resultTierSuite(name: string, makePlace: () => Promise<TierPlace
         for await (const key of tier.keys()) found.push(key);
         return found.sort();
       };
-      return { ...place, put, value, values, there, keys };
+      return { ...setup, put, value, values, there, keys };
     }
 
     test("are given as they were put, the newest of a key, and nothing for a key that was not", async () => {

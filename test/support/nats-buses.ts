@@ -1,10 +1,10 @@
 import { type Bus, connectNats, type HeadedTransport } from "../../transport/index.js";
 import { type NatsServer, startNatsServer } from "./nats-server.js";
-import type { BusPlace } from "../../testing/suites/bus.js";
+import type { BusSetup } from "../../testing/suites/bus.js";
 import { startTcpProxy } from "./tcp-proxy.js";
 
 /** A nats-server whose nodes each come through a proxy of their own. */
-export interface NatsBusPlace extends BusPlace {
+export interface NatsBusSetup extends BusSetup {
   readonly server: NatsServer;
 }
 
@@ -12,7 +12,7 @@ export interface NatsBusPlace extends BusPlace {
 export const jetStreamConfig = (folder = "data") => `jetstream { store_dir: "$folder/${folder}" }`;
 
 /** A place for the buses that `make` makes on a link. */
-export async function natsBusPlace(config: string, make: (transport: HeadedTransport, prefix: string) => Bus): Promise<NatsBusPlace> {
+export async function natsBusSetup(config: string, make: (transport: HeadedTransport, prefix: string) => Bus): Promise<NatsBusSetup> {
   const server = await startNatsServer({ config });
   return {
     server,

@@ -1,25 +1,25 @@
 import { describe, expect, test } from "vitest";
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
-import type { Weather } from "../../testing/weather.js";
-import { calm } from "../../testing/weather.js";
+import type { FaultProfile } from "../../testing/fault-profile.js";
+import { calm } from "../../testing/fault-profile.js";
 import { ClosedError, DisconnectedError, seededRandom, TimeoutError } from "../../core/index.js";
 
 const bytes = (text: string) => Buffer.from(text);
 const text = (payload: Uint8Array) => Buffer.from(payload).toString();
 
-function place(weather: Weather = calm, seed = 1) {
+function setup(profile: FaultProfile = calm, seed = 1) {
   const clock = new SimulatedClock();
-  const network = new FaultyNetwork({ clock, random: seededRandom(seed), weather });
+  const network = new FaultyNetwork({ clock, random: seededRandom(seed), profile });
   const [a, b, c] = [network.connect("a"), network.connect("b"), network.connect("c")];
   return { clock, network, a, b, c };
 }
 
-const storm: Weather = { delayMsMin: 1, delayMsMax: 20, loss: 0.2, duplication: 0.2, straying: 0.2, strayDelayMsMax: 100 };
+const storm: FaultProfile = { delayMsMin: 1, delayMsMax: 20, loss: 0.2, duplication: 0.2, straying: 0.2, strayDelayMsMax: 100 };
 
 describe("faulty network, calm", () => {
   test("messages of one end arrive at another in the order they were sent, over all subjects, replies included", async () => {
-    const { clock, a, b } = place({ ...calm, delayMsMax: 50 });
+    const { clock, a, b } = setup({ ...calm, delayMsMax: 50 });
     const arrived: string[] = [];
     b.subscribe("x.*", (message) => arrived.push(text(message.payload)));
     b.subscribe("y.>", (message) => arrived.push(text(message.payload)));
@@ -37,7 +37,7 @@ describe("faulty network, calm", () => {
   });
 
   test("a request that nobody takes, one cut off, and one without an answer each fail in their own way", async () => {
-    const { clock, a, b } = place();
+    const { clock, a, b } = setup();
     b.subscribe("silent", () => undefined);
     await clock.settle(b.flush(), 100);
     const nobody = a.request("nobody", bytes(""), { timeoutMs: 1_000 });
@@ -56,7 +56,7 @@ describe("faulty network, calm", () => {
   });
 
   test("subscriptions outlive a stop of the broker; what was under way does not", async () => {
-    const { clock, network, a, b } = place();
+    const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     const statuses: string[] = [];
     b.onStatus((status) => statuses.push(status));
@@ -74,7 +74,7 @@ describe("faulty network, calm", () => {
   });
 
   test("an end that is deafened publishes, and hears neither messages nor that nobody is there, until it is healed", async () => {
-    const { clock, network, a, b } = place();
+    const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     a.subscribe("x", () => arrived.push("a"));
     b.subscribe("y", () => arrived.push("b"));
@@ -91,7 +91,7 @@ describe("faulty network, calm", () => {
   });
 
   test("what is for an end with a slow link arrives late and in order; what it sends does not", async () => {
-    const { clock, network, a, b } = place();
+    const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     a.subscribe("x", ({ payload }) => arrived.push(text(payload)));
     b.subscribe("y", () => arrived.push("y"));
@@ -108,7 +108,7 @@ describe("faulty network, calm", () => {
   });
 
   test("a queue's message goes to one of its members, and each gets some", async () => {
-    const { clock, a, b, c } = place();
+    const { clock, a, b, c } = setup();
     const taken = { b: 0, c: 0 };
     b.subscribe("job", () => taken.b++, { queue: "q" });
     c.subscribe("job", () => taken.c++, { queue: "q" });
@@ -122,7 +122,7 @@ describe("faulty network, calm", () => {
 
 describe("faulty network, stormy", () => {
   async function run(seed: number) {
-    const { clock, a, b } = place(storm, seed);
+    const { clock, a, b } = setup(storm, seed);
     const arrived: number[] = [];
     b.subscribe("x", (message) => arrived.push(Number(text(message.payload))));
     await clock.settle(b.flush(), 100);
@@ -148,7 +148,7 @@ describe("faulty network, stormy", () => {
   });
 
   test("a severed way is silent in its direction only, until healed", async () => {
-    const { clock, network, a, b } = place();
+    const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     for (const end of [a, b]) end.subscribe("x", (message) => arrived.push(`${end.name} ${text(message.payload)}`));
     await clock.settle(Promise.all([a.flush(), b.flush()]), 100);
@@ -164,8 +164,8 @@ describe("faulty network, stormy", () => {
   });
 
   test("a killed end neither hears nor settles anything, and its name can connect again", async () => {
-    const { clock, network, b } = place();
-    const dying = clock.place();
+    const { clock, network, b } = setup();
+    const dying = clock.node();
     const end = network.connect("a", { clock: dying });
     const heard: string[] = [];
     end.subscribe("x", () => heard.push("dead"));

@@ -61,7 +61,7 @@ describe("simulated clock", () => {
 
   test("a stopped place never hears of its timers again, others do", async () => {
     const clock = new SimulatedClock({ startMs: 0 });
-    const [dead, alive] = [clock.place(7), clock.place()];
+    const [dead, alive] = [clock.node(7), clock.node()];
     const fired: string[] = [];
     dead.setTimeout(() => fired.push("dead"), 1);
     alive.setTimeout(() => fired.push("alive"), 2);

@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { SimulatedCluster } from "../../testing/simulated-cluster.js";
-import { calm } from "../../testing/weather.js";
+import { calm } from "../../testing/fault-profile.js";
 import { seededRandom } from "../../core/index.js";
 
 const bytes = (text: string) => Buffer.from(text);
 
 /** Two brokers: `a` and `near` are linked to the first, `far` to the second. */
-async function place() {
+async function setup() {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const taken: string[] = [];
@@ -20,7 +20,7 @@ async function place() {
     routeMsMax: 50,
     onTaken: ({ payload }) => taken.push(Buffer.from(payload).toString()),
   });
-  const network = new FaultyNetwork({ clock, random, weather: { ...calm, delayMsMax: 20 }, brokers: cluster });
+  const network = new FaultyNetwork({ clock, random, profile: { ...calm, delayMsMax: 20 }, brokers: cluster });
   cluster.move("far", 1);
   const [a, near, far] = [network.connect("a"), network.connect("near"), network.connect("far")];
   const heard = { near: [] as string[], far: [] as string[] };
@@ -33,7 +33,7 @@ async function place() {
 
 describe("simulated cluster", () => {
   test("each link and each route keeps its order", async () => {
-    const { clock, a, heard } = await place();
+    const { clock, a, heard } = await setup();
     const sent = Array.from({ length: 50 }, (_, n) => String(n));
     for (const each of sent) {
       a.publish("x", bytes(each));
@@ -44,7 +44,7 @@ describe("simulated cluster", () => {
   });
 
   test("a broken route loses what is on it and what comes after, in silence, until it is mended", async () => {
-    const { clock, cluster, a, far, heard, taken } = await place();
+    const { clock, cluster, a, far, heard, taken } = await setup();
     a.publish("x", bytes("on the route"));
     await clock.until(() => taken.length === 1, 100);
     cluster.breakRoutes();
@@ -58,7 +58,7 @@ describe("simulated cluster", () => {
   });
 
   test("a broker that dies loses what it has not passed on, though its publisher may hear that back", async () => {
-    const { clock, cluster, a, heard, taken } = await place();
+    const { clock, cluster, a, heard, taken } = await setup();
     a.publish("x", bytes("1"));
     await clock.until(() => taken.length === 1, 100);
     cluster.crash(0);
@@ -67,7 +67,7 @@ describe("simulated cluster", () => {
   });
 
   test("publishers overtake each other: what reaches a broker first is heard first", async () => {
-    const { clock, cluster, a, near, far, heard } = await place();
+    const { clock, cluster, a, near, far, heard } = await setup();
     for (let n = 0; n < 30; n++) {
       a.publish("x", bytes(`a${n}`));
       far.publish("x", bytes(`far${n}`));
@@ -81,7 +81,7 @@ describe("simulated cluster", () => {
   });
 
   test("a broker passes on nothing to a subscriber at another one before it knows of it", async () => {
-    const { clock, a, far, heard, taken } = await place();
+    const { clock, a, far, heard, taken } = await setup();
     far.subscribe("y", () => heard.far.push("y"));
     await clock.settle(far.flush(), 100);
     a.publish("y", bytes("too early"));

@@ -16,7 +16,7 @@ async function get(disk: SimulatedDisk): Promise<string | undefined> {
   return value === undefined ? undefined : Buffer.from(value).toString();
 }
 
-function place(seed: number) {
+function setup(seed: number) {
   const clock = new SimulatedClock();
   const durable: string[] = [];
   const disk = new SimulatedDisk({
@@ -30,7 +30,7 @@ function place(seed: number) {
 
 describe("simulated disk", () => {
   test("a batch takes its time, and is told of when it is durable", async () => {
-    const { clock, disk, durable } = place(1);
+    const { clock, disk, durable } = setup(1);
     const store = await disk.open();
     const written = write(store, "1");
     expect(await get(disk)).toBeUndefined();
@@ -43,7 +43,7 @@ describe("simulated disk", () => {
   test("a crash loses the batch in the air or not, by chance, and those behind it always", async () => {
     const found = new Set<string | undefined>();
     for (let seed = 0; seed < 50; seed++) {
-      const { clock, disk } = place(seed);
+      const { clock, disk } = setup(seed);
       const store = await disk.open();
       await clock.settle(write(store, "1"), 10);
       let settled = 0;
@@ -62,8 +62,8 @@ describe("simulated disk", () => {
   });
 
   test("a batch that fails is counted when its writer is told, unless the process was killed meanwhile", async () => {
-    const { clock, disk } = place(1);
-    disk.habits = { ...disk.habits, doubt: 1, tellingMsMax: 50 };
+    const { clock, disk } = setup(1);
+    disk.faults = { ...disk.faults, doubt: 1, tellingMsMax: 50 };
     const written = write(await disk.open(), "1");
     expect(disk.failures).toBe(0);
     await expect(clock.settle(written, 100)).rejects.toThrow(WriteInDoubtError);
@@ -77,8 +77,8 @@ describe("simulated disk", () => {
   });
 
   test("a batch is seen before its writer is told of it, when telling takes time", async () => {
-    const { clock, disk, durable } = place(1);
-    disk.habits = { ...disk.habits, tellingMsMax: 50 };
+    const { clock, disk, durable } = setup(1);
+    disk.faults = { ...disk.faults, tellingMsMax: 50 };
     const store = await disk.open();
     let isTold = false;
     const written = write(store, "1").then(() => (isTold = true));
@@ -89,8 +89,8 @@ describe("simulated disk", () => {
   });
 
   test("a batch that is alone is durable in the turn that writes it, if the disk is so", async () => {
-    const { clock, disk, durable } = place(1);
-    disk.habits = { ...disk.habits, inTurn: 1 };
+    const { clock, disk, durable } = setup(1);
+    disk.faults = { ...disk.faults, inTurn: 1 };
     const store = await disk.open();
     const changes = [{ key, value: Buffer.from("1") }];
     expect(store.batch(changes, { alone: true })).toBeUndefined();
@@ -106,8 +106,8 @@ describe("simulated disk", () => {
   test("a batch in doubt is on the disk or not, and whoever wrote it cannot tell", async () => {
     const found = new Set<string | undefined>();
     for (let seed = 0; seed < 50; seed++) {
-      const { clock, disk } = place(seed);
-      disk.habits = { ...disk.habits, doubt: 1 };
+      const { clock, disk } = setup(seed);
+      disk.faults = { ...disk.faults, doubt: 1 };
       const store = await disk.open();
       await expect(clock.settle(write(store, "1"), 10)).rejects.toThrow(WriteInDoubtError);
       found.add(await get(disk));
@@ -118,11 +118,11 @@ describe("simulated disk", () => {
   test("erasing removes what is durable, or fails and removes nothing", async () => {
     const outcomes = new Set<string>();
     for (let seed = 0; seed < 30; seed++) {
-      const { clock, disk } = place(seed);
+      const { clock, disk } = setup(seed);
       const store = await disk.open();
       await clock.settle(write(store, "1"), 10);
       await clock.settle(store.close(), 10);
-      disk.habits = { ...disk.habits, doubt: 0.5 };
+      disk.faults = { ...disk.faults, doubt: 0.5 };
       const erased = await clock.settle(
         disk.erase().then(
           () => "erased",

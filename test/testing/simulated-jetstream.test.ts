@@ -7,7 +7,7 @@ import { busPace, busSuite } from "../../testing/suites/bus.js";
 busSuite("over a simulated JetStream", { oneOrder: true, keepsHistory: true, hasLinks: true }, async () => {
   const random = seededRandom(1);
   const network = new FaultyNetwork({ clock: systemClock, random });
-  const jetStream = new SimulatedJetStream({ network, random, habits: { unsaid: 0, followerLagMsMax: 0, windowMax: 8, saysTime: true } });
+  const jetStream = new SimulatedJetStream({ network, random, faults: { unsaid: 0, followerLagMsMax: 0, windowMax: 8, saysTime: true } });
   let names = 0;
   return {
     open: async (prefix = "p") => {

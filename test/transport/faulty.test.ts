@@ -1,9 +1,9 @@
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { seededRandom } from "../../core/index.js";
-import { type Place, transportSuite } from "../../testing/suites/transport.js";
+import { type Setup, transportSuite } from "../../testing/suites/transport.js";
 
-transportSuite("over a faulty network, while it is calm", async (): Promise<Place> => {
+transportSuite("over a faulty network, while it is calm", async (): Promise<Setup> => {
   const clock = new SimulatedClock();
   const network = new FaultyNetwork({ clock, random: seededRandom(1) });
   let isOpen = true;

@@ -8,7 +8,7 @@ import { HeardBus } from "../../testing/suites/bus.js";
 const heldUpMs = 60_000;
 
 /** Two nodes of which one can be held up: its clock goes on, its timers wait, and what came meanwhile is read before they fire. */
-async function place(kind: "nats" | "jetstream") {
+async function setup(kind: "nats" | "jetstream") {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const network = new FaultyNetwork({ clock, random });
@@ -35,7 +35,7 @@ async function place(kind: "nats" | "jetstream") {
 test.each(["nats", "jetstream"] as const)(
   "a process that was held up takes what it reads late for proof only of when it was sent: %s",
   async (kind) => {
-    const { clock, own, held, other, holdUp } = await place(kind);
+    const { clock, own, held, other, holdUp } = await setup(kind);
     expect(held.bus.state.type).toBe("following");
     const cuts = held.heard.count("cut");
     // On its way, and heard before any timer fires.

@@ -1,7 +1,7 @@
 import { createBroker } from "../../transport/index.js";
-import { type Place, transportSuite } from "../../testing/suites/transport.js";
+import { type Setup, transportSuite } from "../../testing/suites/transport.js";
 
-transportSuite("in one process", async (): Promise<Place> => {
+transportSuite("in one process", async (): Promise<Setup> => {
   const broker = createBroker();
   return {
     connect: async (log) => broker.connect(log),

@@ -5,7 +5,7 @@ import { limits, seededRandom, silentLog } from "../../core/index.js";
 import { rejected } from "../../testing/suites/transport.js";
 
 /** A place with targets that can be up or down, and a link that ends when told. */
-function place(targets: readonly string[]) {
+function setup(targets: readonly string[]) {
   const clock = new SimulatedClock();
   const up = new Set<string>();
   const dials: { target: string; at: number }[] = [];
@@ -31,7 +31,7 @@ function place(targets: readonly string[]) {
 }
 
 test("pauses between rounds double up to the longest, with jitter, and it never gives up", async () => {
-  const { clock, dials, warned, redial } = place(["a"]);
+  const { clock, dials, warned, redial } = setup(["a"]);
   redial.forever();
   await clock.advance(60_000);
   const pauses = dials.slice(1).map(({ at }, index) => at - (dials[index]?.at ?? 0));
@@ -48,7 +48,7 @@ test("pauses between rounds double up to the longest, with jitter, and it never 
 });
 
 test("each target is tried in turn, beginning after the one that was lost, at once if that link had lasted", async () => {
-  const { clock, up, dials, linked, redial, lose } = place(["a", "b", "c"]);
+  const { clock, up, dials, linked, redial, lose } = setup(["a", "b", "c"]);
   up.add("b").add("a");
   await redial.first();
   expect(linked).toEqual(["a"]);
@@ -65,7 +65,7 @@ test("each target is tried in turn, beginning after the one that was lost, at on
 });
 
 test("a place that takes links and drops them at once is not dialled without a pause", async () => {
-  const { clock, up, dials, redial, lose } = place(["a"]);
+  const { clock, up, dials, redial, lose } = setup(["a"]);
   up.add("a");
   await redial.first();
   for (let n = 0; n < 200; n++) {
@@ -77,14 +77,14 @@ test("a place that takes links and drops them at once is not dialled without a p
 });
 
 test("the first round rejects with why no target was reached, and leaves nothing behind", async () => {
-  const { clock, dials, redial } = place(["a", "b"]);
+  const { clock, dials, redial } = setup(["a", "b"]);
   expect(await rejected(redial.first())).toMatchObject({ message: "b is down" });
   expect(await clock.step()).toBe(false);
   expect(dials.length).toBe(2);
 });
 
 test("stopped, it dials no more and leaves no timer", async () => {
-  const { clock, dials, redial } = place(["a"]);
+  const { clock, dials, redial } = setup(["a"]);
   redial.forever();
   await clock.advance(1_000);
   const before = dials.length;

@@ -21,7 +21,7 @@ export interface BusLink {
 }
 
 /** Where buses of one kind meet. */
-export interface BusPlace {
+export interface BusSetup {
   /** A bus that does not follow yet. */
   open(prefix?: string): Promise<BusNode & { readonly link?: BusLink }>;
   /** Kills the broker and starts it again with its data; undefined where there is none. */
@@ -87,24 +87,24 @@ export class HeardBus {
 }
 
 /** Holds a bus to what transport/bus.ts promises, by its numbers. */
-export function busSuite(name: string, traits: BusTraits, makePlace: () => Promise<BusPlace>): void {
+export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promise<BusSetup>): void {
   describe(`the bus ${name}`, () => {
-    let place: BusPlace;
+    let setup: BusSetup;
     const open: BusNode[] = [];
 
     beforeEach(async () => {
-      place = await makePlace();
+      setup = await makeSetup();
     });
     afterEach(async () => {
       for (const node of open.splice(0)) {
         await node.bus.close();
         await node.close();
       }
-      await place.close();
+      await setup.close();
     });
 
     async function make(prefix?: string): Promise<{ heard: HeardBus; bus: Bus; link: BusLink | undefined }> {
-      const node = await place.open(prefix);
+      const node = await setup.open(prefix);
       node.bus.proveWithin?.(busPace.heartbeatTimeoutMs);
       open.push(node);
       return { heard: new HeardBus(node.bus), bus: node.bus, link: node.link };
@@ -213,7 +213,7 @@ export function busSuite(name: string, traits: BusTraits, makePlace: () => Promi
       });
 
       test("a listener that throws hurts neither its bus nor the others", async () => {
-        const [other, node] = [await follow(), await place.open()];
+        const [other, node] = [await follow(), await setup.open()];
         open.push(node);
         node.bus.listen(() => {
           throw new Error("listener");
@@ -279,7 +279,7 @@ export function busSuite(name: string, traits: BusTraits, makePlace: () => Promi
         for (const half of [tags.slice(0, 100), tags.slice(100)]) {
           const from = two.heard.events.length;
           const published = Promise.all(half.map((tag) => one.bus.publish(tag, tag)));
-          await place.restart?.();
+          await setup.restart?.();
           await published;
           await two.heard.caughtUp(half, from);
         }

@@ -4,13 +4,13 @@ import { type ByteRange, type Change, type OpenStore, type OrderedStore, storeKe
 import { AssertionError, ClosedError, InUseError } from "../../core/index.js";
 
 /** Holds an ordered store to what storage/kv/ordered-store.ts promises. `makePlace` gives a new, empty place each time. */
-export function orderedStoreSuite(name: string, makePlace: () => Promise<OpenStore>): void {
+export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenStore>): void {
   describe(`the ordered store ${name}`, () => {
     let openStore: OpenStore;
     let store: OrderedStore;
 
     beforeEach(async () => {
-      openStore = await makePlace();
+      openStore = await makeSetup();
       store = await openStore();
     });
     afterEach(() => store.close());

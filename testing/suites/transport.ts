@@ -4,7 +4,7 @@ import type { LinkStatus, Message, Transport } from "../../transport/index.js";
 import { limits, type Log, silentLog } from "../../core/index.js";
 
 /** A broker of one kind, and how to come to it. */
-export interface Place {
+export interface Setup {
   /** A new transport with a link. */
   connect(log?: Log): Promise<Transport>;
   /** Breaks all links, without warning, and takes no new ones. */
@@ -15,22 +15,22 @@ export interface Place {
 }
 
 /** Holds a transport to what transport/transport.ts promises, by its numbers. */
-export function transportSuite(name: string, makePlace: () => Promise<Place>): void {
+export function transportSuite(name: string, makeSetup: () => Promise<Setup>): void {
   describe(`the transport ${name}`, () => {
-    let place: Place;
+    let setup: Setup;
     const open: Transport[] = [];
     const connect = async (log?: Log): Promise<Transport> => {
-      const transport = await place.connect(log);
+      const transport = await setup.connect(log);
       open.push(transport);
       return transport;
     };
 
     beforeEach(async () => {
-      place = await makePlace();
+      setup = await makeSetup();
     });
     afterEach(async () => {
       await Promise.all(open.splice(0).map((transport) => transport.close()));
-      await place.close();
+      await setup.close();
     });
 
     describe("1. order", () => {
@@ -91,7 +91,7 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
         for (let round = 0; round < 3; round++) {
           await receiver.flush();
           for (let n = 0; n < 200; n++) sender.publish("n", bytes(round * 200 + n));
-          if (round < 2) await breakLinks(place, [sender, receiver]);
+          if (round < 2) await breakLinks(setup, [sender, receiver]);
         }
         await done;
         expect(heard).toEqual([...new Set(heard)].sort((a, b) => a - b));
@@ -103,7 +103,7 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
       test("without a link publish throws, and request and flush reject", async () => {
         const transport = await connect();
         const down = status(transport, "disconnected");
-        await place.stop();
+        await setup.stop();
         await down;
         expect(transport.status).toBe("disconnected");
         const disconnected = expect.objectContaining({ code: "ZOOID_DISCONNECTED" });
@@ -118,7 +118,7 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
         await server.flush();
         const requests = [1, 2, 3].map((n) => rejected(client.request("silent", bytes(n), { timeoutMs: 3_600_000 })));
         await taken;
-        await place.stop();
+        await setup.stop();
         for (const error of await Promise.all(requests))
           expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true, isUnheard: false });
       });
@@ -176,7 +176,7 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
         });
         transport.onStatus((now) => unheard.push(now))();
         expect(transport.address).not.toBe("");
-        await breakLinks(place, [transport]);
+        await breakLinks(setup, [transport]);
         await transport.close();
         expect(seen).toEqual(["disconnected", "connected", "closed"]);
         expect(unheard).toEqual([]);
@@ -231,7 +231,7 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
       test("a handler stays subscribed over a broken link", async () => {
         const [sender, receiver] = [await connect(), await connect()];
         const heard = receive(receiver, ["a.*"], 1, (message) => message.subject);
-        await breakLinks(place, [sender, receiver]);
+        await breakLinks(setup, [sender, receiver]);
         await receiver.flush();
         sender.publish("a.b", bytes(1));
         expect(await heard).toEqual(["a.b"]);
@@ -240,11 +240,11 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
       test("one subscribed while there is no link hears what is published on the next one", async () => {
         const transport = await connect();
         const down = status(transport, "disconnected");
-        await place.stop();
+        await setup.stop();
         await down;
         const heard = receive(transport, ["a"], 1, (message) => read(message.payload));
         const up = status(transport, "connected");
-        await place.start();
+        await setup.start();
         await up;
         transport.publish("a", bytes(3));
         expect(await heard).toEqual([3]);
@@ -399,11 +399,11 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
         const transport = await connect();
         const other = await connect();
         const down = Promise.all([status(transport, "disconnected"), status(other, "disconnected")]);
-        await place.stop();
+        await setup.stop();
         await down;
         await transport.close();
         const up = status(other, "connected");
-        await place.start();
+        await setup.start();
         await up;
         expect(transport.status).toBe("closed");
       });
@@ -415,12 +415,12 @@ export function transportSuite(name: string, makePlace: () => Promise<Place>): v
 const timeoutMs = 10_000;
 
 /** Breaks the links of `transports`, and resolves when they have them again. */
-async function breakLinks(place: Place, transports: readonly Transport[]): Promise<void> {
+async function breakLinks(setup: Setup, transports: readonly Transport[]): Promise<void> {
   const down = Promise.all(transports.map((transport) => status(transport, "disconnected")));
-  await place.stop();
+  await setup.stop();
   await down;
   const up = Promise.all(transports.map((transport) => status(transport, "connected")));
-  await place.start();
+  await setup.start();
   await up;
 }
 

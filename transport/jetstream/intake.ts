@@ -3,7 +3,7 @@ import type { BusEvent, BusPosition, TagVersion } from "../bus.js";
 import type { EpochRecord } from "./history.js";
 import type { Delivery } from "./messages.js";
 import { RareWarning } from "../rare-warning.js";
-import { type HeldInvalidations, type KnownInvalidation, timeErrorMs, ToldInvalidations } from "./known-invalidations.js";
+import { type HeldInvalidations, type KnownInvalidation, KnownInvalidations, timeErrorMs } from "./known-invalidations.js";
 
 /** A reason to examine the history: the stream may count anew what this node has seen. */
 export const countsAnew = "the stream may count anew";
@@ -23,7 +23,7 @@ export interface StreamIntakeOptions {
 export class StreamIntake {
   readonly #options: StreamIntakeOptions;
   readonly #held = new Map<number, Delivery>();
-  readonly #told = new ToldInvalidations();
+  readonly #told = new KnownInvalidations();
   #position: BusPosition | undefined;
   /** The broker's wall clock before our monotonic one. */
   brokerAheadMs = 0;

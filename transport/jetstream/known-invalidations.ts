@@ -22,7 +22,7 @@ export interface HeldInvalidations {
  * node began at its end. A stream that lost its end counts on from there, and may have passed our position before we see it again. Then it lacks
  * what we know, or has something else at its sequence.
  */
-export class ToldInvalidations {
+export class KnownInvalidations {
   readonly #known = new Map<number, KnownInvalidation>();
   #before: readonly TagVersion[] = [];
   /** All from here on is known: what has no id here was no invalidation, or superseded. */

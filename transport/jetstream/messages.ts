@@ -136,7 +136,7 @@ export function readDelivered(message: HeadedMessage, taken: string): (Delivery 
 const below = (subject: string, base: string) => (subject.startsWith(`${base}.`) ? subject.slice(base.length + 1) : "");
 
 /** Where a message that a consumer delivered stands. */
-export interface DeliveredPlace {
+export interface DeliveredPosition {
   /** In its stream, a safe integer. */
   readonly sequence: number;
   /** Of its delivery, by this consumer, from 1. */
@@ -148,7 +148,7 @@ export interface DeliveredPlace {
 }
 
 /** Where a consumer says that `message` stands; undefined when it is not from a consumer. */
-export function placeOf({ replyTo }: HeadedMessage): DeliveredPlace | undefined {
+export function placeOf({ replyTo }: HeadedMessage): DeliveredPosition | undefined {
   // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
   const tokens = replyTo?.split(".") ?? [];
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;

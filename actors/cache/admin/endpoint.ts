@@ -1,4 +1,4 @@
-/** The door of a node of a cache: whoever reaches it over its transport can look at what it holds, and steer it. */
+/** Where processes of the bus look at one node of a cache, and steer it. */
 import { keyTag } from "../../../storage/results/result-key.js";
 import type { EntryStore } from "../../../storage/results/entry-store.js";
 import type { Message, Transport } from "../../../transport/transport.js";
@@ -20,12 +20,12 @@ import type { CachePruner } from "../pruner.js";
 import { type ActorSystem, createActorSystem } from "../../system/actor-system.js";
 import { type Codec, nothing, readOrDrop, writeAnswer, writeError } from "../../protocol/codec.js";
 
-/** Whose door it is. */
-export interface CacheDoorOptions {
+/** The node that an endpoint is for. */
+export interface CacheEndpointOptions {
   readonly cache: Pick<Cache, "stats" | "invalidate" | "clear">;
   readonly core: CacheCore;
   readonly pruner: CachePruner;
-  /** Not closed with the door. */
+  /** Not closed with the endpoint. */
   readonly transport: Transport;
 }
 
@@ -36,8 +36,8 @@ export interface CacheDoorOptions {
  * 2. Nobody waits for those who look: what is long is done in steps, and limits.cacheStepsMax at a time.
  * 3. Looking at results does not keep them alive.
  */
-export class CacheDoor {
-  readonly #options: CacheDoorOptions;
+export class CacheEndpoint {
+  readonly #options: CacheEndpointOptions;
   readonly #name: m.CacheNodeName;
   readonly #subjects: ReturnType<typeof m.cacheSubjects>;
   readonly #openedMs: number;
@@ -46,7 +46,7 @@ export class CacheDoor {
   #underWay = 0;
   #isClosed = false;
 
-  constructor(options: CacheDoorOptions) {
+  constructor(options: CacheEndpointOptions) {
     const { core, pruner, transport } = options;
     const { prefix, node, clock, random, log } = core.settings;
     this.#options = options;

@@ -69,7 +69,7 @@ export interface CacheNode {
 
 /**
  * The nodes that said within `waitMs` that they are there, in the order of their names. Rejects with DisconnectedError, InvalidOptionError.
- * A node has a door when its nodes talk over a transport, unless its option `door` is false.
+ * A node has an endpoint when its bus is over a transport, unless its option `endpoint` is false.
  */
 export async function findCacheNodes(options: CacheNodesOptions): Promise<readonly CacheNode[]> {
   const { transport, clock, random, log = silentLog } = options;

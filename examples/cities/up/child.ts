@@ -28,7 +28,7 @@ export interface ChildOptions {
 
 /**
  * A process of ours, in a process group of its own so that Ctrl-C at the terminal does not reach it before we do, and on a
- * leash: it ends when this process is gone.
+ * parent watchdog: it ends when this process is gone.
  */
 export class Child implements Running {
   readonly name: string;
@@ -40,11 +40,11 @@ export class Child implements Running {
   readonly #clock: Clock;
 
   constructor(options: ChildOptions) {
-    const leash = new URL("./leash.js", import.meta.url);
+    const parentWatchdog = new URL("./parent-watchdog.js", import.meta.url);
     const [command, flags] =
       "module" in options.run
-        ? [process.execPath, [...process.execArgv, "--import", leash.href, fileURLToPath(options.run.module), ...options.flags]]
-        : [process.execPath, [...process.execArgv, fileURLToPath(leash), options.run.command, ...options.flags]];
+        ? [process.execPath, [...process.execArgv, "--import", parentWatchdog.href, fileURLToPath(options.run.module), ...options.flags]]
+        : [process.execPath, [...process.execArgv, fileURLToPath(parentWatchdog), options.run.command, ...options.flags]];
     this.name = options.name;
     this.#clock = options.clock;
     this.#process = spawn(command, flags, {

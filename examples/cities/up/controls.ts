@@ -3,8 +3,8 @@ import { type Clock, systemRandom } from "../../../index.js";
 import type { Transport } from "../../../transport/index.js";
 import { actorsAnswerMs, drawCurrent, machineNamed, stateText } from "../../../cli/actors.js";
 import { CommandError } from "../../../cli/failure.js";
-import type { DoorActions } from "./door.js";
-import type { Place } from "./place.js";
+import type { ControlActions } from "./control-server.js";
+import type { Setup } from "./setup.js";
 import type { Report } from "./report.js";
 import { playScenario } from "./scenario.js";
 import type { ServiceLink } from "./service-link.js";
@@ -28,10 +28,10 @@ export interface Joined {
   readonly keys: readonly string[];
 }
 
-/** What can be done to what runs, by keys and through the door: one thing after the other. */
-export class Controls implements DoorActions {
+/** What can be done to what runs, by keys and over HTTP: one thing after the other. */
+export class Controls implements ControlActions {
   readonly #options: ControlsOptions;
-  #place: Place | undefined;
+  #setup: Setup | undefined;
   #joined: Joined | undefined;
   #line: Promise<unknown> = Promise.resolve();
 
@@ -40,8 +40,8 @@ export class Controls implements DoorActions {
   }
 
   /** From now on there are parts. */
-  take(place: Place): void {
-    this.#place = place;
+  take(setup: Setup): void {
+    this.#setup = setup;
   }
 
   /** From now on there are services that answer. */
@@ -145,7 +145,7 @@ export class Controls implements DoorActions {
     this.#options.quit();
   }
 
-  /** Whoever asked through the door finds the services as they are then; what does not come in time is not waited for. */
+  /** A request over HTTP finds the services as they are then; what does not come in time is not waited for. */
   async #untilNoticed(): Promise<void> {
     const { server, broker } = this.#parts();
     const connected = server.running && broker.running;
@@ -164,8 +164,8 @@ export class Controls implements DoorActions {
     }
   }
 
-  #parts(): Place {
-    return this.#place ?? notReady();
+  #parts(): Setup {
+    return this.#setup ?? notReady();
   }
 
   #services(): Joined {

@@ -4,26 +4,26 @@ import { createBroker, serveBroker } from "../../../transport/index.js";
 import { logOf } from "../../../cli/connection.js";
 import { startCityService } from "../service.js";
 import { serveFolders, storageFolders } from "../../../cli/serve-folders.js";
-import type { Door } from "./door.js";
+import type { ControlServer } from "./control-server.js";
 import { Embedded, type Opened } from "./embedded.js";
 import type { Launcher, PartFolders } from "./launcher.js";
 
 export interface LocalLauncherOptions {
-  readonly door: Door;
+  readonly control: ControlServer;
   readonly folders: PartFolders;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /**
- * Runs each part inside this process. Other processes join the broker through the door; so do the services, whose clients
+ * Runs each part inside this process. Other processes join the broker through the control port; so do the services, whose clients
  * are opened as they would be anywhere else.
  */
-export async function createLocalLauncher({ door, folders, clock, log }: LocalLauncherOptions): Promise<Launcher> {
-  const servers = door.url.replace(/^http/, "ws");
+export async function createLocalLauncher({ control, folders, clock, log }: LocalLauncherOptions): Promise<Launcher> {
+  const servers = control.url.replace(/^http/, "ws");
   const broker = createBroker({ clock, log, address: servers });
   broker.stop();
-  await serveBroker({ broker, server: door.server, clock, log });
+  await serveBroker({ broker, server: control.server, clock, log });
 
   const openServer = async (fail: (error: unknown) => void, signal: AbortSignal): Promise<Opened> => {
     const serverLog = logOf({ logLevel: "warn" }, join(folders.logs, "storage-server.log"));

@@ -17,7 +17,7 @@ export type UpEvent =
       readonly event: "ready";
       readonly ms: number;
       readonly servers: string;
-      readonly door: string;
+      readonly control: string;
       readonly services: Readonly<Record<string, string>>;
     }
   | ScenarioStep

@@ -8,10 +8,10 @@ import { Interrupted } from "../../../cli/failure.js";
 import type { Surroundings } from "../../../cli/surroundings.js";
 import { type Cities, readCities } from "./cities.js";
 import { Controls } from "./controls.js";
-import { type Door, openDoor } from "./door.js";
+import { type ControlServer, openControlServer } from "./control-server.js";
 import { importCities } from "./import-cities.js";
 import { type Keys, listenForKeys } from "./keys.js";
-import { createPlace, type Place } from "./place.js";
+import { createSetup, type Setup } from "./setup.js";
 import { type Report, type UpEvent, upLines } from "./report.js";
 import { commandsByHand } from "./scenario.js";
 import { ServiceLink } from "./service-link.js";
@@ -20,7 +20,7 @@ import type { UpFlags } from "./up-flags.js";
 /** Signals within this are one: npm passes Ctrl-C on to a process that the terminal has told already. */
 const samePressMs = 500;
 
-/** Runs everything until it is told to end: by a signal, a key, or the door. */
+/** Runs everything until it is told to end: by a signal, a key, or a request. */
 export async function runUp(flags: UpFlags, surroundings: Surroundings): Promise<void> {
   const up = new Up(flags, surroundings);
   try {
@@ -44,7 +44,7 @@ class Up {
   /** What is closed at the end, last opened first. */
   readonly #opened: (() => Promise<void> | void)[] = [];
   readonly #startMs = systemClock.monotonic();
-  #place: Place | undefined;
+  #setup: Setup | undefined;
   #keys: Keys | undefined;
   #toldAtMs = 0;
   #isReady = false;
@@ -56,7 +56,7 @@ class Up {
     this.#controls = new Controls({ clock: this.#clock, report: this.#report, signal: this.#signal, quit: () => this.#quit() });
   }
 
-  /** By a key or through the door; not by a signal. */
+  /** By a key or a request; not by a signal. */
   get isToldToQuit(): boolean {
     return this.#quitting.signal.aborted;
   }
@@ -69,23 +69,23 @@ class Up {
   async run(): Promise<void> {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, this.#onSignal);
     this.#signal.addEventListener("abort", () => (this.#toldAtMs = this.#clock.monotonic()), { once: true });
-    const door = await openDoor(this.#flags.doorPort, this.#controls);
-    this.#opened.push(() => door.close());
-    const deps = { door, clock: this.#clock, log: this.#log, report: this.#report, environment: process.env };
-    const place = await createPlace({ flags: this.#flags, ...deps });
-    this.#place = place;
-    this.#controls.take(place);
-    if (place.missing !== undefined) this.#report({ event: "notice", text: place.missing });
-    const starting = this.#controls.inLine(() => this.#start(place));
+    const control = await openControlServer(this.#flags.controlPort, this.#controls);
+    this.#opened.push(() => control.close());
+    const deps = { control, clock: this.#clock, log: this.#log, report: this.#report, environment: process.env };
+    const setup = await createSetup({ flags: this.#flags, ...deps });
+    this.#setup = setup;
+    this.#controls.take(setup);
+    if (setup.missing !== undefined) this.#report({ event: "notice", text: setup.missing });
+    const starting = this.#controls.inLine(() => this.#start(setup));
     // What has not started when a signal comes is not waited for, nor is how it fails then.
     await Promise.race([starting, this.#aborted()]);
     starting.catch(() => undefined);
     this.#signal.throwIfAborted();
-    const { servers, urls } = place;
+    const { servers, urls } = setup;
     const ms = this.#clock.monotonic() - this.#startMs;
     this.#isReady = true;
-    this.#report({ event: "ready", ms, servers, door: door.url, services: { A: urls.a, B: urls.b } });
-    if (this.#flags.cities > 0) await this.#showScenario(place, door);
+    this.#report({ event: "ready", ms, servers, control: control.url, services: { A: urls.a, B: urls.b } });
+    if (this.#flags.cities > 0) await this.#showScenario(setup, control);
     if (this.#flags.once === true) return;
     this.#listen();
     await this.#aborted();
@@ -100,20 +100,20 @@ class Up {
     this.#quitting.abort(new Interrupted("SIGTERM"));
     this.#keys?.close();
     const startMs = this.#clock.monotonic();
-    const place = this.#place;
-    if (place !== undefined) {
+    const setup = this.#setup;
+    if (setup !== undefined) {
       this.#report({ event: "stopping" });
-      const parts = [...place.services, place.server, place.broker];
+      const parts = [...setup.services, setup.server, setup.broker];
       // What has not started yet is not waited for.
       for (const part of parts.filter(({ starting }) => starting)) part.kill();
       await this.#controls.settled();
-      await Promise.all(place.services.map((service) => service.stop()));
-      await place.server.stop();
-      await place.broker.stop();
+      await Promise.all(setup.services.map((service) => service.stop()));
+      await setup.server.stop();
+      await setup.broker.stop();
       for (const part of parts) part.kill();
     }
     for (const close of this.#opened.splice(0).toReversed()) await close();
-    if (place !== undefined) this.#report({ event: "stopped", ms: this.#clock.monotonic() - startMs });
+    if (setup !== undefined) this.#report({ event: "stopped", ms: this.#clock.monotonic() - startMs });
     for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, this.#onSignal);
   }
 
@@ -125,44 +125,44 @@ class Up {
   readonly #onSignal = (): void => {
     if (!this.#signal.aborted || this.#clock.monotonic() - this.#toldAtMs < samePressMs) return;
     // The second Ctrl-C: whoever asks twice does not want to wait.
-    const place = this.#place;
-    for (const part of place === undefined ? [] : [...place.services, place.server, place.broker]) part.kill();
+    const setup = this.#setup;
+    for (const part of setup === undefined ? [] : [...setup.services, setup.server, setup.broker]) part.kill();
     this.#keys?.close();
     process.exit(130);
   };
 
-  async #start(place: Place): Promise<void> {
-    await place.broker.start();
+  async #start(setup: Setup): Promise<void> {
+    await setup.broker.start();
     this.#signal.throwIfAborted();
     // Processes start together: what takes time is loading the programs, and services connect as soon as the server is heard.
-    const serving = place.server.start();
-    if (place.isOneProcess) await serving;
+    const serving = setup.server.start();
+    if (setup.isOneProcess) await serving;
     this.#signal.throwIfAborted();
-    const joining = place.services.map((service) => service.start());
+    const joining = setup.services.map((service) => service.start());
     const cities = this.#flags.cities > 0 ? readCities(this.#flags.cities) : undefined;
-    await Promise.all([serving.then(() => this.#import(place, cities)), ...joining]);
+    await Promise.all([serving.then(() => this.#import(setup, cities)), ...joining]);
     this.#signal.throwIfAborted();
-    const [a, b] = [new ServiceLink(place.urls.a), new ServiceLink(place.urls.b)];
+    const [a, b] = [new ServiceLink(setup.urls.a), new ServiceLink(setup.urls.b)];
     this.#opened.push(
       () => a.close(),
       () => b.close(),
     );
     await Promise.all([a.open(), b.open()]);
-    const transport = await openTransport({ servers: place.servers, name: "cities", log: this.#log });
+    const transport = await openTransport({ servers: setup.servers, name: "cities", log: this.#log });
     this.#opened.push(() => transport.close());
     this.#controls.join({ a, b, transport, keys: cities?.rows.map(({ key }) => key) ?? [] });
   }
 
-  async #import({ servers }: Place, cities: Cities | undefined): Promise<void> {
+  async #import({ servers }: Setup, cities: Cities | undefined): Promise<void> {
     if (cities === undefined) return;
     await using store = await connect({ servers, client: "import", cache: "transient", log: this.#log });
     await importCities({ store, cities, clock: this.#clock, signal: this.#signal, report: this.#report });
   }
 
-  async #showScenario({ urls, servers }: Place, door: Door): Promise<void> {
+  async #showScenario({ urls, servers }: Setup, control: ControlServer): Promise<void> {
     try {
       const { key } = await this.#controls.scenario();
-      this.#report({ event: "byHand", commands: commandsByHand({ ...urls, door: door.url }, key, zooidAt(servers)) });
+      this.#report({ event: "byHand", commands: commandsByHand({ ...urls, control: control.url }, key, zooidAt(servers)) });
     } catch (error) {
       if (this.#signal.aborted || this.#flags.once === true) throw error;
       this.#tellError(error);

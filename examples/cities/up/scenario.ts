@@ -114,7 +114,7 @@ function countryOf(key: string): string {
 
 /** The lines to do the same by hand. `zooid`: how this command is called from a terminal. */
 export function commandsByHand(
-  urls: { readonly a: string; readonly b: string; readonly door: string },
+  urls: { readonly a: string; readonly b: string; readonly control: string },
   key: string,
   zooid: (words: string) => string,
 ): readonly string[] {
@@ -127,11 +127,11 @@ export function commandsByHand(
     `curl -sw "\\n" -X PATCH ${urls.b}${path} -H 'content-type: application/json' -d '{"note":"by hand"}'`,
     read,
     figures,
-    `curl -sw "\\n" -X POST ${urls.door}/server/stop`,
+    `curl -sw "\\n" -X POST ${urls.control}/server/stop`,
     read,
-    `curl -sw "\\n" -X POST ${urls.door}/server/start`,
+    `curl -sw "\\n" -X POST ${urls.control}/server/start`,
     `curl -sw "\\n" ${urls.a}/state`,
-    `curl -s ${urls.door}/machines`,
+    `curl -s ${urls.control}/machines`,
     zooid("cache keys"),
     zooid(`cache invalidate figures:${countryOf(key)}`),
     figures,

@@ -4,7 +4,7 @@ export interface UpFlags {
   readonly fresh?: boolean;
   readonly broker: "auto" | "nats" | "in-process";
   readonly port: number;
-  readonly doorPort: number;
+  readonly controlPort: number;
   readonly servicePorts: readonly [number, number];
   readonly cities: number;
   readonly once?: boolean;

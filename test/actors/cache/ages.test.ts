@@ -6,14 +6,14 @@ import { clientWorld } from "../../support/client-world.js";
 import { counted, objectWorld } from "./objects/object-world.js";
 import { gate } from "./open.js";
 
-/** A client and a cache of one process whose event loop can be blocked, and a function of a picture no older than 200 ms. */
+/** A client and a cache of one process whose event loop can be blocked, and a function of a snapshot no older than 200 ms. */
 async function blockable() {
   const world = await objectWorld();
   const { openCache, open, run, writer, clock } = world;
   await run(writer.put("a", 1));
-  const place = clock.place();
-  const cache = await openCache({ clock: place });
-  const { client, transport } = await open("blockable", { clock: place, waitTimeoutMs: 1_000 });
+  const nodeClock = clock.node();
+  const cache = await openCache({ clock: nodeClock });
+  const { client, transport } = await open("blockable", { clock: nodeClock, waitTimeoutMs: 1_000 });
   const cut = () => {
     transport.takes = () => false;
     const timedOut = new Promise<void>((resolve) => clock.setTimeout(resolve, 3_000));
@@ -22,17 +22,17 @@ async function blockable() {
       transport.deaf.add(operation);
     }
   };
-  const fresh = (key: string) => client.read((picture) => picture.get(key), { maxStaleMs: 200 }).then(({ value }) => value);
-  return { ...world, cache, place, client, cut, fresh };
+  const fresh = (key: string) => client.read((tx) => tx.get(key), { maxStaleMs: 200 }).then(({ value }) => value);
+  return { ...world, cache, nodeClock, client, cut, fresh };
 }
 
 describe("a result with a picture no older than so long", () => {
   test("is not served past that after the event loop was blocked, nor is what it is part of", async () => {
-    const { cache, openCache, place, clock, run, writer, cut, fresh } = await blockable();
+    const { cache, openCache, nodeClock, clock, run, writer, cut, fresh } = await blockable();
     const read = counted(fresh);
     const cached = cache.cacheable(read, { name: "cached" });
     const sync = cache.cacheable((key: string) => void cached(key).catch(() => undefined), { name: "sync" });
-    const second = await openCache({ clock: place });
+    const second = await openCache({ clock: nodeClock });
     const outer = second.cacheable(async (key: string) => [await cached(key)], { name: "outer", ttl: "1h" });
     const all = () => [cached("a"), outer("a")];
     await run(Promise.all(all()));
@@ -43,7 +43,7 @@ describe("a result with a picture no older than so long", () => {
     cut();
     await run(writer.put("a", 2));
     // No timer of the process fires meanwhile, that of its cache's clock among them.
-    place.stall(2_000);
+    nodeClock.stall(2_000);
     await clock.advance(1_000);
     const { hits } = cache.stats();
     const late = Promise.allSettled(all());
@@ -55,7 +55,7 @@ describe("a result with a picture no older than so long", () => {
   });
 
   test("is not kept when it was made while the event loop was blocked past that", async () => {
-    const { cache, place, clock, cut, fresh } = await blockable();
+    const { cache, nodeClock, clock, cut, fresh } = await blockable();
     const held = gate();
     const cached = cache.cacheable(
       async (key: string) => {
@@ -68,7 +68,7 @@ describe("a result with a picture no older than so long", () => {
     const first = cached("a");
     await clock.advance(10);
     cut();
-    place.stall(2_000);
+    nodeClock.stall(2_000);
     await clock.advance(1_000);
     held.open();
     expect(await first).toBe(1);
@@ -101,7 +101,7 @@ async function lagging(options: ReadOptions) {
   const cached = cache.cacheable(
     async () => {
       const until = runs++ === 0 ? held.promise : undefined;
-      const { value } = await client.read((picture) => picture.get("a"), options);
+      const { value } = await client.read((tx) => tx.get("a"), options);
       await until;
       return value;
     },

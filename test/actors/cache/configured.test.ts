@@ -120,7 +120,7 @@ describe("options", () => {
     [{ busUrl: "nats://bus", transport: {} }, "transport is given beside busUrl"],
     [{ transport: createBroker().connect(), busKind: "jetstream" }, "busKind is jetstream"],
     [{ node: "a b" }, "node is"],
-    [{ door: "open" }, "door"],
+    [{ endpoint: "open" }, "endpoint"],
     [{ busUrl: "redis://user:secret@bus:6379/0" }, "nats://bus:4222"],
     [{ defaultTtl: 60_000_000 }, "milliseconds"],
     [{ storageUrl: "file:x" }, "neither memory: nor lmdb:"],

@@ -14,7 +14,7 @@ import { mutated } from "../../faults/bad-input/mutations.js";
 const answerMs = 100;
 
 /** Nodes of a cache around one broker, and somebody outside. */
-function openPlace() {
+function openSetup() {
   const clock = new SimulatedClock();
   const broker = createBroker({ clock });
   const outside = broker.connect();
@@ -35,13 +35,13 @@ function openPlace() {
 
 describe("the nodes of a cache", () => {
   test("are found by their prefix, in the order of their names; without a name they are called by their ids", async () => {
-    const { open, find, run } = openPlace();
+    const { open, find, run } = openSetup();
     const { cache } = await open({ node: "b" });
     await open({ node: "a" });
     await open({ node: "a" });
     await open();
     await open({ node: "c", prefix: "shop" });
-    await open({ node: "hidden", door: false });
+    await open({ node: "hidden", endpoint: false });
     const found = await find();
     const [named, unnamed] = [found.filter(({ node }) => node.length === 1), found.filter(({ node }) => node.length > 1)];
     expect(named.map(({ node }) => node)).toEqual(["a", "a", "b"]);
@@ -53,7 +53,7 @@ describe("the nodes of a cache", () => {
   });
 
   test("show what they count", async () => {
-    const { open, only, clock, run } = openPlace();
+    const { open, only, clock, run } = openSetup();
     const { cache } = await open({ node: "a" });
     await cache.getOrSet("x", () => 1, { tags: ["one:two"] });
     await cache.getOrSet("x", () => 2);
@@ -68,7 +68,7 @@ describe("the nodes of a cache", () => {
   });
 
   test("list keys in their order, page by page, without keeping them alive", async () => {
-    const { open, only, clock, run } = openPlace();
+    const { open, only, clock, run } = openSetup();
     const { cache } = await open();
     const names = Array.from({ length: 25 }, (_, index) => `k${String((index * 7) % 25).padStart(2, "0")}`);
     for (const name of names) await cache.set(name, name, { tags: [`t:${name}`], ttl: "10s" });
@@ -94,8 +94,8 @@ describe("the nodes of a cache", () => {
   });
 
   test("list a page only once each, though results are put while it is made", async () => {
-    const { open, only, clock } = openPlace();
-    const { cache } = await open({ door: true });
+    const { open, only, clock } = openSetup();
+    const { cache } = await open({ endpoint: true });
     for (let index = 0; index < 3_000; index++) void cache.set(`k${index}`, index);
     const node = await only();
     const listing = node.keys("", { rowsMax: 1_000 });
@@ -107,7 +107,7 @@ describe("the nodes of a cache", () => {
   });
 
   test("list tags as a tree, with versions; those of keys only when asked for", async () => {
-    const { open, only, clock, run } = openPlace();
+    const { open, only, clock, run } = openSetup();
     const { cache } = await open();
     await cache.set("x", 1, { tags: ["a:b", "a.b", "a0", "c"] });
     await run(cache.invalidate("a"));
@@ -123,8 +123,8 @@ describe("the nodes of a cache", () => {
   });
 
   test("list what is in the folder behind memory too, each result once, and times longer than numbers go", async () => {
-    const { open, only, run } = openPlace();
-    const folder = await mkdtemp(join(tmpdir(), "zooid-door-"));
+    const { open, only, run } = openSetup();
+    const folder = await mkdtemp(join(tmpdir(), "zooid-endpoint-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const { cache } = await open({ storageUrl: `lmdb:${folder}` });
     const ttl = "999999999999d";
@@ -141,7 +141,7 @@ describe("the nodes of a cache", () => {
   });
 
   test("invalidate, clear and prune as if they had been told here, and the others hear of it", async () => {
-    const { open, find, clock, run } = openPlace();
+    const { open, find, clock, run } = openSetup();
     const { cache: one } = await open({ node: "one" });
     const { cache: other } = await open({ node: "other" });
     const [node] = await find();
@@ -162,7 +162,7 @@ describe("the nodes of a cache", () => {
   });
 
   test("have their pruning at an address, where it takes PRUNE", async () => {
-    const { open, seams, run } = openPlace();
+    const { open, seams, run } = openSetup();
     await open({ node: "a" });
     const system = createActorSystem({ realm: "zooid", ...seams });
     onTestFinished(() => system.close());
@@ -172,7 +172,7 @@ describe("the nodes of a cache", () => {
   });
 
   test("that are gone are told of, and a broker that is", async () => {
-    const { open, only, run, broker, find } = openPlace();
+    const { open, only, run, broker, find } = openSetup();
     const { cache } = await open({ node: "a" });
     const node = await only();
     await run(cache.close());
@@ -184,7 +184,7 @@ describe("the nodes of a cache", () => {
   });
 });
 
-describe("what is wrong at the door of a node", () => {
+describe("what is wrong at the endpoint of a node", () => {
   test.each<[string, (node: CacheNode) => Promise<unknown>, string]>([
     ["tags that are none", (node: CacheNode) => node.invalidate(["a b"]), "ZOOID_INVALID_TAG"],
     ["the root, which nobody can name", (node: CacheNode) => node.invalidate([""]), "ZOOID_INVALID_TAG"],
@@ -194,7 +194,7 @@ describe("what is wrong at the door of a node", () => {
     ["too many rows", (node: CacheNode) => node.tags("a", { rowsMax: limits.listPageRowsMax + 1 }), "ZOOID_MALFORMED_MESSAGE"],
     ["a time that is none", (node: CacheNode) => node.prune("half a moment"), "ZOOID_INVALID_OPTION"],
   ])("%s: a typed error, and nothing is done", async (_, ask, code) => {
-    const { open, only, run } = openPlace();
+    const { open, only, run } = openSetup();
     const { cache } = await open();
     await cache.set("x", 1);
     await expect(run(ask(await only()))).rejects.toMatchObject({ code });
@@ -202,7 +202,7 @@ describe("what is wrong at the door of a node", () => {
   });
 
   test("a page larger than a message is divided, and one of large rows is shorter than was asked for", async () => {
-    const { open, only, run } = openPlace();
+    const { open, only, run } = openSetup();
     const { cache } = await open();
     const tags = Array.from({ length: 100 }, (_, index) => `t${index}${"x".repeat(200)}`);
     for (let index = 0; index < 100; index++) await cache.set(`k${index}`, 1, { tags });
@@ -213,7 +213,7 @@ describe("what is wrong at the door of a node", () => {
   });
 
   test("more listings and prunings at a time than a node makes are refused until others have ended", async () => {
-    const { open, only, run, clock } = openPlace();
+    const { open, only, run, clock } = openSetup();
     // Each look at it takes longer than a step may.
     let pauses = 0;
     const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * pauses++ };
@@ -229,7 +229,7 @@ describe("what is wrong at the door of a node", () => {
   });
 
   test("a listing that is under way when the cache is closed ends", async () => {
-    const { open, only, run, clock } = openPlace();
+    const { open, only, run, clock } = openSetup();
     let pauses = 0;
     const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * pauses++ };
     const { cache } = await open({ clock: slow });
@@ -241,7 +241,7 @@ describe("what is wrong at the door of a node", () => {
   });
 
   test("whatever is sent to it: an answer, or a typed error, and it goes on", async () => {
-    const { open, only, run, outside } = openPlace();
+    const { open, only, run, outside } = openSetup();
     const { cache } = await open();
     const node = await only();
     const random = seededRandom(7);

@@ -12,7 +12,7 @@ afterEach(() => world.end());
 
 /** A client that was held up for longer than its heartbeat time-out, and has read nothing since. */
 async function heldUp() {
-  const clock = world.clock.place();
+  const clock = world.clock.node();
   const { client, transport } = await world.open("a", { clock });
   const states: string[] = [];
   client.onState((state) => states.push(state));

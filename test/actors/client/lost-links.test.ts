@@ -22,7 +22,7 @@ afterEach(() => {
 let seed = 0;
 
 /** Servers and clients whose links are cut one by one. */
-function place() {
+function setup() {
   const clock = new SimulatedClock();
   const network = new FaultyNetwork({ clock, random: seededRandom(++seed) });
   const run = <T>(promise: Promise<T>) => clock.settle(promise, 60_000);
@@ -51,7 +51,7 @@ function place() {
 
 describe("a server that is away for a moment, beside another one of its realm", () => {
   async function beside() {
-    const made = place();
+    const made = setup();
     await made.serve("other");
     const { server, link, disk } = await made.serve("main");
     const client = await made.run(made.open("main"));
@@ -104,7 +104,7 @@ describe("a server that is away for a moment, beside another one of its realm", 
 });
 
 test("a finish whose request was lost is sent again, and finishes what the server still holds", async () => {
-  const { clock, network, run, serve, open } = place();
+  const { clock, network, run, serve, open } = setup();
   await serve("main");
   const client = await run(open("main", { requestTimeoutMs: 1_000, heartbeatTimeoutMs: 20_000 }));
   const tx = await run(client.begin());
@@ -155,7 +155,7 @@ describe("what is on its way when the server's own link blinks", () => {
   ];
 
   test.each(calls)("is let go of and asked again: %s", async (_, call) => {
-    const { clock, run, network, serve, open } = place();
+    const { clock, run, network, serve, open } = setup();
     const { link } = await serve("main");
     const client = await run(open("main"));
     await run(client.put("x", 1));
@@ -174,7 +174,7 @@ describe("what is on its way when the server's own link blinks", () => {
   });
 
   test("as a registration: the client asks again at the next heartbeat, and has one session", async () => {
-    const { clock, run, network, serve, open } = place();
+    const { clock, run, network, serve, open } = setup();
     const { server } = await serve("main");
     network.sever("client of main", "server of main");
     const opening = watched(open("main"));
@@ -187,7 +187,7 @@ describe("what is on its way when the server's own link blinks", () => {
   });
 
   test("as the answer to a registration: it is asked for again, and there is one session", async () => {
-    const { clock, network, serve, open } = place();
+    const { clock, network, serve, open } = setup();
     const { server } = await serve("main");
     network.sever("server of main", "client of main");
     const opening = watched(open("main"));
@@ -199,7 +199,7 @@ describe("what is on its way when the server's own link blinks", () => {
 });
 
 test("a client that a mistaken second server refused is linked again as soon as its own server is heard", async () => {
-  const { clock, run, serve, open } = place();
+  const { clock, run, serve, open } = setup();
   const { link } = await serve("main");
   const client = await run(open("main"));
   await run(client.put("x", 1));

@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
 });
 
-async function place() {
+async function setup() {
   const folder = await mkdtemp(join(tmpdir(), "zooid-server-"));
   folders.push(folder);
   const broker = createBroker();
@@ -39,7 +39,7 @@ async function place() {
 
 describe("a storage server on LMDB", () => {
   test("keeps what it acknowledged over a restart, with its history and outcomes", async () => {
-    const { start, connect } = await place();
+    const { start, connect } = await setup();
     const server = await start();
     const client = await connect();
     let snapshot = client.registered.position.tid;
@@ -63,7 +63,7 @@ describe("a storage server on LMDB", () => {
   });
 
   test("does not share its folder with another server, even of another realm", async () => {
-    const { start } = await place();
+    const { start } = await setup();
     const server = await start();
     await expect(start("elsewhere")).rejects.toThrow(InUseError);
     await server.close();
@@ -71,7 +71,7 @@ describe("a storage server on LMDB", () => {
   });
 
   test("shows its machines to whoever asks the actor system, and prunes when told", async () => {
-    const { system, start, connect } = await place();
+    const { system, start, connect } = await setup();
     const server = await start();
     const client = await connect();
     const paths = (await system.list(100)).map(({ path, value }) => `${path} ${JSON.stringify(value)}`);

@@ -24,11 +24,11 @@ describe("actors on a simulated clock", () => {
   beforeEach(() => {
     clock = new SimulatedClock();
     broker = createBroker({ clock });
-    const place = (seed: number, transport: Transport) =>
+    const setup = (seed: number, transport: Transport) =>
       createActorSystem({ realm: "main", transport, clock, random: seededRandom(seed) });
-    inside = place(1, broker.connect());
+    inside = setup(1, broker.connect());
     outsideTransport = broker.connect();
-    outside = place(2, outsideTransport);
+    outside = setup(2, outsideTransport);
     published = 0;
     broker.connect().subscribe("zooid.main.view.>", () => published++);
   });

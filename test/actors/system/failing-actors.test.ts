@@ -19,9 +19,9 @@ let running: number;
 beforeEach(() => {
   clock = new SimulatedClock();
   const broker = createBroker({ clock });
-  const place = (seed: number) => createActorSystem({ realm: "main", transport: broker.connect(), clock, random: seededRandom(seed) });
-  inside = place(1);
-  outside = place(2);
+  const setup = (seed: number) => createActorSystem({ realm: "main", transport: broker.connect(), clock, random: seededRandom(seed) });
+  inside = setup(1);
+  outside = setup(2);
   running = 0;
   uncaught.length = 0;
   process.prependListener("uncaughtException", noteUncaught);

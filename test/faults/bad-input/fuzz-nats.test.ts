@@ -47,8 +47,8 @@ describe("a storage server that is sent bad messages over NATS", () => {
   const seed = Number(process.env["ZOOID_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
   test(`answers each, writes only what it said that it committed, and goes on (ZOOID_FUZZ_SEED=${seed} replays it)`, async () => {
-    const place = await startPlace(seed);
-    const { server, witness, sender, subjects } = place;
+    const setup = await startPlace(seed);
+    const { server, witness, sender, subjects } = setup;
     const facts = new LiveFacts(server.instance, sender);
     await facts.register();
 
@@ -101,8 +101,8 @@ describe("a storage server that is sent bad messages over NATS", () => {
     // Each message was answered, most with what is wrong with it.
     expect(answered.get("ZOOID_MALFORMED_MESSAGE")).toBeGreaterThan(messages / 4);
     expect(answered.get("done")).toBeGreaterThan(messages / 50);
-    expect(place.loud, "nothing is logged as an error").toEqual([]);
-    expect(place.fatal).toEqual([]);
+    expect(setup.loud, "nothing is logged as an error").toEqual([]);
+    expect(setup.fatal).toEqual([]);
 
     // What is stored is what the committed transactions wrote, in their order, and nothing else.
     await witness.put("witness", "last");

@@ -3,11 +3,11 @@
  * as JSON; once it reads that there is room again, goes on, and says what it found then.
  */
 import { once } from "node:events";
-import { connectInProcess } from "./full-disk-place.js";
+import { connectInProcess } from "./store-in-folder.js";
 
 const [folder = ""] = process.argv.slice(2);
-const place = await connectInProcess(folder);
-const { client, reader, server } = place;
+const setup = await connectInProcess(folder);
+const { client, reader, server } = setup;
 
 const acknowledged: string[] = [];
 const refused: string[] = [];
@@ -33,10 +33,10 @@ const whileFull = {
 console.log(JSON.stringify(whileFull));
 
 await once(process.stdin, "data");
-place.endProbation();
-await place.writable();
+setup.endProbation();
+await setup.writable();
 const tid = await client.put("after", "there is room");
 const { value: after } = await reader.read((tx) => tx.get("after"), { after: tid });
-console.log(JSON.stringify({ follows: tid > whileFull.position, after, unhandled: place.unhandled }));
-await place.close();
+console.log(JSON.stringify({ follows: tid > whileFull.position, after, unhandled: setup.unhandled }));
+await setup.close();
 process.exit(0);

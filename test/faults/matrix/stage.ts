@@ -5,7 +5,7 @@ import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { Cell, type Tier, type Way } from "./cell.js";
 import { Database } from "./database.js";
 import { Member } from "./member.js";
-import { placesOf } from "./places.js";
+import { cacheOptionsOf } from "./cache-options.js";
 
 /** Calls of one cell at one node, while something is wrong with the links, have such pauses. */
 const watchPauseMs = 40;
@@ -57,7 +57,7 @@ export class Stage implements AsyncDisposable {
             cell: cell.name,
             options: {
               ...settings,
-              ...placesOf(cell.tier, cell.name, member),
+              ...cacheOptionsOf(cell.tier, cell.name, member),
               ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
             },
             wallClockBehindMs: member === other ? (options.otherBehindMs ?? 0) : 0,

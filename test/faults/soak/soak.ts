@@ -4,7 +4,7 @@ import { type Random, seededRandom } from "../../../core/index.js";
 import { type Tier, tiers } from "../matrix/cell.js";
 import { Database } from "../matrix/database.js";
 import { Member } from "../matrix/member.js";
-import { placesOf } from "../matrix/places.js";
+import { cacheOptionsOf } from "../matrix/cache-options.js";
 import type { CallAnswer } from "../matrix/protocol.js";
 import { settle } from "../matrix/settle.js";
 import { jetStreamConfig } from "../../support/nats-buses.js";
@@ -136,7 +136,7 @@ class Soak {
         this.#members.map((member) =>
           member.open({
             cell,
-            options: { prefix: cell, maxStaleSecs, publishTimeout: publishTimeoutMs / 1_000, ...placesOf(tier, cell, member) },
+            options: { prefix: cell, maxStaleSecs, publishTimeout: publishTimeoutMs / 1_000, ...cacheOptionsOf(tier, cell, member) },
             wallClockBehindMs: 0,
           }),
         ),

@@ -6,14 +6,14 @@ import { stateOf } from "../every-event.js";
 
 const position = { tid: 9, digest: "d" };
 
-interface Habits {
+interface Answers {
   readonly onOtherHistory?: "refuse" | "discard";
   readonly comparison?: Comparison["type"] | Error;
   readonly failing?: "replay" | "discard";
   readonly hanging?: "compare" | "replay" | "discard";
 }
 
-async function verified({ onOtherHistory = "refuse", comparison = "upToDate", failing, hanging }: Habits) {
+async function verified({ onOtherHistory = "refuse", comparison = "upToDate", failing, hanging }: Answers) {
   const done: string[] = [];
   const clock = new SimulatedClock();
   const act = (name: "replay" | "discard") =>
@@ -43,8 +43,8 @@ async function verified({ onOtherHistory = "refuse", comparison = "upToDate", fa
 
 describe("the machine of cache verification", () => {
   test("each verdict has its way", async () => {
-    const outcome = async (habits: Habits) => {
-      const { output, done } = await verified(habits);
+    const outcome = async (answers: Answers) => {
+      const { output, done } = await verified(answers);
       return [output, ...done];
     };
     expect(await outcome({ comparison: "upToDate" })).toEqual([{ type: "verified", how: "upToDate" }]);
@@ -71,9 +71,9 @@ describe("the machine of cache verification", () => {
 
   test("an event is unexpected in every state", async () => {
     const states = { comparing: {}, replaying: { comparison: "replay" }, discarding: { comparison: "discard" } } as const;
-    for (const [state, habits] of Object.entries(states)) {
+    for (const [state, answers] of Object.entries(states)) {
       const hanging = state === "comparing" ? "compare" : state === "replaying" ? "replay" : "discard";
-      const { actor, done } = await verified({ ...habits, hanging });
+      const { actor, done } = await verified({ ...answers, hanging });
       actor.send({ type: "NOT_KNOWN" });
       expect([stateOf(actor), done.at(-1)]).toEqual([state, "logUnexpected"]);
     }

@@ -1,13 +1,13 @@
 import { createActor, fromPromise } from "xstate";
 import { describe, expect, test } from "vitest";
-import { commitMachine, type CommitEvent, type CommitSubject, type Place } from "../../../machines/client/commit.js";
+import { commitMachine, type CommitEvent, type CommitSubject, type CommitPosition } from "../../../machines/client/commit.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { stateOf } from "../every-event.js";
 
 type Step = "vote" | "finish" | "abort" | "settle";
 type State = "voting" | "voted" | "finishing" | "aborting" | "settling" | "pausing";
 
-const place: Place = { tid: 5, previous: 4, digest: "d" };
+const position: CommitPosition = { tid: 5, previous: 4, digest: "d" };
 
 /** A commit whose every step waits for the test. */
 function commit(start: "vote" | "settle" = "vote") {
@@ -23,9 +23,9 @@ function commit(start: "vote" | "settle" = "vote") {
     commitMachine.provide({
       actors: {
         vote: step<void>("vote"),
-        finish: step<Place>("finish"),
+        finish: step<CommitPosition>("finish"),
         abort: step<void>("abort"),
-        settle: step<Place | undefined>("settle"),
+        settle: step<CommitPosition | undefined>("settle"),
       },
       actions: { logUnexpected: () => void done.push("logUnexpected") },
       guards: { isInDoubt: (_, { error }) => error === "lost", isUnknowable: (_, { error }) => error === "unknowable" },
@@ -38,7 +38,7 @@ function commit(start: "vote" | "settle" = "vote") {
     actor,
     done,
     clock,
-    resolved: async (name: Step, value?: Place) => {
+    resolved: async (name: Step, value?: CommitPosition) => {
       waiting.get(name)?.resolve(value as never);
       await clock.advance(0);
     },
@@ -92,8 +92,8 @@ describe("the machine of a commit", () => {
   test("a vote, then a finish, commit", async () => {
     const { actor, resolved, output } = await inState("voted");
     actor.send({ type: "FINISH" });
-    await resolved("finish", place);
-    expect(output()).toEqual({ type: "committed", place });
+    await resolved("finish", position);
+    expect(output()).toEqual({ type: "committed", position });
   });
 
   test("a vote without an answer aborts: nothing commits without a finish", async () => {
@@ -116,9 +116,9 @@ describe("the machine of a commit", () => {
     await rejected("finish", "lost");
     await rejected("settle", "lost");
     await clock.advance(10);
-    await resolved("settle", place);
+    await resolved("settle", position);
     expect(done).toEqual(["settle", "settle"]);
-    expect(output()).toEqual({ type: "committed", place });
+    expect(output()).toEqual({ type: "committed", position });
   });
 
   test("told that it was aborted in its second phase, it says so", async () => {

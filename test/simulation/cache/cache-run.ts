@@ -5,7 +5,7 @@ import { tagOf } from "./database.js";
 import { JetStreamFaults } from "./jetstream-faults.js";
 import { JetStreamWorld } from "./jetstream-world.js";
 import type { NodeFaults } from "./node-faults.js";
-import { type NodeHabits, NodePlace } from "./node-place.js";
+import { type NodeTraits, SimulatedNode } from "./simulated-node.js";
 import { User } from "./user.js";
 
 /** Simulated time with faults, of some runs twice as long and more; then, at most, without faults until all nodes follow; then for what is asked at the end. */
@@ -17,7 +17,7 @@ const lookMs = 20_000;
 /** One run of the semantic cache over JetStream, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
 export function simulateCache(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   const world = new JetStreamWorld(seed, trace);
-  const isLevel = (nodes: readonly NodePlace[]) => followTheStream(world, nodes);
+  const isLevel = (nodes: readonly SimulatedNode[]) => followTheStream(world, nodes);
   return play({ world, tierFor, faultsFor: (nodes) => new JetStreamFaults(world, nodes), isLevel });
 }
 
@@ -25,10 +25,10 @@ export function simulateCache(seed: number, trace?: (line: string) => void): Pro
 export interface CacheRun {
   readonly world: CacheWorld;
   /** `dice` in [0, 1) decides. */
-  readonly tierFor: (dice: number) => NodeHabits["tier"];
-  readonly faultsFor: (nodes: readonly NodePlace[]) => NodeFaults;
+  readonly tierFor: (dice: number) => NodeTraits["tier"];
+  readonly faultsFor: (nodes: readonly SimulatedNode[]) => NodeFaults;
   /** Every node follows its bus, and knows all that there is to know. */
-  readonly isLevel: (nodes: readonly NodePlace[]) => boolean;
+  readonly isLevel: (nodes: readonly SimulatedNode[]) => boolean;
 }
 
 /** Plays `run`: users, faults for a while, then none, and what all nodes serve in the end. */
@@ -39,7 +39,7 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
   const nodes = Array.from(
     { length: count },
     (_, index) =>
-      new NodePlace(world, `n${index + 1}`, {
+      new SimulatedNode(world, `n${index + 1}`, {
         tier: tierFor(random.fraction()),
         maxEntries: random.fraction() < 0.3 ? 6 : undefined,
         users: 1 + Math.floor(random.fraction() * 2),
@@ -86,7 +86,7 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
 const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" : "bucket");
 
 /** All nodes follow the stream to its end, and have nothing left to tell. */
-function followTheStream({ jetStream }: JetStreamWorld, nodes: readonly NodePlace[]): boolean {
+function followTheStream({ jetStream }: JetStreamWorld, nodes: readonly SimulatedNode[]): boolean {
   const last = jetStream.stream("ZOOID_sim")?.lastSequence;
   return nodes.every(({ running }) => {
     const state = running?.bus.state;
@@ -94,14 +94,14 @@ function followTheStream({ jetStream }: JetStreamWorld, nodes: readonly NodePlac
   });
 }
 
-function levels(nodes: readonly NodePlace[]) {
+function levels(nodes: readonly SimulatedNode[]) {
   return {
     nodes: nodes.map(({ name, running }) => ({ name, state: running?.bus.state, outbox: running?.core.intake.waiting })),
   };
 }
 
 /** No node serves anything older than the last invalidation of its tags, nor another version of a row than there is. */
-async function lookAtAll(world: CacheWorld, nodes: readonly NodePlace[]): Promise<void> {
+async function lookAtAll(world: CacheWorld, nodes: readonly SimulatedNode[]): Promise<void> {
   const { checker, database } = world;
   const looks = nodes.map(async (node) => {
     const { running } = node;

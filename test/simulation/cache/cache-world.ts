@@ -2,7 +2,7 @@ import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import type { Brokers } from "../../../testing/published.js";
 import type { BucketEnd } from "../../../testing/bucket-hub.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import type { Bus } from "../../../transport/index.js";
 import type { Random, Log } from "../../../core/index.js";
 import { CallContexts } from "../common/call-contexts.js";
@@ -47,7 +47,7 @@ const stepsMax = 250_000;
 export interface BusDeps {
   readonly life: NodeLife;
   readonly end: NetworkEnd;
-  readonly clock: PlaceClock;
+  readonly clock: NodeClock;
   readonly random: Random;
   readonly log: Log;
 }
@@ -68,7 +68,7 @@ export abstract class CacheWorld extends Stage {
   abstract readonly autoPruneIntervalMs: number;
   abstract readonly maxStaleMs: number;
   /** The brokers' wall clock; undefined where nothing asks for it. */
-  abstract readonly brokerClock: PlaceClock | undefined;
+  abstract readonly brokerClock: NodeClock | undefined;
   /** The kind of bus whose numbers a disk goes on from; undefined where none can. */
   abstract readonly countedBy: string | undefined;
   /** Nobody changes anything any more. */
@@ -90,7 +90,7 @@ export abstract class CacheWorld extends Stage {
   abstract openBus(deps: BusDeps): Bus;
 
   /** What nodes without a disk may share, on the same link as the bus. */
-  abstract connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd | undefined;
+  abstract connectBucket(clock: NodeClock, end: NetworkEnd): BucketEnd | undefined;
 
   /** A network whose messages are in the trace. */
   protected newNetwork(random: Random, brokers?: Brokers): FaultyNetwork {

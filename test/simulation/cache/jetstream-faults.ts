@@ -1,12 +1,12 @@
 import { jetStreamEnd } from "../../../testing/simulated-jetstream.js";
-import { calm, type Weather } from "../../../testing/weather.js";
+import { calm, type FaultProfile } from "../../../testing/fault-profile.js";
 import { type Fault, playFaults } from "../common/play-faults.js";
 import type { JetStreamWorld } from "./jetstream-world.js";
 import { NodeFaults } from "./node-faults.js";
-import type { NodePlace } from "./node-place.js";
+import type { SimulatedNode } from "./simulated-node.js";
 
-const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.05, strayDelayMsMax: 80 };
-const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.2, strayDelayMsMax: 350 };
+const breeze: FaultProfile = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.05, strayDelayMsMax: 80 };
+const storm: FaultProfile = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.2, strayDelayMsMax: 350 };
 
 /** What goes wrong in one run over JetStream, and when. */
 export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
@@ -14,7 +14,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
   readonly #losesPower: boolean;
   readonly isSlow: boolean;
 
-  constructor(world: JetStreamWorld, nodes: readonly NodePlace[]) {
+  constructor(world: JetStreamWorld, nodes: readonly SimulatedNode[]) {
     super(world, nodes);
     this.#losesPower = this.random.fraction() < 0.35;
     this.isSlow = this.random.fraction() < 0.12;
@@ -30,7 +30,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
       [1, "node killed", () => this.killNode()],
     ];
     const faults: readonly Fault[] = [
-      [3, "weather", () => this.#weather()],
+      [3, "fault profile", () => this.#profile()],
       [3, "cut", () => this.#cut()],
       [3, "sever", () => this.#sever()],
       [1, "slow link", () => this.slowDown()],
@@ -58,15 +58,15 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
 
   protected repair(): void {
     const { jetStream } = this.world;
-    jetStream.habits = { ...jetStream.habits, unsaid: 0 };
+    jetStream.faults = { ...jetStream.faults, unsaid: 0 };
     jetStream.resume();
   }
 
-  async #weather(): Promise<void> {
+  async #profile(): Promise<void> {
     const { network } = this.world;
-    network.weather = this.random.fraction() < 0.5 ? storm : breeze;
+    network.profile = this.random.fraction() < 0.5 ? storm : breeze;
     await this.pause(100, 1_000);
-    if (!this.isOver) network.weather = this.random.fraction() < 0.3 ? breeze : calm;
+    if (!this.isOver) network.profile = this.random.fraction() < 0.3 ? breeze : calm;
   }
 
   async #cut(): Promise<void> {
@@ -157,8 +157,8 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
 
   async #unsaid(): Promise<void> {
     const { jetStream } = this.world;
-    jetStream.habits = { ...jetStream.habits, unsaid: 0.4 };
+    jetStream.faults = { ...jetStream.faults, unsaid: 0.4 };
     await this.pause(20, 300);
-    jetStream.habits = { ...jetStream.habits, unsaid: 0 };
+    jetStream.faults = { ...jetStream.faults, unsaid: 0 };
   }
 }

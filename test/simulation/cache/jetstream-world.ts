@@ -1,7 +1,7 @@
 import { type BucketEnd, type BucketFaults, type BucketHub, createBucketHub } from "../../../testing/bucket-hub.js";
 import type { FaultyNetwork } from "../../../testing/faulty-network.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { type Bus, createJetStreamBus } from "../../../transport/index.js";
 import { oneOf } from "../common/play-faults.js";
@@ -14,7 +14,7 @@ const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfReque
 export class JetStreamWorld extends CacheWorld {
   readonly network: FaultyNetwork;
   readonly jetStream: SimulatedJetStream;
-  readonly brokerClock: PlaceClock;
+  readonly brokerClock: NodeClock;
   readonly bucket: BucketHub;
   readonly historyMs: number;
   readonly autoPruneIntervalMs: number;
@@ -26,13 +26,13 @@ export class JetStreamWorld extends CacheWorld {
     const { checker } = this;
     const random = this.random();
     this.network = this.newNetwork(random);
-    this.brokerClock = this.clock.place((random.fraction() - 0.5) * 7_200_000);
+    this.brokerClock = this.clock.node((random.fraction() - 0.5) * 7_200_000);
     this.jetStream = new SimulatedJetStream({
       network: this.network,
       clock: this.brokerClock,
       random,
       log: this.log("broker"),
-      habits: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: random.fraction() < 0.8 },
+      faults: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: random.fraction() < 0.8 },
       onTaken: (message) => checker.took(message),
     });
     // In every other run what has expired stays until a node sweeps it.
@@ -48,7 +48,7 @@ export class JetStreamWorld extends CacheWorld {
     return createJetStreamBus({ transport, prefix, heartbeatIntervalMs, heartbeatTimeoutMs, historyMs, clock, random, log });
   }
 
-  connectBucket(clock: PlaceClock, end: NetworkEnd): BucketEnd {
+  connectBucket(clock: NodeClock, end: NetworkEnd): BucketEnd {
     const bucket = this.bucket.connect({ clock, timeoutMs: timings.bucketTimeoutMs });
     if (end.status !== "connected") bucket.cut();
     end.onStatus((status) => {

@@ -1,13 +1,13 @@
-import { soundDisk } from "../../../testing/simulated-disk.js";
-import type { DiskHabits } from "../../../testing/simulated-disk.js";
-import { calm } from "../../../testing/weather.js";
+import { healthyDisk } from "../../../testing/simulated-disk.js";
+import type { DiskFaults } from "../../../testing/simulated-disk.js";
+import { calm } from "../../../testing/fault-profile.js";
 import type { Random } from "../../../core/index.js";
 import { oneOf, pause } from "../common/play-faults.js";
 import { type CacheWorld, timings } from "./cache-world.js";
-import type { NodePlace } from "./node-place.js";
+import type { SimulatedNode } from "./simulated-node.js";
 
-const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
-const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
+const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
 /** How often the lag of a link that becomes slow grows. */
 const slowStepMs = 50;
@@ -15,11 +15,11 @@ const slowStepMs = 50;
 /** What goes wrong at nodes, and on their links, whatever bus they have. */
 export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
   protected readonly world: World;
-  protected readonly nodes: readonly NodePlace[];
+  protected readonly nodes: readonly SimulatedNode[];
   protected readonly random: Random;
   protected isOver = false;
 
-  constructor(world: World, nodes: readonly NodePlace[]) {
+  constructor(world: World, nodes: readonly SimulatedNode[]) {
     this.world = world;
     this.nodes = nodes;
     this.random = world.random();
@@ -36,13 +36,13 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
     const { network } = this.world;
     this.isOver = true;
     this.world.note("fault", "no more");
-    network.weather = calm;
+    network.profile = calm;
     network.heal();
     for (const { name } of this.nodes) network.slowDown(name, 0);
     this.repair();
     network.start();
     for (const node of this.nodes) {
-      if (node.disk !== undefined) node.disk.habits = soundDisk;
+      if (node.disk !== undefined) node.disk.faults = healthyDisk;
       node.end?.mend();
       node.open();
     }
@@ -93,16 +93,16 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
   protected async disk(): Promise<void> {
     const { disk } = this.node();
     if (disk === undefined) return;
-    disk.habits = this.random.fraction() < 0.7 ? slowDisk : failingDisk;
+    disk.faults = this.random.fraction() < 0.7 ? slowDisk : failingDisk;
     await this.pause(100, 1_000);
-    disk.habits = soundDisk;
+    disk.faults = healthyDisk;
   }
 
   protected downtime(): Promise<void> {
     return this.random.fraction() < 0.5 ? this.pause(0, 10) : this.pause(10, 600);
   }
 
-  protected node(): NodePlace {
+  protected node(): SimulatedNode {
     return oneOf(this.nodes, this.random);
   }
 

@@ -3,7 +3,7 @@ import { type Random, delay } from "../../../core/index.js";
 import type { Made } from "./cache-checker.js";
 import type { CacheWorld } from "./cache-world.js";
 import { DatabaseFailure, groups, rows, tagOf } from "./database.js";
-import type { NodePlace, RunningNode } from "./node-place.js";
+import type { SimulatedNode, RunningNode } from "./simulated-node.js";
 
 type Group = keyof typeof groups;
 
@@ -15,13 +15,13 @@ const calmPauseMs = 400;
 /** Somebody who calls cached functions of one node, changes the database, and tells the cache. */
 export class User {
   readonly #world: CacheWorld;
-  readonly #place: NodePlace;
+  readonly #setup: SimulatedNode;
   readonly #node: RunningNode;
   readonly #random: Random;
 
-  constructor(world: CacheWorld, place: NodePlace, node: RunningNode, random: Random) {
+  constructor(world: CacheWorld, setup: SimulatedNode, node: RunningNode, random: Random) {
     this.#world = world;
-    this.#place = place;
+    this.#setup = setup;
     this.#node = node;
     this.#random = random;
   }
@@ -30,7 +30,7 @@ export class User {
   async run(): Promise<void> {
     while (!this.#node.life.isOver) {
       await this.#pause(this.#world.isCalm ? calmPauseMs : this.#random.fraction() < 0.2 ? 150 : 30);
-      if (this.#place.running !== this.#node) return;
+      if (this.#setup.running !== this.#node) return;
       const isReader = this.#world.isCalm || this.#random.fraction() < 0.68;
       if (isReader) await this.#look();
       else await this.#act();
@@ -48,7 +48,7 @@ export class User {
     await Promise.all(
       rows.map(async (name) => {
         await look(`row ${name}`, () => row(name));
-        if (!this.#place.sharesResults) await look(`sync ${name}`, () => sync(name));
+        if (!this.#setup.sharesResults) await look(`sync ${name}`, () => sync(name));
       }),
     );
     await Promise.all(
@@ -72,7 +72,7 @@ export class User {
     else if (dice < 0.68) await this.#unlessStumbled(`flaky ${name}`, name, () => flaky(name));
     else if (dice < 0.74) await this.#unlessStumbled(`report ${name}`, name, () => report(name));
     else if (dice < 0.79) await this.#call(`failing ${name}`, () => failing(name));
-    else if (dice < 0.84 && !this.#place.sharesResults) await this.#call(`sync ${name}`, () => sync(name));
+    else if (dice < 0.84 && !this.#setup.sharesResults) await this.#call(`sync ${name}`, () => sync(name));
     else if (dice < 0.89) await this.#abort(name);
     else if (dice < 0.94) await this.#call(`get`, () => cache.get(this.#key()));
     else await this.#crowd(name);
@@ -121,7 +121,7 @@ export class User {
   async #change(name: string): Promise<void> {
     this.#world.database.change(name);
     if (this.#random.fraction() < 0.2) await this.#pause(20);
-    if (this.#place.running !== this.#node) return;
+    if (this.#setup.running !== this.#node) return;
     const dice = this.#random.fraction();
     const tag = tagOf(name);
     const told = dice < 0.65 ? tag : dice < 0.9 ? tag.slice(0, tag.lastIndexOf(":")) : "r";
@@ -136,7 +136,7 @@ export class User {
     const since = this.#random.fraction() < 0.6 ? cache.now() : undefined;
     making.dependOn(tagOf(name));
     if (since !== undefined) await functions.pause();
-    if (this.#place.running !== this.#node) return;
+    if (this.#setup.running !== this.#node) return;
     const made = since === undefined ? functions.at(name) : (making.read(name), making.made);
     await this.#invalidating(own, (moment) => {
       const value: Made = { run: 0, marks: [...made.marks, [own, moment]], rows: made.rows };
@@ -168,19 +168,19 @@ export class User {
   async #invalidating(tag: string, run: (moment: number) => Promise<"published" | "queued">): Promise<void> {
     const { life } = this.#node;
     const { issued, call } = this.#world.checker.invalidates(life, tag);
-    this.#world.note(this.#place.name, `invalidates ${tag || "everything"} at ${issued.moment}`);
+    this.#world.note(this.#setup.name, `invalidates ${tag || "everything"} at ${issued.moment}`);
     try {
       const outcome = await run(issued.moment);
       this.#world.checker.ended(call, undefined);
       if (life.isOver) return;
-      const isOnDisk = this.#place.isKeeping;
+      const isOnDisk = this.#setup.isKeeping;
       if (outcome === "published") issued.keptBy = "bus";
       else if (isOnDisk) issued.keptBy = "disk";
       // A disk that has failed is empty from then on; or else it stands before what the bus tells the next process.
-      if (isOnDisk || outcome === "queued") this.#place.keep(tag, issued.moment);
+      if (isOnDisk || outcome === "queued") this.#setup.keep(tag, issued.moment);
     } catch (error) {
       this.#world.checker.ended(call, undefined);
-      this.#world.unlessExpected(this.#place.name, error);
+      this.#world.unlessExpected(this.#setup.name, error);
     }
   }
 
@@ -198,10 +198,10 @@ export class User {
     try {
       made = (await this.#world.contexts.call(what, run, (given) => (given as Made | undefined)?.run)) as Made | undefined;
     } catch (error) {
-      this.#world.unlessExpected(this.#place.name, error);
+      this.#world.unlessExpected(this.#setup.name, error);
       if (error instanceof DatabaseFailure) made = error.made;
     }
-    if (this.#world.trace !== undefined) this.#world.note(this.#place.name, `${what} began ${oldestOf(made)}`);
+    if (this.#world.trace !== undefined) this.#world.note(this.#setup.name, `${what} began ${oldestOf(made)}`);
     checker.ended(call, isChecked() ? made : undefined);
     return made;
   }

@@ -6,7 +6,7 @@ import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { encodeValue, silentLog } from "../../../core/index.js";
 import { Checker, type Life } from "../objects/checker.js";
 import { CoherenceChecker } from "./coherence-checker.js";
-import type { Picture } from "./picture.js";
+import type { Reading } from "./reading.js";
 
 /** A storage with a true history; the tests tell the checker lies about what a cached function gave. */
 describe("checker of results made of objects", () => {
@@ -42,18 +42,18 @@ describe("checker of results made of objects", () => {
   }
 
   const now = (key: string) => checker.history.head.state.get(key)?.value;
-  const picture = (...seen: Picture["seen"]): Picture => ({ run: 1, seen, failedAt: undefined });
+  const reading = (...seen: Reading["seen"]): Reading => ({ run: 1, seen, failedAt: undefined });
   const began = (ageMsMax = Infinity) => coherence.began("f", life, store.position.digest, ageMsMax);
-  const ended = (call: ReturnType<typeof began>, given: Picture) => coherence.ended(call, given, store.position.digest);
+  const ended = (call: ReturnType<typeof began>, given: Reading) => coherence.ended(call, given, store.position.digest);
   const sentences = () => checker.violations.map(({ kind }) => kind.replace(/^promise 11: /, ""));
 
   test("finds nothing wrong with what there was at some moment of the call", async () => {
     const call = began();
     const before = now("k/1");
     await commit({ "k/1": "2" });
-    ended(call, picture({ values: [["k/1", before]] }));
-    ended(call, picture({ values: [["k/1", now("k/1")]] }));
-    ended(began(), picture({ values: [["k/3", undefined]] }));
+    ended(call, reading({ values: [["k/1", before]] }));
+    ended(call, reading({ values: [["k/1", now("k/1")]] }));
+    ended(began(), reading({ values: [["k/3", undefined]] }));
     expect(sentences()).toEqual([]);
   });
 
@@ -61,11 +61,11 @@ describe("checker of results made of objects", () => {
     const [one, two] = [now("k/1"), now("k/2")];
     const mixing = began();
     await commit({ "k/1": "2", "k/2": "2" });
-    ended(began(), picture({ values: [["k/1", one]] }));
-    ended(began(), picture({ values: [["k/1", now("k/1")]], prefix: "k/" }));
+    ended(began(), reading({ values: [["k/1", one]] }));
+    ended(began(), reading({ values: [["k/1", now("k/1")]], prefix: "k/" }));
     ended(
       mixing,
-      picture({
+      reading({
         values: [
           ["k/1", now("k/1")],
           ["k/2", two],
@@ -82,9 +82,9 @@ describe("checker of results made of objects", () => {
     const other = coherence.began("f", life, behind, Infinity);
     life.ownWrites.set("k/1", checker.history.head);
     const own = coherence.began("f", life, behind, Infinity);
-    ended(other, picture({ values: [["k/1", before]] }));
+    ended(other, reading({ values: [["k/1", before]] }));
     expect(sentences()).toEqual([]);
-    ended(own, picture({ values: [["k/1", before]] }));
+    ended(own, reading({ values: [["k/1", before]] }));
     expect(sentences()).toEqual([
       "a call is given nothing that was replaced by a commit of the same client that was acknowledged before it",
     ]);
@@ -96,15 +96,15 @@ describe("checker of results made of objects", () => {
     await commit({ "k/1": "2" });
     await clock.advance(1_000);
     const call = (ageMsMax: number) => coherence.began("f", life, behind, ageMsMax);
-    ended(call(1_100), picture({ values: [["k/1", before]] }));
+    ended(call(1_100), reading({ values: [["k/1", before]] }));
     expect(sentences()).toEqual([]);
-    ended(call(900), picture({ values: [["k/1", before]] }));
+    ended(call(900), reading({ values: [["k/1", before]] }));
     expect(sentences()).toEqual(["what was read with maxStaleMs is given for no longer"]);
   });
 
   test("finds what was made of a read that failed before the call", () => {
     const waiting = began();
-    const failed: Picture = { run: 1, seen: [], failedAt: coherence.next() };
+    const failed: Reading = { run: 1, seen: [], failedAt: coherence.next() };
     ended(waiting, failed);
     expect(sentences()).toEqual([]);
     ended(began(), failed);

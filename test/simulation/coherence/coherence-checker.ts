@@ -1,7 +1,7 @@
 import type { Clock } from "../../../core/index.js";
 import type { Checker, Life } from "../objects/checker.js";
 import type { Moment } from "../common/history.js";
-import type { Picture, Seen } from "./picture.js";
+import type { Reading, Seen } from "./reading.js";
 
 /** A call of a cached function, while it is under way. */
 export interface ObjectCall {
@@ -63,21 +63,21 @@ export class CoherenceChecker {
     };
   }
 
-  /** It gave `picture`; the client stands at `digest` now. */
-  ended({ what, life, floor, own, restores, beganMs, moment, ageMsMax }: ObjectCall, picture: Picture, digest: string): void {
+  /** It gave `snapshot`; the client stands at `digest` now. */
+  ended({ what, life, floor, own, restores, beganMs, moment, ageMsMax }: ObjectCall, reading: Reading, digest: string): void {
     this.counts.cachedResults++;
     const facts = { client: life.client, life: life.number, what };
-    if (picture.failedAt !== undefined) {
+    if (reading.failedAt !== undefined) {
       this.counts.ofFailedReads++;
-      if (picture.failedAt < moment)
-        this.#checker.violated(11, "what was made of a read that failed is given to no later call", { ...facts, ...picture });
+      if (reading.failedAt < moment)
+        this.#checker.violated(11, "what was made of a read that failed is given to no later call", { ...facts, ...reading });
     }
     const { history } = this.#checker;
     const stand = history.at(digest);
     // A restored server has taken the client back.
     if (floor === undefined || stand === undefined || restores !== this.#checker.restores || !history.leadsTo(floor, stand)) return;
     const head = history.leadsTo(stand, history.head) ? history.head : stand;
-    for (const seen of picture.seen) {
+    for (const seen of reading.seen) {
       const found = newest(seen, head, floor);
       if (found === undefined) {
         const expected = seen.values.map(([key]) => [key, floor.state.get(key)?.value]);

@@ -6,7 +6,7 @@ import { type Random, type Clock, delay, type Log } from "../../../core/index.js
 import type { Life } from "../objects/checker.js";
 import { type World, keys } from "../objects/world.js";
 import type { CoherenceChecker } from "./coherence-checker.js";
-import { type Picture, PictureMaking, ReadFailure } from "./picture.js";
+import { type Reading, ReadingBuilder, ReadFailure } from "./reading.js";
 
 export interface ObjectFunctionsOptions {
   readonly world: World;
@@ -78,16 +78,16 @@ export class ObjectFunctions {
     this.#top = one.cacheable((prefix: string) => this.#callOuter(prefix), { name: "top", deps: ["tops"], ttl: "1s" });
   }
 
-  value = (key: string): Promise<Picture> => this.#call(`value ${key}`, () => this.#value(key));
-  pair = (key: string): Promise<Picture> => this.#call(`pair ${key}`, () => this.#pair(key));
-  folder = (prefix: string): Promise<Picture> => this.#call(`folder ${prefix}`, () => this.#folder(prefix));
-  fresh = (key: string): Promise<Picture> => this.#call(`fresh ${key}`, () => this.#fresh(key), maxStaleMs);
-  fallback = (key: string): Promise<Picture> => this.#call(`fallback ${key}`, () => this.#fallback(key));
-  throwing = (key: string): Promise<Picture> => this.#call(`throwing ${key}`, () => this.#throwing(key));
-  outer = (prefix: string): Promise<Picture> => this.#call(`outer ${prefix}`, () => this.#outer(prefix));
-  top = (prefix: string): Promise<Picture> => this.#call(`top ${prefix}`, () => this.#top(prefix));
-  backup = (key: string): Promise<Picture> => this.#unlessStumbled(`backup ${key}`, () => this.#backup(key));
-  report = (key: string): Promise<Picture> => this.#unlessStumbled(`report ${key}`, () => this.#report(key));
+  value = (key: string): Promise<Reading> => this.#call(`value ${key}`, () => this.#value(key));
+  pair = (key: string): Promise<Reading> => this.#call(`pair ${key}`, () => this.#pair(key));
+  folder = (prefix: string): Promise<Reading> => this.#call(`folder ${prefix}`, () => this.#folder(prefix));
+  fresh = (key: string): Promise<Reading> => this.#call(`fresh ${key}`, () => this.#fresh(key), maxStaleMs);
+  fallback = (key: string): Promise<Reading> => this.#call(`fallback ${key}`, () => this.#fallback(key));
+  throwing = (key: string): Promise<Reading> => this.#call(`throwing ${key}`, () => this.#throwing(key));
+  outer = (prefix: string): Promise<Reading> => this.#call(`outer ${prefix}`, () => this.#outer(prefix));
+  top = (prefix: string): Promise<Reading> => this.#call(`top ${prefix}`, () => this.#top(prefix));
+  backup = (key: string): Promise<Reading> => this.#unlessStumbled(`backup ${key}`, () => this.#backup(key));
+  report = (key: string): Promise<Reading> => this.#unlessStumbled(`report ${key}`, () => this.#report(key));
 
   /** The process ends: what is being computed never goes on. */
   end(): void {
@@ -95,43 +95,43 @@ export class ObjectFunctions {
   }
 
   /** Calls `run`, which may compute `what`, and holds what it gives, or throws, to what the client knew before. */
-  async #call(what: What, run: () => Promise<Picture>, ageMsMax = Infinity, isChecked: () => boolean = () => true): Promise<Picture> {
+  async #call(what: What, run: () => Promise<Reading>, ageMsMax = Infinity, isChecked: () => boolean = () => true): Promise<Reading> {
     const call = this.#checker.began(what, this.#life, this.#client.position.digest, ageMsMax);
-    const end = (picture: Picture) => {
-      if (this.#world.trace !== undefined) this.#world.note(this.#life.client, `${what} gave ${JSON.stringify(picture)}`);
-      if (isChecked()) this.#checker.ended(call, picture, this.#client.position.digest);
+    const end = (reading: Reading) => {
+      if (this.#world.trace !== undefined) this.#world.note(this.#life.client, `${what} gave ${JSON.stringify(reading)}`);
+      if (isChecked()) this.#checker.ended(call, reading, this.#client.position.digest);
     };
     try {
-      const picture = await this.#world.contexts.call(what, run, ({ run: number }) => number);
-      end(picture);
-      return picture;
+      const reading = await this.#world.contexts.call(what, run, ({ run: number }) => number);
+      end(reading);
+      return reading;
     } catch (error) {
-      if (error instanceof ReadFailure) end(error.picture);
+      if (error instanceof ReadFailure) end(error.reading);
       throw error;
     }
   }
 
-  #unlessStumbled(what: What, run: () => Promise<Picture>): Promise<Picture> {
+  #unlessStumbled(what: What, run: () => Promise<Reading>): Promise<Reading> {
     const before = this.#stumbles;
     return this.#call(what, run, Infinity, () => this.#stumbles === before);
   }
 
-  #begin(what: What): PictureMaking {
-    return new PictureMaking(this.#world.contexts.begins(what));
+  #begin(what: What): ReadingBuilder {
+    return new ReadingBuilder(this.#world.contexts.begins(what));
   }
 
   // ---- What they do
 
-  async #readValue(key: string): Promise<Picture> {
+  async #readValue(key: string): Promise<Reading> {
     const making = this.#begin(`value ${key}`);
     await this.#pause();
     making.see({ values: [[key, (await this.#client.get(key)) as string | undefined]] });
     await this.#pause();
-    return making.picture;
+    return making.reading;
   }
 
-  /** Two keys of one picture, which is taken before anything is read. */
-  async #readPair(key: string): Promise<Picture> {
+  /** Two keys of one snapshot, which is taken before anything is read. */
+  async #readPair(key: string): Promise<Reading> {
     const making = this.#begin(`pair ${key}`);
     const other = keys[(keys.indexOf(key) + 5) % keys.length] ?? key;
     const { value } = await this.#client.read(async (reader) => {
@@ -146,27 +146,27 @@ export class ObjectFunctions {
         [other, value[1]],
       ],
     });
-    return making.picture;
+    return making.reading;
   }
 
-  async #readFolder(prefix: string): Promise<Picture> {
+  async #readFolder(prefix: string): Promise<Reading> {
     const making = this.#begin(`folder ${prefix}`);
     const values: [string, string][] = [];
     for await (const [key, value] of this.#client.list(prefix)) values.push([key, value as string]);
     making.see({ values, prefix });
     await this.#pause();
-    return making.picture;
+    return making.reading;
   }
 
-  async #readFresh(key: string): Promise<Picture> {
+  async #readFresh(key: string): Promise<Reading> {
     const making = this.#begin(`fresh ${key}`);
     const { value } = await this.#client.read((reader) => reader.get(key), { maxStaleMs });
     making.see({ values: [[key, value as string | undefined]] });
-    return making.picture;
+    return making.reading;
   }
 
   /** Has something to give when the store has not: after a time-out, or for a caller who has given up. */
-  async #readOrFallBack(key: string): Promise<Picture> {
+  async #readOrFallBack(key: string): Promise<Reading> {
     const making = this.#begin(`fallback ${key}`);
     const dice = this.#random.fraction();
     const options = dice < 0.3 ? { timeoutMs: 5 } : dice < 0.4 ? { signal: AbortSignal.abort() } : dice < 0.6 ? { serverSync: true } : {};
@@ -179,10 +179,10 @@ export class ObjectFunctions {
     } catch {
       making.fail(this.#checker.next());
     }
-    return making.picture;
+    return making.reading;
   }
 
-  async #readAndThrow(key: string): Promise<Picture> {
+  async #readAndThrow(key: string): Promise<Reading> {
     const making = this.#begin(`throwing ${key}`);
     let value;
     try {
@@ -194,10 +194,10 @@ export class ObjectFunctions {
     making.see({ values: [[key, value]] });
     await this.#pause();
     if (this.#random.fraction() < 0.6) throw this.#failed(making);
-    return making.picture;
+    return making.reading;
   }
 
-  async #stumble(key: string): Promise<Picture> {
+  async #stumble(key: string): Promise<Reading> {
     const making = this.#begin(`backup ${key}`);
     try {
       const value = (await this.#client.get(key)) as string | undefined;
@@ -212,19 +212,19 @@ export class ObjectFunctions {
       this.#stumbles++;
       throw this.#failed(making);
     }
-    return making.picture;
+    return making.reading;
   }
 
-  async #callValues(prefix: string): Promise<Picture> {
+  async #callValues(prefix: string): Promise<Reading> {
     const making = this.#begin(`outer ${prefix}`);
     await this.#pause();
     const called = keys.filter((key) => key.startsWith(prefix)).slice(0, 3);
-    if (this.#isHeads()) for (const picture of await Promise.all(called.map(this.value))) making.use(picture);
+    if (this.#isHeads()) for (const reading of await Promise.all(called.map(this.value))) making.use(reading);
     else for (const key of called) making.use(await this.value(key));
-    return making.picture;
+    return making.reading;
   }
 
-  async #callBackup(key: string): Promise<Picture> {
+  async #callBackup(key: string): Promise<Reading> {
     const making = this.#begin(`report ${key}`);
     const before = this.#stumbles;
     making.use(await this.backup(key));
@@ -232,20 +232,20 @@ export class ObjectFunctions {
     await this.#pause();
     // Some may have joined since `backup` failed.
     if (isStale) this.#stumbles++;
-    return making.picture;
+    return making.reading;
   }
 
-  async #callOuter(prefix: string): Promise<Picture> {
+  async #callOuter(prefix: string): Promise<Reading> {
     const making = this.#begin(`top ${prefix}`);
     making.use(await this.outer(prefix));
     await this.#pause();
     if (this.#isHeads()) making.use(await this.folder(prefix));
-    return making.picture;
+    return making.reading;
   }
 
-  #failed(making: PictureMaking): ReadFailure {
+  #failed(making: ReadingBuilder): ReadFailure {
     this.#world.contexts.fails();
-    return new ReadFailure(making.picture);
+    return new ReadFailure(making.reading);
   }
 
   #isHeads(): boolean {

@@ -1,5 +1,5 @@
-import type { ClientPlace } from "../objects/client-place.js";
-import type { ServerPlace } from "../objects/server-place.js";
+import type { SimulatedClient } from "../objects/simulated-client.js";
+import type { SimulatedServer } from "../objects/simulated-server.js";
 import type { World } from "../objects/world.js";
 import { timings } from "../objects/world.js";
 
@@ -10,7 +10,7 @@ const unhinderedMsMax = 500;
  * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Nor has one
  * a transaction that voted: one that hung while there were faults ends the session of its client later, with all that it votes meanwhile.
  */
-export function isLevel(world: World, server: ServerPlace, clients: readonly ClientPlace[]): boolean {
+export function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): boolean {
   if (!server.isServing) return false;
   const { digest } = world.checker.history.head;
   return clients.every(({ client, clock, workload, isReadOnly }) => {
@@ -24,9 +24,9 @@ export function isLevel(world: World, server: ServerPlace, clients: readonly Cli
  * Promise 9, and that clients can commit: one votes and hangs; another commits at once where that is not in its way, and others,
  * where it is, after the transaction's time-out at the latest. Then the first can no longer finish.
  */
-export async function checkHungTransaction(world: World, places: readonly ClientPlace[]): Promise<void> {
+export async function checkHungTransaction(world: World, setups: readonly SimulatedClient[]): Promise<void> {
   const { checker } = world;
-  const writers = places.filter(({ isReadOnly }) => !isReadOnly).map(({ workload }) => workload);
+  const writers = setups.filter(({ isReadOnly }) => !isReadOnly).map(({ workload }) => workload);
   const [first, second, third = second] = writers;
   if (first === undefined || second === undefined || third === undefined) {
     checker.violated(5, "once faults stop, every client is open", {});
@@ -50,7 +50,7 @@ export async function checkHungTransaction(world: World, places: readonly Client
   const hindered = Promise.all([second.put("hung/write"), third.put("hung/read")]);
   await within("a commit that touches what a hung transaction holds", timings.transactionTimeoutMs + unhinderedMsMax, hindered);
   // Its process may have been killed meanwhile, because of an error that stems from before.
-  const isThere = places.some(({ workload }) => workload === first);
+  const isThere = setups.some(({ workload }) => workload === first);
   if (isThere && finishLate !== undefined)
     await within("the answer to a late finish", timings.requestTimeoutMs + unhinderedMsMax, finishLate());
 }

@@ -48,23 +48,23 @@ export class Stage {
   }
 
   /** The log of one place: shown in the trace, and watched for what only a bug can cause. */
-  log(place: string): Log {
+  log(setup: string): Log {
     const at = (level: string) => (facts: object, message: string) => {
-      this.trace?.(this.#line(place, `${level} ${message} ${show(facts)}`));
-      for (const fact of Object.values(facts)) if (fact instanceof Error) this.unlessExpected(place, fact);
+      this.trace?.(this.#line(setup, `${level} ${message} ${show(facts)}`));
+      for (const fact of Object.values(facts)) if (fact instanceof Error) this.unlessExpected(setup, fact);
     };
     return { trace: at("trace"), debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), fatal: at("fatal") };
   }
 
   /** A line in the trace. */
-  note(place: string, what: string): void {
-    this.trace?.(this.#line(place, what));
+  note(setup: string, what: string): void {
+    this.trace?.(this.#line(setup, what));
   }
 
   /** Errors are typed, and none is a bug, nor that of somebody who says what cannot be: anything else is a violation. */
-  unlessExpected(place: string, error: unknown): void {
+  unlessExpected(setup: string, error: unknown): void {
     for (let each = error; each instanceof Error; each = each.cause) if (this.isExpected(each)) return;
-    this.#judge.violated(13, "nothing crashes", { place, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    this.#judge.violated(13, "nothing crashes", { setup, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 
   protected isExpected(error: Error): boolean {
@@ -72,8 +72,8 @@ export class Stage {
     return error.message === "the simulated disk failed";
   }
 
-  #line(place: string, what: string): string {
-    return `${this.clock.monotonic().toFixed(1).padStart(9)} ${place.padEnd(8)} ${what}`;
+  #line(setup: string, what: string): string {
+    return `${this.clock.monotonic().toFixed(1).padStart(9)} ${setup.padEnd(8)} ${what}`;
   }
 }
 

@@ -1,17 +1,17 @@
-import { soundDisk } from "../../../testing/simulated-disk.js";
-import type { DiskHabits } from "../../../testing/simulated-disk.js";
-import { calm } from "../../../testing/weather.js";
-import type { Weather } from "../../../testing/weather.js";
+import { healthyDisk } from "../../../testing/simulated-disk.js";
+import type { DiskFaults } from "../../../testing/simulated-disk.js";
+import { calm } from "../../../testing/fault-profile.js";
+import type { FaultProfile } from "../../../testing/fault-profile.js";
 import type { Random } from "../../../core/index.js";
 import { type Fault, oneOf, pause, playFaults } from "../common/play-faults.js";
-import type { ClientPlace } from "./client-place.js";
-import type { ServerPlace } from "./server-place.js";
+import type { SimulatedClient } from "./simulated-client.js";
+import type { SimulatedServer } from "./simulated-server.js";
 import type { World } from "./world.js";
 
-const breeze: Weather = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.15, strayDelayMsMax: 80 };
-const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.25, strayDelayMsMax: 400 };
-const slowDisk: DiskHabits = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
-const failingDisk: DiskHabits = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
+const breeze: FaultProfile = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.15, strayDelayMsMax: 80 };
+const storm: FaultProfile = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.25, strayDelayMsMax: 400 };
+const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
 const hourMs = 3_600_000;
 const yearMs = 365 * 24 * hourMs;
@@ -19,8 +19,8 @@ const yearMs = 365 * 24 * hourMs;
 /** What goes wrong in one run, and when. */
 export class Faults {
   readonly #world: World;
-  readonly #server: ServerPlace;
-  readonly #clients: readonly ClientPlace[];
+  readonly #server: SimulatedServer;
+  readonly #clients: readonly SimulatedClient[];
   readonly #random: Random;
   /** Restoring a server loses commits that were acknowledged: only some runs have it, so that the others can hold it to more. */
   readonly #hasRestores: boolean;
@@ -33,7 +33,7 @@ export class Faults {
   readonly hasJumps: boolean;
 
   /** `stalls`: clients are held up now and then. */
-  constructor(world: World, server: ServerPlace, clients: readonly ClientPlace[], { stalls }: { readonly stalls: boolean }) {
+  constructor(world: World, server: SimulatedServer, clients: readonly SimulatedClient[], { stalls }: { readonly stalls: boolean }) {
     this.#stalls = stalls;
     this.#world = world;
     this.#server = server;
@@ -46,7 +46,7 @@ export class Faults {
   /** One fault after the other, several at once, until `end`. */
   run(): Promise<void> {
     const faults: readonly Fault[] = [
-      [3, "weather", () => this.#weather()],
+      [3, "fault profile", () => this.#profile()],
       [3, "sever", () => this.#sever()],
       [2, "cut", () => this.#cut()],
       [1, "broker stops", () => this.#stopBroker()],
@@ -77,24 +77,24 @@ export class Faults {
   end(): void {
     this.#isOver = true;
     this.#world.note("fault", "no more");
-    this.#world.network.weather = calm;
+    this.#world.network.profile = calm;
     this.#world.network.heal();
     this.#world.network.start();
-    this.#server.disk.habits = soundDisk;
+    this.#server.disk.faults = healthyDisk;
     this.#server.end?.mend();
     this.#server.repair();
     for (const client of this.#clients) {
-      if (client.disk !== undefined) client.disk.habits = soundDisk;
+      if (client.disk !== undefined) client.disk.faults = healthyDisk;
       client.end?.mend();
       client.open();
     }
   }
 
-  async #weather(): Promise<void> {
+  async #profile(): Promise<void> {
     const { network } = this.#world;
-    network.weather = this.#random.fraction() < 0.5 ? storm : breeze;
+    network.profile = this.#random.fraction() < 0.5 ? storm : breeze;
     await this.#pause(200, 2_000);
-    if (!this.#isOver) network.weather = this.#random.fraction() < 0.5 ? breeze : calm;
+    if (!this.#isOver) network.profile = this.#random.fraction() < 0.5 ? breeze : calm;
   }
 
   /** One client and the server no longer hear one another, in one direction or both, over a broker that is there for both. */
@@ -140,25 +140,25 @@ export class Faults {
     this.#server.kill();
     await this.#downtime();
     // A new instance knows of nobody's snapshots: on a slow disk, what it does about its history takes long enough to be seen half done.
-    if (this.#random.fraction() < 0.5) this.#server.disk.habits = slowDisk;
+    if (this.#random.fraction() < 0.5) this.#server.disk.faults = slowDisk;
     this.#server.start();
     await this.#pause(300, 900);
-    this.#server.disk.habits = soundDisk;
+    this.#server.disk.faults = healthyDisk;
   }
 
   async #serverDisk(): Promise<void> {
-    this.#server.disk.habits = this.#random.fraction() < 0.5 ? slowDisk : failingDisk;
+    this.#server.disk.faults = this.#random.fraction() < 0.5 ? slowDisk : failingDisk;
     await this.#pause(200, 1_500);
-    this.#server.disk.habits = soundDisk;
+    this.#server.disk.faults = healthyDisk;
     this.#server.repair();
   }
 
   async #clientDisk(): Promise<void> {
     const { disk } = this.#client();
     if (disk === undefined) return;
-    disk.habits = this.#random.fraction() < 0.8 ? slowDisk : failingDisk;
+    disk.faults = this.#random.fraction() < 0.8 ? slowDisk : failingDisk;
     await this.#pause(200, 1_500);
-    disk.habits = soundDisk;
+    disk.faults = healthyDisk;
   }
 
   /** Nothing runs in it for a while, as where a computation does not let go of the event loop. */
@@ -173,12 +173,12 @@ export class Faults {
   /** Far ahead or back, and mostly right again after a while. */
   async #setClock(): Promise<void> {
     const ms = (this.#random.fraction() - 0.4) * (this.#random.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
-    const place = this.#random.fraction() < 0.7 ? this.#server : this.#client();
-    place.shiftWall(ms);
+    const setup = this.#random.fraction() < 0.7 ? this.#server : this.#client();
+    setup.shiftWall(ms);
     this.#clocksSet++;
     await this.#pause(10, 1_500);
     this.#clocksSet--;
-    if (this.#random.fraction() < 0.7) place.shiftWall(-ms);
+    if (this.#random.fraction() < 0.7) setup.shiftWall(-ms);
   }
 
   async #restore(): Promise<void> {
@@ -195,7 +195,7 @@ export class Faults {
     return this.#random.fraction() < 0.5 ? this.#pause(0, 10) : this.#pause(10, 1_000);
   }
 
-  #client(): ClientPlace {
+  #client(): SimulatedClient {
     return oneOf(this.#clients, this.#random);
   }
 

@@ -1,6 +1,6 @@
 import type { Change } from "../../../actors/client/watching.js";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { type Random, ClosedError, delay, type Tid } from "../../../core/index.js";
 import type { Life } from "./checker.js";
 import { listAt } from "../common/history.js";
@@ -10,7 +10,7 @@ import { prefixes } from "./world.js";
 export interface MirrorDeps {
   readonly world: World;
   readonly client: ObjectClient;
-  readonly clock: PlaceClock;
+  readonly clock: NodeClock;
   readonly random: Random;
   readonly life: Life;
 }

@@ -1,7 +1,7 @@
-import { ClientPlace } from "./client-place.js";
+import { SimulatedClient } from "./simulated-client.js";
 import { Faults } from "./faults.js";
 import { checkHungTransaction, isLevel } from "../common/liveness.js";
-import { ServerPlace } from "./server-place.js";
+import { SimulatedServer } from "./simulated-server.js";
 import type { Violation } from "../common/violation.js";
 import { World } from "./world.js";
 
@@ -45,10 +45,10 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
   const world = new World(seed, trace);
   const { clock, checker } = world;
   const random = world.random();
-  const server = new ServerPlace(world);
+  const server = new SimulatedServer(world);
   const clients = ["c1", "c2", "c3"].map(
     (name, index) =>
-      new ClientPlace(world, name, {
+      new SimulatedClient(world, name, {
         isPersistent: index < 2,
         onOtherHistory: random.fraction() < 0.6 ? "discard" : "refuse",
         cacheBytesMax: random.fraction() < 0.4 ? 600 : 1_000_000,
@@ -110,14 +110,14 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
   };
 }
 
-async function lookAtAll(world: World, clients: readonly ClientPlace[]): Promise<void> {
+async function lookAtAll(world: World, clients: readonly SimulatedClient[]): Promise<void> {
   let isDone = false;
   void Promise.all(clients.map((client) => client.checkCalls())).then(() => (isDone = true));
   await world.until(() => isDone, lookMs);
   if (!isDone && !world.isViolated) world.checker.violated(12, "every call is over in time", {});
 }
 
-async function checkDisk(world: World, client: ClientPlace): Promise<void> {
+async function checkDisk(world: World, client: SimulatedClient): Promise<void> {
   let isDone = false;
   const done = client.checkDisk().then(() => (isDone = true));
   await world.until(() => isDone, diskCheckMs);
@@ -125,7 +125,7 @@ async function checkDisk(world: World, client: ClientPlace): Promise<void> {
   else if (!world.isViolated) world.checker.violated(13, "a cache on disk can be opened", { client: client.name });
 }
 
-function levels(world: World, server: ServerPlace, clients: readonly ClientPlace[]) {
+function levels(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]) {
   return {
     server: { isServing: server.isServing, tid: world.checker.history.head.tid },
     clients: clients.map(({ name, client }) => ({ name, state: client?.state, tid: client?.position.tid })),

@@ -1,12 +1,12 @@
-import { calm, type Weather } from "../../../testing/weather.js";
+import { calm, type FaultProfile } from "../../../testing/fault-profile.js";
 import { NodeFaults } from "../cache/node-faults.js";
-import type { NodePlace } from "../cache/node-place.js";
+import type { SimulatedNode } from "../cache/simulated-node.js";
 import { type Fault, playFaults } from "../common/play-faults.js";
 import type { PlainWorld } from "./plain-world.js";
 
-/** A link of NATS is in order, and loses nothing but by its end: only how long it takes is up to the weather. */
-const breeze: Weather = { ...calm, delayMsMin: 0.2, delayMsMax: 10 };
-const storm: Weather = { ...calm, delayMsMin: 0.5, delayMsMax: 60 };
+/** A link of NATS is in order, and loses nothing but by its end: only how long it takes is up to the fault profile. */
+const breeze: FaultProfile = { ...calm, delayMsMin: 0.2, delayMsMax: 10 };
+const storm: FaultProfile = { ...calm, delayMsMin: 0.5, delayMsMax: 60 };
 
 /** What goes wrong in one run over plain NATS, and when. */
 export class PlainFaults extends NodeFaults<PlainWorld> {
@@ -15,7 +15,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
   readonly #isSparse: boolean;
   #isDeaf = false;
 
-  constructor(world: PlainWorld, nodes: readonly NodePlace[]) {
+  constructor(world: PlainWorld, nodes: readonly SimulatedNode[]) {
     super(world, nodes);
     this.isSlow = this.random.fraction() < 0.2;
     this.#isSparse = this.random.fraction() < 0.5;
@@ -40,7 +40,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
       [2, "cut", () => this.#cut()],
     ];
     const faults: readonly Fault[] = [
-      [3, "weather", () => this.#weather()],
+      [3, "fault profile", () => this.#profile()],
       [4, "cut", () => this.#cut()],
       [2, "silence", () => this.#silence()],
       [1, "slow link", () => this.slowDown()],
@@ -72,11 +72,11 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     this.world.cluster.mendRoutes();
   }
 
-  async #weather(): Promise<void> {
+  async #profile(): Promise<void> {
     const { network } = this.world;
-    network.weather = this.random.fraction() < 0.5 ? storm : breeze;
+    network.profile = this.random.fraction() < 0.5 ? storm : breeze;
     await this.pause(100, 1_000);
-    if (!this.isOver) network.weather = this.random.fraction() < 0.3 ? breeze : calm;
+    if (!this.isOver) network.profile = this.random.fraction() < 0.3 ? breeze : calm;
   }
 
   async #cut(): Promise<void> {
@@ -167,7 +167,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
   }
 
   /** To any broker. */
-  #link({ name, end }: NodePlace): void {
+  #link({ name, end }: SimulatedNode): void {
     if (end?.status !== "disconnected") return;
     this.#move(name);
     end.mend();

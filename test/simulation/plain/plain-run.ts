@@ -1,6 +1,6 @@
 import { play } from "../cache/cache-run.js";
 import { timings } from "../cache/cache-world.js";
-import type { NodePlace } from "../cache/node-place.js";
+import type { SimulatedNode } from "../cache/simulated-node.js";
 import type { RunResult } from "../objects/run.js";
 import { PlainFaults } from "./plain-faults.js";
 import { PlainWorld } from "./plain-world.js";
@@ -12,7 +12,7 @@ const settleMs = timings.heartbeatTimeoutMs + 3 * timings.heartbeatIntervalMs;
 export function simulatePlain(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   const world = new PlainWorld(seed, trace);
   let levelSinceMs = Infinity;
-  const isLevel = (nodes: readonly NodePlace[]) => {
+  const isLevel = (nodes: readonly SimulatedNode[]) => {
     const nowMs = world.clock.monotonic();
     const areAll = nodes.every(({ running }) => running?.bus.state.type === "following" && running.core.intake.waiting === 0);
     levelSinceMs = areAll ? Math.min(levelSinceMs, nowMs) : Infinity;

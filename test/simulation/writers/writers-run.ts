@@ -1,7 +1,7 @@
-import { calm, type Weather } from "../../../testing/weather.js";
+import { calm, type FaultProfile } from "../../../testing/fault-profile.js";
 import { type Fault, oneOf, pause, playFaults } from "../common/play-faults.js";
 import type { RunResult } from "../objects/run.js";
-import { WriterPlace } from "./writer-place.js";
+import { SimulatedWriter } from "./simulated-writer.js";
 import { foundAfterMs, Verdicts, WritersWorld } from "./writers-world.js";
 
 /** Simulated time with faults; then, at most, without faults until one server is left; then for which it has to stay so. */
@@ -9,7 +9,7 @@ const stormMs = 20_000;
 const calmMs = 20_000;
 const steadyMs = 4_000;
 
-const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.05, duplication: 0.1, straying: 0.2, strayDelayMsMax: 400 };
+const storm: FaultProfile = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.05, duplication: 0.1, straying: 0.2, strayDelayMsMax: 400 };
 
 /**
  * Several servers begin on one storage, each on a disk of its own: by mistake, or because the one before is thought to be dead. Some
@@ -18,12 +18,12 @@ const storm: Weather = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.05, duplicatio
 export async function simulateWriters(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   const judge = new Verdicts();
   const world = new WritersWorld(seed, judge, trace);
-  const { clock, network, places } = world;
+  const { clock, network, setups } = world;
   const random = world.random();
   const count = 2 + Math.floor(random.fraction() * 2);
-  for (let index = 1; index <= count; index++) places.push(new WriterPlace(world, `s${index}`));
+  for (let index = 1; index <= count; index++) setups.push(new SimulatedWriter(world, `s${index}`));
   let isOver = false;
-  const some = () => oneOf(places, random);
+  const some = () => oneOf(setups, random);
   const wait = (min: number, max: number) => pause(world, random, min, max);
   const faults: readonly Fault[] = [
     [
@@ -58,10 +58,10 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
       3,
       "killed",
       async () => {
-        const place = some();
-        place.kill();
+        const setup = some();
+        setup.kill();
         await wait(0, 2_000);
-        if (!isOver) place.start();
+        if (!isOver) setup.start();
       },
     ],
     [2, "held up", async () => some().clock?.stall(random.fraction() * 4_000)],
@@ -76,11 +76,11 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
     ],
     [
       2,
-      "weather",
+      "fault profile",
       async () => {
-        network.weather = storm;
+        network.profile = storm;
         await wait(200, 3_000);
-        network.weather = calm;
+        network.profile = calm;
       },
     ],
   ];
@@ -90,24 +90,24 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
   process.on("unhandledRejection", onRejection);
   process.on("uncaughtException", onRejection);
   try {
-    for (const place of places) {
+    for (const setup of setups) {
       void (async () => {
         await wait(0, 1_500);
-        place.start();
+        setup.start();
       })();
     }
     void playFaults(faults, { stage: world, random, pauseMs: [100, 1_500], isOver: () => isOver });
     await world.until(() => false, stormMs);
     isOver = true;
     world.note("fault", "no more");
-    network.weather = calm;
+    network.profile = calm;
     network.heal();
     network.start();
-    for (const place of places) {
-      place.end?.mend();
-      place.start();
+    for (const setup of setups) {
+      setup.end?.mend();
+      setup.start();
     }
-    const serving = () => places.filter(({ isServing }) => isServing);
+    const serving = () => setups.filter(({ isServing }) => isServing);
     const names = () => serving().map(({ name }) => name);
     const isOneLeft = () => serving().length === 1 && serving().every(({ presentMs }) => presentMs > foundAfterMs);
     if (!world.isViolated && !(await world.until(isOneLeft, calmMs)))
@@ -126,6 +126,6 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
     seed,
     violation,
     simulatedMs: clock.monotonic(),
-    counts: { begun: world.begun, started: places.reduce((sum, { started }) => sum + started, 0) },
+    counts: { begun: world.begun, started: setups.reduce((sum, { started }) => sum + started, 0) },
   };
 }

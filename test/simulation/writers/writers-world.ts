@@ -2,7 +2,7 @@ import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { limits } from "../../../core/index.js";
 import { type Judge, Stage } from "../common/stage.js";
 import { Violation } from "../common/violation.js";
-import type { WriterPlace } from "./writer-place.js";
+import type { SimulatedWriter } from "./simulated-writer.js";
 
 /** A server that is there for so long is found: one question with its time-out, the way of its messages, and the opening of a disk. */
 export const foundAfterMs = limits.writerCheckTimeoutMs + 600;
@@ -12,7 +12,7 @@ const stepsMax = 100_000;
 /** Servers of one storage on a faulty network. */
 export class WritersWorld extends Stage {
   readonly network: FaultyNetwork;
-  readonly places: WriterPlace[] = [];
+  readonly setups: SimulatedWriter[] = [];
   /** Servers that came to serve. */
   begun = 0;
   readonly #judge: Judge;
@@ -33,9 +33,9 @@ export class WritersWorld extends Stage {
   }
 
   /** `begun` serves now: no other server may have been there to be found. */
-  checkAlone(begun: WriterPlace): void {
+  checkAlone(begun: SimulatedWriter): void {
     this.begun++;
-    for (const other of this.places) {
+    for (const other of this.setups) {
       if (other === begun || other.presentMs <= foundAfterMs) continue;
       const facts = { begun: begun.name, other: other.name, presentMs: other.presentMs };
       this.#judge.violated(10, "no server begins while another one serves and has its link to the broker", facts);

@@ -26,14 +26,14 @@ interface Read {
   readonly discards: number;
 }
 
-interface Picture {
+interface OpenSnapshot {
   readonly snapshot: Tid;
   readonly ticket: LoadTicket | undefined;
   readonly discards: number;
 }
 
 interface Asked {
-  readonly picture: Picture;
+  readonly open: OpenSnapshot;
   readonly ticket: LoadTicket;
   readonly key: string;
   readonly read: ObjectRead;
@@ -46,7 +46,7 @@ class Run {
   readonly #cache: ClientCache;
   readonly #entries: MemoryEntryStore;
   readonly #isExact: boolean;
-  readonly #pictures: Picture[] = [];
+  readonly #pictures: OpenSnapshot[] = [];
   readonly #computations: Read[][] = [];
   readonly #asked: Asked[] = [];
   /** What was kept under each key of the tier. */
@@ -130,41 +130,41 @@ class Run {
   }
 
   #end(x: number): void {
-    const [picture] = this.#pictures.splice(x % Math.max(1, this.#pictures.length), 1);
-    if (picture === undefined) return;
-    this.#cache.closeSnapshot(picture.snapshot);
-    if (picture.ticket !== undefined) this.#cache.endLoad(picture.ticket);
-    for (const asked of this.#asked.splice(0)) if (asked.picture !== picture) this.#asked.push(asked);
+    const [open] = this.#pictures.splice(x % Math.max(1, this.#pictures.length), 1);
+    if (open === undefined) return;
+    this.#cache.closeSnapshot(open.snapshot);
+    if (open.ticket !== undefined) this.#cache.endLoad(open.ticket);
+    for (const asked of this.#asked.splice(0)) if (asked.open !== open) this.#asked.push(asked);
   }
 
   #readKey(x: number, y: number): void {
-    const [picture, computation, key] = [pick(this.#pictures, x), pick(this.#computations, y), pick(keys, x + y)];
-    if (picture === undefined || computation === undefined || key === undefined) return;
-    const revision = this.#cache.find(key, picture.snapshot);
+    const [open, computation, key] = [pick(this.#pictures, x), pick(this.#computations, y), pick(keys, x + y)];
+    if (open === undefined || computation === undefined || key === undefined) return;
+    const revision = this.#cache.find(key, open.snapshot);
     const read = this.#cache.reads.key(key, this.#cache.position.tid);
     if (revision === undefined) {
-      this.#asked.push({ picture, key, read, computation, ticket: this.#cache.beginLoad(picture.snapshot) });
+      this.#asked.push({ open, key, read, computation, ticket: this.#cache.beginLoad(open.snapshot) });
       return;
     }
-    this.#note(computation, picture, read, revision.serial);
+    this.#note(computation, open, read, revision.serial);
   }
 
   /** The server answers as of where it stands. */
   #answer(x: number): void {
     const [asked] = this.#asked.splice(x % Math.max(1, this.#asked.length), 1);
     if (asked === undefined) return;
-    const { picture, key, ticket, read, computation } = asked;
+    const { open, key, ticket, read, computation } = asked;
     const asOf = this.#history.at(-1)?.tid ?? tid(0);
-    const serial = this.#serial(key, picture.snapshot);
-    const next = this.#history.find((each) => each.tid > picture.snapshot && each.keys.includes(key))?.tid;
+    const serial = this.#serial(key, open.snapshot);
+    const next = this.#history.find((each) => each.tid > open.snapshot && each.keys.includes(key))?.tid;
     const revision = this.#cache.admit(ticket, key, { serial, value: encodeValue(serial), next }, at(asOf));
     this.#cache.endLoad(ticket);
-    this.#note(computation, picture, read, revision.serial);
+    this.#note(computation, open, read, revision.serial);
   }
 
-  #note(computation: Read[], picture: Picture, read: ObjectRead, serial: Tid): void {
-    const { snapshot } = picture;
-    const isKnown = this.#isKnown(picture);
+  #note(computation: Read[], open: OpenSnapshot, read: ObjectRead, serial: Tid): void {
+    const { snapshot } = open;
+    const isKnown = this.#isKnown(open);
     expect(serial).toBe(this.#serial(read.text, snapshot));
     const judged = this.#cache.foundAt(read, snapshot, serial);
     computation.push({
@@ -178,10 +178,10 @@ class Run {
   }
 
   #list(x: number, y: number): void {
-    const [picture, computation, prefix] = [pick(this.#pictures, x), pick(this.#computations, y), pick(prefixes, x + y)];
-    if (picture === undefined || computation === undefined || prefix === undefined) return;
-    const { snapshot, ticket } = picture;
-    const isKnown = this.#isKnown(picture);
+    const [open, computation, prefix] = [pick(this.#pictures, x), pick(this.#computations, y), pick(prefixes, x + y)];
+    if (open === undefined || computation === undefined || prefix === undefined) return;
+    const { snapshot, ticket } = open;
+    const isKnown = this.#isKnown(open);
     const read = this.#cache.listedAt(this.#cache.reads.prefix(prefix, this.#cache.position.tid), snapshot, ticket);
     computation.push({
       kind: "prefix",
@@ -233,7 +233,7 @@ class Run {
   }
 
   /** That what it says is the last can be known: it was read as of the last, or what came since is remembered. */
-  #isKnown({ snapshot, ticket, discards }: Picture): boolean {
+  #isKnown({ snapshot, ticket, discards }: OpenSnapshot): boolean {
     return discards === this.#discards && (snapshot === this.#cache.position.tid || ticket !== undefined);
   }
 

@@ -8,7 +8,7 @@ import { BehindError, ClosedError, silentLog, type Tid, WriteInDoubtError } from
 /** A disk that does as the test says with each batch. */
 type Fate = "written" | "lost, in doubt" | "written, in doubt";
 
-function place() {
+function setup() {
   const fates: Fate[] = [];
   /** Called when a batch is on the disk and its writer does not know yet. */
   const watchers: (() => void)[] = [];
@@ -37,7 +37,7 @@ async function commit(store: ObjectStore, id: string, key = "a"): Promise<void> 
 describe("a write in doubt", () => {
   for (const fate of ["lost, in doubt", "written, in doubt"] as const) {
     test(`that was ${fate}: nothing moves and nothing is shown until the store was opened again, then what is on disk holds`, async () => {
-      const { fates, open } = place();
+      const { fates, open } = setup();
       const store = await open();
       await commit(store, "first");
       const before = store.position;
@@ -66,7 +66,7 @@ describe("a write in doubt", () => {
     });
 
     test(`of the floor, ${fate}: after opening it is as on disk, and pruning removes no more than it allows`, async () => {
-      const { fates, open } = place();
+      const { fates, open } = setup();
       const store = await open();
       const tids: Tid[] = [];
       for (const id of ["1", "2", "3"]) {
@@ -84,7 +84,7 @@ describe("a write in doubt", () => {
     });
 
     test(`of pruning, ${fate}: it is taken up again and comes to its end`, async () => {
-      const { fates, open } = place();
+      const { fates, open } = setup();
       const store = await open();
       for (const id of ["1", "2", "3", "4"]) await commit(store, id);
       await store.raiseHistoryFloor(store.position.tid);
@@ -101,7 +101,7 @@ describe("a write in doubt", () => {
 
 describe("a batch that is on disk but not acknowledged yet", () => {
   test("is loaded with the as-of of the same view, and moves no position", async () => {
-    const { watchers, open } = place();
+    const { watchers, open } = setup();
     const store = await open();
     await commit(store, "first");
     const first = store.position;

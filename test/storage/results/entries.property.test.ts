@@ -244,18 +244,18 @@ test("on disk, a tier gives what a search of all that happened gives, whenever i
         });
       });
       const open = async () => {
-        const place = clock.place();
+        const setup = clock.node();
         const store = await DiskEntryStore.open({
           name: "test",
           countedBy: "bus",
           open: disk.open,
-          clock: place,
+          clock: setup,
           log: silentLog,
           slideFlushMs: 0,
         });
-        return { place, store };
+        return { setup, store };
       };
-      let { place, store } = await open();
+      let { setup, store } = await open();
       store.reset({ epoch: "e", sequence: 0, time: 0 });
       const driven: Driven = {
         get store() {
@@ -265,10 +265,10 @@ test("on disk, a tier gives what a search of all that happened gives, whenever i
           store.apply(invalidations.at(-1) ?? rootTag, { sequence: invalidations.length, time: 0 });
         },
         kill: async (invalidations) => {
-          place.stop();
+          setup.stop();
           disk.crash();
           air.length = 0;
-          ({ place, store } = await open());
+          ({ setup, store } = await open());
           if (store.position === undefined) store.reset({ epoch: "e", sequence: 0, time: 0 });
           // As the bus replays: from the position on.
           for (let n = store.begin().sequence; n < invalidations.length; n++)

@@ -10,11 +10,11 @@ import {
   type RecallingBus,
 } from "../../../transport/index.js";
 import { encodeMessage, type Log, silentLog, UnfitStreamError } from "../../../core/index.js";
-import { jetStreamConfig, natsBusPlace, type NatsBusPlace } from "../../support/nats-buses.js";
+import { jetStreamConfig, natsBusSetup, type NatsBusSetup } from "../../support/nats-buses.js";
 import { type BusNode, busPace, HeardBus } from "../../../testing/suites/bus.js";
 import { until } from "../../support/until.js";
 
-let place: NatsBusPlace;
+let setup: NatsBusSetup;
 let raw: HeadedTransport;
 let historyMs: number | undefined;
 let pace: { readonly heartbeatIntervalMs: number; readonly heartbeatTimeoutMs: number };
@@ -29,10 +29,10 @@ beforeEach(async () => {
   warned = [];
   const log: Log = { ...silentLog, warn: (facts: unknown) => void warned.push(facts as { err?: unknown }) };
   loses = () => false;
-  place = await natsBusPlace(jetStreamConfig(), (transport, prefix) =>
+  setup = await natsBusSetup(jetStreamConfig(), (transport, prefix) =>
     createJetStreamBus({ transport: forgetful(transport), prefix, historyMs, ...pace, log }),
   );
-  raw = await connectNats({ servers: place.server.url });
+  raw = await connectNats({ servers: setup.server.url });
 });
 afterEach(async () => {
   for (const node of open.splice(0)) {
@@ -40,7 +40,7 @@ afterEach(async () => {
     await node.close();
   }
   await raw.close();
-  await place.close();
+  await setup.close();
 });
 
 /** `transport` with a route on which repeated messages are lost while the link stands. */
@@ -66,7 +66,7 @@ function forgetful(transport: HeadedTransport): HeadedTransport {
 }
 
 async function make() {
-  const node = await place.open();
+  const node = await setup.open();
   open.push(node);
   return { ...node, heard: new HeardBus(node.bus) };
 }
@@ -181,7 +181,7 @@ describe("a history that ends", () => {
     const nodes = [await follow(), await follow()];
     await publishAll((nodes[0] as (typeof nodes)[0]).bus, range(20));
     const kept = positionOf(nodes[0] as (typeof nodes)[0]);
-    await place.server.restart(jetStreamConfig("empty"));
+    await setup.server.restart(jetStreamConfig("empty"));
     for (const node of nodes) {
       await node.heard.until(({ bus }) => bus.state.type === "following" && epochOf({ bus }) !== kept.epoch);
       expect(node.heard.count("reset")).toBe(2);
@@ -194,7 +194,7 @@ describe("a history that ends", () => {
   test("what was under way when the broker lost its data is published in the new history", async () => {
     const [one, two] = [await follow(), await follow()];
     const published = publishAll(one.bus, range(100));
-    await place.server.restart(jetStreamConfig("empty"));
+    await setup.server.restart(jetStreamConfig("empty"));
     await published;
     await two.heard.until(() => two.bus.state.type === "following");
     expect(epochOf(one)).toBe(epochOf(two));
@@ -204,20 +204,20 @@ describe("a history that ends", () => {
     "a broker restored from an older copy begins another history: %s",
     async (when) => {
       const node = await follow();
-      const [data, copy] = [join(place.server.folder, "data"), join(place.server.folder, "copy")];
+      const [data, copy] = [join(setup.server.folder, "data"), join(setup.server.folder, "copy")];
       await publishAll(node.bus, range(10));
-      await place.server.kill("SIGTERM");
+      await setup.server.kill("SIGTERM");
       await cp(data, copy, { recursive: true });
       const again = node.heard.count("following") + 1;
-      await place.server.restart();
+      await setup.server.restart();
       await node.heard.until((heard) => heard.count("following") === again);
       await publishAll(node.bus, range(10, 10));
       const kept = positionOf(node);
       if (when !== "while nodes stay") await leave(node);
-      await place.server.kill();
+      await setup.server.kill();
       await rm(data, { recursive: true });
       await cp(copy, data, { recursive: true });
-      await place.server.restart();
+      await setup.server.restart();
       const back = when === "while nodes stay" ? node : await follow(kept);
       await back.heard.until(({ bus }) => bus.state.type === "following" && epochOf({ bus }) !== kept.epoch);
       expect(back.heard.events.findLast(({ type }) => type === "reset")).toMatchObject({ version: { epoch: epochOf(back) } });
@@ -228,19 +228,19 @@ describe("a history that ends", () => {
 
   test("a restored history that has passed a kept position meanwhile is told from the one that was kept", async () => {
     const node = await follow();
-    const [data, copy] = [join(place.server.folder, "data"), join(place.server.folder, "copy")];
-    await place.server.kill("SIGTERM");
+    const [data, copy] = [join(setup.server.folder, "data"), join(setup.server.folder, "copy")];
+    await setup.server.kill("SIGTERM");
     await cp(data, copy, { recursive: true });
     const again = node.heard.count("following") + 1;
-    await place.server.restart();
+    await setup.server.restart();
     await node.heard.until((heard) => heard.count("following") === again);
     await publishAll(node.bus, range(100));
     const kept = positionOf(node);
     await leave(node);
-    await place.server.kill();
+    await setup.server.kill();
     await rm(data, { recursive: true });
     await cp(copy, data, { recursive: true });
-    await place.server.restart();
+    await setup.server.restart();
     const other = await follow();
     expect(epochOf(other)).toBe(kept.epoch);
     const later = kept.time + 2.5 * busPace.heartbeatTimeoutMs;
@@ -418,7 +418,7 @@ describe("what comes from outside", () => {
   );
 
   test("a broker without JetStream is tried again until it has it", async () => {
-    const another = await natsBusPlace("", (transport, prefix) => createJetStreamBus({ transport, prefix, ...busPace }));
+    const another = await natsBusSetup("", (transport, prefix) => createJetStreamBus({ transport, prefix, ...busPace }));
     const node = await another.open();
     const followed = node.bus.follow(undefined);
     const published = node.bus.publish("a", "1");

@@ -7,7 +7,7 @@ import { seededRandom } from "../../../core/index.js";
 import { HeardBus } from "../../../testing/suites/bus.js";
 
 /** Nodes on a stream whose broker loses what it took last with its power. */
-function place() {
+function setup() {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const network = new FaultyNetwork({ clock, random });
@@ -33,7 +33,7 @@ function place() {
 
 describe("an invalidation that the stream has lost, in whose place heartbeats were counted since,", () => {
   test("is missed by the node that was told of it, and all count it as missed", async () => {
-    const { clock, node, follows, sequence, losePower } = place();
+    const { clock, node, follows, sequence, losePower } = setup();
     const [told, other] = [await node("told"), await node("other")];
     await clock.advance(100);
     const before = sequence();
@@ -52,7 +52,7 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
   });
 
   test("is missed although later ones of its tag hide whether the last that was told is there", async () => {
-    const { clock, node, follows, sequence, losePower } = place();
+    const { clock, node, follows, sequence, losePower } = setup();
     const [told, other] = [await node("told"), await node("other")];
     await clock.advance(100);
     for (const tag of ["kept:1", "kept:2"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
@@ -72,7 +72,7 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
   });
 
   test("is missed by the node that published it, and was not told of it yet", async () => {
-    const { clock, jetStream, node, follows, sequence, losePower } = place();
+    const { clock, jetStream, node, follows, sequence, losePower } = setup();
     const [publisher, other] = [await node("publisher"), await node("other")];
     await clock.advance(100);
     const before = sequence();
@@ -96,7 +96,7 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
   });
 
   test("is missed by a node that began after it, and was never told of it", async () => {
-    const { clock, node, follows, sequence, losePower } = place();
+    const { clock, node, follows, sequence, losePower } = setup();
     const [told, other] = [await node("told"), await node("other")];
     await clock.advance(100);
     const before = sequence();
@@ -118,7 +118,7 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
   });
 
   test("is missed by a process that was told of it before it was started again", async () => {
-    const { clock, node, follows, sequence, losePower } = place();
+    const { clock, node, follows, sequence, losePower } = setup();
     const [told, other] = [await node("told"), await node("other")];
     await clock.advance(100);
     const before = sequence();
@@ -138,7 +138,7 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
 });
 
 test("a node that comes back to a whole stream finds nothing missing, whatever was superseded meanwhile", async () => {
-  const { clock, node, follows } = place();
+  const { clock, node, follows } = setup();
   const [away, other] = [await node("away"), await node("other")];
   const tags = Array.from({ length: 200 }, (_, n) => `t:${n}`);
   for (const tag of tags) await clock.settle(away.bus.publish(tag, tag), 1_000);
@@ -151,7 +151,7 @@ test("a node that comes back to a whole stream finds nothing missing, whatever w
 });
 
 test("an acknowledgement that showed a lost end counts at the next examination, when the stream has counted past it", async () => {
-  const { clock, node, follows, sequence, losePower } = place();
+  const { clock, node, follows, sequence, losePower } = setup();
   const ahead = await node("ahead");
   await clock.until(() => sequence() > 8, 20_000);
   await clock.advance(5);

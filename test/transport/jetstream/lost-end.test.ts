@@ -10,7 +10,7 @@ const downMs = 500;
 const historyMs = 100_000;
 
 /** Nodes on a stream whose broker does not sync before it acknowledges, as JetStream does not by default. */
-function place() {
+function setup() {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const network = new FaultyNetwork({ clock, random });
@@ -27,7 +27,7 @@ function place() {
 }
 
 test("a node that comes back when a stream which lost its end has passed its position counts all before as missed", async () => {
-  const { clock, network, jetStream, node, follows } = place();
+  const { clock, network, jetStream, node, follows } = setup();
   const [away, other] = [await node("away"), await node("other")];
   await clock.advance(1_000);
   for (const n of [1, 2, 3]) await clock.settle(away.bus.publish(`lost:${n}`, `lost-${n}`), 1_000);
@@ -47,7 +47,7 @@ test("a node that comes back when a stream which lost its end has passed its pos
 });
 
 test("a stream that loses its end while all links stand is found out", async () => {
-  const { clock, jetStream, node, follows } = place();
+  const { clock, jetStream, node, follows } = setup();
   const [one, two] = [await node("one"), await node("two")];
   await clock.advance(1_000);
   for (const n of [1, 2, 3]) await clock.settle(one.bus.publish(`lost:${n}`, `lost-${n}`), 1_000);
@@ -61,7 +61,7 @@ test("a stream that loses its end while all links stand is found out", async () 
 });
 
 test("a history whose record is lost does not go on under the name that it had before", async () => {
-  const { clock, network, jetStream, node, follows } = place();
+  const { clock, network, jetStream, node, follows } = setup();
   const { bus } = await node("one");
   const epoch = () => (bus.state.type === "following" ? bus.state.epoch : undefined);
   const loseEnd = async (ms: number) => {
@@ -83,7 +83,7 @@ test("a history whose record is lost does not go on under the name that it had b
 test.each(["the node that heard it", "its next process"])(
   "a lost history is found out by %s, though the record of the history before it was renewed since",
   async (who) => {
-    const { clock, network, jetStream, node, follows } = place();
+    const { clock, network, jetStream, node, follows } = setup();
     const [away, other] = [await node("away"), await node("other")];
     const stream = jetStream.stream("ZOOID_p");
     const epoch = () => (other.bus.state.type === "following" ? other.bus.state.epoch : undefined);

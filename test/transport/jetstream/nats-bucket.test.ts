@@ -7,13 +7,13 @@ import { jetStreamConfig } from "../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { bucketSuite } from "../../suites/bucket.js";
 
-const place = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, random: systemRandom } as const;
+const setup = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, random: systemRandom } as const;
 
 async function openBucket(server: NatsServer, options: { prefix?: string; bytesMax?: number; timeoutMs?: number; ageMs?: number } = {}) {
   const transport = await connectNats({ servers: server.url });
   const bucket = createJetStreamBucket({
     transport,
-    ...place,
+    ...setup,
     ...options,
   });
   const close = async () => {
@@ -178,7 +178,7 @@ describe("a bucket in JetStream", () => {
         return answer;
       },
     };
-    const listing = createJetStreamBucket({ ...place, transport: late });
+    const listing = createJetStreamBucket({ ...setup, transport: late });
     onTestFinished(() => listing.close());
     const count = async () => (await listing.list(1, 10)).length;
     expect(await count()).toBe(3);

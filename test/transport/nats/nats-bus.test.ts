@@ -1,7 +1,7 @@
 import { createPlainBus } from "../../../transport/index.js";
-import { natsBusPlace } from "../../support/nats-buses.js";
+import { natsBusSetup } from "../../support/nats-buses.js";
 import { busPace, busSuite } from "../../../testing/suites/bus.js";
 
 busSuite("over plain NATS", { oneOrder: false, keepsHistory: false, hasLinks: true }, () =>
-  natsBusPlace("", (transport, prefix) => createPlainBus({ transport, prefix, ...busPace })),
+  natsBusSetup("", (transport, prefix) => createPlainBus({ transport, prefix, ...busPace })),
 );

@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectNats, createPlainBus, type Transport } from "../../../transport/index.js";
 import { tagTokens } from "../../../transport/jetstream/messages.js";
 import { encodeMessage } from "../../../core/index.js";
-import { natsBusPlace, type NatsBusPlace } from "../../support/nats-buses.js";
+import { natsBusSetup, type NatsBusSetup } from "../../support/nats-buses.js";
 import { type BusNode, busPace, HeardBus } from "../../../testing/suites/bus.js";
 
-let place: NatsBusPlace;
+let setup: NatsBusSetup;
 /** Speaks for publishers that do not exist. */
 let raw: Transport;
 /** Runs when a node has subscribed and is about to say hello. */
@@ -14,8 +14,8 @@ const open: BusNode[] = [];
 
 beforeEach(async () => {
   beforeHello = async () => undefined;
-  place = await natsBusPlace("", (transport, prefix) => createPlainBus({ transport: late(transport), prefix, ...busPace }));
-  raw = await connectNats({ servers: place.server.url });
+  setup = await natsBusSetup("", (transport, prefix) => createPlainBus({ transport: late(transport), prefix, ...busPace }));
+  raw = await connectNats({ servers: setup.server.url });
 });
 afterEach(async () => {
   for (const node of open.splice(0)) {
@@ -23,7 +23,7 @@ afterEach(async () => {
     await node.close();
   }
   await raw.close();
-  await place.close();
+  await setup.close();
 });
 
 function late(transport: Transport): Transport {
@@ -49,7 +49,7 @@ function late(transport: Transport): Transport {
 }
 
 async function follow() {
-  const node = await place.open();
+  const node = await setup.open();
   open.push(node);
   const heard = new HeardBus(node.bus);
   await node.bus.follow(undefined);

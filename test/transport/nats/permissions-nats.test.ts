@@ -107,7 +107,7 @@ describe("a user that may publish below one tag only", () => {
 
 describe.each(["jetstream", "nats"] as const)("a node over %s", (busKind) => {
   async function open(user: string): Promise<Cache> {
-    const cache = await createCache({ busUrl: server.url, busKind, prefix: "p", user, password: "secret", door: false });
+    const cache = await createCache({ busUrl: server.url, busKind, prefix: "p", user, password: "secret", endpoint: false });
     ends.push(() => cache.close());
     return cache;
   }

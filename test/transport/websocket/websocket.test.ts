@@ -1,7 +1,7 @@
 import { connectWebSocket, createBroker, serveBroker } from "../../../transport/index.js";
-import { type Place, transportSuite } from "../../../testing/suites/transport.js";
+import { type Setup, transportSuite } from "../../../testing/suites/transport.js";
 
-transportSuite("over WebSocket", async (): Promise<Place> => {
+transportSuite("over WebSocket", async (): Promise<Setup> => {
   const broker = createBroker();
   const served = await serveBroker({ broker });
   return {

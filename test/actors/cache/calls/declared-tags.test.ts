@@ -21,7 +21,7 @@ function version(cache: Cache, name: string, deps: string | readonly string[] | 
 }
 
 /** Each way by which results outlive the version of the function that computed them: gives the next process, or the next node. */
-const places: readonly (readonly [string, () => Promise<() => Promise<Cache>>])[] = [
+const setups: readonly (readonly [string, () => Promise<() => Promise<Cache>>])[] = [
   [
     "a folder",
     async () => {
@@ -46,9 +46,9 @@ const places: readonly (readonly [string, () => Promise<() => Promise<Cache>>])[
   ],
 ];
 
-describe.each(places)("a result in %s", (_, makePlace) => {
+describe.each(setups)("a result in %s", (_, makeSetup) => {
   test("of an older version that did not declare a tag is none for one that does", async () => {
-    const next = await makePlace();
+    const next = await makeSetup();
     const old = version(await next(), "old", "labels");
     expect(await old("a")).toBe("old a 1");
     const cache = await next();
@@ -60,7 +60,7 @@ describe.each(places)("a result in %s", (_, makePlace) => {
   });
 
   test("is checked by the tags of its own arguments, and one below a declared tag counts for it", async () => {
-    const next = await makePlace();
+    const next = await makeSetup();
     const old = version(await next(), "old", (id) => `cities:${id}`);
     expect([await old("a"), await old("b")]).toEqual(["old a 1", "old b 2"]);
     const cache = await next();
@@ -70,7 +70,7 @@ describe.each(places)("a result in %s", (_, makePlace) => {
   });
 
   test("that an older version computed is good for one that declares less, or nothing", async () => {
-    const next = await makePlace();
+    const next = await makeSetup();
     const old = version(await next(), "old", ["labels", "sets"], ["added"]);
     expect(await old("a")).toBe("old a 1");
     const cache = await next();
@@ -84,7 +84,7 @@ describe.each(places)("a result in %s", (_, makePlace) => {
   });
 
   test("that two versions declare different tags for depends on both, so that they do not take turns to compute it", async () => {
-    const next = await makePlace();
+    const next = await makeSetup();
     expect(await version(await next(), "one", "a")("x")).toBe("one x 1");
     expect(await version(await next(), "two", "b")("x")).toBe("two x 1");
     expect(await version(await next(), "one", "a")("x")).toBe("two x 1");

@@ -30,11 +30,11 @@ const reads: Record<string, Read> = {
   "get of a key that is not known here": ({ client }) => client.get("unknown"),
   getMany: ({ client }) => client.getMany(["k", "unknown"]),
   list: ({ client }) => all(client.list("k")),
-  read: ({ client }) => client.read((picture) => picture.get("unknown")),
+  read: ({ client }) => client.read((tx) => tx.get("unknown")),
   "read of nothing": ({ client }) => client.read(() => 1),
-  "read with maxStaleMs": ({ client }) => client.read((picture) => picture.get("k"), { maxStaleMs: 1 }),
-  "read with serverSync": ({ client }) => client.read((picture) => picture.get("k"), { serverSync: true }),
-  "read after a tid": ({ client }) => client.read((picture) => picture.get("k"), { after: asTid(client.position.tid + 1) }),
+  "read with maxStaleMs": ({ client }) => client.read((tx) => tx.get("k"), { maxStaleMs: 1 }),
+  "read with serverSync": ({ client }) => client.read((tx) => tx.get("k"), { serverSync: true }),
+  "read after a tid": ({ client }) => client.read((tx) => tx.get("k"), { after: asTid(client.position.tid + 1) }),
   transact: ({ client }) => client.transact((tx) => tx.get("unknown")),
   "transact of nothing": ({ client }) => client.transact(() => 1),
   put: ({ client }) => client.put("k", 2),
@@ -57,7 +57,7 @@ const reads: Record<string, Read> = {
 
 /** Reads whose signal has aborted, or aborts, or whose time is over. */
 const givenUp: Record<string, Read> = {
-  "read, aborted before": ({ client }) => client.read((picture) => picture.get("k"), { signal: AbortSignal.abort(new Error("gone")) }),
+  "read, aborted before": ({ client }) => client.read((tx) => tx.get("k"), { signal: AbortSignal.abort(new Error("gone")) }),
   "list, aborted before": ({ client }) => all(client.list("k", { signal: AbortSignal.abort(new Error("gone")) })),
   "transact, aborted before": ({ client }) => client.transact((tx) => tx.get("k"), { signal: AbortSignal.abort(new Error("gone")) }),
   "put, aborted before": ({ client }) => client.put("k", 2, { signal: AbortSignal.abort(new Error("gone")) }),
@@ -82,11 +82,11 @@ const givenUp: Record<string, Read> = {
   "read that takes too long, and waits for something else": ({ client }) => client.read(never, { timeoutMs: 10 }),
   "read that takes too long, and waits for a load": ({ client, transport }) => {
     transport.held.set("load", never());
-    return client.read((picture) => picture.get("unknown"), { timeoutMs: 10 });
+    return client.read((tx) => tx.get("unknown"), { timeoutMs: 10 });
   },
   "read that takes too long, and waits for a page": ({ client, transport }) => {
     transport.held.set("list", never());
-    return client.read((picture) => all(picture.list("k")), { timeoutMs: 10 });
+    return client.read((tx) => all(tx.list("k")), { timeoutMs: 10 });
   },
   "transact that takes too long, and waits for something else": ({ client }) => client.transact(never, { timeoutMs: 10 }),
   "transact that takes too long between two attempts": async ({ client, run, writer }) =>
@@ -256,7 +256,7 @@ describe("what is made without waiting for what was begun is given and not kept"
     const cached = cache.cacheable(
       () => {
         runs++;
-        return client.read((picture) => Promise.all([picture.get("k"), client.get("other"), all(client.list("k"))]));
+        return client.read((tx) => Promise.all([tx.get("k"), client.get("other"), all(client.list("k"))]));
       },
       { name: "cached" },
     );

@@ -62,9 +62,9 @@ function functionsOf(one: Cache, two: Cache, client: ObjectClient, model: Model)
   };
   const object = async (name: string, of: string, isSlow: boolean): Promise<Versions> => {
     model.begins(name, of);
-    const { value } = await client.read(async (picture) => {
+    const { value } = await client.read(async (tx) => {
       if (isSlow) await model.pause();
-      return picture.get(of);
+      return tx.get(of);
     });
     const versions = new Map([[`object ${of}`, Number(value ?? 0)]]);
     if (!isSlow) await model.pause();

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type ObjectWorld, objectWorld } from "../objects/object-world.js";
 import { gate, openCache } from "../open.js";
 
-/** A computation has its picture; `commit` is applied; then its function is called again. The two values. */
+/** A computation has its snapshot; `commit` is applied; then its function is called again. The two values. */
 async function calledAcross(
   world: ObjectWorld,
   fn: (held: Promise<void>) => Promise<unknown>,
@@ -25,9 +25,9 @@ describe("a call after a transaction was applied gets nothing older, though it j
   const ways: Record<string, (world: ObjectWorld, held: Promise<void>) => Promise<unknown>> = {
     "of `read`": async ({ reader }, held) =>
       (
-        await reader.read(async (picture) => {
+        await reader.read(async (tx) => {
           await held;
-          return picture.get("k");
+          return tx.get("k");
         })
       ).value,
     "of `transact`": async ({ reader }, held) =>
@@ -43,9 +43,9 @@ describe("a call after a transaction was applied gets nothing older, though it j
       return await tx.get("k");
     },
     "that lists": async ({ reader }, held) => {
-      const { value } = await reader.read(async (picture) => {
+      const { value } = await reader.read(async (tx) => {
         await held;
-        for await (const [, row] of picture.list("k")) return row;
+        for await (const [, row] of tx.list("k")) return row;
         return undefined;
       });
       return value;
@@ -105,9 +105,9 @@ describe("a call after a transaction was applied gets nothing older, though it j
     const held = gate();
     const get = (until: Promise<void>) =>
       cache.getOrSet("own", async () => {
-        const { value } = await reader.read(async (picture) => {
+        const { value } = await reader.read(async (tx) => {
           await until;
-          return picture.get("k");
+          return tx.get("k");
         });
         return value;
       });
@@ -129,9 +129,9 @@ describe("a call after a transaction was applied gets nothing older, though it j
     const inner = third.cacheable(
       async () => {
         const until = runs++ === 0 ? held.promise : undefined;
-        const { value } = await reader.read(async (picture) => {
+        const { value } = await reader.read(async (tx) => {
           await until;
-          return picture.get("k");
+          return tx.get("k");
         });
         return value;
       },
@@ -232,9 +232,9 @@ describe("a failure", () => {
       const load = cache.cacheable(
         async () => {
           const until = runs++ === 0 ? held.promise : undefined;
-          const { value } = await reader.read(async (picture) => {
+          const { value } = await reader.read(async (tx) => {
             await until;
-            return picture.get("k");
+            return tx.get("k");
           });
           if (value === undefined) throw new Error("no such row");
           return value;

@@ -28,7 +28,7 @@ test("many calls and reads under one signal make Node warn of nothing, and all o
     reader.read(() => held.promise, { signal }),
     reader.read(() => held.promise, { signal, timeoutMs: 60_000 }),
     reader.transact(() => held.promise, { signal }),
-    cut.read((picture) => picture.get(`k${x}`), { signal }),
+    cut.read((tx) => tx.get(`k${x}`), { signal }),
     reader.begin({ signal }).then(async (tx) => {
       await held.promise;
       return tx.get("k");

@@ -255,7 +255,7 @@ describe("how old a picture may be", () => {
     await run(writer.put("a", 1));
     const { client, transport } = await open("cut");
     const read = counted((maxStaleMs?: number) =>
-      client.read((picture) => picture.get("a"), maxStaleMs === undefined ? {} : { maxStaleMs }).then(({ value }) => value),
+      client.read((tx) => tx.get("a"), maxStaleMs === undefined ? {} : { maxStaleMs }).then(({ value }) => value),
     );
     const cached = cache.cacheable(read, { name: "fresh" });
     const outer = cache.cacheable(async () => [await cached(20_000)], { name: "outer" });
@@ -280,7 +280,7 @@ describe("how old a picture may be", () => {
   test("what was to be as new as its call is not kept", async () => {
     const { cache, reader, run } = await objectWorld();
     for (const options of [{ serverSync: true }, { maxStaleMs: 0 }, { serverSync: true, maxStaleMs: 60_000 }]) {
-      const read = counted(() => reader.read((picture) => picture.get("a"), options));
+      const read = counted(() => reader.read((tx) => tx.get("a"), options));
       const cached = cache.cacheable(read, { name: JSON.stringify(options) });
       const outer = cache.cacheable(() => cached(), { name: `outer ${JSON.stringify(options)}` });
       await run(outer());
@@ -299,7 +299,7 @@ describe("how old a picture may be", () => {
     await run(before.close());
     await run(server.close());
     const { client } = await open("offline", { cache: disk.open });
-    const read = counted((maxStaleMs: number | undefined) => client.read((picture) => picture.get("a"), { maxStaleMs }));
+    const read = counted((maxStaleMs: number | undefined) => client.read((tx) => tx.get("a"), { maxStaleMs }));
     const cached = cache.cacheable(read, { name: "old" });
     for (const maxStaleMs of [Infinity, undefined, Infinity]) expect(await run(cached(maxStaleMs))).toMatchObject({ value: 1 });
     expect(read.runs).toBe(2);
@@ -307,7 +307,7 @@ describe("how old a picture may be", () => {
 
   test("of more different ages than are watched, what was read is not kept", async () => {
     const { cache, reader, run, clock } = await objectWorld();
-    const read = counted((maxStaleMs: number) => reader.read((picture) => picture.get("a"), { maxStaleMs }).then(({ value }) => value));
+    const read = counted((maxStaleMs: number) => reader.read((tx) => tx.get("a"), { maxStaleMs }).then(({ value }) => value));
     const cached = cache.cacheable(read, { name: "fresh" });
     await run(reader.read(() => 0, { serverSync: true }));
     for (let n = 0; n <= limits.objectAgesMax; n++) await run(cached(60_000 + n));

@@ -169,7 +169,7 @@ function functionsOf({ cache }: ObjectWorld, client: ObjectClient, pauses: Pause
     },
     { name: "list" },
   );
-  const picture = cache.cacheable(
+  const tx = cache.cacheable(
     async (key: string, prefix: string, of: string) => {
       const space = spaceOf(of);
       const { value } = await client.read(async (reader) => {
@@ -196,7 +196,7 @@ function functionsOf({ cache }: ObjectWorld, client: ObjectClient, pauses: Pause
     (x) => ({ call: (how) => get(of(x).key, how), says: (state) => state.get(of(x).key) }),
     (x) => ({ call: (how) => list(of(x).prefix, how), says: (state) => sorted(state, of(x).prefix) }),
     (x) => ({
-      call: (how) => picture(of(x).key, of(x).prefix, how),
+      call: (how) => tx(of(x).key, of(x).prefix, how),
       says: (state) => [state.get(of(x).key), ...sorted(state, of(x).prefix)],
     }),
     (x) => ({

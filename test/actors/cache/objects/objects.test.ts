@@ -83,7 +83,7 @@ describe("a result that read an object", () => {
   test("depends on what `read`, `getMany` and a transaction read", async () => {
     const { cache, reader, run, put } = await objectWorld();
     const read = counted(async () => {
-      const { value: a } = await reader.read((picture) => picture.get("a"));
+      const { value: a } = await reader.read((tx) => tx.get("a"));
       const [b, c] = await reader.getMany(["b", "c"]);
       const { value: d } = await reader.transact((tx) => tx.get("d"));
       return [a, b, c, d];
@@ -245,10 +245,10 @@ describe("a result that listed a prefix", () => {
     await put("b:1", 1);
     const between = gate();
     const read = counted(async () => {
-      const { value } = await reader.read(async (picture) => {
-        const a = await all(picture.list("a:"));
+      const { value } = await reader.read(async (tx) => {
+        const a = await all(tx.list("a:"));
         await between.promise;
-        return [...a, ...(await all(picture.list("b:"))), await picture.get("c")];
+        return [...a, ...(await all(tx.list("b:"))), await tx.get("c")];
       });
       return value;
     });
@@ -260,7 +260,7 @@ describe("a result that listed a prefix", () => {
     expect(await run(first)).toEqual([["a:1", 1], ["b:1", 1], undefined]);
     await run(cached());
     expect(read.runs).toBe(1);
-    // For as long as the picture was open what others committed was remembered, and no longer.
+    // For as long as the snapshot was open what others committed was remembered, and no longer.
     const open = new Set(begun.mock.results.map(({ value }) => value as unknown));
     for (const [ticket] of ended.mock.calls) open.delete(ticket);
     expect(begun.mock.calls.length).toBeGreaterThan(3);
@@ -272,10 +272,10 @@ describe("a result that listed a prefix", () => {
       const { cache, reader, run, put } = await objectWorld();
       const between = gate();
       const read = counted(async () => {
-        const { value } = await reader.read(async (picture) => {
-          await all(picture.list("a:"));
+        const { value } = await reader.read(async (tx) => {
+          await all(tx.list("a:"));
           await between.promise;
-          return [...(await all(picture.list("b:"))), await picture.get("c")];
+          return [...(await all(tx.list("b:"))), await tx.get("c")];
         });
         return value;
       });

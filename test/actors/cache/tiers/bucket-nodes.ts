@@ -3,7 +3,7 @@ import { openCacheOver } from "../../../../actors/cache/cache.js";
 import type { Cache } from "../../../../actors/cache/interface.js";
 import { type CacheOptions, cacheSettings } from "../../../../actors/cache/options.js";
 import { type BucketEnd, type BucketHub, type BucketHubOptions, createBucketHub, soundBucket } from "../../../../testing/bucket-hub.js";
-import { type PlaceClock, SimulatedClock } from "../../../../testing/simulated-clock.js";
+import { type NodeClock, SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../../../transport/bus.js";
 import { limits, seededRandom } from "../../../../core/index.js";
@@ -12,7 +12,7 @@ import { limits, seededRandom } from "../../../../core/index.js";
 export interface BucketNode {
   readonly cache: Cache;
   readonly bucket: BucketEnd;
-  readonly clock: PlaceClock;
+  readonly clock: NodeClock;
 }
 
 /** A broker in memory: a bus, and a bucket. */
@@ -32,15 +32,15 @@ export function bucketWorld(options: Pick<BucketHubOptions, "knowsTimesToLive"> 
     clock,
     hub,
     open: (options = {}, skewMs = 0) => {
-      const place = clock.place(skewMs);
-      const bucket = hub.connect({ clock: place });
-      const settings = cacheSettings({ ...options, clock: place, random: seededRandom(10 + nodes++) });
+      const nodeClock = clock.node(skewMs);
+      const bucket = hub.connect({ clock: nodeClock });
+      const settings = cacheSettings({ ...options, clock: nodeClock, random: seededRandom(10 + nodes++) });
       const { cache } = openCacheOver(settings, { bus: options.bus ?? buses.connect(), disk: undefined, bucket });
       onTestFinished(async () => {
         hub.faults = soundBucket;
         await clock.settle(cache.close(), 10_000);
       });
-      return { cache, bucket, clock: place };
+      return { cache, bucket, clock: nodeClock };
     },
   };
 }

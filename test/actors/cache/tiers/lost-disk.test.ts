@@ -3,14 +3,14 @@ import { openCacheOver } from "../../../../actors/cache/cache.js";
 import { cacheSettings } from "../../../../actors/cache/options.js";
 import { DiskEntryStore } from "../../../../storage/results/disk-entries.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
-import { SimulatedDisk, soundDisk } from "../../../../testing/simulated-disk.js";
+import { SimulatedDisk, healthyDisk } from "../../../../testing/simulated-disk.js";
 import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
 import { createPlainBus } from "../../../../transport/nats/plain-bus.js";
 import { FaultyNetwork } from "../../../../testing/faulty-network.js";
 import { seededRandom, silentLog } from "../../../../core/index.js";
 
 /** A cache on a disk which, once it is `broken`, takes nothing: neither what is written, nor the mark, nor its removal. */
-async function place(kind: "in-process" | "cut off") {
+async function setup(kind: "in-process" | "cut off") {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const disk = new SimulatedDisk({ name: "disk", clock, random });
@@ -22,7 +22,7 @@ async function place(kind: "in-process" | "cut off") {
   const { cache } = openCacheOver(cacheSettings({ bus, clock, random }), { bus, disk: store });
   onTestFinished(() => clock.settle(cache.close(), 10_000));
   const breakDisk = () => {
-    disk.habits = { ...soundDisk, inTurn: 0, doubt: 1 };
+    disk.faults = { ...healthyDisk, inTurn: 0, doubt: 1 };
   };
   return { clock, cache, network, breakDisk };
 }
@@ -30,7 +30,7 @@ async function place(kind: "in-process" | "cut off") {
 test.each(["in-process", "cut off"] as const)(
   "an invalidation that a lost disk may undo, and that no bus keeps, rejects with WriteInDoubtError: %s",
   async (kind) => {
-    const { clock, cache, network, breakDisk } = await place(kind);
+    const { clock, cache, network, breakDisk } = await setup(kind);
     await clock.until(() => cache.stats().bus?.type === "following", 1_000);
     if (kind === "cut off") network.stop();
     expect(await clock.settle(cache.set("k", 1), 5_000)).toBe(kind === "cut off" ? "queued" : "published");

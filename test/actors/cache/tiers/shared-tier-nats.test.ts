@@ -17,10 +17,10 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-let places = 0;
+let setups = 0;
 
 resultTierSuite("of a bucket in JetStream", async () => {
-  const prefix = `p${places++}`;
+  const prefix = `p${setups++}`;
   let passedMs = 0;
   // Time of this node alone; the broker's goes on as it does.
   const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + passedMs };

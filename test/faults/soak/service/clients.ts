@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import pino from "pino";
 import { connect, type ObjectClient, ZooidError } from "../../../../index.js";
-import { answerOf, type ItemSchema, type Place, type Step, type StepResult, type Visit, type VisitAnswer } from "./protocol.js";
+import { answerOf, type ItemSchema, type Setup, type Step, type StepResult, type Visit, type VisitAnswer } from "./protocol.js";
 
-const { name, servers, folder } = JSON.parse(process.argv[2] ?? "{}") as Place;
+const { name, servers, folder } = JSON.parse(process.argv[2] ?? "{}") as Setup;
 const log = pino({ level: "warn" });
 
 async function visit({ client, keepsCache, steps, end }: Visit): Promise<VisitAnswer> {

@@ -129,8 +129,8 @@ export class Parts {
   }
 
   #start(name: string, file: string, heard?: ProcessEvents["heard"]) {
-    const place = { name, servers: this.broker.url, folder: join(this.folder, name) };
-    return WatchedProcess.start({ name, folder: this.#programs, file, args: [JSON.stringify(place)] }, { ...this.#options.events, heard });
+    const setup = { name, servers: this.broker.url, folder: join(this.folder, name) };
+    return WatchedProcess.start({ name, folder: this.#programs, file, args: [JSON.stringify(setup)] }, { ...this.#options.events, heard });
   }
 }
 

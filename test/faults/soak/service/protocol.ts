@@ -1,7 +1,7 @@
 /** What the driver and its processes say to each other. */
 
 /** Where a process works: its name, the broker, and a folder of its own. */
-export interface Place {
+export interface Setup {
   readonly name: string;
   readonly servers: string;
   readonly folder: string;

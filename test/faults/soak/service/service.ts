@@ -9,9 +9,9 @@ import pino from "pino";
 import { createCache, tag } from "../../../../cache.js";
 import { routeCaching } from "../../../../fastify.js";
 import { connect, ZooidError } from "../../../../index.js";
-import { answerOf, type Held, type Item, type ItemSchema, keyOf, type Place } from "./protocol.js";
+import { answerOf, type Held, type Item, type ItemSchema, keyOf, type Setup } from "./protocol.js";
 
-const { name, servers, folder } = JSON.parse(process.argv[2] ?? "{}") as Place;
+const { name, servers, folder } = JSON.parse(process.argv[2] ?? "{}") as Setup;
 
 /** Past the bound of pages on a disk the oldest go: a small one is reached before the memory is judged. */
 const diskBytesMax = 48 * 1024 * 1024;

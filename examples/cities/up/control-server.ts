@@ -5,8 +5,8 @@ import { Hono } from "hono";
 import { failureOf } from "../../../cli/failure.js";
 import { portError } from "./ports.js";
 
-/** What can be done through the door. */
-export interface DoorActions {
+/** What can be done over HTTP. */
+export interface ControlActions {
   status(): object;
   machines(): Promise<string>;
   /** Mermaid of one machine, with the current state of the actor `of`, if named. */
@@ -17,7 +17,7 @@ export interface DoorActions {
   quit(): void;
 }
 
-export interface Door {
+export interface ControlServer {
   readonly url: string;
   readonly server: Server;
   close(): Promise<void>;
@@ -34,10 +34,10 @@ POST /scenario       POST /quit
 const upgradeRefused = "HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /**
- * Opens the door: HTTP on the loopback interface. A page of another site cannot use it from a browser on this machine:
+ * Serves HTTP on the loopback interface. A page of another site cannot use it from a browser on this machine:
  * requests and upgrades with a foreign Host or Origin are refused.
  */
-export async function openDoor(port: number, actions: DoorActions): Promise<Door> {
+export async function openControlServer(port: number, actions: ControlActions): Promise<ControlServer> {
   const hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);
   const isForeign = (host: string | undefined, origin: string | undefined) =>
     !hosts.has(host ?? "") || (origin !== undefined && ![...hosts].some((own) => origin === `http://${own}`));
@@ -45,7 +45,7 @@ export async function openDoor(port: number, actions: DoorActions): Promise<Door
   const app = new Hono();
   app.use(async (context, next) => {
     if (isForeign(context.req.header("host"), context.req.header("origin")))
-      return context.text("this door is for this machine only\n", 403);
+      return context.text("this port is for this machine only\n", 403);
     return next();
   });
   app.onError((error, context) => {
@@ -71,7 +71,7 @@ export async function openDoor(port: number, actions: DoorActions): Promise<Door
   });
 
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-  // First in line, so that whoever takes WebSockets at this door sees only those of this machine.
+  // First in line, so that the broker gets only the WebSockets of this machine.
   server.on("upgrade", (request, socket) => {
     socket.on("error", () => socket.destroy());
     if (isForeign(request.headers.host, request.headers.origin)) socket.destroy();
@@ -85,7 +85,7 @@ export async function openDoor(port: number, actions: DoorActions): Promise<Door
     socket.once("close", () => sockets.delete(socket));
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(portError(error, port, "--door-port")));
+    server.once("error", (error) => reject(portError(error, port, "--control-port")));
     server.listen(port, "127.0.0.1", resolve);
   });
   return {

@@ -6,9 +6,9 @@ import type { BusEvent } from "../transport/bus.js";
 import { connectNats, createJetStreamBus, createPlainBus } from "../transport/index.js";
 import { silentLog, systemRandom, systemClock } from "../core/index.js";
 import { nowMs } from "./measure.js";
-import { answer, placeDetails } from "./place.js";
+import { answer, processDetails } from "./process.js";
 
-const { url, busKind } = placeDetails<{ readonly busKind: "jetstream" | "nats" }>();
+const { url, busKind } = processDetails<{ readonly busKind: "jetstream" | "nats" }>();
 const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 const transport = await connectNats({ servers: url, ...seams });
 const create = busKind === "jetstream" ? createJetStreamBus : createPlainBus;

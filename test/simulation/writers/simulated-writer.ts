@@ -1,19 +1,19 @@
 import { type StorageServer, startStorageServer } from "../../../actors/server/server.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { type Random, delay } from "../../../core/index.js";
 import { realm, storage, timings } from "../objects/world.js";
 import type { WritersWorld } from "./writers-world.js";
 
 /** Where one of several storage servers of one storage runs, on a disk of its own, looked after by somebody who starts it again. */
-export class WriterPlace {
+export class SimulatedWriter {
   readonly name: string;
   readonly #world: WritersWorld;
   readonly #random: Random;
   readonly #disk: SimulatedDisk;
   readonly #skewMs: number;
-  #clock: PlaceClock | undefined;
+  #clock: NodeClock | undefined;
   #end: NetworkEnd | undefined;
   #server: StorageServer | undefined;
   #process = 0;
@@ -41,7 +41,7 @@ export class WriterPlace {
     return this.#end;
   }
 
-  get clock(): PlaceClock | undefined {
+  get clock(): NodeClock | undefined {
     return this.#clock;
   }
 
@@ -54,7 +54,7 @@ export class WriterPlace {
     if (this.#clock !== undefined) return;
     const world = this.#world;
     const process = ++this.#process;
-    const clock = world.clock.place(this.#skewMs);
+    const clock = world.clock.node(this.#skewMs);
     const log = world.log(this.name);
     world.note(this.name, `start ${process}`);
     this.#clock = clock;

@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock } from "../index.js";
 import { openTransport } from "../transport/index.js";
-import { answer, placeDetails } from "./place.js";
+import { answer, processDetails } from "./process.js";
 
-const { url, folder } = placeDetails();
+const { url, folder } = processDetails();
 const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 const transport = await openTransport({ servers: url, ...seams });
 await startStorageServer({

@@ -6,7 +6,7 @@ import { openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock
 import { createBroker, serveBroker } from "../../transport/index.js";
 
 /** A storage server and its broker in this process, which commands join over WebSocket. */
-export async function openPlace() {
+export async function openSetup() {
   const folder = await mkdtemp(join(tmpdir(), "zooid-cli-"));
   const seams = { clock: systemClock, random: systemRandom, log: silentLog };
   const broker = createBroker(seams);

@@ -1,7 +1,7 @@
 /** Clients of another process: one that watches a key and tells when it had the new value, or many that only listen. */
 import { connect } from "../index.js";
 import { nowMs } from "./measure.js";
-import { answer, placeDetails } from "./place.js";
+import { answer, processDetails } from "./process.js";
 
 interface Seen {
   readonly value: unknown;
@@ -11,10 +11,10 @@ interface Seen {
   readonly readMs: number;
 }
 
-const { url, clients } = placeDetails<{ readonly clients: number }>();
+const { url, clients } = processDetails<{ readonly clients: number }>();
 const stores = await Promise.all(Array.from({ length: clients }, () => connect({ servers: url, realm: "bench" })));
 const store = stores[0];
-if (store === undefined) throw new Error("a client place has a client");
+if (store === undefined) throw new Error("a client process has a client");
 let tell: (seen: Seen) => void = () => undefined;
 
 async function follow(key: string): Promise<void> {

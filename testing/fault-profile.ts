@@ -2,7 +2,7 @@
  * What a simulated network does to messages. Chances are in [0, 1], for each message and receiver; delays are of one way, in ms.
  * `calm` keeps every promise of transport/transport.ts; all else is worse than a broker that keeps its own.
  */
-export interface Weather {
+export interface FaultProfile {
   readonly delayMsMin: number;
   readonly delayMsMax: number;
   /** The message never arrives, and nobody is told. */
@@ -14,5 +14,5 @@ export interface Weather {
   readonly strayDelayMsMax: number;
 }
 
-/** Weather without faults: every message arrives once, after 0.1 to 0.5 ms. */
-export const calm: Weather = { delayMsMin: 0.1, delayMsMax: 0.5, loss: 0, duplication: 0, straying: 0, strayDelayMsMax: 0 };
+/** No faults: every message arrives once, after 0.1 to 0.5 ms. */
+export const calm: FaultProfile = { delayMsMin: 0.1, delayMsMax: 0.5, loss: 0, duplication: 0, straying: 0, strayDelayMsMax: 0 };

@@ -2,7 +2,7 @@ import type { ObjectClient } from "../../../actors/client/object-client.js";
 import { openObjectClient } from "../../../actors/client/object-client.js";
 import { ClientCache } from "../../../storage/client-cache/client-cache.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { Random } from "../../../core/index.js";
 import { delay, OtherHistoryError, ServerBehindError } from "../../../core/index.js";
@@ -15,7 +15,7 @@ import { Workload } from "./workload.js";
 import type { World } from "./world.js";
 import { keys, realm, storage, timings } from "./world.js";
 
-export interface ClientHabits {
+export interface ClientTraits {
   /** Its cache is on a disk; else it dies with the process. */
   readonly isPersistent: boolean;
   readonly onOtherHistory: "refuse" | "discard";
@@ -35,13 +35,13 @@ export interface ClientHabits {
 }
 
 /** Where a client runs: a process with a workload, on a disk that outlives it, looked after by somebody who opens it again. */
-export class ClientPlace {
+export class SimulatedClient {
   readonly name: string;
   readonly #world: World;
-  readonly #habits: ClientHabits;
+  readonly #faults: ClientTraits;
   readonly #random: Random;
   #disk: SimulatedDisk | undefined;
-  #clock: PlaceClock | undefined;
+  #clock: NodeClock | undefined;
   #end: NetworkEnd | undefined;
   #client: ObjectClient | undefined;
   #workload: Workload | undefined;
@@ -53,16 +53,16 @@ export class ClientPlace {
   #lives = 0;
   #skewMs = 0;
 
-  constructor(world: World, name: string, habits: ClientHabits) {
+  constructor(world: World, name: string, faults: ClientTraits) {
     this.name = name;
     this.#world = world;
-    this.#habits = habits;
+    this.#faults = faults;
     this.#random = world.random();
-    if (habits.isPersistent) this.#disk = this.#newDisk();
+    if (faults.isPersistent) this.#disk = this.#newDisk();
   }
 
   get isReadOnly(): boolean {
-    return this.#habits.isReadOnly;
+    return this.#faults.isReadOnly;
   }
 
   get disk(): SimulatedDisk | undefined {
@@ -73,7 +73,7 @@ export class ClientPlace {
     return this.#end;
   }
 
-  get clock(): PlaceClock | undefined {
+  get clock(): NodeClock | undefined {
     return this.#clock;
   }
 
@@ -102,7 +102,7 @@ export class ClientPlace {
     const world = this.#world;
     const life: Life = { client: this.name, number: ++this.#lives, lastSnapshot: undefined, lastCommit: undefined, ownWrites: new Map() };
     world.note(this.name, `open ${life.number}`);
-    const clock = world.clock.place(this.#skewMs);
+    const clock = world.clock.node(this.#skewMs);
     this.#life = life;
     this.#clock = clock;
     this.#openAttempts = new Set();
@@ -116,10 +116,10 @@ export class ClientPlace {
       clock,
       random: world.random(),
       log: world.log(this.name),
-      readOnly: this.#habits.isReadOnly,
-      onOtherHistory: this.#habits.onOtherHistory,
-      cacheBytesMax: this.#habits.cacheBytesMax,
-      memoryBytesMax: this.#habits.memoryBytesMax,
+      readOnly: this.#faults.isReadOnly,
+      onOtherHistory: this.#faults.onOtherHistory,
+      cacheBytesMax: this.#faults.cacheBytesMax,
+      memoryBytesMax: this.#faults.memoryBytesMax,
       waitTimeoutMs: timings.waitTimeoutMs,
       requestTimeoutMs: timings.requestTimeoutMs,
       heartbeatTimeoutMs: timings.heartbeatTimeoutMs,
@@ -129,13 +129,13 @@ export class ClientPlace {
         this.#client = client;
         const workload = new Workload({ world, clock, client, life, random: world.random(), openAttempts: this.#openAttempts });
         this.#workload = workload;
-        if (this.#habits.watches) this.#watch = new Watch(world, client, life, this.#random);
+        if (this.#faults.watches) this.#watch = new Watch(world, client, life, this.#random);
         this.#mirrors = Array.from(
-          { length: this.#habits.mirrors },
+          { length: this.#faults.mirrors },
           () => new Mirror({ world, client, clock, random: world.random(), life }),
         );
         this.#startCallers(workload, client, clock, life);
-        for (let user = 0; user < this.#habits.users; user++) {
+        for (let user = 0; user < this.#faults.users; user++) {
           workload.run().catch((error: unknown) => {
             if (this.#life === life) this.#failed(error);
           });
@@ -147,9 +147,9 @@ export class ClientPlace {
     );
   }
 
-  #startCallers(workload: Workload, client: ObjectClient, clock: PlaceClock, life: Life): void {
+  #startCallers(workload: Workload, client: ObjectClient, clock: NodeClock, life: Life): void {
     const world = this.#world;
-    const { callers, isReadOnly } = this.#habits;
+    const { callers, isReadOnly } = this.#faults;
     if (callers === 0) return;
     const functions = new ObjectFunctions({ world, client, clock, random: world.random(), life, log: world.log(this.name) });
     const open = () => new ObjectUser({ world, functions, workload, clock, random: world.random(), life, isReadOnly });

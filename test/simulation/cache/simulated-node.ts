@@ -4,7 +4,7 @@ import type { CacheCore } from "../../../actors/cache/core.js";
 import { cacheSettings } from "../../../actors/cache/options.js";
 import { DiskEntryStore } from "../../../storage/results/disk-entries.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { Bus, BusPosition, BusVersion } from "../../../transport/index.js";
 import { delay } from "../../../core/index.js";
@@ -14,7 +14,7 @@ import { CachedFunctions } from "./functions.js";
 import { tapped, tappedRandom } from "./tapped.js";
 import { User } from "./user.js";
 
-export interface NodeHabits {
+export interface NodeTraits {
   /** Behind memory: nothing; a disk of its own, with what it knows of invalidations; or the bucket. */
   readonly tier: "memory" | "disk" | "bucket";
   readonly maxEntries: number | undefined;
@@ -28,7 +28,7 @@ export interface NodeHabits {
 /** What runs in one life of a node. */
 export interface RunningNode {
   readonly life: NodeLife;
-  readonly clock: PlaceClock;
+  readonly clock: NodeClock;
   readonly end: NetworkEnd;
   readonly bus: Bus;
   readonly cache: Cache;
@@ -37,16 +37,16 @@ export interface RunningNode {
 }
 
 /** Where a node runs: a process with a cache and its users, perhaps on a disk that outlives it. */
-export class NodePlace {
+export class SimulatedNode {
   readonly name: string;
   readonly #world: CacheWorld;
-  readonly #habits: NodeHabits;
+  readonly #faults: NodeTraits;
   readonly #disk: SimulatedDisk | undefined;
   /** By tag: invalidations after which a life promised that its disk gives nothing older. */
   readonly #kept = new Map<string, number>();
   /** All that its lives were told of where the bus stood. */
   readonly #positions: (BusPosition & { readonly atMs: number })[] = [];
-  #clock: PlaceClock | undefined;
+  #clock: NodeClock | undefined;
   #end: NetworkEnd | undefined;
   #life: NodeLife | undefined;
   #running: RunningNode | undefined;
@@ -54,16 +54,16 @@ export class NodePlace {
   /** Failures of the disk before this life. */
   #failuresBefore = 0;
 
-  constructor(world: CacheWorld, name: string, habits: NodeHabits) {
+  constructor(world: CacheWorld, name: string, faults: NodeTraits) {
     this.name = name;
     this.#world = world;
-    this.#habits = habits;
-    if (habits.tier === "disk") this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, random: world.random() });
+    this.#faults = faults;
+    if (faults.tier === "disk") this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, random: world.random() });
   }
 
   /** It uses what other nodes computed. */
   get sharesResults(): boolean {
-    return this.#habits.tier === "bucket";
+    return this.#faults.tier === "bucket";
   }
 
   get disk(): SimulatedDisk | undefined {
@@ -79,7 +79,7 @@ export class NodePlace {
     return this.#end;
   }
 
-  get clock(): PlaceClock | undefined {
+  get clock(): NodeClock | undefined {
     return this.#clock;
   }
 
@@ -96,7 +96,7 @@ export class NodePlace {
     if (this.#life !== undefined) return;
     const world = this.#world;
     const life = world.checker.born(this.name, ++this.#lives, this.#kept, this.sharesResults);
-    const clock = world.clock.place(this.#habits.skewMs, this.#habits.rate);
+    const clock = world.clock.node(this.#faults.skewMs, this.#faults.rate);
     world.note(this.name, `open ${life.number}`);
     this.#life = life;
     this.#clock = clock;
@@ -143,7 +143,7 @@ export class NodePlace {
   async checkDisk(): Promise<void> {
     if (this.#disk === undefined) return;
     const { checker } = this.#world;
-    const store = await this.#openDisk(this.#disk.copy(), this.#world.clock.place());
+    const store = await this.#openDisk(this.#disk.copy(), this.#world.clock.node());
     const floors = this.#floorsAt(store.position);
     for (const [tag, moment] of this.#kept) floors.set(tag, Math.max(moment, floors.get(tag) ?? 0));
     for (const key of [...store.keys()]) {
@@ -162,12 +162,12 @@ export class NodePlace {
     return this.#world.checker.floorsAt(created, sequence, told);
   }
 
-  async #start(life: NodeLife, clock: PlaceClock, end: NetworkEnd): Promise<void> {
+  async #start(life: NodeLife, clock: NodeClock, end: NetworkEnd): Promise<void> {
     const world = this.#world;
     const { checker } = world;
     const log = world.log(this.name);
     const random = tappedRandom(world.random(), (id) => checker.drawn(life, id));
-    const userRandoms = Array.from({ length: this.#habits.users }, () => world.random());
+    const userRandoms = Array.from({ length: this.#faults.users }, () => world.random());
     const functionRandom = world.random();
     this.#failuresBefore = this.#disk?.failures ?? 0;
     const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock, life);
@@ -184,7 +184,7 @@ export class NodePlace {
       clock,
       random,
       log,
-      maxEntries: this.#habits.maxEntries,
+      maxEntries: this.#faults.maxEntries,
       maxStaleSecs: `${world.maxStaleMs}ms`,
       publishTimeout: `${timings.publishTimeoutMs}ms`,
       flightTimeout: `${timings.flightTimeoutMs}ms`,
@@ -210,7 +210,7 @@ export class NodePlace {
   }
 
   /** Without a `life` for somebody who looks on. */
-  #openDisk(disk: SimulatedDisk, clock: PlaceClock, life?: NodeLife): Promise<DiskEntryStore> {
+  #openDisk(disk: SimulatedDisk, clock: NodeClock, life?: NodeLife): Promise<DiskEntryStore> {
     return DiskEntryStore.open({
       name: prefix,
       countedBy: this.#world.countedBy,
@@ -222,7 +222,7 @@ export class NodePlace {
       },
       clock,
       log: this.#world.log(`${this.name}'s disk`),
-      entriesMax: this.#habits.maxEntries,
+      entriesMax: this.#faults.maxEntries,
     });
   }
 

@@ -6,7 +6,7 @@ export interface Seen {
 }
 
 /** A result of a cached function, as it tells what it was made of. */
-export interface Picture {
+export interface Reading {
   /** Number of the computation that made it. */
   readonly run: number;
   readonly seen: readonly Seen[];
@@ -17,16 +17,16 @@ export interface Picture {
 /** A function throws, with what it has read. */
 export class ReadFailure extends Error {
   override readonly name = "ReadFailure";
-  readonly picture: Picture;
+  readonly reading: Reading;
 
-  constructor(picture: Picture) {
+  constructor(reading: Reading) {
     super("the function fails");
-    this.picture = picture;
+    this.reading = reading;
   }
 }
 
 /** A result while it is made. */
-export class PictureMaking {
+export class ReadingBuilder {
   readonly #run: number;
   readonly #seen: Seen[] = [];
   #failedAt: number | undefined;
@@ -39,7 +39,7 @@ export class PictureMaking {
     this.#seen.push(seen);
   }
 
-  use({ seen, failedAt }: Picture): void {
+  use({ seen, failedAt }: Reading): void {
     this.#seen.push(...seen);
     if (failedAt !== undefined) this.fail(failedAt);
   }
@@ -48,7 +48,7 @@ export class PictureMaking {
     this.#failedAt = Math.min(at, this.#failedAt ?? Infinity);
   }
 
-  get picture(): Picture {
+  get reading(): Reading {
     return { run: this.#run, seen: [...this.#seen], failedAt: this.#failedAt };
   }
 }

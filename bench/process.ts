@@ -14,8 +14,8 @@ export interface Usage {
   readonly residentBytes: number;
 }
 
-/** A process that answers questions: bench/*-place at the other end of the channel. */
-export interface Place {
+/** A process that answers questions: bench/*-process at the other end of the channel. */
+export interface BenchProcess {
   ask<T>(question: string, details?: unknown): Promise<T>;
   usage(): Promise<Usage>;
   stop(): Promise<void>;
@@ -71,9 +71,9 @@ export class Bench {
     return bench;
   }
 
-  /** Starts `bench/<name>-place` and resolves when it says that it is ready. */
-  async start(name: string, details: object = {}): Promise<Place> {
-    const file = fileURLToPath(new URL(`./${name}-place.js`, import.meta.url));
+  /** Starts `bench/<name>-process` and resolves when it says that it is ready. */
+  async start(name: string, details: object = {}): Promise<BenchProcess> {
+    const file = fileURLToPath(new URL(`./${name}-process.js`, import.meta.url));
     const child = fork(file, [JSON.stringify({ url: this.url, folder: this.folder, ...details })]);
     this.#children.push(child);
     const waiting = new Map<number, (answer: unknown) => void>();
@@ -106,7 +106,7 @@ export class Bench {
   }
 }
 
-/** The other end of a place: answers questions with what `answers` give. */
+/** The other end of a process: answers questions with what `answers` give. */
 export function answer(answers: Readonly<Record<string, (details: never) => unknown>>): void {
   process.on("message", (message: { readonly to: number; readonly question: string; readonly details: never }) => {
     const given = message.question === "usage" ? usage() : answers[message.question]?.(message.details);
@@ -116,8 +116,8 @@ export function answer(answers: Readonly<Record<string, (details: never) => unkn
   process.send?.({ ready: true });
 }
 
-/** What the place was started with. */
-export function placeDetails<T>(): T & { readonly url: string; readonly folder: string } {
+/** What the process was started with. */
+export function processDetails<T>(): T & { readonly url: string; readonly folder: string } {
   return JSON.parse(process.argv[2] ?? "{}") as T & { readonly url: string; readonly folder: string };
 }
 
@@ -154,7 +154,7 @@ async function freePort(): Promise<number> {
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  // A place ends by itself when its channel does, in order, so that it can be profiled.
+  // A process ends by itself when its channel does, in order, so that it can be profiled.
   if (child.connected) child.disconnect();
   else child.kill("SIGTERM");
   await exited;

@@ -3,7 +3,7 @@ import { startStorageServer } from "../../../actors/server/server.js";
 import type { View } from "../../../storage/kv/ordered-store.js";
 import { ObjectStore } from "../../../storage/objects/object-store.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
-import type { PlaceClock } from "../../../testing/simulated-clock.js";
+import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { Random } from "../../../core/index.js";
 import { delay, limits } from "../../../core/index.js";
@@ -38,14 +38,14 @@ interface Backup {
 }
 
 /** Where the storage server runs: a process on a disk, looked after by somebody who starts it again. */
-export class ServerPlace {
+export class SimulatedServer {
   readonly #world: World;
   readonly #random: Random;
   readonly #kept: (typeof historyAges)[number];
   readonly #storageOptions: Omit<StorageOptions, "open">;
   readonly #pruningIntervalMs: number;
   #disk: SimulatedDisk;
-  #clock: PlaceClock | undefined;
+  #clock: NodeClock | undefined;
   #end: NetworkEnd | undefined;
   #server: StorageServer | undefined;
   #skewMs = 0;
@@ -106,7 +106,7 @@ export class ServerPlace {
     const world = this.#world;
     const process = ++this.#process;
     world.note("server", `start ${process}`);
-    const clock = world.clock.place(this.#skewMs);
+    const clock = world.clock.node(this.#skewMs);
     this.#clock = clock;
     this.#end = world.network.connect("server", { clock, log: world.log("server") });
     const fail = (error: unknown): void => {

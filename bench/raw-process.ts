@@ -7,9 +7,9 @@ import { open } from "lmdb";
 import { Packr } from "msgpackr";
 import { connect } from "nats";
 import { join } from "node:path";
-import { answer, placeDetails } from "./place.js";
+import { answer, processDetails } from "./process.js";
 
-const { url, folder } = placeDetails();
+const { url, folder } = processDetails();
 const connection = await connect({ servers: url, noAsyncTraces: true });
 const database = open<Buffer, Buffer>({
   path: join(folder, "raw"),

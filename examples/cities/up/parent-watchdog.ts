@@ -1,16 +1,16 @@
 /**
- * A leash: this process ends when its standard input does, as it does when the process at the other end of the pipe is
- * gone, however it went. Preloaded (`node --import leash.js program.js`), it is the program itself that ends; run as
- * `node leash.js command …`, it holds a command that is not a Node program.
+ * A parent watchdog: this process ends when its standard input does, as it does when the process at the other end of the pipe is
+ * gone, however it went. Preloaded (`node --import parent-watchdog.js program.js`), it is the program itself that ends; run as
+ * `node parent-watchdog.js command …`, it holds a command that is not a Node program.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 /** Time to close properly, for a process whose supervisor is gone. */
-const leashGraceMs = 3_000;
+const parentGraceMs = 3_000;
 
 let letGo = (): void => {
-  setTimeout(() => process.exit(1), leashGraceMs).unref();
+  setTimeout(() => process.exit(1), parentGraceMs).unref();
   process.kill(process.pid, "SIGTERM");
 };
 
@@ -20,14 +20,14 @@ if (command !== undefined && program !== undefined && isThisFile(program)) hold(
 process.stdin.on("end", () => letGo());
 process.stdin.on("error", () => letGo());
 process.stdin.resume();
-// A program that has nothing more to do ends, leash or not.
+// A program that has nothing more to do ends, watched or not.
 (process.stdin as { unref?: () => void }).unref?.();
 
 function hold(held: string, flags: readonly string[]): void {
   const child = spawn(held, flags, { stdio: ["ignore", "inherit", "inherit"] });
   letGo = () => {
     child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), leashGraceMs).unref();
+    setTimeout(() => child.kill("SIGKILL"), parentGraceMs).unref();
   };
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => {

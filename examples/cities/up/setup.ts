@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Clock, type Log } from "../../../index.js";
 import { makeFolder } from "../../../storage/kv/make-folder.js";
 import { CommandError } from "../../../cli/failure.js";
-import type { Door } from "./door.js";
+import type { ControlServer } from "./control-server.js";
 import { findNatsServer, howToGetNatsServer } from "./find-nats-server.js";
 import { createLocalLauncher } from "./local-launcher.js";
 import { Part } from "./part.js";
@@ -13,7 +13,7 @@ import type { Report } from "./report.js";
 import type { UpFlags } from "./up-flags.js";
 
 /** All parts that run on this machine, and where they are. */
-export interface Place {
+export interface Setup {
   readonly broker: Part;
   readonly server: Part;
   readonly services: readonly [Part, Part];
@@ -26,9 +26,9 @@ export interface Place {
   readonly missing: string | undefined;
 }
 
-export interface PlaceOptions {
+export interface SetupOptions {
   readonly flags: UpFlags;
-  readonly door: Door;
+  readonly control: ControlServer;
   readonly clock: Clock;
   readonly log: Log;
   readonly report: Report;
@@ -40,7 +40,7 @@ const loopback = "127.0.0.1";
 const folders = { objects: "objects", cacheA: "cache-a", cacheB: "cache-b", logs: "logs" } as const;
 
 /** Sets the place up; nothing runs yet. Throws CommandErrors that name the option: of a port that is taken, a folder that cannot be made. */
-export async function createPlace({ flags, door, clock, log, report, environment }: PlaceOptions): Promise<Place> {
+export async function createSetup({ flags, control, clock, log, report, environment }: SetupOptions): Promise<Setup> {
   const natsServer = flags.broker === "in-process" ? undefined : findNatsServer(environment);
   if (natsServer === undefined && flags.broker === "nats") {
     throw new CommandError("ZOOID_USAGE", `there is no nats-server for --broker nats: ${howToGetNatsServer}`);
@@ -54,7 +54,7 @@ export async function createPlace({ flags, door, clock, log, report, environment
   const partFolders = { objects: within(folders.objects), logs: within(folders.logs) };
   const launcher =
     natsServer === undefined
-      ? await createLocalLauncher({ door, folders: partFolders, clock, log })
+      ? await createLocalLauncher({ control, folders: partFolders, clock, log })
       : createProcessLauncher({ natsServer, host: loopback, port: flags.port, folders: partFolders, clock });
   const { servers, isOneProcess } = launcher;
   const deps = { clock, report };
@@ -73,7 +73,7 @@ export async function createPlace({ flags, door, clock, log, report, environment
     isOneProcess,
     urls: { a: `http://${loopback}:${portA}`, b: `http://${loopback}:${portB}` },
     missing: isOneProcess
-      ? `without a nats-server all runs in this process, and only processes of this machine can join, through the door at ${servers}: ${howToGetNatsServer}`
+      ? `without a nats-server all runs in this process, and only processes of this machine can join, at ${servers}: ${howToGetNatsServer}`
       : undefined,
   };
 }

@@ -3,7 +3,7 @@ import type { Member } from "./member.js";
 import type { NodeOptions } from "./protocol.js";
 
 /** Where a node keeps the results of a cell, and hears of invalidations. */
-export function placesOf(tier: Tier, cell: string, { link, folder }: Member): NodeOptions {
+export function cacheOptionsOf(tier: Tier, cell: string, { link, folder }: Member): NodeOptions {
   const address = `nats://127.0.0.1:${link.port}`;
   switch (tier) {
     case "memory":

@@ -1,9 +1,9 @@
 /** Clients that come back with caches of earlier processes, all at once, and as far behind as those were closed. */
 import { setPriority } from "node:os";
 import { connect, type ObjectClient } from "../index.js";
-import { answer, placeDetails } from "./place.js";
+import { answer, processDetails } from "./process.js";
 
-const { url } = placeDetails();
+const { url } = processDetails();
 // Clients run on machines of their own. Here they leave the processors to the server and to its broker.
 setPriority(19);
 let stores: readonly ObjectClient[] = [];
