@@ -28,32 +28,32 @@ export const failedSeeds: readonly FailedSeeds[] = [
     what: "store",
     seeds: [693023184],
     cause: "a client that only reads waited for a restored server whose clock was a year before what the client had seen",
-    test: "test/actors/object-client-link.test.ts",
+    test: "test/actors/client/object-client-link.test.ts",
   },
   {
     what: "store",
     seeds: [693018507],
     cause:
       "the check at the end voted in a client whose session ended, because a transaction of it had hung since before the end of the faults",
-    test: "test/actors/voted-transactions.test.ts",
+    test: "test/actors/server/voted-transactions.test.ts",
   },
   {
     what: "coherence",
     seeds: [693017036],
     cause: "as in store 693018507: the check did not wait for the end of a session that a hung transaction had doomed",
-    test: "test/actors/voted-transactions.test.ts",
+    test: "test/actors/server/voted-transactions.test.ts",
   },
   {
     what: "store",
     seeds: [693022520],
     cause: "the checker did not know that ages stand after a small jump back while a later, greater jump ahead is not followed",
-    test: "test/actors/clock-jumps.test.ts",
+    test: "test/actors/server/clock-jumps.test.ts",
   },
   {
     what: "coherence",
     seeds: [693017073],
     cause: "as in store 693022520: a jump back of less than an hour was followed, and then one ahead of many hours was not",
-    test: "test/actors/clock-jumps.test.ts",
+    test: "test/actors/server/clock-jumps.test.ts",
   },
   {
     what: "watchers",
