@@ -1,6 +1,7 @@
 import { InvalidOptionError } from "./errors.js";
 import { limits } from "./limits.js";
 import { silentLog } from "./log.js";
+import { didYouMean } from "./similar-name.js";
 
 /** Throws InvalidOptionError unless `value` is a name: one token of a subject. */
 export function checkName(option: string, value: unknown): asserts value is string {
@@ -12,11 +13,16 @@ export function checkName(option: string, value: unknown): asserts value is stri
   }
 }
 
-/** Throws InvalidOptionError unless `options` is an object with no other options than these. */
-export function checkNames(options: unknown, names: ReadonlySet<string>): void {
-  if (typeof options !== "object" || options === null) throw new InvalidOptionError({ option: "options", reason: "is not an object" });
+/**
+ * Throws InvalidOptionError unless `options` is an object with no other options than these. It says which one was perhaps meant. `within`
+ * is what the options are part of, with a dot at its end.
+ */
+export function checkNames(options: unknown, names: ReadonlySet<string>, within = ""): void {
+  if (typeof options !== "object" || options === null)
+    throw new InvalidOptionError({ option: within === "" ? "options" : within.slice(0, -1), reason: "is not an object" });
   for (const option of Object.keys(options)) {
-    if (!names.has(option)) throw new InvalidOptionError({ option, reason: "is not known" });
+    if (names.has(option)) continue;
+    throw new InvalidOptionError({ option: `${within}${option}`, reason: `is not known${didYouMean(option, names)}` });
   }
 }
 

@@ -3,7 +3,8 @@ import { type Cache, cacheable } from "../cache.js";
 import { type Clock, InvalidOptionError, systemClock } from "../core/index.js";
 import { addFirstOnSend, cacheRoute, isCached } from "./app-hooks.js";
 import type { CachedRouteDeps } from "./cached-route.js";
-import { type RouteCaching, routeRules } from "./route-rules.js";
+import { checkNames } from "../core/options.js";
+import { type RouteCaching, routeOptionNames, routeRules } from "./route-rules.js";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -24,11 +25,18 @@ export interface RouteCachingOptions extends RouteCaching {
   readonly clock?: Clock | undefined;
 }
 
+/** Names of all options of the plug-in. */
+const names: ReadonlySet<string> = new Set<string>([
+  ...routeOptionNames,
+  ...(["cache", "namespace", "cacheStatus", "clock"] as const satisfies readonly (keyof RouteCachingOptions)[]),
+]);
+
 /** Apps that have it themselves, not only by a parent. */
 const registered = new WeakSet<FastifyInstance>();
 
 // Asynchronous, so that what it throws is told at once and not by a time-out.
 const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) => {
+  checkNames(options, names);
   const { cache, namespace = "http", cacheStatus, clock = systemClock, ...defaults } = options;
   routeRules(defaults);
   if (cacheStatus !== undefined && !/^[A-Za-z*][\w!#$%&'*+.^`|~:/-]*$/.test(cacheStatus))

@@ -1,6 +1,7 @@
 import type { FastifyRequest, RouteOptions } from "fastify";
 import type { Tags } from "../cache.js";
 import { asDuration, type Duration, InvalidOptionError, limits } from "../core/index.js";
+import { checkNames } from "../core/options.js";
 import { keptStatuses } from "./page.js";
 
 /** How the answers of a route are kept. All may be left out; what a route leaves out is as the plug-in was told. */
@@ -54,7 +55,8 @@ export interface RouteRules {
   readonly maxBytes: number;
 }
 
-const names: ReadonlySet<string> = new Set<keyof RouteCaching>([
+/** Names of all options of a route: what is not among them is refused. */
+export const routeOptionNames: ReadonlySet<string> = new Set<keyof RouteCaching>([
   "ttl",
   "tags",
   "vary",
@@ -71,9 +73,7 @@ const names: ReadonlySet<string> = new Set<keyof RouteCaching>([
 
 /** Throws InvalidOptionError, which names the option. `route` is the one that they are for. */
 export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRules {
-  for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
-  }
+  checkNames(options, routeOptionNames);
   const { ttl, tags, key, query, credentials = "bypass", requestDirectives = "respect" } = options;
   const { bodyBytesMax = limits.pageBytesMax, maxEntries = limits.routePagesMax, maxBytes = limits.routePagesBytesMax } = options;
   choice("credentials", credentials, ["bypass", "ignore"]);

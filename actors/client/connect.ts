@@ -5,7 +5,7 @@ import { openTransport, type OpenTransportOptions } from "../../transport/open.j
 import type { Transport } from "../../transport/transport.js";
 import { DisconnectedError, InvalidOptionError, silentLog, systemRandom, systemClock, type Log } from "../../core/index.js";
 import { clientBounds, type ClientOptions } from "./options.js";
-import { checkLog, checkName } from "../../core/options.js";
+import { checkLog, checkName, checkNames } from "../../core/options.js";
 import { openObjectClient, type ObjectClient } from "./object-client.js";
 import type { AnySchema, UntypedSchema } from "../protocol/schema.js";
 import { createActorSystem } from "../system/actor-system.js";
@@ -26,7 +26,7 @@ export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
 /** What is looked at before anybody asks what the storage holds. */
 type AnyConnectOptions = Omit<ConnectOptions, "schemas">;
 
-const names = new Set([
+const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
   "servers",
   "user",
   "password",
@@ -53,14 +53,15 @@ const names = new Set([
 ]);
 
 /**
- * A client of a storage, connected. Resolves when its cache is verified; when the cache holds data, also once the first attempt
+ * A client of a storage, connected; an address alone stands for `{ servers: address }`. Resolves when its cache is verified; when the cache holds data, also once the first attempt
  * to connect has failed: reads go on from it. Rejects at once with InvalidOptionError, NotAuthorizedError, OtherHistoryError,
  * ServerBehindError, ProtocolVersionError, InUseError or StoreError, else after waitTimeoutMs with DisconnectedError, which says why.
  */
-export async function connect<Schema extends AnySchema = UntypedSchema>(options: ConnectOptions<Schema>): Promise<ObjectClient<Schema>> {
-  // In plain JavaScript it may be called otherwise.
-  if (typeof options !== "object" || options === null)
-    throw new InvalidOptionError({ option: "connect", reason: "is to be called with { servers }" });
+export async function connect<Schema extends AnySchema = UntypedSchema>(
+  given: ConnectOptions<Schema> | string,
+): Promise<ObjectClient<Schema>> {
+  // In plain JavaScript it may be called without them.
+  const options: ConnectOptions<Schema> = typeof given === "string" ? { servers: given } : (given ?? {});
   const { realm = "zooid", storage = "main", log = silentLog } = options;
   const client = options.client ?? `client-${systemRandom.id()}`;
   checkOptions(options);
@@ -115,12 +116,13 @@ function cacheOpener(cache: ConnectOptions["cache"], log: Log): OpenStore | unde
   return () => openLmdbStore({ folder: cache.folder, durable: false, bootId: boot, log });
 }
 
+const missingServers = 'is missing: connect("nats://127.0.0.1:4222"), or connect({ servers: "nats://127.0.0.1:4222" })';
+
 /** Throws InvalidOptionError, which names the option. */
 function checkOptions(options: AnyConnectOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!names.has(name)) throw new InvalidOptionError({ option: name, reason: "is not known" });
-  }
+  checkNames(options, names);
   const { servers } = options;
+  if (servers === undefined) throw new InvalidOptionError({ option: "servers", reason: missingServers });
   const isServers =
     typeof servers === "string" ? servers !== "" : Array.isArray(servers) && servers.every((each) => typeof each === "string");
   if (!isServers) throw new InvalidOptionError({ option: "servers", reason: "is neither an address nor a list of addresses" });

@@ -11,6 +11,7 @@ import {
   limits,
   type Log,
 } from "../../core/index.js";
+import { checkNames } from "../../core/options.js";
 import type { ActorSystem } from "../system/actor-system.js";
 
 /** What is particular to one storage of a server. */
@@ -99,8 +100,36 @@ export interface CheckedStorageOptions {
   readonly batchBytesMax: number;
 }
 
+/** Names of all options of a server: what is not among them is refused. */
+const serverOptionNames: ReadonlySet<string> = new Set<keyof StorageServerOptions>([
+  "realm",
+  "storages",
+  "transport",
+  "clock",
+  "random",
+  "log",
+  "readOnly",
+  "takeOver",
+  "signal",
+  "heartbeatIntervalMs",
+  "keepAliveIntervalMs",
+  "sessionTimeoutMs",
+  "transactionTimeoutMs",
+  "pruningIntervalMs",
+  "sessionsMax",
+  "sessionsPerClientMax",
+  "fencesPerSessionMax",
+  "transactionsOpenMax",
+  "commitQueueMax",
+  "commitsInAirBytesMax",
+  "batchBytesMax",
+  "onFatal",
+  "system",
+]);
+
 /** The options of each storage by its name. Throws InvalidOptionError, which names the option that is wrong. */
 export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<string, CheckedStorageOptions> {
+  checkNames(options, serverOptionNames);
   checkName(options.realm, "realm");
   const sessionTimeoutMs = wholeMs(options.sessionTimeoutMs, limits.sessionTimeoutMs, "sessionTimeoutMs");
   const common = {
@@ -128,6 +157,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
   const checked = new Map<string, CheckedStorageOptions>();
   for (const [name, store] of Object.entries(options.storages)) {
     checkName(name, "storages");
+    checkNames(store, storageOptionNames, `storages.${name}.`);
     checked.set(name, { ...common, store: checkedStore(name, store) });
   }
   if (checked.size === 0) throw new InvalidOptionError({ option: "storages", reason: "names none" });
@@ -147,6 +177,9 @@ const storeAges = [
   "outcomeAgeMs",
   "snapshotRetentionMs",
 ] as const satisfies readonly (keyof StorageOptions)[];
+
+/** The same of one storage. */
+const storageOptionNames: ReadonlySet<string> = new Set<keyof StorageOptions>(["open", ...storeCounts, ...storeAges]);
 
 function checkedStore(name: string, store: StorageOptions): CheckedStore {
   const checked: Partial<Record<(typeof storeCounts)[number] | (typeof storeAges)[number], number>> = {};

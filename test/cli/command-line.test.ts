@@ -93,6 +93,15 @@ describe("what is wrong is named", () => {
     expect(code).toBe(2);
   });
 
+  test.each([
+    [["get", "a", "--storag", "main"], "--storage"],
+    [["cache", "stat"], "stats"],
+    [["cache", "stats", "--prefx", "a"], "--prefix"],
+  ])("%j is corrected too, by %s", async (words, meant) => {
+    const { err, code } = await runZooid(words);
+    expect({ code, meant: /\(did you mean (\S+)\?\) \(ZOOID_USAGE\)\n$/.exec(err)?.[1] }).toEqual({ code: 2, meant });
+  });
+
   test("a command that is like none is wrong usage, and leads to the list", async () => {
     const { err, code } = await runZooid(["frobnicate"]);
     expect({ err, code }).toEqual({ err: "zooid: unknown command 'frobnicate': see zooid --help (ZOOID_USAGE)\n", code: 2 });

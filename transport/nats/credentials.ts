@@ -1,4 +1,5 @@
 import { InvalidOptionError } from "../../core/index.js";
+import { didYouMean } from "../../core/similar-name.js";
 import type { NatsDialOptions, NatsTls } from "./dial.js";
 
 /** What each option of `tls` is. */
@@ -32,7 +33,7 @@ export function checkCredentials({ user, password, token, tls, resolve }: NatsDi
   for (const [name, value] of Object.entries(tls)) {
     const type = Object.hasOwn(tlsOptions, name) ? tlsOptions[name as keyof NatsTls] : undefined;
     const option = `tls.${name}`;
-    if (type === undefined) throw new InvalidOptionError({ option, reason: "is not known" });
+    if (type === undefined) throw new InvalidOptionError({ option, reason: `is not known${didYouMean(name, Object.keys(tlsOptions))}` });
     if (value !== undefined && typeof value !== type) throw new InvalidOptionError({ option, reason: `is not a ${type}` });
   }
 }

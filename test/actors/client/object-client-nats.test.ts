@@ -79,6 +79,13 @@ describe("connect", () => {
     }
   });
 
+  test("takes an address alone for that of its broker", async () => {
+    await serve();
+    await using store = await connect(nats.url);
+    await store.put("x", 1);
+    expect(store.status()).toMatchObject({ address: nats.url.replace("nats://", ""), state: "readWrite" });
+  });
+
   test("is told at once what will not get better by waiting, and waits for what will", async () => {
     await serve();
     const servers = nats.url;

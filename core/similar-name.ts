@@ -1,0 +1,45 @@
+/** More edits than this make another word of it. */
+const editsMax = 3;
+/** Share of the characters that two similar names have in common, at least. */
+const shareMin = 0.5;
+/** A name that is only begun has at least this many characters, or it begins too many. */
+const beginningMin = 4;
+
+/** `: did you mean X?` for the one of `known` that is most like `name`; an empty text when none is. Upper and lower case count as the same. */
+export function didYouMean(name: string, known: Iterable<string>): string {
+  const typed = name.toLowerCase();
+  let best: string | undefined;
+  let bestEdits = Infinity;
+  for (const each of known) {
+    const meant = each.toLowerCase();
+    const edits = typed.length >= beginningMin && meant.startsWith(typed) ? 1 : editsBetween(typed, meant);
+    const longest = Math.max(typed.length, meant.length);
+    if (edits > editsMax || (longest - edits) / longest < shareMin || edits >= bestEdits) continue;
+    best = each;
+    bestEdits = edits;
+  }
+  return best === undefined ? "" : `: did you mean ${best}?`;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that make `b` of `a` (Damerau and Levenshtein); more than editsMax is Infinity. */
+function editsBetween(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > editsMax) return Infinity;
+  let beforeLast: readonly number[] = [];
+  let last: readonly number[] = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const edits = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const isSame = a[row - 1] === b[column - 1];
+      const isSwapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      edits[column] = Math.min(
+        (edits[column - 1] ?? Infinity) + 1,
+        (last[column] ?? Infinity) + 1,
+        (last[column - 1] ?? Infinity) + (isSame ? 0 : 1),
+        isSwapped ? (beforeLast[column - 2] ?? Infinity) + 1 : Infinity,
+      );
+    }
+    beforeLast = last;
+    last = edits;
+  }
+  return last[b.length] ?? Infinity;
+}
