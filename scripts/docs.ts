@@ -13,7 +13,7 @@ import { createProgram } from "../cli/program.js";
 import { createExample } from "../examples/cities/program.js";
 import { machines } from "../machines/index.js";
 import { cacheMetrics } from "../prometheus.js";
-import { errorClasses } from "../core/errors.js";
+import { errorClasses, type ErrorName } from "../core/errors.js";
 import { limits } from "../core/limits.js";
 import { configureOptions, type Counterpart, features } from "./zoocache.js";
 
@@ -95,28 +95,22 @@ function machinePictures(): string {
   return sections.join("\n\n");
 }
 
-/** Each error with its permanent code, whether another try may succeed, and the docstring of its class. */
+/** Each error with its permanent code, whether another try may succeed, its facts, and the docstring of its class, by subject. */
 function errorTable(): string {
-  const { program, docstringBefore } = parse("core/errors.ts");
-  const classes = new Map(
-    program.body.flatMap((node) => {
+  const { program } = parse("core/errors.ts");
+  const files = program.body.flatMap((node) => (node.type === "ExportAllDeclaration" ? [node.source.value] : []));
+  const rows = files.flatMap((file) => {
+    const { program, docstringBefore } = parse(`core/${file.slice(2).replace(/\.js$/, ".ts")}`);
+    return program.body.flatMap((node) => {
       const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
       if (declaration?.type !== "ClassDeclaration" || declaration.id === null) return [];
-      const fields = new Map<string, unknown>();
-      for (const member of declaration.body.body) {
-        if (member.type === "PropertyDefinition" && member.key.type === "Identifier" && member.value?.type === "Literal") {
-          fields.set(member.key.name, member.value.value);
-        }
-      }
-      return [[declaration.id.name, { fields, docstring: docstringBefore(node.start) }] as const];
-    }),
-  );
-  const rows = Object.keys(errorClasses).map((name) => {
-    const known = classes.get(name);
-    if (known === undefined) throw new Error(`core/errors.ts has no class ${name}`);
-    return `| \`${String(known.fields.get("code"))}\` | \`${name}\` | ${known.fields.get("transient") === true ? "yes" : "no"} | ${known.docstring} |`;
+      const { name } = declaration.id;
+      const { code, transient, factTypes } = errorClasses[name as ErrorName];
+      const facts = Object.entries(factTypes).map(([fact, type]) => `\`${fact}\`${type.endsWith("?") ? " (not always)" : ""}`);
+      return [`| \`${code}\` | \`${name}\` | ${transient ? "yes" : "no"} | ${facts.join(", ")} | ${docstringBefore(node.start)} |`];
+    });
   });
-  return ["| code | class | transient | when |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  return ["| code | class | transient | facts | when |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }
 
 /** Where the options of `connect` are declared: all of an interface, or those that are named. */

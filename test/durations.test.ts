@@ -203,7 +203,7 @@ describe.each(faces.map((face) => [`${face.name}: ${face.option}`, face] as cons
     async (_text, value) => {
       const problem = await problemOf(face, value);
       expect(problem).toBeInstanceOf(InvalidOptionError);
-      expect((problem as InvalidOptionError).facts.option).toContain(face.option);
+      expect((problem as InvalidOptionError).option).toContain(face.option);
     },
   );
 });

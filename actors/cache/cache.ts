@@ -109,7 +109,7 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
     return await opening;
   } catch (error) {
     // What an earlier process left would not learn what becomes stale now: only where there is nothing memory stands in for it.
-    if (!(error instanceof DiskFullError && error.facts.isEmpty)) throw error;
+    if (!(error instanceof DiskFullError && error.isEmpty)) throw error;
     log.error({ folder, error }, "cache goes on in memory, its disk is full");
     return undefined;
   }

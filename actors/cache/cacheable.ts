@@ -84,7 +84,7 @@ export class BoundFunction implements Work {
 
   compute = (call: Call): unknown => {
     const isShared = this.core.shared !== undefined;
-    if (isShared && this.#isAsync === false) throw new SyncTierError({ name: this.name });
+    if (isShared && this.#isAsync === false) throw new SyncTierError({ called: this.name });
     try {
       const result = Reflect.apply(this.#fn as (...args: unknown[]) => unknown, call.self, call.args);
       this.#isAsync = isThenable(result);

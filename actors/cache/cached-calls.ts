@@ -292,7 +292,7 @@ export class CachedCalls {
     }
     this.#computed(computation, false);
     computation.end();
-    if (this.#isShared) throw new SyncTierError({ name: call.work.name });
+    if (this.#isShared) throw new SyncTierError({ called: call.work.name });
     call.caller?.use(this.#tiers.tagsFor(call.key, computation.tags), computation.isKeepable);
     call.caller?.useReads(computation.reads);
     this.#tiers.check(result);
@@ -347,7 +347,7 @@ export class CachedCalls {
     flight.begins(this.#tiers.begin());
     this.#starts(computation);
     const result = this.#running.run(computation, call.work.compute, call);
-    if (!isThenable(result)) throw new SyncTierError({ name: call.work.name });
+    if (!isThenable(result)) throw new SyncTierError({ called: call.work.name });
     return this.#checked(result);
   }
 

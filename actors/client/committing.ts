@@ -250,7 +250,7 @@ function isInDoubt(error: unknown): boolean {
     error instanceof TimeoutError ||
     error instanceof InternalError ||
     error instanceof WriteInDoubtError ||
-    (error instanceof MalformedMessageError && isOfAnswer(error.facts.what))
+    (error instanceof MalformedMessageError && isOfAnswer(error.what))
   );
 }
 

@@ -534,7 +534,7 @@ export class ClientConnection {
     const { problem } = this;
     const { address } = this.#options.transport;
     if (problem instanceof DisconnectedError)
-      return new DisconnectedError({ address, reason: problem.facts.reason }, problem.cause ?? problem);
+      return new DisconnectedError({ address, reason: problem.reason }, problem.cause ?? problem);
     return new DisconnectedError({ address, reason: problem?.message }, problem);
   }
 

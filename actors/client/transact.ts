@@ -88,7 +88,7 @@ async function nextAttempt(core: ClientCore, error: unknown, attempt: number, de
   if (error instanceof TimeoutError && (signal?.aborted === true || core.clock.monotonic() >= deadline)) throw error;
   if (error instanceof DisconnectedError) await core.connection.connected(deadline - core.clock.monotonic(), signal);
   else await delay(core.clock, retryDelay(attempt, core.random), signal);
-  if (error instanceof ConflictError) await seen(core, error.facts.current, signal);
+  if (error instanceof ConflictError) await seen(core, error.current, signal);
 }
 
 /**

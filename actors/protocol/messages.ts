@@ -31,7 +31,7 @@
  * The invalidation of a commit is published before its answer, by the same connection, so over a transport that keeps
  * its promises it arrives first; nothing relies on it.
  *
- * Every answer is either what the operation promises or an error by class and facts (core/errors.ts). Every request
+ * Every answer is either what the operation promises or an error by class and facts (core/errors). Every request
  * but `register` names a session; one that the server does not know is UnknownSessionError, and the client registers again.
  *
  * Secrets. A client draws two, and sends them in requests alone, which only the server may subscribe to: no answer, broadcast, status,

@@ -118,7 +118,7 @@ export class ClientCache {
     } catch (error) {
       if (!(error instanceof DiskFullError)) throw error;
       const { storage, log } = options;
-      log.error({ storage, folder: error.facts.folder, error }, "cache goes on in memory, its disk is full");
+      log.error({ storage, folder: error.folder, error }, "cache goes on in memory, its disk is full");
       return new ClientCache(options, undefined);
     }
   }

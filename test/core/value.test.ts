@@ -75,7 +75,7 @@ test("what cannot be stored is refused with its path", () => {
     try {
       encodeValue(bad);
     } catch (error) {
-      expect((error as InvalidValueError).facts.path).toBe(path);
+      expect((error as InvalidValueError).path).toBe(path);
     }
   }
   expect(() => encodeValue(deep)).toThrow(InvalidValueError);

@@ -212,8 +212,8 @@ class PlainBus implements Bus {
 
   /** The broker does not let us publish on a subject. */
   #refused(error: NotAuthorizedError): void {
-    const path = error.facts.subject?.slice(this.#subject.length + 1) ?? "";
-    if (error.facts.subject !== `${this.#subject}.${path}`) return;
+    const path = error.subject?.slice(this.#subject.length + 1) ?? "";
+    if (error.subject !== `${this.#subject}.${path}`) return;
     if (!path.startsWith("tag.")) {
       this.#trouble.met("following", error);
       return;

@@ -63,8 +63,8 @@ export class WireTap {
     try {
       wire.readAnswer(wire.nothing, payload);
     } catch (error) {
-      if (error instanceof ConflictError) this.#world.checker.toldTid(subject, error.facts.current);
-      else if (error instanceof BehindError) this.#world.checker.toldTid(subject, error.facts.last);
+      if (error instanceof ConflictError) this.#world.checker.toldTid(subject, error.current);
+      else if (error instanceof BehindError) this.#world.checker.toldTid(subject, error.last);
       else if (!(error instanceof ZooidError)) throw error;
     }
   }

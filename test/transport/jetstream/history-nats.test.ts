@@ -409,7 +409,7 @@ describe("what comes from outside", () => {
       const before = (await ask("CREATE", { ...ours, ...changes })).config;
       const node = await make();
       const followed = node.bus.follow(undefined);
-      await until(() => warned.some(({ err }) => err instanceof UnfitStreamError && err.facts.setting === setting));
+      await until(() => warned.some(({ err }) => err instanceof UnfitStreamError && err.setting === setting));
       expect(node.bus.state.type).not.toBe("following");
       expect((await ask("INFO")).config).toEqual(before);
       // A nats-server that is asked to delete a stream and to make it anew at once may keep neither.

@@ -135,7 +135,7 @@ describe("a flight", () => {
     circle.b = cache.cacheable(async (x: number): Promise<string> => `b ${await a(x)}`, { name: "b" });
     const failure = await a(1).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(CircularCallError);
-    expect((failure as CircularCallError).facts.circle).toBe("a(1) → b(1) → a(1)");
+    expect((failure as CircularCallError).circle).toBe("a(1) → b(1) → a(1)");
   });
 
   test("that waits for one that waits for it fails, though neither called itself", async () => {

@@ -1,0 +1,53 @@
+import { errorClass } from "./base.js";
+
+/** The actor does not take events of this type from outside. */
+export class NotAcceptedError extends errorClass({
+  code: "ZOOID_NOT_ACCEPTED",
+  transient: false,
+  facts: { actor: "string", event: "string", accepts: "string" },
+  message: ({ actor, event, accepts }) =>
+    `actor ${actor} does not accept ${event} from outside: it accepts ${accepts === "" ? "nothing" : accepts}`,
+}) {}
+
+/** The actor takes events of this type, but the schema of the type refused the event. */
+export class InvalidEventError extends errorClass({
+  code: "ZOOID_INVALID_EVENT",
+  transient: false,
+  facts: { actor: "string", event: "string", reason: "string" },
+  message: ({ actor, event, reason }) => `event ${event} for actor ${actor} does not fit its schema: ${reason}`,
+}) {}
+
+/** No process of the realm has an actor at this address. */
+export class NoActorError extends errorClass({
+  code: "ZOOID_NO_ACTOR",
+  transient: false,
+  facts: { actor: "string" },
+  message: ({ actor }) => `no process of this realm has an actor at ${actor}`,
+}) {}
+
+/** The actor answered before. Its process has ended, or has ended the registration. */
+export class ActorLostError extends errorClass({
+  code: "ZOOID_ACTOR_LOST",
+  transient: true,
+  facts: { actor: "string" },
+  message: ({ actor }) => `actor ${actor} no longer answers: its process has ended, or has ended the registration`,
+}) {}
+
+/** The actor is at its address, but it has stopped, is done or has failed (`status`): it takes no more events. */
+export class ActorEndedError extends errorClass({
+  code: "ZOOID_ACTOR_ENDED",
+  transient: false,
+  facts: { actor: "string", status: "string", reason: "string?" },
+  message: ({ actor, status, reason }) => {
+    const ended = status === "done" ? "is done" : status === "error" ? "has failed" : "has stopped";
+    return `actor ${actor} ${ended} and takes no more events${reason === undefined ? "" : `: ${reason}`}`;
+  },
+}) {}
+
+/** The event made the actor fail: an action, a guard or an actor that it invoked threw. The actor is stopped, its process goes on. */
+export class ActorFailedError extends errorClass({
+  code: "ZOOID_ACTOR_FAILED",
+  transient: false,
+  facts: { actor: "string", event: "string", reason: "string" },
+  message: ({ actor, event, reason }) => `event ${event} made actor ${actor} fail: ${reason}`,
+}) {}

@@ -1,0 +1,50 @@
+import { errorClass } from "./base.js";
+
+/** The stream of the invalidation bus is there, with settings under which invalidations would be lost. It is left as it is. */
+export class UnfitStreamError extends errorClass({
+  code: "ZOOID_UNFIT_STREAM",
+  transient: false,
+  facts: { stream: "string", setting: "string", found: "string", needed: "string" },
+  message: ({ stream, setting, found, needed }) =>
+    `stream ${stream} cannot carry invalidations: its ${setting} is ${found}, change it to ${needed}`,
+}) {}
+
+/** The broker can be reached, and has no JetStream for this user. */
+export class NoJetStreamError extends errorClass({
+  code: "ZOOID_NO_JET_STREAM",
+  transient: true,
+  facts: { address: "string" },
+  message: ({ address }) => `the broker at ${address} has no JetStream: turn it on (nats-server -js), or use busKind: "nats"`,
+}) {}
+
+/** A function of the module was called before `configure`, or before its promise resolved. */
+export class NotConfiguredError extends errorClass({
+  code: "ZOOID_NOT_CONFIGURED",
+  transient: false,
+  facts: { called: "string" },
+  message: ({ called }) => `${called} was called before the cache was configured: await configure() first`,
+}) {}
+
+/** Dependencies were added where no cached function is being computed, or after it had ended. */
+export class OutsideComputationError extends errorClass({
+  code: "ZOOID_OUTSIDE_COMPUTATION",
+  transient: false,
+  facts: { called: "string" },
+  message: ({ called }) => `${called} was called outside of a computation`,
+}) {}
+
+/** Cached calls would wait for each other for ever. */
+export class CircularCallError extends errorClass({
+  code: "ZOOID_CIRCULAR_CALL",
+  transient: false,
+  facts: { circle: "string" },
+  message: ({ circle }) => `cached calls wait for each other: ${circle}`,
+}) {}
+
+/** A sync function cannot keep its results in a bucket that nodes share, as asking the bucket takes a promise. */
+export class SyncTierError extends errorClass({
+  code: "ZOOID_SYNC_TIER",
+  transient: false,
+  facts: { called: "string" },
+  message: ({ called }) => `${called} gives no promise, and its results are kept in a bucket: make it async, or use memory: or lmdb:`,
+}) {}

@@ -1,0 +1,89 @@
+import { errorClass } from "./base.js";
+
+/** A key is not 1 to 512 UTF-8 bytes without NUL. */
+export class InvalidKeyError extends errorClass({
+  code: "ZOOID_INVALID_KEY",
+  transient: false,
+  facts: { key: "string", reason: "string" },
+  message: ({ key, reason }) => `key ${JSON.stringify(key)} ${reason}`,
+}) {}
+
+/** A value holds what cannot be stored (a function, a cycle, a class instance), or is nested too deep. */
+export class InvalidValueError extends errorClass({
+  code: "ZOOID_INVALID_VALUE",
+  transient: false,
+  facts: { path: "string", reason: "string" },
+  message: ({ path, reason }) => `value${path === "" ? "" : ` at ${path}`} ${reason}`,
+}) {}
+
+/** A schema of this key's pattern refused the value. */
+export class SchemaError extends errorClass({
+  code: "ZOOID_SCHEMA",
+  transient: false,
+  facts: { key: "string", reason: "string" },
+  message: ({ key, reason }) => `value of ${JSON.stringify(key)} does not fit its schema: ${reason}`,
+}) {}
+
+/** A tag is not `a:b:c` of letters, digits, `_` and `.`, or has more than 256 characters or 16 levels. */
+export class InvalidTagError extends errorClass({
+  code: "ZOOID_INVALID_TAG",
+  transient: false,
+  facts: { tag: "string", reason: "string" },
+  message: ({ tag, reason }) => `tag ${JSON.stringify(tag)} ${reason}`,
+}) {}
+
+/** An argument of a cached function holds what no key can be made of (a function, a symbol, a class instance, a cycle), or too much. */
+export class InvalidKeyArgumentError extends errorClass({
+  code: "ZOOID_INVALID_KEY_ARGUMENT",
+  transient: false,
+  facts: { path: "string", reason: "string" },
+  message: ({ path, reason }) => `argument ${path} ${reason}`,
+}) {}
+
+/** An option, flag or environment variable has a value that is not allowed. */
+export class InvalidOptionError extends errorClass({
+  code: "ZOOID_INVALID_OPTION",
+  transient: false,
+  facts: { option: "string", reason: "string" },
+  message: ({ option, reason }) => `option ${option} ${reason}`,
+}) {}
+
+/** A message, or one transaction, is larger than messageBytesMax or has more keys than transactionKeysMax. */
+export class TooLargeError extends errorClass({
+  code: "ZOOID_TOO_LARGE",
+  transient: false,
+  facts: { what: "string", size: "number", sizeMax: "number" },
+  message: ({ what, size, sizeMax }) => `${what} is ${size}, more than ${sizeMax}`,
+}) {}
+
+/** A message is not of the protocol: it is truncated, or has a wrong shape or type. */
+export class MalformedMessageError extends errorClass({
+  code: "ZOOID_MALFORMED_MESSAGE",
+  transient: false,
+  facts: { what: "string", reason: "string" },
+  message: ({ what, reason }) => `${what} is malformed: ${reason}`,
+}) {}
+
+/** The other side speaks another version of the protocol. */
+export class ProtocolVersionError extends errorClass({
+  code: "ZOOID_PROTOCOL_VERSION",
+  transient: false,
+  facts: { version: "number", supported: "number" },
+  message: ({ version, supported }) => `protocol version ${version} is not spoken here, only ${supported}`,
+}) {}
+
+/** The server serves no storage of this name. */
+export class UnknownStorageError extends errorClass({
+  code: "ZOOID_UNKNOWN_STORAGE",
+  transient: false,
+  facts: { storage: "string" },
+  message: ({ storage }) => `no storage ${JSON.stringify(storage)} here`,
+}) {}
+
+/** The server or the client is read-only. */
+export class ReadOnlyError extends errorClass({
+  code: "ZOOID_READ_ONLY",
+  transient: false,
+  facts: { who: "string" },
+  message: ({ who }) => `the ${who} is read-only`,
+}) {}

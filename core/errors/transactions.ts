@@ -1,0 +1,65 @@
+import { errorClass } from "./base.js";
+
+/** A key or range that the transaction read or wrote was changed after its snapshot. */
+export class ConflictError extends errorClass({
+  code: "ZOOID_CONFLICT",
+  transient: true,
+  facts: { key: "string", base: "tid", current: "tid" },
+  message: ({ key, base, current }) => `${JSON.stringify(key)} was changed at ${current}, after the snapshot ${base}`,
+}) {}
+
+/** The history that this snapshot needs was pruned, or its commit came so late that it could be a copy of another one. */
+export class SnapshotTooOldError extends errorClass({
+  code: "ZOOID_SNAPSHOT_TOO_OLD",
+  transient: true,
+  facts: { snapshot: "tid", floor: "tid" },
+  message: ({ snapshot, floor }) => `snapshot ${snapshot} is older than what is kept, ${floor}`,
+}) {}
+
+/** The server has not reached the snapshot that was asked for. */
+export class BehindError extends errorClass({
+  code: "ZOOID_BEHIND",
+  transient: true,
+  facts: { snapshot: "tid", last: "tid" },
+  message: ({ snapshot, last }) => `the server is at ${last}, before ${snapshot}`,
+}) {}
+
+/** A voted transaction was not finished within transactionTimeoutMs, or waited that long for another; it was aborted. */
+export class TransactionTimedOutError extends errorClass({
+  code: "ZOOID_TRANSACTION_TIMED_OUT",
+  transient: true,
+  facts: { transaction: "string" },
+  message: ({ transaction }) => `transaction ${transaction} was aborted at its time-out`,
+}) {}
+
+/** The transaction was aborted: by its client, with its session, or because its client asked for its outcome while it was not in the log. */
+export class TransactionAbortedError extends errorClass({
+  code: "ZOOID_TRANSACTION_ABORTED",
+  transient: true,
+  facts: { transaction: "string" },
+  message: ({ transaction }) => `transaction ${transaction} was aborted`,
+}) {}
+
+/** Whether the transaction committed can no longer be known. Never thrown where it can. */
+export class OutcomeUnknownError extends errorClass({
+  code: "ZOOID_OUTCOME_UNKNOWN",
+  transient: false,
+  facts: { transaction: "string" },
+  message: ({ transaction }) => `whether transaction ${transaction} committed is not known`,
+}) {}
+
+/** The clock of the server shows a time before 1970, or in 2248 or later, which no transaction id can hold. */
+export class ClockError extends errorClass({
+  code: "ZOOID_CLOCK",
+  transient: true,
+  facts: { nowMs: "number" },
+  message: ({ nowMs }) => `the clock of the server is wrong: ${nowMs} ms after 1970`,
+}) {}
+
+/** The transaction belongs to another client: only its own client may commit, finish, abort or settle it. */
+export class NotOwnerError extends errorClass({
+  code: "ZOOID_NOT_OWNER",
+  transient: false,
+  facts: { transaction: "string" },
+  message: ({ transaction }) => `transaction ${transaction} belongs to another client`,
+}) {}
