@@ -533,8 +533,7 @@ export class ClientConnection {
   #disconnected(): DisconnectedError {
     const { problem } = this;
     const { address } = this.#options.transport;
-    if (problem instanceof DisconnectedError)
-      return new DisconnectedError({ address, reason: problem.reason }, problem.cause ?? problem);
+    if (problem instanceof DisconnectedError) return new DisconnectedError({ address, reason: problem.reason }, problem.cause ?? problem);
     return new DisconnectedError({ address, reason: problem?.message }, problem);
   }
 

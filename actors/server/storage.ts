@@ -309,8 +309,7 @@ export class ServedStorage {
       const shown = options.readOnly ? undefined : await askForWriter(this.#deps, subject, signal);
       await transport.flush().catch(() => undefined);
       // Others may send over the same link what the broker refuses; nobody else answers the question.
-      const refusal =
-        shown?.type === "silence" ? refusals.at(-1) : refusals.find((each) => each.subject === this.#subjects.invalidations);
+      const refusal = shown?.type === "silence" ? refusals.at(-1) : refusals.find((each) => each.subject === this.#subjects.invalidations);
       if (refusal !== undefined) throw refusal;
     } finally {
       stopListening();
