@@ -15,7 +15,7 @@ import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
 import { type LogPageAfter, pageOfLog, pageOfQueue } from "./log-page.js";
 import { TidClock } from "./tid-clock.js";
-import { firstAfter, headAt, keysAt, lastAt, transactionsAfter } from "./transaction-log.js";
+import { chainAfter, firstAfter, headAt, keysAt, lastAt, type TransactionsAfter, transactionsAfter } from "./transaction-log.js";
 import type { LoggedTransaction, Outcome, Position } from "../../core/transaction.js";
 
 export { CommitBatch } from "./commit-batch.js";
@@ -23,6 +23,7 @@ export { digestAfter } from "./records.js";
 export type { LogPageAfter, PagedTransaction } from "./log-page.js";
 export { olderRevisionLooks } from "./revisions.js";
 export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
+export type { TransactionsAfter } from "./transaction-log.js";
 
 /** What a storage is and how much of its past it keeps; bounds left out are those of limits. */
 export interface ObjectStoreOptions {
@@ -35,14 +36,6 @@ export interface ObjectStoreOptions {
   readonly outcomeAgeMs?: number;
   readonly outcomesMax?: number;
   readonly snapshotRetentionMs?: number;
-}
-
-/** A part of the chain of transactions. */
-export interface TransactionsAfter {
-  /** In the order of commits, the first one following the tid that was asked for. */
-  readonly transactions: readonly LoggedTransaction[];
-  /** They reach the last durable tid. */
-  readonly whole: boolean;
 }
 
 /** What one step of pruning did. */
@@ -165,8 +158,8 @@ export class ObjectStore {
     const last = this.#position.tid;
     if (tid === last) return { transactions: [], whole: true };
     if (tid > last) return { transactions: [], whole: false };
-    if (this.queueHas(tid)) return take(this.#queue.after(tid), tid, last, countMax, keysMax);
-    return this.#read((view) => take(transactionsAfter(view, tid), tid, last, countMax, keysMax));
+    if (this.queueHas(tid)) return chainAfter(this.#queue.after(tid), tid, last, countMax, keysMax);
+    return this.#read((view) => chainAfter(transactionsAfter(view, tid), tid, last, countMax, keysMax));
   }
 
   /** How many transactions after `tid` the log has. Costs one look-up. */
@@ -394,19 +387,4 @@ export class ObjectStore {
     if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
     return this.#ordered.read(use);
   }
-}
-
-function take(following: Iterable<LoggedTransaction>, tid: Tid, last: Tid, countMax: number, keysMax: number): TransactionsAfter {
-  const transactions: LoggedTransaction[] = [];
-  let expected = tid;
-  let keys = 0;
-  for (const transaction of following) {
-    // The first one names another predecessor when `tid` was pruned or never was; a view may also be ahead of the last tid.
-    if (transaction.previous !== expected || transaction.tid > last) break;
-    keys += transaction.keys.length;
-    if (transactions.length > 0 && (transactions.length >= countMax || keys > keysMax)) break;
-    transactions.push(transaction);
-    expected = transaction.tid;
-  }
-  return { transactions, whole: expected === last };
 }

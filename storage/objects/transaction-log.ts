@@ -5,6 +5,14 @@ import type { LoggedTransaction } from "../../core/transaction.js";
 
 /** The log as it lies in a view. What was pruned is not in it; what is left is a chain without gap. */
 
+/** A part of the chain of transactions. */
+export interface TransactionsAfter {
+  /** In the order of commits, the first one following the tid that was asked for. */
+  readonly transactions: readonly LoggedTransaction[];
+  /** They reach the last durable tid. */
+  readonly whole: boolean;
+}
+
 /** Heads of transactions after `tid`, in the order of commits; lazy. */
 export function* headsAfter(view: View, tid: Tid): Generator<LogHead> {
   for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) yield decodeLogHead(key, record);
@@ -61,6 +69,31 @@ export function keysOfPart(view: View, tid: Tid, record: Uint8Array, part: numbe
   if (part === 0) return decodeLogKeys(record);
   const bytes = view.get(keysKey(tid, part));
   return bytes === undefined ? undefined : decodeKeys(bytes);
+}
+
+/**
+ * Transactions of `following` that continue the chain after `tid`, `last` at most: as many as the bounds allow, but one at least, whatever
+ * its keys.
+ */
+export function chainAfter(
+  following: Iterable<LoggedTransaction>,
+  tid: Tid,
+  last: Tid,
+  countMax: number,
+  keysMax: number,
+): TransactionsAfter {
+  const transactions: LoggedTransaction[] = [];
+  let expected = tid;
+  let keys = 0;
+  for (const transaction of following) {
+    // The first one names another predecessor when `tid` was pruned or never was; a view may also be ahead of the last tid.
+    if (transaction.previous !== expected || transaction.tid > last) break;
+    keys += transaction.keys.length;
+    if (transactions.length > 0 && (transactions.length >= countMax || keys > keysMax)) break;
+    transactions.push(transaction);
+    expected = transaction.tid;
+  }
+  return { transactions, whole: expected === last };
 }
 
 function loggedTransaction(view: View, key: Uint8Array, record: Uint8Array): LoggedTransaction {
