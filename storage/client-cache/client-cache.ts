@@ -1,10 +1,12 @@
 import { LRUCache } from "lru-cache";
 import { assert } from "../../core/assert.js";
 import type { Clock } from "../../core/clock.js";
-import { BehindError, DiskFullError, MalformedMessageError } from "../../core/errors.js";
+import { DiskFullError } from "../../core/errors.js";
 import { limits } from "../../core/limits.js";
 import type { Log } from "../../core/log.js";
 import { type Tid, tidZero } from "../../core/tid.js";
+import { type AdmittedRevision, checkAdmitted } from "./admitted-revision.js";
+import { CommitsAhead } from "./commits-ahead.js";
 import { CacheDisk, type DiskEntry } from "./disk.js";
 import { type CachedRevision, encodeRecord, HeldRevision } from "./revision.js";
 import { ObjectReads } from "./object-reads.js";
@@ -12,26 +14,14 @@ import { type ObjectRead, staleRead } from "../../core/object-read.js";
 import { OpenSnapshots } from "./open-snapshots.js";
 import type { OpenStore } from "../kv/ordered-store.js";
 import { type LoadTicket, RecentInvalidations } from "./recent-invalidations.js";
-import { emptyPosition, type Position } from "../../core/transaction.js";
+import { emptyPosition, type LoggedTransaction, type Position, type Write } from "../../core/transaction.js";
 
+export type { AdmittedRevision } from "./admitted-revision.js";
 export type { CachedRevision } from "./revision.js";
 export type { LoadTicket } from "./recent-invalidations.js";
 
-/** A revision as a load brought it: valid in [serial, next), or in [serial, as-of] when `next` is undefined. */
-export interface AdmittedRevision {
-  readonly serial: Tid;
-  /** Undefined: absent. */
-  readonly value: Uint8Array | undefined;
-  readonly next: Tid | undefined;
-}
-
 /** What one committed transaction replaced. */
-export interface AppliedInvalidation {
-  readonly previous: Tid;
-  readonly tid: Tid;
-  readonly digest: string;
-  readonly keys: readonly string[];
-}
+export type AppliedInvalidation = Omit<LoggedTransaction, "id">;
 
 export interface ClientCacheOptions {
   readonly storage: string;
@@ -82,8 +72,7 @@ export class ClientCache {
   readonly #disk: CacheDisk | undefined;
   readonly #snapshots: OpenSnapshots;
   readonly #remembered: RecentInvalidations;
-  /** Commits of this client that cannot be applied yet: the last of them, and what they wrote; undefined keys: anything. */
-  #ahead: { readonly tid: Tid; readonly keys: Set<string> | undefined } | undefined;
+  readonly #ahead = new CommitsAhead();
   #position: Position;
   #asOf: Position;
   #memoryHits = 0;
@@ -178,11 +167,7 @@ export class ClientCache {
    * belong to the snapshot, InvalidValueError when its value cannot be decoded.
    */
   admit(ticket: LoadTicket, key: string, revision: AdmittedRevision, asOf: Position): CachedRevision {
-    const { snapshot } = ticket;
-    if (asOf.tid < snapshot) throw new BehindError({ snapshot, last: asOf.tid });
-    if (revision.serial > snapshot || (revision.next !== undefined && (revision.next <= snapshot || revision.next > asOf.tid))) {
-      throw new MalformedMessageError({ what: "answer to a load", reason: "its revision is not that of the snapshot" });
-    }
+    checkAdmitted(revision, ticket.snapshot, asOf.tid);
     const isKept = this.#remembered.has(ticket);
     const known = isKept ? this.#memory.peek(key) : undefined;
     if (known?.serial === revision.serial && known.isDecoded) return known;
@@ -193,11 +178,7 @@ export class ClientCache {
   }
 
   /** Takes the values of a transaction that this client committed, under the same rules as what a load brings. */
-  admitCommitted(
-    ticket: LoadTicket,
-    writes: readonly { readonly key: string; readonly value: Uint8Array | undefined }[],
-    committed: Position,
-  ): void {
+  admitCommitted(ticket: LoadTicket, writes: readonly Write[], committed: Position): void {
     if (!this.#remembered.has(ticket)) return;
     for (const { key, value } of writes) {
       const record = encodeRecord(committed.tid, value);
@@ -207,7 +188,7 @@ export class ClientCache {
 
   /** `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that is stale. */
   foundAt(read: ObjectRead, snapshot: Tid, serial: Tid): ObjectRead {
-    if (this.#ahead !== undefined && this.#ahead.keys?.has(read.text) !== false) return staleRead;
+    if (this.#ahead.has(read.text)) return staleRead;
     // The revision that is current as of the position is so since it was written.
     if (read.since > snapshot && this.#currentSerial(read.text) === serial) read.since = serial;
     return read.since <= snapshot ? read : staleRead;
@@ -215,7 +196,7 @@ export class ClientCache {
 
   /** The same for the keys that begin with a prefix. `ticket`: a load that began with the snapshot, has not ended, and so remembers. */
   listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
-    if (this.#ahead !== undefined && isBelowAny(read.text, this.#ahead.keys)) return staleRead;
+    if (this.#ahead.hasBelow(read.text)) return staleRead;
     if (read.since <= snapshot) return read;
     const isRemembered = ticket !== undefined && this.#remembered.has(ticket) && this.#remembered.reachesBackTo(snapshot);
     if (!isRemembered || this.#remembered.hasBelow(read.text, snapshot)) return staleRead;
@@ -242,11 +223,7 @@ export class ClientCache {
     assert(tid > this.#position.tid, "a commit that is ahead is not applied yet");
     if (keys === undefined) this.reads.touchAll();
     else this.reads.touch(keys);
-    const before = this.#ahead;
-    const areKnown = keys !== undefined && (before === undefined || before.keys !== undefined);
-    const all = areKnown ? new Set([...(before?.keys ?? []), ...keys]) : undefined;
-    const isBounded = all !== undefined && all.size <= limits.rememberedKeysMax;
-    this.#ahead = { tid: before === undefined || tid > before.tid ? tid : before.tid, keys: isBounded ? all : undefined };
+    this.#ahead.add(tid, keys);
   }
 
   /** Drops every revision, and what loads in flight will bring; stands at `position`. Resolves when the disk has it. */
@@ -254,7 +231,7 @@ export class ClientCache {
     this.#memory.clear();
     this.#snapshots.forgetRevisions();
     this.#remembered.clear();
-    this.#ahead = undefined;
+    this.#ahead.clear();
     this.reads.touchAll();
     this.#disk?.removeAll();
     this.#asOf = position;
@@ -408,16 +385,10 @@ export class ClientCache {
 
   #moveTo(position: Position): void {
     this.#position = position;
-    if (this.#ahead !== undefined && this.#ahead.tid <= position.tid) this.#ahead = undefined;
+    this.#ahead.reached(position.tid);
     if (position.tid > this.#asOf.tid) this.#asOf = position;
     this.#disk?.stand(this.#position, this.#asOf);
   }
-}
-
-function isBelowAny(prefix: string, keys: ReadonlySet<string> | undefined): boolean {
-  if (keys === undefined) return true;
-  for (const key of keys) if (key.startsWith(prefix)) return true;
-  return false;
 }
 
 function after(tid: number): Tid {
