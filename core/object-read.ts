@@ -60,3 +60,25 @@ export class ObjectRead {
 /** What was read of no snapshot that is known to be the last: stale from the beginning. */
 export const staleRead: ObjectRead = new ObjectRead("key", "", tidZero, undefined);
 staleRead.isStale = true;
+
+/** Whether anything that was read of an object store was changed since, or was read of a snapshot that is too old by now. */
+export function isAnyStale(reads: readonly ObjectRead[] | undefined): boolean {
+  if (reads !== undefined) for (const read of reads) if (read.isStale || read.isPast?.() === true) return true;
+  return false;
+}
+
+/** Those of `reads` that time alone makes stale; undefined: there are none. */
+export function agesAmong(reads: readonly ObjectRead[] | undefined): readonly ObjectRead[] | undefined {
+  if (reads === undefined) return undefined;
+  return reads.some(isAge) ? reads.filter(isAge) : undefined;
+}
+
+function isAge({ isPast }: ObjectRead): boolean {
+  return isPast !== undefined;
+}
+
+/** Whether a snapshot that one of `ages` was to be of is too old by now. */
+export function isAnyPast(ages: readonly ObjectRead[] | undefined): boolean {
+  if (ages !== undefined) for (const age of ages) if (age.isPast?.() === true) return true;
+  return false;
+}

@@ -1,5 +1,5 @@
 import { type ArgumentsKey, argumentsKey, keyTag, resultKey, scopeText } from "../../storage/results/result-key.js";
-import { entryBytes, EntrySlot } from "../../storage/results/memory-entries.js";
+import { entryBytes, EntrySlot } from "../../storage/results/memory-entry.js";
 import { InvalidOptionError, isThenable, limits, rootTag, SyncTierError, type Tag } from "../../core/index.js";
 import { durationOf } from "./options.js";
 import type { CacheCore } from "./core.js";

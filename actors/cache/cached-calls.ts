@@ -1,5 +1,6 @@
 import type { Entry } from "../../storage/results/entry-store.js";
-import type { EntrySlot, MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import type { EntrySlot } from "../../storage/results/memory-entry.js";
 import { staleRead } from "../../core/object-read.js";
 import { flightMachine } from "../../machines/cache/flight.js";
 import {

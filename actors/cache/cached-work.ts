@@ -1,5 +1,5 @@
 import type { Tag } from "../../core/index.js";
-import type { EntrySlot } from "../../storage/results/memory-entries.js";
+import type { EntrySlot } from "../../storage/results/memory-entry.js";
 import type { ComputedCall, ComputedWork } from "../tracking/computation.js";
 
 /** Milliseconds that a result with this time to live is kept; undefined when it has none, or no bound. */

@@ -1,6 +1,7 @@
 import { keyTag, resultKey } from "../../storage/results/result-key.js";
 import type { Entry, PersistentEntryStore } from "../../storage/results/entry-store.js";
-import { EntrySlot, MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import { MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import { EntrySlot } from "../../storage/results/memory-entry.js";
 import { TagTrie } from "../../storage/results/tag-trie.js";
 import { Ticks } from "../../storage/results/ticks.js";
 import type { Bucket } from "../../transport/bucket.js";

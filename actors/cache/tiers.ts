@@ -1,8 +1,9 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryPosition, EntryVersion, Keeping, PersistentEntryStore } from "../../storage/results/entry-store.js";
 import { keepValue, KeptFailure, type KeptValue, valueOf, type ValueMode } from "../../storage/results/kept-value.js";
-import { type EntrySlot, isAnyStale, type MemoryEntryStore } from "../../storage/results/memory-entries.js";
-import { objectChanges } from "../../core/object-read.js";
+import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
+import type { EntrySlot } from "../../storage/results/memory-entry.js";
+import { isAnyStale, objectChanges } from "../../core/object-read.js";
 import type { Began, TagTrie } from "../../storage/results/tag-trie.js";
 import { keyTag } from "../../storage/results/result-key.js";
 import { type Clock, coversTags, InvalidOptionError, InvalidValueError, limits, type Log, type Tag } from "../../core/index.js";

@@ -1,12 +1,13 @@
 import type { Clock } from "../../core/clock.js";
 import { coversTags, type Tag } from "../../core/tag.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
-import { type Ending, Expiry } from "./expiry.js";
-import { keepValue, type KeptValue, type ValueMode } from "./kept-value.js";
-import { objectChanges, type ObjectRead } from "../../core/object-read.js";
-import { Recency, type Recent } from "./recency.js";
-import type { Began, Dependency, TagTrie } from "./tag-trie.js";
-import { roughBytes, stringBytes } from "./rough-bytes.js";
+import { Expiry } from "./expiry.js";
+import { keepValue, type ValueMode } from "./kept-value.js";
+import { BoundedEntry, entryOverheadBytes, type EntrySlot, MemoryEntry } from "./memory-entry.js";
+import { isAnyPast, isAnyStale, objectChanges } from "../../core/object-read.js";
+import { Recency } from "./recency.js";
+import type { Began, TagTrie } from "./tag-trie.js";
+import { stringBytes } from "./rough-bytes.js";
 import { Ticks } from "./ticks.js";
 
 export interface MemoryEntryStoreOptions {
@@ -24,111 +25,8 @@ export interface MemoryEntryStoreOptions {
   readonly onSlide?: { readonly intervalMs: number; readonly slid: (key: string) => void } | undefined;
 }
 
-/** What an entry takes beside key and value. */
-const entryOverheadBytes = 350;
 /** What a tag takes that no other entry depends on, and each level of it that has no other below. */
 const tagBytes = 200;
-
-/** Bytes that an entry takes in memory, by a rough measure. */
-export function entryBytes(key: string, value: unknown): number {
-  return entryOverheadBytes + stringBytes(key) + roughBytes(value);
-}
-
-/** A key that is looked for again and again: leads to its entry without a look-up, for as long as that one is kept. Of one tier only. */
-export class EntrySlot {
-  readonly key: string;
-  /** For the tier to set. */
-  entry: MemoryEntry | undefined = undefined;
-  /** For how long what comes here from another tier stays for `last`. */
-  readonly graceMs: number;
-  /** Where it is kept, and by what: it goes from there with its entry. */
-  readonly #home: Pick<Map<unknown, unknown>, "delete"> | undefined;
-  readonly #by: unknown;
-
-  constructor(key: string, graceMs = 0, home?: Pick<Map<unknown, unknown>, "delete">, by?: unknown) {
-    this.key = key;
-    this.graceMs = graceMs;
-    this.#home = home;
-    this.#by = by;
-  }
-
-  /** Its entry is gone for good, as far as this process knows. */
-  leave(): void {
-    this.#home?.delete(this.#by);
-  }
-}
-
-/** What a hit reads comes first, so that it is one line of the processor's cache. */
-class MemoryEntry implements Entry, Ending {
-  /** What the version of this tier was when this was last found not to be stale. */
-  checkedAt: number;
-  promise: Promise<unknown> | undefined = undefined;
-  /** When it expires; undefined: never. Infinity only with `ages`: each entry would have an object of its own for it. */
-  endsMs: number | undefined;
-  /** When it was found stale or expired. */
-  lapsedMs: number | undefined = undefined;
-  readonly reads: readonly ObjectRead[] | undefined;
-  readonly key: string;
-  readonly value: unknown;
-  readonly isShared: boolean;
-  /** Those of its reads that time alone makes stale; undefined: none. They are asked whenever `endsMs` is compared. */
-  readonly ages: readonly ObjectRead[] | undefined;
-  readonly tags: readonly Tag[];
-  readonly ttlMs: number | undefined;
-  readonly slides: boolean;
-  readonly storedMs: number;
-  readonly graceMs: number;
-  readonly dependency: Dependency;
-  readonly began: Began;
-  due: number | undefined = undefined;
-  /** When `onSlide` was last told. */
-  toldMs: number;
-  /** Where it is found without a look-up. */
-  slot: EntrySlot | undefined = undefined;
-
-  constructor(
-    key: string,
-    kept: KeptValue,
-    how: Keeping<Began>,
-    at: { dependency: Dependency; version: number; nowMs: number; graceMs: number },
-  ) {
-    const { ttlMs, leftMs = ttlMs } = how;
-    this.key = key;
-    this.value = kept.value;
-    this.isShared = kept.isShared;
-    this.tags = how.tags;
-    this.reads = how.reads?.length === 0 ? undefined : how.reads;
-    this.ttlMs = ttlMs;
-    this.slides = how.slides === true && ttlMs !== undefined;
-    this.storedMs = at.nowMs;
-    this.graceMs = at.graceMs;
-    this.dependency = at.dependency;
-    this.began = how.began;
-    this.ages = agesAmong(this.reads);
-    const never = this.ages === undefined ? undefined : Infinity;
-    this.endsMs = leftMs === undefined || leftMs === Infinity ? never : at.nowMs + leftMs;
-    this.checkedAt = at.version;
-    this.toldMs = at.nowMs;
-  }
-
-  get expiresMs(): number {
-    return this.endsMs ?? Infinity;
-  }
-
-  /** When it is of no use any more, not even for `last`. */
-  get leavesMs(): number {
-    return (this.lapsedMs ?? this.expiresMs) + this.graceMs;
-  }
-}
-
-/** An entry of a tier with bounds: others need no order, nor its memory. */
-class BoundedEntry extends MemoryEntry implements Recent<BoundedEntry> {
-  bytes = 0;
-  /** Since it had its turn to make room. */
-  isUsed = false;
-  newer: BoundedEntry | undefined = undefined;
-  older: BoundedEntry | undefined = undefined;
-}
 
 /**
  * Results in memory, as objects.
@@ -432,26 +330,6 @@ export class MemoryEntryStore implements EntryStore<Began> {
     this.#trie.release(dependency);
     if (reads !== undefined) for (const read of reads) read.release();
   }
-}
-
-/** Whether anything that was read of an object store was changed since, or was read of a snapshot that is too old by now. */
-export function isAnyStale(reads: readonly ObjectRead[] | undefined): boolean {
-  if (reads !== undefined) for (const read of reads) if (read.isStale || read.isPast?.() === true) return true;
-  return false;
-}
-
-function agesAmong(reads: readonly ObjectRead[] | undefined): readonly ObjectRead[] | undefined {
-  if (reads === undefined) return undefined;
-  return reads.some(isAge) ? reads.filter(isAge) : undefined;
-}
-
-function isAge({ isPast }: ObjectRead): boolean {
-  return isPast !== undefined;
-}
-
-function isAnyPast(ages: readonly ObjectRead[] | undefined): boolean {
-  if (ages !== undefined) for (const age of ages) if (age.isPast?.() === true) return true;
-  return false;
 }
 
 /** Entries looked at between two looks at the clock. */

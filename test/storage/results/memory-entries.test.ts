@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { EntrySlot, MemoryEntryStore, type MemoryEntryStoreOptions } from "../../../storage/results/memory-entries.js";
+import { MemoryEntryStore, type MemoryEntryStoreOptions } from "../../../storage/results/memory-entries.js";
+import { EntrySlot } from "../../../storage/results/memory-entry.js";
 import { TagTrie } from "../../../storage/results/tag-trie.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { asTag, InvalidValueError } from "../../../core/index.js";
