@@ -1,0 +1,318 @@
+import type { AnyActor } from "xstate";
+import { type AppliedInvalidation, ClientCache } from "../../storage/client-cache/client-cache.js";
+import {
+  ClosedError,
+  DisconnectedError,
+  newSecret,
+  publicId,
+  StaleError,
+  tidZero,
+  TimeoutError,
+  type Random,
+  type Clock,
+  type Log,
+  type Tid,
+  type Value,
+} from "../../core/index.js";
+import { Ending } from "./closing.js";
+import { ClientConnection, type ConnectionState } from "./connection.js";
+import type { ClientCore, CommitUnderWay } from "./client-core.js";
+import type { ReadOptions } from "./interface.js";
+import { Loader } from "./loader.js";
+import type { ClientBounds, ObjectClientOptions } from "./options.js";
+import { transactionId, type Committed, type Invalidation } from "../protocol/messages.js";
+import type { UntypedSchema, ValidatorTable } from "../protocol/schema.js";
+import { NotedAges, noteMomentary } from "./tracked-reads.js";
+import type { Attempts } from "./transact.js";
+import { ObjectTransaction, type TransactionOptions } from "./transaction.js";
+import { Waiting } from "./waiters.js";
+import { Watchers } from "./watching.js";
+
+/** What one client is made of, from its opening to its end. Its user has an ObjectClient, and none of this. */
+export class OpenClient implements ClientCore {
+  readonly client: string;
+  readonly storage: string;
+  readonly cache: ClientCache;
+  readonly connection: ClientConnection;
+  readonly loader: Loader;
+  readonly validators: ValidatorTable;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly waitTimeoutMs: number;
+  readonly commits = new Map<string, CommitUnderWay>();
+  readonly options: ObjectClientOptions<UntypedSchema>;
+  readonly bounds: ClientBounds;
+  readonly watchers = new Watchers();
+  readonly #moved: Waiting;
+  readonly #listeners = new Set<(state: ConnectionState) => void>();
+  /** Transactions and commits under way, until their outcome is known: `close` waits for them. */
+  readonly #underWay = new Set<Promise<unknown>>();
+  /** Comes at once with `close`, for what only reads; for what may still commit, when `close` has waited long enough. */
+  readonly endingReads = new Ending();
+  readonly ages: NotedAges;
+  readonly ending = new Ending();
+  /** Hash of the client's secret. */
+  readonly #owner: string;
+  #transactions = 0;
+  #history = 0;
+  #discards = 0;
+  #lastCommit: Tid = tidZero;
+  #closing: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: ObjectClientOptions<UntypedSchema>, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
+    const { realm, storage, client, transport, clock, random } = options;
+    this.client = client;
+    this.storage = storage;
+    this.cache = cache;
+    this.validators = validators;
+    this.clock = clock;
+    this.random = random;
+    this.log = log;
+    this.waitTimeoutMs = bounds.waitTimeoutMs;
+    this.options = options;
+    this.bounds = bounds;
+    this.#moved = new Waiting(clock);
+    const clientSecret = newSecret(random);
+    this.#owner = publicId(clientSecret);
+    this.connection = new ClientConnection({
+      realm,
+      storage,
+      client,
+      clientSecret,
+      readOnly: options.readOnly ?? false,
+      onOtherHistory: options.onOtherHistory ?? "refuse",
+      transport,
+      cache,
+      clock,
+      random,
+      log,
+      requestTimeoutMs: bounds.requestTimeoutMs,
+      heartbeatTimeoutMs: bounds.heartbeatTimeoutMs,
+      waitTimeoutMs: bounds.waitTimeoutMs,
+      onApplied: (invalidation) => this.#applied(invalidation),
+      onDiscarded: (otherHistory) => this.#discarded(otherHistory),
+      onState: (state) => {
+        const { refusal } = this.connection;
+        if (refusal !== undefined) this.#moved.fail(refusal);
+        for (const listener of this.#listeners) listener(state);
+      },
+      register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
+    });
+    this.ages = new NotedAges(cache, clock, () => this.connection.staleMs);
+    this.loader = new Loader({
+      cache,
+      link: () => this.connection.link,
+      address: () => transport.address,
+      loadsInFlightMax: bounds.loadsInFlightMax,
+    });
+  }
+
+  async opened(): Promise<void> {
+    const { transport } = this.options;
+    this.connection.start();
+    const connected = this.connection.connected();
+    if (this.cache.isNew) {
+      await connected;
+      return;
+    }
+    // With data to serve, a server that is not there, or refuses, is no reason not to open.
+    connected.catch(() => undefined);
+    if (transport.status === "connected") await Promise.race([connected, this.connection.firstFailed]);
+  }
+
+  get history(): number {
+    return this.#history;
+  }
+
+  get discards(): number {
+    return this.#discards;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** What is applied here holds all that this client has committed itself. */
+  get hasOwnCommits(): boolean {
+    return this.cache.position.tid >= this.#lastCommit;
+  }
+
+  onState(listener: (state: ConnectionState) => void): () => void {
+    const own = (state: ConnectionState) => listener(state);
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  nextTransactionId(): string {
+    return transactionId(this.#owner, ++this.#transactions);
+  }
+
+  register(name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>): () => void {
+    return this.options.system?.register(`client/${this.client}/${name}`, actor, { accepts: [], describe }) ?? (() => undefined);
+  }
+
+  async reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const deadline = this.clock.monotonic() + timeoutMs;
+    while (this.cache.position.tid < tid) {
+      this.checkOpen();
+      const { refusal } = this.connection;
+      if (refusal !== undefined) throw refusal;
+      const late = () =>
+        this.connection.isConnected
+          ? new TimeoutError({ what: `transaction ${tid}`, timeoutMs })
+          : new DisconnectedError({ address: this.connection.address });
+      await this.#moved.wait(deadline - this.clock.monotonic(), late, signal);
+    }
+  }
+
+  committed(committed: Committed, keys: Invalidation["keys"]): void {
+    if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
+    this.connection.intake.take([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
+    // No read begins before it is applied.
+    if (this.cache.position.tid < committed.tid) this.cache.committedAhead(committed.tid, keys);
+  }
+
+  track<T>(promise: Promise<T>): Promise<T> {
+    this.#underWay.add(promise);
+    const forget = () => this.#underWay.delete(promise);
+    promise.then(forget, forget);
+    return promise;
+  }
+
+  attempts(options: TransactionOptions): Attempts {
+    const { signal, ending } = options;
+    return { attemptsMax: this.bounds.transactAttemptsMax, signal, ending, begin: () => this.begin(options) };
+  }
+
+  readAttempts(signal?: AbortSignal): Attempts {
+    return this.attempts({ isolation: "serializable", readOnly: true, signal, ending: this.endingReads });
+  }
+
+  async begin(options: TransactionOptions): Promise<ObjectTransaction> {
+    const { signal } = options;
+    try {
+      this.checkOpen();
+      signal?.throwIfAborted();
+      if (this.cache.position.tid < this.#lastCommit) await this.reached(this.#lastCommit, this.waitTimeoutMs, signal);
+    } catch (error) {
+      noteMomentary();
+      throw error;
+    }
+    return new ObjectTransaction(this, options);
+  }
+
+  /** Waits until the snapshot is as new as it was asked to be. */
+  async fresh(options: ReadOptions, maxStaleMs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const deadline = this.clock.monotonic() + this.waitTimeoutMs;
+    const leftMs = () => deadline - this.clock.monotonic();
+    if (options.after !== undefined) await this.reached(options.after, leftMs(), signal);
+    if (options.serverSync === true) {
+      const { tid } = await this.connection.synchronize(leftMs(), signal);
+      await this.reached(tid, leftMs(), signal);
+      return;
+    }
+    if (maxStaleMs === undefined || this.connection.staleMs <= maxStaleMs) return;
+    try {
+      const { tid } = await this.connection.synchronize(leftMs(), signal, maxStaleMs);
+      await this.reached(tid, leftMs(), signal);
+    } catch (error) {
+      if (!(error instanceof DisconnectedError || error instanceof TimeoutError) || signal?.aborted === true) throw error;
+      throw new StaleError({ staleMs: this.connection.staleMs, maxStaleMs });
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  kill(): void {
+    this.#isClosed = true;
+    const closed = new ClosedError({ what: "client" });
+    this.endingReads.end(closed);
+    this.ending.end(closed);
+    this.watchers.close();
+    this.ages.close();
+    // Without a link nothing that is given up is sent.
+    this.connection.stop();
+    for (const commit of this.commits.values()) {
+      commit.abandon();
+      commit.giveUp();
+    }
+    this.#moved.fail(closed);
+    this.#closing ??= this.cache.abandon().then(() => this.options.release?.());
+    this.#closing.catch((error: unknown) =>
+      this.log.warn({ client: this.client, storage: this.storage, err: error }, "a killed client left something open"),
+    );
+  }
+
+  /** What its connection shows at its address, beside its state. */
+  #shown(): Readonly<Record<string, Value>> {
+    const { entries, bytes, memoryEntries, memoryBytes, hits, misses } = this.cache.stats();
+    const { connection } = this;
+    const held = { position: this.cache.position.tid, entries, bytes, memoryEntries, memoryBytes, hits: hits.memory + hits.disk, misses };
+    return connection.heardMsAgo === undefined ? held : { ...held, heardMsAgo: connection.heardMsAgo };
+  }
+
+  #applied(invalidation: AppliedInvalidation): void {
+    if (this.#moved.count > 0) this.#moved.release();
+    this.watchers.applied(invalidation);
+  }
+
+  #discarded(otherHistory: boolean): void {
+    this.#discards++;
+    if (otherHistory) {
+      this.#history++;
+      this.#lastCommit = tidZero;
+    }
+    this.#moved.release();
+    this.watchers.reset();
+  }
+
+  /** Throws ClosedError. */
+  checkOpen(): void {
+    if (this.#isClosed) throw new ClosedError({ what: "client" });
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true;
+    // Of what changes from now on nothing will be heard.
+    this.cache.reads.close();
+    this.ages.close();
+    const closed = new ClosedError({ what: "client" });
+    this.endingReads.end(closed);
+    this.watchers.close();
+    // What was voted and is not finished now never will be: those who wait for its objects need not wait for the time-out.
+    for (const commit of this.commits.values()) commit.abandon();
+    const deadline = this.clock.monotonic() + this.bounds.closeTimeoutMs;
+    const disconnect = () => {
+      this.ending.end(closed);
+      this.connection.close();
+      for (const commit of this.commits.values()) commit.giveUp();
+    };
+    const patience = this.clock.setTimeout(disconnect, this.bounds.closeTimeoutMs);
+    await Promise.allSettled([...this.#underWay, ...Array.from(this.commits.values(), ({ ended }) => ended)]);
+    this.clock.clearTimeout(patience);
+    disconnect();
+    this.#moved.fail(closed);
+    await this.cache.close();
+    await this.#release(deadline - this.clock.monotonic());
+  }
+
+  /** Releases what was opened for this client. A link that hangs is given up by its pings, and not waited for beyond `timeoutMs`. */
+  async #release(timeoutMs: number): Promise<void> {
+    const released = this.options.release?.();
+    if (released === undefined) return;
+    let timer: unknown;
+    const timedOut = new Promise<void>((resolve) => {
+      timer = this.clock.setTimeout(resolve, Math.max(1, timeoutMs));
+    });
+    try {
+      await Promise.race([released, timedOut]);
+    } finally {
+      this.clock.clearTimeout(timer);
+    }
+  }
+}
