@@ -1,26 +1,21 @@
-/** Machines that run: the actor system that gives them addresses, and pictures of them. */
-export { openObjectClient, type ObjectClient } from "./client/object-client.js";
-export type { ObjectClientOptions } from "./client/options.js";
-export { startStorageServer, type StorageServer, type StorageServerOptions } from "./server/server.js";
+/** Machines that run: the actor system that gives them addresses, what it sends messages over, and drawings of machines. */
 export { createActorSystem } from "./system/actor-system.js";
 export type {
   Accepts,
-  ExposedActor,
   ActorSystem,
   ActorSystemOptions,
   ActorView,
+  ExposedActor,
   RemoteActor,
   RemoteEvent,
   RemoteOptions,
 } from "./system/actor-system.js";
-export { findCacheNodes } from "./cache/admin/nodes.js";
-export type { CachedKey, CacheListing, CacheNode, CacheNodesOptions, CacheNodeStats, CachePage, ListedTag } from "./cache/admin/nodes.js";
-export type { Pruned } from "./cache/pruner.js";
-export type { Publication } from "./cache/publication.js";
 export { machineToJson, machineToMermaid } from "./system/drawing.js";
 export type { DrawingOptions } from "./system/drawing.js";
 export { describeMachine } from "./system/machine-description.js";
 export type { MachineDescription, StateDescription, TransitionDescription } from "./system/machine-description.js";
-export { type Random, systemRandom } from "../core/random.js";
-export { type Clock, systemClock } from "../core/clock.js";
-export { type Log, silentLog } from "../core/log.js";
+export { createBroker, type Broker, type BrokerOptions } from "../transport/in-process.js";
+export { openTransport, type OpenTransportOptions } from "../transport/open.js";
+export { serveBroker, type ServeBrokerOptions, type ServedBroker } from "../transport/websocket/broker.js";
+export type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport/transport.js";
+export { ActorEndedError, ActorFailedError, ActorLostError, InvalidEventError, NoActorError, NotAcceptedError } from "../core/errors.js";

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { open } from "lmdb";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodeValue, encodeValue, openLmdbStore } from "../index.js";
+import { openLmdbStore } from "../server.js";
+import { decodeValue, encodeValue, asTag, silentLog, systemClock } from "../core/index.js";
 import { DiskEntryStore } from "../storage/results/disk-entries.js";
-import { asTag, silentLog, systemClock } from "../core/index.js";
 import { median, nowMs } from "./measure.js";
 import type { Question, Result } from "./report.js";
 

@@ -1,9 +1,10 @@
 import { open } from "lmdb";
 import { connect as connectRaw } from "nats";
 import { join } from "node:path";
-import { connect, decodeValue, encodeValue, openLmdbStore } from "../index.js";
+import { connect } from "../index.js";
+import { openLmdbStore } from "../server.js";
+import { decodeValue, encodeValue, silentLog, systemClock } from "../core/index.js";
 import { ClientCache } from "../storage/client-cache/client-cache.js";
-import { silentLog, systemClock } from "../core/index.js";
 import { inParallel, inSequence, median, nowMs } from "./measure.js";
 import { Bench } from "./process.js";
 import type { Question, Result } from "./report.js";

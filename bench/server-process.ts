@@ -1,6 +1,7 @@
 /** A storage server over NATS, its objects in LMDB: what a deployment runs. */
 import { join } from "node:path";
-import { openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock } from "../index.js";
+import { openLmdbStore, startStorageServer } from "../server.js";
+import { silentLog, systemRandom, systemClock } from "../core/index.js";
 import { openTransport } from "../transport/index.js";
 import { answer, processDetails } from "./process.js";
 

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { type CacheNode, findCacheNodes } from "../actors/index.js";
-import { systemRandom, systemClock } from "../index.js";
-import { openTransport } from "../transport/index.js";
+import { type CacheNode, findCacheNodes } from "../cache.js";
+import { systemRandom, systemClock } from "../core/index.js";
+import { openTransport } from "../actors/index.js";
 import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connection.js";
 import { CommandError, failureOf } from "./failure.js";
 import { option, parseDuration, parseName } from "./parsing.js";

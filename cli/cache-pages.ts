@@ -1,4 +1,4 @@
-import type { CacheListing, CachePage } from "../actors/index.js";
+import type { CacheListing, CachePage } from "../cache.js";
 
 /** Rows of one node, as many as were wanted; `next`: there are more after it. */
 export type Listed<Row> = CachePage<Row>;

@@ -1,4 +1,5 @@
-import { ZooidError, type Fact } from "../index.js";
+import { ZooidError } from "../index.js";
+import type { Fact } from "../core/index.js";
 import { printable } from "./printable.js";
 
 /** Codes that only the command line has, with the exit code of each; that of all others is 1. */

@@ -1,4 +1,5 @@
-import { MalformedMessageError, type Value } from "../index.js";
+import type { Value } from "../index.js";
+import { MalformedMessageError } from "../core/index.js";
 
 /**
  * Values as JSON, without loss. What JSON has no word for is an object with one name that begins with `$`:

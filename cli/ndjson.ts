@@ -1,4 +1,5 @@
-import { asKey, limits, type Value } from "../index.js";
+import type { Value } from "../index.js";
+import { asKey, limits } from "../core/index.js";
 import { CommandError } from "./failure.js";
 import { fromJson, parseJson, toJson } from "./json-values.js";
 

@@ -1,6 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { asDuration, InvalidOptionError } from "../index.js";
+import { InvalidOptionError } from "../index.js";
+import { asDuration } from "../core/index.js";
 import { CommandError } from "./failure.js";
 
 /** Milliseconds of a duration with its unit: `500ms`, `2s`, `5m`, `1h`, `7d`. */

@@ -1,4 +1,4 @@
-import type { Clock } from "../index.js";
+import type { Clock } from "../core/index.js";
 
 export interface ProgressReport {
   readonly rows: number;

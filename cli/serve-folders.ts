@@ -1,18 +1,9 @@
 import { join } from "node:path";
-import { createActorSystem } from "../actors/index.js";
-import {
-  DiskFullError,
-  type Log,
-  openLmdbStore,
-  startStorageServer,
-  type StorageOptions,
-  type StorageServer,
-  type StorageServerOptions,
-  systemRandom,
-  systemClock,
-} from "../index.js";
+import { createActorSystem, type Transport } from "../actors/index.js";
+import { DiskFullError, type Log } from "../index.js";
+import { openLmdbStore, startStorageServer, type StorageOptions, type StorageServer, type StorageServerOptions } from "../server.js";
+import { systemRandom, systemClock } from "../core/index.js";
 import { makeFolder } from "../storage/kv/make-folder.js";
-import type { Transport } from "../transport/index.js";
 import { CommandError } from "./failure.js";
 
 export interface ServeFoldersOptions {

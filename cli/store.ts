@@ -1,4 +1,5 @@
-import { connect, type ObjectClient, systemRandom } from "../index.js";
+import { connect, type ObjectClient } from "../index.js";
+import { systemRandom } from "../core/index.js";
 import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
 import type { Surroundings } from "./surroundings.js";
 

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { playScenario } from "../examples/cities/up/scenario.js";
 import type { UpEvent } from "../examples/cities/up/report.js";
 import { pathOf, ServiceLink } from "../examples/cities/up/service-link.js";
-import { systemRandom, systemClock } from "../index.js";
+import { systemRandom, systemClock } from "../core/index.js";
 import { runZooid } from "./cli/run-zooid.js";
 import { freePorts } from "./cli/free-ports.js";
 import { ComposedProcess, entrypointOf, readComposeFile, readStage } from "./support/composed.js";

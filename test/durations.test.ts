@@ -4,12 +4,14 @@ import { PassThrough } from "node:stream";
 import type { Command } from "commander";
 import Fastify from "fastify";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { createActorSystem, findCacheNodes } from "../actors/index.js";
-import type { Duration } from "../cache.js";
+import { createActorSystem } from "../actors/index.js";
+import { findCacheNodes } from "../cache.js";
+import { type Duration, InvalidOptionError, seededRandom, silentLog } from "../core/index.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
 import { routeCaching, type RouteCachingOptions } from "../fastify.js";
-import { connect, type ObjectClient, startStorageServer } from "../index.js";
+import { connect, type ObjectClient } from "../index.js";
+import { startStorageServer } from "../server.js";
 import { MemoryDisk } from "../storage/kv/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
 import {
@@ -21,7 +23,6 @@ import {
   type HeadedTransport,
   serveBroker,
 } from "../transport/index.js";
-import { InvalidOptionError, seededRandom, silentLog } from "../core/index.js";
 import { openCache } from "./actors/cache/open.js";
 import { clientWorld, type ClientWorld } from "./support/client-world.js";
 

@@ -1,4 +1,8 @@
-/** A world in which everything that happens is decided by one seed: time, network and disk. */
+/** A world in which everything that happens is decided by one seed: time, randomness, network and disk; and a client over such parts. */
+export { openObjectClient } from "../actors/client/object-client.js";
+export type { ObjectClientOptions } from "../actors/client/options.js";
+export { type Random, seededRandom } from "../core/random.js";
+export type { Clock } from "../core/clock.js";
 export * from "./bucket-hub.js";
 export * from "./faulty-network.js";
 export * from "./network-end.js";

@@ -15,6 +15,7 @@ import { ValidatorTable, type AnySchema, type UntypedSchema } from "../protocol/
 import { deadlineSignal, readWith, transactWith, type Transacted } from "./transact.js";
 import { type Change } from "./watching.js";
 import * as wire from "../protocol/codec.js";
+import { systemClock, systemRandom } from "../../core/index.js";
 
 export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./interface.js";
 
@@ -33,13 +34,20 @@ export async function openObjectClient<Schema extends AnySchema = UntypedSchema>
   const bounds = clientBounds(options);
   const validators = new ValidatorTable(options.schemas);
   const log = options.log ?? silentLog;
-  const { realm, storage, clock, cacheBytesMax, memoryBytesMax } = { ...options, ...bounds };
+  const { realm, storage, clock = systemClock, random = systemRandom } = options;
+  const { cacheBytesMax, memoryBytesMax } = bounds;
   const opening = ClientCache.open({ storage, realm, clock, log, open: options.cache, cacheBytesMax, memoryBytesMax });
   const cache = await opening.catch(async (error: unknown) => {
     await options.release?.();
     throw error;
   });
-  const core = new OpenClient(options as unknown as ObjectClientOptions<UntypedSchema>, bounds, cache, validators, log);
+  const core = new OpenClient(
+    { ...(options as unknown as ObjectClientOptions<UntypedSchema>), clock, random },
+    bounds,
+    cache,
+    validators,
+    log,
+  );
   try {
     await core.opened();
   } catch (error) {

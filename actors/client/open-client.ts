@@ -19,9 +19,9 @@ import { ClientConnection, type ConnectionState } from "./connection.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { ReadOptions } from "./interface.js";
 import { Loader } from "./loader.js";
-import type { ClientBounds, ObjectClientOptions } from "./options.js";
+import type { ClientBounds, OpenClientOptions } from "./options.js";
 import { transactionId, type Committed, type Invalidation } from "../protocol/messages.js";
-import type { UntypedSchema, ValidatorTable } from "../protocol/schema.js";
+import type { ValidatorTable } from "../protocol/schema.js";
 import { NotedAges, noteMomentary } from "./tracked-reads.js";
 import type { Attempts } from "./transact.js";
 import { ObjectTransaction, type TransactionOptions } from "./transaction.js";
@@ -41,7 +41,7 @@ export class OpenClient implements ClientCore {
   readonly log: Log;
   readonly waitTimeoutMs: number;
   readonly commits = new Map<string, CommitUnderWay>();
-  readonly options: ObjectClientOptions<UntypedSchema>;
+  readonly options: OpenClientOptions;
   readonly bounds: ClientBounds;
   readonly watchers = new Watchers();
   readonly #moved: Waiting;
@@ -61,7 +61,7 @@ export class OpenClient implements ClientCore {
   #closing: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(options: ObjectClientOptions<UntypedSchema>, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
+  constructor(options: OpenClientOptions, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
     const { realm, storage, client, transport, clock, random } = options;
     this.client = client;
     this.storage = storage;

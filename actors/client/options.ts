@@ -12,7 +12,7 @@ import {
   type DurationRule,
   type Log,
 } from "../../core/index.js";
-import type { AnySchema, Validators } from "../protocol/schema.js";
+import type { AnySchema, UntypedSchema, Validators } from "../protocol/schema.js";
 import type { ActorSystem } from "../system/actor-system.js";
 
 /** What every client can be told, however it was opened. */
@@ -45,15 +45,20 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   readonly client: string;
   readonly transport: Transport;
   /** Store of the cache, opened with `durable: false`; undefined: the cache is in memory only. */
-  readonly cache: OpenStore | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
+  readonly cache?: OpenStore | undefined;
+  /** Where time comes from, in a test. Default: the system's clocks. */
+  readonly clock?: Clock | undefined;
+  /** Where random ids come from, in a test. Default: the system's. */
+  readonly random?: Random | undefined;
   readonly log?: Log | undefined;
   /** Where the client's machines get their addresses. */
   readonly system?: ActorSystem | undefined;
   /** Called when the client was closed, or could not be opened: closes what was opened for it. */
   readonly release?: (() => Promise<void>) | undefined;
 }
+
+/** Options with the seams that they may leave out. */
+export type OpenClientOptions = ObjectClientOptions<UntypedSchema> & { readonly clock: Clock; readonly random: Random };
 
 const counts = { cacheBytesMax: 0, memoryBytesMax: 0, loadsInFlightMax: 1, transactAttemptsMax: 1 } as const;
 

@@ -42,12 +42,12 @@ export interface StorageServerOptions {
   readonly storages: Readonly<Record<string, StorageOptions>>;
   /** The link to the broker. It is not closed with the server. */
   readonly transport: Transport;
-  /** Where time comes from: `systemClock`, or that of a test. */
-  readonly clock: Clock;
-  /** Where random ids come from: `systemRandom`, or that of a test. */
-  readonly random: Random;
-  /** Any pino logger, or `silentLog`. */
-  readonly log: Log;
+  /** Where time comes from, in a test. Default: the system's clocks. */
+  readonly clock?: Clock | undefined;
+  /** Where random ids come from, in a test. Default: the system's. */
+  readonly random?: Random | undefined;
+  /** Any pino logger. Default: nothing is logged. */
+  readonly log?: Log | undefined;
   /** The server takes no commits. Default: false. */
   readonly readOnly?: boolean;
   /**

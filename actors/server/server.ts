@@ -4,6 +4,8 @@ import type { Message, Subscription } from "../../transport/transport.js";
 import { ServedStorage } from "./storage.js";
 import { checkServerOptions, type StorageServerOptions } from "./options.js";
 import * as wire from "../protocol/codec.js";
+import { silentLog, systemClock, systemRandom } from "../../core/index.js";
+import type { Log } from "../../core/log.js";
 
 export type { StorageOptions, StorageServerOptions } from "./options.js";
 
@@ -31,7 +33,7 @@ export interface StorageServer {
  */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {
   const checked = checkServerOptions(options);
-  const { realm, transport, clock, random, log, system, takeOver = false, signal } = options;
+  const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog, system, takeOver = false, signal } = options;
   const instance = random.id();
   const startedAt = clock.now();
   const startedMs = clock.monotonic();
@@ -64,10 +66,13 @@ export async function startStorageServer(options: StorageServerOptions): Promise
     await Promise.all(Array.from(served.values(), (each) => each.close()));
     throw error;
   }
-  return new RunningServer(instance, served, answerStorages(options, served));
+  return new RunningServer(instance, served, answerStorages({ realm, transport, log }, served));
 }
 
-function answerStorages({ realm, transport, log }: StorageServerOptions, served: ReadonlyMap<string, unknown>): Subscription {
+function answerStorages(
+  { realm, transport, log }: Pick<StorageServerOptions, "realm" | "transport"> & { readonly log: Log },
+  served: ReadonlyMap<string, unknown>,
+): Subscription {
   return transport.subscribe(storagesSubject(realm), (message: Message) => {
     try {
       message.reply?.(wire.writeAnswer(wire.storages, { storages: [...served.keys()].sort() }));

@@ -23,6 +23,7 @@ import { type ActorView, actorView, listQuestion, listSubjects } from "../protoc
 import { PacedSending } from "./paced-sending.js";
 import { type RemoteActor, RemoteReference } from "./remote-actor.js";
 import { readOrDrop } from "../protocol/codec.js";
+import { systemClock, systemRandom } from "../../core/index.js";
 
 export type { Accepts } from "./accepted-events.js";
 export type { ExposedActor } from "./exposed-actor.js";
@@ -35,9 +36,21 @@ export interface ActorSystemOptions {
   readonly realm: string;
   /** Not closed with the system. */
   readonly transport: Transport;
+  /** Where time comes from, in a test. Default: the system's clocks. */
+  readonly clock?: Clock | undefined;
+  /** Where random ids come from, in a test. Default: the system's. */
+  readonly random?: Random | undefined;
+  /** Any pino logger. Default: nothing is logged. */
+  readonly log?: Log | undefined;
+}
+
+/** The options of a system, with what they leave out. */
+interface SystemDeps {
+  readonly realm: string;
+  readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log?: Log | undefined;
+  readonly log: Log;
 }
 
 /** Registers actors of this process, and reaches those of every process of its realm. */
@@ -60,11 +73,12 @@ export interface ActorSystem {
 
 /** An actor system of `realm` on `transport`. Throws InvalidOptionError. */
 export function createActorSystem(options: ActorSystemOptions): ActorSystem {
-  return new TransportedSystem({ ...options, log: options.log ?? silentLog });
+  const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
+  return new TransportedSystem({ realm, transport, clock, random, log });
 }
 
 class TransportedSystem implements ActorSystem {
-  readonly #deps: ActorSystemOptions & { readonly log: Log };
+  readonly #deps: SystemDeps;
   readonly #endpoints = new Map<string, OpenEndpoint>();
   readonly #remotes = new Map<string, RemoteReference>();
   readonly #questions: { unsubscribe(): void };
@@ -74,7 +88,7 @@ class TransportedSystem implements ActorSystem {
   #isAnswering = false;
   #closed = false;
 
-  constructor(deps: ActorSystemOptions & { readonly log: Log }) {
+  constructor(deps: SystemDeps) {
     this.#deps = deps;
     this.#sending = new PacedSending(deps);
     this.#questions = deps.transport.subscribe(listSubjects(deps.realm).ask, (message) => this.#answerList(message));

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { CacheNodeStats } from "../../actors/index.js";
+import type { CacheNodeStats } from "../../cache.js";
 import type { Value } from "../../index.js";
 import { addCacheOptions, type Answered, askNodes, type CacheFlags } from "../cache-nodes.js";
 import { toJson } from "../json-values.js";

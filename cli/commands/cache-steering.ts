@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { CacheNode } from "../../actors/index.js";
+import type { CacheNode } from "../../cache.js";
 import { addCacheOptions, askNodes, type CacheFlags } from "../cache-nodes.js";
 import { option, parseDuration } from "../parsing.js";
 import { count } from "../progress.js";

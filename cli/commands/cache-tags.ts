@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ListedTag } from "../../actors/index.js";
+import type { ListedTag } from "../../cache.js";
 import { addCacheOptions, type Answered, askNodes, type CacheFlags } from "../cache-nodes.js";
 import { type Listed, listPages } from "../cache-pages.js";
 import { option, parseInteger } from "../parsing.js";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { systemClock } from "../../index.js";
+import { systemClock } from "../../core/index.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { rowToLine } from "../ndjson.js";
 import { Progress, progressLine } from "../progress.js";

@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
-import { systemClock } from "../../index.js";
+import { systemClock } from "../../core/index.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError, failureOf } from "../failure.js";
 import { readRows } from "../ndjson.js";

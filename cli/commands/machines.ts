@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import { type ActorSystem, createActorSystem, machineToJson, machineToMermaid } from "../../actors/index.js";
-import { systemRandom, systemClock } from "../../index.js";
+import { type ActorSystem, createActorSystem, machineToJson, machineToMermaid, openTransport } from "../../actors/index.js";
+import { systemRandom, systemClock } from "../../core/index.js";
 import { machines } from "../../machines/index.js";
-import { openTransport } from "../../transport/index.js";
 import { actorsOf, drawCurrent, machineNamed } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
 import { option } from "../parsing.js";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { systemRandom, systemClock } from "../../index.js";
-import { openTransport, type Transport } from "../../transport/index.js";
+import { systemRandom, systemClock } from "../../core/index.js";
+import { openTransport, type Transport } from "../../actors/index.js";
 import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
 import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
 import { serveFolders, storageFolders } from "../serve-folders.js";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { type ActorView, createActorSystem } from "../../actors/index.js";
-import { limits, type ServerStatus, systemRandom, systemClock, tidToMs, type Value } from "../../index.js";
-import { openTransport } from "../../transport/index.js";
+import { type ActorView, createActorSystem, openTransport } from "../../actors/index.js";
+import { type ServerStatus, tidToMs, type Value } from "../../index.js";
+import { limits, systemRandom, systemClock } from "../../core/index.js";
 import { actorsAnswerMs, shownState, stateText } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
 import { count, duration } from "../progress.js";

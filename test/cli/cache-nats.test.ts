@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
 import { createCache } from "../../cache.js";
-import { silentLog } from "../../index.js";
+import { silentLog } from "../../core/index.js";
 import { jetStreamConfig } from "../support/nats-buses.js";
 import { startNatsServer } from "../support/nats-server.js";
 import { zooid } from "./run-zooid.js";

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fromJson, parseJson, toJson } from "../../cli/json-values.js";
-import { decodeValue, encodeValue, MalformedMessageError, type Value } from "../../index.js";
+import type { Value } from "../../index.js";
+import { decodeValue, encodeValue, MalformedMessageError } from "../../core/index.js";
 
 const { value: values } = fc.letrec<{ value: Value }>((tie) => ({
   value: fc.oneof(

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createActorSystem } from "../../actors/index.js";
-import { openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock } from "../../index.js";
+import { openLmdbStore, startStorageServer } from "../../server.js";
+import { silentLog, systemRandom, systemClock } from "../../core/index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
 
 /** A storage server and its broker in this process, which commands join over WebSocket. */

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createActorSystem } from "../../actors/index.js";
 import { type Cache, createCache } from "../../cache.js";
-import { connect, type Log, silentLog, startStorageServer, systemRandom, systemClock } from "../../index.js";
+import { connect, type Log } from "../../index.js";
+import { startStorageServer } from "../../server.js";
+import { silentLog, systemRandom, systemClock } from "../../core/index.js";
 import { openMemoryStore } from "../../testing/index.js";
 import { connectNats } from "../../transport/index.js";
 import { texts } from "../support/documents.js";

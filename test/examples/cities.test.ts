@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readCities } from "../../examples/cities/up/cities.js";
 import { pathOf } from "../../examples/cities/up/service-link.js";
-import { asKey } from "../../index.js";
+import { asKey } from "../../core/index.js";
 
 const { rows } = readCities(Infinity);
 

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { cityRoutes } from "../../examples/cities/service.js";
 import { createCache } from "../../cache.js";
-import { InternalError, OutcomeUnknownError, seededRandom } from "../../index.js";
+import { InternalError, OutcomeUnknownError } from "../../index.js";
+import { seededRandom } from "../../core/index.js";
 import { clientWorld, type ClientWorld } from "../support/client-world.js";
 
 const worlds: ClientWorld[] = [];

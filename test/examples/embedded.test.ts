@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { Embedded } from "../../examples/cities/up/embedded.js";
 import { Part } from "../../examples/cities/up/part.js";
 import type { UpEvent } from "../../examples/cities/up/report.js";
-import { InUseError, systemClock } from "../../index.js";
+import { InUseError } from "../../index.js";
+import { systemClock } from "../../core/index.js";
 
 /** What happened to the thing inside, in order. */
 let history: string[];

@@ -29,6 +29,7 @@ export interface BusSetup {
   close(): Promise<void>;
 }
 
+/** What a kind of bus can do. */
 export interface BusTraits {
   /** All nodes give the same invalidation the same number. */
   readonly oneOrder: boolean;

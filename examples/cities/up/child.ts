@@ -3,7 +3,7 @@ import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { Clock } from "../../../index.js";
+import type { Clock } from "../../../core/index.js";
 import { CommandError } from "../../../cli/failure.js";
 import { partError } from "./part-error.js";
 import type { Ending, Running } from "./running.js";

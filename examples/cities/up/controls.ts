@@ -1,6 +1,5 @@
-import { type ActorSystem, createActorSystem, machineToMermaid } from "../../../actors/index.js";
-import { type Clock, systemRandom } from "../../../index.js";
-import type { Transport } from "../../../transport/index.js";
+import { type ActorSystem, createActorSystem, machineToMermaid, type Transport } from "../../../actors/index.js";
+import { type Clock, systemRandom } from "../../../core/index.js";
 import { actorsAnswerMs, drawCurrent, machineNamed, stateText } from "../../../cli/actors.js";
 import { CommandError } from "../../../cli/failure.js";
 import type { ControlActions } from "./control-server.js";

@@ -1,4 +1,5 @@
-import { type Clock, type Value } from "../../../index.js";
+import type { Value } from "../../../index.js";
+import type { Clock } from "../../../core/index.js";
 import type { NumberedRow } from "../../../cli/ndjson.js";
 import { Progress } from "../../../cli/progress.js";
 import { putRows, type RowStore, rowsPerTransaction } from "../../../cli/put-rows.js";

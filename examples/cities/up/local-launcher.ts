@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import type { Clock, Log } from "../../../index.js";
-import { createBroker, serveBroker } from "../../../transport/index.js";
+import type { Log } from "../../../index.js";
+import type { Clock } from "../../../core/index.js";
+import { createBroker, serveBroker } from "../../../actors/index.js";
 import { logOf } from "../../../cli/connection.js";
 import { startCityService } from "../service.js";
 import { serveFolders, storageFolders } from "../../../cli/serve-folders.js";

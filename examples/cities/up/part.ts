@@ -1,4 +1,4 @@
-import type { Clock } from "../../../index.js";
+import type { Clock } from "../../../core/index.js";
 import type { Report } from "./report.js";
 import type { Running } from "./running.js";
 

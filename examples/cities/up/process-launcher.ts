@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Clock } from "../../../index.js";
+import type { Clock } from "../../../core/index.js";
 import { Child } from "./child.js";
 import type { Launcher, PartFolders } from "./launcher.js";
 

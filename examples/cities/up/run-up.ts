@@ -1,8 +1,9 @@
 import { extname, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { connect, systemClock } from "../../../index.js";
-import { openTransport } from "../../../transport/index.js";
+import { connect } from "../../../index.js";
+import { systemClock } from "../../../core/index.js";
+import { openTransport } from "../../../actors/index.js";
 import { defaultAddresses, logOf } from "../../../cli/connection.js";
 import { Interrupted } from "../../../cli/failure.js";
 import type { Surroundings } from "../../../cli/surroundings.js";

@@ -1,4 +1,4 @@
-import type { Random, Clock } from "../../../index.js";
+import type { Random, Clock } from "../../../core/index.js";
 import { CommandError } from "../../../cli/failure.js";
 import { count, duration } from "../../../cli/progress.js";
 import type { Report, ScenarioStep } from "./report.js";

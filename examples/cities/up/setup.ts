@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Clock, type Log } from "../../../index.js";
+import type { Log } from "../../../index.js";
+import type { Clock } from "../../../core/index.js";
 import { makeFolder } from "../../../storage/kv/make-folder.js";
 import { CommandError } from "../../../cli/failure.js";
 import type { ControlServer } from "./control-server.js";

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import * as zooid from "../../../cache.js";
+import { ClosedError, InUseError, InvalidOptionError } from "../../../index.js";
 import { createBroker } from "../../../transport/index.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
 
@@ -33,7 +34,7 @@ describe("the cache of the module", () => {
     await zooid.set("a", 1);
     await zooid.configure({ defaultTtl: 10 });
     expect(await zooid.get("a")).toBe(1);
-    await expect(zooid.configure({ defaultTtl: 11 })).rejects.toThrow(zooid.InvalidOptionError);
+    await expect(zooid.configure({ defaultTtl: 11 })).rejects.toThrow(InvalidOptionError);
   });
 
   test("computes, forgets and prunes as one of its own does", async () => {
@@ -95,7 +96,7 @@ describe("names of functions, in the cache of the module", () => {
 describe("a cache of the module that is still being opened", () => {
   test("is closed with it, whose configure is told so, and its folder is free for another", async () => {
     const options = { storageUrl: `lmdb:${await temporaryFolder()}` };
-    const told = expect(zooid.configure(options)).rejects.toThrow(zooid.ClosedError);
+    const told = expect(zooid.configure(options)).rejects.toThrow(ClosedError);
     await zooid.close();
     await told;
     expect(() => zooid.get("a")).toThrow(zooid.NotConfiguredError);
@@ -106,7 +107,7 @@ describe("a cache of the module that is still being opened", () => {
   test("that cannot be opened stands in the way of no other", async () => {
     const folder = await temporaryFolder();
     await using owner = await zooid.createCache({ storageUrl: `lmdb:${folder}` });
-    await expect(zooid.configure({ storageUrl: `lmdb:${folder}` })).rejects.toThrow(zooid.InUseError);
+    await expect(zooid.configure({ storageUrl: `lmdb:${folder}` })).rejects.toThrow(InUseError);
     await zooid.configure({ storageUrl: "memory:" });
     expect(await zooid.get("a")).toBe(undefined);
     await owner.close();
@@ -141,6 +142,6 @@ describe("options", () => {
     [{ values: "thawed" }, "not one of frozen, shared, cloned"],
   ] as const)("%j is refused, and the message says what to write", async (options, says) => {
     await expect(zooid.createCache(options as never)).rejects.toThrow(says);
-    await expect(zooid.createCache(options as never)).rejects.toThrow(zooid.InvalidOptionError);
+    await expect(zooid.createCache(options as never)).rejects.toThrow(InvalidOptionError);
   });
 });

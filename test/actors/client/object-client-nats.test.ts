@@ -2,7 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connect, openLmdbStore, silentLog, startStorageServer, systemRandom, systemClock, type ObjectClient } from "../../../index.js";
+import { connect, type ObjectClient } from "../../../index.js";
+import { openLmdbStore, startStorageServer } from "../../../server.js";
+import { silentLog, systemRandom, systemClock } from "../../../core/index.js";
 import { connectNats } from "../../../transport/index.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 

@@ -6,7 +6,8 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createCache } from "../../../cache.js";
-import { openLmdbStore, openObjectClient, startStorageServer } from "../../../index.js";
+import { openObjectClient } from "../../../actors/client/object-client.js";
+import { openLmdbStore, startStorageServer } from "../../../server.js";
 import { MemoryDisk } from "../../../storage/kv/memory-store.js";
 import { createBroker } from "../../../transport/index.js";
 import { type Log, silentLog, systemRandom, systemClock, ZooidError } from "../../../core/index.js";

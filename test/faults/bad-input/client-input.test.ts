@@ -1,8 +1,9 @@
 /** What a service may do wrong: each has its typed error, and changes nothing. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { ObjectClient } from "../../../actors/client/object-client.js";
+import { type ObjectClient, openObjectClient } from "../../../actors/client/object-client.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { connect, openObjectClient, ProtocolVersionError, seededRandom, type Value, limits } from "../../../index.js";
+import { connect, ProtocolVersionError, type Value } from "../../../index.js";
+import { seededRandom, limits } from "../../../core/index.js";
 import { all, type ClientWorld, clientWorld } from "../../support/client-world.js";
 import { standBetween } from "./between.js";
 

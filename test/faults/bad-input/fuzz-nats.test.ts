@@ -9,7 +9,8 @@ import { createActorSystem } from "../../../actors/index.js";
 import { type Commit, operations, storagesSubject, storageSubjects } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
 import { actorView } from "../../../actors/protocol/actor-messages.js";
-import { connect, openLmdbStore, startStorageServer } from "../../../index.js";
+import { connect } from "../../../index.js";
+import { openLmdbStore, startStorageServer } from "../../../server.js";
 import { connectNats } from "../../../transport/index.js";
 import {
   type Random,

@@ -3,7 +3,7 @@ import { connect as rawConnect, headers, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { storageSubjects } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { startStorageServer, type StorageServer } from "../../../index.js";
+import { startStorageServer, type StorageServer } from "../../../server.js";
 import { MemoryDisk } from "../../../storage/kv/memory-store.js";
 import { connectNats, type Transport } from "../../../transport/index.js";
 import { limits, silentLog, systemRandom, systemClock } from "../../../core/index.js";

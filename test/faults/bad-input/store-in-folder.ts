@@ -1,5 +1,6 @@
 /** A storage server, a client that writes and one that reads, in one process over a broker in it, with the data in a folder. */
-import { openLmdbStore, openObjectClient, startStorageServer } from "../../../index.js";
+import { openObjectClient } from "../../../actors/client/object-client.js";
+import { openLmdbStore, startStorageServer } from "../../../server.js";
 import { createBroker } from "../../../transport/in-process.js";
 import { type Clock, limits, silentLog, systemRandom, systemClock } from "../../../core/index.js";
 

@@ -1,5 +1,6 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
-import { type Cached, type Duration, InvalidKeyArgumentError, InvalidOptionError, InvalidTagError } from "../../../../cache.js";
+import { type Cached, InvalidKeyArgumentError, InvalidTagError } from "../../../../cache.js";
+import { type Duration, InvalidOptionError } from "../../../../core/index.js";
 import { openCache } from "../open.js";
 
 describe("a cached function", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { CircularCallError, OutsideComputationError, TimeoutError } from "../../../../cache.js";
+import { CircularCallError, OutsideComputationError } from "../../../../cache.js";
+import { TimeoutError } from "../../../../core/index.js";
 import { type Gate, gate, openCache } from "../open.js";
 
 /** A cached function whose computations end when the test says so. */

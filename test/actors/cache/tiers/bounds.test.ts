@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { InvalidOptionError, InvalidTagError } from "../../../../cache.js";
-import { limits } from "../../../../core/index.js";
+import { InvalidTagError } from "../../../../cache.js";
+import { InvalidOptionError, limits } from "../../../../core/index.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { gate, openCache } from "../open.js";
 

@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type Cache, type CacheOptions, createCache, InvalidOptionError, SyncTierError } from "../../../../cache.js";
+import { type Cache, type CacheOptions, createCache, SyncTierError } from "../../../../cache.js";
+import { InvalidOptionError, limits, systemRandom, systemClock } from "../../../../core/index.js";
 import { sharedAgeMsMax } from "../../../../actors/cache/shared-tier.js";
 import type { Bucket } from "../../../../transport/bucket.js";
 import { createJetStreamBucket } from "../../../../transport/jetstream/bucket.js";
 import { connectNats } from "../../../../transport/nats/nats.js";
-import { limits, systemRandom, systemClock } from "../../../../core/index.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { startTcpProxy } from "../../../support/tcp-proxy.js";

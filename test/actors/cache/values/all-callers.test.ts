@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { InvalidValueError } from "../../../../cache.js";
+import { InvalidValueError } from "../../../../core/index.js";
 import { keepValue } from "../../../../storage/results/kept-value.js";
 import { decodeRecord, encodeRecord } from "../../../../storage/results/value-record.js";
 import { isDense } from "../../../../storage/results/value-kind.js";

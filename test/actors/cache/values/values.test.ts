@@ -1,6 +1,7 @@
 import http from "node:http";
 import { describe, expect, test } from "vitest";
-import { createCache, InvalidValueError } from "../../../../cache.js";
+import { createCache } from "../../../../cache.js";
+import { InvalidValueError } from "../../../../core/index.js";
 import type { ValueMode } from "../../../../storage/results/kept-value.js";
 import { roughBytes } from "../../../../storage/results/rough-bytes.js";
 import { decodeRecord, encodeRecord } from "../../../../storage/results/value-record.js";
