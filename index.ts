@@ -4,7 +4,7 @@ export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptio
 export type { ConnectionState } from "./actors/client/connection.js";
 export type { Isolation } from "./actors/client/transaction.js";
 export type { Listing, ListOptions, OpenTransaction, Reader, Recipe, Transaction } from "./actors/client/object-access.js";
-export type { KeyOf, Validators } from "./actors/protocol/schema.js";
+export type { AnySchema, KeyOf, UntypedSchema, Validators } from "./actors/protocol/schema.js";
 export type { Transacted } from "./actors/client/transact.js";
 export type { Change } from "./actors/client/watching.js";
 export type { ServerStatus } from "./actors/protocol/messages.js";

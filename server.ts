@@ -1,5 +1,5 @@
 /** The storage server: it owns the objects of its storages, and tells clients what changes. */
 export { startStorageServer, type StorageOptions, type StorageServer, type StorageServerOptions } from "./actors/server/server.js";
 export { openLmdbStore, type LmdbStoreOptions } from "./storage/kv/lmdb-store.js";
-export type { BatchOptions, ByteRange, Change, OpenStore, OrderedStore, View } from "./storage/kv/ordered-store.js";
+export type { BatchOptions, ByteRange, StoreChange, OpenStore, OrderedStore, View } from "./storage/kv/ordered-store.js";
 export { AnotherWriterError, BehindError, ClockError, MalformedMessageError, NotOwnerError, UnknownSessionError } from "./core/errors.js";

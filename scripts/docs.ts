@@ -1,7 +1,7 @@
 // Writes the parts of README and docs that are generated from the code: npm run docs. A test holds that they are current.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { parseSync } from "oxc-parser";
@@ -54,6 +54,7 @@ function generatedParts(): Map<string, string> {
   return new Map([
     ["a machine", `\`\`\`mermaid\n${machineToMermaid(machines.session)}\`\`\``],
     ["machines", machinePictures()],
+    ["exports", exportLists()],
     ["errors", errorTable()],
     ["options", optionTable(connectOptions)],
     ["server options", optionTable([["actors/server/options.ts", "StorageServerOptions"]])],
@@ -77,6 +78,50 @@ async function metricTable(): Promise<string> {
   const rows = (await register.getMetricsAsJSON()).map(({ name, type, help }) => `| \`${name}\` | ${String(type)} | ${help} |`);
   end();
   return ["| metric | type | what it tells |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+/** What each subpath of the package exports: first what is there at run time, then types. */
+function exportLists(): string {
+  const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly exports: Readonly<Record<string, string | { readonly types: string }>>;
+  };
+  const sections = Object.entries(exports).flatMap(([subpath, target]) => {
+    if (typeof target === "string") return [];
+    const path = target.types.replace("./dist/", "").replace(/\.d\.ts$/, ".ts");
+    const names = exportedNames(path);
+    const list = (isType: boolean) =>
+      [...names]
+        .filter(([, each]) => each === isType)
+        .map(([name]) => `\`${name}\``)
+        .toSorted()
+        .join(", ") || "none";
+    const title = subpath.replace(/^\./, "zooid");
+    return [`## ${title}\n\n${names.size} names.\n\nValues: ${list(false)}.\n\nTypes: ${list(true)}.`];
+  });
+  return sections.join("\n\n");
+}
+
+/** Names that the file at `path` exports, what it passes on among them; true: a type. */
+function exportedNames(path: string): ReadonlyMap<string, boolean> {
+  const { program, module } = parseSync(path, readFileSync(join(root, path), "utf8"));
+  const declared = new Map<string, boolean>();
+  for (const node of program.body) {
+    const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
+    if (declaration?.type === "TSInterfaceDeclaration" || declaration?.type === "TSTypeAliasDeclaration")
+      declared.set(declaration.id.name, true);
+  }
+  const found = new Map<string, boolean>();
+  for (const { entries } of module.staticExports) {
+    for (const { exportName, importName, moduleRequest, isType } of entries) {
+      const from = moduleRequest?.value;
+      const inner = from === undefined ? undefined : exportedNames(join(dirname(path), from).replace(/\.js$/, ".ts"));
+      if (exportName.name !== null) {
+        const isTypeThere = inner?.get(importName.name ?? exportName.name) ?? declared.get(exportName.name) ?? false;
+        found.set(exportName.name, isType || isTypeThere);
+      } else for (const [name, isTypeThere] of inner ?? []) found.set(name, isType || isTypeThere);
+    }
+  }
+  return found;
 }
 
 /** Each machine: what the first paragraph of its file says of it, and its picture. */

@@ -229,15 +229,15 @@ describe("a flag that is a duration", () => {
 
 test("no option of a face is a plain number of milliseconds or seconds", () => {
   const files = [
-    "client-interface",
-    "client-options",
-    "server-options",
-    "cache-options",
-    "cacheable-options",
-    "cache-nodes",
-    "remote-actor",
+    "client/interface",
+    "client/options",
+    "server/options",
+    "cache/options",
+    "cache/cacheable-options",
+    "cache/admin/nodes",
+    "system/remote-actor",
   ].map((name) => `actors/${name}.ts`);
-  const transports = ["nats-dial", "websocket", "websocket-broker", "plain-nats-bus", "jetstream-bus"].map(
+  const transports = ["nats/dial", "websocket/websocket", "websocket/broker", "nats/plain-bus", "jetstream/bus"].map(
     (name) => `transport/${name}.ts`,
   );
   for (const file of [...files, ...transports, "fastify/route-rules.ts"]) {

@@ -180,6 +180,25 @@ describe("rooms", () => {
     expect(all.filter((path) => !read.has(path))).toEqual([]);
   });
 
+  test("zooid exports at most 60 names, and no two subpaths export the same thing", () => {
+    const lists = readFileSync(join(root, "docs/reference/exports.md"), "utf8").split(/^## /m).slice(1);
+    const counts = new Map(lists.map((text) => [text.split("\n", 1)[0], Number(/^(\d+) names/m.exec(text)?.[1])]));
+    expect(counts.get("zooid")).toBeLessThanOrEqual(60);
+    expect([...counts.keys()]).toEqual([
+      "zooid",
+      "zooid/server",
+      "zooid/cache",
+      "zooid/fastify",
+      "zooid/prometheus",
+      "zooid/machines",
+      "zooid/actors",
+      "zooid/testing",
+      "zooid/testing/suites",
+    ]);
+    const names = lists.flatMap((text) => text.match(/`\w+`/g) ?? []);
+    expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  });
+
   test.each(publicFiles())("everything exported by %s has a docstring", (path) => {
     expect(undocumentedExports(path)).toEqual([]);
   });

@@ -3,7 +3,9 @@ import Fastify from "fastify";
 import { describe, expect, test } from "vitest";
 import { createCache, type CacheOptions } from "../cache.js";
 import { routeCaching } from "../fastify.js";
-import { connect, openLmdbStore, silentLog, startStorageServer, systemClock, systemRandom } from "../index.js";
+import { connect } from "../index.js";
+import { silentLog, systemClock, systemRandom } from "../core/index.js";
+import { openLmdbStore, startStorageServer } from "../server.js";
 import { createBroker } from "../transport/index.js";
 import { didYouMean } from "../core/similar-name.js";
 

@@ -27,7 +27,7 @@ export interface FaultyNetworkOptions {
 }
 
 /** What belongs to one end alone; the network's own unless told. */
-export interface ConnectOptions {
+export interface EndOptions {
   /** Clock of the process that connects, for the time-outs of its requests. */
   readonly clock?: Clock;
   readonly log?: Log;
@@ -67,7 +67,7 @@ export class FaultyNetwork implements EndNetwork {
   }
 
   /** A transport of the process `name`, linked unless the broker is stopped. A name may connect again, also while an older end lives. */
-  connect(name: string, options: ConnectOptions = {}): NetworkEnd {
+  connect(name: string, options: EndOptions = {}): NetworkEnd {
     const end = new NetworkEnd(this, name, options.clock ?? this.clock, options.log ?? this.#log, options.awake);
     this.#ends.add(end);
     return end;

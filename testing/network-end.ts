@@ -12,7 +12,7 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "../transport/transport.js";
-import type { Brokers, Publication } from "./published.js";
+import type { Brokers, PublishedMessage } from "./published.js";
 import type { Random } from "../core/random.js";
 import type { SentMessage } from "./published.js";
 import type { SubjectTable } from "../transport/subject.js";
@@ -271,7 +271,7 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   /** Sends to the broker, which finds who takes it, wherever they are linked. */
-  #routeOver(brokers: Brokers, link: Link, publication: Publication): void {
+  #routeOver(brokers: Brokers, link: Link, publication: PublishedMessage): void {
     const network = this.#network;
     const atMs = this.#upInLine(link);
     this.#later(atMs, () => {

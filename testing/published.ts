@@ -1,5 +1,5 @@
 /** What was published, where a broker has it. */
-export interface Publication {
+export interface PublishedMessage {
   /** Name of its publisher. */
   readonly from: string;
   readonly subject: string;
@@ -16,9 +16,9 @@ export interface Subscriber {
 /** The brokers of a cluster: each end is linked to one of them, and routes carry messages from one to the other. */
 export interface Brokers {
   /** The broker of its publisher has `publication` now. */
-  took(publication: Publication): void;
+  took(publication: PublishedMessage): void;
   /** Calls `arrive` when `publication` has reached the broker of `to`, at once if that is the same; never, if it is lost. */
-  carry(publication: Publication, to: Subscriber, arrive: () => void): void;
+  carry(publication: PublishedMessage, to: Subscriber, arrive: () => void): void;
 }
 
 /** One message on its way between two ends, by their names, as it was decided when it was sent. */

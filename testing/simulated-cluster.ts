@@ -1,5 +1,5 @@
 import type { Random, Clock } from "../core/index.js";
-import type { Brokers, Publication, Subscriber } from "./published.js";
+import type { Brokers, PublishedMessage, Subscriber } from "./published.js";
 
 /** What decides a simulated cluster. */
 export interface SimulatedClusterOptions {
@@ -11,7 +11,7 @@ export interface SimulatedClusterOptions {
   readonly routeMsMin: number;
   readonly routeMsMax: number;
   /** Called with each publication when the broker of its publisher has it. */
-  readonly onTaken?: (publication: Publication) => void;
+  readonly onTaken?: (publication: PublishedMessage) => void;
 }
 
 /** The way from one broker to another. */
@@ -66,11 +66,11 @@ export class SimulatedCluster implements Brokers {
     for (const [name, route] of this.#routes) if (name.split(">").includes(String(broker))) route.losses++;
   }
 
-  took(publication: Publication): void {
+  took(publication: PublishedMessage): void {
     this.#options.onTaken?.(publication);
   }
 
-  carry({ from }: Publication, to: Subscriber, arrive: () => void): void {
+  carry({ from }: PublishedMessage, to: Subscriber, arrive: () => void): void {
     const [here, there] = [this.brokerOf(from), this.brokerOf(to.name)];
     if (here === there) {
       arrive();

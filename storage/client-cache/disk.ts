@@ -5,7 +5,7 @@ import { limits } from "../../core/limits.js";
 import type { Log } from "../../core/log.js";
 import type { Tid } from "../../core/tid.js";
 import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
-import { everything, type Change, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
+import { everything, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { recordSerial } from "./revision.js";
 import { emptyPosition, type Position } from "../../core/transaction.js";
 
@@ -282,7 +282,7 @@ export class CacheDisk {
     const store = this.#store;
     if (store === undefined) return Promise.resolve();
     const gathered = this.#gathered;
-    const changes: Change[] = [{ key: cacheMetaKey, value: encodeCacheMeta(this.#meta) }];
+    const changes: StoreChange[] = [{ key: cacheMetaKey, value: encodeCacheMeta(this.#meta) }];
     for (const [key, entry] of gathered) changes.push({ key: cacheEntryKey(key), value: entry?.record });
     this.#gathered = new Map();
     this.#inTheAirBytes = this.#gatheredBytes;
@@ -292,7 +292,11 @@ export class CacheDisk {
     return this.#writing;
   }
 
-  async #writeBatch(store: OrderedStore, changes: readonly Change[], written: ReadonlyMap<string, DiskEntry | undefined>): Promise<void> {
+  async #writeBatch(
+    store: OrderedStore,
+    changes: readonly StoreChange[],
+    written: ReadonlyMap<string, DiskEntry | undefined>,
+  ): Promise<void> {
     try {
       await store.batch(changes);
       for (const entry of written.values()) {

@@ -1,4 +1,4 @@
-import type { Change, OpenStore, OrderedStore } from "./ordered-store.js";
+import type { StoreChange, OpenStore, OrderedStore } from "./ordered-store.js";
 
 /** A store whose last write is in doubt. */
 export interface DoubtedStore {
@@ -7,7 +7,7 @@ export interface DoubtedStore {
   readonly ended: Promise<void>;
   readonly open: OpenStore;
   /** What says in it that the rest is not to be trusted. */
-  readonly mark: readonly Change[];
+  readonly mark: readonly StoreChange[];
   /** Takes all that it holds out of the way. */
   readonly remove: (() => Promise<void>) | undefined;
 }

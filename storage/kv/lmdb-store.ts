@@ -7,7 +7,7 @@ import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
 import { holdsData, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
 import { warnIfOpenToOthers } from "./open-to-others.js";
-import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
 /** Where a store in LMDB is, and what it promises. A folder is of one kind, durable or not, for ever. */
@@ -111,7 +111,7 @@ class LmdbStore implements OrderedStore {
     return use(this.#view);
   }
 
-  batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> | undefined {
+  batch(changes: readonly StoreChange[], options: BatchOptions = {}): Promise<void> | undefined {
     if (this.#closing !== undefined) return Promise.reject(new ClosedError({ what: this.path }));
     if (this.#inDoubt) return Promise.reject(new WriteInDoubtError({ folder: this.path }));
     if (changes.length === 0) return Promise.resolve();
@@ -123,7 +123,7 @@ class LmdbStore implements OrderedStore {
     return options.alone === true && this.#batchesUnderWay === 0 ? this.#writeNow(changes) : this.#write(changes);
   }
 
-  #writeNow(changes: readonly Change[]): Promise<void> | undefined {
+  #writeNow(changes: readonly StoreChange[]): Promise<void> | undefined {
     try {
       this.#database.transactionSync(() => this.#putAll(changes));
     } catch (error) {
@@ -133,7 +133,7 @@ class LmdbStore implements OrderedStore {
     return undefined;
   }
 
-  async #write(changes: readonly Change[]): Promise<void> {
+  async #write(changes: readonly StoreChange[]): Promise<void> {
     this.#batchesUnderWay += 1;
     try {
       await this.#database.batch(() => this.#putAll(changes));
@@ -146,7 +146,7 @@ class LmdbStore implements OrderedStore {
     }
   }
 
-  #putAll(changes: readonly Change[]): void {
+  #putAll(changes: readonly StoreChange[]): void {
     const database = this.#database;
     for (const { key, value } of changes) {
       if (value === undefined) void database.remove(key);

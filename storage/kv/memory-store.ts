@@ -1,6 +1,6 @@
 import { assert } from "../../core/assert.js";
 import { ClosedError, InUseError, WriteInDoubtError } from "../../core/errors.js";
-import { type BatchOptions, type ByteRange, type Change, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 
 /**
  * Decides when a batch is durable, and whether it fails: calls `apply` when it is on the disk, then resolves.
@@ -105,7 +105,7 @@ class MemoryStore implements OrderedStore {
     }
   }
 
-  batch(changes: readonly Change[], options: BatchOptions = {}): Promise<void> | undefined {
+  batch(changes: readonly StoreChange[], options: BatchOptions = {}): Promise<void> | undefined {
     if (this.#state === "inDoubt") return Promise.reject(new WriteInDoubtError({ folder: this.path }));
     if (this.#state !== "open") return Promise.reject(new ClosedError({ what: this.path }));
     if (changes.length === 0) return Promise.resolve();
@@ -128,7 +128,7 @@ class MemoryStore implements OrderedStore {
     return this.#state === "killed";
   }
 
-  async #writeBatch(changes: readonly Change[]): Promise<void> {
+  async #writeBatch(changes: readonly StoreChange[]): Promise<void> {
     if (this.#state === "inDoubt") throw new WriteInDoubtError({ folder: this.path });
     if (this.#isKilled) return never;
     try {
@@ -165,7 +165,7 @@ class SortedEntries {
     return this.#values.get(textOf(key));
   }
 
-  apply(changes: readonly Change[]): void {
+  apply(changes: readonly StoreChange[]): void {
     for (const { key, value } of changes) {
       const text = textOf(key);
       if (value === undefined) {

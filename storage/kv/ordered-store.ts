@@ -21,7 +21,7 @@ export interface OrderedStore {
    * Writes `changes` as one batch, in order. `alone`: nothing else waits, so a store may hold up the process for one sync, and
    * returns undefined when the batch was durable before it returned. Rejects with WriteInDoubtError.
    */
-  batch(changes: readonly Change[], options?: BatchOptions): Promise<void> | undefined;
+  batch(changes: readonly StoreChange[], options?: BatchOptions): Promise<void> | undefined;
 
   /** Ends it, after the batch being written. Idempotent. */
   close(): Promise<void>;
@@ -45,7 +45,7 @@ export interface ByteRange {
 export const everything: ByteRange = { from: Uint8Array.of(0), to: Uint8Array.of(0xff, 0xff) };
 
 /** `value` undefined removes the key. */
-export interface Change {
+export interface StoreChange {
   readonly key: Uint8Array;
   readonly value: Uint8Array | undefined;
 }

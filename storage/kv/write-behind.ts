@@ -1,13 +1,13 @@
 import type { Clock } from "../../core/clock.js";
 import { ClosedError, WriteInDoubtError } from "../../core/errors.js";
 import { limits } from "../../core/limits.js";
-import type { Change, OrderedStore } from "./ordered-store.js";
+import type { StoreChange, OrderedStore } from "./ordered-store.js";
 
 export interface WriteBehindOptions {
   readonly store: OrderedStore;
   readonly clock: Clock;
   /** All that changed since it was last asked. */
-  readonly take: () => readonly Change[];
+  readonly take: () => readonly StoreChange[];
   /** What was taken last is on disk. */
   readonly wrote: () => void;
   /** A batch is in doubt: nothing more is written. */
@@ -72,7 +72,7 @@ export class WriteBehind {
     return this.#writing;
   }
 
-  async #writeBatch(changes: readonly Change[]): Promise<void> {
+  async #writeBatch(changes: readonly StoreChange[]): Promise<void> {
     const { store, wrote, lost } = this.#options;
     try {
       await store.batch(changes);

@@ -3,7 +3,7 @@ import { BehindError, ConflictError, ServerBusyError, SnapshotTooOldError } from
 import { RangeSet } from "../../core/range-set.js";
 import { type Tid, tidAfter } from "../../core/tid.js";
 import type { InvalidationQueue } from "./invalidation-queue.js";
-import type { Change, View } from "../kv/ordered-store.js";
+import type { StoreChange, View } from "../kv/ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
 import {
   digestAfter,
@@ -48,7 +48,7 @@ export interface BatchBase {
 
 /** What a batch leaves to be written, and what is true once it is durable. */
 export interface WrittenBatch {
-  readonly changes: readonly Change[];
+  readonly changes: readonly StoreChange[];
   readonly transactions: readonly LoggedTransaction[];
   readonly fences: ReadonlyMap<string, Tid>;
   readonly position: PositionRecord;
@@ -60,7 +60,7 @@ export interface WrittenBatch {
  */
 export class CommitBatch {
   readonly #base: BatchBase;
-  readonly #changes: Change[] = [];
+  readonly #changes: StoreChange[] = [];
   readonly #transactions: LoggedTransaction[] = [];
   readonly #tids = new Map<string, Tid>();
   readonly #fences = new Map<string, Tid>();

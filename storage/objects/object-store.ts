@@ -7,7 +7,7 @@ import type { Log } from "../../core/log.js";
 import { type Tid, tidMinus, tidZero } from "../../core/tid.js";
 import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
-import type { Change, OpenStore, OrderedStore, View } from "../kv/ordered-store.js";
+import type { StoreChange, OpenStore, OrderedStore, View } from "../kv/ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
 import { Pruner } from "./pruner.js";
 import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
@@ -345,7 +345,7 @@ export class ObjectStore {
     this.#use = use;
   }
 
-  #write(changes: readonly Change[], alone: boolean): Promise<void> | undefined {
+  #write(changes: readonly StoreChange[], alone: boolean): Promise<void> | undefined {
     const writing = this.#ordered.batch(changes, { alone });
     if (writing !== undefined) return this.#written(writing);
     this.#use = "idle";

@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/clock.js";
 import { type Tid, tidZero } from "../../core/tid.js";
-import type { Change, View } from "../kv/ordered-store.js";
+import type { StoreChange, View } from "../kv/ordered-store.js";
 import {
   decodeLogHead,
   encodeTid,
@@ -22,7 +22,7 @@ const stepEntriesMax = 500;
 
 /** One step: what to remove, and what is left. */
 export interface PrunePlan {
-  readonly changes: readonly Change[];
+  readonly changes: readonly StoreChange[];
   readonly removed: number;
   readonly done: boolean;
   /** Called when the changes are durable. */
@@ -40,7 +40,7 @@ export class Pruner {
 
   plan(view: View, floor: Tid, outcomes: Outcomes, budgetMs: number, clock: Clock): PrunePlan {
     const start = clock.monotonic();
-    const changes: Change[] = [];
+    const changes: StoreChange[] = [];
     const isOver = (): boolean => changes.length >= stepEntriesMax || clock.monotonic() - start >= budgetMs;
     const stop = this.#planLog(view, floor, changes, isOver);
     const fences = stop === undefined ? outcomes.fencesBelowFloor(stepEntriesMax) : [];
@@ -60,7 +60,12 @@ export class Pruner {
   }
 
   /** Where it stopped before the floor, else undefined. */
-  #planLog(view: View, floor: Tid, changes: Change[], isOver: () => boolean): { readonly tid: Tid; readonly index: number } | undefined {
+  #planLog(
+    view: View,
+    floor: Tid,
+    changes: StoreChange[],
+    isOver: () => boolean,
+  ): { readonly tid: Tid; readonly index: number } | undefined {
     for (const [logBytes, record] of view.range({ from: logKey(tidZero), to: logKey(floor) })) {
       const { tid, keyCount } = decodeLogHead(logBytes, record);
       let index = tid === this.#resume.tid ? this.#resume.index : 0;
@@ -84,7 +89,7 @@ export class Pruner {
 }
 
 /** The revision of `key` that the transaction at `tid` replaced goes, and the tombstone that it left, if that is still current. */
-function planKey(view: View, key: string, tid: Tid, changes: Change[]): void {
+function planKey(view: View, key: string, tid: Tid, changes: StoreChange[]): void {
   for (const [historyBytes, revision] of view.range({ ...revisionsOf(key, tidZero, tid), reverse: true })) {
     if (tidOfRevision(revision) === tid) changes.push({ key: historyBytes, value: undefined });
     break;

@@ -1,5 +1,5 @@
 import { type RecordKeys, valueKeyBeside } from "./entry-records.js";
-import type { ByteRange, Change, OrderedStore } from "../kv/ordered-store.js";
+import type { ByteRange, StoreChange, OrderedStore } from "../kv/ordered-store.js";
 
 /** Removed by one batch, a few milliseconds of the process; an entry is two. */
 const removedByBatchMax = 1_000;
@@ -31,7 +31,7 @@ export class Leftovers {
   }
 
   /** Removals for the next batch. To be asked when no batch is in the air. */
-  take(): Change[] {
+  take(): StoreChange[] {
     const keys = this.#spoilt.splice(-removedByBatchMax);
     if (this.#abouts !== undefined && !this.#read(this.#abouts, keys, (key) => keys.push(key, valueKeyBeside(key))))
       this.#abouts = undefined;

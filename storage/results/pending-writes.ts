@@ -2,7 +2,7 @@ import type { Tag } from "../../core/tag.js";
 import type { DiskEntry } from "./disk-entry.js";
 import { encodeAbout, encodeQueued, encodeVersion, queueKey, type RecordKeys } from "./entry-records.js";
 import type { QueuedInvalidation } from "./entry-store.js";
-import type { Change } from "../kv/ordered-store.js";
+import type { StoreChange } from "../kv/ordered-store.js";
 
 /** What changed in a tier since the last batch; of several changes of one thing only the last is written. */
 export class GatheredChanges {
@@ -45,8 +45,8 @@ export class GatheredChanges {
   }
 
   /** All of it, for a batch that is in the air until `wrote`. */
-  take(keys: RecordKeys, wallOffsetMs: number): Change[] {
-    const changes: Change[] = [];
+  take(keys: RecordKeys, wallOffsetMs: number): StoreChange[] {
+    const changes: StoreChange[] = [];
     for (const [key, entry] of this.#entries) {
       changes.push({ key: keys.about(key), value: entry && encodeAbout(entry.about(wallOffsetMs)) });
       if (entry === undefined) changes.push({ key: keys.value(key), value: undefined });

@@ -8,7 +8,7 @@ import type { QueuedInvalidation } from "./entry-store.js";
 import { GatheredChanges } from "./pending-writes.js";
 import { giveUp } from "../kv/failed-store.js";
 import { Leftovers } from "./leftovers.js";
-import type { Change, OpenStore, OrderedStore } from "../kv/ordered-store.js";
+import type { StoreChange, OpenStore, OrderedStore } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 
 /** What the disk of a tier needs of its surroundings. */
@@ -169,9 +169,9 @@ export class TierDisk {
     this.#writer.changed();
   }
 
-  #take(): readonly Change[] {
+  #take(): readonly StoreChange[] {
     const { clock } = this.#deps;
-    let changes: Change[];
+    let changes: StoreChange[];
     try {
       changes = this.#leftovers.take();
     } catch (error) {

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type ByteRange, type Change, type OpenStore, type OrderedStore, storeKeyBytesMax } from "../../storage/kv/ordered-store.js";
+import { type ByteRange, type StoreChange, type OpenStore, type OrderedStore, storeKeyBytesMax } from "../../storage/kv/ordered-store.js";
 import { AssertionError, ClosedError, InUseError } from "../../core/index.js";
 
 /** Holds an ordered store to what storage/kv/ordered-store.ts promises. `makePlace` gives a new, empty place each time. */
@@ -171,8 +171,8 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
 const all: ByteRange = { from: Buffer.of(0), to: Buffer.of(0xff, 0xff) };
 const bytes = (key: string) => Buffer.from(key);
 const text = (found: Uint8Array | undefined) => (found === undefined ? undefined : Buffer.from(found).toString());
-const put = (key: string, value: string): Change => ({ key: bytes(key), value: bytes(value) });
-const remove = (key: string): Change => ({ key: bytes(key), value: undefined });
+const put = (key: string, value: string): StoreChange => ({ key: bytes(key), value: bytes(value) });
+const remove = (key: string): StoreChange => ({ key: bytes(key), value: undefined });
 
 function fail(error: Error): never {
   throw error;
