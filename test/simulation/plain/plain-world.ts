@@ -1,5 +1,5 @@
 import type { FaultyNetwork } from "../../../testing/faulty-network.js";
-import type { Publication } from "../../../testing/published.js";
+import type { PublishedMessage } from "../../../testing/published.js";
 import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
 import { type Bus, createPlainBus } from "../../../transport/index.js";
 import { readPlainWord } from "../../../transport/nats/plain-words.js";
@@ -71,7 +71,7 @@ export class PlainWorld extends CacheWorld {
   }
 
   /** Which nodes a broken route may keep from knowing of it: those of another broker that do not know its publisher. */
-  #took({ from, subject, payload }: Publication): void {
+  #took({ from, subject, payload }: PublishedMessage): void {
     const word = readPlainWord(payload);
     const tag = subject.startsWith(tagSubjects) ? tagOfSubject(subject.slice(tagSubjects.length)) : undefined;
     if (word === undefined || tag === undefined) return;
