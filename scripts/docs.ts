@@ -160,11 +160,11 @@ function errorTable(): string {
 
 /** Where the options of `connect` are declared: all of an interface, or those that are named. */
 const connectOptions: readonly (readonly [file: string, declaration: string, names?: readonly string[]])[] = [
-  ["transport/nats/nats.ts", "NatsOptions", ["servers"]],
+  ["transport/nats/options.ts", "NatsOptions", ["servers"]],
   ["actors/client/connect.ts", "ConnectOptions"],
   ["actors/client/options.ts", "ClientOptions"],
   ["transport/nats/dial.ts", "NatsDialOptions", ["user", "password", "token", "tls", "resolve"]],
-  ["transport/nats/nats.ts", "NatsOptions", ["inboxPrefix"]],
+  ["transport/nats/options.ts", "NatsOptions", ["inboxPrefix"]],
 ];
 
 /**

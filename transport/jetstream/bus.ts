@@ -18,13 +18,11 @@
  */
 import { setMaxListeners } from "node:events";
 import {
-  asDurationIfGiven,
   type Random,
   type Clock,
   ClosedError,
   delay,
   DisconnectedError,
-  type Duration,
   limits,
   type Log,
   NotAuthorizedError,
@@ -35,8 +33,9 @@ import {
 import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../bus.js";
 import { BusListener } from "../bus-listener.js";
 import { BusTrouble } from "../bus-trouble.js";
-import { busPace, historyMarginMs, historyMsMin } from "../bus-pace.js";
+import { historyMarginMs } from "../bus-pace.js";
 import { type PublishAck, StreamApi } from "./api.js";
+import { type JetStreamBusOptions, streamPace } from "./options.js";
 import { type StreamNames, streamNames } from "./stream-names.js";
 import { StreamExamination } from "./examination.js";
 import { StreamHistory } from "./history.js";
@@ -47,27 +46,7 @@ import { SentProof } from "../sent-proof.js";
 import type { HeadedTransport, Subscription } from "../transport.js";
 import { Waiters } from "../waiters.js";
 
-/** Where a bus is, and how long it may be silent. */
-export interface JetStreamBusOptions {
-  /** Not closed with the bus. */
-  readonly transport: HeadedTransport;
-  /** Nodes of one prefix hear each other: 1 to 64 letters, digits, `_` or `-`. */
-  readonly prefix: string;
-  /** Of the stream, when this bus makes it; 1 unless told. */
-  readonly replicas?: number | undefined;
-  /**
-   * How long a stream that this bus makes keeps the last invalidation of a tag. A stream that is there already keeps it as long as it does.
-   * At least ten times heartbeatTimeoutMs and limits.bucketTimeoutMs together.
-   */
-  readonly historyMs?: Duration | undefined;
-  /** The same at all nodes. */
-  readonly heartbeatIntervalMs?: Duration | undefined;
-  /** Silence of the stream after which this node counts as cut off; at least 2.5 intervals. */
-  readonly heartbeatTimeoutMs?: Duration | undefined;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
-}
+export type { JetStreamBusOptions } from "./options.js";
 
 /** A bus over JetStream, whose stream it makes where there is none. Throws InvalidOptionError. */
 export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus {
@@ -118,18 +97,16 @@ class JetStreamBus implements RecallingBus {
     this.#log = options.log ?? silentLog;
     this.#listener = new BusListener(this.#log);
     this.#trouble = new BusTrouble(this.#log, { stream: names.stream });
-    const { intervalMs, timeoutMs } = busPace(options);
+    const { intervalMs, timeoutMs, historyMs, historyMsMin } = streamPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
-    const leastMs = historyMsMin(timeoutMs);
-    this.#historyMs =
-      asDurationIfGiven(options.historyMs, "historyMs", { unit: "ms", msMin: leastMs }) ?? Math.max(limits.busHistoryMs, leastMs);
+    this.#historyMs = historyMs;
     this.#api = new StreamApi({
       transport: options.transport,
       names,
       replicas: options.replicas ?? 1,
-      historyMs: this.#historyMs,
-      historyMsMin: leastMs,
+      historyMs,
+      historyMsMin,
       signal: this.#closed.signal,
     });
     this.#latest = new LatestRepeated(this.#clock);

@@ -1,0 +1,42 @@
+import { asDurationIfGiven, type Clock, type Duration, limits, type Log, type Random } from "../../core/index.js";
+import { busPace, historyMsMin } from "../bus-pace.js";
+import type { HeadedTransport } from "../transport.js";
+
+/** Where a bus is, and how long it may be silent. */
+export interface JetStreamBusOptions {
+  /** Not closed with the bus. */
+  readonly transport: HeadedTransport;
+  /** Nodes of one prefix hear each other: 1 to 64 letters, digits, `_` or `-`. */
+  readonly prefix: string;
+  /** Of the stream, when this bus makes it; 1 unless told. */
+  readonly replicas?: number | undefined;
+  /**
+   * How long a stream that this bus makes keeps the last invalidation of a tag. A stream that is there already keeps it as long as it does.
+   * At least ten times heartbeatTimeoutMs and limits.bucketTimeoutMs together.
+   */
+  readonly historyMs?: Duration | undefined;
+  /** The same at all nodes. */
+  readonly heartbeatIntervalMs?: Duration | undefined;
+  /** Silence of the stream after which this node counts as cut off; at least 2.5 intervals. */
+  readonly heartbeatTimeoutMs?: Duration | undefined;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+}
+
+/** Times of a bus in milliseconds. */
+export interface StreamPace {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** How long a stream that the bus makes keeps the last invalidation of a tag, and how long any stream has to keep it at least. */
+  readonly historyMs: number;
+  readonly historyMsMin: number;
+}
+
+/** The times that `options` ask for. Throws InvalidOptionError. */
+export function streamPace(options: JetStreamBusOptions): StreamPace {
+  const { intervalMs, timeoutMs } = busPace(options);
+  const leastMs = historyMsMin(timeoutMs);
+  const historyMs = asDurationIfGiven(options.historyMs, "historyMs", { unit: "ms", msMin: leastMs });
+  return { intervalMs, timeoutMs, historyMs: historyMs ?? Math.max(limits.busHistoryMs, leastMs), historyMsMin: leastMs };
+}
