@@ -5,8 +5,8 @@ import type { LoggedTransaction, Position } from "../../core/transaction.js";
 import {
   assert,
   type Clock,
-  ClockError,
   ClosedError,
+  ConflictError,
   DisconnectedError,
   InternalError,
   limits,
@@ -16,6 +16,7 @@ import {
   WriteInDoubtError,
   ZooidError,
 } from "../../core/index.js";
+import { BatchTime } from "./batch-time.js";
 import type { CommitQueue } from "./commit-queue.js";
 import type { Committed } from "../protocol/messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
@@ -299,9 +300,8 @@ export class GroupCommit {
 
   /** At once, unless the reason lies in this batch: no tid of it leaves before it is durable. */
   #refuseInTime(round: Round, pending: Pending, error: ZooidError): void {
-    const current = error.facts["current"];
-    if (error.code === "ZOOID_CONFLICT") this.#conflicts++;
-    if (typeof current === "number" && current > round.before.tid) round.resting.push({ pending, error });
+    if (error instanceof ConflictError) this.#conflicts++;
+    if (error instanceof ConflictError && error.current > round.before.tid) round.resting.push({ pending, error });
     else this.#refuse(pending, error);
   }
 
@@ -381,31 +381,6 @@ export class GroupCommit {
 
   #refuseMaintenance(): void {
     for (const { refuse } of this.#maintenance.splice(0)) refuse(new ClosedError({ what: "storage" }));
-  }
-}
-
-/** The time that the tids of one batch are given for. */
-class BatchTime {
-  readonly #store: ObjectStore;
-  #nowMs: number | undefined;
-
-  constructor(store: ObjectStore) {
-    this.#store = store;
-  }
-
-  /** Throws ClockError. */
-  check(): void {
-    this.#nowMs ??= this.#store.nextTidMs();
-  }
-
-  /** What was voted gets the tid after the last one, whatever the clock says. */
-  get nowMs(): number {
-    try {
-      this.check();
-    } catch (error) {
-      if (!(error instanceof ClockError)) throw error;
-    }
-    return this.#nowMs ?? 0;
   }
 }
 
