@@ -1,29 +1,12 @@
 /** The connection machine as it runs in a client: register, verify, keep alive, over a transport. */
 import { createActor, fromCallback, fromPromise, type Actor, type AnyActor } from "xstate";
-import { cacheVerificationMachine, type Comparison } from "../../machines/client/cache-verification.js";
+import { cacheVerificationMachine } from "../../machines/client/cache-verification.js";
 import { connectionMachine, type Asking, type ConnectionProblem, type Registration } from "../../machines/client/connection.js";
 import type { ClientCache } from "../../storage/client-cache/client-cache.js";
 import type { Subscription, Transport } from "../../transport/transport.js";
-import {
-  asTid,
-  BehindError,
-  type Random,
-  type Clock,
-  ClosedError,
-  DisconnectedError,
-  limits,
-  newSecret,
-  type Log,
-  OtherHistoryError,
-  ReadOnlyError,
-  ServerBehindError,
-  ServerBusyError,
-  tidZero,
-  TimeoutError,
-  ZooidError,
-  type Value,
-} from "../../core/index.js";
-import { abortable } from "../../core/abortable.js";
+import { type Random, type Clock, ClosedError, limits, newSecret, type Log, ZooidError } from "../../core/index.js";
+import { AwaitedLink, type ConnectionState } from "./awaited-link.js";
+import { errorOfProblem } from "./connection-problem.js";
 import { InvalidationIntake } from "./invalidations.js";
 import { storageSubjects, type Broadcast, type Position } from "../protocol/messages.js";
 import { patientClock } from "./patient-clock.js";
@@ -31,15 +14,17 @@ import { Registering } from "./registering.js";
 import { retryDelay } from "../../core/backoff.js";
 import { ServerLink } from "./server-link.js";
 import { ServerPosition } from "./server-position.js";
-import { Waiting } from "./waiters.js";
+import { type RegisterActor, ShownMachines } from "./shown-machines.js";
+import { type Verification, Verifying } from "./verifying.js";
 import * as wire from "../protocol/codec.js";
 import { WriterInquiry } from "./writer-inquiry.js";
 
+export type { ConnectionState } from "./awaited-link.js";
+export type { RegisterActor } from "./shown-machines.js";
+export type { Verification } from "./verifying.js";
+
 /** Heartbeats of its server that a client waits for at least, whatever its time-out: one may be lost, and the next be late. */
 const silentHeartbeatsMin = 2.5;
-
-/** State of a connection, as its machine draws them; `verifying`, `readWrite` and `readOnly` are those of `linked`. */
-export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
 
 export interface ClientConnectionOptions {
   readonly realm: string;
@@ -66,36 +51,22 @@ export interface ClientConnectionOptions {
   readonly register: RegisterActor;
 }
 
-/** Gives the actor `name` of a client its address, and says what it shows beside its state. */
-export type RegisterActor = (name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>) => () => void;
-
-/** How the cache was verified when the connection was last made. */
-export interface Verification {
-  readonly how: "upToDate" | "replayed" | "discarded";
-  readonly transactions: number;
-  readonly elapsedMs: number;
-}
-
 /** One client's link to a storage server, made again for as long as the client lives. */
-export class ClientConnection {
+export class ClientConnection extends AwaitedLink {
   readonly intake: InvalidationIntake;
   readonly actor: Actor<typeof connectionMachine>;
   readonly #options: ClientConnectionOptions;
   readonly #subjects;
-  readonly #ready: Waiting;
   readonly #broadcasts: Subscription;
   readonly #offStatus: () => void;
   #state: ConnectionState = "disconnected";
   #link: ServerLink | undefined;
   #verification: Verification | undefined;
-  #comparedAt = 0;
-  #replayed = 0;
-  #shown: AnyActor | undefined;
-  #verificationHidden: () => void = () => undefined;
-  #hidden: () => void = () => undefined;
+  readonly #shown: ShownMachines;
   readonly #firstFailed: Promise<void>;
   #tellFirstFailed: () => void = () => undefined;
   readonly #server: ServerPosition;
+  readonly #verifying: Verifying;
   #registering: Registering | undefined;
   /** The next session's secret: the same until it was answered, so that all that was asked before opens one session. */
   #sessionSecret: string | undefined;
@@ -104,10 +75,11 @@ export class ClientConnection {
   #heardAt: number | undefined;
 
   constructor(options: ClientConnectionOptions) {
+    super(options);
     this.#options = options;
     this.#subjects = storageSubjects(options.realm, options.storage);
-    this.#ready = new Waiting(options.clock);
     const { cache, clock, log, requestTimeoutMs } = options;
+    this.#shown = new ShownMachines(options.register, () => ({ ...this.#who(), position: cache.position.tid }));
     this.#server = new ServerPosition({
       cache,
       clock,
@@ -131,6 +103,15 @@ export class ClientConnection {
       },
       onLost: (reason) => this.#lose(reason),
     });
+    this.#verifying = new Verifying({
+      ...options,
+      intake: this.intake,
+      who: () => this.#who(),
+      link: () => this.#registered(),
+      checkLink: (link) => {
+        if (link !== this.#link) throw this.disconnected();
+      },
+    });
     this.#inquiry = new WriterInquiry({
       ...options,
       who: () => this.#who(),
@@ -152,7 +133,7 @@ export class ClientConnection {
   }
 
   start(): void {
-    this.#hidden = this.#options.register("connection", this.actor, () => ({
+    this.#shown.showConnection(this.actor, () => ({
       ...this.#who(),
       instance: this.#link?.instance ?? null,
       problem: this.isConnected ? null : (this.problem?.message ?? null),
@@ -160,7 +141,7 @@ export class ClientConnection {
     this.actor.subscribe({
       next: ({ value, children }) => {
         // The child of a machine is an actor; its type says less.
-        this.#show(children.verification as AnyActor | undefined);
+        this.#shown.showVerification(children.verification as AnyActor | undefined);
         this.#entered(stateOf(value));
       },
       error: (error) => {
@@ -186,10 +167,6 @@ export class ClientConnection {
     return this.#options.transport.address;
   }
 
-  get isConnected(): boolean {
-    return this.#state === "readWrite" || this.#state === "readOnly";
-  }
-
   get verification(): Verification | undefined {
     return this.#verification;
   }
@@ -213,77 +190,6 @@ export class ClientConnection {
     return this.#firstFailed;
   }
 
-  /**
-   * The link, waited for at most `timeoutMs`. Rejects with DisconnectedError after it, or with ServerBusyError when a server is there and
-   * has no room; at once with the error of a server that refused this client for good, with ClosedError, or with the signal's reason.
-   */
-  async connected(timeoutMs = this.#options.waitTimeoutMs, signal?: AbortSignal): Promise<ServerLink> {
-    for (;;) {
-      const { link } = this;
-      if (link !== undefined) return link;
-      if (this.#state === "closed") throw new ClosedError({ what: "client" });
-      const { refusal } = this;
-      if (refusal !== undefined) throw refusal;
-      const since = this.#options.clock.monotonic();
-      await this.#ready.wait(timeoutMs, () => this.#unconnected(), signal);
-      timeoutMs -= this.#options.clock.monotonic() - since;
-    }
-  }
-
-  /** As `connected`, but a server that refuses this client is waited for too: it may be repaired, or be the wrong one of two. */
-  async connectedInTime(timeoutMs: number): Promise<ServerLink> {
-    const { clock } = this.#options;
-    const deadline = clock.monotonic() + timeoutMs;
-    const leftMs = () => deadline - clock.monotonic();
-    for (;;) {
-      try {
-        return await this.connected(leftMs());
-      } catch (error) {
-        if (leftMs() <= 0 || this.#state === "closed") throw error;
-        // Until the next answer of a server, whatever it is.
-        if (this.#state === "refused") await this.#ready.wait(leftMs(), () => this.#disconnected()).catch(() => undefined);
-      }
-    }
-  }
-
-  /** As `connected`, for a write. Throws ReadOnlyError when the client or the server is. */
-  async writable(timeoutMs?: number, signal?: AbortSignal): Promise<ServerLink> {
-    if (this.#options.readOnly) throw new ReadOnlyError({ who: "client" });
-    const link = await this.connected(timeoutMs, signal);
-    if (this.#state === "readOnly") throw new ReadOnlyError({ who: "server" });
-    return link;
-  }
-
-  /**
-   * What `attempt` comes to on the verified link. One that fails with its link, or has no answer in time, is made again on the next
-   * one, for at most `timeoutMs` in all. Rejects as `connected` does, with what `attempt` rejects with, or with the signal's reason.
-   */
-  async overReconnects<T>(
-    attempt: (link: ServerLink, leftMs: number) => Promise<T>,
-    { timeoutMs = this.#options.waitTimeoutMs, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<T> {
-    const { clock, random } = this.#options;
-    const deadline = clock.monotonic() + timeoutMs;
-    const leftMs = () => deadline - clock.monotonic();
-    for (let failures = 1; ; failures++) {
-      const link = await this.connected(leftMs(), signal);
-      try {
-        return await abortable(attempt(link, leftMs()), signal);
-      } catch (error) {
-        const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError;
-        if (!isOfLink || signal?.aborted === true || leftMs() <= 0) throw error;
-      }
-      // A link may stand, and fail each request at once. A new link, and the end of the client, end the pause.
-      const pauseMs = Math.min(retryDelay(failures, random), Math.max(0, leftMs()));
-      await this.#ready.wait(pauseMs, () => this.#disconnected(), signal).catch(() => signal?.throwIfAborted());
-    }
-  }
-
-  /** Why the server refuses this client; undefined while it does not. */
-  get refusal(): Error | undefined {
-    return this.#state === "refused" ? this.problem : undefined;
-  }
-
   /** Why it is not connected. */
   get problem(): Error | undefined {
     const { transport } = this.#options;
@@ -301,7 +207,7 @@ export class ClientConnection {
 
   /** Ends it without a word. Those who wait get ClosedError. */
   stop(): void {
-    this.#hide();
+    this.#shown.hide();
     this.#offStatus();
     this.#broadcasts.unsubscribe();
     this.intake.stop();
@@ -309,7 +215,7 @@ export class ClientConnection {
     this.#link?.drop();
     this.#link = undefined;
     this.#state = "closed";
-    this.#ready.fail(new ClosedError({ what: "client" }));
+    this.ready.fail(new ClosedError({ what: "client" }));
   }
 
   /** Says goodbye, and ends it. Those who wait get ClosedError. Idempotent. */
@@ -322,12 +228,12 @@ export class ClientConnection {
         this.#options.log.debug({ ...this.#who(), err: error }, "goodbye could not be said");
       }
     }
-    this.#hide();
+    this.#shown.hide();
     this.#offStatus();
     this.#broadcasts.unsubscribe();
     this.intake.stop();
     this.actor.send({ type: "CLOSE" });
-    this.#ready.fail(new ClosedError({ what: "client" }));
+    this.ready.fail(new ClosedError({ what: "client" }));
   }
 
   #createActor(): Actor<typeof connectionMachine> {
@@ -335,9 +241,9 @@ export class ClientConnection {
     const logUnexpected = ({ event }: { event: { type: string } }) => log.debug({ ...this.#who(), event: event.type }, "unexpected event");
     const verification = cacheVerificationMachine.provide({
       actors: {
-        compare: fromPromise(() => this.#compare()),
-        replay: fromPromise(() => this.#replay()),
-        discard: fromPromise(({ input }) => this.#discard(input)),
+        compare: fromPromise(() => this.#verifying.compare()),
+        replay: fromPromise(() => this.#verifying.replay()),
+        discard: fromPromise(({ input }) => this.#verifying.discard(input)),
       },
       actions: { logUnexpected },
     });
@@ -382,7 +288,7 @@ export class ClientConnection {
     const registering = new Registering(instance, { ...this.#options, sessionSecret });
     this.#registering = registering;
     const registered = await registering.registered();
-    if (signal.aborted) throw this.#disconnected();
+    if (signal.aborted) throw this.disconnected();
     this.#registering = undefined;
     this.#sessionSecret = undefined;
     const link = new ServerLink(
@@ -406,35 +312,6 @@ export class ClientConnection {
       },
     });
     return link;
-  }
-
-  async #compare(): Promise<Comparison> {
-    this.#comparedAt = this.#options.clock.monotonic();
-    this.#replayed = 0;
-    const link = this.#registered();
-    const { position, asOf } = this.#options.cache;
-    return link.request("verify", wire.verify.write({ session: link.session, position, asOf }), wire.verdict);
-  }
-
-  async #replay(): Promise<void> {
-    const link = this.#registered();
-    this.#replayed = await this.intake.replay();
-    if (link !== this.#link) throw this.#disconnected();
-  }
-
-  async #discard(comparison: Comparison): Promise<void> {
-    const link = this.#registered();
-    const otherHistory = comparison.type !== "discard";
-    const { log, cache } = this.#options;
-    // A client that begins has nothing to lose.
-    if (cache.position.tid !== tidZero) {
-      log.warn({ ...this.#who(), from: cache.position.tid, to: comparison.position.tid, otherHistory }, "cache discarded");
-    }
-    const isOnDisk = cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
-    // The position is of the new history already. A link that comes up before the disk has it must find no transaction of the old one.
-    this.#options.onDiscarded(otherHistory);
-    await isOnDisk;
-    if (link !== this.#link) throw this.#disconnected();
   }
 
   #hear(message: Broadcast): void {
@@ -485,56 +362,22 @@ export class ClientConnection {
       "connection",
     );
     if (state === "backingOff" || state === "refused") this.#tellFirstFailed();
-    if (this.isConnected) this.#ready.release();
-    else if (state === "refused") this.#ready.fail(this.problem ?? this.#disconnected());
+    if (this.isConnected) this.ready.release();
+    else if (state === "refused") this.ready.fail(this.problem ?? this.disconnected());
     this.#options.onState(state);
-  }
-
-  /** Gives the verification that runs now its address. */
-  #show(verification: AnyActor | undefined): void {
-    if (verification === this.#shown) return;
-    this.#shown = verification;
-    this.#verificationHidden();
-    this.#verificationHidden =
-      verification === undefined
-        ? () => undefined
-        : this.#options.register("cache-verification", verification, () => ({
-            ...this.#who(),
-            position: this.#options.cache.position.tid,
-          }));
-  }
-
-  #hide(): void {
-    this.#show(undefined);
-    this.#hidden();
   }
 
   #verified(): void {
     const output = this.actor.getSnapshot().context.verification;
     const how = output?.type === "verified" ? output.how : "upToDate";
-    const elapsedMs = this.#options.clock.monotonic() - this.#comparedAt;
-    this.#verification = { how, transactions: this.#replayed, elapsedMs };
-    this.#options.log.info({ ...this.#who(), ...this.#verification, position: this.#options.cache.position.tid }, "verified");
-    this.#server.freshness.current(this.#comparedAt);
+    this.#verification = this.#verifying.verified(how);
+    this.#server.freshness.current(this.#verifying.comparedAt);
     this.intake.follow();
   }
 
   #registered(): ServerLink {
-    if (this.#link === undefined) throw this.#disconnected();
+    if (this.#link === undefined) throw this.disconnected();
     return this.#link;
-  }
-
-  #unconnected(): DisconnectedError | ServerBusyError {
-    const { problem } = this;
-    return problem instanceof ServerBusyError ? problem : this.#disconnected();
-  }
-
-  /** Says why, as far as it is known. */
-  #disconnected(): DisconnectedError {
-    const { problem } = this;
-    const { address } = this.#options.transport;
-    if (problem instanceof DisconnectedError) return new DisconnectedError({ address, reason: problem.reason }, problem.cause ?? problem);
-    return new DisconnectedError({ address, reason: problem?.message }, problem);
   }
 
   #who() {
@@ -542,15 +385,8 @@ export class ClientConnection {
   }
 
   #errorOf(problem: ConnectionProblem | undefined): Error | undefined {
-    if (problem === undefined) return undefined;
-    if (problem.type === "failed") return problem.error instanceof Error ? problem.error : new Error(String(problem.error));
     const { storage, cache } = this.#options;
-    const server = asTid(problem.comparison.position.tid);
-    const last = cache.asOf.tid;
-    if (problem.comparison.type === "otherHistory") return new OtherHistoryError({ storage, last });
-    // A server that only reads may still reach it. One that writes has lost it, and its clock may be years before the client's last tid.
-    if (problem.comparison.type === "behind") return new BehindError({ snapshot: last, last: server });
-    return new ServerBehindError({ storage, last, server });
+    return errorOfProblem(problem, storage, cache.asOf.tid);
   }
 }
 

@@ -1,0 +1,80 @@
+import type { Comparison } from "../../machines/client/cache-verification.js";
+import type { ClientCache } from "../../storage/client-cache/client-cache.js";
+import { asTid, type Clock, type Log, tidZero } from "../../core/index.js";
+import * as wire from "../protocol/codec.js";
+import type { InvalidationIntake } from "./invalidations.js";
+import type { ServerLink } from "./server-link.js";
+
+/** How the cache was verified when the connection was last made. */
+export interface Verification {
+  readonly how: "upToDate" | "replayed" | "discarded";
+  readonly transactions: number;
+  readonly elapsedMs: number;
+}
+
+export interface VerifyingDeps {
+  readonly cache: ClientCache;
+  readonly intake: InvalidationIntake;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly who: () => object;
+  /** The link whose server the cache is compared with. Throws DisconnectedError when there is none. */
+  readonly link: () => ServerLink;
+  /** Throws DisconnectedError when `link` is not the link of now. */
+  readonly checkLink: (link: ServerLink) => void;
+  /** All that was cached was dropped; `otherHistory`: because it belonged to another history. */
+  readonly onDiscarded: (otherHistory: boolean) => void;
+}
+
+/** The steps of a verification of the cache, each as its machine asks for it. */
+export class Verifying {
+  readonly #deps: VerifyingDeps;
+  #comparedAt = 0;
+  #replayed = 0;
+
+  constructor(deps: VerifyingDeps) {
+    this.#deps = deps;
+  }
+
+  /** Monotonic moment at which the cache was last compared. */
+  get comparedAt(): number {
+    return this.#comparedAt;
+  }
+
+  async compare(): Promise<Comparison> {
+    this.#comparedAt = this.#deps.clock.monotonic();
+    this.#replayed = 0;
+    const link = this.#deps.link();
+    const { position, asOf } = this.#deps.cache;
+    return link.request("verify", wire.verify.write({ session: link.session, position, asOf }), wire.verdict);
+  }
+
+  async replay(): Promise<void> {
+    const link = this.#deps.link();
+    this.#replayed = await this.#deps.intake.replay();
+    this.#deps.checkLink(link);
+  }
+
+  async discard(comparison: Comparison): Promise<void> {
+    const { log, cache, who, onDiscarded } = this.#deps;
+    const link = this.#deps.link();
+    const otherHistory = comparison.type !== "discard";
+    // A client that begins has nothing to lose.
+    if (cache.position.tid !== tidZero) {
+      log.warn({ ...who(), from: cache.position.tid, to: comparison.position.tid, otherHistory }, "cache discarded");
+    }
+    const isOnDisk = cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
+    // The position is of the new history already. A link that comes up before the disk has it must find no transaction of the old one.
+    onDiscarded(otherHistory);
+    await isOnDisk;
+    this.#deps.checkLink(link);
+  }
+
+  /** What all steps came to. */
+  verified(how: Verification["how"]): Verification {
+    const { clock, cache, log, who } = this.#deps;
+    const verification = { how, transactions: this.#replayed, elapsedMs: clock.monotonic() - this.#comparedAt };
+    log.info({ ...who(), ...verification, position: cache.position.tid }, "verified");
+    return verification;
+  }
+}
