@@ -172,6 +172,10 @@ export const limits = {
   actorEventBytesMax: 64 * 1024,
   /** What an actor shows of itself, encoded: it is published at each change. */
   actorViewBytesMax: 256 * 1024,
+  /** The description of an actor's machine, encoded, for a process that draws it. */
+  actorMachineBytesMax: 512 * 1024,
+  /** States inside states in such a description. */
+  actorMachineDepthMax: 32,
   /** What an actor shows of why it failed, in characters. */
   actorReasonLengthMax: 300,
   /** Depth of an actor's path, in names. */

@@ -11,6 +11,9 @@
  *       │ ◀─────────────────────────────── {view}  │
  *       │ ◀═══════════════════════════════ {view}  │ at each change, to all who watch, until no lease is left
  *
+ *       │ machine ───────────────────────────────▶ │
+ *       │ ◀──────────────────────────── {machine}  │ its states and transitions, for a drawing
+ *
  * `zooid.main.actors` asks every process of the realm for the views of its actors: {answerTo}, a subject's last token.
  */
 import {
@@ -32,7 +35,11 @@ export interface RemoteEvent {
   readonly [fact: string]: Value;
 }
 
-export type ActorRequest = { readonly type: "send"; readonly event: RemoteEvent } | { readonly type: "view" } | { readonly type: "watch" };
+export type ActorRequest =
+  | { readonly type: "send"; readonly event: RemoteEvent }
+  | { readonly type: "view" }
+  | { readonly type: "watch" }
+  | { readonly type: "machine" };
 
 /** What an actor shows of itself: its state, and of its context only what it chose to. */
 export interface ActorView {
@@ -81,7 +88,7 @@ export const actorRequest: Codec<ActorRequest> = {
   write: (request) => encode("event", request.type === "send" ? ["send", request.event] : [request.type], limits.actorEventBytesMax),
   read: (bytes) => {
     const message = decode("actor request", bytes, limits.actorEventBytesMax);
-    const type = shape.oneOf(Array.isArray(message) ? message[0] : undefined, "actor request", ["send", "view", "watch"]);
+    const type = shape.oneOf(Array.isArray(message) ? message[0] : undefined, "actor request", ["send", "view", "watch", "machine"]);
     const read = shape.fields(message, "actor request", type === "send" ? 2 : 1);
     return type === "send" ? { type, event: remoteEvent(read[1]) } : { type };
   },
@@ -96,6 +103,12 @@ export const actorView: Codec<ActorView> = {
 export const listQuestion: Codec<string> = {
   write: (answerTo) => encode("list", [answerTo], limits.actorEventBytesMax),
   read: (bytes) => shape.name(shape.fields(decode("list", bytes, limits.actorEventBytesMax), "list", 1)[0], "list.answerTo"),
+};
+
+/** The description of a machine, plain data whose shape its reader checks; null when the actor's logic is no machine. */
+export const machineDescription: Codec<Value> = {
+  write: (description) => encode("machine", description, limits.actorMachineBytesMax),
+  read: (bytes) => decode("machine", bytes, limits.actorMachineBytesMax),
 };
 
 function encode(what: string, message: unknown, sizeMax: number): Uint8Array {

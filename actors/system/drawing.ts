@@ -8,14 +8,14 @@ export interface DrawingOptions {
   readonly current?: StateValue | undefined;
 }
 
-/** `machine` as JSON text: a MachineDescription. */
-export function machineToJson(machine: AnyStateMachine): string {
-  return JSON.stringify(describeMachine(machine), undefined, 2);
+/** `machine`, or a description of it, as JSON text: a MachineDescription. */
+export function machineToJson(machine: AnyStateMachine | MachineDescription): string {
+  return JSON.stringify(descriptionOf(machine), undefined, 2);
 }
 
-/** `machine` as a Mermaid state diagram. Nothing of it is left out. */
-export function machineToMermaid(machine: AnyStateMachine, options: DrawingOptions = {}): string {
-  const description = describeMachine(machine);
+/** `machine`, or a description of it, as a Mermaid state diagram. Nothing of it is left out. */
+export function machineToMermaid(machine: AnyStateMachine | MachineDescription, options: DrawingOptions = {}): string {
+  const description = descriptionOf(machine);
   const lines = ["stateDiagram-v2", ...inside(description, []), ...ownBox(description, []), ...crossings(description, [])];
   const current = options.current === undefined ? [] : leaves(options.current);
   if (current.length > 0) {
@@ -23,6 +23,10 @@ export function machineToMermaid(machine: AnyStateMachine, options: DrawingOptio
     lines.push(...current.map((path) => `class ${idOf(path)} current`));
   }
   return `${lines.map((line, index) => (index === 0 ? line : `  ${line}`)).join("\n")}\n`;
+}
+
+function descriptionOf(machine: AnyStateMachine | MachineDescription): MachineDescription {
+  return "root" in machine ? describeMachine(machine) : machine;
 }
 
 /** Names of states from the outermost in. */

@@ -1,5 +1,5 @@
 /** One actor as other processes reach it: the events that it accepts from them, and what it shows them. */
-import type { AnyActorRef } from "xstate";
+import type { AnyActorRef, AnyStateMachine } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,
@@ -13,8 +13,16 @@ import {
   type Value,
 } from "../../core/index.js";
 import { AcceptedEvents, type Accepts } from "./accepted-events.js";
-import { actorRequest, type ActorView, actorSubjects, actorView, type RemoteEvent } from "../protocol/actor-messages.js";
+import {
+  actorRequest,
+  type ActorView,
+  actorSubjects,
+  actorView,
+  machineDescription,
+  type RemoteEvent,
+} from "../protocol/actor-messages.js";
 import { Containment } from "./containment.js";
+import { describeMachine } from "./machine-description.js";
 import { nothing, writeAnswer, writeError } from "../protocol/codec.js";
 
 /** What an actor lets in and shows. */
@@ -41,7 +49,7 @@ interface Surroundings {
 interface AnySnapshot {
   readonly status: ActorView["status"];
   readonly value?: Value;
-  readonly machine?: { readonly id: string };
+  readonly machine?: AnyStateMachine;
 }
 
 const secondMs = 1_000;
@@ -126,9 +134,17 @@ export class OpenEndpoint {
         return shown(this.view());
       case "view":
         return shown(this.view());
+      case "machine":
+        return writeAnswer(machineDescription, this.#machine());
       default:
         return unreachable(request);
     }
+  }
+
+  /** What its machine is, as plain data; null when its logic is no machine. */
+  #machine(): Value {
+    const { machine } = this.#actor.getSnapshot() as AnySnapshot;
+    return machine === undefined ? null : (describeMachine(machine) as unknown as Value);
   }
 
   #take(event: RemoteEvent): void {

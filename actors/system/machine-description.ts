@@ -1,5 +1,6 @@
 /** What a machine says of itself, as plain data: for pictures, JSON, and whoever wants to look. */
 import type { AnyStateMachine, AnyStateNode } from "xstate";
+import { limits, MalformedMessageError } from "../../core/index.js";
 
 /** A machine: its states, and what leads from one to another. Every guard, action and delay by its name. */
 export interface MachineDescription extends StateDescription {
@@ -19,7 +20,7 @@ export interface StateDescription {
   readonly states?: Readonly<Record<string, StateDescription>>;
 }
 
-/** `on` is an event, or in words what happens: `after retryDelay`, `verify done`, `verify failed`, `always`. */
+/** `on` is an event, or in words what happens: `after retryDelay`, `after 50 ms`, `verify done`, `verify failed`, `always`. */
 export interface TransitionDescription {
   readonly on: string;
   readonly guard?: string;
@@ -28,7 +29,7 @@ export interface TransitionDescription {
   readonly target?: readonly string[];
 }
 
-/** Stands where a guard, action, delay or actor was written in place and has no name. */
+/** Stands where a guard, action or actor was written in place and has no name. */
 export const unnamed = "(unnamed)";
 
 /** What `machine` says of itself; JSON can hold it. */
@@ -84,7 +85,7 @@ function eventName(eventType: string, node: AnyStateNode, sources: ReadonlyMap<s
   switch (kind) {
     case "after": {
       const delay = rest.endsWith(ending) ? rest.slice(0, -ending.length) : rest;
-      return `after ${/^\d+$/.test(delay) ? unnamed : delay}`;
+      return /^\d+$/.test(delay) ? `after ${delay} ms` : `after ${delay}`;
     }
     case "done.actor":
       return `${sources.get(rest) ?? rest} done`;
@@ -129,4 +130,52 @@ function typeOf(named: unknown): string | undefined {
   if (typeof named === "string") return named;
   const type = typeof named === "object" && named !== null && "type" in named ? named.type : undefined;
   return typeof type === "string" ? type : undefined;
+}
+
+/**
+ * A description that came from another process. Throws MalformedMessageError unless it has the shape of one, with at most
+ * limits.actorMachineDepthMax states inside each other. Undefined for null, which stands for logic that is no machine.
+ */
+export function checkedDescription(value: unknown): MachineDescription | undefined {
+  if (value === null) return undefined;
+  const state = checkedState(value, limits.actorMachineDepthMax);
+  const { id } = value as { readonly id?: unknown };
+  if (typeof id !== "string") throw malformed("has no id");
+  return { id, ...state };
+}
+
+function checkedState(value: unknown, depthMax: number): StateDescription {
+  if (depthMax < 0) throw malformed("has too many states inside each other");
+  if (!isRecord(value)) throw malformed("has a state that is no object");
+  const { type, initial, entry, exit, invoke, transitions, states } = value;
+  if (!stateTypes.includes(type as StateDescription["type"])) throw malformed("has a state of no known type");
+  if (initial !== undefined && typeof initial !== "string") throw malformed("has an initial state without a name");
+  if (transitions !== undefined && !(Array.isArray(transitions) && transitions.every(isTransition)))
+    throw malformed("has transitions that are none");
+  for (const texts of [entry, exit, invoke]) if (texts !== undefined && !isTexts(texts)) throw malformed("has actions without names");
+  if (states === undefined) return value as unknown as StateDescription;
+  if (!isRecord(states)) throw malformed("has states that are no object");
+  for (const state of Object.values(states)) checkedState(state, depthMax - 1);
+  return value as unknown as StateDescription;
+}
+
+function isTransition(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { on, guard, actions, target } = value;
+  const isText = typeof on === "string" && (guard === undefined || typeof guard === "string");
+  return isText && (actions === undefined || isTexts(actions)) && (target === undefined || isTexts(target));
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const stateTypes: readonly StateDescription["type"][] = ["atomic", "compound", "parallel", "final", "history"];
+
+function malformed(reason: string): MalformedMessageError {
+  return new MalformedMessageError({ what: "machine", reason });
 }

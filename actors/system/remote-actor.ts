@@ -13,7 +13,16 @@ import {
   NoActorError,
   ZooidError,
 } from "../../core/index.js";
-import { type ActorRequest, actorRequest, actorSubjects, actorView, type ActorView, type RemoteEvent } from "../protocol/actor-messages.js";
+import {
+  type ActorRequest,
+  actorRequest,
+  actorSubjects,
+  actorView,
+  type ActorView,
+  machineDescription,
+  type RemoteEvent,
+} from "../protocol/actor-messages.js";
+import { checkedDescription, type MachineDescription } from "./machine-description.js";
 import { nothing, readAnswer, readOrDrop, type Codec } from "../protocol/codec.js";
 
 /** Reference to an actor by its address. */
@@ -28,6 +37,12 @@ export interface RemoteActor {
 
   /** The actor as it is now. Rejects with NoActorError, ActorLostError, DisconnectedError, TimeoutError. */
   snapshot(options?: RemoteOptions): Promise<ActorView>;
+
+  /**
+   * The machine of the actor, as `describeMachine` gives it, for a drawing; undefined when its logic is no machine. Rejects as `snapshot`,
+   * and with TooLargeError.
+   */
+  machine(options?: RemoteOptions): Promise<MachineDescription | undefined>;
 
   /**
    * Calls `listener` with the actor as it is, then at its changes, newest only, never an older one after a newer.
@@ -72,6 +87,10 @@ export class RemoteReference implements RemoteActor {
 
   snapshot(options: RemoteOptions = {}): Promise<ActorView> {
     return this.ask({ type: "view" }, actorView, options);
+  }
+
+  async machine(options: RemoteOptions = {}): Promise<MachineDescription | undefined> {
+    return checkedDescription(await this.ask({ type: "machine" }, machineDescription, options));
   }
 
   subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type ActorSystem, createActorSystem, machineToJson, machineToMermaid, openTransport } from "../../actors/index.js";
 import { systemRandom, systemClock } from "../../core/index.js";
 import { machines } from "../../machines/index.js";
-import { actorsOf, drawCurrent, machineNamed } from "../actors.js";
+import { actorsOf, drawActor, drawCurrent, isMachine, machineNamed } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
 import { option } from "../parsing.js";
 import type { Surroundings } from "../surroundings.js";
@@ -16,25 +16,31 @@ export function addMachines(program: Command, surroundings: Surroundings): void 
   const command = program
     .command("machines")
     .description("Draws the lifecycles as Mermaid, or as JSON: as they are written, or with the current state of one that runs.")
-    .argument("[name]", "one machine; all when not given")
+    .argument("[name]", "one machine of Zooid, or the address of an actor that runs; all machines of Zooid when not given")
     .addOption(option("--of <name>", undefined, "the running one of this client or storage, with its current state marked"))
     .addHelpText(
       "after",
       `
 Machines: ${Object.keys(machines).join(", ")}.
+Addresses of actors, those of your own services too, are in \`zooid status\`.
 Mermaid is drawn by GitHub, by many editors, and at https://mermaid.live.
 
 Examples:
   $ zooid machines                              all of them
   $ zooid machines connection > connection.mmd
   $ zooid machines connection --of A            where the connection of client A stands
-  $ zooid machines group-commit --of main --json`,
+  $ zooid machines group-commit --of main --json
+  $ zooid machines orders/4711 --realm shop     your own machine, with the state it is in`,
     );
   addConnectionOptions(command).action(async (name: string | undefined, flags: MachinesFlags) => {
     const { out } = surroundings;
     const names = name === undefined ? Object.keys(machines) : [name];
     if (flags.of !== undefined) {
       await out.line(await drawRunning(names, flags.of, flags));
+      return;
+    }
+    if (name !== undefined && flags.of === undefined && !isMachine(name)) {
+      await out.line(await withSystem(flags, (system) => drawActor(system, name, flags.json === true)));
       return;
     }
     for (const each of names) {

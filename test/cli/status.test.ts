@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createActor } from "xstate";
+import { createActorSystem, machineToMermaid, openTransport } from "../../actors/index.js";
+import { gateMachine } from "../actors/system/gate-machine.js";
 import { connect, type ObjectClient } from "../../index.js";
 import { machines } from "../../machines/index.js";
 import { openSetup } from "./setup.js";
@@ -88,8 +91,33 @@ describe("zooid machines", () => {
     expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: 'no connection of "nobody" runs; there are client/shop-1/connection' });
   });
 
-  test("names the machines there are when one is mistyped", async () => {
-    const { error } = await zooid(["machines", "conection"]);
+  test("names the machines there are when one is mistyped, without a look at what runs", async () => {
+    const { error } = await zooid(["machines", "conection", "--servers", "nats://127.0.0.1:1"]);
+    expect(error).toMatchObject({ code: "ZOOID_USAGE" });
     expect((error as Error).message).toContain("group-commit");
+  });
+
+  test("draws the machine of a registered actor, with the state that it is in", async () => {
+    const gate = createActor(gateMachine).start();
+    const transport = await openTransport({ servers: setup.url });
+    const system = createActorSystem({ realm: "park", transport });
+    try {
+      system.register("north/gate", gate, { accepts: [] });
+      await transport.flush();
+      const realm = ["--realm", "park", ...there];
+      const { lines } = await zooid(["machines", "north/gate", ...realm]);
+      expect(`${lines.join("\n")}\n`).toBe(machineToMermaid(gateMachine, { current: "closed" }));
+      const { lines: json } = await zooid(["machines", "north/gate", "--json", ...realm]);
+      expect(JSON.parse(json[0] ?? "")).toMatchObject({ path: "north/gate", value: "closed", machine: { states: { closed: {} } } });
+      const { error } = await zooid(["machines", "south/gate", ...realm]);
+      expect(error).toMatchObject({
+        code: "ZOOID_NOT_FOUND",
+        message: expect.stringMatching(/^there is no machine and no actor "south\/gate": .*; actors are north\/gate$/) as string,
+      });
+    } finally {
+      system.close();
+      gate.stop();
+      await transport.close();
+    }
   });
 });

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { createActor } from "xstate";
+import { createActor, fromTransition } from "xstate";
 import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system/actor-system.js";
+import { machineToMermaid } from "../../actors/system/drawing.js";
+import { describeMachine } from "../../actors/system/machine-description.js";
 import type { Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,
@@ -48,6 +50,27 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       await system.remote("park/north/gate").send({ type: "OPEN", by: "warden" });
       expect(gate.getSnapshot().value).toBe("open");
       expect(gate.getSnapshot().context.by).toBe("warden");
+    });
+
+    test("its machine can be drawn elsewhere, by who has only its address", async () => {
+      const { gate } = await gateAt("park/gate");
+      const { system } = await setup();
+      const machine = await system.remote("park/gate").machine();
+      expect(machine).toEqual(describeMachine(gateMachine));
+      if (machine === undefined) throw new Error("a gate is a machine");
+      expect(machineToMermaid(machine, { current: "closed" })).toBe(machineToMermaid(gateMachine, { current: "closed" }));
+      gate.stop();
+      expect(await system.remote("park/gate").machine()).toEqual(machine);
+    });
+
+    test("an actor whose logic is no machine has none to show", async () => {
+      const { system, transport } = await setup();
+      const counter = createActor(fromTransition((count: number) => count + 1, 0)).start();
+      ends.push(() => counter.stop());
+      system.register("counter", counter, { accepts: [] });
+      await transport.flush();
+      const other = await setup();
+      expect(await other.system.remote("counter").machine()).toBeUndefined();
     });
 
     test("an event that the actor did not declare is refused and changes nothing", async () => {

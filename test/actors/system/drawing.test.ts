@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { and, assign, createMachine, fromPromise, not, setup } from "xstate";
 import { machineToJson, machineToMermaid } from "../../../actors/system/drawing.js";
-import { describeMachine } from "../../../actors/system/machine-description.js";
+import { checkedDescription, describeMachine } from "../../../actors/system/machine-description.js";
+import { limits, MalformedMessageError } from "../../../core/index.js";
 
 const lift = setup({
   types: { events: {} as { type: "CALL" } | { type: "STOP" } | { type: "TICK" }, context: {} as { calls: number } },
@@ -84,5 +85,39 @@ test("what has no name is seen as unnamed", () => {
       b: { after: { 500: "a" }, invoke: { src: fromPromise(async () => 1) } },
     },
   });
-  expect(machineToMermaid(careless).match(/\(unnamed\)/g)).toHaveLength(5);
+  expect(machineToMermaid(careless).match(/\(unnamed\)/g)).toHaveLength(4);
 });
+
+test("a delay that is a number is shown with its unit", () => {
+  const light = createMachine({ id: "light", initial: "red", states: { red: { after: { 50: "green" } }, green: {} } });
+  expect(machineToMermaid(light)).toContain("red --> green : after 50 ms\n");
+});
+
+test("a description is drawn as its machine is", () => {
+  const current = { moving: "riding" };
+  expect(machineToMermaid(describeMachine(lift), { current })).toBe(machineToMermaid(lift, { current }));
+  expect(machineToJson(describeMachine(lift))).toBe(machineToJson(lift));
+});
+
+test.each([
+  [{}, "type"],
+  [{ type: "atomic" }, "id"],
+  [{ id: "x", type: "compound", states: [] }, "states"],
+  [{ id: "x", type: "compound", states: { a: { type: "odd" } } }, "type"],
+  [{ id: "x", type: "atomic", transitions: [{ on: 1 }] }, "transitions"],
+  [{ id: "x", type: "atomic", entry: [1] }, "actions"],
+  [{ id: "x", ...nested(limits.actorMachineDepthMax + 1) }, "inside each other"],
+])("a description of another shape is malformed: %#", (value, reason) => {
+  expect(() => checkedDescription(value)).toThrow(MalformedMessageError);
+  expect(() => checkedDescription(value)).toThrow(reason);
+});
+
+test("a description within the bound on depth is taken as it is", () => {
+  const value = { id: "x", ...nested(limits.actorMachineDepthMax) };
+  expect(checkedDescription(value)).toEqual(value);
+  expect(checkedDescription(describeMachine(lift))).toEqual(describeMachine(lift));
+});
+
+function nested(depth: number): object {
+  return depth === 0 ? { type: "atomic" } : { type: "compound", states: { a: nested(depth - 1) } };
+}
