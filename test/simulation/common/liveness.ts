@@ -1,3 +1,4 @@
+import { limits } from "../../../core/index.js";
 import type { SimulatedClient } from "../objects/simulated-client.js";
 import type { SimulatedServer } from "../objects/simulated-server.js";
 import type { World } from "../objects/world.js";
@@ -6,11 +7,25 @@ import { timings } from "../objects/world.js";
 /** What nothing is in the way of takes no longer, once faults have stopped. */
 const unhinderedMsMax = 500;
 
+/** Time in which all places are level once faults have stopped, not counting the probation of a server whose writes failed. */
+const calmMs = 15_000;
+
+/**
+ * Resolves to whether all places become level in time. A server may begin its probation after the last fault: the write that failed was
+ * in doubt then. Its disk does not fail again, so the probation is the only one, and takes no longer than it may.
+ */
+export async function becomesLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): Promise<boolean> {
+  const isAllLevel = () => isLevel(world, server, clients);
+  const isLevelOrOnProbation = await world.until(() => server.isOnProbation || isAllLevel(), calmMs);
+  if (!server.isOnProbation) return isLevelOrOnProbation;
+  return (await world.until(() => !server.isOnProbation, limits.writeProbationMs)) && (await world.until(isAllLevel, calmMs));
+}
+
 /**
  * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Nor has one
  * a transaction that voted: one that hung while there were faults ends the session of its client later, with all that it votes meanwhile.
  */
-export function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): boolean {
+function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): boolean {
   if (!server.isServing) return false;
   const { digest } = world.checker.history.head;
   return clients.every(({ client, clock, workload, isReadOnly }) => {

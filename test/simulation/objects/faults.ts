@@ -73,7 +73,7 @@ export class Faults {
     return this.#clocksSet > 0;
   }
 
-  /** Ends all faults: from now on everything works, and everybody is up. */
+  /** Ends all faults: from now on everything works, and everybody is up. A server on probation is left alone: it serves again by itself. */
   end(): void {
     this.#isOver = true;
     this.#world.note("fault", "no more");
@@ -82,7 +82,7 @@ export class Faults {
     this.#world.network.start();
     this.#server.disk.faults = healthyDisk;
     this.#server.end?.mend();
-    this.#server.repair();
+    this.#server.start();
     for (const client of this.#clients) {
       if (client.disk !== undefined) client.disk.faults = healthyDisk;
       client.end?.mend();

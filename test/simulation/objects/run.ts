@@ -1,13 +1,13 @@
 import { SimulatedClient } from "./simulated-client.js";
 import { Faults } from "./faults.js";
-import { checkHungTransaction, isLevel } from "../common/liveness.js";
+import { becomesLevel, checkHungTransaction } from "../common/liveness.js";
 import { SimulatedServer } from "./simulated-server.js";
 import type { Violation } from "../common/violation.js";
 import { World } from "./world.js";
 
-/** Simulated time with faults; then, at most, without faults until all is well; then for what is checked at the end. */
+/** Simulated time with faults; then, at most, until all wall clocks are set right; then for what is checked at the end. */
 const stormMs = 4_000;
-const calmMs = 15_000;
+const clocksMs = 15_000;
 const diskCheckMs = 1_000;
 const lookMs = 20_000;
 
@@ -78,13 +78,13 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
       faults.end();
       world.isCalm = true;
       const calmAt = clock.monotonic();
-      const inTime = await world.until(() => isLevel(world, server, clients), calmMs);
+      const inTime = await becomesLevel(world, server, clients);
       if (!inTime && !world.isViolated)
         checker.violated(5, "once faults stop, every client reaches the server's last tid and can write", levels(world, server, clients));
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
       if (!world.isViolated) await checkHungTransaction(world, clients);
       if (faults.hasJumps && !world.isViolated) {
-        await world.until(() => !faults.isSettingClocks, calmMs);
+        await world.until(() => !faults.isSettingClocks, clocksMs);
         await server.checkRetention();
       }
       for (const client of clients) client.checkWatch();

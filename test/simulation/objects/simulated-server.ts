@@ -85,11 +85,14 @@ export class SimulatedServer {
     return this.#clock !== undefined;
   }
 
-  /** It has been started, serves, and is not busy finding out what a failed write has left. */
+  /** It has been started, takes commits, and has none in the air that may yet turn out to have failed. */
   get isServing(): boolean {
-    if (this.#server?.storages.includes(storage) !== true) return false;
-    const state = this.#server.status(storage).machines["group-commit"] ?? "";
-    return !["inDoubt", "reopening", "readOnly"].includes(state);
+    return this.#groupCommit === "idle";
+  }
+
+  /** Its writes failed too often: it takes no commits until its probation is over, or it is started again. */
+  get isOnProbation(): boolean {
+    return this.#groupCommit === "readOnly";
   }
 
   /** Which of its processes serves. */
@@ -130,6 +133,12 @@ export class SimulatedServer {
       this.#server = server;
       void this.#checkFences();
     }, fail);
+  }
+
+  /** State of the machine that writes the commits; undefined while it does not serve. */
+  get #groupCommit(): string | undefined {
+    if (this.#server?.storages.includes(storage) !== true) return undefined;
+    return this.#server.status(storage).machines["group-commit"];
   }
 
   /** The times of tids go on as real time does, however the wall clock is set; a little is followed. */
@@ -212,9 +221,9 @@ export class SimulatedServer {
     this.#server = undefined;
   }
 
-  /** An operator looks after it: one whose disk failed too often takes no writes until it is started again. */
+  /** An operator looks after it, and does not wait for the end of a probation. */
   repair(): void {
-    if (this.#server?.status(storage).readOnly === true) this.kill();
+    if (this.isOnProbation) this.kill();
     this.start();
   }
 

@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { healthyDisk } from "../../../testing/simulated-disk.js";
+import { SimulatedClient } from "../objects/simulated-client.js";
+import { SimulatedServer } from "../objects/simulated-server.js";
+import { World } from "../objects/world.js";
+import { becomesLevel } from "./liveness.js";
+
+const traits = {
+  isPersistent: false,
+  onOtherHistory: "refuse",
+  cacheBytesMax: 1_000_000,
+  memoryBytesMax: 1_000_000,
+  users: 1,
+  isReadOnly: false,
+  watches: false,
+  mirrors: 0,
+  callers: 0,
+} as const;
+
+/** A server and a client that writes to it, at the moment when the second write in a row has failed and nothing fails any more. */
+async function afterTheLastFault() {
+  const world = new World(1);
+  const server = new SimulatedServer(world);
+  const client = new SimulatedClient(world, "c1", traits);
+  server.start();
+  client.open();
+  expect(await world.until(() => client.client?.state === "readWrite", 1_000)).toBe(true);
+  server.disk.faults = { ...healthyDisk, inTurn: 0, doubt: 1 };
+  expect(await world.until(() => server.disk.failures === 2, 10_000)).toBe(true);
+  server.disk.faults = healthyDisk;
+  world.isCalm = true;
+  return { world, server, client };
+}
+
+test("all places become level after a probation that begins once faults have stopped", async () => {
+  const { world, server, client } = await afterTheLastFault();
+  expect(server.isOnProbation, "the write is still in doubt").toBe(false);
+  expect(await becomesLevel(world, server, [client])).toBe(true);
+  expect(world.checker.violations).toEqual([]);
+  client.abandon();
+});
+
+test("places whose server ends in its probation do not become level", async () => {
+  const { world, server, client } = await afterTheLastFault();
+  expect(await world.until(() => server.isOnProbation, 1_000)).toBe(true);
+  world.clock.setTimeout(() => server.kill(), 1_000);
+  expect(await becomesLevel(world, server, [client])).toBe(false);
+  client.abandon();
+});
