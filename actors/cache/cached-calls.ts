@@ -2,7 +2,6 @@ import type { Entry } from "../../storage/results/entry-store.js";
 import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
 import type { EntrySlot } from "../../storage/results/memory-entry.js";
 import { staleRead } from "../../core/object-read.js";
-import { flightMachine } from "../../machines/cache/flight.js";
 import {
   CircularCallError,
   coversTags,
@@ -18,9 +17,11 @@ import {
 import { abortable } from "../../core/abortable.js";
 import type { CacheObservers } from "./observers.js";
 import type { Call, Work } from "./cached-work.js";
+import { circleAbove, circleThrough } from "./call-circle.js";
 import { Computation } from "../tracking/computation.js";
 import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "../tracking/computations.js";
 import { Flight, type FlightDeps } from "./flight.js";
+import { providedFlight } from "./provided-flight.js";
 import { Running } from "./running.js";
 import { type BeganHere, failureOf, promised, type Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
@@ -93,27 +94,7 @@ export class CachedCalls {
       tiers,
       clock,
       flightTimeoutMs,
-      machine: flightMachine.provide({
-        actions: {
-          keep: ({ context }) => context.flight.keep(),
-          answerAll: ({ context }) => context.flight.answerAll(),
-          answerEarly: ({ context }) => context.flight.answerEarly(),
-          flyAgain: ({ context }) => context.flight.flyAgain(),
-          answerAllWithLast: ({ context }) => context.flight.answerAllWithLast(),
-          answerEarlyWithLast: ({ context }) => context.flight.answerEarlyWithLast(),
-          keepFailure: ({ context }) => context.flight.keepFailure(),
-          failAll: ({ context }) => context.flight.failAll(),
-          failEarly: ({ context }) => context.flight.failEarly(),
-          failLeader: ({ context }) => context.flight.failLeader(),
-          freeFollowers: ({ context }) => context.flight.freeFollowers(),
-          logTimedOut: ({ context }) => {
-            this.#timeouts++;
-            log.warn({ flight: (context.flight as Flight).computation.name }, "a computation takes too long");
-          },
-          logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event of a flight"),
-        },
-        delays: { flightTimeout: ({ context }) => context.flight.leftMs },
-      }),
+      machine: providedFlight(log, () => this.#timeouts++),
       computed: (computation, hasFailed) => {
         this.#computed(computation, hasFailed);
       },
@@ -260,15 +241,11 @@ export class CachedCalls {
 
   /** A call within a computation of the same key, which would wait for itself. */
   #refusedCircle(call: Call): Promise<never> | undefined {
-    const names: string[] = [];
-    for (let above = call.caller; above !== undefined; above = above.caller) {
-      names.unshift(above.name);
-      if (above.key !== call.key || above.isOver) continue;
-      const error = new CircularCallError({ circle: [...names, above.name].join(" → ") });
-      if (above.isAsync || call.work.isAsync()) return Promise.reject(error);
-      throw error;
-    }
-    return undefined;
+    const circle = circleAbove(call);
+    if (circle === undefined) return undefined;
+    const error = new CircularCallError({ circle: circle.names.join(" → ") });
+    if (circle.isAsync || call.work.isAsync()) return Promise.reject(error);
+    throw error;
   }
 
   #compute(call: Call): unknown {
@@ -411,21 +388,4 @@ export class CachedCalls {
     // While an AsyncLocalStorage is in use every await of the process costs more, on Node 20 twice as much; nobody asks it now.
     this.#running.disable();
   }
-}
-
-/** The names of a circle that would be closed if `waiting` waited for `computation`; undefined: there is none. */
-function circleThrough(computation: Computation, waiting: Computation): readonly string[] | undefined {
-  const seen = new Set<Computation>();
-  const path = (at: Computation): readonly string[] | undefined => {
-    if (at === waiting) return [at.name];
-    if (seen.has(at)) return undefined;
-    seen.add(at);
-    for (const next of at.waitsFor) {
-      const rest = path(next);
-      if (rest !== undefined) return [at.name, ...rest];
-    }
-    return undefined;
-  };
-  const found = path(computation);
-  return found === undefined ? undefined : [waiting.name, ...found];
 }

@@ -1,7 +1,6 @@
 import { keyTag } from "../../storage/results/result-key.js";
 import type { EntryPosition, Keeping } from "../../storage/results/entry-store.js";
 import type { ValueMode } from "../../storage/results/kept-value.js";
-import { LatestInvalidations } from "../../storage/results/latest-invalidations.js";
 import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter } from "../../storage/results/shared-record.js";
 import type { Began, TagTrie } from "../../storage/results/tag-trie.js";
 import { decodeRecord, encodeRecord } from "../../storage/results/value-record.js";
@@ -10,6 +9,7 @@ import { type Bus, type BusEvent, canRecall } from "../../transport/bus.js";
 import { ClosedError, type Clock, limits, type Log, soonerOf, type Tag, TimeoutError } from "../../core/index.js";
 import { BrokerTime } from "./broker-time.js";
 import { BucketSweep } from "./bucket-sweep.js";
+import { SharedValidity } from "./shared-validity.js";
 
 /** What results that nodes share need of their surroundings. */
 export interface SharedEntriesDeps {
@@ -72,31 +72,22 @@ export function sharedAgeMsMax(bus: Bus | undefined): number {
 /**
  * Results in a bucket that the nodes of a cache share.
  *
- * 1. What is found counts only if none of its tags, nor one above, nor its key was invalidated after it began, by all that is known here when it
- *    lands; and under an invalidation of this node that has no number yet nothing from elsewhere counts at all.
- * 2. What began before this node's knowledge of invalidations does is compared with what the bus recalls of each of its tags, once. That can
- *    be done as long as the bus still holds all invalidations since it began: the record bears the broker's time of what was known then.
- * 3. What is written bears what was known when its computation began, and is judged again before it is written. Nothing is written over
+ * 1. What is found is given only if it is valid when it lands (SharedValidity).
+ * 2. What is written bears what was known when its computation began, and is judged again before it is written. Nothing is written over
  *    a result of a later version of the same epoch.
- * 4. Times to live count on the broker's clock, from when it took the record.
- * 5. It delays nobody for longer than the bucket's time-out and the bus's, and fails nobody. Where this node does not follow the bus, or after
+ * 3. Times to live count on the broker's clock, from when it took the record.
+ * 4. It delays nobody for longer than the bucket's time-out and the bus's, and fails nobody. Where this node does not follow the bus, or after
  *    a time-out for a while, it is passed by.
  *
  * Source: DESIGN "Versions", "Pending", "Tiers"; INTERLEAVINGS B4, B8 to B11, B13.
  */
 export class SharedEntries {
   readonly #deps: SharedEntriesDeps;
-  readonly #latest = new LatestInvalidations(limits.latestInvalidationsMax);
   readonly #time: BrokerTime;
+  readonly #validity: SharedValidity;
   readonly #sweep: BucketSweep;
   readonly #met = new Map<string, Met>();
   readonly #writes = new Set<Promise<void>>();
-  /** What the bus recalled of tags, as of before `since`. */
-  readonly #recalled = new Map<Tag, number>();
-  #recalledSince = 0;
-  #epoch: string | undefined;
-  /** What began before it cannot be judged by asking. */
-  #hardFloor = 0;
   /** By the broker's clock: when it took what was heard last. */
   #heardTime = 0;
   #began: EntryPosition | undefined;
@@ -112,6 +103,7 @@ export class SharedEntries {
   constructor(deps: SharedEntriesDeps) {
     this.#deps = deps;
     this.#time = new BrokerTime(deps.clock);
+    this.#validity = new SharedValidity({ ...deps, now: () => this.#time.now() });
     this.#sweep = new BucketSweep({
       ...deps,
       isUsable: () => this.isUsable,
@@ -127,16 +119,17 @@ export class SharedEntries {
   /** Whether it is worth asking now. */
   get isUsable(): boolean {
     const { bus, clock, isInTouch } = this.#deps;
-    if (this.#epoch === undefined || bus.state.type !== "following" || isInTouch?.() === false) return false;
+    if (this.#validity.epoch === undefined || bus.state.type !== "following" || isInTouch?.() === false) return false;
     return clock.monotonic() >= this.#restsUntilMs && this.#time.now() !== undefined;
   }
 
   /** What a computation that begins now knows; undefined: not enough to share its result. */
   begin(): EntryPosition | undefined {
-    if (this.#epoch === undefined || this.#deps.bus.state.type !== "following") return undefined;
+    const { epoch } = this.#validity;
+    if (epoch === undefined || this.#deps.bus.state.type !== "following") return undefined;
     const { sequence } = this.#deps.trie;
-    if (this.#began?.sequence !== sequence || this.#began.epoch !== this.#epoch) {
-      this.#began = { epoch: this.#epoch, sequence, time: this.#heardTime };
+    if (this.#began?.sequence !== sequence || this.#began.epoch !== epoch) {
+      this.#began = { epoch, sequence, time: this.#heardTime };
     }
     return this.#began;
   }
@@ -147,7 +140,7 @@ export class SharedEntries {
     try {
       const { record, time } = await this.#read(key);
       if (record === undefined || this.#leftMs(record.leftMs, time) <= 0) return undefined;
-      const began = await this.#judge(record);
+      const began = await this.#validity.judge(record);
       const leftMs = this.#leftMs(record.leftMs, time);
       return began === undefined || leftMs <= 0 ? undefined : this.#entryOf(record, began, leftMs);
     } catch (error) {
@@ -188,7 +181,7 @@ export class SharedEntries {
     if (!this.isUsable) return;
     this.#behind(key, 0, async () => {
       const { revision, version } = (await this.#read(key)).met;
-      if (version === undefined || (version.epoch === this.#epoch && version.ownSequence >= sequence)) return;
+      if (version === undefined || (version.epoch === this.#validity.epoch && version.ownSequence >= sequence)) return;
       await this.#remove(key, revision);
     });
   }
@@ -218,21 +211,15 @@ export class SharedEntries {
   /** What the bus tells, after the trie was told. */
   hear(event: BusEvent): void {
     if (event.type === "cut") return;
-    const { epoch, sequence, time } = event.version;
+    const { time } = event.version;
     this.#time.hear(time);
     this.#heardTime = time;
-    if (event.type === "invalidated") this.#latest.apply(event.tag as Tag, sequence);
-    else if (event.type === "reset") {
-      // What was missed within an epoch that was followed is not what the last of each tag would tell.
-      this.#hardFloor = epoch === this.#epoch ? sequence : 0;
-      this.#epoch = epoch;
-      this.#latest.reset(sequence);
-    } else if (event.type === "following") this.#epoch = epoch;
+    this.#validity.hear(event);
   }
 
   /** An invalidation of this node has its number, after the trie was told; undefined: one of another epoch. */
   settled(tag: Tag, sequence: number | undefined): void {
-    this.#latest.apply(tag, sequence ?? this.#deps.trie.tagVersion(tag));
+    this.#validity.settled(tag, sequence);
   }
 
   /** Resolves when all that was being written is, or has failed. */
@@ -294,57 +281,6 @@ export class SharedEntries {
     }
   }
 
-  /**
-   * From when on a valid result is to be judged in memory: it was compared with all that is known here now. Undefined: it is stale.
-   * The bus is asked when what is known does not reach back far enough.
-   */
-  async #judge(record: SharedRecord): Promise<Began | undefined> {
-    const judging = staleAfter(record);
-    const { since } = this.#latest;
-    if (!this.#mayBeValid(record, judging)) return undefined;
-    if (record.sequence < since) {
-      if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging))) return undefined;
-      // The bus may have been found to keep less than it did.
-      if (!this.#isRecallable(record)) return undefined;
-      // What was pushed out meanwhile was neither known nor asked for.
-      if (this.#latest.since !== since || !this.#mayBeValid(record, judging)) return undefined;
-    }
-    const { trie } = this.#deps;
-    return trie.beganElsewhere(Math.max(trie.sequence, record.sequence));
-  }
-
-  /** Nothing known speaks against it. */
-  #mayBeValid(record: SharedRecord, judging: ReadonlyMap<Tag, number>): boolean {
-    const { trie, bus } = this.#deps;
-    if (record.epoch !== this.#epoch || bus.state.type !== "following") return false;
-    if (record.ownSequence > trie.sequence + limits.sequencesAheadMax) return false;
-    for (const [tag, sequence] of judging) if (this.#latest.of(tag) > sequence) return false;
-    return !trie.isPending([...record.tags, keyTag(record.key)]);
-  }
-
-  /** Whether the bus still holds every invalidation that came after what `record` knew. */
-  #isRecallable({ time }: SharedRecord): boolean {
-    const { bus } = this.#deps;
-    return canRecall(bus) && (this.#time.now() ?? Infinity) - time < bus.recallAgeMsMax;
-  }
-
-  async #isRecalledValid(judging: ReadonlyMap<Tag, number>): Promise<boolean> {
-    const { bus } = this.#deps;
-    if (!canRecall(bus)) return false;
-    const { since } = this.#latest;
-    if (this.#recalledSince !== since || this.#recalled.size > limits.latestInvalidationsMax) this.#recalled.clear();
-    this.#recalledSince = since;
-    const asked = [...judging.keys()].filter((tag) => !this.#recalled.has(tag));
-    if (asked.length > limits.tagsRecalledMax) return false;
-    if (asked.length > 0) {
-      const { sequences, reached } = await bus.recall(asked, limits.bucketTimeoutMs);
-      if (reached < since || this.#recalledSince !== since) return false;
-      asked.forEach((tag, index) => this.#recalled.set(tag, sequences[index] ?? Infinity));
-    }
-    for (const [tag, sequence] of judging) if ((this.#recalled.get(tag) ?? Infinity) > sequence) return false;
-    return true;
-  }
-
   // ---- Writing
 
   /** Undefined: nobody else could read it. */
@@ -375,14 +311,14 @@ export class SharedEntries {
   }
 
   async #write(record: SharedRecord, payload: Uint8Array): Promise<void> {
-    const { key, epoch, sequence, ownSequence } = record;
+    const { key, epoch, ownSequence } = record;
     const judging = staleAfter(record);
     await this.#clearing?.catch(() => undefined);
     let met = this.#met.get(key);
     for (let rounds = 0; rounds < limits.bucketRoundsMax; rounds++) {
       met ??= (await this.#read(key)).met;
       // It is judged last before it is sent.
-      if (sequence < this.#latest.since || !this.#mayBeValid(record, judging)) return;
+      if (!this.#validity.isKnownValid(record, judging)) return;
       if (met.version?.epoch === epoch && met.version.ownSequence > ownSequence) return;
       const ttlMs = record.leftMs === Infinity ? undefined : record.leftMs;
       const revision = await this.#deps.bucket.put(key, payload, met.revision, ttlMs);
