@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createBroker, openTransport, serveBroker } from "../../transport/index.js";
-import { rejected } from "../../testing/suites/transport.js";
+import { rejected } from "../../testing/suites/transport-steps.js";
 
 test("ws:// opens a transport over WebSocket", async () => {
   const served = await serveBroker({ broker: createBroker() });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/index.js";
 import { PendingRequests } from "../../transport/pending-requests.js";
-import { rejected } from "../../testing/suites/transport.js";
+import { rejected } from "../../testing/suites/transport-steps.js";
 
 test("each request times out at its own time, however they overlap", async () => {
   const clock = new SimulatedClock();

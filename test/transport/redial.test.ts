@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { SimulatedClock } from "../../testing/index.js";
 import { Redial } from "../../transport/redial.js";
 import { limits, seededRandom, silentLog } from "../../core/index.js";
-import { rejected } from "../../testing/suites/transport.js";
+import { rejected } from "../../testing/suites/transport-steps.js";
 
 /** A place with targets that can be up or down, and a link that ends when told. */
 function setup(targets: readonly string[]) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Bus, BusEvent } from "../../transport/index.js";
 import { systemClock } from "../../core/index.js";
-import { rejected } from "./transport.js";
+import { rejected } from "./transport-steps.js";
 
 /** Short, so that silence is noticed within a test; all buses of a suite have them. */
 export const busPace = { heartbeatIntervalMs: 150, heartbeatTimeoutMs: 1_000 } as const;

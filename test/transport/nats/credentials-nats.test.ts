@@ -6,7 +6,7 @@ import { connectNats, type NatsOptions, type Transport } from "../../../transpor
 import { silentLog } from "../../../core/index.js";
 import { createAuthority } from "../../support/certificates.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
-import { rejected, status } from "../../../testing/suites/transport.js";
+import { rejected, status } from "../../../testing/suites/transport-steps.js";
 
 const transports: Transport[] = [];
 const servers: NatsServer[] = [];

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { connect as rawConnect, headers } from "nats";
 import { connectNats, type NatsOptions, type Transport } from "../../../transport/index.js";
 import { type NatsServer, type NatsServerOptions, startNatsServer } from "../../support/nats-server.js";
-import { receive, rejected, status } from "../../../testing/suites/transport.js";
+import { receive, rejected, status } from "../../../testing/suites/transport-steps.js";
 
 const transports: Transport[] = [];
 const servers: NatsServer[] = [];

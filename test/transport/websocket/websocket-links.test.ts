@@ -13,7 +13,7 @@ import {
   type Transport,
 } from "../../../transport/index.js";
 import { encodeMessage, limits, silentLog } from "../../../core/index.js";
-import { receive, rejected, status } from "../../../testing/suites/transport.js";
+import { receive, rejected, status } from "../../../testing/suites/transport-steps.js";
 
 let broker: Broker;
 let served: ServedBroker;
