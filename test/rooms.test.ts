@@ -166,6 +166,11 @@ describe("rooms", () => {
     ]);
   });
 
+  test("no file of the product has more than 400 lines", () => {
+    const lines = (path: string) => readFileSync(join(root, path), "utf8").split("\n").length - 1;
+    expect([...read.keys()].filter((path) => lines(path) > 400).map((path) => `${path}: ${lines(path)}`)).toEqual([]);
+  });
+
   test("machines read no clock, no chance and no environment", () => {
     const wrong = filesIn("machines").flatMap((path) => {
       const { names } = readSource(path);
