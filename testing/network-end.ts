@@ -349,7 +349,8 @@ export class NetworkEnd implements HeadedTransport {
 
   #later(atMs: number, action: () => void): void {
     const { clock } = this.#network;
-    clock.setTimeout(action, atMs - clock.monotonic());
+    // A moment that has passed meanwhile is now: Node warns of a negative time.
+    clock.setTimeout(action, Math.max(0, atMs - clock.monotonic()));
   }
 
   #failAll(error: Error): void {

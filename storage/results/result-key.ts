@@ -46,6 +46,8 @@ const typedArrays = new Map<unknown, string>(
     Float64Array,
     BigInt64Array,
     BigUint64Array,
+    // Node 24 and later have it.
+    ...[Reflect.get(globalThis, "Float16Array") as typeof Float32Array | undefined].filter((each) => each !== undefined),
   ].map((each) => [each.prototype, each.name]),
 );
 

@@ -217,3 +217,11 @@ function factsOf(make: () => unknown): InvalidKeyArgumentError["facts"] {
   }
   throw new Error("a key was made");
 }
+
+test.skipIf(!("Float16Array" in globalThis))("an array of half-precision numbers is part of a key, as any typed array", () => {
+  const halves = (list: readonly number[]): unknown =>
+    Reflect.construct(Reflect.get(globalThis, "Float16Array") as new (list: readonly number[]) => object, [list]);
+  const keys = [[halves([1.5])], [halves([1.5, 2])], [new Float32Array([1.5])]].map((args) => resultKey("f", argumentsKey(args)));
+  expect(new Set(keys).size).toBe(3);
+  expect(resultKey("f", argumentsKey([halves([1.5])]))).toBe(keys[0]);
+});
