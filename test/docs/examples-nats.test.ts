@@ -20,7 +20,7 @@ const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 const all = examples();
 
 /** What examples import beside Zooid. */
-const packages = ["@types/node", "fastify", "prom-client", "xstate", "zod"];
+const packages = ["@types/node", "@types/express", "express", "fastify", "prom-client", "xstate", "zod"];
 
 const nameOf = ({ document, line }: Example) => `${document}:${line}`;
 
@@ -54,6 +54,16 @@ afterAll(async () => {
 test("every example is correct TypeScript in a project that tsc --init has made", async () => {
   const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
   expect(checked.stdout).toBe("");
+});
+
+test("the way for NestJS is correct TypeScript with experimentalDecorators, too", async () => {
+  const nest = all.find(({ program }) => program.includes("class Cities"));
+  if (nest === undefined) throw new Error("no example has a class with a cached method");
+  const checked = join(dirname(pathOf(nest)), "tsconfig.nest.json");
+  const compilerOptions = { experimentalDecorators: true, emitDecoratorMetadata: true, noEmit: true };
+  writeFileSync(checked, JSON.stringify({ extends: join(folder, "tsconfig.json"), compilerOptions, files: [`${pathOf(nest)}.ts`] }));
+  const { stdout } = await run(process.execPath, [tsc, "-p", checked], { cwd: folder }).catch((error: { stdout?: string }) => error);
+  expect(stdout).toBe("");
 });
 
 test("every example prints something, or says why it is not run", () => {
