@@ -1,5 +1,8 @@
 import type { Clock } from "../core/index.js";
 
+/** Header of every message that a simulated stream takes: the history in which the stream gave it its number. No real broker has it. */
+export const historyHeader = "Simulated-History";
+
 /** A message that a stream holds. */
 export interface StreamMessage {
   readonly sequence: number;
@@ -55,6 +58,7 @@ export class SimulatedStream {
   #log: StreamMessage[] = [];
   readonly #latest = new Map<string, StreamMessage>();
   readonly #ids = new Map<string, StreamMessage>();
+  #truncations = 0;
 
   constructor(config: StreamConfig, clock: Clock) {
     this.#clock = clock;
@@ -74,6 +78,11 @@ export class SimulatedStream {
     return this.#log.at(-1)?.sequence ?? 0;
   }
 
+  /** Name of the history in which numbers are given now: another one once the stream has lost its end, as it then gives numbers again. */
+  get history(): string {
+    return `${this.created} ${this.#truncations}`;
+  }
+
   /** Takes a message, as its headers ask for. */
   append(subject: string, payload: Uint8Array, header: (name: string) => string, followerAtMs: number): Appended {
     const expected = header("Nats-Expected-Last-Subject-Sequence");
@@ -84,7 +93,8 @@ export class SimulatedStream {
     const nowMs = this.#clock.now();
     const windowMs = (this.#config.duplicate_window ?? duplicateWindowMs * 1_000_000) / 1_000_000;
     if (before !== undefined && nowMs - before.timeMs < windowMs) return { sequence: before.sequence, isDuplicate: true };
-    const headers = Object.fromEntries(keptHeaders.map((name) => [name, header(name)]).filter(([, value]) => value !== ""));
+    const kept = Object.fromEntries(keptHeaders.map((name) => [name, header(name)]).filter(([, value]) => value !== ""));
+    const headers = { ...kept, [historyHeader]: this.history };
     const message = { sequence: this.lastSequence + 1, subject, payload, headers, timeMs: nowMs, followerAtMs };
     this.#take(message);
     this.#log.push(message);
@@ -119,6 +129,7 @@ export class SimulatedStream {
 
   /** Forgets what came after `sequence`, as if it had never been taken. */
   truncate(sequence: number): void {
+    this.#truncations++;
     const log = this.#log.filter((message) => message.sequence <= sequence);
     this.#log = log;
     this.#latest.clear();

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { historyHeader } from "../../../testing/simulated-stream.js";
 import { tagTokens, writeBusWord } from "../../../transport/jetstream/messages.js";
-import { CacheChecker, type Made, type NodeLife } from "./cache-checker.js";
+import { CacheChecker, type Made, type NodeLife, type ToldOfStream } from "./cache-checker.js";
 
 const created = "2026";
 const epoch = `e ${created}`;
@@ -12,10 +13,13 @@ describe("checker of the cache", () => {
   let one: NodeLife;
   let two: NodeLife;
   let sequence = 0;
+  /** In which the stream gives its numbers. */
+  let history = "before";
 
   beforeEach(() => {
     nowMs = 0;
     sequence = 0;
+    history = "before";
     checker = new CacheChecker({ now: () => nowMs, staleMsMax: 1_000, callMsMax: 500 });
     one = checker.born("one", 1);
     two = checker.born("two", 1);
@@ -36,8 +40,23 @@ describe("checker of the cache", () => {
   function take(life: NodeLife, tag: string, id: string): void {
     checker.drawn(life, id);
     const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id, tag });
-    const facts = { subject: `zooid.sim.inv.${tagTokens(tag)}`, headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
+    append(tagTokens(tag), payload);
+  }
+
+  function append(tokens: string, payload: Uint8Array): void {
+    const headers = { [historyHeader]: history };
+    const facts = { subject: `zooid.sim.inv.${tokens}`, headers, timeMs: 0, followerAtMs: 0, stream: "S", created };
     checker.took({ ...facts, sequence: ++sequence, payload });
+  }
+
+  /** The stream takes a heartbeat. */
+  const beat = () => append("beat", writeBusWord({ type: "beat", epoch, knew: 0 }));
+
+  /** The bus of `life` tells of a heartbeat. */
+  function heartbeat(life: NodeLife, at: number): ToldOfStream {
+    const told = checker.told(life, { type: "heartbeat", version: version(at) });
+    if (told === undefined) throw new Error("a heartbeat has a place");
+    return told;
   }
 
   const serve = (life: NodeLife, result: Made) => checker.ended(checker.began(life, "call"), result);
@@ -141,13 +160,12 @@ describe("checker of the cache", () => {
   });
 
   test("a node that had heard more, but nothing of what was lost, need not notice the loss", () => {
-    const heartbeat = (sequence: number) => checker.told(two, { type: "heartbeat", version: version(sequence) });
-    heartbeat(6);
+    heartbeat(two, 6);
     checker.lost(created, 3, [one, two]);
     sequence = 4;
     invalidate(one, "r:a");
     for (const issued of checker.issued) issued.keptBy = "bus";
-    checker.told(one, { type: "heartbeat", version: version(7) });
+    heartbeat(one, 7);
     checker.lost(created, 4, [one, two]);
     expect(checker.finalFloors().has("r:a")).toBe(true);
     checker.died(one);
@@ -214,22 +232,55 @@ describe("checker of the cache", () => {
   test("a disk that gives what is stale where it stands is told", () => {
     const old = made("r:a");
     invalidate(one, "r:a");
-    checker.found("disk", "key", old, checker.floorsAt(created, 0, [{ sequence: 1, atMs: nowMs }]));
+    const told = [heartbeat(two, 1)];
+    checker.found("disk", "key", old, checker.floorsAt(0, told));
     expect(sentences()).toEqual([]);
-    checker.found("disk", "key", old, checker.floorsAt(created, 1, [{ sequence: 1, atMs: nowMs }]));
+    checker.found("disk", "key", old, checker.floorsAt(1, told));
     expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
   });
 
   test("a disk is held to an invalidation that was lost, if its node was told of it before that", () => {
     const old = made("r:a");
-    nowMs = 10;
     invalidate(one, "r:a");
-    nowMs = 20;
+    const before = heartbeat(one, 1);
     checker.lost(created, 0, [one, two]);
-    checker.found("disk", "key", old, checker.floorsAt(created, 1, [{ sequence: 1, atMs: 30 }]));
+    checker.found("disk", "key", old, checker.floorsAt(1, [heartbeat(two, 1)]));
     expect(sentences()).toEqual([]);
-    checker.found("disk", "key", old, checker.floorsAt(created, 1, [{ sequence: 1, atMs: 15 }]));
+    checker.found("disk", "key", old, checker.floorsAt(1, [before]));
     expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
+  });
+
+  test("a heartbeat that was under way when its number was lost tells nothing of what has the number now", () => {
+    const [kept, anew] = [made("r:a"), made("r:b")];
+    invalidate(one, "r:a");
+    beat();
+    checker.lost(created, 1, [one, two]);
+    sequence = 1;
+    history = "after";
+    invalidate(one, "r:b");
+    checker.arrived(two, "before", 2);
+    const told = [heartbeat(two, 2)];
+    serve(two, anew);
+    checker.found("disk", "key", anew, checker.floorsAt(2, told));
+    expect(sentences()).toEqual([]);
+    serve(two, kept);
+    expect(sentences()).toEqual([stale]);
+    checker.arrived(two, "after", 2);
+    told.push(heartbeat(two, 2));
+    serve(two, anew);
+    checker.found("disk", "key", anew, checker.floorsAt(2, told));
+    expect(sentences()).toEqual([stale, stale, "11 no tier keeps what is older than an invalidation"]);
+  });
+
+  test("a node that hears of a lost invalidation later knows of it", () => {
+    invalidate(one, "r:a");
+    for (const issued of checker.issued) issued.keptBy = "bus";
+    checker.lost(created, 0, [two]);
+    checker.arrived(two, "before", 1);
+    heartbeat(two, 1);
+    expect(checker.finalFloors().has("r:a")).toBe(true);
+    checker.died(two);
+    expect(checker.finalFloors().has("r:a")).toBe(false);
   });
 
   test("calls that do not end, those that end late, and a publication that nobody asked for are told", () => {

@@ -2,7 +2,9 @@ import type { BusEvent } from "../../../transport/index.js";
 import { readBusWord } from "../../../transport/jetstream/messages.js";
 import type { TakenMessage } from "../../../testing/simulated-jetstream.js";
 import type { Judge } from "../common/stage.js";
+import { historyHeader } from "../../../testing/simulated-stream.js";
 import { Violation } from "../common/violation.js";
+import { type StreamLog, StreamLogs, type Told } from "./stream-log.js";
 
 /** A result, as it tells what it was made of: for each tag it depends on, the moment its computation began; for each row, the version it read. */
 export interface Made {
@@ -18,8 +20,12 @@ export interface NodeLife {
   readonly number: number;
   /** By tag: what is under it and is older than this is stale here. Only rises. */
   readonly floors: Map<string, number>;
-  /** By stream: up to where its bus said that all was told. */
-  readonly told: Map<string, number>;
+  /** Up to where its bus said that all of a log was told. */
+  readonly told: Map<StreamLog<Taken>, number>;
+  /** By number: the log of the message with it that reached the node last. */
+  readonly arrived: Map<number, StreamLog<Taken>>;
+  /** The log that the last event of its bus counts in. */
+  standsIn: StreamLog<Taken> | undefined;
   /** It uses what other nodes computed: before a reset of its own, but after what they have in common. */
   readonly sharesResults: boolean;
   isOver: boolean;
@@ -46,17 +52,15 @@ export interface Issued {
   isExempt: boolean;
 }
 
-interface Taken {
+export interface Taken {
   /** Who asked for it. */
   readonly life: NodeLife;
-  /** Which stream took it. */
-  readonly created: string;
   readonly sequence: number;
   readonly tag: string;
   readonly moment: number;
   readonly takenMs: number;
-  /** When a power failure took it; Infinity: none did. */
-  lostMs: number;
+  /** A power failure took it. */
+  isLost: boolean;
   /**
    * Nodes that nothing may have told of it, and nothing tells of its publisher, as no stream keeps it: when they heard of that publisher again;
    * Infinity before that.
@@ -73,16 +77,14 @@ export interface PlainPublication {
   readonly number: number;
 }
 
-/** Up to where a node was told all of a stream, and when, on the monotonic clock of the world. */
-export interface ToldPosition {
-  readonly sequence: number;
-  readonly atMs: number;
-}
+/** Up to where a node was told all of what a stream took. */
+export type ToldOfStream = Told<Taken>;
 
-/** Invalidations that a power failure took, and who had applied them. */
+/** Invalidations that a power failure took from the end of a log, and who was there and may have been told of them, then or later. */
 interface Loss {
+  readonly log: StreamLog<Taken>;
   readonly lost: readonly Taken[];
-  readonly knew: readonly NodeLife[];
+  readonly alive: readonly NodeLife[];
 }
 
 export interface CacheCheckerOptions {
@@ -98,8 +100,8 @@ export interface CacheCheckerOptions {
  * Holds what nodes serve to promise 11. Moments are counted, one for each thing that happens: a result carries those at which the
  * computations it was made of began, an invalidation the one at which it was asked for.
  *
- * 1. Applied here: own from the call on; one of the bus once its bus told of it, or of anything numbered after it. Who calls then gets
- *    nothing that began before it was asked for.
+ * 1. Applied here: own from the call on; one of the bus once its bus told of it, or of anything that the stream took after it, in the same log. A call
+ *    that begins then gets nothing that began before it was asked for.
  * 2. Cut off: the same, `staleMsMax` after the stream took it, whatever the node heard.
  * 3. Persistent: what was promised on disk counts in the next life of the process. A disk that has failed promises nothing more.
  */
@@ -111,8 +113,7 @@ export class CacheChecker implements Judge {
   readonly #open = new Set<Call>();
   /** Moments at which ids of invalidations were drawn. */
   readonly #ids = new Map<string, { readonly life: NodeLife; readonly moment: number }>();
-  /** By stream: what it took, in its order. */
-  readonly #streams = new Map<string, Taken[]>();
+  readonly #logs = new StreamLogs<Taken>();
   /** In the order of taking, over all streams. */
   readonly #taken: Taken[] = [];
   /** How many of those every node must have found by now. */
@@ -144,7 +145,8 @@ export class CacheChecker implements Judge {
   // ---- The stream
 
   /** A stream took a message. */
-  took({ subject, payload, sequence, created }: TakenMessage): void {
+  took({ subject, payload, sequence, created, headers }: TakenMessage): void {
+    const log = this.#logs.writes(created, headers[historyHeader] ?? "");
     const [, tokens] = subject.split(".inv.");
     if (tokens === undefined) return;
     const word = readBusWord(tokens, payload);
@@ -154,20 +156,10 @@ export class CacheChecker implements Judge {
       this.violated(11, "what is published was asked for", { id: word.id, tag: word.tag });
       return;
     }
-    const taken: Taken = {
-      ...drawn,
-      created,
-      sequence,
-      tag: word.tag,
-      takenMs: this.#options.now(),
-      lostMs: Infinity,
-      excused: new Map(),
-    };
+    const taken: Taken = { ...drawn, sequence, tag: word.tag, takenMs: this.#options.now(), isLost: false, excused: new Map() };
     this.counts.taken++;
     this.#taken.push(taken);
-    const log = this.#streams.get(created) ?? [];
-    log.push(taken);
-    this.#streams.set(created, log);
+    log.taken.push(taken);
   }
 
   /** A broker without a stream took an invalidation. `excused`: who may miss it until it hears of the publisher again. */
@@ -179,7 +171,7 @@ export class CacheChecker implements Judge {
     }
     const takenMs = this.#options.now();
     const never = new Map(excused.map((life) => [life, Infinity] as const));
-    const taken: Taken = { ...drawn, created: "", sequence: 0, tag, takenMs, lostMs: Infinity, excused: never };
+    const taken: Taken = { ...drawn, sequence: 0, tag, takenMs, isLost: false, excused: never };
     this.counts.taken++;
     this.counts.excused += excused.length;
     this.#taken.push(taken);
@@ -195,29 +187,21 @@ export class CacheChecker implements Judge {
     }
   }
 
-  /** A power failure took what `created` had after `sequence`. `alive`: whoever may know of it. */
+  /** A power failure took what `created` had after `sequence`. `alive`: the nodes that may know of it, now or once they have heard what is under way. */
   lost(created: string, sequence: number, alive: readonly NodeLife[]): void {
-    const log = this.#streams.get(created) ?? [];
-    const lost = log.filter((taken) => taken.sequence > sequence);
-    const first = Math.min(...lost.map((taken) => taken.sequence));
-    // A node that has heard one of the lost invalidations notices the loss. A node that has heard only lost heartbeats may not: the stream gives their numbers again.
-    const knew = alive.filter((life) => (life.told.get(created) ?? 0) >= first);
-    for (const life of alive) life.told.set(created, Math.min(sequence, life.told.get(created) ?? 0));
+    const log = this.#logs.lost(created, sequence);
+    const lost = log.taken.filter((taken) => taken.sequence > sequence);
     if (lost.length === 0) return;
     this.counts.lost += lost.length;
-    for (const taken of lost) taken.lostMs = this.#options.now();
-    this.#streams.set(
-      created,
-      log.filter((taken) => !isLost(taken)),
-    );
-    this.#losses.push({ lost, knew });
+    for (const taken of lost) taken.isLost = true;
+    this.#losses.push({ log, lost, alive });
   }
 
   // ---- Nodes
 
   /** A process began. `kept`: invalidations that its disk has from an earlier one. */
   born(node: string, number: number, kept: ReadonlyMap<string, number> = new Map(), sharesResults = false): NodeLife {
-    return { node, number, floors: new Map(kept), told: new Map(), sharesResults, isOver: false };
+    return { node, number, floors: new Map(kept), told: new Map(), arrived: new Map(), standsIn: undefined, sharesResults, isOver: false };
   }
 
   /** A process was killed, or closed. */
@@ -236,9 +220,20 @@ export class CacheChecker implements Judge {
     }
   }
 
-  /** What the node's bus told, after the cache was told. */
-  told(life: NodeLife, event: BusEvent): void {
-    if (event.type === "cut") return;
+  /** A message that a stream took in `history` has reached `life`. */
+  arrived(life: NodeLife, history: string, sequence: number): void {
+    const log = this.#logs.of(history);
+    if (log !== undefined) life.arrived.set(sequence, log);
+  }
+
+  /** The link of `life` was lost, or is a new one: what reached the node before and was not told then never will be. */
+  relinked(life: NodeLife): void {
+    life.arrived.clear();
+  }
+
+  /** What the node's bus told, after the cache was told. Returns up to where the node has been told all, and of which log. */
+  told(life: NodeLife, event: BusEvent): ToldOfStream | undefined {
+    if (event.type === "cut") return undefined;
     const { epoch, sequence } = event.version;
     if (event.type === "reset") {
       this.counts.resets++;
@@ -246,16 +241,18 @@ export class CacheChecker implements Judge {
     }
     // One of its own, or one that stands for another.
     if (event.type === "invalidated") this.#raise(life, event.tag, this.#ids.get(event.id)?.moment ?? 0);
-    const created = createdOf(epoch);
-    const before = life.told.get(created) ?? 0;
-    if (sequence <= before) return;
-    life.told.set(created, sequence);
-    const log = this.#streams.get(created) ?? [];
-    for (let index = log.length - 1; index >= 0; index--) {
-      const taken = log[index];
+    // A node follows from where the last event left it. Else the number may have been given twice: the message that reached the node tells in which log.
+    const standsIn = event.type === "following" ? life.standsIn : undefined;
+    const log = standsIn ?? life.arrived.get(sequence) ?? this.#logs.now(createdOf(epoch));
+    life.standsIn = log;
+    const before = log.toldUpTo(life.told);
+    if (sequence > before) life.told.set(log, sequence);
+    for (let index = log.taken.length - 1; index >= 0; index--) {
+      const taken = log.taken[index];
       if (taken === undefined || taken.sequence <= before) break;
       if (taken.sequence <= sequence) this.#raise(life, taken.tag, taken.moment);
     }
+    return { log, sequence };
   }
 
   /**
@@ -325,23 +322,24 @@ export class CacheChecker implements Judge {
   }
 
   /**
-   * What counts for a tier that stands at `sequence` of `created`; `told`: all that its node was told of that stream until then. What was taken
-   * later, or was lost before the node was told, is not in it.
+   * What counts for a tier that stands at `sequence`; `told`: all that its node was told of that stream until then. What was taken later, or in
+   * a log of which the node was told nothing, is not in it.
    */
-  floorsAt(created: string, sequence: number, told: readonly ToldPosition[]): Map<string, number> {
+  floorsAt(sequence: number, told: readonly ToldOfStream[]): Map<string, number> {
+    const ends = new Map<StreamLog<Taken>, number>();
+    for (const { log, sequence: upTo } of told) ends.set(log, Math.max(Math.min(sequence, upTo), ends.get(log) ?? 0));
     const floors = new Map<string, number>();
-    for (const taken of this.#taken) {
-      if (taken.created !== created || taken.sequence > sequence) continue;
-      const { sequence: own, takenMs, lostMs } = taken;
-      if (!told.some(({ sequence: upTo, atMs }) => upTo >= own && atMs >= takenMs && atMs < lostMs)) continue;
-      floors.set(taken.tag, Math.max(floors.get(taken.tag) ?? 0, taken.moment));
+    for (const [log, end] of ends) {
+      for (const { sequence: own, tag, moment } of log.taken) if (own <= end) floors.set(tag, Math.max(floors.get(tag) ?? 0, moment));
     }
     return floors;
   }
 
   /** Of what was lost, all counts that somebody knew who is still there to tell. */
   #settleLosses(): void {
-    const gone = this.#losses.filter(({ knew }) => knew.every(({ isOver }) => isOver)).flatMap(({ lost }) => lost);
+    // A node that has heard one of the lost invalidations notices the loss. A node that has heard only lost heartbeats may not: the stream gives their numbers again.
+    const knows = (life: NodeLife, { log, lost: [first] }: Loss) => first !== undefined && log.toldUpTo(life.told) >= first.sequence;
+    const gone = this.#losses.filter((loss) => !loss.alive.some((life) => !life.isOver && knows(life, loss))).flatMap(({ lost }) => lost);
     if (gone.length === 0) return;
     for (const issued of this.issued) {
       if (!gone.some((taken) => isFor(taken, issued))) continue;
@@ -351,7 +349,7 @@ export class CacheChecker implements Judge {
 
   /** A stream took it, or one that covers it, and has not lost that. */
   #isThere({ tag, moment }: Issued): boolean {
-    return this.#taken.some((taken) => !isLost(taken) && taken.moment >= moment && isUnder(tag, taken.tag));
+    return this.#taken.some((taken) => !taken.isLost && taken.moment >= moment && isUnder(tag, taken.tag));
   }
 
   #raise(life: NodeLife, tag: string, moment: number): void {
@@ -361,7 +359,7 @@ export class CacheChecker implements Judge {
   #becomeDue(): void {
     const untilMs = this.#options.now() - this.#options.staleMsMax;
     for (let taken = this.#taken[this.#due]; taken !== undefined && taken.takenMs < untilMs; taken = this.#taken[++this.#due]) {
-      if (!isLost(taken) && taken.excused.size === 0)
+      if (!taken.isLost && taken.excused.size === 0)
         this.#dueFloors.set(taken.tag, Math.max(this.#dueFloors.get(taken.tag) ?? 0, taken.moment));
     }
   }
@@ -397,8 +395,6 @@ export class CacheChecker implements Judge {
     this.violated(12, "every call is over in time", { node: life.node, life: life.number, what, tookMs });
   }
 }
-
-const isLost = ({ lostMs }: Taken): boolean => lostMs < Infinity;
 
 /** Whether `taken` may have been published for `issued`: a parent that was asked for before, or, in a later life, what its disk kept. */
 function isFor(taken: Taken, issued: Issued): boolean {

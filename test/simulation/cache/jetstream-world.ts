@@ -6,6 +6,7 @@ import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
 import { type Bus, createJetStreamBus } from "../../../transport/index.js";
 import { oneOf } from "../common/play-faults.js";
 import { autoPruneIntervalsMs, type BusDeps, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
+import { tapStream } from "./stream-tap.js";
 
 /** A bucket whose readers are answered by followers, and whose answers are lost now and then. */
 const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };
@@ -42,7 +43,8 @@ export class JetStreamWorld extends CacheWorld {
     this.autoPruneIntervalMs = oneOf(autoPruneIntervalsMs, random);
   }
 
-  openBus({ end: transport, clock, random, log }: BusDeps): Bus {
+  openBus({ life, end, clock, random, log }: BusDeps): Bus {
+    const transport = tapStream(end, this.checker, life);
     const { heartbeatIntervalMs, heartbeatTimeoutMs } = timings;
     const { historyMs } = this;
     return createJetStreamBus({ transport, prefix, heartbeatIntervalMs, heartbeatTimeoutMs, historyMs, clock, random, log });

@@ -6,9 +6,9 @@ import { DiskEntryStore } from "../../../storage/results/disk-entries.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
-import type { Bus, BusPosition, BusVersion } from "../../../transport/index.js";
+import type { Bus, BusVersion } from "../../../transport/index.js";
 import { delay } from "../../../core/index.js";
-import { createdOf, type Made, type NodeLife } from "./cache-checker.js";
+import { createdOf, type Made, type NodeLife, type ToldOfStream } from "./cache-checker.js";
 import { type CacheWorld, prefix, timings } from "./cache-world.js";
 import { CachedFunctions } from "./functions.js";
 import { tapped, tappedRandom } from "./tapped.js";
@@ -45,7 +45,7 @@ export class SimulatedNode {
   /** By tag: invalidations after which a life promised that its disk gives nothing older. */
   readonly #kept = new Map<string, number>();
   /** All that its lives were told of where the bus stood. */
-  readonly #positions: (BusPosition & { readonly atMs: number })[] = [];
+  readonly #positions: (BusVersion & ToldOfStream)[] = [];
   #clock: NodeClock | undefined;
   #end: NetworkEnd | undefined;
   #life: NodeLife | undefined;
@@ -159,7 +159,7 @@ export class SimulatedNode {
     const stood = this.#positions.findIndex((each) => each.epoch === epoch && each.sequence >= sequence);
     const created = createdOf(epoch);
     const told = this.#positions.slice(0, stood + 1).filter((each) => createdOf(each.epoch) === created);
-    return this.#world.checker.floorsAt(created, sequence, told);
+    return this.#world.checker.floorsAt(sequence, told);
   }
 
   async #start(life: NodeLife, clock: NodeClock, end: NetworkEnd): Promise<void> {
@@ -175,8 +175,8 @@ export class SimulatedNode {
     const bus = tapped(world.openBus({ life, end, clock, random, log }), (event) => {
       world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
       if (this.#life !== life) return;
-      if (event.type !== "cut") this.#positions.push({ ...event.version, atMs: world.clock.monotonic() });
-      checker.told(life, event);
+      const told = checker.told(life, event);
+      if (event.type !== "cut" && told !== undefined) this.#positions.push({ ...told, epoch: event.version.epoch });
     });
     const settings = cacheSettings({
       bus,
