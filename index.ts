@@ -14,6 +14,8 @@ export type { Log } from "./core/log.js";
 export { asTid, type Tid, tidToMs } from "./core/tid.js";
 export type { Value } from "./core/value.js";
 export {
+  CapturedSubjectsError,
+  CertificateError,
   ClosedError,
   ConflictError,
   DisconnectedError,

@@ -32,7 +32,8 @@ export interface BrokerFlags extends AddressFlags {
 /** Flags of every command that is a client. */
 export interface ConnectionFlags extends BrokerFlags {
   readonly storage: string;
-  readonly timeout: number;
+  /** Undefined: what is missing is not waited for. */
+  readonly timeout?: number;
 }
 
 const levels = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
@@ -73,7 +74,11 @@ export function addConnectionOptions(command: Command): Command {
   command
     .addOption(option("--storage <name>", "ZOOID_STORAGE", "which storage").argParser(parseName).default("main"))
     .addOption(
-      option("--timeout <duration>", "ZOOID_TIMEOUT", "wait this long for a connection").argParser(parseDuration).default(10_000, "10s"),
+      option(
+        "--timeout <duration>",
+        "ZOOID_TIMEOUT",
+        "wait this long for a broker or a server that is missing (default: not at all), and for each answer (default: 10s)",
+      ).argParser(parseDuration),
     );
   return addBrokerOptions(command, "error");
 }

@@ -3,8 +3,12 @@ import { systemRandom } from "../core/index.js";
 import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
 import type { Surroundings } from "./surroundings.js";
 
+/** A server that is there answers within this. */
+const answerTimeoutMs = 10_000;
+
 /** Runs `use` with a client that keeps nothing when it is closed. It is closed at the end, and when the command is interrupted. */
 export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundings, use: (store: ObjectClient) => Promise<T>): Promise<T> {
+  const { timeout = answerTimeoutMs } = flags;
   const opening = connect({
     ...(await brokerOf(flags)),
     realm: flags.realm,
@@ -12,8 +16,10 @@ export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundi
     client: `zooid-${systemRandom.id()}`,
     cache: "transient",
     log: logOf(flags),
-    waitTimeoutMs: flags.timeout,
-    requestTimeoutMs: Math.max(1, flags.timeout),
+    // A person waits, and is to know at once what is missing.
+    connectTimeoutMs: flags.timeout ?? 0,
+    waitTimeoutMs: timeout,
+    requestTimeoutMs: Math.max(1, timeout),
   });
   await Promise.race([opening, untilAborted(signal)]);
   await using store = await opening;

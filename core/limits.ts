@@ -28,6 +28,11 @@ export const limits = {
   payloadBytesMax: 1024 * 1024,
   /** One attempt to reach one address, to the end of the handshake. */
   dialTimeoutMs: 5_000,
+  /** A client or cache that opens waits this long to see whether its broker refuses it. */
+  firstDialWaitMs: 1_000,
+  /** What keeps a client or a cache from working is logged this long after its start, and then so often, until it works. */
+  waitingNoticeAfterMs: 1_000,
+  waitingNoticeIntervalMs: 30_000,
   /** First and longest pause between attempts to reach a broker; doubled each time, with jitter. */
   dialDelayMsMin: 20,
   dialDelayMsMax: 2_000,

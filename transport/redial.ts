@@ -1,4 +1,9 @@
-import { type Random, type Clock, delay, limits, type Log } from "../core/index.js";
+import { type Random, type Clock, delay, limits, type Log, soonerOf, ZooidError } from "../core/index.js";
+
+/** Whether `error` is a refusal, which another try meets again: wrong credentials, a certificate that is not trusted. */
+export function isLasting(error: unknown): error is ZooidError {
+  return error instanceof ZooidError && !error.transient;
+}
 
 export interface RedialOptions<Target, Link> {
   readonly clock: Clock;
@@ -31,10 +36,36 @@ export class Redial<Target, Link> {
     return this.#problem;
   }
 
+  /** Begins as `waitForFirst` of a transport says. Rejects as `first` and `unlessRefused` do. */
+  async open(waitForFirst: boolean | "refusal" = true): Promise<void> {
+    if (waitForFirst === false) this.forever();
+    else if (waitForFirst === "refusal") await this.unlessRefused();
+    else await this.first();
+  }
+
   /** Tries each target once, and goes on keeping the link if one was reached; rejects with why none was. */
   async first(): Promise<void> {
     const link = await this.#round();
     void this.#keep(link);
+  }
+
+  /**
+   * As `forever`, once each target was tried, or limits.firstDialWaitMs have passed. Rejects with the error of a target that refuses, unless
+   * another one took us, and stops.
+   */
+  async unlessRefused(): Promise<void> {
+    const refusals: ZooidError[] = [];
+    let isWaitedFor = true;
+    const tried = this.#round().then(
+      (link) => void this.#keep(link),
+      (error: unknown) => {
+        if (isWaitedFor && isLasting(error)) refusals.push(error);
+        else void this.#goOnAfter(error);
+      },
+    );
+    await soonerOf(this.#options.clock, limits.firstDialWaitMs, tried);
+    isWaitedFor = false;
+    for (const refusal of refusals) throw refusal;
   }
 
   /** Goes on trying until there is a link, and whenever it is lost. */
@@ -45,6 +76,12 @@ export class Redial<Target, Link> {
   /** Stops trying; a link that stands is left to its owner. */
   stop(): void {
     this.#stopped.abort(new Error("stopped"));
+  }
+
+  async #goOnAfter(error: unknown): Promise<void> {
+    this.#report(error);
+    await this.#pause();
+    await this.#keep(undefined);
   }
 
   async #keep(first: Link | undefined): Promise<void> {

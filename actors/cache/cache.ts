@@ -22,6 +22,7 @@ import {
   type Tag,
 } from "../../core/index.js";
 import { backgroundClock } from "./background-clock.js";
+import { busProblem, noticeUntilFollowing } from "./start-notice.js";
 import { CacheCore, type CacheParts } from "./core.js";
 import { CacheEndpoint } from "./admin/endpoint.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, durationOf } from "./options.js";
@@ -37,8 +38,8 @@ import { asTags, type Tags } from "./tag-list.js";
 import type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./interface.js";
 
 /**
- * A cache of its own. Resolves without waiting for a broker, which may come later. Rejects with InvalidOptionError, InUseError,
- * StoreError, NotAuthorizedError.
+ * A cache of its own. Resolves without waiting for a broker, which may come later: the log, or a warning of the process where no log was
+ * given, says within a second what is missing. Rejects with InvalidOptionError, InUseError, StoreError, NotAuthorizedError, CertificateError.
  */
 export async function createCache(options: CacheOptions = {}): Promise<Cache> {
   return (await openCache(options, cacheSettings(options))).cache;
@@ -64,7 +65,14 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   const disk = await openDisk(options, settings);
   try {
     const { bus, bucket, transport, release } = await openBus(options, settings, disk);
-    return started(new CacheCore(settings, clock, { bus, disk, bucket }), clock, transport, release);
+    const notice =
+      bus === undefined || transport === undefined
+        ? undefined
+        : noticeUntilFollowing({ bus, transport, clock, log: options.log, prefix: settings.prefix });
+    return started(new CacheCore(settings, clock, { bus, disk, bucket }), clock, transport, (timeoutMs) => {
+      notice?.end();
+      return release(timeoutMs);
+    });
   } catch (error) {
     await disk?.close();
     throw error;
@@ -138,9 +146,9 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
   const { clock, random, log, busUrl, storage } = settings;
   const seams = { clock, random, log };
   const who = credentialsOf(options);
-  // A broker that is not there yet is not waited for.
+  // A broker that is not there yet is not waited for; one that refuses us is no broker of ours.
   const transport =
-    busUrl === undefined ? options.transport : await openTransport({ ...who, servers: busUrl, waitForFirst: false, ...seams });
+    busUrl === undefined ? options.transport : await openTransport({ ...who, servers: busUrl, waitForFirst: "refusal", ...seams });
   const isOwn = busUrl !== undefined;
   try {
     const bus = busOver(transport, options, settings, disk);
@@ -149,7 +157,7 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
     };
     if (storage.type !== "nats") return { transport, bus, bucket: undefined, release };
     const isShared = transport !== undefined && busUrl === storage.servers && isNats(transport);
-    const link = isShared ? transport : await connectNats({ ...who, servers: storage.servers, waitForFirst: false, ...seams });
+    const link = isShared ? transport : await connectNats({ ...who, servers: storage.servers, waitForFirst: "refusal", ...seams });
     const { prefix, bucketMaxBytes: bytesMax } = settings;
     const { replicas } = options;
     const bucket = createJetStreamBucket({
@@ -203,7 +211,7 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   const pruner = new CachePruner(core, clock);
   const { prefix, storage } = core.settings;
   log.info({ prefix, storage: storage.type, bus: bus?.kind }, "the cache is open");
-  return { cache: new OpenCache(core, pruner, core.settings.endpoint ? transport : undefined, release), core };
+  return { cache: new OpenCache(core, pruner, transport, release), core };
 }
 
 const setOptionNames: ReadonlySet<string> = new Set<keyof SetOptions>([
@@ -240,6 +248,7 @@ class OpenCache implements Cache {
   readonly #core: CacheCore;
   readonly #pruner: CachePruner;
   readonly #endpoint: CacheEndpoint | undefined;
+  readonly #transport: Transport | undefined;
   readonly #release: Release;
   #closing: Promise<void> | undefined;
 
@@ -248,7 +257,9 @@ class OpenCache implements Cache {
     this.#pruner = pruner;
     this.#release = release;
     this.cacheable = cacheableOf(() => core);
-    this.#endpoint = transport && new CacheEndpoint({ cache: this, core, pruner, transport });
+    this.#transport = transport;
+    const isOpenToOthers = transport !== undefined && core.settings.endpoint;
+    this.#endpoint = isOpenToOthers ? new CacheEndpoint({ cache: this, core, pruner, transport }) : undefined;
   }
 
   addDeps(tags: Tags): void {
@@ -337,7 +348,7 @@ class OpenCache implements Cache {
       tags: trie.stats().nodes,
       outbox: intake.waiting,
       bus: bus?.state,
-      busTrouble: bus?.trouble?.message,
+      busTrouble: busProblem(bus, this.#transport)?.message,
       busHeardMs: this.#busHeardMs(),
       keepFailures: tiers.keepFailures,
       isInTouch,

@@ -1,13 +1,14 @@
 import { abortable } from "../../core/abortable.js";
 import { retryDelay } from "../../core/backoff.js";
 import { type Clock, ClosedError, DisconnectedError, type Random, ReadOnlyError, ServerBusyError, TimeoutError } from "../../core/index.js";
+import { type Sought, unconnectedError } from "./missing.js";
 import type { ServerLink } from "./server-link.js";
 import { Waiting } from "./waiters.js";
 
 /** State of a connection, as its machine draws them; `verifying`, `readWrite` and `readOnly` are those of `linked`. */
 export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
 
-export interface AwaitedLinkOptions {
+export interface AwaitedLinkOptions extends Sought {
   readonly clock: Clock;
   readonly random: Random;
   readonly readOnly: boolean;
@@ -36,6 +37,9 @@ export abstract class AwaitedLink {
   /** Why it is not connected. */
   abstract get problem(): Error | undefined;
 
+  /** It was connected before. */
+  protected abstract get wasConnected(): boolean;
+
   get isConnected(): boolean {
     return this.state === "readWrite" || this.state === "readOnly";
   }
@@ -43,6 +47,11 @@ export abstract class AwaitedLink {
   /** Why the server refuses this client; undefined while it does not. */
   get refusal(): Error | undefined {
     return this.state === "refused" ? this.problem : undefined;
+  }
+
+  /** The error that a call gets while it is not connected; undefined while it is. */
+  get whyNotConnected(): Error | undefined {
+    return this.isConnected || this.state === "closed" ? undefined : (this.refusal ?? this.#unconnected());
   }
 
   /**
@@ -113,9 +122,7 @@ export abstract class AwaitedLink {
 
   /** Says why there is no link, as far as it is known. */
   protected disconnected(): DisconnectedError {
-    const { problem, address } = this;
-    if (problem instanceof DisconnectedError) return new DisconnectedError({ address, reason: problem.reason }, problem.cause ?? problem);
-    return new DisconnectedError({ address, reason: problem?.message }, problem);
+    return unconnectedError(this.#options, this.problem, this.wasConnected);
   }
 
   #unconnected(): DisconnectedError | ServerBusyError {

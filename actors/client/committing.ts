@@ -4,6 +4,7 @@ import {
   assert,
   asTid,
   ClosedError,
+  CapturedSubjectsError,
   DisconnectedError,
   InternalError,
   limits,
@@ -250,6 +251,7 @@ function isInDoubt(error: unknown): boolean {
     error instanceof TimeoutError ||
     error instanceof InternalError ||
     error instanceof WriteInDoubtError ||
+    error instanceof CapturedSubjectsError ||
     (error instanceof MalformedMessageError && isOfAnswer(error.what))
   );
 }

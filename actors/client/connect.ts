@@ -2,8 +2,9 @@ import { bootId } from "../../storage/kv/boot-id.js";
 import { openLmdbStore } from "../../storage/kv/lmdb-store.js";
 import type { OpenStore } from "../../storage/kv/ordered-store.js";
 import { openTransport, type OpenTransportOptions } from "../../transport/open.js";
-import type { Transport } from "../../transport/transport.js";
+import { WaitingNotice } from "../../core/waiting-notice.js";
 import { DisconnectedError, InvalidOptionError, silentLog, systemRandom, systemClock, type Log } from "../../core/index.js";
+import { noAnswerYet } from "./missing.js";
 import { clientBounds, type ClientOptions } from "./options.js";
 import { checkLog, checkName, checkNames } from "../../core/options.js";
 import { openObjectClient, type ObjectClient } from "./object-client.js";
@@ -44,6 +45,7 @@ const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
   "schemas",
   "cacheBytesMax",
   "memoryBytesMax",
+  "connectTimeoutMs",
   "waitTimeoutMs",
   "closeTimeoutMs",
   "requestTimeoutMs",
@@ -53,9 +55,11 @@ const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
 ]);
 
 /**
- * A client of a storage, connected; an address alone stands for `{ servers: address }`. Resolves when its cache is verified; when the cache holds data, also once the first attempt
- * to connect has failed: reads go on from it. Rejects at once with InvalidOptionError, NotAuthorizedError, OtherHistoryError,
- * ServerBehindError, ProtocolVersionError, InUseError or StoreError, else after waitTimeoutMs with DisconnectedError, which says why.
+ * A client of a storage, connected; an address alone stands for `{ servers: address }`. Resolves when its cache is verified; when the cache
+ * holds data, also once the first attempt to connect has failed: reads go on from it. A broker or a server that is missing is waited for: the
+ * log, or a warning of the process where no log was given, says within a second or two which of them it is. Rejects at once with
+ * InvalidOptionError, NotAuthorizedError, CertificateError, CapturedSubjectsError, OtherHistoryError, ServerBehindError,
+ * ProtocolVersionError, InUseError or StoreError, else after connectTimeoutMs with DisconnectedError, which says why.
  */
 export async function connect<Schema extends AnySchema = UntypedSchema>(
   given: ConnectOptions<Schema> | string,
@@ -69,26 +73,38 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(
   checkName("realm", realm);
   checkName("storage", storage);
   checkName("client", client);
-  clientBounds(options);
+  const { connectTimeoutMs } = clientBounds(options);
   const seams = { clock: systemClock, random: systemRandom, log };
   const open = cacheOpener(options.cache, log);
-  const transport = await reachBroker({ ...brokerOf(options), name: client, ...seams });
-  const system = createActorSystem({ realm, transport, ...seams });
-  const release = async () => {
-    system.close();
-    await transport.close();
-  };
-  const deps = { realm, storage, client, cache: open, transport, system, release, ...seams };
-  return openObjectClient<Schema>({ ...options, ...deps });
-}
-
-/** A transport that is linked, or goes on trying to be: a broker that is not there yet is waited for, one that refuses us is not. */
-async function reachBroker(options: OpenTransportOptions): Promise<Transport> {
+  const sinceMs = systemClock.monotonic();
+  let problem = (): Error | undefined => new DisconnectedError({ address: "its broker", reason: noAnswerYet });
+  const notice = new WaitingNotice({
+    clock: systemClock,
+    log: options.log,
+    message: "a client waits for its storage server",
+    facts: { client, realm, storage },
+    problem: () => problem(),
+  });
   try {
-    return await openTransport(options);
+    // A broker that is not there yet is waited for, one that refuses us is not.
+    const transport = await openTransport({ ...brokerOf(options), name: client, waitForFirst: "refusal", ...seams });
+    const system = createActorSystem({ realm, transport, ...seams });
+    const release = async () => {
+      notice.end();
+      system.close();
+      await transport.close();
+    };
+    const onOpening = (why: typeof problem) => {
+      problem = why;
+    };
+    const deps = { realm, storage, client, cache: open, transport, system, onOpening, release, ...seams };
+    const leftMs = Math.max(0, connectTimeoutMs - (systemClock.monotonic() - sinceMs));
+    const opened = await openObjectClient<Schema>({ ...options, ...deps, connectTimeoutMs: leftMs });
+    if (opened.isConnected) notice.end();
+    return opened;
   } catch (error) {
-    if (!(error instanceof DisconnectedError)) throw error;
-    return openTransport({ ...options, waitForFirst: false });
+    notice.end();
+    throw error;
   }
 }
 

@@ -167,6 +167,10 @@ export class ClientConnection extends AwaitedLink {
     return this.#options.transport.address;
   }
 
+  protected get wasConnected(): boolean {
+    return this.#verification !== undefined;
+  }
+
   get verification(): Verification | undefined {
     return this.#verification;
   }

@@ -110,9 +110,10 @@ export class OpenClient implements ClientCore {
   }
 
   async opened(): Promise<void> {
-    const { transport } = this.options;
+    const { transport, onOpening } = this.options;
     this.connection.start();
-    const connected = this.connection.connected();
+    onOpening?.(() => this.connection.whyNotConnected);
+    const connected = this.#connected(this.bounds.connectTimeoutMs);
     if (this.cache.isNew) {
       await connected;
       return;
@@ -120,6 +121,17 @@ export class OpenClient implements ClientCore {
     // With data to serve, a server that is not there, or refuses, is no reason not to open.
     connected.catch(() => undefined);
     if (transport.status === "connected") await Promise.race([connected, this.connection.firstFailed]);
+  }
+
+  /** As `connected` of the connection; with no time to wait, the first attempt is made, and may take as long as any call. */
+  async #connected(timeoutMs: number): Promise<void> {
+    const { connection } = this;
+    if (timeoutMs > 0 || this.options.transport.status !== "connected") {
+      await connection.connected(timeoutMs);
+      return;
+    }
+    const connected = connection.connected();
+    await Promise.race([connected, connection.firstFailed.then(() => connection.connected(0))]);
   }
 
   get history(): number {

@@ -28,6 +28,11 @@ export interface ClientOptions<Schema extends AnySchema> {
   /** Bounds with their defaults: see limits. */
   readonly cacheBytesMax?: number | undefined;
   readonly memoryBytesMax?: number | undefined;
+  /**
+   * How long to wait for a broker or a server that is missing before the client is opened; 0: it rejects once the first attempt has failed.
+   * Infinity: for as long as it takes. Default: `waitTimeoutMs`.
+   */
+  readonly connectTimeoutMs?: Duration | undefined;
   /** Infinity: for as long as it takes. */
   readonly waitTimeoutMs?: Duration | undefined;
   /** Infinity: for as long as it takes. */
@@ -53,6 +58,8 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   readonly log?: Log | undefined;
   /** Where the client's machines get their addresses. */
   readonly system?: ActorSystem | undefined;
+  /** Called with what tells why the client is not connected, undefined while it is, before it is opened. */
+  readonly onOpening?: ((problem: () => Error | undefined) => void) | undefined;
   /** Called when the client was closed, or could not be opened: closes what was opened for it. */
   readonly release?: (() => Promise<void>) | undefined;
 }
@@ -70,11 +77,11 @@ const durations = {
 } as const satisfies Readonly<Record<string, DurationRule>>;
 
 /** Bounds as they were given, or their defaults; durations in milliseconds. */
-export type ClientBounds = { readonly [name in keyof typeof counts | keyof typeof durations]: number };
+export type ClientBounds = { readonly [name in keyof typeof counts | keyof typeof durations | "connectTimeoutMs"]: number };
 
 /** Throws InvalidOptionError, which names the option. */
 export function clientBounds(options: ClientOptions<AnySchema>): ClientBounds {
-  const checked: Partial<Record<keyof ClientBounds, number>> = {};
+  const checked: Partial<Record<keyof ClientBounds, number | undefined>> = {};
   for (const name of Object.keys(counts) as (keyof typeof counts)[]) {
     const value = options[name] ?? limits[name];
     if (!(Number.isFinite(value) && value >= counts[name])) {
@@ -85,5 +92,6 @@ export function clientBounds(options: ClientOptions<AnySchema>): ClientBounds {
   for (const name of Object.keys(durations) as (keyof typeof durations)[]) {
     checked[name] = asDurationIfGiven(options[name], name, durations[name]) ?? limits[name];
   }
+  checked.connectTimeoutMs = asDurationIfGiven(options.connectTimeoutMs, "connectTimeoutMs", endlessMs) ?? checked.waitTimeoutMs;
   return checked as ClientBounds;
 }

@@ -1,7 +1,8 @@
 import type { ClientCache } from "../../storage/client-cache/client-cache.js";
 import type { Transport } from "../../transport/transport.js";
-import { type Clock, DisconnectedError, limits, UnknownStorageError } from "../../core/index.js";
-import { protocolVersion, type Registered, storagesSubject, storageSubjects } from "../protocol/messages.js";
+import { type Clock, DisconnectedError, limits } from "../../core/index.js";
+import { protocolVersion, type Registered, storageSubjects } from "../protocol/messages.js";
+import { explainedUnheard } from "./missing.js";
 import * as wire from "../protocol/codec.js";
 
 export interface RegisteringOptions {
@@ -42,7 +43,7 @@ export class Registering {
     try {
       return await answered;
     } catch (error) {
-      throw error instanceof DisconnectedError && error.isUnheard ? await this.#explained(error) : error;
+      throw error instanceof DisconnectedError && error.isUnheard ? await explainedUnheard(error, this.#options) : error;
     }
   }
 
@@ -60,29 +61,5 @@ export class Registering {
       .request(this.#subject, wire.register.write(register), { timeoutMs: requestTimeoutMs })
       .then((answer) => this.#settle?.resolve(wire.readAnswer(wire.registered, answer)))
       .catch((error: unknown) => this.#settle?.reject(error));
-  }
-
-  /**
-   * Nobody takes a registration: the storage may be unknown, or its server away for a moment. Another server of the realm cannot tell
-   * which of the two it is, only what it serves itself.
-   */
-  async #explained(error: DisconnectedError): Promise<DisconnectedError> {
-    const { transport, realm, storage, requestTimeoutMs } = this.#options;
-    const { address } = transport;
-    const reason = `no server serves storage ${JSON.stringify(storage)} now`;
-    try {
-      const answer = await transport.request(storagesSubject(realm), wire.nothing.write({}), { timeoutMs: requestTimeoutMs });
-      const { storages } = wire.readAnswer(wire.storages, answer);
-      if (!storages.includes(storage)) {
-        const served = storages.map((each) => JSON.stringify(each)).join(", ");
-        return new DisconnectedError(
-          { address, reason: `${reason}; a server there serves ${served}` },
-          new UnknownStorageError({ storage }),
-        );
-      }
-    } catch {
-      // Nobody answers for the realm either.
-    }
-    return new DisconnectedError({ address, reason }, error);
   }
 }

@@ -1,6 +1,7 @@
 import type { Transport } from "../../transport/transport.js";
 import {
   AnotherWriterError,
+  CapturedSubjectsError,
   type Random,
   type Clock,
   ClosedError,
@@ -46,8 +47,8 @@ type Shown =
 
 /**
  * Resolves when no writer of this storage is there: the broker says that nobody listens. Without a link, and as long as somebody listens
- * who does not answer, it waits. Rejects with AnotherWriterError, NotAuthorizedError, ClosedError or the signal's reason.
- * A safeguard against mistakes, not a lease.
+ * who does not answer, it waits. Rejects with AnotherWriterError, NotAuthorizedError, CapturedSubjectsError, ClosedError or the signal's
+ * reason. A safeguard against mistakes, not a lease.
  */
 export async function checkNoWriter(deps: WriterDeps, { takeOver, signal }: WriterCheck): Promise<void> {
   const { realm, storage, clock, log } = deps;
@@ -58,6 +59,8 @@ export async function checkNoWriter(deps: WriterDeps, { takeOver, signal }: Writ
     const shown = await askForWriter(deps, subject, signal);
     if (shown.type === "nobody") return;
     if (shown.type === "writer") throw new AnotherWriterError({ storage, instance: shown.writer.instance });
+    // Whether a writer is there cannot be known then, and no client would hear this one.
+    if (shown.type === "unproven" && shown.why instanceof CapturedSubjectsError) throw shown.why;
     if (shown.type !== "linkless") {
       if (takeOver) {
         log.fatal({ err: shown.why, storage }, "a storage is taken over: what a writer that is left of it commits is lost");

@@ -1,5 +1,6 @@
 import { decodeMessage, encodeMessage, errorFromWire, errorToWire, MalformedMessageError, ZooidError, type Log } from "../../core/index.js";
 import type { Message } from "../../transport/transport.js";
+import { capturedBy } from "./captured.js";
 import * as shape from "./checks.js";
 
 /** Both directions of one kind of message. */
@@ -65,10 +66,10 @@ export function writeError(error: unknown): Uint8Array {
   return whole;
 }
 
-/** What was answered. Throws the error that the other side wrote, or MalformedMessageError. */
+/** What was answered. Throws the error that the other side wrote, CapturedSubjectsError when a stream answered, or MalformedMessageError. */
 export function readAnswer<T>(answer: Codec<T>, bytes: Uint8Array): T {
   if (bytes[0] === 0) return answer.read(bytes.subarray(1));
-  if (bytes[0] !== 1) throw new MalformedMessageError({ what: "answer", reason: "is neither a result nor an error" });
+  if (bytes[0] !== 1) throw capturedBy(bytes) ?? new MalformedMessageError({ what: "answer", reason: "is neither a result nor an error" });
   const [name, facts] = shape.fields(decodeMessage(bytes.subarray(1), "error"), "error", 2);
   throw errorFromWire(name, facts);
 }

@@ -10,7 +10,8 @@
  *     .<instance>.<operation>       requests to one server process; `register` too, where the client has heard of it
  *     .<instance>.writer            do you write? (request; asked by another server that heard its heartbeat)
  *
- * and `zooid.<realm>.storages`: which storages are served in this realm? (request)
+ * and `zooid.<realm>.storages`: which storages are served in this realm? (request), and `zooid.servers`: who serves at this broker, in
+ * whatever realm? (request; asked by a client that finds nobody in its own)
  *
  * A client subscribes to `.invalidations`, then registers. From the answer on it takes only messages of that
  * instance. It sends its position with `verify`; told to replay, it reads the log in parts with `log` and `keys` until
@@ -87,6 +88,9 @@ export function transactionId(owner: string, number: number): string {
 export function isOwnedBy(owner: string, id: string): boolean {
   return id.length > owner.length && id[owner.length] === "-" && id.startsWith(owner);
 }
+
+/** Subject on which every server at a broker tells its realm and its storages. No realm has a subject of two tokens. */
+export const serversSubject = "zooid.servers";
 
 /** Subject on which every server of a realm tells the storages it serves. */
 export function storagesSubject(realm: string): string {
@@ -289,8 +293,9 @@ export interface Writer {
   readonly proof: string;
 }
 
-/** Answer to `zooid.<realm>.storages`. */
+/** Answer to `zooid.<realm>.storages` and to `zooid.servers`. */
 export interface Storages {
+  readonly realm: string;
   readonly storages: readonly string[];
 }
 

@@ -151,9 +151,12 @@ export const writer = codec<m.Writer>(
 
 export const storages = codec<m.Storages>(
   "storages",
-  (each) => [each.storages],
-  ([each]) => ({ storages: shape.list(each, "storages", 1_000).map((name) => shape.name(name, "storages")) }),
-  1,
+  (each) => [each.realm, each.storages],
+  ([realm, served]) => ({
+    realm: shape.name(realm, "storages.realm"),
+    storages: shape.list(served, "storages", 1_000).map((name) => shape.name(name, "storages")),
+  }),
+  2,
 );
 
 /** The status of a server is for people: it is read as it comes, bounded by the size of a message. */

@@ -1,4 +1,4 @@
-import { storagesSubject, type ServerStatus } from "../protocol/messages.js";
+import { serversSubject, storagesSubject, type ServerStatus } from "../protocol/messages.js";
 import { UnknownStorageError } from "../../core/index.js";
 import type { Message, Subscription } from "../../transport/transport.js";
 import { ServedStorage } from "./storage.js";
@@ -29,7 +29,7 @@ export interface StorageServer {
 /**
  * A storage server that serves. One that writes waits for the broker's word that no other writer is there: without a link, and while
  * another one listens and does not answer, it does not resolve. Rejects with InvalidOptionError, AnotherWriterError, NotAuthorizedError
- * (naming the subject that the broker refuses), InUseError, StoreError, or the signal's reason.
+ * (naming the subject that the broker refuses), CapturedSubjectsError, InUseError, StoreError, or the signal's reason.
  */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {
   const checked = checkServerOptions(options);
@@ -69,17 +69,24 @@ export async function startStorageServer(options: StorageServerOptions): Promise
   return new RunningServer(instance, served, answerStorages({ realm, transport, log }, served));
 }
 
+/** Answers who asks in the realm, and who asks in none. The broker may refuse the latter: then a client in another realm is told less. */
 function answerStorages(
   { realm, transport, log }: Pick<StorageServerOptions, "realm" | "transport"> & { readonly log: Log },
   served: ReadonlyMap<string, unknown>,
 ): Subscription {
-  return transport.subscribe(storagesSubject(realm), (message: Message) => {
+  const answer = ({ subject, reply }: Message) => {
     try {
-      message.reply?.(wire.writeAnswer(wire.storages, { storages: [...served.keys()].sort() }));
+      reply?.(wire.writeAnswer(wire.storages, { realm, storages: [...served.keys()].sort() }));
     } catch (error) {
-      log.debug({ err: error, subject: message.subject }, "an answer could not be sent");
+      log.debug({ err: error, subject }, "an answer could not be sent");
     }
-  });
+  };
+  const subscriptions = [storagesSubject(realm), serversSubject].map((subject) => transport.subscribe(subject, answer));
+  return {
+    unsubscribe: () => {
+      for (const each of subscriptions) each.unsubscribe();
+    },
+  };
 }
 
 class RunningServer implements StorageServer {

@@ -79,12 +79,13 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
   const log = logOf(flags);
   const seams = { clock: systemClock, random: systemRandom, log };
   const folders = storageFolders(flags.data, flags.storages);
-  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid serve", waitForFirst: false, ...seams });
+  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid serve", waitForFirst: "refusal", ...seams });
   const fatal = new AbortController();
   try {
     const notice = systemClock.setTimeout(() => {
-      if (flags.json === true) say(JSON.stringify({ event: "waiting", address: transport.address }));
-      else say(`zooid serve: waiting for a broker at ${transport.address}`);
+      const { address, problem } = transport;
+      if (flags.json === true) say(JSON.stringify({ event: "waiting", address, ...(problem && { reason: problem.message }) }));
+      else say(`zooid serve: waiting for a broker${problem === undefined ? ` at ${address}` : `: ${problem.message}`}`);
     }, waitNoticeMs);
     await untilConnected(transport, signal).finally(() => systemClock.clearTimeout(notice));
     const { realm } = flags;

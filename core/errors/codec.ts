@@ -26,6 +26,8 @@ import {
 import {
   DisconnectedError,
   NotAuthorizedError,
+  CertificateError,
+  CapturedSubjectsError,
   TimeoutError,
   ClosedError,
   UnknownSessionError,
@@ -80,6 +82,8 @@ export const errorClasses = {
   NotOwnerError,
   DisconnectedError,
   NotAuthorizedError,
+  CertificateError,
+  CapturedSubjectsError,
   TimeoutError,
   ClosedError,
   UnknownSessionError,

@@ -78,14 +78,16 @@ describe("objects from the command line", () => {
 
   test("a disk that is full ends a command with one line and a code", async () => {
     for (let index = 0; index < 3; index++) await zooid(["put", `full/${index}`, JSON.stringify("x".repeat(50_000)), ...there]);
-    for (const words of [["export"], ["list", "full/"], ["get", "full/0"]]) {
+    const run = async (words: readonly string[]) => {
       const full = openSync("/dev/full", "w");
       const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words, ...there], { stdio: ["ignore", full, "pipe"] });
       const [err, [code]] = await Promise.all([text(child.stderr as Readable), once(child, "close") as Promise<[number]>]);
       closeSync(full);
-      expect({ code, err }).toEqual({ code: 1, err: "zooid: standard output cannot be written: ENOSPC (ZOOID_FILE)\n" });
-    }
-  });
+      return { code, err };
+    };
+    for (const ended of await Promise.all([["export"], ["list", "full/"], ["get", "full/0"]].map(run)))
+      expect(ended).toEqual({ code: 1, err: "zooid: standard output cannot be written: ENOSPC (ZOOID_FILE)\n" });
+  }, 120_000);
 
   test("put of what is not JSON is wrong usage", async () => {
     const { error } = await zooid(["put", "a", "{", ...there]);

@@ -7,21 +7,26 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** Signs certificates for servers and clients alike, good for a day. */
+/** Signs certificates for servers and clients alike. */
 export interface Authority {
   /** Its own certificate in PEM: what to trust. */
   readonly ca: string;
-  /** A certificate for `name`, valid for the host names and IPv4 addresses `hosts`. */
-  issue(name: string, hosts?: readonly string[]): Certificate;
+  /** A certificate for `name`, valid for the host names and IPv4 addresses `hosts`, from yesterday until tomorrow or the days `validity` from today. */
+  issue(name: string, hosts?: readonly string[], validity?: Validity): Certificate;
 }
+
+/** Days from today; negative ones lie in the past. */
+type Validity = readonly [from: number, to: number];
+
+const aroundToday: Validity = [-1, 1];
 
 /** A certificate authority of its own, made with Node alone. */
 export function createAuthority(name: string): Authority {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const isAuthority = extension("2.5.29.19", sequence(boolean(true)), true);
   return {
-    ca: sign(name, name, keys.publicKey, keys.privateKey, [isAuthority]),
-    issue: (subject, hosts = []) => {
+    ca: sign(name, name, keys.publicKey, keys.privateKey, [isAuthority], aroundToday),
+    issue: (subject, hosts = [], validity = aroundToday) => {
       const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
       const serverAndClient = extension("2.5.29.37", sequence(oid("1.3.6.1.5.5.7.3.1"), oid("1.3.6.1.5.5.7.3.2")));
       const names = hosts.map((host) =>
@@ -29,7 +34,7 @@ export function createAuthority(name: string): Authority {
       );
       const alternatives = names.length === 0 ? [] : [extension("2.5.29.17", sequence(...names))];
       return {
-        cert: sign(subject, name, own.publicKey, keys.privateKey, [serverAndClient, ...alternatives]),
+        cert: sign(subject, name, own.publicKey, keys.privateKey, [serverAndClient, ...alternatives], validity),
         key: own.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
       };
     },
@@ -38,9 +43,16 @@ export function createAuthority(name: string): Authority {
 
 const dayMs = 24 * 3_600_000;
 
-function sign(subject: string, issuer: string, key: KeyObject, signer: KeyObject, extensions: readonly Buffer[]): string {
+function sign(
+  subject: string,
+  issuer: string,
+  key: KeyObject,
+  signer: KeyObject,
+  extensions: readonly Buffer[],
+  [from, to]: Validity,
+): string {
   const algorithm = sequence(oid("1.2.840.10045.4.3.2"));
-  const validity = sequence(time(new Date(Date.now() - dayMs)), time(new Date(Date.now() + dayMs)));
+  const validity = sequence(time(new Date(Date.now() + from * dayMs)), time(new Date(Date.now() + to * dayMs)));
   const body = sequence(
     der(0xa0, integer(Buffer.from([2]))),
     // The first bit would be a sign.

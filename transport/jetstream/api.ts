@@ -1,29 +1,15 @@
-import { DisconnectedError, limits, MalformedMessageError, NoJetStreamError } from "../../core/index.js";
+import { limits } from "../../core/index.js";
+import { answerOf, askJetStream, fieldsOf, isRefusal, numberOf, textOf } from "./ask.js";
+import { namingOverlap, withoutJetStream } from "./refused.js";
 import { historyOf } from "./stream-settings.js";
-import type { HeadedTransport, RequestOptions, Transport } from "../transport.js";
+import type { HeadedTransport } from "../transport.js";
 import type { Fields, StreamNames } from "./stream-names.js";
-
-/** The stream refused a request, by its error codes. */
-export class JetStreamRefusal extends Error {
-  override readonly name = "JetStreamRefusal";
-  readonly code: number;
-
-  constructor(code: number, description: string) {
-    super(`JetStream refused: ${description} (${code})`);
-    this.code = code;
-  }
-}
 
 /** There is no such stream. */
 export const streamNotFound = 10059;
 export const messageNotFound = 10037;
 /** Another node made it with other settings meanwhile. */
 const nameInUse = 10058;
-/** JetStream is off, for all or for this account. */
-const notEnabled = [10076, 10039];
-const wrongLastSequence = 10071;
-/** What the leader of a cluster says while another write to the subject is under way. */
-const wrongLastSequenceInFlight = 10164;
 
 /** The stream of the bus. */
 export interface FoundStream {
@@ -96,17 +82,14 @@ export class StreamApi {
     this.#options = options;
   }
 
-  /** The stream as it is. It is made where there is none, and never changed. Rejects with UnfitStreamError, NoJetStreamError. */
+  /** The stream as it is. It is made where there is none, and never changed. Rejects with UnfitStreamError, CapturedSubjectsError, NoJetStreamError. */
   async findStream(): Promise<FoundStream> {
     const { transport } = this.#options;
     let info: Fields;
     try {
       info = await this.#info();
     } catch (error) {
-      // Where JetStream is, its API answers; an account without it is told so.
-      const isAbsent = error instanceof DisconnectedError && transport.status === "connected";
-      if (isAbsent || notEnabled.some((code) => isRefusal(error, code))) throw new NoJetStreamError({ address: transport.address }, error);
-      if (!isRefusal(error, streamNotFound)) throw error;
+      if (!isRefusal(error, streamNotFound)) throw withoutJetStream(error, transport) ?? error;
       info = await this.#make();
     }
     const historyMs = historyOf(fieldsOf(info.config), this.#options);
@@ -178,8 +161,9 @@ export class StreamApi {
     try {
       return await this.#ask(`STREAM.CREATE.${this.#options.names.stream}`, this.#config());
     } catch (error) {
-      if (!isRefusal(error, nameInUse)) throw error;
-      return this.#info();
+      if (isRefusal(error, nameInUse)) return this.#info();
+      const { names, transport, signal } = this.#options;
+      throw await namingOverlap(error, `${names.taken}.>`, transport, { timeoutMs: limits.busPublishTimeoutMs, signal });
     }
   }
 
@@ -206,51 +190,3 @@ export class StreamApi {
     return askJetStream(transport, subject, body, { timeoutMs, signal });
   }
 }
-
-/** What JetStream's API answers to `body`. Rejects as `request` does, or with JetStreamRefusal. */
-export async function askJetStream(transport: Transport, subject: string, body: unknown, options: RequestOptions): Promise<Fields> {
-  const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
-  return answerOf(await transport.request(`$JS.API.${subject}`, payload, options));
-}
-
-/** Whether JetStream itself refused; with this code, if one is named. */
-export function isRefusal(error: unknown, code?: number): boolean {
-  return error instanceof JetStreamRefusal && (code === undefined || error.code === code);
-}
-
-/** Somebody else wrote to the subject meanwhile. */
-export function isOutrun(error: unknown): boolean {
-  return isRefusal(error, wrongLastSequence) || isRefusal(error, wrongLastSequenceInFlight);
-}
-
-/** Fields of what JetStream answered. Throws JetStreamRefusal, MalformedMessageError. */
-export function answerOf(payload: Uint8Array): Fields {
-  let answer: Fields;
-  try {
-    answer = fieldsOf(JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString()));
-  } catch (error) {
-    throw new MalformedMessageError({ what: "answer of JetStream", reason: "it is no JSON" }, error);
-  }
-  if (answer.error === undefined) return answer;
-  const { err_code: code, code: status, description } = fieldsOf(answer.error);
-  throw new JetStreamRefusal(Number(code ?? status ?? 0), String(description));
-}
-
-export function fieldsOf(value: unknown): Fields {
-  if (typeof value !== "object" || value === null) throw malformed("an object");
-  return value as Fields;
-}
-
-export function textOf(fields: Fields, name: string): string {
-  const value = fields[name];
-  if (typeof value !== "string") throw malformed(name);
-  return value;
-}
-
-export function numberOf(fields: Fields, name: string): number {
-  const value = fields[name];
-  if (!Number.isSafeInteger(value)) throw malformed(name);
-  return value as number;
-}
-
-const malformed = (missing: string) => new MalformedMessageError({ what: "answer of JetStream", reason: `it lacks ${missing}` });

@@ -1,5 +1,6 @@
 import { type Random, type Clock, TimeoutError } from "../../core/index.js";
-import { askJetStream, fieldsOf, passingConsumer, textOf } from "./api.js";
+import { passingConsumer } from "./api.js";
+import { askJetStream, fieldsOf, textOf } from "./ask.js";
 import type { Fields } from "./stream-names.js";
 import { placeOf } from "./messages.js";
 import { answerConsumer, consumerTells } from "./replay.js";

@@ -23,7 +23,9 @@ import {
 import type { Bucket, BucketEntry, BucketItem } from "../bucket.js";
 import { keyToken } from "./bucket-key.js";
 import { listMessages } from "./bucket-listing.js";
-import { answerOf, askJetStream, fieldsOf, isOutrun, isRefusal, nanos, numberOf, streamNotFound } from "./api.js";
+import { nanos, streamNotFound } from "./api.js";
+import { answerOf, askJetStream, fieldsOf, isOutrun, isRefusal, numberOf } from "./ask.js";
+import { namingOverlap, withoutJetStream } from "./refused.js";
 import type { Fields } from "./stream-names.js";
 import type { AskingTransport } from "../transport.js";
 
@@ -224,7 +226,7 @@ class JetStreamBucket implements Bucket {
       try {
         return await this.#info(bound);
       } catch {
-        throw error;
+        throw await namingOverlap(error, `$KV.${this.#options.bucket}.>`, this.#transport, bound());
       }
     }
   }
@@ -267,8 +269,9 @@ class JetStreamBucket implements Bucket {
       const level = fieldsOf((await askJetStream(this.#transport, "INFO", undefined, bound())).api).level;
       return typeof level === "number" ? level : 0;
     } catch (error) {
-      if (isRefusal(error)) return 0;
-      throw error;
+      const none = withoutJetStream(error, this.#transport);
+      if (none === undefined && isRefusal(error)) return 0;
+      throw none ?? error;
     }
   }
 

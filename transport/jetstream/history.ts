@@ -1,5 +1,6 @@
 import { type Random, DisconnectedError } from "../../core/index.js";
-import { isOutrun, type StreamApi } from "./api.js";
+import type { StreamApi } from "./api.js";
+import { isOutrun } from "./ask.js";
 import { recordName, writeBusWord } from "./messages.js";
 
 /** The record that names the history the stream is in. */

@@ -13,7 +13,8 @@ export interface NatsAddress {
   readonly text: string;
 }
 
-const portDefault = 4222;
+/** Of a nats-server that is given none. */
+export const portDefault = 4222;
 
 /** Reads `nats://[user:password@|token@]host[:port]`, the same with `tls://`, or `host[:port]`. Throws InvalidOptionError, which names `option`. */
 export function natsAddress(server: string, option = "servers"): NatsAddress {

@@ -1,16 +1,11 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import {
-  AuthorizationError,
-  type ConnectionOptions,
-  parseOptions,
-  ProtocolHandler,
-  setTransportFactory,
-  UserAuthenticationExpiredError,
-} from "nats";
+import { type ConnectionOptions, parseOptions, ProtocolHandler, setTransportFactory } from "nats";
 import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
-import { asDuration, atLeastOneMs, DisconnectedError, type Duration, limits, NotAuthorizedError } from "../../core/index.js";
-import { hostAndPort, type NatsAddress } from "./address.js";
+import { asDuration, atLeastOneMs, DisconnectedError, type Duration, limits } from "../../core/index.js";
+import { isLasting } from "../redial.js";
+import { hostAndPort, type NatsAddress, portDefault } from "./address.js";
+import { refusalOf } from "./refusal.js";
 
 /** TLS of a link to NATS. Files are read again at each dial, so that certificates can be renewed under a running service. */
 export interface NatsTls {
@@ -56,7 +51,8 @@ export interface NatsLink {
 }
 
 /**
- * Reaches `address` at one of the IP addresses of its name, each tried in the resolver's order. Rejects with NotAuthorizedError or DisconnectedError.
+ * Reaches `address` at one of the IP addresses of its name, each tried in the resolver's order. Rejects with NotAuthorizedError,
+ * CertificateError or DisconnectedError.
  *
  * This drives the protocol handler of nats.js, which its `connect` wraps, and leaves reconnecting to us: `connect` cannot be called off,
  * leaves a socket open for ever to a server that accepts and says nothing, forgets the addresses that did not answer at first, drops
@@ -73,13 +69,13 @@ export async function dialNats(address: NatsAddress, options: NatsDialOptions, s
       } catch (error) {
         if (signal.aborted) throw error;
         // Of several addresses, one that refused us says more than one that was not there.
-        if (!(reason instanceof NotAuthorizedError)) reason = error;
+        if (!isLasting(reason)) reason = error;
       }
     }
   } catch (error) {
     reason = error;
   }
-  throw reason instanceof NotAuthorizedError ? reason : new DisconnectedError({ address: address.text, reason: textOf(reason) }, reason);
+  throw isLasting(reason) ? reason : unreached(reason, address);
 }
 
 async function dialOne(host: string, address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
@@ -103,13 +99,25 @@ async function dialOne(host: string, address: NatsAddress, options: NatsDialOpti
     protocol.raceTimer?.cancel();
     const asksForCertificate = protocol.info?.tls_verify === true;
     abandon(protocol);
-    if (isRefusal(error, asksForCertificate)) throw new NotAuthorizedError({ address: address.text, reason: textOf(error) }, error);
-    if (isDistrust(error))
-      throw new NotAuthorizedError({ address: address.text, reason: `its certificate is not trusted: ${error.message}` }, error);
-    throw error;
+    throw refusalOf(error, { address: address.text, asksForCertificate, ...shownBy(address, options) }) ?? error;
   } finally {
     if (callOff !== undefined) signal.removeEventListener("abort", callOff);
   }
+}
+
+function unreached(error: unknown, { text, port }: NatsAddress): DisconnectedError {
+  const reason = textOf(error);
+  const remedy = reason === "connection refused" ? `no broker is there: start one with: nats-server --jetstream${flagOf(port)}` : undefined;
+  return new DisconnectedError({ address: text, reason, missing: "broker", remedy }, error);
+}
+
+const flagOf = (port: number): string => (port === portDefault ? "" : ` --port ${port}`);
+
+function shownBy({ user, token }: NatsAddress, options: NatsDialOptions) {
+  return {
+    hasCredentials: [user, token, options.user, options.token].some((each) => each !== undefined),
+    hasCertificate: (options.tls?.cert ?? options.tls?.certFile) !== undefined,
+  };
 }
 
 /** Checks the certificate of a server that was reached by an IP address against that address: Node takes "localhost" where no name is given. */
@@ -170,26 +178,7 @@ async function resolveHost(host: string): Promise<readonly string[]> {
   return found.map((entry) => entry.address);
 }
 
-/**
- * The server refused our credentials, or ended the handshake over our certificate: with an alert, or, as what we were sending
- * then can overtake the alert, with a reset that looks like any other.
- */
-function isRefusal(error: unknown, asksForCertificate: boolean): boolean {
-  if (error instanceof AuthorizationError || error instanceof UserAuthenticationExpiredError) return true;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (asksForCertificate && (error === undefined || code === "ECONNRESET" || code === "EPIPE")) return true;
-  return /^ERR_SSL_.*ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
-}
-
 /** What the timers of the system, which the NATS client uses, take. */
 function timerMs(value: Duration, option: string): number {
   return Math.min(asDuration(value, option, atLeastOneMs), limits.timerMsMax);
-}
-
-/** The server's certificate, or who signed it, is not trusted here: the codes of OpenSSL's verification, as Node gives them. */
-function isDistrust(error: unknown): error is Error {
-  if (!(error instanceof Error && "code" in error)) return false;
-  return /^(?:CERT_|CRL_|ERROR_IN_C|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/.test(
-    String(error.code),
-  );
 }

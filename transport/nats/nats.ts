@@ -29,7 +29,7 @@ import { abandon, dialNats, type NatsLink } from "./dial.js";
 import { checkNatsOptions, type NatsOptions } from "./options.js";
 import { Joiner, type PartPosition, positionFromText, positionToText, split } from "../parts.js";
 import { PendingRequests } from "../pending-requests.js";
-import { Redial } from "../redial.js";
+import { isLasting, Redial } from "../redial.js";
 import { checkPattern, checkQueue, checkSubject } from "../subject.js";
 import type {
   AskingTransport,
@@ -85,6 +85,7 @@ class StatusTap extends QueuedIteratorImpl<Status> {
   }
 }
 
+const refusedInbox = "answers come to it; permit it, or name with inboxPrefix what the user may subscribe to";
 const partHeader = "Zooid-Part";
 const noResponders = 503;
 
@@ -130,13 +131,12 @@ class NatsTransport implements AskingTransport {
       targets,
       dial: (address, signal) => dialNats(address, options, signal),
       serve: (link) => this.#serve(link),
-      worse: (a, b) => (b instanceof NotAuthorizedError ? b : a),
+      worse: (a, b) => (isLasting(b) ? b : a),
     });
   }
 
   async open(): Promise<void> {
-    if (this.#options.waitForFirst === false) this.#redial.forever();
-    else await this.#redial.first();
+    await this.#redial.open(this.#options.waitForFirst);
   }
 
   get status(): LinkStatus {
@@ -301,7 +301,9 @@ class NatsTransport implements AskingTransport {
   }
 
   #notAuthorized(error: PermissionViolationError): NotAuthorizedError {
-    return new NotAuthorizedError({ address: this.#address, subject: error.subject }, error);
+    const refused = error.operation === "publish" ? "publish" : "subscribe";
+    const reason = error.subject.startsWith(this.#inbox) ? refusedInbox : undefined;
+    return new NotAuthorizedError({ address: this.#address, subject: error.subject, refused, reason }, error);
   }
 
   #subscribe(protocol: ProtocolHandler, entry: Entry): void {

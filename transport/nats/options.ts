@@ -7,8 +7,11 @@ import type { NatsDialOptions } from "./dial.js";
 export interface NatsOptions extends NatsDialOptions {
   /** One address or several, tried in turn: `nats://host:4222`, `tls://user:password@host`. */
   readonly servers: string | readonly string[];
-  /** False: resolves at once, and goes on until a server is there. True unless told: rejects when none of the servers takes us. */
-  readonly waitForFirst?: boolean;
+  /**
+   * True: rejects when none of the servers takes us. False: resolves at once, and goes on until a server is there. `refusal`: goes on as well,
+   * but rejects when a server refuses us within a second. Default: true.
+   */
+  readonly waitForFirst?: boolean | "refusal";
   /** Beginning of the subjects that answers come to. Default: `_INBOX`. */
   readonly inboxPrefix?: string;
   readonly clock?: Clock;

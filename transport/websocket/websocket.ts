@@ -31,8 +31,8 @@ import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscriptio
 export interface WebSocketOptions {
   /** Where `serveBroker` listens: `ws://host:port/`, or several, tried in turn. */
   readonly url: string | readonly string[];
-  /** False: resolves at once, and goes on until a broker is there. True unless told: rejects when none takes us. */
-  readonly waitForFirst?: boolean;
+  /** True: rejects when no broker takes us. False: resolves at once, and goes on until one is there. `refusal`: goes on as well, after the first attempt. Default: true. */
+  readonly waitForFirst?: boolean | "refusal";
   readonly dialTimeoutMs?: Duration;
   readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
@@ -105,8 +105,7 @@ class WebSocketTransport implements Transport {
   }
 
   async open(): Promise<void> {
-    if (this.#options.waitForFirst === false) this.#redial.forever();
-    else await this.#redial.first();
+    await this.#redial.open(this.#options.waitForFirst);
   }
 
   get status(): LinkStatus {
@@ -189,7 +188,8 @@ class WebSocketTransport implements Transport {
       const fail = (cause: unknown) => {
         settle();
         socket.terminate();
-        reject(new DisconnectedError({ address }, cause));
+        const reason = cause instanceof Error && cause.message !== "" ? cause.message : undefined;
+        reject(new DisconnectedError({ address, reason, missing: "broker" }, cause));
       };
       const settle = () => {
         this.#clock.clearTimeout(timer);

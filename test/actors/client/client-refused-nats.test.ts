@@ -1,7 +1,5 @@
 /** What a client says when its broker refuses it, and how it ends when nobody answers. */
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -9,7 +7,6 @@ import { connect, type ConnectOptions } from "../../../index.js";
 import { openLmdbStore, startStorageServer } from "../../../server.js";
 import { silentLog, systemRandom, systemClock } from "../../../core/index.js";
 import { connectNats } from "../../../transport/index.js";
-import { createAuthority } from "../../support/certificates.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { startTcpProxy } from "../../support/tcp-proxy.js";
 import { watched } from "../../support/watched.js";
@@ -70,30 +67,6 @@ describe("a client whose broker does not allow what it needs", () => {
     expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringMatching(subject) as string } });
     expect(ms).toBeLessThan(soonMs);
     expect(server.status("main").sessions).toEqual([]);
-  });
-});
-
-describe("a client that cannot reach its broker", () => {
-  test("is told at once that the broker's certificate is not trusted, and why", async () => {
-    const server = createAuthority("Zooid test").issue("broker", ["localhost"]);
-    await writeFile(join(folder, "cert.pem"), server.cert);
-    await writeFile(join(folder, "key.pem"), server.key);
-    const nats = await broker(`tls { cert_file: "${join(folder, "cert.pem")}", key_file: "${join(folder, "key.pem")}" }`);
-    const { error, ms } = await refusal({ servers: `tls://localhost:${nats.port}`, tls: { ca: createAuthority("Another").ca } });
-    expect(error).toMatchObject({
-      code: "ZOOID_NOT_AUTHORIZED",
-      message: expect.stringMatching(/^not authorized at localhost:\d+: its certificate is not trusted: /) as string,
-    });
-    expect(ms).toBeLessThan(soonMs);
-  });
-
-  test("is told why, after it has waited", async () => {
-    const closed = createServer().listen(0, "127.0.0.1");
-    await once(closed, "listening");
-    const { port } = closed.address() as { readonly port: number };
-    await new Promise((resolve) => closed.close(resolve));
-    const { error } = await refusal({ servers: `nats://127.0.0.1:${port}`, waitTimeoutMs: 200 });
-    expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", message: `not connected to 127.0.0.1:${port}: connection refused` });
   });
 });
 

@@ -97,7 +97,9 @@ describe("connect", () => {
     await expect(connect({ servers: [1] as never })).rejects.toMatchObject({ facts: { option: "servers" } });
     await expect(connect({ servers, storage: "none", waitTimeoutMs: 50 })).rejects.toMatchObject({
       code: "ZOOID_DISCONNECTED",
-      message: expect.stringMatching(/no server serves storage "none" now; a server there serves "main"$/) as string,
+      message: expect.stringMatching(
+        /no server serves storage "none" now; a server there serves "main"; start a storage server with: npx zooid serve /,
+      ) as string,
     });
     await nats.stop();
     await expect(connect({ servers, waitTimeoutMs: 50 })).rejects.toEqual(code("ZOOID_DISCONNECTED"));

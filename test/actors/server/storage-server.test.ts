@@ -93,7 +93,7 @@ describe("a storage server", () => {
   test("tells which storages it serves", async () => {
     const { broker, server } = await serverWorld();
     const bytes = await broker.connect().request(storagesSubject("test"), wire.nothing.write({}), { timeoutMs: 1_000 });
-    expect(wire.readAnswer(wire.storages, bytes)).toEqual({ storages: ["main"] });
+    expect(wire.readAnswer(wire.storages, bytes)).toEqual({ realm: "test", storages: ["main"] });
     expect(server.storages).toEqual(["main"]);
     expect(() => server.status("other")).toThrow(UnknownStorageError);
   });
