@@ -16,7 +16,7 @@ interface Seen {
   readonly readMs: number;
 }
 
-interface Change {
+interface SeenChange {
   readonly calledMs: number;
   readonly resolvedMs: number;
   readonly seen: Seen;
@@ -26,7 +26,7 @@ interface Change {
 async function change(
   bench: Bench,
   count: number,
-): Promise<{ readonly changes: Change[]; readonly limitMs: number; readonly correct: boolean }> {
+): Promise<{ readonly changes: SeenChange[]; readonly limitMs: number; readonly correct: boolean }> {
   await bench.start("server");
   const raw = await bench.start("raw");
   await using store = await connect({ servers: bench.url, realm: "bench" });
@@ -35,7 +35,7 @@ async function change(
   const other = await bench.start("client", { clients: 1 });
   await other.ask("follow", "object/0");
   const payload = Buffer.alloc(250, 7);
-  const changes: Change[] = [];
+  const changes: SeenChange[] = [];
   const echoes: number[] = [];
   const writes: number[] = [];
   let correct = true;

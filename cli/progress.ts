@@ -33,7 +33,7 @@ export class Progress {
     this.#toldMs = this.#startMs;
   }
 
-  add(rows: number, bytes: number): void {
+  countRows(rows: number, bytes: number): void {
     this.#rows += rows;
     this.#bytes += bytes;
     const nowMs = this.#options.clock.monotonic();

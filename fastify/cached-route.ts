@@ -4,10 +4,10 @@ import { type Clock, InvalidKeyArgumentError, TimeoutError } from "../core/index
 import { serializerOf } from "./fastify-internals.js";
 import { HandlerRun } from "./handler-run.js";
 import { listedNames, namesEtag } from "./http-fields.js";
-import { Outgoing } from "./outgoing.js";
+import { OutgoingAnswer } from "./outgoing.js";
 import { type Page, pageFormat, shorter } from "./page.js";
 import { ageSecs, pageTime } from "./page-time.js";
-import { type Asked, askedBy } from "./request-key.js";
+import { type RequestedUrl, askedBy } from "./request-key.js";
 import { type RouteRules, ttlMsOf } from "./route-rules.js";
 
 /** What the routes of one app share. */
@@ -18,7 +18,7 @@ export interface CachedRouteDeps {
   readonly cacheStatus: string | undefined;
   readonly clock: Clock;
   /** Responses that are, or may become, pages. */
-  readonly outgoing: WeakMap<FastifyReply, Outgoing>;
+  readonly outgoing: WeakMap<FastifyReply, OutgoingAnswer>;
 }
 
 type Pages = Cached<(run: HandlerRun) => Promise<Page | undefined>>;
@@ -77,7 +77,7 @@ export class CachedRoute {
       key: asked.key,
       rules: this.#rules,
       now: () => pageTime(clock),
-      begins: (begun) => outgoing.set(reply, new Outgoing(begun)),
+      begins: (begun) => outgoing.set(reply, new OutgoingAnswer(begun)),
     });
     let answer: Promise<Page | undefined>;
     try {
@@ -103,7 +103,7 @@ export class CachedRoute {
   #answered(
     answer: Promise<Page | undefined>,
     run: HandlerRun,
-    asked: Asked,
+    asked: RequestedUrl,
     reply: FastifyReply,
     handle: () => unknown,
   ): Promise<unknown> {
@@ -136,7 +136,7 @@ export class CachedRoute {
     });
   }
 
-  #give(page: Page | undefined, run: HandlerRun, asked: Asked, reply: FastifyReply, handle: () => unknown): unknown {
+  #give(page: Page | undefined, run: HandlerRun, asked: RequestedUrl, reply: FastifyReply, handle: () => unknown): unknown {
     if (page === undefined) return this.#passBy(reply, handle, "fwd=miss");
     const { clock, outgoing } = this.#deps;
     const age = ageSecs(page.made, clock);
@@ -150,7 +150,7 @@ export class CachedRoute {
       if (name === "vary") addVary(reply, listedNames(value));
       else reply.header(name, value);
     }
-    outgoing.set(reply, new Outgoing(undefined, page, age, reply.hasHeader("content-type")));
+    outgoing.set(reply, new OutgoingAnswer(undefined, page, age, reply.hasHeader("content-type")));
     // A hook may have set one for this request. The page is serialized already; what an error handler sends in its place is not.
     const serializer = serializerOf(reply);
     if (serializer !== undefined) reply.serializer((payload) => (payload === page.body ? page.body : serializer(payload)) as string);
@@ -174,7 +174,7 @@ export class CachedRoute {
   }
 
   /** Tells clients, and caches between, how long a page is good and how to ask again. */
-  #describe(request: FastifyRequest, reply: FastifyReply, outgoing: Outgoing): void {
+  #describe(request: FastifyRequest, reply: FastifyReply, outgoing: OutgoingAnswer): void {
     const { page, run, age, body } = outgoing;
     if (page === undefined || body === undefined || !this.#rules.statuses.has(page.status)) {
       this.#tell(reply, run === undefined ? "fwd=miss; collapsed" : "fwd=miss");

@@ -4,7 +4,7 @@ import type { Page } from "./page.js";
 import { SentBody } from "./sent-body.js";
 
 /** A response of a cached route on its way through the `onSend` hooks: that of a run of the handler, or a page. */
-export class Outgoing {
+export class OutgoingAnswer {
   readonly run: HandlerRun | undefined;
   /** Age of the page in seconds; undefined: the handler has just made it. */
   readonly age: number | undefined;

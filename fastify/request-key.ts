@@ -4,7 +4,7 @@ import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
 import type { QueryRule, RouteRules } from "./route-rules.js";
 
 /** What a request asks of the cache. */
-export interface Asked {
+export interface RequestedUrl {
   /** What tells its page from those of other requests. */
   readonly key: string | readonly unknown[];
   /** It takes no page that is older, in seconds; undefined: any. */
@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 /** undefined: the request passes the cache by, and what is answered is not kept. */
-export function askedBy(request: FastifyRequest, reply: FastifyReply, rules: RouteRules): Asked | undefined {
+export function askedBy(request: FastifyRequest, reply: FastifyReply, rules: RouteRules): RequestedUrl | undefined {
   const { method, headers } = request;
   if (method !== "GET" && method !== "HEAD" && rules.key === undefined) return undefined;
   if (headers["range"] !== undefined) return undefined;
@@ -51,7 +51,7 @@ function saidByHooks({ headers }: FastifyRequest, reply: FastifyReply): readonly
 
 const nothing: readonly unknown[] = [];
 
-function keyOf(request: FastifyRequest, said: readonly unknown[], rules: RouteRules): Asked["key"] {
+function keyOf(request: FastifyRequest, said: readonly unknown[], rules: RouteRules): RequestedUrl["key"] {
   const { method, protocol, host } = request;
   const { path, parameters } = addressOf(request, rules.query);
   const where = `${method} ${protocol}://${host.toLowerCase()}${path}`;

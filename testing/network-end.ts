@@ -19,7 +19,7 @@ import type { SubjectTable } from "../transport/subject.js";
 import type { FaultProfile } from "./fault-profile.js";
 
 /** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
-interface Link {
+interface EndLink {
   /** When the last message in line reaches the broker, and when the last one for this end reaches it. */
   upMs: number;
   downMs: number;
@@ -98,7 +98,7 @@ export class NetworkEnd implements HeadedTransport {
   readonly #requests: PendingRequests;
   readonly #flushing = new Set<Flushing>();
   readonly #listeners = new Set<Listener>();
-  #link: Link | undefined;
+  #link: EndLink | undefined;
   #isKilled = false;
   #closing: Promise<void> | undefined;
 
@@ -147,7 +147,7 @@ export class NetworkEnd implements HeadedTransport {
     const { headers } = options;
     // What has headers must fit into one message.
     checkSize(subject, payload, headers === undefined ? limits.messageBytesMax : this.payloadBytesMax);
-    return this.#requests.add(subject, options, (id) => {
+    return this.#requests.open(subject, options, (id) => {
       if (this.#route(link, subject, payload, id, headers === undefined ? undefined : { headers }) === 0)
         this.#tellNobodyIsThere(link, subject, id);
     });
@@ -160,7 +160,7 @@ export class NetworkEnd implements HeadedTransport {
     const activeAtMs = this.#link === undefined ? Infinity : this.#upInLine(this.#link);
     const listener: Listener = { owner: this, pattern: subject, queue: options.queue, handler, activeAtMs, isActive: true };
     this.#listeners.add(listener);
-    this.#network.listeners.add(subject, listener);
+    this.#network.listeners.addPattern(subject, listener);
     return {
       unsubscribe: () => {
         this.#drop(listener);
@@ -169,7 +169,7 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   onStatus(listener: (status: LinkStatus) => void): () => void {
-    return this.#status.add(listener);
+    return this.#status.addListener(listener);
   }
 
   async flush(): Promise<void> {
@@ -224,12 +224,12 @@ export class NetworkEnd implements HeadedTransport {
     this.#network.forget(this);
   }
 
-  #newLink(): Link {
+  #newLink(): EndLink {
     const nowMs = this.#network.clock.monotonic();
     return { upMs: nowMs, downMs: nowMs, lostAtMs: Infinity };
   }
 
-  #linked(): Link {
+  #linked(): EndLink {
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
     if (this.#link === undefined) throw new DisconnectedError({ address: this.address });
     return this.#link;
@@ -242,19 +242,19 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   /** When something sent now, in line, reaches the broker. */
-  #upInLine(link: Link): number {
+  #upInLine(link: EndLink): number {
     link.upMs = Math.max(link.upMs, this.#network.clock.monotonic() + this.#network.delayMs() / 2);
     return link.upMs;
   }
 
   /** When something that reaches the broker at `atMs` reaches this end, in line. */
-  #downInLine(link: Link, atMs: number): number {
+  #downInLine(link: EndLink, atMs: number): number {
     link.downMs = Math.max(link.downMs, atMs + this.#network.delayMs() / 2 + this.#network.lagMs(this.name));
     return link.downMs;
   }
 
   /** Sends to each subscriber, and to one member of each queue. Returns how many there are. */
-  #route(link: Link, subject: string, payload: Uint8Array, requestId: number | undefined, heading: Heading = {}): number {
+  #route(link: EndLink, subject: string, payload: Uint8Array, requestId: number | undefined, heading: Heading = {}): number {
     const atMs = this.#upInLine(link);
     const takers = this.#network.takers(subject, atMs);
     const headers = headersOf(heading);
@@ -271,7 +271,7 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   /** Sends to the broker, which finds who takes it, wherever they are linked. */
-  #routeOver(brokers: Brokers, link: Link, publication: PublishedMessage): void {
+  #routeOver(brokers: Brokers, link: EndLink, publication: PublishedMessage): void {
     const network = this.#network;
     const atMs = this.#upInLine(link);
     this.#later(atMs, () => {
@@ -301,7 +301,7 @@ export class NetworkEnd implements HeadedTransport {
     this.#send(link, to, this.#upInLine(link), parcel, (copy) => to.#requests.resolve(requestId, copy));
   }
 
-  #tellNobodyIsThere(link: Link, subject: string, requestId: number): void {
+  #tellNobodyIsThere(link: EndLink, subject: string, requestId: number): void {
     this.#later(this.#downInLine(link, link.upMs), () => {
       if (this.#link === link && !this.#network.isDeaf(this.name))
         this.#requests.fail(requestId, new DisconnectedError({ address: this.address, subject }));
@@ -309,7 +309,7 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   /** Puts `parcel` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the fault profile says. */
-  #send(link: Link, to: NetworkEnd, brokerAtMs: number, parcel: Parcel, take: (copy: Uint8Array) => void): void {
+  #send(link: EndLink, to: NetworkEnd, brokerAtMs: number, parcel: Parcel, take: (copy: Uint8Array) => void): void {
     const network = this.#network;
     const { profile } = network;
     const toLink = to.#link;
@@ -332,7 +332,7 @@ export class NetworkEnd implements HeadedTransport {
     }
   }
 
-  #roundTrip(link: Link): Promise<void> {
+  #roundTrip(link: EndLink): Promise<void> {
     const atMs = this.#upInLine(link);
     return new Promise((resolve, reject) => {
       const flushing: Flushing = { resolve, reject };

@@ -303,6 +303,6 @@ const fields = (value: unknown): Fields => (typeof value === "object" && value !
 
 function isMatch(pattern: string, subject: string): boolean {
   const table = new SubjectTable<true>();
-  table.add(pattern, true);
+  table.addPattern(pattern, true);
   return table.match(subject).length > 0;
 }

@@ -70,7 +70,7 @@ class Hub implements InvalidationHub {
     if (this.#isTelling) return;
     this.#isTelling = true;
     for (let event = this.#told.shift(); event !== undefined; event = this.#told.shift()) {
-      for (const bus of this.#buses) bus.take(event);
+      for (const bus of this.#buses) bus.deliver(event);
     }
     this.#isTelling = false;
   }
@@ -121,7 +121,7 @@ class InProcessBus implements Bus {
     this.#hub.leave(this);
   }
 
-  take(event: BusEvent): void {
+  deliver(event: BusEvent): void {
     this.#listener.tell(event);
   }
 }

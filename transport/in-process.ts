@@ -36,7 +36,7 @@ export function createBroker(options: BrokerOptions = {}): Broker {
   return new InProcessBroker(options);
 }
 
-interface Entry {
+interface BrokerSubscription {
   readonly pattern: string;
   readonly queue: string | undefined;
   readonly owner: InProcessTransport;
@@ -52,7 +52,7 @@ class InProcessBroker implements Broker {
   readonly log: Log;
   readonly payloadBytesMax: number;
   readonly address: string;
-  readonly #entries = new SubjectTable<Entry>();
+  readonly #entries = new SubjectTable<BrokerSubscription>();
   readonly #transports = new Set<InProcessTransport>();
   readonly #turns = new Map<string, number>();
   #running = true;
@@ -90,11 +90,11 @@ class InProcessBroker implements Broker {
     this.#transports.delete(transport);
   }
 
-  add(entry: Entry): void {
-    this.#entries.add(entry.pattern, entry);
+  add(entry: BrokerSubscription): void {
+    this.#entries.addPattern(entry.pattern, entry);
   }
 
-  remove(entry: Entry): void {
+  remove(entry: BrokerSubscription): void {
     this.#entries.remove(entry.pattern, entry);
   }
 
@@ -106,11 +106,11 @@ class InProcessBroker implements Broker {
     return takers.length > 0;
   }
 
-  #takers(subject: string): readonly Entry[] {
+  #takers(subject: string): readonly BrokerSubscription[] {
     const matching = this.#entries.match(subject);
     if (matching.every((entry) => entry.queue === undefined)) return matching;
-    const takers: Entry[] = [];
-    const queues = new Map<string, Entry[]>();
+    const takers: BrokerSubscription[] = [];
+    const queues = new Map<string, BrokerSubscription[]>();
     for (const entry of matching) {
       if (entry.queue === undefined) {
         takers.push(entry);
@@ -138,7 +138,7 @@ class InProcessTransport implements Transport {
   readonly #log: Log;
   readonly #listeners: LinkListeners;
   readonly #requests: PendingRequests;
-  readonly #entries = new Set<Entry>();
+  readonly #entries = new Set<BrokerSubscription>();
   /** What has arrived and was not handed over yet: messages and replies in one line, so that their order holds. */
   #arrived: (() => void)[] = [];
 
@@ -166,7 +166,7 @@ class InProcessTransport implements Transport {
     checkSubject(subject);
     this.#checkLink();
     checkSize(subject, payload, limits.messageBytesMax);
-    return this.#requests.add(subject, options, (id) => {
+    return this.#requests.open(subject, options, (id) => {
       if (!this.#broker.route(subject, payload, { owner: this, id })) throw new DisconnectedError({ address: this.address, subject });
     });
   }
@@ -175,7 +175,7 @@ class InProcessTransport implements Transport {
     checkPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
-    const entry: Entry = { pattern: subject, queue: options.queue, owner: this, handler, active: true };
+    const entry: BrokerSubscription = { pattern: subject, queue: options.queue, owner: this, handler, active: true };
     this.#entries.add(entry);
     if (this.status === "connected") this.#broker.add(entry);
     return {
@@ -188,7 +188,7 @@ class InProcessTransport implements Transport {
   }
 
   onStatus(listener: (status: LinkStatus) => void): () => void {
-    return this.#listeners.add(listener);
+    return this.#listeners.addListener(listener);
   }
 
   async flush(): Promise<void> {
@@ -210,7 +210,7 @@ class InProcessTransport implements Transport {
     this.#listeners.set(status);
   }
 
-  deliver(entry: Entry, subject: string, payload: Uint8Array, replyTo: ReplyTo): void {
+  deliver(entry: BrokerSubscription, subject: string, payload: Uint8Array, replyTo: ReplyTo): void {
     this.#arrive(() => {
       if (!entry.active) return;
       const reply = replyTo === undefined ? undefined : (answer: Uint8Array) => this.#reply(subject, answer, replyTo);

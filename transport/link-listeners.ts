@@ -16,7 +16,7 @@ export class LinkListeners {
     return this.#status;
   }
 
-  add(listener: (status: LinkStatus) => void): () => void {
+  addListener(listener: (status: LinkStatus) => void): () => void {
     const entry = { call: listener };
     this.#listeners.add(entry);
     return () => this.#listeners.delete(entry);

@@ -81,7 +81,7 @@ export class Joiner {
   }
 
   /** The whole message if `bytes` was its last part. `scope` tells receivers of the same message apart. */
-  add(scope: string, position: PartPosition, bytes: Uint8Array): Uint8Array | undefined {
+  addPart(scope: string, position: PartPosition, bytes: Uint8Array): Uint8Array | undefined {
     const key = `${scope} ${position.message}`;
     let joining = this.#joining.get(key);
     if (joining === undefined) {

@@ -1,7 +1,7 @@
 import { assert, type Clock, InvalidOptionError, onAbort, TimeoutError } from "../core/index.js";
 import type { RequestOptions } from "./transport.js";
 
-interface Pending<Reply> {
+interface PendingRequest<Reply> {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (reason: unknown) => void;
   readonly subject: string;
@@ -18,7 +18,7 @@ interface Pending<Reply> {
  */
 export class PendingRequests<Reply = Uint8Array> {
   readonly #clock: Clock;
-  readonly #pending = new Map<number, Pending<Reply>>();
+  readonly #pending = new Map<number, PendingRequest<Reply>>();
   readonly #ended: (id: number) => void;
   #lastId = 0;
   #timer: unknown = undefined;
@@ -40,7 +40,7 @@ export class PendingRequests<Reply = Uint8Array> {
   }
 
   /** Calls `send` with the number of a new request; the promise is its reply. What `send` throws rejects it. */
-  add(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Reply> {
+  open(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs } = options;
       if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs))
@@ -89,7 +89,7 @@ export class PendingRequests<Reply = Uint8Array> {
     this.#timerAt = Infinity;
   }
 
-  #take(id: number): Pending<Reply> | undefined {
+  #take(id: number): PendingRequest<Reply> | undefined {
     const pending = this.#pending.get(id);
     if (pending === undefined) return undefined;
     this.#pending.delete(id);

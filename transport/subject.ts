@@ -33,7 +33,7 @@ interface Node<T> {
 export class SubjectTable<T> {
   readonly #root: Node<T> = { next: new Map(), here: new Set() };
 
-  add(pattern: string, entry: T): void {
+  addPattern(pattern: string, entry: T): void {
     let node = this.#root;
     for (const token of pattern.split(".")) {
       let next = node.next.get(token);

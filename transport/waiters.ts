@@ -1,11 +1,11 @@
-interface Waiter {
+interface LinkWaiter {
   readonly resolve: () => void;
   readonly reject: (reason: Error) => void;
 }
 
 /** Those that wait for one thing to happen. */
 export class Waiters {
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<LinkWaiter>();
 
   wait(): Promise<void> {
     return new Promise((resolve, reject) => this.#waiters.add({ resolve, reject }));

@@ -356,7 +356,7 @@ class OpenCache implements Cache {
   }
 
   observe(observer: CacheObserver): () => void {
-    return this.#core.observers.add(observer);
+    return this.#core.observers.addObserver(observer);
   }
 
   close(): Promise<void> {

@@ -118,7 +118,7 @@ export class BoundFunction implements Work {
   isWanted(value: unknown, call: Call): boolean {
     const { condition } = this.#options;
     if (condition !== undefined && !Reflect.apply(condition, call.self, [value, ...call.args])) return false;
-    return this.#share?.take(call.key, entryBytes(call.key, value)) !== false;
+    return this.#share?.reserve(call.key, entryBytes(call.key, value)) !== false;
   }
 
   /** The kept promise for a call with one argument, where giving it is all there is to do; undefined: `find` knows more. */
@@ -235,14 +235,14 @@ function wrapped(core: () => CacheCore, names: FunctionNames, fn: AnyFunction, o
     isExplicit: options.name !== undefined,
     replaces: options.replace === true,
   };
-  let taken = names.take(request);
+  let taken = names.claimName(request);
   let bound: BoundFunction | undefined;
   const at = (): BoundFunction => (bound !== undefined && taken.state === "held" ? bound : (bound = bind()));
   const bind = (): BoundFunction => {
     const now = core();
     if (taken.state === "replaced") throw nameWasTaken(request.name);
     // The one that was wrapped, or called, in this cache keeps the name.
-    if (taken.state === "freed") taken = names.take({ ...request, replaces: false });
+    if (taken.state === "freed") taken = names.claimName({ ...request, replaces: false });
     return new BoundFunction(now, fn, options);
   };
   // With one argument a hit is found by it, and the list of arguments is made for a miss only: half of what a hit costs.

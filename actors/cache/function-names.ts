@@ -39,7 +39,7 @@ export class FunctionNames {
   readonly #named = new Map<string, Named>();
 
   /** Throws InvalidOptionError for another function under the same name, unless this one replaces it. */
-  take({ name, fn, isExplicit, replaces }: NameRequest): TakenName {
+  claimName({ name, fn, isExplicit, replaces }: NameRequest): TakenName {
     const known = this.#named.get(name);
     if (known?.fn.deref() === fn) return known;
     const text = Function.prototype.toString.call(fn);

@@ -1,7 +1,7 @@
 import type { AppliedAt, PersistentEntryStore } from "../../storage/results/entry-store.js";
 import { keyTag } from "../../storage/results/result-key.js";
 import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
-import type { Pending, TagTrie } from "../../storage/results/tag-trie.js";
+import type { PendingTag, TagTrie } from "../../storage/results/tag-trie.js";
 import type { Bus, BusEvent, BusVersion } from "../../transport/bus.js";
 import {
   type Random,
@@ -60,7 +60,7 @@ export interface OwnKey {
 
 /** An invalidation of a tag that the bus has not numbered yet. */
 interface PendingClaim extends Claim {
-  readonly pending: Pending;
+  readonly pending: PendingTag;
   /** Ids under which the disk keeps it. An earlier process may have left several. */
   readonly ids: string[];
   /** Told its version, unless that is of an epoch that is not the one here. */
@@ -211,7 +211,7 @@ export class CacheIntake {
       };
     }
     const outbox = this.#outbox;
-    const outgoing = outbox.add(tag, (claimed, id, known) => {
+    const outgoing = outbox.enqueue(tag, (claimed, id, known) => {
       if (known === undefined) disk?.queue({ id, tag: claimed });
       else trie.pendAgain(known.pending);
       const claim = known ?? this.#claim(claimed, id);
@@ -244,7 +244,7 @@ export class CacheIntake {
    * process: the bus would take another copy for the first one, and what was added to it since would reach nobody.
    */
   #publishLeft(outbox: Outbox<PendingClaim>, tag: Tag, id: string): void {
-    outbox.add(tag, (claimed, _id, known) => {
+    outbox.enqueue(tag, (claimed, _id, known) => {
       if (known === undefined) return this.#claim(claimed, id);
       known.ids.push(id);
       return known;

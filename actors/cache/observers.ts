@@ -27,7 +27,7 @@ export class CacheObservers {
   }
 
   /** Tells `observer` from now on, until what this gives is called. */
-  add(observer: CacheObserver): () => void {
+  addObserver(observer: CacheObserver): () => void {
     this.#observers.add(observer);
     this.#note();
     return () => {

@@ -37,11 +37,11 @@ export interface Outgoing<C extends Claim = Claim> {
   /** The one that swallowed it. */
   within: Outgoing<C> | undefined;
   /** The callers that wait until it is published. */
-  readonly waiters: Set<Waiter>;
+  readonly waiters: Set<PublicationWaiter>;
 }
 
 /** A caller that waits for what becomes of an invalidation. */
-interface Waiter {
+interface PublicationWaiter {
   published(): void;
   failed(reason: Error): void;
 }
@@ -103,7 +103,7 @@ export class Outbox<C extends Claim = Claim> {
   }
 
   /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
-  add(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
+  enqueue(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
     const id = this.#deps.random.id();
     const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
     const { claims } = outgoing;
@@ -126,7 +126,7 @@ export class Outbox<C extends Claim = Claim> {
     const refusal = waitedFor.refusal ?? this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = {
+      const waiter: PublicationWaiter = {
         published: () => {
           clock.clearTimeout(timer);
           resolve("published");

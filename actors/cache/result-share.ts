@@ -24,7 +24,7 @@ export class ResultShare {
   /** The result of `key` was given. `measure` is asked for its bytes where it is not known, as after a restart. */
   use(key: string, measure: () => number): void {
     const bytes = this.#bytes.get(key);
-    if (bytes === undefined) this.take(key, measure());
+    if (bytes === undefined) this.reserve(key, measure());
     else {
       this.#bytes.delete(key);
       this.#bytes.set(key, bytes);
@@ -32,7 +32,7 @@ export class ResultShare {
   }
 
   /** The result of `key` is about to be kept: others go to make room. False: it is larger than the share, and is not to be kept. */
-  take(key: string, bytes: number): boolean {
+  reserve(key: string, bytes: number): boolean {
     this.#forget(key);
     const { entriesMax, bytesMax, evict } = this.#options;
     if (entriesMax < 1 || bytes > bytesMax) return false;

@@ -56,7 +56,7 @@ export interface BucketCounts {
 export const noBucketCounts: BucketCounts = { bucketHits: 0, bucketFailures: 0 };
 
 /** What is remembered of what was met for a key: its revision, 0 for nothing, and the version of what can be read there. */
-interface Met {
+interface MetRecord {
   readonly revision: number;
   readonly version: Pick<SharedRecord, "epoch" | "ownSequence"> | undefined;
   readonly hasExpired: boolean;
@@ -86,7 +86,7 @@ export class SharedEntries {
   readonly #time: BrokerTime;
   readonly #validity: SharedValidity;
   readonly #sweep: BucketSweep;
-  readonly #met = new Map<string, Met>();
+  readonly #met = new Map<string, MetRecord>();
   readonly #writes = new Set<Promise<void>>();
   /** By the broker's clock: when it took what was heard last. */
   #heardTime = 0;
@@ -235,7 +235,7 @@ export class SharedEntries {
 
   // ---- Reading
 
-  async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: Met }> {
+  async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: MetRecord }> {
     const entry = await this.#deps.bucket.get(key);
     this.#worked();
     // The broker took it in the past: its clock is at this time or later.

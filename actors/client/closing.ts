@@ -2,7 +2,7 @@
  * The end of a client, for those who might wait beyond it. Joining and leaving cost the same however many wait,
  * which an AbortSignal's listeners do not.
  */
-export class Ending {
+export class ClosingSignal {
   readonly #waiting = new Set<(reason: Error) => void>();
   #reason: Error | undefined;
 

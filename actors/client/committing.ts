@@ -20,7 +20,7 @@ import {
 } from "../../core/index.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { CommitRequest } from "../protocol/messages.js";
-import type { Ending } from "./closing.js";
+import type { ClosingSignal } from "./closing.js";
 import { retryDelay } from "../../core/backoff.js";
 import type { ServerLink } from "./server-link.js";
 import * as wire from "../protocol/codec.js";
@@ -32,7 +32,7 @@ import * as wire from "../protocol/codec.js";
 export async function commitWhole(
   core: ClientCore,
   request: CommitRequest,
-  { signal, ending }: { readonly signal?: AbortSignal | undefined; readonly ending: Ending },
+  { signal, ending }: { readonly signal?: AbortSignal | undefined; readonly ending: ClosingSignal },
 ): Promise<Tid> {
   const { history } = core;
   const link = await ending.sooner(core.connection.writable(core.waitTimeoutMs, signal));

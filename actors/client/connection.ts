@@ -322,7 +322,7 @@ export class ClientConnection extends AwaitedLink {
     const link = this.#link;
     switch (message.type) {
       case "invalidations":
-        if (link?.instance === message.instance) this.intake.take(message.transactions);
+        if (link?.instance === message.instance) this.intake.receive(message.transactions);
         return;
       case "heartbeat":
         if (link?.instance === message.instance) {

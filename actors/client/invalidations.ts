@@ -89,7 +89,7 @@ export class InvalidationIntake {
     this.#advance();
   }
 
-  take(transactions: readonly Invalidation[]): void {
+  receive(transactions: readonly Invalidation[]): void {
     if (this.#reader === undefined) return;
     for (const transaction of transactions) {
       if (transaction.tid > this.#seen) this.#seen = transaction.tid;

@@ -13,7 +13,7 @@ import {
   type Value,
 } from "../../core/index.js";
 import type { ClientConnection } from "./connection.js";
-import type { Ending } from "./closing.js";
+import type { ClosingSignal } from "./closing.js";
 import type { ListAnswer } from "../protocol/messages.js";
 import { noteReading } from "./tracked-reads.js";
 import type { ListOptions } from "./object-access.js";
@@ -32,7 +32,7 @@ export interface ListingContext {
   readonly cache: ClientCache;
   readonly writes: Writes;
   readonly signal: AbortSignal | undefined;
-  readonly ending: Ending;
+  readonly ending: ClosingSignal;
   readonly connection: ClientConnection;
   /** Throws when the transaction has ended. */
   readonly check: () => void;
@@ -106,14 +106,14 @@ export async function* listRows(
   }
 }
 
-interface Row {
+interface ListedRow {
   readonly key: string;
   readonly value: () => Value | undefined;
 }
 
 /** Stored rows and own writes in one order; own writes stand before what is stored under their keys. */
-function* merged(page: ListAnswer, range: KeyRange, writes: Writes, last: () => string | undefined): Generator<Row> {
-  const ownUpTo = function* (to: string | undefined): Generator<Row> {
+function* merged(page: ListAnswer, range: KeyRange, writes: Writes, last: () => string | undefined): Generator<ListedRow> {
+  const ownUpTo = function* (to: string | undefined): Generator<ListedRow> {
     for (;;) {
       const key = writes.size === 0 ? undefined : writes.first({ from: range.from, to }, last());
       const write = key === undefined ? undefined : writes.get(key);

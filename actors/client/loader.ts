@@ -3,7 +3,7 @@ import { DisconnectedError, limits, MalformedMessageError, type Tid } from "../.
 import type { ServerLink } from "./server-link.js";
 import * as wire from "../protocol/codec.js";
 
-interface Pending {
+interface PendingLoad {
   readonly key: string;
   readonly snapshot: Tid;
   readonly promise: Promise<CachedRevision>;
@@ -26,8 +26,8 @@ export interface LoaderOptions {
 export class Loader {
   readonly #options: LoaderOptions;
   readonly #inFlightMax: number;
-  readonly #pending = new Map<Tid, Map<string, Pending>>();
-  #queue: Pending[] = [];
+  readonly #pending = new Map<Tid, Map<string, PendingLoad>>();
+  #queue: PendingLoad[] = [];
   #inFlight = 0;
   #isScheduled = false;
   #loads = 0;
@@ -74,8 +74,8 @@ export class Loader {
       const [first] = this.#queue;
       if (first === undefined) return;
       const countMax = Math.min(limits.listPageRowsMax, this.#inFlightMax - this.#inFlight);
-      const group: Pending[] = [];
-      const rest: Pending[] = [];
+      const group: PendingLoad[] = [];
+      const rest: PendingLoad[] = [];
       for (const pending of this.#queue) (pending.snapshot === first.snapshot && group.length < countMax ? group : rest).push(pending);
       this.#queue = rest;
       this.#inFlight += group.length;
@@ -86,7 +86,7 @@ export class Loader {
     }
   }
 
-  async #load(snapshot: Tid, group: readonly Pending[]): Promise<void> {
+  async #load(snapshot: Tid, group: readonly PendingLoad[]): Promise<void> {
     const link = this.#options.link();
     if (link === undefined) {
       this.#fail(group, new DisconnectedError({ address: this.#options.address() }));
@@ -120,23 +120,23 @@ export class Loader {
     }
   }
 
-  #fail(group: readonly Pending[], error: unknown): void {
+  #fail(group: readonly PendingLoad[], error: unknown): void {
     for (const pending of group) {
       this.#forget(pending);
       pending.reject(error);
     }
   }
 
-  #forget(pending: Pending): void {
+  #forget(pending: PendingLoad): void {
     const atSnapshot = this.#pending.get(pending.snapshot);
     atSnapshot?.delete(pending.key);
     if (atSnapshot?.size === 0) this.#pending.delete(pending.snapshot);
   }
 }
 
-function createPending(key: string, snapshot: Tid): Pending {
-  let resolve: Pending["resolve"] = () => undefined;
-  let reject: Pending["reject"] = () => undefined;
+function createPending(key: string, snapshot: Tid): PendingLoad {
+  let resolve: PendingLoad["resolve"] = () => undefined;
+  let reject: PendingLoad["reject"] = () => undefined;
   const promise = new Promise<CachedRevision>((...settle) => {
     [resolve, reject] = settle;
   });

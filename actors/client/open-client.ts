@@ -14,7 +14,7 @@ import {
   type Tid,
   type Value,
 } from "../../core/index.js";
-import { Ending } from "./closing.js";
+import { ClosingSignal } from "./closing.js";
 import { ClientConnection, type ConnectionState } from "./connection.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { ReadOptions } from "./interface.js";
@@ -49,9 +49,9 @@ export class OpenClient implements ClientCore {
   /** Transactions and commits under way, until their outcome is known: `close` waits for them. */
   readonly #underWay = new Set<Promise<unknown>>();
   /** Comes at once with `close`, for what only reads; for what may still commit, when `close` has waited long enough. */
-  readonly endingReads = new Ending();
+  readonly endingReads = new ClosingSignal();
   readonly ages: NotedAges;
-  readonly ending = new Ending();
+  readonly ending = new ClosingSignal();
   /** Hash of the client's secret. */
   readonly #owner: string;
   #transactions = 0;
@@ -181,7 +181,7 @@ export class OpenClient implements ClientCore {
 
   committed(committed: Committed, keys: Invalidation["keys"]): void {
     if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
-    this.connection.intake.take([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
+    this.connection.intake.receive([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
     // No read begins before it is applied.
     if (this.cache.position.tid < committed.tid) this.cache.committedAhead(committed.tid, keys);
   }

@@ -4,7 +4,7 @@ import { operations, storageSubjects, type Operation, type Registered } from "..
 import { readAnswer, type Codec } from "../protocol/codec.js";
 
 /** What a server answered to a client that registered, and the secret that the client showed it. */
-export interface Session extends Registered {
+export interface ClientSession extends Registered {
   readonly session: string;
 }
 
@@ -23,7 +23,7 @@ export interface ServerLinkOptions {
  * A request of a lost link rejects at once with DisconnectedError, whatever its transport still waits for. So does one that was sent
  * before the server's own link to the broker was made anew, for it may be lost; the session goes on then.
  */
-export class ServerLink implements Session {
+export class ServerLink implements ClientSession {
   readonly instance;
   /** The session's secret. */
   readonly session;
@@ -37,7 +37,7 @@ export class ServerLink implements Session {
   #links: number;
   #isLost = false;
 
-  constructor(registered: Session, options: ServerLinkOptions) {
+  constructor(registered: ClientSession, options: ServerLinkOptions) {
     this.instance = registered.instance;
     this.session = registered.session;
     this.#links = registered.links;

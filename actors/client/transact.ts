@@ -14,7 +14,7 @@ import {
 } from "../../core/index.js";
 import { abortable } from "../../core/abortable.js";
 import type { ClientCore } from "./client-core.js";
-import type { Ending } from "./closing.js";
+import type { ClosingSignal } from "./closing.js";
 import { noteFailure, noteMomentary } from "./tracked-reads.js";
 import type { ObjectTransaction } from "./transaction.js";
 import { retryDelay } from "../../core/backoff.js";
@@ -28,7 +28,7 @@ export interface Transacted<T> {
 export interface Attempts {
   readonly attemptsMax: number;
   readonly signal: AbortSignal | undefined;
-  readonly ending: Ending;
+  readonly ending: ClosingSignal;
   /** Begins a transaction at a new snapshot. */
   readonly begin: () => Promise<ObjectTransaction>;
 }

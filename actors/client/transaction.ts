@@ -14,7 +14,7 @@ import {
 import type { ClientCore } from "./client-core.js";
 import { commitWhole, VotedCommit } from "./committing.js";
 import { currentComputations, isAnythingComputing } from "../tracking/computations.js";
-import type { Ending } from "./closing.js";
+import type { ClosingSignal } from "./closing.js";
 import { listedRange, listRows, type ReadRange } from "./listing.js";
 import type { CommitRequest } from "../protocol/messages.js";
 import { noteFailure, noteFound, noteListed, noteMomentary, noteReading, type ReadContext } from "./tracked-reads.js";
@@ -30,7 +30,7 @@ export interface TransactionOptions {
   readonly readOnly: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Until it comes its commit can be sent. */
-  readonly ending: Ending;
+  readonly ending: ClosingSignal;
 }
 
 const nothingWritten: Promise<void> = Promise.resolve();

@@ -1,6 +1,6 @@
 import { type Clock, onAbort } from "../../core/index.js";
 
-interface Waiter {
+interface PositionWaiter {
   readonly settle: (error?: Error) => void;
 }
 
@@ -9,7 +9,7 @@ interface Waiter {
  */
 export class Waiting {
   readonly #clock: Clock;
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<PositionWaiter>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -27,7 +27,7 @@ export class Waiting {
         return;
       }
       const timer = this.#clock.setTimeout(() => waiter.settle(late()), timeoutMs);
-      const waiter: Waiter = {
+      const waiter: PositionWaiter = {
         settle: (error) => {
           if (!this.#waiters.delete(waiter)) return;
           this.#clock.clearTimeout(timer);

@@ -1,5 +1,5 @@
 import { assert, ServerBusyError } from "../../core/index.js";
-import type { Pending } from "./pending-commit.js";
+import type { PendingCommit } from "./pending-commit.js";
 
 /**
  * What waits for the next batch, in the order in which it will be validated, and everything in the air by id: what waits
@@ -8,8 +8,8 @@ import type { Pending } from "./pending-commit.js";
 export class CommitQueue {
   readonly #countMax: number;
   readonly #bytesMax: number;
-  readonly #inAir = new Map<string, Pending>();
-  #waiting: Pending[] = [];
+  readonly #inAir = new Map<string, PendingCommit>();
+  #waiting: PendingCommit[] = [];
   /** What was taken already, at the front of `#waiting`. */
   #taken = 0;
   #bytes = 0;
@@ -33,7 +33,7 @@ export class CommitQueue {
   }
 
   /** What is in the air under `id`. */
-  inAir(id: string): Pending | undefined {
+  inAir(id: string): PendingCommit | undefined {
     return this.#inAir.get(id);
   }
 
@@ -53,7 +53,7 @@ export class CommitQueue {
   }
 
   /** Puts `pending` at the end. Nothing else is in the air under its id. */
-  add(pending: Pending): void {
+  enqueueCommit(pending: PendingCommit): void {
     assert(!this.#inAir.has(pending.id), "an id is in the air once");
     this.#inAir.set(pending.id, pending);
     this.#bytes += pending.bytes;
@@ -61,13 +61,13 @@ export class CommitQueue {
   }
 
   /** Puts those that waited elsewhere, and are in the air already, before all others, in their order. */
-  addFirst(pendings: readonly Pending[]): void {
+  addFirst(pendings: readonly PendingCommit[]): void {
     this.#waiting = [...pendings, ...this.#waiting.slice(this.#taken)];
     this.#taken = 0;
   }
 
   /** The next one, which stays in the air until `land`. */
-  take(): Pending | undefined {
+  nextCommit(): PendingCommit | undefined {
     const pending = this.#waiting[this.#taken];
     if (pending === undefined) return undefined;
     this.#taken++;
@@ -79,7 +79,7 @@ export class CommitQueue {
   }
 
   /** It is in the air no more: about to be answered. */
-  land(pending: Pending): void {
+  land(pending: PendingCommit): void {
     if (this.#inAir.get(pending.id) !== pending) return;
     this.#inAir.delete(pending.id);
     this.#bytes -= pending.bytes;

@@ -11,7 +11,7 @@ import type { CommitQueue } from "./commit-queue.js";
 import type { Commit, Committed } from "../protocol/messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
 import type { FenceAllowance } from "./fence-allowance.js";
-import { Pending, type Reply } from "./pending-commit.js";
+import { PendingCommit, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 import * as wire from "../protocol/codec.js";
 
@@ -61,10 +61,10 @@ export class CommitRequests {
     try {
       queue.checkRoom(bytes);
     } catch (error) {
-      refusedIds.add(id, "aborted");
+      refusedIds.refuse(id, "aborted");
       throw error;
     }
-    queue.add(new Pending(kind, id, session, commit, bytes, reply));
+    queue.enqueueCommit(new PendingCommit(kind, id, session, commit, bytes, reply));
     wake();
   }
 
@@ -86,7 +86,7 @@ export class CommitRequests {
       return;
     }
     // Votes do not outlive their server or session: what was not voted here will not be.
-    refusedIds.add(id, "aborted");
+    refusedIds.refuse(id, "aborted");
     throw new TransactionAbortedError({ transaction: id });
   }
 
@@ -109,7 +109,7 @@ export class CommitRequests {
       )
         return;
     } else {
-      refusedIds.add(id, "aborted");
+      refusedIds.refuse(id, "aborted");
     }
     reply?.(wire.writeAnswer(wire.nothing, {}));
   }
@@ -138,9 +138,9 @@ export class CommitRequests {
     } else {
       queue.checkRoom(0);
       fences.spend();
-      const fence = new Pending("fence", id);
+      const fence = new PendingCommit("fence", id);
       fence.afterwards((error) => this.#settleAgain(id, snapshot, fences, reply, error));
-      queue.add(fence);
+      queue.enqueueCommit(fence);
       this.#deps.wake();
     }
   }
@@ -155,7 +155,7 @@ export class CommitRequests {
     }
   }
 
-  #join(kind: "commit" | "vote", original: Pending, reply: Reply): void {
+  #join(kind: "commit" | "vote", original: PendingCommit, reply: Reply): void {
     if (original.kind === kind) this.#waits(original.join(reply), kind, original.id);
     else if (original.kind === "finish" && kind === "vote") reply(wire.writeAnswer(wire.nothing, {}));
     else if (original.kind === "fence") throw new TransactionAbortedError({ transaction: original.id });

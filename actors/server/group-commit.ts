@@ -20,7 +20,7 @@ import { BatchTime } from "./batch-time.js";
 import type { CommitQueue } from "./commit-queue.js";
 import type { Committed } from "../protocol/messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
-import type { Pending } from "./pending-commit.js";
+import type { PendingCommit } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
 export interface GroupCommitDeps {
@@ -39,7 +39,7 @@ export interface GroupCommitDeps {
 }
 
 interface Written {
-  readonly pending: Pending;
+  readonly pending: PendingCommit;
   logged: LoggedTransaction | undefined;
 }
 
@@ -50,7 +50,7 @@ interface Round {
   /** What it holds, in order. `logged` is undefined for a fence. */
   readonly written: Written[];
   /** Answers that rest on what it holds. */
-  readonly resting: { readonly pending: Pending; readonly error: ZooidError }[];
+  readonly resting: { readonly pending: PendingCommit; readonly error: ZooidError }[];
   transactions: readonly LoggedTransaction[];
 }
 
@@ -250,7 +250,7 @@ export class GroupCommit {
     const { queue, batchBytesMax } = this.#deps;
     const time = new BatchTime(this.#deps.store);
     while (batch.bytes < batchBytesMax) {
-      const pending = queue.take();
+      const pending = queue.nextCommit();
       if (pending === undefined) return;
       if (pending.ended) continue;
       if (closing && pending.kind !== "finish") this.#refuse(pending, this.#leftBehind(pending));
@@ -259,7 +259,7 @@ export class GroupCommit {
     }
   }
 
-  #addFence(batch: CommitBatch, round: Round, pending: Pending): void {
+  #addFence(batch: CommitBatch, round: Round, pending: PendingCommit): void {
     try {
       // Committed after all: it was in the log when the fence came to be written.
       if (batch.outcome(pending.id)?.type !== "committed") batch.fence(pending.id);
@@ -270,7 +270,7 @@ export class GroupCommit {
     round.written.push({ pending, logged: undefined });
   }
 
-  #addCommit(batch: CommitBatch, round: Round, pending: Pending, time: BatchTime): void {
+  #addCommit(batch: CommitBatch, round: Round, pending: PendingCommit, time: BatchTime): void {
     const { transactions } = this.#deps;
     const { request, kind } = pending;
     assert(request !== undefined, "what commits has something to commit");
@@ -295,21 +295,21 @@ export class GroupCommit {
     }
     const written: Written = { pending, logged: undefined };
     round.written.push(written);
-    written.logged = batch.add(request, time.nowMs);
+    written.logged = batch.addTransaction(request, time.nowMs);
   }
 
   /** At once, unless the reason lies in this batch: no tid of it leaves before it is durable. */
-  #refuseInTime(round: Round, pending: Pending, error: ZooidError): void {
+  #refuseInTime(round: Round, pending: PendingCommit, error: ZooidError): void {
     if (error instanceof ConflictError) this.#conflicts++;
     if (error instanceof ConflictError && error.current > round.before.tid) round.resting.push({ pending, error });
     else this.#refuse(pending, error);
   }
 
-  #refuse(pending: Pending, error: ZooidError): void {
+  #refuse(pending: PendingCommit, error: ZooidError): void {
     const { queue, transactions, refusedIds, log, storage } = this.#deps;
     if (error.code === "ZOOID_INTERNAL") log.error({ err: error.cause, storage, transaction: pending.id }, "a commit met a bug");
     // A conflict and a snapshot too old stay so for ever; other reasons pass, and a late copy must not.
-    if (error.code !== "ZOOID_CONFLICT" && error.code !== "ZOOID_SNAPSHOT_TOO_OLD") refusedIds.add(pending.id, "aborted");
+    if (error.code !== "ZOOID_CONFLICT" && error.code !== "ZOOID_SNAPSHOT_TOO_OLD") refusedIds.refuse(pending.id, "aborted");
     queue.land(pending);
     if (pending.isOpen) transactions.tell(pending, "REFUSED");
     pending.refused(error);
@@ -336,7 +336,7 @@ export class GroupCommit {
       if (whole) break;
       after = last.tid;
     }
-    const again: Pending[] = [];
+    const again: PendingCommit[] = [];
     for (const { pending } of round.written) {
       const outcome = store.outcome(pending.id);
       if (outcome?.type === "committed") {
@@ -355,27 +355,27 @@ export class GroupCommit {
     if (again.length > 0) queue.addFirst(again);
   }
 
-  #answerCommitted(pending: Pending, logged: Committed): void {
+  #answerCommitted(pending: PendingCommit, logged: Committed): void {
     this.#commits++;
     this.#deps.queue.land(pending);
     if (pending.isOpen) this.#deps.transactions.tell(pending, "WRITTEN");
     pending.committed(logged);
   }
 
-  #answerFenced(pending: Pending): void {
+  #answerFenced(pending: PendingCommit): void {
     this.#deps.queue.land(pending);
     pending.done();
   }
 
-  #refuseWaiting(reason: (pending: Pending) => ZooidError): void {
+  #refuseWaiting(reason: (pending: PendingCommit) => ZooidError): void {
     const { queue } = this.#deps;
-    for (let pending = queue.take(); pending !== undefined; pending = queue.take()) {
+    for (let pending = queue.nextCommit(); pending !== undefined; pending = queue.nextCommit()) {
       if (!pending.ended) this.#refuse(pending, reason(pending));
     }
   }
 
   /** What is told to who waits at the end. A fence that was not written settles nothing: who asked has to ask the next server. */
-  #leftBehind({ kind, id }: Pending): ZooidError {
+  #leftBehind({ kind, id }: PendingCommit): ZooidError {
     return kind === "fence" ? new DisconnectedError({ address: this.#deps.storage }) : new TransactionAbortedError({ transaction: id });
   }
 

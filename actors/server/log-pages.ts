@@ -16,7 +16,7 @@ export interface LogPagesDeps {
   readonly refusal: (error: unknown, operation: string) => Uint8Array;
 }
 
-interface Asked {
+interface AskedLogPage {
   readonly session: string;
   readonly operation: "log" | "keys";
   readonly write: () => Uint8Array;
@@ -34,7 +34,7 @@ interface Asked {
 export class LogPages {
   readonly #deps: LogPagesDeps;
   readonly #pages = new LRUCache<string, Uint8Array>({ maxSize: limits.logPagesBytesMax, sizeCalculation: (bytes) => bytes.length });
-  readonly #asked: Asked[] = [];
+  readonly #asked: AskedLogPage[] = [];
   readonly #askedBy = new Map<string, number>();
   /** Asked before this index are answered. */
   #first = 0;
@@ -68,7 +68,7 @@ export class LogPages {
     this.#pages.clear();
   }
 
-  #ask(asked: Asked): void {
+  #ask(asked: AskedLogPage): void {
     const { session } = asked;
     const count = this.#askedBy.get(session) ?? 0;
     if (count >= limits.pagesAskedMax) throw new ServerBusyError({ what: "pages of the log", countMax: limits.pagesAskedMax });
@@ -86,7 +86,7 @@ export class LogPages {
     this.#isAnswering = false;
   }
 
-  #next(): Asked | undefined {
+  #next(): AskedLogPage | undefined {
     const asked = this.#asked[this.#first];
     if (asked === undefined) {
       this.#asked.length = 0;
@@ -105,7 +105,7 @@ export class LogPages {
     return asked;
   }
 
-  #answer({ operation, write, reply }: Asked): number {
+  #answer({ operation, write, reply }: AskedLogPage): number {
     let bytes: Uint8Array;
     try {
       bytes = write();

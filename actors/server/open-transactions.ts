@@ -5,11 +5,11 @@ import { type Clock, type Log, ServerBusyError, TransactionAbortedError, Transac
 import type { CommitQueue } from "./commit-queue.js";
 import type { FenceAllowance } from "./fence-allowance.js";
 import { LockTable } from "./lock-table.js";
-import { Pending, type Reply } from "./pending-commit.js";
+import { PendingCommit, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
 /** A transaction with an actor: it waits for held objects, or was voted. */
-interface OpenTransaction {
+interface HeldTransaction {
   readonly id: string;
   readonly session: string;
   readonly request: CommitRequest;
@@ -20,12 +20,12 @@ interface OpenTransaction {
   /** Its fence, should it need one, is counted already: it may be aborted at any time. Undefined once that fence is to be written. */
   allowance: FenceAllowance | undefined;
   /** What is to be answered next: the commit or vote it came with, then its finish. */
-  pending: Pending;
+  pending: PendingCommit;
   holds: boolean;
   /** The one whose objects it waits for. */
-  waitsFor: OpenTransaction | undefined;
+  waitsFor: HeldTransaction | undefined;
   /** In the order they came. */
-  readonly waiters: Set<OpenTransaction>;
+  readonly waiters: Set<HeldTransaction>;
 }
 
 export interface OpenTransactionsDeps {
@@ -48,11 +48,11 @@ export interface OpenTransactionsDeps {
 /** The transactions of one storage that live longer than a message: a root actor for each, in a map. */
 export class OpenTransactions {
   readonly #deps: OpenTransactionsDeps;
-  readonly #open = new Map<string, OpenTransaction>();
-  readonly #held = new LockTable<OpenTransaction>();
+  readonly #open = new Map<string, HeldTransaction>();
+  readonly #held = new LockTable<HeldTransaction>();
   readonly #machine: typeof transactionMachine;
   /** Freed and not in the queue yet: those one holder frees together stay in their order. */
-  #freed: Pending[] = [];
+  #freed: PendingCommit[] = [];
 
   constructor(deps: OpenTransactionsDeps) {
     this.#deps = deps;
@@ -77,7 +77,7 @@ export class OpenTransactions {
    * True when `pending` meets a held object: it waits from now on, and comes back into the queue. Throws ServerBusyError, and
    * TransactionAbortedError when its session has ended.
    */
-  mustWait(pending: Pending, request: CommitRequest): boolean {
+  mustWait(pending: PendingCommit, request: CommitRequest): boolean {
     if (this.#held.count === 0) return false;
     const holder = this.#held.met(request);
     if (holder === undefined) return false;
@@ -89,7 +89,7 @@ export class OpenTransactions {
   }
 
   /** A vote passed validation: it holds its objects from now on. Throws as `mustWait` does. */
-  voted(pending: Pending, request: CommitRequest): void {
+  voted(pending: PendingCommit, request: CommitRequest): void {
     this.#opened(pending, request).actor.send({ type: "VOTED" });
   }
 
@@ -106,7 +106,7 @@ export class OpenTransactions {
   finish(id: string, reply: Reply): void {
     const transaction = this.#open.get(id);
     if (transaction === undefined) return;
-    transaction.pending = new Pending("finish", id, transaction.session, transaction.request, 0, reply);
+    transaction.pending = new PendingCommit("finish", id, transaction.session, transaction.request, 0, reply);
     transaction.pending.isOpen = true;
     transaction.actor.send({ type: "FINISH" });
   }
@@ -123,7 +123,7 @@ export class OpenTransactions {
   }
 
   /** What became of an open one in a batch. */
-  tell(pending: Pending, type: (TransactionEvent & { type: "ADDED" | "WRITTEN" | "REFUSED" })["type"]): void {
+  tell(pending: PendingCommit, type: (TransactionEvent & { type: "ADDED" | "WRITTEN" | "REFUSED" })["type"]): void {
     this.#open.get(pending.id)?.actor.send({ type });
   }
 
@@ -133,7 +133,7 @@ export class OpenTransactions {
     this.#open.clear();
   }
 
-  #opened(pending: Pending, request: CommitRequest): OpenTransaction {
+  #opened(pending: PendingCommit, request: CommitRequest): HeldTransaction {
     const known = this.#open.get(pending.id);
     if (known !== undefined) return known;
     const { clock, storage, countMax, fencesOf, onFatal } = this.#deps;
@@ -144,7 +144,7 @@ export class OpenTransactions {
     if (allowance === undefined) throw new TransactionAbortedError({ transaction: id });
     allowance.spend();
     const actor = createActor(this.#machine, { id: `server/${storage}/transaction/${id}`, clock, input: { id } });
-    const transaction: OpenTransaction = {
+    const transaction: HeldTransaction = {
       id,
       session,
       request,
@@ -183,7 +183,7 @@ export class OpenTransactions {
         enqueueFinish: ({ context }) => {
           const transaction = the(context);
           if (transaction === undefined) return;
-          queue.add(transaction.pending);
+          queue.enqueueCommit(transaction.pending);
           this.#deps.wake();
         },
         release: ({ context }) => this.#release(the(context)),
@@ -195,7 +195,7 @@ export class OpenTransactions {
           if (session !== undefined) closeSession(session);
         },
         logTimedOut: ({ context: { id } }) => {
-          refusedIds.add(id, "timedOut");
+          refusedIds.refuse(id, "timedOut");
           log.warn({ storage, transaction: id, timeoutMs }, "a transaction timed out");
         },
         logUnexpected: ({ context: { id }, event }) => log.warn({ storage, transaction: id, event: event.type }, "an unexpected event"),
@@ -207,11 +207,11 @@ export class OpenTransactions {
   /** Keeps `id` from ever committing: here from now on, durably with the next batch. */
   #fence(id: string): void {
     const { refusedIds, queue, wake } = this.#deps;
-    refusedIds.add(id, "aborted");
+    refusedIds.refuse(id, "aborted");
     if (queue.inAir(id) !== undefined) return;
     const transaction = this.#open.get(id);
     if (transaction !== undefined) transaction.allowance = undefined;
-    queue.add(new Pending("fence", id));
+    queue.enqueueCommit(new PendingCommit("fence", id));
     wake();
   }
 
@@ -219,12 +219,12 @@ export class OpenTransactions {
     const pending = this.#open.get(id)?.pending;
     if (pending === undefined) return;
     // From now on no copy may join it: the fence stands in its place.
-    this.#deps.refusedIds.add(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
+    this.#deps.refusedIds.refuse(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
     this.#deps.queue.land(pending);
     pending.refused(error);
   }
 
-  #release(transaction: OpenTransaction | undefined): void {
+  #release(transaction: HeldTransaction | undefined): void {
     if (transaction === undefined) return;
     this.#open.delete(transaction.id);
     transaction.allowance?.giveBack();

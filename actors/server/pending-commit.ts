@@ -13,7 +13,7 @@ export type PendingKind = "commit" | "vote" | "finish" | "fence";
  * Something that waits to be written, from its arrival to its answer. Copies of the same id join it: whoever asks about
  * an id that is in the air learns what becomes of the original.
  */
-export class Pending {
+export class PendingCommit {
   readonly kind: PendingKind;
   readonly id: string;
   readonly session: string;

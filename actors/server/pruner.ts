@@ -18,7 +18,7 @@ export interface PrunerDeps {
 }
 
 /** Keeps one storage's history as short as it was asked to. */
-export class Pruner {
+export class StoragePruner {
   readonly actor: Actor<typeof pruningMachine>;
   readonly #deps: PrunerDeps;
   #removed = 0;

@@ -7,7 +7,7 @@ import { limits, TransactionAbortedError, TransactionTimedOutError, type ZooidEr
 export class RefusedIds {
   readonly #reasons = new Map<string, "aborted" | "timedOut">();
 
-  add(id: string, reason: "aborted" | "timedOut"): void {
+  refuse(id: string, reason: "aborted" | "timedOut"): void {
     if (this.#reasons.has(id)) return;
     this.#reasons.set(id, reason);
     if (this.#reasons.size <= limits.refusedIdsMax) return;

@@ -17,7 +17,7 @@ import { GroupCommit } from "./group-commit.js";
 import { InvalidationPublisher } from "./invalidation-publisher.js";
 import { type ServerRole, type ServerStatus, storageSubjects, type Writer } from "../protocol/messages.js";
 import { OpenTransactions } from "./open-transactions.js";
-import { Pruner } from "./pruner.js";
+import { StoragePruner } from "./pruner.js";
 import { RefusedIds } from "./refused-ids.js";
 import { RequestHandlers } from "./requests.js";
 import type { CheckedStorageOptions } from "./options.js";
@@ -59,7 +59,7 @@ export class ServedStorage {
   readonly #sessions: Sessions;
   readonly #transactions: OpenTransactions;
   readonly #groupCommit: GroupCommit;
-  readonly #pruner: Pruner;
+  readonly #pruner: StoragePruner;
   readonly #publisher: InvalidationPublisher;
   readonly #handlers: RequestHandlers;
   readonly #watch: WriterWatch;
@@ -147,7 +147,7 @@ export class ServedStorage {
       publish: (transactions) => this.#publisher.publish(transactions),
       onFatal,
     });
-    this.#pruner = new Pruner({
+    this.#pruner = new StoragePruner({
       storage,
       store,
       historyAgeMs: options.store.historyAgeMs,

@@ -37,7 +37,7 @@ export interface ExposedActor {
   readonly onFailure?: ((error: unknown) => unknown) | undefined;
 }
 
-interface Surroundings {
+interface EndpointDeps {
   readonly realm: string;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -61,7 +61,7 @@ export class OpenEndpoint {
   readonly #endpoint: ExposedActor;
   readonly #accepted: AcceptedEvents;
   readonly #containment: Containment;
-  readonly #deps: Surroundings;
+  readonly #deps: EndpointDeps;
   readonly #views: string;
   readonly #registration: string;
   readonly #requests: { unsubscribe(): void };
@@ -73,7 +73,7 @@ export class OpenEndpoint {
   #viewsThisSecond = 0;
   #late: unknown;
 
-  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: Surroundings) {
+  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: EndpointDeps) {
     this.#path = path;
     this.#actor = actor;
     this.#endpoint = endpoint;

@@ -58,7 +58,7 @@ export interface RemoteOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Surroundings {
+interface ReferenceDeps {
   readonly realm: string;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -68,14 +68,14 @@ interface Surroundings {
 /** Asks at one address. Its watches end with `close`. */
 export class RemoteReference implements RemoteActor {
   readonly path: string;
-  readonly #deps: Surroundings;
+  readonly #deps: ReferenceDeps;
   readonly #subjects: { readonly requests: string; readonly views: string };
   readonly #watches = new Set<Watch>();
   /** It has answered this reference. */
   #hasAnswered = false;
   #closed = false;
 
-  constructor(path: string, deps: Surroundings) {
+  constructor(path: string, deps: ReferenceDeps) {
     this.path = path;
     this.#deps = deps;
     this.#subjects = actorSubjects(deps.realm, path);

@@ -34,7 +34,7 @@ Examples:
             signal.throwIfAborted();
             const line = rowToLine({ key, value });
             await out.line(line);
-            progress.add(1, Buffer.byteLength(line) + 1);
+            progress.countRows(1, Buffer.byteLength(line) + 1);
           }
         },
         { signal },

@@ -46,7 +46,7 @@ Examples:
       const teller = progressTeller(say, flags.json === true);
       const progress = new Progress({ clock: systemClock, bytesTotal: file === "-" ? undefined : sizeOf(file), ...teller });
       const rows = readRows(input, flags.fromLine);
-      const result = await putRows(store, rows, { signal, onDurable: (added, bytes) => progress.add(added, bytes) });
+      const result = await putRows(store, rows, { signal, onDurable: (added, bytes) => progress.countRows(added, bytes) });
       teller.end();
       const { elapsedMs, rowsPerSecond, bytesPerSecond } = progress.report();
       const lastLine = Math.max(result.lastLine, flags.fromLine - 1);

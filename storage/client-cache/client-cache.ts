@@ -7,7 +7,7 @@ import type { Log } from "../../core/log.js";
 import { type Tid, tidZero } from "../../core/tid.js";
 import { type AdmittedRevision, checkAdmitted } from "./admitted-revision.js";
 import { CommitsAhead } from "./commits-ahead.js";
-import { CacheDisk, type DiskEntry } from "./disk.js";
+import { CacheDisk, type DiskRevision } from "./disk.js";
 import { type CachedRevision, encodeRecord, HeldRevision } from "./revision.js";
 import { ObjectReads } from "./object-reads.js";
 import { type ObjectRead, staleRead } from "../../core/object-read.js";
@@ -223,7 +223,7 @@ export class ClientCache {
     assert(tid > this.#position.tid, "a commit that is ahead is not applied yet");
     if (keys === undefined) this.reads.touchAll();
     else this.reads.touch(keys);
-    this.#ahead.add(tid, keys);
+    this.#ahead.addCommit(tid, keys);
   }
 
   /** Drops every revision, and what loads in flight will bring; stands at `position`. Resolves when the disk has it. */
@@ -321,12 +321,12 @@ export class ClientCache {
     }
   }
 
-  #readEntry(key: string, entry: DiskEntry | undefined): HeldRevision | undefined {
+  #readEntry(key: string, entry: DiskRevision | undefined): HeldRevision | undefined {
     const record = entry === undefined ? undefined : this.#disk?.read(key, entry);
     return entry === undefined || record === undefined ? undefined : new HeldRevision(entry.serial, record);
   }
 
-  #hold(key: string, revision: HeldRevision, entry: DiskEntry | undefined): void {
+  #hold(key: string, revision: HeldRevision, entry: DiskRevision | undefined): void {
     revision.entry = entry;
     this.#memory.set(key, revision, { size: revision.bytes + key.length + memoryOverheadBytes });
   }

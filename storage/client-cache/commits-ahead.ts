@@ -12,7 +12,7 @@ export class CommitsAhead {
   }
 
   /** A commit with tid `tid` has written `keys`; undefined: that is not known. */
-  add(tid: Tid, keys: readonly string[] | undefined): void {
+  addCommit(tid: Tid, keys: readonly string[] | undefined): void {
     if (tid > this.#tid) this.#tid = tid;
     if (this.#keys === undefined) return;
     if (keys !== undefined) for (const key of keys) this.#keys.add(key);

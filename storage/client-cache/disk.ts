@@ -19,7 +19,7 @@ export interface CacheDiskOptions {
 }
 
 /** A current revision that is on disk, or will be with the next batches. */
-export interface DiskEntry {
+export interface DiskRevision {
   readonly serial: Tid;
   readonly bytes: number;
   /** Used since the hand passed last. Whoever uses the revision in memory sets it too. */
@@ -47,11 +47,11 @@ export class CacheDisk {
   readonly #options: CacheDiskOptions;
   #store: OrderedStore | undefined;
   #meta: CacheMeta;
-  readonly #index = new Map<string, DiskEntry>();
+  readonly #index = new Map<string, DiskRevision>();
   #bytes = 0;
   #evictions = 0;
   /** Changes for the next batch; undefined: to be removed. */
-  #gathered = new Map<string, DiskEntry | undefined>();
+  #gathered = new Map<string, DiskRevision | undefined>();
   #gatheredBytes = 0;
   #inTheAirBytes = 0;
   /** Changes made, and those of them that were handed to a batch. */
@@ -118,12 +118,12 @@ export class CacheDisk {
     return { entries: this.#index.size, bytes: this.#bytes, evictions: this.#evictions };
   }
 
-  find(key: string): DiskEntry | undefined {
+  find(key: string): DiskRevision | undefined {
     return this.#index.get(key);
   }
 
   /** Record of an entry that `find` gave in this turn; undefined when it cannot be read. The caller must not change it. */
-  read(key: string, entry: DiskEntry): Uint8Array | undefined {
+  read(key: string, entry: DiskRevision): Uint8Array | undefined {
     if (entry.record !== undefined) return entry.record;
     if (this.#store === undefined) return undefined;
     try {
@@ -135,7 +135,7 @@ export class CacheDisk {
   }
 
   /** Makes `record` the current revision of `key`; undefined: it was left out, and what was there before is removed. */
-  put(key: string, serial: Tid, record: Uint8Array): DiskEntry | undefined {
+  put(key: string, serial: Tid, record: Uint8Array): DiskRevision | undefined {
     if (this.#store === undefined) return undefined;
     const bytes = Buffer.byteLength(key) + record.length + entryOverheadBytes;
     const waiting = this.#gatheredBytes + this.#inTheAirBytes;
@@ -143,7 +143,7 @@ export class CacheDisk {
       this.remove(key);
       return undefined;
     }
-    const entry: DiskEntry = { serial, bytes, touched: false, record };
+    const entry: DiskRevision = { serial, bytes, touched: false, record };
     this.#bytes += bytes - (this.#index.get(key)?.bytes ?? 0);
     this.#index.set(key, entry);
     this.#gather(key, entry);
@@ -218,7 +218,7 @@ export class CacheDisk {
         this.#gather(key, undefined);
         continue;
       }
-      const entry: DiskEntry = {
+      const entry: DiskRevision = {
         serial,
         bytes: bytes.length - 1 + record.length + entryOverheadBytes,
         touched: false,
@@ -254,7 +254,7 @@ export class CacheDisk {
     }
   }
 
-  #gather(key: string, entry: DiskEntry | undefined): void {
+  #gather(key: string, entry: DiskRevision | undefined): void {
     const before = this.#gathered.get(key);
     this.#gatheredBytes += (entry?.bytes ?? 0) - (before?.bytes ?? 0);
     this.#gathered.set(key, entry);
@@ -295,7 +295,7 @@ export class CacheDisk {
   async #writeBatch(
     store: OrderedStore,
     changes: readonly StoreChange[],
-    written: ReadonlyMap<string, DiskEntry | undefined>,
+    written: ReadonlyMap<string, DiskRevision | undefined>,
   ): Promise<void> {
     try {
       await store.batch(changes);

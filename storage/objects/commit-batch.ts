@@ -116,7 +116,7 @@ export class CommitBatch {
   }
 
   /** Gives a validated transaction the next tid and adds its writes, log record and id. */
-  add(request: CommitRequest, nowMs: number): LoggedTransaction {
+  addTransaction(request: CommitRequest, nowMs: number): LoggedTransaction {
     assert(this.#isOpen, "a batch is added to while it is open");
     const { id, writes } = request;
     assert(this.outcome(id) === undefined, "a transaction is added once");

@@ -30,7 +30,7 @@ export class InvalidationQueue {
   }
 
   /** Adds the transaction that follows the last one. */
-  add(transaction: LoggedTransaction): void {
+  push(transaction: LoggedTransaction): void {
     this.#last = transaction.tid;
     this.#transactions.push(transaction);
     this.#keys += transaction.keys.length;

@@ -22,7 +22,7 @@ export interface LogPageAfter {
 }
 
 /** What a page holds: within it the step that reads and writes it takes some milliseconds. */
-class Page {
+class LogPage {
   readonly transactions: PagedTransaction[] = [];
   #expected: Tid;
   #keys = 0;
@@ -43,7 +43,7 @@ class Page {
     return !isFull || this.transactions.length === 0;
   }
 
-  add(transaction: PagedTransaction): void {
+  append(transaction: PagedTransaction): void {
     this.transactions.push(transaction);
     this.#expected = transaction.tid;
   }
@@ -55,26 +55,26 @@ class Page {
 
 /** A page of what the invalidation queue holds after `tid`. */
 export function pageOfQueue(following: readonly LoggedTransaction[], tid: Tid, last: Tid): LogPageAfter {
-  const page = new Page(tid);
+  const page = new LogPage(tid);
   for (const { previous, tid: next, digest, keys } of following) {
     let bytes = 0;
     for (const key of keys) bytes += key.length;
     const keyCount = keys.length;
     if (!page.takes({ previous, keyCount }, bytes)) break;
-    page.add({ previous, tid: next, digest, keyCount, keys: keyCount > limits.invalidationKeysMax ? undefined : keys });
+    page.append({ previous, tid: next, digest, keyCount, keys: keyCount > limits.invalidationKeysMax ? undefined : keys });
   }
   return page.upTo(last);
 }
 
 /** A page of the log after `tid`, up to `last` at most: a view may be ahead of it. It ends at a place that is the end of everybody's page. */
 export function pageOfLog(view: View, tid: Tid, last: Tid): LogPageAfter {
-  const page = new Page(tid);
+  const page = new LogPage(tid);
   for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) {
     const head = decodeLogHead(key, record);
     if (head.tid > last || !page.takes(head, record.length)) break;
     const { previous, digest, keyCount } = head;
     const keys = keyCount > limits.invalidationKeysMax ? undefined : keysIn(view, head.tid, record, keyCount);
-    page.add({ previous, tid: head.tid, digest, keyCount, keys });
+    page.append({ previous, tid: head.tid, digest, keyCount, keys });
     if (head.place % limits.logPageTransactionsMax === 0) break;
   }
   return page.upTo(last);

@@ -9,7 +9,7 @@ import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
 import type { StoreChange, OpenStore, OrderedStore, View } from "../kv/ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
-import { Pruner } from "./pruner.js";
+import { HistoryPruner } from "./pruner.js";
 import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
@@ -77,7 +77,7 @@ export class ObjectStore {
   #historyFloor: Tid = tidZero;
   #queue: InvalidationQueue;
   #outcomes: Outcomes;
-  #pruner = new Pruner();
+  #pruner = new HistoryPruner();
   readonly #tidClock: TidClock;
 
   private constructor(openStore: OpenStore, options: Required<ObjectStoreOptions>, ordered: OrderedStore) {
@@ -300,7 +300,7 @@ export class ObjectStore {
     this.#historyFloor = reopened.#historyFloor;
     this.#queue = reopened.#queue;
     this.#outcomes = reopened.#outcomes;
-    this.#pruner = new Pruner();
+    this.#pruner = new HistoryPruner();
     this.#use = "idle";
     return this.#position;
   }
@@ -311,7 +311,7 @@ export class ObjectStore {
     await this.#ordered.close();
   }
 
-  #planPruning(budgetMs: number, clock: Clock): ReturnType<Pruner["plan"]> {
+  #planPruning(budgetMs: number, clock: Clock): ReturnType<HistoryPruner["plan"]> {
     try {
       return this.#read((view) => this.#pruner.plan(view, this.#historyFloor, this.#outcomes, budgetMs, clock));
     } catch (error) {
@@ -331,7 +331,7 @@ export class ObjectStore {
   #move({ transactions, fences, position }: WrittenBatch): void {
     this.#position = position;
     for (const transaction of transactions) {
-      this.#queue.add(transaction);
+      this.#queue.push(transaction);
       this.#outcomes.addCommit(transaction.id, transaction.tid);
     }
     for (const [id, last] of fences) this.#outcomes.addFence(id, last);

@@ -34,7 +34,7 @@ export interface PrunePlan {
  * each of its transactions replaced the revisions before it, and goes in the same batch as the last of them. So a sweep costs
  * what it removes, and one that was interrupted begins where the log now begins.
  */
-export class Pruner {
+export class HistoryPruner {
   /** Where a transaction with many keys was left. */
   #resume: { readonly tid: Tid; readonly index: number } = { tid: tidZero, index: 0 };
 

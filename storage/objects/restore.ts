@@ -66,7 +66,7 @@ function restoreQueue(view: View, last: Tid, options: RestoreOptions): Invalidat
     latest.push(transaction);
   }
   const queue = new InvalidationQueue({ transactionsMax, keysMax }, last);
-  for (const transaction of latest.reverse()) queue.add(transaction);
+  for (const transaction of latest.reverse()) queue.push(transaction);
   return queue;
 }
 

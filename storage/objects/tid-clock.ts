@@ -12,7 +12,7 @@ export interface TidClockDeps {
   readonly log: Log;
 }
 
-interface Reading {
+interface ClockReading {
   readonly wallMs: number;
   readonly monotonicMs: number;
 }
@@ -32,7 +32,7 @@ export class TidClock {
   readonly #deps: TidClockDeps;
   #leadMs: number;
   /** Both clocks when a tid was given last; undefined: this run gave none yet. */
-  #read: Reading | undefined;
+  #read: ClockReading | undefined;
 
   constructor(deps: TidClockDeps, { tid, wallMs }: PositionRecord) {
     this.#deps = deps;
@@ -63,12 +63,12 @@ export class TidClock {
     return nowMs;
   }
 
-  #firstLeadMs(last: Tid, { wallMs }: Reading): number {
+  #firstLeadMs(last: Tid, { wallMs }: ClockReading): number {
     const behindMs = tidToMs(last) - wallMs;
     return behindMs - this.#leadMs > limits.clockJumpMsMax ? behindMs : this.#leadMs;
   }
 
-  #laterLeadMs(before: Reading, { wallMs, monotonicMs }: Reading, last: Tid): number {
+  #laterLeadMs(before: ClockReading, { wallMs, monotonicMs }: ClockReading, last: Tid): number {
     const jumpMs = wallMs - before.wallMs - (monotonicMs - before.monotonicMs);
     const behindMs = tidToMs(last) - (wallMs + this.#leadMs);
     const isJump = Math.abs(jumpMs) > limits.clockJumpMsMax;

@@ -196,7 +196,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     });
     entry.record = record;
     entry.checkedAt = this.#versions.version;
-    this.#index.add(entry);
+    this.#index.addEntry(entry);
     this.#disk.entry(key, entry);
     this.#makeRoom();
     return new StoredResult(entry, value, false);
@@ -256,7 +256,7 @@ export class DiskEntryStore implements PersistentEntryStore {
       if (nowMs >= entry.expiresMs) {
         this.#remove(entry);
         removed++;
-      } else this.#index.expiry.add(entry, entry.expiresMs);
+      } else this.#index.expiry.schedule(entry, entry.expiresMs);
       if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
     }
   }

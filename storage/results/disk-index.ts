@@ -50,10 +50,10 @@ export class DiskIndex {
   }
 
   /** Its key has no entry yet. */
-  add(entry: DiskEntry): void {
+  addEntry(entry: DiskEntry): void {
     this.#entries.set(entry.key, entry);
-    this.#recency.add(entry);
-    this.expiry.add(entry, entry.expiresMs);
+    this.#recency.addNewest(entry);
+    this.expiry.schedule(entry, entry.expiresMs);
     this.#bytes += entry.bytes;
   }
 

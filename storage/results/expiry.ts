@@ -18,7 +18,7 @@ export class Expiry<T extends Ending> {
   onEarlier: ((atMs: number) => void) | undefined = undefined;
 
   /** `endsMs` on the monotonic clock; undefined: it does not end. */
-  add(item: T, endsMs: number | undefined): void {
+  schedule(item: T, endsMs: number | undefined): void {
     if (endsMs === undefined || endsMs === Infinity) return;
     const second = Math.floor(endsMs / secondMs);
     item.due = second;

@@ -31,7 +31,7 @@ export class Leftovers {
   }
 
   /** Removals for the next batch. To be asked when no batch is in the air. */
-  take(): StoreChange[] {
+  nextRemovals(): StoreChange[] {
     const keys = this.#spoilt.splice(-removedByBatchMax);
     if (this.#abouts !== undefined && !this.#read(this.#abouts, keys, (key) => keys.push(key, valueKeyBeside(key))))
       this.#abouts = undefined;

@@ -147,11 +147,11 @@ export class MemoryEntryStore implements EntryStore<Began> {
       entry.bytes = bytes + (this.#trie.size - tagsBefore) * tagBytes;
       this.#makeRoomFor(entry);
       this.#bytes += entry.bytes;
-      this.#turns.add(entry);
+      this.#turns.addNewest(entry);
     }
     this.#entries.set(key, entry);
     if (slot !== undefined) this.#lead(slot, entry);
-    this.#expiry.add(entry, entry.leavesMs);
+    this.#expiry.schedule(entry, entry.leavesMs);
     return entry;
   }
 
@@ -211,7 +211,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
       if (this.#isOver(entry)) {
         this.#removeForGood(entry);
         removed++;
-      } else this.#expiry.add(entry, entry.leavesMs);
+      } else this.#expiry.schedule(entry, entry.leavesMs);
       if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
     }
   }
@@ -270,7 +270,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     else if (entry.lapsedMs === undefined) {
       entry.lapsedMs = Math.min(this.#ticks.now(), entry.expiresMs);
       this.#expiry.remove(entry);
-      this.#expiry.add(entry, entry.leavesMs);
+      this.#expiry.schedule(entry, entry.leavesMs);
     }
     return undefined;
   }

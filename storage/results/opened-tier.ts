@@ -172,7 +172,7 @@ async function readEntries(
   const first = firstWithin(index.bounds, entries);
   for (const [at, entry] of entries.entries()) {
     if (at < first) spoilt.push(keys.about(entry.key), keys.value(entry.key));
-    else index.add(entry);
+    else index.addEntry(entry);
     if (at % pageRecords === 0 && pace.isOver) await pace.rest();
   }
   return spoilt;

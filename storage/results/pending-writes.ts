@@ -5,7 +5,7 @@ import type { QueuedInvalidation } from "./entry-store.js";
 import type { StoreChange } from "../kv/ordered-store.js";
 
 /** What changed in a tier since the last batch; of several changes of one thing only the last is written. */
-export class GatheredChanges {
+export class PendingWrites {
   /** Undefined: to be removed, here and below. */
   #entries = new Map<string, DiskEntry | undefined>();
   #versions = new Map<Tag, number | undefined>();
@@ -45,7 +45,7 @@ export class GatheredChanges {
   }
 
   /** All of it, for a batch that is in the air until `wrote`. */
-  take(keys: RecordKeys, wallOffsetMs: number): StoreChange[] {
+  takeChanges(keys: RecordKeys, wallOffsetMs: number): StoreChange[] {
     const changes: StoreChange[] = [];
     for (const [key, entry] of this.#entries) {
       changes.push({ key: keys.about(key), value: entry && encodeAbout(entry.about(wallOffsetMs)) });

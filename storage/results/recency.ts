@@ -17,7 +17,7 @@ export class Recency<T extends Recent<T>> {
     return this.#newest;
   }
 
-  add(item: T): void {
+  addNewest(item: T): void {
     item.older = this.#newest;
     if (this.#newest === undefined) this.#oldest = item;
     else this.#newest.newer = item;
@@ -28,7 +28,7 @@ export class Recency<T extends Recent<T>> {
   use(item: T): void {
     if (item === this.#newest) return;
     this.remove(item);
-    this.add(item);
+    this.addNewest(item);
   }
 
   /** `item` stands in this list, and does not any more. */

@@ -13,7 +13,7 @@ export interface Dependency {
 }
 
 /** A local invalidation that the bus has not numbered yet. */
-export interface Pending {
+export interface PendingTag {
   readonly tag: Tag;
   readonly local: number;
 }
@@ -27,7 +27,7 @@ export interface KnownTag {
   readonly isPending: boolean;
 }
 
-class PendingAt implements Pending {
+class PendingAt implements PendingTag {
   readonly tag: Tag;
   local: number;
   /** Its node, and the rests that may stand for it; none once it is settled. */
@@ -157,7 +157,7 @@ export class TagTrie {
   }
 
   /** An invalidation of this process that has no sequence yet: counts from now on. Has its node even where there is no room: who pends has a bound. */
-  pend(tag: Tag): Pending {
+  pend(tag: Tag): PendingTag {
     this.#local++;
     const own = this.#tree.get(tag) ?? this.#tree.grow(tag, Infinity);
     const nodes = [own, ...this.#tree.restsAbove(own)];
@@ -173,7 +173,7 @@ export class TagTrie {
   }
 
   /** It was invalidated once more, before the bus has numbered it: what began since is stale too. */
-  pendAgain(pending: Pending): void {
+  pendAgain(pending: PendingTag): void {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "what pends again was not settled");
     pending.local = ++this.#local;
     // What depends on a rest only since then is not below the tag: that has a node.
@@ -199,7 +199,7 @@ export class TagTrie {
    * `undefined`: it was numbered in another epoch than this trie is in. Then nothing known here is valid under its tag before the sequence
    * moves on, or a reset tells of that epoch: entries that began before it must not become valid again in between. Once for each pending.
    */
-  settle(pending: Pending, sequence: number | undefined): void {
+  settle(pending: PendingTag, sequence: number | undefined): void {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "a pending invalidation is settled once");
     const { nodes } = pending;
     pending.nodes = [];

@@ -5,7 +5,7 @@ import type { Tag } from "../../core/tag.js";
 import type { DiskEntry } from "./disk-entry.js";
 import { encodeTierMeta, RecordKeys, type TierMeta, tierMetaKey } from "./entry-records.js";
 import type { QueuedInvalidation } from "./entry-store.js";
-import { GatheredChanges } from "./pending-writes.js";
+import { PendingWrites } from "./pending-writes.js";
 import { giveUp } from "../kv/failed-store.js";
 import { Leftovers } from "./leftovers.js";
 import type { StoreChange, OpenStore, OrderedStore } from "../kv/ordered-store.js";
@@ -35,7 +35,7 @@ export interface TierDiskDeps {
  */
 export class TierDisk {
   readonly #deps: TierDiskDeps;
-  readonly #gathered = new GatheredChanges();
+  readonly #gathered = new PendingWrites();
   readonly #leftovers: Leftovers;
   readonly #writer: WriteBehind;
   #keys: RecordKeys;
@@ -173,12 +173,12 @@ export class TierDisk {
     const { clock } = this.#deps;
     let changes: StoreChange[];
     try {
-      changes = this.#leftovers.take();
+      changes = this.#leftovers.nextRemovals();
     } catch (error) {
       this.lose(error);
       return [];
     }
-    for (const change of this.#gathered.take(this.#keys, clock.now() - clock.monotonic())) changes.push(change);
+    for (const change of this.#gathered.takeChanges(this.#keys, clock.now() - clock.monotonic())) changes.push(change);
     changes.push({ key: tierMetaKey, value: this.#meta(false) });
     return changes;
   }

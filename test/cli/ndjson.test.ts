@@ -100,12 +100,12 @@ describe("progress", () => {
     const clock = new SimulatedClock();
     const told: ProgressReport[] = [];
     const progress = new Progress({ clock, intervalMs: 1_000, bytesTotal: 4_000_000, tell: (report) => void told.push(report) });
-    progress.add(1_000, 500_000);
+    progress.countRows(1_000, 500_000);
     await clock.advance(999);
-    progress.add(1_000, 500_000);
+    progress.countRows(1_000, 500_000);
     expect(told).toEqual([]);
     await clock.advance(1);
-    progress.add(0, 0);
+    progress.countRows(0, 0);
     expect(told.map(progressLine)).toEqual(["2,000 rows, 2,000 rows/s, 1.0 MB/s, 3.0 s left"]);
   });
 });

@@ -56,7 +56,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
           batch.discard();
           throw error;
         }
-        batch.add(each, nowMs);
+        batch.addTransaction(each, nowMs);
       }
       await batch.write({ alone: requests.length === 1 });
       return batch.transactions;
@@ -163,7 +163,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
     describe("committing", () => {
       test("tids rise with the clock, and without it when it goes back or stands still; each names the one before", async () => {
         const batch = store.openBatch();
-        const tids = [nowMs, nowMs, nowMs - 5_000, nowMs + 1].map((ms, n) => batch.add(request({ [`k${n}`]: "v" }), ms));
+        const tids = [nowMs, nowMs, nowMs - 5_000, nowMs + 1].map((ms, n) => batch.addTransaction(request({ [`k${n}`]: "v" }), ms));
         await batch.write({ alone: false });
         expect(tids.map(({ tid }) => tid - nowMs * 1024)).toEqual([0, 1, 2, 1024]);
         expect(tids.map(({ previous }) => previous)).toEqual([0, ...tids.slice(0, 3).map(({ tid }) => tid)]);
@@ -178,7 +178,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
 
       test("nothing of a batch is seen before it is written, nor after it was let go", async () => {
         const batch = store.openBatch();
-        const { id, tid } = batch.add(request({ a: "1" }), nowMs);
+        const { id, tid } = batch.addTransaction(request({ a: "1" }), nowMs);
         expect(store.position.tid).toBe(0);
         expect(store.outcome(id)).toBeUndefined();
         expect(batch.outcome(id)).toEqual({ type: "committed", tid });
@@ -216,7 +216,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
             const late = request(change, { snapshot: base });
             const batch = store.openBatch();
             batch.validate(durable);
-            const { tid } = batch.add(late, nowMs + 1);
+            const { tid } = batch.addTransaction(late, nowMs + 1);
             expect(conflictOf(() => batch.validate(durable))).toEqual({ key: "a", base, current: tid });
             if (isRead) batch.validate({ ...durable, serializable: false });
             await batch.write({ alone: false });
@@ -596,7 +596,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
 
       test("is closed after what is being written, and stays closed", async () => {
         const batch = store.openBatch();
-        const { id } = batch.add(request({ a: "1" }), nowMs);
+        const { id } = batch.addTransaction(request({ a: "1" }), nowMs);
         const written = batch.write({ alone: false });
         await Promise.all([store.close(), written]);
         expect(() => store.openBatch()).toThrow(ClosedError);
@@ -607,7 +607,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
       test("values are the caller's: they change neither with the bytes committed nor with the bytes loaded", async () => {
         const value = Buffer.from("one");
         const batch = store.openBatch();
-        batch.add({ ...request({}), writes: [{ key: "a", value }] }, nowMs);
+        batch.addTransaction({ ...request({}), writes: [{ key: "a", value }] }, nowMs);
         value.fill(0);
         await batch.write({ alone: true });
         expect(textAt("a", store.position.tid)).toBe("one");

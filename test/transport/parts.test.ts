@@ -12,7 +12,7 @@ describe("a message in parts", () => {
     const joiner = new Joiner(new SimulatedClock(), silentLog);
     const joined = parts("a").flatMap((part, index) => {
       const other = parts("b")[index] as typeof part;
-      return [joiner.add("r", part.position, part.bytes), joiner.add("r", other.position, other.bytes)];
+      return [joiner.addPart("r", part.position, part.bytes), joiner.addPart("r", other.position, other.bytes)];
     });
     expect(parts().length).toBe(10);
     expect(joined.filter((whole) => whole !== undefined)).toEqual([Buffer.from(payload), Buffer.from(payload)]);
@@ -20,7 +20,7 @@ describe("a message in parts", () => {
 
   test("is joined by each of its receivers", () => {
     const joiner = new Joiner(new SimulatedClock(), silentLog);
-    const joined = parts().map(({ position, bytes }) => [joiner.add("r1", position, bytes), joiner.add("r2", position, bytes)]);
+    const joined = parts().map(({ position, bytes }) => [joiner.addPart("r1", position, bytes), joiner.addPart("r2", position, bytes)]);
     expect(joined.at(-1)).toEqual([Buffer.from(payload), Buffer.from(payload)]);
   });
 
@@ -36,11 +36,11 @@ describe("a message in parts", () => {
     ];
     for (const spoil of wrong) {
       const joiner = new Joiner(new SimulatedClock(), silentLog);
-      expect(spoil(parts()).map(({ position, bytes }) => joiner.add("r", position, bytes))).not.toContainEqual(expect.any(Uint8Array));
+      expect(spoil(parts()).map(({ position, bytes }) => joiner.addPart("r", position, bytes))).not.toContainEqual(expect.any(Uint8Array));
       // And the next one is joined again.
       expect(
         parts("next")
-          .map(({ position, bytes }) => joiner.add("r", position, bytes))
+          .map(({ position, bytes }) => joiner.addPart("r", position, bytes))
           .at(-1),
       ).toEqual(Buffer.from(payload));
     }
@@ -51,10 +51,10 @@ describe("a message in parts", () => {
     const reasons: string[] = [];
     const joiner = new Joiner(clock, logOf(reasons));
     const [first, second] = parts();
-    joiner.add("r", first?.position as PartPosition, first?.bytes as Uint8Array);
+    joiner.addPart("r", first?.position as PartPosition, first?.bytes as Uint8Array);
     await clock.advance(limits.joiningTimeoutMs);
     expect(reasons).toEqual(["a part did not arrive"]);
-    expect(joiner.add("r", second?.position as PartPosition, second?.bytes as Uint8Array)).toBeUndefined();
+    expect(joiner.addPart("r", second?.position as PartPosition, second?.bytes as Uint8Array)).toBeUndefined();
     expect(await clock.step()).toBe(false);
   });
 
@@ -62,10 +62,10 @@ describe("a message in parts", () => {
     const reasons: string[] = [];
     const joiner = new Joiner(new SimulatedClock(), logOf(reasons), 6_500);
     const [first, second] = [parts("first"), parts("second")];
-    for (const { position, bytes } of first.slice(0, 9)) joiner.add("r", position, bytes);
-    for (const { position, bytes } of second) joiner.add("r", position, bytes);
+    for (const { position, bytes } of first.slice(0, 9)) joiner.addPart("r", position, bytes);
+    for (const { position, bytes } of second) joiner.addPart("r", position, bytes);
     const last = first[9] as (typeof first)[0];
-    expect(joiner.add("r", last.position, last.bytes)).toEqual(Buffer.from(payload));
+    expect(joiner.addPart("r", last.position, last.bytes)).toEqual(Buffer.from(payload));
     expect(reasons).toEqual(["too much is being joined"]);
   });
 });
@@ -76,15 +76,19 @@ test("messages of which only a byte comes are bounded as large ones are, and kee
   const read = new Uint8Array(64 * 1024);
   const incomplete = limits.joiningBytesMax / 512;
   for (let index = 0; index < incomplete; index++) {
-    joiner.add("r", { message: `m${index}`, index: 0, count: 2, size: 2 }, read.subarray(index % read.length, (index % read.length) + 1));
+    joiner.addPart(
+      "r",
+      { message: `m${index}`, index: 0, count: 2, size: 2 },
+      read.subarray(index % read.length, (index % read.length) + 1),
+    );
   }
   expect(reasons.length).toBeGreaterThan(0);
   expect(reasons.length).toBeLessThan(incomplete / 100);
   joiner.clear();
   const [first, last] = [read.subarray(0, 1), new Uint8Array([2])];
-  joiner.add("r", { message: "copied", index: 0, count: 2, size: 2 }, first);
+  joiner.addPart("r", { message: "copied", index: 0, count: 2, size: 2 }, first);
   read[0] = 9;
-  expect(joiner.add("r", { message: "copied", index: 1, count: 2, size: 2 }, last)).toEqual(Buffer.from([0, 2]));
+  expect(joiner.addPart("r", { message: "copied", index: 1, count: 2, size: 2 }, last)).toEqual(Buffer.from([0, 2]));
 });
 
 describe("the position of a part", () => {

@@ -20,7 +20,7 @@ test("a table finds the patterns that match a subject, and no others, whatever w
   fc.assert(
     fc.property(fc.array(fc.tuple(patterns, fc.boolean()), { maxLength: 30 }), subjects, (entries, subject) => {
       const table = new SubjectTable<number>();
-      entries.forEach(([pattern], index) => table.add(pattern.join("."), index));
+      entries.forEach(([pattern], index) => table.addPattern(pattern.join("."), index));
       entries.forEach(([pattern, removed], index) => removed && table.remove(pattern.join("."), index));
       const expected = entries.flatMap(([pattern, removed], index) => (!removed && matches(pattern, subject) ? [index] : []));
       expect(table.match(subject.join(".")).sort((a, b) => a - b)).toEqual(expected);

@@ -20,7 +20,7 @@ test("any two tags have two subjects, and each is one", () => {
         checkSubject(tagSubject(a));
         expect(tagSubject(a) === tagSubject(b)).toBe(a === b);
         const table = new SubjectTable<string>();
-        table.add(tagSubject(a), a);
+        table.addPattern(tagSubject(a), a);
         expect(table.match(tagSubject(a))).toEqual([a]);
       },
     ),

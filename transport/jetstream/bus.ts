@@ -233,8 +233,8 @@ class JetStreamBus implements RecallingBus {
   // ---- What the stream tells
 
   #hear(delivery: Delivery): void {
-    this.#latest.take(delivery.sequence);
-    const isWhole = this.#intake.take(delivery);
+    this.#latest.note(delivery.sequence);
+    const isWhole = this.#intake.receive(delivery);
     if (!isWhole && this.#state === "following") this.#catchUp("a gap");
     if (this.#state === "following") this.#prove();
   }

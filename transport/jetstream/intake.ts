@@ -93,7 +93,7 @@ export class StreamIntake {
   }
 
   /** Takes what the stream repeated; false when something before it is missing. */
-  take(delivery: Delivery): boolean {
+  receive(delivery: Delivery): boolean {
     // The broker's clock may be put right meanwhile.
     if (delivery.word.type === "beat" && !Number.isNaN(delivery.time)) {
       this.brokerAheadMs = delivery.time - this.#options.clock.monotonic();

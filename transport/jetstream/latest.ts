@@ -21,7 +21,7 @@ export class LatestRepeated {
     return this.#at;
   }
 
-  take(sequence: number): void {
+  note(sequence: number): void {
     this.#sequence = sequence;
     this.#at = this.#clock.monotonic();
     this.#onTake?.();

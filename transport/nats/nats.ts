@@ -59,7 +59,7 @@ export async function connectNats(options: NatsOptions): Promise<AskingTransport
   return transport;
 }
 
-interface Entry {
+interface NatsSubscription {
   readonly id: number;
   readonly subject: string;
   readonly queue: string | undefined;
@@ -98,7 +98,7 @@ class NatsTransport implements AskingTransport {
   readonly #requests: PendingRequests<HeadedAnswer>;
   readonly #joiner: Joiner;
   readonly #redial: Redial<NatsAddress, NatsLink>;
-  readonly #entries = new Set<Entry>();
+  readonly #entries = new Set<NatsSubscription>();
   readonly #onRefused = new Set<(error: NotAuthorizedError) => void>();
   readonly #flushes = new Set<(reason: Error) => void>();
   readonly #inbox: string;
@@ -172,7 +172,7 @@ class NatsTransport implements AskingTransport {
     this.#linked();
     if (this.#repliesRefused !== undefined) throw this.#repliesRefused;
     const { headers } = options;
-    return this.#requests.add(subject, options, (id) => {
+    return this.#requests.open(subject, options, (id) => {
       const inbox = this.#inbox + id.toString(36);
       if (headers === undefined) this.#send(subject, payload, inbox);
       else this.#sendHeaded(subject, payload, inbox, headers);
@@ -183,7 +183,7 @@ class NatsTransport implements AskingTransport {
     checkPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
-    const entry: Entry = {
+    const entry: NatsSubscription = {
       id: ++this.#lastEntry,
       subject,
       queue: options.queue,
@@ -214,7 +214,7 @@ class NatsTransport implements AskingTransport {
   }
 
   onStatus(listener: (status: LinkStatus) => void): () => void {
-    return this.#listeners.add(listener);
+    return this.#listeners.addListener(listener);
   }
 
   async flush(): Promise<void> {
@@ -306,7 +306,7 @@ class NatsTransport implements AskingTransport {
     return new NotAuthorizedError({ address: this.#address, subject: error.subject, refused, reason }, error);
   }
 
-  #subscribe(protocol: ProtocolHandler, entry: Entry): void {
+  #subscribe(protocol: ProtocolHandler, entry: NatsSubscription): void {
     entry.refused = undefined;
     entry.subscription = new SubscriptionImpl(protocol, entry.subject, {
       // Nothing may be thrown from here: it would end the reading of nats.js while the link looks whole.
@@ -316,7 +316,7 @@ class NatsTransport implements AskingTransport {
     protocol.subscribe(entry.subscription);
   }
 
-  #onMessage(entry: Entry, error: Error | null, message: Msg): void {
+  #onMessage(entry: NatsSubscription, error: Error | null, message: Msg): void {
     if (error instanceof PermissionViolationError) entry.refused = this.#notAuthorized(error);
     if (error !== null || !entry.active) return;
     const payload = this.#joined(entryScope(entry), message);
@@ -350,7 +350,7 @@ class NatsTransport implements AskingTransport {
     const text = found?.get(partHeader) ?? "";
     if (text === "") return message.data;
     const position = positionFromText(text);
-    if (position !== undefined) return this.#joiner.add(scope, position, message.data);
+    if (position !== undefined) return this.#joiner.addPart(scope, position, message.data);
     this.#log.warn({ subject: message.subject, position: text.slice(0, 100) }, "a part without a sound position was dropped");
     return undefined;
   }
@@ -393,5 +393,5 @@ function partHeaders(position: PartPosition): MsgHdrs {
   return result;
 }
 
-const entryScope = (entry: Entry) => `subscription ${entry.id}`;
+const entryScope = (entry: NatsSubscription) => `subscription ${entry.id}`;
 const replyScope = (id: number) => `reply ${id}`;

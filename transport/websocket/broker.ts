@@ -79,7 +79,7 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
       return;
     }
     const refusal = whyRefused(request, options);
-    if (refusal === undefined) sockets.handleUpgrade(request, stream, head, (socket) => new Session(socket, options));
+    if (refusal === undefined) sockets.handleUpgrade(request, stream, head, (socket) => new SocketSession(socket, options));
     else refuse(stream, refusal);
   };
   server.on("upgrade", onUpgrade);
@@ -117,7 +117,7 @@ function whyRefused(request: IncomingMessage, options: ServeBrokerOptions): stri
 const policyViolation = 1008;
 
 /** One process that joined: a transport of the broker, steered by its frames. Wrong frames end it and hurt nobody else. */
-class Session {
+class SocketSession {
   readonly #socket: WebSocket;
   readonly #transport: Transport;
   readonly #log: Log;

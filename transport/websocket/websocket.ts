@@ -58,13 +58,13 @@ export async function connectWebSocket(options: WebSocketOptions): Promise<Trans
 }
 
 /** A WebSocket whose broker said hello. */
-interface Link {
+interface SocketLink {
   readonly socket: WebSocket;
   readonly address: string;
   readonly payloadBytesMax: number;
 }
 
-interface Entry {
+interface SocketSubscription {
   readonly number: number;
   readonly subject: string;
   readonly queue: string | undefined;
@@ -78,8 +78,8 @@ class WebSocketTransport implements Transport {
   readonly #log: Log;
   readonly #listeners: LinkListeners;
   readonly #requests: PendingRequests;
-  readonly #redial: Redial<string, Link>;
-  readonly #entries = new Map<number, Entry>();
+  readonly #redial: Redial<string, SocketLink>;
+  readonly #entries = new Map<number, SocketSubscription>();
   readonly #flushes = new Map<number, { resolve: () => void; reject: (reason: Error) => void }>();
   #address: string;
   #payloadBytesMax: number = limits.payloadBytesMax;
@@ -137,14 +137,14 @@ class WebSocketTransport implements Transport {
     this.#checkLink();
     checkWhole(subject, payload);
     const timeoutMs = Math.ceil(Math.min(Math.max(options.timeoutMs, 0), limits.timerMsMax));
-    return this.#requests.add(subject, options, (id) => this.#send(["request", id, subject, payload, timeoutMs]));
+    return this.#requests.open(subject, options, (id) => this.#send(["request", id, subject, payload, timeoutMs]));
   }
 
   subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
     checkPattern(subject);
     if (options.queue !== undefined) checkQueue(options.queue);
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
-    const entry: Entry = { number: ++this.#lastEntry, subject, queue: options.queue, handler };
+    const entry: SocketSubscription = { number: ++this.#lastEntry, subject, queue: options.queue, handler };
     this.#entries.set(entry.number, entry);
     if (this.status === "connected") this.#send(subscribeFrame(entry));
     return {
@@ -155,7 +155,7 @@ class WebSocketTransport implements Transport {
   }
 
   onStatus(listener: (status: LinkStatus) => void): () => void {
-    return this.#listeners.add(listener);
+    return this.#listeners.addListener(listener);
   }
 
   async flush(): Promise<void> {
@@ -180,7 +180,7 @@ class WebSocketTransport implements Transport {
   }
 
   /** Resolves when the broker at `address` has said hello. */
-  #dial(address: string, signal: AbortSignal): Promise<Link> {
+  #dial(address: string, signal: AbortSignal): Promise<SocketLink> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw signal.reason;
       const timeoutMs = asDurationIfGiven(this.#options.dialTimeoutMs, "dialTimeoutMs", atLeastOneMs) ?? limits.dialTimeoutMs;
@@ -223,7 +223,7 @@ class WebSocketTransport implements Transport {
   }
 
   /** The link from now on, until it is lost. */
-  async #serve({ socket, address, payloadBytesMax }: Link): Promise<void> {
+  async #serve({ socket, address, payloadBytesMax }: SocketLink): Promise<void> {
     if (this.status === "closed" || socket.readyState !== WebSocket.OPEN) {
       socket.terminate();
       return;
@@ -319,6 +319,6 @@ class WebSocketTransport implements Transport {
   }
 }
 
-function subscribeFrame(entry: Entry): ClientFrame {
+function subscribeFrame(entry: SocketSubscription): ClientFrame {
   return ["subscribe", entry.number, entry.subject, entry.queue ?? null];
 }

@@ -39,7 +39,7 @@ export class Controls implements ControlActions {
   }
 
   /** From now on there are parts. */
-  take(setup: Setup): void {
+  attach(setup: Setup): void {
     this.#setup = setup;
   }
 

@@ -50,7 +50,7 @@ export async function importCities({ store, cities, clock, signal, report }: Imp
     },
     onDurable: (added, bytes) => {
       imported += added;
-      progress.add(added, bytes);
+      progress.countRows(added, bytes);
     },
   });
   if (result.error !== undefined) throw result.error;

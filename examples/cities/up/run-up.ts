@@ -75,7 +75,7 @@ class Up {
     const deps = { control, clock: this.#clock, log: this.#log, report: this.#report, environment: process.env };
     const setup = await createSetup({ flags: this.#flags, ...deps });
     this.#setup = setup;
-    this.#controls.take(setup);
+    this.#controls.attach(setup);
     if (setup.missing !== undefined) this.#report({ event: "notice", text: setup.missing });
     const starting = this.#controls.inLine(() => this.#start(setup));
     // What has not started when a signal comes is not waited for, nor is how it fails then.

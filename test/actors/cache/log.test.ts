@@ -94,7 +94,7 @@ test("a full outbox is one line", () => {
   const { log, taken } = pinoLines();
   const deps = { bus: new ScriptedBus(), clock: new SimulatedClock(), random: seededRandom(1), log, publishTimeoutMs: 1 };
   const outbox = new Outbox({ ...deps, entriesMax: 3 });
-  for (let tag = 0; tag < 10; tag++) outbox.add(asTag(`t${tag}`), () => ({ settled: () => undefined, refused: () => undefined }));
+  for (let tag = 0; tag < 10; tag++) outbox.enqueue(asTag(`t${tag}`), () => ({ settled: () => undefined, refused: () => undefined }));
   expect(taken()).toEqual([{ level: 40, entries: 3, msg: "the outbox is full: everything is invalidated" }]);
   expect(outbox).toMatchObject({ overflows: 1, size: 1 });
 });

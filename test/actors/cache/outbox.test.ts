@@ -45,7 +45,7 @@ async function refusedOutbox(refusals: number) {
     publishTimeoutMs: limits.publishTimeoutMs,
     entriesMax: limits.outboxEntriesMax,
   });
-  const add = (tag: string) => outbox.add(asTag(tag), () => ({ settled: () => undefined, refused: () => undefined }));
+  const add = (tag: string) => outbox.enqueue(asTag(tag), () => ({ settled: () => undefined, refused: () => undefined }));
   return { clock, outbox, add, told, asked };
 }
 
@@ -90,7 +90,7 @@ test("of one that may not be published the others that it stood for are publishe
   };
   const outbox = new Outbox({ bus, clock, random, log: silentLog, publishTimeoutMs: 1_000, entriesMax: 10 });
   const add = (tag: string) =>
-    outbox.add(asTag(tag), (claimed) => ({
+    outbox.enqueue(asTag(tag), (claimed) => ({
       settled: () => ended.push(`${claimed} settled`),
       refused: () => ended.push(`${claimed} refused`),
     }));

@@ -13,7 +13,7 @@ async function openStore() {
   const verdicts = new Verdicts(store, { writes: true });
   const put = (id: string) => {
     const batch = store.openBatch();
-    batch.add(
+    batch.addTransaction(
       {
         id,
         snapshot: store.position.tid,

@@ -36,7 +36,10 @@ describe("checker of results made of objects", () => {
     for (const [key, value] of named) attempt.writes.set(key, value);
     const batch = store.openBatch();
     const encoded = named.map(([key, value]) => ({ key, value: encodeValue(value) }));
-    batch.add({ id: name, snapshot: attempt.snapshot.tid, serializable: false, reads: [], ranges: [], writes: encoded }, clock.now());
+    batch.addTransaction(
+      { id: name, snapshot: attempt.snapshot.tid, serializable: false, reads: [], ranges: [], writes: encoded },
+      clock.now(),
+    );
     await batch.write({ alone: true });
     ordered.read((view) => checker.durable(view));
   }

@@ -32,7 +32,7 @@ describe("checker", () => {
     const encoded = Object.entries(writes).map(([key, value]) => ({ key, value: value === undefined ? undefined : encodeValue(value) }));
     const id = `${++ids}`;
     const request = { id, snapshot: attempt.snapshot.tid, serializable: true, reads: [], ranges: [], writes: encoded };
-    batch.add(request, 1_000_000);
+    batch.addTransaction(request, 1_000_000);
     await batch.write({ alone: true });
     ordered.read((view) => checker.durable(view));
     return checker.history.head;

@@ -14,7 +14,10 @@ const store = await ObjectStore.open(() => openLmdbStore({ folder }), { storage:
 const commit = async (n: number): Promise<Tid> => {
   const batch = store.openBatch();
   const writes = [{ key: `key/${n}`, value: Buffer.alloc(2_000, 1) }];
-  batch.add({ id: `id-${n}`, snapshot: store.position.tid, serializable: true, reads: [], ranges: [], writes }, systemClock.now());
+  batch.addTransaction(
+    { id: `id-${n}`, snapshot: store.position.tid, serializable: true, reads: [], ranges: [], writes },
+    systemClock.now(),
+  );
   await batch.write({ alone: how === "alone" });
   return store.position.tid;
 };

@@ -16,7 +16,7 @@ for (let n = Number(first); ;) {
     const writes = [`own/${n}`, `shared/${n % 40}`].map((key) => ({ key, value: Buffer.from(`${n}`) }));
     const request = { id: `id-${n}`, snapshot: store.position.tid, serializable: true, reads: [], ranges: [], writes };
     batch.validate(request);
-    batch.add(request, systemClock.now());
+    batch.addTransaction(request, systemClock.now());
   }
   await batch.write({ alone: size === 1 });
   writeSync(1, `${n - 1} ${store.position.tid} ${store.position.digest}\n`);

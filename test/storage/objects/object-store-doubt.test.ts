@@ -30,7 +30,7 @@ function request(store: ObjectStore, id: string, key: string): CommitRequest {
 async function commit(store: ObjectStore, id: string, key = "a"): Promise<void> {
   const batch = store.openBatch();
   batch.validate(request(store, id, key));
-  batch.add(request(store, id, key), 1_000);
+  batch.addTransaction(request(store, id, key), 1_000);
   await batch.write({ alone: true });
 }
 

@@ -116,7 +116,7 @@ async function run(openStore: OpenStore, steps: readonly Step[]): Promise<void> 
       const isConflict = done.some(({ tid, writes }) => tid > snapshot && writes.some(([name]) => touched(name)));
       expect(refusal?.constructor).toBe(isTooOld ? SnapshotTooOldError : isConflict ? ConflictError : undefined);
       if (refusal !== undefined) continue;
-      const { tid, previous, keys: written } = batch.add(request, nowMs);
+      const { tid, previous, keys: written } = batch.addTransaction(request, nowMs);
       expect(tid).toBe(tidAfter(previous, nowMs));
       expect(previous).toBe(done.at(-1)?.tid ?? tidZero);
       expect(written).toEqual(spec.writes.map(([name]) => name));

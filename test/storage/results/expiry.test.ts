@@ -13,7 +13,7 @@ test("items are given when their second has passed, each once, and those that we
   const told: number[] = [];
   expiry.onEarlier = (atMs) => told.push(atMs);
   const [a, b, c, never] = [item(1_500), item(1_999), item(900), item(Infinity)];
-  for (const each of [a, b, c, never]) expiry.add(each, each.endsMs);
+  for (const each of [a, b, c, never]) expiry.schedule(each, each.endsMs);
   expect(told).toEqual([2_000, 1_000]);
   expect([expiry.nextMs, expiry.next(999)]).toEqual([1_000, undefined]);
   expect([expiry.next(1_000), expiry.next(1_999)]).toEqual([c, undefined]);
@@ -40,7 +40,7 @@ test("whatever is added, removed and put off, just what has ended is given, and 
         if (each.type === "add") {
           const added = item(nowMs + each.inMs);
           there.add(added);
-          expiry.add(added, added.endsMs);
+          expiry.schedule(added, added.endsMs);
         } else if (each.type === "remove") {
           const removed = [...there][each.index];
           if (removed !== undefined) {

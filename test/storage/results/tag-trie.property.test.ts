@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Began, type Dependency, type Pending, TagTrie } from "../../../storage/results/tag-trie.js";
+import { type Began, type Dependency, type PendingTag, TagTrie } from "../../../storage/results/tag-trie.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { asTag, assert, isBelow, rootTag, type Tag } from "../../../core/index.js";
 
@@ -10,7 +10,7 @@ const tags = [...named, named[0] as Tag, named[1] as Tag, rootTag];
 interface Invalidation {
   readonly tag: Tag;
   /** Of the process that invalidates, if it is this one. */
-  readonly pending: Pending | undefined;
+  readonly pending: PendingTag | undefined;
   sequence: number | undefined;
   /** Step at which it began to pend. */
   readonly step: number;
@@ -70,7 +70,7 @@ class Run {
       case 3:
         if (this.#unnumbered.length > 0 && (y % 3 === 0 || this.#unnumbered.length + this.#unsettled.length > 4)) {
           const { pending } = this.#unnumbered[x % this.#unnumbered.length] as Invalidation;
-          this.trie.pendAgain(pending as Pending);
+          this.trie.pendAgain(pending as PendingTag);
           break;
         }
         if (this.#unnumbered.length + this.#unsettled.length > 4) break;

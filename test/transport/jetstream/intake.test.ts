@@ -33,7 +33,7 @@ const beat = (sequence: number, { epoch = begun.epoch, knew = sequence - 1 } = {
 
 test("what follows is told, a late copy is not, and after a gap nothing is until it is filled", () => {
   const { intake, tags, doubts } = standing();
-  expect([11, 11, 10, 14, 13].map((sequence) => intake.take(invalidation(sequence)))).toEqual([true, true, true, false, false]);
+  expect([11, 11, 10, 14, 13].map((sequence) => intake.receive(invalidation(sequence)))).toEqual([true, true, true, false, false]);
   expect(tags()).toEqual(["t:11"]);
   intake.takeReplayed(invalidation(12));
   expect(tags()).toEqual(["t:11", "t:12", "t:13", "t:14"]);
@@ -48,8 +48,8 @@ test("what a replay passes over was superseded", () => {
 
 test("what a publisher says that it knew is no doubt where the stream goes on, whatever it says", () => {
   const { intake, doubts, tags } = standing();
-  intake.take(beat(11, { knew: 2 ** 53 - 2 }));
-  intake.take(beat(12, { epoch: "another", knew: 5 }));
+  intake.receive(beat(11, { knew: 2 ** 53 - 2 }));
+  intake.receive(beat(12, { epoch: "another", knew: 5 }));
   intake.takeReplayed(beat(13, { knew: 13 }));
   expect(doubts).toEqual([]);
   expect(tags()).toEqual(["heartbeat", "heartbeat", "heartbeat"]);
@@ -63,7 +63,7 @@ test("a heartbeat below the position is a doubt when it cannot be a copy of one 
     [{ ...beat(8), time: begun.time + 1_000 }, true],
   ] as const) {
     const { intake, doubts } = standing();
-    intake.take(came);
+    intake.receive(came);
     expect(doubts).toEqual(isDoubted ? [countsAnew] : []);
   }
 });
@@ -71,36 +71,36 @@ test("a heartbeat below the position is a doubt when it cannot be a copy of one 
 test("a time that its publisher may have written is bounded by the broker's clock and by what came before", () => {
   const { intake } = standing();
   intake.brokerAheadMs = 5_000;
-  intake.take({ ...invalidation(11), time: 1e15, isTimeDoubtful: true });
+  intake.receive({ ...invalidation(11), time: 1e15, isTimeDoubtful: true });
   expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
-  intake.take({ ...invalidation(12), time: 1, isTimeDoubtful: true });
+  intake.receive({ ...invalidation(12), time: 1, isTimeDoubtful: true });
   expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
 });
 
 test("a record of another history is a doubt, one of our own or an earlier one is none", () => {
   const { intake, doubts, tags } = standing();
   intake.begin(begun, { ...record, sequence: 13 });
-  intake.take(at(11, { type: "epoch", id: "earlier" }));
-  intake.take(invalidation(12));
-  intake.take(at(13, { type: "epoch", id: "e" }));
+  intake.receive(at(11, { type: "epoch", id: "earlier" }));
+  intake.receive(invalidation(12));
+  intake.receive(at(13, { type: "epoch", id: "e" }));
   expect(doubts).toEqual([]);
   expect(tags()).toEqual(["heartbeat", "t:12", "heartbeat"]);
-  intake.take(at(14, { type: "epoch", id: "later" }));
+  intake.receive(at(14, { type: "epoch", id: "later" }));
   expect(doubts).toHaveLength(1);
 });
 
 test("a stream that counts anew is a doubt; one who has not heard of our history yet is none", () => {
   const { intake, doubts, tags } = standing();
-  intake.take(beat(11, { epoch: "before" }));
+  intake.receive(beat(11, { epoch: "before" }));
   expect(tags()).toEqual(["heartbeat"]);
-  intake.take(beat(2, { epoch: "anew", knew: 1 }));
+  intake.receive(beat(2, { epoch: "anew", knew: 1 }));
   expect(doubts).toHaveLength(1);
 });
 
 test("a beginning that is not whole is a reset, and what was held below it is dropped", () => {
   const { intake, tags } = standing();
   intake.suspend();
-  for (const sequence of [18, 20, 21, 22]) intake.take(invalidation(sequence));
+  for (const sequence of [18, 20, 21, 22]) intake.receive(invalidation(sequence));
   intake.begin({ ...begun, sequence: 20 }, record, { since: 21, invalidations: [] });
   expect(tags()).toEqual(["reset", "t:21", "t:22"]);
   expect(intake.last).toBe(22);
@@ -109,7 +109,7 @@ test("a beginning that is not whole is a reset, and what was held below it is dr
 test("what is held is bounded, and the rest comes by replay", () => {
   const { intake, told } = standing();
   const count = limits.earlyInvalidationsMax + 50;
-  for (let n = 0; n < count; n++) intake.take(invalidation(12 + n));
+  for (let n = 0; n < count; n++) intake.receive(invalidation(12 + n));
   intake.takeReplayed(invalidation(11));
   expect(told).toHaveLength(limits.earlyInvalidationsMax + 1);
   for (let n = 0; n < 50; n++) intake.takeReplayed(invalidation(12 + limits.earlyInvalidationsMax + n));
@@ -119,7 +119,7 @@ test("what is held is bounded, and the rest comes by replay", () => {
 test("what the server does not time is timed here, on the broker's clock", () => {
   const { intake } = standing();
   intake.brokerAheadMs = 5_000;
-  intake.take({ ...invalidation(11), time: Number.NaN });
+  intake.receive({ ...invalidation(11), time: Number.NaN });
   expect(intake.position).toMatchObject({ sequence: 11, time: 5_000 });
 });
 
@@ -135,14 +135,14 @@ test("an invalidation where another was told, or where nothing was, says that hi
     [invalidation(11), { ...mine(9), time: 5_000 }, true],
   ] as const) {
     const { intake } = standing();
-    intake.take(told);
+    intake.receive(told);
     expect(intake.isContradictedBy(came)).toBe(isDoubted);
   }
 });
 
 test("a stream that counts anew without a lost link is found out by the first invalidation that was not told", () => {
   const { intake, doubts } = standing();
-  for (const sequence of [11, 12, 13]) intake.take(invalidation(sequence));
-  intake.take(at(12, { type: "invalidate", id: "another", tag: asTag("t:new") }));
+  for (const sequence of [11, 12, 13]) intake.receive(invalidation(sequence));
+  intake.receive(at(12, { type: "invalidate", id: "another", tag: asTag("t:new") }));
   expect(doubts).toEqual([countsAnew]);
 });
