@@ -18,9 +18,19 @@ export interface Allowed {
 // Without records: any MessagePack reader understands it, and no state is shared between sender and receiver.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
-/** The result is the caller's own. */
+/**
+ * msgpackr writes results one behind the other into a block, which lives as long as any of them. A value that does not fit makes it four times as
+ * large as the value, and so is every block after it. One that is larger than this, in bytes, is not written to again.
+ */
+const blockBytesMax = 1024 * 1024;
+const blockBytes = 8 * 1024;
+
+/** The result is the caller's own. What it keeps alive is at most a mebibyte more than it is long. */
 export function pack(value: unknown): Buffer {
-  return packr.pack(value);
+  const packed = packr.pack(value);
+  if (packed.buffer.byteLength <= blockBytesMax) return packed;
+  packr.useBuffer(Buffer.allocUnsafeSlow(blockBytes));
+  return Buffer.from(packed);
 }
 
 /** What `bytes` hold; parts that are bytes alias them. Throws an Error with the reason when they hold anything but what is allowed. */

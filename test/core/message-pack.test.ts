@@ -116,3 +116,11 @@ test("an error whose name is no name is an InternalError", () => {
     expect(error.message.length).toBeLessThan(200);
   }
 });
+
+test("a large value keeps no more memory than it has bytes, and small values packed after it keep little", () => {
+  const large = encodeMessage([Buffer.alloc(3_000_000)]);
+  expect(large.buffer.byteLength).toBe(large.length);
+  const [bytes] = decodeMessage(large, "test") as readonly Buffer[];
+  expect(bytes?.equals(Buffer.alloc(3_000_000))).toBe(true);
+  expect(encodeMessage(["small"]).buffer.byteLength).toBeLessThan(100_000);
+});
