@@ -28,6 +28,8 @@ const find = cache.cacheable((query: { readonly utm: number }) => make(query.utm
 });
 
 function usedMb(): number {
+  // The first collection leaves freed buffers to another thread; the second waits for it.
+  gc?.();
   gc?.();
   const { heapUsed, external } = process.memoryUsage();
   return (heapUsed + external) / 1024 / 1024;
