@@ -36,6 +36,8 @@ import { noBucketCounts, sharedAgeMsMax } from "./shared-tier.js";
 import type { BeganHere } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 import type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./interface.js";
+import { isResultKey, keyTag } from "../../storage/results/result-key.js";
+import type { Entry } from "../../storage/results/entry-store.js";
 
 /**
  * A cache of its own. Resolves without waiting for a broker, which may come later: the log, or a warning of the process where no log was
@@ -275,8 +277,14 @@ class OpenCache implements Cache {
     const own = this.#core.keyOf(key);
     const entry = calls.find(own.slot);
     if (entry !== undefined) return calls.give(entry, true) as Promise<Value>;
-    const shared = await calls.lookUp(own.key, own.tag);
+    const shared = (await calls.lookUp(own.key, own.tag)) ?? (isResultKey(key) ? await this.#resultOf(key) : undefined);
     return shared && (calls.give(shared, true) as Promise<Value>);
+  }
+
+  /** What a function keeps under `key`, as its `key` gives it. */
+  async #resultOf(key: string): Promise<Entry | undefined> {
+    const { calls } = this.#core;
+    return calls.findByKey(key) ?? calls.lookUp(key, keyTag(key));
   }
 
   async getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options: GetOrSetOptions = {}): Promise<Value> {

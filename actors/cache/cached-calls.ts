@@ -122,6 +122,12 @@ export class CachedCalls {
     return this.#observers.looksUp ? this.#findTimed(slot, declared) : this.#find(slot, declared);
   }
 
+  /** `find` by a key alone, for a caller that has no slot of it. */
+  findByKey(key: string): Entry | undefined {
+    if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
+    return this.#hit(key, this.#tiers.findByKey(key));
+  }
+
   /** The settled promise of a kept result, where nobody computes anything who could depend on it. Undefined says nothing; `find` does. */
   promiseAt(slot: EntrySlot): Promise<unknown> | undefined {
     const promise = this.#memory.promiseAt(slot);
@@ -202,10 +208,13 @@ export class CachedCalls {
 
   #find(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    const entry = this.#tiers.find(slot, declared);
+    return this.#hit(slot.key, this.#tiers.find(slot, declared));
+  }
+
+  #hit(key: string, entry: Entry | undefined): Entry | undefined {
     if (entry === undefined) return undefined;
     this.#hits++;
-    this.#note(slot.key, entry);
+    this.#note(key, entry);
     return entry;
   }
 

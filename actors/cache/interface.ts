@@ -67,6 +67,7 @@ export interface Cache extends AsyncDisposable {
    * ClosedError, NotAuthorizedError when the broker does not let this node publish it, and with WriteInDoubtError when LMDB can neither keep the invalidation nor be kept from giving what it held before.
    */
   invalidate(tags: Tags): Promise<Publication>;
+  /** What was kept for `key` by `set`, or by a function whose `key(…)` it is; undefined when nothing is kept. Nothing is computed. */
   get<Value = unknown>(key: string): Promise<Value | undefined>;
   /** The value of `key`, computed once for all who ask when there is none. */
   getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options?: GetOrSetOptions): Promise<Value>;

@@ -98,6 +98,11 @@ export class Tiers {
     return this.#memory.getAt(slot, declared) ?? this.#findOnDisk(slot, declared);
   }
 
+  /** `find` by a key alone, whatever was declared for it. */
+  findByKey(key: string): Entry | undefined {
+    return this.#memory.get(key) ?? this.#findOnDisk({ key, graceMs: 0 }, undefined);
+  }
+
   /** The tags of a result of `key` that is kept, but does not depend on all that is `declared`. */
   tagsWithout(key: string, declared: readonly Tag[]): readonly Tag[] | undefined {
     const kept = this.#memory.peek(key) ?? this.#disk?.peek(key);
@@ -291,7 +296,10 @@ export class Tiers {
     return isHashed(tag) ? [...tags, tag] : tags;
   }
 
-  #findOnDisk({ key, graceMs }: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
+  #findOnDisk(
+    { key, graceMs }: Pick<EntrySlot, "key" | "graceMs">,
+    declared: (() => readonly Tag[] | undefined) | undefined,
+  ): Entry | undefined {
     const entry = this.#disk?.get(key);
     if (entry === undefined) return undefined;
     const { tags, ttlMs, slides } = entry;

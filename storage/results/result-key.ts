@@ -94,6 +94,11 @@ export function resultKey(scope: string, key: ArgumentsKey): string {
   return [scope, "(", text.length <= readableLengthMax ? text : hashed + hash("sha256", text), ")"].join("");
 }
 
+/** Whether `text` can be what `resultKey` gives. */
+export function isResultKey(text: string): boolean {
+  return text.endsWith(")") && text.includes("(");
+}
+
 /** The tag of a key's own, below `.key`: different for different keys. Long keys are told by their SHA-256. */
 export function keyTag(key: string): Tag {
   const level = key.length <= levelLengthMax ? escaped(key) : "";
