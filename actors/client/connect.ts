@@ -64,8 +64,7 @@ const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
 export async function connect<Schema extends AnySchema = UntypedSchema>(
   given: ConnectOptions<Schema> | string,
 ): Promise<ObjectClient<Schema>> {
-  // In plain JavaScript it may be called without them.
-  const options: ConnectOptions<Schema> = typeof given === "string" ? { servers: given } : (given ?? {});
+  const options = optionsOf(given);
   const { realm = "zooid", storage = "main", log = silentLog } = options;
   const client = options.client ?? `client-${systemRandom.id()}`;
   checkOptions(options);
@@ -130,6 +129,13 @@ function cacheOpener(cache: ConnectOptions["cache"], log: Log): OpenStore | unde
   const boot = bootId(systemClock);
   // A cache can be loaded again: it need not survive the system, which would cost a sync of the disk at each batch.
   return () => openLmdbStore({ folder: cache.folder, durable: false, bootId: boot, log });
+}
+
+/** In plain JavaScript it may be called without them, or with anything else. */
+function optionsOf<Schema extends AnySchema>(given: ConnectOptions<Schema> | string | null | undefined): ConnectOptions<Schema> {
+  if (typeof given === "string") return { servers: given };
+  if (typeof given === "object" && given !== null) return given;
+  throw new InvalidOptionError({ option: "servers", reason: missingServers });
 }
 
 const missingServers = 'is missing: connect("nats://127.0.0.1:4222"), or connect({ servers: "nats://127.0.0.1:4222" })';

@@ -23,6 +23,7 @@ import {
   connect,
   InvalidKeyError,
   InvalidValueError,
+  type Log,
   type ObjectClient,
   type ReadResult,
   SchemaError,
@@ -55,6 +56,8 @@ export interface CityServiceOptions {
   readonly realm: string;
   /** Names that clients may call it by, beside `localhost` and IP addresses. */
   readonly names?: readonly string[];
+  /** Default: nothing is logged, and what it waits for at its start is a warning of the process. */
+  readonly log?: Log;
 }
 
 /** A service that answers. */
@@ -65,12 +68,12 @@ export interface CityService {
 }
 
 /** Starts a service; its caches are called as it is. Rejects with what `connect` rejects with, or with the error of a port that cannot be listened at. */
-export async function startCityService({ name, host, port, cache, servers, realm, names }: CityServiceOptions): Promise<CityService> {
+export async function startCityService({ name, host, port, cache, servers, realm, names, log }: CityServiceOptions): Promise<CityService> {
   // No stream is needed for results in memory: whoever was cut off from the bus discards them.
-  const results = await createCache({ busUrl: servers, busKind: "nats", prefix: realm, node: name });
+  const results = await createCache({ busUrl: servers, busKind: "nats", prefix: realm, node: name, log });
   let store: ObjectClient<CitySchema>;
   try {
-    store = await connect<CitySchema>({ servers, realm, client: name, cache: { folder: cache }, schemas: { "city/*": City } });
+    store = await connect<CitySchema>({ servers, realm, client: name, cache: { folder: cache }, schemas: { "city/*": City }, log });
   } catch (error) {
     await results.close();
     throw error;

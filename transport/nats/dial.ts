@@ -169,7 +169,11 @@ function tlsOptions({ serverName, ...rest }: NatsTls): NonNullable<ConnectionOpt
   return serverName === undefined ? rest : Object.assign({ servername: serverName }, rest);
 }
 
+/** Of the NATS client, for a connection that was closed without an error. */
+const closedEarly = "error connecting - node provided an undefined error";
+
 function textOf(error: unknown): string | undefined {
+  if (error instanceof Error && error.message === closedEarly) return "the connection was closed before the broker greeted";
   return error instanceof Error && error.message !== "" ? error.message : undefined;
 }
 

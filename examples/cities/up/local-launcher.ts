@@ -58,7 +58,11 @@ export async function createLocalLauncher({ control, folders, clock, log }: Loca
     service: (service) =>
       new Embedded({
         name: `service ${service.name}`,
-        open: () => startCityService(service),
+        open: () =>
+          startCityService({
+            ...service,
+            log: logOf({ logLevel: "warn" }, join(folders.logs, `service-${service.name.toLowerCase()}.log`)),
+          }),
       }),
   };
 }
