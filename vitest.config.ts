@@ -16,8 +16,11 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: "units", include: ["test/**/*.test.ts"], exclude: [nats] } },
-      { extends: true, test: { name: "nats", include: [nats], globalSetup: ["./test/support/nats-server-found.ts"] } },
+      { extends: true, test: { name: "units", include: ["test/**/*.test.ts"], exclude: [nats], globalSetup: ["./test/support/built.ts"] } },
+      {
+        extends: true,
+        test: { name: "nats", include: [nats], globalSetup: ["./test/support/built.ts", "./test/support/nats-server-found.ts"] },
+      },
     ],
   },
 });

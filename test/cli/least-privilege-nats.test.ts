@@ -13,6 +13,7 @@ import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 import { keptLog } from "../suites/client-cache.js";
 import { until } from "../support/until.js";
 import { zooid } from "./run-zooid.js";
+import { built } from "../support/built.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const realm = "zooid.zooid";
@@ -81,7 +82,7 @@ async function serveOf(user: string, ...more: readonly string[]): Promise<readon
 /** A `zooid serve` of its own process that is ready. */
 async function serverProcess(...more: readonly string[]): Promise<ChildProcess> {
   const words = await serveOf("server", "--inbox-prefix", "_INBOX_server", ...more);
-  const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [built("cli/zooid.js"), ...words], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   children.push(child);
   for await (const line of createInterface({ input: child.stdout })) if (line.includes('"ready"')) return child;
   throw new Error("the server ended before it was ready");

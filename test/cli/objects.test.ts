@@ -10,6 +10,7 @@ import { CommandError } from "../../cli/failure.js";
 import { connect } from "../../index.js";
 import { openSetup } from "./setup.js";
 import { runZooid, zooid } from "./run-zooid.js";
+import { built } from "../support/built.js";
 
 let setup: Awaited<ReturnType<typeof openSetup>>;
 /** The flags that lead to the place. */
@@ -80,7 +81,7 @@ describe("objects from the command line", () => {
     for (let index = 0; index < 3; index++) await zooid(["put", `full/${index}`, JSON.stringify("x".repeat(50_000)), ...there]);
     const run = async (words: readonly string[]) => {
       const full = openSync("/dev/full", "w");
-      const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", ...words, ...there], { stdio: ["ignore", full, "pipe"] });
+      const child = spawn(process.execPath, [built("cli/zooid.js"), ...words, ...there], { stdio: ["ignore", full, "pipe"] });
       const [err, [code]] = await Promise.all([text(child.stderr as Readable), once(child, "close") as Promise<[number]>]);
       closeSync(full);
       return { code, err };
@@ -145,7 +146,7 @@ describe("import and export", () => {
   });
 
   test("a reader that goes away ends an export without a word", async () => {
-    const words = ["--import", "tsx", "cli/zooid.ts", "export", "round/", ...there];
+    const words = [built("cli/zooid.js"), "export", "round/", ...there];
     const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
     const [err, [code]] = await Promise.all([
       text(child.stderr),
@@ -158,7 +159,7 @@ describe("import and export", () => {
   test("an import that is interrupted ends at once, and tells what is in", async () => {
     await using client = await connect({ servers: setup.url, cache: "transient" });
     const changes = client.watch("cut/");
-    const child = spawn(process.execPath, ["--import", "tsx", "cli/zooid.ts", "import", ...there], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [built("cli/zooid.js"), "import", ...there], { stdio: ["pipe", "pipe", "pipe"] });
     const err = text(child.stderr);
     // More than one transaction, so that the first is written while standard input stays open.
     child.stdin.write(Array.from({ length: 700 }, (_, index) => `{"key":"cut/${index}","value":${index}}\n`).join(""));

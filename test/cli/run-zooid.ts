@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { CommandError, Interrupted } from "../../cli/failure.js";
 import { Output } from "../../cli/output.js";
 import { createProgram } from "../../cli/program.js";
+import { built } from "../support/built.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,10 +18,10 @@ export interface Ran {
 
 /** Runs the command as a process of its own. */
 export const runZooid = (words: readonly string[], input = "", variables: Readonly<Record<string, string>> = {}): Promise<Ran> =>
-  runProgram("cli/zooid.ts", words, input, variables);
+  runProgram("cli/zooid.js", words, input, variables);
 
 /** Runs the example as a process of its own, which `npm start` does. */
-export const runExample = (words: readonly string[]): Promise<Ran> => runProgram("examples/cities/start.ts", words, "", {});
+export const runExample = (words: readonly string[]): Promise<Ran> => runProgram("examples/cities/start.js", words, "", {});
 
 async function runProgram(
   file: string,
@@ -28,7 +29,7 @@ async function runProgram(
   input: string,
   variables: Readonly<Record<string, string>>,
 ): Promise<Ran> {
-  const child = spawn(process.execPath, ["--import", "tsx", file, ...words], {
+  const child = spawn(process.execPath, [built(file), ...words], {
     cwd: root,
     env: { ...process.env, ...variables },
   });

@@ -11,6 +11,7 @@ import { silentLog, systemRandom, systemClock } from "../../core/index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
 import { temporaryFolders } from "../support/temporary-folder.js";
 import { freePorts } from "./free-ports.js";
+import { built } from "../support/built.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = temporaryFolders();
@@ -34,7 +35,7 @@ async function startBroker(port = 0) {
 
 /** `zooid serve --json`: its ready line, what it says on standard error, and how it ends. */
 function serve(url: string, data: string, words: readonly string[] = []) {
-  const all = ["--import", "tsx", "cli/zooid.ts", "serve", "--json", "--servers", url, "--data", data, ...words];
+  const all = [built("cli/zooid.js"), "serve", "--json", "--servers", url, "--data", data, ...words];
   const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   const said = text(child.stderr);

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { UpEvent } from "../../examples/cities/up/report.js";
+import { built } from "../support/built.js";
 import { freePorts } from "../cli/free-ports.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -22,7 +23,7 @@ export interface RunningUp {
   /** Resolves when it has ended. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly err: string }>;
   signal(signal: NodeJS.Signals): void;
-  /** Processes that it has started, and theirs; but for the compiler that tsx keeps, which a build has not. */
+  /** Processes that it has started, and theirs. */
   descendants(): readonly number[];
 }
 
@@ -30,7 +31,7 @@ export interface RunningUp {
 export async function startUp(words: readonly string[]): Promise<RunningUp> {
   const [broker = 0, control = 0, a = 0, b = 0] = await freePorts(4);
   const ports = ["--port", String(broker), "--control-port", String(control), "--service-ports", `${a},${b}`];
-  const all = ["--import", "tsx", "examples/cities/start.ts", "--json", ...ports, ...words];
+  const all = [built("examples/cities/start.js"), "--json", ...ports, ...words];
   const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   const events: UpEvent[] = [];
@@ -81,7 +82,7 @@ export function isAlive(pid: number): boolean {
 function descendantsOf(pid: number): readonly number[] {
   const all = processes();
   const below = (parent: number): readonly number[] => {
-    const children = all.filter((each) => each.parent === parent && !each.command.endsWith("esbuild")).map((each) => each.pid);
+    const children = all.filter((each) => each.parent === parent).map((each) => each.pid);
     return [...children, ...children.flatMap(below)];
   };
   return below(pid);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
+import { built } from "./built.js";
 import { requireNatsServer } from "../../scripts/nats-server.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -133,13 +134,13 @@ export class ComposedProcess {
     return build === undefined ? ["nats-server"] : entrypointOf(build.target);
   }
 
-  /** Where the image has the built package, the sources stand here. */
+  /** The image has the built package where the project has it. */
   #commandLine(words: readonly string[]): readonly string[] {
     return words.flatMap((word, index) => {
       if (word === "nats-server" && index === 0) return [requireNatsServer()];
-      if (word === "zooid" && index === 0) return [process.execPath, "--import", "tsx", "cli/zooid.ts"];
-      if (word === "node" && index === 0) return [process.execPath, "--import", "tsx"];
-      return [this.#here(word.replace(/^dist\/(.*)\.js$/, "$1.ts"))];
+      if (word === "zooid" && index === 0) return [process.execPath, built("cli/zooid.js")];
+      if (word === "node" && index === 0) return [process.execPath];
+      return [this.#here(word)];
     });
   }
 

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { createBroker, serveBroker } from "../../../transport/index.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
+import { built } from "../../support/built.js";
 
 const run = promisify(execFile);
 const makeFolder = temporaryFolders();
@@ -77,8 +78,8 @@ describe("on a disk that has no room to begin a store", () => {
     if (disk.ballast[0] !== undefined) await appendFile(disk.ballast[0], Buffer.alloc(4_000_000, 1)).catch(() => undefined);
     const served = await serveBroker({ broker: createBroker() });
     try {
-      const words = ["cli/zooid.ts", "serve", "--json", "--servers", served.url, "--data", disk.folder];
-      const [program = "", ...args] = disk.command(process.execPath, "--import", "tsx", ...words);
+      const words = [built("cli/zooid.js"), "serve", "--json", "--servers", served.url, "--data", disk.folder];
+      const [program = "", ...args] = disk.command(process.execPath, ...words);
       const ended = await run(program, args, { cwd: join(import.meta.dirname, "../../..") }).catch((error: unknown) => error);
       expect(ended).toMatchObject({ code: 1 });
       const said = (ended as { stderr: string }).stderr.trim().split("\n");

@@ -1,0 +1,13 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Path of a built program of the project, such as `cli/zooid.js`: it starts three times as fast as its sources. */
+export const built = (path: string): string => join(root, "dist", path);
+
+/** Set-up of all suites: dist is as the sources are. */
+export default function setup(): void {
+  execFileSync(process.execPath, [join(root, "scripts", "set-up.mjs")], { stdio: "inherit" });
+}
