@@ -124,8 +124,10 @@ export class CachedCalls {
 
   /** `find` by a key alone, for a caller that has no slot of it. */
   findByKey(key: string): Entry | undefined {
-    if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    return this.#hit(key, this.#tiers.findByKey(key));
+    const entry = this.#isInTouch?.() === false ? undefined : this.#tiers.findByKey(key);
+    if (entry !== undefined) this.#hits++;
+    if (entry !== undefined) this.#note(key, entry);
+    return entry;
   }
 
   /** The settled promise of a kept result, where nobody computes anything who could depend on it. Undefined says nothing; `find` does. */
@@ -208,13 +210,10 @@ export class CachedCalls {
 
   #find(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     if (this.#isInTouch !== undefined && !this.#isInTouch()) return undefined;
-    return this.#hit(slot.key, this.#tiers.find(slot, declared));
-  }
-
-  #hit(key: string, entry: Entry | undefined): Entry | undefined {
+    const entry = this.#tiers.find(slot, declared);
     if (entry === undefined) return undefined;
     this.#hits++;
-    this.#note(key, entry);
+    this.#note(slot.key, entry);
     return entry;
   }
 
