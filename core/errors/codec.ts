@@ -1,109 +1,13 @@
 import { type ErrorClass, type Fact, ZooidError } from "./base.js";
-import {
-  InvalidKeyError,
-  InvalidValueError,
-  SchemaError,
-  InvalidTagError,
-  InvalidKeyArgumentError,
-  InvalidOptionError,
-  TooLargeError,
-  MalformedMessageError,
-  ProtocolVersionError,
-  UnknownStorageError,
-  ReadOnlyError,
-} from "./input.js";
-import { NotAcceptedError, InvalidEventError, NoActorError, ActorLostError, ActorEndedError, ActorFailedError } from "./actors.js";
-import {
-  ConflictError,
-  SnapshotTooOldError,
-  BehindError,
-  TransactionTimedOutError,
-  TransactionAbortedError,
-  OutcomeUnknownError,
-  ClockError,
-  NotOwnerError,
-} from "./transactions.js";
-import {
-  DisconnectedError,
-  NotAuthorizedError,
-  CertificateError,
-  CapturedSubjectsError,
-  TimeoutError,
-  ClosedError,
-  UnknownSessionError,
-  ServerBusyError,
-  StaleError,
-  InternalError,
-} from "./links.js";
-import {
-  OtherHistoryError,
-  ServerBehindError,
-  AnotherWriterError,
-  InUseError,
-  StoreError,
-  DiskFullError,
-  WriteInDoubtError,
-} from "./storage.js";
-import {
-  UnfitStreamError,
-  NoJetStreamError,
-  NotConfiguredError,
-  OutsideComputationError,
-  CircularCallError,
-  SyncTierError,
-} from "./cache.js";
+import * as actors from "./actors.js";
+import * as cache from "./cache.js";
+import * as input from "./input.js";
+import * as links from "./links.js";
+import * as storage from "./storage.js";
+import * as transactions from "./transactions.js";
 
-/** Every error by its class, in the order of the table in docs/reference/errors.md. */
-export const errorClasses = {
-  InvalidKeyError,
-  InvalidValueError,
-  SchemaError,
-  InvalidTagError,
-  InvalidKeyArgumentError,
-  InvalidOptionError,
-  TooLargeError,
-  MalformedMessageError,
-  ProtocolVersionError,
-  UnknownStorageError,
-  ReadOnlyError,
-  NotAcceptedError,
-  InvalidEventError,
-  NoActorError,
-  ActorLostError,
-  ActorEndedError,
-  ActorFailedError,
-  ConflictError,
-  SnapshotTooOldError,
-  BehindError,
-  TransactionTimedOutError,
-  TransactionAbortedError,
-  OutcomeUnknownError,
-  ClockError,
-  NotOwnerError,
-  DisconnectedError,
-  NotAuthorizedError,
-  CertificateError,
-  CapturedSubjectsError,
-  TimeoutError,
-  ClosedError,
-  UnknownSessionError,
-  ServerBusyError,
-  StaleError,
-  InternalError,
-  OtherHistoryError,
-  ServerBehindError,
-  AnotherWriterError,
-  InUseError,
-  StoreError,
-  DiskFullError,
-  WriteInDoubtError,
-  UnfitStreamError,
-  NoJetStreamError,
-  NotConfiguredError,
-  OutsideComputationError,
-  CircularCallError,
-  SyncTierError,
-} as const satisfies Record<string, ErrorClass>;
+/** Every error class by its name: what the files of subjects export, and nothing else. */
+export const errorClasses = { ...input, ...actors, ...transactions, ...links, ...storage, ...cache } satisfies Record<string, ErrorClass>;
 
 /** Names of the classes above, as they travel. */
 export type ErrorName = keyof typeof errorClasses;
@@ -126,5 +30,5 @@ export function errorFromWire(name: unknown, facts: unknown): ZooidError {
   const error = typeof facts === "object" && facts !== null ? known?.fromFacts(facts) : undefined;
   if (error !== undefined) return error;
   const answer = typeof name === "string" ? name.slice(0, errorNameLengthMax) : typeof name;
-  return new InternalError({ reason: `the other side answered ${answer}${known === undefined ? "" : " with malformed facts"}` });
+  return new links.InternalError({ reason: `the other side answered ${answer}${known === undefined ? "" : " with malformed facts"}` });
 }
