@@ -39,6 +39,28 @@ export function checkLog(log: unknown): void {
   checkMethods("log", log, Object.keys(silentLog));
 }
 
+/** What the parts of Zooid run over, as a caller gives it. */
+export interface Seams {
+  readonly transport?: unknown;
+  readonly clock?: unknown;
+  readonly random?: unknown;
+  readonly log?: unknown;
+}
+
+/** Throws InvalidOptionError unless each of them is undefined or has the methods of its kind. */
+export function checkSeams({ transport, clock, random, log }: Seams): void {
+  checkMethods("transport", transport, ["publish", "request", "subscribe", "onStatus", "flush", "close"]);
+  checkMethods("clock", clock, ["now", "monotonic", "setTimeout", "clearTimeout"]);
+  checkMethods("random", random, ["fraction", "id"]);
+  checkLog(log);
+}
+
+/** `checkSeams` for what cannot run without a transport of the caller's. */
+export function checkSeamsOverTransport(seams: Seams): void {
+  if (seams.transport === undefined) throw new InvalidOptionError({ option: "transport", reason: "is missing: openTransport gives one" });
+  checkSeams(seams);
+}
+
 /** Throws InvalidOptionError unless `value` is undefined or one of `choices`. */
 export function checkChoice(option: string, value: unknown, choices: readonly unknown[]): void {
   if (value !== undefined && !choices.includes(value)) {

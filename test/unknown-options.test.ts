@@ -6,6 +6,8 @@ import { routeCaching } from "../fastify.js";
 import { connect } from "../index.js";
 import { silentLog, systemClock, systemRandom } from "../core/index.js";
 import { openLmdbStore, startStorageServer } from "../server.js";
+import { createActorSystem } from "../actors/index.js";
+import { openObjectClient } from "../testing/index.js";
 import { createBroker } from "../transport/index.js";
 import { didYouMean } from "../core/similar-name.js";
 
@@ -54,6 +56,34 @@ describe("an option that is not known is refused with the one that was perhaps m
 
   test("and without a guess when it is like none", async () => {
     await expect(connect({ servers, colour: "red" } as never)).rejects.toThrow(/^option colour is not known$/);
+  });
+});
+
+describe("what is missing or no part to run over is refused, and named", () => {
+  const main = { open: () => openLmdbStore({ folder: "never opened" }) };
+  const transport = () => createBroker().connect();
+  test.each<[string, string, () => unknown]>([
+    ["startStorageServer", "transport", () => startStorageServer({ realm: "a", storages: { main } } as never)],
+    ["startStorageServer", "transport", () => startStorageServer({ realm: "a", storages: { main }, transport: 3 } as never)],
+    ["startStorageServer", "realm", () => startStorageServer({ storages: { main }, transport: transport() } as never)],
+    ["startStorageServer", "realm", () => startStorageServer({ realm: "a.b", storages: { main }, transport: transport() })],
+    ["startStorageServer", "storages", () => startStorageServer({ realm: "a", transport: transport() } as never)],
+    [
+      "startStorageServer",
+      "log",
+      () => startStorageServer({ realm: "a", storages: { main }, transport: transport(), log: console.log as never }),
+    ],
+    ["createActorSystem", "transport", () => createActorSystem({ realm: "a" } as never)],
+    ["createActorSystem", "realm", () => createActorSystem({ realm: "a b", transport: transport() })],
+    ["createActorSystem", "clock", () => createActorSystem({ realm: "a", transport: transport(), clock: Date as never })],
+    ["openObjectClient", "transport", () => openObjectClient({ realm: "a", storage: "main", client: "c" } as never)],
+    [
+      "openObjectClient",
+      "random",
+      () => openObjectClient({ realm: "a", storage: "main", client: "c", transport: transport(), random: {} as never }),
+    ],
+  ])("by %s: %s", async (_, option, call) => {
+    await expect(Promise.resolve().then(call)).rejects.toMatchObject({ code: "ZOOID_INVALID_OPTION", option });
   });
 });
 

@@ -15,7 +15,7 @@ import {
   systemClock,
 } from "../../core/index.js";
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./urls.js";
-import { checkChoice, checkLog, checkMethods, checkName, checkNames } from "../../core/options.js";
+import { checkChoice, checkMethods, checkName, checkNames, checkSeams } from "../../core/options.js";
 
 /** Where results are kept, how the nodes of a cache hear of each other, and how long what is kept is good. All may be left out. */
 export interface CacheOptions extends Partial<
@@ -149,11 +149,8 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   checkChoice("replicas", options.replicas, [1, 3, 5]);
   const storage = storageOf(options.storageUrl ?? "memory:");
   const { busKind, busUrl } = busOf(options, storage);
-  checkMethods("transport", options.transport, ["publish", "request", "subscribe", "onStatus", "flush", "close"]);
+  checkSeams(options);
   checkMethods("bus", bus, ["publish", "listen", "follow", "close"]);
-  checkMethods("clock", options.clock, ["now", "monotonic", "setTimeout", "clearTimeout"]);
-  checkMethods("random", options.random, ["fraction", "id"]);
-  checkLog(options.log);
   const isAlone = busKind === undefined && (bus === undefined || bus.kind === "in-process");
   return {
     storage,

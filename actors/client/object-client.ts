@@ -3,7 +3,7 @@ import { asDurationIfGiven, endlessMs, InvalidOptionError, silentLog, type Durat
 import { type ConnectionState } from "./connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./interface.js";
 import { clientBounds, type ObjectClientOptions } from "./options.js";
-import { checkChoice, checkName } from "../../core/options.js";
+import { checkChoice, checkName, checkSeamsOverTransport } from "../../core/options.js";
 import { isAnythingComputing } from "../tracking/computations.js";
 import { OpenClient } from "./open-client.js";
 import { type Position, type ServerStatus } from "../protocol/messages.js";
@@ -26,6 +26,7 @@ export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptio
 export async function openObjectClient<Schema extends AnySchema = UntypedSchema>(
   options: ObjectClientOptions<Schema>,
 ): Promise<ObjectClient<Schema>> {
+  checkSeamsOverTransport(options);
   checkName("realm", options.realm);
   checkName("storage", options.storage);
   checkName("client", options.client);

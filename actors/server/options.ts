@@ -11,7 +11,7 @@ import {
   limits,
   type Log,
 } from "../../core/index.js";
-import { checkNames } from "../../core/options.js";
+import { checkName, checkNames, checkSeamsOverTransport } from "../../core/options.js";
 import type { ActorSystem } from "../system/actor-system.js";
 
 /** What is particular to one storage of a server. */
@@ -130,7 +130,10 @@ const serverOptionNames: ReadonlySet<string> = new Set<keyof StorageServerOption
 /** The options of each storage by its name. Throws InvalidOptionError, which names the option that is wrong. */
 export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<string, CheckedStorageOptions> {
   checkNames(options, serverOptionNames);
-  checkName(options.realm, "realm");
+  checkSeamsOverTransport(options);
+  checkName("realm", options.realm);
+  if (typeof options.storages !== "object" || options.storages === null)
+    throw new InvalidOptionError({ option: "storages", reason: "is no object of storages by their names" });
   const sessionTimeoutMs = wholeMs(options.sessionTimeoutMs, limits.sessionTimeoutMs, "sessionTimeoutMs");
   const common = {
     readOnly: options.readOnly ?? false,
@@ -156,7 +159,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
   }
   const checked = new Map<string, CheckedStorageOptions>();
   for (const [name, store] of Object.entries(options.storages)) {
-    checkName(name, "storages");
+    checkName("storages", name);
     checkNames(store, storageOptionNames, `storages.${name}.`);
     checked.set(name, { ...common, store: checkedStore(name, store) });
   }
@@ -193,14 +196,6 @@ function checkedStore(name: string, store: StorageOptions): CheckedStore {
     checked[option] = asDuration(age, `storages.${name}.${option}`, { unit: "ms", msMin: 1, isEndlessAllowed: true });
   }
   return { open: store.open, ...checked };
-}
-
-function checkName(value: string, option: string): void {
-  if (/^[A-Za-z0-9_-]+$/.test(value) && value.length <= limits.nameBytesMax) return;
-  throw new InvalidOptionError({
-    option,
-    reason: `${JSON.stringify(value)} is not a name: 1 to ${limits.nameBytesMax} letters, digits, _ and -`,
-  });
 }
 
 function positive(value: number | undefined, otherwise: number, option: string): number {

@@ -18,6 +18,7 @@ import {
   type Log,
   silentLog,
 } from "../../core/index.js";
+import { checkName, checkSeamsOverTransport } from "../../core/options.js";
 import { type ExposedActor, OpenEndpoint } from "./exposed-actor.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
 import { PacedSending } from "./paced-sending.js";
@@ -73,6 +74,8 @@ export interface ActorSystem {
 
 /** An actor system of `realm` on `transport`. Throws InvalidOptionError. */
 export function createActorSystem(options: ActorSystemOptions): ActorSystem {
+  checkSeamsOverTransport(options);
+  checkName("realm", options.realm);
   const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
   return new TransportedSystem({ realm, transport, clock, random, log });
 }
