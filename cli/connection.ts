@@ -4,7 +4,7 @@ import pino from "pino";
 import type { Log } from "../index.js";
 import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
-/** Where a broker of `npm start` or a nats-server listens unless told otherwise, and the port that stands in for it. */
+/** Default address of a nats-server, and of the broker inside `npm start`, which clients reach when there is no nats-server. */
 export const defaultAddresses = { nats: "nats://127.0.0.1:4222", control: "ws://127.0.0.1:4280" } as const;
 
 /** A broker on this machine answers a dial at once, or is not there. */

@@ -63,7 +63,7 @@ export async function close(): Promise<void> {
   opened = undefined;
   configured = undefined;
   names.free();
-  // One that could not be opened has been told to whoever configured it.
+  // When it could not be opened, the promise of `configure` has rejected with the reason.
   const cache = await closing?.catch(() => undefined);
   await cache?.cache.close();
 }

@@ -38,7 +38,7 @@ export interface CacheStats extends CallCounts, IntakeCounts, BucketCounts {
   readonly entries: number;
   readonly bytes: number;
   readonly evictions: number;
-  /** Of the folder, if there is one; what is above is of the memory in front of it. */
+  /** The folder, if the cache has one. The fields above count the memory in front of it. */
   readonly disk: EntryStats | undefined;
   /** Tags that have versions of their own here. */
   readonly tags: number;

@@ -208,7 +208,7 @@ export class SharedEntries {
     });
   }
 
-  /** What the bus tells, after the trie was told. */
+  /** Takes an event of the bus. The trie must have it already. */
   hear(event: BusEvent): void {
     if (event.type === "cut") return;
     const { time } = event.version;
@@ -217,7 +217,7 @@ export class SharedEntries {
     this.#validity.hear(event);
   }
 
-  /** An invalidation of this node has its number, after the trie was told; undefined: one of another epoch. */
+  /** The bus has numbered an invalidation of this node, and the trie has the number. Undefined: it is of another epoch. */
   settled(tag: Tag, sequence: number | undefined): void {
     this.#validity.settled(tag, sequence);
   }

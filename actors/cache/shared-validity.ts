@@ -42,7 +42,7 @@ export class SharedValidity {
     return this.#epoch;
   }
 
-  /** What the bus tells, after the trie was told. */
+  /** Takes an event of the bus. The trie must have it already. */
   hear(event: Exclude<BusEvent, { readonly type: "cut" }>): void {
     const { epoch, sequence } = event.version;
     if (event.type === "invalidated") this.#latest.apply(event.tag as Tag, sequence);
@@ -54,7 +54,7 @@ export class SharedValidity {
     } else if (event.type === "following") this.#epoch = epoch;
   }
 
-  /** An invalidation of this node has its number, after the trie was told; undefined: one of another epoch. */
+  /** The bus has numbered an invalidation of this node, and the trie has the number. Undefined: it is of another epoch. */
   settled(tag: Tag, sequence: number | undefined): void {
     this.#latest.apply(tag, sequence ?? this.#deps.trie.tagVersion(tag));
   }

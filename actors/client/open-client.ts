@@ -123,7 +123,7 @@ export class OpenClient implements ClientCore {
     if (transport.status === "connected") await Promise.race([connected, this.connection.firstFailed]);
   }
 
-  /** As `connected` of the connection; with no time to wait, the first attempt is made, and may take as long as any call. */
+  /** Waits until the connection is verified. With `connectTimeoutMs: 0` it waits for the first attempt alone, which may take as long as a request. */
   async #connected(timeoutMs: number): Promise<void> {
     const { connection } = this;
     if (timeoutMs > 0 || this.options.transport.status !== "connected") {
@@ -290,7 +290,7 @@ export class OpenClient implements ClientCore {
 
   async #close(): Promise<void> {
     this.#isClosed = true;
-    // Of what changes from now on nothing will be heard.
+    // This client hears no invalidation from now on.
     this.cache.reads.close();
     this.ages.close();
     const closed = new ClosedError({ what: "client" });

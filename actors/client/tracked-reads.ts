@@ -4,7 +4,7 @@ import type { Clock, Tid } from "../../core/index.js";
 import type { Computation } from "../tracking/computation.js";
 import { currentComputations } from "../tracking/computations.js";
 
-/** Of which snapshot something is read. */
+/** The snapshot that a read belongs to. */
 export interface ReadContext {
   readonly cache: ClientCache;
   readonly snapshot: Tid;

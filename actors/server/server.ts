@@ -69,7 +69,10 @@ export async function startStorageServer(options: StorageServerOptions): Promise
   return new RunningServer(instance, served, answerStorages({ realm, transport, log }, served));
 }
 
-/** Answers who asks in the realm, and who asks in none. The broker may refuse the latter: then a client in another realm is told less. */
+/**
+ * Answers clients that look for storages: in this realm, and on the subject of all realms. The broker may refuse the second subscription; a client
+ * of another realm then gets an error that does not name this realm.
+ */
 function answerStorages(
   { realm, transport, log }: Pick<StorageServerOptions, "realm" | "transport"> & { readonly log: Log },
   served: ReadonlyMap<string, unknown>,
