@@ -7,6 +7,7 @@ import { checkServerOptions } from "../actors/server/options.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
 import { routeRules } from "../fastify/route-rules.js";
 import { limits, seededRandom, silentLog } from "../core/index.js";
+import { createBroker } from "../transport/in-process.js";
 import { root } from "./support/source.js";
 
 /** What callers can be told: a file, an interface of it, and the defaults that the code takes for it. */
@@ -88,6 +89,8 @@ test("a cache keeps 64 MiB in memory and 1 GiB in a folder, and Infinity lifts t
 function serverDefaults() {
   const seams = { clock: new SimulatedClock(), random: seededRandom(1), log: silentLog };
   const open = () => expect.fail("nothing is opened");
-  const options = { realm: "r", storages: { main: { open } }, transport: undefined as never, ...seams };
-  return checkServerOptions(options).get("main") ?? expect.fail("the storage is there");
+  const transport = createBroker().connect();
+  return (
+    checkServerOptions({ realm: "r", storages: { main: { open } }, transport, ...seams }).get("main") ?? expect.fail("the storage is there")
+  );
 }
