@@ -1,4 +1,4 @@
-/** The events that an actor takes from outside. */
+/** The events that an actor accepts from outside. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { InvalidEventError, InvalidOptionError, isThenable, limits, NotAcceptedError } from "../../core/index.js";
 import type { RemoteEvent } from "../protocol/actor-messages.js";
@@ -6,8 +6,8 @@ import { reasonOf } from "./containment.js";
 import { reasonsOf } from "../protocol/schema.js";
 
 /**
- * Types of the events that an actor takes from outside: each with a Standard Schema of its facts, which are all fields but `type`;
- * or a list of types whose events have no facts. The actor gets what the schema returns.
+ * Types of the events that an actor accepts from outside: each with a Standard Schema of its fields without `type`; or a
+ * list of types, for events without other fields. The actor gets the result of the schema.
  *
  *     { PAY: z.object({ amount: z.number().positive() }), CANCEL: z.object({}) }
  *     ["CANCEL", "RETRY"]
@@ -17,7 +17,7 @@ export type Accepts = readonly string[] | Readonly<Record<string, StandardSchema
 /** Checks events before they reach their actor. */
 export class AcceptedEvents {
   readonly #actor: string;
-  /** Undefined: events of the type have no facts. */
+  /** Undefined: events of the type have no fields but `type`. */
   readonly #schemas: ReadonlyMap<string, StandardSchemaV1 | undefined>;
 
   /** Throws InvalidOptionError. `actor` is the path that errors name. */
@@ -42,7 +42,7 @@ export class AcceptedEvents {
     this.#schemas = new Map(entries);
   }
 
-  /** `event` as its schema returns it. Throws NotAcceptedError, InvalidEventError. */
+  /** `event` with the fields that its schema returns. Throws NotAcceptedError, InvalidEventError. */
   checked(event: RemoteEvent): { readonly type: string } {
     const { type, ...facts } = event;
     if (!this.#schemas.has(type)) {
@@ -50,15 +50,16 @@ export class AcceptedEvents {
     }
     const schema = this.#schemas.get(type);
     if (schema !== undefined) return { ...this.#validated(schema, type, facts), type };
-    const [fact] = Object.keys(facts);
-    if (fact !== undefined) throw this.#invalid(type, `has ${fact}, and events of this type have no facts`);
+    const [field] = Object.keys(facts);
+    if (field !== undefined)
+      throw this.#invalid(type, `field ${field} needs a schema where the actor is registered: accepts: { ${type}: schema }`);
     return { type };
   }
 
   #validated(schema: StandardSchemaV1, type: string, facts: object): object {
     const result = judged(schema, facts);
     if (isThenable(result)) {
-      // Events would overtake one another while their schemas wait.
+      // While schemas wait, events would overtake each other.
       Promise.resolve(result).catch(() => undefined);
       throw this.#invalid(type, "its schema is asynchronous, which schemas of events cannot be");
     }
@@ -72,13 +73,13 @@ export class AcceptedEvents {
   }
 }
 
-/** A schema of the application's own may throw at what it did not expect, and return anything. */
+/** The result of a schema. It is code of the application: it may throw, and return anything. */
 function judged(schema: StandardSchemaV1, facts: object): PromiseLike<unknown> | { readonly value: unknown } | { readonly reason: string } {
   try {
     const result = schema["~standard"].validate(facts);
     if (isThenable(result)) return result;
     if (result.issues !== undefined) return { reason: reasonsOf(result.issues) };
-    // Accessors run here.
+    // Copying runs accessors, which may throw, inside this try.
     return { value: isObject(result.value) ? { ...result.value } : undefined };
   } catch (error) {
     return { reason: `its schema failed: ${reasonOf(error)}` };

@@ -1,4 +1,4 @@
-/** An actor in another process, or in this one: both are reached the same way. */
+/** References to actors, in another process or in this one. */
 import type { Transport } from "../../transport/transport.js";
 import {
   ActorLostError,
@@ -30,8 +30,8 @@ export interface RemoteActor {
   readonly path: string;
 
   /**
-   * Resolves when the actor has processed `event`. Rejects with NoActorError, ActorLostError, NotAcceptedError, InvalidEventError,
-   * ActorEndedError, ActorFailedError, TooLargeError, InvalidValueError, DisconnectedError, TimeoutError.
+   * Resolves when the actor has processed `event`. Rejects with NoActorError, ActorLostError, NotAcceptedError,
+   * InvalidEventError, ActorEndedError, ActorFailedError, TooLargeError, InvalidValueError, DisconnectedError, TimeoutError.
    */
   send(event: RemoteEvent, options?: RemoteOptions): Promise<void>;
 
@@ -39,21 +39,22 @@ export interface RemoteActor {
   snapshot(options?: RemoteOptions): Promise<ActorView>;
 
   /**
-   * The machine of the actor, as `describeMachine` gives it, for a drawing; undefined when its logic is no machine. Rejects as `snapshot`,
-   * and with TooLargeError.
+   * The machine of the actor, as `describeMachine` gives it, for a drawing; undefined when its logic is no machine. Rejects
+   * with the errors of `snapshot`, and with TooLargeError.
    */
   machine(options?: RemoteOptions): Promise<MachineDescription | undefined>;
 
   /**
-   * Calls `listener` with the actor as it is, then at its changes, newest only, never an older one after a newer.
-   * `onLost` is told each time the actor cannot be reached; it is asked again until the returned function is called.
+   * Calls `listener` with the current view of the actor, then after changes: only the newest view, and never an older one
+   * after a newer one. Calls `onLost` each time the actor cannot be reached. It asks again until the returned function is
+   * called.
    */
   subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void;
 }
 
-/** How long an answer is waited for. */
+/** Bounds of the wait for an answer. */
 export interface RemoteOptions {
-  /** Default: limits.requestTimeoutMs; Infinity waits until the link is lost. */
+  /** Default: limits.requestTimeoutMs. With Infinity it waits until the connection is lost. */
   readonly timeoutMs?: Duration | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -65,13 +66,13 @@ interface ReferenceDeps {
   readonly log: Log;
 }
 
-/** Asks at one address. Its watches end with `close`. */
+/** Sends requests to one address. `close` ends its watches. */
 export class RemoteReference implements RemoteActor {
   readonly path: string;
   readonly #deps: ReferenceDeps;
   readonly #subjects: { readonly requests: string; readonly views: string };
   readonly #watches = new Set<Watch>();
-  /** It has answered this reference. */
+  /** The actor has answered this reference before. */
   #hasAnswered = false;
   #closed = false;
 
@@ -112,7 +113,7 @@ export class RemoteReference implements RemoteActor {
 
   async ask<T>(request: ActorRequest, answer: Codec<T>, options: RemoteOptions): Promise<T> {
     this.#checkOpen();
-    const { transport } = this.#deps;
+    const { transport, realm } = this.#deps;
     const payload = actorRequest.write(request);
     const { signal } = options;
     const timeoutMs = asDurationIfGiven(options.timeoutMs, "timeoutMs", endlessMs) ?? limits.requestTimeoutMs;
@@ -122,7 +123,7 @@ export class RemoteReference implements RemoteActor {
       return readAnswer(answer, bytes);
     } catch (error) {
       if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
-      throw this.#hasAnswered ? new ActorLostError({ actor: this.path }) : new NoActorError({ actor: this.path });
+      throw this.#hasAnswered ? new ActorLostError({ actor: this.path }) : new NoActorError({ actor: this.path, realm });
     }
   }
 

@@ -1,6 +1,6 @@
 import { errorClass } from "./base.js";
 
-/** The actor does not take events of this type from outside. */
+/** The actor does not accept events of this type from outside. */
 export class NotAcceptedError extends errorClass({
   code: "ZOOID_NOT_ACCEPTED",
   transient: false,
@@ -9,23 +9,23 @@ export class NotAcceptedError extends errorClass({
     `actor ${actor} does not accept ${event} from outside: it accepts ${accepts === "" ? "nothing" : accepts}`,
 }) {}
 
-/** The actor takes events of this type, but the schema of the type refused the event. */
+/** The actor accepts events of this type, but the schema of the type refused the event. */
 export class InvalidEventError extends errorClass({
   code: "ZOOID_INVALID_EVENT",
   transient: false,
   facts: { actor: "string", event: "string", reason: "string" },
-  message: ({ actor, event, reason }) => `event ${event} for actor ${actor} does not fit its schema: ${reason}`,
+  message: ({ actor, event, reason }) => `event ${event} for actor ${actor} is invalid: ${reason}`,
 }) {}
 
 /** No process of the realm has an actor at this address. */
 export class NoActorError extends errorClass({
   code: "ZOOID_NO_ACTOR",
   transient: false,
-  facts: { actor: "string" },
-  message: ({ actor }) => `no process of this realm has an actor at ${actor}`,
+  facts: { actor: "string", realm: "string" },
+  message: ({ actor, realm }) => `no process of realm ${JSON.stringify(realm)} has an actor at ${actor}`,
 }) {}
 
-/** The actor answered before. Its process has ended, or has ended the registration. */
+/** The actor answered before, but its process has ended, or has ended the registration. */
 export class ActorLostError extends errorClass({
   code: "ZOOID_ACTOR_LOST",
   transient: true,
@@ -33,7 +33,7 @@ export class ActorLostError extends errorClass({
   message: ({ actor }) => `actor ${actor} no longer answers: its process has ended, or has ended the registration`,
 }) {}
 
-/** The actor is at its address, but it has stopped, is done or has failed (`status`): it takes no more events. */
+/** The actor has an address, but has stopped, is done or has failed (`status`). It takes no more events. */
 export class ActorEndedError extends errorClass({
   code: "ZOOID_ACTOR_ENDED",
   transient: false,
@@ -44,7 +44,7 @@ export class ActorEndedError extends errorClass({
   },
 }) {}
 
-/** The event made the actor fail: an action, a guard or an actor that it invoked threw. The actor is stopped, its process goes on. */
+/** The event made the actor fail: an action, a guard or an invoked actor threw. The actor is stopped; its process goes on. */
 export class ActorFailedError extends errorClass({
   code: "ZOOID_ACTOR_FAILED",
   transient: false,

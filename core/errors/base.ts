@@ -1,11 +1,11 @@
 import { isTid, type Tid } from "../tid.js";
 
-/** A fact of an error: what travels with it between processes. */
+/** A fact of an error. It travels with the error between processes. */
 export type Fact = string | number | boolean | undefined;
 
 /**
- * Bad input or bad luck, told apart by class and by permanent `code`, never by text.
- * `transient`: another try later, with nothing else changed, may succeed.
+ * Bad input or bad luck. Programs distinguish errors by class or by permanent `code`, never by text.
+ * `transient`: the same call may succeed later.
  */
 export abstract class ZooidError extends Error {
   abstract readonly code: `ZOOID_${string}`;
@@ -18,7 +18,7 @@ export abstract class ZooidError extends Error {
     Object.assign(this, facts);
   }
 
-  /** The facts of this situation, by name. Each is a field of the error too: `error.key` is `error.facts.key`. */
+  /** The facts of this error, by name. Each is a field of the error, too: `error.key` is `error.facts.key`. */
   get facts(): Readonly<Record<string, Fact>> {
     return this.#facts;
   }
@@ -49,22 +49,25 @@ export type FactsOf<Types> = Flat<
   }
 >;
 
-/** What the errors of a class have in common. No fact has the name of a field that every error has. */
+/** Declaration of a class of errors. No fact may have the name of a field that every error has. */
 export interface ErrorKind<Code extends `ZOOID_${string}`, Types> {
   readonly code: Code;
   readonly transient: boolean;
   readonly facts: Types & Readonly<Record<string, FactType>> & { readonly [Name in keyof ZooidError]?: never };
-  /** Must not throw on any facts of these types: they may come from another process. */
+  /** Must not throw for any facts of these types: they may come from another process. */
   readonly message: (facts: FactsOf<Types>) => string;
 }
 
-/** What a class of errors says of all its errors. */
+/** Properties that all errors of a class share. */
 export interface ErrorClass {
   readonly code: `ZOOID_${string}`;
   readonly transient: boolean;
   /** Name and type of each fact. */
   readonly factTypes: Readonly<Record<string, FactType>>;
-  /** The error of these facts, which came from another process, or undefined when one is missing or has another type. Others are left out. */
+  /**
+   * The error with these facts, which come from another process; undefined when one is missing or has another type. Facts
+   * that the class does not declare are left out.
+   */
   fromFacts(facts: object): ZooidError | undefined;
 }
 
@@ -97,7 +100,7 @@ export function errorClass<const Code extends `ZOOID_${string}`, const Types>(
       super(message(facts), ownFacts(names, facts), cause);
     }
   }
-  // The name is in no class: a bundler may give classes other names.
+  // The name comes from the code, because a bundler may rename classes.
   Object.defineProperty(KindError.prototype, "name", { value: nameOf(code), configurable: true, writable: true });
   return KindError as unknown as ErrorClassOf<Code, FactsOf<Types>>;
 }

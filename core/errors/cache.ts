@@ -1,6 +1,6 @@
 import { errorClass } from "./base.js";
 
-/** The stream of the invalidation bus is there, with settings under which invalidations would be lost. It is left as it is. */
+/** The stream of the invalidation bus exists, but its settings would lose invalidations. Zooid does not change it. */
 export class UnfitStreamError extends errorClass({
   code: "ZOOID_UNFIT_STREAM",
   transient: false,
@@ -9,12 +9,12 @@ export class UnfitStreamError extends errorClass({
     `stream ${stream} cannot carry invalidations: its ${setting} is ${found}, change it to ${needed}`,
 }) {}
 
-/** The broker can be reached, and has no JetStream for this user. */
+/** The broker has no JetStream for this user. */
 export class NoJetStreamError extends errorClass({
   code: "ZOOID_NO_JET_STREAM",
   transient: true,
   facts: { address: "string" },
-  message: ({ address }) => `the broker at ${address} has no JetStream: turn it on (nats-server -js), or use busKind: "nats"`,
+  message: ({ address }) => `the broker at ${address} has no JetStream: turn it on (nats-server --jetstream), or use busKind: "nats"`,
 }) {}
 
 /** A function of the module was called before `configure`, or before its promise resolved. */
@@ -25,7 +25,7 @@ export class NotConfiguredError extends errorClass({
   message: ({ called }) => `${called} was called before the cache was configured: await configure() first`,
 }) {}
 
-/** Dependencies were added where no cached function is being computed, or after it had ended. */
+/** Dependencies were added outside of a cached function, or after it had ended. */
 export class OutsideComputationError extends errorClass({
   code: "ZOOID_OUTSIDE_COMPUTATION",
   transient: false,
@@ -41,10 +41,10 @@ export class CircularCallError extends errorClass({
   message: ({ circle }) => `cached calls wait for each other: ${circle}`,
 }) {}
 
-/** A sync function cannot keep its results in a bucket that nodes share, as asking the bucket takes a promise. */
+/** A synchronous function cannot keep its results in a shared bucket, because a read from the bucket is asynchronous. */
 export class SyncTierError extends errorClass({
   code: "ZOOID_SYNC_TIER",
   transient: false,
   facts: { called: "string" },
-  message: ({ called }) => `${called} gives no promise, and its results are kept in a bucket: make it async, or use memory: or lmdb:`,
+  message: ({ called }) => `${called} returns no promise, but its results are kept in a bucket: make it async, or use memory: or lmdb:`,
 }) {}

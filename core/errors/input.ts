@@ -8,7 +8,7 @@ export class InvalidKeyError extends errorClass({
   message: ({ key, reason }) => `key ${JSON.stringify(key)} ${reason}`,
 }) {}
 
-/** A value holds what cannot be stored (a function, a cycle, a class instance), or is nested too deep. */
+/** A value has a part that cannot be stored (a function, a cycle, a class instance), or is nested too deep. */
 export class InvalidValueError extends errorClass({
   code: "ZOOID_INVALID_VALUE",
   transient: false,
@@ -16,7 +16,7 @@ export class InvalidValueError extends errorClass({
   message: ({ path, reason }) => `value${path === "" ? "" : ` at ${path}`} ${reason}`,
 }) {}
 
-/** A schema of this key's pattern refused the value. */
+/** The schema for this key refused the value. */
 export class SchemaError extends errorClass({
   code: "ZOOID_SCHEMA",
   transient: false,
@@ -32,7 +32,7 @@ export class InvalidTagError extends errorClass({
   message: ({ tag, reason }) => `tag ${JSON.stringify(tag)} ${reason}`,
 }) {}
 
-/** An argument of a cached function holds what no key can be made of (a function, a symbol, a class instance, a cycle), or too much. */
+/** An argument of a cached function cannot become part of a key (a function, a symbol, a class instance, a cycle), or is too large. */
 export class InvalidKeyArgumentError extends errorClass({
   code: "ZOOID_INVALID_KEY_ARGUMENT",
   transient: false,
@@ -40,7 +40,7 @@ export class InvalidKeyArgumentError extends errorClass({
   message: ({ path, reason }) => `argument ${path} ${reason}`,
 }) {}
 
-/** An option, flag or environment variable has a value that is not allowed. */
+/** An option, flag or environment variable has an invalid value. */
 export class InvalidOptionError extends errorClass({
   code: "ZOOID_INVALID_OPTION",
   transient: false,
@@ -53,10 +53,10 @@ export class TooLargeError extends errorClass({
   code: "ZOOID_TOO_LARGE",
   transient: false,
   facts: { what: "string", size: "number", sizeMax: "number" },
-  message: ({ what, size, sizeMax }) => `${what} is ${size}, more than ${sizeMax}`,
+  message: ({ what, size, sizeMax }) => `${what} is ${size}, and the maximum is ${sizeMax}`,
 }) {}
 
-/** A message is not of the protocol: it is truncated, or has a wrong shape or type. */
+/** A message does not fit the protocol: it is truncated, or has a wrong structure or type. */
 export class MalformedMessageError extends errorClass({
   code: "ZOOID_MALFORMED_MESSAGE",
   transient: false,
@@ -64,12 +64,12 @@ export class MalformedMessageError extends errorClass({
   message: ({ what, reason }) => `${what} is malformed: ${reason}`,
 }) {}
 
-/** The other side speaks another version of the protocol. */
+/** The other process uses another version of the protocol. */
 export class ProtocolVersionError extends errorClass({
   code: "ZOOID_PROTOCOL_VERSION",
   transient: false,
   facts: { version: "number", supported: "number" },
-  message: ({ version, supported }) => `protocol version ${version} is not spoken here, only ${supported}`,
+  message: ({ version, supported }) => `protocol version ${version} is not supported, only ${supported}`,
 }) {}
 
 /** The server serves no storage of this name. */
@@ -77,7 +77,7 @@ export class UnknownStorageError extends errorClass({
   code: "ZOOID_UNKNOWN_STORAGE",
   transient: false,
   facts: { storage: "string" },
-  message: ({ storage }) => `no storage ${JSON.stringify(storage)} here`,
+  message: ({ storage }) => `the server has no storage ${JSON.stringify(storage)}`,
 }) {}
 
 /** The server or the client is read-only. */

@@ -3,8 +3,8 @@ import { errorClass } from "./base.js";
 const because = (reason: string | undefined): string => (reason === undefined ? "" : `: ${reason}`);
 
 /**
- * There is no link, it was lost during the call, or nobody listens at the other end. `reason`: what is known of the cause. `missing`: what
- * has to be started or named otherwise, `broker`, `server`, `realm` or `storage`, where that is known; `remedy`: how.
+ * There is no connection, it was lost during the call, or no process listens at the other end. `reason`: the cause, if it
+ * is known. `missing`: the missing part, if it is known: `broker`, `server`, `realm` or `storage`. `remedy`: how to start it.
  */
 export class DisconnectedError extends errorClass({
   code: "ZOOID_DISCONNECTED",
@@ -13,17 +13,17 @@ export class DisconnectedError extends errorClass({
   message: ({ address, subject, reason, remedy }) =>
     subject === undefined
       ? `not connected to ${address}${because(reason)}${remedy === undefined ? "" : `; ${remedy}`}`
-      : `nobody listens on ${subject}`,
+      : `no process listens on ${subject}`,
 }) {
-  /** The broker answered that nobody listens. It is a definite answer, which a lost link and a time-out are not. */
+  /** The broker answered that no process listens. This answer is definite, unlike a lost connection or a time-out. */
   get isUnheard(): boolean {
     return this.subject !== undefined;
   }
 }
 
 /**
- * The broker refused the credentials or the certificate of this process, or they do not allow what was asked. `refused` says which of them:
- * `credentials`, `certificate`, or, with `subject`, to `publish` or to `subscribe`.
+ * The broker refused the credentials or the certificate of this process, or does not permit it to use a subject.
+ * `refused`: `credentials`, `certificate`, or, with `subject`, `publish` or `subscribe`.
  */
 export class NotAuthorizedError extends errorClass({
   code: "ZOOID_NOT_AUTHORIZED",
@@ -43,8 +43,8 @@ const certificateProblems: Readonly<Record<string, string>> = {
 };
 
 /**
- * The certificate of the broker is not taken here. `problem`: it is `expired`, `notYetValid`, `misnamed`, `revoked`, or `untrusted`: whoever
- * signed it is not trusted.
+ * This process does not accept the certificate of the broker. `problem`: `expired`, `notYetValid`, `misnamed`, `revoked`, or
+ * `untrusted`, when its signer is not trusted.
  */
 export class CertificateError extends errorClass({
   code: "ZOOID_CERTIFICATE",
@@ -55,16 +55,16 @@ export class CertificateError extends errorClass({
     (remedy === undefined ? "" : `; ${remedy}`),
 }) {}
 
-/** A stream of JetStream takes messages on subjects that Zooid needs for itself: it answers requests in the place of who was asked. */
+/** A JetStream stream captures subjects that Zooid needs for itself. Such a stream answers requests in place of their receiver. */
 export class CapturedSubjectsError extends errorClass({
   code: "ZOOID_CAPTURED_SUBJECTS",
   transient: false,
   facts: { stream: "string", subjects: "string" },
   message: ({ stream, subjects }) =>
-    `stream ${stream} of JetStream takes messages on ${subjects}, which Zooid needs for itself: give that stream other subjects`,
+    `the JetStream stream ${stream} captures messages on ${subjects}, which Zooid needs for itself: give that stream other subjects`,
 }) {}
 
-/** No answer within the time given. Whether the request was carried out is not known. */
+/** There was no answer within the time. The request may have been carried out or not. */
 export class TimeoutError extends errorClass({
   code: "ZOOID_TIMEOUT",
   transient: true,
@@ -80,7 +80,7 @@ export class ClosedError extends errorClass({
   message: ({ what }) => `${what} is closed`,
 }) {}
 
-/** The server knows no such session: it was closed, timed out, or belonged to an earlier start of the server. */
+/** The server has no such session: it was closed, timed out, or belonged to an earlier run of the server. */
 export class UnknownSessionError extends errorClass({
   code: "ZOOID_UNKNOWN_SESSION",
   transient: true,
@@ -88,7 +88,7 @@ export class UnknownSessionError extends errorClass({
   message: ({ session }) => `no session ${session}`,
 }) {}
 
-/** A bound of the server was reached (sessions, waiting commits, open transactions). */
+/** The server has reached a bound: of sessions, waiting commits or open transactions. */
 export class ServerBusyError extends errorClass({
   code: "ZOOID_SERVER_BUSY",
   transient: true,
@@ -101,10 +101,10 @@ export class StaleError extends errorClass({
   code: "ZOOID_STALE",
   transient: true,
   facts: { staleMs: "number", maxStaleMs: "number" },
-  message: ({ staleMs, maxStaleMs }) => `what is known here is ${staleMs} ms old, more than ${maxStaleMs}`,
+  message: ({ staleMs, maxStaleMs }) => `the cached state is ${staleMs} ms old, older than maxStaleMs (${maxStaleMs})`,
 }) {}
 
-/** A bug on the side that answered: its message is all that is known. */
+/** A bug in the process that answered. `reason` is its message. */
 export class InternalError extends errorClass({
   code: "ZOOID_INTERNAL",
   transient: false,

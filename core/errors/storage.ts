@@ -1,16 +1,19 @@
 import { errorClass } from "./base.js";
 
-/** The cache belongs to another history than the server's: one of them was restored, forked or replaced. */
+/** The cache and the server have different histories: one of them was restored, forked or replaced. */
 export class OtherHistoryError extends errorClass({
   code: "ZOOID_OTHER_HISTORY",
   transient: false,
   facts: { storage: "string", last: "tid" },
   message: ({ storage, last }) =>
-    `the cache of ${JSON.stringify(storage)} ends at ${last} of another history than the server's; ` +
+    `the cache of ${JSON.stringify(storage)} ends at ${last} of another history than that of the server; ` +
     `delete its folder or connect with onOtherHistory: "discard"`,
 }) {}
 
-/** A server that takes commits has not reached what this client has seen, as after a restore: it would give the same ids to other transactions. */
+/**
+ * A writable server is behind a transaction that this client has seen, as after a restore. It would give the ids of those
+ * transactions to other ones.
+ */
 export class ServerBehindError extends errorClass({
   code: "ZOOID_SERVER_BEHIND",
   transient: false,
@@ -20,15 +23,17 @@ export class ServerBehindError extends errorClass({
     `the server was restored from an older copy; delete the cache folder or connect with onOtherHistory: "discard"`,
 }) {}
 
-/** Another server writes the same storage of the same realm. */
+/** Another server already writes the same storage of the same realm. */
 export class AnotherWriterError extends errorClass({
   code: "ZOOID_ANOTHER_WRITER",
   transient: false,
   facts: { storage: "string", instance: "string" },
-  message: ({ storage, instance }) => `instance ${instance} already serves ${JSON.stringify(storage)}`,
+  message: ({ storage, instance }) =>
+    `another server (instance ${instance}) already writes storage ${JSON.stringify(storage)} of this realm: ` +
+    `end it first, or name another storage or realm`,
 }) {}
 
-/** The folder is owned by another process. */
+/** The folder is in use, by another process or by this one. */
 export class InUseError extends errorClass({
   code: "ZOOID_IN_USE",
   transient: false,
@@ -36,7 +41,7 @@ export class InUseError extends errorClass({
   message: ({ folder }) => `${folder} is in use already, by this process or another`,
 }) {}
 
-/** The folder cannot be read or written, or holds something else. */
+/** The folder cannot be read or written, or holds other files. */
 export class StoreError extends errorClass({
   code: "ZOOID_STORE",
   transient: false,
@@ -44,15 +49,15 @@ export class StoreError extends errorClass({
   message: ({ folder, reason }) => `${folder}: ${reason}`,
 }) {}
 
-/** The disk of the folder is full, or has less than 1 MiB of room when the folder is made (`isEmpty`). */
+/** The disk of the folder is full, or has less than 1 MiB of free space when the folder is made (`isEmpty`). */
 export class DiskFullError extends errorClass({
   code: "ZOOID_DISK_FULL",
   transient: true,
   facts: { folder: "string", isEmpty: "boolean" },
-  message: ({ folder }) => `${folder}: there is no room on its disk`,
+  message: ({ folder }) => `${folder}: its disk is full`,
 }) {}
 
-/** A write failed. Whether it is on disk is known once the store has been opened again. */
+/** A write failed, and may be on disk or not. That is known after the store has been opened again. */
 export class WriteInDoubtError extends errorClass({
   code: "ZOOID_WRITE_IN_DOUBT",
   transient: true,

@@ -1,6 +1,6 @@
 import { errorClass } from "./base.js";
 
-/** A key or range that the transaction read or wrote was changed after its snapshot. */
+/** Another transaction changed a key or range that this one read or wrote, after its snapshot. */
 export class ConflictError extends errorClass({
   code: "ZOOID_CONFLICT",
   transient: true,
@@ -8,15 +8,15 @@ export class ConflictError extends errorClass({
   message: ({ key, base, current }) => `${JSON.stringify(key)} was changed at ${current}, after the snapshot ${base}`,
 }) {}
 
-/** The history that this snapshot needs was pruned, or its commit came so late that it could be a copy of another one. */
+/** The history of this snapshot was pruned, or the commit arrived so late that it may be a copy of an earlier one. */
 export class SnapshotTooOldError extends errorClass({
   code: "ZOOID_SNAPSHOT_TOO_OLD",
   transient: true,
   facts: { snapshot: "tid", floor: "tid" },
-  message: ({ snapshot, floor }) => `snapshot ${snapshot} is older than what is kept, ${floor}`,
+  message: ({ snapshot, floor }) => `snapshot ${snapshot} is too old: history is kept from ${floor} on`,
 }) {}
 
-/** The server has not reached the snapshot that was asked for. */
+/** The server has not reached the requested snapshot. */
 export class BehindError extends errorClass({
   code: "ZOOID_BEHIND",
   transient: true,
@@ -24,7 +24,7 @@ export class BehindError extends errorClass({
   message: ({ snapshot, last }) => `the server is at ${last}, before ${snapshot}`,
 }) {}
 
-/** A voted transaction was not finished within transactionTimeoutMs, or waited that long for another; it was aborted. */
+/** The transaction was aborted: it was not finished within transactionTimeoutMs after its vote, or waited that long for another one. */
 export class TransactionTimedOutError extends errorClass({
   code: "ZOOID_TRANSACTION_TIMED_OUT",
   transient: true,
@@ -32,7 +32,10 @@ export class TransactionTimedOutError extends errorClass({
   message: ({ transaction }) => `transaction ${transaction} was aborted at its time-out`,
 }) {}
 
-/** The transaction was aborted: by its client, with its session, or because its client asked for its outcome while it was not in the log. */
+/**
+ * The transaction was aborted: by its client, with its session, or because its client asked for its outcome before it was in
+ * the log.
+ */
 export class TransactionAbortedError extends errorClass({
   code: "ZOOID_TRANSACTION_ABORTED",
   transient: true,
@@ -40,12 +43,12 @@ export class TransactionAbortedError extends errorClass({
   message: ({ transaction }) => `transaction ${transaction} was aborted`,
 }) {}
 
-/** Whether the transaction committed can no longer be known. Never thrown where it can. */
+/** It can no longer be known whether the transaction has committed. */
 export class OutcomeUnknownError extends errorClass({
   code: "ZOOID_OUTCOME_UNKNOWN",
   transient: false,
   facts: { transaction: "string" },
-  message: ({ transaction }) => `whether transaction ${transaction} committed is not known`,
+  message: ({ transaction }) => `it cannot be known whether transaction ${transaction} has committed`,
 }) {}
 
 /** The clock of the server shows a time before 1970, or in 2248 or later, which no transaction id can hold. */

@@ -94,7 +94,7 @@ test("a cache whose stream cannot be made names the stream that has its subjects
   const found = await warned.promise;
   expect(found).toMatchObject(error);
   expect(cache.stats().busTrouble).toBe(
-    "stream EVENTS of JetStream takes messages on zooid.zooid.inv.>, which Zooid needs for itself: give that stream other subjects",
+    "the JetStream stream EVENTS captures messages on zooid.zooid.inv.>, which Zooid needs for itself: give that stream other subjects",
   );
   expect(await cache.getOrSet("k", () => 1)).toBe(1);
   await release();

@@ -237,7 +237,7 @@ describe("a broker without JetStream", () => {
     const { url: busUrl, port } = await broker();
     const { log, warned } = awaiting("a cache waits for its invalidation bus, and keeps nothing meanwhile");
     await using cache = await createCache({ busUrl, log });
-    const text = `the broker at 127.0.0.1:${port} has no JetStream: turn it on (nats-server -js), or use busKind: "nats"`;
+    const text = `the broker at 127.0.0.1:${port} has no JetStream: turn it on (nats-server --jetstream), or use busKind: "nats"`;
     expect(await warned).toMatchObject({ code: "ZOOID_NO_JET_STREAM", message: text });
     expect(cache.stats().busTrouble).toBe(text);
     expect(await cache.getOrSet("k", () => 1)).toBe(1);

@@ -109,15 +109,15 @@ describe("actors on a simulated clock", () => {
     expect(views.map((view) => view.value)).toEqual(["closed", "open"]);
   });
 
-  test("who watches where no actor is yet is shown it once it came", async () => {
+  test("a watch of an address without an actor shows the actor once it is registered", async () => {
     const views: ActorView[] = [];
     const lost: string[] = [];
     outside.remote("gate").subscribe(
       (view) => views.push(view),
-      (error) => lost.push(error.code),
+      (error) => lost.push(error.message),
     );
     await clock.advance(1);
-    expect(lost).toEqual(["ZOOID_NO_ACTOR"]);
+    expect(lost).toEqual(['no process of realm "main" has an actor at gate']);
     gateAt("gate");
     await clock.advance(limits.actorLeaseRenewalMs);
     expect(views.map((view) => view.value)).toEqual(["closed"]);

@@ -93,10 +93,11 @@ test("the actor gets what the schema of the event returns", async () => {
   expect(got).toEqual([{ type: "PAY", amount: 5 }]);
 });
 
-test("an event of a type that was declared without facts is refused when it has one", async () => {
+test("an event with a field is refused when its type is registered without a schema, and the error says how to add one", async () => {
   inside.register("order", createActor(orderMachine).start(), { accepts: ["CANCEL"] });
   await expect(settled(outside.remote("order").send({ type: "CANCEL", force: true }))).rejects.toMatchObject({
     code: "ZOOID_INVALID_EVENT",
+    facts: { reason: "field force needs a schema where the actor is registered: accepts: { CANCEL: schema }" },
   });
   await settled(outside.remote("order").send({ type: "CANCEL" }));
   await expect(settled(outside.remote("order").send({ type: "CANCEL" }))).rejects.toMatchObject({
