@@ -5,13 +5,19 @@ import { machines } from "../machines/index.js";
 import { didYouMean } from "../core/similar-name.js";
 import { CommandError } from "./failure.js";
 
-/** Processes of one realm answer within this, or are not there. */
+/** Time for the processes of a realm to answer. */
 export const actorsAnswerMs = 250;
 
-/** Addresses that an error names. */
+/** An error names at most this many addresses. */
 const actorsNamedMax = 20;
 
-/** The state an actor is in, as one word: `linked.readWrite`; regions of a parallel state with `|`. */
+/** An actor system with the name of its realm, for errors. */
+export interface SystemOfRealm {
+  readonly system: ActorSystem;
+  readonly realm: string;
+}
+
+/** The state of an actor as one word: `linked.readWrite`; regions of a parallel state are separated by `|`. */
 export function stateText(value: Value): string {
   if (value === null) return "running";
   if (typeof value !== "object") return String(value);
@@ -22,32 +28,32 @@ export function stateText(value: Value): string {
     .join(" | ");
 }
 
-/** The state of an actor that runs, or how it ended: `failed: the reason`, `done`, `stopped`. */
+/** The state of a running actor, or the way it ended: `failed: the reason`, `done`, `stopped`. */
 export function shownState({ status, value, failure }: ActorView): string {
   if (status === "active") return stateText(value);
   return failure === null ? status : `failed: ${failure}`;
 }
 
-/** A machine by its name. Throws a CommandError that names those there are. */
+/** A machine by its name. Throws a CommandError that names all machines. */
 export function machineNamed(name: string) {
   const found = Object.entries(machines).find(([each]) => each === name)?.[1];
   if (found !== undefined) return found;
   throw new CommandError(
     "ZOOID_USAGE",
-    `there is no machine ${JSON.stringify(name)}${didYouMean(name, Object.keys(machines)) || ":"} there are ${Object.keys(machines).join(", ")}`,
+    `there is no machine ${JSON.stringify(name)}${didYouMean(name, Object.keys(machines)) || ":"} machines are ${Object.keys(machines).join(", ")}`,
   );
 }
 
-/** Whether `name` is that of a machine of Zooid, or was meant to be; else it is the address of an actor. */
+/** Whether `name` is a machine of Zooid, or looks like a misspelled one. Any other name is the address of an actor. */
 export function isMachine(name: string): boolean {
   return Object.hasOwn(machines, name) || (!name.includes("/") && didYouMean(name, Object.keys(machines)) !== "");
 }
 
 /**
- * The machine of the actor at the address `path` with its current state marked; with `json` its view and its machine as one object. Throws
- * a CommandError when no actor is there, or its logic is no machine.
+ * Draws the machine of the actor at the address `path`, with its current state marked; with `json` it gives view and
+ * machine as one object. Throws a CommandError when there is no actor, or the actor is no machine.
  */
-export async function drawActor(system: ActorSystem, path: string, json: boolean): Promise<string> {
+export async function drawActor({ system, realm }: SystemOfRealm, path: string, json: boolean): Promise<string> {
   try {
     const actor = system.remote(path);
     const [machine, view] = await Promise.all([actor.machine(), actor.snapshot()]);
@@ -56,30 +62,34 @@ export async function drawActor(system: ActorSystem, path: string, json: boolean
     return machineToMermaid(machine, { current: (view.value ?? undefined) as never }).trimEnd();
   } catch (error) {
     if (!(error instanceof NoActorError || error instanceof InvalidOptionError)) throw error;
+    const running = runningIn(realm, await system.list(actorsAnswerMs));
     const names = Object.keys(machines).join(", ");
-    const reason = `there is no machine and no actor ${JSON.stringify(path)}: machines are ${names}`;
-    const others = (await system.list(actorsAnswerMs)).map((view) => view.path);
-    const shown = others.slice(0, actorsNamedMax).join(", ") + (others.length > actorsNamedMax ? ", …" : "");
     throw new CommandError(
       "ZOOID_NOT_FOUND",
-      others.length === 0 ? `${reason}; no actor runs in this realm` : `${reason}; actors are ${shown}`,
+      `there is no machine and no actor ${JSON.stringify(path)}: ${running}; machines of Zooid are ${names}`,
     );
   }
 }
 
-/** Views of the running actors of machine `name`, those of `of` (a client, a storage) alone if named. Throws a CommandError when none is. */
-export async function actorsOf(system: ActorSystem, name: string, of: string | undefined): Promise<readonly ActorView[]> {
-  const views = await system.list(actorsAnswerMs);
-  const named = views.filter(({ path }) => path.split("/").at(-1) === name || path.split("/").includes(name));
-  const found = named.filter(({ path }) => of === undefined || path.split("/").includes(of));
-  if (found.length > 0) return found;
-  const others = named.map(({ path }) => path).join(", ");
-  const whose = of === undefined ? "" : ` of ${JSON.stringify(of)}`;
-  throw new CommandError("ZOOID_NOT_FOUND", `no ${name}${whose} runs${others === "" ? "" : `; there are ${others}`}`);
+/** For errors: the addresses of `views`, all of `realm`. */
+function runningIn(realm: string, views: readonly ActorView[]): string {
+  if (views.length === 0) return `no actor runs in realm ${JSON.stringify(realm)}, and --realm names another`;
+  const shown = views.slice(0, actorsNamedMax).map(({ path }) => path);
+  return `actors in realm ${JSON.stringify(realm)} are ${[...shown, ...(views.length > actorsNamedMax ? ["…"] : [])].join(", ")}`;
 }
 
-/** The machine `name` with the state of the actor of `of` marked. */
-export async function drawCurrent(system: ActorSystem, name: string, of: string): Promise<string> {
+/** Views of the running actors of machine `name` that belong to `of`, a client or a storage. Throws a CommandError when there is none. */
+export async function actorsOf({ system, realm }: SystemOfRealm, name: string, of: string): Promise<readonly ActorView[]> {
+  const views = await system.list(actorsAnswerMs);
+  const named = views.filter(({ path }) => path.split("/").includes(name));
+  const found = named.filter(({ path }) => path.split("/").includes(of));
+  if (found.length > 0) return found;
+  const running = runningIn(realm, named.length > 0 ? named : views);
+  throw new CommandError("ZOOID_NOT_FOUND", `no ${name} of ${JSON.stringify(of)} runs: ${running}`);
+}
+
+/** Draws the machine `name` with the state of the actor of `of` marked. */
+export async function drawCurrent(system: SystemOfRealm, name: string, of: string): Promise<string> {
   const machine = machineNamed(name);
   const [view] = await actorsOf(system, name, of);
   return machineToMermaid(machine, { current: (view?.value ?? undefined) as never });

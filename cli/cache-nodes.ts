@@ -32,7 +32,7 @@ export function addCacheOptions(command: Command): Command {
   return addAddressOptions(command, "error");
 }
 
-/** What one node answered; `label`: its name, with its id where several have one name. */
+/** The answer of one node. `label`: its name, with its id when several nodes have that name. */
 export interface Answered<Answer> {
   readonly node: CacheNode;
   readonly label: string;
@@ -40,14 +40,14 @@ export interface Answered<Answer> {
 }
 
 /**
- * Asks all nodes that are meant, at the same time, and has the answers told. Throws a CommandError when there are none, and, when the
- * answers were told, with the failures of those that failed.
+ * Asks all nodes that `flags` select, at the same time, and shows the answers. Throws a CommandError when there is no such
+ * node, and, after showing the other answers, when a node failed.
  */
 export async function askNodes<Answer>(
   flags: CacheFlags,
   { signal }: Surroundings,
   ask: (node: CacheNode) => Promise<Answer>,
-  tell: (answers: readonly Answered<Answer>[]) => Promise<void>,
+  show: (answers: readonly Answered<Answer>[]) => Promise<void>,
 ): Promise<void> {
   const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid cache", ...seams });
@@ -68,18 +68,18 @@ export async function askNodes<Answer>(
       if (outcome?.status === "fulfilled") answers.push({ node, label, answer: outcome.value });
       else failures.push(failed(label, outcome?.reason));
     }
-    if (answers.length > 0) await tell(answers);
+    if (answers.length > 0) await show(answers);
     if (failures.length > 0) throw together(failures as CommandError[]);
   } finally {
     await transport.close();
   }
 }
 
-/** Those of `there` that `flags` mean. Throws a CommandError when there are none. */
+/** The nodes of `there` that `flags` select. Throws a CommandError when there is none. */
 function nodesMeant(there: readonly CacheNode[], { prefix, node, wait }: CacheFlags, address: string): readonly CacheNode[] {
   if (there.length === 0) {
     const message = `no node of a cache with prefix ${JSON.stringify(prefix)} answered at ${address} within ${wait} ms`;
-    throw new CommandError("ZOOID_NOT_FOUND", message, { prefix, address });
+    throw new CommandError("ZOOID_NOT_FOUND", `${message}; --prefix names another cache`, { prefix, address });
   }
   const meant = node === undefined ? there : there.filter((each) => each.node === node || each.instance === node);
   if (meant.length > 0) return meant;

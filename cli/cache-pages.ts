@@ -1,12 +1,12 @@
 import type { CacheListing, CachePage } from "../cache.js";
 
-/** Rows of one node, as many as were wanted; `next`: there are more after it. */
+/** Rows of one node. `next`: the last key read, when there are more rows. */
 export type Listed<Row> = CachePage<Row>;
 
-/** Rows of one page: as many as a node gives at once. */
+/** A node returns at most this many rows at once. */
 const pageRowsMax = 1_000;
 
-/** Reads pages until there are `limit` rows, or no more. */
+/** Reads pages until there are `limit` rows, or the node has no more. */
 export async function listPages<Row>(
   read: (listing: CacheListing) => Promise<CachePage<Row>>,
   { after, limit }: { readonly after?: string; readonly limit: number },

@@ -4,13 +4,13 @@ import pino from "pino";
 import type { Log } from "../index.js";
 import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
-/** Default address of a nats-server, and of the broker inside `npm start`, which clients reach when there is no nats-server. */
+/** Default addresses: of a nats-server, and of the broker inside `npm start` when there is no nats-server. */
 export const defaultAddresses = { nats: "nats://127.0.0.1:4222", control: "ws://127.0.0.1:4280" } as const;
 
-/** A broker on this machine answers a dial at once, or is not there. */
+/** A broker on this machine accepts a connection at once. */
 const probeTimeoutMs = 1_000;
 
-/** Flags that say where the broker is, and who we are to it. */
+/** Address of the broker, and credentials. */
 export interface AddressFlags {
   readonly servers?: readonly string[];
   readonly user?: string;
@@ -32,7 +32,7 @@ export interface BrokerFlags extends AddressFlags {
 /** Flags of every command that is a client. */
 export interface ConnectionFlags extends BrokerFlags {
   readonly storage: string;
-  /** Undefined: what is missing is not waited for. */
+  /** Undefined: a missing broker or server is an error at once. */
   readonly timeout?: number;
 }
 
@@ -53,18 +53,18 @@ export function addAddressOptions(command: Command, logLevel: (typeof levels)[nu
       option(
         "--servers <addresses>",
         "ZOOID_SERVERS",
-        `broker, one address or several with commas (default: ${defaultAddresses.nats}, or ${defaultAddresses.control} when nobody is there)`,
+        `broker, one address or several with commas (default: ${defaultAddresses.nats}, or ${defaultAddresses.control} if nothing listens there)`,
       ).argParser(parseServers),
     )
-    .addOption(option("--user <name>", "ZOOID_USER", "for the broker"))
-    .addOption(option("--password <password>", "ZOOID_PASSWORD", "for the broker; better in the variable"))
-    .addOption(option("--token <token>", "ZOOID_TOKEN", "for the broker; better in the variable"))
+    .addOption(option("--user <name>", "ZOOID_USER", "user name at the broker"))
+    .addOption(option("--password <password>", "ZOOID_PASSWORD", "password at the broker; safer in the variable"))
+    .addOption(option("--token <token>", "ZOOID_TOKEN", "token for the broker; safer in the variable"))
     .addOption(
       option("--tls-ca <file>", "ZOOID_TLS_CA", "PEM file: the authority that signs the broker's certificate").argParser(parseFile),
     )
     .addOption(option("--tls-cert <file>", "ZOOID_TLS_CERT", "PEM file: the certificate of this process").argParser(parseFile))
     .addOption(option("--tls-key <file>", "ZOOID_TLS_KEY", "PEM file: the key of that certificate").argParser(parseFile))
-    .addOption(option("--inbox-prefix <subject>", "ZOOID_INBOX_PREFIX", "answers come to subjects below this one (default: _INBOX)"))
+    .addOption(option("--inbox-prefix <subject>", "ZOOID_INBOX_PREFIX", "subject prefix of answers (default: _INBOX)"))
     .addOption(jsonOption())
     .addOption(logLevelOption(logLevel));
 }
@@ -77,13 +77,13 @@ export function addConnectionOptions(command: Command): Command {
       option(
         "--timeout <duration>",
         "ZOOID_TIMEOUT",
-        "wait this long for a broker or a server that is missing (default: not at all), and for each answer (default: 10s)",
+        "wait this long for a missing broker or server (default: not at all), and for each answer (default: 10s)",
       ).argParser(parseDuration),
     );
   return addBrokerOptions(command, "error");
 }
 
-/** What the transport is told of the broker. */
+/** Options of the transport. */
 export async function brokerOf(flags: AddressFlags) {
   const given = {
     user: flags.user,
@@ -95,44 +95,44 @@ export async function brokerOf(flags: AddressFlags) {
   return { servers: await serversOf(flags), ...definedOf(given) };
 }
 
-/** The parts that are given; undefined when none is. */
+/** The parts that are not undefined; undefined when all are. */
 function definedOf<T extends object>(parts: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } | undefined {
   const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
   return defined.length === 0 ? undefined : (Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> });
 }
 
-/** `--json`: output, and errors, for programs. */
+/** `--json`: output and errors for programs. */
 export function jsonOption(): Option {
   return switchOption("--json", "ZOOID_JSON", "output and errors as JSON, one object a line");
 }
 
 export function logLevelOption(level: (typeof levels)[number]): Option {
-  return option("--log-level <level>", "ZOOID_LOG_LEVEL", "what is logged to standard error")
+  return option("--log-level <level>", "ZOOID_LOG_LEVEL", "level of the log on standard error")
     .argParser((text) => {
-      if (!(levels as readonly string[]).includes(text)) throw new InvalidArgumentError(`It is one of ${levels.join(", ")}.`);
+      if (!(levels as readonly string[]).includes(text)) throw new InvalidArgumentError(`It must be one of ${levels.join(", ")}.`);
       return text;
     })
     .default(level);
 }
 
-/** A log on standard error, or at the end of `file`, one JSON object a line. */
+/** A log of JSON lines, on standard error or appended to `file`. */
 export function logOf(flags: { readonly logLevel: string }, file?: string): Log {
   const destination = pino.destination({ dest: file ?? 2, sync: true });
-  // A full disk must not end us: the log is what we can do without.
+  // A full disk must not end the process; it goes on without the log.
   if (file !== undefined) destination.on("error", () => undefined);
   return pino({ level: flags.logLevel, base: null }, destination);
 }
 
-/** The addresses that were named, else those of whoever is on this machine: a nats-server, or `npm start`. */
+/** The addresses of --servers, else the first default address on which something listens: a nats-server, or `npm start`. */
 export async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
   if (flags.servers !== undefined) return flags.servers;
   for (const address of [defaultAddresses.nats, defaultAddresses.control]) {
-    if (await isSomebodyAt(new URL(address))) return [address];
+    if (await isListenedOn(new URL(address))) return [address];
   }
   return [defaultAddresses.nats];
 }
 
-function isSomebodyAt(url: URL): Promise<boolean> {
+function isListenedOn(url: URL): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connectSocket({ host: url.hostname, port: Number(url.port), timeout: probeTimeoutMs });
     const end = (answer: boolean) => {

@@ -2,7 +2,7 @@ import { ZooidError } from "../index.js";
 import type { Fact } from "../core/index.js";
 import { printable } from "./printable.js";
 
-/** Codes that only the command line has, with the exit code of each; that of all others is 1. */
+/** Codes that only the command line has, with their exit codes. All other codes exit with 1. */
 export const exitCodes: Readonly<Record<string, number>> = {
   ZOOID_USAGE: 2,
   ZOOID_NOT_FOUND: 1,
@@ -10,7 +10,7 @@ export const exitCodes: Readonly<Record<string, number>> = {
   ZOOID_FILE: 1,
 };
 
-/** What went wrong at the command line itself: its words, files, ports and processes. */
+/** An error of the command line itself: of its arguments, files, ports or processes. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
   readonly code: `ZOOID_${string}`;
@@ -23,7 +23,7 @@ export class CommandError extends Error {
   }
 }
 
-/** The command was told to end: by a signal, or because nobody reads its output any more. Nothing is printed about it. */
+/** A signal ended the command, or the reader of its output is gone. It is not printed. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
   readonly exitCode: number;
@@ -42,7 +42,7 @@ export interface Failure {
   readonly facts: Readonly<Record<string, Fact>>;
 }
 
-/** What to tell of any error: its code and one line. */
+/** Code and one-line message of any error. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof CommandError) {
     return {

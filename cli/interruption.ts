@@ -1,52 +1,55 @@
 /** The signals that end a command. */
 import { type CommandError, Interrupted } from "./failure.js";
 
-/** What closes does so within this: less than the 30 s that supervisors give a process before they kill it. */
+/** Time for a command to close after a signal. Less than the 30 s that supervisors wait before they kill a process. */
 const closeTimeoutMs = 25_000;
 
 export interface InterruptionOptions {
   readonly say: (line: string) => void;
-  /** Called with what would have ended a command that has closed. */
+  /** Called with a reason to end that comes after the command has closed. */
   readonly late: (why: Interrupted | CommandError) => void;
   readonly closeTimeoutMs?: number;
 }
 
-/** Ends a command once, whatever asks for it first. What does not close within `closeTimeoutMs` of a signal ends as it is. */
+/**
+ * Ends a command once, for the first reason that comes. If the command has not closed `closeTimeoutMs` after a signal, the
+ * process ends without waiting.
+ */
 export class Interruption {
   readonly #controller = new AbortController();
   #overdue: NodeJS.Timeout | undefined;
   readonly #late: InterruptionOptions["late"];
   #isClosed = false;
 
-  /** Listens to SIGINT, SIGTERM and SIGHUP of this process: the first of each. A second one ends the process as it would any other. */
+  /** Handles the first SIGINT, SIGTERM and SIGHUP of this process. A second one ends the process at once. */
   constructor({ say, late, closeTimeoutMs: timeoutMs = closeTimeoutMs }: InterruptionOptions) {
     this.#late = late;
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.once(name, () => {
         const why = new Interrupted(name);
         this.#overdue ??= setTimeout(() => {
-          say(`zooid: not closed ${timeoutMs / 1_000} s after ${name}: it ends as it is`);
+          say(`zooid: not closed ${timeoutMs / 1_000} s after ${name}: ending without waiting`);
           process.exit(why.exitCode);
         }, timeoutMs);
-        // What is left to do, such as to write the last lines, keeps the process. The bound does not.
+        // The remaining work, such as writing the last lines, keeps the process alive. This timer must not.
         if (this.#isClosed) this.#overdue.unref();
         this.interrupt(why);
       });
     }
   }
 
-  /** Aborts with what ended the command. */
+  /** Aborts with the reason that ended the command. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
   interrupt(why: Interrupted | CommandError): void {
     this.#controller.abort(why);
-    // What was written last may fail after the command has ended.
+    // The last lines may fail to be written after the command has closed.
     if (this.#isClosed) this.#late(why);
   }
 
-  /** The command has closed: it is no longer overdue. */
+  /** Stops the time-out: the command has closed. */
   closed(): void {
     this.#isClosed = true;
     clearTimeout(this.#overdue);

@@ -2,7 +2,7 @@ import type { Value } from "../index.js";
 import { MalformedMessageError } from "../core/index.js";
 
 /**
- * Values as JSON, without loss. What JSON has no word for is an object with one name that begins with `$`:
+ * Values as JSON, without loss. A value that JSON cannot express becomes an object with one name that begins with `$`:
  * `{"$date": ISO}`, `{"$bytes": base64}`, `{"$bigint": decimal}`, `{"$number": "NaN" | "Infinity" | "-Infinity"}`.
  * Names of the value that begin with `$` get a second one.
  */
@@ -15,10 +15,10 @@ export function toJson(value: Value): Json {
   return typeof value === "object" && value !== null ? objectToJson(value) : value;
 }
 
-/** The JSON in `text`. Throws a SyntaxError, and MalformedMessageError for a number of which a part would be lost. */
+/** The JSON in `text`. Throws a SyntaxError, and MalformedMessageError for a number that JavaScript would round. */
 export function parseJson(text: string): unknown {
   const json: unknown = JSON.parse(text);
-  // Numbers of up to 15 digits are kept as they are. Only text with longer ones is looked through.
+  // JavaScript keeps numbers of up to 15 digits. Only a text with longer ones is searched.
   if (/[\d.]{16}/.test(text)) {
     for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g)) checkNumber(token);
   }
@@ -29,7 +29,7 @@ function checkNumber(token: string): void {
   if (token.startsWith('"')) return;
   const digits = significantDigits(token);
   const number = Number(token);
-  // The shortest text of a number, and its exact one, may round a last digit that lies in the middle in different directions.
+  // The shortest and the exact text of a number may round a last digit of 5 in different directions. Accept both.
   const isKept =
     digits.length <= 15 ||
     significantDigits(String(number)) === digits ||

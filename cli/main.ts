@@ -7,10 +7,10 @@ import type { Surroundings } from "./surroundings.js";
 
 /** A program, and what users type to run it. */
 export interface Main {
-  /** Begins each line about a failure. */
+  /** First word of each line about a failure. */
   readonly name: string;
   readonly create: (surroundings: Surroundings) => Command;
-  /** What shows the help of the program or of one of its commands, from the words that were typed. */
+  /** Command line that shows the help for the words that were typed. */
   readonly helpOf: (words: readonly string[]) => string;
 }
 
@@ -26,7 +26,7 @@ export async function main({ name, create, helpOf }: Main): Promise<void> {
     const cause = interruption.signal.aborted ? (interruption.signal.reason as unknown) : error;
     if (cause instanceof Interrupted) return cause.exitCode;
     if (cause instanceof CommandError) return fail(cause);
-    // Help and version have been printed: they are no failure.
+    // Commander throws after it has printed help or the version.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     return fail(error instanceof CommanderError ? usageError(error, helpOf) : error);
   };
@@ -38,7 +38,7 @@ export async function main({ name, create, helpOf }: Main): Promise<void> {
   try {
     await create({ out, say, signal: interruption.signal }).parseAsync(process.argv);
     const why: unknown = interruption.signal.reason;
-    // Lines were lost that the command took for written.
+    // Lines were lost although the command has succeeded.
     if (why instanceof CommandError) process.exitCode = exitCodeOf(why);
   } catch (error) {
     process.exitCode = exitCodeOf(error);
@@ -56,7 +56,7 @@ function usageError(error: CommanderError, helpOf: Main["helpOf"]): CommandError
   );
 }
 
-/** Read from the words as they were typed: whether a failure is JSON must be known even when they cannot be parsed. */
+/** Reads the raw words: a failure to parse them must be printed as JSON, too. */
 function isJsonWanted(): boolean {
   return process.argv.includes("--json") || ["1", "true", "yes"].includes((process.env["ZOOID_JSON"] ?? "").toLowerCase());
 }

@@ -9,13 +9,13 @@ export interface Row {
   readonly value: Value;
 }
 
-/** A row with the place it came from; `bytes` with the end of its line. */
+/** A row with its position. `bytes` counts the end of its line, too. */
 export interface NumberedRow extends Row {
   readonly line: number;
   readonly bytes: number;
 }
 
-/** JSON of the largest value that can be sent, bytes in base64 counted. */
+/** Enough for the JSON of the largest value, with bytes in base64. */
 const lineBytesMax = 2 * limits.messageBytesMax;
 
 /** The line of one row, without its end. */
@@ -24,8 +24,8 @@ export function rowToLine(row: Row): string {
 }
 
 /**
- * Rows of NDJSON, one `{"key": …, "value": …}` a line, in order; empty lines are passed over.
- * Throws a CommandError that names the line at the first one that is not a row. `fromLine` counts from 1.
+ * Rows of NDJSON, one `{"key": …, "value": …}` a line, in order; empty lines are skipped. At the first line that is not a
+ * row it throws a CommandError that names the line. `fromLine` counts from 1.
  */
 export async function* readRows(input: AsyncIterable<Uint8Array>, fromLine = 1): AsyncGenerator<NumberedRow> {
   for await (const { line, bytes } of readLines(input)) {

@@ -3,13 +3,13 @@ import { CommandError, Interrupted } from "./failure.js";
 import { printableLines } from "./printable.js";
 
 /**
- * Lines on standard output, at the pace of their reader. A reader that goes away (`| head`), or a disk that is full, ends the command through
- * `onGone`; lines written after that are dropped.
+ * Lines on standard output, at the pace of their reader. When the reader is gone (`| head`) or the disk is full, it calls
+ * `onGone`, which ends the command, and drops the lines that follow.
  */
 export class Output {
   readonly #stream: Writable;
   #gone = false;
-  /** Who waits for room. */
+  /** Resolve the promises of `line` that wait for room. */
   #waiting: (() => void)[] = [];
 
   constructor(stream: Writable, onGone: (why: Interrupted | CommandError) => void) {

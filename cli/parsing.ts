@@ -10,7 +10,7 @@ export function parseDuration(text: string): number {
     return Math.round(asDuration(text.trim(), "duration", { unit: "ms" }));
   } catch (error) {
     if (!(error instanceof InvalidOptionError)) throw error;
-    throw new InvalidArgumentError("It is a number with a unit: 500ms, 2s, 5m, 1h or 7d.");
+    throw new InvalidArgumentError("It must be a number with a unit: 500ms, 2s, 5m, 1h or 7d.");
   }
 }
 
@@ -18,12 +18,12 @@ export function parseDuration(text: string): number {
 export function parseInteger(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
-    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
     return value;
   };
 }
 
-/** A TCP port that can be named: 1 to 65535. */
+/** A TCP port: 1 to 65535. */
 export const parsePort = parseInteger(1, 65_535);
 
 /** Two different ports, separated by a comma. */
@@ -31,14 +31,14 @@ export function parsePortPair(text: string): readonly [number, number] {
   const parts = text.split(",");
   const [first, second] = parts;
   if (parts.length !== 2 || first === undefined || second === undefined || first.trim() === second.trim()) {
-    throw new InvalidArgumentError("It is two different ports with a comma: 4281,4282.");
+    throw new InvalidArgumentError("It must be two different ports with a comma: 4281,4282.");
   }
   return [parsePort(first), parsePort(second)];
 }
 
-/** A name that becomes part of a subject: letters, digits, `-` and `_`, 1 to 64. */
+/** A name that becomes part of a subject: 1 to 64 letters, digits, `-` and `_`. */
 export function parseName(text: string): string {
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw new InvalidArgumentError("It is 1 to 64 letters, digits, - and _.");
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw new InvalidArgumentError("It must be 1 to 64 letters, digits, - and _.");
   return text;
 }
 
@@ -87,8 +87,8 @@ export function switchOption(flags: string, variable: `ZOOID_${string}`, descrip
 }
 
 /**
- * Sets the switches that were not given as flags from their variables; Commander takes any value of one, "false" too, for true.
- * Throws a CommandError that names the variable.
+ * Sets the switches that were not given as flags from their variables. (Commander would take any value, also "false", as
+ * true.) Throws a CommandError that names the variable.
  */
 export function readSwitchVariables(command: Command, environment: NodeJS.ProcessEnv): void {
   for (const each of command.options) {
@@ -97,7 +97,7 @@ export function readSwitchVariables(command: Command, environment: NodeJS.Proces
     if (variable === undefined || text === undefined || command.getOptionValue(each.attributeName()) !== undefined) continue;
     const word = text.toLowerCase();
     const value = ["1", "true", "yes"].includes(word) ? true : ["", "0", "false", "no"].includes(word) ? false : undefined;
-    if (value === undefined) throw new CommandError("ZOOID_USAGE", `${variable} is ${JSON.stringify(text)}: it is true or false`);
+    if (value === undefined) throw new CommandError("ZOOID_USAGE", `${variable} is ${JSON.stringify(text)}: it must be true or false`);
     command.setOptionValueWithSource(each.attributeName(), value, "env");
   }
 }

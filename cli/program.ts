@@ -13,16 +13,16 @@ import { addStatus } from "./commands/status.js";
 import { readSwitchVariables } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
 
-/** The command line: every command with its flags, its help and what it does. */
+/** The command line: every command with its flags, its help and its action. */
 export function createProgram(surroundings: Surroundings): Command {
   const { version } = createRequire(import.meta.url)("zooid/package.json") as { version: string };
   const program = new Command("zooid")
-    .description("A transactional object store whose clients' caches stay true, and a cache of functions' results, invalidated by tag.")
+    .description("A transactional object store with client caches, and a cache of function results that is invalidated by tag.")
     .version(version)
     .showSuggestionAfterError()
     .exitOverride()
     .hook("preAction", (_, command) => readSwitchVariables(command, process.env))
-    // Errors are told in one place, in one line: here only help goes out.
+    // `main` prints errors in one line. Commander prints only help.
     .configureOutput({ writeErr: () => undefined })
     .addHelpText(
       "after",
@@ -33,8 +33,9 @@ Examples:
   $ zooid serve --data ./data                 a storage server
   $ zooid put greeting '"hello"'              an object
   $ zooid get greeting
-  $ zooid status                              who is connected, and in which state
-  $ zooid cache stats                         what the nodes of a cache hold`,
+  $ zooid status                              the server, its clients, the state of each machine
+  $ zooid machines connection --of A          that machine of client A as a picture
+  $ zooid cache stats                         the nodes of a semantic cache`,
     );
   for (const add of [addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addMachines, addCache]) {
     add(program, surroundings);

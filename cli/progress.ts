@@ -13,36 +13,36 @@ export interface ProgressReport {
 export interface ProgressOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
-  /** All bytes that will come, when known. */
+  /** Number of bytes in all, when known. */
   readonly bytesTotal?: number | undefined;
   readonly rowsTotal?: number | undefined;
-  readonly tell: (report: ProgressReport) => void;
+  readonly report: (report: ProgressReport) => void;
 }
 
-/** Counts rows and bytes, and tells at most once in `intervalMs` how it goes. */
+/** Counts rows and bytes, and reports them at most once in `intervalMs`. */
 export class Progress {
   readonly #options: ProgressOptions;
   readonly #startMs: number;
-  #toldMs: number;
+  #reportedMs: number;
   #rows = 0;
   #bytes = 0;
 
   constructor(options: ProgressOptions) {
     this.#options = options;
     this.#startMs = options.clock.monotonic();
-    this.#toldMs = this.#startMs;
+    this.#reportedMs = this.#startMs;
   }
 
   countRows(rows: number, bytes: number): void {
     this.#rows += rows;
     this.#bytes += bytes;
     const nowMs = this.#options.clock.monotonic();
-    if (nowMs - this.#toldMs < this.#options.intervalMs) return;
-    this.#toldMs = nowMs;
-    this.#options.tell(this.report());
+    if (nowMs - this.#reportedMs < this.#options.intervalMs) return;
+    this.#reportedMs = nowMs;
+    this.#options.report(this.current());
   }
 
-  report(): ProgressReport {
+  current(): ProgressReport {
     const elapsedMs = this.#options.clock.monotonic() - this.#startMs;
     const perMs = (count: number) => (elapsedMs > 0 ? count / elapsedMs : 0);
     const left = (total: number | undefined, done: number) =>

@@ -1,14 +1,14 @@
 import { InvalidValueError, type Value } from "../index.js";
 import { badLine, type NumberedRow } from "./ndjson.js";
 
-/** Rows of one transaction: the cost of a commit is spread over them, and it stays far below one message. */
+/** Rows in one transaction. They share the cost of a commit, and stay far below the size of one message. */
 export const rowsPerTransaction = 500;
-/** Encoded or written as JSON, a transaction stays well below messageBytesMax. */
+/** A transaction stays well below messageBytesMax, encoded or as JSON. */
 const transactionBytesMax = 4 * 1024 * 1024;
-/** While one is written, others are on their way; more would only wait in the server's queue. */
+/** The server always has the next transactions while it writes one. More would only wait in its queue. */
 const transactionsInFlightMax = 6;
 
-/** What rows are put into: an object client is one. */
+/** Takes the rows. An ObjectClient is one. */
 export interface RowStore {
   transact(
     fn: (tx: { put(key: string, value: Value): Promise<void> | void }) => Promise<void> | void,
@@ -20,27 +20,27 @@ export interface PutRowsOptions {
   readonly signal?: AbortSignal;
   /** Called for each transaction when it is durable. */
   readonly onDurable?: (rows: number, bytes: number) => void;
-  /** Whether the rows of a transaction are there already: it is not written then, and not told of. */
+  /** Whether the rows of a transaction are stored already. Then it is not written, and `onDurable` is not called. */
   readonly isThere?: (rows: readonly NumberedRow[]) => boolean;
 }
 
-/** `lastLine`: this line and all before it are in; 0 when none is. */
+/** `lastLine`: this line and all lines before it are stored; 0 when none is. */
 export interface PutRowsResult {
   readonly rows: number;
   readonly bytes: number;
   readonly lastLine: number;
-  /** What ended it before the end of the rows. */
+  /** The error that ended it before the last row. */
   readonly error: Error | undefined;
 }
 
 /**
- * Puts rows in transactions of many, several in flight. Each transaction is in whole or not at all, and the bounds
- * between them depend on the rows alone. What stops it, a bad row or a failed commit, is told with the last line up
- * to which everything is in; transactions after that one may be in too, so going on from there puts them again.
+ * Puts rows in large transactions, several at a time. Each transaction is stored as a whole or not at all, and the limits
+ * between transactions depend on the rows alone. A bad row or a failed commit ends it; the result then has the error and
+ * `lastLine`. Transactions after that line may be stored, too: an import that goes on from there puts their rows again.
  */
 export async function putRows(store: RowStore, rows: AsyncIterable<NumberedRow>, options: PutRowsOptions = {}): Promise<PutRowsResult> {
   const inFlight = new Set<Promise<void>>();
-  /** Last lines of the transactions that are not in yet, in order; a failed one stays and holds `lastLine` back. */
+  /** Transactions that are not stored yet, in order. A failed one stays, and keeps `lastLine` before it. */
   const waiting: { readonly lastLine: number; in: boolean }[] = [];
   let lastLine = 0;
   let rowsIn = 0;
@@ -102,7 +102,7 @@ export async function putRows(store: RowStore, rows: AsyncIterable<NumberedRow>,
   } catch (reason) {
     inputError = reason;
   }
-  // What stands before a bad line is good: it goes in. After a failed commit nothing more is begun.
+  // The rows before a bad line are good: store them. After a failed commit, begin no other.
   if (commitError === undefined && options.signal?.aborted !== true) await close();
   await Promise.all(inFlight);
   return { rows: rowsIn, bytes: bytesIn, lastLine, error: asError(commitError ?? inputError) };

@@ -16,7 +16,7 @@ export interface ServeFoldersOptions {
   readonly onFatal: (error: unknown) => void;
   readonly readOnly?: boolean;
   readonly takeOver?: boolean;
-  /** Calls off a start that waits. */
+  /** Ends a start that waits. */
   readonly signal?: AbortSignal;
   readonly storageBounds?: Omit<StorageOptions, "open">;
   readonly serverBounds?: Pick<StorageServerOptions, "transactionTimeoutMs" | "sessionTimeoutMs" | "heartbeatIntervalMs">;
@@ -28,7 +28,7 @@ export interface ServedFolders {
   close(): Promise<void>;
 }
 
-/** A storage server of folders, whose machines have addresses. Rejects with what `startStorageServer` rejects with. */
+/** Starts a storage server of folders, whose machines have addresses. Rejects with the errors of `startStorageServer`. */
 export async function serveFolders(options: ServeFoldersOptions): Promise<ServedFolders> {
   const {
     folders,
@@ -67,7 +67,7 @@ export async function serveFolders(options: ServeFoldersOptions): Promise<Served
   }
 }
 
-/** A folder in `data` for each storage, made if it is not there. Throws a CommandError when it cannot be. */
+/** Makes a folder in `data` for each storage. Throws a CommandError, or DiskFullError, when it cannot. */
 export function storageFolders(data: string, storages: readonly string[]): ReadonlyMap<string, string> {
   return new Map(storages.map((storage) => [storage, madeFolder(join(data, storage))]));
 }

@@ -3,10 +3,10 @@ import { systemRandom } from "../core/index.js";
 import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
 import type { Surroundings } from "./surroundings.js";
 
-/** A server that is there answers within this. */
+/** A running server answers within this time. */
 const answerTimeoutMs = 10_000;
 
-/** Runs `use` with a client that keeps nothing when it is closed. It is closed at the end, and when the command is interrupted. */
+/** Runs `use` with a client without a folder, and closes the client at the end or when the command is interrupted. */
 export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundings, use: (store: ObjectClient) => Promise<T>): Promise<T> {
   const { timeout = answerTimeoutMs } = flags;
   const opening = connect({
@@ -16,7 +16,7 @@ export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundi
     client: `zooid-${systemRandom.id()}`,
     cache: "transient",
     log: logOf(flags),
-    // A person waits, and is to know at once what is missing.
+    // A person waits: by default a missing broker or server is an error at once.
     connectTimeoutMs: flags.timeout ?? 0,
     waitTimeoutMs: timeout,
     requestTimeoutMs: Math.max(1, timeout),

@@ -1,10 +1,10 @@
 import type { Output } from "./output.js";
 
-/** What every command is given. */
+/** Output and interruption, as every command gets them. */
 export interface Surroundings {
   readonly out: Output;
-  /** A line on standard error: progress, notices. */
+  /** Prints a line on standard error: progress, notices. */
   readonly say: (line: string) => void;
-  /** Aborts when the command is to end, with an Interrupted as reason. */
+  /** Aborts when the command must end. Its reason is an Interrupted. */
   readonly signal: AbortSignal;
 }

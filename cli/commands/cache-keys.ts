@@ -18,15 +18,15 @@ export function addCacheKeys(parent: Command, surroundings: Surroundings): void 
     .command("keys")
     .description("Lists the results that each node keeps, in the order of their keys, without their values.")
     .argument("[beginning]", "beginning of the keys; all when not given", "")
-    .addOption(option("--after <key>", undefined, "begin behind this key"))
+    .addOption(option("--after <key>", undefined, "begin after this key"))
     .addOption(
-      option("--limit <count>", undefined, "list this many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
+      option("--limit <count>", undefined, "list at most this many of each node").argParser(parseInteger(1, 1_000_000_000)).default(100),
     )
     .addHelpText(
       "after",
       `
-Memory is listed, and the folder if there is one; what nodes share in a bucket is not. Left is what remains of the time to live, tags are
-what the result depends on. Being listed does not keep a result alive.
+Lists results in memory and in the folder, if there is one, but not those in a shared bucket. "left" is the rest of the time to live,
+"tags" are the tags on which the result depends. Listing a result does not keep it alive.
 
 Examples:
   $ zooid cache keys

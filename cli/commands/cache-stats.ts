@@ -7,15 +7,15 @@ import { count, duration } from "../progress.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
 
-/** `zooid cache stats`: what each node holds and counts. */
+/** `zooid cache stats`: contents and counters of each node. */
 export function addCacheStats(parent: Command, surroundings: Surroundings): void {
   const command = parent
     .command("stats")
-    .description("Shows what each node holds, how often it could answer from that, and how its bus is.")
+    .description("Shows contents, hit rate and bus of each node.")
     .addHelpText(
       "after",
       `
-Outbox: invalidations of this node that the bus has not taken yet. With --json all that a node counts, one node a line.
+"outbox" counts invalidations of the node that the bus has not accepted yet. --json prints all counters, one node a line.
 
 Examples:
   $ zooid cache stats

@@ -6,16 +6,16 @@ import { count } from "../progress.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
 
-/** What becomes of an invalidation, for people. */
+/** Help text about the outcomes of an invalidation. */
 const outcomes = `
-Every node that is asked does it at once, and tells the others over the bus: published. With queued the bus has not taken it yet, and
-the node tries on; it counts at that node all the same.`;
+Each node carries it out at once, and publishes it to the other nodes over the bus ("published"). "queued": the bus has not accepted it
+yet, and the node keeps trying.`;
 
-/** `zooid cache invalidate <tag…>`: what depends on a tag, or on one below it, is stale. */
+/** `zooid cache invalidate <tag…>`: makes results stale that depend on a tag, or on one below it. */
 export function addCacheInvalidate(parent: Command, surroundings: Surroundings): void {
   const command = parent
     .command("invalidate")
-    .description("Invalidates tags: what depends on one of them, or on one below it, is stale.")
+    .description("Invalidates tags: results that depend on one of them, or on a tag below it, become stale.")
     .argument("<tag...>", "tags, as a:b:c")
     .addHelpText(
       "after",
@@ -31,11 +31,11 @@ Examples:
   });
 }
 
-/** `zooid cache clear`: everything is stale. */
+/** `zooid cache clear`: makes all results stale. */
 export function addCacheClear(parent: Command, surroundings: Surroundings): void {
   const command = parent
     .command("clear")
-    .description("Makes everything stale, at all nodes: what is asked for next is computed anew.")
+    .description("Makes all results stale, at all nodes. The next calls compute them again.")
     .addHelpText(
       "after",
       `${outcomes}
@@ -53,11 +53,11 @@ interface PruneFlags extends CacheFlags {
   readonly unused?: number;
 }
 
-/** `zooid cache prune`: what lapsed, and tags that nothing depends on, go. */
+/** `zooid cache prune`: removes stale and expired results, and unused tags. */
 export function addCachePrune(parent: Command, surroundings: Surroundings): void {
   const command = parent
     .command("prune")
-    .description("Removes results that are stale or expired, and tags that nothing has depended on for long.")
+    .description("Removes stale and expired results, and tags that have been unused for long.")
     .addOption(
       option(
         "--unused <duration>",
@@ -68,7 +68,7 @@ export function addCachePrune(parent: Command, surroundings: Surroundings): void
     .addHelpText(
       "after",
       `
-Nothing becomes stale by it, and nothing stale good again. It is done in small steps; nodes do it by themselves too.
+It makes no result stale. Nodes also do it by themselves, in small steps.
 
 Examples:
   $ zooid cache prune
@@ -79,7 +79,7 @@ Examples:
   });
 }
 
-/** Has every node do something, and tells what became of it. */
+/** Runs `act` at every node, and shows the outcomes. */
 async function steer(
   flags: CacheFlags,
   surroundings: Surroundings,

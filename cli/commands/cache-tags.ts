@@ -11,22 +11,22 @@ interface TagsFlags extends CacheFlags {
   readonly limit: number;
 }
 
-/** `zooid cache tags [tag]`: the tags that each node knows, as a tree with their versions. */
+/** `zooid cache tags [tag]`: the tree of tags that each node knows, with their versions. */
 export function addCacheTags(parent: Command, surroundings: Surroundings): void {
   const command = parent
     .command("tags")
     .description("Shows the tags that each node knows, as a tree, with the number of the latest invalidation of each.")
-    .argument("[tag]", "this tag and what is below it; all when not given")
-    .addOption(option("--after <tag>", undefined, "begin behind this tag"))
+    .argument("[tag]", "this tag and the tags below it; all when not given")
+    .addOption(option("--after <tag>", undefined, "begin after this tag"))
     .addOption(
-      option("--limit <count>", undefined, "list this many of a node at most").argParser(parseInteger(1, 1_000_000_000)).default(100),
+      option("--limit <count>", undefined, "list at most this many of each node").argParser(parseInteger(1, 1_000_000_000)).default(100),
     )
     .addHelpText(
       "after",
       `
-A result is stale once a tag that it depends on, or one above, has a version later than the result; 0 is none. Pending: the bus has not
-taken the node's own invalidation yet. Numbers are those of the stream with JetStream, and a node's own without. Tags of keys are below
-.key, and shown when asked for.
+A result is stale if a tag on which it depends, or a tag above that one, has a later version than the result; 0 is no invalidation.
+"pending": the bus has not accepted the node's own invalidation yet. With JetStream the numbers come from the stream, else from the
+node. The tags of keys are below .key; they are listed only when .key is given.
 
 Examples:
   $ zooid cache tags

@@ -9,17 +9,17 @@ import { addCacheTags } from "./cache-tags.js";
 export function addCache(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("cache")
-    .description("Shows what the nodes of a semantic cache hold, and steers them: all, or one of them.")
+    .description("Shows and controls the nodes of a semantic cache: all of them, or one.")
     .addHelpText(
       "after",
       `
-A node answers when its cache has a bus over NATS or over the port of \`npm start\`, unless its option endpoint is false. Its name is the
-option node.
+A node answers if its cache has a bus over NATS or over the port of \`npm start\`, and its option "endpoint" is not false. Its option
+"node" is its name.
 
 Examples:
   $ zooid cache stats                        every node: entries, hits, its bus
   $ zooid cache keys --node A                the results that node A keeps
-  $ zooid cache invalidate cities:DE         what depends on it, at all nodes`,
+  $ zooid cache invalidate cities:DE         makes dependent results stale, at all nodes`,
     );
   for (const add of [addCacheStats, addCacheKeys, addCacheTags, addCacheInvalidate, addCacheClear, addCachePrune])
     add(command, surroundings);

@@ -9,12 +9,12 @@ import type { Surroundings } from "../surroundings.js";
 export function addDelete(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("delete")
-    .description("Deletes objects in one transaction; all that are there.")
+    .description("Deletes objects in one transaction.")
     .argument("<key...>", "keys of the objects")
     .addHelpText(
       "after",
       `
-Those that are there are deleted. Ends with exit code 1 when a key is not there.
+Deletes those that exist. Ends with exit code 1 if a key does not exist.
 
 Examples:
   $ zooid delete greeting
@@ -37,7 +37,7 @@ Examples:
         else await surroundings.out.line(`${deleted.map(printable).join(", ")} deleted by transaction ${tid}`);
       }
       if (missing.length > 0)
-        throw new CommandError("ZOOID_NOT_FOUND", `${missing.map((key) => JSON.stringify(key)).join(", ")}: not there`);
+        throw new CommandError("ZOOID_NOT_FOUND", `${missing.map((key) => JSON.stringify(key)).join(", ")}: no such object`);
     });
   });
 }

@@ -3,20 +3,20 @@ import { systemClock } from "../../core/index.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { rowToLine } from "../ndjson.js";
 import { Progress, progressLine } from "../progress.js";
-import { progressTeller } from "../progress-teller.js";
+import { progressDisplay } from "../progress-display.js";
 import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
-/** `zooid export [prefix]`: rows as NDJSON, all of one snapshot. */
+/** `zooid export [prefix]`: writes objects as NDJSON, all of one snapshot. */
 export function addExport(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("export")
-    .description("Writes objects as NDJSON to standard output, as they are at one moment.")
+    .description("Writes objects as NDJSON to standard output, all of one moment.")
     .argument("[prefix]", "beginning of the keys; all when not given", "")
     .addHelpText(
       "after",
       `
-What is written while it runs is not in it. A line is {"key": …, "value": …}, in the order of the keys: what \`zooid import\` takes.
+Transactions that commit while it runs are not in it. A line is {"key": …, "value": …}, in the order of the keys; \`zooid import\` reads it.
 
 Examples:
   $ zooid export > everything.ndjson
@@ -26,8 +26,8 @@ Examples:
   addConnectionOptions(command).action(async (prefix: string, flags: ConnectionFlags) => {
     const { out, signal, say } = surroundings;
     await withStore(flags, surroundings, async (store) => {
-      const teller = progressTeller(say, flags.json === true);
-      const progress = new Progress({ clock: systemClock, ...teller });
+      const display = progressDisplay(say, flags.json === true);
+      const progress = new Progress({ clock: systemClock, ...display });
       const { asOf } = await store.read(
         async (tx) => {
           for await (const [key, value] of tx.list(prefix)) {
@@ -39,8 +39,8 @@ Examples:
         },
         { signal },
       );
-      teller.end();
-      const report = progress.report();
+      display.end();
+      const report = progress.current();
       if (flags.json === true) say(JSON.stringify({ event: "exported", asOf, ...report }));
       else say(`${progressLine(report)}, as of ${asOf}`);
     });

@@ -5,17 +5,17 @@ import { toJson } from "../json-values.js";
 import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
-/** `zooid get <key…>`: objects as of one moment. */
+/** `zooid get <key…>`: prints objects, all of one moment. */
 export function addGet(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("get")
-    .description("Prints objects, as JSON, as they are at one moment.")
+    .description("Prints objects as JSON, all of one moment.")
     .argument("<key...>", "keys of the objects")
     .addHelpText(
       "after",
       `
-With one key its value is printed; with several, or with --json, one {"key": …, "value": …} a line.
-Ends with exit code 1 when a key is not there.
+With one key it prints the value; with several keys, or with --json, it prints {"key": …, "value": …}, one a line.
+Ends with exit code 1 if a key does not exist.
 
 Examples:
   $ zooid get city/AD/07/'Andorra la Vella'
@@ -34,7 +34,7 @@ Examples:
       }
       const missing = keys.filter((_, index) => values[index] === undefined);
       if (missing.length > 0)
-        throw new CommandError("ZOOID_NOT_FOUND", `${missing.map((key) => JSON.stringify(key)).join(", ")}: not there`);
+        throw new CommandError("ZOOID_NOT_FOUND", `${missing.map((key) => JSON.stringify(key)).join(", ")}: no such object`);
     });
   });
 }

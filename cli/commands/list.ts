@@ -12,19 +12,19 @@ interface ListFlags extends ConnectionFlags {
   readonly keys?: boolean;
 }
 
-/** `zooid list [prefix]`: the objects whose keys begin with it, in order. */
+/** `zooid list [prefix]`: prints the objects whose keys begin with the prefix, in order. */
 export function addList(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("list")
-    .description("Prints the objects whose keys begin with a prefix, in the order of their keys, as they are at one moment.")
+    .description("Prints the objects whose keys begin with a prefix, in the order of their keys, all of one moment.")
     .argument("[prefix]", "beginning of the keys; all when not given", "")
-    .addOption(option("--after <key>", undefined, "begin behind this key"))
-    .addOption(option("--limit <count>", undefined, "print this many at most").argParser(parseInteger(1, 1_000_000_000)).default(100))
-    .addOption(option("--keys", undefined, "print keys alone"))
+    .addOption(option("--after <key>", undefined, "begin after this key"))
+    .addOption(option("--limit <count>", undefined, "print at most this many").argParser(parseInteger(1, 1_000_000_000)).default(100))
+    .addOption(option("--keys", undefined, "print only keys"))
     .addHelpText(
       "after",
       `
-A line is a key, a tab and a value, characters that steer a terminal as \\u001b; with --json {"key": …, "value": …}.
+A line is a key, a tab and a value; characters that control a terminal are escaped as \\u001b. With --json it is {"key": …, "value": …}.
 
 Examples:
   $ zooid list city/AD/

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
-import { type ActorSystem, createActorSystem, machineToJson, machineToMermaid, openTransport } from "../../actors/index.js";
+import { createActorSystem, machineToJson, machineToMermaid, openTransport } from "../../actors/index.js";
 import { systemRandom, systemClock } from "../../core/index.js";
 import { machines } from "../../machines/index.js";
-import { actorsOf, drawActor, drawCurrent, isMachine, machineNamed } from "../actors.js";
+import { actorsOf, drawActor, drawCurrent, isMachine, machineNamed, type SystemOfRealm } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
+import { CommandError } from "../failure.js";
 import { option } from "../parsing.js";
 import type { Surroundings } from "../surroundings.js";
 
@@ -11,35 +12,35 @@ interface MachinesFlags extends ConnectionFlags {
   readonly of?: string;
 }
 
-/** `zooid machines [name]`: the lifecycles, as pictures. */
+/** `zooid machines [name]`: draws state machines. */
 export function addMachines(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("machines")
-    .description("Draws the lifecycles as Mermaid, or as JSON: as they are written, or with the current state of one that runs.")
-    .argument("[name]", "one machine of Zooid, or the address of an actor that runs; all machines of Zooid when not given")
-    .addOption(option("--of <name>", undefined, "the running one of this client or storage, with its current state marked"))
+    .description("Draws state machines as Mermaid, or as JSON: those of Zooid, or a running one with its current state marked.")
+    .argument("[name]", "a machine of Zooid, or the address of a running actor; all machines of Zooid when not given")
+    .addOption(option("--of <name>", undefined, "mark the current state of this client's or storage's machine"))
     .addHelpText(
       "after",
       `
-Machines: ${Object.keys(machines).join(", ")}.
-Addresses of actors, those of your own services too, are in \`zooid status\`.
-Mermaid is drawn by GitHub, by many editors, and at https://mermaid.live.
+Machines of Zooid: ${Object.keys(machines).join(", ")}.
+\`zooid status\` lists the addresses of running actors, also those of your own services.
+GitHub and many editors draw Mermaid; so does https://mermaid.live.
 
 Examples:
   $ zooid machines                              all of them
   $ zooid machines connection > connection.mmd
-  $ zooid machines connection --of A            where the connection of client A stands
+  $ zooid machines connection --of A            the connection of client A, with its current state
   $ zooid machines group-commit --of main --json
-  $ zooid machines orders/4711 --realm shop     your own machine, with the state it is in`,
+  $ zooid machines orders/4711 --realm shop     your own actor, with its current state`,
     );
   addConnectionOptions(command).action(async (name: string | undefined, flags: MachinesFlags) => {
     const { out } = surroundings;
     const names = name === undefined ? Object.keys(machines) : [name];
     if (flags.of !== undefined) {
-      await out.line(await drawRunning(names, flags.of, flags));
+      await out.line(await drawRunning(name, flags.of, flags));
       return;
     }
-    if (name !== undefined && flags.of === undefined && !isMachine(name)) {
+    if (name !== undefined && !isMachine(name)) {
       await out.line(await withSystem(flags, (system) => drawActor(system, name, flags.json === true)));
       return;
     }
@@ -51,22 +52,21 @@ Examples:
   });
 }
 
-async function drawRunning(names: readonly string[], of: string, flags: MachinesFlags): Promise<string> {
-  const drawings = await withSystem(flags, async (system) => {
-    const drawn: string[] = [];
-    for (const name of names)
-      drawn.push(flags.json === true ? JSON.stringify(await actorsOf(system, name, of)) : await drawCurrent(system, name, of));
-    return drawn;
-  });
-  return drawings.join("\n").trimEnd();
+async function drawRunning(name: string | undefined, of: string, flags: MachinesFlags): Promise<string> {
+  if (name === undefined)
+    throw new CommandError("ZOOID_USAGE", "--of needs a machine: `zooid machines connection --of A`; an actor of yours needs no --of");
+  machineNamed(name);
+  const draw = async (system: SystemOfRealm) =>
+    flags.json === true ? JSON.stringify(await actorsOf(system, name, of)) : drawCurrent(system, name, of);
+  return (await withSystem(flags, draw)).trimEnd();
 }
 
-async function withSystem<T>(flags: ConnectionFlags, use: (system: ActorSystem) => Promise<T>): Promise<T> {
+async function withSystem<T>(flags: ConnectionFlags, use: (system: SystemOfRealm) => Promise<T>): Promise<T> {
   const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid machines", ...seams });
   const system = createActorSystem({ realm: flags.realm, transport, ...seams });
   try {
-    return await use(system);
+    return await use({ system, realm: flags.realm });
   } finally {
     system.close();
     await transport.close();

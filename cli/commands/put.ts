@@ -12,13 +12,13 @@ import type { Surroundings } from "../surroundings.js";
 export function addPut(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("put")
-    .description("Writes an object, and prints the transaction that did.")
+    .description("Writes an object, and prints its transaction.")
     .argument("<key>", "key of the object")
     .argument("<value>", "its value as JSON, or - to read it from standard input")
     .addHelpText(
       "after",
       `
-What JSON has no word for is written {"$date": "2026-01-01T00:00:00.000Z"}, {"$bytes": "aGVsbG8="}, {"$bigint": "12"}.
+Values that JSON cannot express are written {"$date": "2026-01-01T00:00:00.000Z"}, {"$bytes": "aGVsbG8="}, {"$bigint": "12"}.
 
 Examples:
   $ zooid put greeting '"hello"'

@@ -20,7 +20,7 @@ interface ServeFlags extends BrokerFlags {
   readonly heartbeatInterval?: number;
 }
 
-/** A broker that is there takes us within this; longer is worth a word. */
+/** A running broker accepts the connection within this time. After it, a notice is printed. */
 const waitNoticeMs = 500;
 
 /** `zooid serve`: a storage server. */
@@ -29,20 +29,22 @@ export function addServe(program: Command, surroundings: Surroundings): void {
     option(flags, variable, description).argParser(parseDuration);
   const command = program
     .command("serve")
-    .description("Runs a storage server: it owns the objects of one or more storages, in a folder each.")
+    .description("Runs a storage server, which owns the objects of one or more storages, each in a folder.")
     .addOption(option("--data <folder>", "ZOOID_DATA", "folder of the data").default("zooid-data"))
     .addOption(
       option("--storages <names>", "ZOOID_STORAGES", "storages to serve, with commas").argParser(parseNames).default(["main"], "main"),
     )
     .addOption(switchOption("--read-only", "ZOOID_READ_ONLY", "take no commits"))
-    .addOption(switchOption("--take-over", "ZOOID_TAKE_OVER", "begin even if another server may run that does not answer"))
-    .addOption(age("--history-age <duration>", "ZOOID_HISTORY_AGE", "remove revisions older than this; kept for ever unless set"))
-    .addOption(age("--invalidation-age <duration>", "ZOOID_INVALIDATION_AGE", "a cache that missed more begins empty (default: 1d)"))
+    .addOption(switchOption("--take-over", "ZOOID_TAKE_OVER", "start even if another server may still run that does not answer"))
+    .addOption(age("--history-age <duration>", "ZOOID_HISTORY_AGE", "remove revisions older than this (default: keep them for ever)"))
+    .addOption(
+      age("--invalidation-age <duration>", "ZOOID_INVALIDATION_AGE", "a client cache that was away longer begins empty (default: 1d)"),
+    )
     .addOption(
       option(
         "--invalidation-queue <count>",
         "ZOOID_INVALIDATION_QUEUE",
-        "transactions kept in memory for caches that return (default: 100)",
+        "transactions kept in memory for client caches that return (default: 100)",
       ).argParser(parseInteger(1, 1_000_000)),
     )
     .addOption(age("--outcome-age <duration>", "ZOOID_OUTCOME_AGE", "remember the outcome of a commit this long (default: 10m)"))
@@ -50,22 +52,24 @@ export function addServe(program: Command, surroundings: Surroundings): void {
       age(
         "--transaction-timeout <duration>",
         "ZOOID_TRANSACTION_TIMEOUT",
-        "abort a transaction that is not finished this long after its vote (default: 30s)",
+        "abort a transaction that is not finished within this time after its vote (default: 30s)",
       ),
     )
     .addOption(
-      age("--session-timeout <duration>", "ZOOID_SESSION_TIMEOUT", "end the session of a client that is silent this long (default: 20s)"),
+      age(
+        "--session-timeout <duration>",
+        "ZOOID_SESSION_TIMEOUT",
+        "end the session of a client that is silent for this long (default: 20s)",
+      ),
     )
-    .addOption(
-      age("--heartbeat-interval <duration>", "ZOOID_HEARTBEAT_INTERVAL", "send clients the last transaction this often (default: 1s)"),
-    )
+    .addOption(age("--heartbeat-interval <duration>", "ZOOID_HEARTBEAT_INTERVAL", "interval of heartbeats to clients (default: 1s)"))
     .addHelpText(
       "after",
       `
-Waits for the broker, says when it is ready, and serves until SIGTERM or SIGINT. What was acknowledged survives SIGKILL.
-Before it serves it waits for the broker's word that no other server writes the same storages. The broker says so at once after that
-server has ended; after its machine lost power or network the broker needs up to ping_interval x (ping_max + 1) to notice, 6 minutes by
-its default. --take-over does not wait: commits of a server that still runs are lost then.
+Waits for the broker, prints a line when it is ready, and serves until SIGTERM or SIGINT. Acknowledged commits survive SIGKILL.
+Before it serves, it waits until the broker confirms that no other server writes the same storages. If that server has ended, the
+broker confirms it at once. If its machine has lost power or network, the broker needs up to ping_interval x (ping_max + 1) to notice,
+6 minutes by default. --take-over does not wait: if the other server still runs, its commits are lost.
 
 Examples:
   $ zooid serve --data /var/lib/zooid
@@ -123,7 +127,7 @@ function boundsOf(flags: ServeFlags) {
   };
 }
 
-/** The options that were given: an option that is there and undefined would not be its default. */
+/** Leaves out options that are undefined, so that their defaults apply. */
 function given<K extends string>(options: Readonly<Record<K, number | undefined>>): Partial<Record<K, number>> {
   const entries = Object.entries<number | undefined>(options).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as Partial<Record<K, number>>;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type ActorView, createActorSystem, openTransport } from "../../actors/index.js";
-import { type ServerStatus, tidToMs, type Value } from "../../index.js";
+import { DisconnectedError, type ServerStatus, tidToMs, type Value } from "../../index.js";
 import { limits, systemRandom, systemClock } from "../../core/index.js";
 import { actorsAnswerMs, shownState, stateText } from "../actors.js";
 import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
@@ -9,55 +9,68 @@ import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
 
-/** A client as it shows itself; one that does not answer is known from its session alone. */
+/** A client. If it does not answer, only its session is known. */
 interface ClientLine {
   readonly client: string;
   readonly session: string;
   readonly connection: string | undefined;
   readonly seenMsAgo: number;
-  /** How far its cache is behind the last transaction; undefined while it is not known. */
+  /** Age of its cache against the last transaction; undefined when the client does not answer. */
   readonly lagMs: number | undefined;
-  /** How far its oldest open snapshot is behind the last transaction: history is kept for it. Undefined when it told of none. */
+  /** Age of its oldest open snapshot against the last transaction; the server keeps history for it. Undefined when it has none. */
   readonly snapshotMs: number | undefined;
-  /** Reads answered without the server, of all; undefined when there were none. */
+  /** Share of reads that its cache answered; undefined before the first read. */
   readonly hitRate: number | undefined;
 }
 
 interface Status {
-  readonly server: ServerStatus;
+  /** Null: no storage server answers. */
+  readonly server: ServerStatus | null;
   readonly clients: readonly ClientLine[];
   readonly machines: readonly { readonly path: string; readonly state: string }[];
 }
 
-/** `zooid status`: server, clients and machines as they are now. */
+/** `zooid status`: shows server, clients and machines. */
 export function addStatus(program: Command, surroundings: Surroundings): void {
   const command = program
     .command("status")
-    .description("Shows the storage server, who is connected, and the current state of every machine.")
+    .description("Shows the storage server, its clients, and the current state of every machine.")
     .addHelpText(
       "after",
       `
-Ends with exit code 1 when the server does not answer within the time-out: a check of its health.
+Ends with exit code 1 if no storage server answers, so that it can serve as a health check. It still shows the machines of the
+realm then, such as those of your own services.
 
 Examples:
   $ zooid status
+  $ zooid status --realm shop
   $ zooid status --json | jq .server.position
-  $ zooid status --timeout 2s > /dev/null || echo not there`,
+  $ zooid status --timeout 2s > /dev/null || echo no storage server`,
     );
   addConnectionOptions(command).action(async (flags: ConnectionFlags) => {
-    const status = await look(flags, surroundings);
-    if (flags.json === true) await surroundings.out.json(status);
-    else for (const line of statusLines(status)) await surroundings.out.line(line);
+    const show = async (status: Status) => {
+      if (flags.json === true) await surroundings.out.json(status);
+      else for (const line of statusLines(status)) await surroundings.out.line(line);
+    };
+    try {
+      const server = await withStore(flags, surroundings, (store) => store.serverStatus());
+      await show(statusOf(server, await actorsThere(flags)));
+    } catch (error) {
+      // A realm of services alone has no storage server, but machines.
+      if (!(error instanceof DisconnectedError) || error.missing === "broker") throw error;
+      const views = await actorsThere(flags).catch(() => []);
+      if (views.length > 0) await show({ server: null, clients: [], machines: machinesOf(views) });
+      throw error;
+    }
   });
 }
 
-async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise<Status> {
-  const server = await withStore(flags, surroundings, (store) => store.serverStatus());
-  // Sessions that commands like this one open to ask are gone with the answer.
+function statusOf(server: ServerStatus, actors: readonly ActorView[]): Status {
+  // Sessions of commands like this one end with the answer. They are left out.
   const isPassing = ({ client }: { readonly client: string }) => /^zooid-[0-9a-f]{16}$/.test(client);
   const passing = server.sessions.filter(isPassing).map(({ session }) => session);
   const sessions = server.sessions.filter((session) => !isPassing(session));
-  const views = (await actorsThere(flags)).filter(({ path }) => !passing.some((session) => path.endsWith(`/${session}`)));
+  const views = actors.filter(({ path }) => !passing.some((session) => path.endsWith(`/${session}`)));
   const clients = sessions.map((session): ClientLine => {
     const view = views.find(({ path }) => path === `client/${session.client}/connection`);
     const position = numberIn(view, "position");
@@ -74,7 +87,11 @@ async function look(flags: ConnectionFlags, surroundings: Surroundings): Promise
       hitRate: hits === undefined || misses === undefined || hits + misses === 0 ? undefined : hits / (hits + misses),
     };
   });
-  return { server, clients, machines: views.map((view) => ({ path: view.path, state: shownState(view) })) };
+  return { server, clients, machines: machinesOf(views) };
+}
+
+function machinesOf(views: readonly ActorView[]): Status["machines"] {
+  return views.map((view) => ({ path: view.path, state: shownState(view) }));
 }
 
 async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {
@@ -95,6 +112,10 @@ function numberIn(view: ActorView | undefined, name: string): number | undefined
 }
 
 function statusLines({ server, clients, machines }: Status): readonly string[] {
+  // The state of a session stands beside its client.
+  const rows = machines.filter(({ path }) => !/^server\/[^/]+\/session\//.test(path)).map(({ path, state }) => [path, state]);
+  const machineLines = table(["machine", "state"], rows);
+  if (server === null) return machineLines;
   const { tid } = server.position;
   const ahead = server.tidsAheadMs > limits.clockJumpMsMax ? `, ${duration(server.tidsAheadMs)} ahead of the server's clock` : "";
   const last = tid === 0 ? "no transaction yet" : `last transaction ${tid} (${new Date(tidToMs(tid)).toISOString()}${ahead})`;
@@ -112,11 +133,7 @@ function statusLines({ server, clients, machines }: Status): readonly string[] {
       ? ["no clients"]
       : table(["client", "session", "connection", "seen", "lag", "snapshot", "hit rate"], clients.map(clientCells))),
     "",
-    ...table(
-      ["machine", "state"],
-      // The state of a session stands beside its client.
-      machines.filter(({ path }) => !/^server\/[^/]+\/session\//.test(path)).map(({ path, state }) => [path, state]),
-    ),
+    ...machineLines,
   ];
 }
 

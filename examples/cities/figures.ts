@@ -3,7 +3,7 @@ import { type Cache, tag } from "../../cache.js";
 import { type ObjectClient, tidToMs } from "../../index.js";
 import type { CitySchema } from "./schema.js";
 
-/** What is told of a country. It is computed from all its cities, which costs as much as reading them. */
+/** Figures of a country. Computing them costs as much as reading all its cities. */
 export interface CountryFigures {
   readonly country: string;
   readonly cities: number;
@@ -26,8 +26,9 @@ interface Extreme {
 export type FiguresOf = (country: string) => Promise<CountryFigures | undefined>;
 
 /**
- * `figures("DE")`, computed once until a city of the country changes, wherever that is written: that the cities were read here is all it
- * takes. The tag is for people, who can invalidate it by name on every node: `zooid cache invalidate figures:DE`.
+ * `figures("DE")`, computed once and kept until any process changes a city of that country. The cache notices which
+ * cities the function reads. The tag lets people invalidate it by name on every node:
+ * `zooid cache invalidate figures:DE`.
  */
 export function cachedFigures(cache: Cache, store: ObjectClient<CitySchema>): FiguresOf {
   return cache.cacheable((country: string) => computeFigures(store, country), {

@@ -6,7 +6,7 @@ import type { Surroundings } from "../../cli/surroundings.js";
 import { runUp } from "./up/run-up.js";
 import type { UpFlags } from "./up/up-flags.js";
 
-/** The example: a broker, a storage server and two services on this machine, with real data. */
+/** The command that `npm start` runs: a broker, a storage server and two services on this machine, with real data. */
 export function createExample(surroundings: Surroundings): Command {
   return (
     new Command("npm start --")
@@ -16,14 +16,14 @@ export function createExample(surroundings: Surroundings): Command {
       .showSuggestionAfterError()
       .exitOverride()
       .hook("preAction", (_, command) => readSwitchVariables(command, process.env))
-      // Errors are printed in one place, in one line: here only help goes out.
+      // `main` prints errors in one line. Commander prints only help.
       .configureOutput({ writeErr: () => undefined })
       .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parsePort).default(4222))
       .addOption(
         option(
           "--control-port <port>",
           "ZOOID_CONTROL_PORT",
-          "port that steers this command, and that clients use when there is no nats-server",
+          "port for HTTP requests to this command, and for clients when there is no nats-server",
         )
           .argParser(parsePort)
           .default(4280),
@@ -34,9 +34,9 @@ export function createExample(surroundings: Surroundings): Command {
           .default([4281, 4282], "4281,4282"),
       )
       .addOption(option("--data <folder>", "ZOOID_DATA", "folder of data, caches and logs").default(".zooid"))
-      .addOption(switchOption("--fresh", "ZOOID_FRESH", "begin with nothing: remove what an earlier run left in the folder"))
+      .addOption(switchOption("--fresh", "ZOOID_FRESH", "delete the data of earlier runs first"))
       .addOption(
-        option("--broker <kind>", "ZOOID_BROKER", "auto: a nats-server if one is found; nats; in-process")
+        option("--broker <kind>", "ZOOID_BROKER", "nats, in-process, or auto: nats if a nats-server is found")
           .argParser(parseBroker)
           .default("auto"),
       )
@@ -45,7 +45,7 @@ export function createExample(surroundings: Surroundings): Command {
           .argParser(parseInteger(0, 10_000_000))
           .default(10_000_000, "all"),
       )
-      .addOption(switchOption("--once", "ZOOID_ONCE", "end when the scenario was played"))
+      .addOption(switchOption("--once", "ZOOID_ONCE", "end after the scenario"))
       .addOption(jsonOption())
       .addHelpText(
         "after",

@@ -13,7 +13,7 @@ const { NAME, HOST, PORT, NAMES, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
     NAME: z.string().default("city-service"),
     HOST: z.string().default("127.0.0.1"),
     PORT: z.coerce.number().int().min(1).max(65_535).default(4281),
-    /** Names that clients may call it by, with commas. */
+    /** Host names that clients may use, separated by commas. */
     NAMES: z.string().default(""),
     CACHE: z.string().default(".zooid/city-service"),
     ZOOID_SERVERS: z.string().default("nats://127.0.0.1:4222"),
@@ -21,7 +21,7 @@ const { NAME, HOST, PORT, NAMES, CACHE, ZOOID_SERVERS, ZOOID_REALM } = z
   })
   .parse(process.env);
 
-/** As the command `zooid` does with --json: one line with a code, for programs. */
+/** Prints one line of JSON with the error's code, as `zooid --json` does. */
 function fail(error: unknown): never {
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof ZooidError ? error.code : undefined;

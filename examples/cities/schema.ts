@@ -11,7 +11,7 @@ export const City = z.strictObject({
 });
 export type City = z.infer<typeof City>;
 
-/** Which keys there are, and what is stored under them. */
+/** The keys of the store, with the type of their values. */
 export interface CitySchema {
   [key: `city/${string}`]: City;
 }

@@ -1,12 +1,13 @@
 /**
- * A service over the cities of the world, as one would write it: an HTTP server that embeds a Zooid client with a cache of
- * its own on disk, and a cache of what it computes. Two of them stay true to each other.
+ * A service over the cities of the world, as a user would write it: an HTTP server that embeds a Zooid client with its own
+ * cache on disk, and a cache of computed results. Two such services see each other's changes.
  *
- *     GET   /city/<country>/<admin1>/<name>   one city, and where the answer came from
- *     PUT   the same, PATCH the same          the whole city; some of its fields
+ *     GET   /city/<country>/<admin1>/<name>   one city, and the source of the answer
+ *     PUT   the same path                     replaces the city
+ *     PATCH the same path                     changes some of its fields
  *     GET   /cities/<country>?limit=20        cities of a country, in the order of their keys
  *     GET   /figures/<country>                figures computed from all cities of a country, cached until one of them changes
- *     GET   /events                           what changes and how the connection goes, as server-sent events
+ *     GET   /events                           changes of cities and of the connection, as server-sent events
  *     GET   /state, /health                   the client's machines, position and cache; 200 while it is open
  */
 import { once } from "node:events";
@@ -37,10 +38,10 @@ import { City, type CitySchema } from "./schema.js";
 /** A city takes some hundred bytes. */
 const bodyBytesMax = 64 * 1024;
 
-/** Time for what was asked before the end to be answered. */
+/** Time to answer the requests that arrived before the service closes. */
 const closeTimeoutMs = 1_000;
 
-/** As the keys have it: two letters, which a tag may hold too. */
+/** Two letters, as in the keys; a tag may hold them too. */
 const Country = z.string().regex(/^[A-Za-z]{2}$/);
 
 /** Where a service listens, and what it connects to. */
@@ -49,27 +50,30 @@ export interface CityServiceOptions {
   readonly name: string;
   readonly host: string;
   readonly port: number;
-  /** Folder of its cache: of this service alone. Made if it is not there. */
+  /** Folder of its cache, for this service alone. It is made if it is missing. */
   readonly cache: string;
   /** Addresses of the broker, with commas. */
   readonly servers: string;
   readonly realm: string;
-  /** Names that clients may call it by, beside `localhost` and IP addresses. */
+  /** Host names that clients may use, beside `localhost` and IP addresses. */
   readonly names?: readonly string[];
-  /** Default: nothing is logged, and what it waits for at its start is a warning of the process. */
+  /** Default: nothing is logged. While the start waits for a broker or a server, the process emits a warning. */
   readonly log?: Log;
 }
 
-/** A service that answers. */
+/** A service that runs. */
 export interface CityService {
   readonly url: string;
-  /** Closes its client, then its HTTP server. What the cache holds stays on disk. */
+  /** Closes its client, then its HTTP server. The content of the cache stays on disk. */
   close(): Promise<void>;
 }
 
-/** Starts a service; its caches are called as it is. Rejects with what `connect` rejects with, or with the error of a port that cannot be listened at. */
+/**
+ * Starts a service. Its cache node has the service's name. Rejects with the errors of `connect`, or with Node's error for
+ * a port that it cannot listen on.
+ */
 export async function startCityService({ name, host, port, cache, servers, realm, names, log }: CityServiceOptions): Promise<CityService> {
-  // No stream is needed for results in memory: whoever was cut off from the bus discards them.
+  // Results in memory need no stream: a node that was cut off from the bus discards them.
   const results = await createCache({ busUrl: servers, busKind: "nats", prefix: realm, node: name, log });
   let store: ObjectClient<CitySchema>;
   try {
@@ -84,7 +88,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
   const server = createAdaptorServer({ fetch: cityRoutes(name, store, results, names).fetch }) as Server;
   server.on("request", (_, response) => {
     response.once("close", () => {
-      // Nobody asks again on a connection that was busy when the server closed.
+      // `server.close()` leaves connections open that are busy at that moment. Close them when their response is done.
       if (!server.listening) server.closeIdleConnections();
     });
   });
@@ -99,7 +103,7 @@ export async function startCityService({ name, host, port, cache, servers, realm
     close: async () => {
       const closed = once(server, "close");
       server.close();
-      // Whoever listens to events is told, and let go, by the client that closes.
+      // Closing the client ends the streams of /events.
       await closeBoth();
       const timer = setTimeout(() => server.closeAllConnections(), closeTimeoutMs);
       await closed;
@@ -108,12 +112,13 @@ export async function startCityService({ name, host, port, cache, servers, realm
   };
 }
 
-/** What the service answers, over a store that is open. */
+/** Routes of the service, over an open store. */
 export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache: Cache, names: readonly string[] = []): Hono {
   const app = new Hono();
   const figuresOf = cachedFigures(cache, store);
 
-  // A page of another site must not use it from a browser that can reach it, neither as itself nor by a name of its own for our address.
+  // A page of another site must not use this service through a visitor's browser, neither under its own origin nor by a
+  // DNS name of its own that leads to this address.
   app.use(async (context, next) => {
     const { host, hostname } = new URL(context.req.url);
     const origin = context.req.header("origin");
@@ -134,7 +139,7 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
   app.put("/city/*", async (context) => {
     const key = keyOf(context);
     const city: unknown = await context.req.json();
-    // What is no City is refused by the validator, before anything is sent.
+    // The validator refuses anything that is not a City, before a message is sent.
     return context.json(await written(key, () => store.transact((tx) => tx.put(key, city as City))));
   });
 
@@ -143,7 +148,7 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
     const fields = City.partial().parse(await context.req.json());
     const change = () =>
       store.transact((tx) =>
-        // Read and written in one transaction: it runs again when somebody else was faster.
+        // One transaction reads and writes. It runs again if another client changed the city meanwhile.
         tx.update(key, (city) => (city === undefined ? undefined : void Object.assign(city, fields))),
       );
     const answer = await written(key, change);
@@ -158,7 +163,7 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
         for await (const [key, city] of tx.list(`city/${context.req.param("country")}/`, { limit })) cities.push({ key, city });
       }),
     );
-    // Which keys there are only the server knows.
+    // Only the server knows all keys.
     return context.json({ cities, ...read, from: "server" });
   });
 
@@ -175,17 +180,17 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
     streamSSE(context, async (stream) => {
       const ending = new AbortController();
       stream.onAbort(() => ending.abort());
-      const tell = (event: object) => stream.writeSSE({ data: JSON.stringify({ ...event, at: now() }) });
-      let told = Promise.resolve();
-      const tellConnection = () => {
+      const write = (event: object) => stream.writeSSE({ data: JSON.stringify({ ...event, at: now() }) });
+      let written = Promise.resolve();
+      const writeConnection = () => {
         const { state, isConnected: connected } = store;
-        told = tell({ type: "connection", state, connected, verification: store.status().verification });
+        written = write({ type: "connection", state, connected, verification: store.status().verification });
       };
-      const forget = store.onState(tellConnection);
-      tellConnection();
+      const forget = store.onState(writeConnection);
+      writeConnection();
       try {
-        for await (const change of store.watch("city/", { signal: ending.signal })) await tell(change);
-        await told;
+        for await (const change of store.watch("city/", { signal: ending.signal })) await write(change);
+        await written;
       } catch (error) {
         if (!ending.signal.aborted) throw error;
       } finally {
@@ -205,7 +210,7 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
     return context.json({ error: { code, message, transient } }, statusOf(error));
   });
 
-  /** What a read says of itself beside its value: from where, as of when, how long. */
+  /** Adds to the value of a read: its source (`from`), its transaction (`asOf`), and how long it took. */
   async function timed<T>(read: () => Promise<ReadResult<T>>) {
     const startMs = performance.now();
     const { value, asOf, connected, loads } = await read();
@@ -223,25 +228,28 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
   return app;
 }
 
-/** Whose fault it is: that of who asked, nobody's for long, or ours. */
+/** 400 for bad input, 503 for a failure that may pass, 500 for the rest. */
 function statusOf(error: ZooidError): 400 | 500 | 503 {
   const isBadInput = [InvalidKeyError, InvalidValueError, SchemaError, TooLargeError].some((each) => error instanceof each);
   if (isBadInput) return 400;
-  // A service that ends is another one's turn.
+  // While this service closes, another instance can answer.
   return error.transient || error instanceof ClosedError ? 503 : 500;
 }
 
-/** `/city/AD/03/Vila` is the key of that city: names may hold spaces, slashes and letters of all alphabets. Throws URIError. */
+/**
+ * The key in a path such as `/city/AD/03/Vila`. Names may hold spaces, slashes and letters of all alphabets. Throws
+ * URIError.
+ */
 function keyOf(context: Context): `city/${string}` {
   return `city/${decodeURIComponent(context.req.path.slice("/city/".length))}`;
 }
 
-/** Milliseconds since 1970 with fractions, comparable between processes of one machine. */
+/** Milliseconds since 1970, with fractions. Processes of one machine can compare them. */
 function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** To microseconds: the clock tells no more. */
+/** Rounded to microseconds, the resolution of the clock. */
 function rounded(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;
 }

@@ -1,4 +1,4 @@
-/** What `npm start` runs. */
+/** The program that `npm start` runs. */
 import { main } from "../../cli/main.js";
 import { createExample } from "./program.js";
 

@@ -188,11 +188,13 @@ describe("zooid cache invalidate, clear and prune", () => {
 });
 
 describe("nodes that are not there", () => {
-  test("no node at all is told, with where was looked", async () => {
+  test("a cache without nodes is an error that names prefix and address", async () => {
     const { error } = await zooid(["cache", "stats", "--prefix", "shop", "--servers", setup.url, "--wait", "20ms"]);
     expect(error).toMatchObject({
       code: "ZOOID_NOT_FOUND",
-      message: expect.stringMatching(/^no node of a cache with prefix "shop" answered at ws:.* within 20 ms$/) as string,
+      message: expect.stringMatching(
+        /^no node of a cache with prefix "shop" answered at ws:.* within 20 ms; --prefix names another cache$/,
+      ) as string,
     });
   });
 

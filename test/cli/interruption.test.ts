@@ -15,11 +15,11 @@ async function started(how: string, timeoutMs: number) {
   return { child, closed, said: text(child.stderr) };
 }
 
-test("a command that does not close within its bound after a signal ends as it is, with the code of the signal", async () => {
+test("a command that does not close within its bound after a signal ends without waiting, with the code of the signal", async () => {
   const { child, closed, said } = await started("never", 50);
   child.kill("SIGTERM");
   expect(await closed).toEqual([143, null]);
-  expect((await said).split("\n")).toEqual(["closing", "zooid: not closed 0.05 s after SIGTERM: it ends as it is", ""]);
+  expect((await said).split("\n")).toEqual(["closing", "zooid: not closed 0.05 s after SIGTERM: ending without waiting", ""]);
 });
 
 test("a command that two signals reach ends as soon as it has closed", async () => {

@@ -96,16 +96,16 @@ describe("rows put in transactions", () => {
 });
 
 describe("progress", () => {
-  test("tells pace and what is left, at most once in its interval", async () => {
+  test("reports pace and remaining time, at most once in its interval", async () => {
     const clock = new SimulatedClock();
-    const told: ProgressReport[] = [];
-    const progress = new Progress({ clock, intervalMs: 1_000, bytesTotal: 4_000_000, tell: (report) => void told.push(report) });
+    const reports: ProgressReport[] = [];
+    const progress = new Progress({ clock, intervalMs: 1_000, bytesTotal: 4_000_000, report: (report) => void reports.push(report) });
     progress.countRows(1_000, 500_000);
     await clock.advance(999);
     progress.countRows(1_000, 500_000);
-    expect(told).toEqual([]);
+    expect(reports).toEqual([]);
     await clock.advance(1);
     progress.countRows(0, 0);
-    expect(told.map(progressLine)).toEqual(["2,000 rows, 2,000 rows/s, 1.0 MB/s, 3.0 s left"]);
+    expect(reports.map(progressLine)).toEqual(["2,000 rows, 2,000 rows/s, 1.0 MB/s, 3.0 s left"]);
   });
 });

@@ -45,14 +45,14 @@ describe("objects from the command line", () => {
   test("get of a key that is not there fails by a code of its own", async () => {
     const { error, lines } = await zooid(["get", "nothing", ...there]);
     expect(lines).toEqual([]);
-    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nothing": not there' });
+    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nothing": no such object' });
   });
 
   test("delete of a key that is not there fails; those that are there go", async () => {
     await zooid(["put", "there", "1", ...there]);
     const { error, lines } = await zooid(["delete", "there", "nope", ...there]);
     expect(lines).toEqual([expect.stringMatching(/^there deleted by transaction \d+$/)]);
-    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nope": not there' });
+    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nope": no such object' });
     expect((await zooid(["delete", "there", "nope", ...there])).lines).toEqual([]);
   });
 
@@ -130,7 +130,7 @@ describe("import and export", () => {
     const { error } = await zooid(["import", file, ...there]);
     expect(error).toBeInstanceOf(CommandError);
     expect(error).toMatchObject({ code: "ZOOID_BAD_LINE", facts: { line: 703, lastLine: 702 } });
-    expect((error as Error).message).toMatch(/^line 703 is not a row .*everything up to line 702 is in: go on with --from-line 703$/);
+    expect((error as Error).message).toMatch(/^line 703 is not a row .*all rows up to line 702 are stored: go on with --from-line 703$/);
     const { lines: there_ } = await zooid(["list", "bad/", "--keys", "--limit", "2000", ...there]);
     expect(there_).toEqual(Array.from({ length: 702 }, (_, index) => `bad/${String(index + 1).padStart(4, "0")}`));
 
@@ -167,7 +167,8 @@ describe("import and export", () => {
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([130, null]);
     // The answer to the first may have been on its way.
-    const [, said, next] = /^zooid: interrupted; everything up to line (\d+) is in: go on with --from-line (\d+)\n$/.exec(await err) ?? [];
+    const [, said, next] =
+      /^zooid: interrupted; all rows up to line (\d+) are stored: go on with --from-line (\d+)\n$/.exec(await err) ?? [];
     expect([0, 500]).toContain(Number(said));
     expect(Number(next)).toBe(Number(said) + 1);
     expect(await client.get("cut/499")).toBe(499);

@@ -11,14 +11,14 @@ export async function expectPlayed(up: RunningUp): Promise<string> {
     ["figures at A", expect.stringMatching(/^of [A-Z]{2}, [\d,]+ cities: computed$/), "readWrite"],
     ["figures at A again", "from its cache of results", "readWrite"],
     ["change at B", expect.stringMatching(/^note: "changed at /), "readWrite"],
-    ["A was told", expect.stringMatching(/ after B began, .* B had its answer$/), "readWrite"],
+    ["A is notified", expect.stringMatching(/ after B began, .* B had its answer$/), "readWrite"],
     ["read at A", "the new value, from the server", "readWrite"],
-    ["figures at A", expect.stringMatching(/^computed anew, .* after the commit at B$/), "readWrite"],
+    ["figures at A", expect.stringMatching(/^computed again, .* after the commit at B$/), "readWrite"],
     ["storage server stopped", "A has noticed", expect.not.stringMatching(/read/)],
     ["read at A, cut off", expect.stringMatching(/^from its cache, as of \d{4}-/), expect.not.stringMatching(/read/)],
-    ["storage server started", "A sleeps, B is connected again", expect.not.stringMatching(/read/)],
-    ["A is awake, verified", expect.stringMatching(/^by replaying 1 transaction in /), "readWrite"],
-    ["read at A", "what B wrote meanwhile, from the server", "readWrite"],
+    ["storage server started", "B is connected again, A is suspended", expect.not.stringMatching(/read/)],
+    ["A resumes", expect.stringMatching(/^cache verified: 1 transaction replayed in /), "readWrite"],
+    ["read at A", "the value that B wrote meanwhile, from the server", "readWrite"],
   ]);
   expect(steps.every(({ ms }) => ms > 0)).toBe(true);
   return city;

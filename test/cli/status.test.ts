@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 describe("zooid status", () => {
-  test("tells of the server, of who is connected, and of every machine", async () => {
+  test("shows the server, its clients, and every machine", async () => {
     const { lines, error } = await zooid(["status", "--json", ...there]);
     expect(error).toBeUndefined();
     expect(JSON.parse(lines[0] ?? "")).toEqual({
@@ -57,7 +57,7 @@ describe("zooid status", () => {
     });
   });
 
-  test("is a table for people", async () => {
+  test("prints tables for people", async () => {
     const { lines } = await zooid(["status", ...there]);
     expect(lines[0]).toMatch(/^storage main: read-write, instance [0-9a-f]{16}, up /);
     expect(lines).toContainEqual(expect.stringMatching(/^shop-1 +live +linked\.readWrite +.* ago +0\.00 ms +- +\d+\.\d %$/));
@@ -86,9 +86,30 @@ describe("zooid machines", () => {
     expect(lines.at(-1)).toBe("  class linked__readWrite current");
   });
 
-  test("says whose there are when the one asked for is not there", async () => {
-    const { error } = await zooid(["machines", "connection", "--of", "nobody", ...there]);
-    expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: 'no connection of "nobody" runs; there are client/shop-1/connection' });
+  test("lists the running ones when the given one does not run", async () => {
+    const { error } = await zooid(["machines", "connection", "--of", "shop-2", ...there]);
+    expect(error).toMatchObject({
+      code: "ZOOID_NOT_FOUND",
+      message: 'no connection of "shop-2" runs: actors in realm "zooid" are client/shop-1/connection',
+    });
+    const { error: flight } = await zooid(["machines", "flight", "--of", "main", ...there]);
+    expect((flight as Error).message).toMatch(
+      /^no flight of "main" runs: actors in realm "zooid" are client\/shop-1\/connection, server\/main\/group-commit, /,
+    );
+  });
+
+  test("names the realm when no actor runs in it", async () => {
+    const { error } = await zooid(["machines", "orders/1", "--realm", "empty", ...there]);
+    expect((error as Error).message).toMatch(
+      /^there is no machine and no actor "orders\/1": no actor runs in realm "empty", and --realm names another; machines of Zooid are connection, /,
+    );
+  });
+
+  test("refuses --of without the name of a machine, before a look at what runs", async () => {
+    const { error } = await zooid(["machines", "--of", "shop-1", "--servers", "nats://127.0.0.1:1"]);
+    expect(error).toMatchObject({ code: "ZOOID_USAGE", message: expect.stringMatching(/^--of needs a machine: /) as string });
+    const { error: misspelled } = await zooid(["machines", "conection", "--of", "shop-1", "--servers", "nats://127.0.0.1:1"]);
+    expect(misspelled).toMatchObject({ code: "ZOOID_USAGE", message: expect.stringContaining("did you mean connection?") as string });
   });
 
   test("names the machines there are when one is mistyped, without a look at what runs", async () => {
@@ -97,7 +118,7 @@ describe("zooid machines", () => {
     expect((error as Error).message).toContain("group-commit");
   });
 
-  test("draws the machine of a registered actor, with the state that it is in", async () => {
+  test("draws the machine of a registered actor with its current state, and status lists it in a realm without a storage server", async () => {
     const gate = createActor(gateMachine).start();
     const transport = await openTransport({ servers: setup.url });
     const system = createActorSystem({ realm: "park", transport });
@@ -109,10 +130,19 @@ describe("zooid machines", () => {
       expect(`${lines.join("\n")}\n`).toBe(machineToMermaid(gateMachine, { current: "closed" }));
       const { lines: json } = await zooid(["machines", "north/gate", "--json", ...realm]);
       expect(JSON.parse(json[0] ?? "")).toMatchObject({ path: "north/gate", value: "closed", machine: { states: { closed: {} } } });
+      const status = await zooid(["status", ...realm]);
+      expect(status.lines).toEqual(["machine     state", "north/gate  closed"]);
+      expect(status.error).toMatchObject({ code: "ZOOID_DISCONNECTED", missing: "realm" });
+      const { lines: asJson } = await zooid(["status", "--json", ...realm]);
+      expect(asJson.map((line) => JSON.parse(line) as unknown)).toEqual([
+        { server: null, clients: [], machines: [{ path: "north/gate", state: "closed" }] },
+      ]);
       const { error } = await zooid(["machines", "south/gate", ...realm]);
       expect(error).toMatchObject({
         code: "ZOOID_NOT_FOUND",
-        message: expect.stringMatching(/^there is no machine and no actor "south\/gate": .*; actors are north\/gate$/) as string,
+        message: expect.stringMatching(
+          /^there is no machine and no actor "south\/gate": actors in realm "park" are north\/gate; machines of Zooid are /,
+        ) as string,
       });
     } finally {
       system.close();

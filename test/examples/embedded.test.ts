@@ -60,7 +60,7 @@ describe("a part inside the process of npm start", () => {
     expect(part.starting).toBe(true);
     part.kill();
     open();
-    await expect(starting).rejects.toMatchObject({ message: "storage server was told to end before it was ready" });
+    await expect(starting).rejects.toMatchObject({ message: "storage server was stopped before it was ready" });
     expect(history).toEqual(["opened", "closed"]);
     expect(part.running).toBe(false);
   });

@@ -20,7 +20,9 @@ describe("npm start without a nats-server", () => {
     async () => {
       const up = await startUp(["--data", await folder(), "--cities", "2000", "--broker", "in-process"]);
       const missing = await up.event("notice");
-      expect(missing.text).toMatch(/^without a nats-server all runs in this process, and only processes of this machine can join, at ws:/);
+      expect(missing.text).toMatch(
+        /^no nats-server was found: all parts run in this process, and processes of this machine can join at ws:/,
+      );
       const ready = await up.event("ready");
       expect(await up.event("import", ({ state }) => state === "done")).toMatchObject({ rows: 2_000, of: 2_000 });
       await expectPlayed(up);
@@ -60,7 +62,7 @@ describe("npm start without a nats-server", () => {
       const { commands } = await up.event("byHand");
       const answers: string[] = [];
       for (const command of commands) answers.push((await promisify(execFile)("sh", ["-c", command])).stdout);
-      const [before, figures, change, after, changed, , cutOff, , state, machines, keys, invalidated, computedAnew] = answers;
+      const [before, figures, change, after, changed, , cutOff, , state, status, drawing, keys, invalidated, computedAgain] = answers;
       expect(JSON.parse(before ?? "")).toMatchObject({ from: "cache", connected: true });
       expect(JSON.parse(change ?? "")).toMatchObject({ city: { note: "by hand" } });
       expect(JSON.parse(after ?? "")).toMatchObject({ from: "server", city: { note: "by hand" } });
@@ -68,10 +70,11 @@ describe("npm start without a nats-server", () => {
       expect(JSON.parse(changed ?? "")).toMatchObject({ from: "computed", noted: 1 });
       expect(JSON.parse(cutOff ?? "")).toMatchObject({ from: "cache", connected: false, city: { note: "by hand" } });
       expect(JSON.parse(state ?? "")).toMatchObject({ client: "A", state: "readWrite" });
-      expect(machines).toContain("client/A/connection linked.readWrite");
+      expect(status).toMatch(/^client\/A\/connection +linked\.readWrite$/m);
+      expect(drawing).toContain("class linked__readWrite current");
       expect(keys).toMatch(/^A .*figures\("/m);
       expect(invalidated).toMatch(/^A +published$/m);
-      expect(JSON.parse(computedAnew ?? "")).toMatchObject({ from: "computed" });
+      expect(JSON.parse(computedAgain ?? "")).toMatchObject({ from: "computed" });
       up.signal("SIGTERM");
       expect(await up.ended).toMatchObject({ code: 0 });
     },
@@ -131,7 +134,7 @@ describe("npm start without a nats-server", () => {
     const control = await runExample(["--data", data, "--broker", "in-process", "--control-port", String(port)]);
     expect(control).toMatchObject({
       code: 1,
-      err: `cities: port ${port} is taken: choose another with --control-port (ZOOID_PORT_TAKEN)\n`,
+      err: `cities: port ${port} is taken, perhaps by another \`npm start\`: choose another with \`npm start -- --control-port 5280\` (ZOOID_PORT_TAKEN)\n`,
     });
     const up = await startUp(["--data", data, "--broker", "in-process", "--service-ports", `${port},${port - 1}`]);
     const { code, err } = await up.ended;

@@ -8,9 +8,9 @@ import { CommandError } from "../../../cli/failure.js";
 import { partError } from "./part-error.js";
 import type { Ending, Running } from "./running.js";
 
-/** Time a process has to close properly before it is killed. */
+/** A process that has not closed within this time is killed. */
 const stopTimeoutMs = 10_000;
-/** Time a process has to tell that it is ready. */
+/** A process that has not printed its ready line within this time is killed. */
 const readyTimeoutMs = 30_000;
 
 export interface ChildOptions {
@@ -21,20 +21,20 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Standard error is appended to this file. */
   readonly logFile: string;
-  /** The first line, of either output, with which it says that it takes work. */
+  /** Recognizes the line, on either output, that says that the process is ready. */
   readonly isReady: (line: string) => boolean;
   readonly clock: Clock;
 }
 
 /**
- * A process of ours, in a process group of its own so that Ctrl-C at the terminal does not reach it before we do, and on a
- * parent watchdog: it ends when this process is gone.
+ * A child process. It has its own process group, so that Ctrl-C at the terminal reaches only this process, which stops its
+ * children in order. A parent watchdog ends it when this process is gone.
  */
 export class Child implements Running {
   readonly name: string;
   readonly pid: number;
   readonly ended: Promise<Ending>;
-  /** The line that told that it is ready. Rejects when it ends before, or is silent for too long. */
+  /** The ready line. Rejects when the process ends before it, or takes too long. */
   readonly ready: Promise<string>;
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #clock: Clock;
@@ -53,21 +53,21 @@ export class Child implements Running {
       env: { ...process.env, ...options.env },
     });
     this.pid = this.#process.pid ?? 0;
-    // Without this a child that is gone would end us with EPIPE.
+    // Without this listener, writing to a child that has ended would end this process with EPIPE.
     this.#process.stdin.on("error", () => undefined);
     this.ended = new Promise((resolve) => {
       this.#process.once("error", ({ message }) => resolve({ how: message, wasKilled: false }));
       this.#process.once("close", (code, signal) => resolve({ how: signal ?? `exit code ${code}`, wasKilled: signal === "SIGKILL" }));
     });
     this.ready = this.#watch(options);
-    // Whoever waits for it gets the error; nobody has to.
+    // Prevents an unhandled rejection when no caller awaits `ready`.
     this.ready.catch(() => undefined);
   }
 
-  /** The signal that asks it to close does. */
+  /** Does nothing: the signal of `stop` calls off the start, too. */
   callOff(): void {}
 
-  /** Asks it to close, kills it when it does not in time, and resolves when it is gone. */
+  /** Sends SIGTERM, kills the process after a time-out, and resolves when it is gone. */
   async stop(): Promise<Ending> {
     const timer = this.#clock.setTimeout(() => this.kill(), stopTimeoutMs);
     this.#process.kill("SIGCONT");
@@ -77,9 +77,9 @@ export class Child implements Running {
     return ending;
   }
 
-  /** Kills it, and all it started, at once. */
+  /** Kills the process and its children at once. */
   kill(): void {
-    // One that could not be started has no process; group 0 would be our own.
+    // A process that failed to start has no id; group 0 would be this process's own.
     if (this.pid === 0) return;
     try {
       process.kill(-this.pid, "SIGKILL");
@@ -88,7 +88,7 @@ export class Child implements Running {
     }
   }
 
-  /** As a whole: even its heartbeats stop. */
+  /** Suspends the whole process, with its heartbeats. */
   async sleep(): Promise<void> {
     this.#process.kill("SIGSTOP");
   }
@@ -99,7 +99,7 @@ export class Child implements Running {
 
   #watch({ logFile, isReady }: ChildOptions): Promise<string> {
     const log = createWriteStream(logFile, { flags: "a", mode: 0o600 });
-    // A full disk must not end us: the log is what we can do without.
+    // A full disk must not end this process; it goes on without the log.
     log.on("error", () => undefined);
     let lastError = "";
     return new Promise((resolve, reject) => {
@@ -115,8 +115,8 @@ export class Child implements Running {
       createInterface({ input: this.#process.stdout }).on("line", take);
       createInterface({ input: this.#process.stderr }).on("line", (line) => {
         log.write(`${line}\n`);
-        // An error with a code is the last word of a command, whatever is logged after it.
-        if (isTelling(line) && (saidIn(line).code !== undefined || saidIn(lastError).code === undefined)) lastError = line;
+        // An error with a code stays the last error, also when other lines follow it.
+        if (isMessage(line) && (saidIn(line).code !== undefined || saidIn(lastError).code === undefined)) lastError = line;
         take(line);
       });
       void this.ended.then(({ how }) => {
@@ -133,7 +133,7 @@ export class Child implements Running {
   }
 }
 
-/** What a line of a log or of an error says. */
+/** Message and code in a line of a log or of an error. */
 function saidIn(line: string): { readonly message: string; readonly code?: string } {
   try {
     const json = JSON.parse(line) as { event?: string; address?: string; error?: { message?: string; code?: string }; msg?: string };
@@ -145,7 +145,7 @@ function saidIn(line: string): { readonly message: string; readonly code?: strin
   }
 }
 
-/** Lines of a stack, and what Node says below it, tell less than the line above them. */
-function isTelling(line: string): boolean {
+/** False for the lines of a stack, and for the lines that Node prints after a stack. */
+function isMessage(line: string): boolean {
   return /^\S/.test(line) && !/^(?:}|Node\.js v)/.test(line);
 }

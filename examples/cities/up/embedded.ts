@@ -3,18 +3,20 @@ import { type CommandError, failureOf } from "../../../cli/failure.js";
 import { partError } from "./part-error.js";
 import type { Ending, Running } from "./running.js";
 
-/** What was opened, until it is closed. */
+/** An open part. */
 export interface Opened {
   close(): Promise<void> | void;
 }
 
+const endedEarly = "was stopped before it was ready";
+
 export interface EmbeddedOptions {
   readonly name: string;
-  /** Opens it; `fail` is called if it has to end by itself later. What it waits for is not waited for when `signal` aborts. */
+  /** Opens it. Calls `fail` if it later ends by itself. Stops waiting when `signal` aborts. */
   readonly open: (fail: (error: unknown) => void, signal: AbortSignal) => Promise<Opened>;
 }
 
-/** Something of ours inside this process, which ends with it. It sleeps by being closed, and is opened again to wake. */
+/** A part inside this process, which ends with the process. `sleep` closes it, `wake` opens it again. */
 export class Embedded implements Running {
   readonly pid = process.pid;
   readonly ready: Promise<void>;
@@ -25,32 +27,32 @@ export class Embedded implements Running {
   #opening: Promise<Opened | undefined>;
   #stopping: Promise<Ending> | undefined;
   #giveUp!: (reason: Error) => void;
-  #tellEnd!: (ending: Ending) => void;
+  #resolveEnded!: (ending: Ending) => void;
 
   constructor(options: EmbeddedOptions) {
     this.#options = options;
-    this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     this.#opening = this.#open();
     this.ready = new Promise((resolve, reject) => {
       this.#giveUp = reject;
       this.#opening.then(() => resolve(), reject);
     });
-    // Whoever waits for it gets the error; nobody has to.
+    // Prevents an unhandled rejection when no caller awaits `ready`.
     this.ready.catch(() => undefined);
   }
 
   callOff(): void {
-    this.#calledOff.abort(this.#failure("was told to end before it was ready"));
+    this.#calledOff.abort(this.#failure(endedEarly));
   }
 
   stop(): Promise<Ending> {
     return this.#end("closed");
   }
 
-  /** What is being opened cannot be stopped half way: it is closed once it is open. */
+  /** An opening cannot be stopped half way: the part is closed once it is open. */
   kill(): void {
     this.callOff();
-    this.#giveUp(this.#failure("was told to end before it was ready"));
+    this.#giveUp(this.#failure(endedEarly));
     this.stop().catch(() => undefined);
   }
 
@@ -84,7 +86,7 @@ export class Embedded implements Running {
     try {
       await opened?.close();
     } finally {
-      this.#tellEnd(ending);
+      this.#resolveEnded(ending);
     }
     return ending;
   }

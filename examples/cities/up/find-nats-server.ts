@@ -3,13 +3,13 @@ import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommandError } from "../../../cli/failure.js";
 
-/** One line for those who have none. */
+/** One line of help for users without a nats-server. */
 export const howToGetNatsServer =
   "set NATS_SERVER to its path or put it on PATH (in a clone on Debian and Ubuntu: `node scripts/nats-server.mjs --provide`, without root)";
 
 /**
- * The nats-server that is there: NATS_SERVER, else the one on PATH, else one that was unpacked into .cache of the clone;
- * undefined when there is none. Nothing is installed. Throws a CommandError when NATS_SERVER is set to what cannot be run.
+ * Path of a nats-server: NATS_SERVER, else the one on PATH, else one that was unpacked into .cache of the clone; undefined
+ * when there is none. Installs nothing. Throws a CommandError when NATS_SERVER is not an executable file.
  */
 export function findNatsServer(environment: NodeJS.ProcessEnv): string | undefined {
   const named = environment["NATS_SERVER"];

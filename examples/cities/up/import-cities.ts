@@ -6,9 +6,9 @@ import { putRows, type RowStore, rowsPerTransaction } from "../../../cli/put-row
 import { type Cities, citiesMarker } from "./cities.js";
 import type { Report } from "./report.js";
 
-const tellIntervalMs = 1_000;
+const reportIntervalMs = 1_000;
 
-/** A store that can be asked as well. */
+/** A store that can be read, too. */
 export interface CityStore extends RowStore {
   get(key: string): Promise<Value | undefined>;
   getMany(keys: readonly string[]): Promise<readonly (Value | undefined)[]>;
@@ -24,23 +24,27 @@ export interface ImportCitiesOptions {
 }
 
 /**
- * Imports the cities once: a marker, put last, says that they are in. One that was cut off goes on where it was: its
- * transactions are always of the same rows, and one whose last row is there is there as a whole.
+ * Imports the cities once: a marker, written last, says that the import is complete. An interrupted import goes on where
+ * it stopped: its transactions always have the same rows, so a transaction whose last row is stored is stored as a whole.
  */
 export async function importCities({ store, cities, clock, signal, report }: ImportCitiesOptions): Promise<void> {
   const { rows, version } = cities;
   const startMs = clock.monotonic();
   const marker = await store.get(citiesMarker);
   const isIn = isMarker(marker) && marker.version === version && marker.rows >= rows.length;
-  const tell = (state: "running" | "done", done: number, rowsPerSecond: number) =>
+  const reportRows = (state: "running" | "done", done: number, rowsPerSecond: number) =>
     report({ event: "import", state, rows: done, of: rows.length, rowsPerSecond, ms: clock.monotonic() - startMs });
   if (isIn) {
-    tell("done", 0, 0);
+    reportRows("done", 0, 0);
     return;
   }
   const there = await keysThere(store, rows);
   let imported = 0;
-  const progress = new Progress({ clock, intervalMs: tellIntervalMs, tell: (told) => tell("running", imported, told.rowsPerSecond) });
+  const progress = new Progress({
+    clock,
+    intervalMs: reportIntervalMs,
+    report: ({ rowsPerSecond }) => reportRows("running", imported, rowsPerSecond),
+  });
   const result = await putRows(store, inOrder(rows), {
     signal,
     isThere: (batch) => {
@@ -55,10 +59,10 @@ export async function importCities({ store, cities, clock, signal, report }: Imp
   });
   if (result.error !== undefined) throw result.error;
   await store.put(citiesMarker, { version, rows: rows.length });
-  tell("done", imported, progress.report().rowsPerSecond);
+  reportRows("done", imported, progress.current().rowsPerSecond);
 }
 
-/** Which of the rows that end a transaction are there already. */
+/** Keys of stored rows, among the rows that end a transaction. */
 async function keysThere(store: CityStore, rows: readonly NumberedRow[]): Promise<ReadonlySet<string>> {
   const keys = rows.filter((_, index) => (index + 1) % rowsPerTransaction === 0 || index === rows.length - 1).map(({ key }) => key);
   const values = await store.getMany(keys);

@@ -1,11 +1,11 @@
 import type { CityServiceOptions } from "../service.js";
 import type { Running } from "./running.js";
 
-/** How the parts are run: as processes of their own around a nats-server, or all inside this one. */
+/** Runs the parts: each as a process beside a nats-server, or all inside this process. */
 export interface Launcher {
   /** Address of the broker, for clients. */
   readonly servers: string;
-  /** What the broker is, for people. */
+  /** Description of the broker, for people. */
   readonly brokerDetail: string;
   /** Everything runs inside this process. */
   readonly isOneProcess: boolean;

@@ -1,12 +1,12 @@
 /**
- * A parent watchdog: this process ends when its standard input does, as it does when the process at the other end of the pipe is
- * gone, however it went. Preloaded (`node --import parent-watchdog.js program.js`), it is the program itself that ends; run as
- * `node parent-watchdog.js command …`, it holds a command that is not a Node program.
+ * A parent watchdog: it ends this process when standard input ends, which happens when the parent process is gone for any
+ * reason. Preload it into a Node program (`node --import parent-watchdog.js program.js`), or run another command under it
+ * (`node parent-watchdog.js command …`).
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-/** Time to close properly, for a process whose supervisor is gone. */
+/** Time to close properly after the parent is gone. */
 const parentGraceMs = 3_000;
 
 let letGo = (): void => {
@@ -20,7 +20,7 @@ if (command !== undefined && program !== undefined && isThisFile(program)) hold(
 process.stdin.on("end", () => letGo());
 process.stdin.on("error", () => letGo());
 process.stdin.resume();
-// A program that has nothing more to do ends, watched or not.
+// The watchdog must not keep a finished program alive.
 (process.stdin as { unref?: () => void }).unref?.();
 
 function hold(held: string, flags: readonly string[]): void {

@@ -4,7 +4,7 @@ import type { Running } from "./running.js";
 
 export interface PartOptions {
   readonly name: string;
-  /** Where it is to be found, for people. */
+  /** Its address or folder, for people. */
   readonly detail: string;
   readonly launch: () => Running;
   readonly clock: Clock;
@@ -12,8 +12,8 @@ export interface PartOptions {
 }
 
 /**
- * One of what `npm start` runs: broker, storage server, service. One that ends by itself is reported, and stays down until
- * it is started again.
+ * A part of `npm start`: broker, storage server or service. A part that ends by itself is reported, and stays down until it
+ * is started again.
  */
 export class Part {
   readonly name: string;
@@ -31,17 +31,17 @@ export class Part {
     return this.#running !== undefined;
   }
 
-  /** It was started, and does not take work yet. */
+  /** It was started, and is not ready yet. */
   get starting(): boolean {
     return this.#running !== undefined && !this.#ready;
   }
 
-  /** Of the process it runs in, while it does. */
+  /** Id of its process, while it runs. */
   get pid(): number | undefined {
     return this.#running?.pid;
   }
 
-  /** Resolves when it takes work. Nothing happens when it runs already. */
+  /** Resolves when it is ready. Does nothing when it runs already. */
   async start(): Promise<void> {
     if (this.#running !== undefined) return;
     const { clock, report, launch, name, detail } = this.#options;
@@ -59,7 +59,7 @@ export class Part {
     } catch (error) {
       running.kill();
       await running.ended;
-      // It was told to end before it took work.
+      // `stop` was called before it was ready.
       if (this.#stopping) return;
       throw error;
     }
@@ -67,7 +67,7 @@ export class Part {
     report({ event: "part", part: name, state: "up", detail, ms: clock.monotonic() - startMs });
   }
 
-  /** Resolves when it is gone. Nothing happens when it is not there. */
+  /** Resolves when it is gone. Does nothing when it does not run. */
   async stop(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -80,17 +80,17 @@ export class Part {
     report({ event: "part", part: name, state: "down", detail: how, ms: clock.monotonic() - startMs });
   }
 
-  /** Ends it, and waits for nothing. */
+  /** Ends it at once, without waiting. */
   kill(): void {
     this.#running?.kill();
   }
 
-  /** From now on it misses what happens, and keeps what it has on disk: as a machine does that is put to sleep. */
+  /** Suspends it, as a laptop that is closed: it misses messages, and keeps its files. */
   async sleep(): Promise<void> {
     await this.#running?.sleep();
   }
 
-  /** Resolves when it may go on; connections to it may have to be made anew. */
+  /** Resolves when it runs again. Connections to it may have to be opened again. */
   async wake(): Promise<void> {
     await this.#running?.wake();
   }

@@ -1,8 +1,12 @@
 import { createServer } from "node:net";
 import { CommandError } from "../../../cli/failure.js";
 
-/** Throws a CommandError that names the option when somebody listens on the port already. */
-export async function checkPortFree(port: number, flag: string): Promise<void> {
+/** Options that choose ports, each with an example of its value. */
+const values = { "--port": "5222", "--control-port": "5280", "--service-ports": "5281,5282" } as const;
+type PortFlag = keyof typeof values;
+
+/** Throws a CommandError that names the option when the port is taken. */
+export async function checkPortFree(port: number, flag: PortFlag): Promise<void> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
@@ -17,9 +21,10 @@ export async function checkPortFree(port: number, flag: string): Promise<void> {
   });
 }
 
-/** The error of a port that cannot be listened on, with the option that chooses another. */
-export function portError(error: unknown, port: number, flag: string): CommandError {
+/** The error for a port that cannot be opened, with the option that chooses another one. */
+export function portError(error: unknown, port: number, flag: PortFlag): CommandError {
   const code = (error as NodeJS.ErrnoException).code;
-  const reason = code === "EADDRINUSE" ? "is taken" : `cannot be used (${code ?? String(error)})`;
-  return new CommandError("ZOOID_PORT_TAKEN", `port ${port} ${reason}: choose another with ${flag}`, { port, option: flag }, error);
+  const reason = code === "EADDRINUSE" ? "is taken, perhaps by another `npm start`" : `cannot be used (${code ?? String(error)})`;
+  const remedy = `choose another with \`npm start -- ${flag} ${values[flag]}\``;
+  return new CommandError("ZOOID_PORT_TAKEN", `port ${port} ${reason}: ${remedy}`, { port, option: flag }, error);
 }

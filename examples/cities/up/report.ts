@@ -1,6 +1,7 @@
 import { count, duration } from "../../../cli/progress.js";
+import { table } from "../../../cli/table.js";
 
-/** What `npm start` tells, one JSON object a line with --json. Times in ms. */
+/** Events that `npm start` prints; with --json one JSON object a line. Times are in milliseconds. */
 export type UpEvent =
   | { readonly event: "part"; readonly part: string; readonly state: "up" | "down"; readonly detail: string; readonly ms: number }
   | { readonly event: "ended"; readonly part: string; readonly detail: string }
@@ -28,7 +29,7 @@ export type UpEvent =
   | { readonly event: "stopping" }
   | { readonly event: "stopped"; readonly ms: number };
 
-/** One step of the scenario; `connection`: state of A's connection machine after it. */
+/** One step of the scenario. `connection`: state of A's connection machine after the step. */
 export interface ScenarioStep {
   readonly event: "step";
   readonly number: number;
@@ -43,10 +44,10 @@ export type Report = (event: UpEvent) => void;
 
 /** Columns of the lines for people. */
 const columns = { name: 29, detail: 54, time: 9 } as const;
-/** Lines without a column for details have their time where the others have it. */
+/** Width of the first column of lines without details; it aligns their times. */
 const wide = columns.name + columns.detail + 1;
 
-/** The lines of an event for people; none for what is only worth a line of JSON. */
+/** The lines of an event for people. Empty for events that only --json prints. */
 export function upLines(event: UpEvent): readonly string[] {
   switch (event.event) {
     case "part":
@@ -74,7 +75,10 @@ export function upLines(event: UpEvent): readonly string[] {
           .join(" · "),
       ];
     case "machines":
-      return event.actors.map(({ path, state }) => `  ${path.padEnd(columns.name)} ${state}`);
+      return table(
+        ["machine", "state"],
+        event.actors.map(({ path, state }) => [path, state]),
+      ).map((line) => `  ${line}`);
     case "stopping":
       return ["stopping"];
     case "stopped":
@@ -84,7 +88,7 @@ export function upLines(event: UpEvent): readonly string[] {
 
 function importLine(event: Extract<UpEvent, { event: "import" }>): string {
   const pace = event.rowsPerSecond > 0 ? ` (${count(event.rowsPerSecond)} a second)` : "";
-  const text = event.state === "done" ? `${count(event.of)} cities are in` : `${count(event.rows)} of ${count(event.of)} cities`;
+  const text = event.state === "done" ? `${count(event.of)} cities imported` : `${count(event.rows)} of ${count(event.of)} cities`;
   return `  ${text}${pace}`.padEnd(wide) + time(event.ms);
 }
 

@@ -18,17 +18,17 @@ import { commandsByHand } from "./scenario.js";
 import { ServiceLink } from "./service-link.js";
 import type { UpFlags } from "./up-flags.js";
 
-/** Signals within this are one: npm passes Ctrl-C on to a process that the terminal has told already. */
+/** Signals within this time count as one: both the terminal and npm send the signal of a single Ctrl-C. */
 const samePressMs = 500;
 
-/** Runs everything until it is told to end: by a signal, a key, or a request. */
+/** Runs all parts until a signal, a key or a request ends them. */
 export async function runUp(flags: UpFlags, surroundings: Surroundings): Promise<void> {
   const up = new Up(flags, surroundings);
   try {
     await up.run();
   } catch (error) {
-    // What was under way when it was told to end did not fail.
-    if (!up.isToldToQuit && !up.isInterruptedWhenReady) throw error;
+    // An action that is interrupted by the end of the command is no failure.
+    if (!up.isQuitting && !up.isInterruptedWhenReady) throw error;
   } finally {
     await up.end();
   }
@@ -42,12 +42,12 @@ class Up {
   readonly #controls: Controls;
   readonly #clock = systemClock;
   readonly #log = logOf({ logLevel: "fatal" });
-  /** What is closed at the end, last opened first. */
+  /** Closed at the end, in reverse order. */
   readonly #opened: (() => Promise<void> | void)[] = [];
   readonly #startMs = systemClock.monotonic();
   #setup: Setup | undefined;
   #keys: Keys | undefined;
-  #toldAtMs = 0;
+  #abortedAtMs = 0;
   #isReady = false;
 
   constructor(flags: UpFlags, { out, signal }: Surroundings) {
@@ -57,19 +57,19 @@ class Up {
     this.#controls = new Controls({ clock: this.#clock, report: this.#report, signal: this.#signal, quit: () => this.#quit() });
   }
 
-  /** By a key or a request; not by a signal. */
-  get isToldToQuit(): boolean {
+  /** A key or a request, not a signal, has ended it. */
+  get isQuitting(): boolean {
     return this.#quitting.signal.aborted;
   }
 
-  /** A signal ends what runs as it is meant to end; before, it calls off a start. */
+  /** A signal has ended it after it was ready, which is a normal end. Before that, a signal calls off the start. */
   get isInterruptedWhenReady(): boolean {
     return this.#isReady && this.#signal.aborted;
   }
 
   async run(): Promise<void> {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, this.#onSignal);
-    this.#signal.addEventListener("abort", () => (this.#toldAtMs = this.#clock.monotonic()), { once: true });
+    this.#signal.addEventListener("abort", () => (this.#abortedAtMs = this.#clock.monotonic()), { once: true });
     const control = await openControlServer(this.#flags.controlPort, this.#controls);
     this.#opened.push(() => control.close());
     const deps = { control, clock: this.#clock, log: this.#log, report: this.#report, environment: process.env };
@@ -78,7 +78,7 @@ class Up {
     this.#controls.attach(setup);
     if (setup.missing !== undefined) this.#report({ event: "notice", text: setup.missing });
     const starting = this.#controls.inLine(() => this.#start(setup));
-    // What has not started when a signal comes is not waited for, nor is how it fails then.
+    // After a signal, neither the start nor its failure is awaited.
     await Promise.race([starting, this.#aborted()]);
     starting.catch(() => undefined);
     this.#signal.throwIfAborted();
@@ -105,7 +105,7 @@ class Up {
     if (setup !== undefined) {
       this.#report({ event: "stopping" });
       const parts = [...setup.services, setup.server, setup.broker];
-      // What has not started yet is not waited for.
+      // Parts that are not ready are killed, not awaited.
       for (const part of parts.filter(({ starting }) => starting)) part.kill();
       await this.#controls.settled();
       await Promise.all(setup.services.map((service) => service.stop()));
@@ -124,8 +124,8 @@ class Up {
   };
 
   readonly #onSignal = (): void => {
-    if (!this.#signal.aborted || this.#clock.monotonic() - this.#toldAtMs < samePressMs) return;
-    // The second Ctrl-C: whoever asks twice does not want to wait.
+    if (!this.#signal.aborted || this.#clock.monotonic() - this.#abortedAtMs < samePressMs) return;
+    // A second Ctrl-C ends everything at once.
     const setup = this.#setup;
     for (const part of setup === undefined ? [] : [...setup.services, setup.server, setup.broker]) part.kill();
     this.#keys?.close();
@@ -135,7 +135,7 @@ class Up {
   async #start(setup: Setup): Promise<void> {
     await setup.broker.start();
     this.#signal.throwIfAborted();
-    // Processes start together: what takes time is loading the programs, and services connect as soon as the server is heard.
+    // Processes start together, because loading the programs takes the time. Services connect once they hear the server.
     const serving = setup.server.start();
     if (setup.isOneProcess) await serving;
     this.#signal.throwIfAborted();
@@ -166,7 +166,7 @@ class Up {
       this.#report({ event: "byHand", commands: commandsByHand({ ...urls, control: control.url }, key, zooidAt(servers)) });
     } catch (error) {
       if (this.#signal.aborted || this.#flags.once === true) throw error;
-      this.#tellError(error);
+      this.#reportError(error);
     }
   }
 
@@ -175,8 +175,8 @@ class Up {
     this.#report(keysEvent);
     this.#keys = listenForKeys(process.stdin, (key) => {
       this.#press(key).catch((error: unknown) => {
-        // What is called off at the end did not fail.
-        if (!this.#signal.aborted) this.#tellError(error);
+        // An action that is interrupted by the end of the command is no failure.
+        if (!this.#signal.aborted) this.#reportError(error);
       });
     });
   }
@@ -203,7 +203,7 @@ class Up {
     this.#quitting.abort(new Interrupted("SIGTERM"));
   }
 
-  #tellError(error: unknown): void {
+  #reportError(error: unknown): void {
     this.#report({ event: "notice", text: error instanceof Error ? error.message : String(error) });
   }
 }
@@ -213,16 +213,17 @@ const keysEvent: UpEvent = {
   keys: { s: "stop or start the storage server", b: "the broker", m: "machines", q: "quit" },
 };
 
-/** Times to a microsecond: more digits say nothing. */
+/** Rounds times to microseconds. */
 function rounded(_: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isInteger(value) ? Math.round(value * 1_000) / 1_000 : value;
 }
 
-/** How a command that joins `servers` is called from the folder we were called in, whether we are installed, built or neither. */
+/** Writes a `zooid` command line that joins `servers`, for the current folder. Works installed, built or from the sources. */
 function zooidAt(servers: string): (words: string) => string {
   const command = new URL(`../../../cli/zooid${extname(import.meta.url)}`, import.meta.url);
   const path = relative(process.cwd(), fileURLToPath(command));
   const file = /^[\w./-]+$/.test(path) ? path : JSON.stringify(path);
-  const isFoundByItself = Object.values<string>(defaultAddresses).includes(servers);
-  return (words) => ["node", ...process.execArgv, file, words, ...(isFoundByItself ? [] : ["--servers", servers])].join(" ");
+  // Without --servers the command prefers a NATS server at the default address, which may be another one than ours.
+  const flags = servers === defaultAddresses.nats ? [] : ["--servers", servers];
+  return (words) => ["node", ...process.execArgv, file, words, ...flags].join(" ");
 }

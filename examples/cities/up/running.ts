@@ -1,26 +1,26 @@
-/** How something ended, for people: `SIGKILL`, `exit code 1`, the message of an error. */
+/** How a part ended, for people: `SIGKILL`, `exit code 1`, or the message of an error. */
 export interface Ending {
   readonly how: string;
   /** It did not close in time. */
   readonly wasKilled: boolean;
 }
 
-/** What a part runs as: a process of its own, or something inside this one. It was started when it was made. */
+/** A part that was started, as a process of its own or inside this one. */
 export interface Running {
-  /** Of the process that it runs in. */
+  /** Id of its process. */
   readonly pid: number;
-  /** Resolves when it takes work. Rejects with a CommandError when it cannot, or is killed before. */
+  /** Resolves when it is ready. Rejects with a CommandError when it cannot start, or is killed before. */
   readonly ready: Promise<unknown>;
-  /** Resolves when it is gone, however it went. */
+  /** Resolves when it is gone, for any reason. */
   readonly ended: Promise<Ending>;
-  /** It is not to become ready any more: what it waits for is not waited for. */
+  /** Ends a start that waits. */
   callOff(): void;
-  /** Resolves when it has closed properly, or was killed because it did not. */
+  /** Resolves when it has closed properly, or was killed after a time-out. */
   stop(): Promise<Ending>;
-  /** Ends it, and waits for nothing. */
+  /** Ends it at once, without waiting. */
   kill(): void;
-  /** From now on it misses what happens, and keeps what it has on disk. */
+  /** Suspends it: it misses messages, and keeps its files. */
   sleep(): Promise<void>;
-  /** Resolves when it may go on; connections to it may have to be made anew. */
+  /** Resolves when it runs again. Connections to it may have to be opened again. */
   wake(): Promise<void>;
 }

@@ -4,9 +4,9 @@ import { count, duration } from "../../../cli/progress.js";
 import type { Report, ScenarioStep } from "./report.js";
 import { type ChangedEvent, pathOf, type ReadAnswer, type ServiceLink, type WriteAnswer } from "./service-link.js";
 
-/** All of it takes a second or two; a reconnection backs off for a few at most. */
+/** The scenario takes a second or two. A reconnection backs off for a few seconds at most. */
 const scenarioTimeoutMs = 60_000;
-/** Cities tried until one is found that A has not cached from an earlier run. */
+/** Number of cities to try, to find one that A has not cached in an earlier run. */
 const uncachedTriesMax = 50;
 
 export interface ScenarioOptions {
@@ -15,7 +15,7 @@ export interface ScenarioOptions {
   /** Keys to choose from. */
   readonly keys: readonly string[];
   readonly server: { stop(): Promise<void>; start(): Promise<void> };
-  /** A: put to sleep so that it misses a transaction, and keeps what its cache has on disk. */
+  /** A is suspended, so that it misses a transaction; its cache stays on disk. */
   readonly sleeper: { sleep(): Promise<void>; wake(): Promise<void> };
   readonly clock: Clock;
   readonly random: Random;
@@ -24,8 +24,9 @@ export interface ScenarioOptions {
 }
 
 /**
- * Shows on a city that nobody has touched: a read, a cached read, cached figures of its country, a change that reaches the other
- * service and makes the figures fall, reads while the storage server is away, and a cache verified by replaying what it missed. Throws a CommandError when a step is not as promised.
+ * Takes a city that A has not cached, and shows a read, a cached read, cached figures of its country, a change that reaches
+ * the other service and makes the figures stale, a read without the storage server, and a cache that is verified by
+ * replaying a missed transaction. Throws a CommandError when a step does not go as promised.
  */
 export async function playScenario(options: ScenarioOptions): Promise<{ readonly key: string }> {
   const { a, b, server, sleeper, clock } = options;
@@ -35,53 +36,53 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
 
   const first = await readUncached(options, signal);
   const { key } = first;
-  steps.tell("read at A", `${key} from the ${first.from}`, first.ms, { from: first.from });
+  steps.report("read at A", `${key} from the ${first.from}`, first.ms, { from: first.from });
 
   const again = await a.read(key, signal);
   check(again.from === "cache", "the second read came from the server");
-  steps.tell("read at A again", "from its cache", again.ms, { from: again.from });
+  steps.report("read at A again", "from its cache", again.ms, { from: again.from });
 
   const country = countryOf(key);
   const figures = await a.figures(country, signal);
   const { cities, from } = figures;
-  steps.tell("figures at A", `of ${country}, ${count(cities)} cities: ${from}`, figures.ms, { cities, from });
+  steps.report("figures at A", `of ${country}, ${count(cities)} cities: ${from}`, figures.ms, { cities, from });
 
   const kept = await a.figures(country, signal);
   check(kept.from === "cache", "A computed the same figures again");
-  steps.tell("figures at A again", "from its cache of results", kept.ms, { from: kept.from });
+  steps.report("figures at A again", "from its cache of results", kept.ms, { from: kept.from });
 
   const text = note("changed at");
-  const telling = a.next((event): event is ChangedEvent => event.type === "changed" && event.key === key, signal);
-  telling.catch(() => undefined);
+  const notifying = a.next((event): event is ChangedEvent => event.type === "changed" && event.key === key, signal);
+  notifying.catch(() => undefined);
   const change = await b.change(key, { note: text }, signal);
-  steps.tell("change at B", `note: ${JSON.stringify(text)}`, change.ms, { tid: change.tid });
-  const told = await telling;
-  const toldAfterMs = told.at - (change.at - change.ms);
-  const sinceAnswerMs = told.at - change.at;
+  steps.report("change at B", `note: ${JSON.stringify(text)}`, change.ms, { tid: change.tid });
+  const notified = await notifying;
+  const notifiedAfterMs = notified.at - (change.at - change.ms);
+  const sinceAnswerMs = notified.at - change.at;
   const side = sinceAnswerMs < 0 ? "before" : "after";
-  const moments = `${duration(toldAfterMs)} after B began, ${duration(Math.abs(sinceAnswerMs))} ${side} B had its answer`;
-  steps.tell("A was told", moments, toldAfterMs, { toldAfterMs, sinceAnswerMs });
+  const moments = `${duration(notifiedAfterMs)} after B began, ${duration(Math.abs(sinceAnswerMs))} ${side} B had its answer`;
+  steps.report("A is notified", moments, notifiedAfterMs, { notifiedAfterMs, sinceAnswerMs });
 
   const changed = await a.read(key, signal);
   check(changed.city["note"] === text, "A answered the old value");
-  steps.tell("read at A", `the new value, from the ${changed.from}`, changed.ms, { from: changed.from });
+  steps.report("read at A", `the new value, from the ${changed.from}`, changed.ms, { from: changed.from });
 
   const fresh = await a.figures(country, signal);
   check(fresh.from === "computed" && fresh.asOf.tid >= change.tid, "A answered figures of before the change");
   const sinceCommitMs = fresh.at - change.at;
-  const freshness = `computed anew, ${duration(sinceCommitMs)} after the commit at B`;
-  steps.tell("figures at A", freshness, fresh.ms, { from: fresh.from, sinceCommitMs });
+  const freshness = `computed again, ${duration(sinceCommitMs)} after the commit at B`;
+  steps.report("figures at A", freshness, fresh.ms, { from: fresh.from, sinceCommitMs });
 
   const lost = a.untilConnected(false, signal);
   const stopping = clock.monotonic();
   await server.stop();
   await lost;
-  steps.tell("storage server stopped", "A has noticed", clock.monotonic() - stopping, {});
+  steps.report("storage server stopped", "A has noticed", clock.monotonic() - stopping, {});
   const cutOff = await a.read(key, signal);
   check(!cutOff.connected && cutOff.city["note"] === text, "A, cut off, answered something else");
-  steps.tell("read at A, cut off", `from its ${cutOff.from}, as of ${cutOff.asOf.time}`, cutOff.ms, { asOf: cutOff.asOf.tid });
+  steps.report("read at A, cut off", `from its ${cutOff.from}, as of ${cutOff.asOf.time}`, cutOff.ms, { asOf: cutOff.asOf.tid });
 
-  // A sleeps while B goes on, so that it surely misses one transaction: else it would be a race between the two.
+  // A is suspended while B commits, so that A misses the transaction for certain.
   await sleeper.sleep();
   const starting = clock.monotonic();
   const awake = a.nextConnected(true, signal);
@@ -90,20 +91,23 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
   try {
     await server.start();
     await b.untilConnected(true, signal);
-    steps.tell("storage server started", "A sleeps, B is connected again", clock.monotonic() - starting, {});
-    missed = await b.change(key, { note: note("changed in A's sleep at") }, signal);
+    steps.report("storage server started", "B is connected again, A is suspended", clock.monotonic() - starting, {});
+    missed = await b.change(key, { note: note("changed while A was suspended, at") }, signal);
   } finally {
     await sleeper.wake();
   }
   const { verification } = await awake;
   check(verification?.how === "replayed" && verification.transactions === 1, "A did not verify by replaying 1 transaction");
   const { transactions, elapsedMs } = verification;
-  const replayed = `by replaying ${transactions} transaction in ${duration(elapsedMs)}`;
-  steps.tell("A is awake, verified", replayed, elapsedMs, { transactions, elapsedMs });
+  const replayed = `cache verified: ${transactions} transaction replayed in ${duration(elapsedMs)}`;
+  steps.report("A resumes", replayed, elapsedMs, { transactions, elapsedMs });
 
   const last = await a.read(key, signal);
-  check(last.asOf.tid >= missed.tid, "A answered what was before its sleep");
-  steps.tell("read at A", `what B wrote meanwhile, from the ${last.from}`, last.ms, { from: last.from, connected: last.connected });
+  check(last.asOf.tid >= missed.tid, "A answered the value of before it was suspended");
+  steps.report("read at A", `the value that B wrote meanwhile, from the ${last.from}`, last.ms, {
+    from: last.from,
+    connected: last.connected,
+  });
   return { key };
 }
 
@@ -112,7 +116,7 @@ function countryOf(key: string): string {
   return key.split("/")[1] ?? "";
 }
 
-/** The lines to do the same by hand. `zooid`: how this command is called from a terminal. */
+/** Command lines that do the same by hand. `zooid` writes the line of a `zooid` command. */
 export function commandsByHand(
   urls: { readonly a: string; readonly b: string; readonly control: string },
   key: string,
@@ -131,7 +135,8 @@ export function commandsByHand(
     read,
     `curl -sw "\\n" -X POST ${urls.control}/server/start`,
     `curl -sw "\\n" ${urls.a}/state`,
-    `curl -s ${urls.control}/machines`,
+    zooid("status"),
+    zooid("machines connection --of A"),
     zooid("cache keys"),
     zooid(`cache invalidate figures:${countryOf(key)}`),
     figures,
@@ -150,7 +155,7 @@ async function readUncached({ a, keys, random }: ScenarioOptions, signal: AbortS
   return answer;
 }
 
-/** Numbers the steps, and tells each with the state A is in. */
+/** Numbers the steps, and reports each with the state of A's connection. */
 class Steps {
   readonly #options: ScenarioOptions;
   #number = 0;
@@ -159,7 +164,7 @@ class Steps {
     this.#options = options;
   }
 
-  tell(name: string, detail: string, ms: number, facts: ScenarioStep["facts"]): void {
+  report(name: string, detail: string, ms: number, facts: ScenarioStep["facts"]): void {
     this.#number += 1;
     this.#options.report({ event: "step", number: this.#number, name, detail, ms, connection: this.#options.a.connection, facts });
   }

@@ -11,7 +11,7 @@ export interface ReadAnswer {
   readonly ms: number;
 }
 
-/** Figures of a country; `at`: milliseconds since 1970, with fractions, when they were answered. */
+/** Figures of a country. `at`: time of the answer, in milliseconds since 1970, with fractions. */
 export interface FiguresAnswer {
   readonly country: string;
   readonly cities: number;
@@ -22,7 +22,7 @@ export interface FiguresAnswer {
   readonly at: number;
 }
 
-/** A write's answer; `at`: milliseconds since 1970, with fractions, when the commit was known to be durable. */
+/** A write's answer. `at`: time at which the commit was known to be durable, in milliseconds since 1970, with fractions. */
 export interface WriteAnswer {
   readonly key: string;
   readonly tid: number;
@@ -31,7 +31,7 @@ export interface WriteAnswer {
   readonly connection: string;
 }
 
-/** How A's cache was brought up to date when it was last connected. */
+/** How A's cache was brought up to date at its last connection. */
 export interface Verification {
   readonly how: string;
   readonly transactions: number;
@@ -55,7 +55,7 @@ export interface ChangedEvent {
 
 export type ServiceEvent = ConnectionEvent | ChangedEvent | { readonly type: "reset"; readonly at: number };
 
-/** An example service, over HTTP, with its events as they come. */
+/** An example service, over HTTP, with its stream of events. */
 export class ServiceLink {
   readonly url: string;
   #ending = new AbortController();
@@ -66,7 +66,7 @@ export class ServiceLink {
     this.url = url;
   }
 
-  /** State of its connection machine, as last told. */
+  /** State of its connection machine, from its last event. */
   get connection(): string {
     return this.#connection?.state ?? "unknown";
   }
@@ -75,7 +75,7 @@ export class ServiceLink {
     return this.#connection?.connected === true;
   }
 
-  /** Resolves when its events flow: from then on none is missed. Done again, they begin anew, with how its connection is. */
+  /** Resolves when its events flow; none is missed after that. A second call begins a new stream, which starts with the connection. */
   async open(): Promise<void> {
     this.#ending.abort();
     const { signal } = (this.#ending = new AbortController());
@@ -90,7 +90,7 @@ export class ServiceLink {
     this.#ending.abort();
   }
 
-  /** The next event that is what is waited for. Rejects with the signal's reason. */
+  /** The next event that satisfies `is`. Rejects with the signal's reason. */
   next<T extends ServiceEvent>(is: (event: ServiceEvent) => event is T, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       const end = () => {
@@ -112,12 +112,12 @@ export class ServiceLink {
     });
   }
 
-  /** Resolves at once when the connection is, or else when it becomes, what is waited for. */
+  /** Resolves when the connection is in the given state, which may be at once. */
   async untilConnected(connected: boolean, signal: AbortSignal): Promise<void> {
     if (this.connected !== connected) await this.nextConnected(connected, signal);
   }
 
-  /** The next time the connection is made, or lost. */
+  /** The next event that makes, or loses, the connection. */
   nextConnected(connected: boolean, signal: AbortSignal): Promise<ConnectionEvent> {
     const is = (event: ServiceEvent): event is ConnectionEvent => event.type === "connection" && event.connected === connected;
     return this.next(is, signal);
@@ -168,7 +168,10 @@ export class ServiceLink {
   }
 }
 
-/** The path of a city at a service: `/city/AD/03/Vila`. A shell takes it as it is: what `encodeURIComponent` leaves and a shell minds is encoded too. */
+/**
+ * The path of a city at a service: `/city/AD/03/Vila`. It needs no quotes in a shell: the characters that
+ * `encodeURIComponent` leaves and a shell interprets are encoded, too.
+ */
 export function pathOf(key: string): string {
   const encode = (part: string) =>
     encodeURIComponent(part).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);

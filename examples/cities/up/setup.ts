@@ -13,7 +13,7 @@ import { createProcessLauncher } from "./process-launcher.js";
 import type { Report } from "./report.js";
 import type { UpFlags } from "./up-flags.js";
 
-/** All parts that run on this machine, and where they are. */
+/** All parts that run on this machine, with their addresses. */
 export interface Setup {
   readonly broker: Part;
   readonly server: Part;
@@ -23,7 +23,7 @@ export interface Setup {
   /** All parts run inside this process. */
   readonly isOneProcess: boolean;
   readonly urls: { readonly a: string; readonly b: string };
-  /** What is missing, in one line, if anything is. */
+  /** One line about a missing nats-server; undefined when there is one. */
   readonly missing: string | undefined;
 }
 
@@ -37,10 +37,13 @@ export interface SetupOptions {
 }
 
 const loopback = "127.0.0.1";
-/** What belongs to us in the data folder: nothing else in it is ever removed. */
+/** Names that this command uses in the data folder. It never removes anything else there. */
 const folders = { objects: "objects", cacheA: "cache-a", cacheB: "cache-b", logs: "logs" } as const;
 
-/** Sets the place up; nothing runs yet. Throws CommandErrors that name the option: of a port that is taken, a folder that cannot be made. */
+/**
+ * Prepares the parts; nothing runs yet. Throws a CommandError that names the option, when a port is taken or a folder
+ * cannot be made.
+ */
 export async function createSetup({ flags, control, clock, log, report, environment }: SetupOptions): Promise<Setup> {
   const natsServer = flags.broker === "in-process" ? undefined : findNatsServer(environment);
   if (natsServer === undefined && flags.broker === "nats") {
@@ -74,7 +77,7 @@ export async function createSetup({ flags, control, clock, log, report, environm
     isOneProcess,
     urls: { a: `http://${loopback}:${portA}`, b: `http://${loopback}:${portB}` },
     missing: isOneProcess
-      ? `without a nats-server all runs in this process, and only processes of this machine can join, at ${servers}: ${howToGetNatsServer}`
+      ? `no nats-server was found: all parts run in this process, and processes of this machine can join at ${servers}. To use one, ${howToGetNatsServer}`
       : undefined,
   };
 }
