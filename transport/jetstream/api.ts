@@ -1,4 +1,4 @@
-import { limits } from "../../core/index.js";
+import { CapturedSubjectsError, limits } from "../../core/index.js";
 import { answerOf, askJetStream, fieldsOf, isRefusal, numberOf, textOf } from "./ask.js";
 import { namingOverlap, withoutJetStream } from "./refused.js";
 import { historyOf } from "./stream-settings.js";
@@ -163,7 +163,10 @@ export class StreamApi {
     } catch (error) {
       if (isRefusal(error, nameInUse)) return this.#info();
       const { names, transport, signal } = this.#options;
-      throw await namingOverlap(error, `${names.taken}.>`, transport, { timeoutMs: limits.busPublishTimeoutMs, signal });
+      const named = await namingOverlap(error, `${names.taken}.>`, transport, { timeoutMs: limits.busPublishTimeoutMs, signal });
+      // When two nodes make the stream at one moment, the server may refuse the second one because the first has its subjects.
+      if (named instanceof CapturedSubjectsError && named.stream === names.stream) return this.#info();
+      throw named;
     }
   }
 
