@@ -52,7 +52,6 @@ export function readDocuments(): ReadonlyMap<string, string> {
 
 function generatedParts(): Map<string, string> {
   return new Map([
-    ["a machine", `\`\`\`mermaid\n${machineToMermaid(machines.session)}\`\`\``],
     ["machines", machinePictures()],
     ["exports", exportLists()],
     ["errors", errorTable()],

@@ -10,7 +10,8 @@ import { startStorageServer } from "../../server.js";
 import { silentLog, systemRandom, systemClock } from "../../core/index.js";
 import { openMemoryStore } from "../../testing/index.js";
 import { connectNats } from "../../transport/index.js";
-import { type Example, examples } from "../support/documents.js";
+import { built } from "../support/built.js";
+import { type Example, examples, texts } from "../support/documents.js";
 import { jetStreamConfig } from "../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 import { root } from "../support/source.js";
@@ -98,6 +99,21 @@ describe("printed as the document says", () => {
       await setup.close();
     }
   });
+});
+
+test("the picture of a running machine in README is what the command above it prints", async () => {
+  const [, words = "", picture] =
+    /^```sh\nnpx zooid (machines .*)\n```\n\n```mermaid\n([^]*?)^```/m.exec(texts().get("README.md") ?? "") ?? [];
+  const payment = all.find(({ document, beside }) => document === "README.md" && beside !== undefined);
+  if (payment === undefined) throw new Error("README has no program that pays");
+  const order = await startBeside(payment);
+  try {
+    await run(process.execPath, [programOf(payment)], { timeout: 30_000 });
+    const { stdout } = await run(process.execPath, [built("cli/zooid.js"), ...words.split(" "), "--servers", nats.url]);
+    expect(stdout).toBe(picture);
+  } finally {
+    await order.stop();
+  }
 });
 
 function isTest(program: string): boolean {
