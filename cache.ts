@@ -1,6 +1,7 @@
 /**
  * The semantic cache: results of functions, kept under tags, invalidated by tag on every node at once.
- * `configure` once, then use what stands here; or `createCache` for several of them. Errors that object clients have too are in `zooid`.
+ * Call `configure` once, then use the functions of this module; or make several caches with `createCache`. `zooid` exports
+ * the errors that object clients have, too.
  */
 export {
   addDeps,

@@ -1,6 +1,6 @@
 /**
  * Every bound of Zooid, with its unit (the last words of the name) and reason.
- * What can be configured has its default here.
+ * A bound that can be configured has its default here.
  */
 export const limits = {
   /** A key in UTF-8: below LMDB's 1,978 bytes with room for prefix and tid, short enough to send by the hundred. */
@@ -30,7 +30,7 @@ export const limits = {
   dialTimeoutMs: 5_000,
   /** A client or cache that opens waits this long to see whether its broker refuses it. */
   firstDialWaitMs: 1_000,
-  /** What keeps a client or a cache from working is logged this long after its start, and then so often, until it works. */
+  /** A problem that keeps a client or a cache from working is logged this long after its start, and then at this interval. */
   waitingNoticeAfterMs: 1_000,
   waitingNoticeIntervalMs: 30_000,
   /** First and longest pause between attempts to reach a broker; doubled each time, with jitter. */
@@ -114,7 +114,7 @@ export const limits = {
   writerCheckPauseMs: 100,
   /** Writers whose heartbeats were heard and that one server asks at a time. */
   writersAskedMax: 16,
-  /** Instances that claim to write and that one client asks at a time; it is linked meanwhile, and its own server's silence tells as well. */
+  /** Instances that claim to write and that one client asks at a time. It stays linked, and notices the silence of its own server, too. */
   instancesAskedMax: 4,
   /** A client that registers asks again at a heartbeat so often at most: as soon as a short interruption of the server's link is over. */
   registerAgainMs: 20,
@@ -175,13 +175,13 @@ export const limits = {
 
   /** An event sent to an actor from outside, encoded: commands are small. */
   actorEventBytesMax: 64 * 1024,
-  /** What an actor shows of itself, encoded: it is published at each change. */
+  /** The view of an actor, encoded. It is published at each change. */
   actorViewBytesMax: 256 * 1024,
   /** The description of an actor's machine, encoded, for a process that draws it. */
   actorMachineBytesMax: 512 * 1024,
   /** States inside states in such a description. */
   actorMachineDepthMax: 32,
-  /** What an actor shows of why it failed, in characters. */
+  /** The reason of a failure in the view of an actor, in characters. */
   actorReasonLengthMax: 300,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,

@@ -39,7 +39,7 @@ export function checkLog(log: unknown): void {
   checkMethods("log", log, Object.keys(silentLog));
 }
 
-/** What the parts of Zooid run over, as a caller gives it. */
+/** Transport, clock, randomness and log of a part, as its caller gives them. */
 export interface Seams {
   readonly transport?: unknown;
   readonly clock?: unknown;

@@ -4,7 +4,7 @@ import { asDuration, type Duration, InvalidOptionError, limits } from "../core/i
 import { checkNames } from "../core/options.js";
 import { keptStatuses } from "./page.js";
 
-/** How the answers of a route are kept. All may be left out; what a route leaves out is as the plug-in was told. */
+/** How the answers of a route are kept. All are optional; the options of the plug-in are the defaults. */
 export interface RouteCaching {
   /** Time to live of pages. Default: `defaultTtl` of the cache. */
   readonly ttl?: Duration | undefined;
@@ -36,7 +36,7 @@ export interface RouteCaching {
   readonly maxBytes?: number | undefined;
 }
 
-/** Which parameters of the query count: all, those of these names, or those of these names as they were parsed. */
+/** The parameters of the query that count: all, those with these names, or those with these names as they were parsed. */
 export type QueryRule = "asSent" | "sorted" | ReadonlySet<string> | { readonly parsed: readonly string[] };
 
 /** The same, checked, with defaults. */
@@ -115,7 +115,7 @@ export function ttlMsOf(ttl: Duration): number {
   return asDuration(ttl, "ttl", { unit: "s", isEndlessAllowed: true });
 }
 
-/** What is one person's own is not for the caches that many share. */
+/** A page that differs by person must not be kept by caches that many people share. */
 function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): string {
   const lifetimeSecs = ttl === undefined ? Infinity : Math.floor(ttlMsOf(ttl) / 1_000);
   // Without a bound a page is good until it is invalidated here, which caches elsewhere do not hear of.

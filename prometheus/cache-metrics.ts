@@ -3,27 +3,27 @@ import { Counter, Gauge, Histogram, register as defaultRegister, type Registry }
 import type { Cache, CacheStats } from "../cache.js";
 import { InvalidOptionError, NotConfiguredError } from "../core/index.js";
 
-/** What is measured: a cache, or the module `zooid/cache` itself. */
+/** A cache to measure, or the module `zooid/cache` itself. */
 export type Measured = Pick<Cache, "stats" | "observe">;
 
 /** Where metrics are registered, and under which names. */
 export interface CacheMetricsOptions {
-  /** Default: the registry that `prom-client` has for everybody. */
+  /** Default: the global registry of `prom-client`. */
   readonly register?: Registry;
-  /** What our names begin with. Default: `zooid_`. */
+  /** Prefix of Zooid's metrics. Default: `zooid_`. */
   readonly prefix?: string;
-  /** What ZooCache's names begin with; false: they are left out. Default: `zoocache_`. */
+  /** Prefix of the metrics of ZooCache; false leaves them out. Default: `zoocache_`. */
   readonly zoocachePrefix?: string | false;
-  /** Labels of this cache: what tells several of them in one registry apart. Their names must be the same for all of these. */
+  /** Labels that distinguish several caches in one registry. All these caches must use the same label names. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Times each look-up for `zoocache_cache_get_duration_seconds`, which costs more than the look-up. Default: false. */
   readonly timesLookUps?: boolean;
 }
 
-/** One value of a metric, by what tells it from others of it. */
+/** One value of a metric, with the labels that distinguish it from the others. */
 type Sample = readonly [value: number | undefined, labels?: Readonly<Record<string, string>>];
 
-/** A metric whose values are read off a cache when they are asked for. */
+/** A metric whose values are read from a cache at each scrape. */
 interface Read {
   readonly type: "counter" | "gauge";
   readonly name: string;
@@ -56,7 +56,7 @@ const byTier = (type: Read["type"], name: string, help: string, of: "entries" | 
 });
 
 const ours: readonly Read[] = [
-  counter("cache_hits_total", "Calls that were answered from what is kept in this process.", ({ hits }) => hits),
+  counter("cache_hits_total", "Calls that were answered from a result in this process.", ({ hits }) => hits),
   counter("cache_misses_total", "Calls that were not.", ({ misses }) => misses),
   counter("cache_bucket_hits_total", "Results that were found in the bucket that nodes share.", ({ bucketHits }) => bucketHits),
   counter(
@@ -114,7 +114,7 @@ const ours: readonly Read[] = [
 ];
 
 const zoocaches: readonly Read[] = [
-  counter("cache_hits_total", "Calls that were answered from what is kept in this process.", ({ hits }) => hits),
+  counter("cache_hits_total", "Calls that were answered from a result in this process.", ({ hits }) => hits),
   counter("cache_misses_total", "Calls that were not.", ({ misses }) => misses),
   {
     type: "counter",
@@ -145,10 +145,10 @@ const zoocaches: readonly Read[] = [
 const zoocacheBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const computationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** What one registry has under one pair of prefixes. */
+/** The metrics of one registry under one pair of prefixes. */
 interface Registered {
   readonly labelNames: readonly string[];
-  /** Caches with the labels that tell them apart. */
+  /** Caches with their labels. */
   readonly sources: Map<Measured, Readonly<Record<string, string>>>;
   readonly computed: Histogram;
   readonly kept: Histogram | undefined;
@@ -159,15 +159,15 @@ interface Registered {
 const registries = new WeakMap<Registry, Map<string, Registered>>();
 
 /**
- * Registers the metrics of `cache`. Values are read when they are asked for; only durations are counted as they happen. What this gives
- * ends it. Throws NotConfiguredError, and InvalidOptionError when `labels` does not tell this cache from those that are registered already.
+ * Registers the metrics of `cache`. Values are read at each scrape; only durations are counted as they happen. The returned
+ * function ends it. Throws NotConfiguredError, and InvalidOptionError when a registered cache has the same `labels`.
  */
 export function cacheMetrics(cache: Measured, options: CacheMetricsOptions = {}): () => void {
   const { register = defaultRegister, prefix = "zooid_", zoocachePrefix = "zoocache_", labels = {}, timesLookUps = false } = options;
   const known = registries.get(register) ?? new Map<string, Registered>();
   registries.set(register, known);
   checkLabelNames(Object.keys(labels));
-  // One that is not configured yet says so before anything is registered for it.
+  // A module that is not configured throws here, before anything is registered for it.
   cache.stats();
   const names = `${prefix} ${String(zoocachePrefix)}`;
   const registered = known.get(names) ?? create(register, prefix, zoocachePrefix, Object.keys(labels));
@@ -220,7 +220,7 @@ function create(register: Registry, prefix: string, zoocachePrefix: string | fal
     );
     return { labelNames, sources, computed, kept, lookedUp, names };
   } catch (error) {
-    // The last one has the name of somebody else's.
+    // The name of the last one was taken by another metric.
     for (const name of names.slice(0, -1)) register.removeSingleMetric(name);
     throw error;
   }
@@ -238,14 +238,14 @@ function registerRead(register: Registry, start: string, each: Read, sources: Re
           ...settings,
           collect() {
             this.reset();
-            // Without labels a reset leaves a 0, which nobody measured.
+            // Without labels a reset would leave a value of 0, which no cache has.
             this.remove({});
             for (const { value, labels } of samples()) this.set(labels, value);
           },
         })
       : new Counter({
           ...settings,
-          // The cache counts, and the counter says what it has counted.
+          // The cache counts. The counter copies its count.
           collect() {
             this.reset();
             for (const { value, labels } of samples()) this.inc(labels, value);
@@ -254,7 +254,7 @@ function registerRead(register: Registry, start: string, each: Read, sources: Re
   register.registerMetric(metric);
 }
 
-/** None while the module's cache is not configured: one that is closed is no reason to lose the metrics of all else. */
+/** Undefined while the module's cache is not configured: a closed cache must not end the metrics of the others. */
 function samplesOf(each: Read, cache: Measured): readonly Sample[] {
   try {
     return each.samples(cache.stats());
@@ -277,7 +277,7 @@ function checkLabelNames(names: readonly string[]): void {
   }
 }
 
-/** Labels tell caches of one registry apart. */
+/** Throws InvalidOptionError when the labels do not distinguish the cache in its registry. */
 function checkLabels({ labelNames, sources }: Registered, cache: Measured, labels: Readonly<Record<string, string>>): void {
   const names = Object.keys(labels);
   if (names.length !== labelNames.length || !labelNames.every((name) => name in labels))

@@ -76,7 +76,7 @@ async function metricTable(): Promise<string> {
   const end = cacheMetrics(cache, { register });
   const rows = (await register.getMetricsAsJSON()).map(({ name, type, help }) => `| \`${name}\` | ${String(type)} | ${help} |`);
   end();
-  return ["| metric | type | what it tells |", "| --- | --- | --- |", ...rows].join("\n");
+  return ["| metric | type | meaning |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
 /** What each subpath of the package exports: first what is there at run time, then types. */

@@ -3,17 +3,21 @@ import { boundOf, durationOf } from "./options.js";
 import { checkChoice, checkNames } from "../../core/options.js";
 import { asTags, type Tags } from "./tag-list.js";
 
-/** How the results of one function are kept. All may be left out, but the name of a function that has none. */
+/** How the results of one function are kept. All are optional, except the name of a function without a name. */
 export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
-  /** Name by which results are found, at all nodes and after a restart. Two functions with this option, one name and one source text are one function to the cache. Default: the function's name. */
+  /**
+   * Name by which results are found, at all nodes and after a restart. Two functions with this option, the same name and the
+   * same source text are one function to the cache. Default: the function's name.
+   */
   readonly name?: string | undefined;
   /** Results of another version of the function are not used. */
   readonly version?: string | number | undefined;
-  /** Tells functions of one name from each other. */
+  /** Distinguishes functions that have the same name. */
   readonly namespace?: string | undefined;
   /**
-   * Takes the name over from another function that has it, whose calls fail from then on; else the name is refused. For a module that is
-   * loaded anew while the process runs. Results that are kept stay; `version` tells them apart. Default: false.
+   * Takes the name over from another function, whose calls fail from then on. Without it, a name that is in use is refused.
+   * For a module that is loaded again while the process runs. Kept results stay valid, except with another `version`.
+   * Default: false.
    */
   readonly replace?: boolean | undefined;
   /** Key of a call, instead of its arguments. */
@@ -31,8 +35,8 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   /** How long after its end the last result is returned when the function fails. Default: not at all. */
   readonly staleIfError?: Duration | undefined;
   /**
-   * Called when `deps` or `addDeps` gives a text that is no tag, in the function or in a cached one that it calls. The result is returned then, and not
-   * kept. Without this option such a call fails with InvalidTagError.
+   * Called when `deps` or `addDeps` gives a text that is no tag, in the function or in a cached one that it calls. The result
+   * is then returned, but not kept. Without this option such a call fails with InvalidTagError.
    */
   readonly onInvalidTag?: ((error: InvalidTagError, ...args: Args) => void) | undefined;
   /** Results of this function kept at one node; the least recently used go first. Default: as many as the cache takes. */
@@ -43,10 +47,10 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
 }
 
-/** Options as they are looked at, whatever the function. */
+/** Options of any function. */
 export type AnyCacheableOptions = CacheableOptions<readonly unknown[]>;
 
-/** Names of all options of a cached function: what is not among them is refused. */
+/** Names of all options of a cached function. Other names are refused. */
 export const cacheableOptionNames: ReadonlySet<string> = new Set([
   "name",
   "version",

@@ -17,7 +17,7 @@ import {
 import { type CacheBus, type CacheStorage, busOf, storageOf } from "./urls.js";
 import { checkChoice, checkMethods, checkName, checkNames, checkSeams } from "../../core/options.js";
 
-/** Where results are kept, how the nodes of a cache hear of each other, and how long what is kept is good. All may be left out. */
+/** Where results are kept and for how long, and how the nodes of a cache reach each other. All are optional. */
 export interface CacheOptions extends Partial<
   Pick<OpenTransportOptions, "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix">
 > {
@@ -65,7 +65,10 @@ export interface CacheOptions extends Partial<
   readonly maxStaleSecs?: Duration | undefined;
   /** How long `invalidate` waits for the bus before it resolves to `queued`. Default: 1 s. */
   readonly publishTimeout?: Duration | undefined;
-  /** What callers get, the first one too: one frozen copy for all (`frozen`), the value itself (`shared`), or a copy each (`cloned`). Default: `frozen`. */
+  /**
+   * Values that callers get, the first one, too: one frozen copy for all (`frozen`), the value itself (`shared`), or a copy
+   * each (`cloned`). Default: `frozen`.
+   */
   readonly values?: ValueMode | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;

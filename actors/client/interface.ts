@@ -10,7 +10,7 @@ import type { Change } from "./watching.js";
 
 /** How strictly a transaction is validated, and how long and how often it is tried. */
 export interface TransactOptions {
-  /** `serializable`: what was read is checked as well as what is written. `snapshot`: only what is written. Default: `serializable`. */
+  /** `serializable` checks the reads and the writes of a transaction, `snapshot` only its writes. Default: `serializable`. */
   readonly isolation?: Isolation | undefined;
   /** Calls the transaction off, up until its commit is sent. */
   readonly signal?: AbortSignal | undefined;
@@ -20,7 +20,7 @@ export interface TransactOptions {
   readonly attemptsMax?: number | undefined;
 }
 
-/** How new what is read must be, and how long that may take. */
+/** How new the data of a read must be, and how long the read may take. */
 export interface ReadOptions {
   /**
    * The snapshot must hold all that the server had committed this long before the call. If the server was last asked longer ago, it is asked
@@ -37,7 +37,7 @@ export interface ReadOptions {
   readonly timeoutMs?: Duration | undefined;
 }
 
-/** What was read, and from which snapshot. */
+/** Value of a read, with its snapshot. */
 export interface ReadResult<T> {
   readonly value: T;
   /** Tid of the snapshot that was read. */
@@ -83,7 +83,7 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   /** Runs `fn` on one snapshot. Rejects with StaleError, DisconnectedError, TimeoutError. */
   read<T>(fn: (reader: Reader<Schema>) => Promise<T> | T, options?: ReadOptions): Promise<ReadResult<T>>;
 
-  /** A transaction for those who coordinate several. To be finished or aborted; `await using` aborts it. */
+  /** Begins a transaction, to coordinate several. Finish or abort it; `await using` aborts it. */
   begin(options?: {
     readonly isolation?: Isolation | undefined;
     readonly signal?: AbortSignal | undefined;
@@ -93,7 +93,10 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   update<K extends KeyOf<Schema>>(key: K, recipe: Recipe<Schema[K]>, options?: TransactOptions): Promise<Transacted<Schema[K] | undefined>>;
   delete<K extends KeyOf<Schema>>(key: K, options?: TransactOptions): Promise<Tid>;
 
-  /** Changes of keys that begin with `prefix`, from this call on, whoever made them; `reset` when any may have changed. Ends with the signal or the client. */
+  /**
+   * Changes of keys that begin with `prefix`, from this call on, by any client; `reset` when any of them may have changed.
+   * Ends with the signal or the client.
+   */
   watch(prefix: string, options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<Change<KeyOf<Schema>>>;
 
   readonly state: ConnectionState;
@@ -102,7 +105,7 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   /** Last tid applied, with its digest. */
   readonly position: Position;
   status(): ClientStatus;
-  /** The server as it tells of itself. Rejects with DisconnectedError, TimeoutError. */
+  /** Status that the server reports. Rejects with DisconnectedError, TimeoutError. */
   serverStatus(signal?: AbortSignal): Promise<ServerStatus>;
   /** Calls `listener` at each change of `state` until the returned function is called. */
   onState(listener: (state: ConnectionState) => void): () => void;

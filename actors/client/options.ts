@@ -15,13 +15,16 @@ import {
 import type { AnySchema, UntypedSchema, Validators } from "../protocol/schema.js";
 import type { ActorSystem } from "../system/actor-system.js";
 
-/** What every client can be told, however it was opened. */
+/** Options of every client. */
 export interface ClientOptions<Schema extends AnySchema> {
   /** The client's name, for people and for the addresses of its actors; unique in the realm. Default: a random one. */
   readonly client?: string | undefined;
   /** A client that never writes: a write rejects with ReadOnlyError. Default: false. */
   readonly readOnly?: boolean | undefined;
-  /** What to do when the cache belongs to another history than the server's, as after a restore: reject with OtherHistoryError (`refuse`), or empty the cache (`discard`). Default: `refuse`. */
+  /**
+   * When cache and server have different histories, as after a restore: reject with OtherHistoryError (`refuse`), or empty
+   * the cache (`discard`). Default: `refuse`.
+   */
   readonly onOtherHistory?: "refuse" | "discard" | undefined;
   /** Validators by patterns of keys, run on `put`. */
   readonly schemas?: Validators<Schema> | undefined;
@@ -58,7 +61,7 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   readonly log?: Log | undefined;
   /** Where the client's machines get their addresses. */
   readonly system?: ActorSystem | undefined;
-  /** Called with what tells why the client is not connected, undefined while it is, before it is opened. */
+  /** Called before the client is open. Its argument returns the reason why the client is not connected; undefined while it is. */
   readonly onOpening?: ((problem: () => Error | undefined) => void) | undefined;
   /** Called when the client was closed, or could not be opened: closes what was opened for it. */
   readonly release?: (() => Promise<void>) | undefined;

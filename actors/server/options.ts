@@ -14,7 +14,7 @@ import {
 import { checkName, checkNames, checkSeamsOverTransport } from "../../core/options.js";
 import type { ActorSystem } from "../system/actor-system.js";
 
-/** What is particular to one storage of a server. */
+/** Options of one storage of a server. */
 export interface StorageOptions {
   /** Opens the store of the objects. Called again after a write whose result is not known. */
   readonly open: OpenStore;
@@ -34,7 +34,7 @@ export interface StorageOptions {
   readonly snapshotRetentionMs?: Duration;
 }
 
-/** What a storage server serves, and over which seams. */
+/** Storages and seams of a storage server. */
 export interface StorageServerOptions {
   /** Clients of this realm find the server. */
   readonly realm: string;
@@ -77,7 +77,7 @@ export interface StorageServerOptions {
   readonly system?: ActorSystem | undefined;
 }
 
-/** What is particular to one storage, checked; ages are in milliseconds. */
+/** Options of one storage, checked; ages are in milliseconds. */
 export type CheckedStore = Pick<StorageOptions, "open"> & {
   readonly [name in (typeof storeCounts)[number] | (typeof storeAges)[number]]?: number;
 };

@@ -1,6 +1,6 @@
 /**
- * A flight: one computation of a cached result that several callers await. One for each computation that somebody joined, however many
- * wait for it; while its own caller alone waits there is nothing to decide.
+ * A flight: one computation of a cached result that several callers await. One for each computation that a second caller
+ * has joined. While its own caller alone waits, there is nothing to decide.
  *
  *        computing ── RETURNED, valid ──▶ landed        kept, and given to all who wait
  *            │ ────── RETURNED, stale ──▶ landed        given to those who overlap what made it stale; one new flight for the others

@@ -1,5 +1,5 @@
 /**
- * Connection: one client's link to one storage server, over whatever broker. One per client, for the client's life.
+ * Connection: one client's link to one storage server, over any broker. One per client, for the client's life.
  *
  *                 LINK_UP              registered            verified
  *     disconnected ────▶ registering ────────▶ linked.verifying ────▶ linked.readWrite ◀──▶ linked.readOnly

@@ -1,5 +1,5 @@
 /**
- * Removes what is older than a storage keeps, in steps so small that nobody waits for them.
+ * Removes revisions that are older than a storage keeps, in steps so small that no request waits for them.
  *
  *               pruningInterval, PRUNE                 raised
  *        idle ──────────────────────────▶ raisingFloor ───────▶ stepping ◀─┐ stepped, more is left

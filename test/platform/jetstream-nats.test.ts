@@ -114,7 +114,7 @@ describe("a stream that keeps the last message of each subject", () => {
     expect((await broker.append(`${taken}.c`, "x")).error).toMatchObject({ err_code: 10_077 });
   });
 
-  test("a consumer that starts at a superseded sequence delivers what is left after it, in order and numbered from 1", async () => {
+  test("a consumer that starts at a superseded sequence delivers the remaining messages after it, in order and numbered from 1", async () => {
     const { name, taken } = await makeStream();
     for (const subject of ["a", "b", "a", "c", "b"]) await broker.append(`${taken}.${subject}`, "x");
     const delivered = await deliveredBy(name, { deliver_policy: "by_start_sequence", opt_start_seq: 1 });
@@ -242,7 +242,7 @@ describe("a bucket", () => {
   });
 });
 
-test("where JetStream is off nobody answers its API: no responders, with status 503", async () => {
+test("where JetStream is off, its API has no responders: status 503", async () => {
   await using without = await startBroker({});
   const inbox = "inbox.one";
   const heard = collect(without.connection, inbox);

@@ -47,7 +47,7 @@ test("a put cannot be read before its promise resolves", async () => {
   expect(textAt("key")).toBe("two");
 });
 
-test("reads of one synchronous stretch see one state, whatever is committed meanwhile", async () => {
+test("reads of one synchronous stretch see one state, also when a commit happens meanwhile", async () => {
   await database.put(bytes("key"), bytes("one"));
   database.resetReadTxn();
   expect(textAt("key")).toBe("one");

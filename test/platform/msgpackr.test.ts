@@ -9,7 +9,7 @@ test("objects are maps of the shortest form with variableMapSize, take two bytes
   expect([...new Packr().pack({ a: 1 }).subarray(0, 2)]).toEqual([0xd4, 0x72]);
 });
 
-test("bytes that were decoded are a view of what was read", () => {
+test("decoded bytes are a view of the message", () => {
   const packed = packr.pack(Uint8Array.of(1, 2, 3));
   const unpacked = packr.unpack(packed) as Uint8Array;
   packed[packed.length - 1] = 9;
@@ -45,7 +45,7 @@ test("the name `__proto__` is changed while it is read", () => {
   expect(Object.keys(packr.unpack(bytes) as object)).toEqual(["__proto_"]);
 });
 
-test("bytes that go on after their end are an error whose text holds what was read", () => {
+test("bytes that go on after their end are an error whose text contains the decoded data", () => {
   expect(() => packr.unpack(Buffer.concat([packr.pack("secret"), packr.pack(1)]))).toThrow(/end of buffer not reached.*secret/s);
 });
 

@@ -99,7 +99,7 @@ describe("the NATS client", () => {
     });
   });
 
-  test("a request that nobody takes is answered at once by the server: an empty message with status 503", async () => {
+  test("a request without a receiver is answered at once by the server: an empty message with status 503", async () => {
     await withBroker(async ({ connection }) => {
       const heard = collect(connection, "inbox");
       await connection.flush();
@@ -164,7 +164,7 @@ describe("a server with permissions", () => {
     expect(connection.isClosed()).toBe(false);
   });
 
-  test("a server answers a request to a refused subject with nothing at all: not even that nobody is there", async () => {
+  test("a server answers a request to a refused subject with nothing at all: not even that there is no receiver", async () => {
     await using server = await startNatsServer({ config });
     await using some = await closing(connect({ servers: server.url, user: "some", pass: "x" }));
     const { connection } = some;

@@ -115,7 +115,7 @@ describe("invoked actors", () => {
 });
 
 describe("an actor that fails", () => {
-  test("an actor that fails does not throw out of `send`: it takes no more events, and tells its observers", () => {
+  test("an actor that fails does not throw out of `send`: it takes no more events, and notifies its observers", () => {
     const actor = createActor(
       createMachine({ context: { count: 0 }, on: { FAIL: { actions: fail }, COUNT: { actions: assign({ count: 1 }) } } }),
     );

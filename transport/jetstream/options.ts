@@ -8,7 +8,7 @@ export interface JetStreamBusOptions {
   readonly transport: HeadedTransport;
   /** Nodes of one prefix hear each other: 1 to 64 letters, digits, `_` or `-`. */
   readonly prefix: string;
-  /** Of the stream, when this bus makes it; 1 unless told. */
+  /** Replicas of the stream, when this bus makes it. Default: 1. */
   readonly replicas?: number | undefined;
   /**
    * How long a stream that this bus makes keeps the last invalidation of a tag. A stream that is there already keeps it as long as it does.

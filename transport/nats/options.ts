@@ -30,7 +30,7 @@ export async function checkNatsOptions(options: NatsOptions): Promise<void> {
   await checkTls(options.tls);
 }
 
-/** Throws InvalidOptionError: Node trusts nobody by a certificate that is none, and says nothing about it. */
+/** Throws InvalidOptionError for a text that is no certificate. Node would ignore it, and then trust no signer. */
 async function checkTls(tls: NatsOptions["tls"]): Promise<void> {
   if (tls === undefined) return;
   for (const name of ["ca", "cert", "key"] as const) {
