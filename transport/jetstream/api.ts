@@ -164,7 +164,8 @@ export class StreamApi {
       if (isRefusal(error, nameInUse)) return this.#info();
       const { names, transport, signal } = this.#options;
       const named = await namingOverlap(error, `${names.taken}.>`, transport, { timeoutMs: limits.busPublishTimeoutMs, signal });
-      // When two nodes make the stream at one moment, the server may refuse the second one because the first has its subjects.
+      // When two nodes make the stream at one moment, nats-server 2.9.10 may refuse the second because the first has its subjects;
+      // 2.10 and later servers give both the stream.
       if (named instanceof CapturedSubjectsError && named.stream === names.stream) return this.#info();
       throw named;
     }
