@@ -159,8 +159,12 @@ export class StreamExamination {
     return isEarlier(found, known.epoch) ?? (record !== undefined && found.sequence <= record.sequence);
   }
 
+  /**
+   * Applies what is missing. A consumer passes over an invalidation that a later one of its tag has superseded, which may be one that the stream
+   * took while the consumer delivered. So the node has applied all that it missed only once it has reached the end that the stream has after that.
+   */
   async #replay(signal: AbortSignal): Promise<void> {
-    const { names, intake, latest, log } = this.#deps;
+    const { names, api, intake, latest, silenceMsMax, log } = this.#deps;
     const isAtEnd = () => intake.last >= latest.sequence;
     while (!isAtEnd()) {
       const from = intake.last + 1;
@@ -169,6 +173,9 @@ export class StreamExamination {
         return signal.aborted || isAtEnd();
       });
       signal.throwIfAborted();
+      const { sequence: end } = await api.lastSequence(limits.busPublishTimeoutMs);
+      signal.throwIfAborted();
+      await latest.reaches(end, silenceMsMax, signal);
       log.debug({ stream: names.stream, from, to: intake.last }, "missed invalidations were replayed");
     }
   }

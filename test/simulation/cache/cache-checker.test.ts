@@ -112,6 +112,32 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale, stale, stale]);
   });
 
+  test("a superseded invalidation counts with the later one while a node catches up, and in any case once it follows", () => {
+    const old = made("r:a");
+    invalidate(one, "r:a");
+    const id = invalidate(one, "r:b");
+    const before = sequence;
+    invalidate(one, "r:a");
+    checker.told(two, { type: "invalidated", tag: "r:b", id, version: version(before) });
+    serve(two, old);
+    expect(sentences()).toEqual([]);
+    checker.told(two, { type: "following", version: version(before) });
+    serve(two, old);
+    expect(sentences()).toEqual([stale]);
+  });
+
+  test("a number that the stream has lost and given again does not count as reported", () => {
+    for (const tag of ["r:a", "r:b"]) invalidate(one, tag);
+    heartbeat(two, sequence);
+    expect(checker.hasReported(two, created, sequence)).toBe(true);
+    checker.lost(created, sequence - 1, [one, two]);
+    sequence -= 1;
+    history = "after";
+    invalidate(one, "r:c");
+    expect(checker.hasReported(two, created, sequence)).toBe(false);
+    expect(checker.hasReported(two, created, sequence - 1)).toBe(true);
+  });
+
   test("a result from before a reset is told", () => {
     const old = made("r:a");
     checker.told(two, { type: "reset", version: version(0) });

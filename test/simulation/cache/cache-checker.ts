@@ -100,8 +100,9 @@ export interface CacheCheckerOptions {
  * Holds what nodes serve to promise 11. Moments are counted, one for each thing that happens: a result carries those at which the
  * computations it was made of began, an invalidation the one at which it was asked for.
  *
- * 1. Applied here: own from the call on; one of the bus once its bus told of it, or of anything that the stream took after it, in the same log. A call
- *    that begins then gets nothing that began before it was asked for.
+ * 1. Applied here: own from the call on; one of the bus once the node's bus reported it, or anything that the stream took after it, in the same log.
+ *    While a node catches up, one that a later one of its tag has superseded is applied with that later one; all are once it follows. A call that
+ *    begins then gets nothing that began before the invalidation was asked for.
  * 2. Cut off: the same, `staleMsMax` after the stream took it, whatever the node heard.
  * 3. Persistent: what was promised on disk counts in the next life of the process. A disk that has failed promises nothing more.
  */
@@ -247,12 +248,19 @@ export class CacheChecker implements Judge {
     life.standsIn = log;
     const before = log.toldUpTo(life.told);
     if (sequence > before) life.told.set(log, sequence);
-    for (let index = log.taken.length - 1; index >= 0; index--) {
-      const taken = log.taken[index];
-      if (taken === undefined || taken.sequence <= before) break;
-      if (taken.sequence <= sequence) this.#raise(life, taken.tag, taken.moment);
+    const later = new Set<string>();
+    for (const taken of log.taken.toReversed()) {
+      // Once a node follows, it has applied the superseded ones too.
+      if (taken.sequence <= before && event.type !== "following") break;
+      if (taken.sequence > sequence) later.add(taken.tag);
+      else if (event.type === "following" || !later.has(taken.tag)) this.#raise(life, taken.tag, taken.moment);
     }
     return { log, sequence };
+  }
+
+  /** Whether the bus of `life` has reported all that the stream made at `created` has up to `sequence`, under the numbers that it gives now. */
+  hasReported(life: NodeLife, created: string, sequence: number): boolean {
+    return this.#logs.now(created).toldUpTo(life.told) >= sequence;
   }
 
   /**

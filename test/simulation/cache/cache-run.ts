@@ -1,6 +1,6 @@
 import type { RunResult } from "../objects/run.js";
 import { type CacheWorld, timings } from "./cache-world.js";
-import { isUnder } from "./cache-checker.js";
+import { createdOf, isUnder } from "./cache-checker.js";
 import { tagOf } from "./database.js";
 import { JetStreamFaults } from "./jetstream-faults.js";
 import { JetStreamWorld } from "./jetstream-world.js";
@@ -85,12 +85,13 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
 
 const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" : "bucket");
 
-/** All nodes follow the stream to its end, and have nothing left to tell. */
-function followTheStream({ jetStream }: JetStreamWorld, nodes: readonly SimulatedNode[]): boolean {
+/** All nodes follow the stream to its end, and have nothing left to publish. Numbers of an end that the stream has lost do not count. */
+function followTheStream({ jetStream, checker }: JetStreamWorld, nodes: readonly SimulatedNode[]): boolean {
   const last = jetStream.stream("ZOOID_sim")?.lastSequence;
   return nodes.every(({ running }) => {
     const state = running?.bus.state;
-    return state?.type === "following" && state.sequence === last && running?.core.intake.waiting === 0;
+    if (running === undefined || last === undefined || state?.type !== "following" || state.sequence !== last) return false;
+    return checker.hasReported(running.life, createdOf(state.epoch), last) && running.core.intake.waiting === 0;
   });
 }
 

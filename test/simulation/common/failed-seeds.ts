@@ -194,6 +194,24 @@ export const failedSeeds: readonly FailedSeeds[] = [
     cause: "the checker took a heartbeat that was under way when the stream lost its end for the message that has its number since",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
+  {
+    what: "cache",
+    seeds: [780088533],
+    cause: "a node followed before it had applied an invalidation that was superseded while a consumer delivered what the node had missed",
+    test: "test/transport/jetstream/passed-over.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [780049145],
+    cause: "the checker held a node that catches up to an invalidation which a later one of its tag, still to come, has superseded",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [780076943],
+    cause: "the checker took a node for level whose last number was one that the stream had lost and given again",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
 ];
 
 /** All that failed of `what`, in order. */
