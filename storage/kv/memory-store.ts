@@ -61,8 +61,8 @@ export function openMemoryStore(name = "memory"): Promise<OrderedStore> {
   return new MemoryDisk(name).open();
 }
 
-/** What a killed process waited for never comes. */
-const never = new Promise<never>(() => undefined);
+/** Never settles, as the calls of a process that was killed. A promise that all such calls share would keep all their callers in memory. */
+const never = () => new Promise<never>(() => undefined);
 
 type State = "open" | "inDoubt" | "closing" | "closed" | "killed";
 
@@ -130,7 +130,7 @@ class MemoryStore implements OrderedStore {
 
   async #writeBatch(changes: readonly StoreChange[]): Promise<void> {
     if (this.#state === "inDoubt") throw new WriteInDoubtError({ folder: this.path });
-    if (this.#isKilled) return never;
+    if (this.#isKilled) return never();
     try {
       await this.#write(() => {
         if (!this.#isKilled) this.#entries.apply(changes);
@@ -139,7 +139,7 @@ class MemoryStore implements OrderedStore {
       if (this.#state === "open") this.#state = "inDoubt";
       if (!this.#isKilled) throw new WriteInDoubtError({ folder: this.path }, error);
     }
-    if (this.#isKilled) return never;
+    if (this.#isKilled) return never();
   }
 
   async close(): Promise<void> {

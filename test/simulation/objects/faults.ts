@@ -139,8 +139,8 @@ export class Faults {
   async #killServer(): Promise<void> {
     this.#server.kill();
     await this.#downtime();
-    // A new instance knows of nobody's snapshots: on a slow disk, what it does about its history takes long enough to be seen half done.
-    if (this.#random.fraction() < 0.5) this.#server.disk.faults = slowDisk;
+    // A new instance knows no client's snapshots: on a slow disk, its work on the history takes long enough to be seen half done.
+    if (this.#random.fraction() < 0.5 && !this.#isOver) this.#server.disk.faults = slowDisk;
     this.#server.start();
     await this.#pause(300, 900);
     this.#server.disk.faults = healthyDisk;

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { MemoryDisk, openMemoryStore } from "../../../testing/index.js";
 import { AssertionError, ClosedError, WriteInDoubtError } from "../../../core/index.js";
@@ -44,6 +46,24 @@ describe("a disk in memory", () => {
     const reopened = await disk.open();
     expect(reopened.read((view) => view.get(key))).toEqual(new Uint8Array(Buffer.from("one")));
     expect(settled).toBe(false);
+  });
+
+  test("keeps nothing in memory of what a killed process was waiting for", async () => {
+    const { air, disk } = slowDisk();
+    const store = await disk.open();
+    const caller = () => {
+      const held = { store };
+      void store.batch(put("one"))?.then(() => held);
+      return new WeakRef(held);
+    };
+    const held = caller();
+    while (air.length === 0) await Promise.resolve();
+    disk.crash();
+    air.pop()?.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    setFlagsFromString("--expose-gc");
+    (runInNewContext("gc") as () => void)();
+    expect(held.deref()).toBeUndefined();
   });
 
   for (const onDisk of [true, false]) {
