@@ -192,9 +192,9 @@ export class NetworkEnd implements HeadedTransport {
     this.#status.set("disconnected");
   }
 
-  /** Links the end to the broker again, if that is running. */
+  /** Links the end to the broker again, if that is running. The end of a killed process stays as it is. */
   mend(): void {
-    if (this.status !== "disconnected" || !this.#network.isRunning) return;
+    if (this.#isKilled || this.status !== "disconnected" || !this.#network.isRunning) return;
     this.#link = this.#newLink();
     for (const listener of this.#listeners) listener.activeAtMs = this.#upInLine(this.#link);
     this.#status.set("connected");

@@ -163,6 +163,18 @@ describe("faulty network, stormy", () => {
     expect([a.status, b.status]).toEqual(["connected", "connected"]);
   });
 
+  test("the end of a killed process gets no link any more", async () => {
+    const { clock, network } = setup();
+    const end = network.connect("a");
+    const statuses: string[] = [];
+    end.onStatus((status) => statuses.push(status));
+    end.cut();
+    end.kill();
+    end.mend();
+    await clock.advance(10);
+    expect([end.status, ...statuses]).toEqual(["disconnected", "disconnected"]);
+  });
+
   test("a killed end neither hears nor settles anything, and its name can connect again", async () => {
     const { clock, network, b } = setup();
     const dying = clock.node();
