@@ -7,6 +7,7 @@ import { type NodeClock, SimulatedClock } from "../../../../testing/simulated-cl
 import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../../../transport/bus.js";
 import { limits, seededRandom } from "../../../../core/index.js";
+import { type Gate, gate } from "../open.js";
 
 /** A node of a cache that shares its results. */
 export interface BucketNode {
@@ -157,4 +158,39 @@ export class ScriptedEnd implements RecallingBus {
     this.#broker.ends.delete(this);
     return Promise.resolve();
   }
+}
+
+/** A function of a node that counts its computations, and what it gives. */
+export function loader(cache: Cache, options: { readonly ttl?: string; readonly readExtendTtl?: boolean } = {}) {
+  let computed = 0;
+  const load = cache.cacheable(async (id: string) => `${id}${++computed}`, { name: "load", deps: (id) => [`a:${id}`], ...options });
+  return { load, computed: () => computed };
+}
+
+/** The same, whose computations end when the test says so. */
+export function slowLoader(cache: Cache) {
+  const gates: Gate<string>[] = [];
+  const load = cache.cacheable(
+    (): Promise<string> => {
+      const slow = gate<string>();
+      gates.push(slow);
+      return slow.promise;
+    },
+    { name: "slow", deps: ["a:b"] },
+  );
+  return { load, gates };
+}
+
+/** Lets what was written behind arrive. */
+export const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Two nodes on a broker that stands at 100. */
+export function scripted() {
+  const world = bucketWorld();
+  const broker = new ScriptedBroker(world.clock, 100);
+  const open = () => {
+    const bus = broker.connect();
+    return { bus, ...world.open({ bus }) };
+  };
+  return { ...world, broker, open };
 }
