@@ -106,7 +106,9 @@ export class CachePruner {
   #expire(): void {
     const { memory, disk, trie, settings } = this.#core;
     const budgetMs = limits.pruningStepMsMax;
-    const steps = [memory.expire(budgetMs), disk?.expire(budgetMs), trie.forget(limits.expiryIntervalMs, budgetMs)];
+    const expired = [memory.expire(budgetMs), disk?.expire(budgetMs)];
+    const forgotten = trie.forget(limits.expiryIntervalMs, budgetMs);
+    const steps = [...expired, forgotten];
     if (settings.autoPruneMs < Infinity) steps.push(trie.prune(settings.autoPruneMs, budgetMs));
     const nowMs = this.#clock.monotonic();
     if (steps.some((step) => step?.done === false)) {
@@ -114,7 +116,8 @@ export class CachePruner {
       return;
     }
     this.#expireAt(Math.min(memory.expiresNextMs, disk?.expiresNextMs ?? Infinity));
-    // Those that became idle since are forgotten then, too.
+    // Tags that became idle during the last step, and so are younger than the tag that the timer was set for.
+    this.#expireAt(forgotten.dueMs);
     this.#expireAt(trie.idleSinceMs + Math.max(settings.autoPruneMs, limits.expiryIntervalMs));
   }
 

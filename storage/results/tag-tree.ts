@@ -9,6 +9,12 @@ export interface TagPruning {
   readonly done: boolean;
 }
 
+/** What one step of forgetting did. */
+export interface TagForgetting extends TagPruning {
+  /** When the next tag is old enough, by the monotonic clock; Infinity: no tag waits for that. */
+  readonly dueMs: number;
+}
+
 /** Nodes removed between two looks at the clock. */
 const removedBetweenLooks = 64;
 
@@ -107,18 +113,22 @@ export class TagTree {
    * Removes tags that nothing has depended on for `unusedMs` and of which nothing has to be remembered: they were not invalidated since what is above
    * them was. For about `budgetMs`. Cost: the tags that nothing depends on.
    */
-  forget(unusedMs: number, budgetMs: number): TagPruning {
+  forget(unusedMs: number, budgetMs: number): TagForgetting {
     const begunMs = this.#clock.monotonic();
     const before = this.#nodes.size;
     let looked = 0;
+    let dueMs = Infinity;
     for (const node of this.idle) {
-      if (node.usedAtMs > begunMs - unusedMs) break;
+      if (node.usedAtMs > begunMs - unusedMs) {
+        dueMs = node.usedAtMs + unusedMs;
+        break;
+      }
       this.#forget(node);
       if (++looked % removedBetweenLooks === 0 && this.#clock.monotonic() - begunMs >= budgetMs)
-        // A step that met only what is to be remembered has nothing more to do for now.
-        return { removed: before - this.#nodes.size, done: before === this.#nodes.size };
+        // A step that found only tags to remember has nothing more to do for now.
+        return { removed: before - this.#nodes.size, done: before === this.#nodes.size, dueMs };
     }
-    return { removed: before - this.#nodes.size, done: true };
+    return { removed: before - this.#nodes.size, done: true, dueMs };
   }
 
   /** Removes an idle node, and its parents that nothing holds then, as far as nothing is known of them. */

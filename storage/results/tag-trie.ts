@@ -1,9 +1,9 @@
 import { assert, type Clock, limits, rootTag, type Tag } from "../../core/index.js";
 import { type Began, isStaleAt, TagNode } from "./tag-node.js";
-import { type TagPruning, TagTree } from "./tag-tree.js";
+import { type TagForgetting, type TagPruning, TagTree } from "./tag-tree.js";
 
 export type { Began } from "./tag-node.js";
-export type { TagPruning } from "./tag-tree.js";
+export type { TagForgetting, TagPruning } from "./tag-tree.js";
 
 declare const dependencyBrand: unique symbol;
 
@@ -246,8 +246,8 @@ export class TagTrie {
     return this.#tree.prune(unusedMs, budgetMs);
   }
 
-  /** Removes tags that nothing has depended on for `unusedMs` and that were never invalidated, as far as that is told by them, for about `budgetMs`. */
-  forget(unusedMs: number, budgetMs: number): TagPruning {
+  /** Removes tags that nothing has depended on for `unusedMs` and whose version is not above that of a parent, for about `budgetMs`. */
+  forget(unusedMs: number, budgetMs: number): TagForgetting {
     return this.#tree.forget(unusedMs, budgetMs);
   }
 

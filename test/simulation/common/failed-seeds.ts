@@ -25,6 +25,12 @@ export const failedSeeds: readonly FailedSeeds[] = [
     test: "test/testing/faulty-network.test.ts",
   },
   {
+    what: "writers",
+    seeds: [900002902, 900046264, 900092964],
+    cause: "a server that was held up when all faults ended counted as found, before it had heard of one that served meanwhile",
+    test: "test/simulation/objects/simulation.test.ts",
+  },
+  {
     what: "store",
     seeds: [810002596],
     cause: "a fault that was under way when all faults ended made the server's disk slow afterwards, which the checker did not expect",

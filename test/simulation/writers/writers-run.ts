@@ -107,6 +107,9 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
       setup.end?.mend();
       setup.start();
     }
+    // A server that is held up hears only afterwards which others there were meanwhile, and may have to end for them.
+    await world.until(() => setups.every(({ clock: own }) => own?.isHeldUp !== true), calmMs);
+    await world.until(() => false, foundAfterMs);
     const serving = () => setups.filter(({ isServing }) => isServing);
     const names = () => serving().map(({ name }) => name);
     const isOneLeft = () => serving().length === 1 && serving().every(({ presentMs }) => presentMs > foundAfterMs);

@@ -298,14 +298,16 @@ describe("tags that nothing needs to be remembered of", () => {
     trie.apply(asTag("b"), 1);
     for (const dependency of all) trie.release(dependency);
     expect(idle).toHaveLength(3);
-    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 0, done: true });
+    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 0, done: true, dueMs: clock.monotonic() + 1_000 });
     await clock.advance(1_000);
-    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 6, done: true });
+    // "b" is idle only now that nothing is below it.
+    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 6, done: true, dueMs: clock.monotonic() + 1_000 });
+    await clock.advance(1_000);
+    expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 0, done: true, dueMs: Infinity });
     expect(names()).toEqual(["", "a", "a:kept", "b"]);
-    // It is idle since now, whatever was below it.
     expect(trie.prune(60_000, 5).removed).toBe(0);
     expect([trie.tagVersion(asTag("b:c")), trie.tagVersion(asTag("e"))]).toEqual([1, 0]);
-    await clock.advance(60_000);
+    await clock.advance(59_000);
     expect(trie.prune(60_000, 5).removed).toBe(1);
     trie.release(held);
   });

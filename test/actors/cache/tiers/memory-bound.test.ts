@@ -118,9 +118,21 @@ describe("what has expired leaves within seconds", () => {
     for (let id = 0; id < 20_000; id++) void cache.set(`k${id}`, id, { ttl: "250ms", tags: [`t${id}`] });
     expect(cache.stats().entries).toBe(20_000);
     await expect.poll(() => cache.stats().entries, { timeout: 20_000 }).toBe(0);
-    // Those of keys that were set last are remembered for a while, and some that nothing depends on any more for a minute.
+    // The cache remembers for a while which keys were set last.
     await expect.poll(() => cache.stats().tags, { timeout: 20_000 }).toBeLessThan(2 * limits.tagsUnusedMax);
     await cache.close();
+  });
+
+  test("with its tags, also those of entries that go one after the other", async () => {
+    const { cache, clock } = await openCache();
+    for (let id = 0; id < 5; id++) await cache.set(`k${id}`, id, { tags: [`t${id}`] });
+    const before = cache.stats().tags;
+    for (let id = 0; id < 5; id++) {
+      await cache.delete(`k${id}`);
+      await clock.advance(150);
+    }
+    await clock.advance(limits.expiryIntervalMs);
+    expect(cache.stats().tags).toBe(before - 5);
   });
 });
 
