@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { healthyDisk } from "../../../testing/simulated-disk.js";
 import { SimulatedClient } from "../objects/simulated-client.js";
 import { SimulatedServer } from "../objects/simulated-server.js";
-import { World } from "../objects/world.js";
+import { timings, World } from "../objects/world.js";
 import { becomesLevel } from "./liveness.js";
 
 const traits = {
@@ -17,14 +17,20 @@ const traits = {
   callers: 0,
 } as const;
 
-/** A server and a client that writes to it, at the moment when the second write in a row has failed and nothing fails any more. */
-async function afterTheLastFault() {
+/** A server and a client that writes to it. */
+async function connected() {
   const world = new World(1);
   const server = new SimulatedServer(world);
   const client = new SimulatedClient(world, "c1", traits);
   server.start();
   client.open();
   expect(await world.until(() => client.client?.state === "readWrite", 1_000)).toBe(true);
+  return { world, server, client };
+}
+
+/** A server and a client that writes to it, at the moment when the second write in a row has failed and nothing fails any more. */
+async function afterTheLastFault() {
+  const { world, server, client } = await connected();
   server.disk.faults = { ...healthyDisk, inTurn: 0, doubt: 1 };
   expect(await world.until(() => server.disk.failures === 2, 10_000)).toBe(true);
   server.disk.faults = healthyDisk;
@@ -45,5 +51,18 @@ test("places whose server ends in its probation do not become level", async () =
   expect(await world.until(() => server.isOnProbation, 1_000)).toBe(true);
   world.clock.setTimeout(() => server.kill(), 1_000);
   expect(await becomesLevel(world, server, [client])).toBe(false);
+  client.abandon();
+});
+
+test("a client that a fault kept from hearing its server becomes level once it has heard it again", async () => {
+  const { world, server, client } = await connected();
+  world.isCalm = true;
+  expect(await world.until(() => client.client?.position.digest === world.checker.history.head.digest, 1_000)).toBe(true);
+  world.network.sever("server", "c1");
+  await world.until(() => false, timings.heartbeatTimeoutMs - timings.heartbeatIntervalMs);
+  world.network.heal();
+  expect(client.client?.state).toBe("readWrite");
+  expect(await becomesLevel(world, server, [client])).toBe(true);
+  expect(client.client?.status().heardMsAgo).toBeLessThan(timings.heartbeatIntervalMs);
   client.abandon();
 });

@@ -15,23 +15,26 @@ const calmMs = 15_000;
  * in doubt then. Its disk does not fail again, so the probation is the only one, and takes no longer than it may.
  */
 export async function becomesLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): Promise<boolean> {
-  const isAllLevel = () => isLevel(world, server, clients);
+  const calmAtMs = world.clock.monotonic();
+  const isAllLevel = () => isLevel(world, server, clients, world.clock.monotonic() - calmAtMs);
   const isLevelOrOnProbation = await world.until(() => server.isOnProbation || isAllLevel(), calmMs);
   if (!server.isOnProbation) return isLevelOrOnProbation;
   return (await world.until(() => !server.isOnProbation, limits.writeProbationMs)) && (await world.until(isAllLevel, calmMs));
 }
 
 /**
- * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Nor has one
- * a transaction that voted: one that hung while there were faults ends the session of its client later, with all that it votes meanwhile.
+ * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Each has
+ * heard the server in the last `heardMsMax`: a client that a fault kept from hearing drops its link later, when the silence is too long.
+ * No client has a transaction that voted: one that hung while there were faults ends the session later, with all that it votes meanwhile.
  */
-function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): boolean {
+function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[], heardMsMax: number): boolean {
   if (!server.isServing) return false;
   const { digest } = world.checker.history.head;
   return clients.every(({ client, clock, workload, isReadOnly }) => {
     if (clock?.isHeldUp === true) return false;
     if (client === undefined || workload === undefined || workload.hasVoted || client.position.digest !== digest) return false;
-    return client.state === (isReadOnly ? "readOnly" : "readWrite") && client.status().instance === server.instance;
+    const { state, instance, heardMsAgo = Infinity } = client.status();
+    return state === (isReadOnly ? "readOnly" : "readWrite") && instance === server.instance && heardMsAgo <= heardMsMax;
   });
 }
 
