@@ -1,6 +1,6 @@
 /**
- * Cache verification: brings what a client has cached into line with the server it registered with. One runs for each
- * connection made, as the child of that connection.
+ * Cache verification: brings a client's cache into line with the server that the client registered with. One runs for each connection
+ * made, as the child of that connection.
  *
  *     comparing ──upToDate────────────────────────────▶ verified
  *        ├──────replay──▶ replaying ──────────────────▶ verified
@@ -10,42 +10,41 @@
  *
  * Invariants:
  *
- * 1. No invalidation is applied before the server was seen to have the client's history: while comparing they are kept.
- * 2. What was cached in another history is never served with this one: it is discarded, or the server is refused.
- * 3. Verified means: the client's position is one of this server's, and all before it was applied.
+ * 1. No invalidation is applied before the comparison has shown that the server has the client's history: until then they are kept.
+ * 2. Data that was cached in another history is never served with this one: it is discarded, or the server is refused.
+ * 3. Verified means: the client's position is one of this server's, and every invalidation up to it is applied.
  *
- * Source: ZEO's ClientStorage.verify and ClientCache (upToDate, replay and drop are its three results); the digests that tell
- * another history from a server that is behind are DESIGN's.
+ * Source: ZEO's ClientStorage.verify and ClientCache (upToDate, replay and drop are its three results). The digests, which distinguish
+ * another history from a server that is behind, are DESIGN's.
  */
 import { assign, fromPromise, setup } from "xstate";
 
-/** How the server's history stands to the client's, and where the server is. */
+/** How the server's history relates to the client's, and the server's position. */
 export interface Comparison {
   readonly type: "upToDate" | "replay" | "discard" | "otherHistory" | "lost" | "behind";
   readonly position: { readonly tid: number; readonly digest: string };
 }
 
-/** What the machine of a cache verification begins with. */
+/** Input of the machine of a cache verification. `onOtherHistory`: what happens to a cache that the server's history does not contain. */
 export interface CacheVerificationInput {
   readonly onOtherHistory: "refuse" | "discard";
 }
 
-/** How it ended: `refused` tells what the comparison was, `failed` what went wrong on the way. */
+/** How a verification ended. `comparison` says why the server was refused; `error` is what a step failed with. */
 export type CacheVerificationOutput =
   | { readonly type: "verified"; readonly how: "upToDate" | "replayed" | "discarded" }
   | { readonly type: "refused"; readonly comparison: Comparison }
   | { readonly type: "failed"; readonly error: unknown };
 
-/** What a cache verification remembers. */
+/** Context of the machine of a cache verification. */
 export interface CacheVerificationContext extends CacheVerificationInput {
   readonly comparison: Comparison | undefined;
   readonly how: "upToDate" | "replayed" | "discarded";
-  readonly error: unknown;
 }
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
-/** The machine of a cache verification; actors, effects and delays are provided where it runs. */
+/** The machine of a cache verification. Its actors and actions are stubs: `actors/client` provides them. */
 export const cacheVerificationMachine = setup({
   types: {
     context: {} as CacheVerificationContext,
@@ -59,7 +58,6 @@ export const cacheVerificationMachine = setup({
   },
   actions: {
     logUnexpected: () => undefined,
-    noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
     noteComparison: assign({ comparison: (_, params: { readonly comparison: Comparison }) => params.comparison }),
     noteReplayed: assign({ how: "replayed" }),
     noteDiscarded: assign({ how: "discarded" }),
@@ -73,7 +71,7 @@ export const cacheVerificationMachine = setup({
   },
 }).createMachine({
   id: "cache-verification",
-  context: ({ input }) => ({ onOtherHistory: input.onOtherHistory, comparison: undefined, how: "upToDate", error: undefined }),
+  context: ({ input }) => ({ onOtherHistory: input.onOtherHistory, comparison: undefined, how: "upToDate" }),
   initial: "comparing",
   on: { "*": { actions: "logUnexpected" } },
   states: {
@@ -85,53 +83,51 @@ export const cacheVerificationMachine = setup({
           {
             guard: { type: "isReplayable", params: ({ event }) => event.output },
             target: "replaying",
-            actions: [{ type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) }, "noteReplayed"],
+            actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) },
           },
           {
             guard: { type: "isTooOld", params: ({ event }) => event.output },
             target: "discarding",
-            actions: [{ type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) }, "noteDiscarded"],
+            actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) },
           },
           {
             guard: { type: "isForeignAndDiscarded", params: ({ event }) => event.output },
             target: "discarding",
-            actions: [{ type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) }, "noteDiscarded"],
+            actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) },
           },
           { target: "refused", actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) } },
         ],
-        onError: { target: "failed", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
+        onError: "failed",
       },
     },
     replaying: {
+      entry: "noteReplayed",
       invoke: {
         src: "replay",
         input: ({ context }) => compared(context),
         onDone: "verified",
-        onError: { target: "failed", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
+        onError: "failed",
       },
     },
     discarding: {
+      entry: "noteDiscarded",
       invoke: {
         src: "discard",
         input: ({ context }) => compared(context),
         onDone: "verified",
-        onError: { target: "failed", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
+        onError: "failed",
       },
     },
-    verified: { type: "final" },
-    refused: { type: "final" },
-    failed: { type: "final" },
+    verified: { type: "final", output: ({ context }): CacheVerificationOutput => ({ type: "verified", how: context.how }) },
+    refused: { type: "final", output: ({ context }): CacheVerificationOutput => ({ type: "refused", comparison: compared(context) }) },
+    failed: { type: "final", output: ({ event }): CacheVerificationOutput => ({ type: "failed", error: event.error }) },
   },
-  output: ({ context }) => {
-    // The final state is not known here, but each leaves its own trace in the context.
-    if (context.error !== undefined) return { type: "failed", error: context.error };
-    if (context.comparison !== undefined && context.how === "upToDate") return { type: "refused", comparison: context.comparison };
-    return { type: "verified", how: context.how };
-  },
+  // The output of the final state, whose type XState does not carry to here.
+  output: ({ event }) => event.output as CacheVerificationOutput,
 });
 
-/** The comparison that every state after `comparing` rests on. */
+/** The comparison, which every state after `comparing` needs but `failed`. */
 function compared({ comparison }: CacheVerificationContext): Comparison {
-  if (comparison === undefined) throw new Error("a comparison stands before anything is done about it");
+  if (comparison === undefined) throw new Error("the comparison precedes every step that needs it");
   return comparison;
 }

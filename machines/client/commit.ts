@@ -1,21 +1,21 @@
 /**
- * Commit: one transaction that needs more than one message: it is voted and finished by hand, or its answer was lost.
- * A commit of one message that was answered never comes here: it is straight code.
+ * Commit: one transaction that needs more than one message. Either its user votes and finishes it by hand, or its one message had no answer.
+ * A commit of one message that is answered never comes here: it is straight code.
  *
- *     voting ──▶ voted ──FINISH──▶ finishing ──────────────▶ committed
- *       │          │ ABORT            │  └──told aborted────▶ aborted
- *       │          ▼                  ▼ answer lost
+ *     voting ──▶ voted ──FINISH──▶ finishing ───────────────────▶ committed
+ *       │          │ ABORT            │  └──the server aborted────▶ aborted
+ *       │          ▼                  ▼ no answer
  *       └──────▶ aborting ─▶ aborted  inDoubt.settling ⇄ inDoubt.pausing
- *                                     │    │    └─────────▶ committed
- *          (begins here when the one  │    └──────────────▶ aborted
+ *                                     │    │    └──────────────▶ committed
+ *          (begins here when the one  │    └───────────────────▶ aborted
  *           message had no answer)    └──settleTimeout, GIVE_UP──▶ unknown
  *
  * Invariants:
  *
- * 1. A transaction whose finish, or whose only message, was sent is told as committed or aborted only when the server said so.
+ * 1. Once the finish, or the only message, was sent, the outcome is `committed` or `aborted` only when the server said so.
  * 2. A vote without an answer needs no settling: nothing commits without a finish, which was never sent.
- * 3. `unknown` is reached only when the server cannot know, or cannot be asked within settleTimeout or until the client ends.
- * 4. A finish that was lost is sent again as long as the server holds the vote: settling alone would abort it.
+ * 3. `unknown` is reached only when the server cannot know the outcome, or cannot be asked within settleTimeout or until the client ends.
+ * 4. A finish without an answer is sent again as long as the server holds the vote: settling alone would abort the transaction.
  *
  * Source: ZODB's two-phase commit (tpc_vote, tpc_finish, tpc_abort); settling by id is DESIGN's promise 8.
  */
@@ -28,45 +28,47 @@ export interface CommitPosition {
   readonly digest: string;
 }
 
-/** What the machine of one transaction's commit, at its client begins with. */
+/** Input of the commit machine. */
 export interface CommitInput {
-  /** Of the transaction. */
+  /** Id of the transaction. */
   readonly id: string;
-  /** `vote`: it is to be voted first. `settle`: it was sent whole, and no answer came. */
+  /** `vote`: the vote is sent first. `settle`: the whole transaction was sent in one message, which had no answer. */
   readonly start: "vote" | "settle";
 }
 
-/** What the machine of one transaction's commit, at its client is told. */
+/** Events of the commit machine. */
 export type CommitEvent =
   | { readonly type: "FINISH" }
   | { readonly type: "ABORT" }
-  /** The client ends: nobody asks for the outcome any more. */
+  /** The client ends and asks no more for the outcome. */
   | { readonly type: "GIVE_UP" };
 
-/** What the machine of one transaction's commit, at its client ends with. */
+/**
+ * Outcome of a commit. `error`: why it aborted or why its outcome is unknown, undefined when its user aborted it. `secondPhase`: its finish
+ * was sent, so that transactions which are coordinated with it may have committed.
+ */
 export type CommitOutput =
   | { readonly type: "committed"; readonly position: CommitPosition }
   | { readonly type: "aborted"; readonly error: unknown; readonly secondPhase: boolean }
   | { readonly type: "unknown"; readonly error: unknown };
 
-/** What the machine of one transaction's commit, at its client remembers. */
+/** Context of the commit machine. */
 export interface CommitContext extends CommitInput {
   readonly position: CommitPosition | undefined;
-  /** Why it did not commit, or why that is not known. */
+  /** The last failure. A commit that ends with a time-out, or after an abort was sent, ends because of an earlier one. */
   readonly error: unknown;
-  readonly isUnknown: boolean;
-  /** Its finish was sent: others may have been told to go on. */
+  /** The finish was sent. */
   readonly secondPhase: boolean;
 }
 
-/** What an effect is told: for which transaction. */
+/** The transaction that an actor of the commit machine works for. */
 export interface CommitSubject {
   readonly id: string;
 }
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
-/** The machine of one transaction's commit, at its client; actors, effects and delays are provided where it runs. */
+/** The commit machine. Its actors, guards and delays are stubs: `actors/client` provides them. */
 export const commitMachine = setup({
   types: {
     context: {} as CommitContext,
@@ -78,7 +80,7 @@ export const commitMachine = setup({
     vote: fromPromise<void, CommitSubject>(notProvided),
     finish: fromPromise<CommitPosition, CommitSubject>(notProvided),
     abort: fromPromise<void, CommitSubject>(notProvided),
-    /** Resolves to undefined when it never will commit. */
+    /** Resolves to undefined when the transaction will never commit. */
     settle: fromPromise<CommitPosition | undefined, CommitSubject>(notProvided),
   },
   actions: {
@@ -86,14 +88,13 @@ export const commitMachine = setup({
     noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
     notePosition: assign({ position: (_, params: { readonly position: CommitPosition | undefined }) => params.position }),
     noteSecondPhase: assign({ secondPhase: true }),
-    noteUnknown: assign({ isUnknown: true }),
   },
   guards: {
     startsInDoubt: ({ context }) => context.start === "settle",
     isCommitted: (_, settled: { readonly position: CommitPosition | undefined }) => settled.position !== undefined,
-    /** The answer was lost: whether the server did it is not known. */
+    /** The answer was lost: the server may have carried out the request. */
     isInDoubt: (_, _failure: { readonly error: unknown }) => true,
-    /** The server can no longer tell, or nobody can ask it again. */
+    /** The server does not know the outcome any more, or the client cannot ask it again. */
     isUnknowable: (_, _failure: { readonly error: unknown }) => false,
   },
   delays: {
@@ -102,10 +103,10 @@ export const commitMachine = setup({
   },
 }).createMachine({
   id: "commit",
-  context: ({ input }) => ({ ...input, position: undefined, error: undefined, isUnknown: false, secondPhase: false }),
+  context: ({ input }) => ({ ...input, position: undefined, error: undefined, secondPhase: false }),
   initial: "starting",
   on: {
-    // What is not in doubt ends by itself when the link does.
+    // A commit that is not in doubt ends when its link does.
     GIVE_UP: {},
     "*": { actions: "logUnexpected" },
   },
@@ -151,14 +152,14 @@ export const commitMachine = setup({
       },
     },
     aborting: {
-      // The server aborts it with the session or at its time-out, should this not reach it.
+      // If this message does not arrive, the server aborts the transaction at its time-out or with the session.
       invoke: { src: "abort", input: ({ context }) => ({ id: context.id }), onDone: "aborted", onError: "aborted" },
       on: { ABORT: {} },
     },
     inDoubt: {
       initial: "settling",
-      after: { settleTimeout: { target: "unknown", actions: "noteUnknown" } },
-      on: { GIVE_UP: { target: "unknown", actions: "noteUnknown" } },
+      after: { settleTimeout: "unknown" },
+      on: { GIVE_UP: "unknown" },
       states: {
         settling: {
           invoke: {
@@ -176,7 +177,7 @@ export const commitMachine = setup({
               {
                 guard: { type: "isUnknowable", params: ({ event }) => ({ error: event.error }) },
                 target: "#commit.unknown",
-                actions: [{ type: "noteError", params: ({ event }) => ({ error: event.error }) }, "noteUnknown"],
+                actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) },
               },
               { target: "pausing", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
             ],
@@ -185,13 +186,19 @@ export const commitMachine = setup({
         pausing: { after: { settleDelay: "settling" } },
       },
     },
-    committed: { type: "final" },
-    aborted: { type: "final" },
-    unknown: { type: "final" },
+    committed: { type: "final", output: ({ context }): CommitOutput => ({ type: "committed", position: positionIn(context) }) },
+    aborted: {
+      type: "final",
+      output: ({ context: { error, secondPhase } }): CommitOutput => ({ type: "aborted", error, secondPhase }),
+    },
+    unknown: { type: "final", output: ({ context }): CommitOutput => ({ type: "unknown", error: context.error }) },
   },
-  output: ({ context }) => {
-    if (context.position !== undefined) return { type: "committed", position: context.position };
-    if (context.isUnknown) return { type: "unknown", error: context.error };
-    return { type: "aborted", error: context.error, secondPhase: context.secondPhase };
-  },
+  // The output of the final state, whose type XState does not carry to here.
+  output: ({ event }) => event.output as CommitOutput,
 });
+
+/** The position of a transaction that has committed. */
+function positionIn({ position }: CommitContext): CommitPosition {
+  if (position === undefined) throw new Error("a transaction that has committed has a position");
+  return position;
+}

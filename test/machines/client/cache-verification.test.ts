@@ -10,17 +10,19 @@ interface Answers {
   readonly onOtherHistory?: "refuse" | "discard";
   readonly comparison?: Comparison["type"] | Error;
   readonly failing?: "replay" | "discard";
+  /** Reason of the failure. */
+  readonly reason?: unknown;
   readonly hanging?: "compare" | "replay" | "discard";
 }
 
-async function verified({ onOtherHistory = "refuse", comparison = "upToDate", failing, hanging }: Answers) {
+async function verified({ onOtherHistory = "refuse", comparison = "upToDate", failing, hanging, ...rest }: Answers) {
   const done: string[] = [];
   const clock = new SimulatedClock();
   const act = (name: "replay" | "discard") =>
     fromPromise<void, Comparison>(({ input }) => {
       done.push(`${name} to ${input.position.tid}`);
       if (hanging === name) return new Promise(() => undefined);
-      return failing === name ? Promise.reject(new Error(name)) : Promise.resolve();
+      return failing === name ? Promise.reject("reason" in rest ? rest.reason : new Error(name)) : Promise.resolve();
     });
   const actor = createActor(
     cacheVerificationMachine.provide({
@@ -42,7 +44,7 @@ async function verified({ onOtherHistory = "refuse", comparison = "upToDate", fa
 }
 
 describe("the machine of cache verification", () => {
-  test("each verdict has its way", async () => {
+  test("each result of the comparison has its own outcome", async () => {
     const outcome = async (answers: Answers) => {
       const { output, done } = await verified(answers);
       return [output, ...done];
@@ -55,18 +57,19 @@ describe("the machine of cache verification", () => {
       const discarded = await outcome({ comparison: type, onOtherHistory: "discard" });
       expect(discarded).toEqual([{ type: "verified", how: "discarded" }, "discard to 9"]);
     }
-    // What a server may still reach is not given up.
+    // The server may still reach the client's position: the cache is kept.
     for (const onOtherHistory of ["refuse", "discard"] as const)
       expect(await outcome({ comparison: "behind", onOtherHistory })).toEqual([
         { type: "refused", comparison: { type: "behind", position } },
       ]);
   });
 
-  test("what fails on the way is told as failed, in each state", async () => {
+  test("the output is `failed` when a step fails, in each state and with any reason", async () => {
     const lost = new Error("lost");
     expect((await verified({ comparison: lost })).output).toEqual({ type: "failed", error: lost });
     expect((await verified({ comparison: "replay", failing: "replay" })).output).toMatchObject({ type: "failed" });
     expect((await verified({ comparison: "discard", failing: "discard" })).output).toMatchObject({ type: "failed" });
+    expect((await verified({ comparison: "replay", failing: "replay", reason: undefined })).output).toEqual({ type: "failed" });
   });
 
   test("an event is unexpected in every state", async () => {

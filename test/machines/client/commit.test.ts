@@ -121,7 +121,7 @@ describe("the machine of a commit", () => {
     expect(output()).toEqual({ type: "committed", position });
   });
 
-  test("told that it was aborted in its second phase, it says so", async () => {
+  test("a commit that the server aborted after its finish was sent says that it was in its second phase", async () => {
     const refused = await inState("finishing");
     await refused.rejected("finish", "timed out");
     expect(refused.output()).toEqual({ type: "aborted", error: "timed out", secondPhase: true });
