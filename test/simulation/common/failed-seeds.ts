@@ -33,7 +33,8 @@ export const failedSeeds: readonly FailedSeeds[] = [
   {
     what: "store",
     seeds: [930024519],
-    cause: "the check at the end did not wait until each client had heard the server again: one dropped its link after a silence that the last fault began",
+    cause:
+      "the check at the end did not wait until each client had heard the server again: one dropped its link after a silence that the last fault began",
     test: "test/simulation/common/liveness.test.ts",
   },
   {
