@@ -10,7 +10,7 @@ import { limits, seededRandom, silentLog } from "../core/index.js";
 import { createBroker } from "../transport/in-process.js";
 import { root } from "./support/source.js";
 
-/** What callers can be told: a file, an interface of it, and the defaults that the code takes for it. */
+/** Files, their interfaces of options, and the defaults that the code takes for them. */
 const faces: readonly (readonly [string, string, Readonly<Record<string, unknown>>])[] = [
   ["actors/cache/options.ts", "CacheOptions", { ...cacheSettings({}) }],
   ["actors/cache/cacheable-options.ts", "CacheableOptions", {}],
@@ -20,7 +20,7 @@ const faces: readonly (readonly [string, string, Readonly<Record<string, unknown
   ["actors/server/options.ts", "StorageOptions", limits],
 ];
 
-/** Options without a bound of their own, and what bounds what they are about. */
+/** Options without a bound of their own, and the option or resource that bounds them. */
 const boundElsewhere: Readonly<Record<string, string>> = {
   "CacheOptions.defaultTtl": "maxBytes",
   "CacheOptions.maxEntries": "maxBytes in memory, folderEntriesMax in a folder",
@@ -29,7 +29,7 @@ const boundElsewhere: Readonly<Record<string, string>> = {
   "CacheableOptions.maxBytes": "the cache's maxBytes",
   "CacheableOptions.ttl": "the cache's maxBytes",
   "RouteCaching.ttl": "maxBytes",
-  // What was committed is the user's own: it goes when the user says so.
+  // Committed data belongs to the user; it is removed only on the user's request.
   "StorageOptions.historyAgeMs": "the disk",
 };
 
@@ -51,10 +51,10 @@ function optionsOf(file: string, name: string): readonly Option[] {
   }));
 }
 
-describe.each(faces)("of the options in %s, %s", (file, face, defaults) => {
+describe.each(faces)("the options in %s, %s", (file, face, defaults) => {
   const options = optionsOf(file, face);
 
-  test("each that says how much there may be has a finite default", () => {
+  test("each option that is an amount has a finite default", () => {
     expect(options.length).toBeGreaterThan(5);
     for (const { name } of options) {
       if (!bound.test(name) || `${face}.${name}` in boundElsewhere) continue;
@@ -62,7 +62,7 @@ describe.each(faces)("of the options in %s, %s", (file, face, defaults) => {
     }
   });
 
-  test("none is without a bound by default, unless what it is about has one elsewhere", () => {
+  test("no option is unbounded by default, except where another option bounds the same thing", () => {
     for (const { name, text } of options) {
       const byDefault = /Default: ([^]*?)\*\//.exec(text)?.[1] ?? (/undefined: ([^.]*)\./.exec(text)?.[1] || "");
       const isUnbounded = unbounded.test(byDefault) && !/\d/.test(byDefault.replaceAll(/in a folder/g, ""));
@@ -75,7 +75,7 @@ test("every limit is a finite number above 0", () => {
   for (const [name, value] of Object.entries(limits)) expect(value, name).toSatisfy((each) => Number.isFinite(each) && Number(each) > 0);
 });
 
-test("what bounds an option elsewhere is an option that there is", () => {
+test("an option that bounds another one exists", () => {
   const all = faces.flatMap(([file, face]) => optionsOf(file, face).map(({ name }) => `${face}.${name}`));
   for (const name of Object.keys(boundElsewhere)) expect(all).toContain(name);
 });

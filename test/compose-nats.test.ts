@@ -29,7 +29,7 @@ describe("docker-compose.yml", () => {
     ]);
   });
 
-  test("keeps data in volumes of its own, and publishes nothing beyond this machine", () => {
+  test("keeps data in its own volumes, and publishes ports on this machine only", () => {
     const named = Object.values(services)
       .flatMap((service) => service.volumes ?? [])
       .map((volume) => volume.split(":")[0] ?? "");
@@ -47,7 +47,7 @@ describe("docker-compose.yml", () => {
     for (const [name, { healthcheck }] of Object.entries(services)) expect([name, healthcheck?.test[0]]).toEqual([name, "CMD"]);
   });
 
-  test.each(["zooid", "example"])("the image %s runs in exec form, and not as root", (target) => {
+  test.each(["zooid", "example"])("the image %s runs in exec form, not as root", (target) => {
     expect(entrypointOf(target)[0]).toBe("node");
     const users = readStage(target).filter(({ instruction }) => instruction === "USER");
     expect(users.at(-1)?.text).toBe("node");
@@ -100,7 +100,7 @@ describe("docker-compose.yml", () => {
       signal: new AbortController().signal,
     });
     expect(events).toHaveLength(13);
-    // What docs/guide/compose.md has people run in the container of the storage server.
+    // The command that docs/guide/compose.md runs in the container of the storage server.
     const stats = await runZooid(["cache", "stats", "--json", "--wait", "2s"], "", { ZOOID_SERVERS: `nats://127.0.0.1:${broker}` });
     expect(stats.err).toBe("");
     expect(

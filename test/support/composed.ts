@@ -1,4 +1,7 @@
-/** The services of docker-compose.yml as processes of this machine: their commands, environments and mounts, without images. */
+/**
+ * The services of docker-compose.yml as processes of this machine: their commands, environments and mounts, without
+ * images.
+ */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -27,12 +30,12 @@ export interface ComposeFile {
   readonly volumes: Readonly<Record<string, unknown>>;
 }
 
-/** docker-compose.yml, with what it merges merged. */
+/** docker-compose.yml, with its merge keys resolved. */
 export function readComposeFile(): ComposeFile {
   return parse(readFileSync(join(root, "docker-compose.yml"), "utf8"), { merge: true }) as ComposeFile;
 }
 
-/** The instructions of a stage of the Dockerfile, those of the stages it stands on first. */
+/** The instructions of a stage of the Dockerfile, preceded by those of the stages that it builds on. */
 export function readStage(target: string): readonly { readonly instruction: string; readonly text: string }[] {
   const stages = new Map<string, { readonly base: string; readonly lines: { instruction: string; text: string }[] }>();
   let lines: { instruction: string; text: string }[] = [];
@@ -49,7 +52,7 @@ export function readStage(target: string): readonly { readonly instruction: stri
   return collect(target);
 }
 
-/** What the image of a stage runs, in exec form. */
+/** The entry point of the image of a stage, in exec form. */
 export function entrypointOf(target: string): readonly string[] {
   const last = readStage(target).findLast(({ instruction }) => instruction === "ENTRYPOINT");
   return JSON.parse(last?.text ?? "[]") as readonly string[];
@@ -57,7 +60,7 @@ export function entrypointOf(target: string): readonly string[] {
 
 export interface ComposedOptions {
   readonly folder: string;
-  /** Port here by `service:port` there. */
+  /** Local port by `service:port` of the compose file. */
   readonly ports: Readonly<Record<string, number>>;
 }
 
@@ -75,7 +78,7 @@ export class ComposedProcess {
     this.#options = options;
   }
 
-  /** Resolves with the first line, of either output, that is what is waited for. */
+  /** Resolves with the first output line, on stdout or stderr, that satisfies `isReady`. */
   async start(isReady: (line: string) => boolean): Promise<void> {
     const [command = "", ...words] = this.#commandLine([...this.#entrypoint(), ...(this.#service.command ?? [])]);
     const child = this.#spawn(command, words);
@@ -90,7 +93,7 @@ export class ComposedProcess {
     });
   }
 
-  /** Stops it as Docker does; resolves to its exit code. */
+  /** Stops the process as Docker does; resolves to its exit code. */
   async stop(): Promise<number | null> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null) return child?.exitCode ?? null;
@@ -130,11 +133,11 @@ export class ComposedProcess {
 
   #entrypoint(): readonly string[] {
     const { build } = this.#service;
-    // The image of NATS puts its name before flags.
+    // The entry point of the NATS image adds the program's name before flags.
     return build === undefined ? ["nats-server"] : entrypointOf(build.target);
   }
 
-  /** The image has the built package where the project has it. */
+  /** Replaces programs and paths of the image by those of this machine. */
   #commandLine(words: readonly string[]): readonly string[] {
     return words.flatMap((word, index) => {
       if (word === "nats-server" && index === 0) return [requireNatsServer()];
@@ -144,7 +147,7 @@ export class ComposedProcess {
     });
   }
 
-  /** A word or variable with addresses and paths of this machine. */
+  /** A word or variable, with its addresses and paths replaced by those of this machine. */
   #here(text: string): string {
     const mount = (this.#service.volumes ?? []).find((volume) => volume.split(":")[1] === text);
     if (mount !== undefined) return this.#mounted(mount);
@@ -157,7 +160,7 @@ export class ComposedProcess {
     });
   }
 
-  /** A named volume is a folder; a file is copied, with what it says of addresses and volumes put right. */
+  /** A named volume becomes a folder. A file is copied, with the addresses and volumes in its text replaced. */
   #mounted(volume: string): string {
     const [source = "", target = ""] = volume.split(":");
     if (!source.startsWith("./")) {
@@ -166,7 +169,7 @@ export class ComposedProcess {
       return folder;
     }
     const text = readFileSync(join(root, source), "utf8")
-      // nats-server 2.9, with which tests run too, does not know it.
+      // nats-server 2.9, which the tests also run with, does not know this option.
       .replace(/^ *sync_interval: always\n/m, isOldNatsServer() ? "" : "$&")
       .replaceAll(/0\.0\.0\.0:(\d+)/g, (_, port: string) => `127.0.0.1:${this.#options.ports[`${this.name}:${port}`] ?? port}`)
       .replaceAll(/(?<=\s)\/\w+(?=\s)/g, (path) => this.#here(path));

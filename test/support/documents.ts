@@ -1,15 +1,15 @@
 import { documents, readDocuments } from "../../scripts/docs.js";
 
-/** A block of code of a document. */
+/** A code block of a document. */
 export interface Example {
-  /** Path of the document, and the line that the block begins at. */
+  /** Path of the document, and the line at which the block begins. */
   readonly document: string;
   readonly line: number;
   readonly language: "ts" | "js";
   readonly program: string;
-  /** The block of text after "It prints:". */
+  /** The text block after "It prints:". */
   readonly prints: string | undefined;
-  /** Name that others run it by: `<!-- file: order.mjs -->` stands before it. */
+  /** File name under which other blocks import it: `<!-- file: order.mjs -->` stands before it. */
   readonly file: string | undefined;
   /** The file that runs beside it: `<!-- with: order.mjs -->` stands before it. */
   readonly beside: string | undefined;

@@ -3,15 +3,15 @@ import { type NatsServer, startNatsServer } from "./nats-server.js";
 import type { BusSetup } from "../../testing/suites/bus.js";
 import { startTcpProxy } from "./tcp-proxy.js";
 
-/** A nats-server whose nodes each come through a proxy of their own. */
+/** A nats-server whose nodes each connect through a proxy of their own. */
 export interface NatsBusSetup extends BusSetup {
   readonly server: NatsServer;
 }
 
-/** JetStream with its data in `folder` below the server's own. */
+/** JetStream with its data in `folder`, inside the server's temporary folder. */
 export const jetStreamConfig = (folder = "data") => `jetstream { store_dir: "$folder/${folder}" }`;
 
-/** A place for the buses that `make` makes on a link. */
+/** A set-up for bus suites. `make` creates a bus on a link. */
 export async function natsBusSetup(config: string, make: (transport: HeadedTransport, prefix: string) => Bus): Promise<NatsBusSetup> {
   const server = await startNatsServer({ config });
   return {

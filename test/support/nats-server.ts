@@ -7,27 +7,27 @@ import { createInterface } from "node:readline";
 import { requireNatsServer } from "../../scripts/nats-server.mjs";
 
 export interface NatsServerOptions {
-  /** Free one unless told. */
+  /** Default: a free port. */
   readonly port?: number;
-  /** Address it listens on; 127.0.0.1 unless told. */
+  /** Address that it listens on. Default: 127.0.0.1. */
   readonly host?: string;
   /** Text of its configuration file; `$folder` in it is the server's temporary folder. */
   readonly config?: string;
   readonly args?: readonly string[];
 }
 
-/** A real nats-server process with a temporary folder. It does not outlive this process, nor `stop`. */
+/** A real nats-server process with a temporary folder. It ends with this process, or at `stop`. */
 export interface NatsServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
   readonly folder: string;
-  /** Ends it as `kill` does, by SIGKILL unless told; resolves when it has ended. */
+  /** Sends `signal`, by default SIGKILL; resolves when the process has ended. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Stops it in its tracks: its sockets stay open and nobody answers. */
+  /** Freezes the process (SIGSTOP): its sockets stay open, and it answers nothing. */
   pause(): void;
   resume(): void;
-  /** Kills it if it runs, and starts it on the same port, with another configuration if told. */
+  /** Kills it if it runs, and starts it on the same port. Default of `config`: the configuration that it had. */
   restart(config?: string): Promise<void>;
   /** Ends it and removes its folder. */
   stop(): Promise<void>;
@@ -38,7 +38,10 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Starts a nats-server and resolves when it takes connections. Throws with the line that says how to get one when there is none. */
+/**
+ * Starts a nats-server and resolves when it accepts connections. Without a nats-server it throws an error that says how
+ * to get one.
+ */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
   const binary = requireNatsServer();
   const folder = await mkdtemp(join(tmpdir(), "zooid-nats-"));
@@ -62,7 +65,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill(signal);
-    // One that was paused takes no other signal.
+    // A paused process handles SIGCONT before any other signal.
     if (signal !== "SIGKILL") child.kill("SIGCONT");
     await ended;
   };
@@ -96,7 +99,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   };
 }
 
-/** The port that `child` says it listens on, once it is ready. */
+/** The port that `child` reports in its log, once it is ready. */
 async function listening(child: ChildProcess): Promise<number> {
   const lines = createInterface({ input: child.stderr as NonNullable<typeof child.stderr> });
   const said: string[] = [];
@@ -107,7 +110,7 @@ async function listening(child: ChildProcess): Promise<number> {
       const found = /Listening for client connections on \S*:(\d+)$/.exec(line);
       if (found !== null) port = Number(found[1]);
       if (!line.endsWith("Server is ready")) return;
-      // Its log goes on; it is read to the end so that the server never waits for us.
+      // The log is read to its end, so that the server never blocks on a full pipe.
       lines.removeAllListeners("line");
       resolve(port);
     });

@@ -1,4 +1,4 @@
-/** A storage server in memory on a simulated clock, whose disk does what the test tells it to. */
+/** A storage server in memory on a simulated clock. The test decides when and how its disk writes. */
 import { startStorageServer, type StorageOptions, type StorageServer, type StorageServerOptions } from "../../actors/server/server.js";
 import { MemoryDisk } from "../../storage/kv/memory-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
@@ -6,20 +6,20 @@ import { createBroker } from "../../transport/in-process.js";
 import { type Clock, seededRandom, silentLog } from "../../core/index.js";
 import { WireClient } from "./wire-client.js";
 
-/** A write that waits for the test. */
+/** A write that waits until the test finishes it. */
 export interface HeldWrite {
-  /** It is on the disk, and the server is told. */
+  /** Applies the write and reports success to the server. */
   finish(): void;
-  /** The server is told that it failed; it is on the disk or not. */
+  /** Reports a failure to the server. `applied` says whether the write is on the disk all the same. */
   fail(applied: boolean): void;
 }
 
-/** A disk that writes at once, until it is held. */
+/** A disk that writes at once, except while the test holds it. */
 export class TestDisk {
   readonly #waiting: HeldWrite[] = [];
   readonly disk: MemoryDisk;
   held = false;
-  /** Writes of any kind so far. */
+  /** Number of writes so far, of any kind. */
   writes = 0;
   openFails = false;
 
@@ -51,7 +51,7 @@ export class TestDisk {
     return this.#waiting.length;
   }
 
-  /** The oldest write that waits. */
+  /** The oldest waiting write. */
   next(): HeldWrite {
     const write = this.#waiting.shift();
     if (write === undefined) throw new Error("no write waits");
@@ -62,7 +62,7 @@ export class TestDisk {
 export type WorldOptions = Partial<Omit<StorageServerOptions, "storages" | "transport" | "clock" | "random" | "onFatal">> & {
   readonly storage?: Partial<StorageOptions>;
   readonly payloadBytesMax?: number;
-  /** The clock of the server, made of the one of the world. */
+  /** Makes the server's clock from the clock of the world. */
   readonly serverClock?: (clock: SimulatedClock) => Clock;
 };
 
@@ -72,15 +72,15 @@ export interface ServerWorld {
   readonly server: StorageServer;
   readonly fatal: unknown[];
   readonly broker: ReturnType<typeof createBroker>;
-  /** A client on a transport of its own that has registered. */
+  /** A registered client on a transport of its own. */
   client(name?: string, clientSecret?: string): Promise<WireClient>;
-  /** The same storage served again, by a new instance. */
+  /** Serves the same storage again, by a new instance. */
   restart(options?: WorldOptions): Promise<StorageServer>;
-  /** Lets everything happen that needs no time. */
+  /** Resolves when everything has happened that needs no time. */
   settled(): Promise<void>;
 }
 
-/** Far from the seeds that tests name: two processes of one seed are one instance to each other. */
+/** Far from the seeds that tests name: two processes with the same seed have the same instance id. */
 let seed = 1_000_000;
 
 export async function serverWorld(options: WorldOptions = {}): Promise<ServerWorld> {

@@ -1,16 +1,16 @@
 import { connect } from "node:net";
 import type { NatsServer } from "./nats-server.js";
 
-/** A broker that runs greets within this, one that is stopped never. */
+/** A running broker greets within this time, a stopped one never. */
 const greetingMsMax = 100;
 
-/** Stops `server` in its tracks. Resolves when nothing of it runs any more: the signal alone may still find it answering. */
+/** Stops `server` with SIGSTOP and resolves when it no longer answers. Right after the signal it may still answer. */
 export async function silence(server: NatsServer): Promise<void> {
   server.pause();
   while (await greets(server.port));
 }
 
-/** Whether it says who it is to a new link, as NATS servers do first of all. */
+/** Whether the server greets a new link: NATS servers send INFO first. */
 function greets(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");

@@ -10,22 +10,22 @@ export const root = fileURLToPath(new URL("../..", import.meta.url));
 export interface Source {
   /** Relative to the project, with `/`. */
   readonly path: string;
-  /** What it imports or re-exports, types too: a path in the project, or the name of a package. */
+  /** Everything it imports or re-exports, types too: a path in the project, or the name of a package. */
   readonly imports: readonly string[];
-  /** Names it uses that are not properties of something, and `object.property` for what is. */
+  /** Names that it uses: identifiers that are not properties, and `object.property` for properties. */
   readonly names: ReadonlySet<string>;
-  /** What it exports: declared here, or passed on. */
+  /** All exports: declared in the file, or re-exported. */
   readonly exports: readonly Export[];
 }
 
-/** `from` is where it is passed on from; `name` undefined stands for all that is there. */
+/** `from` is the file that a re-export comes from; `name` is undefined for `export *`. */
 export interface Export {
   readonly name: string | undefined;
   readonly from: string | undefined;
   readonly hasDocstring: boolean;
 }
 
-/** Paths of the TypeScript files in a folder of the project, at any depth; none when it is not there. */
+/** Paths of the TypeScript files in a folder of the project, at any depth. Empty when the folder does not exist. */
 export function filesIn(folder: string): readonly string[] {
   try {
     return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
@@ -85,7 +85,7 @@ export function readSource(path: string): Source {
   return { path, imports: [...new Set(imports)], names, exports };
 }
 
-/** Everything that the file at `path` exports without a docstring, also what it passes on, as `file: name`. */
+/** All exports of the file at `path`, re-exports included, that have no docstring, as `file: name`. */
 export function undocumentedExports(path: string, only?: ReadonlySet<string>): readonly string[] {
   return readSource(path).exports.flatMap(({ name, from, hasDocstring }) => {
     if (only !== undefined && name !== undefined && !only.has(name)) return [];
@@ -100,7 +100,7 @@ interface Declaration {
   readonly declarations?: readonly { readonly id: { readonly name?: string } }[];
 }
 
-// Of the parser's two dozen kinds of statement, those that declare something have one of two shapes.
+// The parser has two dozen kinds of statement. Those that declare something have one of these two shapes.
 function declaredNames(statement: object | undefined): readonly string[] {
   const declaration: Declaration | undefined = statement;
   const ids = declaration?.declarations?.map((each) => each.id) ?? [declaration?.id];

@@ -1,6 +1,9 @@
 import type { Reporter, TestModule } from "vitest/node";
 
-/** Closes a run with `N passed, N failed`, alone on its line. What failed outside of a test, a file that did not load too, counts as failed. */
+/**
+ * Ends a run with `N passed, N failed` on a line of its own. Errors outside of tests, such as a file that does not
+ * load, count as failed.
+ */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const count = { passed: 0, failed: unhandledErrors.length, skipped: 0, pending: 0 };

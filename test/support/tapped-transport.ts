@@ -2,21 +2,21 @@ import type { Message, RequestOptions, SubscribeOptions, Transport } from "../..
 import { writeError } from "../../actors/protocol/codec.js";
 import { TimeoutError } from "../../core/index.js";
 
-/** A transport that counts what passes, and loses what the test tells it to. */
+/** A transport that counts messages, and loses or delays those that the test chooses. */
 export class TappedTransport implements Transport {
   readonly kind = "faulty";
   readonly payloadBytesMax: number;
-  /** Operations asked for so far: the last tokens of their subjects. */
+  /** Operations requested so far: the last tokens of their subjects. */
   readonly requests: string[] = [];
-  /** Called with each message that comes without having been asked for; false loses it, unless it is delivered later. */
+  /** Called with each message that is not an answer. False drops it; the test may call `deliver` later. */
   takes: (message: Message, deliver: () => void) => boolean = () => true;
-  /** Operations whose answers are lost, though the server does what it was asked. */
+  /** Operations whose answers are lost, though the server performs them. */
   readonly deaf = new Set<string>();
   /** Operations that are sent only when their promise resolves. */
   readonly held = new Map<string, Promise<void>>();
   /** Operations whose answers come only when their promise resolves. */
   readonly heldAnswers = new Map<string, Promise<void>>();
-  /** Operations that are answered with these errors, and not sent. */
+  /** Operations that fail with these errors, and are not sent. */
   readonly fails = new Map<string, Error>();
   readonly #inner: Transport;
 
@@ -70,7 +70,7 @@ export class TappedTransport implements Transport {
     return this.#inner.close();
   }
 
-  /** How often `operation` was asked for. */
+  /** How many times `operation` was requested. */
   count(operation: string): number {
     return this.requests.filter((each) => each === operation).length;
   }

@@ -1,20 +1,20 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** Stands between a client and a server, and can be cut. */
+/** A proxy between a client and a server. It can be cut. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
-  /** Ends all links, and takes no new ones until `mend`. */
+  /** Ends all links, and accepts no new ones until `mend`. */
   cut(): void;
-  /** Links stay open, and nothing passes any more in either direction until `mend`. */
+  /** Links stay open, but pass nothing in either direction until `mend`. */
   stall(): void;
-  /** What comes from the server from now on passes so much later, in its order. */
+  /** Delays bytes from the server by `ms` from now on, in their order. */
   lag(ms: number): void;
   mend(): void;
   close(): Promise<void>;
 }
 
-/** A proxy on 127.0.0.1 to `port` there, asked at each new link, as a server may come back on another one. */
+/** A proxy on 127.0.0.1. It calls `port` at each new link, since a restarted server may listen on another port. */
 export async function startTcpProxy(port: () => number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let state: "whole" | "cut" | "stalled" = "whole";

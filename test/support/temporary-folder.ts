@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "vitest";
 
-/** Folders of the tests of one file, removed after each. Call it at the top of the file, or of a `describe`. */
+/** Makes temporary folders that are removed after each test. Call it at the top of a file or of a `describe`. */
 export function temporaryFolders(): () => Promise<string> {
   const folders: string[] = [];
   afterEach(async () => {

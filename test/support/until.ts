@@ -1,4 +1,4 @@
-/** Resolves when `holds` does; the test's own time-out bounds it. */
+/** Resolves when `holds` returns true. The time-out of the test bounds the wait. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }

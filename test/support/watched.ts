@@ -1,4 +1,4 @@
-/** What became of a promise so far: for tests that look before it settles. */
+/** A promise and its state so far, for tests that look before it settles. */
 export interface Watched<T> {
   readonly promise: Promise<T>;
   state: "waiting" | "done" | "failed";

@@ -1,4 +1,4 @@
-/** Speaks the protocol by hand, message by message: what a test asks of a server is what stands in the test. */
+/** Speaks the protocol by hand, message by message, so that a test shows all that it sends to the server. */
 import type { Transport } from "../../transport/transport.js";
 import type { Broadcast, CommitRequest, Operation, Position, Register, Registered } from "../../actors/protocol/messages.js";
 import { protocolVersion, storageSubjects } from "../../actors/protocol/messages.js";
@@ -9,17 +9,17 @@ export const utf8 = (text: string): Uint8Array => Buffer.from(text);
 export const textOf = (bytes: Uint8Array | undefined): string | undefined =>
   bytes === undefined ? undefined : Buffer.from(bytes).toString();
 
-/** What a commit names, with the rest filled in. */
+/** The parts of a commit that matter to a test; `request` fills in the rest. */
 export type CommitParts = Partial<Omit<CommitRequest, "writes">> & { readonly writes?: Readonly<Record<string, string | undefined>> };
 
 let lastId = 0;
-/** The end of an id that no other transaction of this process has: its client puts its own name before it. */
+/** The end of an id that is unique in this process. The client puts its own name before it. */
 export const newId = (): string => `transaction-${++lastId}`;
 
 export class WireClient {
   readonly heard: Broadcast[] = [];
   readonly transport: Transport;
-  /** Another client with the same one owns the same transactions. */
+  /** Clients with the same secret own the same transactions. */
   readonly clientSecret: string;
   readonly #subjects: ReturnType<typeof storageSubjects>;
   #registered: Registered | undefined;
@@ -45,7 +45,7 @@ export class WireClient {
     return this.#session;
   }
 
-  /** The id of its own transaction that ends so. */
+  /** The full id of this client's transaction that ends with `end`. */
   id(end: string): string {
     const owner = publicId(this.clientSecret);
     return end.startsWith(`${owner}-`) ? end : `${owner}-${end}`;
@@ -122,7 +122,7 @@ export class WireClient {
     return this.ask("status", wire.session, wire.serverStatus, { session });
   }
 
-  /** A whole request of this client's session. */
+  /** A complete request in this client's session. */
   request(parts: CommitParts) {
     const { id = newId(), snapshot = this.registered.position.tid, serializable = true, reads = [], ranges = [], writes = {} } = parts;
     return {
@@ -136,7 +136,7 @@ export class WireClient {
     };
   }
 
-  /** Transactions told by invalidations, in the order they came. */
+  /** Transactions of the invalidations received, in the order of arrival. */
   get invalidated() {
     return this.heard.flatMap((message) => (message.type === "invalidations" ? message.transactions : []));
   }
