@@ -1,8 +1,9 @@
 import { onAbort } from "./index.js";
 
 /**
- * `promise`, unless `signal` aborts first: then its reason, and `gaveUp` is called before. What was begun goes on, and nobody asks for its
- * end any more.
+ * Resolves or rejects like `promise`. When `signal` aborts first, it calls `gaveUp` and rejects with the reason of the
+ * signal.
+ * The work behind `promise` goes on, but its result is ignored.
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined, gaveUp?: () => void): Promise<T> {
   if (signal === undefined) return promise;

@@ -1,9 +1,11 @@
-/** What is called when a signal aborts, for each signal that somebody listens to here. */
+/** Listeners added by `onAbort`, by signal. */
 const listeners = new WeakMap<AbortSignal, Set<{ readonly listener: () => void }>>();
 
 /**
- * Calls `listener` once when `signal` aborts, at once if it has, unless the function that is returned was called before.
- * All listeners of a signal share one of Node's: many calls under the signal of one request are no leak, and Node 20 warns of more than ten.
+ * Calls `listener` once when `signal` aborts, or at once if it is aborted already. The returned function removes the
+ * listener.
+ * All listeners of a signal share one listener of Node: many calls under the signal of one request do not leak, and
+ * Node 20 warns of more than ten listeners.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   if (signal.aborted) {

@@ -1,29 +1,32 @@
-/** What a BootClock is made of; all in milliseconds. */
+/** Clocks that a BootClock reads; all in milliseconds. */
 export interface TimeSources {
-  /** Since some fixed moment. It never goes back, and stands still while the system sleeps. */
+  /** Milliseconds since some fixed moment. It never goes back, and stands still while the system sleeps. */
   monotonic(): number;
-  /** Since 1970. */
+  /** Milliseconds since 1970. */
   wall(): number;
-  /** Since the system was started, the time that it slept included; it may be coarse and slow to read. */
+  /** Milliseconds since the start of the system, including time asleep. It may be coarse and slow to read. */
   uptime(): number;
 }
 
-/** The wall clock is compared with the monotonic one no more often. */
+/** Shortest interval between two comparisons of the wall clock with the monotonic clock. */
 const lookIntervalMs = 1;
 
-/** Less is no step of the wall clock, and no sleep: uptime is in whole seconds on some systems. */
+/**
+ * A smaller difference is neither a step of the wall clock nor a sleep: some systems give the uptime in whole seconds.
+ */
 const stepMsMin = 1_500;
 
 /**
- * A monotonic clock that goes on while the system sleeps, as Linux's CLOCK_BOOTTIME, which Node does not read.
+ * A monotonic clock that goes on while the system sleeps, like Linux's CLOCK_BOOTTIME, which Node does not read.
  *
- * After a sleep the wall clock has made a step that the monotonic clock has not. Only then is the uptime read: a step that it does not
- * explain is a clock that was set, and counts for nothing. Sleeps under 1.5 s are not noticed. A monotonic clock that goes back was
- * replaced, as by the fake timers of a test; the time here goes on from where it was.
+ * After a sleep, the wall clock has made a step that the monotonic clock has not made. Only then is the uptime read: a
+ * step that the uptime does not explain means that the wall clock was set, and it is ignored. Sleeps under 1.5 s are
+ * not noticed. When the monotonic clock goes back, it was replaced, for example by the fake timers of a test; the time
+ * here then goes on from where it was.
  */
 export class BootClock {
   readonly #sources: TimeSources;
-  /** What was slept, and what a replaced clock was behind. */
+  /** Time asleep, plus the time that a replaced clock went back. */
   #aheadMs = 0;
   #lookedAtMs: number;
   #wallLeadMs: number;

@@ -11,9 +11,12 @@ import { limits } from "./limits.js";
 export interface Clock {
   /** Wall clock, milliseconds since 1970. May go back. */
   now(): number;
-  /** Milliseconds since some fixed moment, the time that the system slept included. Never goes back: durations are measured with it. */
+  /** Milliseconds since some fixed moment, including time asleep. Never goes back: durations are measured with it. */
   monotonic(): number;
-  /** Any delay: a negative one is 0, and with Infinity `action` never runs. A timer of the system alone takes no more than `limits.timerMsMax`. */
+  /**
+   * Accepts any delay: a negative one is 0, and with Infinity `action` never runs. (A timer of the system accepts at
+   * most `limits.timerMsMax`.)
+   */
   setTimeout(action: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;
 }
@@ -24,7 +27,7 @@ const bootClock = new BootClock({
   uptime: () => os.uptime() * 1_000,
 });
 
-/** Time of the system. A timer waits for its delay of time awake. */
+/** Time of the system. A timer counts only the time during which the system is awake. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => {
@@ -41,8 +44,9 @@ export const systemClock: Clock = {
 };
 
 /**
- * A timer of the system, with any delay: the system's own fire at once when they are given too much. Where the system's timers are replaced,
- * as by the fake ones of a test, those that are set move there: the fake ones that are left when a test puts the real ones back never fire.
+ * A timer of the system that accepts any delay; the system's own timers fire at once when the delay is too long.
+ * When the system's timers are replaced, for example by the fake timers of a test, pending timers move to the new ones:
+ * fake timers that are pending when a test restores the real ones never fire.
  */
 class SystemTimer {
   static readonly #set = new Set<SystemTimer>();
@@ -62,7 +66,7 @@ class SystemTimer {
   }
 
   readonly #action: () => void;
-  /** On the boot clock. */
+  /** Time on the boot clock. */
   readonly #dueMs: number;
   #timer: NodeJS.Timeout | undefined;
   #keepsProcess = true;
@@ -80,7 +84,7 @@ class SystemTimer {
     SystemTimer.#timers.clear(this.#timer);
   }
 
-  /** As the system's timers: the process need not wait for it. */
+  /** Like `unref` of Node's timers: this timer does not keep the process alive. */
   unref(): void {
     this.#keepsProcess = false;
     this.#timer?.unref();

@@ -4,12 +4,15 @@ import { pack, unpack } from "./message-pack.js";
 
 const allowed = { depthMax: limits.messageDepthMax, containersMax: limits.messageContainersMax, extension: "undefined" } as const;
 
-/** MessagePack of a message: arrays, strings, numbers, booleans, null and bytes. The result is the caller's own. */
+/** MessagePack of a message: arrays, strings, numbers, booleans, null and bytes. The caller owns the result. */
 export function encodeMessage(message: unknown): Buffer {
   return pack(message);
 }
 
-/** The message in `bytes`, its shape unchecked. Byte fields alias `bytes`. Throws MalformedMessageError, whatever `bytes` holds. */
+/**
+ * The message in `bytes`; its shape is unchecked. Byte fields alias `bytes`. Throws MalformedMessageError for any
+ * invalid `bytes`, and no other error.
+ */
 export function decodeMessage(bytes: Uint8Array, what: string): unknown {
   try {
     return unpack(bytes, allowed);

@@ -1,4 +1,4 @@
-/** A promise that others settle. */
+/** A promise that its holder resolves or rejects later. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

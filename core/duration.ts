@@ -2,16 +2,16 @@ import { InvalidOptionError } from "./errors.js";
 import { limits } from "./limits.js";
 
 /**
- * A span of time: a number in the unit that its option documents, or a number with its unit: `"250ms"`, `"30s"`, `"5m"`, `"1h"`, `"7d"`.
- * `Infinity` means no bound, where the option allows none.
+ * A span of time: a number in the unit that its option documents, or a number with its unit: `"250ms"`, `"30s"`,
+ * `"5m"`, `"1h"`, `"7d"`. `Infinity` means no bound, where the option allows none.
  */
 export type Duration = number | string;
 
-/** What is allowed as the duration of one option. */
+/** Durations that one option allows. */
 export interface DurationRule {
   /** Unit of a plain number. */
   readonly unit: "ms" | "s";
-  /** Least milliseconds that are allowed. Default: 0. */
+  /** Least number of milliseconds allowed. Default: 0. */
   readonly msMin?: number;
   /** Whether `Infinity` is allowed. Default: false. */
   readonly isEndlessAllowed?: boolean;
@@ -27,7 +27,7 @@ const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 
 const unitNames = { ms: "milliseconds", s: "seconds" } as const;
 
-/** Characters of a refused duration that are worth repeating. */
+/** Maximum number of characters of a refused duration that an error repeats. */
 const shownLengthMax = 64;
 
 /**
@@ -56,7 +56,7 @@ export function asDuration(value: unknown, option: string, rule: DurationRule): 
   return ms;
 }
 
-/** As asDuration; undefined stays undefined. */
+/** Like asDuration; undefined stays undefined. */
 export function asDurationIfGiven(value: unknown, option: string, rule: DurationRule): number | undefined {
   return value === undefined ? undefined : asDuration(value, option, rule);
 }

@@ -1,4 +1,7 @@
-/** The words that all rooms share: values, keys, tids, errors, bounds, and the seams of time, chance and log. */
+/**
+ * The words that all rooms share: values, keys, tids, errors and bounds, and the interfaces for time, randomness and
+ * logging.
+ */
 export * from "./aborting.js";
 export * from "./assert.js";
 export * from "./random.js";

@@ -16,7 +16,7 @@ export interface KeyRange {
 export function asKey(value: unknown): Key {
   if (typeof value !== "string") throw new InvalidKeyError({ key: typeof value, reason: "is not a string" });
   if (value.length === 0) throw new InvalidKeyError({ key: value, reason: "is empty" });
-  // A UTF-16 unit takes at most three bytes: most keys are known to be short enough without counting.
+  // A UTF-16 unit takes at most three bytes, so the length alone shows that most keys are short enough.
   if (value.length * 3 > limits.keyBytesMax && Buffer.byteLength(value) > limits.keyBytesMax) {
     throw new InvalidKeyError({ key: value.slice(0, 64), reason: `is longer than ${limits.keyBytesMax} bytes` });
   }
@@ -25,7 +25,7 @@ export function asKey(value: unknown): Key {
   return value as Key;
 }
 
-/** Order of keys: that of their UTF-8 bytes, which is that of code points, not of UTF-16 units. */
+/** Order of keys: by UTF-8 bytes, which is the order of code points, not of UTF-16 units. */
 export function compareKeys(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let index = 0; index < length; index++) {
@@ -41,7 +41,8 @@ export function compareKeys(a: string, b: string): number {
 
 /** Range of all keys that begin with `prefix`; the empty prefix is all keys. */
 export function prefixRange(prefix: string): KeyRange {
-  // The last code point is raised by one; U+10FFFF cannot be, so that the one before it is.
+  // The end is the prefix with its last code point raised by one. U+10FFFF cannot be raised, so it is dropped and the
+  // code point before it is raised.
   const points = [...prefix];
   while (points.length > 0) {
     const last = points.pop()?.codePointAt(0) ?? 0;

@@ -1,47 +1,67 @@
 /**
  * Every bound of Zooid, with its unit (the last words of the name) and reason.
- * A bound that can be configured has its default here.
+ * The value here is the default of a bound that can be configured.
  */
 export const limits = {
-  /** A key in UTF-8: below LMDB's 1,978 bytes with room for prefix and tid, short enough to send by the hundred. */
+  /**
+   * Bytes of a key in UTF-8: below LMDB's 1,978 bytes with room for prefix and tid, and short enough to send by the
+   * hundred.
+   */
   keyBytesMax: 512,
-  /** A request or reply, whole, after joining its parts. Larger values belong into blob storage. */
+  /** Bytes of a whole request or reply, after its parts are joined. Larger values belong in blob storage. */
   messageBytesMax: 16 * 1024 * 1024,
-  /** An encoded value: with its key, and the key that a page of a listing ends at, it fits into one answer. */
+  /**
+   * Bytes of an encoded value: it fits into one answer, together with its key and the last key of a page of a listing.
+   */
   valueBytesMax: 16 * 1024 * 1024 - 2 * 1024,
-  /** Arrays and maps in one message, and their nesting: each takes some 50 bytes of memory, however few of the message. */
+  /**
+   * Arrays and maps in one message, and their nesting: each takes about 50 bytes of memory, even when it takes few
+   * bytes in the message.
+   */
   messageContainersMax: 250_000,
   messageDepthMax: 16,
-  /** Nesting of a value: deeper ones overflow the stack of the decoder. */
+  /** Nesting of a value: deeper values overflow the stack of the decoder. */
   valueDepthMax: 100,
-  /** Keys written and read by one transaction, together: validation of one commit must not hold up the others. */
+  /** Keys written and read by one transaction, together: validation of one commit must not delay the others. */
   transactionKeysMax: 100_000,
   /** Ranges listed by one transaction: each is checked against every recent transaction. */
   transactionRangesMax: 1_000,
-  /** Length of names of realm, storage, client and transaction ids: they become subjects and keys. */
+  /** Length of a realm, storage or client name and of a transaction id: they become subjects and keys. */
   nameBytesMax: 64,
-  /** Parts of messages being joined at one receiver, all senders together. */
+  /** Bytes of messages whose parts one receiver is joining, from all senders together. */
   joiningBytesMax: 64 * 1024 * 1024,
-  /** A message whose parts do not all arrive within this is dropped: longer than a request waits, as its sender is gone by then. */
+  /**
+   * A message is dropped when its parts do not all arrive within this time. It is longer than a request waits, so the
+   * sender has given up by then.
+   */
   joiningTimeoutMs: 30_000,
-  /** Payload of one publish without a broker that says otherwise: the default of a NATS server. */
+  /** Bytes of one published payload when the broker names no other maximum: the default of a NATS server. */
   payloadBytesMax: 1024 * 1024,
-  /** One attempt to reach one address, to the end of the handshake. */
+  /** Longest attempt to reach one address, to the end of the handshake. */
   dialTimeoutMs: 5_000,
-  /** A client or cache that opens waits this long to see whether its broker refuses it. */
+  /** A client or cache that opens waits this long to learn whether its broker refuses it. */
   firstDialWaitMs: 1_000,
-  /** A problem that keeps a client or a cache from working is logged this long after its start, and then at this interval. */
+  /**
+   * A problem that keeps a client or a cache from working is logged this long after its start, and then at this
+   * interval.
+   */
   waitingNoticeAfterMs: 1_000,
   waitingNoticeIntervalMs: 30_000,
   /** First and longest pause between attempts to reach a broker; doubled each time, with jitter. */
   dialDelayMsMin: 20,
   dialDelayMsMax: 2_000,
-  /** Pings of the broker, and how many may be unanswered: a dead link is noticed within three intervals. */
+  /**
+   * Interval between pings of the broker, and how many may be unanswered: a dead link is noticed within three
+   * intervals.
+   */
   pingIntervalMs: 2_000,
   pingsUnansweredMax: 2,
-  /** Bytes that wait for one slow reader before it is cut off: as much as a NATS server allows. */
+  /** Bytes that may wait for one slow reader before its connection is closed: the same as in a NATS server. */
   bufferedBytesMax: 64 * 1024 * 1024,
-  /** Subscriptions, requests under way, and requests still to be answered, each, of one process behind a WebSocket. */
+  /**
+   * Subscriptions, requests in flight, and unanswered requests of one process behind a WebSocket; the bound holds for
+   * each of the three.
+   */
   socketSubscriptionsMax: 10_000,
   socketRequestsMax: 10_000,
 
@@ -49,259 +69,382 @@ export const limits = {
   invalidationQueueSize: 100,
   /** Keys in the invalidation queue, all transactions together. */
   invalidationQueueKeysMax: 100_000,
-  /** Clients younger than this verify from the log, older ones discard their cache. */
+  /** Clients younger than this verify from the log; older clients discard their cache. */
   invalidationAgeMs: 24 * 3_600_000,
-  /** Keys named in one invalidation; above it clients read them from the log in parts. */
+  /** Keys named in one invalidation; with more, clients read the keys from the log in parts. */
   invalidationKeysMax: 10_000,
-  /** Transactions in one page of the log, and its bytes: a page is read and written within some milliseconds. */
+  /** Transactions in one page of the log, and its bytes: a page is read and written within a few milliseconds. */
   logPageTransactionsMax: 1_000,
   logPageBytesMax: 512 * 1024,
-  /** Pages of the log that a server keeps as they were sent: clients that return at the same time read the same ones. */
+  /** Bytes of encoded log pages that a server keeps: clients that return at the same time read the same pages. */
   logPagesBytesMax: 16 * 1024 * 1024,
-  /** Bytes of pages of the log, and of listed actors, that the broker has still to take: answers to commits wait no longer than for these. */
+  /**
+   * Bytes of log pages and of actor lists that are sent but not yet taken by the broker: answers to commits wait for no
+   * more than this.
+   */
   pacedBytesInAirMax: 512 * 1024,
-  /** Pages that one session asks for at a time; more are answered with ServerBusyError. */
+  /** Pages that one session requests at a time; further requests are answered with ServerBusyError. */
   pagesAskedMax: 8,
-  /** Transactions a server replays to one client at most; more is slower than discarding. */
+  /** Most transactions that a server replays to one client; replaying more is slower than discarding the cache. */
   replayTransactionsMax: 100_000,
-  /** Invalidations a client keeps that do not follow its last tid yet. */
+  /** Invalidations that a client keeps although they do not follow its last tid yet. */
   earlyInvalidationsMax: 1_000,
 
-  /** Longest delay that a timer of the system takes: it fires at once when it is given more. Longer delays are made of several. */
+  /**
+   * Longest delay of one timer of the system, which fires at once when the delay is longer. Longer delays use several
+   * timers.
+   */
   timerMsMax: 2 ** 31 - 1,
-  /** A server sends its last tid this often; a lost last message is noticed within it. */
+  /** Interval at which a server sends its last tid; a client notices within it that the last message was lost. */
   heartbeatIntervalMs: 1_000,
-  /** Silence of the server after which its client takes the link for lost: three heartbeats and a half; never below 2.5 heartbeats of that server. */
+  /**
+   * A client takes the link for lost after this much silence of the server: three and a half heartbeats; never below
+   * 2.5 heartbeats of that server.
+   */
   heartbeatTimeoutMs: 3_500,
-  /** A client's timer that fires later than this shows that its process was held up: it waits as long for what has arrived to be read. */
+  /**
+   * When a timer of a client fires later than this, its process was blocked: the client then waits as long again, so
+   * that messages that have arrived are read first.
+   */
   heldUpMs: 250,
-  /** A client sends a sign of life this often, with its oldest open snapshot. */
+  /** Interval at which a client reports that it is alive, together with its oldest open snapshot. */
   keepAliveIntervalMs: 5_000,
-  /** Silence of a client after which the server ends its session. */
+  /** The server ends a session after this much silence of its client. */
   sessionTimeoutMs: 20_000,
-  /** Sessions, and open transactions, that the status of a storage names. */
+  /** Sessions, and open transactions, that the status of a storage lists. */
   statusListMax: 1_000,
   /** Registered clients of one storage. */
   sessionsMax: 10_000,
-  /** Sessions of one client name: processes may share a name, and a client that lost its link begins another session. */
+  /**
+   * Sessions with one client name: processes may share a name, and a client that lost its link begins another session.
+   */
   sessionsPerClientMax: 1_000,
-  /** A session that nothing was asked in since it was opened may make room for another after this: a client verifies its cache at once. */
+  /**
+   * A session without any request may make room for another one after this time: a client normally verifies its cache
+   * at once.
+   */
   sessionUnusedMs: 2_000,
-  /** Fences (ids that can never commit) that one session writes within outcomeAgeMs: as many as its commits that can be under way at once. */
+  /**
+   * Fences (ids that can never commit) that one session writes within outcomeAgeMs: as many as its commits that can be
+   * in flight at once.
+   */
   fencesPerSessionMax: 10_000,
 
-  /** A voted transaction is finished within this or aborted (counted from the vote). */
+  /** A voted transaction that is not finished within this time, counted from the vote, is aborted. */
   transactionTimeoutMs: 30_000,
   /** Voted or waiting transactions of one storage. */
   transactionsOpenMax: 10_000,
-  /** Commits waiting for the next batch; more are answered with ServerBusyError. */
+  /** Commits that wait for the next batch; further commits are answered with ServerBusyError. */
   commitQueueMax: 10_000,
-  /** Copies of a request in the air that wait for its answer, and as many for its outcome: more than transports make. The rest are dropped. */
+  /**
+   * Copies of a request in flight that wait for its answer, and the same number for its outcome: more than transports
+   * make. Further copies are dropped.
+   */
   copiesAnsweredMax: 32,
-  /** Bytes of requests that wait, are being written, or were voted: what clients can make a server keep in memory. */
+  /** Bytes of requests that wait, are being written, or are voted: the memory that clients can make a server use. */
   commitsInAirBytesMax: 256 * 1024 * 1024,
-  /** Bytes written by one batch; the rest waits for the next. */
+  /** Bytes that one batch writes; further commits wait for the next batch. */
   batchBytesMax: 32 * 1024 * 1024,
   /** Outcomes and fences are known by transaction id for at least this age, counted in tids. */
   outcomeAgeMs: 10 * 60_000,
-  /** Outcomes and fences kept in memory, about 100 bytes each; past it the id floor rises sooner. */
+  /** Outcomes and fences in memory, about 100 bytes each; with more, the id floor rises sooner. */
   outcomesMax: 1_000_000,
-  /** Ids refused for a passing reason that a server remembers: far more than copies of a message are late. */
+  /** Ids refused for a temporary reason that a server remembers: many more than there are late copies of messages. */
   refusedIdsMax: 100_000,
-  /** A server that looks for another writer waits this long for an answer before it asks again: ten times what an answer takes over a slow link. */
+  /**
+   * A server that looks for another writer waits this long for an answer before it asks again: ten times the time of an
+   * answer over a slow link.
+   */
   writerCheckTimeoutMs: 1_000,
   /** Pause before it asks again. */
   writerCheckPauseMs: 100,
-  /** Writers whose heartbeats were heard and that one server asks at a time. */
+  /** Writers whose heartbeats were received that one server asks at a time. */
   writersAskedMax: 16,
-  /** Instances that claim to write and that one client asks at a time. It stays linked, and notices the silence of its own server, too. */
+  /**
+   * Instances that claim to write that one client asks at a time. Meanwhile the client stays linked and still notices
+   * the silence of its own server.
+   */
   instancesAskedMax: 4,
-  /** A client that registers asks again at a heartbeat so often at most: as soon as a short interruption of the server's link is over. */
+  /**
+   * Shortest interval at which a registering client asks again when a heartbeat arrives: it registers as soon as a
+   * short interruption of the server's link is over.
+   */
   registerAgainMs: 20,
-  /** A wall clock that is set by more while a server runs is not taken into tids: history would grow old by as much, at once or not at all. */
+  /**
+   * When the wall clock of a running server is set by more than this, tids do not follow it: otherwise history would
+   * age by as much at once, or not age at all.
+   */
   clockJumpMsMax: 3_600_000,
   /** First and longest pause before a store in doubt is opened again; doubled each time. */
   reopenDelayMsMin: 50,
   reopenDelayMsMax: 2_000,
-  /** After two failed writes in a row a storage takes no commits for this long: room on the disk is made by people. */
+  /**
+   * After two failed writes in a row a storage takes no commits for this long: an operator has to make room on the
+   * disk.
+   */
   writeProbationMs: 30_000,
 
   /** A snapshot younger than this is never pruned. */
   snapshotRetentionMs: 10 * 60_000,
-  /** Time one step of pruning may hold up the server. */
+  /** Longest time that one step of pruning blocks the server. */
   pruningStepMsMax: 5,
   /** Pause between sweeps. */
   pruningIntervalMs: 60_000,
 
-  /** One request, from sending to answer. */
+  /** Longest time of one request, from sending it to its answer. */
   requestTimeoutMs: 10_000,
-  /** A call waits this long for a connection, a commit included, before DisconnectedError. */
+  /** A call, a commit included, waits this long for a connection and then fails with DisconnectedError. */
   waitTimeoutMs: 30_000,
-  /** `close` of a client takes no longer: well below what process managers wait between SIGTERM and SIGKILL. */
+  /**
+   * Longest time that `close` of a client takes: well below the time between SIGTERM and SIGKILL of process managers.
+   */
   closeTimeoutMs: 5_000,
-  /** Attempts of `transact` at a transaction that conflicts. */
+  /** Attempts of `transact` when the transaction conflicts. */
   transactAttemptsMax: 20,
   /** First and longest pause between attempts to register or to commit again; doubled each time, with jitter. */
   retryDelayMsMin: 10,
   retryDelayMsMax: 5_000,
 
-  /** Client cache on disk: keys and values, without LMDB's own pages. */
+  /** Bytes of keys and values in the client cache on disk, without LMDB's own pages. */
   cacheBytesMax: 20 * 1024 * 1024,
-  /** Changes of the cache on disk are gathered this long and written as one batch: a burst costs one write, a kill loses no more. */
+  /**
+   * Changes of the cache on disk are collected for this long and written as one batch: a burst costs one write, and a
+   * kill loses no more than this.
+   */
   cacheWriteDelayMs: 5,
-  /** Entries waiting to be written to the cache on disk; past it new ones stay in memory only. */
+  /** Bytes of entries that wait to be written to the cache on disk; further entries stay in memory only. */
   cachePendingBytesMax: 4 * 1024 * 1024,
-  /** No store is begun on a disk with less room: its first files, which LMDB maps, and some batches must fit. */
+  /**
+   * No store is created on a disk with less free space: the store's first files, which LMDB maps, and some batches must
+   * fit.
+   */
   diskFreeBytesMin: 1024 * 1024,
-  /** Cached results use a clock that is read this often: reading the clock of the system costs as much as the rest of a hit. */
+  /**
+   * Cached results use a clock that is read at this interval: reading the clock of the system costs as much as the rest
+   * of a hit.
+   */
   cacheTickMs: 10,
-  /** Versions of tags that a cache on disk remembers; past it the oldest go, and entries computed before those are stale. */
+  /**
+   * Versions of tags that a cache on disk remembers; with more, the oldest versions are dropped, and entries computed
+   * before them are stale.
+   */
   tagVersionsMax: 250_000,
-  /** Keys of invalidations that a client remembers for its loads in flight; past it a load that crossed older ones is not cached. */
+  /**
+   * Keys of invalidations that a client remembers for its loads in flight; with more, a load that overlapped older
+   * invalidations is not cached.
+   */
   rememberedKeysMax: 100_000,
-  /** Decoded objects in memory, measured by their encoded size. */
+  /** Bytes of decoded objects in memory, measured by their encoded size. */
   memoryBytesMax: 20 * 1024 * 1024,
-  /** Loads that one client has under way; more wait. */
+  /** Loads that one client has in flight; further loads wait. */
   loadsInFlightMax: 1_000,
   /** Rows of one page of a listing, and their bytes. */
   listPageRowsMax: 1_000,
   listPageBytesMax: 512 * 1024,
-  /** Looks at current revisions for one page or one answer to a load; one at an older revision counts for eight. Some milliseconds. */
+  /**
+   * Look-ups of current revisions for one page or one answer to a load; a look-up at an older revision counts for
+   * eight. This takes a few milliseconds.
+   */
   pageLooksMax: 3_000,
-  /** Changes a watcher has not taken yet; past it they become one `reset`. */
+  /** Changes that a watcher has not taken yet; with more, they become one `reset`. */
   watchBufferMax: 10_000,
-  /** Keys named in one line of the log: enough to recognise a transaction by. */
+  /** Keys named in one log message: enough to recognise a transaction. */
   loggedKeysMax: 20,
 
-  /** An event sent to an actor from outside, encoded: commands are small. */
+  /** Bytes of an event that is sent to an actor from outside, encoded: commands are small. */
   actorEventBytesMax: 64 * 1024,
-  /** The view of an actor, encoded. It is published at each change. */
+  /** Bytes of the view of an actor, encoded. It is published at each change. */
   actorViewBytesMax: 256 * 1024,
-  /** The description of an actor's machine, encoded, for a process that draws it. */
+  /** Bytes of the description of an actor's machine, encoded, for a process that draws it. */
   actorMachineBytesMax: 512 * 1024,
-  /** States inside states in such a description. */
+  /** Nesting of states in such a description. */
   actorMachineDepthMax: 32,
-  /** The reason of a failure in the view of an actor, in characters. */
+  /** Characters of the reason of a failure in the view of an actor. */
   actorReasonLengthMax: 300,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,
-  /** A watcher of an actor renews its lease this often. */
+  /** Interval at which a watcher of an actor renews its lease. */
   actorLeaseRenewalMs: 5_000,
   /** An actor is published this long after the last renewal: two renewals may be lost. */
   actorLeaseMs: 16_000,
-  /** Views of one actor published in a second; what changes faster is shown as of the second's end. */
+  /** Views of one actor published per second; faster changes are shown as of the end of the second. */
   actorViewsPerSecondMax: 100,
-  /** Requests for the list of actors that one process answers together; more at the same time are dropped. */
+  /** Requests for the list of actors that one process answers at the same time; further requests are dropped. */
   actorListQuestionsMax: 16,
   /** Views that one listing of the actors of a realm takes from all answers. */
   actorsListedMax: 50_000,
 
-  /** The invalidation stream keeps the last invalidation of a tag this long; a node that was away for longer discards what it has. */
+  /**
+   * The invalidation stream keeps the last invalidation of a tag this long; a node that was away for longer discards
+   * its entries.
+   */
   busHistoryMs: 7 * 24 * 3_600_000,
-  /** Attempt to publish an invalidation, from sending to acknowledgement, before it is sent again. */
+  /** Longest attempt to publish an invalidation, from sending to acknowledgement, before it is sent again. */
   busPublishTimeoutMs: 3_000,
-  /** Latest invalidations whose ids a node remembers: where the stream has others, it counted anew. More than a broker loses with its power. */
+  /**
+   * Latest invalidations whose ids a node remembers: when the stream has other ids at their sequences, it has lost
+   * messages and counted anew. More than a broker loses in a power failure.
+   */
   toldInvalidationsMax: 1_000,
-  /** How far a time that a publisher may have written is believed beyond what the broker's clock should say. */
+  /** A time that a publisher may have written is accepted at most this far beyond the estimated time of the broker. */
   doubtfulTimeMsMax: 1_000,
-  /** Messages of a node's own that the stream has taken and the node has not come to yet: of older ones it is not asked when they were sent. */
+  /**
+   * Own messages of a node that the stream has acknowledged and the node has not received yet. The send times of older
+   * ones are forgotten.
+   */
   sentProofsMax: 64,
-  /** A node whose proof that nothing is missing is about to lapse sends a heartbeat at most this often. */
+  /** Shortest interval between two heartbeats of a node whose proof that nothing is missing is about to lapse. */
   proofGapMsMin: 100,
-  /** A warning that any process can cause is logged at most this often, with its count. */
+  /** A warning that any process can cause is logged at most once in this time, with its count. */
   repeatedWarningMs: 60_000,
-  /** Requests for the latest invalidation of a tag that an examination of the stream has under way. */
+  /** Requests for the latest invalidation of a tag that an examination of the stream has in flight. */
   tagsExaminedMax: 64,
-  /** Publishers that one node of a bus without a stream follows; one more makes it discard at each of its messages. */
+  /**
+   * Publishers that one node of a bus without a stream follows; each message of a further publisher makes the node
+   * discard its entries.
+   */
   busPublishersMax: 10_000,
 
-  /** A tag, and its levels: each is walked at every check, and a tag becomes a subject. */
+  /** Characters of a tag, and its levels: each check walks all levels, and a tag becomes a subject. */
   tagLengthMax: 256,
   tagLevelsMax: 16,
-  /** A level that `tag` writes for a value; a longer one is a hash. Three of them fit into a tag. */
+  /**
+   * Characters of a level that `tag` writes for a value; a longer value becomes a hash. Three such levels fit into a
+   * tag.
+   */
   tagLevelLengthMax: 64,
-  /** Tags that one process keeps versions of, about 150 bytes each with their names; past it a parent stands in for those below it. */
+  /**
+   * Tags whose versions one process keeps, about 150 bytes each with their names; with more, a parent stands in for the
+   * tags below it.
+   */
   tagsMax: 2_000_000,
-  /** Latest invalidated tags kept that nothing depends on yet: enough that a computation is not disturbed by invalidations beside it. */
+  /**
+   * Latest invalidated tags that are kept although nothing depends on them yet: enough that unrelated invalidations do
+   * not disturb a computation.
+   */
   tagsUnusedMax: 1_024,
-  /** Text of the arguments of one call, when its key is made: more belongs into a key of the caller's own. */
+  /** Characters of the arguments of one call, when its key is made: a caller with more passes a key of its own. */
   cacheKeyLengthMax: 1024 * 1024,
-  /** Tags of one result, those of nested ones among them: past it a result is given, but not kept. */
+  /** Tags of one result, including those of nested results; a result with more is returned, but not kept. */
   entryTagsMax: 1_000,
-  /** Objects and prefixes that one result read, those of nested ones among them: past it a result is given, but not kept. */
+  /**
+   * Objects and prefixes that one result read, including those of nested results; a result with more is returned, but
+   * not kept.
+   */
   entryObjectsMax: 10_000,
-  /** Objects and prefixes of one storage that results here depend on, about 200 bytes each; past it new results are given, but not kept. */
+  /**
+   * Objects and prefixes of one storage that results here depend on, about 200 bytes each; with more, new results are
+   * returned, but not kept.
+   */
   objectReadsMax: 1_000_000,
-  /** Those of them that only computations under way may depend on: as many as the largest ten results read. */
+  /**
+   * Part of objectReadsMax for reads that only running computations may depend on: as many as the largest ten results
+   * read.
+   */
   objectReadsUnusedMax: 100_000,
-  /** Different values of maxStaleMs that results of one client depend on: a timer each. */
+  /** Different values of maxStaleMs that results of one client depend on: each needs a timer. */
   objectAgesMax: 64,
-  /** Lengths of prefixes that results depend on: each key of a commit is looked for once for each of them. */
+  /** Different lengths of prefixes that results depend on: each key of a commit is looked up once for each length. */
   objectPrefixLengthsMax: 16,
-  /** Computations of a cache that other calls may join; past it each call computes by itself. */
+  /** Computations of a cache that other calls may join; with more, each call computes by itself. */
   flightsMax: 100_000,
-  /** A call waits this long for the computation of another. */
+  /** A call waits this long for the computation of another call. */
   flightTimeoutMs: 60_000,
-  /** `invalidate` waits this long for the bus before it resolves to `queued`: longer than a publication takes when all is well. */
+  /**
+   * `invalidate` waits this long for the bus before it resolves to `queued`: longer than a publication normally takes.
+   */
   publishTimeoutMs: 1_000,
-  /** `close` of a cache waits this long for a link that says nothing: process managers do not wait long either. */
+  /** `close` of a cache waits this long for a silent link: process managers do not wait long either. */
   cacheCloseTimeoutMs: 1_000,
-  /** Invalidations that wait for the bus, a tag each; past it they become one of everything. */
+  /** Invalidations that wait for the bus, one for each tag; with more, they become one invalidation of everything. */
   outboxEntriesMax: 10_000,
-  /** Invalidations that the bus has been given and has not acknowledged: what comes later cannot be covered by them. */
+  /** Invalidations that are sent to the bus and not acknowledged: they cannot cover later invalidations. */
   outboxSentMax: 64,
   /** With a bus: results are served this long after the last proof that no invalidation is missing. */
   maxStaleMs: 30_000,
   /** Nodes of a cache that one listing takes from all answers. */
   cacheNodesListedMax: 10_000,
-  /** Listings and prunings that one node carries out at a time for other processes: each looks at all there is, in steps. */
+  /**
+   * Listings and prunings that one node carries out at a time for other processes: each visits all entries, in steps.
+   */
   cacheStepsMax: 4,
-  /** Tags of one request of another process to invalidate: each is published. */
+  /** Tags in one request of another process to invalidate: each is published. */
   tagsToldMax: 1_000,
-  /** One request to a bucket that nodes share: a call never waits longer for it than a function would for a slow database. */
+  /**
+   * Longest request to a bucket that nodes share: a call never waits longer for it than a function would wait for a
+   * slow database.
+   */
   bucketTimeoutMs: 250,
-  /** After a time-out the bucket is not asked for this long, so that other calls do not wait as well. */
+  /** After a time-out the bucket is not used for this long, so that other calls do not wait as well. */
   bucketRestMs: 1_000,
-  /** Attempts at one write to a bucket, when others write the same key. */
+  /** Attempts at one write to a bucket when other nodes write the same key. */
   bucketRoundsMax: 3,
-  /** Writes to a bucket under way, and their bytes; past either new results stay in memory only. */
+  /** Writes to a bucket in flight, and their bytes; beyond either bound new results stay in memory only. */
   bucketWritesMax: 1_000,
   bucketWritingBytesMax: 16 * 1024 * 1024,
-  /** Results of a bucket that a sweep asks for at a time, about 200 bytes each. */
+  /** Results that a sweep of a bucket requests at a time, about 200 bytes each. */
   bucketSweepItemsMax: 1_000,
-  /** Requests of a sweep that are under way, to remove what has expired: others ask the bucket too. */
+  /** Requests to remove expired results that a sweep has in flight: other work uses the bucket too. */
   bucketSweepRemovalsMax: 32,
-  /** One round of sweeping a bucket; the next one goes on where it ended. A request to prune waits for it. */
+  /**
+   * Longest round of sweeping a bucket; the next round continues where it ended. A request to prune waits for the
+   * round.
+   */
   bucketSweepMsMax: 5_000,
-  /** Latest invalidated tags that results from a bucket are compared with, about 100 bytes each; of what is older the bus is asked. */
+  /**
+   * Latest invalidated tags that results from a bucket are compared with, about 100 bytes each; the bus is asked about
+   * older ones.
+   */
   latestInvalidationsMax: 10_000,
-  /** Tags that the bus is asked about for one result from a bucket, a request each; past it the result is not used. */
+  /**
+   * Tags that the bus is asked about for one result from a bucket, with one request each; a result that needs more is
+   * not used.
+   */
   tagsRecalledMax: 256,
-  /** A result from a bucket that claims to know more invalidations than this beyond those heard here is none. */
+  /**
+   * A result from a bucket is not used when it claims to know more invalidations than this beyond those received here.
+   */
   sequencesAheadMax: 1_000_000,
-  /** A node estimates the broker's clock from the messages of this window and of the one before: some dozens of heartbeats. */
+  /**
+   * A node estimates the broker's clock from the messages of this window and of the one before: a few dozen heartbeats.
+   */
   brokerTimeWindowMs: 30_000,
-  /** Bytes of results in memory, with keys and tags, by a rough measure: a service has room for that without saying so. */
+  /**
+   * Bytes of results in memory, with keys and tags, by a rough measure: a service normally has this much memory to
+   * spare.
+   */
   resultBytesMax: 64 * 1024 * 1024,
-  /** Results in a folder, and their bytes: about 400 bytes of memory each, without their values. */
+  /** Results in a folder, and their bytes: each takes about 400 bytes of memory, without its value. */
   folderEntriesMax: 250_000,
   folderBytesMax: 1024 * 1024 * 1024,
-  /** Expired results are removed this often, in memory and in a folder: the cost is that of what is found. */
+  /**
+   * Interval at which expired results are removed, in memory and in a folder: the cost is proportional to the number
+   * removed.
+   */
   expiryIntervalMs: 1_000,
-  /** An invalidated tag that nothing depends on is remembered this long: longer than most computations, whose results are compared with it. */
+  /**
+   * An invalidated tag that nothing depends on is remembered this long: longer than most computations, whose results
+   * are compared with it.
+   */
   tagsIdleMs: 60_000,
-  /** Tags that nothing depends on any more, about 200 bytes each; past it the parent of the one that is idle longest stands in for it. */
+  /**
+   * Tags that nothing depends on any more, about 200 bytes each; with more, the one idle for longest is replaced by its
+   * parent.
+   */
   tagsIdleMax: 10_000,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,
-  /** The order of last uses, and deadlines that slid, are written to LMDB this often. */
+  /** Interval at which the order of last uses, and extended deadlines, are written to LMDB. */
   lruUpdateIntervalMs: 30_000,
   slideFlushMs: 30_000,
-  /** Body of a response that a route keeps; larger ones are sent, and made anew for each request. */
+  /** Bytes of a response body that a route keeps; larger ones are sent, and made again for each request. */
   pageBytesMax: 1024 * 1024,
-  /** Pages of one route kept at one node, and their bytes: what clients can ask for has no end, and one route must not push out all others. */
+  /**
+   * Pages of one route kept at one node, and their bytes: clients can request pages without end, and one route must not
+   * push out the pages of all others.
+   */
   routePagesMax: 10_000,
   routePagesBytesMax: 32 * 1024 * 1024,
-  /** A plain number of seconds in an option, a year: above it milliseconds were meant. */
+  /** Largest plain number of seconds in an option, a year: a larger number was meant as milliseconds. */
   durationSecsMax: 31_536_000,
 } as const;

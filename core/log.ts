@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 
-/** Where events are logged: facts first, constant message last. Any pino logger is one. */
+/** Destination of log events: facts first, constant message last. Any pino logger is one. */
 export interface Log {
   trace(facts: object, message: string): void;
   debug(facts: object, message: string): void;
@@ -10,12 +10,12 @@ export interface Log {
   fatal(facts: object, message: string): void;
 }
 
-/** Holds at compile time that a pino logger can be passed wherever a Log is asked for. */
+/** Checks at compile time that every pino logger is a Log. */
 export type PinoIsALog = Logger extends Log ? true : never;
 
 const nothing = (): void => undefined;
 
-/** The default of everything that is embedded: a library that was not given a logger says nothing. */
+/** Default for everything that is embedded: a library without a logger logs nothing. */
 export const silentLog: Log = {
   trace: nothing,
   debug: nothing,

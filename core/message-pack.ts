@@ -1,31 +1,33 @@
 /**
- * MessagePack of whatever comes from outside. A decoder makes of a few bytes what costs much more: references that double at
- * each level, a class for every four bytes, a text of everything read when a byte is left over. So that nothing is made of
- * bytes before all of them were looked at: well-formed, without extensions but those named, not too deep, not too many parts.
+ * MessagePack of data from outside. A decoder can turn a few bytes into something much larger: references that double
+ * at each level, a class for every four bytes, a text of everything read when a byte is left over.
+ * Therefore all bytes are checked before any of them is decoded: well-formed, no extension except the allowed one, not
+ * too deep, not too many arrays and maps.
  */
 import { Packr } from "msgpackr";
 
-/** What bytes may hold beside plain data. */
+/** Limits of the data, and the extension that it may hold. */
 export interface Allowed {
-  /** Nesting of arrays and maps. */
+  /** Maximum nesting of arrays and maps. */
   readonly depthMax: number;
-  /** Arrays and maps, all together. */
+  /** Maximum number of arrays and maps, all together. */
   readonly containersMax: number;
-  /** The one extension that is read: a timestamp, or nothing at all. */
+  /** The only extension that is accepted: a timestamp, or undefined. */
   readonly extension: "timestamp" | "undefined";
 }
 
-// Without records: any MessagePack reader understands it, and no state is shared between sender and receiver.
+// Without records, any MessagePack reader understands the result, and sender and receiver share no state.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
 /**
- * msgpackr writes results one behind the other into a block, which lives as long as any of them. A value that does not fit makes it four times as
- * large as the value, and so is every block after it. One that is larger than this, in bytes, is not written to again.
+ * msgpackr writes results one after the other into a block, and the block lives as long as any of its results. For a
+ * value that does not fit, it allocates a block four times as large as the value, and every later block is as large. A
+ * block larger than this, in bytes, is not written to again.
  */
 const blockBytesMax = 1024 * 1024;
 const blockBytes = 8 * 1024;
 
-/** The result is the caller's own. What it keeps alive is at most a mebibyte more than it is long. */
+/** The caller owns the result. The result keeps at most one mebibyte more than its own length alive. */
 export function pack(value: unknown): Buffer {
   const packed = packr.pack(value);
   if (packed.buffer.byteLength <= blockBytesMax) return packed;
@@ -33,13 +35,16 @@ export function pack(value: unknown): Buffer {
   return Buffer.from(packed);
 }
 
-/** What `bytes` hold; parts that are bytes alias them. Throws an Error with the reason when they hold anything but what is allowed. */
+/**
+ * The value in `bytes`; parts that are bytes alias them. Throws an Error with the reason when `bytes` hold anything
+ * that is not allowed.
+ */
 export function unpack(bytes: Uint8Array, allowed: Allowed): unknown {
   scan(bytes, allowed);
   return packr.unpack(bytes);
 }
 
-/** Items still to come in each container around the one being read. Filled anew by each scan, which never waits. */
+/** Items still to read in each container around the current one. Each scan fills it anew; a scan is synchronous. */
 const deps: number[] = [];
 
 function scan(bytes: Uint8Array, { depthMax, containersMax, extension }: Allowed): void {
@@ -60,7 +65,7 @@ function scan(bytes: Uint8Array, { depthMax, containersMax, extension }: Allowed
     if (at >= end) throw new Error("ends too early");
     const token = bytes[at++] as number;
     let inside = -1;
-    // Small numbers, then small maps, arrays and strings carry all they say in one byte.
+    // Small numbers, maps, arrays and strings have their length or value in this byte.
     if (token < 0x80 || token >= 0xe0) continue;
     if (token < 0x90) inside = 2 * (token & 0x0f);
     else if (token < 0xa0) inside = token & 0x0f;
@@ -116,7 +121,7 @@ function scan(bytes: Uint8Array, { depthMax, containersMax, extension }: Allowed
       }
     }
     if (inside < 0) continue;
-    // Each item takes a byte at least: a count that cannot be true is refused before anything is counted on it.
+    // Each item takes at least one byte, so an impossible count is refused before it is used.
     if (inside > end - at) throw new Error("ends too early");
     if (++containers > containersMax) throw new Error(`has more than ${containersMax} arrays and maps`);
     if (depth >= depthMax) throw new Error(`is nested deeper than ${depthMax}`);
@@ -135,7 +140,7 @@ function number(bytes: Uint8Array, at: number, size: number): number {
 const timestampType = 0xff;
 const undefinedType = 0x00;
 
-/** Bytes after `token` that belong to an extension. Throws unless it is the one allowed. */
+/** Number of bytes after `token` that belong to an extension. Throws unless the extension is the allowed one. */
 function extensionBytes(bytes: Uint8Array, at: number, token: number, allowed: Allowed["extension"]): number {
   if (allowed === "undefined" && token === 0xd4 && bytes[at] === undefinedType) return 2;
   if (allowed === "timestamp") {
@@ -143,5 +148,5 @@ function extensionBytes(bytes: Uint8Array, at: number, token: number, allowed: A
     if (token === 0xd7 && bytes[at] === timestampType) return 9;
     if (token === 0xc7 && bytes[at] === 12 && bytes[at + 1] === timestampType) return 14;
   }
-  throw new Error("holds what is no plain data");
+  throw new Error("holds something other than plain data");
 }

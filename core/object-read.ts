@@ -1,20 +1,24 @@
 import { type Tid, tidZero } from "./tid.js";
 
-/** What happened to the storages that clients of this process read, all of them together. Both counts only rise. */
+/** Changes of the storages that clients of this process read, counted over all of them. Both counts only rise. */
 export const objectChanges = {
-  /** Reads that became stale: a read that was not stale at one count is not stale while the count stands. */
+  /** Number of reads that became stale. A read that is not stale stays so as long as this count stands still. */
   count: 0,
   /**
-   * Changes that were applied, whether or not something that they touch was read. A computation may have taken its snapshot before a
-   * change and note what it reads only afterwards: it is known to be as new as a call only if this count stands between their beginnings.
+   * Number of changes that were applied, whether or not they touch anything that was read. A computation may take its
+   * snapshot before a change and register its reads only after it: its result is known to be as new as a call only if
+   * this count is the same when the computation begins and when the call begins.
    */
   applied: 0,
 };
 
-/** What was read: a key, all keys that begin with a prefix, or a snapshot that was to be no older than so many milliseconds. */
+/**
+ * A read of one key, of all keys that begin with a prefix, or of a snapshot that must not be older than a number of
+ * milliseconds.
+ */
 export type ReadKind = "key" | "prefix" | "age";
 
-/** Learns which of its reads kept results depend on. */
+/** Gets a call when the first kept result depends on one of its reads, and when the last one is gone. */
 export interface ObjectReadOwner {
   /** The first kept result depends on `read`. */
   used(read: ObjectRead): void;
@@ -22,17 +26,28 @@ export interface ObjectReadOwner {
   unused(read: ObjectRead): void;
 }
 
-/** What was read of a storage, as it has been since a transaction: all who read it meanwhile, and depend on it, share it until it is stale. */
+/**
+ * One read of a storage, unchanged since a transaction. All results that made the same read since then, and depend on
+ * it, share this object until it is stale.
+ */
 export class ObjectRead {
   readonly kind: ReadKind;
   readonly text: string;
-  /** Nothing that it says was changed from this transaction on: what was read as of it, or as of a later one, is so now. */
+  /**
+   * The data did not change from this transaction on: a read as of this transaction, or of a later one, gives the same.
+   */
   since: Tid;
-  /** It was changed, or may have been, as nobody looks any more. For good: who reads the same again gets another. */
+  /**
+   * The data was changed, or may have been changed because no client checks it any more. Never reset: the next read of
+   * the same data gets a new ObjectRead.
+   */
   isStale = false;
-  /** Results that are kept and depend on it. */
+  /** Number of kept results that depend on it. */
   holds = 0;
-  /** Of an age: whether the snapshot is older by now. To be asked at each use: a timer is late when the event loop was blocked. */
+  /**
+   * For an age: whether the snapshot is too old now. Check it at each use: a timer is late when the event loop was
+   * blocked.
+   */
   readonly isPast: (() => boolean) | undefined;
   readonly #owner: ObjectReadOwner | undefined;
 
@@ -44,30 +59,30 @@ export class ObjectRead {
     this.#owner = owner;
   }
 
-  /** A result that depends on it is kept. */
+  /** Call it when a result that depends on this read is kept. */
   hold(): void {
     this.holds++;
     if (this.holds === 1) this.#owner?.used(this);
   }
 
-  /** Once for each `hold`. */
+  /** Call it once for each `hold`. */
   release(): void {
     this.holds--;
     if (this.holds === 0) this.#owner?.unused(this);
   }
 }
 
-/** What was read of no snapshot that is known to be the last: stale from the beginning. */
+/** A read of a snapshot that is not known to be the latest: stale from the beginning. */
 export const staleRead: ObjectRead = new ObjectRead("key", "", tidZero, undefined);
 staleRead.isStale = true;
 
-/** Whether anything that was read of an object store was changed since, or was read of a snapshot that is too old by now. */
+/** Whether any of `reads` changed since it was read, or is of a snapshot that is too old by now. */
 export function isAnyStale(reads: readonly ObjectRead[] | undefined): boolean {
   if (reads !== undefined) for (const read of reads) if (read.isStale || read.isPast?.() === true) return true;
   return false;
 }
 
-/** Those of `reads` that time alone makes stale; undefined: there are none. */
+/** The reads among `reads` that become stale by time alone; undefined: there are none. */
 export function agesAmong(reads: readonly ObjectRead[] | undefined): readonly ObjectRead[] | undefined {
   if (reads === undefined) return undefined;
   return reads.some(isAge) ? reads.filter(isAge) : undefined;
@@ -77,7 +92,7 @@ function isAge({ isPast }: ObjectRead): boolean {
   return isPast !== undefined;
 }
 
-/** Whether a snapshot that one of `ages` was to be of is too old by now. */
+/** Whether a snapshot behind one of `ages` is too old by now. */
 export function isAnyPast(ages: readonly ObjectRead[] | undefined): boolean {
   if (ages !== undefined) for (const age of ages) if (age.isPast?.() === true) return true;
   return false;

@@ -14,8 +14,8 @@ export function checkName(option: string, value: unknown): asserts value is stri
 }
 
 /**
- * Throws InvalidOptionError unless `options` is an object with no other options than these. It says which one was perhaps meant. `within`
- * is what the options are part of, with a dot at its end.
+ * Throws InvalidOptionError unless `options` is an object whose options are all in `names`. The error suggests a
+ * similar name. `within` is the path of the options, with a dot at its end.
  */
 export function checkNames(options: unknown, names: ReadonlySet<string>, within = ""): void {
   if (typeof options !== "object" || options === null)
@@ -31,7 +31,7 @@ export function checkMethods(option: string, value: unknown, methods: readonly s
   if (value === undefined) return;
   const has = (name: string) => typeof (value as Readonly<Record<string, unknown>> | null)?.[name] === "function";
   const missing = methods.filter((name) => !has(name));
-  if (missing.length > 0) throw new InvalidOptionError({ option, reason: `lacks what is called on it: ${missing.join(", ")}` });
+  if (missing.length > 0) throw new InvalidOptionError({ option, reason: `lacks methods: ${missing.join(", ")}` });
 }
 
 /** Throws InvalidOptionError unless `log` is undefined or a logger. */
@@ -39,7 +39,7 @@ export function checkLog(log: unknown): void {
   checkMethods("log", log, Object.keys(silentLog));
 }
 
-/** Transport, clock, randomness and log of a part, as its caller gives them. */
+/** Transport, clock, randomness and log of a part, as its caller passes them. */
 export interface Seams {
   readonly transport?: unknown;
   readonly clock?: unknown;
@@ -55,9 +55,9 @@ export function checkSeams({ transport, clock, random, log }: Seams): void {
   checkLog(log);
 }
 
-/** `checkSeams` for what cannot run without a transport of the caller's. */
+/** `checkSeams` for a part that requires a transport from the caller. */
 export function checkSeamsOverTransport(seams: Seams): void {
-  if (seams.transport === undefined) throw new InvalidOptionError({ option: "transport", reason: "is missing: openTransport gives one" });
+  if (seams.transport === undefined) throw new InvalidOptionError({ option: "transport", reason: "is missing: openTransport returns one" });
   checkSeams(seams);
 }
 

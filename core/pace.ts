@@ -1,7 +1,10 @@
 import { type Clock, delay } from "./clock.js";
 import { limits } from "./limits.js";
 
-/** Lets others run between the steps of long work: no step holds up the process for much longer than `limits.pruningStepMsMax`. */
+/**
+ * Lets other work run between the steps of long work: no step holds up the process for much longer than
+ * `limits.pruningStepMsMax`.
+ */
 export class Pace {
   readonly #clock: Clock;
   #endMs: number;
@@ -11,7 +14,7 @@ export class Pace {
     this.#endMs = clock.monotonic() + limits.pruningStepMsMax;
   }
 
-  /** It has worked for long enough: to be asked every few hundred small deeds. */
+  /** Whether the current step has lasted long enough. Check it every few hundred small operations. */
   get isOver(): boolean {
     return this.#clock.monotonic() >= this.#endMs;
   }

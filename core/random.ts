@@ -1,15 +1,18 @@
 import { randomBytes } from "node:crypto";
 
-/** Randomness as a seam: identifiers and jitter come from here, so that one seed decides a simulation. */
+/** Randomness as an interface: identifiers and jitter come from it, so that one seed decides a simulation. */
 export interface Random {
   /** Uniform in [0, 1). */
   fraction(): number;
-  /** An identifier nobody else has: 16 characters of `0-9a-f`, safe in a subject and in a file name. */
+  /** A unique identifier: 16 characters of `0-9a-f`, safe in a subject and in a file name. */
   id(): string;
 }
 
 const idBytes = 8;
-/** Ids are drawn from the system's randomness many at a time: asking for each costs more than a transaction's other work here. */
+/**
+ * The system gives random bytes for many ids at a time: one request for each id would cost more than the rest of a
+ * transaction's work here.
+ */
 const idsDrawn = 512;
 let drawn: Buffer = Buffer.alloc(0);
 let used = 0;
@@ -27,7 +30,7 @@ export const systemRandom: Random = {
   },
 };
 
-/** Randomness decided by `seed` alone: the same seed gives the same sequence for ever (mulberry32). */
+/** Randomness that depends on `seed` alone: the same seed always gives the same sequence (mulberry32). */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   const word = (): number => {

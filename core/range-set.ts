@@ -1,8 +1,8 @@
 import { compareKeys, type KeyRange, rangeHas } from "./key.js";
 
-/** Ranges taken together: looking for a key costs a search among them, not a comparison with each. */
+/** A set of ranges. Looking up a key costs one binary search, not a comparison with each range. */
 export class RangeSet {
-  /** In the order of keys; none is empty, and none meets the next. */
+  /** In the order of keys. No range is empty, and no range touches the next one. */
   readonly #apart: readonly KeyRange[];
 
   constructor(ranges: Iterable<KeyRange>) {

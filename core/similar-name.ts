@@ -1,11 +1,14 @@
-/** More edits than this make another word of it. */
+/** With more edits than this, two names count as different words. */
 const editsMax = 3;
-/** Share of the characters that two similar names have in common, at least. */
+/** Minimum share of characters that two similar names have in common. */
 const shareMin = 0.5;
-/** A name that is only begun has at least this many characters, or it begins too many. */
+/** A beginning of a name counts as similar only from this many characters: a shorter one fits too many names. */
 const beginningMin = 4;
 
-/** `: did you mean X?` for the one of `known` that is most like `name`; an empty text when none is. Upper and lower case count as the same. */
+/**
+ * `: did you mean X?` with the most similar name in `known`; the empty text when none is similar. Ignores upper and
+ * lower case.
+ */
 export function didYouMean(name: string, known: Iterable<string>): string {
   const typed = name.toLowerCase();
   let best: string | undefined;
@@ -21,7 +24,10 @@ export function didYouMean(name: string, known: Iterable<string>): string {
   return best === undefined ? "" : `: did you mean ${best}?`;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that make `b` of `a` (Damerau and Levenshtein); more than editsMax is Infinity. */
+/**
+ * Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (Damerau and
+ * Levenshtein); Infinity when the lengths differ by more than editsMax.
+ */
 function editsBetween(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > editsMax) return Infinity;
   let beforeLast: readonly number[] = [];

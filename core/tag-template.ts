@@ -3,21 +3,26 @@ import { InvalidTagError } from "./errors.js";
 import { limits } from "./limits.js";
 import { asTag, type Tag } from "./tag.js";
 
-/** What can stand in a template of `tag`. */
+/** A value in a template of `tag`. */
 export type TagPart = string | number | bigint | boolean;
 
-/** A character that a level writes as an escape. The point is one, as each escape begins with it. */
+/** A character that a level writes as an escape. The point is one of them, because each escape begins with a point. */
 const escaped = /[^\w]/;
-/** Follows a value that another value follows in the same level. It begins as an escape does, and is none. */
+/** Stands between two values in the same level. It begins like an escape, but is not one. */
 const separator = ".z";
 const hashMark = "..";
-/** In hexadecimal digits, 128 bits. Two texts with one hash would be invalidated together, and never too late. */
+/**
+ * Number of hexadecimal digits: 128 bits. Two texts with the same hash are invalidated together, which is never too
+ * late.
+ */
 const hashLength = 32;
 
 /**
- * A tag with values in it: `` tag`cities:${id}` ``. Each value stays within its level, any text can be one, and different values make different
- * tags. Letters, digits and `_` stay as they are; `tagLevel` says what becomes of the rest.
- * Throws InvalidTagError for a value of another type, and where the text around the values, or the length of the whole, is not that of a tag.
+ * A tag with values in it: `` tag`cities:${id}` ``. A value stays within its level, a value can be any text, and
+ * different values make different tags. Letters, digits and `_` stay as they are; `tagLevel` describes how other
+ * characters are written.
+ * Throws InvalidTagError for a value of another type, and when the text around the values, or the length of the whole,
+ * does not fit a tag.
  */
 export function tag(texts: TemplateStringsArray, ...values: readonly TagPart[]): Tag {
   if (!Array.isArray(texts) || !Array.isArray(texts.raw)) {
@@ -34,8 +39,9 @@ export function tag(texts: TemplateStringsArray, ...values: readonly TagPart[]):
 }
 
 /**
- * `value` as one level of a tag, different for different texts: letters, digits and `_` stay, each other byte of its UTF-8 form is a point and two
- * hexadecimal digits, and the empty text is one point. A level longer than tagLevelLengthMax is two points and a hash.
+ * `value` as one level of a tag; different texts give different levels. Letters, digits and `_` stay, each other byte
+ * of the UTF-8 form becomes a point and two hexadecimal digits, and the empty text becomes one point. A level longer
+ * than tagLevelLengthMax becomes two points and a hash.
  * Throws InvalidTagError for a value of another type.
  */
 export function tagLevel(value: TagPart): string {
@@ -46,7 +52,7 @@ export function tagLevel(value: TagPart): string {
     const level = escape(text);
     if (level.length <= limits.tagLevelLengthMax) return level;
   }
-  // By its UTF-16 form, which every string has.
+  // The hash is of the UTF-16 form, because every string has one.
   return hashMark + createHash("sha256").update(text, "utf16le").digest("hex").slice(0, hashLength);
 }
 
@@ -57,7 +63,7 @@ function textOf(value: unknown): string {
     case "boolean":
       return String(value);
     default:
-      throw new InvalidTagError({ tag: "", reason: `holds ${value === null ? "null" : typeof value}, which is no text and no number` });
+      throw new InvalidTagError({ tag: "", reason: `holds ${value === null ? "null" : typeof value}, which is neither text nor a number` });
   }
 }
 
@@ -72,7 +78,7 @@ function escape(text: string): string {
 
 function bytesOf(character: string): Iterable<number> {
   if (character.isWellFormed()) return Buffer.from(character);
-  // Half a surrogate pair as UTF-8 would write it, if it could.
+  // Half a surrogate pair, in the bytes that UTF-8 would use for its code.
   const unit = character.charCodeAt(0);
   return [0xe0 | (unit >> 12), 0x80 | ((unit >> 6) & 0x3f), 0x80 | (unit & 0x3f)];
 }

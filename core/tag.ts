@@ -3,15 +3,18 @@ import { limits } from "./limits.js";
 
 declare const tagBrand: unique symbol;
 
-/** Name of something that results depend on: levels of ASCII letters, digits, `_` and `.`, separated by `:`, from the widest to the narrowest. */
+/**
+ * Name of something that results depend on: levels of ASCII letters, digits, `_` and `.`, separated by `:`, from the
+ * widest to the narrowest.
+ */
 export type Tag = string & { readonly [tagBrand]: true };
 
-/** The tag that all others are below: its invalidation is that of everything. No user can name it. */
+/** The tag above all other tags: its invalidation invalidates everything. Users cannot name it. */
 export const rootTag = "" as Tag;
 
 const shape = /^[\w.]+(?::[\w.]+)*$/;
 
-/** Characters of a refused tag that are worth repeating. */
+/** Maximum number of characters of a refused tag that an error repeats. */
 const shownLengthMax = 64;
 
 /** `value` as a Tag. Throws InvalidTagError. */
@@ -24,7 +27,7 @@ export function asTag(value: unknown): Tag {
   return value as Tag;
 }
 
-/** Whether `text` is what an invalidation can name: a tag, or the root. */
+/** Whether an invalidation can name `text`: a tag, or the root. */
 export function isTagOrRoot(text: string): text is Tag {
   return text === rootTag || (text.length <= limits.tagLengthMax && shape.test(text) && levelCount(text) <= limits.tagLevelsMax);
 }
@@ -34,13 +37,16 @@ export function tagLevels(tag: Tag): readonly string[] {
   return tag === rootTag ? [] : tag.split(":");
 }
 
-/** Whether an invalidation of `ancestor` is one of `tag`: it is the same, or a parent of it. */
+/** Whether an invalidation of `ancestor` invalidates `tag`: they are the same, or `ancestor` is a parent. */
 export function isBelow(tag: Tag, ancestor: Tag): boolean {
   if (ancestor === rootTag) return true;
   return tag.startsWith(ancestor) && (tag.length === ancestor.length || tag.charAt(ancestor.length) === ":");
 }
 
-/** Whether each invalidation of one of `tags` is one of what depends on `own`: each is among these, or above one of them. Of unknown tags none is. */
+/**
+ * Whether an invalidation of any of `tags` invalidates a result that depends on `own`: each of `tags` is in `own` or is
+ * a parent of one. False when `tags` is undefined.
+ */
 export function coversTags(own: readonly Tag[], tags: readonly Tag[] | undefined): boolean {
   return tags?.every((tag) => tag === rootTag || own.includes(tag) || own.some((below) => isBelow(below, tag))) === true;
 }

@@ -1,4 +1,7 @@
-/** Whether `value` can be waited for: a promise of whatever kind, or what only looks like one, as queries of databases do. */
+/**
+ * Whether `value` can be awaited: a promise of any kind, or an object that only has `then`, like the queries of some
+ * databases.
+ */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && typeof (value as { readonly then?: unknown }).then === "function";
 }

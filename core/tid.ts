@@ -10,10 +10,10 @@ export type Tid = number & { readonly [tidBrand]: true };
 
 const tidsPerMs = 1024;
 
-/** Latest time that a tid can be of, milliseconds since 1970: in the year 2248. */
+/** Latest time that a tid can have, milliseconds since 1970: in the year 2248. */
 export const tidMsMax = Math.floor(Number.MAX_SAFE_INTEGER / tidsPerMs) - 1;
 
-/** The tid before every transaction: that of an empty storage, and the serial of nothing. */
+/** The tid before every transaction: the last tid of an empty storage, and the serial of a missing revision. */
 export const tidZero = 0 as Tid;
 
 /** Whether `value` is a safe integer from 0. */
@@ -21,7 +21,7 @@ export function isTid(value: unknown): value is Tid {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-/** `value` as a Tid. It is a bug to give anything but a safe integer from 0. */
+/** `value` as a Tid. Any other value than a safe integer from 0 is a bug. */
 export function asTid(value: number): Tid {
   assert(isTid(value), `a tid is a safe integer from 0, not ${value}`);
   return value;
@@ -32,7 +32,10 @@ export function tidAt(ms: number): Tid {
   return asTid(Math.max(0, Math.floor(ms)) * tidsPerMs);
 }
 
-/** Tid of the transaction after `last`: that of `nowMs`, or `last` + 1 when the clock went back or a burst outran it. */
+/**
+ * Tid of the transaction after `last`: the first one of `nowMs`, or `last` + 1 when the clock went back or a burst
+ * outran it.
+ */
 export function tidAfter(last: Tid, nowMs: number): Tid {
   return asTid(Math.max(tidAt(nowMs), last + 1));
 }
@@ -43,8 +46,8 @@ export function tidMinus(tid: Tid, ms: number): Tid {
 }
 
 /**
- * Moment in milliseconds since 1970 that `tid` was given at, by the clock of its server. It is that of the wall clock unless that clock was
- * wrong, or set: times of tids never go back, and go on as real time does (`tidsAheadMs` of a server's status).
+ * Time of `tid` in milliseconds since 1970, by the clock of its server. It equals the wall clock unless that clock was
+ * wrong or was set: times of tids never go back, and advance as real time does (`tidsAheadMs` of a server's status).
  */
 export function tidToMs(tid: Tid): number {
   return Math.floor(tid / tidsPerMs);

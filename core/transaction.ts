@@ -7,14 +7,17 @@ export interface Write {
   readonly value: Uint8Array | undefined;
 }
 
-/** A transaction as it asks to be committed. Its id decides what it is: the same id is the same transaction, sent again. */
+/**
+ * A request to commit a transaction. The id identifies it: a request with the same id is the same transaction, sent
+ * again.
+ */
 export interface CommitRequest {
   readonly id: string;
   /** Last tid of the snapshot in which everything was read. */
   readonly snapshot: Tid;
-  /** False: only what is written is validated, not `reads` and `ranges`. */
+  /** False: only the writes are validated, not `reads` and `ranges`. */
   readonly serializable: boolean;
-  /** Keys found, and keys found absent. */
+  /** Keys that were read, whether they were found or absent. */
   readonly reads: readonly string[];
   /** Ranges that were listed. */
   readonly ranges: readonly KeyRange[];
@@ -31,9 +34,9 @@ export interface Position {
 /** Position before the first transaction. */
 export const emptyPosition: Position = { tid: tidZero, digest: "0".repeat(16) };
 
-/** A committed transaction as the log tells it: its place in the chain and the keys it changed. */
+/** A committed transaction in the log: its place in the chain and the keys it changed. */
 export interface LoggedTransaction {
-  /** Tid of the transaction before it: the chain has no gap where each names the one before. */
+  /** Tid of the transaction before it. The chain has no gap as long as each transaction names the one before. */
   readonly previous: Tid;
   readonly tid: Tid;
   readonly digest: string;
@@ -41,5 +44,5 @@ export interface LoggedTransaction {
   readonly keys: readonly string[];
 }
 
-/** What became of a transaction id, for ever: committed, or fenced off so that no late copy can commit. */
+/** Final outcome of a transaction id: committed, or fenced, so that no late copy can commit. */
 export type Outcome = { readonly type: "committed"; readonly tid: Tid } | { readonly type: "fenced" };

@@ -2,27 +2,36 @@ import { InvalidValueError } from "./errors.js";
 import { limits } from "./limits.js";
 import { pack, unpack } from "./message-pack.js";
 
-/** What can be stored: structured data without functions, classes, undefined or cycles. */
+/** A value that can be stored: structured data without functions, classes, undefined or cycles. */
 export type Value = null | boolean | number | string | bigint | Date | Uint8Array | readonly Value[] | { readonly [name: string]: Value };
 
-/** A decoded value. Arrays and objects in it are frozen; Dates and bytes cannot be, so a value with such a part is copied when given out. */
+/**
+ * A decoded value. Its arrays and objects are frozen. Dates and bytes cannot be frozen, so a value that contains them
+ * is copied for each caller.
+ */
 export interface Decoded {
   readonly value: Value;
-  /** A Date or bytes are somewhere in it. */
+  /** Whether it contains a Date or bytes. */
   readonly hasUnfreezable: boolean;
 }
 
-// As many arrays and maps as fit: whoever stores a value had room for all of it.
+// Any number of arrays and maps is allowed: the client that stored the value had room for all of it.
 const allowed = { depthMax: limits.valueDepthMax, containersMax: Infinity, extension: "timestamp" } as const;
 const bigintMin = -(2n ** 63n);
 const bigintMax = 2n ** 63n - 1n;
 
-/** MessagePack of `value`. Throws InvalidValueError with the path of what cannot be stored; `undefined` properties are left out. */
+/**
+ * MessagePack of `value`. Throws InvalidValueError with the path of a part that cannot be stored; `undefined`
+ * properties are left out.
+ */
 export function encodeValue(value: unknown): Buffer {
   return pack(check(value, "", 0, undefined));
 }
 
-/** The frozen value in `bytes`, which it does not alias. Throws InvalidValueError when they hold anything but a Value. */
+/**
+ * The frozen value in `bytes`, which it does not alias. Throws InvalidValueError when they hold anything except a
+ * Value.
+ */
 export function decodeValue(bytes: Uint8Array): Decoded {
   let value: unknown;
   try {
@@ -33,7 +42,7 @@ export function decodeValue(bytes: Uint8Array): Decoded {
   return freeze(value);
 }
 
-/** A copy of `value` for a caller who may change Dates and bytes in it. */
+/** A copy of `value` for a caller that may change Dates and bytes in it. */
 export function copyValue(value: Value): Value {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Date) return new Date(value);
@@ -100,7 +109,10 @@ function freeze(value: unknown): Decoded {
   return { value: freezePart(value, 0, found), hasUnfreezable: found.unfreezable };
 }
 
-/** A part to stand where `part` stood: itself, frozen, but for bytes. Writes back only what changed: most parts are as they were decoded. */
+/**
+ * The replacement for `part`: frozen `part` itself, or a copy for bytes. Only changed parts are written back: most
+ * parts are as they were decoded.
+ */
 function freezePart(part: unknown, depth: number, found: { unfreezable: boolean }): Value {
   switch (typeof part) {
     case "string":
@@ -141,7 +153,7 @@ function freezeObject(part: object, depth: number, found: { unfreezable: boolean
   }
   if (part instanceof Uint8Array) {
     found.unfreezable = true;
-    // A decoded part aliases the buffer it came in, which lives in a pool.
+    // A decoded part aliases the buffer of the message, which belongs to a pool.
     return new Uint8Array(part);
   }
   if (part instanceof Date) {

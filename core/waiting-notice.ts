@@ -5,18 +5,19 @@ import type { Log } from "./log.js";
 
 export interface WaitingNoticeOptions {
   readonly clock: Clock;
-  /** Undefined: the user gave none. What is said is a warning of the process then, once for each text. */
+  /** Undefined: the user passed none. The notice is then a warning of the process, once for each text. */
   readonly log: Log | undefined;
-  /** What waits for what: a constant text. */
+  /** Constant text that names the waiting part and what it waits for. */
   readonly message: string;
   readonly facts: Readonly<Record<string, unknown>>;
-  /** What keeps it waiting; undefined: it does not wait any more. */
+  /** Problem that keeps the part waiting; undefined: it no longer waits. */
   readonly problem: () => Error | undefined;
 }
 
 /**
- * Says what keeps a part of this process waiting since its start: first after limits.waitingNoticeAfterMs, then at each
- * limits.waitingNoticeIntervalMs, until it waits no more or `end` is called. Who starts parts in any order sees at once which of them is missing.
+ * Logs the problem that keeps a part of this process waiting after its start: first after limits.waitingNoticeAfterMs,
+ * then every limits.waitingNoticeIntervalMs, until the part no longer waits or `end` is called. An operator who starts
+ * parts in any order sees at once which one is missing.
  */
 export class WaitingNotice {
   readonly #options: WaitingNoticeOptions;

@@ -44,7 +44,10 @@ export class ActorEndedError extends errorClass({
   },
 }) {}
 
-/** The event made the actor fail: an action, a guard or an invoked actor threw. The actor is stopped; its process goes on. */
+/**
+ * The event made the actor fail: an action, a guard or an invoked actor threw. The actor is stopped; its process goes
+ * on.
+ */
 export class ActorFailedError extends errorClass({
   code: "ZOOID_ACTOR_FAILED",
   transient: false,

@@ -4,7 +4,7 @@ import { isTid, type Tid } from "../tid.js";
 export type Fact = string | number | boolean | undefined;
 
 /**
- * Bad input or bad luck. Programs distinguish errors by class or by permanent `code`, never by text.
+ * Bad input or bad luck. Programs distinguish errors by class or by the permanent `code`, never by text.
  * `transient`: the same call may succeed later.
  */
 export abstract class ZooidError extends Error {
@@ -65,8 +65,8 @@ export interface ErrorClass {
   /** Name and type of each fact. */
   readonly factTypes: Readonly<Record<string, FactType>>;
   /**
-   * The error with these facts, which come from another process; undefined when one is missing or has another type. Facts
-   * that the class does not declare are left out.
+   * The error with these facts, which come from another process; undefined when one is missing or has another type. It
+   * ignores facts that the class does not declare.
    */
   fromFacts(facts: object): ZooidError | undefined;
 }
@@ -117,7 +117,7 @@ function ownFacts(names: readonly string[], facts: Readonly<Record<string, Fact>
   return own;
 }
 
-/** ZOOID_INVALID_KEY: InvalidKeyError. */
+/** For example ZOOID_INVALID_KEY becomes InvalidKeyError. */
 function nameOf(code: string): string {
   const [, ...words] = code.split("_");
   return `${words.map((word) => `${word.charAt(0)}${word.slice(1).toLowerCase()}`).join("")}Error`;

@@ -41,7 +41,9 @@ export class CircularCallError extends errorClass({
   message: ({ circle }) => `cached calls wait for each other: ${circle}`,
 }) {}
 
-/** A synchronous function cannot keep its results in a shared bucket, because a read from the bucket is asynchronous. */
+/**
+ * A synchronous function cannot keep its results in a shared bucket, because a read from the bucket is asynchronous.
+ */
 export class SyncTierError extends errorClass({
   code: "ZOOID_SYNC_TIER",
   transient: false,

@@ -6,24 +6,26 @@ import * as links from "./links.js";
 import * as storage from "./storage.js";
 import * as transactions from "./transactions.js";
 
-/** Every error class by its name: what the files of subjects export, and nothing else. */
+/** Every error class by its name. The imported files export error classes only. */
 export const errorClasses = { ...input, ...actors, ...transactions, ...links, ...storage, ...cache } satisfies Record<string, ErrorClass>;
 
-/** Names of the classes above, as they travel. */
+/** Names of the classes above, as messages carry them. */
 export type ErrorName = keyof typeof errorClasses;
 
-/** An error as it travels: class name and facts. What is not a ZooidError becomes an InternalError. */
+/**
+ * An error as a message carries it: class name and facts. An error that is not a ZooidError becomes an InternalError.
+ */
 export function errorToWire(error: unknown): [ErrorName, Record<string, Fact>] {
   if (error instanceof ZooidError && Object.hasOwn(errorClasses, error.name)) return [error.name as ErrorName, { ...error.facts }];
   return ["InternalError", { reason: error instanceof Error ? error.message : String(error) }];
 }
 
-/** Characters of an unknown name that are worth repeating. */
+/** Maximum number of characters of an unknown name that an error repeats. */
 const errorNameLengthMax = 64;
 
 /**
- * The error that errorToWire described. A name that is not known, or facts that are not those of its class, become an InternalError, never
- * a throw.
+ * The error that errorToWire described. An unknown name, or facts that do not fit the class, give an InternalError.
+ * Never throws.
  */
 export function errorFromWire(name: unknown, facts: unknown): ZooidError {
   const known = typeof name === "string" && Object.hasOwn(errorClasses, name) ? errorClasses[name as ErrorName] : undefined;

@@ -32,7 +32,10 @@ export class InvalidTagError extends errorClass({
   message: ({ tag, reason }) => `tag ${JSON.stringify(tag)} ${reason}`,
 }) {}
 
-/** An argument of a cached function cannot become part of a key (a function, a symbol, a class instance, a cycle), or is too large. */
+/**
+ * An argument of a cached function cannot become part of a key (a function, a symbol, a class instance, a cycle), or is
+ * too large.
+ */
 export class InvalidKeyArgumentError extends errorClass({
   code: "ZOOID_INVALID_KEY_ARGUMENT",
   transient: false,

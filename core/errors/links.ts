@@ -3,8 +3,9 @@ import { errorClass } from "./base.js";
 const because = (reason: string | undefined): string => (reason === undefined ? "" : `: ${reason}`);
 
 /**
- * There is no connection, it was lost during the call, or no process listens at the other end. `reason`: the cause, if it
- * is known. `missing`: the missing part, if it is known: `broker`, `server`, `realm` or `storage`. `remedy`: how to start it.
+ * There is no connection, it was lost during the call, or no process listens at the other end. `reason`: the cause, if
+ * it is known. `missing`: the missing part, if it is known: `broker`, `server`, `realm` or `storage`. `remedy`: how to
+ * start it.
  */
 export class DisconnectedError extends errorClass({
   code: "ZOOID_DISCONNECTED",
@@ -43,8 +44,8 @@ const certificateProblems: Readonly<Record<string, string>> = {
 };
 
 /**
- * This process does not accept the certificate of the broker. `problem`: `expired`, `notYetValid`, `misnamed`, `revoked`, or
- * `untrusted`, when its signer is not trusted.
+ * This process does not accept the certificate of the broker. `problem`: `expired`, `notYetValid`, `misnamed`,
+ * `revoked`, or `untrusted`, when its signer is not trusted.
  */
 export class CertificateError extends errorClass({
   code: "ZOOID_CERTIFICATE",
@@ -55,7 +56,10 @@ export class CertificateError extends errorClass({
     (remedy === undefined ? "" : `; ${remedy}`),
 }) {}
 
-/** A JetStream stream captures subjects that Zooid needs for itself. Such a stream answers requests in place of their receiver. */
+/**
+ * A JetStream stream captures subjects that Zooid needs for itself. Such a stream answers requests in place of their
+ * receiver.
+ */
 export class CapturedSubjectsError extends errorClass({
   code: "ZOOID_CAPTURED_SUBJECTS",
   transient: false,

@@ -6,13 +6,13 @@ export class OtherHistoryError extends errorClass({
   transient: false,
   facts: { storage: "string", last: "tid" },
   message: ({ storage, last }) =>
-    `the cache of ${JSON.stringify(storage)} ends at ${last} of another history than that of the server; ` +
+    `the cache of ${JSON.stringify(storage)} ends at ${last} of a history that is not the server's; ` +
     `delete its folder or connect with onOtherHistory: "discard"`,
 }) {}
 
 /**
- * A writable server is behind a transaction that this client has seen, as after a restore. It would give the ids of those
- * transactions to other ones.
+ * A writable server is behind a transaction that this client has seen, for example after a restore. The server would
+ * give the ids of those transactions to other transactions.
  */
 export class ServerBehindError extends errorClass({
   code: "ZOOID_SERVER_BEHIND",
@@ -57,7 +57,7 @@ export class DiskFullError extends errorClass({
   message: ({ folder }) => `${folder}: its disk is full`,
 }) {}
 
-/** A write failed, and may be on disk or not. That is known after the store has been opened again. */
+/** A write failed: it may be on disk or not. The store must be opened again to find out. */
 export class WriteInDoubtError extends errorClass({
   code: "ZOOID_WRITE_IN_DOUBT",
   transient: true,

@@ -24,7 +24,10 @@ export class BehindError extends errorClass({
   message: ({ snapshot, last }) => `the server is at ${last}, before ${snapshot}`,
 }) {}
 
-/** The transaction was aborted: it was not finished within transactionTimeoutMs after its vote, or waited that long for another one. */
+/**
+ * The transaction was aborted: it was not finished within transactionTimeoutMs after its vote, or waited that long for
+ * another one.
+ */
 export class TransactionTimedOutError extends errorClass({
   code: "ZOOID_TRANSACTION_TIMED_OUT",
   transient: true,
@@ -33,8 +36,8 @@ export class TransactionTimedOutError extends errorClass({
 }) {}
 
 /**
- * The transaction was aborted: by its client, with its session, or because its client asked for its outcome before it was in
- * the log.
+ * The transaction was aborted: by its client, at the end of its session, or because its client asked for its outcome
+ * before it was in the log.
  */
 export class TransactionAbortedError extends errorClass({
   code: "ZOOID_TRANSACTION_ABORTED",

@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
 import { onAbort } from "../../core/index.js";
 
-test("all listeners of one signal are called once when it aborts, in their order, but for those that were removed", () => {
+test("all listeners of one signal are called once, in their order, when it aborts, except removed ones", () => {
   const controller = new AbortController();
   const { signal } = controller;
   const called: string[] = [];
@@ -17,7 +17,7 @@ test("all listeners of one signal are called once when it aborts, in their order
   for (const stop of stops) stop();
 });
 
-test("a listener that another one removes while the signal aborts is not called", () => {
+test("a listener that another listener removes during the abort is not called", () => {
   const controller = new AbortController();
   const called: string[] = [];
   const stops: (() => void)[] = [];
@@ -33,7 +33,7 @@ test("a listener of a signal that has aborted is called at once", () => {
   expect(calls).toBe(1);
 });
 
-test("a signal has one listener of Node, however many listen here, and none once they are removed", () => {
+test("all listeners of a signal share one listener of Node, which is removed with the last of them", () => {
   const { signal } = new AbortController();
   const stops = Array.from({ length: 100 }, () => onAbort(signal, () => undefined));
   expect(getEventListeners(signal, "abort")).toHaveLength(1);

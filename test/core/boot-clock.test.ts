@@ -27,20 +27,20 @@ function pass(ms: number): void {
   uptimeMs += ms;
 }
 
-/** The uptime is told in steps of a second on some systems. */
+/** Some systems give the uptime in whole seconds. */
 function sleep(ms: number): void {
   pass(1);
   wallMs += ms;
   uptimeMs = Math.floor((uptimeMs + ms) / 1_000) * 1_000;
 }
 
-test("while the system is awake it is the monotonic clock", () => {
+test("while the system is awake, the boot clock advances with the monotonic clock", () => {
   const before = clock.now();
   pass(hourMs);
   expect(clock.now() - before).toBe(hourMs);
 });
 
-test("each sleep counts, the second as the first", () => {
+test("each sleep counts, not only the first one", () => {
   const before = clock.now();
   sleep(8 * hourMs);
   expect(Math.abs(clock.now() - before - 8 * hourMs)).toBeLessThan(1_000);
@@ -58,7 +58,7 @@ test.each([hourMs, -hourMs])("a wall clock that is set by %d ms counts for nothi
   expect(Math.abs(clock.now() - before - hourMs)).toBeLessThan(1_000);
 });
 
-test("a monotonic clock that was replaced by one that is behind does not take time back", () => {
+test("time does not go back when the monotonic clock is replaced by one that is behind", () => {
   pass(hourMs);
   const before = clock.now();
   monotonicMs = 0;
@@ -74,7 +74,7 @@ test("the clock of the system goes on while the system sleeps", () => {
   const [wall, uptime] = [Date.now.bind(Date), os.uptime.bind(os)];
   vi.spyOn(Date, "now").mockImplementation(() => wall() + 8 * hourMs);
   vi.spyOn(os, "uptime").mockImplementation(() => uptime() + 8 * 3_600);
-  // It looks no more often than each millisecond.
+  // The boot clock compares the clocks at most once per millisecond.
   for (const awakeAt = performance.now(); performance.now() - awakeAt < 2;);
   expect(Math.abs(systemClock.monotonic() - before - 8 * hourMs)).toBeLessThan(60_000);
 });

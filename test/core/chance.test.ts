@@ -17,7 +17,7 @@ test("fractions are spread evenly over [0, 1)", () => {
   for (const count of buckets) expect(Math.abs(count - 1_000)).toBeLessThan(150);
 });
 
-test("an id is 16 hexadecimal characters nobody else has", () => {
+test("an id is 16 hexadecimal characters, and unique", () => {
   for (const random of [systemRandom, seededRandom(3)]) {
     const ids = Array.from({ length: 1_000 }, () => random.id());
     expect(new Set(ids).size).toBe(ids.length);

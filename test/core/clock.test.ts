@@ -20,7 +20,7 @@ test("a timer of 60 days fires after 60 days, and not at once", () => {
   expect(fired).toHaveBeenCalledOnce();
 });
 
-test("a timer without a bound never fires", () => {
+test("a timer with an infinite delay never fires", () => {
   const fired = vi.fn();
   const timer = systemClock.setTimeout(fired, Infinity);
   vi.advanceTimersByTime(400 * dayMs);
@@ -28,7 +28,7 @@ test("a timer without a bound never fires", () => {
   expect(fired).not.toHaveBeenCalled();
 });
 
-test("a long timer that was cleared in any of its steps does not fire", () => {
+test("a long timer does not fire after it is cleared in any of its steps", () => {
   const fired = vi.fn();
   for (const afterMs of [0, 30 * dayMs]) {
     const timer = systemClock.setTimeout(fired, 60 * dayMs);
@@ -40,8 +40,8 @@ test("a long timer that was cleared in any of its steps does not fire", () => {
   expect(fired).not.toHaveBeenCalled();
 });
 
-describe("timers that were set under fake ones, once the real ones are back", () => {
-  test("fire in their order, after the next look at the clock", async () => {
+describe("timers set while the system's timers are fake, after the real ones are restored", () => {
+  test("fire in their order, after the next reading of the clock", async () => {
     const order: string[] = [];
     const fired = new Promise<void>((resolve) => {
       systemClock.setTimeout(() => order.push("sooner"), 1_010);
@@ -63,7 +63,7 @@ describe("timers that were set under fake ones, once the real ones are back", ()
     expect(cleared).not.toHaveBeenCalled();
   });
 
-  test("keep the process alive, or not, as before", () => {
+  test("keep the process alive, or do not, as before", () => {
     vi.useRealTimers();
     const before = process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
     vi.useFakeTimers();

@@ -43,7 +43,7 @@ describe("a duration", () => {
     expect(asDuration("400d", "ttl", seconds)).toBe(400 * 86_400_000);
   });
 
-  test("below the least is refused, and one that is not given stays so", () => {
+  test("below the minimum is refused, and undefined stays undefined", () => {
     expect(() => asDuration("0s", "requestTimeoutMs", atLeastOneMs)).toThrow(/option requestTimeoutMs is "0s", less than 1 ms/);
     expect(asDurationIfGiven(undefined, "timeoutMs", endlessMs)).toBeUndefined();
   });

@@ -19,7 +19,7 @@ import { errorClass } from "../../core/errors/base.js";
 const classes = Object.entries(errorClasses).map(([name, errorClass]) => ({ name, errorClass }));
 const examples: Readonly<Record<string, string | number | boolean>> = { string: "a text", number: 7, boolean: true, tid: asTid(9) };
 
-/** A fact for each name, also for those that the error may lack. */
+/** A fact for each name, including optional facts. */
 function factsOf(errorClass: (typeof classes)[number]["errorClass"]): Record<string, string | number | boolean> {
   return Object.fromEntries(Object.entries(errorClass.factTypes).map(([name, type]) => [name, examples[type.replace("?", "")] ?? ""]));
 }
@@ -31,7 +31,7 @@ function made(errorClass: (typeof classes)[number]["errorClass"], facts: object,
 describe.each(classes)("$name", ({ name, errorClass }) => {
   const facts = factsOf(errorClass);
 
-  test("has a permanent code that tells its class", () => {
+  test("has a permanent code that names its class", () => {
     const error = made(errorClass, facts);
     const words = name.replace(/Error$/, "").replace(/(?<=[a-z])(?=[A-Z])/g, "_");
     expect(error).toBeInstanceOf(ZooidError);
@@ -41,7 +41,7 @@ describe.each(classes)("$name", ({ name, errorClass }) => {
     expect(String(error)).toBe(`${name}: ${error.message}`);
   });
 
-  test("has its facts as fields, here and after it has travelled", () => {
+  test("has its facts as fields, before and after it is sent", () => {
     const cause = new Error("below");
     const error = made(errorClass, facts, cause);
     const arrived = errorFromWire(...errorToWire(error));
@@ -106,7 +106,7 @@ test("an error prints each fact once", () => {
   expect(inspect(error).match(/staleMs: 12345/g)).toHaveLength(1);
 });
 
-test("only the facts of its class become fields of an error, and no unknown one travels", () => {
+test("only the facts of its class become fields of an error, and unknown facts are not sent", () => {
   const given = { what: "a", reason: "b", message: "c", isUnheard: true, __proto__: { stack: "d" } };
   expect(new MalformedMessageError(given).facts).toStrictEqual({ what: "a", reason: "b" });
   const arrived = errorFromWire("DisconnectedError", { address: "x", ...given });
@@ -114,7 +114,7 @@ test("only the facts of its class become fields of an error, and no unknown one 
   expect(Object.keys(arrived.facts)).toStrictEqual(["address", "reason"]);
 });
 
-test("what is not ours travels as an internal error, and so arrives whatever is malformed", () => {
+test("an error that is not a ZooidError is sent as an InternalError, and a malformed one arrives as one", () => {
   expect(errorToWire(new TypeError("x"))).toStrictEqual(["InternalError", { reason: "x" }]);
   for (const [name, given] of [
     ["Nothing", {}],

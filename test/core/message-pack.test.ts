@@ -1,4 +1,4 @@
-/** Bytes that a decoder would make too much of: each is refused before anything is made of it. */
+/** Bytes that a decoder would expand to something much larger: they are refused before anything is decoded. */
 import { Packr } from "msgpackr";
 import { expect, test } from "vitest";
 import {
@@ -15,7 +15,7 @@ import {
 const bytes = (...parts: (number | Buffer)[]): Buffer =>
   Buffer.concat(parts.map((part) => (typeof part === "number" ? Buffer.from([part]) : part)));
 
-/** References to one array, doubled at each level: 2^60 arrays in some hundred bytes. */
+/** References to one array, doubled at each level: 2^60 arrays in a few hundred bytes. */
 function bomb(): Buffer {
   let doubled: unknown = [1];
   for (let level = 0; level < 60; level++) doubled = [doubled, doubled];
@@ -43,7 +43,7 @@ const bad: readonly (readonly [string, Buffer])[] = [
   ["strings in a bundle", bytes(0xd6, 0x62, 0, 0, 0, 9, 0x91, 0xc1, 1, 0xa1, 0x61)],
 ];
 
-test.each(bad)("%s is neither a message nor a value, and is told from one at once", (_, each) => {
+test.each(bad)("%s is neither a message nor a value, and is refused at once", (_, each) => {
   const begun = process.cpuUsage();
   expect(() => decodeMessage(each, "test")).toThrow(MalformedMessageError);
   expect(() => decodeValue(each)).toThrow(InvalidValueError);
@@ -51,7 +51,7 @@ test.each(bad)("%s is neither a message nor a value, and is told from one at onc
   expect((user + system) / 1_000).toBeLessThan(100);
 });
 
-test("why a message is malformed is told in a few words, whatever it holds", () => {
+test("the error for a malformed message is short, for any content", () => {
   for (const [, each] of bad) {
     try {
       decodeMessage(each, "test");
@@ -61,7 +61,7 @@ test("why a message is malformed is told in a few words, whatever it holds", () 
   }
 });
 
-test("a message has no more arrays and maps than messageContainersMax, so that a small one costs no gigabyte", () => {
+test("a message has no more arrays and maps than messageContainersMax, so that a small message does not cost a gigabyte", () => {
   const arrays = (count: number) => {
     const head = Buffer.from([0xdd, 0, 0, 0, 0]);
     head.writeUInt32BE(count, 1);
@@ -71,7 +71,7 @@ test("a message has no more arrays and maps than messageContainersMax, so that a
   expect(() => decodeMessage(arrays(limits.messageContainersMax), "test")).toThrow(MalformedMessageError);
 });
 
-test("every size of everything that is sent comes back", () => {
+test("parts of every type and size come back unchanged", () => {
   const sizes = [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536];
   const numbers = [
     0,
@@ -109,7 +109,7 @@ test("every size of everything that is sent comes back", () => {
   }
 });
 
-test("an error whose name is no name is an InternalError", () => {
+test("an error with an invalid name arrives as an InternalError", () => {
   for (const name of [{ toString: 0 }, [[]], null, "x".repeat(1_000_000), "constructor", "__proto__"]) {
     const error = errorFromWire(name, {});
     expect(error).toBeInstanceOf(InternalError);
@@ -117,7 +117,7 @@ test("an error whose name is no name is an InternalError", () => {
   }
 });
 
-test("a large value keeps no more memory than it has bytes, and small values packed after it keep little", () => {
+test("a large value keeps only its own bytes in memory, and small values packed after it keep little", () => {
   const large = encodeMessage([Buffer.alloc(3_000_000)]);
   expect(large.buffer.byteLength).toBe(large.length);
   const [bytes] = decodeMessage(large, "test") as readonly Buffer[];

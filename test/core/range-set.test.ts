@@ -5,7 +5,7 @@ import { limits, RangeSet, rangeHas } from "../../core/index.js";
 const end = fc.string({ unit: fc.constantFrom("a", "b", "\u{ffff}", "\u{10000}"), maxLength: 3 });
 const range = fc.record({ from: end, to: fc.option(end, { nil: undefined, freq: 8 }) });
 
-test("a key lies in a set of ranges when it lies in any of them, however they meet", () => {
+test("a key lies in a set of ranges when it lies in any of them, also when they overlap or touch", () => {
   fc.assert(
     fc.property(fc.array(range, { maxLength: 8 }), fc.array(end, { maxLength: 30 }), (ranges, keys) => {
       const set = new RangeSet(ranges);
@@ -15,7 +15,7 @@ test("a key lies in a set of ranges when it lies in any of them, however they me
   );
 });
 
-test("as many ranges as a transaction may have are looked through for a hundred thousand keys while others wait a moment", () => {
+test("looking up 100,000 keys in transactionRangesMax ranges takes less than a second", () => {
   const prefix = "a/long/prefix/that/all/of/them/have/in/common/";
   const ranges = Array.from({ length: limits.transactionRangesMax }, (_, index) => ({
     from: `${prefix}${index}/`,

@@ -55,7 +55,7 @@ describe("a level written for a value", () => {
     expect(tagLevel("-".repeat(limits.tagLevelLengthMax / 3 + 1))).toMatch(/^\.\.[0-9a-f]{32}$/);
   });
 
-  test("is one level of a tag, and no other text has it", () => {
+  test("is one level of a tag, and is different for different texts", () => {
     fc.assert(
       fc.property(text, text, (one, other) => {
         const level = tagLevel(one);
@@ -69,14 +69,14 @@ describe("a level written for a value", () => {
 });
 
 describe("a tag written as a template", () => {
-  test("is the tag that its text is, and each value stays in its level", () => {
+  test("is the tag with its values filled in, and each value stays in its level", () => {
     expect(tag`cities`).toBe("cities");
     expect(tag`cities:${"DE"}:${7}`).toBe("cities:DE:7");
     expect(tag`cities:${"DE:7"}`).toBe("cities:DE.3a7");
     expect(tag`city${"DE"}:x`).toBe("cityDE:x");
   });
 
-  test("differs wherever a value differs, also where values and text share a level", () => {
+  test("differs when a value differs, also where values and text share a level", () => {
     const templates = [
       (a: string, b: string) => tag`${a}${b}`,
       (a: string, b: string) => tag`x${a}1${b}`,
@@ -93,7 +93,7 @@ describe("a tag written as a template", () => {
     expect(tag`${"1"}${"23"}`).not.toBe(tag`${"12"}${"3"}`);
   });
 
-  test("takes what a client sends, however long", () => {
+  test("accepts a text of any length from a client", () => {
     const sent = "%".repeat(100_000);
     expect(tag`a:${sent}:${sent}:${sent}`.length).toBeLessThanOrEqual(limits.tagLengthMax);
   });

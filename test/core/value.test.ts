@@ -23,7 +23,7 @@ const value = fc.letrec((tie) => ({
   ),
 })).value;
 
-test("every value comes back as it was", () => {
+test("every value comes back unchanged", () => {
   fc.assert(
     fc.property(value, (each) => {
       expect(decodeValue(encodeValue(each)).value).toStrictEqual(each);
@@ -32,7 +32,7 @@ test("every value comes back as it was", () => {
   );
 });
 
-test("what comes back is frozen, and says whether a part cannot be", () => {
+test("a decoded value is frozen, and reports whether a part cannot be frozen", () => {
   const plain = decodeValue(encodeValue({ list: [{ deep: 1 }] }));
   expect(plain.hasUnfreezable).toBe(false);
   expect(() => ((plain.value as { list: { deep: number }[] }).list[0]!.deep = 2)).toThrow(TypeError);
@@ -46,14 +46,14 @@ test("what comes back is frozen, and says whether a part cannot be", () => {
   }
 });
 
-test("bytes that come back do not alias the message they came in", () => {
+test("decoded bytes do not alias the message", () => {
   const message = encodeValue(new Uint8Array([1, 2, 3]));
   const { value: bytes } = decodeValue(message);
   message.fill(0);
   expect(bytes).toStrictEqual(new Uint8Array([1, 2, 3]));
 });
 
-test("what cannot be stored is refused with its path", () => {
+test("a value that cannot be stored is refused with the path of the bad part", () => {
   const cycle: { self?: unknown } = {};
   cycle.self = [cycle];
   let deep: unknown = 1;
@@ -85,7 +85,7 @@ test("an undefined property is left out, as JSON does", () => {
   expect(decodeValue(encodeValue({ a: 1, b: undefined })).value).toStrictEqual({ a: 1 });
 });
 
-test("bytes of anything else are refused, never half decoded", () => {
+test("bytes that hold anything else are refused as a whole", () => {
   const packr = new Packr({ useRecords: false, moreTypes: true });
   for (const bad of [new Set([1]), /x/, new Error("x")]) {
     expect(() => decodeValue(packr.pack({ part: bad })), String(bad)).toThrow(InvalidValueError);
