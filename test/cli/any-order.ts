@@ -3,14 +3,14 @@ import { connect, type Socket } from "node:net";
 import { expect } from "vitest";
 import type { RunningUp } from "../examples/running-up.js";
 
-/** Storage server and broker are stopped and started in an order in which one waits for the other. */
+/** Stops and starts storage server and broker in an order in which the server has to wait for the broker. */
 export async function expectAnyOrder(up: RunningUp): Promise<void> {
   const post = async (path: string): Promise<unknown> => (await fetch(`${up.control}${path}`, { method: "POST" })).json();
   await post("/server/stop");
   await post("/broker/stop");
   const serving = post("/server/start");
   await up.event("notice", ({ text }) => text === "the storage server is started; it waits for the broker");
-  // One that waits can be stopped, and started again.
+  // A waiting server can be stopped, and started again.
   await post("/server/stop");
   await serving;
   const again = post("/server/start");
@@ -18,7 +18,7 @@ export async function expectAnyOrder(up: RunningUp): Promise<void> {
   expect(await again).toMatchObject({ running: { broker: true, "storage server": true } });
 }
 
-/** A request for an upgrade that nobody takes is answered; sockets of all kinds are open afterwards. */
+/** Opens sockets of several kinds, and returns them open. An upgrade request for an unknown path is answered. */
 export async function openSockets(up: RunningUp): Promise<readonly Socket[]> {
   const port = Number(new URL(up.control).port);
   const open = async (text: string): Promise<Socket> => {

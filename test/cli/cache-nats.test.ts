@@ -6,7 +6,7 @@ import { startNatsServer } from "../support/nats-server.js";
 import { zooid } from "./run-zooid.js";
 import { until } from "../support/until.js";
 
-test("nodes on a stream are shown with its numbers, the same at each, and steered through any of them", async () => {
+test("nodes on a stream show its sequence numbers, the same at each node, and any of them accepts commands", async () => {
   await using server = await startNatsServer({ config: jetStreamConfig() });
   const open = async (node: string) => {
     const cache = await createCache({ busUrl: server.url, node });
@@ -33,7 +33,7 @@ test("nodes on a stream are shown with its numbers, the same at each, and steere
   ]);
 });
 
-test("a user of the broker who may use nothing but the bus has a cache without an endpoint", async () => {
+test("a broker user with permissions for the bus only has a cache without an endpoint", async () => {
   const bus = ["zooid.zooid.invalidations.>", "_INBOX.>"];
   const permissions = `{ publish: ${JSON.stringify(bus)}, subscribe: ${JSON.stringify(bus)} }`;
   const config = `authorization { users = [{ user: bus, password: b, permissions: ${permissions} }, { user: all, password: a }] }`;

@@ -30,14 +30,14 @@ beforeEach(async () => {
   await a.set("rome", 1, { tags: ["cities:IT", "layout"] });
   await b.set("lima", 1, { tags: ["cities:PE"] });
   await until(() => a.stats().outbox === 0 && b.stats().outbox === 0);
-  // What the other has set was told to each.
+  // Wait until each node has received what the other one set.
   await a.invalidate("fence");
   const fenced = a.tagVersion("fence");
   await until(() => fenced > 0 && b.tagVersion("fence") > 0);
 });
 
 describe("zooid cache stats", () => {
-  test("is a table of nodes", async () => {
+  test("prints a table of nodes", async () => {
     const { lines, error } = await zooid(["cache", "stats", ...there]);
     expect(error).toBeUndefined();
     expect(lines[0]?.split(/ {2,}/)).toEqual([
@@ -83,7 +83,7 @@ describe("zooid cache stats", () => {
     ]);
   });
 
-  test("is all that a node counts, as JSON", async () => {
+  test("prints all counters of a node as JSON", async () => {
     const { lines } = await zooid(["cache", "stats", "--json", "--node", "B", ...there]);
     expect(rows(lines)).toEqual([
       {
@@ -99,7 +99,7 @@ describe("zooid cache stats", () => {
 });
 
 describe("zooid cache keys", () => {
-  test("lists what each node keeps, with tags and what is left of its time", async () => {
+  test("lists the keys of each node, with their tags and remaining lifetime", async () => {
     const { lines, said } = await zooid(["cache", "keys", ...there]);
     expect(lines.map((line) => line.split(/ {2,}/))).toEqual([
       ["node", "tier", "age", "left", "tags", "key"],
@@ -110,7 +110,7 @@ describe("zooid cache keys", () => {
     expect(said).toEqual([]);
   });
 
-  test("ends at its limit, and tells how to go on", async () => {
+  test("ends at its limit, and says how to continue", async () => {
     const first = await zooid(["cache", "keys", '""("', "--limit", "1", "--node", "A", "--json", ...there]);
     expect(rows(first.lines)).toMatchObject([{ node: "A", key: '""("oslo")', tags: ["cities:NO"] }]);
     expect(first.said).toEqual([`node A has more: go on with --after ${JSON.stringify('""("oslo")')}`]);
@@ -118,7 +118,7 @@ describe("zooid cache keys", () => {
     expect(rows(second.lines)).toMatchObject([{ key: '""("rome")', tier: "memory" }]);
   });
 
-  test("more than a page of them are read page by page", async () => {
+  test("reads more keys than fit in a page, page by page", async () => {
     for (let index = 0; index < 2_100; index++) void b.set(`many${index}`, index);
     await until(() => b.stats().outbox === 0);
     const { lines } = await zooid(["cache", "keys", '""("many', "--limit", "2050", "--node", "B", "--json", ...there]);
@@ -127,7 +127,7 @@ describe("zooid cache keys", () => {
 });
 
 describe("zooid cache tags", () => {
-  test("is a tree with versions", async () => {
+  test("prints a tree with versions", async () => {
     const { lines } = await zooid(["cache", "tags", "cities", "--node", "A", ...there]);
     expect(lines.map((line) => line.trimEnd())).toEqual([
       "node  version  tag",
@@ -142,7 +142,7 @@ describe("zooid cache tags", () => {
     );
   });
 
-  test("has those of keys below .key", async () => {
+  test("lists the tags of keys below .key", async () => {
     const all = await zooid(["cache", "tags", "--json", ...there]);
     expect(rows(all.lines).some(({ tag }) => String(tag).startsWith(".key"))).toBe(false);
     const keys = await zooid(["cache", "tags", ".key", "--json", ...there]);
@@ -151,7 +151,7 @@ describe("zooid cache tags", () => {
 });
 
 describe("zooid cache invalidate, clear and prune", () => {
-  test("of a tag: what depends on it is stale at every node, through one of them or through all", async () => {
+  test("invalidate makes the tag's dependents stale at every node, whether sent through one node or through all", async () => {
     const { lines, error } = await zooid(["cache", "invalidate", "cities:PE", "layout", "--node", "A", ...there]);
     expect(error).toBeUndefined();
     expect(lines).toEqual(["node  outcome", "A     published"]);
@@ -165,20 +165,20 @@ describe("zooid cache invalidate, clear and prune", () => {
     expect(await a.get("oslo")).toBeUndefined();
   });
 
-  test("clear leaves nothing", async () => {
+  test("clear removes all entries", async () => {
     const { lines } = await zooid(["cache", "clear", ...there]);
     expect(lines).toEqual(["node  outcome", "A     published", "B     published"]);
     expect([a.stats().entries, b.stats().entries]).toEqual([0, 0]);
   });
 
-  test("prune removes what is stale, and tags that nothing depends on", async () => {
+  test("prune removes stale entries, and tags without dependents", async () => {
     void a.invalidate("cities:NO");
     const { lines } = await zooid(["cache", "prune", "--unused", "0ms", "--json", "--node", "A", ...there]);
     expect(rows(lines)).toMatchObject([{ node: "A", entries: 1, tags: expect.any(Number) as number }]);
     expect(a.stats().entries).toBe(1);
   });
 
-  test("a tag that is none is refused by its name, and nothing happens", async () => {
+  test("an invalid tag is refused and named, and changes nothing", async () => {
     const { error, lines } = await zooid(["cache", "invalidate", "cities:", ...there]);
     expect((error as Error).message).toMatch(/node A: tag "cities:" is not levels/);
     expect(error).toMatchObject({ code: "ZOOID_INVALID_TAG" });
@@ -187,7 +187,7 @@ describe("zooid cache invalidate, clear and prune", () => {
   });
 });
 
-describe("nodes that are not there", () => {
+describe("nodes that do not answer", () => {
   test("a cache without nodes is an error that names prefix and address", async () => {
     const { error } = await zooid(["cache", "stats", "--prefix", "shop", "--servers", setup.url, "--wait", "20ms"]);
     expect(error).toMatchObject({
@@ -198,12 +198,12 @@ describe("nodes that are not there", () => {
     });
   });
 
-  test("an unknown one is told with those that are there", async () => {
+  test("an unknown node is an error that lists the nodes that answered", async () => {
     const { error } = await zooid(["cache", "stats", "--node", "C", ...there]);
     expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: 'no node "C" answered; there are A, B' });
   });
 
-  test("nodes of one name are told apart by their ids, and can be asked for by them", async () => {
+  test("nodes with the same name are shown with their ids, and --node accepts an id", async () => {
     const twin = await createCache({ busUrl: setup.url, node: "A" });
     try {
       await until(following(twin));
@@ -219,7 +219,7 @@ describe("nodes that are not there", () => {
     }
   });
 
-  test("as a process: exit code 1 and one line with a code, 0 and the answer", async () => {
+  test("a process exits with 1 and one line with a code, or with 0 and the answer", async () => {
     const [missing, found] = await Promise.all([
       runZooid(["cache", "stats", "--node", "C", "--json", "--servers", setup.url, "--wait", "2s"]),
       runZooid(["cache", "keys", "--servers", setup.url], "", { ZOOID_NODE: "B", ZOOID_JSON: "yes", ZOOID_WAIT: "2s" }),

@@ -1,4 +1,7 @@
-/** A command that a signal ends: `node closing-command.ts <how> <timeout in ms>`. Writes `ready` once it can be signalled. */
+/**
+ * A command that a signal ends: `node closing-command.ts <how> <timeout in ms>`. Prints `ready` once it handles
+ * signals.
+ */
 import process from "node:process";
 import { Interruption } from "../../cli/interruption.js";
 

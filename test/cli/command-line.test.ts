@@ -10,7 +10,7 @@ import { runZooid, zooid } from "./run-zooid.js";
 const silent = () =>
   createProgram({ out: new Output(new PassThrough(), () => undefined), signal: new AbortController().signal, say: () => undefined });
 const commands = silent().commands.map((command) => command.name());
-/** Every command that does something, by its words: `cache stats` as well as `get`. */
+/** Every command that does something, subcommands such as `cache stats` included. */
 const deeds = silent().commands.flatMap((command) => (command.commands.length === 0 ? [command] : command.commands));
 
 const wordsOf = (command: Command): string => (command.parent?.parent ? `${command.parent.name()} ${command.name()}` : command.name());
@@ -27,7 +27,7 @@ afterEach(() => {
 });
 
 describe("help", () => {
-  test("the commands are those of the house", () => {
+  test("lists these commands", () => {
     expect(commands).toEqual(["serve", "get", "put", "delete", "list", "import", "export", "status", "machines", "cache"]);
   });
 
@@ -37,7 +37,7 @@ describe("help", () => {
     expect(help).toMatch(/env: ZOOID_/);
   });
 
-  test("of cache names what can be done with one, with examples", () => {
+  test("of cache lists its subcommands, with examples", () => {
     const help = helpOf(silent().commands.find((each) => each.name() === "cache"));
     for (const name of ["stats", "keys", "tags", "invalidate", "clear", "prune"]) expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
     expect(help).toContain("Examples:");
@@ -52,7 +52,7 @@ describe("help", () => {
   });
 });
 
-describe("what is wrong is named", () => {
+describe("wrong usage is an error that names the fault", () => {
   test.each([
     [["get", "a", "--timeout", "3"], "--timeout <duration>"],
     [["get", "a", "--servers", "redis://x"], "--servers <addresses>"],
@@ -87,7 +87,7 @@ describe("what is wrong is named", () => {
     expect((error as Error).message).toContain(variable);
   });
 
-  test("a mistyped command is corrected, in one line with a code", async () => {
+  test("a mistyped command is an error of one line with a code, and suggests the right command", async () => {
     const { err, code } = await runZooid(["statsu"]);
     expect(err).toBe("zooid: unknown command 'statsu' (did you mean status?) (ZOOID_USAGE)\n");
     expect(code).toBe(2);
@@ -102,12 +102,12 @@ describe("what is wrong is named", () => {
     expect({ code, meant: /\(did you mean (\S+)\?\) \(ZOOID_USAGE\)\n$/.exec(err)?.[1] }).toEqual({ code: 2, meant });
   });
 
-  test("a command that is like none is wrong usage, and leads to the list", async () => {
+  test("an unknown command is wrong usage, and the error refers to the list of commands", async () => {
     const { err, code } = await runZooid(["frobnicate"]);
     expect({ err, code }).toEqual({ err: "zooid: unknown command 'frobnicate': see zooid --help (ZOOID_USAGE)\n", code: 2 });
   });
 
-  test("a server that is not there is told within the time-out, as JSON if asked", async () => {
+  test("a missing server is reported within the time-out, as JSON with --json", async () => {
     const { err, code } = await runZooid(["status", "--servers", "nats://127.0.0.1:1", "--timeout", "300ms", "--json"]);
     expect(code).toBe(1);
     expect(JSON.parse(err)).toMatchObject({ event: "error", error: { code: "ZOOID_DISCONNECTED", transient: true } });
@@ -122,7 +122,7 @@ describe("the documents", () => {
     expect(guide).toMatch(new RegExp(`^\\| \`zooid ${name}\\b[^|]*\\| +\\S`, "m"));
   });
 
-  test("list the codes that only the command line has", () => {
+  test("list the error codes that only the command line uses", () => {
     const listed = [...errors.matchAll(/^\| `(ZOOID_[A-Z_]+)` +\| [^|]*\|$/gm)].map((match) => match[1]);
     expect(listed).toEqual(Object.keys(exitCodes));
   });

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 
 const command = fileURLToPath(new URL("./closing-command.ts", import.meta.url));
 
-/** A command, once it is ready. */
+/** Starts the command; resolves when it is ready. */
 async function started(how: string, timeoutMs: number) {
   const child = spawn(process.execPath, ["--import", "tsx", command, how, String(timeoutMs)], { stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
@@ -15,14 +15,14 @@ async function started(how: string, timeoutMs: number) {
   return { child, closed, said: text(child.stderr) };
 }
 
-test("a command that does not close within its bound after a signal ends without waiting, with the code of the signal", async () => {
+test("a command that does not close within its time-out after a signal ends with the exit code of the signal", async () => {
   const { child, closed, said } = await started("never", 50);
   child.kill("SIGTERM");
   expect(await closed).toEqual([143, null]);
   expect((await said).split("\n")).toEqual(["closing", "zooid: not closed 0.05 s after SIGTERM: ending without waiting", ""]);
 });
 
-test("a command that two signals reach ends as soon as it has closed", async () => {
+test("a command that gets two signals ends as soon as it has closed", async () => {
   const { child, closed, said } = await started("after another signal", 600_000);
   child.kill("SIGINT");
   await once(child.stderr, "data");

@@ -9,7 +9,7 @@ const { value: values } = fc.letrec<{ value: Value }>((tie) => ({
     { maxDepth: 4 },
     fc.constant(null),
     fc.boolean(),
-    // A stored value has no -0.
+    // A stored value is never -0, so it is left out.
     fc.double().map((number) => number + 0),
     fc.string({ unit: "binary" }),
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
@@ -21,18 +21,18 @@ const { value: values } = fc.letrec<{ value: Value }>((tie) => ({
 }));
 
 describe("values as JSON", () => {
-  test("every value comes back from its JSON as it was", () => {
+  test("every value is the same after a round trip through JSON", () => {
     fc.assert(
       fc.property(values, (value) => {
         const json = JSON.stringify(toJson(value));
-        // Compared as it is stored: MessagePack keeps 64-bit integers, Dates and bytes apart.
+        // MessagePack keeps 64-bit integers, Dates and bytes apart, so values are compared in their stored form.
         expect(fromJson(parseJson(json))).toEqual(value);
       }),
     );
   });
 
   test.each(["9007199254740993", "-12345678901234567890", "0.12345678901234567890", "[1e400]", '{"a":[1.00000000000000000001]}'])(
-    "%s, of which a part would be lost, is refused",
+    "%s, which would lose precision, is refused",
     (text) => {
       expect(() => fromJson(parseJson(text))).toThrow(MalformedMessageError);
     },
@@ -58,7 +58,7 @@ describe("values as JSON", () => {
     expect(parsed(parseJson)).toEqual(parsed(JSON.parse));
   });
 
-  test("what JSON has no word for is tagged, and names that begin with $ are doubled", () => {
+  test("values that JSON cannot express are tagged, and the $ that begins a name is doubled", () => {
     const value = { when: new Date(0), bytes: new Uint8Array([1, 2]), big: 12n, nan: Number.NaN, $name: 1 };
     expect(toJson(value)).toEqual({
       when: { $date: "1970-01-01T00:00:00.000Z" },

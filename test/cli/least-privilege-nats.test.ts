@@ -20,11 +20,14 @@ const realm = "zooid.zooid";
 const storage = `${realm}.storage.main`;
 const quoted = (...subjects: readonly string[]) => subjects.map((subject) => JSON.stringify(subject)).join(", ");
 
-/** What a storage server has to publish to. */
+/** The subjects that a storage server publishes to. */
 const sent = [`${storage}.invalidations`, `${storage}.writer`, `${storage}.*.writer`];
 const answers = `allow_responses: { max: 32, expires: "1m" }`;
 
-/** Users as an operator gives them who lets each see no more than it needs: storage servers, those that lack something, and an application. */
+/**
+ * Users with the fewest permissions that an operator can give: storage servers, servers that lack a permission, and an
+ * application.
+ */
 const serves = (inbox: readonly string[], publish: readonly string[] = sent, responses = answers) => `permissions {
     publish: [${quoted(...publish, `${realm}.view.server.>`, `${realm}.listed.*`)}]
     subscribe: [${quoted(`${storage}.>`, `${realm}.storages`, `${realm}.actors`, `${realm}.actor.server.>`, ...inbox)}]
@@ -35,7 +38,7 @@ const lacking = (subject: string) =>
     ["_INBOX_server.>"],
     sent.filter((each) => each !== subject),
   );
-/** A client that does not write: what it may ask of a server, and nothing of actors. */
+/** A client that does not write: it may request `operations` of a server, and nothing of actors. */
 const readsOnly = (operations: readonly string[]) => `permissions {
     publish: [${quoted(`${storage}.register`, ...operations.map((each) => `${storage}.*.${each}`))}]
     subscribe: [${quoted(`${storage}.invalidations`, "_INBOX_reader.>")}]
@@ -79,7 +82,7 @@ async function serveOf(user: string, ...more: readonly string[]): Promise<readon
   return ["serve", "--json", "--data", folder, "--servers", nats.url, "--user", user, "--password", "s", "--log-level", "silent", ...more];
 }
 
-/** A `zooid serve` of its own process that is ready. */
+/** Starts `zooid serve` as a process of its own; resolves when it is ready. */
 async function serverProcess(...more: readonly string[]): Promise<ChildProcess> {
   const words = await serveOf("server", "--inbox-prefix", "_INBOX_server", ...more);
   const child = spawn(process.execPath, [built("cli/zooid.js"), ...words], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
@@ -91,14 +94,14 @@ async function serverProcess(...more: readonly string[]): Promise<ChildProcess> 
 const app = () => connect({ servers: nats.url, user: "app", password: "a", inboxPrefix: "_INBOX_app", waitTimeoutMs: 10_000 });
 const isReady = (lines: readonly string[]) => lines.some((line) => line.includes('"ready"'));
 
-describe("with users that may do no more than they need", () => {
+describe("with users that have only the permissions they need", () => {
   test("a server that may not receive replies does not start, and says which subject the broker refuses", async () => {
     const { lines, error } = await zooid(await serveOf("server"));
     expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringMatching(/^_INBOX\.[0-9a-f]+\.\*$/) } });
     expect(isReady(lines)).toBe(false);
   });
 
-  test("a server that may not subscribe to a subject of its own does not start, and says which", async () => {
+  test("a server that may not subscribe to one of its subjects does not start, and the error names the subject", async () => {
     const { lines, error } = await zooid([
       ...(await serveOf("app")).slice(0, -1),
       "silent",
@@ -121,7 +124,7 @@ describe("with users that may do no more than they need", () => {
     expect(isReady(lines)).toBe(false);
   });
 
-  test("a second server on another folder does not become ready, and what the first one has acknowledged stays", async () => {
+  test("a second server on another folder does not become ready, and the commits that the first acknowledged stay", async () => {
     await serverProcess();
     await using store = await app();
     const acknowledged: string[] = [];
@@ -151,13 +154,13 @@ describe("with users that may do no more than they need", () => {
     expect(found.filter((value) => value === undefined)).toEqual([]);
   });
 
-  test("a second server waits while the first one is stopped in its tracks, and ends when that one answers", async () => {
+  test("a second server waits while the first is stopped by SIGSTOP, and ends when the first answers", async () => {
     const first = await serverProcess();
     await using store = await app();
     await store.put("k", 1);
     first.kill("SIGSTOP");
     const second = zooid(await serveOf("server", "--inbox-prefix", "_INBOX_server"));
-    // An operator sees it ask again and again.
+    // An operator sees that it asks again and again.
     const operator = await connectNats({ servers: nats.url, user: "operator", password: "o" });
     let questions = 0;
     operator.subscribe(`${storage}.writer`, () => questions++);
@@ -171,7 +174,7 @@ describe("with users that may do no more than they need", () => {
     expect(await store.get("k")).toBe(2);
   });
 
-  test("a client that only reads goes from a read-only server to the writer when that is back, if it may ask who writes, and says so if not", async () => {
+  test("a read-only client moves from a read-only server to the writer when that returns; without permission to ask for the writer it stays and logs a warning", async () => {
     const reader = (user: string, log: Log) =>
       connect({ servers: nats.url, user, password: "r", inboxPrefix: "_INBOX_reader", readOnly: true, waitTimeoutMs: 10_000, log });
     const readOnlyServer = await serverProcess("--read-only");
@@ -197,15 +200,15 @@ describe("with users that may do no more than they need", () => {
     expect(logs.reader.lines).not.toContain(warning);
   });
 
-  test("every command takes the prefix of its inbox; one that may not receive replies says so at once", async () => {
+  test("every command accepts an inbox prefix; a command that may not receive replies fails at once", async () => {
     await serverProcess();
-    const who = ["--servers", nats.url, "--user", "app", "--password", "a"];
-    const withInbox = [...who, "--inbox-prefix", "_INBOX_app"];
+    const credentials = ["--servers", nats.url, "--user", "app", "--password", "a"];
+    const withInbox = [...credentials, "--inbox-prefix", "_INBOX_app"];
     expect(await zooid(["put", "a", "1", ...withInbox])).toMatchObject({ error: undefined });
     expect(await zooid(["get", "a", ...withInbox])).toMatchObject({ lines: ["1"] });
     const startedAt = performance.now();
     for (const words of [["get", "a"], ["put", "a", "1"], ["list"]]) {
-      const { error } = await zooid([...words, ...who]);
+      const { error } = await zooid([...words, ...credentials]);
       expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringContaining("_INBOX.") } });
     }
     expect(performance.now() - startedAt).toBeLessThan(9_000);

@@ -23,7 +23,7 @@ async function all(text: string, sizes: readonly number[] = [], fromLine = 1): P
 }
 
 describe("rows of NDJSON", () => {
-  test("are the same however the bytes are cut into chunks", async () => {
+  test("do not depend on how the bytes are cut into chunks", async () => {
     const text = ["é", "a/ü", "", "last"].map((key) => (key === "" ? "" : rowToLine({ key, value: `väl\n${key}` }))).join("\r\n");
     const whole = await all(text);
     expect(whole.map(({ key, line }) => [key, line])).toEqual([
@@ -54,7 +54,7 @@ describe("rows of NDJSON", () => {
     });
   });
 
-  test("lines before the first one asked for are not looked at", async () => {
+  test("lines before the requested first line are not parsed", async () => {
     expect(await all('nonsense\n{"key":"a","value":1}', [], 2)).toMatchObject([{ key: "a", line: 2 }]);
   });
 });
@@ -64,10 +64,10 @@ describe("rows put in transactions", () => {
     for (let line = 1; line <= count; line++) yield { key: `k${line}`, value: line, line, bytes: 10 };
   };
 
-  test("are in up to the last line before the first transaction that failed", async () => {
+  test("are stored up to the last line before the first failed transaction", async () => {
     let transactions = 0;
     const store = {
-      // The third of four is lost with its link.
+      // The third of four transactions loses its link.
       transact: async (fn: (tx: { put: () => void }) => unknown) => {
         transactions += 1;
         const failing = transactions === 3;
@@ -79,7 +79,7 @@ describe("rows put in transactions", () => {
     expect(result).toMatchObject({ lastLine: 2 * rowsPerTransaction, error: expect.any(DisconnectedError) as Error });
   });
 
-  test("a transaction that is there already is passed over", async () => {
+  test("a transaction whose rows are stored already is skipped", async () => {
     const put: string[] = [];
     const store = {
       transact: async (fn: (tx: { put: (key: string) => void }) => unknown) => void (await fn({ put: (key) => void put.push(key) })),
@@ -96,7 +96,7 @@ describe("rows put in transactions", () => {
 });
 
 describe("progress", () => {
-  test("reports pace and remaining time, at most once in its interval", async () => {
+  test("reports pace and remaining time, at most once per interval", async () => {
     const clock = new SimulatedClock();
     const reports: ProgressReport[] = [];
     const progress = new Progress({ clock, intervalMs: 1_000, bytesTotal: 4_000_000, report: (report) => void reports.push(report) });

@@ -13,7 +13,7 @@ import { runZooid, zooid } from "./run-zooid.js";
 import { built } from "../support/built.js";
 
 let setup: Awaited<ReturnType<typeof openSetup>>;
-/** The flags that lead to the place. */
+/** Flags with the address of the test's broker. */
 let there: readonly string[];
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => setup.close());
 
 describe("objects from the command line", () => {
-  test("what put writes, get and list print, and delete removes", async () => {
+  test("get and list print what put wrote, and delete removes it", async () => {
     const written = await zooid(["put", "fruit/apple", '{"colour":"red","since":{"$date":"2026-01-01T00:00:00.000Z"}}', ...there]);
     expect(written).toMatchObject({ error: undefined, lines: [expect.stringMatching(/^fruit\/apple written by transaction \d+$/)] });
     await zooid(["put", "fruit/pear", "7", ...there]);
@@ -42,13 +42,13 @@ describe("objects from the command line", () => {
     expect((await zooid(["list", "fruit/", ...there])).lines).toEqual([]);
   });
 
-  test("get of a key that is not there fails by a code of its own", async () => {
+  test("get of an absent key fails with a code of its own", async () => {
     const { error, lines } = await zooid(["get", "nothing", ...there]);
     expect(lines).toEqual([]);
     expect(error).toMatchObject({ code: "ZOOID_NOT_FOUND", message: '"nothing": no such object' });
   });
 
-  test("delete of a key that is not there fails; those that are there go", async () => {
+  test("delete of an absent key fails, and deletes the other given keys", async () => {
     await zooid(["put", "there", "1", ...there]);
     const { error, lines } = await zooid(["delete", "there", "nope", ...there]);
     expect(lines).toEqual([expect.stringMatching(/^there deleted by transaction \d+$/)]);
@@ -56,7 +56,7 @@ describe("objects from the command line", () => {
     expect((await zooid(["delete", "there", "nope", ...there])).lines).toEqual([]);
   });
 
-  test("put of a number that would be rounded is wrong usage, and says how to write it", async () => {
+  test("put of a number that would be rounded is wrong usage, and the error says how to write it", async () => {
     const { error } = await zooid(["put", "big", '{"n":[12345678901234567890]}', ...there]);
     expect(error).toMatchObject({
       code: "ZOOID_USAGE",
@@ -66,7 +66,7 @@ describe("objects from the command line", () => {
     });
   });
 
-  test("keys with characters that a terminal would obey are printed as one line that shows them", async () => {
+  test("control characters in keys are printed in escaped form, on one line", async () => {
     const key = "odd/\u001b[31mred\nsecond\u202eline\u009b";
     await zooid(["put", key, '"\u009b"', ...there]);
     const shown = "odd/\\u001b[31mred\\u000asecond\\u202eline\\u009b";
@@ -77,7 +77,7 @@ describe("objects from the command line", () => {
     expect((await zooid(["delete", key, ...there])).lines).toEqual([expect.stringContaining(`${shown} deleted`)]);
   });
 
-  test("a disk that is full ends a command with one line and a code", async () => {
+  test("on a full disk a command ends with one line and a code", async () => {
     for (let index = 0; index < 3; index++) await zooid(["put", `full/${index}`, JSON.stringify("x".repeat(50_000)), ...there]);
     const run = async (words: readonly string[]) => {
       const full = openSync("/dev/full", "w");
@@ -90,14 +90,14 @@ describe("objects from the command line", () => {
       expect(ended).toEqual({ code: 1, err: "zooid: standard output cannot be written: ENOSPC (ZOOID_FILE)\n" });
   }, 120_000);
 
-  test("put of what is not JSON is wrong usage", async () => {
+  test("put of a value that is not JSON is wrong usage", async () => {
     const { error } = await zooid(["put", "a", "{", ...there]);
     expect(error).toMatchObject({ code: "ZOOID_USAGE" });
   });
 });
 
 describe("import and export", () => {
-  test("what was imported is exported, in the order of keys, without loss", async () => {
+  test("imported rows are exported without loss, in the order of keys", async () => {
     const rows = Array.from({ length: 1_234 }, (_, index) => ({
       key: `round/${String(index).padStart(5, "0")}`,
       value: {
@@ -120,7 +120,7 @@ describe("import and export", () => {
     expect(exported.lines).toEqual(lines);
   });
 
-  test("a line that is no row is named; all before it is in, and nothing after it", async () => {
+  test("an invalid line is named in the error; all rows before it are stored, and none after it", async () => {
     const row = (number: number) => JSON.stringify({ key: `bad/${String(number).padStart(4, "0")}`, value: number });
     const lines = Array.from({ length: 1_500 }, (_, index) => row(index + 1));
     lines[702] = '{"key": "bad/0703", "valu": 703}';
@@ -140,12 +140,12 @@ describe("import and export", () => {
     expect(JSON.parse(rest.lines[0] ?? "")).toMatchObject({ rows: 798, lastLine: 1_500 });
   });
 
-  test("a file that is not there is told", async () => {
+  test("a missing file is an error that names it", async () => {
     const { error } = await zooid(["import", join(setup.folder, "missing.ndjson"), ...there]);
     expect(error).toMatchObject({ code: "ZOOID_FILE" });
   });
 
-  test("a reader that goes away ends an export without a word", async () => {
+  test("an export whose reader closes the pipe ends silently", async () => {
     const words = [built("cli/zooid.js"), "export", "round/", ...there];
     const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
     const [err, [code]] = await Promise.all([
@@ -156,17 +156,17 @@ describe("import and export", () => {
     expect({ err, code }).toEqual({ err: "", code: 141 });
   });
 
-  test("an import that is interrupted ends at once, and tells what is in", async () => {
+  test("an interrupted import ends at once, and says which rows are stored", async () => {
     await using client = await connect({ servers: setup.url, cache: "transient" });
     const changes = client.watch("cut/");
     const child = spawn(process.execPath, [built("cli/zooid.js"), "import", ...there], { stdio: ["pipe", "pipe", "pipe"] });
     const err = text(child.stderr);
-    // More than one transaction, so that the first is written while standard input stays open.
+    // More rows than one transaction holds, so that the first transaction is written while standard input stays open.
     child.stdin.write(Array.from({ length: 700 }, (_, index) => `{"key":"cut/${index}","value":${index}}\n`).join(""));
     await changes.next();
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([130, null]);
-    // The answer to the first may have been on its way.
+    // The answer to the first transaction may not have arrived yet.
     const [, said, next] =
       /^zooid: interrupted; all rows up to line (\d+) are stored: go on with --from-line (\d+)\n$/.exec(await err) ?? [];
     expect([0, 500]).toContain(Number(said));
@@ -175,7 +175,7 @@ describe("import and export", () => {
     expect(await client.get("cut/500")).toBeUndefined();
   });
 
-  test("standard input is imported, and failures are JSON when asked for", async () => {
+  test("standard input is imported, and failures are JSON with --json", async () => {
     const piped = await runZooid(["import", "--json", ...there], '{"key":"piped","value":1}\nnonsense\n');
     expect(piped.code).toBe(1);
     const failure = JSON.parse(piped.err.trim().split("\n").at(-1) ?? "") as unknown;

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { RunningUp } from "../examples/running-up.js";
 
-/** The scenario as it is to be: each step with the state of A's connection machine. */
+/** Expects the steps of the scenario, each with the state of A's connection machine. Returns the city. */
 export async function expectPlayed(up: RunningUp): Promise<string> {
   const { city } = await up.event("scenario");
   const steps = up.events.filter((event) => event.event === "step");
@@ -24,7 +24,7 @@ export async function expectPlayed(up: RunningUp): Promise<string> {
   return city;
 }
 
-/** Services went down first, then the storage server, then the broker. */
+/** Expects that the services stopped first, then the storage server, then the broker. */
 export function expectStoppedInOrder(up: RunningUp): void {
   const from = up.events.findIndex((event) => event.event === "stopping");
   const order = up.events.slice(from).flatMap((event) => (event.event === "part" && event.state === "down" ? [event.part] : []));

@@ -16,11 +16,11 @@ export interface Ran {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Runs the command as a process of its own. */
+/** Runs the command in a process of its own. */
 export const runZooid = (words: readonly string[], input = "", variables: Readonly<Record<string, string>> = {}): Promise<Ran> =>
   runProgram("cli/zooid.js", words, input, variables);
 
-/** Runs the example as a process of its own, which `npm start` does. */
+/** Runs the example in a process of its own, as `npm start` does. */
 export const runExample = (words: readonly string[]): Promise<Ran> => runProgram("examples/cities/start.js", words, "", {});
 
 async function runProgram(
@@ -42,7 +42,7 @@ async function runProgram(
   return { out, err, ...end };
 }
 
-/** Runs the command in this process: what it wrote, line by line, and how it failed. */
+/** Runs the command in this process. Returns its output lines and its error. */
 export async function zooid(words: readonly string[], signal: AbortSignal = new AbortController().signal) {
   const stream = new PassThrough();
   const said: string[] = [];

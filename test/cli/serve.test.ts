@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = temporaryFolders();
 const open: (() => Promise<unknown>)[] = [];
 const children = new Set<ChildProcess>();
-/** Processes start, on a machine that may have other things to do. */
+/** Long, since processes start slowly on a busy machine. */
 const timeoutMs = 60_000;
 
 afterEach(async () => {
@@ -33,7 +33,7 @@ async function startBroker(port = 0) {
   return served.url;
 }
 
-/** `zooid serve --json`: its ready line, what it says on standard error, and how it ends. */
+/** Runs `zooid serve --json`. Returns promises of its ready line, of its first event on standard error, and of its exit. */
 function serve(url: string, data: string, words: readonly string[] = []) {
   const all = [built("cli/zooid.js"), "serve", "--json", "--servers", url, "--data", data, ...words];
   const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
@@ -47,12 +47,12 @@ function serve(url: string, data: string, words: readonly string[] = []) {
       throw new Error(`it ended before it was ready: ${err}`);
     }),
   ]);
-  // Only some tests wait for it.
+  // Only some tests wait for `ready`.
   ready.catch(() => undefined);
   return { child, ready, ended, notice: firstEvent(createInterface({ input: child.stderr })) };
 }
 
-/** The first line that is an event, not a log. Resolves to undefined when there is none. */
+/** The first line that is an event, not a log record. Undefined when there is none. */
 async function firstEvent(lines: AsyncIterable<string>): Promise<unknown> {
   for await (const line of lines) {
     if (line.startsWith('{"event"')) return JSON.parse(line);
@@ -62,7 +62,7 @@ async function firstEvent(lines: AsyncIterable<string>): Promise<unknown> {
 
 describe("zooid serve", () => {
   test(
-    "keeps what was acknowledged over SIGKILL, and closes cleanly on SIGTERM",
+    "keeps acknowledged commits after SIGKILL, and closes cleanly on SIGTERM",
     async () => {
       const [url, data] = [await startBroker(), await folder()];
       const first = serve(url, data);
@@ -102,7 +102,7 @@ describe("zooid serve", () => {
   );
 
   test(
-    "takes no commits when it is read-only",
+    "refuses commits when it is read-only",
     async () => {
       const [url, data] = [await startBroker(), await folder()];
       await serve(url, data, ["--read-only"]).ready;
@@ -139,7 +139,7 @@ describe("zooid serve", () => {
   );
 
   test(
-    "refuses a folder, and a storage, that another server has",
+    "refuses a folder that another server uses, and a storage that another server serves",
     async () => {
       const [url, data] = [await startBroker(), await folder()];
       await serve(url, data).ready;
@@ -154,7 +154,7 @@ describe("zooid serve", () => {
   );
 
   test(
-    "waits for a broker that is not there yet",
+    "waits for a broker that does not run yet",
     async () => {
       const [port = 0] = await freePorts(1);
       const waiting = serve(`ws://127.0.0.1:${port}`, await folder());

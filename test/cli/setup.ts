@@ -6,7 +6,7 @@ import { openLmdbStore, startStorageServer } from "../../server.js";
 import { silentLog, systemRandom, systemClock } from "../../core/index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
 
-/** A storage server and its broker in this process, which commands join over WebSocket. */
+/** A storage server and its broker in this process. Commands connect over WebSocket. */
 export async function openSetup() {
   const folder = await mkdtemp(join(tmpdir(), "zooid-cli-"));
   const seams = { clock: systemClock, random: systemRandom, log: silentLog };

@@ -76,17 +76,17 @@ describe("zooid machines", () => {
     for (const name of Object.keys(machines)) expect(text).toContain(`%% ${name}\nstateDiagram-v2`);
   });
 
-  test("describes one as JSON", async () => {
+  test("describes a machine as JSON", async () => {
     const { lines } = await zooid(["machines", "connection", "--json"]);
     expect(JSON.parse(lines[0] ?? "")).toMatchObject({ states: { disconnected: {}, linked: { states: { readWrite: {} } } } });
   });
 
-  test("marks the state that a client's connection is in", async () => {
+  test("marks the current state of a client's connection", async () => {
     const { lines } = await zooid(["machines", "connection", "--of", "shop-1", ...there]);
     expect(lines.at(-1)).toBe("  class linked__readWrite current");
   });
 
-  test("lists the running ones when the given one does not run", async () => {
+  test("lists the running actors when the given one does not run", async () => {
     const { error } = await zooid(["machines", "connection", "--of", "shop-2", ...there]);
     expect(error).toMatchObject({
       code: "ZOOID_NOT_FOUND",
@@ -105,14 +105,14 @@ describe("zooid machines", () => {
     );
   });
 
-  test("refuses --of without the name of a machine, before a look at what runs", async () => {
+  test("refuses --of without the name of a machine, before it looks for actors", async () => {
     const { error } = await zooid(["machines", "--of", "shop-1", "--servers", "nats://127.0.0.1:1"]);
     expect(error).toMatchObject({ code: "ZOOID_USAGE", message: expect.stringMatching(/^--of needs a machine: /) as string });
     const { error: misspelled } = await zooid(["machines", "conection", "--of", "shop-1", "--servers", "nats://127.0.0.1:1"]);
     expect(misspelled).toMatchObject({ code: "ZOOID_USAGE", message: expect.stringContaining("did you mean connection?") as string });
   });
 
-  test("names the machines there are when one is mistyped, without a look at what runs", async () => {
+  test("lists the machines when a name is mistyped, without looking for actors", async () => {
     const { error } = await zooid(["machines", "conection", "--servers", "nats://127.0.0.1:1"]);
     expect(error).toMatchObject({ code: "ZOOID_USAGE" });
     expect((error as Error).message).toContain("group-commit");

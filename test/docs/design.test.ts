@@ -22,7 +22,7 @@ function citations(document: string): readonly { readonly path: string; readonly
     .flatMap((path) => Array.from(read(path).matchAll(new RegExp(`\\b${document}\\b[^;\\n]*`, "g")), ([passage]) => ({ path, passage })));
 }
 
-describe("what comments cite is there", () => {
+describe("what comments cite exists", () => {
   test("each heading of DESIGN", () => {
     const headings = headingsOf(design);
     const cited = citations("DESIGN");
@@ -62,7 +62,7 @@ const filesNamedIn = (text: string) =>
   Array.from(text.matchAll(/`((?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|sh|md|conf))`/g), ([, path = ""]) => path);
 
 test.each(["contributing.md", "design/design.md", "design/interleavings.md", "design/platform.md"])(
-  "each file that docs/%s names is there",
+  "each file that docs/%s names exists",
   (name) => {
     const missing = filesNamedIn(read(`docs/${name}`)).filter((path) => path.includes("/") && !tracked.includes(path));
     expect(missing).toEqual([]);
@@ -76,7 +76,7 @@ describe("docs/design/platform.md", () => {
   );
   const named = Array.from(platform.matchAll(/^- \*\*(.+?)\.\*\*/gm), ([, title = ""]) => title);
 
-  test("names only contract tests that are there", () => {
+  test("names only contract tests that exist", () => {
     expect(named.filter((title) => !titles.includes(title))).toEqual([]);
   });
 

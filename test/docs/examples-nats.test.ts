@@ -20,12 +20,12 @@ const run = promisify(execFile);
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 const all = examples();
 
-/** What examples import beside Zooid. */
+/** Packages that examples import beside Zooid. */
 const packages = ["@types/node", "@types/express", "express", "fastify", "prom-client", "xstate", "zod"];
 
 const nameOf = ({ document, line }: Example) => `${document}:${line}`;
 
-/** A project as TypeScript's own `tsc --init` makes it, with the packages beside it, and one broker for all examples. */
+/** A project as `tsc --init` makes it, with the packages installed. All examples share one broker. */
 let folder: string;
 let nats: NatsServer;
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
     const program = example.program.replaceAll("127.0.0.1:4222", `127.0.0.1:${nats.port}`);
     mkdirSync(dirname(pathOf(example)), { recursive: true });
     writeFileSync(`${pathOf(example)}.ts`, program);
-    // Plain JavaScript is run as it stands in the document, TypeScript as the compiler writes it.
+    // Plain JavaScript runs as it stands in the document, TypeScript as the compiler emits it.
     if (example.language === "js") writeFileSync(`${pathOf(example)}.mjs`, program);
   }
 }, 120_000);
@@ -52,7 +52,7 @@ afterAll(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-test("every example is correct TypeScript in a project that tsc --init has made", async () => {
+test("every example is correct TypeScript in a project made by tsc --init", async () => {
   const checked = await run(process.execPath, [tsc, "-p", "."], { cwd: folder }).catch((error: { stdout?: string }) => error);
   expect(checked.stdout).toBe("");
 });
@@ -77,7 +77,7 @@ test("an example that needs a broker says so in its first line", () => {
   expect(wrong.map(nameOf)).toEqual([]);
 });
 
-test("every test that is an example passes", async () => {
+test("every example that is a test passes", async () => {
   const imports = all.filter(({ program }) => isTest(program)).map((example) => `import ${JSON.stringify(programOf(example))};\n`);
   const file = join(folder, "tests.mjs");
   writeFileSync(file, imports.join(""));
@@ -101,7 +101,7 @@ describe("printed as the document says", () => {
   });
 });
 
-test("the picture of a running machine in README is what the command above it prints", async () => {
+test("README shows the drawing of a running machine as the command above it prints it", async () => {
   const [, words = "", picture] =
     /^```sh\nnpx zooid (machines .*)\n```\n\n```mermaid\n([^]*?)^```/m.exec(texts().get("README.md") ?? "") ?? [];
   const payment = all.find(({ document, beside }) => document === "README.md" && beside !== undefined);
@@ -120,7 +120,10 @@ function isTest(program: string): boolean {
   return program.includes('from "node:test"');
 }
 
-/** Where an example is written, without its ending: beside those of its document, which may import it. */
+/**
+ * Path of an example's file, without extension. Examples of the same document lie together, so that they can import
+ * each other.
+ */
 function pathOf({ document, line, file }: Example): string {
   return join(folder, document.replaceAll(/\W+/g, "-"), file?.replace(/\.\w+$/, "") ?? `line-${line}`);
 }
@@ -129,7 +132,7 @@ function programOf(example: Example): string {
   return `${pathOf(example)}.${example.language === "js" ? "mjs" : "js"}`;
 }
 
-/** The program that an example needs beside it; it is there once it has printed its first line. */
+/** Starts the program that an example needs beside it; resolves when that has printed its first line. */
 async function startBeside({ document, beside }: Example): Promise<{ readonly stop: () => Promise<void> }> {
   const other = all.find((each) => each.document === document && each.file === beside);
   if (other === undefined) throw new Error(`${document} has no file ${String(beside)}`);
@@ -143,7 +146,7 @@ async function startBeside({ document, beside }: Example): Promise<{ readonly st
   return { stop };
 }
 
-/** The storage server that an example says it needs, with nothing in it yet. */
+/** Starts the storage server that an example says it needs, empty. */
 async function serve({ program }: Example): Promise<{ readonly close: () => Promise<void> }> {
   if (!/^\/\/ Needs .*zooid serve/.test(program)) return { close: async () => undefined };
   const seams = { clock: systemClock, random: systemRandom, log: silentLog };

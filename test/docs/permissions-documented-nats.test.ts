@@ -16,7 +16,7 @@ const text = /<!-- permissions -->\n\n```text\n([^]*?)```/.exec(texts().get("doc
 const config = `${jetStreamConfig()}\n${text.replaceAll(/\$\w+_PASSWORD/g, "secret")}`;
 
 let nats: NatsServer;
-/** Whatever a part logs as a warning or worse: a permission that is missing. */
+/** Log records of level warning or above: each shows a missing permission. */
 const warned: string[] = [];
 const noted = (facts: unknown, message?: string) => void warned.push(`${message}: ${JSON.stringify(facts)}`);
 const log: Log = { ...silentLog, warn: noted, error: noted, fatal: noted };
@@ -59,7 +59,7 @@ describe("with the users and permissions of the guide of operations", () => {
     expect(warned).toEqual([]);
   });
 
-  test("a client can neither invalidate in the server's name nor receive what others ask the server", async () => {
+  test("a client can neither publish invalidations for the server nor receive the requests of other clients", async () => {
     const link = await connectNats({ ...as("client"), clock: systemClock, random: systemRandom });
     const refused = (subject: string) =>
       expect.objectContaining({ code: "ZOOID_NOT_AUTHORIZED", facts: expect.objectContaining({ subject }) });
@@ -72,7 +72,7 @@ describe("with the users and permissions of the guide of operations", () => {
     await link.close();
   });
 
-  test("nodes of a cache hear each other, and share a bucket", async () => {
+  test("nodes of a cache receive each other's invalidations, and share a bucket", async () => {
     warned.length = 0;
     const options = { ...as("node"), busUrl: nats.url, prefix: "pages", storageUrl: `${nats.url}/results`, log };
     const { servers: _, ...node } = options;
@@ -82,7 +82,7 @@ describe("with the users and permissions of the guide of operations", () => {
     const once = (cache: Cache) => cache.cacheable(async () => ++runs, { name: "once", deps: "shop" });
     const [atA, atB] = [once(a), once(b)];
     expect(await atA()).toBe(1);
-    // What a has kept is in the bucket soon after.
+    // The bucket has a's entry soon after.
     await until(async () => {
       const late = await createCache(node);
       await until(() => late.stats().isInTouch);

@@ -25,7 +25,7 @@ describe("the documents", () => {
     expect([...(await withGeneratedParts(documents))]).toEqual([...documents]);
   });
 
-  test("link to files, folders and headings that are there", () => {
+  test("link only to files, folders and headings that exist", () => {
     const dead = [...documents].flatMap(([path, text]) =>
       linksOf(text)
         .filter((link) => !isThere(path, link))
@@ -45,7 +45,7 @@ describe("the documents", () => {
     expect([...documents.keys()].filter((path) => !reached.has(path))).toEqual([]);
   });
 
-  test("name npm scripts that are there", () => {
+  test("name only npm scripts that exist", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly scripts: Record<string, string> };
     const named = [...documents.values()].flatMap((text) =>
       [...text.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map((match) => String(match[1])),
@@ -66,7 +66,7 @@ describe("the command line in the documents", () => {
     ),
   );
 
-  test.each([...new Set(lines)])("%s: there are such a command and such flags", (line) => {
+  test.each([...new Set(lines)])("%s: the command and its flags exist", (line) => {
     const [, ...words] = line.trim().split(/ +/);
     let command = program;
     while (words[0] !== undefined && command.commands.some((each) => each.name() === words[0])) {
@@ -88,14 +88,14 @@ describe("machines", () => {
     ).toEqual([]);
   });
 
-  test("every machine that is exported is listed, and so drawn", () => {
+  test("every exported machine is listed, and so is drawn", () => {
     const exported = Object.entries(machineRoom).filter(([name]) => name.endsWith("Machine"));
     const listed: readonly unknown[] = Object.values(machineRoom.machines);
     expect(exported.filter(([, machine]) => !listed.includes(machine)).map(([name]) => name)).toEqual([]);
   });
 });
 
-/** Targets of the links of a document that lead into the project, outside of blocks of code. */
+/** Targets of a document's links into the project, outside of code blocks. */
 function linksOf(text: string): readonly string[] {
   return [...withoutCode(text).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map((match) => String(match[1]));
 }

@@ -8,18 +8,18 @@ import * as fastify from "../../fastify.js";
 import * as metrics from "../../prometheus.js";
 import { configureOptions, features } from "../../scripts/zoocache.js";
 
-/** Their names for what has another meaning here, or is none of ours. */
+/** Their names for options that have another meaning here, or that we do not have. */
 const renamed = new Set(["prune_after", "channel_capacity", "batch_size", "lru_cache_size", "telemetry"]);
 
-/** Without a bound there, with one here. */
+/** Options without a bound there and with a bound here. */
 const bounded = new Set(["lmdb_map_size", "auto_prune_secs"]);
 
 const camelCase = (name: string) => name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-describe("what is said of ZooCache", () => {
+describe("the comparison with ZooCache", () => {
   const settings = cacheSettings({});
   const ms = (value: number | undefined) => (value === undefined ? "None" : String(value / 1_000));
-  /** Our defaults, as ZooCache writes its own. */
+  /** Our defaults, written as in the documentation of ZooCache. */
   const defaults: Readonly<Record<string, string>> = {
     storage_url: settings.storage.type === "memory" ? "None" : settings.storage.type,
     bus_url: settings.maxStaleMs === Infinity ? "None" : "another",
@@ -36,7 +36,7 @@ describe("what is said of ZooCache", () => {
 
   const same = configureOptions.filter(({ theirs }) => !renamed.has(theirs));
 
-  test.each(same)("$theirs has its name here in camelCase", ({ theirs, ours }) => {
+  test.each(same)("$theirs has the same name here, in camelCase", ({ theirs, ours }) => {
     expect(ours).toEqual([camelCase(theirs)]);
     expect(cacheOptionNames).toContain(camelCase(theirs));
   });
@@ -48,7 +48,7 @@ describe("what is said of ZooCache", () => {
     },
   );
 
-  test("whatever stands for a feature of it is there", () => {
+  test("every name that the comparison gives for a feature of ZooCache exists", () => {
     const program = createProgram({
       out: new Output(process.stdout, () => undefined),
       say: () => undefined,

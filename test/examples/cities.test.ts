@@ -24,7 +24,7 @@ describe("the cities of the world", () => {
     ).toBe(true);
   });
 
-  test("have paths that a shell takes as they are, and that lead back to the key", () => {
+  test("have paths that need no quoting in a shell, and that decode to the key", () => {
     const wrong = rows.filter(({ key }) => !/^[\w/%.~-]+$/.test(pathOf(key)) || decodeURIComponent(pathOf(key)) !== `/${key}`);
     expect(wrong).toEqual([]);
   });

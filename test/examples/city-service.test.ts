@@ -7,7 +7,7 @@ import { clientWorld, type ClientWorld } from "../support/client-world.js";
 
 const worlds: ClientWorld[] = [];
 
-/** The service's answers over a client in memory. */
+/** The service over a client in memory. */
 async function service() {
   const world = await clientWorld();
   worlds.push(world);
@@ -34,7 +34,7 @@ afterEach(() => {
 const city = { name: "Jena", country: "DE", admin1: "15", latitude: 50.9, longitude: 11.6 };
 
 describe("a service's answer", () => {
-  test("is a city that was put, under a path of any letters", async () => {
+  test("is the city that was put, under a path of any letters", async () => {
     const { ask } = await service();
     const path = `/city/DE/15/${encodeURIComponent("Jena / Göschwitz")}`;
     expect(await ask(path, "PUT", city)).toMatchObject({ status: 200 });
@@ -55,7 +55,7 @@ describe("a service's answer", () => {
     expect([answer.status, answer.body.error?.code]).toEqual([400, code]);
   });
 
-  test("is 413 to a body that is too large, whether its length is told or not", async () => {
+  test("is 413 for a body that is too large, with or without a Content-Length", async () => {
     const { world, routes } = await service();
     const text = JSON.stringify({ ...city, note: "x".repeat(100_000) });
     const streamed = new Response(text).body;
@@ -68,7 +68,7 @@ describe("a service's answer", () => {
     }
   });
 
-  test("is 403 to a page of another site, whatever name that has for our address", async () => {
+  test("is 403 for a page of another site, under any host name for our address", async () => {
     const { world, routes } = await service();
     const status = async (url: string, origin?: string) => {
       const headers = origin === undefined ? {} : { origin };
@@ -83,7 +83,7 @@ describe("a service's answer", () => {
     }
   });
 
-  test("is 503 when another try may succeed, 500 when what became of a write is not known or a bug was met", async () => {
+  test("is 503 when another try may succeed, and 500 when the outcome of a write is unknown or after a bug", async () => {
     const { ask, client, server, disk, clock, transport } = await service();
     transport.fails.set("commit", new InternalError({ reason: "a bug" }));
     transport.fails.set("settle", new OutcomeUnknownError({ transaction: "lost" }));
@@ -100,7 +100,7 @@ describe("a service's answer", () => {
 });
 
 describe("the figures of a country", () => {
-  test("are computed once, until a city of it changes at another service, and no other", async () => {
+  test("are computed once, until another service changes a city of that country, not of another one", async () => {
     const world = await service();
     const { ask, cache, clock } = world;
     const put = (name: string, latitude: number, country = "DE") =>
@@ -131,7 +131,7 @@ describe("the figures of a country", () => {
     expect(await ask("/figures/DE")).toMatchObject({ body: fresh });
   });
 
-  test("of one without cities are none, until there is one", async () => {
+  test("of a country without cities do not exist, until it has one", async () => {
     const { ask } = await service();
     expect(await ask("/figures/LI")).toMatchObject({ status: 404 });
     await ask("/city/LI/1/Vaduz", "PUT", { ...city, name: "Vaduz", country: "LI" });

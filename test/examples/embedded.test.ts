@@ -5,15 +5,15 @@ import type { UpEvent } from "../../examples/cities/up/report.js";
 import { InUseError } from "../../index.js";
 import { systemClock } from "../../core/index.js";
 
-/** What happened to the thing inside, in order. */
+/** Events of the embedded part, in order. */
 let history: string[];
-let told: UpEvent[];
+let reported: UpEvent[];
 let fail: (error: unknown) => void;
-/** Resolves when it is to be open. */
+/** `open` waits for this promise. */
 let until: Promise<void>;
 
 beforeEach(() => {
-  [history, told, until] = [[], [], Promise.resolve()];
+  [history, reported, until] = [[], [], Promise.resolve()];
 });
 
 function createPart(): Part {
@@ -24,10 +24,10 @@ function createPart(): Part {
     return { close: () => void history.push("closed") };
   };
   const launch = () => new Embedded({ name: "storage server", open });
-  return new Part({ name: "storage server", detail: "here", launch, clock: systemClock, report: (event) => told.push(event) });
+  return new Part({ name: "storage server", detail: "here", launch, clock: systemClock, report: (event) => reported.push(event) });
 }
 
-const tellings = () => told.map((event) => ("part" in event ? `${event.event} ${"state" in event ? event.state : event.detail}` : ""));
+const reports = () => reported.map((event) => ("part" in event ? `${event.event} ${"state" in event ? event.state : event.detail}` : ""));
 
 describe("a part inside the process of npm start", () => {
   test("is opened, closed, and opened again", async () => {
@@ -38,10 +38,10 @@ describe("a part inside the process of npm start", () => {
     expect(part).toMatchObject({ running: false, pid: undefined });
     await part.start();
     expect(history).toEqual(["opened", "closed", "opened"]);
-    expect(tellings()).toEqual(["part up", "part down", "part up"]);
+    expect(reports()).toEqual(["part up", "part down", "part up"]);
   });
 
-  test("that cannot be opened says why, and is not there", async () => {
+  test("that cannot be opened says why, and does not run", async () => {
     until = Promise.reject(new InUseError({ folder: "objects" }));
     const part = createPart();
     await expect(part.start()).rejects.toMatchObject({
@@ -49,7 +49,7 @@ describe("a part inside the process of npm start", () => {
       message: expect.stringMatching(/^storage server cannot be started: .*objects.*: choose another folder with --data$/) as string,
     });
     expect(part.running).toBe(false);
-    expect(tellings()).toEqual([]);
+    expect(reports()).toEqual([]);
   });
 
   test("that is killed while it is being opened is closed as soon as it is open", async () => {
@@ -65,17 +65,17 @@ describe("a part inside the process of npm start", () => {
     expect(part.running).toBe(false);
   });
 
-  test("that ends by itself is told of, and can be started again", async () => {
+  test("that ends by itself is reported, and can be started again", async () => {
     const part = createPart();
     await part.start();
     fail(new Error("the disk is gone"));
     await expect.poll(() => part.running).toBe(false);
     await part.start();
     expect(history).toEqual(["opened", "closed", "opened"]);
-    expect(tellings()).toEqual(["part up", "ended the disk is gone", "part up"]);
+    expect(reports()).toEqual(["part up", "ended the disk is gone", "part up"]);
   });
 
-  test("sleeps closed and runs on; stopped in its sleep, it is not closed twice", async () => {
+  test("is closed while it sleeps, yet counts as running; stopped in its sleep, it is not closed twice", async () => {
     const part = createPart();
     await part.start();
     await part.sleep();
@@ -84,6 +84,6 @@ describe("a part inside the process of npm start", () => {
     await part.sleep();
     await part.stop();
     expect(history).toEqual(["opened", "closed", "opened", "closed"]);
-    expect(tellings()).toEqual(["part up", "part down"]);
+    expect(reports()).toEqual(["part up", "part down"]);
   });
 });

@@ -27,12 +27,12 @@ test.each([
   await expect(create().parseAsync(["node", "start", ...words])).rejects.toThrow(flag);
 });
 
-test("a variable with a wrong value is refused, and named", async () => {
+test("a variable with a wrong value is refused, and the error names it", async () => {
   vi.stubEnv("ZOOID_BROKER_PORT", "tcp://10.0.0.1");
   await expect(create().parseAsync(["node", "start"])).rejects.toThrow("ZOOID_BROKER_PORT");
 });
 
-test("a mistyped flag is corrected, in one line with a code", async () => {
+test("a mistyped flag is an error of one line with a code, and suggests the right flag", async () => {
   expect(await runExample(["--citis", "1"])).toMatchObject({
     code: 2,
     out: "",

@@ -18,16 +18,19 @@ export interface RunningUp {
   readonly pid: number;
   readonly control: string;
   readonly events: readonly UpEvent[];
-  /** The first event of this kind that is like this, from the beginning of the run on. Rejects when the run ends without it. */
+  /**
+   * The first event of this kind, since the start of the run, for which `is` holds. Rejects when the run ends without
+   * one.
+   */
   event<T extends UpEvent["event"]>(type: T, is?: (event: Event<T>) => boolean): Promise<Event<T>>;
-  /** Resolves when it has ended. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly err: string }>;
   signal(signal: NodeJS.Signals): void;
-  /** Processes that it has started, and theirs. */
+  /** Ids of the processes that it has started, and of their descendants. */
   descendants(): readonly number[];
 }
 
-/** `npm start -- --json` on free ports. */
+/** Starts `npm start -- --json` on free ports. */
 export async function startUp(words: readonly string[]): Promise<RunningUp> {
   const [broker = 0, control = 0, a = 0, b = 0] = await freePorts(4);
   const ports = ["--port", String(broker), "--control-port", String(control), "--service-ports", `${a},${b}`];
@@ -74,7 +77,7 @@ export async function startUp(words: readonly string[]): Promise<RunningUp> {
   };
 }
 
-/** Whether a process is there, and not only waiting to be collected by its parent. */
+/** Whether a process runs: a zombie, which waits for its parent, does not. */
 export function isAlive(pid: number): boolean {
   return processes().some((each) => each.pid === pid && !each.state.startsWith("Z"));
 }

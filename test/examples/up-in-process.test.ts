@@ -11,12 +11,12 @@ import { startUp } from "./running-up.js";
 import { runExample, runZooid } from "../cli/run-zooid.js";
 
 const folder = temporaryFolders();
-/** It starts in two seconds, on a machine that has nothing else to do. */
+/** It starts in two seconds on an idle machine. */
 const timeoutMs = 120_000;
 
 describe("npm start without a nats-server", () => {
   test(
-    "reaches ready, plays the scenario, is steered and joined over its port, and ends in order",
+    "becomes ready, plays the scenario, takes commands and connections on its port, and ends in order",
     async () => {
       const up = await startUp(["--data", await folder(), "--cities", "2000", "--broker", "in-process"]);
       const missing = await up.event("notice");
@@ -56,7 +56,7 @@ describe("npm start without a nats-server", () => {
   );
 
   test(
-    "the lines to do it by hand work as they are printed",
+    "the printed commands for trying it by hand work",
     async () => {
       const up = await startUp(["--data", await folder(), "--cities", "100", "--broker", "in-process"]);
       const { commands } = await up.event("byHand");
@@ -82,7 +82,7 @@ describe("npm start without a nats-server", () => {
   );
 
   test(
-    "its port is for this machine only",
+    "its port serves this machine only",
     async () => {
       const up = await startUp(["--data", await folder(), "--cities", "0", "--broker", "in-process"]);
       await up.event("ready");
@@ -96,7 +96,7 @@ describe("npm start without a nats-server", () => {
   );
 
   test(
-    "storage server and broker are stopped and started in any order, and open sockets do not keep it from ending",
+    "storage server and broker can be stopped and started in any order, and open sockets do not prevent its end",
     async () => {
       const data = await folder();
       const up = await startUp(["--data", data, "--cities", "0", "--broker", "in-process"]);
@@ -115,7 +115,7 @@ describe("npm start without a nats-server", () => {
   );
 
   test(
-    "Ctrl-C while it starts ends it, with nothing left",
+    "Ctrl-C during the start ends it, and no process is left",
     async () => {
       const up = await startUp(["--data", await folder(), "--broker", "in-process"]);
       await up.event("part", ({ part }) => part === "storage server");
@@ -126,7 +126,7 @@ describe("npm start without a nats-server", () => {
     timeoutMs,
   );
 
-  test("a port that is taken is named with the option that chooses another", async () => {
+  test("an occupied port is an error that names the port and the option that chooses another", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as AddressInfo;

@@ -9,14 +9,14 @@ import { runZooid } from "../cli/run-zooid.js";
 import { type Event, isAlive, startUp } from "./running-up.js";
 
 const folder = temporaryFolders();
-/** Five processes start, twice, on a machine that may have other things to do. */
+/** Long, since five processes start twice, on a machine that may be busy. */
 const timeoutMs = 180_000;
-/** A parent watchdog ends at once; what it holds has three seconds to close. */
+/** A parent watchdog ends at once; the process that it guards has three seconds to close. */
 const goneTimeoutMs = 10_000;
 
 describe("npm start with a nats-server", () => {
   test(
-    "plays the scenario; SIGKILL leaves no process behind; the next run has the cities already, and Ctrl-C ends it in order",
+    "plays the scenario; SIGKILL leaves no process behind; the next run finds the cities stored, and Ctrl-C ends it in order",
     async () => {
       vi.stubEnv("NATS_SERVER", requireNatsServer());
       const data = await folder();
@@ -28,7 +28,8 @@ describe("npm start with a nats-server", () => {
       const city = await expectPlayed(first);
       await expectSteered(await first.event("ready"), city);
       const pids = first.descendants();
-      // Parent watchdog and nats-server, storage server, two services; what else Node may have started for them.
+      // The broker's parent watchdog and nats-server, the storage server, two services, and any processes that Node has
+      // started for them.
       expect(pids.length).toBeGreaterThanOrEqual(5);
       first.signal("SIGKILL");
       await first.ended;
@@ -44,7 +45,7 @@ describe("npm start with a nats-server", () => {
       expect(code).toBe(1);
       expect((JSON.parse(err) as { error: unknown }).error).toEqual({
         code: "ZOOID_IN_USE",
-        // All parts start at once: the one that ends first is named.
+        // All parts start at once, and the error names the part that ends first.
         message: expect.stringMatching(/^(?:storage server|service [AB]) .* in use .*--data$/) as string,
         transient: false,
         facts: { part: expect.any(String) as string },
@@ -62,7 +63,7 @@ describe("npm start with a nats-server", () => {
     ["SIGTERM", 143],
     ["SIGINT", 130],
   ] as const)(
-    "%s while a part is not ready ends it without waiting for the part, with nothing left",
+    "%s while a part is not ready ends it without waiting for the part, and no process is left",
     async (signal, code) => {
       const mute = join(await folder(), "nats-server");
       await writeFile(mute, "#!/bin/sh\nexec sleep 600\n", { mode: 0o700 });
@@ -81,7 +82,7 @@ describe("npm start with a nats-server", () => {
   );
 });
 
-/** The figures of a country are among the results that A keeps, until they are invalidated from the command line. */
+/** A keeps the figures of a country among its results until the command line invalidates them. */
 async function expectSteered({ servers, services }: Event<"ready">, city: string): Promise<void> {
   const country = city.split("/")[1] ?? "";
   const figures = async () => (await (await fetch(`${services["A"]}/figures/${country}`)).json()) as { readonly from: string };
@@ -97,8 +98,8 @@ async function expectSteered({ servers, services }: Event<"ready">, city: string
   await figures();
   expect(await figures()).toMatchObject({ from: "cache" });
   expect(await kept()).toMatchObject([{ node: "A", tier: "memory", key: `figures("${country}")`, tags: [`figures:${country}`] }]);
-  const told = await runZooid(["cache", "invalidate", `figures:${country}`, "--node", "B", ...there]);
-  expect(told).toMatchObject({ code: 0, err: "", out: "node  outcome\nB     published\n" });
+  const invalidated = await runZooid(["cache", "invalidate", `figures:${country}`, "--node", "B", ...there]);
+  expect(invalidated).toMatchObject({ code: 0, err: "", out: "node  outcome\nB     published\n" });
   await expect.poll(kept).toEqual([]);
   expect(await figures()).toMatchObject({ from: "computed" });
 }

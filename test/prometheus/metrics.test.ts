@@ -12,14 +12,14 @@ import { temporaryFolders } from "../support/temporary-folder.js";
 
 const temporaryFolder = temporaryFolders();
 
-/** Samples of a registry as Prometheus reads them: `name{labels}` and value. */
+/** Samples of a registry, by `name{labels}` as Prometheus reads them. */
 async function samples(register: Registry): Promise<ReadonlyMap<string, number>> {
   const lines = (await register.metrics()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))]));
 }
 
 describe("metrics of a cache", () => {
-  test("count hits, misses, computations, failures, calls that joined, and what is kept", async () => {
+  test("count hits, misses, computations, failures, joined calls, and entries", async () => {
     const { cache, clock } = await openCache({ maxEntries: 2 });
     const register = new Registry();
     cacheMetrics(cache, { register });
@@ -73,7 +73,7 @@ describe("metrics of a cache", () => {
       expect([...found.keys()]).not.toContain(absent);
   });
 
-  test("never go back, and are read anew each time", async () => {
+  test("never decrease, and are read anew each time", async () => {
     const { cache } = await openCache();
     const register = new Registry();
     cacheMetrics(cache, { register });
@@ -85,7 +85,7 @@ describe("metrics of a cache", () => {
     }
   });
 
-  test("tell the state of the bus, of what is heard, and of a folder", async () => {
+  test("show the state of the bus, of the invalidations heard, and of a folder", async () => {
     const hub = createInvalidationHub({ clock: systemClock });
     const folder = await temporaryFolder();
     const a = await createCache({ bus: hub.connect(), storageUrl: `lmdb:${folder}` });
@@ -110,7 +110,7 @@ describe("metrics of a cache", () => {
     expect(found.get('zooid_cache_outbox_size{node="a"}')).toBe(0);
   });
 
-  test("time look-ups for who asks, and stop when they are ended", async () => {
+  test("time look-ups on request, and stop when they are ended", async () => {
     const { cache } = await openCache();
     await cache.set("a", 1);
     const register = new Registry();
@@ -127,7 +127,7 @@ describe("metrics of a cache", () => {
     expect((await samples(register)).get(count)).toBe(0);
   });
 
-  test("have the prefixes and labels that are asked for; ZooCache's names can be left out", async () => {
+  test("have the requested prefixes and labels; ZooCache's names can be left out", async () => {
     const { cache } = await openCache();
     const register = new Registry();
     cacheMetrics(cache, { register, prefix: "shop_", zoocachePrefix: false, labels: { app: "shop" } });
@@ -136,7 +136,7 @@ describe("metrics of a cache", () => {
     expect(names.filter((name) => !name.startsWith("shop_cache_"))).toEqual([]);
   });
 
-  test("of the module need it configured, and what was asked too early leaves nothing behind", async () => {
+  test("of the module need it to be configured; a request before that leaves nothing in the registry", async () => {
     const register = new Registry();
     expect(() => cacheMetrics(zooid, { register })).toThrow(zooid.NotConfiguredError);
     expect(register.getMetricsAsArray()).toEqual([]);
@@ -145,7 +145,7 @@ describe("metrics of a cache", () => {
     onTestFinished(cacheMetrics(zooid, { register }));
   });
 
-  test("of several caches in one registry need labels that tell them apart", async () => {
+  test("of several caches in one registry need labels that distinguish them", async () => {
     const [one, other] = [await openCache(), await openCache()];
     const register = new Registry();
     cacheMetrics(one.cache, { register, labels: { cache: "one" } });
@@ -163,7 +163,7 @@ describe("metrics of a cache", () => {
     expect((await samples(register)).has('zooid_cache_hits_total{cache="one"}')).toBe(true);
   });
 
-  test("whose name is somebody else's are refused, and leave nothing behind", async () => {
+  test("with a name that another metric has are refused, and leave nothing in the registry", async () => {
     const { cache } = await openCache();
     const { Gauge } = await import("prom-client");
     const register = new Registry();
@@ -172,7 +172,7 @@ describe("metrics of a cache", () => {
     expect([...(await samples(register)).keys()]).toEqual(["zooid_cache_tags"]);
   });
 
-  test("an observer that throws stops nothing", async () => {
+  test("an observer that throws does not disturb calls", async () => {
     const { cache } = await openCache();
     const stop = cache.observe({
       computed: () => {
@@ -184,7 +184,7 @@ describe("metrics of a cache", () => {
   });
 });
 
-test("a module whose cache is closed has no samples, and takes none of the others away", async () => {
+test("a module whose cache is closed has no samples, and those of other caches stay", async () => {
   const module = await import("../../cache.js");
   const register = new Registry();
   const { cache } = await openCache();
@@ -198,7 +198,7 @@ test("a module whose cache is closed has no samples, and takes none of the other
   expect(names).not.toContain('zooid_cache_hits_total{cache="module"}');
 });
 
-test("the reference has every metric, with its type and what it tells (npm run docs)", async () => {
+test("the reference has every metric, with its type and help text (npm run docs)", async () => {
   const { cache } = await openCache();
   const register = new Registry();
   cacheMetrics(cache, { register });
