@@ -2,67 +2,70 @@ import { setMaxListeners } from "node:events";
 import type { Bucket, BucketEntry, BucketItem } from "../transport/bucket.js";
 import { type Random, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../core/index.js";
 
-/** What is wrong with a bucket in memory. Chances are in [0, 1], times in milliseconds. */
+/** Faults of a bucket in memory. Chances are in [0, 1], times in milliseconds. */
 export interface BucketFaults {
-  /** One way, to the broker or back. */
+  /** One-way delay, to the broker or back. */
   readonly delayMsMin: number;
   readonly delayMsMax: number;
-  /** Chance that a request does not reach the broker: nothing is done, and nothing answered. */
+  /** Chance that a request is lost: the broker does nothing and does not answer. */
   readonly lossOfRequests: number;
-  /** Chance that what was done is not answered. */
+  /** Chance that the broker carries out a request and its answer is lost. */
   readonly lossOfAnswers: number;
-  /** Readers may be answered with what was there so long ago at most. */
+  /** A reader may see the state of at most this long ago. */
   readonly lagMsMax: number;
 }
 
-/** No faults, no time. */
+/** No faults, no delays. */
 export const soundBucket: BucketFaults = { delayMsMin: 0, delayMsMax: 0, lossOfRequests: 0, lossOfAnswers: 0, lagMsMax: 0 };
 
 /** Seams of a hub of buckets. */
 export interface BucketHubOptions {
-  /** The broker's: what is put bears the time of its wall clock. */
+  /** Clock of the broker. An entry bears the time of its wall clock. */
   readonly clock: Clock;
   readonly random: Random;
   readonly faults?: BucketFaults;
-  /** What was put goes after this. */
+  /** Age at which an entry expires. Default: it never does. */
   readonly ageMsMax?: number;
-  /** What is put with a time to live goes by it; as in older servers it does not. Default: true. */
+  /** Whether an entry expires at its own time to live, which older servers ignore. Default: true. */
   readonly knowsTimesToLive?: boolean;
 }
 
 /** One end of a hub's bucket. */
 export interface BucketEnd extends Bucket {
-  /** Without a link every call rejects at once, those under way too. */
+  /** Drops the link. Without a link every call rejects at once; calls in flight reject too. */
   cut(): void;
   mend(): void;
 }
 
-/** The broker of a bucket in memory, whose ends are buckets that share it. */
+/** The broker of a bucket in memory. Its ends are buckets that share its entries. */
 export interface BucketHub {
   faults: BucketFaults;
-  /** `clock` is the one of the place where it is used; the hub's unless told. Keys of two prefixes never meet. */
+  /** `clock` is the clock of the end's process. Default: the hub's clock. The keys of two prefixes are separate. */
   connect(options?: { readonly clock?: Clock; readonly prefix?: string; readonly timeoutMs?: number }): BucketEnd;
-  /** The broker loses all it has, the count of its revisions too. */
+  /** The broker loses all entries, and its revision count too. */
   empty(): void;
-  /** What is there for a key, for tests that look. */
+  /** The current entry of `key`, for tests that inspect the broker. */
   peek(key: string, prefix?: string): BucketEntry | undefined;
-  /** What somebody else writes there, whatever it is. */
+  /** Stores an entry with any payload, as a foreign writer does. */
   plant(key: string, payload: Uint8Array, prefix?: string): void;
 }
 
-/** A bucket in memory for tests and simulation, with the faults it is told to have. */
+/** Makes a bucket in memory for tests and simulation, with the faults of `options.faults`. */
 export function createBucketHub(options: BucketHubOptions): BucketHub {
   return new Hub(options);
 }
 
-/** A revision, and when it came and went, on the broker's monotonic clock. */
+/** A revision, and when it was stored and when it expires, on the broker's monotonic clock. */
 interface Stored extends BucketEntry {
   readonly fromMs: number;
   readonly expiresMs: number;
   readonly ttlMs: number | undefined;
 }
 
-/** What there was for a key: the latest, and what a reader that lags may still see. Undefined payloads are removals. */
+/**
+ * Past states of a key: the latest, and the older ones that a lagging reader may still see. An undefined `stored` is a
+ * removal.
+ */
 interface Slot {
   readonly key: string;
   readonly prefix: string;
@@ -138,7 +141,7 @@ class Hub implements BucketHub {
     return items.sort((one, other) => one.revision - other.revision);
   }
 
-  /** What a reader sees who lags so much. */
+  /** The revision that a reader sees when it lags by `lagMs`. */
   #seen(slot: Slot | undefined, lagMs = 0): Stored | undefined {
     const nowMs = this.clock.monotonic();
     const seen = slot?.past.findLast(({ fromMs }) => fromMs <= nowMs - lagMs)?.stored;
@@ -224,7 +227,7 @@ class End implements BucketEnd {
   close(): Promise<void> {
     this.#isClosed = true;
     this.#link.abort(new ClosedError({ what: "bucket" }));
-    // One that was cut before has another reason.
+    // If the link was cut before, its signal has another reason: replace it.
     this.#link = new AbortController();
     this.#link.abort(new ClosedError({ what: "bucket" }));
     return Promise.resolve();
@@ -253,7 +256,7 @@ class End implements BucketEnd {
 
 function newLink(): AbortController {
   const link = new AbortController();
-  // Each request under way listens to it.
+  // Each request in flight listens to the signal.
   setMaxListeners(0, link.signal);
   return link;
 }

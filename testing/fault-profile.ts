@@ -1,15 +1,15 @@
 /**
- * What a simulated network does to messages. Chances are in [0, 1], for each message and receiver; delays are of one way, in ms.
- * `calm` keeps every promise of transport/transport.ts; all else is worse than a broker that keeps its own.
+ * Faults of a simulated network. Chances are in [0, 1], for each message and receiver; delays are one-way, in ms.
+ * `calm` keeps every promise of transport/transport.ts. Every other profile is worse than a broker that keeps them.
  */
 export interface FaultProfile {
   readonly delayMsMin: number;
   readonly delayMsMax: number;
-  /** The message never arrives, and nobody is told. */
+  /** The message never arrives, and the network reports nothing. */
   readonly loss: number;
   /** The message arrives once more, later. */
   readonly duplication: number;
-  /** The message leaves the line: it takes up to `strayDelayMsMax`, and others overtake it. */
+  /** The message leaves the order of its link: it takes up to `strayDelayMsMax`, and others overtake it. */
   readonly straying: number;
   readonly strayDelayMsMax: number;
 }

@@ -8,37 +8,38 @@ import { calm } from "./fault-profile.js";
 import type { Brokers, SentMessage } from "./published.js";
 import type { EndNetwork } from "./network-end.js";
 
-/** What decides a network's faults; none by default. */
+/** Seams and faults of a network. Default: no faults. */
 export interface FaultyNetworkOptions {
   readonly clock: Clock;
   /** Decides delays, losses, copies and strays, and the member of a queue that gets a message. */
   readonly random: Random;
   readonly log?: Log;
   readonly profile?: FaultProfile;
-  /** Largest payload of one publish, in bytes; that of a NATS server unless told. */
+  /** Largest payload of one publish, in bytes. Default: that of a NATS server. */
   readonly payloadBytesMax?: number;
-  /** Told of each message when it is sent, for a readable trace. */
+  /** Called with each message when it is sent, for a readable trace. */
   readonly onSend?: (sent: SentMessage) => void;
   /**
-   * Brokers of a cluster in place of the one. What is published finds its takers when it reaches a broker, so that publishers overtake each other
-   * as they do with NATS; without them it finds its takers when it is sent.
+   * Brokers of a cluster in place of the single broker. With them, the receivers of a message are determined when it
+   * reaches a broker, so that publishers overtake each other as they do with NATS. Without them, the receivers are
+   * determined when the message is sent.
    */
   readonly brokers?: Brokers;
 }
 
-/** What belongs to one end alone; the network's own unless told. */
+/** Options of one end. Default: those of the network. */
 export interface EndOptions {
   /** Clock of the process that connects, for the time-outs of its requests. */
   readonly clock?: Clock;
   readonly log?: Log;
-  /** Takes what is delivered to it; at once unless told. */
+  /** Runs each delivery to this end. Default: at once. */
   readonly awake?: Awake;
 }
 
 /**
- * A broker and the lines to it, in one process: delivers through a clock, as randomness and the fault profile decide.
- * Ends can be severed from one another, cut from the broker, or killed; the broker can be stopped. All of it is
- * repeated exactly by the same chance and the same calls.
+ * A broker and its links, in one process. It delivers through a clock, as randomness and the fault profile decide.
+ * Ends can be severed from one another, cut from the broker, or killed; the broker can be stopped. The same randomness
+ * and the same calls give exactly the same run.
  */
 export class FaultyNetwork implements EndNetwork {
   readonly clock: Clock;
@@ -66,7 +67,10 @@ export class FaultyNetwork implements EndNetwork {
     assert(this.payloadBytesMax <= limits.messageBytesMax, "a payload is not larger than a message");
   }
 
-  /** A transport of the process `name`, linked unless the broker is stopped. A name may connect again, also while an older end lives. */
+  /**
+   * A transport of the process `name`, linked unless the broker is stopped. A name may connect again, even while an
+   * older end of this name lives.
+   */
   connect(name: string, options: EndOptions = {}): NetworkEnd {
     const end = new NetworkEnd(this, name, options.clock ?? this.clock, options.log ?? this.#log, options.awake);
     this.#ends.add(end);
@@ -77,29 +81,31 @@ export class FaultyNetwork implements EndNetwork {
     return this.#isRunning;
   }
 
-  /** Kills the broker: every link drops, what was under way is lost. */
+  /** Kills the broker: every link drops, and all messages in flight are lost. */
   stop(): void {
     this.#isRunning = false;
     for (const end of [...this.#ends]) end.cut();
   }
 
-  /** Starts the broker again: every end is linked, its subscriptions with it. */
+  /** Starts the broker again: every end gets a new link, with its subscriptions. */
   start(): void {
     this.#isRunning = true;
     for (const end of [...this.#ends]) end.mend();
   }
 
-  /** Loses, in silence, what `from` sends to `to` (by name), what is under way included, until healed. One way only. */
+  /**
+   * Loses, silently, every message from `from` to `to` (names), also those in flight, until healed. One direction only.
+   */
   sever(from: string, to: string): void {
     this.#severed.add(`${from}>${to}`);
   }
 
-  /** Loses, in silence, all that is for `name`, the broker's own word that nobody listens included, until healed: it publishes, and hears nothing. */
+  /** Loses, silently, every message to `name`, also "no responders", until healed. `name` can still publish. */
   deafen(name: string): void {
     this.#severed.add(`>${name}`);
   }
 
-  /** What is for `name` takes so much longer, in order: its link is slow, not silent. 0 ends it. */
+  /** Delays each message to `name` by `lagMs`, in order: its link is slow, not silent. 0 ends it. */
   slowDown(name: string, lagMs: number): void {
     this.#lagsMs.set(name, lagMs);
   }
@@ -108,7 +114,7 @@ export class FaultyNetwork implements EndNetwork {
     return this.#lagsMs.get(name) ?? 0;
   }
 
-  /** Ends every severance, and all deafness. */
+  /** Ends every `sever` and `deafen`. */
   heal(): void {
     this.#severed.clear();
   }
@@ -121,7 +127,10 @@ export class FaultyNetwork implements EndNetwork {
     return this.#severed.has(`>${name}`);
   }
 
-  /** Who gets what reaches the broker on `subject` at `atMs`: each subscriber, and one member of each queue. */
+  /**
+   * The subscriptions that get a message which reaches the broker at `atMs`: each subscriber, and one member of each
+   * queue.
+   */
   takers(subject: string, atMs: number): readonly Listener[] {
     const takers: Listener[] = [];
     const queues = new Map<string, Listener[]>();
@@ -142,13 +151,13 @@ export class FaultyNetwork implements EndNetwork {
     this.#ends.delete(end);
   }
 
-  /** One way's delay, in ms, of a message that stays in line. */
+  /** One-way delay, in ms, of a message that stays in order. */
   delayMs(): number {
     const { delayMsMin, delayMsMax } = this.profile;
     return delayMsMin + this.random.fraction() * (delayMsMax - delayMsMin);
   }
 
-  /** Whether something of this probability happens now. Asks chance nothing when it cannot. */
+  /** Whether something of this probability happens now. Draws from `random` only if `probability` is above 0. */
   happens(probability: number): boolean {
     return probability > 0 && this.random.fraction() < probability;
   }

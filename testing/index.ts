@@ -1,4 +1,6 @@
-/** A world in which everything that happens is decided by one seed: time, randomness, network and disk; and a client over such parts. */
+/**
+ * A world in which one seed decides time, randomness, network and disk; and a client that runs in it.
+ */
 export { openObjectClient } from "../actors/client/object-client.js";
 export type { ObjectClientOptions } from "../actors/client/options.js";
 export { type Random, seededRandom } from "../core/random.js";

@@ -18,9 +18,9 @@ import type { SentMessage } from "./published.js";
 import type { SubjectTable } from "../transport/subject.js";
 import type { FaultProfile } from "./fault-profile.js";
 
-/** One unbroken connection of an end to the broker. What is in line on it arrives in order, or not at all. */
+/** One unbroken connection of an end to the broker. Its in-order messages arrive in order, or not at all. */
 interface EndLink {
-  /** When the last message in line reaches the broker, and when the last one for this end reaches it. */
+  /** When the last in-order message reaches the broker, and when the last in-order message to this end arrives. */
   upMs: number;
   downMs: number;
   lostAtMs: number;
@@ -32,7 +32,7 @@ export interface Listener {
   readonly pattern: string;
   readonly queue: string | undefined;
   readonly handler: (message: HeadedMessage) => void;
-  /** From then on the broker knows of it. */
+  /** The broker knows the subscription from this time on. */
   activeAtMs: number;
   isActive: boolean;
 }
@@ -43,16 +43,16 @@ interface Parcel {
   readonly request: number | undefined;
 }
 
-/** What goes with a message of a broker's own: headers by name, a status, the subject that an answer goes to. */
+/** Extras of a message that a broker sends: headers by name, a status, the subject for an answer. */
 export interface Heading {
-  /** The subject that its receivers see, where that is not the one that they subscribed to. */
+  /** The subject that the receivers see, if it differs from the subject they subscribed to. */
   readonly subject?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly code?: number;
   readonly replyTo?: string;
 }
 
-/** Runs what the end does on its own account, at once or when its process is awake again. */
+/** Runs an action of the end's process: at once, or when the process is awake again. */
 export type Awake = (action: () => void) => void;
 
 interface Flushing {
@@ -60,7 +60,7 @@ interface Flushing {
   readonly reject: (error: Error) => void;
 }
 
-/** What an end needs of its network. */
+/** The part of a network that an end uses. */
 export interface EndNetwork {
   readonly clock: Clock;
   readonly random: Random;
@@ -71,14 +71,14 @@ export interface EndNetwork {
   /** Every subscription of every end. */
   readonly listeners: SubjectTable<Listener>;
   readonly isRunning: boolean;
-  /** By which what is for `name` is late, in milliseconds. */
+  /** Extra delay of each message to `name`, in milliseconds. */
   lagMs(name: string): number;
   isSevered(from: string, to: string): boolean;
-  /** Nothing reaches `name`. */
+  /** Whether nothing reaches `name`. */
   isDeaf(name: string): boolean;
-  /** The subscriptions that get what is published to `subject`, as the broker knows them at `atMs`. */
+  /** The subscriptions that get a message published to `subject`, as the broker knows them at `atMs`. */
   takers(subject: string, atMs: number): readonly Listener[];
-  /** Draws how long a message is under way, in milliseconds. */
+  /** Draws the one-way delay of a message, in milliseconds. */
   delayMs(): number;
   /** Draws whether something of this probability happens. */
   happens(probability: number): boolean;
@@ -131,7 +131,7 @@ export class NetworkEnd implements HeadedTransport {
     else this.#routeOver(this.#network.brokers, link, { from: this.name, subject, payload: Buffer.from(payload) });
   }
 
-  /** Publishes as a broker does that has something to say of the message. Throws as `publish` does. */
+  /** Publishes with headers, a status or a reply subject, as a broker does. Throws as `publish` does. */
   publishHeaded(subject: string, payload: Uint8Array, heading: Heading): void {
     if (this.#isKilled) return;
     checkSubject(subject);
@@ -145,11 +145,11 @@ export class NetworkEnd implements HeadedTransport {
     checkSubject(subject);
     const link = this.#linked();
     const { headers } = options;
-    // What has headers must fit into one message.
+    // A request with headers must fit into one message.
     checkSize(subject, payload, headers === undefined ? limits.messageBytesMax : this.payloadBytesMax);
     return this.#requests.open(subject, options, (id) => {
       if (this.#route(link, subject, payload, id, headers === undefined ? undefined : { headers }) === 0)
-        this.#tellNobodyIsThere(link, subject, id);
+        this.#rejectUnheard(link, subject, id);
     });
   }
 
@@ -182,7 +182,10 @@ export class NetworkEnd implements HeadedTransport {
     return this.#closing;
   }
 
-  /** Drops the link to the broker: what is under way on it is lost, requests in flight reject. Does nothing when there is none. */
+  /**
+   * Drops the link to the broker: messages in flight on it are lost, requests in flight reject. Does nothing without a
+   * link.
+   */
   cut(): void {
     if (this.#link === undefined) return;
     this.#link.lostAtMs = this.#network.clock.monotonic();
@@ -192,7 +195,7 @@ export class NetworkEnd implements HeadedTransport {
     this.#status.set("disconnected");
   }
 
-  /** Links the end to the broker again, if that is running. The end of a killed process stays as it is. */
+  /** Links the end to the broker again, if the broker runs. Does nothing after `kill`. */
   mend(): void {
     if (this.#isKilled || this.status !== "disconnected" || !this.#network.isRunning) return;
     this.#link = this.#newLink();
@@ -201,8 +204,8 @@ export class NetworkEnd implements HeadedTransport {
   }
 
   /**
-   * Ends it as kill -9 ends its process: what was sent may arrive, nothing is delivered any more. No promise it gave
-   * settles, provided that the clock it was given is stopped too.
+   * Ends as kill -9 ends its process: messages that were sent may arrive, and nothing is delivered to the end any more.
+   * Its promises never settle, provided that its clock is stopped too.
    */
   kill(): void {
     this.#isKilled = true;
@@ -218,7 +221,7 @@ export class NetworkEnd implements HeadedTransport {
     for (const listener of [...this.#listeners]) this.#drop(listener);
     this.#failAll(new ClosedError({ what: "transport" }));
     this.#status.set("closed");
-    // What was published leaves with the link; a link that drops meanwhile has taken it along.
+    // Published messages leave with the link. If the link drops meanwhile, they are lost with it.
     if (link !== undefined) await this.#roundTrip(link).catch(() => undefined);
     this.#link = undefined;
     this.#network.forget(this);
@@ -241,19 +244,19 @@ export class NetworkEnd implements HeadedTransport {
     this.#network.listeners.remove(listener.pattern, listener);
   }
 
-  /** When something sent now, in line, reaches the broker. */
+  /** When an in-order message that is sent now reaches the broker. */
   #upInLine(link: EndLink): number {
     link.upMs = Math.max(link.upMs, this.#network.clock.monotonic() + this.#network.delayMs() / 2);
     return link.upMs;
   }
 
-  /** When something that reaches the broker at `atMs` reaches this end, in line. */
+  /** When an in-order message that reaches the broker at `atMs` reaches this end. */
   #downInLine(link: EndLink, atMs: number): number {
     link.downMs = Math.max(link.downMs, atMs + this.#network.delayMs() / 2 + this.#network.lagMs(this.name));
     return link.downMs;
   }
 
-  /** Sends to each subscriber, and to one member of each queue. Returns how many there are. */
+  /** Sends to each subscriber, and to one member of each queue. Returns the number of receivers. */
   #route(link: EndLink, subject: string, payload: Uint8Array, requestId: number | undefined, heading: Heading = {}): number {
     const atMs = this.#upInLine(link);
     const takers = this.#network.takers(subject, atMs);
@@ -270,7 +273,7 @@ export class NetworkEnd implements HeadedTransport {
     return takers.length;
   }
 
-  /** Sends to the broker, which finds who takes it, wherever they are linked. */
+  /** Sends to the end's broker, which finds the receivers at all brokers. */
   #routeOver(brokers: Brokers, link: EndLink, publication: PublishedMessage): void {
     const network = this.#network;
     const atMs = this.#upInLine(link);
@@ -301,21 +304,24 @@ export class NetworkEnd implements HeadedTransport {
     this.#send(link, to, this.#upInLine(link), parcel, (copy) => to.#requests.resolve(requestId, copy));
   }
 
-  #tellNobodyIsThere(link: EndLink, subject: string, requestId: number): void {
+  #rejectUnheard(link: EndLink, subject: string, requestId: number): void {
     this.#later(this.#downInLine(link, link.upMs), () => {
       if (this.#link === link && !this.#network.isDeaf(this.name))
         this.#requests.fail(requestId, new DisconnectedError({ address: this.address, subject }));
     });
   }
 
-  /** Puts `parcel` under way to `to`, reaching the broker at `brokerAtMs`: lost, copied or out of line as the fault profile says. */
+  /**
+   * Sends `parcel` to `to`. It reaches the broker at `brokerAtMs`, and is lost, copied or reordered as the fault
+   * profile says.
+   */
   #send(link: EndLink, to: NetworkEnd, brokerAtMs: number, parcel: Parcel, take: (copy: Uint8Array) => void): void {
     const network = this.#network;
     const { profile } = network;
     const toLink = to.#link;
     const arrivalsMs: number[] = [];
     if (toLink !== undefined && !network.isSevered(this.name, to.name) && !network.happens(profile.loss)) {
-      // Routes between brokers may have taken it further since.
+      // The routes between brokers may have taken time since `brokerAtMs`.
       const fromMs = Math.max(brokerAtMs, network.clock.monotonic());
       const stray = () => fromMs + network.random.fraction() * profile.strayDelayMsMax;
       arrivalsMs.push(network.happens(profile.straying) ? stray() : to.#downInLine(toLink, fromMs));
@@ -323,7 +329,7 @@ export class NetworkEnd implements HeadedTransport {
     }
     network.onSend?.({ ...parcel, from: this.name, to: to.name, arrivalsMs });
     for (const arrivalMs of arrivalsMs) {
-      // Copied now, for the sender may use its buffer again, and for each, for a receiver owns what it gets.
+      // Copy now, since the sender may reuse its buffer. Copy for each delivery, since a receiver owns its payload.
       const copy = Buffer.from(parcel.payload);
       this.#later(arrivalMs, () => {
         const isLost = link.lostAtMs < brokerAtMs || to.#link !== toLink || network.isSevered(this.name, to.name);
@@ -341,7 +347,7 @@ export class NetworkEnd implements HeadedTransport {
         this.#later(this.#downInLine(link, atMs), () => {
           if (this.#flushing.delete(flushing)) resolve();
         });
-      // What is routed when it reaches a broker is still on its way there: the answer stays behind what the broker has before it.
+      // With a cluster, messages sent before are still on their way to the broker. The answer must come after them.
       if (this.#network.brokers === undefined) comeBack();
       else this.#later(atMs, comeBack);
     });
@@ -349,7 +355,7 @@ export class NetworkEnd implements HeadedTransport {
 
   #later(atMs: number, action: () => void): void {
     const { clock } = this.#network;
-    // A moment that has passed meanwhile is now: Node warns of a negative time.
+    // A time in the past means now: Node warns of a negative delay.
     clock.setTimeout(action, Math.max(0, atMs - clock.monotonic()));
   }
 
@@ -360,7 +366,7 @@ export class NetworkEnd implements HeadedTransport {
   }
 }
 
-/** A message that nothing is said of, and nobody waits for an answer to. */
+/** Fields of a message without headers, for which no process awaits an answer. */
 const bare = { reply: undefined, headers: undefined, replyTo: undefined };
 
 const atOnce: Awake = (action) => {

@@ -1,4 +1,4 @@
-/** What was published, where a broker has it. */
+/** A published message that a broker has taken. */
 export interface PublishedMessage {
   /** Name of its publisher. */
   readonly from: string;
@@ -9,26 +9,29 @@ export interface PublishedMessage {
 /** A subscriber, as the brokers of a cluster know it. */
 export interface Subscriber {
   readonly name: string;
-  /** When the broker that it is linked to learned of its subscription. */
+  /** When the subscriber's broker learned of the subscription. */
   readonly sinceMs: number;
 }
 
-/** The brokers of a cluster: each end is linked to one of them, and routes carry messages from one to the other. */
+/** The brokers of a cluster. Each end is linked to one of them, and routes carry messages between them. */
 export interface Brokers {
-  /** The broker of its publisher has `publication` now. */
+  /** Called when the publisher's broker has received `publication`. */
   took(publication: PublishedMessage): void;
-  /** Calls `arrive` when `publication` has reached the broker of `to`, at once if that is the same; never, if it is lost. */
+  /**
+   * Calls `arrive` when `publication` reaches the broker of `to`: at once if both have the same broker, never if it is
+   * lost.
+   */
   carry(publication: PublishedMessage, to: Subscriber, arrive: () => void): void;
 }
 
-/** One message on its way between two ends, by their names, as it was decided when it was sent. */
+/** One message between two ends, given by their names, with the fate that was drawn when it was sent. */
 export interface SentMessage {
   readonly from: string;
   readonly to: string;
   readonly subject: string;
   readonly payload: Uint8Array;
-  /** Number of the request, among its sender's, that this is or answers. */
+  /** Number of the request that this message is or answers; the sender counts its requests. */
   readonly request: number | undefined;
-  /** When each copy arrives, on the monotonic clock; none: it is lost. */
+  /** When each copy arrives, on the monotonic clock. Empty: the message is lost. */
   readonly arrivalsMs: readonly number[];
 }

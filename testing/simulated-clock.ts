@@ -6,16 +6,16 @@ const simulationStartMs = Date.UTC(2026, 0, 1);
 
 interface Timer {
   readonly dueMs: number;
-  /** Order of setting: ties fire first set, first fired. */
+  /** Order of setting: of timers due together, the first set fires first. */
   readonly order: number;
   readonly owner: NodeClock | undefined;
   action: (() => void) | undefined;
 }
 
 /**
- * A clock that stands still until it is stepped: each step moves it to the next deadline, never past one, and fires one timer.
- * Timers that are due together fire in the order they were set. What a timer sets in motion has settled when its step resolves,
- * provided that it waits for nothing but promises and this clock.
+ * A clock that stands still until it is stepped. Each step moves it to the next deadline, never past one, and fires one
+ * timer. Timers that are due together fire in the order in which they were set. All effects of a timer have settled
+ * when its step resolves, provided that they wait only for promises and this clock.
  */
 export class SimulatedClock implements Clock {
   readonly #heap: Timer[] = [];
@@ -29,7 +29,7 @@ export class SimulatedClock implements Clock {
     this.#wallOffsetMs = options.startMs ?? simulationStartMs;
   }
 
-  /** In whole milliseconds, as the system's. */
+  /** In whole milliseconds, as the system clock's. */
   now(): number {
     return Math.floor(this.#wallOffsetMs + this.#elapsedMs);
   }
@@ -46,12 +46,15 @@ export class SimulatedClock implements Clock {
     if (timer !== undefined) this.#cancel(timer as Timer);
   }
 
-  /** Moves the wall clock by `ms`, back if negative. Timers and `monotonic` do not notice. */
+  /** Moves the wall clock by `ms`, back if negative. Timers and `monotonic` are not affected. */
   shiftWall(ms: number): void {
     this.#wallOffsetMs += ms;
   }
 
-  /** The clock of one simulated process, `skewMs` ahead of this one and `rate` times as fast: its timers can all be made to die with it. */
+  /**
+   * The clock of one simulated process, `skewMs` ahead of this one and `rate` times as fast. `stop` ends all its
+   * timers.
+   */
   node(skewMs = 0, rate = 1): NodeClock {
     return new NodeClock(this, skewMs, rate, {
       add: (owner, action, delayMs) => this.#add(action, delayMs, owner),
@@ -61,17 +64,19 @@ export class SimulatedClock implements Clock {
     });
   }
 
-  /** Timers that have still to fire. */
+  /** Number of timers that have not fired yet. */
   get timerCount(): number {
     return this.#heap.length - this.#cancelled;
   }
 
-  /** Timers that have fired. */
+  /** Number of timers that have fired. */
   get steps(): number {
     return this.#steps;
   }
 
-  /** Fires the next timer and lets all that follows from it settle. Resolves to false, without moving, when there is none. */
+  /**
+   * Fires the next timer and lets all its effects settle. Without a timer it resolves to false, and the clock stands.
+   */
   async step(): Promise<boolean> {
     const timer = this.#next();
     if (timer === undefined) {
@@ -88,16 +93,16 @@ export class SimulatedClock implements Clock {
     return true;
   }
 
-  /** Steps through all deadlines of the next `ms`, then stands at their end. */
+  /** Fires all timers of the next `ms`, then stands at the end of that time. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#elapsedMs + ms;
-    // What was set in motion before the first step may still have a timer to set.
+    // Code that ran before the first step may still have a timer to set.
     await settled();
     for (let timer = this.#next(); timer !== undefined && timer.dueMs <= endMs; timer = this.#next()) await this.step();
     this.#elapsedMs = endMs;
   }
 
-  /** Steps until `holds`, at most `timeoutMs` of simulated time. Resolves to whether it does. */
+  /** Steps until `holds` returns true, at most `timeoutMs` of simulated time. Resolves to whether it did. */
   async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
     const endMs = this.#elapsedMs + timeoutMs;
     await settled();
@@ -112,7 +117,9 @@ export class SimulatedClock implements Clock {
     return true;
   }
 
-  /** Steps until `promise` settles, at most `timeoutMs` of simulated time; resolves or rejects as it does. */
+  /**
+   * Steps until `promise` settles, at most `timeoutMs` of simulated time; then resolves or rejects as `promise` does.
+   */
   async settle<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
     let isSettled = false;
     const mark = () => {
@@ -139,7 +146,7 @@ export class SimulatedClock implements Clock {
     this.#cancelled++;
   }
 
-  /** The next timer that fires, still in the heap; cancelled ones before it are dropped. */
+  /** The next timer that will fire; it stays in the heap. Removes cancelled timers before it. */
   #next(): Timer | undefined {
     for (;;) {
       const timer = this.#heap[0];
@@ -188,20 +195,20 @@ interface Timers {
   cancel(timer: unknown): void;
 }
 
-/** Clock of one simulated process: runs with the simulation's, has a wall clock of its own, can be stopped dead, and be held up for a while. */
+/** Clock of one simulated process. It has its own wall clock, and can be stopped for good or stalled for a while. */
 export class NodeClock implements Clock {
   readonly #clock: SimulatedClock;
   readonly #timers: Timers;
   readonly #rate: number;
-  /** Where both clocks told the same monotonic time. */
+  /** Time at which both clocks show the same monotonic time. */
   readonly #sinceMs: number;
   #skewMs: number;
   #isStopped = false;
   #busyUntilMs = -Infinity;
-  /** What waits until the process is awake again, in order. */
+  /** Actions that wait until the process is awake again, in order. */
   readonly #waiting: (() => void)[] = [];
 
-  /** Made by SimulatedClock.place. */
+  /** Made by SimulatedClock.node. */
   constructor(clock: SimulatedClock, skewMs: number, rate: number, timers: Timers) {
     assert(rate > 0, "a clock goes forward");
     this.#clock = clock;
@@ -244,7 +251,7 @@ export class NodeClock implements Clock {
     this.#skewMs += ms;
   }
 
-  /** Holds the process up: no timer of it fires for the next `ms`, and what is given to `awake` waits. */
+  /** Stalls the process: for the next `ms` none of its timers fires, and actions given to `awake` wait. */
   stall(ms: number): void {
     const untilMs = this.#clock.monotonic() + ms;
     if (untilMs <= this.#busyUntilMs) return;
@@ -252,14 +259,14 @@ export class NodeClock implements Clock {
     this.#timers.add(this, () => this.#wake(), ms);
   }
 
-  /** Runs `action` now, or, while the process is held up, in its turn after that; never once it was stopped. */
+  /** Runs `action` now; while the process is stalled, after the stall, in order; never after `stop`. */
   readonly awake = (action: () => void): void => {
     if (this.#isStopped) return;
     if (this.isHeldUp) this.#waiting.push(action);
     else action();
   };
 
-  /** The process is held up, or has not yet done all that waited meanwhile. */
+  /** Whether the process is stalled, or has not yet run all actions that waited. */
   get isHeldUp(): boolean {
     return this.#clock.monotonic() < this.#busyUntilMs || this.#waiting.length > 0;
   }
@@ -268,13 +275,13 @@ export class NodeClock implements Clock {
     return this.#isStopped;
   }
 
-  /** From now on no timer of this process fires, as after kill -9. */
+  /** Ends the process's timers as kill -9 does: none fires from now on. */
   stop(): void {
     this.#isStopped = true;
     this.#waiting.length = 0;
   }
 
-  /** One after the other, each with all that follows from it, as an event loop does. */
+  /** Runs one waiting action and lets its effects settle before the next one, as an event loop does. */
   #wake(): void {
     if (this.#clock.monotonic() < this.#busyUntilMs) return;
     const action = this.#waiting.shift();
@@ -284,7 +291,7 @@ export class NodeClock implements Clock {
   }
 }
 
-/** A timer of a place, for whoever clears it. */
+/** A timer of a process's clock, as `clearTimeout` takes it. */
 interface NodeTimer {
   isCleared: boolean;
   inner: unknown;
@@ -294,9 +301,9 @@ function isBefore(a: Timer, b: Timer): boolean {
   return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 }
 
-/** Resolves when all promise reactions that can run have run, those they cause included. About 1 µs. */
+/** Resolves when all promise reactions that can run have run, including those they cause. About 1 µs. */
 function settled(): Promise<void> {
-  // Node runs an immediate only after the queues of ticks and of promise reactions are empty.
+  // Node runs an immediate only when the queues of ticks and of promise reactions are empty.
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

@@ -1,38 +1,39 @@
 import type { Random, Clock } from "../core/index.js";
 import type { Brokers, PublishedMessage, Subscriber } from "./published.js";
 
-/** What decides a simulated cluster. */
+/** Seams, size and delays of a simulated cluster. */
 export interface SimulatedClusterOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** Brokers, numbered from 0. */
+  /** Number of brokers. They are numbered from 0. */
   readonly size: number;
-  /** What a route takes from one broker to another, in ms; messages of one route stay in their order. */
+  /** Time a message takes on a route between two brokers, in ms. Messages on one route keep their order. */
   readonly routeMsMin: number;
   readonly routeMsMax: number;
-  /** Called with each publication when the broker of its publisher has it. */
+  /** Called with each publication when the publisher's broker has received it. */
   readonly onTaken?: (publication: PublishedMessage) => void;
 }
 
-/** The way from one broker to another. */
+/** The route from one broker to another. */
 interface Route {
-  /** When the last message on it arrives. */
+  /** When the last message on the route arrives. */
   lineMs: number;
-  /** Messages that were sent before this number rose are lost. */
+  /** Counts breaks of the route. A message is lost if this number rises between its sending and its arrival. */
   losses: number;
 }
 
 /**
- * A cluster of plain NATS brokers without JetStream: each process is linked to one of them. Each link and each route keeps its order and loses
- * only what is on it when it breaks; nothing orders two of them. A broken route tells nobody. A broker learns over its routes who
- * subscribes at another one, and what it has before that goes past the subscriber.
+ * A cluster of plain NATS brokers without JetStream; each process is linked to one of them. Each link and each route
+ * keeps its order, and loses only the messages on it when it breaks; two routes have no common order. A broken route is
+ * silent. A broker learns over its routes of the subscribers at other brokers. A message that it takes before that does
+ * not reach such a subscriber.
  */
 export class SimulatedCluster implements Brokers {
   readonly size: number;
   readonly #options: SimulatedClusterOptions;
   readonly #brokers = new Map<string, number>();
   readonly #routes = new Map<string, Route>();
-  /** By process and broker: when the last of its messages that reached that broker had reached its own. */
+  /** By process and broker: when the process's own broker took the last of its messages that reached that broker. */
   readonly #reached = new Map<string, number>();
   #areRoutesBroken = false;
 
@@ -46,12 +47,12 @@ export class SimulatedCluster implements Brokers {
     return this.#brokers.get(name) ?? 0;
   }
 
-  /** The next link of `name` is to `broker`. To be called while it has none. */
+  /** Links `name` to `broker` from its next link on. Call it while `name` has no link. */
   move(name: string, broker: number): void {
     this.#brokers.set(name, broker);
   }
 
-  /** All routes lose what is on them, and carry nothing until they are mended. */
+  /** All routes lose the messages on them, and carry nothing until they are mended. */
   breakRoutes(): void {
     this.#areRoutesBroken = true;
     for (const route of this.#routes.values()) route.losses++;
@@ -61,7 +62,7 @@ export class SimulatedCluster implements Brokers {
     this.#areRoutesBroken = false;
   }
 
-  /** `broker` was killed: what it had taken and not passed on is lost. Its links are to be cut by the caller. */
+  /** Kills `broker`: messages that it has taken and not yet passed on are lost. The caller cuts the broker's links. */
   crash(broker: number): void {
     for (const [name, route] of this.#routes) if (name.split(">").includes(String(broker))) route.losses++;
   }

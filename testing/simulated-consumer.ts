@@ -21,10 +21,10 @@ export interface ConsumerOptions {
   readonly config: ConsumerConfig;
   readonly end: NetworkEnd;
   readonly clock: Clock;
-  /** Messages on their way until flow control asks how far the listener is. */
+  /** Messages that are delivered before flow control asks the listener for an answer. */
   readonly window: number;
   readonly matches: (pattern: string, subject: string) => boolean;
-  /** Whether anybody listens to what it delivers. */
+  /** Whether a subscriber listens to the delivery subject. */
   readonly isHeard: () => boolean;
   readonly ended: () => void;
 }
@@ -34,14 +34,17 @@ const status = 100;
 const intervalMsDefault = 5_000;
 const idleMsDefault = 5_000;
 
-/** A push consumer of a simulated JetStream: delivers in order, stops until flow control is answered, and goes when nobody listens. */
+/**
+ * A push consumer of a simulated JetStream. It delivers in order, waits for flow control, and ends when its subject has
+ * no listener.
+ */
 export class SimulatedConsumer {
   readonly #options: ConsumerOptions;
   #next: number;
   #number = 0;
   #unanswered = 0;
   #asks = 0;
-  /** Subject whose answer it waits for. */
+  /** Flow-control subject whose answer it waits for. */
   #stalledAt: string | undefined;
   #isQuiet = true;
   #unheardMs = 0;
@@ -62,7 +65,7 @@ export class SimulatedConsumer {
     return nanos === 0 ? intervalMsDefault : nanos / 1_000_000;
   }
 
-  /** Delivers what there is. */
+  /** Delivers all messages that it can. */
   pump(): void {
     const { stream, config, window } = this.#options;
     while (this.#stalledAt === undefined) {
@@ -74,7 +77,7 @@ export class SimulatedConsumer {
     }
   }
 
-  /** Flow control was answered on `subject`. */
+  /** The listener has answered flow control on `subject`. */
   answered(subject: string): void {
     if (subject !== this.#stalledAt) return;
     this.#stalledAt = undefined;

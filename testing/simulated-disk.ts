@@ -3,36 +3,41 @@ import { assert, delay } from "../core/index.js";
 import { MemoryDisk } from "../storage/kv/memory-store.js";
 import type { OpenStore, OrderedStore, View } from "../storage/kv/ordered-store.js";
 
-/** How a simulated disk does its work. */
+/** Times and faults of a simulated disk. */
 export interface DiskFaults {
-  /** Time from a batch's begin until it is durable, in ms. */
+  /** Time from the start of a batch until it is durable, in ms. */
   readonly latencyMsMin: number;
   readonly latencyMsMax: number;
-  /** Time at most from when a batch is durable, and seen by every view, until its writer is told: as in a process that is busy. */
+  /**
+   * Maximal time, in ms, between a batch being durable (each view shows it) and its writer learning so, as in a busy
+   * process.
+   */
   readonly tellingMsMax: number;
-  /** Chance, in [0, 1], that a batch which nothing else waits for is durable before its writer goes on. */
+  /**
+   * Chance, in [0, 1], that a batch written `alone`, with no other batch in flight, is durable before `batch` returns.
+   */
   readonly inTurn: number;
-  /** Chance, in [0, 1], that a batch fails in doubt: every other such batch is on the disk all the same. */
+  /** Chance, in [0, 1], that a batch fails in doubt. Half of these batches are on the disk nevertheless. */
   readonly doubt: number;
 }
 
-/** A disk that takes 0.2 to 2 ms a batch, none for some of those that are alone, and always says what became of it. */
+/** A disk without failures. A batch takes 0.2 to 2 ms; 30 % of the batches written `alone` take no time. */
 export const healthyDisk: DiskFaults = { latencyMsMin: 0.2, latencyMsMax: 2, tellingMsMax: 0, inTurn: 0.3, doubt: 0 };
 
-/** What decides a disk's times and doubts; sound unless told. */
+/** Seams and faults of a disk. Default: no failures. */
 export interface SimulatedDiskOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly faults?: DiskFaults;
-  /** Called when a batch has become durable, before whoever wrote it knows, with a view that shows it. */
+  /** Called when a batch has become durable, before its writer knows, with a view that shows it. */
   readonly onDurable?: (view: View) => void;
 }
 
 /** A disk whose batches take time, may fail in doubt, and are lost in a crash unless they were durable. */
 export class SimulatedDisk {
   faults: DiskFaults;
-  /** Batches so far whose writer was told that they failed. */
+  /** Number of batches whose writer has learned that they failed. */
   failures = 0;
   readonly #options: SimulatedDiskOptions;
   readonly #disk: MemoryDisk;
@@ -48,13 +53,13 @@ export class SimulatedDisk {
     this.#disk = copied === undefined ? new MemoryDisk(options.name, write, writeNow) : copied.copy(options.name, write, writeNow);
   }
 
-  /** An OpenStore. Rejects with InUseError until the store opened before was closed, or the disk crashed. */
+  /** An OpenStore. Rejects with InUseError until the previous store is closed or the disk crashes. */
   readonly open: OpenStore = async () => {
     this.#store = await this.#disk.open();
     return this.#store;
   };
 
-  /** The process that uses it is killed. The batch in the air, if there is one, is on the disk or not, as chance has it. */
+  /** Kills the process that uses the disk. A batch in the air is on the disk or lost, each with a chance of 1/2. */
   crash(): void {
     if (this.#inTheAir !== undefined && this.#options.random.fraction() < 0.5) this.#inTheAir();
     this.#inTheAir = undefined;
@@ -62,7 +67,10 @@ export class SimulatedDisk {
     this.#store = undefined;
   }
 
-  /** Removes all that is on it, as one removes the folder of a store that is closed. Fails as often as a batch does; then nothing is removed. */
+  /**
+   * Removes all data, as removing the folder of a closed store does. Fails as often as a batch does, and then removes
+   * nothing.
+   */
   async erase(): Promise<void> {
     const { clock, random } = this.#options;
     const { latencyMsMin, latencyMsMax, doubt } = this.faults;
@@ -74,7 +82,7 @@ export class SimulatedDisk {
     this.#disk.erase();
   }
 
-  /** Another disk with what is durable on this one: a backup, or a way to look at a disk that is in use. */
+  /** Another disk with the durable data of this one: a backup, or a way to read a disk that is in use. */
   copy(options: Partial<SimulatedDiskOptions> = {}): SimulatedDisk {
     return new SimulatedDisk(
       { name: this.#options.name, clock: this.#options.clock, random: this.#options.random, ...options },

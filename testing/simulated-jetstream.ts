@@ -6,41 +6,41 @@ import type { NetworkEnd } from "./network-end.js";
 import { type ConsumerConfig, SimulatedConsumer } from "./simulated-consumer.js";
 import { type Refusal, SimulatedStream, type StreamConfig, type StreamMessage } from "./simulated-stream.js";
 
-/** What a simulated JetStream does beside what it is asked. */
+/** Faults of a simulated JetStream. */
 export interface JetStreamFaults {
-  /** Chance that what was taken is neither repeated nor acknowledged: its leader died in between. */
+  /** Chance that a message is stored but neither republished nor acknowledged: the leader died in between. */
   readonly unsaid: number;
-  /** How far a follower, who answers direct gets, is behind, at most. */
+  /** Maximal lag of a follower, which answers direct gets. */
   readonly followerLagMsMax: number;
-  /** Messages a consumer has on their way, at most, until flow control was answered. */
+  /** Maximal number of messages that a consumer delivers before flow control is answered. */
   readonly windowMax: number;
-  /** What is repeated says when it was taken, as since nats-server 2.10. */
+  /** Whether a republished message carries its time, as since nats-server 2.10. */
   readonly saysTime: boolean;
 }
 
-/** A JetStream that says all it should, at once. */
+/** A JetStream without faults. */
 export const soundJetStream: JetStreamFaults = { unsaid: 0, followerLagMsMax: 0, windowMax: 64, saysTime: true };
 
-/** A message as it was taken, for whoever looks on. */
+/** A message as the stream took it, for observers. */
 export interface TakenMessage extends StreamMessage {
   readonly stream: string;
-  /** Tells streams of one name apart. */
+  /** Distinguishes streams with the same name. */
   readonly created: string;
 }
 
-/** What decides a simulated JetStream. */
+/** Seams and faults of a simulated JetStream. */
 export interface SimulatedJetStreamOptions {
   readonly network: FaultyNetwork;
-  /** The broker's, with its own wall clock; the network's unless told. */
+  /** Clock of the broker, with its own wall clock. Default: the network's clock. */
   readonly clock?: Clock;
   readonly random: Random;
   readonly log?: Log;
   readonly faults?: JetStreamFaults;
-  /** Told of each message a stream takes, before anybody else. */
+  /** Called with each message that a stream takes, before any other process learns of it. */
   readonly onTaken?: (message: TakenMessage) => void;
 }
 
-/** Name of its end of the network: for `sever`. */
+/** Name of JetStream's end of the network, for `sever`. */
 export const jetStreamEnd = "jetstream";
 
 const streamNotFound: Refusal = { code: 404, err_code: 10059, description: "stream not found" };
@@ -53,8 +53,8 @@ const nothing: Uint8Array = new Uint8Array(0);
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * The JetStream of the broker that a FaultyNetwork is: as much of it as transport/ uses. Streams survive a stop of the network,
- * which is a kill of the broker; consumers do not. The leader answers everything but direct gets, which a follower does.
+ * The JetStream of a FaultyNetwork's broker, as far as transport/ uses it. Streams survive a stop of the network (a
+ * kill of the broker); consumers do not. The leader answers all requests except direct gets, which a follower answers.
  */
 export class SimulatedJetStream {
   faults: JetStreamFaults;
@@ -80,12 +80,12 @@ export class SimulatedJetStream {
     this.#subscribeAll();
   }
 
-  /** The stream of that name, to be looked at. */
+  /** The stream `name`, for inspection. */
   stream(name: string): SimulatedStream | undefined {
     return this.#streams.get(name);
   }
 
-  /** There is no leader: nobody takes or answers anything, though links hold. */
+  /** There is no leader: no message is taken and no request answered, while links hold. */
   pause(): void {
     this.#isLeading = false;
     this.#unsubscribeAll();
@@ -98,13 +98,16 @@ export class SimulatedJetStream {
     this.#subscribeAll();
   }
 
-  /** Loses everything; to be called while the network is stopped. */
+  /** Loses all streams. Call it while the network is stopped. */
   empty(): void {
     this.#streams.clear();
     this.#subscribeAll();
   }
 
-  /** Loses what streams took within the last `ms`, as a broker that does not sync before it acknowledges; to be called while the network is stopped. */
+  /**
+   * Loses the messages that streams took within the last `ms`, as a broker that does not sync before it acknowledges.
+   * Call it while the network is stopped.
+   */
   losePower(ms: number): void {
     for (const stream of this.#streams.values()) stream.truncate(stream.lastSequence - stream.takenWithin(ms));
   }
@@ -169,7 +172,7 @@ export class SimulatedJetStream {
     for (const consumer of this.#consumers.values()) consumer.pump();
   }
 
-  /** Before the acknowledgement, on the same link. */
+  /** Republishes before the acknowledgement, on the same link. */
   #repeat(stream: SimulatedStream, message: StreamMessage, lastOfSubject: number): void {
     const { name, republish } = stream.config;
     if (republish === undefined) return;
@@ -254,7 +257,7 @@ export class SimulatedJetStream {
     return { message: { subject, seq: sequence, data, time: new Date(timeMs).toISOString(), ...hdrs } };
   }
 
-  /** Of a follower, which may not have the latest: what it has not got is not there. */
+  /** Answer of a follower, which may lag: a message that it does not have yet is missing. */
   #directGet([name = "", ...subject]: readonly string[], asked: Fields): Uint8Array {
     const stream = this.#streams.get(name);
     const last = subject.length > 0 ? subject.join(".") : asked.last_by_subj;
@@ -277,7 +280,7 @@ export class SimulatedJetStream {
       ended: () => this.#consumers.delete(name),
     });
     this.#consumers.set(name, consumer);
-    // What it delivers comes after the answer.
+    // Its first delivery comes after the answer.
     this.#clock.setTimeout(() => {
       if (this.#consumers.get(name) === consumer) consumer.pump();
     }, 0);

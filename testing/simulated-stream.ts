@@ -1,6 +1,9 @@
 import type { Clock } from "../core/index.js";
 
-/** Header of every message that a simulated stream takes: the history in which the stream gave it its number. No real broker has it. */
+/**
+ * Header of every message of a simulated stream: the history in which the stream gave it its sequence. No real broker
+ * has it.
+ */
 export const historyHeader = "Simulated-History";
 
 /** A message that a stream holds. */
@@ -9,9 +12,9 @@ export interface StreamMessage {
   readonly subject: string;
   readonly payload: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
-  /** Wall clock of the broker. */
+  /** Wall clock of the broker when it took the message. */
   readonly timeMs: number;
-  /** When a follower has it, on the monotonic clock. */
+  /** When a follower has the message, on the monotonic clock. */
   readonly followerAtMs: number;
 }
 
@@ -26,7 +29,7 @@ export interface StreamConfig {
   readonly [field: string]: unknown;
 }
 
-/** Why a stream takes something not. */
+/** Reason why a stream refuses a message. */
 export interface Refusal {
   readonly code: number;
   readonly err_code: number;
@@ -41,15 +44,15 @@ export const wrongLastSequence = (last: number): Refusal => ({
 
 const duplicateWindowMs = 120_000;
 
-/** What came of an append. */
+/** Result of an append. */
 export type Appended =
   | { readonly message: StreamMessage; readonly isDuplicate: false }
   | { readonly sequence: number; readonly isDuplicate: true }
   | { readonly refusal: Refusal };
 
 /**
- * One stream of a simulated JetStream. All that was ever taken is kept, so that its end can be lost as in a power failure:
- * what had been superseded by what was lost is there again.
+ * One stream of a simulated JetStream. It keeps every message that it ever took, so that it can lose its end as in a
+ * power failure: messages superseded by lost ones are current again.
  */
 export class SimulatedStream {
   readonly created: string;
@@ -78,12 +81,15 @@ export class SimulatedStream {
     return this.#log.at(-1)?.sequence ?? 0;
   }
 
-  /** Name of the history in which numbers are given now: another one once the stream has lost its end, as it then gives numbers again. */
+  /**
+   * Name of the current history. It changes when the stream loses its end, because the stream then gives the same
+   * sequences again.
+   */
   get history(): string {
     return `${this.created} ${this.#truncations}`;
   }
 
-  /** Takes a message, as its headers ask for. */
+  /** Appends a message under the conditions in its headers. */
   append(subject: string, payload: Uint8Array, header: (name: string) => string, followerAtMs: number): Appended {
     const expected = header("Nats-Expected-Last-Subject-Sequence");
     const last = this.latest(subject)?.sequence ?? 0;
@@ -101,19 +107,19 @@ export class SimulatedStream {
     return { message, isDuplicate: false };
   }
 
-  /** The latest on `subject` that is not too old. */
+  /** The latest message on `subject`, unless it is too old. */
   latest(subject: string): StreamMessage | undefined {
     const message = this.#latest.get(subject);
     return message !== undefined && this.#isLive(message) ? message : undefined;
   }
 
-  /** What the stream holds at `sequence`. */
+  /** The message that the stream holds at `sequence`. */
   at(sequence: number): StreamMessage | undefined {
     const message = this.#log[sequence - (this.#log[0]?.sequence ?? 1)];
     return message !== undefined && this.#isLive(message) ? message : undefined;
   }
 
-  /** The first that the stream holds from `sequence` on, and that `holds` is true of. */
+  /** The first message that the stream holds from `sequence` on and for which `holds` returns true. */
   next(sequence: number, holds: (message: StreamMessage) => boolean = () => true): StreamMessage | undefined {
     for (let index = Math.max(0, sequence - (this.#log[0]?.sequence ?? 1)); index < this.#log.length; index++) {
       const message = this.#log[index];
@@ -122,12 +128,12 @@ export class SimulatedStream {
     return undefined;
   }
 
-  /** All that the stream holds. */
+  /** All messages that the stream holds. */
   get held(): readonly StreamMessage[] {
     return this.#log.filter((message) => this.#isLive(message));
   }
 
-  /** Forgets what came after `sequence`, as if it had never been taken. */
+  /** Drops all messages after `sequence`, as if the stream had never taken them. */
   truncate(sequence: number): void {
     this.#truncations++;
     const log = this.#log.filter((message) => message.sequence <= sequence);
@@ -137,13 +143,13 @@ export class SimulatedStream {
     for (const message of log) this.#take(message);
   }
 
-  /** A server that starts knows the ids only of what the stream holds. */
+  /** Restarts the server: it then knows only the ids of messages that the stream holds. */
   restart(): void {
     this.#ids.clear();
     for (const message of this.held) this.#noteId(message);
   }
 
-  /** How many messages from the last one back were taken within the last `ms`. */
+  /** Number of messages that were taken within the last `ms`, counted back from the last one. */
   takenWithin(ms: number): number {
     const sinceMs = this.#clock.now() - ms;
     let count = 0;
@@ -168,5 +174,5 @@ export class SimulatedStream {
   }
 }
 
-/** What a message keeps of its headers: a stored message is asked for these. */
+/** Headers that a stored message keeps: the ones its readers use. */
 const keptHeaders = ["Nats-Msg-Id", "KV-Operation", "Nats-TTL"] as const;

@@ -16,7 +16,7 @@ function openHub() {
 }
 const bytes = Buffer.from("x");
 
-test("a lost answer is a time-out within the bound, and what was asked is done", async () => {
+test("a lost answer is a time-out within the bound, and the request is carried out", async () => {
   const { clock, hub, bucket } = openHub();
   hub.faults = { ...hub.faults, lossOfAnswers: 1 };
   const asked = bucket.put("k", bytes, 0);
@@ -27,7 +27,7 @@ test("a lost answer is a time-out within the bound, and what was asked is done",
   expect(hub.peek("l")).toBeUndefined();
 });
 
-test("a reader that lags sees what was there", async () => {
+test("a reader that lags sees an earlier entry", async () => {
   const { clock, hub, bucket } = openHub();
   await bucket.put("k", bytes, 0);
   await clock.advance(1_000);
@@ -38,7 +38,7 @@ test("a reader that lags sees what was there", async () => {
   expect((await bucket.get("k"))?.revision).toBe(2);
 });
 
-test("what was put goes by its time to live, by its age, and with the broker's data; without a link nothing is answered", async () => {
+test("an entry expires at its time to live and goes with the broker's data; without a link a call rejects", async () => {
   const { clock, hub, bucket } = openHub();
   await bucket.put("short", bytes, 0, 1_000);
   await bucket.put("long", bytes, 0);

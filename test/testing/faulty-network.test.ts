@@ -36,12 +36,12 @@ describe("faulty network, calm", () => {
     expect(arrived).toEqual([...Array.from({ length: 100 }, (_, n) => String(n)), "before", "reply", "after"]);
   });
 
-  test("a request that nobody takes, one cut off, and one without an answer each fail in their own way", async () => {
+  test("a request without a responder, one on a cut link, and one without an answer each fail with their own error", async () => {
     const { clock, a, b } = setup();
     b.subscribe("silent", () => undefined);
     await clock.settle(b.flush(), 100);
-    const nobody = a.request("nobody", bytes(""), { timeoutMs: 1_000 });
-    await expect(clock.settle(nobody, 100)).rejects.toThrow(DisconnectedError);
+    const unheard = a.request("no.responder", bytes(""), { timeoutMs: 1_000 });
+    await expect(clock.settle(unheard, 100)).rejects.toThrow(DisconnectedError);
     const late = a.request("silent", bytes(""), { timeoutMs: 50 });
     await expect(clock.settle(late, 100)).rejects.toThrow(TimeoutError);
     const cutOff = a.request("silent", bytes(""), { timeoutMs: 1_000 });
@@ -55,7 +55,7 @@ describe("faulty network, calm", () => {
     await clock.settle(closing, 100);
   });
 
-  test("subscriptions outlive a stop of the broker; what was under way does not", async () => {
+  test("subscriptions outlive a stop of the broker; messages in flight do not", async () => {
     const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     const statuses: string[] = [];
@@ -73,7 +73,7 @@ describe("faulty network, calm", () => {
     expect(statuses).toEqual(["disconnected", "connected"]);
   });
 
-  test("an end that is deafened publishes, and hears neither messages nor that nobody is there, until it is healed", async () => {
+  test("a deafened end publishes, and gets neither messages nor 'no responders', until it is healed", async () => {
     const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     a.subscribe("x", () => arrived.push("a"));
@@ -82,15 +82,15 @@ describe("faulty network, calm", () => {
     network.deafen("a");
     a.publish("y", bytes(""));
     b.publish("x", bytes(""));
-    await expect(clock.settle(a.request("nobody", bytes(""), { timeoutMs: 50 }), 100)).rejects.toThrow(TimeoutError);
+    await expect(clock.settle(a.request("no.responder", bytes(""), { timeoutMs: 50 }), 100)).rejects.toThrow(TimeoutError);
     expect(arrived).toEqual(["b"]);
     network.heal();
     b.publish("x", bytes(""));
-    await expect(clock.settle(a.request("nobody", bytes(""), { timeoutMs: 50 }), 100)).rejects.toThrow(DisconnectedError);
+    await expect(clock.settle(a.request("no.responder", bytes(""), { timeoutMs: 50 }), 100)).rejects.toThrow(DisconnectedError);
     expect(arrived).toEqual(["b", "a"]);
   });
 
-  test("what is for an end with a slow link arrives late and in order; what it sends does not", async () => {
+  test("messages to an end with a slow link arrive late and in order; messages from it are not late", async () => {
     const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     a.subscribe("x", ({ payload }) => arrived.push(text(payload)));
@@ -147,7 +147,7 @@ describe("faulty network, stormy", () => {
     expect(await run(7)).not.toEqual(await run(8));
   });
 
-  test("a severed way is silent in its direction only, until healed", async () => {
+  test("a severed direction loses its messages, until healed; the other direction does not", async () => {
     const { clock, network, a, b } = setup();
     const arrived: string[] = [];
     for (const end of [a, b]) end.subscribe("x", (message) => arrived.push(`${end.name} ${text(message.payload)}`));
@@ -163,7 +163,7 @@ describe("faulty network, stormy", () => {
     expect([a.status, b.status]).toEqual(["connected", "connected"]);
   });
 
-  test("the end of a killed process gets no link any more", async () => {
+  test("the end of a killed process gets no new link", async () => {
     const { clock, network } = setup();
     const end = network.connect("a");
     const statuses: string[] = [];

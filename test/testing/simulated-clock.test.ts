@@ -59,7 +59,7 @@ describe("simulated clock", () => {
     expect(clock.now()).toBe(995_100);
   });
 
-  test("a stopped place never hears of its timers again, others do", async () => {
+  test("the timers of a stopped process never fire; the timers of others do", async () => {
     const clock = new SimulatedClock({ startMs: 0 });
     const [dead, alive] = [clock.node(7), clock.node()];
     const fired: string[] = [];
@@ -72,7 +72,7 @@ describe("simulated clock", () => {
     expect(fired).toEqual(["alive"]);
   });
 
-  test("what does not come true in time is told, and the clock stands at the time-out", async () => {
+  test("until resolves to false and settle rejects at the time-out, where the clock then stands", async () => {
     const clock = new SimulatedClock();
     const tick = () => clock.setTimeout(tick, 30);
     tick();

@@ -43,7 +43,7 @@ describe("simulated cluster", () => {
     expect(heard).toEqual({ near: sent, far: sent });
   });
 
-  test("a broken route loses what is on it and what comes after, in silence, until it is mended", async () => {
+  test("a broken route silently loses the messages on it and later ones, until it is mended", async () => {
     const { clock, cluster, a, far, heard, taken } = await setup();
     a.publish("x", bytes("on the route"));
     await clock.until(() => taken.length === 1, 100);
@@ -57,7 +57,7 @@ describe("simulated cluster", () => {
     expect(far.status).toBe("connected");
   });
 
-  test("a broker that dies loses what it has not passed on, though its publisher may hear that back", async () => {
+  test("a broker that dies loses messages it has not passed on to other brokers; its own subscribers may get them", async () => {
     const { clock, cluster, a, heard, taken } = await setup();
     a.publish("x", bytes("1"));
     await clock.until(() => taken.length === 1, 100);
@@ -66,7 +66,7 @@ describe("simulated cluster", () => {
     expect(heard).toEqual({ near: ["1"], far: [] });
   });
 
-  test("publishers overtake each other: what reaches a broker first is heard first", async () => {
+  test("publishers overtake each other: each broker delivers in the order of arrival", async () => {
     const { clock, cluster, a, near, far, heard } = await setup();
     for (let n = 0; n < 30; n++) {
       a.publish("x", bytes(`a${n}`));
@@ -80,7 +80,7 @@ describe("simulated cluster", () => {
     expect(heard.near.toSorted()).toEqual(heard.far.toSorted());
   });
 
-  test("a broker passes on nothing to a subscriber at another one before it knows of it", async () => {
+  test("a broker passes nothing on to a subscriber at another broker before it knows of it", async () => {
     const { clock, a, far, heard, taken } = await setup();
     far.subscribe("y", () => heard.far.push("y"));
     await clock.settle(far.flush(), 100);

@@ -29,7 +29,7 @@ function setup(seed: number) {
 }
 
 describe("simulated disk", () => {
-  test("a batch takes its time, and is told of when it is durable", async () => {
+  test("a batch takes its time, and onDurable is called once it is durable", async () => {
     const { clock, disk, durable } = setup(1);
     const store = await disk.open();
     const written = write(store, "1");
@@ -40,7 +40,7 @@ describe("simulated disk", () => {
     expect(durable).toEqual(["1"]);
   });
 
-  test("a crash loses the batch in the air or not, by chance, and those behind it always", async () => {
+  test("a crash loses the batch in the air by chance, and the batches behind it always", async () => {
     const found = new Set<string | undefined>();
     for (let seed = 0; seed < 50; seed++) {
       const { clock, disk } = setup(seed);
@@ -61,7 +61,7 @@ describe("simulated disk", () => {
     expect(found).toEqual(new Set(["1", "2"]));
   });
 
-  test("a batch that fails is counted when its writer is told, unless the process was killed meanwhile", async () => {
+  test("a batch that fails is counted when its writer learns so, unless the process was killed meanwhile", async () => {
     const { clock, disk } = setup(1);
     disk.faults = { ...disk.faults, doubt: 1, tellingMsMax: 50 };
     const written = write(await disk.open(), "1");
@@ -76,19 +76,19 @@ describe("simulated disk", () => {
     expect(disk.failures).toBe(1);
   });
 
-  test("a batch is seen before its writer is told of it, when telling takes time", async () => {
+  test("a batch is visible before its promise resolves, if the disk delays that", async () => {
     const { clock, disk, durable } = setup(1);
     disk.faults = { ...disk.faults, tellingMsMax: 50 };
     const store = await disk.open();
-    let isTold = false;
-    const written = write(store, "1").then(() => (isTold = true));
+    let isResolved = false;
+    const written = write(store, "1").then(() => (isResolved = true));
     await clock.until(() => durable.length > 0, 10);
     expect(await get(disk)).toBe("1");
-    expect(isTold).toBe(false);
+    expect(isResolved).toBe(false);
     await clock.settle(written, 60);
   });
 
-  test("a batch that is alone is durable in the turn that writes it, if the disk is so", async () => {
+  test("a batch written alone is durable before batch returns, if the disk's inTurn is 1", async () => {
     const { clock, disk, durable } = setup(1);
     disk.faults = { ...disk.faults, inTurn: 1 };
     const store = await disk.open();
@@ -103,7 +103,7 @@ describe("simulated disk", () => {
     expect(store.batch(changes, { alone: true })).toBeUndefined();
   });
 
-  test("a batch in doubt is on the disk or not, and whoever wrote it cannot tell", async () => {
+  test("a batch in doubt is on the disk or not, and its writer cannot know", async () => {
     const found = new Set<string | undefined>();
     for (let seed = 0; seed < 50; seed++) {
       const { clock, disk } = setup(seed);

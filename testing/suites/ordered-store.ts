@@ -3,7 +3,10 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ByteRange, type StoreChange, type OpenStore, type OrderedStore, storeKeyBytesMax } from "../../storage/kv/ordered-store.js";
 import { AssertionError, ClosedError, InUseError } from "../../core/index.js";
 
-/** Holds an ordered store to what storage/kv/ordered-store.ts promises. `makePlace` gives a new, empty place each time. */
+/**
+ * Tests an ordered store against the promises of storage/kv/ordered-store.ts. `makeSetup` gives a new, empty place each
+ * time.
+ */
 export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenStore>): void {
   describe(`the ordered store ${name}`, () => {
     let openStore: OpenStore;
@@ -18,7 +21,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
     const get = (key: string) => text(store.read((view) => view.get(bytes(key))));
     const list = (range: ByteRange) => store.read((view) => Array.from(view.range(range), ([key, value]) => `${text(key)}=${text(value)}`));
 
-    test("gives what was put, and nothing for a key that was not", async () => {
+    test("gives the value that was put, and undefined for another key", async () => {
       await store.batch([put("a", "1"), put("b", "")]);
       expect(get("a")).toBe("1");
       expect(get("b")).toBe("");
@@ -26,7 +29,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
       expect(get("aa")).toBeUndefined();
     });
 
-    test("carries out the changes of a batch in their order", async () => {
+    test("applies the changes of a batch in order", async () => {
       await store.batch([put("a", "1"), put("a", "2"), remove("b"), put("b", "3"), put("c", "4"), remove("c"), remove("none")]);
       expect(list(all)).toEqual(["a=2", "b=3"]);
     });
@@ -75,7 +78,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
       expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => `k${String(n).padStart(2, "0")} ${n} k49 ${n}`));
     });
 
-    test("bytes it gave stay as they were, whatever is read or written later", async () => {
+    test("bytes that a view gave stay the same after later reads and writes", async () => {
       const value = Buffer.alloc(100_000, 1);
       await store.batch([{ key: bytes("long"), value }, put("short", "one")]);
       const [long, short] = store.read((view) => [view.get(bytes("long")), view.get(bytes("short"))]);
@@ -85,7 +88,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
       expect(text(short)).toBe("one");
     });
 
-    test("takes keys of 1 to 1,978 bytes and values of megabytes; another key is a bug and leaves the batch out", async () => {
+    test("takes keys of 1 to 1,978 bytes and values of megabytes; a batch with another key fails with AssertionError and writes nothing", async () => {
       const key = Buffer.alloc(storeKeyBytesMax, 0xff);
       const value = Buffer.alloc(3_000_000, 7);
       await store.batch([{ key, value }]);
@@ -99,7 +102,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
 
     for (const alone of [false, true]) {
       describe(alone ? "a batch alone" : "a batch", () => {
-        test("shows in no view before it is durable, whole in each view after it resolved", async () => {
+        test("shows in no view before it is durable, and whole in each view after it resolves", async () => {
           const count = 200;
           for (let round = 1; round <= 20; round++) {
             const changes = Array.from({ length: count }, (_, n) => put(`k${n}`, `${round}`));
@@ -127,7 +130,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
       });
     }
 
-    test("batches under way together are written in their order, and all before close resolves", async () => {
+    test("batches in flight together are written in order, and all before close resolves", async () => {
       const written = Array.from({ length: 50 }, (_, n) => store.batch([put("last", `${n}`), put(`k${n}`, "")], { alone: n % 7 === 0 }));
       const closed = store.close();
       await Promise.all([...written, closed]);
@@ -141,7 +144,7 @@ export function orderedStoreSuite(name: string, makeSetup: () => Promise<OpenSto
       expect(list(all)).toEqual([]);
     });
 
-    test("what fails in the user of a view goes to its caller, and hurts no later view", async () => {
+    test("an error in the user of a view goes to its caller, and harms no later view", async () => {
       await store.batch([put("a", "1")]);
       const failure = new Error("of the user");
       expect(() => store.read(() => fail(failure))).toThrow(failure);

@@ -1,9 +1,9 @@
-/** What the suites of transports are written in. */
+/** Steps that the suites of transports share. */
 import { expect } from "vitest";
 import type { Log } from "../../core/index.js";
 import type { LinkStatus, Message, Transport } from "../../transport/index.js";
 
-/** A broker of one kind, and how to come to it. */
+/** A broker of one kind: connects transports to it, stops it and starts it. */
 export interface Setup {
   /** A new transport with a link. */
   connect(log?: Log): Promise<Transport>;
@@ -14,10 +14,10 @@ export interface Setup {
   close(): Promise<void>;
 }
 
-/** Time-out of requests that are to be answered. */
+/** Time-out of requests that get an answer. */
 export const timeoutMs = 10_000;
 
-/** Breaks the links of `transports`, and resolves when they have them again. */
+/** Breaks the links of `transports`, and resolves when each has a link again. */
 export async function breakLinks(setup: Setup, transports: readonly Transport[]): Promise<void> {
   const down = Promise.all(transports.map((transport) => status(transport, "disconnected")));
   await setup.stop();
@@ -38,7 +38,7 @@ export function status(transport: Transport, wanted: LinkStatus): Promise<void> 
   });
 }
 
-/** What `take` makes of the first `count` messages on `subjects`. */
+/** Resolves to the results of `take` for the first `count` messages on `subjects`. */
 export function receive<T>(transport: Transport, subjects: readonly string[], count: number, take: (message: Message) => T): Promise<T[]> {
   const taken: T[] = [];
   return new Promise((resolve) => {
@@ -51,7 +51,7 @@ export function receive<T>(transport: Transport, subjects: readonly string[], co
   });
 }
 
-/** What `promise` rejects with. */
+/** Resolves to the error that `promise` rejects with. */
 export async function rejected(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => expect.unreachable("it resolves"),
@@ -59,7 +59,7 @@ export async function rejected(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** What `action` throws. */
+/** The error that `action` throws. */
 export function thrown(action: () => void): unknown {
   try {
     action();
@@ -69,7 +69,7 @@ export function thrown(action: () => void): unknown {
   return expect.unreachable("it does not throw");
 }
 
-/** Bytes that tell a part in the wrong place. */
+/** Bytes in which a part in the wrong place shows. */
 export function pattern(size: number, seed: number): Uint8Array {
   const words = new Uint32Array(Math.ceil(size / 4)).map((_, index) => Math.imul(index + seed, 0x9e3779b1));
   return new Uint8Array(words.buffer, 0, size);
@@ -82,7 +82,7 @@ export function bytes(n: number): Uint8Array {
   return buffer;
 }
 
-/** The number that `bytes` wrote. */
+/** The number in a payload that `bytes` made. */
 export const read = (payload: Uint8Array): number => new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(0);
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 export const untext = (payload: Uint8Array): string => new TextDecoder().decode(payload);

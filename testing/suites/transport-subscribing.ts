@@ -4,7 +4,7 @@ import type { Log } from "../../core/index.js";
 import type { Transport } from "../../transport/index.js";
 import { breakLinks, status, receive, rejected, thrown, bytes, read, timeoutMs, type Setup } from "./transport-steps.js";
 
-/** Part 5 of what transport/transport.ts promises. */
+/** Part 5 of the promises of transport/transport.ts. */
 export function subscribingSuite(connect: (log?: Log) => Promise<Transport>, setup: () => Setup): void {
   describe("5. subscribing", () => {
     test("a handler stays subscribed over a broken link", async () => {
@@ -16,7 +16,7 @@ export function subscribingSuite(connect: (log?: Log) => Promise<Transport>, set
       expect(await heard).toEqual(["a.b"]);
     });
 
-    test("one subscribed while there is no link hears what is published on the next one", async () => {
+    test("a handler subscribed without a link gets messages published on the next link", async () => {
       const transport = await connect();
       const down = status(transport, "disconnected");
       await setup().stop();

@@ -19,7 +19,7 @@ import {
 
 export type { Setup } from "./transport-steps.js";
 
-/** Holds a transport to what transport/transport.ts promises, by its numbers. */
+/** Tests a transport against the numbered promises of transport/transport.ts. */
 export function transportSuite(name: string, makeSetup: () => Promise<Setup>): void {
   describe(`the transport ${name}`, () => {
     let setup: Setup;
@@ -48,14 +48,14 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
         expect(await numbers).toEqual(Array.from({ length: count }, (_, n) => n));
       });
 
-      test("what is published before a reply arrives before the reply", async () => {
+      test("a message published before a reply arrives before the reply", async () => {
         const [server, client] = [await connect(), await connect()];
         const heard: number[] = [];
         server.subscribe("ask", (message) => {
-          server.publish("told", message.payload);
+          server.publish("news", message.payload);
           message.reply?.(message.payload);
         });
-        client.subscribe("told", (message) => heard.push(read(message.payload)));
+        client.subscribe("news", (message) => heard.push(read(message.payload)));
         await Promise.all([server.flush(), client.flush()]);
         const early: number[] = [];
         await Promise.all(
@@ -67,15 +67,15 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
         expect(early).toEqual([]);
       });
 
-      test("a split reply keeps its place between what is published before and after it", async () => {
+      test("a split reply keeps its place between messages published before and after it", async () => {
         const [server, client] = [await connect(), await connect()];
         const heard: string[] = [];
         server.subscribe("ask", (message) => {
-          server.publish("told", text("before"));
+          server.publish("news", text("before"));
           message.reply?.(new Uint8Array(server.payloadBytesMax * 2));
-          server.publish("told", text("after"));
+          server.publish("news", text("after"));
         });
-        const both = receive(client, ["told"], 2, (message) => heard.push(untext(message.payload)));
+        const both = receive(client, ["news"], 2, (message) => heard.push(untext(message.payload)));
         await Promise.all([server.flush(), client.flush()]);
         await client.request("ask", bytes(0), { timeoutMs }).then(() => expect(heard).toContain("before"));
         await both;
@@ -84,7 +84,7 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
     });
 
     describe("2. loss", () => {
-      test("nothing arrives twice or out of order over links that break, and what is published on the next link arrives", async () => {
+      test("nothing arrives twice or out of order over links that break, and messages published on the next link arrive", async () => {
         const [sender, receiver] = [await connect(), await connect()];
         const heard: number[] = [];
         let last: (() => void) | undefined;
@@ -128,12 +128,12 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
           expect(error).toMatchObject({ code: "ZOOID_DISCONNECTED", transient: true, isUnheard: false });
       });
 
-      test("a request that nobody is there to take rejects with DisconnectedError, long before its time-out", async () => {
+      test("a request without a responder rejects with DisconnectedError, long before its time-out", async () => {
         const client = await connect();
-        const request = client.request("nobody.here", bytes(1), { timeoutMs: 3_600_000 });
-        expect(await rejected(request)).toMatchObject({ code: "ZOOID_DISCONNECTED", isUnheard: true, facts: { subject: "nobody.here" } });
+        const request = client.request("no.responder", bytes(1), { timeoutMs: 3_600_000 });
+        expect(await rejected(request)).toMatchObject({ code: "ZOOID_DISCONNECTED", isUnheard: true, facts: { subject: "no.responder" } });
         expect(client.status).toBe("connected");
-        const large = client.request("nobody.here", new Uint8Array(3 * client.payloadBytesMax), { timeoutMs: 3_600_000 });
+        const large = client.request("no.responder", new Uint8Array(3 * client.payloadBytesMax), { timeoutMs: 3_600_000 });
         expect(await rejected(large)).toMatchObject({ code: "ZOOID_DISCONNECTED" });
       });
 
@@ -171,7 +171,7 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
         expect(await waiting).toBe(reason);
       });
 
-      test("the status tells of each change until the listener is taken away", async () => {
+      test("a status listener gets each change until it is removed", async () => {
         const transport = await connect();
         const seen: LinkStatus[] = [];
         const unheard: LinkStatus[] = [];
@@ -235,14 +235,14 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
     subscribingSuite(connect, () => setup);
 
     describe("6. errors", () => {
-      test("a handler that throws or rejects is logged and hurts nobody", async () => {
+      test("a handler that throws or rejects is logged and harms nothing else", async () => {
         const logged: string[] = [];
         const log = { ...silentLog, error: (_: object, message: string) => void logged.push(message) };
         const [sender, receiver] = [await connect(), await connect(log)];
         receiver.subscribe("a", () => {
           throw new Error("thrown by a handler");
         });
-        // oxlint-disable-next-line typescript/no-misused-promises -- the mistake that is tried
+        // oxlint-disable-next-line typescript/no-misused-promises -- the test makes this mistake on purpose
         receiver.subscribe("a", () => Promise.reject(new Error("rejected by a handler")));
         const heard = receive(receiver, ["a"], 2, (message) => read(message.payload));
         await receiver.flush();
@@ -256,18 +256,18 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
     });
 
     describe("close", () => {
-      test("delivers what was published", async () => {
+      test("delivers all published messages", async () => {
         const [sender, receiver] = [await connect(), await connect()];
         const count = 1_000;
         const heard = receive(receiver, ["a"], count, () => undefined);
         await receiver.flush();
-        // More than the buffers of the system take at once.
+        // More bytes than the buffers of the operating system take at once.
         for (let n = 0; n < count; n++) sender.publish("a", new Uint8Array(32 * 1024));
         await sender.close();
         expect((await heard).length).toBe(count);
       });
 
-      test("rejects requests in flight with ClosedError, ends subscriptions, and refuses what comes after", async () => {
+      test("rejects requests in flight with ClosedError, ends subscriptions, and refuses later calls", async () => {
         const [sender, transport] = [await connect(), await connect()];
         const heard: number[] = [];
         transport.subscribe("a", (message) => heard.push(read(message.payload)));
