@@ -5,20 +5,20 @@ import { type RouteCaching, routeRules } from "./route-rules.js";
 
 type OnSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, next: (error: null, payload: unknown) => void) => void;
 
-/** Handlers of routes without the cache, by those that stand in their place. */
+/** The handler of each route before it was cached, by the handler that replaced it. */
 const handlers = new WeakMap<RouteHandlerMethod, RouteHandlerMethod>();
 
-/** In the `config` of routes that are cached. */
+/** A key in the `config` of each cached route. */
 const cachedMark = Symbol("zooid.cached");
 
-/** The route with this `config` is cached. */
+/** Whether the route with this `config` is cached. */
 export function isCached(config: object): boolean {
   return cachedMark in config;
 }
 
 /**
- * `hook` sees each response before the `onSend` hooks that were there already do: they run for each request, hit or not, and what they make
- * of one response is not kept for others.
+ * Adds `hook` before the `onSend` hooks that the app already has. Those hooks run for each request, hit or not, and
+ * their changes to one response are not kept for other requests.
  */
 export function addFirstOnSend(app: FastifyInstance, hook: OnSend): void {
   const hooks = hooksOf(app, "onSend");
@@ -26,9 +26,11 @@ export function addFirstOnSend(app: FastifyInstance, hook: OnSend): void {
   else app.addHook("onSend", hook);
 }
 
-/** Puts the cache between Fastify and the handler of a route, and looks at what is sent after all hooks of the route. */
+/**
+ * Puts the cache between Fastify and the handler of a route, and looks at the response after all hooks of the route.
+ */
 export function cacheRoute(app: FastifyInstance, route: RouteOptions, caching: RouteCaching, deps: CachedRouteDeps): void {
-  // The app around this one has done so before: its cache does not count.
+  // A parent app may have cached this route already. Its cache is replaced.
   const handler = handlers.get(route.handler) ?? route.handler;
   const cached = new CachedRoute({ ...route, handler }, routeRules(caching, route), deps);
   const handle: RouteHandlerMethod = function (this: FastifyInstance, request, reply) {
@@ -37,7 +39,8 @@ export function cacheRoute(app: FastifyInstance, route: RouteOptions, caching: R
   handlers.set(handle, handler);
   route.handler = handle;
   route.config = Object.assign({}, route.config, { [cachedMark]: true });
-  // Later hooks for routes may add hooks to this one. Fastify takes them when all plug-ins are loaded, and this runs before.
+  // Later `onRoute` hooks may add hooks to this route. Fastify reads them after all plug-ins are loaded; this runs
+  // before that.
   app.after(() => {
     if (route.handler === handle) watch(route, cached, deps);
   });

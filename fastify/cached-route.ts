@@ -10,11 +10,11 @@ import { ageSecs, pageTime } from "./page-time.js";
 import { type RequestedUrl, askedBy } from "./request-key.js";
 import { type RouteRules, ttlMsOf } from "./route-rules.js";
 
-/** What the routes of one app share. */
+/** Dependencies that all routes of one app share. */
 export interface CachedRouteDeps {
   readonly cacheable: Cache["cacheable"];
   readonly namespace: string;
-  /** Name in the field `Cache-Status`; undefined: there is none. */
+  /** Name in the header field `Cache-Status`; undefined: the field is not sent. */
   readonly cacheStatus: string | undefined;
   readonly clock: Clock;
   /** Responses that are, or may become, pages. */
@@ -24,19 +24,22 @@ export interface CachedRouteDeps {
 type Pages = Cached<(run: HandlerRun) => Promise<Page | undefined>>;
 
 /**
- * A route whose answers are kept.
+ * A route whose responses are cached as pages.
  *
- * 1. The request that begins a computation is answered by Fastify as without a cache; its response is looked at on its way, and becomes the page.
- * 2. All others are given the page, through the hooks of their own requests.
- * 3. A response that is for its own request only is given to no other: those that waited for it run the handler themselves.
- * 4. A page is the response as it left the handler. Whether it is kept, its entity tag and 304 are decided from what is sent, after all hooks.
+ * 1. Fastify answers the request that begins a computation as it would without a cache. The response is inspected as it
+ *    passes the hooks, and becomes the page.
+ * 2. All other requests get the page, through the hooks of their own requests.
+ * 3. A response that is for its own request only is not given to other requests. The requests that waited for it run
+ *    the handler themselves.
+ * 4. A page is the response as it left the handler. Whether it is kept, its entity tag and status 304 are decided from
+ *    the response that is sent, after all hooks.
  */
 export class CachedRoute {
   readonly #rules: RouteRules;
   readonly #deps: CachedRouteDeps;
   readonly #handler: RouteHandlerMethod;
   readonly #pages: Pages;
-  /** By what is warned of. */
+  /** Time on the monotonic clock until which warnings of a kind are not logged, by kind. */
   readonly #quietUntilMs = new Map<string, number>();
 
   constructor(route: RouteOptions, rules: RouteRules, deps: CachedRouteDeps) {
@@ -46,7 +49,7 @@ export class CachedRoute {
     const { ttl, tags, statuses, maxEntries, maxBytes } = rules;
     const ttlSecs = ttl === undefined ? undefined : ttlMsOf(ttl) / 1_000;
     const constraints = route.constraints === undefined ? "" : ` ${JSON.stringify(route.constraints, withExpressions)}`;
-    // An async function, so that whether it gives promises is known before it first ran.
+    // An async function, so that `cacheable` knows before the first run that it returns promises.
     this.#pages = deps.cacheable(async (run: HandlerRun) => run.begin(), {
       namespace: deps.namespace,
       name: `${String(route.method)} ${route.url}${constraints}`,
@@ -54,7 +57,7 @@ export class CachedRoute {
       key: (run) => run.key,
       deps: typeof tags === "function" ? (run) => tags(run.request) : tags,
       ttl: (page) => shorter(ttlSecs, page?.lifetimeSecs),
-      // A page is fresh for as long as its age says, however often it is asked for.
+      // A page is fresh for as long as its age says, however often it is requested.
       readExtendTtl: false,
       condition: (page) => page !== undefined && statuses.has(page.status),
       signal: (run) => run.signal,
@@ -64,7 +67,7 @@ export class CachedRoute {
     });
   }
 
-  /** Answers a request. Not an async function: a handler that sends by itself gives Fastify nothing. */
+  /** Answers a request. Not an async function: a handler that sends the reply by itself returns nothing to Fastify. */
   handle(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): unknown {
     const handle = (): unknown => this.#handler.call(app, request, reply);
     const asked = askedBy(request, reply, this.#rules);
@@ -90,7 +93,7 @@ export class CachedRoute {
     return run.given();
   }
 
-  /** The response as it is about to be sent: all other hooks have seen it. Gives the payload. */
+  /** Called just before the response is sent, after all other hooks. Returns the payload to send. */
   sending(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
     const outgoing = this.#deps.outgoing.get(reply);
     outgoing?.isSent(reply, payload);
@@ -99,7 +102,7 @@ export class CachedRoute {
     return this.#withoutBody(reply, payload);
   }
 
-  /** The answer is the page of another request, or one that is being made for it. */
+  /** Answers with the page of another request, or with one that another request is computing. */
   #answered(
     answer: Promise<Page | undefined>,
     run: HandlerRun,
@@ -116,10 +119,11 @@ export class CachedRoute {
           reject(error);
           return;
         }
-        // A handler that gives nothing sends by itself, now or later: Fastify waits for a promise of the reply.
+        // A handler that returns nothing sends the reply by itself, now or later. Fastify waits for a promise of the
+        // reply.
         resolve(given === undefined ? reply : given);
       };
-      // This request may be the one that begins anew.
+      // This request may be the one that runs the handler after all.
       run.onBegun = () => {
         settle(() => run.given());
       };
@@ -151,13 +155,14 @@ export class CachedRoute {
       else reply.header(name, value);
     }
     outgoing.set(reply, new OutgoingAnswer(undefined, page, age, reply.hasHeader("content-type")));
-    // A hook may have set one for this request. The page is serialized already; what an error handler sends in its place is not.
+    // A hook may have set a serializer for this request. The page is serialized already; an error handler's payload
+    // that replaces it is not.
     const serializer = serializerOf(reply);
     if (serializer !== undefined) reply.serializer((payload) => (payload === page.body ? page.body : serializer(payload)) as string);
     return page.body ?? reply.send();
   }
 
-  /** Nothing was computed, and it was not the handler that failed. */
+  /** Nothing was computed, for a reason other than a failed handler. */
   #unanswered(error: unknown, run: HandlerRun, reply: FastifyReply, handle: () => unknown): unknown {
     if (run.isAbandoned) return undefined;
     if (error instanceof InvalidKeyArgumentError) {
@@ -169,37 +174,40 @@ export class CachedRoute {
   }
 
   #passBy(reply: FastifyReply, handle: () => unknown, handled = "fwd=bypass"): unknown {
-    this.#tell(reply, handled);
+    this.#setCacheStatus(reply, handled);
     return handle();
   }
 
-  /** Tells clients, and caches between, how long a page is good and how to ask again. */
+  /** Adds the fields that say how long a page is fresh and how a client or shared cache revalidates it. */
   #describe(request: FastifyRequest, reply: FastifyReply, outgoing: OutgoingAnswer): void {
     const { page, run, age, body } = outgoing;
     if (page === undefined || body === undefined || !this.#rules.statuses.has(page.status)) {
-      this.#tell(reply, run === undefined ? "fwd=miss; collapsed" : "fwd=miss");
+      this.#setCacheStatus(reply, run === undefined ? "fwd=miss; collapsed" : "fwd=miss");
       if (run !== undefined) this.#explain(run);
       return;
     }
-    this.#tell(reply, run === undefined ? "hit" : "fwd=miss; stored");
+    this.#setCacheStatus(reply, run === undefined ? "hit" : "fwd=miss; stored");
     if (age !== undefined) reply.header("age", String(age));
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", this.#rules.cacheControl);
     const given = reply.getHeader("etag");
     const etag = given ?? body.etag(page);
     if (given === undefined && etag !== undefined) reply.header("etag", etag);
-    // A tag of the handler's own says nothing of a body that hooks rewrote; hooks that set one answer conditional requests themselves.
+    // An entity tag from the handler does not describe a body that hooks rewrote. Hooks that set an entity tag answer
+    // conditional requests themselves.
     const isOurs = given === undefined || (isTagOf(page, given) && body.isOf(page));
     if (isOurs && isUnchanged(request, reply, etag)) reply.code(304);
   }
 
-  /** A route whose pages are not kept looks like one that works. */
+  /** Logs why pages are not kept. Without a log line, such a route looks like one that works. */
   #explain({ request, unchosen, invalidTag }: HandlerRun): void {
     if (unchosen.length > 0)
       this.#warn("vary", request, { vary: unchosen }, "a response varies by fields that are not in the route's vary, and is not kept");
     if (invalidTag !== undefined) this.#warn("invalidTag", request, { err: invalidTag }, "a response has no valid tags, and is not kept");
   }
 
-  /** Logs once in a while: clients decide how often it happens. */
+  /**
+   * Logs at most one warning of each kind per `warningIntervalMs`, because clients decide how often the cause occurs.
+   */
   #warn(what: string, { log, url }: FastifyRequest, facts: object, message: string): void {
     const nowMs = this.#deps.clock.monotonic();
     if (nowMs < (this.#quietUntilMs.get(what) ?? 0)) return;
@@ -207,7 +215,7 @@ export class CachedRoute {
     log.warn({ ...facts, url }, message);
   }
 
-  #tell(reply: FastifyReply, handled: string): void {
+  #setCacheStatus(reply: FastifyReply, handled: string): void {
     const { cacheStatus } = this.#deps;
     if (cacheStatus !== undefined) reply.header("cache-status", `${cacheStatus}; ${handled}`);
   }
@@ -222,13 +230,13 @@ export class CachedRoute {
   }
 }
 
-/** The client has this response already. */
+/** Whether the client has this response already. */
 function isUnchanged({ method, headers }: FastifyRequest, reply: FastifyReply, etag: unknown): boolean {
   if (typeof etag !== "string" || reply.statusCode !== 200 || (method !== "GET" && method !== "HEAD")) return false;
   return namesEtag(headers["if-none-match"], etag);
 }
 
-/** `etag` is the one that the handler set, also when it was made weak since. */
+/** Whether `etag` is the entity tag that the handler set, unchanged or made weak since. */
 function isTagOf({ headers }: Page, etag: unknown): boolean {
   const own = headers["etag"];
   return typeof own === "string" && (etag === own || etag === `W/${own}`);
@@ -240,10 +248,10 @@ function addVary(reply: FastifyReply, names: ReadonlySet<string>): void {
   if (!named.has("*")) reply.header("vary", [...new Set([...named, ...names])].join(", "));
 }
 
-/** Between two warnings of one kind, of one route. */
+/** Shortest time between two warnings of one kind for one route, in milliseconds. */
 const warningIntervalMs = 60_000;
 
 const ignore = (): void => undefined;
 
-/** For JSON, which makes `{}` of every regular expression. */
+/** A replacer for `JSON.stringify`, which would write every regular expression as `{}`. */
 const withExpressions = (_name: string, value: unknown): unknown => (value instanceof RegExp ? String(value) : value);

@@ -1,9 +1,9 @@
-/** What Fastify 5 keeps under symbols of its own, and has no other way to read. */
+/** Reads values that Fastify 5 keeps under its own symbols and offers no other way to read. */
 import type { FastifyInstance, FastifyReply } from "fastify";
 
 type Serializer = (payload: unknown) => unknown;
 
-/** The list of hooks of an app, by name. Undefined: it is not where Fastify 5 has it. */
+/** The list of an app's hooks of this name; undefined if Fastify does not keep it where Fastify 5 does. */
 export function hooksOf(app: FastifyInstance, name: string): unknown[] | undefined {
   const hooks = internal(app, "fastify.hooks");
   const list: unknown = typeof hooks === "object" && hooks !== null ? Reflect.get(hooks, name) : undefined;
@@ -16,7 +16,7 @@ export function trailersOf(reply: FastifyReply): readonly string[] {
   return typeof trailers === "object" && trailers !== null ? Object.keys(trailers) : [];
 }
 
-/** The serializer that was set for a reply alone. */
+/** The serializer that was set for this reply alone. */
 export function serializerOf(reply: FastifyReply): Serializer | undefined {
   const serializer = internal(reply, "fastify.reply.serializer");
   return typeof serializer === "function" ? (serializer as Serializer) : undefined;

@@ -4,7 +4,7 @@ import { trailersOf } from "./fastify-internals.js";
 import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
 import type { PageTime } from "./page-time.js";
 
-/** What a run needs of its surroundings. */
+/** Dependencies of a run. */
 export interface HandlerRunDeps {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
@@ -12,31 +12,31 @@ export interface HandlerRunDeps {
   readonly key: string | readonly unknown[];
   readonly rules: SharingRules;
   readonly now: () => PageTime;
-  /** Called just before the handler: the run is that of `reply` from then on. */
+  /** Called just before the handler runs. From then on the run belongs to `reply`. */
   readonly begins: (run: HandlerRun) => void;
 }
 
 /**
- * One call of a route's handler that may answer more than its own request.
+ * One call of a route's handler whose response may answer other requests, too.
  *
- *     begun      the handler runs; Fastify sends what it gives to its own client
- *     responded  the response is known as it left the handler: the first `onSend` hook
- *     finished   the response is known as it is sent: the last `onSend` hook, which decides whether others may be given it
+ *     begun      the handler runs; Fastify sends the handler's result to the client of this request
+ *     responded  the response as it left the handler is known: the first `onSend` hook
+ *     finished   the response as it is sent is known: the last `onSend` hook, which decides whether others get it
  *
- * It goes on when its client is gone: others may wait for it.
+ * The run continues when its client disconnects, because other requests may wait for it.
  */
 export class HandlerRun {
   readonly request: FastifyRequest;
   readonly key: string | readonly unknown[];
-  /** What the call gave, for Fastify; to be asked for once it began. */
+  /** Returns the handler's result, for Fastify, or throws its error. To be called after the run began. */
   readonly given: () => unknown;
-  /** Called when it began, for a request that waited meanwhile. */
+  /** Called when the run begins, for a request that has waited for another run until then. */
   onBegun: (() => void) | undefined;
-  /** The page that it gave; undefined before it is finished, and when it is for its own request only. */
+  /** The page that the run made; undefined before it is finished, and when the response is for its own request only. */
   page: Page | undefined;
-  /** What was to be one of its tags, and is none: it is answered, and not kept. */
+  /** The error about a declared tag that is not valid: the request is answered and the response is not kept. */
   invalidTag: InvalidTagError | undefined;
-  /** Names in `Vary` that keep it from being a page for others. */
+  /** Names in `Vary` that prevent the response from being a page for other requests. */
   unchosen: readonly string[] = [];
   readonly #deps: HandlerRunDeps;
   readonly #gone = new AbortController();
@@ -46,7 +46,10 @@ export class HandlerRun {
   #fieldsBefore: Fields = {};
   #trailersBefore: readonly string[] = [];
   #draft: Draft | undefined;
-  /** The handler sends trailers: functions, which look at what is sent. Those of hooks are there for each request. */
+  /**
+   * Whether the handler added trailers: functions that read the payload as it is sent. The trailers of hooks exist for
+   * each request.
+   */
   #hasTrailers = false;
   #failure: { readonly error: unknown } | undefined;
   #resolve!: (page: Page | undefined) => void;
@@ -66,12 +69,12 @@ export class HandlerRun {
     return this.#hasBegun;
   }
 
-  /** The client left before it was answered. */
+  /** The client disconnected before it was answered. */
   get isAbandoned(): boolean {
     return this.#gone.signal.aborted;
   }
 
-  /** Aborts when the client leaves. */
+  /** Aborts when the client disconnects. */
   get signal(): AbortSignal {
     this.#deps.reply.raw.once("close", () => {
       if (!this.#deps.reply.raw.writableFinished) this.#gone.abort();
@@ -79,7 +82,10 @@ export class HandlerRun {
     return this.#gone.signal;
   }
 
-  /** Calls the handler. Settles with the page for all who may share it, undefined for none, or as the handler failed. */
+  /**
+   * Calls the handler. The promise resolves with the page that other requests may share, or with undefined if there is
+   * none; it rejects with the handler's error.
+   */
   begin(): Promise<Page | undefined> {
     const { reply, handle, begins } = this.#deps;
     this.#hasBegun = true;
@@ -91,7 +97,7 @@ export class HandlerRun {
       this.#reject = reject;
     });
     const ended = (): void => {
-      // Sent by other ways than Fastify's, or by another route's: nobody else can have it.
+      // Sent without Fastify, or by another route: no other request can get this response.
       if (reply.sent) this.#settle(undefined);
       else if (this.#failure !== undefined) this.#fail(this.#failure.error);
     };
@@ -122,20 +128,21 @@ export class HandlerRun {
     const sent = { status: reply.statusCode, fields: reply.getHeaders() };
     this.unchosen = unchosenVary(draft, sent, rules);
     if (this.#failure !== undefined) {
-      // What says that it depends on who asked is no answer to others, be it an error.
+      // An error response that depends on its own request is not for others either.
       if (isForOthers(sent.fields) && this.unchosen.length === 0) this.#fail(this.#failure.error);
       else this.#settle(undefined);
       return;
     }
-    // Fastify takes status and header fields of a web response after all hooks.
+    // Fastify takes the status and header fields of a web `Response` after all hooks.
     const isKeepable = this.invalidTag === undefined && !this.#hasTrailers && !(payload instanceof Response);
     this.page = isKeepable ? pageOf(draft, sent, rules) : undefined;
     this.#settle(this.page);
   }
 
   /**
-   * The handler failed: all who wait fail with it, unless the response to it is for its own request only.
-   * After it responded it is a hook that failed, which those who wait run for themselves.
+   * The handler failed: all waiting requests fail with its error, unless the response to the error is for its own
+   * request only. After the handler responded, the failure is that of a hook, and each waiting request runs the
+   * handler and its own hooks.
    */
   fail(error: unknown): void {
     if (this.#draft !== undefined) this.#settle(undefined);
@@ -143,14 +150,17 @@ export class HandlerRun {
     if (this.#deps.reply.raw.destroyed) this.#fail(error);
   }
 
-  /** What the handler gave, so that it can be watched: a thenable of its own may do its work at each `then`. */
+  /**
+   * Observes the handler's result. A thenable of another kind may do its work at each `then`, so it is converted to a
+   * promise once.
+   */
   #watched(given: unknown): unknown {
     const { reply } = this.#deps;
     if (given === reply || !isThenable(given)) return given;
     const promise = Promise.resolve(given);
     promise.then(
       (value) => {
-        // Fastify sends nothing more to a client that is gone.
+        // Fastify sends nothing more to a client that has disconnected.
         if (value === undefined && this.#draft === undefined && reply.raw.destroyed) this.#settle(undefined);
       },
       (error: unknown) => {

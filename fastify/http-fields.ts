@@ -1,6 +1,9 @@
 import { limits } from "../core/index.js";
 
-/** Directives of a Cache-Control field by their names in lower case; "" for one without an argument. What is malformed is left out. */
+/**
+ * Directives of a Cache-Control field by name in lower case; "" for a directive without an argument. Malformed parts
+ * are skipped.
+ */
 export function cacheDirectives(field: string | undefined): ReadonlyMap<string, string> {
   const directives = new Map<string, string>();
   if (field === undefined) return directives;
@@ -10,13 +13,13 @@ export function cacheDirectives(field: string | undefined): ReadonlyMap<string, 
   return directives;
 }
 
-/** The seconds of a directive, a year at most; undefined: it is not there, or is no number. */
+/** Seconds of a directive, a year at most; undefined if the directive is absent or not a number. */
 export function directiveSecs(directives: ReadonlyMap<string, string>, name: string): number | undefined {
   const text = directives.get(name);
   return text !== undefined && /^\d+$/.test(text) ? Math.min(Number(text), limits.durationSecsMax) : undefined;
 }
 
-/** Names in a field that lists some, as Vary and Connection do: in lower case, each once. */
+/** Names in a field that is a list, such as Vary and Connection: in lower case, each once. */
 export function listedNames(field: unknown): ReadonlySet<string> {
   const text = Array.isArray(field) ? field.join(",") : typeof field === "string" ? field : "";
   return new Set(
@@ -28,8 +31,8 @@ export function listedNames(field: unknown): ReadonlySet<string> {
 }
 
 /**
- * Whether an If-None-Match field names `etag`, by the weak comparison that RFC 9110 §13.1.2 asks for.
- * Entity tags in it are found wherever they stand; what is not one matches nothing.
+ * Whether an If-None-Match field names `etag`, by the weak comparison of RFC 9110 §13.1.2. Entity tags are found
+ * anywhere in the field; other text matches nothing.
  */
 export function namesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;

@@ -3,18 +3,18 @@ import type { HandlerRun } from "./handler-run.js";
 import type { Page } from "./page.js";
 import { SentBody } from "./sent-body.js";
 
-/** A response of a cached route on its way through the `onSend` hooks: that of a run of the handler, or a page. */
+/** A response of a cached route as it passes the `onSend` hooks: from a run of the handler, or from a page. */
 export class OutgoingAnswer {
   readonly run: HandlerRun | undefined;
   /** Age of the page in seconds; undefined: the handler has just made it. */
   readonly age: number | undefined;
-  /** What is sent; undefined before the first hook. */
+  /** The body that is sent; undefined before the first hook. */
   body: SentBody | undefined;
   readonly #page: Page | undefined;
   readonly #isTyped: boolean;
   #areApart = false;
 
-  /** `isTyped`: the response says what its type is, before Fastify says it for those that do not. */
+  /** `isTyped`: the response has a content type of its own, not the default that Fastify adds. */
   constructor(run: HandlerRun | undefined, page?: Page, age?: number, isTyped = true) {
     this.run = run;
     this.#page = page;
@@ -22,12 +22,12 @@ export class OutgoingAnswer {
     this.#isTyped = isTyped;
   }
 
-  /** undefined: it is for its own request only. */
+  /** The page of this response; undefined: the response is for its own request only. */
   get page(): Page | undefined {
     return this.run === undefined ? this.#page : this.run.page;
   }
 
-  /** The first of all hooks: the response as it left the handler. */
+  /** Called by the first of all hooks, with the response as it left the handler. */
   responded(reply: FastifyReply, payload: unknown): void {
     if (!this.#isTyped) reply.removeHeader("content-type");
     this.body = new SentBody(reply, payload);
@@ -35,14 +35,14 @@ export class OutgoingAnswer {
     this.run?.responded(payload);
   }
 
-  /** Between two hooks of the route: those of the app have run before. */
+  /** Called between two hooks of the route. All hooks of the app have run before. */
   passes(reply: FastifyReply, payload: unknown): void {
     if (this.#areApart) this.body?.passedOne(reply, payload);
     else this.body?.passedSeveral(reply, payload);
     this.#areApart = true;
   }
 
-  /** The last of all hooks: the response as it is sent. */
+  /** Called by the last of all hooks, with the response as it is sent. */
   isSent(reply: FastifyReply, payload: unknown): void {
     this.passes(reply, payload);
     this.run?.finished(payload);

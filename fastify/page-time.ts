@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../core/index.js";
 
-/** When a page was made: by the wall clock, for other processes, and by the clock that measures durations, for the one that made it. */
+/**
+ * When a page was made: by the wall clock, for other processes, and by the monotonic clock, for the process that made
+ * it.
+ */
 export interface PageTime {
   /** Milliseconds since 1970. */
   readonly wallMs: number;
   readonly monotonicMs: number;
-  /** Names the clock that `monotonicMs` is of. */
+  /** Identifies the clock that gave `monotonicMs`. */
   readonly clock: string;
 }
 
@@ -17,8 +20,8 @@ export function pageTime(clock: Clock): PageTime {
 }
 
 /**
- * Whole seconds since `made`. A page of this process ages whatever the wall clock is set to. Another process may have made it by a wall
- * clock that is ahead, so the age is never below 0.
+ * Whole seconds since `made`. A page of this process ages correctly even when the wall clock is set. Another process
+ * may have made the page by a wall clock that is ahead, so the age is never below 0.
  */
 export function ageSecs(made: PageTime, clock: Clock): number {
   const ageMs = made.clock === nameOf(clock) ? clock.monotonic() - made.monotonicMs : clock.now() - made.wallMs;

@@ -3,20 +3,20 @@ import { limits } from "../core/index.js";
 import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
 import type { PageTime } from "./page-time.js";
 
-/** Changes whenever Page does: pages of another format that a folder or bucket holds are not used. */
+/** Changes whenever Page does. Pages of another format in a folder or bucket are not used. */
 export const pageFormat = 2;
 
-/** What a route answered: structured data, so that every tier can hold it. */
+/** The response of a route as structured data, so that every tier can hold it. */
 export interface Page {
   readonly status: number;
-  /** Names in lower case. Those that the handler set, not those that hooks set for each request. */
+  /** Names in lower case. Fields that the handler set, without the fields that hooks set for each request. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  /** Names of fields that hooks had set, and that the handler removed. */
+  /** Names of fields that hooks had set and the handler removed. */
   readonly removed: readonly string[];
   readonly body: Body;
-  /** Strong: of the bytes of `body`. */
+  /** A strong entity tag: the hash of the bytes of `body`. */
   readonly etag: string;
-  /** Seconds that the response itself says it is fresh for; undefined: it says nothing. */
+  /** Seconds that the response itself says it is fresh for; undefined: it does not say. */
   readonly lifetimeSecs: number | undefined;
   readonly made: PageTime;
 }
@@ -27,11 +27,11 @@ export type Body = string | Uint8Array | null;
 /** Header fields of a response, as Fastify gives them. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** A response as it left the handler, before hooks change what is sent. */
+/** A response as it left the handler, before hooks change it. */
 export interface Draft {
   readonly status: number;
   readonly fields: Fields;
-  /** Those that stood there before the handler ran. */
+  /** Fields that were set before the handler ran. */
   readonly fieldsBefore: Fields;
   readonly payload: unknown;
   readonly made: PageTime;
@@ -43,20 +43,20 @@ export interface Sent {
   readonly fields: Fields;
 }
 
-/** Which responses may be given to other requests than their own. */
+/** Rules that decide which responses other requests may get. */
 export interface SharingRules {
-  /** Header fields of requests that tell one page from another, in lower case. */
+  /** Request header fields by which pages differ, in lower case. */
   readonly vary: ReadonlySet<string>;
   readonly bodyBytesMax: number;
 }
 
 /**
- * Statuses that are kept by default: those that RFC 9110 §15.1 lets caches keep without an explicit lifetime, except the ones
- * that are about the request and not about the resource (206, 405, 414, 501).
+ * Statuses that are kept by default: the ones that RFC 9110 §15.1 lets caches keep without an explicit lifetime, except
+ * the ones that are about the request and not about the resource (206, 405, 414, 501).
  */
 export const keptStatuses: readonly number[] = [200, 203, 204, 300, 301, 308, 404, 410];
 
-/** Fields of one message, or of one connection: they belong to no other. */
+/** Fields that belong to one message or one connection only. */
 const fieldsOfOneMessage = new Set([
   "age",
   "cache-status",
@@ -75,9 +75,10 @@ const fieldsOfOneMessage = new Set([
 ]);
 
 /**
- * The page that other requests may be given; undefined: this response is for its own request only. That is so when the response, as it left
- * the handler or as it is sent, sets a cookie, is `private`, `no-store`, `no-cache` or not fresh, or varies by fields that do not tell pages
- * apart; when hooks change its status; and when its body is a stream or too large.
+ * The page that other requests may get; undefined: this response is for its own request only. It is for its own request
+ * only when the response, as it left the handler or as it is sent, sets a cookie, is `private`, `no-store`, `no-cache`
+ * or not fresh, or varies by fields that are not in the key of pages; when hooks change its status; and when its body
+ * is a stream or too large.
  */
 export function pageOf(draft: Draft, sent: Sent, rules: SharingRules): Page | undefined {
   const { status, fields, fieldsBefore, payload, made } = draft;
@@ -93,10 +94,11 @@ export function pageOf(draft: Draft, sent: Sent, rules: SharingRules): Page | un
 }
 
 /**
- * Names in the `Vary` of a response by which its page is not told apart from others.
+ * Names in the `Vary` of a response that are not part of the key of its page.
  *
- * What hooks named before the handler ran is part of the page's key, because the handler may depend on it. What the handler and later hooks
- * name has to be in `vary`. The one exception is a coding that hooks apply to an uncoded body: they choose it again for each request.
+ * Names that hooks set before the handler ran are part of the page's key, because the handler may depend on them. Names
+ * that the handler and later hooks add must be in `vary`. The one exception is a coding that hooks apply to an uncoded
+ * body: they choose it again for each request.
  */
 export function unchosenVary({ fields, fieldsBefore }: Draft, sent: Sent, { vary }: SharingRules): readonly string[] {
   const before = listedNames(fieldsBefore["vary"]);
@@ -108,7 +110,7 @@ export function unchosenVary({ fields, fieldsBefore }: Draft, sent: Sent, { vary
   );
 }
 
-/** Its fields allow that others are given it. */
+/** Whether its fields allow other requests to get it. */
 export function isForOthers(fields: Fields): boolean {
   if (fields["set-cookie"] !== undefined) return false;
   const directives = cacheDirectives(textOf(fields["cache-control"]));
@@ -123,7 +125,7 @@ function freshSecs(fields: Fields, nowMs: number): number | undefined {
   return lifetime === undefined ? undefined : Math.max(0, lifetime - (age > 0 ? age : 0));
 }
 
-/** By `Expires`; 0 for what is no date, which RFC 9111 §5.3 takes for the past. */
+/** Freshness by `Expires`; 0 for an invalid date, which RFC 9111 §5.3 treats as a time in the past. */
 function expiresSecs(fields: Fields, nowMs: number): number | undefined {
   const text = textOf(fields["expires"]);
   if (text === undefined) return undefined;
@@ -132,7 +134,7 @@ function expiresSecs(fields: Fields, nowMs: number): number | undefined {
   return secs > 0 ? Math.min(secs, limits.durationSecsMax) : 0;
 }
 
-/** The lesser of those that are known. */
+/** The lesser of the known values. */
 export function shorter(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
@@ -149,7 +151,7 @@ function headersOf(fields: Fields, before: Fields): Record<string, string | read
   return headers;
 }
 
-/** The body that a payload is; undefined: it is a stream, and not known as a whole. */
+/** The payload as a body; undefined: it is a stream, and not known as a whole. */
 export function bodyOf(payload: unknown): Body | undefined {
   if (payload === undefined || payload === null) return null;
   if (typeof payload === "string") return payload;
@@ -160,7 +162,7 @@ function byteLengthOf(body: Body): number {
   return body === null ? 0 : Buffer.byteLength(body);
 }
 
-/** A strong entity tag: of the bytes of a body. */
+/** A strong entity tag: the hash of the bytes of a body. */
 export function etagOf(body: Body): string {
   return `"${createHash("sha256")
     .update(body ?? "")
@@ -168,7 +170,7 @@ export function etagOf(body: Body): string {
     .slice(0, etagLength)}"`;
 }
 
-/** 144 bits: two bodies with one tag cannot be found. */
+/** 144 bits: two bodies with the same hash cannot be found. */
 const etagLength = 24;
 
 function textOf(value: unknown): string | undefined {

@@ -3,15 +3,15 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { cacheDirectives, directiveSecs, listedNames } from "./http-fields.js";
 import type { QueryRule, RouteRules } from "./route-rules.js";
 
-/** What a request asks of the cache. */
+/** How a request may use the cache. */
 export interface RequestedUrl {
-  /** What tells its page from those of other requests. */
+  /** Identifies the page of this request: requests with equal keys share a page. */
   readonly key: string | readonly unknown[];
-  /** It takes no page that is older, in seconds; undefined: any. */
+  /** Greatest age in seconds of a page that the request accepts; undefined: any. */
   readonly maxAgeSecs: number | undefined;
 }
 
-/** undefined: the request passes the cache by, and what is answered is not kept. */
+/** Returns undefined if the request bypasses the cache, and its response is not kept. */
 export function askedBy(request: FastifyRequest, reply: FastifyReply, rules: RouteRules): RequestedUrl | undefined {
   const { method, headers } = request;
   if (method !== "GET" && method !== "HEAD" && rules.key === undefined) return undefined;
@@ -29,15 +29,16 @@ export function askedBy(request: FastifyRequest, reply: FastifyReply, rules: Rou
   return { key: keyOf(request, said, rules), maxAgeSecs };
 }
 
-/** Credentials by which pages are told apart are part of the key; others may mean that this answer is for one person. */
+/** Credentials named in `vary` are part of the key. Other credentials may mean that this response is for one person. */
 function hasUnchosenCredentials({ headers }: FastifyRequest, { vary }: RouteRules): boolean {
   return ["authorization", "cookie"].some((name) => headers[name] !== undefined && !vary.has(name));
 }
 
 /**
- * What hooks said of the response before the handler runs, other than what they say of most: it is part of the key, because the handler may
- * depend on it. A page for those whom a hook calls `private` is never the page of others, nor is a page in one language that of another.
- * Undefined: the response is for this request only.
+ * Fields that hooks set on the response before the handler runs, if they differ from the usual response. They are part
+ * of the key, because the handler may depend on them: a page that a hook made `private` is never the page of other
+ * requests, nor is a page in one language the page of another language. Undefined: the response is for this request
+ * only.
  */
 function saidByHooks({ headers }: FastifyRequest, reply: FastifyReply): readonly unknown[] | undefined {
   if (reply.hasHeader("set-cookie")) return undefined;
@@ -61,7 +62,10 @@ function keyOf(request: FastifyRequest, said: readonly unknown[], rules: RouteRu
   return parameters === undefined ? text : [text, ...more];
 }
 
-/** Values of the chosen fields, as a hash: keys are shown to people, and tokens are not for them. A field that is missing is not one that is empty. */
+/**
+ * A hash of the values of the chosen fields: keys are shown to operators, and tokens must not be. A missing field
+ * differs from an empty one.
+ */
 function fingerprint({ headers }: FastifyRequest, said: readonly unknown[], vary: ReadonlySet<string>): string {
   const values = [...vary].map((name) => headers[name] ?? null);
   return createHash("sha256")
@@ -69,7 +73,7 @@ function fingerprint({ headers }: FastifyRequest, said: readonly unknown[], vary
     .digest("base64url");
 }
 
-/** What of the URL counts: a text, and the parameters as values where JSON cannot tell them apart. */
+/** The parts of the URL that are in the key: a text, and the parameters as values where their JSON is ambiguous. */
 function addressOf(request: FastifyRequest, rule: QueryRule): { readonly path: string; readonly parameters?: unknown } {
   if (!(typeof rule === "object" && "parsed" in rule)) return { path: queried(request, rule) };
   const parameters = parsed(request, rule.parsed);
@@ -78,7 +82,10 @@ function addressOf(request: FastifyRequest, rule: QueryRule): { readonly path: s
   return parameters.every(([, value]) => isJson(value)) ? { path: `${path}?${JSON.stringify(parameters)}` } : { path, parameters };
 }
 
-/** The path with the parameters that count, in the order that counts. Values of one parameter always keep theirs. */
+/**
+ * The path with the parameters that are in the key, in the order of the rule. Values of one parameter always keep their
+ * order.
+ */
 function queried(request: FastifyRequest, rule: "asSent" | "sorted" | ReadonlySet<string>): string {
   const { url } = request;
   if (rule === "asSent") return url;
@@ -99,8 +106,9 @@ function pathOf({ url }: FastifyRequest): string {
 }
 
 /**
- * The parameters of these names as the handler gets them: what the schema made of them, defaults among it. An absent one is not one that is null.
- * Undefined: the handler gets others too, because the validator of the route does not hold the schema.
+ * The parameters of these names as the handler gets them: as the schema converted them, with defaults. An absent
+ * parameter differs from one that is null. Undefined: the handler gets other parameters too, because the route's
+ * validator does not enforce the schema.
  */
 function parsed({ query }: FastifyRequest, names: readonly string[]): readonly (readonly [string, unknown])[] | undefined {
   if (typeof query !== "object" || query === null) return undefined;
@@ -109,7 +117,10 @@ function parsed({ query }: FastifyRequest, names: readonly string[]): readonly (
   return found.length === Object.keys(values).length ? found.map((name) => [name, values[name]]) : undefined;
 }
 
-/** JSON tells it from all other values. A validator may make a bigint, a Date or Infinity of a text. */
+/**
+ * Whether the JSON of the value differs from that of all other values. A validator may convert a text to a bigint, a
+ * Date or Infinity.
+ */
 function isJson(value: unknown): boolean {
   if (Array.isArray(value)) return value.every((each) => isJson(each));
   return value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);

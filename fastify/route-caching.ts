@@ -8,20 +8,20 @@ import { type RouteCaching, routeOptionNames, routeRules } from "./route-rules.j
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** The answers of this route are kept. */
+    /** How the responses of this route are cached. */
     readonly cache?: RouteCaching | boolean;
   }
 }
 
-/** Where answers are kept, and how those of routes are that say nothing else. */
+/** Where pages are kept, and the defaults for all routes. */
 export interface RouteCachingOptions extends RouteCaching {
-  /** Default: the one of `configure`. */
+  /** The cache that keeps the pages. Default: the cache of `configure`. */
   readonly cache?: Pick<Cache, "cacheable"> | undefined;
-  /** Tells the pages of one app from those of another in the same cache. Default: `http`. */
+  /** Separates the pages of one app from those of another in the same cache. Default: `http`. */
   readonly namespace?: string | undefined;
-  /** Name of this cache in the field `Cache-Status` (RFC 9211). Default: there is no such field. */
+  /** Name of this cache in the header field `Cache-Status` (RFC 9211). Default: the field is not sent. */
   readonly cacheStatus?: string | undefined;
-  /** Ages of pages are counted on it. */
+  /** The clock that measures the age of pages. */
   readonly clock?: Clock | undefined;
 }
 
@@ -31,10 +31,10 @@ const names: ReadonlySet<string> = new Set<string>([
   ...(["cache", "namespace", "cacheStatus", "clock"] as const satisfies readonly (keyof RouteCachingOptions)[]),
 ]);
 
-/** Apps that have it themselves, not only by a parent. */
+/** Apps that registered the plug-in themselves, not only through a parent. */
 const registered = new WeakSet<FastifyInstance>();
 
-// Asynchronous, so that what it throws is told at once and not by a time-out.
+// Asynchronous, so that an error it throws is reported at once and not by a time-out.
 const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) => {
   checkNames(options, names);
   const { cache, namespace = "http", cacheStatus, clock = systemClock, ...defaults } = options;
@@ -54,7 +54,8 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
     if (own === undefined || own === false) return;
     cacheRoute(this, route, { ...defaults, ...(own === true ? {} : given(own)) }, deps);
   });
-  // Routes that were there before this plug-in, because its registration was not awaited, have its hooks for requests and not the one above.
+  // Routes that were added before this plug-in, because its registration was not awaited, run its request hooks but not
+  // the `onRoute` hook above.
   const warned = new Set<string>();
   app.addHook("onRequest", (request, _reply, next) => {
     const { url, config } = request.routeOptions;
@@ -67,18 +68,20 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
 };
 
 /**
- * Caches the answers of routes that have `config: { cache: … }`, for all nodes of a cache. The handler runs inside a computation, so that
- * `addDeps` in it, and the cached functions that it calls, say what the page depends on. Hooks run for each request, hit or not.
- * To be registered, and awaited, before the routes. Where several apps around a route have registered it, the innermost one counts.
+ * Caches the responses of routes that have `config: { cache: … }`, for all nodes of a cache. The handler runs inside a
+ * computation: the page depends on the tags that `addDeps` adds in the handler, and on the cached functions that it
+ * calls. Hooks run for each request, hit or not. Register the plug-in, and await it, before you add routes. Where
+ * several apps around a route have registered it, the innermost one counts.
  */
 export const routeCaching: FastifyPluginAsync<RouteCachingOptions> = Object.assign(register, {
-  // What the package fastify-plugin sets: the hooks are those of the app that registers it, not of a scope of its own.
+  // The same property as the package fastify-plugin sets: the hooks belong to the app that registers the plug-in, not
+  // to a scope of its own.
   [Symbol.for("skip-override")]: true,
   [Symbol.for("fastify.display-name")]: "zooid",
   [Symbol.for("plugin-meta")]: { name: "zooid", fastify: "5.x" },
 });
 
-/** The options that are not left undefined. */
+/** The options that are not undefined. */
 function given(options: RouteCaching): RouteCaching {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -4,25 +4,35 @@ import { asDuration, type Duration, InvalidOptionError, limits } from "../core/i
 import { checkNames } from "../core/options.js";
 import { keptStatuses } from "./page.js";
 
-/** How the answers of a route are kept. All are optional; the options of the plug-in are the defaults. */
+/** How the responses of a route are cached. All options are optional; the options of the plug-in are the defaults. */
 export interface RouteCaching {
   /** Time to live of pages. Default: `defaultTtl` of the cache. */
   readonly ttl?: Duration | undefined;
-  /** Tags that pages depend on, beside those that the handler adds with `addDeps`: ``(request) => tag`cities:${request.params.id}` ``. If one is no tag, the request is answered uncached. */
+  /**
+   * Tags that pages depend on, in addition to the tags that the handler adds with `addDeps`:
+   * ``(request) => tag`cities:${request.params.id}` ``. If a tag is not valid, the request is answered uncached.
+   */
   readonly tags?: Tags | ((request: FastifyRequest) => Tags) | undefined;
   /** Request headers by which pages differ; they are sent as `Vary`. Default: none. */
   readonly vary?: readonly string[] | undefined;
   /**
-   * Query parameters by which pages differ: all, in their order (`asSent`); all, in any order (`sorted`); or those named, in
-   * any order. Several values of one parameter keep their order. Default: those of the route's schema where it refuses or removes all others
-   * (`additionalProperties: false`), by their values as the handler gets them, in any order; `asSent` elsewhere.
+   * Query parameters by which pages differ: all, in their order (`asSent`); all, in any order (`sorted`); or the named
+   * ones, in any order. Several values of one parameter keep their order. Default: if the route's schema refuses or
+   * removes all other parameters (`additionalProperties: false`), the parameters of the schema, by their values as the
+   * handler gets them, in any order; `asSent` elsewhere.
    */
   readonly query?: "asSent" | "sorted" | readonly string[] | undefined;
-  /** Something else by which pages differ. With it other methods than GET and HEAD are cached, too. */
+  /** Another value by which pages differ. With it, methods other than GET and HEAD are cached, too. */
   readonly key?: ((request: FastifyRequest) => unknown) | undefined;
-  /** The `Cache-Control` of pages whose handler sets none. Default: `max-age` of the time to live, or `no-cache` without one. */
+  /**
+   * The `Cache-Control` of pages whose handler sets none. Default: `max-age` of the time to live, or `no-cache` without
+   * one.
+   */
   readonly cacheControl?: string | undefined;
-  /** Whether requests with `Authorization` or `Cookie` pass the cache by, unless `vary` names these (`bypass`), or get the same page as all others (`ignore`). Default: `bypass`. */
+  /**
+   * Whether requests with `Authorization` or `Cookie` bypass the cache, except where `vary` names the field (`bypass`),
+   * or get the same page as all others (`ignore`). Default: `bypass`.
+   */
   readonly credentials?: "bypass" | "ignore" | undefined;
   /** Whether a request's `Cache-Control` of `no-cache`, `no-store` and `max-age` counts. Default: `respect`. */
   readonly requestDirectives?: "respect" | "ignore" | undefined;
@@ -30,16 +40,19 @@ export interface RouteCaching {
   readonly statuses?: readonly number[] | undefined;
   /** Bodies larger than this are not kept. Default: `limits.pageBytesMax`. */
   readonly bodyBytesMax?: number | undefined;
-  /** Pages of one route kept at one node; the least recently used go first. Default: `limits.routePagesMax`. */
+  /**
+   * Most pages of one route kept at one node; the least recently used are removed first. Default:
+   * `limits.routePagesMax`.
+   */
   readonly maxEntries?: number | undefined;
-  /** Bytes of the pages of one route kept at one node. Default: `limits.routePagesBytesMax`. */
+  /** Most bytes of the pages of one route kept at one node. Default: `limits.routePagesBytesMax`. */
   readonly maxBytes?: number | undefined;
 }
 
-/** The parameters of the query that count: all, those with these names, or those with these names as they were parsed. */
+/** The query parameters that are part of the key: all, the named ones, or the named ones with their parsed values. */
 export type QueryRule = "asSent" | "sorted" | ReadonlySet<string> | { readonly parsed: readonly string[] };
 
-/** The same, checked, with defaults. */
+/** The checked options, with defaults. */
 export interface RouteRules {
   readonly ttl: Duration | undefined;
   readonly tags: RouteCaching["tags"];
@@ -55,7 +68,7 @@ export interface RouteRules {
   readonly maxBytes: number;
 }
 
-/** Names of all options of a route: what is not among them is refused. */
+/** Names of all options of a route. Other names are refused. */
 export const routeOptionNames: ReadonlySet<string> = new Set<keyof RouteCaching>([
   "ttl",
   "tags",
@@ -71,7 +84,7 @@ export const routeOptionNames: ReadonlySet<string> = new Set<keyof RouteCaching>
   "maxBytes",
 ]);
 
-/** Throws InvalidOptionError, which names the option. `route` is the one that they are for. */
+/** Checks the options of `route`. Throws InvalidOptionError, which names the option. */
 export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRules {
   checkNames(options, routeOptionNames);
   const { ttl, tags, key, query, credentials = "bypass", requestDirectives = "respect" } = options;
@@ -92,7 +105,7 @@ export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRu
   const statuses = new Set(options.statuses ?? keptStatuses);
   for (const status of statuses) {
     if (!(Number.isSafeInteger(status) && status >= 200 && status <= 599))
-      throw new InvalidOptionError({ option: "statuses", reason: "holds what is no status from 200 to 599" });
+      throw new InvalidOptionError({ option: "statuses", reason: "holds a value that is not a status from 200 to 599" });
   }
   return {
     ttl,
@@ -115,17 +128,17 @@ export function ttlMsOf(ttl: Duration): number {
   return asDuration(ttl, "ttl", { unit: "s", isEndlessAllowed: true });
 }
 
-/** A page that differs by person must not be kept by caches that many people share. */
+/** A page that differs by person must not be kept by shared caches. */
 function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): string {
   const lifetimeSecs = ttl === undefined ? Infinity : Math.floor(ttlMsOf(ttl) / 1_000);
-  // Without a bound a page is good until it is invalidated here, which caches elsewhere do not hear of.
+  // Without a bound a page is fresh until a tag is invalidated here. Caches elsewhere do not receive invalidations.
   const lifetime = lifetimeSecs === Infinity ? "no-cache" : `max-age=${lifetimeSecs}`;
   return vary.has("authorization") || vary.has("cookie") ? `private, ${lifetime}` : lifetime;
 }
 
 /**
- * A schema that allows no other parameters leaves the handler with those that it names: they alone can make a difference.
- * With `attachValidation` the handler also gets what the schema refuses.
+ * A schema that allows no other parameters leaves the handler with the ones that it names: only they can make a
+ * difference. With `attachValidation` the handler also gets parameters that the schema refuses.
  */
 function queryRuleOf(route: RouteOptions | undefined): QueryRule {
   if (route === undefined || route.attachValidation === true) return "asSent";

@@ -2,10 +2,11 @@ import type { FastifyReply } from "fastify";
 import { type Body, bodyOf, etagOf, type Page } from "./page.js";
 
 /**
- * What is known of the body of a response on its way through the `onSend` hooks. It is looked at before and after each hook of the route:
+ * The state of a response body as it passes the `onSend` hooks. It is inspected before and after each hook of the
+ * route:
  *
  *     whole      a string or bytes: known, also when a hook has changed them
- *     encoded    what one hook made of a whole body when it named a content coding: bytes or a stream
+ *     encoded    the output of one hook for a whole body, when it set a content coding: bytes or a stream
  *     unknown    any other stream
  */
 export class SentBody {
@@ -17,7 +18,7 @@ export class SentBody {
   #coding: string;
   #etag: unknown;
 
-  /** As it is before the first hook. */
+  /** The body before the first hook. */
   constructor(reply: FastifyReply, payload: unknown) {
     this.#payload = payload;
     this.#bytes = this.#source = bodyOf(payload);
@@ -25,7 +26,7 @@ export class SentBody {
     this.#etag = reply.getHeader("etag");
   }
 
-  /** Several hooks may have run since the last look: which of them did what is not known. */
+  /** Several hooks may have run since the last look, so the changes of each one are not known. */
   passedSeveral(reply: FastifyReply, payload: unknown): void {
     if (payload !== this.#payload) this.#bytes = this.#source = bodyOf(payload);
     this.#look(reply, payload);
@@ -34,7 +35,7 @@ export class SentBody {
   /** At most one hook has run since the last look. */
   passedOne(reply: FastifyReply, payload: unknown): void {
     const isHead = payload === null && reply.request.method === "HEAD";
-    // A route for HEAD drops a body and still speaks of it.
+    // A route for HEAD drops the body and keeps the fields that describe it.
     if (payload !== this.#payload && !isHead) {
       const isCoding = this.#source !== undefined && this.#coding === "identity" && codingOf(reply) !== "identity";
       if (isCoding) this.#weaken(reply);
@@ -44,14 +45,14 @@ export class SentBody {
     this.#look(reply, payload);
   }
 
-  /** Its entity tag: strong for bytes that are known, weak for a coding of known bytes; undefined: nothing is known. */
+  /** Its entity tag: strong for known bytes, weak for a coding of known bytes; undefined: nothing is known. */
   etag(page: Page): string | undefined {
     const etag = (body: Body): string => (isSame(body, page.body) ? page.etag : etagOf(body));
     if (this.#bytes !== undefined) return etag(this.#bytes);
     return this.#source === undefined ? undefined : `W/${etag(this.#source)}`;
   }
 
-  /** It is the body of the page, or a coding of it. */
+  /** Whether it is the body of the page, or a coding of it. */
   isOf(page: Page): boolean {
     return this.#source !== undefined && isSame(this.#source, page.body);
   }
@@ -62,7 +63,7 @@ export class SentBody {
     this.#etag = reply.getHeader("etag");
   }
 
-  /** A strong tag that was there before belongs to the bytes before the coding (RFC 9110 §8.8.3.3). */
+  /** A strong tag that was set before belongs to the bytes before the coding (RFC 9110 §8.8.3.3). */
   #weaken(reply: FastifyReply): void {
     const etag = reply.getHeader("etag");
     if (typeof etag === "string" && etag === this.#etag && etag.startsWith('"')) reply.header("etag", `W/${etag}`);
@@ -73,7 +74,7 @@ function codingOf(reply: FastifyReply): string {
   return String(reply.getHeader("content-encoding") ?? "identity");
 }
 
-/** Fastify makes a Buffer of other arrays of bytes, in the same memory. */
+/** Compares memory, because Fastify makes a Buffer of other byte arrays that shares their memory. */
 function isSame(one: Body, other: Body): boolean {
   if (one === other) return true;
   if (!(one instanceof Uint8Array) || !(other instanceof Uint8Array)) return false;
