@@ -1,6 +1,7 @@
 /**
- * The conversation with an actor in another process. An actor `client/shop-1/connection` of realm `main` has the address
- * `zooid.main.actor.client.shop-1.connection`, where it takes requests, and shows itself on `zooid.main.view.client.shop-1.connection`.
+ * The conversation with an actor in another process. The actor `client/shop-1/connection` of realm `main` has the
+ * address `zooid.main.actor.client.shop-1.connection`, where it takes requests. It publishes its views on
+ * `zooid.main.view.client.shop-1.connection`.
  *
  *     remote                                     actor
  *       │ send {event} ──────────────────────────▶ │ if it accepts the event
@@ -9,12 +10,13 @@
  *       │ ◀─────────────────────────────── {view}  │
  *       │ watch ─────────────────────────────────▶ │ a lease, renewed every actorLeaseRenewalMs
  *       │ ◀─────────────────────────────── {view}  │
- *       │ ◀═══════════════════════════════ {view}  │ at each change, to all who watch, until no lease is left
+ *       │ ◀═══════════════════════════════ {view}  │ at each change, to all watchers, until no lease is left
  *
  *       │ machine ───────────────────────────────▶ │
  *       │ ◀──────────────────────────── {machine}  │ its states and transitions, for a drawing
  *
- * `zooid.main.actors` asks every process of the realm for the views of its actors: {answerTo}, a subject's last token.
+ * `zooid.main.actors` asks every process of the realm for the views of its actors: {answerTo}, the last token of a
+ * subject.
  */
 import {
   decodeValue,
@@ -41,20 +43,23 @@ export type ActorRequest =
   | { readonly type: "watch" }
   | { readonly type: "machine" };
 
-/** What an actor shows of itself: its state, and of its context only what it chose to. */
+/** The view of an actor: its state, and the part of its context that it chose to show. */
 export interface ActorView {
   readonly path: string;
-  /** Id of its machine, or of the actor when its logic is no machine. */
+  /** Id of its machine, or of the actor if its logic is not a machine. */
   readonly machine: string;
   readonly status: "active" | "done" | "error" | "stopped";
-  /** State value of the machine, null when its logic is no machine. */
+  /** State value of the machine; null if its logic is not a machine. */
   readonly value: Value;
   readonly context: Readonly<Record<string, Value>>;
-  /** Why it failed, in one line; null when it has not failed. */
+  /** Why it failed, in one line; null if it has not failed. */
   readonly failure: string | null;
-  /** Wall clock of the process it lives in, in milliseconds. */
+  /** Wall clock of the actor's process, in milliseconds. */
   readonly at: number;
-  /** One registration of an actor, and the number of this view among its views: a later one has a greater number. */
+  /**
+   * Identifies one registration of an actor. `version` numbers the views of a registration: a later view has a greater
+   * number.
+   */
   readonly registration: string;
   readonly version: number;
 }
@@ -62,7 +67,9 @@ export interface ActorView {
 const statuses = ["active", "done", "error", "stopped"] as const satisfies readonly ActorView["status"][];
 const addressPattern = /^[A-Za-z0-9_-]+$/;
 
-/** Subjects of one actor. Throws InvalidOptionError when `path` is not 1 to actorPathNamesMax names with `/` between. */
+/**
+ * Subjects of one actor. Throws InvalidOptionError unless `path` is 1 to `actorPathNamesMax` names with `/` between.
+ */
 export function actorSubjects(realm: string, path: string): { readonly requests: string; readonly views: string } {
   const names = path.split("/");
   const reason = `is ${JSON.stringify(path.slice(0, 200))}, not 1 to ${limits.actorPathNamesMax} names of letters, digits, _ and - with / between`;
@@ -70,7 +77,7 @@ export function actorSubjects(realm: string, path: string): { readonly requests:
   return { requests: `zooid.${checkedRealm(realm)}.actor.${names.join(".")}`, views: `zooid.${realm}.view.${names.join(".")}` };
 }
 
-/** Subjects on which the actors of a realm are listed. */
+/** The subject on which a realm's actors are asked for their views, and the subject of the answers. */
 export function listSubjects(realm: string): { readonly ask: string; readonly answer: (answerTo: string) => string } {
   return { ask: `zooid.${checkedRealm(realm)}.actors`, answer: (answerTo) => `zooid.${realm}.listed.${answerTo}` };
 }
@@ -99,13 +106,15 @@ export const actorView: Codec<ActorView> = {
   read: (bytes) => viewFrom(decode("view", bytes, limits.actorViewBytesMax)),
 };
 
-/** A question for the actors of a realm: last token of the subject to answer to. */
+/** The question for the views of all actors of a realm: the last token of the subject to answer on. */
 export const listQuestion: Codec<string> = {
   write: (answerTo) => encode("list", [answerTo], limits.actorEventBytesMax),
   read: (bytes) => shape.name(shape.fields(decode("list", bytes, limits.actorEventBytesMax), "list", 1)[0], "list.answerTo"),
 };
 
-/** The description of a machine, plain data whose shape its reader checks; null when the actor's logic is no machine. */
+/**
+ * The description of a machine: plain data whose reader checks its shape; null if the actor's logic is not a machine.
+ */
 export const machineDescription: Codec<Value> = {
   write: (description) => encode("machine", description, limits.actorMachineBytesMax),
   read: (bytes) => decode("machine", bytes, limits.actorMachineBytesMax),

@@ -27,9 +27,9 @@ export interface WriterDeps {
   readonly log: Log;
 }
 
-/** How a storage is begun to be written. */
+/** Options of the check for another writer. */
 export interface WriterCheck {
-  /** Whether to begin though somebody listens who does not answer. */
+  /** Whether to begin although a process that listens as a writer does not answer. */
   readonly takeOver: boolean;
   readonly signal: AbortSignal | undefined;
 }
@@ -37,18 +37,19 @@ export interface WriterCheck {
 type Heartbeat = Extract<Broadcast, { readonly type: "heartbeat" }>;
 
 /**
- * What a question on a subject of writers has shown. `nobody`: the broker says that nobody listens there. `silence`: no answer came,
- * which says nothing, for a writer may be cut off or stopped for a moment. `unproven`: what was answered shows no writer.
+ * The result of a question on a subject of writers. `noListener`: the broker says that no process subscribes to it.
+ * `silence`: no answer came. That proves nothing, because a writer may be disconnected or stopped for a moment.
+ * `unproven`: the answer does not prove that a writer sent it.
  */
 type Shown =
   | { readonly type: "writer"; readonly writer: Writer }
-  | { readonly type: "nobody" }
+  | { readonly type: "noListener" }
   | { readonly type: "linkless" | "silence" | "unproven"; readonly why: unknown };
 
 /**
- * Resolves when no writer of this storage is there: the broker says that nobody listens. Without a link, and as long as somebody listens
- * who does not answer, it waits. Rejects with AnotherWriterError, NotAuthorizedError, CapturedSubjectsError, ClosedError or the signal's
- * reason. A safeguard against mistakes, not a lease.
+ * Resolves when this storage has no writer: the broker says that no process listens. Waits while there is no link, and
+ * while a process listens but does not answer. Rejects with AnotherWriterError, NotAuthorizedError,
+ * CapturedSubjectsError, ClosedError or the signal's reason. A safeguard against mistakes, not a lease.
  */
 export async function checkNoWriter(deps: WriterDeps, { takeOver, signal }: WriterCheck): Promise<void> {
   const { realm, storage, clock, log } = deps;
@@ -57,17 +58,17 @@ export async function checkNoWriter(deps: WriterDeps, { takeOver, signal }: Writ
   for (;;) {
     signal?.throwIfAborted();
     const shown = await askForWriter(deps, subject, signal);
-    if (shown.type === "nobody") return;
+    if (shown.type === "noListener") return;
     if (shown.type === "writer") throw new AnotherWriterError({ storage, instance: shown.writer.instance });
-    // Whether a writer is there cannot be known then, and no client would hear this one.
+    // Then it cannot be known whether a writer is there, and no client could reach this one.
     if (shown.type === "unproven" && shown.why instanceof CapturedSubjectsError) throw shown.why;
     if (shown.type !== "linkless") {
       if (takeOver) {
-        log.fatal({ err: shown.why, storage }, "a storage is taken over: what a writer that is left of it commits is lost");
+        log.fatal({ err: shown.why, storage }, "a storage is taken over: commits of another writer that still runs are lost");
         return;
       }
       if (!isLogged)
-        log.warn({ err: shown.why, storage }, "somebody listens as a writer of this storage, and does not answer as one: waiting");
+        log.warn({ err: shown.why, storage }, "a process listens as a writer of this storage, and does not answer as one: waiting");
       isLogged = true;
     }
     await delay(clock, limits.writerCheckPauseMs, signal);
@@ -75,8 +76,9 @@ export async function checkNoWriter(deps: WriterDeps, { takeOver, signal }: Writ
 }
 
 /**
- * Listens to the heartbeats of others while this server writes. Of two writers the later one stops, unless it took over from the other.
- * A heartbeat alone stops nobody: its sender has to answer a new question on its own subject.
+ * Listens to the heartbeats of other servers while this server writes. Of two writers the later one stops, unless it
+ * took over from the other. A heartbeat alone does not stop a writer: its sender must first answer a new question on
+ * its own subject.
  */
 export class WriterWatch {
   readonly #deps: WriterDeps;
@@ -123,7 +125,7 @@ export class WriterWatch {
       for (;;) {
         const shown = await askForWriter(this.#deps, subject, signal);
         signal.throwIfAborted();
-        if (shown.type === "nobody") return;
+        if (shown.type === "noListener") return;
         if (shown.type === "writer") {
           if (isSame(shown.writer, heard)) this.#onAnother(new AnotherWriterError({ storage, instance: other }));
           else log.warn({ storage, other }, "a writer that was heard answers as another one");
@@ -146,13 +148,13 @@ export class WriterWatch {
   }
 }
 
-/** The answer is of the process whose heartbeat was heard, which has not gone back since. */
+/** Whether the answer is from the process whose heartbeat arrived, with a position that has not gone back since. */
 function isSame(writer: Writer, heard: Heartbeat): boolean {
   const { instance, startedAt, role, position } = heard;
   return writer.instance === instance && writer.startedAt === startedAt && writer.role === role && writer.position.tid >= position.tid;
 }
 
-/** Asks on `subject` for a writer of the storage. Rejects with NotAuthorizedError, ClosedError or the signal's reason. */
+/** Asks on `subject` for a writer of the storage. Rejects with NotAuthorizedError, ClosedError, the signal's reason. */
 export async function askForWriter(
   { realm, storage, transport, random }: Pick<WriterDeps, "realm" | "storage" | "transport" | "random">,
   subject: string,
@@ -165,7 +167,7 @@ export async function askForWriter(
     answer = await transport.request(subject, wire.challenge.write({ nonce }), options);
   } catch (why) {
     if (why instanceof TimeoutError) return { type: "silence", why };
-    if (why instanceof DisconnectedError) return why.isUnheard ? { type: "nobody" } : { type: "linkless", why };
+    if (why instanceof DisconnectedError) return why.isUnheard ? { type: "noListener" } : { type: "linkless", why };
     throw why;
   }
   try {

@@ -1,4 +1,4 @@
-/** Codec of what comes on `.invalidations`. */
+/** Codec of the messages on `.invalidations`. */
 import { decodeMessage, encodeMessage, limits, MalformedMessageError } from "../../core/index.js";
 import * as shape from "./checks.js";
 import { invalidation, invalidationFields, position } from "./fields.js";
@@ -6,7 +6,10 @@ import type { Codec } from "./message-codec.js";
 import type * as m from "./messages.js";
 import { serverRoles } from "./messages.js";
 
-/** Whether `bytes` can be a heartbeat, without decoding: a client that only listens for writers needs no others. */
+/**
+ * Whether `bytes` can be a heartbeat, without decoding: a server that only listens for other writers needs no other
+ * messages.
+ */
 export function mayBeHeartbeat(bytes: Uint8Array): boolean {
   // A short array that begins with the string "h".
   return bytes[0] !== undefined && (bytes[0] & 0xf0) === 0x90 && bytes[1] === 0xa1 && bytes[2] === 0x68;

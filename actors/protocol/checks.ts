@@ -1,4 +1,7 @@
-/** Reads untrusted, decoded messages field by field. Everything here throws MalformedMessageError, which names message and field. */
+/**
+ * Reads untrusted, decoded messages field by field. Each function throws MalformedMessageError, which names message and
+ * field.
+ */
 import { asKey, isTid, limits, MalformedMessageError, TooLargeError, type Key, type Tid } from "../../core/index.js";
 
 /** 24 hexadecimal digits are 96 bits. */
@@ -8,14 +11,14 @@ function malformed(what: string, reason: string): never {
   throw new MalformedMessageError({ what, reason });
 }
 
-/** The fields of a message: an array of exactly `count`. */
+/** The fields of a message: an array of exactly `count` elements. */
 export function fields(message: unknown, what: string, count: number): readonly unknown[] {
   if (!Array.isArray(message)) malformed(what, "is not an array");
   if (message.length !== count) malformed(what, `has ${message.length} fields, not ${count}`);
   return message as unknown[];
 }
 
-/** A list of at most `countMax`. More is TooLargeError. */
+/** A list of at most `countMax` elements. A longer one is TooLargeError. */
 export function list(value: unknown, what: string, countMax: number): readonly unknown[] {
   if (!Array.isArray(value)) malformed(what, "is not an array");
   if (value.length > countMax) throw new TooLargeError({ what, size: value.length, sizeMax: countMax });
@@ -27,18 +30,18 @@ export function tid(value: unknown, what: string): Tid {
   return value;
 }
 
-/** A tid, or undefined where null stands. */
+/** A tid, or undefined for null. */
 export function tidOrNone(value: unknown, what: string): Tid | undefined {
   return value === null ? undefined : tid(value, what);
 }
 
-/** A whole number from 0. */
+/** A safe integer, at least 0. */
 export function count(value: unknown, what: string): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) malformed(what, "is not a whole number");
   return value;
 }
 
-/** Milliseconds between two ticks of a timer: a whole number from 1. */
+/** Milliseconds between two ticks of a timer: a safe integer, at least 1. */
 export function interval(value: unknown, what: string): number {
   const read = count(value, what);
   if (read < 1) malformed(what, "is no interval");
@@ -58,7 +61,7 @@ export function id(value: unknown, what: string): string {
   return value;
 }
 
-/** A secret long enough that nobody guesses it. */
+/** A secret that is long enough to be unguessable. */
 export function secret(value: unknown, what: string): string {
   if (id(value, what).length < secretLengthMin) malformed(what, "is too short");
   return value as string;
@@ -88,7 +91,7 @@ export function keys(value: unknown, what: string, countMax: number): readonly K
   return all as readonly Key[];
 }
 
-/** End of a range: any string of at most a key's length, also one that is not a key itself. */
+/** End of a range: any string of at most a key's length, even one that is not a valid key. */
 export function bound(value: unknown, what: string): string {
   if (typeof value !== "string" || value.includes("\0") || !value.isWellFormed() || Buffer.byteLength(value) > limits.keyBytesMax + 4) {
     malformed(what, "is not the end of a range");
@@ -101,7 +104,7 @@ export function bytes(value: unknown, what: string): Uint8Array {
   return value;
 }
 
-/** The encoded value of an object, which fits into an answer. More is TooLargeError. */
+/** The encoded value of an object, which fits into an answer. A longer one is TooLargeError. */
 export function value(read: unknown, what: string): Uint8Array {
   const encoded = bytes(read, what);
   if (encoded.length > limits.valueBytesMax) throw new TooLargeError({ what, size: encoded.length, sizeMax: limits.valueBytesMax });

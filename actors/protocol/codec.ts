@@ -1,6 +1,6 @@
 /**
- * Bytes of the messages in actors/protocol/messages.ts: a codec for each. Reading checks every field, for whatever comes over
- * a wire may be anything; writing trusts its types. Byte fields of what was read alias the message.
+ * A codec for each message in actors/protocol/messages.ts. Reading checks every field, because a message from the wire
+ * may hold anything; writing trusts its types. Byte fields that were read alias the message.
  */
 export * from "./message-codec.js";
 export * from "./session-codec.js";

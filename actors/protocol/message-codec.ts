@@ -23,7 +23,7 @@ export function codec<T>(
   };
 }
 
-/** A message without any fact. */
+/** A message without fields. */
 export interface Nothing {
   readonly type?: never;
 }
@@ -35,7 +35,7 @@ export const nothing = codec<Nothing>(
   0,
 );
 
-/** What a message that nobody waits to see answered holds; undefined, and logged, when it is malformed. */
+/** Reads a message whose sender waits for no answer; undefined, and logged, if it is malformed. */
 export function readOrDrop<T>(codec: Codec<T>, { subject, payload }: Pick<Message, "subject" | "payload">, log: Log): T | undefined {
   try {
     return codec.read(payload);
@@ -46,9 +46,9 @@ export function readOrDrop<T>(codec: Codec<T>, { subject, payload }: Pick<Messag
   }
 }
 
-// ---- Answers: [0, what was promised] or [1, class, facts]
+// ---- Answers: [0, result] or [1, class, facts]
 
-/** The bytes of an answer that keeps its promise. */
+/** The bytes of an answer with a result. */
 export function writeAnswer<T>(answer: Codec<T>, message: T): Uint8Array {
   const body = answer.write(message);
   const whole = Buffer.allocUnsafe(body.length + 1);
@@ -66,7 +66,10 @@ export function writeError(error: unknown): Uint8Array {
   return whole;
 }
 
-/** What was answered. Throws the error that the other side wrote, CapturedSubjectsError when a stream answered, or MalformedMessageError. */
+/**
+ * The result of an answer. Throws the error that the other side wrote, CapturedSubjectsError if a stream answered, or
+ * MalformedMessageError.
+ */
 export function readAnswer<T>(answer: Codec<T>, bytes: Uint8Array): T {
   if (bytes[0] === 0) return answer.read(bytes.subarray(1));
   if (bytes[0] !== 1) throw capturedBy(bytes) ?? new MalformedMessageError({ what: "answer", reason: "is neither a result nor an error" });

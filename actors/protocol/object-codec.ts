@@ -1,4 +1,4 @@
-/** Codecs of what a client asks of objects: loads, lists, commits. */
+/** Codecs of a client's requests about objects: loads, lists, commits. */
 import { limits, MalformedMessageError, type KeyRange } from "../../core/index.js";
 import * as shape from "./checks.js";
 import { link, position, range } from "./fields.js";
@@ -74,7 +74,7 @@ export const listAnswer = codec<m.ListAnswer>(
   4,
 );
 
-/** Request `commit` and `vote`. */
+/** Requests `commit` and `vote`. */
 export const commit = codec<m.Commit>(
   "commit",
   (each) => {
@@ -120,7 +120,7 @@ export const committed = codec<m.Committed>(
   3,
 );
 
-/** Request `finish` and `abort`. */
+/** Requests `finish` and `abort`. */
 export const finish = codec<m.Finish>(
   "finish",
   (each) => [each.session, each.id],

@@ -1,10 +1,10 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { InvalidOptionError, SchemaError, type Value } from "../../core/index.js";
 
-/** Values by patterns of keys, as a type: `{ [key: `city/${string}`]: City }`. */
+/** The type of values by pattern of keys: `{ [key: `city/${string}`]: City }`. */
 export type AnySchema = object;
 
-/** What a client holds that was not told what it holds. */
+/** The schema of a client that was given none. */
 export interface UntypedSchema {
   readonly [key: string]: Value;
 }
@@ -12,7 +12,10 @@ export interface UntypedSchema {
 /** Keys of a schema. */
 export type KeyOf<Schema extends AnySchema> = keyof Schema & string;
 
-/** Keys that `list(prefix)` yields: those of the pattern that the prefix belongs to, or of all patterns when it is not one alone. */
+/**
+ * Keys that `list(prefix)` yields: the keys of the pattern that the prefix belongs to, or of all patterns if it does
+ * not belong to exactly one.
+ */
 export type ListedKey<Schema extends AnySchema, Prefix extends string> =
   `${Prefix}${string}` extends KeyOf<Schema> ? `${Prefix}${string}` : KeyOf<Schema>;
 
@@ -22,14 +25,14 @@ export type ListedValue<Schema extends AnySchema, Prefix extends string> = `${Pr
   : Schema[KeyOf<Schema>];
 
 /**
- * A validator of any Standard Schema library for some of a schema's patterns. The pattern is a prefix that ends in `*`,
- * or a whole key: `{ "city/*": z.object({ … }) }`. What the validator returns is what is stored.
+ * A validator of any Standard Schema library for some patterns of a schema. The pattern is a prefix that ends in `*`,
+ * or a whole key: `{ "city/*": z.object({ … }) }`. The value that the validator returns is stored.
  */
 export type Validators<Schema extends AnySchema> = {
   readonly [K in KeyOf<Schema>]?: StandardSchemaV1<unknown, Schema[K]>;
 };
 
-/** Finds the validator of a key: that of the whole key, else that of the longest prefix. */
+/** Finds the validator of a key: the one for the whole key, else the one for the longest prefix. */
 export class ValidatorTable {
   readonly #whole = new Map<string, StandardSchemaV1>();
   /** Longest first. */
@@ -49,7 +52,10 @@ export class ValidatorTable {
     this.#prefixes = prefixes.toSorted((a, b) => b.prefix.length - a.prefix.length);
   }
 
-  /** `value` as its validator returns it. Throws, or rejects if the validator is asynchronous, with SchemaError. */
+  /**
+   * Returns `value` as its validator returns it. Throws SchemaError, or rejects with it if the validator is
+   * asynchronous.
+   */
   validate(key: string, value: unknown): unknown {
     const validator = this.#whole.get(key) ?? this.#prefixes.find(({ prefix }) => key.startsWith(prefix))?.validator;
     if (validator === undefined) return value;
@@ -63,7 +69,7 @@ function accepted(key: string, result: StandardSchemaV1.Result<unknown>): unknow
   throw new SchemaError({ key, reason: reasonsOf(result.issues) });
 }
 
-/** What a Standard Schema has against a value, in one text: `amount: Too small; by: Required`. */
+/** The issues that a Standard Schema found in a value, in one text: `amount: Too small; by: Required`. */
 export function reasonsOf(issues: readonly StandardSchemaV1.Issue[]): string {
   const reasons = issues.map(({ message, path }) => {
     const at = path?.map((part) => String(typeof part === "object" ? part.key : part)).join(".");

@@ -1,4 +1,4 @@
-/** Codecs of what a client asks as a session, and what anybody asks of a server. */
+/** Codecs of a client's requests about its session, and of requests that any process may send to a server. */
 import { decodeMessage, encodeMessage, limits, MalformedMessageError, ProtocolVersionError } from "../../core/index.js";
 import * as shape from "./checks.js";
 import { invalidation, invalidationFields, position } from "./fields.js";
@@ -11,7 +11,7 @@ export const register: Codec<m.Register> = {
     encodeMessage([each.protocol, each.client, each.readOnly, each.clientSecret, each.sessionSecret, each.oldestSnapshot ?? null]),
   read(bytes) {
     const message = decodeMessage(bytes, "register");
-    // The version stands first in every version, whatever follows it there.
+    // The version is the first field in every version of the protocol.
     const version = shape.count(Array.isArray(message) ? message[0] : undefined, "register.protocol");
     if (version !== protocolVersion) throw new ProtocolVersionError({ version, supported: protocolVersion });
     const [, client, readOnly, clientSecret, sessionSecret, oldestSnapshot] = shape.fields(message, "register", 6);
@@ -121,7 +121,7 @@ export const aliveAnswer = codec<m.AliveAnswer>(
   2,
 );
 
-/** Request `bye` and `status`: a session alone. `status` is also answered to those without one (an empty string). */
+/** Requests `bye` and `status`: a session alone. `status` is also answered without a session (an empty string). */
 export const session = codec<{ readonly session: string }>(
   "session",
   (each) => [each.session],
@@ -159,7 +159,7 @@ export const storages = codec<m.Storages>(
   2,
 );
 
-/** The status of a server is for people: it is read as it comes, bounded by the size of a message. */
+/** The status of a server is for people. Its fields are not checked; the size of a message bounds it. */
 export const serverStatus = codec<m.ServerStatus>(
   "status",
   (each) => [each],

@@ -6,8 +6,8 @@ import { reasonOf } from "./containment.js";
 import { reasonsOf } from "../protocol/schema.js";
 
 /**
- * Types of the events that an actor accepts from outside: each with a Standard Schema of its fields without `type`; or a
- * list of types, for events without other fields. The actor gets the result of the schema.
+ * Types of the events that an actor accepts from outside: each with a Standard Schema of its fields without `type`, or
+ * a list of types for events without other fields. The actor gets the result of the schema.
  *
  *     { PAY: z.object({ amount: z.number().positive() }), CANCEL: z.object({}) }
  *     ["CANCEL", "RETRY"]
@@ -17,7 +17,7 @@ export type Accepts = readonly string[] | Readonly<Record<string, StandardSchema
 /** Checks events before they reach their actor. */
 export class AcceptedEvents {
   readonly #actor: string;
-  /** Undefined: events of the type have no fields but `type`. */
+  /** Undefined: events of this type have no field but `type`. */
   readonly #schemas: ReadonlyMap<string, StandardSchemaV1 | undefined>;
 
   /** Throws InvalidOptionError. `actor` is the path that errors name. */
@@ -59,7 +59,7 @@ export class AcceptedEvents {
   #validated(schema: StandardSchemaV1, type: string, facts: object): object {
     const result = judged(schema, facts);
     if (isThenable(result)) {
-      // While schemas wait, events would overtake each other.
+      // While a schema waited, later events would overtake this one.
       Promise.resolve(result).catch(() => undefined);
       throw this.#invalid(type, "its schema is asynchronous, which schemas of events cannot be");
     }
@@ -73,13 +73,13 @@ export class AcceptedEvents {
   }
 }
 
-/** The result of a schema. It is code of the application: it may throw, and return anything. */
+/** Runs a schema. It is code of the application, so it may throw, and may return anything. */
 function judged(schema: StandardSchemaV1, facts: object): PromiseLike<unknown> | { readonly value: unknown } | { readonly reason: string } {
   try {
     const result = schema["~standard"].validate(facts);
     if (isThenable(result)) return result;
     if (result.issues !== undefined) return { reason: reasonsOf(result.issues) };
-    // Copying runs accessors, which may throw, inside this try.
+    // A copy runs accessors, which may throw, inside this try.
     return { value: isObject(result.value) ? { ...result.value } : undefined };
   } catch (error) {
     return { reason: `its schema failed: ${reasonOf(error)}` };

@@ -1,6 +1,6 @@
 /**
- * Actors with addresses. An actor that is registered can be sent events and looked at from any process of its realm;
- * only the events it declared get in. It costs an actor nothing until somebody watches it.
+ * Actors with addresses. Every process of a realm can send events to a registered actor and watch it; only the events
+ * that the actor declared are accepted. Registration costs an actor nothing until a process watches it.
  *
  * Source: DESIGN, "Actors over the transport".
  */
@@ -31,21 +31,21 @@ export type { ExposedActor } from "./exposed-actor.js";
 export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
 export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
 
-/** Where a system is, and what it takes time, chance and messages from. */
+/** The place of a system, and its sources of time, chance and messages. */
 export interface ActorSystemOptions {
   /** Name of the realm: systems of one realm reach each other's actors. */
   readonly realm: string;
-  /** Not closed with the system. */
+  /** The transport. It stays open when the system closes. */
   readonly transport: Transport;
-  /** Where time comes from, in a test. Default: the system's clocks. */
+  /** Source of time, for tests. Default: the system's clocks. */
   readonly clock?: Clock | undefined;
-  /** Where random ids come from, in a test. Default: the system's. */
+  /** Source of random ids, for tests. Default: the system's random source. */
   readonly random?: Random | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
 }
 
-/** The options of a system, with what they leave out. */
+/** The options of a system, with defaults filled in. */
 interface SystemDeps {
   readonly realm: string;
   readonly transport: Transport;
@@ -54,18 +54,21 @@ interface SystemDeps {
   readonly log: Log;
 }
 
-/** Registers actors of this process, and reaches those of every process of its realm. */
+/** Registers actors of this process, and gives references to the actors of every process of its realm. */
 export interface ActorSystem {
   /**
-   * Gives `actor` the address `path`, names with `/` between, until the returned function is called. The actor is neither
-   * started nor stopped by it. Throws InvalidOptionError when the path is no path, or taken in this system.
+   * Gives `actor` the address `path`, names with `/` between, until the returned function is called. This neither
+   * starts nor stops the actor. Throws InvalidOptionError if the path is invalid, or taken in this system.
    */
   register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void;
 
-  /** Reference to the actor at `path`, in whatever process of the realm. Throws InvalidOptionError. */
+  /** Reference to the actor at `path`, in any process of the realm. Throws InvalidOptionError. */
   remote(path: string): RemoteActor;
 
-  /** The actors of the whole realm that answered within `waitMs`, by path. Rejects with InvalidOptionError, DisconnectedError. */
+  /**
+   * The actors of the whole realm that answer within `waitMs`, by path. Rejects with InvalidOptionError,
+   * DisconnectedError.
+   */
   list(waitMs: Duration): Promise<readonly ActorView[]>;
 
   /** Ends all registrations and watches of this system. Idempotent. */
@@ -86,7 +89,7 @@ class TransportedSystem implements ActorSystem {
   readonly #remotes = new Map<string, RemoteReference>();
   readonly #questions: { unsubscribe(): void };
   readonly #sending: PacedSending;
-  /** Subjects of those who wait for a list that has not begun. */
+  /** Answer subjects of questions that wait for the next list. */
   readonly #asked = new Set<string>();
   #isAnswering = false;
   #closed = false;
@@ -161,22 +164,25 @@ class TransportedSystem implements ActorSystem {
     if (!this.#isAnswering) void this.#answerLists();
   }
 
-  /** Those who ask while a list is under way get the next one, together: each actor is looked at once for all of them. */
+  /**
+   * Questions that arrive while a list is in progress get the next one, together. Each actor is read once for all of
+   * them.
+   */
   async #answerLists(): Promise<void> {
     this.#isAnswering = true;
     while (this.#asked.size > 0) {
       const subjects = [...this.#asked];
       this.#asked.clear();
       for (const [path, endpoint] of this.#endpoints) {
-        const paced = this.#sending.sent(this.#tell(subjects, path, endpoint));
+        const paced = this.#sending.sent(this.#sendView(subjects, path, endpoint));
         if (paced !== undefined) await paced;
       }
     }
     this.#isAnswering = false;
   }
 
-  /** Sends what an actor shows; returns how many bytes that were. */
-  #tell(subjects: readonly string[], path: string, endpoint: OpenEndpoint): number {
+  /** Publishes an actor's view. Returns the number of bytes that were sent. */
+  #sendView(subjects: readonly string[], path: string, endpoint: OpenEndpoint): number {
     const { transport, log } = this.#deps;
     let bytes = 0;
     try {

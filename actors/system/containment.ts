@@ -3,9 +3,9 @@ import type { AnyActorRef } from "xstate";
 import { limits } from "../../core/index.js";
 
 /**
- * What XState has no public way to reach. It throws the error of a failed actor into the process when one of the actor's observers has
- * no `error`, whatever the others have; and it leaves the actors that a failed actor had invoked or spawned running.
- * Source: XState 5.33, `_reportError` and `_stopProcedure` of createActor.
+ * Parts of XState that have no public access. XState throws the error of a failed actor into the process if one of the
+ * actor's observers has no `error`, even if the others have one. It also leaves the actors running that a failed actor
+ * had invoked or spawned. Source: XState 5.33, `_reportError` and `_stopProcedure` of createActor.
  */
 interface Internals {
   readonly observers?: Iterable<{ error?: (error: unknown) => void }>;
@@ -18,15 +18,15 @@ export class Containment {
   readonly #subscriptions: readonly { unsubscribe(): void }[];
   #reason: string | undefined;
 
-  /** Calls `failed` once, when the actor or one above it fails. What the failed actor had running is stopped before. */
+  /** Calls `failed` once, when the actor or one above it fails. The failed actor's children are stopped first. */
   constructor(actor: AnyActorRef, failed: (error: unknown) => void) {
     const actors = [...lineage(actor)];
-    // Those that are there before this one.
+    // The observers that exist before this one.
     for (const each of actors) hold(each);
     this.#subscriptions = actors.map((each) =>
       each.subscribe({
         error: (error: unknown) => {
-          // Those that came after it: XState has not looked at them yet.
+          // The observers that were added later. XState has not called them yet.
           hold(each);
           stopChildren(each);
           if (this.#reason !== undefined) return;
@@ -37,7 +37,7 @@ export class Containment {
     );
   }
 
-  /** Why the actor failed, in one line; undefined while it has not failed. */
+  /** Why the actor failed, in one line; undefined if it has not failed. */
   get reason(): string | undefined {
     return this.#reason;
   }
@@ -51,7 +51,10 @@ function* lineage(actor: AnyActorRef): Iterable<AnyActorRef> {
   for (let at: AnyActorRef | undefined = actor; at !== undefined; at = (at as Internals)["_parent"]) yield at;
 }
 
-/** Lets no observer that is there now turn a failure of the actor into an exception of the process. */
+/**
+ * Gives every present observer an `error`, so that none of them turns a failure of the actor into an exception of the
+ * process.
+ */
 function hold(actor: AnyActorRef): void {
   for (const observer of (actor as Internals).observers ?? []) observer.error ??= () => undefined;
 }
@@ -61,7 +64,10 @@ function stopChildren(actor: AnyActorRef): void {
   for (const child of Object.values(children)) (child as Internals | undefined)?.["_stop"]?.();
 }
 
-/** The message of `error`, whatever was thrown, in one line of at most limits.actorReasonLengthMax characters. Never throws. */
+/**
+ * The message of `error`, which may be any value, in one line of at most `limits.actorReasonLengthMax` characters.
+ * Never throws.
+ */
 export function reasonOf(error: unknown): string {
   let text: string;
   try {

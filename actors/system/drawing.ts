@@ -13,7 +13,7 @@ export function machineToJson(machine: AnyStateMachine | MachineDescription): st
   return JSON.stringify(descriptionOf(machine), undefined, 2);
 }
 
-/** `machine`, or a description of it, as a Mermaid state diagram. Nothing of it is left out. */
+/** `machine`, or a description of it, as a complete Mermaid state diagram. */
 export function machineToMermaid(machine: AnyStateMachine | MachineDescription, options: DrawingOptions = {}): string {
   const description = descriptionOf(machine);
   const lines = ["stateDiagram-v2", ...inside(description, []), ...ownBox(description, []), ...crossings(description, [])];
@@ -52,13 +52,16 @@ function drawState(state: StateDescription, path: Path): readonly string[] {
   }
   const shown = state.type === "history" ? `${name} (history)` : name;
   const written = ownLines(state).map((line) => `${id} : ${line}`);
-  // Whatever is written in a box comes after its first line, which says its name.
+  // The lines of a box come after its first line, which is its name.
   const declared = shown !== id ? `state ${JSON.stringify(shown)} as ${id}` : written.length > 0 ? `${id} : ${id}` : id;
   const end = state.type === "final" ? [`${id} --> [*]`] : [];
   return [declared, ...written, ...arrows, ...end];
 }
 
-/** A box for what a state with states inside does in any of them. The machine as a whole has its arrows there too. */
+/**
+ * A box for the actions that a compound state performs in every inner state. The box of the whole machine has its
+ * arrows, too.
+ */
 function ownBox(state: StateDescription, path: Path): readonly string[] {
   const id = idOf([...path, "any"], "__of");
   const lines = ownLines(state).map((line) => `${id} : ${line}`);
@@ -80,7 +83,7 @@ function arrowsOf(state: StateDescription, path: Path): readonly Arrow[] {
     .flatMap((transition) => transition.target.map((target) => ({ from: path, to: target.split("."), transition })));
 }
 
-/** Both ends are in the same state. */
+/** Whether both ends are children of the same state. */
 function staysInside({ from, to }: Arrow): boolean {
   return from.length === to.length && from.slice(0, -1).every((name, index) => name === to[index]);
 }
@@ -89,7 +92,9 @@ function drawArrow({ from, to, transition }: Arrow): string {
   return `${idOf(from)} --> ${idOf(to)} : ${safe(label(transition))}`;
 }
 
-/** Arrows into or out of a state with states inside: Mermaid puts a state where it is named first, so they come after all states. */
+/**
+ * Arrows into or out of a compound state. Mermaid puts a state where it is named first, so these come after all states.
+ */
 function crossings(state: StateDescription, path: Path): readonly string[] {
   return childrenOf(state).flatMap(([name, child]) => {
     const at = [...path, name];
@@ -102,7 +107,7 @@ function childrenOf(state: StateDescription): readonly (readonly [string, StateD
   return Object.entries(state.states ?? {});
 }
 
-/** What a state does without leaving it. */
+/** The actions that a state performs without leaving it. */
 function ownLines(state: StateDescription): readonly string[] {
   const stays = (state.transitions ?? []).filter((transition) => !leads(transition));
   return [
@@ -121,12 +126,12 @@ function label({ on, guard, actions }: TransitionDescription): string {
   return [on, guard === undefined ? "" : `[${guard}]`, actions === undefined ? "" : `/ ${actions.join(", ")}`].filter(Boolean).join(" ");
 }
 
-/** Mermaid ends a statement at `;` and begins a character's code with `#`. */
+/** Removes characters with a meaning in Mermaid: `;` ends a statement and `#` begins a character code. */
 function safe(text: string): string {
   return text.replaceAll(/[;#:]/g, " ");
 }
 
-/** An id that Mermaid takes, the same for the same path. It makes up ids of its own with a single `_`. */
+/** An id that Mermaid accepts, the same for the same path. Names are joined by `__`; Mermaid's own ids have one `_`. */
 function idOf(path: Path, suffix = ""): string {
   const id = path.join("__").replaceAll(/\W/g, "_") + suffix;
   return /^(?:end|state|note|class|default|direction|style|click|hide|scale|as)$/.test(id) ? `${id}_` : id;

@@ -1,4 +1,4 @@
-/** One actor as other processes reach it: the events that it accepts from them, and what it shows them. */
+/** One actor as other processes reach it: the events that it accepts from them, and its views. */
 import type { AnyActorRef, AnyStateMachine } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
@@ -25,14 +25,18 @@ import { Containment } from "./containment.js";
 import { describeMachine } from "./machine-description.js";
 import { nothing, writeAnswer, writeError } from "../protocol/codec.js";
 
-/** What an actor lets in and shows. */
+/** The events that an actor accepts, and its view. */
 export interface ExposedActor {
   readonly accepts: Accepts;
-  /** What it shows of a snapshot beside its state. Nothing when not given. Must not throw, and gives values that can be stored. */
+  /**
+   * The part of a snapshot that is shown in addition to its state. Default: nothing. Must not throw, and must return
+   * storable values.
+   */
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
   /**
-   * Called once when the actor fails, whatever made it fail. A registered actor that fails is stopped with all that it invoked and
-   * spawned; its error is logged, and is no exception of the process. What it throws, or rejects with, is logged.
+   * Called once when the actor fails, for any reason. A registered actor that fails is stopped with all actors that it
+   * invoked and spawned. Its error is logged, and does not become an exception of the process. If this callback throws
+   * or rejects, that is logged.
    */
   readonly onFailure?: ((error: unknown) => unknown) | undefined;
 }
@@ -45,7 +49,7 @@ interface EndpointDeps {
   readonly log: Log;
 }
 
-/** What XState's snapshots have in common; those of machines have a value and their machine. */
+/** The common part of XState's snapshots; snapshots of machines have a value and their machine. */
 interface AnySnapshot {
   readonly status: ActorView["status"];
   readonly value?: Value;
@@ -66,7 +70,7 @@ export class OpenEndpoint {
   readonly #registration: string;
   readonly #requests: { unsubscribe(): void };
   #version = 0;
-  /** One moment stands for the leases of all who watch: nothing is kept for each of them. Monotonic. */
+  /** End of the last lease, for all watchers together: nothing is kept for each of them. Monotonic, in milliseconds. */
   #watchedUntil = 0;
   #watching: { unsubscribe(): void } | undefined;
   #secondBeganAt = 0;
@@ -94,7 +98,7 @@ export class OpenEndpoint {
     this.#containment.end();
   }
 
-  /** What is to be seen now. Its bytes are as of this call. */
+  /** The bytes of the view of this moment. */
   view(): Uint8Array {
     const snapshot = this.#actor.getSnapshot() as AnySnapshot;
     this.#version += 1;
@@ -141,7 +145,7 @@ export class OpenEndpoint {
     }
   }
 
-  /** What its machine is, as plain data; null when its logic is no machine. */
+  /** The description of its machine, as plain data; null if its logic is not a machine. */
   #machine(): Value {
     const { machine } = this.#actor.getSnapshot() as AnySnapshot;
     return machine === undefined ? null : (describeMachine(machine) as unknown as Value);
@@ -210,7 +214,7 @@ export class OpenEndpoint {
     try {
       this.#deps.transport.publish(this.#views, this.view());
     } catch (error) {
-      // Who watches gets the view as it is then with the next renewal; the actor goes on whether it can be shown or not.
+      // Watchers get the current view at their next renewal. The actor continues even if its view cannot be sent.
       this.#deps.log.debug({ actor: this.#path, err: error }, "could not show a change");
     }
   }
@@ -223,7 +227,7 @@ export class OpenEndpoint {
   }
 }
 
-/** The answer that carries a view already written. */
+/** The answer that carries an encoded view. */
 function shown(view: Uint8Array): Uint8Array {
   return writeAnswer({ write: () => view, read: () => undefined }, undefined);
 }

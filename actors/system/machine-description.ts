@@ -1,38 +1,41 @@
-/** What a machine says of itself, as plain data: for pictures, JSON, and whoever wants to look. */
+/** The description of a machine as plain data: for pictures, JSON and programs. */
 import type { AnyStateMachine, AnyStateNode } from "xstate";
 import { limits, MalformedMessageError } from "../../core/index.js";
 
-/** A machine: its states, and what leads from one to another. Every guard, action and delay by its name. */
+/** A machine: its states, and the transitions between them. Every guard, action and delay is given by its name. */
 export interface MachineDescription extends StateDescription {
   readonly id: string;
 }
 
-/** One state, with those inside it. */
+/** One state, with its inner states. */
 export interface StateDescription {
   readonly type: "atomic" | "compound" | "parallel" | "final" | "history";
-  /** Name of the state inside it that is entered first. */
+  /** Name of the inner state that is entered first. */
   readonly initial?: string;
   readonly entry?: readonly string[];
   readonly exit?: readonly string[];
-  /** Names of the actors that live as long as it is active. */
+  /** Names of the actors that run as long as the state is active. */
   readonly invoke?: readonly string[];
   readonly transitions?: readonly TransitionDescription[];
   readonly states?: Readonly<Record<string, StateDescription>>;
 }
 
-/** `on` is an event, or in words what happens: `after retryDelay`, `after 50 ms`, `verify done`, `verify failed`, `always`. */
+/**
+ * `on` is an event, or a text for an event of XState: `after retryDelay`, `after 50 ms`, `verify done`,
+ * `verify failed`, `always`.
+ */
 export interface TransitionDescription {
   readonly on: string;
   readonly guard?: string;
   readonly actions?: readonly string[];
-  /** Paths of states, names with `.` between; absent when it stays where it is. */
+  /** Paths of states, names with `.` between; absent if the transition has no target. */
   readonly target?: readonly string[];
 }
 
-/** Stands where a guard, action or actor was written in place and has no name. */
+/** The name of a guard, action or actor that was written inline and has none. */
 export const unnamed = "(unnamed)";
 
-/** What `machine` says of itself; JSON can hold it. */
+/** The description of `machine`. JSON can hold it. */
 export function describeMachine(machine: AnyStateMachine): MachineDescription {
   return { id: machine.id, ...describeState(machine.root) };
 }
@@ -41,7 +44,7 @@ function describeState(node: AnyStateNode): StateDescription {
   const sources = new Map(node.invoke.map((invoke) => [invoke.id, actorName(invoke.src)]));
   const transitions = [...(node.always ?? []), ...[...node.transitions.values()].flat()];
   const states = Object.fromEntries(Object.entries(node.states).map(([name, child]) => [name, describeState(child)]));
-  // XState gives a compound state without `initial` an initial transition all the same; a parallel one has none.
+  // XState gives a compound state without `initial` an initial transition, too; a parallel one has none.
   const initial = node.type === "compound" ? node.initial.target[0]?.key : undefined;
   return {
     type: node.type,
@@ -78,7 +81,7 @@ function listed<Name extends string, Item>(name: Name, items: readonly Item[]): 
   return (items.length === 0 ? {} : { [name]: items }) as { readonly [N in Name]?: readonly Item[] };
 }
 
-/** XState's own events in words, without the ids that it makes up. */
+/** XState's own events as text, without the ids that it generates. */
 function eventName(eventType: string, node: AnyStateNode, sources: ReadonlyMap<string, string>): string {
   const ending = `.${node.id}`;
   const [, kind, rest = ""] = /^xstate\.(after|done\.actor|error\.actor|snapshot|done\.state)\.(.*)$/s.exec(eventType) ?? [];
@@ -104,14 +107,14 @@ function actorName(source: unknown): string {
   return typeof source === "string" && !source.startsWith("xstate.invoke.") ? source : unnamed;
 }
 
-/** Of actions as they were written: XState adds its own for delays to those of the node. */
+/** Names of actions as they were written. XState adds its own actions for delays to the node's. */
 function actionNames(actions: unknown): readonly string[] {
   return (actions === undefined ? [] : [actions].flat()).map(actionName);
 }
 
 function actionName(action: unknown): string {
   const name = typeOf(action);
-  // An action of XState's own that was written in place has the type of its kind, and shows nothing of what it does.
+  // An inline action of XState has the type of its kind, which does not show its effect.
   return name === undefined || name.startsWith("xstate.") ? unnamed : name;
 }
 
@@ -133,8 +136,8 @@ function typeOf(named: unknown): string | undefined {
 }
 
 /**
- * A description that came from another process. Throws MalformedMessageError unless it has the shape of one, with at most
- * limits.actorMachineDepthMax states inside each other. Undefined for null, which stands for logic that is no machine.
+ * Checks a description from another process. Throws MalformedMessageError unless it has the shape of a description,
+ * with at most `limits.actorMachineDepthMax` states inside each other. Undefined for null: the logic is not a machine.
  */
 export function checkedDescription(value: unknown): MachineDescription | undefined {
   if (value === null) return undefined;

@@ -3,9 +3,9 @@ import type { Transport } from "../../transport/transport.js";
 import { type Clock, limits, type Log } from "../../core/index.js";
 
 /**
- * The pace of a sender of much that is in no hurry. Between two of its steps others run, and what others send waits for no more than about
- * `limits.pacedBytesInAirMax` of it on the way to the broker. The pace goes on from one piece of work to the next: what is asked for bit by
- * bit is as much work as what is asked for at once.
+ * Paces a sender of many messages that are not urgent. Other work runs between two of its steps, and other messages
+ * wait for at most about `limits.pacedBytesInAirMax` of its bytes on the way to the broker. The pace continues from one
+ * piece of work to the next: many small requests are as much work as one large request.
  */
 export class PacedSending {
   readonly #transport: Transport;
@@ -19,7 +19,10 @@ export class PacedSending {
     this.#pace = new Pace(clock);
   }
 
-  /** To be called after each message: the next one may be sent when it resolves, or at once when it returns undefined. */
+  /**
+   * Call this after each message. The next one may be sent when the promise resolves, or at once if it returns
+   * undefined.
+   */
   sent(bytes: number): Promise<void> | undefined {
     this.#inAirBytes += bytes;
     if (this.#inAirBytes >= limits.pacedBytesInAirMax) return this.#flushed();
@@ -28,7 +31,7 @@ export class PacedSending {
 
   async #flushed(): Promise<void> {
     this.#inAirBytes = 0;
-    // Without a link nothing arrives, and who waits for it asks again.
+    // Without a link nothing arrives, and the process that waits for the messages asks again.
     await this.#transport.flush().catch((error: unknown) => this.#log.debug({ err: error }, "paced messages could not be sent"));
     if (this.#pace.isOver) await this.#pace.rest();
   }

@@ -31,30 +31,31 @@ export interface RemoteActor {
 
   /**
    * Resolves when the actor has processed `event`. Rejects with NoActorError, ActorLostError, NotAcceptedError,
-   * InvalidEventError, ActorEndedError, ActorFailedError, TooLargeError, InvalidValueError, DisconnectedError, TimeoutError.
+   * InvalidEventError, ActorEndedError, ActorFailedError, TooLargeError, InvalidValueError, DisconnectedError,
+   * TimeoutError.
    */
   send(event: RemoteEvent, options?: RemoteOptions): Promise<void>;
 
-  /** The actor as it is now. Rejects with NoActorError, ActorLostError, DisconnectedError, TimeoutError. */
+  /** The current view of the actor. Rejects with NoActorError, ActorLostError, DisconnectedError, TimeoutError. */
   snapshot(options?: RemoteOptions): Promise<ActorView>;
 
   /**
-   * The machine of the actor, as `describeMachine` gives it, for a drawing; undefined when its logic is no machine. Rejects
-   * with the errors of `snapshot`, and with TooLargeError.
+   * The machine of the actor, as `describeMachine` returns it, for a drawing; undefined if its logic is not a machine.
+   * Rejects with the errors of `snapshot`, and with TooLargeError.
    */
   machine(options?: RemoteOptions): Promise<MachineDescription | undefined>;
 
   /**
-   * Calls `listener` with the current view of the actor, then after changes: only the newest view, and never an older one
-   * after a newer one. Calls `onLost` each time the actor cannot be reached. It asks again until the returned function is
-   * called.
+   * Calls `listener` with the current view of the actor, then after changes: with the newest view only, and never with
+   * an older view after a newer one. Calls `onLost` each time the actor cannot be reached. It asks again until the
+   * returned function is called.
    */
   subscribe(listener: (view: ActorView) => void, onLost?: (error: ZooidError) => void): () => void;
 }
 
 /** Bounds of the wait for an answer. */
 export interface RemoteOptions {
-  /** Default: limits.requestTimeoutMs. With Infinity it waits until the connection is lost. */
+  /** Default: `limits.requestTimeoutMs`. With Infinity it waits until the connection is lost. */
   readonly timeoutMs?: Duration | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -72,7 +73,7 @@ export class RemoteReference implements RemoteActor {
   readonly #deps: ReferenceDeps;
   readonly #subjects: { readonly requests: string; readonly views: string };
   readonly #watches = new Set<Watch>();
-  /** The actor has answered this reference before. */
+  /** Whether the actor has answered this reference before. */
   #hasAnswered = false;
   #closed = false;
 
@@ -143,7 +144,7 @@ interface WatchOptions {
   readonly onLost: ((error: ZooidError) => void) | undefined;
 }
 
-/** One subscriber: keeps its lease, and hands on what is new. */
+/** One subscriber: renews its lease, and passes new views to its listener. */
 class Watch {
   readonly #options: WatchOptions;
   readonly #views: { unsubscribe(): void };
@@ -179,7 +180,7 @@ class Watch {
     this.#renewals += 1;
     const renewal = this.#renewals;
     try {
-      // The broker must know of the subscription before the actor publishes, or a change in between would be missed.
+      // The broker must know the subscription before the actor publishes, or a change in between would be missed.
       await transport.flush();
       this.#take(await renew());
     } catch (error) {
@@ -187,7 +188,7 @@ class Watch {
       if (error instanceof ZooidError) onLost?.(error);
       else log.error({ err: error, actor: path }, "a watch could not be renewed");
     } finally {
-      // A link that came back began a renewal of its own meanwhile: that one goes on.
+      // A link that came back may have begun another renewal meanwhile, which goes on.
       if (!this.#closed && renewal === this.#renewals) {
         this.#timer = clock.setTimeout(() => void this.#renew(), limits.actorLeaseRenewalMs);
       }

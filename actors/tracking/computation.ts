@@ -4,7 +4,10 @@ import { InvalidTagError, limits, type Tag } from "../../core/index.js";
 /** A function that computes results. */
 export interface ComputedWork {
   readonly name: string;
-  /** Called with the error for a text that is no tag: the result is returned then, and not kept. Undefined: the call fails, unless a call that it is a part of has one. */
+  /**
+   * Called with the error for a text that is not a tag; the result is then returned, but not kept. Undefined: the call
+   * fails, unless an outer call has one.
+   */
   readonly onInvalidTag?: ((error: InvalidTagError, call: ComputedCall) => void) | undefined;
 }
 
@@ -15,33 +18,33 @@ export interface ComputedCall {
   readonly key: string;
   readonly self: unknown;
   readonly args: readonly unknown[];
-  /** The computation that it is a part of. */
+  /** The outer computation that this call is a part of. */
   readonly caller: Computation | undefined;
 }
 
-/** What a result depends on. */
+/** Dependencies of a result. */
 export interface Used {
   readonly tags: readonly Tag[];
-  /** What was read of object stores. */
+  /** Reads of object stores. */
   readonly reads: readonly ObjectRead[];
 }
 
-/** Of results that no storage was read for. */
+/** The reads of results that used no storage. */
 export const noReads: readonly ObjectRead[] = [];
 
 /**
- * One run of a cached function: what it used so far, and for whom it runs.
- * Found from within the function, across awaits, by the AsyncLocalStorage of its cache.
+ * One run of a cached function: the dependencies it used so far, and the call it runs for. The AsyncLocalStorage of its
+ * cache finds it from within the function, across awaits.
  */
 export class Computation implements Used {
   readonly #call: ComputedCall;
-  /** Computations that it has asked for and that are under way: what circles are found by. */
+  /** Computations that it called and that are not over. Cycles are found with this. */
   readonly waitsFor = new Set<Computation>();
-  /** It gave a promise, and is over when that is settled. */
+  /** It returned a promise, and is over when the promise settles. */
   isAsync = false;
   /** Its function was called. */
   hasStarted = false;
-  /** When that was; undefined: nobody measures it. */
+  /** When that was, in milliseconds; undefined: the time is not measured. */
   startedMs: number | undefined;
   readonly #tags = new Set<Tag>();
   #given: readonly Tag[];
@@ -61,17 +64,17 @@ export class Computation implements Used {
     return this.#call.key;
   }
 
-  /** The call in words, for people. */
+  /** The call as text, for people. */
   get name(): string {
     return describeCall(this.#call.work.name, this.#call.args);
   }
 
-  /** In whose run this one was asked for. */
+  /** The computation that called this one. */
   get caller(): Computation | undefined {
     return this.#call.caller;
   }
 
-  /** What it depends on. The list it was given, as long as there is nothing else: results of one function share it. */
+  /** Its tags. With no others added, this is the list it was given, so results of one function share it. */
   get tags(): readonly Tag[] {
     if (this.#tags.size === 0) return this.#given;
     this.#given = [...new Set([...this.#given, ...this.#tags])];
@@ -88,12 +91,15 @@ export class Computation implements Used {
     return this.#isOver;
   }
 
-  /** It used no stale value, and not more than can be remembered; once it is over: it waited for all that it began to read or to compute. */
+  /**
+   * True as long as it used no stale value, and at most as many dependencies as can be remembered. Once it is over:
+   * also if it waited for all reads and computations that it began.
+   */
   get isKeepable(): boolean {
     return this.#isKeepable;
   }
 
-  /** The result depends on `tags` too. Past the bound on tags it is still given, but not kept. */
+  /** Adds `tags` to the dependencies. Past the bound on tags the result is returned, but not kept. */
   use(tags: readonly Tag[], isKeepable = true): void {
     if (this.#isOver) return;
     if (!isKeepable) this.#isKeepable = false;
@@ -104,7 +110,10 @@ export class Computation implements Used {
     }
   }
 
-  /** Whether the function, or one that it is a part of, goes on where `error` says what is no tag: its result is given then, and not kept. */
+  /**
+   * Whether the function, or an outer call, continues although `error` reports a text that is not a tag: the result is
+   * then returned, but not kept.
+   */
   takes(error: unknown): boolean {
     if (!(error instanceof InvalidTagError)) return false;
     const { onInvalidTag } = this.#call.work;
@@ -115,7 +124,7 @@ export class Computation implements Used {
     return true;
   }
 
-  /** The result depends on what was read of an object store too. Past the bound it is given, and not kept. */
+  /** Adds reads of an object store to the dependencies. Past the bound the result is returned, but not kept. */
   useReads(reads: readonly ObjectRead[]): void {
     if (this.#isOver || reads.length === 0) return;
     this.#listed = undefined;
@@ -127,8 +136,8 @@ export class Computation implements Used {
   }
 
   /**
-   * A read of an object store, or a call of another cache that may be one, is under way for it until `endRead`. If it is over before, it gives
-   * what it might not give a moment later.
+   * A read of an object store, or a call of another cache that may read one, is in progress for this computation until
+   * `endRead`. If the computation is over before that, its result might be different a moment later.
    */
   beginRead(): void {
     this.#readsUnderWay++;
@@ -144,7 +153,7 @@ export class Computation implements Used {
   }
 }
 
-/** Arguments that tell one call from another, in few words, for people. */
+/** Most characters shown of one argument, in texts for people. */
 const argumentLengthMax = 40;
 
 /** `name(arguments)`. */

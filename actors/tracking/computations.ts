@@ -1,34 +1,38 @@
 import type { ObjectRead } from "../../core/object-read.js";
 import type { Computation } from "./computation.js";
 
-/** A cache that computes something at present. */
+/** A cache that is computing now. */
 interface Computing {
-  /** The computation that is asking, if it is one of this cache's. */
+  /** The running computation of this cache that the caller is in; undefined if there is none. */
   readonly current: Computation | undefined;
 }
 
 /**
- * The caches of this process that compute something now. Object clients ask it, as they know of no cache, and caches of no client: what a
- * client reads within a computation, that computation depends on. While nothing computes that is one comparison.
+ * The caches of this process that are computing now. Object clients ask this set, because they know no cache and caches
+ * know no client: if a client reads within a computation, the computation depends on the read. While nothing computes,
+ * the cost is one comparison.
  */
 const computing = new Set<Computing>();
 
-/** `cache` computes something from now on, until `endComputing`. */
+/** `cache` is computing from now on, until `endComputing`. */
 export function beginComputing(cache: Computing): void {
   computing.add(cache);
 }
 
-/** `cache` computes nothing any more. */
+/** `cache` is not computing any more. */
 export function endComputing(cache: Computing): void {
   computing.delete(cache);
 }
 
-/** Whether anything computes: only then can a reader be part of a computation. */
+/** Whether any cache computes. Only then can a reader be part of a computation. */
 export function isAnythingComputing(): boolean {
   return computing.size > 0;
 }
 
-/** The computations that ask: one of each cache at most, those within which it runs being told by it. */
+/**
+ * The computations that the caller runs in: at most one of each cache. A computation passes its dependencies on to its
+ * outer ones.
+ */
 export function currentComputations(): readonly Computation[] {
   let found: Computation[] | undefined;
   for (const { current } of computing) {
@@ -39,7 +43,7 @@ export function currentComputations(): readonly Computation[] {
   return found ?? none;
 }
 
-/** Who asks depends on `reads`. */
+/** Adds `reads` to the dependencies of the computations that the caller runs in. */
 export function noteReads(reads: readonly ObjectRead[]): void {
   for (const { current } of computing) current?.useReads(reads);
 }

@@ -65,7 +65,7 @@ describe("a second writer of the same storage", () => {
     await (await world.restart(options)).close();
   });
 
-  test("waits while somebody listens who does not answer, and starts once the broker says that nobody listens", async () => {
+  test("waits while a process listens without an answer, and starts once the broker says that no process listens", async () => {
     const world = await serverWorld();
     await world.server.close();
     const silent = world.broker.connect().subscribe(subjects.writer, () => undefined);
