@@ -41,11 +41,11 @@ export interface RouteCaching {
   /** Bodies larger than this are not kept. Default: `limits.pageBytesMax`. */
   readonly bodyBytesMax?: number | undefined;
   /**
-   * Most pages of one route kept at one node; the least recently used are removed first. Default:
+   * Largest number of pages of one route kept at one node; the least recently used are removed first. Default:
    * `limits.routePagesMax`.
    */
   readonly maxEntries?: number | undefined;
-  /** Most bytes of the pages of one route kept at one node. Default: `limits.routePagesBytesMax`. */
+  /** Largest total size in bytes of the pages of one route kept at one node. Default: `limits.routePagesBytesMax`. */
   readonly maxBytes?: number | undefined;
 }
 

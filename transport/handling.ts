@@ -1,7 +1,7 @@
 import type { Log } from "../core/index.js";
 import type { Message } from "./transport.js";
 
-/** Calls `handler`; what it throws, or rejects with if it is async after all, is logged and goes no further. */
+/** Calls `handler`. If it throws, or rejects although it should not be async, that is logged and goes no further. */
 export function handle<M extends Message>(log: Log, handler: (message: M) => unknown, message: M): void {
   try {
     const result = handler(message);

@@ -5,29 +5,29 @@ import { PendingRequests } from "./pending-requests.js";
 import { checkPattern, checkQueue, checkSubject, SubjectTable } from "./subject.js";
 import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
 
-/** Bounds and seams of a broker in this process; the system's clock and no log unless told. */
+/** Bounds and seams of a broker in this process. Default: the system's clock and no log. */
 export interface BrokerOptions {
   readonly clock?: Clock;
   readonly log?: Log;
-  /** Largest payload of one publish, in bytes; that of a NATS server unless told. */
+  /** Largest payload of one publish, in bytes. Default: the limit of a NATS server. */
   readonly payloadBytesMax?: number;
-  /** What its transports call their address. */
+  /** The address that its transports report. */
   readonly address?: string;
 }
 
 /**
- * A broker inside this process. Delivery takes microtasks only, so that a run on a simulated clock is decided by what its
- * actors do; members of a queue take turns.
+ * A broker inside this process. Delivery takes microtasks only, so that a run on a simulated clock depends only on its
+ * actors. Members of a queue take turns.
  */
 export interface Broker {
   readonly running: boolean;
   readonly address: string;
   readonly payloadBytesMax: number;
-  /** A new transport, linked if the broker is running. It logs to the broker's log unless told. */
+  /** A new transport, linked if the broker is running. Default log: the broker's. */
   connect(log?: Log): Transport;
-  /** Drops all links and what was not delivered yet, as when a broker is killed. */
+  /** Drops all links and all messages that were not delivered yet, as when a broker is killed. */
   stop(): void;
-  /** Takes the transports on again with their subscriptions. */
+  /** Links the transports again, with their subscriptions. */
   start(): void;
 }
 
@@ -44,7 +44,7 @@ interface BrokerSubscription {
   active: boolean;
 }
 
-/** Puts what is to be sent on its way; the reply's way back, if one is asked for. */
+/** Where the reply of a request goes; undefined if none is expected. */
 type ReplyTo = { readonly owner: InProcessTransport; readonly id: number } | undefined;
 
 class InProcessBroker implements Broker {
@@ -98,10 +98,10 @@ class InProcessBroker implements Broker {
     this.#entries.remove(entry.pattern, entry);
   }
 
-  /** False when nobody is there to take it. */
+  /** Returns false if no subscription takes the message. */
   route(subject: string, payload: Uint8Array, replyTo: ReplyTo): boolean {
     const takers = this.#takers(subject);
-    // Each receiver owns its payload, and the sender may go on with its own: a copy for each.
+    // The sender may change its payload afterwards, and each receiver owns its own: each gets a copy.
     for (const taker of takers) taker.owner.deliver(taker, subject, new Uint8Array(payload), replyTo);
     return takers.length > 0;
   }
@@ -139,7 +139,10 @@ class InProcessTransport implements Transport {
   readonly #listeners: LinkListeners;
   readonly #requests: PendingRequests;
   readonly #entries = new Set<BrokerSubscription>();
-  /** What has arrived and was not handed over yet: messages and replies in one line, so that their order holds. */
+  /**
+   * Deliveries that have arrived and are not handed over yet: messages and replies in one line, so that their order
+   * holds.
+   */
   #arrived: (() => void)[] = [];
 
   constructor(broker: InProcessBroker, log: Log) {
@@ -203,7 +206,7 @@ class InProcessTransport implements Transport {
     this.#listeners.set("closed");
   }
 
-  /** The broker's side of the link: it went up or down. */
+  /** The broker's side of the link: the link went up or down. */
   link(status: "connected" | "disconnected"): void {
     if (status === "connected") for (const entry of this.#entries) this.#broker.add(entry);
     else this.#unlink(new DisconnectedError({ address: this.address }));
@@ -232,7 +235,8 @@ class InProcessTransport implements Transport {
   }
 
   #handOver(): void {
-    // What arrives meanwhile stays in the same line; an `unlink` on the way starts a new one.
+    // Deliveries that arrive meanwhile join this line. If a handler unlinks the transport, later ones are in a new
+    // line.
     const line = this.#arrived;
     for (let index = 0; index < line.length && line === this.#arrived; index++) line[index]?.();
     if (line === this.#arrived) this.#arrived = [];

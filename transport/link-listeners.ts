@@ -1,7 +1,10 @@
 import type { Log } from "../core/index.js";
 import type { LinkStatus } from "./transport.js";
 
-/** The status of one transport and those who want to know of its changes. A listener that throws is logged and hurts nobody. */
+/**
+ * The status of one transport and its listeners. A listener that throws is logged, and the others are called all the
+ * same.
+ */
 export class LinkListeners {
   readonly #log: Log;
   readonly #listeners = new Set<{ readonly call: (status: LinkStatus) => void }>();
@@ -22,11 +25,11 @@ export class LinkListeners {
     return () => this.#listeners.delete(entry);
   }
 
-  /** False when nothing changed; a closed transport stays closed. */
+  /** Returns false if nothing changed. A closed transport stays closed. */
   set(status: LinkStatus): boolean {
     if (status === this.#status || this.#status === "closed") return false;
     this.#status = status;
-    // Those who begin to listen meanwhile hear of the next change.
+    // Listeners that are added meanwhile are called at the next change.
     for (const entry of Array.from(this.#listeners)) {
       if (this.#status !== status) break;
       try {

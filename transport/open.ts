@@ -3,15 +3,15 @@ import { connectNats, type NatsOptions } from "./nats/nats.js";
 import type { Transport } from "./transport.js";
 import { connectWebSocket } from "./websocket/websocket.js";
 
-/** Options of either transport; those that say who we are to NATS are refused with a WebSocket address. */
+/** Options of either transport. The options that authenticate to NATS are refused with a WebSocket address. */
 export type OpenTransportOptions = NatsOptions;
 
-/** Options that say who we are to NATS; a broker reached over WebSocket asks for nothing. */
+/** Options that authenticate to NATS; a broker reached over WebSocket needs none. */
 const credentials = ["user", "password", "token", "tls"] as const;
 
 /**
- * A transport to `servers`, told apart by their scheme: `nats://`, `tls://` or none is NATS, `ws://` or `wss://` a broker that
- * `serveBroker` serves. Rejects with InvalidOptionError, NotAuthorizedError, DisconnectedError.
+ * A transport to `servers`. The scheme selects it: `nats://`, `tls://` or none is NATS, `ws://` or `wss://` a broker
+ * that `serveBroker` serves. Rejects with InvalidOptionError, NotAuthorizedError, DisconnectedError.
  */
 export async function openTransport(options: OpenTransportOptions): Promise<Transport> {
   const servers = (typeof options.servers === "string" ? options.servers.split(",") : options.servers).map((server) => server.trim());

@@ -1,6 +1,6 @@
 import { type Clock, limits, type Log, TooLargeError } from "../core/index.js";
 
-/** Where a part stands in its message. */
+/** The position of a part in its message. */
 export interface PartPosition {
   /** The same in all parts of a message, and in no other message of this sender. */
   readonly message: string;
@@ -13,7 +13,10 @@ export interface PartPosition {
 /** Room that a part leaves for its header, in bytes. */
 const headerBytesMax = 256;
 
-/** `payload` in parts that fit into `payloadBytesMax` with their header; they alias it. Throws TooLargeError above messageBytesMax. */
+/**
+ * `payload` in parts that fit into `payloadBytesMax` with their header. The parts alias it. Throws TooLargeError above
+ * `messageBytesMax`.
+ */
 export function split(
   what: string,
   message: string,
@@ -30,7 +33,7 @@ export function split(
   }));
 }
 
-/** Throws TooLargeError when `payload` is more than one request or reply may be. */
+/** Throws TooLargeError if `payload` is larger than one request or reply may be. */
 export function checkWhole(what: string, payload: Uint8Array): void {
   if (payload.length > limits.messageBytesMax) throw new TooLargeError({ what, size: payload.length, sizeMax: limits.messageBytesMax });
 }
@@ -39,7 +42,7 @@ export function positionToText({ message, index, count, size }: PartPosition): s
   return `${message} ${index} ${count} ${size}`;
 }
 
-/** Undefined when `text` is not a position that `split` can have made. */
+/** Undefined if `text` is not a position that `split` can have made. */
 export function positionFromText(text: string): PartPosition | undefined {
   const match = /^([\w-]{1,64}) (\d{1,8}) (\d{1,8}) (\d{1,10})$/.exec(text);
   if (match === null) return undefined;
@@ -49,22 +52,23 @@ export function positionFromText(text: string): PartPosition | undefined {
   return sound ? position : undefined;
 }
 
-/** What keeping a part costs beside its bytes: many small parts are bounded as few large ones are. */
+/** Memory that a part costs in addition to its bytes, so that many small parts are bounded like a few large ones. */
 const partOverheadBytes = 512;
 
 interface Joining {
   readonly position: PartPosition;
   readonly parts: Uint8Array[];
   bytes: number;
-  /** Of the memory that all may take together. */
+  /** Its share of the memory that all messages may take together. */
   cost: number;
-  /** On the monotonic clock. */
+  /** When its first part arrived, on the monotonic clock. */
   readonly since: number;
 }
 
 /**
- * Joins messages from their parts, which arrive in order for each message, messages mixed. Holds at most `joiningBytesMax` of parts;
- * a message that would pass it, that misses a part, or that stands still is dropped: whoever waits for it gets a time-out.
+ * Joins messages from their parts. The parts of one message arrive in order; messages may be mixed. Holds at most
+ * `joiningBytesMax` of parts. A message that would exceed this, that misses a part or that stands still is dropped: the
+ * caller that waits for it gets a time-out.
  */
 export class Joiner {
   readonly #clock: Clock;
@@ -80,12 +84,12 @@ export class Joiner {
     this.#costMax = bytesMax;
   }
 
-  /** The whole message if `bytes` was its last part. `scope` tells receivers of the same message apart. */
+  /** Returns the whole message if `bytes` was its last part. `scope` separates the receivers of the same message. */
   addPart(scope: string, position: PartPosition, bytes: Uint8Array): Uint8Array | undefined {
     const key = `${scope} ${position.message}`;
     let joining = this.#joining.get(key);
     if (joining === undefined) {
-      // The first part is missing: it was dropped here before, or sent before this receiver was there.
+      // The first part is missing: it was dropped here before, or sent before this receiver subscribed.
       if (position.index !== 0) return undefined;
       joining = { position, parts: [], bytes: 0, cost: 0, since: this.#clock.monotonic() };
       this.#joining.set(key, joining);
@@ -134,7 +138,7 @@ export class Joiner {
   }
 }
 
-/** `bytes` to be kept for a while: not as a corner of something much larger, which would be kept with them. */
+/** `bytes` in memory of their own if they are a small part of a larger buffer, which would be kept with them. */
 function kept(bytes: Uint8Array): Uint8Array {
   return bytes.buffer.byteLength > 2 * bytes.length ? new Uint8Array(bytes) : bytes;
 }

@@ -12,9 +12,9 @@ interface PendingRequest<Reply> {
 }
 
 /**
- * Requests of one transport that wait for their reply, by number. Each ends once: with a reply, a time-out, an abort or a failure.
- * One timer serves all time-outs: it is set for the earliest one known and looks again when it fires, so a request that is answered
- * in time costs no timer.
+ * Requests of one transport that wait for their reply, by number. Each ends once: with a reply, a time-out, an abort or
+ * a failure. One timer serves all time-outs: it is set for the earliest known deadline and looks for the next one when
+ * it fires, so a request that is answered in time costs no timer.
  */
 export class PendingRequests<Reply = Uint8Array> {
   readonly #clock: Clock;
@@ -24,7 +24,7 @@ export class PendingRequests<Reply = Uint8Array> {
   #timer: unknown = undefined;
   #timerAt = Infinity;
 
-  /** `ended` is called with each request that ends in another way than by its reply. */
+  /** `ended` is called with each request that ends without a reply. */
   constructor(clock: Clock, ended: (id: number) => void = () => undefined) {
     this.#clock = clock;
     this.#ended = ended;
@@ -34,12 +34,15 @@ export class PendingRequests<Reply = Uint8Array> {
     return this.#pending.size;
   }
 
-  /** Undefined when the request ended before. */
+  /** The subject of a request; undefined if the request has ended. */
   subjectOf(id: number): string | undefined {
     return this.#pending.get(id)?.subject;
   }
 
-  /** Calls `send` with the number of a new request; the promise is its reply. What `send` throws rejects it. */
+  /**
+   * Calls `send` with the number of a new request; the promise resolves to its reply. An error that `send` throws
+   * rejects it.
+   */
   open(subject: string, options: RequestOptions, send: (id: number) => void): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs } = options;
@@ -62,7 +65,7 @@ export class PendingRequests<Reply = Uint8Array> {
     });
   }
 
-  /** False when the request ended before. */
+  /** Returns false if the request has ended. */
   resolve(id: number, reply: Reply): boolean {
     const pending = this.#take(id);
     pending?.resolve(reply);
@@ -76,12 +79,12 @@ export class PendingRequests<Reply = Uint8Array> {
     pending.reject(reason);
   }
 
-  /** Fails those that were sent to `subject`. */
+  /** Fails the requests that were sent to `subject`. */
   failSubject(subject: string, reason: unknown): void {
     for (const [id, pending] of this.#pending) if (pending.subject === subject) this.fail(id, reason);
   }
 
-  /** Fails all that wait now, and rests the timer. */
+  /** Fails all requests that wait now, and stops the timer. */
   failAll(reason: unknown): void {
     for (const id of this.#pending.keys()) this.fail(id, reason);
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);

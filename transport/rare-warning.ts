@@ -1,6 +1,9 @@
 import { type Clock, limits, type Log } from "../core/index.js";
 
-/** A warning about what anybody may cause, however often: it is logged once in a while, with how often it came since. */
+/**
+ * A warning whose cause any client may repeat at any rate: it is logged at most once per `limits.repeatedWarningMs`,
+ * with the number of times it occurred since.
+ */
 export class RareWarning {
   readonly #clock: Clock;
   readonly #log: Log;

@@ -1,6 +1,6 @@
 import { type Random, type Clock, delay, limits, type Log, soonerOf, ZooidError } from "../core/index.js";
 
-/** Whether `error` is a refusal, which another try meets again: wrong credentials, a certificate that is not trusted. */
+/** Whether `error` is a refusal that another attempt would meet again: wrong credentials, an untrusted certificate. */
 export function isLasting(error: unknown): error is ZooidError {
   return error instanceof ZooidError && !error.transient;
 }
@@ -9,16 +9,19 @@ export interface RedialOptions<Target, Link> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Tried in turn, beginning with the one after that which was linked last. */
+  /** Tried in turn, beginning with the target after the one that was linked last. */
   readonly targets: readonly Target[];
   readonly dial: (target: Target, signal: AbortSignal) => Promise<Link>;
-  /** Takes a new link over; resolves when it is lost. */
+  /** Takes over a new link; resolves when the link is lost. */
   readonly serve: (link: Link) => Promise<void>;
-  /** Which of two failures says more about why no target could be reached. */
+  /** Returns the one of two failures that better explains why no target could be reached. */
   readonly worse?: (a: unknown, b: unknown) => unknown;
 }
 
-/** Keeps one link for ever: when it is lost, each target in turn, then a pause that doubles each round, with jitter. */
+/**
+ * Keeps one link for ever. When it is lost, it tries each target in turn, then pauses; the pause doubles each round,
+ * with jitter.
+ */
 export class Redial<Target, Link> {
   readonly #options: RedialOptions<Target, Link>;
   readonly #stopped = new AbortController();
@@ -31,27 +34,29 @@ export class Redial<Target, Link> {
     this.#options = options;
   }
 
-  /** Why the last round reached no target; undefined once one was reached. */
+  /** Why the last round reached no target; undefined once a target was reached. */
   get problem(): Error | undefined {
     return this.#problem;
   }
 
-  /** Begins as `waitForFirst` of a transport says. Rejects as `first` and `unlessRefused` do. */
+  /** Starts as `waitForFirst` of a transport says. Rejects as `first` and `unlessRefused` do. */
   async open(waitForFirst: boolean | "refusal" = true): Promise<void> {
     if (waitForFirst === false) this.forever();
     else if (waitForFirst === "refusal") await this.unlessRefused();
     else await this.first();
   }
 
-  /** Tries each target once, and goes on keeping the link if one was reached; rejects with why none was. */
+  /**
+   * Tries each target once, and keeps the link from then on if one was reached. Rejects with the reason if none was.
+   */
   async first(): Promise<void> {
     const link = await this.#round();
     void this.#keep(link);
   }
 
   /**
-   * As `forever`, once each target was tried, or limits.firstDialWaitMs have passed. Rejects with the error of a target that refuses, unless
-   * another one took us, and stops.
+   * As `forever`, once each target was tried or `limits.firstDialWaitMs` have passed. If a target refuses and no other
+   * one accepts, it rejects with that error, and stops.
    */
   async unlessRefused(): Promise<void> {
     const refusals: ZooidError[] = [];
@@ -68,12 +73,12 @@ export class Redial<Target, Link> {
     for (const refusal of refusals) throw refusal;
   }
 
-  /** Goes on trying until there is a link, and whenever it is lost. */
+  /** Tries until there is a link, and again whenever it is lost. */
   forever(): void {
     void this.#keep(undefined);
   }
 
-  /** Stops trying; a link that stands is left to its owner. */
+  /** Stops trying. A link that exists is left to its owner. */
   stop(): void {
     this.#stopped.abort(new Error("stopped"));
   }
@@ -104,7 +109,7 @@ export class Redial<Target, Link> {
         log.error({ err: error }, "a new link could not be taken over");
       }
       link = undefined;
-      // A place that takes links and drops them at once is as good as not there: the pause goes on growing.
+      // A server that takes links and drops them at once counts as unreachable: the pause keeps growing.
       if (clock.monotonic() - since > limits.dialDelayMsMax) this.#attempt = 0;
       else await this.#pause();
     }

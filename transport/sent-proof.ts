@@ -1,20 +1,21 @@
 import { type Random, type Clock, limits } from "../core/index.js";
 
-/** Share of the time within which proof is asked for after which this node sees to its own: what is left is for a link that is slow. */
+/** The share of `withinMs` after which this node sends a message of its own. The rest is for a slow link. */
 const lapseShareMin = 0.4;
 const lapseShareMax = 0.6;
 
 /**
- * The moment as of which this node is known to have been told all that the stream had.
+ * The moment as of which this node is known to have received all that the stream had.
  *
- * Only a message of its own tells: once all before it in the stream was told, the node knows what the stream held when the message was sent. What
- * another node published may have been under way for any time, and proves nothing about how old a snapshot is.
+ * Only a message of its own proves it: once the node has received all messages before it in the stream, it knows what
+ * the stream held when the message was sent. A message of another node may have been under way for any time, and proves
+ * nothing about the age of a snapshot.
  */
 export class SentProof {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #intervalMs: number;
-  /** Acknowledged, and not reached yet: when each was sent, by its sequence. */
+  /** Messages that are acknowledged and not reached yet: when each was sent, by its sequence. */
   readonly #sent = new Map<number, number>();
   #provenAt = -Infinity;
   #lastSentAt = -Infinity;
@@ -28,31 +29,31 @@ export class SentProof {
     this.#drawLapse();
   }
 
-  /** -Infinity before anything is proven. On the monotonic clock. */
+  /** On the monotonic clock; -Infinity before anything is proven. */
   get provenAt(): number {
     return this.#provenAt;
   }
 
-  /** Whoever relies on it wants it no older than this, in milliseconds; Infinity: any age will do. */
+  /** The proof must be no older than this, in milliseconds; Infinity: any age will do. */
   within(ms: number): void {
     this.#withinMs = ms;
     this.#drawLapse();
   }
 
-  /** A message is about to be sent: gives the moment. */
+  /** To be called when a message is about to be sent. Returns the moment. */
   sending(): number {
     this.#lastSentAt = this.#clock.monotonic();
     return this.#lastSentAt;
   }
 
-  /** The stream has taken at `sequence` what was sent at `sentAt`. */
+  /** The stream has taken, at `sequence`, the message that was sent at `sentAt`. */
   sent(sequence: number, sentAt: number): void {
     const [oldest] = this.#sent.keys();
     if (this.#sent.size >= limits.sentProofsMax && oldest !== undefined) this.#sent.delete(oldest);
     this.#sent.set(sequence, sentAt);
   }
 
-  /** All up to `sequence` was told. */
+  /** All messages up to `sequence` were received. */
   reached(sequence: number): void {
     for (const [at, sentAt] of this.#sent) {
       if (at > sequence) continue;
@@ -63,19 +64,19 @@ export class SentProof {
     }
   }
 
-  /** Sequences are those of another history from now on. */
+  /** From now on, sequences belong to another history. */
   forgetSent(): void {
     this.#sent.clear();
   }
 
-  /** Milliseconds until this node should send something of its own; 0: now. */
+  /** Milliseconds until this node should send a message of its own; 0: now. */
   get dueInMs(): number {
     if (this.#lapseMs === Infinity) return Infinity;
     const gapMs = Math.max(limits.proofGapMsMin, Math.min(this.#intervalMs, this.#lapseMs));
     return Math.max(0, Math.max(this.#provenAt + this.#lapseMs, this.#lastSentAt + gapMs) - this.#clock.monotonic());
   }
 
-  /** Each node at another moment. */
+  /** A random lapse, so that the nodes do not all send at the same moment. */
   #drawLapse(): void {
     this.#lapseMs = this.#withinMs * (lapseShareMin + this.#random.fraction() * (lapseShareMax - lapseShareMin));
   }

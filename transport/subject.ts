@@ -1,11 +1,17 @@
 import { InvalidOptionError } from "../core/index.js";
 
-/** Checks a subject to publish to: tokens divided by `.`, none empty, no spaces, no wildcards. Throws InvalidOptionError. */
+/**
+ * Checks a subject to publish to: tokens divided by `.`, none empty, no spaces, no wildcards. Throws
+ * InvalidOptionError.
+ */
 export function checkSubject(subject: string): void {
   if (!literal.test(subject)) throw invalid(subject, "is not tokens divided by dots, without spaces and wildcards");
 }
 
-/** Checks a subject to subscribe to, where a token may be `*` (any one token) and the last one `>` (one or more). Throws InvalidOptionError. */
+/**
+ * Checks a subject to subscribe to, where a token may be `*` (any one token) and the last one `>` (one or more). Throws
+ * InvalidOptionError.
+ */
 export function checkPattern(pattern: string): void {
   if (!wild.test(pattern)) throw invalid(pattern, "is not tokens divided by dots, with * for one token and > for the rest");
 }
@@ -18,7 +24,7 @@ export function checkQueue(queue: string): void {
 const invalid = (subject: string, reason: string) =>
   new InvalidOptionError({ option: "subject", reason: `${JSON.stringify(subject.slice(0, 256))} ${reason}` });
 
-// No token may hold white space, a dot, a control character or a wildcard: a broker would read it as something else.
+// No token may hold white space, a dot, a control character or a wildcard, because a broker would read it differently.
 const token = /^[^\s.*>\0-\x1f\x7f]+$/;
 const literal = /^[^\s.*>\0-\x1f\x7f]+(?:\.[^\s.*>\0-\x1f\x7f]+)*$/;
 const wild = /^(?:>|(?:\*|[^\s.*>\0-\x1f\x7f]+)(?:\.(?:\*|[^\s.*>\0-\x1f\x7f]+))*(?:\.>)?)$/;
@@ -29,7 +35,9 @@ interface Node<T> {
   readonly here: Set<T>;
 }
 
-/** Entries by pattern, found by subject. The order of what is found depends only on the order of adding. */
+/**
+ * Entries by pattern, found by subject. The order of the matches depends only on the order in which they were added.
+ */
 export class SubjectTable<T> {
   readonly #root: Node<T> = { next: new Map(), here: new Set() };
 

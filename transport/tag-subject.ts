@@ -1,15 +1,15 @@
 import { isTagOrRoot, type Tag } from "../core/index.js";
 
 /**
- * Tokens of the subject of `tag`, which has levels divided by `:`; injective, whatever the tag holds: `:` divides tokens, letters,
- * digits and `_` stand for themselves, `.` is `-`, and any other byte is `=` with two hexadecimal digits. The empty tag is `=`.
- * So `a.b:c` and `a:b.c` have two subjects.
+ * Tokens of the subject of `tag`, whose levels are divided by `:`. Injective for any text: `:` divides tokens, letters,
+ * digits and `_` stand for themselves, `.` is `-`, and any other byte is `=` with two hexadecimal digits. The empty tag
+ * is `=`. So `a.b:c` and `a:b.c` have two subjects.
  */
 export function tagSubject(tag: string): string {
   return tag.split(":").map(levelToken).join(".");
 }
 
-/** The tag, or the root, whose tokens `tagSubject` gives as `tokens`; undefined: no tag has them. */
+/** The tag, or the root, for which `tagSubject` returns `tokens`; undefined: there is none. */
 export function tagOfSubject(tokens: string): Tag | undefined {
   const tag = tokens === "=" ? "" : tokens.replaceAll(".", ":").replaceAll("-", ".");
   return isTagOrRoot(tag) && tagSubject(tag) === tokens ? tag : undefined;

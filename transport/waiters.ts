@@ -3,7 +3,7 @@ interface LinkWaiter {
   readonly reject: (reason: Error) => void;
 }
 
-/** Those that wait for one thing to happen. */
+/** Promises that wait for one event. */
 export class Waiters {
   readonly #waiters = new Set<LinkWaiter>();
 

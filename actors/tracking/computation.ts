@@ -153,7 +153,7 @@ export class Computation implements Used {
   }
 }
 
-/** Most characters shown of one argument, in texts for people. */
+/** Largest number of characters of one argument in `describeCall`. */
 const argumentLengthMax = 40;
 
 /** `name(arguments)`. */

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { InvalidOptionError } from "../../core/index.js";
 
-/** One server as it was written: nats:// or tls://, a name or an IP address, with credentials or without. */
+/** One server as it was written: nats:// or tls://, a name or an IP address, with or without credentials. */
 export interface NatsAddress {
   readonly host: string;
   readonly port: number;
@@ -13,10 +13,13 @@ export interface NatsAddress {
   readonly text: string;
 }
 
-/** Of a nats-server that is given none. */
+/** The port of a nats-server that is given none. */
 export const portDefault = 4222;
 
-/** Reads `nats://[user:password@|token@]host[:port]`, the same with `tls://`, or `host[:port]`. Throws InvalidOptionError, which names `option`. */
+/**
+ * Reads `nats://[user:password@|token@]host[:port]`, the same with `tls://`, or `host[:port]`. Throws
+ * InvalidOptionError, which names `option`.
+ */
 export function natsAddress(server: string, option = "servers"): NatsAddress {
   const wrong = (reason: string) => new InvalidOptionError({ option, reason });
   const url = server.includes("://") ? server : `nats://${server}`;

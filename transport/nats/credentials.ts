@@ -2,7 +2,7 @@ import { InvalidOptionError } from "../../core/index.js";
 import { didYouMean } from "../../core/similar-name.js";
 import type { NatsDialOptions, NatsTls } from "./dial.js";
 
-/** What each option of `tls` is. */
+/** The type of each option of `tls`. */
 const tlsOptions: { readonly [Name in keyof Required<NatsTls>]: "string" | "boolean" } = {
   ca: "string",
   cert: "string",
@@ -15,8 +15,8 @@ const tlsOptions: { readonly [Name in keyof Required<NatsTls>]: "string" | "bool
 };
 
 /**
- * Holds that what says who we are has the types it should: a broker refuses what it cannot read, and says no more than that.
- * Throws InvalidOptionError, which repeats no value: it may be a secret.
+ * Checks the types of the options that authenticate this process. A broker refuses credentials of another type without
+ * a reason. Throws InvalidOptionError, which repeats no value, because the value may be a secret.
  */
 export function checkCredentials({ user, password, token, tls, resolve }: NatsDialOptions): void {
   for (const [option, value] of Object.entries({ user, password, token })) {

@@ -7,7 +7,10 @@ import { isLasting } from "../redial.js";
 import { hostAndPort, type NatsAddress, portDefault } from "./address.js";
 import { refusalOf } from "./refusal.js";
 
-/** TLS of a link to NATS. Files are read again at each dial, so that certificates can be renewed under a running service. */
+/**
+ * TLS of a link to NATS. Files are read again at each dial, so that certificates can be renewed under a running
+ * service.
+ */
 export interface NatsTls {
   readonly ca?: string;
   readonly cert?: string;
@@ -15,18 +18,18 @@ export interface NatsTls {
   readonly caFile?: string;
   readonly certFile?: string;
   readonly keyFile?: string;
-  /** Name the server's certificate must bear, if it is not that of the address. */
+  /** Name that the server's certificate must have, if it is not the name in the address. */
   readonly serverName?: string;
-  /** The server expects TLS from the first byte (`handshake_first`). */
+  /** Whether the server expects TLS from the first byte (`handshake_first`). */
   readonly handshakeFirst?: boolean;
 }
 
 /**
- * Who we are to a NATS server, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer.
- * A user in an address goes before the one here.
+ * The credentials for a NATS server, and how soon the server counts as gone: after `pingsUnansweredMax` pings without
+ * an answer. A user in an address takes precedence over the one here.
  */
 export interface NatsDialOptions {
-  /** What the broker calls this link, for people. */
+  /** Name of this link at the broker, for people. */
   readonly name?: string;
   /** Name of a user of the broker. */
   readonly user?: string;
@@ -34,7 +37,10 @@ export interface NatsDialOptions {
   readonly password?: string;
   /** Token for the broker, instead of a user. */
   readonly token?: string;
-  /** TLS of the link to the broker: the authority that signs its certificate (`ca`, `caFile`), and a certificate of this process with its key (`cert`, `key`, `certFile`, `keyFile`). Files are read each time the process dials. */
+  /**
+   * TLS of the link to the broker: the authority that signs its certificate (`ca`, `caFile`), and a certificate of this
+   * process with its key (`cert`, `key`, `certFile`, `keyFile`). Files are read each time the process dials.
+   */
   readonly tls?: NatsTls;
   readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
@@ -43,21 +49,22 @@ export interface NatsDialOptions {
   readonly resolve?: (host: string) => Promise<readonly string[]>;
 }
 
-/** One connection to one server, up until it is lost; it never dials again by itself. */
+/** One connection to one server, until it is lost. It never dials again by itself. */
 export interface NatsLink {
   readonly protocol: ProtocolHandler;
-  /** `host:port` as it was reached. */
+  /** The reached address, `host:port`. */
   readonly address: string;
 }
 
 /**
- * Reaches `address` at one of the IP addresses of its name, each tried in the resolver's order. Rejects with NotAuthorizedError,
- * CertificateError or DisconnectedError.
+ * Dials the IP addresses of `address`, each in the resolver's order, until one is reached. Rejects with
+ * NotAuthorizedError, CertificateError or DisconnectedError.
  *
- * This drives the protocol handler of nats.js, which its `connect` wraps, and leaves reconnecting to us: `connect` cannot be called off,
- * leaves a socket open for ever to a server that accepts and says nothing, forgets the addresses that did not answer at first, drops
- * what is published meanwhile, and never gives up a dead link whose send buffer is full.
- * Servers that a cluster gossips about are not used: they may not be reachable from here, and nobody vouched for their names.
+ * This drives the protocol handler of nats.js, which its `connect` wraps, and leaves reconnecting to this project.
+ * `connect` cannot be cancelled, leaves a socket open for ever to a server that accepts and sends nothing, forgets the
+ * addresses that did not answer at first, drops messages that are published meanwhile, and never gives up a dead link
+ * whose send buffer is full. Servers that a cluster gossips about are not used: they may not be reachable from here,
+ * and no configuration vouches for their names.
  */
 export async function dialNats(address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
   let reason: unknown;
@@ -68,7 +75,7 @@ export async function dialNats(address: NatsAddress, options: NatsDialOptions, s
         return await dialOne(host, address, options, signal);
       } catch (error) {
         if (signal.aborted) throw error;
-        // Of several addresses, one that refused us says more than one that was not there.
+        // Among several addresses, a refusal explains more than an unreachable address.
         if (!isLasting(reason)) reason = error;
       }
     }
@@ -120,7 +127,10 @@ function shownBy({ user, token }: NatsAddress, options: NatsDialOptions) {
   };
 }
 
-/** Checks the certificate of a server that was reached by an IP address against that address: Node takes "localhost" where no name is given. */
+/**
+ * Checks the certificate of a server that was reached by an IP address against that address. Without a host, Node
+ * checks for "localhost".
+ */
 class VerifyingTransport extends NodeTransport {
   readonly #host: string;
 
@@ -130,13 +140,13 @@ class VerifyingTransport extends NodeTransport {
   }
 
   override startTLS(): ReturnType<NodeTransport["startTLS"]> {
-    // Passed through to Node's TLS, which prefers the name of the address, or the one in `tls.serverName`, where there is one.
+    // Passed to Node's TLS, which prefers the name of the address or `tls.serverName`, if there is one.
     this.options = { ...this.options, tls: Object.assign({ host: this.#host }, this.options.tls) };
     return super.startTLS();
   }
 }
 
-/** Ends a connection without a word to the server; its socket is gone when this returns, whatever state it was in. */
+/** Closes a connection without a message to the server. Its socket is closed when this returns, in any state. */
 export function abandon(protocol: ProtocolHandler): void {
   protocol.heartbeats.cancel();
   protocol.transport.discard();
@@ -165,11 +175,11 @@ function connectionOptions(host: string, address: NatsAddress, options: NatsDial
 }
 
 function tlsOptions({ serverName, ...rest }: NatsTls): NonNullable<ConnectionOptions["tls"]> {
-  // Passed through to Node's TLS, which knows it under its own name.
+  // Passed to Node's TLS, which has another name for it.
   return serverName === undefined ? rest : Object.assign({ servername: serverName }, rest);
 }
 
-/** Of the NATS client, for a connection that was closed without an error. */
+/** The message of the NATS client for a connection that was closed without an error. */
 const closedEarly = "error connecting - node provided an undefined error";
 
 function textOf(error: unknown): string | undefined {
@@ -182,7 +192,7 @@ async function resolveHost(host: string): Promise<readonly string[]> {
   return found.map((entry) => entry.address);
 }
 
-/** What the timers of the system, which the NATS client uses, take. */
+/** Milliseconds that fit the system's timers, which the NATS client uses. */
 function timerMs(value: Duration, option: string): number {
   return Math.min(asDuration(value, option, atLeastOneMs), limits.timerMsMax);
 }

@@ -9,8 +9,9 @@ export interface EarlierNodesDeps {
 }
 
 /**
- * Listens for nodes of a version that said everything on `subject` itself: `heard` is called for each of their messages, and the log is told.
- * They do not hear this node, and which tags they invalidate is not read from what they say. What this gives ends it.
+ * Listens for nodes of an earlier version, which published all their messages on `subject` itself. `heard` is called
+ * for each message, and a warning is logged. Those nodes do not receive this node's messages, and the tags in their
+ * messages are not read. The returned function stops it.
  */
 export function hearEarlierNodes(deps: EarlierNodesDeps, subject: string, heard: () => void): () => void {
   const { transport, clock = systemClock, log = silentLog } = deps;

@@ -44,9 +44,10 @@ import type {
 export type { NatsOptions } from "./options.js";
 
 /**
- * A transport over NATS that keeps its link for ever. Rejects with InvalidOptionError, NotAuthorizedError, DisconnectedError.
- * Messages are split only between two fixed parties: a request above the server's max_payload must go to a subject without a queue,
- * as each part would go to another member, and to one subscriber, as the first reply counts.
+ * A transport over NATS that keeps its link for ever. Rejects with InvalidOptionError, NotAuthorizedError,
+ * DisconnectedError. Messages are split only between two fixed parties. A request above the server's max_payload must
+ * go to a subject without a queue, because each part would go to another member, and to one subscriber, because the
+ * first reply counts.
  */
 export async function connectNats(options: NatsOptions): Promise<AskingTransport> {
   const servers = typeof options.servers === "string" ? options.servers.split(",") : options.servers;
@@ -64,14 +65,16 @@ interface NatsSubscription {
   readonly subject: string;
   readonly queue: string | undefined;
   readonly handler: (message: HeadedMessage) => void;
-  /** Of the link that stands. */
+  /** The subscription on the current link. */
   subscription: SubscriptionImpl | undefined;
-  /** Why the broker refuses it on the link that stands. */
+  /** Why the broker refuses it on the current link. */
   refused: NotAuthorizedError | undefined;
   active: boolean;
 }
 
-/** Hands events of a connection on at once: in the order of what arrives, and before anything more is sent into a dead link. */
+/**
+ * Passes events of a connection on at once: in the order of arrival, and before anything more is sent into a dead link.
+ */
 class StatusTap extends QueuedIteratorImpl<Status> {
   readonly #take: (event: Status) => void;
 
@@ -106,7 +109,7 @@ class NatsTransport implements AskingTransport {
   #address: string;
   #payloadBytesMax: number = limits.payloadBytesMax;
   #protocol: ProtocolHandler | undefined;
-  /** Why no reply can come over the link that stands. */
+  /** Why no reply can arrive over the current link. */
   #repliesRefused: NotAuthorizedError | undefined;
   #lose: (() => void) | undefined;
   #lastEntry = 0;
@@ -237,14 +240,15 @@ class NatsTransport implements AskingTransport {
     this.#entries.clear();
     this.#requests.failAll(new ClosedError({ what: "transport" }));
     this.#joiner.clear();
-    // What was published goes out before the link does; a link that hangs is given up by its pings, which ends the flush.
+    // Published messages are sent before the link ends. The pings of a link that hangs give it up, which ends the
+    // flush.
     const flushed = protocol === undefined ? undefined : this.flush().catch(() => undefined);
     this.#listeners.set("closed");
     if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
     this.#lose?.();
   }
 
-  /** The link from now on, until it is lost. */
+  /** Uses this link until it is lost. */
   async #serve({ protocol, address }: NatsLink): Promise<void> {
     if (this.status === "closed") {
       abandon(protocol);
@@ -309,7 +313,7 @@ class NatsTransport implements AskingTransport {
   #subscribe(protocol: ProtocolHandler, entry: NatsSubscription): void {
     entry.refused = undefined;
     entry.subscription = new SubscriptionImpl(protocol, entry.subject, {
-      // Nothing may be thrown from here: it would end the reading of nats.js while the link looks whole.
+      // The callback must not throw: that would end the reading of nats.js while the link looks whole.
       callback: (error, message) => this.#onMessage(entry, error, message),
       ...(entry.queue === undefined ? {} : { queue: entry.queue }),
     });
@@ -344,7 +348,7 @@ class NatsTransport implements AskingTransport {
     if (payload !== undefined) this.#requests.resolve(id, { payload, headers: message.headers });
   }
 
-  /** The payload of `message`, or of the message that it is the last part of. */
+  /** The payload of `message`, or the whole payload if `message` is the last part of one. */
   #joined(scope: string, message: Msg): Uint8Array | undefined {
     const found: MsgHdrs | undefined = message.headers;
     const text = found?.get(partHeader) ?? "";
@@ -362,7 +366,7 @@ class NatsTransport implements AskingTransport {
       return;
     }
     for (const { position, bytes } of split(subject, `${this.#id}-${++this.#lastSplit}`, payload, this.#payloadBytesMax)) {
-      // The last part alone asks for the reply: where nobody is, one refusal comes, not one for each part.
+      // Only the last part asks for a reply. Without a subscriber one refusal comes then, not one for each part.
       const last = position.index === position.count - 1;
       protocol.publish(subject, bytes, { headers: partHeaders(position), ...(last && reply !== undefined ? { reply } : {}) });
     }

@@ -3,23 +3,23 @@ import { asDurationIfGiven, atLeastOneMs, type Clock, InvalidOptionError, type L
 import { checkCredentials } from "./credentials.js";
 import type { NatsDialOptions } from "./dial.js";
 
-/** Where NATS is, who we are to it, and how long to try; dials again with jitter from `random`. */
+/** Where NATS is, the credentials for it, and how long to try. `random` gives the jitter between dials. */
 export interface NatsOptions extends NatsDialOptions {
   /** One address or several, tried in turn: `nats://host:4222`, `tls://user:password@host`. */
   readonly servers: string | readonly string[];
   /**
-   * True: rejects when none of the servers takes us. False: resolves at once, and goes on until a server is there. `refusal`: goes on as well,
-   * but rejects when a server refuses us within a second. Default: true.
+   * True: rejects if no server accepts this process. False: resolves at once, and tries until a server is there.
+   * `refusal`: tries as well, but rejects if a server refuses this process within a second. Default: true.
    */
   readonly waitForFirst?: boolean | "refusal";
-  /** Beginning of the subjects that answers come to. Default: `_INBOX`. */
+  /** First tokens of the subjects that answers come to. Default: `_INBOX`. */
   readonly inboxPrefix?: string;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
 }
 
-/** Throws InvalidOptionError for the first option of the link that is not allowed. */
+/** Throws InvalidOptionError for the first invalid option of the link. */
 export async function checkNatsOptions(options: NatsOptions): Promise<void> {
   checkCredentials(options);
   if (options.inboxPrefix !== undefined) checkInboxPrefix(options.inboxPrefix);

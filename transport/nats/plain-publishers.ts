@@ -6,18 +6,21 @@ interface Publisher {
   provenAt: number;
 }
 
-/** When something was heard, on the monotonic clock. */
+/** When a message arrived, on the monotonic clock. */
 export interface HeardAt {
   readonly now: number;
-  /** A moment by which it had not reached this node's broker yet: it may have been under way since. */
+  /** A moment by which the message had not reached this node's broker yet; it may have been under way since. */
   readonly provenAt: number;
 }
 
-/** All other publishers that live, as far as this node heard of them since it has its link. */
+/** All other live publishers that this node has received messages of since it has its link. */
 export class PlainPublishers {
   readonly #publishers = new Map<string, Publisher>();
 
-  /** `id` has published `number` invalidations. Returns why some of them may have been missed; undefined: none was. */
+  /**
+   * Publisher `id` has published `number` invalidations. Returns why this node may have missed some; undefined: it
+   * missed none.
+   */
   heard(id: string, number: number, { now, provenAt }: HeardAt): string | undefined {
     const known = this.#publishers.get(id);
     const hasMore = number > (known?.number ?? 0);
@@ -32,7 +35,7 @@ export class PlainPublishers {
     return known === undefined ? "an unknown publisher" : "a publisher has published more";
   }
 
-  /** The invalidation that `id` numbers `number` was heard: counts if it is the next one of a publisher that is known. */
+  /** The invalidation `number` of publisher `id` arrived. Counts if it is the next one of a known publisher. */
   published(id: string, number: number, { now, provenAt }: HeardAt): void {
     const known = this.#publishers.get(id);
     if (known === undefined || number !== known.number + 1) return;
@@ -49,14 +52,17 @@ export class PlainPublishers {
     this.#publishers.clear();
   }
 
-  /** Forgets those that were not heard since. Returns whether there were any. */
+  /** Forgets the publishers that sent nothing since. Returns whether there were any. */
   forgetSilent(since: number): boolean {
     const { size } = this.#publishers;
     for (const [id, { heardAt }] of this.#publishers) if (heardAt < since) this.#publishers.delete(id);
     return this.#publishers.size < size;
   }
 
-  /** The earliest moment by which what one of them said last had not reached this node's broker yet; Infinity: there is none. */
+  /**
+   * The earliest moment by which the last message of some publisher had not reached this node's broker yet; Infinity:
+   * there is no publisher.
+   */
   get provenAt(): number {
     let earliest = Infinity;
     for (const { provenAt } of this.#publishers.values()) earliest = Math.min(earliest, provenAt);

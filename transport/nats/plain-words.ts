@@ -5,7 +5,7 @@ export type PlainKind = "hello" | "beat" | "invalidate" | "bye";
 /** Version of the payloads of the bus without a stream. */
 export const plainProtocol = 1;
 
-/** What a message says: the fields of its payload after the version. Later versions keep them in their places. */
+/** The fields of a message's payload after the version. Later versions keep them in their places. */
 export interface PlainWord {
   readonly publisher: string;
   /** A safe integer from 0. */
@@ -13,13 +13,13 @@ export interface PlainWord {
   readonly id: string;
 }
 
-/** The same with what it says that it is, unchecked. */
+/** The same with the kind and tag of the message, unchecked. */
 export interface ReadPlainWord extends PlainWord {
   readonly kind: unknown;
   readonly tag: unknown;
 }
 
-/** Undefined: `payload` is no message of any version. */
+/** Undefined: `payload` is not a message of any version. */
 export function readPlainWord(payload: Uint8Array): ReadPlainWord | undefined {
   let message: unknown;
   try {

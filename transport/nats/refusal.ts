@@ -1,19 +1,22 @@
 import { AuthorizationError, UserAuthenticationExpiredError } from "nats";
 import { CertificateError, NotAuthorizedError } from "../../core/index.js";
 
-/** What a dial showed of a broker, and what this process showed it. */
+/** Facts about the broker from a dial, and the credentials that this process sent. */
 export interface Dialed {
   /** For people. */
   readonly address: string;
-  /** The broker asks for a certificate of this process. */
+  /** Whether the broker asks for a certificate of this process. */
   readonly asksForCertificate: boolean;
-  /** This process has given a user or a token. */
+  /** Whether this process has given a user or a token. */
   readonly hasCredentials: boolean;
-  /** This process has given a certificate. */
+  /** Whether this process has given a certificate. */
   readonly hasCertificate: boolean;
 }
 
-/** The refusal that `error` of a failed dial is, by the broker or by this process; undefined: it is none, another try may succeed. */
+/**
+ * The refusal behind `error` of a failed dial, by the broker or by this process; undefined: it is no refusal, and
+ * another attempt may succeed.
+ */
 export function refusalOf(error: unknown, dialed: Dialed): NotAuthorizedError | CertificateError | undefined {
   const { address, asksForCertificate, hasCredentials, hasCertificate } = dialed;
   const text = error instanceof Error && error.message !== "" ? `: ${error.message}` : "";
@@ -36,15 +39,15 @@ export function refusalOf(error: unknown, dialed: Dialed): NotAuthorizedError | 
 }
 
 /**
- * The broker ended the handshake over our certificate: with an alert, or, as what we were sending then can overtake the alert, with a reset
- * that looks like any other.
+ * Whether the broker ended the handshake because of this process's certificate. It sends an alert; or, because data
+ * that this process was sending can overtake the alert, a reset that looks like any other.
  */
 function isCertificateRefused(error: unknown, code: string, asksForCertificate: boolean): boolean {
   if (asksForCertificate && (error === undefined || code === "ECONNRESET" || code === "EPIPE")) return true;
   return /^ERR_SSL_.*ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/.test(code);
 }
 
-/** The codes of OpenSSL's verification, as Node gives them, and those of Node. */
+/** Error codes of OpenSSL's verification, as Node gives them, and of Node itself. */
 function isDistrust(code: string): boolean {
   return /^(?:CERT_|CRL_|ERROR_IN_C|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_|PATH_LENGTH_|HOSTNAME_MISMATCH|ERR_TLS_CERT_)/.test(code);
 }

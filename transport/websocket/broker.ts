@@ -22,18 +22,24 @@ import type { Broker } from "../in-process.js";
 import { keepAlive } from "./liveness.js";
 import type { Message, Subscription, Transport } from "../transport.js";
 
-/** Who may join a broker, and where; one who does not read or answer pings within the bounds is cut off. */
+/**
+ * The processes that may join a broker, and where. A client that does not read or answer pings within the bounds is cut
+ * off.
+ */
 export interface ServeBrokerOptions {
   readonly broker: Broker;
-  /** HTTP server to take WebSockets at; else one of its own listens at `port` and `host`. */
+  /** HTTP server that takes the WebSockets. Default: a new one that listens at `port` and `host`. */
   readonly server?: Server;
-  /** 0: a free one. */
+  /** 0: a free port. */
   readonly port?: number;
-  /** 127.0.0.1 unless told: whoever reaches this address is trusted. */
+  /** Default: 127.0.0.1. Every process that reaches this address is trusted. */
   readonly host?: string;
-  /** Path of the WebSocket; `/` unless told. */
+  /** Path of the WebSocket. Default: `/`. */
   readonly path?: string;
-  /** Web pages that may join, by their origin. None unless told: any page open in a browser could reach a loopback address. */
+  /**
+   * Web pages that may join, by their origin. Default: none, because any page open in a browser could reach a loopback
+   * address.
+   */
   readonly origins?: readonly string[];
   readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
@@ -42,16 +48,16 @@ export interface ServeBrokerOptions {
   readonly log?: Log;
 }
 
-/** A broker that others can join, until it is closed. */
+/** A broker that other processes can join, until it is closed. */
 export interface ServedBroker {
-  /** What `connectWebSocket` takes. */
+  /** The address for `connectWebSocket`. */
   readonly url: string;
   readonly port: number;
-  /** Cuts all off and takes no more; the broker goes on. */
+  /** Disconnects all clients and takes no more. The broker keeps running. */
   close(): Promise<void>;
 }
 
-/** Lets other processes join `broker` over WebSocket. Rejects when it cannot listen. */
+/** Lets other processes join `broker` over WebSocket. Rejects if it cannot listen. */
 export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBroker> {
   if (options.server !== undefined && options.port !== undefined) {
     throw new InvalidOptionError({ option: "port", reason: "cannot be given with a server" });
@@ -74,7 +80,7 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
   });
   const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     if (new URL(request.url ?? "/", "http://localhost").pathname !== path) {
-      // Another path of a server that is not ours is for someone else to answer.
+      // Other paths of the application's own server belong to its other handlers.
       if (options.server === undefined) refuse(stream, "404 Not Found");
       return;
     }
@@ -100,7 +106,8 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
 }
 
 function refuse(stream: Duplex, status: string): void {
-  // Whoever does not wait for the answer resets the connection, and nobody else listens to its errors.
+  // A client that does not wait for the answer resets the connection. Without a listener, that error would end the
+  // process.
   stream.on("error", () => stream.destroy());
   stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
 }
@@ -113,17 +120,20 @@ function whyRefused(request: IncomingMessage, options: ServeBrokerOptions): stri
   return options.broker.running ? undefined : "503 Service Unavailable";
 }
 
-/** WebSocket's close codes. */
+/** A close code of WebSocket. */
 const policyViolation = 1008;
 
-/** One process that joined: a transport of the broker, steered by its frames. Wrong frames end it and hurt nobody else. */
+/**
+ * One process that joined: a transport of the broker, driven by the frames of the process. Invalid frames close it, and
+ * no other session.
+ */
 class SocketSession {
   readonly #socket: WebSocket;
   readonly #transport: Transport;
   readonly #log: Log;
   readonly #bufferedBytesMax: number;
   readonly #subscriptions = new Map<number, Subscription>();
-  /** Requests of others that this process has not answered yet, oldest first. */
+  /** Requests of other processes that this process has not answered yet, oldest first. */
   readonly #owed = new Map<number, NonNullable<Message["reply"]>>();
   #gone = false;
   #requests = 0;
@@ -139,7 +149,7 @@ class SocketSession {
       pingIntervalMs: asDurationIfGiven(options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
       pingsUnansweredMax: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
     });
-    // The broker was stopped: whoever joined through here has lost the link too.
+    // The broker was stopped: processes that joined through here have lost their link too.
     this.#transport.onStatus(() => socket.terminate());
     socket.on("message", (bytes, isBinary) => this.#onFrame(bytes as Buffer, isBinary));
     socket.on("error", (error) => this.#log.warn({ err: error }, "a WebSocket failed"));
@@ -157,7 +167,7 @@ class SocketSession {
       this.#take(decodeClientFrame(bytes));
     } catch (error) {
       if (!(error instanceof ZooidError)) this.#log.error({ err: error }, "a frame could not be handled");
-      else this.#log.warn({ err: error }, "a WebSocket was closed for what it sent");
+      else this.#log.warn({ err: error }, "a WebSocket was closed for a frame that it sent");
       this.#refuse(error instanceof ZooidError ? `${error.code}: ${error.message}` : "internal error");
     }
   }
@@ -205,7 +215,7 @@ class SocketSession {
     const number = ++this.#lastMessage;
     this.#owed.set(number, reply);
     if (this.#owed.size > limits.socketRequestsMax) {
-      // The oldest has most likely timed out at whoever asked.
+      // The oldest request has most likely timed out at its requester.
       for (const oldest of this.#owed.keys()) {
         this.#owed.delete(oldest);
         break;
@@ -226,7 +236,7 @@ class SocketSession {
         (error: unknown) => {
           if (this.#gone) return;
           if (error instanceof DisconnectedError && error.isUnheard) this.#send(["refuse", number]);
-          // Its own clock ends a request that had no answer.
+          // A request without an answer ends by the requester's own clock.
           else if (error instanceof ZooidError && !error.transient) this.#refuse(`${error.code}: ${error.message}`);
         },
       )

@@ -1,16 +1,17 @@
 import { decodeMessage, encodeMessage, limits, MalformedMessageError } from "../../core/index.js";
 
-/** WebSocket subprotocol of these frames; another version of them is another name. */
+/** WebSocket subprotocol of these frames; another version of the frames gets another name. */
 export const subprotocol = "zooid.1";
 
-/** A frame above this is refused by the WebSocket itself: a whole message, a subject, and some room for the frame. */
+/** The WebSocket itself refuses a larger frame. Room for a whole message, a subject, and the frame around them. */
 export const frameBytesMax = limits.messageBytesMax + 64 * 1024;
 
 const subjectLengthMax = 1024;
 
 /**
- * What a process says to the broker it joined, each frame a MessagePack array. Numbers are the speaker's own, from 1.
- * `request` is answered by `answer` or `refuse` with its number, `ping` by `pong`. `reply` answers the `message` that bore its number.
+ * Frames from a process to the broker it joined; each is a MessagePack array. Each side numbers its own frames from 1.
+ * `answer` or `refuse` answers the `request` with its number, `pong` the `ping`. `reply` answers the `message` with its
+ * number.
  */
 export type ClientFrame =
   | readonly ["publish", subject: string, payload: Uint8Array]
@@ -20,7 +21,10 @@ export type ClientFrame =
   | readonly ["reply", message: number, payload: Uint8Array]
   | readonly ["ping", ping: number];
 
-/** What the broker says: `hello` first, once. `refuse`: nobody is there to take the request. A `message` numbered 0 asks for no reply. */
+/**
+ * Frames from the broker: `hello` first, once. `refuse`: the request has no subscriber. A `message` numbered 0 expects
+ * no reply.
+ */
 export type BrokerFrame =
   | readonly ["hello", payloadBytesMax: number]
   | readonly ["message", subscription: number, subject: string, payload: Uint8Array, message: number]
@@ -51,12 +55,12 @@ const brokerShapes: { readonly [type: string]: readonly Shape[] } = {
   pong: ["number"],
 };
 
-/** Throws MalformedMessageError, whatever `bytes` holds. */
+/** Throws MalformedMessageError if `bytes` is no frame. */
 export function decodeClientFrame(bytes: Uint8Array): ClientFrame {
   return decode(bytes, clientShapes) as unknown as ClientFrame;
 }
 
-/** Throws MalformedMessageError, whatever `bytes` holds. */
+/** Throws MalformedMessageError if `bytes` is no frame. */
 export function decodeBrokerFrame(bytes: Uint8Array): BrokerFrame {
   return decode(bytes, brokerShapes) as unknown as BrokerFrame;
 }

@@ -7,7 +7,9 @@ export interface LivenessOptions {
   readonly pingsUnansweredMax: number;
 }
 
-/** Pings the other end of `socket`, and ends it when nothing was heard for too long. Stops when the socket closes. */
+/**
+ * Pings the other end of `socket`, and ends the socket if nothing arrives for too long. Stops when the socket closes.
+ */
 export function keepAlive(socket: WebSocket, { clock, pingIntervalMs, pingsUnansweredMax }: LivenessOptions): void {
   let unanswered = 0;
   const heard = () => {

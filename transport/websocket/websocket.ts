@@ -29,9 +29,12 @@ import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscriptio
 
 /** Where a broker is served, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer. */
 export interface WebSocketOptions {
-  /** Where `serveBroker` listens: `ws://host:port/`, or several, tried in turn. */
+  /** Where `serveBroker` listens: `ws://host:port/`, or several addresses, tried in turn. */
   readonly url: string | readonly string[];
-  /** True: rejects when no broker takes us. False: resolves at once, and goes on until one is there. `refusal`: goes on as well, after the first attempt. Default: true. */
+  /**
+   * True: rejects if no broker accepts this process. False: resolves at once, and tries until a broker is there.
+   * `refusal`: tries as well, but resolves after the first attempt. Default: true.
+   */
   readonly waitForFirst?: boolean | "refusal";
   readonly dialTimeoutMs?: Duration;
   readonly pingIntervalMs?: Duration;
@@ -41,12 +44,15 @@ export interface WebSocketOptions {
   readonly log?: Log;
 }
 
-/** A transport to a broker inside another process, which keeps its link for ever. Rejects with InvalidOptionError, DisconnectedError. */
+/**
+ * A transport to a broker inside another process. It keeps its link for ever. Rejects with InvalidOptionError,
+ * DisconnectedError.
+ */
 export async function connectWebSocket(options: WebSocketOptions): Promise<Transport> {
   const urls = typeof options.url === "string" ? options.url.split(",").map((url) => url.trim()) : options.url;
   for (const url of urls) {
     if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol)) {
-      throw new InvalidOptionError({ option: "url", reason: "holds what is not a ws:// or wss:// address" });
+      throw new InvalidOptionError({ option: "url", reason: "holds an address that is not ws:// or wss://" });
     }
   }
   for (const option of ["dialTimeoutMs", "pingIntervalMs"] as const) asDurationIfGiven(options[option], option, atLeastOneMs);
@@ -57,7 +63,7 @@ export async function connectWebSocket(options: WebSocketOptions): Promise<Trans
   return transport;
 }
 
-/** A WebSocket whose broker said hello. */
+/** A WebSocket whose broker has sent hello. */
 interface SocketLink {
   readonly socket: WebSocket;
   readonly address: string;
@@ -172,14 +178,15 @@ class WebSocketTransport implements Transport {
     this.#redial.stop();
     this.#entries.clear();
     this.#requests.failAll(new ClosedError({ what: "transport" }));
-    // What was published is at the broker before the link goes; a link that hangs is given up by its pings, which ends the flush.
+    // Published messages are at the broker before the link ends. The pings of a link that hangs give it up, which ends
+    // the flush.
     const flushed = this.status === "connected" ? this.flush().catch(() => undefined) : undefined;
     this.#listeners.set("closed");
     if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
     this.#socket?.terminate();
   }
 
-  /** Resolves when the broker at `address` has said hello. */
+  /** Resolves when the broker at `address` has sent hello. */
   #dial(address: string, signal: AbortSignal): Promise<SocketLink> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw signal.reason;
@@ -204,7 +211,7 @@ class WebSocketTransport implements Transport {
           const frame = decodeBrokerFrame(bytes as Buffer);
           if (frame[0] !== "hello") throw new Error("the broker did not say hello");
           settle();
-          // Nothing follows until something is asked for, which is after the link was taken over.
+          // The broker sends nothing more before a request, and requests start after the link was taken over.
           resolve({ socket, address, payloadBytesMax: frame[1] });
         } catch (error) {
           fail(error);
@@ -214,7 +221,7 @@ class WebSocketTransport implements Transport {
       signal.addEventListener("abort", onAbort, { once: true });
       socket.once("message", onMessage);
       socket.once("close", onClose);
-      // Stays for good: an error without a listener would end the process; `close` follows each.
+      // Stays for good: an error without a listener would end the process. `close` follows each error.
       socket.on("error", (error) => {
         this.#log.debug({ err: error, address }, "a WebSocket failed");
         if (socket.readyState !== WebSocket.OPEN) fail(error);
@@ -222,7 +229,7 @@ class WebSocketTransport implements Transport {
     });
   }
 
-  /** The link from now on, until it is lost. */
+  /** Uses this link until it is lost. */
   async #serve({ socket, address, payloadBytesMax }: SocketLink): Promise<void> {
     if (this.status === "closed" || socket.readyState !== WebSocket.OPEN) {
       socket.terminate();
@@ -254,7 +261,7 @@ class WebSocketTransport implements Transport {
     if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link over WebSocket was lost");
   }
 
-  /** The broker says that nobody subscribes to the subject of request `id`. */
+  /** The broker reports that the subject of request `id` has no subscriber. */
   #failUnheard(id: number): void {
     const subject = this.#requests.subjectOf(id);
     if (subject !== undefined) this.#requests.fail(id, new DisconnectedError({ address: this.#address, subject }));
@@ -265,7 +272,7 @@ class WebSocketTransport implements Transport {
     try {
       this.#take(socket, decodeBrokerFrame(bytes));
     } catch (error) {
-      this.#log.error({ err: error, address: this.#address }, "the broker sent what is not of the protocol");
+      this.#log.error({ err: error, address: this.#address }, "the broker sent a frame that is not of the protocol");
       socket.terminate();
     }
   }
