@@ -78,7 +78,10 @@ function runningIn(realm: string, views: readonly ActorView[]): string {
   return `actors in realm ${JSON.stringify(realm)} are ${[...shown, ...(views.length > actorsNamedMax ? ["…"] : [])].join(", ")}`;
 }
 
-/** Views of the running actors of machine `name` that belong to `of`, a client or a storage. Throws a CommandError when there is none. */
+/**
+ * Views of the running actors of machine `name` that belong to `of`, a client or a storage. Throws a CommandError when
+ * there is none.
+ */
 export async function actorsOf({ system, realm }: SystemOfRealm, name: string, of: string): Promise<readonly ActorView[]> {
   const views = await system.list(actorsAnswerMs);
   const named = views.filter(({ path }) => path.split("/").includes(name));

@@ -40,8 +40,8 @@ export interface Answered<Answer> {
 }
 
 /**
- * Asks all nodes that `flags` select, at the same time, and shows the answers. Throws a CommandError when there is no such
- * node, and, after showing the other answers, when a node failed.
+ * Asks all nodes that `flags` select, at the same time, and shows the answers. Throws a CommandError when there is no
+ * such node, and, after showing the other answers, when a node failed.
  */
 export async function askNodes<Answer>(
   flags: CacheFlags,

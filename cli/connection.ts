@@ -123,7 +123,9 @@ export function logOf(flags: { readonly logLevel: string }, file?: string): Log 
   return pino({ level: flags.logLevel, base: null }, destination);
 }
 
-/** The addresses of --servers, else the first default address on which something listens: a nats-server, or `npm start`. */
+/**
+ * The addresses of --servers, else the first default address on which something listens: a nats-server, or `npm start`.
+ */
 export async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
   if (flags.servers !== undefined) return flags.servers;
   for (const address of [defaultAddresses.nats, defaultAddresses.control]) {

@@ -12,8 +12,8 @@ export interface InterruptionOptions {
 }
 
 /**
- * Ends a command once, for the first reason that comes. If the command has not closed `closeTimeoutMs` after a signal, the
- * process ends without waiting.
+ * Ends a command once, for the first reason that comes. If the command has not closed `closeTimeoutMs` after a signal,
+ * the process ends without waiting.
  */
 export class Interruption {
   readonly #controller = new AbortController();

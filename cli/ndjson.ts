@@ -24,8 +24,8 @@ export function rowToLine(row: Row): string {
 }
 
 /**
- * Rows of NDJSON, one `{"key": …, "value": …}` a line, in order; empty lines are skipped. At the first line that is not a
- * row it throws a CommandError that names the line. `fromLine` counts from 1.
+ * Rows of NDJSON, one `{"key": …, "value": …}` a line, in order; empty lines are skipped. At the first line that is not
+ * a row it throws a CommandError that names the line. `fromLine` counts from 1.
  */
 export async function* readRows(input: AsyncIterable<Uint8Array>, fromLine = 1): AsyncGenerator<NumberedRow> {
   for await (const { line, bytes } of readLines(input)) {

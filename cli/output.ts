@@ -3,8 +3,8 @@ import { CommandError, Interrupted } from "./failure.js";
 import { printableLines } from "./printable.js";
 
 /**
- * Lines on standard output, at the pace of their reader. When the reader is gone (`| head`) or the disk is full, it calls
- * `onGone`, which ends the command, and drops the lines that follow.
+ * Lines on standard output, at the pace of their reader. When the reader is gone (`| head`) or the disk is full, it
+ * calls `onGone`, which ends the command, and drops the lines that follow.
  */
 export class Output {
   readonly #stream: Writable;

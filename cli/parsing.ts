@@ -87,8 +87,8 @@ export function switchOption(flags: string, variable: `ZOOID_${string}`, descrip
 }
 
 /**
- * Sets the switches that were not given as flags from their variables. (Commander would take any value, also "false", as
- * true.) Throws a CommandError that names the variable.
+ * Sets the switches that were not given as flags from their variables. (Commander would take any value, also "false",
+ * as true.) Throws a CommandError that names the variable.
  */
 export function readSwitchVariables(command: Command, environment: NodeJS.ProcessEnv): void {
   for (const each of command.options) {

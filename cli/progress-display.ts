@@ -5,7 +5,9 @@ import { type ProgressReport, progressLine } from "./progress.js";
 const terminalIntervalMs = 100;
 const lineIntervalMs = 1_000;
 
-/** Shows progress on standard error: a line that changes on a terminal, else a line each second; with `json` as JSON. */
+/**
+ * Shows progress on standard error: a line that changes on a terminal, else a line each second; with `json` as JSON.
+ */
 export function progressDisplay(say: (line: string) => void, json: boolean) {
   const isTerminal = process.stderr.isTTY && !json;
   let wrote = false;

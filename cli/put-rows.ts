@@ -34,9 +34,10 @@ export interface PutRowsResult {
 }
 
 /**
- * Puts rows in large transactions, several at a time. Each transaction is stored as a whole or not at all, and the limits
- * between transactions depend on the rows alone. A bad row or a failed commit ends it; the result then has the error and
- * `lastLine`. Transactions after that line may be stored, too: an import that goes on from there puts their rows again.
+ * Puts rows in large transactions, several at a time. Each transaction is stored as a whole or not at all, and the
+ * limits between transactions depend on the rows alone. A bad row or a failed commit ends it; the result then has the
+ * error and `lastLine`. Transactions after that line may be stored, too: an import that goes on from there puts their
+ * rows again.
  */
 export async function putRows(store: RowStore, rows: AsyncIterable<NumberedRow>, options: PutRowsOptions = {}): Promise<PutRowsResult> {
   const inFlight = new Set<Promise<void>>();

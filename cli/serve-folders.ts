@@ -28,7 +28,9 @@ export interface ServedFolders {
   close(): Promise<void>;
 }
 
-/** Starts a storage server of folders, whose machines have addresses. Rejects with the errors of `startStorageServer`. */
+/**
+ * Starts a storage server of folders, whose machines have addresses. Rejects with the errors of `startStorageServer`.
+ */
 export async function serveFolders(options: ServeFoldersOptions): Promise<ServedFolders> {
   const {
     folders,

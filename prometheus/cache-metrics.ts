@@ -16,7 +16,9 @@ export interface CacheMetricsOptions {
   readonly zoocachePrefix?: string | false;
   /** Labels that distinguish several caches in one registry. All these caches must use the same label names. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Times each look-up for `zoocache_cache_get_duration_seconds`, which costs more than the look-up. Default: false. */
+  /**
+   * Times each look-up for `zoocache_cache_get_duration_seconds`, which costs more than the look-up. Default: false.
+   */
   readonly timesLookUps?: boolean;
 }
 
@@ -159,8 +161,9 @@ interface Registered {
 const registries = new WeakMap<Registry, Map<string, Registered>>();
 
 /**
- * Registers the metrics of `cache`. Values are read at each scrape; only durations are counted as they happen. The returned
- * function ends it. Throws NotConfiguredError, and InvalidOptionError when a registered cache has the same `labels`.
+ * Registers the metrics of `cache`. Values are read at each scrape; only durations are counted as they happen. The
+ * returned function ends it. Throws NotConfiguredError, and InvalidOptionError when a registered cache has the same
+ * `labels`.
  */
 export function cacheMetrics(cache: Measured, options: CacheMetricsOptions = {}): () => void {
   const { register = defaultRegister, prefix = "zooid_", zoocachePrefix = "zoocache_", labels = {}, timesLookUps = false } = options;

@@ -17,7 +17,10 @@ interface ClientLine {
   readonly seenMsAgo: number;
   /** Age of its cache against the last transaction; undefined when the client does not answer. */
   readonly lagMs: number | undefined;
-  /** Age of its oldest open snapshot against the last transaction; the server keeps history for it. Undefined when it has none. */
+  /**
+   * Age of its oldest open snapshot against the last transaction; the server keeps history for it. Undefined when it
+   * has none.
+   */
   readonly snapshotMs: number | undefined;
   /** Share of reads that its cache answered; undefined before the first read. */
   readonly hitRate: number | undefined;

@@ -1,12 +1,12 @@
 /**
- * A service over the cities of the world, as a user would write it: an HTTP server that embeds a Zooid client with its own
- * cache on disk, and a cache of computed results. Two such services see each other's changes.
+ * A service over the cities of the world, as a user would write it: an HTTP server that embeds a Zooid client with its
+ * own cache on disk, and a cache of computed results. Two such services see each other's changes.
  *
  *     GET   /city/<country>/<admin1>/<name>   one city, and the source of the answer
  *     PUT   the same path                     replaces the city
  *     PATCH the same path                     changes some of its fields
  *     GET   /cities/<country>?limit=20        cities of a country, in the order of their keys
- *     GET   /figures/<country>                figures computed from all cities of a country, cached until one of them changes
+ *     GET   /figures/<country>                figures computed from all cities of a country, cached until one changes
  *     GET   /events                           changes of cities and of the connection, as server-sent events
  *     GET   /state, /health                   the client's machines, position and cache; 200 while it is open
  */
@@ -69,8 +69,8 @@ export interface CityService {
 }
 
 /**
- * Starts a service. Its cache node has the service's name. Rejects with the errors of `connect`, or with Node's error for
- * a port that it cannot listen on.
+ * Starts a service. Its cache node has the service's name. Rejects with the errors of `connect`, or with Node's error
+ * for a port that it cannot listen on.
  */
 export async function startCityService({ name, host, port, cache, servers, realm, names, log }: CityServiceOptions): Promise<CityService> {
   // Results in memory need no stream: a node that was cut off from the bus discards them.

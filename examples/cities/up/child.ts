@@ -27,8 +27,8 @@ export interface ChildOptions {
 }
 
 /**
- * A child process. It has its own process group, so that Ctrl-C at the terminal reaches only this process, which stops its
- * children in order. A parent watchdog ends it when this process is gone.
+ * A child process. It has its own process group, so that Ctrl-C at the terminal reaches only this process, which stops
+ * its children in order. A parent watchdog ends it when this process is gone.
  */
 export class Child implements Running {
   readonly name: string;

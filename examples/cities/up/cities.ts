@@ -42,7 +42,10 @@ export function readCities(countMax: number): Cities {
   return { version, rows };
 }
 
-/** `city/<country>/<admin1>/<name>`, with `~2`, `~3`… for repeated names. A `/` in a name stays: the name is the last part. */
+/**
+ * `city/<country>/<admin1>/<name>`, with `~2`, `~3`… for repeated names. A `/` in a name stays: the name is the last
+ * part.
+ */
 function cityKey(source: Source, uses: Map<string, number>): string {
   const key = `city/${source.country}/${source.admin1}/${source.name}`;
   const use = (uses.get(key) ?? 0) + 1;

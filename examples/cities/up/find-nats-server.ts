@@ -8,8 +8,8 @@ export const howToGetNatsServer =
   "set NATS_SERVER to its path or put it on PATH (in a clone on Debian and Ubuntu: `node scripts/nats-server.mjs --provide`, without root)";
 
 /**
- * Path of a nats-server: NATS_SERVER, else the one on PATH, else one that was unpacked into .cache of the clone; undefined
- * when there is none. Installs nothing. Throws a CommandError when NATS_SERVER is not an executable file.
+ * Path of a nats-server: NATS_SERVER, else the one on PATH, else one that was unpacked into .cache of the clone;
+ * undefined when there is none. Installs nothing. Throws a CommandError when NATS_SERVER is not an executable file.
  */
 export function findNatsServer(environment: NodeJS.ProcessEnv): string | undefined {
   const named = environment["NATS_SERVER"];

@@ -24,8 +24,9 @@ export interface ImportCitiesOptions {
 }
 
 /**
- * Imports the cities once: a marker, written last, says that the import is complete. An interrupted import goes on where
- * it stopped: its transactions always have the same rows, so a transaction whose last row is stored is stored as a whole.
+ * Imports the cities once: a marker, written last, says that the import is complete. An interrupted import goes on
+ * where it stopped: its transactions always have the same rows, so a transaction whose last row is stored is stored as
+ * a whole.
  */
 export async function importCities({ store, cities, clock, signal, report }: ImportCitiesOptions): Promise<void> {
   const { rows, version } = cities;

@@ -17,8 +17,8 @@ export interface LocalLauncherOptions {
 }
 
 /**
- * Runs each part inside this process. Other processes join the broker through the control port. So do the services: their
- * clients connect as in any other process.
+ * Runs each part inside this process. Other processes join the broker through the control port. So do the services:
+ * their clients connect as in any other process.
  */
 export async function createLocalLauncher({ control, folders, clock, log }: LocalLauncherOptions): Promise<Launcher> {
   const servers = control.url.replace(/^http/, "ws");

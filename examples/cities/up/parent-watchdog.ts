@@ -1,7 +1,7 @@
 /**
- * A parent watchdog: it ends this process when standard input ends, which happens when the parent process is gone for any
- * reason. Preload it into a Node program (`node --import parent-watchdog.js program.js`), or run another command under it
- * (`node parent-watchdog.js command …`).
+ * A parent watchdog: it ends this process when standard input ends, which happens when the parent process is gone for
+ * any reason. Preload it into a Node program (`node --import parent-watchdog.js program.js`), or run another command
+ * under it (`node parent-watchdog.js command …`).
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -12,8 +12,8 @@ export interface PartOptions {
 }
 
 /**
- * A part of `npm start`: broker, storage server or service. A part that ends by itself is reported, and stays down until it
- * is started again.
+ * A part of `npm start`: broker, storage server or service. A part that ends by itself is reported, and stays down
+ * until it is started again.
  */
 export class Part {
   readonly name: string;

@@ -135,7 +135,8 @@ class Up {
   async #start(setup: Setup): Promise<void> {
     await setup.broker.start();
     this.#signal.throwIfAborted();
-    // Processes start together, because loading the programs takes the time. Services connect once they hear the server.
+    // Processes start together, because loading the programs takes the time. Services connect once they hear the
+    // server.
     const serving = setup.server.start();
     if (setup.isOneProcess) await serving;
     this.#signal.throwIfAborted();
@@ -218,7 +219,10 @@ function rounded(_: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isInteger(value) ? Math.round(value * 1_000) / 1_000 : value;
 }
 
-/** Writes a `zooid` command line that joins `servers`, for the current folder. Works installed, built or from the sources. */
+/**
+ * Writes a `zooid` command line that joins `servers`, for the current folder. Works installed, built or from the
+ * sources.
+ */
 function zooidAt(servers: string): (words: string) => string {
   const command = new URL(`../../../cli/zooid${extname(import.meta.url)}`, import.meta.url);
   const path = relative(process.cwd(), fileURLToPath(command));

@@ -24,9 +24,9 @@ export interface ScenarioOptions {
 }
 
 /**
- * Takes a city that A has not cached, and shows a read, a cached read, cached figures of its country, a change that reaches
- * the other service and makes the figures stale, a read without the storage server, and a cache that is verified by
- * replaying a missed transaction. Throws a CommandError when a step does not go as promised.
+ * Takes a city that A has not cached, and shows a read, a cached read, cached figures of its country, a change that
+ * reaches the other service and makes the figures stale, a read without the storage server, and a cache that is
+ * verified by replaying a missed transaction. Throws a CommandError when a step does not go as promised.
  */
 export async function playScenario(options: ScenarioOptions): Promise<{ readonly key: string }> {
   const { a, b, server, sleeper, clock } = options;

@@ -22,7 +22,9 @@ export interface FiguresAnswer {
   readonly at: number;
 }
 
-/** A write's answer. `at`: time at which the commit was known to be durable, in milliseconds since 1970, with fractions. */
+/**
+ * A write's answer. `at`: time at which the commit was known to be durable, in milliseconds since 1970, with fractions.
+ */
 export interface WriteAnswer {
   readonly key: string;
   readonly tid: number;
@@ -75,7 +77,10 @@ export class ServiceLink {
     return this.#connection?.connected === true;
   }
 
-  /** Resolves when its events flow; none is missed after that. A second call begins a new stream, which starts with the connection. */
+  /**
+   * Resolves when its events flow; none is missed after that. A second call begins a new stream, which starts with the
+   * connection.
+   */
   async open(): Promise<void> {
     this.#ending.abort();
     const { signal } = (this.#ending = new AbortController());
