@@ -3,7 +3,7 @@ import { limits } from "./limits.js";
 
 /**
  * A span of time: a number in the unit that its option documents, or a number with its unit: `"250ms"`, `"30s"`,
- * `"5m"`, `"1h"`, `"7d"`. `Infinity` means no bound, where the option allows none.
+ * `"5m"`, `"1h"`, `"7d"`. `Infinity` means no bound, where the option allows it.
  */
 export type Duration = number | string;
 

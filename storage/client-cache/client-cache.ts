@@ -20,22 +20,25 @@ export type { AdmittedRevision } from "./admitted-revision.js";
 export type { CachedRevision } from "./revision.js";
 export type { LoadTicket } from "./recent-invalidations.js";
 
-/** What one committed transaction replaced. */
+/** One committed transaction: the keys that it replaced, and its place in the chain. */
 export type AppliedInvalidation = Omit<LoggedTransaction, "id">;
 
 export interface ClientCacheOptions {
   readonly storage: string;
   readonly realm: string;
-  /** Undefined: the cache is transient, in memory only. Opened with `durable: false`: it has to survive the process, not the system. */
+  /**
+   * Undefined: the cache is transient, in memory only. Open it with `durable: false`: it must survive the process, not
+   * the system.
+   */
   readonly open: OpenStore | undefined;
   readonly cacheBytesMax?: number;
-  /** 0: nothing is kept decoded. */
+  /** 0: no decoded value is kept. */
   readonly memoryBytesMax?: number;
   readonly log: Log;
   readonly clock: Clock;
 }
 
-/** What a cache holds, and how its look-ups went since it was opened. Sizes in bytes. */
+/** Size of a cache, and the results of its look-ups since it was opened. Sizes in bytes. */
 export interface ClientCacheStats {
   readonly entries: number;
   readonly bytes: number;
@@ -47,25 +50,27 @@ export interface ClientCacheStats {
   readonly closedRevisions: number;
 }
 
-/** What a decoded object counts for beside its encoded size. */
+/** Bytes that a decoded object counts in addition to its encoded size. */
 const memoryOverheadBytes = 128;
 
 /**
- * What one client knows of one storage: current revisions in memory and on disk, and older ones that open snapshots need.
+ * The cache of one client for one storage: current revisions in memory and on disk, and older ones that open snapshots
+ * need.
  *
- *     1. A current revision is valid in [serial, position]: every invalidation up to `position` that touched its key has
- *        closed it, in every tier, in the turn in which the position moved.
- *     2. Invalidation T closes revisions with serial < T and leaves others alone: a load or a commit may know more than
- *        the last tid.
+ *     1. A current revision is valid in [serial, position]: every invalidation up to `position` of its key has closed
+ *        it, in every tier, in the same turn in which the position moved.
+ *     2. Invalidation T closes revisions with serial < T and does not change others: a load or a commit may know more
+ *        than the last tid.
  *     3. A load that knew less than `position` makes a revision current only if all invalidations in between are
- *        remembered and none touched the key; else it is closed at the first that did, or at what the load knew.
- *     4. The position on disk is written with the entries it covers, and never ahead of them.
- *     5. The two tiers agree: what is in both has the same serial.
+ *        remembered and none touched the key; otherwise the revision is closed at the first that touched it, or at the
+ *        position that the load knew.
+ *     4. The position on disk is written together with the entries it covers, and is never ahead of them.
+ *     5. The two tiers agree: a key that is in both has the same serial.
  *
  * Source: ZEO's `cache.py` and `docs/ordering.rst`; the rules are DESIGN's promises 4 to 6 and "A load".
  */
 export class ClientCache {
-  /** What computations have read at the position, or before it and is the same there. */
+  /** Reads of computations as of the position, or as of an earlier tid with the same result. */
   readonly reads: ObjectReads;
   readonly #options: ClientCacheOptions;
   readonly #memory: LRUCache<string, HeldRevision>;
@@ -89,7 +94,7 @@ export class ClientCache {
       const { log, storage } = options;
       log.warn(
         { storage, readsMax: limits.objectReadsMax },
-        "cached results depend on more objects than are followed: others are not kept",
+        "cached results depend on too many objects: results that depend on further objects are not kept",
       );
     };
     this.reads = new ObjectReads({ onFull });
@@ -98,7 +103,10 @@ export class ClientCache {
     this.#remembered = new RecentInvalidations(this.#position.tid, limits.rememberedKeysMax);
   }
 
-  /** Opens what was left by an earlier process, or begins anew; in memory when the disk is full. Rejects with StoreError or InUseError. */
+  /**
+   * Opens the cache of an earlier process, or a new one; in memory when the disk is full. Rejects with StoreError or
+   * InUseError.
+   */
   static async open(options: ClientCacheOptions): Promise<ClientCache> {
     const { open, cacheBytesMax: bytesMax = limits.cacheBytesMax } = options;
     if (open === undefined) return new ClientCache(options, undefined);
@@ -112,17 +120,17 @@ export class ClientCache {
     }
   }
 
-  /** Last tid whose invalidation was applied; that of the empty history when none was. */
+  /** Last tid whose invalidation was applied; the empty position when there is none. */
   get position(): Position {
     return this.#position;
   }
 
-  /** The most that any load knew whose revision may be here; at least `position`. */
+  /** Greatest as-of of any load whose revision may be here; at least `position`. */
   get asOf(): Position {
     return this.#asOf;
   }
 
-  /** Nothing is known of any history yet. */
+  /** Whether the cache has no position and no revision of any history yet. */
   get isNew(): boolean {
     return this.#position.tid === tidZero && this.#asOf.tid === tidZero;
   }
@@ -131,7 +139,7 @@ export class ClientCache {
     return this.#snapshots.oldest;
   }
 
-  /** The revision of `key` at `snapshot`; undefined when that is not known here. */
+  /** The revision of `key` at `snapshot`; undefined when it is not cached. */
   find(key: string, snapshot: Tid): CachedRevision | undefined {
     const held = this.#memory.get(key);
     if (held !== undefined && held.serial <= snapshot && snapshot <= this.#position.tid && held.isDecoded) {
@@ -142,7 +150,10 @@ export class ClientCache {
     return this.#findElsewhere(key, snapshot, held);
   }
 
-  /** From here on revisions that `snapshot` needs are kept when they are replaced. Counted: close it as often as it was opened. */
+  /**
+   * From now on, revisions that `snapshot` needs are kept when they are replaced. Counted: close it as often as it was
+   * opened.
+   */
   openSnapshot(snapshot: Tid): void {
     this.#snapshots.open(snapshot);
   }
@@ -151,7 +162,7 @@ export class ClientCache {
     this.#snapshots.close(snapshot);
   }
 
-  /** To be called before the request leaves, so that no invalidation it may cross is missed. */
+  /** Call it before the request is sent, so that no invalidation that may overlap the load is missed. */
   beginLoad(snapshot: Tid): LoadTicket {
     return this.#remembered.begin(snapshot, this.#position.tid);
   }
@@ -162,9 +173,10 @@ export class ClientCache {
   }
 
   /**
-   * Takes what a load brought, and returns it for the snapshot that asked. Kept is only what holds beyond doubt; nothing,
-   * when the cache was discarded since the load began. Throws BehindError or MalformedMessageError when the answer cannot
-   * belong to the snapshot, InvalidValueError when its value cannot be decoded.
+   * Adds the answer to a load, and returns the revision for the snapshot of the load. It keeps only revisions that are
+   * certainly valid, and none when the cache was discarded after the load began. Throws BehindError or
+   * MalformedMessageError when the answer cannot belong to the snapshot, InvalidValueError when its value cannot be
+   * decoded.
    */
   admit(ticket: LoadTicket, key: string, revision: AdmittedRevision, asOf: Position): CachedRevision {
     checkAdmitted(revision, ticket.snapshot, asOf.tid);
@@ -177,7 +189,7 @@ export class ClientCache {
     return held;
   }
 
-  /** Takes the values of a transaction that this client committed, under the same rules as what a load brings. */
+  /** Adds the values of a transaction that this client committed, under the same rules as the answer to a load. */
   admitCommitted(ticket: LoadTicket, writes: readonly Write[], committed: Position): void {
     if (!this.#remembered.has(ticket)) return;
     for (const { key, value } of writes) {
@@ -186,15 +198,21 @@ export class ClientCache {
     }
   }
 
-  /** `read`, which was there before its key was asked for, if what was found at `snapshot` is what the last transaction left; else one that is stale. */
+  /**
+   * Returns `read` if the revision that was found at `snapshot` is still the current one, otherwise a stale read. The
+   * caller must get `read` before it looks up the key.
+   */
   foundAt(read: ObjectRead, snapshot: Tid, serial: Tid): ObjectRead {
     if (this.#ahead.has(read.text)) return staleRead;
-    // The revision that is current as of the position is so since it was written.
+    // The revision that is current as of the position has been current since it was written.
     if (read.since > snapshot && this.#currentSerial(read.text) === serial) read.since = serial;
     return read.since <= snapshot ? read : staleRead;
   }
 
-  /** The same for the keys that begin with a prefix. `ticket`: a load that began with the snapshot, has not ended, and so remembers. */
+  /**
+   * Same as `foundAt`, for the keys that begin with a prefix. `ticket`: a load that began with the snapshot and has not
+   * ended, so that later invalidations are remembered.
+   */
   listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
     if (this.#ahead.hasBelow(read.text)) return staleRead;
     if (read.since <= snapshot) return read;
@@ -204,7 +222,10 @@ export class ClientCache {
     return read;
   }
 
-  /** Moves the position over one transaction. Its keys are closed in all tiers when this returns; the disk follows in one batch. */
+  /**
+   * Moves the position over one transaction. Its keys are closed in all tiers when this returns; the disk follows in
+   * one batch.
+   */
   apply(invalidation: AppliedInvalidation): void {
     const { previous, tid, digest, keys } = invalidation;
     assert(previous === this.#position.tid, "an invalidation is applied where its predecessor was the last");
@@ -216,8 +237,9 @@ export class ClientCache {
   }
 
   /**
-   * A commit of this client is acknowledged as `tid`, and cannot be applied yet: what precedes it is missing. Until it is, no computation
-   * depends on `keys` as they are at the position: a call that begins now must not be given what this commit has replaced.
+   * A commit of this client is acknowledged as `tid`, but cannot be applied yet, because an earlier invalidation is
+   * missing. Until it is applied, no computation depends on `keys` as they are at the position: a call that begins now
+   * must not get data that this commit replaced.
    */
   committedAhead(tid: Tid, keys: readonly string[] | undefined): void {
     assert(tid > this.#position.tid, "a commit that is ahead is not applied yet");
@@ -226,7 +248,7 @@ export class ClientCache {
     this.#ahead.addCommit(tid, keys);
   }
 
-  /** Drops every revision, and what loads in flight will bring; stands at `position`. Resolves when the disk has it. */
+  /** Drops every revision, and the answers of loads in flight; moves to `position`. Resolves when this is on disk. */
   async discard(position: Position): Promise<void> {
     this.#memory.clear();
     this.#snapshots.forgetRevisions();
@@ -239,7 +261,7 @@ export class ClientCache {
     await this.flush();
   }
 
-  /** Resolves when all that was applied and admitted so far is on disk, or there is no disk any more. */
+  /** Resolves when all changes so far are on disk, or the disk is lost. */
   async flush(): Promise<void> {
     await this.#disk?.flush();
   }
@@ -258,19 +280,19 @@ export class ClientCache {
     };
   }
 
-  /** Writes what is left and closes the disk. What is in memory can still be found. */
+  /** Writes pending changes and closes the disk. Revisions in memory can still be found. */
   async close(): Promise<void> {
     this.reads.close();
     await this.#disk?.close();
   }
 
-  /** Closes the disk at once; what was not written is lost. */
+  /** Closes the disk at once; pending changes are lost. */
   async abandon(): Promise<void> {
     this.reads.close();
     await this.#disk?.abandon();
   }
 
-  /** For simulations: the process is killed here, and what was not written is lost. */
+  /** For simulations: the process is killed here, and pending changes are lost. */
   kill(): void {
     this.reads.close();
     this.#disk?.kill();
@@ -279,7 +301,7 @@ export class ClientCache {
     this.#remembered.clear();
   }
 
-  /** What `find` does beside the straight way: undecoded, closed, on disk, unknown. */
+  /** `find` for revisions that are undecoded, closed, on disk, or unknown. */
   #findElsewhere(key: string, snapshot: Tid, held: HeldRevision | undefined): HeldRevision | undefined {
     const closed = this.#snapshots.find(key, snapshot);
     if (closed !== undefined) {
@@ -310,7 +332,7 @@ export class ClientCache {
     return undefined;
   }
 
-  /** Undefined, and logged: its bytes are no value, so that it counts as not cached. */
+  /** Undefined, and logged, when the bytes are not a valid value: the revision then counts as not cached. */
   #decoded(key: string, revision: HeldRevision): HeldRevision | undefined {
     try {
       return revision.decoded();
@@ -336,7 +358,7 @@ export class ClientCache {
     this.#disk?.remove(key);
   }
 
-  /** Serial of the current revision, in whichever tier. */
+  /** Serial of the current revision, in either tier. */
   #currentSerial(key: string): Tid | undefined {
     return this.#memory.peek(key)?.serial ?? this.#disk?.find(key)?.serial;
   }
@@ -348,7 +370,7 @@ export class ClientCache {
     this.#drop(key);
   }
 
-  /** Keeps the current revision, about to be dropped, for the open snapshots in [serial, next). */
+  /** Keeps the current revision, which is about to be dropped, for the open snapshots in [serial, next). */
   #keepClosed(key: string, serial: Tid, next: Tid): void {
     if (!this.#snapshots.need(serial, next)) return;
     const revision = this.#memory.peek(key) ?? this.#readEntry(key, this.#disk?.find(key));
@@ -362,22 +384,22 @@ export class ClientCache {
     const known = this.#currentSerial(key);
     const end = this.#endOf(key, next, asOf.tid);
     if (end === undefined && (known === undefined || known < serial)) {
-      // The one before was valid until now at least; where exactly it ends is not known before its invalidation comes.
+      // The previous revision was valid at least until now. Its exact end is unknown until its invalidation arrives.
       if (known !== undefined) this.#keepClosed(key, known, after(Math.min(serial - 1, position)));
       this.#hold(key, held, this.#disk?.put(key, serial, record));
     } else if (known === serial) {
       if (this.#memory.peek(key) === undefined) this.#hold(key, held, this.#disk?.find(key));
     } else {
-      // Current as of the position, but a newer one is here already, which its invalidation has still to reach.
+      // Current as of the position, but a newer revision is already here, whose invalidation has not arrived yet.
       this.#snapshots.keep(key, held, end ?? next ?? after(Math.max(position, asOf.tid)));
     }
     this.#disk?.stand(this.#position, this.#asOf);
   }
 
-  /** First tid for which a revision that a load brought is not known to hold; undefined: it is current. */
+  /** First tid at which the loaded revision is not known to be valid; undefined: it is current. */
   #endOf(key: string, next: Tid | undefined, asOf: Tid): Tid | undefined {
     const position = this.#position.tid;
-    // Replaced by a transaction that was not applied here yet: current until then.
+    // If the transaction that replaced it is not applied here yet, the revision is current until then.
     if (next !== undefined) return next > position ? undefined : next;
     if (asOf >= position) return undefined;
     return this.#remembered.reachesBackTo(asOf) ? this.#remembered.firstAfter(key, asOf) : after(asOf);

@@ -1,17 +1,20 @@
 import { limits } from "../../core/limits.js";
 import { type Tid, tidZero } from "../../core/tid.js";
 
-/** Commits of this client that are acknowledged and cannot be applied yet, as one: the last of them, and what they all wrote. */
+/**
+ * Commits of this client that are acknowledged but cannot be applied yet, combined: the last of them, and all keys they
+ * wrote.
+ */
 export class CommitsAhead {
   #tid: Tid = tidZero;
-  /** Undefined: they may have written anything. */
+  /** Undefined: they may have written any key. */
   #keys: Set<string> | undefined = new Set();
 
   get isEmpty(): boolean {
     return this.#tid === tidZero;
   }
 
-  /** A commit with tid `tid` has written `keys`; undefined: that is not known. */
+  /** A commit with tid `tid` wrote `keys`; undefined: its keys are unknown. */
   addCommit(tid: Tid, keys: readonly string[] | undefined): void {
     if (tid > this.#tid) this.#tid = tid;
     if (this.#keys === undefined) return;
@@ -19,7 +22,7 @@ export class CommitsAhead {
     if (keys === undefined || this.#keys.size > limits.rememberedKeysMax) this.#keys = undefined;
   }
 
-  /** Transactions were applied up to `tid`: commits up to it are not ahead any more. */
+  /** Transactions are applied up to `tid`: commits up to it are no longer ahead. */
   reached(tid: Tid): void {
     if (!this.isEmpty && tid >= this.#tid) this.clear();
   }
@@ -29,12 +32,12 @@ export class CommitsAhead {
     this.#keys = new Set();
   }
 
-  /** One of them may have written `key`. */
+  /** Whether one of them may have written `key`. */
   has(key: string): boolean {
     return !this.isEmpty && this.#keys?.has(key) !== false;
   }
 
-  /** One of them may have written a key that begins with `prefix`. */
+  /** Whether one of them may have written a key that begins with `prefix`. */
   hasBelow(prefix: string): boolean {
     if (this.isEmpty) return false;
     if (this.#keys === undefined) return true;

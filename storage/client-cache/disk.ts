@@ -22,26 +22,28 @@ export interface CacheDiskOptions {
 export interface DiskRevision {
   readonly serial: Tid;
   readonly bytes: number;
-  /** Used since the hand passed last. Whoever uses the revision in memory sets it too. */
+  /** Used since the last eviction pass. A use of the revision in memory sets it too. */
   touched: boolean;
-  /** Until a batch has written it: the disk is not asked before. */
+  /** Set until a batch has written it, so that reads do not need the disk before. */
   record: Uint8Array | undefined;
 }
 
-/** What an entry takes beside its key and its record: LMDB's node header and index. */
+/** Bytes that an entry takes in addition to its key and its record: LMDB's node header and index. */
 const entryOverheadBytes = 16;
 
 /**
  * Current revisions by key in an OrderedStore, with an index of them in memory.
  *
- *     1. The index is the truth: what is not in it is not there, whatever the disk still has.
- *     2. One batch is in the air. The next one holds all that changed meanwhile and the position that covers it.
- *     3. Reads never meet the disk for what is not written yet: the entry has its record until then.
- *     4. Past the bound on what waits, new entries are left out; removals and the position never are.
- *     5. A batch that fails ends the disk: nothing is read from it again, and it is marked so where possible.
+ *     1. The index decides: a key that is not in the index is not cached, even if the disk still has it.
+ *     2. One batch is in flight. The next one holds all changes made meanwhile and the position that covers them.
+ *     3. Reads do not need the disk for a revision that is not written yet: until then its entry holds the record.
+ *     4. When too many bytes wait, new entries are left out; removals and the position never are.
+ *     5. A batch that fails ends the use of the disk: nothing is read from it again, and it is marked as discarded
+ *        where possible.
  *
- * Eviction is by second chance: the first goes that was not used since it came, or came round; those before it go to the end. No hand stands
- * between them meanwhile: an iterator at rest keeps every table that a map has outgrown since, with all that was in it.
+ * Eviction is by second chance: it evicts the first entry that was not used since it was added or last passed over;
+ * used entries before it move to the end. No iterator is kept between evictions: a paused iterator of a map keeps every
+ * table that the map has outgrown since, with all its entries.
  */
 export class CacheDisk {
   readonly #options: CacheDiskOptions;
@@ -50,11 +52,11 @@ export class CacheDisk {
   readonly #index = new Map<string, DiskRevision>();
   #bytes = 0;
   #evictions = 0;
-  /** Changes for the next batch; undefined: to be removed. */
+  /** Changes for the next batch; undefined: a removal. */
   #gathered = new Map<string, DiskRevision | undefined>();
   #gatheredBytes = 0;
   #inTheAirBytes = 0;
-  /** Changes made, and those of them that were handed to a batch. */
+  /** Number of changes made, and the number of these that were handed to a batch. */
   #changes = 0;
   #handedOver = 0;
   #writing: Promise<void> | undefined;
@@ -68,7 +70,10 @@ export class CacheDisk {
     this.#meta = meta;
   }
 
-  /** Opens what an earlier process left, or begins anew where that cannot be used. Rejects with StoreError when the store holds something else. */
+  /**
+   * Opens the cache of an earlier process, or begins anew when it cannot be used. Rejects with StoreError when the
+   * store holds other data.
+   */
   static async open(options: CacheDiskOptions): Promise<CacheDisk> {
     const store = await options.open();
     try {
@@ -85,7 +90,7 @@ export class CacheDisk {
     const bytes = view.get(cacheMetaKey);
     if (bytes === undefined) {
       for (const _ of view.range(everything)) {
-        throw new StoreError({ folder: store.path, reason: "holds something else than a client cache; name another folder" });
+        throw new StoreError({ folder: store.path, reason: "holds something other than a client cache; name another folder" });
       }
       return new CacheDisk(options, store, fresh);
     }
@@ -95,7 +100,7 @@ export class CacheDisk {
       throw new StoreError({ folder: store.path, reason });
     }
     if (meta === undefined || meta.isDiscarded) {
-      const reason = meta === undefined ? "written in another format" : "a write had failed";
+      const reason = meta === undefined ? "written in another format" : "an earlier write failed";
       log.warn({ storage, folder: store.path, reason }, "cache discarded at opening");
       const disk = new CacheDisk(options, store, fresh);
       disk.#removeAll(view);
@@ -122,7 +127,10 @@ export class CacheDisk {
     return this.#index.get(key);
   }
 
-  /** Record of an entry that `find` gave in this turn; undefined when it cannot be read. The caller must not change it. */
+  /**
+   * Record of an entry that `find` returned in this turn; undefined when it cannot be read. The caller must not change
+   * it.
+   */
   read(key: string, entry: DiskRevision): Uint8Array | undefined {
     if (entry.record !== undefined) return entry.record;
     if (this.#store === undefined) return undefined;
@@ -134,7 +142,7 @@ export class CacheDisk {
     }
   }
 
-  /** Makes `record` the current revision of `key`; undefined: it was left out, and what was there before is removed. */
+  /** Makes `record` the current revision of `key`; undefined: it was left out, and the previous revision is removed. */
   put(key: string, serial: Tid, record: Uint8Array): DiskRevision | undefined {
     if (this.#store === undefined) return undefined;
     const bytes = Buffer.byteLength(key) + record.length + entryOverheadBytes;
@@ -159,7 +167,7 @@ export class CacheDisk {
     this.#gather(key, undefined);
   }
 
-  /** The position that all changes up to now belong to. To be called in the turn in which they were made. */
+  /** Sets the position that covers all changes up to now. Call it in the turn in which they were made. */
   stand(position: Position, asOf: Position): void {
     this.#meta = { ...this.#meta, position, asOf };
     this.#changed();
@@ -183,7 +191,7 @@ export class CacheDisk {
     await this.#retiring;
   }
 
-  /** Writes what is left. */
+  /** Writes pending changes, then closes the disk. */
   async close(): Promise<void> {
     await this.flush();
     this.#cancelTimer();
@@ -192,7 +200,7 @@ export class CacheDisk {
     await store?.close();
   }
 
-  /** Closes the disk without writing what is left. */
+  /** Closes the disk without writing pending changes. */
   async abandon(): Promise<void> {
     const store = this.#store;
     this.kill();
@@ -240,7 +248,7 @@ export class CacheDisk {
 
   #evict(newest: string | undefined): void {
     if (this.#bytes <= this.#options.bytesMax) return;
-    // What goes to the end is met again, and not touched then.
+    // The loop visits an entry that moved to the end again; it is no longer touched then.
     for (const [key, entry] of this.#index) {
       if (key === newest || entry.touched) {
         entry.touched = false;
@@ -275,7 +283,7 @@ export class CacheDisk {
     }, limits.cacheWriteDelayMs);
   }
 
-  /** Hands all that was gathered to the store, as one batch. Never rejects. */
+  /** Hands all collected changes to the store, as one batch. Never rejects. */
   #write(): Promise<void> {
     assert(this.#writing === undefined, "one batch of a cache is in the air");
     this.#cancelTimer();
@@ -322,7 +330,10 @@ export class CacheDisk {
     this.#gatheredBytes = 0;
   }
 
-  /** Goes on without the disk. Its last durable state is whole, for a batch is atomic; the mark makes sure that it is not used all the same. */
+  /**
+   * Continues without the disk. Its last durable state is whole, because a batch is atomic; the mark prevents its use
+   * all the same.
+   */
   #lose(error: unknown): void {
     const store = this.#store;
     if (store === undefined) return;

@@ -2,15 +2,15 @@ import { decodeMessage, encodeMessage } from "../../core/codec.js";
 import { isTid, type Tid } from "../../core/tid.js";
 import type { Position } from "../../core/transaction.js";
 
-/** What a cache on disk says of itself. Written in every batch, so that it is never ahead of what it covers. */
+/** Meta record of a cache on disk. Every batch writes it, so that it is never ahead of the entries it covers. */
 export interface CacheMeta {
   readonly realm: string;
   readonly storage: string;
-  /** All invalidations up to it are in the entries. */
+  /** All invalidations up to it are applied to the entries. */
   readonly position: Position;
-  /** No entry knows more than this. */
+  /** No entry has a later as-of than this. */
   readonly asOf: Position;
-  /** A write failed: its entries are not to be trusted. */
+  /** A write failed: the entries must not be used. */
   readonly isDiscarded: boolean;
 }
 
@@ -34,7 +34,7 @@ export function encodeCacheMeta({ realm, storage, position, asOf, isDiscarded }:
   return encodeMessage([formatVersion, realm, storage, position.tid, position.digest, asOf.tid, asOf.digest, isDiscarded]);
 }
 
-/** Undefined: written in another format, or not whole. */
+/** Undefined: written in another format, or incomplete. */
 export function decodeCacheMeta(bytes: Uint8Array): CacheMeta | undefined {
   let fields: unknown;
   try {

@@ -2,34 +2,38 @@ import { limits } from "../../core/limits.js";
 import { objectChanges, ObjectRead, type ObjectReadOwner, type ReadKind, staleRead } from "../../core/object-read.js";
 import type { Tid } from "../../core/tid.js";
 
-/** Bounds of what is remembered of one storage; default: those in limits. */
+/** Bounds for the reads of one storage; default: those in `limits`. */
 export interface ObjectReadsOptions {
   readonly readsMax?: number | undefined;
   readonly unusedMax?: number | undefined;
   readonly prefixLengthsMax?: number | undefined;
-  /** There is no room from now on: for people. Told again when there was some in between. */
+  /** Called when there is no room for a new read; called again when there was room in between. */
   readonly onFull?: (() => void) | undefined;
 }
 
 /**
- * What computations here have read of one storage, through one client, and what became of it. A commit costs a look-up for each of its keys,
- * and one more for each length that a prefix here has; what depends on what it touched is found stale when it is asked for.
+ * The reads of one storage by computations of this process, through one client, and whether they became stale. A commit
+ * costs one look-up for each of its keys, plus one for each length of a prefix here; results that depend on a touched
+ * key are found to be stale when they are requested.
  *
- *     1. What is here is not stale, and what is not here any more is: whoever has it can tell by it alone.
- *     2. What a kept result holds goes only when it is touched. The rest is of computations under way, or was: the oldest go, as if touched.
- *     3. Past a bound nothing new is remembered: what is read then is stale from the beginning, so that the result is given and not kept.
+ *     1. A read in this set is not stale, and a read that left the set is stale: the ObjectRead itself shows it.
+ *     2. A read that a kept result holds leaves only when it is touched. Other reads belong to running or finished
+ *        computations: the oldest leave, as if they were touched.
+ *     3. Beyond a bound no new read is added: further reads are stale from the beginning, so that the result is
+ *        returned and not kept.
  *
- * Source: DESIGN, "With the object store". A version for each storage, compared with the last change of each key, comes to the same: what
- * a result read is not stale. The tids are compared when it is read.
+ * Source: DESIGN, "With the object store". It is equivalent to a version for each storage that is compared with the
+ * last change of each key a result read: in both cases the data of a valid result did not change. The tids are compared
+ * when the data is read.
  */
 export class ObjectReads implements ObjectReadOwner {
   readonly #readsMax: number;
   readonly #unusedMax: number;
   readonly #prefixLengthsMax: number;
   readonly #all: Readonly<Record<ReadKind, Map<string, ObjectRead>>> = { key: new Map(), prefix: new Map(), age: new Map() };
-  /** How many prefixes there are of each length. */
+  /** Number of prefixes of each length. */
   readonly #prefixLengths = new Map<number, number>();
-  /** What no kept result holds, the one longest ago first. */
+  /** Reads that no kept result holds, in the order of their last use. */
   readonly #unused = new Set<ObjectRead>();
   readonly #onFull: (() => void) | undefined;
   #isFull = false;
@@ -42,18 +46,21 @@ export class ObjectReads implements ObjectReadOwner {
     this.#onFull = options.onFull;
   }
 
-  /** How much is remembered, of all kinds. */
+  /** Number of reads of all kinds. */
   get size(): number {
     const { key, prefix, age } = this.#all;
     return key.size + prefix.size + age.size;
   }
 
-  /** The key as it is now, that is: as of `last`, the last transaction applied. To be called before its value is asked for elsewhere. */
+  /** The read of `key` as of `last`, the last applied transaction. Call it before the value is looked up elsewhere. */
   key(key: string, last: Tid): ObjectRead {
     return this.#find("key", key) ?? this.#add("key", key, last);
   }
 
-  /** All keys that begin with `prefix`, those that are not there among them. Past the bound on lengths a shorter prefix stands in for it. */
+  /**
+   * The read of all keys that begin with `prefix`, including absent ones. When there are too many different lengths, a
+   * shorter prefix replaces it.
+   */
   prefix(prefix: string, last: Tid): ObjectRead {
     const text = this.#hasRoomForLength(prefix.length) ? prefix : prefix.slice(0, this.#nextShorter(prefix.length));
     const found = this.#find("prefix", text);
@@ -63,7 +70,10 @@ export class ObjectReads implements ObjectReadOwner {
     return added;
   }
 
-  /** A snapshot no older than `maxStaleMs`. Only the caller knows whether it is past; if the read `isNew`, the caller ends it then. */
+  /**
+   * The read of a snapshot no older than `maxStaleMs`. Only the caller knows when that is past; if the read `isNew`,
+   * the caller ends it then.
+   */
   age(maxStaleMs: number, last: Tid, isPast: () => boolean): { readonly read: ObjectRead; readonly isNew: boolean } {
     const text = String(maxStaleMs);
     const found = this.#find("age", text);
@@ -73,7 +83,7 @@ export class ObjectReads implements ObjectReadOwner {
     return { read, isNew: !read.isStale };
   }
 
-  /** A transaction wrote, created or deleted `keys`. To be called before anything is read as of it. */
+  /** A transaction wrote, created or deleted `keys`. Call it before anything is read as of it. */
   touch(keys: readonly string[]): void {
     objectChanges.applied++;
     const { key: read, prefix } = this.#all;
@@ -86,31 +96,31 @@ export class ObjectReads implements ObjectReadOwner {
     }
   }
 
-  /** Anything may have been changed. */
+  /** Any key may have changed. */
   touchAll(): void {
     objectChanges.applied++;
     for (const reads of Object.values(this.#all)) for (const read of reads.values()) this.end(read);
   }
 
-  /** Everything is stale, and stays so: nobody will tell what is changed. Idempotent. */
+  /** Everything is stale from now on, because changes are no longer reported. Idempotent. */
   close(): void {
     this.#isClosed = true;
     this.touchAll();
   }
 
-  /** For `hold`: a kept result depends on it now. */
+  /** For `hold`: a kept result depends on `read` now. */
   used(read: ObjectRead): void {
     this.#unused.delete(read);
   }
 
-  /** For `release`: no kept result depends on it any more; a computation under way may. */
+  /** For `release`: no kept result depends on `read` any more; a running computation may. */
   unused(read: ObjectRead): void {
     if (read.isStale) return;
     this.#unused.add(read);
     this.#makeRoom();
   }
 
-  /** `read` is stale from now on, and not remembered any more. Idempotent. */
+  /** Makes `read` stale and removes it. Idempotent. */
   end(read: ObjectRead | undefined): void {
     if (read === undefined || read.isStale) return;
     read.isStale = true;
@@ -124,7 +134,7 @@ export class ObjectReads implements ObjectReadOwner {
     else this.#prefixLengths.delete(length);
   }
 
-  /** Who finds it is the last that read it. */
+  /** A read that is found becomes the most recently used one. */
   #find(kind: ReadKind, text: string): ObjectRead | undefined {
     const read = this.#all[kind].get(text);
     if (read?.holds === 0) {

@@ -12,19 +12,20 @@ interface ClosedRevision {
 interface OpenSnapshot {
   readonly tid: Tid;
   count: number;
-  /** Closed revisions that this snapshot keeps; others may need them too. */
+  /** Closed revisions that this snapshot keeps; other snapshots may need them too. */
   readonly keeps: ClosedRevision[];
 }
 
-/** What a closed revision counts for beside its value. */
+/** Bytes that a closed revision counts in addition to its value. */
 const closedOverheadBytes = 128;
 
 /**
  * The snapshots that transactions have open, and the closed revisions kept for them.
  *
- *     1. A closed revision is kept by exactly one open snapshot that needs it, the newest, as that one lives longest.
- *     2. When that snapshot closes, another that needs the revision keeps it, or it goes.
- *     3. Kept revisions are bounded by bytes; what does not fit is loaded again.
+ *     1. Each closed revision is kept by exactly one open snapshot that needs it: the newest, because it lives longest.
+ *     2. When that snapshot closes, another snapshot that needs the revision keeps it; without one, the revision is
+ *        dropped.
+ *     3. Kept revisions are bounded by bytes; a revision that does not fit is loaded again.
  */
 export class OpenSnapshots {
   readonly #bytesMax: number;
@@ -66,7 +67,7 @@ export class OpenSnapshots {
     }
   }
 
-  /** An open snapshot lies in [serial, next). */
+  /** Whether an open snapshot lies in [serial, next). */
   need(serial: Tid, next: Tid): boolean {
     return this.#newestThatNeeds(serial, next) !== undefined;
   }
@@ -119,7 +120,7 @@ export class OpenSnapshots {
     return newest !== undefined && newest.tid >= serial ? newest : undefined;
   }
 
-  /** Index of the first open snapshot after `tid`. Most are asked for at the end. */
+  /** Index of the first open snapshot after `tid`. Most calls are for the end of the list. */
   #after(tid: Tid): number {
     let low = 0;
     let high = this.#open.length;

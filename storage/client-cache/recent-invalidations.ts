@@ -1,7 +1,7 @@
 import { assert } from "../../core/assert.js";
 import type { Tid } from "../../core/tid.js";
 
-/** A load under way. Invalidations newer than the oldest of these are remembered until it is ended. */
+/** A load in flight. Invalidations newer than the oldest load in flight are remembered until it ends. */
 export interface LoadTicket {
   readonly snapshot: Tid;
 }
@@ -18,14 +18,15 @@ class Ticket implements LoadTicket {
 }
 
 /**
- * The loads in flight, and the invalidations that any of them may have crossed.
+ * The loads in flight, and the invalidations that may overlap any of them.
  *
  *     1. All invalidations in (after, position] are remembered while a load is in flight.
- *     2. `after` is at most the position at which the oldest load in flight began, unless the bound on keys was reached.
+ *     2. `after` is at most the position at which the oldest load in flight began, unless the bound on keys was
+ *        reached.
  */
 export class RecentInvalidations {
   readonly #keysMax: number;
-  /** In the order in which they began, which is that of `begun`. */
+  /** In the order in which they began, which is the order of `begun`. */
   readonly #tickets = new Set<Ticket>();
   readonly #transactions: { readonly tid: Tid; readonly keys: readonly string[] }[] = [];
   /** Transactions before this index are forgotten. */
@@ -54,7 +55,7 @@ export class RecentInvalidations {
     else this.#forgetTo(oldest.begun);
   }
 
-  /** The load is in flight, and the cache was not discarded since it began. */
+  /** Whether the load is in flight and the cache was not discarded since it began. */
   has(ticket: LoadTicket): boolean {
     return this.#tickets.has(ticket as Ticket);
   }
@@ -71,7 +72,7 @@ export class RecentInvalidations {
     while (this.#keyCount > this.#keysMax) this.#forgetOldest();
   }
 
-  /** Every invalidation after `tid` that was applied here is remembered. */
+  /** Whether every invalidation after `tid` that was applied here is remembered. */
   reachesBackTo(tid: Tid): boolean {
     return tid >= this.#after;
   }
@@ -81,7 +82,7 @@ export class RecentInvalidations {
     return this.#tidsByKey.get(key)?.find((invalidation) => invalidation > tid);
   }
 
-  /** Whether any remembered invalidation after `tid` names a key that begins with `prefix`. Cost: the keys of all those. */
+  /** Whether any remembered invalidation after `tid` names a key that begins with `prefix`. Cost: all their keys. */
   hasBelow(prefix: string, tid: Tid): boolean {
     for (let index = this.#transactions.length - 1; index >= this.#first; index--) {
       const transaction = this.#transactions[index];
@@ -91,7 +92,7 @@ export class RecentInvalidations {
     return false;
   }
 
-  /** Forgets loads and invalidations: what the loads bring belongs to what was discarded. */
+  /** Forgets loads and invalidations: the answers to these loads belong to the discarded cache. */
   clear(): void {
     this.#tickets.clear();
     this.#forgetAll();
@@ -121,7 +122,8 @@ export class RecentInvalidations {
       if (tids.length === 1) this.#tidsByKey.delete(key);
       else tids.shift();
     }
-    // The forgotten part is cut off when it is half of all: each transaction is moved once.
+    // The forgotten part is removed when it is more than half of the array: each transaction is moved at most once on
+    // average.
     if (this.#first * 2 > this.#transactions.length) {
       this.#transactions.splice(0, this.#first);
       this.#first = 0;

@@ -5,24 +5,29 @@ import { copyValue, decodeValue, type Value } from "../../core/value.js";
 /** One revision of one object, held in memory, immutable. */
 export interface CachedRevision {
   readonly serial: Tid;
-  /** Decoded and frozen; undefined: absent. Unless `shareable`, only `give()` may leave the client. */
+  /**
+   * Decoded and frozen; undefined: absent. Unless it is `shareable`, only the result of `give()` may leave the client.
+   */
   readonly value: Value | undefined;
-  /** The value, already resolved: what `get` returns when it is shareable. */
+  /** The value as a resolved promise: the result of `get` when the value is shareable. */
   readonly promise: Promise<Value | undefined>;
-  /** Nothing in the value can be changed: no Date, no bytes. */
+  /** Nothing in the value can be changed: it contains no Date and no bytes. */
   readonly shareable: boolean;
-  /** The value when it is shareable, else a copy of it. */
+  /** The value when it is shareable, otherwise a copy. */
   give(): Value | undefined;
 }
 
 const absence: Promise<Value | undefined> = Promise.resolve(undefined);
 
-/** Bytes of an encoded revision before those of its value. */
+/** Bytes of an encoded revision before the value. */
 export const recordHeaderBytes = 9;
 
-/** A revision as bytes of their own: one byte (1: there is a value), the serial as a big-endian double, the encoded value. */
+/**
+ * A revision in a buffer of its own: one byte (1: there is a value), the serial as a big-endian double, the encoded
+ * value.
+ */
 export function encodeRecord(serial: Tid, value: Uint8Array | undefined): Uint8Array {
-  // Not from Buffer's pool: a record that is kept would keep its neighbours.
+  // Not from Buffer's pool: a record that is kept would keep its neighbours in memory.
   const record = Buffer.allocUnsafeSlow(recordHeaderBytes + (value?.length ?? 0));
   record[0] = value === undefined ? 0 : 1;
   record.writeDoubleBE(serial, 1);
@@ -30,7 +35,7 @@ export function encodeRecord(serial: Tid, value: Uint8Array | undefined): Uint8A
   return record;
 }
 
-/** Serial in a record; undefined when it is none. */
+/** Serial in a record; undefined when it is not a valid record. */
 export function recordSerial(record: Uint8Array): Tid | undefined {
   if (record.length < recordHeaderBytes) return undefined;
   const serial = new DataView(record.buffer, record.byteOffset, recordHeaderBytes).getFloat64(1);
@@ -38,21 +43,21 @@ export function recordSerial(record: Uint8Array): Tid | undefined {
 }
 
 /**
- * The one implementation of CachedRevision. What was written here or read from disk for later is held encoded until
- * somebody asks for it (`decode`), and never seen before.
+ * The only implementation of CachedRevision. A revision that was written here, or read from disk, stays encoded until
+ * the first request for it (`decoded`); its value is not visible before.
  */
 export class HeldRevision implements CachedRevision {
   readonly serial: Tid;
-  /** Encoded size: what it counts for in memory. */
+  /** Encoded size, which counts towards the memory bound. */
   readonly bytes: number;
   value: Value | undefined = undefined;
   promise: Promise<Value | undefined> = absence;
   shareable = true;
-  /** The same revision on disk: whoever uses it here marks it used there. */
+  /** The same revision on disk: each use here marks it as used there. */
   entry: { touched: boolean } | undefined = undefined;
   #record: Uint8Array | undefined;
 
-  /** `record`: from encodeRecord, owned from now on. */
+  /** `record`: from encodeRecord, owned by this object from now on. */
   constructor(serial: Tid, record: Uint8Array) {
     this.serial = serial;
     this.bytes = record.length;
@@ -63,12 +68,12 @@ export class HeldRevision implements CachedRevision {
     return this.#record === undefined;
   }
 
-  /** Itself, decoded. Throws InvalidValueError. */
+  /** This revision, decoded. Throws InvalidValueError. */
   decoded(): this {
     const record = this.#record;
     if (record === undefined) return this;
     if (record[0] === 0 ? record.length !== recordHeaderBytes : record[0] !== 1) {
-      throw new InvalidValueError({ path: "", reason: "is not in a record of the cache" });
+      throw new InvalidValueError({ path: "", reason: "is not a valid record of the cache" });
     }
     if (record[0] === 1) {
       const { value, hasUnfreezable } = decodeValue(record.subarray(recordHeaderBytes));

@@ -3,18 +3,19 @@ import type { StoreChange, OpenStore, OrderedStore } from "./ordered-store.js";
 /** A store whose last write is in doubt. */
 export interface DoubtedStore {
   readonly store: OrderedStore;
-  /** Nothing more is written to it. */
+  /** Resolves when nothing more is written to it. */
   readonly ended: Promise<void>;
   readonly open: OpenStore;
-  /** What says in it that the rest is not to be trusted. */
+  /** Changes that mark the content of the store as invalid. */
   readonly mark: readonly StoreChange[];
-  /** Takes all that it holds out of the way. */
+  /** Removes all data of the store. */
   readonly remove: (() => Promise<void>) | undefined;
 }
 
 /**
- * Makes sure that nothing in the store is used again: by a mark, or, on a disk that takes not even that, by removing what is there.
- * Resolves to true when that is so. Rejects with the reason why it could not be marked when it could not be removed either.
+ * Makes sure that the data of the store is not used again: marks it as invalid, or removes it when the disk accepts not
+ * even the mark.
+ * Resolves to true. Rejects with the error of the mark when the data could be neither marked nor removed.
  */
 export async function giveUp({ store, ended, open, mark, remove }: DoubtedStore): Promise<boolean> {
   await ended;

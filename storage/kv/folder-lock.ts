@@ -6,21 +6,24 @@ import { isOfFullDisk } from "./disk-room.js";
 import { holdsData, ownFileMode } from "./lmdb-file.js";
 import { makeFolder } from "./make-folder.js";
 
-/** Name of the file in a folder that its owner holds a lock on. Another process that can read the file can hold the lock. */
+/** Name of the file in a folder that the owner of the folder locks. Any process that can read the file can lock it. */
 export const ownerLockFile = "owner.lock";
 
-/** Ownership of a folder. A lock of the kernel holds it, so that it ends with the process, however that ends. */
+/** Ownership of a folder. It is a lock of the kernel, so it ends with the process, even when the process is killed. */
 export interface FolderLock {
-  /** Gives the folder up. Idempotent. */
+  /** Releases the folder. Idempotent. */
   release(): void;
 }
 
-/** Makes `folder` if it is not there and takes it. Throws InUseError when another owner has it, StoreError when it cannot be written. */
+/**
+ * Creates `folder` if needed and locks it. Throws InUseError when another owner has it, StoreError when it cannot be
+ * written, DiskFullError.
+ */
 export function lockFolder(folder: string): FolderLock {
   let file: number;
   try {
     makeFolder(folder);
-    // The file stays when the lock goes: removing it would let two owners lock two files of one name.
+    // The file stays after the release: if it were removed, two owners could lock two files with the same name.
     file = openSync(join(folder, ownerLockFile), "a", ownFileMode);
   } catch (error) {
     if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);

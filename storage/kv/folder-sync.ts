@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync } from "node:fs";
 
-/** Makes the names of a folder durable: a file that was synced can still lose its own. */
+/** Makes the file names in a folder durable: a synced file can still lose its name. */
 export function syncFolder(folder: string): void {
   const directory = openSync(folder, "r");
   try {

@@ -2,7 +2,10 @@ import { closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readS
 import { join } from "node:path";
 import { checkRoomToBegin } from "./disk-room.js";
 
-/** Where things stand in the meta pages of lmdb-js 3.5 (LMDB's data version 2, 64 bits, little-endian): the first two pages of the file. */
+/**
+ * Offsets in the meta pages of lmdb-js 3.5 (LMDB's data version 2, 64 bits, little-endian): the first two pages of the
+ * file.
+ */
 const meta = {
   magicAt: 24,
   magic: 0xbeefc0de,
@@ -14,15 +17,16 @@ const meta = {
   bytes: 160,
 } as const;
 
-/** LMDB's file of a folder. */
+/** Path of LMDB's data file in a folder. */
 export function lmdbFile(folder: string): string {
   return join(folder, "data.mdb");
 }
 
 /**
- * Why LMDB's file in `folder` cannot be used, though LMDB would take it for one of its own; undefined: it can, or is not there.
- * It must be asked before opening: lmdb-js maps the file, and what is not there when a page says so is a signal that kills the
- * process, not an error.
+ * Reason why LMDB's file in `folder` cannot be used although LMDB would accept it; undefined: it can be used, or does
+ * not exist.
+ * Call it before opening: lmdb-js maps the file, and access to a page that is missing in the file is a signal that
+ * kills the process, not an error.
  */
 export function lmdbFileFlaw(folder: string): string | undefined {
   const path = lmdbFile(folder);
@@ -30,35 +34,38 @@ export function lmdbFileFlaw(folder: string): string | undefined {
   const file = openSync(path, "r");
   try {
     const { size } = fstatSync(file);
-    // An empty one is a store that is about to be made.
+    // An empty file is a store that is being created.
     if (size === 0) return undefined;
     const first = readMeta(file, 0);
     const second = first === undefined ? undefined : readMeta(file, first.pageBytes);
     if (first === undefined || second === undefined) return "is corrupted: data.mdb is not a file of this LMDB";
     const latest = first.txn > second.txn ? first : second;
-    if (size < (Number(latest.lastPage) + 1) * latest.pageBytes) return "is corrupted: data.mdb is shorter than it says";
+    if (size < (Number(latest.lastPage) + 1) * latest.pageBytes) return "is corrupted: data.mdb is shorter than its header says";
     return undefined;
   } finally {
     closeSync(file);
   }
 }
 
-/** Data is for its owner alone, whatever the umask allows. */
+/** Only the owner can access the data, for any umask. */
 export const ownFileMode = 0o600;
 export const ownFolderMode = 0o700;
 
-/** Whether a store was begun in `folder`. */
+/** Whether `folder` holds a store. */
 export function holdsData(folder: string): boolean {
   return (statSync(lmdbFile(folder), { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
-/** What LMDB's lock file is made as: more than LMDB asks for, which would extend it by a hole. */
+/**
+ * Initial size of LMDB's lock file: larger than the size that LMDB requires, because LMDB would extend a smaller file
+ * with a hole.
+ */
 const lockBytes = 16 * 1024;
 
 /**
- * Makes LMDB's files in `folder`, which the caller owns, where they are not there, and fills the holes of the lock file. It must be
- * called before opening: LMDB maps the lock file to write in it, and where a hole cannot be filled, because the disk is full, that is
- * a signal that kills the process. Throws DiskFullError, or as the file system does.
+ * Creates LMDB's missing files in `folder`, which the caller owns, and fills the holes of the lock file. Call it before
+ * opening: LMDB maps the lock file for writing, and when a hole cannot be filled because the disk is full, a signal
+ * kills the process. Throws DiskFullError, or an error of the file system.
  */
 export function reserveLmdbFiles(folder: string): void {
   if (!holdsData(folder)) checkRoomToBegin(folder);
@@ -68,7 +75,7 @@ export function reserveLmdbFiles(folder: string): void {
     if (size < lockBytes || blocks * statBlockBytes < size) {
       const bytes = Buffer.alloc(Math.max(size, lockBytes));
       readSync(lock, bytes, 0, size, 0);
-      // A limit can end a write before its end, and the next one says so.
+      // A size limit can cut a write short; the next write then fails with the error.
       for (let written = 0; written < bytes.length;) written += writeSync(lock, bytes, written, bytes.length - written, written);
       fsyncSync(lock);
     }
@@ -78,13 +85,13 @@ export function reserveLmdbFiles(folder: string): void {
   closeSync(openSync(lmdbFile(folder), constants.O_RDWR | constants.O_CREAT, ownFileMode));
 }
 
-/** Unit of `blocks` of a file, whatever the file system's blocks are. */
+/** Unit of `blocks` of a file, independent of the block size of the file system. */
 const statBlockBytes = 512;
 
-/** Names of the files that LMDB keeps in a folder. */
+/** Names of LMDB's files in a folder. */
 export const lmdbFiles: readonly string[] = ["data.mdb", "lock.mdb"];
 
-/** Removes LMDB's files from `folder`, which nobody has open. */
+/** Removes LMDB's files from `folder`, which no process has open. */
 export function removeLmdbFiles(folder: string): void {
   for (const name of lmdbFiles) rmSync(join(folder, name), { force: true });
 }

@@ -10,11 +10,11 @@ import { warnIfOpenToOthers } from "./open-to-others.js";
 import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
-/** Where a store in LMDB is, and what it promises. A folder is of one kind, durable or not, for ever. */
+/** Folder and durability of a store in LMDB. A folder stays durable or not durable for ever. */
 export type LmdbStoreOptions = DurableOptions | UnsyncedOptions;
 
 interface PlaceOptions {
-  /** Made if it is not there; it belongs to this store alone until it is closed. */
+  /** Created if it does not exist; no other store can use it until this store is closed. */
   readonly folder: string;
   readonly log?: Log;
 }
@@ -23,16 +23,22 @@ interface DurableOptions extends PlaceOptions {
   readonly durable?: true;
 }
 
-/** For what can be fetched again: a batch costs no sync. Left open when the system goes down, or corrupted, it is empty at the next opening. */
+/**
+ * For data that can be fetched again: a batch costs no sync. If the store is open when the system goes down, or is
+ * corrupted, it is empty at the next opening.
+ */
 interface UnsyncedOptions extends PlaceOptions {
   readonly durable: false;
-  /** Of this start of the system (`bootId`). */
+  /** Id of this start of the system (`bootId`). */
   readonly bootId: string;
 }
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
 
-/** Opens the store in a folder. Rejects with InUseError when it has another owner, DiskFullError, or StoreError when it cannot be used. */
+/**
+ * Opens the store in a folder. Rejects with InUseError when it has another owner, DiskFullError, or StoreError when it
+ * cannot be used.
+ */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedStore> {
   const { folder, log = silentLog } = options;
   const lock = lockFolder(folder);
@@ -42,14 +48,15 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
     reserveLmdbFiles(folder);
     const database: Database = open({
       path: folder,
-      // A folder with a dot in its name is a folder all the same.
+      // Without this, lmdb-js takes a folder with a dot in its name for a file.
       noSubdir: false,
       keyEncoding: "binary",
       encoding: "binary",
-      // With it on, other reads see a batch before it is durable; a cache would keep bytes that a rolled back transaction left.
+      // If it were on, reads would see a batch before it is durable, and a cache would keep values of a transaction
+      // that is rolled back.
       overlappingSync: false,
       cache: false,
-      // With it on, lmdb-js makes promises of its own that nobody waits for: a batch that fails would end the process.
+      // If it were on, lmdb-js would create promises that nothing awaits: a failed batch would end the process.
       eventTurnBatching: false,
       noSync: unsynced !== undefined,
     });
@@ -64,7 +71,10 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
   }
 }
 
-/** Removes the store in a folder, whatever it holds: for one that cannot even be written any more. Rejects with InUseError, or as the file system does. */
+/**
+ * Removes the store in a folder, with any content: for a store that cannot even be written. Rejects with InUseError, or
+ * an error of the file system.
+ */
 export async function removeLmdbStore(folder: string): Promise<void> {
   const lock = lockFolder(folder);
   try {
@@ -107,7 +117,8 @@ class LmdbStore implements OrderedStore {
 
   read<T>(use: (view: View) => T): T {
     if (this.#closing !== undefined) throw new ClosedError({ what: this.path });
-    // lmdb-js keeps one read transaction until its next timer or commit, and neither can come between the reads of one synchronous call.
+    // lmdb-js keeps one read transaction until its next timer or commit, and neither can run between the reads of one
+    // synchronous call.
     return use(this.#view);
   }
 
@@ -115,11 +126,12 @@ class LmdbStore implements OrderedStore {
     if (this.#closing !== undefined) return Promise.reject(new ClosedError({ what: this.path }));
     if (this.#inDoubt) return Promise.reject(new WriteInDoubtError({ folder: this.path }));
     if (changes.length === 0) return Promise.resolve();
-    // A put that throws in the middle would leave the ones before it queued.
+    // All keys are checked first: if a put threw in the middle, the puts before it would stay queued.
     for (const { key } of changes) {
       assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
     }
-    // It holds up the process for one sync but spares the hand-over to the write thread. Behind another batch it would wait for that one, blocking.
+    // A synchronous write blocks the process for one sync but saves the hand-over to the write thread. While another
+    // batch is being written, it would block until that batch ends.
     return options.alone === true && this.#batchesUnderWay === 0 ? this.#writeNow(changes) : this.#write(changes);
   }
 
@@ -137,7 +149,8 @@ class LmdbStore implements OrderedStore {
     this.#batchesUnderWay += 1;
     try {
       await this.#database.batch(() => this.#putAll(changes));
-      // The next view is a new one: promise 3 rests on this line, not on when lmdb-js renews by itself.
+      // The next view must be a new one: promise 3 relies on this line, not on the time at which lmdb-js renews its
+      // transaction.
       this.#database.resetReadTxn();
     } catch (error) {
       await this.#doubt(error);
@@ -186,7 +199,7 @@ function lmdbView(database: Database, folder: string): View {
       } catch (error) {
         throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
       }
-      // They lie in one buffer that the next read overwrites.
+      // The bytes lie in a buffer that the next read overwrites.
       if (bytes === undefined) return undefined;
       const copy = Buffer.allocUnsafe(bytes.length);
       copy.set(bytes.subarray(0, bytes.length));
@@ -210,7 +223,10 @@ function* entries(
   }
 }
 
-/** lmdb-js rejects a batch with an error that holds the promise of the true one; unhandled, that one would end the process. */
+/**
+ * lmdb-js rejects a batch with an error that holds the promise of the actual error; without a handler, that promise
+ * would end the process.
+ */
 async function commitErrorOf(error: unknown): Promise<unknown> {
   if (!(error instanceof Error) || !("commitError" in error)) return error;
   try {

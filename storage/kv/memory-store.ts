@@ -3,12 +3,15 @@ import { ClosedError, InUseError, WriteInDoubtError } from "../../core/errors.js
 import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 
 /**
- * Decides when a batch is durable, and whether it fails: calls `apply` when it is on the disk, then resolves.
- * Rejecting is a batch in doubt: on the disk when `apply` was called before, else not.
+ * Decides when a batch is durable, and whether it fails: calls `apply` when the batch is on the disk, then resolves.
+ * When it rejects, the batch is in doubt: it is on the disk if `apply` was called before, otherwise not.
  */
 export type WriteMemory = (apply: () => void) => Promise<void>;
 
-/** Asked for a batch that nothing is before and nothing waits for: true when it was applied, as durable, in this call. */
+/**
+ * Called for a batch with no other batch before it or waiting for it. Returns true when it applied the batch durably in
+ * this call.
+ */
 export type WriteMemoryNow = (apply: () => void) => boolean;
 
 const writeInTurn: WriteMemory = (apply) => {
@@ -16,7 +19,7 @@ const writeInTurn: WriteMemory = (apply) => {
   return Promise.resolve();
 };
 
-/** A disk in memory: what is durable on it outlives the store that wrote it, and a crash. It has one owner at a time. */
+/** A disk in memory: durable data on it outlives the store that wrote it, and a crash. It has one owner at a time. */
 export class MemoryDisk {
   readonly name: string;
   readonly #write: WriteMemory;
@@ -30,25 +33,28 @@ export class MemoryDisk {
     this.#writeNow = writeNow;
   }
 
-  /** An OpenStore. Rejects with InUseError while the store opened before is neither closed nor crashed. */
+  /** An OpenStore. Rejects with InUseError until the store opened before is closed or crashed. */
   open = (): Promise<OrderedStore> => {
     if (this.#store?.isOwner === true) return Promise.reject(new InUseError({ folder: this.name }));
     this.#store = new MemoryStore(this.name, this.#entries, this.#write, this.#writeNow);
     return Promise.resolve(this.#store);
   };
 
-  /** The process that has it open is killed: batches that are not durable are lost, their promises never settle, and the disk can be opened again. */
+  /**
+   * Simulates a kill of the process that has it open: batches that are not durable are lost, their promises never
+   * settle, and the disk can be opened again.
+   */
   crash(): void {
     this.#store?.kill();
   }
 
-  /** Removes all that is on it. The store opened before must be closed or killed. */
+  /** Removes all data. The store opened before must be closed or killed. */
   erase(): void {
     assert(this.#store?.isOwner !== true, "a disk that is erased is not in use");
     this.#entries = new SortedEntries();
   }
 
-  /** A disk with what is durable on this one: a backup. */
+  /** A disk with the durable data of this one: a backup. */
   copy(name: string, write: WriteMemory = this.#write, writeNow: WriteMemoryNow = this.#writeNow): MemoryDisk {
     const copied = new MemoryDisk(name, write, writeNow);
     copied.#entries = this.#entries.copy();
@@ -56,12 +62,15 @@ export class MemoryDisk {
   }
 }
 
-/** A store of its own in memory, whose batches are durable at once. */
+/** Opens a new store in memory, whose batches are durable at once. */
 export function openMemoryStore(name = "memory"): Promise<OrderedStore> {
   return new MemoryDisk(name).open();
 }
 
-/** Never settles, as the calls of a process that was killed. A promise that all such calls share would keep all their callers in memory. */
+/**
+ * Never settles, like the calls of a killed process. Each call gets a new promise: a shared one would keep all its
+ * callers in memory.
+ */
 const never = () => new Promise<never>(() => undefined);
 
 type State = "open" | "inDoubt" | "closing" | "closed" | "killed";
@@ -114,7 +123,7 @@ class MemoryStore implements OrderedStore {
     }
     if (options.alone === true && this.#batchesUnderWay === 0 && this.#writeNow(() => this.#entries.apply(changes))) return undefined;
     this.#batchesUnderWay += 1;
-    // One after the other: a later batch is never on the disk without the earlier.
+    // Batches are written one after the other: a later batch is never on the disk without the earlier ones.
     const written = this.#lastBatch.then(() => this.#writeBatch(changes));
     this.#lastBatch = written
       .catch(() => undefined)
@@ -154,8 +163,8 @@ class MemoryStore implements OrderedStore {
 }
 
 /**
- * Entries in the order of their keys' bytes. Keys are kept as strings of one character a byte, whose order is that of memcmp;
- * inserting moves what comes after, which is fast enough for tens of thousands.
+ * Entries in the byte order of their keys. Keys are strings with one character for each byte, so that their order is
+ * that of memcmp. An insertion moves all later keys, which is fast enough for tens of thousands.
  */
 class SortedEntries {
   readonly #keys: string[] = [];
@@ -172,7 +181,7 @@ class SortedEntries {
         if (this.#values.delete(text)) this.#keys.splice(this.#indexOf(text), 1);
       } else {
         if (!this.#values.has(text)) this.#keys.splice(this.#indexOf(text), 0, text);
-        // A copy: the caller's bytes may change after the batch, as with a disk.
+        // A copy: the caller may change its bytes after the batch, as with a disk.
         this.#values.set(text, Uint8Array.from(value));
       }
     }
@@ -197,7 +206,7 @@ class SortedEntries {
     return copied;
   }
 
-  /** Index of the first key not before `text`. */
+  /** Index of the first key that is not before `text`. */
   #indexOf(text: string): number {
     let low = 0;
     let high = this.#keys.length;

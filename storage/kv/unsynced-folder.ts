@@ -6,17 +6,17 @@ import type { Log } from "../../core/log.js";
 import { syncFolder } from "./folder-sync.js";
 import { lmdbFile, lmdbFileFlaw, ownFileMode, removeLmdbFiles } from "./lmdb-file.js";
 
-/** What the mark says when all beside it was synced. */
+/** Content of the mark when all data is synced. */
 const closed = "closed";
 
 /**
- * A folder of LMDB that is not synced while it is open. The file `boot` beside the data is its mark: the boot id while it is
- * open, else "closed".
+ * A folder of LMDB that is not synced while it is open. The file `boot` beside the data is its mark: the boot id while
+ * it is open, "closed" otherwise.
  *
- *     1. The mark is on disk before LMDB writes anything, and says "closed" only after all else was synced.
- *     2. A mark that says anything else, of another start of the system or torn itself, means: left open when the system went
- *        down. Nothing beside it is trusted, and LMDB, which may crash on it, never sees it.
- *     3. Only what such a mark stands beside is ever thrown away: data without one is somebody's who counts on it.
+ *     1. The mark is on disk before LMDB writes anything, and becomes "closed" only after all data is synced.
+ *     2. Any other mark, from another start of the system or torn, means that the folder was open when the system went
+ *        down. Its data is not trusted and is removed before LMDB, which may crash on it, opens the folder.
+ *     3. Data is removed only beside such a mark: data without a mark is durable, and its owner relies on it.
  */
 export class UnsyncedFolder {
   readonly #folder: string;
@@ -27,7 +27,10 @@ export class UnsyncedFolder {
     this.#log = log;
   }
 
-  /** Leaves in `folder`, which the caller owns, what LMDB can open, or nothing. Throws StoreError when it holds a durable store. */
+  /**
+   * Prepares `folder`, which the caller owns: afterwards it holds data that LMDB can open, or none. Throws StoreError
+   * when it holds a durable store.
+   */
   static open(folder: string, bootId: string, log: Log): UnsyncedFolder {
     const mark = readMark(folder);
     if (mark === undefined && existsSync(lmdbFile(folder))) {
@@ -43,7 +46,7 @@ export class UnsyncedFolder {
     return new UnsyncedFolder(folder, log);
   }
 
-  /** To be called when LMDB has closed its file. Never rejects: what cannot be synced stays marked as open. */
+  /** Call it after LMDB has closed its file. Never rejects: data that cannot be synced stays marked as open. */
   async close(): Promise<void> {
     try {
       const file = await open(lmdbFile(this.#folder), "r+");
@@ -55,12 +58,12 @@ export class UnsyncedFolder {
       syncFolder(this.#folder);
       writeMark(this.#folder, closed);
     } catch (error) {
-      this.#log.warn({ folder: this.#folder, error }, "store cannot be synced, it is good until the system goes down");
+      this.#log.warn({ folder: this.#folder, error }, "store cannot be synced and will be lost when the system goes down");
     }
   }
 }
 
-/** Whether `folder` was ever opened as one without syncs. */
+/** Whether `folder` was ever opened with `durable: false`. */
 export function isUnsynced(folder: string): boolean {
   return existsSync(markFile(folder));
 }
@@ -71,7 +74,7 @@ function readMark(folder: string): string | undefined {
 
 /** Durable when it returns. */
 function writeMark(folder: string, text: string): void {
-  // Not cut to nothing first: on a full disk the bytes that are there can be written over, new ones not.
+  // The file is not truncated first: on a full disk existing bytes can be overwritten, but no new ones written.
   const file = openSync(markFile(folder), constants.O_RDWR | constants.O_CREAT, ownFileMode);
   try {
     writeSync(file, text, 0);

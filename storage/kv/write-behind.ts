@@ -6,21 +6,21 @@ import type { StoreChange, OrderedStore } from "./ordered-store.js";
 export interface WriteBehindOptions {
   readonly store: OrderedStore;
   readonly clock: Clock;
-  /** All that changed since it was last asked. */
+  /** Returns all changes since the last call. */
   readonly take: () => readonly StoreChange[];
-  /** What was taken last is on disk. */
+  /** Called when the changes taken last are on disk. */
   readonly wrote: () => void;
-  /** A batch is in doubt: nothing more is written. */
+  /** Called when a batch is in doubt: nothing more is written. */
   readonly lost: (error: unknown) => void;
 }
 
 /**
- * Changes written behind those who make them: gathered for a few milliseconds, one batch in the air at a time, and the next one
- * holds all that changed meanwhile.
+ * Writes changes in the background: they are collected for a few milliseconds, one batch is in flight at a time, and
+ * the next batch holds all changes made meanwhile.
  */
 export class WriteBehind {
   readonly #options: WriteBehindOptions;
-  /** Changes made, and those of them that were handed to a batch. */
+  /** Number of changes made, and the number of these that were handed to a batch. */
   #changes = 0;
   #handedOver = 0;
   #writing: Promise<void> | undefined;
@@ -31,13 +31,16 @@ export class WriteBehind {
     this.#options = options;
   }
 
-  /** There is something new to take. */
+  /** There are new changes to take. */
   changed(): void {
     this.#changes++;
     this.#schedule();
   }
 
-  /** Resolves when all changes up to now are on disk. Rejects with WriteInDoubtError once a batch was in doubt, and after `end`. */
+  /**
+   * Resolves when all changes up to now are on disk. Rejects with WriteInDoubtError after a batch in doubt, and after
+   * `end`.
+   */
   async flush(): Promise<void> {
     const target = this.#changes;
     while (this.#ended === undefined && (this.#handedOver < target || this.#writing !== undefined)) {
@@ -48,7 +51,9 @@ export class WriteBehind {
     if (this.#ended !== undefined) throw this.#ended;
   }
 
-  /** Nothing more is written after the batch in the air, and nothing is reported; what waits for it fails with `error`. */
+  /**
+   * Writes nothing more after the batch in flight, and reports nothing more; pending `flush` calls reject with `error`.
+   */
   async end(error: Error = new ClosedError({ what: this.#options.store.path })): Promise<void> {
     this.#ended ??= error;
     this.#cancelTimer();

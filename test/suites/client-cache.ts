@@ -531,7 +531,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       const entry = { key: Buffer.from("m format"), value: Buffer.from("1") };
       await store.batch([entry]);
       await store.close();
-      await expect(openCache({ open: other })).rejects.toThrow(/holds something else/);
+      await expect(openCache({ open: other })).rejects.toThrow(/holds something other than a client cache/);
       const again = await other();
       expect(again.read((view) => Buffer.from(view.get(entry.key) ?? []))).toEqual(entry.value);
       await again.close();

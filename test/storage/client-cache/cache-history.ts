@@ -2,7 +2,10 @@ import type { AdmittedRevision } from "../../../storage/client-cache/client-cach
 import type { Position } from "../../../core/transaction.js";
 import { encodeValue, type Tid } from "../../../core/index.js";
 
-/** A history that is the same in every process: transaction n touches a few of these keys, and each value tells its serial. */
+/**
+ * A history that is the same in every process: transaction n touches a few of these keys, and each value contains its
+ * serial.
+ */
 export const historyKeys: readonly string[] = Array.from({ length: 60 }, (_, n) => `key/${n}`);
 
 export function positionAt(tid: Tid): Position {
@@ -13,7 +16,7 @@ export function touchedAt(tid: number): readonly string[] {
   return historyKeys.filter((_, index) => touches(tid, index));
 }
 
-/** Serial and value of `key` at `snapshot`, as a server at `asOf` tells it. Every fifth transaction deletes. */
+/** Serial and value of `key` at `snapshot`, as a server at `asOf` returns them. Every fifth transaction deletes. */
 export function revisionAt(key: string, snapshot: number, asOf: number): AdmittedRevision {
   const index = historyKeys.indexOf(key);
   let serial = snapshot;

@@ -11,7 +11,7 @@ import { temporaryFolders } from "../../support/temporary-folder.js";
 
 const makeFolder = temporaryFolders();
 
-test("killed with SIGKILL again and again, the cache in LMDB stands at a position whose invalidations are all in it", async () => {
+test("after repeated kills with SIGKILL, the cache in LMDB contains all invalidations up to its position", async () => {
   const folder = await makeFolder();
   let entriesSeen = 0;
   for (let round = 1; round <= 4; round++) {
@@ -34,22 +34,25 @@ test("killed with SIGKILL again and again, the cache in LMDB stands at a positio
   expect(entriesSeen).toBeGreaterThan(50);
   await killedAfter(folder, 5, 20);
   const cache = await openCache({ open: () => openLmdbStore({ folder, durable: false, bootId: "another boot" }) });
-  expect(cache.isNew, "killed before the system started again").toBe(true);
+  expect(cache.isNew, "killed before a restart of the system").toBe(true);
   expect(cache.stats().entries).toBe(0);
   await cache.close();
 });
 
-/** Lets another process fill the cache and kills it after so many lines; resolves to the last position that it told. */
+/**
+ * Starts a process that fills the cache and kills it after `lines` lines; resolves to the last position that it
+ * printed.
+ */
 async function killedAfter(folder: string, seed: number, lines: number): Promise<number> {
   const program = join(import.meta.dirname, "write-client-cache.ts");
   const child = spawn(process.execPath, ["--import", "tsx", program, folder, String(seed)], { stdio: ["ignore", "pipe", "inherit"] });
   const gone = once(child, "exit");
-  let told = 0;
+  let printed = 0;
   let last = 0;
   for await (const line of createInterface({ input: child.stdout })) {
     last = Number(line);
-    if (++told === lines) child.kill("SIGKILL");
+    if (++printed === lines) child.kill("SIGKILL");
   }
-  expect(await gone, "it ran until it was killed").toEqual([null, "SIGKILL"]);
+  expect(await gone, "the process ran until it was killed").toEqual([null, "SIGKILL"]);
   return last;
 }

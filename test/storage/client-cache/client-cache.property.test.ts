@@ -9,7 +9,7 @@ import { at, openCache, tid } from "../../suites/client-cache.js";
 
 const keys = ["a", "b", "c", "d", "e", "f"] as const;
 
-/** What any storage server does, written for its plainness: the whole history, searched. */
+/** Model of a storage server, written to be simple: it searches the whole history. */
 class Model {
   readonly transactions: { readonly tid: Tid; readonly writes: ReadonlyMap<string, string | undefined> }[] = [];
 
@@ -21,7 +21,7 @@ class Model {
     return value === 0 ? { tid: tid(0), digest: "0".repeat(16) } : at(value);
   }
 
-  /** Commits writes of `touched`; every third one deletes. Tids leave gaps, as they do in life. */
+  /** Commits writes of `touched`; every third transaction deletes. Tids leave gaps, as in production. */
   commit(touched: readonly string[]): Tid {
     const next = tid(this.last + 1 + (this.transactions.length % 3));
     this.transactions.push({ tid: next, writes: new Map(touched.map((key) => [key, next % 3 === 0 ? undefined : `${key}@${next}`])) });
@@ -48,11 +48,11 @@ class Model {
 interface Flight {
   readonly ticket: LoadTicket;
   readonly key: string;
-  /** The server's answer, once it gave one. */
+  /** As-of of the server's answer; undefined until it has answered. */
   asOf: Tid | undefined;
 }
 
-/** One client over a disk that is slow and can lose what is in the air, beside the model. */
+/** One client over a slow disk that can lose batches in flight, next to the model. */
 class Run {
   readonly model = new Model();
   readonly #clock = new SimulatedClock();
@@ -70,7 +70,7 @@ class Run {
   #flights: Flight[] = [];
   #commits: { readonly ticket: LoadTicket; readonly tid: Tid }[] = [];
   #snapshots: Tid[] = [];
-  /** How often the cache answered, by what it took: a run that finds nothing proves nothing. */
+  /** How often the cache answered, by source: a run without answers proves nothing. */
   readonly found = { current: 0, closed: 0, disk: 0, kills: 0 };
 
   constructor(sizes: { readonly cacheBytesMax: number; readonly memoryBytesMax: number }) {
@@ -81,7 +81,7 @@ class Run {
     this.#cache = await openCache({ open: this.#disk.open, clock: this.#clock, ...this.#sizes });
   }
 
-  /** One of the things that can happen; what has nothing to happen to is passed over. */
+  /** One random event; an event that cannot happen now is skipped. */
   async step(what: number, x: number, y: number): Promise<void> {
     const cache = this.#cache;
     const key = keys[x % keys.length] ?? "a";
@@ -113,7 +113,7 @@ class Run {
         break;
       }
       case 8: {
-        // A server anywhere between the snapshot and the end of the history answers.
+        // A server answers whose position lies anywhere between the snapshot and the end of the history.
         const flight = this.#flights.find(({ asOf }) => asOf === undefined);
         if (flight === undefined) break;
         const reached = [flight.ticket.snapshot, ...this.model.transactions.map((t) => t.tid).filter((t) => t > flight.ticket.snapshot)];
@@ -125,7 +125,7 @@ class Run {
         this.#deliver(x);
         break;
       case 11: {
-        // An own commit: its answer comes later, before or after its invalidation.
+        // A commit of this client: its answer comes later, before or after its invalidation.
         if (this.#commits.length < 3) this.#commits.push({ ticket: cache.beginLoad(cache.position.tid), tid: this.model.commit([key]) });
         break;
       }
@@ -190,7 +190,7 @@ class Run {
     await this.open();
   }
 
-  /** No read of any open snapshot, nor of the position, differs from the history. */
+  /** Checks that no read at an open snapshot, or at the position, differs from the history. */
   check(): void {
     const cache = this.#cache;
     const { position, asOf } = cache;
@@ -214,7 +214,10 @@ class Run {
     expect(memoryBytes).toBeLessThanOrEqual(Math.max(1, this.#sizes.memoryBytesMax));
   }
 
-  /** Once faults stop: all invalidations are applied, each key is loaded, and the cache answers for each, now and after a close. */
+  /**
+   * After the last fault: applies all invalidations, loads each key, and checks that the cache answers for each, before
+   * and after a close.
+   */
   async converge(): Promise<void> {
     for (const { ticket } of [...this.#flights, ...this.#commits]) this.#cache.endLoad(ticket);
     this.#flights = [];
@@ -246,7 +249,7 @@ class Run {
   }
 }
 
-test("no read ever differs from the history, whatever crosses what and whatever is killed when", async () => {
+test("no read differs from the history, for any order of loads and invalidations and any kills", async () => {
   const found = { current: 0, closed: 0, disk: 0, kills: 0 };
   const small = fc.nat({ max: 23 });
   const property = fc.asyncProperty(
@@ -264,7 +267,7 @@ test("no read ever differs from the history, whatever crosses what and whatever 
       for (const kind of ["current", "closed", "disk", "kills"] as const) found[kind] += run.found[kind];
     },
   );
-  // A failure prints seed and path; both given here instead play it again.
+  // A failure prints seed and path; pass both here to replay it.
   await fc.assert(property, { seed: 20_260_101, numRuns: 400 });
   for (const [kind, count] of Object.entries(found)) expect(count, `reads answered: ${kind}`).toBeGreaterThan(100);
 });

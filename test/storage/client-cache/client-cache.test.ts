@@ -17,13 +17,13 @@ const inLmdb = async () => {
 
 coherenceSuite("without a disk", async () => ({ open: undefined }));
 coherenceSuite("over a disk in memory", async () => ({ open: new MemoryDisk("disk").open }));
-coherenceSuite("over a disk in memory, nothing kept decoded", async () => ({ open: new MemoryDisk("disk").open, memoryBytesMax: 0 }));
+coherenceSuite("over a disk in memory, without decoded values", async () => ({ open: new MemoryDisk("disk").open, memoryBytesMax: 0 }));
 coherenceSuite("in LMDB", async () => ({ open: await inLmdb() }));
-coherenceSuite("in LMDB, nothing kept decoded", async () => ({ open: await inLmdb(), memoryBytesMax: 0 }));
+coherenceSuite("in LMDB, without decoded values", async () => ({ open: await inLmdb(), memoryBytesMax: 0 }));
 persistenceSuite("on a disk in memory", async () => new MemoryDisk("disk").open);
 persistenceSuite("in LMDB", inLmdb);
 
-/** A disk whose batches wait in `air` for what the test decides. */
+/** A disk whose batches wait in `air` until the test decides. */
 function slowDisk() {
   const air: { land: () => void; fail: () => void }[] = [];
   const disk = new MemoryDisk("slow", (onDisk) => {
@@ -49,7 +49,7 @@ async function drained(): Promise<void> {
 }
 
 describe("writing the client cache", () => {
-  test("changes are gathered and written together, one batch in the air", async () => {
+  test("changes are collected and written together, with one batch in flight", async () => {
     const { air, disk, next } = slowDisk();
     const clock = new SimulatedClock();
     const cache = await openCache({ open: disk.open, clock });
@@ -60,19 +60,19 @@ describe("writing the client cache", () => {
     expect(air).toHaveLength(1);
     apply(cache, 60, "a");
     await clock.advance(1_000);
-    expect(air, "the next one waits for the one in the air").toHaveLength(1);
+    expect(air, "the next batch waits for the one in flight").toHaveLength(1);
     (await next()).land();
     await drained();
     await clock.advance(limits.cacheWriteDelayMs);
     (await next()).land();
     await drained();
-    expect(clock.timerCount, "nothing is left to be written").toBe(0);
+    expect(clock.timerCount, "no write is pending").toBe(0);
     cache.kill();
     disk.crash();
     expect((await openCache({ open: disk.open })).position).toEqual(at(60));
   });
 
-  test("A12: a key dropped, and loaded anew, while its older revision is in the air is never found older", async () => {
+  test("A12: a key that is dropped and loaded again while its older revision is being written is never found at the older revision", async () => {
     const { disk, next } = slowDisk();
     const cache = await openCache({ open: disk.open, memoryBytesMax: 0 });
     apply(cache, 10);
@@ -97,7 +97,7 @@ describe("writing the client cache", () => {
     expect(give(again, "a", 11)).toBe("new");
   });
 
-  test("the disk is not asked for what is not written yet, and is from then on", async () => {
+  test("a revision is read from the disk only after it was written", async () => {
     const { disk, next } = slowDisk();
     let reads = 0;
     const open = async (): Promise<OrderedStore> => {
@@ -126,7 +126,7 @@ describe("writing the client cache", () => {
     expect(reads).toBe(1);
   });
 
-  test("killed at any moment, the position on disk is never ahead of the invalidations it covers", async () => {
+  test("after a kill at any moment, the position on disk is not ahead of the invalidations on disk", async () => {
     for (const lands of [false, true]) {
       const { disk, next } = slowDisk();
       const cache = await openCache({ open: disk.open });
@@ -149,7 +149,7 @@ describe("writing the client cache", () => {
     }
   });
 
-  test("the as-of of a load is on disk with the entry that it brought", async () => {
+  test("the as-of of a load is written to disk together with its entry", async () => {
     const { disk, next } = slowDisk();
     const cache = await openCache({ open: disk.open });
     apply(cache, 10);
@@ -168,7 +168,7 @@ describe("writing the client cache", () => {
     expect(give(again, "a", 10)).toBe(1);
   });
 
-  test("past cachePendingBytesMax new entries are left out of the disk; removals and the position are not", async () => {
+  test("beyond cachePendingBytesMax new entries are not written to disk, but removals and the position are", async () => {
     const { disk, next } = slowDisk();
     const cache = await openCache({ open: disk.open });
     apply(cache, 10);
@@ -193,7 +193,7 @@ describe("writing the client cache", () => {
     expect(cache.stats().entries, "room again").toBe(4);
   });
 
-  test("a write that fails ends the disk: it is logged once, memory goes on, and what is there is never used again", async () => {
+  test("after a failed write the cache logs it once, continues in memory, and never uses the data on disk again", async () => {
     const { disk, next } = slowDisk();
     const { lines, log } = keptLog();
     const cache = await openCache({ open: disk.open, log });
@@ -221,7 +221,7 @@ describe("writing the client cache", () => {
     expect(give(again, "a", 10)).toBe("unknown");
   });
 
-  test("killed while it gives up its disk, it does not open that again", async () => {
+  test("a cache that is killed while it gives up its disk does not open the disk again", async () => {
     const { air, disk, next } = slowDisk();
     const killing: Log = { ...silentLog, error: () => cache.kill() };
     const cache = await openCache({ open: disk.open, log: killing });
@@ -230,10 +230,10 @@ describe("writing the client cache", () => {
     (await next()).fail();
     await drained();
     expect(air).toHaveLength(0);
-    await expect(disk.open(), "nobody has it").resolves.toBeDefined();
+    await expect(disk.open(), "the disk has no owner").resolves.toBeDefined();
   });
 
-  test("a disk that cannot even be marked is left, with a line in the log", async () => {
+  test("a disk that cannot be marked as discarded is left as it is, and this is logged", async () => {
     const { disk, next } = slowDisk();
     const { lines, log } = keptLog();
     const cache = await openCache({ open: disk.open, log });
@@ -246,7 +246,7 @@ describe("writing the client cache", () => {
     await cache.close();
   });
 
-  test("left open when the system went down, the cache begins anew; closed before, or only its process killed, it goes on", async () => {
+  test("a cache that was open when the system went down begins anew; one that was closed, or whose process was killed, is used again", async () => {
     for (const [end, boot, isKept] of [
       ["killed", "boot-1", true],
       ["killed", "boot-2", false],
@@ -257,7 +257,7 @@ describe("writing the client cache", () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
       await cache.flush();
-      // Of the folder while it is open: what is left of it when its process is killed.
+      // A copy of the folder while it is open: its state after a kill of the process.
       const left = await makeFolder();
       await cp(folder, left, { recursive: true });
       await cache.close();
@@ -270,7 +270,7 @@ describe("writing the client cache", () => {
     }
   });
 
-  test("closed revisions are bounded: what does not fit is loaded again", async () => {
+  test("closed revisions are bounded: a revision that does not fit is loaded again", async () => {
     const cache = await openCache({ open: undefined, memoryBytesMax: limits.messageBytesMax });
     const value = encodeValue("x".repeat(4 * 1024 * 1024));
     apply(cache, 10);

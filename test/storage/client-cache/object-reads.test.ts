@@ -14,8 +14,8 @@ function held(read: ObjectRead): ObjectRead {
   return read;
 }
 
-describe("what was read of a storage", () => {
-  test("is one for all who read it, until it is touched; who reads it then gets another", () => {
+describe("the reads of a storage", () => {
+  test("share one object for all reads of a key until the key is touched; the next read gets a new one", () => {
     const reads = new ObjectReads();
     const [first, second] = [reads.key("a", now), reads.key("a", 110 as Tid)];
     expect(second).toBe(first);
@@ -30,14 +30,14 @@ describe("what was read of a storage", () => {
     expect([third.isStale, third.since]).toEqual([false, 120]);
   });
 
-  test("tells a key from a prefix of the same text", () => {
+  test("distinguish a key from a prefix with the same text", () => {
     const reads = new ObjectReads();
     const [key, prefix] = [reads.key("a", now), reads.prefix("a", now)];
     reads.touch(["ab"]);
     expect([key.isStale, prefix.isStale]).toEqual([false, true]);
   });
 
-  test("of prefixes: all are found that a key begins with, and those of one length go one by one", () => {
+  test("become stale for every prefix that a touched key begins with, also when several have the same length", () => {
     const reads = new ObjectReads();
     const prefixes = ["", "a", "b", "ab", "abc"].map((prefix) => reads.prefix(prefix, now));
     reads.touch(["ab"]);
@@ -48,18 +48,18 @@ describe("what was read of a storage", () => {
     expect(reads.size).toBe(0);
   });
 
-  test("costs a commit one look-up a key and length, however much there is", () => {
+  test("cost a commit one look-up for each key and prefix length, for any number of reads", () => {
     const reads = new ObjectReads();
     for (let n = 0; n < 50_000; n++) reads.key(`k${n}`, now);
     for (let n = 0; n < 50_000; n++) reads.prefix(`prefix ${n % 10_000}:`.padEnd(20 + (n % 5)), now);
     const keys = Array.from({ length: 1_000 }, (_, n) => `other ${n}`.padEnd(30));
     const begun = performance.now();
     for (let times = 0; times < 10; times++) reads.touch(keys);
-    // 10,000 keys and 5 lengths; a search of all that is there would take a minute.
+    // 10,000 keys and 5 lengths; a search through all reads would take a minute.
     expect(performance.now() - begun).toBeLessThan(1_000);
   });
 
-  test("is stale from the beginning once it is closed", () => {
+  test("are stale from the beginning after close", () => {
     const reads = new ObjectReads();
     const read = held(reads.key("a", now));
     reads.close();
@@ -70,7 +70,7 @@ describe("what was read of a storage", () => {
     expect(reads.size).toBe(0);
   });
 
-  test("is all stale when anything may have been changed, and read anew after it", () => {
+  test("are all stale when any key may have changed, and later reads are not", () => {
     const reads = new ObjectReads();
     const old = [reads.key("a", now), reads.prefix("a", now), reads.age(5, now, never).read];
     reads.touchAll();
@@ -81,7 +81,7 @@ describe("what was read of a storage", () => {
   });
 });
 
-describe("a listing of a picture that is older than the last transaction", () => {
+describe("a listing at a snapshot before the last transaction", () => {
   const prefixAt = async (between: (cache: ClientCache) => void, isRemembered = true) => {
     const cache = await openCache({ open: undefined });
     apply(cache, 10, "a:1");
@@ -90,13 +90,13 @@ describe("a listing of a picture that is older than the last transaction", () =>
     return cache.listedAt(cache.reads.prefix("a:", cache.position.tid), tid(10), ticket);
   };
 
-  test("is as of the last when nothing below its prefix was touched since, as far as is remembered", async () => {
+  test("is current when the remembered invalidations since then touched nothing below its prefix", async () => {
     expect(await prefixAt((cache) => apply(cache, 20, "a", "b:1"))).toMatchObject({ isStale: false, since: 10 });
     expect(await prefixAt((cache) => apply(cache, 20, "b", "a:2"))).toBe(staleRead);
     expect(await prefixAt((cache) => apply(cache, 20, "b"), false)).toBe(staleRead);
   });
 
-  test("is not when too much was touched to be remembered", async () => {
+  test("is stale when too many keys were touched to be remembered", async () => {
     const many = Array.from({ length: limits.rememberedKeysMax }, (_, n) => `b:${n}`);
     const fits = (cache: ClientCache) => apply(cache, 20, ...many);
     expect((await prefixAt(fits)).isStale).toBe(false);
@@ -107,13 +107,13 @@ describe("a listing of a picture that is older than the last transaction", () =>
     expect(await prefixAt(doesNot)).toBe(staleRead);
   });
 
-  test("is not when all was discarded since", async () => {
+  test("is stale when the cache was discarded since then", async () => {
     expect(await prefixAt((cache) => void cache.discard(at(20)))).toBe(staleRead);
   });
 });
 
-describe("its bounds", () => {
-  test("what nothing holds goes when more is read than may be, the one read longest ago first", () => {
+describe("the bounds of reads", () => {
+  test("beyond readsMax, the least recently used read without a holder is dropped", () => {
     const onFull = vi.fn();
     const reads = new ObjectReads({ readsMax: 3, onFull });
     const [a, b] = [held(reads.key("a", now)), reads.key("b", now)];
@@ -137,7 +137,7 @@ describe("its bounds", () => {
     expect(onFull).toHaveBeenCalledTimes(2);
   });
 
-  test("no more is remembered that nothing holds than may be", () => {
+  test("at most unusedMax reads without a holder are kept", () => {
     const reads = new ObjectReads({ unusedMax: 2 });
     const [a, b, c] = [held(reads.key("a", now)), reads.key("b", now), reads.key("c", now)];
     a.release();
@@ -149,7 +149,7 @@ describe("its bounds", () => {
     expect(reads.size).toBe(3);
   });
 
-  test("a shorter prefix stands in where there are as many lengths as may be", () => {
+  test("a shorter prefix is used when there are too many prefix lengths", () => {
     const reads = new ObjectReads({ prefixLengthsMax: 2 });
     const [long, short] = [reads.prefix("abcd", now), reads.prefix("ab", now)];
     const between = reads.prefix("abc", now);
@@ -163,7 +163,7 @@ describe("its bounds", () => {
     expect(reads.prefix("abc", now).text).toBe("abc");
   });
 
-  test("so many different ages", () => {
+  test("the number of different ages is bounded", () => {
     const reads = new ObjectReads();
     const ages = Array.from({ length: limits.objectAgesMax }, (_, n) => reads.age(n, now, never));
     expect(ages.every(({ isNew }) => isNew)).toBe(true);

@@ -1,6 +1,7 @@
 /**
- * Fills the client cache in the folder of its first argument, with the history of `cache-history.ts`, until it is killed.
- * After each flush it tells the position that was flushed on standard output. Second argument: seed.
+ * Fills the client cache in the folder of its first argument, with the history of `cache-history.ts`, until it is
+ * killed.
+ * After each flush it prints the flushed position on standard output. Second argument: seed.
  */
 import { writeSync } from "node:fs";
 import { ClientCache } from "../../../storage/client-cache/client-cache.js";
@@ -22,7 +23,7 @@ const cache = await ClientCache.open({
 
 for (;;) {
   const flushed = cache.flush().then(() => cache.position.tid);
-  // More happens while the batch is in the air.
+  // Further changes happen while the batch is in flight.
   for (let steps = Math.floor(random.fraction() * 20); steps >= 0; steps--) step();
   await flushed;
   const { tid } = cache.position;
@@ -36,7 +37,7 @@ function step(): void {
   cache.apply({ previous: cache.position.tid, ...positionAt(next), keys: touchedAt(next) });
   for (let loads = 0; loads < 5; loads++) {
     const key = historyKeys[Math.floor(random.fraction() * historyKeys.length)] ?? "";
-    // As a load that was answered before the invalidation, or after it.
+    // Like a load that was answered before the invalidation, or after it.
     const asOf = random.fraction() < 0.5 ? ticket.snapshot : next;
     cache.admit(ticket, key, revisionAt(key, ticket.snapshot, asOf), positionAt(asOf));
   }

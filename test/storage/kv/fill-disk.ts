@@ -1,5 +1,6 @@
 /**
- * Commits to a storage in the folder of its first argument until the disk is full, opens it again, and tells what it found, as JSON.
+ * Commits to a storage in the folder of its first argument until the disk is full, opens the storage again, and prints
+ * the result as JSON.
  * The second argument says whether each batch is written alone.
  */
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";

@@ -15,7 +15,7 @@ afterEach(async () => {
 
 describe("a full disk", () => {
   for (const how of ["alone", "together"]) {
-    test(`leaves a batch written ${how} in doubt, all that was acknowledged there, and the process alive`, async () => {
+    test(`leaves a batch written ${how} in doubt, keeps all acknowledged data, and does not end the process`, async () => {
       const found = await fillDisk(how);
       expect(found).toMatchObject({ inDoubt: true, unhandled: [], isWhole: true });
       expect(found.acknowledged).toBeGreaterThan(100);
@@ -31,7 +31,7 @@ interface Found {
   readonly surplus: number;
 }
 
-/** Fills a small tmpfs; where it may not be mounted, a limit on the size of files makes the same writes fail. */
+/** Fills a small tmpfs. Where a mount is not permitted, a limit on the size of files makes the same writes fail. */
 async function fillDisk(how: string): Promise<Found> {
   const folder = join(await makeFolder(), "small");
   await mkdir(folder);
@@ -42,7 +42,7 @@ async function fillDisk(how: string): Promise<Found> {
     () => false,
   );
   if (isMounted) mounted.push(folder);
-  // The signal that goes with the limit would kill the process before the write could fail.
+  // XFSZ is ignored: this signal of the limit would kill the process before the write fails.
   const limited = ["-c", 'trap "" XFSZ; ulimit -f 6000; exec "$@"', "sh", ...command];
   const { stdout } = isMounted ? await run(command[0] ?? "", command.slice(1)) : await run("sh", limited);
   return JSON.parse(stdout) as Found;

@@ -1,6 +1,7 @@
 /**
- * Commits for ever to a storage in the folder of its first argument, from the number in its second on, and tells each tid once it is durable.
- * It waits to be killed. Each commit writes its number under two keys, one of its own and one of a few that all share.
+ * Commits without end to a storage in the folder of its first argument, starting with the number in its second, and
+ * prints each tid when it is durable.
+ * A test kills it. Each commit writes its number under two keys: its own key, and one of a few shared keys.
  */
 import { writeSync } from "node:fs";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";

@@ -18,7 +18,9 @@ afterEach(() => {
 const rounds = 10;
 const seed = Number(process.env["ZOOID_TEST_SEED"] ?? Date.now() % 1_000_000);
 
-/** Runs a writer until it has told `lineCount` durable batches, kills it at once, and gives the last line that it told. */
+/**
+ * Runs a writer until it has printed `lineCount` durable batches, kills it at once, and returns the last printed line.
+ */
 async function writeUntilKilled(
   folder: string,
   from: number,
@@ -36,12 +38,12 @@ async function writeUntilKilled(
     lines += 1;
     if (lines === lineCount) writer.kill("SIGKILL");
   }
-  expect(await gone, "the writer ended by the kill, not by itself").toEqual([null, "SIGKILL"]);
+  expect(await gone, "the kill ended the writer").toEqual([null, "SIGKILL"]);
   const [last = "", tid = "", digest = ""] = lastLine.split(" ");
   return [Number(last), Number(tid), digest];
 }
 
-test(`what was acknowledged survives kill -9, whole and in one chain (ZOOID_TEST_SEED=${seed})`, { timeout: 60_000 }, async () => {
+test(`acknowledged commits survive kill -9, complete and in one chain (ZOOID_TEST_SEED=${seed})`, { timeout: 60_000 }, async () => {
   const folder = await makeFolder();
   const random = seededRandom(seed);
   let from = 0;
@@ -52,9 +54,9 @@ test(`what was acknowledged survives kill -9, whole and in one chain (ZOOID_TEST
       expect(store.digestAt(tid as Tid)).toBe(digest);
       const { transactions, whole } = store.transactionsAfter(tidZero, 1_000_000, 10_000_000);
       expect(whole).toBe(true);
-      // A batch that was durable but not told yet may stand behind the last one that was.
+      // The last batches may be durable but not printed.
       expect(transactions.length).toBeGreaterThan(last);
-      // Plain comparisons: `expect` for each would take longer than all the writing.
+      // Plain comparisons: an `expect` for each would take longer than all the writing.
       const wrong: string[] = [];
       const check = (holds: boolean, what: string): void => {
         if (!holds) wrong.push(what);
@@ -70,7 +72,7 @@ test(`what was acknowledged survives kill -9, whole and in one chain (ZOOID_TEST
         check(own.serial === serial && String(own.value) === `${n}` && own.next === undefined, `${id} wrote its own key`);
         const shared = store.load(`shared/${n % 40}`, serial);
         check(shared.serial === serial && String(shared.value) === `${n}`, `${id} wrote its shared key`);
-        check(shared.next === transactions[n + 40]?.tid, `${id} was replaced by the one that wrote the shared key next`);
+        check(shared.next === transactions[n + 40]?.tid, `${id} was replaced by the next transaction that wrote the shared key`);
         previous = transaction;
       }
       expect(wrong).toEqual([]);

@@ -45,7 +45,7 @@ describe("a folder", () => {
     },
   );
 
-  test("that other users can reach keeps its modes, is used, and is warned of once at its opening; the group may reach it", async () => {
+  test("that other users can access keeps its modes, is used, and causes one warning at opening; access of the group causes none", async () => {
     const folder = await makeFolder();
     const path = (name: string) => join(folder, name);
     const warned = async (modes: Readonly<Record<string, number>>) => {
@@ -58,14 +58,14 @@ describe("a folder", () => {
     expect(await warned({})).toEqual([]);
     expect(await warned({ "data.mdb": 0o644 }), "files in a folder that others cannot enter").toEqual([]);
     expect(await warned({ "data.mdb": 0o660, ".": 0o775 }), "the group").toEqual([]);
-    const warning = "other users of this system can reach what this folder holds";
+    const warning = "other users of this system can access the files of this folder";
     expect(await warned({ "data.mdb": 0o644, "lock.mdb": 0o644, ".": 0o755 })).toEqual([warning]);
     expect(await warned({ "data.mdb": 0o600, "lock.mdb": 0o600 })).toEqual([]);
     expect(await warned({ "owner.lock": 0o604 }), "others can hold the lock").toEqual([warning]);
     expect(await warned({ "owner.lock": 0o600, ".": 0o777 }), "files can be replaced").toEqual([warning]);
   });
 
-  test("has a lock file without holes, which LMDB maps: a new one, and one that an earlier process left with holes", async () => {
+  test("has a lock file without holes, which LMDB maps: a new one, and one with holes from an earlier process", async () => {
     const folder = await makeFolder();
     const lock = join(folder, "lock.mdb");
     const isWhole = async () => {
@@ -94,7 +94,7 @@ describe("a folder", () => {
     }
   });
 
-  test("whose file is of something else is a StoreError, and is left as it was", async () => {
+  test("whose file is not a store is a StoreError, and is left unchanged", async () => {
     const folder = await makeFolder();
     await writeFile(join(folder, "data.mdb"), Buffer.alloc(20_000, "not a store "));
     await expect(openLmdbStore({ folder })).rejects.toThrow(StoreError);
@@ -102,7 +102,7 @@ describe("a folder", () => {
     await expect(openLmdbStore({ folder }), "the lock was given back").rejects.toThrow(StoreError);
   });
 
-  test("whose file was cut short is a StoreError, not the end of the process", async () => {
+  test("whose file was cut short is a StoreError and does not end the process", async () => {
     const folder = await makeFolder();
     const store = await openLmdbStore({ folder });
     await fill(store);
@@ -128,7 +128,7 @@ describe("a folder without syncs", () => {
     lines.length = 0;
   });
 
-  /** A copy of `folder`, which is open: what a crash leaves of it, at best. */
+  /** A copy of `folder` while it is open: the best state that a crash can leave. */
   async function leftOpen(folder: string): Promise<string> {
     const copied = await makeFolder();
     await cp(folder, copied, { recursive: true });
@@ -145,7 +145,7 @@ describe("a folder without syncs", () => {
     return copied;
   }
 
-  test("left open is as it was in the same start of the system, and empty in another, with a line in the log", async () => {
+  test("left open is unchanged in the same start of the system; in another start it is empty, and this is logged", async () => {
     const folder = await crashed();
     const other = await leftOpen(folder);
     const same = await open(folder, "boot-id-1");
@@ -161,7 +161,7 @@ describe("a folder without syncs", () => {
     expect(lines).toHaveLength(1);
   });
 
-  test("closed, it is as it was after any number of other starts", async () => {
+  test("that was closed is unchanged after any number of other starts", async () => {
     const folder = await crashed();
     for (const boot of ["boot-id-1", "boot-id-2", "boot-id-3"]) {
       const store = await open(folder, boot);
@@ -171,7 +171,7 @@ describe("a folder without syncs", () => {
     expect(lines).toEqual([]);
   });
 
-  test("closed and opened again, it counts as open before anything is written", async () => {
+  test("that was closed and opened again counts as open before anything is written", async () => {
     const folder = await crashed();
     await (await open(folder, "boot-id-1")).close();
     const store = await open(folder, "boot-id-2");
@@ -202,7 +202,7 @@ describe("a folder without syncs", () => {
     }
   });
 
-  test("whose file is of something else, or was cut short, is empty, with a line in the log", async () => {
+  test("whose file is not a store, or was cut short, is empty, and this is logged", async () => {
     for (const spoil of [
       (path: string) => writeFile(path, Buffer.alloc(20_000, "not a store ")),
       async (path: string) => truncate(path, Math.floor((await stat(path)).size / 2)),
@@ -218,16 +218,16 @@ describe("a folder without syncs", () => {
     }
   });
 
-  test("that cannot be synced at its end stays marked as open", async () => {
+  test("that cannot be synced at close stays marked as open", async () => {
     const folder = await makeFolder();
     const store = await open(folder, "boot-id-1");
     await rm(join(folder, "data.mdb"));
     await store.close();
-    expect(lines).toEqual(["store cannot be synced, it is good until the system goes down"]);
+    expect(lines).toEqual(["store cannot be synced and will be lost when the system goes down"]);
     expect(await mark(folder)).toBe("boot-id-1");
   });
 
-  test("is never a durable one, nor the other way round: it is refused and left as it was", async () => {
+  test("cannot be opened as a durable one, nor a durable one as this: it is refused and left unchanged", async () => {
     const folder = await crashed();
     await expect(openLmdbStore({ folder })).rejects.toThrow(/not durable; name another folder/);
     const durable = await makeFolder();

@@ -10,7 +10,7 @@ orderedStoreSuite("in memory", async () => new MemoryDisk("disk").open);
 const key = Buffer.from("k");
 const put = (text: string) => [{ key, value: Buffer.from(text) }];
 
-/** A disk whose batches wait in `air` for what the test decides. */
+/** A disk whose batches wait in `air` until the test decides. */
 function slowDisk() {
   const air: { apply: () => void; resolve: () => void; reject: (error: Error) => void }[] = [];
   const disk = new MemoryDisk("slow", (apply) => new Promise((resolve, reject) => air.push({ apply, resolve, reject })));
@@ -24,7 +24,7 @@ async function durable(disk: MemoryDisk): Promise<string | undefined> {
 }
 
 describe("a disk in memory", () => {
-  test("loses in a crash what was not durable, keeps what was, and can be opened again", async () => {
+  test("loses changes that were not durable in a crash, keeps durable ones, and can be opened again", async () => {
     const { air, disk } = slowDisk();
     const store = await disk.open();
     void store.batch(put("one"));
@@ -48,7 +48,7 @@ describe("a disk in memory", () => {
     expect(settled).toBe(false);
   });
 
-  test("keeps nothing in memory of what a killed process was waiting for", async () => {
+  test("keeps no caller of a killed process in memory", async () => {
     const { air, disk } = slowDisk();
     const store = await disk.open();
     const caller = () => {
@@ -67,7 +67,7 @@ describe("a disk in memory", () => {
   });
 
   for (const onDisk of [true, false]) {
-    test(`a batch in doubt may be ${onDisk ? "on the disk" : "lost"}, and no batch is taken until the store was opened again`, async () => {
+    test(`a batch in doubt may be ${onDisk ? "on the disk" : "lost"}, and no batch is accepted until the store is opened again`, async () => {
       let fails = true;
       const disk = new MemoryDisk("doubtful", async (apply) => {
         if (!fails || onDisk) apply();
@@ -86,14 +86,14 @@ describe("a disk in memory", () => {
     });
   }
 
-  test("a view that outlives its call is a bug that shows", async () => {
+  test("a view that is used after its call throws an AssertionError", async () => {
     const store = await openMemoryStore();
     await store.batch(put("one"));
     const view = store.read((kept) => kept);
     expect(() => view.get(key)).toThrow(AssertionError);
   });
 
-  test("keeps its own copy of what was written", async () => {
+  test("keeps its own copy of a written value", async () => {
     const store = await openMemoryStore();
     const value = Buffer.from("one");
     await store.batch([{ key, value }]);

@@ -1,4 +1,4 @@
-/** Opens the folder in its first argument and tells on standard output how that went; ends without closing it. */
+/** Opens the folder in its first argument and prints the result on standard output; ends without closing it. */
 import { writeSync } from "node:fs";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
 
