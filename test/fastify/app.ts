@@ -6,14 +6,14 @@ import { routeCaching, type RouteCachingOptions } from "../../fastify.js";
 import type { SimulatedClock } from "../../testing/simulated-clock.js";
 import { openCache } from "../actors/cache/open.js";
 
-/** A response, read to its end. */
+/** A complete response. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
-/** A server that listens, and a client of it. */
+/** A listening server, and its client. */
 export interface Served {
   readonly app: FastifyInstance;
   readonly cache: Cache;
@@ -22,7 +22,7 @@ export interface Served {
   readonly get: (path: string, headers?: Record<string, string>, method?: string, body?: string) => Promise<Answer>;
 }
 
-/** Routes in front of a cache of their own, over real HTTP. `before` is called before the plug-in is registered. */
+/** Serves routes with a cache of their own over real HTTP. `before` is called before the plug-in is registered. */
 export async function serve(
   routes: (app: FastifyInstance, cache: Cache) => unknown,
   options: RouteCachingOptions & { readonly open?: CacheOptions; readonly before?: (app: FastifyInstance) => unknown } = {},
@@ -38,7 +38,7 @@ export async function serve(
   return { app, cache, clock, url, get: (path, headers, method, body) => ask(url + path, headers, method, body) };
 }
 
-/** One request, on a connection of its own. */
+/** Sends one request, on a connection of its own. */
 export function ask(url: string, headers: Record<string, string> = {}, method = "GET", body?: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = httpRequest(url, { method, headers, agent: false }, (response) => {

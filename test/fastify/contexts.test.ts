@@ -8,17 +8,17 @@ import { objectWorld } from "../actors/cache/objects/object-world.js";
 import { type Gate, gate } from "../actors/cache/open.js";
 import { serve } from "./app.js";
 
-/** Of the application: the user that a request is made by. */
+/** The application's own context: the user of the request. */
 const users = new AsyncLocalStorage<string>();
 
-/** As plug-ins for request contexts do it. */
+/** Sets the context as plug-ins for request contexts do. */
 function rememberUsers(app: FastifyInstance): void {
   app.addHook("onRequest", (request, _reply, next) => {
     users.run(String(request.headers["user"]), next);
   });
 }
 
-/** A page whose runs begin and end as the test says. */
+/** A page whose runs begin and end when the test says so. */
 async function pageOfUsers() {
   const begun: Gate<void>[] = [gate(), gate()];
   const held: Gate<void>[] = [gate(), gate()];
@@ -29,7 +29,7 @@ async function pageOfUsers() {
         const run = runs++;
         begun[run]?.open();
         await held[run]?.promise;
-        if (request.raw.destroyed) throw new Error("nobody is there");
+        if (request.raw.destroyed) throw new Error("the client is gone");
         return `for ${String(users.getStore())}`;
       });
     },
@@ -40,7 +40,7 @@ async function pageOfUsers() {
 }
 
 describe("a handler runs in the context of the request that it answers", () => {
-  test("which came after an invalidation, while a handler ran for another request", async () => {
+  test("that came after an invalidation, while a handler ran for another request", async () => {
     const { get, cache, begun, held, arrived } = await pageOfUsers();
     const a = get("/", { user: "A" });
     await begun[0]?.promise;
@@ -52,7 +52,7 @@ describe("a handler runs in the context of the request that it answers", () => {
     expect([(await a).body, (await b).body]).toEqual(["for A", "for B"]);
   });
 
-  test("which waited for a handler that failed when its client left", async () => {
+  test("that waited for a handler that failed when its client left", async () => {
     const { get, url, app, begun, held, arrived } = await pageOfUsers();
     const gone = gate();
     app.server.once("request", (request) => request.once("close", () => gone.open()));
@@ -69,7 +69,7 @@ describe("a handler runs in the context of the request that it answers", () => {
   });
 });
 
-test("a GET after the answer of a PUT gets the new page, while an older run of its handler is under way", async () => {
+test("a GET after the answer of a PUT gets the new page, even while an older run of its handler continues", async () => {
   const { cache, reader, run, put, clock } = await objectWorld();
   await put("k", "old");
   const held = gate();

@@ -7,19 +7,19 @@ import type { Cache } from "../../cache.js";
 import { type RouteCaching, routeCaching } from "../../fastify.js";
 import type { Random } from "../../core/index.js";
 
-/** Adds something to an app that looks at requests, or changes responses. What it does depends on its own request alone. */
+/** Adds hooks to an app that read requests or change responses. Each effect depends on its own request alone. */
 export type Hook = (app: FastifyInstance) => unknown;
 
 const languageOf = ({ headers }: FastifyRequest): string => (headers["accept-language"] === "fr" ? "fr" : "en");
 const userOf = ({ headers }: FastifyRequest): string | undefined => headers["x-user"] as string | undefined;
 
-/** Adds a name to `Vary`, as well-behaved hooks do. */
+/** Adds a name to `Vary`, and keeps the names that are there, as correct hooks do. */
 function vary(reply: FastifyReply, name: string): void {
   const before = reply.getHeader("vary");
   reply.header("vary", before === undefined ? name : `${String(before)}, ${name}`);
 }
 
-/** Hooks that say of a response what it depends on, so that handlers may depend on it. */
+/** Hooks that declare in the response what it depends on, so that handlers may depend on it. */
 const declaring = {
   language: [
     (app) => app.addHook("onRequest", async (_request, reply) => vary(reply, "Accept-Language")),
@@ -27,7 +27,7 @@ const declaring = {
     (app) => app.addHook("onSend", async (_request, reply) => vary(reply, "Accept-Language")),
     (app) =>
       app.addHook("onRequest", async (_request, reply) => {
-        // A field of the raw response is not sent when the reply has one of that name.
+        // Fastify does not send a field of the raw response when the reply has a field of the same name.
         if (reply.hasHeader("vary")) vary(reply, "accept-language");
         else reply.raw.setHeader("Vary", "accept-language, accept");
       }),
@@ -47,7 +47,7 @@ const declaring = {
   ],
 } satisfies Record<string, readonly Hook[]>;
 
-/** One of each at most: such plug-ins refuse to be registered twice. */
+/** At most one of these is chosen: such plug-ins refuse to be registered twice. */
 const origins: readonly Hook[] = [
   (app) => app.register(cors, { origin: [/one/, "http://two.example"], credentials: true }),
   (app) => app.register(cors, { origin: true, hook: "preHandler" }),
@@ -93,7 +93,7 @@ const others: readonly Hook[] = [
     }),
 ];
 
-/** What all handlers may depend on: the path and the query, and what hooks of this world declare. */
+/** All that handlers may depend on beside the path and the query: the headers that hooks of this world declare. */
 interface World {
   readonly isLanguageDeclared: boolean;
   readonly isUserDeclared: boolean;
@@ -117,7 +117,7 @@ const handlers: Record<string, Handler> = {
   stream: (_request, reply, text) => reply.type("text/plain").send(Readable.from([text])),
   tagged: (_request, reply, text) => reply.header("etag", `"own-${Buffer.from(text).toString("hex")}"`).send(text),
   brief: (_request, reply, text) => {
-    // What a hook calls private is not for the handler to call public.
+    // A handler must not make a response public that a hook has made private.
     if (!reply.hasHeader("cache-control")) reply.header("cache-control", "public, max-age=60");
     return reply.removeHeader("x-hook").send(text);
   },
@@ -130,7 +130,9 @@ const handlers: Record<string, Handler> = {
 
 export const paths = Object.keys(handlers);
 
-/** One app in two forms: with its cache and without. Both are made by the same hooks, in the same order, of the same scopes. */
+/**
+ * One app in two forms, with its cache and without. Both have the same hooks, in the same order, in the same scopes.
+ */
 export interface Pair {
   readonly cached: FastifyInstance;
   readonly plain: FastifyInstance;
@@ -170,7 +172,7 @@ export async function pairOf(random: Random, cache: Cache): Promise<Pair> {
         scope.get(`/${name}/:id`, { config: { cache: routeOptions } }, (request, reply) => {
           const { id } = request.params as { readonly id: string };
           const language = world.isLanguageDeclared ? languageOf(request) : "";
-          const user = world.isUserDeclared ? (userOf(request) ?? "nobody") : "";
+          const user = world.isUserDeclared ? (userOf(request) ?? "no user") : "";
           return handler(request, reply, `Hello ${id} ${language} ${user} ${JSON.stringify((request.query as { page?: string }).page)}`);
         });
       }

@@ -17,7 +17,7 @@ interface Answer {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly raw: string;
-  /** Without its content coding. */
+  /** Decoded, without its content coding. */
   readonly text: string;
 }
 
@@ -29,7 +29,7 @@ async function answerOf(app: FastifyInstance, asked: Asked): Promise<Answer> {
   return { status: statusCode, headers: fields, raw: rawPayload.toString("base64"), text: decoded.toString() };
 }
 
-/** `etags` were given before, by URL. */
+/** `etags` holds the entity tags of earlier answers, by URL. */
 function requestOf(random: Random, names: readonly string[], etags: ReadonlyMap<string, readonly string[]>): Asked {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random.fraction() * list.length)] as T;
   const url = `/${pick(names)}/${pick(["1", "2"])}${pick(["", "", "", "?page=2&x=1", "?x=1&page=2"])}`;
@@ -63,16 +63,16 @@ const sameFields = [
   "content-length",
 ];
 
-/** By URL and entity tag: the text that any was given with, and the bytes that a strong one was given with. */
+/** By URL and entity tag: the text that came with any tag, and the bytes that came with a strong tag. */
 interface Tagged {
   readonly texts: Map<string, string>;
   readonly bytes: Map<string, string>;
 }
 
-/** An entity tag without its mark of a weak one. */
+/** An entity tag without the mark `W/`. */
 const opaque = (etag: string): string => etag.replace(/^W\//, "");
 
-/** What is wrong with the answer of the app with its cache; undefined: nothing. */
+/** Describes the first fault in the answer of the app with a cache; undefined when there is none. */
 function difference(asked: Asked, cached: Answer, plain: Answer, tagged: Tagged): string | undefined {
   const etag = cached.headers["etag"];
   const missing = [...listedNames(plain.headers["vary"])].filter((name) => !listedNames(cached.headers["vary"]).has(name));
@@ -88,7 +88,7 @@ function difference(asked: Asked, cached: Answer, plain: Answer, tagged: Tagged)
     return undefined;
   }
   if (cached.status !== plain.status) return "another status";
-  // Some plug-ins leave a body, or fields of one, in their 304: none is sent.
+  // Some plug-ins leave a body, or body fields, in their 304. Node sends none of it.
   if (cached.status === 304) return undefined;
   if (cached.text !== plain.text) return "another body";
   const field = sameFields.find(
@@ -109,12 +109,12 @@ function difference(asked: Asked, cached: Answer, plain: Answer, tagged: Tagged)
   return undefined;
 }
 
-/** Seeds from `ZOOID_SEED` on, `ZOOID_SEEDS` of them; a failure names its own. */
+/** `ZOOID_SEED` is the first seed, `ZOOID_SEEDS` the number of seeds. A failure names its seed. */
 const seeds = Number(process.env["ZOOID_SEEDS"] ?? 15);
 const first = Number(process.env["ZOOID_SEED"] ?? 1);
 
 test(
-  `an app with routeCaching answers as it does without, for ${seeds} random apps of hooks, plug-ins and scopes`,
+  `an app answers the same with routeCaching as without, for ${seeds} random apps of hooks, plug-ins and scopes`,
   async () => {
     let hits = 0;
     let unchanged = 0;
@@ -142,7 +142,7 @@ test(
       await Promise.all([cached.close(), plain.close()]);
       await cache.close();
     }
-    // A cache that keeps nothing answers right, too.
+    // A cache that never kept a page would also answer correctly, so hits are counted.
     expect(hits).toBeGreaterThan(seeds * 5);
     expect(unchanged).toBeGreaterThan(seeds / 4);
   },

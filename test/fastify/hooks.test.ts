@@ -12,7 +12,7 @@ import Fastify from "fastify";
 const languageOf = ({ headers }: FastifyRequest): string => (headers["accept-language"] === "fr" ? "Bonjour" : "Hallo");
 const inFrench = { "accept-language": "fr" };
 
-/** A route that greets in the language of the request, and counts its runs, behind hooks. */
+/** A route behind hooks. It greets in the language of the request, and counts its runs. */
 async function greeting(hooks: (app: FastifyInstance) => unknown, options: Parameters<typeof serve>[1] = {}) {
   const runs = { count: 0 };
   const served = await serve((app) => {
@@ -25,7 +25,7 @@ async function greeting(hooks: (app: FastifyInstance) => unknown, options: Param
   return { ...served, runs };
 }
 
-describe("what hooks say before the handler runs tells pages apart", () => {
+describe("header fields that hooks set before the handler runs distinguish pages", () => {
   test.each<[string, (app: FastifyInstance) => unknown]>([
     ["onRequest", (app) => app.addHook("onRequest", async (_request, reply) => void reply.header("Vary", "Accept-Language"))],
     ["preHandler", (app) => app.addHook("preHandler", async (_request, reply) => void reply.header("vary", ["accept", "ACCEPT-LANGUAGE"]))],
@@ -37,7 +37,7 @@ describe("what hooks say before the handler runs tells pages apart", () => {
     expect(runs.count).toBe(2);
   });
 
-  test("a hook that calls some responses private keeps those from others, and others from those", async () => {
+  test("a hook that makes some responses private separates them from the other pages", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.addHook("onRequest", async ({ headers }, reply) => {
@@ -55,7 +55,7 @@ describe("what hooks say before the handler runs tells pages apart", () => {
     ]);
   });
 
-  test("a request for which a hook sets a cookie or Vary: * passes the cache by", async () => {
+  test("a request for which a hook sets a cookie or Vary: * bypasses the cache", async () => {
     for (const [field, value] of [
       ["set-cookie", "new=1"],
       ["vary", "*"],
@@ -73,7 +73,7 @@ describe("what hooks say before the handler runs tells pages apart", () => {
   });
 });
 
-describe("what is sent decides whether it is kept", () => {
+describe("the response as it is sent decides whether it is kept", () => {
   test.each<[string, (reply: FastifyReply) => unknown]>([
     ["Vary by what was not chosen", (reply) => reply.header("vary", "accept-language")],
     ["Vary: *", (reply) => reply.header("vary", "*")],
@@ -98,7 +98,7 @@ describe("what is sent decides whether it is kept", () => {
     }
   });
 
-  test("a Vary that keeps pages from being kept is logged, once a minute for a route", async () => {
+  test("a Vary that prevents caching is logged, once a minute per route", async () => {
     const { cache, clock } = await openCache();
     const lines: string[] = [];
     const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
@@ -113,7 +113,7 @@ describe("what is sent decides whether it is kept", () => {
     await app.close();
   });
 
-  test("an error whose response is no-store is not that of those who waited: they run the handler themselves", async () => {
+  test("an error whose response is no-store is not shared: the waiting requests run the handler themselves", async () => {
     const opened = gate();
     const arrived = gate();
     const { get, app } = await serve((app) => {
@@ -133,7 +133,7 @@ describe("what is sent decides whether it is kept", () => {
     expect((await both).map(({ body }) => (JSON.parse(body) as { message: string }).message)).toEqual(["of a", "of b"]);
   });
 
-  test("an Expires ahead, and an Age, limit how long a page is kept", async () => {
+  test("an Expires in the future, and an Age, limit how long a page is kept", async () => {
     let runs = 0;
     const { get, clock } = await serve((app) => {
       app.get("/expires", { config: { cache: { ttl: 60 } } }, (_request, reply) => {
@@ -154,7 +154,7 @@ describe("what is sent decides whether it is kept", () => {
   });
 });
 
-describe("hooks that change what is sent", () => {
+describe("hooks that change the response", () => {
   const exclaiming = (app: FastifyInstance): void => {
     app.addHook("onSend", async ({ headers }, _reply, payload) => `${String(payload)}, ${String(headers["x-user"])}!`);
   };
@@ -170,7 +170,7 @@ describe("hooks that change what is sent", () => {
     expect((await get("/", { "x-user": "b", "if-none-match": String(asked[1]?.headers.etag) })).status).toBe(304);
   });
 
-  test("a tag of the handler's own gets no 304 for a body that a hook rewrote", async () => {
+  test("with a body that a hook rewrote, the handler's own entity tag gets no 304", async () => {
     const { get } = await serve((app) => {
       exclaiming(app);
       app.get("/", { config: { cache: true } }, (_request, reply) => reply.header("etag", '"own"').send("Hallo"));
@@ -179,7 +179,7 @@ describe("hooks that change what is sent", () => {
     for (const status of [200, 200]) expect(await get("/", asking)).toMatchObject({ status, body: "Hallo, a!" });
   });
 
-  test("a field that the handler removes is not sent with its page", async () => {
+  test("a header field that the handler removes is not sent with its page", async () => {
     const { get } = await serve((app) => {
       app.addHook("onRequest", async (_request, reply) => void reply.header("x-frame-options", "deny").header("x-kept", "1"));
       app.get("/", { config: { cache: true } }, (_request, reply) => reply.removeHeader("x-frame-options").send(""));
@@ -225,7 +225,7 @@ describe("@fastify/compress", () => {
       { setup, syncThreshold: 65_536 },
     ]),
   )(
-    "registered $place routeCaching, with syncThreshold $syncThreshold: no strong tag stands for two codings, and a 304 has the Vary of its 200",
+    "registered $setup routeCaching, with syncThreshold $syncThreshold: no strong tag is shared by two codings, and a 304 has the Vary of its 200",
     async ({ setup, syncThreshold }) => {
       const { app } = await serving(setup, { syncThreshold });
       const get = (headers: Record<string, string>, method: "GET" | "HEAD" = "GET") => app.inject({ url: "/", headers, method });
@@ -248,7 +248,7 @@ describe("@fastify/compress", () => {
     },
   );
 
-  test("makes a strong tag of the handler's own weak", async () => {
+  test("makes the handler's own strong tag weak", async () => {
     const { app } = await serve(async (app) => {
       await app.register(compress, { threshold: 0 });
       app.get("/", { config: { cache: true } }, (_request, reply) => reply.header("etag", '"own"').send(big));
@@ -262,7 +262,7 @@ describe("@fastify/compress", () => {
   });
 });
 
-test("@fastify/cors: each origin has the fields and the page that it would have without the cache", async () => {
+test("@fastify/cors: each origin gets the fields and the page that it would get without the cache", async () => {
   let runs = 0;
   const { get } = await serve(async (app) => {
     await app.register(cors, { origin: ["http://one.example", "http://two.example"] });
@@ -300,7 +300,7 @@ test("@fastify/etag: its tags and its 304 are the same with a cache", async () =
 });
 
 describe("registered more than once", () => {
-  test("in an app and in an app within it, the inner one counts for the routes of the inner one", async () => {
+  test("in an app and in a scope of it, the registration of the scope applies to the routes of the scope", async () => {
     const { cache } = await openCache();
     const app = Fastify();
     let runs = 0;
@@ -321,7 +321,7 @@ describe("registered more than once", () => {
     await app.close();
   });
 
-  test("in one app it is refused when it is registered", async () => {
+  test("in one scope, the second registration is refused", async () => {
     const { cache } = await openCache();
     const app = Fastify();
     await app.register(routeCaching, { cache });
@@ -329,7 +329,7 @@ describe("registered more than once", () => {
   });
 });
 
-test("requests that waited for a response of its own run their handler, also one that sends later", async () => {
+test("requests that waited for a private response run their own handler, also a handler that sends later", async () => {
   const opened = gate();
   const arrived = gate();
   let runs = 0;

@@ -40,7 +40,7 @@ test.each<[option: string, value: unknown]>([
   await expect(register({ [option]: value })).rejects.toMatchObject({ code });
 });
 
-test("a route that was there before the plug-in, which nobody awaited, is not cached, and logged once", async () => {
+test("a route added before the plug-in was loaded, because its registration was not awaited, is not cached, and is logged once", async () => {
   const { cache } = await openCache();
   const lines: string[] = [];
   const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
@@ -56,7 +56,7 @@ test("a route that was there before the plug-in, which nobody awaited, is not ca
   expect(lines[0]).toContain('"url":"/early"');
 });
 
-test("a route that was there after it is not logged, nor one of a scope of its own", async () => {
+test("a route added after the plug-in was loaded is not logged, nor a route of a scope", async () => {
   const { cache } = await openCache();
   const lines: string[] = [];
   const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
@@ -69,11 +69,11 @@ test("a route that was there after it is not logged, nor one of a scope of its o
   expect(lines).toEqual([]);
 });
 
-test("a name in Cache-Status that is no token is refused", async () => {
+test("a name for Cache-Status that is not a token is refused", async () => {
   await expect(register({ cacheStatus: "a b" })).rejects.toMatchObject({ code: "ZOOID_INVALID_OPTION" });
 });
 
-test("what a route leaves out, or leaves undefined, is as the plug-in was told; false keeps a route from being cached", async () => {
+test("options that a route omits or leaves undefined are those of the plug-in; false turns caching off for a route", async () => {
   const { cache } = await openCache();
   const app = Fastify();
   onTestFinished(() => app.close());
@@ -96,7 +96,7 @@ test("what a route leaves out, or leaves undefined, is as the plug-in was told; 
   expect(await fields("/none")).toEqual([undefined, undefined, undefined]);
 });
 
-test("before the module's cache is configured a cached route fails, and says why", async () => {
+test("before the module's cache is configured, a cached route fails and says why", async () => {
   const app = Fastify();
   onTestFinished(() => app.close());
   await app.register(routeCaching);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { serve } from "./app.js";
 
 describe("a page", () => {
-  test("is made once, and given as it was: status, headers and body", async () => {
+  test("is made once, and sent again with the same status, headers and body", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.get("/cities/:id", { config: { cache: { ttl: "1m" } } }, (request, reply) => {
@@ -52,7 +52,7 @@ describe("a page", () => {
     expect(runs).toBe(1);
   });
 
-  test("comes of handlers that return, promise, send at once, send later, and send and return the reply", async () => {
+  test("can come from handlers that return a value or a promise, send at once or later, or send and return the reply", async () => {
     const runs: Record<string, number> = {};
     const { get } = await serve((app) => {
       const count = (name: string) => ({ name, run: (runs[name] = (runs[name] ?? 0) + 1) });
@@ -74,8 +74,8 @@ describe("a page", () => {
         return reply;
       });
       app.get("/thenable", cached, () => ({
-        // Does its work at each `then`, as query builders do.
-        // oxlint-disable-next-line unicorn/no-thenable -- it is what is tested
+        // Like query builders, it does its work at each call of `then`.
+        // oxlint-disable-next-line unicorn/no-thenable -- the test needs a thenable
         then: (resolve: (value: unknown) => void) => {
           resolve(count("thenable"));
         },
@@ -116,7 +116,7 @@ describe("a page", () => {
     }
   });
 
-  test("of a redirect is kept when the status is one that is", async () => {
+  test("that is a redirect is kept for a cacheable status only", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.get("/moved", { config: { cache: true } }, (_request, reply) => reply.redirect(`/there?${++runs}`, 301));
@@ -126,7 +126,7 @@ describe("a page", () => {
     expect([(await get("/elsewhere")).headers.location, (await get("/elsewhere")).headers.location]).toEqual(["/there?2", "/there?3"]);
   });
 
-  test("of what is not there is kept, as its handler says it or as the app does", async () => {
+  test("with status 404 is kept, whether its handler or the app's not-found handler sends it", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.setNotFoundHandler((_request, reply) => reply.code(404).send("not found"));
@@ -141,7 +141,7 @@ describe("a page", () => {
     expect(runs).toBe(2);
   });
 
-  test("ages, and is made anew after its time to live, however often it was asked for", async () => {
+  test("ages, and is made anew after its time to live, however often it was requested", async () => {
     let runs = 0;
     const { get, clock } = await serve((app) => {
       app.get("/", { config: { cache: { ttl: 10 } } }, () => String(++runs));
@@ -157,7 +157,7 @@ describe("a page", () => {
     expect(anew.headers).not.toHaveProperty("age");
   });
 
-  test("ages by the time that has passed, whatever the wall clock was set to", async () => {
+  test("ages by elapsed time, even when the wall clock is set", async () => {
     let runs = 0;
     const { get, clock } = await serve((app) => {
       app.get("/", { config: { cache: { ttl: 60 } } }, () => String(++runs));
@@ -174,7 +174,7 @@ describe("a page", () => {
     expect((await get("/", { "cache-control": "max-age=7" })).body).toBe("2");
   });
 
-  test("is kept no longer than its handler says, nor than its route", async () => {
+  test("is kept no longer than its handler and its route allow", async () => {
     let runs = 0;
     const { get, clock } = await serve((app) => {
       app.get("/:control", { config: { cache: { ttl: 10, requestDirectives: "ignore" } } }, (request, reply) => {
@@ -199,7 +199,7 @@ describe("a page", () => {
     expect(await kept("max-age=9999999999")).toBe(10);
   });
 
-  test("falls with its route's tags, those of the request, those its handler adds, and those of cached functions it called", async () => {
+  test("is invalidated by the tags of its route, of the request, of its handler, and of the cached functions that the handler called", async () => {
     let runs = 0;
     const { get, cache } = await serve((app, cache) => {
       const load = cache.cacheable(async (id: string) => id, { name: "load", deps: (id) => [`loaded:${id}`] });

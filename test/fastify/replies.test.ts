@@ -3,7 +3,7 @@ import { type IncomingMessage, request } from "node:http";
 import { expect, test } from "vitest";
 import { serve } from "./app.js";
 
-test("a serializer that a hook sets is applied once, and to what an error handler sends in place of a page", async () => {
+test("a serializer that a hook sets is applied once, also to the response of an error handler", async () => {
   let isBroken = false;
   const { get } = await serve((app) => {
     app.addHook("preHandler", (_request, reply, next) => {
@@ -29,7 +29,7 @@ test("a serializer that a hook sets is applied once, and to what an error handle
   expect((await get("/typed")).body).toBe('<{"failed":true}>');
 });
 
-test("a response to which the handler adds trailers is not kept; trailers of hooks are sent with each page", async () => {
+test("a response with trailers of the handler is not kept; trailers of hooks are sent with each page", async () => {
   let runs = 0;
   const { url } = await serve((app) => {
     app.addHook("onRequest", (_request, reply, next) => {
@@ -57,7 +57,7 @@ test("a response to which the handler adds trailers is not kept; trailers of hoo
   ]);
 });
 
-test("routes that a constraint tells apart by a regular expression have pages of their own", async () => {
+test("routes that a constraint distinguishes by a regular expression have pages of their own", async () => {
   const tenant = {
     name: "tenant",
     storage: () => {

@@ -6,7 +6,7 @@ import { namesEtag } from "../../fastify/http-fields.js";
 import { openCache } from "../actors/cache/open.js";
 import { serve } from "./app.js";
 
-/** A server of one route that counts how often it was run. */
+/** A server with one route that counts its runs. */
 async function counting(cache: RouteCaching | boolean = true, more?: (app: FastifyInstance) => void) {
   let runs = 0;
   const served = await serve((app) => {
@@ -21,7 +21,7 @@ async function counting(cache: RouteCaching | boolean = true, more?: (app: Fasti
   return { ...served, bodies };
 }
 
-describe("what tells one page from another", () => {
+describe("pages are distinguished by", () => {
   test("the method, the path and the query as it was sent", async () => {
     const { bodies } = await counting();
     expect(await bodies(["/a"], ["/b"], ["/a?x=1&y=2"], ["/a?y=2&x=1"], ["/a?x=1&y=2"], ["/a"], ["/a/"], ["/A"])).toEqual([
@@ -36,21 +36,21 @@ describe("what tells one page from another", () => {
     ]);
   });
 
-  test("the query in any order of its names, values of one name in theirs, when it is `sorted`", async () => {
+  test("the query regardless of the order of its names, but not of the values of one name, when it is `sorted`", async () => {
     const { bodies } = await counting({ query: "sorted" });
     expect(await bodies(["/?x=1&y=2"], ["/?y=2&x=1"], ["/?x=1&x=2"], ["/?x=2&x=1"], ["/?%78=1&y=2"], ["/?&x=1&y=2&"], ["/?%zz=1"])).toEqual(
       ["1", "1", "2", "3", "4", "1", "5"],
     );
   });
 
-  test("those parameters alone that were named", async () => {
+  test("only the named parameters", async () => {
     const { bodies } = await counting({ query: ["page", "a b"] });
     expect(
       await bodies(["/?page=1"], ["/?utm_source=x&page=1"], ["/?page=2"], ["/"], ["/?utm_source=x"], ["/?a+b=1"], ["/?a%20b=1"]),
     ).toEqual(["1", "1", "2", "3", "3", "4", "5"]);
   });
 
-  test("the chosen header fields, whatever the case of their names, and not the others", async () => {
+  test("the chosen header fields, in any case of their names, and no others", async () => {
     const { bodies, get } = await counting({ vary: ["Accept-Language"] });
     expect(
       await bodies(
@@ -64,12 +64,12 @@ describe("what tells one page from another", () => {
     expect((await get("/")).headers.vary).toBe("accept-language");
   });
 
-  test("the host that was asked for, so that nobody plants a page for others by naming another", async () => {
+  test("the requested host, so that a client cannot plant a page for others with another Host field", async () => {
     const { bodies } = await counting();
     expect(await bodies(["/", { host: "a.example" }], ["/", { host: "b.example" }], ["/", { host: "A.example" }])).toEqual(["1", "2", "1"]);
   });
 
-  test("a key of the route's own; with it other methods are cached too", async () => {
+  test("a key of the route's own, with which other methods are cached too", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.post("/search", { config: { cache: { key: ({ body }) => body } } }, () => String(++runs));
@@ -82,7 +82,7 @@ describe("what tells one page from another", () => {
     expect([await post("/plain", "{}"), await post("/plain", "{}")]).toEqual(["3", "4"]);
   });
 
-  test("the version of the route, where several have one path", async () => {
+  test("the version of the route, where several routes have one path", async () => {
     const { get } = await serve((app) => {
       for (const version of ["1.0.0", "2.0.0"]) app.get("/", { constraints: { version }, config: { cache: true } }, () => version);
     });
@@ -90,8 +90,8 @@ describe("what tells one page from another", () => {
   });
 });
 
-describe("requests that pass the cache by", () => {
-  test("those with credentials, unless pages are told apart by these, or are the same for all", async () => {
+describe("requests that bypass the cache", () => {
+  test("those with credentials, unless credentials distinguish pages or are ignored", async () => {
     const credentials = [
       ["/", { authorization: "Bearer a" }],
       ["/", { authorization: "Bearer b" }],
@@ -106,7 +106,7 @@ describe("requests that pass the cache by", () => {
     expect(await alike.bodies(...credentials, ["/", { cookie: "s=1" }])).toEqual(["1", "1", "1", "1"]);
   });
 
-  test("those for a part, and those of other methods", async () => {
+  test("range requests, and requests of other methods", async () => {
     const { bodies, get } = await counting();
     expect(await bodies(["/", { range: "bytes=0-1" }], ["/"], ["/", {}, "POST"], ["/", {}, "DELETE"], ["/"])).toEqual([
       "1",
@@ -118,7 +118,7 @@ describe("requests that pass the cache by", () => {
     expect((await get("/", {}, "PUT")).headers).toMatchObject({ "cache-status": "zooid; fwd=bypass" });
   });
 
-  test("those that say no-store; no-cache has the page made anew for all, and max-age when it is older", async () => {
+  test("those with no-store; no-cache makes the page anew for all clients, and so does max-age when the page is older", async () => {
     const { bodies, clock } = await counting();
     const saying = (directives: string) => ["/", { "cache-control": directives }] as const;
     expect(await bodies(["/"], saying("no-store"), ["/"], saying("No-Cache"), ["/"], ["/", { pragma: "foo, No-Cache" }], ["/"])).toEqual([
@@ -137,16 +137,16 @@ describe("requests that pass the cache by", () => {
     expect(await deaf.bodies(["/"], saying("no-store"), saying("no-cache"), saying("max-age=0"))).toEqual(["1", "1", "1", "1"]);
   });
 
-  test("those whose key is none; their clients are no worse off", async () => {
+  test("those whose key is invalid; they are answered all the same", async () => {
     const keyless = await counting({ key: ({ url }) => (url === "/x" ? () => url : url) });
     expect(await keyless.bodies(["/x"], ["/x"], ["/y"], ["/y"])).toEqual(["1", "2", "3", "3"]);
   });
 });
 
-describe("requests whose tags are no tags", () => {
+describe("requests with invalid tags", () => {
   const ids = ["new-york", "a%20b", "-1", "0190b7a4-3f5c-7d2e-8a10-1f2e3d4c5b6a", "%F0%9F%98%80"];
 
-  test("are answered by runs of their own, and not kept, whoever names the tags", async () => {
+  test("are answered by runs of their own, and not kept, wherever the tags come from", async () => {
     let runs = 0;
     const { get } = await serve((app, cache) => {
       const load = cache.cacheable(async (id: string) => id, { name: "load", deps: (id) => [`loaded:${id}`] });
@@ -177,7 +177,7 @@ describe("requests whose tags are no tags", () => {
     }
   });
 
-  test("are kept where the tag is made by `tag`", async () => {
+  test("do not occur where `tag` makes the tag: such pages are kept", async () => {
     let runs = 0;
     const { get, cache } = await serve((app, cache) => {
       app.get("/:id", { config: { cache: true } }, async (request) => {
@@ -190,7 +190,7 @@ describe("requests whose tags are no tags", () => {
     expect([(await get("/new-york")).body, (await get("/a%20b")).body]).toEqual(["3", "2"]);
   });
 
-  test("are logged once a minute for a route, however many there are", async () => {
+  test("are logged once a minute per route, however many there are", async () => {
     const { cache, clock } = await openCache();
     const lines: string[] = [];
     const app = Fastify({ logger: { level: "warn", stream: { write: (line: string) => void lines.push(line) } } });
@@ -207,7 +207,7 @@ describe("requests whose tags are no tags", () => {
 });
 
 describe("conditional requests", () => {
-  test("If-None-Match of the page there is gets 304 with its fields and no body, from the handler's own run too", async () => {
+  test("If-None-Match with the tag of the current page gets 304 with its fields and no body, also when the handler has just run", async () => {
     const { get } = await counting({ ttl: 60, vary: ["accept"] });
     const { headers, body } = await get("/");
     expect(body).toBe("1");
@@ -223,7 +223,7 @@ describe("conditional requests", () => {
     expect(await get("/all")).toMatchObject({ status: 200, body: "2" });
   });
 
-  test("the tag is that of the bytes: another body has another, the same body has the same", async () => {
+  test("the entity tag depends on the bytes: equal bodies have equal tags, other bodies have others", async () => {
     let body = "one";
     const { get, cache } = await serve((app) => app.get("/", { config: { cache: true } }, () => body));
     const before = (await get("/")).headers.etag;
@@ -234,7 +234,7 @@ describe("conditional requests", () => {
     expect(await get("/", { "if-none-match": String(before) })).toMatchObject({ status: 200, body: "two" });
   });
 
-  test("a tag of the handler's own counts in place of ours", async () => {
+  test("an entity tag that the handler sets replaces ours", async () => {
     let runs = 0;
     const { get } = await serve((app) =>
       app.get("/", { config: { cache: true } }, (_request, reply) => {
@@ -280,7 +280,7 @@ describe("conditional requests", () => {
 });
 
 describe("HEAD", () => {
-  test("is answered as GET is, without the body; its page is its own", async () => {
+  test("is answered like GET, without the body, and has a page of its own", async () => {
     let runs = 0;
     const { get } = await serve((app) => app.get("/", { config: { cache: true } }, () => `run ${++runs}`));
     for (const status of ["zooid; fwd=miss; stored", "zooid; hit"]) {

@@ -4,7 +4,7 @@ import { limits } from "../../core/index.js";
 import { serve } from "./app.js";
 
 describe("a route's share of the cache", () => {
-  test("is bounded, whatever clients ask for: the least recently used of its own pages go, and no others", async () => {
+  test("is bounded, whatever clients request: its own least recently used pages are evicted, and no others", async () => {
     const { app, cache } = await serve((app) => {
       app.get("/flooded", { config: { cache: { maxEntries: 20 } } }, () => "x".repeat(5_000));
       app.get("/other/:id", { config: { cache: true } }, () => "other");
@@ -22,7 +22,7 @@ describe("a route's share of the cache", () => {
     for (const url of others) expect(await isHit(url)).toBe(true);
   });
 
-  test("is bounded in bytes too; a page that is larger is not kept", async () => {
+  test("is bounded in bytes too, and a larger page is not kept", async () => {
     let runs = 0;
     const { app } = await serve((app) => {
       app.get("/:size", { config: { cache: { maxBytes: 20_000 } } }, (request) => {
@@ -67,7 +67,7 @@ describe("parameters that the schema of a route refuses or removes", () => {
     };
   };
 
-  test("do not count, and the others count in any order, as the handler gets them", async () => {
+  test("do not distinguish pages; the others do, in any order, with the values that the handler gets", async () => {
     const bodies = await counting({ schema: { querystring: strict } });
     expect(
       await bodies(
@@ -91,12 +91,12 @@ describe("parameters that the schema of a route refuses or removes", () => {
     ["`query` of the route", { schema: { querystring: strict }, config: { cache: { query: "asSent" } } }],
     ["no schema", {}],
     ["a validator that does not hold the schema", { schema: { querystring: strict }, validatorCompiler: () => () => true }],
-  ])("count with %s", async (_name, route) => {
+  ])("distinguish pages with %s", async (_name, route) => {
     const bodies = await counting(route);
     expect(await bodies("", "?x=1", "?page=1", "?x=1")).toEqual(["1", "2", "3", "2"]);
   });
 
-  test("are told apart by all that the handler can tell apart: null, Infinity, and what JSON does not have", async () => {
+  test("distinguish pages by every value that the handler can distinguish: null, Infinity, and values that JSON lacks", async () => {
     const numbers = { n: { type: "number", nullable: true } };
     const parsed = await counting({ schema: { querystring: { ...strict, properties: numbers } } });
     expect(await parsed("", "?n=", "?n=1e999", "?n=-1e999", "?n=1", "?n=1.0", "?n=1e999")).toEqual(["1", "2", "3", "4", "5", "5", "3"]);

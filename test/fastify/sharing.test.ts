@@ -9,7 +9,7 @@ import { limits, seededRandom, silentLog, systemClock } from "../../core/index.j
 import { gate } from "../actors/cache/open.js";
 import { ask, serve } from "./app.js";
 
-describe("one run for all who wait", () => {
+describe("one run for all waiting requests", () => {
   test("1,000 clients of a missing page run its handler once", async () => {
     let runs = 0;
     const opened = gate();
@@ -61,7 +61,7 @@ describe("one run for all who wait", () => {
     expect(await get("/")).toMatchObject({ body: "run 1", headers: { "cache-status": "zooid; hit" } });
   });
 
-  test("a handler that gives up with its client is run once more, for all the others", async () => {
+  test("a handler that fails because its client left runs once more, for all other requests", async () => {
     const begun = gate();
     let runs = 0;
     const { get, url, app } = await serve((app) => {
@@ -85,7 +85,7 @@ describe("one run for all who wait", () => {
     expect(runs).toBe(2);
   });
 
-  test("the new run of those who came after an invalidation is sent by its own handler, which may send by itself", async () => {
+  test("requests that come after an invalidation share one new run, whose handler may send later", async () => {
     const opened = gate();
     const begun = gate();
     let runs = 0;
@@ -112,7 +112,7 @@ describe("one run for all who wait", () => {
     expect(runs).toBe(2);
   });
 
-  test("an error reaches all who waited, through the error handler of each request, and is not kept", async () => {
+  test("an error reaches all waiting requests, through the error handler of each, and is not kept", async () => {
     const opened = gate();
     let runs = 0;
     const { get, app } = await serve((app) => {
@@ -132,7 +132,7 @@ describe("one run for all who wait", () => {
     expect((await get("/")).body).toBe("failed 2 at /");
   });
 
-  test("an unavailable status is given to all who waited, and not kept", async () => {
+  test("a status 503 reaches all waiting requests, and is not kept", async () => {
     const opened = gate();
     let runs = 0;
     const { get, app } = await serve((app) => {
@@ -160,7 +160,7 @@ describe("one run for all who wait", () => {
     expect((await get("/")).body).toBe("run 2");
   });
 
-  test("who waited longer than flightTimeout is told 503", async () => {
+  test("a request that waits longer than flightTimeout is answered with 503", async () => {
     const begun = gate();
     const opened = gate();
     const { get, clock, app } = await serve(
@@ -225,7 +225,7 @@ describe("a response that is for its own request only", () => {
         return circle;
       },
     ],
-  ])("%s is not kept, and those who waited are answered by runs of their own", async (_name, respond) => {
+  ])("%s is not kept, and the waiting requests are answered by runs of their own", async (_name, respond) => {
     let runs = 0;
     const opened = gate();
     const { get, app } = await serve((app) => {
@@ -247,7 +247,7 @@ describe("a response that is for its own request only", () => {
     expect(runs).toBe(before + 1);
   });
 
-  test("a cookie that a hook adds to what the handler sent keeps it from others", async () => {
+  test("a response to which a hook adds a cookie is not given to other requests", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.addHook("onSend", async (_request, reply) => {
@@ -258,7 +258,7 @@ describe("a response that is for its own request only", () => {
     expect([(await get("/")).body, (await get("/")).body]).toEqual(["run 1", "run 2"]);
   });
 
-  test("an onSend hook that fails reaches all, and nothing is kept", async () => {
+  test("the error of an onSend hook is sent, and nothing is kept", async () => {
     let runs = 0;
     const { get } = await serve((app) => {
       app.addHook("onSend", async (_request, reply) => {
@@ -272,7 +272,7 @@ describe("a response that is for its own request only", () => {
 });
 
 describe("hooks", () => {
-  test("run for each request, hit or not: those before decide who gets in, those after change what each is sent, once", async () => {
+  test("run once for each request, hit or miss: hooks before the handler can refuse it, hooks after it can change its response", async () => {
     let requests = 0;
     const { get } = await serve((app) => {
       app.addHook("onRequest", async (request, reply) => {
@@ -294,7 +294,7 @@ describe("hooks", () => {
     expect(await get("/")).toMatchObject({ status: 401, body: "who are you?!" });
   });
 
-  test("that make a stream of what is sent do not keep a page from being kept; nobody knows a tag of what they send", async () => {
+  test("that turn the payload into a stream do not prevent caching, but the response then has no entity tag", async () => {
     const { get } = await serve((app) => {
       app.addHook("onSend", async (_request, reply, payload) => {
         if (typeof payload !== "string") return payload;
@@ -337,7 +337,7 @@ test("a tag invalidated at one node drops the page at the other", async () => {
   expect(await both()).toEqual(["A new", "B new"]);
 });
 
-test("a request that is no HTTP, and one that breaks off, leave the server and its pages as they were", async () => {
+test("malformed and interrupted requests leave the server and its pages intact", async () => {
   const { get, url } = await serve((app) => app.get("/*", { config: { cache: { vary: ["accept"] } } }, ({ url: path }) => path));
   const { hostname, port } = new URL(url);
   for (const text of [
@@ -354,14 +354,14 @@ test("a request that is no HTTP, and one that breaks off, leave the server and i
   expect(await get("/x")).toMatchObject({ body: "/x", headers: { "cache-status": "zooid; hit" } });
 });
 
-/** Resolves when it was called `count` times. */
+/** Resolves once `down` was called `count` times. */
 function countdown(count: number): { readonly promise: Promise<void>; readonly down: () => void } {
   const reached = gate();
   let left = count;
   return {
     promise: reached.promise,
     down: () => {
-      // A turn later, when the request has gone through its hooks to the handler.
+      // One turn later, when the request has passed its hooks and reached the handler.
       if (--left === 0) setImmediate(reached.open);
     },
   };

@@ -1,4 +1,7 @@
-/** A stream that somebody made on Zooid's own subjects answers requests in the place of who was asked. Each part that meets it names it. */
+/**
+ * A foreign stream on Zooid's subjects acknowledges requests in place of the server. Each part that gets such an answer
+ * names the stream.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +19,7 @@ import { jetStreamConfig } from "../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 import { until } from "../support/until.js";
 
-/** Far below waitTimeoutMs, and above what a busy machine takes for some requests. */
+/** Far below waitTimeoutMs, and longer than some requests take on a busy machine. */
 const soonMs = 10_000;
 const captured = { code: "ZOOID_CAPTURED_SUBJECTS", facts: { stream: "EVENTS", subjects: "zooid.>" } };
 
@@ -60,7 +63,7 @@ test("a client and the command line name the stream at once, and a client that w
   await server.close();
 });
 
-test("a storage server does not start, and names it: whether another one writes cannot be known", async () => {
+test("a storage server does not start, and names the stream, since it cannot find out whether another server writes", async () => {
   await capture(["zooid.>"]);
   const since = performance.now();
   await expect(serve()).rejects.toMatchObject(captured);
@@ -69,11 +72,12 @@ test("a storage server does not start, and names it: whether another one writes 
   await (await serve()).close();
 });
 
-test("a commit that a stream answers is settled, and not taken for one that failed", async () => {
+test("a commit that the stream answers is settled, not reported as failed", async () => {
   const server = await serve();
   await using store = await connect({ servers: nats.url, requestTimeoutMs: "5s" });
   await store.put("x", 1);
-  // The acknowledgement of the stream and the answer of the server race: whichever comes first, the value is that of the commit.
+  // The acknowledgement of the stream and the answer of the server race. Each put returns the
+  // tid of its commit.
   await capture(["zooid.zooid.storage.main.*.commit"]);
   const tids = await Promise.all(Array.from({ length: 20 }, (_, index) => store.put(`k/${index}`, index)));
   expect(new Set(tids).size).toBe(20);
@@ -83,7 +87,7 @@ test("a commit that a stream answers is settled, and not taken for one that fail
   await server.close();
 });
 
-test("a cache whose stream cannot be made names the stream that has its subjects, and follows when it is gone", async () => {
+test("a cache whose stream cannot be created names the stream that captures its subjects, and follows when that is gone", async () => {
   await capture(["zooid.>"]);
   const warned = deferred<Error>();
   const warn = (facts: object, message: string) => {
@@ -102,14 +106,14 @@ test("a cache whose stream cannot be made names the stream that has its subjects
   expect(cache.stats().busTrouble).toBeUndefined();
 });
 
-test("a cache over plain NATS, which asks for no answers, works beside such a stream", async () => {
+test("a cache over plain NATS, which waits for no answers, works beside such a stream", async () => {
   await using cache = await createCache({ busUrl: nats.url, busKind: "nats" });
   await until(() => cache.stats().isInTouch);
   await capture(["zooid.>"]);
   expect(await cache.invalidate("a")).toBe("published");
 });
 
-test("a bucket whose stream cannot be made names the stream that has its subjects", async () => {
+test("a bucket whose stream cannot be created names the stream that captures its subjects", async () => {
   await capture(["$KV.results.>"]);
   const failed = deferred<object>();
   const warn = (facts: object) => {

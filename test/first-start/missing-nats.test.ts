@@ -1,4 +1,7 @@
-/** A part that is missing is named at once, with the commands that start it; who starts the parts in any order goes on as soon as all are there. */
+/**
+ * A missing part is reported at once, with the commands that start it. When parts start in any order, each continues as
+ * soon as all run.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -17,7 +20,7 @@ import { jetStreamConfig } from "../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 import { until } from "../support/until.js";
 
-/** Far below waitTimeoutMs, and above what a busy machine takes for some requests. */
+/** Far below waitTimeoutMs, and longer than some requests take on a busy machine. */
 const soonMs = 10_000;
 const closing: (() => Promise<unknown>)[] = [];
 let folder: string;
@@ -46,7 +49,7 @@ async function serve(servers: string, { realm = "zooid", ...who }: { realm?: str
   return server;
 }
 
-/** A port where nobody listens. */
+/** A port on which nothing listens. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -55,7 +58,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A log, and the first warning of this text in it. */
+/** A log, and a promise of its first warning with this text. */
 function awaiting(message: string): { readonly log: Log; readonly warned: Promise<Error> } {
   const { promise, resolve } = deferred<Error>();
   const warn = (facts: object, text: string) => {
@@ -64,7 +67,7 @@ function awaiting(message: string): { readonly log: Log; readonly warned: Promis
   return { log: { ...silentLog, warn }, warned: promise };
 }
 
-/** Why `work` fails, and that it does so soon. */
+/** The error of `work`, which must fail soon. */
 async function soonFailed(work: Promise<unknown>): Promise<unknown> {
   const since = performance.now();
   const error: unknown = await work.then(
@@ -101,7 +104,7 @@ describe("with nothing running", () => {
     expect(await soonFailed(connect({ servers, connectTimeoutMs: 0 }))).toMatchObject(noBroker);
   });
 
-  test("connect says so in the log at once, goes on waiting, and connects when both have been started", async () => {
+  test("connect logs it at once, continues to wait, and connects when both have been started", async () => {
     const { log, warned } = awaiting(waits);
     const connecting = connect({ servers, log, waitTimeoutMs: Infinity });
     expect(await soonFailed(warned.then((error) => Promise.reject(error)))).toMatchObject(noBroker);
@@ -112,7 +115,7 @@ describe("with nothing running", () => {
     expect(await store.get("x")).toBe(1);
   });
 
-  test("connect without a log says so in a warning of the process", async () => {
+  test("connect without a log emits a warning of the process", async () => {
     const { promise: warned, resolve } = deferred<Error>();
     const take = (warning: Error) => {
       if (warning.name === "ZooidWarning") resolve(warning);
@@ -128,7 +131,7 @@ describe("with nothing running", () => {
     expect(await connecting).toMatchObject(noBroker);
   });
 
-  test("a command says so at once", async () => {
+  test("a command reports it at once", async () => {
     const asking = zooid(["get", "a", "--servers", servers]).then(({ error }) => Promise.reject(error as Error));
     expect(await soonFailed(asking)).toMatchObject(noBroker);
   });
@@ -155,7 +158,7 @@ describe("with nothing running", () => {
     );
   });
 
-  test("a cache says so in the log at once and in its stats, computes meanwhile, and follows when the broker has been started", async () => {
+  test("a cache reports it in the log at once and in its stats, computes meanwhile, and follows when the broker has been started", async () => {
     const text = `not connected to 127.0.0.1:${port}: connection refused; no broker is there: start one with: nats-server --jetstream --port ${port}`;
     const { log, warned } = awaiting("a cache waits for its invalidation bus, and keeps nothing meanwhile");
     await using cache = await createCache({ busUrl: servers, log });
@@ -169,7 +172,7 @@ describe("with nothing running", () => {
 });
 
 describe("with a broker", () => {
-  test("a storage server that is missing is named, with its command", async () => {
+  test("a missing storage server is named, with the command that starts it", async () => {
     const { url: servers } = await broker();
     const error = missing(
       "server",
@@ -184,7 +187,7 @@ describe("with a broker", () => {
     await (await connecting).close();
   });
 
-  test("a realm in which no server answers is named, with one in which a server does", async () => {
+  test("a realm without a server is named, with a realm that has one", async () => {
     const { url: servers } = await broker();
     await serve(servers);
     const error = missing(
@@ -199,7 +202,7 @@ describe("with a broker", () => {
     expect(await warned).toMatchObject(error);
   });
 
-  test("a storage that nobody serves is named, with those that are served", async () => {
+  test("a storage that no server serves is named, with the served storages", async () => {
     const { url: servers } = await broker();
     await serve(servers);
     const error = missing("storage", /: no server serves storage "cities" now; a server there serves "main"; .* --storages cities$/);
@@ -207,7 +210,7 @@ describe("with a broker", () => {
     expect((await zooid(["list", "--servers", servers, "--storage", "cities"])).error).toMatchObject(error);
   });
 
-  test("a user that may not ask in other realms is told of its own", async () => {
+  test("for a user without permissions in other realms the error names only its own realm", async () => {
     const permissions = 'permissions { publish: ["zooid.shop.>"], subscribe: ["zooid.shop.>", "_INBOX.>"] }';
     const users = `authorization { users: [{ user: all, password: p }, { user: app, password: p, ${permissions} }] }`;
     const { url: servers } = await broker({ config: users });
@@ -216,7 +219,7 @@ describe("with a broker", () => {
     expect(await soonFailed(connect(asked))).toMatchObject(missing("server", /: no storage server answers in realm "shop"; start /));
   });
 
-  test("a client whose cache holds data opens without its server, and one that does not wait too", async () => {
+  test("a client whose cache holds data opens without its server, even with a wait time of 0", async () => {
     const { url: servers } = await broker();
     const server = await serve(servers);
     const options = { servers, client: "a", cache: { folder: join(folder, "cache") } };
@@ -233,7 +236,7 @@ describe("with a broker", () => {
 });
 
 describe("a broker without JetStream", () => {
-  test("is what a cache says in the log and in its stats, within its first second or two", async () => {
+  test("is reported by a cache in the log and in its stats, within its first two seconds", async () => {
     const { url: busUrl, port } = await broker();
     const { log, warned } = awaiting("a cache waits for its invalidation bus, and keeps nothing meanwhile");
     await using cache = await createCache({ busUrl, log });
@@ -243,7 +246,7 @@ describe("a broker without JetStream", () => {
     expect(await cache.getOrSet("k", () => 1)).toBe(1);
   });
 
-  test("is what a cache says of its bucket", async () => {
+  test("is reported by a cache for its bucket", async () => {
     const { url } = await broker();
     const { log, warned } = awaiting("a cache waits for its invalidation bus, and keeps nothing meanwhile");
     await using cache = await createCache({ storageUrl: `${url}/results`, log });

@@ -1,4 +1,7 @@
-/** A broker that is there and refuses us, or whose certificate we refuse: the cause is named at once, by connect, createCache and the command line. */
+/**
+ * A running broker refuses our credentials, or we refuse its certificate: connect, createCache and the command line
+ * name the cause at once.
+ */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,16 +13,16 @@ import { zooid } from "../cli/run-zooid.js";
 import { createAuthority } from "../support/certificates.js";
 import { type NatsServer, startNatsServer } from "../support/nats-server.js";
 
-/** Far below waitTimeoutMs, and above what a busy machine takes for a handshake. */
+/** Far below waitTimeoutMs, and longer than a handshake takes on a busy machine. */
 const soonMs = 10_000;
 
-type Who = Pick<ConnectOptions, "user" | "password" | "inboxPrefix" | "tls">;
+type Identity = Pick<ConnectOptions, "user" | "password" | "inboxPrefix" | "tls">;
 
 interface Refusal {
-  /** How the broker is set up. */
+  /** Configuration of the broker. */
   readonly config: string;
-  /** What this process shows, and whom it trusts. */
-  readonly who: Who;
+  /** Credentials that this process presents, and the authorities that it trusts. */
+  readonly identity: Identity;
   readonly host?: string;
   readonly error: object;
   readonly text: RegExp;
@@ -29,55 +32,55 @@ const authority = createAuthority("Zooid test");
 const refusals: Readonly<Record<string, Refusal>> = {
   "credentials that are missing": {
     config: 'authorization { user: "zoo", password: "secret" }',
-    who: {},
+    identity: {},
     error: { code: "ZOOID_NOT_AUTHORIZED", facts: { refused: "credentials" } },
     text: /the broker asks for credentials and none are given: a user with a password, or a token/,
   },
   "credentials that are wrong": {
     config: 'authorization { user: "zoo", password: "secret" }',
-    who: { user: "zoo", password: "guess" },
+    identity: { user: "zoo", password: "guess" },
     error: { code: "ZOOID_NOT_AUTHORIZED", facts: { refused: "credentials" } },
     text: /the broker refuses the credentials: /,
   },
-  "a certificate that is signed by somebody else": {
+  "a certificate signed by another authority": {
     config: tls("server"),
-    who: { tls: { caFile: "another.pem" } },
+    identity: { tls: { caFile: "another.pem" } },
     error: { code: "ZOOID_CERTIFICATE", facts: { problem: "untrusted" } },
     text: /^the certificate of the broker at localhost:\d+ is not trusted: .*tls\.caFile \(--tls-ca\)$/,
   },
-  "a certificate that nobody was told to trust": {
+  "a certificate of an authority that is not trusted": {
     config: tls("server"),
-    who: {},
+    identity: {},
     error: { code: "ZOOID_CERTIFICATE", facts: { problem: "untrusted" } },
     text: /is not trusted: /,
   },
   "a certificate that has expired": {
     config: tls("expired"),
-    who: { tls: { caFile: "ca.pem" } },
+    identity: { tls: { caFile: "ca.pem" } },
     error: { code: "ZOOID_CERTIFICATE", facts: { problem: "expired" } },
     text: /^the certificate of the broker at localhost:\d+ has expired: /,
   },
   "a certificate that is not valid yet": {
     config: tls("early"),
-    who: { tls: { caFile: "ca.pem" } },
+    identity: { tls: { caFile: "ca.pem" } },
     error: { code: "ZOOID_CERTIFICATE", facts: { problem: "notYetValid" } },
     text: /is not valid yet: /,
   },
   "a certificate for another name": {
     config: tls("misnamed"),
-    who: { tls: { caFile: "ca.pem" } },
+    identity: { tls: { caFile: "ca.pem" } },
     error: { code: "ZOOID_CERTIFICATE", facts: { problem: "misnamed" } },
     text: /is for another name: .*broker\.test.*tls\.serverName/,
   },
   "no certificate of ours": {
     config: tls("server", `, ca_file: "$folder/ca.pem", verify: true`),
-    who: { tls: { caFile: "ca.pem" } },
+    identity: { tls: { caFile: "ca.pem" } },
     error: { code: "ZOOID_NOT_AUTHORIZED", facts: { refused: "certificate" } },
     text: /asks for a certificate of this process and none is given: tls\.certFile and tls\.keyFile/,
   },
   "a certificate of ours that the broker does not trust": {
     config: tls("server", `, ca_file: "$folder/ca.pem", verify: true`),
-    who: { tls: { caFile: "ca.pem", certFile: "stranger.pem", keyFile: "stranger.key" } },
+    identity: { tls: { caFile: "ca.pem", certFile: "stranger.pem", keyFile: "stranger.key" } },
     error: { code: "ZOOID_NOT_AUTHORIZED", facts: { refused: "certificate" } },
     text: /the broker refuses the certificate of this process/,
   },
@@ -118,14 +121,14 @@ async function serve(config: string): Promise<string> {
   return `nats://localhost:${broker.port}`;
 }
 
-/** `who` with files where they are. */
-function placed({ tls: files, ...who }: Who): Who {
+/** `identity` with full paths of its files. */
+function placed({ tls: files, ...identity }: Identity): Identity {
   return files === undefined
-    ? who
-    : { ...who, tls: Object.fromEntries(Object.entries(files).map(([name, file]) => [name, join(folder, String(file))])) };
+    ? identity
+    : { ...identity, tls: Object.fromEntries(Object.entries(files).map(([name, file]) => [name, join(folder, String(file))])) };
 }
 
-function flagsOf({ user, password, inboxPrefix, tls: files }: Who): readonly string[] {
+function flagsOf({ user, password, inboxPrefix, tls: files }: Identity): readonly string[] {
   const flags = {
     "--user": user,
     "--password": password,
@@ -137,7 +140,7 @@ function flagsOf({ user, password, inboxPrefix, tls: files }: Who): readonly str
   return Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }
 
-/** Why `opening` fails, and that it does so soon. */
+/** The error of `opening`, which must fail soon. */
 async function refusal(opening: Promise<{ close(): Promise<void> }>): Promise<Error> {
   const since = performance.now();
   const error: unknown = await opening.then(
@@ -151,20 +154,20 @@ async function refusal(opening: Promise<{ close(): Promise<void> }>): Promise<Er
   return error as Error;
 }
 
-describe.each(Object.entries(refusals))("%s", (_, { config, who, error, text }) => {
+describe.each(Object.entries(refusals))("%s", (_, { config, identity, error, text }) => {
   let servers: string;
   beforeAll(async () => {
     servers = await serve(config);
   });
 
   test("is the error of connect", async () => {
-    const found = await refusal(connect({ servers, ...placed(who) }));
+    const found = await refusal(connect({ servers, ...placed(identity) }));
     expect(found).toMatchObject({ ...error, transient: false });
     expect(found.message).toMatch(text);
   });
 
   test.each(["jetstream", "nats"] as const)("is the error of createCache over %s", async (busKind) => {
-    const found = await refusal(createCache({ busUrl: servers, busKind, ...placed(who) }));
+    const found = await refusal(createCache({ busUrl: servers, busKind, ...placed(identity) }));
     expect(found).toMatchObject({ ...error, transient: false });
     expect(found.message).toMatch(text);
   });
@@ -175,7 +178,7 @@ describe.each(Object.entries(refusals))("%s", (_, { config, who, error, text }) 
     ["cache", "stats"],
   ])("is the error of zooid %s", async (...words) => {
     const since = performance.now();
-    const { error: found } = await zooid([...words, "--servers", servers, "--log-level", "silent", ...flagsOf(placed(who))]);
+    const { error: found } = await zooid([...words, "--servers", servers, "--log-level", "silent", ...flagsOf(placed(identity))]);
     expect(performance.now() - since).toBeLessThan(soonMs);
     expect(found).toMatchObject(error);
     expect((found as Error).message).toMatch(text);
@@ -185,20 +188,20 @@ describe.each(Object.entries(refusals))("%s", (_, { config, who, error, text }) 
 describe("an inbox that the user may not subscribe to", () => {
   const config = `jetstream { store_dir: "$folder/data" }
     authorization { users: [{ user: app, password: p, permissions { publish: ">", subscribe: ["zooid.>", "_INBOX_app.>"] } }] }`;
-  const who = { user: "app", password: "p" };
+  const identity = { user: "app", password: "p" };
   const refused = {
     code: "ZOOID_NOT_AUTHORIZED",
     message: expect.stringMatching(/ to subscribe to _INBOX\.\S+: answers come to it; permit it, or name with inboxPrefix /) as string,
   };
 
-  test("is the error of connect and of the command line, and what a cache says of its bus", async () => {
+  test("is the error of connect and of the command line, and is reported by a cache for its bus", async () => {
     const servers = await serve(config);
-    expect(await refusal(connect({ servers, ...who }))).toMatchObject(refused);
-    expect((await zooid(["get", "a", "--servers", servers, ...flagsOf(who)])).error).toMatchObject(refused);
+    expect(await refusal(connect({ servers, ...identity }))).toMatchObject(refused);
+    expect((await zooid(["get", "a", "--servers", servers, ...flagsOf(identity)])).error).toMatchObject(refused);
     const warned = deferred<object>();
     const keep = () => undefined;
     const log = { trace: keep, debug: keep, info: keep, error: keep, fatal: keep, warn: (facts: object) => warned.resolve(facts) };
-    await using cache = await createCache({ busUrl: servers, ...who, log });
+    await using cache = await createCache({ busUrl: servers, ...identity, log });
     await warned.promise;
     await expect(cache.invalidate("a")).rejects.toMatchObject(refused);
     expect(cache.stats().busTrouble).toEqual(refused.message);

@@ -3,18 +3,18 @@ import { type NatsServer, type NatsServerOptions, startNatsServer } from "../sup
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** What JetStream's API or a publication is answered: its fields, or its error. */
+/** The answer of JetStream's API or to a publication: its fields, or its error. */
 export type Answer = Fields & { readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string } };
 
 /** A nats-server with JetStream and a raw connection to it, without any code of Zooid. */
 export interface Broker extends AsyncDisposable {
   readonly server: NatsServer;
   readonly connection: NatsConnection;
-  /** Whether the server is of this version or a later one. */
+  /** Whether the server has this version or a later one. */
   isAtLeast(version: string): boolean;
-  /** A request to JetStream's API: `STREAM.CREATE.x`. */
+  /** Sends a request to JetStream's API, such as `STREAM.CREATE.x`. */
   ask(subject: string, body?: Fields): Promise<Answer>;
-  /** A publication that a stream answers. */
+  /** Publishes a message, and returns the answer of its stream. */
   append(subject: string, payload: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
 }
 
@@ -52,7 +52,7 @@ export function headed(fields: Readonly<Record<string, string>>) {
   return headers;
 }
 
-/** Collects messages; `reaches` resolves when there are so many. */
+/** Collects messages; `reaches` resolves when `count` of them have arrived. */
 export function collect(connection: NatsConnection, subject: string): { readonly messages: Msg[]; reaches(count: number): Promise<void> } {
   const messages: Msg[] = [];
   let check = () => {};

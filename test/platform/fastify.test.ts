@@ -7,7 +7,7 @@ interface Sent {
   readonly status: number;
 }
 
-/** What the first `onSend` hook of an app sees of the response to `/`. */
+/** The response to `/` as the first `onSend` hook of an app sees it. */
 async function firstSeen(add: (app: FastifyInstance) => void) {
   const app = fastify();
   const seen: Sent[] = [];
@@ -26,7 +26,7 @@ const valueAt = (of: object, description: string): unknown => {
   return undefined;
 };
 
-test("an app's hooks are lists by name under the symbol fastify.hooks, and one that is put first runs first", async () => {
+test("an app's hooks are lists by name under the symbol fastify.hooks, and a hook that is put first runs first", async () => {
   const app = fastify();
   const order: string[] = [];
   const hook = (name: string) => (_request: unknown, _reply: unknown, payload: unknown, next: (error: null, payload: unknown) => void) => {
@@ -66,14 +66,14 @@ test("a string or an object has the content type that Fastify gives it before th
   });
 });
 
-test("a Response is still whole in the onSend hooks: its status and header fields are taken after them", async () => {
+test("a Response reaches the onSend hooks whole: its status and header fields are taken after them", async () => {
   const { payload, type, status, response } = await firstSeen((app) => app.get("/", () => new Response("x", { status: 201 })));
   expect(payload).toBeInstanceOf(Response);
   expect({ type, status }).toEqual({ type: undefined, status: 200 });
   expect(response.statusCode).toBe(201);
 });
 
-test("bytes that are no Buffer become one in the same memory", async () => {
+test("bytes that are not a Buffer become a Buffer over the same memory", async () => {
   const bytes = Uint8Array.of(1, 2, 3);
   const { payload } = await firstSeen((app) => app.get("/", () => bytes));
   expect(payload).toBeInstanceOf(Buffer);
@@ -97,7 +97,7 @@ test("a serializer of the reply is called for a string too, once a content type 
   ]);
 });
 
-test("onRoute hooks of plug-ins that come later see a route before `after` goes on, and hooks that are put on it then are run", async () => {
+test("onRoute hooks of later plug-ins see a route before `after` continues, and hooks that are added to it then are run", async () => {
   const app = fastify();
   const order: string[] = [];
   app.addHook("onRoute", (route) => {

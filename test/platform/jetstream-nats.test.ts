@@ -9,7 +9,10 @@ afterAll(() => broker[Symbol.asyncDispose]());
 
 let streams = 0;
 
-/** A stream with names of its own, as the bus makes one: `taken` is what it takes, `repeated` what it repeats. */
+/**
+ * Creates a stream with names of its own, as the bus does: it takes messages on `taken` and republishes them on
+ * `repeated`.
+ */
 async function makeStream(config: Readonly<Record<string, unknown>> = {}) {
   const name = `s${++streams}`;
   const taken = `taken${streams}`;
@@ -28,7 +31,7 @@ async function makeStream(config: Readonly<Record<string, unknown>> = {}) {
   return { name, taken, repeated, answer };
 }
 
-/** Every message that a consumer from `start` on delivers, until it has no more. */
+/** All messages that a consumer from `start` on delivers, until none is left. */
 async function deliveredBy(stream: string, start: Readonly<Record<string, unknown>>) {
   const { connection } = broker;
   const subject = `delivered.${stream}.${++streams}`;
@@ -68,7 +71,7 @@ describe("a stream that repeats what it takes", () => {
     expect(sequences).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
   });
 
-  test("the broker's headers of a repeated message stand behind those that the publisher wrote under the same names", async () => {
+  test("in a repeated message the broker's headers stand after the publisher's headers of the same names", async () => {
     const { name, taken, repeated } = await makeStream();
     const heard = collect(broker.connection, `${repeated}.>`);
     await broker.connection.flush();
@@ -80,7 +83,7 @@ describe("a stream that repeats what it takes", () => {
     expect(headers?.last("Nats-Stream")).toBe(name);
   });
 
-  test("a repeated message says when the broker took it, but not before nats-server 2.10", async () => {
+  test("a repeated message has the time at which the broker took it, but not before nats-server 2.10", async () => {
     const { taken, repeated } = await makeStream();
     const heard = collect(broker.connection, `${repeated}.>`);
     await broker.connection.flush();
@@ -129,7 +132,7 @@ describe("a stream that keeps the last message of each subject", () => {
     ]);
   });
 
-  test("a consumer with nothing to deliver says every idle heartbeat that it is there, with status 100", async () => {
+  test("a consumer with nothing to deliver sends a message with status 100 at every idle heartbeat", async () => {
     const { name } = await makeStream();
     const delivered = await deliveredBy(name, { deliver_policy: "by_start_sequence", opt_start_seq: 1 });
     await delivered.reaches(1);
@@ -146,7 +149,7 @@ describe("a stream that keeps the last message of each subject", () => {
 });
 
 describe("what a stream compares and remembers", () => {
-  test("Nats-Expected-Last-Subject-Sequence of 0 means that the subject has no message; what is refused has the code 10071", async () => {
+  test("Nats-Expected-Last-Subject-Sequence of 0 means that the subject has no message; a refusal has the code 10071", async () => {
     const { taken } = await makeStream();
     const append = (expected: number) =>
       broker
@@ -155,7 +158,7 @@ describe("what a stream compares and remembers", () => {
     expect([await append(0), await append(0), await append(1), await append(1)]).toEqual([1, 10_071, 2, 10_071]);
   });
 
-  test("a copy under one message id is acknowledged as a duplicate with the first one's sequence", async () => {
+  test("a second message with the same message id is acknowledged as a duplicate, with the sequence of the first", async () => {
     const { taken } = await makeStream();
     const append = () => broker.append(`${taken}.a`, "x", { "Nats-Msg-Id": "id" });
     expect(await append()).toMatchObject({ seq: 1 });
@@ -176,7 +179,7 @@ describe("what a stream compares and remembers", () => {
     expect((await broker.append(`${taken}.a`, "x", { "Nats-Expected-Stream": "another" })).error?.err_code).toBe(10_060);
   });
 
-  test("a stream that is made anew counts from 1 and has another time of creation", async () => {
+  test("a stream that is created again counts from 1 and has another creation time", async () => {
     const { name, taken, answer } = await makeStream({ deny_delete: false });
     await broker.append(`${taken}.a`, "x");
     await broker.ask(`STREAM.DELETE.${name}`);
@@ -186,7 +189,7 @@ describe("what a stream compares and remembers", () => {
     expect(await broker.append(`${taken}.a`, "x")).toMatchObject({ seq: 1 });
   });
 
-  test("a stream that is there, of other settings, is not changed by a request to make it: the answer has the code 10058", async () => {
+  test("a request to create an existing stream with other settings does not change it: the answer has the code 10058", async () => {
     const { name, taken } = await makeStream();
     const other = { name, subjects: [`${taken}.>`], storage: "memory", max_age: 60_000_000_000 };
     expect((await broker.ask(`STREAM.CREATE.${name}`, other)).error?.err_code).toBe(10_058);
@@ -225,7 +228,7 @@ describe("a bucket", () => {
     expect(await broker.append(`${taken}.a`, "three", { "Nats-Expected-Last-Subject-Sequence": "0" })).toMatchObject({ seq: 3 });
   });
 
-  test("a server before nats-server 2.11 ignores allow_msg_ttl and Nats-TTL without a word, and has no API level", async () => {
+  test("nats-server before 2.11 silently ignores allow_msg_ttl and Nats-TTL, and reports no API level", async () => {
     const { taken, answer } = await makeStream({ ...bucket, allow_msg_ttl: true });
     const isKnown = broker.isAtLeast("2.11.0");
     expect(answer.error).toBeUndefined();
@@ -235,7 +238,7 @@ describe("a bucket", () => {
     expect(((api as { readonly level?: number }).level ?? 0) >= 1).toBe(isKnown);
   });
 
-  test("a time to live below one second is refused where times to live are known", async () => {
+  test("a server that supports a time to live refuses one below one second", async () => {
     const { taken } = await makeStream({ ...bucket, allow_msg_ttl: true });
     const { error } = await broker.append(`${taken}.a`, "x", { "Nats-TTL": "500ms" });
     expect(error !== undefined).toBe(broker.isAtLeast("2.11.0"));

@@ -27,7 +27,7 @@ test("batch keeps what its callback wrote before it threw; transactionSync rolls
   };
   expect(() => database.transactionSync(failing("sync"))).toThrow("in the middle");
   expect(() => void database.batch(failing("batch"))).toThrow("in the middle");
-  // A write after it waits for all that was queued.
+  // This write waits for all queued writes.
   database.transactionSync(() => void database.put(bytes("other"), bytes("x")));
   database.resetReadTxn();
   expect([textAt("sync"), textAt("other")]).toEqual([undefined, "x"]);
@@ -47,7 +47,7 @@ test("a put cannot be read before its promise resolves", async () => {
   expect(textAt("key")).toBe("two");
 });
 
-test("reads of one synchronous stretch see one state, also when a commit happens meanwhile", async () => {
+test("reads in one synchronous block see one state, even when a commit happens meanwhile", async () => {
   await database.put(bytes("key"), bytes("one"));
   database.resetReadTxn();
   expect(textAt("key")).toBe("one");
@@ -78,7 +78,7 @@ test("a folder with a dot in its name is made as a file, unless noSubdir is fals
   }
 });
 
-test("a key has 1,978 bytes at most, and a longer one throws where it is put", async () => {
+test("a key has 1,978 bytes at most, and `put` throws for a longer one", async () => {
   await database.put(Buffer.alloc(1_978, 1), bytes("x"));
   expect(() => void database.put(Buffer.alloc(1_979, 1), bytes("x"))).toThrow("maximum key size");
 });

@@ -32,7 +32,7 @@ test("bigints take 64 bits and come back as bigints, and whole numbers above 32 
   expect(packr.unpack(packr.pack(2 ** 53))).toBe(2 ** 53);
 });
 
-test("a decoder makes classes of what bytes name: a record, a regular expression, an object of its own", () => {
+test("a decoder creates the class that bytes name: a record, a regular expression, a class of its own", () => {
   const record = Buffer.from([0xd4, 0x72, 0x40, 0x91, 0xa1, 0x61, 0x01]);
   expect(packr.unpack(record)).toEqual({ a: 1 });
   const expression = new Packr({ moreTypes: true }).pack(/a/);
@@ -45,14 +45,14 @@ test("the name `__proto__` is changed while it is read", () => {
   expect(Object.keys(packr.unpack(bytes) as object)).toEqual(["__proto_"]);
 });
 
-test("bytes that go on after their end are an error whose text contains the decoded data", () => {
+test("bytes after the end of a value are an error whose text contains the decoded data", () => {
   expect(() => packr.unpack(Buffer.concat([packr.pack("secret"), packr.pack(1)]))).toThrow(/end of buffer not reached.*secret/s);
 });
 
-test("a large value leaves a block four times its size, which what is packed after it shares", () => {
+test("a large value leaves a block of four times its size, which later packed values share", () => {
   const large = new Packr({ useRecords: false }).pack(Buffer.alloc(3_000_000));
   expect(large.buffer.byteLength).toBeGreaterThan(4 * 3_000_000);
-  // A Packr that has never seen the large value.
+  // A Packr that has never packed the large value.
   const small = packr.pack("small");
   expect(small.buffer).toBe(large.buffer);
 });

@@ -51,7 +51,7 @@ describe("the NATS client", () => {
     });
   });
 
-  test("a request that is under way when the link goes down does not fail, neither then nor on the next link", async () => {
+  test("a pending request does not fail when the link goes down, neither then nor on the next link", async () => {
     await withBroker(async ({ server, connection }) => {
       connection.subscribe("silent", { callback: () => undefined });
       await connection.flush();
@@ -70,7 +70,7 @@ describe("the NATS client", () => {
     });
   });
 
-  test("a callback that throws ends the reading of its connection, which looks open all the same", async () => {
+  test("a callback that throws ends the reading of its connection, which still looks open", async () => {
     await withBroker(async ({ server, connection }) => {
       const said = vi.spyOn(console, "log");
       const readerEnded = new Promise<void>((resolve) => void said.mockImplementation(() => resolve()));
@@ -103,7 +103,7 @@ describe("the NATS client", () => {
     await withBroker(async ({ connection }) => {
       const heard = collect(connection, "inbox");
       await connection.flush();
-      connection.publish("nobody", "x", { reply: "inbox" });
+      connection.publish("unserved", "x", { reply: "inbox" });
       await heard.reaches(1);
       expect(heard.messages[0]?.headers?.code).toBe(503);
       expect(heard.messages[0]?.data).toHaveLength(0);
@@ -126,7 +126,7 @@ describe("the NATS client", () => {
     });
     await once(silent, "listening");
     const { port } = silent.address() as AddressInfo;
-    // The first socket is still there when a second dial has timed out as well.
+    // The first socket is still open when a second dial has timed out as well.
     for (const dials of [1, 2]) {
       await expect(connect({ servers: `127.0.0.1:${port}`, timeout: 50, reconnect: false })).rejects.toThrow();
       expect(sockets).toHaveLength(dials);
@@ -157,14 +157,14 @@ describe("a server with permissions", () => {
     });
     connection.publish("d", "x");
     expect(await refused).toMatchObject({ name: "PermissionViolationError", operation: "subscription", subject: "c" });
-    // The events are iterated: the last one comes a turn of the event loop or two after its message.
+    // The events arrive through an iterator: the last event comes one or two turns of the event loop after its message.
     await expect
       .poll(() => seen)
       .toContainEqual(expect.objectContaining({ name: "PermissionViolationError", operation: "publish", subject: "d" }));
     expect(connection.isClosed()).toBe(false);
   });
 
-  test("a server answers a request to a refused subject with nothing at all: not even that there is no receiver", async () => {
+  test("a server does not answer a request on a refused subject at all, not even with the status for no receiver", async () => {
     await using server = await startNatsServer({ config });
     await using some = await closing(connect({ servers: server.url, user: "some", pass: "x" }));
     const { connection } = some;
@@ -178,7 +178,7 @@ describe("a server with permissions", () => {
   });
 });
 
-test("nats-server takes sync_interval: always from 2.10 on, and does not start with it before", async () => {
+test("nats-server accepts sync_interval: always from 2.10 on, and does not start with it before", async () => {
   const config = `jetstream { store_dir: "$folder/data", sync_interval: always }`;
   const { isKnown, version } = await withBroker((broker) =>
     Promise.resolve({ isKnown: broker.isAtLeast("2.10.0"), version: broker.connection.info?.version }),

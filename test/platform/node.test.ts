@@ -30,14 +30,14 @@ test("a view with elements cannot be frozen", () => {
   expect(() => Object.freeze(new Uint8Array(1))).toThrow(TypeError);
 });
 
-test("the inspection of a long array without its elements names all that stands beside them", () => {
+test("the inspection of a long array without its elements shows its other properties", () => {
   const elementsOnly = { maxArrayLength: 0, depth: 0, customInspect: false, breakLength: Infinity };
   const long = Array.from({ length: 20_000 }, (_, index) => index);
   expect(inspect(long, elementsOnly)).toBe("[ ... 20000 more items ]");
   expect(inspect(Object.assign(long, { name: "x" }), elementsOnly)).not.toBe("[ ... 20000 more items ]");
 });
 
-test("the kernel's lock on a file is held by one descriptor, also in one process, and ends when that is closed", () => {
+test("the kernel's lock on a file is held by one descriptor, also within one process, and is released when that is closed", () => {
   const folder = mkdtempSync(join(tmpdir(), "lock-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const [first, second] = [1, 2].map(() => openSync(join(folder, "lock"), "a")) as [number, number];
@@ -47,11 +47,11 @@ test("the kernel's lock on a file is held by one descriptor, also in one process
   closeSync(second);
 });
 
-test("a certificate authority that is no PEM is accepted without a word", () => {
+test("a certificate authority that is not PEM is silently accepted", () => {
   expect(() => createSecureContext({ ca: "no certificate" })).not.toThrow();
 });
 
-test("TLS over a socket that is connected takes a certificate for localhost, wherever the socket leads, unless it has a host", async () => {
+test("TLS over a connected socket accepts a certificate for localhost from any server, unless a host is given", async () => {
   const { ca, issue } = createAuthority("authority");
   const server = createServer({ ...issue("server", ["localhost"]) }).listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -6,7 +6,7 @@ const fail = () => {
 };
 
 describe("events", () => {
-  test("an event with an empty transition is taken by it, and goes neither to the wildcard nor to the states above", () => {
+  test("an empty transition takes its event, which goes neither to the wildcard nor to the states above", () => {
     const seen: string[] = [];
     const machine = createMachine({
       on: { "*": { actions: ({ event }) => seen.push(event.type) } },
@@ -18,7 +18,7 @@ describe("events", () => {
     expect(seen).toEqual(["NOT_MET", "UNKNOWN"]);
   });
 
-  test("an event that nothing answers is dropped without a word, as is one to an actor that has stopped", () => {
+  test("an event without a transition is silently dropped, and so is an event to a stopped actor", () => {
     const actor = createActor(createMachine({})).start();
     const before = actor.getSnapshot();
     actor.send({ type: "UNKNOWN" });
@@ -42,7 +42,7 @@ describe("events", () => {
 });
 
 describe("time", () => {
-  test("delays of an actor, of its children and of raised events all come from the clock that the root was given", () => {
+  test("delays of an actor, of its children and of raised events all use the clock of the root actor", () => {
     const delays: number[] = [];
     const cleared: unknown[] = [];
     const clock = {
@@ -81,7 +81,7 @@ describe("time", () => {
 });
 
 describe("invoked actors", () => {
-  test("what a state invokes goes on while its inner states change, and begins anew only with reenter", () => {
+  test("an invoked actor continues while inner states change, and starts again only with reenter", () => {
     let begun = 0;
     const source = fromCallback(() => {
       begun++;
@@ -144,13 +144,13 @@ describe("an actor that fails", () => {
       const { observers } = actor as unknown as { readonly observers: Iterable<{ error?: () => void }> };
       if (isHeld) for (const observer of observers) observer.error ??= () => undefined;
       actor.start().send({ type: "FAIL" });
-      // A timer without a delay throws it. Such timers fire in the order in which they were set.
+      // XState throws it from a timer without delay. Such timers fire in the order in which they were set.
       await new Promise((resolve) => setTimeout(resolve, 0));
       expect(uncaught).toHaveLength(1);
     }
   });
 
-  test("an actor that fails leaves what it has invoked running, until `_stop` of each child is called", () => {
+  test("a failed actor leaves its invoked actors running, until `_stop` of each child is called", () => {
     let ended = 0;
     const source = fromCallback(() => () => void ended++);
     const machine = createMachine({ invoke: { src: source, id: "child" }, on: { FAIL: { actions: fail } } });
@@ -165,7 +165,7 @@ describe("an actor that fails", () => {
   });
 });
 
-test("a machine's definition has the names of guards, actions and delays, and nothing of those written in place", () => {
+test("a machine's definition has the names of guards, actions and delays, and nothing of inline ones", () => {
   const machine = createMachine({
     initial: "a",
     states: {
