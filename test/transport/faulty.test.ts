@@ -8,7 +8,7 @@ transportSuite("over a faulty network, while it is calm", async (): Promise<Setu
   const network = new FaultyNetwork({ clock, random: seededRandom(1) });
   let isOpen = true;
   let count = 0;
-  // The suite lives in real time: simulated time is kept beside it.
+  // The suite runs in real time: the simulated clock follows it.
   const keepTime = async () => {
     const startMs = performance.now();
     while (isOpen) await clock.advance(performance.now() - startMs - clock.monotonic());

@@ -10,7 +10,7 @@ test("ws:// opens a transport over WebSocket", async () => {
   await served.close();
 });
 
-test("nats:// opens one over NATS, also before there is a broker", async () => {
+test("nats:// opens a transport over NATS, even before there is a broker", async () => {
   const transport = await openTransport({ servers: ["nats://127.0.0.1:1", "tls://127.0.0.1:1"], waitForFirst: false });
   expect(transport).toMatchObject({ kind: "nats", status: "disconnected", address: "127.0.0.1:1" });
   await transport.close();

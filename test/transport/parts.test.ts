@@ -8,7 +8,7 @@ const parts = (message = "m", bytes = payload) => split("test", message, bytes, 
 const logOf = (reasons: string[]) => ({ ...silentLog, warn: (facts: object) => void reasons.push(String(Reflect.get(facts, "reason"))) });
 
 describe("a message in parts", () => {
-  test("is what it was when its parts are joined, several messages mixed", () => {
+  test("is whole again when its parts are joined, with the parts of several messages mixed", () => {
     const joiner = new Joiner(new SimulatedClock(), silentLog);
     const joined = parts("a").flatMap((part, index) => {
       const other = parts("b")[index] as typeof part;
@@ -24,7 +24,7 @@ describe("a message in parts", () => {
     expect(joined.at(-1)).toEqual([Buffer.from(payload), Buffer.from(payload)]);
   });
 
-  test("is dropped when a part is missing, comes twice, or tells another size", () => {
+  test("is dropped when a part is missing, comes twice, or has another size", () => {
     const wrong: ((list: ReturnType<typeof parts>) => ReturnType<typeof parts>)[] = [
       (list) => list.toSpliced(0, 1),
       (list) => list.toSpliced(4, 1),
@@ -37,7 +37,7 @@ describe("a message in parts", () => {
     for (const spoil of wrong) {
       const joiner = new Joiner(new SimulatedClock(), silentLog);
       expect(spoil(parts()).map(({ position, bytes }) => joiner.addPart("r", position, bytes))).not.toContainEqual(expect.any(Uint8Array));
-      // And the next one is joined again.
+      // The next message is joined again.
       expect(
         parts("next")
           .map(({ position, bytes }) => joiner.addPart("r", position, bytes))
@@ -58,7 +58,7 @@ describe("a message in parts", () => {
     expect(await clock.step()).toBe(false);
   });
 
-  test("is dropped when too much is being joined, and the others are not", () => {
+  test("is dropped when it exceeds the bound on joining, and the others are not", () => {
     const reasons: string[] = [];
     const joiner = new Joiner(new SimulatedClock(), logOf(reasons), 6_500);
     const [first, second] = [parts("first"), parts("second")];
@@ -70,7 +70,7 @@ describe("a message in parts", () => {
   });
 });
 
-test("messages of which only a byte comes are bounded as large ones are, and keep nothing larger alive", () => {
+test("messages that stop after a byte are bounded like large ones, and keep no larger buffer alive", () => {
   const reasons: string[] = [];
   const joiner = new Joiner(new SimulatedClock(), logOf(reasons));
   const read = new Uint8Array(64 * 1024);
@@ -92,7 +92,7 @@ test("messages of which only a byte comes are bounded as large ones are, and kee
 });
 
 describe("the position of a part", () => {
-  test("travels as text", () => {
+  test("is written and read as text", () => {
     const position = { message: "0123456789abcdef-12", index: 3, count: 17, size: limits.messageBytesMax };
     expect(positionFromText(positionToText(position))).toEqual(position);
   });
@@ -110,7 +110,7 @@ describe("the position of a part", () => {
     `${"m".repeat(65)} 0 1 1`,
     "m m 0 1 1",
     "m 0 1e9 1",
-  ])("%j is none", (text) => {
+  ])("%j is not a position", (text) => {
     expect(positionFromText(text)).toBeUndefined();
   });
 });

@@ -28,7 +28,7 @@ test("a time-out longer than a timer can be does not end early, and an endless o
   expect(await clock.step()).toBe(false);
 });
 
-test("requests that are answered leave one timer, which rests when it finds nothing to do", async () => {
+test("answered requests leave one timer, which is not set again when no request is left", async () => {
   const clock = new SimulatedClock();
   const requests = new PendingRequests(clock);
   let sent = 0;

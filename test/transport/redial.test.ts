@@ -4,7 +4,7 @@ import { Redial } from "../../transport/redial.js";
 import { limits, seededRandom, silentLog } from "../../core/index.js";
 import { rejected } from "../../testing/suites/transport-steps.js";
 
-/** A place with targets that can be up or down, and a link that ends when told. */
+/** Targets that can be up or down, with links that end when the test says so. */
 function setup(targets: readonly string[]) {
   const clock = new SimulatedClock();
   const up = new Set<string>();
@@ -30,7 +30,7 @@ function setup(targets: readonly string[]) {
   return { clock, up, dials, linked, warned, redial, lose: () => lose() };
 }
 
-test("pauses between rounds double up to the longest, with jitter, and it never gives up", async () => {
+test("pauses between rounds double up to the longest, with jitter, and dialling never ends", async () => {
   const { clock, dials, warned, redial } = setup(["a"]);
   redial.forever();
   await clock.advance(60_000);
@@ -64,7 +64,7 @@ test("each target is tried in turn, beginning after the one that was lost, at on
   redial.stop();
 });
 
-test("a place that takes links and drops them at once is not dialled without a pause", async () => {
+test("a target that takes links and drops them at once is dialled after a pause", async () => {
   const { clock, up, dials, redial, lose } = setup(["a"]);
   up.add("a");
   await redial.first();
@@ -76,14 +76,14 @@ test("a place that takes links and drops them at once is not dialled without a p
   redial.stop();
 });
 
-test("the first round rejects with why no target was reached, and leaves nothing behind", async () => {
+test("the first round rejects with the reason why no target was reached, and leaves no timer", async () => {
   const { clock, dials, redial } = setup(["a", "b"]);
   expect(await rejected(redial.first())).toMatchObject({ message: "b is down" });
   expect(await clock.step()).toBe(false);
   expect(dials.length).toBe(2);
 });
 
-test("stopped, it dials no more and leaves no timer", async () => {
+test("after `stop` nothing is dialled and no timer is left", async () => {
   const { clock, dials, redial } = setup(["a"]);
   redial.forever();
   await clock.advance(1_000);

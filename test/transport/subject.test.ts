@@ -8,7 +8,7 @@ const patterns = fc
   .tuple(fc.array(fc.oneof(token, fc.constant("*")), { maxLength: 3 }), fc.boolean())
   .map(([tokens, rest]) => (rest || tokens.length === 0 ? [...tokens, ">"] : tokens));
 
-/** What the pattern says, word for word. */
+/** The definition of a match, token by token. */
 function matches(pattern: readonly string[], subject: readonly string[]): boolean {
   const last = pattern.at(-1) === ">";
   const fixed = last ? pattern.slice(0, -1) : pattern;
@@ -16,7 +16,7 @@ function matches(pattern: readonly string[], subject: readonly string[]): boolea
   return fixed.every((part, index) => part === "*" || part === subject[index]);
 }
 
-test("a table finds the patterns that match a subject, and no others, whatever was removed before", () => {
+test("a table finds the patterns that match a subject, and no others, after any removals", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(patterns, fc.boolean()), { maxLength: 30 }), subjects, (entries, subject) => {
       const table = new SubjectTable<number>();

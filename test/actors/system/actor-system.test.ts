@@ -18,7 +18,7 @@ describe("actors on a simulated clock", () => {
   let inside: ActorSystem;
   let outside: ActorSystem;
   let outsideTransport: Transport;
-  /** Views published, whoever watches. */
+  /** All published views. */
   let published: number;
 
   beforeEach(() => {
@@ -50,7 +50,7 @@ describe("actors on a simulated clock", () => {
     for (let time = 0; time < times; time++) gate.send({ type: gate.getSnapshot().matches("open") ? "CLOSE" : "OPEN" });
   }
 
-  test("nothing is published while nobody watches", async () => {
+  test("nothing is published without a watcher", async () => {
     toggle(gateAt("gate"), 10);
     await clock.advance(1_000);
     expect(published).toBe(0);
@@ -67,7 +67,7 @@ describe("actors on a simulated clock", () => {
     expect(views.map((view) => view.value)).toEqual(["open"]);
   });
 
-  test("a watcher that vanishes is published to no longer than its lease", async () => {
+  test("publishing to a watcher that vanished ends with its lease", async () => {
     const gate = gateAt("gate");
     outside.remote("gate").subscribe(() => undefined);
     await clock.advance(1);
@@ -91,7 +91,7 @@ describe("actors on a simulated clock", () => {
     expect(views.at(-1)?.value).toBe("open");
   });
 
-  test("who watches is told of a lost link, and shown the actor as it is when it is back", async () => {
+  test("a watcher is notified of a lost link, and gets the current view when the link is back", async () => {
     const gate = gateAt("gate");
     const views: ActorView[] = [];
     const lost: string[] = [];
@@ -152,9 +152,9 @@ describe("actors on a simulated clock", () => {
     });
   });
 
-  test("a list is answered in steps; those who ask meanwhile get the next one together, up to a bound", async () => {
+  test("a list is answered in steps; questions that arrive meanwhile get the next list together, up to a bound", async () => {
     const looks = { all: 0, ofStep: 0, longestStep: 0, step: 0 };
-    // Each look takes a millisecond.
+    // Each view takes a millisecond.
     const working = {
       now: () => clock.now(),
       monotonic: () => clock.monotonic() + looks.all,
@@ -192,7 +192,7 @@ describe("actors on a simulated clock", () => {
     ]);
   });
 
-  test("whatever bytes come, the answer is a typed error and the actor stays as it is", async () => {
+  test("any bytes are answered with a typed error, and the actor stays as it is", async () => {
     const gate = gateAt("gate");
     const random = seededRandom(7);
     const any = (max: number) => Math.floor(random.fraction() * max);
@@ -214,7 +214,7 @@ describe("actors on a simulated clock", () => {
     for (const message of messages) {
       const answer = await stranger.request("zooid.main.actor.gate", message, { timeoutMs: 1_000 });
       expect(() => readAnswer(nothing, answer)).toThrow(ZooidError);
-      // A flood of bytes on its views reaches nobody who did not ask.
+      // A flood of bytes on the subject of its views has no effect.
       stranger.publish("zooid.main.view.gate", message);
     }
     expect(gate.getSnapshot().value).toBe("closed");

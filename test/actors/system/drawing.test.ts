@@ -66,7 +66,7 @@ test("the states an actor is in are highlighted", () => {
   expect(picture.match(/^ {2}class /gm)).toHaveLength(1);
 });
 
-test("JSON says the same as the picture", () => {
+test("the JSON holds the same facts as the picture", () => {
   expect(JSON.parse(machineToJson(lift))).toEqual(describeMachine(lift));
   expect(describeMachine(lift).states?.["waiting"]?.transitions).toEqual([
     { on: "CALL", guard: "(isFree and not isFull)", actions: ["count", "ring"], target: ["moving"] },
@@ -74,7 +74,7 @@ test("JSON says the same as the picture", () => {
   ]);
 });
 
-test("what has no name is seen as unnamed", () => {
+test("guards, actions and actors without a name are shown as unnamed", () => {
   const careless = createMachine({
     id: "careless",
     context: { n: 0 },
@@ -93,7 +93,7 @@ test("a delay that is a number is shown with its unit", () => {
   expect(machineToMermaid(light)).toContain("red --> green : after 50 ms\n");
 });
 
-test("a description is drawn as its machine is", () => {
+test("the drawing of a description equals that of its machine", () => {
   const current = { moving: "riding" };
   expect(machineToMermaid(describeMachine(lift), { current })).toBe(machineToMermaid(lift, { current }));
   expect(machineToJson(describeMachine(lift))).toBe(machineToJson(lift));

@@ -6,7 +6,7 @@ import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { createBroker } from "../../../transport/index.js";
 import { InvalidOptionError, limits, seededRandom, silentLog } from "../../../core/index.js";
 
-/** Uncaught exceptions end the run of the suite: Vitest reports each. They are counted here so that the test that caused one fails. */
+/** Vitest ends a run at an uncaught exception. They are counted here, so that the test that caused one fails. */
 const uncaught: unknown[] = [];
 const noteUncaught = (error: unknown) => uncaught.push(error);
 
@@ -68,7 +68,7 @@ function settled<T>(promise: Promise<T>): Promise<T> {
   return clock.settle(promise, 1_000);
 }
 
-/** What an exception that XState throws in a timer needs to come out. */
+/** Time in which an exception that XState throws in a timer becomes visible. */
 function nextTurns(): Promise<void> {
   return new Promise((resolve) => setTimeout(() => setTimeout(resolve, 0), 0));
 }
@@ -89,7 +89,7 @@ test("the actor gets what the schema of the event returns", async () => {
   const got: unknown[] = [];
   const machine = setup({ actions: { note: ({ event }) => got.push(event) } }).createMachine({ on: { PAY: { actions: "note" } } });
   inside.register("till", createActor(machine).start(), { accepts: { PAY: z.object({ amount: z.coerce.number() }) } });
-  await settled(outside.remote("till").send({ type: "PAY", amount: "5", by: "nobody" }));
+  await settled(outside.remote("till").send({ type: "PAY", amount: "5", by: "x" }));
   expect(got).toEqual([{ type: "PAY", amount: 5 }]);
 });
 
@@ -115,16 +115,16 @@ test("an asynchronous schema of an event is refused", async () => {
   expect(uncaught).toEqual([]);
 });
 
-test("what is no list of types and no Standard Schema is refused at registration, which then registers nothing", () => {
+test("`accepts` that is neither a list of types nor Standard Schemas is refused, and nothing is registered", () => {
   for (const accepts of [undefined, null, "OPEN", [1], ["x".repeat(limits.nameBytesMax + 1)], { OPEN: {} }, { OPEN: true }]) {
     expect(() => inside.register("order", createActor(orderMachine), { accepts: accepts as never })).toThrow(InvalidOptionError);
   }
   inside.register("order", createActor(orderMachine), { accepts: [] });
 });
 
-test("an actor that an event from outside makes fail is stopped with all that it runs; sender and lists get the reason; the process goes on", async () => {
+test("an actor that fails on an event from outside is stopped with its children; sender and lists get the reason; the process goes on", async () => {
   const order = createActor(orderMachine).start();
-  // A service that saves its actors has an observer without `error`, for which XState throws the error into the process.
+  // A service that saves its actors has an observer without `error`. XState then throws the error into the process.
   order.subscribe(() => undefined);
   const failures: unknown[] = [];
   inside.register("order", order, { accepts: { ADD: z.object({}).loose() }, onFailure: (error) => failures.push(error) });
@@ -153,7 +153,7 @@ test("a failure long after the event that led to it reaches no uncaughtException
   expect((await settled(outside.remote("order").snapshot())).failure).toBe("no stock left");
 });
 
-test("an actor below another that fails with it does not end the process either", async () => {
+test("a child actor that fails with its parent does not end the process either", async () => {
   const shop = setup({ actors: { order: orderMachine } }).createMachine({ invoke: { src: "order", id: "order" } });
   const root = createActor(shop).start();
   root.subscribe(() => undefined);
@@ -215,7 +215,7 @@ test("observers of the application that have no `error` do not make a failure in
   expect(uncaught).toEqual([]);
 });
 
-test("an onFailure that throws, or rejects, is logged and nothing else", async () => {
+test("an onFailure that throws or rejects is logged, and has no other effect", async () => {
   const lines: string[] = [];
   const log = { ...silentLog, error: (_facts: object, line: string) => void lines.push(line) };
   const system = createActorSystem({ realm: "main", transport: createBroker({ clock }).connect(), clock, random: seededRandom(3), log });
@@ -236,7 +236,7 @@ test("an onFailure that throws, or rejects, is logged and nothing else", async (
   expect(uncaught).toEqual([]);
 });
 
-test("an event whose schema throws, or returns what no Standard Schema returns, is refused and does not reach the actor", async () => {
+test("an event whose schema throws, or returns an invalid result, is refused and does not reach the actor", async () => {
   const got: unknown[] = [];
   const machine = setup({ actions: { note: ({ event }) => got.push(event) } }).createMachine({ on: { PAY: { actions: "note" } } });
   const odd: Record<string, () => unknown> = {

@@ -2,7 +2,7 @@ import { assign, setup } from "xstate";
 import { z } from "zod";
 import type { Value } from "../../../core/index.js";
 
-/** A machine to be looked at and steered: a gate that counts who passes while it is open. */
+/** A machine for tests of views and events: a gate that counts passers while it is open. */
 export const gateMachine = setup({
   types: {
     context: {} as { readonly by: string | undefined; readonly passed: number },
@@ -29,10 +29,10 @@ export const gateMachine = setup({
   },
 });
 
-/** What the gate takes from outside. */
+/** The events that the gate accepts from outside. */
 export const gateEvents = { OPEN: z.object({ by: z.string().min(1).optional() }), CLOSE: z.object({}), COUNT: z.object({}) };
 
-/** What the gate shows: who passed, never who opened. */
+/** The view of the gate: the passers, not the opener. */
 export function showGate(snapshot: unknown): Record<string, Value> {
   return { passed: (snapshot as { context: { passed: number } }).context.passed };
 }

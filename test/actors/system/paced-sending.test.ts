@@ -7,7 +7,7 @@ import { watched } from "../../support/watched.js";
 
 const part = limits.pacedBytesInAirMax / 4;
 
-/** A sender whose broker takes what was sent when the test says so. */
+/** A sender whose broker takes the sent bytes when the test says so. */
 function sender() {
   const clock = new SimulatedClock();
   const transport = createBroker({ clock }).connect();
@@ -16,7 +16,7 @@ function sender() {
   return { clock, taken, sending: new PacedSending({ transport, clock, log: silentLog }) };
 }
 
-test("a paced sender waits until the broker has taken what it sent, each time that its bound of bytes is on the way", async () => {
+test("a paced sender waits for the broker each time that its bound of bytes is in flight", async () => {
   const { clock, taken, sending } = sender();
   for (let round = 1; round <= 3; round++) {
     for (let n = 0; n < 3; n++) expect(sending.sent(part)).toBeUndefined();

@@ -53,7 +53,7 @@ async function opened(options: Parameters<typeof openBucket>[1] = {}) {
 }
 const bytes = Buffer.from("x");
 
-/** What `transport` does, to change some of it. */
+/** A copy of `transport`, whose methods a test can replace. */
 function delegate(transport: AskingTransport): AskingTransport {
   return {
     kind: transport.kind,
@@ -73,7 +73,7 @@ function delegate(transport: AskingTransport): AskingTransport {
 }
 
 describe("a bucket in JetStream", () => {
-  test("is laid out as one of NATS's key-value store, made by the first of those who use it", async () => {
+  test("has the layout of NATS's key-value store, and is made by its first user", async () => {
     const { server, bucket, ask } = await opened();
     const other = await openBucket(server);
     onTestFinished(() => other.close());
@@ -89,7 +89,7 @@ describe("a bucket in JetStream", () => {
     });
   });
 
-  test("bounds what it holds when told to, and the oldest go", async () => {
+  test("has at most `bytesMax`, and removes its oldest entries", async () => {
     const { server, bucket, ask } = await opened({ bytesMax: 100_000 });
     for (let n = 0; n < 50; n++) expect(await bucket.put(`k${n}`, Buffer.alloc(10_000), 0)).toBeDefined();
     expect(await bucket.get("k0")).toBeUndefined();
@@ -102,7 +102,7 @@ describe("a bucket in JetStream", () => {
     expect((await ask("STREAM.INFO.KV_shared")).config?.max_bytes).toBe(200_000);
   });
 
-  test("that somebody else made is used as it is, and keeps what may not be removed", async () => {
+  test("that another client made is used as it is, and keeps entries that may not be removed", async () => {
     const { bucket, ask } = await opened({ bytesMax: 100_000 });
     const theirs = {
       name: "KV_shared",
@@ -119,7 +119,7 @@ describe("a bucket in JetStream", () => {
     expect((await ask("STREAM.INFO.KV_shared")).config).toMatchObject({ max_bytes: -1, max_age: 0, discard: "new" });
   });
 
-  test("of a broker that was killed is there again, and is made anew when its data is gone", async () => {
+  test("of a broker that was killed is found again, and is made again if its data is lost", async () => {
     const { server, transport, bucket } = await opened();
     await bucket.put("k", bytes, 0);
     await server.kill();
@@ -137,7 +137,7 @@ describe("a bucket in JetStream", () => {
     expect(await bucket.put("k", bytes, 0)).toBe(1);
   });
 
-  test("a broker that hangs is waited for within the bound", async () => {
+  test("a call to a broker that hangs ends within the time-out", async () => {
     const { server, bucket } = await opened({ timeoutMs: 100 });
     await bucket.put("k", bytes, 0).catch(() => undefined);
     server.pause();
@@ -146,23 +146,23 @@ describe("a bucket in JetStream", () => {
       begun = performance.now();
       return bucket.get("k");
     };
-    // It may still answer while the signal is on its way.
+    // The broker may still answer until the signal takes effect.
     const hangs = async () => {
       for (;;) await get();
     };
     await expect(hangs()).rejects.toThrow(TimeoutError);
     expect(performance.now() - begun).toBeLessThan(5_000);
     server.resume();
-    // It answers as soon as it can.
+    // The broker answers again after a while.
     while ((await bucket.get("other").catch((error: unknown) => error)) !== undefined);
   });
 
-  test("a listing of what goes before it is delivered ends, with what is left or nothing", async () => {
+  test("a listing ends although entries are removed before their delivery, with the rest or with none", async () => {
     const { transport, bucket } = await opened();
     for (const key of ["a", "b", "c"]) await bucket.put(key, bytes, 0);
     let subscribe: () => void = () => undefined;
     let between: () => Promise<unknown> = () => Promise.resolve();
-    // Nothing is delivered before somebody listens.
+    // The subscription starts after the consumer was made.
     const late: AskingTransport = {
       ...delegate(transport),
       subscribe: (subject, handler) => {
@@ -189,7 +189,7 @@ describe("a bucket in JetStream", () => {
     expect(await count()).toBe(0);
   });
 
-  test("a listing tells the server how far it is, which sends no more until then", async () => {
+  test("a listing answers the server's flow control, without which the server sends no more", async () => {
     const { transport, bucket } = await opened();
     await bucket.get("k");
     const headers = { Long: "x".repeat(16_000) };
@@ -198,18 +198,18 @@ describe("a bucket in JetStream", () => {
     expect((await bucket.list(1, 1_000)).length).toBe(count);
   });
 
-  test("a time to live that somebody else wrote in another way is none", async () => {
+  test("a time to live that another client wrote in another form is ignored", async () => {
     const { transport, bucket } = await opened();
-    const told = ["", "x", "-1", "1.5", "1e3", " 1", "9".repeat(16), "0", "7"];
+    const written = ["", "x", "-1", "1.5", "1e3", " 1", "9".repeat(16), "0", "7"];
     await bucket.get("k");
-    for (const [n, ttl] of told.entries()) {
+    for (const [n, ttl] of written.entries()) {
       await transport.request(`$KV.shared.p.k${n}`, bytes, { timeoutMs: 5_000, headers: { "Zooid-Ttl-Ms": ttl } });
     }
     const listed = (await bucket.list(1, 10)).map(({ ttlMs }) => ttlMs);
     expect(listed).toEqual([undefined, undefined, undefined, undefined, undefined, 1, undefined, 0, 7]);
   });
 
-  test("what has a time to live goes by itself where the server knows how", async () => {
+  test("an entry with a time to live is removed by servers that support it", async () => {
     const { bucket, ask } = await opened();
     await bucket.put("k", bytes, 0, 1_000);
     await bucket.put("stays", bytes, 0, 60_000);

@@ -48,7 +48,7 @@ const refused = { code: "ZOOID_NOT_AUTHORIZED", transient: false };
 const distrusted = { code: "ZOOID_CERTIFICATE", transient: false };
 
 describe("credentials", () => {
-  test("user and password let us in, as options or in the address; wrong ones are NotAuthorizedError", async () => {
+  test("user and password are accepted, as options or in the address; wrong ones are NotAuthorizedError", async () => {
     const { port, url } = await serve('authorization { user: "zoo", password: "p@ss:wörd" }');
     await connect({ servers: url, user: "zoo", password: "p@ss:wörd" });
     await connect({ servers: `nats://zoo:${encodeURIComponent("p@ss:wörd")}@127.0.0.1:${port}` });
@@ -58,14 +58,14 @@ describe("credentials", () => {
     expect(await rejected(connectNats({ servers: url }))).toMatchObject(refused);
   });
 
-  test("a token lets us in", async () => {
+  test("a token is accepted", async () => {
     const { port, url } = await serve('authorization { token: "s3cret" }');
     await connect({ servers: url, token: "s3cret" });
     await connect({ servers: `nats://s3cret@127.0.0.1:${port}` });
     expect(await rejected(connectNats({ servers: url, token: "wrong" }))).toMatchObject(refused);
   });
 
-  test("credentials that are refused later are tried again until they are taken", async () => {
+  test("credentials that are refused later are tried again until they are accepted", async () => {
     const server = await serve(withPassword("old"));
     const warned: string[] = [];
     let refusedOnce: (() => void) | undefined;
@@ -116,7 +116,7 @@ describe("credentials", () => {
     expect([...(await transport.request("taken", new Uint8Array([1]), { timeoutMs: 10_000 }))]).toEqual([1]);
   });
 
-  test("a subscription that the broker forbids says so once the transport has flushed", async () => {
+  test("a subscription that the broker forbids shows it once the transport has flushed", async () => {
     const { url } = await serve(
       'authorization { users = [{ user: "zoo", password: "z", permissions { publish: [">"], subscribe: ["allowed", "_INBOX.>"] } }] }',
     );
@@ -129,7 +129,7 @@ describe("credentials", () => {
 });
 
 describe("TLS", () => {
-  test("a server whose certificate we trust is reached, by name and by address; another is refused", async () => {
+  test("a server with a trusted certificate is reached, by name and by address; another is refused", async () => {
     const authority = createAuthority("Zooid test");
     const server = authority.issue("broker", ["localhost", "127.0.0.1"]);
     await write({ "server.pem": server.cert, "server.key": server.key, "ca.pem": authority.ca });
@@ -149,7 +149,7 @@ describe("TLS", () => {
     expect(await rejected(connectNats(misnamed))).toMatchObject({ ...distrusted, facts: { problem: "misnamed" }, cause: { code } });
   });
 
-  test.each(["tls", "nats"])("a server reached by %s:// and its IP address has to have a certificate for that address", async (scheme) => {
+  test.each(["tls", "nats"])("a server reached by %s:// and its IP address must have a certificate for that address", async (scheme) => {
     const authority = createAuthority("Zooid test");
     for (const [hosts, isTaken] of [
       [["127.0.0.1"], true],
@@ -168,7 +168,7 @@ describe("TLS", () => {
     }
   });
 
-  test("what is no certificate, or lacks its key, is InvalidOptionError with its name", async () => {
+  test("a text that is no certificate, or a certificate without its key, is InvalidOptionError that names the option", async () => {
     await write({ "none.pem": "nothing\n" });
     const { cert, key } = createAuthority("Zooid test").issue("client");
     const wrong = [
@@ -185,7 +185,7 @@ describe("TLS", () => {
     }
   });
 
-  test("a server that asks for our certificate takes that of its authority, and no other", async () => {
+  test("a server that asks for a client's certificate accepts one of its authority, and no other", async () => {
     const authority = createAuthority("Zooid test");
     const another = createAuthority("Another");
     const [server, client, stranger] = [authority.issue("broker", ["localhost"]), authority.issue("client"), another.issue("client")];
@@ -227,12 +227,12 @@ describe("TLS", () => {
     await transport.flush();
   });
 
-  test("asked for TLS, we do not talk to a server without it", async () => {
+  test("a transport with TLS refuses a server without it", async () => {
     const { port } = await serve("");
     expect(await rejected(connectNats({ servers: `tls://127.0.0.1:${port}` }))).toMatchObject({ code: "ZOOID_DISCONNECTED" });
   });
 
-  test("a file that cannot be read is InvalidOptionError with its name", async () => {
+  test("a file that cannot be read is InvalidOptionError that names the option", async () => {
     const error = await rejected(connectNats({ servers: "tls://localhost", tls: { keyFile: file("none.key") } }));
     expect(error).toMatchObject({ code: "ZOOID_INVALID_OPTION", facts: { option: "tls.keyFile" } });
   });

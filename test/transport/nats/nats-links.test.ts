@@ -30,7 +30,7 @@ const empty = new Uint8Array(0);
 const openSockets = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length;
 
 describe("a broker that fails", () => {
-  test("killed with SIGKILL: a request in flight fails within a second, and all goes on when it is back", async () => {
+  test("killed with SIGKILL: a request in flight fails within a second, and later requests work when it is back", async () => {
     const server = await serve();
     const [asker, answerer] = [await connect({ servers: server.url }), await connect({ servers: server.url })];
     const taken = receive(answerer, ["silent"], 1, () => undefined);
@@ -49,7 +49,7 @@ describe("a broker that fails", () => {
     expect(await asker.request("echo", Buffer.from("again"), { timeoutMs: 10_000 })).toEqual(Buffer.from("again"));
   });
 
-  test("one that hangs is noticed by its pings, even with a full send buffer, and found again when it wakes", async () => {
+  test("that hangs is noticed by its pings, even with a full send buffer, and found again when it resumes", async () => {
     const server = await serve();
     const transport = await connect({ servers: server.url, pingIntervalMs: 100, dialTimeoutMs: 200 });
     server.pause();
@@ -66,11 +66,11 @@ describe("a broker that fails", () => {
     await transport.flush();
   });
 
-  test("one that is slow, but answers within the pings, keeps its links and loses nothing", async () => {
+  test("that is slow, but answers within the pings, keeps its links and loses nothing", async () => {
     const server = await serve();
     const [sender, receiver] = [await connect({ servers: server.url }), await connect({ servers: server.url })];
     const heard = receive(receiver, ["a"], 100, (message) => message.payload[0]);
-    // The broker may still take a request while it is being stopped: nobody answers it, so that it times out all the same.
+    // The broker may still take a request while it is being stopped. It has no answer, so it times out all the same.
     receiver.subscribe("silent", () => undefined);
     await receiver.flush();
     const changes: string[] = [];
@@ -83,7 +83,7 @@ describe("a broker that fails", () => {
     expect(changes).toEqual([]);
   });
 
-  test("dialling one that accepts and says nothing ends in time and leaves no socket open", async () => {
+  test("that accepts a connection and sends nothing is given up in time, and no socket is left open", async () => {
     const server = await serve();
     server.pause();
     const before = openSockets();
@@ -114,7 +114,7 @@ describe("a broker that fails", () => {
 });
 
 describe("addresses", () => {
-  test("each of a list is tried in turn, at first and whenever the link is lost", async () => {
+  test("all addresses of a list are tried in turn, at first and whenever the link is lost", async () => {
     const [first, second] = [await serve(), await serve()];
     await first.kill();
     const transport = await connect({ servers: `${first.url}, ${second.url}` });
@@ -126,7 +126,7 @@ describe("addresses", () => {
     expect(transport.address).toBe(`127.0.0.1:${first.port}`);
   });
 
-  test("each address of a name is tried, of IPv6 and IPv4", async () => {
+  test("all addresses of a name are tried, IPv6 and IPv4", async () => {
     const server = await serve();
     const asked: string[] = [];
     const resolve = async (host: string) => {
@@ -167,7 +167,7 @@ describe("addresses", () => {
 });
 
 describe("sizes", () => {
-  test("what fits into one message travels without headers, and parts that nobody can have split do no harm", async () => {
+  test("a payload that fits into one message is sent without headers, and invalid parts do no harm", async () => {
     const server = await serve();
     const transport = await connect({ servers: server.url });
     const raw = await rawConnect({ servers: server.url });

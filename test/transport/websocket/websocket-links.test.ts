@@ -39,7 +39,7 @@ async function serveAgain(options: Omit<ServeBrokerOptions, "broker">): Promise<
   served = await serveBroker({ broker, ...options });
 }
 
-/** A WebSocket that speaks for itself, and the reason it was closed for. */
+/** A WebSocket without a transport, and the reason for which it was closed. */
 async function speak(headers: { readonly [name: string]: string } = {}): Promise<{ socket: WebSocket; closed: Promise<string> }> {
   const socket = new WebSocket(served.url, "zooid.1", { headers });
   const closed = once(socket, "close").then(([code, reason]) => `${code} ${reason}`);
@@ -47,7 +47,7 @@ async function speak(headers: { readonly [name: string]: string } = {}): Promise
   return { socket, closed };
 }
 
-describe("what one process sends", () => {
+describe("frames of a process", () => {
   const malformed: [string, Uint8Array | string, string][] = [
     ["text", "publish a", "1008 ZOOID_INVALID_OPTION"],
     ["nothing", new Uint8Array(0), "1008 ZOOID_MALFORMED_MESSAGE"],
@@ -64,7 +64,7 @@ describe("what one process sends", () => {
     ["a frame too large", new Uint8Array(limits.messageBytesMax + 128 * 1024), "1009"],
   ];
 
-  test.each(malformed)("%s closes its socket with a reason, and hurts nobody", async (_, bytes, reason) => {
+  test.each(malformed)("%s closes its socket with a reason, and no other session", async (_, bytes, reason) => {
     const [asker, answerer] = [await connect(), await connect()];
     answerer.subscribe("echo", (message) => message.reply?.(message.payload));
     await answerer.flush();
@@ -75,7 +75,7 @@ describe("what one process sends", () => {
     expect(await asker.request("echo", Uint8Array.of(1), { timeoutMs: 10_000 })).toEqual(Buffer.of(1));
   });
 
-  test("replies to what was never asked, and numbers that were never given, are passed over", async () => {
+  test("replies without a request, and unknown numbers, are ignored", async () => {
     const { socket } = await speak();
     for (const frame of [
       ["reply", 99, new Uint8Array(1)],
@@ -88,15 +88,15 @@ describe("what one process sends", () => {
     socket.terminate();
   });
 
-  test("more subscriptions than it may have close its socket", async () => {
+  test("a subscription above the bound closes the socket", async () => {
     const { socket, closed } = await speak();
     for (let n = 0; n <= limits.socketSubscriptionsMax; n++) socket.send(encodeMessage(["subscribe", n, "a", null]));
     expect(await closed).toContain("1008 ZOOID_INVALID_OPTION");
   });
 });
 
-describe("who may join", () => {
-  test("a web page may not, unless its origin is named", async () => {
+describe("joining a broker", () => {
+  test("a web page is refused unless its origin is allowed", async () => {
     const refused = new WebSocket(served.url, "zooid.1", { origin: "http://elsewhere.test" });
     const [error] = (await once(refused, "error")) as [Error];
     expect(error.message).toContain("403");
@@ -105,18 +105,18 @@ describe("who may join", () => {
     socket.terminate();
   });
 
-  test("one that speaks another version is refused", async () => {
+  test("a process with another version of the protocol is refused", async () => {
     const socket = new WebSocket(served.url, "zooid.0");
     const [error] = (await once(socket, "error")) as [Error];
     expect(error.message).toContain("400");
   });
 
-  test("nobody, while the broker is stopped", async () => {
+  test("every process is refused while the broker is stopped", async () => {
     broker.stop();
     expect(await rejected(connectWebSocket({ url: served.url }))).toMatchObject({ code: "ZOOID_DISCONNECTED" });
   });
 
-  test("one that is refused and resets its connection hurts nobody", async () => {
+  test("a refused process that resets its connection does not affect other processes", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
@@ -136,12 +136,12 @@ describe("who may join", () => {
     server.close();
   });
 
-  test("a port that is taken is InvalidOptionError", async () => {
+  test("a port in use is InvalidOptionError", async () => {
     const error = await rejected(serveBroker({ broker, port: served.port }));
     expect(error).toMatchObject({ code: "ZOOID_INVALID_OPTION", facts: { option: "port", reason: expect.stringContaining("is taken") } });
   });
 
-  test("a server of someone else's is shared at a path", async () => {
+  test("a path of the application's own HTTP server can serve the broker", async () => {
     const server: Server = createServer((_, response) => response.end("hello"));
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -159,7 +159,7 @@ describe("who may join", () => {
 });
 
 describe("links", () => {
-  test("a reader that does not keep up is cut off, and the others get everything", async () => {
+  test("a reader that does not keep up is cut off, and the others get all messages", async () => {
     const warned: string[] = [];
     const log = { ...silentLog, warn: (_: object, message: string) => void warned.push(message) };
     await serveAgain({ bufferedBytesMax: 1024 * 1024, log });
@@ -185,7 +185,7 @@ describe("links", () => {
   });
 
   test("a broker that hangs is noticed by its pings, and requests in flight fail", async () => {
-    // Lets the WebSocket through until it is told to hold everything back.
+    // Relays the WebSocket until the test holds all bytes back.
     const sockets = new Set<Socket>();
     const relay = createTcpServer((from) => {
       const to = createConnection(served.port, "127.0.0.1");
@@ -218,7 +218,7 @@ describe("links", () => {
     await once(relay, "close");
   });
 
-  test("a process that goes away takes its subscriptions with it", async () => {
+  test("the subscriptions of a process end with its connection", async () => {
     const [asker, leaver] = [await connect(), await connect()];
     const taken = receive(leaver, ["ask"], 1, () => undefined);
     await leaver.flush();
