@@ -1,19 +1,19 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { historyHeader } from "../../../testing/simulated-stream.js";
 import { tagTokens, writeBusWord } from "../../../transport/jetstream/messages.js";
-import { CacheChecker, type Made, type NodeLife, type ToldOfStream } from "./cache-checker.js";
+import { CacheChecker, type Made, type NodeLife, type StreamPosition } from "./cache-checker.js";
 
 const created = "2026";
 const epoch = `e ${created}`;
 
-/** Two nodes and a stream; the tests tell the checker lies about what they serve. */
+/** Two nodes and a stream. The tests report false results to the checker. */
 describe("checker of the cache", () => {
   let nowMs = 0;
   let checker: CacheChecker;
   let one: NodeLife;
   let two: NodeLife;
   let sequence = 0;
-  /** In which the stream gives its numbers. */
+  /** Name of the history in which the stream gives its sequences. */
   let history = "before";
 
   beforeEach(() => {
@@ -36,7 +36,7 @@ describe("checker of the cache", () => {
     return id;
   }
 
-  /** The stream takes an invalidation of `life`, whose id was drawn now. */
+  /** The stream takes an invalidation of `life`, whose id is drawn now. */
   function take(life: NodeLife, tag: string, id: string): void {
     checker.drawn(life, id);
     const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id, tag });
@@ -52,40 +52,40 @@ describe("checker of the cache", () => {
   /** The stream takes a heartbeat. */
   const beat = () => append("beat", writeBusWord({ type: "beat", epoch, knew: 0 }));
 
-  /** The bus of `life` tells of a heartbeat. */
-  function heartbeat(life: NodeLife, at: number): ToldOfStream {
-    const told = checker.told(life, { type: "heartbeat", version: version(at) });
-    if (told === undefined) throw new Error("a heartbeat has a place");
-    return told;
+  /** The bus of `life` reports a heartbeat. */
+  function heartbeat(life: NodeLife, at: number): StreamPosition {
+    const reported = checker.reported(life, { type: "heartbeat", version: version(at) });
+    if (reported === undefined) throw new Error("a heartbeat has a position");
+    return reported;
   }
 
   const serve = (life: NodeLife, result: Made) => checker.ended(checker.began(life, "call"), result);
   const sentences = () => checker.violations.map(({ promise, message }) => `${promise} ${message.replace(/^promise \d+: | \{.*/g, "")}`);
   const stale = "11 a call gets nothing older than an invalidation that was applied before it";
 
-  test("a true account has no violations", () => {
+  test("a correct run has no violations", () => {
     serve(one, made("r:a"));
     const overlapping = checker.began(one, "overlaps");
     const before = made("r:a");
     const id = invalidate(one, "r");
     checker.ended(overlapping, before);
-    // Of the other node nobody has told it yet.
+    // The other node's bus has not reported it yet.
     serve(two, before);
     serve(one, made("r:a"));
     serve(one, made("other", 1));
-    checker.told(two, { type: "invalidated", tag: "r", id, version: version(1) });
+    checker.reported(two, { type: "invalidated", tag: "r", id, version: version(1) });
     serve(two, made("r:a"));
     expect(checker.violations).toEqual([]);
   });
 
-  test.each(["r:a", "r", ""])("a result older than the node's own invalidation of %j is told", (tag) => {
+  test.each(["r:a", "r", ""])("a result older than the node's own invalidation of %j is reported", (tag) => {
     const old = made("r:a");
     invalidate(one, tag);
     serve(one, old);
     expect(sentences()).toEqual([stale]);
   });
 
-  test("a result that used an old one among new ones is told", () => {
+  test("a result computed from a stale and a valid result is reported", () => {
     const old = checker.next();
     invalidate(one, "r:a");
     serve(one, {
@@ -99,11 +99,11 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale]);
   });
 
-  test("a result older than what the bus told, or than what it passed over, is told", () => {
+  test("a result older than an invalidation that the bus reported or passed over is reported", () => {
     for (const event of ["invalidated", "heartbeat", "following"] as const) {
       const old = made("r:a");
       const id = invalidate(one, "r:a");
-      checker.told(
+      checker.reported(
         two,
         event === "invalidated" ? { type: event, tag: "r:a", id, version: version(sequence) } : { type: event, version: version(sequence) },
       );
@@ -112,21 +112,21 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale, stale, stale]);
   });
 
-  test("a superseded invalidation counts with the later one while a node catches up, and in any case once it follows", () => {
+  test("a superseded invalidation counts with the later one while a node catches up, and always once it follows", () => {
     const old = made("r:a");
     invalidate(one, "r:a");
     const id = invalidate(one, "r:b");
     const before = sequence;
     invalidate(one, "r:a");
-    checker.told(two, { type: "invalidated", tag: "r:b", id, version: version(before) });
+    checker.reported(two, { type: "invalidated", tag: "r:b", id, version: version(before) });
     serve(two, old);
     expect(sentences()).toEqual([]);
-    checker.told(two, { type: "following", version: version(before) });
+    checker.reported(two, { type: "following", version: version(before) });
     serve(two, old);
     expect(sentences()).toEqual([stale]);
   });
 
-  test("a number that the stream has lost and given again does not count as reported", () => {
+  test("a sequence that the stream has lost and given again does not count as reported", () => {
     for (const tag of ["r:a", "r:b"]) invalidate(one, tag);
     heartbeat(two, sequence);
     expect(checker.hasReported(two, created, sequence)).toBe(true);
@@ -138,14 +138,14 @@ describe("checker of the cache", () => {
     expect(checker.hasReported(two, created, sequence - 1)).toBe(true);
   });
 
-  test("a result from before a reset is told", () => {
+  test("a result from before a reset is reported", () => {
     const old = made("r:a");
-    checker.told(two, { type: "reset", version: version(0) });
+    checker.reported(two, { type: "reset", version: version(0) });
     serve(two, old);
     expect(sentences()).toEqual([stale]);
   });
 
-  test("a node that is cut off and serves for longer than it may is told", () => {
+  test("a node that is cut off and serves stale results for longer than it may is reported", () => {
     const old = made("r:a");
     invalidate(one, "r:a");
     nowMs = 999;
@@ -156,10 +156,10 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale]);
   });
 
-  test("what a power failure took counts where it was told, and in the end if somebody is left who knew it", () => {
+  test("a lost invalidation counts where it was reported, and in the end if a live node knows of it", () => {
     const old = made("r:a");
     const id = invalidate(one, "r:a");
-    checker.told(one, { type: "invalidated", tag: "r:a", id, version: version(1) });
+    checker.reported(one, { type: "invalidated", tag: "r:a", id, version: version(1) });
     for (const issued of checker.issued) issued.keptBy = "bus";
     checker.lost(created, 0, [one, two]);
     nowMs = 5_000;
@@ -170,22 +170,22 @@ describe("checker of the cache", () => {
     expect(checker.finalFloors().has("r:a")).toBe(false);
   });
 
-  test("what was lost with nobody left who knew it is exempt, also when its process had published it anew after a restart", () => {
+  test("a lost invalidation that no live node knows of is exempt, also when its process published it again after a restart", () => {
     const published = invalidate(one, "r:a");
-    checker.told(one, { type: "invalidated", tag: "r:a", id: published, version: version(1) });
+    checker.reported(one, { type: "invalidated", tag: "r:a", id: published, version: version(1) });
     checker.invalidates(one, "r:b").issued.keptBy = "disk";
     for (const issued of checker.issued) issued.keptBy = "bus";
     checker.died(one);
     const again = checker.born("one", 2);
     take(again, "r:b", "again");
-    checker.told(again, { type: "invalidated", tag: "r:b", id: "again", version: version(2) });
+    checker.reported(again, { type: "invalidated", tag: "r:b", id: "again", version: version(2) });
     checker.lost(created, 0, [again]);
     expect([...checker.finalFloors().keys()].toSorted()).toEqual(["r:a", "r:b"]);
     checker.died(again);
     expect([...checker.finalFloors().keys()]).toEqual([]);
   });
 
-  test("a node that had heard more, but nothing of what was lost, need not notice the loss", () => {
+  test("a node that received a higher sequence, but no lost invalidation, need not notice the loss", () => {
     heartbeat(two, 6);
     checker.lost(created, 3, [one, two]);
     sequence = 4;
@@ -198,7 +198,7 @@ describe("checker of the cache", () => {
     expect(checker.finalFloors().has("r:a")).toBe(false);
   });
 
-  test("what died with the memory of its process is not asked for in the end; what was promised to be kept is, in its next life too", () => {
+  test("an invalidation that died with its process does not count in the end; one that the disk promised to keep does, and in the next life too", () => {
     const [{ issued: forgotten }, { issued: kept }] = [checker.invalidates(one, "r:a"), checker.invalidates(one, "r:b")];
     kept.keptBy = "disk";
     checker.died(one);
@@ -209,7 +209,7 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale]);
   });
 
-  test("what a stream took is asked for in the end, though its process was killed before it knew", () => {
+  test("an invalidation that a stream took counts in the end, though its process was killed before it knew", () => {
     const { issued } = checker.invalidates(one, "r:a");
     take(one, "r:a", "id");
     checker.died(one);
@@ -219,7 +219,7 @@ describe("checker of the cache", () => {
     expect([...checker.finalFloors().keys()]).toEqual([]);
   });
 
-  test("what waits on a disk that is erased dies with the process that has read it", () => {
+  test("an invalidation that waits on an erased disk dies with the process that has read it", () => {
     const waiting = ["r:a", "r:b"].map((tag) => checker.invalidates(one, tag).issued);
     for (const issued of waiting) issued.keptBy = "disk";
     checker.died(one);
@@ -232,7 +232,7 @@ describe("checker of the cache", () => {
     expect([...checker.finalFloors().keys()]).toEqual(["r:b"]);
   });
 
-  test("what no stream keeps is excused at a node that cannot know its publisher, until it hears of it, and for good only if nobody is left", () => {
+  test("a node is excused from an invalidation that no stream keeps until it hears of the publisher, and for good only if the publisher is dead", () => {
     const old = made("r:a");
     const { issued } = checker.invalidates(one, "r:a");
     issued.keptBy = "bus";
@@ -255,17 +255,17 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual([stale]);
   });
 
-  test("a disk that gives what is stale where it stands is told", () => {
+  test("a disk that gives a result which is stale at the disk's position is reported", () => {
     const old = made("r:a");
     invalidate(one, "r:a");
-    const told = [heartbeat(two, 1)];
-    checker.found("disk", "key", old, checker.floorsAt(0, told));
+    const reported = [heartbeat(two, 1)];
+    checker.found("disk", "key", old, checker.floorsAt(0, reported));
     expect(sentences()).toEqual([]);
-    checker.found("disk", "key", old, checker.floorsAt(1, told));
-    expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
+    checker.found("disk", "key", old, checker.floorsAt(1, reported));
+    expect(sentences()).toEqual(["11 no tier keeps a result older than an invalidation"]);
   });
 
-  test("a disk is held to an invalidation that was lost, if its node was told of it before that", () => {
+  test("a disk must respect a lost invalidation if its node's bus reported it before the loss", () => {
     const old = made("r:a");
     invalidate(one, "r:a");
     const before = heartbeat(one, 1);
@@ -273,10 +273,10 @@ describe("checker of the cache", () => {
     checker.found("disk", "key", old, checker.floorsAt(1, [heartbeat(two, 1)]));
     expect(sentences()).toEqual([]);
     checker.found("disk", "key", old, checker.floorsAt(1, [before]));
-    expect(sentences()).toEqual(["11 no tier keeps what is older than an invalidation"]);
+    expect(sentences()).toEqual(["11 no tier keeps a result older than an invalidation"]);
   });
 
-  test("a heartbeat that was under way when its number was lost tells nothing of what has the number now", () => {
+  test("a heartbeat in flight when its sequence was lost says nothing of the message that has the sequence now", () => {
     const [kept, anew] = [made("r:a"), made("r:b")];
     invalidate(one, "r:a");
     beat();
@@ -285,20 +285,20 @@ describe("checker of the cache", () => {
     history = "after";
     invalidate(one, "r:b");
     checker.arrived(two, "before", 2);
-    const told = [heartbeat(two, 2)];
+    const reported = [heartbeat(two, 2)];
     serve(two, anew);
-    checker.found("disk", "key", anew, checker.floorsAt(2, told));
+    checker.found("disk", "key", anew, checker.floorsAt(2, reported));
     expect(sentences()).toEqual([]);
     serve(two, kept);
     expect(sentences()).toEqual([stale]);
     checker.arrived(two, "after", 2);
-    told.push(heartbeat(two, 2));
+    reported.push(heartbeat(two, 2));
     serve(two, anew);
-    checker.found("disk", "key", anew, checker.floorsAt(2, told));
-    expect(sentences()).toEqual([stale, stale, "11 no tier keeps what is older than an invalidation"]);
+    checker.found("disk", "key", anew, checker.floorsAt(2, reported));
+    expect(sentences()).toEqual([stale, stale, "11 no tier keeps a result older than an invalidation"]);
   });
 
-  test("a node that hears of a lost invalidation later knows of it", () => {
+  test("a node that receives an invalidation after its loss knows of it", () => {
     invalidate(one, "r:a");
     for (const issued of checker.issued) issued.keptBy = "bus";
     checker.lost(created, 0, [two]);
@@ -309,15 +309,19 @@ describe("checker of the cache", () => {
     expect(checker.finalFloors().has("r:a")).toBe(false);
   });
 
-  test("calls that do not end, those that end late, and a publication that nobody asked for are told", () => {
+  test("calls that do not end, calls that end late, and a publication without a request are reported", () => {
     checker.began(one, "open");
     const late = checker.began(one, "late");
     nowMs = 501;
     checker.ended(late, undefined);
     checker.checkOpen();
-    const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id: "nobody's", tag: "t" });
+    const payload = writeBusWord({ type: "invalidate", epoch, knew: 0, id: "foreign", tag: "t" });
     const facts = { subject: "zooid.sim.inv.tag.t", headers: {}, timeMs: 0, followerAtMs: 0, stream: "S", created };
     checker.took({ ...facts, sequence: 1, payload });
-    expect(sentences()).toEqual(["12 every call is over in time", "12 every call is over in time", "11 what is published was asked for"]);
+    expect(sentences()).toEqual([
+      "12 every call is over in time",
+      "12 every call is over in time",
+      "11 every published invalidation was requested",
+    ]);
   });
 });

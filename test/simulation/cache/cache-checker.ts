@@ -4,34 +4,40 @@ import type { TakenMessage } from "../../../testing/simulated-jetstream.js";
 import type { Judge } from "../common/stage.js";
 import { historyHeader } from "../../../testing/simulated-stream.js";
 import { Violation } from "../common/violation.js";
-import { type StreamLog, StreamLogs, type Told } from "./stream-log.js";
+import { type StreamLog, StreamLogs, type LogPosition } from "./stream-log.js";
 
-/** A result, as it tells what it was made of: for each tag it depends on, the moment its computation began; for each row, the version it read. */
+/**
+ * A result with its own evidence: for each tag that it depends on, the moment at which its computation began; for each
+ * row, the version that it read.
+ */
 export interface Made {
-  /** Number of the computation that made it; 0: none did. */
+  /** Number of the computation that made the result. 0: no computation made it. */
   readonly run: number;
   readonly marks: readonly (readonly [tag: string, moment: number])[];
   readonly rows: Readonly<Record<string, number>>;
 }
 
-/** One life of a process that has a cache. */
+/** One life of a process with a cache. */
 export interface NodeLife {
   readonly node: string;
   readonly number: number;
-  /** By tag: what is under it and is older than this is stale here. Only rises. */
+  /** By tag: the moment before which a result under the tag is stale in this life. Only rises. */
   readonly floors: Map<string, number>;
-  /** Up to where its bus said that all of a log was told. */
-  readonly told: Map<StreamLog<Taken>, number>;
-  /** By number: the log of the message with it that reached the node last. */
+  /** By log: the sequence up to which the node's bus has reported the whole log. */
+  readonly reported: Map<StreamLog<Taken>, number>;
+  /** By sequence: the log of the last message with this sequence that reached the node. */
   readonly arrived: Map<number, StreamLog<Taken>>;
-  /** The log that the last event of its bus counts in. */
+  /** The log in which the last event of the node's bus counts. */
   standsIn: StreamLog<Taken> | undefined;
-  /** It uses what other nodes computed: before a reset of its own, but after what they have in common. */
+  /**
+   * Whether the node uses results of other nodes. These may be from before a reset of this node, but never from before
+   * an invalidation that both nodes know.
+   */
   readonly sharesResults: boolean;
   isOver: boolean;
 }
 
-/** A call while it is under way. */
+/** A call in progress. */
 export interface Call {
   readonly life: NodeLife;
   readonly what: string;
@@ -39,31 +45,34 @@ export interface Call {
   readonly floors: ReadonlyMap<string, number>;
 }
 
-/** An invalidation that somebody asked for. */
+/** An invalidation that a user requested. */
 export interface Issued {
   readonly life: NodeLife;
   readonly tag: string;
   readonly moment: number;
-  /** What outlives its process was promised to have it; undefined: only the process itself has. */
+  /** The place that promised to keep it when its process dies. Undefined: only the memory of its process has it. */
   keptBy: "bus" | "disk" | undefined;
   /** The process that has it in its memory. */
   holder: NodeLife;
-  /** Its holder was killed while nothing else had it, or a power failure took it from the broker and nobody who knew of it is left. */
+  /**
+   * Whether it need not count at the end: its holder was killed while only the holder had it, or a power failure
+   * removed it from the broker and no live node knows of it.
+   */
   isExempt: boolean;
 }
 
 export interface Taken {
-  /** Who asked for it. */
+  /** The life that requested it. */
   readonly life: NodeLife;
   readonly sequence: number;
   readonly tag: string;
   readonly moment: number;
   readonly takenMs: number;
-  /** A power failure took it. */
+  /** Whether a power failure removed it from the stream. */
   isLost: boolean;
   /**
-   * Nodes that nothing may have told of it, and nothing tells of its publisher, as no stream keeps it: when they heard of that publisher again;
-   * Infinity before that.
+   * Nodes that may have missed it and may receive no later message of its publisher, because no stream keeps it. Value:
+   * when the node received a message of that publisher again; Infinity before that.
    */
   readonly excused: Map<NodeLife, number>;
 }
@@ -77,10 +86,13 @@ export interface PlainPublication {
   readonly number: number;
 }
 
-/** Up to where a node was told all of what a stream took. */
-export type ToldOfStream = Told<Taken>;
+/** The sequence up to which a node's bus has reported everything that a stream took. */
+export type StreamPosition = LogPosition<Taken>;
 
-/** Invalidations that a power failure took from the end of a log, and who was there and may have been told of them, then or later. */
+/**
+ * Invalidations that a power failure removed from the end of a log, and the live nodes whose buses may have reported
+ * them, then or later.
+ */
 interface Loss {
   readonly log: StreamLog<Taken>;
   readonly lost: readonly Taken[];
@@ -90,21 +102,27 @@ interface Loss {
 export interface CacheCheckerOptions {
   /** Monotonic time of the world. */
   readonly now: () => number;
-  /** So long after the stream took it, at most, an invalidation is found in what any node serves, cut off or not. */
+  /**
+   * Maximal time from when the stream takes an invalidation until every node respects it in its results, cut off or
+   * not.
+   */
   readonly staleMsMax: number;
-  /** Every call is over by then. */
+  /** Maximal duration of a call. */
   readonly callMsMax: number;
 }
 
 /**
- * Holds what nodes serve to promise 11. Moments are counted, one for each thing that happens: a result carries those at which the
- * computations it was made of began, an invalidation the one at which it was asked for.
+ * Checks the results that nodes serve against promise 11. The checker counts moments, one for each thing that happens.
+ * A result carries the moments at which the computations behind it began; an invalidation carries the moment at which
+ * it was requested.
  *
- * 1. Applied here: own from the call on; one of the bus once the node's bus reported it, or anything that the stream took after it, in the same log.
- *    While a node catches up, one that a later one of its tag has superseded is applied with that later one; all are once it follows. A call that
- *    begins then gets nothing that began before the invalidation was asked for.
- * 2. Cut off: the same, `staleMsMax` after the stream took it, whatever the node heard.
- * 3. Persistent: what was promised on disk counts in the next life of the process. A disk that has failed promises nothing more.
+ * 1. Applied here. A node's own invalidation counts from its call on. An invalidation of the bus counts once the node's
+ *    bus has reported it, or anything that the stream took later in the same log. While a node catches up, an
+ *    invalidation that a later one of its tag has superseded counts with that later one; once the node follows, all
+ *    count. A call that begins then gets no result whose computation began before the invalidation was requested.
+ * 2. Cut off. The same holds `staleMsMax` after the stream took the invalidation, whether the node received it or not.
+ * 3. Persistent. An invalidation that was promised on disk counts in the next life of the process. A disk that has
+ *    failed promises nothing more.
  */
 export class CacheChecker implements Judge {
   readonly violations: Violation[] = [];
@@ -112,15 +130,15 @@ export class CacheChecker implements Judge {
   readonly issued: Issued[] = [];
   readonly #options: CacheCheckerOptions;
   readonly #open = new Set<Call>();
-  /** Moments at which ids of invalidations were drawn. */
+  /** By id of an invalidation: the life that drew the id, and the moment. */
   readonly #ids = new Map<string, { readonly life: NodeLife; readonly moment: number }>();
   readonly #logs = new StreamLogs<Taken>();
-  /** In the order of taking, over all streams. */
+  /** In the order in which all streams took them. */
   readonly #taken: Taken[] = [];
-  /** How many of those every node must have found by now. */
+  /** Number of entries of `#taken` that every node must respect by now. */
   #due = 0;
   readonly #dueFloors = new Map<string, number>();
-  /** Those that some nodes are excused from. */
+  /** Invalidations from which some nodes are excused. */
   readonly #excused: { readonly taken: Taken; readonly publisher: string; readonly number: number }[] = [];
   readonly #losses: Loss[] = [];
   #moment = 0;
@@ -133,12 +151,12 @@ export class CacheChecker implements Judge {
     this.violations.push(new Violation(promise, sentence, facts));
   }
 
-  /** Something happens. */
+  /** Counts one more moment and returns it. */
   next(): number {
     return ++this.#moment;
   }
 
-  /** `life` drew `id`: what is published under it was asked for at the moment of the last event. */
+  /** `life` drew `id`: the invalidation published under it was requested at the current moment. */
   drawn(life: NodeLife, id: string): void {
     this.#ids.set(id, { life, moment: this.#moment });
   }
@@ -154,7 +172,7 @@ export class CacheChecker implements Judge {
     if (word.type !== "invalidate") return;
     const drawn = this.#ids.get(word.id);
     if (drawn === undefined) {
-      this.violated(11, "what is published was asked for", { id: word.id, tag: word.tag });
+      this.violated(11, "every published invalidation was requested", { id: word.id, tag: word.tag });
       return;
     }
     const taken: Taken = { ...drawn, sequence, tag: word.tag, takenMs: this.#options.now(), isLost: false, excused: new Map() };
@@ -163,11 +181,14 @@ export class CacheChecker implements Judge {
     log.taken.push(taken);
   }
 
-  /** A broker without a stream took an invalidation. `excused`: who may miss it until it hears of the publisher again. */
+  /**
+   * A broker without a stream took an invalidation. `excused`: nodes that may miss it until they receive a message of
+   * its publisher.
+   */
   published({ id, tag, publisher, number }: PlainPublication, excused: readonly NodeLife[]): void {
     const drawn = this.#ids.get(id);
     if (drawn === undefined) {
-      this.violated(11, "what is published was asked for", { id, tag });
+      this.violated(11, "every published invalidation was requested", { id, tag });
       return;
     }
     const takenMs = this.#options.now();
@@ -179,7 +200,7 @@ export class CacheChecker implements Judge {
     if (excused.length > 0) this.#excused.push({ taken, publisher, number });
   }
 
-  /** `life` heard of `publisher`, which had published `number` invalidations. */
+  /** `life` received a message which says that `publisher` has published `number` invalidations. */
   heard(life: NodeLife, publisher: string, number: number): void {
     for (const each of this.#excused) {
       const { excused } = each.taken;
@@ -188,7 +209,10 @@ export class CacheChecker implements Judge {
     }
   }
 
-  /** A power failure took what `created` had after `sequence`. `alive`: the nodes that may know of it, now or once they have heard what is under way. */
+  /**
+   * A power failure removed the messages of stream `created` after `sequence`. `alive`: the nodes that may know of
+   * them, now or once messages in flight arrive.
+   */
   lost(created: string, sequence: number, alive: readonly NodeLife[]): void {
     const log = this.#logs.lost(created, sequence);
     const lost = log.taken.filter((taken) => taken.sequence > sequence);
@@ -200,19 +224,31 @@ export class CacheChecker implements Judge {
 
   // ---- Nodes
 
-  /** A process began. `kept`: invalidations that its disk has from an earlier one. */
+  /** A process began. `kept`: invalidations that its disk has from an earlier process. */
   born(node: string, number: number, kept: ReadonlyMap<string, number> = new Map(), sharesResults = false): NodeLife {
-    return { node, number, floors: new Map(kept), told: new Map(), arrived: new Map(), standsIn: undefined, sharesResults, isOver: false };
+    return {
+      node,
+      number,
+      floors: new Map(kept),
+      reported: new Map(),
+      arrived: new Map(),
+      standsIn: undefined,
+      sharesResults,
+      isOver: false,
+    };
   }
 
-  /** A process was killed, or closed. */
+  /** A process was killed or closed. */
   died(life: NodeLife): void {
     life.isOver = true;
     for (const call of this.#open) if (call.life === life) this.#open.delete(call);
     for (const issued of this.issued) if (issued.holder === life && issued.keptBy === undefined) issued.isExempt = true;
   }
 
-  /** All that was on the disk of `life` was removed, as the disk had failed: what waits to be published is in its memory only. */
+  /**
+   * The disk of `life` was erased because it had failed: invalidations that wait to be published are only in memory
+   * now.
+   */
   erased(life: NodeLife): void {
     for (const issued of this.issued) {
       if (issued.life.node !== life.node || issued.keptBy !== "disk") continue;
@@ -221,36 +257,43 @@ export class CacheChecker implements Judge {
     }
   }
 
-  /** A message that a stream took in `history` has reached `life`. */
+  /** A message that a stream took in `history` reached `life`. */
   arrived(life: NodeLife, history: string, sequence: number): void {
     const log = this.#logs.of(history);
     if (log !== undefined) life.arrived.set(sequence, log);
   }
 
-  /** The link of `life` was lost, or is a new one: what reached the node before and was not told then never will be. */
+  /**
+   * The link of `life` dropped, or is new. A message that arrived before and that the bus has not reported yet is never
+   * reported.
+   */
   relinked(life: NodeLife): void {
     life.arrived.clear();
   }
 
-  /** What the node's bus told, after the cache was told. Returns up to where the node has been told all, and of which log. */
-  told(life: NodeLife, event: BusEvent): ToldOfStream | undefined {
+  /**
+   * The node's bus reported `event`, and the cache has handled it. Returns the log, and the sequence up to which the
+   * bus has reported all of it.
+   */
+  reported(life: NodeLife, event: BusEvent): StreamPosition | undefined {
     if (event.type === "cut") return undefined;
     const { epoch, sequence } = event.version;
     if (event.type === "reset") {
       this.counts.resets++;
       if (!life.sharesResults) this.#raise(life, "", this.next());
     }
-    // One of its own, or one that stands for another.
+    // It may be the node's own invalidation, or one that stands for another.
     if (event.type === "invalidated") this.#raise(life, event.tag, this.#ids.get(event.id)?.moment ?? 0);
-    // A node follows from where the last event left it. Else the number may have been given twice: the message that reached the node tells in which log.
+    // A node that follows stands where the last event left it. For other events, the stream may have given the sequence
+    // twice: the message that reached the node shows in which log.
     const standsIn = event.type === "following" ? life.standsIn : undefined;
     const log = standsIn ?? life.arrived.get(sequence) ?? this.#logs.now(createdOf(epoch));
     life.standsIn = log;
-    const before = log.toldUpTo(life.told);
-    if (sequence > before) life.told.set(log, sequence);
+    const before = log.reportedUpTo(life.reported);
+    if (sequence > before) life.reported.set(log, sequence);
     const later = new Set<string>();
     for (const taken of log.taken.toReversed()) {
-      // Once a node follows, it has applied the superseded ones too.
+      // A node that follows has applied the superseded invalidations too.
       if (taken.sequence <= before && event.type !== "following") break;
       if (taken.sequence > sequence) later.add(taken.tag);
       else if (event.type === "following" || !later.has(taken.tag)) this.#raise(life, taken.tag, taken.moment);
@@ -258,14 +301,17 @@ export class CacheChecker implements Judge {
     return { log, sequence };
   }
 
-  /** Whether the bus of `life` has reported all that the stream made at `created` has up to `sequence`, under the numbers that it gives now. */
+  /**
+   * Whether the bus of `life` has reported everything up to `sequence` of the stream made at `created`, in the log that
+   * the stream writes now.
+   */
   hasReported(life: NodeLife, created: string, sequence: number): boolean {
-    return this.#logs.now(created).toldUpTo(life.told) >= sequence;
+    return this.#logs.now(created).reportedUpTo(life.reported) >= sequence;
   }
 
   /**
-   * Somebody in `life` calls `invalidate(tag)`, now. The id of what is published must be drawn before anything else happens: it bears the
-   * moment of the last event, which must be the one of this invalidation.
+   * A user of `life` calls `invalidate(tag)` now. The id of the publication must be drawn before anything else happens:
+   * it gets the current moment, which must be the moment of this invalidation.
    */
   invalidates(life: NodeLife, tag: string): { readonly issued: Issued; readonly call: Call } {
     const call = this.began(life, `invalidate ${tag}`);
@@ -293,7 +339,7 @@ export class CacheChecker implements Judge {
     return call;
   }
 
-  /** A call gave `made`; undefined: nothing that could be checked. */
+  /** A call resolved with `made`. Undefined: its result cannot be checked. */
   ended(call: Call, made: Made | undefined): void {
     if (!this.#open.delete(call)) return;
     this.#checkTime(call);
@@ -306,19 +352,19 @@ export class CacheChecker implements Judge {
     });
   }
 
-  /** Nothing that a tier gives is older than what counts for it. */
+  /** A tier gives `made`, which must not be older than `floors`. */
   found(where: string, key: string, made: Made, floors: ReadonlyMap<string, number>): void {
-    this.#checkMarks(made, floors, "no tier keeps what is older than an invalidation", { where, key });
+    this.#checkMarks(made, floors, "no tier keeps a result older than an invalidation", { where, key });
   }
 
-  /** Calls that should be over are. */
+  /** Checks that no open call has taken too long. */
   checkOpen(): void {
     for (const call of this.#open) this.#checkTime(call);
   }
 
   // ---- At the end
 
-  /** All that must count at every node, now that all follow; at that of `life`, if it is given. */
+  /** The floors that must hold at every node, now that all nodes follow; with `life`, the floors at its node. */
   finalFloors(life?: NodeLife): ReadonlyMap<string, number> {
     this.#settleLosses();
     const floors = new Map<string, number>();
@@ -330,12 +376,12 @@ export class CacheChecker implements Judge {
   }
 
   /**
-   * What counts for a tier that stands at `sequence`; `told`: all that its node was told of that stream until then. What was taken later, or in
-   * a log of which the node was told nothing, is not in it.
+   * The floors of a tier whose position is `sequence`. `reported`: everything that its node's bus has reported of this
+   * stream until then. Invalidations that were taken later, or in a log of which nothing was reported, do not count.
    */
-  floorsAt(sequence: number, told: readonly ToldOfStream[]): Map<string, number> {
+  floorsAt(sequence: number, reported: readonly StreamPosition[]): Map<string, number> {
     const ends = new Map<StreamLog<Taken>, number>();
-    for (const { log, sequence: upTo } of told) ends.set(log, Math.max(Math.min(sequence, upTo), ends.get(log) ?? 0));
+    for (const { log, sequence: upTo } of reported) ends.set(log, Math.max(Math.min(sequence, upTo), ends.get(log) ?? 0));
     const floors = new Map<string, number>();
     for (const [log, end] of ends) {
       for (const { sequence: own, tag, moment } of log.taken) if (own <= end) floors.set(tag, Math.max(floors.get(tag) ?? 0, moment));
@@ -343,10 +389,12 @@ export class CacheChecker implements Judge {
     return floors;
   }
 
-  /** Of what was lost, all counts that somebody knew who is still there to tell. */
+  /** Exempts each lost invalidation that no live node knows of. */
   #settleLosses(): void {
-    // A node that has heard one of the lost invalidations notices the loss. A node that has heard only lost heartbeats may not: the stream gives their numbers again.
-    const knows = (life: NodeLife, { log, lost: [first] }: Loss) => first !== undefined && log.toldUpTo(life.told) >= first.sequence;
+    // A node that received a lost invalidation notices the loss. A node that received only lost heartbeats may not
+    // notice: the stream gives their sequences again.
+    const knows = (life: NodeLife, { log, lost: [first] }: Loss) =>
+      first !== undefined && log.reportedUpTo(life.reported) >= first.sequence;
     const gone = this.#losses.filter((loss) => !loss.alive.some((life) => !life.isOver && knows(life, loss))).flatMap(({ lost }) => lost);
     if (gone.length === 0) return;
     for (const issued of this.issued) {
@@ -355,7 +403,7 @@ export class CacheChecker implements Judge {
     }
   }
 
-  /** A stream took it, or one that covers it, and has not lost that. */
+  /** Whether a stream took the invalidation, or a later one that covers it, and still has it. */
   #isThere({ tag, moment }: Issued): boolean {
     return this.#taken.some((taken) => !taken.isLost && taken.moment >= moment && isUnder(tag, taken.tag));
   }
@@ -376,11 +424,11 @@ export class CacheChecker implements Judge {
     return Math.max(takenMs, excused.get(life) ?? takenMs) < this.#options.now() - this.#options.staleMsMax;
   }
 
-  /** Nothing has told `life` of any copy of what was published for `issued`, and nothing will. */
+  /** Whether `life` has received no copy of the publication for `issued`, and will receive none. */
   #isExcused(life: NodeLife, issued: Issued): boolean {
     const copies = this.#taken.filter((taken) => isFor(taken, issued));
     const own = copies.filter(({ moment }) => moment === issued.moment);
-    // A publisher that still runs sends its number again, so every node notices in the end.
+    // A publisher that still runs repeats its number, so that every node notices in the end.
     const isMissed = (taken: Taken) => taken.excused.get(life) === Infinity && taken.life.isOver;
     if (!(own.length > 0 ? own : copies).some(isMissed)) return false;
     return !this.#taken.some((taken) => taken.moment >= issued.moment && isUnder(issued.tag, taken.tag) && !isMissed(taken));
@@ -404,13 +452,16 @@ export class CacheChecker implements Judge {
   }
 }
 
-/** Whether `taken` may have been published for `issued`: a parent that was asked for before, or, in a later life, what its disk kept. */
+/**
+ * Whether `taken` may be a publication for `issued`: a parent requested earlier, or, in a later life, an invalidation
+ * that the disk kept.
+ */
 function isFor(taken: Taken, issued: Issued): boolean {
   if (taken.life.node !== issued.life.node || !isUnder(issued.tag, taken.tag)) return false;
   return taken.life === issued.life ? taken.moment <= issued.moment : taken.life.number > issued.life.number;
 }
 
-/** `tag`, and all above it up to the root. */
+/** `tag`, and all tags above it up to the root. */
 export function pathOf(tag: string): readonly string[] {
   const path = [tag];
   for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) path.push(tag.slice(0, end));
@@ -422,5 +473,5 @@ export function isUnder(tag: string, above: string): boolean {
   return above === "" || tag === above || tag.startsWith(`${above}:`);
 }
 
-/** Creation time of the stream that an epoch of the bus counts in. */
+/** Creation time of the stream in which an epoch of the bus counts. */
 export const createdOf = (epoch: string): string => epoch.slice(epoch.indexOf(" ") + 1);

@@ -8,30 +8,36 @@ import type { NodeFaults } from "./node-faults.js";
 import { type NodeTraits, SimulatedNode } from "./simulated-node.js";
 import { User } from "./user.js";
 
-/** Simulated time with faults, of some runs twice as long and more; then, at most, without faults until all nodes follow; then for what is asked at the end. */
+/**
+ * Simulated time in ms: with faults; then without faults until all nodes follow, at most; then for the last calls, at
+ * most.
+ */
 const stormMsMin = 1_000;
 const stormMsMax = 3_500;
 const calmMs = 20_000;
 const lookMs = 20_000;
 
-/** One run of the semantic cache over JetStream, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
+/**
+ * One run of the semantic cache over JetStream, decided by `seed` alone: safety while faults go on, then liveness once
+ * they stop.
+ */
 export function simulateCache(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   const world = new JetStreamWorld(seed, trace);
   const isLevel = (nodes: readonly SimulatedNode[]) => followTheStream(world, nodes);
   return play({ world, tierFor, faultsFor: (nodes) => new JetStreamFaults(world, nodes), isLevel });
 }
 
-/** What makes one run of the cache, whatever its bus. */
+/** The parts of a run of the cache that depend on its bus. */
 export interface CacheRun {
   readonly world: CacheWorld;
-  /** `dice` in [0, 1) decides. */
+  /** The tier of a node; `dice` in [0, 1) decides. */
   readonly tierFor: (dice: number) => NodeTraits["tier"];
   readonly faultsFor: (nodes: readonly SimulatedNode[]) => NodeFaults;
-  /** Every node follows its bus, and knows all that there is to know. */
+  /** Whether every node follows its bus and has received all messages. */
   readonly isLevel: (nodes: readonly SimulatedNode[]) => boolean;
 }
 
-/** Plays `run`: users, faults for a while, then none, and what all nodes serve in the end. */
+/** Plays `run`: users with faults for a while, then without faults; then checks the results of all nodes. */
 export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Promise<RunResult> {
   const { clock, checker, trace } = world;
   const random = world.random();
@@ -49,12 +55,13 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
   );
   const faults = faultsFor(nodes);
   const onRejection = (error: unknown): void => {
-    checker.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
+    checker.violated(13, "every promise that rejects has a handler", { error: error instanceof Error ? error.stack : String(error) });
   };
   process.on("unhandledRejection", onRejection);
   process.on("uncaughtException", onRejection);
   const { stackTraceLimit } = Error;
-  // Errors are everyday here, and their stacks cost more than they: those of a violation are in the trace of its replay.
+  // Errors are frequent here, and their stacks cost more than the errors. The replay of a violation has the stacks in
+  // its trace.
   if (trace === undefined) Error.stackTraceLimit = 0;
   try {
     for (const node of nodes) node.open();
@@ -85,7 +92,10 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
 
 const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" : "bucket");
 
-/** All nodes follow the stream to its end, and have nothing left to publish. Numbers of an end that the stream has lost do not count. */
+/**
+ * Whether all nodes follow the stream to its end and have an empty outbox. Sequences of an end that the stream has lost
+ * do not count.
+ */
 function followTheStream({ jetStream, checker }: JetStreamWorld, nodes: readonly SimulatedNode[]): boolean {
   const last = jetStream.stream("ZOOID_sim")?.lastSequence;
   return nodes.every(({ running }) => {
@@ -101,7 +111,10 @@ function levels(nodes: readonly SimulatedNode[]) {
   };
 }
 
-/** No node serves anything older than the last invalidation of its tags, nor another version of a row than there is. */
+/**
+ * Checks that no node serves a result older than the last invalidation of its tags, or another version of a row than
+ * the current one.
+ */
 async function lookAtAll(world: CacheWorld, nodes: readonly SimulatedNode[]): Promise<void> {
   const { checker, database } = world;
   const looks = nodes.map(async (node) => {
@@ -114,7 +127,7 @@ async function lookAtAll(world: CacheWorld, nodes: readonly SimulatedNode[]): Pr
         const { version: latest, changed } = database.row(name);
         const isInvalidated = [...floors].some(([tag, moment]) => moment > changed && isUnder(tagOf(name), tag));
         if (isInvalidated && version !== latest) {
-          checker.violated(11, "in the end every node serves what is there", { node: node.name, what, name, version, latest });
+          checker.violated(11, "in the end every node serves the current rows", { node: node.name, what, name, version, latest });
         }
       }
     }

@@ -3,13 +3,13 @@ import { failedSeedsOf } from "../common/failed-seeds.js";
 import { seedsFrom } from "../common/new-seeds.js";
 import { simulateCache } from "./cache-run.js";
 
-/** Seeds of every test run; `npm run sim -- cache` runs others. */
+/** Number of seeds of every test run; `npm run sim -- cache` runs others. */
 const seedCount = 200;
 const timeoutMs = 240_000;
 
 describe("simulation of the cache", () => {
   test(
-    `promise 11 holds in ${seedCount} runs, and those that ever failed, with a faulty bus, faulty disks, clocks of their own and kills`,
+    `promise 11 holds in ${seedCount} runs, and with all seeds that ever failed, with a faulty bus, faulty disks, skewed clocks and kills`,
     async () => {
       for (const seed of [...seedsFrom(1, seedCount), ...failedSeedsOf("cache")]) {
         const { violation } = await simulateCache(seed);

@@ -10,40 +10,46 @@ import { Stage } from "../common/stage.js";
 import { CacheChecker, type NodeLife } from "./cache-checker.js";
 import { Database } from "./database.js";
 
-/** Prefix of all caches here. */
+/** Prefix of all caches of a run. */
 export const prefix = "sim";
 
-/** Times of the places, in ms: those of production, shortened alike. */
+/** Times of the nodes, in ms: the times of production, all shortened. */
 export const timings = {
   heartbeatIntervalMs: 100,
   heartbeatTimeoutMs: 350,
   maxStaleMs: 500,
-  /** Of some runs over plain NATS: as short as the time-out allows, and shorter. */
+  /** In some runs over plain NATS: as short as the time-out allows, and shorter. */
   shortMaxStaleMs: 250,
   publishTimeoutMs: 250,
   flightTimeoutMs: 700,
   bucketTimeoutMs: 150,
   autoPruneMs: 150,
-  /** Of some runs: positions fall out of the stream's age. */
+  /** In some runs, so that positions fall out of the stream's age. */
   shortHistoryMs: 6_000,
   historyMs: 60_000,
-  /** One message on its way, at most; what holds a process up, at most. */
+  /** Maximal delay of one message, and maximal stall of a process. */
   delayMsMax: 450,
   stallMsMax: 400,
-  /** Of the slowest function, with those it calls. */
+  /** Maximal duration of the slowest function, with the functions that it calls. */
   functionMsMax: 1_500,
 } as const;
 
-/** From one pruning to the next: one of these in each run. Sweeps that find nothing are most of what a run with the first costs. */
+/**
+ * Intervals between two prunings; each run has one of them. Most of the cost of a run with the first is sweeps that
+ * find nothing.
+ */
 export const autoPruneIntervalsMs = [120, 500, 1_500] as const;
 
-/** The reading of a clock that ticks, and clocks that go a little slower. */
+/** Allowance, in ms, for a clock that is read in ticks, and for clocks that run a little slower. */
 export const slackMs = 60;
 
-/** Timers that fire in one run at most: ten times those of the longest that was seen. More is a loop that does not end. */
+/**
+ * Maximal number of timers that fire in one run: ten times those of the longest run that was seen. More is an endless
+ * loop.
+ */
 const stepsMax = 250_000;
 
-/** What the bus of one life of a node stands on. */
+/** The parts that the bus of one life of a node stands on. */
 export interface BusDeps {
   readonly life: NodeLife;
   readonly end: NetworkEnd;
@@ -55,11 +61,13 @@ export interface BusDeps {
 export interface CacheWorldOptions {
   readonly seed: number;
   readonly trace: ((line: string) => void) | undefined;
-  /** So long after a broker took it, at most, an invalidation is found in what any node serves, cut off or not. */
+  /**
+   * Maximal time from when a broker takes an invalidation until every node respects it in its results, cut off or not.
+   */
   readonly staleMsMax: number;
 }
 
-/** What all places of one simulated run of the cache share, whatever bus they have. */
+/** The state that all nodes of one simulated run of the cache share, with any bus. */
 export abstract class CacheWorld extends Stage {
   readonly checker: CacheChecker;
   readonly contexts: CallContexts;
@@ -67,11 +75,11 @@ export abstract class CacheWorld extends Stage {
   abstract readonly network: FaultyNetwork;
   abstract readonly autoPruneIntervalMs: number;
   abstract readonly maxStaleMs: number;
-  /** The brokers' wall clock; undefined where nothing asks for it. */
+  /** The brokers' wall clock. Undefined: nothing uses it. */
   abstract readonly brokerClock: NodeClock | undefined;
-  /** The kind of bus whose numbers a disk goes on from; undefined where none can. */
+  /** The kind of bus whose sequences a disk continues. Undefined: no disk can. */
   abstract readonly countedBy: string | undefined;
-  /** Nobody changes anything any more. */
+  /** Users no longer change anything. */
   isCalm = false;
 
   constructor({ seed, trace, staleMsMax }: CacheWorldOptions) {
@@ -89,10 +97,10 @@ export abstract class CacheWorld extends Stage {
   /** The bus of one life of a node. */
   abstract openBus(deps: BusDeps): Bus;
 
-  /** What nodes without a disk may share, on the same link as the bus. */
+  /** The bucket that nodes without a disk may share, on the link of the bus. */
   abstract connectBucket(clock: NodeClock, end: NetworkEnd): BucketEnd | undefined;
 
-  /** A network whose messages are in the trace. */
+  /** A network that writes its messages into the trace. */
   protected newNetwork(random: Random, brokers?: Brokers): FaultyNetwork {
     return new FaultyNetwork({
       clock: this.clock,

@@ -6,7 +6,7 @@ export const groups = { a: ["1", "2", "3"], "x.y": ["1", "2"], x: ["y.1", "z"] }
 /** Names of all rows: `group/row`. */
 export const rows: readonly string[] = Object.entries(groups).flatMap(([group, names]) => names.map((name) => `${group}/${name}`));
 
-/** The tag of a row; those of its group and of all rows are above it. */
+/** The tag of a row. The tags of its group and of all rows are above it. */
 export const tagOf = (row: string): string => `r:${row.replace("/", ":")}`;
 
 interface Row {
@@ -15,7 +15,7 @@ interface Row {
   changed: number;
 }
 
-/** What cached functions read: rows that are changed now and then. It knows of no cache. */
+/** The data that cached functions read: rows that users change now and then. It knows no cache. */
 export class Database {
   readonly #checker: CacheChecker;
   readonly #rows = new Map<string, Row>(rows.map((name) => [name, { version: 1, changed: 0 }]));
@@ -37,7 +37,7 @@ export class Database {
   }
 }
 
-/** A function that reads the database, while it runs: what it depends on, and since when. */
+/** One run of a function that reads the database: its dependencies, and the moments since when they count. */
 export class Making {
   readonly #database: Database;
   readonly #began: number;
@@ -78,7 +78,7 @@ export class Making {
   }
 }
 
-/** The database did not answer; with what the function that asked had read until then. */
+/** The database did not answer. Carries what the function had read until then. */
 export class DatabaseFailure extends Error {
   override readonly name = "DatabaseFailure";
   readonly made: Made;

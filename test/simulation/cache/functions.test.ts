@@ -6,11 +6,11 @@ import { CacheChecker } from "./cache-checker.js";
 import { Database } from "./database.js";
 import { CachedFunctions } from "./functions.js";
 
-/** What decides a pause of 40 ms, or of 1.2 ms, after which `flaky` fails. */
+/** Dice for a pause of 40 ms; and for a pause of 1.2 ms, after which `flaky` fails. */
 const pauses = 0.8;
 const fails = 0.3;
 
-test("a stale value that was used is counted when it is given, so that a call that joined after the failure is not held to more", async () => {
+test("the use of a stale value is counted when the value is given, so that a call that joins after the failure is excused too", async () => {
   const { cache, clock } = await openCache();
   const checker = new CacheChecker({ now: () => clock.monotonic(), staleMsMax: 1_000, callMsMax: 1_000 });
   const contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
@@ -24,7 +24,7 @@ test("a stale value that was used is counted when it is given, so that a call th
       ({ run }) => run,
     );
   const { run } = await clock.settle(call("flaky"), 100);
-  // Its time to live is over.
+  // The time to live of `flaky` is over.
   await clock.advance(300);
   dice = fails;
   const first = call("report");

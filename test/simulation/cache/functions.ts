@@ -16,7 +16,7 @@ export interface FunctionsDeps {
 
 type Group = keyof typeof groups;
 
-/** The cached functions of one process, each of another kind. What they give tells what it was made of. */
+/** The cached functions of one process, each of another kind. Each result says what it was computed from. */
 export class CachedFunctions {
   readonly row;
   readonly group;
@@ -27,7 +27,7 @@ export class CachedFunctions {
   readonly failing;
   readonly sync;
   readonly abortable;
-  /** By row. */
+  /** By row: see `stumblesOf`. */
   readonly #stumbles = new Map<string, number>();
   readonly #deps: FunctionsDeps;
 
@@ -64,14 +64,15 @@ export class CachedFunctions {
   }
 
   /**
-   * How often what depends on `flaky` of `row` failed, or was given a stale value for want of a better one. Counted when that is given: a call
-   * during which it rises may have been given it too, and is held to nothing.
+   * Counts how often a function that depends on `flaky` of `row` failed, or got a stale value because there was no
+   * better one. It is counted when the value is given: a call during which the count rises may have got that value too,
+   * so its result is not checked.
    */
   stumblesOf(row: string): number {
     return this.#stumbles.get(row) ?? 0;
   }
 
-  /** What a caller reads now for a value of its own. */
+  /** The current row, as a caller reads it for a value of its own. */
   at(row: string): Made {
     const making = this.begin();
     making.dependOn(tagOf(row));
@@ -79,7 +80,7 @@ export class CachedFunctions {
     return making.made;
   }
 
-  /** Something reads the database from now on: `run` numbers the computation that it is, 0 for none. */
+  /** Begins to read the database. `run` is the number of the computation, or 0 for none. */
   begin(run = 0): Making {
     return new Making(this.#deps.database, this.#deps.checker.next(), run);
   }
@@ -89,7 +90,7 @@ export class CachedFunctions {
     return this.begin(this.#deps.contexts.begins(what));
   }
 
-  /** As long as a function takes: most some moments, some so long that much is invalidated meanwhile. */
+  /** Takes the time of a function: mostly a few ms, sometimes so long that much is invalidated meanwhile. */
   async pause(signal?: AbortSignal): Promise<void> {
     const dice = this.#deps.random.fraction();
     if (dice < 0.15) return;
@@ -163,7 +164,7 @@ export class CachedFunctions {
     return making.made;
   }
 
-  /** Uses what may be a stale value, given for want of a better one. */
+  /** Uses a value that may be stale, because there was no better one. */
   async #callFlaky(row: string): Promise<Made> {
     const making = this.#begin(`report ${row}`, this.report.key(row));
     making.dependOn(tagOf(row));
@@ -172,7 +173,7 @@ export class CachedFunctions {
     const isStale = this.stumblesOf(row) > before;
     await this.pause();
     making.use(used);
-    // Some may have joined since `flaky` failed.
+    // Other calls may have joined since `flaky` failed.
     if (isStale) this.#stumbled(row);
     return making.made;
   }

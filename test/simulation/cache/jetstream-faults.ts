@@ -8,9 +8,12 @@ import type { SimulatedNode } from "./simulated-node.js";
 const breeze: FaultProfile = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.05, strayDelayMsMax: 80 };
 const storm: FaultProfile = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.2, strayDelayMsMax: 350 };
 
-/** What goes wrong in one run over JetStream, and when. */
+/** The faults of one run over JetStream, and their times. */
 export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
-  /** A power failure may take what was acknowledged: only some runs have it, so that the others can hold the broker to more. */
+  /**
+   * Whether a power failure may remove acknowledged messages. Only some runs have it, so that the others can demand
+   * more of the broker.
+   */
   readonly #losesPower: boolean;
   readonly isSlow: boolean;
 
@@ -22,7 +25,8 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
 
   run(): Promise<void> {
     const power = this.#losesPower ? 3 : 0;
-    // What the bucket was given meanwhile bears numbers that the stream gives again: only a broker that syncs can exclude that.
+    // After it, the stream gives again sequences that entries in the bucket already bear. Only a broker that syncs can
+    // exclude that.
     const forgetting = this.nodes.some(({ sharesResults }) => sharesResults) ? 0 : power;
     const slow: readonly Fault[] = [
       [4, "slow link", () => this.slowDown()],
@@ -76,7 +80,9 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
     end?.mend();
   }
 
-  /** The broker and a node no longer hear one another, in one direction or both, and neither is told. */
+  /**
+   * The broker and a node no longer receive each other's messages, in one direction or both, and neither is notified.
+   */
   async #sever(): Promise<void> {
     const { network } = this.world;
     const { name } = this.node();
@@ -87,7 +93,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
     network.heal();
   }
 
-  /** Nodes are linked again one after the other. */
+  /** The nodes get their links again one after the other. */
   async #stopBroker(meanwhile: () => void): Promise<void> {
     const { network } = this.world;
     if (!network.isRunning) return;
@@ -106,7 +112,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
     );
   }
 
-  /** One node comes back when the others have long gone on. */
+  /** One node comes back long after the others have gone on. */
   async #away(meanwhile: () => void): Promise<void> {
     const { end } = this.node();
     if (this.random.fraction() < 0.5) {

@@ -8,10 +8,10 @@ import { oneOf } from "../common/play-faults.js";
 import { autoPruneIntervalsMs, type BusDeps, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
 import { tapStream } from "./stream-tap.js";
 
-/** A bucket whose readers are answered by followers, and whose answers are lost now and then. */
+/** A bucket whose readers get their answers from followers, and which loses requests and answers now and then. */
 const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };
 
-/** A run over JetStream: nodes without a disk may share a bucket. */
+/** A run over JetStream. Nodes without a disk may share a bucket. */
 export class JetStreamWorld extends CacheWorld {
   readonly network: FaultyNetwork;
   readonly jetStream: SimulatedJetStream;
@@ -36,7 +36,7 @@ export class JetStreamWorld extends CacheWorld {
       faults: { unsaid: 0, followerLagMsMax: 300, windowMax: 6, saysTime: random.fraction() < 0.8 },
       onTaken: (message) => checker.took(message),
     });
-    // In every other run what has expired stays until a node sweeps it.
+    // In every other run, expired entries stay until a node sweeps them.
     const knowsTimesToLive = seed % 2 === 0;
     this.bucket = createBucketHub({ clock: this.brokerClock, random: this.random(), faults: bucketFaults, knowsTimesToLive });
     this.historyMs = random.fraction() < 0.15 ? timings.shortHistoryMs : timings.historyMs;

@@ -9,10 +9,10 @@ import type { SimulatedNode } from "./simulated-node.js";
 const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
 const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
-/** How often the lag of a link that becomes slow grows. */
+/** Interval at which the lag of a slowing link grows. */
 const slowStepMs = 50;
 
-/** What goes wrong at nodes, and on their links, whatever bus they have. */
+/** The faults of nodes and of their links, with any bus. */
 export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
   protected readonly world: World;
   protected readonly nodes: readonly SimulatedNode[];
@@ -25,13 +25,16 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
     this.random = world.random();
   }
 
-  /** Little happens but links that become slow: only where nothing breaks them for long do nodes fall behind without noticing. */
+  /**
+   * Whether the run has hardly any faults but slow links. Nodes fall behind without noticing only if no fault breaks
+   * their links for long.
+   */
   abstract readonly isSlow: boolean;
 
-  /** One fault after the other, several at once, until `end`. */
+  /** Plays one fault after the other, several at once, until `end`. */
   abstract run(): Promise<void>;
 
-  /** Ends all faults: from now on everything works, and everybody is up. */
+  /** Ends all faults: from now on everything works, and every node runs. */
   end(): void {
     const { network } = this.world;
     this.isOver = true;
@@ -48,10 +51,10 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
     }
   }
 
-  /** Ends what is wrong with the brokers. */
+  /** Ends the faults of the brokers. */
   protected abstract repair(): void;
 
-  /** A node hears everything, in order, and later and later: its link is slow, and never silent. */
+  /** A node receives everything, in order, and later and later: its link is slow, and never silent. */
   protected async slowDown(): Promise<void> {
     const { network } = this.world;
     const { name } = this.node();
@@ -86,7 +89,7 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
 
   protected async shiftClock(): Promise<void> {
     const clock = this.random.fraction() < 0.3 ? this.world.brokerClock : this.node().clock;
-    // A broker whose clock jumps far finds its stream too old.
+    // If the broker's clock jumps far, the broker finds its stream too old.
     clock?.shiftWall((this.random.fraction() - 0.5) * (clock === this.world.brokerClock ? 400 : 5_000_000));
   }
 

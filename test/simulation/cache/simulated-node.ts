@@ -8,24 +8,24 @@ import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import type { Bus, BusVersion } from "../../../transport/index.js";
 import { delay } from "../../../core/index.js";
-import { createdOf, type Made, type NodeLife, type ToldOfStream } from "./cache-checker.js";
+import { createdOf, type Made, type NodeLife, type StreamPosition } from "./cache-checker.js";
 import { type CacheWorld, prefix, timings } from "./cache-world.js";
 import { CachedFunctions } from "./functions.js";
 import { tapped, tappedRandom } from "./tapped.js";
 import { User } from "./user.js";
 
 export interface NodeTraits {
-  /** Behind memory: nothing; a disk of its own, with what it knows of invalidations; or the bucket. */
+  /** Tier behind memory: none; a disk of its own, which also keeps invalidations; or the bucket. */
   readonly tier: "memory" | "disk" | "bucket";
   readonly maxEntries: number | undefined;
   readonly users: number;
-  /** Its wall clock before that of the others. */
+  /** Lead of its wall clock over the others, in ms. */
   readonly skewMs: number;
-  /** How fast its clock goes. */
+  /** Speed of its clock: 1 is real time. */
   readonly rate: number;
 }
 
-/** What runs in one life of a node. */
+/** The parts of one life of a node that run. */
 export interface RunningNode {
   readonly life: NodeLife;
   readonly clock: NodeClock;
@@ -36,16 +36,16 @@ export interface RunningNode {
   readonly functions: CachedFunctions;
 }
 
-/** Where a node runs: a process with a cache and its users, perhaps on a disk that outlives it. */
+/** A node: a process with a cache and its users, perhaps with a disk that outlives it. */
 export class SimulatedNode {
   readonly name: string;
   readonly #world: CacheWorld;
   readonly #faults: NodeTraits;
   readonly #disk: SimulatedDisk | undefined;
-  /** By tag: invalidations after which a life promised that its disk gives nothing older. */
+  /** By tag: the moment of an invalidation. A life promised that its disk gives no older result under the tag. */
   readonly #kept = new Map<string, number>();
-  /** All that its lives were told of where the bus stood. */
-  readonly #positions: (BusVersion & ToldOfStream)[] = [];
+  /** All positions that the buses of its lives reported. */
+  readonly #positions: (BusVersion & StreamPosition)[] = [];
   #clock: NodeClock | undefined;
   #end: NetworkEnd | undefined;
   #life: NodeLife | undefined;
@@ -61,7 +61,7 @@ export class SimulatedNode {
     if (faults.tier === "disk") this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, random: world.random() });
   }
 
-  /** It uses what other nodes computed. */
+  /** Whether it uses results of other nodes. */
   get sharesResults(): boolean {
     return this.#faults.tier === "bucket";
   }
@@ -70,7 +70,7 @@ export class SimulatedNode {
     return this.#disk;
   }
 
-  /** There is a disk, and no write of this life has failed. */
+  /** Whether there is a disk, and no write of this life has failed. */
   get isKeeping(): boolean {
     return this.#disk?.failures === this.#failuresBefore;
   }
@@ -87,7 +87,7 @@ export class SimulatedNode {
     return this.#life;
   }
 
-  /** Undefined while the process is down, or on its way up or down. */
+  /** Undefined while the process is down, starts or stops. */
   get running(): RunningNode | undefined {
     return this.#running;
   }
@@ -109,7 +109,7 @@ export class SimulatedNode {
     });
   }
 
-  /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
+  /** Ends the process as kill -9 does. Resolves when its disk is checked; from then on it can be opened again. */
   async kill(): Promise<void> {
     if (this.#life === undefined) return;
     this.#world.note(this.name, "killed");
@@ -120,7 +120,7 @@ export class SimulatedNode {
     await this.checkDisk();
   }
 
-  /** Ends the process as one does that is told to stop. Resolves when it can be opened again, or was killed meanwhile. */
+  /** Ends the process in an orderly way. Resolves when it can be opened again, or was killed meanwhile. */
   async close(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return this.kill();
@@ -133,13 +133,13 @@ export class SimulatedNode {
     this.#leave();
   }
 
-  /** The disk, if there is one, gives nothing older than an invalidation, in the next life either. */
+  /** The disk, if there is one, gives no result under `tag` from before `moment`, in the next life either. */
   keep(tag: string, moment: number): void {
     if (this.#disk === undefined) return;
     this.#kept.set(tag, Math.max(moment, this.#kept.get(tag) ?? 0));
   }
 
-  /** What the disk gives as valid is so, where it stands. */
+  /** Checks that each entry which the disk gives as valid is valid at the disk's position. */
   async checkDisk(): Promise<void> {
     if (this.#disk === undefined) return;
     const { checker } = this.#world;
@@ -152,14 +152,14 @@ export class SimulatedNode {
     }
   }
 
-  /** What counts for results on the disk, which stands at `position`. */
+  /** The floors for results on the disk, whose position is `position`. */
   #floorsAt(position: BusVersion | undefined): Map<string, number> {
     if (position === undefined) return new Map();
     const { epoch, sequence } = position;
     const stood = this.#positions.findIndex((each) => each.epoch === epoch && each.sequence >= sequence);
     const created = createdOf(epoch);
-    const told = this.#positions.slice(0, stood + 1).filter((each) => createdOf(each.epoch) === created);
-    return this.#world.checker.floorsAt(sequence, told);
+    const reported = this.#positions.slice(0, stood + 1).filter((each) => createdOf(each.epoch) === created);
+    return this.#world.checker.floorsAt(sequence, reported);
   }
 
   async #start(life: NodeLife, clock: NodeClock, end: NetworkEnd): Promise<void> {
@@ -173,10 +173,10 @@ export class SimulatedNode {
     const disk = this.#disk === undefined ? undefined : await this.#openDisk(this.#disk, clock, life);
     if (this.#life !== life) return;
     const bus = tapped(world.openBus({ life, end, clock, random, log }), (event) => {
-      world.note(this.name, `bus told ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
+      world.note(this.name, `bus reported ${event.type} ${event.type === "cut" ? "" : event.version.sequence}`);
       if (this.#life !== life) return;
-      const told = checker.told(life, event);
-      if (event.type !== "cut" && told !== undefined) this.#positions.push({ ...told, epoch: event.version.epoch });
+      const reported = checker.reported(life, event);
+      if (event.type !== "cut" && reported !== undefined) this.#positions.push({ ...reported, epoch: event.version.epoch });
     });
     const settings = cacheSettings({
       bus,
@@ -209,7 +209,7 @@ export class SimulatedNode {
     for (const own of userRandoms) void new User(world, this, running, own).run();
   }
 
-  /** Without a `life` for somebody who looks on. */
+  /** Without a `life`: for an observer. */
   #openDisk(disk: SimulatedDisk, clock: NodeClock, life?: NodeLife): Promise<DiskEntryStore> {
     return DiskEntryStore.open({
       name: prefix,
@@ -232,7 +232,7 @@ export class SimulatedNode {
     this.open();
   }
 
-  /** The run is over: nothing of the process is held any longer. */
+  /** The run is over: releases everything of the process. */
   abandon(): void {
     this.#leave();
   }

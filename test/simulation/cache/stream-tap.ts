@@ -3,7 +3,10 @@ import { placeOf } from "../../../transport/jetstream/messages.js";
 import type { HeadedMessage, HeadedTransport } from "../../../transport/transport.js";
 import type { CacheChecker, NodeLife } from "./cache-checker.js";
 
-/** `end`, whose messages are shown to `checker` before they are handled: in which history a stream numbered what reaches `life`. */
+/**
+ * Wraps `end`: before each message is handled, it shows `checker` in which history a stream numbered the message that
+ * reaches `life`.
+ */
 export function tapStream(end: HeadedTransport, checker: CacheChecker, life: NodeLife): HeadedTransport {
   const look = (message: HeadedMessage): void => {
     const history = message.headers?.get(historyHeader) ?? "";

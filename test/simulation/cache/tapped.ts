@@ -11,20 +11,20 @@ import {
 } from "../../../transport/bus.js";
 import type { Random } from "../../../core/index.js";
 
-/** `bus`, whose events are also given to `told`, after its listener has them. */
-export function tapped(bus: Bus, told: (event: BusEvent) => void): Bus {
-  return canRecall(bus) ? new TappedRecallingBus(bus, told) : new TappedBus(bus, told);
+/** Wraps `bus`: its events also go to `onEvent`, after its listener has handled them. */
+export function tapped(bus: Bus, onEvent: (event: BusEvent) => void): Bus {
+  return canRecall(bus) ? new TappedRecallingBus(bus, onEvent) : new TappedBus(bus, onEvent);
 }
 
 class TappedBus<Inner extends Bus = Bus> implements Bus {
   readonly kind: Bus["kind"];
   readonly inner: Inner;
-  readonly #told: (event: BusEvent) => void;
+  readonly #onEvent: (event: BusEvent) => void;
 
-  constructor(bus: Inner, told: (event: BusEvent) => void) {
+  constructor(bus: Inner, onEvent: (event: BusEvent) => void) {
     this.kind = bus.kind;
     this.inner = bus;
-    this.#told = told;
+    this.#onEvent = onEvent;
   }
 
   get state(): BusState {
@@ -50,7 +50,7 @@ class TappedBus<Inner extends Bus = Bus> implements Bus {
   listen(listener: (event: BusEvent) => void): void {
     this.inner.listen((event) => {
       listener(event);
-      this.#told(event);
+      this.#onEvent(event);
     });
   }
 
@@ -73,7 +73,7 @@ class TappedRecallingBus extends TappedBus<RecallingBus> implements RecallingBus
   }
 }
 
-/** Chance whose ids are also told to somebody who looks on. */
+/** Wraps `random`: its ids also go to `drawn`. */
 export function tappedRandom(random: Random, drawn: (id: string) => void): Random {
   return {
     fraction: () => random.fraction(),

@@ -9,10 +9,10 @@ type Group = keyof typeof groups;
 
 const ownKeys = ["k1", "k2"] as const;
 
-/** When nothing is changed any more there is little new to see. */
+/** Pause once data no longer changes: there is little new to see. */
 const calmPauseMs = 400;
 
-/** Somebody who calls cached functions of one node, changes the database, and tells the cache. */
+/** A user of one node: calls cached functions, changes the database, and invalidates. */
 export class User {
   readonly #world: CacheWorld;
   readonly #setup: SimulatedNode;
@@ -26,7 +26,7 @@ export class User {
     this.#random = random;
   }
 
-  /** For as long as its node lives. */
+  /** Runs as long as its node lives. */
   async run(): Promise<void> {
     while (!this.#node.life.isOver) {
       await this.#pause(this.#world.isCalm ? calmPauseMs : this.#random.fraction() < 0.2 ? 150 : 30);
@@ -37,7 +37,7 @@ export class User {
     }
   }
 
-  /** One call of each function: what all users see in the end. */
+  /** One call of each function: the results that all users see in the end. */
   async lookAtAll(): Promise<readonly (readonly [what: string, made: Made])[]> {
     const { row, group, page, sync } = this.#node.functions;
     const seen: (readonly [string, Made])[] = [];
@@ -98,7 +98,7 @@ export class User {
     return this.#call(`${what} ${name}`, () => run(name));
   }
 
-  /** Many ask at once, and again while something may have been invalidated. */
+  /** Many calls at once, and more while something may be invalidated. */
   async #crowd(name: string): Promise<void> {
     const { row } = this.#node.functions;
     const calls = Array.from({ length: 3 }, async (_, index) => {
@@ -117,15 +117,15 @@ export class User {
     await called;
   }
 
-  /** Changes a row, then tells the cache: by its tag, or by one above. */
+  /** Changes a row, then invalidates its tag, or a tag above. */
   async #change(name: string): Promise<void> {
     this.#world.database.change(name);
     if (this.#random.fraction() < 0.2) await this.#pause(20);
     if (this.#setup.running !== this.#node) return;
     const dice = this.#random.fraction();
     const tag = tagOf(name);
-    const told = dice < 0.65 ? tag : dice < 0.9 ? tag.slice(0, tag.lastIndexOf(":")) : "r";
-    await this.#invalidating(told, () => this.#node.cache.invalidate(told));
+    const invalidated = dice < 0.65 ? tag : dice < 0.9 ? tag.slice(0, tag.lastIndexOf(":")) : "r";
+    await this.#invalidating(invalidated, () => this.#node.cache.invalidate(invalidated));
   }
 
   async #set(): Promise<void> {
@@ -164,7 +164,7 @@ export class User {
     await this.#invalidating(this.#ownTag(key), () => this.#node.cache.delete(key));
   }
 
-  /** What becomes of an invalidation says what outlives the process. */
+  /** The outcome of an invalidation says where it is kept if the process dies. */
   async #invalidating(tag: string, run: (moment: number) => Promise<"published" | "queued">): Promise<void> {
     const { life } = this.#node;
     const { issued, call } = this.#world.checker.invalidates(life, tag);
@@ -176,7 +176,8 @@ export class User {
       const isOnDisk = this.#setup.isKeeping;
       if (outcome === "published") issued.keptBy = "bus";
       else if (isOnDisk) issued.keptBy = "disk";
-      // A disk that has failed is empty from then on; or else it stands before what the bus tells the next process.
+      // A disk that has failed is empty from then on, or its position is before the events that the bus reports to the
+      // next process.
       if (isOnDisk || outcome === "queued") this.#setup.keep(tag, issued.moment);
     } catch (error) {
       this.#world.checker.ended(call, undefined);
@@ -184,7 +185,7 @@ export class User {
     }
   }
 
-  /** Of a function that may give a stale value for want of a better one. */
+  /** Calls a function that may give a stale value if there is no better one. */
   async #unlessStumbled(what: string, row: string, run: () => unknown): Promise<void> {
     const { functions } = this.#node;
     const before = functions.stumblesOf(row);
