@@ -40,7 +40,7 @@ const command = new Command("npm run sim --")
   .option("--seeds <n>", "how many seeds to run", numberFrom(1), 200)
   .option("--from <seed>", "the first of them (default: seeds that belong to the commit that is checked out)", numberFrom(0))
   .option("--jobs <n>", "processes that share them; one with --trace", numberFrom(1), availableParallelism())
-  .option("--trace", "print what happens, line by line", false)
+  .option("--trace", "print the events of a run, line by line", false)
   .option("--keep-going", "go on after a seed that failed, and list all that failed by kind in the end", false)
   .option("--json", "print the result as JSON", false)
   .addHelpText(
@@ -52,7 +52,7 @@ the same seed is another run. Seeds that failed, with their causes, are in test/
 Exit codes: ${passed}: all promises held. ${promiseBroken}: one did not. ${usage}: the options are wrong. ${simulationFailed}: the simulation itself failed.
 
 Examples:
-  npm run sim -- store --seeds 2000              2,000 seeds that nobody has run, the same ones for each commit
+  npm run sim -- store --seeds 2000              2,000 new seeds; the same ones for each run of a commit
   npm run sim -- cache --seeds 2000 --keep-going
   npm run sim -- cache --seeds 1 --from 42 --trace
   npm run --silent sim -- store --json`,
@@ -70,7 +70,7 @@ const first = from ?? (commit === undefined ? Date.now() % seedsThere : firstSee
 const summary = new Summary();
 let saidAtMs = startMs;
 
-/** On a terminal one line that changes; else a line now and then. */
+/** Shows progress: one line that changes on a terminal, else a line now and then. */
 function progress(): void {
   const nowMs = performance.now();
   const perSecond = (summary.ran * 1_000) / (nowMs - startMs);
@@ -85,7 +85,7 @@ function progress(): void {
 
 const replay = (seed: number) => `npm run sim -- ${what} --seeds 1 --from ${seed} --trace`;
 
-function tell({ seed, violation }: Outcome): void {
+function sayFailed({ seed, violation }: Outcome): void {
   if (violation !== undefined) say(`seed ${seed}: ${violation.message}\n  replay: ${replay(seed)}`);
 }
 
@@ -116,7 +116,7 @@ try {
   for await (const outcome of trace ? runHere(what, all, say) : runInJobs(what, all, Math.min(jobs, seeds))) {
     summary.add(outcome);
     progress();
-    tell(outcome);
+    sayFailed(outcome);
     if (outcome.violation !== undefined && !keepGoing) break;
   }
   report();

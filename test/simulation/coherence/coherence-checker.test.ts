@@ -8,7 +8,7 @@ import { Checker, type Life } from "../objects/checker.js";
 import { CoherenceChecker } from "./coherence-checker.js";
 import type { Reading } from "./reading.js";
 
-/** A storage with a true history; the tests tell the checker lies about what a cached function gave. */
+/** A storage with a true history. The tests report false results of cached functions to the checker. */
 describe("checker of results made of objects", () => {
   let clock: SimulatedClock;
   let checker: Checker;
@@ -50,7 +50,7 @@ describe("checker of results made of objects", () => {
   const ended = (call: ReturnType<typeof began>, given: Reading) => coherence.ended(call, given, store.position.digest);
   const sentences = () => checker.violations.map(({ kind }) => kind.replace(/^promise 11: /, ""));
 
-  test("finds nothing wrong with what there was at some moment of the call", async () => {
+  test("accepts a state that existed at some moment of the call", async () => {
     const call = began();
     const before = now("k/1");
     await commit({ "k/1": "2" });
@@ -60,7 +60,7 @@ describe("checker of results made of objects", () => {
     expect(sentences()).toEqual([]);
   });
 
-  test("finds what was replaced before the call, keys that a listing lacks, and a mixture of two moments", async () => {
+  test("reports a value replaced before the call, a listing that lacks keys, and a mixture of two moments", async () => {
     const [one, two] = [now("k/1"), now("k/2")];
     const mixing = began();
     await commit({ "k/1": "2", "k/2": "2" });
@@ -75,10 +75,10 @@ describe("checker of results made of objects", () => {
         ],
       }),
     );
-    expect(sentences()).toEqual(Array(3).fill("a call is given nothing that was replaced before it, here, by a transaction"));
+    expect(sentences()).toEqual(Array(3).fill("a call gets nothing that an applied transaction replaced before it"));
   });
 
-  test("finds what an own commit has replaced, though it is not applied yet", async () => {
+  test("reports a value that the client's own commit has replaced, though the commit is not applied yet", async () => {
     const behind = store.position.digest;
     const before = now("k/1");
     await commit({ "k/1": "2" });
@@ -88,12 +88,10 @@ describe("checker of results made of objects", () => {
     ended(other, reading({ values: [["k/1", before]] }));
     expect(sentences()).toEqual([]);
     ended(own, reading({ values: [["k/1", before]] }));
-    expect(sentences()).toEqual([
-      "a call is given nothing that was replaced by a commit of the same client that was acknowledged before it",
-    ]);
+    expect(sentences()).toEqual(["a call gets nothing that an acknowledged commit of its own client replaced before it"]);
   });
 
-  test("finds what was replaced longer ago than the call allows, where the client does not know of it", async () => {
+  test("reports a value replaced longer ago than the call allows, even if the client does not know of it", async () => {
     const behind = store.position.digest;
     const before = now("k/1");
     await commit({ "k/1": "2" });
@@ -102,15 +100,15 @@ describe("checker of results made of objects", () => {
     ended(call(1_100), reading({ values: [["k/1", before]] }));
     expect(sentences()).toEqual([]);
     ended(call(900), reading({ values: [["k/1", before]] }));
-    expect(sentences()).toEqual(["what was read with maxStaleMs is given for no longer"]);
+    expect(sentences()).toEqual(["a result read with maxStaleMs is not given for longer"]);
   });
 
-  test("finds what was made of a read that failed before the call", () => {
+  test("reports a result made of a read that failed before the call", () => {
     const waiting = began();
     const failed: Reading = { run: 1, seen: [], failedAt: coherence.next() };
     ended(waiting, failed);
     expect(sentences()).toEqual([]);
     ended(began(), failed);
-    expect(sentences()).toEqual(["what was made of a read that failed is given to no later call"]);
+    expect(sentences()).toEqual(["a result made of a failed read is given to no later call"]);
   });
 });

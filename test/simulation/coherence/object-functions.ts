@@ -17,13 +17,15 @@ export interface ObjectFunctionsOptions {
   readonly log: Log;
 }
 
-/** Of what is read with a bound on its age. */
+/** Bound on the age of a `fresh` result. */
 const maxStaleMs = 300;
 
-/** Name of each function, with its argument: what a call and its computation are known by. */
+/** Name of a function and its argument: identifies a call and its computation. */
 type What = `${string} ${string}`;
 
-/** Cached functions of one process, each of another kind, in two caches: all read the store, some only through others. */
+/**
+ * Cached functions of one process, each of another kind, in two caches. All read the store, some only through others.
+ */
 export class ObjectFunctions {
   readonly one: Cache;
   readonly two: Cache;
@@ -33,7 +35,7 @@ export class ObjectFunctions {
   readonly #life: Life;
   readonly #world: World;
   readonly #checker: CoherenceChecker;
-  /** Failures of `backup`: while there are some, a stale value is given in place of a new one. */
+  /** Failures of `backup`. While it fails, a stale value is given in place of a new one. */
   #stumbles = 0;
   readonly #value;
   readonly #pair;
@@ -89,12 +91,12 @@ export class ObjectFunctions {
   backup = (key: string): Promise<Reading> => this.#unlessStumbled(`backup ${key}`, () => this.#backup(key));
   report = (key: string): Promise<Reading> => this.#unlessStumbled(`report ${key}`, () => this.#report(key));
 
-  /** The process ends: what is being computed never goes on. */
+  /** The process ends: its computations never go on. */
   end(): void {
     for (const { core } of this.#opened) core.calls.close();
   }
 
-  /** Calls `run`, which may compute `what`, and holds what it gives, or throws, to what the client knew before. */
+  /** Calls `run`, which may compute `what`. Checks its result, or the error, against what the client knew before. */
   async #call(what: What, run: () => Promise<Reading>, ageMsMax = Infinity, isChecked: () => boolean = () => true): Promise<Reading> {
     const call = this.#checker.began(what, this.#life, this.#client.position.digest, ageMsMax);
     const end = (reading: Reading) => {
@@ -120,7 +122,7 @@ export class ObjectFunctions {
     return new ReadingBuilder(this.#world.contexts.begins(what));
   }
 
-  // ---- What they do
+  // ---- The functions
 
   async #readValue(key: string): Promise<Reading> {
     const making = this.#begin(`value ${key}`);
@@ -130,7 +132,7 @@ export class ObjectFunctions {
     return making.reading;
   }
 
-  /** Two keys of one snapshot, which is taken before anything is read. */
+  /** Reads two keys of one snapshot, which is taken before the first read. */
   async #readPair(key: string): Promise<Reading> {
     const making = this.#begin(`pair ${key}`);
     const other = keys[(keys.indexOf(key) + 5) % keys.length] ?? key;
@@ -165,7 +167,7 @@ export class ObjectFunctions {
     return making.reading;
   }
 
-  /** Has something to give when the store has not: after a time-out, or for a caller who has given up. */
+  /** Gives a result even when the store gives none: after a time-out, or for a caller that has given up. */
   async #readOrFallBack(key: string): Promise<Reading> {
     const making = this.#begin(`fallback ${key}`);
     const dice = this.#random.fraction();
@@ -230,7 +232,7 @@ export class ObjectFunctions {
     making.use(await this.backup(key));
     const isStale = this.#stumbles > before;
     await this.#pause();
-    // Some may have joined since `backup` failed.
+    // Other calls may have joined since `backup` failed.
     if (isStale) this.#stumbles++;
     return making.reading;
   }
@@ -259,5 +261,5 @@ export class ObjectFunctions {
   }
 }
 
-/** A tag beside what is read of the store: some computations depend on both. */
+/** A tag besides the object: some computations depend on both. */
 export const tagOf = (key: string): string => `v:${key.replace("/", ":")}`;

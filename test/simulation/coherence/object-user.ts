@@ -15,14 +15,14 @@ export interface ObjectUserOptions {
   readonly isReadOnly: boolean;
 }
 
-/** Few, so that what was read of them is found again before its bound is past. */
+/** Few keys, so that a result is found again before its bound is past. */
 const freshKeys = keys.slice(0, 3);
 
-/** Somebody who calls cached functions that read the store, and writes what they read. */
+/** A user that calls cached functions which read the store, and writes what they read. */
 export class ObjectUser {
   readonly #options: ObjectUserOptions;
   readonly #random: Random;
-  /** Some do little else than read what has a bound on its age. */
+  /** Some users mostly call the function with a bound on its age. */
   readonly #wantsFresh: boolean;
 
   constructor(options: ObjectUserOptions) {
@@ -31,7 +31,7 @@ export class ObjectUser {
     this.#wantsFresh = this.#random.fraction() < 0.25;
   }
 
-  /** For as long as the process lives. */
+  /** Runs as long as the process lives. */
   async run(): Promise<never> {
     for (;;) {
       await this.#pause(this.#options.world.isCalm ? 300 : 60);
@@ -39,12 +39,12 @@ export class ObjectUser {
     }
   }
 
-  /** The process ends: what it computes dies with it. */
+  /** The process ends: its computations die with it. */
   end(): void {
     this.#options.functions.end();
   }
 
-  /** One call of each function: what everybody sees in the end. */
+  /** One call of each function: the results that all users see in the end. */
   async lookAtAll(): Promise<void> {
     const { functions } = this.#options;
     for (const key of keys) {
@@ -76,7 +76,7 @@ export class ObjectUser {
     return this.#writeThenRead(key);
   }
 
-  /** Many call at once, and again while something may be committed or invalidated. */
+  /** Many calls at once, and more while something may be committed or invalidated. */
   async #crowd(key: string): Promise<void> {
     const { functions } = this.#options;
     const call = this.#one([functions.value, functions.pair, functions.throwing, functions.fallback]);
@@ -88,7 +88,7 @@ export class ObjectUser {
     await Promise.all(calls);
   }
 
-  /** Reads its own write, which may have come while the same was being computed for somebody else. */
+  /** Reads its own write, which may have come while another caller's computation of the same result was running. */
   async #writeThenRead(key: string): Promise<void> {
     const { functions, workload } = this.#options;
     const call = this.#one([functions.value, functions.pair]);
@@ -111,7 +111,7 @@ export class ObjectUser {
       await act();
     } catch (error) {
       const { world, life } = this.#options;
-      world.note(life.client, `a caller was told ${String(error)}`);
+      world.note(life.client, `a call failed: ${String(error)}`);
       world.unlessExpected(life.client, error);
     }
   }

@@ -1,20 +1,22 @@
-/** What one read of the store gave, all of it as of one snapshot. */
+/** Values that one read of the store gave, all as of one snapshot. */
 export interface Seen {
   readonly values: readonly (readonly [key: string, value: string | undefined])[];
-  /** A prefix that was listed: there were no other keys below it. */
+  /** A prefix that was listed. There were no other keys below it. */
   readonly prefix?: string | undefined;
 }
 
-/** A result of a cached function, as it tells what it was made of. */
+/** A result of a cached function, with what it was made of. */
 export interface Reading {
-  /** Number of the computation that made it. */
+  /** Number of the computation that made the result. */
   readonly run: number;
   readonly seen: readonly Seen[];
-  /** Something failed while it was made, at this moment (the earliest): it may be given to those who waited, and not be kept. */
+  /**
+   * Moment of the first failure while it was made. Such a result may go to callers that waited, and must not be kept.
+   */
   readonly failedAt: number | undefined;
 }
 
-/** A function throws, with what it has read. */
+/** The error of a function that fails. Carries what the function has read. */
 export class ReadFailure extends Error {
   override readonly name = "ReadFailure";
   readonly reading: Reading;
@@ -25,7 +27,7 @@ export class ReadFailure extends Error {
   }
 }
 
-/** A result while it is made. */
+/** Builds a result. */
 export class ReadingBuilder {
   readonly #run: number;
   readonly #seen: Seen[] = [];

@@ -15,7 +15,7 @@ describe("contexts of calls", () => {
 
   const call = (key: string, run: () => number | Promise<number>) => contexts.call(key, run, (given) => given);
 
-  test("are right for calls that compute, join, find what was kept, or compute within another", async () => {
+  test("are right for calls that compute, find a kept result, or compute within another call", async () => {
     const kept = await call("f", () => contexts.begins("f"));
     await call("f", () => kept);
     await call("g", async () => {
@@ -26,7 +26,7 @@ describe("contexts of calls", () => {
     expect(violations).toEqual([]);
   });
 
-  test("a computation outside of any call, in the call of another function, or in one that is over is a violation", async () => {
+  test("a computation outside of any call, in the call of another function, or in a call that is over is a violation", async () => {
     contexts.begins("f");
     await call("g", () => contexts.begins("f"));
     let late: Promise<unknown> = Promise.resolve();
@@ -50,7 +50,7 @@ describe("contexts of calls", () => {
     expect(violations).toEqual([madeFor]);
   });
 
-  test("a call is given what an earlier computation gave when the one in its context failed", async () => {
+  test("a call may get an earlier result when the computation in its context failed", async () => {
     const before = await call("f", () => contexts.begins("f"));
     await call("f", () => {
       contexts.begins("f");

@@ -3,26 +3,28 @@ import { AsyncLocalStorage } from "node:async_hooks";
 /** The context of one call of a cached function, as a web framework gives one to each request. */
 interface CallContext {
   readonly key: string;
-  /** Number of the last computation of `key` that began in it; 0: none. */
+  /** Number of the last computation of `key` that began in this context. 0: none. */
   lastRun: number;
   hasFailed: boolean;
   isOver: boolean;
 }
 
-/** One for all runs: each further storage that was ever entered makes every promise of the process slower. */
+/** One storage for all runs: each further storage that was ever entered makes every promise of the process slower. */
 const contexts = new AsyncLocalStorage<CallContext>();
 
-/** Where a violation is reported. */
+/** Called for each violation. */
 type Violated = (sentence: string, facts: Readonly<Record<string, unknown>>) => void;
 
 /**
- * A context for each call of a cached function, and the rule that each computation runs in the context of the call that it is made for:
+ * Gives each call of a cached function a context, and checks that each computation runs in the context of the call that
+ * it is made for:
  *
- * 1. A computation begins in the context of a call of the same function with the same arguments, and that call is not over.
- * 2. A call in whose context one or more computations ran is given what the last of them gave, unless that one failed.
+ * 1. A computation begins in the context of a call of the same function with the same arguments, and that call is not
+ *    over.
+ * 2. A call in whose context computations ran gets the result of the last of them, unless that one failed.
  *
- * A computation that begins anew for a later caller in the context of an earlier one breaks one of the two: the earlier call is over, or it
- * is given what was computed for it before.
+ * A computation that begins anew for a later caller in the context of an earlier call breaks one of the two: the
+ * earlier call is over, or it gets the result of its own computation.
  */
 export class CallContexts {
   readonly #violated: Violated;
@@ -32,7 +34,10 @@ export class CallContexts {
     this.#violated = violated;
   }
 
-  /** Calls a cached function, whose value for its arguments has `key`, in a context of its own. `runOf` gives the number that the computation of a result got from `begins`. */
+  /**
+   * Calls a cached function in a context of its own. `key` identifies the function and its arguments. `runOf` gives the
+   * number that `begins` returned to the computation of a result.
+   */
   async call<Result>(key: string, run: () => Result | PromiseLike<Result>, runOf: (result: Result) => number | undefined): Promise<Result> {
     const context: CallContext = { key, lastRun: 0, hasFailed: false, isOver: false };
     return contexts.run(context, async () => {

@@ -4,7 +4,7 @@ import type { Simulated } from "./simulations.js";
 export interface FailedSeeds {
   readonly what: Simulated;
   readonly seeds: readonly number[];
-  /** What was wrong, in one sentence. */
+  /** The fault, in one sentence. */
   readonly cause: string;
   /** The hand-written test that shows the same fault. */
   readonly test: string;
@@ -13,34 +13,34 @@ export interface FailedSeeds {
 /**
  * Every seed that ever failed. `npm test` runs them all; a new one is added with its cause.
  *
- * A seed decides a run only together with the code that made the run: when the simulation draws other numbers, or the product does
- * things in another order, the same seed is another run and may no longer meet the fault. So each cause has a hand-written test too,
- * and that test is what keeps the fault out.
+ * A seed decides a run only together with the code that made the run. When the simulation draws other numbers, or the
+ * product acts in another order, the same seed is another run and may no longer meet the fault. So each cause has a
+ * hand-written test too, and that test keeps the fault out.
  */
 export const failedSeeds: readonly FailedSeeds[] = [
   {
     what: "writers",
     seeds: [870002088, 880033087],
-    cause: "the simulated link of a killed process was mended, and its process counted as one that serves with a link",
+    cause: "the simulated link of a killed process was mended, and its process counted as serving with a link",
     test: "test/testing/faulty-network.test.ts",
   },
   {
     what: "writers",
     seeds: [900002902, 900046264, 900092964],
-    cause: "a server that was held up when all faults ended counted as found, before it had heard of one that served meanwhile",
+    cause: "a server that was stalled when all faults ended counted as found before it had heard of the server that served meanwhile",
     test: "test/simulation/objects/simulation.test.ts",
   },
   {
     what: "store",
     seeds: [930024519],
     cause:
-      "the check at the end did not wait until each client had heard the server again: one dropped its link after a silence that the last fault began",
+      "the check at the end did not wait until each client had heard the server again: a client dropped its link after a silence that began with the last fault",
     test: "test/simulation/common/liveness.test.ts",
   },
   {
     what: "store",
     seeds: [810002596],
-    cause: "a fault that was under way when all faults ended made the server's disk slow afterwards, which the checker did not expect",
+    cause: "a fault in progress when all faults ended made the server's disk slow afterwards, which the checker did not expect",
     test: "test/simulation/objects/faults.test.ts",
   },
   {
@@ -52,20 +52,20 @@ export const failedSeeds: readonly FailedSeeds[] = [
   {
     what: "store",
     seeds: [700070],
-    cause: "the simulation waited for an answer to a process that it had killed itself",
+    cause: "the simulation waited for an answer to a process that it had killed",
     test: "test/simulation/objects/simulation.test.ts",
   },
   {
     what: "store",
     seeds: [693023184],
-    cause: "a client that only reads waited for a restored server whose clock was a year before what the client had seen",
+    cause: "a client that only reads waited for a restored server whose clock was a year behind the client's position",
     test: "test/actors/client/object-client-link.test.ts",
   },
   {
     what: "store",
     seeds: [693018507],
     cause:
-      "the check at the end voted in a client whose session ended, because a transaction of it had hung since before the end of the faults",
+      "the check at the end voted in a client whose session ended, because one of its transactions had hung since before the end of the faults",
     test: "test/actors/server/voted-transactions.test.ts",
   },
   {
@@ -77,31 +77,31 @@ export const failedSeeds: readonly FailedSeeds[] = [
   {
     what: "store",
     seeds: [693022520],
-    cause: "the checker did not know that ages stand after a small jump back while a later, greater jump ahead is not followed",
+    cause: "the checker did not know that ages stand still after a small jump back while a later, greater jump ahead is not followed",
     test: "test/actors/server/clock-jumps.test.ts",
   },
   {
     what: "coherence",
     seeds: [693017073],
-    cause: "as in store 693022520: a jump back of less than an hour was followed, and then one ahead of many hours was not",
+    cause: "as in store 693022520: a jump back of less than an hour was followed, and then a jump ahead of many hours was not",
     test: "test/actors/server/clock-jumps.test.ts",
   },
   {
     what: "watchers",
     seeds: [600866],
-    cause: "a transaction read on from a server that had pruned what would show that it has another history",
+    cause: "a transaction read on from a server that had pruned the evidence of its other history",
     test: "test/actors/client/object-client-link.test.ts",
   },
   {
     what: "watchers",
     seeds: [500080],
-    cause: "the checker did not know that ages stand while the wall clock is set back by less than a jump",
+    cause: "the checker did not know that ages stand still while the wall clock is set back by less than a jump",
     test: "test/actors/server/clock-jumps.test.ts",
   },
   {
     what: "store",
     seeds: [100263],
-    cause: "an absence whose tombstone was pruned was said to hold since tid 0, so that an older snapshot read it",
+    cause: "an absence whose tombstone was pruned counted from tid 0 on, so that an older snapshot read it",
     test: "test/actors/server/pruned-absence.test.ts",
   },
   {
@@ -113,13 +113,13 @@ export const failedSeeds: readonly FailedSeeds[] = [
   {
     what: "store",
     seeds: [30372403],
-    cause: "a read waited for an own commit of a history that the server no longer has, and its error did not say so",
+    cause: "a read waited for its client's commit of a history that the server no longer has, and its error did not say so",
     test: "test/actors/client/object-client-link.test.ts",
   },
   {
     what: "cache",
     seeds: [100351],
-    cause: "a failure was given to a caller who came after an invalidation of what the function had read",
+    cause: "a failure was given to a call that came after an invalidation of the data that the function had read",
     test: "test/actors/cache/calls/late-calls.test.ts",
   },
   {
@@ -131,115 +131,117 @@ export const failedSeeds: readonly FailedSeeds[] = [
   {
     what: "cache",
     seeds: [101466, 105288],
-    cause: "the checker noted the moment of an invalidation one event too early, and held a loss that nobody knows of against the product",
+    cause:
+      "the checker noted the moment of an invalidation one event too early, and counted a loss that no node knows of as a fault of the product",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
   {
     what: "cache",
     seeds: [104648],
-    cause: "a simulated disk could not be removed, so that a disk that was given up was opened again with what was stale",
+    cause: "a simulated disk could not be removed, so that a node opened a disk that it had given up, with stale results",
     test: "test/testing/simulated-disk.test.ts",
   },
   {
     what: "cache",
     seeds: [224, 258],
-    cause:
-      "a set while cut off kept nothing and took the entry that was there for its own, which was given again once the bus was followed",
+    cause: "a set while cut off kept nothing and took the existing entry for its own, which was given again once the node followed the bus",
     test: "test/actors/cache/bus/set-while-cut.test.ts",
   },
   {
     what: "cache",
     seeds: [391],
-    cause: "after a power failure other sequences were counted in the place of the lost ones before a node came back",
+    cause: "after a power failure the stream gave the lost sequences again before a node came back",
     test: "test/transport/jetstream/lost-end.test.ts",
   },
   {
     what: "store",
     seeds: [275],
-    cause: "a commit that waited for a link was sent to another history, which took it for one of its own",
+    cause: "a commit that waited for a link was sent to another history, which took it for its own",
     test: "test/actors/client/object-client-link.test.ts",
   },
   {
     what: "coherence",
     seeds: [1016, 1020],
-    cause: "a computation that began before an own commit, which could not be applied yet, was given to calls after it",
+    cause: "a computation that began before its client's commit, which could not be applied yet, was given to calls after the commit",
     test: "test/actors/cache/objects/objects-links.test.ts",
   },
   {
     what: "cache",
     seeds: [100219, 100247, 100710, 100933, 101125, 101165, 102961, 103395, 103449, 103905, 104026, 104172, 104611, 105147],
-    cause: "results in the bucket were kept for longer than a bus with a short history can tell what became of them",
+    cause: "results in the bucket were kept for longer than a bus with a short history knows their invalidations",
     test: "test/actors/cache/tiers/short-history-nats.test.ts",
   },
   {
     what: "cache",
     seeds: [105792],
-    cause: "after a power failure heartbeats counted the lost sequences anew, and a node did not notice the loss",
+    cause: "after a power failure heartbeats took the lost sequences again, and a node did not notice the loss",
     test: "test/transport/jetstream/lost-end-beats.test.ts",
   },
   {
     what: "cache",
     seeds: [1186574438],
-    cause: "an acknowledgement that showed a lost end was forgotten when the examination of the stream failed",
+    cause: "an acknowledgement that showed a lost end of the stream was forgotten when the examination of the stream failed",
     test: "test/transport/jetstream/lost-end-beats.test.ts",
   },
   {
     what: "cache",
     seeds: [693019357, 693026845],
-    cause: "the checker took a disk that had failed, on which nothing is kept any more, for one that keeps invalidations over a restart",
+    cause: "the checker took a failed disk, which no longer keeps anything, for a disk that keeps invalidations over a restart",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
   {
     what: "cache",
     seeds: [693028452],
-    cause: "the checker held a disk to an invalidation that the stream had lost before its node was told of it",
+    cause: "the checker demanded of a disk an invalidation that the stream had lost before the node's bus reported it",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
   {
     what: "cache",
     seeds: [693028732],
-    cause: "a call that joined a computation after that was given a stale value for want of a better one was held to a new one",
+    cause:
+      "the checker demanded a new value of a call that joined a computation after the computation got a stale value, as there was no better one",
     test: "test/simulation/cache/functions.test.ts",
   },
   {
     what: "cache",
     seeds: [693031835],
-    cause: "a history whose record was lost went on under the name of the one before, as that had been renewed and looked like a later one",
+    cause: "a history whose record was lost went on under the name of the one before, which had been renewed and looked like a later one",
     test: "test/transport/jetstream/lost-end.test.ts",
   },
   {
     what: "cache",
     seeds: [693030729],
-    cause: "a node that had begun after an invalidation did not notice that the stream lost it, once heartbeats were counted in its place",
+    cause: "a node that had begun after an invalidation did not notice that the stream lost it, once heartbeats had its sequence",
     test: "test/transport/jetstream/lost-end-beats.test.ts",
   },
   {
     what: "cache",
     seeds: [770012926],
-    cause: "the checker took a heartbeat that was under way when the stream lost its end for the message that has its number since",
+    cause: "the checker took a heartbeat in flight when the stream lost its end for the message that has its sequence since",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
   {
     what: "cache",
     seeds: [780088533],
-    cause: "a node followed before it had applied an invalidation that was superseded while a consumer delivered what the node had missed",
+    cause:
+      "a node followed before it had applied an invalidation that was superseded while a consumer delivered the messages that the node had missed",
     test: "test/transport/jetstream/passed-over.test.ts",
   },
   {
     what: "cache",
     seeds: [780049145],
-    cause: "the checker held a node that catches up to an invalidation which a later one of its tag, still to come, has superseded",
+    cause: "the checker demanded of a node that catches up an invalidation which a later one of its tag, still to come, has superseded",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
   {
     what: "cache",
     seeds: [780076943],
-    cause: "the checker took a node for level whose last number was one that the stream had lost and given again",
+    cause: "the checker took a node for level whose last sequence was one that the stream had lost and given again",
     test: "test/simulation/cache/cache-checker.test.ts",
   },
 ];
 
-/** All that failed of `what`, in order. */
+/** All seeds of `what` that failed, in order. */
 export const failedSeedsOf = (what: Simulated): readonly number[] =>
   failedSeeds
     .filter((each) => each.what === what)

@@ -13,10 +13,10 @@ import type { View } from "../../../storage/kv/ordered-store.js";
 import type { Tid } from "../../../core/index.js";
 import { asTid, compareKeys, decodeValue } from "../../../core/index.js";
 
-/** What a key holds at one moment of a history. */
+/** Revision of a key at one moment of a history. */
 export interface Held {
   readonly serial: Tid;
-  /** Undefined: deleted. */
+  /** Undefined: the key is deleted. */
   readonly value: string | undefined;
 }
 
@@ -25,9 +25,9 @@ export interface Moment {
   readonly tid: Tid;
   readonly digest: string;
   readonly id: string;
-  /** Undefined at the beginning only. */
+  /** Undefined only at the beginning. */
   readonly previous: Moment | undefined;
-  /** Transactions before it. */
+  /** Number of transactions before it. */
   readonly depth: number;
   /** When it became durable, on the world's clock. */
   readonly atMs: number;
@@ -36,9 +36,9 @@ export interface Moment {
 }
 
 /**
- * All that was ever committed, as the server's disk has it, read batch by batch as each becomes durable. A tree: a server
- * restored from a backup goes on from an earlier moment. Reads the records itself, so that it believes no code under test
- * but their encoding.
+ * All transactions that were ever committed, as the server's disk has them, read batch by batch as each becomes
+ * durable. A tree: a server restored from a backup continues from an earlier moment. It reads the records itself, so
+ * that it trusts no code under test but their encoding.
  */
 export class History {
   readonly beginning: Moment = {
@@ -56,13 +56,13 @@ export class History {
   readonly #now: () => number;
   #head = this.beginning;
 
-  /** `broken` is told when the log itself is not a history. */
+  /** `broken` is called when the log itself is not a history. */
   constructor(broken: (what: string) => void, now: () => number) {
     this.#broken = broken;
     this.#now = now;
   }
 
-  /** The last durable moment of the storage as it stands. */
+  /** The last durable moment of the storage in its current state. */
   get head(): Moment {
     return this.#head;
   }
@@ -71,7 +71,7 @@ export class History {
     return this.#moments.values();
   }
 
-  /** The moment with this digest, on whatever branch. */
+  /** The moment with this digest, on any branch. */
   at(digest: string): Moment | undefined {
     return this.#moments.get(digest);
   }
@@ -82,18 +82,21 @@ export class History {
     return undefined;
   }
 
-  /** The moment of transaction `tid` for who stands at `digest`: restores, and clocks that go back, may give one tid to several. */
+  /**
+   * The moment of transaction `tid` on the branch of `digest`: restores, and clocks that go back, may give one tid to
+   * several moments.
+   */
   named(tid: Tid, digest: string): Moment | undefined {
     const stand = this.#moments.get(digest);
     return stand === undefined ? undefined : this.find(tid, stand);
   }
 
-  /** Whether `later` comes from `earlier`, or is it. */
+  /** Whether `later` is `earlier` or descends from it. */
   leadsTo(earlier: Moment, later: Moment): boolean {
     return this.find(earlier.tid, later) === earlier;
   }
 
-  /** Moments after `earlier` up to `later` (included), newest first; undefined when one does not lead to the other. */
+  /** Moments after `earlier` up to and including `later`, newest first. Undefined: one does not lead to the other. */
   between(earlier: Moment, later: Moment): Moment[] | undefined {
     const moments: Moment[] = [];
     for (let at: Moment | undefined = later; at !== undefined; at = at.previous) {
@@ -103,12 +106,12 @@ export class History {
     return undefined;
   }
 
-  /** Takes in what became durable since the head. Returns the new moments, oldest first. */
+  /** Adds the transactions that became durable since the head. Returns the new moments, oldest first. */
   extend(view: View): readonly Moment[] {
     const added: Moment[] = [];
     for (const [key, record] of view.range(logFrom(asTid(this.#head.tid + 1)))) {
       const { previous, tid, digest, id } = decodeLogHead(key, record);
-      if (previous !== this.#head.tid) this.#broken(`transaction ${tid} names ${previous} before it, which is ${this.#head.tid}`);
+      if (previous !== this.#head.tid) this.#broken(`transaction ${tid} names ${previous} as its predecessor, which is ${this.#head.tid}`);
       if (digest !== digestAfter(this.#head.digest, id, tid)) this.#broken(`transaction ${tid} has a digest that is not its own`);
       const writes = new Map<string, string | undefined>();
       const state = new Map(this.#head.state);
@@ -125,7 +128,7 @@ export class History {
     return added;
   }
 
-  /** The storage was restored: it goes on from `moment`. */
+  /** The storage was restored: it continues from `moment`. */
   restore(moment: Moment): void {
     this.#head = moment;
   }
@@ -134,7 +137,7 @@ export class History {
     const current = view.get(objectKey(key));
     const revision = current !== undefined && tidOfRevision(current) === tid ? current : view.get(historyKey(key, tid));
     if (revision === undefined) {
-      this.#broken(`transaction ${tid} wrote ${key}, of which there is no revision`);
+      this.#broken(`transaction ${tid} wrote ${key}, which has no revision of it`);
       return undefined;
     }
     const bytes = valueOfRevision(revision);
@@ -142,7 +145,7 @@ export class History {
   }
 }
 
-/** What a listing of `prefix` gives at `moment`, in the order of keys. */
+/** Rows that a listing of `prefix` gives at `moment`, in the order of keys. */
 export function listAt(moment: Moment, prefix: string): readonly (readonly [key: string, value: string])[] {
   const rows: [string, string][] = [];
   for (const [key, { value }] of moment.state) if (value !== undefined && key.startsWith(prefix)) rows.push([key, value]);

@@ -3,7 +3,10 @@ import { type Outcome, outcomeOf } from "./outcome.js";
 import { type Simulated, simulations } from "./simulations.js";
 import { buildWorker } from "./worker-file.js";
 
-/** Real time of one run, thousands of times what it takes on a quiet machine: a run that is not over by then loops without simulated time. */
+/**
+ * Time-out of one run, in real ms: thousands of times its duration on a quiet machine. A run that takes longer loops
+ * without simulated time.
+ */
 const runTimeoutMs = 600_000;
 
 /** Runs seeds in this process, and gives each line of their trace to `trace`. */
@@ -11,7 +14,7 @@ export async function* runHere(what: Simulated, seeds: Iterable<number>, trace: 
   for (const seed of seeds) yield outcomeOf(await simulations[what](seed, trace));
 }
 
-/** Runs seeds in `jobs` processes; yields each outcome as it comes. Ends the processes when the loop over it is left. */
+/** Runs seeds in `jobs` processes; yields each outcome as it comes. Ends the processes when the loop over it ends. */
 export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs: number): AsyncGenerator<Outcome> {
   const file = await buildWorker();
   const left = seeds[Symbol.iterator]();
@@ -44,8 +47,9 @@ export async function* runInJobs(what: Simulated, seeds: Iterable<number>, jobs:
     worker.send(seed);
   };
   const start = () => {
-    // Most of what a run makes dies young: with more room for it, and no threads that take the core of another job, garbage
-    // collection costs a tenth of the time less.
+    // Most objects of a run die young. With more room for them, and no threads that take the core of another job,
+    // garbage
+    // collection takes a tenth less of the time.
     const execArgv = ["--max-semi-space-size=64", "--single-threaded-gc"];
     const worker = fork(file.path, [what], { execArgv });
     worker.on("message", (outcome: Outcome) => {

@@ -28,7 +28,7 @@ async function connected() {
   return { world, server, client };
 }
 
-/** A server and a client that writes to it, at the moment when the second write in a row has failed and nothing fails any more. */
+/** A server and its writing client, when the second write in a row has failed and nothing fails any more. */
 async function afterTheLastFault() {
   const { world, server, client } = await connected();
   server.disk.faults = { ...healthyDisk, inTurn: 0, doubt: 1 };
@@ -38,7 +38,7 @@ async function afterTheLastFault() {
   return { world, server, client };
 }
 
-test("all places become level after a probation that begins once faults have stopped", async () => {
+test("server and clients become level after a probation that begins once faults have stopped", async () => {
   const { world, server, client } = await afterTheLastFault();
   expect(server.isOnProbation, "the write is still in doubt").toBe(false);
   expect(await becomesLevel(world, server, [client])).toBe(true);
@@ -46,7 +46,7 @@ test("all places become level after a probation that begins once faults have sto
   client.abandon();
 });
 
-test("places whose server ends in its probation do not become level", async () => {
+test("clients do not become level with a server that ends during its probation", async () => {
   const { world, server, client } = await afterTheLastFault();
   expect(await world.until(() => server.isOnProbation, 1_000)).toBe(true);
   world.clock.setTimeout(() => server.kill(), 1_000);
@@ -54,7 +54,7 @@ test("places whose server ends in its probation do not become level", async () =
   client.abandon();
 });
 
-test("a client that a fault kept from hearing its server becomes level once it has heard it again", async () => {
+test("a client that a fault cut off from its server's messages becomes level once it has heard the server again", async () => {
   const { world, server, client } = await connected();
   world.isCalm = true;
   expect(await world.until(() => client.client?.position.digest === world.checker.history.head.digest, 1_000)).toBe(true);

@@ -4,15 +4,19 @@ import type { SimulatedServer } from "../objects/simulated-server.js";
 import type { World } from "../objects/world.js";
 import { timings } from "../objects/world.js";
 
-/** What nothing is in the way of takes no longer, once faults have stopped. */
+/** Maximal duration, once faults have stopped, of an action that nothing hinders. */
 const unhinderedMsMax = 500;
 
-/** Time in which all places are level once faults have stopped, not counting the probation of a server whose writes failed. */
+/**
+ * Maximal time until server and clients are level once faults have stopped, without the probation of a server whose
+ * writes failed.
+ */
 const calmMs = 15_000;
 
 /**
- * Resolves to whether all places become level in time. A server may begin its probation after the last fault: the write that failed was
- * in doubt then. Its disk does not fail again, so the probation is the only one, and takes no longer than it may.
+ * Resolves to whether server and clients become level in time. A server may begin its probation after the last fault,
+ * if the failed write was in doubt then. Its disk does not fail again, so this is the only probation, and its duration
+ * is bounded.
  */
 export async function becomesLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): Promise<boolean> {
   const calmAtMs = world.clock.monotonic();
@@ -23,9 +27,10 @@ export async function becomesLevel(world: World, server: SimulatedServer, client
 }
 
 /**
- * Whether every client runs, is connected to the server that runs, for writing unless it is read-only, and none is behind it. Each has
- * heard the server in the last `heardMsMax`: a client that a fault kept from hearing drops its link later, when the silence is too long.
- * No client has a transaction that voted: one that hung while there were faults ends the session later, with all that it votes meanwhile.
+ * Whether every client runs, is connected to the running server (for writing unless it is read-only), and is not behind
+ * it. Each has heard the server within `heardMsMax`: a client that a fault cut off from messages drops its link later,
+ * when the silence is too long. No client has a voted transaction: one that hung during the faults ends the session
+ * later, with all that the client votes meanwhile.
  */
 function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[], heardMsMax: number): boolean {
   if (!server.isServing) return false;
@@ -39,8 +44,9 @@ function isLevel(world: World, server: SimulatedServer, clients: readonly Simula
 }
 
 /**
- * Promise 9, and that clients can commit: one votes and hangs; another commits at once where that is not in its way, and others,
- * where it is, after the transaction's time-out at the latest. Then the first can no longer finish.
+ * Checks promise 9, and that clients can commit. One client votes and hangs. A commit that touches other objects
+ * succeeds at once; commits that touch the same objects succeed after the transaction's time-out at the latest. Then
+ * the first client can no longer finish.
  */
 export async function checkHungTransaction(world: World, setups: readonly SimulatedClient[]): Promise<void> {
   const { checker } = world;
@@ -66,8 +72,8 @@ export async function checkHungTransaction(world: World, setups: readonly Simula
   if (world.isViolated) return;
   await within("a commit that touches nothing held", unhinderedMsMax, second.put("free/1"));
   const hindered = Promise.all([second.put("hung/write"), third.put("hung/read")]);
-  await within("a commit that touches what a hung transaction holds", timings.transactionTimeoutMs + unhinderedMsMax, hindered);
-  // Its process may have been killed meanwhile, because of an error that stems from before.
+  await within("a commit that touches an object held by a hung transaction", timings.transactionTimeoutMs + unhinderedMsMax, hindered);
+  // Its process may have been killed meanwhile, because of an error from before.
   const isThere = setups.some(({ workload }) => workload === first);
   if (isThere && finishLate !== undefined)
     await within("the answer to a late finish", timings.requestTimeoutMs + unhinderedMsMax, finishLate());

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 
-/** How many seeds there are: `seededRandom` takes 32 bits. */
+/** Number of different seeds: `seededRandom` takes 32 bits. */
 export const seedsThere = 2 ** 32;
 
 /** The commit that is checked out, or undefined where there is no Git repository. */
@@ -12,7 +12,7 @@ export function commitNow(): string | undefined {
   }
 }
 
-/** The first of the seeds that belong to `commit`, a hash in hexadecimal: those of two commits hardly ever meet. */
+/** The first of the seeds of `commit`, a hash in hexadecimal. The seeds of two commits hardly ever overlap. */
 export function firstSeedOf(commit: string): number {
   return Number.parseInt(commit.slice(0, 8), 16);
 }

@@ -1,19 +1,19 @@
 import { type Random, delay } from "../../../core/index.js";
 import type { Stage } from "./stage.js";
 
-/** Something that goes wrong, how often beside the others, and what it is called in the trace. */
+/** A fault: its weight among the faults, its name in the trace, and its action. */
 export type Fault = readonly [weight: number, name: string, act: () => Promise<void>];
 
-/** What decides when faults come. */
+/** Seams and times of a sequence of faults. */
 export interface FaultsDeps {
   readonly stage: Stage;
   readonly random: Random;
-  /** From one fault to the next. */
+  /** Time from one fault to the next. */
   readonly pauseMs: readonly [min: number, max: number];
   readonly isOver: () => boolean;
 }
 
-/** One fault after the other, several at once, until it is over. */
+/** Plays one fault after the other, several at once, until `isOver`. */
 export async function playFaults(faults: readonly Fault[], { stage, random, pauseMs: [min, max], isOver }: FaultsDeps): Promise<void> {
   const total = faults.reduce((sum, [weight]) => sum + weight, 0);
   while (!isOver()) {
@@ -27,12 +27,12 @@ export async function playFaults(faults: readonly Fault[], { stage, random, paus
   }
 }
 
-/** A while of simulated time. */
+/** Waits a while of simulated time. */
 export function pause({ clock }: Stage, random: Random, msMin: number, msMax: number): Promise<void> {
   return delay(clock, msMin + random.fraction() * (msMax - msMin));
 }
 
-/** One of `all`, which are some. */
+/** One element of `all`, which is not empty. */
 export function oneOf<T>(all: readonly T[], random: Random): T {
   const chosen = all[Math.floor(random.fraction() * all.length)];
   if (chosen === undefined) throw new RangeError("there is none");

@@ -8,7 +8,7 @@ import { simulations } from "./simulations.js";
 import { Summary } from "./summary.js";
 
 describe("seeds of the simulation", () => {
-  test("each commit has seeds of its own, which end where there are no more", () => {
+  test("each commit has its own seeds, which wrap around after the last one", () => {
     expect(firstSeedOf("99b498f0aa")).toBe(0x99b498f0);
     expect([...seedsFrom(2 ** 32 - 2, 4)]).toEqual([2 ** 32 - 2, 2 ** 32 - 1, 0, 1]);
   });
@@ -21,7 +21,7 @@ describe("seeds of the simulation", () => {
     expect(failedSeeds.map(({ test }) => test).filter((path) => !existsSync(path))).toEqual([]);
   });
 
-  test("the summary lists the seeds that failed by the kind of what did not hold", () => {
+  test("the summary lists the seeds that failed by the kind of violation", () => {
     const summary = new Summary();
     const outcome = (seed: number, kind?: string): Outcome => ({
       seed,
@@ -37,7 +37,7 @@ describe("seeds of the simulation", () => {
     ]);
   });
 
-  test("a run in another process comes out as it does in this one", async () => {
+  test("a run in another process has the same outcome as in this one", async () => {
     const { simulate } = await import("../objects/run.js");
     const here = await simulate(1);
     for await (const { seed, simulatedMs, counts } of runInJobs("store", [1], 1))

@@ -3,7 +3,7 @@ import { simulatePlain } from "../plain/plain-run.js";
 import { simulateWriters } from "../writers/writers-run.js";
 import { simulate, simulateCoherence, simulateWatchers } from "../objects/run.js";
 
-/** What can be simulated. */
+/** The simulations by name. */
 export const simulations = {
   store: simulate,
   watchers: simulateWatchers,

@@ -3,13 +3,13 @@ import type { Random, Log } from "../../../core/index.js";
 import { InternalError, MalformedMessageError, seededRandom, ZooidError } from "../../../core/index.js";
 import type { Violation } from "./violation.js";
 
-/** Where promises that did not hold are told. */
+/** Takes reports of broken promises. */
 export interface Judge {
   readonly violations: readonly Violation[];
   violated(promise: number, sentence: string, facts: Readonly<Record<string, unknown>>): void;
 }
 
-/** What every simulated world stands on: one seed, one clock, one trace, and somebody who judges. */
+/** The base of every simulated world: one seed, one clock, one trace, and a judge. */
 export class Stage {
   readonly seed: number;
   readonly clock = new SimulatedClock();
@@ -18,7 +18,7 @@ export class Stage {
   readonly #seeds: Random;
   readonly #stepsMax: number;
 
-  /** A run of more than `stepsMax` timers is a loop that does not end. */
+  /** A run of more than `stepsMax` timers counts as an endless loop. */
   constructor(seed: number, judge: Judge, stepsMax: number, trace?: (line: string) => void) {
     this.seed = seed;
     this.trace = trace;
@@ -27,7 +27,7 @@ export class Stage {
     this.#stepsMax = stepsMax;
   }
 
-  /** Chance of its own for one place or purpose: what others ask does not change what it gets. */
+  /** Randomness for one process or purpose, independent of the draws of all others. */
   random(): Random {
     return seededRandom(Math.floor(this.#seeds.fraction() * 0x1_0000_0000));
   }
@@ -36,7 +36,10 @@ export class Stage {
     return this.#judge.violations.length > 0;
   }
 
-  /** Steps until `holds` or a promise is broken, at most `timeoutMs` of simulated time. Resolves to whether it does. */
+  /**
+   * Steps until `holds` returns true or a promise is broken, at most `timeoutMs` of simulated time. Resolves to whether
+   * `holds` does.
+   */
   async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
     const { clock } = this;
     const isEnough = () => {
@@ -47,7 +50,7 @@ export class Stage {
     return holds();
   }
 
-  /** The log of one place: shown in the trace, and watched for what only a bug can cause. */
+  /** The log of one process: written into the trace, and watched for errors that only a bug can cause. */
   log(setup: string): Log {
     const at = (level: string) => (facts: object, message: string) => {
       this.trace?.(this.#line(setup, `${level} ${message} ${show(facts)}`));
@@ -61,7 +64,10 @@ export class Stage {
     this.trace?.(this.#line(setup, what));
   }
 
-  /** Errors are typed, and none is a bug, nor that of somebody who says what cannot be: anything else is a violation. */
+  /**
+   * Errors must be typed, and neither a bug nor caused by a malformed message of a simulated process: any other error
+   * is a violation.
+   */
   unlessExpected(setup: string, error: unknown): void {
     for (let each = error; each instanceof Error; each = each.cause) if (this.isExpected(each)) return;
     this.#judge.violated(13, "nothing crashes", { setup, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });

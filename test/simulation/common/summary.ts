@@ -4,7 +4,7 @@ import type { Outcome } from "./outcome.js";
 export interface FailedKind {
   readonly kind: string;
   readonly seeds: number[];
-  /** What the first of them says. */
+  /** Message of the first of them. */
   readonly example: string;
 }
 

@@ -2,7 +2,7 @@
 export class Violation extends Error {
   override readonly name = "Violation";
   readonly promise: number;
-  /** What did not hold, without the facts of this run: equal for violations of one kind. */
+  /** The broken promise without the facts of this run: equal for violations of one kind. */
   readonly kind: string;
   readonly facts: Readonly<Record<string, unknown>>;
 

@@ -6,10 +6,10 @@ import type { SentMessage } from "../../../testing/published.js";
 import { BehindError, ConflictError, ZooidError } from "../../../core/index.js";
 import type { World } from "../objects/world.js";
 
-/** Reads along: what the server promises in its messages is held against what is on its disk at that moment. */
+/** Reads all messages: compares what the server promises in them with its disk at that moment. */
 export class WireTap {
   readonly #world: World;
-  /** What clients asked the outcome of, by client and number of the request. */
+  /** Requests for an outcome, by client and number of the request. */
   readonly #asked = new Map<string, Settle>();
 
   constructor(world: World) {
@@ -20,7 +20,7 @@ export class WireTap {
     try {
       this.#take(sent);
     } catch (error) {
-      this.#world.checker.violated(13, "what is sent can be read", { from: sent.from, subject: sent.subject, error: String(error) });
+      this.#world.checker.violated(13, "every message can be decoded", { from: sent.from, subject: sent.subject, error: String(error) });
     }
   }
 
@@ -29,17 +29,17 @@ export class WireTap {
     else if (sent.subject.endsWith(".settle")) this.#asked.set(`${sent.from} ${sent.request}`, wire.settle.read(sent.payload));
   }
 
-  /** Tells the checker of each tid, and of each "never". */
+  /** Reports each tid, and each "never", to the checker. */
   #fromServer(sent: SentMessage): void {
     const world = this.#world;
     const { subject, payload } = sent;
-    const tell = (position: Position) => {
-      world.checker.told(subject, position);
+    const report = (position: Position) => {
+      world.checker.sent(subject, position);
     };
     if (subject.endsWith(".invalidations")) {
       const message = wire.broadcast.read(payload);
-      if (message.type === "heartbeat") tell(message.position);
-      if (message.type === "invalidations") for (const transaction of message.transactions) tell(transaction);
+      if (message.type === "heartbeat") report(message.position);
+      if (message.type === "invalidations") for (const transaction of message.transactions) report(transaction);
       if (world.trace !== undefined)
         world.note("server", `⇉ ${sent.to} ${JSON.stringify(message)} ${sent.arrivalsMs.length === 0 ? "lost" : ""}`);
       return;
@@ -51,31 +51,31 @@ export class WireTap {
     const operation = /\.([a-z]+) reply$/.exec(subject)?.[1];
     if (operation === undefined) return;
     const position = positions[operation]?.(payload);
-    if (position !== undefined) tell(position);
+    if (position !== undefined) report(position);
     else if (operation === "settle") {
       const asked = this.#asked.get(`${sent.to} ${sent.request}`);
       if (asked !== undefined) world.checker.saidNever(asked.id, asked.snapshot);
     }
   }
 
-  /** What a refusal names as its reason is as durable as what is promised. */
+  /** The tid that a refusal names as its reason must be as durable as one in a promise. */
   #refused(subject: string, payload: Uint8Array): void {
     try {
       wire.readAnswer(wire.nothing, payload);
     } catch (error) {
-      if (error instanceof ConflictError) this.#world.checker.toldTid(subject, error.current);
-      else if (error instanceof BehindError) this.#world.checker.toldTid(subject, error.last);
+      if (error instanceof ConflictError) this.#world.checker.sentTid(subject, error.current);
+      else if (error instanceof BehindError) this.#world.checker.sentTid(subject, error.last);
       else if (!(error instanceof ZooidError)) throw error;
     }
   }
 }
 
-/** Whether an answer is an error, not what was promised. */
+/** Whether an answer is an error instead of a result. */
 function isError(payload: Uint8Array): boolean {
   return payload[0] === 1;
 }
 
-/** The position in what is promised for an operation, if there is one. */
+/** By operation: reads the position in its answer, if there is one. */
 const positions: Readonly<Record<string, (payload: Uint8Array) => Position | undefined>> = {
   register: answered(wire.registered, (each) => each.position),
   verify: answered(wire.verdict, (each) => each.position),

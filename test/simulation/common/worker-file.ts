@@ -2,15 +2,15 @@ import { build } from "esbuild";
 import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-/** One file of JavaScript with all that a worker runs, and how to remove it. */
+/** One JavaScript file with all code that a worker runs, and the way to remove it. */
 export interface WorkerFile {
   readonly path: string;
   remove(): Promise<void>;
 }
 
 /**
- * Builds the worker. What tsx does to each function costs a tenth of a run's time; and a long run stays with the code that it began
- * with, however the sources change meanwhile.
+ * Builds the worker. The code that tsx adds to each function costs a tenth of a run's time. Also, a long run keeps the
+ * code that it began with when the sources change.
  */
 export async function buildWorker(): Promise<WorkerFile> {
   const path = fileURLToPath(new URL(`../../../.cache/simulation/worker-${process.pid}.mjs`, import.meta.url));

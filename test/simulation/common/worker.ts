@@ -1,4 +1,7 @@
-/** Runs the seeds that it is sent, one at a time, in the simulation that its argument names, and sends back each outcome. Ends with its parent. */
+/**
+ * Runs the seeds that it receives, one at a time, in the simulation that its argument names, and sends each outcome
+ * back. Ends with its parent.
+ */
 import { outcomeOf } from "./outcome.js";
 import { type Simulated, simulations } from "./simulations.js";
 

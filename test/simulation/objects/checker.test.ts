@@ -7,7 +7,7 @@ import type { Attempt, Life } from "./checker.js";
 import { Checker } from "./checker.js";
 import type { Moment } from "../common/history.js";
 
-/** A storage with a true history; the tests tell the checker lies about it. */
+/** A storage with a true history. The tests report false results to the checker. */
 describe("checker", () => {
   let checker: Checker;
   let store: ObjectStore;
@@ -41,7 +41,7 @@ describe("checker", () => {
   const sentences = () =>
     checker.violations.map(({ promise, message }) => `${promise} ${message.replace(/^promise \d+: /, "").replace(/ \{.*/, "")}`);
 
-  test("a true account of a history has no violations", async () => {
+  test("a correct run has no violations", async () => {
     const first = begin("a");
     checker.read(first, "k/1", undefined);
     checker.listed(first, "k/", []);
@@ -53,13 +53,13 @@ describe("checker", () => {
       ["k/1", "a.1"],
       ["k/2", "a.2"],
     ]);
-    checker.told("a message", store.position);
+    checker.sent("a message", store.position);
     checker.cached("c", store.position, "k/2", "a.2");
     checker.acknowledged(second, (await commit(second, { "k/1": undefined, "k/3": "b.1" })).tid);
     expect(sentences()).toEqual([]);
   });
 
-  test("a stale read, a stale listing and a read of what never was are told", async () => {
+  test("a stale read, a stale listing and a stale cache are reported", async () => {
     await commit(begin("a"), { k: "a.1" });
     await commit(begin("b"), { k: "b.1" });
     const attempt = begin("c");
@@ -73,7 +73,7 @@ describe("checker", () => {
     ]);
   });
 
-  test("a lost update and a write skew are told, the skew only of a serializable transaction", async () => {
+  test("a lost update and a write skew are reported, the skew only for a serializable transaction", async () => {
     const [lost, skewed, allowed, other] = [begin("lost"), begin("skewed"), begin("allowed", false), begin("other")];
     for (const attempt of [skewed, allowed]) checker.read(attempt, "k", undefined);
     await commit(other, { k: "other.1" });
@@ -82,44 +82,44 @@ describe("checker", () => {
     await commit(allowed, { y: "allowed.1" });
     expect(new Set(sentences())).toEqual(
       new Set([
-        "2 what a commit writes was not changed since its snapshot",
-        "3 what a serializable transaction read was not changed before its commit",
+        "2 no object that a commit writes changed since its snapshot",
+        "3 no object that a serializable transaction read changed before its commit",
       ]),
     );
   });
 
-  test("a phantom in a listed prefix is told", async () => {
+  test("a phantom in a listed prefix is reported", async () => {
     const [lister, creator] = [begin("lister"), begin("creator")];
     checker.listed(lister, "k/", []);
     await commit(creator, { "k/new": "creator.1" });
     await commit(lister, { x: "lister.1" });
-    expect(sentences()).toEqual(["3 what a serializable transaction listed was not changed before its commit"]);
+    expect(sentences()).toEqual(["3 no prefix that a serializable transaction listed changed before its commit"]);
   });
 
-  test("a commit that was refused, one made twice, one never asked for and one not made are told", async () => {
+  test("a refused commit that was made, one made twice, one without a request and one not made are reported", async () => {
     const [refused, twice, missing] = [begin("refused"), begin("twice"), begin("missing")];
     checker.refused(refused);
     await commit(refused, { a: "refused.1" });
     await commit(twice, { b: "twice.1" });
     const again = begin("again");
     await commit(again, { b: "twice.1" });
-    await commit(again, { c: "nobody.1" });
+    await commit(again, { c: "foreign.1" });
     missing.writes.set("d", "missing.1");
     checker.acknowledged(missing, store.position.tid);
     expect(new Set(sentences())).toEqual(
       new Set([
-        "8 what was refused, aborted or said never to be is not committed",
+        "8 no refused, aborted or fenced transaction is committed",
         "8 a transaction is committed once",
-        "2 what a commit writes was not changed since its snapshot",
-        "8 what is committed was asked for",
+        "2 no object that a commit writes changed since its snapshot",
+        "8 every committed transaction was requested",
         "7 an acknowledged commit is in the history",
       ]),
     );
   });
 
-  test("a tid told before it is durable, a fence that did not hold and snapshots that go back are told", async () => {
-    checker.told("a message", { tid: asTid(5), digest: "5".repeat(16) });
-    checker.toldTid("a refusal", asTid(5));
+  test("a tid sent before it is durable, a fence that does not hold and snapshots that go back are reported", async () => {
+    checker.sent("a message", { tid: asTid(5), digest: "5".repeat(16) });
+    checker.sentTid("a refusal", asTid(5));
     const early = begin("early");
     checker.saidNever(`${ids + 1}`, early.snapshot.tid);
     const moment = await commit(begin("late"), { k: "late.1" });
@@ -129,7 +129,7 @@ describe("checker", () => {
     expect(sentences()).toEqual([
       "7 no tid leaves the server before it is on disk",
       "7 no tid leaves the server before it is on disk",
-      "8 what was said never to be is not committed",
+      "8 no transaction with the outcome never is committed",
       "1 a snapshot is never before the client's own last commit",
       "1 snapshots of a client never go back",
     ]);

@@ -5,8 +5,8 @@ import { type Moment, History, listAt } from "../common/history.js";
 import { Violation } from "../common/violation.js";
 
 /**
- * One run of a transaction's function, as its client sees it. What it writes is named after it, so that every value in the
- * history tells which attempt wrote it.
+ * One run of a transaction's function, as its client sees it. The values that it writes bear its name, so that every
+ * value in the history shows which attempt wrote it.
  */
 export interface Attempt {
   readonly name: string;
@@ -17,7 +17,7 @@ export interface Attempt {
   readonly reads: Set<string>;
   readonly prefixes: Set<string>;
   readonly writes: Map<string, string | undefined>;
-  /** `unknown`: its client was killed, or was told that it cannot be known. */
+  /** `unknown`: its client was killed, or got an error which says that the outcome cannot be known. */
   outcome: "open" | "committed" | "refused" | "unknown";
   committedAs: Moment | undefined;
 }
@@ -28,19 +28,19 @@ export interface Seen {
   readonly lastCommit: Moment | undefined;
 }
 
-/** What one life of a client has seen, in the order in which it saw it. */
+/** What one life of a client has seen, in order. */
 export interface Life extends Seen {
   readonly client: string;
   readonly number: number;
   lastSnapshot: Moment | undefined;
   lastCommit: Moment | undefined;
-  /** By key: its own acknowledged commit that wrote it last. */
+  /** By key: the last of its acknowledged commits that wrote the key. */
   readonly ownWrites: Map<string, Moment>;
 }
 
 /**
- * Holds what clients see against the committed history: promises 1, 2, 3, 4, 5, 6, 7 and 8, each as soon as it can be told.
- * Violations are collected, the first one is what matters.
+ * Checks what clients see against the committed history: promises 1, 2, 3, 4, 5, 6, 7 and 8, each as early as possible.
+ * It collects violations; the first one matters.
  */
 export class Checker {
   readonly violations: Violation[] = [];
@@ -71,34 +71,34 @@ export class Checker {
     return moments;
   }
 
-  /** A tid left the server, in `message`. */
-  told(message: string, position: Position): void {
+  /** A tid left the server, with its digest, in `message`. */
+  sent(message: string, position: Position): void {
     if (this.history.at(position.digest)?.tid !== position.tid) {
       this.violated(7, "no tid leaves the server before it is on disk", { message, ...position });
     }
   }
 
   /** A tid left the server without its digest, in `message`. */
-  toldTid(message: string, tid: Tid): void {
+  sentTid(message: string, tid: Tid): void {
     if (tid !== this.history.beginning.tid && this.history.find(tid) === undefined) {
       this.violated(7, "no tid leaves the server before it is on disk", { message, tid });
     }
   }
 
-  /** The server told a client that transaction `id`, begun at `snapshot`, never will be committed. */
+  /** The server answered that transaction `id`, begun at `snapshot`, will never be committed. */
   saidNever(id: string, snapshot: Tid): void {
     this.#never.set(id, { since: this.history.head, snapshot });
     for (const moment of this.#line())
-      if (moment.id === id) this.violated(8, "what was said never to be is not committed", { id, tid: moment.tid });
+      if (moment.id === id) this.violated(8, "no transaction with the outcome never is committed", { id, tid: moment.tid });
   }
 
-  /** Ids that were said never to be, in the history as it stands, with their snapshots. */
+  /** Ids whose outcome was "never" in the current history, with their snapshots. */
   get never(): readonly (readonly [id: string, snapshot: Tid])[] {
     const line = new Set(this.#line());
     return [...this.#never].flatMap(([id, { since, snapshot }]) => (line.has(since) ? [[id, snapshot] as const] : []));
   }
 
-  /** The server's disk was replaced by a copy of what it was at `moment`: fences, too, are as they were. */
+  /** The server's disk was replaced by a copy of its state at `moment`, with the fences of that time. */
   restored(moment: Moment): void {
     this.restores++;
     this.history.restore(moment);
@@ -112,19 +112,19 @@ export class Checker {
   #committed(moment: Moment): void {
     const never = this.#never.get(moment.id);
     if (never !== undefined && this.history.leadsTo(never.since, moment)) {
-      this.violated(8, "what was said never to be is not committed", { id: moment.id, tid: moment.tid });
+      this.violated(8, "no transaction with the outcome never is committed", { id: moment.id, tid: moment.tid });
     }
     const name = authorOf(moment);
     const attempt = name === undefined ? undefined : this.#attempts.get(name);
     const facts = { transaction: moment.id, tid: moment.tid, attempt: name };
     if (attempt === undefined) {
-      this.violated(8, "what is committed was asked for", facts);
+      this.violated(8, "every committed transaction was requested", facts);
       return;
     }
     if (attempt.committedAs !== undefined && this.history.leadsTo(attempt.committedAs, moment)) {
       this.violated(8, "a transaction is committed once", { ...facts, before: attempt.committedAs.tid });
     }
-    if (attempt.outcome === "refused") this.violated(8, "what was refused, aborted or said never to be is not committed", facts);
+    if (attempt.outcome === "refused") this.violated(8, "no refused, aborted or fenced transaction is committed", facts);
     attempt.committedAs = moment;
     for (const key of new Set([...attempt.writes.keys(), ...moment.writes.keys()])) {
       if (attempt.writes.get(key) !== moment.writes.get(key) || attempt.writes.has(key) !== moment.writes.has(key)) {
@@ -144,23 +144,26 @@ export class Checker {
     for (const other of passed) this.#checkBeside(attempt, moment, other);
   }
 
-  /** `other` was committed between the snapshot of `attempt` and its own commit as `moment`. */
+  /** `other` was committed between the snapshot of `attempt` and the attempt's commit as `moment`. */
   #checkBeside(attempt: Attempt, moment: Moment, other: Moment): void {
     for (const key of other.writes.keys()) {
       const facts = { attempt: attempt.name, key, snapshot: attempt.snapshot.tid, other: other.tid, tid: moment.tid };
-      if (attempt.writes.has(key)) this.violated(2, "what a commit writes was not changed since its snapshot", facts);
+      if (attempt.writes.has(key)) this.violated(2, "no object that a commit writes changed since its snapshot", facts);
       if (!attempt.isSerializable) continue;
-      if (attempt.reads.has(key)) this.violated(3, "what a serializable transaction read was not changed before its commit", facts);
+      if (attempt.reads.has(key)) this.violated(3, "no object that a serializable transaction read changed before its commit", facts);
       for (const prefix of attempt.prefixes) {
         if (key.startsWith(prefix))
-          this.violated(3, "what a serializable transaction listed was not changed before its commit", { ...facts, prefix });
+          this.violated(3, "no prefix that a serializable transaction listed changed before its commit", { ...facts, prefix });
       }
     }
   }
 
   // ---- What a client sees
 
-  /** A transaction began at `tid`, its client standing at `digest`; `before` is what the life had seen when it was asked for. */
+  /**
+   * A transaction began at `tid`, with its client at `digest`. `before`: what the life had seen when the user requested
+   * it.
+   */
   began(name: string, life: Life, before: Seen, tid: Tid, digest: string, isSerializable: boolean): Attempt {
     this.counts.attempts++;
     const facts = { attempt: name, snapshot: tid };
@@ -176,7 +179,7 @@ export class Checker {
     if (lastSnapshot !== undefined && this.#isBefore(snapshot, lastSnapshot)) {
       this.violated(1, "snapshots of a client never go back", { ...facts, before: lastSnapshot.tid });
     }
-    // Of several that were asked for at once, one that began earlier may be told of later.
+    // Of transactions requested at once, one with an earlier snapshot may be reported later.
     if (life.lastSnapshot === undefined || !this.#isBefore(snapshot, life.lastSnapshot)) life.lastSnapshot = snapshot;
     const attempt: Attempt = {
       name,
@@ -193,7 +196,7 @@ export class Checker {
     return attempt;
   }
 
-  /** Whether `moment` stands before `other`, which no restore has taken back. */
+  /** Whether `moment` is before `other`, and no restore has taken `other` back. */
   #isBefore(moment: Moment, other: Moment): boolean {
     return moment !== other && this.history.leadsTo(moment, other) && this.history.leadsTo(other, this.history.head);
   }
@@ -208,7 +211,7 @@ export class Checker {
     this.violated(1, "a read sees the state at the snapshot", { ...facts, serial: attempt.snapshot.state.get(key)?.serial });
   }
 
-  /** `list(prefix)`, taken to its end, gave `rows`. */
+  /** `list(prefix)`, read to its end, gave `rows`. */
   listed(attempt: Attempt, prefix: string, rows: readonly (readonly [key: string, value: string])[]): void {
     this.counts.lists++;
     attempt.prefixes.add(prefix);
@@ -229,7 +232,7 @@ export class Checker {
     });
   }
 
-  /** The client was told that the attempt is committed as `tid`. */
+  /** The client got the answer that the attempt is committed as `tid`. */
   acknowledged(attempt: Attempt, tid: Tid): void {
     attempt.outcome = "committed";
     if (attempt.writes.size === 0) return;
@@ -246,20 +249,20 @@ export class Checker {
     if (attempt.life.lastCommit === undefined || !this.history.leadsTo(moment, attempt.life.lastCommit)) attempt.life.lastCommit = moment;
   }
 
-  /** The attempt was given up, aborted, or refused: it must never be in the history. */
+  /** The attempt was given up, aborted or refused: it must never be in the history. */
   refused(attempt: Attempt): void {
     this.counts.refusals++;
     attempt.outcome = "refused";
-    // What a restore took back is, for the server that was asked, as if it had never been.
+    // After a restore, the server no longer knows a transaction that the restore took back.
     if (attempt.committedAs !== undefined && this.history.leadsTo(attempt.committedAs, this.history.head)) {
-      this.violated(8, "what was refused, aborted or said never to be is not committed", {
+      this.violated(8, "no refused, aborted or fenced transaction is committed", {
         attempt: attempt.name,
         tid: attempt.committedAs.tid,
       });
     }
   }
 
-  /** Nobody will learn from the client what became of it. */
+  /** The client will never report the outcome of the attempt. */
   forgotten(attempt: Attempt): void {
     if (attempt.outcome !== "open") return;
     this.counts.unknown++;
