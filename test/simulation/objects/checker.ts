@@ -28,7 +28,7 @@ export interface Seen {
   readonly lastCommit: Moment | undefined;
 }
 
-/** What one life of a client has seen, in order. */
+/** The observations of one life of a client, in order. */
 export interface Life extends Seen {
   readonly client: string;
   readonly number: number;
@@ -179,7 +179,7 @@ export class Checker {
     if (lastSnapshot !== undefined && this.#isBefore(snapshot, lastSnapshot)) {
       this.violated(1, "snapshots of a client never go back", { ...facts, before: lastSnapshot.tid });
     }
-    // Of transactions requested at once, one with an earlier snapshot may be reported later.
+    // Transactions can be requested at once: one with an earlier snapshot may be reported later.
     if (life.lastSnapshot === undefined || !this.#isBefore(snapshot, life.lastSnapshot)) life.lastSnapshot = snapshot;
     const attempt: Attempt = {
       name,

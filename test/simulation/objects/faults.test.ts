@@ -18,10 +18,10 @@ const traits = {
   callers: 0,
 } as const;
 
-/** Longer than any fault takes to end by itself. */
+/** Longer than the longest fault. */
 const afterMs = 3_000;
 
-test("no fault begins, or goes on, once all faults were ended", async () => {
+test("no fault begins or goes on after all faults have been ended", async () => {
   for (let seed = 1; seed <= 60; seed++) {
     const world = new World(seed);
     const server = new SimulatedServer(world);

@@ -16,23 +16,29 @@ const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMs
 const hourMs = 3_600_000;
 const yearMs = 365 * 24 * hourMs;
 
-/** What goes wrong in one run, and when. */
+/** The faults of one run, and their times. */
 export class Faults {
   readonly #world: World;
   readonly #server: SimulatedServer;
   readonly #clients: readonly SimulatedClient[];
   readonly #random: Random;
-  /** Restoring a server loses commits that were acknowledged: only some runs have it, so that the others can hold it to more. */
+  /**
+   * Whether the server is restored, which loses acknowledged commits. Only some runs have it, so that the others can
+   * demand more.
+   */
   readonly #hasRestores: boolean;
   #isOver = false;
-  /** Wall clocks that are wrong, and may be set right. */
+  /** Number of wrong wall clocks that may still be set right. */
   #clocksSet = 0;
 
   readonly #stalls: boolean;
-  /** Wall clocks are set by hours or years, and back: only some runs have it, for their tids tell little of the time. */
+  /**
+   * Whether wall clocks are set by hours or years, and back. Only some runs have it, because their tids say little of
+   * the time.
+   */
   readonly hasJumps: boolean;
 
-  /** `stalls`: clients are held up now and then. */
+  /** `stalls`: clients are stalled now and then. */
   constructor(world: World, server: SimulatedServer, clients: readonly SimulatedClient[], { stalls }: { readonly stalls: boolean }) {
     this.#stalls = stalls;
     this.#world = world;
@@ -43,7 +49,7 @@ export class Faults {
     this.hasJumps = this.#random.fraction() < 0.25;
   }
 
-  /** One fault after the other, several at once, until `end`. */
+  /** Plays one fault after the other, several at once, until `end`. */
   run(): Promise<void> {
     const faults: readonly Fault[] = [
       [3, "fault profile", () => this.#profile()],
@@ -68,12 +74,15 @@ export class Faults {
     });
   }
 
-  /** A wall clock may be set yet: that does not end with the faults. */
+  /** Whether a wall clock may still be set: that does not end with the faults. */
   get isSettingClocks(): boolean {
     return this.#clocksSet > 0;
   }
 
-  /** Ends all faults: from now on everything works, and everybody is up. A server on probation is left alone: it serves again by itself. */
+  /**
+   * Ends all faults: from now on everything works and every process runs. A server on probation is left alone: it
+   * serves again by itself.
+   */
   end(): void {
     this.#isOver = true;
     this.#world.note("fault", "no more");
@@ -97,7 +106,10 @@ export class Faults {
     if (!this.#isOver) network.profile = this.#random.fraction() < 0.5 ? breeze : calm;
   }
 
-  /** One client and the server no longer hear one another, in one direction or both, over a broker that is there for both. */
+  /**
+   * One client and the server no longer receive each other's messages, in one direction or both, while both are linked
+   * to the broker.
+   */
   async #sever(): Promise<void> {
     const { network } = this.#world;
     const { name } = this.#client();
@@ -135,11 +147,15 @@ export class Faults {
     client.open();
   }
 
-  /** Killed and started again as another instance; its links to the broker are new, those of its clients never dropped. */
+  /**
+   * Kills the server and starts it again as another instance. Its links to the broker are new; the links of its clients
+   * never drop.
+   */
   async #killServer(): Promise<void> {
     this.#server.kill();
     await this.#downtime();
-    // A new instance knows no client's snapshots: on a slow disk, its work on the history takes long enough to be seen half done.
+    // A new instance does not know the snapshots of clients. On a slow disk, its half-done work on the history can be
+    // observed.
     if (this.#random.fraction() < 0.5 && !this.#isOver) this.#server.disk.faults = slowDisk;
     this.#server.start();
     await this.#pause(300, 900);
@@ -161,7 +177,7 @@ export class Faults {
     disk.faults = healthyDisk;
   }
 
-  /** Nothing runs in it for a while, as where a computation does not let go of the event loop. */
+  /** The client does nothing for a while, as when a computation holds the event loop. */
   async #stall(): Promise<void> {
     this.#client().clock?.stall(this.#random.fraction() * 1_500);
   }
@@ -170,7 +186,7 @@ export class Faults {
     this.#server.shiftWall((this.#random.fraction() - 0.6) * 5_000);
   }
 
-  /** Far ahead or back, and mostly right again after a while. */
+  /** Sets a wall clock far ahead or back, and mostly right again after a while. */
   async #setClock(): Promise<void> {
     const ms = (this.#random.fraction() - 0.4) * (this.#random.fraction() < 0.3 ? 48 * hourMs : 5 * yearMs);
     const setup = this.#random.fraction() < 0.7 ? this.#server : this.#client();
@@ -190,7 +206,7 @@ export class Faults {
     this.#server.start();
   }
 
-  /** Of a server: often so short that nobody notices. */
+  /** Downtime of a server: often so short that no client notices. */
   #downtime(): Promise<void> {
     return this.#random.fraction() < 0.5 ? this.#pause(0, 10) : this.#pause(10, 1_000);
   }

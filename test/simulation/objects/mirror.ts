@@ -15,26 +15,26 @@ export interface MirrorDeps {
   readonly life: Life;
 }
 
-/** What a mirror holds of a key, and as of which transaction it was read. */
+/** The value that a mirror holds of a key, and the transaction as of which it was read. */
 interface Copy {
   readonly value: string | undefined;
   readonly asOf: Tid;
 }
 
 /**
- * A copy of what lies below a prefix, which somebody in a client keeps current by watching: lists it, then reads each key that changes, and lists
- * again after a reset. Some take their time over each change.
+ * A copy of the objects below a prefix, which a watcher in a client keeps current: it lists them, then reads each key
+ * that changes, and lists again after a reset. Some mirrors take their time over each change.
  *
- * 1. What it reads of a key that changed is as of that change or later, and was committed.
- * 2. Whenever it has dealt with all that it was given, it equals what there is where its client stands.
- * 3. It ends when its client does.
+ * 1. A read after a change is as of that change or later, and gives a committed value.
+ * 2. When the mirror has handled all changes, it equals the storage at its client's position.
+ * 3. The mirror ends when its client ends.
  */
 export class Mirror {
   readonly #deps: MirrorDeps;
   readonly #prefix: string;
   readonly #isSlow: boolean;
   readonly #copies = new Map<string, Copy>();
-  /** It was listed since the last reset. */
+  /** Whether it was listed since the last reset. */
   #isListed = false;
   #isIdle = false;
   #isPausing = false;
@@ -48,12 +48,12 @@ export class Mirror {
     void this.#run(deps.client.watch(this.#prefix));
   }
 
-  /** It has dealt with all that it was given. */
+  /** Whether it has handled all changes. */
   get isLevel(): boolean {
     return this.#isIdle && this.#isListed;
   }
 
-  /** Its client was closed or killed: nothing is waited for any more. */
+  /** Its client was closed or killed: checks that the watcher has ended. */
   checkEnded(): void {
     if (!this.#hasEnded && !this.#isPausing) this.#deps.world.checker.violated(12, "a watcher ends with its client", this.#facts());
   }
@@ -75,7 +75,7 @@ export class Mirror {
     this.#hasEnded = true;
   }
 
-  /** Tries again until it succeeds or the client is closed; what was read of a history that is gone may never be reached. */
+  /** Tries again until it succeeds or the client is closed. A snapshot of a replaced history may never be reached. */
   async #untilDone(act: () => Promise<void>): Promise<void> {
     for (let run = act; !this.#deps.clock.isStopped; run = () => this.#list()) {
       try {
@@ -108,17 +108,17 @@ export class Mirror {
     const { value, asOf } = await client.read((reader) => reader.get(key), { after: tid });
     const facts = { ...this.#facts(), key, tid, asOf, value };
     const { history } = world.checker;
-    // Of a history that was replaced meanwhile a reset tells.
+    // If the history was replaced meanwhile, a reset will follow.
     const moment = history.named(asOf, client.position.digest);
     const earlier = [tid, this.#copies.get(key)?.asOf ?? tid].filter((each) => history.named(each, client.position.digest) !== undefined);
     if (earlier.some((each) => asOf < each))
-      world.checker.violated(5, "what is read after a change is not older than it, nor than what was read before", facts);
+      world.checker.violated(5, "a read after a change is not older than the change or an earlier read", facts);
     if (moment !== undefined && moment.state.get(key)?.value !== value)
-      world.checker.violated(5, "what is read after a change was committed", facts);
+      world.checker.violated(5, "a read after a change gives a committed value", facts);
     this.#copies.set(key, { value: value as string | undefined, asOf });
   }
 
-  /** Nothing is left to deal with. */
+  /** There is nothing left to handle: compares the copies with the storage. */
   #rest(): void {
     this.#isIdle = true;
     const { world, client, clock } = this.#deps;
@@ -129,7 +129,7 @@ export class Mirror {
     const there = JSON.stringify(listAt(moment, this.#prefix));
     if (held !== there) {
       const facts = { ...this.#facts(), tid: moment.tid, held, there };
-      world.checker.violated(5, "who follows each change holds what there is where the client stands", facts);
+      world.checker.violated(5, "a mirror that has handled all changes equals the storage at its client's position", facts);
     }
   }
 

@@ -5,7 +5,10 @@ import { SimulatedServer } from "./simulated-server.js";
 import type { Violation } from "../common/violation.js";
 import { World } from "./world.js";
 
-/** Simulated time with faults; then, at most, until all wall clocks are set right; then for what is checked at the end. */
+/**
+ * Simulated time in ms: with faults; then until all wall clocks are set right, at most; then for the checks at the end,
+ * at most.
+ */
 const stormMs = 4_000;
 const clocksMs = 15_000;
 const diskCheckMs = 1_000;
@@ -24,12 +27,12 @@ export function simulate(seed: number, trace?: (line: string) => void): Promise<
   return run({ seed, trace, hasCallers: false, mirrors: 0 });
 }
 
-/** The same, where somebody in each client keeps copies current by watching. */
+/** As `simulate`, with watchers in each client that keep copies current. */
 export function simulateWatchers(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   return run({ seed, trace, hasCallers: false, mirrors: 2 });
 }
 
-/** The same, where users call cached functions that read the store, and few do anything else. */
+/** As `simulate`, with users that call cached functions which read the store, and do little else. */
 export function simulateCoherence(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   return run({ seed, trace, hasCallers: true, mirrors: 0 });
 }
@@ -62,12 +65,13 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
   );
   const faults = new Faults(world, server, clients, { stalls: hasCallers });
   const onRejection = (error: unknown): void => {
-    checker.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
+    checker.violated(13, "every promise that rejects has a handler", { error: error instanceof Error ? error.stack : String(error) });
   };
   process.on("unhandledRejection", onRejection);
   process.on("uncaughtException", onRejection);
   const { stackTraceLimit } = Error;
-  // Errors are everyday here, and their stacks cost more than they: those of a violation are in the trace of its replay.
+  // Errors are frequent here, and their stacks cost more than the errors. The replay of a violation has the stacks in
+  // its trace.
   if (trace === undefined) Error.stackTraceLimit = 0;
   try {
     server.start();
@@ -90,7 +94,7 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
       for (const client of clients) client.checkWatch();
       const areMirrorsLevel = world.isViolated || (await world.until(() => clients.every((client) => client.areMirrorsLevel), lookMs));
       if (!areMirrorsLevel && !world.isViolated)
-        checker.violated(5, "once faults stop, who watches has dealt with all changes", levels(world, server, clients));
+        checker.violated(5, "once faults stop, every watcher handles all changes", levels(world, server, clients));
       if (hasCallers && !world.isViolated) await lookAtAll(world, clients);
       for (const client of clients) await checkDisk(world, client);
     }

@@ -16,25 +16,28 @@ import type { World } from "./world.js";
 import { keys, realm, storage, timings } from "./world.js";
 
 export interface ClientTraits {
-  /** Its cache is on a disk; else it dies with the process. */
+  /** Whether its cache is on a disk. Otherwise it dies with the process. */
   readonly isPersistent: boolean;
   readonly onOtherHistory: "refuse" | "discard";
-  /** Some so small that entries are evicted now and then. */
+  /** In some runs so small that entries are evicted now and then. */
   readonly cacheBytesMax: number;
   readonly memoryBytesMax: number;
-  /** Transactions it has under way at once. */
+  /** Number of users. Each has one transaction at a time. */
   readonly users: number;
-  /** It was asked not to write: whoever tries is refused. */
+  /** Whether the client is opened for reading only: its users' writes are refused. */
   readonly isReadOnly: boolean;
-  /** Somebody in it watches changes. */
+  /** Whether a watcher in it checks changes. */
   readonly watches: boolean;
-  /** Copies of what is below a prefix that somebody in it keeps current by watching. */
+  /** Number of copies below a prefix that watchers in it keep current. */
   readonly mirrors: number;
-  /** Callers of cached functions that read the store. */
+  /** Number of callers of cached functions that read the store. */
   readonly callers: number;
 }
 
-/** Where a client runs: a process with a workload, on a disk that outlives it, looked after by somebody who opens it again. */
+/**
+ * A client: a process with a workload, perhaps with a disk that outlives it. After a failure, an operator opens it
+ * again.
+ */
 export class SimulatedClient {
   readonly name: string;
   readonly #world: World;
@@ -77,7 +80,7 @@ export class SimulatedClient {
     return this.#clock;
   }
 
-  /** Moves the wall clock of its machine, for good. */
+  /** Moves the wall clock of its machine for good. */
   shiftWall(ms: number): void {
     this.#skewMs += ms;
     this.#clock?.shiftWall(ms);
@@ -87,7 +90,7 @@ export class SimulatedClient {
     return this.#client;
   }
 
-  /** Undefined while the process is down or on its way there. */
+  /** Undefined while the process is down, starts or stops. */
   get workload(): Workload | undefined {
     return this.#workload;
   }
@@ -157,7 +160,7 @@ export class SimulatedClient {
     for (let caller = 0; caller < callers; caller++) void open().run();
   }
 
-  /** Ends the process as kill -9 does. Resolves when its disk was looked at; it can be opened again from then on. */
+  /** Ends the process as kill -9 does. Resolves when its disk is checked; from then on it can be opened again. */
   async kill(): Promise<void> {
     const life = this.#life;
     if (life === undefined) return;
@@ -171,7 +174,7 @@ export class SimulatedClient {
     await this.checkDisk();
   }
 
-  /** Its client is killed first, in a process that goes on for a moment. */
+  /** Kills the client first, in a process that goes on for a moment. */
   async #killClient(): Promise<void> {
     const mirrors = this.#mirrors;
     this.#mirrors = [];
@@ -180,13 +183,13 @@ export class SimulatedClient {
     await this.#checkEnded(mirrors);
   }
 
-  /** Once all that follows from the end of their client has settled. */
+  /** Checks that the mirrors have ended, once all effects of the end of their client have settled. */
   async #checkEnded(mirrors: readonly Mirror[]): Promise<void> {
     await delay(this.#world.clock, 0);
     for (const mirror of mirrors) mirror.checkEnded();
   }
 
-  /** Ends the process as one does that is told to stop. Resolves when it can be opened again, or was killed meanwhile. */
+  /** Ends the process in an orderly way. Resolves when it can be opened again, or was killed meanwhile. */
   async close(): Promise<void> {
     const life = this.#life;
     const client = this.#client;
@@ -202,29 +205,31 @@ export class SimulatedClient {
     }
     await this.#end?.close();
     if (this.#life !== life) return;
-    // All that it had under way has come to its end: what was not acknowledged is not, and never will be, committed.
+    // All its transactions have ended: one without an acknowledgement is not committed, and never will be.
     for (const attempt of this.#openAttempts) this.#world.checker.refused(attempt);
     this.#world.note(this.name, "closed");
     this.#leave();
     await this.checkDisk();
   }
 
-  /** What was committed under the watched prefix was told. To be called when nothing is under way. */
+  /** Checks that the watcher got all commits under its prefix. Call it when no message is in flight. */
   checkWatch(): void {
-    this.#watch?.checkToldAll();
+    this.#watch?.checkGotAll();
   }
 
-  /** Mirrors have dealt with all changes that they were given. */
+  /** Whether all mirrors have handled all changes. */
   get areMirrorsLevel(): boolean {
     return this.#mirrors.every(({ isLevel }) => isLevel);
   }
 
-  /** Each cached function gives what there is. To be called once the client stands where the server does. */
+  /**
+   * Calls each cached function; the results must be current. Call it once the client's position equals the server's.
+   */
   async checkCalls(): Promise<void> {
     await this.#caller?.lookAtAll();
   }
 
-  /** What the cache on disk counts as current is so, at its last tid. */
+  /** Checks that each value which the cache on disk counts as current is current at the cache's last tid. */
   async checkDisk(): Promise<void> {
     if (this.#disk === undefined) return;
     const { clock, checker } = this.#world;
@@ -243,7 +248,7 @@ export class SimulatedClient {
     }
   }
 
-  /** Somebody looks into it: an open process that cannot go on is killed, a cache of another history deleted, and opened again. */
+  /** An operator kills a process that cannot go on, deletes a cache of another history, and opens the process again. */
   #failed(error: unknown): void {
     const world = this.#world;
     world.note(this.name, `failed: ${String(error)}`);
@@ -258,7 +263,7 @@ export class SimulatedClient {
     })();
   }
 
-  /** The run is over: nothing of the process is held any longer. */
+  /** The run is over: releases everything of the process. */
   abandon(): void {
     this.#leave();
   }

@@ -13,7 +13,10 @@ import { oneOf } from "../common/play-faults.js";
 import type { World } from "./world.js";
 import { pruningIntervalsMs, realm, storage, timings } from "./world.js";
 
-/** How much of its history a server keeps; undefined: all. Short ones see snapshots grow too old, long ones tell old outcomes. */
+/**
+ * How much history a server keeps; undefined: all. With short histories snapshots grow too old; with long ones old
+ * outcomes are known.
+ */
 const historyAges: readonly { readonly historyAgeMs: number | undefined; readonly snapshotRetentionMs: number }[] = [
   { historyAgeMs: 60, snapshotRetentionMs: 50 },
   { historyAgeMs: 250, snapshotRetentionMs: 200 },
@@ -21,15 +24,15 @@ const historyAges: readonly { readonly historyAgeMs: number | undefined; readonl
   { historyAgeMs: undefined, snapshotRetentionMs: 1_200 },
 ];
 
-/** Runs with a longer history are not held to its end: it would take as long as the run. */
+/** Retention is checked only up to this history age: the check of a longer one would take as long as the run. */
 const retentionCheckedMsMax = 300;
-/** A session that is gone may hold a snapshot for so long, and commits come seldom once faults have stopped. */
+/** A session that is gone may hold a snapshot for so long, and commits are rare once faults have stopped. */
 const retentionSlackMs = 2_000;
-/** A wall clock that is set by this is followed. */
+/** A shift of the wall clock that the server follows. */
 const followedShiftMs = 0.55 * limits.clockJumpMsMax;
-/** Whether tids go on is seen after this. */
+/** Time after which new tids are compared with real time. */
 const tidLookMs = 500;
-/** A batch is durable some time after its tids were given. */
+/** A batch is durable up to so long after its tids were given. */
 const tidSlackMs = 10_000;
 
 interface Backup {
@@ -37,7 +40,7 @@ interface Backup {
   readonly moment: Moment;
 }
 
-/** Where the storage server runs: a process on a disk, looked after by somebody who starts it again. */
+/** The storage server: a process on a disk. After a failure, an operator starts it again. */
 export class SimulatedServer {
   readonly #world: World;
   readonly #random: Random;
@@ -49,11 +52,11 @@ export class SimulatedServer {
   #end: NetworkEnd | undefined;
   #server: StorageServer | undefined;
   #skewMs = 0;
-  /** Counts its processes: what an earlier one still says is not heard. */
+  /** Counts its processes: callbacks of an earlier one are ignored. */
   #process = 0;
   #backup: Backup | undefined;
 
-  /** What the process that runs wrote last. */
+  /** The last moment that the running process wrote. */
   #last: { readonly process: number; readonly moment: Moment } | undefined;
 
   readonly #onDurable = (view: View): void => {
@@ -85,17 +88,17 @@ export class SimulatedServer {
     return this.#clock !== undefined;
   }
 
-  /** It has been started, takes commits, and has none in the air that may yet turn out to have failed. */
+  /** Whether it runs, takes commits, and has none in the air that may still fail. */
   get isServing(): boolean {
     return this.#groupCommit === "idle";
   }
 
-  /** Its writes failed too often: it takes no commits until its probation is over, or it is started again. */
+  /** Whether its writes failed too often: it takes no commits until its probation ends or it is started again. */
   get isOnProbation(): boolean {
     return this.#groupCommit === "readOnly";
   }
 
-  /** Which of its processes serves. */
+  /** Instance id of the process that serves. */
   get instance(): string | undefined {
     return this.#server?.instance;
   }
@@ -135,13 +138,16 @@ export class SimulatedServer {
     }, fail);
   }
 
-  /** State of the machine that writes the commits; undefined while it does not serve. */
+  /** State of the machine that writes commits. Undefined while it does not serve. */
   get #groupCommit(): string | undefined {
     if (this.#server?.storages.includes(storage) !== true) return undefined;
     return this.#server.status(storage).machines["group-commit"];
   }
 
-  /** The times of tids go on as real time does, however the wall clock is set; a little is followed. */
+  /**
+   * Checks that the times of tids advance as real time does, for any setting of the wall clock; small shifts are
+   * followed.
+   */
   #checkTime(moment: Moment): void {
     const before = this.#last?.process === this.#process ? this.#last.moment : undefined;
     this.#last = { process: this.#process, moment };
@@ -152,7 +158,9 @@ export class SimulatedServer {
     this.#world.checker.violated(1, "tids go on as real time does", { before: before.tid, tid: moment.tid, passedMs, countedMs });
   }
 
-  /** History that has grown too old goes, whatever the wall clock says. To be called while commits go on. */
+  /**
+   * Checks that history which is too old is removed, for any setting of the wall clock. Call it while commits go on.
+   */
   async checkRetention(): Promise<void> {
     const { historyAgeMs, snapshotRetentionMs } = this.#kept;
     if (historyAgeMs === undefined || historyAgeMs > retentionCheckedMsMax) return;
@@ -161,10 +169,10 @@ export class SimulatedServer {
     if (!(await this.#tidsGoOn())) return;
     const { head } = checker.history;
     const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
-    // The last transaction stands for what is now: only what others came after grows old.
+    // The last transaction is the current state: only a transaction with a successor grows old.
     await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
     if (this.#world.isViolated || isGone() || checker.history.head === head) return;
-    this.#world.checker.violated(12, "history that is older than it may be goes", {
+    this.#world.checker.violated(12, "history that is too old is removed", {
       tid: head.tid,
       ageMs: clock.monotonic() - head.atMs,
       keptMs,
@@ -174,8 +182,9 @@ export class SimulatedServer {
   }
 
   /**
-   * Tids stand, and ages with them, while a wall clock that was set back by less than a jump has not reached the last tid again. That
-   * takes no longer than a jump is: the time passes here at once. Resolves to whether tids go on as real time does; no commits are no answer.
+   * While a wall clock that was set back by less than a jump has not reached the last tid again, tids stand still, and
+   * ages with them. That takes no longer than the length of a jump: here this time passes at once. Resolves to whether
+   * tids advance as real time does; false without commits.
    */
   async #tidsGoOn(): Promise<boolean> {
     const { checker } = this.#world;
@@ -186,14 +195,18 @@ export class SimulatedServer {
       const { head } = checker.history;
       if (tidToMs(head.tid) - tidToMs(before.tid) > (head.atMs - before.atMs) / 2) return true;
       if (passedMs > limits.clockJumpMsMax) {
-        checker.violated(12, "tids stand no longer than a jump of the wall clock is", { before: before.tid, tid: head.tid, passedMs });
+        checker.violated(12, "tids stand still no longer than the length of a jump of the wall clock", {
+          before: before.tid,
+          tid: head.tid,
+          passedMs,
+        });
         return false;
       }
       this.shiftWall(followedShiftMs);
     }
   }
 
-  /** What was said never to be is still fenced off after a restart, down to the id floor. */
+  /** Checks that each transaction with the outcome "never" is still fenced after a restart, down to the id floor. */
   async #checkFences(): Promise<void> {
     const { clock, checker } = this.#world;
     const { never } = checker;
@@ -202,7 +215,7 @@ export class SimulatedServer {
     const options = { storage, clock, log: this.#world.log("server's disk"), outcomeAgeMs: timings.outcomeAgeMs };
     const store = await ObjectStore.open(open, options);
     for (const [id, snapshot] of never) {
-      // A copy of it that is as late as that is refused by its snapshot.
+      // A late copy of it is refused by its snapshot.
       if (snapshot < store.idFloor || store.outcome(id)?.type === "fenced") continue;
       checker.violated(8, "a fence is durable", { id, snapshot, outcome: store.outcome(id)?.type });
     }
@@ -221,24 +234,24 @@ export class SimulatedServer {
     this.#server = undefined;
   }
 
-  /** An operator looks after it, and does not wait for the end of a probation. */
+  /** Acts as an operator that does not wait for the end of a probation. */
   repair(): void {
     if (this.isOnProbation) this.kill();
     this.start();
   }
 
-  /** Moves its wall clock, for good. */
+  /** Moves its wall clock for good. */
   shiftWall(ms: number): void {
     this.#skewMs += ms;
     this.#clock?.shiftWall(ms);
   }
 
-  /** Keeps a copy of what is durable now. */
+  /** Keeps a copy of the durable data. */
   backUp(): void {
     this.#backup = { disk: this.#disk.copy(), moment: this.#world.checker.history.head };
   }
 
-  /** Kills the process, and puts the last backup, if there is one, in the place of its disk: what came after is lost. */
+  /** Kills the process and replaces its disk by the last backup, if there is one: later commits are lost. */
   restore(): void {
     this.kill();
     if (this.#backup === undefined) return;
@@ -248,13 +261,13 @@ export class SimulatedServer {
     this.#world.checker.restored(moment);
   }
 
-  /** It ended itself: whoever looks after it starts it again. */
+  /** The process ended itself: an operator starts it again. */
   #exited(error: unknown): void {
     const world = this.#world;
     world.note("server", `exited: ${String(error)}`);
     world.unlessExpected("server", error);
     void (async () => {
-      // The process is left standing until what it was doing has returned.
+      // The process stays until the call that ended it has returned.
       await delay(world.clock, 0);
       this.kill();
       await delay(world.clock, 50 + this.#random.fraction() * 500);

@@ -5,7 +5,7 @@ import { simulate, simulateCoherence } from "./run.js";
 import { simulateWriters } from "../writers/writers-run.js";
 import { World } from "./world.js";
 
-/** Seeds of every test run, some 12 s of them on a machine that has nothing else to do; `npm run sim` runs others. */
+/** Number of seeds of every test run, which take about 12 s on an idle machine; `npm run sim` runs others. */
 const seedCount = 200;
 const coherenceSeedCount = 30;
 const writersSeedCount = 100;
@@ -13,7 +13,7 @@ const timeoutMs = 240_000;
 
 describe("simulation", () => {
   test(
-    `the promises hold in ${seedCount} runs, and those that ever failed, with a faulty network, faulty disks and kills`,
+    `the promises hold in ${seedCount} runs, and with all seeds that ever failed, with a faulty network, faulty disks and kills`,
     async () => {
       for (const seed of [...seedsFrom(1, seedCount), ...failedSeedsOf("store")]) {
         const { violation } = await simulate(seed);
@@ -24,7 +24,7 @@ describe("simulation", () => {
   );
 
   test(
-    `cached functions that read the store give what their callers know of in ${coherenceSeedCount} runs`,
+    `cached functions that read the store give nothing older than what their callers know, in ${coherenceSeedCount} runs`,
     async () => {
       for (const seed of [...seedsFrom(1, coherenceSeedCount), ...failedSeedsOf("coherence")]) {
         const { violation } = await simulateCoherence(seed);
@@ -35,7 +35,7 @@ describe("simulation", () => {
   );
 
   test(
-    `one server writes a storage in ${writersSeedCount} runs in which several begin and some cannot hear`,
+    `one server writes a storage in ${writersSeedCount} runs in which several servers start and some get no messages`,
     async () => {
       for (const seed of [...seedsFrom(1, writersSeedCount), ...failedSeedsOf("writers")]) {
         const { violation } = await simulateWriters(seed);
@@ -45,7 +45,7 @@ describe("simulation", () => {
     timeoutMs,
   );
 
-  test("a loop that simulated time does not end is a violation", async () => {
+  test("a loop without simulated time is a violation", async () => {
     const world = new World(1);
     const again = () => world.clock.setTimeout(again, 0);
     again();

@@ -5,16 +5,19 @@ import type { Moment } from "../common/history.js";
 import type { World } from "./world.js";
 import { prefixes } from "./world.js";
 
-/** Somebody in a client who is told of changes: each one since it began to watch, once and in order, or a reset. */
+/** A watcher in a client: checks that it gets each change since it began to watch, once and in order, or a reset. */
 export class Watch {
   readonly #world: World;
   readonly #client: ObjectClient;
   readonly #life: Life;
   readonly #prefix: string;
-  /** What was told last; all before it was told, too. Undefined after a reset: nothing is known then of what went before. */
+  /**
+   * The last moment that it got; it got all earlier ones too. Undefined after a reset: it then knows nothing of earlier
+   * moments.
+   */
   #last: Moment | undefined;
-  /** Keys of the last moment that were told. */
-  #told = new Set<string>();
+  /** Keys of the last moment that it got. */
+  #got = new Set<string>();
 
   constructor(world: World, client: ObjectClient, life: Life, random: Random) {
     this.#world = world;
@@ -22,12 +25,12 @@ export class Watch {
     this.#life = life;
     this.#prefix = ["", ...prefixes][Math.floor(random.fraction() * (prefixes.length + 1))] ?? "";
     this.#last = world.checker.history.at(client.position.digest);
-    for (const key of this.#keysOf(this.#last)) this.#told.add(key);
+    for (const key of this.#keysOf(this.#last)) this.#got.add(key);
     void this.#run();
   }
 
-  /** All changes up to the client's position were told. */
-  checkToldAll(): void {
+  /** Checks that it got all changes up to the client's position. */
+  checkGotAll(): void {
     const now = this.#world.checker.history.at(this.#client.position.digest);
     if (this.#last === undefined || now === undefined) return;
     this.#checkBefore(now);
@@ -46,29 +49,29 @@ export class Watch {
     const facts = { client: this.#life.client, life: this.#life.number, prefix: this.#prefix, key, tid };
     const moment = checker.history.named(tid, this.#client.position.digest);
     if (moment === undefined) {
-      checker.violated(5, "what a watcher is told was committed", facts);
+      checker.violated(5, "every change that a watcher gets was committed", facts);
       return;
     }
     this.#checkBefore(moment);
-    if (moment !== this.#last) this.#told.clear();
+    if (moment !== this.#last) this.#got.clear();
     this.#last = moment;
-    if (!this.#keysOf(moment).includes(key) || this.#told.has(key)) checker.violated(5, "a watcher is told of each change once", facts);
-    this.#told.add(key);
+    if (!this.#keysOf(moment).includes(key) || this.#got.has(key)) checker.violated(5, "a watcher gets each change once", facts);
+    this.#got.add(key);
   }
 
-  /** All that was committed before `moment` was told. */
+  /** Checks that it got all commits before `moment`. */
   #checkBefore(moment: Moment): void {
     const last = this.#last;
     if (last === undefined || last === moment) return;
     const passed = this.#world.checker.history.between(last, moment);
     if (passed === undefined) this.#missed(moment.tid);
-    else if (!this.#keysOf(last).every((key) => this.#told.has(key))) this.#missed(last.tid);
+    else if (!this.#keysOf(last).every((key) => this.#got.has(key))) this.#missed(last.tid);
     else for (const each of passed.slice(1)) if (this.#keysOf(each).length > 0) this.#missed(each.tid);
   }
 
   #missed(tid: Tid): void {
     const facts = { client: this.#life.client, life: this.#life.number, prefix: this.#prefix, tid, last: this.#last?.tid };
-    this.#world.checker.violated(5, "a watcher is told of each change, or of a reset", facts);
+    this.#world.checker.violated(5, "a watcher gets each change, or a reset", facts);
   }
 
   #keysOf(moment: Moment | undefined): readonly string[] {

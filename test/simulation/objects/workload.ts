@@ -20,7 +20,7 @@ export interface WorkloadOptions {
   readonly client: ObjectClient;
   readonly life: Life;
   readonly random: Random;
-  /** Kept up to date: those whose outcome the client may still be told. */
+  /** Attempts whose outcome the client may still learn. The workload keeps it up to date. */
   readonly openAttempts: Set<Attempt>;
 }
 
@@ -29,7 +29,7 @@ type Write = Transaction<UntypedSchema>;
 type Voted = OpenTransaction<UntypedSchema>;
 type Body = (tx: Write, attempt: Attempt) => Promise<void>;
 
-/** What users do with one life of a client: random transactions, each checked as it goes. */
+/** The users of one life of a client: random transactions, each checked at each step. */
 export class Workload {
   readonly #world: World;
   readonly #clock: Clock;
@@ -50,14 +50,14 @@ export class Workload {
     this.#openAttempts = options.openAttempts;
   }
 
-  /** One user, for ever. Rejects only with what the client cannot recover from by itself. */
+  /** Runs one user for ever. Rejects only with an error that the client cannot recover from by itself. */
   async run(): Promise<never> {
     for (;;) {
       await (this.#world.isCalm ? this.#pause(100, 400) : this.#pause(5, 120));
       try {
         await this.#act();
       } catch (error) {
-        this.#world.note(this.#life.client, `user was told ${String(error)}`);
+        this.#world.note(this.#life.client, `user got ${String(error)}`);
         this.#world.unlessExpected(this.#life.client, error);
         if (error instanceof OtherHistoryError || error instanceof ServerBehindError) throw error;
         await this.#pause(5, 200);
@@ -65,19 +65,19 @@ export class Workload {
     }
   }
 
-  /** A transaction of one of its users has voted, and has not come to its end: if it hangs, the session of the client ends with it. */
+  /** Whether a transaction of its users has voted and not ended. If it hangs, the client's session ends with it. */
   get hasVoted(): boolean {
     return this.#voted > 0;
   }
 
-  /** Commits a put of `key` by itself. */
+  /** Commits a transaction that puts `key`. */
   put(key: string): Promise<void> {
     return this.#transact(async (tx, attempt) => {
       await this.#put(tx, attempt, key);
     });
   }
 
-  /** Votes a transaction that read `read` and writes `write`. The result, to be called much later, tries to finish it. */
+  /** Votes a transaction that read `read` and writes `write`. The result tries to finish it; call it much later. */
   async hang(read: string, write: string): Promise<() => Promise<void>> {
     const before = this.#seen();
     const tx = await this.#client.begin();
@@ -121,7 +121,7 @@ export class Workload {
     });
   }
 
-  /** Reads some keys, writes some, of which it has read or not. */
+  /** Reads some keys and writes some keys, read or not. */
   readonly #change: Body = async (tx, attempt) => {
     await this.#readSome(tx, attempt, 1 + this.#below(3));
     if (this.#random.fraction() < 0.3) await this.#pause(1, 60);
@@ -144,14 +144,17 @@ export class Workload {
     await this.#put(tx, attempt, `marks/${this.#life.client}`);
   };
 
-  /** Writes beside a prefix that it found to be as it is: whoever creates, changes or deletes a key there is in its way. */
+  /**
+   * Lists a prefix and writes a key outside it: each transaction that creates, changes or deletes a key below the
+   * prefix conflicts.
+   */
   readonly #listThenPut: Body = async (tx, attempt) => {
     const prefix = this.#prefix();
     await this.#list(tx, attempt, prefix);
     await this.#put(tx, attempt, this.#keyOutside(prefix));
   };
 
-  /** Reads one key, there or not, and writes another: two such, crossed, are a write skew. */
+  /** Reads one key, whether it exists or not, and writes another: two such transactions, crossed, are a write skew. */
   readonly #skew: Body = async (tx, attempt) => {
     const [read, write] = [this.#key(), this.#key()];
     await this.#read(tx, attempt, read);
@@ -159,7 +162,7 @@ export class Workload {
     if (write !== read) await this.#put(tx, attempt, write);
   };
 
-  /** Holds its snapshot for long, and reads again and again what may be pruned meanwhile. */
+  /** Holds its snapshot for long, and repeatedly reads data that may be pruned meanwhile. */
   readonly #lookBack: Body = async (tx, attempt) => {
     for (let looks = 2 + this.#below(15); looks > 0; looks--) {
       await this.#readSome(tx, attempt, 1);
@@ -168,7 +171,7 @@ export class Workload {
     }
   };
 
-  /** Votes, then finishes, aborts, or, while there are faults, hangs until it is too late. */
+  /** Votes, then finishes, aborts or, while there are faults, hangs until it is too late. */
   async #coordinate(): Promise<void> {
     const before = this.#seen();
     const isSerializable = this.#random.fraction() < 0.8;
@@ -211,7 +214,7 @@ export class Workload {
     const run = async () => {
       const { tid } = await this.#client.transact(
         async (tx) => {
-          // It runs again: what it did before is not, and never will be, committed.
+          // The body runs again: its earlier attempt is not committed, and never will be.
           if (last !== undefined) this.#refused(last);
           last = this.#began(tx, before, isSerializable);
           await body(tx, last);

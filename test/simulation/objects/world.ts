@@ -9,7 +9,9 @@ import { WireTap } from "../common/wire-tap.js";
 export const realm = "sim";
 export const storage = "main";
 
-/** Times of the places, in ms: those of production, shortened alike, so that a run of seconds sees each of them pass often. */
+/**
+ * Times of the processes, in ms: the times of production, all shortened, so that each passes often in a run of seconds.
+ */
 export const timings = {
   heartbeatIntervalMs: 200,
   heartbeatTimeoutMs: 700,
@@ -21,27 +23,33 @@ export const timings = {
   outcomeAgeMs: 20_000,
 } as const;
 
-/** From one sweep of the history to the next: one of these in each run. Sweeps that find nothing are most of what a run with the first costs. */
+/**
+ * Intervals between two sweeps of the history; each run has one of them. Most of the cost of a run with the first is
+ * sweeps that find nothing.
+ */
 export const pruningIntervalsMs = [80, 400, 1_200] as const;
 
-/** Keys of all workloads: few, so that transactions meet. The last letter of a prefix decides who lists it. */
+/** Keys of all workloads: few, so that transactions meet. */
 export const prefixes = ["a/", "b/", "c/"] as const;
 export const keys: readonly string[] = prefixes.flatMap((prefix) => ["1", "2", "3", "4"].map((name) => prefix + name));
 
-/** Of some runs, in bytes: the invalidation of one key fits in a message, that of two is told without them. */
+/** In some runs, in bytes: the invalidation of one key fits in a message; that of two keys is sent without its keys. */
 const tightPayloadBytesMax = 66;
 
-/** Timers that fire in one run at most: ten times those of the longest that was seen. More is a loop that does not end. */
+/**
+ * Maximal number of timers that fire in one run: ten times those of the longest run that was seen. More is an endless
+ * loop.
+ */
 const stepsMax = 30_000;
 
-/** What all places of one simulated run share. One seed decides everything in it. */
+/** The state that all processes of one simulated run share. One seed decides everything in it. */
 export class World extends Stage {
   readonly checker: Checker;
   readonly network: FaultyNetwork;
-  /** No faults come any more: users do little, as there is little new to see. */
+  /** Faults have ended: users do little, as there is little new to see. */
   isCalm = false;
   readonly contexts: CallContexts;
-  /** What cached functions make of objects. */
+  /** Checks results that cached functions make of objects. */
   readonly coherence: CoherenceChecker;
   readonly #tap = new WireTap(this);
 

@@ -4,14 +4,17 @@ import type { SimulatedNode } from "../cache/simulated-node.js";
 import { type Fault, playFaults } from "../common/play-faults.js";
 import type { PlainWorld } from "./plain-world.js";
 
-/** A link of NATS is in order, and loses nothing but by its end: only how long it takes is up to the fault profile. */
+/** A link of NATS keeps its order and loses messages only when it breaks: the fault profile decides only the delays. */
 const breeze: FaultProfile = { ...calm, delayMsMin: 0.2, delayMsMax: 10 };
 const storm: FaultProfile = { ...calm, delayMsMin: 0.5, delayMsMax: 60 };
 
-/** What goes wrong in one run over plain NATS, and when. */
+/** The faults of one run over plain NATS, and their times. */
 export class PlainFaults extends NodeFaults<PlainWorld> {
   readonly isSlow: boolean;
-  /** Faults are rare: each new link discards, and where many come nothing is left that a node could have missed. */
+  /**
+   * Whether faults are rare. Each new link makes a node discard: with many links a node has nothing left that could be
+   * stale.
+   */
   readonly #isSparse: boolean;
   #isDeaf = false;
 
@@ -63,7 +66,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
 
   override end(): void {
     const { network } = this.world;
-    // A link that lost something and goes on is no link of NATS.
+    // A link that lost messages and goes on is no link of NATS.
     for (const { name, end } of this.nodes) if (network.isDeaf(name)) end?.cut();
     super.end();
   }
@@ -86,7 +89,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     this.#link(node);
   }
 
-  /** Nothing reaches a node any more, and nobody notices until its link is given up. */
+  /** Nothing reaches a node any more, and no process notices until its link is given up. */
   async #silence(): Promise<void> {
     if (this.#isDeaf) return;
     this.#isDeaf = true;
@@ -112,14 +115,16 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     network.start();
   }
 
-  /** What one broker has not passed on is lost; its nodes come back one after the other, at any broker. */
+  /**
+   * Messages that one broker has not passed on are lost. Its nodes get a link again one after the other, to any broker.
+   */
   async #killBroker(): Promise<void> {
     const { cluster } = this.world;
     const broker = Math.floor(this.random.fraction() * cluster.size);
     cluster.crash(broker);
     const theirs = this.nodes.filter(({ name }) => cluster.brokerOf(name) === broker);
     for (const { end } of theirs) end?.cut();
-    // The process of one of them may have run beside it.
+    // The broker's machine may also have run one of its nodes.
     const [first] = theirs;
     if (first !== undefined && this.random.fraction() < 0.3) {
       await first.kill();
@@ -134,17 +139,17 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     );
   }
 
-  /** Two brokers do not hear each other, and no node is told. */
+  /** Brokers no longer receive each other's messages, and no node is notified. */
   async #breakRoutes(): Promise<void> {
     const { cluster } = this.world;
     cluster.breakRoutes();
-    // Mostly for less than the time-out: longer silence discards, and hides what else was not noticed.
+    // Mostly for less than the time-out: a longer silence makes nodes discard, which hides other faults.
     if (this.random.fraction() < 0.75) await this.pause(50, 240);
     else await this.pause(240, 1_200);
     cluster.mendRoutes();
   }
 
-  /** So soon that nobody noticed that it was away; what it publishes then is lost at some. */
+  /** Restarts a node so soon that no other node notices. Some nodes lose what it publishes then. */
   async #restart(): Promise<void> {
     const node = this.node();
     await node.kill();
@@ -154,7 +159,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     if (!this.isOver) await this.#breakRoutes();
   }
 
-  /** What it published last is lost at some, and it is not there to say so. */
+  /** Some nodes lose the last publications of a node, and it is dead and cannot repeat them. */
   async #killUnheard(): Promise<void> {
     const { cluster } = this.world;
     cluster.breakRoutes();
@@ -166,7 +171,7 @@ export class PlainFaults extends NodeFaults<PlainWorld> {
     node.open();
   }
 
-  /** To any broker. */
+  /** Links a node to any broker. */
   #link({ name, end }: SimulatedNode): void {
     if (end?.status !== "disconnected") return;
     this.#move(name);

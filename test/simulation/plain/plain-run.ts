@@ -5,10 +5,13 @@ import type { RunResult } from "../objects/run.js";
 import { PlainFaults } from "./plain-faults.js";
 import { PlainWorld } from "./plain-world.js";
 
-/** So long after all follow, everybody has heard everybody, and let go of those that are gone. */
+/** So long after all nodes follow, each has heard all others and removed those that are gone. */
 const settleMs = timings.heartbeatTimeoutMs + 3 * timings.heartbeatIntervalMs;
 
-/** One run of the semantic cache over plain NATS, decided by `seed` alone: safety while faults go on, then liveness once they stop. */
+/**
+ * One run of the semantic cache over plain NATS, decided by `seed` alone: safety while faults go on, then liveness once
+ * they stop.
+ */
 export function simulatePlain(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   const world = new PlainWorld(seed, trace);
   let levelSinceMs = Infinity;

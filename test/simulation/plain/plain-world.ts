@@ -10,12 +10,12 @@ import { tapped } from "../cache/tapped.js";
 import { oneOf } from "../common/play-faults.js";
 import { PublishersHeard } from "./publishers-heard.js";
 
-/** Of a route between brokers. */
+/** Maximal delay of a route between brokers. */
 const routeMsMax = 60;
 
 const tagSubjects = `zooid.${prefix}.invalidations.tag.`;
 
-/** A clock goes so much faster, at most. */
+/** Maximal rate of a clock. */
 const rateMax = 1.02;
 
 /** A run over plain NATS, of one broker or of a cluster. */
@@ -26,11 +26,11 @@ export class PlainWorld extends CacheWorld {
   readonly maxStaleMs: number;
   readonly countedBy = undefined;
   readonly brokerClock = undefined;
-  /** Nodes are held up now and then: what they serve may be as much older. */
+  /** Whether nodes are stalled now and then: their results may be older by that time. */
   readonly hasStalls: boolean;
   /** Name of the node whose invalidation a broker took last. */
   lastPublisher = "";
-  /** What each life that is not over has heard of others. */
+  /** By life: the publishers that it has heard. */
   readonly #heard = new Map<NodeLife, PublishersHeard>();
 
   constructor(seed: number, trace?: (line: string) => void) {
@@ -70,7 +70,10 @@ export class PlainWorld extends CacheWorld {
     return undefined;
   }
 
-  /** Which nodes a broken route may keep from knowing of it: those of another broker that do not know its publisher. */
+  /**
+   * Finds the nodes that may miss the publication because of a broken route: nodes of another broker that do not know
+   * its publisher.
+   */
   #took({ from, subject, payload }: PublishedMessage): void {
     const word = readPlainWord(payload);
     const tag = subject.startsWith(tagSubjects) ? tagOfSubject(subject.slice(tagSubjects.length)) : undefined;

@@ -2,21 +2,22 @@ import type { Message, SubscribeOptions, Subscription, Transport } from "../../.
 import { readPlainWord } from "../../../transport/nats/plain-words.js";
 
 /**
- * What one life of a node has heard of others on its link: whom, and when last. What a node cannot have heard it is not held to. Nothing is known
- * after the link was lost, or once the node itself took it for lost.
+ * The publishers that one life of a node has heard on its link, and when it last heard each. A node need not notice a
+ * lost invalidation of a publisher that it has not heard. The list is empty after the link was lost, or after the node
+ * itself took it for lost.
  */
 export class PublishersHeard {
   readonly #lastMs = new Map<string, number>();
   readonly #now: () => number;
   readonly #heard: (publisher: string, number: number) => void;
 
-  /** `heard` is called with each publisher, and how much it says that it has published. */
+  /** `heard` is called with each publisher, and the number of invalidations that it says it has published. */
   constructor(now: () => number, heard: (publisher: string, number: number) => void) {
     this.#now = now;
     this.#heard = heard;
   }
 
-  /** When `publisher` was heard last; -Infinity: it is not known. */
+  /** When `publisher` was heard last. -Infinity: it is not known. */
   lastMs(publisher: string): number {
     return this.#lastMs.get(publisher) ?? -Infinity;
   }
@@ -25,7 +26,7 @@ export class PublishersHeard {
     this.#lastMs.clear();
   }
 
-  /** `end`, each message of which is looked at once it was handled. */
+  /** Wraps `end` and reads each message after it was handled. */
   tap(end: Transport): Transport {
     end.onStatus(() => this.forget());
     return {

@@ -6,7 +6,9 @@ import { type Random, delay } from "../../../core/index.js";
 import { realm, storage, timings } from "../objects/world.js";
 import type { WritersWorld } from "./writers-world.js";
 
-/** Where one of several storage servers of one storage runs, on a disk of its own, looked after by somebody who starts it again. */
+/**
+ * One of several storage servers of one storage, each on its own disk. After a failure, an operator starts it again.
+ */
 export class SimulatedWriter {
   readonly name: string;
   readonly #world: WritersWorld;
@@ -17,7 +19,7 @@ export class SimulatedWriter {
   #end: NetworkEnd | undefined;
   #server: StorageServer | undefined;
   #process = 0;
-  /** It serves, and its link has held, since then; Infinity: it does not serve, or has no link. */
+  /** Since when it serves on an unbroken link. Infinity: it does not serve, or has no link. */
   #presentSinceMs = Infinity;
 
   constructor(world: WritersWorld, name: string) {
@@ -28,7 +30,7 @@ export class SimulatedWriter {
     this.#disk = new SimulatedDisk({ name: `${name}-disk`, clock: world.clock, random: world.random() });
   }
 
-  /** How often a process was started. */
+  /** Number of processes that were started. */
   get started(): number {
     return this.#process;
   }
@@ -45,7 +47,7 @@ export class SimulatedWriter {
     return this.#clock;
   }
 
-  /** For how long it has served without a break of its link, in ms. */
+  /** Time, in ms, for which it has served on an unbroken link. */
   get presentMs(): number {
     return this.isServing ? this.#world.clock.monotonic() - this.#presentSinceMs : 0;
   }
@@ -97,7 +99,7 @@ export class SimulatedWriter {
     this.#presentSinceMs = Infinity;
   }
 
-  /** It ended itself, or could not begin: it is started again after a while. */
+  /** The process ended itself, or could not start: it is started again after a while. */
   #ended(error: unknown): void {
     const world = this.#world;
     world.note(this.name, `ended: ${String(error)}`);

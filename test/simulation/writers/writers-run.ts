@@ -4,7 +4,10 @@ import type { RunResult } from "../objects/run.js";
 import { SimulatedWriter } from "./simulated-writer.js";
 import { foundAfterMs, Verdicts, WritersWorld } from "./writers-world.js";
 
-/** Simulated time with faults; then, at most, without faults until one server is left; then for which it has to stay so. */
+/**
+ * Simulated time in ms: with faults; then without faults until one server is left, at most; then for which that server
+ * must stay the only one.
+ */
 const stormMs = 20_000;
 const calmMs = 20_000;
 const steadyMs = 4_000;
@@ -12,8 +15,8 @@ const steadyMs = 4_000;
 const storm: FaultProfile = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.05, duplication: 0.1, straying: 0.2, strayDelayMsMax: 400 };
 
 /**
- * Several servers begin on one storage, each on a disk of its own: by mistake, or because the one before is thought to be dead. Some
- * cannot hear: what they ask is answered, and the answer does not reach them.
+ * Several servers start on one storage, each on its own disk: by mistake, or because an operator takes the earlier one
+ * for dead. Some get no messages: their requests are answered, but the answers do not reach them.
  */
 export async function simulateWriters(seed: number, trace?: (line: string) => void): Promise<RunResult> {
   const judge = new Verdicts();
@@ -85,7 +88,7 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
     ],
   ];
   const onRejection = (error: unknown): void => {
-    judge.violated(13, "no promise is left to reject unheard", { error: error instanceof Error ? error.stack : String(error) });
+    judge.violated(13, "every promise that rejects has a handler", { error: error instanceof Error ? error.stack : String(error) });
   };
   process.on("unhandledRejection", onRejection);
   process.on("uncaughtException", onRejection);
@@ -107,14 +110,14 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
       setup.end?.mend();
       setup.start();
     }
-    // A server that is held up hears only afterwards which others there were meanwhile, and may have to end for them.
+    // A stalled server learns only afterwards of the servers that ran meanwhile, and may have to end for them.
     await world.until(() => setups.every(({ clock: own }) => own?.isHeldUp !== true), calmMs);
     await world.until(() => false, foundAfterMs);
     const serving = () => setups.filter(({ isServing }) => isServing);
     const names = () => serving().map(({ name }) => name);
     const isOneLeft = () => serving().length === 1 && serving().every(({ presentMs }) => presentMs > foundAfterMs);
     if (!world.isViolated && !(await world.until(isOneLeft, calmMs)))
-      judge.violated(10, "once faults stop one server is left that writes", { serving: names() });
+      judge.violated(10, "once faults stop, exactly one server is left", { serving: names() });
     const [left] = names();
     await world.until(() => names().join() !== left, steadyMs);
     if (!world.isViolated && names().join() !== left)

@@ -4,7 +4,10 @@ import { type Judge, Stage } from "../common/stage.js";
 import { Violation } from "../common/violation.js";
 import type { SimulatedWriter } from "./simulated-writer.js";
 
-/** A server that is there for so long is found: one question with its time-out, the way of its messages, and the opening of a disk. */
+/**
+ * A server that has run for this time is found: one request with its time-out, the delay of its messages, and the
+ * opening of a disk.
+ */
 export const foundAfterMs = limits.writerCheckTimeoutMs + 600;
 
 const stepsMax = 100_000;
@@ -13,7 +16,7 @@ const stepsMax = 100_000;
 export class WritersWorld extends Stage {
   readonly network: FaultyNetwork;
   readonly setups: SimulatedWriter[] = [];
-  /** Servers that came to serve. */
+  /** Number of servers that began to serve. */
   begun = 0;
   readonly #judge: Judge;
 
@@ -32,7 +35,7 @@ export class WritersWorld extends Stage {
     });
   }
 
-  /** `begun` serves now: no other server may have been there to be found. */
+  /** `begun` serves now: no other server may have been there long enough to be found. */
   checkAlone(begun: SimulatedWriter): void {
     this.begun++;
     for (const other of this.setups) {
