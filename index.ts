@@ -1,7 +1,7 @@
 /** Zooid: data that stays coherent between Node services. `connect` opens a client of an object store. */
 export { connect, type ConnectOptions } from "./actors/client/connect.js";
 export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./actors/client/interface.js";
-export type { ConnectionState } from "./actors/client/connection.js";
+export type { ConnectionState } from "./actors/client/connection/connection.js";
 export type { Isolation } from "./actors/client/transaction.js";
 export type { Listing, ListOptions, OpenTransaction, Reader, Recipe, Transaction } from "./actors/client/object-access.js";
 export type { AnySchema, KeyOf, UntypedSchema, Validators } from "./actors/protocol/schema.js";

@@ -42,6 +42,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "actors/server": {
     ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system"],
   },
+  "actors/client/connection": { ours: ["core", "machines/client", "storage/client-cache", "transport", "actors/protocol"] },
   "actors/client": {
     ours: [
       "core",
@@ -52,6 +53,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "actors/protocol",
       "actors/system",
       "actors/tracking",
+      "actors/client/connection",
     ],
   },
   // The pruning of results has no machine of its own yet: it runs that of the server.
@@ -88,7 +90,11 @@ const rooms: Readonly<Record<string, Arrows>> = {
 
 /** Parts of the product, of which none may reach another one, by whatever way. */
 const parts = ["client", "server", "cache"] as const;
-const roomsOf = { client: ["client", "client-cache"], server: ["server", "objects"], cache: ["cache", "cache/admin", "results"] } as const;
+const roomsOf = {
+  client: ["client", "client/connection", "client-cache"],
+  server: ["server", "objects"],
+  cache: ["cache", "cache/admin", "results"],
+} as const;
 
 const folderOf = (path: string): string => (path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "");
 const sources = Object.keys(rooms).flatMap((room) => filesIn(room).filter((path) => folderOf(path) === room));

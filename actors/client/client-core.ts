@@ -1,7 +1,7 @@
 import type { AnyActor } from "xstate";
 import type { ClientCache } from "../../storage/client-cache/client-cache.js";
 import type { Random, Clock, Log, Tid } from "../../core/index.js";
-import type { ClientConnection, RegisterActor } from "./connection.js";
+import type { ClientConnection, RegisterActor } from "./connection/connection.js";
 import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "../protocol/messages.js";
 import type { ValidatorTable } from "../protocol/schema.js";

@@ -22,7 +22,7 @@ import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { CommitRequest } from "../protocol/messages.js";
 import type { ClosingSignal } from "./closing.js";
 import { retryDelay } from "../../core/backoff.js";
-import type { ServerLink } from "./server-link.js";
+import type { ServerLink } from "./connection/server-link.js";
 import * as wire from "../protocol/codec.js";
 
 /**

@@ -4,7 +4,7 @@ import type { OpenStore } from "../../storage/kv/ordered-store.js";
 import { openTransport, type OpenTransportOptions } from "../../transport/open.js";
 import { WaitingNotice } from "../../core/waiting-notice.js";
 import { DisconnectedError, InvalidOptionError, silentLog, systemRandom, systemClock, type Log } from "../../core/index.js";
-import { noAnswerYet } from "./missing.js";
+import { noAnswerYet } from "./connection/missing.js";
 import { clientBounds, type ClientOptions } from "./options.js";
 import { checkLog, checkName, checkNames } from "../../core/options.js";
 import { openObjectClient, type ObjectClient } from "./object-client.js";

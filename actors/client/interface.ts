@@ -1,6 +1,6 @@
 import type { ClientCacheStats } from "../../storage/client-cache/client-cache.js";
 import type { Duration, Tid } from "../../core/index.js";
-import type { ConnectionState, Verification } from "./connection.js";
+import type { ConnectionState, Verification } from "./connection/connection.js";
 import type { Position, ServerStatus } from "../protocol/messages.js";
 import type { ListOptions, Listing, OpenTransaction, Reader, Recipe, Transaction } from "./object-access.js";
 import type { Isolation } from "./transaction.js";

@@ -12,12 +12,12 @@ import {
   type Tid,
   type Value,
 } from "../../core/index.js";
-import type { ClientConnection } from "./connection.js";
+import type { ClientConnection } from "./connection/connection.js";
 import type { ClosingSignal } from "./closing.js";
 import type { ListAnswer } from "../protocol/messages.js";
 import { noteReading } from "./tracked-reads.js";
 import type { ListOptions } from "./object-access.js";
-import type { ServerLink } from "./server-link.js";
+import type { ServerLink } from "./connection/server-link.js";
 import { written, type Writes } from "./write-set.js";
 import * as wire from "../protocol/codec.js";
 

@@ -1,6 +1,6 @@
 import type { CachedRevision, ClientCache } from "../../storage/client-cache/client-cache.js";
 import { DisconnectedError, limits, MalformedMessageError, type Tid } from "../../core/index.js";
-import type { ServerLink } from "./server-link.js";
+import type { ServerLink } from "./connection/server-link.js";
 import * as wire from "../protocol/codec.js";
 
 interface PendingLoad {

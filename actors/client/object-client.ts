@@ -1,6 +1,6 @@
 import { ClientCache } from "../../storage/client-cache/client-cache.js";
 import { asDurationIfGiven, endlessMs, InvalidOptionError, silentLog, type Duration, type Tid } from "../../core/index.js";
-import { type ConnectionState } from "./connection.js";
+import { type ConnectionState } from "./connection/connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./interface.js";
 import { clientBounds, type ObjectClientOptions } from "./options.js";
 import { checkChoice, checkName, checkSeamsOverTransport } from "../../core/options.js";
@@ -10,7 +10,7 @@ import { type Position, type ServerStatus } from "../protocol/messages.js";
 import { noteFailure, noteFound, noteMomentary, noteUnderWay } from "./tracked-reads.js";
 import type { ListOptions, Listing, Reader, Recipe, Transaction } from "./object-access.js";
 import { ObjectTransaction, type Isolation } from "./transaction.js";
-import type { ServerLink } from "./server-link.js";
+import type { ServerLink } from "./connection/server-link.js";
 import { ValidatorTable, type AnySchema, type UntypedSchema } from "../protocol/schema.js";
 import { deadlineSignal, readWith, transactWith, type Transacted } from "./transact.js";
 import { type Change } from "./watching.js";

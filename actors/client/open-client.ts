@@ -15,7 +15,7 @@ import {
   type Value,
 } from "../../core/index.js";
 import { ClosingSignal } from "./closing.js";
-import { ClientConnection, type ConnectionState } from "./connection.js";
+import { ClientConnection, type ConnectionState } from "./connection/connection.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { ReadOptions } from "./interface.js";
 import { Loader } from "./loader.js";
@@ -25,7 +25,7 @@ import type { ValidatorTable } from "../protocol/schema.js";
 import { NotedAges, noteMomentary } from "./tracked-reads.js";
 import type { Attempts } from "./transact.js";
 import { ObjectTransaction, type TransactionOptions } from "./transaction.js";
-import { Waiting } from "./waiters.js";
+import { Waiting } from "./connection/waiters.js";
 import { Watchers } from "./watching.js";
 
 /** What one client is made of, from its opening to its end. Its user has an ObjectClient, and none of this. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { WriterInquiry } from "../../../actors/client/writer-inquiry.js";
+import { WriterInquiry } from "../../../actors/client/connection/writer-inquiry.js";
 import { createBroker } from "../../../transport/in-process.js";
 import { NotAuthorizedError, seededRandom, silentLog } from "../../../core/index.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";

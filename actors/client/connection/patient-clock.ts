@@ -1,4 +1,4 @@
-import { type Clock, limits } from "../../core/index.js";
+import { type Clock, limits } from "../../../core/index.js";
 
 class PatientTimer {
   inner: unknown;

@@ -1,22 +1,22 @@
 /** The connection machine as it runs in a client: register, verify, keep alive, over a transport. */
 import { createActor, fromCallback, fromPromise, type Actor, type AnyActor } from "xstate";
-import { cacheVerificationMachine } from "../../machines/client/cache-verification.js";
-import { connectionMachine, type Asking, type ConnectionProblem, type Registration } from "../../machines/client/connection.js";
-import type { ClientCache } from "../../storage/client-cache/client-cache.js";
-import type { Subscription, Transport } from "../../transport/transport.js";
-import { type Random, type Clock, ClosedError, limits, newSecret, type Log, ZooidError } from "../../core/index.js";
+import { cacheVerificationMachine } from "../../../machines/client/cache-verification.js";
+import { connectionMachine, type Asking, type ConnectionProblem, type Registration } from "../../../machines/client/connection.js";
+import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import type { Subscription, Transport } from "../../../transport/transport.js";
+import { type Random, type Clock, ClosedError, limits, newSecret, type Log, ZooidError } from "../../../core/index.js";
 import { AwaitedLink, type ConnectionState } from "./awaited-link.js";
 import { errorOfProblem } from "./connection-problem.js";
 import { InvalidationIntake } from "./invalidations.js";
-import { storageSubjects, type Broadcast, type Position } from "../protocol/messages.js";
+import { storageSubjects, type Broadcast, type Position } from "../../protocol/messages.js";
 import { patientClock } from "./patient-clock.js";
 import { Registering } from "./registering.js";
-import { retryDelay } from "../../core/backoff.js";
+import { retryDelay } from "../../../core/backoff.js";
 import { ServerLink } from "./server-link.js";
 import { ServerPosition } from "./server-position.js";
 import { type RegisterActor, ShownMachines } from "./shown-machines.js";
 import { type Verification, Verifying } from "./verifying.js";
-import * as wire from "../protocol/codec.js";
+import * as wire from "../../protocol/codec.js";
 import { WriterInquiry } from "./writer-inquiry.js";
 
 export type { ConnectionState } from "./awaited-link.js";

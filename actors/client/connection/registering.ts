@@ -1,9 +1,9 @@
-import type { ClientCache } from "../../storage/client-cache/client-cache.js";
-import type { Transport } from "../../transport/transport.js";
-import { type Clock, DisconnectedError, limits } from "../../core/index.js";
-import { protocolVersion, type Registered, storageSubjects } from "../protocol/messages.js";
+import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import type { Transport } from "../../../transport/transport.js";
+import { type Clock, DisconnectedError, limits } from "../../../core/index.js";
+import { protocolVersion, type Registered, storageSubjects } from "../../protocol/messages.js";
 import { explainedUnheard } from "./missing.js";
-import * as wire from "../protocol/codec.js";
+import * as wire from "../../protocol/codec.js";
 
 export interface RegisteringOptions {
   readonly realm: string;

@@ -1,4 +1,4 @@
-import { type Clock, onAbort } from "../../core/index.js";
+import { type Clock, onAbort } from "../../../core/index.js";
 
 interface PositionWaiter {
   readonly settle: (error?: Error) => void;

@@ -1,8 +1,8 @@
 /** What a client that is not connected lacks, and how it is started. */
-import { CapturedSubjectsError, DisconnectedError, UnknownStorageError } from "../../core/index.js";
-import type { Transport } from "../../transport/transport.js";
-import * as wire from "../protocol/codec.js";
-import { serversSubject, storagesSubject, type Storages } from "../protocol/messages.js";
+import { CapturedSubjectsError, DisconnectedError, UnknownStorageError } from "../../../core/index.js";
+import type { Transport } from "../../../transport/transport.js";
+import * as wire from "../../protocol/codec.js";
+import { serversSubject, storagesSubject, type Storages } from "../../protocol/messages.js";
 
 /** The reason as long as nothing else is known. */
 export const noAnswerYet = "no answer yet";

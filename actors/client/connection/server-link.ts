@@ -1,7 +1,7 @@
-import type { Transport } from "../../transport/transport.js";
-import { DisconnectedError, UnknownSessionError } from "../../core/index.js";
-import { operations, storageSubjects, type Operation, type Registered } from "../protocol/messages.js";
-import { readAnswer, type Codec } from "../protocol/codec.js";
+import type { Transport } from "../../../transport/transport.js";
+import { DisconnectedError, UnknownSessionError } from "../../../core/index.js";
+import { operations, storageSubjects, type Operation, type Registered } from "../../protocol/messages.js";
+import { readAnswer, type Codec } from "../../protocol/codec.js";
 
 /** What a server answered to a client that registered, and the secret that the client showed it. */
 export interface ClientSession extends Registered {

@@ -1,5 +1,5 @@
-import type { ConnectionProblem } from "../../machines/client/connection.js";
-import { asTid, BehindError, OtherHistoryError, ServerBehindError, type Tid } from "../../core/index.js";
+import type { ConnectionProblem } from "../../../machines/client/connection.js";
+import { asTid, BehindError, OtherHistoryError, ServerBehindError, type Tid } from "../../../core/index.js";
 
 /** The error that `problem` is for callers of a client whose cache has seen `last` of `storage`. */
 export function errorOfProblem(problem: ConnectionProblem | undefined, storage: string, last: Tid): Error | undefined {

@@ -1,6 +1,14 @@
-import { abortable } from "../../core/abortable.js";
-import { retryDelay } from "../../core/backoff.js";
-import { type Clock, ClosedError, DisconnectedError, type Random, ReadOnlyError, ServerBusyError, TimeoutError } from "../../core/index.js";
+import { abortable } from "../../../core/abortable.js";
+import { retryDelay } from "../../../core/backoff.js";
+import {
+  type Clock,
+  ClosedError,
+  DisconnectedError,
+  type Random,
+  ReadOnlyError,
+  ServerBusyError,
+  TimeoutError,
+} from "../../../core/index.js";
 import { type Sought, unconnectedError } from "./missing.js";
 import type { ServerLink } from "./server-link.js";
 import { Waiting } from "./waiters.js";

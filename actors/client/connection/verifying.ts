@@ -1,7 +1,7 @@
-import type { Comparison } from "../../machines/client/cache-verification.js";
-import type { ClientCache } from "../../storage/client-cache/client-cache.js";
-import { asTid, type Clock, type Log, tidZero } from "../../core/index.js";
-import * as wire from "../protocol/codec.js";
+import type { Comparison } from "../../../machines/client/cache-verification.js";
+import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import { asTid, type Clock, type Log, tidZero } from "../../../core/index.js";
+import * as wire from "../../protocol/codec.js";
 import type { InvalidationIntake } from "./invalidations.js";
 import type { ServerLink } from "./server-link.js";
 

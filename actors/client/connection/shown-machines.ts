@@ -1,5 +1,5 @@
 import type { AnyActor } from "xstate";
-import type { Value } from "../../core/index.js";
+import type { Value } from "../../../core/index.js";
 
 /** Gives the actor `name` of a client its address, and says what it shows beside its state. */
 export type RegisterActor = (name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>) => () => void;

@@ -1,6 +1,6 @@
-import type { AppliedInvalidation, ClientCache } from "../../storage/client-cache/client-cache.js";
-import { limits, SnapshotTooOldError, TooLargeError, type Log, type Tid } from "../../core/index.js";
-import type { Invalidation, LogPage, Position } from "../protocol/messages.js";
+import type { AppliedInvalidation, ClientCache } from "../../../storage/client-cache/client-cache.js";
+import { limits, SnapshotTooOldError, TooLargeError, type Log, type Tid } from "../../../core/index.js";
+import type { Invalidation, LogPage, Position } from "../../protocol/messages.js";
 
 /** Where the intake reads what it missed: the log of the server that the client is registered with. */
 export interface MissedReader {

@@ -1,10 +1,10 @@
-import type { ClientCache } from "../../storage/client-cache/client-cache.js";
-import type { Clock, Log } from "../../core/index.js";
-import { abortable } from "../../core/abortable.js";
+import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import type { Clock, Log } from "../../../core/index.js";
+import { abortable } from "../../../core/abortable.js";
 import { Freshness } from "./freshness.js";
-import type { Position } from "../protocol/messages.js";
+import type { Position } from "../../protocol/messages.js";
 import type { ServerLink } from "./server-link.js";
-import * as wire from "../protocol/codec.js";
+import * as wire from "../../protocol/codec.js";
 
 export interface ServerPositionOptions {
   readonly cache: ClientCache;

@@ -1,4 +1,4 @@
-import type { Clock, Tid } from "../../core/index.js";
+import type { Clock, Tid } from "../../../core/index.js";
 
 /** An answer that the cache has not reached: who asked at `sentAt` was told that the server stands at `tid`. */
 interface Told {

@@ -1,6 +1,6 @@
-import { limits, NotAuthorizedError } from "../../core/index.js";
-import { askForWriter, type WriterDeps } from "../protocol/another-writer.js";
-import { storageSubjects } from "../protocol/messages.js";
+import { limits, NotAuthorizedError } from "../../../core/index.js";
+import { askForWriter, type WriterDeps } from "../../protocol/another-writer.js";
+import { storageSubjects } from "../../protocol/messages.js";
 
 /** What asking which server writes needs of its surroundings. */
 export interface WriterInquiryDeps extends Pick<WriterDeps, "realm" | "storage" | "transport" | "random" | "log"> {
