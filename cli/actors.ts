@@ -17,7 +17,7 @@ export interface SystemOfRealm {
   readonly realm: string;
 }
 
-/** The state of an actor as one word: `linked.readWrite`; regions of a parallel state are separated by `|`. */
+/** The state of an actor as one word: `attached.registering`; regions of a parallel state are separated by `|`. */
 export function stateText(value: Value): string {
   if (value === null) return "running";
   if (typeof value !== "object") return String(value);

@@ -94,10 +94,9 @@ export class OpenClient implements ClientCore {
       onApplied: (invalidation) => this.#applied(invalidation),
       onDiscarded: (otherHistory) => this.#discarded(otherHistory),
       onState: (state) => {
-        const { refusal } = this.connection;
-        if (refusal !== undefined) this.#moved.fail(refusal);
         for (const listener of this.#listeners) listener(state);
       },
+      onRefused: (error) => this.#moved.fail(error),
       register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
     });
     this.ages = new NotedAges(cache, clock, () => this.connection.staleMs);

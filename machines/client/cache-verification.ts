@@ -1,6 +1,6 @@
 /**
- * Cache verification: brings a client's cache into line with the server that the client registered with. One runs for each connection
- * made, as the child of that connection.
+ * Cache verification: brings a client's cache into line with the server that the client registered with. One runs for
+ * each connection made, as the child of that connection.
  *
  *     comparing ──upToDate────────────────────────────▶ verified
  *        ├──────replay──▶ replaying ──────────────────▶ verified
@@ -10,12 +10,13 @@
  *
  * Invariants:
  *
- * 1. No invalidation is applied before the comparison has shown that the server has the client's history: until then they are kept.
+ * 1. No invalidation is applied before the comparison has shown that the server has the client's history: until then
+ *    they are kept.
  * 2. Data that was cached in another history is never served with this one: it is discarded, or the server is refused.
  * 3. Verified means: the client's position is one of this server's, and every invalidation up to it is applied.
  *
- * Source: ZEO's ClientStorage.verify and ClientCache (upToDate, replay and drop are its three results). The digests, which distinguish
- * another history from a server that is behind, are DESIGN's.
+ * Source: ZEO's ClientStorage.verify and ClientCache (upToDate, replay and drop are its three results). The digests,
+ * which distinguish another history from a server that is behind, are DESIGN's.
  */
 import { assign, fromPromise, setup } from "xstate";
 
@@ -25,7 +26,10 @@ export interface Comparison {
   readonly position: { readonly tid: number; readonly digest: string };
 }
 
-/** Input of the machine of a cache verification. `onOtherHistory`: what happens to a cache that the server's history does not contain. */
+/**
+ * Input of the machine of a cache verification. `onOtherHistory`: what happens to a cache that the server's history
+ * does not contain.
+ */
 export interface CacheVerificationInput {
   readonly onOtherHistory: "refuse" | "discard";
 }

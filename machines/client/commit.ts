@@ -1,6 +1,6 @@
 /**
- * Commit: one transaction that needs more than one message. Either its user votes and finishes it by hand, or its one message had no answer.
- * A commit of one message that is answered never comes here: it is straight code.
+ * Commit: one transaction that needs more than one message. Either its user votes and finishes it by hand, or its one
+ * message had no answer. A commit of one message that is answered never comes here: it is straight code.
  *
  *     voting ──▶ voted ──FINISH──▶ finishing ───────────────────▶ committed
  *       │          │ ABORT            │  └──the server aborted────▶ aborted
@@ -12,10 +12,13 @@
  *
  * Invariants:
  *
- * 1. Once the finish, or the only message, was sent, the outcome is `committed` or `aborted` only when the server said so.
+ * 1. Once the finish, or the only message, was sent, the outcome is `committed` or `aborted` only when the server
+ *    said so.
  * 2. A vote without an answer needs no settling: nothing commits without a finish, which was never sent.
- * 3. `unknown` is reached only when the server cannot know the outcome, or cannot be asked within settleTimeout or until the client ends.
- * 4. A finish without an answer is sent again as long as the server holds the vote: settling alone would abort the transaction.
+ * 3. `unknown` is reached only when the server cannot know the outcome, or cannot be asked within settleTimeout or
+ *    until the client ends.
+ * 4. A finish without an answer is sent again as long as the server holds the vote: settling alone would abort the
+ *    transaction.
  *
  * Source: ZODB's two-phase commit (tpc_vote, tpc_finish, tpc_abort); settling by id is DESIGN's promise 8.
  */
@@ -44,8 +47,8 @@ export type CommitEvent =
   | { readonly type: "GIVE_UP" };
 
 /**
- * Outcome of a commit. `error`: why it aborted or why its outcome is unknown, undefined when its user aborted it. `secondPhase`: its finish
- * was sent, so that transactions which are coordinated with it may have committed.
+ * Outcome of a commit. `error`: why it aborted or why its outcome is unknown, undefined when its user aborted it.
+ * `secondPhase`: its finish was sent, so that transactions which are coordinated with it may have committed.
  */
 export type CommitOutput =
   | { readonly type: "committed"; readonly position: CommitPosition }
@@ -55,7 +58,9 @@ export type CommitOutput =
 /** Context of the commit machine. */
 export interface CommitContext extends CommitInput {
   readonly position: CommitPosition | undefined;
-  /** The last failure. A commit that ends with a time-out, or after an abort was sent, ends because of an earlier one. */
+  /**
+   * The last failure. A commit that ends with a time-out, or after an abort was sent, ends because of an earlier one.
+   */
   readonly error: unknown;
   /** The finish was sent. */
   readonly secondPhase: boolean;

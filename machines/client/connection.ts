@@ -1,95 +1,108 @@
 /**
  * Connection: one client's link to one storage server, over any broker. One per client, for the client's life.
  *
- *                 LINK_UP              registered            verified
- *     disconnected ────▶ registering ────────▶ linked.verifying ────▶ linked.readWrite ◀──▶ linked.readOnly
- *          ▲                 │ ▲  └──────refused, for good──────┐        │
- *          │ LINK_LOST       │ │ retryDelay, SERVER_HEARD       ▼        │ SERVER_LOST, SILENT,
- *      (any state)           ▼ │                             refused     │ WRITER_SHOWN
- *                        backingOff ◀────────────────────────────────────┘
+ *                 LINK_UP        registered           verified
+ *     disconnected ────▶ registering ────▶ linked.verifying ────▶ linked.connected (readOnly ◀──▶ readWrite)
+ *          ▲             └─────────────────────────────── attached ──────────────────────────────────┘
+ *          │ LINK_LOST            ▲                       │                        │
+ *      (any state)                │ retryDelay,           │ ATTEMPT_FAILED,        │ ATTEMPT_FAILED,
+ *                                 │ refusalDelay,         │ SERVER_LOST, SILENT,   │ for good
+ *                                 │ SERVER_HEARD          ▼ WRITER_SHOWN           ▼
+ *                                 ├───────────────── backingOff                 refused
+ *                                 └────────────────────────────────────────────────┘
  *
  *     CLOSE, in any state ──▶ closed
  *
- * Addresses are the transport's affair: it tries them in turn and reconnects by itself. The link here is to a server process.
+ * The transport handles addresses: it tries them in turn and reconnects by itself. The link here is the one to a
+ * server process.
  *
  * Invariants:
  *
- * 1. A request goes only to the instance that this client is registered with: leaving `registering` or `linked` drops the link.
- * 2. Alive means a heartbeat of that instance within `heartbeatTimeout`; a transport that is up is not enough.
- * 3. Another instance that shows that it writes has replaced the server: register and verify again. Its heartbeat alone shows nothing, for
- *    anybody may have sent it: the instance is asked, and the link stands meanwhile. A read-only one stands beside a writer and replaces
- *    none: were the writer gone, its silence would tell.
+ * 1. A request goes only to the instance that this client is registered with: leaving `attached` drops the link.
+ * 2. The server is alive while a heartbeat of that instance arrives within `heartbeatTimeout`. A transport that is up
+ *    is not enough.
+ * 3. Another instance that proves that it writes has replaced the server: the client registers and verifies again. A
+ *    heartbeat alone proves nothing, for anybody may send it: the client asks the instance, and the link stands
+ *    meanwhile. A read-only instance works beside a writer and replaces none. If the writer dies, its silence shows
+ *    it.
  * 4. readWrite is entered only when neither the client nor the server is read-only.
- * 5. A refusal for good rejects at once all calls that wait, and is asked about again slowly: an operator may have repaired the server.
- *    An instance that has not refused is asked as soon as it is heard; one that has refused disturbs no link to another.
- * 6. An instance that was heard is asked itself, so that it is known which one refuses. Each heartbeat of it asks again: the first
- *    request may be lost, and to ask twice opens one session.
- * 7. Heartbeats of instances that do not answer keep nobody from the server: after each attempt at one that was heard comes an attempt at
- *    any, which no heartbeat redirects or hastens. While the one that is asked says nothing and another one is heard, it is any one's turn.
+ * 5. A refusal for good rejects all waiting calls at once. The client asks again slowly, because an operator may
+ *    repair the server. It asks an instance that has not refused as soon as it hears that instance. An instance that
+ *    has refused disturbs no link to another one.
+ * 6. The client asks an instance that it hears by its name, so that it knows which one refuses. Each heartbeat of
+ *    that instance asks again: the first request may be lost, and asking twice opens one session.
+ * 7. Heartbeats of instances that do not answer keep no client from its server: after each attempt at a heard
+ *    instance comes an attempt at any instance, and no heartbeat redirects or hastens it. If the asked instance is
+ *    silent and another one is heard, any one is next.
  *
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
 import { assign, cancel, fromCallback, fromPromise, raise, setup } from "xstate";
 import { cacheVerificationMachine, type CacheVerificationOutput } from "./cache-verification.js";
 
-/** What a server process answered to a client that registered. */
+/** A server process that serves the storage. */
 export interface Registration {
   readonly instance: string;
   readonly readOnly: boolean;
 }
 
-/** What the machine of a client's connection is told. */
+/** Events of the machine of a client's connection. */
 export type ConnectionEvent =
   | { readonly type: "LINK_UP" }
   | { readonly type: "LINK_LOST" }
-  /** A heartbeat, of whatever instance. */
+  /** A heartbeat of any instance arrived. */
   | { readonly type: "SERVER_HEARD"; readonly instance: string; readonly readOnly: boolean }
-  /** An instance that is not the registered one answered that it writes the storage. */
+  /** An instance other than the registered one answered that it writes the storage. */
   | { readonly type: "WRITER_SHOWN"; readonly instance: string }
   /** The registered instance said goodbye, does not answer, or does not know the session. */
   | { readonly type: "SERVER_LOST"; readonly reason: string }
-  /** No heartbeat for heartbeatTimeout. The machine tells itself. */
+  /** No heartbeat arrived within heartbeatTimeout. The machine raises it. */
   | { readonly type: "SILENT" }
+  /** Registering, verifying or keeping alive failed. The machine raises it. */
+  | { readonly type: "ATTEMPT_FAILED"; readonly problem: ConnectionProblem }
   | { readonly type: "CLOSE" };
 
-/** What the machine of a client's connection begins with. */
+/** Input of the machine of a client's connection. */
 export interface ConnectionInput {
   /** The client asked not to write. */
   readonly readOnly: boolean;
   readonly onOtherHistory: "refuse" | "discard";
 }
 
-/** Why it is not connected: an error, or a verification that refused the server. */
+/** Why a client is not connected: an error, or a verification that refused the server. */
 export type ConnectionProblem =
   { readonly type: "failed"; readonly error: unknown } | (CacheVerificationOutput & { readonly type: "refused" });
 
-/** What the machine of a client's connection remembers. */
+/** Context of the machine of a client's connection. */
 export interface ConnectionContext extends ConnectionInput {
+  /** The registered instance, as its registration or its last heartbeat described it. */
   readonly registration: Registration | undefined;
+  /** Why the last attempt failed; undefined once connected. */
   readonly problem: ConnectionProblem | undefined;
-  /** How the cache was verified last. */
-  readonly verification: CacheVerificationOutput | undefined;
-  /** Failures since the last time it was connected. */
+  /** Failures since the client was last connected. */
   readonly failures: number;
-  /** The instance that is asked to register this client; undefined: any that serves the storage. */
+  /** The instance that the client asks to register it; undefined: any instance of the storage. */
   readonly asking: string | undefined;
-  /** The instance that was heard and asked last did not answer: any one is asked next, whatever is heard. */
+  /** The instance that was heard and asked last did not answer: the next attempt is at any instance. */
   readonly askedInVain: boolean;
-  /** Instances that refused, the latest last: not worth asking before refusalDelay. */
+  /** Instances that refused, the latest last. The client does not ask them again before refusalDelay. */
   readonly refusing: readonly string[];
 }
 
-/** Which instance is asked to register a client; undefined: any that serves the storage. */
+/** The instance that a client asks to register it; undefined: any instance of the storage. */
 export interface Asking {
   readonly instance: string | undefined;
 }
 
-/** Instances that are remembered as refusing: more than serve one storage within any refusal. */
+/** How a cache was verified. */
+export type Verified = (CacheVerificationOutput & { readonly type: "verified" })["how"];
+
+/** Bound of the remembered instances that refused: more than serve one storage within one refusalDelay. */
 const refusingMax = 16;
 
 const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
-/** The machine of a client's connection; actors, effects and delays are provided where it runs. */
+/** The machine of a client's connection. Its actors, effects and delays are stubs: `actors/client` provides them. */
 export const connectionMachine = setup({
   types: {
     context: {} as ConnectionContext,
@@ -106,14 +119,22 @@ export const connectionMachine = setup({
   actions: {
     dropLink: () => undefined,
     askAgain: () => undefined,
-    /** Asks the instance whether it writes; what it answers comes as WRITER_SHOWN. */
+    /** Asks the instance whether it writes. Its answer arrives as WRITER_SHOWN. */
     askWhetherItWrites: (_, _params: { readonly instance: string }) => undefined,
+    /** Applies the server's invalidations as they arrive, from now on. */
+    follow: (_, _params: { readonly how: Verified }) => undefined,
+    /** Continues the calls that wait for a link. */
+    releaseWaiters: () => undefined,
+    /** Rejects the calls that wait for a link. */
+    failWaiters: () => undefined,
+    /** Ends the wait of a client that opens, and that may work from its cache alone. */
+    reportFailure: () => undefined,
     logUnexpected: () => undefined,
     stopListeningForSilence: cancel("silence"),
     listenForSilence: raise({ type: "SILENT" }, { id: "silence", delay: "heartbeatTimeout" }),
-    noteRegistration: assign({ registration: (_, params: { readonly registration: Registration }) => params.registration }),
+    failAttempt: raise((_, { problem }: { readonly problem: ConnectionProblem }): ConnectionEvent => ({ type: "ATTEMPT_FAILED", problem })),
+    noteRegistration: assign({ registration: (_, { instance, readOnly }: Registration) => ({ instance, readOnly }) }),
     forgetRegistration: assign({ registration: undefined }),
-    noteVerification: assign({ verification: (_, params: { readonly verification: CacheVerificationOutput }) => params.verification }),
     noteProblem: assign({ problem: (_, params: { readonly problem: ConnectionProblem }) => params.problem }),
     noteAsking: assign({ asking: (_, params: { readonly instance: string }) => params.instance }),
     askAny: assign({ asking: undefined, askedInVain: false }),
@@ -133,11 +154,9 @@ export const connectionMachine = setup({
     }),
   },
   guards: {
-    /** Another try may succeed with nothing changed at the server. */
+    /** The next attempt may succeed although nothing changes at the server. */
     isTransient: (_, _problem: ConnectionProblem) => true,
     isVerified: (_, output: CacheVerificationOutput) => output.type === "verified",
-    isVerifiedReadOnly: ({ context }, output: CacheVerificationOutput) =>
-      output.type === "verified" && (context.readOnly || context.registration?.readOnly === true),
     isAnotherWriter: ({ context: { registration, refusing } }, heard: Registration) =>
       registration?.instance !== heard.instance && !heard.readOnly && !refusing.includes(heard.instance),
     isAnotherInstance: ({ context: { registration, refusing } }, { instance }: { readonly instance: string }) =>
@@ -147,9 +166,8 @@ export const connectionMachine = setup({
     isAskedInVain: ({ context }) => context.askedInVain,
     isAsked: ({ context }, heard: Registration) => context.asking === heard.instance,
     isRegistered: ({ context }, heard: Registration) => context.registration?.instance === heard.instance,
-    isReadOnlyNow: ({ context }, heard: Registration) => context.registration?.instance === heard.instance && heard.readOnly,
-    isWritableNow: ({ context }, heard: Registration) =>
-      context.registration?.instance === heard.instance && !heard.readOnly && !context.readOnly,
+    isReadOnly: ({ context }) => isReadOnly(context),
+    isWritable: ({ context }) => !isReadOnly(context),
   },
   delays: {
     retryDelay: 0,
@@ -162,7 +180,6 @@ export const connectionMachine = setup({
     ...input,
     registration: undefined,
     problem: undefined,
-    verification: undefined,
     failures: 0,
     asking: undefined,
     askedInVain: false,
@@ -172,149 +189,115 @@ export const connectionMachine = setup({
   on: {
     LINK_LOST: ".disconnected",
     CLOSE: ".closed",
+    // A message may arrive late, of a server to which the client is not linked any more.
+    SERVER_HEARD: {},
+    SERVER_LOST: {},
+    WRITER_SHOWN: {},
     "*": { actions: "logUnexpected" },
   },
   states: {
     disconnected: {
       on: {
-        LINK_UP: { target: "registering", actions: "askAny" },
-        // What was under way when the link went down tells so in its own time; and a last message may still be in line.
-        SERVER_LOST: {},
-        SERVER_HEARD: {},
-        WRITER_SHOWN: {},
+        LINK_UP: { target: "attached", actions: "askAny" },
         LINK_LOST: {},
       },
     },
 
-    registering: {
-      entry: "forgetRegistration",
-      invoke: {
-        src: "register",
-        input: ({ context }) => ({ instance: context.asking }),
-        onDone: { target: "linked", actions: { type: "noteRegistration", params: ({ event }) => ({ registration: event.output }) } },
-        onError: [
-          {
-            guard: { type: "isTransient", params: ({ event }) => ({ type: "failed", error: event.error }) },
-            target: "backingOff",
-            actions: [
-              { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
-              "noteUnanswered",
-              "dropLink",
-            ],
-          },
-          {
-            target: "refused",
-            actions: [
-              { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
-              "dropLink",
-            ],
-          },
-        ],
-      },
+    attached: {
+      initial: "registering",
+      exit: "dropLink",
       on: {
-        LINK_LOST: { target: "disconnected", actions: "dropLink" },
-        CLOSE: { target: "closed", actions: "dropLink" },
-        SERVER_LOST: {},
-        SERVER_HEARD: [
-          { guard: { type: "isAsked", params: ({ event }) => event }, actions: "askAgain" },
-          { guard: { type: "isRefusing", params: ({ event }) => event } },
+        ATTEMPT_FAILED: [
           {
-            guard: "asksAnyFirst",
-            target: "registering",
-            reenter: true,
-            actions: { type: "noteAsking", params: ({ event }) => event },
-          },
-          { guard: "isAskedInVain", actions: "askAgain" },
-          { target: "backingOff", actions: ["noteUnanswered", "dropLink"] },
-        ],
-        WRITER_SHOWN: {},
-      },
-    },
-
-    linked: {
-      initial: "verifying",
-      entry: ["askAny", "listenForSilence"],
-      exit: ["stopListeningForSilence", "dropLink"],
-      invoke: {
-        src: "keepAlive",
-        onError: {
-          target: "backingOff",
-          actions: { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
-        },
-      },
-      on: {
-        SERVER_LOST: "backingOff",
-        SILENT: "backingOff",
-        WRITER_SHOWN: [
-          {
-            guard: { type: "isAnotherInstance", params: ({ event }) => event },
+            guard: { type: "isTransient", params: ({ event }) => event.problem },
             target: "backingOff",
-            actions: { type: "noteAsking", params: ({ event }) => event },
+            actions: [{ type: "noteProblem", params: ({ event }) => event }, "noteUnanswered"],
           },
-          {},
-        ],
-        SERVER_HEARD: [
-          {
-            guard: { type: "isAnotherWriter", params: ({ event }) => event },
-            actions: { type: "askWhetherItWrites", params: ({ event }) => event },
-          },
-          {
-            guard: { type: "isRegistered", params: ({ event }) => event },
-            actions: ["stopListeningForSilence", "listenForSilence"],
-          },
-          {},
+          { target: "refused", actions: { type: "noteProblem", params: ({ event }) => event } },
         ],
       },
       states: {
-        verifying: {
+        registering: {
+          entry: "forgetRegistration",
           invoke: {
-            id: "verification",
-            src: "verify",
-            input: ({ context }) => ({ onOtherHistory: context.onOtherHistory }),
-            onDone: [
+            src: "register",
+            input: ({ context }) => ({ instance: context.asking }),
+            onDone: { target: "linked", actions: { type: "noteRegistration", params: ({ event }) => event.output } },
+            onError: { actions: { type: "failAttempt", params: ({ event }) => ({ problem: failure(event.error) }) } },
+          },
+          on: {
+            SERVER_HEARD: [
+              { guard: { type: "isAsked", params: ({ event }) => event }, actions: "askAgain" },
+              { guard: { type: "isRefusing", params: ({ event }) => event } },
               {
-                guard: { type: "isVerifiedReadOnly", params: ({ event }) => event.output },
-                target: "readOnly",
-                actions: ["forgetFailures", { type: "noteVerification", params: ({ event }) => ({ verification: event.output }) }],
+                guard: "asksAnyFirst",
+                target: "registering",
+                reenter: true,
+                actions: { type: "noteAsking", params: ({ event }) => event },
               },
-              {
-                guard: { type: "isVerified", params: ({ event }) => event.output },
-                target: "readWrite",
-                actions: ["forgetFailures", { type: "noteVerification", params: ({ event }) => ({ verification: event.output }) }],
-              },
-              {
-                guard: { type: "isTransient", params: ({ event }) => problemOf(event.output) },
-                target: "#connection.backingOff",
-                actions: { type: "noteProblem", params: ({ event }) => ({ problem: problemOf(event.output) }) },
-              },
-              {
-                target: "#connection.refused",
-                actions: { type: "noteProblem", params: ({ event }) => ({ problem: problemOf(event.output) }) },
-              },
+              { guard: "isAskedInVain", actions: "askAgain" },
+              { target: "#connection.backingOff", actions: "noteUnanswered" },
             ],
-            onError: {
-              target: "#connection.backingOff",
-              actions: { type: "noteProblem", params: ({ event }) => ({ problem: { type: "failed" as const, error: event.error } }) },
-            },
           },
         },
-        readWrite: {
-          tags: "connected",
-          on: {
-            SERVER_HEARD: {
-              guard: { type: "isReadOnlyNow", params: ({ event }) => event },
-              target: "readOnly",
-              actions: ["stopListeningForSilence", "listenForSilence"],
-            },
+
+        linked: {
+          initial: "verifying",
+          entry: ["askAny", "listenForSilence"],
+          exit: "stopListeningForSilence",
+          invoke: {
+            src: "keepAlive",
+            onError: { actions: { type: "failAttempt", params: ({ event }) => ({ problem: failure(event.error) }) } },
           },
-        },
-        readOnly: {
-          tags: "connected",
           on: {
-            SERVER_HEARD: {
-              guard: { type: "isWritableNow", params: ({ event }) => event },
-              target: "readWrite",
-              actions: ["stopListeningForSilence", "listenForSilence"],
+            SERVER_LOST: "#connection.backingOff",
+            SILENT: "#connection.backingOff",
+            WRITER_SHOWN: [
+              {
+                guard: { type: "isAnotherInstance", params: ({ event }) => event },
+                target: "#connection.backingOff",
+                actions: { type: "noteAsking", params: ({ event }) => event },
+              },
+              {},
+            ],
+            SERVER_HEARD: [
+              {
+                guard: { type: "isAnotherWriter", params: ({ event }) => event },
+                actions: { type: "askWhetherItWrites", params: ({ event }) => event },
+              },
+              {
+                guard: { type: "isRegistered", params: ({ event }) => event },
+                actions: [{ type: "noteRegistration", params: ({ event }) => event }, "stopListeningForSilence", "listenForSilence"],
+              },
+              {},
+            ],
+          },
+          states: {
+            verifying: {
+              invoke: {
+                id: "verification",
+                src: "verify",
+                input: ({ context }) => ({ onOtherHistory: context.onOtherHistory }),
+                onDone: [
+                  {
+                    guard: { type: "isVerified", params: ({ event }) => event.output },
+                    target: "connected",
+                    actions: ["forgetFailures", { type: "follow", params: ({ event }) => ({ how: verified(event.output) }) }],
+                  },
+                  { actions: { type: "failAttempt", params: ({ event }) => ({ problem: problemOf(event.output) }) } },
+                ],
+                onError: { actions: { type: "failAttempt", params: ({ event }) => ({ problem: failure(event.error) }) } },
+              },
+            },
+            connected: {
+              tags: "connected",
+              // If neither side is read-only, `always` leads on to readWrite in the same step.
+              initial: "readOnly",
+              entry: "releaseWaiters",
+              states: {
+                readOnly: { always: { guard: "isWritable", target: "readWrite" } },
+                readWrite: { always: { guard: "isReadOnly", target: "readOnly" } },
+              },
             },
           },
         },
@@ -322,30 +305,27 @@ export const connectionMachine = setup({
     },
 
     backingOff: {
-      entry: "countFailure",
-      after: { retryDelay: "registering" },
+      entry: ["countFailure", "reportFailure"],
+      after: { retryDelay: "attached" },
       on: {
         SERVER_HEARD: [
           { guard: "isAskedInVain" },
           { guard: { type: "isRefusing", params: ({ event }) => event } },
-          { target: "registering", actions: { type: "noteAsking", params: ({ event }) => event } },
+          { target: "attached", actions: { type: "noteAsking", params: ({ event }) => event } },
         ],
-        SERVER_LOST: {},
-        WRITER_SHOWN: {},
       },
     },
 
     refused: {
-      entry: "noteRefusing",
-      after: { refusalDelay: { target: "registering", actions: "askAny" } },
+      entry: ["noteRefusing", "reportFailure", "failWaiters"],
+      after: { refusalDelay: { target: "attached", actions: "askAny" } },
       on: {
-        // An instance that refused goes on sending heartbeats; only another one is worth asking before the delay is over.
+        // An instance that refused goes on sending heartbeats. Before the delay is over, only another one is worth
+        // asking.
         SERVER_HEARD: [
           { guard: { type: "isRefusing", params: ({ event }) => event } },
-          { target: "registering", actions: { type: "noteAsking", params: ({ event }) => event } },
+          { target: "attached", actions: { type: "noteAsking", params: ({ event }) => event } },
         ],
-        SERVER_LOST: {},
-        WRITER_SHOWN: {},
       },
     },
 
@@ -353,13 +333,22 @@ export const connectionMachine = setup({
   },
 });
 
-/** Why the server was not taken, of a verification that did not end in `verified`. */
+function isReadOnly({ readOnly, registration }: ConnectionContext): boolean {
+  return readOnly || registration?.readOnly === true;
+}
+
+function failure(error: unknown): ConnectionProblem {
+  return { type: "failed", error };
+}
+
+/** How a verification that succeeded verified the cache. */
+function verified(output: CacheVerificationOutput): Verified {
+  if (output.type !== "verified") throw new Error("only a verification that succeeded leads to connected");
+  return output.how;
+}
+
+/** Why a verification that did not succeed refuses the server. */
 function problemOf(output: CacheVerificationOutput): ConnectionProblem {
-  switch (output.type) {
-    case "refused":
-    case "failed":
-      return output;
-    case "verified":
-      throw new Error("a verified cache is no problem");
-  }
+  if (output.type === "verified") throw new Error("a verification that succeeded is no problem");
+  return output;
 }

@@ -42,14 +42,14 @@ describe("zooid status", () => {
         {
           client: "shop-1",
           session: "live",
-          connection: "linked.readWrite",
+          connection: "attached.linked.connected.readWrite",
           seenMsAgo: expect.any(Number) as number,
           lagMs: 0,
           hitRate: expect.any(Number) as number,
         },
       ],
       machines: [
-        { path: "client/shop-1/connection", state: "linked.readWrite" },
+        { path: "client/shop-1/connection", state: "attached.linked.connected.readWrite" },
         { path: "server/main/group-commit", state: "idle" },
         { path: "server/main/pruning", state: "idle" },
         { path: expect.stringMatching(/^server\/main\/session\/[A-Za-z0-9_-]{16}$/) as string, state: "live" },
@@ -60,9 +60,11 @@ describe("zooid status", () => {
   test("prints tables for people", async () => {
     const { lines } = await zooid(["status", ...there]);
     expect(lines[0]).toMatch(/^storage main: read-write, instance [0-9a-f]{16}, up /);
-    expect(lines).toContainEqual(expect.stringMatching(/^shop-1 +live +linked\.readWrite +.* ago +0\.00 ms +- +\d+\.\d %$/));
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^shop-1 +live +attached\.linked\.connected\.readWrite +.* ago +0\.00 ms +- +\d+\.\d %$/),
+    );
     expect(lines.slice(lines.findIndex((line) => line.startsWith("machine ")) + 1).map((line) => line.split(/ +/))).toEqual([
-      ["client/shop-1/connection", "linked.readWrite"],
+      ["client/shop-1/connection", "attached.linked.connected.readWrite"],
       ["server/main/group-commit", "idle"],
       ["server/main/pruning", "idle"],
     ]);
@@ -78,12 +80,14 @@ describe("zooid machines", () => {
 
   test("describes a machine as JSON", async () => {
     const { lines } = await zooid(["machines", "connection", "--json"]);
-    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ states: { disconnected: {}, linked: { states: { readWrite: {} } } } });
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({
+      states: { disconnected: {}, attached: { states: { linked: { states: { connected: { states: { readWrite: {} } } } } } } },
+    });
   });
 
   test("marks the current state of a client's connection", async () => {
     const { lines } = await zooid(["machines", "connection", "--of", "shop-1", ...there]);
-    expect(lines.at(-1)).toBe("  class linked__readWrite current");
+    expect(lines.at(-1)).toBe("  class attached__linked__connected__readWrite current");
   });
 
   test("lists the running actors when the given one does not run", async () => {

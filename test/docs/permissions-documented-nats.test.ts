@@ -50,7 +50,7 @@ describe("with the users and permissions of the guide of operations", () => {
       for (const { path } of await looking.list("50ms")) found.add(path);
       return found.has("client/one/connection") && found.has("server/main/group-commit");
     });
-    expect((await looking.remote("client/one/connection").snapshot()).value).toEqual({ linked: "readWrite" });
+    expect((await looking.remote("client/one/connection").snapshot()).value).toEqual({ attached: { linked: { connected: "readWrite" } } });
 
     await Promise.all([one.close(), other.close()]);
     await link.close();

@@ -44,8 +44,10 @@ describe("npm start without a nats-server", () => {
       const post = async (path: string): Promise<unknown> => (await fetch(`${up.control}${path}`, { method: "POST" })).json();
       expect(await post("/broker/stop")).toMatchObject({ running: { broker: false }, connection: { A: "disconnected" } });
       expect(await post("/broker/start")).toMatchObject({ running: { broker: true }, connection: { A: "readWrite", B: "readWrite" } });
-      expect(await (await fetch(`${up.control}/machines`)).text()).toContain("client/A/connection linked.readWrite\n");
-      expect(await (await fetch(`${up.control}/machines/connection?of=A`)).text()).toContain("class linked__readWrite current");
+      expect(await (await fetch(`${up.control}/machines`)).text()).toContain("client/A/connection attached.linked.connected.readWrite\n");
+      expect(await (await fetch(`${up.control}/machines/connection?of=A`)).text()).toContain(
+        "class attached__linked__connected__readWrite current",
+      );
 
       expect(up.descendants()).toEqual([]);
       expect(await post("/quit")).toEqual({ stopping: true });
@@ -70,8 +72,8 @@ describe("npm start without a nats-server", () => {
       expect(JSON.parse(changed ?? "")).toMatchObject({ from: "computed", noted: 1 });
       expect(JSON.parse(cutOff ?? "")).toMatchObject({ from: "cache", connected: false, city: { note: "by hand" } });
       expect(JSON.parse(state ?? "")).toMatchObject({ client: "A", state: "readWrite" });
-      expect(status).toMatch(/^client\/A\/connection +linked\.readWrite$/m);
-      expect(drawing).toContain("class linked__readWrite current");
+      expect(status).toMatch(/^client\/A\/connection +attached\.linked\.connected\.readWrite$/m);
+      expect(drawing).toContain("class attached__linked__connected__readWrite current");
       expect(keys).toMatch(/^A .*figures\("/m);
       expect(invalidated).toMatch(/^A +published$/m);
       expect(JSON.parse(computedAgain ?? "")).toMatchObject({ from: "computed" });

@@ -1,4 +1,4 @@
-/** Tells what a machine does with each event in each state, as a table: a cell is the next state, and what was done on the way. */
+/** What a machine does with each event in each state, as a table. A cell is the next state and the actions on the way. */
 import type { AnyActor } from "xstate";
 
 /** The state as one word: the innermost name. */
@@ -9,8 +9,8 @@ export function stateOf(actor: AnyActor): string {
 }
 
 /**
- * `inState` gives an actor that has just come to rest in `state`, and the list that its actions are written to.
- * Cells are `next` or `next: action action`.
+ * `inState` returns an actor that has come to rest in `state`, and the list that its actions write to.
+ * A cell is `next` or `next action action`.
  */
 export function answers<Event extends { readonly type: string }>(
   inState: (state: string) => { readonly actor: AnyActor; readonly done: string[] },

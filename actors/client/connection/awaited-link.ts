@@ -9,12 +9,10 @@ import {
   ServerBusyError,
   TimeoutError,
 } from "../../../core/index.js";
+import type { ConnectionState } from "./connection-snapshot.js";
 import { type Sought, unconnectedError } from "./missing.js";
 import type { ServerLink } from "./server-link.js";
 import { Waiting } from "./waiters.js";
-
-/** State of a connection, as its machine draws them; `verifying`, `readWrite` and `readOnly` are those of `linked`. */
-export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
 
 export interface AwaitedLinkOptions extends Sought {
   readonly clock: Clock;
@@ -23,9 +21,12 @@ export interface AwaitedLinkOptions extends Sought {
   readonly waitTimeoutMs: number;
 }
 
-/** A link that comes and goes, and is waited for. */
+/** A link that comes and goes. Calls wait for it. */
 export abstract class AwaitedLink {
-  /** To be released when the link is verified, and failed when it will not be. */
+  /**
+   * Calls that wait. Released once the link is verified; failed when the server refuses the client, or the client
+   * ends.
+   */
   protected readonly ready: Waiting;
   readonly #options: AwaitedLinkOptions;
 
@@ -36,35 +37,35 @@ export abstract class AwaitedLink {
 
   abstract get state(): ConnectionState;
 
-  /** The link to the server, verified; undefined while there is none. */
+  /** The client is registered with a server, and its cache is verified. */
+  abstract get isConnected(): boolean;
+
+  /** The verified link to the server; undefined while there is none. */
   abstract get link(): ServerLink | undefined;
 
-  /** Where it is linked to, or tries to be, for people. */
+  /** Address that the client is linked to, or tries to reach. For people. */
   abstract get address(): string;
 
-  /** Why it is not connected. */
+  /** Why the client is not connected. */
   abstract get problem(): Error | undefined;
 
-  /** It was connected before. */
+  /** The client was connected before. */
   protected abstract get wasConnected(): boolean;
 
-  get isConnected(): boolean {
-    return this.state === "readWrite" || this.state === "readOnly";
-  }
-
-  /** Why the server refuses this client; undefined while it does not. */
+  /** Why the server refuses this client; undefined while it does not refuse. */
   get refusal(): Error | undefined {
     return this.state === "refused" ? this.problem : undefined;
   }
 
-  /** The error that a call gets while it is not connected; undefined while it is. */
+  /** The error that a call gets while the client is not connected; undefined while it is connected. */
   get whyNotConnected(): Error | undefined {
     return this.isConnected || this.state === "closed" ? undefined : (this.refusal ?? this.#unconnected());
   }
 
   /**
-   * The link, waited for at most `timeoutMs`. Rejects with DisconnectedError after it, or with ServerBusyError when a server is there and
-   * has no room; at once with the error of a server that refused this client for good, with ClosedError, or with the signal's reason.
+   * Waits at most `timeoutMs` for the link. Then rejects with DisconnectedError, or with ServerBusyError when a
+   * server is there and has no room. Rejects at once with the error of a server that refused this client for good,
+   * with ClosedError, or with the signal's reason.
    */
   async connected(timeoutMs = this.#options.waitTimeoutMs, signal?: AbortSignal): Promise<ServerLink> {
     for (;;) {
@@ -79,7 +80,7 @@ export abstract class AwaitedLink {
     }
   }
 
-  /** As `connected`, but a server that refuses this client is waited for too: it may be repaired, or be the wrong one of two. */
+  /** As `connected`, but waits on when a server refuses the client: it may be repaired, or be the wrong one of two. */
   async connectedInTime(timeoutMs: number): Promise<ServerLink> {
     const { clock } = this.#options;
     const deadline = clock.monotonic() + timeoutMs;
@@ -89,13 +90,13 @@ export abstract class AwaitedLink {
         return await this.connected(leftMs());
       } catch (error) {
         if (leftMs() <= 0 || this.state === "closed") throw error;
-        // Until the next answer of a server, whatever it is.
+        // The next answer of a server ends this wait, whatever it says.
         if (this.state === "refused") await this.ready.wait(leftMs(), () => this.disconnected()).catch(() => undefined);
       }
     }
   }
 
-  /** As `connected`, for a write. Throws ReadOnlyError when the client or the server is. */
+  /** As `connected`, for a write. Throws ReadOnlyError when the client or the server is read-only. */
   async writable(timeoutMs?: number, signal?: AbortSignal): Promise<ServerLink> {
     if (this.#options.readOnly) throw new ReadOnlyError({ who: "client" });
     const link = await this.connected(timeoutMs, signal);
@@ -104,8 +105,9 @@ export abstract class AwaitedLink {
   }
 
   /**
-   * What `attempt` comes to on the verified link. One that fails with its link, or has no answer in time, is made again on the next
-   * one, for at most `timeoutMs` in all. Rejects as `connected` does, with what `attempt` rejects with, or with the signal's reason.
+   * Runs `attempt` on the verified link. When it fails with the link, or has no answer in time, it runs again on the
+   * next link, for at most `timeoutMs` in all. Rejects as `connected` does, as `attempt` does, or with the signal's
+   * reason.
    */
   async overReconnects<T>(
     attempt: (link: ServerLink, leftMs: number) => Promise<T>,
@@ -122,13 +124,13 @@ export abstract class AwaitedLink {
         const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError;
         if (!isOfLink || signal?.aborted === true || leftMs() <= 0) throw error;
       }
-      // A link may stand, and fail each request at once. A new link, and the end of the client, end the pause.
+      // A link that stands may fail each request at once. A new link, or the end of the client, ends the pause.
       const pauseMs = Math.min(retryDelay(failures, random), Math.max(0, leftMs()));
       await this.ready.wait(pauseMs, () => this.disconnected(), signal).catch(() => signal?.throwIfAborted());
     }
   }
 
-  /** Says why there is no link, as far as it is known. */
+  /** Says why there is no link, as far as the client knows. */
   protected disconnected(): DisconnectedError {
     return unconnectedError(this.#options, this.problem, this.wasConnected);
   }

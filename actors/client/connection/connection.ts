@@ -1,57 +1,42 @@
 /** The connection machine as it runs in a client: register, verify, keep alive, over a transport. */
 import { createActor, fromCallback, fromPromise, type Actor, type AnyActor } from "xstate";
 import { cacheVerificationMachine } from "../../../machines/client/cache-verification.js";
-import { connectionMachine, type Asking, type ConnectionProblem, type Registration } from "../../../machines/client/connection.js";
-import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
-import type { Subscription, Transport } from "../../../transport/transport.js";
-import { type Random, type Clock, ClosedError, limits, newSecret, type Log, ZooidError } from "../../../core/index.js";
-import { AwaitedLink, type ConnectionState } from "./awaited-link.js";
-import { errorOfProblem } from "./connection-problem.js";
-import { InvalidationIntake } from "./invalidations.js";
+import {
+  connectionMachine,
+  type Asking,
+  type ConnectionContext,
+  type ConnectionProblem,
+  type Registration,
+  type Verified,
+} from "../../../machines/client/connection.js";
+import type { Subscription } from "../../../transport/transport.js";
+import { ClosedError, limits, newSecret, ZooidError } from "../../../core/index.js";
+import { AwaitedLink } from "./awaited-link.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
+import { type ConnectionState, errorOfProblem, stateOf } from "./connection-snapshot.js";
+import { InvalidationIntake, readerOver } from "./invalidations.js";
 import { storageSubjects, type Broadcast, type Position } from "../../protocol/messages.js";
 import { patientClock } from "./patient-clock.js";
 import { Registering } from "./registering.js";
 import { retryDelay } from "../../../core/backoff.js";
+import { deferred } from "../../../core/deferred.js";
 import { ServerLink } from "./server-link.js";
 import { ServerPosition } from "./server-position.js";
-import { type RegisterActor, ShownMachines } from "./shown-machines.js";
+import { ShownMachines } from "./shown-machines.js";
 import { type Verification, Verifying } from "./verifying.js";
 import * as wire from "../../protocol/codec.js";
 import { WriterInquiry } from "./writer-inquiry.js";
 
-export type { ConnectionState } from "./awaited-link.js";
+export type { ConnectionState } from "./connection-snapshot.js";
 export type { RegisterActor } from "./shown-machines.js";
 export type { Verification } from "./verifying.js";
 
-/** Heartbeats of its server that a client waits for at least, whatever its time-out: one may be lost, and the next be late. */
+/**
+ * A client waits for at least this many heartbeats, even if its time-out is shorter: one may be lost, the next late.
+ */
 const silentHeartbeatsMin = 2.5;
 
-export interface ClientConnectionOptions {
-  readonly realm: string;
-  readonly storage: string;
-  readonly client: string;
-  /** Ids of the client's transactions begin with the hash of it. */
-  readonly clientSecret: string;
-  readonly readOnly: boolean;
-  readonly onOtherHistory: "refuse" | "discard";
-  readonly transport: Transport;
-  readonly cache: ClientCache;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly requestTimeoutMs: number;
-  readonly heartbeatTimeoutMs: number;
-  readonly waitTimeoutMs: number;
-  /** An invalidation was applied. */
-  readonly onApplied: ConstructorParameters<typeof InvalidationIntake>[0]["onApplied"];
-  /** All that was cached was dropped; `otherHistory`: because it belonged to another history. */
-  readonly onDiscarded: (otherHistory: boolean) => void;
-  readonly onState: (state: ConnectionState) => void;
-  /** Gives an actor of the client its address, until the returned function is called. */
-  readonly register: RegisterActor;
-}
-
-/** One client's link to a storage server, made again for as long as the client lives. */
+/** One client's link to a storage server. It is made anew as long as the client lives. */
 export class ClientConnection extends AwaitedLink {
   readonly intake: InvalidationIntake;
   readonly actor: Actor<typeof connectionMachine>;
@@ -59,16 +44,16 @@ export class ClientConnection extends AwaitedLink {
   readonly #subjects;
   readonly #broadcasts: Subscription;
   readonly #offStatus: () => void;
-  #state: ConnectionState = "disconnected";
+  /** `stop` was called. The machine itself stops only after the event that it is working on. */
+  #isStopped = false;
   #link: ServerLink | undefined;
   #verification: Verification | undefined;
   readonly #shown: ShownMachines;
-  readonly #firstFailed: Promise<void>;
-  #tellFirstFailed: () => void = () => undefined;
+  readonly #firstFailed = deferred<void>();
   readonly #server: ServerPosition;
   readonly #verifying: Verifying;
   #registering: Registering | undefined;
-  /** The next session's secret: the same until it was answered, so that all that was asked before opens one session. */
+  /** Secret of the next session. All requests until an answer show the same one, so that they open one session. */
   #sessionSecret: string | undefined;
   readonly #inquiry: WriterInquiry;
   /** Monotonic moment at which the server was last heard. */
@@ -90,9 +75,6 @@ export class ClientConnection extends AwaitedLink {
         this.#heard(position);
         return this.isConnected;
       },
-    });
-    this.#firstFailed = new Promise((resolve) => {
-      this.#tellFirstFailed = resolve;
     });
     this.intake = new InvalidationIntake({
       cache: options.cache,
@@ -116,7 +98,7 @@ export class ClientConnection extends AwaitedLink {
       ...options,
       who: () => this.#who(),
       onShown: (instance) => {
-        if (this.#state !== "closed") this.actor.send({ type: "WRITER_SHOWN", instance });
+        if (this.state !== "closed") this.actor.send({ type: "WRITER_SHOWN", instance });
       },
     });
     this.actor = this.#createActor();
@@ -138,15 +120,21 @@ export class ClientConnection extends AwaitedLink {
       instance: this.#link?.instance ?? null,
       problem: this.isConnected ? null : (this.problem?.message ?? null),
     }));
+    let from = this.state;
+    const changed = () => {
+      const to = this.state;
+      if (to !== from) this.#changed(from, to);
+      from = to;
+    };
     this.actor.subscribe({
-      next: ({ value, children }) => {
-        // The child of a machine is an actor; its type says less.
+      next: ({ children }) => {
+        // The machine declares `children` with the type of a reference, but they are actors.
         this.#shown.showVerification(children.verification as AnyActor | undefined);
-        this.#entered(stateOf(value));
+        changed();
       },
       error: (error) => {
         this.#options.log.fatal({ ...this.#who(), err: error }, "the connection machine stopped");
-        this.#entered("closed");
+        changed();
       },
     });
     this.actor.start();
@@ -154,15 +142,20 @@ export class ClientConnection extends AwaitedLink {
   }
 
   get state(): ConnectionState {
-    return this.#state;
+    return this.#isStopped ? "closed" : stateOf(this.actor.getSnapshot());
   }
 
-  /** The link to the server, verified; undefined while there is none. */
+  get isConnected(): boolean {
+    const snapshot = this.actor.getSnapshot();
+    return snapshot.hasTag("connected") && snapshot.status === "active" && !this.#isStopped;
+  }
+
+  /** The verified link to the server; undefined while there is none. */
   get link(): ServerLink | undefined {
     return this.isConnected ? this.#link : undefined;
   }
 
-  /** Where it is linked to, or tries to be, for people. */
+  /** Address that the client is linked to, or tries to reach. For people. */
   get address(): string {
     return this.#options.transport.address;
   }
@@ -175,7 +168,7 @@ export class ClientConnection extends AwaitedLink {
     return this.#verification;
   }
 
-  /** State of the verification that runs now. */
+  /** State of the running verification; undefined when none runs. */
   get verifying(): string | undefined {
     return this.actor.getSnapshot().children.verification?.getSnapshot().value;
   }
@@ -184,47 +177,42 @@ export class ClientConnection extends AwaitedLink {
     return this.#heardAt === undefined ? undefined : this.#options.clock.monotonic() - this.#heardAt;
   }
 
-  /** Milliseconds since the cache was last known to hold all that the server had; Infinity when it never was. */
+  /** Milliseconds since the cache last held all that the server had; Infinity if it never did. */
   get staleMs(): number {
     return this.#server.freshness.staleMs;
   }
 
   /** Resolves when the first attempt to connect has failed. */
   get firstFailed(): Promise<void> {
-    return this.#firstFailed;
+    return this.#firstFailed.promise;
   }
 
-  /** Why it is not connected. */
+  /** Why the client is not connected. */
   get problem(): Error | undefined {
-    const { transport } = this.#options;
-    const ofLink = transport.status === "disconnected" ? transport.problem : undefined;
-    return ofLink ?? this.#errorOf(this.actor.getSnapshot().context.problem);
+    return this.#problem(this.actor.getSnapshot().context);
   }
 
   /**
-   * Where the server stands: a client that has applied up to it reads nothing older than this call, less `maxStaleMs`. Sends one message,
-   * unless one that was sent within maxStaleMs is about to be answered.
+   * The server's position. A client that has applied everything up to it reads nothing older than this call less
+   * `maxStaleMs`. Sends one message, except when one that was sent within `maxStaleMs` still waits for its answer.
    */
   synchronize(timeoutMs: number, signal?: AbortSignal, maxStaleMs = 0): Promise<Position> {
     return this.overReconnects((link, leftMs) => this.#server.at(link, leftMs, signal, maxStaleMs), { timeoutMs, signal });
   }
 
-  /** Ends it without a word. Those who wait get ClosedError. */
+  /** Ends the connection without a goodbye. Waiting calls reject with ClosedError. */
   stop(): void {
-    this.#shown.hide();
-    this.#offStatus();
-    this.#broadcasts.unsubscribe();
-    this.intake.stop();
+    this.#end();
     this.actor.stop();
     this.#link?.drop();
     this.#link = undefined;
-    this.#state = "closed";
+    this.#isStopped = true;
     this.ready.fail(new ClosedError({ what: "client" }));
   }
 
-  /** Says goodbye, and ends it. Those who wait get ClosedError. Idempotent. */
+  /** Says goodbye and ends the connection. Waiting calls reject with ClosedError. Idempotent. */
   close(): void {
-    if (this.#state === "closed") return;
+    if (this.state === "closed") return;
     if (this.#link !== undefined && this.#options.transport.status === "connected") {
       try {
         this.#link.tell("bye", wire.session.write({ session: this.#link.session }));
@@ -232,12 +220,17 @@ export class ClientConnection extends AwaitedLink {
         this.#options.log.debug({ ...this.#who(), err: error }, "goodbye could not be said");
       }
     }
+    this.#end();
+    this.actor.send({ type: "CLOSE" });
+    this.ready.fail(new ClosedError({ what: "client" }));
+  }
+
+  /** Takes no more messages, and shows no more machines. */
+  #end(): void {
     this.#shown.hide();
     this.#offStatus();
     this.#broadcasts.unsubscribe();
     this.intake.stop();
-    this.actor.send({ type: "CLOSE" });
-    this.ready.fail(new ClosedError({ what: "client" }));
   }
 
   #createActor(): Actor<typeof connectionMachine> {
@@ -261,6 +254,10 @@ export class ClientConnection extends AwaitedLink {
         dropLink: () => this.#dropLink(),
         askAgain: () => this.#registering?.again(),
         askWhetherItWrites: (_, { instance }) => void this.#inquiry.ask(instance),
+        follow: (_, { how }) => this.#follow(how),
+        releaseWaiters: () => this.ready.release(),
+        failWaiters: ({ context }) => this.#failWaiters(context),
+        reportFailure: () => this.#firstFailed.resolve(),
         logUnexpected,
       },
       guards: {
@@ -286,7 +283,7 @@ export class ClientConnection extends AwaitedLink {
     const { transport, requestTimeoutMs, realm, storage } = this.#options;
     this.#registering = undefined;
     await transport.flush();
-    // Without invalidations nothing in the cache could be believed: being registered would be of no use.
+    // Without invalidations the cache cannot be trusted, and a registration is useless.
     if (this.#broadcasts.refused !== undefined) throw this.#broadcasts.refused;
     const sessionSecret = (this.#sessionSecret ??= newSecret(this.#options.random));
     const registering = new Registering(instance, { ...this.#options, sessionSecret });
@@ -308,14 +305,8 @@ export class ClientConnection extends AwaitedLink {
       },
     );
     this.#link = link;
-    this.intake.listen({
-      log: (after) => link.request("log", wire.logRequest.write({ session: link.session, after }), wire.logPage),
-      keys: async (tid, from) => {
-        const page = await link.request("keys", wire.keysRequest.write({ session: link.session, tid, from }), wire.keysPage);
-        return page.keys;
-      },
-    });
-    return link;
+    this.intake.listen(readerOver(link));
+    return { instance: link.instance, readOnly: link.readOnly };
   }
 
   #hear(message: Broadcast): void {
@@ -337,7 +328,7 @@ export class ClientConnection extends AwaitedLink {
     }
   }
 
-  /** The server stands there, or did when it said so: what is missing up to it is fetched. */
+  /** Fetches the missing invalidations up to `position`, the server's position when it sent this. */
   #heard(position: Position): void {
     this.#heardAt = this.#options.clock.monotonic();
     this.intake.reach(position);
@@ -355,28 +346,24 @@ export class ClientConnection extends AwaitedLink {
     this.#link = undefined;
   }
 
-  #entered(state: ConnectionState): void {
-    const from = this.#state;
-    if (state === from) return;
-    this.#state = state;
-    const { log, cache } = this.#options;
-    if (from === "verifying" && this.isConnected) this.#verified();
-    log.info(
-      { ...this.#who(), from, to: state, position: cache.position.tid, err: this.isConnected ? undefined : this.problem },
-      "connection",
-    );
-    if (state === "backingOff" || state === "refused") this.#tellFirstFailed();
-    if (this.isConnected) this.ready.release();
-    else if (state === "refused") this.ready.fail(this.problem ?? this.disconnected());
-    this.#options.onState(state);
+  #changed(from: ConnectionState, to: ConnectionState): void {
+    const { log, cache, onState } = this.#options;
+    const err = this.isConnected ? undefined : this.problem;
+    log.info({ ...this.#who(), from, to, position: cache.position.tid, err }, "connection");
+    onState(to);
   }
 
-  #verified(): void {
-    const output = this.actor.getSnapshot().context.verification;
-    const how = output?.type === "verified" ? output.how : "upToDate";
+  #follow(how: Verified): void {
     this.#verification = this.#verifying.verified(how);
     this.#server.freshness.current(this.#verifying.comparedAt);
     this.intake.follow();
+  }
+
+  /** While an action runs, the actor's snapshot is still the one before it: `context` is the one of now. */
+  #failWaiters(context: ConnectionContext): void {
+    const refusal = this.#problem(context) ?? this.disconnected();
+    this.ready.fail(refusal);
+    this.#options.onRefused(refusal);
   }
 
   #registered(): ServerLink {
@@ -388,12 +375,15 @@ export class ClientConnection extends AwaitedLink {
     return { client: this.#options.client, storage: this.#options.storage };
   }
 
+  /** The transport's problem while it has no link, else that of the last attempt. */
+  #problem({ problem }: ConnectionContext): Error | undefined {
+    const { transport } = this.#options;
+    const ofTransport = transport.status === "disconnected" ? transport.problem : undefined;
+    return ofTransport ?? this.#errorOf(problem);
+  }
+
   #errorOf(problem: ConnectionProblem | undefined): Error | undefined {
     const { storage, cache } = this.#options;
     return errorOfProblem(problem, storage, cache.asOf.tid);
   }
-}
-
-function stateOf(value: string | { readonly linked?: string }): ConnectionState {
-  return (typeof value === "string" ? value : value.linked) as ConnectionState;
 }

@@ -1,36 +1,50 @@
 import type { AppliedInvalidation, ClientCache } from "../../../storage/client-cache/client-cache.js";
 import { limits, SnapshotTooOldError, TooLargeError, type Log, type Tid } from "../../../core/index.js";
 import type { Invalidation, LogPage, Position } from "../../protocol/messages.js";
+import type { ServerLink } from "./server-link.js";
+import * as wire from "../../protocol/codec.js";
 
-/** Where the intake reads what it missed: the log of the server that the client is registered with. */
+/** Reads missed invalidations from the log of the server that the client is registered with. */
 export interface MissedReader {
   log(after: Tid): Promise<LogPage>;
   keys(tid: Tid, from: number): Promise<readonly string[]>;
 }
 
+/** Reads the log over `link`. */
+export function readerOver(link: ServerLink): MissedReader {
+  const { session } = link;
+  return {
+    log: (after) => link.request("log", wire.logRequest.write({ session, after }), wire.logPage),
+    keys: async (tid, from) => {
+      const page = await link.request("keys", wire.keysRequest.write({ session, tid, from }), wire.keysPage);
+      return page.keys;
+    },
+  };
+}
+
 export interface InvalidationIntakeOptions {
   readonly cache: ClientCache;
   readonly log: Log;
-  /** Called with each invalidation once it was applied. */
+  /** Called with each invalidation after it was applied. */
   readonly onApplied: (invalidation: AppliedInvalidation) => void;
-  /** The server's log cannot be followed from where the client stands. */
+  /** Called when the server's log cannot be followed from the client's position. */
   readonly onLost: (reason: string) => void;
 }
 
 /**
- * Brings invalidations into the cache in the order of the chain, from wherever they come: broadcast, the answers of own
- * commits, the log. One applies only when the client stands at its predecessor; one that does not is kept, bounded, while
- * the missing ones are fetched. Until then the position stands still: a gap is a lag.
+ * Applies invalidations to the cache in the order of the chain. They arrive by broadcast, with the answers to own
+ * commits, and from the log. One is applied only when the client stands at its predecessor. An early one is kept,
+ * within a bound, while the missing ones are fetched. Until then the position stands still: a gap is a lag.
  */
 export class InvalidationIntake {
   readonly #options: InvalidationIntakeOptions;
   readonly #cache: ClientCache;
-  /** Kept until they follow, by the tid of their predecessor. */
+  /** Early invalidations, by the tid of their predecessor. */
   readonly #early = new Map<Tid, Invalidation>();
   #reader: MissedReader | undefined;
-  /** Verified: this server's history is the cache's, so what it tells may be applied. */
+  /** The cache is verified: this server has its history, so that invalidations may be applied. */
   #isFollowing = false;
-  /** The server was seen to stand here. */
+  /** The greatest tid that the server has shown. */
   #seen: Tid;
   #fetching: Promise<void> | undefined;
 
@@ -44,7 +58,7 @@ export class InvalidationIntake {
     return this.#early.size;
   }
 
-  /** Keeps what a server tells from now on, and applies nothing: it is not known yet whether its history is the cache's. */
+  /** From now on keeps a server's invalidations and applies none: its history may not be that of the cache. */
   listen(reader: MissedReader): void {
     this.#early.clear();
     this.#reader = reader;
@@ -53,7 +67,7 @@ export class InvalidationIntake {
     this.#seen = this.#cache.position.tid;
   }
 
-  /** Neither keeps nor applies: no server is registered with. */
+  /** Neither keeps nor applies invalidations: the client is registered with no server. */
   stop(): void {
     this.#early.clear();
     this.#reader = undefined;
@@ -61,7 +75,7 @@ export class InvalidationIntake {
     this.#fetching = undefined;
   }
 
-  /** Applies all that the log has after the position. Resolves to how many; rejects as the reader does. */
+  /** Applies all transactions in the log after the position. Resolves to their number; rejects as the reader does. */
   async replay(): Promise<number> {
     const reader = this.#reader;
     let applied = 0;
@@ -74,7 +88,7 @@ export class InvalidationIntake {
         if (transaction.previous !== this.#cache.position.tid) continue;
         const keys = await this.#keysOf(transaction, reader);
         if (reader !== this.#reader) return applied;
-        // While its keys were read, its broadcast may have been applied.
+        // Its broadcast may have been applied while its keys were read.
         if (transaction.previous !== this.#cache.position.tid) continue;
         this.#apply(transaction, keys);
         applied++;
@@ -83,7 +97,7 @@ export class InvalidationIntake {
     }
   }
 
-  /** From now on what the server tells is applied as it comes. */
+  /** From now on applies the server's invalidations as they arrive. */
   follow(): void {
     this.#isFollowing = true;
     this.#advance();
@@ -93,7 +107,7 @@ export class InvalidationIntake {
     if (this.#reader === undefined) return;
     for (const transaction of transactions) {
       if (transaction.tid > this.#seen) this.#seen = transaction.tid;
-      // One that follows at once, as nearly all do, is not kept first.
+      // Nearly all follow the position at once. They are not kept first.
       if (this.#isFollowing && transaction.keys !== undefined && transaction.previous === this.#cache.position.tid) {
         this.#apply(transaction, transaction.keys);
       } else if (transaction.tid > this.#cache.position.tid && this.#early.size < limits.earlyInvalidationsMax) {
@@ -103,7 +117,7 @@ export class InvalidationIntake {
     if (this.#isFollowing) this.#advance();
   }
 
-  /** The server stands at `position`: what is missing up to there is fetched. */
+  /** The server stands at `position`. Fetches the missing invalidations up to it. */
   reach(position: Position): void {
     if (position.tid > this.#seen) this.#seen = position.tid;
     if (!this.#isFollowing) return;
@@ -140,7 +154,7 @@ export class InvalidationIntake {
     if (reader !== this.#reader) return;
     this.#fetching = undefined;
     this.#forgetPassed();
-    // Without progress the next heartbeat or invalidation tries again.
+    // If nothing was applied, the next heartbeat or invalidation tries again.
     if (applied > 0) this.#advance();
   }
 

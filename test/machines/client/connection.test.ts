@@ -45,6 +45,10 @@ function connection(options: { readonly readOnly?: boolean } = {}) {
       dropLink: () => void done.push("dropLink"),
       askAgain: () => void asked.push("again"),
       askWhetherItWrites: (_, { instance }) => void done.push(`ask ${instance}`),
+      follow: (_, { how }) => void done.push(`follow ${how}`),
+      releaseWaiters: () => void done.push("releaseWaiters"),
+      failWaiters: ({ context }) => void done.push(`failWaiters ${context.problem?.type}`),
+      reportFailure: () => void done.push("reportFailure"),
       logUnexpected: () => void done.push("logUnexpected"),
     },
     guards: {
@@ -112,6 +116,9 @@ const events: Record<string, ConnectionEvent | { type: "NOT_KNOWN" }> = {
 
 const dropped = "dropLink keepAlive ended";
 
+/** XState stops an invoked actor after all actions of the step. */
+const lost = "backingOff dropLink reportFailure keepAlive ended";
+
 const expected: Record<State, Record<string, string>> = {
   disconnected: {
     LINK_UP: "registering",
@@ -146,9 +153,9 @@ const expected: Record<State, Record<string, string>> = {
     "heard read-only": "verifying",
     "heard another": "verifying ask j",
     "heard another read-only": "verifying",
-    "writer shown": `backingOff ${dropped}`,
-    SERVER_LOST: `backingOff ${dropped}`,
-    SILENT: `backingOff ${dropped}`,
+    "writer shown": lost,
+    SERVER_LOST: lost,
+    SILENT: lost,
     CLOSE: `closed ${dropped}`,
     NOT_KNOWN: "verifying logUnexpected",
   },
@@ -159,9 +166,9 @@ const expected: Record<State, Record<string, string>> = {
     "heard read-only": "readOnly",
     "heard another": "readWrite ask j",
     "heard another read-only": "readWrite",
-    "writer shown": `backingOff ${dropped}`,
-    SERVER_LOST: `backingOff ${dropped}`,
-    SILENT: `backingOff ${dropped}`,
+    "writer shown": lost,
+    SERVER_LOST: lost,
+    SILENT: lost,
     CLOSE: `closed ${dropped}`,
     NOT_KNOWN: "readWrite logUnexpected",
   },
@@ -172,9 +179,9 @@ const expected: Record<State, Record<string, string>> = {
     "heard read-only": "readOnly",
     "heard another": "readOnly ask j",
     "heard another read-only": "readOnly",
-    "writer shown": `backingOff ${dropped}`,
-    SERVER_LOST: `backingOff ${dropped}`,
-    SILENT: `backingOff ${dropped}`,
+    "writer shown": lost,
+    SERVER_LOST: lost,
+    SILENT: lost,
     CLOSE: `closed ${dropped}`,
     NOT_KNOWN: "readOnly logUnexpected",
   },
@@ -194,7 +201,7 @@ const expected: Record<State, Record<string, string>> = {
   refused: {
     LINK_UP: "refused logUnexpected",
     LINK_LOST: "disconnected",
-    // Nobody told who refused to register this client: whoever is heard first may not have.
+    // A registration that failed does not name the instance: the first one heard may not have refused.
     heard: "registering",
     "heard read-only": "registering",
     "heard another": "registering",
@@ -207,6 +214,8 @@ const expected: Record<State, Record<string, string>> = {
   },
 };
 
+const goodbye: ConnectionEvent = { type: "SERVER_LOST", reason: "goodbye" };
+
 describe("the machine of a connection", () => {
   test.each(Object.keys(expected) as State[])("answers every event in %s", async (state) => {
     const answered: Record<string, string> = {};
@@ -218,7 +227,40 @@ describe("the machine of a connection", () => {
     expect(answered).toEqual(expected[state]);
   });
 
-  test("a server that says nothing for the heartbeat time-out is lost; each heartbeat begins it anew", async () => {
+  test("a verified client applies invalidations before its waiting calls go on, once", async () => {
+    const { actor, done, compared } = await inState("verifying");
+    expect(actor.getSnapshot().hasTag("connected")).toBe(false);
+    await compared();
+    expect(actor.getSnapshot().hasTag("connected")).toBe(true);
+    actor.send(heard("i", true));
+    expect(actor.getSnapshot().hasTag("connected")).toBe(true);
+    expect(done).toEqual(["follow upToDate", "releaseWaiters"]);
+    actor.send(goodbye);
+    expect(actor.getSnapshot().hasTag("connected")).toBe(false);
+  });
+
+  test("a failure that may pass is reported while calls wait on; a refusal rejects them with its reason", async () => {
+    const passing = await inState("registering");
+    await passing.notRegistered("transient");
+    expect(passing.done).toEqual(["dropLink", "reportFailure"]);
+    const refused = await inState("registering");
+    await refused.notRegistered("for good");
+    expect(refused.done).toEqual(["dropLink", "reportFailure", "failWaiters failed"]);
+    const foreign = await inState("verifying");
+    await foreign.compared({ type: "otherHistory", position: { tid: 7, digest: "e" } });
+    expect(foreign.done).toEqual(["dropLink", "reportFailure", "failWaiters refused", "keepAlive ended"]);
+  });
+
+  test("a server that becomes read-only while the cache is verified is read-only once the client is connected", async () => {
+    const { actor, compared } = await inState("verifying");
+    actor.send(heard("i", true));
+    await compared();
+    expect(stateOf(actor)).toBe("readOnly");
+    actor.send(heard("i"));
+    expect(stateOf(actor)).toBe("readWrite");
+  });
+
+  test("a server without a heartbeat for the heartbeat time-out is lost; each heartbeat begins the time-out anew", async () => {
     const { actor, clock } = await inState("readWrite");
     for (let beat = 0; beat < 5; beat++) {
       await clock.advance(3_000);
@@ -230,7 +272,7 @@ describe("the machine of a connection", () => {
     expect(stateOf(actor)).toBe("backingOff");
   });
 
-  test("it backs off longer after each failure, and forgets them once verified", async () => {
+  test("backs off longer after each failure, and forgets the failures once verified", async () => {
     const { actor, clock, notRegistered, registered, compared } = await inState("registering");
     await notRegistered("transient");
     await clock.advance(100);
@@ -244,7 +286,7 @@ describe("the machine of a connection", () => {
     expect(actor.getSnapshot().context).toMatchObject({ failures: 0, problem: undefined });
   });
 
-  test("a client that asked not to write is read-only, whatever the server says", async () => {
+  test("a client that asked not to write stays read-only with a server that writes", async () => {
     const { actor } = await inState("readWrite", { readOnly: true });
     expect(stateOf(actor)).toBe("readOnly");
     actor.send({ type: "SERVER_HEARD", instance: "i", readOnly: false });
@@ -265,14 +307,14 @@ describe("the machine of a connection", () => {
     expect(stateOf(actor)).toBe("registering");
   });
 
-  test("asks the instance that it heard itself, and again at each of its heartbeats", async () => {
+  test("asks a heard instance by its name, and again at each of its heartbeats", async () => {
     const { actor, asked } = await inState("registering");
     actor.send(heard("i"));
     actor.send(heard("i"));
     expect(asked).toEqual(["any", "i", "again"]);
   });
 
-  test("does not wait for an instance that says nothing while others are heard: any is asked, and no heartbeat redirects that", async () => {
+  test("asks any instance when the asked one is silent and others are heard, and no heartbeat redirects that", async () => {
     const { actor, clock, asked, registered } = await inState("registering");
     for (const instance of ["forged-1", "i", "forged-2"]) actor.send(heard(instance));
     expect(stateOf(actor)).toBe("backingOff");
@@ -283,7 +325,7 @@ describe("the machine of a connection", () => {
     expect(stateOf(actor)).toBe("verifying");
   });
 
-  test("after an attempt at an instance that does not answer comes one at any, which no heartbeat redirects or hastens", async () => {
+  test("after an attempt at an instance without an answer comes one at any instance, and no heartbeat redirects or hastens it", async () => {
     const { actor, clock, asked, notRegistered } = await inState("registering");
     actor.send(heard("forged-1"));
     await notRegistered("transient");
@@ -296,7 +338,7 @@ describe("the machine of a connection", () => {
     expect(asked).toEqual(["any", "forged-1", "any", "again", "j"]);
   });
 
-  test("a server that refused does not disturb the link to another one, and is asked when that one is gone", async () => {
+  test("a server that refused does not disturb the link to another one, and is asked when the other one is lost", async () => {
     const { actor, clock, asked, registered, compared, notRegistered } = await inState("readWrite");
     actor.send(shown("j"));
     await clock.advance(100);
@@ -310,14 +352,14 @@ describe("the machine of a connection", () => {
     actor.send(heard("j"));
     actor.send(shown("j"));
     expect(stateOf(actor)).toBe("readWrite");
-    actor.send({ type: "SERVER_LOST", reason: "goodbye" });
+    actor.send(goodbye);
     actor.send(heard("j"));
     expect(stateOf(actor)).toBe("backingOff");
     await clock.advance(100);
     expect(asked).toEqual(["any", "j", "i", "any"]);
   });
 
-  test("heartbeats of a read-only server do not stand for those of the writer beside it", async () => {
+  test("heartbeats of a read-only server do not replace those of the writer beside it", async () => {
     const { actor, clock } = await inState("readWrite");
     await clock.advance(2_000);
     actor.send(heard("replica", true));
@@ -325,7 +367,7 @@ describe("the machine of a connection", () => {
     expect(stateOf(actor)).toBe("backingOff");
   });
 
-  test("a client that is refused at registering asks each instance once when it is first heard, then slowly", async () => {
+  test("a client whose registration is refused asks each instance once when it is first heard, then slowly", async () => {
     const { actor, clock, notRegistered } = await inState("refused");
     let asked = 0;
     for (let beat = 0; beat < 25; beat++) {

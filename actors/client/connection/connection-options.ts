@@ -1,0 +1,35 @@
+import type { Clock, Log, Random } from "../../../core/index.js";
+import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import type { Transport } from "../../../transport/transport.js";
+import type { ConnectionState } from "./connection-snapshot.js";
+import type { InvalidationIntakeOptions } from "./invalidations.js";
+import type { RegisterActor } from "./shown-machines.js";
+
+/** Seams, bounds and listeners of a client's connection. */
+export interface ClientConnectionOptions {
+  readonly realm: string;
+  readonly storage: string;
+  readonly client: string;
+  /** The ids of the client's transactions begin with its hash. */
+  readonly clientSecret: string;
+  readonly readOnly: boolean;
+  readonly onOtherHistory: "refuse" | "discard";
+  readonly transport: Transport;
+  readonly cache: ClientCache;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly requestTimeoutMs: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly waitTimeoutMs: number;
+  /** Called after each applied invalidation. */
+  readonly onApplied: InvalidationIntakeOptions["onApplied"];
+  /** Called after the whole cache was dropped. `otherHistory`: it belonged to another history. */
+  readonly onDiscarded: (otherHistory: boolean) => void;
+  /** Called at each change of the state. */
+  readonly onState: (state: ConnectionState) => void;
+  /** Called when a server refuses the client for good. */
+  readonly onRefused: (error: Error) => void;
+  /** Gives an actor of the client its address, until the returned function is called. */
+  readonly register: RegisterActor;
+}
