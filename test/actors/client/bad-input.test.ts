@@ -7,11 +7,11 @@ import { newId } from "../../support/wire-client.js";
 
 const messagesMin = 20_000;
 
-describe("a storage server that is sent rubbish", () => {
+describe("a storage server that receives malformed messages", () => {
   // ZOOID_FUZZ_SEED=<seed> replays one run.
   const seed = Number(process.env["ZOOID_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-  test(`answers each message with a typed error or what was promised, and goes on serving (seed ${seed})`, async () => {
+  test(`answers each message with a typed error or a correct answer, and goes on serving (seed ${seed})`, async () => {
     const random = seededRandom(seed);
     const below = (end: number): number => Math.floor(random.fraction() * end);
     const one = <T>(choices: readonly T[]): T => choices[below(choices.length)] as T;
@@ -81,7 +81,7 @@ describe("a storage server that is sent rubbish", () => {
       const round: Promise<void>[] = [];
       for (let index = 0; index < 200; index++, sent++) {
         const subject = `zooid.test.storage.main.${one(subjects)}`;
-        // A goodbye that happens to be whole would end the session that the others are sent in.
+        // A valid goodbye among them would end the session that the other messages use.
         const payload = subject.endsWith("bye") ? encodeMessage([one(strange)]) : message();
         if (random.fraction() < 0.1) {
           sender.publish(random.fraction() < 0.5 ? subject : "zooid.test.storage.main.invalidations", payload);
@@ -104,7 +104,7 @@ describe("a storage server that is sent rubbish", () => {
       }
       await world.clock.advance(1_500);
       await Promise.all(round);
-      // Votes among the rubbish hang, and cost the session they came in.
+      // Valid votes among them wait until their time-out, and then end their session.
       await client.register();
     }
     expect([unanswered, typed > messagesMin / 2, world.fatal]).toEqual([0, true, []]);

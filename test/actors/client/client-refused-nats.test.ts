@@ -1,4 +1,4 @@
-/** What a client says when its broker refuses it, and how it ends when nobody answers. */
+/** Errors of a client whose broker refuses it, and how a client closes when the broker does not answer. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ async function serve(nats: NatsServer, user?: { readonly user: string; readonly 
   return server;
 }
 
-/** Why a client with these options does not connect, and how long it took to say so. */
+/** The error of a client that does not connect with these options, and the time until it came. */
 async function refusal(options: ConnectOptions): Promise<{ readonly error: unknown; readonly ms: number }> {
   const since = performance.now();
   const error: unknown = await connect(options).then(
@@ -49,7 +49,7 @@ async function refusal(options: ConnectOptions): Promise<{ readonly error: unkno
   return { error, ms: performance.now() - since };
 }
 
-/** Well below waitTimeoutMs, and above what a busy machine takes for a handshake. */
+/** Well below waitTimeoutMs, and longer than a handshake takes on a busy machine. */
 const soonMs = 10_000;
 
 describe("a client whose broker does not allow what it needs", () => {
@@ -60,7 +60,7 @@ describe("a client whose broker does not allow what it needs", () => {
   test.each([
     ["replies", [`${storage}.invalidations`], /^_INBOX\.[0-9a-f]+\.\*$/],
     ["invalidations", ["_INBOX.>"], /^zooid\.zooid\.storage\.main\.invalidations$/],
-  ])("is told at once that it may not receive %s, by their subject", async (_, subscribe, subject) => {
+  ])("fails at once with an error that names the subject of %s, which it may not receive", async (_, subscribe, subject) => {
     const nats = await broker(users([...subscribe, "zooid.zooid.actors"]));
     const server = await serve(nats, { user: "all", password: "p" });
     const { error, ms } = await refusal({ servers: nats.url, ...app });
@@ -84,7 +84,7 @@ describe("the end of a client", () => {
     expect(server.status("main").sessions).toMatchObject([{ client: "a" }, { client: "a" }]);
   });
 
-  test("takes closeTimeoutMs at most with a silent link and a commit under way, whose outcome is unknown then", async () => {
+  test("takes at most closeTimeoutMs with a silent link and a pending commit, whose outcome is then unknown", async () => {
     const nats = await broker();
     await serve(nats);
     const proxy = await startTcpProxy(() => nats.port);

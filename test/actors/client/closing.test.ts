@@ -57,7 +57,7 @@ describe("the end of a client", () => {
     for (const { error } of reads) expect(error).toEqual(closed);
   });
 
-  test("waits for the answer of a commit that was sent", async () => {
+  test("waits for the answer to a commit that was sent", async () => {
     const { open, run, clock, disk, server } = await world();
     const { client } = await open("a", { closeTimeoutMs });
     disk.held = true;
@@ -72,7 +72,7 @@ describe("the end of a client", () => {
     expect(closing.state).toBe("done");
   });
 
-  test("is over at its time-out with the outcome of a commit unknown, be it waited for, settled, or paused over", async () => {
+  test("happens at its time-out with the outcome of a commit unknown, in each phase: awaited, being settled, or between attempts", async () => {
     for (const doubtMs of [0, 500, 7_000]) {
       const { open, run, clock, disk, server } = await world();
       const { client } = await open("a", { closeTimeoutMs, requestTimeoutMs: 1_000 });
@@ -90,7 +90,7 @@ describe("the end of a client", () => {
     }
   });
 
-  test("leaves the outcome of a finish that has no answer unknown", async () => {
+  test("leaves the outcome of an unanswered finish unknown", async () => {
     const { open, run, clock, disk } = await world();
     const { client } = await open("a", { closeTimeoutMs });
     const tx = await run(client.begin());
@@ -105,7 +105,7 @@ describe("the end of a client", () => {
     expect(finish.error).toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
   });
 
-  test("ends watchers at once, while a commit is waited for", async () => {
+  test("ends watchers at once, while it waits for a commit", async () => {
     const { open, run, clock, disk } = await world();
     const { client } = await open("a", { closeTimeoutMs });
     const change = watched(client.watch("").next());
@@ -126,7 +126,7 @@ describe("the end of a client", () => {
     expect(clock.monotonic() - since).toBe(closeTimeoutMs);
   });
 
-  test("ends a commit that waits for a link, or for a validator, and was not sent", async () => {
+  test("ends an unsent commit that waits for a link or for a validator", async () => {
     const { open, run, clock, server } = await world();
     const validator: StandardSchemaV1<unknown, Value> = { "~standard": { version: 1, vendor: "test", validate: hang } };
     const { client } = await open("a", { closeTimeoutMs, schemas: { "slow/*": validator } });
@@ -143,7 +143,7 @@ describe("the end of a client", () => {
     expect([late.error, validated.error]).toEqual([closed, closed]);
   });
 
-  test("lets no function that goes on after it write", async () => {
+  test("prevents writes of transaction functions that run on after it", async () => {
     const { open, run, clock, server, disk } = await world();
     const { client } = await open("a", { closeTimeoutMs });
     disk.held = true;
@@ -169,7 +169,7 @@ describe("the end of a client", () => {
 });
 
 describe("a client that is killed", () => {
-  test("ends its watchers and all calls under way, and releases what was opened for it", async () => {
+  test("ends its watchers and all pending calls, and releases its cache and its link", async () => {
     const { open, run, clock, disk } = await world();
     let released = 0;
     const release = () => {

@@ -1,4 +1,4 @@
-/** Heartbeats of instances that are not there: anybody who may publish invalidations can send them. */
+/** Heartbeats of instances that do not exist. Every process with permission to publish invalidations can send them. */
 import { afterEach, describe, expect, test } from "vitest";
 import { storageSubjects } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
@@ -12,7 +12,10 @@ afterEach(() => {
 
 const subjects = storageSubjects("test", "main");
 
-/** A world in which heartbeats are forged, a millisecond apart. `deaf`: somebody takes what is sent to the forged instances, and is silent. */
+/**
+ * A world with a forged heartbeat every millisecond. With `deaf`, requests to the forged instances are received and
+ * never answered.
+ */
 async function forgery(nameOf: (beat: number) => string, deaf: boolean) {
   const world = await clientWorld();
   worlds.push(world);
@@ -55,7 +58,7 @@ describe.each(kinds)("a flood of heartbeats of %s", (_, nameOf, deaf) => {
     world.stop();
   });
 
-  test("does not keep a client from the server: neither a new one, nor after the server was replaced", async () => {
+  test("does not prevent a client from connecting, neither a new client nor one whose server was replaced", async () => {
     const world = await forgery(nameOf, deaf);
     const begin = world.clock.monotonic();
     const { client } = await world.open("client");
@@ -68,7 +71,7 @@ describe.each(kinds)("a flood of heartbeats of %s", (_, nameOf, deaf) => {
     world.stop();
   });
 
-  test("makes a client ask a bounded number of times while no server is there", async () => {
+  test("makes a client send a bounded number of requests while no server runs", async () => {
     const world = await forgery(nameOf, deaf);
     const { client, transport } = await world.open("client");
     world.server.kill();
@@ -76,7 +79,8 @@ describe.each(kinds)("a flood of heartbeats of %s", (_, nameOf, deaf) => {
     const before = transport.requests.length;
     await world.clock.advance(10_000);
     expect(client.isConnected).toBe(false);
-    // One that is silent may be a server whose link was interrupted: it is asked again as often as it is heard, within a bound.
+    // A silent instance may be a server whose link was interrupted. The client asks it again at its heartbeats, within
+    // a bound.
     expect(transport.requests.length - before).toBeLessThan(200 + (deaf ? 10_000 / limits.registerAgainMs : 0));
     world.stop();
   });

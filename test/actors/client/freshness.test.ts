@@ -14,7 +14,7 @@ afterEach(() => {
 });
 
 describe("maxStaleMs", () => {
-  test("counts from when the server was asked: heartbeats that are late make no picture newer than it is", async () => {
+  test("counts from the request to the server, so late heartbeats do not make a snapshot look newer", async () => {
     const { open, run, clock } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", 1));
@@ -26,11 +26,11 @@ describe("maxStaleMs", () => {
     await clock.advance(10_200);
     await run(a.put("x", 2));
     await clock.advance(1_500);
-    const told = await run(b.read((tx) => tx.get("x"), { maxStaleMs: 1_000 }));
-    expect(told).toMatchObject({ value: 2, connected: true });
+    const read = await run(b.read((tx) => tx.get("x"), { maxStaleMs: 1_000 }));
+    expect(read).toMatchObject({ value: 2, connected: true });
   });
 
-  test("costs a message when the server was last asked longer ago, one for all who wait, and none without it", async () => {
+  test("costs one request for all waiting reads when the last request is older, and none without the option", async () => {
     const { open, run, clock } = await world();
     const { client, transport } = await open("a");
     await run(client.put("x", 1));
@@ -49,7 +49,7 @@ describe("maxStaleMs", () => {
     expect(count()).toBe(kept + 1);
   });
 
-  test("does not count a question that was asked too long ago, though it is answered now", async () => {
+  test("ignores an answer whose request is too old", async () => {
     const { open, run, clock } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", 1));

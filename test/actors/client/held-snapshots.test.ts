@@ -4,7 +4,7 @@ import { clientWorld, type ClientWorld } from "../../support/client-world.js";
 
 const worlds: ClientWorld[] = [];
 
-/** A server that logs a snapshot kept open for 20 s, and what it warned of. */
+/** A server that logs a snapshot held open for 20 s, and its warnings. */
 async function world() {
   const warnings: { readonly facts: object; readonly message: string }[] = [];
   const log: Log = { ...silentLog, warn: (facts, message) => void warnings.push({ facts, message }) };
@@ -17,7 +17,7 @@ afterEach(() => {
   for (const each of worlds.splice(0)) each.end();
 });
 
-test("a transaction that was begun and forgotten is logged once, with its client and snapshot", async () => {
+test("a transaction that is begun and never ended is logged once, with its client and snapshot", async () => {
   const { open, run, clock, warnings } = await world();
   const { client } = await open("forgetful");
   await run(client.put("x", 1));
@@ -34,11 +34,11 @@ test("a transaction that was begun and forgotten is logged once, with its client
   expect(warnings).toHaveLength(2);
 });
 
-test("transactions that follow one another, and a storage at rest, are not", async () => {
+test("successive transactions, and an open transaction on a storage at rest, are not logged", async () => {
   const { open, run, clock, warnings } = await world();
   const { client } = await open("busy");
   await run(client.put("x", 0));
-  // Its snapshot is the last transaction, however old that becomes.
+  // The snapshot is the last transaction of the storage, however old that becomes.
   const resting = await run(client.begin());
   await clock.advance(60_000);
   for (let n = 1; n <= 10; n++) {

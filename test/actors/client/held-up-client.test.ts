@@ -1,4 +1,4 @@
-/** A client whose process was held up: its timers run before what has arrived meanwhile is read. */
+/** A client whose process was blocked: its timers run before it reads the messages that arrived meanwhile. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { limits } from "../../../core/index.js";
 import { clientWorld, type ClientWorld } from "../../support/client-world.js";
@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => world.end());
 
-/** A client that was held up for longer than its heartbeat time-out, and has read nothing since. */
+/** A client that was blocked for longer than its heartbeat time-out, and has read nothing since. */
 async function heldUp() {
   const clock = world.clock.node();
   const { client, transport } = await world.open("a", { clock });
@@ -30,7 +30,7 @@ async function heldUp() {
   return { client, states, read };
 }
 
-test("a client that was held up reads the heartbeats that came meanwhile before it takes its server for lost", async () => {
+test("a client that was blocked reads the heartbeats that arrived meanwhile before it takes its server for lost", async () => {
   const { client, states, read } = await heldUp();
   read();
   await world.clock.advance(2 * heldUpMs);
@@ -38,7 +38,7 @@ test("a client that was held up reads the heartbeats that came meanwhile before 
   expect(await world.run(client.put("x", 1))).toBeGreaterThan(0);
 });
 
-test("a client that was held up and finds no heartbeat takes its server for lost soon", async () => {
+test("a client that was blocked and finds no heartbeat soon takes its server for lost", async () => {
   const { states } = await heldUp();
   await world.clock.advance(limits.heldUpMs);
   expect(states[0]).toBe("backingOff");

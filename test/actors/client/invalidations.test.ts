@@ -8,12 +8,12 @@ const keysNamed = (count: number, name: string): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`${name}/${String(index).padStart(6, "0")}`, ""]));
 
 describe("invalidations", () => {
-  test("name their predecessor, so that a chain has no gap unnoticed", async () => {
+  test("name their predecessor, so that a gap in the chain is noticed", async () => {
     const world = await serverWorld();
     const client = await world.client();
     for (const key of ["a", "b", "c"]) await client.commit({ snapshot: (await client.alive()).position.tid, writes: { [key]: "1" } });
-    const told = client.invalidated;
-    expect(told.map(({ previous }) => previous)).toEqual([tidZero, told[0]?.tid, told[1]?.tid]);
+    const heard = client.invalidated;
+    expect(heard.map(({ previous }) => previous)).toEqual([tidZero, heard[0]?.tid, heard[1]?.tid]);
   });
 
   test("of a batch that does not fit in one message come in several, in order", async () => {
@@ -30,7 +30,7 @@ describe("invalidations", () => {
     expect(client.invalidated.every(({ keys }) => keys?.length === 30)).toBe(true);
   });
 
-  test("of a transaction whose keys do not fit name only how many there are; they are read in parts", async () => {
+  test("of a transaction whose keys do not fit have only their number; the keys are read in parts", async () => {
     const world = await serverWorld({ payloadBytesMax: 2_000 });
     const client = await world.client();
     const { tid } = await client.commit({ writes: keysNamed(500, "k") });
@@ -38,7 +38,7 @@ describe("invalidations", () => {
     expect((await client.keys(tid, 0)).keys).toHaveLength(500);
   });
 
-  test("of a transaction with very many keys name only how many there are, in the log too", async () => {
+  test("of a transaction with very many keys have only their number, in the log too", async () => {
     const world = await serverWorld();
     const client = await world.client();
     const count = limits.invalidationKeysMax + 5;
@@ -54,7 +54,7 @@ describe("invalidations", () => {
 });
 
 describe("the log", () => {
-  test("tells what came after a tid, page by page", async () => {
+  test("returns the transactions after a tid, page by page", async () => {
     const world = await serverWorld();
     const client = await world.client();
     let snapshot: Tid = tidZero;
@@ -68,7 +68,7 @@ describe("the log", () => {
     expect(await client.log(snapshot)).toEqual({ transactions: [], whole: true });
   });
 
-  test("says when it has not reached a tid, or has none of it", async () => {
+  test("reports a tid that it has not reached, or does not have", async () => {
     const world = await serverWorld();
     const client = await world.client();
     const { tid } = await client.commit({ writes: { a: "1" } });
@@ -94,27 +94,27 @@ describe("verification", () => {
     return { ...world, client, positions, last: positions[4] ?? positions[0] ?? { tid: tidZero, digest: emptyDigest } };
   }
 
-  test("finds a cache up to date, or one that is to be replayed from the queue or from the log", async () => {
+  test("finds a cache up to date, or replays it from the queue or from the log", async () => {
     const { client, positions, last } = await history();
     for (const position of positions) {
       expect(await client.verify(position, last)).toEqual({ type: position === last ? "upToDate" : "replay", position: last });
     }
   });
 
-  test("discards a cache older than the invalidation age that the queue does not reach back to", async () => {
+  test("discards a cache that is older than both the invalidation age and the queue", async () => {
     const { client, positions } = await history({ invalidationAgeMs: 90_000 });
     const verdicts = await Promise.all(positions.map(async (position) => (await client.verify(position)).type));
     expect(verdicts).toEqual(["discard", "discard", "replay", "replay", "upToDate"]);
   });
 
-  test("discards a cache that has missed more transactions than are worth replaying", async () => {
+  test("discards a cache that has missed more than replayTransactionsMax transactions", async () => {
     const { client, positions } = await history({ replayTransactionsMax: 3 });
     const verdicts = await Promise.all(positions.map(async (position) => (await client.verify(position)).type));
     expect(verdicts).toEqual(["discard", "replay", "replay", "replay", "upToDate"]);
     expect((await client.verify(positions[0] ?? { tid: tidZero, digest: emptyDigest })).type).toBe("discard");
   });
 
-  test("knows another history by its digest, or by a tid that it has passed without it", async () => {
+  test("recognises another history by its digest, or by a passed tid that it does not have", async () => {
     const { client, positions, last } = await history();
     const [first] = positions;
     const at = first?.tid ?? tidZero;
@@ -125,7 +125,7 @@ describe("verification", () => {
     expect((await client.verify(first ?? last, { tid: (last.tid - 1) as Tid, digest: other })).type).toBe("otherHistory");
   });
 
-  test("says that it has lost what the cache has seen and it has not reached", async () => {
+  test("reports as lost transactions that the cache has seen and the server has not reached", async () => {
     const { client, last } = await history();
     const ahead = { tid: (last.tid + 1) as Tid, digest: "0123456789abcdef" };
     expect((await client.verify(ahead)).type).toBe("lost");
@@ -139,7 +139,7 @@ describe("verification", () => {
 });
 
 describe("pruning", () => {
-  test("removes what is older than the history age, but never what a live client reads", async () => {
+  test("removes revisions older than the history age, but never those that a live client reads", async () => {
     const world = await serverWorld({
       pruningIntervalMs: 1_000,
       sessionTimeoutMs: 1_000_000_000,
@@ -169,7 +169,7 @@ describe("pruning", () => {
     expect((await reader.verify({ tid: first, digest: "0123456789abcdef" })).type).toBe("discard");
   });
 
-  test("happens between two batches, never beside one", async () => {
+  test("happens between two batches, never during one", async () => {
     const world = await serverWorld({
       pruningIntervalMs: 1_000,
       storage: { historyAgeMs: 1_000, snapshotRetentionMs: 1, outcomeAgeMs: 1 },

@@ -1,4 +1,4 @@
-/** What calls come to when the link of their server, its session or a message is lost for a moment. */
+/** Outcomes of calls when the server's link, its session or a message is lost for a moment. */
 import { afterEach, describe, expect, test } from "vitest";
 import { openObjectClient, type ObjectClient } from "../../../actors/client/object-client.js";
 import type { ObjectClientOptions } from "../../../actors/client/options.js";
@@ -21,7 +21,7 @@ afterEach(() => {
 
 let seed = 0;
 
-/** Servers and clients whose links are cut one by one. */
+/** Servers and clients, each with a link that can be cut. */
 function setup() {
   const clock = new SimulatedClock();
   const network = new FaultyNetwork({ clock, random: seededRandom(++seed) });
@@ -49,7 +49,7 @@ function setup() {
   };
 }
 
-describe("a server that is away for a moment, beside another one of its realm", () => {
+describe("a server that is away for a moment, while another server of its realm runs", () => {
   async function beside() {
     const made = setup();
     await made.serve("other");
@@ -59,7 +59,7 @@ describe("a server that is away for a moment, beside another one of its realm", 
     return { ...made, server, link, disk, client };
   }
 
-  test("is waited for by a commit, a read, and whoever waits to be connected", async () => {
+  test("is awaited by a commit, a read, and a call of connected()", async () => {
     const { clock, run, link, client } = await beside();
     link.cut();
     const waiting = watched(Promise.all([client.put("x", 1), client.get("y"), client.connected(), all(client.list(""))]));
@@ -75,7 +75,7 @@ describe("a server that is away for a moment, beside another one of its realm", 
     await tx.put("x", 1);
     await run(tx.vote());
     link.cut();
-    // The client has noticed, and registers in vain.
+    // The client has noticed the lost link, and tries to register without success.
     await clock.advance(5_000);
     expect(client.isConnected).toBe(false);
     const finish = watched(tx.finish());
@@ -86,7 +86,7 @@ describe("a server that is away for a moment, beside another one of its realm", 
     expect(await run(client.get("x"))).toBe(1);
   });
 
-  test("is waited for by a client that was never there before, which names what is served at last", async () => {
+  test("is awaited by a new client, whose error after its time-out names the served storages", async () => {
     const { clock, run, server, disk, open, serve } = await beside();
     await run(server.close());
     const late = watched(open("main", { waitTimeoutMs: 1_000 }));
@@ -103,7 +103,7 @@ describe("a server that is away for a moment, beside another one of its realm", 
   });
 });
 
-test("a finish whose request was lost is sent again, and finishes what the server still holds", async () => {
+test("a finish whose request was lost is sent again, and finishes the transaction that the server still holds", async () => {
   const { clock, network, run, serve, open } = setup();
   await serve("main");
   const client = await run(open("main", { requestTimeoutMs: 1_000, heartbeatTimeoutMs: 20_000 }));
@@ -129,7 +129,7 @@ describe("a session that the server has closed", () => {
     ["a commit", (client) => client.put("x", 2)],
   ];
 
-  test.each(calls)("is a lost link for %s, which goes on in a new one", async (_, call) => {
+  test.each(calls)("is a lost link for %s, which goes on in a new session", async (_, call) => {
     const made = await clientWorld({ transactionTimeoutMs: 1_000 });
     worlds.push(made);
     const { open, run, clock, server } = made;
@@ -146,7 +146,7 @@ describe("a session that the server has closed", () => {
   });
 });
 
-describe("what is on its way when the server's own link blinks", () => {
+describe("a message in flight when the server's own link is interrupted", () => {
   const calls: readonly [name: string, call: (client: ObjectClient) => Promise<unknown>][] = [
     ["a load", (client) => client.get("x")],
     ["a commit", (client) => client.put("x", 2)],
@@ -154,7 +154,7 @@ describe("what is on its way when the server's own link blinks", () => {
     ["a read that must be new", (client) => client.read((tx) => tx.get("x"), { serverSync: true })],
   ];
 
-  test.each(calls)("is let go of and asked again: %s", async (_, call) => {
+  test.each(calls)("is given up and sent again: %s", async (_, call) => {
     const { clock, run, network, serve, open } = setup();
     const { link } = await serve("main");
     const client = await run(open("main"));
@@ -186,7 +186,7 @@ describe("what is on its way when the server's own link blinks", () => {
     expect(server.status("main").sessions).toHaveLength(1);
   });
 
-  test("as the answer to a registration: it is asked for again, and there is one session", async () => {
+  test("as the answer to a registration: the client registers again, and has one session", async () => {
     const { clock, network, serve, open } = setup();
     const { server } = await serve("main");
     network.sever("server of main", "client of main");
@@ -198,20 +198,20 @@ describe("what is on its way when the server's own link blinks", () => {
   });
 });
 
-test("a client that a mistaken second server refused is linked again as soon as its own server is heard", async () => {
+test("a client that a mistaken second server refused is connected again at the first heartbeat of its own server", async () => {
   const { clock, run, serve, open } = setup();
   const { link } = await serve("main");
   const client = await run(open("main"));
   await run(client.put("x", 1));
   link.cut();
-  // Another history under the same name.
+  // A server of another history under the same name.
   const { server: mistaken, link: mistakenLink } = await serve("main", {}, new TestDisk("mistaken"));
   await clock.until(() => client.state === "refused", 10_000);
   mistakenLink.cut();
   link.mend();
   await clock.advance(100);
   expect(client.isConnected).toBe(true);
-  // The mistaken one lives on, and disturbs no client of the other.
+  // The mistaken server runs on, and disturbs no client of the other server.
   const states: string[] = [];
   client.onState((state) => states.push(state));
   mistakenLink.mend();
@@ -220,7 +220,7 @@ test("a client that a mistaken second server refused is linked again as soon as 
   mistaken.kill();
 });
 
-test("a call whose requests fail at once is made again at longer and longer intervals, until its time-out or the end of its client", async () => {
+test("a call whose requests fail at once is repeated at growing intervals, until its time-out or the end of its client", async () => {
   const world = await clientWorld();
   worlds.push(world);
   const { client, transport } = await world.open("client", { waitTimeoutMs: 20_000 });
@@ -241,7 +241,7 @@ test("a call whose requests fail at once is made again at longer and longer inte
   expect(pausing.error).toBeInstanceOf(ClosedError);
 });
 
-test("a client that begins has nothing to discard, and does not say that it did", async () => {
+test("a new client has nothing to discard, and does not log that it discarded a cache", async () => {
   const warned: string[] = [];
   const log: Log = { ...silentLog, warn: (_: object, message: string) => void warned.push(message) };
   const made = await clientWorld({ storage: { invalidationQueueSize: 1, replayTransactionsMax: 1 } });

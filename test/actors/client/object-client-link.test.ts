@@ -23,7 +23,7 @@ const code = (code: string) => expect.objectContaining({ code });
 
 const fiveYearsMs = 5 * 365 * 24 * 3_600_000;
 
-/** A copy of what a server left, as one restores a backup. */
+/** A copy of a server's disk, like a restored backup. */
 async function copyOf({ open }: TestDisk): Promise<TestDisk> {
   const copy = new TestDisk("copy");
   const [from, to] = [await open(), await copy.open()];
@@ -36,7 +36,7 @@ async function copyOf({ open }: TestDisk): Promise<TestDisk> {
 const increment = (client: ObjectClient, key: string) => client.update(key, (n) => ((n as number | undefined) ?? 0) + 1);
 
 describe("without a server", () => {
-  test("what is cached is read on, a listing fails as transient, a load waits and goes on at its snapshot", async () => {
+  test("cached objects are read, a listing fails as transient, and a load waits and continues at its snapshot", async () => {
     const { open, run, server, restart, clock, disk } = await world();
     const { client } = await open("a");
     await run(client.transact((tx) => Promise.all([tx.put("x", 1), tx.put("y", 2)])));
@@ -54,7 +54,7 @@ describe("without a server", () => {
     expect(await run(waiting)).toMatchObject({ value: 2, asOf, connected: true });
   });
 
-  test("a load fails with DisconnectedError once it waited long enough, and a read that must be new with StaleError", async () => {
+  test("a load fails with DisconnectedError after waitTimeoutMs, and a read that must be fresh with StaleError", async () => {
     const { open, run, server, clock, disk } = await world();
     const { client } = await open("a", { waitTimeoutMs: 5_000 });
     server.kill();
@@ -68,7 +68,7 @@ describe("without a server", () => {
     await expect(run(client.put("x", 1))).rejects.toEqual(code("ZOOID_DISCONNECTED"));
   });
 
-  test("a client with data opens once its first attempt has failed, one without waits", async () => {
+  test("a client with cached data opens once its first attempt has failed; a client without waits", async () => {
     const { open, run, server, restart, clock } = await world();
     const cache = cacheDisk();
     const { client } = await open("a", { cache: cache.open });
@@ -98,7 +98,7 @@ describe("a server that is replaced while the link stays up", () => {
     expect((await run(b.read((tx) => tx.get("x"), { after: tid }))).value).toBe(2);
   });
 
-  test("is refused with what to do when it has another history, or its data taken anew, as configured", async () => {
+  test("with another history is refused with advice, or makes the client discard its cache, as configured", async () => {
     const { open, run, server, disk, restart, clock } = await world();
     const [refusing, discarding] = [cacheDisk(), cacheDisk()];
     const { client: a } = await open("a", { cache: refusing.open });
@@ -123,7 +123,7 @@ describe("a server that is replaced while the link stays up", () => {
     expect(await run(resets.next())).toEqual({ done: false, value: { type: "reset" } });
   });
 
-  test("of another history is not sent what began in the one before: it begins again", async () => {
+  test("of another history makes a transaction that began in the old history begin again", async () => {
     const { open, run, server, disk, restart, clock } = await world();
     const { client: b } = await open("b", { onOtherHistory: "discard" });
     await run(b.put("before", 1));
@@ -132,7 +132,7 @@ describe("a server that is replaced while the link stays up", () => {
     server.kill();
     disk.disk.crash();
     await clock.until(() => !b.isConnected, 20_000);
-    // What it reads is in its cache; its commit waits for a server.
+    // The transaction reads from the cache; its commit waits for a server.
     const copying = b.transact(async (tx) => tx.put("copy", (await tx.get("x")) ?? "none"));
     await clock.advance(0);
     await restart({ storage: { open: () => old.open() } });
@@ -142,8 +142,11 @@ describe("a server that is replaced while the link stays up", () => {
     expect(await run(c.read((tx) => tx.get("copy"), { serverSync: true }))).toMatchObject({ value: "none" });
   });
 
-  describe("of another history, which has pruned what would show that,", () => {
-    /** `b` has a transaction open at the end of a history that a server from a backup goes on without, and prunes. */
+  describe("of another history, which has pruned the transactions that would show that,", () => {
+    /**
+     * `b` has a transaction open at the end of the first history. A server restored from a backup then continues
+     * without that end, and prunes.
+     */
     async function forked(invalidationQueueSize: number) {
       const options = { storage: { historyAgeMs: 1_000, snapshotRetentionMs: 1_000, invalidationQueueSize }, pruningIntervalMs: 1_000 };
       const { open, run, server, disk, restart, clock } = await world(options);
@@ -172,7 +175,7 @@ describe("a server that is replaced while the link stays up", () => {
       return { b, tx, run, clock };
     }
 
-    test("gives nothing to a transaction of the one before", async () => {
+    test("serves no reads of a transaction of the first history", async () => {
       const { b, tx, run, clock } = await forked(2);
       expect(await clock.until(() => b.isConnected, 20_000)).toBe(true);
       expect(b.status().verification).toMatchObject({ how: "discarded" });
@@ -180,14 +183,14 @@ describe("a server that is replaced while the link stays up", () => {
       await expect(run(tx.get("k"))).rejects.toEqual(code("ZOOID_SNAPSHOT_TOO_OLD"));
     });
 
-    test("refuses a client that stood where no transaction is, as long as it remembers all since", async () => {
+    test("refuses a client whose position it does not have, as long as its queue reaches back to that position", async () => {
       const { b, clock } = await forked(100);
       expect(await clock.until(() => b.state === "refused", 20_000)).toBe(true);
       expect(b.status().problem).toMatch(/another history/);
     });
   });
 
-  test("of another history gets no commit of the one before, also while the cache on disk is not yet discarded", async () => {
+  test("of another history gets no commit of the old history, even before the cache on disk is discarded", async () => {
     const { open, run, server, disk, restart, clock } = await world();
     const cache = new TestDisk("cache");
     const { client: b } = await open("b", { onOtherHistory: "discard", cache: cache.open });
@@ -202,7 +205,7 @@ describe("a server that is replaced while the link stays up", () => {
     cache.held = true;
     const restored = await restart({ storage: { open: () => old.open() } });
     expect(await clock.until(() => cache.waiting > 0, 20_000)).toBe(true);
-    // The link is lost while the cache is being discarded; the next one finds the cache where the server is.
+    // The link is lost while the cache is being discarded. At the next link the cache is at the server's position.
     restored.kill();
     old.crash();
     await restart({ storage: { open: () => old.open() } });
@@ -215,7 +218,7 @@ describe("a server that is replaced while the link stays up", () => {
     expect(await run(c.get("copy"))).toBe("none");
   });
 
-  test("of another history ends a wait for a transaction that it does not have, with what to do", async () => {
+  test("of another history ends a wait for a transaction that it does not have, with advice in the error", async () => {
     const { open, run, server, disk, restart, clock } = await world();
     const { client: b } = await open("b", { waitTimeoutMs: 60_000 });
     const { client: c } = await open("c");
@@ -237,14 +240,15 @@ describe("a server that is replaced while the link stays up", () => {
   });
 
   test.each(["refuse", "discard"] as const)(
-    "and years behind a client that only reads leaves it no hope: it is refused, or discards (onOtherHistory: %s)",
+    "years behind a read-only client is not waited for: the client is refused, or discards its cache (onOtherHistory: %s)",
     async (onOtherHistory) => {
       const { open, run, server, disk, restart, clock } = await world();
       const { client: writer } = await open("writer");
       await run(writer.put("x", "kept"));
       const old = disk.disk.copy("old");
       await run(server.close());
-      // A server whose clock is wrong at its start commits ahead of time; after the restore the clock is right.
+      // A server whose clock is ahead at its start commits with tids of the future. After the restore the clock is
+      // right.
       clock.shiftWall(fiveYearsMs);
       const wrong = await restart();
       await clock.until(() => writer.isConnected, 10_000);
@@ -267,7 +271,7 @@ describe("a server that is replaced while the link stays up", () => {
 });
 
 test.each(["refuse", "discard"] as const)(
-  "a read-only server that is behind a client is waited for (onOtherHistory: %s)",
+  "a client waits for a read-only server that is behind it (onOtherHistory: %s)",
   async (onOtherHistory) => {
     const { open, run, server, disk, restart, clock } = await world();
     const { client } = await open("a", { onOtherHistory });
@@ -293,7 +297,7 @@ test.each(["refuse", "discard"] as const)(
 );
 
 describe("verification", () => {
-  test("replays what was missed, from a cache that was closed or killed", async () => {
+  test("replays missed invalidations into the cache of a closed or killed client", async () => {
     const { open, run } = await world();
     const cache = cacheDisk();
     const { client: a } = await open("a");
@@ -314,7 +318,7 @@ describe("verification", () => {
     }
   });
 
-  test("discards a cache that missed more than is kept", async () => {
+  test("discards a cache that missed more invalidations than the server keeps", async () => {
     const { open, run, clock } = await world({ storage: { invalidationQueueSize: 2, invalidationAgeMs: 1_000 } });
     const cache = cacheDisk();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b", { cache: cache.open })];
@@ -330,7 +334,7 @@ describe("verification", () => {
     expect(await run(again.get("k"))).toBe(4);
   });
 
-  test("a storage that nobody serves is waited for, and the error says what is served there", async () => {
+  test("a storage that no server serves is awaited, and the error names the served storages", async () => {
     const { open, clock } = await world();
     const since = clock.monotonic();
     await expect(open("a", { storage: "none", waitTimeoutMs: 5_000 })).rejects.toMatchObject({
@@ -343,7 +347,7 @@ describe("verification", () => {
 });
 
 describe("invalidations", () => {
-  test("that are lost are fetched when the next one comes; until then reads go on as of the last", async () => {
+  test("that are lost are fetched when the next one arrives; until then reads continue as of the last one applied", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", 1));
@@ -358,7 +362,7 @@ describe("invalidations", () => {
     expect(transport.count("log")).toBe(1);
   });
 
-  test("the last of which is lost are noticed at the next heartbeat", async () => {
+  test("are complete after the next heartbeat when the last one was lost", async () => {
     const { open, run, clock } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", 1));
@@ -369,7 +373,7 @@ describe("invalidations", () => {
     expect(await run(b.get("x"))).toBe(2);
   });
 
-  test("an own commit's answer moves the position over no gap, and the next snapshot waits for it", async () => {
+  test("the answer to an own commit does not move the position past a gap, and the next snapshot waits for the missing ones", async () => {
     const { open, run, clock } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", 1));
@@ -389,7 +393,7 @@ describe("invalidations", () => {
     expect(await run(getting)).toBe(1);
   });
 
-  test("too large for one message are read in parts, and count when all are there", async () => {
+  test("too large for one message are read in parts, and applied when all parts have arrived", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     const keys = Array.from({ length: limits.invalidationKeysMax + 1 }, (_, index) => `key/${index}`);
@@ -402,7 +406,7 @@ describe("invalidations", () => {
     expect(transport.count("keys")).toBeGreaterThan(0);
   });
 
-  test("serverSync reads what was committed before the call", async () => {
+  test("serverSync reads all commits made before the call", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(b.get("x"));
@@ -413,7 +417,7 @@ describe("invalidations", () => {
 });
 
 describe("a commit whose answer was lost", () => {
-  test("is settled by its id, and done once", async () => {
+  test("is settled by its id, and applied once", async () => {
     const { open, run } = await world();
     const { client, transport } = await open("a");
     await run(increment(client, "n"));
@@ -427,7 +431,7 @@ describe("a commit whose answer was lost", () => {
     expect(await run(client.get("n"))).toBe(3);
   });
 
-  test("is settled over a restart of the server", async () => {
+  test("is settled across a restart of the server", async () => {
     const { open, run, disk, server, restart, clock } = await world();
     const { client, transport } = await open("a");
     await run(increment(client, "n"));
@@ -443,7 +447,7 @@ describe("a commit whose answer was lost", () => {
     expect(await run(client.get("n"))).toBe(2);
   });
 
-  test("is not known when nobody can be asked in time", async () => {
+  test("has an unknown outcome when no server answers in time", async () => {
     const { open, run, disk, server, clock } = await world();
     const { client } = await open("a", { waitTimeoutMs: 5_000 });
     disk.held = true;
@@ -455,8 +459,8 @@ describe("a commit whose answer was lost", () => {
   });
 });
 
-describe("whoever coordinates a transaction", () => {
-  test("votes, then finishes: others who touch the same objects wait until then", async () => {
+describe("a coordinator of a transaction", () => {
+  test("votes, then finishes; transactions on the same objects wait until then", async () => {
     const { open, run, clock } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     const tx = await run(a.begin());
@@ -473,7 +477,7 @@ describe("whoever coordinates a transaction", () => {
     expect(tid).toBeLessThan(a.position.tid);
   });
 
-  test("aborts by leaving its block, and lets others go on", async () => {
+  test("aborts by leaving its block, and others go on", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     await run(
@@ -487,7 +491,7 @@ describe("whoever coordinates a transaction", () => {
     await run(client.put("x", 2));
   });
 
-  test("is told at its vote of a conflict, and can finish without a vote", async () => {
+  test("gets a conflict at its vote, and can finish without a vote", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     await run(a.put("x", 0));
@@ -501,7 +505,7 @@ describe("whoever coordinates a transaction", () => {
     expect(await run(whole.finish())).toBe(a.position.tid);
   });
 
-  test("that hung until the time-out is told so at its finish, and it is logged as fatal", async () => {
+  test("that hung until the time-out gets an error at its finish, and the loss is logged as fatal", async () => {
     const log = fatalLog();
     const { open, run, clock } = await world({ transactionTimeoutMs: 1_000 });
     const { client } = await open("a", { log });
@@ -516,7 +520,7 @@ describe("whoever coordinates a transaction", () => {
 });
 
 describe("closing", () => {
-  test("waits for commits under way and says goodbye", async () => {
+  test("waits for pending commits and says goodbye", async () => {
     const { open, run, disk, server, clock } = await world();
     const { client } = await open("a");
     disk.held = true;
@@ -532,7 +536,7 @@ describe("closing", () => {
     expect(server.status("main").sessions).toEqual([]);
   });
 
-  test("aborts what was voted and not finished, so that others need not wait for the time-out", async () => {
+  test("aborts voted and unfinished transactions, so that others need not wait for the time-out", async () => {
     const { open, run, clock } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     const tx = await run(a.begin());
@@ -546,7 +550,7 @@ describe("closing", () => {
     await expect(run(tx.finish())).rejects.toEqual(code("ZOOID_TRANSACTION_ABORTED"));
   });
 
-  test("the oldest snapshot that is open is told to the server with each keep-alive", async () => {
+  test("each keep-alive reports the oldest open snapshot to the server", async () => {
     const { open, run, server, clock } = await world();
     const { client } = await open("a");
     await run(client.put("x", 1));
@@ -561,7 +565,7 @@ describe("closing", () => {
   });
 });
 
-test("a server whose heartbeats are far apart is taken for lost after two and a half of them, not before", async () => {
+test("a server with a long heartbeat interval is taken for lost after two and a half intervals, not before", async () => {
   const { open, run, clock, server } = await world({ heartbeatIntervalMs: 20_000 });
   const { client } = await open("a");
   await run(client.put("x", 1));
@@ -576,7 +580,7 @@ test("a server whose heartbeats are far apart is taken for lost after two and a 
 });
 
 test.each([false, true])(
-  "a read-only server beside the writer disturbs nobody, and serves when that is gone (read-only client: %s)",
+  "a read-only server disturbs no client of the writer, and serves when the writer is gone (read-only client: %s)",
   async (readOnly) => {
     const { open, run, clock, broker, server, disk, restart } = await world();
     await run((await open("b")).client.put("x", 1));

@@ -38,7 +38,7 @@ async function serve() {
   return { close };
 }
 
-/** Resolves when the client comes into a state that `holds`. */
+/** Resolves when the client enters a state for which `holds` returns true. */
 function until(client: ObjectClient, holds: (client: ObjectClient) => boolean): Promise<void> {
   return new Promise((resolve) => {
     const look = () => {
@@ -52,7 +52,7 @@ function until(client: ObjectClient, holds: (client: ObjectClient) => boolean): 
 }
 
 describe("connect", () => {
-  test("opens a client with its cache in a folder, which goes on from there without a server and replays with one", async () => {
+  test("opens a client with its cache in a folder, which reads from it without a server and replays with one", async () => {
     const server = await serve();
     const options = { servers: nats.url, client: "a", cache: { folder: join(folder, "cache") } };
     await using other = await connect({ servers: nats.url });
@@ -81,14 +81,14 @@ describe("connect", () => {
     }
   });
 
-  test("takes an address alone for that of its broker", async () => {
+  test("accepts the address of its broker as the only argument", async () => {
     await serve();
     await using store = await connect(nats.url);
     await store.put("x", 1);
     expect(store.status()).toMatchObject({ address: nats.url.replace("nats://", ""), state: "readWrite" });
   });
 
-  test("is told at once what will not get better by waiting, and waits for what will", async () => {
+  test("fails at once when waiting cannot help, and waits otherwise", async () => {
     await serve();
     const servers = nats.url;
     await expect(connect({ servers, storage: "a.b" })).rejects.toMatchObject({ facts: { option: "storage" } });

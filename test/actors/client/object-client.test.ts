@@ -18,8 +18,8 @@ afterEach(() => {
 
 const code = (code: string) => expect.objectContaining({ code });
 
-describe("what a client reads", () => {
-  test("comes from its cache until it is told of a change", async () => {
+describe("a read of a client", () => {
+  test("comes from its cache until an invalidation arrives", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.put("x", { name: "X" }));
@@ -30,7 +30,7 @@ describe("what a client reads", () => {
     expect(await run(b.read((tx) => tx.get("x"), { after: tid }))).toMatchObject({ value: { name: "Y" }, loads: 1, asOf: tid });
   });
 
-  test("is one picture, whatever is committed meanwhile", async () => {
+  test("sees one snapshot, whatever is committed meanwhile", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     await run(a.transact((tx) => Promise.all([tx.put("x", 1), tx.put("y", 1)])));
@@ -52,7 +52,7 @@ describe("what a client reads", () => {
     expect(await run(b.getMany(["x", "y"]))).toEqual([2, 2]);
   });
 
-  test("is loaded once for all who ask at once, and together for one who asks for many", async () => {
+  test("loads an object once for simultaneous reads, and many objects of one call together", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b, transport }] = [await open("a"), await open("b")];
     await run(a.transact((tx) => Promise.all([tx.put("x", 1), tx.put("y", 2)])));
@@ -71,7 +71,7 @@ describe("what a client reads", () => {
     expect((await run(b.read((tx) => tx.get("x"), { after: tid }))).value).toBe(1);
   });
 
-  test("is frozen, and a copy where it cannot be", async () => {
+  test("returns frozen values, and a copy of values that cannot be frozen", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     await run(client.put("x", { at: new Date(5), list: [1] }));
@@ -81,7 +81,7 @@ describe("what a client reads", () => {
     expect(await run(client.get("x"))).toEqual({ at: new Date(5), list: [1] });
   });
 
-  test("a listing is in the order of keys, own writes among the stored rows, and as long as was asked for", async () => {
+  test("a listing is in the order of keys, includes own writes, and ends at its limit", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     await run(client.transact((tx) => Promise.all(["d", "b", "a", "c"].map((name) => tx.put(`k/${name}`, name)).concat(tx.put("l", 1)))));
@@ -111,7 +111,7 @@ describe("what a client reads", () => {
     expect(await run(all(client.list("k/c")))).toEqual([]);
   });
 
-  test("a listing longer than a page is whole", async () => {
+  test("a listing longer than a page is complete", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     const names = Array.from({ length: limits.listPageRowsMax * 2 + 5 }, (_, index) => `k/${String(index).padStart(5, "0")}`);
@@ -131,7 +131,7 @@ describe("a transaction", () => {
     expect(tid).toBe(client.position.tid);
   });
 
-  test("that conflicts runs again on what it conflicted with", async () => {
+  test("that conflicts runs again on the conflicting revision", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     await run(a.put("n", 1));
@@ -185,7 +185,7 @@ describe("a transaction", () => {
     expect(await skew("snapshot", "t")).toBe(1);
   });
 
-  test("has read a listing only as far as it took rows from it", async () => {
+  test("depends on a listing only as far as it took rows from it", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     await run(a.transact((tx) => Promise.all(["k/1", "k/3", "k/5"].map((key) => tx.put(key, key)))));
@@ -221,7 +221,7 @@ describe("a transaction", () => {
     expect(await run(client.read((tx) => tx.get("x")))).toMatchObject({ value: { n: 2 }, asOf: tid, loads: 0 });
   });
 
-  test("that ended takes nothing more", async () => {
+  test("that ended accepts no more calls", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     const { value: tx } = await run(client.transact((each) => [each]));
@@ -229,7 +229,7 @@ describe("a transaction", () => {
     await expect(tx[0]?.put("x", 1)).rejects.toEqual(code("ZOOID_CLOSED"));
   });
 
-  test("is called off by its signal and by its time-out, and what fn throws ends it", async () => {
+  test("is ended by its signal, by its time-out, and by an error of its function", async () => {
     const { open, run, clock } = await world();
     const { client } = await open("a");
     const reason = new Error("enough");
@@ -275,13 +275,13 @@ describe("bad input", () => {
     expect(transport.requests).toEqual([]);
   });
 
-  test("the largest value that is taken can be loaded and listed, beside the longest of keys", async () => {
+  test("the largest accepted value can be loaded and listed under the longest key", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     const { client: reader } = await open("b");
     const [key, next] = ["k".repeat(limits.keyBytesMax), "l".repeat(limits.keyBytesMax)];
     await run(client.put(next, 1));
-    // A header of five bytes makes it a value of valueBytesMax.
+    // With a header of five bytes, the encoded value has valueBytesMax bytes.
     const put = (bytes: number) => run(client.put(key, new Uint8Array(bytes - 5)));
     await expect(put(limits.valueBytesMax + 1)).rejects.toEqual(code("ZOOID_TOO_LARGE"));
     await put(limits.valueBytesMax);
@@ -289,7 +289,7 @@ describe("bad input", () => {
     expect(await run(reader.get(key))).toHaveLength(limits.valueBytesMax - 5);
   });
 
-  test("each wrong option is named", async () => {
+  test("the error names each wrong option", async () => {
     const { open } = await world();
     const wrong = (options: object) => expect(open("a", options)).rejects;
     await wrong({ client: "a b" }).toMatchObject({ facts: { option: "client" } });
@@ -335,7 +335,7 @@ describe("bad input", () => {
 });
 
 describe("a watcher", () => {
-  test("is told of each change under its prefix, whoever made it", async () => {
+  test("gets each change under its prefix, made by any client", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     const controller = new AbortController();
@@ -349,7 +349,7 @@ describe("a watcher", () => {
     expect(await run(waiting)).toEqual({ done: true, value: undefined });
   });
 
-  test("that does not keep up is told once that anything may have changed", async () => {
+  test("that does not keep up gets one event that anything may have changed", async () => {
     const { open, run } = await world();
     const { client } = await open("a");
     const changes = client.watch("k/");

@@ -17,7 +17,7 @@ afterEach(() => {
 
 const never = new Promise<never>(() => undefined);
 
-describe("a time-out and a signal end a call at once, whatever the server is slow in answering", () => {
+describe("a time-out and a signal end a call at once, whichever request the server answers slowly", () => {
   const calls: readonly [name: string, Operation, (client: ObjectClient, signal: AbortSignal) => Promise<unknown>][] = [
     ["a read that loads", "load", (client) => client.read((tx) => tx.get("x"), { timeoutMs: 100 })],
     ["a read that lists", "list", (client) => client.read((tx) => all(tx.list("")), { timeoutMs: 100 })],
@@ -61,7 +61,7 @@ describe("a time-out and a signal end a call at once, whatever the server is slo
   });
 });
 
-test("the end of a client waits for the commit of a transaction of one's own", async () => {
+test("close() of a client waits for the commit of a transaction begun with begin()", async () => {
   const { open, run, disk, settled } = await world();
   const { client } = await open("a");
   const transaction = await run(client.begin());

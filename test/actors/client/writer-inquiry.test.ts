@@ -5,7 +5,7 @@ import { NotAuthorizedError, seededRandom, silentLog } from "../../../core/index
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { TappedTransport } from "../../support/tapped-transport.js";
 
-test("a client that the broker does not let ask says so once, and asks no other instance until it has another link", async () => {
+test("a client that the broker forbids to ask logs it once, and asks no other instance until it has another link", async () => {
   const clock = new SimulatedClock();
   const transport = new TappedTransport(createBroker({ clock }).connect());
   let asked = 0;
@@ -16,7 +16,7 @@ test("a client that the broker does not let ask says so once, and asks no other 
   const warnings: unknown[] = [];
   const log = { ...silentLog, warn: (facts: object) => void warnings.push(facts) };
   const seams = { realm: "test", storage: "main", transport, random: seededRandom(1), log };
-  const inquiry = new WriterInquiry({ ...seams, who: () => ({ client: "c" }), onShown: () => expect.fail("nobody writes") });
+  const inquiry = new WriterInquiry({ ...seams, who: () => ({ client: "c" }), onShown: () => expect.fail("no server writes") });
   await Promise.all([inquiry.ask("one"), inquiry.ask("two")]);
   for (const instance of ["one", "two", "three"]) await inquiry.ask(instance);
   expect([asked, warnings]).toMatchObject([2, [{ client: "c", instance: "one" }]]);

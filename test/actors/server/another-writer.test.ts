@@ -14,7 +14,7 @@ import { TappedTransport } from "../../support/tapped-transport.js";
 
 const subjects = storageSubjects("test", "main");
 
-/** Starts a second server of the same storage, with its own disk; `outcome` is what became of that, an error too. */
+/** Starts a second server of the same storage, with its own disk. `outcome` is the server or the error. */
 function startedAs({ clock, broker }: ServerWorld, more: Partial<StorageServerOptions> = {}): { readonly outcome: unknown } {
   const started: { outcome: unknown } = { outcome: undefined };
   const storages = { main: { open: new MemoryDisk("other").open } };
@@ -33,7 +33,7 @@ interface EarlierWriter {
   proven(nonce: string, facts?: Partial<Writer>): Writer;
 }
 
-/** Somebody on the bus who sends heartbeats of a writer that started earlier, and answers what the test says. */
+/** A forged writer that started earlier: it sends heartbeats, and answers as the test says. */
 function earlierWriter({ broker }: ServerWorld, answers: EarlierWriter["answers"]): EarlierWriter {
   const transport = broker.connect();
   const writer = { instance: "other", startedAt: 1, role: "writer", position: { tid: tidZero, digest: emptyDigest } } as const;
@@ -56,7 +56,7 @@ function earlierWriter({ broker }: ServerWorld, answers: EarlierWriter["answers"
 }
 
 describe("a second writer of the same storage", () => {
-  test("does not start while the first one lives", async () => {
+  test("does not start while the first one runs", async () => {
     const world = await serverWorld();
     const options = { storage: { open: new MemoryDisk("other").open } };
     await expect(world.restart(options)).rejects.toThrow(AnotherWriterError);
@@ -65,7 +65,7 @@ describe("a second writer of the same storage", () => {
     await (await world.restart(options)).close();
   });
 
-  test("waits while a process listens without an answer, and starts once the broker says that no process listens", async () => {
+  test("waits while a process listens and does not answer, and starts once the broker reports that no process listens", async () => {
     const world = await serverWorld();
     await world.server.close();
     const silent = world.broker.connect().subscribe(subjects.writer, () => undefined);
@@ -77,7 +77,7 @@ describe("a second writer of the same storage", () => {
     expect(starting.outcome).toMatchObject({ storages: ["main"] });
   });
 
-  test("waits while its question reaches the first one and no answer comes back, and then does not start", async () => {
+  test("waits while its request reaches the first one and no answer arrives, and then does not start", async () => {
     const world = await serverWorld();
     const deaf = new TappedTransport(world.broker.connect());
     deaf.deaf.add("writer");
@@ -89,7 +89,7 @@ describe("a second writer of the same storage", () => {
     expect(starting.outcome).toMatchObject({ code: "ZOOID_ANOTHER_WRITER" });
   });
 
-  test("waits for a link before it starts, until it is called off", async () => {
+  test("waits for a link before it starts, until it is aborted", async () => {
     const world = await serverWorld();
     await world.server.close();
     world.broker.stop();
@@ -105,7 +105,7 @@ describe("a second writer of the same storage", () => {
     expect(kept.outcome).toMatchObject({ storages: ["main"] });
   });
 
-  test("takes over from one that does not answer, says so, and is left alone when that one is heard again", async () => {
+  test("takes over from a silent one, logs it, and remains the writer when that one is heard again", async () => {
     const world = await serverWorld();
     const log = fatalLog();
     const deaf = new TappedTransport(world.broker.connect());
@@ -114,7 +114,7 @@ describe("a second writer of the same storage", () => {
     await world.clock.advance(1_500);
     expect(starting.outcome).toMatchObject({ storages: ["main"] });
     expect(log.fatals).toMatchObject([{ facts: { storage: "main" }, message: /taken over/ }]);
-    // The first one hears a heartbeat of the other, asks it, and gives way, though it started earlier.
+    // The first one hears a heartbeat of the second, asks it, and stops, though it started earlier.
     deaf.deaf.clear();
     await world.clock.advance(5_000);
     expect(world.fatal).toMatchObject([{ code: "ZOOID_ANOTHER_WRITER" }]);
@@ -126,14 +126,14 @@ describe("a second writer of the same storage", () => {
     await expect(world.restart({ takeOver: true, storage: { open: new MemoryDisk("other").open } })).rejects.toThrow(AnotherWriterError);
   });
 
-  test("is allowed when it only reads", async () => {
+  test("is allowed when it is read-only", async () => {
     const world = await serverWorld();
     const reader = await world.restart({ readOnly: true, storage: { open: new MemoryDisk("other").open } });
     await world.clock.advance(5_000);
     expect([world.fatal, reader.status("main").readOnly]).toEqual([[], true]);
   });
 
-  test("that started unnoticed is noticed by its heartbeat: the one that started later stops, and says goodbye", async () => {
+  test("that started unnoticed is noticed by its heartbeat: the server that started later stops, and says goodbye", async () => {
     const clock = new SimulatedClock();
     const [left, right] = [createBroker({ clock }), createBroker({ clock })];
     const fatal: string[] = [];
@@ -157,9 +157,9 @@ describe("a second writer of the same storage", () => {
     const first = await start("first", left);
     await clock.advance(600);
     const later = await start("the later one", right);
-    // What is heard first is a heartbeat of the later one.
+    // The first message heard is a heartbeat of the later one.
     await clock.advance(900);
-    // The network heals: from now on each hears the other, and their requests get through.
+    // The network heals: from now on each receives the other's heartbeats and requests.
     const toLeft = left.connect();
     const toRight = right.connect();
     const heard: string[] = [];
@@ -213,7 +213,7 @@ describe("a second writer of the same storage", () => {
     ["an answer of one that started later", (other, nonce) => other.proven(nonce, { startedAt: 2 })],
     ["an answer of one that only reads", (other, nonce) => other.proven(nonce, { role: "reader" })],
   ];
-  test.each(forgeries)("is not believed to be there because of a heartbeat and %s", async (_, answer) => {
+  test.each(forgeries)("is not believed to exist because of a heartbeat and %s", async (_, answer) => {
     const world = await serverWorld();
     await world.clock.advance(1_000);
     const other = earlierWriter(world, (nonce) => answer(other, nonce));
@@ -225,7 +225,7 @@ describe("a second writer of the same storage", () => {
     expect([world.fatal, world.server.storages]).toEqual([[], ["main"]]);
   });
 
-  test("is not believed to live because of a heartbeat that was late in coming", async () => {
+  test("is not believed to live because of a late heartbeat", async () => {
     const world = await serverWorld();
     await world.clock.advance(1_000);
     const ghost = {

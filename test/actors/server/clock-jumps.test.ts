@@ -1,4 +1,4 @@
-/** A server whose wall clock is wrong, or is set: tids and the ages that are counted in them. */
+/** A server whose wall clock is wrong or is set: effects on tids, and on the ages that are measured in tids. */
 import { afterEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import type { StorageServer } from "../../../actors/server/server.js";
@@ -21,13 +21,13 @@ afterEach(() => {
   for (const each of worlds.splice(0)) each.end();
 });
 
-/** Short ages, and sweeps as often. */
+/** Short ages, and frequent sweeps. */
 const short: WorldOptions = {
   storage: { historyAgeMs: 2_000, snapshotRetentionMs: 1_000, outcomeAgeMs: 2_000 },
   pruningIntervalMs: 500,
 };
 
-/** Commits once in each 100 ms of the next `ms`; resolves to the last tid. */
+/** Commits every 100 ms during the next `ms`; resolves to the last tid. */
 async function commitFor({ clock, run }: ClientWorld, client: ObjectClient, ms: number): Promise<Tid> {
   let tid = await run(client.put("x", 0));
   for (let passedMs = 0; passedMs < ms; passedMs += 100) {
@@ -38,7 +38,7 @@ async function commitFor({ clock, run }: ClientWorld, client: ObjectClient, ms: 
 }
 
 describe("a wall clock that jumps five years ahead while the server runs", () => {
-  test("is not taken into tids and is logged once, as is the jump back", async () => {
+  test("does not enter tids and is logged once, and so is the jump back", async () => {
     const { log, lines } = keptLog();
     const made = await world({ ...short, log });
     const { client } = await made.open("a");
@@ -66,7 +66,7 @@ describe("a wall clock that jumps five years ahead while the server runs", () =>
   });
 });
 
-/** The server starts while its clock is `aheadMs` ahead; a commit later the clock is right. */
+/** Starts the server while its clock is `aheadMs` ahead. After one commit the clock is set right. */
 async function startedAhead(
   aheadMs: number,
   options: WorldOptions,
@@ -123,7 +123,7 @@ test.each([Date.UTC(2300, 0, 1), -hourMs])("a commit while the clock says %d ms 
   expect(await made.run(client.get("x"))).toBe(2);
 });
 
-test("a wall clock that is set back by less than an hour again and again does not keep history from growing old for more than an hour", async () => {
+test("a wall clock that is repeatedly set back by less than an hour delays the ageing of history by no more than an hour", async () => {
   const made = await world(short);
   const { client } = await made.open("a");
   let last = await commitFor(made, client, 1_000);
@@ -131,7 +131,7 @@ test("a wall clock that is set back by less than an hour again and again does no
     made.clock.shiftWall(-0.9 * hourMs);
     last = await commitFor(made, client, 1_000);
   }
-  // An hour passes at once, in two steps that are followed.
+  // An hour passes at once, in two steps that are small enough to be followed.
   for (let steps = 0; steps < 2; steps++) {
     made.clock.shiftWall(0.55 * hourMs);
     last = await commitFor(made, client, 1_000);

@@ -27,7 +27,7 @@ test("after a long rest, transactions that begin together on different objects a
   expect(await run(second.finish())).toBeGreaterThan(tid);
 });
 
-test("after a long rest, a commit that was lost on its way is settled, whoever committed meanwhile", async () => {
+test("after a long rest, a lost commit is settled, even when other clients committed meanwhile", async () => {
   const { open, run, clock } = await world();
   const { client: a, transport } = await open("a");
   const { client: b } = await open("b");

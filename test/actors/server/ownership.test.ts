@@ -18,7 +18,7 @@ afterEach(() => {
   for (const { server } of servers.splice(0)) server.kill();
 });
 
-/** What each operation is asked with the secret `session`, about the transaction `id`. */
+/** Request of each operation with the secret `session`, about the transaction `id`. */
 const requests: { readonly [Name in Exclude<Operation, "register" | "writer">]: (session: string, id: string, tid: Tid) => Uint8Array } = {
   verify: (session, _, tid) => {
     const position = { tid, digest: "0".repeat(16) };
@@ -40,7 +40,7 @@ const requests: { readonly [Name in Exclude<Operation, "register" | "writer">]: 
 const asked = Object.keys(requests) as (keyof typeof requests)[];
 const writing = new Set(["commit", "vote", "finish", "abort", "settle"]);
 
-/** An owner whose transaction is voted, and somebody else who knows all that the server shows of it. */
+/** An owner with a voted transaction, and a stranger that knows all that the server shows of it. */
 async function voted() {
   const made = await world();
   const owner = await made.client("owner");
@@ -62,8 +62,8 @@ async function voted() {
   return { ...made, owner, stranger, session: session.session, transaction: transaction.id, ask };
 }
 
-describe("what a server shows of a client", () => {
-  test("is no secret of it: the status, a registration, an error", async () => {
+describe("the information that a server shows about a client", () => {
+  test("contains no secret of it: the status, a registration, an error", async () => {
     const { owner, server, stranger, session, transaction } = await voted();
     const secrets = [owner.session, owner.clientSecret];
     const shown = JSON.stringify([server.status("main"), owner.registered]);
@@ -75,7 +75,7 @@ describe("what a server shows of a client", () => {
     await expect(owner.alive()).rejects.toMatchObject({ code: "ZOOID_UNKNOWN_SESSION", facts: { session } });
   });
 
-  test.each(asked)("does not let anybody %s in its place with what is shown", async (operation) => {
+  test.each(asked)("does not let another client %s in its place", async (operation) => {
     const { owner, stranger, session, transaction, ask } = await voted();
     await stranger.register({ client: "stranger" });
     const request = requests[operation];
@@ -114,7 +114,7 @@ describe("a client", () => {
     await expect(before.finish("settled")).rejects.toMatchObject({ code: "ZOOID_TRANSACTION_ABORTED" });
   });
 
-  test("settles after a restart of its server, and of its own process if it kept its secret", async () => {
+  test("settles after a restart of its server, and after its own restart if it kept its secret", async () => {
     const { client, server, restart } = await world();
     const before = await client("owner");
     const committed = await before.commit({ id: "t", writes: { a: "1" } });
@@ -158,7 +158,7 @@ describe("a client", () => {
 });
 
 describe("the fences of one session", () => {
-  test("are bounded, by settling and by votes that are aborted, and allowed again with time", async () => {
+  test("are bounded, from settlements and from aborted votes, and allowed again with time", async () => {
     const { client, server, clock } = await world({ fencesPerSessionMax: 10 });
     const [owner, other] = [await client("owner"), await client("other")];
     const busy = { code: "ZOOID_SERVER_BUSY", transient: true, facts: { what: "fences of this session", countMax: 10 } };
@@ -180,7 +180,7 @@ describe("the fences of one session", () => {
     await owner.settle("more");
   });
 
-  test("are bounded for commits that wait for held objects and end with the session, also when they come together", async () => {
+  test("are bounded for commits that wait for held objects and end with the session, even when they arrive together", async () => {
     const { client, server, settled } = await world({ fencesPerSessionMax: 10 });
     const [holder, owner] = [await client("holder"), await client("owner")];
     await holder.vote({ id: "holding", writes: { held: "1" } });
@@ -193,7 +193,7 @@ describe("the fences of one session", () => {
     expect(server.status("main").counters["fences"]).toBe(10);
   });
 
-  test("are written for none that was in the queue when its session ended", async () => {
+  test("are not written for commits that were in the queue when the session ended", async () => {
     const { client, server, settled, disk } = await world({ fencesPerSessionMax: 10 });
     const [holder, owner] = [await client("holder"), await client("owner")];
     await holder.vote({ id: "holding", writes: { held: "1" } });
@@ -211,7 +211,7 @@ describe("the fences of one session", () => {
     expect(server.status("main").counters).toMatchObject({ fences: 0, openTransactions: 1 });
   });
 
-  test("are not used up by transactions that need none", async () => {
+  test("are not used up by transactions that need no fence", async () => {
     const { client, server, settled } = await world({ fencesPerSessionMax: 2 });
     const [holder, owner] = [await client("holder"), await client("owner")];
     for (let n = 0; n < 10; n++) {
@@ -226,7 +226,7 @@ describe("the fences of one session", () => {
   });
 });
 
-test("every operation that names a session is asked here", () => {
+test("every operation with a session is covered here", () => {
   const others = new Set<string>(["register", "writer"]);
   expect(asked).toEqual(operations.filter((operation) => !others.has(operation)));
 });

@@ -7,14 +7,17 @@ const worlds: ClientWorld[] = [];
 const storage = { historyAgeMs: 1_000, snapshotRetentionMs: 1_000 };
 const sweepMs = 3_000;
 
-/** A server that forgets a session after 2 s of silence, and all history older than 1 s in a sweep every 3 s. */
+/** A server that ends a session after 2 s of silence, and prunes all history older than 1 s in a sweep every 3 s. */
 async function world() {
   const made = await clientWorld({ storage, pruningIntervalMs: sweepMs, sessionTimeoutMs: 2_000 });
   worlds.push(made);
   return made;
 }
 
-/** A client that reads at an old snapshot, which the server does not know of any more; then `a/1` is deleted, and the deletion pruned. */
+/**
+ * A client reads at an old snapshot of which the server no longer knows. Then `a/1` is deleted, and the deletion is
+ * pruned.
+ */
 async function prunedBehind(hasRead: boolean) {
   const made = await world();
   const { open, run, clock, server } = made;
@@ -25,7 +28,7 @@ async function prunedBehind(hasRead: boolean) {
   await run(reader.read((tx) => tx.get("b"), { after: tid }));
   const tx = await run(reader.begin());
   if (hasRead) expect(await run(tx.get("a/1"))).toBe("old");
-  // No keep-alive arrives: the session ends, and with it what the server knows of the snapshot.
+  // No keep-alive arrives, so the session ends, and the server forgets the snapshot.
   let end = (): void => undefined;
   const silence = new Promise<void>((resolve) => (end = resolve));
   transport.held.set("alive", silence);
@@ -54,13 +57,13 @@ describe("a key whose deletion was pruned", () => {
     await expect(run(tx.get("a/1"))).rejects.toThrow(SnapshotTooOldError);
   });
 
-  test("stays what it was for a transaction that has read it", async () => {
+  test("keeps its value for a transaction that has read it", async () => {
     const { run, reader, tx } = await prunedBehind(true);
     expect(await run(reader.get("a/1"))).toBeUndefined();
     expect(await run(tx.get("a/1"))).toBe("old");
   });
 
-  test("does not make a result valid that was computed from what the key held before", async () => {
+  test("does not make a result valid that was computed from the key's former value", async () => {
     const { run, clock, reader, tx } = await prunedBehind(true);
     const cache = await createCache({ clock, random: seededRandom(1) });
     expect(await run(reader.get("a/1"))).toBeUndefined();

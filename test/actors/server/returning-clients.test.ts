@@ -5,10 +5,10 @@ import { limits, type Tid } from "../../../core/index.js";
 import { serverWorld, TestDisk, type WorldOptions } from "../../support/server-world.js";
 import { WireClient } from "../../support/wire-client.js";
 
-/** What a look at one record is taken to cost, in ms: a step of 5 ms looks at 5,000. */
+/** Assumed time to read one record, in ms: a step of 5 ms reads 5,000 records. */
 const lookMs = 0.001;
 
-/** A server with `count` transactions that are in its log only, which counts the records that it looks at. */
+/** A server that counts the records it reads, with `count` transactions that are in its log only. */
 async function longLog(count: number, options: WorldOptions["storage"] = {}) {
   const looks = { all: 0, longestStep: 0 };
   const disk = new TestDisk();
@@ -34,7 +34,7 @@ async function longLog(count: number, options: WorldOptions["storage"] = {}) {
       }
     },
   });
-  // The work of the server takes time, as it does in life.
+  // The server's clock advances with each record read, since reading takes time in reality.
   const serverClock = (clock: Clock): Clock => ({
     now: () => clock.now(),
     monotonic: () => clock.monotonic() + looks.all * lookMs,
@@ -81,7 +81,7 @@ describe("clients that return after many transactions", () => {
     for (const [index, start] of [...starts, ...starts].entries()) {
       expect(all[index]).toEqual(positions.slice(start + 1).map(({ tid }) => tid));
     }
-    // From where they begin to the end of a page, and from there on page by page.
+    // From the start of the request to the end of a page, and then page by page.
     const pages = [1_000, 999, 500, 1, 1_000, 300, 1_000, 500, 100];
     expect(looks.all).toBeLessThan(pages.reduce((sum, count) => sum + count) + 5 * pages.length);
     expect(looks.longestStep).toBeLessThanOrEqual(limits.logPageTransactionsMax + 1);
@@ -93,7 +93,7 @@ describe("clients that return after many transactions", () => {
     const pages = Array.from({ length: 40 }, async (_, n) => {
       const reader = new WireClient(broker.connect(), "test", "main");
       await reader.register();
-      // Each from another transaction: no page is shared.
+      // Each request starts at another transaction, so no page is shared.
       await reader.log(positions[n * 100 + 1]?.tid ?? (0 as Tid));
       answered.push("page");
     });
@@ -104,7 +104,7 @@ describe("clients that return after many transactions", () => {
     expect(answered).toHaveLength(41);
   });
 
-  test("that ask for more pages than they can read are refused, and others are not", async () => {
+  test("with more requests for pages than they can read are refused, and others are not", async () => {
     const { client, positions, broker, clock } = await longLog(2_500);
     const greedy = Array.from({ length: 200 }, (_, n) => client.log(positions[n * 10]?.tid ?? (0 as Tid)).then(() => "page", String));
     const other = new WireClient(broker.connect(), "test", "main");

@@ -16,7 +16,7 @@ describe("sessions of one client name", () => {
     await world.client("another");
   });
 
-  test("that are heard of no more make room for new ones of that name", async () => {
+  test("that fell silent make room for new ones of that name", async () => {
     const world = await serverWorld({ sessionsPerClientMax: 2, sessionTimeoutMs: 20_000 });
     const [quiet, speaking] = [await world.client("many"), await world.client("many")];
     await quiet.alive();
@@ -28,13 +28,13 @@ describe("sessions of one client name", () => {
     await third.alive();
     await expect(quiet.alive()).rejects.toThrow(UnknownSessionError);
     await speaking.alive();
-    // Both that are left have just been heard of.
+    // Both remaining sessions have just been heard of.
     await expect(world.client("many")).rejects.toThrow(ServerBusyError);
   });
 });
 
 describe("a server without room for another session", () => {
-  test("gives the place of one that nothing was asked in, and never that of a client that is there", async () => {
+  test("gives away the place of an unused session, and never that of a live client", async () => {
     const world = await serverWorld({ sessionsMax: 3 });
     const client = await world.client("used");
     await client.load(0 as Tid, "a");
@@ -50,7 +50,7 @@ describe("a server without room for another session", () => {
     expect(world.server.status("main").counters["sessions"]).toBe(3);
   });
 
-  test("is ServerBusyError for a client that waited for it, which is transient", async () => {
+  test("gives ServerBusyError, which is transient, to a client that waited for a place", async () => {
     const world = await clientWorld({ sessionsMax: 1 });
     worlds.push(world);
     await world.open("first");

@@ -38,7 +38,7 @@ async function setup() {
 }
 
 describe("a storage server on LMDB", () => {
-  test("keeps what it acknowledged over a restart, with its history and outcomes", async () => {
+  test("keeps acknowledged commits across a restart, with their history and outcomes", async () => {
     const { start, connect } = await setup();
     const server = await start();
     const client = await connect();
@@ -70,7 +70,7 @@ describe("a storage server on LMDB", () => {
     await (await start("elsewhere")).close();
   });
 
-  test("shows its machines to whoever asks the actor system, and prunes when told", async () => {
+  test("shows its machines through the actor system, and prunes on request", async () => {
     const { system, start, connect } = await setup();
     const server = await start();
     const client = await connect();

@@ -24,7 +24,7 @@ import { serverWorld } from "../../support/server-world.js";
 import { textOf, utf8, WireClient } from "../../support/wire-client.js";
 
 describe("a storage server", () => {
-  test("commits what was written, and loads it", async () => {
+  test("commits writes, and loads them", async () => {
     const { client: connect } = await serverWorld();
     const client = await connect();
     const { position } = client.registered;
@@ -53,7 +53,7 @@ describe("a storage server", () => {
     await client.commit({ snapshot, reads: ["a"], serializable: false, writes: { b: "2" } });
   });
 
-  test("loads and lists as of a snapshot, and says so when it has not reached it", async () => {
+  test("loads and lists as of a snapshot, and refuses a snapshot that it has not reached", async () => {
     const { client: connect } = await serverWorld();
     const client = await connect();
     const first = await client.commit({ writes: { a: "1", b: "1" } });
@@ -69,7 +69,7 @@ describe("a storage server", () => {
     await expect(client.list((second.tid + 1) as Tid, { from: "a", to: undefined })).rejects.toThrow(BehindError);
   });
 
-  test("answers pages where all would not fit", async () => {
+  test("answers in pages when a result does not fit in one message", async () => {
     const { client: connect } = await serverWorld();
     const client = await connect();
     const large = "x".repeat(200_000);
@@ -90,7 +90,7 @@ describe("a storage server", () => {
     expect(revisions.map(({ value }) => value?.length)).toEqual([3_000_000]);
   });
 
-  test("tells which storages it serves", async () => {
+  test("lists the storages that it serves", async () => {
     const { broker, server } = await serverWorld();
     const bytes = await broker.connect().request(storagesSubject("test"), wire.nothing.write({}), { timeoutMs: 1_000 });
     expect(wire.readAnswer(wire.storages, bytes)).toEqual({ realm: "test", storages: ["main"] });
@@ -122,7 +122,7 @@ describe("a storage server", () => {
     await server.close();
   });
 
-  test("refuses who speaks another version of the protocol, whatever follows the version", async () => {
+  test("refuses another version of the protocol, whatever follows the version", async () => {
     const { broker, client: connect } = await serverWorld();
     const client = await connect();
     await expect(client.register({ protocol: 99 })).rejects.toThrow(ProtocolVersionError);
@@ -184,7 +184,7 @@ describe("a storage server", () => {
     await client.commit({ writes: { a: "1" } });
   });
 
-  test("takes no writes when it is read-only, or when the client asked not to write", async () => {
+  test("refuses writes when the server or the client is read-only", async () => {
     const world = await serverWorld();
     const reader = new WireClient(world.broker.connect(), "test", "main");
     expect(await reader.register({ readOnly: true })).toMatchObject({ readOnly: true });
@@ -200,7 +200,7 @@ describe("a storage server", () => {
     expect((await client.load(0 as Tid, "a")).revisions).toEqual([{ serial: 0, value: undefined, next: undefined }]);
   });
 
-  test("tells for people how it is doing, also to who has no session", async () => {
+  test("reports its status, even without a session", async () => {
     const world = await serverWorld();
     const client = await world.client("alice");
     const { tid } = await client.commit({ writes: { a: "1" } });
@@ -220,7 +220,7 @@ describe("a storage server", () => {
     expect(world.server.status("main").instance).toBe(client.registered.instance);
   });
 
-  test("tells ages by the time that has passed, whatever the wall clock was set to", async () => {
+  test("reports ages by elapsed time, even when the wall clock is set", async () => {
     const world = await serverWorld();
     const client = await world.client("alice");
     await client.vote({ id: "v", writes: { b: "1" } });
@@ -235,7 +235,7 @@ describe("a storage server", () => {
     expect(openTransactions).toMatchObject([{ sinceMs: 3_000 }]);
   });
 
-  test("has a new instance id at each start, and the old one's subjects are dead", async () => {
+  test("has a new instance id at each start, and the subjects of the old id are not served", async () => {
     const world = await serverWorld();
     const client = await world.client();
     const { tid } = await client.commit({ writes: { a: "1" } });
@@ -257,7 +257,7 @@ describe("a storage server", () => {
     await world.client();
   });
 
-  test("forgets a client that was silent for the session time-out, and no other", async () => {
+  test("ends the session of a client that was silent for the session time-out, and no other", async () => {
     const world = await serverWorld({ sessionTimeoutMs: 10_000 });
     const silent = await world.client();
     const speaking = await world.client();
@@ -268,7 +268,7 @@ describe("a storage server", () => {
     await speaking.alive();
   });
 
-  test("says at each start and each heartbeat where it stands", async () => {
+  test("publishes its position at each start and each heartbeat", async () => {
     const world = await serverWorld({ heartbeatIntervalMs: 500 });
     const client = await world.client();
     const { tid, digest } = await client.commit({ writes: { a: "1" } });
@@ -291,7 +291,7 @@ describe("a storage server", () => {
     expect(client.heard).toEqual([{ ...beat, instance: next.instance }]);
   });
 
-  test("beats at once when its link comes back", async () => {
+  test("sends a heartbeat at once when its link returns", async () => {
     const world = await serverWorld({ heartbeatIntervalMs: 60_000 });
     const client = await world.client();
     await world.server.close();
@@ -318,7 +318,7 @@ describe("a storage server", () => {
     await expect(wrong).rejects.toMatchObject({ facts: { option } });
   });
 
-  test("does not start with a storage that cannot be opened, and lets the others go", async () => {
+  test("does not start with a storage that cannot be opened, and closes the others", async () => {
     const clock = new SimulatedClock();
     const good = new MemoryDisk("good");
     const start = (storages: Record<string, { open: MemoryDisk["open"] }>) =>
@@ -340,7 +340,7 @@ describe("a storage server", () => {
   });
 });
 
-test("a value that could be written but never be listed is refused, and nothing is written", async () => {
+test("a value that could be written but never listed is refused, and nothing is written", async () => {
   const { server, client } = await serverWorld();
   const writer = await client();
   const { position } = server.status("main");

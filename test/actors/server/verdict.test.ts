@@ -30,13 +30,13 @@ async function openStore() {
 }
 
 describe("verdict on a cache", () => {
-  test("one that a load told of a batch before the store knew of it is up to date, not ahead of the server", async () => {
+  test("a cache that learned of a batch from a load before the store did is up to date, not ahead of the server", async () => {
     const { clock, store, verdicts, put } = await openStore();
     const position = store.position;
     const written = put("a");
-    const told = () => store.load("k", position.tid).asOf;
-    await clock.until(() => told().tid > position.tid, 10);
-    const asOf = told();
+    const loadedAsOf = () => store.load("k", position.tid).asOf;
+    await clock.until(() => loadedAsOf().tid > position.tid, 10);
+    const asOf = loadedAsOf();
     expect(asOf.tid).toBeGreaterThan(store.position.tid);
     expect(verdicts.on({ position, asOf })).toEqual({ type: "upToDate", position });
     expect(verdicts.on({ position, asOf: { ...asOf, digest: "0".repeat(16) } }).type).toBe("otherHistory");
@@ -45,7 +45,7 @@ describe("verdict on a cache", () => {
     expect(verdicts.on({ position, asOf })).toEqual({ type: "replay", position: asOf });
   });
 
-  test("one that has seen more than the server: a writer has lost it, a read-only server is behind", async () => {
+  test("for a cache ahead of the server, a writer reports a loss and a read-only server is behind", async () => {
     const { store, verdicts } = await openStore();
     const { position } = store;
     const ahead = { tid: asTid(position.tid + 1), digest: "0123456789abcdef" };

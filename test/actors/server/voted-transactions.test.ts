@@ -12,7 +12,7 @@ import { serverWorld, type WorldOptions } from "../../support/server-world.js";
 import { watched } from "../../support/watched.js";
 import { type CommitParts, newId, textOf } from "../../support/wire-client.js";
 
-/** Two clients, with one commit behind them. */
+/** Two clients, after one commit. */
 async function world(options: WorldOptions = {}) {
   const made = await serverWorld({ transactionTimeoutMs: 5_000, ...options });
   const first = await made.client("first");
@@ -34,7 +34,7 @@ describe("a voted transaction", () => {
     expect(second.invalidated.map(({ tid }) => tid)).toEqual([committed.tid]);
   });
 
-  test("is refused when validation refuses it, and holds nothing then", async () => {
+  test("is refused when validation fails, and then holds nothing", async () => {
     const { first, second, snapshot } = await world();
     await second.commit({ writes: { a: "1" } });
     await expect(first.vote({ snapshot, reads: ["a"], writes: { b: "1" } })).rejects.toThrow(ConflictError);
@@ -55,15 +55,15 @@ describe("a voted transaction", () => {
     ["a reader of what it wrote", { writes: { a: "1" } }, { reads: ["a"], writes: { c: "2" } }, true],
     ["who listed a range that it wrote in", { writes: { r1: "1" } }, { ranges: [range], writes: { c: "2" } }, true],
     ["a writer of what it read", { reads: ["a"], writes: { b: "1" } }, { writes: { a: "2" } }, true],
-    ["a writer of what it found absent", { reads: ["absent"], writes: { b: "1" } }, { writes: { absent: "2" } }, true],
+    ["a writer of a key that it found absent", { reads: ["absent"], writes: { b: "1" } }, { writes: { absent: "2" } }, true],
     ["a writer into a range that it listed", { ranges: [range], writes: { b: "1" } }, { writes: { r7: "2" } }, true],
-    ["who deletes in a range that it listed", { ranges: [range], writes: { b: "1" } }, { writes: { r7: undefined } }, true],
-    ["a reader of what it read", { reads: ["a"], writes: { b: "1" } }, { reads: ["a"], writes: { c: "2" } }, false],
-    ["who listed what it listed", { ranges: [range], writes: { b: "1" } }, { ranges: [range], writes: { c: "2" } }, false],
-    ["who reads elsewhere", { writes: { a: "1" } }, { reads: ["b"], writes: { c: "2" } }, false],
-    ["a reader that wants no serializability", { writes: { a: "1" } }, { serializable: false, reads: ["a"], writes: { c: "2" } }, false],
+    ["a deletion in a range that it listed", { ranges: [range], writes: { b: "1" } }, { writes: { r7: undefined } }, true],
+    ["a reader of the same objects", { reads: ["a"], writes: { b: "1" } }, { reads: ["a"], writes: { c: "2" } }, false],
+    ["a listing of the same range", { ranges: [range], writes: { b: "1" } }, { ranges: [range], writes: { c: "2" } }, false],
+    ["a reader of other objects", { writes: { a: "1" } }, { reads: ["b"], writes: { c: "2" } }, false],
+    ["a reader without serializability", { writes: { a: "1" } }, { serializable: false, reads: ["a"], writes: { c: "2" } }, false],
     [
-      "a writer of what it read without serializability",
+      "a writer of objects that it read without serializability",
       { serializable: false, reads: ["a"], writes: { b: "1" } },
       { writes: { a: "2" } },
       false,
@@ -81,7 +81,7 @@ describe("a voted transaction", () => {
     expect(commit.state).toBe("done");
   });
 
-  test("makes who waited a conflict when it commits, and lets it pass when it aborts", async () => {
+  test("turns waiting transactions into conflicts when it commits, and lets them pass when it aborts", async () => {
     for (const end of ["finish", "abort"] as const) {
       const { first, second, settled } = await world();
       const id = newId();
@@ -95,7 +95,7 @@ describe("a voted transaction", () => {
     }
   });
 
-  test("no write skew: of two that read what the other writes, one is refused", async () => {
+  test("no write skew: of two transactions that read what the other writes, one is refused", async () => {
     const { first, second, settled, snapshot } = await world();
     const id = newId();
     await first.vote({ id, snapshot, reads: ["a"], writes: { b: "1" } });
@@ -106,7 +106,7 @@ describe("a voted transaction", () => {
     expect(other.error).toBeInstanceOf(ConflictError);
   });
 
-  test("those who waited go on in the order they came", async () => {
+  test("waiting transactions go on in the order of arrival", async () => {
     const { first, second, settled } = await world();
     const id = newId();
     await first.vote({ id, writes: { a: "1", b: "1" } });
@@ -121,7 +121,7 @@ describe("a voted transaction", () => {
     expect(second.invalidated.map(({ keys }) => keys?.[0])).toEqual(["from-0", "from-1", "from-2"]);
   });
 
-  test("who waits holds nothing: others pass it by", async () => {
+  test("a waiting transaction holds nothing, so others overtake it", async () => {
     const { first, second, settled } = await world();
     const id = newId();
     await first.vote({ id, writes: { a: "1" } });
@@ -133,7 +133,7 @@ describe("a voted transaction", () => {
     expect(waiting.error).toBeInstanceOf(ConflictError);
   });
 
-  test("is aborted at its time-out, its id fenced for ever, and others go on at once", async () => {
+  test("is aborted at its time-out, its id is fenced for ever, and others go on at once", async () => {
     const run = await world();
     const { first, second, clock, settled, snapshot } = run;
     const id = newId();
@@ -165,7 +165,7 @@ describe("a voted transaction", () => {
     await second.commit({ writes: { b: "2" } });
   });
 
-  test("does not time out while it is written", async () => {
+  test("does not time out while it is being written", async () => {
     const { first, disk, clock, settled } = await world({ sessionTimeoutMs: 100_000 });
     const id = newId();
     await first.vote({ id, writes: { a: "1" } });
@@ -193,7 +193,7 @@ describe("a voted transaction", () => {
     }
   });
 
-  test("who waits in vain is told after the time-out, whoever held it up, and keeps its session", async () => {
+  test("a commit that waits in vain fails after the time-out, whichever transactions it waited for, and its client keeps its session", async () => {
     const run = await world({ sessionTimeoutMs: 100_000 });
     const { first, second, clock, settled, snapshot } = run;
     const third = await run.client("third");
@@ -215,7 +215,7 @@ describe("a voted transaction", () => {
     expect(await third.settle(vain, snapshot)).toEqual({ committed: undefined });
   });
 
-  test("a copy of its vote is answered as the vote, and a copy of its finish as the finish", async () => {
+  test("a copy of its vote is answered like the vote, and a copy of its finish like the finish", async () => {
     const { first } = await world();
     const vote = { id: newId(), snapshot: first.registered.position.tid, writes: { a: "1" } };
     await first.vote(vote);
@@ -228,7 +228,7 @@ describe("a voted transaction", () => {
     await expect(first.commit({ ...vote, id: vote.id })).resolves.toEqual(committed);
   });
 
-  test("whose finish waits while the server closes is written before it; what else waits is refused", async () => {
+  test("whose finish waits while the server closes is written before the close; other waiting requests are refused", async () => {
     const { first, second, server, disk, settled, restart, snapshot } = await world();
     const ids = [newId(), newId()] as const;
     await first.vote({ id: ids[0], writes: { a: "1" } });
@@ -252,7 +252,7 @@ describe("a voted transaction", () => {
     expect(again.status("main").position.tid).toBe(Math.max(...finishes.map(({ value }) => value?.tid ?? 0)));
   });
 
-  test("an abort that overtakes its vote keeps it from holding anything", async () => {
+  test("an abort that overtakes its vote prevents it from holding anything", async () => {
     const { first, second } = await world();
     const id = newId();
     await first.abort(id);
@@ -264,7 +264,7 @@ describe("a voted transaction", () => {
     await second.commit({ snapshot: next.snapshot, writes: { b: "2" } });
   });
 
-  test("an abort after the commit is refused, and a finish without a vote too", async () => {
+  test("an abort after the commit is refused, and so is a finish without a vote", async () => {
     const { first } = await world();
     const id = newId();
     await first.commit({ id, writes: { a: "1" } });
@@ -273,7 +273,7 @@ describe("a voted transaction", () => {
     await expect(first.vote({ id: "never-voted", writes: { c: "1" } })).rejects.toThrow(TransactionAbortedError);
   });
 
-  test("settling one that only waits or was only voted aborts it, for who asks has given up on it", async () => {
+  test("settling a waiting or voted transaction aborts it, since its client has given it up", async () => {
     const { first, second, settled, snapshot } = await world();
     const voted = newId();
     const waits = newId();
@@ -287,7 +287,7 @@ describe("a voted transaction", () => {
     await second.commit({ writes: { a: "3" } });
   });
 
-  test("settling one that is being finished waits for its end", async () => {
+  test("settling a transaction that is being finished waits for its end", async () => {
     const { first, disk, settled, snapshot } = await world();
     const id = newId();
     await first.vote({ id, writes: { a: "1" } });
@@ -302,7 +302,7 @@ describe("a voted transaction", () => {
     expect(settle.value).toEqual({ committed: finish.value });
   });
 
-  test("is aborted when its finish was in doubt and the log does not hold it", async () => {
+  test("is aborted when its finish was in doubt and the log does not contain it", async () => {
     const { first, second, disk, clock, settled } = await world();
     const id = newId();
     await first.vote({ id, writes: { a: "1" } });
@@ -316,7 +316,7 @@ describe("a voted transaction", () => {
     await second.commit({ writes: { a: "2" } });
   });
 
-  test("their number is bounded", async () => {
+  test("the number of voted transactions is bounded", async () => {
     const { first, second, settled } = await world({ transactionsOpenMax: 2 });
     const id = newId();
     await first.vote({ id, writes: { a: "1" } });

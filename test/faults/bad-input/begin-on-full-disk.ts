@@ -1,7 +1,7 @@
 /**
- * Begins a store in new folders below its first argument, on a disk that has less and less room: a store alone (`store`), a cache of
- * results (`cache`), and the cache of a client (`client`). Says as JSON what came of it. Its third argument is a file that fills the
- * disk, if the disk can be filled.
+ * Opens a new store in folders below the first argument, while the disk has less and less room. The second argument is
+ * the kind: a store alone (`store`), a cache of results (`cache`), or the cache of a client (`client`). Prints the
+ * outcomes as JSON. The third argument is a file that fills the disk; without it the disk cannot be filled.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -14,14 +14,14 @@ import { type Log, silentLog, systemRandom, systemClock, ZooidError } from "../.
 
 const [parent = "", kind = "", ballast] = process.argv.slice(2);
 const pageBytes = 4_096;
-/** More than a store is begun with, and less. */
+/** From more pages than a new store needs down to none. */
 const roomsPages = ballast === undefined ? [0] : [300, 200, 64, 16, 8, 4, 3, 2, 1, 0];
 
 const lines: string[] = [];
 const line: Log["error"] = (_facts: unknown, text?: string) => void lines.push(String(text));
 const log: Log = { ...silentLog, error: line };
 
-/** Fills the disk, but for so many pages. */
+/** Fills the disk except for `pages` pages. */
 function leave(pages: number): void {
   if (ballast === undefined) return;
   const file = openSync(ballast, "a+");

@@ -1,4 +1,4 @@
-/** What a service may do wrong: each has its typed error, and changes nothing. */
+/** Wrong calls of a service. Each has its typed error, and changes nothing. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ObjectClient, openObjectClient } from "../../../actors/client/object-client.js";
 import * as wire from "../../../actors/protocol/codec.js";
@@ -61,7 +61,7 @@ describe("a key", () => {
     expect(await refusal(client.read((tx) => all(tx.list("", { after: wrong }))))).toEqual(refused);
   });
 
-  test("of 512 bytes is one", async () => {
+  test("of 512 bytes is valid", async () => {
     await world.run(client.put("ü".repeat(256), 1));
     before = now();
   });
@@ -100,11 +100,11 @@ describe("a value", () => {
 });
 
 describe("a transaction", () => {
-  test("larger than a message is TooLargeError, at the write that is too much or at its end", async () => {
+  test("larger than a message is TooLargeError, at the write that exceeds the bound or at the commit", async () => {
     const half = new Uint8Array(limits.messageBytesMax / 2);
     const refused = refusedAs("ZOOID_TOO_LARGE", { what: "transaction", sizeMax: limits.messageBytesMax });
     expect(await refusal(client.transact(async (tx) => [await tx.put("a", half), await tx.put("b", half)]))).toEqual(refused);
-    // What it writes fits, but not the message around it.
+    // The two writes fit in a message, but not with the fields of the message around them.
     const nearly = half.subarray(20);
     expect(await refusal(client.transact(async (tx) => [await tx.put("a", nearly), await tx.put("b", nearly)]))).toEqual(refused);
     await using open = await client.begin();
@@ -129,7 +129,7 @@ describe("a transaction", () => {
     expect(await refusal(listing)).toEqual(refusedAs("ZOOID_TOO_LARGE", { what: "ranges of a transaction" }));
   });
 
-  test("that throws is not committed, whatever it wrote", async () => {
+  test("that throws is not committed, and stores none of its writes", async () => {
     const reason = new RangeError("the service changed its mind");
     const throwing = client.transact(async (tx) => {
       await tx.put("fine", 1);
@@ -139,8 +139,8 @@ describe("a transaction", () => {
   });
 });
 
-describe("what is read-only", () => {
-  test("a client that asked for it writes: ReadOnlyError, before anything is sent", async () => {
+describe("read-only access", () => {
+  test("a write of a read-only client is ReadOnlyError, before anything is sent", async () => {
     const { client: reader, transport } = await world.open("reader", { readOnly: true });
     const refused = refusedAs("ZOOID_READ_ONLY", { who: "client" });
     expect(await world.run(reader.get("kept"))).toBe("as it was");
@@ -151,7 +151,7 @@ describe("what is read-only", () => {
     expect([transport.count("commit"), transport.count("vote")]).toEqual([0, 0]);
   });
 
-  test("a server that was told to be is asked to write: ReadOnlyError, and it is read all the same", async () => {
+  test("a write at a read-only server is ReadOnlyError, and reads go on", async () => {
     await world.server.close();
     const readOnly = await world.restart({ readOnly: true });
     const { client: writer } = await world.open("writer");
@@ -165,7 +165,7 @@ describe("what is read-only", () => {
   });
 });
 
-describe("a client that asks", () => {
+describe("a client that opens", () => {
   const opening = (options: { readonly storage?: string; readonly transport?: ReturnType<ClientWorld["broker"]["connect"]> }) =>
     openObjectClient({
       realm: "test",
@@ -179,22 +179,22 @@ describe("a client that asks", () => {
       ...options,
     });
 
-  test("for a storage that nobody serves, where others are served, gets DisconnectedError, which names these", async () => {
+  test("a storage that no server serves gets DisconnectedError, which names the served storages", async () => {
     const reason = `no server serves storage "elsewhere" now; a server there serves "main"`;
     expect(await refusal(opening({ storage: "elsewhere" }))).toEqual(refusedAs("ZOOID_DISCONNECTED", { reason }));
   });
 
-  test.each([undefined, null, "", 7, {}, "http://127.0.0.1"])("called with %j gets InvalidOptionError", async (given) => {
+  test.each([undefined, null, "", 7, {}, "http://127.0.0.1"])("with the servers %j gets InvalidOptionError", async (given) => {
     await expect(connect(given as never)).rejects.toThrow(
       /^option servers (?:is missing: connect\("nats:|is neither an address|holds http:)/,
     );
   });
 
-  test.each(["", "a.b", "*", "a b", "n".repeat(65), 7])("for a storage named %j gets InvalidOptionError", async (storage) => {
+  test.each(["", "a.b", "*", "a b", "n".repeat(65), 7])("a storage named %j gets InvalidOptionError", async (storage) => {
     expect(await refusal(opening({ storage: storage as string }))).toEqual(refusedAs("ZOOID_INVALID_OPTION", { option: "storage" }));
   });
 
-  test("a server that speaks another version gets ProtocolVersionError, at once", async () => {
+  test("a storage whose server speaks another version gets ProtocolVersionError at once", async () => {
     const between = await standBetween(world);
     const versions = { version: 1, supported: 2 };
     between.answer = (operation, bytes) => (operation === "register" ? wire.writeError(new ProtocolVersionError(versions)) : bytes);

@@ -1,4 +1,4 @@
-/** Folders that a storage server cannot take: it does not start, answers nobody, and leaves them as they are. */
+/** Folders that a storage server cannot use: it does not start, answers no request, and leaves them unchanged. */
 import { execFile } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -41,10 +41,13 @@ async function serve(data: string, realm = "test"): Promise<StorageServer> {
 async function refused(data: string, realm: string, code: string): Promise<void> {
   await expect(serve(data, realm)).rejects.toMatchObject({ code, transient: false, facts: { folder: data } });
   const asking = broker.connect().request(storageSubjects(realm, "main").register, new Uint8Array(), { timeoutMs: 1_000 });
-  await expect(asking, "nobody answers").rejects.toMatchObject({ code: "ZOOID_DISCONNECTED" });
+  await expect(asking, "no server answers").rejects.toMatchObject({ code: "ZOOID_DISCONNECTED" });
 }
 
-/** Makes `path` a folder in which nothing can be written, whoever asks: root writes where a mode says that it may not, others cannot mount. */
+/**
+ * Makes `path` a folder in which nothing can be written. Root ignores the mode of a folder, so a read-only file system
+ * is mounted; other users cannot mount, and for them the mode is enough.
+ */
 async function unwritable(path: string): Promise<void> {
   await mkdir(path);
   try {
@@ -56,7 +59,7 @@ async function unwritable(path: string): Promise<void> {
 }
 
 describe("a storage server does not start", () => {
-  test("in the folder of another, which goes on", async () => {
+  test("in the folder of another server, which goes on", async () => {
     const first = await serve(folder);
     const client = await openObjectClient({
       ...seams,
@@ -83,7 +86,7 @@ describe("a storage server does not start", () => {
     expect(await readdir(path)).toEqual([]);
   });
 
-  test("where a file stands in the way", async () => {
+  test("where a file has the path of the folder", async () => {
     const file = join(folder, "file");
     await writeFile(file, "mine");
     await refused(file, "test", "ZOOID_STORE");
@@ -91,7 +94,7 @@ describe("a storage server does not start", () => {
     expect(await readFile(file, "utf8")).toBe("mine");
   });
 
-  test("with data that is no data of ours", async () => {
+  test("with data that is not Zooid's", async () => {
     const data = join(folder, "data.mdb");
     const bytes = Buffer.alloc(16_384, "not a database ");
     await writeFile(data, bytes);
@@ -130,7 +133,7 @@ describe("a client does not open its cache", () => {
     await (await opening(cache)).close();
   });
 
-  test("in the folder of a server, which is left as it is", async () => {
+  test("in the folder of a server, which stays unchanged", async () => {
     const data = join(folder, "server");
     await (await serve(data)).close();
     await expect(opening(data)).rejects.toMatchObject({ code: "ZOOID_STORE", facts: { folder: data } });

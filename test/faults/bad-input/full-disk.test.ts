@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const folder of mounted.splice(0)) await run("umount", [folder]);
 });
 
-test("a server whose disk is full refuses commits and serves loads, loses nothing, and goes on when there is room", async () => {
+test("a server whose disk is full refuses commits and serves loads, loses nothing, and accepts commits again once there is room", async () => {
   const disk = await smallDisk();
   const [program = "", ...args] = disk.command(
     process.execPath,
@@ -36,7 +36,7 @@ test("a server whose disk is full refuses commits and serves loads, loses nothin
     const full = await said();
     expect(full.acknowledged).toBeGreaterThan(100);
     expect(full).toMatchObject({ late: "ZOOID_READ_ONLY", there: full.acknowledged, logged: full.acknowledged });
-    // Each write that failed was settled: the log, read back, did not have it.
+    // Each failed write was settled: the log was read back, and did not contain it.
     expect(full.refused.length).toBeGreaterThan(0);
     for (const code of full.refused) expect(["ZOOID_TRANSACTION_ABORTED", "ZOOID_READ_ONLY"]).toContain(code);
 
@@ -50,7 +50,7 @@ test("a server whose disk is full refuses commits and serves loads, loses nothin
 });
 
 describe("on a disk that has no room to begin a store", () => {
-  /** What comes of it, by the pages of room that there are. */
+  /** Outcomes by the number of free pages, log lines, and standard error of begin-on-full-disk.ts. */
   const begin = async (kind: string) => {
     const disk = await smallDisk(8);
     const script = join(import.meta.dirname, "begin-on-full-disk.ts");
@@ -60,13 +60,13 @@ describe("on a disk that has no room to begin a store", () => {
     return { found: Object.entries(found), lines, stderr };
   };
 
-  test("a new store is DiskFullError, whatever room there is, and nothing goes to standard error", async () => {
+  test("opening a new store is DiskFullError at any room that is too small, and standard error stays empty", async () => {
     const { found, stderr } = await begin("store");
     for (const [pages, outcome] of found) expect(outcome, pages).toBe(Number(pages) > 256 ? "opened" : "ZOOID_DISK_FULL true");
     expect(stderr).toBe("");
   });
 
-  test.each(["cache", "client"])("a %s goes on in memory and says so once each time", async (kind) => {
+  test.each(["cache", "client"])("a %s goes on in memory, and logs it once each time", async (kind) => {
     const { found, lines, stderr } = await begin(kind);
     for (const [pages, outcome] of found) expect(outcome, pages).toBe("kept");
     expect(lines).toEqual(found.filter(([pages]) => Number(pages) <= 256).map(() => "cache goes on in memory, its disk is full"));
@@ -92,17 +92,20 @@ describe("on a disk that has no room to begin a store", () => {
 });
 
 interface SmallDisk {
-  /** Where it stands, and a folder on it that is not there yet. */
+  /** The mount point, and a folder on the disk that does not exist yet. */
   readonly parent: string;
   readonly folder: string;
-  /** A file on it that can be made larger or smaller, where there is one. */
+  /** A file on the disk that the program can enlarge or shrink. Empty where only a limit on file sizes is used. */
   readonly ballast: readonly string[];
   command(...args: string[]): string[];
-  /** `pid` is of the process that found it full. */
+  /** Makes room for the process `pid`, which found the disk full. */
   makeRoom(pid: number): Promise<unknown>;
 }
 
-/** A tmpfs with something else on it; where none may be mounted, a limit on the size of files makes the same writes fail. */
+/**
+ * A small tmpfs that also holds a ballast file. Where mounting is not permitted, a limit on the size of files makes the
+ * same writes fail.
+ */
 async function smallDisk(blocksMax = 6_000): Promise<SmallDisk> {
   const parent = join(await makeFolder(), "small");
   const folder = join(parent, "data");
@@ -117,7 +120,8 @@ async function smallDisk(blocksMax = 6_000): Promise<SmallDisk> {
     await writeFile(ballast, Buffer.alloc(1_000_000, 1));
     return { parent, folder, ballast: [ballast], command: (...args) => args, makeRoom: () => rm(ballast) };
   }
-  // The signal that goes with the limit would kill the process before the write could fail. Who runs may raise a soft limit again.
+  // Without the trap, SIGXFSZ would kill the process before the write could fail. The limit is soft, so that `prlimit`
+  // can raise it again.
   return {
     parent,
     folder,

@@ -32,7 +32,10 @@ import { below, mutated, oneOf, tooMuch } from "./mutations.js";
 
 const messages = 20_000;
 const inFlight = 200;
-/** Of the process that holds server, clients and test, between the first quarter of the messages and the last, once all garbage is gone. */
+/**
+ * Growth allowed between the first quarter of the messages and the last, after garbage collection, in the process that
+ * holds server, clients and test.
+ */
 const memoryGrowthBytesMax = 12 * 1024 * 1024;
 const realm = "fuzz";
 
@@ -44,10 +47,10 @@ afterEach(async () => {
   for (const each of undo.splice(0).reverse()) await each();
 });
 
-describe("a storage server that is sent bad messages over NATS", () => {
+describe("a storage server that receives bad messages over NATS", () => {
   const seed = Number(process.env["ZOOID_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
-  test(`answers each, writes only what it said that it committed, and goes on (ZOOID_FUZZ_SEED=${seed} replays it)`, async () => {
+  test(`answers each, writes only commits that it acknowledged, and goes on (ZOOID_FUZZ_SEED=${seed} replays it)`, async () => {
     const setup = await startPlace(seed);
     const { server, witness, sender, subjects } = setup;
     const facts = new LiveFacts(server.instance, sender);
@@ -58,11 +61,11 @@ describe("a storage server that is sent bad messages over NATS", () => {
     const send = async (index: number): Promise<void> => {
       const random = seededRandom(seed ^ Math.imul(index + 1, 0x9e3779b1));
       const { name, subject, good, answer } = oneOf(random, subjects)(facts, random);
-      // A copy: what is kept of it must not keep the block alive that its encoder wrote it into.
+      // A copy, since a view that is kept would keep the encoder's whole block alive.
       const payload = Buffer.from(below(random, 500) === 0 ? tooMuch(random) : below(random, 8) === 0 ? good : mutated(good, random));
       const where = `message ${index} (${name})`;
       if (answer === undefined || below(random, 10) === 0) {
-        // What cannot be told from a word of the server's own is no bad input.
+        // A message that looks like one of the server's own cannot be recognised as bad input.
         if (payload.length <= sender.payloadBytesMax && !isOfServer(payload, server.instance)) sender.publish(subject, payload);
         return;
       }
@@ -95,25 +98,25 @@ describe("a storage server that is sent bad messages over NATS", () => {
       }
     };
     const sendUpTo = (end: number) => Promise.all([serving(end), ...Array.from({ length: inFlight }, () => worker(end))]);
-    // Buffers grow to what they need; then they stay as they are.
+    // Buffers grow during the first quarter, and keep their size after that.
     await sendUpTo(messages / 4);
     const memoryBefore = memory();
     await sendUpTo(messages);
 
-    // Each message was answered, most with what is wrong with it.
+    // Each message was answered, most of them with an error.
     expect(answered.get("ZOOID_MALFORMED_MESSAGE")).toBeGreaterThan(messages / 4);
     expect(answered.get("done")).toBeGreaterThan(messages / 50);
     expect(setup.loud, "nothing is logged as an error").toEqual([]);
     expect(setup.fatal).toEqual([]);
 
-    // What is stored is what the committed transactions wrote, in their order, and nothing else.
+    // The stored objects are those that the committed transactions wrote, in their order, and nothing else.
     await witness.put("witness", "last");
     const { position } = await facts.wire.alive();
     const rows = await allRows(facts.wire, position.tid);
     for (const key of ["witness", "untouched"]) expect(rows.delete(key)).toBe(true);
     expect(rows).toEqual(facts.model());
     expect(await witness.get("untouched")).toBe("as it was");
-    // A fence of what was voted and not finished may be on its way.
+    // The server may still be writing the fence of a voted transaction that was not finished.
     await until(() => server.status("main").machines["group-commit"] === "idle");
 
     expect(memory() - memoryBefore).toBeLessThan(memoryGrowthBytesMax);
@@ -124,7 +127,7 @@ interface Aim {
   readonly name: string;
   readonly subject: string;
   readonly good: Uint8Array;
-  /** Undefined: nobody answers there. */
+  /** Undefined: the subject gives no answers. */
   readonly answer: wire.Codec<unknown> | undefined;
 }
 
@@ -135,7 +138,7 @@ const view: wire.Codec<unknown> = {
   read: (bytes) => (bytes.length === 1 ? wire.nothing : actorView).read(bytes),
 };
 
-/** Every subject that a server listens to, each with a good message for it. */
+/** Every subject that a server subscribes to, each with a good message for it. */
 function aimsAt(instance: string): readonly AimAt[] {
   const storage = storageSubjects(realm, "main");
   const operation = operations.map((name): AimAt => (facts, random) => {
@@ -159,7 +162,7 @@ function aimsAt(instance: string): readonly AimAt[] {
   ];
   return [
     ...operation,
-    // Those that write, more often.
+    // Operations that write are sent more often.
     ...operation.slice(6, 11),
     (facts, random) => ({
       name: "register",
@@ -183,11 +186,11 @@ function aimsAt(instance: string): readonly AimAt[] {
   ];
 }
 
-/** What a sender of good messages knows, and what became of its transactions. */
+/** The facts that a sender of good messages needs, and the outcomes of its transactions. */
 class LiveFacts {
   readonly wire: WireClient;
   readonly #instance: string;
-  /** By id, in the order in which they were sent: a copy may say something else. What was refused is not among them. */
+  /** Commits by id, in the order of sending, since a changed copy may have the same id. Refused ones are removed. */
   readonly #sent = new Map<string, { readonly payload: Uint8Array; readonly commit: Commit }[]>();
   readonly #committed = new Map<Tid, string>();
   readonly #voted: string[] = [];
@@ -203,7 +206,7 @@ class LiveFacts {
     return this.wire.session;
   }
 
-  /** Those who find the session gone together make one new one. */
+  /** Callers that find the session gone at the same time share one registration. */
   async register(): Promise<void> {
     this.#registering ??= this.wire.register({ client: "fuzz" }).finally(() => (this.#registering = undefined));
     await this.#registering;
@@ -270,7 +273,7 @@ class LiveFacts {
       case "alive":
         return [wire.alive.write({ session, oldestSnapshot: snapshot }), wire.aliveAnswer];
       case "bye":
-        // The own session is needed by all the others.
+        // The client's own session must stay, since all other messages use it.
         return [wire.session.write({ session: "gone" }), wire.nothing];
       case "writer":
         return [wire.challenge.write({ nonce: id }), wire.writer];
@@ -288,7 +291,7 @@ class LiveFacts {
     else sent.push({ payload, commit });
   }
 
-  /** One that was refused is not what its id stands for: a copy that says something else may be. */
+  /** Forgets a refused message: a changed copy with the same id may still commit. */
   refused(operation: string, payload: Uint8Array): void {
     if (operation !== "commit" && operation !== "vote") return;
     const commit = readable(wire.commit, payload);
@@ -305,12 +308,12 @@ class LiveFacts {
     if (tid !== undefined) this.#committed.set(tid, id);
   }
 
-  /** What the committed transactions leave, in the order of their tids. */
+  /** The objects that the committed transactions leave, applied in the order of their tids. */
   model(): Map<string, string> {
     const objects = new Map<string, string>();
     for (const [, id] of [...this.#committed].sort(([a], [b]) => a - b)) {
       const first = this.#sent.get(id)?.[0];
-      expect(first, "only what was sent as a whole is committed").toBeDefined();
+      expect(first, "only commits that were sent completely are committed").toBeDefined();
       for (const { key, value } of first?.commit.writes ?? []) {
         if (value === undefined) objects.delete(key);
         else objects.set(key, Buffer.from(value).toString("hex"));
@@ -379,7 +382,7 @@ function readable<T>(codec: wire.Codec<T>, payload: Uint8Array): T | undefined {
   }
 }
 
-/** Bytes in use. The first collection leaves freed buffers to another thread, which may take its time; the second waits for it. */
+/** Bytes in use. The first collection leaves freed buffers to another thread; the second waits for that thread. */
 function memory(): number {
   collectGarbage();
   collectGarbage();

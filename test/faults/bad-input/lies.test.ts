@@ -1,4 +1,4 @@
-/** Lies of a server that are well-formed, each as a client takes it. */
+/** Well-formed but wrong messages of a server, and how a client takes each. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import { openObjectClient } from "../../../actors/client/object-client.js";
@@ -51,7 +51,7 @@ async function opened(options?: Partial<ObjectClientOptions<UntypedSchema>>): Pr
   return client;
 }
 
-/** Answers `operation` with what `lie` makes of the truth. */
+/** Replaces good answers to `operation` by what `lie` makes of them. */
 function lieAbout<T>(operation: string, codec: wire.Codec<T>, lie: (truth: T) => T): void {
   between.answer = (asked, bytes) =>
     asked === operation && bytes[0] === 0 ? wire.writeAnswer(codec, lie(wire.readAnswer(codec, bytes))) : bytes;
@@ -75,7 +75,7 @@ describe("a listing", () => {
   const row = (key: string) => ({ key, serial: tidZero, value, next: undefined });
 
   test.each([
-    ["ends where it began, so that it would never end", (truth: object) => ({ ...truth, rows: [], end: "k" })],
+    ["ends where it began, so that the listing would never end", (truth: object) => ({ ...truth, rows: [], end: "k" })],
     ["ends before it began", (truth: object) => ({ ...truth, rows: [], end: "a" })],
     ["ends after its range", (truth: object) => ({ ...truth, end: "z" })],
     ["has a row of another range", (truth: object) => ({ ...truth, rows: [row("z")], end: undefined })],
@@ -87,7 +87,7 @@ describe("a listing", () => {
     await run(client.put("k3", 1));
     lieAbout("list", wire.listAnswer, lie as never);
     await expect(run(listed(client))).rejects.toEqual(malformed("list answer"));
-    between.tellTheTruth();
+    between.changeNothing();
     expect(await run(listed(client))).toEqual(["k3"]);
   });
 });
@@ -104,29 +104,29 @@ describe("a load", () => {
     const client = await opened();
     lieAbout("load", wire.loadAnswer, lie as never);
     await expect(run(client.get("k"))).rejects.toEqual(malformed(what));
-    between.tellTheTruth();
+    between.changeNothing();
     expect(await run(client.get("k"))).toBeUndefined();
   });
 
-  test("of a value that nobody encoded is InvalidValueError, for the one who reads it", async () => {
+  test("of a value that cannot be decoded is InvalidValueError for its reader", async () => {
     const client = await opened();
     lieAbout("load", wire.loadAnswer, (truth) => ({
       ...truth,
       revisions: [{ serial: tidZero, value: Buffer.from([0xc1]), next: undefined }],
     }));
     await expect(run(client.get("k"))).rejects.toMatchObject({ code: "ZOOID_INVALID_VALUE" });
-    between.tellTheTruth();
+    between.changeNothing();
     expect(await run(client.get("k"))).toBeUndefined();
   });
 });
 
 describe("an invalidation", () => {
-  test("that goes back in time is dropped, and the position stands", async () => {
+  test("that goes back in time is dropped, and the position stays", async () => {
     const client = await opened();
     const tid = await run(client.put("k", 1));
     const { position } = client.status();
-    between.say(
-      // Written by hand: the codec refuses to read it, and so does the client.
+    between.publish(
+      // Encoded by hand: the codec refuses to write it, and so the client refuses to read it.
       encodeMessage(["i", world.server.instance, [[tid, tid - 1, digest, 1, ["k"]]]]),
     );
     await world.settled();
@@ -134,7 +134,7 @@ describe("an invalidation", () => {
     expect(await run(client.get("k"))).toBe(1);
   });
 
-  test("whose keys never end is given up, and the others go on", async () => {
+  test("whose pages of keys never end is given up, and other invalidations go on", async () => {
     const client = await opened();
     const other = await opened({ client: "other" });
     const keys = Array.from({ length: limits.invalidationKeysMax }, (_, index) => `n${index}`);
@@ -150,13 +150,13 @@ describe("an invalidation", () => {
       const page = wire.readAnswer(wire.logPage, bytes);
       return wire.writeAnswer(wire.logPage, { ...page, transactions: page.transactions.map((each) => ({ ...each, keys: undefined })) });
     };
-    between.tell = (bytes) => (wire.broadcast.read(bytes).type === "heartbeat" ? [bytes] : []);
+    between.broadcast = (bytes) => (wire.broadcast.read(bytes).type === "heartbeat" ? [bytes] : []);
     const tid = await run(other.put("k", 1));
     await world.clock.advance(3_000);
     expect(client.status().position.tid).toBeLessThan(tid);
-    // One past what a transaction can have written.
+    // One page more than a transaction can have written.
     expect(pagesMost).toBe(limits.transactionKeysMax / limits.invalidationKeysMax + 1);
-    between.tellTheTruth();
+    between.changeNothing();
     await run(client.read((tx) => tx.get("k"), { after: tid }));
     expect(client.status().position.tid).toBe(tid);
   });
@@ -164,7 +164,7 @@ describe("an invalidation", () => {
 
 describe("a commit", () => {
   test.each([
-    ["of nothing", () => new Uint8Array()],
+    ["without content", () => new Uint8Array()],
     ["of no kind", () => Buffer.from([7, 7])],
     ["that is an error in rubbish", () => Buffer.from([1, 0xc1])],
     ["that is an error without a name", () => Buffer.concat([Buffer.from([1]), encodeMessage([null, {}])])],
@@ -187,7 +187,7 @@ describe("a commit", () => {
 });
 
 describe("a registration", () => {
-  test.each([0, -1, 0.5, 2 ** 53])("with a keep-alive every %d ms, which no timer has, is malformed", async (keepAliveIntervalMs) => {
+  test.each([0, -1, 0.5, 2 ** 53])("with a keep-alive every %d ms, which no timer supports, is malformed", async (keepAliveIntervalMs) => {
     between.answer = (operation, bytes) => {
       if (operation !== "register") return bytes;
       const truth = wire.readAnswer(wire.registered, bytes);
@@ -197,10 +197,10 @@ describe("a registration", () => {
   });
 });
 
-test("a heartbeat of the far future does not move a client, nor stop it", async () => {
+test("a heartbeat with a tid of the far future neither moves nor stops a client", async () => {
   const client = await opened();
   const { instance } = world.server;
-  between.say(
+  between.publish(
     wire.broadcast.write({
       type: "heartbeat",
       instance,

@@ -1,4 +1,4 @@
-/** Makes bad messages of good ones, and bad ones of nothing; all of it decided by a chance that is passed in. */
+/** Makes bad messages, from good ones or from nothing. The random source that is passed in decides all of it. */
 import { Packr } from "msgpackr";
 import { type Random, decodeMessage, encodeMessage } from "../../../core/index.js";
 
@@ -13,7 +13,7 @@ export function oneOf<T>(random: Random, choices: readonly T[]): T {
 
 const lenient = new Packr({ useRecords: false, moreTypes: true, structuredClone: true });
 
-/** What no field of any message is, or should not be. */
+/** Values that no field of any message has, or should have. */
 const odd: readonly unknown[] = [
   null,
   undefined,
@@ -84,7 +84,7 @@ const overwritten: Mutation = (good, random) => {
 
 const continued: Mutation = (good, random) => Buffer.concat([good, noise(good, random), oneOf(random, [good, Buffer.from([0xc0])])]);
 
-/** A header that promises four billion of something, where another stood. */
+/** A length header that claims four billion elements, written over some bytes of the message. */
 const boasting: Mutation = (good, random) => {
   const at = below(random, good.length);
   return Buffer.concat([
@@ -102,7 +102,7 @@ const doubling: Mutation = () => {
   return lenient.pack(doubled);
 };
 
-/** One field, however deep, is something else. */
+/** One field, at any depth, is replaced by another value. */
 const misshapen: Mutation = (good, random) => lenient.pack(replaced(decodeMessage(good, "good"), random));
 
 function replaced(value: unknown, random: Random): unknown {
@@ -111,7 +111,7 @@ function replaced(value: unknown, random: Random): unknown {
   return value.toSpliced(at, 1, Array.isArray(value[at]) && random.fraction() < 0.7 ? replaced(value[at], random) : oneOf(random, odd));
 }
 
-/** Fields too few, too many, or in another order. */
+/** Too few fields, too many, or in another order. */
 const disordered: Mutation = (good, random) => {
   const fields = decodeMessage(good, "good");
   if (!Array.isArray(fields)) return noise(good, random);
@@ -126,7 +126,7 @@ const disordered: Mutation = (good, random) => {
   return lenient.pack(oneOf(random, choices));
 };
 
-/** All that a list holds stands in it twice. */
+/** Every element of every list stands in it twice. */
 const repeated: Mutation = (good, random) => {
   const fields = decodeMessage(good, "good");
   if (!Array.isArray(fields)) return noise(good, random);
@@ -153,7 +153,7 @@ const mutations: readonly Mutation[] = [
   disordered,
 ];
 
-/** A message that is, nearly always, not what `good` is. */
+/** A message that differs, nearly always, from `good`. */
 export function mutated(good: Uint8Array, random: Random): Uint8Array {
   return good.length === 0 ? noise(good, random) : oneOf(random, mutations)(good, random);
 }
@@ -161,7 +161,7 @@ export function mutated(good: Uint8Array, random: Random): Uint8Array {
 const keys = Array.from({ length: 100_001 }, (_, index) => `key/${index}`);
 const emptyArrays = Buffer.concat([Buffer.from([0xdd, 0, 0x1e, 0x84, 0x80]), Buffer.alloc(2_000_000, 0x90)]);
 
-/** Messages with lists that are far too long, above what one publish takes. */
+/** Messages with far too long lists, larger than one publish can carry. */
 const huge: readonly Uint8Array[] = [
   encodeMessage(["session", "id", 0, true, keys, [], []]),
   encodeMessage(["session", "id", 0, true, [], keys, []]),
@@ -171,7 +171,7 @@ const huge: readonly Uint8Array[] = [
   emptyArrays,
 ];
 
-/** A message that takes several parts to send. */
+/** A message that must be sent in several parts. */
 export function tooMuch(random: Random): Uint8Array {
   return oneOf(random, huge);
 }

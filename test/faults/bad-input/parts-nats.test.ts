@@ -1,4 +1,7 @@
-/** Messages in parts that nobody can have split: dropped, while whole ones are taken and answered. */
+/**
+ * Messages in parts that no client can have split this way: they are dropped, while whole messages are taken and
+ * answered.
+ */
 import { connect as rawConnect, headers, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { storageSubjects } from "../../../actors/protocol/messages.js";
@@ -55,7 +58,7 @@ function send(position: string, bytes: Uint8Array, reply?: string): void {
   raw.publish(subject(), bytes, { headers: header, ...(reply === undefined ? {} : { reply }) });
 }
 
-/** A request of several parts, taken and committed, after all that was sent before it. */
+/** Sends a request of several parts after all earlier messages, and expects that it is taken and committed. */
 async function isServing(): Promise<void> {
   await raw.flush();
   const writes = { large: "x".repeat(3_000_000) };
@@ -102,7 +105,7 @@ describe("a request in parts", () => {
       "its parts do not follow each other",
     ],
     [
-      "longer than it said",
+      "longer than announced",
       [
         ["m 0 2 1500", part],
         ["m 1 2 1500", part],
@@ -110,7 +113,7 @@ describe("a request in parts", () => {
       "its parts do not follow each other",
     ],
     [
-      "shorter than it said",
+      "shorter than announced",
       [
         ["m 0 2 2500", part],
         ["m 1 2 2500", part],
@@ -136,7 +139,7 @@ describe("a request in parts", () => {
     expect(server.status("main").counters).toMatchObject({ commits: 1, requestsRefused: 0 });
   });
 
-  test("that is whole, but no request, is answered as such", async () => {
+  test("that is complete but malformed is answered with an error", async () => {
     const inbox = "parts.inbox";
     const answered = raw.subscribe(inbox, { max: 1 });
     send("m 0 2 2000", part);
@@ -146,14 +149,14 @@ describe("a request in parts", () => {
     await isServing();
   });
 
-  test("never ends, ten thousand times: what is kept of them is bounded, and they are forgotten", async () => {
+  test("that never ends, ten thousand times, is kept within a bound, and forgotten", async () => {
     const claimed = limits.messageBytesMax;
     for (let index = 0; index < 10_000; index++) {
       send(`m${index} 0 2 ${claimed}`, part);
       if (index % 500 === 0) await raw.flush();
     }
     await raw.flush();
-    // They are counted by what they take, not by what they claim: others are taken beside them.
+    // Parts count by the bytes that have arrived, not by the size that they claim, so other requests fit beside them.
     await isServing();
     const large = Buffer.alloc(900_000, 1);
     for (let index = 0; index < 100; index++) {
@@ -167,7 +170,7 @@ describe("a request in parts", () => {
   });
 });
 
-test("a request above messageBytesMax is refused where it is sent", async () => {
+test("a request above messageBytesMax is refused by its sender", async () => {
   const large = new Uint8Array(limits.messageBytesMax + 1);
   await expect(client.raw("commit", large)).rejects.toMatchObject({ code: "ZOOID_TOO_LARGE" });
   await isServing();

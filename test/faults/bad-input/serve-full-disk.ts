@@ -1,6 +1,7 @@
 /**
- * A storage server in the folder of its first argument, whose client writes until the disk is full. Says so on standard output,
- * as JSON; once it reads that there is room again, goes on, and says what it found then.
+ * A storage server in the folder of the first argument, with a client that writes until the disk is full. Prints the
+ * state then as JSON. Once a line on standard input reports that there is room again, it goes on, and prints the state
+ * again.
  */
 import { once } from "node:events";
 import { connectInProcess } from "./store-in-folder.js";

@@ -1,10 +1,10 @@
-/** What one who asks too much of a server can make it keep, and how long he can make it busy. */
+/** How much memory and time a client with too many requests can cost a server. */
 import { expect, test } from "vitest";
 import { encodeMessage, limits, type Tid } from "../../../core/index.js";
 import { serverWorld } from "../../support/server-world.js";
 import { watched } from "../../support/watched.js";
 
-test("settlements wait within the bound of commits: past it they are ServerBusyError, and are answered when asked again", async () => {
+test("settlements share the bound of waiting commits: past it they are ServerBusyError, and a later request is answered", async () => {
   const world = await serverWorld({ commitQueueMax: 10 });
   const client = await world.client();
   world.disk.held = true;
@@ -22,7 +22,7 @@ test("settlements wait within the bound of commits: past it they are ServerBusyE
   expect(await client.settle("never-14", tid)).toEqual({ committed: undefined });
 });
 
-test("a commit with all the ranges that one may have is validated while others wait a moment", async () => {
+test("a commit with the maximum number of ranges is validated in less than half of the heartbeat time-out", async () => {
   const world = await serverWorld();
   const client = await world.client();
   const { tid: snapshot } = await client.commit({ writes: { seed: "1" } });
@@ -38,11 +38,11 @@ test("a commit with all the ranges that one may have is validated while others w
   const begun = process.cpuUsage();
   await client.commit({ snapshot, ranges, writes: { last: "1" } });
   const { user, system } = process.cpuUsage(begun);
-  // As long as clients wait for a heartbeat they do not take the link for lost.
+  // Clients take the link for lost when no heartbeat comes for longer than this time-out.
   expect((user + system) / 1_000).toBeLessThan(limits.heartbeatTimeoutMs / 2);
 });
 
-test("whoever writes fields that cannot become text is told which field, as of any other", async () => {
+test("a message with fields that cannot become text gets MalformedMessageError like any other malformed message", async () => {
   const world = await serverWorld();
   const client = await world.client();
   for (const odd of [{ toString: 0 }, [[]], 2 ** 63, new Uint8Array(9)]) {

@@ -1,4 +1,7 @@
-/** A storage server, a client that writes and one that reads, in one process over a broker in it, with the data in a folder. */
+/**
+ * A storage server, a writing client and a reading client in one process, over an in-process broker, with the data in a
+ * folder.
+ */
 import { openObjectClient } from "../../../actors/client/object-client.js";
 import { openLmdbStore, startStorageServer } from "../../../server.js";
 import { createBroker } from "../../../transport/in-process.js";
@@ -9,7 +12,7 @@ export async function connectInProcess(folder: string) {
   process.on("unhandledRejection", (reason) => unhandled.push(String(reason)));
   const broker = createBroker();
   const probation = new Set<() => void>();
-  // A probation of half a minute ends when the test says so; all other time is the system's.
+  // The test ends the write probation, which is half a minute; all other time is the system's.
   const clock: Clock = {
     ...systemClock,
     setTimeout(action, delayMs) {
@@ -24,7 +27,7 @@ export async function connectInProcess(folder: string) {
   const seams = { realm: "full", clock, random: systemRandom, log: silentLog };
   const server = await startStorageServer({
     ...seams,
-    // So are those of sessions and transactions, which would be as long.
+    // The default equals writeProbationMs, so the clock above would hold these timers too.
     transactionTimeoutMs: 10_000,
     transport: broker.connect(),
     heartbeatIntervalMs: 20,

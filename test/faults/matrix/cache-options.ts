@@ -2,7 +2,7 @@ import type { Tier } from "./cell.js";
 import type { Member } from "./member.js";
 import type { NodeOptions } from "./protocol.js";
 
-/** Where a node keeps the results of a cell, and hears of invalidations. */
+/** Options for where a node keeps the results of a cell, and for its bus. */
 export function cacheOptionsOf(tier: Tier, cell: string, { link, folder }: Member): NodeOptions {
   const address = `nats://127.0.0.1:${link.port}`;
   switch (tier) {

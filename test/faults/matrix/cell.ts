@@ -5,17 +5,17 @@ import type { Member } from "./member.js";
 import type { CallAnswer } from "./protocol.js";
 import { describeState, pollMs, settle, settleMsMax } from "./settle.js";
 
-/** Where results are kept: the columns of the matrix. */
+/** Storages of results: the columns of the matrix. */
 export const tiers = ["memory", "memory + LMDB", "memory + bucket"] as const;
 export type Tier = (typeof tiers)[number];
 
-/** By what a result is invalidated: the columns below each tier. */
+/** Ways to invalidate a result: the sub-columns of each tier. */
 export const ways = ["key", "tag", "parent"] as const;
 export type Way = (typeof ways)[number];
 
-/** What a node hears and a test does takes so long at most, on a machine that has other work. */
+/** Allowance for delivery to a node and for the test's own work on a busy machine. */
 const slackMs = 500;
-/** An invalidation that is queued in a folder is written there first; the disk has other users. */
+/** An invalidation that is queued in a folder is first written to the disk, which other processes use as well. */
 const writeMsMax = 2_500;
 const wrongsMax = 5;
 
@@ -27,30 +27,30 @@ export interface CellOptions {
   readonly publishTimeoutMs: number;
 }
 
-/** What a cell came to. */
+/** Measurements of a cell. */
 export interface CellFigures {
-  /** Longest that a call took. */
+  /** Longest call. */
   readonly callMsMax: number;
-  /** Longest time after `invalidate` was called at one node that another still served what it replaced. */
+  /** Longest time from the call of `invalidate` at one node until another node last served the replaced version. */
   readonly staleMsMax: number;
-  /** Longest time from the end of a fault until all nodes had what they missed. */
+  /** Longest time from the end of a fault until all nodes had received what they missed. */
   readonly settledMsMax: number;
 }
 
-/** Must no longer be served: anything below `version`, for `reason`. */
+/** The lowest version that may still be served, for `reason`. */
 interface Floor {
   readonly version: number;
   readonly reason: string;
 }
 
 /**
- * One cache at all nodes of a stage, and the judge of what it answers. It is right when
+ * One cache at all nodes of a stage, and the judge of its answers. It is right when
  *
- * 1. the node that invalidated never again gives what it replaced, from the call on;
- * 2. every other node never again gives it once it follows the bus up to that invalidation;
- * 3. a node that is cut off gives what it kept for at most `maxStaleMs`, and what is true from then on;
+ * 1. the node that invalidated never again serves the replaced version, from the call on;
+ * 2. every other node never again serves it once it follows the bus up to that invalidation;
+ * 3. a node that is cut off serves what it kept for at most `maxStaleMs`, and only current versions after that;
  * 4. every call and every invalidation ends, in bounded time and without an error;
- * 5. all nodes follow again once the fault is over, keep results again, and hear of the next invalidation.
+ * 5. all nodes follow again once the fault is over, keep results again, and receive the next invalidation.
  */
 export class Cell {
   readonly name: string;
@@ -78,12 +78,12 @@ export class Cell {
     return this.rowOf(this.#entry);
   }
 
-  /** Row of the database that the result of `entry` is made of. */
+  /** The database row that the result of `entry` is computed from. */
   rowOf(entry: string): string {
     return `${this.name} ${entry}`;
   }
 
-  /** What is asked for and invalidated from now on. */
+  /** From now on calls and invalidations use `entry`. */
   use(entry: string): void {
     this.#entry = entry;
     this.#floors.clear();
@@ -94,7 +94,7 @@ export class Cell {
     if (this.wrongs.length < wrongsMax) this.wrongs.push(what);
   }
 
-  /** From now on these nodes give nothing but what is true now. */
+  /** From now on these nodes must serve only versions from the present one on. */
   demandTruth(members: readonly Member[], reason: string): void {
     for (const { name } of members) this.#floors.set(name, { version: this.#options.database.version(this.row), reason });
   }
@@ -103,7 +103,7 @@ export class Cell {
     return this.#options.database.write(this.row);
   }
 
-  /** Calls the cached function at a node, and judges the answer; undefined when there was none. */
+  /** Calls the cached function at a node, and judges the answer. Undefined when the call failed. */
   async call(member: Member): Promise<number | undefined> {
     const at = performance.now();
     const floor = this.#floors.get(member.name);
@@ -120,7 +120,7 @@ export class Cell {
     const { version, isFollowing } = answer;
     this.#note({ callMsMax: performance.now() - at });
     if (invalidated !== undefined && version < invalidated.version) this.#note({ staleMsMax: at - invalidated.at });
-    // Once it is back it cannot know of what another node, which is not back yet, has still to say.
+    // A node that has returned cannot know invalidations of another node that is still cut off.
     const isBack = mayReturn && isFollowing;
     for (const least of [floor, isBack ? undefined : cutFloor]) {
       if (least !== undefined && version < least.version) {
@@ -130,12 +130,12 @@ export class Cell {
     return version;
   }
 
-  /** The next call at each of `members` is answered by what is kept there. */
+  /** Waits until each of `members` answers a call from its kept results. */
   async keepAt(...members: readonly Member[]): Promise<void> {
     await Promise.all(members.map(async (member) => this.#keepAt(member)));
   }
 
-  /** A result that `from` computed is found by `to`, which never computed it. */
+  /** Waits until `to` finds a result that `from` computed and that `to` never computed. */
   async shareAt(from: Member, to: Member): Promise<void> {
     const { database } = this.#options;
     const at = performance.now();
@@ -152,14 +152,14 @@ export class Cell {
     this.wrong(`${to.name} finds nothing that ${from.name} kept`);
   }
 
-  /** Whether a call at a node is answered by what is kept there. */
+  /** Whether a call at a node is answered from its kept results. */
   async isKeptAt(member: Member): Promise<boolean> {
     const before = this.#options.database.reads(member.name, this.row);
     await this.call(member);
     return this.#options.database.reads(member.name, this.row) === before;
   }
 
-  /** What was read is no longer true: writes, and invalidates at `member` by the way of this cell. */
+  /** Writes a new version, and invalidates the old one at `member` in the way of this cell. */
   async invalidateAt(member: Member, expected?: Publication): Promise<void> {
     const version = this.write();
     const { name: cell } = this;
@@ -181,7 +181,10 @@ export class Cell {
     }
   }
 
-  /** Waits until every node follows the bus up to what each had to say; from then on nothing that was invalidated may be served. */
+  /**
+   * Waits until every node follows the bus up to the invalidations of all nodes. From then on no invalidated version
+   * may be served.
+   */
   async settle(members: readonly Member[]): Promise<void> {
     try {
       this.#note({ settledMsMax: await settle(members, this.name) });
@@ -191,7 +194,7 @@ export class Cell {
     }
   }
 
-  /** The latest of what its nodes logged, to see why it is wrong. */
+  /** The latest log lines of all nodes, to find the cause of a wrong answer. */
   async story(members: readonly Member[]): Promise<string> {
     const logs = await Promise.all(
       members.map(async ({ name, process }) => {
@@ -210,7 +213,9 @@ export class Cell {
     }
   }
 
-  /** What a node that is cut off since long may give at the least: what is true. */
+  /**
+   * The lowest version that a node may serve once it has been cut off for longer than `maxStaleMs`: the current one.
+   */
   #cutFloorAt(member: Member, at: number): Floor | undefined {
     const { maxStaleMs, database } = this.#options;
     const cutMs = member.isolatedAt === undefined ? 0 : at - member.isolatedAt;

@@ -80,10 +80,10 @@ else {
     print(`zooid ${versions.zooid}, Node ${versions.node}, nats-server ${versions.natsServer}, ${versions.date}; cuts of ${cut} s`);
   }
 }
-for (const { row, tier, way, run, wrongs, story: told } of json ? [] : wrong) {
+for (const { row, tier, way, run, wrongs, story: lines } of json ? [] : wrong) {
   print(`wrong: ${row}, ${tier}, ${way}, run ${run}:`);
   for (const what of wrongs) print(`  ${what}`);
-  if (story) print(told);
+  if (story) print(lines);
 }
 if (!json)
   print(`${inOrder.length - wrong.length} cells right, ${wrong.length} wrong, in ${((performance.now() - startMs) / 1_000).toFixed(0)} s`);

@@ -1,11 +1,11 @@
-/** What is true: a number for each row, which only grows. The one database that all nodes read. */
+/** The source of truth: a number for each row, which only grows. All nodes read this one database. */
 export class Database {
   readonly #versions = new Map<string, number>();
   readonly #reads = new Map<string, number>();
-  /** Readings that take their time, by row: the value is the one of the moment when they began. */
+  /** Pending delays of slow reads, by row. A slow read returns the version of the moment when it began. */
   readonly #slow = new Map<string, Promise<unknown>>();
 
-  /** Version of a row now; the first is 1. */
+  /** Current version of a row; the first is 1. */
   version(row: string): number {
     return this.#versions.get(row) ?? 1;
   }
@@ -16,7 +16,7 @@ export class Database {
     return version;
   }
 
-  /** Reads that `reader` has begun of a row. */
+  /** Number of reads of a row that `reader` has begun. */
   reads(reader: string, row: string): number {
     return this.#reads.get(`${reader} ${row}`) ?? 0;
   }
@@ -28,7 +28,7 @@ export class Database {
     return version;
   }
 
-  /** Readings of a row that begin from now on give what they read when `until` resolves; undefined: at once. */
+  /** Reads of a row that begin from now on return once `until` resolves. Undefined: at once. */
   slow(row: string, until: Promise<unknown> | undefined): void {
     if (until === undefined) this.#slow.delete(row);
     else this.#slow.set(row, until);

@@ -4,7 +4,10 @@ import { matrixTable } from "./report.js";
 import { rows } from "./rows.js";
 import { type CellResult, playRow } from "./run.js";
 
-/** A cut of each kind, and each of what `npm run matrix` plays beside, in short and by one way: it takes all, and for longer. */
+/**
+ * One cut of each kind, and the other rows, each for a short time and in one way. `npm run matrix` plays all ways, for
+ * longer.
+ */
 const played = [
   "the other node cut",
   "the invalidating node cut",
@@ -16,7 +19,7 @@ const played = [
   "the invalidating node cut, and killed before it is connected again",
 ];
 
-/** Some twenty processes start: that alone takes half a minute on two cores that have other work. */
+/** Some twenty processes start. That alone takes half a minute on two busy cores. */
 const timeout = 90_000;
 
 describe("nodes as processes", { concurrent: true, timeout }, () => {
@@ -32,7 +35,7 @@ describe("nodes as processes", { concurrent: true, timeout }, () => {
   );
 });
 
-test("the table counts the runs of each cell that were right", () => {
+test("the table counts the right runs of each cell", () => {
   const right: CellResult = {
     row: "a cut",
     isCut: true,

@@ -5,25 +5,29 @@ import type { Database } from "./database.js";
 import { NodeProcess } from "./node-process.js";
 import type { NodeOptions } from "./protocol.js";
 
-/** How a cache is opened at a node. */
+/** The arguments for opening a cache at a node. */
 export interface Opening {
   readonly cell: string;
   readonly options: NodeOptions;
   readonly wallClockBehindMs: number;
 }
 
-/** One node of the caches of a stage, behind a link of its own: its process may end and be started again in its place. */
+/**
+ * One node of the caches of a stage, behind a link of its own. Its process may end, and another one start in its place.
+ */
 export class Member {
   readonly name: string;
   readonly link: TcpProxy;
-  /** Of this node alone; what is there outlives its process. */
+  /** Folder of this node alone. It outlives the process. */
   readonly folder: string;
   readonly #database: Database;
   readonly #openings: Opening[] = [];
   #process: NodeProcess;
-  /** When it was cut off, on the clock of the test; undefined: it hears everything, as far as known. */
+  /**
+   * When the node was cut off, on the clock of the test. Undefined: it receives everything, as far as the test knows.
+   */
   isolatedAt: number | undefined;
-  /** Nothing is in its way any more: it is cut off until it says that it follows. */
+  /** The fault has ended: the node counts as cut off only until it reports that it follows. */
   mayReturn = false;
 
   private constructor(process: NodeProcess, link: TcpProxy, folder: string, database: Database) {
@@ -34,7 +38,7 @@ export class Member {
     this.#database = database;
   }
 
-  /** Resolves when all of them take asks; rejects, with none of them left, when one does not start. */
+  /** Resolves when all nodes are ready. When one does not start, ends the others and rejects. */
   static async startAll(names: readonly string[], broker: NatsServer, database: Database): Promise<readonly Member[]> {
     const started = await Promise.allSettled(
       names.map(async (name) => {
@@ -58,7 +62,10 @@ export class Member {
     await this.#process.ask({ type: "open", ...opening });
   }
 
-  /** Kills it, and starts it with the same caches. Resolves when those are open, wherever they stand. */
+  /**
+   * Kills the process, and starts another with the same caches. Resolves when those are open, in any state of their
+   * bus.
+   */
   async restart(): Promise<void> {
     await this.#process.kill();
     this.#process = await NodeProcess.start(this.name, this.#database);

@@ -5,7 +5,7 @@ import type { CacheStats } from "../../../cache.js";
 import type { Database } from "./database.js";
 import type { Ask, FromNode, ToNode } from "./protocol.js";
 
-/** A call that takes longer counts as one that hangs. */
+/** A longer call counts as a hanging one. */
 export const answerMsMax = 5_000;
 
 interface Asked {
@@ -18,7 +18,7 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** A node of a cache in a process of its own, steered from here. It does not outlive this process. */
+/** A node of a cache in a process of its own, controlled by the test. It ends with the test's process. */
 export class NodeProcess {
   readonly name: string;
   readonly #child: ChildProcess;
@@ -33,7 +33,7 @@ export class NodeProcess {
     this.#child = child;
   }
 
-  /** Resolves when it takes asks. */
+  /** Resolves when the node is ready for requests. */
   static async start(name: string, database: Database): Promise<NodeProcess> {
     const child = fork(fileURLToPath(new URL("./node.ts", import.meta.url)), {
       execArgv: ["--import", "tsx", "--expose-gc"],
@@ -61,12 +61,12 @@ export class NodeProcess {
     return node;
   }
 
-  /** How it ended, which nobody asked it to; undefined: it runs. */
+  /** How the process ended although the test did not end it. Undefined: it runs. */
   get ended(): string | undefined {
     return this.#isToEnd ? undefined : this.#ended;
   }
 
-  /** Rejects when the node fails or ends, or gives no answer within `answerMsMax`. */
+  /** Rejects when the node fails or ends, or does not answer within `answerMsMax`. */
   ask<Answer = unknown>(ask: Ask): Promise<Answer> {
     if (this.#ended !== undefined) return Promise.reject(this.#endedError());
     const number = ++this.#asks;
@@ -107,7 +107,7 @@ export class NodeProcess {
   }
 
   #send(message: ToNode): void {
-    // One that has just ended is told by its exit.
+    // If the process has just ended, its exit event reports that.
     this.#child.send(message, () => undefined);
   }
 

@@ -1,9 +1,11 @@
-/** A service that embeds the cache, as a process: does what it is asked, one cache a cell. Ends with its parent. */
+/**
+ * A process that embeds the cache, with one cache per cell, and performs requests of the test. It ends with its parent.
+ */
 import { type Cache, type Cached, createCache } from "../../../cache.js";
 import { type Clock, type Log, systemClock } from "../../../core/index.js";
 import type { Ask, CallAnswer, FromNode, ToNode } from "./protocol.js";
 
-/** Lines of its log that a cache is remembered by. */
+/** Latest log lines that are kept per cache. */
 const linesMax = 60;
 const fillerBytes = 1_024;
 
@@ -18,17 +20,17 @@ const opened = new Map<string, Opened>();
 const reading = new Map<number, (version: number) => void>();
 let reads = 0;
 
-const tell = (message: FromNode): void => {
+const send = (message: FromNode): void => {
   process.send?.(message);
 };
 
-/** Its wall clock is behind by so much; durations are those of everybody. */
+/** A wall clock that is `behindMs` behind. Durations are those of the system. */
 const clockBehind = (behindMs: number): Clock => ({ ...systemClock, now: () => systemClock.now() - behindMs });
 
 function remembering(lines: string[]): Log {
   const at = (level: string) => (facts: object, message: string) => {
-    const told = Object.entries(facts).map(([name, value]) => `${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`);
-    lines.push(`${systemClock.monotonic().toFixed(0)} ms ${level} ${message} ${told.join(" ")}`);
+    const shown = Object.entries(facts).map(([name, value]) => `${name}=${value instanceof Error ? value.message : JSON.stringify(value)}`);
+    lines.push(`${systemClock.monotonic().toFixed(0)} ms ${level} ${message} ${shown.join(" ")}`);
     if (lines.length > linesMax) lines.shift();
   };
   return { trace: at("trace"), debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), fatal: at("fatal") };
@@ -38,7 +40,7 @@ function readRow(cell: string, entry: string): Promise<number> {
   const number = ++reads;
   return new Promise((resolve) => {
     reading.set(number, resolve);
-    tell({ type: "read", number, cell, entry });
+    send({ type: "read", number, cell, entry });
   });
 }
 
@@ -94,9 +96,9 @@ process.on("message", (message: ToNode) => {
   }
   const { number, ask } = message;
   obey(ask).then(
-    (answer) => tell({ type: "answer", number, answer }),
-    (error: unknown) => tell({ type: "failure", number, failure: String(error instanceof Error ? (error.stack ?? error.message) : error) }),
+    (answer) => send({ type: "answer", number, answer }),
+    (error: unknown) => send({ type: "failure", number, failure: String(error instanceof Error ? (error.stack ?? error.message) : error) }),
   );
 });
 process.once("disconnect", () => process.exit());
-tell({ type: "ready" });
+send({ type: "ready" });

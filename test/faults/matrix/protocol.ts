@@ -1,10 +1,10 @@
 /**
- * What a test says to a node, and a node to a test. Each ask is answered once, under its number; while a node computes, it reads
- * the one database there is, which the test keeps: what is true is known at one place, by one clock.
+ * Messages between the test and a node. Each request is answered once, under its number. A node that computes reads the
+ * only database, which the test holds, so that the current versions are known at one place, by one clock.
  */
 import type { CacheOptions } from "../../../cache.js";
 
-/** Options of a cache that can travel. */
+/** Options of a cache that can be sent to another process. */
 export type NodeOptions = Pick<
   CacheOptions,
   "storageUrl" | "busUrl" | "busKind" | "prefix" | "maxBytes" | "maxStaleSecs" | "publishTimeout"
@@ -12,21 +12,21 @@ export type NodeOptions = Pick<
 
 export type Ask =
   | { readonly type: "open"; readonly cell: string; readonly options: NodeOptions; readonly wallClockBehindMs: number }
-  /** The cached function: `entry` is its argument, its tag, and the row that it reads. */
+  /** Calls the cached function. `entry` is its argument, its tag, and the row that it reads. */
   | { readonly type: "call"; readonly cell: string; readonly entry: string }
   | { readonly type: "invalidateKey"; readonly cell: string; readonly entry: string }
   | { readonly type: "invalidateTag"; readonly cell: string; readonly tag: string }
-  /** Forgets every tag that nothing depends on. */
+  /** Prunes every tag without dependents. */
   | { readonly type: "prune"; readonly cell: string }
-  /** Keeps `entries` others, of a kilobyte each. */
+  /** Keeps `entries` other results of one kilobyte each. */
   | { readonly type: "fill"; readonly cell: string; readonly entries: number }
   | { readonly type: "stats"; readonly cell: string }
-  /** The latest warnings and news of a cache. */
+  /** The latest log lines of a cache. */
   | { readonly type: "log"; readonly cell: string }
-  /** Bytes in use once what is unreachable was collected. */
+  /** Bytes in use after garbage collection. */
   | { readonly type: "memory" };
 
-/** What a call gave, and whether its node said just before that it follows the bus. */
+/** The result of a call, and whether the node followed the bus just before. */
 export interface CallAnswer {
   readonly version: number;
   readonly isFollowing: boolean;

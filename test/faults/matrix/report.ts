@@ -3,7 +3,7 @@ import { natsServerVersion, requireNatsServer } from "../../../scripts/nats-serv
 import { tiers, ways } from "./cell.js";
 import type { CellResult } from "./run.js";
 
-/** Where and when it was measured. */
+/** Versions and date of the run. */
 export interface Versions {
   readonly date: string;
   readonly zooid: string;
@@ -23,7 +23,7 @@ export function versionsNow(): Versions {
   };
 }
 
-/** The matrix as a table of Markdown, which can be read as it is too: of so many runs, how many were right. */
+/** The matrix as a table in Markdown, readable as plain text too. A cell shows how many of its runs were right. */
 export function matrixTable(results: readonly CellResult[]): string {
   const titles = [...new Set(results.map(({ row }) => row))];
   const shown = tiers.filter((tier) => results.some((result) => result.tier === tier));
@@ -40,7 +40,7 @@ export function matrixTable(results: readonly CellResult[]): string {
   return [lineOf(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...body.map(lineOf)].join("\n");
 }
 
-/** Longest of each kind, in words. */
+/** The maximum of each figure, in words. */
 export function matrixFigures(results: readonly CellResult[]): string {
   const longest = (name: "callMsMax" | "staleMsMax" | "settledMsMax") =>
     Math.max(0, ...results.filter(({ isCut }) => isCut).map((result) => result[name])).toFixed(0);

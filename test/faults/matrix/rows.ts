@@ -5,18 +5,18 @@ import type { Cell, Tier } from "./cell.js";
 import type { Member } from "./member.js";
 import type { Stage, StageOptions } from "./stage.js";
 
-/** One thing that goes wrong, played with all tiers and ways at once. */
+/** One fault, played with all tiers and ways at once. */
 export interface Row {
   readonly title: string;
-  /** A broker, a link or a process is away for as long as `cutMs` says. */
+  /** A broker, a link or a process is away for `cutMs`. */
   readonly isCut: boolean;
   readonly options?: Pick<StageOptions, "otherBehindMs" | "maxBytes">;
-  /** Tiers that promise it; all unless told. */
+  /** Tiers that promise to survive the fault. Default: all. */
   readonly tiers?: readonly Tier[];
   readonly play: (stage: Stage) => Promise<void>;
 }
 
-/** How long a computation takes during which something is invalidated. */
+/** Length of a computation during which something is invalidated. */
 const computationMs = 300;
 
 const cuts: readonly Row[] = [
@@ -59,7 +59,7 @@ const cuts: readonly Row[] = [
     begin: () => stage.one.link.stall(),
     end: () => stage.one.link.mend(),
   })),
-  cutRow("broker stopped in its tracks", (stage) => ({
+  cutRow("broker frozen (SIGSTOP)", (stage) => ({
     away: stage.members,
     begin: () => silence(stage.broker),
     end: () => stage.broker.resume(),
@@ -84,7 +84,7 @@ const others: readonly Row[] = [
       stage.isolate(other);
       await stage.invalidateAt(one);
       await stage.each((cell) => cell.keepAt(one));
-      // Once more: what is kept anew is later than what the other node has, and still not the truth.
+      // A second time: the newly kept version is later than that of the other node, and again no longer current.
       await stage.invalidateAt(one);
       await stage.each((cell) => cell.keepAt(one));
       await stage.watch();
@@ -106,7 +106,7 @@ const others: readonly Row[] = [
     },
   },
   {
-    title: "the other node restarts while nobody can tell it",
+    title: "the other node restarts while it is cut off",
     isCut: false,
     play: async (stage) => {
       const { one, other } = stage;
@@ -129,7 +129,7 @@ const others: readonly Row[] = [
   {
     title: "the invalidating node cut, and killed before it is connected again",
     isCut: false,
-    // An outbox in memory dies with its process, and docs/fault-matrix.md says so.
+    // An outbox in memory is lost with its process; docs/fault-matrix.md says so.
     tiers: ["memory + LMDB"],
     play: async (stage) => {
       const { one } = stage;
@@ -167,7 +167,7 @@ const others: readonly Row[] = [
           if (!(await cell.isKeptAt(member))) cell.wrong(`${member.name} forgot ${neighbour} when ${entry} was invalidated`);
         }
       });
-      // To a node that was away the stream tells the last invalidation of each: of both.
+      // To a node that was away the stream delivers the last invalidation of each tag, so of both.
       stage.other.link.cut();
       await eachOfBoth(stage, async (cell, entry) => {
         cell.use(entry);
@@ -196,7 +196,7 @@ async function eachOfBoth(stage: Stage, act: (cell: Cell, entry: string, neighbo
 export const rows: readonly Row[] = [...cuts, ...computations, ...clocks, ...others];
 
 interface Fault {
-  /** Who hears nothing while it lasts. */
+  /** Nodes that receive nothing during the fault. */
   readonly away: readonly Member[];
   readonly begin: () => unknown;
   readonly end: () => unknown;
@@ -222,8 +222,8 @@ function cutRow(title: string, faultOf: (stage: Stage) => Fault): Row {
   };
 }
 
-/** A value is read, then invalidated, then kept, if nobody notices. */
-function computationRow(title: string, whoInvalidates: (stage: Stage) => Member): Row {
+/** A node reads a value that is then invalidated, and would keep it if it missed the invalidation. */
+function computationRow(title: string, invalidating: (stage: Stage) => Member): Row {
   return {
     title,
     isCut: false,
@@ -233,7 +233,7 @@ function computationRow(title: string, whoInvalidates: (stage: Stage) => Member)
           stage,
           cell,
           () => cell.call(stage.one),
-          () => cell.invalidateAt(whoInvalidates(stage)),
+          () => cell.invalidateAt(invalidating(stage)),
         );
         await cell.settle(stage.members);
         for (const member of stage.members) await cell.call(member);
@@ -243,7 +243,7 @@ function computationRow(title: string, whoInvalidates: (stage: Stage) => Member)
   };
 }
 
-/** A call reads, and while it goes on with what it has read `act` happens; resolves when it has its result. */
+/** Performs `act` while `call` has read its row but not returned. Resolves when `call` has returned. */
 async function computeDuring(stage: Stage, cell: Cell, call: () => Promise<unknown>, act: () => Promise<unknown>): Promise<void> {
   const { database } = stage;
   const { row } = cell;
@@ -255,7 +255,7 @@ async function computeDuring(stage: Stage, cell: Cell, call: () => Promise<unkno
   const called = call().finally(() => (isOver = true));
   while (!isOver && readsOf(stage, row) === before) await pause(1);
   database.slow(row, undefined);
-  if (readsOf(stage, row) === before) cell.wrong("a call was answered by what is kept, of which nothing is true");
+  if (readsOf(stage, row) === before) cell.wrong("a call was answered by a kept result although none is valid");
   await act();
   acted();
   await called;
@@ -283,7 +283,7 @@ function clockRow(behind: string, otherBehindMs: number): Row {
           await cell.invalidateAt(writer);
           await cell.settle(stage.members);
           await cell.keepAt(...stage.members);
-          // What the one computes while the other invalidates is kept by neither.
+          // Neither node may keep a result that one computes while the other invalidates.
           await computeDuring(
             stage,
             cell,
@@ -302,7 +302,10 @@ function clockRow(behind: string, otherBehindMs: number): Row {
   };
 }
 
-/** `member` is killed and started: whatever it had on its disk, it gives nothing that was invalidated, from its first answer on. */
+/**
+ * Kills and restarts `member`. It must serve no invalidated version from its first answer on, with any state of its
+ * disk.
+ */
 async function restarted(stage: Stage, member: Member, mend: () => void = () => undefined): Promise<void> {
   await member.restart();
   await stage.each(async (cell) => {
@@ -314,7 +317,10 @@ async function restarted(stage: Stage, member: Member, mend: () => void = () => 
   await stage.recover();
 }
 
-/** Something that has been invalidated goes at `other` before it is read, and before a computation that read it lands. */
+/**
+ * An invalidated tag or entry is removed at `other` by `go`, before it is read, and again while a computation that read
+ * it runs.
+ */
 async function playGone(stage: Stage, go: (member: Member, cell: string) => Promise<unknown>): Promise<void> {
   const { one, other } = stage;
   await stage.warm();

@@ -6,13 +6,13 @@ export interface MatrixOptions {
   readonly rows: readonly Row[];
   readonly runs: number;
   readonly cutMs: number;
-  /** Rows that are played at the same time. */
+  /** Number of rows that are played at the same time. */
   readonly jobs: number;
   readonly tiers?: readonly Tier[] | undefined;
   readonly ways?: readonly Way[] | undefined;
 }
 
-/** What one run of one cell came to. */
+/** Result of one run of one cell. */
 export interface CellResult extends CellFigures {
   readonly row: string;
   /** Something was away for as long as the options say. */
@@ -20,16 +20,16 @@ export interface CellResult extends CellFigures {
   readonly run: number;
   readonly tier: Tier;
   readonly way: Way;
-  /** None when it is right. */
+  /** Faults found; empty when the run was right. */
   readonly wrongs: readonly string[];
-  /** What its nodes logged last, when it is wrong. */
+  /** The last log lines of the nodes, when the run was wrong. */
   readonly story: string;
 }
 
-/** Plays all rows, `jobs` at a time, and gives the results as they come. */
+/** Plays all rows, `jobs` at a time, and yields the results as they come. */
 export async function* playMatrix(options: MatrixOptions): AsyncGenerator<readonly CellResult[]> {
   const { rows, runs, jobs } = options;
-  // Those that wait longest begin first.
+  // The rows that wait longest begin first.
   const inOrder = [...rows.filter(({ isCut }) => isCut), ...rows.filter(({ isCut }) => !isCut)];
   const left = Array.from({ length: runs }, (_, run) => inOrder.map((row) => ({ row, run: run + 1 }))).flat();
   const playing = new Set<Promise<readonly CellResult[]>>();

@@ -2,14 +2,15 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { CacheStats } from "../../../cache.js";
 import type { Member } from "./member.js";
 
-/** Nodes are asked how they are so often. */
+/** Pause between two requests for the state of the nodes. */
 export const pollMs = 10;
-/** Once a fault is over, all nodes follow the bus within this, or they never will. */
+/** Time within which all nodes must follow the bus after a fault. */
 export const settleMsMax = 20_000;
 
 /**
- * Waits until every node has published all that it had to say, and follows the bus up to what each of them has heard: from then on
- * they know all that was invalidated before. Resolves to how long that took, in ms. Rejects past `settleMsMax`.
+ * Waits until every node has published all its invalidations, and follows the bus up to the highest sequence that any
+ * of them has received. From then on each knows all earlier invalidations. Resolves to the time taken, in ms. Rejects
+ * past `settleMsMax`.
  */
 export async function settle(members: readonly Member[], cell: string): Promise<number> {
   const at = performance.now();
@@ -24,7 +25,7 @@ export async function settle(members: readonly Member[], cell: string): Promise<
     const [first] = states;
     const isOneHistory = first !== undefined && states.every((state) => state?.epoch === first.epoch);
     if (!isOneHistory) needed = undefined;
-    // Where the farthest was when nobody had anything more to say, there all have to be.
+    // All outboxes are empty: every node must reach the highest sequence that any node has now.
     else if (needed?.epoch !== first.epoch) {
       needed = { epoch: first.epoch, sequence: Math.max(...states.map((state) => state?.sequence ?? 0)) };
     }
@@ -35,7 +36,7 @@ export async function settle(members: readonly Member[], cell: string): Promise<
   throw new Error(`not all follow the bus within ${settleMsMax / 1_000} s: ${await describeState(members, cell)}`);
 }
 
-/** How a cache is at some nodes, for people. */
+/** The state of a cache at some nodes, in words. */
 export async function describeState(members: readonly Member[], cell: string): Promise<string> {
   const states = await Promise.all(
     members.map(({ name, process }) =>

@@ -7,26 +7,29 @@ import { Database } from "./database.js";
 import { Member } from "./member.js";
 import { cacheOptionsOf } from "./cache-options.js";
 
-/** Calls of one cell at one node, while something is wrong with the links, have such pauses. */
+/** Pause between two calls of one cell at one node during a fault. */
 const watchPauseMs = 40;
-/** Caches that serve what they have for longer than heartbeats come apart, with room for one that is late. */
+/** How long caches serve without heartbeats: longer than the interval of heartbeats, so that one may be late. */
 const maxStaleMs = 2_500;
 
 export interface StageOptions {
   readonly tiers: readonly Tier[];
   readonly ways: readonly Way[];
-  /** How long a fault lasts. */
+  /** Length of a fault. */
   readonly cutMs: number;
-  /** The wall clock of `other`. */
+  /** How far the wall clock of `other` is behind. */
   readonly otherBehindMs?: number | undefined;
   readonly maxBytes?: number | undefined;
 }
 
-/** A broker, two nodes as processes with links that can be cut, and a cache at both for each cell, which has a prefix of its own. */
+/**
+ * A broker, two node processes with links that can be cut, and for each cell a cache at both nodes with a prefix of its
+ * own.
+ */
 export class Stage implements AsyncDisposable {
   readonly broker: NatsServer;
   readonly database: Database;
-  /** The node that invalidates, unless a row says otherwise. */
+  /** The node that invalidates, except where a row says otherwise. */
   readonly one: Member;
   readonly other: Member;
   readonly cells: readonly Cell[];
@@ -74,7 +77,7 @@ export class Stage implements AsyncDisposable {
     return [this.one, this.other];
   }
 
-  /** The same for every cell, at once. What fails there makes it wrong. */
+  /** Does the same for every cell, in parallel. A cell is wrong when `act` fails for it. */
   async each(act: (cell: Cell) => unknown): Promise<void> {
     await Promise.all(
       this.cells.map(async (cell) => {
@@ -87,17 +90,17 @@ export class Stage implements AsyncDisposable {
     );
   }
 
-  /** All nodes keep what is true. */
+  /** Waits until all nodes keep current results. */
   async warm(): Promise<void> {
     await this.each((cell) => cell.keepAt(...this.members));
   }
 
-  /** At every cell something is written and invalidated at `member`. */
+  /** Writes and invalidates at `member`, in every cell. */
   async invalidateAt(member: Member, expected?: Publication): Promise<void> {
     await this.each((cell) => cell.invalidateAt(member, expected));
   }
 
-  /** These nodes hear nothing from now on. */
+  /** From now on these nodes receive nothing. */
   isolate(...members: readonly Member[]): void {
     for (const member of members) {
       member.isolatedAt = performance.now();
@@ -105,12 +108,12 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  /** From now on what was in their way may go. */
+  /** The fault is over: the nodes may return. */
   letReturn(): void {
     for (const member of this.members) member.mayReturn = true;
   }
 
-  /** Calls every cell at every node, again and again, for as long as a fault lasts. */
+  /** Calls every cell at every node again and again, during the fault. */
   async watch(): Promise<void> {
     const end = performance.now() + this.cutMs;
     await this.each((cell) =>
@@ -125,7 +128,10 @@ export class Stage implements AsyncDisposable {
     );
   }
 
-  /** The fault is over: calls go on while the nodes come back. Then everything is true, is kept, and falls again when it has to. */
+  /**
+   * After the fault, calls go on until the nodes have returned. Then the results must be current, be kept, and be
+   * invalidated again.
+   */
   async recover(): Promise<void> {
     await this.each(async (cell) => {
       let isSettled = false;
@@ -143,7 +149,7 @@ export class Stage implements AsyncDisposable {
     await this.prove();
   }
 
-  /** What is true is given and kept at all nodes; the next invalidation, at either, is heard at both. */
+  /** Current results are served and kept at all nodes, and the next invalidation, at either node, reaches both. */
   async prove(): Promise<void> {
     await this.each(async (cell) => {
       await cell.keepAt(...this.members);

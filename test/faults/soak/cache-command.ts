@@ -37,7 +37,7 @@ async function run({ kills, seed, json }: Flags): Promise<void> {
   const report = await soak({ kills, seed, progress });
   if (json) print(JSON.stringify({ versions, seed, ...report }, undefined, 2));
   else {
-    print(`${report.kills} kills of the broker, ${report.calls} calls, ${report.hits} of them answered by what was kept`);
+    print(`${report.kills} kills of the broker, ${report.calls} calls, ${report.hits} of them hits`);
     print(`${report.invalidations} invalidations: ${report.published} resolved to published, ${report.queued} to queued; all arrived`);
     print(`from invalidate to gone at the other nodes: at most ${ms(report.staleMsMax)}; broker away: ${ms(report.staleWhileCutMsMax)}`);
     print(`longest call ${ms(report.callMsMax)}; longest from the broker's return to all nodes right ${ms(report.settledMsMax)}`);

@@ -8,7 +8,7 @@ test("no node is stale after a broker was killed in the middle of invalidations,
   expect(Math.min(report.invalidations, report.hits)).toBeGreaterThan(20);
 });
 
-test("what a node has itself invalidated, and what all know, is the least that it may give", () => {
+test("the lowest version that a node may serve is the latest that it invalidated itself or that all nodes know", () => {
   const truth = new RowTruth();
   truth.invalidated("A", 2, 10);
   truth.invalidated("B", 3, 20);

@@ -13,56 +13,59 @@ import { RowTruth } from "./truth.js";
 
 export interface SoakOptions {
   readonly kills: number;
-  /** Decides who invalidates what, and when the broker dies; the machine decides the rest. */
+  /** Seed of the invalidations and of the moments when the broker dies. Timing on the machine decides the rest. */
   readonly seed: number;
   readonly tiers?: readonly Tier[];
-  /** Told after each kill. */
+  /** Called after each kill. */
   readonly progress?: (report: SoakReport) => void;
 }
 
-/** What came of it. */
+/** Results of a soak. */
 export interface SoakReport {
   readonly kills: number;
   readonly invalidations: number;
-  /** What `invalidate` resolved to. */
+  /** Number of calls of `invalidate` that resolved to `published`, and to `queued`. */
   readonly published: number;
   readonly queued: number;
   readonly calls: number;
-  /** Calls that were answered by what was kept. */
+  /** Calls that were answered by a kept result. */
   readonly hits: number;
-  /** From `invalidate` called at one node to the last call at another that still gave what it replaced: before the broker died ... */
+  /**
+   * From the call of `invalidate` at one node to the last call at another that returned the replaced version, while the
+   * broker ran ...
+   */
   readonly staleMsMax: number;
-  /** ... and once it had, until all followed again. */
+  /** ... and from the broker's death until all nodes followed again. */
   readonly staleWhileCutMsMax: number;
   readonly callMsMax: number;
-  /** From the restart of the broker until all nodes knew all that was invalidated. */
+  /** From the restart of the broker until all nodes knew all invalidations. */
   readonly settledMsMax: number;
-  /** Growth of each node's heap from the first kill to the last, collected. */
+  /** Growth of each node's heap, after garbage collection, from the first kill to the last. */
   readonly heapGrowthBytes: readonly number[];
-  /** What nobody should have been given, and calls that failed. */
+  /** Forbidden answers, and calls that failed. */
   readonly wrongs: readonly string[];
 }
 
 const names = ["A", "B", "C"];
-/** Many, so that few that a node missed are made good by chance, by a later invalidation. */
+/** Many, so that a later invalidation of the same row rarely hides a missed one. */
 const regions = 12;
 const citiesEach = 10;
-/** Pauses between two invalidations, and between two calls of one cache at one node. */
+/** Pause between two invalidations, and between two calls of one cache at one node. */
 const writePauseMs = 4;
 const readPauseMs = 4;
 const publishTimeoutMs = 1_000;
 const maxStaleSecs = 2;
-/** Most that is waited for at once: the broker may be away. */
+/** Maximum number of pending invalidations, which wait while the broker is away. */
 const invalidatingMax = 1_000;
 const wrongsMax = 20;
-/** Load before the broker dies, and while it is dead: from, and so much more at most. */
+/** Duration of the load before the broker dies, and while it is dead: minimum, and maximum addition. */
 const aliveMs = [60, 240] as const;
 const deadMs = [20, 600] as const;
 
 /**
- * Three nodes invalidate and call the same functions, without a pause, while the broker is killed in the middle of it and started
- * again on its data, again and again. No node may give what it has itself invalidated before; and once all follow the bus again,
- * none what was invalidated anywhere.
+ * Three nodes invalidate and call the same functions without a pause, while the broker is killed again and again and
+ * restarted on its data. No node may serve a version that it has itself invalidated before. Once all nodes follow the
+ * bus again, none may serve a version that any node has invalidated.
  */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
   const broker = await startNatsServer({ config: jetStreamConfig() });
@@ -89,7 +92,7 @@ class Soak {
   readonly #random: Random;
   readonly #truths = new Map<string, RowTruth>();
   readonly #invalidating = new Set<Promise<void>>();
-  /** Of the broker in this round: Infinity before it. */
+  /** When the broker died in this round; Infinity before that. */
   #diedAt = Infinity;
   #isLoaded = false;
   #heapBytes: readonly number[] = [];
@@ -154,7 +157,7 @@ class Soak {
     await pause(this.#between(deadMs));
     await this.#broker.restart();
     const restartedAt = performance.now();
-    // Nodes come back under load, until all of them follow.
+    // The load goes on until all nodes follow again.
     await Promise.all(this.#cells.map((cell) => this.#whenAllFollow(cell)));
     this.#isLoaded = false;
     await Promise.all(load);
@@ -198,7 +201,7 @@ class Soak {
     }
   }
 
-  /** One row by its key or its tag, or those of a region by their parent. */
+  /** Invalidates one row by its key or its tag, or the rows of a region by their parent tag. */
   async #invalidate(member: Member, cell: string): Promise<void> {
     const dice = this.#random.fraction();
     const entry = this.#pick(entries);

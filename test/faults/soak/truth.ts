@@ -1,17 +1,17 @@
-/** When something was invalidated, and up to which version. */
+/** An invalidation, with the version from which results are valid. */
 interface Invalidated {
   readonly version: number;
-  /** On the clock of the test, before the node was told. */
+  /** On the clock of the test, taken before the node got the call. */
   readonly at: number;
 }
 
-/** What one row of the database is known to have been, and who has said so. */
+/** The versions that one row of the database had, and the nodes that invalidated them. */
 export class RowTruth {
-  /** Oldest first; what a read may still show to be stale. */
+  /** Oldest first; only invalidations since the last `settled`. */
   readonly #invalidated: Invalidated[] = [];
   /** Versions that nodes have themselves invalidated, by node. */
   readonly #own = new Map<string, number>();
-  /** Version that all nodes were told of. */
+  /** Version that all nodes know. */
   #settled = 0;
 
   invalidated(node: string, version: number, at: number): void {
@@ -19,18 +19,21 @@ export class RowTruth {
     this.#own.set(node, version);
   }
 
-  /** All nodes know all that was invalidated. */
+  /** Every node knows all invalidations so far. */
   settled(): void {
     this.#settled = this.#invalidated.at(-1)?.version ?? this.#settled;
     this.#invalidated.splice(0);
   }
 
-  /** The least that a node may give to a call that is made now. */
+  /** The lowest version that a node may serve to a call made now. */
   floorAt(node: string): number {
     return Math.max(this.#settled, this.#own.get(node) ?? 0);
   }
 
-  /** When `version` was first invalidated, of what is not settled; undefined: it is true, or was settled long ago. */
+  /**
+   * When `version` was first invalidated since the last `settled`. Undefined: it is current, or was replaced before
+   * that.
+   */
   replacedAt(version: number): number | undefined {
     return this.#invalidated.find((each) => each.version > version)?.at;
   }

@@ -1,4 +1,4 @@
-/** Clients of the object store, many in one process, that come and go as the driver says. */
+/** Many clients of the object store in one process. They come and go as the driver says. */
 import { join } from "node:path";
 import pino from "pino";
 import { connect, type ObjectClient, ZooidError } from "../../../../index.js";
@@ -42,10 +42,10 @@ function failureOf(error: unknown): NonNullable<StepResult["failure"]> {
 
 process.on("message", (message: Visit & { readonly number: number }) => {
   if (message.type !== "visit") return;
-  // What fails beyond a step is unhandled, and ends this process: the driver takes that for wrong.
+  // An error outside of a step is unhandled and ends this process, which the driver reports as wrong.
   void visit(message).then((answer) => process.send?.(answerOf(message.number, answer)));
 });
 process.channel?.ref();
-// The process ends when nothing is left of its clients.
+// The process ends when its clients have closed all their handles.
 process.once("SIGTERM", () => process.channel?.unref());
 process.stdout.write(`${JSON.stringify({ event: "ready" })}\n`);

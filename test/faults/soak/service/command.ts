@@ -16,10 +16,10 @@ interface Flags {
   readonly json: boolean;
 }
 
-/** Quantities that are no bytes. */
+/** Quantities that are not bytes. */
 const counts: ReadonlySet<string> = new Set(["handles", "results", "tags"]);
 
-/** What a shell says of a program that was ended by SIGINT. */
+/** Exit code that a shell reports for a program ended by SIGINT. */
 const interruptedCode = 130;
 
 /** `npm run soak -- service`. */
@@ -28,13 +28,13 @@ export function addServiceSoak(program: Command): void {
     .command("service")
     .description(
       "Runs services with real parts under anonymous traffic while brokers and servers die: every answer must be right, and memory flat from " +
-        "minute 5 on (of a soak below 20 minutes, from its first quarter on; below 7 minutes it is shown and not judged).",
+        "minute 5 on (for a soak below 20 minutes, from its first quarter on; below 7 minutes it is only shown).",
     )
     .option("--minutes <n>", "how long", positive, 20)
     .option("--rate <n>", "HTTP requests in a second", positive, 100)
     .option("--clients <n>", "clients of the object store that return", countFrom1, 200)
     .option("--kill-every <seconds>", "pause between two deaths of the broker, on average", positive, 30)
-    .option("--seed <n>", "decides who asks for what, and when parts die", countFrom1, 1)
+    .option("--seed <n>", "decides the requests, and when parts die", countFrom1, 1)
     .option("--snapshots <folder>", "write heap snapshots of all processes where memory begins to be judged, and at the end")
     .option("--json", "print what was measured as JSON", false)
     .addHelpText(

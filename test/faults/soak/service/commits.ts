@@ -2,11 +2,14 @@ import type { Floors } from "./floors.js";
 
 interface Committed {
   readonly versions: Set<number>;
-  /** Commits that failed: some may have been done all the same. */
+  /** Failed commits, some of which may have been applied all the same. */
   failed: number;
 }
 
-/** What became of the commits: each writes the version after the one that it read, so that a lost update is a version that was given twice. */
+/**
+ * Outcomes of all commits. Each commit writes the version after the one that it read, so a version that is written
+ * twice shows a lost update.
+ */
 export class Commits {
   readonly #items: Floors;
   readonly #wrong: (text: string) => void;
@@ -23,7 +26,7 @@ export class Commits {
     return [...this.#committed.keys()];
   }
 
-  /** `floor`: the version that was acknowledged before this commit began. */
+  /** `floor` is the version that was acknowledged before this commit began. */
   acknowledged(row: string, node: string, version: number, floor: number): void {
     const { versions } = this.#of(row);
     if (version <= floor) this.#wrong(`${node} wrote version ${version} of item/${row} after ${floor} was acknowledged`);
@@ -38,7 +41,7 @@ export class Commits {
     this.failures += 1;
   }
 
-  /** Judges the version that the storage has in the end. */
+  /** Checks the version that the storage has at the end. */
   judgeEnd(row: string, version: number): void {
     const { versions, failed } = this.#of(row);
     const least = Math.max(...versions, versions.size);

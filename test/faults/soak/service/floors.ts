@@ -3,18 +3,21 @@ interface Acknowledged {
   readonly at: number;
 }
 
-/** What is known of one row. */
+/** Acknowledged versions of one row. */
 interface Row {
-  /** Latest version that a node has itself acknowledged. */
+  /** By node: the latest version that the node has acknowledged or served. */
   readonly own: Map<string, number>;
-  /** Oldest first, at any node; versions grow. */
+  /** Acknowledged versions of all nodes, oldest first; versions grow. */
   readonly all: Acknowledged[];
 }
 
-/** The least that a node may give: versions of rows, each since when it was acknowledged, and by which node. */
+/**
+ * The lowest version of each row that a node may serve, from the time of its acknowledgement and from the node that
+ * acknowledged it.
+ */
 export class Floors {
   readonly #rows = new Map<string, Row>();
-  /** Nobody asks for what was known longer ago. */
+  /** Older acknowledgements are never asked for. */
   readonly #memoryMs: number;
 
   /** `memoryMs` is the longest `ageMs` of `floorAt`. */
@@ -22,7 +25,10 @@ export class Floors {
     this.#memoryMs = memoryMs;
   }
 
-  /** `version` of `row`, and every one before it, is known to `node` at the moment `at`, and is on its way to the others. */
+  /**
+   * At the moment `at`, `node` has acknowledged `version` of `row` and all versions before it; the other nodes will
+   * receive them.
+   */
   acknowledged(row: string, node: string, version: number, at: number): void {
     const { all } = this.#row(row);
     this.seen(row, node, version);
@@ -31,24 +37,27 @@ export class Floors {
     while (all[1] !== undefined && all[1].at < at - this.#memoryMs) all.shift();
   }
 
-  /** `node` gave `version`: it gives no older one. */
+  /** `node` served `version`, and must serve no older one. */
   seen(row: string, node: string, version: number): void {
     const { own } = this.#row(row);
     own.set(node, Math.max(own.get(node) ?? 0, version));
   }
 
-  /** What `node` knew is lost. */
+  /** `node` has lost its state. */
   forget(node: string): void {
     for (const { own } of this.#rows.values()) own.delete(node);
   }
 
-  /** The least version that `node` may give to a call which is made at `at`: its own, and what others knew `ageMs` before. */
+  /**
+   * The lowest version that `node` may serve to a call made at `at`: its own latest, or the latest that was
+   * acknowledged `ageMs` before.
+   */
   floorAt(row: string, node: string, at: number, ageMs: number): number {
     const { own, all } = this.#row(row);
     return Math.max(own.get(node) ?? 0, all.findLast((each) => each.at <= at - ageMs)?.version ?? 0);
   }
 
-  /** How long before `at` the first version was acknowledged that replaces `version`; 0: none was. */
+  /** How long before `at` a version was acknowledged that replaces `version`. 0: none was. */
   ageOf(row: string, version: number, at: number): number {
     const next = this.#row(row).all.find((each) => each.version > version);
     return next === undefined ? 0 : Math.max(0, at - next.at);

@@ -2,13 +2,13 @@
 export interface Sample {
   /** Milliseconds since the soak began. */
   readonly at: number;
-  /** The process, and which of those that were started in its place. */
+  /** Name of the process, and `life`, the number of its restarts. */
   readonly process: string;
   readonly life: number;
   readonly values: Readonly<Record<string, number>>;
 }
 
-/** How much a quantity may grow: a share of its level, or so much, whichever is more. */
+/** Allowed growth of a quantity: a share of its level, and at least `least`. */
 export interface GrowthBound {
   readonly share: number;
   readonly least: number;
@@ -27,7 +27,7 @@ export const growthBounds: Readonly<Record<string, GrowthBound>> = {
   folder: { share: 0.1, least: 16 * megabyte },
 };
 
-/** A line through samples: level where it begins, and where it ends. */
+/** A fitted line: its level at the beginning and at the end. */
 export interface Growth {
   readonly process: string;
   readonly quantity: string;
@@ -37,15 +37,16 @@ export interface Growth {
 }
 
 export interface GrowthOptions {
-  /** Samples before are of a process that still fills its caches. */
+  /** Earlier samples are ignored, since the process still fills its caches. */
   readonly fromMs: number;
-  /** How long a process that was started again fills its caches. */
+  /** How long a restarted process fills its caches. */
   readonly settleMs: number;
 }
 
 /**
- * The growth of each quantity of each process: the slope of one line by least squares, over the longest time that one life of it is judged.
- * Lives of a process that was started again share the slope, and each has a level of its own. A life with fewer than three samples is left out.
+ * The growth of each quantity of each process: the slope of a line by least squares, times the longest time for which
+ * one life of the process is judged. The lives of a restarted process share the slope, and each has a level of its own.
+ * A life with fewer than three samples is left out.
  */
 export function growthsOf(samples: readonly Sample[], options: GrowthOptions): readonly Growth[] {
   return [...new Set(samples.map(({ process }) => process))].flatMap((process) => {
@@ -58,7 +59,7 @@ export function growthsOf(samples: readonly Sample[], options: GrowthOptions): r
   });
 }
 
-/** Those that grow by more than they may. */
+/** The growths that exceed their bounds. */
 export function overgrown(growths: readonly Growth[]): readonly Growth[] {
   return growths.filter(({ level, end, allowed }) => end - level > allowed);
 }

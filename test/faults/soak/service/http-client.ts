@@ -5,19 +5,19 @@ import { setTimeout as pause } from "node:timers/promises";
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import type { Planned } from "./requests.js";
 
-/** A service that says nothing for so long hangs. */
+/** A service that sends nothing for this long counts as hanging. */
 const answerMsMax = 45_000;
 
-/** A response, read to its end and decoded. */
+/** A complete, decoded response. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
-/** How the request is sent. */
+/** How a request is sent. */
 export interface Manner {
-  /** The reader pauses for so long after each part that arrives. */
+  /** The reader pauses for this long after each part that arrives. */
   readonly partPauseMs?: number;
 }
 
@@ -31,8 +31,8 @@ export class HttpClient {
   }
 
   /**
-   * Rejects when the connection breaks or nothing comes for long. A service may close a connection that has rested while a request is on its
-   * way: a reader sends it again, as browsers do, and what writes goes over a connection of its own.
+   * Rejects when the connection breaks or nothing arrives for long. A service may close an idle connection just when a
+   * request is sent on it: a read is then sent again, as browsers do; a write uses a connection of its own.
    */
   async send({ method, path, headers }: Pick<Planned, "method" | "path" | "headers">, { partPauseMs }: Manner = {}): Promise<Answer> {
     const sent = this.#open(method, path, headers, method !== "PUT");
@@ -54,7 +54,7 @@ export class HttpClient {
     return answerTo(sent);
   }
 
-  /** Goes away after `ms`, whatever has come by then. */
+  /** Closes the connection after `ms`, whether or not the response is complete. */
   async abort(path: string, ms: number): Promise<void> {
     const sent = this.#open("GET", path, {}, false);
     sent.on("error", () => undefined);
@@ -64,7 +64,10 @@ export class HttpClient {
     sent.destroy();
   }
 
-  /** Sends bytes that may be no request, and goes away when the service closes or after `ms`. */
+  /**
+   * Sends bytes that may be no valid request. Returns the response when the service closes the connection, or after
+   * `ms`.
+   */
   async raw(bytes: string, ms: number): Promise<string> {
     const socket = connect(Number(this.#url.port), this.#url.hostname);
     let said = "";

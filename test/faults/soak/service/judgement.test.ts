@@ -7,14 +7,14 @@ import { Outages } from "./outages.js";
 const options = { fromMs: 300, settleMs: 90 };
 const mb = 1024 * 1024;
 
-/** A sample each 10 ms. */
+/** One sample every 10 ms. */
 const samplesOf = (valueAt: (at: number) => number, lifeAt: (at: number) => number = () => 0): readonly Sample[] =>
   Array.from({ length: 120 }, (_, index) => {
     const at = index * 10;
     return { at, process: "one", life: lifeAt(at), values: { heap: valueAt(at) } };
   });
 
-test("a heap that fills until it is judged, and swings from then on, is flat", () => {
+test("a heap that fills before it is judged, and then swings, counts as flat", () => {
   const growths = growthsOf(
     samplesOf((at) => Math.min(at, 300) * mb + (at % 70) * 0.02 * mb),
     options,
@@ -23,7 +23,7 @@ test("a heap that fills until it is judged, and swings from then on, is flat", (
   expect(overgrown(growths)).toEqual([]);
 });
 
-test("a heap that grows by more than a twentieth of what it was grows, however it swings", () => {
+test("a heap that grows by more than a twentieth of its level counts as growing, even when it swings", () => {
   const growths = growthsOf(
     samplesOf((at) => (100 + at * 0.01 + (at % 70) * 0.02) * mb),
     options,
@@ -33,7 +33,7 @@ test("a heap that grows by more than a twentieth of what it was grows, however i
   expect(Number(growths[0]?.end) - Number(growths[0]?.level)).toBeCloseTo(9 * mb, -6);
 });
 
-test("the lives of a process that is started again share one slope: what begins anew hides no growth", () => {
+test("the lives of a restarted process share one slope, so that a restart hides no growth", () => {
   const lifeAt = (at: number) => Math.floor(at / 400);
   const growing = samplesOf((at) => (20 + (at % 400) * 0.02) * mb, lifeAt);
   const level = samplesOf((at) => (20 + lifeAt(at) * 3) * mb, lifeAt);
@@ -41,7 +41,7 @@ test("the lives of a process that is started again share one slope: what begins 
   expect(overgrown(growthsOf(level, options))).toEqual([]);
 });
 
-test("a node knows at once what it has acknowledged itself, and what others have after some time", () => {
+test("a node knows its own acknowledged versions at once, and those of other nodes after some time", () => {
   const floors = new Floors(100);
   floors.acknowledged("row", "A", 2, 10);
   floors.acknowledged("row", "B", 3, 20);
@@ -53,7 +53,7 @@ test("a node knows at once what it has acknowledged itself, and what others have
   expect([floors.floorAt("row", "A", 20, 100), floors.floorAt("row", "C", 20, 100)]).toEqual([0, 5]);
 });
 
-test("a version that is written twice, or is not there in the end, is a lost update", () => {
+test("a version that is written twice, or is missing at the end, is a lost update", () => {
   const wrongs: string[] = [];
   const commits = new Commits(new Floors(0), (text) => wrongs.push(text));
   commits.acknowledged("row", "A", 1, 0);
@@ -67,7 +67,7 @@ test("a version that is written twice, or is not there in the end, is a lost upd
   expect(wrongs).toHaveLength(3);
 });
 
-test("a failure is excused while a part is away and soon after, and no other", async () => {
+test("a failure is excused only while a part is away and soon after", async () => {
   const outages = new Outages();
   expect(outages.isExcused(performance.now())).toBe(false);
   await outages.during(async () => expect(outages.isExcused(performance.now())).toBe(true));

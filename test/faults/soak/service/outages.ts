@@ -1,12 +1,12 @@
-/** What was under way while a part was away, or came soon after it returned, may fail with a transient error. */
+/** Requests during an outage of a part, or within this time after its return, may fail with a transient error. */
 const recoveryMs = 10_000;
 
-/** When the broker or the storage server was away. */
+/** Times at which the broker or the storage server was away. */
 export class Outages {
   #away = 0;
   #lastBackAt = -Infinity;
 
-  /** Counts as away until `whileAway` has resolved. */
+  /** Counts a part as away until `whileAway` has resolved. */
   async during(whileAway: () => Promise<void>): Promise<void> {
     this.#away += 1;
     try {
@@ -17,7 +17,7 @@ export class Outages {
     }
   }
 
-  /** Whether a part was away at any time from shortly before `since` to now. */
+  /** Whether a part was away at any time from `recoveryMs` before `since` until now. */
   isExcused(since: number): boolean {
     return this.#away > 0 || this.#lastBackAt > since - recoveryMs;
   }

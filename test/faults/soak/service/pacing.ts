@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const tickMs = 10;
 
-/** Work of a soak that begins again and again until it ends. */
+/** Repeats work until the end of a soak. */
 export class Pacing {
   readonly #signal: AbortSignal;
   readonly #fraction: () => number;
@@ -15,7 +15,10 @@ export class Pacing {
     this.#failed = failed;
   }
 
-  /** Begins `work` so often in a second; what is owed while `underWayMax` are under way is left out. Resolves when all of it is done. */
+  /**
+   * Begins `work` `perSecond` times a second. Skips what would exceed `underWayMax` runs at once. Resolves when all
+   * runs have ended.
+   */
   async rate(perSecond: number, underWayMax: number, work: () => Promise<void>): Promise<void> {
     const startMs = performance.now();
     let [begun, underWay] = [0, 0];
@@ -37,7 +40,7 @@ export class Pacing {
     await Promise.all(this.#underWay);
   }
 
-  /** One after the other, with pauses from half of `everyMs` to one and a half. */
+  /** Runs `work` one at a time, with pauses between half and one and a half of `everyMs`. */
   async nowAndThen(everyMs: number, work: () => Promise<void>): Promise<void> {
     for (;;) {
       await this.#pause(everyMs * (0.5 + this.#fraction()));
@@ -46,7 +49,7 @@ export class Pacing {
     }
   }
 
-  /** One after the other, with pauses of `everyMs`, and once more at the end. */
+  /** Runs `work` one at a time, with pauses of `everyMs`, and once more at the end. */
   async steadily(everyMs: number, work: () => Promise<void>): Promise<void> {
     while (!this.#signal.aborted) {
       await this.#pause(everyMs);

@@ -9,7 +9,7 @@ import type { Sample } from "./growth.js";
 import { HttpClient } from "./http-client.js";
 import { type ProcessEvents, WatchedProcess } from "./watched-process.js";
 
-/** What is known of what came before: transactions that are older count as old, so that a storage has reached its size early. */
+/** Short retention of transactions, so that a storage reaches its full size early in the soak. */
 const ages = ["--history-age", "2m", "--outcome-age", "2m", "--invalidation-age", "2m"];
 const diskBlockBytes = 512;
 
@@ -24,7 +24,7 @@ export interface PartsOptions {
   readonly services: number;
   readonly helpers: number;
   readonly events: Omit<ProcessEvents, "heard">;
-  /** The database that services read. */
+  /** Reads a row of the database for the services. */
   readonly readRow: (row: string) => number;
 }
 
@@ -35,7 +35,7 @@ export class Parts {
   readonly services: ServiceNode[] = [];
   readonly helpers: WatchedProcess[] = [];
   readonly #options: PartsOptions;
-  /** Folder of the built programs. */
+  /** Folder with the built programs. */
   readonly #programs: string;
   #storage: WatchedProcess | undefined;
   #storageLives = 0;
@@ -47,7 +47,7 @@ export class Parts {
     this.broker = broker;
   }
 
-  /** Resolves when all serve. */
+  /** Resolves when all parts are ready. */
   static async start(options: PartsOptions): Promise<Parts> {
     const folder = await mkdtemp(join(tmpdir(), "zooid-soak-"));
     const parts = new Parts(options, folder, await buildPrograms(), await startNatsServer({ config: jetStreamConfig() }));
@@ -70,14 +70,14 @@ export class Parts {
     this.#storage = await WatchedProcess.start({ name: "storage", folder: this.#programs, file: "zooid.js", args }, this.#options.events);
   }
 
-  /** Ends the storage server, politely or not, and starts it again on its data. */
+  /** Stops or kills the storage server, and starts it again on its data. */
   async restartStorage(how: "stop" | "kill"): Promise<void> {
     await this.#storage?.[how]();
     this.#storageLives += 1;
     await this.startStorage();
   }
 
-  /** All processes with this driver's probe in them. */
+  /** All processes that have the driver's probe loaded. */
   get #watched(): readonly WatchedProcess[] {
     const storage = this.#storage === undefined ? [] : [this.#storage];
     return [...storage, ...this.services.map(({ process }) => process), ...this.helpers];
@@ -101,12 +101,12 @@ export class Parts {
     return [...samples.flat(), { at, process: "nats-server", life: 0, values: { ...(rss === undefined ? {} : { rss }), folder } }];
   }
 
-  /** Writes heap snapshots of all processes, one after the other: each needs as much memory as its process has. */
+  /** Writes heap snapshots of all processes, one at a time: each needs as much memory as its process has. */
   async snapshot(folder: string, label: string): Promise<void> {
     for (const process of this.#watched) await process.snapshot(join(folder, `${process.name}-${label}.heapsnapshot`));
   }
 
-  /** Ends all, those first that need the others; what does not end well is wrong. */
+  /** Ends all processes, dependents first. A process that does not end properly is reported as wrong. */
   async close(): Promise<void> {
     for (const { http } of this.services) http.close();
     await Promise.all([...this.services.map(({ process }) => process.stop()), ...this.helpers.map((helper) => helper.stop())]);
@@ -134,14 +134,14 @@ export class Parts {
   }
 }
 
-/** What the files of a folder take on the disk: files of LMDB are sparse. */
+/** Bytes that a folder takes on the disk. LMDB's files are sparse, so their lengths are not used. */
 async function folderBytes(folder: string): Promise<number> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   const sizes = await Promise.all(
     entries
       .filter((entry) => entry.isFile())
       .map(async (entry) => {
-        // A file may go while it is looked at.
+        // A file may be removed meanwhile.
         const found = await stat(join(entry.parentPath, entry.name)).catch(() => undefined);
         return (found?.blocks ?? 0) * diskBlockBytes;
       }),
@@ -149,7 +149,7 @@ async function folderBytes(folder: string): Promise<number> {
   return sizes.reduce((sum, each) => sum + each, 0);
 }
 
-/** Undefined where the system does not tell. */
+/** Undefined where the system does not report it. */
 async function residentBytes(pid: number): Promise<number | undefined> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   const found = /^VmRSS:\s+(\d+) kB$/m.exec(status);

@@ -1,18 +1,21 @@
-/** Loaded before a program of the soak: tells the driver how much memory the process takes, and ends it with the driver. */
+/**
+ * Loaded before a program of the soak. Reports the memory of the process to the driver, and ends the process with the
+ * driver.
+ */
 import { getHeapCodeStatistics, writeHeapSnapshot } from "node:v8";
 
-/** What the driver asks of every process. */
+/** Requests of the driver to every process. */
 export type ProbeAsk =
   { readonly type: "measure"; readonly number: number } | { readonly type: "snapshot"; readonly number: number; readonly file: string };
 
-/** What a process takes, after garbage was collected; bytes. */
+/** Memory of a process after garbage collection, in bytes. */
 export interface Measured {
-  /** Without what V8 has compiled, which grows for as long as it finds something to optimize. */
+  /** Without V8's compiled code, which grows as long as V8 finds something to optimize. */
   readonly heap: number;
   readonly code: number;
   readonly external: number;
   readonly rss: number;
-  /** Open sockets, files and timers: what keeps an event loop alive. */
+  /** Open sockets, files and timers, which keep an event loop alive. */
   readonly handles: number;
 }
 
@@ -24,7 +27,7 @@ export interface ProbeAnswer {
 
 function measure(): Measured {
   const { gc } = globalThis as { gc?: () => void };
-  // The first collection leaves freed buffers to another thread; the second waits for it.
+  // The first collection leaves freed buffers to another thread; the second waits for that thread.
   gc?.();
   gc?.();
   const { heapUsed, external, rss } = process.memoryUsage();
@@ -39,6 +42,6 @@ process.on("message", (ask: ProbeAsk) => {
   const answer: ProbeAnswer = { type: "probed", number: ask.number, measured: measure() };
   process.send?.(answer);
 });
-// The program alone decides how long it runs.
+// The probe must not keep the program alive.
 process.channel?.unref();
 process.once("disconnect", () => process.exit());

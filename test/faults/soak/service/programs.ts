@@ -12,8 +12,8 @@ const programs = [
 ];
 
 /**
- * Builds the programs into a new folder, from where they find the packages. Built, they start faster than from TypeScript, and nothing but their own
- * work is in their memory. The folder is the caller's.
+ * Builds the programs into a new folder inside the project, where they find the packages. They start faster than from
+ * TypeScript, and hold only their own work in memory. The caller removes the folder.
  */
 export async function buildPrograms(): Promise<string> {
   await mkdir(join(root, ".cache"), { recursive: true });

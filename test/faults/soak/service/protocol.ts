@@ -1,13 +1,13 @@
-/** What the driver and its processes say to each other. */
+/** Messages between the driver and its processes. */
 
-/** Where a process works: its name, the broker, and a folder of its own. */
+/** Name, broker address and folder of a process. */
 export interface Setup {
   readonly name: string;
   readonly servers: string;
   readonly folder: string;
 }
 
-/** An object of the store: its version grows by one with each commit. */
+/** An object of the store. Its version grows by one with each commit. */
 export interface Item {
   readonly version: number;
   readonly filler: string;
@@ -19,12 +19,12 @@ export interface ItemSchema {
 
 export const keyOf = (group: string | number, item: string | number): `item/${string}` => `item/${group}/${item}`;
 
-/** What a client does while it is there. */
+/** One action of a client during a visit. */
 export type Step =
   | { readonly type: "read"; readonly key: `item/${string}`; readonly how: "plain" | "sync" }
   | { readonly type: "commit"; readonly key: `item/${string}` };
 
-/** A client that returns: with the cache that it has left, or with none, and how it goes away. */
+/** A returning client: whether it has its former cache, and how it ends. */
 export interface Visit {
   readonly type: "visit";
   readonly client: number;
@@ -33,7 +33,7 @@ export interface Visit {
   readonly end: "close" | "kill";
 }
 
-/** What came of one step: a version, 0 for an object that is not there, or the code of an error. */
+/** Result of one step: a version (0 for an absent object), or the code of an error. */
 export interface StepResult {
   readonly version?: number;
   readonly failure?: { readonly code: string; readonly isTransient: boolean };
@@ -45,9 +45,9 @@ export interface VisitAnswer {
   readonly opening?: StepResult["failure"];
 }
 
-/** What a service holds, beside its memory. */
+/** Results and tags that a service holds. */
 export interface Held {
-  /** Results in memory, and tags that have versions of their own. */
+  /** Results in memory, and tags with versions of their own. */
   readonly results: number;
   readonly tags: number;
 }

@@ -3,31 +3,32 @@ import type { Answer } from "./http-client.js";
 import type { Floors } from "./floors.js";
 import type { Outages } from "./outages.js";
 
-/** One request, and what is wrong with an answer to it. */
+/** One request, and the judge of its answer. */
 export interface Planned {
   readonly kind: string;
   readonly method: "GET" | "HEAD" | "PUT";
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Undefined: the answer is right. Not asked for an answer 503. */
+  /** Returns the fault of an answer; undefined when it is right. Not called for status 503. */
   readonly judge: (answer: Answer) => string | undefined;
 }
 
-/** As the service's figures have it. */
+/** Rows per region, the number that the service's figures read. */
 export const rowsEach = 20;
 export const itemsEach = 15;
 
 /**
- * How far a node may be behind what others have acknowledged: while a part is away or has just returned `maxStaleSecs` by default, and what waits
- * at a node whose broker is away; else what a busy machine takes to deliver a message.
+ * How far a node may be behind versions that other nodes acknowledged. During an outage and soon after: `maxStaleSecs`
+ * by default, plus the time that invalidations wait at a node without its broker. Else: the time that a busy machine
+ * takes to deliver a message.
  */
 export const lagMsMax = 35_000;
 const calmLagMsMax = 5_000;
-/** As the service asks for it. */
+/** The freshness that the service requires. */
 const freshMs = 5_000;
 const etagsMax = 1_000;
 
-/** Paths that are odd: whatever the answer to them, it is no failure of the service. */
+/** Odd paths: any answer to them is right except a failure of the service. */
 const oddPaths: readonly string[] = [
   "/page/%ff%fe/0",
   "/page/%00/%00",
@@ -58,7 +59,7 @@ const oddPaths: readonly string[] = [
 ];
 const encodings = ["gzip", "br", "deflate", "gzip;q=0, *", "identity", "br;q=1.0, gzip;q=0.8, *;q=0.1", ",,;q="];
 
-/** What anonymous clients ask a node for, with the least that it may answer. */
+/** Requests of anonymous clients to a node, with the lowest version that each answer may have. */
 export class Requests {
   readonly #random: Random;
   readonly #groups: number;
@@ -70,7 +71,7 @@ export class Requests {
   /** The latest ETag by node and path. */
   readonly #latest = new Map<string, string>();
 
-  /** There are `groups` regions of rows, and groups of items. */
+  /** `groups` is the number of regions of rows and of groups of items. */
   constructor(random: Random, groups: number, rows: Floors, items: Floors, outages: Outages) {
     this.#outages = outages;
     this.#groups = groups;
@@ -79,7 +80,7 @@ export class Requests {
     this.#items = items;
   }
 
-  /** A request that is to be sent to `node` at once. */
+  /** A random request, to be sent to `node` at once. */
   next(node: string): Planned {
     const dice = this.#random.fraction();
     if (dice < 0.24) return this.#rowPage(node, "page", `?utm=${this.#text()}&page=${this.#below(1_000)}`);
@@ -97,12 +98,12 @@ export class Requests {
     return this.#odd();
   }
 
-  /** Pages that hold what `row` is. To be sent at once: what each may answer is that of now. */
+  /** Requests for the pages that show `row`. To be sent at once, since the lowest allowed versions are those of now. */
   ofRow(node: string, row: string): readonly Planned[] {
     return [this.#pageOf(node, "page", row, ""), this.#figures(node, Number(row.split(":")[0]))];
   }
 
-  /** Pages that hold what an item is, as `ofRow`. */
+  /** Requests for the pages that show an item, as in `ofRow`. */
   ofItem(node: string, item: string): readonly Planned[] {
     return [this.#itemPageOf(node, "item", item, this.#lagMs, ""), this.#listing(node, Number(item.split("/")[0]))];
   }
@@ -118,7 +119,7 @@ export class Requests {
     return { kind: "commit", method: "PUT", path: `/item/${item}`, headers: {}, judge };
   }
 
-  /** A page of half a megabyte, for a reader that is slow. */
+  /** A page of half a megabyte, for a slow reader. */
   big(node: string): Planned {
     return this.#rowPage(node, "big", `?reader=${this.#below(20)}`);
   }
@@ -140,14 +141,14 @@ export class Requests {
     return this.#versioned(node, route, `/${route}/${item}${query}`, this.#items, item, ageMs);
   }
 
-  /** A page that names its version, asked for with what validates an older one now and then. */
+  /** A page that names its version. Some of the requests carry the ETag of an older answer. */
   #versioned(node: string, kind: string, path: string, floors: Floors, row: string, ageMs: number): Planned {
     const floor = floors.floorAt(row, node, performance.now(), ageMs);
     const at = `${node} ${path}`;
     const etag = this.#random.fraction() < 0.5 ? this.#etagOf(at) : undefined;
     const known = etag === undefined ? undefined : this.#etags.get(`${at} ${etag}`);
     const judge = ({ status, headers, body }: Answer): string | undefined => {
-      // An object that nobody has written yet is not there.
+      // An object is absent until its first commit.
       const isAbsent = floors === this.#items && status === 404;
       const version = status === 304 ? known : isAbsent ? 0 : versionIn(body);
       if (version === undefined || !(isAbsent || status === 200 || status === 304)) return `${status} ${body.slice(0, 200)}`;
@@ -185,7 +186,7 @@ export class Requests {
     return Array.from({ length: count }, (_, index) => floors.floorAt(name(index), node, now, this.#lagMs));
   }
 
-  /** A page that holds what its own request sent, and nobody else's. */
+  /** A page that echoes a header field or cookie of its own request, and must never show that of another request. */
   #echo(kind: string, field: string, choices: readonly Readonly<Record<string, string>>[]): Planned {
     const sent = this.#pick(choices);
     const wanted = Object.values(sent)[0] ?? (kind === "me" ? "anonymous" : "none");
@@ -201,7 +202,7 @@ export class Requests {
     return { kind: "note", method: "GET", path: `/note/${text}`, headers: this.#headers(), judge };
   }
 
-  /** What is not there: of any name. */
+  /** A random path without a page. */
   #unknown(): Planned {
     const path = this.#pick([
       `/page/${this.#text()}/${this.#text()}`,
@@ -247,7 +248,7 @@ export class Requests {
     return etag !== undefined && this.#etags.has(`${at} ${etag}`) ? etag : undefined;
   }
 
-  /** Any item. */
+  /** A random item. */
   item(): string {
     return `${this.#below(this.#groups)}/${this.#below(itemsEach)}`;
   }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { soakService } from "./soak.js";
 
 test(
-  "services answer right while the broker is killed and the storage server restarted, and every process ends well",
+  "services answer correctly while the broker is killed and the storage server restarted, and every process ends well",
   { timeout: 90_000 },
   async () => {
     const report = await soakService({

@@ -1,6 +1,6 @@
 /**
- * A Fastify service as one would write it, as a process: cached pages over rows of a database, over objects of a store, and over cached functions.
- * The database is the driver, so that the driver knows what is true.
+ * A typical Fastify service as a process: cached pages over rows of a database, over objects of a store, and over
+ * cached functions. The driver is the database, so that it knows the current versions.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import compress from "@fastify/compress";
@@ -13,11 +13,14 @@ import { answerOf, type Held, type Item, type ItemSchema, keyOf, type Setup } fr
 
 const { name, servers, folder } = JSON.parse(process.argv[2] ?? "{}") as Setup;
 
-/** Past the bound of pages on a disk the oldest go: a small one is reached before the memory is judged. */
+/** A small bound on the disk, so that it is reached, and the oldest pages are evicted, before the memory is judged. */
 const diskBytesMax = 48 * 1024 * 1024;
-/** What is not there is cached as well: anybody can fill a small cache with it before the memory is judged. */
+/** Absent objects are cached as well. A small cache is full of them before the memory is judged. */
 const objectBytesMax = 128 * 1024;
-/** Pages of objects have no time to live: they fill the bound of a route before the memory is judged. */
+/**
+ * Pages of objects have no time to live. They are large, so that they fill the bound of a route before the memory is
+ * judged.
+ */
 const itemFiller = "i".repeat(48 * 1024);
 const rowFiller = "r".repeat(1_500);
 const bigFiller = "b".repeat(512 * 1024);
@@ -34,7 +37,7 @@ const store = await connect<ItemSchema>({
   log,
 });
 
-/** Version of a row now; 0: there is no such row. */
+/** Current version of a row. 0: there is no such row. */
 function readRow(row: string): Promise<number> {
   const number = ++reads;
   return new Promise((resolve) => {
@@ -53,7 +56,7 @@ process.on("message", (message: { readonly type: string; readonly number: number
 const rowVersion = cache.cacheable((region: string, row: string) => readRow(`${region}:${row}`), {
   name: "row",
   deps: (region, row) => tag`rows:${region}:${row}`,
-  // What anybody can ask for, and what is not there, is not kept for good.
+  // Clients can ask for any absent row, so such results are not kept for good.
   ttl: (version) => (version === 0 ? ttl : undefined),
 });
 const figures = cache.cacheable(
@@ -73,7 +76,7 @@ const listing = cache.cacheable(
 
 const app = Fastify({ loggerInstance: log });
 app.setErrorHandler((error, request, reply) => {
-  // As README has it: what another try may do is not the service's own failure.
+  // As README recommends: an error that another try may solve is not a failure of the service.
   if (error instanceof ZooidError && error.transient) return reply.code(503).send({ code: error.code });
   const { statusCode = 500 } = error as { readonly statusCode?: number };
   if (statusCode >= 500)
@@ -152,10 +155,10 @@ app.get("/events", (_request, reply) => {
   const { raw } = reply.hijack();
   raw.once("close", () => ending.abort());
   raw.writeHead(200, { "content-type": "text/event-stream" });
-  const tell = async () => {
+  const follow = async () => {
     for await (const change of store.watch("item/", { signal: ending.signal })) raw.write(`data: ${JSON.stringify(change)}\n\n`);
   };
-  tell().catch((error: unknown) => {
+  follow().catch((error: unknown) => {
     if (!ending.signal.aborted) raw.destroy(error instanceof Error ? error : new Error(String(error)));
   });
 });
@@ -165,7 +168,7 @@ app.post<{ Body: { readonly tags: readonly string[] } }>("/invalidate", async ({
 
 const url = await app.listen({ host: "127.0.0.1", port: 0 });
 process.once("SIGTERM", () => {
-  // Not awaited: the process ends when nothing is left of it, which the driver waits for.
+  // Not awaited. The driver waits until the process ends, which needs all handles to be closed.
   void app.close().then(() => Promise.all([store.close(), cache.close()]));
 });
 process.channel?.unref();

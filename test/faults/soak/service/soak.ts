@@ -13,22 +13,25 @@ import { Visits } from "./visits.js";
 
 export interface ServiceSoakOptions {
   readonly minutes: number;
-  /** Decides who asks for what, and when parts die; the machine decides the rest. */
+  /** Seed of the requests and of the moments when parts die. Timing on the machine decides the rest. */
   readonly seed: number;
-  /** HTTP requests in a second, all services together. */
+  /** HTTP requests per second, to all services together. */
   readonly rate: number;
-  /** Clients of the object store that return. */
+  /** Number of returning clients of the object store. */
   readonly clients: number;
-  /** Regions of rows, and groups of items: of fewer each is asked for more often. Default: 20. */
+  /** Number of regions of rows, and of groups of items. With fewer, each is requested more often. Default: 20. */
   readonly groups?: number;
-  /** Processes that the clients live in. Default: 2. */
+  /** Processes that hold the clients. Default: 2. */
   readonly helpers?: number;
-  /** Pauses between two deaths of the broker, and between two of the storage server, on average. Default: 30 s, and a third of the soak. */
+  /**
+   * Average pause between two kills of the broker, and between two restarts of the storage server. Default: 30 s, and a
+   * third of the soak.
+   */
   readonly killEverySecs?: number;
   readonly restartEverySecs?: number;
   /** Default: 10 s. */
   readonly sampleEverySecs?: number;
-  /** Heap snapshots are written into this folder: where memory begins to be judged, and at the end. */
+  /** Folder for heap snapshots: one set when the judging of memory begins, one at the end. */
   readonly snapshots?: string | undefined;
   /** Ends the soak early. */
   readonly signal?: AbortSignal | undefined;
@@ -36,30 +39,30 @@ export interface ServiceSoakOptions {
   readonly progress?: (report: ServiceSoakReport, samples: readonly Sample[]) => void;
 }
 
-/** What came of it. */
+/** Results of a soak. */
 export interface ServiceSoakReport {
   readonly seconds: number;
   readonly requests: number;
   readonly kinds: Readonly<Record<string, number>>;
-  /** Answers that were compared with what is true. */
+  /** Answers that were compared with the current versions. */
   readonly checked: number;
-  /** Those of them that the cache of pages gave. */
+  /** Checked answers that came from the cache of pages. */
   readonly hits: number;
-  /** Answers 503 of a service that missed the broker or the storage server. */
+  /** Answers 503 of services during outages of the broker or the storage server. */
   readonly excused: number;
-  /** The longest that an answer took, by kind. */
+  /** The longest answer, by kind. */
   readonly answerMsMax: Readonly<Record<string, number>>;
   readonly invalidations: number;
   readonly commits: number;
   readonly failedCommits: number;
-  /** How often clients of the object store came, and what they read. */
+  /** Number of visits of clients of the object store, and of their reads. */
   readonly visits: number;
   readonly clientReads: number;
   readonly brokerKills: number;
   readonly storageRestarts: number;
-  /** Warnings of the processes, and how often they came. */
+  /** Warnings of the processes, with their number. */
   readonly logged: Readonly<Record<string, number>>;
-  /** From when on memory is judged. */
+  /** Time from which memory is judged. */
   readonly judgedFromSecs: number;
   readonly growths: readonly Growth[];
   readonly samples: readonly Sample[];
@@ -67,25 +70,26 @@ export interface ServiceSoakReport {
 }
 
 const servicesCount = 2;
-/** Memory is judged from here on; of a shorter soak the last three quarters are. */
+/** Memory is judged from this time on; in a shorter soak, during its last three quarters. */
 const warmUpMsMax = 300_000;
-/** A storage server that was started again is as large as it gets after this: longer than the ages that it keeps. */
+/** A restarted storage server has its full size after this time, which is longer than its retention of transactions. */
 const settleMs = 150_000;
-/** A line over less time says little: it is shown, and not judged. */
+/** A line over a shorter time means little, so it is shown and not judged. */
 const judgedMsMin = 300_000;
-/** How long the broker is away: up to a tenth of the pause between two of its deaths. */
+/** The broker is away for up to this share of the pause between two kills. */
 const brokerAwayShareMax = 0.1;
-/** Requests under way: past it, what waits for a part that is away takes the place of others. */
+/** Requests in flight. Past it, requests that wait for a missing part delay the others. */
 const requestsMax = 400;
 const visitsMax = 8;
 const visitsPerSecond = 2;
-/** Invalidations for each request. */
+/** Invalidations per request. */
 const invalidationsShare = 0.05;
 const wrongsMax = 50;
 
 /**
- * Services under anonymous traffic, over a storage server with clients that return, while the broker is killed and the storage server is
- * restarted again and again. Every answer is compared with what is true; no process may do or write anything unexpected, or grow.
+ * Runs services under anonymous traffic, over a storage server with returning clients, while the broker is killed and
+ * the storage server restarted again and again. Every answer is compared with the current versions. No process may do
+ * or write anything unexpected, or grow.
  */
 export function soakService(options: ServiceSoakOptions): Promise<ServiceSoakReport> {
   return new ServiceSoak(options).run();
@@ -199,12 +203,12 @@ class ServiceSoak {
     const isFirstJudged = at >= this.#warmUpMs && !this.#samples.some((each) => each.at >= this.#warmUpMs);
     const samples = await parts.sample(at);
     this.#samples.push(...samples);
-    // A process that writes one answers nobody for some seconds.
+    // A process that writes a snapshot does not answer for some seconds.
     if (snapshots !== undefined && isFirstJudged) await this.#outages.during(() => parts.snapshot(snapshots, "begin"));
     progress?.(this.#report(), samples);
   }
 
-  /** What the storage holds in the end: each commit once. */
+  /** Checks that the storage holds each commit exactly once at the end. */
   async #judgeCommits({ helpers: [helper] }: Parts): Promise<void> {
     const { rows } = this.#commits;
     const steps = rows.map((row) => ({ type: "read", how: "sync", key: keyOf(...(row.split("/") as [string, string])) }) as const);

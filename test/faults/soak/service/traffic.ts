@@ -8,7 +8,7 @@ import { jsonOf, type Planned, type Requests, rowsEach, versionIn } from "./requ
 
 export interface TrafficOptions {
   readonly random: Random;
-  /** Regions of rows. */
+  /** Number of regions of rows. */
   readonly regions: number;
   readonly requests: Requests;
   readonly rows: Floors;
@@ -17,10 +17,10 @@ export interface TrafficOptions {
   readonly wrong: (text: string) => void;
 }
 
-/** A slow reader of half a megabyte takes some seconds. */
+/** With this pause a slow reader takes some seconds for half a megabyte. */
 const slowReaderPauseMs = 250;
 const rawMsMax = 2_000;
-/** Bytes that are no request, or an odd one. */
+/** Bytes that are not a valid request, or an odd one. */
 const garbage: readonly string[] = [
   "\0\0\0\0\r\n\r\n",
   "GET\r\n\r\n",
@@ -40,13 +40,13 @@ const garbage: readonly string[] = [
   "GET /page/0/0 HTTP/1.1\r\nHost: a\r\n",
 ];
 
-/** HTTP traffic to the services: what is sent, and what is made of the answers. */
+/** HTTP traffic to the services: sends requests and judges the answers. */
 export class Traffic {
   readonly #options: TrafficOptions;
   readonly #versions = new Map<string, number>();
   readonly kinds: Record<string, number> = {};
   readonly counts = { requests: 0, checked: 0, hits: 0, excused: 0, invalidations: 0 };
-  /** The longest that an answer took, by kind. */
+  /** The longest answer, by kind. */
   readonly answerMsMax: Record<string, number> = {};
 
   constructor(options: TrafficOptions) {
@@ -56,7 +56,7 @@ export class Traffic {
     }
   }
 
-  /** Version of a row of the database; 0: there is no such row. */
+  /** Version of a row of the database. 0: there is no such row. */
   readonly versionOf = (row: string): number => this.#versions.get(row) ?? 0;
 
   async request(node: ServiceNode): Promise<void> {
@@ -70,7 +70,9 @@ export class Traffic {
     return this.#send(node, requests.next(node.name));
   }
 
-  /** Writes a row, or all of a region, and invalidates it by its tag; now and then pages of it are read before and after. */
+  /**
+   * Writes a row, or all rows of a region, and invalidates it by its tag. Sometimes reads pages of it before and after.
+   */
   async invalidate(node: ServiceNode): Promise<void> {
     const { random, regions, requests } = this.#options;
     const [region, row] = [this.#below(regions), this.#below(rowsEach)];
@@ -99,7 +101,7 @@ export class Traffic {
     for (const [name, version] of written) rows.acknowledged(name, node.name, version, at);
   }
 
-  /** Somebody who writes what is in a cache, and looks at it again. */
+  /** A client that reads pages, commits a change to them, and reads them again. */
   async #writeBetweenReads(node: ServiceNode): Promise<void> {
     const { requests } = this.#options;
     const item = requests.item();
@@ -145,7 +147,7 @@ export class Traffic {
     else this.#options.commits.failed(row);
   }
 
-  /** Somebody who goes away before the answer is there, or while it comes. */
+  /** A client that closes its connection before the answer is complete. */
   async #abort(node: ServiceNode): Promise<void> {
     const { requests, random } = this.#options;
     this.#count("aborted");
@@ -154,7 +156,7 @@ export class Traffic {
     await node.http.abort(dice > 0.8 ? `/slow?utm=${random.id()}` : path, this.#below(20));
   }
 
-  /** Somebody who follows what changes for a while. */
+  /** A client that follows changes for a while. */
   async #listen(node: ServiceNode): Promise<void> {
     this.#count("events");
     await node.http.abort("/events", this.#below(3_000));

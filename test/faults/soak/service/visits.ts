@@ -5,7 +5,7 @@ import { keyOf, type Step, type StepResult, type Visit, type VisitAnswer } from 
 import { itemsEach } from "./requests.js";
 import type { WatchedProcess } from "./watched-process.js";
 
-/** Share of the clients that keep nothing, and of visits that end without a goodbye. */
+/** Share of clients without a cache on disk, and of visits that end by a kill. */
 const transientShare = 0.15;
 const killShare = 0.1;
 const stepsMax = 12;
@@ -14,16 +14,18 @@ export interface VisitsOptions {
   readonly random: Random;
   readonly items: Floors;
   readonly commits: Commits;
-  /** Groups of items. */
+  /** Number of groups of items. */
   readonly groups: number;
-  /** Clients of one helper process. */
+  /** Number of clients per helper process. */
   readonly clients: number;
   readonly wrong: (text: string) => void;
-  /** Whether a failure that began at `since` is one of the broker or of the storage server. */
+  /**
+   * Whether a failure of a step that began at `since` is excused by an outage of the broker or of the storage server.
+   */
   readonly isExcused: (since: number) => boolean;
 }
 
-/** Clients of the object store that return, each with the cache that it left. */
+/** Clients of the object store that return, each with its former cache. */
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #visiting = new Set<string>();
@@ -34,7 +36,7 @@ export class Visits {
     this.#options = options;
   }
 
-  /** One client comes, does something, and goes. Resolves when it has gone. */
+  /** One client connects, performs some steps, and ends. Resolves when it has ended. */
   async visit(helper: WatchedProcess): Promise<void> {
     const { random, items, clients, wrong, isExcused } = this.#options;
     const client = this.#below(clients);
@@ -56,7 +58,7 @@ export class Visits {
       const result = answer.results[index];
       if (result !== undefined) this.#judge(node, step, result, floors[index] ?? 0, startMs);
     }
-    // What a killed client read last need not be on its disk.
+    // The last reads of a killed client may be missing on its disk.
     if (end === "kill" || !keepsCache) items.forget(node);
   }
 
@@ -66,7 +68,7 @@ export class Visits {
     if (failure !== undefined || version === undefined) {
       if (step.type === "commit") commits.failed(row);
       const code = failure?.code ?? "no answer";
-      // Whether it was committed is not known: that is no wrong answer.
+      // The outcome of the commit is unknown, which is not a wrong answer.
       const isAllowed = failure?.isTransient === true || code === "ZOOID_OUTCOME_UNKNOWN";
       if (!(isAllowed && isExcused(startMs))) wrong(`${node} failed to ${step.type} ${step.key}: ${code}`);
       return;
@@ -76,13 +78,14 @@ export class Visits {
       return;
     }
     this.reads += 1;
-    // What it has itself read or written on the way counts, too; what others wrote need not while it is cut off.
+    // The client must also know its own earlier reads and writes of this visit. Writes of others it may miss while it
+    // is cut off.
     const least = Math.max(floor, items.floorAt(row, node, startMs, Infinity));
     if (version < least) wrong(`${node} read version ${version} of ${step.key} (${step.how}), though it knew of ${least}`);
     items.seen(row, node, version);
   }
 
-  /** Taken before the client comes: what it must know by then. */
+  /** The lowest version that the client must see, computed before it connects. */
   #floor(step: Step, node: string, at: number): number {
     const row = step.key.slice("item/".length);
     const { items } = this.#options;

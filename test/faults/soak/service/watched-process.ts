@@ -6,9 +6,9 @@ import type { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import type { Measured, ProbeAnswer, ProbeAsk } from "./probe.js";
 
-/** A process that closes takes no longer than this. */
+/** Time within which a process must close. */
 const closeMsMax = 15_000;
-/** A process whose event loop is alive answers the probe within this, however busy the machine is. */
+/** Time within which a process with a live event loop answers the probe, even on a busy machine. */
 const answerMsMax = 30_000;
 /** Levels of pino. */
 const warnLevel = 40;
@@ -16,22 +16,22 @@ const errorLevel = 50;
 
 export interface Program {
   readonly name: string;
-  /** Where the built programs are. */
+  /** Folder of the built programs. */
   readonly folder: string;
   readonly file: string;
   readonly args: readonly string[];
 }
 
-/** What the driver is told of its processes. */
+/** Reports of a process to the driver. */
 export interface ProcessEvents {
-  /** A line of a log from `warn` on, without its facts. */
+  /** A log record of level `warn` or above, without its facts. */
   readonly logged: (text: string) => void;
   readonly wrong: (text: string) => void;
-  /** A message that is the program's own. */
+  /** A message of the program itself, not of the probe. */
   readonly heard?: ((message: { readonly type: string }, answer: (message: object) => void) => void) | undefined;
 }
 
-/** An object of JSON that a program wrote. */
+/** A JSON object that a program printed. */
 type Line = Readonly<Record<string, unknown>>;
 
 const running = new Set<ChildProcess>();
@@ -40,8 +40,8 @@ process.on("exit", () => {
 });
 
 /**
- * A program of the soak in a process of its own. Everything that it writes is a line of JSON; that it ends unasked, ends with another code than 0,
- * or writes anything else is wrong.
+ * A program of the soak in a process of its own. Each of its output lines must be JSON. An unrequested end, an exit
+ * code other than 0, or any other output is reported as wrong.
  */
 export class WatchedProcess {
   readonly name: string;
@@ -58,7 +58,7 @@ export class WatchedProcess {
     this.#child = fork(join(folder, file), args, {
       execArgv: ["--expose-gc", "--import", pathToFileURL(join(folder, "probe.js")).href],
       stdio: ["ignore", "pipe", "pipe", "ipc"],
-      // Ctrl-C is for the driver, which ends its processes in order.
+      // The driver alone gets Ctrl-C, and then ends its processes in order.
       detached: true,
     });
     running.add(this.#child);
@@ -70,7 +70,7 @@ export class WatchedProcess {
     });
   }
 
-  /** Resolves when the program has written its first line with an `event`; rejects when it ends before. */
+  /** Resolves when the program has printed its first line with an `event`; rejects when the program ends before. */
   static async start(program: Program, events: ProcessEvents): Promise<WatchedProcess> {
     const started = new WatchedProcess(program, events);
     await new Promise<void>((resolve, reject) => {
@@ -85,7 +85,7 @@ export class WatchedProcess {
     return started;
   }
 
-  /** The line that it wrote when it was ready. */
+  /** The line that the program printed when it was ready. */
   get ready(): Line {
     return this.#ready ?? {};
   }
@@ -94,7 +94,7 @@ export class WatchedProcess {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** Undefined: the process ends. */
+  /** Undefined when the process ends. */
   measure(): Promise<Measured | undefined> {
     return this.#probe({ type: "measure" });
   }
@@ -104,7 +104,7 @@ export class WatchedProcess {
     await this.#probe({ type: "snapshot", file });
   }
 
-  /** Asks the program itself. Undefined: the process ends. */
+  /** Sends a request to the program itself. Undefined when the process ends. */
   ask<Answer extends object>(question: object): Promise<Answer | undefined> {
     const number = ++this.#asks;
     return new Promise((resolve) => {
@@ -117,7 +117,10 @@ export class WatchedProcess {
     });
   }
 
-  /** Ends it as supervisors do; one that does not end, or ends with another code than 0, is wrong. */
+  /**
+   * Ends the process by SIGTERM, as supervisors do. A process that does not end, or ends with a code other than 0, is
+   * reported as wrong.
+   */
   async stop(): Promise<void> {
     await this.#end("SIGTERM");
     const { exitCode, signalCode } = this.#child;
