@@ -27,42 +27,46 @@ import { TierDisk } from "./tier-disk.js";
 import { decodeRecord, encodeRecord } from "./value-record.js";
 
 export interface DiskEntryStoreOptions {
-  /** Whose results these are: a folder of another name is refused. */
+  /** Name of the cache that owns the results: a folder with another name is refused. */
   readonly name: string;
-  /** The bus whose positions these are: what another one counted is discarded. Undefined: positions say nothing after a restart. */
+  /**
+   * Identity of the bus whose positions these are: entries with positions of another bus are discarded. Undefined:
+   * positions mean nothing after a restart.
+   */
   readonly countedBy: string | undefined;
   readonly open: OpenStore;
-  /** Takes all that the store holds out of the way, when it is not open, and not even a mark can be written into it. */
+  /** Removes all data of the store, when it is closed and not even a mark can be written into it. */
   readonly remove?: (() => Promise<void>) | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly entriesMax?: number | undefined;
-  /** Keys, values and what is known about them, without LMDB's own pages. */
+  /** Bytes of keys, values and facts about entries, without LMDB's own pages. */
   readonly bytesMax?: number | undefined;
   /** Default: "frozen". */
   readonly values?: ValueMode | undefined;
-  /** The order of last uses is written this often. Default: 30,000. */
+  /** The order of last uses is written at this interval. Default: 30,000. */
   readonly lruUpdateIntervalMs?: number | undefined;
-  /** What a sliding entry was given is written at most this often. Default: 30,000. */
+  /** The new deadline of a sliding entry is written at most once in this time. Default: 30,000. */
   readonly slideFlushMs?: number | undefined;
   /** Default: limits.tagVersionsMax. */
   readonly tagVersionsMax?: number | undefined;
 }
 
 const intervalMsDefault = 30_000;
-/** Last uses written at once, the latest of them: one turn of the process pays for all. */
+/** Last uses written by one batch, the latest first: writing them takes one turn of the event loop. */
 const usesWrittenMax = 10_000;
-/** Entries looked at between two looks at the clock. */
+/** Entries visited between two readings of the clock. */
 const sweepStride = 64;
 
 /**
- * Results in an OrderedStore, with all about them but their values in memory too.
+ * Results in an OrderedStore; everything except their values is in memory too.
  *
- *     1. What is in memory is the truth: an entry that is not there does not exist, whatever the disk still has.
- *     2. It all goes to the disk in its order, the position beside what that covers.
- *     3. Reads never meet the disk for a value that is not written yet: the entry has it until then.
- *     4. Past the bound on what waits, new entries are left out; removals, versions, positions and queued invalidations never are.
- *     5. A disk that fails is given up: from then on it is as if nothing could be kept.
+ *     1. Memory decides: an entry that is not in memory does not exist, even if the disk still has it.
+ *     2. All changes are written to the disk in order, and each position together with the changes it covers.
+ *     3. Reads do not need the disk for a value that is not written yet: until then its entry holds the value.
+ *     4. When too many bytes wait, new entries are left out; removals, versions, positions and queued invalidations
+ *        never are.
+ *     5. A disk that fails is given up: from then on nothing is kept.
  */
 export class DiskEntryStore implements PersistentEntryStore {
   readonly kind = "lmdb";
@@ -116,8 +120,9 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   /**
-   * Opens what an earlier process left, or begins anew where that cannot be used. Others run meanwhile, however much that is.
-   * Rejects with InUseError, and with StoreError when the store holds something else.
+   * Opens the tier of an earlier process, or begins anew when it cannot be used. Other work runs meanwhile, for any
+   * number of entries.
+   * Rejects with InUseError, and with StoreError when the store holds other data.
    */
   static async open(options: DiskEntryStoreOptions): Promise<DiskEntryStore> {
     const { entriesMax = Infinity, bytesMax = Infinity } = options;
@@ -149,7 +154,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     const nowMs = this.#ticks.now();
     if (nowMs >= entry.expiresMs) return this.#remove(entry);
     if (entry.checkedAt !== this.#versions.version) {
-      // Under a queued invalidation it may be good again, in no sense that could be told: it goes.
+      // An entry under a queued invalidation is removed, too: nothing could show later that it is valid again.
       if (this.#versions.isStale(entry.tags, entry.sequence)) return this.#remove(entry);
       entry.checkedAt = this.#versions.version;
     }
@@ -242,8 +247,8 @@ export class DiskEntryStore implements PersistentEntryStore {
     return this.#index.expiry.nextMs;
   }
 
-  onExpiresEarlier(tell: (atMs: number) => void): void {
-    this.#index.expiry.onEarlier = tell;
+  onExpiresEarlier(listener: (atMs: number) => void): void {
+    this.#index.expiry.onEarlier = listener;
   }
 
   expire(budgetMs: number): Swept {
@@ -308,7 +313,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     const queued = this.#queue.get(id);
     if (queued === undefined) return;
     this.#queue.delete(id);
-    // First its version, so that nothing under it is good for a moment.
+    // The version is set first, so that no entry under the tag is valid in between.
     this.#versions.set(queued.tag, sequence ?? (this.#position?.sequence ?? 0) + 1);
     this.#versions.unpend(queued.tag);
     this.#disk.queued(queued.order, undefined);
@@ -324,7 +329,7 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   async #close(): Promise<void> {
-    // What cannot be written was logged when it was lost.
+    // A disk that cannot be written was logged when it was lost.
     while (this.#disk.isThere && !this.#gatherUses()) await this.#disk.flush().catch(() => undefined);
     await this.#disk.close();
     this.#index.clear();
@@ -334,7 +339,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     const { values = "frozen", log, name } = this.#options;
     const record = entry.record ?? this.#disk.value(entry.key);
     if (!this.#disk.isThere) return undefined;
-    // A value that somebody took out of the folder.
+    // The value was removed from the folder by another program.
     if (record === undefined) return this.#remove(entry);
     try {
       const { value, isShared } = decodeRecord(record, values);
@@ -357,7 +362,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     this.#usesWrittenMs = nowMs;
   }
 
-  /** Writes when entries were used since that was written last, the latest first; false: there are more than one batch takes. */
+  /** Writes the last uses since the previous write, the latest first; false: there are more than one batch takes. */
   #gatherUses(): boolean {
     let count = 0;
     for (let entry = this.#index.newest; entry !== undefined && entry.usedMs >= this.#usesWrittenMs; entry = entry.older) {

@@ -4,7 +4,7 @@ import type { Entry } from "./entry-store.js";
 import type { Ending } from "./expiry.js";
 import type { Recent } from "./recency.js";
 
-/** What is known in memory about an entry on disk. Times are the monotonic clock's. */
+/** Facts in memory about an entry on disk. Times are on the monotonic clock. */
 interface About {
   readonly tags: readonly Tag[];
   readonly sequence: number;
@@ -16,15 +16,15 @@ interface About {
   readonly valueBytes: number;
 }
 
-/** Of two records: LMDB's node headers and index, kind and generation. */
+/** Overhead of the two records of an entry: LMDB's node headers and index, kind and generation. */
 const overheadBytes = 48;
-/** LMDB's pages. A value that is larger than half of one has pages of its own. */
+/** Size of LMDB's pages. A value larger than half a page has pages of its own. */
 const pageBytes = 4_096;
 const valueBytesInPageMax = 2_000;
-/** Of the record about an entry, without its tags. */
+/** Size of the record about an entry, without its tags. */
 const headBytes = 53;
 
-/** An entry on disk, or on its way there, without its value. */
+/** An entry that is on disk, or is about to be written, without its value. */
 export class DiskEntry implements Recent<DiskEntry>, Ending {
   readonly key: string;
   readonly tags: readonly Tag[];
@@ -33,15 +33,15 @@ export class DiskEntry implements Recent<DiskEntry>, Ending {
   readonly slides: boolean;
   readonly storedMs: number;
   readonly valueBytes: number;
-  /** What its records take on disk, as good as. */
+  /** Approximate size of its records on disk. */
   readonly bytes: number;
   expiresMs: number;
   usedMs: number;
-  /** `usedMs` as it was last written, or is about to be. */
+  /** `usedMs` as last written, or as the next batch writes it. */
   writtenMs: number;
   /** The encoded value, until a batch has written it. */
   record: Uint8Array | undefined = undefined;
-  /** What the version of all tags was when this was last found not to be stale. */
+  /** Version of all tags at the last check that found this entry valid. */
   checkedAt = -1;
   due: number | undefined = undefined;
   newer: DiskEntry | undefined = undefined;
@@ -68,7 +68,7 @@ export class DiskEntry implements Recent<DiskEntry>, Ending {
     return bytes;
   }
 
-  /** `wallOffsetMs`: by how much the wall clock is ahead of the monotonic one. */
+  /** `wallOffsetMs`: how far the wall clock is ahead of the monotonic one. */
   about(wallOffsetMs: number): AboutEntry {
     const { key, tags, sequence, ttlMs, slides, valueBytes } = this;
     return {
@@ -84,7 +84,10 @@ export class DiskEntry implements Recent<DiskEntry>, Ending {
     };
   }
 
-  /** As it was written, on the clocks of now. A wall clock that was put back lets no entry live longer than its time to live. */
+  /**
+   * The entry as it was written, converted to the current clocks. If the wall clock was put back, no entry lives longer
+   * than its time to live.
+   */
   static from(about: AboutEntry, wallOffsetMs: number, nowMs: number): DiskEntry {
     const { key, tags, sequence, ttlMs, slides, valueBytes } = about;
     return new DiskEntry(key, {
@@ -100,7 +103,7 @@ export class DiskEntry implements Recent<DiskEntry>, Ending {
   }
 }
 
-/** What a reader gets of an entry on disk. */
+/** An entry on disk with its value, as a reader gets it. */
 export class StoredResult implements Entry {
   readonly key: string;
   readonly value: unknown;

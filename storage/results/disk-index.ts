@@ -2,20 +2,25 @@ import type { DiskEntry } from "./disk-entry.js";
 import { Expiry } from "./expiry.js";
 import { Recency } from "./recency.js";
 
-/** How much a tier holds; past either the least recently used go. */
+/** Bounds of a tier; beyond either, the least recently used entries are removed. */
 export interface DiskBounds {
   readonly entriesMax: number;
   readonly bytesMax: number;
 }
 
-/** All entries of a tier on disk, without their values: by key, in the order of their last use, and within their bounds. */
+/**
+ * All entries of a tier on disk, without their values: by key, in the order of their last use, and within their bounds.
+ */
 export class DiskIndex {
   readonly bounds: DiskBounds;
-  /** Entries by when they expire, or were to when they were last looked at. */
+  /** Entries by the time at which they expire, or were due to expire at the last check. */
   readonly expiry = new Expiry<DiskEntry>();
   readonly #entries = new Map<string, DiskEntry>();
   readonly #recency = new Recency<DiskEntry>();
-  /** Where a round of looking at all stands; none while there is no round: an iterator at rest keeps every table that the map has outgrown since. */
+  /**
+   * Position of the current round over all entries; undefined between rounds, because a paused iterator keeps every
+   * table that the map has outgrown since.
+   */
   #hand: Iterator<DiskEntry> | undefined;
   #bytes = 0;
 
@@ -31,7 +36,7 @@ export class DiskIndex {
     return this.#bytes;
   }
 
-  /** The least recently used, if there is more than there may be. */
+  /** The least recently used entry, if a bound is exceeded. */
   get surplus(): DiskEntry | undefined {
     const { entriesMax, bytesMax } = this.bounds;
     return this.#entries.size > entriesMax || this.#bytes > bytesMax ? this.#recency.oldest : undefined;
@@ -49,7 +54,7 @@ export class DiskIndex {
     return this.#entries.keys();
   }
 
-  /** Its key has no entry yet. */
+  /** The key must not have an entry yet. */
   addEntry(entry: DiskEntry): void {
     this.#entries.set(entry.key, entry);
     this.#recency.addNewest(entry);
@@ -76,7 +81,7 @@ export class DiskIndex {
     this.#bytes = 0;
   }
 
-  /** Entries one after the other; undefined: that was the last, and the next round begins. */
+  /** Visits all entries one after the other; undefined: the round is complete, and the next call begins another. */
   next(): DiskEntry | undefined {
     const { value, done } = (this.#hand ??= this.#entries.values()).next();
     if (done !== true) return value;

@@ -8,46 +8,50 @@ import type { ByteRange } from "../kv/ordered-store.js";
 /*
  * Layout of a tier on disk:
  *
- *     0 "results"              what the tier says of itself, and its position
- *     1 <generation> <key>     about an entry: small, and written again when it was used
- *     2 <generation> <key>     its value, written once
+ *     0 "results"              meta record of the tier, with its position
+ *     1 <generation> <key>     facts about an entry: small, and written again after a use
+ *     2 <generation> <key>     value of the entry, written once
  *     3 <generation> <tag>     version of a tag
- *     4 <number>               an invalidation that has still to be published
+ *     4 <number>               an invalidation that is not published yet
  *
- * Entries and versions are of a generation each, which `results` names: what is of an earlier one does not count, and goes bit by bit.
- * So all of them are forgotten at the price of a number.
+ * Each entry and each version belongs to a generation. The meta record names the current generations: records of
+ * earlier ones do not count and are removed step by step. So forgetting all of them costs one number.
  *
- * A key that is too long for a store, or is no Unicode text, stands there as its hash, and whole in the record about the entry.
+ * A key that is too long for a store, or is not well-formed Unicode, is replaced by its hash in the store's key; the
+ * record about the entry then contains the whole key.
  */
 export const tierMetaKey: Uint8Array = Buffer.from("\u0000results");
 export const queuedInvalidations = { from: Uint8Array.of(4), to: Uint8Array.of(5) } as const;
 
 const formatVersion = 3;
-/** In UTF-8; below a store's bound for any prefix, and no key that is a hash is one of these. */
+/**
+ * Maximum length in UTF-8. It is below a store's bound with any prefix. A key that looks like a hash is itself stored
+ * as a hash.
+ */
 const plainKeyBytesMax = 1_900;
 const longKeyMark = "\u0000#";
-/** To the base of 36: enough for a thousand a second over two years. */
+/** Digits to the base of 36: enough for a thousand generations per second over two years. */
 const generationDigits = 7;
 
-/** How often all entries, and all versions, were forgotten at once. */
+/** How often all entries, and all versions, were forgotten at once; from 1. */
 export interface Generations {
   readonly entries: number;
   readonly versions: number;
 }
 
-/** Of a tier that nothing was ever kept in. */
+/** Generations of a new tier. */
 export const firstGenerations: Generations = { entries: 1, versions: 1 };
 
-/** What a tier on disk says of itself. Written in every batch. */
+/** Meta record of a tier on disk. Every batch writes it. */
 export interface TierMeta {
   readonly name: string;
-  /** Of the bus whose positions these are. */
+  /** Identity of the bus whose positions these are. */
   readonly countedBy: string | undefined;
   readonly generations: Generations;
   readonly position: EntryPosition | undefined;
   /** Entries older than this are stale. */
   readonly floor: number;
-  /** A write failed: nothing beside it is to be trusted. */
+  /** A write failed: the records beside it must not be used. */
   readonly isDiscarded: boolean;
 }
 
@@ -57,7 +61,7 @@ export function encodeTierMeta({ name, countedBy, generations, position, floor, 
   return encodeMessage([formatVersion, name, countedBy ?? null, entries, versions, epoch, sequence, time, floor, isDiscarded]);
 }
 
-/** Undefined: written in another format, or not whole. */
+/** Undefined: written in another format, or incomplete. */
 export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
   const fields = decoded(bytes);
   if (fields?.length !== 10 || fields[0] !== formatVersion) return undefined;
@@ -69,7 +73,7 @@ export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
   return { name, countedBy: countedBy ?? undefined, generations: { entries, versions }, position, floor, isDiscarded };
 }
 
-/** What is on disk about an entry. Times are the wall clock's: the monotonic one ends with the process. */
+/** The record about an entry on disk. Times are on the wall clock: the monotonic clock ends with the process. */
 export interface AboutEntry {
   readonly key: string;
   readonly tags: readonly Tag[];
@@ -84,10 +88,10 @@ export interface AboutEntry {
 }
 
 const headBytes = 53;
-/** In no tag. */
+/** No tag contains it. */
 const tagSeparator = "\n";
 
-/** The key comes from its own place, but for a long one. */
+/** The record contains the key only if it is a long one; any other key is in the key of the record. */
 export function encodeAbout(about: AboutEntry): Uint8Array {
   const tags = about.tags.join(tagSeparator);
   const tagsBytes = Buffer.byteLength(tags);
@@ -106,7 +110,7 @@ export function encodeAbout(about: AboutEntry): Uint8Array {
   return bytes;
 }
 
-/** Undefined: not whole. `tagOf` gives tags that many entries have as one string. */
+/** Undefined: incomplete. `tagOf` returns one shared string for equal tags. */
 export function decodeAbout(keyBytes: Uint8Array, record: Uint8Array, tagOf: (text: string) => Tag): AboutEntry | undefined {
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   if (bytes.length < headBytes) return undefined;
@@ -127,12 +131,12 @@ export function decodeAbout(keyBytes: Uint8Array, record: Uint8Array, tagOf: (te
   };
 }
 
-/** Keys in the store of what is of these generations. */
+/** Store keys of the records of these generations. */
 export class RecordKeys {
   readonly generations: Generations;
   readonly abouts: ByteRange;
   readonly versions: ByteRange;
-  /** What is of earlier generations; the values of entries stand beside these. */
+  /** Records of earlier generations. The values of entries have keys next to these. */
   readonly earlierAbouts: ByteRange;
   readonly earlierVersions: ByteRange;
   readonly #about: string;
@@ -164,7 +168,7 @@ export class RecordKeys {
   }
 }
 
-/** Key of the value that belongs to a record about an entry, whatever that record says. */
+/** Key of the value that belongs to a record about an entry, for any content of that record. */
 export function valueKeyBeside(aboutKey: Uint8Array): Uint8Array {
   const key = Buffer.from(aboutKey);
   key[0] = 2;
@@ -177,12 +181,12 @@ export function encodeVersion(sequence: number): Uint8Array {
   return bytes;
 }
 
-/** Undefined: not whole. */
+/** Undefined: incomplete. */
 export function decodeVersion(keyBytes: Uint8Array, record: Uint8Array): readonly [tag: Tag, sequence: number] | undefined {
   return record.length === 8 ? [textAfterHead(keyBytes) as Tag, Buffer.from(record).readDoubleLE()] : undefined;
 }
 
-/** `order` counts invalidations as they are queued. */
+/** `order`: number of the invalidation, in the order in which they are queued. */
 export function queueKey(order: number): Uint8Array {
   const bytes = Buffer.alloc(7, 4);
   bytes.writeUIntBE(order, 1, 6);
@@ -193,7 +197,7 @@ export function encodeQueued({ id, tag }: QueuedInvalidation): Uint8Array {
   return encodeMessage([id, tag]);
 }
 
-/** Undefined: not whole. */
+/** Undefined: incomplete. */
 export function decodeQueued(keyBytes: Uint8Array, record: Uint8Array): (QueuedInvalidation & { readonly order: number }) | undefined {
   const fields = decoded(record);
   if (fields?.length !== 2 || keyBytes.length !== 7) return undefined;
@@ -220,7 +224,7 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 function isPlain(key: string): boolean {
-  // A character takes at most three bytes.
+  // A UTF-16 unit takes at most three bytes.
   const isShort = key.length * 3 <= plainKeyBytesMax || Buffer.byteLength(key) <= plainKeyBytesMax;
   return isShort && !key.startsWith(longKeyMark) && key.isWellFormed();
 }
@@ -229,14 +233,14 @@ function placeOf(key: string): string {
   return isPlain(key) ? key : `${longKeyMark}${createHash("sha256").update(key, "utf16le").digest("hex")}`;
 }
 
-/** In the order of the numbers. */
+/** The order of the texts is the order of the numbers. */
 function generationText(generation: number): string {
   const text = generation.toString(36).padStart(generationDigits, "0");
   assert(text.length === generationDigits, "a generation has at most seven digits");
   return text;
 }
 
-/** What follows kind and generation. */
+/** The text after kind and generation. */
 function textAfterHead(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1 + generationDigits);
 }

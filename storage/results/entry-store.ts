@@ -2,121 +2,142 @@ import type { Tag } from "../../core/tag.js";
 import type { ObjectRead } from "../../core/object-read.js";
 
 /**
- * Where results are kept: one tier of the semantic cache. In memory and in LMDB; what nodes share in a bucket keeps 1, 2 and 4 as well.
+ * One tier of the semantic cache: it keeps results. Tiers are in memory and in LMDB; the bucket that nodes share keeps
+ * promises 1, 2 and 4 as well.
  *
- * What every tier promises (test/suites/entry-store.ts and result-tier.ts hold each to it):
+ * Promises of every tier (test/suites/entry-store.ts and result-tier.ts check them for each tier):
  *
- * 1. Never stale. `get` gives no entry whose computation began before an invalidation, applied here, of a tag that it depends on
- *    or of one above; `put` keeps none. A tier may forget an entry at any time; it never makes one up.
- * 2. Never expired. An entry is given until its time to live has passed since it was put, or, when it slides, since it was last given;
- *    a deadline is kept to within `limits.cacheTickMs`.
- * 3. Bounded. After each `put` there are at most `entriesMax` entries of at most `bytesMax` bytes; those that were not used lately go first.
- * 4. As it was put. What was put is what is given, or a copy of it, whatever callers do to theirs, but for values that are shared by choice.
+ * 1. Never stale. `get` returns no entry, and `put` keeps none, whose computation began before an invalidation, applied
+ *    here, of a tag that it depends on, or of a parent of that tag. A tier may forget an entry at any time; it never
+ *    invents one.
+ * 2. Never expired. An entry is returned until its time to live has passed since it was put, or, when it slides, since
+ *    it was last returned; a deadline is exact to within `limits.cacheTickMs`.
+ * 3. Bounded. After each `put` there are at most `entriesMax` entries with at most `bytesMax` bytes; the least recently
+ *    used entries are removed first.
+ * 4. Unchanged. `get` returns the value that was put, or a copy of it, even if callers change theirs; except values
+ *    that are shared by choice.
  *
- * All of it is synchronous: a tier is one process's own.
- * `Began` is what was known here when a computation began; a tier takes back only what its own `begin` gave.
+ * Everything is synchronous: a tier belongs to one process.
+ * `Began` is the state of the tier when a computation began; a tier accepts only results of its own `begin`.
  */
 export interface EntryStore<Began = unknown> {
   readonly kind: "memory" | "lmdb";
 
-  /** To be called before a computation reads anything; belongs to `put`. Costs nothing but an object. */
+  /** Call it before a computation reads anything, and pass the result to `put`. It costs one object. */
   begin(): Began;
 
   /** The entry, when it is neither stale nor expired; extends it when it slides. */
   get(key: string): Entry | undefined;
 
-  /** What is known about the entry that `get` would give, without counting as a use of it. */
+  /** Facts about the entry that `get` would return. Does not count as a use. */
   peek(key: string): EntryFacts | undefined;
 
   /**
-   * Keeps `value`, and gives what is kept; undefined: nothing is, and what was there before is gone.
-   * That is so when it is stale already, has expired, is larger than the tier, or what is to be written is too much just now.
+   * Keeps `value`, and returns the kept entry; undefined: the value is not kept, and the previous entry is removed.
+   * A value is not kept when it is stale or expired already, is larger than the tier, or too many bytes wait to be
+   * written.
    * Throws InvalidValueError for a value that this tier cannot hold.
    */
   put(key: string, value: unknown, how: Keeping<Began>): Entry | undefined;
 
-  /** Whether it was there. */
+  /** Whether the entry existed. */
   delete(key: string): boolean;
 
   clear(): void;
 
-  /** Keys of all entries, stale and expired ones among them until they are met. Lazy: what changes meanwhile may be in it or not. */
+  /**
+   * Keys of all entries, including stale and expired ones that are not removed yet. Lazy: it may include changes made
+   * meanwhile or not.
+   */
   keys(): Iterable<string>;
 
-  /** Removes what is stale or expired, for at most `budgetMs`; the next call goes on where this one ended, `done` says that the round is complete. */
+  /**
+   * Removes stale and expired entries, for at most `budgetMs`. The next call continues where this one ended; `done`
+   * means that the round is complete.
+   */
   sweep(budgetMs: number): Swept;
 
-  /** Removes what expired a second or more ago, for at most `budgetMs`. Costs what is removed: nothing else is looked at. */
+  /**
+   * Removes entries that expired a second or more ago, for at most `budgetMs`. Cost: proportional to the removed
+   * entries; no others are visited.
+   */
   expire(budgetMs: number): Swept;
 
-  /** When `expire` has something to do, on the monotonic clock; Infinity: there is nothing that expires. */
+  /** Time at which `expire` next has work, on the monotonic clock; Infinity: no entry expires. */
   readonly expiresNextMs: number;
 
-  /** Calls `tell` with the moment at which `expire` has something to do, whenever that is earlier than it was. For one who listens. */
-  onExpiresEarlier(tell: (atMs: number) => void): void;
+  /** Calls `listener` with `expiresNextMs` each time it becomes earlier. There is one listener. */
+  onExpiresEarlier(listener: (atMs: number) => void): void;
 
   stats(): EntryStats;
 
-  /** Resolves when all that was done here before is where it outlives the process; in memory at once. Rejects with WriteInDoubtError. */
+  /** Resolves when all earlier changes survive the process; in memory at once. Rejects with WriteInDoubtError. */
   flush(): Promise<void>;
 
-  /** Flushes and ends it. Idempotent. */
+  /** Flushes and closes the tier. Idempotent. */
   close(): Promise<void>;
 }
 
-/** What a step of sweeping did. */
+/** Result of one step of sweeping. */
 export interface Swept {
   readonly removed: number;
-  /** There is nothing left to be removed for now. */
+  /** Nothing is left to remove for now. */
   readonly done: boolean;
 }
 
-/** How a value is to be kept. */
+/** How to keep a value. */
 export interface Keeping<Began> {
-  /** What the value depends on, the tags of nested results too. Kept as it is: not to be changed. */
+  /** Tags that the value depends on, including those of nested results. The array is kept itself: do not change it. */
   readonly tags: readonly Tag[];
-  /** In memory: what of object stores it depends on, too; not kept when one of these is stale. Kept as it is. Default: nothing. */
+  /**
+   * Tiers in memory: reads of object stores that it depends on; it is not kept when one of them is stale. The array is
+   * kept itself. Default: none.
+   */
   readonly reads?: readonly ObjectRead[] | undefined;
   readonly began: Began;
-  /** Time to live; undefined: until it is stale or must make room. */
+  /** Time to live; undefined: until it is stale or is evicted. */
   readonly ttlMs?: number | undefined;
-  /** Whether each reading gives it its time to live anew. Default: false. */
+  /** Whether each read renews the time to live. Default: false. */
   readonly slides?: boolean | undefined;
-  /** In memory: after it lapsed it is still there for `last` so long. Default: the tier's. */
+  /**
+   * Tiers in memory: time after it became stale or expired during which `last` still returns it. Default: that of the
+   * tier.
+   */
   readonly graceMs?: number | undefined;
-  /** What is left of its time to live, for an entry that comes from another tier. Default: ttlMs. */
+  /** Rest of its time to live, for an entry from another tier. Default: ttlMs. */
   readonly leftMs?: number | undefined;
 }
 
 /**
- * A result that is kept. In memory one object for as long as it is kept: what changes slot `promise` finds it there at the next hit.
- * From LMDB a new object each time.
+ * A kept result. In memory it is one object as long as it is kept, so that a promise set in `promise` is there at the
+ * next hit.
+ * From LMDB it is a new object each time.
  */
 export interface Entry {
   readonly key: string;
-  /** To be given to callers through `valueOf`, unless `isShared`. */
+  /** Callers get it through `valueOf`, unless `isShared`. */
   readonly value: unknown;
-  /** All callers may be given `value` itself: it is frozen through and through, or shared by choice. */
+  /** All callers may get `value` itself: it is deeply frozen, or shared by choice. */
   readonly isShared: boolean;
   readonly tags: readonly Tag[];
-  /** In memory: what of object stores it depends on; undefined: nothing. */
+  /** Tiers in memory: reads of object stores that it depends on; undefined: none. */
   readonly reads?: readonly ObjectRead[] | undefined;
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
   /** When it was put and when it expires, both on the monotonic clock; Infinity: never. */
   readonly storedMs: number;
   readonly expiresMs: number;
-  /** For whoever gives the value out: `value` as a settled promise, made once. */
+  /** `value` as a resolved promise, set once by the code that returns the value. */
   promise: Promise<unknown> | undefined;
 }
 
-/** What is known about an entry beside its value. */
+/** Facts about an entry, without its value. */
 export type EntryFacts = Pick<Entry, "key" | "tags" | "ttlMs" | "slides" | "storedMs" | "expiresMs">;
 
-/** What a tier holds, and what it did since it was opened. */
+/** Size of a tier, and evictions since it was opened. */
 export interface EntryStats {
   readonly entries: number;
-  /** 0 in a tier in memory without any bound: nothing is counted there. */
+  /** 0 in a tier in memory without any bound, which does not measure its entries. */
   readonly bytes: number;
   readonly evictions: number;
 }
@@ -127,13 +148,13 @@ export interface EntryVersion {
   readonly sequence: number;
 }
 
-/** A version, and when the bus counted it: what is kept to go on from. */
+/** A version, and the time at which the bus assigned it: enough to continue from it after a restart. */
 export interface EntryPosition extends EntryVersion {
   /** Wall clock of the broker, milliseconds since 1970. */
   readonly time: number;
 }
 
-/** Where in the epoch of its position a tier hears of something. */
+/** Sequence and time of an event, in the epoch of the tier's position. */
 export type AppliedAt = Omit<EntryPosition, "epoch">;
 
 /** A tag, and the sequence of its latest invalidation. */
@@ -144,46 +165,59 @@ export interface TagSequence {
 
 /** An invalidation of this node that has no sequence yet. */
 export interface QueuedInvalidation {
-  /** Settles it, over restarts too. A later process publishes it under another one. */
+  /** Identifies it for `settle`, also after a restart. A later process publishes it under another id. */
   readonly id: string;
   readonly tag: Tag;
 }
 
 /**
- * A tier that outlives the process, with all it needs to be right when it is opened again, in one environment and in one batch:
- * entries, versions of tags, the applied position, and the invalidations that have still to be published.
+ * A tier that survives the process. Everything it needs to be correct when it is opened again is in one environment and
+ * in one batch: entries, versions of tags, the applied position, and the invalidations that are not published yet.
  *
- * 5. The position is never ahead of what was applied: killed at any moment, what is opened again stands at one position, has applied
- *    all up to it, and nothing of what was flushed is missing.
- * 6. Under a queued invalidation nothing that began before it has its sequence is given or kept.
+ * 5. The position is never ahead of the applied invalidations: after a kill at any moment, the tier opens at one
+ *    position, has applied everything up to it, and misses nothing that was flushed.
+ * 6. No entry under the tag of a queued invalidation is returned or kept if its computation began before the
+ *    invalidation got its sequence.
  */
 export interface PersistentEntryStore extends EntryStore<EntryVersion> {
-  /** Up to where invalidations were applied; undefined: none ever were, `reset` gives it its first. A new object for each position. */
+  /**
+   * Position up to which invalidations were applied; undefined: none yet, and `reset` sets the first. A new object for
+   * each position.
+   */
   readonly position: EntryPosition | undefined;
-  /** False once the disk is lost: what was flushed since is in memory only. */
+  /** False once the disk is lost: later changes are in memory only, also after `flush`. */
   readonly isKeeping: boolean;
-  /** In the order in which they were queued; after opening those that an earlier process left. */
+  /** Queued invalidations in their order; after opening, those of an earlier process. */
   queued(): readonly QueuedInvalidation[];
 
-  /** The sequence of the latest invalidation that counts for `tag`, over restarts too; 0: none is known. */
+  /** The sequence of the latest invalidation that counts for `tag`, also over restarts; 0: none is known. */
   tagVersion(tag: Tag): number;
-  /** Of the tags that were invalidated last, the latest first: limits.toldInvalidationsMax at most. */
+  /** Tags that were invalidated last, the latest first: at most limits.toldInvalidationsMax. */
   latestVersions(): readonly TagSequence[];
-  /** An invalidation of the bus. Sequences below the position are allowed: replay begins where it begins. */
+  /**
+   * Applies an invalidation of the bus. Sequences below the position are allowed, because a replay may begin before it.
+   */
   apply(tag: Tag, at: AppliedAt): void;
-  /** Nothing more became stale up to there. */
+  /** Moves the position: nothing more became stale up to `at`. */
   advance(at: AppliedAt): void;
-  /** Another epoch, or a gap that cannot be filled: all entries go, and this is the position. Queued invalidations stay. */
+  /**
+   * Begins another epoch, or continues after a gap that cannot be filled: removes all entries and sets the position.
+   * Queued invalidations stay.
+   */
   reset(position: EntryPosition): void;
 
-  /** Counts at once. On disk after `flush`. */
+  /** The invalidation counts at once. It is on disk after `flush`. */
   queue(invalidation: QueuedInvalidation): void;
   /**
-   * It has `sequence` now; undefined: one of another epoch, of which `reset` tells, and until then nothing under it that is here is given.
-   * Unknown ids are no fault. To be called with, or before, the `apply` of the same invalidation.
+   * The queued invalidation now has `sequence`. Undefined: its sequence is of another epoch, for which `reset` will be
+   * called; until then no existing entry under its tag is returned.
+   * Unknown ids are ignored. Call it with, or before, the `apply` of the same invalidation.
    */
   settle(id: string, sequence: number | undefined): void;
 
-  /** It was used in a tier in front of this one, that has it still: extends it when it slides, as `get` would, though it may have expired here. */
+  /**
+   * The entry was used in a tier in front of this one, which still has it: extends it when it slides, as `get` would,
+   * even if it has expired here.
+   */
   touch(key: string): void;
 }

@@ -1,20 +1,20 @@
-/** What ends: its place belongs to one Expiry. */
+/** An item that may end. Its place belongs to one Expiry. */
 export interface Ending {
-  /** The second in which it is looked at next; undefined: it does not end. */
+  /** The second in which it is visited next; undefined: it does not end. */
   due: number | undefined;
 }
 
 const secondMs = 1_000;
 
 /**
- * Items by the second in which they end, so that those that have ended are found without a look at the others. An item that ends later than it was
- * to, as one that slides, is put back when its second has passed.
+ * Items by the second in which they end, so that ended items are found without visiting others. An item whose end
+ * moved, such as a sliding one, is scheduled again when its second has passed.
  */
 export class Expiry<T extends Ending> {
   readonly #bySecond = new Map<number, Set<T>>();
-  /** No item is due before it. */
+  /** No item is due before this second. */
   #first = Infinity;
-  /** Called with the moment at which `next` has something to give, when that is earlier than it was. */
+  /** Called with the time at which `next` has an item, when that time becomes earlier. */
   onEarlier: ((atMs: number) => void) | undefined = undefined;
 
   /** `endsMs` on the monotonic clock; undefined: it does not end. */
@@ -30,7 +30,7 @@ export class Expiry<T extends Ending> {
     this.onEarlier?.((second + 1) * secondMs);
   }
 
-  /** When `next` has something to give; Infinity: there is nothing. */
+  /** Time at which `next` has an item; Infinity: there is none. */
   get nextMs(): number {
     if (!this.#bySecond.has(this.#first)) this.#first = this.#earliest();
     return (this.#first + 1) * secondMs;
@@ -45,7 +45,7 @@ export class Expiry<T extends Ending> {
     if (items?.size === 0) this.#bySecond.delete(second);
   }
 
-  /** An item whose second has passed at `nowMs`: it is not among them any more. */
+  /** An item whose second has passed at `nowMs`; it is removed from this Expiry. */
   next(nowMs: number): T | undefined {
     for (const last = Math.floor(nowMs / secondMs) - 1; this.#first <= last;) {
       const items = this.#bySecond.get(this.#first);
@@ -56,7 +56,7 @@ export class Expiry<T extends Ending> {
         }
       }
       this.#first++;
-      // Over many seconds in which nothing ends at once.
+      // Skips many seconds without items in one step.
       if (last - this.#first > this.#bySecond.size) this.#first = this.#earliest();
     }
     return undefined;

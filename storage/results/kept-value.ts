@@ -4,25 +4,25 @@ import { foreignPart } from "./value-kind.js";
 import { type Copied, copyOf, type ValueCopy } from "./value-copy.js";
 
 /**
- * How callers get what is kept: "frozen", one copy that the cache owns, which nobody can change; "shared", the value itself, as changeable as it
- * was; "cloned", a copy of their own.
+ * How callers get a kept value: "frozen": one copy that the cache owns and that cannot be changed; "shared": the value
+ * itself, still changeable; "cloned": a new copy for each caller.
  */
 export type ValueMode = "frozen" | "shared" | "cloned";
 
-/** A value as it is kept. */
+/** A value in the form in which it is kept. */
 export interface KeptValue {
   readonly value: unknown;
-  /** All callers may be given `value` itself. */
+  /** All callers may get `value` itself. */
   readonly isShared: boolean;
 }
 
-/** A value to be kept, and how large it is. */
+/** A value to keep, and its size. */
 export interface MeasuredValue extends KeptValue {
-  /** What it takes in memory, roughly. */
+  /** Approximate size in memory. */
   readonly bytes: number;
 }
 
-/** An error that is kept in place of a value: every tier gives it back as it is. */
+/** An error that is kept in place of a value: every tier returns it unchanged. */
 export class KeptFailure {
   readonly error: unknown;
 
@@ -32,8 +32,10 @@ export class KeptFailure {
 }
 
 /**
- * `value` so that no caller's change reaches what is kept; `value` itself is not changed. Foreign parts (see kindOf) are the same references.
- * Throws InvalidValueError when it is to be cloned and has such a part, when it is nested too deep, or when a part cannot be read.
+ * A form of `value` that no change by a caller can reach; `value` itself is not changed. Foreign parts (see kindOf)
+ * stay the same references.
+ * Throws InvalidValueError when the mode is "cloned" and there is a foreign part, when the value is nested too deep, or
+ * when a part cannot be read.
  */
 export function keepValue(value: unknown, mode: ValueMode): MeasuredValue {
   if (typeof value !== "object" && typeof value !== "function") return { value, isShared: true, bytes: wordBytes + primitiveBytes(value) };
@@ -58,7 +60,7 @@ function copyIfPossible(value: unknown, how: Copied): ValueCopy {
   try {
     return copyOf(value, how);
   } catch (error) {
-    // The stack is at its end, or an accessor has thrown, or memory was transferred to another thread.
+    // The stack overflowed, an accessor threw, or the memory was transferred to another thread.
     const reason = error instanceof RangeError ? "is nested too deep" : "cannot be copied";
     throw new InvalidValueError({ path: "", reason }, error);
   }

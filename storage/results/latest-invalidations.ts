@@ -1,9 +1,10 @@
 import type { Tag } from "../../core/tag.js";
 
 /**
- * The latest invalidations, exactly: of what was invalidated after `since` every tag is known with its sequence. The trie judges the entries of
- * this process, and may say too early that one is stale, as it merges what nothing here depends on. What others computed is worth more precision:
- * a node that asks for it depends on none of its tags yet.
+ * The exact latest invalidations: every tag that was invalidated after `since` is known with its sequence. The trie
+ * checks entries of this process, and may report too early that one is stale, because it merges tags that nothing here
+ * depends on. Results of other nodes need an exact check: the node that looks them up does not depend on their tags
+ * yet.
  */
 export class LatestInvalidations {
   readonly #tagsMax: number;
@@ -14,7 +15,7 @@ export class LatestInvalidations {
     this.#tagsMax = tagsMax;
   }
 
-  /** What came at or before it may not be known. */
+  /** Invalidations at or before this sequence may be unknown. */
   get since(): number {
     return this.#since;
   }
@@ -26,7 +27,7 @@ export class LatestInvalidations {
 
   apply(tag: Tag, sequence: number): void {
     const known = this.of(tag);
-    // The latest stand last, so that the oldest make way.
+    // The latest come last in the map, so that the oldest are removed first.
     this.#sequences.delete(tag);
     this.#sequences.set(tag, Math.max(known, sequence));
     if (this.#sequences.size <= this.#tagsMax) return;
@@ -36,7 +37,7 @@ export class LatestInvalidations {
     this.#since = Math.max(this.#since, oldest[1]);
   }
 
-  /** Nothing is known of what came at or before `sequence`. */
+  /** Forgets everything: invalidations at or before `sequence` are unknown. */
   reset(sequence: number): void {
     this.#sequences.clear();
     this.#since = sequence;

@@ -1,15 +1,15 @@
 import { type RecordKeys, valueKeyBeside } from "./entry-records.js";
 import type { ByteRange, StoreChange, OrderedStore } from "../kv/ordered-store.js";
 
-/** Removed by one batch, a few milliseconds of the process; an entry is two. */
+/** Records removed by one batch, which takes a few milliseconds; an entry has two. */
 const removedByBatchMax = 1_000;
 
-/** What is in a store and does not count any more. It goes a bounded number of records at a time; values are not read for it. */
+/** Records in a store that no longer count. They are removed a bounded number at a time; their values are not read. */
 export class Leftovers {
   readonly #store: OrderedStore;
-  /** Known by their keys. */
+  /** Keys of unusable records. */
   readonly #spoilt: Uint8Array[];
-  /** Where more may be. */
+  /** Ranges that may still contain such records. */
   #abouts: ByteRange | undefined;
   #versions: ByteRange | undefined;
 
@@ -19,18 +19,18 @@ export class Leftovers {
     this.noteEnd(keys);
   }
 
-  /** There may be some. */
+  /** Whether there may be such records. */
   get areLeft(): boolean {
     return this.#spoilt.length > 0 || this.#abouts !== undefined || this.#versions !== undefined;
   }
 
-  /** A generation ended: `keys` are those of the next. */
+  /** A generation ended: `keys` are those of the next one. */
   noteEnd(keys: RecordKeys): void {
     this.#abouts = keys.earlierAbouts;
     this.#versions = keys.earlierVersions;
   }
 
-  /** Removals for the next batch. To be asked when no batch is in the air. */
+  /** Removals for the next batch. Call it when no batch is in flight. */
   nextRemovals(): StoreChange[] {
     const keys = this.#spoilt.splice(-removedByBatchMax);
     if (this.#abouts !== undefined && !this.#read(this.#abouts, keys, (key) => keys.push(key, valueKeyBeside(key))))
@@ -39,7 +39,7 @@ export class Leftovers {
     return keys.map((key) => ({ key, value: undefined }));
   }
 
-  /** Gives `take` what is in `range` until there are enough `keys`; true: there may be more. */
+  /** Calls `take` for each key in `range` until there are enough `keys`; true: there may be more. */
   #read(range: ByteRange, keys: readonly Uint8Array[], take: (key: Uint8Array) => void): boolean {
     if (keys.length >= removedByBatchMax) return true;
     return this.#store.read((view) => {

@@ -11,34 +11,35 @@ import { stringBytes } from "./rough-bytes.js";
 import { Ticks } from "./ticks.js";
 
 export interface MemoryEntryStoreOptions {
-  /** Judges what is stale; whoever hears of invalidations tells it. */
+  /** Decides whether an entry is stale. Other code applies invalidations to it. */
   readonly trie: TagTrie;
   readonly clock: Clock;
   readonly entriesMax?: number | undefined;
-  /** By a rough measure of what keys, values and tags take. Default: no bound. */
+  /** Bound on the approximate size of keys, values and tags. Default: no bound. */
   readonly bytesMax?: number | undefined;
   /** Default: "frozen". */
   readonly values?: ValueMode | undefined;
-  /** An entry that became stale or expired is still there for `last` so long. Default: 0. */
+  /** Time after an entry became stale or expired during which `last` still returns it. Default: 0. */
   readonly graceMs?: number | undefined;
-  /** Called when an entry slides, at most so often for each: for the tier behind this one. */
+  /** Called when an entry slides, at most once per `intervalMs` for each entry: for the tier behind this one. */
   readonly onSlide?: { readonly intervalMs: number; readonly slid: (key: string) => void } | undefined;
 }
 
-/** What a tag takes that no other entry depends on, and each level of it that has no other below. */
+/** Bytes of a tag that no other entry depends on, and of each of its levels that has no other tag below. */
 const tagBytes = 200;
 
 /**
  * Results in memory, as objects.
  *
- *     1. An entry that the version of this tier has not moved past since it was last judged is not judged again: a hit is a look-up,
- *        a comparison, and where there are bounds or deadlines a mark that it was used and a look at a clock that ticks.
- *     2. Each entry holds its dependency in the trie, and what it read of object stores, from `put` until it is removed, and gives it back
- *        just once.
- *     3. What lapsed, stale or expired, is never given by `get` again, even when it is kept on for `last`.
- *     4. A slot leads to the entry of its key or nowhere: the slot of an entry that is removed is empty.
- *     5. Past a bound the entry goes that has its turn and was not used since it had it last: one that was used has another turn, after all
- *        others. What has expired goes within some seconds, by `expire`.
+ *     1. An entry is not checked again as long as the version of this tier is the one of its last check. A hit is a
+ *        look-up and a comparison; with bounds or deadlines, also a mark that the entry was used and a reading of the
+ *        tick clock.
+ *     2. Each entry holds its dependency in the trie, and its reads of object stores, from `put` until it is removed,
+ *        and releases them exactly once.
+ *     3. `get` never returns a stale or expired entry again, even while it is kept for `last`.
+ *     4. A slot refers to the entry of its key or to none: the slot of a removed entry is empty.
+ *     5. Beyond a bound, eviction takes the first entry in turn that was not used since its last turn; a used entry
+ *        moves behind all others. `expire` removes expired entries within a few seconds.
  */
 export class MemoryEntryStore implements EntryStore<Began> {
   readonly kind = "memory";
@@ -52,10 +53,13 @@ export class MemoryEntryStore implements EntryStore<Began> {
   readonly #mode: ValueMode;
   readonly #graceMs: number;
   readonly #entries = new Map<string, MemoryEntry>();
-  /** Entries of a tier with bounds, in the order of their turns to make room. */
+  /** Entries of a tier with bounds, in the order in which eviction visits them. */
   readonly #turns = new Recency<BoundedEntry>();
   readonly #expiry = new Expiry<MemoryEntry>();
-  /** Where a round of sweeping stands; none while there is no round: an iterator at rest keeps every table that the map has outgrown since. */
+  /**
+   * Position of the current round of sweeping; undefined between rounds, because a paused iterator keeps every table
+   * that the map has outgrown since.
+   */
   #hand: Iterator<MemoryEntry> | undefined;
   #bytes = 0;
   #evictions = 0;
@@ -76,7 +80,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return this.#trie.begin();
   }
 
-  /** Changes whenever anything that entries depend on may have become stale: two counts that only rise, as one. */
+  /** Changes when anything that entries depend on may have become stale: the sum of two counts that only rise. */
   get version(): number {
     return this.#trie.version + objectChanges.count;
   }
@@ -86,15 +90,18 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return entry === undefined ? undefined : this.#used(entry);
   }
 
-  /** `get` of the slot's key. What the slot does not lead to yet is given only if it depends on all that is `declared`. */
+  /**
+   * `get` for the key of the slot. If the slot has no entry yet, the entry is returned only if it depends on all tags
+   * in `declared`.
+   */
   getAt(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     const entry = slot.entry ?? this.#led(slot, declared);
     return entry === undefined ? undefined : this.#used(entry);
   }
 
   /**
-   * The promise kept with what the slot leads to, where giving it is all there is to a hit: nothing has changed since that was last judged, and
-   * it does not end. Undefined says nothing; `getAt` does.
+   * The promise kept with the entry of the slot, if returning it is the whole hit: nothing has changed since the entry
+   * was last checked, and it does not expire. Undefined does not mean a miss; `getAt` decides that.
    */
   promiseAt({ entry }: EntrySlot): Promise<unknown> | undefined {
     if (entry === undefined || entry.endsMs !== undefined || entry.checkedAt !== this.version) return undefined;
@@ -102,7 +109,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return entry.promise;
   }
 
-  /** The slot leads nowhere from now on: for one that is not used any more. */
+  /** Empties the slot. Call it when the slot is no longer used. */
   vacate(slot: EntrySlot): void {
     if (slot.entry !== undefined) slot.entry.slot = undefined;
     slot.entry = undefined;
@@ -115,7 +122,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return entry.checkedAt !== this.version && this.#isStale(entry) ? undefined : entry;
   }
 
-  /** The entry whatever it is, stale and expired ones for as long as grace lasts: for when nothing newer can be had. */
+  /** The entry, including stale and expired ones during their grace: for when there is no newer result. */
   last(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || !this.#isOver(entry)) return entry;
@@ -123,7 +130,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return undefined;
   }
 
-  /** `slot`, of the same key, leads to it from now on. */
+  /** `slot`, which has the same key, refers to the new entry from now on. */
   put(key: string, value: unknown, how: Keeping<Began>, slot?: EntrySlot): Entry | undefined {
     const kept = keepValue(value, this.#mode);
     const before = this.#entries.get(key);
@@ -175,7 +182,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return this.#entries.keys();
   }
 
-  /** Entries that lapsed stay for their grace. */
+  /** Stale and expired entries stay during their grace. */
   sweep(budgetMs: number): Swept {
     const endMs = this.#clock.monotonic() + budgetMs;
     const hand = (this.#hand ??= this.#entries.values());
@@ -198,8 +205,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return this.#expiry.nextMs;
   }
 
-  onExpiresEarlier(tell: (atMs: number) => void): void {
-    this.#expiry.onEarlier = tell;
+  onExpiresEarlier(listener: (atMs: number) => void): void {
+    this.#expiry.onEarlier = listener;
   }
 
   expire(budgetMs: number): Swept {
@@ -226,7 +233,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   close(): Promise<void> {
     this.clear();
-    // What is computed from now on is not kept: nobody tells what becomes stale.
+    // Later results are not kept, because invalidations are no longer applied.
     this.#entriesMax = 0;
     return Promise.resolve();
   }
@@ -245,7 +252,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     slot.entry = entry;
   }
 
-  /** `entry`, if it may be given: it is the one that was used last. */
+  /** `entry`, if it is valid; it then counts as the most recently used one. */
   #used(entry: MemoryEntry): Entry | undefined {
     if (entry.lapsedMs !== undefined) return undefined;
     if (entry.checkedAt !== this.version && this.#isStale(entry)) return this.#lapse(entry);
@@ -254,7 +261,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
       if (nowMs >= entry.endsMs || isAnyPast(entry.ages)) return this.#lapse(entry);
       if (entry.slides) this.#slide(entry, nowMs);
     }
-    // Every entry here is a bounded one then, which asking it would take as long to tell as all the rest.
+    // In a tier with bounds every entry is a BoundedEntry; an instanceof check would take as long as the rest of a hit.
     if (this.#isBounded) markUsed(entry as BoundedEntry);
     return entry;
   }
@@ -278,12 +285,12 @@ export class MemoryEntryStore implements EntryStore<Began> {
   #slide(entry: MemoryEntry, nowMs: number): void {
     entry.endsMs = nowMs + (entry.ttlMs as number);
     const { onSlide } = this.#options;
-    if (onSlide === undefined || nowMs - entry.toldMs < onSlide.intervalMs) return;
-    entry.toldMs = nowMs;
+    if (onSlide === undefined || nowMs - entry.slideReportedMs < onSlide.intervalMs) return;
+    entry.slideReportedMs = nowMs;
     onSlide.slid(entry.key);
   }
 
-  /** Neither good nor within its grace. */
+  /** Whether the entry is stale or expired and its grace has passed. */
   #isOver(entry: MemoryEntry): boolean {
     const nowMs = this.#ticks.now();
     if (entry.lapsedMs === undefined) {
@@ -308,7 +315,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     }
   }
 
-  /** Of its key nothing more is remembered. */
+  /** Removes the entry, and the slot of its key with it. */
   #removeForGood(entry: MemoryEntry): void {
     entry.slot?.leave();
     this.#remove(entry);
@@ -324,7 +331,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     this.#letGo(entry);
   }
 
-  /** Nothing leads to an entry that is not kept any more, and it holds nothing. */
+  /** Empties the slot of a removed entry and releases its dependencies. */
   #letGo({ slot, dependency, reads }: MemoryEntry): void {
     if (slot !== undefined) this.vacate(slot);
     this.#trie.release(dependency);
@@ -332,7 +339,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 }
 
-/** Entries looked at between two looks at the clock. */
+/** Entries visited between two readings of the clock. */
 const sweepStride = 64;
 
 function markUsed(entry: BoundedEntry): void {

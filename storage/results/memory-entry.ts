@@ -7,22 +7,25 @@ import type { Recent } from "./recency.js";
 import { roughBytes, stringBytes } from "./rough-bytes.js";
 import type { Began, Dependency } from "./tag-trie.js";
 
-/** Bytes that an entry takes beside key and value. */
+/** Bytes of an entry in addition to its key and value. */
 export const entryOverheadBytes = 350;
 
-/** Bytes that an entry takes in memory, by a rough measure. */
+/** Approximate bytes of an entry in memory. */
 export function entryBytes(key: string, value: unknown): number {
   return entryOverheadBytes + stringBytes(key) + roughBytes(value);
 }
 
-/** A key that is looked for again and again: leads to its entry without a look-up, for as long as that one is kept. Of one tier only. */
+/**
+ * A key that is looked up repeatedly: it refers to its entry without a look-up, as long as the entry is kept. A slot
+ * belongs to one tier.
+ */
 export class EntrySlot {
   readonly key: string;
-  /** For the tier to set. */
+  /** Set by the tier. */
   entry: MemoryEntry | undefined = undefined;
-  /** For how long what comes here from another tier stays for `last`. */
+  /** Grace for entries that come from another tier: time for which `last` still returns them. */
   readonly graceMs: number;
-  /** Where it is kept, and by what: it goes from there with its entry. */
+  /** Map that holds the slot, and its key there: the slot is removed from it together with its entry. */
   readonly #home: Pick<Map<unknown, unknown>, "delete"> | undefined;
   readonly #by: unknown;
 
@@ -33,18 +36,24 @@ export class EntrySlot {
     this.#by = by;
   }
 
-  /** Its entry is gone for good, as far as this process knows. */
+  /** The entry is removed for good: removes the slot from its map. */
   leave(): void {
     this.#home?.delete(this.#by);
   }
 }
 
-/** A kept result in memory. What a hit reads comes first, so that it is one line of the processor's cache. */
+/**
+ * A kept result in memory. The fields that a hit reads come first, so that they share one line of the processor's
+ * cache.
+ */
 export class MemoryEntry implements Entry, Ending {
-  /** What the version of this tier was when this was last found not to be stale. */
+  /** Version of this tier at the last check that found the entry valid. */
   checkedAt: number;
   promise: Promise<unknown> | undefined = undefined;
-  /** When it expires; undefined: never. Infinity only with `ages`: each entry would have an object of its own for it. */
+  /**
+   * When it expires; undefined: never. Infinity only with `ages`, because Infinity in each entry would need an object
+   * on the heap.
+   */
   endsMs: number | undefined;
   /** When it was found stale or expired. */
   lapsedMs: number | undefined = undefined;
@@ -52,7 +61,7 @@ export class MemoryEntry implements Entry, Ending {
   readonly key: string;
   readonly value: unknown;
   readonly isShared: boolean;
-  /** Those of its reads that time alone makes stale; undefined: none. They are asked whenever `endsMs` is compared. */
+  /** Its reads that become stale by time alone; undefined: none. They are checked together with `endsMs`. */
   readonly ages: readonly ObjectRead[] | undefined;
   readonly tags: readonly Tag[];
   readonly ttlMs: number | undefined;
@@ -62,9 +71,9 @@ export class MemoryEntry implements Entry, Ending {
   readonly dependency: Dependency;
   readonly began: Began;
   due: number | undefined = undefined;
-  /** When `onSlide` was last told. */
-  toldMs: number;
-  /** Where it is found without a look-up. */
+  /** When `onSlide` was last called. */
+  slideReportedMs: number;
+  /** Slot that refers to this entry. */
   slot: EntrySlot | undefined = undefined;
 
   constructor(
@@ -89,23 +98,23 @@ export class MemoryEntry implements Entry, Ending {
     const never = this.ages === undefined ? undefined : Infinity;
     this.endsMs = leftMs === undefined || leftMs === Infinity ? never : at.nowMs + leftMs;
     this.checkedAt = at.version;
-    this.toldMs = at.nowMs;
+    this.slideReportedMs = at.nowMs;
   }
 
   get expiresMs(): number {
     return this.endsMs ?? Infinity;
   }
 
-  /** When it is of no use any more, not even for `last`. */
+  /** When it can be removed: its grace for `last` is over. */
   get leavesMs(): number {
     return (this.lapsedMs ?? this.expiresMs) + this.graceMs;
   }
 }
 
-/** An entry of a tier with bounds: others need no order, nor its memory. */
+/** An entry of a tier with bounds. Other tiers need no order, and save the memory for it. */
 export class BoundedEntry extends MemoryEntry implements Recent<BoundedEntry> {
   bytes = 0;
-  /** Since it had its turn to make room. */
+  /** Whether it was used since its last turn in eviction. */
   isUsed = false;
   newer: BoundedEntry | undefined = undefined;
   older: BoundedEntry | undefined = undefined;

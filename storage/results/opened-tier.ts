@@ -21,7 +21,7 @@ import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
 import { Pace } from "../../core/pace.js";
 import { pacedSort } from "./paced-sort.js";
 
-/** What an earlier process left. */
+/** State of a tier that an earlier process left on disk. */
 export interface OpenedTier {
   readonly keys: RecordKeys;
   readonly position: EntryPosition | undefined;
@@ -30,7 +30,7 @@ export interface OpenedTier {
   /** In the order of their sequences. */
   readonly versions: Map<Tag, number>;
   readonly queue: readonly (QueuedInvalidation & { readonly order: number })[];
-  /** Keys in the store of what cannot be used. */
+  /** Store keys of records that cannot be used. */
   readonly spoilt: readonly Uint8Array[];
 }
 
@@ -42,11 +42,14 @@ interface TierOptions {
   readonly bounds: DiskBounds;
 }
 
-/** Records read or removed between two looks at the clock, and their bytes, as good as. */
+/** Records read or removed between two readings of the clock, and their approximate bytes. */
 const pageRecords = 500;
 const pageBytes = 1024 * 1024;
 
-/** Reads all but the values of a tier in `store`, in steps between which others run. Rejects with StoreError when it holds something else. */
+/**
+ * Reads a tier from `store`, except its values, in steps between which other work runs. Rejects with StoreError when
+ * the store holds other data.
+ */
 export async function readTier(options: TierOptions, store: OrderedStore): Promise<OpenedTier> {
   const pace = new Pace(options.clock);
   const meta = readMeta(options, store);
@@ -65,22 +68,22 @@ export async function readTier(options: TierOptions, store: OrderedStore): Promi
     return { keys, index, position: meta.position, floor: meta.floor, versions, queue, spoilt };
   }
   const { name, log, countedBy } = options;
-  const reason = meta.isDiscarded ? "a write had failed" : isOfAnotherCount ? "another bus counts" : "a record cannot be read";
+  const reason = meta.isDiscarded ? "an earlier write failed" : isOfAnotherCount ? "sequences of another bus" : "a record cannot be read";
   if (countedBy !== undefined || meta.countedBy !== undefined) {
     log.warn({ name, folder: store.path, reason }, "cached results discarded at opening");
   }
-  // An invalidation that was promised is published all the same, perhaps once more.
+  // An invalidation whose publication was promised is published all the same, perhaps for a second time.
   const spoilt = queue === undefined ? store.read((view) => Array.from(view.range(queuedInvalidations), ([key]) => key)) : [];
   const { entries, versions: versionsEnded } = meta.generations;
   return { ...nothing, keys: new RecordKeys({ entries: entries + 1, versions: versionsEnded + 1 }), queue: queue ?? [], spoilt };
 }
 
-/** Undefined: there is nothing that can be used. */
+/** Undefined: there is no usable data. */
 function readMeta({ name, log }: TierOptions, store: OrderedStore): TierMeta | undefined {
   const bytes = store.read((view) => view.get(tierMetaKey));
   if (bytes === undefined) {
     for (const _ of store.read((view) => [...firstOf(view.range(everything))])) {
-      throw new StoreError({ folder: store.path, reason: "holds something else than cached results; name another folder" });
+      throw new StoreError({ folder: store.path, reason: "holds something other than cached results; name another folder" });
     }
     return undefined;
   }
@@ -101,7 +104,10 @@ function* firstOf<T>(items: Iterable<T>): Generator<T> {
   }
 }
 
-/** Batch after batch: there may be any number of records, of any kind. The record that says whose they are goes last. */
+/**
+ * Removes all records in batches: there may be any number, of any kind. The meta record, which names the owner, is
+ * removed last.
+ */
 async function removeAll(store: OrderedStore, pace: Pace): Promise<void> {
   const afterMeta = Buffer.concat([tierMetaKey, Uint8Array.of(0)]);
   for (const range of [
@@ -117,7 +123,7 @@ async function removeAll(store: OrderedStore, pace: Pace): Promise<void> {
   }
 }
 
-/** Undefined: one cannot be read, and what it made stale cannot be told. */
+/** Undefined: a record cannot be read, so that it is unknown which entries it made stale. */
 async function readVersions(store: OrderedStore, keys: RecordKeys, pace: Pace): Promise<Map<Tag, number> | undefined> {
   const versions: (readonly [Tag, number])[] = [];
   for await (const page of pages(store, keys.versions, pace)) {
@@ -135,7 +141,7 @@ async function readVersions(store: OrderedStore, keys: RecordKeys, pace: Pace): 
   return inOrder;
 }
 
-/** Undefined: one cannot be read. */
+/** Undefined: a record cannot be read. */
 async function readQueue(store: OrderedStore, pace: Pace): Promise<OpenedTier["queue"] | undefined> {
   const queue: (QueuedInvalidation & { readonly order: number })[] = [];
   for await (const page of pages(store, queuedInvalidations, pace)) {
@@ -148,7 +154,10 @@ async function readQueue(store: OrderedStore, pace: Pace): Promise<OpenedTier["q
   return queue;
 }
 
-/** Fills `index` up to its bounds with those used last, and gives the keys of the others, and of what cannot be read. */
+/**
+ * Fills `index` up to its bounds with the most recently used entries, and returns the keys of the other and of the
+ * unreadable ones.
+ */
 async function readEntries(
   { clock, name, log }: TierOptions,
   store: OrderedStore,
@@ -162,7 +171,7 @@ async function readEntries(
   for await (const page of pages(store, keys.abouts, pace)) {
     for (const [key, record] of page) {
       const about = decodeAbout(key, record, tagOf);
-      // A key that does not lead back to its place would never be found there.
+      // A key that does not match its place would never be found there.
       if (about === undefined || Buffer.compare(keys.about(about.key), key) !== 0) spoilt.push(key, valueKeyBeside(key));
       else found.push(DiskEntry.from(about, wallOffsetMs, nowMs));
     }
@@ -178,7 +187,7 @@ async function readEntries(
   return spoilt;
 }
 
-/** Where those begin, from the most recently used back, that `bounds` have room for. */
+/** Index of the first of the most recently used entries that fit into `bounds`. */
 function firstWithin({ entriesMax, bytesMax }: DiskBounds, entries: readonly DiskEntry[]): number {
   let first = Math.max(0, entries.length - entriesMax);
   let bytes = 0;
@@ -189,7 +198,7 @@ function firstWithin({ entriesMax, bytesMax }: DiskBounds, entries: readonly Dis
   return first;
 }
 
-/** One string for each tag, however many entries have it. */
+/** Returns one string object for equal tags, for any number of entries. */
 function sharedTags(): (text: string) => Tag {
   const tags = new Map<string, Tag>();
   return (text) => {
@@ -202,7 +211,9 @@ function sharedTags(): (text: string) => Tag {
 
 type Page = readonly (readonly [key: Uint8Array, value: Uint8Array])[];
 
-/** What is in `range`, while others run between one page and the next. Nobody else writes there meanwhile. */
+/**
+ * The records in `range`, page by page; other work runs between pages. Nothing else writes into the range meanwhile.
+ */
 async function* pages(store: OrderedStore, { from, to }: ByteRange, pace: Pace): AsyncGenerator<Page> {
   for (let next = from; ;) {
     const page = pageOf(store, { from: next, to });

@@ -1,16 +1,16 @@
 import type { Pace } from "../../core/pace.js";
 
-/** So many are sorted at once, in about a millisecond. */
+/** Items sorted in one step, which takes about a millisecond. */
 const runLength = 2_048;
 
-/** `items` in the order of their numbers, those of one number as they came; others run meanwhile. */
+/** `items` in the order of their numbers; stable; other work runs meanwhile. */
 export async function pacedSort<T>(items: readonly T[], numberOf: (item: T) => number, pace: Pace): Promise<T[]> {
   let from: T[] = [];
   for (let at = 0; at < items.length; at += runLength) {
     for (const item of items.slice(at, at + runLength).sort((a, b) => numberOf(a) - numberOf(b))) from.push(item);
     if (pace.isOver) await pace.rest();
   }
-  // Runs that are in order become runs of twice the length, until there is one.
+  // Sorted runs are merged into runs of twice the length, until one is left.
   for (let length = runLength; length < from.length; length *= 2) {
     const to: T[] = [];
     for (let at = 0; at < from.length; at += 2 * length) {

@@ -4,14 +4,14 @@ import { encodeAbout, encodeQueued, encodeVersion, queueKey, type RecordKeys } f
 import type { QueuedInvalidation } from "./entry-store.js";
 import type { StoreChange } from "../kv/ordered-store.js";
 
-/** What changed in a tier since the last batch; of several changes of one thing only the last is written. */
+/** Changes of a tier since the last batch; of several changes of the same record only the last is written. */
 export class PendingWrites {
-  /** Undefined: to be removed, here and below. */
+  /** Undefined: a removal, here and below. */
   #entries = new Map<string, DiskEntry | undefined>();
   #versions = new Map<Tag, number | undefined>();
   #queue = new Map<number, QueuedInvalidation | undefined>();
   #bytes = 0;
-  /** Entries whose values the batch in the air writes. */
+  /** Entries whose values the batch in flight writes. */
   #inTheAir: DiskEntry[] = [];
   #inTheAirBytes = 0;
 
@@ -34,7 +34,7 @@ export class PendingWrites {
     this.#queue.set(order, queued);
   }
 
-  /** What waits is of a generation that ends. */
+  /** Drops pending changes of a generation that ends. */
   forgetEntries(): void {
     this.#entries = new Map();
     this.#bytes = 0;
@@ -44,7 +44,7 @@ export class PendingWrites {
     this.#versions = new Map();
   }
 
-  /** All of it, for a batch that is in the air until `wrote`. */
+  /** All changes, for a batch that is in flight until `wrote` is called. */
   takeChanges(keys: RecordKeys, wallOffsetMs: number): StoreChange[] {
     const changes: StoreChange[] = [];
     for (const [key, entry] of this.#entries) {
@@ -64,7 +64,7 @@ export class PendingWrites {
     return changes;
   }
 
-  /** What was taken last is on disk. */
+  /** The changes taken last are on disk. */
   wrote(): void {
     for (const entry of this.#inTheAir) entry.record = undefined;
     this.#inTheAir = [];

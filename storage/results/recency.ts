@@ -1,4 +1,4 @@
-/** What stands in a Recency: its places belong to that list. */
+/** An item of a Recency: its links belong to that list. */
 export interface Recent<T> {
   newer: T | undefined;
   older: T | undefined;
@@ -24,14 +24,14 @@ export class Recency<T extends Recent<T>> {
     this.#newest = item;
   }
 
-  /** `item` stands in this list, and is the newest now. */
+  /** Moves `item`, which is in this list, to its newest end. */
   use(item: T): void {
     if (item === this.#newest) return;
     this.remove(item);
     this.addNewest(item);
   }
 
-  /** `item` stands in this list, and does not any more. */
+  /** Removes `item`, which is in this list. */
   remove(item: T): void {
     const { newer, older } = item;
     if (newer === undefined) this.#newest = older;

@@ -8,23 +8,26 @@ import { InvalidKeyArgumentError, limits, type Tag } from "../../core/index.js";
  */
 export type ArgumentsKey = string | number | boolean | bigint | null | undefined;
 
-/** What keys of a function's results begin with. */
+/** Function whose results share the beginning of their keys. */
 export interface KeyScope {
   readonly namespace?: string;
   readonly name: string;
   readonly version?: string | number;
 }
 
-/** Text that no argument's own key can be: strings that begin with it are written out. */
+/**
+ * Marks a written-out text. A string argument that begins with it is written out too, so that no argument's own key
+ * equals such a text.
+ */
 const writtenOut = "\0";
 
-/** What stands for arguments too long to be part of a key: no argument's text begins with it. */
+/** Marks the hash of arguments that are too long for a key: no argument's text begins with it. */
 const hashed = "#";
 
-/** Longest text of arguments that is part of a key as it is; longer ones are told by their hash. */
+/** Longest text of arguments that becomes part of a key unchanged; a longer text is replaced by its hash. */
 const readableLengthMax = 256;
 
-/** First level of the tags of keys: no cached function should depend on it by hand, as it has nothing but keys below it. */
+/** First level of the tags of keys. No cached function should depend on it directly: it has only keys below it. */
 const keyTagLevel = ".key:";
 const levelLengthMax = limits.tagLengthMax - keyTagLevel.length;
 
@@ -46,15 +49,16 @@ const typedArrays = new Map<unknown, string>(
     Float64Array,
     BigInt64Array,
     BigUint64Array,
-    // Node 24 and later have it.
+    // Exists in Node 24 and later.
     ...[Reflect.get(globalThis, "Float16Array") as typeof Float32Array | undefined].filter((each) => each !== undefined),
   ].map((each) => [each.prototype, each.name]),
 );
 
 /**
- * Key of the arguments of one call. The order of properties, and of the entries of Maps and Sets, does not count; `f()`, `f(undefined)` and
- * `f({ a: undefined })` are told from `f({})`, and -0 from 0. Throws InvalidKeyArgumentError for functions, symbols, instances of classes,
- * cycles, and more than cacheKeyLengthMax.
+ * Key of the arguments of one call. The order of properties, and of the entries of Maps and Sets, does not count;
+ * `f()`, `f(undefined)` and `f({ a: undefined })` differ from `f({})`, and -0 differs from 0. Throws
+ * InvalidKeyArgumentError for functions, symbols, instances of classes, cycles, and texts longer than
+ * cacheKeyLengthMax.
  */
 export function argumentsKey(args: readonly unknown[]): ArgumentsKey {
   if (args.length === 1) {
@@ -77,37 +81,43 @@ export function argumentsKey(args: readonly unknown[]): ArgumentsKey {
   return writtenOut + new ArgumentsText().of(args);
 }
 
-/** The arguments as a text that no others have: `"DE",{"limit":3}`. */
+/** The arguments as a text, different for different arguments: `"DE",{"limit":3}`. */
 export function argumentsText(key: ArgumentsKey): string {
   return typeof key === "string" && key.startsWith(writtenOut) ? key.slice(writtenOut.length) : primitiveText(key);
 }
 
-/** What the keys of a function's results begin with, so that no two scopes have one in common: `cities/population@2`. */
+/** The beginning of the keys of a function's results, different for different scopes: `cities/population@2`. */
 export function scopeText({ namespace, name, version }: KeyScope): string {
   return `${namespace === undefined ? "" : `${nameText(namespace)}/`}${nameText(name)}${version === undefined ? "" : `@${nameText(String(version))}`}`;
 }
 
-/** Key of a result, the same in every process: `cities/population@2("DE")`. Long arguments are told by their SHA-256. */
+/**
+ * Key of a result, the same in every process: `cities/population@2("DE")`. Long arguments are replaced by their
+ * SHA-256.
+ */
 export function resultKey(scope: string, key: ArgumentsKey): string {
   const text = argumentsText(key);
-  // Joined, for it is kept: one string, where a template would leave a tree of them, of three times the size.
+  // The parts are joined because the key is kept: join makes one flat string, a template a tree of strings three times
+  // as large.
   return [scope, "(", text.length <= readableLengthMax ? text : hashed + hash("sha256", text), ")"].join("");
 }
 
-/** Whether `text` can be what `resultKey` gives. */
+/** Whether `text` can be a result of `resultKey`. */
 export function isResultKey(text: string): boolean {
   return text.endsWith(")") && text.includes("(");
 }
 
-/** The tag of a key's own, below `.key`: different for different keys. Long keys are told by their SHA-256. */
+/** The tag of a single key, below `.key`: different for different keys. Long keys are replaced by their SHA-256. */
 export function keyTag(key: string): Tag {
   const level = key.length <= levelLengthMax ? escaped(key) : "";
-  // No escape is empty, so that none begins as the hash does.
+  // No escape is empty, so no escaped key begins with two points like the hash.
   return (keyTagLevel +
     (level !== "" && level.length <= levelLengthMax ? level : `..${hash("sha256", Buffer.from(key, "utf16le"))}`)) as Tag;
 }
 
-/** `key` as letters, digits and `_`; all else by its number between two points. */
+/**
+ * `key` with letters, digits and `_` unchanged, and every other UTF-16 unit written as its number between two points.
+ */
 function escaped(key: string): string {
   if (!notPlain.test(key)) return key;
   let text = "";
@@ -128,7 +138,8 @@ function nameText(name: string): string {
 function primitiveText(value: ArgumentsKey): string {
   switch (typeof value) {
     case "string":
-      // Half a surrogate pair is escaped, so that this is injective, and has an UTF-8 form.
+      // JSON escapes half a surrogate pair, so that different strings give different texts, which all have a UTF-8
+      // form.
       return JSON.stringify(value);
     case "bigint":
       return `${value}n`;
@@ -139,7 +150,7 @@ function primitiveText(value: ArgumentsKey): string {
   }
 }
 
-/** Writes arguments out, and knows how much it has written and what it stands in. */
+/** Writes arguments as text, and tracks the length so far and the path of the current part. */
 class ArgumentsText {
   #length = 0;
   readonly #path: (string | number)[] = [];
@@ -173,7 +184,7 @@ class ArgumentsText {
       case "symbol":
         throw this.#refuse(`is a ${typeof value}`);
       case "string":
-        // What is too long is not written out first.
+        // The length is checked first, so that a string that is too long is not written.
         this.#need(value.length);
         return this.#count(primitiveText(value));
       case "number":

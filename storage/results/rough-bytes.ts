@@ -2,9 +2,9 @@ import { types } from "node:util";
 import { isDense, kindOf } from "./value-kind.js";
 
 /**
- * What `value` takes in memory, roughly, by the layout of objects in V8; views and buffers with all of the memory behind them. Foreign objects
- * (see kindOf) are measured by their data properties, up to a bound: they may lead to all there is in the process. No accessor of theirs is
- * called, and no proxy is asked.
+ * Approximate size of `value` in memory, by the layout of objects in V8; views and buffers count with all the memory
+ * behind them. Foreign objects (see kindOf) are measured by their data properties, up to a bound, because they may
+ * refer to everything in the process. Their accessors are not called, and proxies are not inspected.
  */
 export function roughBytes(value: unknown): number {
   const todo: unknown[] = [value];
@@ -40,7 +40,7 @@ export function roughBytes(value: unknown): number {
   return bytes;
 }
 
-/** What a value that is no object takes beside its place. */
+/** Bytes that a primitive value takes in addition to its slot. */
 export function primitiveBytes(value: unknown): number {
   switch (typeof value) {
     case "string":
@@ -54,7 +54,7 @@ export function primitiveBytes(value: unknown): number {
   }
 }
 
-/** Characters take two bytes each as soon as one of them is not of Latin 1. The beginning stands for the whole. */
+/** Each character takes two bytes if any of them is outside Latin 1. Only the beginning is examined. */
 export function stringBytes(text: string): number {
   return stringHeadBytes + (wide.test(text.length > sampleLength ? text.slice(0, sampleLength) : text) ? 2 : 1) * text.length;
 }
@@ -66,13 +66,13 @@ function memoryBytes(part: object, seen: Set<object>): number {
   return backingBytes + memory.byteLength;
 }
 
-/** Of one foreign object; what it refers to is put among what is still to do. */
+/** Size of one foreign object; adds the objects that it refers to to `todo`. */
 function ownBytes(part: object, todo: unknown[]): number {
   if (ArrayBuffer.isView(part)) return backingBytes + part.byteLength;
   const names = Reflect.ownKeys(part);
   for (const name of names) {
     const { value } = Object.getOwnPropertyDescriptor(part, name) ?? {};
-    // The code of a function is not its result's.
+    // Functions do not count: their code does not belong to the result.
     if (value !== undefined && typeof value !== "function") todo.push(value);
   }
   return names.length * wordBytes;
@@ -80,14 +80,14 @@ function ownBytes(part: object, todo: unknown[]): number {
 
 export const wordBytes = 8;
 export const objectBytes = 4 * wordBytes;
-/** Of a map or set, with the room that its table has in reserve. */
+/** Entry of a map or set, including the reserve of its table. */
 export const tableEntryBytes = 5 * wordBytes;
-/** Of the memory behind a view, beside what it holds. */
+/** Memory behind a view, without its content. */
 export const backingBytes = 200;
 const stringHeadBytes = 16;
-/** Integers below it stand in their place; other numbers have one of their own. */
+/** Smaller integers are stored in the slot; other numbers are objects on the heap. */
 const smallIntegerEnd = 2 ** 31;
-/** Foreign objects that are looked into for one value. */
+/** Maximum number of foreign objects that are inspected for one value. */
 const foreignMax = 1_000;
 const wide = /[^\u0000-\u00ff]/;
 const sampleLength = 4_096;

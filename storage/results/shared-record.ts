@@ -4,25 +4,29 @@ import { decodeMessage, encodeMessage } from "../../core/codec.js";
 import { limits } from "../../core/limits.js";
 
 /**
- * A result as the nodes of a cache share it. It bears two sequences of the bus: what its tags are compared with, and what the tag of its own key
- * is compared with. They differ for a value that was set: that is later than all that was known of its key, though what it was made of is older.
+ * A result as the nodes of a cache share it. It has two sequences of the bus: one that its tags are compared with, and
+ * one that the tag of its own key is compared with. They differ for a value that was set: it is later than everything
+ * known about its key, although it may be computed from older data.
  */
 export interface SharedRecord {
   readonly key: string;
   readonly epoch: string;
-  /** Known when its computation began. */
+  /** Sequence known when its computation began. */
   readonly sequence: number;
-  /** When the broker took what has this sequence: milliseconds since 1970 by its clock. */
+  /** When the broker stored the message with this sequence: milliseconds since 1970 by the broker's clock. */
   readonly time: number;
-  /** As `sequence`, or that of the invalidation which put it in the place of what was there: not before `sequence`. */
+  /**
+   * Same as `sequence`, or the sequence of the invalidation with which this value replaced another; at least
+   * `sequence`.
+   */
   readonly ownSequence: number;
-  /** Not the one of its own key. */
+  /** Without the tag of its own key. */
   readonly tags: readonly Tag[];
   readonly ttlMs: number | undefined;
-  /** What was left of its time to live when it was written; Infinity: it has none. */
+  /** Rest of its time to live when it was written; Infinity: no time to live. */
   readonly leftMs: number;
   readonly slides: boolean;
-  /** An encoded value; nothing of it stands for undefined. */
+  /** An encoded value; empty for undefined. */
   readonly value: Uint8Array;
 }
 
@@ -77,7 +81,10 @@ function recordOf(fields: unknown, key: string): SharedRecord | undefined {
   };
 }
 
-/** Every tag whose invalidation makes `record` stale, with the sequence from which on it does not: its tags, all above them, and its key's. */
+/**
+ * Every tag whose invalidation makes `record` stale, with the sequence that the invalidation must exceed: its tags, all
+ * their parents, and the tag of its key.
+ */
 export function staleAfter({ key, tags, sequence, ownSequence }: SharedRecord): ReadonlyMap<Tag, number> {
   const judging = new Map<Tag, number>([[rootTag, sequence]]);
   const own = keyTag(key);

@@ -1,45 +1,47 @@
 import { assert, type Clock, limits, rootTag, type Tag } from "../../core/index.js";
 import { isRest, never, TagNode } from "./tag-node.js";
 
-/** What one step of pruning did. */
+/** Result of one step of pruning. */
 export interface TagPruning {
-  /** Tags whose versions went into their parents' floors. */
+  /** Number of tags whose versions went into the floors of their parents. */
   readonly removed: number;
-  /** Nothing more is old enough. */
+  /** Whether no further tag is old enough. */
   readonly done: boolean;
 }
 
-/** What one step of forgetting did. */
+/** Result of one step of forgetting. */
 export interface TagForgetting extends TagPruning {
-  /** When the next tag is old enough, by the monotonic clock; Infinity: no tag waits for that. */
+  /** When the next tag is old enough, on the monotonic clock; Infinity: no tag waits for that. */
   readonly dueMs: number;
 }
 
-/** Nodes removed between two looks at the clock. */
+/** Nodes removed between two readings of the clock. */
 const removedBetweenLooks = 64;
 
-/** Where a tag without a node belongs. */
+/** Place of a tag without a node: its nearest ancestor with a node, and the number of missing nodes below that. */
 interface TagPosition {
   readonly ancestor: TagNode;
   readonly missing: number;
 }
 
-/** Bounds of a tree of tags, and who hears of what their keeping costs. */
+/** Bounds of a tree of tags, and a callback for raised floors. */
 export interface TagTreeOptions {
   readonly clock: Clock;
   readonly nodesMax: number;
-  /** Nodes kept of tags that were invalidated and that nothing depends on. */
+  /** Maximum number of nodes of tags that were invalidated and that nothing depends on. */
   readonly unusedMax: number;
-  /** Called when more counts for what depends on a rest than did before. */
+  /** Called when a floor that something depends on rises. */
   readonly onFloorRaised: () => void;
 }
 
 /**
- * The nodes of a trie of tags: which there are, what holds them, and which go.
+ * The nodes of a trie of tags: which nodes exist, what holds them, and which are removed.
  *
- * 1. A node that goes leaves the greater of its version and its floor as its parent's floor; one that comes starts with the floor that judged it.
- * 2. Where there is no room for a node, the rest of its nearest ancestor stands in for it.
- * 3. A node is in the tree while it is held, and else in exactly one of the two lists that pruning takes from.
+ * 1. A node that is removed raises its parent's floor to the greater of its version and its own floor; a new node
+ *    starts with the floor that judged its tag before.
+ * 2. When there is no room for a node, the rest of its nearest ancestor takes its place.
+ * 3. A held node stays in the tree; a node that is not held is in exactly one of the two lists from which pruning
+ *    removes nodes.
  */
 export class TagTree {
   readonly #clock: Clock;
@@ -47,15 +49,21 @@ export class TagTree {
   readonly #unusedMax: number;
   readonly #onFloorRaised: () => void;
   readonly root = new TagNode(rootTag, undefined, 0);
-  /** All nodes but the rests, by tag. One flat map is smaller than one of children in each node, and found in one look-up. */
+  /**
+   * All nodes except the rests, by tag. One flat map is smaller than a map of children in each node, and needs only one
+   * look-up.
+   */
   readonly #nodes = new Map<Tag, TagNode>([[rootTag, this.root]]);
-  /** Not held any more, longest ago first. */
+  /** Nodes that are no longer held, the one idle for longest first. */
   readonly idle = new Set<TagNode>();
-  /** Invalidated and not held since, longest ago first, at most #unusedMax: kept so that computations under way are judged exactly. */
+  /**
+   * Nodes that were invalidated and not held since, the oldest first, at most #unusedMax: they are kept so that running
+   * computations are judged exactly.
+   */
   readonly unused = new Set<TagNode>();
-  /** Called with the moment at which nothing depends on a node any more. */
+  /** Called with the time at which nothing depends on a node any more. */
   onIdle: ((atMs: number) => void) | undefined = undefined;
-  /** Rests that something depends on. */
+  /** Number of rests that something depends on. */
   #restsHeld = 0;
 
   constructor({ clock, nodesMax, unusedMax, onFloorRaised }: TagTreeOptions) {
@@ -66,7 +74,7 @@ export class TagTree {
     this.root.holds = 1;
   }
 
-  /** Nodes, the root among them, the rests not. */
+  /** Number of nodes, including the root, without the rests. */
   get size(): number {
     return this.#nodes.size;
   }
@@ -80,7 +88,7 @@ export class TagTree {
     return this.#nodes.get(tag);
   }
 
-  /** What judges `tag` now, of which nothing is made. */
+  /** The node that judges `tag` now. Creates nothing. */
   judging(tag: Tag): TagNode {
     const found = this.#nodes.get(tag);
     if (found !== undefined) return found;
@@ -90,7 +98,7 @@ export class TagTree {
 
   /**
    * Removes tags that nothing has depended on for `unusedMs`, for about `budgetMs`. Their versions stay as floors.
-   * Cost: what it removes; what is in use is not looked at.
+   * Cost: proportional to the removed nodes; nodes in use are not visited.
    */
   prune(unusedMs: number, budgetMs: number): TagPruning {
     const begunMs = this.#clock.monotonic();
@@ -110,8 +118,8 @@ export class TagTree {
   }
 
   /**
-   * Removes tags that nothing has depended on for `unusedMs` and of which nothing has to be remembered: they were not invalidated since what is above
-   * them was. For about `budgetMs`. Cost: the tags that nothing depends on.
+   * Removes tags that nothing has depended on for `unusedMs` and whose versions need not be remembered, because their
+   * parents have a later version or floor. Runs for about `budgetMs`. Cost: the tags that nothing depends on.
    */
   forget(unusedMs: number, budgetMs: number): TagForgetting {
     const begunMs = this.#clock.monotonic();
@@ -125,13 +133,15 @@ export class TagTree {
       }
       this.#forget(node);
       if (++looked % removedBetweenLooks === 0 && this.#clock.monotonic() - begunMs >= budgetMs)
-        // A step that found only tags to remember has nothing more to do for now.
+        // If no tag was removed, all visited tags must be remembered, and there is nothing more to do for now.
         return { removed: before - this.#nodes.size, done: before === this.#nodes.size, dueMs };
     }
     return { removed: before - this.#nodes.size, done: true, dueMs };
   }
 
-  /** Removes an idle node, and its parents that nothing holds then, as far as nothing is known of them. */
+  /**
+   * Removes an idle node, and then each parent that nothing holds, as long as their versions need not be remembered.
+   */
   #forget(node: TagNode): void {
     for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {
       const known = Math.max(gone.version, gone.rest?.version ?? 0);
@@ -146,24 +156,24 @@ export class TagTree {
     }
   }
 
-  /** Since when nothing has depended on the tag that is idle longest; Infinity: none is idle. */
+  /** Time since which nothing has depended on the tag that is idle for longest; Infinity: no tag is idle. */
   get idleSinceMs(): number {
     for (const list of [this.unused, this.idle]) for (const node of list) return node.usedAtMs;
     return Infinity;
   }
 
-  /** What judges `tag` from now on, held until `letGo`. Cost: the levels that have no node yet. */
+  /** The node that judges `tag` from now on, held until `letGo`. Cost: the levels that have no node yet. */
   hold(tag: Tag): TagNode {
     const node = this.#nodes.get(tag) ?? this.#made(tag);
     this.keep(node);
     return node;
   }
 
-  /** What judges `tag`, which has no node, from now on. */
+  /** Creates the node that judges `tag`, which has none. */
   #made(tag: Tag): TagNode {
     const position = this.#missing(tag);
     if (this.#nodes.size + position.missing <= this.#nodesMax) return this.grow(tag, this.#nodesMax, position);
-    // Held meanwhile, so that making room does not take it.
+    // Held meanwhile, so that making room does not remove it.
     position.ancestor.holds++;
     this.#makeRoom(position.missing);
     position.ancestor.holds--;
@@ -173,7 +183,7 @@ export class TagTree {
   /** Ends one `hold`. */
   letGo(node: TagNode): void {
     assert(node.holds > 0, "a dependency is released once");
-    // Now, and not only when nothing holds it: tags below it may keep it for longer than it is in use.
+    // The time is set even while other tags below it hold the node: they may hold it for longer than it is used.
     if (node.holds > 1) node.usedAtMs = this.#nowMs();
     this.drop(node, this.idle);
   }
@@ -182,7 +192,7 @@ export class TagTree {
     return Math.floor(this.#clock.monotonic());
   }
 
-  /** Holds `node` until it is dropped. */
+  /** Holds `node` until `drop`. */
   keep(node: TagNode): void {
     node.holds++;
     if (node.holds > 1) return;
@@ -192,7 +202,7 @@ export class TagTree {
     } else if (!this.idle.delete(node)) this.unused.delete(node);
   }
 
-  /** Ends one `keep`; a node that nothing holds comes last in `list`. */
+  /** Ends one `keep`; a node that nothing holds any more becomes the last in `list`. */
   drop(node: TagNode, list: Set<TagNode>): void {
     node.holds--;
     if (node.holds > 0) return;
@@ -202,18 +212,18 @@ export class TagTree {
     } else this.#list(node, list);
   }
 
-  /** `node` was invalidated: comes last in `list` if nothing holds it and it is new, or was unused. */
+  /** `node` was invalidated: it becomes the last in `list` if nothing holds it and it is new or was unused. */
   invalidated(node: TagNode, isNew: boolean, list: Set<TagNode>): void {
     if (node.holds > 0 || isRest(node)) return;
     if (isNew || this.unused.delete(node)) this.#list(node, list);
   }
 
-  /** Puts a node that nothing holds last in `list`. */
+  /** Makes a node that nothing holds the last in `list`. */
   #list(node: TagNode, list: Set<TagNode>): void {
     node.usedAtMs = this.#nowMs();
     list.add(node);
     this.onIdle?.(node.usedAtMs);
-    // Asked before there is an iterator, which a set would pay for each time.
+    // The size is compared first, because creating an iterator costs more.
     if (this.idle.size > limits.tagsIdleMax) this.#forgetFirstIdle();
     if (this.#isWithinBounds()) return;
     for (const first of this.unused) {
@@ -233,7 +243,7 @@ export class TagTree {
     return this.unused.size <= this.#unusedMax && this.#nodes.size <= this.#nodesMax;
   }
 
-  /** The node that `tag` has none of would be below, and how many are missing on the way to it. */
+  /** The nearest ancestor of `tag`, which has no node, and the number of missing nodes below that ancestor. */
   #missing(tag: Tag): TagPosition {
     let missing = 1;
     for (let end = tag.lastIndexOf(":"); end !== -1; end = tag.lastIndexOf(":", end - 1)) {
@@ -244,7 +254,10 @@ export class TagTree {
     return { ancestor: this.root, missing };
   }
 
-  /** Makes the node of `tag`, which has none, with those on the way to it; or, where that would be more than `nodesMax`, the rest that stands in for it. */
+  /**
+   * Creates the node of `tag`, which has none, and the missing nodes above it. If the tree would exceed `nodesMax`,
+   * returns the rest that takes its place.
+   */
   grow(tag: Tag, nodesMax: number = this.#nodesMax, { ancestor, missing } = this.#missing(tag)): TagNode {
     const floor = ancestor.rest?.version ?? 0;
     if (this.#nodes.size + missing > nodesMax) return (ancestor.rest ??= new TagNode(rootTag, ancestor, floor));
@@ -254,14 +267,15 @@ export class TagTree {
       end = tag.indexOf(":", end + 1);
       const name = level === missing ? tag : (tag.slice(0, end) as Tag);
       this.keep(node);
-      // The floor judged all that was missing: as the version of the first, it goes on to.
+      // The floor judged all missing tags: it becomes the version of the topmost new node, which counts for all below
+      // it.
       node = new TagNode(name, node, level === 1 ? floor : 0);
       this.#nodes.set(name, node);
     }
     return node;
   }
 
-  /** Rests that something depends on above `node`, and that may be the stand-in for its tag. */
+  /** Rests above `node` that something depends on, and that may stand for its tag. */
   restsAbove(node: TagNode): TagNode[] {
     const rests: TagNode[] = [];
     if (this.#restsHeld === 0) return rests;
@@ -271,7 +285,7 @@ export class TagTree {
     return rests;
   }
 
-  /** Removes what has been idle longest until `missing` nodes fit, or nothing is left to be removed. */
+  /** Removes nodes, those idle for longest first, until `missing` nodes fit or no more can be removed. */
   #makeRoom(missing: number): void {
     for (const list of [this.unused, this.idle]) {
       for (const node of list) {
@@ -281,7 +295,10 @@ export class TagTree {
     }
   }
 
-  /** Removes a node that nothing holds, and its parents that have not been used since `untilMs`; what it knew becomes a floor. */
+  /**
+   * Removes a node that nothing holds, and its parents that nothing holds and that were not used since `untilMs`; their
+   * versions become floors.
+   */
   #remove(node: TagNode, untilMs: number): void {
     if (!this.idle.delete(node)) this.unused.delete(node);
     for (let gone = node, parent = gone.parent; parent !== undefined; gone = parent, parent = gone.parent) {

@@ -7,7 +7,7 @@ export type { TagForgetting, TagPruning } from "./tag-tree.js";
 
 declare const dependencyBrand: unique symbol;
 
-/** What an entry depends on: made by `depend`, kept with the entry, given back by `release` exactly once. */
+/** The dependency of an entry: created by `depend`, kept with the entry, ended by `release` exactly once. */
 export interface Dependency {
   readonly [dependencyBrand]: true;
 }
@@ -18,19 +18,19 @@ export interface PendingTag {
   readonly local: number;
 }
 
-/** A tag, and what is known of its own invalidations; those of its parents count for it too. */
+/** A tag, and its own known invalidations; those of its parents count for it too. */
 export interface KnownTag {
   readonly tag: Tag;
-  /** Sequence of its latest one; 0: none after the latest of everything. */
+  /** Sequence of its latest invalidation; 0: none after the latest invalidation of everything. */
   readonly version: number;
-  /** One of this process has no sequence yet. */
+  /** Whether an invalidation by this process has no sequence yet. */
   readonly isPending: boolean;
 }
 
 class PendingAt implements PendingTag {
   readonly tag: Tag;
   local: number;
-  /** Its node, and the rests that may stand for it; none once it is settled. */
+  /** Its node, and the rests that may stand for it; empty once it is settled. */
   nodes: readonly TagNode[];
 
   constructor(tag: Tag, local: number, nodes: readonly TagNode[]) {
@@ -41,18 +41,22 @@ class PendingAt implements PendingTag {
 }
 
 /**
- * Versions of the tags that something here depends on. An entry is stale once one of its tags, or a parent of one, was invalidated after its
- * computation began. An invalidation costs its depth, whatever depends on it; what became stale is found when it is asked for.
+ * Versions of the tags that something here depends on. An entry is stale when one of its tags, or a parent of one, was
+ * invalidated after its computation began. An invalidation costs its depth, for any number of dependents; stale entries
+ * are found when they are requested.
  *
  *     root ─ a ─ a:b ─ a:b:c       the version of a tag counts for all below it
- *             └─ (rest)            the floor of `a`: the greatest version of what is missing below it
+ *             └─ (rest)            the floor of `a`: the greatest version of the tags that are missing below it
  *
- * 1. What is judged by a node is never judged later than by the tag's own invalidations: a node that goes leaves the greater of its version
- *    and its floor as its parent's floor, a node that comes starts with the floor that judged it until then. Too early, never too late.
- * 2. Where there is no room for a node, the rest stands in for it, and while something depends on a rest, every invalidation below it counts
- *    for it too, with a node of its own or without.
- * 3. Pending: under the tag only what began in this process after the invalidation is valid, until the bus has numbered it.
- * 4. Sequences may begin anew after a reset, positions never do: versions are positions, and everything known before a reset is below it.
+ * 1. A node never judges a tag later than the tag's own invalidations would: a removed node raises its parent's floor
+ *    to the greater of its version and its floor, and a new node starts with the floor that judged its tag before. A
+ *    result may become stale too early, never too late.
+ * 2. When there is no room for a node, the rest takes its place. While something depends on a rest, every invalidation
+ *    below it counts for it too, whether its tag has a node or not.
+ * 3. Pending: until the bus has numbered an invalidation, only results that began in this process after it are valid
+ *    under its tag.
+ * 4. Sequences may begin anew after a reset, positions never do: versions are positions, and every position known
+ *    before a reset is below it.
  *
  * Source: ZooCache's prefix trie; the rules are DESIGN's, "Trie" and "Pending".
  */
@@ -64,11 +68,11 @@ export class TagTrie {
   #sequence = 0;
   /** Position of sequence 0. */
   #base = 0;
-  /** The greatest version of any node: what began there or after it is valid, unless something is pending. */
+  /** The greatest version of any node: a result that began at it or later is valid, unless something is pending. */
   #newest = 0;
-  /** The greatest position that anything known here began at: a neighbour may be ahead of this process. */
+  /** The greatest position at which any known computation began: another process may be ahead of this one. */
   #furthest = 0;
-  /** From 1, so that 0 lies before every local invalidation. */
+  /** From 1, so that 0 is before every local invalidation. */
   #local = 1;
   #began: Began = { sequence: 0, local: 1, position: 0 };
 
@@ -81,12 +85,14 @@ export class TagTrie {
     });
   }
 
-  /** Changes whenever anything may have become stale: what was valid at this version is valid as long as it stands. */
+  /**
+   * Changes when anything may have become stale: a result that is valid at this version stays valid until it changes.
+   */
   get version(): number {
     return this.#version;
   }
 
-  /** Tags that have versions of their own here, the root among them. */
+  /** Number of tags that have versions of their own here, including the root. */
   get size(): number {
     return this.#tree.size;
   }
@@ -96,12 +102,15 @@ export class TagTrie {
     return this.#sequence;
   }
 
-  /** What is known now, for a computation that begins. The same object as before while no invalidation came in between. */
+  /** State for a computation that begins now. The same object until the state changes. */
   begin(): Began {
     return this.#began;
   }
 
-  /** What another process, or this one before a restart, knew at `sequence`. Whether that was the same epoch is for the caller to compare. */
+  /**
+   * State of another process, or of this one before a restart, at `sequence`. The caller checks that the epoch is the
+   * same.
+   */
   beganElsewhere(sequence: number): Began {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
     const position = this.#base + sequence;
@@ -109,7 +118,7 @@ export class TagTrie {
     return { sequence, local: 0, position };
   }
 
-  /** Judges by `tags` from now on; by the root alone when there are none. Cost: the levels that have no node yet. */
+  /** Holds the nodes that judge `tags`; with no tags, the root. Cost: the levels that have no node yet. */
   depend(tags: readonly Tag[]): Dependency {
     let held: TagNode | TagNode[];
     if (tags.length <= 1) held = this.#tree.hold(tags[0] ?? rootTag);
@@ -117,7 +126,7 @@ export class TagTrie {
     return held as unknown as Dependency;
   }
 
-  /** Ends a dependency. Once for each `depend`. */
+  /** Ends a dependency. Call it once for each `depend`. */
   release(dependency: Dependency): void {
     const held = dependency as unknown as TagNode | readonly TagNode[];
     if (held instanceof TagNode) this.#tree.letGo(held);
@@ -126,7 +135,7 @@ export class TagTrie {
 
   /**
    * Whether an invalidation that counts for `dependency` may have come after `began`.
-   * One comparison when nothing at all did; otherwise a few for each level of each tag.
+   * One comparison if there was none at all; otherwise a few for each level of each tag.
    */
   isStale(dependency: Dependency, began: Began): boolean {
     if (began.position >= this.#newest && (this.#pendings === 0 || began.local >= this.#local)) return false;
@@ -136,19 +145,22 @@ export class TagTrie {
     return false;
   }
 
-  /** `isStale` of what would depend on `tags`, of which nothing is made or kept. */
+  /** `isStale` for a result that would depend on `tags`. Creates and keeps no nodes. */
   isStaleFor(tags: readonly Tag[], began: Began): boolean {
     if (tags.length === 0) return isStaleAt(this.#tree.root, began);
     return tags.some((tag) => isStaleAt(this.#tree.judging(tag), began));
   }
 
-  /** An invalidation that the bus has numbered. They come in the bus's order, more than once at most; each counts whatever its order. */
+  /**
+   * Applies an invalidation that the bus has numbered. Invalidations come in the bus's order, possibly more than once;
+   * each counts in any order.
+   */
   apply(tag: Tag, sequence: number): void {
     this.#raise(tag, sequence, this.#tree.unused);
     this.advance(sequence);
   }
 
-  /** All invalidations up to `sequence` have been applied: nothing becomes stale. */
+  /** All invalidations up to `sequence` are applied: nothing becomes stale. */
   advance(sequence: number): void {
     if (sequence <= this.#sequence) return;
     assert(Number.isSafeInteger(sequence), "a sequence is a safe integer");
@@ -156,7 +168,10 @@ export class TagTrie {
     this.#setBegan();
   }
 
-  /** An invalidation of this process that has no sequence yet: counts from now on. Has its node even where there is no room: who pends has a bound. */
+  /**
+   * Adds an invalidation of this process that has no sequence yet: it counts from now on. It gets a node even beyond
+   * the bound on nodes, because the number of pending invalidations is bounded elsewhere.
+   */
   pend(tag: Tag): PendingTag {
     this.#local++;
     const own = this.#tree.get(tag) ?? this.#tree.grow(tag, Infinity);
@@ -172,11 +187,14 @@ export class TagTrie {
     return new PendingAt(tag, this.#local, nodes);
   }
 
-  /** It was invalidated once more, before the bus has numbered it: what began since is stale too. */
+  /**
+   * The tag was invalidated again before the bus numbered the invalidation: results that began in between are stale
+   * too.
+   */
   pendAgain(pending: PendingTag): void {
-    assert(pending instanceof PendingAt && pending.nodes.length > 0, "what pends again was not settled");
+    assert(pending instanceof PendingAt && pending.nodes.length > 0, "an invalidation that pends again is not settled");
     pending.local = ++this.#local;
-    // What depends on a rest only since then is not below the tag: that has a node.
+    // Results that depend on a rest only since then do not depend on a tag below this one, because this tag has a node.
     for (const node of pending.nodes) node.pendingLocal = this.#local;
     this.#version++;
     this.#setBegan();
@@ -195,9 +213,10 @@ export class TagTrie {
   }
 
   /**
-   * The bus has numbered a pending invalidation. What was computed since it began to pend is computed once more, at most.
-   * `undefined`: it was numbered in another epoch than this trie is in. Then nothing known here is valid under its tag before the sequence
-   * moves on, or a reset tells of that epoch: entries that began before it must not become valid again in between. Once for each pending.
+   * The bus has numbered a pending invalidation. Results that began while it was pending may be computed once more.
+   * `undefined`: it was numbered in another epoch than that of this trie. Then no known result under its tag is valid
+   * until the sequence moves on, or `reset` begins that epoch: entries that began before the invalidation must not
+   * become valid again in between. Call it once for each pending invalidation.
    */
   settle(pending: PendingTag, sequence: number | undefined): void {
     assert(pending instanceof PendingAt && pending.nodes.length > 0, "a pending invalidation is settled once");
@@ -214,8 +233,9 @@ export class TagTrie {
   }
 
   /**
-   * Everything known before is stale: the bus is in another epoch, or has a gap that cannot be filled, and all is known up to `sequence` of it.
-   * Pending invalidations stay so. A reset to the sequence that was known needs an epoch of its own: shared tiers tell only by the two.
+   * Makes everything known before stale: the bus is in another epoch, or has a gap that cannot be filled. Everything up
+   * to `sequence` of the bus is known from now on. Pending invalidations stay pending. A reset to the sequence that was
+   * known before needs a new epoch, because shared tiers distinguish states only by epoch and sequence.
    */
   reset(sequence: number): void {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
@@ -229,7 +249,9 @@ export class TagTrie {
     this.#setBegan();
   }
 
-  /** The sequence of the latest invalidation that judges `tag`: its own, a parent's, or a floor. 0: none in this epoch. */
+  /**
+   * The sequence of the latest invalidation that judges `tag`: its own, a parent's, or a floor. 0: none in this epoch.
+   */
   tagVersion(tag: Tag): number {
     let version = 0;
     for (let node: TagNode | undefined = this.#tree.judging(tag); node !== undefined; node = node.parent) {
@@ -240,28 +262,34 @@ export class TagTrie {
 
   /**
    * Removes tags that nothing has depended on for `unusedMs`, for about `budgetMs`. Their versions stay as floors.
-   * Cost: what it removes; what is in use is not looked at.
+   * Cost: proportional to the removed tags; tags in use are not visited.
    */
   prune(unusedMs: number, budgetMs: number): TagPruning {
     return this.#tree.prune(unusedMs, budgetMs);
   }
 
-  /** Removes tags that nothing has depended on for `unusedMs` and whose version is not above that of a parent, for about `budgetMs`. */
+  /**
+   * Removes tags that nothing has depended on for `unusedMs` and whose version is not above that of a parent, for about
+   * `budgetMs`.
+   */
   forget(unusedMs: number, budgetMs: number): TagForgetting {
     return this.#tree.forget(unusedMs, budgetMs);
   }
 
-  /** Since when nothing has depended on the tag that is idle longest; Infinity: none is idle. */
+  /** Time since which nothing has depended on the tag that is idle for longest; Infinity: no tag is idle. */
   get idleSinceMs(): number {
     return this.#tree.idleSinceMs;
   }
 
-  /** Calls `tell` with the moment at which nothing depends on a tag any more. For one who listens. */
-  onIdle(tell: (atMs: number) => void): void {
-    this.#tree.onIdle = tell;
+  /** Calls `listener` with the time at which nothing depends on a tag any more. There is one listener. */
+  onIdle(listener: (atMs: number) => void): void {
+    this.#tree.onIdle = listener;
   }
 
-  /** Tags that have versions of their own here, in no order, the root among them. Lazy: what changes meanwhile may be in it or not. */
+  /**
+   * Tags that have versions of their own here, including the root, in no order. Lazy: it may include changes made
+   * meanwhile or not.
+   */
   *tags(): Iterable<KnownTag> {
     const { root } = this.#tree;
     for (const node of this.#tree.nodes()) {
@@ -270,12 +298,15 @@ export class TagTrie {
     }
   }
 
-  /** Tags that have versions of their own here, the root among them, and local invalidations without a sequence. */
+  /**
+   * Number of tags that have versions of their own here, including the root, and of local invalidations without a
+   * sequence.
+   */
   stats(): { readonly nodes: number; readonly pending: number } {
     return { nodes: this.#tree.size, pending: this.#pendings };
   }
 
-  /** No version, and nothing that began, has a position above this one. */
+  /** The highest position: no version, and no known computation, has a higher one. */
   #highest(): number {
     return Math.max(this.#newest, this.#furthest, this.#base + this.#sequence);
   }
@@ -284,7 +315,7 @@ export class TagTrie {
     this.#began = { sequence: this.#sequence, local: this.#local, position: this.#base + this.#sequence };
   }
 
-  /** Makes `tag` no older than `sequence`. Its node, if nothing holds it, comes last in `list`. */
+  /** Raises the version of `tag` to at least `sequence`. Its node, if nothing holds it, becomes the last in `list`. */
   #raise(tag: Tag, sequence: number, list: Set<TagNode>): void {
     assert(Number.isSafeInteger(sequence) && sequence >= 0, "a sequence is a safe integer from 0");
     const version = this.#base + sequence;

@@ -4,28 +4,30 @@ import { rootTag, type Tag } from "../../core/tag.js";
 export interface TagVersionsOptions {
   readonly tagsMax: number;
   readonly floor: number;
-  /** As they were kept, in the order of their sequences. They belong to the TagVersions from now on. */
+  /** Versions that were kept, in the order of their sequences. This object owns the map from now on. */
   readonly versions: Map<Tag, number>;
-  /** For whoever keeps them on disk; `sequence` undefined: forgotten. */
+  /** Called for each change, so that it is written to disk; `sequence` undefined: the version was forgotten. */
   readonly changed: (tag: Tag, sequence: number | undefined) => void;
-  /** All are forgotten but those that are told next. */
+  /** Called when all versions are forgotten, except those that `changed` reports afterwards. */
   readonly begunAnew: () => void;
 }
 
 /**
- * Versions of all tags that were invalidated, exact for each, in bounded room.
+ * Versions of all tags that were invalidated, exact for each tag, in bounded space.
  *
- *     1. An entry is stale once a tag of it, or one above, has a version after the entry's own.
- *     2. Versions that are forgotten leave the greatest of them as the floor: what is older than the floor is stale, whatever its tags.
- *     3. Under a pending tag everything is stale.
+ *     1. An entry is stale when one of its tags, or a parent of one, has a version after the entry's own.
+ *     2. Forgotten versions leave the greatest of them as the floor: an entry older than the floor is stale, with any
+ *        tags.
+ *     3. Under a pending tag every entry is stale.
  *
- * The trie is for what is in memory: it has nodes for what entries there depend on. Here nobody says what depends on a tag.
+ * The trie serves entries in memory, and has nodes for the tags that they depend on. Here it is not known which tags
+ * entries depend on.
  */
 export class TagVersions {
   readonly #tagsMax: number;
   readonly #changed: TagVersionsOptions["changed"];
   readonly #begunAnew: () => void;
-  /** In the order in which they were set: of sequences, as good as. */
+  /** In the order in which they were set, which is approximately the order of their sequences. */
   readonly #versions: Map<Tag, number>;
   readonly #pending = new Map<Tag, number>();
   #floor: number;
@@ -43,7 +45,7 @@ export class TagVersions {
     while (this.#versions.size > this.#tagsMax) this.#forgetOldest();
   }
 
-  /** Changes whenever anything may have become stale or, as something is pending no more, good again. */
+  /** Changes when anything may have become stale or, because a tag is no longer pending, valid again. */
   get version(): number {
     return this.#version;
   }
@@ -56,7 +58,7 @@ export class TagVersions {
     return this.#versions.size;
   }
 
-  /** The sequence of the latest invalidation that judges `tag`: its own, one above, or the floor. */
+  /** The sequence of the latest invalidation that judges `tag`: its own, one of a parent, or the floor. */
   versionOf(tag: Tag): number {
     let version = this.#floor;
     for (let above: Tag = tag; ;) {
@@ -67,7 +69,7 @@ export class TagVersions {
     }
   }
 
-  /** Some tags that have versions, those of the latest first. */
+  /** At most `countMax` tags that have versions: the last ones that were set, the latest sequence first. */
   latest(countMax: number): readonly TagSequence[] {
     const all = Array.from(this.#versions, ([tag, sequence]) => ({ tag, sequence }));
     return all.slice(-countMax).toSorted((a, b) => b.sequence - a.sequence);
@@ -87,7 +89,7 @@ export class TagVersions {
     if (this.#versions.size > this.#tagsMax) this.#forgetOldest();
   }
 
-  /** Takes `floor` for all that it covers. */
+  /** Replaces all versions up to `floor` by the floor. */
   forget(floor: number): void {
     this.#version++;
     this.#raiseFloor(floor);
@@ -99,7 +101,7 @@ export class TagVersions {
     }
   }
 
-  /** Begins anew, in another epoch: sequences count from `floor`. What is pending stays so. */
+  /** Begins another epoch: sequences count from `floor`. Pending tags stay pending. */
   reset(floor: number): void {
     this.#version++;
     this.#beginAnew();
@@ -112,7 +114,7 @@ export class TagVersions {
     this.#pending.set(tag, (this.#pending.get(tag) ?? 0) + 1);
   }
 
-  /** `tag` was pending; once for each time. */
+  /** `tag` is no longer pending. Call it once for each `pend`. */
   unpend(tag: Tag): void {
     this.#version++;
     const count = this.#pending.get(tag) ?? 0;
@@ -142,7 +144,10 @@ export class TagVersions {
     this.#begunAnew();
   }
 
-  /** Some at a time: the walk is paid for by the tags that it makes room for, and holds nobody up. */
+  /**
+   * Forgets several at a time: the cost is spread over the tags that this makes room for, and does not block the
+   * process.
+   */
   #forgetOldest(): void {
     let count = Math.ceil(this.#tagsMax / 100);
     for (const [tag, sequence] of this.#versions) {

@@ -1,19 +1,26 @@
 import type { Clock } from "../../core/clock.js";
 import { limits } from "../../core/limits.js";
 
-/** Looks at one reading: they bound how long time stands still in a loop that lets no timer fire, or when a timer was taken away. */
+/**
+ * Calls of `now` per reading. They bound how long time stands still in a loop that lets no timer fire, or when the
+ * timer was lost.
+ */
 const looksMax = 256;
 
 /**
- * A monotonic clock that costs a comparison: it is read anew at most every `limits.cacheTickMs`, and only when it is asked, so that
- * an idle process has no timer. Within one synchronous stretch it may stand still for some hundred looks.
+ * A monotonic clock whose reading costs a comparison: it reads the actual clock at most every `limits.cacheTickMs`, and
+ * only when `now` is called, so that an idle process has no timer. Within synchronous work it may stand still for a few
+ * hundred calls.
  */
 export class Ticks {
   readonly #clock: Clock;
   #nowMs = 0;
   #looksLeft = 0;
   #timer: unknown = undefined;
-  /** The system's timers when #timer was set: the fake ones of a test take theirs away with them. */
+  /**
+   * `setTimeout` of the system when #timer was set: timers set with a test's fake one are lost when the test restores
+   * the real one.
+   */
   #timers: unknown = undefined;
 
   constructor(clock: Clock) {

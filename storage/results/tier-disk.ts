@@ -11,27 +11,27 @@ import { Leftovers } from "./leftovers.js";
 import type { StoreChange, OpenStore, OrderedStore } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 
-/** What the disk of a tier needs of its surroundings. */
+/** Dependencies of the disk of a tier. */
 export interface TierDiskDeps {
   readonly name: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Opens the store again, once it was closed. */
+  /** Opens the store again after it was closed. */
   readonly open: OpenStore;
-  /** Takes all that the store holds out of the way, when it is not open, and not even a mark can be written into it. */
+  /** Removes all data of the store, when it is closed and not even a mark can be written into it. */
   readonly remove?: (() => Promise<void>) | undefined;
-  /** How the tier stands: written with each batch. */
+  /** State of the tier that each batch writes. */
   readonly standing: () => Omit<TierMeta, "generations" | "isDiscarded">;
-  /** Nothing is read from it, or written to it, any more. */
+  /** Called when the disk is lost: nothing is read from it, or written to it, any more. */
   readonly lost: () => void;
 }
 
 /**
- * The disk of a tier: what changes is gathered and written behind, one batch in the air, and each batch has beside it how the tier
- * stands. What a kill leaves is how it all stood at one moment.
+ * The disk of a tier: changes are collected and written in the background, with one batch in flight, and each batch
+ * includes the state of the tier. After a kill, the disk holds the whole state of one moment.
  *
- * A batch that fails ends it. Its last durable state is whole, for a batch is atomic; but what became stale since is not in it, so
- * that it is marked, or removed, and nothing of it is used again.
+ * A batch that fails ends the use of the disk. Its last durable state is whole, because a batch is atomic, but it lacks
+ * the later invalidations. Therefore it is marked as discarded, or removed, and its data is not used again.
  */
 export class TierDisk {
   readonly #deps: TierDiskDeps;
@@ -39,12 +39,12 @@ export class TierDisk {
   readonly #leftovers: Leftovers;
   readonly #writer: WriteBehind;
   #keys: RecordKeys;
-  /** Undefined once it is lost, or closed. */
+  /** Undefined once the disk is lost, or closed. */
   #store: OrderedStore | undefined;
-  /** It was lost. Resolves to whether nothing that it holds is used again. */
+  /** Set when the disk is lost. Resolves to true when it is certain that its data is not used again. */
   #givingUp: Promise<boolean> | undefined;
 
-  /** `spoilt`: keys in `store` of what is to be removed. */
+  /** `spoilt`: keys in `store` of records to remove. */
   constructor(deps: TierDiskDeps, store: OrderedStore, { keys, spoilt }: { keys: RecordKeys; spoilt: readonly Uint8Array[] }) {
     this.#deps = deps;
     this.#store = store;
@@ -65,12 +65,12 @@ export class TierDisk {
     if (this.#leftovers.areLeft) this.#writer.changed();
   }
 
-  /** It can be read and written. */
+  /** Whether the disk can be read and written. */
   get isThere(): boolean {
     return this.#store !== undefined;
   }
 
-  /** Bytes of entries that are not on it yet. */
+  /** Bytes of entries that are not written yet. */
   get waitingBytes(): number {
     return this.#gathered.waitingBytes;
   }
@@ -85,7 +85,7 @@ export class TierDisk {
     }
   }
 
-  /** Undefined: it goes, here and below. */
+  /** Undefined: a removal, here and below. */
   entry(key: string, entry: DiskEntry | undefined): void {
     if (this.#store === undefined) return;
     this.#gathered.entry(key, entry);
@@ -104,7 +104,7 @@ export class TierDisk {
     this.#writer.changed();
   }
 
-  /** All entries go, whatever their number, at once. */
+  /** Removes all entries at once, for any number of them. */
   forgetEntries(): void {
     const { entries, versions } = this.#keys.generations;
     this.#gathered.forgetEntries();
@@ -117,14 +117,14 @@ export class TierDisk {
     this.#beginAnew({ entries, versions: versions + 1 });
   }
 
-  /** The tier stands elsewhere. */
+  /** The position of the tier has moved. */
   moved(): void {
     this.#writer.changed();
   }
 
   /**
-   * Resolves when all up to now is on it; once it is lost, when nothing of it is used again.
-   * Rejects with WriteInDoubtError when even that could not be had, and with ClosedError.
+   * Resolves when all changes so far are on disk; after the disk is lost, when its data cannot be used again.
+   * Rejects with WriteInDoubtError when not even that could be ensured, and with ClosedError.
    */
   async flush(): Promise<void> {
     try {
@@ -134,9 +134,9 @@ export class TierDisk {
     }
   }
 
-  /** Flushes it first. Never rejects for what was lost. */
+  /** Flushes, then closes the store. Never rejects because of lost data. */
   async close(): Promise<void> {
-    // What cannot be written was logged when it was lost.
+    // A disk that cannot be written was logged when it was lost.
     await this.#writer.flush().catch(() => undefined);
     await this.#writer.end();
     const store = this.#store;
@@ -145,7 +145,7 @@ export class TierDisk {
     await this.#givingUp;
   }
 
-  /** Goes on without it. */
+  /** Continues without the disk. */
   lose(error: unknown): void {
     const store = this.#store;
     if (store === undefined) return;

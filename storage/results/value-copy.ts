@@ -3,28 +3,31 @@ import { assert } from "../../core/assert.js";
 import { backingBytes, objectBytes, primitiveBytes, roughBytes, tableEntryBytes, wordBytes } from "./rough-bytes.js";
 import { isDense, isOpen, kindOf, Met, viewTypes } from "./value-kind.js";
 
-/** A copy of a value, with parts of its own wherever they could be changed. */
+/** A copy of a value, with new objects for all parts that could be changed. */
 export interface ValueCopy {
   readonly value: unknown;
-  /** Dates, maps, sets, regular expressions or bytes are in it, which cannot be frozen. */
+  /** It contains dates, maps, sets, regular expressions or bytes, which cannot be frozen. */
   readonly hasUnfreezable: boolean;
-  /** Foreign objects are in it, as the very same references. */
+  /** It contains foreign objects, as the same references. */
   readonly hasForeign: boolean;
-  /** What it takes in memory, roughly. */
+  /** Approximate size in memory. */
   readonly bytes: number;
 }
 
 /** How a copy is made. */
 export interface Copied {
-  /** All that can be is frozen in the copy, and larger data that is frozen through and through is taken as it is. */
+  /**
+   * Everything that can be frozen is frozen in the copy, and deeply frozen data of some size is used itself, not
+   * copied.
+   */
   readonly isFrozen: boolean;
-  /** `value` is a copy that was made here: it has no accessors. */
+  /** `value` is a copy that was made here, so that it has no accessors. */
   readonly isOfCopy: boolean;
 }
 
 /**
- * A copy of `value` and of all it holds: types, contents, cycles, and parts that stand in several places stay what they are. Accessors become
- * their values. Foreign objects (see kindOf) are not looked into.
+ * A copy of `value` and of all its parts. Types, contents, cycles, and parts that occur in several places are
+ * preserved. Accessors become their values. Foreign objects (see kindOf) are not copied.
  */
 export function copyOf(value: unknown, how: Copied): ValueCopy {
   try {
@@ -36,8 +39,9 @@ export function copyOf(value: unknown, how: Copied): ValueCopy {
 }
 
 /**
- * The copy of a plain object of few properties; undefined: `value` is none. As long as its properties are no objects, none of what `Copying`
- * remembers is needed. To find out whether such an object is frozen data would take longer than to copy it.
+ * The copy of a plain object with few properties; undefined: `value` is not one. As long as none of its properties is
+ * an object, the state that `Copying` keeps is not needed. Checking whether such an object is deeply frozen would take
+ * longer than copying it.
  */
 function flatCopyOf(value: unknown, how: Copied): ValueCopy | undefined {
   if (typeof value !== "object" || value === null || types.isProxy(value)) return undefined;
@@ -61,9 +65,12 @@ function flatCopyOf(value: unknown, how: Copied): ValueCopy | undefined {
 
 const flatPropertiesMax = 32;
 
-/** Thrown for a frozen object that holds itself: whether it can be taken as it is would be known too late. */
+/**
+ * Thrown for a frozen object that contains itself: whether it can be used itself would be known only after it was
+ * needed.
+ */
 const cycleOfFrozen = new Error("a frozen object holds itself");
-/** Stands for a frozen object as long as it is not known whether it can be taken as it is. */
+/** Stands for a frozen object while it is not known whether it can be used itself. */
 const undecided = {};
 
 class Copying {
@@ -86,7 +93,7 @@ class Copying {
     return { value: copy, hasUnfreezable: this.#hasUnfreezable, hasForeign: this.#hasForeign, bytes: this.#bytes };
   }
 
-  /** Goes on with a plain object, of which `copy` has the properties before `at`. */
+  /** Continues with a plain object whose properties before `at` are already in `copy`. */
   rest(
     value: object,
     { copy, names, at, bytes }: { copy: Record<string, unknown>; names: readonly string[]; at: number; bytes: number },
@@ -126,7 +133,7 @@ class Copying {
     }
   }
 
-  /** The same reference, of which nothing is changed. */
+  /** The same reference; nothing in it is changed. */
   #foreign(value: object): object {
     this.#hasForeign = true;
     this.#bytes += roughBytes(value);
@@ -162,12 +169,15 @@ class Copying {
     return this.#isFrozen ? Object.freeze(copy) : copy;
   }
 
-  /** None of these properties is an accessor, which goes on giving other values in a frozen object. */
+  /**
+   * Whether none of these properties is an accessor: an accessor of a frozen object may still return other values
+   * later.
+   */
   #isData(value: object, names: readonly string[]): boolean {
     return this.#isOfCopy || !names.some((name) => isAccessor(value, name));
   }
 
-  /** `value` itself, if all its parts are what they would be in a copy. */
+  /** `value` itself, if all its parts are the same in a copy; otherwise a frozen copy. */
   #frozen(value: Record<string, unknown>, names: readonly string[]): object {
     this.#met.set(value, undecided);
     let copy: Record<string, unknown> | undefined;
@@ -187,7 +197,7 @@ class Copying {
     return whole;
   }
 
-  /** With properties that are named by symbols, or not enumerable. */
+  /** For objects with properties that are named by symbols, or not enumerable. */
   #named(value: object): object {
     const copy = emptyLike(value);
     this.#bytes += objectBytes;
@@ -196,7 +206,9 @@ class Copying {
     return this.#isFrozen ? Object.freeze(copy) : copy;
   }
 
-  /** With holes, or with properties beside its elements. Costs what is there, however long it is. */
+  /**
+   * For arrays with holes, or with properties in addition to the elements. Cost: the existing elements, for any length.
+   */
   #sparse(value: readonly unknown[]): object {
     const copy: unknown[] = [];
     this.#bytes += objectBytes;
@@ -231,13 +243,13 @@ class Copying {
     return this.#standing(value, this.#bytesCopy(value));
   }
 
-  /** A Buffer is a part of a pool, and any view may be one of a larger whole: only what it shows is copied. */
+  /** A Buffer is part of a pool, and any view may show part of a larger buffer: only the bytes it shows are copied. */
   #bytesCopy(value: object): object {
     if (types.isArrayBuffer(value)) {
       this.#bytes += backingBytes + value.byteLength;
       return value.slice(0);
     }
-    assert(ArrayBuffer.isView(value), "what is neither a date, a map, a set, an expression nor a buffer is a view");
+    assert(ArrayBuffer.isView(value), "a value that is no date, map, set, expression or buffer is a view");
     this.#bytes += backingBytes + value.byteLength;
     return sliceOf(value);
   }
@@ -247,7 +259,10 @@ class Copying {
     return copy;
   }
 
-  /** A date, map or set with properties of its own; those of views are not kept, as to find them would take a look at each byte. */
+  /**
+   * A date, map or set with properties of its own. Those of views are not copied, because finding them would take a
+   * look at each byte.
+   */
   #withNamed(value: object, copy: object): object {
     if (!ArrayBuffer.isView(value) && !isOpen(value, types.isRegExp(value) ? lastIndexOnly : [])) this.#putNamed(value, copy);
     return copy;
@@ -269,15 +284,15 @@ function isAccessor(value: object, name: string): boolean {
   return property === undefined || property.get !== undefined || property.set !== undefined;
 }
 
-/** The bytes that `view` shows, as a view of the same type and nothing else. */
+/** The bytes that `view` shows, as a view of the same type on memory of its own. */
 function sliceOf(view: ArrayBufferView): ArrayBufferView {
   const { buffer, byteOffset, byteLength } = view;
   const type = viewTypes.find(({ prototype }) => prototype === Object.getPrototypeOf(view));
-  assert(type !== undefined && types.isArrayBuffer(buffer), "a view is of a type that is known, on memory of its own");
+  assert(type !== undefined && types.isArrayBuffer(buffer), "a view has a known type and is on an ArrayBuffer");
   return type.on(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
-/** Makes `list` `length` long by holes, without room for them: a few bytes can name a great length. */
+/** Extends `list` to `length` with holes, without allocating them: a few bytes of input can name a great length. */
 export function lengthen(list: unknown[], length: number): void {
   if (list.length >= length) return;
   list[length - 1] = 0;
@@ -285,7 +300,7 @@ export function lengthen(list: unknown[], length: number): void {
   delete list[length - 1];
 }
 
-/** An empty object of the same prototype. */
+/** An empty object with the same prototype. */
 function emptyLike(value: object): Record<string, unknown> {
   return Object.getPrototypeOf(value) === null ? (Object.create(null) as Record<string, unknown>) : {};
 }
@@ -295,7 +310,7 @@ function named(value: object): Record<string, unknown> {
 }
 
 function put(object: Record<string, unknown>, name: string, value: unknown): void {
-  // A plain assignment to a property of this name would set the prototype.
+  // A plain assignment to a property with this name would set the prototype.
   if (name === "__proto__") Object.defineProperty(object, name, { value, enumerable: true, writable: true, configurable: true });
   else object[name] = value;
 }

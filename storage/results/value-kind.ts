@@ -1,13 +1,13 @@
 import { inspect, types } from "node:util";
 
-/** How bytes are shown. */
+/** A type of view on bytes. */
 export interface ViewType {
   readonly prototype: object;
-  /** All of `buffer`, as this type shows it. */
+  /** A view of this type on all of `buffer`. */
   readonly on: (buffer: ArrayBuffer) => ArrayBufferView;
 }
 
-/** In an order that is part of the format of records: new ones come last. */
+/** The order is part of the format of records: new types come last. */
 export const viewTypes: readonly ViewType[] = [
   viewType(Uint8Array),
   { prototype: Buffer.prototype, on: (buffer) => Buffer.from(buffer) },
@@ -22,7 +22,7 @@ export const viewTypes: readonly ViewType[] = [
   viewType(BigInt64Array),
   viewType(BigUint64Array),
   viewType(DataView),
-  // From Node 24 on. To an older one a record of it is malformed: it computes the result anew.
+  // Exists in Node 24 and later. An older Node finds a record with it malformed, and computes the result anew.
   ...[Reflect.get(globalThis, "Float16Array") as unknown].filter(isViewClass).map(viewType),
 ];
 
@@ -51,11 +51,12 @@ const kinds = new Map<unknown, { readonly kind: ValueKind; readonly isOne: (valu
 ]);
 
 /**
- * What a tier can do with an object: copy it with all it holds, or, when it is "foreign", nothing but keep the reference. Foreign is whatever has
- * behaviour or state of its own: instances of classes, errors, functions, proxies, memory that threads share.
+ * How a tier can handle an object: copy it with all its parts, or, when it is "foreign", only keep the reference. An
+ * object with behaviour or state of its own is foreign: an instance of a class, an error, a function, a proxy, or
+ * memory that threads share.
  */
 export function kindOf(value: object): ValueKind {
-  // Before anything else is asked of it: a proxy would answer.
+  // Checked first: a proxy would intercept all other checks.
   if (types.isProxy(value)) return "foreign";
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return "object";
@@ -64,19 +65,25 @@ export function kindOf(value: object): ValueKind {
   return known?.isOne(value) === true ? known.kind : "foreign";
 }
 
-/** An array whose own enumerable properties are its elements 0 to `length - 1`, and these alone. */
+/** Whether the own enumerable properties of an array are exactly its elements 0 to `length - 1`. */
 export function isDense(value: readonly unknown[]): boolean {
   if (value.length > keysMax) return isLongDense(value);
   const names = Object.keys(value);
-  // Names other than indices come after those.
+  // Names other than indices come after the indices.
   if (names.length !== value.length || (names.length > 0 && names[names.length - 1] !== String(names.length - 1))) return false;
   return !hasSymbols(value);
 }
 
-/** V8 makes a text of each index that it is asked for; past some thousands they are a hundred times what is looked at. */
+/**
+ * V8 creates a string for each index that is listed; beyond some thousands, these cost a hundred times as much as a
+ * look at the elements.
+ */
 const keysMax = 10_000;
 
-/** The inspection names the properties beside the elements, of which it shows none: it is made in native code, and calls nothing of theirs. */
+/**
+ * `inspect` lists the properties in addition to the elements; it is configured to show no element. It runs in native
+ * code and calls nothing of the value.
+ */
 function isLongDense(value: readonly unknown[]): boolean {
   if (inspect(value, elementsOnly) !== `[ ... ${value.length} more items ]`) return false;
   for (let index = 0; index < value.length; index++) if (value[index] === undefined && !Object.hasOwn(value, index)) return false;
@@ -85,7 +92,7 @@ function isLongDense(value: readonly unknown[]): boolean {
 
 const elementsOnly = { maxArrayLength: 0, depth: 0, customInspect: false, breakLength: Infinity } as const;
 
-/** An object all whose own properties are named by texts, and enumerable. */
+/** Whether all own properties of an object are enumerable and named by strings. */
 export function isOpen(value: object, names: readonly string[]): boolean {
   return Object.getOwnPropertyNames(value).length === names.length && !hasSymbols(value);
 }
@@ -102,7 +109,10 @@ function isFixedView(value: unknown): boolean {
   return ArrayBuffer.isView(value) && isFixedBuffer(value.buffer);
 }
 
-/** Objects met before, and what stands for each. Many values are one object: for that no Map is made. */
+/**
+ * Objects that were visited, each with an associated value. Many values consist of one object, for which no Map is
+ * created.
+ */
 export class Met<T> {
   #first: object | undefined;
   #firstStanding: T | undefined;
@@ -120,7 +130,7 @@ export class Met<T> {
   }
 }
 
-/** Where the first foreign part of `value` is, and what it is. */
+/** Path and kind of the first foreign part of `value`. */
 export function foreignPart(value: unknown): { readonly path: string; readonly reason: string } {
   const todo: { readonly part: unknown; readonly path: string }[] = [{ part: value, path: "" }];
   const seen = new Set<unknown>();
@@ -139,7 +149,7 @@ export function foreignPart(value: unknown): { readonly path: string; readonly r
       todo.push({ part: Reflect.get(part, name), path: path + at });
     }
   }
-  return { path: "", reason: "holds what cannot be copied" };
+  return { path: "", reason: "holds a part that cannot be copied" };
 }
 
 function describe(part: object): string {

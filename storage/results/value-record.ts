@@ -8,28 +8,29 @@ import { lengthen } from "./value-copy.js";
 import { isDense, isOpen, kindOf, Met, viewTypes } from "./value-kind.js";
 
 /*
- * A value as a folder or a bucket holds it: nothing for undefined; MessagePack of it where that gives back the very same; otherwise a byte that no
- * MessagePack begins with, and MessagePack of lists, one for each object and for each primitive that MessagePack does not have:
+ * A value in the form in which a folder or a bucket holds it. Undefined is empty. A value that MessagePack reproduces
+ * exactly is MessagePack. Any other value is a byte with which no MessagePack begins, followed by MessagePack of lists,
+ * one for each object and for each primitive that MessagePack does not have:
  *
- *     [kind, …]      objects count from 0 as they come; [reference, n] stands for the n-th, so that cycles stay cycles
+ *     [kind, …]      objects count from 0 as they occur; [reference, n] stands for the n-th, so that cycles are kept
  */
 const undefinedKind = 0;
 const minusZero = 1;
-/** Text that is no Unicode: its UTF-16 form. */
+/** A string that is not well-formed Unicode: its UTF-16 form. */
 const text = 2;
-/** Its digits. */
+/** The digits. */
 const bigint = 3;
-/** Names and values in turn, as in the next two. */
+/** Names and values alternating, also in the next two. */
 const plain = 4;
 const withoutPrototype = 5;
-/** The length first. */
+/** The length comes first. */
 const sparse = 6;
 const list = 7;
-/** Milliseconds; null for none. */
+/** Milliseconds; null for an invalid date. */
 const date = 8;
 const map = 9;
 const set = 10;
-/** The type's place in `viewTypes`, and the bytes. */
+/** The index of the type in `viewTypes`, and the bytes. */
 const view = 11;
 const buffer = 12;
 const regexp = 13;
@@ -37,13 +38,14 @@ const reference = 14;
 
 const structured = 0xc1;
 const nothing: Uint8Array = new Uint8Array(0);
-// Each object is a list, and a view holds its bytes.
+// One level more, because a view, in a list like each object, holds its bytes.
 const allowed = { depthMax: limits.valueDepthMax + 1, containersMax: Infinity, extension: "undefined" } as const;
 const plainAllowed = { depthMax: limits.valueDepthMax, containersMax: Infinity, extension: "timestamp" } as const;
 
 /**
- * `value` as bytes that `decodeRecord` gives back identical in type and content. Throws InvalidValueError, with the path, for what cannot be
- * written so: foreign objects (see kindOf), symbols, properties that are named by them or not enumerable, and what is nested too deep.
+ * `value` as bytes, from which `decodeRecord` makes an identical value in type and content. Throws InvalidValueError,
+ * with the path, for parts that cannot be encoded: foreign objects (see kindOf), symbols, properties that are named by
+ * symbols or not enumerable, and parts nested too deep.
  */
 export function encodeRecord(value: unknown): Uint8Array {
   if (value === undefined) return nothing;
@@ -52,7 +54,10 @@ export function encodeRecord(value: unknown): Uint8Array {
   return Buffer.concat([Uint8Array.of(structured), packed]);
 }
 
-/** The value in `bytes`, which it does not alias, as `mode` gives it out. Throws InvalidValueError when they hold none. */
+/**
+ * The value in `bytes`, which it does not alias, in the form for `mode`. Throws InvalidValueError when they hold no
+ * value.
+ */
 export function decodeRecord(bytes: Uint8Array, mode: ValueMode): KeptValue {
   if (bytes.length === 0) return { value: undefined, isShared: true };
   if (bytes[0] !== structured) {
@@ -61,7 +66,7 @@ export function decodeRecord(bytes: Uint8Array, mode: ValueMode): KeptValue {
     return { value, isShared: mode === "frozen" && !hasUnfreezable };
   }
   const value = read(unpacked(bytes.subarray(1), allowed));
-  // It is the cache's own already, but for what is to be frozen in it.
+  // The decoded value belongs to the cache already; it only may have to be frozen.
   return mode === "frozen" ? keepValue(value, mode) : { value, isShared: mode === "shared" };
 }
 
@@ -73,7 +78,10 @@ function unpacked(bytes: Uint8Array, what: typeof allowed | typeof plainAllowed)
   }
 }
 
-/** Whether MessagePack gives back the very same: a tree of open objects and dense lists, without bytes. */
+/**
+ * Whether MessagePack reproduces the value exactly: a tree of objects with plain properties and dense arrays, without
+ * bytes.
+ */
 class PlainCheck {
   readonly #met = new Met<true>();
 
@@ -118,10 +126,10 @@ class PlainCheck {
   }
 }
 
-/** What they name means something to the encoder, or to the decoder. */
+/** Names with a special meaning to the encoder or the decoder. */
 const oddNames: ReadonlySet<string> = new Set(["__proto__", "constructor", "toJSON"]);
 
-/** A value as lists. */
+/** Encodes a value as lists. */
 class Writing {
   readonly #met = new Met<number>();
   readonly #path: string[] = [];
@@ -202,7 +210,7 @@ function read(node: unknown): unknown {
   }
 }
 
-/** What Writing wrote, whatever somebody made of it meanwhile. */
+/** Decodes the lists that Writing produced; the input may have been changed since. */
 class Reading {
   readonly #objects: object[] = [];
 
@@ -270,7 +278,7 @@ class Reading {
     }
   }
 
-  /** Counts it before what it holds. */
+  /** Adds the object to the numbering before its parts. */
   #made<T extends object>(object: T): T {
     this.#objects.push(object);
     return object;

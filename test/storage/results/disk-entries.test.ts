@@ -73,8 +73,8 @@ for (const [name, makeOpen] of [
   });
 }
 
-describe("opened again", () => {
-  test("entries, position and versions are as they were left", async () => {
+describe("a tier that is opened again", () => {
+  test("has the same entries, position and versions", async () => {
     const { open } = new MemoryDisk("disk");
     let store = await openFresh({ open });
     put(store, "a", { n: 1 }, { tags: ["x:y"] });
@@ -89,11 +89,11 @@ describe("opened again", () => {
     expect(store.get("a")).toMatchObject({ value: { n: 1 }, tags: ["x:y"] });
     expect(store.get("b")).toHaveProperty("value", undefined);
     expect(store.get("gone")).toBeUndefined();
-    expect(store.put("late", 1, { tags: tags("z:2"), began: crossed }), "computed before the restart").toBeUndefined();
+    expect(store.put("late", 1, { tags: tags("z:2"), began: crossed }), "its computation began before the restart").toBeUndefined();
     await store.close();
   });
 
-  test("expiry goes on by the wall clock, and a clock that was put back makes nothing live longer than its time to live", async () => {
+  test("expires entries by the wall clock; when that was put back, no entry lives longer than its time to live", async () => {
     const { open } = new MemoryDisk("disk");
     const clock = new SimulatedClock();
     const store = await openFresh({ open, clock });
@@ -111,7 +111,7 @@ describe("opened again", () => {
       expect(value(again, "k")).toBe(1);
       await again.flush();
       await anew.advance(200);
-      // Not by `get`, which would remove it.
+      // `get` is not used here, because it would remove the entry.
       expect((again.get("for ever")?.expiresMs ?? 0) > liveMs).toBe(true);
       const { removed } = again.sweep(0);
       expect(removed).toBe(1);
@@ -124,7 +124,7 @@ describe("opened again", () => {
     await late.close();
   });
 
-  test("the least recently used go first, as they were used before", async () => {
+  test("evicts the least recently used entries first, by their uses before it was closed", async () => {
     const { open } = new MemoryDisk("disk");
     const clock = new SimulatedClock();
     let store = await openFresh({ open, clock });
@@ -140,11 +140,11 @@ describe("opened again", () => {
     expect([...store.keys()].sort()).toEqual(["a", "c"]);
     await store.close();
     store = await openTier({ open, clock });
-    expect([...store.keys()].sort(), "the others went from the disk too").toEqual(["a", "c"]);
+    expect([...store.keys()].sort(), "the others were removed from the disk too").toEqual(["a", "c"]);
     await store.close();
   });
 
-  test("uses and slides are written once in their interval, and a kill loses no more", async () => {
+  test("has the uses and slides that are written once per interval, and a kill loses no more", async () => {
     const disk = new MemoryDisk("disk");
     const clock = new SimulatedClock();
     let store = await openFresh({ open: disk.open, clock, lruUpdateIntervalMs: 5_000, slideFlushMs: 2_000 });
@@ -174,7 +174,7 @@ describe("opened again", () => {
     expect([...store.keys()]).toEqual(["stays"]);
   });
 
-  test("a queued invalidation is there to be published, and counts until it has its sequence, and then by it", async () => {
+  test("has its queued invalidations, which count until they have a sequence, and then by the sequence", async () => {
     const disk = new MemoryDisk("disk");
     let store = await openFresh({ open: disk.open });
     put(store, "k", 1, { tags: ["a:b"] });
@@ -210,7 +210,7 @@ describe("opened again", () => {
   });
 });
 
-test("an invalidation that got its sequence in another epoch leaves nothing that was under it, before the reset is heard", async () => {
+test("an invalidation that got its sequence in another epoch leaves no entry under its tag, even before the reset", async () => {
   const store = await openFresh({ open: new MemoryDisk("disk").open });
   put(store, "k", 1, { tags: ["a:b"] });
   put(store, "other", 1, { tags: ["b"] });
@@ -224,7 +224,7 @@ test("an invalidation that got its sequence in another epoch leaves nothing that
 });
 
 describe("versions", () => {
-  test("of more tags than are remembered leave a floor: what is older is stale, whatever its tags; what is younger is judged exactly", async () => {
+  test("beyond tagVersionsMax leave a floor: older entries are stale with any tags, younger ones are judged exactly", async () => {
     const { open } = new MemoryDisk("disk");
     let store = await openFresh({ open, tagVersionsMax: 100 });
     put(store, "old", 1, { tags: ["untouched"] });
@@ -243,7 +243,7 @@ describe("versions", () => {
     await store.close();
   });
 
-  test("of a replay that begins below the position take nothing back", async () => {
+  test("of a replay that begins below the position revert nothing", async () => {
     const store = await openFresh({ open: new MemoryDisk("disk").open });
     store.apply(asTag("a"), at(20));
     store.apply(asTag("a"), at(12));
@@ -254,7 +254,7 @@ describe("versions", () => {
     await store.close();
   });
 
-  test("of another epoch count anew, nothing of before is kept, and what began before is refused", async () => {
+  test("of another epoch count anew, no earlier entry is kept, and no result that began earlier is accepted", async () => {
     const { open } = new MemoryDisk("disk");
     let store = await openFresh({ open });
     put(store, "k", 1);
@@ -273,7 +273,7 @@ describe("versions", () => {
   });
 });
 
-test("more than may wait to be written is left out, and what was there before with it; versions never are", async () => {
+test("an entry is left out, and its predecessor removed, when too many bytes wait to be written; versions never are", async () => {
   const disk = new MemoryDisk("disk");
   const clock = new SimulatedClock();
   const store = await openFresh({ open: disk.open, clock });
@@ -294,7 +294,7 @@ test("more than may wait to be written is left out, and what was there before wi
   await again.close();
 });
 
-test("whatever way an entry goes, nothing of it stays on the disk", async () => {
+test("an entry that is removed in any way leaves nothing on the disk", async () => {
   const disk = new MemoryDisk("disk");
   const clock = new SimulatedClock();
   const store = await openFresh({ open: disk.open, clock, entriesMax: 6 });
@@ -321,19 +321,19 @@ test("whatever way an entry goes, nothing of it stays on the disk", async () => 
   const raw = await disk.open();
   for (const prefix of [1, 2]) {
     const range = { from: Uint8Array.of(prefix), to: Uint8Array.of(prefix + 1) };
-    // After kind and generation.
+    // The key after kind and generation.
     expect(raw.read((view) => Array.from(view.range(range), ([key]) => Buffer.from(key).toString("utf8", 8)))).toEqual(left);
   }
   await raw.close();
 });
 
-test("a value that cannot be stored is refused with the path of what cannot", async () => {
+test("a value that cannot be stored is refused with the path of the bad part", async () => {
   const store = await openFresh({ open: new MemoryDisk("disk").open });
   expect(() => put(store, "k", { a: [new URL("http://a")] })).toThrow(InvalidValueError);
   await store.close();
 });
 
-test("a folder of another name, or of something else, is refused and left as it was", async () => {
+test("a folder of a cache with another name, or with other data, is refused and left unchanged", async () => {
   const { open } = new MemoryDisk("disk");
   await (await openFresh({ open })).close();
   await expect(openTier({ open, name: "other" })).rejects.toThrow(StoreError);
@@ -341,13 +341,13 @@ test("a folder of another name, or of something else, is refused and left as it 
   const raw = await other.open();
   await raw.batch([{ key: Buffer.from("k"), value: Buffer.from("v") }]);
   await raw.close();
-  await expect(openTier({ open: other.open })).rejects.toThrow(/something else/);
+  await expect(openTier({ open: other.open })).rejects.toThrow(/something other than cached results/);
   const store = await openTier({ open });
   await expect(openTier({ open })).rejects.toThrow(InUseError);
   await store.close();
 });
 
-test("records that are not whole: an entry goes alone, a version takes all with it", async () => {
+test("an incomplete record of an entry removes that entry, one of a version removes all entries", async () => {
   const { lines, log } = keptLog();
   for (const [prefix, left] of [
     ["\u0001", 2],
@@ -362,7 +362,7 @@ test("records that are not whole: an entry goes alone, a version takes all with 
     store.queue({ id: "i", tag: asTag("q") });
     await store.close();
     const raw = await disk.open();
-    const [first = expect.fail("there is one")] = raw.read((view) => [
+    const [first = expect.fail("a record exists")] = raw.read((view) => [
       ...view.range({ from: Buffer.from(prefix), to: Buffer.from(`${prefix}\u00ff`) }),
     ]);
     await raw.batch([{ key: first[0], value: Buffer.from("\u00c1") }]);
@@ -371,16 +371,16 @@ test("records that are not whole: an entry goes alone, a version takes all with 
     const again = await openTier({ open: disk.open, log });
     expect([..."abc"].filter((key) => value(again, key) === key.repeat(50))).toHaveLength(left);
     expect(lines).toHaveLength(1);
-    // Of a format that is not known nothing is.
+    // A tier in an unknown format loses its queued invalidations too.
     expect(again.queued()).toHaveLength(prefix === "\u0000" ? 0 : 1);
     await again.close();
     lines.length = 0;
     await (await openTier({ open: disk.open, log })).close();
-    expect(lines, "it was put in order").toEqual([]);
+    expect(lines, "the tier was repaired").toEqual([]);
   }
 });
 
-test("a batch in doubt ends the disk: nothing more is given or kept, it is told, and marked so that the next opening begins anew", async () => {
+test("after a batch in doubt nothing more is returned or kept, the disk is marked as discarded, and the next opening begins anew", async () => {
   const { lines, log } = keptLog();
   let fails = false;
   const disk = new MemoryDisk("disk", (apply) => {
@@ -412,12 +412,12 @@ test("a batch in doubt ends the disk: nothing more is given or kept, it is told,
   const again = await openTier({ open: disk.open, log });
   expect(again.stats().entries).toBe(0);
   expect(again.position).toBeUndefined();
-  expect(again.queued(), "what was promised is published all the same").toEqual([{ id: "i", tag: "q" }]);
+  expect(again.queued(), "a promised invalidation is still published").toEqual([{ id: "i", tag: "q" }]);
   await again.close();
 });
 
-test("a disk that takes not even the mark is emptied, and where that fails too, flush says so", async () => {
-  for (const [isRemovable, told] of [
+test("a disk that accepts not even the mark is emptied; when that fails too, flush rejects", async () => {
+  for (const [isRemovable, rejection] of [
     [true, undefined],
     [false, WriteInDoubtError],
   ] as const) {
@@ -439,15 +439,15 @@ test("a disk that takes not even the mark is emptied, and where that fails too, 
     fails = true;
     store.apply(asTag("a"), at(20));
     const flushed = await store.flush().catch((error: unknown) => error);
-    if (told === undefined) expect(flushed).toBeUndefined();
-    else expect(flushed).toBeInstanceOf(told);
+    if (rejection === undefined) expect(flushed).toBeUndefined();
+    else expect(flushed).toBeInstanceOf(rejection);
     expect(removed).toBe(1);
     expect(lines).toHaveLength(isRemovable ? 1 : 2);
     await store.close();
   }
 });
 
-test("cleared, or in another epoch, all is forgotten at once; what is left of it on the disk goes bit by bit, over a kill too", async () => {
+test("clear and another epoch forget all entries at once; their records on disk are removed step by step, also after a kill", async () => {
   const disk = new MemoryDisk("disk");
   const clock = new SimulatedClock();
   let store = await openFresh({ open: disk.open, clock });
@@ -479,7 +479,7 @@ test("cleared, or in another epoch, all is forgotten at once; what is left of it
   expect(store.put("late", 1, { tags: tags("t:n1"), began: { epoch: "e2", sequence: 5 } })).toBeUndefined();
   await clock.advance(1_000);
   expect(await records(), "an entry, its value, and the version of t").toBe(3);
-  // The greatest of all invalidations there are.
+  // The most records: all entries and versions at once.
   fill();
   await store.flush();
   store.apply(rootTag, at(1_000_000));
@@ -490,7 +490,7 @@ test("cleared, or in another epoch, all is forgotten at once; what is left of it
   await store.close();
 });
 
-test("a large tier is opened in steps between which others run, and is then as it was left", async () => {
+test("a large tier is opened in steps between which other work runs, and is then unchanged", async () => {
   const disk = new MemoryDisk("disk");
   const clock = new SimulatedClock();
   const count = 20_000;
@@ -513,7 +513,7 @@ test("a large tier is opened in steps between which others run, and is then as i
   };
   store = await openTier({
     entriesMax: count / 2,
-    // Each look at it takes a millisecond.
+    // Each reading of the clock takes a millisecond.
     clock: {
       ...systemClock,
       now: () => clock.now(),
@@ -554,7 +554,7 @@ test("a large tier is opened in steps between which others run, and is then as i
   await store.close();
 });
 
-test("LMDB gives what another process of the same start left there", async () => {
+test("a tier in LMDB has the entries of an earlier process of the same start of the system", async () => {
   const folder = await makeFolder();
   const open = () => openLmdbStore({ folder, durable: false, bootId: "boot" });
   let store = await openFresh({ open, clock: systemClock });

@@ -11,7 +11,7 @@ import { temporaryFolders } from "../../support/temporary-folder.js";
 
 const makeFolder = temporaryFolders();
 
-test("killed with SIGKILL again and again, results in LMDB stand at a position whose invalidations are all in them, and none that was flushed is missing", async () => {
+test("after repeated kills with SIGKILL, results in LMDB reflect all invalidations up to their position, and no flushed invalidation is missing", async () => {
   const folder = await makeFolder();
   let entriesSeen = 0;
   for (let round = 1; round <= 5; round++) {
@@ -42,18 +42,18 @@ test("killed with SIGKILL again and again, results in LMDB stand at a position w
   expect(entriesSeen).toBeGreaterThan(200);
 });
 
-/** Lets another process fill the tier and kills it after so many lines; resolves to the last one. */
+/** Starts a process that fills the tier and kills it after `lines` lines; resolves to the last printed line. */
 async function killedAfter(folder: string, lines: number): Promise<readonly [sequence: number, queued: number]> {
   const program = join(import.meta.dirname, "write-entries.ts");
   const child = spawn(process.execPath, ["--import", "tsx", program, folder], { stdio: ["ignore", "pipe", "inherit"] });
   const gone = once(child, "exit");
-  let told = 0;
+  let printed = 0;
   let last = "";
   for await (const line of createInterface({ input: child.stdout })) {
     last = line;
-    if (++told === lines) child.kill("SIGKILL");
+    if (++printed === lines) child.kill("SIGKILL");
   }
-  expect(await gone, "it ran until it was killed").toEqual([null, "SIGKILL"]);
+  expect(await gone, "the process ran until it was killed").toEqual([null, "SIGKILL"]);
   const [sequence = "", queued = ""] = last.split(" ");
   return [Number(sequence), Number(queued)];
 }

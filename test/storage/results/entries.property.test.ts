@@ -15,20 +15,20 @@ interface Put {
   readonly key: string;
   readonly value: number;
   readonly tags: readonly Tag[];
-  /** Invalidations that stood in the order of the bus when its computation began. */
+  /** Number of invalidations of the bus when its computation began. */
   readonly began: number;
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
   expiresMs: number;
 }
 
-/** What was done to a key, at a moment that is counted. */
+/** One change of a key, with a number that counts all changes. */
 interface Deed {
   readonly at: number;
   readonly put: Put | undefined;
 }
 
-/** What any tier does, written for its plainness: all that ever happened, searched. */
+/** Model of any tier, written to be simple: it searches everything that happened. */
 class Model {
   readonly invalidations: Tag[] = [];
   readonly #deeds = new Map<string, Deed[]>();
@@ -44,7 +44,10 @@ class Model {
     this.#deeds.set(key, deeds);
   }
 
-  /** What may be found under `key` when all up to `flushed` is certain: the last certain deed, and every later one. */
+  /**
+   * Puts that may be found under `key` when all changes up to `flushed` are certain: the last certain one, and every
+   * later one.
+   */
   possible(key: string, flushed: number): readonly (Put | undefined)[] {
     const deeds = this.#deeds.get(key) ?? [];
     const certain = deeds.findLast(({ at }) => at <= flushed);
@@ -79,12 +82,12 @@ const action = fc.oneof(
 );
 type Action = typeof action extends fc.Arbitrary<infer A> ? A : never;
 
-/** A tier as the test drives it. */
+/** A tier under test. */
 interface Driven {
   readonly store: EntryStore;
-  /** It hears of the newest of `invalidations`. */
+  /** Applies the newest of `invalidations`. */
   hear(invalidations: readonly Tag[]): void;
-  /** Killed and opened again; hears of what it does not know. Undefined: it cannot be. */
+  /** Kills the tier, opens it again, and applies the invalidations that it does not know. Undefined: not possible. */
   kill?(invalidations: readonly Tag[]): Promise<void>;
   /** Lets the disk finish `count` batches. */
   write?(count: number): void;
@@ -114,7 +117,7 @@ async function run(actions: readonly Action[], clock: SimulatedClock, driven: Dr
           expiresMs: clock.monotonic() + (ttlMs ?? Infinity),
         };
         const kept = driven.store.put(step.key, put.value, { tags: put.tags, began: ticket.began, ttlMs, slides });
-        expect(kept !== undefined, "what is not stale is kept").toBe(!model.isStale(put));
+        expect(kept !== undefined, "a result that is not stale is kept").toBe(!model.isStale(put));
         model.do(step.key, kept && put);
         break;
       }
@@ -169,11 +172,14 @@ async function run(actions: readonly Action[], clock: SimulatedClock, driven: Dr
     for (const key of keys) {
       const [newest] = model.possible(key, Infinity);
       const given = givenOf(key, [newest]);
-      if (given === undefined) expect(newest !== undefined && isGood(newest), `${key} is good and was not given`).toBe(false);
+      if (given === undefined) expect(newest !== undefined && isGood(newest), `${key} is valid and was not returned`).toBe(false);
     }
   }
 
-  /** After a kill: what was flushed is there, what is there can have been, and is what was done to the key last. */
+  /**
+   * After a kill: flushed entries must be there, and every entry must be a possible one, which then is the last change
+   * of its key.
+   */
   function takeStock(until: number): void {
     for (const key of keys) {
       const possible = model.possible(key, until);
@@ -199,7 +205,7 @@ async function run(actions: readonly Action[], clock: SimulatedClock, driven: Dr
     }
     found.given++;
     const put = possible.find((each) => each?.value === entry.value);
-    assert(put !== undefined, `${key} gives ${String(entry.value)}, which nobody can have left there`);
+    assert(put !== undefined, `${key} gives ${String(entry.value)}, a value that was put`);
     expect(model.isStale(put), `${key} is stale`).toBe(false);
     const nowMs = clock.monotonic();
     expect(nowMs, `${key} has expired`).toBeLessThan(put.expiresMs + 2 * limits.cacheTickMs);
@@ -210,7 +216,7 @@ async function run(actions: readonly Action[], clock: SimulatedClock, driven: Dr
 
 const runs = Number(process.env["ZOOID_TEST_RUNS"] ?? 1_000);
 
-test("in memory, a tier gives what a search of all that happened gives", { timeout: 60_000 }, async () => {
+test("a tier in memory agrees with a search through all events", { timeout: 60_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 40 }), async (actions) => {
       const clock = new SimulatedClock();
@@ -229,7 +235,7 @@ test("in memory, a tier gives what a search of all that happened gives", { timeo
   expect(found.missed).toBeGreaterThan(runs);
 });
 
-test("on disk, a tier gives what a search of all that happened gives, whenever it is killed", { timeout: 60_000 }, async () => {
+test("a tier on disk agrees with a search through all events, with kills at any time", { timeout: 60_000 }, async () => {
   found.given = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 40 }), async (actions) => {
@@ -270,7 +276,7 @@ test("on disk, a tier gives what a search of all that happened gives, whenever i
           air.length = 0;
           ({ setup, store } = await open());
           if (store.position === undefined) store.reset({ epoch: "e", sequence: 0, time: 0 });
-          // As the bus replays: from the position on.
+          // Like a replay of the bus: from the position on.
           for (let n = store.begin().sequence; n < invalidations.length; n++)
             store.apply(invalidations[n] ?? rootTag, { sequence: n + 1, time: 0 });
         },

@@ -8,13 +8,13 @@ interface Item extends Ending {
 
 const item = (endsMs: number): Item => ({ endsMs, due: undefined });
 
-test("items are given when their second has passed, each once, and those that were removed are not", () => {
+test("each item is returned once, when its second has passed, and removed items are not", () => {
   const expiry = new Expiry<Item>();
-  const told: number[] = [];
-  expiry.onEarlier = (atMs) => told.push(atMs);
+  const notified: number[] = [];
+  expiry.onEarlier = (atMs) => notified.push(atMs);
   const [a, b, c, never] = [item(1_500), item(1_999), item(900), item(Infinity)];
   for (const each of [a, b, c, never]) expiry.schedule(each, each.endsMs);
-  expect(told).toEqual([2_000, 1_000]);
+  expect(notified).toEqual([2_000, 1_000]);
   expect([expiry.nextMs, expiry.next(999)]).toEqual([1_000, undefined]);
   expect([expiry.next(1_000), expiry.next(1_999)]).toEqual([c, undefined]);
   expiry.remove(b);
@@ -22,7 +22,7 @@ test("items are given when their second has passed, each once, and those that we
   expect([expiry.next(2_000), expiry.next(2_000), expiry.nextMs]).toEqual([a, undefined, Infinity]);
 });
 
-test("whatever is added, removed and put off, just what has ended is given, and the next moment is told", () => {
+test("after any additions and removals, exactly the ended items are returned, and the next time is notified", () => {
   const action = fc.oneof(
     fc.record({ type: fc.constant("add" as const), inMs: fc.integer({ min: 0, max: 100_000_000 }) }),
     fc.record({ type: fc.constant("remove" as const), index: fc.nat(20) }),
@@ -33,8 +33,8 @@ test("whatever is added, removed and put off, just what has ended is given, and 
       const expiry = new Expiry<Item>();
       const there = new Set<Item>();
       let nowMs = 123_456;
-      let toldMs = Infinity;
-      expiry.onEarlier = (atMs) => (toldMs = Math.min(toldMs, atMs));
+      let notifiedMs = Infinity;
+      expiry.onEarlier = (atMs) => (notifiedMs = Math.min(notifiedMs, atMs));
       const dueMs = ({ endsMs }: Item) => (Math.floor(endsMs / 1_000) + 1) * 1_000;
       for (const each of actions) {
         if (each.type === "add") {
@@ -54,8 +54,8 @@ test("whatever is added, removed and put off, just what has ended is given, and 
         expect(given).toEqual(new Set(due));
         for (const one of due) there.delete(one);
         const nextMs = Math.min(Infinity, ...[...there].map(dueMs));
-        if (due.length > 0) toldMs = expiry.nextMs;
-        expect(toldMs).toBeLessThanOrEqual(nextMs);
+        if (due.length > 0) notifiedMs = expiry.nextMs;
+        expect(notifiedMs).toBeLessThanOrEqual(nextMs);
         expect(expiry.nextMs).toBe(nextMs);
       }
     }),

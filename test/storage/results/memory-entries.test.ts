@@ -24,7 +24,7 @@ entryStoreSuite("in memory", (options) => {
   return Promise.resolve({ store, clock, invalidate });
 });
 
-test("an entry is one object for as long as it is kept, with the promise that was made of it", () => {
+test("an entry is one object for as long as it is kept, with the promise that was set in it", () => {
   const { store } = makeStore();
   const entry = store.put("k", 1, { tags: [], began: store.begin() });
   const promise = Promise.resolve(1);
@@ -33,7 +33,7 @@ test("an entry is one object for as long as it is kept, with the promise that wa
   expect(store.get("k")?.promise).toBe(promise);
 });
 
-test("a slot leads to the entry of its key as long as that is kept, and to none that was replaced, removed, cleared or made room for", async () => {
+test("a slot refers to the entry of its key as long as that is kept, and to no entry that was replaced, removed, cleared or evicted", async () => {
   const { store, invalidate, clock } = makeStore({ entriesMax: 2 });
   const slot = new EntrySlot("k");
   const put = (key: string, value: number, ttlMs?: number) => store.put(key, value, { tags: tags("a"), began: store.begin(), ttlMs });
@@ -66,7 +66,7 @@ test("a slot leads to the entry of its key as long as that is kept, and to none 
   expect(found()).toBeUndefined();
 });
 
-test("a hit by a slot is a use: another entry makes room", () => {
+test("a hit by a slot counts as a use: another entry is evicted", () => {
   const { store } = makeStore({ entriesMax: 2 });
   const slot = new EntrySlot("a");
   for (const key of ["a", "b"]) store.put(key, key, { tags: [], began: store.begin() });
@@ -75,7 +75,7 @@ test("a hit by a slot is a use: another entry makes room", () => {
   expect([...store.keys()].toSorted()).toEqual(["a", "c"]);
 });
 
-test("of two slots of one key each finds what is kept, and a vacated one keeps nothing", () => {
+test("each of two slots of one key finds the entry, and a vacated one keeps nothing", () => {
   const { store } = makeStore();
   const [first, second] = [new EntrySlot("k"), new EntrySlot("k")];
   store.put("k", 1, { tags: [], began: store.begin() });
@@ -86,7 +86,7 @@ test("of two slots of one key each finds what is kept, and a vacated one keeps n
   expect([first.entry, second.entry]).toEqual([undefined, undefined]);
 });
 
-test("under a pending invalidation only what began after it is given", () => {
+test("under a pending invalidation only results that began after it are returned", () => {
   const { store, trie } = makeStore();
   const crossed = store.begin();
   store.put("k", "before", { tags: tags("a:b"), began: crossed });
@@ -98,7 +98,7 @@ test("under a pending invalidation only what began after it is given", () => {
   trie.settle(pending, 5);
 });
 
-test("every way out gives the tags back to the trie: none is held by an empty tier", async () => {
+test("an entry that is removed in any way releases its tags: an empty tier holds none", async () => {
   const { store, trie, clock, invalidate } = makeStore({ entriesMax: 20 });
   for (let n = 0; n < 200; n++) {
     store.put(`k${n % 30}`, n, { tags: tags(`t:n${n}`), began: store.begin(), ttlMs: n % 3 === 0 ? 10 : undefined });
@@ -117,7 +117,7 @@ test("every way out gives the tags back to the trie: none is held by an empty ti
   expect(trie.stats().nodes, "the root").toBeLessThanOrEqual(1);
 });
 
-test("with grace, the last value is still there for a while after it became stale or expired, though no longer given", async () => {
+test("with grace, `last` returns a stale or expired value for a while, although `get` does not", async () => {
   const { store, clock, invalidate } = makeStore({ graceMs: 5_000 });
   store.put("stale", 1, { tags: tags("a"), began: store.begin() });
   store.put("expired", 2, { tags: [], began: store.begin(), ttlMs: 100 });
@@ -135,7 +135,7 @@ test("with grace, the last value is still there for a while after it became stal
   expect(store.stats().entries).toBe(0);
 });
 
-test("who stands behind is told of a sliding entry, not at every reading", async () => {
+test("a slide is reported to the tier behind, but not at every read", async () => {
   const slid: string[] = [];
   const { store, clock } = makeStore({ onSlide: { intervalMs: 1_000, slid: (key) => slid.push(key) } });
   store.put("k", 1, { tags: [], began: store.begin(), ttlMs: 10_000, slides: true });
@@ -146,7 +146,7 @@ test("who stands behind is told of a sliding entry, not at every reading", async
   expect(slid).toEqual(["k", "k", "k", "k"]);
 });
 
-test("what cannot be cloned is refused when it is to be cloned, and kept as the same reference when it is frozen", () => {
+test("a value that cannot be cloned is refused in mode cloned, and keeps the same references in mode frozen", () => {
   const cloning = makeStore({ values: "cloned" }).store;
   const value = { run: () => 1 };
   expect(() => cloning.put("k", value, { tags: [], began: cloning.begin() })).toThrow(InvalidValueError);
@@ -155,7 +155,7 @@ test("what cannot be cloned is refused when it is to be cloned, and kept as the 
   expect([kept.run === value.run, Object.isFrozen(kept), Object.isFrozen(value)]).toEqual([true, true, false]);
 });
 
-test("maps, sets and circles are given as copies that lead nowhere near what is kept", () => {
+test("maps, sets and cycles are returned as copies that share nothing with the kept value", () => {
   const { store } = makeStore();
   const value: { map: Map<string, number[]>; set: Set<number>; self?: unknown } = { map: new Map([["a", [1]]]), set: new Set([1]) };
   value.self = value;

@@ -4,7 +4,7 @@ import { Pace } from "../../../core/pace.js";
 import { pacedSort } from "../../../storage/results/paced-sort.js";
 import { type Clock, systemClock } from "../../../core/index.js";
 
-/** A clock on which each look takes a millisecond, and that counts the rests. */
+/** A clock on which each reading takes a millisecond, and that counts the rests. */
 function busyClock(): Clock & { readonly rests: () => number } {
   let nowMs = 0;
   let rests = 0;
@@ -19,7 +19,7 @@ function busyClock(): Clock & { readonly rests: () => number } {
   };
 }
 
-test("sorting in steps gives what sorting at once gives, those of one number as they came", async () => {
+test("sorting in steps gives the same as sorting at once, and is stable", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: 12_000 }), fc.integer({ min: 1, max: 20_000 }), fc.nat(), async (length, range, seed) => {
       const items = Array.from({ length }, (_, index) => ({ index, number: ((index + seed) * 7_919) % range }));
@@ -30,7 +30,7 @@ test("sorting in steps gives what sorting at once gives, those of one number as 
   );
 });
 
-test("others run meanwhile", async () => {
+test("other work runs meanwhile", async () => {
   const clock = busyClock();
   let turns = 0;
   const count = () => {

@@ -32,7 +32,7 @@ const primitive = fc.oneof(
   fc.constantFrom<unknown>(0, -0, 1, -1, Number.NaN, Infinity, -Infinity, 1e21, 0.1, null, undefined, true, false, 0n, 1n, -1n, 2n ** 70n),
 );
 
-/** Any argument, of few kinds and parts, so that equal ones meet. */
+/** Any argument, of a few kinds and parts, so that equal ones occur. */
 const { argument } = fc.letrec<{ argument: unknown }>((tie) => ({
   argument: fc.oneof(
     { maxDepth: 3, depthSize: "small" },
@@ -49,10 +49,10 @@ const { argument } = fc.letrec<{ argument: unknown }>((tie) => ({
 }));
 const argumentList = fc.array(argument, { maxLength: 3 });
 
-/** Whether two arguments say the same, written for its plainness: parts of what has no order are looked for one by one. */
+/** Whether two arguments are equal, written to be simple: parts without an order are searched one by one. */
 function isSame(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b);
-  // A class of its own or none: an object without a prototype is plain.
+  // An object without a prototype counts as plain.
   if ((Object.getPrototypeOf(a) ?? Object.prototype) !== (Object.getPrototypeOf(b) ?? Object.prototype)) return false;
   if (a instanceof Date) return Object.is(a.getTime(), (b as Date).getTime());
   if (ArrayBuffer.isView(a)) {
@@ -81,7 +81,7 @@ function isSameInAnyOrder(a: readonly unknown[], b: readonly unknown[]): boolean
   );
 }
 
-/** A copy with everything that has no order in the opposite one. */
+/** A copy in which everything without an order has the opposite order. */
 function turned(value: unknown): unknown {
   if (typeof value !== "object" || value === null || value instanceof Date) return value;
   if (ArrayBuffer.isView(value)) return structuredCloneOf(value);
@@ -100,13 +100,13 @@ function structuredCloneOf(bytes: ArrayBufferView): unknown {
 }
 
 describe("the key of a call", () => {
-  test("is equal for arguments that say the same, and for no others", () => {
+  test("is equal for equal arguments, and for no others", () => {
     let equal = 0;
     fc.assert(
       fc.property(argumentList, argumentList, (a, b) => {
         const isEqual = isSame(a, b);
         if (isEqual) equal++;
-        // As a Map has it: NaN is NaN.
+        // Compared as in a Map: NaN equals NaN.
         expect(new Set([argumentsKey(a), argumentsKey(b)]).size).toBe(isEqual ? 1 : 2);
         expect(resultKey("f", argumentsKey(a)) === resultKey("f", argumentsKey(b))).toBe(isEqual);
       }),
@@ -125,7 +125,7 @@ describe("the key of a call", () => {
     );
   });
 
-  test("is the argument itself when it is one primitive, and tells -0 from 0", () => {
+  test("is the argument itself when it is one primitive, and -0 and 0 have different keys", () => {
     for (const only of ["x", "", 1, 0, Number.NaN, true, 7n, null, undefined]) expect(argumentsKey([only])).toBe(only);
     expect(argumentsKey([-0])).not.toBe(0);
     expect(argumentsKey([])).not.toBe(argumentsKey([undefined]));
@@ -133,7 +133,7 @@ describe("the key of a call", () => {
     expect(argumentsKey([new Array(1)])).not.toBe(argumentsKey([[undefined]]));
   });
 
-  test("reads as the call does", () => {
+  test("reads like the call", () => {
     const scope = scopeText({ namespace: "shop", name: "city", version: 2 });
     expect(resultKey(scope, argumentsKey(["DE"]))).toBe('shop/city@2("DE")');
     expect(resultKey("f", argumentsKey([{ b: [1n, -0], a: new Set(["y", "x"]) }, new Date(0)]))).toBe(
@@ -142,7 +142,7 @@ describe("the key of a call", () => {
     expect(argumentsText(argumentsKey([new Map([[1, undefined]]), Buffer.from("a")]))).toBe("Map{1:undefined},Buffer(YQ==)");
   });
 
-  test("is short however long the arguments are", () => {
+  test("is short for arguments of any length", () => {
     const long = (end: string) => resultKey("f", argumentsKey(["x".repeat(100_000) + end]));
     expect(long("a")).not.toBe(long("b"));
     expect(long("a").length).toBeLessThan(100);
@@ -153,19 +153,19 @@ describe("the key of a call", () => {
     ["a symbol", [1, Symbol("x")], "1", "is a symbol"],
     ["an instance", [new URL("http://localhost")], "0", "is an instance of URL, not a plain object"],
     ["a class that extends Map", [new (class Own extends Map {})()], "0", "is an instance of Own, not a plain object"],
-    ["what only looks like a Map", [Object.create(Map.prototype)], "0", "is an instance of Map, not a plain object"],
-    ["what only looks like a Date", [Object.create(Date.prototype)], "0", "is an instance of Date, not a plain object"],
+    ["an object that only looks like a Map", [Object.create(Map.prototype)], "0", "is an instance of Map, not a plain object"],
+    ["an object that only looks like a Date", [Object.create(Date.prototype)], "0", "is an instance of Date, not a plain object"],
     ["a property named by a symbol", [{ [Symbol("x")]: 1 }], "0", "has a property named by a symbol"],
     ["a function in a Map", [new Map([[{ f: () => 1 }, 1]])], "0[0].f", "is a function"],
     ["a text too long", ["x", "y".repeat(limits.cacheKeyLengthMax)], "1", /^makes the key longer than/],
     ["bytes too long", [[new Uint8Array(limits.cacheKeyLengthMax)]], "0[0]", /^makes the key longer than/],
-  ])("cannot be made of %s, and the error says where it is", (_, args, path, reason) => {
+  ])("cannot be made of %s, and the error gives its path", (_, args, path, reason) => {
     const facts = factsOf(() => argumentsKey(args));
     expect(facts.path).toBe(path);
     expect(facts.reason).toMatch(reason);
   });
 
-  test("cannot be made of cycles, nor of what would be written out for ever", () => {
+  test("cannot be made of cycles, nor of values whose text would be too long", () => {
     const cycle: unknown[] = [];
     cycle.push({ again: cycle });
     expect(factsOf(() => argumentsKey([cycle]))).toStrictEqual({ path: "0[0].again", reason: "is a cycle" });
@@ -180,7 +180,7 @@ describe("the key of a call", () => {
   });
 });
 
-test("the keys of two functions never meet, whatever they are called", () => {
+test("the keys of two functions are never equal, for any names", () => {
   const part = fc.string({ maxLength: 3, unit: fc.constantFrom("a", "/", "@", "(", ")", '"', "1") });
   const scope = fc.record({ name: part, namespace: fc.option(part, { nil: undefined }), version: fc.option(part, { nil: undefined }) });
   const textOf = ({ name, namespace, version }: { name: string; namespace: string | undefined; version: string | undefined }) =>
@@ -218,7 +218,7 @@ function factsOf(make: () => unknown): InvalidKeyArgumentError["facts"] {
   throw new Error("a key was made");
 }
 
-test.skipIf(!("Float16Array" in globalThis))("an array of half-precision numbers is part of a key, as any typed array", () => {
+test.skipIf(!("Float16Array" in globalThis))("an array of half-precision numbers is part of a key, like any typed array", () => {
   const halves = (list: readonly number[]): unknown =>
     Reflect.construct(Reflect.get(globalThis, "Float16Array") as new (list: readonly number[]) => object, [list]);
   const keys = [[halves([1.5])], [halves([1.5, 2])], [new Float32Array([1.5])]].map((args) => resultKey("f", argumentsKey(args)));

@@ -11,7 +11,7 @@ const record = fc.record({
   key: fc.string({ unit: "binary", maxLength: 60 }),
   epoch: fc.string({ maxLength: 20 }),
   sequence: fc.nat(1_000),
-  // MessagePack has one zero.
+  // MessagePack has no negative zero.
   time: fc.double({ noNaN: true, noDefaultInfinity: true }).map((time) => time + 0),
   later: fc.nat(100),
   tags: fc.array(fc.oneof(tag, fc.constant(rootTag)), { maxLength: 5 }),
@@ -25,7 +25,7 @@ function made({ later, ttlMs, ...rest }: (typeof record extends fc.Arbitrary<inf
 }
 
 describe("a record of a shared result", () => {
-  test("is read as it was written, and under no other key", () => {
+  test("is read unchanged, and under no other key", () => {
     const property = fc.property(record, (parts) => {
       const written = made(parts);
       const bytes = encodeSharedRecord(written);
@@ -36,7 +36,7 @@ describe("a record of a shared result", () => {
     fc.assert(property, { numRuns: 2_000, seed: 20_261_122 });
   });
 
-  test("that is cut short, changed or something else is read as none, or as one of its key", () => {
+  test("that is cut short, changed or invalid is read as no record, or as a record of its key", () => {
     const property = fc.property(record, fc.nat(), fc.nat(255), (parts, at, byte) => {
       const { key } = parts;
       const bytes = Buffer.from(encodeSharedRecord(made(parts)));
@@ -54,7 +54,7 @@ describe("a record of a shared result", () => {
     }
   });
 
-  test("falls with just those tags that it depends on, those above them, and its key", () => {
+  test("becomes stale with its tags, their parents and the tag of its key, and with no other tag", () => {
     const property = fc.property(record, fc.oneof(tag, fc.constant(rootTag)), (parts, invalidated) => {
       const it = made(parts);
       const judging = staleAfter(it);
@@ -67,7 +67,7 @@ describe("a record of a shared result", () => {
   });
 });
 
-test("the latest invalidations are known exactly since they are, however many tags there are", () => {
+test("the latest invalidations after `since` are known exactly, for any number of tags", () => {
   const invalidation = fc.tuple(fc.integer({ min: 0, max: 9 }), fc.integer({ min: 0, max: 3 }));
   const property = fc.property(fc.array(invalidation, { maxLength: 60 }), fc.integer({ min: 1, max: 8 }), (list, tagsMax) => {
     const latest = new LatestInvalidations(tagsMax);
@@ -75,7 +75,7 @@ test("the latest invalidations are known exactly since they are, however many ta
     let sequence = 100;
     latest.reset(sequence);
     for (const [name, backwards] of list) {
-      // One's own may be numbered before what came before it was heard.
+      // An own invalidation may be numbered before earlier ones arrive.
       const numbered = ++sequence + backwards;
       const each = asTag(`t${name}`);
       latest.apply(each, numbered);

@@ -9,7 +9,7 @@ const tags = [...named, named[0] as Tag, named[1] as Tag, rootTag];
 
 interface Invalidation {
   readonly tag: Tag;
-  /** Of the process that invalidates, if it is this one. */
+  /** Set if this process invalidates. */
   readonly pending: PendingTag | undefined;
   sequence: number | undefined;
   /** Step at which it began to pend. */
@@ -20,25 +20,25 @@ interface Entry {
   readonly tags: readonly Tag[];
   readonly began: Began;
   readonly resets: number;
-  /** Step of its beginning; undefined for what another process computed. */
+  /** Step at which it began; undefined for a result of another process. */
   readonly step: number | undefined;
   dependency: Dependency | undefined;
   /** Trie's version at which it was found valid. */
   validAt: number | undefined;
 }
 
-/** A trie beside what it stands for, written for its plainness: all that ever happened, searched. */
+/** A trie next to a model of it, written to be simple: it searches everything that happened. */
 class Run {
   readonly #clock = new SimulatedClock();
   readonly trie: TagTrie;
   readonly #isExact: boolean;
   readonly #nodesMax: number;
-  /** What pends has its node even where there is no room. */
+  /** A pending tag has a node even where there is no room. */
   #hasPended = false;
   #step = 0;
   #resets = 0;
   #resetAt = 0;
-  /** What the bus has numbered in this epoch; those up to #applied have arrived here. */
+  /** Invalidations that the bus numbered in this epoch; those up to #applied have arrived here. */
   #bus: Invalidation[] = [];
   #last = 0;
   #applied = 0;
@@ -50,7 +50,7 @@ class Run {
 
   constructor(sizes: { readonly nodesMax: number; readonly unusedMax: number } | undefined) {
     this.#isExact = sizes === undefined;
-    // The named, the root, and one between.
+    // The named tags, the root, and one tag between.
     this.#nodesMax = sizes?.nodesMax ?? named.length + 2;
     this.trie = new TagTrie({ clock: this.#clock, ...(sizes ?? { unusedMax: Infinity }) });
   }
@@ -60,7 +60,7 @@ class Run {
     const tag = tags[x % tags.length] as Tag;
     switch (what) {
       case 0:
-        // Others invalidate; sequences leave gaps where heartbeats are.
+        // Other processes invalidate; sequences have gaps where heartbeats are.
         this.#number({ tag, pending: undefined, sequence: undefined, step: this.#step }, y);
         break;
       case 1:
@@ -88,12 +88,12 @@ class Run {
         const [settled] = this.#unsettled.splice(x % Math.max(1, this.#unsettled.length), 1);
         if (settled?.pending === undefined) break;
         if (x % 4 === 0) {
-          // The acknowledgement is of an epoch that is not known here yet.
+          // The acknowledgement belongs to an epoch that is not known here yet.
           this.#settleElsewhere(settled);
           break;
         }
         this.trie.settle(settled.pending, settled.sequence);
-        // It arrived when it began to pend.
+        // It counts from the time at which it began to pend.
         if (settled.sequence !== undefined) this.#know(settled.tag, settled.sequence, 0);
         break;
       }
@@ -136,7 +136,7 @@ class Run {
         await this.#clock.advance(1 + (y % 20));
         break;
       case 17:
-        // What it takes out makes no difference to any judgement.
+        // The tags that it removes make no difference to any judgement.
         this.trie.forget(y % 20, x % 2 === 0 ? 1_000 : 0);
         break;
       case 18:
@@ -149,7 +149,7 @@ class Run {
     this.#check();
   }
 
-  /** Lets everything go: nothing but the root may stay. */
+  /** Releases everything: only the root may stay. */
   async end(): Promise<void> {
     for (const { dependency } of this.#entries) if (dependency !== undefined) this.trie.release(dependency);
     for (const { pending } of [...this.#unnumbered, ...this.#unsettled]) if (pending !== undefined) this.trie.settle(pending, undefined);
@@ -179,14 +179,15 @@ class Run {
     this.#known.push({ tag, sequence, step });
   }
 
-  /** Another epoch, which may count from anywhere; or, in the same, a gap. */
+  /** Begins another epoch, which may count from anywhere, or skips a gap in the same one. */
   #reset(x: number, y: number): void {
     const isAnother = y % 2 === 0;
     const late: Invalidation[] = [];
     this.#resets++;
     if (isAnother) {
       this.#last = y % 4;
-      // What was numbered in the other epoch: some acknowledgements come before it is known, some later, the others are sent again.
+      // For invalidations numbered in the other epoch, some acknowledgements come before the reset and some after it;
+      // the rest is sent again.
       for (const settled of this.#unsettled.splice(0, x % 2)) this.#settleElsewhere(settled);
       late.push(...this.#unsettled.splice(0, y % 3));
       for (const unsettled of this.#unsettled.splice(0)) this.#unnumbered.push(unsettled);
@@ -198,13 +199,14 @@ class Run {
     for (const settled of late) this.#settleElsewhere(settled);
   }
 
-  /** Under its tag nothing is valid that is known by now. */
+  /** Nothing known so far is valid under the tag. */
   #settleElsewhere({ tag, pending }: Invalidation): void {
     if (pending === undefined) return;
     this.trie.settle(pending, undefined);
     const version = this.trie.tagVersion(tag);
-    assert(version > this.trie.sequence, "what is known lies before it");
-    for (const { began, resets } of this.#entries) assert(resets < this.#resets || began.sequence < version, "what began lies before it");
+    assert(version > this.trie.sequence, "the version is after everything known");
+    for (const { began, resets } of this.#entries)
+      assert(resets < this.#resets || began.sequence < version, "the version is after everything that began");
     this.#know(tag, version, 0);
   }
 
@@ -223,14 +225,14 @@ class Run {
   // These run a million times: asserts are faster than expectations.
   #check(): void {
     const { nodes, pending } = this.trie.stats();
-    assert(this.trie.sequence === this.#applied, "the sequence is that of the last applied");
-    assert(pending === this.#unnumbered.length + this.#unsettled.length, "what is not settled is pending");
-    assert(this.#hasPended || nodes <= this.#nodesMax, "there are no more nodes than may be");
+    assert(this.trie.sequence === this.#applied, "the sequence is the last applied one");
+    assert(pending === this.#unnumbered.length + this.#unsettled.length, "every invalidation that is not settled is pending");
+    assert(this.#hasPended || nodes <= this.#nodesMax, "there are at most nodesMax nodes");
     const [tag = rootTag] = tags;
     let version = this.#resetAt;
     for (const known of this.#known) if (isBelow(tag, known.tag)) version = Math.max(version, known.sequence);
-    const told = this.trie.tagVersion(tag);
-    assert(this.#isExact ? told === version : told >= version, `the version of ${tag} is ${version}, not ${told}`);
+    const found = this.trie.tagVersion(tag);
+    assert(this.#isExact ? found === version : found >= version, `the version of ${tag} is ${version}, not ${found}`);
     for (const entry of this.#entries) if (entry.dependency !== undefined) this.#judge(entry, entry.dependency);
   }
 
@@ -239,16 +241,19 @@ class Run {
     const mustBe = this.#isStale(entry);
     this.found[isStale ? "stale" : "valid"]++;
     if (isStale !== mustBe) this.found.early++;
-    assert(isStale || !mustBe, "what is stale is found stale");
-    assert(isStale === mustBe || !this.#isExact, "what is valid is found valid");
-    assert(!isStale || mustBe || this.#isStale({ ...entry, tags: named }), "too early is excused by an invalidation of something");
+    assert(isStale || !mustBe, "a stale result is found stale");
+    assert(isStale === mustBe || !this.#isExact, "a valid result is found valid");
+    assert(
+      !isStale || mustBe || this.#isStale({ ...entry, tags: named }),
+      "a result is found stale too early only after some invalidation",
+    );
     assert(!isStale || entry.validAt !== this.trie.version, "nothing becomes stale at the same version");
     entry.validAt = isStale ? undefined : this.trie.version;
   }
 
   #isStale({ tags: depended, began, resets, step }: Entry): boolean {
     const counts = (tag: Tag) => tag === rootTag || depended.some((each) => isBelow(each, tag));
-    // Whatever the numbers say: what arrived after it began counts.
+    // An invalidation that arrived after it began counts, for any sequences.
     if (step !== undefined && this.#known.some((known) => known.step > step && counts(known.tag))) return true;
     if (resets < this.#resets || (step === undefined && began.sequence < this.#resetAt)) return true;
     if ([...this.#unnumbered, ...this.#unsettled].some(({ tag, pending }) => counts(tag) && (pending?.local ?? 0) > began.local))
@@ -265,7 +270,7 @@ async function play(run: Run, steps: readonly (readonly [number, number, number]
   return run.found;
 }
 
-test("a trie with room judges exactly as the list of all invalidations does, over settled, repeated and lost ones and new epochs", async () => {
+test("a trie with room judges exactly as the list of all invalidations does, with settled, repeated and lost ones, and new epochs", async () => {
   const found = { stale: 0, valid: 0, early: 0 };
   await fc.assert(
     fc.asyncProperty(moves, async (steps) => {
@@ -280,7 +285,7 @@ test("a trie with room judges exactly as the list of all invalidations does, ove
   expect(Math.min(found.stale, found.valid)).toBeGreaterThan(10_000);
 });
 
-test("a trie that prunes and has no room finds stale too early, never too late, and tells by its version", async () => {
+test("a trie that prunes or has no room finds results stale too early, never too late, and changes its version", async () => {
   const found = { stale: 0, valid: 0, early: 0 };
   await fc.assert(
     fc.asyncProperty(fc.record({ nodesMax: fc.integer({ min: 1, max: 12 }), unusedMax: fc.nat(3) }), moves, async (sizes, steps) => {

@@ -12,7 +12,7 @@ const country = asTag("country:DE");
 const city = asTag("country:DE:city:1");
 const other = asTag("country:FR");
 
-test("the tags that are known are told with their own versions, and with what is pending", () => {
+test("the known tags are listed with their own versions and pending invalidations", () => {
   const { trie } = opened();
   const known = () => Object.fromEntries(Array.from(trie.tags(), ({ tag, version, isPending }) => [tag, isPending ? "pending" : version]));
   expect(known()).toEqual({ "": 0 });
@@ -27,7 +27,7 @@ test("the tags that are known are told with their own versions, and with what is
 });
 
 describe("an invalidation", () => {
-  test("counts for what began before it, of its tag and of all below it", () => {
+  test("makes results stale that began before it and depend on its tag or on a tag below it", () => {
     const { trie } = opened();
     const dependency = trie.depend([city, other]);
     const before = trie.begin();
@@ -44,7 +44,7 @@ describe("an invalidation", () => {
     expect(trie.tagVersion(other)).toBe(5);
   });
 
-  test("of what is below, beside, or only spelt alike counts for nothing else", () => {
+  test("of a tag that is below, beside, or only spelt alike does not count", () => {
     const { trie } = opened();
     const dependency = trie.depend([asTag("a.b:c")]);
     const began = trie.begin();
@@ -52,7 +52,7 @@ describe("an invalidation", () => {
     expect(trie.isStale(dependency, began)).toBe(false);
   });
 
-  test("counts once it was numbered before the computation began, and not for what knew it already", () => {
+  test("counts for a result that began at an earlier sequence, and not for one that began at its sequence", () => {
     const { trie } = opened();
     const dependency = trie.depend([country]);
     trie.apply(country, 7);
@@ -64,7 +64,7 @@ describe("an invalidation", () => {
     expect(trie.isStale(dependency, trie.beganElsewhere(7))).toBe(false);
   });
 
-  test("of everything counts for what depends on no tag at all", () => {
+  test("of everything counts for a result without tags", () => {
     const { trie } = opened();
     const dependency = trie.depend([]);
     const began = trie.begin();
@@ -74,7 +74,7 @@ describe("an invalidation", () => {
     expect(trie.isStale(dependency, began)).toBe(true);
   });
 
-  test("during a computation counts for a tag that nobody knew before it ended", () => {
+  test("during a computation counts for a tag that was unknown before the computation ended", () => {
     for (const unusedMax of [0, 10]) {
       const { trie } = opened({ unusedMax });
       const began = trie.begin();
@@ -83,7 +83,7 @@ describe("an invalidation", () => {
     }
   });
 
-  test("of something else disturbs no computation whose tags nobody knew before it ended", () => {
+  test("of another tag does not affect a computation whose tags were unknown before it ended", () => {
     const { trie } = opened();
     const began = trie.begin();
     for (let sequence = 1; sequence <= 100; sequence++) trie.apply(asTag(`country:FR:city:${sequence}`), sequence);
@@ -103,7 +103,7 @@ describe("B4: a local invalidation that has no sequence yet", () => {
     expect(trie.version).not.toBe(version);
     expect(trie.isStale(dependency, before)).toBe(true);
     expect(trie.isStale(dependency, trie.begin())).toBe(false);
-    // A neighbour's entry, whatever the bus's sequence it began at: V may be numbered after it.
+    // An entry of another process may have begun at any sequence of the bus: the invalidation may be numbered after it.
     expect(trie.isStale(dependency, trie.beganElsewhere(100))).toBe(true);
     expect(trie.isStale(dependency, trie.beganElsewhere(150))).toBe(true);
     expect(trie.isStale(unrelated, trie.beganElsewhere(100))).toBe(false);
@@ -115,7 +115,7 @@ describe("B4: a local invalidation that has no sequence yet", () => {
     expect(trie.stats().pending).toBe(0);
   });
 
-  test("is not ended by a later one of its tag that was numbered first", () => {
+  test("stays pending when a later one of the same tag is numbered first", () => {
     const { trie } = opened();
     const dependency = trie.depend([country]);
     const first = trie.pend(country);
@@ -134,7 +134,7 @@ describe("B4: a local invalidation that has no sequence yet", () => {
 });
 
 describe("B12: a pruned tag", () => {
-  test("leaves its version as the floor of what is missing below its parent, and of nothing that is there", async () => {
+  test("leaves its version as the floor of the missing tags below its parent, not of existing ones", async () => {
     const { clock, trie } = opened();
     const kept = trie.depend([asTag("country:FR")]);
     const dependency = trie.depend([city]);
@@ -164,7 +164,7 @@ describe("B12: a pruned tag", () => {
     expect(trie.tagVersion(city)).toBe(1);
   });
 
-  test("leaves a parent that was in use meanwhile where it is, until its own time comes", async () => {
+  test("does not remove a parent that was used later, until that is old enough itself", async () => {
     const { clock, trie } = opened();
     trie.release(trie.depend([city]));
     await clock.advance(50);
@@ -175,7 +175,7 @@ describe("B12: a pruned tag", () => {
     expect(trie.prune(100, 5)).toStrictEqual({ removed: 2, done: true });
   });
 
-  test("goes in steps that keep to their time", () => {
+  test("is removed in steps that keep to their time", () => {
     let ms = 0;
     const clock = Object.assign(new SimulatedClock(), { monotonic: () => (ms += 1) });
     const trie = new TagTrie({ clock });
@@ -192,7 +192,7 @@ describe("B12: a pruned tag", () => {
 });
 
 describe("another epoch", () => {
-  test("makes everything known before it stale, wherever it begins to count, and lets what begins in it stand", () => {
+  test("makes everything known before it stale, from any first sequence, and keeps results that begin in it", () => {
     for (const sequence of [0, 3, 5_000, 9_000]) {
       const { trie } = opened();
       trie.apply(country, 5_000);
@@ -209,7 +209,7 @@ describe("another epoch", () => {
     }
   });
 
-  test("that numbered a pending invalidation before it was told of lets nothing become valid again in between", () => {
+  test("that numbered a pending invalidation before the reset lets no result become valid again in between", () => {
     const { trie } = opened();
     trie.apply(other, 10);
     const dependency = trie.depend([country]);
@@ -224,7 +224,7 @@ describe("another epoch", () => {
     expect(trie.isStale(dependency, trie.begin())).toBe(false);
   });
 
-  test("leaves pending what has not been numbered in it", () => {
+  test("keeps invalidations pending that it has not numbered", () => {
     const { trie } = opened();
     const dependency = trie.depend([country]);
     const pending = trie.pend(country);
@@ -236,7 +236,7 @@ describe("another epoch", () => {
 });
 
 describe("bounds", () => {
-  test("a trie without room judges by the rest below a parent, and finds stale whatever is invalidated there", () => {
+  test("a trie without room judges by the rest below a parent, and counts every invalidation there", () => {
     const { trie } = opened({ nodesMax: 3 });
     const exact = trie.depend([country]);
     const coarse = trie.depend([asTag("country:DE:a"), other]);
@@ -252,7 +252,7 @@ describe("bounds", () => {
     expect(trie.isStale(exact, began)).toBe(false);
   });
 
-  test("a trie without room gives up first what nothing depends on", () => {
+  test("a trie without room first removes tags that nothing depends on", () => {
     const { trie } = opened({ nodesMax: 4 });
     trie.apply(asTag("x"), 1);
     trie.release(trie.depend([asTag("y")]));
@@ -264,7 +264,7 @@ describe("bounds", () => {
     expect(trie.stats().nodes).toBeLessThanOrEqual(4);
   });
 
-  test("invalidations of tags that nothing depends on leave no more nodes than are kept of them", () => {
+  test("invalidations of tags that nothing depends on leave at most unusedMax nodes each with their parents", () => {
     const { trie } = opened({ unusedMax: 10 });
     for (let sequence = 1; sequence <= 1_000; sequence++) {
       if (sequence % 2 === 0) trie.apply(asTag(`a:${sequence}`), sequence);
@@ -274,21 +274,22 @@ describe("bounds", () => {
     expect(trie.tagVersion(asTag("a:2"))).toBeGreaterThanOrEqual(2);
   });
 
-  test("an invalidation takes as long with a hundred thousand entries below it as with one", () => {
+  test("an invalidation takes no longer with 100,000 entries below it than with one", () => {
     const { trie } = opened();
     const dependencies = Array.from({ length: 100_000 }, (_, index) => trie.depend([country, asTag(`country:DE:${index}`)]));
     const began = trie.begin();
     const begun = process.cpuUsage();
     for (let sequence = 1; sequence <= 10_000; sequence++) trie.apply(country, sequence);
     const { user, system } = process.cpuUsage(begun);
-    // Microseconds: ten for each would be slow, one for each entry a hundred thousand times as much.
+    // In microseconds: ten for each invalidation would be slow, and one for each entry a hundred thousand times as
+    // much.
     expect(user + system).toBeLessThan(500_000);
     expect(dependencies.every((dependency) => trie.isStale(dependency, began))).toBe(true);
   });
 });
 
-describe("tags that nothing needs to be remembered of", () => {
-  test("are forgotten when nothing has depended on them for a while, with what is above them; those that were invalidated are not", async () => {
+describe("tags whose versions need not be remembered", () => {
+  test("are forgotten, with their parents, when nothing has depended on them for a while; invalidated tags are not", async () => {
     const { trie, clock } = opened();
     const names = () => Array.from(trie.tags(), ({ tag }) => tag as string);
     const idle: number[] = [];
@@ -300,7 +301,7 @@ describe("tags that nothing needs to be remembered of", () => {
     expect(idle).toHaveLength(3);
     expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 0, done: true, dueMs: clock.monotonic() + 1_000 });
     await clock.advance(1_000);
-    // "b" is idle only now that nothing is below it.
+    // "b" becomes idle only now, when there is no tag below it.
     expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 6, done: true, dueMs: clock.monotonic() + 1_000 });
     await clock.advance(1_000);
     expect(trie.forget(1_000, 5)).toStrictEqual({ removed: 0, done: true, dueMs: Infinity });
@@ -312,7 +313,7 @@ describe("tags that nothing needs to be remembered of", () => {
     trie.release(held);
   });
 
-  test("are judged as before, when something depends on them again", () => {
+  test("are judged as before when something depends on them again", () => {
     const { trie } = opened();
     const before = trie.begin();
     trie.release(trie.depend([asTag("a:b:c")]));
@@ -326,7 +327,7 @@ describe("tags that nothing needs to be remembered of", () => {
     trie.release(dependency);
   });
 
-  test("are no more than a bound allows, however many are let go at once", () => {
+  test("are bounded, for any number released at once", () => {
     const { trie } = opened();
     for (let id = 0; id < 3 * limits.tagsIdleMax; id++) trie.release(trie.depend([asTag(`a:t${id}`)]));
     expect(trie.size).toBeLessThan(limits.tagsIdleMax + 10);

@@ -1,6 +1,7 @@
 /**
- * Fills the tier in the folder of its first argument until it is killed, in the history of the bus that `invalidatedAt` tells, and
- * tells on standard output, each time after a flush, the sequence that it had applied and the number of invalidations it had queued.
+ * Fills the tier in the folder of its first argument until it is killed, with the history of the bus that
+ * `invalidatedAt` defines. After each flush it prints, on standard output, the sequence applied and the number of
+ * invalidations queued before the flush.
  */
 import { writeSync } from "node:fs";
 import { DiskEntryStore } from "../../../storage/results/disk-entries.js";
@@ -24,7 +25,7 @@ for (;;) {
   for (let next = sequence + 1; next <= sequence + 20; next++) {
     const began = store.begin();
     store.apply(invalidatedAt(next), { sequence: next, time: next });
-    // Computed from what was known before the invalidation, or after it.
+    // Results that began before the invalidation, or after it.
     for (const [index, known] of [began, store.begin()].entries()) {
       const key = `k${(next * 7 + index * 131) % 400}`;
       store.put(key, { computedAt: known.sequence, padding: "x".repeat(next % 50) }, { tags: tagsOf(key), began: known, ttlMs: 3_600_000 });
@@ -32,10 +33,10 @@ for (;;) {
   }
   queued++;
   store.queue({ id: `q${queued}`, tag: asTag("elsewhere") });
-  const told = `${store.begin().sequence} ${queued}\n`;
+  const line = `${store.begin().sequence} ${queued}\n`;
   const flushed = store.flush();
-  // More happens while the batch is in the air.
+  // Further changes happen while the batch is in flight.
   store.apply(invalidatedAt(sequence + 21), { sequence: sequence + 21, time: sequence + 21 });
   await flushed;
-  writeSync(1, told);
+  writeSync(1, line);
 }
