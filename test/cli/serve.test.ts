@@ -33,7 +33,7 @@ async function startBroker(port = 0) {
   return served.url;
 }
 
-/** Runs `zooid serve --json`. Returns promises of its ready line, of its first event on standard error, and of its exit. */
+/** Runs `zooid serve --json`. Returns promises of its ready line, its first event on standard error, and its exit. */
 function serve(url: string, data: string, words: readonly string[] = []) {
   const all = [built("cli/zooid.js"), "serve", "--json", "--servers", url, "--data", data, ...words];
   const child = spawn(process.execPath, all, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });

@@ -4,7 +4,7 @@ import { limits } from "../../core/index.js";
 import { serve } from "./app.js";
 
 describe("a route's share of the cache", () => {
-  test("is bounded, whatever clients request: its own least recently used pages are evicted, and no others", async () => {
+  test("is bounded for any requests: its own least recently used pages are evicted, and no others", async () => {
     const { app, cache } = await serve((app) => {
       app.get("/flooded", { config: { cache: { maxEntries: 20 } } }, () => "x".repeat(5_000));
       app.get("/other/:id", { config: { cache: true } }, () => "other");

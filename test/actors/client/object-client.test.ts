@@ -30,7 +30,7 @@ describe("a read of a client", () => {
     expect(await run(b.read((tx) => tx.get("x"), { after: tid }))).toMatchObject({ value: { name: "Y" }, loads: 1, asOf: tid });
   });
 
-  test("sees one snapshot, whatever is committed meanwhile", async () => {
+  test("sees one snapshot, also when others commit meanwhile", async () => {
     const { open, run } = await world();
     const [{ client: a }, { client: b }] = [await open("a"), await open("b")];
     await run(a.transact((tx) => Promise.all([tx.put("x", 1), tx.put("y", 1)])));

@@ -17,7 +17,7 @@ afterEach(() => {
 
 const never = new Promise<never>(() => undefined);
 
-describe("a time-out and a signal end a call at once, whichever request the server answers slowly", () => {
+describe("a time-out and a signal end a call at once, for each request that the server answers slowly", () => {
   const calls: readonly [name: string, Operation, (client: ObjectClient, signal: AbortSignal) => Promise<unknown>][] = [
     ["a read that loads", "load", (client) => client.read((tx) => tx.get("x"), { timeoutMs: 100 })],
     ["a read that lists", "list", (client) => client.read((tx) => all(tx.list("")), { timeoutMs: 100 })],

@@ -4,7 +4,7 @@ import { serverWorld, type WorldOptions } from "../../support/server-world.js";
 import { watched } from "../../support/watched.js";
 import { newId, textOf } from "../../support/wire-client.js";
 
-/** A world with one commit behind it, whose disk waits from now on. */
+/** A world after one commit, with a disk that holds writes from now on. */
 async function heldWorld(options: WorldOptions = {}) {
   const world = await serverWorld(options);
   const client = await world.client();
@@ -16,7 +16,7 @@ async function heldWorld(options: WorldOptions = {}) {
 }
 
 describe("group commit", () => {
-  test("has one batch in the air; what comes meanwhile queues and shares the next", async () => {
+  test("has one batch in flight; commits that come meanwhile queue and share the next", async () => {
     const { client, disk, settled } = await heldWorld();
     const first = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -32,7 +32,7 @@ describe("group commit", () => {
     expect(client.heard.map((message) => message.type === "invalidations" && message.transactions.length)).toEqual([1, 3]);
   });
 
-  test("opens a batch only after all messages of one read were taken in", async () => {
+  test("opens a batch only after it has taken all messages of one socket read", async () => {
     const { client, disk, settled } = await heldWorld();
     const commits = ["c", "d", "e"].map((key) => client.commit({ writes: { [key]: "1" } }));
     await settled();
@@ -43,7 +43,7 @@ describe("group commit", () => {
     expect(disk.waiting).toBe(0);
   });
 
-  test("lets no tid out before it is durable: not to who commits, nor to anybody else", async () => {
+  test("sends no tid before it is durable, neither to the committing client nor to others", async () => {
     const { client, disk, settled, snapshot, server } = await heldWorld();
     const commit = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -55,18 +55,18 @@ describe("group commit", () => {
     expect(commit.state).toBe("done");
   });
 
-  test("tells of a batch before it answers", async () => {
+  test("publishes a batch before it answers", async () => {
     const { client, disk, settled } = await heldWorld();
     const order: string[] = [];
-    client.transport.subscribe("zooid.test.storage.main.invalidations", () => order.push("told"));
+    client.transport.subscribe("zooid.test.storage.main.invalidations", () => order.push("published"));
     const commit = client.commit({ writes: { a: "1" } }).then(() => order.push("answered"));
     await settled();
     disk.next().finish();
     await commit;
-    expect(order).toEqual(["told", "answered"]);
+    expect(order).toEqual(["published", "answered"]);
   });
 
-  test("a conflict that rests on a batch waits until it is durable; one that rests on the log does not", async () => {
+  test("a conflict with a batch waits until the batch is durable; a conflict with the log does not wait", async () => {
     const { client, disk, settled, snapshot } = await heldWorld();
     const first = watched(client.commit({ writes: { a: "1" } }));
     const resting = watched(client.commit({ writes: { a: "2" } }));
@@ -79,7 +79,7 @@ describe("group commit", () => {
     expect(resting.error).toMatchObject({ facts: { key: "a", base: snapshot, current: first.value?.tid } });
   });
 
-  test("what queues is validated when its batch opens, against the batch before", async () => {
+  test("queued commits are validated when their batch opens, against the batch before", async () => {
     const { client, disk, settled } = await heldWorld();
     const first = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -91,7 +91,7 @@ describe("group commit", () => {
   });
 
   test.each(["the queue", "the batch", "the log"])(
-    "a copy that finds its original in %s is answered as it is, and commits once",
+    "a copy that finds its original in %s is answered like it, and commits once",
     async (where) => {
       const { client, disk, settled } = await heldWorld();
       const id = newId();
@@ -117,7 +117,7 @@ describe("group commit", () => {
     },
   );
 
-  test("of the copies of what is in the air it answers a bounded number, and says nothing to the rest", async () => {
+  test("answers a bounded number of copies of a commit in flight, and no more", async () => {
     const { client, disk, settled } = await heldWorld();
     const id = newId();
     const request = { id, writes: { a: "1" } };
@@ -137,7 +137,7 @@ describe("group commit", () => {
     expect(await client.commit(request)).toEqual(original.value);
   });
 
-  test("answers as committed what the log holds after a write in doubt", async () => {
+  test("after a write in doubt, answers commits that the log contains as committed", async () => {
     const { client, disk, clock, settled } = await heldWorld();
     const commit = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -149,7 +149,7 @@ describe("group commit", () => {
     expect(client.invalidated.map(({ tid }) => tid)).toEqual([commit.value?.tid]);
   });
 
-  test("refuses what the log does not hold after a write in doubt, and no copy of it commits later", async () => {
+  test("after a write in doubt, refuses commits that the log does not contain, and no copy of them commits later", async () => {
     const { client, disk, clock, settled } = await heldWorld();
     const id = newId();
     const commit = watched(client.commit({ id, writes: { a: "1" } }));
@@ -158,7 +158,7 @@ describe("group commit", () => {
     disk.next().fail(false);
     await clock.advance(50);
     expect(commit.error).toBeInstanceOf(TransactionAbortedError);
-    // What it conflicted with is gone.
+    // The conflicting commit is gone.
     disk.next().finish();
     await settled();
     expect(resting.state).toBe("done");
@@ -178,7 +178,7 @@ describe("group commit", () => {
     expect((await client.commit({ writes: { b: "1" } })).previous).toBe(snapshot);
   });
 
-  test("takes no commits for a while when writing fails again, and goes on answering loads", async () => {
+  test("refuses commits for a while when writing fails again, and goes on answering loads", async () => {
     const { client, disk, clock, settled, server, snapshot } = await heldWorld();
     for (let attempt = 0; attempt < 2; attempt++) {
       const commit = watched(client.commit({ writes: { a: "1" } }));
@@ -197,7 +197,7 @@ describe("group commit", () => {
     await client.commit({ writes: { b: "1" } });
   });
 
-  test("loads while the store is opened again fail as transient", async () => {
+  test("while the store is opened again, loads fail as transient", async () => {
     const { client, disk, settled, clock, snapshot } = await heldWorld();
     const commit = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -251,7 +251,7 @@ describe("group commit", () => {
     await client.commit({ writes: { d: "x".repeat(9_000) } });
   });
 
-  test("leaves for the next batch what would make one too large", async () => {
+  test("leaves commits that would make a batch too large for the next one", async () => {
     const { client, disk, settled } = await heldWorld({ batchBytesMax: 5_000 });
     const commits = ["c", "d", "e"].map((key) => watched(client.commit({ writes: { [key]: "x".repeat(3_000) } })));
     await settled();
@@ -263,7 +263,7 @@ describe("group commit", () => {
     expect(commits.map(({ state }) => state)).toEqual(["done", "done", "done"]);
   });
 
-  test("closing finishes what is being written and refuses what only waits", async () => {
+  test("closing finishes the batch that is being written and refuses waiting commits", async () => {
     const { client, disk, settled, server } = await heldWorld();
     const inAir = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -279,7 +279,7 @@ describe("group commit", () => {
     expect(client.heard.map(({ type }) => type)).toEqual(["invalidations", "goodbye"]);
   });
 
-  test("killing answers nobody", async () => {
+  test("killing sends no answer", async () => {
     const { client, disk, settled, server } = await heldWorld();
     const commit = watched(client.commit({ writes: { a: "1" } }));
     await settled();
@@ -291,7 +291,7 @@ describe("group commit", () => {
 });
 
 describe("settling", () => {
-  test("tells what committed, and fences for ever what never came", async () => {
+  test("reports commits as committed, and fences for ever ids that never arrived", async () => {
     const world = await serverWorld();
     const client = await world.client();
     const id = newId();
@@ -307,7 +307,7 @@ describe("settling", () => {
     expect(await again.settle(id, committed.tid)).toEqual({ committed });
   });
 
-  test("waits for what is in the air", async () => {
+  test("waits for the batch in flight", async () => {
     const { client, disk, settled } = await heldWorld();
     const id = newId();
     const commit = watched(client.commit({ id, writes: { a: "1" } }));
@@ -320,7 +320,7 @@ describe("settling", () => {
     expect(settle.value).toEqual({ committed: commit.value });
   });
 
-  test("does not answer never before the fence is durable", async () => {
+  test('does not answer "never" before the fence is durable', async () => {
     const { client, disk, settled } = await heldWorld();
     const settle = watched(client.settle("never-came", client.registered.position.tid));
     const copy = watched(client.commit({ id: "never-came", writes: { a: "1" } }));

@@ -122,7 +122,7 @@ describe("a storage server", () => {
     await server.close();
   });
 
-  test("refuses another version of the protocol, whatever follows the version", async () => {
+  test("refuses another version of the protocol, with any fields after the version", async () => {
     const { broker, client: connect } = await serverWorld();
     const client = await connect();
     await expect(client.register({ protocol: 99 })).rejects.toThrow(ProtocolVersionError);

@@ -193,7 +193,7 @@ describe("a voted transaction", () => {
     }
   });
 
-  test("a commit that waits in vain fails after the time-out, whichever transactions it waited for, and its client keeps its session", async () => {
+  test("a commit that waits in vain fails after the time-out, even if it waited for several transactions, and its client keeps its session", async () => {
     const run = await world({ sessionTimeoutMs: 100_000 });
     const { first, second, clock, settled, snapshot } = run;
     const third = await run.client("third");
