@@ -1,4 +1,4 @@
-/** A node of a cache in another process: tells when a result of its own was gone, and when a raw message came. */
+/** A node of a cache in another process: reports when a result of its own is gone, and when a raw message arrives. */
 import { connect } from "nats";
 import { openCacheOver } from "../actors/cache/cache.js";
 import { cacheSettings } from "../actors/cache/options.js";
@@ -13,14 +13,14 @@ const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 const transport = await connectNats({ servers: url, ...seams });
 const create = busKind === "jetstream" ? createJetStreamBus : createPlainBus;
 const bus = create({ transport, prefix: "bench", ...seams });
-let told: (tag: string) => void = () => undefined;
+let onInvalidated: (tag: string) => void = () => undefined;
 const listen = bus.listen.bind(bus);
-// The cache hears first: what is told has been applied.
+// The cache handles an event first: it has applied the invalidation that `onInvalidated` gets.
 Object.assign(bus, {
   listen: (listener: (event: BusEvent) => void) => {
     listen((event) => {
       listener(event);
-      if (event.type === "invalidated") told(event.tag);
+      if (event.type === "invalidated") onInvalidated(event.tag);
     });
   },
 });
@@ -30,8 +30,8 @@ let computed = 0;
 const find = cache.cacheable((_tag: string) => ++computed, { name: "find", deps: (tag: string) => [tag] });
 
 const connection = await connect({ servers: url, noAsyncTraces: true });
-let toldRaw: (atMs: number) => void = () => undefined;
-connection.subscribe("raw.told", { callback: () => toldRaw(nowMs()) });
+let onRaw: (atMs: number) => void = () => undefined;
+connection.subscribe("raw.message", { callback: () => onRaw(nowMs()) });
 await connection.flush();
 while (bus.state.type !== "following") await new Promise((resolve) => setTimeout(resolve, 10));
 
@@ -41,16 +41,16 @@ answer({
     new Promise((resolve) => {
       const kept = find(tag);
       const wasKept = find(tag) === kept;
-      told = (invalidated) => {
+      onInvalidated = (invalidated) => {
         if (invalidated !== tag) return;
-        // From here on it is given to nobody, as the call shows; what that costs is not on the way.
+        // No caller gets the result from here on, as the call of `find` shows. The time of that call does not count.
         const atMs = nowMs();
         resolve({ tag, atMs, wasKept, isGone: find(tag) !== kept });
       };
     }),
   nextRaw: () =>
     new Promise<number>((resolve) => {
-      toldRaw = resolve;
+      onRaw = resolve;
     }),
   isReady: () => true,
 });

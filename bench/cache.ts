@@ -2,7 +2,7 @@ import { createCache } from "../cache.js";
 import { compare, nowMs, perOperation } from "./measure.js";
 import type { Question, Result } from "./report.js";
 
-/** What does it cost to keep a result, and what does a crowd wait for that asks for one missing key? */
+/** What does it cost to keep a result, and how long do many callers wait for one missing key? */
 
 const value = (index: number) => ({ index, text: "x".repeat(200) });
 const keys = Array.from({ length: 1_000 }, (_, index) => `key/${index}`);

@@ -42,7 +42,7 @@ function openRaw(folder: string) {
   return open<Buffer, Buffer>({ path, encoding: "binary", keyEncoding: "binary", cache: false, overlappingSync: false, noSync: true });
 }
 
-/** Milliseconds for all values, whole batches of what may wait at once. */
+/** Milliseconds to write all values, in batches of as many as may wait at once. */
 async function fill(tier: DiskEntryStore, round: number): Promise<number> {
   const begin = nowMs();
   for (let index = 0; index < objects; index++) {
@@ -111,7 +111,7 @@ const measureReads = () =>
     const ours: number[] = [];
     const bare: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      // Each entry is judged once more after an invalidation beside it.
+      // Each entry is checked once more after an invalidation of another tag.
       tier.apply(asTag("city:dk"), { sequence: tier.begin().sequence + 1, time: 0 });
       ours.push(each(readOurs));
       bare.push(each(readRaw));

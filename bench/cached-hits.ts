@@ -4,23 +4,23 @@ import { compare, nowMs, perOperation } from "./measure.js";
 import { answerUnderOtherNode } from "./other-node.js";
 import type { Question, Result } from "./report.js";
 
-/** What does it cost to be given what is kept in memory? Values of 231 bytes. */
+/** What does a hit in memory cost? Values of 231 bytes. */
 
 const value = (index: number) => ({ index, text: "x".repeat(200) });
 const keys = Array.from({ length: 1_000 }, (_, index) => `key/${index}`);
-/** So few that what is measured is what is done, and not how far away memory is. */
+/** So few keys that the time is that of the work, not of distant memory. */
 const fewKeys = keys.slice(0, 10);
 const tags = ["cities:DE", "people", "weather:2026:11"];
 const rounds = 40;
 const count = 50_000;
-/** Between two calls of `between`. */
+/** Number of hits between two calls of `between`. */
 const stretch = 1_000;
 
 const tracing = new AsyncLocalStorage<number>();
 
 /**
- * A cache whose `addDeps` has been used, in a process that pays for AsyncLocalStorage at every await from here on: as where anything traces
- * requests. The cache by itself has one in use only while it computes.
+ * A cache whose `addDeps` has been used, in a process that pays for AsyncLocalStorage at every await from here on, as
+ * every process that traces requests does. The cache alone uses an AsyncLocalStorage only while it computes.
  */
 async function openCache(): Promise<Cache> {
   tracing.run(1, () => undefined);
@@ -34,7 +34,7 @@ interface Hits {
   readonly areRight: () => boolean;
 }
 
-/** Hits of an async function, awaited; `between` is called after each few of them. */
+/** Hits of an awaited async function. `between` is called once in each `stretch` hits. */
 async function hits(cache: Cache, name: string, deps: readonly string[], asked: readonly string[], between?: () => void): Promise<Hits> {
   let wrong = 0;
   let computed = 0;
@@ -54,7 +54,7 @@ async function hits(cache: Cache, name: string, deps: readonly string[], asked: 
   return { run, areRight: () => wrong === 0 && computed === asked.length };
 }
 
-/** Against awaiting promises that are at hand. */
+/** Compares hits with awaiting promises that are at hand. */
 async function measureAsync(): Promise<Result> {
   await using cache = await openCache();
   const { run, areRight } = await hits(cache, "find", [], fewKeys);
@@ -67,7 +67,7 @@ async function measureAsync(): Promise<Result> {
   return await compare({ name: "hit-async", unit: "ns", count, rounds, ours: run, bare, isCorrect: () => areRight() && wrong === 0 });
 }
 
-/** Against awaiting those that a Map gives. */
+/** Compares hits with awaiting promises that a Map gives. */
 async function measureAsyncMany(): Promise<Result> {
   await using cache = await openCache();
   const { run, areRight } = await hits(cache, "find", [], keys);
@@ -94,7 +94,7 @@ async function measureSync(): Promise<Result> {
   return await compare({ name: "hit-sync", unit: "ns", count, rounds, ours: each(find), bare, isCorrect: () => wrong === 0 });
 }
 
-/** Three tags against none. */
+/** Compares three tags with none. */
 async function measureTagged(): Promise<Result> {
   await using cache = await openCache();
   const tagged = await hits(cache, "tagged", tags, keys);
@@ -103,7 +103,7 @@ async function measureTagged(): Promise<Result> {
   return await compare({ name: "hit-tagged-idle", unit: "ns", count, rounds, ours: tagged.run, bare: untagged.run, isCorrect });
 }
 
-/** The same while something else is invalidated, after each of which every entry is judged anew. */
+/** As `measureTagged`, with unrelated invalidations: after each of them every entry is checked again. */
 async function measureTaggedBusy(): Promise<Result> {
   await using cache = await openCache();
   const perSecond = 1_000;
@@ -138,7 +138,7 @@ export const cachedHitQuestions: readonly Question[] = [
   },
   {
     name: "hit-async-many",
-    question: "And with 1,000 keys, against awaiting what a Map gives?",
+    question: "And with 1,000 keys, against awaiting promises that a Map gives?",
     target: "none",
     meets: () => true,
     measure: measureAsyncMany,
@@ -166,7 +166,7 @@ export const cachedHitQuestions: readonly Question[] = [
   },
   {
     name: "hit-tagged-busy",
-    question: "And under 1,000 unrelated invalidations a second, against hits without tags under none?",
+    question: "And under 1,000 unrelated invalidations a second, against hits without tags and without invalidations?",
     target: "ratio ≤ 2",
     meets: ({ ratio }) => ratio <= 2,
     measure: measureTaggedBusy,

@@ -8,15 +8,15 @@ import type { Question, Result } from "./report.js";
 
 const entries = 1_000_000;
 const rounds = 16;
-/** Calls in one go. */
+/** Number of calls in one go. */
 const asked = 50_000;
 const key = (index: number) => `key/${index}`;
 
 interface Run {
-  /** Microseconds of invalidating the tag that all depend on, and one that a single result depends on. */
+  /** Microseconds to invalidate the tag of all results, and a tag of one result. */
   readonly allMicros: number;
   readonly oneMicros: number;
-  /** Nanoseconds of the first call of each afterwards, and of calls that nothing is kept for. */
+  /** Nanoseconds of the first call for each result afterwards, and of a call for a missing result. */
   readonly staleNanos: number;
   readonly missNanos: number;
   readonly correct: boolean;
@@ -31,7 +31,7 @@ async function run(): Promise<Run> {
   };
   const find = cache.cacheable(compute, { name: "find", deps: ["cities:DE"] });
   const other = cache.cacheable((argument: string) => argument.length, { name: "other", deps: ["people:DE"] });
-  /** Nanoseconds of each call. */
+  /** Nanoseconds of one call. */
   const ask = (first: number, count: number): number => {
     const begin = nowMs();
     for (let index = first; index < first + count; index++) find(key(index));
@@ -51,19 +51,19 @@ async function run(): Promise<Run> {
   for (let warm = 0; warm < 2_000; warm++) invalidate("elsewhere");
   let correct = computed === entries && cache.stats().entries === entries + 1;
   for (let round = 0; round < rounds; round++) {
-    // What comes first pays for what the calls before it left behind.
+    // The first operation pays for the leftovers of the calls before it.
     invalidate("elsewhere");
     all.push(invalidate("cities"));
     one.push(invalidate("people"));
     computed = 0;
-    // As many that are stale as are new, in turn: the collector's work falls on both alike.
+    // Equal numbers of stale and missing results, in turn: garbage collection affects both alike.
     for (let part = 0; part < 2; part++) {
       stale.push(ask(part * asked, asked));
       miss.push(ask(entries + (2 * round + part) * asked, asked));
     }
     correct &&= computed === 4 * asked;
   }
-  // Every one of them is found stale, and computed once more.
+  // Every result is found stale, and computed once more.
   void cache.invalidate("cities:DE");
   computed = 0;
   ask(0, entries);
@@ -88,7 +88,7 @@ interface Held {
   readonly correct: boolean;
 }
 
-/** What the heap of another process grows by, which keeps as many in a cache or in a Map. */
+/** Growth of the heap of another process that keeps the same number of results in a cache, or values in a Map. */
 function held(what: "cache" | "map"): Held {
   const child = fileURLToPath(new URL("entries-process.js", import.meta.url));
   const flags = ["--expose-gc", "--max-old-space-size=4096"];

@@ -1,12 +1,14 @@
-/** Clients of another process: one that watches a key and tells when it had the new value, or many that only listen. */
+/**
+ * Clients in another process: one that watches a key and reports when it has the new value, or many that only listen.
+ */
 import { connect } from "../index.js";
 import { nowMs } from "./measure.js";
 import { answer, processDetails } from "./process.js";
 
 interface Seen {
   readonly value: unknown;
-  /** When the invalidation was applied: the old value is served no more. */
-  readonly toldMs: number;
+  /** When the invalidation was applied: the old value is no longer served. */
+  readonly appliedMs: number;
   /** When a read returned the new value. */
   readonly readMs: number;
 }
@@ -15,29 +17,29 @@ const { url, clients } = processDetails<{ readonly clients: number }>();
 const stores = await Promise.all(Array.from({ length: clients }, () => connect({ servers: url, realm: "bench" })));
 const store = stores[0];
 if (store === undefined) throw new Error("a client process has a client");
-let tell: (seen: Seen) => void = () => undefined;
+let onSeen: (seen: Seen) => void = () => undefined;
 
 async function follow(key: string): Promise<void> {
   if (store === undefined) return;
   for await (const change of store.watch(key)) {
     if (change.type !== "changed") continue;
-    const toldMs = nowMs();
+    const appliedMs = nowMs();
     const value = await store.get(key);
-    tell({ value, toldMs, readMs: nowMs() });
+    onSeen({ value, appliedMs, readMs: nowMs() });
   }
 }
 
 answer({
-  /** Reads `key`, so that it is cached, and follows its changes from now on. */
+  /** Reads `key`, so that it is cached, and watches it from now on. */
   follow: async (key: string) => {
     await store.get(key);
     void follow(key);
     return true;
   },
-  /** The next change that is seen after this question. */
+  /** Resolves to the next change that is seen after this question. */
   nextSeen: () =>
     new Promise<Seen>((resolve) => {
-      tell = resolve;
+      onSeen = resolve;
     }),
   isCoherent: (tid: number) => stores.every((each) => each.position.tid >= tid),
 });

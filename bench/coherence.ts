@@ -6,13 +6,13 @@ import { inSequence, median, nowMs } from "./measure.js";
 import { Bench, type BenchProcess } from "./process.js";
 import type { Question, Result } from "./report.js";
 
-/** How soon is the other cache true, what do many clients cost, and what does a server take? */
+/** How soon is the other cache current, what do many clients cost, and what does a server use? */
 
 const rounds = 3;
 
 interface Seen {
   readonly value: { readonly index: number };
-  readonly toldMs: number;
+  readonly appliedMs: number;
   readonly readMs: number;
 }
 
@@ -41,7 +41,7 @@ async function change(
   let correct = true;
   for (let index = 0; index < count; index++) {
     const next = other.ask<Seen>("nextSeen");
-    // Answered after the question above was taken in: the other process is listening, and idle.
+    // The answer comes after `nextSeen` was taken in: the other process listens, and is idle.
     await other.ask("isCoherent", 0);
     const calledMs = nowMs();
     await store.transact((tx) => tx.put("object/0", { index, text: "x".repeat(180) }));
@@ -49,7 +49,7 @@ async function change(
     const seen = await next;
     if (seen.value.index !== index) correct = false;
     changes.push({ calledMs, resolvedMs, seen });
-    // At the same pace: a process that slept wakes up more slowly than one that is kept busy.
+    // At the same pace: a process that slept wakes up more slowly than a busy one.
     echoes.push(...(await inSequence(1, () => connection.request("raw.echo", payload, { timeout: 10_000 }))));
     writes.push(...(await raw.ask<number[]>("writes", 1)));
   }
@@ -77,7 +77,7 @@ async function measureInvalidation(): Promise<Result> {
   return { name: "invalidation", value: median(values), unit: "ms", limit: median(bounds), ratio, correct, n: rounds * count };
 }
 
-async function measureTold(): Promise<Result> {
+async function measureApplied(): Promise<Result> {
   const values: number[] = [];
   let correct = true;
   const count = 400;
@@ -85,16 +85,16 @@ async function measureTold(): Promise<Result> {
     const bench = await Bench.open();
     try {
       const run = await change(bench, count);
-      values.push(median(run.changes.map(({ resolvedMs, seen }) => seen.toldMs - resolvedMs)));
+      values.push(median(run.changes.map(({ resolvedMs, seen }) => seen.appliedMs - resolvedMs)));
       correct &&= run.correct;
     } finally {
       await bench.close();
     }
   }
-  return { name: "invalidation-told", value: median(values), unit: "ms", limit: 0, ratio: Number.NaN, correct, n: rounds * count };
+  return { name: "invalidation-applied", value: median(values), unit: "ms", limit: 0, ratio: Number.NaN, correct, n: rounds * count };
 }
 
-/** Server CPU a commit at a fixed rate, while `clients` others listen. */
+/** Server CPU for each commit at a fixed rate, while `clients` other clients listen. */
 async function commitCost(clients: number, commits: number): Promise<{ readonly micros: number; readonly correct: boolean }> {
   const bench = await Bench.open();
   try {
@@ -192,11 +192,11 @@ export const coherenceQuestions: readonly Question[] = [
     measure: measureInvalidation,
   },
   {
-    name: "invalidation-told",
-    question: "From `transact` resolved here to the old value no more served there (p50)?",
+    name: "invalidation-applied",
+    question: "From `transact` resolved here until the old value is no longer served there (p50)?",
     target: "≤ 0.1",
     meets: ({ value }) => value <= 0.1,
-    measure: measureTold,
+    measure: measureApplied,
   },
   {
     name: "fan-out",

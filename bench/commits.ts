@@ -32,7 +32,7 @@ async function hasAll(store: ObjectClient, last: ReadonlyMap<string, number>): P
   return values.every((each, at) => (each as { readonly index: number } | undefined)?.index === expected[at]?.[1]);
 }
 
-/** Both paths in turn, round by round; what each costs its server comes from the same rounds. */
+/** Runs both paths in turn, round by round. The CPU cost of each server comes from the same rounds. */
 async function concurrent(): Promise<{ readonly ours: Run[]; readonly bare: Run[]; readonly correct: boolean }> {
   const bench = await Bench.open();
   try {
@@ -40,7 +40,7 @@ async function concurrent(): Promise<{ readonly ours: Run[]; readonly bare: Run[
     const raw = await bench.start("raw");
     await using store = await connect({ servers: bench.url, realm: "bench" });
     const connection = await connectRaw({ servers: bench.url, noAsyncTraces: true });
-    // Keys are spread so that none is written twice at once: this is not about conflicts.
+    // Keys are spread so that no key is written twice at once: this bench is not about conflicts.
     const key = (index: number) => `object/${(index * 7) % keyCount}`;
     const last = new Map<string, number>();
     const commit = async (index: number): Promise<void> => {
@@ -109,7 +109,7 @@ async function measureSequential(): Promise<Result> {
       const commits: number[] = [];
       const echoes: number[] = [];
       const writes: number[] = [];
-      // In turn, a few at a time: what else the machine does falls on all alike.
+      // In turn, a few at a time, so that other load of the machine affects all alike.
       for (let done = 0; done < count; done += turn) {
         commits.push(...(await inSequence(turn, commit)));
         echoes.push(...(await inSequence(turn, echo)));

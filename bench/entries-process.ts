@@ -1,4 +1,4 @@
-/** Keeps many results in a cache, or values in a Map, and prints by how many bytes the heap grew. */
+/** Keeps many results in a cache, or values in a Map, and prints the growth of the heap in bytes. */
 import { createCache } from "../cache.js";
 
 const [what, amount] = process.argv.slice(2);

@@ -16,7 +16,7 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
-/** Runs `operation` `count` times, `inFlight` at once, and tells how many milliseconds it took. */
+/** Runs `operation` `count` times, `inFlight` at once. Returns the milliseconds it took. */
 export async function inParallel(count: number, inFlight: number, operation: (index: number) => Promise<unknown>): Promise<number> {
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -27,7 +27,7 @@ export async function inParallel(count: number, inFlight: number, operation: (in
   return nowMs() - begin;
 }
 
-/** Times in ms of each of `count` operations, one after another. */
+/** Milliseconds of each of `count` operations, one after another. */
 export async function inSequence(count: number, operation: (index: number) => Promise<unknown>): Promise<number[]> {
   const times: number[] = [];
   for (let index = 0; index < count; index++) {
@@ -38,20 +38,20 @@ export async function inSequence(count: number, operation: (index: number) => Pr
   return times;
 }
 
-/** Two ways of the same, measured in turn. */
+/** Two ways to do the same, measured in turn. */
 export interface Compared {
   readonly name: string;
   readonly unit: string;
   /** Operations of each round. */
   readonly count: number;
-  /** Default: 5, after one that is not counted. Short rounds and many of them say the same however busy the machine is. */
+  /** Default: 5, after one that does not count. Many short rounds give the same result on a busy machine too. */
   readonly rounds?: number;
   readonly ours: () => Promise<number> | number;
   readonly bare: () => Promise<number> | number;
   readonly isCorrect: () => boolean;
 }
 
-/** Both in turn, round by round, so that what else the machine does falls on both alike. */
+/** Runs both in turn, round by round, so that other load of the machine affects both alike. */
 export async function compare({ name, unit, count, rounds = 5, ours, bare, isCorrect }: Compared): Promise<Result> {
   const values: number[] = [];
   const limits: number[] = [];
@@ -66,7 +66,7 @@ export async function compare({ name, unit, count, rounds = 5, ours, bare, isCor
   return { name, value: median(values), unit, limit: median(limits), ratio, correct: isCorrect(), n: rounds * count };
 }
 
-/** Nanoseconds of each of `count` operations that `run` does. */
+/** Nanoseconds of each of the `count` operations that `run` does. */
 export async function perOperation(count: number, run: () => Promise<void> | void): Promise<number> {
   const begin = nowMs();
   await run();

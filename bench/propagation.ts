@@ -4,20 +4,20 @@ import { median, nowMs } from "./measure.js";
 import { Bench, type BrokerOptions, UnknownToBroker } from "./process.js";
 import type { Question, Result, Skipped } from "./report.js";
 
-/** How soon is a result gone at another node, of which this one says that it is stale? */
+/** How soon is a result gone at another node after this node invalidates it? */
 
 const rounds = 3;
 const count = 300;
-/** Sent before anything is counted, by both ways, so that both processes run compiled code, as they would in service. */
+/** Messages sent on both paths before the count begins, so that both processes run compiled code, as in service. */
 const warmUp = 10_000;
 const burst = 50;
 
 interface Gone {
   readonly tag: string;
-  /** When the cache there had applied it. */
+  /** When the cache there had applied the invalidation. */
   readonly atMs: number;
   readonly wasKept: boolean;
-  /** A call after that computed it anew. */
+  /** A call after that computed the result again. */
   readonly isGone: boolean;
 }
 
@@ -27,7 +27,7 @@ interface Round {
   readonly correct: boolean;
 }
 
-/** Invalidates here what another process keeps, one after another; each waits until it was gone there. */
+/** Invalidates results that another process keeps, one after another; each waits until the result is gone there. */
 async function measureRound(busKind: "jetstream" | "nats", broker: BrokerOptions): Promise<Round> {
   const bench = await Bench.open(broker);
   try {
@@ -41,23 +41,23 @@ async function measureRound(busKind: "jetstream" | "nats", broker: BrokerOptions
     const payload = Buffer.alloc(40, 7);
     for (let sent = 0; sent < warmUp; sent += burst) {
       await Promise.all(Array.from({ length: burst }, (_, index) => cache.invalidate(`city:${index}`)));
-      for (let index = 0; index < burst; index++) connection.publish("raw.told", payload);
+      for (let index = 0; index < burst; index++) connection.publish("raw.message", payload);
       await connection.flush();
     }
     for (let index = 0; index < count; index++) {
       const tag = `city:${index}`;
       const next = other.ask<Gone>("nextGone", tag);
-      // Answered after the question above was taken in: the other process has the result, and is idle.
+      // The answer comes after `nextGone` was taken in: the other process has the result, and is idle.
       await other.ask("isReady");
       const calledMs = nowMs();
       const outcome = cache.invalidate(tag);
       const gone = await next;
       correct &&= gone.tag === tag && gone.wasKept && gone.isGone && (await outcome) === "published";
-      // At the same pace: a process that slept wakes up more slowly than one that is kept busy.
+      // At the same pace: a process that slept wakes up more slowly than a busy one.
       const nextRaw = other.ask<number>("nextRaw");
       await other.ask("isReady");
       const publishedMs = nowMs();
-      connection.publish("raw.told", payload);
+      connection.publish("raw.message", payload);
       const rawMs = (await nextRaw) - publishedMs;
       took.push(gone.atMs - calledMs);
       raw.push(rawMs);
@@ -92,7 +92,7 @@ export const propagationQuestions: readonly Question[] = [
   },
   {
     name: "propagation-jetstream",
-    question: "The same over JetStream, which syncs every two minutes unless told otherwise?",
+    question: "The same over JetStream, which syncs every two minutes by default?",
     target: "ratio ≤ 2.5",
     meets: ({ ratio }) => ratio <= 2.5,
     measure: () => measure("propagation-jetstream", "jetstream", { jetstream: "default" }),

@@ -1,7 +1,7 @@
 /**
- * The limits that the benches compare with: NATS and LMDB with nothing of ours between them.
- * `raw.echo` answers with its payload. `raw.commit` is a bare commit path: decode, compare with heads in memory, three puts
- * in one group commit, publish one invalidation, answer.
+ * The limits that the benches compare with: NATS and LMDB without Zooid between them.
+ * `raw.echo` answers with its payload. `raw.commit` is a bare commit path: decode, compare with heads in memory, three
+ * puts in one group commit, publish one invalidation, answer.
  */
 import { open } from "lmdb";
 import { Packr } from "msgpackr";
@@ -51,7 +51,7 @@ connection.subscribe("raw.commit", {
 await connection.flush();
 const times: number[] = [];
 answer({
-  /** Milliseconds of `count` synchronous durable transactions of three 200-byte puts, each. */
+  /** Milliseconds of each of `count` synchronous durable transactions of three 200-byte puts. */
   writes: (count: number) => {
     times.length = 0;
     const value = Buffer.alloc(200, 7);

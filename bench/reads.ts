@@ -15,7 +15,7 @@ const rounds = 3;
 const value = (index: number) => ({ index, text: "x".repeat(180) });
 const key = (index: number) => `object/${index}`;
 
-/** Every object is loaded once by a client that has never seen it: no cache can help. */
+/** A client that has never seen the objects loads each of them once: no cache can help. */
 async function measureLoads(name: string, inFlight: number, count: number): Promise<Result> {
   const bench = await Bench.open();
   try {
@@ -114,7 +114,7 @@ async function measureMemory(): Promise<Result> {
   }
 }
 
-/** The disk tier of the cache by itself, with no room in memory, against LMDB and the same decoding. */
+/** The disk tier of the cache alone, without room in memory, against LMDB with the same decoding. */
 async function measureDisk(): Promise<Result> {
   const bench = await Bench.open();
   const objects = 20_000;
@@ -139,7 +139,7 @@ async function measureDisk(): Promise<Result> {
       const bytes = encodeValue(value(index));
       cache.admit(ticket, key(index), { serial: cache.position.tid, value: bytes, next: undefined }, cache.position);
       void raw.put(Buffer.from(key(index)), bytes);
-      // What waits to be written is bounded.
+      // The values that wait to be written are bounded.
       if (index % 2_000 === 0) await cache.flush();
     }
     cache.endLoad(ticket);
@@ -178,7 +178,7 @@ async function measureDisk(): Promise<Result> {
 export const readQuestions: readonly Question[] = [
   {
     name: "load-sequential",
-    question: "How many loads a second that no cache holds, one at a time (p50), against a NATS echo of the same size?",
+    question: "How many loads a second of objects that no cache holds, one at a time (p50), against a NATS echo of the same size?",
     target: "ratio ≥ 0.8",
     meets: ({ ratio }) => ratio >= 0.8,
     measure: () => measureLoads("load-sequential", 1, 2_000),

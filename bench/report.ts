@@ -1,4 +1,4 @@
-/** One answered question: a figure, the limit it was measured against in the same run, and whether its results were right. */
+/** One answered question: a figure, the limit measured in the same run, and whether the results were correct. */
 export interface Result {
   readonly name: string;
   /** Median of the rounds. */
@@ -6,7 +6,7 @@ export interface Result {
   readonly unit: string;
   /** The same quantity of the limit, measured in the same rounds. */
   readonly limit: number;
-  /** As the target counts it: median of the rounds' ratios. */
+  /** Median of the rounds' ratios. Targets refer to it. */
   readonly ratio: number;
   readonly correct: boolean;
   /** Operations behind the figure, all rounds together. */
@@ -19,7 +19,7 @@ export interface Skipped {
   readonly skipped: string;
 }
 
-/** What a bench is held to, for people: tests do not time. */
+/** A question with its target. People judge it, since tests do not measure time. */
 export interface Question {
   readonly name: string;
   readonly question: string;
@@ -29,7 +29,7 @@ export interface Question {
   readonly measure: () => Promise<Result | Skipped>;
 }
 
-/** Whether `answer` is no figure. */
+/** Whether `answer` has no figure. */
 export function isSkipped(answer: Result | Skipped): answer is Skipped {
   return "skipped" in answer;
 }

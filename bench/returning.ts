@@ -5,12 +5,12 @@ import { inParallel, median, nowMs, percentile } from "./measure.js";
 import { Bench } from "./process.js";
 import type { Question, Result } from "./report.js";
 
-/** What do clients that return, each of them far behind, cost those who commit meanwhile? */
+/** What do returning clients, each far behind, cost the commits of other clients meanwhile? */
 
 const rounds = 3;
 const clients = 500;
 const missed = 5_000;
-/** Each one reaches 500 clients in one process: 4 times as many leave it no time to come back. */
+/** Each commit reaches 500 clients in one process: 4 times as many commits leave that process no time to return. */
 const commitsPerSecond = 25;
 const commitsMin = 500;
 
@@ -19,7 +19,7 @@ const value = (index: number) => ({ index, text: "x".repeat(180) });
 interface Committed {
   readonly tid: number;
   readonly index: number;
-  /** From when each commit was due: one that waits for others counts its waiting. */
+  /** Time of each commit since it was due: a commit that waits for others counts its waiting time. */
   readonly tookMs: readonly number[];
 }
 
@@ -60,7 +60,8 @@ async function round(): Promise<{ readonly alone: number; readonly beside: numbe
     const beside = await commitSteadily(store, () => isBack);
     const verified = await comingBack;
     const read = await returning.ask<{ readonly index: number }[]>("read", { key: "steady", tid: beside.tid });
-    // A client whose link was lost meanwhile goes on from where it was: what it replayed last may be less than all that it missed.
+    // A client whose link drops meanwhile continues from its position: its last replay may cover only a part of what it
+    // missed.
     const correct =
       verified.length === clients && verified.every((how) => how === "replayed") && read.every((each) => each.index === beside.index);
     await returning.ask("leave");

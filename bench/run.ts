@@ -1,4 +1,7 @@
-/** `npm run bench -- [name…] [--json]`: answers each question, or those named, and prints a table or one object a line. */
+/**
+ * `npm run bench -- [name…] [--json]`: answers the named questions (default: all), and prints a table or one JSON
+ * object a line.
+ */
 import { Command, InvalidArgumentError } from "commander";
 import { cachedDiskQuestions } from "./cached-disk.js";
 import { cacheQuestions } from "./cache.js";
@@ -23,7 +26,7 @@ const questions: readonly Question[] = [
   ...returningQuestions,
 ];
 
-/** Those of exactly this name, else those whose names begin with it: `footprint` is two. */
+/** The question of exactly this name; else all whose names begin with it: `footprint` gives two. */
 function named(name: string): readonly Question[] {
   const exact = questions.filter((question) => question.name === name);
   return exact.length > 0 ? exact : questions.filter((question) => question.name.startsWith(`${name}-`));
@@ -37,17 +40,17 @@ const found = (name: string, before: readonly Question[] = []): readonly Questio
 
 const command = new Command("npm run bench --")
   .description("Answers measured questions, each against a limit or a peer in the same run, and checks its own results.")
-  .argument("[name...]", "questions to answer, or what their names begin with; all when none is given", found)
+  .argument("[name...]", "questions to answer, by name or by the beginning of their names (default: all)", found)
   .option("--json", "print a result a line as JSON", false)
   .addHelpText(
     "after",
     `\nQuestions:\n${questions.map(({ name, question }) => `  ${name}\n      ${question}`).join("\n")}\n\n` +
-      "NATS_SERVER names another nats-server. Exits with 1 when a result was not correct; a target that is missed is told in the table.\n\n" +
+      "NATS_SERVER names another nats-server. Exits with 1 when a result was not correct; the table shows a missed target.\n\n" +
       "Examples:\n  npm run bench -- hit-async stampede\n  npm run bench -- propagation --json",
   )
   .parse();
 const { json } = command.opts<{ readonly json: boolean }>();
-// Commander gives an empty list where none was named.
+// Commander gives an empty list if no question is named.
 const given = (command.processedArgs[0] ?? []) as readonly Question[];
 const asked = given.length > 0 ? given : questions;
 if (!json) console.log(heading);

@@ -1,4 +1,4 @@
-/** A storage server over NATS, its objects in LMDB: what a deployment runs. */
+/** A storage server over NATS, with its objects in LMDB, as in a deployment. */
 import { join } from "node:path";
 import { openLmdbStore, startStorageServer } from "../server.js";
 import { silentLog, systemRandom, systemClock } from "../core/index.js";

@@ -1,4 +1,5 @@
-// Writes the parts of README and docs that are generated from the code: npm run docs. A test holds that they are current.
+// Writes the parts of README and docs that are generated from the code: npm run docs. A test checks that they are
+// current.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -28,8 +29,9 @@ export function documents(): readonly string[] {
 }
 
 /**
- * The texts of the documents with each part between `<!-- name -->` and `<!-- /name -->` as the code has it. Prettier leaves the parts
- * alone, so that no cell of a table is filled up with spaces. Throws when a part has no place in any document.
+ * The texts of the documents, with each part between `<!-- name -->` and `<!-- /name -->` generated from the code.
+ * Prettier ignores the parts, so that it does not pad the cells of tables with spaces. Throws when no document has a
+ * place for a part.
  */
 export async function withGeneratedParts(texts: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, string>> {
   const filled = new Map(texts);
@@ -45,7 +47,7 @@ export async function withGeneratedParts(texts: ReadonlyMap<string, string>): Pr
   return filled;
 }
 
-/** The documents as they are on disk. */
+/** The documents on disk. */
 export function readDocuments(): ReadonlyMap<string, string> {
   return new Map(documents().map((path) => [path, readFileSync(join(root, path), "utf8")]));
 }
@@ -69,7 +71,7 @@ function generatedParts(): Map<string, string> {
   ]);
 }
 
-/** Each metric of a cache, as a registry has it. */
+/** Each metric of a cache, as a registry lists it. */
 async function metricTable(): Promise<string> {
   const register = new Registry();
   await using cache = await createCache();
@@ -79,7 +81,7 @@ async function metricTable(): Promise<string> {
   return ["| metric | type | meaning |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
-/** What each subpath of the package exports: first what is there at run time, then types. */
+/** Exports of each subpath of the package: first values, then types. */
 function exportLists(): string {
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     readonly exports: Readonly<Record<string, string | { readonly types: string }>>;
@@ -100,7 +102,7 @@ function exportLists(): string {
   return sections.join("\n\n");
 }
 
-/** Names that the file at `path` exports, what it passes on among them; true: a type. */
+/** Names that the file at `path` exports or re-exports; true: a type. */
 function exportedNames(path: string): ReadonlyMap<string, boolean> {
   const { program, module } = parseSync(path, readFileSync(join(root, path), "utf8"));
   const declared = new Map<string, boolean>();
@@ -123,7 +125,7 @@ function exportedNames(path: string): ReadonlyMap<string, boolean> {
   return found;
 }
 
-/** Each machine: what the first paragraph of its file says of it, and its picture. */
+/** Each machine: the first paragraph of its file, and its picture. */
 function machinePictures(): string {
   const sections = Object.entries(machines).map(([name, machine]) => {
     const file =
@@ -139,7 +141,10 @@ function machinePictures(): string {
   return sections.join("\n\n");
 }
 
-/** Each error with its permanent code, whether another try may succeed, its facts, and the docstring of its class, by subject. */
+/**
+ * Each error, by subject: its permanent code, whether another try may succeed, its facts, and the docstring of its
+ * class.
+ */
 function errorTable(): string {
   const { program } = parse("core/errors.ts");
   const files = program.body.flatMap((node) => (node.type === "ExportAllDeclaration" ? [node.source.value] : []));
@@ -157,7 +162,7 @@ function errorTable(): string {
   return ["| code | class | transient | facts | when |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }
 
-/** Where the options of `connect` are declared: all of an interface, or those that are named. */
+/** Declarations of the options of `connect`: all options of an interface, or the named ones. */
 const connectOptions: readonly (readonly [file: string, declaration: string, names?: readonly string[]])[] = [
   ["transport/nats/options.ts", "NatsOptions", ["servers"]],
   ["actors/client/connect.ts", "ConnectOptions"],
@@ -167,8 +172,8 @@ const connectOptions: readonly (readonly [file: string, declaration: string, nam
 ];
 
 /**
- * Each option with its docstring, and its default: a bound of that name, or what the last sentence of the docstring says. One without
- * a docstring shares that of the one before.
+ * Each option with its docstring and its default: a bound of that name, or the last sentence of the docstring. An
+ * option without a docstring shares that of the option before it.
  */
 function optionTable(declarations: typeof connectOptions): string {
   const rows = declarations.flatMap(([file, declaration, names]) => {
@@ -191,7 +196,7 @@ function optionTable(declarations: typeof connectOptions): string {
   return ["| option | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
-/** ZooCache's options and features beside ours. */
+/** Options and features of ZooCache, and their counterparts here. */
 function zoocacheTables(): string {
   const names = (ours: readonly string[]) => (ours.length === 0 ? "none" : ours.map((name) => `\`${name}\``).join(", "));
   const row = ({ theirs, theirDefault, ours, difference = "" }: Counterpart) =>
@@ -209,7 +214,7 @@ function zoocacheTables(): string {
   ].join("\n");
 }
 
-/** Each variable of the command line with its flag, the commands that take it, and what they say of it. */
+/** Each variable of the command line with its flag, the commands that take it, and their description of it. */
 function variableTable(): string {
   const rows = new Map<string, { readonly flags: string; readonly commands: string[]; readonly description: string }>();
   const surroundings = {
@@ -223,7 +228,7 @@ function variableTable(): string {
   ];
   for (const { name, command } of programs) {
     for (const { envVar, flags, description: text } of [command, ...command.commands].flatMap(({ options }) => options)) {
-      // A switch names its variable in its text: commander would take "false" for true.
+      // A switch names its variable in its description, since commander would take "false" for true.
       const variable = envVar ?? /\(env: (\w+)\)/.exec(text)?.[1];
       const description = text.replace(/ *\(env: \w+\)/, "");
       if (variable === undefined) continue;
@@ -243,7 +248,7 @@ function variableTable(): string {
   return ["| variable | flag | commands | meaning |", "| --- | --- | --- | --- |", ...cells].join("\n");
 }
 
-/** A bound for people: `16 MiB`; `30,000 (30 s)`, which is a number of milliseconds; `1,000`. */
+/** A bound as people read it: `16 MiB`; `30,000 (30 s)` for milliseconds; `1,000`. */
 function shown(name: string, bound: number): string {
   const number = bound.toLocaleString("en");
   const isTime = /Ms(?:Max|Min)?$/.test(name) && bound >= 10_000;
@@ -269,12 +274,12 @@ const sizes = [
 
 interface Bound {
   readonly name: string;
-  /** As it is written, for people. */
+  /** The bound as people read it. */
   readonly value: string;
   readonly reason: string;
 }
 
-/** The bounds of core/limits.ts, in their order. */
+/** The bounds of core/limits.ts, in order. */
 function bounds(): readonly Bound[] {
   const { program, docstringBefore } = parse("core/limits.ts");
   return program.body.flatMap((node) => {
@@ -297,7 +302,10 @@ function boundReasons(): ReadonlyMap<string, string> {
   return new Map(bounds().map(({ name, reason }) => [name, reason]));
 }
 
-/** Each bound with its default and the reason that stands above it; one without a comment shares that of the one before. */
+/**
+ * Each bound with its default, and the reason above it; a bound without a comment shares the reason of the bound before
+ * it.
+ */
 function limitTable(): string {
   const rows = bounds().map(({ name, value, reason }) => `| \`${name}\` | ${value} | ${reason} |`);
   return ["| bound | default | why |", "| --- | --- | --- |", ...rows].join("\n");

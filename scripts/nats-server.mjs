@@ -1,9 +1,10 @@
-// Finds a nats-server, or gets Debian's without installing it. Node's built-in modules only: it runs before `npm ci`.
+// Finds a nats-server, or gets Debian's without installing it. Uses only Node's built-in modules, because it runs before
+// `npm ci`.
 //
-//   node scripts/nats-server.mjs                 prints the path of the one that is found
+//   node scripts/nats-server.mjs                 prints the path of the nats-server to use
 //   node scripts/nats-server.mjs --provide       gets one first, where apt exists
-//   node scripts/nats-server.mjs --release sid   gets that of another Debian release, for npm run test:servers
-//   node scripts/nats-server.mjs --all           prints every one that is found, one a line
+//   node scripts/nats-server.mjs --release sid   gets the one of another Debian release, for npm run test:servers
+//   node scripts/nats-server.mjs --all           prints the paths of all that are found, one a line
 
 import { spawnSync } from "node:child_process";
 import {
@@ -32,8 +33,8 @@ export const howToGetNatsServer =
   "(Debian and Ubuntu: `node scripts/nats-server.mjs --provide` fetches it without root; macOS: `brew install nats-server`)";
 
 /**
- * Path of the nats-server to use: NATS_SERVER, else the one on PATH, else one unpacked in .cache; undefined when there is none.
- * Throws when NATS_SERVER is set to something that cannot be run: a wrong setting is never passed over in silence.
+ * Path of the nats-server to use: NATS_SERVER, else the one on PATH, else one unpacked in .cache. Undefined: there is
+ * none. Throws when NATS_SERVER is set to a file that is not executable: a wrong setting is never ignored silently.
  * @returns {string | undefined}
  */
 export function findNatsServer() {
@@ -52,15 +53,15 @@ export function requireNatsServer() {
   return found;
 }
 
-/** Every nats-server that can be found without being named: those unpacked in .cache/nats-server*, and the one on PATH. */
+/** All nats-servers that are found without NATS_SERVER: those unpacked in .cache/nats-server*, and the one on PATH. */
 export function allNatsServers() {
   const found = [...unpacked(), onPath()].filter((path) => path !== undefined);
   return [...new Set(found.map((path) => realpathSync(path)))];
 }
 
 /**
- * The nats-server that is found, else Debian's, downloaded and unpacked into .cache: needs no root and starts no service.
- * Throws with the line that says how to get one. Progress goes to standard error.
+ * The nats-server that is found, else Debian's, downloaded and unpacked into .cache: this needs no root and starts no
+ * service. Throws with the line that says how to get one. Progress goes to standard error.
  */
 export function provideNatsServer() {
   const found = findNatsServer();
@@ -69,7 +70,10 @@ export function provideNatsServer() {
   return requireNatsServer();
 }
 
-/** The nats-server of Debian's release `release`, unpacked beside the one in use: only what asks for it by path runs it. @param {string} release */
+/**
+ * The nats-server of Debian release `release`, unpacked beside the one in use. It runs only where its path is given.
+ * @param {string} release
+ */
 export function provideReleasedNatsServer(release) {
   if (!/^[a-z]+$/.test(release)) throw new Error(`${release} is no name of a Debian release`);
   const home = join(cache, `nats-server-${release}`);
@@ -85,7 +89,12 @@ export function provideReleasedNatsServer(release) {
   return there() ?? requireNatsServer();
 }
 
-/** Downloads with `fetch` into a folder of its own, and unpacks into `home`. @param {string} what @param {string} home @param {(folder: string) => string | undefined} fetch */
+/**
+ * Downloads with `fetch` into a folder of its own, and unpacks into `home`.
+ * @param {string} what
+ * @param {string} home
+ * @param {(folder: string) => string | undefined} fetch
+ */
 function fetchPackage(what, home, fetch) {
   if (!hasCommand("apt-get") || !hasCommand("dpkg-deb")) throw new Error(howToGetNatsServer);
   say(`fetching ${what}`);
@@ -99,18 +108,18 @@ function fetchPackage(what, home, fetch) {
   }
 }
 
-/** What `nats-server --version` says, without its name. Throws when it cannot be run. @param {string} path */
+/** Version that `nats-server --version` prints, without the name. Throws when it cannot be run. @param {string} path */
 export function natsServerVersion(path) {
   const { stdout, error } = spawnSync(path, ["--version"], { encoding: "utf8" });
   if (error !== undefined) throw new Error(`${path} cannot be run: ${error.message}`);
   return stdout.replace(/^nats-server:\s*/, "").trim();
 }
 
-/** @param {string} folder @returns {string | undefined} what went wrong */
+/** @param {string} folder @returns {string | undefined} reason of a failure */
 function download(folder) {
   const attempt = () => spawnSync("apt-get", ["download", "nats-server"], { cwd: folder, encoding: "utf8" });
   let result = attempt();
-  // Without package lists apt knows no packages at all; only root may fetch them.
+  // Without package lists apt knows no packages. Only root may fetch the lists.
   if (result.status !== 0 && process.getuid?.() === 0) {
     say("apt has no package lists yet: apt-get update");
     spawnSync("apt-get", ["update"], { stdio: ["ignore", "ignore", "ignore"] });
@@ -119,7 +128,12 @@ function download(folder) {
   return result.status === 0 ? undefined : lastLine(result.stderr);
 }
 
-/** With package lists of its own, from where this machine's apt gets its packages. @param {string} release @param {string} folder @returns {string | undefined} */
+/**
+ * Downloads with its own package lists, from the source of this machine's apt.
+ * @param {string} release
+ * @param {string} folder
+ * @returns {string | undefined} reason of a failure
+ */
 function downloadOf(release, folder) {
   const targets = spawnSync("apt-get", ["indextargets", "--format", "$(REPO_URI)", "Component: main"], { encoding: "utf8" });
   const [source] = targets.stdout.split("\n").filter((line) => line.includes("/debian"));
@@ -153,7 +167,7 @@ function unpack(folder, home) {
   const target = join(home, deb.replace(/\.deb$/, ""));
   try {
     if (result.status !== 0) throw new Error(`dpkg-deb could not unpack ${deb}: ${lastLine(result.stderr)}`);
-    // Renamed when whole, so that a run at the same time, or after a kill, never sees half a package.
+    // Renamed when complete, so that a run at the same time, or after a kill, never sees half a package.
     renameSync(staging, target);
   } catch (error) {
     rmSync(staging, { recursive: true, force: true });
@@ -176,7 +190,7 @@ function binaryIn(folder) {
 }
 
 function onPath() {
-  // npm puts folders of its own on PATH; an empty part would mean the working folder.
+  // npm adds its own folders to PATH. An empty part would mean the working folder.
   const parts = (process.env["PATH"] ?? "").split(delimiter).filter((part) => part !== "");
   return parts.map((part) => join(part, "nats-server")).find(isExecutable);
 }
@@ -186,7 +200,7 @@ function hasCommand(name) {
   return (process.env["PATH"] ?? "").split(delimiter).some((part) => isExecutable(join(part, name)));
 }
 
-/** Sorted paths of the folders in a folder; none when it is not there. @param {string} folder */
+/** Sorted paths of the folders in a folder; none if it does not exist. @param {string} folder */
 function folders(folder) {
   try {
     return readdirSync(folder, { withFileTypes: true })

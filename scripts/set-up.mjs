@@ -1,4 +1,4 @@
-// Installs and builds what is missing, and nothing else. Node's built-in modules only: it runs before `npm ci`.
+// Installs missing packages and builds dist if needed. Uses only Node's built-in modules: it runs before `npm ci`.
 //
 //   node scripts/set-up.mjs                 dependencies and dist
 //   node scripts/set-up.mjs --nats-server   and a nats-server, which tests need
@@ -13,17 +13,17 @@ import { provideNatsServer } from "./nats-server.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const within = (/** @type {string[]} */ ...parts) => join(root, ...parts);
-/** Written when a build is whole: half a build has an old one or none. */
+/** Written when a build is complete. During a build it is old or missing. */
 const builtStamp = within(".cache", "built");
 
-/** The installed packages are those of package-lock.json, whatever the times of the files say. */
+/** Whether the installed packages are those of package-lock.json. File times do not count. */
 function isInstalled() {
   const wanted = packagesOf(within("package-lock.json"));
   const installed = packagesOf(within("node_modules", ".package-lock.json"));
   if (wanted === undefined) throw new Error("package-lock.json cannot be read");
   if (installed === undefined) return false;
   const sameAsWanted = Object.entries(installed).every(([path, found]) => wanted[path]?.version === found.version);
-  // Packages for other platforms are optional and not there.
+  // Packages for other platforms are optional, and missing here.
   const allThere = Object.entries(wanted).every(([path, entry]) => path === "" || entry.optional === true || path in installed);
   return sameAsWanted && allThere;
 }
@@ -37,14 +37,14 @@ function packagesOf(path) {
   }
 }
 
-/** dist is newer than everything it is built from. */
+/** Whether dist is newer than all its sources. */
 function isBuilt() {
   if (!existsSync(within("dist")) || !existsSync(builtStamp)) return false;
   const builtMs = statSync(builtStamp).mtimeMs;
   return sources().every((path) => newestMs(path) <= builtMs);
 }
 
-/** What dist is built from: the rooms that tsconfig.build.json includes, the settings, and the compiler. */
+/** Sources of dist: the rooms that tsconfig.build.json includes, the settings, and the compiler. */
 function sources() {
   /** @type {{ include: string[] }} */
   const { include } = JSON.parse(readFileSync(within("tsconfig.build.json"), "utf8"));
@@ -53,7 +53,11 @@ function sources() {
   return [...rooms, ...settings].filter((path) => existsSync(path));
 }
 
-/** Latest change of a file, or of a folder and all in it; a folder changes when a file in it goes. @param {string} path @returns {number} */
+/**
+ * Latest change of a file, or of a folder and everything in it; a folder changes when a file in it is removed.
+ * @param {string} path
+ * @returns {number}
+ */
 function newestMs(path) {
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.mtimeMs;
@@ -71,7 +75,8 @@ function install() {
 function build() {
   say("building dist (tsc)");
   const startedAt = new Date();
-  // Built beside dist and put in its place when whole: what runs from dist meanwhile, or after a failure, has an old one, never half.
+  // Build beside dist, and move it there when complete: a process that runs from dist sees the old build, never half a
+  // build.
   const [staging, old] = [within(`dist.${process.pid}.new`), within(`dist.${process.pid}.old`)];
   try {
     const tsc = within("node_modules", "typescript", "bin", "tsc");
@@ -80,14 +85,18 @@ function build() {
     renameSync(staging, within("dist"));
     mkdirSync(dirname(builtStamp), { recursive: true });
     writeFileSync(builtStamp, "");
-    // What changes while it is built is not in it.
+    // A change made during the build is not in it.
     utimesSync(builtStamp, startedAt, startedAt);
   } finally {
     for (const folder of [staging, old]) rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Runs a command with its output on standard error; throws when it fails. @param {string} command @param {string[]} parts */
+/**
+ * Runs a command with its output on standard error. Throws when it fails.
+ * @param {string} command
+ * @param {string[]} parts
+ */
 function run(command, parts) {
   const { status, signal, error } = spawnSync(command, parts, { cwd: root, stdio: ["ignore", 2, 2] });
   if (error !== undefined) throw error;

@@ -1,6 +1,7 @@
-// Runs all tests on other versions of Node, which npm packages bring: npm run test:nodes -- [22] [24] [26] [-- words for vitest]
+// Runs all tests on other versions of Node, which npm packages bring:
+// npm run test:nodes -- [22] [24] [26] [-- arguments for vitest]
 //
-// The Nodes are kept in .cache/nodes and brought up to date at each run. Without a network those that are there are used.
+// The Nodes are kept in .cache/nodes and updated at each run. Without a network, the ones in .cache/nodes are used.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -24,7 +25,7 @@ for (const major of majors) {
   const { status } = spawnSync(node, ["node_modules/vitest/vitest.mjs", "run", ...words.slice(cut + 1)], {
     cwd: root,
     stdio: "inherit",
-    // What tests start by the name `node` is this one too.
+    // A `node` that tests start is this one too.
     env: { ...process.env, PATH: `${dirname(node)}:${process.env["PATH"] ?? ""}` },
   });
   if (status !== 0) process.exitCode = 1;
@@ -32,13 +33,13 @@ for (const major of majors) {
 }
 for (const result of results) process.stdout.write(`${result}\n`);
 
-/** Path of a Node of this major version, its latest release. @param {string} major @returns {string} */
+/** Path of the latest Node of this major version. @param {string} major @returns {string} */
 function provideNode(major) {
   const folder = join(root, ".cache", "nodes", major);
   const name = `node-${process.platform}-${process.arch}`;
   const path = join(folder, "node_modules", name, "bin", "node");
   mkdirSync(folder, { recursive: true });
-  // A folder without a package of its own would be taken for a part of this one.
+  // Without its own package.json the folder would count as a part of this package.
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
   const { status } = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--no-save", `${name}@${major}`], {
     cwd: folder,

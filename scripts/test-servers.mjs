@@ -1,4 +1,5 @@
-// Runs the suites that need a nats-server on each server given, or on each that is found: npm run test:servers -- [path...]
+// Runs the suites that need a nats-server on each given server (default: on each that is found):
+// npm run test:servers -- [path...]
 
 import { spawnSync } from "node:child_process";
 import { dirname, resolve } from "node:path";
@@ -7,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { allNatsServers, howToGetNatsServer, natsServerVersion } from "./nats-server.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-// npm runs scripts in the project; paths are meant as of where it was called.
+// npm runs scripts in the project folder. Relative paths count from the folder in which npm was called.
 const given = process.argv.slice(2).map((path) => resolve(process.env["INIT_CWD"] ?? ".", path));
 const servers = given.length > 0 ? given : allNatsServers();
 if (servers.length === 0) {

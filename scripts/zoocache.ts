@@ -1,15 +1,21 @@
-/** One thing of ZooCache, and what stands for it here. */
+/** One feature of ZooCache, and its counterpart here. */
 export interface Counterpart {
   readonly theirs: string;
-  /** As ZooCache writes it: `None`, `True` or a number; undefined for what is no option. */
+  /** As ZooCache writes it: `None`, `True` or a number. Undefined: it is no option. */
   readonly theirDefault?: string | undefined;
-  /** Names of ours: an option, an export of `zooid/cache`, an option of `cacheable`, a command, a metric; none when there is nothing. */
+  /**
+   * Counterparts: an option, an export of `zooid/cache`, an option of `cacheable`, a command, a metric. Empty: there is
+   * none.
+   */
   readonly ours: readonly string[];
-  /** How ours is another. */
+  /** Difference of the counterpart. */
   readonly difference?: string | undefined;
 }
 
-/** Parameters of ZooCache's `configure`, in its order. Source: its `core.py` and `docs/configuration`, release of March 2026. */
+/**
+ * Parameters of ZooCache's `configure`, in order. Source: its `core.py` and `docs/configuration`, release of March
+ * 2026.
+ */
 export const configureOptions: readonly Counterpart[] = [
   {
     theirs: "storage_url",
@@ -35,7 +41,7 @@ export const configureOptions: readonly Counterpart[] = [
     theirs: "auto_prune_secs",
     theirDefault: "None",
     ours: ["autoPruneSecs"],
-    difference: "what a pruned tag knew stays in its parent; None means 3,600 in ZooCache",
+    difference: "a pruned tag leaves its version to its parent; None means 3,600 in ZooCache",
   },
   { theirs: "auto_prune_interval", theirDefault: "3600", ours: ["autoPruneInterval"] },
   { theirs: "lru_update_interval", theirDefault: "30", ours: ["lruUpdateInterval"] },
@@ -43,9 +49,9 @@ export const configureOptions: readonly Counterpart[] = [
     theirs: "channel_capacity",
     theirDefault: "1000000",
     ours: [],
-    difference: "there is no writing thread: what waits for the disk is bounded by `cachePendingBytesMax`",
+    difference: "there is no writing thread: writes that wait for the disk are bounded by `cachePendingBytesMax`",
   },
-  { theirs: "batch_size", theirDefault: "1000", ours: [], difference: "a batch is what comes together within `cacheWriteDelayMs`" },
+  { theirs: "batch_size", theirDefault: "1000", ours: [], difference: "a batch holds all writes within `cacheWriteDelayMs`" },
   {
     theirs: "lru_cache_size",
     theirDefault: "10000",
@@ -55,7 +61,7 @@ export const configureOptions: readonly Counterpart[] = [
   { theirs: "telemetry", theirDefault: "None", ours: ["log", "cacheMetrics"], difference: "a pino logger, and metrics of `prom-client`" },
 ];
 
-/** What ZooCache exports, offers and promises beside that. Source: its `__init__.py`, README and `docs`. */
+/** Exports, features and promises of ZooCache besides its options. Source: its `__init__.py`, README and `docs`. */
 export const features: readonly Counterpart[] = [
   {
     theirs: "configure",
