@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# A web Response that has a Vary of its own takes away the `Vary: Origin` of @fastify/cors, and keeps the allowed origin.
+# A web Response with its own Vary removes the `Vary: Origin` of @fastify/cors, and keeps the allowed origin.
 #
-# fastify 5.12.8, @fastify/cors 11.4.3, @fastify/compress 9.2.0. With several allowed origins @fastify/cors names the origin of the request in
-# Access-Control-Allow-Origin, and adds `Vary: Origin`, so that no shared cache gives the response of one origin to another. A handler returns
-# a Response, one that it got from `fetch` for instance, with `Vary: accept-language`. One expects both names in Vary: hooks and handler each
-# said what the response depends on, the cookies of both are kept, and @fastify/compress adds a name to Vary where there is one. Fastify
-# copies each field of the Response but cookies over the one that is there. Vary says accept-language alone; the allowed origin is still that
-# of this request. A shared cache may then give the response to the other origin, whose browser refuses it.
-# `reply.header("vary", …)` in a handler does the same, but there the handler can see what it replaces.
+# fastify 5.12.8, @fastify/cors 11.4.3, @fastify/compress 9.2.0. With several allowed origins, @fastify/cors puts the
+# request's origin into Access-Control-Allow-Origin and adds `Vary: Origin`, so that no shared cache gives the response
+# for one origin to another. A handler returns a Response, for example one that it got from `fetch`, with `Vary:
+# accept-language`. One expects both names in Vary: the hook and the handler each state what the response depends on,
+# the cookies of both are kept, and @fastify/compress adds a name to an existing Vary. But Fastify copies each field of
+# the Response except cookies over an existing one. Vary is accept-language alone, while the allowed origin is still
+# that of this request. A shared cache may then give the response to the other origin, whose browser refuses it.
+# `reply.header("vary", …)` in a handler does the same, but there the handler can see the value that it replaces.
 # Source: onSendEnd in lib/reply.js of fastify/fastify; addOriginToVaryHeader in vary.js of fastify/fastify-cors.
 set -euo pipefail
 folder=$(mktemp -d)

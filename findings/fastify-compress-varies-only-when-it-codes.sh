@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# A page behind @fastify/compress says that it varies only in the responses that are coded.
+# A page behind @fastify/compress declares its Vary only in the responses that are coded.
 #
-# fastify 5.12.8, @fastify/compress 9.2.0, @fastify/etag 6.2.0. A page is sent coded or not by the request's Accept-Encoding. One expects
-# `Vary: accept-encoding` in every 200 of it, and in every 304 (RFC 9110, 12.5.5 and 15.4.5: what a 200 would have had). Only the coded 200 has
-# it. The 200 for a client that sends no Accept-Encoding has no Vary, so that a shared cache that meets this client first may give the
-# uncoded body to all clients; and the 304 of the coded page has none, though its 200 had.
+# fastify 5.12.8, @fastify/compress 9.2.0, @fastify/etag 6.2.0. The request's Accept-Encoding decides whether a page is
+# sent coded. One expects `Vary: accept-encoding` in every 200 of the page, and in every 304 (RFC 9110, 12.5.5 and
+# 15.4.5: a 304 has the fields that a 200 would have). Only the coded 200 has it. The 200 for a client that sends no
+# Accept-Encoding has no Vary, so that a shared cache that serves this client first may give the uncoded body to all
+# clients. The 304 of the coded page has no Vary, though its 200 had one.
 # Source: onSend in index.js of fastify/fastify-compress; index.js of fastify/fastify-etag.
 set -euo pipefail
 folder=$(mktemp -d)

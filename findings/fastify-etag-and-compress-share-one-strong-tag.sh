@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# @fastify/etag and @fastify/compress give one strong entity tag to two different bodies, in either order of registration.
+# @fastify/etag and @fastify/compress give one strong entity tag to two different bodies, in either order of
+# registration.
 #
-# fastify 5.12.8, @fastify/etag 6.2.0, @fastify/compress 9.2.0. One expects that with etag registered after compress, the tag is made of
-# the coded bytes; or that compress makes a strong tag weak, as RFC 9110 (8.8.1, 8.8.3.3) wants where one tag would stand for two codings.
-# compress adds its hook to each route, so that it runs after every hook of the application: etag always hashes the uncoded body, and
-# compress leaves the strong tag as it is. The gzip response and the identity response of one page carry the same strong tag, so that a
-# cache may combine ranges of the two (RFC 9110, 14.4) or revalidate one with the other.
+# fastify 5.12.8, @fastify/etag 6.2.0, @fastify/compress 9.2.0. One expects that etag, registered after compress,
+# computes the tag from the coded bytes; or that compress makes a strong tag weak, as RFC 9110 (8.8.1, 8.8.3.3) requires
+# when one tag stands for two codings. But compress adds its hook to each route, so that it runs after every hook of the
+# application: etag always hashes the uncoded body, and compress does not change the strong tag. The gzip response and
+# the identity response of one page have the same strong tag, so that a cache may combine ranges of the two (RFC 9110,
+# 14.4) or revalidate one with the other.
 # Source: onRoute in index.js of fastify/fastify-compress; index.js of fastify/fastify-etag.
 set -euo pipefail
 folder=$(mktemp -d)

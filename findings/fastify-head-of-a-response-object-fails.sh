@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# HEAD of a route whose handler returns a web Response answers 500, whatever the Response is.
+# HEAD of a route whose handler returns a web Response answers 500, for every Response.
 #
-# fastify 5.12.8. Fastify adds a HEAD route to each GET route (`exposeHeadRoutes`, on by default), and a handler may return a string, bytes,
-# a stream of Node, a ReadableStream or a Response. One expects HEAD to answer with the status and the header fields that GET has, for all of
-# them. For a Response it is 500 (ERR_INVALID_ARG_TYPE), also for one without a body and for one that names its content-length: the hook that
-# ends a HEAD response takes whatever is no stream for text or bytes, and measures it. Monitors and link checkers that ask with HEAD see a
-# service that fails, while every GET succeeds.
+# fastify 5.12.8. Fastify adds a HEAD route to each GET route (`exposeHeadRoutes`, on by default), and a handler may
+# return a string, bytes, a Node stream, a ReadableStream or a Response. One expects HEAD to answer with the status and
+# the header fields of GET, for all of them. For a Response it answers 500 (ERR_INVALID_ARG_TYPE), also if the Response
+# has no body or has a content-length: the hook that ends a HEAD response takes everything but a stream for text or
+# bytes, and measures its length. Monitors and link checkers that use HEAD see a failing service, while every GET
+# succeeds.
 # Source: headRouteOnSendHandler in lib/head-route.js of fastify/fastify.
 set -euo pipefail
 folder=$(mktemp -d)

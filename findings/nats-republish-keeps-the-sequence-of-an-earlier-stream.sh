@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # A message that passes through two republishing streams names the first stream's sequence first.
 #
-# nats-server 2.9.10 and 2.15.1, @nats-io/jetstream 3.3.1. A stream with `republish` adds Nats-Stream, Nats-Sequence and the like to each
-# message that it sends on. A relay takes such messages and publishes them, with their headers, to a second stream that republishes too.
-# One expects that the second stream's headers replace the first one's, as its own words say where the message is now. They are added behind:
-# the message has each header twice, and `headers.get("Nats-Sequence")` of the client gives the sequence in the FIRST stream, without a
-# sign that there are two. A subscriber of the second stream that finds gaps by this header compares numbers of another stream.
+# nats-server 2.9.10 and 2.15.1, @nats-io/jetstream 3.3.1. A stream with `republish` adds Nats-Stream, Nats-Sequence and
+# similar headers to each message that it republishes. A relay takes such messages and publishes them, with their
+# headers, to a second stream that republishes too. One expects that the second stream's headers replace those of the
+# first, since they state the message's current place. But they are appended: the message has each header twice, and
+# `headers.get("Nats-Sequence")` of the client gives the sequence in the FIRST stream, without a sign that there are
+# two. A subscriber of the second stream that finds gaps by this header compares sequences of another stream.
 # The last value of each header is the right one: `headers.last("Nats-Sequence")`.
 # Source: server/stream.go of nats-io/nats-server, "Check for republish" (genHeader after the message's own).
-# Needs apt (Debian 12: nats-server 2.9.10), or NATS_SERVER with the path of another one.
+# Needs apt (Debian 12: nats-server 2.9.10), or NATS_SERVER with the path of another nats-server.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
-# A publication with a message id and an expected sequence, sent again after it succeeded, is a duplicate on one server and a conflict on another.
+# A publish with a message id and an expected sequence, sent again after it succeeded, is a duplicate on one server and
+# a conflict on another.
 #
-# nats-server 2.9.10, 2.10.27 and 2.15.1, each alone, @nats-io/jetstream 3.3.1. A publisher whose acknowledgement was lost sends the very same
-# message again: the same `msgID`, the same expectation. One expects `duplicate: true` with the sequence that the first copy got, as the message
-# id is there for this. So it is up to 2.10.27. On 2.15.1, for a stream with one replica, the answer is error 10071, "wrong last sequence": the
-# expectation is looked at before the id, and is false because of the first copy. A publisher that takes 10071 for "somebody else was first"
-# gives up a write that it made, or makes it once more under a new id. The id alone is a duplicate on all of them.
-# What is safe everywhere: after 10071 for a copy, read the message at the sequence that was expected to be free and compare it.
+# nats-server 2.9.10, 2.10.27 and 2.15.1, each alone, @nats-io/jetstream 3.3.1. A publisher whose acknowledgement was
+# lost sends the same message again: with the same `msgID` and the same expectation. One expects `duplicate: true` with
+# the sequence of the first copy, since this is the purpose of the message id. Up to 2.10.27 it is so. On 2.15.1, for a
+# stream with one replica, the answer is error 10071, "wrong last sequence": the server checks the expectation before
+# the id, and the first copy has made the expectation false. A publisher that takes 10071 for "another publisher was
+# first" gives up a write that it made, or makes it once more under a new id. With the id alone, the copy is a duplicate
+# on all of them.
+# Safe on all servers: after 10071 for a copy, read the message at the sequence that the publisher expected to be free,
+# and compare it.
 # Source: processJetStreamMsg in server/stream.go of nats-io/nats-server.
-# Takes the servers that NATS_SERVERS names, paths with spaces between; else apt's (Debian 12: 2.9.10) and that of Debian sid.
+# Uses the servers in NATS_SERVERS (paths separated by spaces); default: apt's (Debian 12: 2.9.10) and the one of Debian
+# sid.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 servers=""
 for server in ${NATS_SERVERS:-}; do servers="$servers $(realpath "$server")"; done
 cd "$folder"
-# The nats-server of this machine's Debian, or, with options for apt, that of another release.
+# The nats-server of this machine's Debian release or, with options for apt, of another release.
 unpacked() {
   mkdir -p "$1"
   (cd "$1" && apt-get "${@:2}" download nats-server >/dev/null 2>&1 && dpkg-deb -x nats-server_*.deb unpacked)

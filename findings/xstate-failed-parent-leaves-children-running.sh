@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A state machine that fails leaves what it invoked running.
+# A state machine that fails leaves its invoked actors running.
 #
-# xstate 5.33.3. A machine invokes a callback actor that holds a timer, then an action of the machine throws. One expects what `stop()`
-# gives: the callback's clean-up function runs, and the timer ends. The machine's status becomes "error", but the invoked actor stays
-# "active", its clean-up function is never called, and its timer goes on for as long as the process lives. `stop()` on the failed machine
-# comes too late and changes nothing. A machine that is stopped, or reaches a final state, cleans up.
-# So a supervisor that starts a failed machine anew has the old one's sockets and timers beside the new ones.
+# xstate 5.33.3. A machine invokes a callback actor that holds a timer, then an action of the machine throws. One
+# expects the effects of `stop()`: the callback's clean-up function runs, and the timer ends. But the machine's status
+# becomes "error", while the invoked actor stays "active", its clean-up function is never called, and its timer goes on
+# as long as the process lives. `stop()` on the failed machine comes too late and changes nothing. A machine that is
+# stopped, or that reaches a final state, cleans up.
+# So a supervisor that starts a failed machine again has the old machine's sockets and timers beside the new ones.
 # Source: packages/core/src/createActor.ts of statelyai/xstate, the comment in `_error` about orphaned actors.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # An actor's error is handled only when every observer handles it.
 #
-# xstate 5.33.3. `actor.subscribe({ error })` is how an application takes the error of a failed actor. One expects that with such an
-# observer the error is handled. It is thrown into the process as an uncaught exception all the same, after the observer got it, as soon
-# as any other observer of the actor has no `error`: a `subscribe(fn)` that saves snapshots, or `select(...).subscribe(fn)`.
-# `waitFor` and `toPromise` bring an `error` of their own and do not undo it.
-# So a library cannot contain the failure of an actor that it was given by observing it: the application's observers decide.
+# xstate 5.33.3. An application handles the error of a failed actor with `actor.subscribe({ error })`. One expects that
+# the error is handled if there is such an observer. But xstate also throws it into the process as an uncaught
+# exception, after the observer got it, as soon as any other observer of the actor has no `error`: a `subscribe(fn)`
+# that saves snapshots, or `select(...).subscribe(fn)`. `waitFor` and `toPromise` have an `error` of their own and do
+# not cause this.
+# So a library that is given an actor cannot contain its failure by observing it: the application's observers decide.
 # Source: packages/core/src/createActor.ts of statelyai/xstate, `_reportError`.
 set -euo pipefail
 folder=$(mktemp -d)

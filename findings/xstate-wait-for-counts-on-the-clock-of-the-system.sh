@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# `waitFor` counts its time-out on the system's clock, whatever clock its actor has.
+# `waitFor` counts its time-out on the system's clock, for any clock of its actor.
 #
-# xstate 5.33.3. An actor takes its time from the `clock` that `createActor` was given, and so do its delays, its children and what they
-# raise. One expects the `timeout` of `waitFor(actor, …)`, which is a part of the same library and has the actor in its hand, to be of that
-# clock. It is of the system's. On a SimulatedClock that moves an hour at a step nothing ever times out, so that a test of "gives up after
-# two seconds" passes for a wait of three hours; and on one that stands still the wait fails after so long in real time, so that a
-# simulation depends on how fast its machine is.
+# xstate 5.33.3. An actor takes its time from the `clock` given to `createActor`; its delays, its children and the
+# events they raise use that clock too. One expects that the `timeout` of `waitFor(actor, …)`, a function of the same
+# library that has the actor, counts on that clock. But it counts on the system's clock. On a SimulatedClock that moves
+# an hour at a step, nothing ever times out, so that a test of "gives up after two seconds" passes for a wait of three
+# hours. On a clock that stands still, the wait fails after that time in real time, so that a simulation depends on the
+# speed of its machine.
 # `waitFor` with an AbortSignal that a timer of the same clock aborts does what one expects.
 # Source: packages/core/src/waitFor.ts of statelyai/xstate.
 set -euo pipefail
@@ -20,7 +21,7 @@ import { createActor, createMachine, SimulatedClock, waitFor } from "xstate";
 const hourMs = 3_600_000;
 const machine = createMachine({ initial: "working", states: { working: { after: { [3 * hourMs]: "done" } }, done: {} } });
 
-/** What became of waiting for `done`, while `pass` lets time pass. */
+/** Outcome of waiting for `done`, while `pass` lets time pass. */
 async function waiting(options, pass) {
   const clock = new SimulatedClock();
   const actor = createActor(machine, { clock }).start();

@@ -1,4 +1,4 @@
-// Finds a nats-server, or gets Debian's without installing it. Uses only Node's built-in modules, because it runs before
+// Finds a nats-server, or gets Debian's without installing it. Uses only Node's built-in modules: it runs before
 // `npm ci`.
 //
 //   node scripts/nats-server.mjs                 prints the path of the nats-server to use
