@@ -27,26 +27,29 @@ import { isPresent } from "./revisions.js";
 import { transactionsAfter } from "./transaction-log.js";
 import type { CommitRequest, LoggedTransaction, Outcome } from "../../core/transaction.js";
 
-/** Keys of the log that the ranges of one commit are compared with: validating it must not hold up the others. An older snapshot begins again. */
+/**
+ * Maximum number of keys of the log that the ranges of one commit are compared with, so that its validation does not
+ * delay other commits. A commit with an older snapshot must begin again.
+ */
 const comparedKeysMax = 10_000;
 
-/** What a batch stands on: the durable state, which does not move while the batch is open. */
+/** Base of a batch: the durable state, which does not change while the batch is open. */
 export interface BatchBase {
   readonly position: PositionRecord;
   readonly historyFloor: Tid;
   readonly outcomes: Outcomes;
   readonly outcomesMax: number;
-  /** The wall clock when the batch was opened. */
+  /** Wall clock when the batch was opened. */
   readonly wallMs: number;
   readonly queue: InvalidationQueue;
   read<T>(use: (view: View) => T): T;
-  /** Writes what the batch holds and ends it; undefined when that is done already. Rejects with WriteInDoubtError. */
+  /** Writes the batch and ends it; undefined: it is durable already. Rejects with WriteInDoubtError. */
   write(batch: WrittenBatch, alone: boolean): Promise<void> | undefined;
   /** Ends the batch without writing. */
   discard(): void;
 }
 
-/** What a batch leaves to be written, and what is true once it is durable. */
+/** Changes of a batch, and the state that holds once they are durable. */
 export interface WrittenBatch {
   readonly changes: readonly StoreChange[];
   readonly transactions: readonly LoggedTransaction[];
@@ -55,8 +58,9 @@ export interface WrittenBatch {
 }
 
 /**
- * Transactions that become durable together. Each is validated against what is durable and what stands before it in the batch;
- * its tid and its predecessor are given when it is added. Nothing of it is visible before `write` resolves.
+ * Transactions that become durable together. Each is validated against the durable state and the transactions before it
+ * in the batch; it gets its tid and its predecessor when it is added. Nothing of the batch is visible before `write`
+ * resolves.
  */
 export class CommitBatch {
   readonly #base: BatchBase;
@@ -66,7 +70,7 @@ export class CommitBatch {
   readonly #fences = new Map<string, Tid>();
   /** Serial of each key written in this batch. */
   readonly #written = new Map<string, Tid>();
-  /** Durable records of keys that were validated to be written: adding needs them again, as history. */
+  /** Durable records of keys that were validated for writing: `addTransaction` needs them again, as history. */
   readonly #replaced = new Map<string, Uint8Array | undefined>();
   #position: PositionRecord;
   #bytes = 0;
@@ -81,7 +85,7 @@ export class CommitBatch {
     return this.#transactions;
   }
 
-  /** Keys and values to be written. */
+  /** Bytes of the keys and values to write. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -91,8 +95,9 @@ export class CommitBatch {
   }
 
   /**
-   * Throws ConflictError, SnapshotTooOldError or BehindError, against what is durable and what stands before it in this batch; adds nothing.
-   * The id is looked up before, by `outcome`: a copy of a commit would conflict with itself.
+   * Validates against the durable state and the transactions before it in this batch; adds nothing. Throws
+   * ConflictError, SnapshotTooOldError or BehindError.
+   * The caller must look up the id with `outcome` first: a copy of a commit would conflict with itself.
    */
   validate(request: CommitRequest): void {
     assert(this.#isOpen, "a batch is validated against while it is open");
@@ -147,8 +152,8 @@ export class CommitBatch {
   }
 
   /**
-   * Adds a fence: `outcome(id)` is "fenced" once the batch is durable, so that no late copy commits.
-   * Throws ServerBusyError when as many fences are kept as may be.
+   * Adds a fence: once the batch is durable, `outcome(id)` is "fenced", so that no late copy commits.
+   * Throws ServerBusyError when the maximum number of fences is kept.
    */
   fence(id: string): void {
     assert(this.#isOpen, "a batch is added to while it is open");
@@ -162,7 +167,10 @@ export class CommitBatch {
     this.#put(fenceKey(id), encodeTid(last));
   }
 
-  /** Outcome of an id of this batch, else what is durable. One of this batch holds only once the batch is durable. */
+  /**
+   * Outcome of an id of this batch, otherwise the durable one. The outcome of an id of this batch is valid only once
+   * the batch is durable.
+   */
   outcome(id: string): Outcome | undefined {
     const tid = this.#tids.get(id);
     if (tid !== undefined) return { type: "committed", tid };
@@ -170,8 +178,8 @@ export class CommitBatch {
   }
 
   /**
-   * Durable when it resolves, or at once when it returns undefined; then, and only then, position, outcomes and queue of the
-   * store move. Rejects with WriteInDoubtError.
+   * Writes the batch. It is durable when the promise resolves, or at once when the call returns undefined; then, and
+   * only then, position, outcomes and queue of the store change. Rejects with WriteInDoubtError.
    */
   write(options: { readonly alone: boolean }): Promise<void> | undefined {
     assert(!this.isEmpty, "a batch that is written has something in it");
@@ -181,7 +189,7 @@ export class CommitBatch {
     return this.#base.write({ changes: this.#changes, transactions: this.#transactions, fences: this.#fences, position }, options.alone);
   }
 
-  /** Lets the batch go; nothing of it was written. */
+  /** Ends the batch; nothing of it is written. */
   discard(): void {
     this.#end();
     this.#base.discard();
@@ -210,7 +218,10 @@ export class CommitBatch {
     if (current !== undefined && current > snapshot) throw new ConflictError({ key, base: snapshot, current });
   }
 
-  /** A key created, changed or deleted in a range since the snapshot is a conflict: from the queue when it reaches back, else from the log. */
+  /**
+   * Throws ConflictError when a key in a range was created, changed or deleted since the snapshot. The keys come from
+   * the queue if it reaches back to the snapshot, otherwise from the log.
+   */
   #checkRanges(view: View, ranges: RangeSet, snapshot: Tid): void {
     const { queue } = this.#base;
     if (snapshot >= queue.reach) {

@@ -1,18 +1,21 @@
 import type { Tid } from "../../core/tid.js";
 import type { LoggedTransaction } from "../../core/transaction.js";
 
-/** How much the queue holds; past either bound the oldest go. */
+/** Bounds of the queue; beyond either, the oldest transactions are removed. */
 export interface InvalidationQueueBounds {
   readonly transactionsMax: number;
   readonly keysMax: number;
 }
 
-/** The latest transactions in memory, a chain without gap up to the last durable one. Bounded by transactions and by keys. */
+/**
+ * The latest transactions in memory, a chain without gaps up to the last durable one. Bounded by transactions and by
+ * keys.
+ */
 export class InvalidationQueue {
   readonly #bounds: InvalidationQueueBounds;
   readonly #transactions: LoggedTransaction[] = [];
   #keys = 0;
-  /** Last tid: the queue reaches back at least to here. */
+  /** Last tid: the queue reaches back at least to it. */
   #last: Tid;
 
   constructor(bounds: InvalidationQueueBounds, last: Tid) {
@@ -24,7 +27,7 @@ export class InvalidationQueue {
     return { transactions: this.#transactions.length, keys: this.#keys };
   }
 
-  /** Tid after which it has every transaction. */
+  /** Tid after which the queue has every transaction. */
   get reach(): Tid {
     return this.#transactions[0]?.previous ?? this.#last;
   }
@@ -39,7 +42,7 @@ export class InvalidationQueue {
     }
   }
 
-  /** Those after `tid`, which is not before its reach, in the order of commits. */
+  /** Transactions after `tid`, which is not before the reach, in the order of commits. */
   after(tid: Tid): readonly LoggedTransaction[] {
     return this.#transactions.slice(this.#firstAfter(tid));
   }

@@ -4,7 +4,7 @@ import type { View } from "../kv/ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, logFrom } from "./records.js";
 import type { LoggedTransaction } from "../../core/transaction.js";
 
-/** A transaction as a client that missed it needs it. `keys` undefined: too many for a page, to be read in parts. */
+/** A transaction for a client that missed it. `keys` undefined: too many for a page; the client reads them in parts. */
 export interface PagedTransaction {
   readonly previous: Tid;
   readonly tid: Tid;
@@ -15,13 +15,13 @@ export interface PagedTransaction {
 
 /** A part of the chain of transactions, read in one step. */
 export interface LogPageAfter {
-  /** In the order of commits, the first one following the tid that was asked for. */
+  /** In the order of commits; the first one follows the requested tid. */
   readonly transactions: readonly PagedTransaction[];
-  /** They reach the last durable tid. */
+  /** Whether they reach the last durable tid. */
   readonly whole: boolean;
 }
 
-/** What a page holds: within it the step that reads and writes it takes some milliseconds. */
+/** Content of a page: within its bounds, the step that reads and writes it takes a few milliseconds. */
 class LogPage {
   readonly transactions: PagedTransaction[] = [];
   #expected: Tid;
@@ -32,9 +32,9 @@ class LogPage {
     this.#expected = after;
   }
 
-  /** Whether a transaction of so many keys and bytes is the next one and has room. */
+  /** Whether a transaction with this predecessor and size is the next one and has room. */
   takes({ previous, keyCount }: { readonly previous: Tid; readonly keyCount: number }, bytes: number): boolean {
-    // The first one names another predecessor when the tid that was asked for was pruned or never was.
+    // The first one has another predecessor if the requested tid was pruned or never existed.
     if (previous !== this.#expected) return false;
     this.#keys += keyCount;
     this.#bytes += bytes;
@@ -53,7 +53,7 @@ class LogPage {
   }
 }
 
-/** A page of what the invalidation queue holds after `tid`. */
+/** A page of the transactions in the invalidation queue after `tid`. */
 export function pageOfQueue(following: readonly LoggedTransaction[], tid: Tid, last: Tid): LogPageAfter {
   const page = new LogPage(tid);
   for (const { previous, tid: next, digest, keys } of following) {
@@ -66,7 +66,10 @@ export function pageOfQueue(following: readonly LoggedTransaction[], tid: Tid, l
   return page.upTo(last);
 }
 
-/** A page of the log after `tid`, up to `last` at most: a view may be ahead of it. It ends at a place that is the end of everybody's page. */
+/**
+ * A page of the log after `tid`, at most up to `last`: a view may be ahead of it. Pages end at the same transactions
+ * for all clients.
+ */
 export function pageOfLog(view: View, tid: Tid, last: Tid): LogPageAfter {
   const page = new LogPage(tid);
   for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) {

@@ -1,15 +1,21 @@
 import { tidZero, type Tid } from "../../core/tid.js";
 import type { Outcome } from "../../core/transaction.js";
 
-/** Commits forgotten at a time: after a long rest a million may be due at the next commit. The rest follow with those that come. */
+/**
+ * Maximum number of commits forgotten in one step: after a long pause a million may be due at the next commit. Later
+ * steps forget the rest.
+ */
 const forgottenMax = 10_000;
 
 /**
- * What became of transaction ids, in memory, down to the id floor.
+ * Outcomes of transaction ids, in memory, down to the id floor.
  *
- * 1. A commit at T began at a snapshot before T: once the floor has reached T, a late copy is refused by its snapshot and T may be forgotten.
- * 2. A transaction fenced when the last tid was L began at L or before: once the floor is above L, its fence may go.
- * 3. The floor is the tid of a transaction: whoever began at the last one there was, however long ago that was, is not below it.
+ * 1. A commit at T has a snapshot before T. Once the floor has reached T, a late copy is refused because of its
+ *    snapshot, and T may be forgotten.
+ * 2. A transaction that was fenced when the last tid was L has a snapshot at or before L. Once the floor is above L,
+ *    its fence may be removed.
+ * 3. The floor is the tid of a transaction. Therefore a commit whose snapshot is the last tid is never below the floor,
+ *    however old that tid is.
  */
 export class Outcomes {
   readonly #commitsMax: number;
@@ -23,7 +29,7 @@ export class Outcomes {
     this.#commitsMax = commitsMax;
   }
 
-  /** Ids of transactions that began before it are not known here. Never goes back. */
+  /** Ids of transactions with a snapshot below it may be unknown here. Never goes back. */
   get floor(): Tid {
     return this.#floor;
   }
@@ -42,7 +48,7 @@ export class Outcomes {
     return this.#fenceTids.has(id) ? { type: "fenced" } : undefined;
   }
 
-  /** Remembers a commit; those come in the order of tids. Past the bound the floor rises. */
+  /** Remembers a commit; commits come in the order of tids. Beyond the bound the floor rises. */
   addCommit(id: string, tid: Tid): void {
     if (tid <= this.#floor) return;
     this.#tids.set(id, tid);
@@ -51,13 +57,16 @@ export class Outcomes {
     if (surplus !== undefined) this.raiseFloor(surplus);
   }
 
-  /** Remembers a fence written when the last tid was `last`. */
+  /** Remembers a fence that was written when the last tid was `last`. */
   addFence(id: string, last: Tid): void {
     this.#fenceTids.set(id, last);
     this.#fences.push(id, last);
   }
 
-  /** Commits at or before `floor`, the tid of a transaction, may be forgotten. Fences stay until they are gone from the disk too. */
+  /**
+   * Allows commits at or before `floor`, the tid of a transaction, to be forgotten. Fences stay until they are removed
+   * from the disk too.
+   */
   raiseFloor(floor: Tid): void {
     if (floor <= this.#floor) return;
     this.forgetTo(floor);
@@ -65,8 +74,8 @@ export class Outcomes {
   }
 
   /**
-   * Forgets commits at or before `tid`, which need not be that of a transaction: the floor rises to the last of them. What is left to be
-   * forgotten when the step is over is still known, and is forgotten by later calls.
+   * Forgets commits at or before `tid`, which need not be the tid of a transaction: the floor rises to the last of
+   * them. Commits that remain after this step are still known; later calls forget them.
    */
   forgetTo(tid: Tid): void {
     const to = Math.max(tid, this.#floor);
@@ -80,12 +89,12 @@ export class Outcomes {
     );
   }
 
-  /** At most `countMax` fences that the floor has passed, oldest first. */
+  /** At most `countMax` fences below the floor, the oldest first. */
   fencesBelowFloor(countMax: number): readonly string[] {
     return this.#fences.firstWhile((tid) => tid < this.#floor, countMax);
   }
 
-  /** Forgets the fences that fencesBelowFloor gave, after they were removed from the disk. */
+  /** Forgets the fences that fencesBelowFloor returned, after they were removed from the disk. */
   dropFences(count: number): void {
     let left = count;
     this.#fences.dropWhile(
@@ -95,7 +104,9 @@ export class Outcomes {
   }
 }
 
-/** Ids by tid, taken off at the front: a Map cannot be, for its iterators walk over what was deleted there. */
+/**
+ * Ids by tid, removed from the front. A Map is unsuitable: its iterators visit entries that were deleted at its front.
+ */
 class Entries {
   #ids: string[] = [];
   #tids: Tid[] = [];
@@ -126,7 +137,7 @@ class Entries {
       if (!holds(tid)) break;
       drop(this.#ids[this.#first] ?? "", tid);
     }
-    // Moving what is left costs no more than what was dropped.
+    // Moving the rest costs no more than the removals before.
     if (this.#first > this.#ids.length - this.#first) {
       this.#ids = this.#ids.slice(this.#first);
       this.#tids = this.#tids.slice(this.#first);

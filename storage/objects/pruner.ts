@@ -17,10 +17,10 @@ import {
 import type { Outcomes } from "./outcomes.js";
 import { keysOfPart } from "./transaction-log.js";
 
-/** Entries removed by one step at most, whatever time is left: their removal is one batch. */
+/** Maximum number of entries that one step removes, even if time is left: their removal is one batch. */
 const stepEntriesMax = 500;
 
-/** One step: what to remove, and what is left. */
+/** One step of pruning: the removals, and whether more remain. */
 export interface PrunePlan {
   readonly changes: readonly StoreChange[];
   readonly removed: number;
@@ -30,12 +30,13 @@ export interface PrunePlan {
 }
 
 /**
- * Finds what nobody can ask for any more, a step at a time. The log below the floor is the list of what is to be done:
- * each of its transactions replaced the revisions before it, and goes in the same batch as the last of them. So a sweep costs
- * what it removes, and one that was interrupted begins where the log now begins.
+ * Finds records that no client can request any more, one step at a time. The log below the floor is the list of work:
+ * each of its transactions replaced earlier revisions, and its log record is removed in the same batch as the last of
+ * them. So a sweep costs only what it removes, and an interrupted sweep continues at the beginning of the remaining
+ * log.
  */
 export class HistoryPruner {
-  /** Where a transaction with many keys was left. */
+  /** Place in a transaction with many keys at which the last step stopped. */
   #resume: { readonly tid: Tid; readonly index: number } = { tid: tidZero, index: 0 };
 
   plan(view: View, floor: Tid, outcomes: Outcomes, budgetMs: number, clock: Clock): PrunePlan {
@@ -46,7 +47,8 @@ export class HistoryPruner {
     const fences = stop === undefined ? outcomes.fencesBelowFloor(stepEntriesMax) : [];
     for (const id of fences) changes.push({ key: fenceKey(id), value: undefined });
     const removed = changes.length;
-    // Without its fence an id can only be refused by its snapshot: the floor that allowed the removal must outlive a start with other options.
+    // An id without its fence can only be refused because of its snapshot. Therefore the floor that allowed the removal
+    // must survive a restart with other options.
     if (fences.length > 0) changes.push({ key: metaKey("fenceFloor"), value: encodeTid(outcomes.floor) });
     return {
       changes,
@@ -59,7 +61,7 @@ export class HistoryPruner {
     };
   }
 
-  /** Where it stopped before the floor, else undefined. */
+  /** Place at which the step stopped before the floor; otherwise undefined. */
   #planLog(
     view: View,
     floor: Tid,
@@ -76,7 +78,7 @@ export class HistoryPruner {
         while (index < end) {
           planKey(view, keys[index - part * keysPerPart] ?? "", tid, changes);
           index += 1;
-          // After the work, never before: a step whose time is over at once still gets on.
+          // Checked after the work, not before it: a step without any time left still makes progress.
           if (isOver()) return { tid, index };
         }
       }
@@ -88,7 +90,10 @@ export class HistoryPruner {
   }
 }
 
-/** The revision of `key` that the transaction at `tid` replaced goes, and the tombstone that it left, if that is still current. */
+/**
+ * Removes the revision of `key` that the transaction at `tid` replaced, and the deletion that this transaction wrote,
+ * if that is still current.
+ */
 function planKey(view: View, key: string, tid: Tid, changes: StoreChange[]): void {
   for (const [historyBytes, revision] of view.range({ ...revisionsOf(key, tidZero, tid), reverse: true })) {
     if (tidOfRevision(revision) === tid) changes.push({ key: historyBytes, value: undefined });

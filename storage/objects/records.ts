@@ -6,7 +6,7 @@ import type { ByteRange } from "../kv/ordered-store.js";
 import { emptyPosition, type LoggedTransaction, type Position } from "../../core/transaction.js";
 
 /*
- * Layout of an object store. Keys begin with a letter:
+ * Layout of an object store. Record keys begin with a letter:
  *
  *   f <id>                 fence: the last tid when it was written
  *   h <key> NUL <tid>      older revision: tid of the next one, 1 if there is a value, the value
@@ -15,10 +15,11 @@ import { emptyPosition, type LoggedTransaction, type Position } from "../../core
  *   m <name>               format, position, floors
  *   o <key>                current revision: its tid, 1 if there is a value (0: deleted), the value
  *
- * Numbers are big-endian, tids of 8 bytes, so that the order of bytes is the order of tids; NUL sorts before all that can stand in a key.
+ * Numbers are big-endian and tids have 8 bytes, so that the order of bytes is the order of tids. NUL sorts before all
+ * characters that a key may contain.
  */
 
-/** Changes with every change of the layout; a folder of another one is refused. */
+/** Incremented with every change of the layout; a folder with another layout is refused. */
 export const formatVersion = 3;
 
 const letter = { fence: 0x66, history: 0x68, keys: 0x6b, log: 0x6c, meta: 0x6d, object: 0x6f } as const;
@@ -31,7 +32,7 @@ export const keysPerPart = 1_000;
 
 // ---- Keys
 
-/** Record key of what there is once. */
+/** Record key of a record that exists once. */
 export const metaKey = (name: "format" | "position" | "historyFloor" | "fenceFloor"): Buffer => textKey(letter.meta, name);
 /** Record key of a fence. */
 export const fenceKey = (id: string): Buffer => textKey(letter.fence, id);
@@ -58,7 +59,7 @@ export function historyKey(key: string, tid: Tid): Buffer {
   return bytes;
 }
 
-/** What stands after the letter in a record key: the key of an object, the id of a fence. */
+/** Text after the letter in a record key: the key of an object, or the id of a fence. */
 export function textOfKey(bytes: Uint8Array): string {
   return textOf(bytes, 1, bytes.length);
 }
@@ -78,7 +79,7 @@ export function revisionsOf(key: string, from: Tid, to: Tid): ByteRange {
   return { from: historyKey(key, from), to: historyKey(key, to) };
 }
 
-/** Log records from `from` (included) on. */
+/** Log records from `from` (included). */
 export function logFrom(from: Tid): ByteRange {
   return { from: logKey(from), to: Buffer.of(letter.log + 1) };
 }
@@ -100,7 +101,7 @@ function tidKey(first: number, tid: Tid, spare: number): Buffer {
   return bytes;
 }
 
-// ---- Revisions. Current ones carry their own tid, older ones that of the next: the other stands in the key or is not there.
+// ---- Revisions. A current one contains its own tid. An older one contains the tid of the next; its own is in its key.
 
 /** Bytes before the value in the record of a revision. */
 export const revisionHeaderBytes = tidBytes + 1;
@@ -114,7 +115,7 @@ export function encodeRevision(tid: Tid, value: Uint8Array | undefined): Buffer 
   return bytes;
 }
 
-/** The same value under another tid: what was current becomes history. */
+/** The same value with another tid: a current revision becomes history. */
 export function withTid(revision: Uint8Array, tid: Tid): Buffer {
   const bytes = Buffer.allocUnsafe(revision.length);
   bytes.set(revision);
@@ -122,12 +123,12 @@ export function withTid(revision: Uint8Array, tid: Tid): Buffer {
   return bytes;
 }
 
-/** The tid in the record: of itself when current, of the next one in the history. */
+/** The tid in the record: its own tid for a current revision, the tid of the next revision for an older one. */
 export function tidOfRevision(revision: Uint8Array): Tid {
   return readTid(revision, 0);
 }
 
-/** False: the record is of a deletion. */
+/** False: the record is a deletion. */
 export function isLive(revision: Uint8Array): boolean {
   return revision[tidBytes] === 1;
 }
@@ -139,13 +140,13 @@ export function valueOfRevision(revision: Uint8Array): Uint8Array | undefined {
 
 // ---- Position
 
-/** Position with what is counted up to it. */
+/** Position with counts up to it. */
 export interface PositionRecord extends Position {
-  /** Objects that are there. */
+  /** Number of objects that exist. */
   readonly objects: number;
-  /** Transactions of the whole history, those that were pruned among them. */
+  /** Number of transactions of the whole history, including pruned ones. */
   readonly transactions: number;
-  /** The server's wall clock when the last transaction was written, milliseconds since 1970. */
+  /** Wall clock of the server when the last transaction was written, milliseconds since 1970. */
   readonly wallMs: number;
 }
 
@@ -175,9 +176,9 @@ export function decodePosition(bytes: Uint8Array): PositionRecord {
   };
 }
 
-/** Digest of a history that ends with transaction `id` at `tid`, after one of `digest`. */
+/** Digest of a history that ends with transaction `id` at `tid`, after one with digest `digest`. */
 export function digestAfter(digest: string, id: string, tid: Tid): string {
-  // The id stands last: nothing in it can be taken for something else.
+  // The id comes last, so that no part of it can be mistaken for another field.
   return hash("sha256", `${digest} ${tid} ${id}`, "hex").slice(0, 2 * digestBytes);
 }
 
@@ -190,20 +191,23 @@ export function encodeTid(tid: Tid): Buffer {
   return bytes;
 }
 
-/** The tid that a record begins with. */
+/** The tid at the beginning of a record. */
 export function decodeTid(bytes: Uint8Array): Tid {
   return readTid(bytes, 0);
 }
 
 // ---- Log
 
-/** What a log record says without its keys. */
+/** Content of a log record without its keys. */
 export interface LogHead {
   readonly previous: Tid;
   readonly tid: Tid;
   readonly digest: string;
   readonly id: string;
-  /** Its place in the history: the first transaction has 1. The difference of two places says how many lie between them. */
+  /**
+   * Place in the history: the first transaction has 1. The difference of two places is the number of transactions from
+   * one to the other.
+   */
   readonly place: number;
   readonly keyCount: number;
 }
@@ -228,7 +232,7 @@ export function encodeLog(transaction: LoggedTransaction, place: number): Buffer
   return bytes;
 }
 
-/** What a log record says, from its key and its value, without the keys of its objects. */
+/** Content of a log record, from its key and its value, without the keys of its objects. */
 export function decodeLogHead(key: Uint8Array, record: Uint8Array): LogHead {
   const buffer = asBuffer(record);
   return {
@@ -241,7 +245,7 @@ export function decodeLogHead(key: Uint8Array, record: Uint8Array): LogHead {
   };
 }
 
-/** Keys in a log record: its first part. */
+/** Keys in a log record, which are the first part. */
 export function decodeLogKeys(record: Uint8Array): string[] {
   return decodeKeys(record, logHeadBytes + (record[logHeadBytes - 1] ?? 0));
 }
@@ -262,7 +266,7 @@ export function encodeKeys(keys: readonly string[], part: number, spare = 0): Bu
   return bytes;
 }
 
-/** Keys that encodeKeys wrote, from `start` on. */
+/** Keys that encodeKeys wrote, starting at byte `start`. */
 export function decodeKeys(bytes: Uint8Array, start = 0): string[] {
   const buffer = asBuffer(bytes);
   const keys: string[] = [];

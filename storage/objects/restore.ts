@@ -8,7 +8,7 @@ import { floorIn } from "./revisions.js";
 import { headAt, headsAfter, lastAt, transactionsBackwards } from "./transaction-log.js";
 import type { LoggedTransaction } from "../../core/transaction.js";
 
-/** Bounds of what is rebuilt. */
+/** Bounds of the restored state. */
 export interface RestoreOptions {
   readonly invalidationQueueSize: number;
   readonly invalidationQueueKeysMax: number;
@@ -16,7 +16,7 @@ export interface RestoreOptions {
   readonly outcomesMax: number;
 }
 
-/** What an object store keeps in memory, as it follows from what is on disk and from nothing else. */
+/** State of an object store in memory, derived from the disk alone. */
 export interface Restored {
   readonly position: PositionRecord;
   readonly historyFloor: Tid;
@@ -24,7 +24,10 @@ export interface Restored {
   readonly outcomes: Outcomes;
 }
 
-/** Makes an empty store one of `storage`; resolves when it is that. Rejects with StoreError when it holds anything else. */
+/**
+ * Writes the format record of `storage` into an empty store; resolves when the store has it. Rejects with StoreError
+ * when the store holds other data.
+ */
 export async function checkFormat(store: OrderedStore, storage: string): Promise<void> {
   const expected = Buffer.from(`zooid objects ${formatVersion} ${storage}`);
   const found = store.read((view) => {
@@ -40,7 +43,10 @@ export async function checkFormat(store: OrderedStore, storage: string): Promise
   await store.batch([{ key: metaKey("format"), value: expected }], { alone: true });
 }
 
-/** Reads position and floors, and rebuilds queue and outcomes from the log. Throws StoreError when position and log do not fit. */
+/**
+ * Reads position and floors, and rebuilds queue and outcomes from the log. Throws StoreError when position and log do
+ * not match.
+ */
 export function restore(view: View, path: string, options: RestoreOptions): Restored {
   const positionBytes = view.get(metaKey("position"));
   const position = positionBytes === undefined ? emptyHistory : decodePosition(positionBytes);
@@ -78,7 +84,7 @@ function restoreOutcomes(view: View, last: Tid, historyFloor: Tid, options: Rest
   for (const { id, tid } of headsAfter(view, outcomes.floor)) outcomes.addCommit(id, tid);
   const fences: { readonly id: string; readonly last: Tid }[] = [];
   for (const [key, value] of view.range(allFences)) fences.push({ id: textOfKey(key), last: decodeTid(value) });
-  // They lie in the order of ids, and are forgotten in that of tids.
+  // Records are in the order of ids; fences are forgotten in the order of tids.
   fences.sort((a, b) => a.last - b.last);
   for (const fence of fences) outcomes.addFence(fence.id, fence.last);
   return outcomes;

@@ -18,11 +18,12 @@ import {
 } from "./records.js";
 import type { Position } from "../../core/transaction.js";
 
-/** What a key held at a snapshot, and for how long. */
+/** Value of a key at a snapshot, and the interval for which it is known. */
 export interface Revision {
   /**
-   * Tid from which on it is known to hold: of the transaction that wrote it. An absent key has the tid of its deletion. Where no
-   * deletion is kept it has the history floor: what the key held before the floor is not known, for its deletion may have been pruned.
+   * Tid from which it is known to be valid: that of the transaction that wrote it. An absent key has the tid of its
+   * deletion. If no deletion is kept, it has the history floor: the value before the floor is unknown, because the
+   * deletion may have been pruned.
    */
   readonly serial: Tid;
   /** Undefined: absent at the snapshot. */
@@ -31,13 +32,13 @@ export interface Revision {
   readonly next: Tid | undefined;
 }
 
-/** A revision with the position that it is known for. */
+/** A revision with the position for which it is known. */
 export interface Loaded extends Revision {
   /** Last durable position of the view that the revision was read from. */
   readonly asOf: Position;
 }
 
-/** An object in a page, as at the snapshot. */
+/** An object in a page, as of the snapshot. */
 export interface ListedRow {
   readonly key: string;
   readonly serial: Tid;
@@ -47,10 +48,10 @@ export interface ListedRow {
 
 /** A page of a listing. */
 export interface Listed {
-  /** In the order of keys; a page may have none and an end all the same, when all it met is absent at the snapshot. */
+  /** In the order of keys. A page may have no rows and still an end, if all its objects are absent at the snapshot. */
   readonly rows: readonly ListedRow[];
   readonly asOf: Position;
-  /** Listed up to this key (not included), because the page is full; undefined: the whole range. */
+  /** The page lists keys before this key, because it is full; undefined: it lists the whole range. */
   readonly end: string | undefined;
 }
 
@@ -62,7 +63,10 @@ export function floorIn(view: View): Tid {
   return record === undefined ? tidZero : decodeTid(record);
 }
 
-/** Revision of `key` at `snapshot`. Throws SnapshotTooOldError when the key is absent and the view's history floor is above the snapshot. */
+/**
+ * Revision of `key` at `snapshot`. Throws SnapshotTooOldError when the key is absent and the view's history floor is
+ * above the snapshot.
+ */
 export function revisionAt(view: View, key: string, snapshot: Tid): Revision {
   const current = view.get(objectKey(key));
   if (current === undefined) return absentSinceFloor(view, snapshot, undefined);
@@ -70,12 +74,15 @@ export function revisionAt(view: View, key: string, snapshot: Tid): Revision {
 }
 
 /**
- * What looking for an older revision costs, in looks at a current one: a page of an old snapshot has fewer rows, so that the step that
- * reads it is no longer.
+ * Cost of looking up an older revision, in look-ups of a current one: a page at an old snapshot has fewer rows, so that
+ * the step that reads it takes no longer.
  */
 export const olderRevisionLooks = 8;
 
-/** A page of the objects in `range` at `snapshot`: at most `entriesMax` looked at, and `bytesMax` of keys and values but one row at least. */
+/**
+ * A page of the objects in `range` at `snapshot`: at most `entriesMax` objects are visited, and it has at most
+ * `bytesMax` of keys and values, but at least one row.
+ */
 export function listAt(view: View, range: KeyRange, snapshot: Tid, entriesMax: number, bytesMax: number): Omit<Listed, "asOf"> {
   const rows: ListedRow[] = [];
   let entries = 0;
@@ -111,14 +118,17 @@ function revisionBefore(view: View, key: string, current: Uint8Array, snapshot: 
   return absentSinceFloor(view, snapshot, currentSerial);
 }
 
-/** The absence of a key without a deletion. The floor comes from the view itself: the floor in memory may lag behind it. */
+/**
+ * The absence of a key without a deletion. The floor comes from the view, because the floor in memory may lag behind
+ * it.
+ */
 function absentSinceFloor(view: View, snapshot: Tid, next: Tid | undefined): Revision {
   const floor = floorIn(view);
   if (snapshot < floor) throw new SnapshotTooOldError({ snapshot, floor });
   return { serial: floor, value: undefined, next };
 }
 
-/** Whether `record`, current of a key, is there; undefined is a key never written. */
+/** Whether `record`, the current one of a key, is a value; undefined means that the key was never written. */
 export function isPresent(record: Uint8Array | undefined): boolean {
   return record !== undefined && isLive(record);
 }

@@ -5,7 +5,7 @@ import type { Log } from "../../core/log.js";
 import { type Tid, tidMsMax, tidToMs } from "../../core/tid.js";
 import type { PositionRecord } from "./records.js";
 
-/** What a TidClock reads, and where it says that a clock is wrong. */
+/** Clock that a TidClock reads, and log for its warnings. */
 export interface TidClockDeps {
   readonly storage: string;
   readonly clock: Clock;
@@ -18,20 +18,23 @@ interface ClockReading {
 }
 
 /**
- * The time that tids are given for. All ages of history are counted in tids, so that it must go on as real time does:
+ * The time of new tids. All ages of history are counted in tids, so this time must advance as real time does:
  *
- *     1. It is the wall clock and a lead, which is 0 as long as the wall clock is right.
- *     2. A jump of the wall clock that the monotonic clock does not explain changes the lead and not the time. It is logged.
- *     3. The first tid of a run follows the wall clock, unless that would be behind the last tid: then the lead is what it is behind.
- *     4. A lead lasts over a start: the record of a position has the wall clock beside the tid.
+ *     1. It is the wall clock plus a lead, which is 0 as long as the wall clock is right.
+ *     2. A jump of the wall clock that the monotonic clock does not explain changes the lead and not the time. It is
+ *        logged.
+ *     3. The first tid of a run follows the wall clock, unless that is more than `limits.clockJumpMsMax` behind the
+ *        last tid: then the lead is the difference.
+ *     4. A lead survives a restart: the record of a position contains the wall clock in addition to the tid.
  *
- * A clock that is set by `limits.clockJumpMsMax` or less is followed; where it is set back, tids count up by one until it is there again.
- * They never wait for it longer than `limits.clockJumpMsMax`, however often it is set back: ages of history would stand as long.
+ * A wall clock that is set by `limits.clockJumpMsMax` or less is followed. If it is set back, tids count up by one
+ * until it catches up. They never wait for it longer than `limits.clockJumpMsMax`, even if it is set back repeatedly:
+ * ages of history would stand still as long.
  */
 export class TidClock {
   readonly #deps: TidClockDeps;
   #leadMs: number;
-  /** Both clocks when a tid was given last; undefined: this run gave none yet. */
+  /** Both clocks at the last tid; undefined: no tid in this run yet. */
   #read: ClockReading | undefined;
 
   constructor(deps: TidClockDeps, { tid, wallMs }: PositionRecord) {
@@ -51,7 +54,10 @@ export class TidClock {
     return Math.max(0, tidToMs(last) - this.#deps.clock.now());
   }
 
-  /** Milliseconds that the tid after `last` is given for, which is to be given now. Throws ClockError when no tid can be of that time. */
+  /**
+   * Time in milliseconds of the tid after `last`, which the caller assigns now. Throws ClockError when no tid can have
+   * that time.
+   */
   next(last: Tid): number {
     const { clock } = this.#deps;
     const read = { wallMs: clock.now(), monotonicMs: clock.monotonic() };

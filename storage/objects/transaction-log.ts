@@ -3,13 +3,13 @@ import type { View } from "../kv/ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, type LogHead, logFrom, logKey } from "./records.js";
 import type { LoggedTransaction } from "../../core/transaction.js";
 
-/** The log as it lies in a view. What was pruned is not in it; what is left is a chain without gap. */
+/** The log in a view. Pruned transactions are not in it; the rest is a chain without gaps. */
 
 /** A part of the chain of transactions. */
 export interface TransactionsAfter {
-  /** In the order of commits, the first one following the tid that was asked for. */
+  /** In the order of commits; the first one follows the requested tid. */
   readonly transactions: readonly LoggedTransaction[];
-  /** They reach the last durable tid. */
+  /** Whether they reach the last durable tid. */
   readonly whole: boolean;
 }
 
@@ -23,12 +23,12 @@ export function* transactionsAfter(view: View, tid: Tid): Generator<LoggedTransa
   for (const [key, record] of view.range(logFrom(asTid(tid + 1)))) yield loggedTransaction(view, key, record);
 }
 
-/** Transactions from the last one back; lazy. */
+/** Transactions in reverse order of commits; lazy. */
 export function* transactionsBackwards(view: View): Generator<LoggedTransaction> {
   for (const [key, record] of view.range({ ...logFrom(asTid(0)), reverse: true })) yield loggedTransaction(view, key, record);
 }
 
-/** Head of the first transaction after `tid` that the log has. */
+/** Head of the first transaction after `tid` in the log. */
 export function firstAfter(view: View, tid: Tid): LogHead | undefined {
   const [first] = headsAfter(view, tid);
   return first;
@@ -72,8 +72,8 @@ export function keysOfPart(view: View, tid: Tid, record: Uint8Array, part: numbe
 }
 
 /**
- * Transactions of `following` that continue the chain after `tid`, `last` at most: as many as the bounds allow, but one at least, whatever
- * its keys.
+ * Transactions of `following` that continue the chain after `tid`, at most up to `last`: as many as the bounds allow,
+ * but at least one, with any number of keys.
  */
 export function chainAfter(
   following: Iterable<LoggedTransaction>,
@@ -86,7 +86,8 @@ export function chainAfter(
   let expected = tid;
   let keys = 0;
   for (const transaction of following) {
-    // The first one names another predecessor when `tid` was pruned or never was; a view may also be ahead of the last tid.
+    // The first one has another predecessor if `tid` was pruned or never existed. A view may also be ahead of the last
+    // tid.
     if (transaction.previous !== expected || transaction.tid > last) break;
     keys += transaction.keys.length;
     if (transactions.length > 0 && (transactions.length >= countMax || keys > keysMax)) break;

@@ -5,7 +5,7 @@ import type { CommitRequest } from "../../../core/transaction.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { BehindError, ClosedError, silentLog, type Tid, WriteInDoubtError } from "../../../core/index.js";
 
-/** A disk that does as the test says with each batch. */
+/** Fate of one batch on the disk, which the test chooses. */
 type Fate = "written" | "lost, in doubt" | "written, in doubt";
 
 function setup() {
@@ -36,7 +36,7 @@ async function commit(store: ObjectStore, id: string, key = "a"): Promise<void> 
 
 describe("a write in doubt", () => {
   for (const fate of ["lost, in doubt", "written, in doubt"] as const) {
-    test(`that was ${fate}: nothing moves and nothing is shown until the store was opened again, then what is on disk holds`, async () => {
+    test(`that was ${fate}: nothing changes and nothing can be read until the store is reopened; then the state on disk holds`, async () => {
       const { fates, open } = setup();
       const store = await open();
       await commit(store, "first");
@@ -65,7 +65,7 @@ describe("a write in doubt", () => {
       await store.close();
     });
 
-    test(`of the floor, ${fate}: after opening it is as on disk, and pruning removes no more than it allows`, async () => {
+    test(`of the floor, ${fate}: after reopening it is the one on disk, and pruning removes no more than it allows`, async () => {
       const { fates, open } = setup();
       const store = await open();
       const tids: Tid[] = [];
@@ -83,7 +83,7 @@ describe("a write in doubt", () => {
       await store.close();
     });
 
-    test(`of pruning, ${fate}: it is taken up again and comes to its end`, async () => {
+    test(`of pruning, ${fate}: it is resumed and completes`, async () => {
       const { fates, open } = setup();
       const store = await open();
       for (const id of ["1", "2", "3", "4"]) await commit(store, id);
@@ -100,7 +100,7 @@ describe("a write in doubt", () => {
 });
 
 describe("a batch that is on disk but not acknowledged yet", () => {
-  test("is loaded with the as-of of the same view, and moves no position", async () => {
+  test("is loaded with the as-of of the same view, and does not change the position", async () => {
     const { watchers, open } = setup();
     const store = await open();
     await commit(store, "first");
@@ -110,7 +110,8 @@ describe("a batch that is on disk but not acknowledged yet", () => {
       seen = true;
       expect(store.position).toEqual(first);
       const loaded = store.load("a", first.tid);
-      // Its own as-of says that it was replaced; one from memory would call a revision current that is not.
+      // Its own as-of shows that it was replaced; with the as-of from memory, a replaced revision would count as
+      // current.
       expect(loaded.next).toBe(loaded.asOf.tid);
       expect(loaded.asOf.tid).toBeGreaterThan(first.tid);
       const listed = store.list({ from: "", to: undefined }, first.tid, 10, 100);
@@ -125,7 +126,7 @@ describe("a batch that is on disk but not acknowledged yet", () => {
     await store.close();
   });
 
-  test("survives a crash of its server, and one that was not on disk does not", async () => {
+  test("survives a crash of its server, and one that is not on disk does not", async () => {
     for (const onDisk of [true, false]) {
       const air: (() => void)[] = [];
       let holds = false;

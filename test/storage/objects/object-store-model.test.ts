@@ -20,7 +20,8 @@ import {
 import { temporaryFolders } from "../../support/temporary-folder.js";
 
 /**
- * The object store against the most naive model there is: a list of all transactions, searched from the beginning for every question.
+ * The object store compared with the simplest model: a list of all transactions, searched from the beginning for every
+ * question.
  * Random work, random snapshots, conflicts, batches, fences, floors, pruning and openings.
  */
 const seed = Number(process.env["ZOOID_TEST_SEED"] ?? Date.now() % 1_000_000_000);
@@ -112,7 +113,7 @@ async function run(openStore: OpenStore, steps: readonly Step[]): Promise<void> 
       const touched = (name: string) =>
         spec.writes.some(([written]) => written === name) ||
         (spec.serializable && (spec.reads.includes(name) || spec.ranges.some((range) => rangeHas(range, name))));
-      // What the transaction before the snapshot's end did not see, durable or in this batch.
+      // Later writes, durable or in this batch, of keys that the transaction wrote or read.
       const isConflict = done.some(({ tid, writes }) => tid > snapshot && writes.some(([name]) => touched(name)));
       expect(refusal?.constructor).toBe(isTooOld ? SnapshotTooOldError : isConflict ? ConflictError : undefined);
       if (refusal !== undefined) continue;
@@ -151,7 +152,7 @@ async function run(openStore: OpenStore, steps: readonly Step[]): Promise<void> 
   await store.close();
 }
 
-/** Every question at every snapshot. */
+/** Compares all answers at every snapshot. */
 function compare(store: ObjectStore, done: readonly Done[], fenced: ReadonlyMap<string, Tid>, snapshots: readonly Tid[]): void {
   const last = done.at(-1)?.tid ?? tidZero;
   expect(store.position.tid).toBe(last);
@@ -174,7 +175,8 @@ function compare(store: ObjectStore, done: readonly Done[], fenced: ReadonlyMap<
       const expected = picture.get(name) ?? { serial: tidZero, text: null, next: undefined };
       const { serial, value, next, asOf } = store.load(name, snapshot);
       expect(value === undefined ? null : Buffer.from(value).toString()).toBe(expected.text);
-      // Without a deletion a key is known to be absent from the floor on, and no sooner. A deletion at the floor or before it may be pruned.
+      // Without a deletion a key is known to be absent only from the floor on. A deletion at the floor or before it may
+      // be pruned.
       const { historyFloor } = store;
       const mayBePruned = expected.text === null && expected.serial <= historyFloor;
       const serials = expected.serial === tidZero ? [historyFloor] : mayBePruned ? [expected.serial, historyFloor] : [expected.serial];
@@ -232,7 +234,7 @@ function attempt(act: () => unknown): Error | undefined {
   }
 }
 
-describe("the object store does as a list of all transactions would", () => {
+describe("the object store agrees with a list of all transactions", () => {
   const steps = fc.array(step, { minLength: 1, maxLength: 25 });
   const settings = { seed, endOnFailure: false };
 
