@@ -3,7 +3,7 @@ import type { Bus, BusEvent } from "../../transport/index.js";
 import { systemClock } from "../../core/index.js";
 import { rejected } from "./transport-steps.js";
 
-/** Short, so that silence is noticed within a test; all buses of a suite have them. */
+/** Short times, so that silence is noticed within a test. All buses of a suite have them. */
 export const busPace = { heartbeatIntervalMs: 150, heartbeatTimeoutMs: 1_000 } as const;
 
 /** A node's bus on its own link. */
@@ -12,33 +12,33 @@ export interface BusNode {
   close(): Promise<void>;
 }
 
-/** What can happen to the link of one node. */
+/** Faults of the link of one node. */
 export interface BusLink {
   cut(): void;
-  /** Nothing passes, and nothing is said about it. */
+  /** Nothing passes, and no side is notified. */
   stall(): void;
   mend(): void;
 }
 
-/** Where buses of one kind meet. */
+/** The broker of buses of one kind. */
 export interface BusSetup {
   /** A bus that does not follow yet. */
   open(prefix?: string): Promise<BusNode & { readonly link?: BusLink }>;
-  /** Kills the broker and starts it again with its data; undefined where there is none. */
+  /** Kills the broker and starts it again with its data. Undefined: there is no broker. */
   readonly restart?: () => Promise<void>;
   close(): Promise<void>;
 }
 
-/** What a kind of bus can do. */
+/** Traits of a kind of bus. */
 export interface BusTraits {
   /** All nodes give the same invalidation the same number. */
   readonly oneOrder: boolean;
-  /** What was missed while cut off is told afterwards, and is no reason for a reset. */
+  /** The bus reports missed invalidations after a cut, without a reset. */
   readonly keepsHistory: boolean;
   readonly hasLinks: boolean;
 }
 
-/** A bus and all that it told. */
+/** A bus and all events that it reported. */
 export class HeardBus {
   readonly events: BusEvent[] = [];
   readonly bus: Bus;
@@ -64,7 +64,7 @@ export class HeardBus {
     return this.events.filter((event) => event.type === type).length;
   }
 
-  /** Resolves as soon as the events told so far fulfil `condition`. */
+  /** Resolves as soon as the events so far fulfil `condition`. */
   async until(condition: (heard: HeardBus) => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = () => {
@@ -77,17 +77,17 @@ export class HeardBus {
     });
   }
 
-  /** Resolves when `tags` were told, or a reset after `from` events stands for them, and it follows. */
+  /** Resolves when the bus follows and has reported `tags`, or a reset after `from` events that stands for them. */
   async caughtUp(tags: readonly string[], from = 0): Promise<void> {
     await this.until(({ events }) => {
       const since = events.slice(from);
-      const told = new Set(since.map((event) => (event.type === "invalidated" ? event.tag : "")));
-      return this.bus.state.type === "following" && (tags.every((tag) => told.has(tag)) || since.some(({ type }) => type === "reset"));
+      const reported = new Set(since.map((event) => (event.type === "invalidated" ? event.tag : "")));
+      return this.bus.state.type === "following" && (tags.every((tag) => reported.has(tag)) || since.some(({ type }) => type === "reset"));
     });
   }
 }
 
-/** Holds a bus to what transport/bus.ts promises, by its numbers. */
+/** Tests a bus against the numbered promises of transport/bus.ts. */
 export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promise<BusSetup>): void {
   describe(`the bus ${name}`, () => {
     let setup: BusSetup;
@@ -118,7 +118,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
     }
 
     describe("1. order", () => {
-      test("all nodes are told of the invalidations of all, those of each publisher in its order", async () => {
+      test("every node reports the invalidations of all nodes, those of each publisher in order", async () => {
         const nodes = [await follow(), await follow(), await follow()];
         const count = 100;
         await Promise.all(
@@ -149,7 +149,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
     });
 
     describe("2. no gap unnoticed", () => {
-      test("the first thing told is a reset at the end, then that it follows", async () => {
+      test("the first event is a reset at the end, then the bus follows", async () => {
         const first = await follow();
         await first.bus.publish("before", "id");
         const { heard, bus } = await follow();
@@ -161,7 +161,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
     });
 
     describe("3. at least once", () => {
-      test("a publication resolves to the version under which its own node is told of it", async () => {
+      test("publish resolves to the version under which its own node reports the invalidation", async () => {
         const { bus, heard } = await follow();
         const versions = await Promise.all(["a", "b", "a"].map((tag, n) => bus.publish(tag, `id-${n}`)));
         await heard.until(({ tags }) => tags.length === 3);
@@ -170,7 +170,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         );
       });
 
-      test("a closed bus takes no publication, tells nothing more, and rejects what is under way", async () => {
+      test("a closed bus takes no publication, reports nothing more, and rejects publications in flight", async () => {
         const [closing, other] = [await follow(), await follow()];
         await closing.bus.publish("a", "1");
         const before = closing.heard.events.length;
@@ -183,7 +183,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         expect(await rejected(closing.bus.follow(undefined))).toEqual(closed);
       });
 
-      test("one that leaves after its goodbye makes nobody discard", async () => {
+      test("a bus that leaves after its goodbye makes no other node discard", async () => {
         const [leaving, staying] = [await follow(), await follow()];
         await leaving.bus.publish("a", "1");
         await staying.heard.until(({ tags }) => tags.length === 1);
@@ -196,8 +196,8 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
       });
     });
 
-    describe("5. what is told", () => {
-      test("tags that differ only in their dividers are told as they were published, the root too", async () => {
+    describe("5. events", () => {
+      test("tags that differ only in their dividers are reported as they were published, the root too", async () => {
         const [one, two] = [await follow(), await follow()];
         const tags = ["a.b:c", "a:b.c", "a:b:c", "a.b.c", "a_b:c", "", "_.a:_"];
         for (const [n, tag] of tags.entries()) await one.bus.publish(tag, `id-${n}`);
@@ -205,7 +205,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         expect(two.heard.tags).toEqual(tags);
       });
 
-      test("nodes of another prefix hear nothing", async () => {
+      test("nodes of another prefix report nothing", async () => {
         const [one, same, other] = [await follow("p"), await follow("p"), await follow("q")];
         await one.bus.publish("a", "1");
         await other.bus.publish("b", "2");
@@ -213,7 +213,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         expect(other.heard.tags).toEqual(["b"]);
       });
 
-      test("a listener that throws hurts neither its bus nor the others", async () => {
+      test("a listener that throws harms neither its bus nor the others", async () => {
         const [other, node] = [await follow(), await setup.open()];
         open.push(node);
         node.bus.listen(() => {
@@ -229,7 +229,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
     if (!traits.hasLinks) return;
 
     describe("2. no gap unnoticed, over links that break", () => {
-      test.each(["cut", "stall"] as const)("after its link was %s, a node is told of what it missed, or of a reset", async (how) => {
+      test.each(["cut", "stall"] as const)("after its link was %s, a node reports what it missed, or a reset", async (how) => {
         const [one, two] = [await follow(), await follow()];
         await one.bus.publish("before", "0");
         await two.heard.until(({ tags }) => tags.includes("before"));
@@ -262,7 +262,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
     });
 
     describe("3. at least once, over links that break", () => {
-      test("what is published while cut off is told to others once the link is back", async () => {
+      test("an invalidation published while cut off is reported by others once the link is back", async () => {
         const [one, two] = [await follow(), await follow()];
         one.link?.cut();
         await one.heard.until((heard) => heard.count("cut") === 1);
@@ -274,7 +274,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         await two.heard.caughtUp(["a", "b"], from);
       });
 
-      test("what is under way when the broker is killed is told to all, and no promise is left", async () => {
+      test("publications in flight when the broker is killed reach all nodes, and no promise stays open", async () => {
         const [one, two] = [await follow(), await follow()];
         const tags = Array.from({ length: 200 }, (_, n) => `t:${n}`);
         for (const half of [tags.slice(0, 100), tags.slice(100)]) {
@@ -287,7 +287,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         if (traits.keepsHistory) expect(new Set(two.heard.tags)).toEqual(new Set(tags));
       });
 
-      test("a close while cut off rejects what waits", async () => {
+      test("a close while cut off rejects waiting publications", async () => {
         const { bus, heard, link } = await follow();
         link?.cut();
         await heard.until(({ events }) => events.some(({ type }) => type === "cut"));
@@ -306,7 +306,7 @@ export function busSuite(name: string, traits: BusTraits, makeSetup: () => Promi
         expect(heard.count("heartbeat")).toBeGreaterThan(0);
       });
 
-      test("while nothing passes the moment of the last proof stands still, and publishing waits", async () => {
+      test("while nothing passes, the time of the last proof stands still, and publish waits", async () => {
         const { bus, heard, link } = await follow();
         link?.stall();
         await heard.until(({ events }) => events.some(({ type }) => type === "cut"));
