@@ -1,7 +1,7 @@
 import { onAbort } from "./index.js";
 
 /**
- * Resolves or rejects like `promise`. When `signal` aborts first, it calls `gaveUp` and rejects with the reason of the
+ * Resolves or rejects like `promise`. When `signal` aborts first, calls `gaveUp` and rejects with the reason of the
  * signal.
  * The work behind `promise` goes on, but its result is ignored.
  */

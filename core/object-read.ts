@@ -38,8 +38,8 @@ export class ObjectRead {
    */
   since: Tid;
   /**
-   * The data was changed, or may have been changed because no client checks it any more. Never reset: the next read of
-   * the same data gets a new ObjectRead.
+   * The data was changed, or may have been changed without notice, because no client tracks it any more. Never reset:
+   * the next read of the same data gets a new ObjectRead.
    */
   isStale = false;
   /** Number of kept results that depend on it. */

@@ -38,7 +38,7 @@ const reference = 14;
 
 const structured = 0xc1;
 const nothing: Uint8Array = new Uint8Array(0);
-// One level more, because a view, in a list like each object, holds its bytes.
+// One level more than the value: some primitives in the deepest object are lists, too.
 const allowed = { depthMax: limits.valueDepthMax + 1, containersMax: Infinity, extension: "undefined" } as const;
 const plainAllowed = { depthMax: limits.valueDepthMax, containersMax: Infinity, extension: "timestamp" } as const;
 
