@@ -23,7 +23,7 @@ type Violated = (sentence: string, facts: Readonly<Record<string, unknown>>) => 
  *    over.
  * 2. A call in whose context computations ran gets the result of the last of them, unless that one failed.
  *
- * A computation that begins anew for a later caller in the context of an earlier call breaks one of the two: the
+ * A computation that begins again for a later caller in the context of an earlier call breaks one of the two: the
  * earlier call is over, or it gets the result of its own computation.
  */
 export class CallContexts {

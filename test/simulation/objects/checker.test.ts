@@ -69,7 +69,7 @@ describe("checker", () => {
     expect(sentences()).toEqual([
       "1 a read sees the state at the snapshot",
       "1 a listing sees the state at the snapshot",
-      "4 a cache never serves as current what an invalidation before its last tid replaced",
+      "4 a cache never serves as current a value that an invalidation before its last tid replaced",
     ]);
   });
 

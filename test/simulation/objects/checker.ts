@@ -279,7 +279,7 @@ export class Checker {
     const held = moment.state.get(key);
     if (value !== held?.value) {
       const facts = { client, key, position: position.tid, found: value, expected: held?.value, serial: held?.serial };
-      this.violated(4, "a cache never serves as current what an invalidation before its last tid replaced", facts);
+      this.violated(4, "a cache never serves as current a value that an invalidation before its last tid replaced", facts);
     }
   }
 }
