@@ -66,3 +66,14 @@ test("a client that a fault cut off from its server's messages becomes level onc
   expect(client.client?.status().heardMsAgo).toBeLessThan(timings.heartbeatIntervalMs);
   client.abandon();
 });
+
+test("a server becomes level once it has given up a vote that its client does not end", async () => {
+  const { world, server, client } = await connected();
+  world.isCalm = true;
+  const finish = client.workload?.hang("a/1", "a/1");
+  expect(await world.until(() => server.holdsVotes, 1_000)).toBe(true);
+  expect(await becomesLevel(world, server, [client])).toBe(true);
+  expect(server.holdsVotes).toBe(false);
+  await finish;
+  client.abandon();
+});

@@ -29,11 +29,11 @@ export async function becomesLevel(world: World, server: SimulatedServer, client
 /**
  * Whether every client runs, is connected to the running server (for writing unless it is read-only), and is not behind
  * it. Each has heard the server within `heardMsMax`: a client that a fault cut off from messages drops its link later,
- * when the silence is too long. No client has a voted transaction: one that hung during the faults ends the session
- * later, with all that the client votes meanwhile.
+ * when the silence is too long. Neither a client nor the server has a voted transaction: if one hung, or its abort was
+ * lost, during the faults, the session ends later, with all that the client votes meanwhile.
  */
 function isLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[], heardMsMax: number): boolean {
-  if (!server.isServing) return false;
+  if (!server.isServing || server.holdsVotes) return false;
   const { digest } = world.checker.history.head;
   return clients.every(({ client, clock, workload, isReadOnly }) => {
     if (clock?.isHeldUp === true) return false;

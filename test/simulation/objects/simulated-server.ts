@@ -98,6 +98,11 @@ export class SimulatedServer {
     return this.#groupCommit === "readOnly";
   }
 
+  /** Whether it holds a transaction that voted. If its client does not end it in time, the client's session ends. */
+  get holdsVotes(): boolean {
+    return this.#server !== undefined && this.#server.status(storage).openTransactions.length > 0;
+  }
+
   /** Instance id of the process that serves. */
   get instance(): string | undefined {
     return this.#server?.instance;
