@@ -3,21 +3,13 @@
  * The value here is the default of a bound that can be configured.
  */
 export const limits = {
-  /**
-   * Bytes of a key in UTF-8: below LMDB's 1,978 bytes with room for prefix and tid, and short enough to send by the
-   * hundred.
-   */
+  /** Bytes of a key in UTF-8: below LMDB's 1,978 with room for prefix and tid, short enough to send by the hundred. */
   keyBytesMax: 512,
   /** Bytes of a whole request or reply, after its parts are joined. Larger values belong in blob storage. */
   messageBytesMax: 16 * 1024 * 1024,
-  /**
-   * Bytes of an encoded value: it fits into one answer, together with its key and the last key of a page of a listing.
-   */
+  /** Bytes of an encoded value: with its key, and the last key of a page of a listing, it fits into one answer. */
   valueBytesMax: 16 * 1024 * 1024 - 2 * 1024,
-  /**
-   * Arrays and maps in one message, and their nesting: each takes about 50 bytes of memory, even when it takes few
-   * bytes in the message.
-   */
+  /** Arrays and maps in one message, and their nesting: each takes about 50 bytes of memory, for few in the message. */
   messageContainersMax: 250_000,
   messageDepthMax: 16,
   /** Nesting of a value: deeper values overflow the stack of the decoder. */
@@ -30,10 +22,7 @@ export const limits = {
   nameBytesMax: 64,
   /** Bytes of messages whose parts one receiver is joining, from all senders together. */
   joiningBytesMax: 64 * 1024 * 1024,
-  /**
-   * A message is dropped when its parts do not all arrive within this time. It is longer than a request waits, so the
-   * sender has given up by then.
-   */
+  /** A message whose parts do not all arrive within this time is dropped; its request has timed out by then. */
   joiningTimeoutMs: 30_000,
   /** Bytes of one published payload when the broker names no other maximum: the default of a NATS server. */
   payloadBytesMax: 1024 * 1024,
@@ -41,27 +30,18 @@ export const limits = {
   dialTimeoutMs: 5_000,
   /** A client or cache that opens waits this long to learn whether its broker refuses it. */
   firstDialWaitMs: 1_000,
-  /**
-   * A problem that keeps a client or a cache from working is logged this long after its start, and then at this
-   * interval.
-   */
+  /** A problem that keeps a client or cache from working is logged this long after its start, then at this interval. */
   waitingNoticeAfterMs: 1_000,
   waitingNoticeIntervalMs: 30_000,
   /** First and longest pause between attempts to reach a broker; doubled each time, with jitter. */
   dialDelayMsMin: 20,
   dialDelayMsMax: 2_000,
-  /**
-   * Interval between pings of the broker, and how many may be unanswered: a dead link is noticed within three
-   * intervals.
-   */
+  /** Interval between pings of the broker, and unanswered ones: a dead link is noticed within three intervals. */
   pingIntervalMs: 2_000,
   pingsUnansweredMax: 2,
   /** Bytes that may wait for one slow reader before its connection is closed: the same as in a NATS server. */
   bufferedBytesMax: 64 * 1024 * 1024,
-  /**
-   * Subscriptions, requests in flight, and unanswered requests of one process behind a WebSocket; the bound holds for
-   * each of the three.
-   */
+  /** Subscriptions, requests in flight, and unanswered requests, each, of one process behind a WebSocket. */
   socketSubscriptionsMax: 10_000,
   socketRequestsMax: 10_000,
 
@@ -78,10 +58,7 @@ export const limits = {
   logPageBytesMax: 512 * 1024,
   /** Bytes of encoded log pages that a server keeps: clients that return at the same time read the same pages. */
   logPagesBytesMax: 16 * 1024 * 1024,
-  /**
-   * Bytes of log pages and of actor lists that are sent but not yet taken by the broker: answers to commits wait for no
-   * more than this.
-   */
+  /** Bytes of log pages and actor lists that the broker has still to take: answers to commits wait for no more. */
   pacedBytesInAirMax: 512 * 1024,
   /** Pages that one session requests at a time; further requests are answered with ServerBusyError. */
   pagesAskedMax: 8,
@@ -90,10 +67,7 @@ export const limits = {
   /** Invalidations that a client keeps although they do not follow its last tid yet. */
   earlyInvalidationsMax: 1_000,
 
-  /**
-   * Longest delay of one timer of the system, which fires at once when the delay is longer. Longer delays use several
-   * timers.
-   */
+  /** Longest delay of a timer of the system, which fires a longer one at once. Longer delays use several timers. */
   timerMsMax: 2 ** 31 - 1,
   /** Interval at which a server sends its last tid; a client notices within it that the last message was lost. */
   heartbeatIntervalMs: 1_000,
@@ -115,19 +89,11 @@ export const limits = {
   statusListMax: 1_000,
   /** Registered clients of one storage. */
   sessionsMax: 10_000,
-  /**
-   * Sessions with one client name: processes may share a name, and a client that lost its link begins another session.
-   */
+  /** Sessions with one client name: processes may share a name, and a client that lost its link begins another. */
   sessionsPerClientMax: 1_000,
-  /**
-   * A session without any request may make room for another one after this time: a client normally verifies its cache
-   * at once.
-   */
+  /** A session without requests may make room for another after this: a client verifies its cache at once. */
   sessionUnusedMs: 2_000,
-  /**
-   * Fences (ids that can never commit) that one session writes within outcomeAgeMs: as many as its commits that can be
-   * in flight at once.
-   */
+  /** Fences (ids that can never commit) of one session within outcomeAgeMs: as many as its commits in flight. */
   fencesPerSessionMax: 10_000,
 
   /** A voted transaction that is not finished within this time, counted from the vote, is aborted. */
@@ -151,10 +117,7 @@ export const limits = {
   outcomesMax: 1_000_000,
   /** Ids refused for a temporary reason that a server remembers: many more than there are late copies of messages. */
   refusedIdsMax: 100_000,
-  /**
-   * A server that looks for another writer waits this long for an answer before it asks again: ten times the time of an
-   * answer over a slow link.
-   */
+  /** A server that looks for another writer waits this long before it asks again: ten times a slow answer. */
   writerCheckTimeoutMs: 1_000,
   /** Pause before it asks again. */
   writerCheckPauseMs: 100,
@@ -178,10 +141,7 @@ export const limits = {
   /** First and longest pause before a store in doubt is opened again; doubled each time. */
   reopenDelayMsMin: 50,
   reopenDelayMsMax: 2_000,
-  /**
-   * After two failed writes in a row a storage takes no commits for this long: an operator has to make room on the
-   * disk.
-   */
+  /** After two failed writes in a row a storage takes no commits for this long: an operator must free disk space. */
   writeProbationMs: 30_000,
 
   /** A snapshot younger than this is never pruned. */
@@ -195,9 +155,7 @@ export const limits = {
   requestTimeoutMs: 10_000,
   /** A call, a commit included, waits this long for a connection and then fails with DisconnectedError. */
   waitTimeoutMs: 30_000,
-  /**
-   * Longest time that `close` of a client takes: well below the time between SIGTERM and SIGKILL of process managers.
-   */
+  /** Longest time that `close` of a client takes: well below what process managers wait before SIGKILL. */
   closeTimeoutMs: 5_000,
   /** Attempts of `transact` when the transaction conflicts. */
   transactAttemptsMax: 20,
@@ -214,25 +172,15 @@ export const limits = {
   cacheWriteDelayMs: 5,
   /** Bytes of entries that wait to be written to the cache on disk; further entries stay in memory only. */
   cachePendingBytesMax: 4 * 1024 * 1024,
-  /**
-   * No store is created on a disk with less free space: the store's first files, which LMDB maps, and some batches must
-   * fit.
-   */
+  /** No store is created on a disk with less free space: its first files, mapped by LMDB, and some batches must fit. */
   diskFreeBytesMin: 1024 * 1024,
   /**
-   * Cached results use a clock that is read at this interval: reading the clock of the system costs as much as the rest
-   * of a hit.
+   * Cached results use a clock that is read at this interval: the system's clock costs as much as the rest of a hit.
    */
   cacheTickMs: 10,
-  /**
-   * Versions of tags that a cache on disk remembers; with more, the oldest versions are dropped, and entries computed
-   * before them are stale.
-   */
+  /** Versions of tags that a cache on disk remembers; with more, entries older than a dropped version are stale. */
   tagVersionsMax: 250_000,
-  /**
-   * Keys of invalidations that a client remembers for its loads in flight; with more, a load that overlapped older
-   * invalidations is not cached.
-   */
+  /** Keys of invalidations that a client remembers for its loads; loads that overlapped older ones are not cached. */
   rememberedKeysMax: 100_000,
   /** Bytes of decoded objects in memory, measured by their encoded size. */
   memoryBytesMax: 20 * 1024 * 1024,
@@ -274,10 +222,7 @@ export const limits = {
   /** Views that one listing of the actors of a realm takes from all answers. */
   actorsListedMax: 50_000,
 
-  /**
-   * The invalidation stream keeps the last invalidation of a tag this long; a node that was away for longer discards
-   * its entries.
-   */
+  /** The stream keeps the last invalidation of a tag this long; a node away for longer discards its entries. */
   busHistoryMs: 7 * 24 * 3_600_000,
   /** Longest attempt to publish an invalidation, from sending to acknowledgement, before it is sent again. */
   busPublishTimeoutMs: 3_000,
@@ -299,19 +244,13 @@ export const limits = {
   repeatedWarningMs: 60_000,
   /** Requests for the latest invalidation of a tag that an examination of the stream has in flight. */
   tagsExaminedMax: 64,
-  /**
-   * Publishers that one node of a bus without a stream follows; each message of a further publisher makes the node
-   * discard its entries.
-   */
+  /** Publishers that one node of a bus without a stream follows; a message of one more makes it discard its entries. */
   busPublishersMax: 10_000,
 
   /** Characters of a tag, and its levels: each check walks all levels, and a tag becomes a subject. */
   tagLengthMax: 256,
   tagLevelsMax: 16,
-  /**
-   * Characters of a level that `tag` writes for a value; a longer value becomes a hash. Three such levels fit into a
-   * tag.
-   */
+  /** Characters of a level that `tag` writes for a value; a longer one becomes a hash. Three of them fit into a tag. */
   tagLevelLengthMax: 64,
   /**
    * Tags whose versions one process keeps, about 150 bytes each with their names; with more, a parent stands in for the
@@ -327,10 +266,7 @@ export const limits = {
   cacheKeyLengthMax: 1024 * 1024,
   /** Tags of one result, including those of nested results; a result with more is returned, but not kept. */
   entryTagsMax: 1_000,
-  /**
-   * Objects and prefixes that one result read, including those of nested results; a result with more is returned, but
-   * not kept.
-   */
+  /** Objects and prefixes that one result read, with those of nested ones; with more it is returned, but not kept. */
   entryObjectsMax: 10_000,
   /**
    * Objects and prefixes of one storage that results here depend on, about 200 bytes each; with more, new results are
@@ -350,9 +286,7 @@ export const limits = {
   flightsMax: 100_000,
   /** A call waits this long for the computation of another call. */
   flightTimeoutMs: 60_000,
-  /**
-   * `invalidate` waits this long for the bus before it resolves to `queued`: longer than a publication normally takes.
-   */
+  /** `invalidate` waits this long for the bus before it resolves to `queued`: longer than a publication takes. */
   publishTimeoutMs: 1_000,
   /** `close` of a cache waits this long for a silent link: process managers do not wait long either. */
   cacheCloseTimeoutMs: 1_000,
@@ -364,16 +298,11 @@ export const limits = {
   maxStaleMs: 30_000,
   /** Nodes of a cache that one listing takes from all answers. */
   cacheNodesListedMax: 10_000,
-  /**
-   * Listings and prunings that one node carries out at a time for other processes: each visits all entries, in steps.
-   */
+  /** Listings and prunings that one node carries out at a time for others: each visits all entries, in steps. */
   cacheStepsMax: 4,
   /** Tags in one request of another process to invalidate: each is published. */
   tagsToldMax: 1_000,
-  /**
-   * Longest request to a bucket that nodes share: a call never waits longer for it than a function would wait for a
-   * slow database.
-   */
+  /** Longest request to a bucket that nodes share: no longer than a function would wait for a slow database. */
   bucketTimeoutMs: 250,
   /** After a time-out the bucket is not used for this long, so that other calls do not wait as well. */
   bucketRestMs: 1_000,
@@ -386,51 +315,29 @@ export const limits = {
   bucketSweepItemsMax: 1_000,
   /** Requests to remove expired results that a sweep has in flight: other work uses the bucket too. */
   bucketSweepRemovalsMax: 32,
-  /**
-   * Longest round of sweeping a bucket; the next round continues where it ended. A request to prune waits for the
-   * round.
-   */
+  /** Longest round of sweeping a bucket; the next one continues where it ended. A request to prune waits for it. */
   bucketSweepMsMax: 5_000,
-  /**
-   * Latest invalidated tags that results from a bucket are compared with, about 100 bytes each; the bus is asked about
-   * older ones.
-   */
+  /** Latest invalidated tags that results from a bucket are compared with, 100 bytes each; the bus knows older ones. */
   latestInvalidationsMax: 10_000,
-  /**
-   * Tags that the bus is asked about for one result from a bucket, with one request each; a result that needs more is
-   * not used.
-   */
+  /** Tags that the bus is asked about for one result from a bucket, by a request each; with more it is not used. */
   tagsRecalledMax: 256,
-  /**
-   * A result from a bucket is not used when it claims to know more invalidations than this beyond those received here.
-   */
+  /** A result from a bucket that claims to know more invalidations than this beyond those received is not used. */
   sequencesAheadMax: 1_000_000,
-  /**
-   * A node estimates the broker's clock from the messages of this window and of the one before: a few dozen heartbeats.
-   */
+  /** A node estimates the broker's clock from messages of this window and the one before: some dozen heartbeats. */
   brokerTimeWindowMs: 30_000,
-  /**
-   * Bytes of results in memory, with keys and tags, by a rough measure: a service normally has this much memory to
-   * spare.
-   */
+  /** Bytes of results in memory, with keys and tags, by a rough measure: a service normally has this much to spare. */
   resultBytesMax: 64 * 1024 * 1024,
   /** Results in a folder, and their bytes: each takes about 400 bytes of memory, without its value. */
   folderEntriesMax: 250_000,
   folderBytesMax: 1024 * 1024 * 1024,
-  /**
-   * Interval at which expired results are removed, in memory and in a folder: the cost is proportional to the number
-   * removed.
-   */
+  /** Interval at which expired results are removed, in memory and in a folder: the cost is that of those removed. */
   expiryIntervalMs: 1_000,
   /**
    * An invalidated tag that nothing depends on is remembered this long: longer than most computations, whose results
    * are compared with it.
    */
   tagsIdleMs: 60_000,
-  /**
-   * Tags that nothing depends on any more, about 200 bytes each; with more, the one idle for longest is replaced by its
-   * parent.
-   */
+  /** Tags that nothing depends on any more, about 200 bytes each; with more, a parent replaces the longest idle one. */
   tagsIdleMax: 10_000,
   /** Pause between two rounds of pruning a cache. */
   autoPruneIntervalMs: 3_600_000,

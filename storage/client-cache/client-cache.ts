@@ -26,10 +26,7 @@ export type AppliedInvalidation = Omit<LoggedTransaction, "id">;
 export interface ClientCacheOptions {
   readonly storage: string;
   readonly realm: string;
-  /**
-   * Undefined: the cache is transient, in memory only. Open it with `durable: false`: it must survive the process, not
-   * the system.
-   */
+  /** Undefined: in memory only. Open it with `durable: false`: it must survive the process, not the system. */
   readonly open: OpenStore | undefined;
   readonly cacheBytesMax?: number;
   /** 0: no decoded value is kept. */
@@ -54,16 +51,14 @@ export interface ClientCacheStats {
 const memoryOverheadBytes = 128;
 
 /**
- * The cache of one client for one storage: current revisions in memory and on disk, and older ones that open snapshots
- * need.
+ * The cache of one client for one storage: current revisions in memory and on disk, older ones for open snapshots.
  *
  *     1. A current revision is valid in [serial, position]: every invalidation up to `position` of its key has closed
  *        it, in every tier, in the same turn in which the position moved.
  *     2. Invalidation T closes revisions with serial < T and does not change others: a load or a commit may know more
  *        than the last tid.
  *     3. A load that knew less than `position` makes a revision current only if all invalidations in between are
- *        remembered and none touched the key; otherwise the revision is closed at the first that touched it, or at the
- *        position that the load knew.
+ *        remembered and none touched the key; else it is closed at the first that touched it, or at the load's as-of.
  *     4. The position on disk is written together with the entries it covers, and is never ahead of them.
  *     5. The two tiers agree: a key that is in both has the same serial.
  *
@@ -103,10 +98,7 @@ export class ClientCache {
     this.#remembered = new RecentInvalidations(this.#position.tid, limits.rememberedKeysMax);
   }
 
-  /**
-   * Opens the cache of an earlier process, or a new one; in memory when the disk is full. Rejects with StoreError or
-   * InUseError.
-   */
+  /** Opens an earlier process's cache, or a new one; in memory if the disk is full. Rejects: StoreError, InUseError. */
   static async open(options: ClientCacheOptions): Promise<ClientCache> {
     const { open, cacheBytesMax: bytesMax = limits.cacheBytesMax } = options;
     if (open === undefined) return new ClientCache(options, undefined);
@@ -150,10 +142,7 @@ export class ClientCache {
     return this.#findElsewhere(key, snapshot, held);
   }
 
-  /**
-   * From now on, revisions that `snapshot` needs are kept when they are replaced. Counted: close it as often as it was
-   * opened.
-   */
+  /** From now on, replaced revisions that `snapshot` needs are kept. Counted: close it as often as it was opened. */
   openSnapshot(snapshot: Tid): void {
     this.#snapshots.open(snapshot);
   }
@@ -173,10 +162,9 @@ export class ClientCache {
   }
 
   /**
-   * Adds the answer to a load, and returns the revision for the snapshot of the load. It keeps only revisions that are
-   * certainly valid, and none when the cache was discarded after the load began. Throws BehindError or
-   * MalformedMessageError when the answer cannot belong to the snapshot, InvalidValueError when its value cannot be
-   * decoded.
+   * Adds the answer to a load, and returns its revision. Keeps only a revision that is certainly valid, and none if the
+   * cache was discarded since the load began. Throws BehindError or MalformedMessageError for an answer that cannot
+   * belong to the snapshot, InvalidValueError for a value that cannot be decoded.
    */
   admit(ticket: LoadTicket, key: string, revision: AdmittedRevision, asOf: Position): CachedRevision {
     checkAdmitted(revision, ticket.snapshot, asOf.tid);
@@ -198,10 +186,7 @@ export class ClientCache {
     }
   }
 
-  /**
-   * Returns `read` if the revision that was found at `snapshot` is still the current one, otherwise a stale read. The
-   * caller must get `read` before it looks up the key.
-   */
+  /** `read` if the revision found at `snapshot` is still current, else a stale read. Get `read` before the look-up. */
   foundAt(read: ObjectRead, snapshot: Tid, serial: Tid): ObjectRead {
     if (this.#ahead.has(read.text)) return staleRead;
     // The revision that is current as of the position has been current since it was written.
@@ -209,10 +194,7 @@ export class ClientCache {
     return read.since <= snapshot ? read : staleRead;
   }
 
-  /**
-   * Same as `foundAt`, for the keys that begin with a prefix. `ticket`: a load that began with the snapshot and has not
-   * ended, so that later invalidations are remembered.
-   */
+  /** `foundAt` for all keys with a prefix. `ticket`: a load since the snapshot, so that invalidations are remembered. */
   listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
     if (this.#ahead.hasBelow(read.text)) return staleRead;
     if (read.since <= snapshot) return read;
@@ -223,8 +205,7 @@ export class ClientCache {
   }
 
   /**
-   * Moves the position over one transaction. Its keys are closed in all tiers when this returns; the disk follows in
-   * one batch.
+   * Moves the position over one transaction: its keys are closed in all tiers at return, on disk with the next batch.
    */
   apply(invalidation: AppliedInvalidation): void {
     const { previous, tid, digest, keys } = invalidation;
