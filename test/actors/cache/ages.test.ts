@@ -6,7 +6,10 @@ import { clientWorld } from "../../support/client-world.js";
 import { counted, objectWorld } from "./objects/object-world.js";
 import { gate } from "./open.js";
 
-/** A client and a cache of one process whose event loop can be blocked, and a function of a snapshot no older than 200 ms. */
+/**
+ * A client and a cache of one process whose event loop can be blocked, and a function that reads a snapshot at most 200
+ * ms old.
+ */
 async function blockable() {
   const world = await objectWorld();
   const { openCache, open, run, writer, clock } = world;
@@ -26,8 +29,8 @@ async function blockable() {
   return { ...world, cache, nodeClock, client, cut, fresh };
 }
 
-describe("a result with a picture no older than so long", () => {
-  test("is not served past that after the event loop was blocked, nor is what it is part of", async () => {
+describe("a result whose snapshot has a maximum age", () => {
+  test("is not served past that age after the event loop was blocked, nor are results that contain it", async () => {
     const { cache, openCache, nodeClock, clock, run, writer, cut, fresh } = await blockable();
     const read = counted(fresh);
     const cached = cache.cacheable(read, { name: "cached" });
@@ -42,7 +45,7 @@ describe("a result with a picture no older than so long", () => {
     expect(read.runs).toBe(1);
     cut();
     await run(writer.put("a", 2));
-    // No timer of the process fires meanwhile, that of its cache's clock among them.
+    // Meanwhile no timer of the process fires, not even that of the cache's clock.
     nodeClock.stall(2_000);
     await clock.advance(1_000);
     const { hits } = cache.stats();
@@ -54,7 +57,7 @@ describe("a result with a picture no older than so long", () => {
     expect(cache.stats().entries + second.stats().entries).toBe(0);
   });
 
-  test("is not kept when it was made while the event loop was blocked past that", async () => {
+  test("is not kept when it was computed while the event loop was blocked past that age", async () => {
     const { cache, nodeClock, clock, cut, fresh } = await blockable();
     const held = gate();
     const cached = cache.cacheable(
@@ -77,8 +80,8 @@ describe("a result with a picture no older than so long", () => {
 });
 
 /**
- * A client that hears of changes only when it asks, the only one of its process: what is changed elsewhere counts nothing here.
- * Its function reads `a` as `options` say, the first time around `held`.
+ * A client that hears of changes only when it asks. It is the only client of its process, so nothing else invalidates
+ * results. Its function reads `a` with `options`; its first run then waits for `held`.
  */
 async function lagging(options: ReadOptions) {
   const world = await clientWorld();
@@ -110,11 +113,11 @@ async function lagging(options: ReadOptions) {
   return { ...world, held, cached, put, transport };
 }
 
-describe("a call that joins a computation gets a picture as new as it would have read itself", () => {
+describe("a call that joins a computation gets a snapshot as fresh as its own read would have", () => {
   const wishes: Record<string, ReadOptions> = {
-    "no older than so long": { maxStaleMs: 200 },
-    "of this moment": { maxStaleMs: 0 },
-    "with all that the server has": { serverSync: true },
+    "with a maximum age": { maxStaleMs: 200 },
+    "with a maximum age of 0": { maxStaleMs: 0 },
+    "with serverSync": { serverSync: true },
   };
   for (const [name, options] of Object.entries(wishes)) {
     test(name, async () => {
@@ -129,7 +132,7 @@ describe("a call that joins a computation gets a picture as new as it would have
     });
   }
 
-  test("with all that the server has, while it is being asked for another call", async () => {
+  test("with serverSync, while a request for another call is pending", async () => {
     const { held, cached, put, clock, run, transport } = await lagging({ serverSync: true });
     held.open();
     const answered = gate();

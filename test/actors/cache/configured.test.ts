@@ -9,7 +9,7 @@ const temporaryFolder = temporaryFolders();
 afterEach(() => zooid.close());
 
 describe("the cache of the module", () => {
-  test("is not there before configure: every call says so", () => {
+  test("does not exist before configure: every call throws NotConfiguredError", () => {
     const cached = zooid.cacheable((x: number) => x, { name: "early" });
     const calls = [
       () => cached(1),
@@ -29,7 +29,7 @@ describe("the cache of the module", () => {
     for (const call of calls) expect(call).toThrow(zooid.NotConfiguredError);
   });
 
-  test("is configured once: again with equal options does nothing, with others it is refused", async () => {
+  test("is configured once: again with equal options does nothing, with other options is refused", async () => {
     await zooid.configure({ defaultTtl: 10 });
     await zooid.set("a", 1);
     await zooid.configure({ defaultTtl: 10 });
@@ -37,7 +37,7 @@ describe("the cache of the module", () => {
     await expect(zooid.configure({ defaultTtl: 11 })).rejects.toThrow(InvalidOptionError);
   });
 
-  test("computes, forgets and prunes as one of its own does", async () => {
+  test("computes, invalidates and prunes like a cache made by createCache", async () => {
     void zooid.configure();
     let computed = 0;
     const load = zooid.cacheable(
@@ -66,7 +66,7 @@ describe("names of functions, in the cache of the module", () => {
       return `${table} ${id}`;
     };
 
-  test("are free once it is closed: a test can wrap in its own cache what another one wrapped in its", async () => {
+  test("are free once it is closed, so that each test can wrap functions with the same names", async () => {
     for (const table of ["first", "second"]) {
       await zooid.configure();
       const load = zooid.cacheable(loaderOf(table));
@@ -76,7 +76,7 @@ describe("names of functions, in the cache of the module", () => {
     }
   });
 
-  test("are taken again by functions that outlive it, with their first calls, unless another function has them by then", async () => {
+  test("are claimed again by functions that outlive it, at their next calls, unless another function has taken them", async () => {
     await zooid.configure();
     const load = zooid.cacheable(loaderOf("outlives"), { namespace: "outlives" });
     const early = zooid.cacheable(loaderOf("early"), { namespace: "early", replace: true });
@@ -94,17 +94,17 @@ describe("names of functions, in the cache of the module", () => {
 });
 
 describe("a cache of the module that is still being opened", () => {
-  test("is closed with it, whose configure is told so, and its folder is free for another", async () => {
+  test("is closed by close(), its configure rejects, and its folder is free", async () => {
     const options = { storageUrl: `lmdb:${await temporaryFolder()}` };
-    const told = expect(zooid.configure(options)).rejects.toThrow(ClosedError);
+    const rejected = expect(zooid.configure(options)).rejects.toThrow(ClosedError);
     await zooid.close();
-    await told;
+    await rejected;
     expect(() => zooid.get("a")).toThrow(zooid.NotConfiguredError);
     await zooid.configure(options);
     expect(await zooid.get("a")).toBe(undefined);
   });
 
-  test("that cannot be opened stands in the way of no other", async () => {
+  test("that cannot be opened does not prevent another configure", async () => {
     const folder = await temporaryFolder();
     await using owner = await zooid.createCache({ storageUrl: `lmdb:${folder}` });
     await expect(zooid.configure({ storageUrl: `lmdb:${folder}` })).rejects.toThrow(InUseError);

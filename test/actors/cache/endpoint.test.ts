@@ -13,7 +13,7 @@ import { mutated } from "../../faults/bad-input/mutations.js";
 
 const answerMs = 100;
 
-/** Nodes of a cache around one broker, and somebody outside. */
+/** Nodes of a cache on one broker, and a client of their endpoints. */
 function openSetup() {
   const clock = new SimulatedClock();
   const broker = createBroker({ clock });
@@ -34,7 +34,7 @@ function openSetup() {
 }
 
 describe("the nodes of a cache", () => {
-  test("are found by their prefix, in the order of their names; without a name they are called by their ids", async () => {
+  test("are found by their prefix, in the order of their names, or of their ids if they have no name", async () => {
     const { open, find, run } = openSetup();
     const { cache } = await open({ node: "b" });
     await open({ node: "a" });
@@ -52,7 +52,7 @@ describe("the nodes of a cache", () => {
     expect((await find()).map(({ node }) => node)).not.toContain("b");
   });
 
-  test("show what they count", async () => {
+  test("show their counters", async () => {
     const { open, only, clock, run } = openSetup();
     const { cache } = await open({ node: "a" });
     await cache.getOrSet("x", () => 1, { tags: ["one:two"] });
@@ -93,7 +93,7 @@ describe("the nodes of a cache", () => {
     expect((await run(node.keys())).rows).toEqual([]);
   });
 
-  test("list a page only once each, though results are put while it is made", async () => {
+  test("list each row once, though results are set while a page is made", async () => {
     const { open, only, clock } = openSetup();
     const { cache } = await open({ endpoint: true });
     for (let index = 0; index < 3_000; index++) void cache.set(`k${index}`, index);
@@ -106,7 +106,7 @@ describe("the nodes of a cache", () => {
     expect(next).toBe(rows.at(-1)?.key);
   });
 
-  test("list tags as a tree, with versions; those of keys only when asked for", async () => {
+  test("list tags as a tree, with versions, and tags of keys only on request", async () => {
     const { open, only, clock, run } = openSetup();
     const { cache } = await open();
     await cache.set("x", 1, { tags: ["a:b", "a.b", "a0", "c"] });
@@ -122,13 +122,13 @@ describe("the nodes of a cache", () => {
     expect((await run(node.tags(".key"))).rows.length).toBeGreaterThan(1);
   });
 
-  test("list what is in the folder behind memory too, each result once, and times longer than numbers go", async () => {
+  test("list results in the folder too, each once, with unlimited lifetimes", async () => {
     const { open, only, run } = openSetup();
     const folder = await mkdtemp(join(tmpdir(), "zooid-endpoint-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const { cache } = await open({ storageUrl: `lmdb:${folder}` });
     const ttl = "999999999999d";
-    // Kept at once; that it is on the disk, which knows no simulated time, is not waited for.
+    // Kept in memory at once. The write to the disk, which does not follow simulated time, is not awaited.
     void cache.set("a", 1, { ttl });
     void cache.set("b", 1);
     const { rows } = await run((await only()).keys());
@@ -140,7 +140,7 @@ describe("the nodes of a cache", () => {
     expect(await run((await only()).stats())).toMatchObject({ tiers: ["memory", "lmdb"], stats: { disk: { entries: 2 } } });
   });
 
-  test("invalidate, clear and prune as if they had been told here, and the others hear of it", async () => {
+  test("invalidate, clear and prune on request, and the other nodes hear of it", async () => {
     const { open, find, clock, run } = openSetup();
     const { cache: one } = await open({ node: "one" });
     const { cache: other } = await open({ node: "other" });
@@ -184,15 +184,15 @@ describe("the nodes of a cache", () => {
   });
 });
 
-describe("what is wrong at the endpoint of a node", () => {
+describe("a wrong request to the endpoint of a node", () => {
   test.each<[string, (node: CacheNode) => Promise<unknown>, string]>([
-    ["tags that are none", (node: CacheNode) => node.invalidate(["a b"]), "ZOOID_INVALID_TAG"],
-    ["the root, which nobody can name", (node: CacheNode) => node.invalidate([""]), "ZOOID_INVALID_TAG"],
+    ["invalid tags", (node: CacheNode) => node.invalidate(["a b"]), "ZOOID_INVALID_TAG"],
+    ["the root, which no request can name", (node: CacheNode) => node.invalidate([""]), "ZOOID_INVALID_TAG"],
     ["too many tags", (node: CacheNode) => node.invalidate(Array.from({ length: limits.tagsToldMax + 1 }, () => "a")), "ZOOID_TOO_LARGE"],
     ["a request too long", (node: CacheNode) => node.keys("x".repeat(limits.actorEventBytesMax)), "ZOOID_TOO_LARGE"],
     ["no row", (node: CacheNode) => node.keys("", { rowsMax: 0 }), "ZOOID_MALFORMED_MESSAGE"],
     ["too many rows", (node: CacheNode) => node.tags("a", { rowsMax: limits.listPageRowsMax + 1 }), "ZOOID_MALFORMED_MESSAGE"],
-    ["a time that is none", (node: CacheNode) => node.prune("half a moment"), "ZOOID_INVALID_OPTION"],
+    ["an invalid duration", (node: CacheNode) => node.prune("half a moment"), "ZOOID_INVALID_OPTION"],
   ])("%s: a typed error, and nothing is done", async (_, ask, code) => {
     const { open, only, run } = openSetup();
     const { cache } = await open();
@@ -201,7 +201,7 @@ describe("what is wrong at the endpoint of a node", () => {
     expect(await cache.get("x")).toBe(1);
   });
 
-  test("a page larger than a message is divided, and one of large rows is shorter than was asked for", async () => {
+  test("a page larger than a message is divided, and a page of large rows is shorter than requested", async () => {
     const { open, only, run } = openSetup();
     const { cache } = await open();
     const tags = Array.from({ length: 100 }, (_, index) => `t${index}${"x".repeat(200)}`);
@@ -212,9 +212,9 @@ describe("what is wrong at the endpoint of a node", () => {
     expect(next).toBe(rows.at(-1)?.key);
   });
 
-  test("more listings and prunings at a time than a node makes are refused until others have ended", async () => {
+  test("listings and prunings past the bound of a node are refused until others have ended", async () => {
     const { open, only, run, clock } = openSetup();
-    // Each look at it takes longer than a step may.
+    // Each step of the work takes longer than a step may.
     let pauses = 0;
     const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * pauses++ };
     const { cache } = await open({ clock: slow });
@@ -228,7 +228,7 @@ describe("what is wrong at the endpoint of a node", () => {
     expect((await run(node.keys())).rows).toHaveLength(limits.listPageRowsMax);
   });
 
-  test("a listing that is under way when the cache is closed ends", async () => {
+  test("a listing in progress ends when the cache is closed", async () => {
     const { open, only, run, clock } = openSetup();
     let pauses = 0;
     const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * pauses++ };
@@ -240,7 +240,7 @@ describe("what is wrong at the endpoint of a node", () => {
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "ZOOID_CLOSED" } });
   });
 
-  test("whatever is sent to it: an answer, or a typed error, and it goes on", async () => {
+  test("any bytes get an answer or a typed error, and the node goes on", async () => {
     const { open, only, run, outside } = openSetup();
     const { cache } = await open();
     const node = await only();

@@ -7,7 +7,7 @@ import type { Bus, BusEvent, BusState, BusVersion } from "../../../transport/bus
 import { asTag, seededRandom } from "../../../core/index.js";
 import { gate, openCache } from "./open.js";
 
-/** A pino logger, and the lines that it wrote, without what each has in common. */
+/** A pino logger, and the lines that it wrote, without the fields that all lines have. */
 function pinoLines() {
   const lines: Record<string, unknown>[] = [];
   const log = pino(
@@ -18,25 +18,25 @@ function pinoLines() {
       },
     },
   );
-  /** Lines since the last call, at info and above unless told. */
+  /** Lines since the last call, of `level` or above. Default: info. */
   const taken = (level = 30) => lines.splice(0).filter((line) => Number(line["level"]) >= level);
   return { log, taken };
 }
 
-/** A bus that does what the test says, when it says so. */
+/** A bus that emits the events of the test. */
 class ScriptedBus implements Bus {
   readonly kind = "jetstream";
   state: BusState = { type: "cut" };
   heardAt = -Infinity;
   isRefusing = false;
   #sequence = 10;
-  tell: (event: BusEvent) => void = () => undefined;
+  emit: (event: BusEvent) => void = () => undefined;
 
   publish(): Promise<BusVersion> {
     return this.isRefusing ? Promise.reject(new Error("refused")) : Promise.resolve({ epoch: "e", sequence: ++this.#sequence });
   }
   listen(listener: (event: BusEvent) => void): void {
-    this.tell = listener;
+    this.emit = listener;
   }
   follow(): Promise<void> {
     return Promise.resolve();
@@ -53,7 +53,7 @@ async function openLogged(options: CacheOptions = {}) {
   return { ...(await openCache({ log, ...options })), taken };
 }
 
-test("a pino logger is told when a cache opens and closes", async () => {
+test("a pino logger gets a line when a cache opens and closes", async () => {
   const { cache, taken } = await openLogged({ prefix: "shop" });
   expect(taken()).toEqual([{ level: 30, prefix: "shop", storage: "memory", msg: "the cache is open" }]);
   await cache.close();
@@ -61,24 +61,24 @@ test("a pino logger is told when a cache opens and closes", async () => {
   expect(taken()).toEqual([{ level: 30, prefix: "shop", msg: "the cache is closed" }]);
 });
 
-test("a line tells that the bus is followed, and one that what was cached is stale", async () => {
+test("one line says that the bus is followed, and one that cached results are stale", async () => {
   const bus = new ScriptedBus();
   const { taken } = await openLogged({ bus });
   expect(taken()).toMatchObject([{ msg: "the cache is open", bus: "jetstream" }]);
-  bus.tell({ type: "reset", version });
-  bus.tell({ type: "following", version });
-  bus.tell({ type: "heartbeat", version });
+  bus.emit({ type: "reset", version });
+  bus.emit({ type: "following", version });
+  bus.emit({ type: "heartbeat", version });
   expect(taken()).toEqual([
     { level: 30, epoch: "e", sequence: 10, msg: "what was cached is stale" },
     { level: 30, epoch: "e", sequence: 10, msg: "following the bus" },
   ]);
 });
 
-test("a bus that takes nothing is one line however often it refuses, and one when it takes again", async () => {
+test("a bus that refuses is logged once, however often it refuses, and once when it accepts again", async () => {
   const bus = new ScriptedBus();
   const { cache, clock, taken } = await openLogged({ bus, publishTimeout: "1s" });
   bus.state = { type: "following", ...version };
-  bus.tell({ type: "following", version });
+  bus.emit({ type: "following", version });
   taken();
   bus.isRefusing = true;
   const outcome = cache.invalidate("a");
@@ -90,7 +90,7 @@ test("a bus that takes nothing is one line however often it refuses, and one whe
   expect(taken()).toMatchObject([{ level: 30, tag: "a", msg: "invalidations are published again" }]);
 });
 
-test("a full outbox is one line", () => {
+test("a full outbox is logged once", () => {
   const { log, taken } = pinoLines();
   const deps = { bus: new ScriptedBus(), clock: new SimulatedClock(), random: seededRandom(1), log, publishTimeoutMs: 1 };
   const outbox = new Outbox({ ...deps, entriesMax: 3 });
@@ -99,7 +99,7 @@ test("a full outbox is one line", () => {
   expect(outbox).toMatchObject({ overflows: 1, size: 1 });
 });
 
-test("results that cannot be kept are one line for each function", async () => {
+test("results that cannot be kept are logged once per function", async () => {
   const { cache, taken } = await openLogged();
   const condition = () => expect.fail("no condition");
   const functions = ["one", "two"].map((name) => cache.cacheable(async (_id: number) => name, { name, condition }));
@@ -109,7 +109,7 @@ test("results that cannot be kept are one line for each function", async () => {
   expect(cache.stats().keepFailures).toBe(6);
 });
 
-test("a computation that others wait for, and that takes too long, is a line", async () => {
+test("a computation that other calls wait for and that takes too long is logged", async () => {
   const { cache, clock, taken } = await openLogged({ flightTimeout: 5 });
   const opened = gate();
   const slow = cache.cacheable((_id: string) => opened.promise, { name: "slow" });
@@ -123,7 +123,7 @@ test("a computation that others wait for, and that takes too long, is a line", a
   await called;
 });
 
-test("what was pruned is a line, by hand and by the clock; a round that found nothing is none at info", async () => {
+test("pruning is logged, by hand and by the clock; a round without finds is not logged at info", async () => {
   const { cache, clock, taken } = await openLogged({ autoPruneInterval: "1m", autoPruneSecs: "1h" });
   taken();
   await cache.set("a", 1, { tags: ["x"] });

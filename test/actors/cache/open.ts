@@ -3,7 +3,7 @@ import { type Cache, type CacheOptions, createCache } from "../../../cache.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { seededRandom } from "../../../core/index.js";
 
-/** A cache on a clock that stands still until it is moved. */
+/** A cache on a clock that stands still until the test moves it. */
 export async function openCache(options: CacheOptions = {}): Promise<{ readonly cache: Cache; readonly clock: SimulatedClock }> {
   const clock = new SimulatedClock();
   const cache = await createCache({ clock, random: seededRandom(1), ...options });
@@ -11,7 +11,7 @@ export async function openCache(options: CacheOptions = {}): Promise<{ readonly 
   return { cache, clock };
 }
 
-/** A promise that others settle. */
+/** A promise that the test settles. */
 export interface Gate<T> {
   readonly promise: Promise<T>;
   readonly open: (value: T) => void;

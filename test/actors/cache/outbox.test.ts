@@ -5,15 +5,15 @@ import type { Bus, BusState } from "../../../transport/bus.js";
 import { createInvalidationHub } from "../../../transport/in-process-bus.js";
 import { asTag, limits, NotAuthorizedError, seededRandom, silentLog } from "../../../core/index.js";
 
-/** An outbox before a bus that refuses so many publications. */
+/** An outbox on a bus that refuses the first `refusals` publications. */
 async function refusedOutbox(refusals: number) {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const hub = createInvalidationHub({ clock, random });
-  const told: string[] = [];
+  const published: string[] = [];
   const listening = hub.connect();
   listening.listen((event) => {
-    if (event.type === "invalidated") told.push(event.tag);
+    if (event.type === "invalidated") published.push(event.tag);
   });
   await listening.follow(undefined);
   const inner = hub.connect();
@@ -46,20 +46,20 @@ async function refusedOutbox(refusals: number) {
     entriesMax: limits.outboxEntriesMax,
   });
   const add = (tag: string) => outbox.enqueue(asTag(tag), () => ({ settled: () => undefined, refused: () => undefined }));
-  return { clock, outbox, add, told, asked };
+  return { clock, outbox, add, published, asked };
 }
 
-test("what a bus refuses is handed to it again, all of it, until it is taken", async () => {
-  const { clock, outbox, add, told } = await refusedOutbox(5);
+test("refused publications are all repeated until the bus accepts them", async () => {
+  const { clock, outbox, add, published } = await refusedOutbox(5);
   for (const tag of ["a", "b", "c"]) add(tag);
   await clock.advance(0);
-  expect([outbox.size, told]).toEqual([3, []]);
+  expect([outbox.size, published]).toEqual([3, []]);
   await clock.advance(limits.retryDelayMsMax);
   expect(outbox.size).toBe(0);
-  expect(told.toSorted()).toEqual(["a", "b", "c"]);
+  expect(published.toSorted()).toEqual(["a", "b", "c"]);
 });
 
-test("a closed outbox hands nothing to the bus any more, however much was refused, and leaves no timer", async () => {
+test("a closed outbox publishes nothing more, even after refusals, and leaves no timer", async () => {
   const { clock, outbox, add, asked } = await refusedOutbox(Infinity);
   const before = clock.timerCount;
   for (const tag of ["a", "b", "c"]) add(tag);
@@ -71,7 +71,7 @@ test("a closed outbox hands nothing to the bus any more, however much was refuse
   expect(asked).toHaveLength(askedBefore);
 });
 
-test("of one that may not be published the others that it stood for are published by themselves, and its caller is told", async () => {
+test("when a tag may not be published, the tags that it had absorbed are published by themselves, and its caller gets the error", async () => {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   let isFollowing = false;

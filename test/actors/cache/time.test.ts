@@ -1,4 +1,4 @@
-/** Time of the system as caches see it: fake timers of tests, and a system that slept. */
+/** The system's time as caches see it: fake timers of tests, and sleep of the system. */
 import os from "node:os";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Cache, createCache } from "../../../cache.js";
@@ -39,14 +39,15 @@ describe("a result whose time to live is a minute", () => {
     const [wall, uptime] = [Date.now.bind(Date), os.uptime.bind(os)];
     vi.spyOn(Date, "now").mockImplementation(() => wall() + 8 * 3_600_000);
     vi.spyOn(os, "uptime").mockImplementation(() => uptime() + 8 * 3_600);
-    // The cache reads the time anew after some hundred looks, as no timer fires here, and looks for a sleep each millisecond.
+    // No timer fires here. The cache reads the time anew after some hundred look-ups, and checks for a sleep every
+    // millisecond.
     const until = performance.now() + 20;
     for (let looks = 0; looks < 1_000 || performance.now() < until; looks++) count();
     expect(count()).toBe(first + 1);
   });
 });
 
-test("a cache that was made under fake timers is in touch with its bus once the real ones are back", async () => {
+test("a cache made under fake timers is in touch with its bus once the real timers are back", async () => {
   vi.useFakeTimers();
   const bus = createPlainBus({ transport: createBroker({ clock: systemClock }).connect(), prefix: "p" });
   const opening = createCache({ bus, maxStaleSecs: 2 });
@@ -68,7 +69,7 @@ test("ticks go on though no timer ever fires", () => {
   expect(Array.from({ length: 300 }, () => ticks.now()).at(-1)).toBe(1_000);
 });
 
-test("ticks are read once while neither timers nor looks end them", () => {
+test("the time is read once per tick, until a timer or enough look-ups end the tick", () => {
   const monotonic = vi.fn(() => 0);
   const ticks = new Ticks({ ...systemClock, monotonic });
   for (let looks = 0; looks < 100; looks++) ticks.now();

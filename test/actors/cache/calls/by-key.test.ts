@@ -8,7 +8,7 @@ const folder = temporaryFolders();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("get with the key of a call", () => {
-  test("gives what the function keeps, and computes nothing", async () => {
+  test("gives the function's kept result, and computes nothing", async () => {
     const { cache } = await openCache();
     let runs = 0;
     const load = cache.cacheable(async (id: string, part?: number) => ({ id, part, run: ++runs }), { name: "load" });
@@ -23,7 +23,7 @@ describe("get with the key of a call", () => {
     expect(await load("a")).toEqual({ id: "a", part: undefined, run: 3 });
   });
 
-  test("gives what an earlier process has kept in a folder", async () => {
+  test("gives a result that an earlier process kept in a folder", async () => {
     const storageUrl = `lmdb:${await folder()}`;
     const keptBefore = async (use: (cache: Cache, load: (id: string) => Promise<string>, key: string) => Promise<void>) => {
       const cache = await createCache({ storageUrl });
@@ -35,7 +35,7 @@ describe("get with the key of a call", () => {
     await keptBefore(async (cache, _, key) => expect(await cache.get(key)).toBe("a!"));
   });
 
-  test("gives what another node shares in the bucket", async () => {
+  test("gives a result that another node shares in the bucket", async () => {
     const world = bucketWorld();
     const [a, b] = [world.open().cache, world.open().cache];
     const load = (node: typeof a) => node.cacheable(async (id: string) => `${id}!`, { name: "load" });
@@ -46,7 +46,7 @@ describe("get with the key of a call", () => {
     expect(await b.get(atB.key("y"))).toBe(undefined);
   });
 
-  test("is not what a caller keeps under the same text, which counts first", async () => {
+  test("prefers an entry that a caller set under the same text", async () => {
     const { cache } = await openCache();
     const load = cache.cacheable((id: string) => id, { name: "load" });
     load("a");
@@ -63,7 +63,8 @@ describe("get with the key of a call", () => {
     const seen = cache.cacheable(async () => (await cache.get(load.key("a"))) ?? "nothing", { name: "seen" });
     expect(await seen()).toBe("nothing");
     await load("a");
-    // It found nothing: a result is news to it only when the key is invalidated.
+    // The computation found no entry. It depends on the key, so only an invalidation of the key makes it stale, not a
+    // new entry.
     await load.invalidate("a");
     await load("a");
     expect(await seen()).toBe("a");

@@ -4,7 +4,7 @@ import { type Duration, InvalidOptionError } from "../../../../core/index.js";
 import { openCache } from "../open.js";
 
 describe("a cached function", () => {
-  test("is computed once for equal arguments, whatever the order of their properties", async () => {
+  test("is computed once for equal arguments, with their properties in any order", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const find = cache.cacheable(async (by: object) => ({ by: JSON.stringify(by), number: ++computed }), { name: "find" });
@@ -14,7 +14,7 @@ describe("a cached function", () => {
     expect(cache.stats()).toMatchObject({ hits: 1, misses: 2, entries: 2 });
   });
 
-  test("stays synchronous when it is, and a promise is what it gives when it is not", async () => {
+  test("stays synchronous if its function is, and returns a promise otherwise", async () => {
     const { cache } = await openCache();
     const double = cache.cacheable((x: number) => ({ twice: 2 * x }), { name: "double" });
     expect(double(2)).toEqual({ twice: 4 });
@@ -25,7 +25,7 @@ describe("a cached function", () => {
     expect(later(1)).toBe(later(1));
   });
 
-  test("tells arguments that a Map does not, and a text from the arguments that are written out as it is", async () => {
+  test("distinguishes arguments that a Map does not, and a text from arguments whose encoding it equals", async () => {
     const { cache } = await openCache();
     const calls: unknown[][] = [];
     const find = cache.cacheable((...args: unknown[]) => calls.push(args), { name: "find" });
@@ -51,7 +51,7 @@ describe("a cached function", () => {
     expect(calls).toHaveLength(different.length);
   });
 
-  test("finds each of many more results than it remembers the keys of", async () => {
+  test("finds each of many more results than it remembers keys for", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const find = cache.cacheable((id: string) => `${id} ${++computed}`, { name: "find" });
@@ -63,7 +63,7 @@ describe("a cached function", () => {
     expect(find("id/24999")).toBe("id/24999 25002");
   });
 
-  test("gives a promise for a result that was one, and none for one that was not, where it gives both", async () => {
+  test("returns a promise exactly for the results that were promises, when its function returns both kinds", async () => {
     const { cache } = await openCache();
     const either = cache.cacheable((id: string): unknown => (id === "later" ? Promise.resolve(id) : id), { name: "either" });
     expect(await either("later")).toBe("later");
@@ -84,7 +84,7 @@ describe("a cached function", () => {
     expect(await cached.call({ base: 10 }, 1)).toBe(11);
   });
 
-  test("has no `this` to ask for where its function has none, however its parameters are typed", async () => {
+  test("has no `this` parameter when its function has none, however its parameters are typed", async () => {
     const { cache } = await openCache();
     const byDefault = cache.cacheable(async (id: string, count = 1) => id.repeat(count), {
       name: "by-default",
@@ -133,7 +133,7 @@ describe("a cached function", () => {
     expect(computed).toBe(3);
   });
 
-  test("tells the key of a call, forgets it and computes it anew", async () => {
+  test("returns the key of a call, invalidates it and computes it anew", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const load = cache.cacheable(async (id: string) => `${id} ${++computed}`, { name: "load", namespace: "city", version: 2 });
@@ -145,7 +145,7 @@ describe("a cached function", () => {
     expect(await load("DE")).toBe("DE 3");
   });
 
-  test("has the key it was given, and one of another name or version has another", async () => {
+  test("has the given key; another name or version has another key", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const byKey = cache.cacheable(async (_: () => void, id: string) => `${id} ${++computed}`, { name: "by-key", key: (_, id) => id });
@@ -154,7 +154,7 @@ describe("a cached function", () => {
     expect(await second("a")).toBe("a 2");
   });
 
-  test("refuses what cannot be a key, options that are not known, and tags that are none", async () => {
+  test("refuses invalid keys, unknown options, and invalid tags", async () => {
     const { cache } = await openCache();
     const f = cache.cacheable((_: unknown) => 1, { name: "f" });
     expect(() => f(Symbol("x"))).toThrow(InvalidKeyArgumentError);
@@ -163,7 +163,7 @@ describe("a cached function", () => {
     expect(() => cache.cacheable((x: number) => x)(1)).toThrow("has none");
   });
 
-  describe("under the name of another", () => {
+  describe("with the name of another one", () => {
     const refused = "is that of another cached function";
     class Repository {
       readonly table: string;
@@ -179,7 +179,7 @@ describe("a cached function", () => {
         return `${table} ${id}`;
       };
 
-    test("is refused where it is wrapped: a bound method, a function of a factory, another text", async () => {
+    test("is refused when it is wrapped: a bound method, a function of a factory, another source text", async () => {
       const { cache } = await openCache();
       const [users, posts] = [new Repository("users"), new Repository("posts")];
       cache.cacheable(users.all.bind(users));
@@ -194,7 +194,7 @@ describe("a cached function", () => {
       expect(() => cache.cacheable(posts.all.bind(posts))).toThrow(InvalidOptionError);
     });
 
-    test("is refused where a class is defined whose method has the name of another one's", async () => {
+    test("is refused when a class is defined whose method has the name of another class's method", async () => {
       const { cache } = await openCache();
       const { cacheable } = cache;
       class Users {
@@ -222,7 +222,7 @@ describe("a cached function", () => {
       expect([new Named().findAll(), new Users().findAll()]).toEqual(["posts", "users"]);
     });
 
-    test("is a function of its own with a name, a namespace or a version of its own", async () => {
+    test("is accepted with a name, a namespace or a version of its own", async () => {
       const { cache } = await openCache();
       const wrap = (table: string, options: { name?: string; namespace?: string; version?: number }) =>
         cache.cacheable(loaderOf(table), options);
@@ -230,7 +230,7 @@ describe("a cached function", () => {
       expect(all.map((load) => load(1))).toEqual(["a 1", "b 1", "c 1", "d 1"]);
     });
 
-    test("is the same one where it is the same function, or where a name given explicitly says so", async () => {
+    test("is the same cached function if it is the same function, or if both have that explicit name", async () => {
       const { cache } = await openCache();
       const load = loaderOf("a");
       expect([cache.cacheable(load)(1), cache.cacheable(load, { ttl: 5 })(1)]).toEqual(["a 1", "a 1"]);
@@ -239,14 +239,14 @@ describe("a cached function", () => {
       expect([await inRequest(1)(), await inRequest(2)(), await inRequest(1)()]).toEqual(["1 1", "2 2", "1 1"]);
     });
 
-    test("is refused in one cache, and is a function of its own in another", async () => {
+    test("is refused in the same cache, and accepted in another one", async () => {
       const caches = [(await openCache()).cache, (await openCache()).cache];
       const loads = caches.map(({ cacheable }, index) => cacheable(loaderOf(`table ${index}`)));
       expect(loads.map((load) => load(1))).toEqual(["table 0 1", "table 1 1"]);
       for (const { cacheable } of caches) expect(() => cacheable(loaderOf("another"))).toThrow("`replace: true`");
     });
 
-    test("takes that one's place if it says so: calls of the other fail, and what it kept stays", async () => {
+    test("replaces the other one with `replace`: calls of the other fail, and its kept results stay", async () => {
       const { cache } = await openCache();
       const before = cache.cacheable(loaderOf("before"));
       expect(before(1)).toBe("before 1");
@@ -265,7 +265,7 @@ describe("a cached function", () => {
     });
   });
 
-  test("takes the arguments of each overload for its keys", async () => {
+  test("accepts the arguments of each overload for its keys", async () => {
     const { cache } = await openCache();
     function find(id: number): string;
     function find(name: string, isExact: boolean): string;
@@ -302,7 +302,7 @@ describe("a cached function", () => {
     expect(wrap).toThrow(says);
   });
 
-  test("refuses a generator, whose result would be there once, and what a decorator of another kind is called with", async () => {
+  test("refuses a generator, whose result can be read only once, and arguments of other kinds of decorators", async () => {
     const { cache } = await openCache();
     expect(() =>
       cache.cacheable(function* numbers() {
@@ -318,7 +318,7 @@ describe("a cached function", () => {
     expect(() => cacheable("f")).toThrow(InvalidOptionError);
   });
 
-  test("takes one tag for a list of it, and nothing that is neither", async () => {
+  test("accepts one tag in place of a list, and refuses anything else", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const f = cache.cacheable((id: string) => `${id} ${++computed}`, { name: "f", deps: (id) => `city:${id}` });
@@ -334,14 +334,14 @@ describe("a cached function", () => {
     }
   });
 
-  test("is told when an option of `set` or `getOrSet` is not known: a tag that nobody reads would never make it stale", async () => {
+  test("refuses unknown options of `set` and `getOrSet`, since a misspelled `tags` would never make the entry stale", async () => {
     const { cache } = await openCache();
     await expect(cache.set("k", 1, { tag: ["a"] } as never)).rejects.toThrow("tag is not known");
     await expect(cache.getOrSet("k", () => 1, { tag: ["a"] } as never)).rejects.toThrow("tag is not known");
     await expect(cache.getOrSet("k", 1 as never)).rejects.toThrow("compute is not a function");
   });
 
-  test("gives results that no caller can change: frozen, or a copy each", async () => {
+  test("gives results that no caller can change: frozen, or a copy for each caller", async () => {
     const frozen = (await openCache()).cache;
     const listed = await frozen.cacheable(async () => ({ names: ["a"] }), { name: "list" })();
     expect(() => listed.names.push("b")).toThrow(TypeError);
@@ -357,7 +357,7 @@ describe("a cached function", () => {
     expect((await share()).names).toEqual(["a", "b"]);
   });
 
-  test("keeps each result as long as `ttl` says of it, or as all are kept when it says nothing", async () => {
+  test("keeps each result for its own `ttl`, or for the default when `ttl` returns undefined", async () => {
     const { cache, clock } = await openCache({ defaultTtl: 10, readExtendTtl: false });
     let computed = 0;
     const ttls: Record<string, Duration | undefined> = { short: "2s", none: 0, default: undefined, nonsense: "soon" };
@@ -375,7 +375,7 @@ describe("a cached function", () => {
     expect(await computes("default")).toBe(1);
   });
 
-  test("keeps only what its condition wants, and errors only when it is told to", async () => {
+  test("keeps only results that satisfy `condition`, and errors only with `cacheErrors`", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const even = cache.cacheable(async (x: number) => (computed++, x), { name: "even", condition: (result) => result % 2 === 0 });
@@ -403,7 +403,7 @@ describe("a cached function", () => {
   });
 });
 
-test("a condition that throws, or a value that cannot be read through, costs the caller nothing", async () => {
+test("a condition that throws, or a value that cannot be traversed, does not disturb the caller", async () => {
   const { cache } = await openCache();
   let computed = 0;
   const condition = () => {
@@ -423,7 +423,7 @@ test("a condition that throws, or a value that cannot be read through, costs the
 });
 
 describe("time to live", () => {
-  test("ends a result, and each reading extends it unless readExtendTtl is off", async () => {
+  test("ends a result, and each read extends it unless readExtendTtl is off", async () => {
     const { cache, clock } = await openCache({ defaultTtl: 10 });
     let computed = 0;
     const sliding = cache.cacheable(() => ++computed, { name: "sliding" });
@@ -437,7 +437,7 @@ describe("time to live", () => {
     expect(sliding()).toBe(4);
   });
 
-  test("staleIfError gives the last result for so long when the function fails, and does not keep it", async () => {
+  test("staleIfError gives the last result for its duration when the function fails, and does not keep it anew", async () => {
     const { cache, clock } = await openCache();
     let answer = (): Promise<string> => Promise.resolve("good");
     const load = cache.cacheable(() => answer(), { name: "load", deps: ["a"], staleIfError: 60 });

@@ -3,12 +3,12 @@ import { describe, expect, test } from "vitest";
 import { counted, objectWorld } from "../objects/object-world.js";
 import { gate, openCache } from "../open.js";
 
-/** Of the application: which request a piece of code runs for. */
+/** The application's own context: the current request. */
 const requests = new AsyncLocalStorage<string>();
 const requestNow = () => requests.getStore() ?? "none";
 
-describe("a function, and all that is given with it, runs in the context of the call that it computes for", () => {
-  test("a call that came too late for a computation, and the one that joins it", async () => {
+describe("a function, and every callback given with it, runs in the context of the call that it computes for", () => {
+  test("a call that came too late for a computation, and a call that joins it", async () => {
     const { cache } = await openCache();
     const held = gate();
     const seen: string[] = [];
@@ -67,7 +67,7 @@ describe("a function, and all that is given with it, runs in the context of the 
     expect(await b).toBe("B");
   });
 
-  test("a call that came after the invalidation of what then failed", async () => {
+  test("a call that came after an invalidation, when the computation before it fails", async () => {
     const { cache } = await openCache();
     const held = gate();
     let runs = 0;
@@ -97,7 +97,7 @@ describe("a function, and all that is given with it, runs in the context of the 
     expect(await Promise.all([a, b])).toEqual(["A", "B"]);
   });
 
-  test("goes on in it after a result that was kept in another", async () => {
+  test("a caller continues in its own context after a result that was kept in another one", async () => {
     const { cache } = await openCache();
     const inner = cache.cacheable(async (x: number) => x, { name: "inner" });
     await requests.run("A", () => inner(1));
@@ -109,7 +109,7 @@ describe("a function, and all that is given with it, runs in the context of the 
     });
   });
 
-  test("a transaction that is tried again, and its recipe", async () => {
+  test("a repeated transaction, and the recipe of its update", async () => {
     const { reader, run, writer } = await objectWorld();
     await run(writer.put("k", 0));
     const seen: string[] = [];
@@ -118,7 +118,7 @@ describe("a function, and all that is given with it, runs in the context of the 
       reader.transact(async (tx) => {
         const value = await tx.get("k");
         seen.push(requestNow());
-        // Another writes between: it conflicts, once.
+        // Another client writes in between, so the transaction conflicts once.
         if (tries++ === 0) await run(writer.put("k", 1));
         await tx.update("k", () => {
           seen.push(requestNow());

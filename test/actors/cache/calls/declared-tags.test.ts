@@ -8,7 +8,7 @@ import { gate, openCache } from "../open.js";
 const temporaryFolder = temporaryFolders();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A version of a function: it says which version it is, and how often it ran. */
+/** One version of a function. Its results name the version and count its runs. */
 function version(cache: Cache, name: string, deps: string | readonly string[] | ((id: string) => string), added: readonly string[] = []) {
   let runs = 0;
   return cache.cacheable(
@@ -20,7 +20,10 @@ function version(cache: Cache, name: string, deps: string | readonly string[] | 
   );
 }
 
-/** Each way by which results outlive the version of the function that computed them: gives the next process, or the next node. */
+/**
+ * The ways in which results outlive the version of the function that computed them: each opens the next process or
+ * node.
+ */
 const setups: readonly (readonly [string, () => Promise<() => Promise<Cache>>])[] = [
   [
     "a folder",
@@ -47,7 +50,7 @@ const setups: readonly (readonly [string, () => Promise<() => Promise<Cache>>])[
 ];
 
 describe.each(setups)("a result in %s", (_, makeSetup) => {
-  test("of an older version that did not declare a tag is none for one that does", async () => {
+  test("of an older version that did not declare a tag is not used by a version that does", async () => {
     const next = await makeSetup();
     const old = version(await next(), "old", "labels");
     expect(await old("a")).toBe("old a 1");
@@ -59,7 +62,7 @@ describe.each(setups)("a result in %s", (_, makeSetup) => {
     await cache.close();
   });
 
-  test("is checked by the tags of its own arguments, and one below a declared tag counts for it", async () => {
+  test("is checked against the tags for its own arguments, and a tag below a declared tag covers it", async () => {
     const next = await makeSetup();
     const old = version(await next(), "old", (id) => `cities:${id}`);
     expect([await old("a"), await old("b")]).toEqual(["old a 1", "old b 2"]);
@@ -69,7 +72,7 @@ describe.each(setups)("a result in %s", (_, makeSetup) => {
     await cache.close();
   });
 
-  test("that an older version computed is good for one that declares less, or nothing", async () => {
+  test("of an older version is used by a version that declares fewer tags, or none", async () => {
     const next = await makeSetup();
     const old = version(await next(), "old", ["labels", "sets"], ["added"]);
     expect(await old("a")).toBe("old a 1");
@@ -83,7 +86,7 @@ describe.each(setups)("a result in %s", (_, makeSetup) => {
     await last.close();
   });
 
-  test("that two versions declare different tags for depends on both, so that they do not take turns to compute it", async () => {
+  test("for which two versions declare different tags depends on the tags of both, so that they do not compute it in turns", async () => {
     const next = await makeSetup();
     expect(await version(await next(), "one", "a")("x")).toBe("one x 1");
     expect(await version(await next(), "two", "b")("x")).toBe("two x 1");
@@ -95,7 +98,7 @@ describe.each(setups)("a result in %s", (_, makeSetup) => {
     await cache.invalidate("a");
     await two("x");
     expect(cache.stats().computations).toBe(1);
-    // What was computed since depends on what its own version declares.
+    // The result computed since then depends only on the tags of its own version.
     await cache.invalidate("a");
     await two("x");
     expect(cache.stats().computations).toBe(1);
@@ -103,7 +106,7 @@ describe.each(setups)("a result in %s", (_, makeSetup) => {
   });
 });
 
-test("a function that is cached again with other tags, in one process, is not answered by what the first one kept", async () => {
+test("a function that is cached again with other tags, in one process, does not use the results of the first one", async () => {
   const { cache } = await openCache();
   const one = version(cache, "f", "a");
   const two = version(cache, "f", "b");
@@ -120,7 +123,7 @@ test("a function that is cached again with other tags, in one process, is not an
 });
 
 describe("getOrSet with other tags", () => {
-  test("computes anew, and what it keeps depends on the tags of both", async () => {
+  test("computes anew, and the result depends on the tags of both calls", async () => {
     const { cache } = await openCache();
     let runs = 0;
     const get = (tags?: string | readonly string[]) => cache.getOrSet("k", () => ++runs, tags === undefined ? {} : { tags });
@@ -134,7 +137,7 @@ describe("getOrSet with other tags", () => {
     expect([await get("a"), await get("a:b"), await get("a:c")]).toEqual([10, 10, 4]);
   });
 
-  test("after a restart, too", async () => {
+  test("does so after a restart, too", async () => {
     const storageUrl = `lmdb:${await temporaryFolder()}`;
     const first = await createCache({ storageUrl });
     await first.getOrSet("k", () => 1, { tags: "a" });
@@ -147,7 +150,7 @@ describe("getOrSet with other tags", () => {
   });
 });
 
-test("a result that a nested call found under tags that count is what the outer one depends on, too", async () => {
+test("an outer result depends on the declared tags of a nested hit, too", async () => {
   const hub = createInvalidationHub();
   const { cache } = await openCache({ bus: hub.connect() });
   const one = version(cache, "f", "a");
@@ -159,7 +162,7 @@ test("a result that a nested call found under tags that count is what the outer 
   expect(await outer()).toBe("outer f x 2");
 });
 
-test("tags cover what is among them or above one of them", () => {
+test("tags cover every tag that is among them or above one of them", () => {
   const tags = (...all: string[]) => all.map(asTag);
   expect(coversTags(tags("a:b", "c"), tags("a", "c", "a:b"))).toBe(true);
   expect(coversTags(tags("a:b"), tags("a:b:c"))).toBe(false);
@@ -168,7 +171,7 @@ test("tags cover what is among them or above one of them", () => {
   expect(coversTags([rootTag], tags("a"))).toBe(false);
 });
 
-test("a caller that declares another tag gets nothing of a computation that began before that tag was invalidated", async () => {
+test("a caller that declares another tag gets no result of a computation that began before that tag was invalidated", async () => {
   const { cache } = await openCache();
   const computed = gate<string>();
   const first = cache.getOrSet("k", () => computed.promise, { tags: ["one"] });
@@ -179,7 +182,7 @@ test("a caller that declares another tag gets nothing of a computation that bega
   expect(await cache.get("k")).toBe("new");
 });
 
-test("what callers under other tags share depends on the tags of all of them", async () => {
+test("a result shared by callers with different tags depends on the tags of all of them", async () => {
   const { cache } = await openCache();
   const computed = gate<string>();
   const calls = ["one", "two"].map((tags) => cache.getOrSet("k", () => computed.promise, { tags }));
@@ -189,19 +192,19 @@ test("what callers under other tags share depends on the tags of all of them", a
   expect(await cache.get("k")).toBe(undefined);
 });
 
-test("what is declared now and is no tag is given to onInvalidTag, where a result of an older version is kept", async () => {
+test("an invalid declared tag is given to onInvalidTag, even when a result of an older version is kept", async () => {
   const storageUrl = `lmdb:${await temporaryFolder()}`;
   const before = await createCache({ storageUrl });
   await version(before, "old", "cities")("new-york");
   await before.close();
   const after = await createCache({ storageUrl });
-  const told: string[] = [];
+  const reported: string[] = [];
   const load = after.cacheable(async (id: string) => `new ${id}`, {
     name: "load",
     deps: (id) => `cities:${id}`,
-    onInvalidTag: ({ code }) => void told.push(code),
+    onInvalidTag: ({ code }) => void reported.push(code),
   });
   expect(await load("new-york")).toBe("new new-york");
-  expect(told).toEqual(["ZOOID_INVALID_TAG"]);
+  expect(reported).toEqual(["ZOOID_INVALID_TAG"]);
   await after.close();
 });

@@ -6,7 +6,7 @@ import type { TappedTransport } from "../../../support/tapped-transport.js";
 import { type ObjectWorld, objectWorld } from "../objects/object-world.js";
 import { gate } from "../open.js";
 
-/** What a function reads through, and what a test does to it. */
+/** The client that a function reads through, and its transport. */
 interface Through extends Omit<ObjectWorld, "client"> {
   readonly client: ObjectClient;
   readonly transport: TappedTransport;
@@ -14,10 +14,10 @@ interface Through extends Omit<ObjectWorld, "client"> {
 
 type Read = (through: Through) => Promise<unknown>;
 
-/** Waits for something that is not of the store, for longer than anybody has patience. */
+/** A wait that never ends, on something outside of the store. */
 const never = () => new Promise<never>(() => undefined);
 
-/** A transaction that was begun before, by somebody else. */
+/** The transactions that were begun earlier, outside of cached functions. */
 const opened = new WeakMap<ObjectClient, Awaited<ReturnType<ObjectClient["begin"]>>>();
 const openedOf = (client: ObjectClient) => {
   const tx = opened.get(client);
@@ -55,7 +55,7 @@ const reads: Record<string, Read> = {
       .then(() => openedOf(client).finish()),
 };
 
-/** Reads whose signal has aborted, or aborts, or whose time is over. */
+/** Reads whose signal has aborted or aborts meanwhile, or that time out. */
 const givenUp: Record<string, Read> = {
   "read, aborted before": ({ client }) => client.read((tx) => tx.get("k"), { signal: AbortSignal.abort(new Error("gone")) }),
   "list, aborted before": ({ client }) => all(client.list("k", { signal: AbortSignal.abort(new Error("gone")) })),
@@ -126,7 +126,7 @@ const givenUp: Record<string, Read> = {
   },
 };
 
-/** What happens to the client before it is read through. */
+/** Faults of the client before it is read through. */
 const troubles: Record<string, (through: Through) => Promise<unknown> | void> = {
   "a client that is closed": ({ client, run }) => run(client.close()),
   "a client that was killed": ({ client }) => client.kill(),
@@ -137,7 +137,10 @@ const troubles: Record<string, (through: Through) => Promise<unknown> | void> = 
   },
 };
 
-/** Calls `read` twice in a cached function, of two caches one in the other, that makes something of its failure or fails with it. */
+/**
+ * Calls `read` twice in a cached function that is nested in one of another cache. The inner function returns a fallback
+ * for a failed read, or fails with it.
+ */
 async function madeOf(how: "fallback" | "cacheErrors", read: Read, trouble: (through: Through) => Promise<unknown> | void) {
   const world = await objectWorld();
   const { cache, openCache, open, run, writer } = world;
@@ -168,12 +171,12 @@ async function madeOf(how: "fallback" | "cacheErrors", read: Read, trouble: (thr
   return { runs, failures, entries: cache.stats().entries + second.stats().entries };
 }
 
-describe.each(["fallback", "cacheErrors"] as const)("what is made of a failed read is given and not kept: %s", (how) => {
+describe.each(["fallback", "cacheErrors"] as const)("a result or error made from a failed read is given and not kept: %s", (how) => {
   for (const [name, trouble] of Object.entries(troubles)) {
     for (const [what, read] of Object.entries(reads)) {
       test(`${name}, ${what}`, async () => {
         const { runs, failures, entries } = await madeOf(how, read, trouble);
-        // What a client that is cut off can read is kept as ever.
+        // A client that is cut off can still read from its cache; such a result is kept as usual.
         if (failures > 0 || name !== "a client that is cut off") expect({ runs, entries }).toEqual({ runs: 2, entries: 0 });
       });
     }
@@ -186,10 +189,10 @@ describe.each(["fallback", "cacheErrors"] as const)("what is made of a failed re
   }
 });
 
-/** A function that gives a fallback when what it asks for takes longer than `first`. */
+/** Resolves to a fallback when `asked` takes longer than `first`. */
 const orFallback = (asked: Promise<unknown>, first: Promise<unknown>) => Promise.race([asked, first.then(() => "fallback")]);
 
-describe("what is made without waiting for what was begun is given and not kept", () => {
+describe("a result made without waiting for a begun read is given and not kept", () => {
   const waits: Record<string, (through: Through, until: Promise<void>) => Promise<unknown>> = {
     get: ({ client }) => client.get("k"),
     getMany: ({ client }) => client.getMany(["k"]),
@@ -248,7 +251,7 @@ describe("what is made without waiting for what was begun is given and not kept"
     });
   }
 
-  test("but it is kept when the function waits for all of them", async () => {
+  test("unlike a result whose function waits for all of its reads", async () => {
     const { cache, open, run, writer } = await objectWorld();
     await run(writer.put("k", 1));
     const { client } = await open("through");
@@ -266,7 +269,7 @@ describe("what is made without waiting for what was begun is given and not kept"
   });
 });
 
-describe("what is made of a cached call that was given up is given and not kept", () => {
+describe("a result made from a cached call that was given up is given and not kept", () => {
   for (const when of ["before", "meanwhile"]) {
     for (const which of ["its own cache", "another cache"]) {
       test(`of ${which}, ${when}`, async () => {

@@ -8,7 +8,7 @@ import type { TappedTransport } from "../../../support/tapped-transport.js";
 import { type ObjectWorld, objectWorld } from "../objects/object-world.js";
 import { type Gate, gate } from "../open.js";
 
-/** Which versions a result, or an error, is made of, by what was read. */
+/** The versions of the rows and objects that a result or an error was computed from. */
 type Versions = ReadonlyMap<string, number>;
 
 class Failed extends Error {
@@ -20,10 +20,13 @@ class Failed extends Error {
   }
 }
 
-/** Of the application: the call that a piece of code runs for. */
+/** The application's own context: the number of the call. */
 const calls = new AsyncLocalStorage<number>();
 
-/** Rows that belong to nobody's store, told by invalidations; and what functions do at present. One for all runs. */
+/**
+ * Rows outside of any store, invalidated by tags, and the current behaviour of the functions. One model serves all
+ * runs.
+ */
 class Model {
   readonly rows = new Map<string, number>();
   readonly failing = new Set<string>();
@@ -31,7 +34,7 @@ class Model {
   waiting: Gate<void>[] = [];
   isOver = false;
 
-  /** A place where others go on. */
+  /** A point at which other work can happen. */
   async pause(): Promise<void> {
     if (this.isOver) return;
     const held = gate();
@@ -39,7 +42,7 @@ class Model {
     await held.promise;
   }
 
-  /** The function begins to run, for a call of which there is one run at most. */
+  /** Notes that the function begins to run for the current call. Each call has at most one run. */
   begins(name: string, of: string): void {
     this.runs.push(`${name} of ${of} for call ${String(calls.getStore())}`);
   }
@@ -47,7 +50,7 @@ class Model {
 
 type Called = (of: string, signal?: AbortSignal) => Promise<Versions>;
 
-/** Functions of two caches, one in the other up to three deep, that read rows and objects, fail, and are given up. */
+/** Functions of two caches, nested up to three deep, that read rows and objects, fail, and are given up. */
 function functionsOf(one: Cache, two: Cache, client: ObjectClient, model: Model): Readonly<Record<string, Called>> {
   const depsOf = (of: string) => [`rows:${of}`];
   const row = async (name: string, of: string, signal?: AbortSignal): Promise<Versions> => {
@@ -108,7 +111,7 @@ const actions =
     " ",
   );
 
-/** What was found out, over all runs. */
+/** Counts over all runs. */
 interface Found {
   results: number;
   failures: number;
@@ -125,7 +128,7 @@ class Run {
   readonly #model: Model;
   readonly #found: Found;
   readonly #name: string;
-  /** Versions of objects by the transactions that wrote them, own ones that were acknowledged apart. */
+  /** Versions of objects, by the transactions that wrote them. Acknowledged commits of the client itself are marked. */
   readonly #commits: { readonly tid: number; readonly of: string; readonly version: number; readonly isOwn: boolean }[] = [];
   readonly #open: Promise<void>[] = [];
   readonly #controllers: AbortController[] = [];
@@ -201,7 +204,7 @@ class Run {
     }
   }
 
-  /** All is let go, and heard of; then nothing is older than what there is. */
+  /** Lets everything continue and delivers all messages; then no result may be older than the current state. */
   async end(): Promise<void> {
     const { run, writer } = this.#world;
     const model = this.#model;
@@ -216,7 +219,7 @@ class Run {
     model.failing.clear();
     for (const ends of ["as it is", "after a commit"]) {
       for (const of of [`${this.#name}0`, `${this.#name}1`]) {
-        // A version that no function fails for.
+        // A version for which no function fails.
         this.#version += 3 - (this.#version % 3);
         if (ends === "after a commit") await this.#committed(run(writer.put(of, this.#version)), of, false);
         else this.#invalidate(of);
@@ -242,7 +245,7 @@ class Run {
     this.#commits.push({ tid: await committing, of, version, isOwn });
   }
 
-  /** What a call that begins now may not be older than. */
+  /** The lowest versions that a call beginning now may use. */
   #floors(of: string): Versions {
     const position = this.#client.position.tid;
     const known = this.#commits.filter((commit) => commit.of === of && (commit.isOwn || commit.tid <= position));
@@ -272,7 +275,7 @@ class Run {
         this.#check(name, call, error.versions, floors);
       },
     );
-    // Awaited at the end; what fails before is not unhandled.
+    // The promise is awaited at the end; an earlier rejection must not count as unhandled.
     checked.catch(() => undefined);
     this.#open.push(checked);
     return checked;
@@ -292,7 +295,7 @@ const steps = fc.array(fc.tuple(fc.nat(actions.length - 1), fc.nat(255)), { minL
 const runs = 200;
 const seed = Number(process.env["ZOOID_TEST_SEED"] ?? Date.now() % 1_000_000_000);
 
-test(`no call gets a result or an error that is older than it, nor runs in the context of another: ${runs} runs, ZOOID_TEST_SEED=${seed}`, async () => {
+test(`no call gets a result or an error that is older than the call, nor runs in the context of another call: ${runs} runs, ZOOID_TEST_SEED=${seed}`, async () => {
   const world = await objectWorld();
   const through = await world.open("through");
   const caches = [world.cache, await world.openCache()] as const;

@@ -19,7 +19,7 @@ async function gated(options: { readonly signal?: (name: string, signal?: AbortS
 }
 
 describe("a flight", () => {
-  test("is shared by all who call while it lasts", async () => {
+  test("is shared by all calls while it lasts", async () => {
     const { gates, load } = await gated();
     const callers = Array.from({ length: 100 }, () => load("x"));
     gates[0]?.open("value");
@@ -27,7 +27,7 @@ describe("a flight", () => {
     expect(gates).toHaveLength(1);
   });
 
-  test("B1: a call after an invalidation gets nothing computed before it, a call that overlaps it gets what there is", async () => {
+  test("B1: a call after an invalidation gets no result computed before it; a call that overlaps it gets the older result", async () => {
     const { cache, gates, load } = await gated();
     const before = load("x");
     await cache.invalidate("a");
@@ -41,7 +41,7 @@ describe("a flight", () => {
     expect(gates).toHaveLength(2);
   });
 
-  test("B1: those who came late share one new flight, however much is invalidated meanwhile", async () => {
+  test("B1: late calls share one new flight, however much is invalidated meanwhile", async () => {
     const { cache, gates, load } = await gated();
     const before = load("x");
     await cache.invalidate("a");
@@ -58,7 +58,7 @@ describe("a flight", () => {
     expect(await next).toBe("newest");
   });
 
-  test("is joined after an invalidation of something else, as its result is still valid when it lands", async () => {
+  test("is joined after an unrelated invalidation, since its result is still valid when it lands", async () => {
     const { cache, gates, load } = await gated();
     const before = load("x");
     await cache.invalidate("z");
@@ -78,7 +78,7 @@ describe("a flight", () => {
     expect(gates).toHaveLength(2);
   });
 
-  test("fails for all who joined it with the error itself, cause and all", async () => {
+  test("fails for all joined calls with the same error object", async () => {
     const { gates, load } = await gated();
     const failure = new Error("down", { cause: "cable" });
     const callers = [load("x"), load("x"), load("x")];
@@ -89,7 +89,7 @@ describe("a flight", () => {
     expect(gates).toHaveLength(2);
   });
 
-  test("frees those who joined it at its time-out; its own caller waits on, and its result is not kept", async () => {
+  test("releases joined calls at its time-out; its first caller waits on, and its result is not kept", async () => {
     const { clock, gates, load } = await gated();
     const leader = load("x");
     const follower = load("x");
@@ -104,7 +104,7 @@ describe("a flight", () => {
     expect(await load("x")).toBe("second");
   });
 
-  test("goes on for the others when one caller gives up, the first among them", async () => {
+  test("goes on for the other callers when one gives up, even the first", async () => {
     const { gates, load } = await gated({ signal: (_name, signal) => signal });
     const patient = new AbortController();
     const hasty = new AbortController();
@@ -116,7 +116,7 @@ describe("a flight", () => {
     expect(await second).toBe("value");
   });
 
-  test("is flown again for the others when the abort of its own caller made it fail", async () => {
+  test("runs again for the other callers when the abort of its first caller made it fail", async () => {
     const { gates, load } = await gated({ signal: (_name, signal) => signal });
     const hasty = new AbortController();
     const first = load("x", hasty.signal);
@@ -139,7 +139,7 @@ describe("a flight", () => {
     expect((failure as CircularCallError).circle).toBe("a(1) → b(1) → a(1)");
   });
 
-  test("that waits for one that waits for it fails, though neither called itself", async () => {
+  test("that waits for a flight that waits for it fails, though neither called itself", async () => {
     const { cache } = await openCache();
     const meet = gate();
     const other: { b?: () => Promise<string> } = {};
@@ -155,7 +155,7 @@ describe("a flight", () => {
 });
 
 describe("dependencies", () => {
-  test("are added from within, across awaits, and outside of a computation that is an error", async () => {
+  test("are added from within a computation, across awaits; outside of one that is an error", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const load = cache.cacheable(
@@ -176,7 +176,7 @@ describe("dependencies", () => {
     }).toThrow(OutsideComputationError);
   });
 
-  test("of nested calls are those of the outer result, on hits too, and so are their keys", async () => {
+  test("of nested calls, and their keys, are dependencies of the outer result, on hits too", async () => {
     const { cache } = await openCache();
     let inner = 0;
     let outer = 0;
@@ -191,7 +191,7 @@ describe("dependencies", () => {
     expect(await page()).toBe("page 3 of DE 3");
   });
 
-  test("of sync functions are told to what calls them", async () => {
+  test("of sync functions are passed to their callers", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const part = cache.cacheable((id: string) => `${id} ${++computed}`, { name: "part", deps: ["part"] });
@@ -202,7 +202,7 @@ describe("dependencies", () => {
     expect(whole("x")).toBe("whole x 2");
   });
 
-  test("on a key that is not there are dependencies too", async () => {
+  test("on an absent key are dependencies too", async () => {
     const { cache } = await openCache();
     const known = cache.cacheable(async () => (await cache.get("x")) !== undefined, { name: "known" });
     expect(await known()).toBe(false);

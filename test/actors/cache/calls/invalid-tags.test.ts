@@ -4,7 +4,7 @@ import { openCache } from "../open.js";
 
 const bad = "new-york";
 
-describe("a tag that is none", () => {
+describe("an invalid tag", () => {
   test.each(["deps", "addDeps"] as const)("of %s fails the call, which is not kept", async (by) => {
     const { cache } = await openCache();
     const find = cache.cacheable(
@@ -22,7 +22,7 @@ describe("a tag that is none", () => {
 
   test.each(["deps", "addDeps"] as const)("of %s is given to onInvalidTag, and the result is given and not kept", async (by) => {
     const { cache } = await openCache();
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     let runs = 0;
     const find = cache.cacheable(
       async (id: string) => {
@@ -30,11 +30,11 @@ describe("a tag that is none", () => {
         if (by === "addDeps") cache.addDeps(["fine", `cities:${id}`]);
         return id;
       },
-      { name: "find", deps: (id) => (by === "deps" ? `cities:${id}` : "cities"), onInvalidTag: (...args) => told.push(args) },
+      { name: "find", deps: (id) => (by === "deps" ? `cities:${id}` : "cities"), onInvalidTag: (...args) => reported.push(args) },
     );
     expect([await find(bad), await find(bad), await find("DE"), await find("DE")]).toEqual([bad, bad, "DE", "DE"]);
     expect(runs).toBe(3);
-    expect(told).toEqual([
+    expect(reported).toEqual([
       [expect.any(InvalidTagError), bad],
       [expect.any(InvalidTagError), bad],
     ]);
@@ -43,22 +43,22 @@ describe("a tag that is none", () => {
 
   test("of a function that stays synchronous is given to onInvalidTag too", async () => {
     const { cache } = await openCache();
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const find = cache.cacheable(
       (id: string) => {
         cache.addDeps(id);
         return id;
       },
-      { name: "find", onInvalidTag: (error) => told.push(error) },
+      { name: "find", onInvalidTag: (error) => reported.push(error) },
     );
     expect(find(bad)).toBe(bad);
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
     expect(cache.stats().entries).toBe(0);
   });
 
   test("of a nested call is the outer function's, and neither result is kept", async () => {
     const { cache } = await openCache();
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     let inners = 0;
     const inner = cache.cacheable(
       async (id: string) => {
@@ -71,12 +71,12 @@ describe("a tag that is none", () => {
     );
     const outer = cache.cacheable(async (id: string) => `outer ${await inner(id)}`, {
       name: "outer",
-      onInvalidTag: (_, id) => told.push(id),
+      onInvalidTag: (_, id) => reported.push(id),
     });
     expect([await outer(bad), await outer(bad)]).toEqual([`outer ${bad}`, `outer ${bad}`]);
     expect(inners).toBe(2);
-    // Of each run both the tag of `deps` and that of `addDeps`.
-    expect(told).toEqual([bad, bad, bad, bad]);
+    // Two for each run: the tag of `deps`, and that of `addDeps`.
+    expect(reported).toEqual([bad, bad, bad, bad]);
     expect(cache.stats().entries).toBe(0);
     await expect(async () => inner(bad)).rejects.toThrow(InvalidTagError);
   });

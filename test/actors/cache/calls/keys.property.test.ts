@@ -7,7 +7,7 @@ import { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { type Random, ClosedError, delay, isBelow, rootTag, seededRandom, type Tag } from "../../../../core/index.js";
 import { LateBroker, LateEnd } from "../bus/late-bus.js";
 
-/** The last is told by its tag only as a hash. */
+/** The tag of the last key contains only a hash of the key. */
 const keys = ["k", "another", "/".repeat(100)];
 const dataTag = "t:a" as Tag;
 
@@ -15,21 +15,21 @@ interface World {
   readonly clock: SimulatedClock;
   readonly random: Random;
   readonly broker: LateBroker;
-  /** What all values are made of: a number that rises. */
+  /** A rising number, of which all values are made. */
   data: number;
-  /** By the id of an invalidation: what was made of less, under its tag, is stale. */
+  /** By the id of an invalidation: smaller values under its tag are stale. */
   readonly least: Map<string, number>;
   readonly wrong: string[];
 }
 
-/** One node, and what it must not give any more. */
+/** One node, and the values that it must no longer give. */
 class Node {
   readonly #world: World;
   readonly #opened;
   readonly #end: LateEnd;
-  /** By tag: what was made of less is stale here. */
+  /** By tag: smaller values are stale at this node. */
   readonly #floors = new Map<Tag, number>();
-  /** Tag and number of the invalidation that is being asked for. */
+  /** Tag and number of the invalidation that is being published. */
   #asking: readonly [Tag, number] | undefined;
   readonly #load;
   readonly #outer;
@@ -107,7 +107,7 @@ class Node {
     this.#floors.set(tag, Math.max(this.#floors.get(tag) ?? 0, number));
   }
 
-  /** What a result of the key that `own` is the tag of must be made of. */
+  /** The smallest value that a result may have whose key has the tag `own`. */
   #least(own: Tag): number {
     let least = 0;
     for (const [tag, number] of this.#floors) if (isBelow(own, tag) || isBelow(dataTag, tag)) least = Math.max(least, number);
@@ -129,7 +129,7 @@ class Node {
   }
 }
 
-/** Nobody waits for it; the end of its cache may be its own. */
+/** Ignores the rejection that a publication gets when its cache closes. */
 function untilClosed(publication: Promise<unknown>): void {
   publication.catch((error: unknown) => {
     if (!(error instanceof ClosedError)) throw error;
@@ -158,6 +158,6 @@ const ways = [
   { isShared: true, maxEntries: 2 },
 ];
 
-test.each(ways)("no call gets what was made before an invalidation of its key or its tags: %o", async (way) => {
+test.each(ways)("no call gets a value made before an invalidation of its key or its tags: %o", async (way) => {
   for (let seed = 1; seed <= 60; seed++) expect(await run(seed, way), `seed ${seed}`).toEqual([]);
 });

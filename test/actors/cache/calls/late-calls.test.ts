@@ -2,7 +2,10 @@ import { describe, expect, test } from "vitest";
 import { type ObjectWorld, objectWorld } from "../objects/object-world.js";
 import { gate, openCache } from "../open.js";
 
-/** A computation has its snapshot; `commit` is applied; then its function is called again. The two values. */
+/**
+ * A computation takes its snapshot, `commit` is applied, and the function is called again. Returns the values of both
+ * calls and of a third, later one.
+ */
 async function calledAcross(
   world: ObjectWorld,
   fn: (held: Promise<void>) => Promise<unknown>,
@@ -21,7 +24,7 @@ async function calledAcross(
   return run(Promise.all([early, late, cached()]));
 }
 
-describe("a call after a transaction was applied gets nothing older, though it joined a computation with an older picture", () => {
+describe("a call after a transaction was applied gets no older value, though it joined a computation with an older snapshot", () => {
   const ways: Record<string, (world: ObjectWorld, held: Promise<void>) => Promise<unknown>> = {
     "of `read`": async ({ reader }, held) =>
       (
@@ -75,7 +78,7 @@ describe("a call after a transaction was applied gets nothing older, though it j
     });
   }
 
-  test("whose load is on its way", async () => {
+  test("a computation whose load is in flight", async () => {
     const world = await objectWorld();
     const { open, run, writer, clock } = world;
     await run(writer.put("k", 1));
@@ -99,7 +102,7 @@ describe("a call after a transaction was applied gets nothing older, though it j
     expect(got).toEqual([1, 2, 2]);
   });
 
-  test("of `getOrSet`", async () => {
+  test("a computation of `getOrSet`", async () => {
     const { cache, reader, run, put, clock } = await objectWorld();
     await put("k", 1);
     const held = gate();
@@ -119,7 +122,7 @@ describe("a call after a transaction was applied gets nothing older, though it j
     expect(await run(Promise.all([early, late]))).toEqual([1, 2]);
   });
 
-  test("of a function of another cache, that it awaits", async () => {
+  test("a computation that awaits a function of another cache", async () => {
     const world = await objectWorld();
     const { openCache: open, reader, run, put, clock } = world;
     const [second, third] = [await open(), await open()];
@@ -150,7 +153,7 @@ describe("a call after a transaction was applied gets nothing older, though it j
     expect(await run(Promise.all([outer(), middle(), inner()]))).toEqual([[[3]], [3], 3]);
   });
 
-  test("a change of something else leaves the joined result to it", async () => {
+  test("after an unrelated change the call gets the joined result", async () => {
     const world = await objectWorld();
     await world.put("k", 1);
     let runs = 0;
@@ -166,7 +169,7 @@ describe("a call after a transaction was applied gets nothing older, though it j
   });
 });
 
-/** A function that reads a row of which the test says what it is, fails for what is not there, and ends when it is let. */
+/** A function that reads a row which the test sets, fails for a missing row, and ends when the test says so. */
 async function failing(options: { readonly cacheErrors?: boolean; readonly staleIfError?: string } = {}) {
   const { cache } = await openCache();
   const rows = new Map<string, string>();
@@ -190,7 +193,7 @@ describe("a failure", () => {
   for (const cacheErrors of [false, true]) {
     const how = cacheErrors ? ", with `cacheErrors`" : "";
 
-    test(`from before an invalidation is the failure of the calls that overlap it, and of no later call${how}`, async () => {
+    test(`from before an invalidation reaches the calls that overlap it, and no later call${how}`, async () => {
       const { cache, rows, held, load, runs } = await failing({ cacheErrors });
       const early = [load("x"), load("x")].map(outcomeOf);
       rows.set("x", "made");
@@ -203,7 +206,7 @@ describe("a failure", () => {
       expect(runs()).toBe(2);
     });
 
-    test(`that is valid still is the failure of all who joined${how}`, async () => {
+    test(`that is still valid reaches all joined calls${how}`, async () => {
       const { cache, held, load, runs } = await failing({ cacheErrors });
       const early = outcomeOf(load("x"));
       await cache.invalidate("other");
@@ -215,7 +218,7 @@ describe("a failure", () => {
       expect(runs()).toBe(cacheErrors ? 1 : 2);
     });
 
-    test(`of a key that was deleted meanwhile is the failure of no later call${how}`, async () => {
+    test(`of a key that was deleted meanwhile reaches no later call${how}`, async () => {
       const { rows, held, load } = await failing({ cacheErrors });
       const early = outcomeOf(load("x"));
       rows.set("x", "made");
@@ -225,7 +228,7 @@ describe("a failure", () => {
       expect(await Promise.all([early, late])).toEqual(["no such row", "made"]);
     });
 
-    test(`made of objects that a transaction has changed is the failure of no later call${how}`, async () => {
+    test(`computed from objects that a transaction has changed reaches no later call${how}`, async () => {
       const { cache, reader, run, clock } = await objectWorld();
       const held = gate();
       let runs = 0;
@@ -251,7 +254,7 @@ describe("a failure", () => {
     });
   }
 
-  test("from before an invalidation leaves the last value to the calls that overlap it, and a new computation to later ones", async () => {
+  test("from before an invalidation gives the last value to the calls that overlap it, and a new computation to later ones", async () => {
     const { cache, rows, held, load, runs } = await failing({ staleIfError: "1m" });
     rows.set("x", "first");
     held[0]?.open();
@@ -268,7 +271,7 @@ describe("a failure", () => {
     expect(runs()).toBe(3);
   });
 
-  test("that is valid leaves the last value to all who joined", async () => {
+  test("that is valid gives the last value to all joined calls", async () => {
     const { cache, rows, held, load, runs } = await failing({ staleIfError: "1m" });
     rows.set("x", "first");
     held[0]?.open();

@@ -4,7 +4,7 @@ import { delay } from "../../../../core/index.js";
 import { objectWorld } from "../objects/object-world.js";
 import { gate } from "../open.js";
 
-test("many calls and reads under one signal make Node warn of nothing, and all of them end when it aborts", async () => {
+test("many calls and reads under one signal cause no warning of Node, and all of them end when it aborts", async () => {
   const { cache, reader, writer, open, clock, run } = await objectWorld();
   const warnings: Error[] = [];
   const warned = (warning: Error) => void warnings.push(warning);
@@ -38,7 +38,7 @@ test("many calls and reads under one signal make Node warn of nothing, and all o
   ]).flat();
   const ended = Promise.allSettled(calls);
   await clock.advance(0);
-  // Node warns in a turn of its own.
+  // Node emits the warning in a later turn.
   await setImmediate();
   controller.abort(new Error("no time"));
   held.open();

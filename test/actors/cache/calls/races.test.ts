@@ -10,13 +10,13 @@ import { bucketWorld, ScriptedBroker } from "../tiers/bucket-nodes.js";
 import { type Gate, gate, openCache } from "../open.js";
 
 const temporaryFolder = temporaryFolders();
-/** Lets what was written behind arrive. */
+/** Lets writes in the background finish. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
-/** A key that its tag tells only by a hash. */
+/** A key whose tag contains only its hash. */
 const hashedKey = "/".repeat(100);
 
-describe("a key that was invalidated while its value was made", () => {
-  test.each(["k", hashedKey])("is not set to a value of before: %.8s", async (key) => {
+describe("a key that was invalidated while its value was computed", () => {
+  test.each(["k", hashedKey])("is not set to the older value: %.8s", async (key) => {
     const { cache } = await openCache();
     for (const meanwhile of [() => cache.delete(key), () => cache.set(key, "newer"), () => cache.clear()]) {
       const since = cache.now();
@@ -28,7 +28,7 @@ describe("a key that was invalidated while its value was made", () => {
     expect(await cache.get(key)).toBe("new");
   });
 
-  test.each(["k", hashedKey])("has no value for those who called after that: %.8s", async (key) => {
+  test.each(["k", hashedKey])("has no value for later calls: %.8s", async (key) => {
     const { cache } = await openCache();
     const gates: Gate<string>[] = [];
     const load = cache.cacheable(
@@ -50,7 +50,7 @@ describe("a key that was invalidated while its value was made", () => {
     expect(await load(key)).toBe("new");
   });
 
-  test("by the function itself, which gives no promise, is computed again", async () => {
+  test("by the function itself, which returns no promise, is computed again", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const count = cache.cacheable(
@@ -63,7 +63,7 @@ describe("a key that was invalidated while its value was made", () => {
     expect([count("k"), count("k"), count("k")]).toEqual([1, 2, 2]);
   });
 
-  test.each(["k", hashedKey])("by the function itself, before it gives a promise, is computed again: %.8s", async (key) => {
+  test.each(["k", hashedKey])("by the function itself, before it returns a promise, is computed again: %.8s", async (key) => {
     const { cache } = await openCache();
     for (const meanwhile of [() => cache.delete(key), () => cache.set(key, "set")]) {
       const kept = await cache.getOrSet(key, async () => {
@@ -76,7 +76,7 @@ describe("a key that was invalidated while its value was made", () => {
     }
   });
 
-  test("is not kept by one of more computations than others may join", async () => {
+  test("is not kept by a computation past the bound on flights, which no other call can join", async () => {
     const { cache } = await openCache();
     const never = gate();
     for (let count = 0; count < limits.flightsMax; count++) void cache.getOrSet(`${count}`, () => never.promise);
@@ -88,7 +88,7 @@ describe("a key that was invalidated while its value was made", () => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  test("while it was looked for in a bucket is not kept, however short the moment", async () => {
+  test("while a bucket was searched for it is not kept, at any moment of the search", async () => {
     for (let turns = 0; turns < 12; turns++) {
       const { open } = bucketWorld();
       const [one, other] = [open(), open()];
@@ -106,7 +106,7 @@ describe("a key that was invalidated while its value was made", () => {
 });
 
 describe("a value that was set", () => {
-  test("is not shared when its key was deleted before it by another, of which this node hears after the acknowledgement", async () => {
+  test("is not shared when another node deleted its key before, and this node hears of that only after its acknowledgement", async () => {
     const { clock, open } = bucketWorld();
     const broker = new ScriptedBroker(clock, 100);
     const [mine, others] = [broker.connect(), broker.connect()];
@@ -116,7 +116,7 @@ describe("a value that was set", () => {
     broker.isPrompt = false;
     const published = one.cache.set("k", "old", { tags: ["a"], since });
     const own = keyTag('""("k")');
-    // All that is repeated to it is on its way, the acknowledgement is there.
+    // Messages to this node are delayed; its acknowledgement arrives.
     mine.isCut = true;
     broker.invalidate(own, "theirs");
     const [{ id } = { id: "" }] = broker.waiting;
@@ -124,13 +124,13 @@ describe("a value that was set", () => {
     mine.isCut = false;
     await published;
     await settled();
-    mine.tell({ type: "invalidated", tag: own, id: "theirs", version: { epoch: "e", sequence: 101, time: clock.now() } });
-    mine.tell({ type: "invalidated", tag: own, id, version: broker.version });
+    mine.emit({ type: "invalidated", tag: own, id: "theirs", version: { epoch: "e", sequence: 101, time: clock.now() } });
+    mine.emit({ type: "invalidated", tag: own, id, version: broker.version });
     await settled();
     expect([await one.cache.get("k"), await other.cache.get("k")]).toEqual([undefined, undefined]);
   });
 
-  test("and cannot be written to a folder does not leave there what was before", async () => {
+  test("and cannot be written to a folder does not leave the older value there", async () => {
     const folder = await temporaryFolder();
     const { cache } = await openCache({ storageUrl: `lmdb:${folder}`, maxBytes: 400 });
     let value: unknown = "first";
@@ -145,7 +145,7 @@ describe("a value that was set", () => {
 });
 
 describe("a last value", () => {
-  test.each([false, true])("stands in for so long after it expired, whenever somebody asks; anew: %s", async (isAnew) => {
+  test.each([false, true])("stands in for the duration of staleIfError after it expired; with refresh: %s", async (isAnew) => {
     const { cache, clock } = await openCache();
     let isDown = false;
     const load = cache.cacheable(
@@ -175,7 +175,7 @@ describe("a last value that another tier had", () => {
   const failing = { name: "load", deps: ["a"], staleIfError: 60 };
   const fail = (): Promise<string> => Promise.reject(new Error("down"));
 
-  test("stands in as well, of a process before", async () => {
+  test("stands in, too, from an earlier process", async () => {
     const storageUrl = `lmdb:${await temporaryFolder()}`;
     const { cache: before } = await openCache({ storageUrl });
     await before.cacheable(async () => "last", failing)();
@@ -189,7 +189,7 @@ describe("a last value that another tier had", () => {
     expect(await load()).toBe("last");
   });
 
-  test("stands in as well, of another node", async () => {
+  test("stands in, too, from another node", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     await settled();
@@ -202,10 +202,10 @@ describe("a last value that another tier had", () => {
   });
 });
 
-describe("a result that stands in for one that could not be had is not kept", () => {
+describe("a result made in place of a failed nested call is not kept", () => {
   const tags = Array.from({ length: limits.entryTagsMax + 1 }, (_, index) => `t${index}`);
 
-  test("when what that depends on is more than can be remembered", async () => {
+  test("when that call has more dependencies than can be remembered", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const fail = () => {
@@ -227,7 +227,7 @@ describe("a result that stands in for one that could not be had is not kept", ()
     expect([outerSync(), outerSync()]).toEqual([3, 4]);
   });
 
-  test("when its computation took too long, or was given up", async () => {
+  test("when that call took too long, or was given up", async () => {
     const { cache, clock } = await openCache({ flightTimeout: 1 });
     let computed = 0;
     const slow = gate<string>();
@@ -257,7 +257,7 @@ describe("a result that stands in for one that could not be had is not kept", ()
 describe("a message of the bus that names no tag", () => {
   const notTags = [":a:b", "::", "a::b", "a:", "a b", "x".repeat(limits.tagLengthMax + 1), "a:".repeat(limits.tagLevelsMax) + "a"];
 
-  test("changes nothing over plain NATS: all can be cleared as before", async () => {
+  test("changes nothing over plain NATS, and clear() works as before", async () => {
     const clock = new SimulatedClock();
     const broker = createBroker({ clock });
     const cache = await createCache({ transport: broker.connect(), clock, random: seededRandom(2) });
@@ -276,7 +276,7 @@ describe("a message of the bus that names no tag", () => {
     await clock.settle(cache.close(), 1_000);
   });
 
-  test.each(notTags)("is none of a stream, neither as a subject nor in a payload: %.10s", (tag) => {
+  test.each(notTags)("changes nothing over a stream, neither as a subject nor in a payload: %.10s", (tag) => {
     const payload = encodeMessage([1, "invalidate", "e", 1, "id", tag]);
     expect(readBusWord(tagTokens(tag), payload)).toEqual({ type: "unknown", fault: "no subject" });
     expect(readBusWord("tag.a", payload)).toMatchObject({ tag: "a", id: "" });
@@ -284,8 +284,8 @@ describe("a message of the bus that names no tag", () => {
   });
 });
 
-describe("a result of more tags than one may have", () => {
-  test("is given, and not kept, whoever names them", async () => {
+describe("a result with more tags than the bound", () => {
+  test("is given, and not kept, wherever the tags come from", async () => {
     const { cache } = await openCache();
     const tags = Array.from({ length: limits.entryTagsMax + 1 }, (_, index) => `t${index}`);
     let computed = 0;
@@ -299,7 +299,7 @@ describe("a result of more tags than one may have", () => {
 });
 
 describe("a cache that was closed", () => {
-  test("keeps nothing any more: nobody tells it what becomes stale", async () => {
+  test("keeps nothing any more, since it would not hear of invalidations", async () => {
     const { clock, open } = bucketWorld();
     const { cache } = open({ maxStaleSecs: 1e6 });
     let computed = 0;
@@ -312,12 +312,12 @@ describe("a cache that was closed", () => {
   });
 });
 
-describe("what is no promise and can be waited for", () => {
-  /** As queries of databases are. */
-  // oxlint-disable-next-line unicorn/no-thenable -- it is what is tested
+describe("a thenable that is not a promise", () => {
+  /** A thenable as queries of databases return it. */
+  // oxlint-disable-next-line unicorn/no-thenable -- the test needs a thenable
   const query = (then: (resolve: (value: number) => void) => void): Promise<number> => ({ then }) as unknown as Promise<number>;
 
-  test("runs within its computation, when it is waited for", async () => {
+  test("runs within its computation, when it is awaited", async () => {
     const { cache } = await openCache();
     let asked = 0;
     const inner = cache.cacheable(async () => ++asked, { name: "inner", deps: ["late"] });

@@ -4,12 +4,12 @@ import { isAnythingComputing } from "../../../../actors/tracking/computations.js
 import { Running } from "../../../../actors/cache/running.js";
 import { openCache } from "../open.js";
 
-/** A computation of a key, of no function. */
+/** A computation of a key without a function. */
 function computation(key: string): Computation {
   return new Computation({ work: { name: key }, key, self: undefined, args: [], caller: undefined }, []);
 }
 
-test("a computation within one that is over does not lead back to it", () => {
+test("a computation begun in one that has ended does not refer to that one", () => {
   const [one, other] = [new Running(), new Running()];
   const [outer, over, inner] = [computation("outer"), computation("over"), computation("inner")];
   const found: unknown[] = [];
@@ -31,7 +31,7 @@ test("a computation within one that is over does not lead back to it", () => {
   expect(found).toEqual([over, inner, undefined, inner]);
 });
 
-test("a chain of computations, each begun within the one before, does not grow", () => {
+test("a chain of computations, each begun in the one before, does not grow", () => {
   const [one, other] = [new Running(), new Running()];
   const first = computation("first");
   let found: unknown = first;
@@ -40,7 +40,7 @@ test("a chain of computations, each begun within the one before, does not grow",
     one.run(
       next,
       () => {
-        // Over while the next one runs already.
+        // The computation ends while the next one already runs.
         before.end();
         if (left > 0) go(left - 1, next);
         else found = other.getStore();
@@ -52,7 +52,7 @@ test("a chain of computations, each begun within the one before, does not grow",
   expect(found).toBe(undefined);
 });
 
-test("a cache that is closed while a function hangs is no longer among those that compute", async () => {
+test("a cache that is closed while a function hangs no longer counts as computing", async () => {
   const { cache } = await openCache();
   const hang = cache.cacheable(() => new Promise(() => undefined), { name: "hang" });
   void hang();

@@ -10,12 +10,12 @@ export interface ObjectWorld extends ClientWorld {
   readonly cache: Cache;
   /** The client that cached functions read through. */
   readonly reader: ObjectClient;
-  /** Another one. */
+  /** Another client. */
   readonly writer: ObjectClient;
-  /** What the writer commits, until this one knows of it. */
+  /** The writer commits a value; resolves when the reader has the invalidation. */
   put(key: string, value: Value): Promise<void>;
   remove(key: string): Promise<void>;
-  /** A cache of its own. */
+  /** Opens another cache. */
   openCache(options?: CacheOptions): Promise<Cache>;
 }
 
@@ -47,7 +47,7 @@ export async function objectWorld(options: WorldOptions = {}): Promise<ObjectWor
   };
 }
 
-/** A function that counts how often it is computed. */
+/** A function that counts its runs. */
 export function counted<Args extends readonly unknown[], Result>(fn: (...args: Args) => Promise<Result>) {
   const counting = Object.assign(
     (...args: Args): Promise<Result> => {

@@ -11,7 +11,7 @@ import { gate } from "../open.js";
 const temporaryFolder = temporaryFolders();
 
 describe("a client that missed commits", () => {
-  test("and hears of them later: what they touched is stale, and nothing else", async () => {
+  test("and hears of them later: results that they touched are stale, and no others", async () => {
     const { cache, open, run, clock, writer } = await objectWorld();
     const { client, transport } = await open("cut");
     const read = counted((key: string) => client.get(key));
@@ -22,7 +22,7 @@ describe("a client that missed commits", () => {
     transport.takes = () => false;
     const tid = await run(writer.put("a", 2));
     await clock.until(() => !client.isConnected, 30_000);
-    // As of its last tid, as its own reads are.
+    // The result is as of the client's last tid, like the client's own reads.
     expect(await run(cached("a"))).toBe(1);
     expect(read.runs).toBe(2);
     transport.takes = () => true;
@@ -32,7 +32,7 @@ describe("a client that missed commits", () => {
     expect(read.runs).toBe(3);
   });
 
-  test("more than is kept: everything it read is stale", async () => {
+  test("more than the server keeps: all results that it read are stale", async () => {
     const { cache, open, run, clock, writer } = await objectWorld({ storage: { invalidationQueueSize: 2, invalidationAgeMs: 1_000 } });
     const { client, transport } = await open("cut");
     const read = counted(async (key: string) => [await client.get(key), (await all(client.list("b"))).length]);
@@ -54,7 +54,7 @@ describe("a client that missed commits", () => {
     expect(read.runs).toBe(2);
   });
 
-  test("of another history, and takes its data anew: everything it read is stale", async () => {
+  test("of another history, and discards its cache: all results that it read are stale", async () => {
     const { cache, open, run, clock, server, disk, restart } = await objectWorld();
     const { client } = await open("b", { onOtherHistory: "discard" });
     await run(client.put("before", 1));
@@ -71,7 +71,7 @@ describe("a client that missed commits", () => {
     expect(await run(cached("x"))).toBeUndefined();
   });
 
-  test("before its own: what that wrote is stale at once, and read again only when all is known", async () => {
+  test("before its own commit: results of that commit's keys are stale at once, and read again only when the missed ones are known", async () => {
     const { cache, open, run, clock, writer } = await objectWorld();
     const { client, transport } = await open("gap");
     await run(client.put("a", 1));
@@ -93,8 +93,8 @@ describe("a client that missed commits", () => {
   });
 });
 
-describe("what could not be read", () => {
-  test("makes a result of the moment, and so an error, which are not kept", async () => {
+describe("a failed read", () => {
+  test("makes its result or error valid for the moment only, so it is not kept", async () => {
     const { cache, open, run, clock, writer } = await objectWorld();
     await run(Promise.all([writer.put("a:1", 1), writer.put("b", 1)]));
     const { client, transport } = await open("cut", { waitTimeoutMs: 1_000 });
@@ -121,7 +121,7 @@ describe("what could not be read", () => {
     expect(cache.stats().entries).toBe(6);
   });
 
-  test("as long as an own commit is not known to follow all others: that makes none, too", async () => {
+  test("while the commits before an own commit are missing also makes a result that is not kept", async () => {
     const { cache, open, run, clock, writer } = await objectWorld();
     const { client, transport } = await open("gap", { waitTimeoutMs: 1_000, requestTimeoutMs: 60_000 });
     const log = gate();
@@ -138,7 +138,7 @@ describe("what could not be read", () => {
   });
 
   for (const how of ["get", "list"] as const) {
-    test(`and commits ahead of them: what a computation that began before reads of it after (${how}) is given to no later call`, async () => {
+    test(`while commits before its own are missing: a computation that began before them and reads after them (${how}) gives no result to later calls`, async () => {
       const { cache, open, run, clock, writer } = await objectWorld();
       const { client, transport } = await open("gap", { requestTimeoutMs: 60_000 });
       await run(client.put("a", 1));
@@ -175,7 +175,7 @@ describe("what could not be read", () => {
 });
 
 describe("a client", () => {
-  test("that keeps nothing in memory tells what was changed all the same", async () => {
+  test("that keeps nothing in memory still reports changes", async () => {
     for (const disk of [undefined, cacheDisk()]) {
       const { cache, open, run, clock, writer } = await objectWorld();
       const { client } = await open("small", { memoryBytesMax: 0, cache: disk?.open });
@@ -194,7 +194,7 @@ describe("a client", () => {
     }
   });
 
-  test("hears of a transaction whose keys fit in no message", async () => {
+  test("hears of a transaction whose keys do not fit in a message", async () => {
     const { cache, reader, run, clock, writer } = await objectWorld();
     const cached = cache.cacheable((key: string) => reader.get(key), { name: "read" });
     const listed = cache.cacheable(async () => (await all(reader.list("k1000"))).length, { name: "list" });
@@ -209,7 +209,7 @@ describe("a client", () => {
 });
 
 describe("a client that is closed", () => {
-  test("leaves nothing of what was read through it", async () => {
+  test("leaves no result that was read through it", async () => {
     const { cache, open, run, writer } = await objectWorld();
     await run(writer.put("a", 1));
     for (const end of ["close", "kill"] as const) {
@@ -218,7 +218,7 @@ describe("a client that is closed", () => {
       const listed = cache.cacheable(() => all(client.list("a")), { name: `list-${end}` });
       expect(await run(cached("a"))).toBe(1);
       expect(await run(listed())).toEqual([["a", 1]]);
-      // From then on, and not only when it has ended.
+      // From the call on, not only when it has ended.
       const ended = Promise.resolve(client[end]());
       await expect(run(cached("a"))).rejects.toMatchObject({ code: "ZOOID_CLOSED" });
       await expect(run(listed())).rejects.toMatchObject({ code: "ZOOID_CLOSED" });
@@ -227,7 +227,7 @@ describe("a client that is closed", () => {
     expect(cache.stats().entries).toBe(0);
   });
 
-  test("while a result is computed: it is given, and not kept", async () => {
+  test("while a result is computed: the result is given, and not kept", async () => {
     const { cache, open, run, writer } = await objectWorld();
     await run(writer.put("a", 1));
     const { client } = await open("short");
@@ -249,8 +249,8 @@ describe("a client that is closed", () => {
   });
 });
 
-describe("how old a picture may be", () => {
-  test("what was read of one no older than so long is kept while its client knows that it is not", async () => {
+describe("the maximum age of a snapshot", () => {
+  test("a result of such a read is kept while its client knows that the snapshot is young enough", async () => {
     const { cache, open, run, clock, writer } = await objectWorld();
     await run(writer.put("a", 1));
     const { client, transport } = await open("cut");
@@ -261,7 +261,7 @@ describe("how old a picture may be", () => {
     const outer = cache.cacheable(async () => [await cached(20_000)], { name: "outer" });
     await run(Promise.all([cached(), cached(20_000)]));
     await run(outer());
-    // Its keep-alives tell.
+    // The keep-alives of the client prove it.
     await clock.advance(60_000);
     expect(await run(Promise.all([cached(), cached(20_000), outer()]))).toEqual([1, 1, [1]]);
     expect(read.runs).toBe(2);
@@ -273,11 +273,11 @@ describe("how old a picture may be", () => {
     await clock.advance(7_000);
     await expect(run(cached(20_000))).rejects.toMatchObject({ code: "ZOOID_STALE" });
     await expect(run(outer())).rejects.toMatchObject({ code: "ZOOID_STALE" });
-    // As the read itself would, which asked for nothing.
+    // The read itself would also return this, since it sets no maximum age.
     expect(await run(cached())).toBe(1);
   });
 
-  test("what was to be as new as its call is not kept", async () => {
+  test("a result that must be as fresh as its call is not kept", async () => {
     const { cache, reader, run } = await objectWorld();
     for (const options of [{ serverSync: true }, { maxStaleMs: 0 }, { serverSync: true, maxStaleMs: 60_000 }]) {
       const read = counted(() => reader.read((tx) => tx.get("a"), options));
@@ -290,7 +290,7 @@ describe("how old a picture may be", () => {
     }
   });
 
-  test("what may be of any age is kept, by a client that has not heard of its server yet too", async () => {
+  test("a result of any age is kept, even with a client that has not reached its server yet", async () => {
     const { cache, open, run, server, writer } = await objectWorld();
     await run(writer.put("a", 1));
     const disk = cacheDisk();
@@ -305,7 +305,7 @@ describe("how old a picture may be", () => {
     expect(read.runs).toBe(2);
   });
 
-  test("of more different ages than are watched, what was read is not kept", async () => {
+  test("results with more different ages than can be watched are not kept", async () => {
     const { cache, reader, run, clock } = await objectWorld();
     const read = counted((maxStaleMs: number) => reader.read((tx) => tx.get("a"), { maxStaleMs }).then(({ value }) => value));
     const cached = cache.cacheable(read, { name: "fresh" });
@@ -313,15 +313,15 @@ describe("how old a picture may be", () => {
     for (let n = 0; n <= limits.objectAgesMax; n++) await run(cached(60_000 + n));
     expect(cache.stats().entries).toBe(limits.objectAgesMax);
     await cache.clear();
-    // Those that nothing depends on any more are given up when they are looked at.
+    // Ages without dependents are removed when they are next checked.
     await clock.advance(61_000);
     await run(cached(70_000));
     expect(cache.stats().entries).toBe(1);
   });
 });
 
-describe("a picture that is older than the last transaction", () => {
-  test("is no result's, if what was read of it was changed since or may have been", async () => {
+describe("a snapshot that is older than the last transaction", () => {
+  test("makes no result that is kept, if the objects read were changed since or may have been", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     await put("b", 1);
@@ -335,7 +335,7 @@ describe("a picture that is older than the last transaction", () => {
     expect(await run(cached("a"))).toBe(1);
     expect(await run(listed())).toEqual([["p:1", 1]]);
     expect(cache.stats().entries).toBe(0);
-    // This one is known to be the last.
+    // This revision is known to be the last.
     expect(await run(cached("b"))).toBe(1);
     expect(await run(cached("b"))).toBe(1);
     expect(read.runs).toBe(2);
@@ -344,7 +344,7 @@ describe("a picture that is older than the last transaction", () => {
     expect(read.runs).toBe(3);
   });
 
-  test("can be a result's when what was read of it is known from another one", async () => {
+  test("can make a result that is kept, when the objects read are known from another snapshot", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("p:1", 1);
     await using tx = await run(reader.begin());
@@ -359,8 +359,8 @@ describe("a picture that is older than the last transaction", () => {
   });
 });
 
-describe("several of them", () => {
-  test("two storages: a commit touches only results that read its own", async () => {
+describe("several clients", () => {
+  test("of two storages: a commit touches only results that read its storage", async () => {
     const { cache, broker, clock, open, run, reader, put } = await objectWorld();
     const second = await run(
       startStorageServer({
@@ -397,7 +397,7 @@ describe("several of them", () => {
     expect(one.runs).toBe(2);
   });
 
-  test("two clients of one storage: each result is as stale as the client that it was read through knows", async () => {
+  test("of one storage: each result is as fresh as the client that it was read through", async () => {
     const { cache, open, run, reader, put, writer } = await objectWorld();
     const { client, transport } = await open("late");
     await put("a", 1);
@@ -411,7 +411,7 @@ describe("several of them", () => {
     expect(await run(Promise.all([early?.(), late?.()]))).toEqual([2, 1]);
   });
 
-  test("B8: an invalidation that overtakes the commit before it leaves nothing older than the commit", async () => {
+  test("B8: an invalidation that overtakes the commit before it leaves no result older than the commit", async () => {
     const { broker: _, clock, open, openCache, run, writer } = await objectWorld();
     const hub = createInvalidationHub({ clock, random: seededRandom(7) });
     const [here, there] = [await openCache({ bus: hub.connect() }), await openCache({ bus: hub.connect() })];
@@ -439,15 +439,15 @@ describe("several of them", () => {
   });
 });
 
-describe("what depends on objects", () => {
-  test("is in no folder, and what was there before is gone", async () => {
+describe("a result that depends on objects", () => {
+  test("is not kept in a folder, and removes an older result there", async () => {
     const { openCache, reader, run, put } = await objectWorld();
     const storageUrl = `lmdb:${await temporaryFolder()}`;
     let isFixed = true;
     const computed = counted(async (_name: string) => (isFixed ? "fixed" : reader.get("a")));
     const open = async () => {
       const cache = await openCache({ storageUrl, clock: systemClock });
-      // From then on it knows where it stands.
+      // From then on the node knows its position.
       await cache.invalidate("nothing");
       return { cache, cached: cache.cacheable(async (name: string) => computed(name), { name: "computed" }) };
     };
@@ -467,7 +467,7 @@ describe("what depends on objects", () => {
     expect([await run(second.cached("other")), await run(second.cached("third"))]).toEqual([2, 2]);
   });
 
-  test("more of them than a result may: it is given, and not kept, nor what it is part of", async () => {
+  test("past the bound on dependencies is given, and not kept, nor are results that contain it", async () => {
     const { cache, openCache, reader, run } = await objectWorld();
     const other = await openCache();
     const keys = Array.from({ length: limits.entryObjectsMax + 1 }, (_, n) => `k${n}`);

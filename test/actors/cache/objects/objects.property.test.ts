@@ -13,19 +13,22 @@ const actions = "put put own remove hold deliver call call call call call call c
 
 type State = ReadonlyMap<string, number>;
 
-/** A function that reads objects, and what it says of a state. */
+/** A function that reads objects, and its result for a given state. */
 interface Asked {
   readonly call: (of: string) => Promise<unknown>;
   readonly says: (state: State) => unknown;
 }
 
-/** Where slow functions wait, until they are to end. */
+/** The gates at which slow functions wait. */
 interface Pauses {
   waiting: Gate<void>[];
   isOver: boolean;
 }
 
-/** One client and one cache for all runs, keys of each run's own: what any function would say of each transaction is known. */
+/**
+ * One client and one cache serve all runs, with keys of each run's own. The result of every function is known for every
+ * transaction.
+ */
 class Run {
   readonly #world: ObjectWorld;
   readonly #client: ObjectClient;
@@ -63,7 +66,7 @@ class Run {
         await this.#committed(run(writer.put(`${this.#name}${key}`, ++this.#value)), key, this.#value);
         break;
       case "own": {
-        // What is held is missing before it: the client asks for that.
+        // Held messages are missing before this commit, so the client requests them.
         await this.#committed(run(this.#client.put(`${this.#name}${key}`, ++this.#value)), key, this.#value);
         break;
       }
@@ -109,7 +112,7 @@ class Run {
     const result = asked.call(`${isSlow ? "slow" : "fast"} ${this.#name}`);
     if (cache.stats().misses === misses) {
       this.found.hits++;
-      // What computing it now would give: of where its client stands.
+      // The hit must be what a computation would give now, at the client's position.
       expect(await result).toEqual(asked.says(this.#stateAt(now)));
       return;
     }
@@ -118,7 +121,7 @@ class Run {
     else await run(result);
   }
 
-  /** All that was committed is known; nothing that was kept is older. */
+  /** All commits are known now, and no kept result may be older. */
   async end(): Promise<void> {
     const { run } = this.#world;
     this.#pauses.isOver = true;
@@ -141,7 +144,7 @@ class Run {
   }
 }
 
-/** Functions of several shapes, cached; those called as slow wait in their middle. */
+/** Cached functions of several shapes. Calls marked as slow wait in their middle. */
 function functionsOf({ cache }: ObjectWorld, client: ObjectClient, pauses: Pauses): ((x: number) => Asked)[] {
   const pause = (of: string): Promise<void> | undefined => {
     if (!of.startsWith("slow") || pauses.isOver) return undefined;
@@ -209,7 +212,7 @@ function functionsOf({ cache }: ObjectWorld, client: ObjectClient, pauses: Pause
 const steps = fc.array(fc.tuple(fc.nat(actions.length - 1), fc.nat(255)), { minLength: 10, maxLength: 60, size: "max" });
 const runs = 300;
 
-test(`a hit is what computing it now would give, whatever is committed, held up and computed meanwhile: ${runs} runs`, async () => {
+test(`a hit is what computing it now would give, with any commits, delays and computations meanwhile: ${runs} runs`, async () => {
   const world = await objectWorld();
   const through = await world.open("through");
   const pauses: Pauses = { waiting: [], isOver: false };

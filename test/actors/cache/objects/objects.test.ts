@@ -5,7 +5,7 @@ import { all } from "../../../support/client-world.js";
 import { counted, objectWorld } from "./object-world.js";
 import { gate } from "../open.js";
 
-/** A function that reads one key, cached. */
+/** A cached function that reads one key. */
 async function cachedGet() {
   const world = await objectWorld();
   const { cache, reader, run } = world;
@@ -15,7 +15,7 @@ async function cachedGet() {
 }
 
 describe("a result that read an object", () => {
-  test("is kept, and is not stale after a commit of something else", async () => {
+  test("is kept, and is not stale after an unrelated commit", async () => {
     const { get, put, read } = await cachedGet();
     await put("a", 1);
     expect(await get("a")).toBe(1);
@@ -46,7 +46,7 @@ describe("a result that read an object", () => {
     expect(await get("a")).toBeUndefined();
   });
 
-  test("depends on a key that is not there", async () => {
+  test("depends on an absent key", async () => {
     const { get, put, remove, read } = await cachedGet();
     expect(await get("a")).toBeUndefined();
     expect(await get("a")).toBeUndefined();
@@ -58,7 +58,7 @@ describe("a result that read an object", () => {
     expect(read.runs).toBe(3);
   });
 
-  test("depends on it whether it came from the server or from the client's cache", async () => {
+  test("depends on it, read from the server or from the client's cache", async () => {
     const { get, put, reader, run } = await cachedGet();
     await put("a", 1);
     await run(reader.get("a"));
@@ -67,7 +67,7 @@ describe("a result that read an object", () => {
     expect(await get("a")).toBe(2);
   });
 
-  test("is one of `getOrSet` too, and of who gets that within a computation", async () => {
+  test("can come from `getOrSet` too, and passes its dependency to a computation that gets it", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const own = () => cache.getOrSet("own", () => reader.get("a"));
@@ -102,7 +102,7 @@ describe("a result that read an object", () => {
     expect(await run(cached())).toEqual(["new", "new", "new", "new"]);
   });
 
-  test("does not depend on what its transaction wrote itself before it read it", async () => {
+  test("does not depend on keys that its transaction wrote before it read them", async () => {
     const { cache, reader, run, put } = await objectWorld();
     const read = counted(async () => {
       await using tx = await reader.begin();
@@ -116,7 +116,7 @@ describe("a result that read an object", () => {
     expect(read.runs).toBe(1);
   });
 
-  test("is not kept when it wrote what it read", async () => {
+  test("is not kept when its computation wrote what it read", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("n", 0);
     const count = counted(() => reader.update("n", (n) => (n as number) + 1).then(({ value }) => value));
@@ -125,7 +125,7 @@ describe("a result that read an object", () => {
     expect(await run(cached())).toBe(2);
   });
 
-  test("depends on what it failed to read", async () => {
+  test("depends on a failed read", async () => {
     const { cache, reader, run, put } = await objectWorld();
     let fails = true;
     const read = counted(async () => {
@@ -142,7 +142,7 @@ describe("a result that read an object", () => {
     expect(read.runs).toBe(2);
   });
 
-  test("is stale by its tags too", async () => {
+  test("is invalidated by its tags too", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const read = counted(() => reader.get("a"));
@@ -156,7 +156,7 @@ describe("a result that read an object", () => {
     expect(read.runs).toBe(2);
   });
 
-  test("stands in for what fails, with staleIfError, though it is stale", async () => {
+  test("stands in for a failure with staleIfError, though it is stale", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     let fails = false;
@@ -186,7 +186,7 @@ describe("a result that listed a prefix", () => {
     return { ...world, list, keys: (prefix: string) => run(cached(prefix)) };
   }
 
-  test("is stale when a key below it is created, written or deleted, and not for any other", async () => {
+  test("is stale when a key with the prefix is created, written or deleted, and not for other keys", async () => {
     const { keys, put, remove, list } = await cachedList();
     expect(await keys("a:")).toEqual([]);
     await put("a", 0);
@@ -211,7 +211,7 @@ describe("a result that listed a prefix", () => {
     expect(await keys("")).toEqual(["x"]);
   });
 
-  test("depends on it in characters, not in units of them", async () => {
+  test("depends on the prefix in whole characters, not in UTF-16 units", async () => {
     const { keys, put, list } = await cachedList();
     expect(await keys("😀")).toEqual([]);
     await put("😁", 0);
@@ -221,7 +221,7 @@ describe("a result that listed a prefix", () => {
     expect(await keys("😀")).toEqual(["😀!"]);
   });
 
-  test("depends on it whoever began the listing", async () => {
+  test("depends on it even when the listing began elsewhere", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a:1", 0);
     await put("a:2", 0);
@@ -235,7 +235,7 @@ describe("a result that listed a prefix", () => {
     expect(cache.stats().misses).toBe(2);
   });
 
-  test("on one picture beside other reads is kept, while others commit something else", async () => {
+  test("at one snapshot with other reads is kept, while others commit unrelated keys", async () => {
     const [begun, ended] = [vi.spyOn(ClientCache.prototype, "beginLoad"), vi.spyOn(ClientCache.prototype, "endLoad")];
     onTestFinished(() => {
       vi.restoreAllMocks();
@@ -260,14 +260,14 @@ describe("a result that listed a prefix", () => {
     expect(await run(first)).toEqual([["a:1", 1], ["b:1", 1], undefined]);
     await run(cached());
     expect(read.runs).toBe(1);
-    // For as long as the snapshot was open what others committed was remembered, and no longer.
+    // Commits of others were remembered as long as the snapshot was open, and no longer.
     const open = new Set(begun.mock.results.map(({ value }) => value as unknown));
     for (const [ticket] of ended.mock.calls) open.delete(ticket);
     expect(begun.mock.calls.length).toBeGreaterThan(3);
     expect(open.size).toBe(0);
   });
 
-  test("on one picture is not kept when what it read last was changed since", async () => {
+  test("at one snapshot is not kept when the objects it read last were changed since", async () => {
     for (const changed of ["b:2", "c"]) {
       const { cache, reader, run, put } = await objectWorld();
       const between = gate();
@@ -291,7 +291,7 @@ describe("a result that listed a prefix", () => {
 });
 
 describe("results of results that read objects", () => {
-  test("are stale with them, on their hits too", async () => {
+  test("are stale with them, also when the inner ones were hits", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     await put("b", 1);
@@ -346,7 +346,7 @@ describe("results of results that read objects", () => {
     }
   });
 
-  test("are kept though what is nested was read long before", async () => {
+  test("are kept though the nested result was read long before", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const inner = cache.cacheable((key: string) => reader.get(key), { name: "inner" });
@@ -360,7 +360,7 @@ describe("results of results that read objects", () => {
     expect(outer.runs).toBe(1);
   });
 
-  test("are stale with them when they joined their flight", async () => {
+  test("are stale with them when they joined a flight of the inner ones", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const ready = gate();
@@ -374,7 +374,7 @@ describe("results of results that read objects", () => {
     expect(await run(outer())).toEqual([2]);
   });
 
-  test("of another cache are stale with them: computed in it, on hits, and when they joined", async () => {
+  test("of another cache are stale with them: when computed in it, on hits, and on joined flights", async () => {
     const { cache, openCache, reader, run, put } = await objectWorld();
     const second = await openCache();
     await put("a", 1);
@@ -395,8 +395,8 @@ describe("results of results that read objects", () => {
   });
 });
 
-describe("a result of another cache that stands in for one that failed", () => {
-  test.each(["asynchronous", "synchronous"])("is in no result that is kept, as nobody knows what it read: %s", async (how) => {
+describe("a result of another cache that stands in for a failure", () => {
+  test.each(["asynchronous", "synchronous"])("is not part of a kept result, since its reads are unknown: %s", async (how) => {
     const { cache, openCache, reader, run, put } = await objectWorld();
     const second = await openCache();
     await put("a", 1);
@@ -425,7 +425,7 @@ describe("a result of another cache that stands in for one that failed", () => {
   });
 });
 
-test("who reads outside of computations is not asked in which one, once all have ended", async () => {
+test("once all computations have ended, reads skip the search for their computation", async () => {
   const { cache, reader, run } = await objectWorld();
   const held = gate();
   const failing = (): never => {
@@ -446,7 +446,7 @@ test("who reads outside of computations is not asked in which one, once all have
 });
 
 describe("a commit while a result is computed", () => {
-  test("of what it read: it is given, and not kept", async () => {
+  test("of an object it read: the result is given, and not kept", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const held = gate();
@@ -464,7 +464,7 @@ describe("a commit while a result is computed", () => {
     expect(await run(cached())).toBe(2);
   });
 
-  test("while the load is under way: it is given, and not kept", async () => {
+  test("while the load is in flight: the result is given, and not kept", async () => {
     const { cache, open, clock, run, writer } = await objectWorld();
     await run(writer.put("a", 1));
     const { client, transport } = await open("slow");
@@ -481,7 +481,7 @@ describe("a commit while a result is computed", () => {
     expect(await run(cached())).toBe(2);
   });
 
-  test("of what it has not read yet: it is kept", async () => {
+  test("of an object it has not read yet: the result is kept", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const held = gate();
@@ -498,7 +498,7 @@ describe("a commit while a result is computed", () => {
     expect(read.runs).toBe(1);
   });
 
-  test("gives those who called after it one new computation, and those before what there is", async () => {
+  test("gives later calls one new computation, and earlier calls the older result", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const held = gate();
@@ -517,7 +517,7 @@ describe("a commit while a result is computed", () => {
     expect(read.runs).toBe(2);
   });
 
-  test("of something else gives those who called after it the same", async () => {
+  test("of an unrelated object gives later calls the same result", async () => {
     const { cache, reader, run, put } = await objectWorld();
     await put("a", 1);
     const held = gate();

@@ -7,7 +7,7 @@ import { gate, openCache } from "../open.js";
 const folder = temporaryFolders();
 
 describe("a cache has bounds", () => {
-  test("on the tags of one result: past it the result is given, and not kept, its callers' neither", async () => {
+  test("on the tags of one result: past it the result is given and not kept, and neither are the results of its callers", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const inner = cache.cacheable(
@@ -31,7 +31,7 @@ describe("a cache has bounds", () => {
     expect([await outer(fits + 1), await outer(fits + 1)]).toEqual([1, 2]);
   });
 
-  test("on flights: past it a call computes by itself, and is kept as well", async () => {
+  test("on flights: past it a call computes by itself, and its result is kept as well", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const all = gate();
@@ -57,7 +57,7 @@ describe("a cache has bounds", () => {
     expect(computed).toBe(before);
   });
 
-  test("on entries and bytes: the least recently used go first", async () => {
+  test("on entries and bytes: the least recently used are evicted first", async () => {
     const { cache } = await openCache({ maxEntries: 3 });
     let computed = 0;
     const load = cache.cacheable((id: number) => [id, ++computed], { name: "load" });
@@ -81,7 +81,7 @@ describe("a cache has bounds", () => {
   });
 
   test.each([false, true])(
-    "on the results of one function, in memory and in a folder (%s): its least recently used go, and no others",
+    "on the results of one function, in memory and in a folder (%s): its least recently used are evicted, and no others",
     async (hasFolder) => {
       const { cache } = await openCache(hasFolder ? { storageUrl: `lmdb://${await folder()}` } : {});
       const runs: string[] = [];
@@ -103,7 +103,7 @@ describe("a cache has bounds", () => {
     },
   );
 
-  test("on tags: one too long, too deep or of other letters is refused, and changes nothing", async () => {
+  test("on tags: a tag that is too long, too deep or has other letters is refused, and changes nothing", async () => {
     const { cache } = await openCache();
     let computed = 0;
     const load = cache.cacheable(() => ++computed, { name: "load", deps: ["a"] });
@@ -124,7 +124,7 @@ describe("a cache has bounds", () => {
     expect(load()).toBe(1);
   });
 
-  test("on durations: more seconds than a year are taken for milliseconds, and refused", async () => {
+  test("on durations: a number of seconds above a year is taken for milliseconds, and refused", async () => {
     for (const option of ["defaultTtl", "flightTimeout", "maxStaleSecs", "publishTimeout", "autoPruneSecs"] as const) {
       await expect(openCache({ [option]: limits.durationSecsMax + 1 }), option).rejects.toThrow(InvalidOptionError);
       await expect(openCache({ [option]: -1 }), option).rejects.toThrow(InvalidOptionError);

@@ -3,7 +3,7 @@ import { BrokerTime } from "../../../../actors/cache/broker-time.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { limits } from "../../../../core/index.js";
 
-/** A broker whose clock is `aheadMs` before the monotonic one here. */
+/** A broker whose clock is `aheadMs` ahead of the monotonic clock of this node. */
 function broker(aheadMs: number) {
   const clock = new SimulatedClock();
   const time = new BrokerTime(clock);
@@ -12,7 +12,7 @@ function broker(aheadMs: number) {
   return { clock, time, state, now, hear: (latencyMs: number) => time.hear(now() - latencyMs) };
 }
 
-test("nothing is known of the broker's clock before it was heard, and nothing of it comes from the wall clock here", async () => {
+test("the broker's time is unknown before its first message, and does not depend on the wall clock of this node", async () => {
   const { clock, time, hear, now } = broker(5_000_000);
   expect(time.now()).toBeUndefined();
   time.hear(Number.NaN);
@@ -23,7 +23,7 @@ test("nothing is known of the broker's clock before it was heard, and nothing of
   expect(time.now()).toBe(now());
 });
 
-test("the message that took least tells best, and old ones that are told late do no harm", async () => {
+test("the fastest message gives the best estimate, and late messages do no harm", async () => {
   const { clock, time, hear, now } = broker(1_000);
   for (const latencyMs of [500, 40, 3, 200, 60_000, 5]) {
     hear(latencyMs);
@@ -35,7 +35,7 @@ test("the message that took least tells best, and old ones that are told late do
   expect(time.now(), "that of the window before counts still").toBe(now() - 3);
 });
 
-test("a clock that is put ahead is believed at once, one that is put back when two windows are over", async () => {
+test("a clock that is set ahead is believed at once, a clock that is set back after two windows", async () => {
   const { clock, time, state, hear, now } = broker(0);
   hear(1);
   state.aheadMs = 3_600_000;

@@ -31,14 +31,14 @@ async function openBehindProxy(server: NatsServer, options: CacheOptions = {}) {
   return { link, cache: await open(link.port, options) };
 }
 
-/** A function of a node, by its computations. */
+/** A cached function of a node, and a count of its computations. */
 function loader(cache: Cache, value = "value") {
   let computed = 0;
   const load = cache.cacheable(async (id: string) => `${id} ${value}${++computed}`, { name: "load", deps: (id) => [`a:${id}`] });
   return { load, computed: () => computed };
 }
 
-/** What is in the bucket, for who looks there. */
+/** Calls `look` with the bucket, over a connection of its own. */
 async function inBucket<T>(server: NatsServer, look: (bucket: Bucket) => Promise<T>): Promise<T> {
   const transport = await connectNats({ servers: server.url });
   const seams = { transport, clock: systemClock, random: systemRandom };
@@ -49,7 +49,7 @@ async function inBucket<T>(server: NatsServer, look: (bucket: Bucket) => Promise
   return seen;
 }
 
-/** Resolves when the bucket holds `text` for `key`: what is written behind has arrived then. */
+/** Resolves when the bucket holds `text` for `key`, so that writes in the background have arrived. */
 async function holds(server: NatsServer, key: string, text: string): Promise<void> {
   await inBucket(server, (bucket) =>
     until(async () => {
@@ -59,7 +59,7 @@ async function holds(server: NatsServer, key: string, text: string): Promise<voi
   );
 }
 
-/** Another node, for what is in the bucket: it has nothing of its own. */
+/** Whether another node, which has no entry of its own, finds `key` in the bucket. */
 async function isShared(server: NatsServer, key: string): Promise<boolean> {
   const cache = await open(server.port);
   const found = await cache.get(key);
@@ -68,7 +68,7 @@ async function isShared(server: NatsServer, key: string): Promise<boolean> {
 }
 
 describe("nodes that share a bucket", () => {
-  test("compute once for all of them, and forget together", async () => {
+  test("compute once for all of them, and invalidate together", async () => {
     const server = await startBroker();
     const [one, other] = [await open(server.port), await open(server.port)];
     const [here, there] = [loader(one), loader(other)];
@@ -82,7 +82,7 @@ describe("nodes that share a bucket", () => {
     expect(await here.load("x")).toBe("x value2");
   });
 
-  test("find what is set by its key; a deletion and a set of one node count at all", async () => {
+  test("find entries by their keys; a deletion and a set at one node apply at all nodes", async () => {
     const server = await startBroker();
     const [one, other] = [await open(server.port), await open(server.port)];
     const long = "long/".repeat(100);
@@ -104,7 +104,7 @@ describe("nodes that share a bucket", () => {
     expect(await isShared(server, "k")).toBe(false);
   });
 
-  test("keep nothing that was invalidated while it was computed, by its own node or by another; who comes first re-caches for all", async () => {
+  test("keep no result that was invalidated while it was computed, by its own node or by another; the next node to compute it keeps it for all", async () => {
     const server = await startBroker();
     const [one, other] = [await open(server.port), await open(server.port)];
     for (const invalidating of [one, other]) {
@@ -130,7 +130,7 @@ describe("nodes that share a bucket", () => {
     }
   });
 
-  test("B4: whose link is cut takes nothing of a neighbour that it has invalidated itself, then or when it is back", async () => {
+  test("B4: whose link is cut take no result of another node that they have invalidated themselves, then or after their return", async () => {
     const server = await startBroker();
     const one = await open(server.port);
     const { cache: other, link } = await openBehindProxy(server, { publishTimeout: "50ms" });
@@ -154,7 +154,7 @@ describe("nodes that share a bucket", () => {
     expect(await here.load("x")).not.toBe("x old1");
   });
 
-  test("B11: that start anew take what was computed before, once the bus has told that it is still valid", async () => {
+  test("B11: that start anew take earlier results once the bus has confirmed that they are still valid", async () => {
     const server = await startBroker();
     const first = await open(server.port);
     const { load } = loader(first, "old");
@@ -174,7 +174,7 @@ describe("nodes that share a bucket", () => {
     expect(again.stats()).toMatchObject({ bucketHits: 3 });
   });
 
-  test("on a broker that was killed go on with what it kept, and begin anew on one that was emptied", async () => {
+  test("go on with the results of a broker that was killed, and begin anew on a broker that was emptied", async () => {
     const server = await startBroker();
     const [one, other] = [await open(server.port, { maxStaleSecs: "2s" }), await open(server.port)];
     const here = loader(one, "old");
@@ -191,7 +191,7 @@ describe("nodes that share a bucket", () => {
     };
     const before = epochOf(third);
     await server.restart(jetStreamConfig("other"));
-    // They may follow again before they are looked at: it is another history that they follow then.
+    // All nodes must follow another history. They may follow again before the test looks.
     await until(() => [one, other, third].every((cache) => ![undefined, before].includes(epochOf(cache))));
     const fresh = await open(server.port);
     const { load, computed } = loader(fresh, "fresh");
@@ -208,7 +208,7 @@ describe("nodes that share a bucket", () => {
     const readers = [await open(server.port, skewed(hours)), await open(server.port), await open(server.port, skewed(-hours))];
     for (const [index, writer] of writers.entries()) {
       const key = `k${index}`;
-      // On a busy machine a write may be left out, or be over before all have looked.
+      // On a busy machine a write may be skipped, or the entry may expire before all readers have looked.
       await until(async () => {
         await writer.set(key, "value", { ttl: "2s", readExtendTtl: false });
         return (await Promise.all(readers.map((reader) => reader.get(key)))).every((found) => found === "value");
@@ -220,7 +220,7 @@ describe("nodes that share a bucket", () => {
     }
   });
 
-  test("sweep from it what has expired and nobody asks for, where the broker does not do that itself", async () => {
+  test("sweep expired entries from it, where the broker does not remove them itself", async () => {
     const server = await startBroker();
     const [one, other] = [await open(server.port), await open(server.port)];
     const expiring = ["a", "b", "long/".repeat(100)];
@@ -236,7 +236,7 @@ describe("nodes that share a bucket", () => {
       expect(left.length).toBe(2);
       const [lives, stays] = left;
       expect(stays?.ttlMs).toBeUndefined();
-      // Less what its invalidation took.
+      // The remaining lifetime, less the time that the invalidation took.
       expect(lives?.ttlMs).toBeGreaterThan(3_500_000);
       expect(lives?.ttlMs).toBeLessThanOrEqual(3_600_000);
     });
@@ -255,7 +255,7 @@ describe("nodes that share a bucket", () => {
     expect(await again.get("k")).toBe("one");
   });
 
-  test("that compute one key at once leave one result, of the latest version", async () => {
+  test("that compute one key at the same time leave one result, of the latest version", async () => {
     const server = await startBroker();
     const nodes = await Promise.all(Array.from({ length: 4 }, () => open(server.port)));
     for (let round = 0; round < 20; round++) {
@@ -272,7 +272,7 @@ describe("nodes that share a bucket", () => {
 });
 
 describe("without its broker", () => {
-  test("a cache opens, computes, and answers within small bounds; it shares once the broker is there", async () => {
+  test("a cache opens, computes, and answers within small bounds; it shares once the broker runs", async () => {
     const server = await startBroker();
     await server.kill();
     const cache = await createCache({ storageUrl: `nats://127.0.0.1:${server.port}/shared`, publishTimeout: "20ms" });
@@ -292,7 +292,7 @@ describe("without its broker", () => {
     expect(await loader(other, "other").load("y")).toContain("y value");
   });
 
-  test("that hangs, each call takes no longer than the bound, and few of them that long", async () => {
+  test("which hangs, each call takes no longer than the bound, and few calls take that long", async () => {
     const server = await startBroker();
     const cache = await open(server.port);
     const { load } = loader(cache);
@@ -304,7 +304,7 @@ describe("without its broker", () => {
       await load(`x${n}`);
       expect(performance.now() - called).toBeLessThan(limits.bucketTimeoutMs + 5_000);
     }
-    // Far less than 50 time-outs.
+    // Far less than 50 time-outs would take.
     expect(performance.now() - begun).toBeLessThan(10_000);
     server.resume();
     expect(cache.stats().bucketFailures).toBeGreaterThan(0);
@@ -331,14 +331,14 @@ describe("a bucket as a tier", () => {
     await expect(createCache(options)).rejects.toMatchObject({ facts: { option } });
   });
 
-  test("is reached with the credentials of the cache, and with a bus elsewhere", async () => {
+  test("is reached with the credentials of the cache, and can have its bus elsewhere", async () => {
     const config = `authorization { user: "zooid", password: "secret" }\n${jetStreamConfig()}`;
     const server = await startNatsServer({ config });
     onTestFinished(() => server.stop());
     const buses = await startBroker();
     const who = { user: "zooid", password: "secret", busUrl: buses.url };
     const [one, other] = [await open(server.port, who), await open(server.port, who)];
-    // A busy machine may take longer than a write to the bucket may.
+    // On a busy machine, a write to the bucket may time out.
     await until(async () => {
       await one.set("k", "value");
       return (await other.get("k")) === "value";

@@ -9,7 +9,7 @@ import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../
 import { limits, seededRandom } from "../../../../core/index.js";
 import { type Gate, gate } from "../open.js";
 
-/** A node of a cache that shares its results. */
+/** A node of a cache with a bucket. */
 export interface BucketNode {
   readonly cache: Cache;
   readonly bucket: BucketEnd;
@@ -46,16 +46,18 @@ export function bucketWorld(options: Pick<BucketHubOptions, "knowsTimesToLive"> 
   };
 }
 
-/** The broker of a bus, in the hands of a test: it numbers what is published when it is told to, and recalls what it numbered. */
+/**
+ * The broker of a bus, controlled by a test: it numbers publications when the test says so, and recalls numbered ones.
+ */
 export class ScriptedBroker {
   readonly ends = new Set<ScriptedEnd>();
   /** Sequence of the last invalidation by tag. */
   readonly latest = new Map<string, number>();
-  /** What was published and has no number yet. */
+  /** Publications that have no sequence yet. */
   readonly waiting: { readonly tag: string; readonly id: string; readonly resolve: (version: BusVersion) => void }[] = [];
-  /** What it was asked to recall. */
+  /** Tags of each request to recall. */
   readonly recalls: (readonly string[])[] = [];
-  /** What happens between a question and its answer. */
+  /** Called between a request to recall and its answer. */
   whileRecalling: () => void = () => undefined;
   readonly clock: SimulatedClock;
   epoch = "e";
@@ -75,7 +77,7 @@ export class ScriptedBroker {
     return { epoch: this.epoch, sequence: this.sequence, time: this.clock.now() };
   }
 
-  /** Numbers what waits. */
+  /** Numbers the waiting publications. */
   number(): void {
     for (const { tag, id, resolve } of this.waiting.splice(0)) {
       this.invalidate(tag, id);
@@ -83,14 +85,14 @@ export class ScriptedBroker {
     }
   }
 
-  /** An invalidation of somebody, of which all nodes hear. */
-  invalidate(tag: string, id = "somebody"): void {
+  /** An invalidation by another node, which reaches all nodes. */
+  invalidate(tag: string, id = "another"): void {
     this.sequence++;
     this.latest.set(tag, this.sequence);
-    for (const end of this.ends) end.tell({ type: "invalidated", tag, id, version: this.version });
+    for (const end of this.ends) end.emit({ type: "invalidated", tag, id, version: this.version });
   }
 
-  /** Another history, of which all nodes hear. */
+  /** Begins another history, which reaches all nodes. */
   begin(epoch: string): void {
     this.epoch = epoch;
     this.sequence = 1;
@@ -102,7 +104,7 @@ export class ScriptedBroker {
 /** One node's end of a scripted broker. */
 export class ScriptedEnd implements RecallingBus {
   readonly kind = "jetstream";
-  /** As of the default history. */
+  /** The value for the default length of the history. */
   readonly recallAgeMsMax = limits.busHistoryMs - 60_000;
   readonly #broker: ScriptedBroker;
   #listener: (event: BusEvent) => void = () => undefined;
@@ -139,11 +141,11 @@ export class ScriptedEnd implements RecallingBus {
 
   start(): void {
     this.#broker.ends.add(this);
-    this.tell({ type: "reset", version: this.#broker.version });
-    this.tell({ type: "following", version: this.#broker.version });
+    this.emit({ type: "reset", version: this.#broker.version });
+    this.emit({ type: "following", version: this.#broker.version });
   }
 
-  tell(event: BusEvent): void {
+  emit(event: BusEvent): void {
     if (!this.isCut) this.#listener(event);
   }
 
@@ -160,14 +162,14 @@ export class ScriptedEnd implements RecallingBus {
   }
 }
 
-/** A function of a node that counts its computations, and what it gives. */
+/** A cached function of a node, with a count of its computations. */
 export function loader(cache: Cache, options: { readonly ttl?: string; readonly readExtendTtl?: boolean } = {}) {
   let computed = 0;
   const load = cache.cacheable(async (id: string) => `${id}${++computed}`, { name: "load", deps: (id) => [`a:${id}`], ...options });
   return { load, computed: () => computed };
 }
 
-/** The same, whose computations end when the test says so. */
+/** A cached function whose computations end when the test says so. */
 export function slowLoader(cache: Cache) {
   const gates: Gate<string>[] = [];
   const load = cache.cacheable(
@@ -181,10 +183,10 @@ export function slowLoader(cache: Cache) {
   return { load, gates };
 }
 
-/** Lets what was written behind arrive. */
+/** Lets writes in the background finish. */
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Two nodes on a broker that stands at 100. */
+/** Two nodes on a broker whose last sequence is 100. */
 export function scripted() {
   const world = bucketWorld();
   const broker = new ScriptedBroker(world.clock, 100);

@@ -5,7 +5,7 @@ import type { BucketHub } from "../../../../testing/bucket-hub.js";
 import { limits, silentLog } from "../../../../core/index.js";
 import { bucketWorld, ScriptedBroker } from "./bucket-nodes.js";
 
-/** Nodes on a broker that removes nothing by its time to live. */
+/** Nodes on a broker that does not support times to live. */
 const oldWorld = () => bucketWorld({ knowsTimesToLive: false });
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -19,7 +19,7 @@ async function setAll(cache: Cache, keys: readonly string[], options: Parameters
 }
 
 describe("pruning sweeps a bucket whose broker does not", () => {
-  test("results that have expired go though nobody asks for them, those under long keys too; the others stay", async () => {
+  test("expired results are removed without a request for them, also under long keys; other results stay", async () => {
     const { open, clock, hub } = oldWorld();
     const [one, other] = [open(), open()];
     const long = "long/".repeat(100);
@@ -36,7 +36,7 @@ describe("pruning sweeps a bucket whose broker does not", () => {
     expect(await other.cache.prune()).toEqual({ entries: 0, tags: 0 });
   });
 
-  test("by the round that comes by itself, and its log says how many", async () => {
+  test("in its periodic rounds, which log the number of removed results", async () => {
     const { open, clock, hub } = oldWorld();
     const lines: object[] = [];
     const log = { ...silentLog, info: (facts: object, message: string) => message === "pruned" && lines.push(facts) };
@@ -47,7 +47,7 @@ describe("pruning sweeps a bucket whose broker does not", () => {
     expect([there(hub, ["a", "b"]), lines]).toEqual([[], [{ entries: 2, tags: 0 }]]);
   });
 
-  test("a result that slides stays as long as it is written back, and goes with the last time to live", async () => {
+  test("a sliding result stays as long as it is written back, and is removed after its last time to live", async () => {
     const { open, clock, hub } = oldWorld();
     const [one, other] = [open({ ttiFlushSecs: 3 }), open()];
     await setAll(one.cache, ["k"], { ttl: "10s", readExtendTtl: true });
@@ -64,7 +64,7 @@ describe("pruning sweeps a bucket whose broker does not", () => {
     expect(there(hub, ["k"])).toEqual([]);
   });
 
-  test("the broker's clock judges, whatever a node's own says", async () => {
+  test("by the broker's clock, for any clock of a node", async () => {
     const { open, clock, hub } = oldWorld();
     const hours = 2 * 3_600_000;
     const nodes = [open({}, hours), open({}, -hours)];
@@ -79,21 +79,21 @@ describe("pruning sweeps a bucket whose broker does not", () => {
     }
   });
 
-  test("what was written anew since it was listed stays, and is found", async () => {
+  test("a result that was written again after it was listed stays, and is found", async () => {
     const { open, clock, hub } = oldWorld();
     const [one, other] = [open(), open()];
     await setAll(one.cache, ["k"], shortLived);
     await clock.advance(2_100);
     hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
     const pruned = other.cache.prune();
-    // Asked what is kept, and for the list, which is on its way back.
+    // The sweep has asked for recent writes and for the list; the list is on its way back.
     await clock.advance(35);
     hub.plant(own("k"), hub.peek(own("k"))?.payload ?? Buffer.from(""));
     expect(await clock.settle(pruned, 1_000)).toMatchObject({ entries: 0 });
     expect(hub.peek(own("k"))?.revision).toBe(2);
   });
 
-  test("nodes that sweep at once count each result once", async () => {
+  test("nodes that sweep at the same time count each result once", async () => {
     const { open, clock, hub } = oldWorld();
     const [one, ...others] = [open(), open(), open(), open()];
     const keys = Array.from({ length: 100 }, (_, n) => `k${n}`);
@@ -105,7 +105,7 @@ describe("pruning sweeps a bucket whose broker does not", () => {
     expect(there(hub, keys)).toEqual([]);
   });
 
-  test("a round takes no longer than its bound, and the next goes on where it ended, past any number that stay", async () => {
+  test("a round takes no longer than its bound, and the next one continues where it ended, past any number of staying results", async () => {
     const { open, clock, hub } = oldWorld();
     const { cache, bucket } = open();
     const staying = 3 * limits.bucketSweepItemsMax;
@@ -124,7 +124,7 @@ describe("pruning sweeps a bucket whose broker does not", () => {
       expect(rounds).toBeLessThan(5);
     }
     expect([entries, rounds > 1]).toEqual([expiring, true]);
-    // What expires among the oldest has its turn again.
+    // An expired result among the oldest ones gets its turn again.
     await clock.settle(bucket.put("stays0", Buffer.from(""), 1, 1_000), 1_000);
     await clock.advance(1_100);
     expect(await clock.settle(cache.prune(), 60_000)).toMatchObject({ entries: 1 });

@@ -5,7 +5,7 @@ import { limits } from "../../../../core/index.js";
 import { bucketWorld, loader, settled } from "./bucket-nodes.js";
 
 describe("B13: times to live", () => {
-  test("count from when the broker took it, whatever a node's own clock says", async () => {
+  test("count from the moment when the broker took the entry, for any clock of a node", async () => {
     const { open, clock } = bucketWorld();
     const hours = 2 * 3_600_000;
     const [one, ahead, behind] = [open(), open({}, hours), open({}, -hours)];
@@ -30,7 +30,7 @@ describe("B13: times to live", () => {
     }
   });
 
-  test("that have passed are over, and what a get meets of them goes, where the broker does not see to it", async () => {
+  test("end entries, and where the broker does not remove those, a get that finds one does", async () => {
     const { open, clock, hub } = bucketWorld({ knowsTimesToLive: false });
     const [one, other] = [open(), open()];
     await one.cache.set("k", 1, { ttl: "2s", readExtendTtl: false });
@@ -44,7 +44,7 @@ describe("B13: times to live", () => {
     expect(hub.peek('""("k")')).toBeUndefined();
   });
 
-  test("and the age that the bus remembers bound what is used: nobody could tell whether older results are valid", async () => {
+  test("and the length of the bus's history bound the age of results, since no node could know whether older ones are valid", async () => {
     const { open, clock } = bucketWorld();
     const one = open();
     await one.cache.set("k", 1);
@@ -84,7 +84,7 @@ describe("B13: times to live", () => {
 });
 
 describe("a bucket that fails", () => {
-  test("delays no call beyond the bound, and fails none; then it is passed by for a while", async () => {
+  test("delays no call beyond the bound, and fails none; then it is bypassed for a while", async () => {
     const { open, clock, hub } = bucketWorld();
     const { cache } = open();
     hub.faults = { ...hub.faults, lossOfAnswers: 1 };
@@ -102,7 +102,7 @@ describe("a bucket that fails", () => {
     expect(hub.peek(load.key("z"))).toBeDefined();
   });
 
-  test("without a link is as none at all, and is used again when it is back", async () => {
+  test("for lack of a link is bypassed, and is used again when the link is back", async () => {
     const { open, hub } = bucketWorld();
     const { cache, bucket } = open();
     bucket.cut();
@@ -117,7 +117,7 @@ describe("a bucket that fails", () => {
     expect(hub.peek(load.key("y"))).toBeDefined();
   });
 
-  test("and is emptied costs a computation", async () => {
+  test("because it was emptied costs a computation", async () => {
     const { open, hub } = bucketWorld();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -131,7 +131,7 @@ describe("a bucket that fails", () => {
 });
 
 describe("B14: a sync function", () => {
-  test("is refused at its first call, which tells that it is one, and at all later ones", () => {
+  test("is refused at its first call, which shows that it is sync, and at all later ones", () => {
     const { open } = bucketWorld();
     const { cache } = open();
     let computed = 0;
@@ -142,7 +142,7 @@ describe("B14: a sync function", () => {
     expect(computed).toBe(1);
   });
 
-  test("that gives promises is none, however it is written", async () => {
+  test("does not mean a function that returns promises without `async`", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     let computed = 0;
@@ -151,7 +151,7 @@ describe("B14: a sync function", () => {
     await settled();
     const there = load(other.cache);
     expect(await there(10)).toBe(12);
-    // From its first call on it is known to give promises.
+    // From its first call on it is known to return promises.
     expect(await there(1)).toBe(2);
   });
 });

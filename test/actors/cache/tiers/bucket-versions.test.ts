@@ -5,7 +5,7 @@ import { encodeValue, limits, silentLog } from "../../../../core/index.js";
 import { bucketWorld, loader, scripted, settled, slowLoader } from "./bucket-nodes.js";
 
 describe("versions", () => {
-  test("B4: under an invalidation of this node that has no number yet nothing of a neighbour is taken", async () => {
+  test("B4: no result of another node is taken under a tag that this node has invalidated without a sequence yet", async () => {
     const { open, broker, hub } = scripted();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -16,7 +16,7 @@ describe("versions", () => {
     expect(await there.load("x")).toBe("x1");
     expect(there.computed()).toBe(1);
     await settled();
-    expect(hub.peek(there.load.key("x"))?.revision, "nor is anything shared that is stale once it has one").toBe(1);
+    expect(hub.peek(there.load.key("x"))?.revision, "no result is shared that becomes stale with that sequence").toBe(1);
     broker.number();
     await settled();
     expect(await there.load("x")).toBe("x2");
@@ -24,7 +24,7 @@ describe("versions", () => {
     expect(hub.peek(there.load.key("x"))?.revision).toBe(2);
   });
 
-  test("of a node that is cut off while it looks for a result says nothing of that", async () => {
+  test("of a node that is cut off during a look-up do not prove the found result valid", async () => {
     const { open, hub, clock } = scripted();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -39,12 +39,12 @@ describe("versions", () => {
     expect(there.computed()).toBe(1);
   });
 
-  test("are compared last when it is written: what came while that was prepared counts", async () => {
+  test("are compared at the very write, so that invalidations during its preparation count", async () => {
     const { open, hub, clock } = scripted();
     const [one, other] = [open(), open()];
     const here = loader(one.cache);
     hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
-    // A refresh does not know what is there, and looks before it writes.
+    // A refresh does not know the stored revision, and reads it before it writes.
     expect(await here.load.refresh("x")).toBe("x1");
     await clock.advance(5);
     await other.cache.invalidate("a:x");
@@ -52,7 +52,7 @@ describe("versions", () => {
     expect(hub.peek(here.load.key("x"))).toBeUndefined();
   });
 
-  test("B11: are not taken from what the bus recalled when more came meanwhile than is remembered", async () => {
+  test("B11: are not taken from a recall of the bus when more invalidations came meanwhile than are remembered", async () => {
     const { open, broker } = scripted();
     const one = open();
     await loader(one.cache).load("x");
@@ -68,7 +68,7 @@ describe("versions", () => {
     expect(broker.recalls.length).toBe(1);
   });
 
-  test("B4: a cut node takes nothing from the bucket, and what it computed is not shared", async () => {
+  test("B4: a node that is cut off takes nothing from the bucket, and its results are not shared", async () => {
     const { open, hub } = scripted();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -81,7 +81,7 @@ describe("versions", () => {
     expect(hub.peek(there.load.key("y"))).toBeUndefined();
   });
 
-  test("B11: what began before a node did is compared with what the bus recalls of its tags, once", async () => {
+  test("B11: a result from before a node's start is compared once with the bus's recall of its tags", async () => {
     const { open, broker } = scripted();
     const one = open();
     const here = loader(one.cache);
@@ -103,7 +103,7 @@ describe("versions", () => {
     expect(broker.recalls.length).toBe(2);
   });
 
-  test("B11: a key that was deleted before a node began is not found by it", async () => {
+  test("B11: a node does not find a key that was deleted before its start", async () => {
     const { open, hub } = scripted();
     const one = open();
     await one.cache.set("k", 1);
@@ -128,7 +128,7 @@ describe("versions", () => {
     expect([await there.load("x"), there.computed()]).toEqual(["x2", 0]);
   });
 
-  test("of before a gap that the bus could not fill are stale: what it recalls says nothing of what was lost", async () => {
+  test("from before a gap that the bus could not fill are stale, since a recall does not cover lost invalidations", async () => {
     const { open, broker } = scripted();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -139,7 +139,7 @@ describe("versions", () => {
     expect([await there.load("x"), there.computed(), broker.recalls]).toEqual(["x1", 1, []]);
   });
 
-  test("of a neighbour that is ahead are taken; those beyond all measure are not", async () => {
+  test("of another node that is ahead are taken, but not absurdly high ones", async () => {
     const { open, hub } = scripted();
     const { cache } = open();
     const plant = (key: string, sequence: number) => hub.plant(`""("${key}")`, encodeSharedRecord(record(`""("${key}")`, sequence)));
@@ -148,7 +148,7 @@ describe("versions", () => {
     expect([await cache.get("ahead"), await cache.get("absurd")]).toEqual(["planted", undefined]);
   });
 
-  test("a later one is never written over, however the writes are ordered", async () => {
+  test("a later one is never overwritten, in any order of the writes", async () => {
     const { open, hub, clock } = scripted();
     const [one, other] = [open(), open()];
     const slow = slowLoader(one.cache);
@@ -168,7 +168,7 @@ describe("versions", () => {
     expect(hub.peek(key)?.revision).toBe(1);
   });
 
-  test("what is no record of a result is nothing, and is told once", async () => {
+  test("a malformed record is ignored, and logged once", async () => {
     const warnings: object[] = [];
     const { hub, ...world } = bucketWorld();
     const { cache } = world.open({ log: { ...silentLog, warn: (facts) => warnings.push(facts) } });

@@ -5,7 +5,7 @@ import { limits, silentLog } from "../../../../core/index.js";
 import { bucketWorld, loader, scripted, settled, slowLoader } from "./bucket-nodes.js";
 
 describe("a result in a bucket", () => {
-  test("of one node is found by the others, which do not compute it, and is in their memory then", async () => {
+  test("of one node is found by the others, which do not compute it and then have it in memory", async () => {
     const { open, hub } = bucketWorld();
     const [one, other] = [open(), open()];
     const [here, there] = [loader(one.cache), loader(other.cache)];
@@ -18,7 +18,7 @@ describe("a result in a bucket", () => {
     expect(await there.load("x")).toBe("x1");
   });
 
-  test("is looked up once for all who call", async () => {
+  test("is looked up once for all calls", async () => {
     const { open, hub, clock } = bucketWorld();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -33,7 +33,7 @@ describe("a result in a bucket", () => {
     expect(new Set(await clock.settle(missing, 1_000))).toEqual(new Set(["y1"]));
   });
 
-  test("falls with its tags, whichever node invalidates, and the next to compute it shares it again", async () => {
+  test("is invalidated by its tags from any node, and the next node to compute it shares it again", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     const [here, there] = [loader(one.cache), loader(other.cache)];
@@ -77,7 +77,7 @@ describe("a result in a bucket", () => {
     }
   });
 
-  test("that another node re-cached first is taken", async () => {
+  test("that another node computed again first is taken", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     const [here, there] = [loader(one.cache), loader(other.cache)];
@@ -92,7 +92,7 @@ describe("a result in a bucket", () => {
     expect(here.computed()).toBe(1);
   });
 
-  test("is computed from what is known once it was looked for: nothing that came meanwhile is held against it", async () => {
+  test("that is computed after a failed look-up is valid in spite of invalidations during the look-up", async () => {
     const { open, hub, clock } = bucketWorld();
     const { cache } = open();
     hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
@@ -104,7 +104,7 @@ describe("a result in a bucket", () => {
     expect([await load("x"), computed()]).toEqual(["x1", 1]);
   });
 
-  test("that was invalidated while it was looked for is not taken", async () => {
+  test("that was invalidated during its look-up is not taken", async () => {
     const { open, hub, clock } = bucketWorld();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -118,7 +118,7 @@ describe("a result in a bucket", () => {
     expect(there.computed()).toBe(1);
   });
 
-  test("that was found is given to nobody who called after an invalidation, however soon that comes", async () => {
+  test("that was found is not given to calls after an invalidation, however soon that comes", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     const here = loader(one.cache);
@@ -142,7 +142,7 @@ describe("a result in a bucket", () => {
     }
   });
 
-  test("makes what uses it depend on what it does, and on its key", async () => {
+  test("passes its dependencies and its key to the computation that uses it", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     const here = loader(one.cache);
@@ -159,7 +159,7 @@ describe("a result in a bucket", () => {
     expect(await page()).toBe("3:x2");
   });
 
-  test("in a circle of calls is refused while it is looked for, too", async () => {
+  test("in a circle of calls is refused, even during its look-up", async () => {
     const { open } = bucketWorld();
     const { cache } = open();
     const one: () => Promise<number> = cache.cacheable(async () => (await other()) + 1, { name: "one" });
@@ -167,7 +167,7 @@ describe("a result in a bucket", () => {
     await expect(one()).rejects.toMatchObject({ code: "ZOOID_CIRCULAR_CALL" });
   });
 
-  test("is not what a refresh looks for; it shares what it computed in place of that", async () => {
+  test("is not looked up by a refresh, which shares its new result in place of it", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open(), open()];
     await loader(one.cache).load("x");
@@ -178,7 +178,7 @@ describe("a result in a bucket", () => {
     expect(await loader(open().cache).load("x")).toBe("x anew");
   });
 
-  test("holds any plain data, and undefined; the rest is in memory only, as are errors", async () => {
+  test("can be any plain data, or undefined; other values and errors stay in memory", async () => {
     const { open } = bucketWorld();
     const warnings: string[] = [];
     const log: Log = { ...silentLog, warn: (_, message) => warnings.push(message) };
@@ -220,8 +220,8 @@ describe("a result in a bucket", () => {
   });
 });
 
-describe("what is set", () => {
-  test("is found by the others by its key, until it is set, deleted or cleared anywhere", async () => {
+describe("an entry that is set", () => {
+  test("is found by the other nodes under its key, until it is set, deleted or cleared anywhere", async () => {
     const { open, hub } = bucketWorld();
     const [one, other, third] = [open(), open(), open()];
     await one.cache.set("k", "first", { tags: ["a"] });
@@ -264,7 +264,7 @@ describe("what is set", () => {
     expect(one.cache.stats().bucketHits).toBe(0);
   });
 
-  test("is shared once its invalidation has a number, which it bears beside what was known when it was made", async () => {
+  test("is shared once its invalidation has a sequence, and carries that beside the sequence known when its value was made", async () => {
     const { open, broker, hub } = scripted();
     const [one, other] = [open(), open()];
     broker.isPrompt = false;
@@ -285,7 +285,7 @@ describe("what is set", () => {
     expect(await other.cache.get("k")).toBeUndefined();
   });
 
-  test("while it is looked for is what is given, and kept", async () => {
+  test("during a look-up of its key is given, and kept", async () => {
     const { open, hub, clock } = bucketWorld();
     const [one, other] = [open(), open()];
     await one.cache.set("k", "of before");
@@ -303,7 +303,7 @@ describe("what is set", () => {
     }
   });
 
-  test("right after all was cleared is not cleared with it", async () => {
+  test("right after a clear stays", async () => {
     const { open, hub, clock } = bucketWorld();
     const { cache } = open();
     hub.faults = { ...hub.faults, delayMsMin: 10, delayMsMax: 10 };
@@ -314,7 +314,7 @@ describe("what is set", () => {
     expect(hub.peek('""("k")')).toBeDefined();
   });
 
-  test("and set again before it was numbered is not shared", async () => {
+  test("and set again before its invalidation has a sequence is not shared", async () => {
     const { open, broker } = scripted();
     const [one, other] = [open(), open()];
     broker.isPrompt = false;

@@ -1,6 +1,6 @@
 /**
- * Fills the folder of its first argument with results until the disk is full, invalidates one of them, and tells what it found, as JSON.
- * Then it waits to be killed.
+ * Fills the folder of the first argument with results until the disk is full, invalidates one of them, and prints its
+ * findings as JSON. Then it waits to be killed.
  */
 import { writeSync } from "node:fs";
 import { createCache } from "../../../../cache.js";

@@ -1,6 +1,6 @@
 /**
- * Calls cached functions with ever other arguments, as clients of a service could, and tells as JSON by how many megabytes memory grew: at most while
- * it went on, and in the end.
+ * Calls cached functions with ever new arguments, as clients of a service can. Prints as JSON by how many megabytes the
+ * memory grew: the maximum during the calls, and the growth at the end.
  */
 import { createCache } from "../../../../cache.js";
 
@@ -19,7 +19,7 @@ const shapes: Readonly<Record<string, (id: number) => unknown>> = {
   tags: (id) => id,
 };
 const make = shapes[what];
-if (make === undefined) throw new Error(`what is filled is one of ${Object.keys(shapes).join(", ")}`);
+if (make === undefined) throw new Error(`the first argument is one of ${Object.keys(shapes).join(", ")}`);
 const deps = what === "tags" ? (id: number) => Array.from({ length: 10 }, (_, index) => `tag:${id}:t${index}`) : "all";
 const load = cache.cacheable(async (id: number) => make(id), { name: "load", deps });
 const find = cache.cacheable((query: { readonly utm: number }) => make(query.utm), {
@@ -28,7 +28,7 @@ const find = cache.cacheable((query: { readonly utm: number }) => make(query.utm
 });
 
 function usedMb(): number {
-  // The first collection leaves freed buffers to another thread; the second waits for it.
+  // The first collection leaves freed buffers to another thread; the second waits for that thread.
   gc?.();
   gc?.();
   const { heapUsed, external } = process.memoryUsage();
@@ -46,7 +46,7 @@ for (let id = 0; id < Number(amount); id += 2) {
   }
 }
 most = Math.max(most, usedMb() - before);
-// The memory behind views is freed by another thread.
+// Another thread frees the memory behind views.
 for (let round = 0; round < 5; round++) {
   gc?.();
   await new Promise((resolve) => setTimeout(resolve, 50));

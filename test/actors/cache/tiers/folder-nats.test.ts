@@ -18,7 +18,7 @@ const makeFolder = temporaryFolders();
 
 interface Node {
   readonly cache: Cache;
-  /** Answers with the name that this node was opened under. */
+  /** Its results begin with the name under which this node was opened. */
   readonly load: (id: string) => Promise<string>;
 }
 
@@ -40,11 +40,11 @@ async function startServer(): Promise<NatsServer> {
   return server;
 }
 
-/** What `node` gives for Oslo, Rome and Lima. */
+/** The results of `node` for Oslo, Rome and Lima. */
 const cities = ({ load }: Node) => Promise.all(["oslo", "rome", "lima"].map((id) => load(id)));
 
 describe("a folder with JetStream, after a restart", () => {
-  test("has what it had, but for what this node or another invalidated before, and meanwhile", async () => {
+  test("has its results, except those that this node or another one invalidated before or meanwhile", async () => {
     const { url: busUrl } = await startServer();
     const storageUrl = `lmdb:${await makeFolder()}`;
     const other = await open("other", { busUrl });
@@ -66,7 +66,7 @@ describe("a folder with JetStream, after a restart", () => {
     await until(async () => (await third.load("lima")) === "third lima");
   });
 
-  test("serves nothing of it before it knows what it missed", async () => {
+  test("serves no result of it before it has the missed invalidations", async () => {
     const server = await startServer();
     const link = await startTcpProxy(() => server.port);
     onTestFinished(() => link.close());
@@ -84,12 +84,12 @@ describe("a folder with JetStream, after a restart", () => {
     expect(await cities(after)).toEqual(["old oslo", "new rome", "old lima"]);
   });
 
-  test("an empty one serves and computes while there is no broker yet", async () => {
+  test("serves and computes without a broker if the folder is empty", async () => {
     const { cache, load } = nodeOf(await createCache({ busUrl: "nats://127.0.0.1:1", storageUrl: `lmdb:${await makeFolder()}` }), "new");
     expect([await load("oslo"), cache.stats().isInTouch]).toEqual(["new oslo", false]);
   });
 
-  test("killed between an invalidation and its acknowledgement, it makes good on it", { timeout: 60_000 }, async () => {
+  test("publishes an invalidation again if it was killed before the acknowledgement", { timeout: 60_000 }, async () => {
     const server = await startServer();
     const link = await startTcpProxy(() => server.port);
     onTestFinished(() => link.close());
@@ -102,12 +102,12 @@ describe("a folder with JetStream, after a restart", () => {
     });
     onTestFinished(() => void child.kill("SIGKILL"));
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    const told = async () => (await lines.next()).value as string;
+    const next = async () => (await lines.next()).value as string;
     const ask = (deed: string) => {
       child.stdin.write(`${deed}\n`);
-      return told();
+      return next();
     };
-    expect(await told()).toBe("following");
+    expect(await next()).toBe("following");
     for (const id of ["oslo", "rome", "lima"]) expect(await ask(`load ${id}`)).toBe(`old ${id}`);
     expect(await ask("invalidate city:oslo")).toBe("published");
     link.stall();
@@ -133,7 +133,7 @@ describe("a folder with JetStream, after a restart", () => {
 });
 
 describe("a folder with JetStream is emptied", () => {
-  /** Opens a node, closes it, lets `meanwhile` happen, and gives what the node then has. */
+  /** Opens a node, closes it, lets `meanwhile` happen, and returns the results that the node then has. */
   async function afterwards(server: NatsServer, meanwhile: () => Promise<void>): Promise<readonly string[]> {
     const there = { busUrl: server.url, storageUrl: `lmdb:${await makeFolder()}` };
     const before = await open("old", there);
@@ -145,7 +145,7 @@ describe("a folder with JetStream is emptied", () => {
   }
   const emptied = ["new oslo", "new rome", "new lima"];
 
-  test("when the stream was, even where the new one has counted further than the old one", async () => {
+  test("when the stream was emptied, even if the new stream has a higher sequence than the old one", async () => {
     const server = await startServer();
     const found = await afterwards(server, async () => {
       await server.restart(jetStreamConfig("another"));
@@ -156,7 +156,7 @@ describe("a folder with JetStream is emptied", () => {
     expect(found).toEqual(emptied);
   });
 
-  test("when the history was restored from an older copy", async () => {
+  test("when the stream was restored from an older copy", async () => {
     const server = await startServer();
     const early = await open("early", { busUrl: server.url });
     await early.cache.invalidate("before");
@@ -188,13 +188,13 @@ describe("a folder with JetStream is emptied", () => {
     const { bus, node: other } = await openShort("other");
     await other.cache.invalidate("city:rome");
     const beganAt = bus.heardAt;
-    // Heartbeats go on meanwhile: it is not that nothing happens.
+    // Heartbeats go on meanwhile, so the stream itself is not silent.
     await until(() => bus.heardAt > beganAt + 5_000);
     const { node: soon } = await openShort("soon", { storageUrl });
     expect(await cities(soon)).toEqual(["soon oslo", "soon rome", "soon lima"]);
   });
 
-  test("when it was used without that bus in between, and when it is used with it again", async () => {
+  test("when it is used without that bus, and when it is used with it again", async () => {
     const { url: busUrl } = await startServer();
     const storageUrl = `lmdb:${await makeFolder()}`;
     const opened: [answer: string, options: CacheOptions][] = [
@@ -214,7 +214,7 @@ describe("a folder with JetStream is emptied", () => {
   });
 });
 
-test("a folder with plain NATS is emptied at each start, and what was still to be published is published", async () => {
+test("a folder with plain NATS is emptied at each start, and its unpublished invalidations are published", async () => {
   const server = await startServer();
   const link = await startTcpProxy(() => server.port);
   onTestFinished(() => link.close());

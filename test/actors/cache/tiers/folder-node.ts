@@ -1,6 +1,7 @@
 /**
- * A node with a folder, until it is killed. Arguments: the folder, where the bus is, and what `load` answers. Each line of standard
- * input is a deed, `load <id>` or `invalidate <tag>`, whose outcome it tells on a line of its own.
+ * A node with a folder, until it is killed. Arguments: the folder, the address of the bus, and the prefix of `load`'s
+ * results. Each line of standard input is a command, `load <id>` or `invalidate <tag>`. Its outcome is printed on a
+ * line of its own.
  */
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";

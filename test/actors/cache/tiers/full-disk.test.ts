@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const folder of mounted.splice(0)) await run("umount", [folder]);
 });
 
-test("a cache whose disk is full goes on in memory, says so once, and nothing stale is there after a kill and a restart", async () => {
+test("a cache whose disk is full goes on in memory, logs that once, and has no stale result after a kill and a restart", async () => {
   const parent = join(await makeFolder(), "small");
   await mkdir(parent);
   const isMounted = await run("mount", ["-t", "tmpfs", "-o", "size=3m", "tmpfs", parent]).then(
@@ -26,7 +26,8 @@ test("a cache whose disk is full goes on in memory, says so once, and nothing st
   if (isMounted) mounted.push(parent);
   const folder = join(parent, "results");
   const command = [process.execPath, "--import", "tsx", join(import.meta.dirname, "fill-folder.ts"), folder];
-  // Where none may be mounted a limit on the size of files makes the same writes fail, whose signal would kill the process before.
+  // Where mounting is not permitted, a limit on the size of files makes the same writes fail. Without the trap, its
+  // signal would kill the process.
   const limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 6000; exec "$@"', "sh", ...command];
   const [program = "", ...args] = isMounted ? command : limited;
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
@@ -35,7 +36,7 @@ test("a cache whose disk is full goes on in memory, says so once, and nothing st
   const found = JSON.parse(line) as { most: number; kept: number; lines: string[] };
   expect(found).toMatchObject({ kept: 6, published: "published", isNew: true, isKept: true, unhandled: [] });
   expect(found.most).toBeGreaterThan(100);
-  expect(found.lines.filter((told) => told === "cached results on disk cannot be used any more")).toHaveLength(1);
+  expect(found.lines.filter((text) => text === "cached results on disk cannot be used any more")).toHaveLength(1);
   expect(found.lines.length).toBeLessThanOrEqual(3);
   const gone = once(child, "exit");
   child.kill("SIGKILL");

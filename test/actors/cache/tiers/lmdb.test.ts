@@ -6,7 +6,7 @@ import { temporaryFolders } from "../../../support/temporary-folder.js";
 
 const temporaryFolder = temporaryFolders();
 
-test("results in a folder are there after a restart, but for those that were invalidated", async () => {
+test("results in a folder survive a restart, except invalidated ones", async () => {
   const storageUrl = `lmdb:${await temporaryFolder()}`;
   let computed = 0;
   const open = async () => {
@@ -48,7 +48,7 @@ test("a result that a folder cannot hold is given all the same", async () => {
   await cache.close();
 });
 
-test("a key that is too long for a tag of its own is deleted from another node's folder, too", async () => {
+test("a deletion of a key that is too long for a tag of its own also removes it from another node's folder", async () => {
   const hub = createInvalidationHub();
   const storageUrl = `lmdb:${await temporaryFolder()}`;
   const key = "!".repeat(200);
@@ -63,7 +63,7 @@ test("a key that is too long for a tag of its own is deleted from another node's
   await a.close();
 });
 
-test("lmdbMapSize bounds what results take in the folder, which stats tell beside the memory's", async () => {
+test("lmdbMapSize bounds the bytes of results in the folder, which stats show beside those in memory", async () => {
   const folder = await temporaryFolder();
   const lmdbMapSize = 2_000_000;
   const cache = await createCache({ storageUrl: `lmdb:${folder}`, lmdbMapSize, maxEntries: 1_500 });
@@ -80,7 +80,7 @@ test("lmdbMapSize bounds what results take in the folder, which stats tell besid
   expect(largest).toBeGreaterThan(0.9 * lmdbMapSize);
   expect(cache.stats()).toMatchObject({ entries: 1_500 });
   expect(cache.stats().disk?.evictions).toBeGreaterThan(3_000);
-  // Pages that are not full, and those of the batch before.
+  // The file also has partly filled pages, and pages of the previous batch.
   expect((await stat(join(folder, "data.mdb"))).size).toBeLessThan(3 * lmdbMapSize);
   await cache.close();
 });

@@ -9,7 +9,7 @@ import { createPlainBus } from "../../../../transport/nats/plain-bus.js";
 import { FaultyNetwork } from "../../../../testing/faulty-network.js";
 import { seededRandom, silentLog } from "../../../../core/index.js";
 
-/** A cache on a disk which, once it is `broken`, takes nothing: neither what is written, nor the mark, nor its removal. */
+/** A cache on a disk that, after `breakDisk`, refuses every write: results, the mark in the folder, and its removal. */
 async function setup(kind: "in-process" | "cut off") {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
@@ -28,7 +28,7 @@ async function setup(kind: "in-process" | "cut off") {
 }
 
 test.each(["in-process", "cut off"] as const)(
-  "an invalidation that a lost disk may undo, and that no bus keeps, rejects with WriteInDoubtError: %s",
+  "an invalidation that a lost disk may undo and that no bus keeps rejects with WriteInDoubtError: %s",
   async (kind) => {
     const { clock, cache, network, breakDisk } = await setup(kind);
     await clock.until(() => cache.stats().bus?.type === "following", 1_000);

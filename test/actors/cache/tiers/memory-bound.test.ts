@@ -19,7 +19,7 @@ interface Filled {
 
 const mib = 1024 * 1024;
 
-describe("whatever arguments come,", () => {
+describe("calls with ever new arguments", () => {
   test.each([
     ["small", 250_000, undefined],
     ["rows", 15_000, undefined],
@@ -29,7 +29,7 @@ describe("whatever arguments come,", () => {
     ["wide", 5_000, 16 * mib],
     ["tags", 10_000, 16 * mib],
   ])(
-    "%s take no more memory than maxBytes says, roughly: %i calls, maxBytes %s",
+    "that return %s take roughly no more memory than maxBytes: %i calls, maxBytes %s",
     async (what, calls, maxBytes) => {
       const script = join(import.meta.dirname, "fill-memory.ts");
       const command = [
@@ -49,15 +49,15 @@ describe("whatever arguments come,", () => {
       expect(filled.evictions).toBe(calls - filled.entries);
       expect(filled.end).toBeLessThan((1.5 * bound) / mib);
       expect(filled.end).toBeGreaterThan((0.4 * bound) / mib);
-      // What was evicted is collected now and then.
+      // Evicted results are collected only now and then.
       expect(filled.most).toBeLessThan((3 * bound) / mib);
     },
     120_000,
   );
 });
 
-describe("what has expired leaves within seconds", () => {
-  test("with its tags, and without a round of pruning", async () => {
+describe("expired results are removed within seconds", () => {
+  test("with their tags, and without a round of pruning", async () => {
     const { cache, clock } = await openCache({ autoPruneInterval: "30d" });
     const load = cache.cacheable(async (id: number) => `result ${id}`, {
       name: "load",
@@ -72,13 +72,13 @@ describe("what has expired leaves within seconds", () => {
     expect(cache.stats().entries).toBe(1_001);
     await clock.advance(3_100);
     expect(cache.stats()).toMatchObject({ entries: 1, evictions: 0 });
-    // The root, the tag of what stays, and that of its key.
+    // The root, the tag of the entry that stays, and the tag of its key.
     expect(cache.stats().tags).toBeLessThan(6);
     expect(cache.stats().bytes).toBeLessThan(2_000);
     expect(await cache.get("other")).toBe(1);
   });
 
-  test("unless it is given again and again and slides, or is kept for when its function fails", async () => {
+  test("unless reads extend them, or staleIfError keeps them", async () => {
     const { cache, clock } = await openCache();
     await cache.set("slides", 1, { ttl: "5s" });
     let fails = false;
@@ -100,7 +100,7 @@ describe("what has expired leaves within seconds", () => {
     await expect(load()).rejects.toThrow("no");
   });
 
-  test("and so does what an earlier process left in a folder", async () => {
+  test("also those that an earlier process left in a folder", async () => {
     const storageUrl = `lmdb:${await temporaryFolder()}`;
     const first = await createCache({ storageUrl });
     await first.set("short", 1, { ttl: "1s" });
@@ -113,17 +113,17 @@ describe("what has expired leaves within seconds", () => {
     await second.close();
   });
 
-  test("also where there is more of it than one step removes", async () => {
+  test("also when there are more than one step removes", async () => {
     const cache = await createCache({ maxBytes: Infinity });
     for (let id = 0; id < 20_000; id++) void cache.set(`k${id}`, id, { ttl: "250ms", tags: [`t${id}`] });
     expect(cache.stats().entries).toBe(20_000);
     await expect.poll(() => cache.stats().entries, { timeout: 20_000 }).toBe(0);
-    // The cache remembers for a while which keys were set last.
+    // For a while the cache remembers the keys that were set last.
     await expect.poll(() => cache.stats().tags, { timeout: 20_000 }).toBeLessThan(2 * limits.tagsUnusedMax);
     await cache.close();
   });
 
-  test("with its tags, also those of entries that go one after the other", async () => {
+  test("with their tags, also when entries are deleted one after the other", async () => {
     const { cache, clock } = await openCache();
     for (let id = 0; id < 5; id++) await cache.set(`k${id}`, id, { tags: [`t${id}`] });
     const before = cache.stats().tags;
@@ -136,7 +136,7 @@ describe("what has expired leaves within seconds", () => {
   });
 });
 
-test("tags that were invalidated are forgotten a minute after nothing depends on them any more", async () => {
+test("invalidated tags are forgotten a minute after their last dependent has gone", async () => {
   const { cache, clock } = await openCache();
   const load = cache.cacheable(async (id: number) => id, { name: "load", deps: (id) => `tag:${id}`, ttl: "5s" });
   for (let id = 0; id < 100; id++) {

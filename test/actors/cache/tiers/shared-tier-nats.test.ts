@@ -22,7 +22,7 @@ let setups = 0;
 resultTierSuite("of a bucket in JetStream", async () => {
   const prefix = `p${setups++}`;
   let passedMs = 0;
-  // Time of this node alone; the broker's goes on as it does.
+  // A clock of this node alone; the broker's time goes on as usual.
   const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + passedMs };
   const transport = await connectNats({ servers: server.url });
   const seams = { transport, prefix, clock, random: systemRandom };

@@ -8,8 +8,8 @@ import { until } from "../../../support/until.js";
 const pace = { heartbeatIntervalMs: 60, heartbeatTimeoutMs: 200 };
 const historyMs = 4_500;
 
-test.each(["its own", "that of a stream which somebody else made"])(
-  "a result in the bucket is not used once the bus may have forgotten an invalidation since it began: the history is %s",
+test.each(["its own", "that of a stream made elsewhere"])(
+  "a result in the bucket is not used once the bus may have forgotten an invalidation that came after it: the history is %s",
   async (whose) => {
     const server = await startNatsServer({ config: jetStreamConfig() });
     onTestFinished(() => server.stop());
@@ -48,7 +48,7 @@ test.each(["its own", "that of a stream which somebody else made"])(
     const other = await open();
     expect(await other.invalidate("day")).toBe("published");
     const invalidatedAt = performance.now();
-    // Heartbeats go on meanwhile: what the stream holds of the tag is too old then.
+    // Heartbeats go on meanwhile. After this time the stream's entry for the tag has expired.
     await until(() => performance.now() > invalidatedAt + historyMs * 1.1);
     expect(await answer(await open(), "today")()).toBe("today");
   },

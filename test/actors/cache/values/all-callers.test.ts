@@ -6,8 +6,8 @@ import { isDense } from "../../../../storage/results/value-kind.js";
 import { roughBytes } from "../../../../storage/results/rough-bytes.js";
 import { gate, openCache } from "../open.js";
 
-describe("callers of frozen values get what is frozen", () => {
-  test("when an invalidation came while it was computed, so that it is not kept", async () => {
+describe("all callers get frozen values", () => {
+  test("of a result that is not kept, because an invalidation came while it was computed", async () => {
     const { cache } = await openCache({ values: "frozen" });
     const given = { list: [1] };
     const load = cache.cacheable(
@@ -27,7 +27,7 @@ describe("callers of frozen values get what is frozen", () => {
     expect(cache.stats().entries).toBe(0);
   });
 
-  test("when a function that is not asynchronous deletes its own key", async () => {
+  test("of a sync function that deletes its own key", async () => {
     const { cache } = await openCache({ values: "frozen" });
     const given = { list: [1] };
     const find = cache.cacheable(
@@ -41,7 +41,7 @@ describe("callers of frozen values get what is frozen", () => {
     expect(cache.stats().entries).toBe(0);
   });
 
-  test("when those who had joined its computation stopped waiting for it", async () => {
+  test("of a computation whose joined calls stopped waiting", async () => {
     const { cache, clock } = await openCache({ values: "frozen", flightTimeout: "1s" });
     const computed = gate<{ list: number[] }>();
     const load = cache.cacheable((_id: number) => computed.promise, { name: "load" });
@@ -55,7 +55,7 @@ describe("callers of frozen values get what is frozen", () => {
   });
 });
 
-describe("an accessor of an object that is frozen already", () => {
+describe("an accessor of an object that is already frozen", () => {
   test.each([
     [
       "an object",
@@ -89,7 +89,7 @@ test.each(["frozen", "cloned"] as const)("an accessor beside an object is read o
   expect(reads).toBe(1);
 });
 
-describe("what cannot be read", () => {
+describe("a value that cannot be read", () => {
   test.each([
     [
       "memory that was transferred",
@@ -113,7 +113,7 @@ describe("what cannot be read", () => {
   });
 });
 
-test.skipIf(!("Float16Array" in globalThis))("a list of half-precision numbers is copied as any typed array", () => {
+test.skipIf(!("Float16Array" in globalThis))("a list of half-precision numbers is copied like any typed array", () => {
   const halves: unknown = Reflect.construct(Reflect.get(globalThis, "Float16Array") as new (list: number[]) => object, [[1.5]]);
   const { value } = keepValue(halves, "cloned");
   expect(value).toEqual(halves);
@@ -142,7 +142,7 @@ describe("a long list", () => {
     expect(isDense(make())).toBe(dense);
   });
 
-  test("of two million numbers is copied, and measured, about as fast as a short one for each number", () => {
+  test("of two million numbers is copied and measured about as fast, per number, as a short one", () => {
     const numbers = Array.from({ length: 2_000_000 }, (_, index) => index);
     const short = Array.from({ length: 1_000 }, (_, index) => index);
     const costMs = (work: () => unknown): number => {

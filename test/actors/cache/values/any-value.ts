@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-/** Makes a value, a new one each time. */
+/** Makes a new value at each call. */
 export type Recipe = () => unknown;
 
 const symbols = [Symbol("own"), Symbol.for("registered"), Symbol.iterator];
@@ -84,7 +84,7 @@ const { part } = fc.letrec<{ part: Recipe }>((tie) => {
   };
 });
 
-/** Containers of a value, in an order that depends on its shape alone. */
+/** The containers inside a value, in an order that depends on its shape alone. */
 function containersOf(value: unknown): object[] {
   const found = new Set<object>();
   const look = (at: unknown): void => {
@@ -99,7 +99,7 @@ function containersOf(value: unknown): object[] {
 
 const link = fc.record({ from: fc.nat(50), to: fc.nat(50), by: fc.constantFrom("back", "0", ...texts) });
 
-/** Values of all types that are kept as they are and can be written, with parts in several places and circles. */
+/** Values of all types that can be kept unchanged and written to a tier, with shared parts and circles. */
 export const writable: fc.Arbitrary<Recipe> = fc.tuple(part, fc.array(link, { maxLength: 3 })).map(([recipe, links]) => () => {
   const value = recipe();
   const containers = containersOf(value);
@@ -116,7 +116,7 @@ export const writable: fc.Arbitrary<Recipe> = fc.tuple(part, fc.array(link, { ma
   return value;
 });
 
-/** Values of which a part has symbols, or what is not enumerable: no folder and no bucket can hold them. */
+/** Values with symbols or with properties that are not enumerable. No folder and no bucket can hold them. */
 export const unwritable: fc.Arbitrary<Recipe> = fc
   .tuple(writable, fc.constantFrom(...symbols), fc.constantFrom("named", "value", "hidden", "map"))
   .map(([recipe, symbol, how]) => () => {
@@ -127,7 +127,7 @@ export const unwritable: fc.Arbitrary<Recipe> = fc
     return [{ [symbol]: value, also: 1 }];
   });
 
-/** Throws unless `one` is what `other` is: types, contents, properties in their order, holes, and which parts are the same. */
+/** Throws unless `one` equals `other`: types, contents, order of properties, holes, and which parts are identical. */
 export function expectSame(one: unknown, other: unknown): void {
   const pairs = new Map<object, object>();
   const compare = (a: unknown, b: unknown, path: string): void => {
@@ -171,7 +171,7 @@ export function expectSame(one: unknown, other: unknown): void {
   if (new Set(pairs.values()).size !== pairs.size) throw new Error("two parts of one are the same part of the other");
 }
 
-/** Items of a set, or keys and values of a map, in turn. */
+/** Items of a set, or keys and values of a map, alternating. */
 export function partsOf(all: ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>): readonly unknown[] {
   return all instanceof Map ? [...all].flat(1) : [...all];
 }

@@ -11,13 +11,13 @@ const temporaryFolder = temporaryFolders();
 const modes: readonly ValueMode[] = ["frozen", "shared", "cloned"];
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Fails if anything in `value` was frozen: no recipe makes frozen parts. */
+/** Fails if any part of `value` was frozen. Recipes make no frozen parts. */
 function expectUntouched(value: unknown): void {
   const seen = new Set<unknown>();
   const look = (at: unknown): void => {
     if (typeof at !== "object" || at === null || seen.has(at)) return;
     seen.add(at);
-    if (!Object.isExtensible(at)) throw new Error("a part of what was given was frozen");
+    if (!Object.isExtensible(at)) throw new Error("a part of the given value was frozen");
     if (ArrayBuffer.isView(at)) return;
     if (at instanceof Map || at instanceof Set) for (const each of partsOf(at)) look(each);
     for (const name of Reflect.ownKeys(at)) look(Reflect.get(at, name));
@@ -26,7 +26,7 @@ function expectUntouched(value: unknown): void {
 }
 
 describe.each(modes)("any value, %s", (values) => {
-  test("is the same when it is computed, found, set and got, and what was given is not touched", async () => {
+  test("is the same when it is computed, found, set and got, and the given value is not changed", async () => {
     const { cache } = await openCache({ values });
     let runs = 0;
     await fc.assert(
@@ -50,7 +50,7 @@ describe.each(modes)("any value, %s", (values) => {
     );
   });
 
-  test("is the same in a folder that is opened again, and in memory alone where a folder cannot hold it", async () => {
+  test("is the same in a folder that is opened again, and stays in memory if a folder cannot hold it", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(writable, fc.constant(true)), { minLength: 25, maxLength: 25 }), unwritable, async (all, odd) => {
         const storageUrl = `lmdb:${await temporaryFolder()}`;
@@ -72,7 +72,7 @@ describe.each(modes)("any value, %s", (values) => {
     );
   });
 
-  test("is the same at another node that finds it in the bucket, and not in the bucket where that cannot hold it", async () => {
+  test("is the same at another node that finds it in the bucket, and is not shared if the bucket cannot hold it", async () => {
     const { open } = bucketWorld();
     const [one, other] = [open({ values }), open({ values })];
     let runs = 0;
@@ -92,7 +92,7 @@ describe.each(modes)("any value, %s", (values) => {
   });
 });
 
-test("what is given cannot be changed in the cache: frozen parts are frozen, all others are copies", async () => {
+test("callers cannot change values in the cache: frozen parts are frozen, and all other parts are copies", async () => {
   const { cache } = await openCache();
   await fc.assert(
     fc.asyncProperty(fc.oneof(writable, unwritable), async (recipe) => {
@@ -104,7 +104,7 @@ test("what is given cannot be changed in the cache: frozen parts are frozen, all
   );
 });
 
-/** Changes all that can be changed in `value`. */
+/** Changes everything in `value` that can be changed. */
 function spoil(value: unknown): void {
   const seen = new Set<unknown>();
   const look = (at: unknown): void => {

@@ -19,7 +19,7 @@ class Pool {
   }
 }
 
-describe.each(["frozen", "shared"] as const)("what is no plain data, %s", (values) => {
+describe.each(["frozen", "shared"] as const)("a value that is not plain data, %s", (values) => {
   test.each([
     ["an instance of a class", () => new Pool()],
     ["a function", () => () => 1],
@@ -29,8 +29,8 @@ describe.each(["frozen", "shared"] as const)("what is no plain data, %s", (value
     ["an instance of a class of maps", () => new (class Ours extends Map {})()],
     ["a class", () => Pool],
     ["a boxed number", () => Object(1) as object],
-    ["what was made from a date", () => Object.create(Date.prototype) as object],
-    ["a promise's opposite, a generator", () => (function* () {})()],
+    ["an object with the prototype of a date", () => Object.create(Date.prototype) as object],
+    ["a generator", () => (function* () {})()],
     ["a URL", () => new URL("http://a")],
     ["memory that threads share", () => new SharedArrayBuffer(8)],
     ["a view of it", () => new Uint8Array(new SharedArrayBuffer(8))],
@@ -57,7 +57,7 @@ describe.each(["frozen", "shared"] as const)("what is no plain data, %s", (value
     expect(Object.isExtensible(part)).toBe(true);
   });
 
-  test("leaves the agent of all HTTP requests alone, and a pool that a result refers to", async () => {
+  test("does not freeze objects that it refers to: neither the global HTTP agent nor a pool that a result refers to", async () => {
     const { cache } = await openCache({ values });
     const pool = new Pool();
     const load = cache.cacheable(async () => ({ agent: http.globalAgent, pool, status: 200 }), { name: "load" });
@@ -67,7 +67,7 @@ describe.each(["frozen", "shared"] as const)("what is no plain data, %s", (value
     expect(Object.isExtensible((http.globalAgent as unknown as { readonly sockets: object }).sockets)).toBe(true);
   });
 
-  test("is in no folder and in no bucket", async () => {
+  test("is kept in no folder and in no bucket", async () => {
     const storageUrl = `lmdb:${await temporaryFolder()}`;
     const first = await createCache({ storageUrl, values });
     const pool = new Pool();
@@ -88,7 +88,7 @@ describe.each(["frozen", "shared"] as const)("what is no plain data, %s", (value
   });
 });
 
-describe("what is no plain data, cloned", () => {
+describe("a value that is not plain data, cloned", () => {
   test.each([
     ["an instance of a class", { a: [1, { pool: new Pool() }] }, "at .a[1].pool is an instance of Pool"],
     ["a function", { run: () => 1 }, "at .run is a function"],
@@ -110,7 +110,7 @@ describe("what is no plain data, cloned", () => {
   });
 });
 
-test("frozen, the first caller gets the frozen copy that all others get; what was given stays as it was", async () => {
+test("frozen, the first caller gets the same frozen copy as all others, and the given value stays unchanged", async () => {
   const { cache } = await openCache();
   const own = { count: 0, parts: [{ n: 1 }] };
   const load = cache.cacheable(async () => own, { name: "load" });
@@ -136,7 +136,7 @@ test("frozen, the first caller gets a copy of dates and bytes as well", async ()
   expect([own.at.getTime(), (await load()).at.getTime()]).toEqual([1, 1]);
 });
 
-test("frozen, what is frozen through and through is kept as it is, and a circle or a revoked proxy does no harm", async () => {
+test("frozen, a deeply frozen value is kept as it is, and a circle or a revoked proxy does no harm", async () => {
   const { cache } = await openCache();
   const inner = cache.cacheable(async () => ({ list: [1, { a: 1 }] }), { name: "inner" });
   const outer = cache.cacheable(async () => Object.freeze({ inner: await inner() }), { name: "outer" });
@@ -156,7 +156,7 @@ test("frozen, what is frozen through and through is kept as it is, and a circle 
   expect(got?.self).toBe(got);
 });
 
-test.each(["frozen", "cloned"] as const)("a small Buffer is kept without the pool that it is a part of, %s", async (values) => {
+test.each(["frozen", "cloned"] as const)("a small Buffer is kept without its pool, %s", async (values) => {
   const { cache } = await openCache({ values });
   const load = cache.cacheable(async (id: number) => ({ body: Buffer.from(`${id % 10}`) }), { name: "load" });
   for (let call = 0; call < 2; call++) {
@@ -187,7 +187,7 @@ test.each<ValueMode>(["frozen", "shared", "cloned"])("a value nested too deep is
   else expect((await load()) === deep).toBe(true);
 });
 
-test("a value whose parts stand in many places costs what its parts cost", async () => {
+test("a value with shared parts costs as much as its parts", async () => {
   const storageUrl = `lmdb:${await temporaryFolder()}`;
   const cache = await createCache({ storageUrl });
   let value: unknown = ["leaf"];
@@ -199,7 +199,7 @@ test("a value whose parts stand in many places costs what its parts cost", async
 });
 
 describe("bytes that hold no value", () => {
-  test("are refused, whatever they are", () => {
+  test("are refused", () => {
     const good = Buffer.from(encodeRecord([new Map([[{ a: -0 }, Buffer.from("x")]]), undefined, /a/g, new Date(Number.NaN)]));
     for (let at = 0; at < good.length; at++) {
       for (const byte of [0x00, 0x0e, 0x7f, 0x90, 0x91, 0xc0, 0xc1, 0xc4, 0xcb, 0xdd, 0xff]) {
@@ -216,7 +216,7 @@ describe("bytes that hold no value", () => {
   });
 });
 
-test("what a value takes is measured with the memory behind views, the tables of maps, and wide characters", () => {
+test("the size of a value includes the memory behind views, the tables of maps, and wide characters", () => {
   const measured = (value: unknown) => roughBytes(value);
   expect(measured("x".repeat(1_000))).toBeGreaterThan(1_000);
   expect(measured("ж".repeat(1_000))).toBeGreaterThan(2_000);
