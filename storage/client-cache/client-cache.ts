@@ -194,7 +194,7 @@ export class ClientCache {
     return read.since <= snapshot ? read : staleRead;
   }
 
-  /** `foundAt` for all keys with a prefix. `ticket`: a load since the snapshot, so that invalidations are remembered. */
+  /** `foundAt` for all keys with a prefix. `ticket`: a load since the snapshot, so invalidations are remembered. */
   listedAt(read: ObjectRead, snapshot: Tid, ticket: LoadTicket | undefined): ObjectRead {
     if (this.#ahead.hasBelow(read.text)) return staleRead;
     if (read.since <= snapshot) return read;
