@@ -88,7 +88,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   bench: { ours: [...faces, "core", "storage/client-cache", "storage/results", "transport", "transport/nats", "actors/cache"] },
 };
 
-/** Parts of the product, of which none may reach another one, by whatever way. */
+/** Parts of the product. None may import another one, not even through other files. */
 const parts = ["client", "server", "cache"] as const;
 const roomsOf = {
   client: ["client", "client/connection", "client-cache"],

@@ -47,7 +47,7 @@ describe("a service's answer", () => {
     ["a key too long", `/city/${"x".repeat(600)}`, "GET", undefined, "ZOOID_INVALID_KEY"],
     ["a value of no city", "/city/DE/15/Jena", "PUT", {}, "ZOOID_SCHEMA"],
     ["a body that is no JSON", "/city/DE/15/Jena", "PUT", "{", undefined],
-    ["a country that is none", "/figures/D.E", "GET", undefined, undefined],
+    ["an invalid country", "/figures/D.E", "GET", undefined, undefined],
     ["a limit that is no number", "/cities/DE?limit=many", "GET", undefined, undefined],
   ])("to %s is 400", async (_, path, method, body, code) => {
     const { ask } = await service();

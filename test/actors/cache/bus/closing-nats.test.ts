@@ -9,7 +9,7 @@ import { until } from "../../../support/until.js";
 
 const makeFolder = temporaryFolders();
 const closedError = expect.objectContaining({ code: "ZOOID_CLOSED" });
-/** A machine with other work to do. */
+/** Allowance for a busy machine. */
 const slackMs = 700;
 
 async function startServer(): Promise<NatsServer> {
@@ -26,8 +26,8 @@ async function open(options: CacheOptions): Promise<Cache> {
 
 const nowhere = "nats://127.0.0.1:1";
 
-describe("an invalidation that is under way when its cache is closed", () => {
-  test("is published first while the bus is there", async () => {
+describe("an invalidation in progress when its cache is closed", () => {
+  test("is published before the close if the bus is reachable", async () => {
     const { url: busUrl } = await startServer();
     const other = await open({ busUrl });
     const cache = await open({ busUrl });
@@ -47,7 +47,7 @@ describe("an invalidation that is under way when its cache is closed", () => {
     for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: "rejected", reason: closedError });
   });
 
-  test("resolves to queued when it is on disk, and the next process publishes it", async () => {
+  test("resolves to queued once it is on disk, and the next process publishes it", async () => {
     const { url: busUrl } = await startServer();
     const other = await open({ busUrl });
     await until(() => other.stats().bus?.type === "following");

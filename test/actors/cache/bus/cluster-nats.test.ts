@@ -5,7 +5,7 @@ import { freePorts } from "../../../cli/free-ports.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
 import { until } from "../../../support/until.js";
 
-/** Three brokers that keep their streams together. */
+/** Three brokers in a cluster, with replicated streams. */
 async function startCluster(): Promise<readonly NatsServer[]> {
   const routes = await freePorts(3);
   const servers = await Promise.all(
@@ -44,7 +44,7 @@ async function leaderOf(servers: string): Promise<string> {
 const electionsMsMax = 60_000;
 
 test(
-  "a cluster of brokers loses its leader: what is invalidated meanwhile is queued, published once there is another, and stale everywhere",
+  "when a cluster of brokers loses its leader, invalidations are queued, and published once there is another leader; then the results are stale everywhere",
   async () => {
     const brokers = await startCluster();
     const open = async (index: number) => {
@@ -68,7 +68,7 @@ test(
     const leader = await leaderOf(brokers.map(({ url }) => url).join(","));
     await brokers[Number(leader.slice(1))]?.kill();
     truth = 1;
-    // A cluster needs seconds to agree on another leader: until then nothing is published, and nothing lost.
+    // A cluster needs seconds to elect another leader. Until then nothing is published, and nothing is lost.
     expect(await nodes[0]?.invalidate("a")).toBe("queued");
     expect(await readers[0]?.()).toBe(1);
     await until(() => nodes.every((node) => follows(node) && node.stats().outbox === 0));

@@ -7,9 +7,9 @@ import { startTcpProxy, type TcpProxy } from "../../../support/tcp-proxy.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { until } from "../../../support/until.js";
 
-/** More than heartbeats are apart, less than anybody waits for a test. */
+/** Longer than the interval between heartbeats, and short enough for a test. */
 const maxStaleMs = 2_000;
-/** A machine with other work to do. */
+/** Allowance for a busy machine. */
 const slackMs = 1_000;
 
 const temporaryFolder = temporaryFolders();
@@ -17,12 +17,12 @@ const temporaryFolder = temporaryFolders();
 interface Node {
   readonly cache: Cache;
   readonly link: TcpProxy;
-  /** A cached function, and how often it was called. */
+  /** A cached function, and the count of its computations. */
   readonly load: () => Promise<number>;
   readonly computed: () => number;
 }
 
-/** A node behind a link of its own, of a test that runs beside others; it need not follow yet. */
+/** A node behind a link of its own, for tests that run in parallel. It may not follow the bus yet. */
 async function openNode({ onTestFinished }: TestContext, port: () => number, options: CacheOptions = {}): Promise<Node> {
   const link = await startTcpProxy(port);
   const cache = await createCache({
@@ -40,7 +40,7 @@ async function openNode({ onTestFinished }: TestContext, port: () => number, opt
   return { cache, link, load, computed: () => computed };
 }
 
-/** Resolves when the node answers from what it keeps; gives that. */
+/** Resolves to the result once the node answers with a kept one. */
 async function kept({ load, computed }: Node): Promise<number> {
   for (;;) {
     await load();
@@ -51,7 +51,7 @@ async function kept({ load, computed }: Node): Promise<number> {
   }
 }
 
-/** Calls until something new is computed: how long that took, and the longest call, in ms. */
+/** Calls until a new result is computed. Returns how long that took, and the longest call, in ms. */
 async function servedFor({ load, computed }: Node): Promise<{ readonly servedMs: number; readonly callMsMax: number }> {
   const at = performance.now();
   const before = computed();
@@ -72,11 +72,11 @@ const faults: readonly {
 }[] = [
   { what: "whose link is cut", begin: ({ link }) => link.cut(), end: ({ link }) => link.mend() },
   { what: "whose link is silent", begin: ({ link }) => link.stall(), end: ({ link }) => link.mend() },
-  { what: "whose broker is stopped in its tracks", begin: (_node, server) => silence(server), end: (_node, server) => server.resume() },
+  { what: "whose broker is frozen", begin: (_node, server) => silence(server), end: (_node, server) => server.resume() },
 ];
 
 describe.for(faults)("a node $what", { concurrent: true }, ({ begin, end }) => {
-  test("serves what it has for at most maxStaleSecs, then computes and keeps nothing, until it is back", async (context) => {
+  test("serves its results for at most maxStaleSecs, then computes and keeps nothing, until it is in touch again", async (context) => {
     const { expect } = context;
     await using server = await startNatsServer({ config: jetStreamConfig() });
     const node = await openNode(context, () => server.port);
@@ -89,11 +89,11 @@ describe.for(faults)("a node $what", { concurrent: true }, ({ begin, end }) => {
     const before = node.computed();
     expect([await node.load(), await node.load()]).toEqual([before + 1, before + 2]);
     end(node, server);
-    // Nothing was invalidated: it goes on with what it had.
+    // Nothing was invalidated, so the node serves its former results again.
     expect(await kept(node)).toBe(value);
   });
 
-  test("answers each of many callers at once, and what it invalidates is queued, counts there, and arrives", async (context) => {
+  test("answers each of many calls at once; its invalidations are queued, apply there, and arrive", async (context) => {
     const { expect } = context;
     await using server = await startNatsServer({ config: jetStreamConfig() });
     const node = await openNode(context, () => server.port);
@@ -116,7 +116,7 @@ describe.for(faults)("a node $what", { concurrent: true }, ({ begin, end }) => {
 
 describe("without a broker", () => {
   test.for(["memory:", "lmdb:"])(
-    "a cache with %s opens, answers at once, and follows as soon as there is one",
+    "a cache with %s opens, answers at once, and follows as soon as a broker runs",
     async (storage, context) => {
       const { expect } = context;
       const storageUrl = storage === "memory:" ? storage : `${storage}${await temporaryFolder()}`;
@@ -133,7 +133,7 @@ describe("without a broker", () => {
       const theirs = await kept(other);
       await until(() => node.cache.stats().outbox === 0);
       expect(await kept(node)).toBeGreaterThan(2);
-      // It is heard by all who had kept something before it came.
+      // The queued invalidation reaches every node that kept a result before it arrived.
       expect(theirs).toBeLessThanOrEqual(await other.load());
       expect(await node.cache.invalidate("a")).toBe("published");
       await until(async () => (await other.load()) > theirs);

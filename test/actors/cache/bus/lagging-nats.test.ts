@@ -6,11 +6,11 @@ import { startTcpProxy } from "../../../support/tcp-proxy.js";
 import { until } from "../../../support/until.js";
 
 const maxStaleMs = 800;
-/** More than anything may be stale, less than a link may be silent. */
+/** Longer than results may be stale, and shorter than a link may be silent. */
 const lagMs = 1_200;
 
 test.each(["jetstream", "nats"] as const)(
-  "a node on a link that is behind, and never silent, serves nothing that is older than maxStaleSecs: %s",
+  "a node on a link that lags but is never silent serves no result older than maxStaleSecs: %s",
   async (busKind) => {
     const server = await startNatsServer({ config: jetStreamConfig() });
     onTestFinished(() => server.stop());
@@ -40,7 +40,7 @@ test.each(["jetstream", "nats"] as const)(
     const changedAt = performance.now();
     await until(async () => (await load()) === 1);
     expect(performance.now() - changedAt).toBeLessThan(maxStaleMs + 500);
-    // It goes on to hear of invalidations, too late, and is out of touch all the time.
+    // The node still hears of invalidations, but too late, so it is out of touch all the time.
     const { heard, cuts } = node.stats();
     let timesInTouch = 0;
     await until(() => {

@@ -2,7 +2,10 @@ import type { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import type { BusEvent, BusState, BusVersion, Recalled, RecallingBus } from "../../../../transport/bus.js";
 import { type Random, delay } from "../../../../core/index.js";
 
-/** A broker that numbers what is published sooner or later; its nodes hear in its order, each in its own time, and of their own before or after the acknowledgement. */
+/**
+ * A broker that numbers publications after random delays. Its nodes receive all of them in the order of the broker,
+ * each node after its own delays, and their own ones before or after the acknowledgement.
+ */
 export class LateBroker {
   readonly ends: LateEnd[] = [];
   readonly latest = new Map<string, number>();
@@ -16,7 +19,7 @@ export class LateBroker {
     this.random = random;
   }
 
-  /** Some of the time nothing, else up to `msMax`. */
+  /** Waits up to `msMax`, and often not at all. */
   async late(msMax: number): Promise<void> {
     if (this.random.fraction() < 0.6) await delay(this.clock, this.random.fraction() * msMax);
   }
@@ -45,9 +48,9 @@ export class LateEnd implements RecallingBus {
   readonly #broker: LateBroker;
   readonly #coming: BusEvent[] = [];
   #version: BusVersion;
-  #isTelling = false;
+  #isDelivering = false;
   #listener: (event: BusEvent) => void = () => undefined;
-  /** Called once the node has heard of an invalidation. */
+  /** Called once the node has received an invalidation. */
   heard: (tag: string, id: string) => void = () => undefined;
   /** Called when an invalidation is handed to the bus. */
   published: (tag: string, id: string) => void = () => undefined;
@@ -68,7 +71,7 @@ export class LateEnd implements RecallingBus {
 
   push(event: BusEvent): void {
     this.#coming.push(event);
-    if (!this.#isTelling) void this.#tellAll();
+    if (!this.#isDelivering) void this.#deliverAll();
   }
 
   async publish(tag: string, id: string): Promise<BusVersion> {
@@ -103,8 +106,8 @@ export class LateEnd implements RecallingBus {
     return Promise.resolve();
   }
 
-  async #tellAll(): Promise<void> {
-    this.#isTelling = true;
+  async #deliverAll(): Promise<void> {
+    this.#isDelivering = true;
     for (let event = this.#coming[0]; event !== undefined; event = this.#coming[0]) {
       await this.#broker.late(30);
       this.#coming.shift();
@@ -112,6 +115,6 @@ export class LateEnd implements RecallingBus {
       this.#listener(event);
       if (event.type === "invalidated") this.heard(event.tag, event.id);
     }
-    this.#isTelling = false;
+    this.#isDelivering = false;
   }
 }

@@ -10,7 +10,7 @@ import { until } from "../../../support/until.js";
 
 const makeFolder = temporaryFolders();
 
-/** `transport` that still speaks, but hears nothing of invalidations while `isDeaf`: neither answers nor repetitions. */
+/** `transport` that still sends, but while `isDeaf` delivers neither answers nor messages of subscriptions. */
 function deaf(transport: HeadedTransport, isDeaf: () => boolean): HeadedTransport {
   return {
     kind: transport.kind,
@@ -33,7 +33,7 @@ function deaf(transport: HeadedTransport, isDeaf: () => boolean): HeadedTranspor
   };
 }
 
-test("an invalidation left on disk is published anew, although the stream has taken an earlier one of its tag under an id that was left too", async () => {
+test("an invalidation left on disk is published again, although the stream has taken an earlier one of its tag whose id was left on disk too", async () => {
   const server = await startNatsServer({ config: jetStreamConfig() });
   onTestFinished(() => server.stop());
   const link = await startTcpProxy(() => server.port);
@@ -56,7 +56,7 @@ test("an invalidation left on disk is published anew, although the stream has ta
   await until(() => writer.stats().isInTouch && reader.stats().isInTouch);
   expect(await load()).toBe("row 1");
 
-  // The stream takes it, and the writer does not learn of that.
+  // The stream takes the invalidation, and the writer does not learn of that.
   isDeaf = true;
   row = 2;
   expect(await writer.invalidate("r:a")).toBe("queued");

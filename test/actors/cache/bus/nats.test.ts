@@ -12,7 +12,7 @@ async function open(busUrl: string, busKind: "jetstream" | "nats"): Promise<Cach
 }
 
 describe.each(["jetstream", "nats"] as const)("nodes with the bus %s", (busKind) => {
-  test("have nothing that another has invalidated, set or deleted", async () => {
+  test("serve no result that another node has invalidated, set or deleted", async () => {
     await using server = await startNatsServer({ config: jetStreamConfig() });
     const one = await open(server.url, busKind);
     const other = await open(server.url, busKind);

@@ -8,7 +8,7 @@ import { gate, openCache } from "../open.js";
 
 const temporaryFolder = temporaryFolders();
 
-/** Two nodes that hear each other. */
+/** Two nodes on one bus. */
 async function twoNodes(): Promise<readonly [Cache, Cache]> {
   const clock = new SimulatedClock();
   const hub = createInvalidationHub({ clock, random: seededRandom(1) });
@@ -16,13 +16,13 @@ async function twoNodes(): Promise<readonly [Cache, Cache]> {
   return [await open(2), await open(3)];
 }
 
-/** A bus that does what the test says, when it says so. */
+/** A bus that emits the events of the test. */
 class ScriptedBus implements Bus {
   readonly kind = "jetstream";
   state: BusState = { type: "cut" };
   heardAt = -Infinity;
   readonly published: { readonly tag: string; readonly id: string; readonly acknowledge: (sequence: number) => void }[] = [];
-  tell: (event: BusEvent) => void = () => undefined;
+  emit: (event: BusEvent) => void = () => undefined;
 
   publish(tag: string, id: string): Promise<BusVersion> {
     return new Promise((resolve) => {
@@ -30,7 +30,7 @@ class ScriptedBus implements Bus {
     });
   }
   listen(listener: (event: BusEvent) => void): void {
-    this.tell = listener;
+    this.emit = listener;
   }
   follow(): Promise<void> {
     return Promise.resolve();
@@ -42,11 +42,11 @@ class ScriptedBus implements Bus {
     this.state = { type: "following", epoch: "e", sequence };
     this.heardAt = heardAt;
     const version = { epoch: "e", sequence, time: 0 };
-    this.tell({ type: "reset", version });
-    this.tell({ type: "following", version });
+    this.emit({ type: "reset", version });
+    this.emit({ type: "following", version });
   }
   invalidated(tag: string, id: string, sequence: number): void {
-    this.tell({ type: "invalidated", tag, id, version: { epoch: "e", sequence, time: 0 } });
+    this.emit({ type: "invalidated", tag, id, version: { epoch: "e", sequence, time: 0 } });
   }
 }
 
@@ -70,7 +70,7 @@ describe("nodes of one cache", () => {
     expect(await load()).toBe(3);
   });
 
-  test("B9: set, delete and clear of a key are told to the others, and a set keeps what it stored", async () => {
+  test("B9: the other nodes hear of set, delete and clear of a key, and a set keeps its own value", async () => {
     const [one, other] = await twoNodes();
     await other.set("x", "theirs");
     await one.set("x", "ours");
@@ -86,7 +86,7 @@ describe("nodes of one cache", () => {
     expect(await one.get(long)).toBe(undefined);
   });
 
-  test("B9: a value that was computed before an invalidation is not kept by a set that says so", async () => {
+  test("B9: a set with `since` does not keep a value that was computed before an invalidation", async () => {
     const { cache } = await openCache();
     const since = cache.now();
     await cache.invalidate("a");
@@ -98,7 +98,7 @@ describe("nodes of one cache", () => {
 });
 
 describe("an invalidation", () => {
-  test("B4: counts here before the bus has numbered it, and what was computed before it is not kept", async () => {
+  test("B4: applies at its node before the bus has numbered it, and results computed before it are not kept", async () => {
     const { bus, cache } = await scripted();
     bus.following(100, 0);
     const first = gate<string>();
@@ -111,7 +111,8 @@ describe("an invalidation", () => {
     expect(await before).toBe("old");
     expect(await load()).toBe("new");
     expect(await load()).toBe("new");
-    // What began while it was pending is computed once more when its number is known, and kept from then on.
+    // A computation that began while the invalidation was pending is repeated once its sequence is known, and then
+    // kept.
     bus.published[0]?.acknowledge(101);
     expect(await published).toBe("published");
     bus.invalidated("a", bus.published[0]?.id ?? "", 101);
@@ -133,7 +134,7 @@ describe("an invalidation", () => {
     expect(cache.stats().outbox).toBe(0);
   });
 
-  test("B7: waits once a tag, and a parent swallows its children; one that was sent covers nothing that came later", async () => {
+  test("B7: waits once per tag, and a parent absorbs its children; a sent one does not cover later ones", async () => {
     const { bus, cache, clock } = await scripted({ publishTimeout: 1 });
     const children = [cache.invalidate(["a:b", "a:c", "ab"]), cache.invalidate("a:b")];
     expect(cache.stats().outbox).toBe(3);
@@ -150,7 +151,7 @@ describe("an invalidation", () => {
     expect(await Promise.all([...children, parent, later])).toEqual(["published", "published", "published", "published"]);
   });
 
-  test("B7: again and again while it waits, it counts each time, and is one", async () => {
+  test("B7: repeated while it waits, applies each time, and is published once", async () => {
     const { bus, cache, clock } = await scripted({ publishTimeout: 1 });
     bus.following(1, 0);
     let computed = 0;
@@ -163,14 +164,14 @@ describe("an invalidation", () => {
     expect([await load("c"), await load("c"), await load("d")]).toEqual([4, 4, 2]);
     asked.push(cache.invalidate("a:b"));
     expect([await load("c"), await load("d")]).toEqual([5, 6]);
-    // Covered by what waits, and no more than itself.
+    // The waiting parent covers these two; here they apply to their own tag only.
     asked.push(cache.invalidate("a:b:c"), cache.invalidate("a:b:c"));
     expect([await load("c"), await load("d")]).toEqual([7, 6]);
     asked.push(cache.invalidate("a:b"));
     expect([await load("c"), await load("d")]).toEqual([8, 9]);
     expect(cache.stats().outbox).toBe(1);
     bus.state = { type: "following", epoch: "e", sequence: 1 };
-    bus.tell({ type: "following", version: { epoch: "e", sequence: 1, time: 0 } });
+    bus.emit({ type: "following", version: { epoch: "e", sequence: 1, time: 0 } });
     expect(bus.published.map(({ tag }) => tag)).toEqual(["a:b"]);
     bus.published[0]?.acknowledge(2);
     await clock.advance(0);
@@ -179,7 +180,7 @@ describe("an invalidation", () => {
     expect([await load("c"), await load("c")]).toEqual([10, 10]);
   });
 
-  test("B7: what a full outbox covers has a bound, too", async () => {
+  test("B7: the number of tags that a full outbox covers is bounded, too", async () => {
     const folder = await temporaryFolder();
     const { bus, cache, clock } = await scripted({ publishTimeout: 1, storageUrl: `lmdb:${folder}` });
     bus.following(1, 0);
@@ -193,7 +194,7 @@ describe("an invalidation", () => {
     expect(cache.stats().tags).toBeLessThan(10_010);
     expect(await load()).toBe(2);
     void cache.invalidate("elsewhere");
-    expect([await load(), await load()], "past the bound it counts as what covers it").toEqual([3, 3]);
+    expect([await load(), await load()], "past the bound an invalidation applies like the one that covers it").toEqual([3, 3]);
     await clock.advance(2);
     await cache.close();
     const again = await scripted({ storageUrl: `lmdb:${folder}` });
@@ -202,7 +203,7 @@ describe("an invalidation", () => {
     expect(again.cache.stats().tags).toBeLessThan(10_010);
   });
 
-  test("B7: more than the outbox holds become one of everything", async () => {
+  test("B7: more than the outbox holds become one invalidation of everything", async () => {
     const { bus, cache, clock } = await scripted({ publishTimeout: 1 });
     const asked = Array.from({ length: 10_001 }, (_, index) => cache.invalidate(`tag:${index}`));
     expect(cache.stats().outbox).toBe(1);
@@ -215,14 +216,14 @@ describe("an invalidation", () => {
 });
 
 describe("a node that is cut off", () => {
-  test("serves what it has for maxStaleSecs since the last proof, then computes and keeps nothing", async () => {
+  test("serves its results for maxStaleSecs since the last heartbeat, then computes and keeps nothing", async () => {
     const { bus, clock, cache } = await scripted({ maxStaleSecs: 5 });
     let computed = 0;
     const load = cache.cacheable(async () => ++computed, { name: "load" });
     bus.following(1, 0);
     expect(await load()).toBe(1);
     bus.state = { type: "cut" };
-    bus.tell({ type: "cut" });
+    bus.emit({ type: "cut" });
     await clock.advance(4_900);
     expect(await load()).toBe(1);
     await clock.advance(200);
@@ -232,14 +233,14 @@ describe("a node that is cut off", () => {
     expect([await load(), await load()]).toEqual([1, 1]);
   });
 
-  test("takes all that it has for stale when the bus cannot tell what was missed", async () => {
+  test("treats all its results as stale when the bus cannot deliver the missed invalidations", async () => {
     const { bus, cache } = await scripted();
     let computed = 0;
     const load = cache.cacheable(async () => ++computed, { name: "load" });
     bus.following(100, 0);
     await load();
-    bus.tell({ type: "reset", version: { epoch: "other", sequence: 3, time: 0 } });
-    bus.tell({ type: "following", version: { epoch: "other", sequence: 3, time: 0 } });
+    bus.emit({ type: "reset", version: { epoch: "other", sequence: 3, time: 0 } });
+    bus.emit({ type: "following", version: { epoch: "other", sequence: 3, time: 0 } });
     expect(await load()).toBe(2);
     expect(await load()).toBe(2);
   });
