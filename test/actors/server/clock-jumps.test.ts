@@ -2,7 +2,9 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { ObjectClient } from "../../../actors/client/object-client.js";
 import type { StorageServer } from "../../../actors/server/server.js";
-import { type Tid, tidToMs } from "../../../core/index.js";
+import { BootClock } from "../../../core/boot-clock.js";
+import { type Clock, type Tid, tidToMs } from "../../../core/index.js";
+import type { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { clientWorld, type ClientWorld } from "../../support/client-world.js";
 import type { WorldOptions } from "../../support/server-world.js";
 import { keptLog } from "../../suites/client-cache.js";
@@ -66,6 +68,67 @@ describe("a wall clock that jumps five years ahead while the server runs", () =>
   });
 });
 
+/** The clock of a system that can sleep: meanwhile no timer fires, and the monotonic clock that Node reads stands still. */
+class SleepingClock implements Clock {
+  readonly #awake: SimulatedClock;
+  readonly #boot: BootClock;
+  #sleptMs = 0;
+
+  constructor(awake: SimulatedClock) {
+    this.#awake = awake;
+    this.#boot = new BootClock({
+      monotonic: () => awake.monotonic(),
+      wall: () => this.now(),
+      // Some systems give the uptime in whole seconds.
+      uptime: () => Math.floor((awake.monotonic() + this.#sleptMs) / 1_000) * 1_000,
+    });
+  }
+
+  sleep(ms: number): void {
+    this.#sleptMs += ms;
+  }
+
+  now(): number {
+    return this.#awake.now() + this.#sleptMs;
+  }
+
+  monotonic(): number {
+    return this.#boot.now();
+  }
+
+  setTimeout(action: () => void, delayMs: number): unknown {
+    return this.#awake.setTimeout(action, delayMs);
+  }
+
+  clearTimeout(timer: unknown): void {
+    this.#awake.clearTimeout(timer);
+  }
+}
+
+describe("a wall clock that is 8 hours later at the next commit, which the boot clock explains: tids follow it, and no line is logged", () => {
+  test.each(["the server rested", "the system slept"])("%s", async (why) => {
+    const { log, lines } = keptLog();
+    const clocks: SleepingClock[] = [];
+    const serverClock = (clock: SimulatedClock): Clock => {
+      const made = new SleepingClock(clock);
+      clocks.push(made);
+      return made;
+    };
+    const made = await world({ log, serverClock });
+    const [clock] = clocks;
+    if (clock === undefined) throw new Error("the server has no clock");
+    const { client } = await made.open("a");
+    const before = await commitFor(made, client, 1_000);
+    if (why === "the system slept") clock.sleep(8 * hourMs);
+    else await made.clock.advance(8 * hourMs);
+    const after = await commitFor(made, client, 1_000);
+    expect(Math.abs(tidToMs(after) - clock.now())).toBeLessThan(200);
+    expect(Math.abs(tidToMs(after) - tidToMs(before) - 8 * hourMs - 1_000)).toBeLessThan(2_000);
+    expect(made.server.status("main").tidsAheadMs).toBe(0);
+    expect(lines).toEqual([]);
+  });
+});
+
 /** Starts the server while its clock is `aheadMs` ahead. After one commit the clock is set right. */
 async function startedAhead(
   aheadMs: number,
@@ -106,6 +169,57 @@ describe("a server that starts with its wall clock five years ahead, and commits
     const status = server.status("main");
     expect(tidToMs(status.position.tid) - tidToMs(status.historyFloor)).toBeLessThan(4_000);
     expect(Math.abs(status.tidsAheadMs - fiveYearsMs)).toBeLessThan(1_000);
+  });
+});
+
+describe("the line that a start logs about the wall clock", () => {
+  /** Starts the server again after `ms` on the wall clock, and commits. */
+  async function startedAfter(made: ClientWorld, ms: number) {
+    await made.run(made.server.close());
+    made.clock.shiftWall(ms);
+    const { log, lines } = keptLog();
+    const infos: object[] = [];
+    const follows = "tids follow the wall clock, which has gone on since the last transaction";
+    const info = (facts: object, message: string): void => void (message === follows && infos.push(facts));
+    await made.restart({ log: { ...log, info } });
+    const { client } = await made.open("b");
+    const tid = await made.run(client.put("x", "after the start"));
+    return { tid, lines, infos };
+  }
+
+  test.each([fiveYearsMs, 2 * hourMs])("says by how much it is later than the last transaction: %d ms", async (ms) => {
+    const made = await world();
+    const { client } = await made.open("a");
+    const last = await made.run(client.put("x", 1));
+    const { tid, lines, infos } = await startedAfter(made, ms);
+    expect(infos).toEqual([{ storage: "main", tid: last, passedMs: expect.closeTo(ms, -3) as number }]);
+    expect(lines).toEqual([]);
+    expect(Math.abs(tidToMs(tid) - made.clock.now())).toBeLessThan(200);
+  });
+
+  test("says that tids follow it again, when they did not follow its jump in the run before", async () => {
+    const made = await world();
+    const { client } = await made.open("a");
+    await commitFor(made, client, 200);
+    made.clock.shiftWall(fiveYearsMs);
+    await commitFor(made, client, 200);
+    const { tid, lines, infos } = await startedAfter(made, 1_000);
+    expect({ lines, infos }).toEqual({ lines: ["tids follow the wall clock again, which had jumped ahead of them"], infos: [] });
+    expect(Math.abs(tidToMs(tid) - made.clock.now())).toBeLessThan(200);
+  });
+
+  test("is missing for a new storage", async () => {
+    const made = await world();
+    const unused = await startedAfter(made, fiveYearsMs);
+    expect([...unused.lines, ...unused.infos]).toEqual([]);
+  });
+
+  test.each([0.9 * hourMs, -0.9 * hourMs])("is missing when it is within an hour of the last transaction: %d ms", async (ms) => {
+    const made = await world();
+    const { client } = await made.open("a");
+    await made.run(client.put("x", 1));
+    const { lines, infos } = await startedAfter(made, ms);
+    expect([...lines, ...infos]).toEqual([]);
   });
 });
 
