@@ -1,3 +1,4 @@
+import { tag } from "../../../cache.js";
 import type { Random, Clock } from "../../../core/index.js";
 import { CommandError } from "../../../cli/failure.js";
 import { count, duration } from "../../../cli/progress.js";
@@ -138,7 +139,7 @@ export function commandsByHand(
     zooid("status"),
     zooid("machines connection --of A"),
     zooid("cache keys"),
-    zooid(`cache invalidate figures:${countryOf(key)}`),
+    zooid(`cache invalidate ${tag`figures:${countryOf(key)}`}`),
     figures,
   ];
 }
