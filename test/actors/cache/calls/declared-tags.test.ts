@@ -150,6 +150,31 @@ describe("getOrSet with other tags", () => {
   });
 });
 
+test.each(setups)(
+  "%s: the declared tags of a call are evaluated when its result is found or computed, and not at each hit",
+  async (_, makeSetup) => {
+    const next = await makeSetup();
+    const first = await next();
+    await version(first, "old", (id) => `cities:${id}`)("a");
+    const cache = await next();
+    let evaluations = 0;
+    const load = version(cache, "new", (id) => {
+      evaluations++;
+      return `cities:${id}`;
+    });
+    expect([await load("a"), await load("a")]).toEqual(["old a 1", "old a 1"]);
+    const whenFound = evaluations;
+    expect(whenFound).toBeGreaterThan(0);
+    for (let hits = 0; hits < 100; hits++) expect(await load("a")).toBe("old a 1");
+    expect(evaluations).toBe(whenFound);
+    expect([await load("b"), await load("b")]).toEqual(["new b 1", "new b 1"]);
+    const whenComputed = evaluations;
+    for (let hits = 0; hits < 100; hits++) expect(await load("b")).toBe("new b 1");
+    expect(evaluations).toBe(whenComputed);
+    await cache.close();
+  },
+);
+
 test("an outer result depends on the declared tags of a nested hit, too", async () => {
   const hub = createInvalidationHub();
   const { cache } = await openCache({ bus: hub.connect() });
