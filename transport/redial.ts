@@ -15,7 +15,7 @@ export interface RedialOptions<Target, Link> {
   /** Takes over a new link; resolves when the link is lost. */
   readonly serve: (link: Link) => Promise<void>;
   /** Returns the one of two failures that better explains why no target could be reached. */
-  readonly worse?: (a: unknown, b: unknown) => unknown;
+  readonly worse?: ((a: unknown, b: unknown) => unknown) | undefined;
 }
 
 /**

@@ -9,37 +9,23 @@ import {
   SubscriptionImpl,
 } from "nats";
 import {
-  type Clock,
   ClosedError,
   DisconnectedError,
   InvalidOptionError,
   limits,
-  type Log,
   NotAuthorizedError,
-  silentLog,
-  soonerOf,
   systemRandom,
-  systemClock,
   TooLargeError,
 } from "../../core/index.js";
 import { handle } from "../handling.js";
-import { LinkListeners } from "../link-listeners.js";
+import { LinkedTransport } from "../linked-transport.js";
 import { type NatsAddress, natsAddress } from "./address.js";
 import { abandon, dialNats, type NatsLink } from "./dial.js";
 import { checkNatsOptions, type NatsOptions } from "./options.js";
 import { Joiner, type PartPosition, positionFromText, positionToText, split } from "../parts.js";
-import { PendingRequests } from "../pending-requests.js";
-import { isLasting, Redial } from "../redial.js";
+import { isLasting } from "../redial.js";
 import { checkPattern, checkQueue, checkSubject } from "../subject.js";
-import type {
-  AskingTransport,
-  HeadedAnswer,
-  HeadedMessage,
-  HeadedRequestOptions,
-  LinkStatus,
-  SubscribeOptions,
-  Subscription,
-} from "../transport.js";
+import type { AskingTransport, HeadedAnswer, HeadedMessage, HeadedRequestOptions, SubscribeOptions, Subscription } from "../transport.js";
 
 export type { NatsOptions } from "./options.js";
 
@@ -92,22 +78,14 @@ const refusedInbox = "answers come to it; permit it, or name with inboxPrefix wh
 const partHeader = "Zooid-Part";
 const noResponders = 503;
 
-class NatsTransport implements AskingTransport {
+class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer> implements AskingTransport {
   readonly kind = "nats";
   readonly #options: NatsOptions;
-  readonly #clock: Clock;
-  readonly #log: Log;
-  readonly #listeners: LinkListeners;
-  readonly #requests: PendingRequests<HeadedAnswer>;
   readonly #joiner: Joiner;
-  readonly #redial: Redial<NatsAddress, NatsLink>;
   readonly #entries = new Set<NatsSubscription>();
   readonly #onRefused = new Set<(error: NotAuthorizedError) => void>();
-  readonly #flushes = new Set<(reason: Error) => void>();
   readonly #inbox: string;
   readonly #id: string;
-  #address: string;
-  #payloadBytesMax: number = limits.payloadBytesMax;
   #protocol: ProtocolHandler | undefined;
   /** Why no reply can arrive over the current link. */
   #repliesRefused: NotAuthorizedError | undefined;
@@ -116,54 +94,11 @@ class NatsTransport implements AskingTransport {
   #lastSplit = 0;
 
   constructor(options: NatsOptions, targets: readonly NatsAddress[], first: NatsAddress) {
-    const clock = options.clock ?? systemClock;
-    const random = options.random ?? systemRandom;
+    super(options, { name: "NATS", firstAddress: first.text, targets, worse: (a, b) => (isLasting(b) ? b : a) });
     this.#options = options;
-    this.#clock = clock;
-    this.#log = options.log ?? silentLog;
-    this.#id = random.id();
+    this.#id = (options.random ?? systemRandom).id();
     this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${this.#id}.`;
-    this.#address = first.text;
-    this.#listeners = new LinkListeners(this.#log, "disconnected");
-    this.#joiner = new Joiner(clock, this.#log);
-    this.#requests = new PendingRequests(clock, (id) => this.#joiner.clear(replyScope(id)));
-    this.#redial = new Redial({
-      clock,
-      random,
-      log: this.#log,
-      targets,
-      dial: (address, signal) => dialNats(address, options, signal),
-      serve: (link) => this.#serve(link),
-      worse: (a, b) => (isLasting(b) ? b : a),
-    });
-  }
-
-  async open(): Promise<void> {
-    await this.#redial.open(this.#options.waitForFirst);
-  }
-
-  get status(): LinkStatus {
-    return this.#listeners.status;
-  }
-
-  get address(): string {
-    return this.#address;
-  }
-
-  get problem(): Error | undefined {
-    return this.#redial.problem;
-  }
-
-  get payloadBytesMax(): number {
-    return this.#payloadBytesMax;
-  }
-
-  publish(subject: string, payload: Uint8Array): void {
-    checkSubject(subject);
-    const protocol = this.#linked();
-    if (payload.length > this.#payloadBytesMax)
-      throw new TooLargeError({ what: subject, size: payload.length, sizeMax: this.#payloadBytesMax });
-    protocol.publish(subject, payload);
+    this.#joiner = new Joiner(this.clock, this.log);
   }
 
   async request(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<Uint8Array> {
@@ -172,10 +107,10 @@ class NatsTransport implements AskingTransport {
 
   async ask(subject: string, payload: Uint8Array, options: HeadedRequestOptions): Promise<HeadedAnswer> {
     checkSubject(subject);
-    this.#linked();
+    this.checkLink();
     if (this.#repliesRefused !== undefined) throw this.#repliesRefused;
     const { headers } = options;
-    return this.#requests.open(subject, options, (id) => {
+    return this.requests.open(subject, options, (id) => {
       const inbox = this.#inbox + id.toString(36);
       if (headers === undefined) this.#send(subject, payload, inbox);
       else this.#sendHeaded(subject, payload, inbox, headers);
@@ -216,40 +151,39 @@ class NatsTransport implements AskingTransport {
     return () => this.#onRefused.delete(listener);
   }
 
-  onStatus(listener: (status: LinkStatus) => void): () => void {
-    return this.#listeners.addListener(listener);
+  protected override dial(address: NatsAddress, signal: AbortSignal): Promise<NatsLink> {
+    return dialNats(address, this.#options, signal);
   }
 
-  async flush(): Promise<void> {
-    const protocol = this.#linked();
-    await new Promise<void>((resolve, reject) => {
-      this.#flushes.add(reject);
-      protocol
-        .flush()
-        .catch((error: unknown) => Promise.reject(new DisconnectedError({ address: this.#address }, error)))
-        .finally(() => this.#flushes.delete(reject))
-        .then(resolve, reject);
-    });
+  protected override get isLinked(): boolean {
+    return this.#protocol?.connected === true;
   }
 
-  async close(timeoutMs?: number): Promise<void> {
-    if (this.status === "closed") return;
-    const protocol = this.#protocol;
-    this.#redial.stop();
+  protected override publishWhole(subject: string, payload: Uint8Array): void {
+    this.#linked().publish(subject, payload);
+  }
+
+  protected override ping(): Promise<void> {
+    return this.#linked()
+      .flush()
+      .catch((error: unknown) => Promise.reject(new DisconnectedError({ address: this.address }, error)));
+  }
+
+  protected override requestEnded(id: number): void {
+    this.#joiner.clear(replyScope(id));
+  }
+
+  protected override forgetSubscriptions(): void {
     for (const entry of this.#entries) entry.active = false;
     this.#entries.clear();
-    this.#requests.failAll(new ClosedError({ what: "transport" }));
     this.#joiner.clear();
-    // Published messages are sent before the link ends. The pings of a link that hangs give it up, which ends the
-    // flush.
-    const flushed = protocol === undefined ? undefined : this.flush().catch(() => undefined);
-    this.#listeners.set("closed");
-    if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
+  }
+
+  protected override endLink(): void {
     this.#lose?.();
   }
 
-  /** Uses this link until it is lost. */
-  async #serve({ protocol, address }: NatsLink): Promise<void> {
+  protected override async serve({ protocol, address }: NatsLink): Promise<void> {
     if (this.status === "closed") {
       abandon(protocol);
       return;
@@ -268,14 +202,11 @@ class NatsTransport implements AskingTransport {
 
   #take(protocol: ProtocolHandler, address: string): void {
     this.#protocol = protocol;
-    this.#address = address;
-    this.#payloadBytesMax = protocol.info?.max_payload ?? limits.payloadBytesMax;
     this.#repliesRefused = undefined;
     const replies = new SubscriptionImpl(protocol, `${this.#inbox}*`, { callback: (error, message) => this.#onReply(error, message) });
     protocol.subscribe(replies);
     for (const entry of this.#entries) this.#subscribe(protocol, entry);
-    this.#log.info({ address }, "linked to NATS");
-    this.#listeners.set("connected");
+    this.linked(address, protocol.info?.max_payload ?? limits.payloadBytesMax);
   }
 
   #drop(protocol: ProtocolHandler): void {
@@ -284,22 +215,18 @@ class NatsTransport implements AskingTransport {
     if (this.#protocol === undefined) return;
     this.#protocol = undefined;
     this.#lose = undefined;
-    const reason = new DisconnectedError({ address: this.#address });
     for (const entry of this.#entries) entry.subscription = undefined;
-    for (const reject of this.#flushes) reject(reason);
-    this.#flushes.clear();
     this.#joiner.clear();
-    this.#requests.failAll(reason);
-    if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link to NATS was lost");
+    this.unlinked();
   }
 
   #onEvent(event: Status, lose: () => void): void {
     if (event.type === "disconnect" || event.type === "staleConnection") lose();
     if (event.type !== "error") return;
-    this.#log.warn({ err: event.error, address: this.#address }, "NATS refused something");
+    this.log.warn({ err: event.error, address: this.address }, "NATS refused something");
     if (event.error instanceof PermissionViolationError && event.error.operation === "publish") {
       const refusal = this.#notAuthorized(event.error);
-      this.#requests.failSubject(event.error.subject, refusal);
+      this.requests.failSubject(event.error.subject, refusal);
       for (const refused of this.#onRefused) refused(refusal);
     }
   }
@@ -307,7 +234,7 @@ class NatsTransport implements AskingTransport {
   #notAuthorized(error: PermissionViolationError): NotAuthorizedError {
     const refused = error.operation === "publish" ? "publish" : "subscribe";
     const reason = error.subject.startsWith(this.#inbox) ? refusedInbox : undefined;
-    return new NotAuthorizedError({ address: this.#address, subject: error.subject, refused, reason }, error);
+    return new NotAuthorizedError({ address: this.address, subject: error.subject, refused, reason }, error);
   }
 
   #subscribe(protocol: ProtocolHandler, entry: NatsSubscription): void {
@@ -328,24 +255,24 @@ class NatsTransport implements AskingTransport {
     const { subject, reply } = message;
     const answer = reply === undefined || reply === "" ? undefined : (bytes: Uint8Array) => this.#send(reply, bytes, undefined);
     const replyTo = answer === undefined ? undefined : reply;
-    handle(this.#log, entry.handler, { subject, payload, reply: answer, headers: message.headers, replyTo });
+    handle(this.log, entry.handler, { subject, payload, reply: answer, headers: message.headers, replyTo });
   }
 
   #onReply(error: Error | null, message: Msg): void {
     if (error instanceof PermissionViolationError) {
       this.#repliesRefused = this.#notAuthorized(error);
-      this.#requests.failAll(this.#repliesRefused);
+      this.requests.failAll(this.#repliesRefused);
     }
     if (error !== null) return;
     const id = Number.parseInt(message.subject.slice(this.#inbox.length), 36);
-    const subject = this.#requests.subjectOf(id);
+    const subject = this.requests.subjectOf(id);
     if (subject === undefined) return;
     if (message.data.length === 0 && message.headers?.code === noResponders) {
-      this.#requests.fail(id, new DisconnectedError({ address: this.#address, subject }));
+      this.requests.fail(id, new DisconnectedError({ address: this.address, subject }));
       return;
     }
     const payload = this.#joined(replyScope(id), message);
-    if (payload !== undefined) this.#requests.resolve(id, { payload, headers: message.headers });
+    if (payload !== undefined) this.requests.resolve(id, { payload, headers: message.headers });
   }
 
   /** The payload of `message`, or the whole payload if `message` is the last part of one. */
@@ -355,17 +282,17 @@ class NatsTransport implements AskingTransport {
     if (text === "") return message.data;
     const position = positionFromText(text);
     if (position !== undefined) return this.#joiner.addPart(scope, position, message.data);
-    this.#log.warn({ subject: message.subject, position: text.slice(0, 100) }, "a part without a sound position was dropped");
+    this.log.warn({ subject: message.subject, position: text.slice(0, 100) }, "a part without a sound position was dropped");
     return undefined;
   }
 
   #send(subject: string, payload: Uint8Array, reply: string | undefined): void {
     const protocol = this.#linked();
-    if (payload.length <= this.#payloadBytesMax) {
+    if (payload.length <= this.payloadBytesMax) {
       protocol.publish(subject, payload, reply === undefined ? undefined : { reply });
       return;
     }
-    for (const { position, bytes } of split(subject, `${this.#id}-${++this.#lastSplit}`, payload, this.#payloadBytesMax)) {
+    for (const { position, bytes } of split(subject, `${this.#id}-${++this.#lastSplit}`, payload, this.payloadBytesMax)) {
       // Only the last part asks for a reply. Without a subscriber one refusal comes then, not one for each part.
       const last = position.index === position.count - 1;
       protocol.publish(subject, bytes, { headers: partHeaders(position), ...(last && reply !== undefined ? { reply } : {}) });
@@ -380,14 +307,13 @@ class NatsTransport implements AskingTransport {
       sent.set(name, value);
       size += name.length + value.length;
     }
-    if (size > this.#payloadBytesMax) throw new TooLargeError({ what: subject, size, sizeMax: this.#payloadBytesMax });
+    if (size > this.payloadBytesMax) throw new TooLargeError({ what: subject, size, sizeMax: this.payloadBytesMax });
     protocol.publish(subject, payload, { headers: sent, reply });
   }
 
   #linked(): ProtocolHandler {
-    if (this.status === "closed") throw new ClosedError({ what: "transport" });
-    if (this.#protocol === undefined || !this.#protocol.connected) throw new DisconnectedError({ address: this.#address });
-    return this.#protocol;
+    this.checkLink();
+    return this.#protocol as ProtocolHandler;
   }
 }
 

@@ -1,22 +1,15 @@
 import { readFile } from "node:fs/promises";
-import { asDurationIfGiven, atLeastOneMs, type Clock, InvalidOptionError, type Log, type Random } from "../../core/index.js";
+import { asDurationIfGiven, atLeastOneMs, InvalidOptionError } from "../../core/index.js";
+import type { LinkOptions } from "../linked-transport.js";
 import { checkCredentials } from "./credentials.js";
 import type { NatsDialOptions } from "./dial.js";
 
 /** Where NATS is, the credentials for it, and how long to try. `random` gives the jitter between dials. */
-export interface NatsOptions extends NatsDialOptions {
+export interface NatsOptions extends NatsDialOptions, LinkOptions {
   /** One address or several, tried in turn: `nats://host:4222`, `tls://user:password@host`. */
   readonly servers: string | readonly string[];
-  /**
-   * True: rejects if no server accepts this process. False: resolves at once, and tries until a server is there.
-   * `refusal`: tries as well, but rejects if a server refuses this process within a second. Default: true.
-   */
-  readonly waitForFirst?: boolean | "refusal";
   /** First tokens of the subjects that answers come to. Default: `_INBOX`. */
   readonly inboxPrefix?: string;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
 }
 
 /** Throws InvalidOptionError for the first invalid option of the link. */

@@ -2,46 +2,28 @@ import { WebSocket } from "ws";
 import {
   asDurationIfGiven,
   atLeastOneMs,
-  type Random,
-  type Clock,
   ClosedError,
   DisconnectedError,
   type Duration,
   InvalidOptionError,
   limits,
-  type Log,
-  silentLog,
-  soonerOf,
-  systemRandom,
-  systemClock,
-  TooLargeError,
   unreachable,
 } from "../../core/index.js";
 import { type BrokerFrame, type ClientFrame, decodeBrokerFrame, encodeFrame, frameBytesMax, subprotocol } from "./frames.js";
 import { handle } from "../handling.js";
-import { LinkListeners } from "../link-listeners.js";
+import { LinkedTransport, type LinkOptions } from "../linked-transport.js";
 import { checkWhole } from "../parts.js";
-import { PendingRequests } from "../pending-requests.js";
-import { Redial } from "../redial.js";
 import { keepAlive } from "./liveness.js";
 import { checkPattern, checkQueue, checkSubject } from "../subject.js";
-import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport.js";
+import type { Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport.js";
 
 /** Where a broker is served, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer. */
-export interface WebSocketOptions {
+export interface WebSocketOptions extends LinkOptions {
   /** Where `serveBroker` listens: `ws://host:port/`, or several addresses, tried in turn. */
   readonly url: string | readonly string[];
-  /**
-   * True: rejects if no broker accepts this process. False: resolves at once, and tries until a broker is there.
-   * `refusal`: tries as well, but resolves after the first attempt. Default: true.
-   */
-  readonly waitForFirst?: boolean | "refusal";
   readonly dialTimeoutMs?: Duration;
   readonly pingIntervalMs?: Duration;
   readonly pingsUnansweredMax?: number;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
 }
 
 /**
@@ -77,73 +59,26 @@ interface SocketSubscription {
   readonly handler: (message: Message) => void;
 }
 
-class WebSocketTransport implements Transport {
+class WebSocketTransport extends LinkedTransport<string, SocketLink> implements Transport {
   readonly kind = "websocket";
   readonly #options: WebSocketOptions;
-  readonly #clock: Clock;
-  readonly #log: Log;
-  readonly #listeners: LinkListeners;
-  readonly #requests: PendingRequests;
-  readonly #redial: Redial<string, SocketLink>;
   readonly #entries = new Map<number, SocketSubscription>();
-  readonly #flushes = new Map<number, { resolve: () => void; reject: (reason: Error) => void }>();
-  #address: string;
-  #payloadBytesMax: number = limits.payloadBytesMax;
+  readonly #pings = new Map<number, () => void>();
   #socket: WebSocket | undefined;
   #lastEntry = 0;
-  #lastFlush = 0;
+  #lastPing = 0;
 
   constructor(options: WebSocketOptions, targets: readonly string[], first: string) {
+    super(options, { name: "the broker over WebSocket", firstAddress: first, targets });
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#log = options.log ?? silentLog;
-    this.#address = first;
-    this.#listeners = new LinkListeners(this.#log, "disconnected");
-    this.#requests = new PendingRequests(this.#clock);
-    this.#redial = new Redial({
-      clock: this.#clock,
-      random: options.random ?? systemRandom,
-      log: this.#log,
-      targets,
-      dial: (address, signal) => this.#dial(address, signal),
-      serve: (link) => this.#serve(link),
-    });
-  }
-
-  async open(): Promise<void> {
-    await this.#redial.open(this.#options.waitForFirst);
-  }
-
-  get status(): LinkStatus {
-    return this.#listeners.status;
-  }
-
-  get address(): string {
-    return this.#address;
-  }
-
-  get problem(): Error | undefined {
-    return this.#redial.problem;
-  }
-
-  get payloadBytesMax(): number {
-    return this.#payloadBytesMax;
-  }
-
-  publish(subject: string, payload: Uint8Array): void {
-    checkSubject(subject);
-    this.#checkLink();
-    if (payload.length > this.#payloadBytesMax)
-      throw new TooLargeError({ what: subject, size: payload.length, sizeMax: this.#payloadBytesMax });
-    this.#send(["publish", subject, payload]);
   }
 
   async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
     checkSubject(subject);
-    this.#checkLink();
+    this.checkLink();
     checkWhole(subject, payload);
     const timeoutMs = Math.ceil(Math.min(Math.max(options.timeoutMs, 0), limits.timerMsMax));
-    return this.#requests.open(subject, options, (id) => this.#send(["request", id, subject, payload, timeoutMs]));
+    return this.requests.open(subject, options, (id) => this.#send(["request", id, subject, payload, timeoutMs]));
   }
 
   subscribe(subject: string, handler: (message: Message) => void, options: SubscribeOptions = {}): Subscription {
@@ -160,34 +95,32 @@ class WebSocketTransport implements Transport {
     };
   }
 
-  onStatus(listener: (status: LinkStatus) => void): () => void {
-    return this.#listeners.addListener(listener);
+  protected override get isLinked(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  async flush(): Promise<void> {
-    this.#checkLink();
-    await new Promise<void>((resolve, reject) => {
-      const number = ++this.#lastFlush;
-      this.#flushes.set(number, { resolve, reject });
+  protected override publishWhole(subject: string, payload: Uint8Array): void {
+    this.#send(["publish", subject, payload]);
+  }
+
+  protected override ping(): Promise<void> {
+    return new Promise((resolve) => {
+      const number = ++this.#lastPing;
+      this.#pings.set(number, resolve);
       this.#send(["ping", number]);
     });
   }
 
-  async close(timeoutMs?: number): Promise<void> {
-    if (this.status === "closed") return;
-    this.#redial.stop();
+  protected override forgetSubscriptions(): void {
     this.#entries.clear();
-    this.#requests.failAll(new ClosedError({ what: "transport" }));
-    // Published messages are at the broker before the link ends. The pings of a link that hangs give it up, which ends
-    // the flush.
-    const flushed = this.status === "connected" ? this.flush().catch(() => undefined) : undefined;
-    this.#listeners.set("closed");
-    if (flushed !== undefined) await (timeoutMs === undefined ? flushed : soonerOf(this.#clock, timeoutMs, flushed));
+  }
+
+  protected override endLink(): void {
     this.#socket?.terminate();
   }
 
   /** Resolves when the broker at `address` has sent hello. */
-  #dial(address: string, signal: AbortSignal): Promise<SocketLink> {
+  protected override dial(address: string, signal: AbortSignal): Promise<SocketLink> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw signal.reason;
       const timeoutMs = asDurationIfGiven(this.#options.dialTimeoutMs, "dialTimeoutMs", atLeastOneMs) ?? limits.dialTimeoutMs;
@@ -199,7 +132,7 @@ class WebSocketTransport implements Transport {
         reject(new DisconnectedError({ address, reason, missing: "broker" }, cause));
       };
       const settle = () => {
-        this.#clock.clearTimeout(timer);
+        this.clock.clearTimeout(timer);
         signal.removeEventListener("abort", onAbort);
         socket.off("message", onMessage);
         socket.off("close", onClose);
@@ -217,54 +150,47 @@ class WebSocketTransport implements Transport {
           fail(error);
         }
       };
-      const timer = this.#clock.setTimeout(() => fail(new Error(`nothing was said within ${timeoutMs} ms`)), timeoutMs);
+      const timer = this.clock.setTimeout(() => fail(new Error(`nothing was said within ${timeoutMs} ms`)), timeoutMs);
       signal.addEventListener("abort", onAbort, { once: true });
       socket.once("message", onMessage);
       socket.once("close", onClose);
       // Stays for good: an error without a listener would end the process. `close` follows each error.
       socket.on("error", (error) => {
-        this.#log.debug({ err: error, address }, "a WebSocket failed");
+        this.log.debug({ err: error, address }, "a WebSocket failed");
         if (socket.readyState !== WebSocket.OPEN) fail(error);
       });
     });
   }
 
-  /** Uses this link until it is lost. */
-  async #serve({ socket, address, payloadBytesMax }: SocketLink): Promise<void> {
+  protected override async serve({ socket, address, payloadBytesMax }: SocketLink): Promise<void> {
     if (this.status === "closed" || socket.readyState !== WebSocket.OPEN) {
       socket.terminate();
       return;
     }
     const lost = new Promise<void>((resolve) => socket.once("close", () => resolve(this.#drop(socket))));
     keepAlive(socket, {
-      clock: this.#clock,
+      clock: this.clock,
       pingIntervalMs: asDurationIfGiven(this.#options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
       pingsUnansweredMax: this.#options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
     });
     socket.on("message", (bytes) => this.#onFrame(socket, bytes as Buffer));
     this.#socket = socket;
-    this.#address = address;
-    this.#payloadBytesMax = payloadBytesMax;
     for (const entry of this.#entries.values()) this.#send(subscribeFrame(entry));
-    this.#log.info({ address }, "linked over WebSocket");
-    this.#listeners.set("connected");
+    this.linked(address, payloadBytesMax);
     await lost;
   }
 
   #drop(socket: WebSocket): void {
     if (this.#socket !== socket) return;
     this.#socket = undefined;
-    const reason = new DisconnectedError({ address: this.#address });
-    for (const { reject } of this.#flushes.values()) reject(reason);
-    this.#flushes.clear();
-    this.#requests.failAll(reason);
-    if (this.#listeners.set("disconnected")) this.#log.warn({ address: this.#address }, "the link over WebSocket was lost");
+    this.#pings.clear();
+    this.unlinked();
   }
 
   /** The broker reports that the subject of request `id` has no subscriber. */
   #failUnheard(id: number): void {
-    const subject = this.#requests.subjectOf(id);
-    if (subject !== undefined) this.#requests.fail(id, new DisconnectedError({ address: this.#address, subject }));
+    const subject = this.requests.subjectOf(id);
+    if (subject !== undefined) this.requests.fail(id, new DisconnectedError({ address: this.address, subject }));
   }
 
   #onFrame(socket: WebSocket, bytes: Buffer): void {
@@ -272,7 +198,7 @@ class WebSocketTransport implements Transport {
     try {
       this.#take(socket, decodeBrokerFrame(bytes));
     } catch (error) {
-      this.#log.error({ err: error, address: this.#address }, "the broker sent a frame that is not of the protocol");
+      this.log.error({ err: error, address: this.address }, "the broker sent a frame that is not of the protocol");
       socket.terminate();
     }
   }
@@ -284,18 +210,18 @@ class WebSocketTransport implements Transport {
         const entry = this.#entries.get(number);
         if (entry === undefined) return;
         const reply = message === 0 ? undefined : (answer: Uint8Array) => this.#reply(socket, subject, message, answer);
-        handle(this.#log, entry.handler, { subject, payload, reply });
+        handle(this.log, entry.handler, { subject, payload, reply });
         return;
       }
       case "answer":
-        this.#requests.resolve(frame[1], frame[2]);
+        this.requests.resolve(frame[1], frame[2]);
         return;
       case "refuse":
         this.#failUnheard(frame[1]);
         return;
       case "pong":
-        this.#flushes.get(frame[1])?.resolve();
-        this.#flushes.delete(frame[1]);
+        this.#pings.get(frame[1])?.();
+        this.#pings.delete(frame[1]);
         return;
       case "hello":
         return;
@@ -305,24 +231,19 @@ class WebSocketTransport implements Transport {
   }
 
   #reply(socket: WebSocket, subject: string, message: number, answer: Uint8Array): void {
-    this.#checkLink();
+    this.checkLink();
     // The number means something on its own link only.
-    if (this.#socket !== socket) throw new DisconnectedError({ address: this.#address });
+    if (this.#socket !== socket) throw new DisconnectedError({ address: this.address });
     checkWhole(`reply to ${subject}`, answer);
     this.#send(["reply", message, answer]);
   }
 
   #send(frame: ClientFrame): void {
     const socket = this.#socket;
-    if (socket === undefined || socket.readyState !== WebSocket.OPEN) throw new DisconnectedError({ address: this.#address });
+    if (socket === undefined || socket.readyState !== WebSocket.OPEN) throw new DisconnectedError({ address: this.address });
     socket.send(encodeFrame(frame));
     // A broker that reads nothing is as good as gone.
     if (socket.bufferedAmount > limits.bufferedBytesMax) socket.terminate();
-  }
-
-  #checkLink(): void {
-    if (this.status === "closed") throw new ClosedError({ what: "transport" });
-    if (this.#socket === undefined || this.#socket.readyState !== WebSocket.OPEN) throw new DisconnectedError({ address: this.#address });
   }
 }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Cache, createCache } from "../../../cache.js";
 import { type Bus, connectNats, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../../transport/index.js";
-import { encodeMessage, type Log, NoJetStreamError, silentLog } from "../../../core/index.js";
+import { encodeMessage, type Log, silentLog } from "../../../core/index.js";
 import { jetStreamConfig } from "../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { busPace, HeardBus } from "../../../testing/suites/bus.js";
@@ -136,9 +136,12 @@ describe.each(["jetstream", "nats"] as const)("a node over %s", (busKind) => {
   });
 });
 
-test("a node whose broker has no JetStream says so in its log, once, and in its stats", async () => {
-  const warned: unknown[] = [];
-  const log: Log = { ...silentLog, warn: (facts: unknown) => void warned.push((facts as { err?: unknown }).err) };
+test("a node whose broker has no JetStream says so in its log, once for each change, and in its stats", async () => {
+  const warned: string[] = [];
+  const warn = (facts: unknown, message: string) => {
+    if (message.includes("bus is in trouble")) warned.push(String((facts as { err?: unknown }).err));
+  };
+  const log: Log = { ...silentLog, warn };
   const plain = await startNatsServer();
   ends.push(() => plain.stop());
   const cache = await createCache({ busUrl: plain.url, log, publishTimeout: "10ms" });
@@ -146,5 +149,7 @@ test("a node whose broker has no JetStream says so in its log, once, and in its 
   await until(() => cache.stats().busTrouble !== undefined);
   expect(cache.stats().busTrouble).toContain("has no JetStream");
   for (let n = 0; n < 20; n++) expect(await cache.invalidate("a")).toBe("queued");
-  expect(warned.filter((error) => error instanceof NoJetStreamError)).toHaveLength(1);
+  expect(warned).toContainEqual(expect.stringContaining("has no JetStream"));
+  // On a busy machine an attempt may time out in between, which is another trouble: no warning follows an equal one.
+  expect(warned.filter((error, index) => error === warned[index - 1])).toEqual([]);
 });
