@@ -49,13 +49,13 @@ export class CacheCore {
     this.#ticks = new Ticks(clock);
     const observers = new CacheObservers(log);
     this.observers = observers;
-    this.trie = new TagTrie({ clock });
+    this.trie = new TagTrie({ clock, ticks: this.#ticks });
     const slid = (key: string) => {
       disk?.touch(key);
       this.tiers.slid(key);
     };
     const onSlide = disk === undefined && bucket === undefined ? undefined : { intervalMs: ttiFlushMs, slid };
-    this.memory = new MemoryEntryStore({ trie: this.trie, clock, entriesMax, bytesMax, values, onSlide });
+    this.memory = new MemoryEntryStore({ trie: this.trie, clock, ticks: this.#ticks, entriesMax, bytesMax, values, onSlide });
     const isInTouch = this.#inTouch();
     this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, values, clock, log, isInTouch });
     this.tiers = new Tiers({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
@@ -148,8 +148,9 @@ export class CacheCore {
       began ??= this.tiers.begin();
       // What is set is shared once its invalidation has a number, which it bears.
       const here = this.shared === undefined ? began : { ...began, shared: undefined };
-      this.tiers.keep(call, value, { tags, reads: noReads }, here, false, true);
-      return this.memory.get(key);
+      const kept = this.tiers.keep(call, value, { tags, reads: noReads }, here, false, true);
+      const entry = this.memory.get(key);
+      return entry === kept ? entry : undefined;
     };
     const share = (entry: Entry, sequence: number) => {
       if (began?.shared !== undefined) this.tiers.share(key, entry, began.shared, sequence);

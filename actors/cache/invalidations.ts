@@ -154,14 +154,17 @@ export class CacheIntake {
   /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, if the entry outlived all that came before. Throws ClosedError. */
   replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
     this.checkOpen();
-    // What was there goes, whether or not anything is put in its place.
-    this.#forgetKey(key);
     if (this.#outbox === undefined) {
+      this.#deps.disk?.delete(key);
+      this.#deps.calls.invalidateKey(key);
       const published = this.#invalidate(tag);
       const entry = put();
-      if (entry !== undefined && isHashed(tag)) this.#noteHashed(tag, key);
+      if (entry === undefined) this.#deps.memory.delete(key);
+      else if (isHashed(tag)) this.#noteHashed(tag, key);
       return published;
     }
+    // The entry before goes, whether or not one is put in its place.
+    this.#forgetKey(key);
     let id: string | undefined;
     let numbered: number | undefined;
     const published = this.#invalidate(

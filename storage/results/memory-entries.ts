@@ -2,8 +2,8 @@ import type { Clock } from "../../core/clock.js";
 import { coversTags, type Tag } from "../../core/tag.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
 import { Expiry } from "./expiry.js";
-import { keepValue, type ValueMode } from "./kept-value.js";
-import { BoundedEntry, entryOverheadBytes, type EntrySlot, MemoryEntry } from "./memory-entry.js";
+import { keepValue, type MeasuredValue, type ValueMode } from "./kept-value.js";
+import { BoundedEntry, entryOverheadBytes, type EntrySlot, type Lifetime, MemoryEntry } from "./memory-entry.js";
 import { isAnyPast, isAnyStale, objectChanges } from "../../core/object-read.js";
 import { Recency } from "./recency.js";
 import type { Began, TagTrie } from "./tag-trie.js";
@@ -14,6 +14,8 @@ export interface MemoryEntryStoreOptions {
   /** Decides whether an entry is stale. Other code applies invalidations to it. */
   readonly trie: TagTrie;
   readonly clock: Clock;
+  /** Default: ticks of `clock`. */
+  readonly ticks?: Ticks | undefined;
   readonly entriesMax?: number | undefined;
   /** Bound on the approximate size of keys, values and tags. Default: no bound. */
   readonly bytesMax?: number | undefined;
@@ -21,7 +23,7 @@ export interface MemoryEntryStoreOptions {
   readonly values?: ValueMode | undefined;
   /** Time after an entry became stale or expired during which `last` still returns it. Default: 0. */
   readonly graceMs?: number | undefined;
-  /** Called when an entry slides, at most once per `intervalMs` for each entry: for the tier behind this one. */
+  /** Called when an entry slides, once for each entry in each interval in which it does: for the tier behind this one. */
   readonly onSlide?: { readonly intervalMs: number; readonly slid: (key: string) => void } | undefined;
 }
 
@@ -56,6 +58,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
   /** Entries of a tier with bounds, in the order in which eviction visits them. */
   readonly #turns = new Recency<BoundedEntry>();
   readonly #expiry = new Expiry<MemoryEntry>();
+  /** Lifetime of the entry that was put last. */
+  #lifetime: Lifetime = { ttlMs: undefined, slides: false, graceMs: 0 };
   /**
    * Position of the current round of sweeping; undefined between rounds, because a paused iterator keeps every table
    * that the map has outgrown since.
@@ -68,7 +72,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     this.#options = options;
     this.#trie = options.trie;
     this.#clock = options.clock;
-    this.#ticks = new Ticks(options.clock);
+    this.#ticks = options.ticks ?? new Ticks(options.clock);
     this.#entriesMax = options.entriesMax ?? Infinity;
     this.#bytesMax = options.bytesMax ?? Infinity;
     this.#isBounded = this.#entriesMax < Infinity || this.#bytesMax < Infinity;
@@ -134,7 +138,21 @@ export class MemoryEntryStore implements EntryStore<Began> {
   put(key: string, value: unknown, how: Keeping<Began>, slot?: EntrySlot): Entry | undefined {
     const kept = keepValue(value, this.#mode);
     const before = this.#entries.get(key);
-    if (before !== undefined) this.#remove(before);
+    // The new entry takes the place of the one before in the map, which costs less than to delete and add.
+    if (before !== undefined) this.#retire(before);
+    const entry = this.#made(key, kept, how, before === undefined ? 0 : 1);
+    if (entry === undefined) {
+      if (before !== undefined) this.#entries.delete(key);
+      return undefined;
+    }
+    this.#entries.set(key, entry);
+    if (slot !== undefined) this.#lead(slot, entry);
+    this.#expiry.schedule(entry, entry.leavesMs);
+    return entry;
+  }
+
+  /** A new entry, with room made for it; `leaving` entries of the map are being replaced. Undefined: the value is not kept. */
+  #made(key: string, kept: MeasuredValue, how: Keeping<Began>, leaving: number): MemoryEntry | undefined {
     const bytes = entryOverheadBytes + stringBytes(key) + kept.bytes;
     if (this.#entriesMax < 1 || bytes > this.#bytesMax || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;
     const tagsBefore = this.#trie.size;
@@ -147,18 +165,15 @@ export class MemoryEntryStore implements EntryStore<Began> {
       dependency,
       version: this.version,
       nowMs: this.#ticks.now(),
-      graceMs: how.graceMs ?? this.#graceMs,
+      lifetime: this.#lifetimeOf(how),
     });
     if (entry.reads !== undefined) for (const read of entry.reads) read.hold();
     if (entry instanceof BoundedEntry) {
       entry.bytes = bytes + (this.#trie.size - tagsBefore) * tagBytes;
-      this.#makeRoomFor(entry);
+      this.#makeRoomFor(entry, leaving);
       this.#bytes += entry.bytes;
       this.#turns.addNewest(entry);
     }
-    this.#entries.set(key, entry);
-    if (slot !== undefined) this.#lead(slot, entry);
-    this.#expiry.schedule(entry, entry.leavesMs);
     return entry;
   }
 
@@ -283,11 +298,19 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   #slide(entry: MemoryEntry, nowMs: number): void {
-    entry.endsMs = nowMs + (entry.ttlMs as number);
+    const ttlMs = entry.ttlMs as number;
+    const usedBeforeMs = (entry.endsMs as number) - ttlMs;
+    entry.endsMs = nowMs + ttlMs;
     const { onSlide } = this.#options;
-    if (onSlide === undefined || nowMs - entry.slideReportedMs < onSlide.intervalMs) return;
-    entry.slideReportedMs = nowMs;
+    if (onSlide === undefined || Math.floor(nowMs / onSlide.intervalMs) === Math.floor(usedBeforeMs / onSlide.intervalMs)) return;
     onSlide.slid(entry.key);
+  }
+
+  #lifetimeOf({ ttlMs, slides = false, graceMs = this.#graceMs }: Keeping<Began>): Lifetime {
+    const isSliding = slides && ttlMs !== undefined;
+    const last = this.#lifetime;
+    if (last.ttlMs === ttlMs && last.slides === isSliding && last.graceMs === graceMs) return last;
+    return (this.#lifetime = { ttlMs, slides: isSliding, graceMs });
   }
 
   /** Whether the entry is stale or expired and its grace has passed. */
@@ -301,8 +324,8 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return nowMs - entry.lapsedMs >= entry.graceMs;
   }
 
-  #makeRoomFor({ bytes }: BoundedEntry): void {
-    while (this.#entries.size >= this.#entriesMax || this.#bytes + bytes > this.#bytesMax) {
+  #makeRoomFor({ bytes }: BoundedEntry, leaving: number): void {
+    while (this.#entries.size - leaving >= this.#entriesMax || this.#bytes + bytes > this.#bytesMax) {
       const first = this.#turns.oldest;
       if (first === undefined) return;
       if (first.isUsed) {
@@ -323,6 +346,11 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   #remove(entry: MemoryEntry): void {
     this.#entries.delete(entry.key);
+    this.#retire(entry);
+  }
+
+  /** Removes `entry` from everything but the map. */
+  #retire(entry: MemoryEntry): void {
     if (entry instanceof BoundedEntry) {
       this.#turns.remove(entry);
       this.#bytes -= entry.bytes;

@@ -42,9 +42,23 @@ export class EntrySlot {
   }
 }
 
+/** How long entries are kept: one object for all entries in a row that are kept alike. */
+export interface Lifetime {
+  readonly ttlMs: number | undefined;
+  readonly slides: boolean;
+  readonly graceMs: number;
+}
+
+/** Object-store reads that an entry depends on. */
+interface Uses {
+  readonly reads: readonly ObjectRead[];
+  /** Reads that become stale by time alone; undefined: none. They are checked together with `endsMs`. */
+  readonly ages: readonly ObjectRead[] | undefined;
+}
+
 /**
  * A kept result in memory. The fields that a hit reads come first, so that they share one line of the processor's
- * cache.
+ * cache. A cache has up to millions of entries, and each field costs 8 bytes of each.
  */
 export class MemoryEntry implements Entry, Ending {
   /** Version of this tier at the last check that found the entry valid. */
@@ -57,48 +71,58 @@ export class MemoryEntry implements Entry, Ending {
   endsMs: number | undefined;
   /** When it was found stale or expired. */
   lapsedMs: number | undefined = undefined;
-  readonly reads: readonly ObjectRead[] | undefined;
+  readonly #uses: Uses | undefined;
   readonly key: string;
   readonly value: unknown;
   readonly isShared: boolean;
-  /** Its reads that become stale by time alone; undefined: none. They are checked together with `endsMs`. */
-  readonly ages: readonly ObjectRead[] | undefined;
   readonly tags: readonly Tag[];
-  readonly ttlMs: number | undefined;
-  readonly slides: boolean;
+  readonly #lifetime: Lifetime;
   readonly storedMs: number;
-  readonly graceMs: number;
   readonly dependency: Dependency;
   readonly began: Began;
   due: number | undefined = undefined;
-  /** When `onSlide` was last called. */
-  slideReportedMs: number;
-  /** Slot that refers to this entry. */
+  /** The slot that leads to this entry. */
   slot: EntrySlot | undefined = undefined;
 
   constructor(
     key: string,
     kept: KeptValue,
     how: Keeping<Began>,
-    at: { dependency: Dependency; version: number; nowMs: number; graceMs: number },
+    at: { readonly dependency: Dependency; readonly version: number; readonly nowMs: number; readonly lifetime: Lifetime },
   ) {
-    const { ttlMs, leftMs = ttlMs } = how;
+    const { reads, leftMs = at.lifetime.ttlMs } = how;
     this.key = key;
     this.value = kept.value;
     this.isShared = kept.isShared;
     this.tags = how.tags;
-    this.reads = how.reads?.length === 0 ? undefined : how.reads;
-    this.ttlMs = ttlMs;
-    this.slides = how.slides === true && ttlMs !== undefined;
+    this.#uses = reads === undefined || reads.length === 0 ? undefined : { reads, ages: agesAmong(reads) };
+    this.#lifetime = at.lifetime;
     this.storedMs = at.nowMs;
-    this.graceMs = at.graceMs;
     this.dependency = at.dependency;
     this.began = how.began;
-    this.ages = agesAmong(this.reads);
     const never = this.ages === undefined ? undefined : Infinity;
     this.endsMs = leftMs === undefined || leftMs === Infinity ? never : at.nowMs + leftMs;
     this.checkedAt = at.version;
-    this.slideReportedMs = at.nowMs;
+  }
+
+  get reads(): readonly ObjectRead[] | undefined {
+    return this.#uses?.reads;
+  }
+
+  get ages(): readonly ObjectRead[] | undefined {
+    return this.#uses?.ages;
+  }
+
+  get ttlMs(): number | undefined {
+    return this.#lifetime.ttlMs;
+  }
+
+  get slides(): boolean {
+    return this.#lifetime.slides;
+  }
+
+  get graceMs(): number {
+    return this.#lifetime.graceMs;
   }
 
   get expiresMs(): number {

@@ -1,5 +1,6 @@
 import { assert, type Clock, limits, rootTag, type Tag } from "../../core/index.js";
 import { isRest, never, TagNode } from "./tag-node.js";
+import type { Ticks } from "./ticks.js";
 
 /** Result of one step of pruning. */
 export interface TagPruning {
@@ -27,6 +28,8 @@ interface TagPosition {
 /** Bounds of a tree of tags, and a callback for raised floors. */
 export interface TagTreeOptions {
   readonly clock: Clock;
+  /** Ticks of `clock`. */
+  readonly ticks: Ticks;
   readonly nodesMax: number;
   /** Maximum number of nodes of tags that were invalidated and that nothing depends on. */
   readonly unusedMax: number;
@@ -45,6 +48,7 @@ export interface TagTreeOptions {
  */
 export class TagTree {
   readonly #clock: Clock;
+  readonly #ticks: Ticks;
   readonly #nodesMax: number;
   readonly #unusedMax: number;
   readonly #onFloorRaised: () => void;
@@ -66,8 +70,9 @@ export class TagTree {
   /** Number of rests that something depends on. */
   #restsHeld = 0;
 
-  constructor({ clock, nodesMax, unusedMax, onFloorRaised }: TagTreeOptions) {
+  constructor({ clock, ticks, nodesMax, unusedMax, onFloorRaised }: TagTreeOptions) {
     this.#clock = clock;
+    this.#ticks = ticks;
     this.#nodesMax = nodesMax;
     this.#unusedMax = unusedMax;
     this.#onFloorRaised = onFloorRaised;
@@ -184,12 +189,8 @@ export class TagTree {
   letGo(node: TagNode): void {
     assert(node.holds > 0, "a dependency is released once");
     // The time is set even while other tags below it hold the node: they may hold it for longer than it is used.
-    if (node.holds > 1) node.usedAtMs = this.#nowMs();
+    if (node.holds > 1) node.usedAtMs = this.#ticks.now();
     this.drop(node, this.idle);
-  }
-
-  #nowMs(): number {
-    return Math.floor(this.#clock.monotonic());
   }
 
   /** Holds `node` until `drop`. */
@@ -220,7 +221,7 @@ export class TagTree {
 
   /** Makes a node that nothing holds the last in `list`. */
   #list(node: TagNode, list: Set<TagNode>): void {
-    node.usedAtMs = this.#nowMs();
+    node.usedAtMs = this.#ticks.now();
     list.add(node);
     this.onIdle?.(node.usedAtMs);
     // The size is compared first, because creating an iterator costs more.

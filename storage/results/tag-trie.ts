@@ -1,6 +1,7 @@
 import { assert, type Clock, limits, rootTag, type Tag } from "../../core/index.js";
 import { type Began, isStaleAt, TagNode } from "./tag-node.js";
 import { type TagForgetting, type TagPruning, TagTree } from "./tag-tree.js";
+import { Ticks } from "./ticks.js";
 
 export type { Began } from "./tag-node.js";
 export type { TagForgetting, TagPruning } from "./tag-tree.js";
@@ -25,6 +26,14 @@ export interface KnownTag {
   readonly version: number;
   /** Whether an invalidation by this process has no sequence yet. */
   readonly isPending: boolean;
+}
+
+export interface TagTrieOptions {
+  readonly clock: Clock;
+  /** Default: ticks of `clock`. */
+  readonly ticks?: Ticks;
+  readonly nodesMax?: number;
+  readonly unusedMax?: number;
 }
 
 class PendingAt implements PendingTag {
@@ -76,9 +85,11 @@ export class TagTrie {
   #local = 1;
   #began: Began = { sequence: 0, local: 1, position: 0 };
 
-  constructor(options: { readonly clock: Clock; readonly nodesMax?: number; readonly unusedMax?: number }) {
+  constructor(options: TagTrieOptions) {
+    const { clock, ticks = new Ticks(clock) } = options;
     this.#tree = new TagTree({
-      clock: options.clock,
+      clock,
+      ticks,
       nodesMax: options.nodesMax ?? limits.tagsMax,
       unusedMax: options.unusedMax ?? limits.tagsUnusedMax,
       onFloorRaised: () => this.#version++,
