@@ -23,7 +23,7 @@ export interface MemoryEntryStoreOptions {
   readonly values?: ValueMode | undefined;
   /** Time after an entry became stale or expired during which `last` still returns it. Default: 0. */
   readonly graceMs?: number | undefined;
-  /** Called when an entry slides, once for each entry in each interval in which it does: for the tier behind this one. */
+  /** Called when an entry slides, at most once in each interval for each entry: for the tier behind this one. */
   readonly onSlide?: { readonly intervalMs: number; readonly slid: (key: string) => void } | undefined;
 }
 
@@ -151,7 +151,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
     return entry;
   }
 
-  /** A new entry, with room made for it; `leaving` entries of the map are being replaced. Undefined: the value is not kept. */
+  /** A new entry, with room made for it; undefined: not kept. `leaving`: entries of the map that are replaced. */
   #made(key: string, kept: MeasuredValue, how: Keeping<Began>, leaving: number): MemoryEntry | undefined {
     const bytes = entryOverheadBytes + stringBytes(key) + kept.bytes;
     if (this.#entriesMax < 1 || bytes > this.#bytesMax || (how.leftMs ?? how.ttlMs ?? Infinity) <= 0) return undefined;
