@@ -100,7 +100,7 @@ class StorageClient implements ObjectClient {
       if (agedMs === 0) noteMomentary();
       await noteFailure(this.#core.endingReads.sooner(this.#core.fresh(options, maxStaleMs, signal)));
       if (agedMs !== undefined) this.#core.ages.note(agedMs);
-      const { value, snapshot, loads } = await readWith(this.#core.readAttempts(signal), fn);
+      const { value, snapshot, loads } = await readWith(this.#core.readAttempts(signal, options.after), fn);
       return { value, asOf: snapshot, connected: this.#core.connection.isConnected, loads };
     } finally {
       clear();

@@ -197,8 +197,18 @@ export class OpenClient implements ClientCore {
     return { attemptsMax: this.bounds.transactAttemptsMax, signal, ending, begin: () => this.begin(options) };
   }
 
-  readAttempts(signal?: AbortSignal): Attempts {
-    return this.attempts({ isolation: "serializable", readOnly: true, signal, ending: this.endingReads });
+  /** Attempts of a read. Each one holds `after`: when the server's history is replaced, the next attempt may stand before it. */
+  readAttempts(signal?: AbortSignal, after = tidZero): Attempts {
+    const attempts = this.attempts({ isolation: "serializable", readOnly: true, signal, ending: this.endingReads });
+    const begin = async (): Promise<ObjectTransaction> => {
+      for (;;) {
+        const tx = await attempts.begin();
+        if (tx.snapshot >= after) return tx;
+        tx.end();
+        await this.reached(after, this.waitTimeoutMs, signal);
+      }
+    };
+    return { ...attempts, begin };
   }
 
   async begin(options: TransactionOptions): Promise<ObjectTransaction> {

@@ -190,6 +190,26 @@ describe("a server that is replaced while the link stays up", () => {
     });
   });
 
+  test("of another history gives a read that is to hold a transaction of the old history no earlier snapshot", async () => {
+    const { open, run, server, disk, restart, clock } = await world();
+    const { client: b } = await open("b", { onOtherHistory: "discard" });
+    await run(b.put("x", 1));
+    const old = disk.disk.copy("old");
+    const tid = await run(b.put("x", 2));
+    server.kill();
+    disk.disk.crash();
+    await clock.until(() => !b.isConnected, 20_000);
+    // It begins at `tid`, and has to load "y".
+    const reading = b.read((tx) => tx.get("y"), { after: tid });
+    await restart({ storage: { open: () => old.open() } });
+    expect(await clock.until(() => b.isConnected, 20_000)).toBe(true);
+    expect(b.position.tid).toBeLessThan(tid);
+    const { client: c } = await open("c");
+    const next = await run(c.put("y", "in the new history"));
+    expect(await run(reading)).toMatchObject({ value: "in the new history", asOf: next });
+    expect(next).toBeGreaterThan(tid);
+  });
+
   test("of another history gets no commit of the old history, even before the cache on disk is discarded", async () => {
     const { open, run, server, disk, restart, clock } = await world();
     const cache = new TestDisk("cache");
