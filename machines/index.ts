@@ -1,6 +1,7 @@
 /** The lifecycles of Zooid: what can happen, and when. Machines only; what they do is provided where they run. */
 import { cacheVerificationMachine } from "./client/cache-verification.js";
 import { commitMachine } from "./client/commit.js";
+import { committingMachine } from "./client/committing.js";
 import { connectionMachine } from "./client/connection.js";
 import { flightMachine } from "./cache/flight.js";
 import { groupCommitMachine } from "./server/group-commit.js";
@@ -10,6 +11,7 @@ import { transactionMachine } from "./server/transaction.js";
 
 export * from "./client/cache-verification.js";
 export * from "./client/commit.js";
+export * from "./client/committing.js";
 export * from "./client/connection.js";
 export * from "./cache/flight.js";
 export * from "./server/group-commit.js";
@@ -21,6 +23,7 @@ export * from "./server/transaction.js";
 export const machines = {
   connection: connectionMachine,
   "cache-verification": cacheVerificationMachine,
+  committing: committingMachine,
   commit: commitMachine,
   "group-commit": groupCommitMachine,
   transaction: transactionMachine,

@@ -1,6 +1,7 @@
 import type { AnyActor } from "xstate";
 import type { ClientCache } from "../../storage/client-cache/client-cache.js";
 import type { Random, Clock, Log, Tid } from "../../core/index.js";
+import type { CommitBatches } from "./commit-batches.js";
 import type { ClientConnection, RegisterActor } from "./connection/connection.js";
 import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "../protocol/messages.js";
@@ -9,15 +10,15 @@ import type { ValidatorTable } from "../protocol/schema.js";
 /** A transaction whose outcome is open. */
 export interface CommitUnderWay {
   readonly actor: AnyActor;
-  /** Resolves when it has an outcome. */
+  /** Resolves to its outcome. */
   readonly ended: Promise<unknown>;
-  /** Aborts it, unless its finish was sent. */
+  /** Aborts it, except when its finish was sent. */
   abandon(): void;
-  /** The client has ended: an outcome that is in doubt stays unknown. */
+  /** Ends the settling of an outcome that is in doubt: it stays unknown. */
   giveUp(): void;
 }
 
-/** What the transactions of one client share. */
+/** The parts of a client that its transactions share. */
 export interface ClientCore {
   readonly client: string;
   readonly storage: string;
@@ -29,23 +30,26 @@ export interface ClientCore {
   readonly random: Random;
   readonly log: Log;
   readonly waitTimeoutMs: number;
+  /** Commits that fit in one message. */
+  readonly batches: CommitBatches;
   /** Transactions that are voted or in doubt, by id. */
   readonly commits: Map<string, CommitUnderWay>;
   /** An id that no other transaction has, and that shows whose it is. */
   nextTransactionId(): string;
   /** Gives an actor of the client its address. */
   readonly register: RegisterActor;
-  /** Raised when the cache was found to belong to another history: what began before is of no use any more. */
+  /** Raised when the cache belonged to another history: transactions that began before cannot go on. */
   readonly history: number;
   /**
-   * Raised whenever the whole cache is dropped. A transaction that began before reads no further: a server that has pruned the cache's last
-   * transaction cannot say whether both have the same history, so what is loaded from now on may not fit what was read before.
+   * Raised whenever the whole cache is dropped. A transaction that began before reads no further: a server that has
+   * pruned the cache's last transaction cannot say whether both have the same history, so data that is loaded from now
+   * on may not fit the data that was read before.
    */
   readonly discards: number;
   /** Resolves when the client stands at `tid` or after it. Rejects with DisconnectedError or TimeoutError after `timeoutMs`. */
   reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void>;
-  /** Returns `promise`, which the end of the client waits for. */
+  /** Returns `promise`. The end of the client waits for it. */
   track<T>(promise: Promise<T>): Promise<T>;
-  /** An own transaction committed: it is applied as the invalidation it is, and no later snapshot begins before it. */
+  /** Applies an own commit as the invalidation that it is. No later snapshot begins before it. */
   committed(committed: Committed, keys: Invalidation["keys"]): void;
 }

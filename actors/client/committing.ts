@@ -1,5 +1,5 @@
-import { createActor, fromPromise, type Actor } from "xstate";
-import { commitMachine, type CommitOutput, type CommitPosition } from "../../machines/client/commit.js";
+import { createActor, fromPromise, toPromise, type Actor } from "xstate";
+import { commitMachine, type CommitEvent, type CommitOutput, type CommitPosition } from "../../machines/client/commit.js";
 import {
   assert,
   asTid,
@@ -22,25 +22,36 @@ import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { CommitRequest } from "../protocol/messages.js";
 import type { ClosingSignal } from "./closing.js";
 import { retryDelay } from "../../core/backoff.js";
+import { deferred } from "../../core/deferred.js";
 import type { ServerLink } from "./connection/server-link.js";
 import * as wire from "../protocol/codec.js";
 
 /**
- * Commits in one message. Where its answer is lost the outcome is settled by its id, however often the link is lost meanwhile:
- * it resolves or rejects with what truly became of it, or with OutcomeUnknownError when that cannot be known.
+ * Commits in one message. If its answer is lost, the outcome is settled by the transaction's id, over as many links as
+ * it takes. Resolves or rejects with the true outcome, or rejects with OutcomeUnknownError when it cannot be known.
  */
 export async function commitWhole(
   core: ClientCore,
   request: CommitRequest,
   { signal, ending }: { readonly signal?: AbortSignal | undefined; readonly ending: ClosingSignal },
 ): Promise<Tid> {
-  const { history } = core;
-  const link = await ending.sooner(core.connection.writable(core.waitTimeoutMs, signal));
-  checkHistory(core, history, request);
-  const payload = requestBytes(link, request);
+  const { history, batches } = core;
+  let link: ServerLink;
+  let payload: Uint8Array;
+  batches.begun();
+  try {
+    link = await ending.sooner(core.connection.writable(core.waitTimeoutMs, signal));
+    checkHistory(core, history, request);
+    payload = requestBytes(link, request);
+  } catch (error) {
+    batches.notSent();
+    throw error;
+  }
   const ticket = core.cache.beginLoad(request.snapshot);
   try {
-    const committed = await link.request("commit", payload, wire.committed);
+    const answer = link.request("commit", payload, wire.committed);
+    batches.sent();
+    const committed = await answer;
     core.committed(committed, keysOf(request));
     core.cache.admitCommitted(ticket, request.writes, { tid: committed.tid, digest: committed.digest });
     return committed.tid;
@@ -49,12 +60,13 @@ export async function commitWhole(
     core.log.info({ ...facts(core, request), err: error }, "commit in doubt");
   } finally {
     core.cache.endLoad(ticket);
+    batches.answered();
   }
   const lifecycle = new CommitLifecycle(core, request, "settle");
   return lifecycle.tid(await lifecycle.ended);
 }
 
-/** A transaction that is voted, then finished or aborted, by whoever coordinates it. */
+/** A transaction that is voted, and then finished or aborted by its coordinator. */
 export class VotedCommit {
   readonly #lifecycle: CommitLifecycle;
 
@@ -62,9 +74,9 @@ export class VotedCommit {
     this.#lifecycle = new CommitLifecycle(core, request, "vote");
   }
 
-  /** Resolves when the server holds all that it read and wrote. */
+  /** Resolves when the server holds all that the transaction read and wrote. */
   async vote(): Promise<void> {
-    const output = await Promise.race([this.#lifecycle.voted, this.#lifecycle.ended]);
+    const output = await Promise.race([this.#lifecycle.voted.promise, this.#lifecycle.ended]);
     if (output !== undefined) this.#lifecycle.tid(output);
   }
 
@@ -83,37 +95,22 @@ export class VotedCommit {
 class CommitLifecycle implements CommitUnderWay {
   readonly actor: Actor<typeof commitMachine>;
   readonly ended: Promise<CommitOutput>;
-  readonly voted: Promise<undefined>;
+  readonly voted = deferred<undefined>();
   readonly #core: ClientCore;
   readonly #request: CommitRequest;
   readonly #history: number;
-  /** Times that its outcome was asked for. */
-  attempts = 0;
 
   constructor(core: ClientCore, request: CommitRequest, start: "vote" | "settle") {
     this.#core = core;
     this.#request = request;
     this.#history = core.history;
-    const { clock } = core;
     this.actor = createActor(machineOf(core), {
       id: `client/${core.client}/commit/${request.id}`,
-      clock: { setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs), clearTimeout: (timer) => clock.clearTimeout(timer) },
+      clock: core.clock,
       input: { id: request.id, start },
     });
-    let tellVoted: (nothing: undefined) => void = () => undefined;
-    this.voted = new Promise((resolve) => {
-      tellVoted = resolve;
-    });
-    this.ended = new Promise((resolve, reject) => {
-      this.actor.subscribe({
-        next: (snapshot) => {
-          if (snapshot.matches("voted")) tellVoted(undefined);
-          if (snapshot.status === "done") resolve(snapshot.output);
-        },
-        error: reject,
-      });
-    });
-    // Told to whoever waits; nobody need wait for the end of what was voted.
+    this.ended = toPromise(this.actor);
+    // A voted transaction may end without a caller that waits for it.
     this.ended.catch(() => undefined);
     core.commits.set(request.id, this);
     const hide = core.register(`commit/${request.id}`, this.actor, () => ({ storage: core.storage, keyCount: request.writes.length }));
@@ -126,19 +123,23 @@ class CommitLifecycle implements CommitUnderWay {
   }
 
   finish(): void {
-    if (this.actor.getSnapshot().status === "active") this.actor.send({ type: "FINISH" });
+    this.#send({ type: "FINISH" });
   }
 
   giveUp(): void {
-    if (this.actor.getSnapshot().status === "active") this.actor.send({ type: "GIVE_UP" });
+    this.#send({ type: "GIVE_UP" });
   }
 
   abandon(): void {
-    const { value } = this.actor.getSnapshot();
-    if (value === "voting" || value === "voted") this.actor.send({ type: "ABORT" });
+    this.#send({ type: "ABORT" });
   }
 
-  /** Tid of what committed. Throws what became of anything else. */
+  /** A commit that has ended takes no events. */
+  #send(event: CommitEvent): void {
+    if (this.actor.getSnapshot().status === "active") this.actor.send(event);
+  }
+
+  /** The tid of a transaction that committed. Throws the outcome of any other. */
   tid(output: CommitOutput): Tid {
     const transaction = this.#request.id;
     switch (output.type) {
@@ -148,8 +149,8 @@ class CommitLifecycle implements CommitUnderWay {
         return asTid(tid);
       }
       case "aborted": {
-        const told = output.error instanceof ZooidError && !isInDoubt(output.error) ? output.error : undefined;
-        const error = told ?? new TransactionAbortedError({ transaction }, output.error);
+        const answered = output.error instanceof ZooidError && !isInDoubt(output.error) ? output.error : undefined;
+        const error = answered ?? new TransactionAbortedError({ transaction }, output.error);
         if (output.secondPhase) {
           const { writes } = this.#request;
           const keys = writes.slice(0, limits.loggedKeysMax).map(({ key }) => key);
@@ -182,14 +183,15 @@ class CommitLifecycle implements CommitUnderWay {
     if (link !== undefined) await link.request("abort", wire.finish.write({ session: link.session, id: this.#request.id }), wire.nothing);
   }
 
-  async settle(): Promise<CommitPosition | undefined> {
+  /** `secondPhase`: the finish was sent. */
+  async settle(secondPhase: boolean): Promise<CommitPosition | undefined> {
     const { connection, waitTimeoutMs } = this.#core;
     const { id, snapshot } = this.#request;
     const link = await connection.connected(waitTimeoutMs);
-    // The server's history is not the one that it was sent to: "never" would say nothing about that one.
+    // The transaction was sent to a server with another history. The answer "never" of this one says nothing about it.
     if (this.#history !== this.#core.history) throw new OutcomeUnknownError({ transaction: id });
-    if (this.actor.getSnapshot().context.secondPhase) {
-      // The server may hold its vote still: settling alone would abort it, though others have finished.
+    if (secondPhase) {
+      // The server may still hold the vote. Settling alone would abort it, though others have finished.
       const finished = await this.#finishOn(link).catch((error: unknown) => {
         if (isInDoubt(error)) throw error;
         return undefined;
@@ -207,7 +209,7 @@ class CommitLifecycle implements CommitUnderWay {
 
 const providedMachines = new WeakMap<ClientCore, typeof commitMachine>();
 
-/** The commit machine with this client's effects: provided once, for that costs ten times what an event does. */
+/** The commit machine with this client's effects. It is provided once, because that costs ten times as much as an event. */
 function machineOf(core: ClientCore): typeof commitMachine {
   const known = providedMachines.get(core);
   if (known !== undefined) return known;
@@ -222,9 +224,10 @@ function machineOf(core: ClientCore): typeof commitMachine {
       vote: fromPromise(({ input }) => the(input.id).vote()),
       finish: fromPromise(({ input }) => the(input.id).sendFinish()),
       abort: fromPromise(({ input }) => the(input.id).sendAbort()),
-      settle: fromPromise(({ input }) => the(input.id).settle()),
+      settle: fromPromise(({ input }) => the(input.id).settle(input.secondPhase)),
     },
     actions: {
+      reportVoted: (_, { id }) => the(id).voted.resolve(undefined),
       logUnexpected: ({ context, event }) => log.debug({ client, storage, transaction: context.id, event: event.type }, "unexpected event"),
     },
     guards: {
@@ -232,7 +235,7 @@ function machineOf(core: ClientCore): typeof commitMachine {
       isUnknowable: (_, { error }) => error instanceof OutcomeUnknownError || error instanceof ClosedError,
     },
     delays: {
-      settleDelay: ({ context }) => retryDelay(++the(context.id).attempts, random),
+      settleDelay: ({ context }) => retryDelay(context.pauses, random),
       settleTimeout: waitTimeoutMs,
     },
   });
@@ -241,8 +244,8 @@ function machineOf(core: ClientCore): typeof commitMachine {
 }
 
 /**
- * Whether the server committed it cannot be told from `error`: the answer was lost, or was that to a late copy of the request.
- * All else is an answer that the server gives only when it did not and will not commit.
+ * Whether `error` leaves open if the server committed: the answer was lost, or it was the answer to a late copy of the
+ * request. Every other error is an answer that the server gives only when it did not commit and never will.
  */
 function isInDoubt(error: unknown): boolean {
   return (
@@ -256,12 +259,15 @@ function isInDoubt(error: unknown): boolean {
   );
 }
 
-/** What was malformed is the answer, not what was asked: a server refuses a request by other names. */
+/** The malformed message is the answer, not the request: a server that refuses a request uses other names. */
 function isOfAnswer(what: string): boolean {
   return what === "answer" || what === "error" || what.startsWith("committed");
 }
 
-/** Its snapshot is of a history that was replaced while it waited for a link: the one that there is now would take it for its own. */
+/**
+ * Throws SnapshotTooOldError when the history of the snapshot was replaced while the commit waited for a link: the
+ * server would take the snapshot for one of its own history.
+ */
 function checkHistory(core: ClientCore, history: number, request: CommitRequest): void {
   if (history !== core.history) throw new SnapshotTooOldError({ snapshot: request.snapshot, floor: core.cache.position.tid });
 }

@@ -170,8 +170,12 @@ class StorageClient implements ObjectClient {
   }
 
   status(): ClientStatus {
-    const { client, storage, options, connection, cache, loader, commits, watchers } = this.#core;
-    const machines: Record<string, string> = { connection: this.state, "cache-verification": connection.verifying ?? "none" };
+    const { client, storage, options, connection, cache, loader, batches, commits, watchers } = this.#core;
+    const machines: Record<string, string> = {
+      connection: this.state,
+      "cache-verification": connection.verifying ?? "none",
+      committing: batches.state,
+    };
     for (const { actor } of commits.values()) machines[actor.id] = JSON.stringify(actor.getSnapshot().value);
     return {
       client,
@@ -186,7 +190,7 @@ class StorageClient implements ObjectClient {
       verification: connection.verification,
       problem: connection.isConnected ? undefined : connection.problem?.message,
       cache: cache.stats(),
-      inFlight: { requests: connection.link?.inFlight ?? 0, loads: loader.inFlight, commits: commits.size },
+      inFlight: { requests: connection.link?.inFlight ?? 0, loads: loader.inFlight, commits: batches.underWay + commits.size },
       early: connection.intake.early,
       watchers: watchers.count,
       machines,

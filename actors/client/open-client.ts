@@ -16,6 +16,7 @@ import {
 } from "../../core/index.js";
 import { ClosingSignal } from "./closing.js";
 import { ClientConnection, type ConnectionState } from "./connection/connection.js";
+import { CommitBatches } from "./commit-batches.js";
 import type { ClientCore, CommitUnderWay } from "./client-core.js";
 import type { ReadOptions } from "./interface.js";
 import { Loader } from "./loader.js";
@@ -28,7 +29,7 @@ import { ObjectTransaction, type TransactionOptions } from "./transaction.js";
 import { Waiting } from "./connection/waiters.js";
 import { Watchers } from "./watching.js";
 
-/** What one client is made of, from its opening to its end. Its user has an ObjectClient, and none of this. */
+/** The parts of one client, from its opening to its end. Its user has an ObjectClient, and no access to these. */
 export class OpenClient implements ClientCore {
   readonly client: string;
   readonly storage: string;
@@ -40,17 +41,19 @@ export class OpenClient implements ClientCore {
   readonly random: Random;
   readonly log: Log;
   readonly waitTimeoutMs: number;
+  readonly batches: CommitBatches;
   readonly commits = new Map<string, CommitUnderWay>();
   readonly options: OpenClientOptions;
   readonly bounds: ClientBounds;
   readonly watchers = new Watchers();
   readonly #moved: Waiting;
   readonly #listeners = new Set<(state: ConnectionState) => void>();
-  /** Transactions and commits under way, until their outcome is known: `close` waits for them. */
+  /** Transactions and commits without an outcome. `close` waits for them. */
   readonly #underWay = new Set<Promise<unknown>>();
-  /** Comes at once with `close`, for what only reads; for what may still commit, when `close` has waited long enough. */
+  /** Ends reads. Comes at once with `close`. */
   readonly endingReads = new ClosingSignal();
   readonly ages: NotedAges;
+  /** Ends transactions that may still commit. Comes when `close` has waited long enough. */
   readonly ending = new ClosingSignal();
   /** Hash of the client's secret. */
   readonly #owner: string;
@@ -99,6 +102,12 @@ export class OpenClient implements ClientCore {
       onRefused: (error) => this.#moved.fail(error),
       register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
     });
+    this.batches = new CommitBatches({
+      client,
+      storage,
+      log,
+      register: (name, actor, describe) => this.register(name, actor, describe),
+    });
     this.ages = new NotedAges(cache, clock, () => this.connection.staleMs);
     this.loader = new Loader({
       cache,
@@ -111,18 +120,19 @@ export class OpenClient implements ClientCore {
   async opened(): Promise<void> {
     const { transport, onOpening } = this.options;
     this.connection.start();
+    this.batches.start();
     onOpening?.(() => this.connection.whyNotConnected);
     const connected = this.#connected(this.bounds.connectTimeoutMs);
     if (this.cache.isNew) {
       await connected;
       return;
     }
-    // With data to serve, a server that is not there, or refuses, is no reason not to open.
+    // A client whose cache holds data opens without a server, or with one that refuses it.
     connected.catch(() => undefined);
     if (transport.status === "connected") await Promise.race([connected, this.connection.firstFailed]);
   }
 
-  /** Waits until the connection is verified. With `connectTimeoutMs: 0` it waits for the first attempt alone, which may take as long as a request. */
+  /** Waits until the connection is verified. With a time-out of 0: until the first attempt ends, at most as long as a request. */
   async #connected(timeoutMs: number): Promise<void> {
     const { connection } = this;
     if (timeoutMs > 0 || this.options.transport.status !== "connected") {
@@ -145,7 +155,7 @@ export class OpenClient implements ClientCore {
     return this.#isClosed;
   }
 
-  /** What is applied here holds all that this client has committed itself. */
+  /** The cache holds all commits of this client. */
   get hasOwnCommits(): boolean {
     return this.cache.position.tid >= this.#lastCommit;
   }
@@ -181,7 +191,7 @@ export class OpenClient implements ClientCore {
   committed(committed: Committed, keys: Invalidation["keys"]): void {
     if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
     this.connection.intake.receive([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
-    // No read begins before it is applied.
+    // No later read begins before the commit.
     if (this.cache.position.tid < committed.tid) this.cache.committedAhead(committed.tid, keys);
   }
 
@@ -224,7 +234,7 @@ export class OpenClient implements ClientCore {
     return new ObjectTransaction(this, options);
   }
 
-  /** Waits until the snapshot is as new as it was asked to be. */
+  /** Waits until the snapshot is as new as `options` and `maxStaleMs` require. */
   async fresh(options: ReadOptions, maxStaleMs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
     const deadline = this.clock.monotonic() + this.waitTimeoutMs;
     const leftMs = () => deadline - this.clock.monotonic();
@@ -256,8 +266,9 @@ export class OpenClient implements ClientCore {
     this.ending.end(closed);
     this.watchers.close();
     this.ages.close();
-    // Without a link nothing that is given up is sent.
+    // Without a link, aborting sends nothing.
     this.connection.stop();
+    this.batches.close();
     for (const commit of this.commits.values()) {
       commit.abandon();
       commit.giveUp();
@@ -269,7 +280,7 @@ export class OpenClient implements ClientCore {
     );
   }
 
-  /** What its connection shows at its address, beside its state. */
+  /** The facts that the connection shows at its address, beside its state. */
   #shown(): Readonly<Record<string, Value>> {
     const { entries, bytes, memoryEntries, memoryBytes, hits, misses } = this.cache.stats();
     const { connection } = this;
@@ -299,18 +310,19 @@ export class OpenClient implements ClientCore {
 
   async #close(): Promise<void> {
     this.#isClosed = true;
-    // This client hears no invalidation from now on.
+    // From now on the client gets no invalidations.
     this.cache.reads.close();
     this.ages.close();
     const closed = new ClosedError({ what: "client" });
     this.endingReads.end(closed);
     this.watchers.close();
-    // What was voted and is not finished now never will be: those who wait for its objects need not wait for the time-out.
+    // A vote that is not finished by now never will be. Aborting it frees its objects before the time-out.
     for (const commit of this.commits.values()) commit.abandon();
     const deadline = this.clock.monotonic() + this.bounds.closeTimeoutMs;
     const disconnect = () => {
       this.ending.end(closed);
       this.connection.close();
+      this.batches.close();
       for (const commit of this.commits.values()) commit.giveUp();
     };
     const patience = this.clock.setTimeout(disconnect, this.bounds.closeTimeoutMs);
@@ -322,7 +334,7 @@ export class OpenClient implements ClientCore {
     await this.#release(deadline - this.clock.monotonic());
   }
 
-  /** Releases what was opened for this client. A link that hangs is given up by its pings, and not waited for beyond `timeoutMs`. */
+  /** Releases the resources that were opened for this client. Waits at most `timeoutMs` for a link that hangs. */
   async #release(timeoutMs: number): Promise<void> {
     const released = this.options.release?.();
     if (released === undefined) return;

@@ -64,6 +64,8 @@ export interface CommitContext extends CommitInput {
   readonly error: unknown;
   /** The finish was sent. */
   readonly secondPhase: boolean;
+  /** Pauses since the commit is in doubt. */
+  readonly pauses: number;
 }
 
 /** The transaction that an actor of the commit machine works for. */
@@ -86,13 +88,16 @@ export const commitMachine = setup({
     finish: fromPromise<CommitPosition, CommitSubject>(notProvided),
     abort: fromPromise<void, CommitSubject>(notProvided),
     /** Resolves to undefined when the transaction will never commit. */
-    settle: fromPromise<CommitPosition | undefined, CommitSubject>(notProvided),
+    settle: fromPromise<CommitPosition | undefined, CommitSubject & Pick<CommitContext, "secondPhase">>(notProvided),
   },
   actions: {
     logUnexpected: () => undefined,
+    /** The server holds all that the transaction read and wrote. */
+    reportVoted: (_, _params: CommitSubject) => undefined,
     noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
     notePosition: assign({ position: (_, params: { readonly position: CommitPosition | undefined }) => params.position }),
     noteSecondPhase: assign({ secondPhase: true }),
+    countPause: assign({ pauses: ({ context }) => context.pauses + 1 }),
   },
   guards: {
     startsInDoubt: ({ context }) => context.start === "settle",
@@ -108,11 +113,13 @@ export const commitMachine = setup({
   },
 }).createMachine({
   id: "commit",
-  context: ({ input }) => ({ ...input, position: undefined, error: undefined, secondPhase: false }),
+  context: ({ input }) => ({ ...input, position: undefined, error: undefined, secondPhase: false, pauses: 0 }),
   initial: "starting",
   on: {
     // A commit that is not in doubt ends when its link does.
     GIVE_UP: {},
+    // After its finish or its only message was sent, a transaction cannot be taken back.
+    ABORT: {},
     "*": { actions: "logUnexpected" },
   },
   states: {
@@ -136,6 +143,7 @@ export const commitMachine = setup({
       on: { ABORT: "aborting" },
     },
     voted: {
+      entry: { type: "reportVoted", params: ({ context }) => ({ id: context.id }) },
       on: {
         FINISH: { target: "finishing", actions: "noteSecondPhase" },
         ABORT: "aborting",
@@ -159,7 +167,6 @@ export const commitMachine = setup({
     aborting: {
       // If this message does not arrive, the server aborts the transaction at its time-out or with the session.
       invoke: { src: "abort", input: ({ context }) => ({ id: context.id }), onDone: "aborted", onError: "aborted" },
-      on: { ABORT: {} },
     },
     inDoubt: {
       initial: "settling",
@@ -169,7 +176,7 @@ export const commitMachine = setup({
         settling: {
           invoke: {
             src: "settle",
-            input: ({ context }) => ({ id: context.id }),
+            input: ({ context: { id, secondPhase } }) => ({ id, secondPhase }),
             onDone: [
               {
                 guard: { type: "isCommitted", params: ({ event }) => ({ position: event.output }) },
@@ -188,7 +195,7 @@ export const commitMachine = setup({
             ],
           },
         },
-        pausing: { after: { settleDelay: "settling" } },
+        pausing: { entry: "countPause", after: { settleDelay: "settling" } },
       },
     },
     committed: { type: "final", output: ({ context }): CommitOutput => ({ type: "committed", position: positionIn(context) }) },

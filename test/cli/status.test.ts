@@ -49,6 +49,7 @@ describe("zooid status", () => {
         },
       ],
       machines: [
+        { path: "client/shop-1/committing", state: "idle" },
         { path: "client/shop-1/connection", state: "attached.linked.connected.readWrite" },
         { path: "server/main/group-commit", state: "idle" },
         { path: "server/main/pruning", state: "idle" },
@@ -64,6 +65,7 @@ describe("zooid status", () => {
       expect.stringMatching(/^shop-1 +live +attached\.linked\.connected\.readWrite +.* ago +0\.00 ms +- +\d+\.\d %$/),
     );
     expect(lines.slice(lines.findIndex((line) => line.startsWith("machine ")) + 1).map((line) => line.split(/ +/))).toEqual([
+      ["client/shop-1/committing", "idle"],
       ["client/shop-1/connection", "attached.linked.connected.readWrite"],
       ["server/main/group-commit", "idle"],
       ["server/main/pruning", "idle"],
@@ -98,7 +100,7 @@ describe("zooid machines", () => {
     });
     const { error: flight } = await zooid(["machines", "flight", "--of", "main", ...there]);
     expect((flight as Error).message).toMatch(
-      /^no flight of "main" runs: actors in realm "zooid" are client\/shop-1\/connection, server\/main\/group-commit, /,
+      /^no flight of "main" runs: actors in realm "zooid" are client\/shop-1\/committing, client\/shop-1\/connection, server\/main\/group-commit, /,
     );
   });
 

@@ -14,22 +14,25 @@ function commit(start: "vote" | "settle" = "vote") {
   const done: string[] = [];
   const clock = new SimulatedClock();
   const waiting = new Map<Step, { resolve: (value: never) => void; reject: (error: unknown) => void }>();
-  const step = <T>(name: Step) =>
-    fromPromise<T, CommitSubject>(() => {
-      done.push(name);
-      return new Promise<T>((resolve, reject) => waiting.set(name, { resolve, reject }));
-    });
+  const asked = <T>(name: Step) => {
+    done.push(name);
+    return new Promise<T>((resolve, reject) => waiting.set(name, { resolve, reject }));
+  };
+  const step = <T>(name: Step) => fromPromise<T, CommitSubject>(() => asked<T>(name));
   const actor = createActor(
     commitMachine.provide({
       actors: {
         vote: step<void>("vote"),
         finish: step<CommitPosition>("finish"),
         abort: step<void>("abort"),
-        settle: step<CommitPosition | undefined>("settle"),
+        settle: fromPromise(() => asked<CommitPosition | undefined>("settle")),
       },
-      actions: { logUnexpected: () => void done.push("logUnexpected") },
+      actions: {
+        logUnexpected: () => void done.push("logUnexpected"),
+        reportVoted: (_, { id }) => void done.push(`voted ${id}`),
+      },
       guards: { isInDoubt: (_, { error }) => error === "lost", isUnknowable: (_, { error }) => error === "unknowable" },
-      delays: { settleDelay: 10, settleTimeout: 1_000 },
+      delays: { settleDelay: ({ context }) => 10 * context.pauses, settleTimeout: 1_000 },
     }),
     { id: "commit", clock, input: { id: "transaction", start } },
   );
@@ -64,16 +67,16 @@ async function inState(state: State) {
 const expected: Record<State, Record<string, string>> = {
   voting: { FINISH: "voting logUnexpected", ABORT: "aborting abort", NOT_KNOWN: "voting logUnexpected" },
   voted: { FINISH: "finishing finish", ABORT: "aborting abort", NOT_KNOWN: "voted logUnexpected" },
-  finishing: { FINISH: "finishing logUnexpected", ABORT: "finishing logUnexpected", NOT_KNOWN: "finishing logUnexpected" },
+  finishing: { FINISH: "finishing logUnexpected", ABORT: "finishing", NOT_KNOWN: "finishing logUnexpected" },
   aborting: { FINISH: "aborting logUnexpected", ABORT: "aborting", NOT_KNOWN: "aborting logUnexpected" },
   settling: {
     FINISH: "settling logUnexpected",
-    ABORT: "settling logUnexpected",
+    ABORT: "settling",
     NOT_KNOWN: "settling logUnexpected",
   },
   pausing: {
     FINISH: "pausing logUnexpected",
-    ABORT: "pausing logUnexpected",
+    ABORT: "pausing",
     NOT_KNOWN: "pausing logUnexpected",
   },
 };
