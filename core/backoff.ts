@@ -1,10 +1,20 @@
 import { limits, type Random } from "./index.js";
 
+/** First and longest pause between attempts, in milliseconds. */
+export interface RetryPace {
+  readonly delayMsMin: number;
+  readonly delayMsMax: number;
+}
+
+const callPace: RetryPace = { delayMsMin: limits.retryDelayMsMin, delayMsMax: limits.retryDelayMsMax };
+/** The pace of attempts to reach a broker or its stream. */
+export const dialPace: RetryPace = { delayMsMin: limits.dialDelayMsMin, delayMsMax: limits.dialDelayMsMax };
+
 /**
- * Pause before another attempt after `failures` failed ones (from 1): doubled each time up to retryDelayMsMax, and half
- * of it random.
+ * Milliseconds to wait before another attempt after `failures` failed ones (from 1): doubled each time up to
+ * `delayMsMax`, and half of it random. The default pace is that of requests to a storage server.
  */
-export function retryDelay(failures: number, random: Random): number {
-  const longest = Math.min(limits.retryDelayMsMin * 2 ** Math.max(0, failures - 1), limits.retryDelayMsMax);
+export function retryDelay(failures: number, random: Random, { delayMsMin, delayMsMax }: RetryPace = callPace): number {
+  const longest = Math.min(delayMsMin * 2 ** Math.max(0, failures - 1), delayMsMax);
   return longest * (0.5 + random.fraction() / 2);
 }

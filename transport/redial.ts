@@ -1,4 +1,5 @@
 import { type Random, type Clock, delay, limits, type Log, soonerOf, ZooidError } from "../core/index.js";
+import { dialPace, retryDelay } from "../core/backoff.js";
 
 /** Whether `error` is a refusal that another attempt would meet again: wrong credentials, an untrusted certificate. */
 export function isLasting(error: unknown): error is ZooidError {
@@ -26,7 +27,7 @@ export class Redial<Target, Link> {
   readonly #options: RedialOptions<Target, Link>;
   readonly #stopped = new AbortController();
   #next = 0;
-  #attempt = 0;
+  #failures = 0;
   #lastReason: string | undefined;
   #problem: Error | undefined;
 
@@ -110,7 +111,7 @@ export class Redial<Target, Link> {
       }
       link = undefined;
       // A server that takes links and drops them at once counts as unreachable: the pause keeps growing.
-      if (clock.monotonic() - since > limits.dialDelayMsMax) this.#attempt = 0;
+      if (clock.monotonic() - since > limits.dialDelayMsMax) this.#failures = 0;
       else await this.#pause();
     }
   }
@@ -132,10 +133,9 @@ export class Redial<Target, Link> {
   }
 
   async #pause(): Promise<void> {
-    const longest = Math.min(limits.dialDelayMsMax, limits.dialDelayMsMin * 2 ** this.#attempt);
-    this.#attempt = Math.min(this.#attempt + 1, 30);
+    this.#failures += 1;
     try {
-      await delay(this.#options.clock, longest * (0.5 + this.#options.random.fraction() / 2), this.#stopped.signal);
+      await delay(this.#options.clock, retryDelay(this.#failures, this.#options.random, dialPace), this.#stopped.signal);
     } catch {
       // Stopped: the loop sees it.
     }
