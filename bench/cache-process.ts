@@ -3,10 +3,12 @@ import { connect } from "nats";
 import { openCacheOver } from "../actors/cache/cache.js";
 import { cacheSettings } from "../actors/cache/options.js";
 import type { BusEvent } from "../transport/bus.js";
-import { connectNats, createJetStreamBus, createPlainBus } from "../transport/index.js";
+import { connectNats } from "../transport/index.js";
 import { silentLog, systemRandom, systemClock } from "../core/index.js";
 import { nowMs } from "./measure.js";
 import { answer, processDetails } from "./process.js";
+import { createJetStreamBus } from "../actors/cache/bus/stream-bus.js";
+import { createPlainBus } from "../actors/cache/bus/plain-bus.js";
 
 const { url, busKind } = processDetails<{ readonly busKind: "jetstream" | "nats" }>();
 const seams = { clock: systemClock, random: systemRandom, log: silentLog };

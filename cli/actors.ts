@@ -79,21 +79,22 @@ function runningIn(realm: string, views: readonly ActorView[]): string {
 }
 
 /**
- * Views of the running actors of machine `name` that belong to `of`, a client or a storage. Throws a CommandError when
- * there is none.
+ * Views of the running actors of machine `name` that belong to `of`: a client, a storage, or a node of a cache. `bus`
+ * stands for the machine of either kind of bus. Throws a CommandError when there is none.
  */
 export async function actorsOf({ system, realm }: SystemOfRealm, name: string, of: string): Promise<readonly ActorView[]> {
   const views = await system.list(actorsAnswerMs);
-  const named = views.filter(({ path }) => path.split("/").includes(name));
+  const named = views.filter(({ path, machine }) => path.split("/").includes(name) || machine === name);
   const found = named.filter(({ path }) => path.split("/").includes(of));
   if (found.length > 0) return found;
   const running = runningIn(realm, named.length > 0 ? named : views);
   throw new CommandError("ZOOID_NOT_FOUND", `no ${name} of ${JSON.stringify(of)} runs: ${running}`);
 }
 
-/** Draws the machine `name` with the state of the actor of `of` marked. */
+/** Draws the machine that the actor `name` of `of` runs, with its current state marked. */
 export async function drawCurrent(system: SystemOfRealm, name: string, of: string): Promise<string> {
-  const machine = machineNamed(name);
+  const named = machineNamed(name);
   const [view] = await actorsOf(system, name, of);
+  const machine = Object.entries(machines).find(([each]) => each === view?.machine)?.[1] ?? named;
   return machineToMermaid(machine, { current: (view?.value ?? undefined) as never });
 }

@@ -1,10 +1,12 @@
 /** The lifecycles of Zooid: what can happen, and when. Machines only; what they do is provided where they run. */
+import { busMachine } from "./cache/bus.js";
 import { cacheVerificationMachine } from "./client/cache-verification.js";
 import { commitMachine } from "./client/commit.js";
 import { committingMachine } from "./client/committing.js";
 import { connectionMachine } from "./client/connection.js";
 import { flightMachine } from "./cache/flight.js";
 import { groupCommitMachine } from "./server/group-commit.js";
+import { plainBusMachine } from "./cache/plain-bus.js";
 import { pruningMachine } from "./server/pruning.js";
 import { sessionMachine } from "./server/session.js";
 import { transactionMachine } from "./server/transaction.js";
@@ -13,7 +15,9 @@ export * from "./client/cache-verification.js";
 export * from "./client/commit.js";
 export * from "./client/committing.js";
 export * from "./client/connection.js";
+export * from "./cache/bus.js";
 export * from "./cache/flight.js";
+export * from "./cache/plain-bus.js";
 export * from "./server/group-commit.js";
 export * from "./server/pruning.js";
 export * from "./server/session.js";
@@ -30,4 +34,6 @@ export const machines = {
   session: sessionMachine,
   pruning: pruningMachine,
   flight: flightMachine,
+  bus: busMachine,
+  "plain-bus": plainBusMachine,
 } as const;

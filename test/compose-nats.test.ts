@@ -93,13 +93,17 @@ describe("docker-compose.yml", () => {
         },
         start: () => storage.start(isServing),
       },
+      broker: {
+        stop: async () => void (await nats.stop()),
+        start: () => nats.start((line) => line.includes("Server is ready")),
+      },
       sleeper: { sleep: async () => serviceA.signal("SIGSTOP"), wake: async () => serviceA.signal("SIGCONT") },
       clock: systemClock,
       random: systemRandom,
       report: (event) => events.push(event),
       signal: new AbortController().signal,
     });
-    expect(events).toHaveLength(13);
+    expect(events).toHaveLength(15);
     // The command that docs/guide/compose.md runs in the container of the storage server.
     const stats = await runZooid(["cache", "stats", "--json", "--wait", "2s"], "", { ZOOID_SERVERS: `nats://127.0.0.1:${broker}` });
     expect(stats.err).toBe("");

@@ -14,17 +14,11 @@ import { connect, type ObjectClient } from "../index.js";
 import { startStorageServer } from "../server.js";
 import { MemoryDisk } from "../storage/kv/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
-import {
-  connectNats,
-  connectWebSocket,
-  createBroker,
-  createJetStreamBus,
-  createPlainBus,
-  type HeadedTransport,
-  serveBroker,
-} from "../transport/index.js";
+import { connectNats, connectWebSocket, createBroker, type HeadedTransport, serveBroker } from "../transport/index.js";
 import { openCache } from "./actors/cache/open.js";
 import { clientWorld, type ClientWorld } from "./support/client-world.js";
+import { createJetStreamBus } from "../actors/cache/bus/stream-bus.js";
+import { createPlainBus } from "../actors/cache/bus/plain-bus.js";
 
 interface Face {
   readonly name: string;
@@ -235,11 +229,10 @@ test("no option of a face is a plain number of milliseconds or seconds", () => {
     "cache/options",
     "cache/cacheable-options",
     "cache/admin/nodes",
+    "cache/bus/plain-bus",
     "system/remote-actor",
   ].map((name) => `actors/${name}.ts`);
-  const transports = ["nats/dial", "websocket/websocket", "websocket/broker", "nats/plain-bus", "jetstream/bus"].map(
-    (name) => `transport/${name}.ts`,
-  );
+  const transports = ["nats/dial", "websocket/websocket", "websocket/broker", "jetstream/options"].map((name) => `transport/${name}.ts`);
   for (const file of [...files, ...transports, "fastify/route-rules.ts"]) {
     const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
     // Durations in settings that were already checked are required properties; options are optional.

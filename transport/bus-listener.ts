@@ -1,10 +1,11 @@
 import { assert, type Log } from "../core/index.js";
 import type { BusEvent } from "./bus.js";
 
-/** The one listener of a bus. What it throws is logged and hurts neither the bus nor the other nodes. */
+/** The one listener of a bus. An error that it throws is logged, and hurts neither the bus nor the other nodes. */
 export class BusListener {
   readonly #log: Log;
   #listener: ((event: BusEvent) => void) | undefined;
+  #isFollowing = false;
 
   constructor(log: Log) {
     this.#log = log;
@@ -15,7 +16,14 @@ export class BusListener {
     this.#listener = listener;
   }
 
+  /** Its last `following` came after its last `cut`. */
+  get isFollowing(): boolean {
+    return this.#isFollowing;
+  }
+
   tell(event: BusEvent): void {
+    if (event.type === "following") this.#isFollowing = true;
+    else if (event.type === "cut") this.#isFollowing = false;
     try {
       this.#listener?.(event);
     } catch (error) {

@@ -5,10 +5,8 @@ import type { Bucket } from "../../transport/bucket.js";
 import type { Bus } from "../../transport/bus.js";
 import { createInvalidationHub } from "../../transport/in-process-bus.js";
 import { createJetStreamBucket } from "../../transport/jetstream/bucket.js";
-import { createJetStreamBus } from "../../transport/jetstream/bus.js";
 import { connectNats } from "../../transport/nats/nats.js";
 import { openTransport } from "../../transport/open.js";
-import { createPlainBus } from "../../transport/nats/plain-bus.js";
 import type { AskingTransport, Transport } from "../../transport/transport.js";
 import {
   asTag,
@@ -38,6 +36,8 @@ import { asTags, type Tags } from "./tag-list.js";
 import type { Cache, CacheStats, GetOrSetOptions, Moment, SetOptions } from "./interface.js";
 import { isResultKey, keyTag } from "../../storage/results/result-key.js";
 import type { Entry } from "../../storage/results/entry-store.js";
+import { createJetStreamBus } from "./bus/stream-bus.js";
+import { createPlainBus } from "./bus/plain-bus.js";
 
 /**
  * A cache of its own. Resolves without waiting for a broker, which may come later: the log, or a warning of the process where no log was

@@ -8,7 +8,8 @@
  *     GET   /cities/<country>?limit=20        cities of a country, in the order of their keys
  *     GET   /figures/<country>                figures computed from all cities of a country, cached until one changes
  *     GET   /events                           changes of cities and of the connection, as server-sent events
- *     GET   /state, /health                   the client's machines, position and cache; 200 while it is open
+ *     GET   /state, /health                   the client's machines, position and cache, and the bus of results;
+ *                                             200 while it is open
  */
 import { once } from "node:events";
 import type { Server } from "node:http";
@@ -199,7 +200,7 @@ export function cityRoutes(name: string, store: ObjectClient<CitySchema>, cache:
     }),
   );
 
-  app.get("/state", (context) => context.json(store.status()));
+  app.get("/state", (context) => context.json({ ...store.status(), bus: cache.stats().bus?.type ?? "none" }));
   app.get("/health", (context) => context.json({ name, connection: store.state }));
 
   app.onError((error, context) => {

@@ -14,6 +14,8 @@ export async function expectPlayed(up: RunningUp): Promise<string> {
     ["A is notified", expect.stringMatching(/ after B began, .* B had its answer$/), "readWrite"],
     ["read at A", "the new value, from the server", "readWrite"],
     ["figures at A", expect.stringMatching(/^computed again, .* after the commit at B$/), "readWrite"],
+    ["broker stopped", "the bus of A's cache of results is cut", "disconnected"],
+    ["broker started", "the bus of A's cache of results is following", "readWrite"],
     ["storage server stopped", "A has noticed", expect.not.stringMatching(/read/)],
     ["read at A, cut off", expect.stringMatching(/^from its cache, as of \d{4}-/), expect.not.stringMatching(/read/)],
     ["storage server started", "B is connected again, A is suspended", expect.not.stringMatching(/read/)],

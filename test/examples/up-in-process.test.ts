@@ -64,7 +64,7 @@ describe("npm start without a nats-server", () => {
       const { commands } = await up.event("byHand");
       const answers: string[] = [];
       for (const command of commands) answers.push((await promisify(execFile)("sh", ["-c", command])).stdout);
-      const [before, figures, change, after, changed, , cutOff, , state, status, drawing, keys, invalidated, computedAgain] = answers;
+      const [before, figures, change, after, changed, , cutOff, , state, status, drawing, bus, keys, invalidated, computedAgain] = answers;
       expect(JSON.parse(before ?? "")).toMatchObject({ from: "cache", connected: true });
       expect(JSON.parse(change ?? "")).toMatchObject({ city: { note: "by hand" } });
       expect(JSON.parse(after ?? "")).toMatchObject({ from: "server", city: { note: "by hand" } });
@@ -73,7 +73,9 @@ describe("npm start without a nats-server", () => {
       expect(JSON.parse(cutOff ?? "")).toMatchObject({ from: "cache", connected: false, city: { note: "by hand" } });
       expect(JSON.parse(state ?? "")).toMatchObject({ client: "A", state: "readWrite" });
       expect(status).toMatch(/^client\/A\/connection +attached\.linked\.connected\.readWrite$/m);
+      expect(status).toMatch(/^cache\/A\/bus +following\.resting$/m);
       expect(drawing).toContain("class attached__linked__connected__readWrite current");
+      expect(bus).toContain("class following__resting current");
       expect(keys).toMatch(/^A .*figures\("/m);
       expect(invalidated).toMatch(/^A +published$/m);
       expect(JSON.parse(computedAgain ?? "")).toMatchObject({ from: "computed" });

@@ -1,8 +1,8 @@
-import { createJetStreamBus } from "../../transport/index.js";
 import { FaultyNetwork } from "../../testing/faulty-network.js";
 import { jetStreamEnd, SimulatedJetStream } from "../../testing/simulated-jetstream.js";
 import { seededRandom, systemClock } from "../../core/index.js";
 import { busPace, busSuite } from "../../testing/suites/bus.js";
+import { createJetStreamBus } from "../../actors/cache/bus/stream-bus.js";
 
 busSuite("over a simulated JetStream", { oneOrder: true, keepsHistory: true, hasLinks: true }, async () => {
   const random = seededRandom(1);

@@ -28,33 +28,34 @@ export interface ExaminationDeps {
   readonly silenceMsMax: number;
   /** Called with how long the stream keeps invalidations, as it is now. */
   readonly onHistory: (historyMs: number) => void;
-  /** Called when nothing is missing any more, before anything else can be heard. */
-  readonly onWhole: () => void;
 }
 
 /**
- * What a node does with a stream before it follows: a message of its own has to come back, the history has to be the one that was known, and what
- * was missed is replayed.
+ * What a node does with a stream before it follows: a message of its own has to come back, the history has to be the
+ * one that the node knew, and a replay delivers what the node has missed.
  *
  * Source: DESIGN, "Versions", "Gaps"; INTERLEAVINGS B2, B3, B5.
  */
 export class StreamExamination {
   readonly #deps: ExaminationDeps;
-  /** History went back, and no new epoch tells of it yet. */
+  /** History went back, and no new epoch record has been written yet. */
   #wentBack = false;
 
   constructor(deps: ExaminationDeps) {
     this.#deps = deps;
   }
 
-  /** An acknowledgement came that can only be when history went back: the next examination gives it another name. */
+  /** An acknowledgement came that shows that history went back: the next examination writes another epoch record. */
   doubtHistory(): void {
     this.#wentBack = true;
   }
 
-  /** Resolves when nothing is missing. Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory, onWhole } = this.#deps;
+  /**
+   * Compares the stream with what this node knows, and sets the position from which `replayMissing` goes on.
+   * Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused.
+   */
+  async examine(signal: AbortSignal): Promise<void> {
+    const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory } = this.#deps;
     const { created, firstSequence, historyMs } = await api.findStream();
     signal.throwIfAborted();
     onHistory(historyMs);
@@ -63,7 +64,8 @@ export class StreamExamination {
     const sentAt = proof.sending();
     const hello = await api.append("beat", writeBusWord({ type: "beat", epoch: known?.epoch ?? "", knew: known?.sequence ?? 0 }), {});
     proof.sent(hello.sequence, sentAt);
-    // It is remembered until a new epoch is written: should this examination fail, the stream may have counted past `known` by the next one.
+    // The flag stands until a new epoch is written: if this examination fails, the stream may have counted past `known`
+    // by the next one.
     if (known !== undefined && hello.sequence <= known.sequence) this.#wentBack = true;
     await latest.reaches(hello.sequence, silenceMsMax, signal);
     const beat = await api.last("beat");
@@ -74,7 +76,7 @@ export class StreamExamination {
     const end = { epoch: epochOf(record, created), sequence: hello.sequence, time: beat.time };
     let isWhole = known?.epoch === end.epoch && end.time - known.time < historyMs - historyMarginMs(silenceMsMax);
     const isSame = known?.epoch === end.epoch;
-    // Whatever showed it before, an epoch that others wrote since is reason enough to start anew.
+    // Another node has written a new epoch since. That alone makes this node begin anew.
     if (!isSame) this.#wentBack = false;
     else if (await this.#isBehind(known, isWhole ? firstSequence : undefined, end, signal)) this.#wentBack = true;
     if (this.#wentBack || (!isSame && this.#isLost(record, known, created))) {
@@ -88,11 +90,39 @@ export class StreamExamination {
     signal.throwIfAborted();
     intake.begin({ ...end, epoch: epochOf(record, created) }, record, held);
     signal.throwIfAborted();
-    await this.#replay(signal);
-    onWhole();
   }
 
-  /** The latest invalidations that the stream holds: a node that begins at its end knows of them, should the stream lose them. */
+  /** All that the stream has repeated on this link was applied. */
+  get isWhole(): boolean {
+    const { intake, latest } = this.#deps;
+    return intake.last >= latest.sequence;
+  }
+
+  /**
+   * Applies what this node has missed. A consumer passes over an invalidation that a later one of its tag has
+   * superseded, which may be one that the stream took while the consumer delivered. So the node has applied all that
+   * it missed only once it has reached the end that the stream has after that. Rejects as `examine` does.
+   */
+  async replayMissing(signal: AbortSignal): Promise<void> {
+    const { names, api, intake, latest, silenceMsMax, log } = this.#deps;
+    while (!this.isWhole) {
+      const from = intake.last + 1;
+      await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
+        if (!signal.aborted) intake.takeReplayed(delivery);
+        return signal.aborted || this.isWhole;
+      });
+      signal.throwIfAborted();
+      const { sequence: end } = await api.lastSequence(limits.busPublishTimeoutMs);
+      signal.throwIfAborted();
+      await latest.reaches(end, silenceMsMax, signal);
+      log.debug({ stream: names.stream, from, to: intake.last }, "missed invalidations were replayed");
+    }
+  }
+
+  /**
+   * The latest invalidations of the stream. A node that begins at the end keeps them, to notice if the stream loses
+   * one.
+   */
   async #heldUpTo({ sequence: end }: BusPosition, signal: AbortSignal): Promise<HeldInvalidations> {
     const since = Math.max(1, end + 1 - limits.toldInvalidationsMax);
     const invalidations: (KnownInvalidation & { readonly id: string })[] = [];
@@ -103,19 +133,20 @@ export class StreamExamination {
     return { since, invalidations };
   }
 
-  /** True when the stream has counted anew up to `known` and further: it lost its end, or was restored from an older copy. */
+  /** True when the stream has counted anew beyond `known`: it lost its end, or was restored from an older copy. */
   async #isBehind(known: BusPosition, firstSequence: number | undefined, end: BusPosition, signal: AbortSignal): Promise<boolean> {
     if (firstSequence === undefined) return false;
     if (await this.#hasLostEnd(firstSequence, signal)) return true;
     const { intake, silenceMsMax } = this.#deps;
     let isBehind = false;
-    // Whatever it has counted anew is not what we were told of.
+    // What the stream has counted anew differs from what this node has applied.
     const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
     await replay(start, this.#replaying(signal), (delivery) => {
       isBehind = intake.isContradictedBy(delivery);
       return isBehind || delivery.sequence >= known.sequence;
     });
-    // Of what lies further back only the time tells; that is known to some milliseconds, and those of two leaders differ.
+    // Further back only times can be compared. They are exact to some milliseconds, and the clocks of two leaders
+    // differ.
     const slackMs = silenceMsMax;
     if (isBehind || end.time - known.time <= 2 * slackMs) return isBehind;
     await replay({ sinceMs: known.time + slackMs }, this.#replaying(signal), ({ sequence }) => {
@@ -126,9 +157,10 @@ export class StreamExamination {
   }
 
   /**
-   * True when the stream's leader has lost an invalidation that is known here. What is lost is always an end, also when heartbeats have been
-   * counted in its place since. So the latest that is known tells it all, unless a later one of its tag hides whether it is there: then the one
-   * before it is asked for, and so on. Usually that is one request. What was taken before `firstSequence` may be too old.
+   * True when the stream's leader has lost an invalidation that is known here. A leader always loses an end of the
+   * stream, even if heartbeats were counted in its place since. So it is enough to look for the latest known
+   * invalidation. If a later one of its tag has superseded it, this node looks for the one before it, and so on:
+   * usually that is one request. Invalidations before `firstSequence` may be too old to be there.
    */
   async #hasLostEnd(firstSequence: number, signal: AbortSignal): Promise<boolean> {
     const { intake, api } = this.#deps;
@@ -150,34 +182,14 @@ export class StreamExamination {
   }
 
   /**
-   * True when our history's record is gone, and `found` is that of an earlier one: what was counted under that name before would be valid again.
-   * Its sequence may be a later one: it is renewed now and then.
+   * True when the record of this node's history is gone, and `found` is the record of an earlier history: what was
+   * counted under that name before would be valid again. The sequence of `found` may be later, because records are
+   * renewed.
    */
   #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {
     if (known?.epoch.endsWith(` ${created}`) !== true) return false;
     const { record } = this.#deps.intake;
     return isEarlier(found, known.epoch) ?? (record !== undefined && found.sequence <= record.sequence);
-  }
-
-  /**
-   * Applies what is missing. A consumer passes over an invalidation that a later one of its tag has superseded, which may be one that the stream
-   * took while the consumer delivered. So the node has applied all that it missed only once it has reached the end that the stream has after that.
-   */
-  async #replay(signal: AbortSignal): Promise<void> {
-    const { names, api, intake, latest, silenceMsMax, log } = this.#deps;
-    const isAtEnd = () => intake.last >= latest.sequence;
-    while (!isAtEnd()) {
-      const from = intake.last + 1;
-      await replay({ sequence: from }, this.#replaying(signal), (delivery) => {
-        if (!signal.aborted) intake.takeReplayed(delivery);
-        return signal.aborted || isAtEnd();
-      });
-      signal.throwIfAborted();
-      const { sequence: end } = await api.lastSequence(limits.busPublishTimeoutMs);
-      signal.throwIfAborted();
-      await latest.reaches(end, silenceMsMax, signal);
-      log.debug({ stream: names.stream, from, to: intake.last }, "missed invalidations were replayed");
-    }
   }
 
   #replaying(signal: AbortSignal): ReplayOptions {

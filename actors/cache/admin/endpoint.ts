@@ -12,6 +12,7 @@ import {
   type Tag,
   type Value,
 } from "../../../core/index.js";
+import { hasMachine } from "../bus/bus-machine.js";
 import { listPage } from "./pages.js";
 import * as m from "./messages.js";
 import type { Cache } from "../interface.js";
@@ -32,7 +33,7 @@ export interface CacheEndpointOptions {
 /**
  * Answers for one node until it is closed.
  *
- * 1. Only the operations of cache-messages.ts get in; whatever else a message holds is a typed error, and changes nothing.
+ * 1. Only the operations of messages.ts get in. Any other message gets a typed error, and changes nothing.
  * 2. Nobody waits for those who look: what is long is done in steps, and limits.cacheStepsMax at a time.
  * 3. Looking at results does not keep them alive.
  */
@@ -56,6 +57,8 @@ export class CacheEndpoint {
     this.#openedMs = clock.monotonic();
     this.#system = createActorSystem({ realm: prefix, transport, clock, random, log });
     this.#system.register(`cache/${this.#name.node}/pruning`, pruner.actor, { accepts: ["PRUNE"] });
+    const { bus } = core;
+    if (bus !== undefined && hasMachine(bus)) this.#system.register(`cache/${this.#name.node}/bus`, bus.actor, { accepts: [] });
     this.#subscriptions = [
       transport.subscribe(this.#subjects.nodes, (message) => {
         this.#tellName(message);

@@ -103,7 +103,7 @@ export class Controls implements ControlActions {
 
   scenario(): Promise<{ readonly key: string }> {
     return this.inLine(async () => {
-      const { server, services } = this.#parts();
+      const { server, broker, services } = this.#parts();
       const { a, b, keys } = this.#services();
       const sleeper = {
         sleep: () => services[0].sleep(),
@@ -114,7 +114,7 @@ export class Controls implements ControlActions {
       };
       const { clock, report, signal } = this.#options;
       const startMs = clock.monotonic();
-      const { key } = await playScenario({ a, b, keys, server, sleeper, clock, random: systemRandom, report, signal });
+      const { key } = await playScenario({ a, b, keys, server, broker, sleeper, clock, random: systemRandom, report, signal });
       report({ event: "scenario", city: key, ms: clock.monotonic() - startMs });
       return { key };
     });

@@ -16,6 +16,7 @@ export interface ScenarioOptions {
   /** Keys to choose from. */
   readonly keys: readonly string[];
   readonly server: { stop(): Promise<void>; start(): Promise<void> };
+  readonly broker: { stop(): Promise<void>; start(): Promise<void> };
   /** A is suspended, so that it misses a transaction; its cache stays on disk. */
   readonly sleeper: { sleep(): Promise<void>; wake(): Promise<void> };
   readonly clock: Clock;
@@ -26,11 +27,12 @@ export interface ScenarioOptions {
 
 /**
  * Takes a city that A has not cached, and shows a read, a cached read, cached figures of its country, a change that
- * reaches the other service and makes the figures stale, a read without the storage server, and a cache that is
- * verified by replaying a missed transaction. Throws a CommandError when a step does not go as promised.
+ * reaches the other service and makes the figures stale, a bus that is cut and follows again, a read without the
+ * storage server, and a cache that is verified by replaying a missed transaction. Throws a CommandError when a step
+ * does not go as promised.
  */
 export async function playScenario(options: ScenarioOptions): Promise<{ readonly key: string }> {
-  const { a, b, server, sleeper, clock } = options;
+  const { a, b, server, broker, sleeper, clock } = options;
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(scenarioTimeoutMs)]);
   const steps = new Steps(options);
   const note = (what: string) => `${what} ${new Date(clock.now()).toISOString()}`;
@@ -73,6 +75,18 @@ export async function playScenario(options: ScenarioOptions): Promise<{ readonly
   const sinceCommitMs = fresh.at - change.at;
   const freshness = `computed again, ${duration(sinceCommitMs)} after the commit at B`;
   steps.report("figures at A", freshness, fresh.ms, { from: fresh.from, sinceCommitMs });
+
+  const breaking = clock.monotonic();
+  await broker.stop();
+  const cut = await a.untilBus((state) => state !== "following", clock, signal);
+  await Promise.all([a.untilConnected(false, signal), b.untilConnected(false, signal)]);
+  steps.report("broker stopped", `the bus of A's cache of results is ${cut}`, clock.monotonic() - breaking, { bus: cut });
+
+  const mending = clock.monotonic();
+  await broker.start();
+  const follows = await a.untilBus((state) => state === "following", clock, signal);
+  await Promise.all([a.untilConnected(true, signal), b.untilConnected(true, signal)]);
+  steps.report("broker started", `the bus of A's cache of results is ${follows}`, clock.monotonic() - mending, { bus: follows });
 
   const lost = a.untilConnected(false, signal);
   const stopping = clock.monotonic();
@@ -138,6 +152,7 @@ export function commandsByHand(
     `curl -sw "\\n" ${urls.a}/state`,
     zooid("status"),
     zooid("machines connection --of A"),
+    zooid("machines bus --of A"),
     zooid("cache keys"),
     zooid(`cache invalidate ${tag`figures:${countryOf(key)}`}`),
     figures,

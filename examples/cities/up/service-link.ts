@@ -1,4 +1,8 @@
 import { CommandError } from "../../../cli/failure.js";
+import { type Clock, delay } from "../../../core/index.js";
+
+/** Pause between two looks at a state that sends no events. */
+const lookIntervalMs = 20;
 
 /** A read's answer of the example service. */
 export interface ReadAnswer {
@@ -126,6 +130,15 @@ export class ServiceLink {
   nextConnected(connected: boolean, signal: AbortSignal): Promise<ConnectionEvent> {
     const is = (event: ServiceEvent): event is ConnectionEvent => event.type === "connection" && event.connected === connected;
     return this.next(is, signal);
+  }
+
+  /** The state of the bus of its cache of results, as soon as it is one that `is` takes. */
+  async untilBus(is: (state: string) => boolean, clock: Clock, signal: AbortSignal): Promise<string> {
+    for (;;) {
+      const { bus } = await this.#ask<{ readonly bus: string }>("GET", "/state", undefined, signal);
+      if (is(bus)) return bus;
+      await delay(clock, lookIntervalMs, signal);
+    }
   }
 
   read(key: string, signal: AbortSignal): Promise<ReadAnswer> {

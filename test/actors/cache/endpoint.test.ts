@@ -166,9 +166,27 @@ describe("the nodes of a cache", () => {
     await open({ node: "a" });
     const system = createActorSystem({ realm: "zooid", ...seams });
     onTestFinished(() => system.close());
-    expect(await run(system.list(answerMs))).toMatchObject([{ path: "cache/a/pruning", machine: "pruning", value: "idle" }]);
+    expect(await run(system.list(answerMs))).toMatchObject([
+      { path: "cache/a/bus" },
+      { path: "cache/a/pruning", machine: "pruning", value: "idle" },
+    ]);
     await run(system.remote("cache/a/pruning").send({ type: "PRUNE" }));
     await expect(run(system.remote("cache/a/pruning").send({ type: "STOP" }))).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+  });
+
+  test("have their bus at an address, where it shows its state, takes no event, and is found again after a cut", async () => {
+    const { open, seams, run, broker, clock } = openSetup();
+    const { cache } = await open({ node: "a" });
+    const system = createActorSystem({ realm: "zooid", ...seams });
+    onTestFinished(() => system.close());
+    const bus = system.remote("cache/a/bus");
+    expect(await run(bus.snapshot())).toMatchObject({ machine: "plain-bus", value: { following: "resting" } });
+    await expect(run(bus.send({ type: "LINK_LOST" }))).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+    broker.stop();
+    await clock.until(() => cache.stats().bus?.type === "cut", 5_000);
+    broker.start();
+    await clock.until(() => cache.stats().bus?.type === "following", 5_000);
+    expect(await run(bus.snapshot())).toMatchObject({ value: { following: "resting" } });
   });
 
   test("that are gone are told of, and a broker that is", async () => {

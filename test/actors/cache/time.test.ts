@@ -3,8 +3,9 @@ import os from "node:os";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Cache, createCache } from "../../../cache.js";
 import { Ticks } from "../../../storage/results/ticks.js";
-import { createBroker, createPlainBus } from "../../../transport/index.js";
+import { createBroker } from "../../../transport/index.js";
 import { systemClock } from "../../../core/index.js";
+import { createPlainBus } from "../../../actors/cache/bus/plain-bus.js";
 
 let cache: Cache;
 let calls: number;

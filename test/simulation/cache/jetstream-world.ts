@@ -3,10 +3,11 @@ import type { FaultyNetwork } from "../../../testing/faulty-network.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
-import { type Bus, createJetStreamBus } from "../../../transport/index.js";
+import { type Bus } from "../../../transport/index.js";
 import { oneOf } from "../common/play-faults.js";
 import { autoPruneIntervalsMs, type BusDeps, CacheWorld, prefix, slackMs, timings } from "./cache-world.js";
 import { tapStream } from "./stream-tap.js";
+import { createJetStreamBus } from "../../../actors/cache/bus/stream-bus.js";
 
 /** A bucket whose readers get their answers from followers, and which loses requests and answers now and then. */
 const bucketFaults: BucketFaults = { delayMsMin: 0.2, delayMsMax: 3, lossOfRequests: 0.005, lossOfAnswers: 0.005, lagMsMax: 100 };

@@ -163,7 +163,7 @@ export const failedSeeds: readonly FailedSeeds[] = [
     what: "cache",
     seeds: [391],
     cause: "after a power failure the stream gave the lost sequences again before a node came back",
-    test: "test/transport/jetstream/lost-end.test.ts",
+    test: "test/actors/cache/bus/lost-end.test.ts",
   },
   {
     what: "store",
@@ -187,13 +187,13 @@ export const failedSeeds: readonly FailedSeeds[] = [
     what: "cache",
     seeds: [105792],
     cause: "after a power failure heartbeats took the lost sequences again, and a node did not notice the loss",
-    test: "test/transport/jetstream/lost-end-beats.test.ts",
+    test: "test/actors/cache/bus/lost-end-beats.test.ts",
   },
   {
     what: "cache",
     seeds: [1186574438],
     cause: "an acknowledgement that showed a lost end of the stream was forgotten when the examination of the stream failed",
-    test: "test/transport/jetstream/lost-end-beats.test.ts",
+    test: "test/actors/cache/bus/lost-end-beats.test.ts",
   },
   {
     what: "cache",
@@ -218,13 +218,13 @@ export const failedSeeds: readonly FailedSeeds[] = [
     what: "cache",
     seeds: [693031835],
     cause: "a history whose record was lost went on under the name of the one before, which had been renewed and looked like a later one",
-    test: "test/transport/jetstream/lost-end.test.ts",
+    test: "test/actors/cache/bus/lost-end.test.ts",
   },
   {
     what: "cache",
     seeds: [693030729],
     cause: "a node that had begun after an invalidation did not notice that the stream lost it, once heartbeats had its sequence",
-    test: "test/transport/jetstream/lost-end-beats.test.ts",
+    test: "test/actors/cache/bus/lost-end-beats.test.ts",
   },
   {
     what: "cache",
@@ -237,7 +237,7 @@ export const failedSeeds: readonly FailedSeeds[] = [
     seeds: [780088533],
     cause:
       "a node followed before it had applied an invalidation that was superseded while a consumer delivered the messages that the node had missed",
-    test: "test/transport/jetstream/passed-over.test.ts",
+    test: "test/actors/cache/bus/passed-over.test.ts",
   },
   {
     what: "cache",

@@ -1,7 +1,7 @@
 import type { FaultyNetwork } from "../../../testing/faulty-network.js";
 import type { PublishedMessage } from "../../../testing/published.js";
 import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
-import { type Bus, createPlainBus } from "../../../transport/index.js";
+import { type Bus } from "../../../transport/index.js";
 import { readPlainWord } from "../../../transport/nats/plain-words.js";
 import { tagOfSubject } from "../../../transport/tag-subject.js";
 import { autoPruneIntervalsMs, type BusDeps, CacheWorld, prefix, slackMs, timings } from "../cache/cache-world.js";
@@ -9,6 +9,7 @@ import type { NodeLife } from "../cache/cache-checker.js";
 import { tapped } from "../cache/tapped.js";
 import { oneOf } from "../common/play-faults.js";
 import { PublishersHeard } from "./publishers-heard.js";
+import { createPlainBus } from "../../../actors/cache/bus/plain-bus.js";
 
 /** Maximal delay of a route between brokers. */
 const routeMsMax = 60;

@@ -1,12 +1,13 @@
 import { expect, onTestFinished, test } from "vitest";
 import { type Cache, createCache } from "../../../../cache.js";
-import { connectNats, createJetStreamBus, type HeadedTransport } from "../../../../transport/index.js";
+import { connectNats, type HeadedTransport } from "../../../../transport/index.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { startNatsServer } from "../../../support/nats-server.js";
 import { busPace } from "../../../../testing/suites/bus.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { startTcpProxy } from "../../../support/tcp-proxy.js";
 import { until } from "../../../support/until.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
 const makeFolder = temporaryFolders();
 

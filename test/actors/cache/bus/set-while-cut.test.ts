@@ -2,8 +2,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { createCache } from "../../../../cache.js";
 import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
 import { SimulatedJetStream } from "../../../../testing/simulated-jetstream.js";
-import { createJetStreamBus } from "../../../../transport/index.js";
 import { seededRandom } from "../../../../core/index.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
 test("a value that is set while cut off is not kept, and what it replaces is not given again", async () => {
   const clock = new SimulatedClock();

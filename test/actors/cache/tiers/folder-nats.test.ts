@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Cache, type CacheOptions, createCache } from "../../../../cache.js";
-import { connectNats, createJetStreamBus, createPlainBus } from "../../../../transport/index.js";
+import { connectNats } from "../../../../transport/index.js";
 import { InUseError } from "../../../../core/index.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
@@ -13,6 +13,8 @@ import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { HeardBus } from "../../../../testing/suites/bus.js";
 import { startTcpProxy } from "../../../support/tcp-proxy.js";
 import { until } from "../../../support/until.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 const makeFolder = temporaryFolders();
 

@@ -5,9 +5,9 @@ import { DiskEntryStore } from "../../../../storage/results/disk-entries.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { SimulatedDisk, healthyDisk } from "../../../../testing/simulated-disk.js";
 import { createInvalidationHub } from "../../../../transport/in-process-bus.js";
-import { createPlainBus } from "../../../../transport/nats/plain-bus.js";
 import { FaultyNetwork } from "../../../../testing/faulty-network.js";
 import { seededRandom, silentLog } from "../../../../core/index.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 /** A cache on a disk that, after `breakDisk`, refuses every write: results, the mark in the folder, and its removal. */
 async function setup(kind: "in-process" | "cut off") {

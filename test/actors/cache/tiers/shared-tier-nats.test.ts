@@ -3,13 +3,13 @@ import { openCacheOver } from "../../../../actors/cache/cache.js";
 import { cacheSettings } from "../../../../actors/cache/options.js";
 import { sharedAgeMsMax } from "../../../../actors/cache/shared-tier.js";
 import { createJetStreamBucket } from "../../../../transport/jetstream/bucket.js";
-import { createJetStreamBus } from "../../../../transport/jetstream/bus.js";
 import { connectNats } from "../../../../transport/nats/nats.js";
 import { type Clock, systemRandom, systemClock } from "../../../../core/index.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
 import { resultTierSuite } from "../../../suites/result-tier.js";
 import { sharedTier } from "../../../suites/shared-tier.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
 let server: NatsServer;
 beforeAll(async () => {

@@ -1,9 +1,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import { type Cache, createCache } from "../../../../cache.js";
-import { connectNats, createJetStreamBus } from "../../../../transport/index.js";
+import { connectNats } from "../../../../transport/index.js";
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { startNatsServer } from "../../../support/nats-server.js";
 import { until } from "../../../support/until.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
 const pace = { heartbeatIntervalMs: 60, heartbeatTimeoutMs: 200 };
 const historyMs = 4_500;

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
-import { SimulatedCluster } from "../../../testing/simulated-cluster.js";
-import { createPlainBus } from "../../../transport/index.js";
-import { seededRandom } from "../../../core/index.js";
-import { HeardBus } from "../../../testing/suites/bus.js";
+import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
+import { SimulatedCluster } from "../../../../testing/simulated-cluster.js";
+import { seededRandom } from "../../../../core/index.js";
+import { HeardBus } from "../../../../testing/suites/bus.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 const lagMs = 2_000;
 
@@ -23,7 +23,8 @@ test("what a publisher says late, on a link that lags, is no proof that nothing 
   const [reader, writer] = [await open("reader", 0), await open("writer", 1)];
   await clock.advance(3_000);
 
-  // The writer's heartbeats are under way to the reader while its broker dies, with an invalidation that was not passed on.
+  // The writer's heartbeats are under way to the reader while its broker dies, with an invalidation that was not
+  // passed on.
   network.slowDown("reader", lagMs);
   await clock.advance(lagMs - 500);
   writer.bus.publish("a", "id-a").catch(() => undefined);

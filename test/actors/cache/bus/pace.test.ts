@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
-import { createBroker, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../transport/index.js";
-import { busPace } from "../../transport/bus-pace.js";
-import { limits } from "../../core/index.js";
+import { createBroker, type HeadedTransport } from "../../../../transport/index.js";
+import { busPace } from "../../../../transport/bus-pace.js";
+import { limits } from "../../../../core/index.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 test("a longer interval brings a longer time-out, unless told", () => {
   expect(busPace({})).toEqual({ intervalMs: 1_000, timeoutMs: 3_500 });

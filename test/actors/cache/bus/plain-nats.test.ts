@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connectNats, createPlainBus, type Transport } from "../../../transport/index.js";
-import { tagTokens } from "../../../transport/jetstream/messages.js";
-import { encodeMessage } from "../../../core/index.js";
-import { natsBusSetup, type NatsBusSetup } from "../../support/nats-buses.js";
-import { type BusNode, busPace, HeardBus } from "../../../testing/suites/bus.js";
+import { connectNats, type Transport } from "../../../../transport/index.js";
+import { tagTokens } from "../../../../transport/jetstream/messages.js";
+import { encodeMessage } from "../../../../core/index.js";
+import { natsBusSetup, type NatsBusSetup } from "../../../support/nats-buses.js";
+import { type BusNode, busPace, HeardBus } from "../../../../testing/suites/bus.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 let setup: NatsBusSetup;
 /** Speaks for publishers that do not exist. */

@@ -1,3 +1,5 @@
+import { type Actor, createActor } from "xstate";
+import { plainBusMachine } from "../../../machines/cache/plain-bus.js";
 import {
   type Random,
   type Clock,
@@ -10,18 +12,20 @@ import {
   systemRandom,
   systemClock,
   type Tag,
-} from "../../core/index.js";
-import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "../bus.js";
-import { BusListener } from "../bus-listener.js";
-import { BusTrouble } from "../bus-trouble.js";
-import { busPace } from "../bus-pace.js";
-import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "./plain-words.js";
-import { type HeardAt, PlainPublishers } from "./plain-publishers.js";
-import { hearEarlierNodes } from "./earlier-nodes.js";
-import { RareWarning } from "../rare-warning.js";
-import { checkQueue } from "../subject.js";
-import { tagOfSubject, tagSubject } from "../tag-subject.js";
-import type { Message, Subscription, Transport } from "../transport.js";
+} from "../../../core/index.js";
+import type { BusEvent, BusPosition, BusState, BusVersion } from "../../../transport/bus.js";
+import { BusListener } from "../../../transport/bus-listener.js";
+import { BusTrouble } from "../../../transport/bus-trouble.js";
+import { busPace } from "../../../transport/bus-pace.js";
+import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "../../../transport/nats/plain-words.js";
+import { type HeardAt, PlainPublishers } from "../../../transport/nats/plain-publishers.js";
+import { hearEarlierNodes } from "../../../transport/nats/earlier-nodes.js";
+import { RareWarning } from "../../../transport/rare-warning.js";
+import { checkQueue } from "../../../transport/subject.js";
+import { tagOfSubject, tagSubject } from "../../../transport/tag-subject.js";
+import type { Message, Subscription, Transport } from "../../../transport/transport.js";
+import { Waiters } from "../../../transport/waiters.js";
+import type { BusWithMachine } from "./bus-machine.js";
 
 /** Where a bus is, and how long it may be silent. */
 export interface PlainBusOptions {
@@ -39,24 +43,27 @@ export interface PlainBusOptions {
 }
 
 /**
- * A bus without a stream: nobody keeps what was published. Each publisher numbers its invalidations and repeats its last number in
- * a heartbeat. What may hide a lost one is a `reset`: a heartbeat that counts more than was heard, a publisher that falls silent without
- * goodbye, an unknown one that has published before, and each new link. Positions are this node's own; `follow` always begins at the end.
+ * A bus without a stream: the broker keeps no invalidation. Each publisher numbers its invalidations and repeats its
+ * last number in its heartbeats. Whatever may hide a lost invalidation is a `reset`: a heartbeat with a higher number
+ * than this node has received, a publisher that falls silent without goodbye, an unknown publisher that has published
+ * before, and each new link. Positions are this node's own; `follow` always begins at the end.
  *
- * The subject decides what a message is, and which tag it invalidates: a publisher that NATS lets publish below one tag can invalidate what is
- * below it, and nothing else. So the numbers that count are those of heartbeats. Nothing under a tag is left out, whatever number it bears.
+ * The subject decides what a message is, and which tag it invalidates: a publisher that NATS lets publish below one
+ * tag can invalidate what is below it, and nothing else. So only the numbers in heartbeats count. A message under a
+ * tag always invalidates, whatever number it has.
  *
- * `heardAt` is when the last message of this node's own was sent that had come back before each other publisher was heard last: all that those had
- * published by then, and the broker had, was heard. Between brokers nobody measures: a node that does not know a publisher yet, or has dropped it
- * after the time-out, misses what a broken route loses until it hears of that publisher again; and a slow route is noticed by nothing as long
- * as it is not silent. Throws InvalidOptionError.
+ * `heardAt` is the time at which this node sent the last of its own messages that came back before it last heard each
+ * other publisher. This node has received all that those publishers had published by then, and the broker had taken.
+ * The way between two brokers is not measured: while a route is broken, a node misses what the route loses from a
+ * publisher that it does not know yet, or has dropped after the time-out, until it hears that publisher again. A slow
+ * route that is never silent is not noticed. Throws InvalidOptionError.
  */
-export function createPlainBus(options: PlainBusOptions): Bus {
+export function createPlainBus(options: PlainBusOptions): BusWithMachine {
   checkQueue(options.prefix);
   return new PlainBus(options);
 }
 
-/** Heartbeats under way whose sending is remembered: they are as many as fit into the time-out, and some. */
+/** Number of heartbeats under way whose time of sending is kept: somewhat more than fit into the time-out. */
 const soundsMax = 64;
 
 interface Publication {
@@ -69,7 +76,7 @@ interface Publication {
   readonly reject: (reason: Error) => void;
 }
 
-class PlainBus implements Bus {
+class PlainBus implements BusWithMachine {
   readonly kind = "nats";
   readonly #options: PlainBusOptions;
   readonly #transport: Transport;
@@ -82,11 +89,14 @@ class PlainBus implements Bus {
   readonly #intervalMs: number;
   readonly #timeoutMs: number;
   readonly #epoch: string;
-  /** Not heard back yet, by their number, in its order. */
+  /** Publications that have not come back yet, by their number, in its order. */
   readonly #published = new Map<number, Publication>();
   readonly #publishers = new PlainPublishers();
   readonly #ends: (() => void)[] = [];
-  #state: "new" | "catchingUp" | "following" | "cut" | "closed" = "new";
+  readonly actor: Actor<typeof plainBusMachine>;
+  /** The machine is in `following`. A field, because each message checks it. */
+  #isFollowing = false;
+  #isClosed = false;
   #number = 0;
   #sequence = 0;
   #linkedAt = -Infinity;
@@ -99,12 +109,11 @@ class PlainBus implements Bus {
   #subscription: Subscription | undefined;
   readonly #trouble: BusTrouble;
   readonly #faults: RareWarning;
-  /** When #timer is to fire. */
+  /** When the next heartbeat is due, on the monotonic clock. */
   #dueMs = Infinity;
-  /** Of the hello whose echo shows that this link is whole. */
+  /** Id of the greeting whose echo shows that this link is whole; "": this link has had none. */
   #hello = "";
-  #timer: unknown = undefined;
-  #followed: { readonly resolve: () => void; readonly reject: (reason: Error) => void } | undefined;
+  readonly #waiters = new Waiters();
 
   constructor(options: PlainBusOptions) {
     this.#options = options;
@@ -121,28 +130,56 @@ class PlainBus implements Bus {
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
+    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: this.#clock });
+    this.actor.subscribe({ error: (error) => this.#log.error({ err: error }, "the machine of the bus failed") });
+    this.actor.start();
+  }
+
+  #provided(): typeof plainBusMachine {
+    return plainBusMachine.provide({
+      actions: {
+        greet: () => void this.#greet(),
+        unlink: () => {
+          this.#hello = "";
+        },
+        forgetPublishers: () => this.#publishers.clear(),
+        notifyCut: (_, { reason }) => this.#notifyCut(reason),
+        follow: () => this.#follow(),
+        leave: () => {
+          this.#isFollowing = false;
+        },
+        beat: () => this.#beat(),
+        logUnexpected: ({ event }) => this.#log.warn({ event: event.type }, "an unexpected event"),
+      },
+      guards: {
+        // Messages that are read from now on may be as old.
+        wasHeldUp: () => this.#dueMs <= this.#silentSince,
+        isSilent: () => this.#echoedAt < this.#silentSince,
+      },
+      delays: { beatDelay: () => this.#nextBeat() },
+    });
   }
 
   get state(): BusState {
-    if (this.#state === "following") return { type: "following", epoch: this.#epoch, sequence: this.#sequence };
-    return { type: this.#state === "catchingUp" ? "catchingUp" : "cut" };
+    if (this.#isFollowing) return { type: "following", epoch: this.#epoch, sequence: this.#sequence };
+    return { type: this.actor.getSnapshot().matches("greeting") ? "catchingUp" : "cut" };
   }
 
-  /** The longest silence counts: what the others published since is not known here. */
   get trouble(): Error | undefined {
     return this.#trouble.error;
   }
 
+  /** The longest silence counts: this node does not know what the others published since. */
   get heardAt(): number {
     return Math.min(this.#provenAt, this.#publishers.provenAt);
   }
 
   publish(tag: string, id: string): Promise<BusVersion> {
-    if (this.#state === "closed") return Promise.reject(new ClosedError({ what: "bus" }));
+    if (this.#isClosed) return Promise.reject(new ClosedError({ what: "bus" }));
     return new Promise((resolve, reject) => {
       const publication = { sentAt: -Infinity, number: ++this.#number, tag, id, resolve, reject };
       this.#published.set(publication.number, publication);
-      // Before the greeting of a link nothing new goes out: the numbers of a publisher must arrive in their order.
+      // Before the greeting of a link this node publishes nothing new: its numbers must arrive in their order.
       if (this.#hello !== "") this.#send(publication);
     });
   }
@@ -152,45 +189,41 @@ class PlainBus implements Bus {
   }
 
   follow(_from: BusPosition | undefined): Promise<void> {
-    if (this.#state === "closed") return Promise.reject(new ClosedError({ what: "bus" }));
-    return new Promise((resolve, reject) => {
-      this.#followed = { resolve, reject };
-      this.#state = "cut";
-      const subscription = this.#transport.subscribe(`${this.#subject}.>`, (message) => this.#take(message));
-      this.#subscription = subscription;
-      this.#ends.push(this.#transport.onRefused?.((error) => this.#refused(error)) ?? (() => undefined));
-      const stop = this.#transport.onStatus((status) => {
-        if (status === "connected") this.#linked();
-        else this.#lose();
-      });
-      const stopEarlier = hearEarlierNodes(this.#options, this.#subject, () => this.#reset("a node of an earlier version"));
-      this.#ends.push(() => subscription.unsubscribe(), stopEarlier, stop);
-      this.#wait();
-      if (this.#transport.status === "connected") this.#linked();
+    if (this.#isClosed) return Promise.reject(new ClosedError({ what: "bus" }));
+    const subscription = this.#transport.subscribe(`${this.#subject}.>`, (message) => this.#take(message));
+    this.#subscription = subscription;
+    this.#ends.push(this.#transport.onRefused?.((error) => this.#refused(error)) ?? (() => undefined));
+    const stop = this.#transport.onStatus((status) => {
+      if (status === "connected") this.#linked();
+      else this.actor.send({ type: "LINK_LOST" });
     });
+    const stopEarlier = hearEarlierNodes(this.#options, this.#subject, () => this.#reset("a node of an earlier version"));
+    this.#ends.push(() => subscription.unsubscribe(), stopEarlier, stop);
+    const followed = this.#waiters.wait();
+    if (this.#transport.status === "connected") this.#linked();
+    return followed;
   }
 
   async close(): Promise<void> {
-    if (this.#state === "closed") return;
+    if (this.#isClosed) return;
     const wasGreeted = this.#hello !== "";
-    this.#state = "closed";
-    this.#clock.clearTimeout(this.#timer);
+    this.#isClosed = true;
+    this.actor.send({ type: "CLOSE" });
     if (wasGreeted) this.#say("bye");
     for (const end of this.#ends.splice(0)) end();
     const closed = new ClosedError({ what: "bus" });
     for (const { reject } of this.#published.values()) reject(closed);
     this.#published.clear();
-    this.#followed?.reject(closed);
-    this.#followed = undefined;
+    this.#waiters.reject(closed);
     if (wasGreeted) await this.#transport.flush().catch(() => undefined);
   }
 
   #linked(): void {
     this.#linkedAt = this.#clock.monotonic();
-    void this.#greet();
+    this.actor.send({ type: "LINKED" });
   }
 
-  /** On a new link, or after silence: whoever hears it says where it stands, and its echo shows that the way is whole. */
+  /** Every node that hears the greeting says how far it is. Its echo shows that the way from here to here is whole. */
   async #greet(): Promise<void> {
     const hello = this.#random.id();
     try {
@@ -199,18 +232,18 @@ class PlainBus implements Bus {
       this.#log.debug({ err: error }, "a link was lost before it was used");
       return;
     }
-    if (this.#state === "closed" || this.#state === "following" || this.#transport.status !== "connected") return;
+    if (this.#isClosed || this.#isFollowing || this.#transport.status !== "connected") return;
     if (this.#subscription?.refused !== undefined) this.#trouble.met("following", this.#subscription.refused);
     const isNewLink = this.#hello === "";
     this.#hello = hello;
-    if (isNewLink) this.#state = "catchingUp";
-    // What follows the greeting is heard back once this node follows, and the greeting does not count it: to others it is no jump.
+    // Publications sent after the greeting come back once this node follows. The greeting does not count them, so that
+    // other nodes see no jump.
     const [unheard = this.#number + 1] = this.#published.keys();
     this.#say("hello", unheard - 1, hello);
     if (isNewLink) for (const publication of this.#published.values()) this.#send(publication);
   }
 
-  /** The broker does not let us publish on a subject. */
+  /** The broker does not let this node publish on a subject. */
   #refused(error: NotAuthorizedError): void {
     const path = error.subject?.slice(this.#subject.length + 1) ?? "";
     if (error.subject !== `${this.#subject}.${path}`) return;
@@ -226,40 +259,26 @@ class PlainBus implements Bus {
     }
   }
 
-  #lose(): void {
-    this.#hello = "";
-    this.#cut("the link was lost");
-  }
-
-  #cut(reason: string): void {
-    if (this.#state === "closed" || this.#state === "cut") return;
-    const wasFollowing = this.#state === "following";
-    this.#state = "cut";
-    this.#publishers.clear();
-    if (!wasFollowing) return;
+  #notifyCut(reason: string): void {
+    if (!this.#listener.isFollowing) return;
     this.#log.warn({ prefix: this.#options.prefix, reason }, "cut off from the invalidation bus");
     this.#listener.tell({ type: "cut" });
   }
 
-  #wait(): void {
-    // A little earlier than the interval, and each node at another moment.
+  /** Milliseconds until the next heartbeat: a little less than the interval, and another time at each node. */
+  #nextBeat(): number {
     const delayMs = this.#intervalMs * (1 - this.#random.fraction() / 4);
     this.#dueMs = this.#clock.monotonic() + delayMs;
-    this.#timer = this.#clock.setTimeout(() => this.#beat(), delayMs);
+    return delayMs;
+  }
+
+  get #silentSince(): number {
+    return this.#clock.monotonic() - this.#timeoutMs;
   }
 
   #beat(): void {
-    const silentSince = this.#clock.monotonic() - this.#timeoutMs;
-    // What is read from now on may still be of before.
-    const wasHeldUp = this.#dueMs <= silentSince;
-    this.#wait();
-    if (this.#state === "following") {
-      if (wasHeldUp) this.#cut("this process was held up");
-      else if (this.#echoedAt < silentSince) this.#cut("the broker is silent");
-      else if (this.#publishers.forgetSilent(silentSince)) this.#reset("a publisher fell silent");
-    }
-    if (this.#state === "following") this.#say("beat");
-    else if (this.#transport.status === "connected") void this.#greet();
+    if (this.#publishers.forgetSilent(this.#silentSince)) this.#reset("a publisher fell silent");
+    this.#say("beat");
   }
 
   #send(publication: Publication): void {
@@ -278,7 +297,7 @@ class PlainBus implements Bus {
     try {
       this.#transport.publish(`${this.#subject}.${subject}`, encodeMessage(fields));
     } catch (error) {
-      // The link is gone, of which the transport tells: all that was not heard back is sent again on the next.
+      // The link is gone. The next one gets all publications that have not come back.
       this.#log.debug({ err: error, subject }, "nothing can be published now");
     }
   }
@@ -299,7 +318,7 @@ class PlainBus implements Bus {
     else this.#takeOthers(kind, read);
   }
 
-  /** Undefined: it says something else than its subject. */
+  /** Undefined: the payload contradicts the subject. */
   #checked(word: ReadPlainWord | undefined, kind: PlainKind, tag?: Tag): PlainWord | undefined {
     if (word?.kind === kind && (tag === undefined || word.tag === tag)) return word;
     if (tag !== undefined) this.#faults.warn({ tag, kind: word?.kind, named: word?.tag });
@@ -314,8 +333,8 @@ class PlainBus implements Bus {
       return;
     }
     if (word !== undefined) this.#publishers.published(word.publisher, word.number, this.#heardNow());
-    // What is heard before this node follows is part of the reset that it begins with.
-    if (this.#state !== "following") return;
+    // The reset with which this node begins to follow covers all earlier invalidations.
+    if (!this.#isFollowing) return;
     this.#sequence++;
     this.#listener.tell({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
   }
@@ -324,7 +343,7 @@ class PlainBus implements Bus {
     this.#published.delete(number);
     this.#trouble.over("publishing");
     this.#sequence++;
-    if (this.#state === "following") {
+    if (this.#isFollowing) {
       this.#prove(sentAt);
       this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
     }
@@ -336,9 +355,9 @@ class PlainBus implements Bus {
     if (sentAt === undefined) return;
     this.#sounds.delete(id);
     const isGreeting = kind === "hello" && id === this.#hello;
-    if (isGreeting || this.#state === "following") this.#prove(sentAt);
-    if (isGreeting) this.#greeted();
-    else if (this.#state === "following") this.#listener.tell({ type: "heartbeat", version: this.#position() });
+    if (isGreeting || this.#isFollowing) this.#prove(sentAt);
+    if (isGreeting) this.actor.send({ type: "ECHOED" });
+    else if (this.#isFollowing) this.#listener.tell({ type: "heartbeat", version: this.#position() });
   }
 
   #prove(sentAt: number): void {
@@ -346,21 +365,19 @@ class PlainBus implements Bus {
     this.#provenAt = Math.max(this.#provenAt, sentAt);
   }
 
-  #greeted(): void {
-    if (this.#state === "following") return;
-    this.#state = "following";
+  #follow(): void {
+    this.#isFollowing = true;
     this.#trouble.over("following");
     this.#reset("a new link");
     this.#listener.tell({ type: "following", version: this.#position() });
-    this.#followed?.resolve();
-    this.#followed = undefined;
+    this.#waiters.resolve();
   }
 
   #takeOthers(kind: PlainKind, { publisher, number }: PlainWord): void {
     const missed = this.#publishers.heard(publisher, number, this.#heardNow());
     if (missed !== undefined) this.#reset(missed);
     if (kind === "bye") this.#publishers.forget(publisher);
-    if (kind === "hello" && this.#state === "following") this.#say("beat");
+    if (kind === "hello" && this.#isFollowing) this.#say("beat");
   }
 
   #heardNow(): HeardAt {
@@ -368,7 +385,7 @@ class PlainBus implements Bus {
   }
 
   #reset(reason: string): void {
-    if (this.#state !== "following") return;
+    if (!this.#isFollowing) return;
     this.#sequence++;
     this.#log.info({ prefix: this.#options.prefix, reason }, "invalidations may have been missed");
     this.#listener.tell({ type: "reset", version: this.#position() });

@@ -1,13 +1,18 @@
 import { expect, test } from "vitest";
-import { FaultyNetwork, SimulatedClock } from "../../testing/index.js";
-import { SimulatedJetStream } from "../../testing/simulated-jetstream.js";
-import { type Bus, createJetStreamBus, createPlainBus } from "../../transport/index.js";
-import { type Clock, seededRandom } from "../../core/index.js";
-import { HeardBus } from "../../testing/suites/bus.js";
+import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
+import { SimulatedJetStream } from "../../../../testing/simulated-jetstream.js";
+import { type Bus } from "../../../../transport/index.js";
+import { type Clock, seededRandom } from "../../../../core/index.js";
+import { HeardBus } from "../../../../testing/suites/bus.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 const heldUpMs = 60_000;
 
-/** Two nodes of which one can be held up: its clock goes on, its timers wait, and what came meanwhile is read before they fire. */
+/**
+ * Two nodes of which one can be held up: its clock goes on, its timers wait, and what came meanwhile is read before
+ * they fire.
+ */
 async function setup(kind: "nats" | "jetstream") {
   const clock = new SimulatedClock();
   const random = seededRandom(1);

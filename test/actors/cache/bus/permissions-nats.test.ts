@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Cache, createCache } from "../../../cache.js";
-import { type Bus, connectNats, createJetStreamBus, createPlainBus, type HeadedTransport } from "../../../transport/index.js";
-import { encodeMessage, type Log, silentLog } from "../../../core/index.js";
-import { jetStreamConfig } from "../../support/nats-buses.js";
-import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
-import { busPace, HeardBus } from "../../../testing/suites/bus.js";
-import { until } from "../../support/until.js";
+import { type Cache, createCache } from "../../../../cache.js";
+import { type Bus, connectNats, type HeadedTransport } from "../../../../transport/index.js";
+import { encodeMessage, type Log, silentLog } from "../../../../core/index.js";
+import { jetStreamConfig } from "../../../support/nats-buses.js";
+import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
+import { busPace, HeardBus } from "../../../../testing/suites/bus.js";
+import { until } from "../../../support/until.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
+import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 const config = `${jetStreamConfig()}
 authorization { users = [

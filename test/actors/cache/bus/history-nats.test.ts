@@ -1,18 +1,12 @@
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  type Bus,
-  type BusPosition,
-  connectNats,
-  createJetStreamBus,
-  type HeadedTransport,
-  type RecallingBus,
-} from "../../../transport/index.js";
-import { encodeMessage, type Log, silentLog, UnfitStreamError } from "../../../core/index.js";
-import { jetStreamConfig, natsBusSetup, type NatsBusSetup } from "../../support/nats-buses.js";
-import { type BusNode, busPace, HeardBus } from "../../../testing/suites/bus.js";
-import { until } from "../../support/until.js";
+import { type Bus, type BusPosition, connectNats, type HeadedTransport, type RecallingBus } from "../../../../transport/index.js";
+import { encodeMessage, type Log, silentLog, UnfitStreamError } from "../../../../core/index.js";
+import { jetStreamConfig, natsBusSetup, type NatsBusSetup } from "../../../support/nats-buses.js";
+import { type BusNode, busPace, HeardBus } from "../../../../testing/suites/bus.js";
+import { until } from "../../../support/until.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
 let setup: NatsBusSetup;
 let raw: HeadedTransport;

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
-import type { NetworkEnd } from "../../../testing/network-end.js";
-import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
-import { type BusPosition, createJetStreamBus, type TagVersion } from "../../../transport/index.js";
-import { seededRandom } from "../../../core/index.js";
-import { HeardBus } from "../../../testing/suites/bus.js";
+import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
+import type { NetworkEnd } from "../../../../testing/network-end.js";
+import { SimulatedJetStream } from "../../../../testing/simulated-jetstream.js";
+import { type BusPosition, type TagVersion } from "../../../../transport/index.js";
+import { seededRandom } from "../../../../core/index.js";
+import { HeardBus } from "../../../../testing/suites/bus.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
 /** Nodes on a stream whose broker loses what it took last with its power. */
 function setup() {

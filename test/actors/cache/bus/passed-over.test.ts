@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
-import { FaultyNetwork, SimulatedClock } from "../../../testing/index.js";
-import { SimulatedJetStream } from "../../../testing/simulated-jetstream.js";
-import { HeardBus } from "../../../testing/suites/bus.js";
-import { createJetStreamBus, type HeadedMessage, type HeadedTransport } from "../../../transport/index.js";
-import { seededRandom } from "../../../core/index.js";
+import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
+import { SimulatedJetStream } from "../../../../testing/simulated-jetstream.js";
+import { HeardBus } from "../../../../testing/suites/bus.js";
+import type { HeadedMessage, HeadedTransport } from "../../../../transport/index.js";
+import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
+import { seededRandom } from "../../../../core/index.js";
 
 test("a node does not follow before it has applied an invalidation that was superseded while a consumer delivered", async () => {
   const clock = new SimulatedClock();

@@ -1,0 +1,362 @@
+/**
+ * The bus with a stream: JetStream numbers all invalidations of all nodes, keeps the last one of each tag, and
+ * repeats each on a plain subject, so that no node needs a consumer of its own.
+ *
+ * The machine of machines/cache/bus.ts decides when this node examines the stream, replays, follows, sends heartbeats
+ * and tries again. What the stream repeats, and what this node publishes, never passes through it.
+ *
+ * 1. A node follows only after a message of its own came back from the stream on this link.
+ * 2. A message is applied when its sequence is the next one, or when a consumer that began at the next one delivered
+ *    it.
+ * 3. The epoch record names the history. A node that notices that history went back writes another record, and the
+ *    listeners of all nodes that stood in the old one get a `reset`. A node relies only on what it knows itself: its
+ *    acknowledgements, its position, and the invalidations that it has applied.
+ * 4. The subject of a message decides what it is. A publisher that may write under one tag can invalidate that tag, and
+ *    nothing else.
+ * 5. The bus makes the stream where there is none, and never changes it. What counts is how long the stream keeps its
+ *    messages, not the time that this node asked for.
+ * 6. The record is renewed before the stream's age bound removes it.
+ *
+ * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
+ */
+import { setMaxListeners } from "node:events";
+import { type Actor, createActor, fromPromise } from "xstate";
+import { busMachine } from "../../../machines/cache/bus.js";
+import {
+  assert,
+  type Random,
+  type Clock,
+  ClosedError,
+  delay,
+  DisconnectedError,
+  type Log,
+  NotAuthorizedError,
+  silentLog,
+  systemRandom,
+  systemClock,
+} from "../../../core/index.js";
+import { dialPace, retryDelay } from "../../../core/backoff.js";
+import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../../../transport/bus.js";
+import { BusListener } from "../../../transport/bus-listener.js";
+import { BusTrouble } from "../../../transport/bus-trouble.js";
+import { historyMarginMs } from "../../../transport/bus-pace.js";
+import { type PublishAck, StreamApi } from "../../../transport/jetstream/api.js";
+import { type JetStreamBusOptions, streamPace } from "../../../transport/jetstream/options.js";
+import { type StreamNames, streamNames } from "../../../transport/jetstream/stream-names.js";
+import { StreamExamination } from "../../../transport/jetstream/examination.js";
+import { StreamHistory } from "../../../transport/jetstream/history.js";
+import { StreamIntake } from "../../../transport/jetstream/intake.js";
+import { LatestRepeated } from "../../../transport/jetstream/latest.js";
+import { type Delivery, readRepeated, tagTokens, writeBusWord } from "../../../transport/jetstream/messages.js";
+import { SentProof } from "../../../transport/sent-proof.js";
+import type { HeadedTransport, Subscription } from "../../../transport/transport.js";
+import { Waiters } from "../../../transport/waiters.js";
+import type { BusWithMachine } from "./bus-machine.js";
+import { StreamWatch } from "./stream-watch.js";
+
+export type { JetStreamBusOptions } from "../../../transport/jetstream/options.js";
+
+/** A bus over JetStream, whose stream it makes where there is none. Throws InvalidOptionError. */
+export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus & BusWithMachine {
+  return new JetStreamBus(options, streamNames(options.prefix));
+}
+
+class JetStreamBus implements RecallingBus, BusWithMachine {
+  readonly kind = "jetstream";
+  readonly #transport: HeadedTransport;
+  readonly #names: StreamNames;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #listener: BusListener;
+  readonly #api: StreamApi;
+  readonly #history: StreamHistory;
+  readonly #intake: StreamIntake;
+  readonly #latest: LatestRepeated;
+  readonly #examination: StreamExamination;
+  readonly #watch: StreamWatch;
+  readonly #timeoutMs: number;
+  /** How long the stream keeps messages. Until this node has seen the stream: the time that it would ask for. */
+  #historyMs: number;
+  readonly #closed = new AbortController();
+  readonly #ends: (() => void)[] = [];
+  /** Publications that wait until this node follows. */
+  readonly #waiters = new Waiters();
+  readonly actor: Actor<typeof busMachine>;
+  /** The machine is in `following`. A field, because each message checks it. */
+  #isFollowing = false;
+  readonly #trouble: BusTrouble;
+  #subscription: Subscription | undefined;
+  #heardAt = -Infinity;
+  readonly #proof: SentProof;
+
+  constructor(options: JetStreamBusOptions, names: StreamNames) {
+    this.#transport = options.transport;
+    this.#names = names;
+    // Each request under way listens to this signal.
+    setMaxListeners(0, this.#closed.signal);
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#log = options.log ?? silentLog;
+    this.#listener = new BusListener(this.#log);
+    this.#trouble = new BusTrouble(this.#log, { stream: names.stream });
+    const { intervalMs, timeoutMs, historyMs, historyMsMin } = streamPace(options);
+    this.#timeoutMs = timeoutMs;
+    this.#historyMs = historyMs;
+    this.#api = new StreamApi({
+      transport: options.transport,
+      names,
+      replicas: options.replicas ?? 1,
+      historyMs,
+      historyMsMin,
+      signal: this.#closed.signal,
+    });
+    this.#latest = new LatestRepeated(this.#clock);
+    this.#proof = new SentProof(this.#clock, this.#random, intervalMs);
+    this.#history = new StreamHistory(this.#api, this.#random);
+    this.#intake = new StreamIntake({
+      clock: this.#clock,
+      log: this.#log,
+      tell: (event) => this.#listener.tell(event),
+      onDoubt: (reason) => this.#doubt(reason),
+    });
+    this.#examination = new StreamExamination({
+      transport: options.transport,
+      names,
+      api: this.#api,
+      history: this.#history,
+      intake: this.#intake,
+      latest: this.#latest,
+      proof: this.#proof,
+      clock: this.#clock,
+      random: this.#random,
+      log: this.#log,
+      silenceMsMax: this.#timeoutMs,
+      onHistory: (historyMs) => {
+        this.#historyMs = historyMs;
+      },
+    });
+    this.#watch = new StreamWatch({
+      clock: this.#clock,
+      random: this.#random,
+      latest: this.#latest,
+      proof: this.#proof,
+      intervalMs,
+      timeoutMs,
+    });
+    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: this.#clock });
+    this.actor.subscribe({ error: (error) => this.#log.error({ err: error }, "the machine of the bus failed") });
+    this.actor.start();
+  }
+
+  #provided(): typeof busMachine {
+    const { stream } = this.#names;
+    return busMachine.provide({
+      actors: {
+        reach: fromPromise(({ signal }) => this.#reach(signal)),
+        examine: fromPromise(({ signal }) => this.#examination.examine(signal)),
+        replay: fromPromise(({ signal }) => this.#examination.replayMissing(signal)),
+      },
+      actions: {
+        suspend: () => this.#intake.suspend(),
+        forgetHeard: () => {
+          this.#latest.forget();
+          this.#intake.suspend();
+        },
+        notifyCut: (_, { reason }) => this.#notifyCut(reason),
+        follow: () => this.#follow(),
+        leave: () => {
+          this.#isFollowing = false;
+        },
+        beat: () => void this.#beat(),
+        logCatchingUp: (_, { reason }) => {
+          this.#log.info({ stream, reason, position: this.#intake.last }, "catching up with the invalidation bus");
+        },
+        noteTrouble: (_, { error }) => this.#trouble.met("following", error),
+        logUnexpected: ({ event }) => this.#log.warn({ event: event.type }, "an unexpected event"),
+      },
+      guards: {
+        isWhole: () => this.#examination.isWhole,
+        wasHeldUp: () => this.#watch.wasHeldUp,
+        isSilent: () => this.#watch.isSilent,
+        isBeatDue: () => this.#watch.isBeatDue,
+      },
+      delays: {
+        retryDelay: ({ context }) => retryDelay(context.failures, this.#random, dialPace),
+        untilLook: () => this.#watch.next(),
+      },
+    });
+  }
+
+  get state(): BusState {
+    const position = this.#intake.position;
+    if (this.#isFollowing && position !== undefined) {
+      const { epoch, sequence } = position;
+      return { type: "following", epoch, sequence };
+    }
+    return { type: this.actor.getSnapshot().matches("catchingUp") ? "catchingUp" : "cut" };
+  }
+
+  get trouble(): Error | undefined {
+    return this.#trouble.error;
+  }
+
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  proveWithin(ms: number): void {
+    this.#proof.within(ms);
+  }
+
+  listen(listener: (event: BusEvent) => void): void {
+    this.#listener.set(listener);
+  }
+
+  get recallAgeMsMax(): number {
+    return this.#historyMs - historyMarginMs(this.#timeoutMs);
+  }
+
+  follow(from: BusPosition | undefined, known?: readonly TagVersion[]): Promise<void> {
+    if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
+    if (from !== undefined) this.#intake.goOnFrom(from, known);
+    this.#subscription = this.#transport.subscribe(`${this.#names.repeated}.>`, (message) => {
+      const delivery = readRepeated(message, this.#names.stream, this.#names.repeated);
+      if (delivery !== undefined) this.#hear(delivery);
+    });
+    const stop = this.#transport.onStatus((status) => {
+      this.actor.send({ type: status === "connected" ? "LINKED" : "LINK_LOST" });
+    });
+    this.#ends.push(() => this.#subscription?.unsubscribe(), stop);
+    const followed = this.#whenFollowing();
+    if (this.#transport.status === "connected") this.actor.send({ type: "LINKED" });
+    return followed;
+  }
+
+  async publish(tag: string, id: string): Promise<BusVersion> {
+    const subject = tagTokens(tag);
+    for (let failures = 0; ;) {
+      await this.#whenFollowing();
+      const known = this.#intake.position;
+      if (known === undefined) continue;
+      const { epoch, sequence: knew } = known;
+      const sentAt = this.#proof.sending();
+      try {
+        const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
+        this.#trouble.over("publishing");
+        // An answer from one history says nothing in another: it is published there too.
+        if (this.#isSound(ack, known)) {
+          this.#intake.acknowledged({ tag, id, sequence: ack.sequence });
+          // A copy may stand anywhere in the stream.
+          if (!ack.isDuplicate) this.#sent(ack.sequence, sentAt);
+          return { epoch, sequence: ack.sequence };
+        }
+      } catch (error) {
+        this.#closed.signal.throwIfAborted();
+        this.#trouble.met("publishing", error, { tag });
+        if (error instanceof NotAuthorizedError) throw error;
+        if (this.#isFollowing && error instanceof DisconnectedError) this.#doubt("the stream does not answer");
+      }
+      await delay(this.#clock, retryDelay(++failures, this.#random, dialPace), this.#closed.signal);
+    }
+  }
+
+  async recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
+    // The last sequence is read first: what the stream holds later covers it.
+    const { sequence, historyMs } = await this.#api.lastSequence(timeoutMs);
+    this.#historyMs = historyMs;
+    const held = await Promise.all(tags.map((tag) => this.#api.last(tagTokens(tag), timeoutMs)));
+    return { sequences: held.map((message) => message?.sequence ?? 0), reached: sequence };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    const closed = new ClosedError({ what: "bus" });
+    this.#closed.abort(closed);
+    for (const end of this.#ends.splice(0)) end();
+    this.actor.send({ type: "CLOSE" });
+    this.#waiters.reject(closed);
+  }
+
+  // ---- Messages of the stream
+
+  #hear(delivery: Delivery): void {
+    this.#latest.note(delivery.sequence);
+    const isWhole = this.#intake.receive(delivery);
+    if (!isWhole && this.#isFollowing) this.#doubt("a gap");
+    if (this.#isFollowing) this.#prove();
+  }
+
+  // ---- Effects of the machine
+
+  async #reach(signal: AbortSignal): Promise<void> {
+    await this.#transport.flush();
+    signal.throwIfAborted();
+    if (this.#subscription?.refused !== undefined) throw this.#subscription.refused;
+  }
+
+  #follow(): void {
+    const version = this.#intake.position;
+    assert(version !== undefined, "a node that has examined the stream has a position");
+    this.#isFollowing = true;
+    this.#prove();
+    this.#trouble.over("following");
+    this.#listener.tell({ type: "following", version });
+    this.#waiters.resolve();
+  }
+
+  #notifyCut(reason: string): void {
+    if (!this.#listener.isFollowing) return;
+    this.#log.warn({ stream: this.#names.stream, reason }, "cut off from the invalidation bus");
+    this.#listener.tell({ type: "cut" });
+  }
+
+  #doubt(reason: string): void {
+    if (!this.#closed.signal.aborted) this.actor.send({ type: "DOUBTED", reason });
+  }
+
+  // ---- Publishing
+
+  #isSound(ack: PublishAck, known: BusPosition): boolean {
+    if (this.#intake.position?.epoch !== known.epoch) return false;
+    if (ack.isDuplicate || ack.sequence > known.sequence) return true;
+    this.#examination.doubtHistory();
+    this.#doubt("history went back");
+    return false;
+  }
+
+  #whenFollowing(): Promise<void> {
+    if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
+    return this.#isFollowing ? Promise.resolve() : this.#waiters.wait();
+  }
+
+  // ---- Heartbeats
+
+  #sent(sequence: number, sentAt: number): void {
+    this.#proof.sent(sequence, sentAt);
+    if (this.#isFollowing) this.#prove();
+  }
+
+  #prove(): void {
+    this.#proof.reached(this.#intake.last);
+    this.#heardAt = this.#proof.provenAt;
+  }
+
+  async #beat(): Promise<void> {
+    const { position: known, record } = this.#intake;
+    if (known === undefined || record === undefined) return;
+    const { epoch, sequence: knew, time } = known;
+    const sentAt = this.#proof.sending();
+    try {
+      if (time - record.time > this.#historyMs / 2) await this.#history.renew(record);
+      else {
+        const ack = await this.#api.append("beat", writeBusWord({ type: "beat", epoch, knew }), {});
+        if (this.#isSound(ack, known)) this.#sent(ack.sequence, sentAt);
+      }
+    } catch (error) {
+      if (this.#closed.signal.aborted || !this.#isFollowing) return;
+      this.#log.debug({ err: error }, "a heartbeat was not acknowledged");
+      if (error instanceof DisconnectedError) this.#doubt("the stream does not answer");
+    }
+  }
+}

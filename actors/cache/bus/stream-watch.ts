@@ -1,0 +1,58 @@
+import type { Clock, Random } from "../../../core/index.js";
+import { limits } from "../../../core/index.js";
+import type { LatestRepeated } from "../../../transport/jetstream/latest.js";
+import type { SentProof } from "../../../transport/sent-proof.js";
+
+export interface StreamWatchDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly latest: LatestRepeated;
+  readonly proof: SentProof;
+  readonly intervalMs: number;
+  /** Silence after which the node counts as cut off. */
+  readonly timeoutMs: number;
+}
+
+/** When a node that follows looks at the stream, and what it finds then. */
+export class StreamWatch {
+  readonly #deps: StreamWatchDeps;
+  /** When the next look is due, on the monotonic clock. */
+  #dueMs = Infinity;
+  #intervalMs = 0;
+
+  constructor(deps: StreamWatchDeps) {
+    this.#deps = deps;
+  }
+
+  /** Milliseconds until the next look, from now. It is due then. */
+  next(): number {
+    const { clock, random, latest, proof, intervalMs } = this.#deps;
+    const nowMs = clock.monotonic();
+    // Each node chooses another interval, so that the heartbeat of one serves all.
+    this.#intervalMs = intervalMs * (0.75 + random.fraction() / 2);
+    const restMs = this.#intervalMs - (nowMs - latest.at);
+    const ownMs = proof.dueInMs;
+    const delayMs = Math.min(restMs > 0 ? restMs : this.#intervalMs, ownMs > 0 ? ownMs : limits.proofGapMsMin);
+    this.#dueMs = nowMs + delayMs;
+    return delayMs;
+  }
+
+  /** The timer of this look fired a whole time-out too late: messages that are read from now on may be as old. */
+  get wasHeldUp(): boolean {
+    return this.#deps.clock.monotonic() - this.#dueMs >= this.#deps.timeoutMs;
+  }
+
+  /** The stream has repeated nothing for the time-out. */
+  get isSilent(): boolean {
+    return this.#silentMs >= this.#deps.timeoutMs;
+  }
+
+  /** Nothing came for this node's interval, or a message of its own has to prove that it is in touch. */
+  get isBeatDue(): boolean {
+    return this.#silentMs >= this.#intervalMs || this.#deps.proof.dueInMs <= 0;
+  }
+
+  get #silentMs(): number {
+    return this.#deps.clock.monotonic() - this.#deps.latest.at;
+  }
+}

@@ -1,7 +1,0 @@
-import { createJetStreamBus } from "../../../transport/index.js";
-import { jetStreamConfig, natsBusSetup } from "../../support/nats-buses.js";
-import { busPace, busSuite } from "../../../testing/suites/bus.js";
-
-busSuite("over JetStream", { oneOrder: true, keepsHistory: true, hasLinks: true }, () =>
-  natsBusSetup(jetStreamConfig(), (transport, prefix) => createJetStreamBus({ transport, prefix, ...busPace })),
-);
