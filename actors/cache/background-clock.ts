@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/index.js";
 
-/** `clock` with timers that keep no process alive: those of a library that has nothing to do. */
+/** `clock` with timers that do not keep the process alive: an idle library lets the process end. */
 export function backgroundClock(clock: Clock): Clock {
   return {
     now: () => clock.now(),

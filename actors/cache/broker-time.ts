@@ -1,13 +1,16 @@
 import { type Clock, limits } from "../../core/index.js";
 
 /**
- * The broker's wall clock, as far as it can be told here from the times that its messages bear. A message is late by what its way took, never early:
- * of those of the last minute the one that took least tells best. A broker whose clock was put back is believed once that minute is over.
- * The wall clock of this process does not come into it.
+ * The broker's wall clock, estimated from the timestamps of its messages. Transit makes a message late, never early: of
+ * the messages of the last minute, the one with the shortest transit gives the best estimate. If the broker's clock is
+ * set back, the estimate follows when that minute is over. The wall clock of this process is not used.
  */
 export class BrokerTime {
   readonly #clock: Clock;
-  /** The broker's clock before our monotonic one, by the best message of this window and of the one before; -Infinity: there was none. */
+  /**
+   * The broker's clock minus our monotonic clock, by the best message of this window and of the previous one;
+   * -Infinity: no message.
+   */
   #aheadMs = -Infinity;
   #aheadBeforeMs = -Infinity;
   #windowEndsMs = -Infinity;
@@ -16,7 +19,7 @@ export class BrokerTime {
     this.#clock = clock;
   }
 
-  /** A message arrived that the broker had taken at `time`. */
+  /** Takes a message that has just arrived; the broker stored it at `time`. */
   hear(time: number): void {
     const nowMs = this.#clock.monotonic();
     const aheadMs = time - nowMs;
@@ -29,7 +32,7 @@ export class BrokerTime {
     this.#aheadMs = Math.max(this.#aheadMs, aheadMs);
   }
 
-  /** Milliseconds since 1970; undefined before any message came. */
+  /** Milliseconds since 1970; undefined before the first message. */
   now(): number | undefined {
     const aheadMs = Math.max(this.#aheadMs, this.#aheadBeforeMs);
     return aheadMs === -Infinity ? undefined : this.#clock.monotonic() + aheadMs;

@@ -1,33 +1,33 @@
 import type { Bucket, BucketItem } from "../../transport/bucket.js";
 import { type Clock, limits } from "../../core/index.js";
 
-/** What a sweep needs of its surroundings. */
+/** Dependencies of a sweep. */
 export interface BucketSweepDeps {
   readonly bucket: Bucket;
   readonly clock: Clock;
-  /** Whether it is worth asking now. */
+  /** Whether the bucket can be used now. */
   readonly isUsable: () => boolean;
   readonly hasExpired: (item: BucketItem) => boolean;
   readonly onFail: (error: unknown) => void;
 }
 
 /**
- * Removes from a bucket what has expired in it, where its broker does not do that itself.
+ * Removes expired items from a bucket whose broker does not remove them itself.
  *
- * 1. Oldest first, a page at a time. A round that takes too long ends, and the next one goes on at its page; after the last page it is the oldest's
- *    turn again.
- * 2. What is removed is the revision that was judged: what was written in its place meanwhile stays.
+ * 1. Oldest first, a page at a time. A round that takes too long ends, and the next round continues at its page. After
+ *    the last page, the sweep begins again with the oldest items.
+ * 2. It removes exactly the revision that it checked: a later revision of the same key stays.
  */
 export class BucketSweep {
   readonly #deps: BucketSweepDeps;
-  /** Revision that the next page begins at. */
+  /** Revision at which the next page begins. */
   #from = 1;
 
   constructor(deps: BucketSweepDeps) {
     this.#deps = deps;
   }
 
-  /** One round: how many it removed. A request that fails ends it. */
+  /** Runs one round and returns the number of removed items. A failed request ends the round. */
   async round(): Promise<number> {
     const { bucket, clock, isUsable, onFail } = this.#deps;
     const endsMs = clock.monotonic() + limits.bucketSweepMsMax;
@@ -45,14 +45,14 @@ export class BucketSweep {
     return removed;
   }
 
-  /** Sweeps the next page; whether there is another one. */
+  /** Sweeps the next page and returns whether another page follows. */
   async #page(isOver: () => boolean, remove: (item: BucketItem) => Promise<void>): Promise<boolean> {
     const { bucketSweepItemsMax: itemsMax, bucketSweepRemovalsMax: removalsMax } = limits;
     const { bucket, hasExpired } = this.#deps;
     const items = await bucket.list(this.#from, itemsMax);
     const expired = items.filter(hasExpired);
     for (let first = 0; first < expired.length; first += removalsMax) {
-      // The page is the next round's too: what is removed by then is not in it any more.
+      // The next round lists this page again, without the items that are removed by then.
       if (isOver()) return false;
       await Promise.all(expired.slice(first, first + removalsMax).map(remove));
     }

@@ -6,8 +6,8 @@ import { asTags, type Tags } from "./tag-list.js";
 /** How the results of one function are kept. All are optional, except the name of a function without a name. */
 export interface CacheableOptions<Args extends readonly unknown[] = readonly never[], Result = unknown> {
   /**
-   * Name by which results are found, at all nodes and after a restart. Two functions with this option, the same name and the
-   * same source text are one function to the cache. Default: the function's name.
+   * Name under which results are found, at all nodes and after a restart. Two functions with this option, the same
+   * name and the same source text are one function to the cache. Default: the function's name.
    */
   readonly name?: string | undefined;
   /** Results of another version of the function are not used. */
@@ -15,8 +15,8 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   /** Distinguishes functions that have the same name. */
   readonly namespace?: string | undefined;
   /**
-   * Takes the name over from another function, whose calls fail from then on. Without it, a name that is in use is refused.
-   * For a module that is loaded again while the process runs. Kept results stay valid, except with another `version`.
+   * Takes the name from another function, whose calls then fail. Without it, a name that is in use is refused. For a
+   * module that is loaded again while the process runs. Kept results stay valid, except with another `version`.
    * Default: false.
    */
   readonly replace?: boolean | undefined;
@@ -26,7 +26,7 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   readonly deps?: Tags | ((...args: Args) => Tags) | undefined;
   /** Time to live of its results, or a function of the result. Default: `defaultTtl` of the cache. */
   readonly ttl?: Duration | ((result: Awaited<Result>, ...args: Args) => Duration | undefined) | undefined;
-  /** Each read begins the time to live of a result again. Default: that of the cache. */
+  /** Each read restarts the time to live of a result. Default: that of the cache. */
   readonly readExtendTtl?: boolean | undefined;
   /** Whether this result is kept. Default: it is. */
   readonly condition?: ((result: Awaited<Result>, ...args: Args) => boolean) | undefined;
@@ -35,15 +35,15 @@ export interface CacheableOptions<Args extends readonly unknown[] = readonly nev
   /** How long after its end the last result is returned when the function fails. Default: not at all. */
   readonly staleIfError?: Duration | undefined;
   /**
-   * Called when `deps` or `addDeps` gives a text that is no tag, in the function or in a cached one that it calls. The result
-   * is then returned, but not kept. Without this option such a call fails with InvalidTagError.
+   * Called when `deps` or `addDeps` gives a text that is not a tag, in the function or in a cached function that it
+   * calls. The result is then returned, but not kept. Without this option such a call fails with InvalidTagError.
    */
   readonly onInvalidTag?: ((error: InvalidTagError, ...args: Args) => void) | undefined;
-  /** Results of this function kept at one node; the least recently used go first. Default: as many as the cache takes. */
+  /** Results of this function that one node keeps; evicts the least recently used. Default: the bound of the cache. */
   readonly maxEntries?: number | undefined;
-  /** Bytes of its results at one node, measured as `maxBytes` of the cache. Default: as many as the cache takes. */
+  /** Bytes of its results at one node, measured as for `maxBytes` of the cache. Default: the bound of the cache. */
   readonly maxBytes?: number | undefined;
-  /** Ends the wait of one caller, and of no other. */
+  /** An abort ends the wait of this caller only. */
   readonly signal?: ((...args: Args) => AbortSignal | undefined) | undefined;
 }
 
@@ -69,7 +69,7 @@ export const cacheableOptionNames: ReadonlySet<string> = new Set([
   "signal",
 ]);
 
-/** Throws InvalidOptionError or InvalidTagError, where the function is wrapped and not where it is called. */
+/** Throws InvalidOptionError or InvalidTagError. Runs when a function is wrapped, not when it is called. */
 export function checkCacheableOptions(options: AnyCacheableOptions): void {
   checkNames(options, cacheableOptionNames);
   const { name, version, namespace, deps, ttl, key, condition, signal, onInvalidTag } = options;

@@ -12,7 +12,7 @@ import type { Publication } from "./publication.js";
 import { ResultShare } from "./result-share.js";
 import { asTags } from "./tag-list.js";
 
-/** Any function, with its own types, `this` among them. */
+/** Any function, with its own types, including `this`. */
 export type AnyFunction = (...args: never[]) => unknown;
 
 /** Arguments of a call, by any of the overloads of a function, up to four of them. */
@@ -25,17 +25,17 @@ export type ArgumentsOf<Fn extends AnyFunction> = Fn extends {
   ? A | B | C | D
   : Parameters<Fn>;
 
-/** A cached function: the function itself, and what can be done with its results. */
+/** A cached function: the function itself, with methods for its results. */
 export type Cached<Fn extends AnyFunction> = Fn & {
   /** Key of a result. */
   readonly key: (...args: ArgumentsOf<Fn>) => string;
-  /** The result of these arguments is stale at all nodes. */
+  /** Invalidates the result of these arguments at all nodes. */
   readonly invalidate: (...args: ArgumentsOf<Fn>) => Promise<Publication>;
-  /** Computes it anew, whatever is kept. */
+  /** Computes the result again, even if one is kept. */
   readonly refresh: Fn;
 };
 
-/** Calls whose keys need not be made again, by their arguments; past it they are made anew. */
+/** Calls whose keys are remembered by their arguments; past this bound all are forgotten and built again. */
 const slotsMax = 10_000;
 
 const everything: readonly Tag[] = [rootTag];
@@ -52,10 +52,13 @@ export class BoundFunction implements Work {
   readonly #options: AnyCacheableOptions;
   readonly #scope: string;
   readonly #tags: readonly Tag[] | undefined;
-  /** Of calls with one argument that is its own key, by that. Apart from the others, so that no argument is taken for the text of some. */
+  /**
+   * Slots of calls with one argument that is its own key, by that argument. They are separate from the others, so that
+   * an argument is never mistaken for the text of other arguments.
+   */
   readonly #plainSlots = new Map<unknown, EntrySlot>();
   readonly #slots = new Map<ArgumentsKey, EntrySlot>();
-  /** What its results may take; undefined: whatever the cache takes. */
+  /** Bounds of its results; undefined: only those of the cache. */
   readonly #share: ResultShare | undefined;
   #isAsync: boolean | undefined;
 
@@ -90,7 +93,7 @@ export class BoundFunction implements Work {
       this.#isAsync = isThenable(result);
       return result;
     } catch (error) {
-      // A function that gives promises may throw as well.
+      // A function that returns promises may also throw.
       if (!isShared) this.#isAsync ??= false;
       throw error;
     }
@@ -106,7 +109,9 @@ export class BoundFunction implements Work {
     return typeof deps === "function" ? asTags(Reflect.apply(deps, self, args)) : everything;
   }
 
-  /** Undefined: they are no tags. What is kept does not count then, and the computation says what is wrong with them. */
+  /**
+   * Undefined: `deps` gives no valid tags. A kept result does not count then, and the computation reports the error.
+   */
   #declaredIfAny(self: unknown, args: readonly unknown[]): readonly Tag[] | undefined {
     try {
       return this.#declared(self, args);
@@ -121,17 +126,17 @@ export class BoundFunction implements Work {
     return this.#share?.reserve(call.key, entryBytes(call.key, value)) !== false;
   }
 
-  /** The kept promise for a call with one argument, where giving it is all there is to do; undefined: `find` knows more. */
+  /** The kept promise for a call with one argument, if returning it is the whole call; undefined: ask `find`. */
   promiseFor(argument: unknown): Promise<unknown> | undefined {
-    // A function that gives no promises has none here: `find` answers its calls, with one look-up in all.
+    // A function that returns no promises has none here: `find` answers its calls, with one look-up in all.
     if (this.#isAsync === false) return undefined;
     const slot = this.#plainSlots.get(argument);
     return slot === undefined || argument === 0 ? undefined : this.#calls.promiseAt(slot);
   }
 
-  /** The kept result of a call with one argument; undefined: it is to be asked for by `call`. */
+  /** The kept result of a call with one argument; undefined: use `call`. */
   find(argument: unknown): Entry | undefined {
-    // 0 and -0 are two arguments, and one to a Map.
+    // 0 and -0 are two arguments, but one key of a Map.
     if (this.#isAsync === undefined || (typeof argument === "number" && argument === 0)) return undefined;
     const slot = this.#plainSlots.get(argument);
     return slot?.entry === undefined ? undefined : this.#calls.find(slot);
@@ -145,7 +150,7 @@ export class BoundFunction implements Work {
     const slot = this.#slotOf(self, args);
     const declared = slot.entry === undefined && this.#tags !== everything ? () => this.#declaredIfAny(self, args) : undefined;
     const entry = this.#calls.find(slot, declared);
-    // Whether a result from the disk is to be given as a promise is known once the function has run here.
+    // Only a run of the function in this process shows whether to return a result from the disk as a promise.
     if (entry !== undefined && (entry.promise !== undefined || this.#isAsync !== undefined)) {
       this.#share?.use(slot.key, () => entryBytes(slot.key, entry.value));
       return this.give(entry);
@@ -164,7 +169,7 @@ export class BoundFunction implements Work {
   #slotOf(self: unknown, args: readonly unknown[]): EntrySlot {
     const { key: keyFrom } = this.#options;
     const made = argumentsKey(keyFrom === undefined ? args : [Reflect.apply(keyFrom, self, args)]);
-    // The plain ones are found without a word to the share.
+    // A hit in #plainSlots does not notify the share: a function with a share uses #slots.
     const slots: Map<unknown, EntrySlot> =
       this.#share === undefined && keyFrom === undefined && args.length === 1 && made === args[0] ? this.#plainSlots : this.#slots;
     const known = slots.get(made);
@@ -190,20 +195,20 @@ function scopeOf(fn: AnyFunction, { name = fn.name, namespace, version }: AnyCac
   return scopeText({ name, ...(namespace === undefined ? {} : { namespace }), ...(version === undefined ? {} : { version }) });
 }
 
-/** What a standard decorator of a method is told of it. */
+/** The part of a decorator's context that `cacheable` reads. */
 export type MethodContext = Pick<ClassMethodDecoratorContext, "kind">;
 
-/** A standard decorator of methods; the instance is not part of the key, unless `key` makes it so. */
+/** A standard decorator of methods. The instance is not part of the key, unless `key` includes it. */
 export type MethodDecorator = <Fn extends AnyFunction>(method: Fn, context: MethodContext) => Cached<Fn>;
 
-/** `cacheable` as it is called: with a function, as a decorator, or for one. */
+/** `cacheable`: called with a function, as a decorator, or with options to create a decorator. */
 export interface Cacheable {
   <Fn extends AnyFunction>(fn: Fn, options?: CacheableOptions<Parameters<Fn>, ReturnType<Fn>>): Cached<Fn>;
   <Fn extends AnyFunction>(method: Fn, context: MethodContext): Cached<Fn>;
   (options?: CacheableOptions): MethodDecorator;
 }
 
-/** `cacheable` of the cache that `core` gives. It is another one only after `names` were freed. */
+/** `cacheable` of the cache that `core` returns. `core` returns another cache only after `names` were freed. */
 export function cacheableOf(core: () => CacheCore, names = new FunctionNames()): Cacheable {
   return ((first?: AnyFunction | AnyCacheableOptions, second?: AnyCacheableOptions | MethodContext, third?: unknown): unknown => {
     if (third !== undefined) throw legacyDecorator();
@@ -221,7 +226,10 @@ function isContext(second: AnyCacheableOptions | MethodContext): second is Metho
   return typeof second === "object" && second !== null && "kind" in second;
 }
 
-/** What compilers make of decorators with `experimentalDecorators` is called otherwise, and would leave the class without its method. */
+/**
+ * Compilers with `experimentalDecorators` call decorators in another way, which would leave the class without its
+ * method.
+ */
 function legacyDecorator(): InvalidOptionError {
   return new InvalidOptionError({ option: "experimentalDecorators", reason: "is on: cacheable is a standard decorator" });
 }
@@ -241,11 +249,12 @@ function wrapped(core: () => CacheCore, names: FunctionNames, fn: AnyFunction, o
   const bind = (): BoundFunction => {
     const now = core();
     if (taken.state === "replaced") throw nameWasTaken(request.name);
-    // The one that was wrapped, or called, in this cache keeps the name.
+    // A function that was wrapped or called earlier in this cache keeps the name.
     if (taken.state === "freed") taken = names.claimName({ ...request, replaces: false });
     return new BoundFunction(now, fn, options);
   };
-  // With one argument a hit is found by it, and the list of arguments is made for a miss only: half of what a hit costs.
+  // A hit with one argument is found by that argument. Only a miss builds the list of arguments: it costs half of a
+  // hit.
   const cached = function (this: unknown, argument?: unknown): unknown {
     const found = at();
     if (arguments.length !== 1) return found.call(this, Array.from(arguments));

@@ -2,13 +2,13 @@ import type { ComputedCall, Computation } from "../tracking/computation.js";
 
 /** A circle of calls that would wait for each other. */
 export interface CallCircle {
-  /** The calls in words, from one to the next; the first and the last are the same. */
+  /** The calls as text, in order; the first and the last are the same. */
   readonly names: readonly string[];
-  /** The computation at its beginning gave a promise. */
+  /** Whether the first computation returned a promise. */
   readonly isAsync: boolean;
 }
 
-/** The circle of a call within a computation of the same key, which would wait for itself; undefined: it is in none. */
+/** The circle of a call within a computation of the same key: it would wait for itself. Undefined: no circle. */
 export function circleAbove({ key, caller }: ComputedCall): CallCircle | undefined {
   const names: string[] = [];
   for (let above = caller; above !== undefined; above = above.caller) {
@@ -18,7 +18,7 @@ export function circleAbove({ key, caller }: ComputedCall): CallCircle | undefin
   return undefined;
 }
 
-/** The names of a circle that would be closed if `waiting` waited for `computation`; undefined: there is none. */
+/** Names of the circle that would close if `waiting` waited for `computation`; undefined: no circle. */
 export function circleThrough(computation: Computation, waiting: Computation): readonly string[] | undefined {
   const seen = new Set<Computation>();
   const path = (at: Computation): readonly string[] | undefined => {

@@ -8,11 +8,11 @@ import { FunctionNames } from "./function-names.js";
 import type { Tags } from "./tag-list.js";
 import { ClosedError, InvalidOptionError, NotConfiguredError } from "../../core/index.js";
 
-/** Between `configure` and `close`. */
+/** The configured cache, from `configure` to `close`. */
 interface Configured {
   readonly options: CacheOptions;
   readonly opening: Promise<OpenedCache>;
-  /** What `configure` gives. */
+  /** The result of `configure`. */
   readonly ready: Promise<void>;
 }
 
@@ -22,8 +22,9 @@ let opened: OpenedCache | undefined;
 const names = new FunctionNames();
 
 /**
- * Opens the cache that the functions of this module use. Again with equal options it does nothing more; with others it rejects with
- * InvalidOptionError until `close`. A cache in memory without a bus can be used at once, any other when this has resolved.
+ * Opens the cache that the functions of this module use. A second call with equal options does nothing; with other
+ * options it rejects with InvalidOptionError until `close`. A cache in memory without a bus can be used at once, any
+ * other as soon as the promise resolves.
  */
 export function configure(options: CacheOptions = {}): Promise<void> {
   if (configured !== undefined) {
@@ -55,15 +56,16 @@ async function take(opening: Promise<OpenedCache>): Promise<void> {
 }
 
 /**
- * Ends the configured cache, also one that is still being opened; another can be configured then. Names of functions are free: another
- * function can be wrapped under each, and one that was wrapped before takes its name again with its first call in the next cache.
+ * Closes the configured cache, also one that is still opening. `configure` can then open another. The names of
+ * functions are free: another function can be wrapped under each, and an earlier function takes its name again with its
+ * first call in the next cache.
  */
 export async function close(): Promise<void> {
   const closing = configured?.opening;
   opened = undefined;
   configured = undefined;
   names.free();
-  // When it could not be opened, the promise of `configure` has rejected with the reason.
+  // If the cache could not be opened, the promise of `configure` has rejected with the reason.
   const cache = await closing?.catch(() => undefined);
   await cache?.cache.close();
 }
@@ -74,49 +76,49 @@ function cacheFor(called: string): Cache {
 }
 
 /**
- * A function whose results are kept; or, as `@cacheable` or `@cacheable({ … })`, a decorator of a method.
- * May stand before `configure`, where modules are loaded: what it gives throws NotConfiguredError until then.
+ * Wraps a function and keeps its results; as `@cacheable` or `@cacheable({ … })` it decorates a method. Can run before
+ * `configure`, while modules load: until then the wrapped function throws NotConfiguredError.
  */
 export const cacheable: Cacheable = cacheableOf(() => {
   if (opened === undefined) throw new NotConfiguredError({ called: "a cached function" });
   return opened.core;
 }, names);
 
-/** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError, NotConfiguredError. */
+/** Adds `tags` to the running computation. Throws OutsideComputationError, InvalidTagError, NotConfiguredError. */
 export function addDeps(tags: Tags): void {
   cacheFor("addDeps").addDeps(tags);
 }
 
-/** What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. */
+/** Invalidates results under a tag and the tags below it: here at once, at other nodes once it is `published`. */
 export const invalidate: Cache["invalidate"] = (tags) => cacheFor("invalidate").invalidate(tags);
 
 /** The value kept for `key`. */
 export const get: Cache["get"] = (key) => cacheFor("get").get(key);
 
-/** The value of `key`, computed once for all who ask when there is none. */
+/** The kept value of `key`; without one, computes it once for all concurrent callers. */
 export const getOrSet: Cache["getOrSet"] = (key, compute, options) => cacheFor("getOrSet").getOrSet(key, compute, options);
 
-/** Keeps a value; what other nodes have for its key is stale. */
+/** Keeps a value, and invalidates the values of other nodes for its key. */
 export const set: Cache["set"] = (key, value, options) => cacheFor("set").set(key, value, options);
 
-/** What is kept for a key is stale, at all nodes. To be imported as `import { delete as remove }`. */
+/** Invalidates the value of a key at all nodes. Import it as `import { delete as remove }`. */
 const remove: Cache["delete"] = (key) => cacheFor("delete").delete(key);
 export { remove as delete };
 
-/** Everything is stale, at all nodes. */
+/** Invalidates everything, at all nodes. */
 export const clear: Cache["clear"] = () => cacheFor("clear").clear();
 
-/** Removes what lapsed, and tags that nothing has depended on for long. */
+/** Removes expired and stale results, and tags on which nothing has depended for long. */
 export const prune: Cache["prune"] = (unused) => cacheFor("prune").prune(unused);
 
-/** Number of the latest invalidation that counts for a tag. */
+/** Number of the latest invalidation that affects a tag. */
 export const tagVersion: Cache["tagVersion"] = (tag) => cacheFor("tagVersion").tagVersion(tag);
 
-/** For the `since` of a `set`: to be called before the value is computed. */
+/** For the option `since` of `set`: call it before you compute the value. */
 export const now: Cache["now"] = () => cacheFor("now").now();
 
-/** Tells an observer how long things take, until what this gives is called. */
+/** Notifies an observer of durations, until the returned function is called. */
 export const observe: Cache["observe"] = (observer) => cacheFor("observe").observe(observer);
 
-/** What the cache holds, and how it is. */
+/** Counts and state of the cache. */
 export const stats: Cache["stats"] = () => cacheFor("stats").stats();

@@ -4,8 +4,9 @@ import type { Computation } from "../tracking/computation.js";
 import { type Deferred, deferred } from "../../core/deferred.js";
 
 /**
- * A call that waits for a flight and may need a flight of its own: it came after something was invalidated or changed, or it joined a
- * caller that may give up. It remembers the asynchronous context that it was made in, which costs a microsecond: only such calls pay for it.
+ * A call that waits for a flight and may need a flight of its own: it came after an invalidation or a change, or it
+ * joined a caller that may abort. It remembers the asynchronous context of the call, which costs a microsecond: only
+ * such calls pay for it.
  */
 export class FlightWaiter {
   readonly call: Call;
@@ -31,7 +32,7 @@ export class FlightWaiter {
     this.#outcome.reject(error);
   }
 
-  /** Settles as a new flight does, whose function runs in the context of this call: not in the context of the flight that has just ended. */
+  /** Settles like a new flight, whose function runs in the context of this call, not of the flight that just ended. */
   fly(flyAgain: (call: Call) => Promise<unknown>): void {
     const { signal } = this.call;
     if (signal?.aborted === true) this.reject(signal.reason);

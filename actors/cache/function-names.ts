@@ -1,44 +1,44 @@
 import { InvalidOptionError } from "../../core/index.js";
 
-/** A name that a function has in a cache. */
+/** The claim of a function to a name in a cache. */
 export interface TakenName {
   /**
-   * `held`: by this function, and by others that are the same.
-   * `freed`: the cache was closed; the function has to take the name again in the next one.
-   * `replaced`: another function has it.
+   * `held`: this function has the name, together with others that are the same.
+   * `freed`: the cache was closed; the function must claim the name again in the next one.
+   * `replaced`: another function has the name.
    */
   state: "held" | "freed" | "replaced";
 }
 
 interface Named extends TakenName {
-  /** Weak: a function that is wrapped in each request holds what its request has. */
+  /** Weak: a function that is wrapped in each request would keep the data of its request alive. */
   readonly fn: WeakRef<object>;
   readonly text: string;
   readonly isExplicit: boolean;
 }
 
-/** What takes a name. */
+/** A request for a name. */
 export interface NameRequest {
   readonly name: string;
   readonly fn: object;
-  /** The name was given as an option; else it is the function's own. */
+  /** The name comes from an option; otherwise it is the function's own. */
   readonly isExplicit: boolean;
-  /** Whether another function that has the name loses it. */
+  /** Whether it takes the name from another function. */
   readonly replaces: boolean;
 }
 
-/** Text of a bound function, which says nothing of what it does. */
+/** Text of a bound or native function, which does not show what it does. */
 const nativeText = /\{\s*\[native code\]\s*\}$/;
 
 /**
- * Which functions are cached under which names, in one cache. Two functions of one name would give each other's results. The text of a function
- * does not tell what it closes over, so that another function object under a name that was not given explicitly is refused; under one that was,
- * the text decides, where there is one. A function that replaces another ends that one: its calls fail.
+ * The names of the cached functions of one cache. Two functions with one name would return each other's results. The
+ * text of a function does not show the variables that it closes over. So another function object under an implicit name
+ * is refused; under an explicit name the texts are compared, if both have one. The calls of a replaced function fail.
  */
 export class FunctionNames {
   readonly #named = new Map<string, Named>();
 
-  /** Throws InvalidOptionError for another function under the same name, unless this one replaces it. */
+  /** Throws InvalidOptionError if another function has the name, unless this one replaces it. */
   claimName({ name, fn, isExplicit, replaces }: NameRequest): TakenName {
     const known = this.#named.get(name);
     if (known?.fn.deref() === fn) return known;
@@ -53,7 +53,7 @@ export class FunctionNames {
     return taken;
   }
 
-  /** Frees all names: the cache is closed. Functions that are called in the next one take theirs again. */
+  /** Frees all names when the cache is closed. A function that is called in the next cache claims its name again. */
   free(): void {
     for (const taken of this.#named.values()) taken.state = "freed";
     this.#named.clear();
@@ -63,11 +63,11 @@ export class FunctionNames {
 function nameOfAnother(name: string): InvalidOptionError {
   return new InvalidOptionError({
     option: "name",
-    reason: `is that of another cached function, ${name}: give one of them a name or a namespace of its own, or this one \`replace: true\` if it stands in for the other, whose module was loaded anew`,
+    reason: `is that of another cached function, ${name}: give one of them a name or a namespace of its own, or this one \`replace: true\` if it replaces the other, whose module was loaded again`,
   });
 }
 
-/** Why a function that was replaced cannot be called. */
+/** The error of a call of a replaced function. */
 export function nameWasTaken(name: string): InvalidOptionError {
   return new InvalidOptionError({ option: "name", reason: `is that of another cached function now, which replaced this one: ${name}` });
 }

@@ -1,23 +1,23 @@
 import type { Log } from "../../core/index.js";
 
 /**
- * Is told how long things took, in milliseconds, as they end. What nobody observes is not measured: a hit costs less than reading a clock does.
- * What an observer throws is logged, and stops nothing.
+ * Receives durations in milliseconds, at the end of each operation. A duration that no observer takes is not measured:
+ * a hit costs less than reading a clock. An error that an observer throws is logged and stops nothing.
  */
 export interface CacheObserver {
-  /** A function was run, and returned or failed. */
+  /** A function ran, and returned or failed. */
   readonly computed?: (durationMs: number, hasFailed: boolean) => void;
-  /** A result was kept, or was found not to be. */
+  /** The attempt to keep a result ended, whether it was kept or not. */
   readonly kept?: (durationMs: number) => void;
-  /** It was looked whether a result is kept in this process. This one is told at each hit, too. */
+  /** A look-up of a result in this process ended. Called at each hit, too. */
   readonly lookedUp?: (durationMs: number) => void;
 }
 
-/** Observers of one cache as one. */
+/** All observers of one cache behind one interface. */
 export class CacheObservers {
   readonly #observers = new Set<CacheObserver>();
   readonly #log: Log;
-  /** Somebody wants to know how long it takes. */
+  /** Whether an observer takes the durations of computations, of keeping, of look-ups. */
   computes = false;
   keeps = false;
   looksUp = false;
@@ -26,7 +26,7 @@ export class CacheObservers {
     this.#log = log;
   }
 
-  /** Tells `observer` from now on, until what this gives is called. */
+  /** Notifies `observer` from now on, until the returned function is called. */
   addObserver(observer: CacheObserver): () => void {
     this.#observers.add(observer);
     this.#note();
@@ -37,18 +37,18 @@ export class CacheObservers {
   }
 
   computed(durationMs: number, hasFailed: boolean): void {
-    this.#tell((observer) => observer.computed?.(durationMs, hasFailed));
+    this.#notify((observer) => observer.computed?.(durationMs, hasFailed));
   }
 
   kept(durationMs: number): void {
-    this.#tell((observer) => observer.kept?.(durationMs));
+    this.#notify((observer) => observer.kept?.(durationMs));
   }
 
   lookedUp(durationMs: number): void {
-    this.#tell((observer) => observer.lookedUp?.(durationMs));
+    this.#notify((observer) => observer.lookedUp?.(durationMs));
   }
 
-  #tell(one: (observer: CacheObserver) => void): void {
+  #notify(one: (observer: CacheObserver) => void): void {
     for (const observer of this.#observers) {
       try {
         one(observer);

@@ -21,58 +21,81 @@ import { checkChoice, checkMethods, checkName, checkNames, checkSeams } from "..
 export interface CacheOptions extends Partial<
   Pick<OpenTransportOptions, "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix">
 > {
-  /** Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which nodes share. Memory is in front of a folder and a bucket. Default: `memory:`. */
+  /**
+   * Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which
+   * nodes share. Memory is in front of a folder and of a bucket. Default: `memory:`.
+   */
   readonly storageUrl?: string | undefined;
-  /** The broker over which nodes send each other invalidations: `nats://…`, several addresses with commas, or `ws://…` of `serveBroker`. Default: the broker of the bucket; without a bucket this process is alone. */
+  /**
+   * The broker over which nodes send each other invalidations: `nats://…`, several addresses separated by commas, or
+   * `ws://…` of `serveBroker`. Default: the broker of the bucket; without a bucket this process is alone.
+   */
   readonly busUrl?: string | undefined;
-  /** `jetstream`: a stream keeps invalidations for nodes that were away. `nats`: such nodes discard what they have. Default: `jetstream`. */
+  /**
+   * `jetstream`: a stream keeps invalidations for nodes that were disconnected. `nats`: such nodes discard their
+   * results. Default: `jetstream`.
+   */
   readonly busKind?: "jetstream" | "nats" | undefined;
-  /** Brokers of a cluster that keep each message of the stream: 1, 3 or 5. A stream that exists already keeps its own count. Default: 1. */
+  /**
+   * Number of brokers in a cluster that keep each message of the stream: 1, 3 or 5. An existing stream keeps its own
+   * number. Default: 1.
+   */
   readonly replicas?: number | undefined;
   /** A transport of your own, instead of busUrl. It is not closed with the cache. */
   readonly transport?: Transport | undefined;
   /** A bus of your own, instead of one over busUrl or transport. It is closed with the cache. */
   readonly bus?: Bus | undefined;
-  /** Nodes of one prefix belong together: they share invalidations and keys. Default: `zooid`. */
+  /** Nodes with the same prefix share invalidations and keys. Default: `zooid`. */
   readonly prefix?: string | undefined;
   /** Name of this node, for people and for `zooid cache`. Default: a random id, new at each start. */
   readonly node?: string | undefined;
-  /** Whether processes on the bus can look at this node and steer it, as `zooid cache` does. Default: true. */
+  /** Whether processes on the bus can inspect and control this node, as `zooid cache` does. Default: true. */
   readonly endpoint?: boolean | undefined;
-  /** Time to live of results that have none of their own. Default: no bound. */
+  /** Time to live of results without one of their own. Default: no bound. */
   readonly defaultTtl?: Duration | undefined;
-  /** Each read begins the time to live of a result again. Default: true. */
+  /** Each read restarts the time to live of a result. Default: true. */
   readonly readExtendTtl?: boolean | undefined;
-  /** Results kept in memory and in a folder, each. Default: no bound in memory but `maxBytes`, 250,000 in a folder. */
+  /** Number of results in memory, and in a folder. Default: only `maxBytes` in memory; 250,000 in a folder. */
   readonly maxEntries?: number | undefined;
-  /** Bytes that results take in memory, with their keys and tags, roughly; `Infinity` for no bound. Default: 64 MiB. */
+  /** Approximate bytes of results in memory, with their keys and tags; `Infinity`: no bound. Default: 64 MiB. */
   readonly maxBytes?: number | undefined;
-  /** An invalidated tag that nothing depends on is forgotten after this time; one that was never invalidated at once. Default: 1 minute. */
+  /**
+   * How long an invalidated tag is remembered when nothing depends on it; a tag that was never invalidated is forgotten
+   * at once. Default: 1 minute.
+   */
   readonly autoPruneSecs?: Duration | undefined;
   /** Pause between two rounds of pruning. Default: an hour. */
   readonly autoPruneInterval?: Duration | undefined;
-  /** How often the order of last uses is written to LMDB. Default: 30 s. */
+  /** How often the order of last use is written to LMDB. Default: 30 s. */
   readonly lruUpdateInterval?: Duration | undefined;
-  /** Bytes that results take in a folder; `Infinity` for no bound. Default: 1 GiB. */
+  /** Bytes of results in a folder; `Infinity`: no bound. Default: 1 GiB. */
   readonly lmdbMapSize?: number | undefined;
-  /** Bytes that results take in a bucket that this cache makes; the oldest go first. Default: what the broker allows. */
+  /**
+   * Bytes of results in a bucket that this cache creates; the oldest are removed first. Default: the limit of the
+   * broker.
+   */
   readonly bucketMaxBytes?: number | undefined;
-  /** How often at most the deadline of a result, which moves with `readExtendTtl`, is written to LMDB. Default: 30 s. */
+  /**
+   * Shortest time between two writes of a result's deadline to LMDB; `readExtendTtl` moves the deadline. Default: 30 s.
+   */
   readonly ttiFlushSecs?: Duration | undefined;
   /** How long a call waits for the computation of another call before it rejects with TimeoutError. Default: 60 s. */
   readonly flightTimeout?: Duration | undefined;
-  /** How long results are served after this node last knew all invalidations, while it is cut off from the bus or hears late. Default: 30 s; no bound without a bus. */
+  /**
+   * How long results are served after this node last knew all invalidations, while it is cut off from the bus or
+   * receives late. Default: 30 s; no bound without a bus.
+   */
   readonly maxStaleSecs?: Duration | undefined;
   /** How long `invalidate` waits for the bus before it resolves to `queued`. Default: 1 s. */
   readonly publishTimeout?: Duration | undefined;
   /**
-   * Values that callers get, the first one, too: one frozen copy for all (`frozen`), the value itself (`shared`), or a copy
-   * each (`cloned`). Default: `frozen`.
+   * Values that callers get, including the first caller: one frozen copy for all (`frozen`), the value itself
+   * (`shared`), or a copy for each (`cloned`). Default: `frozen`.
    */
   readonly values?: ValueMode | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
-  /** Where time comes from, and in `random` randomness: for simulations. Default: the system's. */
+  /** Source of time, as `random` is of randomness: for simulations. Default: the system's. */
   readonly clock?: Clock | undefined;
   /** Default: the system's. */
   readonly random?: Random | undefined;
@@ -103,7 +126,7 @@ export interface CacheSettings extends CacheBus {
   readonly random: Random;
 }
 
-/** Names of all options: what is not among them is refused. */
+/** Names of all options. Other names are refused. */
 export const cacheOptionNames: ReadonlySet<string> = new Set([
   "storageUrl",
   "busUrl",
@@ -182,12 +205,12 @@ export function cacheSettings(options: CacheOptions): CacheSettings {
   };
 }
 
-/** Milliseconds of an option, Infinity for no bound; undefined stays so. Throws InvalidOptionError. */
+/** Milliseconds of an option; Infinity: no bound; undefined: not given. Throws InvalidOptionError. */
 export function durationOf(option: string, value: Duration | undefined): number | undefined {
   return asDurationIfGiven(value, option, { unit: "s", isEndlessAllowed: true });
 }
 
-/** Milliseconds of an option that says how often something is done. Throws InvalidOptionError. */
+/** Milliseconds of an option that is an interval. Throws InvalidOptionError. */
 function intervalOf(option: string, value: Duration | undefined): number | undefined {
   return asDurationIfGiven(value, option, { unit: "s" });
 }

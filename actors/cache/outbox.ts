@@ -13,40 +13,40 @@ import {
 import type { Publication } from "./publication.js";
 import { retryDelay } from "../../core/backoff.js";
 
-/** What an invalidation of a tag means here until the bus has numbered it. */
+/** The effect of an invalidation of a tag in this process, until the bus has numbered it. */
 export interface Claim {
-  /** Called with the version of it, or of one that covers it, once. */
+  /** Called once, with the version of this invalidation or of one that covers it. */
   settled(version: BusVersion): void;
-  /** Called in place of `settled` when the broker does not let this node publish it. */
+  /** Called instead of `settled` when the broker does not let this node publish the invalidation. */
   refused(): void;
 }
 
-/** An invalidation on its way to the bus. */
+/** An invalidation that the bus has not acknowledged. */
 export interface Outgoing<C extends Claim = Claim> {
   readonly id: string;
   readonly tag: Tag;
-  /** The bus may have it already: what becomes stale from now on needs another. */
+  /** The bus may have it already: what becomes stale from now on needs another invalidation. */
   isSent: boolean;
-  /** Its own, those that it swallowed, and those that it covers. */
+  /** Claims by tag: its own, those of invalidations that it swallowed, and those of invalidations that it covers. */
   readonly claims: Map<Tag, C>;
-  /** Claims of tags that have one here already. */
+  /** Claims of tags that have another claim in `claims`. */
   readonly riders: C[];
   isPublished: boolean;
-  /** Why it will never be. */
+  /** Why it will never be published. */
   refusal: NotAuthorizedError | undefined;
-  /** The one that swallowed it. */
+  /** The invalidation that swallowed it. */
   within: Outgoing<C> | undefined;
-  /** The callers that wait until it is published. */
+  /** Callers that wait until it is published. */
   readonly waiters: Set<PublicationWaiter>;
 }
 
-/** A caller that waits for what becomes of an invalidation. */
+/** A caller that waits for the outcome of an invalidation. */
 interface PublicationWaiter {
   published(): void;
   failed(reason: Error): void;
 }
 
-/** What an outbox needs of its surroundings. */
+/** Dependencies of an outbox. */
 export interface OutboxDeps {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -59,30 +59,30 @@ export interface OutboxDeps {
 /**
  * Invalidations of this node that the bus has not acknowledged.
  *
- * 1. One that was handed to the bus is never changed: it may have its sequence already, and what came later is not covered by it. Its id is
- *    drawn here, once: an id of an earlier process may be one that the bus has taken.
- * 2. Of those that wait there is one a tag, and none below another's: a parent swallows its children.
- * 3. More than `entriesMax` become one of the root: too much, never too little. So do claims: past as many, what is covered counts as the one
- *    that covers it.
+ * 1. An invalidation that was handed to the bus never changes: it may have its sequence already, which does not cover
+ *    later invalidations. Its id is drawn here, once: the bus may have taken an id of an earlier process already.
+ * 2. Waiting invalidations have different tags, and none is below another: a parent swallows its children.
+ * 3. More than `entriesMax` become one of the root: too much, never too little. The same bound holds for claims: past
+ *    it, the claim of the covering tag also stands for the tags that it covers.
  *
  * Source: DESIGN "Pending"; INTERLEAVINGS B7.
  */
 export class Outbox<C extends Claim = Claim> {
   readonly #deps: OutboxDeps;
   readonly #waiting = new Map<Tag, Outgoing<C>>();
-  /** By tag: how many wait that are below it. */
+  /** By tag: number of waiting invalidations below it. */
   readonly #below = new Map<string, number>();
   readonly #sent = new Map<string, Outgoing<C>>();
-  /** Invalidations that were not published within the time-out, since it was made. */
+  /** Invalidations that were not published within the time-out, since the outbox was created. */
   queued = 0;
-  /** Times it was full. */
+  /** How often the outbox was full. */
   overflows = 0;
-  /** Handed to the bus, which did not take them: they are again when #retry fires. */
+  /** Handed to the bus, which failed to take them. They are sent again when #retry fires. */
   readonly #failed = new Set<Outgoing<C>>();
   #retry: unknown;
   #failures = 0;
   #isClosed = false;
-  /** Of all that are not settled. */
+  /** Number of claims that are not settled. */
   #claims = 0;
   #onEmpty: (() => void)[] = [];
 
@@ -95,14 +95,17 @@ export class Outbox<C extends Claim = Claim> {
     return this.#waiting.size + this.#sent.size;
   }
 
-  /** Under which they are, or will be, published. */
+  /** Ids under which they are, or will be, published. */
   get ids(): ReadonlySet<string> {
     const ids = new Set(this.#sent.keys());
     for (const { id } of this.#waiting.values()) ids.add(id);
     return ids;
   }
 
-  /** Takes an invalidation. `claim` gives the claim of its tag, or of a greater one that stands for it, when that has none yet or `known`. */
+  /**
+   * Takes an invalidation. `claim` returns the claim of its tag, or of a greater tag that stands for it: a new claim,
+   * or `known`, the one that the tag already has.
+   */
   enqueue(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
     const id = this.#deps.random.id();
     const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
@@ -116,7 +119,10 @@ export class Outbox<C extends Claim = Claim> {
     return outgoing;
   }
 
-  /** Resolves to what became of `outgoing` within the time-out. Rejects with ClosedError when the outbox is closed before that, and with NotAuthorizedError. */
+  /**
+   * Resolves to the outcome of `outgoing` within the time-out. Rejects with ClosedError when the outbox closes before
+   * that, and with NotAuthorizedError.
+   */
   outcome(outgoing: Outgoing<C>): Promise<Publication> {
     const { clock, publishTimeoutMs } = this.#deps;
     let waitedFor = outgoing;
@@ -137,7 +143,7 @@ export class Outbox<C extends Claim = Claim> {
         },
       };
       const timer = clock.setTimeout(() => {
-        // It may have been swallowed meanwhile.
+        // Another invalidation may have swallowed it meanwhile.
         for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(waiter);
         const refusal = this.#refusal();
         if (refusal !== undefined) {
@@ -151,16 +157,16 @@ export class Outbox<C extends Claim = Claim> {
     });
   }
 
-  /** The bus told of an invalidation of `tag` under `id`, which is ours if this gives something. */
+  /** The bus delivered an invalidation of `tag` under `id`. Returns it if it is one of this node. */
   heard(tag: string, id: string, version: BusVersion): Outgoing<C> | undefined {
     const outgoing = this.#sent.get(id);
-    // Others write ids too. One that names another tag says nothing of ours.
+    // Other publishers choose ids too: one that comes with another tag is not ours.
     if (outgoing?.tag !== tag) return undefined;
     this.#settle(outgoing, version);
     return outgoing;
   }
 
-  /** Hands to the bus what waits, when it takes something. */
+  /** Hands waiting invalidations to the bus, if the bus follows. */
   flush(): void {
     const { bus } = this.#deps;
     if (this.#isClosed || this.#retry !== undefined || bus.state.type !== "following") return;
@@ -178,7 +184,7 @@ export class Outbox<C extends Claim = Claim> {
     return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#onEmpty.push(resolve));
   }
 
-  /** Nothing is handed to the bus any more. Every caller that waits is rejected with ClosedError. */
+  /** Hands nothing to the bus any more, and rejects all waiting callers with ClosedError. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -214,7 +220,9 @@ export class Outbox<C extends Claim = Claim> {
     );
   }
 
-  /** Under the same id: a second copy only invalidates too much. Those that fail meanwhile go with it. */
+  /**
+   * Sends it under the same id: a second copy only invalidates too much. Others that fail meanwhile are sent with it.
+   */
   #sendAgain(outgoing: Outgoing<C>): void {
     const { clock, random } = this.#deps;
     this.#failed.add(outgoing);
@@ -230,16 +238,21 @@ export class Outbox<C extends Claim = Claim> {
     );
   }
 
-  /** The broker does not even let this node hear the bus. What waits is published once it does. */
+  /**
+   * The error, if the broker does not even let this node follow the bus. Waiting invalidations are published once it
+   * does.
+   */
   #refusal(): NotAuthorizedError | undefined {
     const { state, trouble } = this.#deps.bus;
     return state.type !== "following" && trouble instanceof NotAuthorizedError ? trouble : undefined;
   }
 
-  /** The broker does not let this node publish it. Others that it stood for are published by themselves: they may be allowed. */
+  /**
+   * The broker does not let this node publish `outgoing`. Tags that it covered are enqueued again: they may be allowed.
+   */
   #refuse(outgoing: Outgoing<C>, error: NotAuthorizedError): void {
     if (!this.#sent.delete(outgoing.id)) return;
-    this.#deps.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not hear of it");
+    this.#deps.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not receive it");
     outgoing.refusal = error;
     for (const waiter of outgoing.waiters) waiter.failed(error);
     outgoing.waiters.clear();
@@ -272,7 +285,7 @@ export class Outbox<C extends Claim = Claim> {
     if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
-  /** One that waits and covers `tag`. */
+  /** A waiting invalidation that covers `tag`. */
   #cover(tag: Tag): Outgoing<C> | undefined {
     if (this.#waiting.size === 0) return undefined;
     let above: string = tag;
@@ -318,7 +331,7 @@ export class Outbox<C extends Claim = Claim> {
     for (const child of this.#waiting.values()) {
       if (!isBelow(child.tag, outgoing.tag)) continue;
       this.#waitNoMore(child);
-      // No other has one of the same tag: nothing that waits is below another.
+      // The children claim different tags, because no waiting invalidation is below another.
       for (const [claimed, claim] of child.claims) outgoing.claims.set(claimed, claim);
       outgoing.riders.push(...child.riders);
       for (const waiter of child.waiters) outgoing.waiters.add(waiter);

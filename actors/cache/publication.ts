@@ -1,2 +1,2 @@
-/** What became of an invalidation: other nodes have it now, or get it as soon as the bus takes it. */
+/** Outcome of an invalidation: other nodes have it, or get it as soon as the bus accepts it. */
 export type Publication = "published" | "queued";

@@ -1,15 +1,15 @@
-/** What the results of one function may take at one node. */
+/** Bounds of the results of one function at one node. */
 export interface ResultShareOptions {
   readonly entriesMax: number;
-  /** By the rough measure of a cache's `maxBytes`. */
+  /** Approximate, measured as for `maxBytes` of a cache. */
   readonly bytesMax: number;
-  /** A result that is not to be kept any more. */
+  /** Removes the result of `key` from the cache. */
   readonly evict: (key: string) => void;
 }
 
 /**
- * The results of one function at one node, the least recently used first.
- * Results that are gone otherwise, because they lapsed, keep their place here until they are the oldest: the bound holds, it is never exceeded.
+ * The results of one function at one node, the least recently used first. A result that left the cache for another
+ * reason, such as expiry, stays counted here until it is the oldest: the share never exceeds its bounds.
  */
 export class ResultShare {
   readonly #options: ResultShareOptions;
@@ -21,7 +21,7 @@ export class ResultShare {
     this.#options = options;
   }
 
-  /** The result of `key` was given. `measure` is asked for its bytes where it is not known, as after a restart. */
+  /** Notes that the result of `key` was used. Calls `measure` if its bytes are unknown, as after a restart. */
   use(key: string, measure: () => number): void {
     const bytes = this.#bytes.get(key);
     if (bytes === undefined) this.reserve(key, measure());
@@ -31,7 +31,10 @@ export class ResultShare {
     }
   }
 
-  /** The result of `key` is about to be kept: others go to make room. False: it is larger than the share, and is not to be kept. */
+  /**
+   * Evicts others to make room for the result of `key`, which is about to be kept. False: the result is larger than the
+   * share; do not keep it.
+   */
   reserve(key: string, bytes: number): boolean {
     this.#forget(key);
     const { entriesMax, bytesMax, evict } = this.#options;

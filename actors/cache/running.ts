@@ -3,17 +3,17 @@ import { isThenable } from "../../core/index.js";
 import type { Computation } from "../tracking/computation.js";
 import { isAnythingComputing } from "../tracking/computations.js";
 
-/** A run of a function, within that of another one perhaps, of whatever cache. */
+/** One run of a function, perhaps within a run of another function, of any cache. */
 interface Run {
   readonly cache: Running;
   readonly computation: Computation;
   within: Run | undefined;
 }
 
-/** One for all caches: each that was ever used costs every promise of the process something, for ever. */
+/** One AsyncLocalStorage for all caches: each one that was ever used makes every promise of the process slower. */
 const runs = new AsyncLocalStorage<Run>();
 
-/** In which computation of one cache a piece of code runs, across awaits. */
+/** Finds the computation of one cache in which the current code runs, across awaits. */
 export class Running {
   /** The innermost computation of this cache that the caller is part of. */
   getStore(): Computation | undefined {
@@ -21,21 +21,24 @@ export class Running {
     return undefined;
   }
 
-  /** Calls `action` as a part of `computation`, and whatever it gives in place of a promise: a query that runs once it is waited for, say. */
+  /**
+   * Calls `action` as a part of `computation`, and in it also `then` of a returned thenable: a query, for example, runs
+   * only when `then` is called.
+   */
   run<Arg>(computation: Computation, action: (arg: Arg) => unknown, arg: Arg): unknown {
     const within = underWay(runs.getStore());
-    // What goes on after its computation, and computes again from there, would remember all that were before.
+    // Code that continues after its computation, and computes again, would otherwise keep all earlier runs in memory.
     if (within !== undefined) within.within = underWay(within.within);
     return runs.run({ cache: this, computation, within }, called, action, arg);
   }
 
-  /** To be called when nothing of this cache is computed any more: promises cost less while nothing is, in any cache. */
+  /** Call it when this cache computes nothing: promises cost less while no cache computes. */
   disable(): void {
     if (!isAnythingComputing()) runs.disable();
   }
 }
 
-/** The innermost of `run` and those that it is within that is not over. */
+/** The innermost run, of `run` and the runs around it, that is not over. */
 function underWay(run: Run | undefined): Run | undefined {
   let at = run;
   while (at?.computation.isOver === true) at = at.within;
@@ -45,7 +48,7 @@ function underWay(run: Run | undefined): Run | undefined {
 function called<Arg>(action: (arg: Arg) => unknown, arg: Arg): unknown {
   const result = action(arg);
   if (!isThenable(result) || result instanceof Promise) return result;
-  // Settled once, whatever it does: more than one answer counts for one, and one that throws has failed.
+  // The promise settles once: later answers of the thenable have no effect, and a `then` that throws rejects it.
   return new Promise((resolve, reject) => {
     result.then(resolve, reject);
   });

@@ -11,60 +11,62 @@ import { BrokerTime } from "./broker-time.js";
 import { BucketSweep } from "./bucket-sweep.js";
 import { SharedValidity } from "./shared-validity.js";
 
-/** What results that nodes share need of their surroundings. */
+/** Dependencies of SharedEntries. */
 export interface SharedEntriesDeps {
   readonly bucket: Bucket;
-  /** Its numbers are those of all nodes. */
+  /** It gives all nodes the same numbers. */
   readonly bus: Bus;
-  /** Knows which invalidations of this node have no number yet. */
+  /** Knows which invalidations of this node the bus has not numbered yet. */
   readonly trie: TagTrie;
-  /** How what is found is given out. */
+  /** How callers get the values that are found. */
   readonly values: ValueMode;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether what is known here may be relied on; undefined: always. */
+  /** Whether this node knows the invalidations well enough to serve results; undefined: always. */
   readonly isInTouch: (() => boolean) | undefined;
 }
 
-/** A result that another node computed, or this one before. */
+/** A result from the bucket, computed by another node or earlier by this one. */
 export interface SharedEntry {
   readonly value: unknown;
   readonly tags: readonly Tag[];
   readonly ttlMs: number | undefined;
   readonly slides: boolean;
-  /** Infinity: it has no time to live. */
+  /** Rest of its time to live; Infinity: it has none. */
   readonly leftMs: number;
-  /** From when on it is to be judged in memory. */
+  /** The beginning from which memory judges it. */
   readonly began: Began;
 }
 
 /** How a result is shared. */
 export interface Sharing extends Keeping<EntryPosition> {
-  /** Sequence of the invalidation by which it was set. */
+  /** Sequence of the invalidation of the `set` that stored it. */
   readonly ownSequence?: number | undefined;
 }
 
-/** What happened with the bucket since the cache was opened. */
+/** Counts of the bucket since the cache was opened. */
 export interface BucketCounts {
   /** Results that were found in the bucket. */
   readonly bucketHits: number;
-  /** Requests to it that failed, or were left out because too many were under way. */
+  /** Requests to the bucket that failed, or were skipped because too many were in progress. */
   readonly bucketFailures: number;
 }
 
-/** Of a cache without a bucket. */
+/** Counts of a cache without a bucket. */
 export const noBucketCounts: BucketCounts = { bucketHits: 0, bucketFailures: 0 };
 
-/** What is remembered of what was met for a key: its revision, 0 for nothing, and the version of what can be read there. */
+/**
+ * The state of a key in the bucket when it was last read: its revision (0: none) and the version of a readable record.
+ */
 interface MetRecord {
   readonly revision: number;
   readonly version: Pick<SharedRecord, "epoch" | "ownSequence"> | undefined;
   readonly hasExpired: boolean;
 }
 
-/** Keys of which is remembered what was met: their next write needs not look again. */
+/** Keys whose last seen revision is remembered, so that the next write can skip the read. */
 const keysRememberedMax = 10_000;
-/** How long results are kept in a bucket, at most: none outlives the invalidations that it is compared with. */
+/** Longest time that results stay in a bucket: none outlives the invalidations that it is compared with. */
 export function sharedAgeMsMax(bus: Bus | undefined): number {
   return Math.min(limits.busHistoryMs, bus !== undefined && canRecall(bus) ? bus.recallAgeMsMax : limits.busHistoryMs);
 }
@@ -72,12 +74,12 @@ export function sharedAgeMsMax(bus: Bus | undefined): number {
 /**
  * Results in a bucket that the nodes of a cache share.
  *
- * 1. What is found is given only if it is valid when it lands (SharedValidity).
- * 2. What is written bears what was known when its computation began, and is judged again before it is written. Nothing is written over
- *    a result of a later version of the same epoch.
- * 3. Times to live count on the broker's clock, from when it took the record.
- * 4. It delays nobody for longer than the bucket's time-out and the bus's, and fails nobody. Where this node does not follow the bus, or after
- *    a time-out for a while, it is passed by.
+ * 1. A result that is found is returned only if it is valid when it arrives (SharedValidity).
+ * 2. A result that is written carries the position at which its computation began, and is judged again before the
+ *    write. It never replaces a result of a later version of the same epoch.
+ * 3. Times to live count on the broker's clock, from when the broker stored the record.
+ * 4. The bucket delays a call by at most its time-out and that of the bus, and makes no call fail. It is not used while
+ *    this node does not follow the bus, nor for a while after a time-out.
  *
  * Source: DESIGN "Versions", "Pending", "Tiers"; INTERLEAVINGS B4, B8 to B11, B13.
  */
@@ -88,15 +90,15 @@ export class SharedEntries {
   readonly #sweep: BucketSweep;
   readonly #met = new Map<string, MetRecord>();
   readonly #writes = new Set<Promise<void>>();
-  /** By the broker's clock: when it took what was heard last. */
+  /** When the broker stored the last message of the bus, by its own clock. */
   #heardTime = 0;
   #began: EntryPosition | undefined;
-  /** What is written after it would go with the rest. */
+  /** The clearing in progress. Writes wait for it: it would remove them, too. */
   #clearing: Promise<void> | undefined;
   #bytesWriting = 0;
   #restsUntilMs = -Infinity;
   #isFailing = false;
-  #hasToldForeign = false;
+  #hasLoggedForeign = false;
   #hits = 0;
   #failures = 0;
 
@@ -116,14 +118,14 @@ export class SharedEntries {
     return { bucketHits: this.#hits, bucketFailures: this.#failures };
   }
 
-  /** Whether it is worth asking now. */
+  /** Whether the bucket can be used now. */
   get isUsable(): boolean {
     const { bus, clock, isInTouch } = this.#deps;
     if (this.#validity.epoch === undefined || bus.state.type !== "following" || isInTouch?.() === false) return false;
     return clock.monotonic() >= this.#restsUntilMs && this.#time.now() !== undefined;
   }
 
-  /** What a computation that begins now knows; undefined: not enough to share its result. */
+  /** The position of a computation that begins now; undefined: this node knows too little to share its result. */
   begin(): EntryPosition | undefined {
     const { epoch } = this.#validity;
     if (epoch === undefined || this.#deps.bus.state.type !== "following") return undefined;
@@ -134,7 +136,7 @@ export class SharedEntries {
     return this.#began;
   }
 
-  /** The result of `key` that may be given now. Never rejects. */
+  /** The result of `key`, if there is one that is valid now. Never rejects. */
   async get(key: string): Promise<SharedEntry | undefined> {
     if (!this.isUsable) return undefined;
     try {
@@ -149,7 +151,7 @@ export class SharedEntries {
     }
   }
 
-  /** Writes it behind, if it is still worth it then. What cannot be written is in memory only. */
+  /** Writes in the background, if the result is still valid then. A result that cannot be written is in memory only. */
   put(key: string, value: unknown, { tags, began, ownSequence = began.sequence, ttlMs, leftMs = ttlMs, slides = false }: Sharing): void {
     if (!this.isUsable || (leftMs ?? Infinity) <= 0) return;
     const { bucket, log } = this.#deps;
@@ -176,7 +178,7 @@ export class SharedEntries {
     this.#behind(key, payload.length, () => this.#write(record, payload));
   }
 
-  /** Removes what `sequence` made stale, where nothing else will take its place. */
+  /** Removes a record that `sequence` made stale, if no other record will replace it. */
   discard(key: string, sequence: number): void {
     if (!this.isUsable) return;
     this.#behind(key, 0, async () => {
@@ -186,19 +188,22 @@ export class SharedEntries {
     });
   }
 
-  /** Removes what was found for `key` to have expired. */
+  /** Removes the record of `key` if the last read found it expired. */
   discardExpired(key: string): void {
     const met = this.#met.get(key);
     if (met?.hasExpired !== true || !this.isUsable) return;
     this.#behind(key, 0, () => this.#remove(key, met.revision));
   }
 
-  /** Removes what has expired and nobody has looked for since, as much as a round does: how many those were. Never rejects. */
+  /**
+   * One round of removal of expired results that no caller has looked up since. Returns how many it removed. Never
+   * rejects.
+   */
   sweep(): Promise<number> {
     return this.#sweep.round();
   }
 
-  /** Removes all, after everything was invalidated. */
+  /** Removes all results, after an invalidation of everything. */
   clear(): void {
     if (!this.isUsable) return;
     this.#behind("", 0, async () => {
@@ -208,7 +213,7 @@ export class SharedEntries {
     });
   }
 
-  /** Takes an event of the bus. The trie must have it already. */
+  /** Takes an event of the bus. The trie must have taken it already. */
   hear(event: BusEvent): void {
     if (event.type === "cut") return;
     const { time } = event.version;
@@ -217,17 +222,20 @@ export class SharedEntries {
     this.#validity.hear(event);
   }
 
-  /** The bus has numbered an invalidation of this node, and the trie has the number. Undefined: it is of another epoch. */
+  /**
+   * The bus has numbered an invalidation of this node, and the trie has the number. Undefined: a number of another
+   * epoch.
+   */
   settled(tag: Tag, sequence: number | undefined): void {
     this.#validity.settled(tag, sequence);
   }
 
-  /** Resolves when all that was being written is, or has failed. */
+  /** Resolves when all writes in progress have ended. */
   async flush(): Promise<void> {
     while (this.#writes.size > 0) await Promise.all(this.#writes);
   }
 
-  /** What is being written has `timeoutMs` to end. */
+  /** Closes the bucket. Writes in progress have `timeoutMs` to end before that. */
   async close(timeoutMs: number): Promise<void> {
     await soonerOf(this.#deps.clock, timeoutMs, this.flush());
     await this.#deps.bucket.close();
@@ -238,11 +246,11 @@ export class SharedEntries {
   async #read(key: string): Promise<{ readonly record: SharedRecord | undefined; readonly time: number; readonly met: MetRecord }> {
     const entry = await this.#deps.bucket.get(key);
     this.#worked();
-    // The broker took it in the past: its clock is at this time or later.
+    // The broker stored it in the past: its clock shows this time or later.
     if (entry !== undefined) this.#time.hear(entry.time);
     const record = this.#recordOf(key, entry);
     const { revision, time } = entry ?? { revision: 0, time: 0 };
-    // Without its value: many are remembered.
+    // Without its value, because many are remembered.
     const version = record && { epoch: record.epoch, ownSequence: record.ownSequence };
     const met = { revision, version, hasExpired: record !== undefined && this.#leftMs(record.leftMs, time) <= 0 };
     this.#met.delete(key);
@@ -254,17 +262,17 @@ export class SharedEntries {
   #recordOf(key: string, entry: BucketEntry | undefined): SharedRecord | undefined {
     if (entry === undefined) return undefined;
     const record = decodeSharedRecord(entry.payload, key);
-    if (record === undefined && entry.payload.length > 0) this.#tellForeign(key);
+    if (record === undefined && entry.payload.length > 0) this.#logForeign(key);
     return record;
   }
 
-  #tellForeign(key: string): void {
-    if (this.#hasToldForeign) return;
-    this.#hasToldForeign = true;
-    this.#deps.log.warn({ key }, "the bucket holds something that is no result");
+  #logForeign(key: string): void {
+    if (this.#hasLoggedForeign) return;
+    this.#hasLoggedForeign = true;
+    this.#deps.log.warn({ key }, "the bucket holds a record that is not a result");
   }
 
-  /** Of what the broker took at `time`, with `lifeMs` left to live then. */
+  /** Rest of the life of a record that had `lifeMs` left when the broker stored it at `time`. */
   #leftMs(lifeMs: number, time: number): number {
     const ageMs = Math.max(0, (this.#time.now() ?? Infinity) - time);
     return ageMs > sharedAgeMsMax(this.#deps.bus) ? 0 : lifeMs - ageMs;
@@ -276,14 +284,14 @@ export class SharedEntries {
       this.#hits++;
       return entry;
     } catch {
-      this.#tellForeign(key);
+      this.#logForeign(key);
       return undefined;
     }
   }
 
   // ---- Writing
 
-  /** Undefined: nobody else could read it. */
+  /** Undefined: the value cannot be encoded for other nodes. */
   #encoded(key: string, value: unknown): Uint8Array | undefined {
     try {
       return encodeRecord(value);
@@ -317,7 +325,7 @@ export class SharedEntries {
     let met = this.#met.get(key);
     for (let rounds = 0; rounds < limits.bucketRoundsMax; rounds++) {
       met ??= (await this.#read(key)).met;
-      // It is judged last before it is sent.
+      // The last check before the write is sent.
       if (!this.#validity.isKnownValid(record, judging)) return;
       if (met.version?.epoch === epoch && met.version.ownSequence > ownSequence) return;
       const ttlMs = record.leftMs === Infinity ? undefined : record.leftMs;

@@ -7,37 +7,39 @@ import { limits, type Tag } from "../../core/index.js";
 
 export interface SharedValidityDeps {
   readonly bus: Bus;
-  /** Knows which invalidations of this node have no number yet. */
+  /** Knows which invalidations of this node the bus has not numbered yet. */
   readonly trie: TagTrie;
-  /** The broker's clock shows this or more; undefined: nothing is known of it. */
+  /** The broker's clock shows this or more; undefined: unknown. */
   readonly now: () => number | undefined;
 }
 
 /**
- * Judges what other nodes computed by the invalidations of all nodes.
+ * Judges results of other nodes by the invalidations of all nodes.
  *
- * 1. A result counts only if none of its tags, nor one above, nor its key was invalidated after it began, by all that is known here when it
- *    is judged; and under an invalidation of this node that has no number yet nothing from elsewhere counts at all.
- * 2. A result that began before this node's knowledge of invalidations does is compared with what the bus recalls of each of its tags, once.
- *    That can be done as long as the bus still holds all invalidations since it began: the record bears the broker's time of what was known then.
+ * 1. A result is valid only if none of its tags, none of their parents, and not its key was invalidated after it began,
+ *    by all that this node knows when it judges. While an invalidation of this node has no number yet, no result of
+ *    another node is valid under its tag.
+ * 2. A result that began before this node's knowledge of invalidations begins is compared, once, with what the bus
+ *    recalls of each of its tags. That is possible while the bus still holds all invalidations since the result began:
+ *    the record carries the broker's time of the last message known then.
  *
  * Source: DESIGN "Versions", "Pending"; INTERLEAVINGS B4, B8 to B11.
  */
 export class SharedValidity {
   readonly #deps: SharedValidityDeps;
   readonly #latest = new LatestInvalidations(limits.latestInvalidationsMax);
-  /** What the bus recalled of tags, as of before `since`. */
+  /** Sequences that the bus recalled for tags, while `since` of #latest was #recalledSince. */
   readonly #recalled = new Map<Tag, number>();
   #recalledSince = 0;
   #epoch: string | undefined;
-  /** What began before it cannot be judged by asking. */
+  /** Recalls of the bus cannot judge results that began before it. */
   #hardFloor = 0;
 
   constructor(deps: SharedValidityDeps) {
     this.#deps = deps;
   }
 
-  /** The epoch of the bus; undefined before it was followed. */
+  /** The epoch of the bus; undefined until the bus follows. */
   get epoch(): string | undefined {
     return this.#epoch;
   }
@@ -47,26 +49,29 @@ export class SharedValidity {
     const { epoch, sequence } = event.version;
     if (event.type === "invalidated") this.#latest.apply(event.tag as Tag, sequence);
     else if (event.type === "reset") {
-      // What was missed within an epoch that was followed is not what the last of each tag would tell.
+      // After a reset within one epoch, invalidations are missing that the last one of each tag may not show.
       this.#hardFloor = epoch === this.#epoch ? sequence : 0;
       this.#epoch = epoch;
       this.#latest.reset(sequence);
     } else if (event.type === "following") this.#epoch = epoch;
   }
 
-  /** The bus has numbered an invalidation of this node, and the trie has the number. Undefined: it is of another epoch. */
+  /**
+   * The bus has numbered an invalidation of this node, and the trie has the number. Undefined: a number of another
+   * epoch.
+   */
   settled(tag: Tag, sequence: number | undefined): void {
     this.#latest.apply(tag, sequence ?? this.#deps.trie.tagVersion(tag));
   }
 
-  /** Whether `record` is valid, without asking the bus. `judging`: what `staleAfter` says of it. */
+  /** Whether `record` is valid, without a request to the bus. `judging` is `staleAfter(record)`. */
   isKnownValid(record: SharedRecord, judging: ReadonlyMap<Tag, number>): boolean {
     return record.sequence >= this.#latest.since && this.#mayBeValid(record, judging);
   }
 
   /**
-   * From when on a valid result is to be judged in memory: it was compared with all that is known here now. Undefined: it is stale.
-   * The bus is asked when what is known does not reach back far enough.
+   * Compares `record` with all that is known here now, and asks the bus when that does not reach back far enough.
+   * Returns the beginning from which memory judges the result; undefined: it is stale.
    */
   async judge(record: SharedRecord): Promise<Began | undefined> {
     const judging = staleAfter(record);
@@ -74,16 +79,16 @@ export class SharedValidity {
     if (!this.#mayBeValid(record, judging)) return undefined;
     if (record.sequence < since) {
       if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging))) return undefined;
-      // The bus may have been found to keep less than it did.
+      // The age that the bus can recall may have become shorter meanwhile.
       if (!this.#isRecallable(record)) return undefined;
-      // What was pushed out meanwhile was neither known nor asked for.
+      // An invalidation that #latest dropped meanwhile is neither known here nor among those that the bus recalled.
       if (this.#latest.since !== since || !this.#mayBeValid(record, judging)) return undefined;
     }
     const { trie } = this.#deps;
     return trie.beganElsewhere(Math.max(trie.sequence, record.sequence));
   }
 
-  /** Nothing known speaks against it. */
+  /** Whether nothing that is known here makes it stale. */
   #mayBeValid(record: SharedRecord, judging: ReadonlyMap<Tag, number>): boolean {
     const { trie, bus } = this.#deps;
     if (record.epoch !== this.#epoch || bus.state.type !== "following") return false;
@@ -92,7 +97,7 @@ export class SharedValidity {
     return !trie.isPending([...record.tags, keyTag(record.key)]);
   }
 
-  /** Whether the bus still holds every invalidation that came after what `record` knew. */
+  /** Whether the bus still holds every invalidation after the position of `record`. */
   #isRecallable({ time }: SharedRecord): boolean {
     const { bus } = this.#deps;
     return canRecall(bus) && (this.#deps.now() ?? Infinity) - time < bus.recallAgeMsMax;

@@ -3,7 +3,7 @@ import { WaitingNotice } from "../../core/waiting-notice.js";
 import type { Bus } from "../../transport/bus.js";
 import type { Transport } from "../../transport/transport.js";
 
-/** What keeps a node from its bus: its link, or the bus itself; undefined: nothing that is known. */
+/** Why a node does not reach its bus: the problem of its link, else of the bus; undefined: no known problem. */
 export function busProblem(bus: Bus | undefined, transport: Transport | undefined): Error | undefined {
   const ofLink = transport?.status === "disconnected" ? transport.problem : undefined;
   return ofLink ?? bus?.trouble;
@@ -13,12 +13,15 @@ export interface StartNoticeOptions {
   readonly bus: Bus;
   readonly transport: Transport;
   readonly clock: Clock;
-  /** The log that the user gave. */
+  /** The log of the user's options. */
   readonly log: Log | undefined;
   readonly prefix: string;
 }
 
-/** Says what a cache that has just been opened lacks, until its node follows the bus: till then it computes, and keeps nothing. */
+/**
+ * Logs what a newly opened cache waits for, until its node follows the bus. Until then the cache computes results and
+ * keeps none.
+ */
 export function noticeUntilFollowing({ bus, transport, clock, log, prefix }: StartNoticeOptions): WaitingNotice {
   const { address } = transport;
   return new WaitingNotice({

@@ -1,6 +1,6 @@
 import { asTag, InvalidTagError, type Tag } from "../../core/index.js";
 
-/** One tag, or several. A tag that holds a value is written with `tag`, which takes any text: `` tag`cities:${id}` ``. */
+/** One tag or several. `tag` writes a tag that holds a value, and takes any text: `` tag`cities:${id}` ``. */
 export type Tags = string | readonly string[];
 
 /** Throws InvalidTagError. */

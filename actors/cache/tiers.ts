@@ -12,55 +12,58 @@ import { type Call, lifetimeOf } from "./cached-work.js";
 import type { Used } from "../tracking/computation.js";
 import type { SharedEntries, SharedEntry } from "./shared-tier.js";
 
-/** What was known here when a computation began, to each tier in its own terms. */
+/** The position at which a computation began, in the terms of each tier. */
 export interface BeganHere {
   readonly memory: Began;
   readonly disk: EntryVersion | undefined;
-  /** Undefined: the result is not to be shared. */
+  /** Undefined: do not share the result. */
   readonly shared: EntryPosition | undefined;
-  /** Count of invalidations, and of changes of object stores: while it stands, nothing that began then can have become stale. */
+  /** Count of invalidations and object-store changes: while it is the same, nothing that began then can be stale. */
   readonly changes: number;
 }
 
-/** What a look-up found, and what was known when it was valid. */
+/** A result that was found, and the position of this node when it was valid. */
 export interface FoundHere {
   readonly entry: Entry;
   readonly began: BeganHere;
 }
 
-/** The tiers, and what they need. */
+/** The tiers and their dependencies. */
 export interface TierParts {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
-  /** What the nodes share in a bucket. */
+  /** Results in a bucket that the nodes share. */
   readonly shared: SharedEntries | undefined;
   readonly values: ValueMode;
   readonly observers: CacheObservers;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether what is known here may be relied on; undefined: always. */
+  /** Whether this node knows the invalidations well enough to serve and keep results; undefined: always. */
   readonly isInTouch: (() => boolean) | undefined;
 }
 
-/** Says of an entry that its value is given as a promise: made when somebody asks, as it takes as much memory as half an entry. */
+/**
+ * Marks an entry whose value is returned as a promise. The promise itself is created when a caller needs it, because it
+ * takes as much memory as half an entry.
+ */
 export const promised: Promise<unknown> = Promise.resolve();
 
 const resolved = (value: unknown): Promise<unknown> => Promise.resolve(value);
 
-/** The tiers of one cache as one: memory first, then the disk, or what the nodes share. */
+/** The tiers of one cache as one: memory first, then the disk or the shared bucket. */
 export class Tiers {
   readonly #parts: TierParts;
   readonly #trie: TagTrie;
   readonly #memory: MemoryEntryStore;
   readonly #disk: PersistentEntryStore | undefined;
   readonly #shared: SharedEntries | undefined;
-  /** Looked up in the bucket now, each once for all who ask. */
+  /** Look-ups in the bucket that are in progress: one for all callers of a key. */
   readonly #lookUps = new Map<string, Promise<FoundHere | undefined>>();
-  /** Functions whose results could not be kept, as the log was told. */
+  /** Functions whose results could not be kept, and for which that was logged. */
   readonly #unkept = new Set<string>();
   #keepFailures = 0;
-  /** The context that this cache was opened in. */
+  /** The asynchronous context in which this cache was opened. */
   readonly #nowhere = new AsyncResource("zooid:cache");
 
   constructor(parts: TierParts) {
@@ -76,7 +79,7 @@ export class Tiers {
     return this.#keepFailures;
   }
 
-  /** Changes whenever a computation that has begun may have become older than a call that begins. */
+  /** Changes whenever a computation in progress may be based on older data than a call that begins now. */
   get changes(): number {
     return this.#memory.version + objectChanges.applied;
   }
@@ -91,30 +94,34 @@ export class Tiers {
   }
 
   /**
-   * A result that may be given now. `declared` gives what a function declares that its result depends on: one that was kept under other tags,
-   * by another version of the function or under other options, is none. It is asked where an entry is met for the first time.
+   * A result that can be returned now. `declared` returns the tags that a function declares: a result that was kept
+   * under other tags, by another version of the function or under other options, does not count. It is called when an
+   * entry is found for the first time.
    */
   find(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     return this.#memory.getAt(slot, declared) ?? this.#findOnDisk(slot, declared);
   }
 
-  /** `find` by a key alone, whatever was declared for it. */
+  /** `find` by a key alone, without a check of declared tags. */
   findByKey(key: string): Entry | undefined {
     return this.#memory.get(key) ?? this.#findOnDisk({ key, graceMs: 0 }, undefined);
   }
 
-  /** The tags of a result of `key` that is kept, but does not depend on all that is `declared`. */
+  /** The tags of a kept result of `key`, if they do not cover all of `declared`. */
   tagsWithout(key: string, declared: readonly Tag[]): readonly Tag[] | undefined {
     const kept = this.#memory.peek(key) ?? this.#disk?.peek(key);
     return kept === undefined || coversTags(kept.tags, declared) ? undefined : kept.tags;
   }
 
-  /** There is a bucket, and it can be asked now. */
+  /** Whether there is a bucket that can be used now. */
   get canLookUp(): boolean {
     return this.#shared?.isUsable === true;
   }
 
-  /** A result that may be given to all who asked before it was found, from the bucket if there is none here: it is in memory then, and stays for `last` as told. Never rejects. */
+  /**
+   * A result that is valid for all callers that asked before it was found: the one in memory, else from the bucket. It
+   * is then in memory, and stays for `last` for `graceMs`. Never rejects.
+   */
   lookUp(key: string, graceMs = 0): Promise<FoundHere | undefined> {
     const shared = this.#shared;
     if (shared === undefined) return Promise.resolve(undefined);
@@ -123,19 +130,19 @@ export class Tiers {
     return lookUp;
   }
 
-  /** Nobody computes anew what was looked up: what has expired in the bucket can go. */
+  /** No call computes `key` after the look-up: an expired record in the bucket can be removed. */
   abandon(key: string): void {
     this.#shared?.discardExpired(key);
   }
 
-  /** Shares an entry that a `set` put in memory, if it is still there, under the number of its invalidation. */
+  /** Shares an entry that `set` put in memory, if it is still there, with the number of its invalidation. */
   share(key: string, entry: Entry, began: EntryPosition, ownSequence: number): void {
     if (this.#memory.last(key) !== entry) return;
     const { value, tags, ttlMs, slides } = entry;
     this.#shared?.put(key, value, { tags, began, ownSequence, ttlMs, slides, leftMs: this.#leftMs(entry) });
   }
 
-  /** An entry slid in memory: what the nodes share gets its time to live anew, as known now. */
+  /** The time to live of an entry in memory restarted: writes it to the bucket again, as valid now. */
   slid(key: string): void {
     const entry = this.#memory.last(key);
     const began = this.#shared?.begin();
@@ -143,20 +150,20 @@ export class Tiers {
     this.#shared?.put(key, entry.value, { tags: entry.tags, began, ttlMs: entry.ttlMs, slides: true });
   }
 
-  /** `kept` for one caller. */
+  /** The value of `kept` for one caller. */
   readonly give = (kept: KeptValue): unknown => (kept.isShared ? kept.value : valueOf(kept, this.#parts.values));
 
-  /** Throws InvalidValueError for a value of which callers are to get copies, and that cannot be copied. */
+  /** Throws InvalidValueError if callers get copies and `value` cannot be copied. */
   check(value: unknown): void {
     if (this.copies) keepValue(value, "cloned");
   }
 
-  /** Each caller gets a copy of its own. */
+  /** Whether each caller gets its own copy. */
   get copies(): boolean {
     return this.#parts.values === "cloned";
   }
 
-  /** `value` so that several callers can be given it. */
+  /** `value` in a form that several callers can get. */
   hold(value: unknown): KeptValue {
     try {
       return keepValue(value, this.#parts.values);
@@ -166,8 +173,9 @@ export class Tiers {
   }
 
   /**
-   * Keeps what a call gave, if it is wanted and nothing made it stale since it began. What is given back can be given to all.
-   * What depends on an object store is kept in memory only: elsewhere, and after a restart, nobody can tell what was changed there.
+   * Keeps the result of a call, if it is wanted and nothing made it stale since it began. All callers can get the
+   * returned value. A result that depends on an object store is kept in memory only: another node, or this one after a
+   * restart, cannot know what was changed there.
    */
   keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean, isSet = false): KeptValue {
     if (this.#parts.isInTouch?.() === false) return this.hold(value);
@@ -181,7 +189,8 @@ export class Tiers {
       const { memory } = began;
       const own = this.#own(call.key, tags);
       const how = {
-        // The trie would take the invalidation by which it was set for a later one; whoever hears of one of its key finds it.
+        // Without the tag of its key: for the trie, the invalidation of this `set` is later than the value. CacheIntake
+        // removes the entry at later invalidations of the key.
         tags: isSet ? tags : own,
         reads,
         began: memory,
@@ -198,9 +207,9 @@ export class Tiers {
       if (isPromised) entry.promise = promised;
       return entry;
     } catch (error) {
-      // Whatever a condition, a getter or a tier throws: the call itself has its result.
-      this.#tellUnkept(call, error);
-      // What the disk cannot take is not to be followed by what it had.
+      // A condition, a getter or a tier may throw: the call itself has its result.
+      this.#logUnkept(call, error);
+      // The disk must not return an older result when it cannot take this one.
       this.#disk?.delete(call.key);
       return this.hold(value);
     } finally {
@@ -208,7 +217,9 @@ export class Tiers {
     }
   }
 
-  /** What a folder cannot hold just as it is stays in memory, and what the folder had does not come back after it. */
+  /**
+   * A value that the folder cannot hold unchanged stays in memory only, and the older value of the folder is removed.
+   */
   #keepOnDisk(call: Call, value: unknown, how: Keeping<EntryVersion>): void {
     try {
       this.#disk?.put(call.key, value, how);
@@ -219,18 +230,18 @@ export class Tiers {
     }
   }
 
-  #tellUnkept(call: Call, error: unknown): void {
+  #logUnkept(call: Call, error: unknown): void {
     this.#keepFailures++;
     this.#log(call, error, "results cannot be kept");
   }
 
-  /** A warning once for each function: what cannot be kept of it once cannot be kept again. */
+  /** Logs one warning for each function: after one result that cannot be kept, others are expected. */
   #log({ key, work: { name } }: Call, err: unknown, message: string): void {
     if (this.#unkept.has(name)) {
       this.#parts.log.debug({ err, name, key }, message);
       return;
     }
-    if (this.#unkept.size >= unkeptToldMax) this.#unkept.clear();
+    if (this.#unkept.size >= unkeptLoggedMax) this.#unkept.clear();
     this.#unkept.add(name);
     this.#parts.log.warn({ err, name, key }, message);
   }
@@ -247,39 +258,43 @@ export class Tiers {
     });
     if (entry === undefined || !isPromised) return;
     entry.promise = this.#nowhere.runInAsyncScope(() => Promise.reject(error as Error));
-    // Whoever is given it handles it; until then it is nobody's.
+    // Each caller that gets the promise handles the rejection. Until then no caller does.
     entry.promise.catch(() => undefined);
   }
 
-  /** What may stand in for a result that could not be computed. */
+  /** An older result that may replace one that could not be computed. */
   last(call: Call): KeptValue | undefined {
     if (call.work.rules.staleIfErrorMs === 0) return undefined;
     const entry = this.#memory.last(call.key);
     return entry === undefined || failureOf(entry.value) !== undefined ? undefined : entry;
   }
 
-  /** `value` as a promise that is kept: of no call's context, which would be kept with it. */
+  /** `value` as a promise to keep, created outside the context of the call, which would otherwise be kept with it. */
   promiseOf(value: unknown): Promise<unknown> {
     return this.#nowhere.runInAsyncScope(resolved, undefined, value);
   }
 
-  /** Whether an invalidation that counts for its tags came after `began`, or a commit changed what it read. */
+  /** Whether an invalidation of one of its tags came after `began`, or a commit changed an object that it read. */
   isStale({ tags, reads }: Used, began: BeganHere): boolean {
     if (isAnyStale(reads)) return true;
     return this.#trie.isStaleFor(tags, began.memory);
   }
 
-  /** Whether `key` was set, deleted or invalidated after `began`. Of what is under way for it others may be told that exactly. */
+  /**
+   * Whether `key` was set, deleted or invalidated after `began`. `invalidateKey` also notifies tracked flights exactly.
+   */
   isKeyStale(key: string, began: BeganHere): boolean {
     return began.changes !== this.changes && this.#trie.isStaleFor([keyTag(key)], began.memory);
   }
 
-  /** Nobody tells what is under way for `key` that it was invalidated: its tag tells it only by a hash. */
+  /**
+   * Whether the tag of `key` holds only a hash of it: an invalidation of that tag does not find the flight of `key`.
+   */
   isHashed(key: string): boolean {
     return key.length > plainKeyLengthMax && isHashed(keyTag(key));
   }
 
-  /** What a result depends on that uses the one of `key`: all that this one does, and its key. */
+  /** Dependencies of a result that uses the result of `key`: the tags of that result, and the tag of its key. */
   tagsFor(key: string, tags: readonly Tag[]): readonly Tag[] {
     return [...tags, keyTag(key)];
   }
@@ -289,7 +304,7 @@ export class Tiers {
     this.#disk?.delete(key);
   }
 
-  /** A key that is found by its tag needs no place in the trie; one whose tag is a hash has one. */
+  /** A key that can be read from its tag needs no place in the trie; a key whose tag is a hash needs one. */
   #own(key: string, tags: readonly Tag[]): readonly Tag[] {
     if (key.length <= plainKeyLengthMax) return tags;
     const tag = keyTag(key);
@@ -304,26 +319,26 @@ export class Tiers {
     if (entry === undefined) return undefined;
     const { tags, ttlMs, slides } = entry;
     if (declared !== undefined && !coversTags(tags, declared())) return undefined;
-    // Valid now, whatever it was computed from: for memory it begins now.
+    // It is valid now, whenever it was computed: for memory it begins now.
     const how = { tags, began: this.#trie.begin(), ttlMs, slides, graceMs, leftMs: this.#leftMs(entry) };
     return this.#memory.put(key, entry.value, how) ?? entry;
   }
 
   async #lookUp(key: string, graceMs: number, shared: SharedEntries): Promise<FoundHere | undefined> {
     const found = await shared.get(key);
-    // Who asks from now on may know of more than this was compared with.
+    // A caller that asks from now on may know of more than `shared.get` compared the result with.
     this.#lookUps.delete(key);
     if (this.#parts.isInTouch?.() === false) return undefined;
-    // Somebody may have put another there meanwhile, which is what counts here.
+    // Another result may have been put there meanwhile; that one counts here.
     const entry = this.#memory.get(key) ?? (found && this.#putFound(key, found, graceMs));
     return entry && { entry, began: this.begin() };
   }
 
-  /** What was found as an entry, in memory if it can be held there; undefined: it has become stale since. */
+  /** The found result as an entry, in memory if memory can hold it; undefined: it has become stale since. */
   #putFound(key: string, found: SharedEntry, graceMs: number): Entry | undefined {
     const { ttlMs, slides, began } = found;
     const tags = this.#own(key, found.tags);
-    // Of its key it may have been told while nobody looked: since it was compared with all that was known.
+    // The key may have been invalidated after `shared.get` compared the entry. Check once more.
     if (this.#trie.isStaleFor(this.tagsFor(key, tags), began)) return undefined;
     const { value } = found;
     const leftMs = found.leftMs === Infinity ? undefined : found.leftMs;
@@ -338,7 +353,7 @@ export class Tiers {
   }
 }
 
-/** The error that is kept as `value`, if one is. */
+/** The kept failure that `value` is, if it is one. */
 export function failureOf(value: unknown): KeptFailure | undefined {
   return value instanceof KeptFailure ? value : undefined;
 }
@@ -348,19 +363,19 @@ function checkTags(tags: readonly Tag[]): void {
   if (tags.length > limits.entryTagsMax) throw new InvalidOptionError({ option: "tags", reason: `are more than ${limits.entryTagsMax}` });
 }
 
-/** Functions that are remembered so that the log is told of each once. */
-const unkeptToldMax = 1_000;
+/** Functions that are remembered, so that a warning is logged once for each. */
+const unkeptLoggedMax = 1_000;
 
-/** Keys up to this length have tags that tell them, however many of their characters are written as escapes. */
+/** Keys up to this length can be read from their tags, even if all their characters are escaped. */
 const plainKeyLengthMax = 41;
 const keyLevel = keyTag("x").slice(0, -1);
 
-/** Whether `tag`, a key's own, tells it only by a hash. */
+/** Whether `tag`, the tag of a key, holds only a hash of the key. */
 export function isHashed(tag: Tag): boolean {
   return tag.startsWith("..", keyLevel.length);
 }
 
-/** The key whose own tag `tag` is; undefined when it is another tag, or tells its key only by a hash. */
+/** The key whose own tag is `tag`; undefined: another kind of tag, or a tag with only a hash of its key. */
 export function keyOf(tag: string): string | undefined {
   if (!tag.startsWith(keyLevel) || tag.startsWith("..", keyLevel.length)) return undefined;
   return tag.slice(keyLevel.length).replaceAll(/\.([0-9a-z]+)\./g, (_, unit: string) => String.fromCharCode(parseInt(unit, 36)));

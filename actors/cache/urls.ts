@@ -3,14 +3,14 @@ import { natsAddress } from "../../transport/nats/address.js";
 import type { Transport } from "../../transport/transport.js";
 import { InvalidOptionError } from "../../core/index.js";
 
-/** Where results are kept, beside memory. */
+/** Where results are kept, besides memory. */
 export type CacheStorage =
   | { readonly type: "memory" }
   | { readonly type: "lmdb"; readonly folder: string }
   /** A bucket that the nodes share. */
   | { readonly type: "nats"; readonly servers: string; readonly bucket: string };
 
-/** What the options of a cache say of its bus. */
+/** The options of a cache that select its bus. */
 export interface BusOptions {
   readonly bus?: Bus | undefined;
   readonly busUrl?: string | undefined;
@@ -18,9 +18,9 @@ export interface BusOptions {
   readonly transport?: Transport | undefined;
 }
 
-/** What nodes hear each other over. */
+/** The bus that connects the nodes. */
 export interface CacheBus {
-  /** Of the bus that is opened over busUrl or transport; undefined: none is. */
+  /** Kind of the bus to open over busUrl or transport; undefined: no bus to open. */
   readonly busKind: "jetstream" | "nats" | undefined;
   readonly busUrl: string | undefined;
 }
@@ -29,11 +29,11 @@ export interface CacheBus {
 export function storageOf(url: string): CacheStorage {
   refuseRedis("storageUrl", url, "lmdb:./folder or nats://host:4222/bucket");
   if (url === "memory:" || url === "memory://") return { type: "memory" };
-  // The root is no folder for it: it is what an empty variable makes of `lmdb://`.
+  // The root is not a valid folder: `lmdb://` with an empty variable gives it.
   const folder = /^lmdb:(?:\/\/)?(.*[^/\s].*)$/.exec(url)?.[1];
   if (folder !== undefined) return { type: "lmdb", folder };
   const wrong = (reason: string) => new InvalidOptionError({ option: "storageUrl", reason });
-  // Credentials may stand in it.
+  // The URL may contain credentials: the error does not quote it.
   if (/^(?:nats|tls):\/\//.test(url)) {
     const [, servers, bucket] = /^((?:nats|tls):\/\/[^/]+(?:,(?:(?:nats|tls):\/\/)?[^/]+)*)\/([\w-]{1,64})\/?$/.exec(url) ?? [];
     if (servers === undefined || bucket === undefined)
@@ -44,7 +44,10 @@ export function storageOf(url: string): CacheStorage {
   throw wrong(`is ${JSON.stringify(url)}, neither memory: nor lmdb: and a folder, nor nats://host:4222/bucket`);
 }
 
-/** The bus that is to be opened. A bucket needs one that numbers for all nodes, and is one place to find it at. Throws InvalidOptionError. */
+/**
+ * The bus to open. A bucket needs a bus that gives all nodes the same numbers, and one broker to find it at. Throws
+ * InvalidOptionError.
+ */
 export function busOf({ bus, busUrl, busKind, transport }: BusOptions, storage: CacheStorage): CacheBus {
   if (bus !== undefined && busUrl !== undefined) throw new InvalidOptionError({ option: "bus", reason: "is given beside busUrl" });
   if (transport !== undefined && busUrl !== undefined)
@@ -58,9 +61,9 @@ export function busOf({ bus, busUrl, busKind, transport }: BusOptions, storage: 
   return found;
 }
 
-const noCommonNumbers = "is nats, whose nodes count each for itself: a bucket that they share needs jetstream";
+const noCommonNumbers = "is nats, over which each node counts for itself: a bucket that nodes share needs jetstream";
 
-/** Streams are there over NATS alone. */
+/** Only NATS has streams. */
 function kindOf(
   busUrl: string | undefined,
   transport: BusOptions["transport"],
@@ -69,8 +72,7 @@ function kindOf(
 ): CacheBus["busKind"] {
   if (busUrl === undefined && transport === undefined && !isOwnBroker) return undefined;
   const isNats = transport === undefined ? !/^wss?:/.test(busUrl ?? "") : transport.kind === "nats";
-  if (busKind === "jetstream" && !isNats)
-    throw new InvalidOptionError({ option: "busKind", reason: "is jetstream, which is there over NATS alone" });
+  if (busKind === "jetstream" && !isNats) throw new InvalidOptionError({ option: "busKind", reason: "is jetstream, which needs NATS" });
   return busKind ?? (isNats ? "jetstream" : "nats");
 }
 
@@ -82,7 +84,7 @@ function checkBusUrl(url: string): void {
 }
 
 function checkNatsAddresses(option: string, servers: string): void {
-  // Addresses of another kind among them are refused where they are opened.
+  // The transport refuses addresses of another kind when it opens them.
   for (const server of servers.split(",")) if (!/^\s*wss?:/.test(server)) natsAddress(server.trim(), option);
 }
 

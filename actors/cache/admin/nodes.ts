@@ -1,4 +1,4 @@
-/** The nodes of a cache, in whatever processes they are: to look at them, and to steer them. */
+/** Finds the nodes of a cache in all processes, to inspect and control them. */
 import type { Transport } from "../../../transport/transport.js";
 import {
   ActorLostError,
@@ -23,53 +23,62 @@ import { type Codec, nothing, readAnswer, readOrDrop } from "../../protocol/code
 
 export type { CachedKey, CacheNodeStats, CachePage, ListedTag } from "./messages.js";
 
-/** Which cache, and by what its nodes are reached. */
+/** Options of `findCacheNodes`: the cache, and how to reach its nodes. */
 export interface CacheNodesOptions {
   /** The option `prefix` of the cache. */
   readonly prefix: string;
-  /** To the broker that the nodes have their bus on. It is not closed. */
+  /** Connected to the broker that the bus of the nodes uses. `findCacheNodes` does not close it. */
   readonly transport: Transport;
-  /** Nodes that do not say within it that they are there are not found. */
+  /** How long to wait for nodes to answer: a node that answers later is not found. */
   readonly waitMs: Duration;
-  /** An answer of a node is waited for so long. Default: limits.requestTimeoutMs; Infinity waits until the link is lost. */
+  /** How long to wait for each answer. Default: limits.requestTimeoutMs. Infinity: until the link is lost. */
   readonly timeoutMs?: Duration | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log?: Log | undefined;
 }
 
-/** Which part of a listing is wanted. */
+/** The part of a listing to return. */
 export interface CacheListing {
-  /** Rows before and up to this one are passed over. */
+  /** The page begins with the row after this one. */
   readonly after?: string | undefined;
-  /** At most limits.listPageRowsMax, the default. */
+  /** Default and maximum: limits.listPageRowsMax. */
   readonly rowsMax?: number | undefined;
 }
 
 /**
- * One node of a cache. Everything rejects with ActorLostError when it is gone, else with DisconnectedError, TimeoutError, or what the
- * node answered.
+ * One node of a cache. Every method rejects with ActorLostError when the node is gone, and with DisconnectedError,
+ * TimeoutError, or the error that the node answers.
  */
 export interface CacheNode {
-  /** As it was configured: several nodes may have one name. */
+  /** Configured name of the node. Several nodes may have the same name. */
   readonly node: string;
-  /** Of one opening of one cache. */
+  /** Unique id of one opening of one cache. */
   readonly instance: string;
   stats(): Promise<m.CacheNodeStats>;
-  /** Results that it keeps itself, not those in a bucket that nodes share, and whose keys begin with `beginning`, in the order of their keys. Rejects with ServerBusyError. */
+  /**
+   * Results that the node itself keeps, whose keys begin with `beginning`, in the order of their keys. Results in a
+   * bucket that nodes share are not listed. Also rejects with ServerBusyError.
+   */
   keys(beginning?: string, listing?: CacheListing): Promise<m.CachePage<m.CachedKey>>;
-  /** Tags that it knows versions of: `below` and what is below that; without it all, but for those of keys. Rejects with ServerBusyError, InvalidTagError. */
+  /**
+   * Tags whose versions the node knows: `below` and all tags below it. Without `below`: all tags except those of keys.
+   * Also rejects with ServerBusyError, InvalidTagError.
+   */
   tags(below?: string, listing?: CacheListing): Promise<m.CachePage<m.ListedTag>>;
-  /** As `invalidate` of the cache itself: at this node at once, at the others over their bus. Rejects with InvalidTagError too. */
+  /**
+   * Like `invalidate` of the cache: takes effect at this node at once, and at other nodes when the bus delivers it.
+   * Also rejects with InvalidTagError.
+   */
   invalidate(tags: readonly string[]): Promise<Publication>;
   clear(): Promise<Publication>;
-  /** Default: as the node was configured. */
+  /** Default of `unusedMs`: the configuration of the node. */
   prune(unusedMs?: Duration): Promise<Pruned>;
 }
 
 /**
- * The nodes that said within `waitMs` that they are there, in the order of their names. Rejects with DisconnectedError, InvalidOptionError.
- * A node has an endpoint when its bus is over a transport, unless its option `endpoint` is false.
+ * Returns the nodes that answer within `waitMs`, in the order of their names. Rejects with DisconnectedError,
+ * InvalidOptionError. A node has an endpoint if its bus uses a transport and its option `endpoint` is not false.
  */
 export async function findCacheNodes(options: CacheNodesOptions): Promise<readonly CacheNode[]> {
   const { transport, clock, random, log = silentLog } = options;

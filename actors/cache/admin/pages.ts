@@ -1,38 +1,39 @@
 import { type Clock, ClosedError, limits } from "../../../core/index.js";
 import type { CachePage } from "./messages.js";
 
-/** Of what a page is to be made. */
+/** Options of `listPage`. */
 export interface ListingOptions<Item, Row> {
-  /** All there is, in any order. What changes meanwhile may be in it or not. */
+  /** All items, in any order. An item that changes during the listing may be included or not. */
   readonly items: Iterable<Item>;
-  /** How many of them there are, more or less. */
+  /** Approximate number of items. */
   readonly count: number;
-  /** Text that rows are ordered by, which no two have in common; undefined: not one of those asked for. */
+  /** Unique text that orders the rows; undefined: the request does not ask for this item. */
   readonly orderOf: (item: Item) => string | undefined;
-  /** Undefined: it is not there any more. Called for few more than are listed. */
+  /** Undefined: the item no longer exists. Called for few more items than the page lists. */
   readonly rowOf: (item: Item) => Row | undefined;
-  /** What `next` names a row by. */
+  /** Name of a row in `next` of a page. */
   readonly nameOf: (row: Row) => string;
   readonly bytesOf: (row: Row) => number;
-  /** Only what comes after this, by its order. */
+  /** The page holds only rows whose order is after this text. */
   readonly after: string | undefined;
   readonly rowsMax: number;
   readonly clock: Clock;
   readonly isClosed: () => boolean;
 }
 
-/** Items looked at between two looks at the clock. */
+/** Items between two checks of the clock. */
 const stride = 256;
 
 /**
- * The first `rowsMax` rows after one, in their order, of items that have none: looks at all of them, in steps between which others run,
- * and never has more than twice as many in hand. Fewer rows than asked for when they are large, but at least one. Rejects with ClosedError.
+ * The first `rowsMax` rows after `after`, ordered. The items have no order, so this reads all of them, in steps that
+ * let other work run, and holds at most about twice `rowsMax` rows in memory. A page of large rows has fewer rows, but
+ * at least one. Rejects with ClosedError.
  */
 export async function listPage<Item, Row>(options: ListingOptions<Item, Row>): Promise<CachePage<Row>> {
   const { items, orderOf, rowOf, after, rowsMax, clock } = options;
-  // One more tells whether there are more.
+  // One row more than the page shows whether another page follows.
   const wanted = rowsMax + 1;
-  // What is put meanwhile is met behind all else: this ends even when that goes on for ever.
+  // Iteration reaches items that are added meanwhile after all others. The limit ends it even if additions never stop.
   let left = 2 * (options.count + stride);
   let kept = new Map<string, Row>();
   let last: string | undefined;

@@ -117,7 +117,7 @@ describe("a cache of the module that is still being opened", () => {
 describe("options", () => {
   test.each([
     [{ storageUrl: "redis://cache:6379" }, "lmdb:./folder"],
-    [{ busUrl: "ws://127.0.0.1:1", busKind: "jetstream" }, "busKind is jetstream, which is there over NATS alone"],
+    [{ busUrl: "ws://127.0.0.1:1", busKind: "jetstream" }, "busKind is jetstream, which needs NATS"],
     [{ busUrl: "nats://bus", transport: {} }, "transport is given beside busUrl"],
     [{ transport: createBroker().connect(), busKind: "jetstream" }, "busKind is jetstream"],
     [{ node: "a b" }, "node is"],
