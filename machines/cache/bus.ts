@@ -11,12 +11,11 @@
  *           └ LINK_LOST, from each state.    CLOSE leads from each state to closed.
  *
  * 1. The node follows only after a message of its own came back on this link and nothing is missing.
- * 2. What puts the history in doubt begins an examination anew, and ends the one under way.
- * 3. An attempt that failed is made again after a pause that doubles each time. A new link and a new doubt end the
- *    pause.
+ * 2. A doubt about the history begins a new examination, and ends the one in progress.
+ * 3. An attempt that failed is repeated after a pause that doubles each time. A new link and a new doubt end the pause.
  * 4. The node is cut when the link is lost, the stream is silent, the process was held up, or an attempt failed. It
- *    is cut until the broker has answered. A gap that is filled in time is no cut.
- * 5. While it follows, the node looks at the stream now and then, and sends a heartbeat when one is due.
+ *    stays cut until the broker has answered. A gap that is filled in time is no cut.
+ * 5. While it follows, the node looks at the stream at intervals, and sends a heartbeat when one is due.
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
  */
@@ -27,15 +26,15 @@ export type BusMachineEvent =
   /** The transport has a link to the broker, perhaps another one than before. */
   | { readonly type: "LINKED" }
   | { readonly type: "LINK_LOST" }
-  /** A message, or its absence, can only be when the history is not as this node knows it. */
+  /** A message, or its absence, contradicts the history that this node knows. */
   | { readonly type: "DOUBTED"; readonly reason: string }
   | { readonly type: "CLOSE" };
 
-/** What the machine of a bus over JetStream keeps. */
+/** Context of the machine of a bus over JetStream. */
 export interface BusContext {
   /** Why the last examination began. */
   readonly reason: string;
-  /** Attempts to catch up that failed since. */
+  /** Attempts to catch up that have failed since. */
   readonly failures: number;
 }
 
@@ -53,27 +52,27 @@ export const busMachine = setup({
   actors: {
     /** Waits until the broker answers on this link. */
     reach: fromPromise<void>(notProvided),
-    /** Finds out which history the stream is in, and where this node stands in it. */
+    /** Finds out in which history the stream is, and which position this node has in it. */
     examine: fromPromise<void>(notProvided),
-    /** Applies what this node has missed. */
+    /** Applies the invalidations that this node has missed. */
     replay: fromPromise<void>(notProvided),
   },
   actions: {
-    /** Applies nothing that the stream repeats until an examination says where this node stands. */
+    /** Applies no message that the stream repeats, until an examination has found the position of this node. */
     suspend: () => undefined,
-    /** Forgets what came on this link so far: it may be of another history. The replay delivers what is missing. */
+    /** Forgets the messages of this link so far: they may be of another history. The replay delivers missing ones. */
     forgetHeard: () => undefined,
     /**
-     * Notifies the listener that nothing reaches this node from now on, if the node has followed since the last cut.
+     * Notifies the listener that no message reaches this node from now on, if the node has followed since the last cut.
      */
     notifyCut: (_, _params: { readonly reason: string }) => undefined,
-    /** Notifies the listener that all up to here was applied; from now on each message is applied as it comes. */
+    /** Notifies the listener that all messages so far are applied. From now on each is applied when it arrives. */
     follow: () => undefined,
     leave: () => undefined,
     beat: () => undefined,
-    /** An examination begins for this reason. */
+    /** Logs that an examination begins, and why. */
     logCatchingUp: (_, _params: { readonly reason: string }) => undefined,
-    /** Keeps and logs what the attempt failed with. */
+    /** Keeps and logs the error of the attempt. */
     noteTrouble: (_, _params: { readonly error: unknown }) => undefined,
     logUnexpected: () => undefined,
     beginWith: assign((_, { reason }: { readonly reason: string }) => ({ reason, failures: 0 })),
@@ -81,11 +80,11 @@ export const busMachine = setup({
     forgetFailures: assign({ failures: 0 }),
   },
   guards: {
-    /** All that the stream has repeated on this link was applied. */
+    /** All messages that the stream has repeated on this link are applied. */
     isWhole: () => false,
     /** A timer of this process fired so late that others may count this node as lost. */
     wasHeldUp: () => false,
-    /** Nothing came from the stream for the time-out. */
+    /** No message came from the stream for the time-out. */
     isSilent: () => false,
     isBeatDue: () => false,
   },
@@ -139,7 +138,7 @@ export const busMachine = setup({
         replaying: {
           invoke: {
             src: "replay",
-            // A message that came since may be missing again.
+            // A message that was repeated meanwhile may be missing.
             onDone: [
               { guard: "isWhole", target: "#bus.following" },
               { target: "replaying", reenter: true },

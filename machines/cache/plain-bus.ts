@@ -1,5 +1,5 @@
 /**
- * Keeps a node of a cache in touch with the other nodes over plain NATS, which keeps no message.
+ * Keeps a node of a cache in touch with the other nodes over plain NATS, which stores no messages.
  *
  *          LINKED            ECHOED
  *     cut ────────▶ greeting ──────▶ following ◀─┐ beatDelay: beat
@@ -8,9 +8,9 @@
  *      │                       ECHOED └── cut.silent ◀┐ beatDelay: greet
  *      └─ LINK_LOST, from each state            └─────┘
  *
- * 1. The node follows only after a greeting of its own came back on this link.
- * 2. Whatever begins to follow has missed messages: its listener gets a `reset`.
- * 3. The listener hears of a cut when the link is lost, the broker is silent, or the process was held up.
+ * 1. The node follows only after a greeting of its own has come back on this link.
+ * 2. A node that begins to follow has missed messages: its listener gets a `reset`.
+ * 3. The listener gets a `cut` when the link is lost, the broker is silent, or the process was held up.
  * 4. A greeting that does not come back is sent again at the pace of heartbeats.
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B6.
@@ -35,11 +35,11 @@ export const plainBusMachine = setup({
     events: {} as PlainBusEvent,
   },
   actions: {
-    /** Sends a greeting, and what was not heard back yet if it is the first one on this link. */
+    /** Sends a greeting. The first one on a link also sends again the publications that have not come back yet. */
     greet: () => undefined,
-    /** Forgets the greeting of the link that is gone. */
+    /** Forgets the greeting of the lost link. */
     unlink: () => undefined,
-    /** Forgets the other publishers: how far they are is learnt anew. */
+    /** Forgets the other publishers and their last numbers. */
     forgetPublishers: () => undefined,
     notifyCut: (_, _params: { readonly reason: string }) => undefined,
     follow: () => undefined,
@@ -50,7 +50,7 @@ export const plainBusMachine = setup({
   guards: {
     /** A timer of this process fired so late that others may count this node as lost. */
     wasHeldUp: () => false,
-    /** No message of this node's own came back for the time-out. */
+    /** No message of this node came back for the time-out. */
     isSilent: () => false,
   },
   delays: {

@@ -22,7 +22,7 @@
  * 2. The server is alive while a heartbeat of that instance arrives within `heartbeatTimeout`. A transport that is up
  *    is not enough.
  * 3. Another instance that proves that it writes has replaced the server: the client registers and verifies again. A
- *    heartbeat alone proves nothing, for anybody may send it: the client asks the instance, and the link stands
+ *    heartbeat alone proves nothing, for any process may send it: the client asks the instance, and the link stands
  *    meanwhile. A read-only instance works beside a writer and replaces none. If the writer dies, its silence shows
  *    it.
  * 4. readWrite is entered only when neither the client nor the server is read-only.

@@ -3,30 +3,30 @@
  *
  *        live ── BYE, TRANSACTION_HUNG, DISPLACED, or silence ──▶ gone
  *
- * 1. A session that anything was heard of within the session timeout is live, unless it was ended.
+ * 1. A session is live while its client was heard within the session timeout, unless the session was ended.
  * 2. Its end aborts its transactions, before anything else happens.
- * 3. A session never comes back: who was gone registers anew.
+ * 3. A session never comes back: a client whose session is gone registers again.
  *
- * The timer is set when it may fire, not at each message: it looks when the client was last heard.
+ * A message does not set the timer. When the timer fires, it checks when the client was last heard.
  *
  * Source: DESIGN "The link is to a server, not to the broker"; INTERLEAVINGS A16.
  */
 import { setup } from "xstate";
 
-/** What the machine of a client's session, at its server is told. */
+/** Events of the machine of a client's session at its server. */
 export type SessionEvent =
   | { readonly type: "BYE" }
   /** One of its voted transactions was not finished in time. */
   | { readonly type: "TRANSACTION_HUNG" }
-  /** Another client needs its place, and this one is not heard of any more. */
+  /** Another client needs its place, and this client is silent. */
   | { readonly type: "DISPLACED" };
 
-/** What the machine of a client's session, at its server remembers. */
+/** Context of the machine of a client's session at its server. */
 export interface SessionContext {
   readonly session: string;
 }
 
-/** The machine of a client's session, at its server; actors, effects and delays are provided where it runs. */
+/** The machine of a client's session at its server. Its effects, guards and delays are stubs for `actors/server`. */
 export const sessionMachine = setup({
   types: {
     context: {} as SessionContext,
@@ -43,7 +43,7 @@ export const sessionMachine = setup({
     wasHeard: () => false,
   },
   delays: {
-    /** From now to the moment at which the client has been silent for the session timeout. */
+    /** Time until the client has been silent for the session timeout. */
     silenceLeft: 0,
   },
 }).createMachine({

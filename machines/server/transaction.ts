@@ -1,6 +1,6 @@
 /**
- * A transaction at the server that needs more than one message, or that waits for objects which a voted one holds.
- * One that fits in a single message and meets no held object needs none of this: it rides in a batch.
+ * A transaction at the server that needs more than one message, or that waits for objects that a voted one holds. A
+ * transaction that fits in one message and meets no held object needs no machine: it is part of a batch.
  *
  *        arriving ─────────────────────────────┐
  *        │ queued ── HELD_OBJECT_MET ──▶ waiting │ ── VOTED ──▶ voted ── FINISH ──▶ writing ── WRITTEN ──▶ committed
@@ -10,23 +10,23 @@
  *             │ REFUSED, ABORT, SESSION_GONE ──▶ aborted ◀───────┤ ABORT, SESSION_GONE
  *             └ transactionTimeout ──▶ timedOut ◀────────────────┘ transactionTimeout
  *
- * 1. Who waits holds nothing, so that no two transactions wait for each other.
- * 2. What is held is let go at every end, and at once.
- * 3. The timer runs while it waits and, anew, from the vote on; it does not run while it is written.
+ * 1. A transaction that waits holds nothing, so that no two transactions wait for each other.
+ * 2. Every end releases all held objects at once.
+ * 3. The timer runs while the transaction waits, and starts again at the vote. It does not run during the write.
  * 4. An end without a commit, unless validation refused it, is fenced: no late copy can commit.
- * 5. A voted transaction that hangs costs its client the session; one that waited in vain does not.
+ * 5. A voted transaction that times out costs its client the session; one that only waited does not.
  *
  * Source: DESIGN promises 8 and 9; ZEO's StorageServer (`_timeout`, `_clear_transaction`).
  */
 import { setup } from "xstate";
 
-/** What the machine of one transaction, at its server is told. */
+/** Events of the machine of a transaction at its server. */
 export type TransactionEvent =
   | { readonly type: "HELD_OBJECT_MET" }
   | { readonly type: "OBJECTS_FREED" }
   /** A vote passed validation: it holds its objects from now on. */
   | { readonly type: "VOTED" }
-  /** A one-message commit passed validation and stands in a batch. */
+  /** A one-message commit passed validation and is in a batch. */
   | { readonly type: "ADDED" }
   | { readonly type: "FINISH" }
   | { readonly type: "ABORT" }
@@ -35,12 +35,12 @@ export type TransactionEvent =
   /** Validation refused it, or the log does not have it after a write in doubt. */
   | { readonly type: "REFUSED" };
 
-/** What the machine of one transaction, at its server remembers. */
+/** Context of the machine of a transaction at its server. */
 export interface TransactionContext {
   readonly id: string;
 }
 
-/** The machine of one transaction, at its server; actors, effects and delays are provided where it runs. */
+/** The machine of a transaction at its server. Its effects and delays are stubs: `actors/server` provides them. */
 export const transactionMachine = setup({
   types: {
     context: {} as TransactionContext,
@@ -52,7 +52,7 @@ export const transactionMachine = setup({
     enqueueAgain: () => undefined,
     hold: () => undefined,
     enqueueFinish: () => undefined,
-    /** Lets go of what it holds, and wakes those who wait for it. */
+    /** Releases the held objects, and wakes the transactions that wait for them. */
     release: () => undefined,
     fence: () => undefined,
     tellAborted: () => undefined,
@@ -112,7 +112,7 @@ export const transactionMachine = setup({
       on: {
         WRITTEN: "committed",
         REFUSED: "aborted",
-        // What is being written cannot be taken back, whoever has gone.
+        // The session may end during the write: a transaction that is being written cannot be taken back.
         SESSION_GONE: {},
       },
     },

@@ -3,11 +3,11 @@ import type { Bus } from "../../../transport/bus.js";
 
 /** A bus whose lifecycle a machine decides. */
 export interface BusWithMachine extends Bus {
-  /** Runs the machine, so that it can be watched. It ends when the bus is closed. */
+  /** The actor of the machine, for inspection. It ends when the bus is closed. */
   readonly actor: AnyActorRef;
 }
 
-/** False: the bus is one inside this process, or one of the caller's own. */
+/** False for a bus inside this process, and for one that the caller provides. */
 export function hasMachine(bus: Bus): bus is BusWithMachine {
   return "actor" in bus;
 }

@@ -27,11 +27,11 @@ import type { Message, Subscription, Transport } from "../../../transport/transp
 import { Waiters } from "../../../transport/waiters.js";
 import type { BusWithMachine } from "./bus-machine.js";
 
-/** Where a bus is, and how long it may be silent. */
+/** Options of a bus over plain NATS. */
 export interface PlainBusOptions {
   /** Any transport will do. It is not closed with the bus. */
   readonly transport: Transport;
-  /** Nodes of one prefix hear each other: one token of a subject. */
+  /** Nodes with the same prefix share invalidations. One token of a subject. */
   readonly prefix: string;
   /** The same at all nodes. */
   readonly heartbeatIntervalMs?: Duration | undefined;
@@ -44,26 +44,26 @@ export interface PlainBusOptions {
 
 /**
  * A bus without a stream: the broker keeps no invalidation. Each publisher numbers its invalidations and repeats its
- * last number in its heartbeats. Whatever may hide a lost invalidation is a `reset`: a heartbeat with a higher number
- * than this node has received, a publisher that falls silent without goodbye, an unknown publisher that has published
- * before, and each new link. Positions are this node's own; `follow` always begins at the end.
+ * last number in its heartbeats. Every sign that an invalidation may be lost is a `reset`: a heartbeat with a higher
+ * number than this node has received, a publisher that falls silent without goodbye, an unknown publisher that has
+ * published before, and each new link. Positions are this node's own; `follow` always begins at the end.
  *
  * The subject decides what a message is, and which tag it invalidates: a publisher that NATS lets publish below one
- * tag can invalidate what is below it, and nothing else. So only the numbers in heartbeats count. A message under a
- * tag always invalidates, whatever number it has.
+ * tag can invalidate tags below it, and nothing else. So only the numbers in heartbeats count. A message under a tag
+ * always invalidates; its number does not matter.
  *
  * `heardAt` is the time at which this node sent the last of its own messages that came back before it last heard each
- * other publisher. This node has received all that those publishers had published by then, and the broker had taken.
- * The way between two brokers is not measured: while a route is broken, a node misses what the route loses from a
- * publisher that it does not know yet, or has dropped after the time-out, until it hears that publisher again. A slow
- * route that is never silent is not noticed. Throws InvalidOptionError.
+ * other publisher. This node has received everything that those publishers had published, and the broker had taken, by
+ * that time. The path between two brokers is not measured: while a route is broken, a node misses what the route loses
+ * from a publisher that it does not know yet, or has dropped after the time-out, until it hears that publisher again. A
+ * slow route that is never silent is not noticed. Throws InvalidOptionError.
  */
 export function createPlainBus(options: PlainBusOptions): BusWithMachine {
   checkQueue(options.prefix);
   return new PlainBus(options);
 }
 
-/** Number of heartbeats under way whose time of sending is kept: somewhat more than fit into the time-out. */
+/** Number of heartbeats whose send times are kept until they come back: slightly more than fit into the time-out. */
 const soundsMax = 64;
 
 interface Publication {
@@ -101,9 +101,9 @@ class PlainBus implements BusWithMachine {
   #sequence = 0;
   #linkedAt = -Infinity;
   #echoedAt = -Infinity;
-  /** When the last message of our own was sent that came back. */
+  /** When this node sent the last of its own messages that came back. */
   #provenAt = -Infinity;
-  /** When greetings and heartbeats were sent that did not come back yet, by their ids. */
+  /** Send times of greetings and heartbeats that have not come back yet, by their ids. */
   readonly #sounds = new Map<string, number>();
   #soundings = 0;
   #subscription: Subscription | undefined;
@@ -169,7 +169,7 @@ class PlainBus implements BusWithMachine {
     return this.#trouble.error;
   }
 
-  /** The longest silence counts: this node does not know what the others published since. */
+  /** The longest silence counts: this node does not know what a silent publisher has published since. */
   get heardAt(): number {
     return Math.min(this.#provenAt, this.#publishers.provenAt);
   }
@@ -179,7 +179,7 @@ class PlainBus implements BusWithMachine {
     return new Promise((resolve, reject) => {
       const publication = { sentAt: -Infinity, number: ++this.#number, tag, id, resolve, reject };
       this.#published.set(publication.number, publication);
-      // Before the greeting of a link this node publishes nothing new: its numbers must arrive in their order.
+      // Until the greeting of a link this node publishes nothing new: its numbers must arrive in their order.
       if (this.#hello !== "") this.#send(publication);
     });
   }
@@ -223,7 +223,7 @@ class PlainBus implements BusWithMachine {
     this.actor.send({ type: "LINKED" });
   }
 
-  /** Every node that hears the greeting says how far it is. Its echo shows that the way from here to here is whole. */
+  /** Every node that receives the greeting answers with its last number. The echo shows that the path is whole. */
   async #greet(): Promise<void> {
     const hello = this.#random.id();
     try {
@@ -265,7 +265,7 @@ class PlainBus implements BusWithMachine {
     this.#listener.tell({ type: "cut" });
   }
 
-  /** Milliseconds until the next heartbeat: a little less than the interval, and another time at each node. */
+  /** Milliseconds until the next heartbeat: slightly less than the interval, and different at each node. */
   #nextBeat(): number {
     const delayMs = this.#intervalMs * (1 - this.#random.fraction() / 4);
     this.#dueMs = this.#clock.monotonic() + delayMs;
@@ -325,7 +325,7 @@ class PlainBus implements BusWithMachine {
     return undefined;
   }
 
-  /** Invalidates, whatever the payload says. */
+  /** Invalidates the tag of the subject. The payload cannot prevent that. */
   #takeInvalidation(tag: Tag, word: PlainWord | undefined): void {
     const publication = word?.publisher === this.#self ? this.#published.get(word.number) : undefined;
     if (publication !== undefined && publication.tag === tag && publication.id === word?.id) {

@@ -9,12 +9,12 @@
  * 2. A message is applied when its sequence is the next one, or when a consumer that began at the next one delivered
  *    it.
  * 3. The epoch record names the history. A node that notices that history went back writes another record, and the
- *    listeners of all nodes that stood in the old one get a `reset`. A node relies only on what it knows itself: its
+ *    listeners of all nodes that stood in the old one get a `reset`. A node relies only on its own knowledge: its
  *    acknowledgements, its position, and the invalidations that it has applied.
  * 4. The subject of a message decides what it is. A publisher that may write under one tag can invalidate that tag, and
  *    nothing else.
- * 5. The bus makes the stream where there is none, and never changes it. What counts is how long the stream keeps its
- *    messages, not the time that this node asked for.
+ * 5. The bus creates the stream where there is none, and never changes it. How long messages are kept is the stream's
+ *    setting, not the time that this node asked for.
  * 6. The record is renewed before the stream's age bound removes it.
  *
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
@@ -56,7 +56,7 @@ import { StreamWatch } from "./stream-watch.js";
 
 export type { JetStreamBusOptions } from "../../../transport/jetstream/options.js";
 
-/** A bus over JetStream, whose stream it makes where there is none. Throws InvalidOptionError. */
+/** A bus over JetStream, which creates its stream if there is none. Throws InvalidOptionError. */
 export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus & BusWithMachine {
   return new JetStreamBus(options, streamNames(options.prefix));
 }
@@ -93,7 +93,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
   constructor(options: JetStreamBusOptions, names: StreamNames) {
     this.#transport = options.transport;
     this.#names = names;
-    // Each request under way listens to this signal.
+    // Each request in progress listens to this signal.
     setMaxListeners(0, this.#closed.signal);
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
@@ -244,10 +244,10 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
       try {
         const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
         this.#trouble.over("publishing");
-        // An answer from one history says nothing in another: it is published there too.
+        // An answer from one history means nothing in another one: the invalidation is published there too.
         if (this.#isSound(ack, known)) {
           this.#intake.acknowledged({ tag, id, sequence: ack.sequence });
-          // A copy may stand anywhere in the stream.
+          // The first copy of a duplicate may be anywhere in the stream.
           if (!ack.isDuplicate) this.#sent(ack.sequence, sentAt);
           return { epoch, sequence: ack.sequence };
         }
@@ -262,7 +262,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
   }
 
   async recall(tags: readonly string[], timeoutMs: number): Promise<Recalled> {
-    // The last sequence is read first: what the stream holds later covers it.
+    // The last sequence is read first: the messages that are read after it cover at least that much.
     const { sequence, historyMs } = await this.#api.lastSequence(timeoutMs);
     this.#historyMs = historyMs;
     const held = await Promise.all(tags.map((tag) => this.#api.last(tagTokens(tag), timeoutMs)));

@@ -13,7 +13,7 @@ export interface StreamWatchDeps {
   readonly timeoutMs: number;
 }
 
-/** When a node that follows looks at the stream, and what it finds then. */
+/** Schedules the looks of a following node at the stream, and judges what the stream has repeated. */
 export class StreamWatch {
   readonly #deps: StreamWatchDeps;
   /** When the next look is due, on the monotonic clock. */
@@ -24,7 +24,7 @@ export class StreamWatch {
     this.#deps = deps;
   }
 
-  /** Milliseconds until the next look, from now. It is due then. */
+  /** Milliseconds from now until the next look, which is due then. */
   next(): number {
     const { clock, random, latest, proof, intervalMs } = this.#deps;
     const nowMs = clock.monotonic();
@@ -37,7 +37,7 @@ export class StreamWatch {
     return delayMs;
   }
 
-  /** The timer of this look fired a whole time-out too late: messages that are read from now on may be as old. */
+  /** The timer of this look fired late by a whole time-out: messages that are read from now on may be as old. */
   get wasHeldUp(): boolean {
     return this.#deps.clock.monotonic() - this.#dueMs >= this.#deps.timeoutMs;
   }
@@ -47,7 +47,7 @@ export class StreamWatch {
     return this.#silentMs >= this.#deps.timeoutMs;
   }
 
-  /** Nothing came for this node's interval, or a message of its own has to prove that it is in touch. */
+  /** No message came for this node's interval, or an own message must prove that this node is in touch. */
   get isBeatDue(): boolean {
     return this.#silentMs >= this.#intervalMs || this.#deps.proof.dueInMs <= 0;
   }
