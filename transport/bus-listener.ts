@@ -1,7 +1,7 @@
 import { assert, type Log } from "../core/index.js";
 import type { BusEvent } from "./bus.js";
 
-/** The one listener of a bus. An error that it throws is logged, and hurts neither the bus nor the other nodes. */
+/** The one listener of a bus. An error that it throws is logged, and does not affect the bus or other nodes. */
 export class BusListener {
   readonly #log: Log;
   #listener: ((event: BusEvent) => void) | undefined;
@@ -16,12 +16,12 @@ export class BusListener {
     this.#listener = listener;
   }
 
-  /** Its last `following` came after its last `cut`. */
+  /** Whether its last `following` came after its last `cut`. */
   get isFollowing(): boolean {
     return this.#isFollowing;
   }
 
-  tell(event: BusEvent): void {
+  notify(event: BusEvent): void {
     if (event.type === "following") this.#isFollowing = true;
     else if (event.type === "cut") this.#isFollowing = false;
     try {

@@ -1,9 +1,12 @@
 import type { Log } from "../core/index.js";
 
-/** What a bus cannot do. */
+/** The work that a bus cannot do. */
 export type TroubledWork = "following" | "publishing";
 
-/** What keeps a bus from following, or from publishing: logged once for each change, however often it is tried again. */
+/**
+ * The errors that prevent a bus from following or from publishing. Each change is logged once, however often the work
+ * is tried again.
+ */
 export class BusTrouble {
   readonly #log: Log;
   readonly #facts: Readonly<Record<string, unknown>>;
@@ -14,7 +17,7 @@ export class BusTrouble {
     this.#facts = facts;
   }
 
-  /** Undefined: there is none. */
+  /** Undefined: there is no trouble. */
   get error(): Error | undefined {
     return this.#errors.get("following") ?? this.#errors.get("publishing");
   }

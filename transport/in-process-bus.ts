@@ -2,23 +2,25 @@ import { type Random, type Clock, ClosedError, type Log, silentLog, systemRandom
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 
-/** Seams of a hub; the system's unless told. */
+/** Seams of a hub. Default: those of the system. */
 export interface InvalidationHubOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
-  /** The last position of an earlier hub that nobody outlived: the count goes on from there, under the same epoch. */
+  /**
+   * The last position of an earlier hub whose buses are all gone: the count continues from there, under the same epoch.
+   */
   readonly from?: BusPosition | undefined;
 }
 
-/** What the buses of one process have in common: they hear each other. */
+/** The hub that connects the buses of one process. */
 export interface InvalidationHub {
   connect(): Bus;
 }
 
 /**
- * A hub that counts in memory. A bus that follows from another position than the count's is told a `reset`, as the hub keeps no
- * history.
+ * A hub that counts in memory. A bus that follows from another position than the hub's gets a `reset`, because the hub
+ * keeps no history.
  */
 export function createInvalidationHub(options: InvalidationHubOptions = {}): InvalidationHub {
   return new Hub(options);
@@ -28,9 +30,9 @@ class Hub implements InvalidationHub {
   readonly clock: Clock;
   readonly #log: Log;
   readonly #buses = new Set<InProcessBus>();
-  readonly #told: BusEvent[] = [];
+  readonly #queue: BusEvent[] = [];
   #position: BusPosition;
-  #isTelling = false;
+  #isNotifying = false;
 
   constructor({ clock = systemClock, random = systemRandom, log = silentLog, from }: InvalidationHubOptions) {
     this.clock = clock;
@@ -46,7 +48,7 @@ class Hub implements InvalidationHub {
     return new InProcessBus(this, this.#log);
   }
 
-  /** True when nothing was missed since `from`. */
+  /** Returns true if no event was missed since `from`. */
   join(bus: InProcessBus, from: BusPosition | undefined): boolean {
     this.#buses.add(bus);
     return from !== undefined && from.epoch === this.#position.epoch && from.sequence === this.#position.sequence;
@@ -60,19 +62,19 @@ class Hub implements InvalidationHub {
     const { epoch, sequence } = this.#position;
     this.#position = { epoch, sequence: sequence + 1, time: this.clock.now() };
     const version = this.#position;
-    this.#told.push({ type: "invalidated", tag, id, version });
-    this.#tellAll();
+    this.#queue.push({ type: "invalidated", tag, id, version });
+    this.#notifyAll();
     return version;
   }
 
-  /** A listener that publishes is told of it after all have been told of what came before. */
-  #tellAll(): void {
-    if (this.#isTelling) return;
-    this.#isTelling = true;
-    for (let event = this.#told.shift(); event !== undefined; event = this.#told.shift()) {
+  /** If a listener publishes, its event is delivered after all listeners have got the earlier events. */
+  #notifyAll(): void {
+    if (this.#isNotifying) return;
+    this.#isNotifying = true;
+    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) {
       for (const bus of this.#buses) bus.deliver(event);
     }
-    this.#isTelling = false;
+    this.#isNotifying = false;
   }
 }
 
@@ -112,8 +114,8 @@ class InProcessBus implements Bus {
     const missedNothing = this.#hub.join(this, from);
     this.#state = "following";
     const version = this.#hub.position;
-    if (!missedNothing) this.#listener.tell({ type: "reset", version });
-    this.#listener.tell({ type: "following", version });
+    if (!missedNothing) this.#listener.notify({ type: "reset", version });
+    this.#listener.notify({ type: "following", version });
   }
 
   async close(): Promise<void> {
@@ -122,6 +124,6 @@ class InProcessBus implements Bus {
   }
 
   deliver(event: BusEvent): void {
-    this.#listener.tell(event);
+    this.#listener.notify(event);
   }
 }

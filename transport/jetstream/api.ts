@@ -5,30 +5,30 @@ import { historyOf } from "./stream-settings.js";
 import type { HeadedTransport } from "../transport.js";
 import type { Fields, StreamNames } from "./stream-names.js";
 
-/** There is no such stream. */
+/** The error code of a stream that does not exist. */
 export const streamNotFound = 10059;
 export const messageNotFound = 10037;
-/** Another node made it with other settings meanwhile. */
+/** The error code if another node made the stream with other settings meanwhile. */
 const nameInUse = 10058;
 
 /** The stream of the bus. */
 export interface FoundStream {
-  /** When it was made, as the broker writes it. */
+  /** When it was made, as the broker writes the time. */
   readonly created: string;
-  /** Lowest sequence that it holds a message of, or may come to hold. */
+  /** Lowest sequence at which it has a message, or may get one. */
   readonly firstSequence: number;
   /** Infinity: it keeps invalidations for ever. */
   readonly historyMs: number;
 }
 
-/** What the stream answered to a publication. */
+/** The stream's answer to a publication. */
 export interface PublishAck {
   readonly sequence: number;
-  /** The stream had it already, at `sequence`. */
+  /** Whether the stream had the message already, at `sequence`. */
   readonly isDuplicate: boolean;
 }
 
-/** A message that the stream holds. */
+/** A message that the stream stores. */
 export interface StoredMessage {
   readonly sequence: number;
   /** Milliseconds since 1970 at the broker. */
@@ -36,28 +36,33 @@ export interface StoredMessage {
   readonly payload: Uint8Array;
 }
 
-/** Where a replay starts: at a sequence, or at what the broker took at a time, milliseconds since 1970, or later. */
+/**
+ * Where a replay starts: at a sequence, or at the first message that the broker took at this time (milliseconds since
+ * 1970) or later.
+ */
 export type ReplayStart = { readonly sequence: number } | { readonly sinceMs: number };
 
 export interface StreamApiOptions {
   readonly transport: HeadedTransport;
   readonly names: StreamNames;
-  /** Of a stream that is made here. */
+  /** Replicas of a stream that is made here. */
   readonly replicas: number;
   readonly historyMs: number;
-  /** Of any stream: less is refused. */
+  /** Shortest history of any stream; a stream with less is refused. */
   readonly historyMsMin: number;
-  /** Ends requests under way. */
+  /** Ends requests in progress. */
   readonly signal: AbortSignal;
 }
 
-/** Durations as JetStream writes them. */
+/** Nanoseconds, JetStream's unit of durations. */
 export const nanos = (ms: number): number => ms * 1_000_000;
-/** A consumer without a listener goes by itself after this. */
+/** After this time the broker removes a consumer without a listener. */
 const consumerIdleMs = 30_000;
 const consumerHeartbeatMs = 1_000;
 
-/** Of a consumer that is there for one reading: it delivers what it finds once, as fast as that is taken, and is not kept. */
+/**
+ * Settings of a consumer for one reading: it delivers each message once, as fast as they are taken, and is not kept.
+ */
 export function passingConsumer(heartbeatMs: number): Fields {
   return {
     ack_policy: "none",
@@ -72,8 +77,9 @@ export function passingConsumer(heartbeatMs: number): Fields {
 }
 
 /**
- * What the bus asks of JetStream, as plain requests over the transport: one link carries what is published, repeated and asked, so
- * that their order holds, and what is lost with the link is known with the link. Rejects as `request` does, or with JetStreamRefusal.
+ * Requests of the bus to JetStream, sent as plain requests over the transport. One link carries publications,
+ * repetitions and requests, so that their order holds, and a lost link is noticed for all of them. Rejects as `request`
+ * does, or with JetStreamRefusal.
  */
 export class StreamApi {
   readonly #options: StreamApiOptions;
@@ -82,7 +88,10 @@ export class StreamApi {
     this.#options = options;
   }
 
-  /** The stream as it is. It is made where there is none, and never changed. Rejects with UnfitStreamError, CapturedSubjectsError, NoJetStreamError. */
+  /**
+   * The stream. It is made if there is none, and never changed. Rejects with UnfitStreamError, CapturedSubjectsError,
+   * NoJetStreamError.
+   */
   async findStream(): Promise<FoundStream> {
     const { transport } = this.#options;
     let info: Fields;
@@ -97,7 +106,7 @@ export class StreamApi {
     return { created: textOf(info, "created"), firstSequence: Number(first ?? 0), historyMs };
   }
 
-  /** Takes `payload` into the stream. */
+  /** Publishes `payload` into the stream. */
   async append(subject: string, payload: Uint8Array, headers: Readonly<Record<string, string>>): Promise<PublishAck> {
     const { names, transport, signal } = this.#options;
     const answer = await transport.request(`${names.taken}.${subject}`, payload, {
@@ -109,7 +118,7 @@ export class StreamApi {
     return { sequence: numberOf(ack, "seq"), isDuplicate: ack.duplicate === true };
   }
 
-  /** The last message on `subject`, from the stream's leader: a direct get may be answered by a follower that lags. */
+  /** The last message on `subject`, from the stream's leader: a follower that lags may answer a direct get. */
   async last(subject: string, timeoutMs?: number): Promise<StoredMessage | undefined> {
     const { names } = this.#options;
     try {
@@ -126,13 +135,16 @@ export class StreamApi {
     }
   }
 
-  /** The last sequence that the stream's leader gave, and how long it keeps what it takes. */
+  /** The last sequence that the stream's leader gave, and how long the stream keeps a message. */
   async lastSequence(timeoutMs: number): Promise<{ readonly sequence: number; readonly historyMs: number }> {
     const info = await this.#info(timeoutMs);
     return { sequence: numberOf(fieldsOf(info.state), "last_seq"), historyMs: historyOf(fieldsOf(info.config), this.#options) };
   }
 
-  /** Has all that the stream holds from `start` on delivered to `subject`, with flow control. Resolves to the consumer's name. */
+  /**
+   * Makes a consumer that delivers all messages of the stream from `start` on to `subject`, with flow control. Resolves
+   * to the consumer's name.
+   */
   async deliver(subject: string, start: ReplayStart): Promise<string> {
     const { stream } = this.#options.names;
     const answer = await this.#ask(`CONSUMER.CREATE.${stream}`, {
@@ -156,7 +168,7 @@ export class StreamApi {
     return this.#ask(`STREAM.INFO.${this.#options.names.stream}`, undefined, timeoutMs);
   }
 
-  /** Makes it, unless another node does at this moment, in its own way. */
+  /** Makes the stream, unless another node makes it now with other settings. */
   async #make(): Promise<Fields> {
     try {
       return await this.#ask(`STREAM.CREATE.${this.#options.names.stream}`, this.#config());
@@ -164,8 +176,8 @@ export class StreamApi {
       if (isRefusal(error, nameInUse)) return this.#info();
       const { names, transport, signal } = this.#options;
       const named = await namingOverlap(error, `${names.taken}.>`, transport, { timeoutMs: limits.busPublishTimeoutMs, signal });
-      // When two nodes make the stream at one moment, nats-server 2.9.10 may refuse the second because the first has its subjects;
-      // 2.10 and later servers give both the stream.
+      // When two nodes make the stream at one moment, nats-server 2.9.10 may refuse the second because the first has
+      // its subjects; 2.10 and later give the stream to both.
       if (named instanceof CapturedSubjectsError && named.stream === names.stream) return this.#info();
       throw named;
     }
@@ -178,7 +190,7 @@ export class StreamApi {
       subjects: [`${names.taken}.>`],
       storage: "file",
       retention: "limits",
-      // A limit that an operator sets refuses new messages: one that dropped old ones would lose invalidations.
+      // A size limit that an operator sets must refuse new messages. Dropping old ones would lose invalidations.
       discard: "new",
       max_msgs_per_subject: 1,
       max_age: nanos(historyMs),

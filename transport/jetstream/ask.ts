@@ -1,9 +1,9 @@
-/** Requests to JetStream's API, and what it answers. */
+/** Requests to JetStream's API, and its answers. */
 import { MalformedMessageError } from "../../core/index.js";
 import type { RequestOptions, Transport } from "../transport.js";
 import type { Fields } from "./stream-names.js";
 
-/** The stream refused a request, by its error codes. */
+/** The stream refused a request. `code` is one of its error codes. */
 export class JetStreamRefusal extends Error {
   override readonly name = "JetStreamRefusal";
   readonly code: number;
@@ -15,26 +15,26 @@ export class JetStreamRefusal extends Error {
 }
 
 const wrongLastSequence = 10071;
-/** What the leader of a cluster says while another write to the subject is under way. */
+/** The answer of a cluster's leader while another write to the subject is in progress. */
 const wrongLastSequenceInFlight = 10164;
 
-/** What JetStream's API answers to `body`. Rejects as `request` does, or with JetStreamRefusal. */
+/** The answer of JetStream's API to `body`. Rejects as `request` does, or with JetStreamRefusal. */
 export async function askJetStream(transport: Transport, subject: string, body: unknown, options: RequestOptions): Promise<Fields> {
   const payload = body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(body));
   return answerOf(await transport.request(`$JS.API.${subject}`, payload, options));
 }
 
-/** Whether JetStream itself refused; with this code, if one is named. */
+/** Whether JetStream itself refused the request; with this code, if one is given. */
 export function isRefusal(error: unknown, code?: number): boolean {
   return error instanceof JetStreamRefusal && (code === undefined || error.code === code);
 }
 
-/** Somebody else wrote to the subject meanwhile. */
+/** Whether another client wrote to the subject meanwhile. */
 export function isOutrun(error: unknown): boolean {
   return isRefusal(error, wrongLastSequence) || isRefusal(error, wrongLastSequenceInFlight);
 }
 
-/** Fields of what JetStream answered. Throws JetStreamRefusal, MalformedMessageError. */
+/** Fields of an answer of JetStream. Throws JetStreamRefusal, MalformedMessageError. */
 export function answerOf(payload: Uint8Array): Fields {
   let answer: Fields;
   try {

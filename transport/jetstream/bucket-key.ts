@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 
-/** A token this long is legal everywhere, with room for the rest of its subject. */
+/** A token of this length is legal on every server, with room for the rest of its subject. */
 const tokenLengthMax = 200;
 const hashMark = "==";
 const plain = /^\w+$/;
 
 /**
- * Token of the subject of `key`, no longer than some 200 characters: letters, digits and `_` stand for themselves, any other UTF-16 unit
- * is `=` with its four hexadecimal digits; a key that would be too long is told by its SHA-256. No two keys have one.
+ * Token of the subject of `key`, of at most about 200 characters: letters, digits and `_` stand for themselves, any
+ * other UTF-16 unit is `=` with its four hexadecimal digits. A key whose token would be longer is represented by its
+ * SHA-256. No two keys have the same token.
  */
 export function keyToken(key: string): string {
   if (key !== "" && key.length <= tokenLengthMax) {

@@ -3,10 +3,10 @@ import { passingConsumer } from "./api.js";
 import { askJetStream, fieldsOf, textOf } from "./ask.js";
 import type { Fields } from "./stream-names.js";
 import { placeOf } from "./messages.js";
-import { answerConsumer, consumerTells } from "./replay.js";
+import { answerConsumer, consumerStatus } from "./replay.js";
 import type { HeadedMessage, HeadedTransport, MessageHeaders } from "../transport.js";
 
-/** A message that a stream holds, without what it says. */
+/** A message of a stream, without its payload. */
 export interface ListedMessage {
   readonly sequence: number;
   /** Milliseconds since 1970 at the broker. */
@@ -20,17 +20,20 @@ export interface ListingOptions {
   readonly filter: string;
   readonly clock: Clock;
   readonly random: Random;
-  /** Nothing delivered for so long ends it. */
+  /** A listing without a delivery for this long ends. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** The shortest that servers take: where the last message went before it was delivered, only this tells that no more will come. */
+/**
+ * The shortest interval that servers take. If the last message was removed before it was delivered, only a heartbeat
+ * shows that no more will come.
+ */
 const consumerHeartbeatMs = 100;
 
 /**
- * Messages of a stream by their headers alone, from the sequence `from` on, from a consumer that goes with the listing. Fewer than `messagesMax`
- * are all there were. Rejects as `request` does, or with JetStreamRefusal.
+ * Messages of a stream by their headers alone, from the sequence `from` on, through a consumer that lives as long as
+ * the listing. Fewer than `messagesMax` are all of them. Rejects as `request` does, or with JetStreamRefusal.
  */
 export async function listMessages(from: number, messagesMax: number, options: ListingOptions): Promise<readonly ListedMessage[]> {
   const { transport, stream, clock, random, timeoutMs, signal } = options;
@@ -44,7 +47,7 @@ export async function listMessages(from: number, messagesMax: number, options: L
     end = resolve;
     fail = reject;
   });
-  // Nobody waits for it yet when a request below rejects first.
+  // If a request below rejects first, no code awaits this promise.
   ended.catch(() => undefined);
   const wait = () => {
     clock.clearTimeout(timer);
@@ -54,8 +57,9 @@ export async function listMessages(from: number, messagesMax: number, options: L
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   const subscription = transport.subscribe(subject, (message) => {
-    if (message.headers?.code === consumerTells) {
-      // What is no question is told in idleness: all that there was has been sent, unless it waits to be told how far we are.
+    if (message.headers?.code === consumerStatus) {
+      // A status message without a question is a heartbeat of an idle consumer: all messages have been sent, unless the
+      // consumer is stalled until we answer.
       const isIdle = message.replyTo === undefined && message.headers.get("Nats-Consumer-Stalled") === "";
       if (isIdle) end();
       else answerConsumer(transport, message);
@@ -66,7 +70,7 @@ export async function listMessages(from: number, messagesMax: number, options: L
     wait();
     listed.push(delivered.message);
     if (listed.length < messagesMax && delivered.pending > 0) return;
-    // What else is on its way is not taken.
+    // Further deliveries in flight are not taken.
     subscription.unsubscribe();
     end();
   });
@@ -83,7 +87,7 @@ export async function listMessages(from: number, messagesMax: number, options: L
     clock.clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
     subscription.unsubscribe();
-    // Without a listener it goes by itself.
+    // The broker removes a consumer without a listener by itself.
     if (consumer !== undefined && transport.status === "connected")
       ask(`CONSUMER.DELETE.${stream}.${consumer}`, undefined).catch(() => undefined);
   }
@@ -103,7 +107,7 @@ function consumerOf(subject: string, from: number, { stream, filter }: ListingOp
   };
 }
 
-/** False when the consumer has nothing to deliver, and has not delivered anything either. */
+/** Returns false if the consumer has nothing to deliver, and has not delivered anything either. */
 function isAnythingToCome({ num_pending: pending, delivered }: Fields): boolean {
   return pending !== 0 || fieldsOf(delivered).consumer_seq !== 0;
 }

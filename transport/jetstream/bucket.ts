@@ -1,10 +1,12 @@
 /**
- * A bucket in JetStream, laid out as one of NATS's key-value store, so that its tools can look at it: the stream `KV_<bucket>` on subjects
- * `$KV.<bucket>.<prefix>.<key>`, which keeps the last of each. Spoken to by plain requests, as the bus speaks to its stream.
+ * A bucket in JetStream with the layout of NATS's key-value store, so that NATS's tools can read it: the stream
+ * `KV_<bucket>` on subjects `$KV.<bucket>.<prefix>.<key>`, which keeps the last message of each. It sends plain
+ * requests to the stream, as the bus does.
  *
- * 1. It is made where there is none. One that somebody else made is used as it is.
- * 2. Reads may be answered by any server that has a copy; what a put is compared with is its leader's.
- * 3. What a newer server offers is used only when the stream says that it is on: old ones ignore what they do not know.
+ * 1. The stream is made if there is none. A stream that another client made is used as it is.
+ * 2. Any server with a copy may answer a read. A put is compared with the leader's revision.
+ * 3. An option of newer servers is used only if the stream reports that it is on: old servers ignore options that they
+ *    do not know.
  *
  * Source: ADR-8, ADR-31, ADR-43 of NATS.
  */
@@ -29,19 +31,19 @@ import { namingOverlap, withoutJetStream } from "./refused.js";
 import type { Fields } from "./stream-names.js";
 import type { AskingTransport } from "../transport.js";
 
-/** Where a bucket is. */
+/** The place of a bucket, and the settings of one that is made. */
 export interface JetStreamBucketOptions {
-  /** Not closed with the bucket. */
+  /** The transport. It stays open when the bucket is closed. */
   readonly transport: AskingTransport;
-  /** Letters, digits, `_` and `-`, 64 at most; the same for `prefix`. */
+  /** Letters, digits, `_` and `-`, at most 64; the same for `prefix`. */
   readonly bucket: string;
-  /** Keys of two prefixes never meet. */
+  /** Keys of two prefixes never share an entry. */
   readonly prefix: string;
-  /** Of a bucket that this one makes: past it the oldest go. Default: what the server allows. */
+  /** Size of a bucket that is made here; past it the oldest entries are removed. Default: the server's limit. */
   readonly bytesMax?: number | undefined;
-  /** Of a bucket that this one makes; 1 unless told. */
+  /** Replicas of a bucket that is made here. Default: 1. */
   readonly replicas?: number | undefined;
-  /** Of a bucket that this one makes: what was put goes after this. */
+  /** Age of a bucket that is made here: entries are removed after this time. */
   readonly ageMs: number;
   readonly timeoutMs?: number | undefined;
   readonly clock: Clock;
@@ -49,7 +51,7 @@ export interface JetStreamBucketOptions {
   readonly log?: Log | undefined;
 }
 
-/** A bucket over JetStream, made at its first use where there is none. Throws InvalidOptionError. */
+/** A bucket over JetStream. Its stream is made at the first use if there is none. Throws InvalidOptionError. */
 export function createJetStreamBucket(options: JetStreamBucketOptions): Bucket {
   for (const option of ["bucket", "prefix"] as const) {
     if (!/^[\w-]{1,64}$/.test(options[option])) throw new InvalidOptionError({ option, reason: "is not 1 to 64 letters, digits, _ or -" });
@@ -57,14 +59,16 @@ export function createJetStreamBucket(options: JetStreamBucketOptions): Bucket {
   return new JetStreamBucket(options);
 }
 
-/** Of a bucket that a cache made: only such a one is changed. */
+/** The description of a bucket that a cache made. Only such a bucket is changed. */
 const description = "results that the nodes of a cache share";
 /** Servers from this level of the API on know times to live of messages. */
 const messageTtlLevel = 1;
-/** Milliseconds that a message was put to live for: servers of all levels keep it, and give it in a listing. */
+/**
+ * Header with the time to live of a message in milliseconds. Servers of all levels keep it, and return it in a listing.
+ */
 const ttlHeader = "Zooid-Ttl-Ms";
 const notFound = 404;
-/** Of what a put carries beside its payload: headers, and what goes around them. */
+/** Room that a put leaves for its headers and their framing. */
 const headersBytesMax = 512;
 const nothing = new Uint8Array(0);
 
@@ -77,9 +81,9 @@ class JetStreamBucket implements Bucket {
   readonly #subject: string;
   readonly #timeoutMs: number;
   readonly #closed = new AbortController();
-  /** What the stream is known to offer; undefined: it has to be looked for, and perhaps made. */
+  /** The known options of the stream; undefined: the stream must be looked up, and perhaps made. */
   #found: Promise<Offers> | undefined;
-  #isDeniedTold = false;
+  #isDeniedLogged = false;
 
   constructor(options: JetStreamBucketOptions) {
     this.#options = options;
@@ -88,7 +92,7 @@ class JetStreamBucket implements Bucket {
     this.#stream = `KV_${options.bucket}`;
     this.#subject = `$KV.${options.bucket}.${options.prefix}`;
     this.#timeoutMs = options.timeoutMs ?? limits.bucketTimeoutMs;
-    // Each request under way listens to it.
+    // Each request in progress listens to this signal.
     setMaxListeners(0, this.#closed.signal);
   }
 
@@ -101,7 +105,7 @@ class JetStreamBucket implements Bucket {
       const subject = `$JS.API.DIRECT.GET.${this.#stream}.${this.#subjectOf(key)}`;
       const { payload, headers } = await this.#transport.ask(subject, nothing, bound());
       if (headers === undefined || headers.code === notFound) return undefined;
-      // A key that tools have deleted has a mark in its place.
+      // A key that NATS's tools have deleted has a marker in its place.
       if (headers.code !== 0) throw new DisconnectedError({ address: subject });
       const revision = Number(headers.last("Nats-Sequence"));
       const time = Date.parse(headers.last("Nats-Time-Stamp"));
@@ -113,7 +117,7 @@ class JetStreamBucket implements Bucket {
   put(key: string, payload: Uint8Array, expected: number, ttlMs?: number): Promise<number | undefined> {
     return this.#within(async (bound, { hasTtl }) => {
       const headers: Record<string, string> = { "Nats-Expected-Last-Subject-Sequence": String(expected) };
-      // It does not outlive the bucket's age, and a server takes no number of any size.
+      // The entry does not outlive the bucket's age, and a server does not take numbers of any size.
       const lifeMs = ttlMs === undefined ? undefined : Math.ceil(Math.min(ttlMs, this.#options.ageMs));
       if (lifeMs !== undefined) headers[ttlHeader] = String(lifeMs);
       if (lifeMs !== undefined && hasTtl) headers["Nats-TTL"] = `${Math.max(1, Math.ceil(lifeMs / 1_000))}s`;
@@ -175,7 +179,7 @@ class JetStreamBucket implements Bucket {
     return `${this.#subject}.${keyToken(key)}`;
   }
 
-  /** Does `act` once the stream is known to be there, all of it within the time-out. */
+  /** Calls `act` once the stream is known to exist, all of it within the time-out. */
   async #within<T>(act: (bound: () => Bound, offers: Offers) => Promise<T>): Promise<T> {
     const { signal } = this.#closed;
     signal.throwIfAborted();
@@ -189,7 +193,7 @@ class JetStreamBucket implements Bucket {
     try {
       return await act(bound, await found);
     } catch (error) {
-      // The broker may have lost it: it is looked for anew.
+      // The broker may have lost the stream, so it is looked up again.
       if (this.#found === found) this.#found = undefined;
       throw error;
     }
@@ -210,14 +214,14 @@ class JetStreamBucket implements Bucket {
     const { allow_msg_ttl: hasTtl, allow_direct: isDirect, deny_delete: isDenied } = fieldsOf(info.config);
     if (isDirect !== true)
       throw new InvalidOptionError({ option: "storageUrl", reason: `names the stream ${this.#stream}, which has no direct access` });
-    if (isDenied === true && !this.#isDeniedTold) {
-      this.#isDeniedTold = true;
+    if (isDenied === true && !this.#isDeniedLogged) {
+      this.#isDeniedLogged = true;
       this.#log.info({ stream: this.#stream }, "nothing may be removed from this bucket: what has expired there goes by its age");
     }
     return { hasTtl: hasTtl === true, mayDelete: isDenied !== true };
   }
 
-  /** Makes it, unless somebody else does at this moment. */
+  /** Makes the stream, unless another client makes it now. */
   async #make(level: number, bound: () => Bound): Promise<Fields> {
     try {
       return await askJetStream(this.#transport, `STREAM.CREATE.${this.#stream}`, this.#config(level), bound());
@@ -239,7 +243,7 @@ class JetStreamBucket implements Bucket {
       subjects: [`$KV.${bucket}.>`],
       storage: "file",
       retention: "limits",
-      // For room the oldest make way: a cache may forget anything.
+      // The oldest entries make room: a cache may forget any entry.
       discard: "old",
       max_msgs_per_subject: 1,
       max_bytes: bytesMax,
@@ -253,7 +257,7 @@ class JetStreamBucket implements Bucket {
     };
   }
 
-  /** What is to be changed of a bucket that a cache made: its server may have become a newer one, or its bound another. */
+  /** The settings to change of a bucket that a cache made: its server may have been upgraded, or its bound changed. */
   #changes(found: Fields, level: number): Fields | undefined {
     if (found.description !== description) return undefined;
     const { bytesMax } = this.#options;
@@ -263,7 +267,7 @@ class JetStreamBucket implements Bucket {
     return { ...found, ...(gainsTtl ? { allow_msg_ttl: true } : {}), ...(gainsBound ? { max_bytes: bytesMax } : {}) };
   }
 
-  /** Level of the server's API; 0 of those that do not tell, and of those that we may not ask. */
+  /** Level of the server's API; 0 if the server does not report one, or does not let us ask. */
   async #level(bound: () => Bound): Promise<number> {
     try {
       const level = fieldsOf((await askJetStream(this.#transport, "INFO", undefined, bound())).api).level;
@@ -280,7 +284,7 @@ class JetStreamBucket implements Bucket {
   }
 }
 
-/** What the stream lets us do. */
+/** The operations that the stream supports. */
 interface Offers {
   readonly hasTtl: boolean;
   readonly mayDelete: boolean;
@@ -291,7 +295,7 @@ interface Bound {
   readonly signal: AbortSignal;
 }
 
-/** Undefined: none was written, or by somebody else and in another way. */
+/** Undefined: no time to live was written, or another client wrote it in another form. */
 function ttlIn(header: string): number | undefined {
   return /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }

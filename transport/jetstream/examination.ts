@@ -12,7 +12,7 @@ import type { SentProof } from "../sent-proof.js";
 import type { HeldInvalidations, KnownInvalidation } from "./known-invalidations.js";
 import type { HeadedTransport } from "../transport.js";
 
-/** What an examination of the stream needs of the bus. */
+/** Dependencies of an examination. */
 export interface ExaminationDeps {
   readonly transport: HeadedTransport;
   readonly names: StreamNames;
@@ -24,14 +24,14 @@ export interface ExaminationDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Nothing from the stream for so long ends it. */
+  /** Silence of the stream after which an examination ends. */
   readonly silenceMsMax: number;
-  /** Called with how long the stream keeps invalidations, as it is now. */
+  /** Called with the time for which the stream keeps invalidations now. */
   readonly onHistory: (historyMs: number) => void;
 }
 
 /**
- * What a node does with a stream before it follows: a message of its own has to come back, the history has to be the
+ * Examines a stream before a node follows it: a message of its own has to come back, the history has to be the
  * one that the node knew, and a replay delivers what the node has missed.
  *
  * Source: DESIGN, "Versions", "Gaps"; INTERLEAVINGS B2, B3, B5.
@@ -45,14 +45,14 @@ export class StreamExamination {
     this.#deps = deps;
   }
 
-  /** An acknowledgement came that shows that history went back: the next examination writes another epoch record. */
+  /** An acknowledgement showed that history went back: the next examination writes another epoch record. */
   doubtHistory(): void {
     this.#wentBack = true;
   }
 
   /**
    * Compares the stream with what this node knows, and sets the position from which `replayMissing` goes on.
-   * Rejects with the signal's reason, DisconnectedError, TimeoutError, or what JetStream refused.
+   * Rejects with the signal's reason, DisconnectedError, TimeoutError, or JetStreamRefusal.
    */
   async examine(signal: AbortSignal): Promise<void> {
     const { names, api, history, intake, latest, proof, clock, log, silenceMsMax, onHistory } = this.#deps;
@@ -92,7 +92,7 @@ export class StreamExamination {
     signal.throwIfAborted();
   }
 
-  /** All that the stream has repeated on this link was applied. */
+  /** Whether all messages that the stream has repeated on this link were applied. */
   get isWhole(): boolean {
     const { intake, latest } = this.#deps;
     return intake.last >= latest.sequence;
@@ -133,13 +133,13 @@ export class StreamExamination {
     return { since, invalidations };
   }
 
-  /** True when the stream has counted anew beyond `known`: it lost its end, or was restored from an older copy. */
+  /** Whether the stream has counted anew beyond `known`: it lost its end, or was restored from an older copy. */
   async #isBehind(known: BusPosition, firstSequence: number | undefined, end: BusPosition, signal: AbortSignal): Promise<boolean> {
     if (firstSequence === undefined) return false;
     if (await this.#hasLostEnd(firstSequence, signal)) return true;
     const { intake, silenceMsMax } = this.#deps;
     let isBehind = false;
-    // What the stream has counted anew differs from what this node has applied.
+    // If the stream has counted anew, its messages differ from the ones that this node has applied.
     const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
     await replay(start, this.#replaying(signal), (delivery) => {
       isBehind = intake.isContradictedBy(delivery);
@@ -157,7 +157,7 @@ export class StreamExamination {
   }
 
   /**
-   * True when the stream's leader has lost an invalidation that is known here. A leader always loses an end of the
+   * Whether the stream's leader has lost an invalidation that is known here. A leader always loses an end of the
    * stream, even if heartbeats were counted in its place since. So it is enough to look for the latest known
    * invalidation. If a later one of its tag has superseded it, this node looks for the one before it, and so on:
    * usually that is one request. Invalidations before `firstSequence` may be too old to be there.
@@ -182,8 +182,8 @@ export class StreamExamination {
   }
 
   /**
-   * True when the record of this node's history is gone, and `found` is the record of an earlier history: what was
-   * counted under that name before would be valid again. The sequence of `found` may be later, because records are
+   * Whether the record of this node's history is gone, and `found` is the record of an earlier history: entries that
+   * were stored under that name would be valid again. The sequence of `found` may be later, because records are
    * renewed.
    */
   #isLost(found: EpochRecord, known: BusPosition | undefined, created: string): boolean {

@@ -3,36 +3,45 @@ import type { StreamApi } from "./api.js";
 import { isOutrun } from "./ask.js";
 import { recordName, writeBusWord } from "./messages.js";
 
-/** The record that names the history the stream is in. */
+/** The record that names the current history of the stream. */
 export interface EpochRecord {
   readonly id: string;
   readonly sequence: number;
   /** Milliseconds since 1970 at the broker. */
   readonly time: number;
-  /** As it was written, by a node of another version perhaps. */
+  /** The payload as it was written, perhaps by a node of another version. */
   readonly payload: Uint8Array;
 }
 
-/** Epoch of what is counted under `record`. A stream made anew under the same record, from a copy for one, is another history too. */
+/**
+ * The epoch of sequences under `record`. A stream that was made again with the same record, for example from a copy, is
+ * another history.
+ */
 export function epochOf(record: EpochRecord, created: string): string {
   return `${record.id} ${created}`;
 }
 
 const numbered = /^(\d{1,15})\./;
 
-/** Place of a history among those of its stream, by the id of its record: a later one has a greater number. Undefined: a node of another version wrote it. */
+/**
+ * The number of a history among the histories of its stream, by the id of its record: a later history has a greater
+ * number. Undefined: a node of another version wrote the record.
+ */
 function numberOf(id: string): number | undefined {
   const digits = numbered.exec(id)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Whether `record` began a history of its stream before that of `epoch` began; undefined: their names do not tell. */
+/**
+ * Whether the history of `record` began before the history of `epoch` in the same stream; undefined: their names do not
+ * show it.
+ */
 export function isEarlier({ id }: EpochRecord, epoch: string): boolean | undefined {
   const [one, other] = [numberOf(id), numberOf(epoch)];
   return one === undefined || other === undefined ? undefined : one < other;
 }
 
-/** Reads and writes the epoch record; of two who write at once, one wins, and both read that one. */
+/** Reads and writes the epoch record. If two nodes write at once, one of them wins, and both read its record. */
 export class StreamHistory {
   readonly #api: StreamApi;
   readonly #random: Random;
@@ -42,7 +51,7 @@ export class StreamHistory {
     this.#random = random;
   }
 
-  /** Undefined in a stream that has none yet. */
+  /** Undefined if the stream has no record yet. */
   async read(): Promise<EpochRecord | undefined> {
     const stored = await this.#api.last("epoch");
     if (stored === undefined) return undefined;
@@ -50,13 +59,16 @@ export class StreamHistory {
     return { id: recordName(payload), sequence, time, payload };
   }
 
-  /** Names the history anew, as one after `previous` and after the epoch `known`, unless somebody else wrote after `previous`: then the record is theirs. */
+  /**
+   * Begins a new history, numbered after `previous` and after the epoch `known`. If another node wrote after
+   * `previous`, returns that node's record.
+   */
   write(previous: EpochRecord | undefined, known: string | undefined): Promise<EpochRecord> {
     const number = 1 + Math.max(numberOf(previous?.id ?? "") ?? 0, numberOf(known ?? "") ?? 0);
     return this.#write(previous?.sequence ?? 0, writeBusWord({ type: "epoch", id: `${number}.${this.#random.id()}` }));
   }
 
-  /** Writes `record` once more, unless somebody else wrote after it. */
+  /** Writes `record` again, unless another node wrote after it. */
   renew(record: EpochRecord): Promise<EpochRecord> {
     return this.#write(record.sequence, record.payload);
   }

@@ -11,21 +11,25 @@ export const countsAnew = "the stream may count anew";
 export interface StreamIntakeOptions {
   readonly clock: Clock;
   readonly log: Log;
-  readonly tell: (event: BusEvent) => void;
-  /** The position may not be of the history that the stream is in: it is to be examined, and nothing is told until then. */
+  readonly notify: (event: BusEvent) => void;
+  /**
+   * The position may belong to another history than the stream's: the history is examined, and nothing is delivered
+   * until then.
+   */
   readonly onDoubt: (reason: string) => void;
 }
 
 /**
- * Tells what the stream says in the order of its sequences, each once: what does not follow the position is held, bounded, until
- * what is missing was told. Before the history was examined everything is held.
+ * Delivers the stream's messages in the order of their sequences, each once. A message that does not follow the
+ * position is held, within a bound, until the missing ones were delivered. Until the history was examined all messages
+ * are held.
  */
 export class StreamIntake {
   readonly #options: StreamIntakeOptions;
   readonly #held = new Map<number, Delivery>();
-  readonly #told = new KnownInvalidations();
+  readonly #known = new KnownInvalidations();
   #position: BusPosition | undefined;
-  /** The broker's wall clock before our monotonic one. */
+  /** The broker's wall clock minus this node's monotonic clock. */
   brokerAheadMs = 0;
   #record: EpochRecord | undefined;
   #isVerified = false;
@@ -36,65 +40,68 @@ export class StreamIntake {
     this.#faults = new RareWarning(options.clock, options.log, "the payload of a message of the bus was not used");
   }
 
-  /** Of the history that the position is in. */
+  /** The record of the history that the position belongs to. */
   get record(): EpochRecord | undefined {
     return this.#record;
   }
 
-  /** All up to here was told. */
+  /** All messages up to here were delivered. */
   get position(): BusPosition | undefined {
     return this.#position;
   }
 
-  /** Highest sequence told. */
+  /** Highest sequence that was delivered. */
   get last(): number {
     return this.position?.sequence ?? 0;
   }
 
-  /** Stands at `position`, where an earlier process stood, which knew the invalidations `known`. */
+  /** Starts at `position`, where an earlier process was that knew the invalidations `known`. */
   goOnFrom(position: BusPosition, known: readonly TagVersion[] = []): void {
     this.#position = position;
-    this.#told.begin(position.sequence + 1, known);
+    this.#known.begin(position.sequence + 1, known);
   }
 
-  /** The stream has taken an invalidation, which may not have been told yet. */
+  /** The stream has taken an invalidation, which may not have been delivered yet. */
   acknowledged(invalidation: { readonly tag: string; readonly id: string; readonly sequence: number }): void {
-    if (invalidation.sequence > this.last) this.#told.tell(invalidation);
+    if (invalidation.sequence > this.last) this.#known.add(invalidation);
   }
 
-  /** The latest invalidation of each tag that the stream had when we last knew, the latest first. */
+  /** The latest invalidation of each tag that the stream had when this node last knew, the latest first. */
   get known(): readonly KnownInvalidation[] {
-    return this.#told.latest();
+    return this.#known.latest();
   }
 
-  /** Whether the stream has something else than it had before our position, of which this is a part. */
+  /** Whether `delivery` shows that the stream now has another message before this node's position than it had. */
   isContradictedBy(delivery: Delivery): boolean {
-    return this.#position !== undefined && this.#told.isContradictedBy(delivery, this.#position);
+    return this.#position !== undefined && this.#known.isContradictedBy(delivery, this.#position);
   }
 
-  /** Tells nothing until `begin`, and forgets what it holds. */
+  /** Delivers nothing until `begin`, and forgets the held messages. */
   suspend(): void {
     this.#isVerified = false;
     this.#held.clear();
   }
 
-  /** Goes on from `end`, up to which the stream has `held`; without that from where it stands: nothing between there and `end` can be lost. */
+  /**
+   * Continues from `end`, up to which the stream has the invalidations `held`. Without `held` it continues from its
+   * position: nothing between that and `end` can be lost.
+   */
   begin(end: BusPosition, record: EpochRecord, held?: HeldInvalidations): void {
     this.#record = record;
     this.#isVerified = true;
     if (held !== undefined) {
       this.#position = end;
-      this.#told.begin(held.since);
-      for (const invalidation of held.invalidations) this.#told.tell(invalidation);
+      this.#known.begin(held.since);
+      for (const invalidation of held.invalidations) this.#known.add(invalidation);
       this.#options.log.info({ epoch: end.epoch, sequence: end.sequence }, "invalidations before this one count as missed");
-      this.#options.tell({ type: "reset", version: end });
+      this.#options.notify({ type: "reset", version: end });
     }
-    this.#tellHeld();
+    this.#deliverHeld();
   }
 
-  /** Takes what the stream repeated; false when something before it is missing. */
+  /** Takes a message that the stream repeated. Returns false if a message before it is missing. */
   receive(delivery: Delivery): boolean {
-    // The broker's clock may be put right meanwhile.
+    // The broker's clock may be corrected meanwhile.
     if (delivery.word.type === "beat" && !Number.isNaN(delivery.time)) {
       this.brokerAheadMs = delivery.time - this.#options.clock.monotonic();
     }
@@ -107,30 +114,30 @@ export class StreamIntake {
       this.#hold(delivery);
       return false;
     }
-    this.#tell(delivery);
-    this.#tellHeld();
+    this.#deliver(delivery);
+    this.#deliverHeld();
     return true;
   }
 
-  /** Takes what a consumer delivered, which passes over only what was superseded. */
+  /** Takes a message that a consumer delivered. A consumer passes over only superseded messages. */
   takeReplayed(delivery: Delivery): void {
     if (delivery.sequence <= this.last || this.#doubt(delivery)) return;
-    this.#tell(delivery);
-    this.#tellHeld();
+    this.#deliver(delivery);
+    this.#deliverHeld();
   }
 
-  /** What finds no room is delivered once more by a replay. */
+  /** A message without room is delivered again by a replay. */
   #hold(delivery: Delivery): void {
     if (this.#held.size < limits.earlyInvalidationsMax) this.#held.set(delivery.sequence, delivery);
   }
 
-  #tellHeld(): void {
+  #deliverHeld(): void {
     for (const sequence of this.#held.keys()) if (sequence <= this.last) this.#held.delete(sequence);
     for (;;) {
       const next = this.#held.get(this.last + 1);
       if (next === undefined || this.#doubt(next)) return;
       this.#held.delete(next.sequence);
-      this.#tell(next);
+      this.#deliver(next);
     }
   }
 
@@ -141,8 +148,8 @@ export class StreamIntake {
   }
 
   /**
-   * What a message says of the history is said by its publisher, whom nobody needs to believe: the numbers are the broker's own. A node that has
-   * lost sight of the history finds out by itself what it does not know.
+   * A message's facts about the history come from its publisher, which need not be trusted. The sequence numbers are
+   * the broker's own. A node that has lost sight of the history finds out by itself what it does not know.
    */
   #reasonToDoubt(delivery: Delivery): string | undefined {
     const { sequence, time, word } = delivery;
@@ -153,15 +160,15 @@ export class StreamIntake {
       return word.id === this.#record.id || isEarlier ? undefined : "another history began";
     }
     if (sequence > last) return undefined;
-    // A copy is no younger than what came after it.
+    // A copy is no younger than the messages after it.
     const isCopy =
       word.type === "beat" && (word.epoch ?? epoch) === epoch && (word.knew ?? 0) < sequence && !(time > lastTime + timeErrorMs);
     return isCopy || word.type === "unknown" || (word.type === "invalidate" && !this.isContradictedBy(delivery)) ? undefined : countsAnew;
   }
 
-  #tell(delivery: Delivery): void {
+  #deliver(delivery: Delivery): void {
     if (this.position === undefined) return;
-    const { tell } = this.#options;
+    const { notify } = this.#options;
     const { sequence, word } = delivery;
     const version = { epoch: this.position.epoch, sequence, time: this.#timeOf(delivery, this.position) };
     this.#position = version;
@@ -169,8 +176,8 @@ export class StreamIntake {
       this.#faults.warn({ sequence, fault: word.fault, tag: word.type === "invalidate" ? word.tag : undefined });
     switch (word.type) {
       case "invalidate":
-        this.#told.tell({ sequence, tag: word.tag, id: word.id });
-        tell({ type: "invalidated", tag: word.tag, id: word.id, version });
+        this.#known.add({ sequence, tag: word.tag, id: word.id });
+        notify({ type: "invalidated", tag: word.tag, id: word.id, version });
         return;
       case "epoch":
         if (word.id === this.#record?.id) this.#record = { ...this.#record, sequence, time: version.time };
@@ -179,14 +186,14 @@ export class StreamIntake {
       case "unknown":
         break;
     }
-    tell({ type: "heartbeat", version });
+    notify({ type: "heartbeat", version });
   }
 
-  /** When the broker took it, as well as it can be known. */
+  /** When the broker took the message, as well as this can be known. */
   #timeOf({ time, isTimeDoubtful }: Delivery, before: BusPosition): number {
     const nowMs = this.#options.clock.monotonic();
     const estimated = Math.floor(nowMs + this.brokerAheadMs);
-    // The oldest servers do not say when they took what they repeat.
+    // The oldest servers do not give the time at which they took the messages that they repeat.
     if (Number.isNaN(time)) return estimated;
     if (isTimeDoubtful === true) return Math.max(before.time, Math.min(time, estimated + limits.doubtfulTimeMsMax));
     return time;

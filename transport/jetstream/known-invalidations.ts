@@ -2,7 +2,7 @@ import { limits } from "../../core/index.js";
 import type { BusPosition, TagVersion } from "../bus.js";
 import type { Delivery } from "./messages.js";
 
-/** How far a time that we were told may be from the one that the broker wrote down. */
+/** Largest difference between a time that this node received and the one that the broker stored. */
 export const timeErrorMs = 100;
 
 /** An invalidation that the stream had when this node last knew. */
@@ -18,26 +18,27 @@ export interface HeldInvalidations {
 }
 
 /**
- * The latest invalidations that this node knows, by sequence: it was told of them, the stream has acknowledged them to it, or had them when the
- * node began at its end. A stream that lost its end counts on from there, and may have passed our position before we see it again. Then it lacks
- * what we know, or has something else at its sequence.
+ * The latest invalidations that this node knows, by sequence: they were delivered to it, the stream acknowledged them
+ * to it, or the stream had them when the node began at its end. A stream that lost its end continues from there, and
+ * may have passed this node's position before the node sees it again. Then the stream lacks known invalidations, or has
+ * other messages at their sequences.
  */
 export class KnownInvalidations {
   readonly #known = new Map<number, KnownInvalidation>();
   #before: readonly TagVersion[] = [];
-  /** All from here on is known: what has no id here was no invalidation, or superseded. */
+  /** All invalidations from here on are known: a sequence without an id here was no invalidation, or was superseded. */
   #since = 1;
 
-  /** Nothing before `sequence` is known but `before`, the latest first. */
+  /** Forgets all invalidations before `sequence` but `before`, the latest first. */
   begin(sequence: number, before: readonly TagVersion[] = []): void {
     this.#known.clear();
     this.#before = before;
     this.#since = sequence;
   }
 
-  tell(invalidation: KnownInvalidation & { readonly id: string }): void {
+  add(invalidation: KnownInvalidation & { readonly id: string }): void {
     const { sequence } = invalidation;
-    // An acknowledgement may have come first: the order is that of sequences, as good as.
+    // An acknowledgement may have come first: the order is that of sequences, with few exceptions.
     this.#known.delete(sequence);
     this.#known.set(sequence, invalidation);
     if (this.#known.size <= limits.toldInvalidationsMax) return;
@@ -57,7 +58,10 @@ export class KnownInvalidations {
     return [...latest.values()];
   }
 
-  /** Whether what the stream has at a sequence up to `position` cannot be what it had there when we stood at `position`. */
+  /**
+   * Whether the stream's message at a sequence up to `position` cannot be the one it had there when this node was at
+   * `position`.
+   */
   isContradictedBy({ sequence, time, word }: Delivery, position: BusPosition): boolean {
     if (sequence > position.sequence) return false;
     if (sequence < this.#since) return time > position.time + timeErrorMs;

@@ -1,6 +1,9 @@
 import { type Clock, ClosedError, delay, TimeoutError } from "../../core/index.js";
 
-/** The latest that the stream repeated on this link: the proof that the way from it to us is whole. */
+/**
+ * The last message that the stream repeated on this link. It proves that the path from the stream to this node is
+ * whole.
+ */
 export class LatestRepeated {
   readonly #clock: Clock;
   #sequence = 0;
@@ -11,12 +14,12 @@ export class LatestRepeated {
     this.#clock = clock;
   }
 
-  /** 0 when nothing was repeated since `forget`. */
+  /** 0 if nothing was repeated since `forget`. */
   get sequence(): number {
     return this.#sequence;
   }
 
-  /** When something was repeated last, on the monotonic clock. */
+  /** When a message was last repeated, on the monotonic clock. */
   get at(): number {
     return this.#at;
   }
@@ -31,7 +34,10 @@ export class LatestRepeated {
     this.#sequence = 0;
   }
 
-  /** Resolves once `sequence` or a later one was repeated. Rejects with TimeoutError or the signal's reason; one may wait at a time. */
+  /**
+   * Resolves once `sequence` or a later one was repeated. Rejects with TimeoutError or the signal's reason. One caller
+   * may wait at a time.
+   */
   async reaches(sequence: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const waited = new AbortController();
     const tooLate = delay(this.#clock, timeoutMs, AbortSignal.any([signal, waited.signal])).then(() => {

@@ -1,9 +1,10 @@
 /**
- * What the stream holds, and what its messages say.
+ * The messages that the stream holds, and their meaning.
  *
- * The subject alone decides what a message is, and which tag it invalidates: NATS lets a user publish on some subjects and not on others, and the
- * stream keeps the last message of each. So whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else,
- * also when its payload cannot be read: it has taken the place of one that could be.
+ * The subject alone decides the kind of a message, and the tag that it invalidates: NATS lets a user publish on some
+ * subjects and not on others, and the stream keeps the last message of each. So every message on the subject of a tag
+ * is an invalidation of that tag, and of no other tag, even if its payload cannot be read: it has replaced one that
+ * could be read.
  */
 import { createHash } from "node:crypto";
 import { decodeMessage, encodeMessage, limits, type Tag } from "../../core/index.js";
@@ -12,64 +13,69 @@ import type { HeadedMessage } from "../transport.js";
 
 const protocol = 1;
 
-/** What a message of the stream says. */
+/** The meaning of a message of the stream. */
 export type BusWord =
   | {
       readonly type: "invalidate";
       readonly tag: Tag;
-      /** Empty when the payload cannot be read. */
+      /** Empty if the payload cannot be read. */
       readonly id: string;
       readonly fault?: WordFault | undefined;
     }
-  /** Neither epoch nor number are known when the payload cannot be read. */
+  /** `epoch` and `knew` are missing if the payload cannot be read. */
   | {
       readonly type: "beat";
       readonly epoch?: string | undefined;
       readonly knew?: number | undefined;
       readonly fault?: WordFault | undefined;
     }
-  /** From here on the history has the name `id`: any payload is a name. */
+  /** From here on the history has the name `id`. Any payload is a name. */
   | { readonly type: "epoch"; readonly id: string; readonly fault?: undefined }
-  /** On a subject that means nothing here. */
+  /** A message on a subject without a meaning here. */
   | { readonly type: "unknown"; readonly fault: WordFault };
 
-/** Why the payload of a message was not used: it is of another version of the protocol, none at all, or names another tag than its subject. */
+/**
+ * Why the payload of a message was not used: it is of another version of the protocol, malformed, or names another tag
+ * than its subject; or the subject has no meaning.
+ */
 export type WordFault = "foreign" | "malformed" | "another tag" | "no subject";
 
-/** A message of the stream, from the stream. */
+/** A message of the stream, as the stream delivered it. */
 export interface Delivery {
   readonly sequence: number;
-  /** Milliseconds since 1970 at the broker; NaN when it does not say. */
+  /** Milliseconds since 1970 at the broker; NaN if the broker does not say. */
   readonly time: number;
-  /** The publisher may have written the time: the oldest brokers add none of their own to what they repeat. */
+  /** Whether the publisher may have written the time: the oldest brokers add no time to the messages they repeat. */
   readonly isTimeDoubtful?: boolean | undefined;
   readonly word: BusWord;
 }
 
-/** What a publisher says: `epoch` and `knew` are the highest position that it knew when it sent this. */
+/**
+ * A message that a publisher sends. `epoch` and `knew` are the highest position that it knew when it sent the message.
+ */
 export type SentWord =
   | { readonly type: "invalidate"; readonly epoch: string; readonly knew: number; readonly id: string; readonly tag: string }
   | { readonly type: "beat"; readonly epoch: string; readonly knew: number }
   | { readonly type: "epoch"; readonly id: string };
 
-/** Subject of `word`, below those that the stream takes. */
+/** Subject of `word`, below the subjects that the stream takes. */
 export function subjectOf(word: SentWord): string {
   return word.type === "invalidate" ? tagTokens(word.tag) : word.type;
 }
 
-/** Subject of the invalidations of `tag`, below those that the stream takes. */
+/** Subject of the invalidations of `tag`, below the subjects that the stream takes. */
 export function tagTokens(tag: string): string {
   return `tag.${tagSubject(tag)}`;
 }
 
-/** `word` as it is published. */
+/** The payload of `word`. */
 export function writeBusWord(word: SentWord): Uint8Array {
   if (word.type === "epoch") return encodeMessage([protocol, "epoch", word.id]);
   if (word.type === "beat") return encodeMessage([protocol, "beat", word.epoch, word.knew]);
   return encodeMessage([protocol, "invalidate", word.epoch, word.knew, word.id, word.tag]);
 }
 
-/** What a message on `subject`, below those that the stream takes, says with `payload`, whatever that holds. */
+/** The meaning of a message with any `payload` on `subject`, which is below the subjects that the stream takes. */
 export function readBusWord(subject: string, payload: Uint8Array): BusWord {
   if (subject === "epoch") return { type: "epoch", id: recordName(payload) };
   const read = fieldsIn(payload);
@@ -88,7 +94,7 @@ export function readBusWord(subject: string, payload: Uint8Array): BusWord {
   return named === tag ? { type: "invalidate", tag, id } : { type: "invalidate", tag, id: "", fault: "another tag" };
 }
 
-/** Fields after the version; or why there are none. */
+/** Fields after the version, or the reason why there are none. */
 function fieldsIn(payload: Uint8Array): readonly unknown[] | "foreign" | "malformed" {
   let fields: unknown;
   try {
@@ -102,7 +108,10 @@ function fieldsIn(payload: Uint8Array): readonly unknown[] | "foreign" | "malfor
   return rest;
 }
 
-/** Name of the history that begins with the record `payload`. All nodes make the same name of one that they cannot read. */
+/**
+ * Name of the history that begins with the record `payload`. If a record cannot be read, all nodes derive the same name
+ * from it.
+ */
 export function recordName(payload: Uint8Array): string {
   const read = fieldsIn(payload);
   if (typeof read !== "string" && read.length === 2 && read[0] === "epoch" && isText(read[1])) return read[1];
@@ -112,8 +121,8 @@ export function recordName(payload: Uint8Array): string {
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;
 
 /**
- * What the stream repeated on a subject below `repeated`; undefined when `message` is not from `stream`.
- * The broker adds its headers behind those that the publisher wrote, of the same names perhaps: the last count.
+ * The message that the stream repeated on a subject below `repeated`; undefined if `message` is not from `stream`. The
+ * broker adds its headers after those of the publisher, which may have the same names. So the last ones count.
  */
 export function readRepeated({ subject, headers, payload }: HeadedMessage, stream: string, repeated: string): Delivery | undefined {
   if (headers === undefined || headers.last("Nats-Stream") !== stream) return undefined;
@@ -125,7 +134,10 @@ export function readRepeated({ subject, headers, payload }: HeadedMessage, strea
   return { sequence, time, isTimeDoubtful: word.type !== "beat" && word.type !== "epoch", word };
 }
 
-/** What a consumer delivered of the subjects below `taken`, with the number it has there; undefined when it is not from a consumer. */
+/**
+ * The message that a consumer delivered, of the subjects below `taken`, with its number at the consumer; undefined if
+ * it is not from a consumer.
+ */
 export function readDelivered(message: HeadedMessage, taken: string): (Delivery & { readonly number: number }) | undefined {
   const place = placeOf(message);
   if (place === undefined) return undefined;
@@ -135,21 +147,22 @@ export function readDelivered(message: HeadedMessage, taken: string): (Delivery 
 
 const below = (subject: string, base: string) => (subject.startsWith(`${base}.`) ? subject.slice(base.length + 1) : "");
 
-/** Where a message that a consumer delivered stands. */
+/** The position of a message that a consumer delivered. */
 export interface DeliveredPosition {
-  /** In its stream, a safe integer. */
+  /** Its sequence in the stream, a safe integer. */
   readonly sequence: number;
-  /** Of its delivery, by this consumer, from 1. */
+  /** The number of its delivery by this consumer, from 1. */
   readonly number: number;
   /** Milliseconds since 1970 at the broker. */
   readonly time: number;
-  /** Messages that the consumer has still to deliver. */
+  /** Messages that the consumer still has to deliver. */
   readonly pending: number;
 }
 
-/** Where a consumer says that `message` stands; undefined when it is not from a consumer. */
+/** The position of `message` according to its consumer; undefined if it is not from a consumer. */
 export function placeOf({ replyTo }: HeadedMessage): DeliveredPosition | undefined {
-  // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>; later servers put domain and account before the stream.
+  // $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>
+  // Later servers put domain and account before the stream.
   const tokens = replyTo?.split(".") ?? [];
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.length < 9) return undefined;
   const [sequence = Number.NaN, number = Number.NaN, nanoseconds = Number.NaN, pending = Number.NaN] = tokens

@@ -2,17 +2,17 @@ import { asDurationIfGiven, type Clock, type Duration, limits, type Log, type Ra
 import { busPace, historyMsMin } from "../bus-pace.js";
 import type { HeadedTransport } from "../transport.js";
 
-/** Where a bus is, and how long it may be silent. */
+/** The place of a bus, and how long it may be silent. */
 export interface JetStreamBusOptions {
-  /** Not closed with the bus. */
+  /** The transport. It stays open when the bus is closed. */
   readonly transport: HeadedTransport;
-  /** Nodes of one prefix hear each other: 1 to 64 letters, digits, `_` or `-`. */
+  /** Nodes with the same prefix share invalidations: 1 to 64 letters, digits, `_` or `-`. */
   readonly prefix: string;
-  /** Replicas of the stream, when this bus makes it. Default: 1. */
+  /** Replicas of the stream, if this bus makes it. Default: 1. */
   readonly replicas?: number | undefined;
   /**
-   * How long a stream that this bus makes keeps the last invalidation of a tag. A stream that is there already keeps it as long as it does.
-   * At least ten times heartbeatTimeoutMs and limits.bucketTimeoutMs together.
+   * How long a stream that this bus makes keeps the last invalidation of a tag. An existing stream keeps its own
+   * setting. At least ten times heartbeatTimeoutMs and limits.bucketTimeoutMs together.
    */
   readonly historyMs?: Duration | undefined;
   /** The same at all nodes. */
@@ -28,12 +28,14 @@ export interface JetStreamBusOptions {
 export interface StreamPace {
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** How long a stream that the bus makes keeps the last invalidation of a tag, and how long any stream has to keep it at least. */
+  /**
+   * How long a stream that the bus makes keeps the last invalidation of a tag, and the shortest time for any stream.
+   */
   readonly historyMs: number;
   readonly historyMsMin: number;
 }
 
-/** The times that `options` ask for. Throws InvalidOptionError. */
+/** The times that `options` select. Throws InvalidOptionError. */
 export function streamPace(options: JetStreamBusOptions): StreamPace {
   const { intervalMs, timeoutMs } = busPace(options);
   const leastMs = historyMsMin(timeoutMs);

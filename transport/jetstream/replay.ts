@@ -4,26 +4,26 @@ import type { StreamNames } from "./stream-names.js";
 import { type Delivery, readDelivered } from "./messages.js";
 import type { HeadedMessage, HeadedTransport } from "../transport.js";
 
-/** Status of what a consumer says itself: it is there, or asks to be told how far we are. */
-export const consumerTells = 100;
+/** Status of a consumer's own messages: a heartbeat, or a question of flow control. */
+export const consumerStatus = 100;
 
 export interface ReplayOptions {
   readonly transport: HeadedTransport;
   readonly api: StreamApi;
-  /** Subjects of the stream, and below which this replay listens. */
+  /** Base subjects of the stream, and of this replay. */
   readonly names: Pick<StreamNames, "taken" | "replayed">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Nothing delivered for so long ends it. */
+  /** A replay without a delivery for this long ends. */
   readonly silenceMsMax: number;
   /** Ends it early: with the link, with the bus. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Gives `take` what the stream holds from `start` on, in order, without a hole that the stream does not have: what is passed over
- * was superseded. Ends when `take` answers true. Rejects when a message is lost on the way, or none comes.
+ * Passes the messages of the stream from `start` on to `take`, in order. All gaps are gaps of the stream itself: those
+ * messages were superseded. Ends when `take` returns true. Rejects if a message is lost on the way, or none comes.
  */
 export async function replay(start: ReplayStart, options: ReplayOptions, take: (delivery: Delivery) => boolean): Promise<void> {
   const { transport, api, names, clock, random, log, silenceMsMax, signal } = options;
@@ -39,7 +39,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
     timer = clock.setTimeout(() => reject(new TimeoutError({ what: "replay of invalidations", timeoutMs: silenceMsMax })), silenceMsMax);
   };
   const subscription = transport.subscribe(subject, (message) => {
-    if (message.headers?.code === consumerTells) {
+    if (message.headers?.code === consumerStatus) {
       answerConsumer(transport, message);
       return;
     }
@@ -56,7 +56,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
   });
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  // Nobody waits for it yet when a request below rejects first.
+  // If a request below rejects first, no code awaits this promise.
   ended.catch(() => undefined);
   try {
     wait();
@@ -68,13 +68,13 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
     signal.removeEventListener("abort", onAbort);
     subscription.unsubscribe();
     if (consumer !== undefined && transport.status === "connected") {
-      // Without a listener it goes by itself.
+      // The broker removes a consumer without a listener by itself.
       api.removeConsumer(consumer).catch((error: unknown) => log.debug({ err: error }, "a consumer was left to its idle time"));
     }
   }
 }
 
-/** Flow control: the consumer goes on when it is answered. */
+/** Flow control: the consumer continues when it is answered. */
 export function answerConsumer(transport: HeadedTransport, message: HeadedMessage): void {
   const nothing = new Uint8Array(0);
   message.reply?.(nothing);

@@ -262,7 +262,7 @@ class PlainBus implements BusWithMachine {
   #notifyCut(reason: string): void {
     if (!this.#listener.isFollowing) return;
     this.#log.warn({ prefix: this.#options.prefix, reason }, "cut off from the invalidation bus");
-    this.#listener.tell({ type: "cut" });
+    this.#listener.notify({ type: "cut" });
   }
 
   /** Milliseconds until the next heartbeat: slightly less than the interval, and different at each node. */
@@ -336,7 +336,7 @@ class PlainBus implements BusWithMachine {
     // The reset with which this node begins to follow covers all earlier invalidations.
     if (!this.#isFollowing) return;
     this.#sequence++;
-    this.#listener.tell({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
+    this.#listener.notify({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
   }
 
   #echoed({ number, tag, id, sentAt, resolve }: Publication): void {
@@ -345,7 +345,7 @@ class PlainBus implements BusWithMachine {
     this.#sequence++;
     if (this.#isFollowing) {
       this.#prove(sentAt);
-      this.#listener.tell({ type: "invalidated", tag, id, version: this.#position() });
+      this.#listener.notify({ type: "invalidated", tag, id, version: this.#position() });
     }
     resolve({ epoch: this.#epoch, sequence: this.#sequence });
   }
@@ -357,7 +357,7 @@ class PlainBus implements BusWithMachine {
     const isGreeting = kind === "hello" && id === this.#hello;
     if (isGreeting || this.#isFollowing) this.#prove(sentAt);
     if (isGreeting) this.actor.send({ type: "ECHOED" });
-    else if (this.#isFollowing) this.#listener.tell({ type: "heartbeat", version: this.#position() });
+    else if (this.#isFollowing) this.#listener.notify({ type: "heartbeat", version: this.#position() });
   }
 
   #prove(sentAt: number): void {
@@ -369,7 +369,7 @@ class PlainBus implements BusWithMachine {
     this.#isFollowing = true;
     this.#trouble.over("following");
     this.#reset("a new link");
-    this.#listener.tell({ type: "following", version: this.#position() });
+    this.#listener.notify({ type: "following", version: this.#position() });
     this.#waiters.resolve();
   }
 
@@ -388,7 +388,7 @@ class PlainBus implements BusWithMachine {
     if (!this.#isFollowing) return;
     this.#sequence++;
     this.#log.info({ prefix: this.#options.prefix, reason }, "invalidations may have been missed");
-    this.#listener.tell({ type: "reset", version: this.#position() });
+    this.#listener.notify({ type: "reset", version: this.#position() });
   }
 
   #position(): BusPosition {

@@ -117,7 +117,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
     this.#intake = new StreamIntake({
       clock: this.#clock,
       log: this.#log,
-      tell: (event) => this.#listener.tell(event),
+      notify: (event) => this.#listener.notify(event),
       onDoubt: (reason) => this.#doubt(reason),
     });
     this.#examination = new StreamExamination({
@@ -301,14 +301,14 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
     this.#isFollowing = true;
     this.#prove();
     this.#trouble.over("following");
-    this.#listener.tell({ type: "following", version });
+    this.#listener.notify({ type: "following", version });
     this.#waiters.resolve();
   }
 
   #notifyCut(reason: string): void {
     if (!this.#listener.isFollowing) return;
     this.#log.warn({ stream: this.#names.stream, reason }, "cut off from the invalidation bus");
-    this.#listener.tell({ type: "cut" });
+    this.#listener.notify({ type: "cut" });
   }
 
   #doubt(reason: string): void {

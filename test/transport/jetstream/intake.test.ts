@@ -15,7 +15,7 @@ function standing() {
   const intake: StreamIntake = new StreamIntake({
     clock: new SimulatedClock(),
     log: silentLog,
-    tell: (event) => told.push(event),
+    notify: (event) => told.push(event),
     onDoubt: (reason) => {
       doubts.push(reason);
       intake.suspend();
