@@ -25,7 +25,7 @@ export { olderRevisionLooks } from "./revisions.js";
 export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
 export type { TransactionsAfter } from "./transaction-log.js";
 
-/** What a storage is and how much of its past it keeps; bounds left out are those of limits. */
+/** Name of a storage and how much of its past it keeps; a bound that is left out is the one in limits. */
 export interface ObjectStoreOptions {
   /** Name of the storage; a folder holds one and keeps its name. */
   readonly storage: string;
@@ -57,16 +57,19 @@ export interface ObjectStoreStats {
 
 const positionKey = metaKey("position");
 
-/** What is being written or open; whatever else writes waits for it, which is the caller's part. */
-type Use = "idle" | "batch" | "writing" | "inDoubt" | "closed";
+/**
+ * The one record of whether something is being written: a batch from the moment it is open, a floor, a step of pruning.
+ * Callers begin nothing before the end of the last; group commit gives the order.
+ */
+type Use = "idle" | "writing" | "inDoubt" | "closed";
 
 /**
- * The objects of one storage with their history and the log of its transactions, above any OrderedStore.
+ * Objects of one storage with their history and the log of its transactions, above any OrderedStore.
  *
- * 1. Position, outcomes and queue in memory move when a batch is durable, never before; what is in doubt moves nothing.
+ * 1. Position, outcomes and queue in memory move when a batch is durable, never before; a batch in doubt moves nothing.
  * 2. A revision and its as-of are read from one view.
  * 3. One batch is open or being written at a time; raising the floor and pruning come between batches.
- * 4. Nothing that a snapshot at or above the history floor needs is removed, and the floor is durable before anything is.
+ * 4. Nothing that a snapshot at or above the history floor needs is removed; the floor is durable before anything is.
  */
 export class ObjectStore {
   readonly #openStore: OpenStore;
@@ -92,7 +95,7 @@ export class ObjectStore {
     this.#outcomes = restored.outcomes;
   }
 
-  /** Opens the storage, making it if the store is empty. Rejects with InUseError, or StoreError when the store holds something else. */
+  /** Opens the storage; makes it in an empty store. Rejects with InUseError, StoreError if the store holds another. */
   static async open(openStore: OpenStore, options: ObjectStoreOptions): Promise<ObjectStore> {
     const all: Required<ObjectStoreOptions> = {
       invalidationQueueSize: limits.invalidationQueueSize,
@@ -119,19 +122,19 @@ export class ObjectStore {
     return this.#position;
   }
 
-  /** Snapshots below it cannot be read any more. */
+  /** Snapshots below this tid cannot be read any more. */
   get historyFloor(): Tid {
     return this.#historyFloor;
   }
 
-  /** Ids of transactions that began before it may be forgotten; commits of such snapshots are refused. */
+  /** Commits whose snapshot is below this tid are refused: their ids may be forgotten. */
   get idFloor(): Tid {
     return this.#outcomes.floor;
   }
 
   // ---- Reading
 
-  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError below the history floor, BehindError above the last tid. */
+  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError (below the history floor), BehindError (not reached). */
   load(key: string, snapshot: Tid): Loaded {
     return this.#readAt(snapshot, (view, asOf) => {
       const { serial, value, next } = revisionAt(view, key, snapshot);
@@ -139,20 +142,20 @@ export class ObjectStore {
     });
   }
 
-  /** A page of `range` at `snapshot`: at most `rowsMax` objects looked at, `bytesMax` of keys and values but one row at least. Throws as `load`. */
+  /** Page of `range` at `snapshot`: at most `rowsMax` objects looked at; `bytesMax`, or one row. Throws as `load`. */
   list(range: KeyRange, snapshot: Tid, rowsMax: number, bytesMax: number): Listed {
     assert(rowsMax > 0, "a page has room for a row");
     return this.#readAt(snapshot, (view, asOf) => ({ ...listAt(view, range, snapshot, rowsMax, bytesMax), asOf }));
   }
 
-  /** What became of a transaction. Undefined: it did not commit, if it began at the id floor or later; below it nothing is known. */
+  /** Outcome of a transaction. Undefined: it did not commit, or, with a snapshot below the id floor, is forgotten. */
   outcome(id: string): Outcome | undefined {
     return this.#outcomes.get(id);
   }
 
   /**
-   * Transactions after `tid`, which is the tid of a transaction or 0: as many as the bounds allow, but one at least, whatever its keys.
-   * None, and not whole, when the log does not reach back to it or never had it.
+   * Transactions after `tid`, which is the tid of a transaction or 0: as many as the bounds allow, but one at least.
+   * None, and not whole, when the log does not reach back to `tid` or never had it.
    */
   transactionsAfter(tid: Tid, countMax: number, keysMax: number): TransactionsAfter {
     const last = this.#position.tid;
@@ -162,7 +165,7 @@ export class ObjectStore {
     return this.#read((view) => chainAfter(transactionsAfter(view, tid), tid, last, countMax, keysMax));
   }
 
-  /** How many transactions after `tid` the log has. Costs one look-up. */
+  /** Number of transactions after `tid` in the log. Costs one look-up. */
   countAfter(tid: Tid): number {
     const { transactions } = this.#position;
     if (tid >= this.#position.tid) return 0;
@@ -173,8 +176,8 @@ export class ObjectStore {
   }
 
   /**
-   * The transactions after `tid` for a client that missed them: as many as a page holds, but one at least. Pages begin at the same
-   * transactions whoever asks, wherever the bounds on keys and bytes allow. None, and not whole, as `transactionsAfter`.
+   * Transactions after `tid` for a client that missed them: as many as a page holds, but one at least. Where the bounds
+   * on keys and bytes allow, pages begin at the same transactions for all clients. None, as `transactionsAfter`.
    */
   pageAfter(tid: Tid): LogPageAfter {
     const last = this.#position.tid;
@@ -184,19 +187,19 @@ export class ObjectStore {
     return this.#read((view) => pageOfLog(view, tid, last));
   }
 
-  /** Head of the transaction with this tid; undefined: no transaction has it, or it was pruned. */
+  /** Head of the transaction with this tid; undefined: there is none, or it was pruned. */
   headAt(tid: Tid): Pick<LoggedTransaction, "previous" | "tid" | "digest" | "id"> | undefined {
     return this.#queue.at(tid) ?? this.#read((view) => headAt(view, tid));
   }
 
-  /** Digest of the history up to transaction `tid`, durable but perhaps above `position` yet; undefined: there is none of this tid, or it was pruned. */
+  /** Digest of the durable history up to transaction `tid`, which may be above `position`; undefined as `headAt`. */
   digestAt(tid: Tid): string | undefined {
     if (tid === tidZero) return emptyHistory.digest;
     if (tid === this.#position.tid) return this.#position.digest;
     return this.#queue.at(tid)?.digest ?? this.#read((view) => headAt(view, tid)?.digest);
   }
 
-  /** Keys `from` to `from + countMax` of a transaction. Throws SnapshotTooOldError when the log has it no more, BehindError when it is not there yet. */
+  /** Keys `from` to `from + countMax` of a transaction. Throws SnapshotTooOldError (pruned), BehindError. */
   keysOf(tid: Tid, from: number, countMax: number): readonly string[] {
     if (tid > this.#position.tid) throw new BehindError({ snapshot: tid, last: this.#position.tid });
     const queued = this.#queue.at(tid);
@@ -206,17 +209,17 @@ export class ObjectStore {
     return keys;
   }
 
-  /** The invalidation queue in memory has every transaction after `tid`. */
+  /** Whether the invalidation queue in memory has every transaction after `tid`. */
   queueHas(tid: Tid): boolean {
     return tid >= this.#queue.reach && tid <= this.#position.tid;
   }
 
-  /** Whether the invalidation queue shows that no transaction has `tid`. Call it for a tid that is not above the last one. */
+  /** Whether the invalidation queue shows that no transaction has `tid`, which is not above the last one. */
   queueLacks(tid: Tid): boolean {
     return tid > this.#queue.reach && this.#queue.at(tid) === undefined;
   }
 
-  /** Sizes, at no cost. */
+  /** Sizes that are counted already. */
   stats(): ObjectStoreStats {
     return {
       objects: this.#position.objects,
@@ -228,19 +231,19 @@ export class ObjectStore {
 
   // ---- Writing
 
-  /** Milliseconds that the next tid is given for. Throws ClockError. */
+  /** Time in milliseconds from which the next tid is made. Throws ClockError. */
   nextTidMs(): number {
     return this.#tidClock.next(this.#position.tid);
   }
 
-  /** Milliseconds that the last tid is ahead of the wall clock; 0 if it is not. */
+  /** Milliseconds by which the last tid is ahead of the wall clock; 0 if it is not. */
   get tidsAheadMs(): number {
     return this.#tidClock.aheadMs(this.#position.tid);
   }
 
-  /** The next batch. One is open at a time, until it was written or discarded. Throws WriteInDoubtError until the store was reopened. */
+  /** The next batch, once the last one was written or discarded. Throws WriteInDoubtError until `reopen`. */
   openBatch(): CommitBatch {
-    this.#begin("batch");
+    this.#begin();
     return new CommitBatch({
       position: this.#position,
       historyFloor: this.#historyFloor,
@@ -250,19 +253,20 @@ export class ObjectStore {
       queue: this.#queue,
       read: (use) => this.#read(use),
       write: (batch, alone) => this.#writeBatch(batch, alone),
-      discard: () => {
-        this.#use = "idle";
-      },
+      discard: () => this.#end("idle"),
     });
   }
 
-  /** Raises the history floor to the last transaction at `to`, or as far as retention allows; durable when it resolves. Between batches only. Rejects with WriteInDoubtError. */
+  /**
+   * Raises the history floor to the last transaction at `to`, or as far as retention allows; durable when it resolves.
+   * Between batches only. Rejects with WriteInDoubtError.
+   */
   async raiseHistoryFloor(to: Tid): Promise<Tid> {
     const allowed = tidMinus(this.#position.tid, this.#options.snapshotRetentionMs);
-    // A transaction's: between two of them the snapshots that are read are those of the earlier, which may still be the newest there is.
+    // The floor is the tid of a transaction: it is the snapshot that clients read until the next one commits.
     const floor = this.#read((view) => lastAt(view, to < allowed ? to : allowed));
     if (floor === undefined || floor <= this.#historyFloor) return this.#historyFloor;
-    this.#begin("writing");
+    this.#begin();
     await this.#write([{ key: metaKey("historyFloor"), value: encodeTid(floor) }], false);
     this.#historyFloor = floor;
     this.#outcomes.raiseFloor(floor);
@@ -271,26 +275,23 @@ export class ObjectStore {
   }
 
   /**
-   * Removes what lies below the floors, for at most about `budgetMs` of this process's time. Between batches only.
-   * Rejects with WriteInDoubtError; what was interrupted is found again.
+   * Removes what lies below the floors, for about `budgetMs` of this process's time at most. Between batches only.
+   * Rejects with WriteInDoubtError; a later step finds what this one left.
    */
   async pruneStep(budgetMs: number, clock: Clock): Promise<PruneStep> {
-    this.#begin("writing");
+    this.#begin();
     const plan = this.#planPruning(budgetMs, clock);
-    if (plan.changes.length === 0) {
-      this.#use = "idle";
-    } else {
-      await this.#write(plan.changes, false);
-    }
+    if (plan.changes.length === 0) this.#end("idle");
+    else await this.#write(plan.changes, false);
     plan.apply();
     return { removed: plan.removed, done: plan.done };
   }
 
-  /** Opens the store again after a write in doubt: position, outcomes and queue are then what is on disk. Rejects with InUseError or StoreError. */
+  /** Opens the store again, after which memory is as the disk is. Rejects with InUseError or StoreError. */
   async reopen(): Promise<Position> {
-    assert(this.#use !== "batch" && this.#use !== "writing", "a store is reopened when nothing is being written");
+    assert(this.#use !== "writing", "a store is reopened when nothing is being written");
     if (this.#use === "idle") this.#use = "inDoubt";
-    // A store that failed may fail to close, too; what matters is whether it opens.
+    // A store that failed may fail to close too; only whether it opens matters.
     await this.#ordered.close().catch((error: unknown) => {
       this.#options.log.warn({ storage: this.#options.storage, error: String(error) }, "store in doubt did not close");
     });
@@ -305,7 +306,7 @@ export class ObjectStore {
     return this.#position;
   }
 
-  /** Ends it, after what is being written. Idempotent. */
+  /** Closes the storage, after what is being written. Idempotent. */
   async close(): Promise<void> {
     this.#use = "closed";
     await this.#ordered.close();
@@ -315,13 +316,12 @@ export class ObjectStore {
     try {
       return this.#read((view) => this.#pruner.plan(view, this.#historyFloor, this.#outcomes, budgetMs, clock));
     } catch (error) {
-      this.#use = "idle";
+      this.#end("idle");
       throw error;
     }
   }
 
   #writeBatch(batch: WrittenBatch, alone: boolean): Promise<void> | undefined {
-    this.#use = "writing";
     const writing = this.#write(batch.changes, alone);
     if (writing !== undefined) return writing.then(() => this.#move(batch));
     this.#move(batch);
@@ -338,17 +338,22 @@ export class ObjectStore {
     this.#outcomes.forgetTo(tidMinus(position.tid, this.#options.outcomeAgeMs));
   }
 
-  #begin(use: "batch" | "writing"): void {
+  #begin(): void {
     if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
     if (this.#use === "closed") throw new ClosedError({ what: this.#ordered.path });
     assert(this.#use === "idle", "one batch is open or being written at a time");
-    this.#use = use;
+    this.#use = "writing";
+  }
+
+  /** A store that was closed meanwhile stays closed. */
+  #end(use: "idle" | "inDoubt"): void {
+    if (this.#use === "writing") this.#use = use;
   }
 
   #write(changes: readonly StoreChange[], alone: boolean): Promise<void> | undefined {
     const writing = this.#ordered.batch(changes, { alone });
     if (writing !== undefined) return this.#written(writing);
-    this.#use = "idle";
+    this.#end("idle");
     return undefined;
   }
 
@@ -356,14 +361,10 @@ export class ObjectStore {
     try {
       await writing;
     } catch (error) {
-      if (this.#isWriting) this.#use = "inDoubt";
+      this.#end("inDoubt");
       throw error;
     }
-    if (this.#isWriting) this.#use = "idle";
-  }
-
-  get #isWriting(): boolean {
-    return this.#use === "writing";
+    this.#end("idle");
   }
 
   #readAt<T>(snapshot: Tid, use: (view: View, asOf: Position) => T): T {
@@ -375,7 +376,7 @@ export class ObjectStore {
     });
   }
 
-  /** The position in memory may lag behind a view: taken for its as-of, a revision could name a successor that comes after it. */
+  /** Not always the position in memory: that may lag behind the view, and a revision name a successor above its as-of. */
   #positionIn(view: View): Position {
     const record = view.get(positionKey);
     if (record === undefined) return emptyHistory;
@@ -383,7 +384,7 @@ export class ObjectStore {
   }
 
   #read<T>(use: (view: View) => T): T {
-    // What a view shows then may turn out not to be on disk.
+    // A view may show a batch that turns out not to be on disk.
     if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
     return this.#ordered.read(use);
   }

@@ -594,6 +594,13 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(() => store.load("a", tidZero)).toThrow(ClosedError);
       });
 
+      test("stays closed when a batch that was open is discarded", async () => {
+        const batch = store.openBatch();
+        await store.close();
+        batch.discard();
+        expect(() => store.openBatch()).toThrow(ClosedError);
+      });
+
       test("is closed after what is being written, and stays closed", async () => {
         const batch = store.openBatch();
         const { id } = batch.addTransaction(request({ a: "1" }), nowMs);
