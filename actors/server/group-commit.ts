@@ -1,5 +1,5 @@
 import { type Actor, createActor, fromPromise } from "xstate";
-import { groupCommitMachine, type GroupCommitEvent } from "../../machines/server/group-commit.js";
+import { groupCommitMachine } from "../../machines/server/group-commit.js";
 import type { CommitBatch, ObjectStore } from "../../storage/objects/object-store.js";
 import type { LoggedTransaction, Position } from "../../core/transaction.js";
 import {
@@ -13,16 +13,17 @@ import {
   type Log,
   ReadOnlyError,
   TransactionAbortedError,
-  WriteInDoubtError,
   ZooidError,
 } from "../../core/index.js";
 import { BatchTime } from "./batch-time.js";
 import type { CommitQueue } from "./commit-queue.js";
+import { Maintenance } from "./maintenance.js";
 import type { Committed } from "../protocol/messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
 import type { PendingCommit } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
+/** What group commit needs of the storage it writes for. */
 export interface GroupCommitDeps {
   readonly storage: string;
   readonly store: ObjectStore;
@@ -32,7 +33,7 @@ export interface GroupCommitDeps {
   readonly batchBytesMax: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** Tells all clients what was committed, before anybody is answered. */
+  /** Publishes to all clients what was committed; called before any commit is answered. */
   readonly publish: (transactions: readonly LoggedTransaction[]) => void;
   /** The store cannot be opened again, or a bug ended this actor. */
   readonly onFatal: (error: unknown) => void;
@@ -43,35 +44,29 @@ interface Written {
   logged: LoggedTransaction | undefined;
 }
 
-/** The batch in the air. */
+/** A batch, with the answers that wait for its end. */
 interface Round {
-  /** What was durable when it opened. */
+  /** What was durable when the batch opened. */
   readonly before: Position;
-  /** What it holds, in order. `logged` is undefined for a fence. */
+  /** Commits and fences in the batch, in order. `logged` is undefined for a fence. */
   readonly written: Written[];
-  /** Answers that rest on what it holds. */
+  /** Refusals whose reason lies in the batch: they are sent once it is durable. */
   readonly resting: { readonly pending: PendingCommit; readonly error: ZooidError }[];
   transactions: readonly LoggedTransaction[];
 }
 
-interface Maintenance {
-  readonly work: () => Promise<void>;
-  readonly refuse: (error: unknown) => void;
-}
-
 /**
- * Writes the commits of one storage in batches, one in the air. The commit point of a transaction is the moment its batch is
- * durable; its tid leaves the server after that, to all clients first and then to who asked.
+ * Writes the commits of one storage, one batch at a time. A transaction is committed when its batch is durable. Its tid
+ * leaves the server after that: first to all clients, then in the answer to its commit.
  */
 export class GroupCommit {
   readonly actor: Actor<typeof groupCommitMachine>;
   readonly #deps: GroupCommitDeps;
-  readonly #maintenance: Maintenance[] = [];
-  #round: Round | undefined;
-  /** A batch that was started before the machine was told. */
-  #inAir: Promise<void> | undefined;
-  #isWaking = false;
-  #isKilled = false;
+  readonly #maintenance = new Maintenance();
+  /** The batch whose write failed, until the log was read again. */
+  #inDoubt: Round | undefined;
+  /** `#openNext` runs at the end of this turn of the event loop. */
+  #isWoken = false;
   #batches = 0;
   #commits = 0;
   #conflicts = 0;
@@ -89,7 +84,7 @@ export class GroupCommit {
     return this.actor.getSnapshot().value;
   }
 
-  /** Writing failed too often: commits are refused for a while. */
+  /** Writes failed too often: commits are refused for a while. */
   get isReadOnly(): boolean {
     return this.state === "readOnly";
   }
@@ -98,66 +93,44 @@ export class GroupCommit {
     return { batches: this.#batches, commits: this.#commits, conflicts: this.#conflicts };
   }
 
-  /** Something waits in the queue. The batch opens after all messages of the same read were taken in. */
+  /** To be called when a commit was queued. Its batch opens once all messages of the same read are queued. */
   wake(): void {
-    if (this.#isWaking) return;
+    if (this.#isWoken) return;
     const state = this.state;
     if (state !== "idle" && state !== "readOnly") return;
-    this.#isWaking = true;
-    queueMicrotask(() => {
-      this.#isWaking = false;
-      // A commit that nothing else waits for is on disk and answered before the machine would have taken its first step.
-      if (this.state === "idle" && this.#deps.queue.count === 1 && this.#maintenance.length === 0) {
-        this.#inAir = this.#startAlone();
-        if (this.#inAir === undefined) return;
-      }
-      this.actor.send({ type: "COMMITS_WAITING" });
-    });
+    this.#isWoken = true;
+    queueMicrotask(this.#openNext);
   }
 
   /** Runs `work` on the store between two batches; resolves and rejects as it does. */
   maintain<T>(work: () => Promise<T>): Promise<T> {
-    if (this.actor.getSnapshot().status !== "active") return Promise.reject(new ClosedError({ what: "storage" }));
-    return new Promise<T>((resolve, reject) => {
-      this.#maintenance.push({
-        work: async () => {
-          try {
-            resolve(await work());
-          } catch (error) {
-            reject(error instanceof Error ? error : new Error(String(error)));
-            if (error instanceof WriteInDoubtError) throw error;
-          }
-        },
-        refuse: reject,
-      });
-      this.actor.send({ type: "MAINTENANCE_WAITING" });
-    });
+    if (!this.#isActive) return Promise.reject(new ClosedError({ what: "storage" }));
+    const done = this.#maintenance.add(work);
+    this.actor.send({ type: "MAINTENANCE_WAITING" });
+    return done;
   }
 
-  /** Resolves when nothing is in the air and nothing more will be: finishes that waited were written, and all else that waits is refused. */
+  /** Writes the batch under way and the finishes that wait; refuses all else. Resolves at the end of that. */
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.actor.subscribe({ complete: resolve, error: () => resolve() });
       this.actor.send({ type: "CLOSE" });
     });
     this.#refuseWaiting((pending) => this.#leftBehind(pending));
-    this.#refuseMaintenance();
+    this.#maintenance.refuseAll();
   }
 
-  /** Ends at once, and answers nobody. */
+  /** Ends at once; no commit that waits is answered. */
   stop(): void {
-    this.#isKilled = true;
     this.actor.stop();
-    this.#refuseMaintenance();
+    this.#maintenance.refuseAll();
   }
 
   #provided(): typeof groupCommitMachine {
     const { log, storage, store, queue, onFatal } = this.#deps;
     return groupCommitMachine.provide({
       actors: {
-        maintain: fromPromise(async () => {
-          await this.#maintenance.shift()?.work();
-        }),
+        maintain: fromPromise(() => this.#maintenance.runNext()),
         reopenStore: fromPromise(async () => {
           const position = await store.reopen();
           log.warn({ storage, tid: position.tid }, "opened again");
@@ -165,25 +138,27 @@ export class GroupCommit {
       },
       actions: {
         writeBatch: ({ context }) => {
-          void this.#continueBatch(context.closing);
+          const { closing } = context;
+          // Not within the machine's step: a vote in the batch starts a machine of its own.
+          queueMicrotask(() => this.#writeWaiting(closing));
         },
         announceRecovered: () => {
-          const round = this.#round;
-          this.#round = undefined;
+          const round = this.#inDoubt;
+          this.#inDoubt = undefined;
           if (round !== undefined) this.#announceRecovered(round);
         },
         refuseWaiting: () => this.#refuseWaiting(() => new ReadOnlyError({ who: "server" })),
         logInDoubt: (_, { error }) => log.error({ err: error, storage }, "a write is in doubt"),
         logReopeningFailed: (_, { error }) => log.error({ err: error, storage }, "could not be opened again"),
         logReadOnly: () => log.error({ storage, forMs: limits.writeProbationMs }, "takes no commits"),
-        tellFatal: (_, { error }) => onFatal(error),
+        reportFatal: (_, { error }) => onFatal(error),
         logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
       },
       guards: {
         isFinishLeft: ({ context }) => context.closing && queue.hasFinish,
-        areCommitsWaiting: () => this.#inAir !== undefined || !queue.isEmpty,
-        isMaintenanceWaiting: () => this.#maintenance.length > 0,
-        isMaintenanceNext: ({ context }) => this.#maintenance.length > 0 && !context.maintainedLast,
+        areCommitsWaiting: () => !queue.isEmpty,
+        isMaintenanceWaiting: () => this.#maintenance.isWaiting,
+        isMaintenanceNext: ({ context }) => this.#maintenance.isWaiting && !context.maintainedLast,
       },
       delays: {
         reopenDelay: ({ context }) => Math.min(limits.reopenDelayMsMin * 2 ** context.reopeningsFailed, limits.reopenDelayMsMax),
@@ -192,46 +167,65 @@ export class GroupCommit {
     });
   }
 
-  /** As `#startBatch`; what it throws, a bug, rejects too: nobody stands above this call to hear it. */
-  #startAlone(): Promise<void> | undefined {
-    try {
-      return this.#startBatch();
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  /** False once it was killed, failed, or is closed. */
+  get #isActive(): boolean {
+    return this.actor.getSnapshot().status === "active";
   }
 
-  /** Opens a batch, unless one is in the air already, and tells the machine what became of it. */
-  async #continueBatch(closing: boolean): Promise<void> {
-    // Outside of the machine's action: a vote in the batch starts a machine of its own.
-    await Promise.resolve();
-    if (this.#isKilled) return;
-    let event: GroupCommitEvent = { type: "BATCH_WRITTEN" };
+  readonly #openNext = (): void => {
+    this.#isWoken = false;
+    const { status, value, context } = this.actor.getSnapshot();
+    if (status !== "active") return;
+    // After a failed write the machine has to see the next one succeed, or it would count two failures in a row.
+    const isAlone = this.#deps.queue.count === 1 && !this.#maintenance.isWaiting && context.writesFailed === 0;
+    if (!isAlone || value !== "idle") {
+      this.actor.send({ type: "COMMITS_WAITING" });
+      return;
+    }
+    const writing = this.#startBatch(false);
+    if (writing === undefined) return;
+    this.actor.send({ type: "BATCH_STARTED" });
+    void this.#report(writing);
+  };
+
+  #writeWaiting(closing: boolean): void {
+    if (this.#isActive) void this.#report(this.#startBatch(closing));
+  }
+
+  /** Sends the machine how the batch ended. */
+  async #report(writing: Promise<void> | undefined): Promise<void> {
     try {
-      const writing = this.#inAir ?? this.#startBatch(closing);
-      this.#inAir = undefined;
       await writing;
     } catch (error) {
-      event = { type: "BATCH_IN_DOUBT", error };
+      if (this.#isActive) this.actor.send({ type: "BATCH_IN_DOUBT", error });
+      return;
     }
-    if (!this.#isKilled) this.actor.send(event);
+    if (this.#isActive) this.actor.send({ type: "BATCH_WRITTEN" });
   }
 
   /**
-   * Opens a batch with what waits, when `closing` with the finishes alone, writes and announces it. Undefined: that is done. Rejects when the batch is in doubt, or a bug
-   * kept it from being written; `#round` is then what it held.
+   * Opens a batch with the commits that wait, or only with the finishes when `closing`; writes and announces it.
+   * Undefined: that was done in this call. Rejects, and never throws, when the batch is in doubt or met a bug.
    */
-  #startBatch(closing = false): Promise<void> | undefined {
+  #startBatch(closing: boolean): Promise<void> | undefined {
+    try {
+      return this.#openBatch(closing);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #openBatch(closing: boolean): Promise<void> | undefined {
     const { store, queue } = this.#deps;
     const batch = store.openBatch();
     const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
-    this.#round = round;
     try {
       this.#fill(batch, round, closing);
     } catch (error) {
-      // A bug: nothing of this batch was written, and the store is opened again to be sure of it.
+      // A bug. Nothing of this batch was written; its commits are answered from the log once the store is open again.
       batch.discard();
-      return Promise.reject(error);
+      this.#inDoubt = round;
+      throw error;
     }
     if (batch.isEmpty) {
       batch.discard();
@@ -241,9 +235,19 @@ export class GroupCommit {
     round.transactions = batch.transactions;
     this.#batches++;
     const writing = batch.write({ alone: batch.transactions.length === 1 && queue.isEmpty });
-    if (writing !== undefined) return writing.then(() => (this.#isKilled ? undefined : this.#announceWritten(round)));
+    if (writing !== undefined) return this.#announceAfter(writing, round);
     this.#announceWritten(round);
     return undefined;
+  }
+
+  async #announceAfter(writing: Promise<void>, round: Round): Promise<void> {
+    try {
+      await writing;
+    } catch (error) {
+      this.#inDoubt = round;
+      throw error;
+    }
+    if (this.#isActive) this.#announceWritten(round);
   }
 
   #fill(batch: CommitBatch, round: Round, closing: boolean): void {
@@ -261,7 +265,7 @@ export class GroupCommit {
 
   #addFence(batch: CommitBatch, round: Round, pending: PendingCommit): void {
     try {
-      // Committed after all: it was in the log when the fence came to be written.
+      // The transaction may be in the log since the fence was queued: then there is nothing to fence.
       if (batch.outcome(pending.id)?.type !== "committed") batch.fence(pending.id);
     } catch (error) {
       this.#refuse(pending, asZooidError(error));
@@ -274,11 +278,11 @@ export class GroupCommit {
     const { transactions } = this.#deps;
     const { request, kind } = pending;
     assert(request !== undefined, "what commits has something to commit");
-    // Holders were validated when they voted, and nothing has passed them by since.
+    // A voted transaction was validated at its vote, and what it holds has not changed since.
     if (kind !== "finish") {
       try {
         if (transactions.mustWait(pending, request)) return;
-        // What votes needs a tid later, which is not refused then.
+        // A transaction that votes needs a tid later, at a point where it cannot be refused any more.
         time.check();
         batch.validate(request);
         if (kind === "vote") transactions.voted(pending, request);
@@ -298,7 +302,7 @@ export class GroupCommit {
     written.logged = batch.addTransaction(request, time.nowMs);
   }
 
-  /** At once, unless the reason lies in this batch: no tid of it leaves before it is durable. */
+  /** Refuses at once; if the reason lies in this batch, once it is durable: no tid of it leaves the server earlier. */
   #refuseInTime(round: Round, pending: PendingCommit, error: ZooidError): void {
     if (error instanceof ConflictError) this.#conflicts++;
     if (error instanceof ConflictError && error.current > round.before.tid) round.resting.push({ pending, error });
@@ -308,7 +312,7 @@ export class GroupCommit {
   #refuse(pending: PendingCommit, error: ZooidError): void {
     const { queue, transactions, refusedIds, log, storage } = this.#deps;
     if (error.code === "ZOOID_INTERNAL") log.error({ err: error.cause, storage, transaction: pending.id }, "a commit met a bug");
-    // A conflict and a snapshot too old stay so for ever; other reasons pass, and a late copy must not.
+    // A conflict or a snapshot too old refuses a late copy too. Other reasons pass: the id is refused from now on.
     if (error.code !== "ZOOID_CONFLICT" && error.code !== "ZOOID_SNAPSHOT_TOO_OLD") refusedIds.refuse(pending.id, "aborted");
     queue.land(pending);
     if (pending.isOpen) transactions.tell(pending, "REFUSED");
@@ -316,7 +320,6 @@ export class GroupCommit {
   }
 
   #announceWritten(round: Round): void {
-    this.#round = undefined;
     if (round.transactions.length > 0) this.#deps.publish(round.transactions);
     for (const { pending, logged } of round.written) {
       if (logged !== undefined) this.#answerCommitted(pending, logged);
@@ -325,7 +328,7 @@ export class GroupCommit {
     for (const { pending, error } of round.resting) this.#refuse(pending, error);
   }
 
-  /** The log decides what is true: what it holds of the batch was committed, the rest never will be. */
+  /** The log decides: what it holds of the batch is committed, the rest never will be. */
   #announceRecovered(round: Round): void {
     const { store, queue, publish } = this.#deps;
     for (let after = round.before.tid; ;) {
@@ -350,7 +353,7 @@ export class GroupCommit {
         this.#answerFenced(pending);
       }
     }
-    // What rested on the batch is looked at again: its reason may be gone.
+    // What was refused because of the batch is validated again: the reason may be gone.
     for (const { pending } of round.resting) again.push(pending);
     if (again.length > 0) queue.addFirst(again);
   }
@@ -374,13 +377,9 @@ export class GroupCommit {
     }
   }
 
-  /** What is told to who waits at the end. A fence that was not written settles nothing: who asked has to ask the next server. */
+  /** Error for what waits at the end. A fence that was not written settles nothing: its client asks the next server. */
   #leftBehind({ kind, id }: PendingCommit): ZooidError {
     return kind === "fence" ? new DisconnectedError({ address: this.#deps.storage }) : new TransactionAbortedError({ transaction: id });
-  }
-
-  #refuseMaintenance(): void {
-    for (const { refuse } of this.#maintenance.splice(0)) refuse(new ClosedError({ what: "storage" }));
   }
 }
 

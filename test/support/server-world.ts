@@ -19,12 +19,14 @@ export class TestDisk {
   readonly #waiting: HeldWrite[] = [];
   readonly disk: MemoryDisk;
   held = false;
+  /** A batch that nothing waits behind is on the disk before the write returns, as in LMDB. */
+  writesLoneAtOnce = false;
   /** Number of writes so far, of any kind. */
   writes = 0;
   openFails = false;
 
   constructor(name = "main") {
-    this.disk = new MemoryDisk(name, (apply) => {
+    const write = (apply: () => void): Promise<void> => {
       this.writes++;
       if (!this.held) {
         apply();
@@ -42,6 +44,12 @@ export class TestDisk {
           },
         });
       });
+    };
+    this.disk = new MemoryDisk(name, write, (apply) => {
+      if (!this.writesLoneAtOnce || this.held) return false;
+      this.writes++;
+      apply();
+      return true;
     });
   }
 

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import type { AnyMachineSnapshot } from "xstate";
+import { type ActorSystem, createActorSystem } from "../../../actors/system/actor-system.js";
 import { ConflictError, limits, ReadOnlyError, ServerBusyError, tidZero, TransactionAbortedError } from "../../../core/index.js";
+import { createBroker } from "../../../transport/in-process.js";
 import { serverWorld, type WorldOptions } from "../../support/server-world.js";
 import { watched } from "../../support/watched.js";
 import { newId, textOf } from "../../support/wire-client.js";
@@ -13,6 +16,17 @@ async function heldWorld(options: WorldOptions = {}) {
   client.heard.length = 0;
   world.disk.held = true;
   return { ...world, client, snapshot };
+}
+
+/** An actor system that reports the state of one of its actors after each event. */
+function watching(watched: string, onState: (state: string) => void): ActorSystem {
+  const system = createActorSystem({ realm: "test", transport: createBroker().connect() });
+  const register = system.register.bind(system);
+  system.register = (path, actor, endpoint) => {
+    if (path === watched) actor.subscribe((snapshot: AnyMachineSnapshot) => onState(String(snapshot.value)));
+    return register(path, actor, endpoint);
+  };
+  return system;
 }
 
 describe("group commit", () => {
@@ -30,6 +44,32 @@ describe("group commit", () => {
     await settled();
     expect(others.map(({ state }) => state)).toEqual(["done", "done", "done"]);
     expect(client.heard.map((message) => message.type === "invalidations" && message.transactions.length)).toEqual([1, 3]);
+  });
+
+  test("says writing from the moment a commit is on its way to the disk, also one that nothing else waits for", async () => {
+    const { client, disk, settled, server } = await heldWorld();
+    const state = () => server.status("main").machines["group-commit"];
+    expect(state()).toBe("idle");
+    const lone = watched(client.commit({ writes: { a: "1" } }));
+    await settled();
+    expect([disk.waiting, state()]).toEqual([1, "writing"]);
+    disk.next().finish();
+    await settled();
+    expect([lone.state, state()]).toEqual(["done", "idle"]);
+  });
+
+  test("a lone commit that the disk takes at once is no event of the machine", async () => {
+    const states: string[] = [];
+    const world = await serverWorld({ system: watching("server/main/group-commit", (state) => states.push(state)) });
+    const client = await world.client();
+    for (const atOnce of [true, false]) {
+      world.disk.writesLoneAtOnce = atOnce;
+      states.length = 0;
+      await client.commit({ writes: { [`a${atOnce}`]: "1" } });
+      await world.settled();
+      expect(states).toEqual(atOnce ? [] : ["writing", "idle"]);
+    }
+    expect(world.server.status("main").counters).toMatchObject({ batches: 2, commits: 2 });
   });
 
   test("opens a batch only after it has taken all messages of one socket read", async () => {
@@ -197,6 +237,22 @@ describe("group commit", () => {
     await client.commit({ writes: { b: "1" } });
   });
 
+  test("two writes that fail are not two in a row when a lone commit was written between them", async () => {
+    const { client, disk, clock, settled, server } = await heldWorld();
+    disk.writesLoneAtOnce = true;
+    for (let attempt = 0; attempt < 2; attempt++) {
+      disk.held = true;
+      const commit = watched(client.commit({ writes: { a: "1" } }));
+      await settled();
+      disk.next().fail(false);
+      await clock.advance(50);
+      expect(commit.state).toBe("failed");
+      disk.held = false;
+      await client.commit({ writes: { [`c${attempt}`]: "1" } });
+    }
+    expect(server.status("main")).toMatchObject({ readOnly: false, machines: { "group-commit": "idle" } });
+  });
+
   test("while the store is opened again, loads fail as transient", async () => {
     const { client, disk, settled, clock, snapshot } = await heldWorld();
     const commit = watched(client.commit({ writes: { a: "1" } }));
@@ -277,6 +333,18 @@ describe("group commit", () => {
     expect([inAir.state, waiting.state, closed.state]).toEqual(["done", "failed", "done"]);
     expect(waiting.error).toBeInstanceOf(TransactionAbortedError);
     expect(client.heard.map(({ type }) => type)).toEqual(["invalidations", "goodbye"]);
+  });
+
+  test("a commit that was taken in just before the server was killed is not written", async () => {
+    const { client, disk, settled, server } = await heldWorld();
+    disk.held = false;
+    const { writes } = disk;
+    // A second message of the same read: the server is killed before the batch of the first opens.
+    client.transport.subscribe("zooid.test.kill", () => server.kill());
+    const commit = watched(client.commit({ writes: { a: "1" } }));
+    client.transport.publish("zooid.test.kill", new Uint8Array());
+    await settled();
+    expect([commit.state, disk.writes]).toEqual(["waiting", writes]);
   });
 
   test("killing sends no answer", async () => {

@@ -38,7 +38,7 @@ function started() {
       logInDoubt: () => void done.push("logInDoubt"),
       logReopeningFailed: () => void done.push("logReopeningFailed"),
       logReadOnly: () => void done.push("logReadOnly"),
-      tellFatal: () => void done.push("tellFatal"),
+      reportFatal: () => void done.push("reportFatal"),
       logUnexpected: () => void done.push("logUnexpected"),
     },
     guards: {
@@ -94,7 +94,15 @@ describe("the machine of group commit", () => {
     const table: Record<string, Record<string, string>> = {};
     for (const state of ["idle", "writing", "maintaining", "inDoubt", "reopening", "readOnly"]) {
       const row: Record<string, string> = (table[state] = {});
-      for (const type of ["COMMITS_WAITING", "MAINTENANCE_WAITING", "CLOSE", "BATCH_WRITTEN", "BATCH_IN_DOUBT", "NOT_KNOWN"]) {
+      for (const type of [
+        "COMMITS_WAITING",
+        "MAINTENANCE_WAITING",
+        "BATCH_STARTED",
+        "CLOSE",
+        "BATCH_WRITTEN",
+        "BATCH_IN_DOUBT",
+        "NOT_KNOWN",
+      ]) {
         const run = await inState(state);
         expect(run.state()).toBe(state);
         run.done.length = 0;
@@ -106,13 +114,14 @@ describe("the machine of group commit", () => {
     const stays = (state: string) => ({
       COMMITS_WAITING: state,
       MAINTENANCE_WAITING: state,
+      BATCH_STARTED: `${state} logUnexpected`,
       CLOSE: state,
       BATCH_WRITTEN: `${state} logUnexpected`,
       BATCH_IN_DOUBT: `${state} logUnexpected`,
       NOT_KNOWN: `${state} logUnexpected`,
     });
     expect(table).toEqual({
-      idle: { ...stays("idle"), COMMITS_WAITING: "writing", MAINTENANCE_WAITING: "maintaining", CLOSE: "closed" },
+      idle: { ...stays("idle"), COMMITS_WAITING: "writing", MAINTENANCE_WAITING: "maintaining", BATCH_STARTED: "writing", CLOSE: "closed" },
       writing: { ...stays("writing"), BATCH_WRITTEN: "idle", BATCH_IN_DOUBT: "inDoubt logInDoubt" },
       maintaining: stays("maintaining"),
       inDoubt: stays("inDoubt"),
@@ -130,6 +139,18 @@ describe("the machine of group commit", () => {
     expect([state(), works.length]).toEqual(["writing", 1]);
     await end("write", "resolve");
     expect([state(), works.length]).toEqual(["idle", 0]);
+  });
+
+  test("opens no second batch for a commit whose batch was started while it was idle", async () => {
+    const { actor, send, end, works, state } = started();
+    send("BATCH_STARTED");
+    expect([state(), works.length]).toEqual(["writing", 0]);
+    send("COMMITS_WAITING");
+    expect(works.length).toBe(0);
+    actor.send({ type: "BATCH_WRITTEN" });
+    expect([state(), works.length]).toEqual(["writing", 1]);
+    await end("write", "resolve");
+    expect(state()).toBe("idle");
   });
 
   test("lets maintenance and commits take turns while both wait", async () => {
@@ -183,7 +204,7 @@ describe("the machine of group commit", () => {
     }
     await end("reopen", "reject");
     expect(state()).toBe("ended");
-    expect(done.at(-1)).toBe("tellFatal");
+    expect(done.at(-1)).toBe("reportFatal");
     expect(done).not.toContain("announceRecovered");
   });
 
