@@ -1,5 +1,6 @@
-/** The lifecycles of Zooid: what can happen, and when. Machines only; what they do is provided where they run. */
+/** The lifecycles of Zooid, as machines: what can happen, and when. The actors that run them provide their effects. */
 import { busMachine } from "./cache/bus.js";
+import { cachePruningMachine } from "./cache/cache-pruning.js";
 import { cacheVerificationMachine } from "./client/cache-verification.js";
 import { commitMachine } from "./client/commit.js";
 import { committingMachine } from "./client/committing.js";
@@ -17,13 +18,14 @@ export * from "./client/committing.js";
 export * from "./client/connection.js";
 export * from "./cache/bus.js";
 export * from "./cache/flight.js";
+export * from "./cache/cache-pruning.js";
 export * from "./cache/plain-bus.js";
 export * from "./server/group-commit.js";
 export * from "./server/pruning.js";
 export * from "./server/session.js";
 export * from "./server/transaction.js";
 
-/** Every machine by its name, as it is drawn and addressed. */
+/** Every machine by the name under which it is drawn. */
 export const machines = {
   connection: connectionMachine,
   "cache-verification": cacheVerificationMachine,
@@ -33,6 +35,7 @@ export const machines = {
   transaction: transactionMachine,
   session: sessionMachine,
   pruning: pruningMachine,
+  "cache-pruning": cachePruningMachine,
   flight: flightMachine,
   bus: busMachine,
   "plain-bus": plainBusMachine,

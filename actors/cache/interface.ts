@@ -76,7 +76,12 @@ export interface Cache extends AsyncDisposable {
   delete(key: string): Promise<Publication>;
   /** Everything is stale, at all nodes. */
   clear(): Promise<Publication>;
-  /** Removes what lapsed, and tags that nothing has depended on for `unused`. Default: autoPruneSecs. */
+  /**
+   * Removes entries that lapsed, and tags that nothing has depended on for `unused`. Default: autoPruneSecs. Resolves
+   * when a whole sweep that began after this call has ended. One sweep runs at a time: calls during a sweep share the
+   * next one and its result, with the shortest `unused` among theirs. Rejects with ClosedError if the cache is closed
+   * before the sweep has ended.
+   */
   prune(unused?: Duration): Promise<Pruned>;
   /** Number of the latest invalidation that counts for `tag`; 0: none is known. */
   tagVersion(tag: string): number;

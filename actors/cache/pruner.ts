@@ -1,59 +1,42 @@
 import { type Actor, createActor, fromPromise } from "xstate";
-import { pruningMachine, type Stepped } from "../../machines/server/pruning.js";
-import { type Clock, limits } from "../../core/index.js";
+import { cachePruningMachine, type CacheSwept } from "../../machines/cache/cache-pruning.js";
+import { type Clock, ClosedError, limits } from "../../core/index.js";
+import { type Deferred, deferred } from "../../core/deferred.js";
 import type { CacheCore } from "./core.js";
 
-/** What a round of pruning removed. */
+/** Numbers of entries and tags that a sweep removed. */
 export interface Pruned {
   readonly entries: number;
   readonly tags: number;
 }
 
-/** Keeps a cache small: entries that lapsed go, and tags that nothing has depended on for long, in small steps. */
+/**
+ * Keeps a cache small: removes entries that lapsed, and tags that nothing has depended on for long, in small steps. The
+ * machine begins the sweeps, which look at every entry. Entries whose expiry is known are removed when they expire.
+ */
 export class CachePruner {
-  readonly actor: Actor<typeof pruningMachine>;
+  readonly actor: Actor<typeof cachePruningMachine>;
   readonly #core: CacheCore;
   readonly #clock: Clock;
   #timer: unknown;
-  /** When #timer fires. */
+  /** Time at which #timer fires. */
   #dueMs = Infinity;
-  /** By the round that the machine is in. */
-  #removed: Pruned = { entries: 0, tags: 0 };
+  /** Result of the sweep that runs, for the calls that wait for it. */
+  #served: Deferred<Pruned> | undefined;
+  /** Result of the next sweep, for the calls that wait for it. */
+  #waiting: Deferred<Pruned> | undefined;
 
   constructor(core: CacheCore, clock: Clock) {
     this.#core = core;
     this.#clock = clock;
-    const { autoPruneMs, autoPruneIntervalMs, log } = core.settings;
-    this.actor = createActor(
-      pruningMachine.provide({
-        actors: {
-          // Floors of tags are kept by the trie itself, with each tag that goes.
-          raiseFloor: fromPromise<void>(() => Promise.resolve()),
-          step: fromPromise<Stepped>(async () => {
-            const { entries, tags, done } = this.#step(autoPruneMs);
-            const shared = done ? await this.#sweepShared() : 0;
-            this.#removed = { entries: this.#removed.entries + entries + shared, tags: this.#removed.tags + tags };
-            return { done };
-          }),
-        },
-        actions: {
-          logSwept: () => {
-            const { entries, tags } = this.#removed;
-            this.#removed = { entries: 0, tags: 0 };
-            if (entries + tags > 0) log.info({ entries, tags }, "pruned");
-            else log.debug({ entries, tags }, "nothing to prune");
-          },
-          logFailed: (_, { error }) => log.warn({ err: error }, "a sweep failed"),
-          logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event"),
-        },
-        delays: {
-          pruningInterval: autoPruneIntervalMs,
-          backOff: ({ context }) => Math.min(limits.retryDelayMsMin * 2 ** context.sweepsFailed, autoPruneIntervalMs),
-        },
-      }),
-      { id: "cache/pruning", clock },
-    );
-    this.actor.subscribe({ error: (error) => log.error({ err: error }, "pruning failed") });
+    const { log, autoPruneMs } = core.settings;
+    this.actor = createActor(this.#provided(), { id: "cache/pruning", clock, input: { usualUnusedMs: autoPruneMs } });
+    this.actor.subscribe({
+      error: (error) => {
+        log.error({ err: error }, "pruning failed");
+        this.#failCalls(error);
+      },
+    });
     this.actor.start();
     const { memory, disk, trie } = core;
     for (const tier of [memory, disk]) {
@@ -67,25 +50,70 @@ export class CachePruner {
     this.#expireAt(disk?.expiresNextMs ?? Infinity);
   }
 
-  /** A whole round, in steps between which others run; tags unused for `unusedMs` go. */
-  async prune(unusedMs: number): Promise<Pruned> {
-    let entries = 0;
-    let tags = 0;
-    for (;;) {
-      const step = this.#step(unusedMs);
-      entries += step.entries;
-      tags += step.tags;
-      if (step.done) break;
-      await new Promise<void>((resolve) => this.#core.settings.clock.setTimeout(resolve, 0));
-    }
-    entries += await this.#sweepShared();
-    this.#core.settings.log.info({ entries, tags }, "pruned");
-    return { entries, tags };
+  /**
+   * Runs a whole sweep that begins after this call, and removes tags unused for `unusedMs`. A call during a sweep waits
+   * for the next one. All calls that wait share that sweep and its result; it takes the shortest `unusedMs` among theirs.
+   * Rejects with ClosedError once `stop` was called, or else with the error of the step that failed.
+   */
+  prune(unusedMs: number): Promise<Pruned> {
+    if (this.actor.getSnapshot().status !== "active") return Promise.reject(new ClosedError({ what: "cache" }));
+    const { promise } = (this.#waiting ??= deferred<Pruned>());
+    this.actor.send({ type: "PRUNE", unusedMs });
+    return promise;
   }
 
   stop(): void {
     this.#clock.clearTimeout(this.#timer);
     this.actor.stop();
+    this.#failCalls(new ClosedError({ what: "cache" }));
+  }
+
+  #failCalls(error: unknown): void {
+    this.#served?.reject(error);
+    this.#waiting?.reject(error);
+  }
+
+  #provided(): typeof cachePruningMachine {
+    const { autoPruneIntervalMs, log } = this.#core.settings;
+    return cachePruningMachine.provide({
+      actors: {
+        step: fromPromise(async ({ input: { unusedMs } }) => {
+          const step = this.#step(unusedMs);
+          if (step.done) return { ...step, entries: step.entries + (await this.#sweepShared()) };
+          await this.#pause();
+          return step;
+        }),
+      },
+      actions: {
+        takeCalls: () => {
+          this.#served = this.#waiting;
+          this.#waiting = undefined;
+        },
+        answerCalls: ({ context: { entries, tags } }) => {
+          this.#served?.resolve({ entries, tags });
+          this.#served = undefined;
+        },
+        failCalls: (_, { error }) => {
+          this.#served?.reject(error);
+          this.#served = undefined;
+        },
+        logSwept: ({ context: { entries, tags } }) => {
+          if (entries + tags > 0) log.info({ entries, tags }, "pruned");
+          else log.debug({ entries, tags }, "nothing to prune");
+        },
+        logFailed: (_, { error }) => log.warn({ err: error }, "a sweep failed"),
+        logUnexpected: ({ event }) => log.warn({ event: event.type }, "an unexpected event"),
+      },
+      delays: {
+        pruningInterval: autoPruneIntervalMs,
+        backOff: ({ context }) => Math.min(limits.retryDelayMsMin * 2 ** context.sweepsFailed, autoPruneIntervalMs),
+      },
+    });
+  }
+
+  /** Lets other code run. Timers of `#clock` keep no process alive: a process that awaits `prune` would end here. */
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => this.#core.settings.clock.setTimeout(resolve, 0));
   }
 
   #expireAt(atMs: number): void {
@@ -102,7 +130,7 @@ export class CachePruner {
     );
   }
 
-  /** Removes what is found without a look at all there is: what has expired, and tags that nothing needs. */
+  /** Removes what is found without a look at every entry: entries that have expired, and tags that nothing needs. */
   #expire(): void {
     const { memory, disk, trie, settings } = this.#core;
     const budgetMs = limits.pruningStepMsMax;
@@ -121,12 +149,12 @@ export class CachePruner {
     this.#expireAt(trie.idleSinceMs + Math.max(settings.autoPruneMs, limits.expiryIntervalMs));
   }
 
-  /** What nodes share comes last, all at once: the broker is waited for, and nobody here is. */
+  /** The entries that nodes share come last, all at once: this waits for the broker, and holds up no call here. */
   async #sweepShared(): Promise<number> {
     return (await this.#core.shared?.sweep()) ?? 0;
   }
 
-  #step(unusedMs: number): Pruned & { readonly done: boolean } {
+  #step(unusedMs: number): CacheSwept {
     const { memory, disk, trie } = this.#core;
     const budgetMs = limits.pruningStepMsMax;
     const swept = [memory.sweep(budgetMs), ...(disk === undefined ? [] : [disk.sweep(budgetMs)])];

@@ -1,5 +1,5 @@
 /**
- * Removes revisions that are older than a storage keeps, in steps so small that no request waits for them.
+ * Pruning of a storage: removes history that is older than the storage keeps, in steps that no commit waits long for.
  *
  *               pruningInterval, PRUNE                 raised
  *        idle ──────────────────────────▶ raisingFloor ───────▶ stepping ◀─┐ stepped, more is left
@@ -15,24 +15,25 @@
  */
 import { assign, fromPromise, setup } from "xstate";
 
-/** What the machine of a storage's pruning is told. */
+/** Events of the machine that prunes a storage. */
 export type PruningEvent =
   /** Sweep now. */
   { readonly type: "PRUNE" };
 
-/** What the machine of a storage's pruning remembers. */
+/** Context of the machine that prunes a storage. */
 export interface PruningContext {
   readonly sweepsFailed: number;
 }
 
-/** What a step found: nothing below the floor is left, or there is more. */
+/** Result of one step of a sweep. */
 export interface Stepped {
+  /** Nothing below the floor is left. */
   readonly done: boolean;
 }
 
 const provided = () => Promise.reject(new Error("is provided by the actor"));
 
-/** The machine of a storage's pruning; actors, effects and delays are provided where it runs. */
+/** Storage pruning machine: one per storage that a server serves. */
 export const pruningMachine = setup({
   types: {
     context: {} as PruningContext,
@@ -71,7 +72,7 @@ export const pruningMachine = setup({
     sweeping: {
       initial: "raisingFloor",
       on: {
-        // It is being done.
+        // The sweep that runs serves it.
         PRUNE: {},
       },
       states: {

@@ -168,10 +168,28 @@ describe("the nodes of a cache", () => {
     onTestFinished(() => system.close());
     expect(await run(system.list(answerMs))).toMatchObject([
       { path: "cache/a/bus" },
-      { path: "cache/a/pruning", machine: "pruning", value: "idle" },
+      { path: "cache/a/pruning", machine: "cache-pruning", value: "idle" },
     ]);
     await run(system.remote("cache/a/pruning").send({ type: "PRUNE" }));
     await expect(run(system.remote("cache/a/pruning").send({ type: "STOP" }))).rejects.toMatchObject({ code: "ZOOID_NOT_ACCEPTED" });
+  });
+
+  test("show a sweep while it runs for a call of prune", async () => {
+    const { open, clock, seams, run } = openSetup();
+    let looks = 0;
+    const slow = { ...seamsOf(clock), monotonic: () => clock.monotonic() + limits.pruningStepMsMax * looks++ };
+    const { cache } = await open({ node: "a", clock: slow });
+    for (let index = 0; index < 2_000; index++) void cache.set(`k${index}`, 1, { tags: ["t"] });
+    const system = createActorSystem({ realm: "zooid", ...seams });
+    onTestFinished(() => system.close());
+    const states: string[] = [];
+    system.remote("cache/a/pruning").subscribe(({ value }) => {
+      if (JSON.stringify(value) !== states.at(-1)) states.push(JSON.stringify(value));
+    });
+    await run(system.list(answerMs));
+    await run(cache.prune());
+    await run(system.list(answerMs));
+    expect(states).toEqual(['"idle"', '{"sweeping":"stepping"}', '"idle"']);
   });
 
   test("have their bus at an address, where it shows its state, takes no event, and is found again after a cut", async () => {
