@@ -5,7 +5,6 @@ import { cacheVerificationMachine } from "./client/cache-verification.js";
 import { commitMachine } from "./client/commit.js";
 import { committingMachine } from "./client/committing.js";
 import { connectionMachine } from "./client/connection.js";
-import { flightMachine } from "./cache/flight.js";
 import { groupCommitMachine } from "./server/group-commit.js";
 import { plainBusMachine } from "./cache/plain-bus.js";
 import { pruningMachine } from "./server/pruning.js";
@@ -17,7 +16,6 @@ export * from "./client/commit.js";
 export * from "./client/committing.js";
 export * from "./client/connection.js";
 export * from "./cache/bus.js";
-export * from "./cache/flight.js";
 export * from "./cache/cache-pruning.js";
 export * from "./cache/plain-bus.js";
 export * from "./server/group-commit.js";
@@ -36,7 +34,6 @@ export const machines = {
   session: sessionMachine,
   pruning: pruningMachine,
   "cache-pruning": cachePruningMachine,
-  flight: flightMachine,
   bus: busMachine,
   "plain-bus": plainBusMachine,
 } as const;

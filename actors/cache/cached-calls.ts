@@ -21,23 +21,22 @@ import { circleAbove, circleThrough } from "./call-circle.js";
 import { Computation } from "../tracking/computation.js";
 import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "../tracking/computations.js";
 import { Flight, type FlightDeps } from "./flight.js";
-import { providedFlight } from "./provided-flight.js";
 import { Running } from "./running.js";
 import { type BeganHere, failureOf, promised, type Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
-/** What cached calls need of their surroundings. */
+/** What cached calls need of the cache. */
 export interface CachedCallsDeps {
   readonly tiers: Tiers;
-  /** The tier that hits are found in. */
+  /** The tier in which hits are found. */
   readonly memory: MemoryEntryStore;
   readonly clock: Clock;
   readonly log: Log;
   readonly observers: CacheObservers;
   readonly flightTimeoutMs: number;
-  /** Results are kept in a bucket too: functions have to give promises. */
+  /** Results are kept in a bucket too: functions have to return promises. */
   readonly isShared: boolean;
-  /** Whether what is kept here may be served; undefined: always. */
+  /** Whether results that are kept here may be served; undefined: always. */
   readonly isInTouch: (() => boolean) | undefined;
 }
 
@@ -47,20 +46,21 @@ export interface CallCounts {
   readonly misses: number;
   /** Computations that other calls may join. */
   readonly flights: number;
-  /** Runs of functions, and those of them that failed. */
+  /** Runs of functions. */
   readonly computations: number;
+  /** Runs that failed. */
   readonly failures: number;
   /** Calls that joined the computation of another. */
   readonly joined: number;
-  /** Computations that who had joined them stopped waiting for. */
+  /** Flights whose joined calls stopped waiting for them. */
   readonly timeouts: number;
 }
 
 /**
- * Answers calls of cached functions: from what is kept, or by computing it once for all who may share it.
+ * Answers calls of cached functions: with a kept result, or by one computation for all calls that may share it.
  *
- * 1. What is known of invalidations is noted before the function is called, and compared when its result is to be kept.
- * 2. What a computation uses, the results of nested calls among them, is noted in it before it goes on.
+ * 1. The versions of all tags are noted before the function is called, and compared when its result is to be kept.
+ * 2. All that a computation uses, results of nested calls too, is noted in it before it goes on.
  * 3. Calls that would wait for each other fail.
  */
 export class CachedCalls {
@@ -71,7 +71,7 @@ export class CachedCalls {
   readonly #running = new Running();
   readonly #flights = new Map<string, Flight>();
   readonly #flightDeps: FlightDeps;
-  /** Computations that are not over: while there are none, nobody needs to ask in which one a call was made. */
+  /** Number of computations that are not over. While it is 0, no call is part of one. */
   #computing = 0;
   readonly #observers: CacheObservers;
   readonly #clock: Clock;
@@ -94,12 +94,13 @@ export class CachedCalls {
       tiers,
       clock,
       flightTimeoutMs,
-      machine: providedFlight(log, () => this.#timeouts++),
-      computed: (computation, hasFailed) => {
-        this.#computed(computation, hasFailed);
-      },
+      computed: (computation, hasFailed) => this.#computed(computation, hasFailed),
       ended: (flight) => {
         if (this.#flights.get(flight.call.key) === flight) this.#flights.delete(flight.call.key);
+      },
+      timedOut: ({ computation }) => {
+        this.#timeouts++;
+        log.warn({ flight: computation.name }, "a computation takes too long");
       },
       flyAgain: (call) => this.#missPromised(call),
     };
@@ -117,12 +118,12 @@ export class CachedCalls {
     };
   }
 
-  /** The kept result of the slot's key, if it may be served now; the computation that asks depends on it from now on. */
+  /** Kept result for the slot's key, if it may be served now. The computation that calls depends on it from now on. */
   find(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     return this.#observers.looksUp ? this.#findTimed(slot, declared) : this.#find(slot, declared);
   }
 
-  /** `find` by a key alone, for a caller that has no slot of it. */
+  /** As `find`, for a caller that has the key but no slot. */
   findByKey(key: string): Entry | undefined {
     const entry = this.#isInTouch?.() === false ? undefined : this.#tiers.findByKey(key);
     if (entry !== undefined) this.#hits++;
@@ -130,7 +131,7 @@ export class CachedCalls {
     return entry;
   }
 
-  /** The settled promise of a kept result, where nobody computes anything who could depend on it. Undefined says nothing; `find` does. */
+  /** Settled promise of a kept result, while no computation could depend on it. Undefined: call `find`. */
   promiseAt(slot: EntrySlot): Promise<unknown> | undefined {
     const promise = this.#memory.promiseAt(slot);
     if (promise === undefined || promise === promised || this.#computing > 0 || this.#observers.looksUp) return undefined;
@@ -140,7 +141,7 @@ export class CachedCalls {
     return promise;
   }
 
-  /** What the nodes share of `key`, whose own tag is `tag`: who finds nothing depends on that, too. */
+  /** Entry that the nodes share for `key`, whose own tag is `tag`. The caller depends on `tag` also if there is none. */
   async lookUp(key: string, tag: Tag): Promise<Entry | undefined> {
     this.current?.use([tag]);
     if (!this.#tiers.canLookUp) return undefined;
@@ -150,7 +151,7 @@ export class CachedCalls {
     return found?.entry;
   }
 
-  /** What a call gets that is answered by `entry`: a promise of it, if the function gives promises. */
+  /** What a call returns that is answered by `entry`: a promise, if the function returns promises. */
   give(entry: Entry, isAsync: boolean): unknown {
     const { promise } = entry;
     if (promise !== undefined && promise !== promised) return promise;
@@ -161,12 +162,12 @@ export class CachedCalls {
     return (entry.promise = this.#tiers.promiseOf(entry.value));
   }
 
-  /** The result of a call that nothing kept could answer: joins a flight, or begins one. */
+  /** Result of a call that no kept result could answer: joins a flight, or begins one. */
   miss(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[], signal?: AbortSignal): unknown {
     this.#misses++;
     const call: Call = { work, key: slot.key, slot, self, args, signal, caller: this.current };
     if (signal === undefined) return this.#miss(call);
-    // What computations make of having given up is of the moment, and not kept, whichever cache they are of.
+    // A computation that goes on after it gave up depends on that moment. Its result is not kept, in any cache.
     const readers = isAnythingComputing() ? currentComputations() : [];
     const gaveUp = () => {
       for (const reader of readers) reader.use([], false);
@@ -179,13 +180,13 @@ export class CachedCalls {
     return result instanceof Promise ? abortable(result, signal, gaveUp) : result;
   }
 
-  /** Computes it anew, whatever is kept or under way. */
+  /** Computes the result anew, even if it is kept or under way. */
   refresh(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[]): unknown {
     const call: Call = { work, key: slot.key, slot, self, args, signal: undefined, caller: this.current };
     return this.#refusedCircle(call) ?? this.#compute(call);
   }
 
-  /** The computation that is asking. */
+  /** The computation that the caller is part of. */
   get current(): Computation | undefined {
     if (this.#computing === 0) return undefined;
     const computation = this.#running.getStore();
@@ -203,7 +204,7 @@ export class CachedCalls {
     }
   }
 
-  /** What is being computed for `key` is not kept: it was set, deleted, or invalidated by its key. */
+  /** The result that is being computed for `key` is not kept: the key was set, deleted or invalidated. */
   invalidateKey(key: string): void {
     this.#flights.get(key)?.invalidateKey();
   }
@@ -217,7 +218,7 @@ export class CachedCalls {
     return entry;
   }
 
-  /** Reading a clock costs more than the look-up: it is timed for who asks only. */
+  /** Apart from `#find`, as reading a clock costs more than the look-up. */
   #findTimed(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     const startedMs = this.#clock.monotonic();
     try {
@@ -237,7 +238,7 @@ export class CachedCalls {
 
   #miss(call: Call): unknown {
     const flight = this.#flights.get(call.key);
-    // Who comes when others would have been freed does not wait for it either.
+    // After its time-out no call joins it.
     if (flight === undefined || flight.leftMs === 0)
       return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
@@ -247,7 +248,7 @@ export class CachedCalls {
     return flight.join(call);
   }
 
-  /** A call within a computation of the same key, which would wait for itself. */
+  /** Rejects, or throws, if `call` is part of a computation of its own key, which would wait for itself. */
   #refusedCircle(call: Call): Promise<never> | undefined {
     const circle = circleAbove(call);
     if (circle === undefined) return undefined;
@@ -271,7 +272,7 @@ export class CachedCalls {
     }
     if (isThenable(result)) {
       const flight = this.#takeOff(call, computation, began);
-      // The function itself may have done so before it gave a promise, when there was no flight to be told.
+      // The function itself may have invalidated the key before it returned its promise, when there was no flight.
       if (this.#tiers.isKeyStale(call.key, began)) flight.invalidateKey();
       flight.follow(this.#checked(result));
       return flight.promise;
@@ -286,7 +287,7 @@ export class CachedCalls {
     return this.#tiers.give(this.#tiers.keep(call, result, computation, began, false));
   }
 
-  /** A function that may give something else than a promise is called first: what is known to be a promise may be given before. */
+  /** Whether the bucket is asked before the function is called: not for one that may return something else than a promise. */
   #looksUp(call: Call): boolean {
     return call.work.isAsync() && this.#tiers.canLookUp;
   }
@@ -295,7 +296,7 @@ export class CachedCalls {
     try {
       const tags = call.work.tagsOf(call);
       const computation = new Computation(call, tags);
-      // Callers that declare different tags would take turns to compute it: it depends on the tags of all of them.
+      // Callers that declare different tags would compute it in turns: it depends on the tags of all of them.
       const others = tags[0] === rootTag ? undefined : this.#tiers.tagsWithout(call.key, tags);
       if (others !== undefined) computation.use(others);
       return computation;
@@ -306,13 +307,13 @@ export class CachedCalls {
     }
   }
 
-  /** A caller under other options may declare other tags: the result depends on those too, and is judged by them for this caller. */
+  /** A caller with other options may declare other tags: the result depends on those too. */
   #declareAt(flight: Flight, call: Call): void {
     const { tags, isKeepable } = this.#computationOf(call);
     flight.computation.use(tags, isKeepable);
   }
 
-  /** A flight that looks for the result among what the nodes share, and computes it if it is not there. */
+  /** A flight that looks for the result in the bucket, and computes it if it is not there. */
   #lookUp(call: Call): unknown {
     const computation = this.#computationOf(call);
     if (++this.#computing === 1) beginComputing(this);
@@ -329,7 +330,7 @@ export class CachedCalls {
       computation.use(found.entry.tags);
     }
     call.signal?.throwIfAborted();
-    // What is known is noted anew: it is only now that anything is read.
+    // The versions are noted anew: the function reads nothing before this point.
     flight.begins(this.#tiers.begin());
     this.#starts(computation);
     const result = this.#running.run(computation, call.work.compute, call);
@@ -337,7 +338,7 @@ export class CachedCalls {
     return this.#checked(result);
   }
 
-  /** `result`, which fails where callers are to get copies and it cannot be copied. */
+  /** As `result`; rejects if callers are to get copies and its value cannot be copied. */
   #checked(result: PromiseLike<unknown>): PromiseLike<unknown> {
     if (!this.#tiers.copies) return result;
     return result.then((value) => {
@@ -355,14 +356,14 @@ export class CachedCalls {
     return flight;
   }
 
-  /** The computation that asks depends on what `entry` does. */
+  /** Makes the computation that calls depend on all that `entry` depends on. */
   #note(key: string, entry: Entry): void {
     if (this.#computing > 0) this.#running.getStore()?.use(this.#tiers.tagsFor(key, entry.tags));
     if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
   }
 
-  /** A function that is not asynchronous failed. */
-  #threw(call: Call, computation: Computation, began: ReturnType<Tiers["begin"]>, error: unknown): unknown {
+  /** A synchronous function failed. */
+  #threw(call: Call, computation: Computation, began: BeganHere, error: unknown): unknown {
     const last = this.#tiers.last(call);
     call.caller?.use(this.#tiers.tagsFor(call.key, computation.tags), computation.isKeepable && last === undefined);
     call.caller?.useReads(computation.reads);
@@ -374,7 +375,7 @@ export class CachedCalls {
     throw error;
   }
 
-  /** What is under way depends on nothing any more: none of it is kept. A function that never ends would hold the whole cache otherwise. */
+  /** Forgets the computations that run, and keeps no result of theirs. One that never ends would keep the cache in memory. */
   close(): void {
     endComputing(this);
     this.#running.disable();
@@ -387,13 +388,13 @@ export class CachedCalls {
     if (this.#observers.computes) computation.startedMs = this.#clock.monotonic();
   }
 
-  /** It has returned or thrown, or need not be called. */
+  /** The function has returned or thrown, or need not be called. */
   #computed({ hasStarted, startedMs }: Computation, hasFailed: boolean): void {
     if (hasFailed && hasStarted) this.#failures++;
     if (startedMs !== undefined) this.#observers.computed(this.#clock.monotonic() - startedMs, hasFailed);
     if (--this.#computing > 0) return;
     endComputing(this);
-    // While an AsyncLocalStorage is in use every await of the process costs more, on Node 20 twice as much; nobody asks it now.
+    // An AsyncLocalStorage in use makes each await of the process slower, on Node 20 twice as slow; now none needs it.
     this.#running.disable();
   }
 }

@@ -1,9 +1,7 @@
-import { type Actor, createActor } from "xstate";
-import type { FlightEffects, flightMachine } from "../../machines/cache/flight.js";
 import type { Entry } from "../../storage/results/entry-store.js";
 import type { KeptValue } from "../../storage/results/kept-value.js";
 import { isAnyStale, staleRead } from "../../core/object-read.js";
-import { assert, type Clock, TimeoutError } from "../../core/index.js";
+import { type Clock, TimeoutError } from "../../core/index.js";
 import type { Call } from "./cached-work.js";
 import { type Computation, noReads } from "../tracking/computation.js";
 import { currentComputations, isAnythingComputing } from "../tracking/computations.js";
@@ -11,55 +9,78 @@ import { type Deferred, deferred } from "../../core/deferred.js";
 import { FlightWaiter } from "./flight-waiter.js";
 import type { BeganHere, FoundHere, Tiers } from "./tiers.js";
 
-/** What flights need of their surroundings. */
+/** What flights need of the cache. */
 export interface FlightDeps {
   readonly tiers: Tiers;
-  readonly machine: typeof flightMachine;
   readonly clock: Clock;
   readonly flightTimeoutMs: number;
   /** The function of a flight has returned, or failed. */
   readonly computed: (computation: Computation, hasFailed: boolean) => void;
-  /** The flight ended: who calls from now on begins another. */
+  /** The flight has ended or timed out: the next call begins another. */
   readonly ended: (flight: Flight) => void;
+  readonly timedOut: (flight: Flight) => void;
   /** Begins a new flight for `call`, and gives its result. */
   readonly flyAgain: (call: Call) => Promise<unknown>;
 }
 
 /**
- * One computation under way, and all who wait for it. What happens at its end is the machine's to decide, once somebody has joined:
- * most flights are one caller's alone, and a machine would cost them more than the rest does.
+ * One computation of a cached result, and all calls that wait for it.
  *
- *     leader      whose call began it; waits however long it takes
+ *     leader      the call that began it; waits however long it takes
  *     followers   joined while nothing had been invalidated or changed since it began: get whatever it gives
- *     patient     followers of a leader that can give up: get what followers get, but one new flight if its abort made the function fail
- *     late        joined after that: get what it gives, a failure too, only if that is valid at landing; else one new flight
+ *     patient     joined so, but the leader's signal may abort: as followers, but for such an abort
+ *     late        joined after an invalidation or a change: get what it gives, a failure too, only if valid at its end
+ *
+ *     how it ends                  leader              followers, patient   late
+ *     returned, valid              result, kept        result              result
+ *     returned, stale              result              result              one new flight
+ *     threw, valid                 error, kept         error               error
+ *     threw, stale                 error               error               one new flight
+ *     threw, leader aborted        error               one new flight      one new flight
+ *     flightTimeout                waits on            TimeoutError        TimeoutError
+ *
+ * Where `staleIfError` allows it, a last value is given instead of an error, and the error is not kept; not so after an
+ * abort of the leader. A leader that can abort has no followers: they are patient.
+ *
+ * 1. A call that begins after an invalidation was applied gets no result and no failure of a flight that began before
+ *    it, unless that is valid at its end: nothing that the function used was invalidated since the flight began.
+ * 2. Calls that get a new flight share one, and get its result however much is invalidated meanwhile. Its function runs
+ *    in the context of one of them.
+ * 3. The abort of one call ends no other call's wait.
+ *
+ * A flight is straight code, no machine: one decision at its end is all its life, and a pure transition of XState would
+ * cost more than all the rest of a flight.
+ *
+ * Source: DESIGN "Flights", promise 11; INTERLEAVINGS B1; Convex's `application/cache`.
  */
-export class Flight implements FlightEffects {
+export class Flight {
   readonly computation: Computation;
   readonly call: Call;
-  /** Its end, as its own caller sees it. */
+  /** Result for the leader. */
   readonly promise: Promise<unknown>;
   readonly #deps: FlightDeps;
   #began: BeganHere;
   readonly #beganMs: number;
-  #actor: Actor<typeof flightMachine> | undefined;
   readonly #leader: Deferred<unknown>;
   #followers: Deferred<KeptValue> | undefined;
   readonly #patient: FlightWaiter[] = [];
   readonly #late: FlightWaiter[] = [];
-  /** Computations of other caches that its own caller is part of: to them only what was read of object stores matters. */
+  /** Computations of other caches that the leader is part of. They depend on what was read of object stores alone. */
   readonly #leaderReaders: readonly Computation[];
-  /** The computations that called as followers, and those of other caches that these calls are part of. */
+  /** The computations that called as followers. */
   readonly #callers = new Set<Computation>();
+  /** Computations of other caches that these calls are part of. */
   readonly #readers: Computation[] = [];
-  /** It is told when its key is invalidated. */
+  /** Whether `invalidateKey` is called each time its key is invalidated. */
   isTracked = false;
   #keyWasInvalidated = false;
   #isSuperseded = false;
-  /** It was looked up, and need not be computed. */
+  /** Set once a call has joined. */
+  #timer: unknown;
+  #isTimedOut = false;
+  /** The entry that a tier had, so that nothing was computed. */
   #found: Entry | undefined;
-  #isToFlyAgain = false;
-  /** What it gave, and how it is given to all callers. */
+  /** What the function returned, and how it is given to all callers. */
   #value: unknown;
   #kept: KeptValue | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -75,18 +96,19 @@ export class Flight implements FlightEffects {
     this.#leaderReaders = this.#awaitedBy(call);
   }
 
+  /** Milliseconds until the calls that have joined are freed; 0: a call does not join any more. */
   get leftMs(): number {
     return Math.max(0, this.#beganMs + this.#deps.flightTimeoutMs - this.#deps.clock.monotonic());
   }
 
-  /** The function is called only now: all who have joined came before. */
+  /** The function is called only now: all calls that have joined came before. */
   begins(began: BeganHere): void {
     this.#began = began;
     this.#keyWasInvalidated = false;
     this.#patient.push(...this.#late.splice(0));
   }
 
-  /** Lands with what a tier had, which is kept already. */
+  /** Value of the entry that a tier had. It is the result, and is kept already. */
   finds({ entry, began }: FoundHere): unknown {
     this.#began = began;
     this.computation.use(entry.tags);
@@ -95,7 +117,7 @@ export class Flight implements FlightEffects {
     return entry.value;
   }
 
-  /** Lands with what `result` gives. */
+  /** Ends as `result` does. */
   follow(result: PromiseLike<unknown>): void {
     result.then(
       (value) => {
@@ -107,10 +129,10 @@ export class Flight implements FlightEffects {
     );
   }
 
-  /** The result for `call`, as far as it may have it. */
+  /** The result for `call`, which may be that of a new flight. */
   join(call: Call): Promise<unknown> {
     const readers = this.#awaitedBy(call);
-    this.#actor ??= this.#startMachine();
+    this.#timer ??= this.#deps.clock.setTimeout(() => this.#timeOut(), this.leftMs);
     const isEarly = this.#isAsNew();
     if (isEarly && this.call.signal === undefined) {
       if (call.caller !== undefined) this.#callers.add(call.caller);
@@ -127,82 +149,99 @@ export class Flight implements FlightEffects {
     this.#keyWasInvalidated = true;
   }
 
-  /** A newer computation of its key was begun: what this one gives is not kept. */
+  /** A newer computation of its key was begun: the result of this one is not kept. */
   supersede(): void {
     this.#isSuperseded = true;
   }
 
-  keep(): void {
-    const { tiers } = this.#deps;
-    if (this.#isSuperseded) return;
-    if (this.#found !== undefined) {
-      this.#kept = this.#found;
+  #returned(value: unknown): void {
+    this.#value = value;
+    this.computation.end();
+    this.#deps.computed(this.computation, false);
+    if (this.#isTimedOut) {
+      this.#tellLeader(this.computation.isKeepable);
+      this.#leader.resolve(this.#deps.tiers.give(this.#held));
       return;
     }
-    this.#kept = tiers.keep(this.call, this.#value, this.computation, this.#began, true);
-  }
-
-  answerAll(): void {
-    this.answerEarly();
-    if (this.#late.length > 0) this.#answer(this.#late, this.#held, this.computation.isKeepable);
-  }
-
-  answerEarly(): void {
+    this.#ends();
+    const isValid = this.#isValid();
+    if (isValid) this.#keep();
     const { isKeepable } = this.computation;
+    this.#answerEarly(this.#held, isKeepable);
+    if (isValid && this.#late.length > 0) this.#answer(this.#late, this.#held, isKeepable);
+    this.#flyAgain();
+  }
+
+  #threw(error: unknown): void {
+    this.#failure = { error };
+    this.computation.end();
+    this.#deps.computed(this.computation, true);
+    if (this.#isTimedOut) {
+      this.#failLeader();
+      return;
+    }
+    this.#ends();
+    const isValid = this.#isValid();
+    const last = this.#deps.tiers.last(this.call);
+    if (this.#isWaitedFor && this.call.signal?.aborted === true) {
+      this.#failLeader();
+    } else if (last !== undefined) {
+      // The last value stands in for the result, and is not kept for it.
+      this.#answerEarly(last, false);
+      if (isValid) this.#answer(this.#late, last, false);
+    } else {
+      if (isValid) this.#keepFailure();
+      this.#failEarly();
+      if (isValid) this.#fail(this.#late);
+    }
+    this.#flyAgain();
+  }
+
+  #ends(): void {
+    if (this.#timer !== undefined) this.#deps.clock.clearTimeout(this.#timer);
+    this.#deps.ended(this);
+  }
+
+  #keep(): void {
+    if (this.#isSuperseded) return;
+    this.#kept = this.#found ?? this.#deps.tiers.keep(this.call, this.#value, this.computation, this.#began, true);
+  }
+
+  #keepFailure(): void {
+    if (this.#isSuperseded) return;
+    this.#deps.tiers.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
+  }
+
+  /** Gives `kept` to the leader, and to all calls that joined before anything was invalidated. */
+  #answerEarly(kept: KeptValue, isKeepable: boolean): void {
     this.#tellLeader(isKeepable);
     this.#tellFollowers(isKeepable);
-    this.#answerLeader();
-    this.#followers?.resolve(this.#held);
-    if (this.#patient.length > 0) this.#answer(this.#patient, this.#held, isKeepable);
+    // The leader gets a copy too where others do: the function may hold on to what it returned, and change it.
+    this.#leader.resolve(this.#deps.tiers.give(kept));
+    this.#followers?.resolve(kept);
+    if (this.#patient.length > 0) this.#answer(this.#patient, kept, isKeepable);
   }
 
-  answerAllWithLast(): void {
-    const last = this.answerEarlyWithLast();
-    this.#answer(this.#late, last, false);
-  }
-
-  answerEarlyWithLast(): KeptValue {
-    const { tiers } = this.#deps;
-    const last = tiers.last(this.call);
-    assert(last !== undefined, "a flight that ends with the last value has one");
-    this.#tellLeader(false);
-    this.#tellFollowers(false);
-    this.#leader.resolve(tiers.give(last));
-    this.#followers?.resolve(last);
-    this.#answer(this.#patient, last, false);
-    return last;
-  }
-
-  keepFailure(): void {
-    if (!this.#isSuperseded) this.#deps.tiers.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
-  }
-
-  failAll(): void {
-    this.failEarly();
-    this.#fail(this.#late);
-  }
-
-  failEarly(): void {
-    this.failLeader();
+  #failEarly(): void {
+    this.#failLeader();
     this.#tellFollowers(this.computation.isKeepable);
     this.#followers?.reject(this.#failure?.error);
     this.#fail(this.#patient);
   }
 
-  failLeader(): void {
+  #failLeader(): void {
     this.#tellLeader(this.computation.isKeepable);
     this.#leader.reject(this.#failure?.error);
   }
 
-  flyAgain(): void {
-    this.#isToFlyAgain = true;
-  }
-
-  freeFollowers(): void {
-    const { flightTimeoutMs, ended } = this.#deps;
+  /** Ends the wait of all calls but the leader. */
+  #timeOut(): void {
+    const { flightTimeoutMs, ended, timedOut } = this.#deps;
+    this.#isTimedOut = true;
+    timedOut(this);
     ended(this);
     const error = new TimeoutError({ what: `the computation of ${this.computation.name}`, timeoutMs: flightTimeoutMs });
-    // What a caller computes without this result is not kept: a moment later there may be one.
+    // The result of a caller that goes on without this one is not kept: a moment later it may be another.
     for (const caller of this.#callers) {
       if (caller !== this.call.caller) this.#free(caller);
     }
@@ -222,7 +261,7 @@ export class Flight implements FlightEffects {
     caller?.waitsFor.delete(this.computation);
   }
 
-  /** The caller of `call` waits for it from now on. The computations of other caches that the call is part of. */
+  /** Notes that the caller of `call` waits for it. Returns the computations of other caches that the call is part of. */
   #awaitedBy({ caller }: Call): readonly Computation[] {
     if (caller?.isOver === false) caller.waitsFor.add(this.computation);
     if (!isAnythingComputing()) return noComputations;
@@ -231,77 +270,31 @@ export class Flight implements FlightEffects {
     return readers;
   }
 
-  #returned(value: unknown): void {
-    this.#value = value;
-    this.computation.end();
-    this.#deps.computed(this.computation, false);
-    if (this.#isTimedOut) {
-      this.#tellLeader(this.computation.isKeepable);
-      this.#answerLeader();
-      return;
-    }
-    this.#deps.ended(this);
-    const isValid = this.#isValid();
-    if (this.#actor === undefined) {
-      if (isValid) this.keep();
-      this.answerEarly();
-      return;
-    }
-    this.#actor.send({ type: "RETURNED", isValid });
-    this.#flyIfAgain();
-  }
-
-  #threw(error: unknown): void {
-    this.#failure = { error };
-    this.computation.end();
-    this.#deps.computed(this.computation, true);
-    if (this.#isTimedOut) {
-      this.failLeader();
-      return;
-    }
-    const { call } = this;
-    this.#deps.ended(this);
-    const isValid = this.#isValid();
-    const hasLast = this.#deps.tiers.last(call) !== undefined;
-    if (this.#actor === undefined) {
-      if (hasLast) this.answerEarlyWithLast();
-      else {
-        if (isValid) this.keepFailure();
-        this.failEarly();
-      }
-      return;
-    }
-    const othersWait = this.#patient.length + this.#late.length > 0;
-    this.#actor.send({ type: "THREW", isAbandoned: call.signal?.aborted === true && othersWait, isValid, hasLast });
-    this.#flyIfAgain();
-  }
-
-  /** Begins the new flight once the machine of this one is at its end: one does not start another within its own step. */
-  #flyIfAgain(): void {
-    if (!this.#isToFlyAgain) return;
-    this.#isToFlyAgain = false;
+  /** One new flight for the calls that still wait. */
+  #flyAgain(): void {
+    if (!this.#isWaitedFor) return;
     const waiters = this.#takeWaiters();
-    // What this flight used is nothing to the calls that get the result of another one.
+    // These calls do not depend on what this flight used.
     for (const { call, readers } of waiters) {
       call.caller?.waitsFor.delete(this.computation);
       for (const reader of readers) reader.endRead();
     }
-    // All of them in this turn: nothing can be invalidated between, so that they join the first, however much is invalidated later.
+    // All in this turn: nothing is invalidated in between, so the first one begins a flight and the others join it.
     for (const waiter of waiters) waiter.fly(this.#deps.flyAgain);
+  }
+
+  /** Whether calls wait that may get a new flight. */
+  get #isWaitedFor(): boolean {
+    return this.#patient.length + this.#late.length > 0;
   }
 
   #takeWaiters(): readonly FlightWaiter[] {
     return [...this.#patient.splice(0), ...this.#late.splice(0)];
   }
 
-  /** What it gave, held so that several callers can be given it. */
+  /** What the function returned, held so that several callers can be given it. */
   get #held(): KeptValue {
     return (this.#kept ??= this.#deps.tiers.hold(this.#value));
-  }
-
-  /** Its own caller gets what all others get, whether it is kept or not: the function may hold on to what it returned, and change it. */
-  #answerLeader(): void {
-    this.#leader.resolve(this.#deps.tiers.give(this.#held));
   }
 
   #answer(waiters: FlightWaiter[], kept: KeptValue, isKeepable: boolean): void {
@@ -318,27 +311,18 @@ export class Flight implements FlightEffects {
     }
   }
 
-  get #isTimedOut(): boolean {
-    return this.#actor?.getSnapshot().value === "timedOut";
-  }
-
-  #startMachine(): Actor<typeof flightMachine> {
-    const { machine, clock } = this.#deps;
-    return createActor(machine, { id: "flight", clock, input: { flight: this } }).start();
-  }
-
-  /** What it has read so far is as new as what a call that begins now would read, and so is what it will read. */
+  /** Whether its reads, so far and from now on, are as new as those of a call that begins now. */
   #isAsNew(): boolean {
     const isUnchanged = this.#began.changes === this.#deps.tiers.changes && !this.#keyWasInvalidated;
-    // A snapshot that was to be no older than so long grows older without any change.
+    // A read with a bound on its age becomes stale without any change.
     return isUnchanged && !isAnyStale(this.computation.reads);
   }
 
-  /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have it too. */
+  /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have its result. */
   #isValid(): boolean {
     const { tiers } = this.#deps;
     if (this.#found !== undefined) {
-      // Whether its key was invalidated since it was found is told by its tag.
+      // The tag of the key shows whether the key was invalidated since.
       const { tags, reads = noReads } = this.#found;
       return !tiers.isStale({ tags: tiers.tagsFor(this.call.key, tags), reads }, this.#began);
     }
@@ -349,7 +333,7 @@ export class Flight implements FlightEffects {
     return !tiers.isStale(this.computation, this.#began);
   }
 
-  /** The result of `caller` depends on what this one does. To be called before `caller` goes on. */
+  /** Makes `caller` and `readers` depend on all that this one depends on. To be called before `caller` goes on. */
   #tell(caller: Computation | undefined, readers: Iterable<Computation>, isKeepable: boolean): void {
     const { tags, reads } = this.computation;
     for (const reader of readers) {
@@ -374,7 +358,7 @@ export class Flight implements FlightEffects {
   }
 }
 
-/** They wait no longer: what they give is of the moment. */
+/** Ends the wait of `readers`, whose results are not kept: a moment later they may be others. */
 function freeReaders(readers: readonly Computation[]): void {
   for (const reader of readers) {
     reader.useReads([staleRead]);

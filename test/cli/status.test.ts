@@ -98,9 +98,9 @@ describe("zooid machines", () => {
       code: "ZOOID_NOT_FOUND",
       message: 'no connection of "shop-2" runs: actors in realm "zooid" are client/shop-1/connection',
     });
-    const { error: flight } = await zooid(["machines", "flight", "--of", "main", ...there]);
-    expect((flight as Error).message).toMatch(
-      /^no flight of "main" runs: actors in realm "zooid" are client\/shop-1\/committing, client\/shop-1\/connection, server\/main\/group-commit, /,
+    const { error: transaction } = await zooid(["machines", "transaction", "--of", "main", ...there]);
+    expect((transaction as Error).message).toMatch(
+      /^no transaction of "main" runs: actors in realm "zooid" are client\/shop-1\/committing, client\/shop-1\/connection, server\/main\/group-commit, /,
     );
   });
 
