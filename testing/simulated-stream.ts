@@ -133,6 +133,11 @@ export class SimulatedStream {
     return this.#log.filter((message) => this.#isLive(message));
   }
 
+  /** The latest message of each subject whose latest message is too old. */
+  get forgotten(): readonly StreamMessage[] {
+    return [...this.#latest.values()].filter((message) => !this.#isLive(message));
+  }
+
   /** Drops all messages after `sequence`, as if the stream had never taken them. */
   truncate(sequence: number): void {
     this.#truncations++;

@@ -3,17 +3,17 @@ import { type CacheWorld, timings } from "./cache-world.js";
 import { createdOf, isUnder } from "./cache-checker.js";
 import { tagOf } from "./database.js";
 import { JetStreamFaults } from "./jetstream-faults.js";
-import { JetStreamWorld } from "./jetstream-world.js";
+import { JetStreamWorld, streamName } from "./jetstream-world.js";
 import type { NodeFaults } from "./node-faults.js";
 import { type NodeTraits, SimulatedNode } from "./simulated-node.js";
 import { User } from "./user.js";
 
-/**
- * Simulated time in ms: with faults; then without faults until all nodes follow, at most; then for the last calls, at
- * most.
- */
+/** Simulated time with faults, in ms. */
 const stormMsMin = 1_000;
 const stormMsMax = 3_500;
+/** Users go on for this time in ms, without faults, before a lull. */
+const beforeLullMs = 400;
+/** In the end, in ms: until all nodes follow, at most; then for the last calls, at most. */
 const calmMs = 20_000;
 const lookMs = 20_000;
 
@@ -68,6 +68,13 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
     void faults.run();
     const length = faults.isSlow ? 1 : random.fraction() ** 3;
     await world.until(() => false, stormMsMin + length * (stormMsMax - stormMsMin));
+    if (!world.isViolated && world.lullMs > 0) {
+      faults.lull(beforeLullMs, world.lullMs);
+      await world.until(() => false, beforeLullMs);
+      world.isLull = true;
+      await world.until(() => false, world.lullMs);
+      world.isLull = false;
+    }
     if (!world.isViolated) {
       faults.end();
       world.isCalm = true;
@@ -87,7 +94,7 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
   }
   const violation = checker.violations[0];
   if (violation !== undefined) world.note("world", violation.message);
-  return { seed: world.seed, violation, simulatedMs: clock.monotonic(), counts: { ...checker.counts } };
+  return { seed: world.seed, violation, simulatedMs: clock.monotonic(), counts: world.counts };
 }
 
 const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" : "bucket");
@@ -97,7 +104,7 @@ const tierFor = (dice: number) => (dice < 0.3 ? "memory" : dice < 0.6 ? "disk" :
  * do not count.
  */
 function followTheStream({ jetStream, checker }: JetStreamWorld, nodes: readonly SimulatedNode[]): boolean {
-  const last = jetStream.stream("ZOOID_sim")?.lastSequence;
+  const last = jetStream.stream(streamName)?.lastSequence;
   return nodes.every(({ running }) => {
     const state = running?.bus.state;
     if (running === undefined || last === undefined || state?.type !== "following" || state.sequence !== last) return false;

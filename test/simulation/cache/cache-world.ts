@@ -24,7 +24,7 @@ export const timings = {
   flightTimeoutMs: 700,
   bucketTimeoutMs: 150,
   autoPruneMs: 150,
-  /** In some runs, so that positions fall out of the stream's age. */
+  /** In some runs: the shortest that the bus accepts. These runs have a lull, in which the stream forgets invalidations. */
   shortHistoryMs: 6_000,
   historyMs: 60_000,
   /** Maximal delay of one message, and maximal stall of a process. */
@@ -79,6 +79,10 @@ export abstract class CacheWorld extends Stage {
   abstract readonly brokerClock: NodeClock | undefined;
   /** The kind of bus whose sequences a disk continues. Undefined: no disk can. */
   abstract readonly countedBy: string | undefined;
+  /** Duration in ms of the lull after the faults, in which no user does anything. 0: the run has none. */
+  readonly lullMs: number = 0;
+  /** Users do nothing. */
+  isLull = false;
   /** Users no longer change anything. */
   isCalm = false;
 
@@ -92,6 +96,11 @@ export abstract class CacheWorld extends Stage {
     this.checker = checker;
     this.contexts = new CallContexts((sentence, facts) => checker.violated(11, sentence, facts));
     this.database = new Database(checker);
+  }
+
+  /** The counts of the run. */
+  get counts(): Readonly<Record<string, number>> {
+    return { ...this.checker.counts };
   }
 
   /** The bus of one life of a node. */

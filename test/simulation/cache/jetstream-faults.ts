@@ -1,7 +1,7 @@
 import { jetStreamEnd } from "../../../testing/simulated-jetstream.js";
 import { calm, type FaultProfile } from "../../../testing/fault-profile.js";
 import { type Fault, playFaults } from "../common/play-faults.js";
-import type { JetStreamWorld } from "./jetstream-world.js";
+import { type JetStreamWorld, streamName } from "./jetstream-world.js";
 import { NodeFaults } from "./node-faults.js";
 import type { SimulatedNode } from "./simulated-node.js";
 
@@ -145,7 +145,7 @@ export class JetStreamFaults extends NodeFaults<JetStreamWorld> {
     const { jetStream, checker } = this.world;
     jetStream.losePower(this.random.fraction() * 600);
     this.world.bucket.empty();
-    const stream = jetStream.stream(`ZOOID_sim`);
+    const stream = jetStream.stream(streamName);
     if (stream === undefined) return;
     this.world.note("fault", `the stream ends at ${stream.lastSequence}`);
     checker.lost(

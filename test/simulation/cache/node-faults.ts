@@ -34,6 +34,25 @@ export abstract class NodeFaults<World extends CacheWorld = CacheWorld> {
   /** Plays one fault after the other, several at once, until `end`. */
   abstract run(): Promise<void>;
 
+  /**
+   * Ends all faults before a lull of `ms`. Some processes end within `soonMs` and are down until the next `end`; others
+   * end later and run again a while after.
+   */
+  lull(soonMs: number, ms: number): void {
+    this.end();
+    const restart = async (node: SimulatedNode): Promise<void> => {
+      const [dice, isKilled] = [this.random.fraction(), this.random.fraction() < 0.5];
+      if (dice < 0.3) return;
+      const isSoon = dice < 0.6;
+      await this.pause(0, isSoon ? soonMs : ms * 0.9);
+      await (isKilled ? node.kill() : node.close());
+      if (isSoon) return;
+      await this.pause(0, ms * 0.5);
+      node.open();
+    };
+    for (const node of this.nodes) restart(node).catch((error: unknown) => this.world.unlessExpected("lull", error));
+  }
+
   /** Ends all faults: from now on everything works, and every node runs. */
   end(): void {
     const { network } = this.world;

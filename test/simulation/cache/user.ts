@@ -29,8 +29,9 @@ export class User {
   /** Runs as long as its node lives. */
   async run(): Promise<void> {
     while (!this.#node.life.isOver) {
-      await this.#pause(this.#world.isCalm ? calmPauseMs : this.#random.fraction() < 0.2 ? 150 : 30);
+      await this.#pause(this.#world.isCalm || this.#world.isLull ? calmPauseMs : this.#random.fraction() < 0.2 ? 150 : 30);
       if (this.#setup.running !== this.#node) return;
+      if (this.#world.isLull) continue;
       const isReader = this.#world.isCalm || this.#random.fraction() < 0.68;
       if (isReader) await this.#look();
       else await this.#act();
