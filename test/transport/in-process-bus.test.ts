@@ -14,7 +14,7 @@ busSuite("in one process", { oneOrder: true, keepsHistory: false, hasLinks: fals
   };
 });
 
-test("the count goes on from a kept position without a reset, under the same epoch", async () => {
+test("the count continues from a kept position without a reset, under the same epoch", async () => {
   const from = { epoch: "kept", sequence: 41, time: 0 };
   const bus = createInvalidationHub({ from }).connect();
   const heard = new HeardBus(bus);
@@ -23,7 +23,7 @@ test("the count goes on from a kept position without a reset, under the same epo
   expect(heard.events.map(({ type }) => type)).toEqual(["following", "invalidated"]);
 });
 
-test("a bus that was elsewhere is told a reset", async () => {
+test("a bus that follows from another position gets a reset", async () => {
   const hub = createInvalidationHub({ from: { epoch: "kept", sequence: 41, time: 0 } });
   for (const from of [
     { epoch: "kept", sequence: 40, time: 0 },
@@ -36,7 +36,7 @@ test("a bus that was elsewhere is told a reset", async () => {
   }
 });
 
-test("what a listener publishes is told after what it was told", async () => {
+test("an invalidation that a listener publishes is delivered after the one that the listener got", async () => {
   const hub = createInvalidationHub();
   const [one, two] = [hub.connect(), hub.connect()];
   one.listen((event) => {

@@ -10,12 +10,12 @@ const begun = { epoch: "e created", sequence: 10, time: 1_000 };
 
 /** An intake that stands at 10 of history `e`, whose record is at 5. */
 function standing() {
-  const told: BusEvent[] = [];
+  const events: BusEvent[] = [];
   const doubts: string[] = [];
   const intake: StreamIntake = new StreamIntake({
     clock: new SimulatedClock(),
     log: silentLog,
-    notify: (event) => told.push(event),
+    notify: (event) => events.push(event),
     onDoubt: (reason) => {
       doubts.push(reason);
       intake.suspend();
@@ -23,15 +23,15 @@ function standing() {
   });
   intake.goOnFrom(begun);
   intake.begin(begun, record);
-  const tags = () => told.map((event) => (event.type === "invalidated" ? event.tag : event.type));
-  return { intake, told, doubts, tags };
+  const tags = () => events.map((event) => (event.type === "invalidated" ? event.tag : event.type));
+  return { intake, events, doubts, tags };
 }
 
 const at = (sequence: number, word: BusWord): Delivery => ({ sequence, time: 0, word });
 const invalidation = (sequence: number, id = "id"): Delivery => at(sequence, { type: "invalidate", id, tag: asTag(`t:${sequence}`) });
 const beat = (sequence: number, { epoch = begun.epoch, knew = sequence - 1 } = {}): Delivery => at(sequence, { type: "beat", epoch, knew });
 
-test("what follows is told, a late copy is not, and after a gap nothing is until it is filled", () => {
+test("the next message is delivered, a late copy is not, and after a gap no message is until it is filled", () => {
   const { intake, tags, doubts } = standing();
   expect([11, 11, 10, 14, 13].map((sequence) => intake.receive(invalidation(sequence)))).toEqual([true, true, true, false, false]);
   expect(tags()).toEqual(["t:11"]);
@@ -40,13 +40,13 @@ test("what follows is told, a late copy is not, and after a gap nothing is until
   expect(doubts).toEqual([]);
 });
 
-test("what a replay passes over was superseded", () => {
+test("messages that a replay passes over were superseded", () => {
   const { intake, tags } = standing();
   for (const sequence of [9, 15, 15, 20]) intake.takeReplayed(invalidation(sequence));
   expect(tags()).toEqual(["t:15", "t:20"]);
 });
 
-test("what a publisher says that it knew is no doubt where the stream goes on, whatever it says", () => {
+test("a position that a publisher claims to know raises no doubt while the stream goes on", () => {
   const { intake, doubts, tags } = standing();
   intake.receive(beat(11, { knew: 2 ** 53 - 2 }));
   intake.receive(beat(12, { epoch: "another", knew: 5 }));
@@ -55,7 +55,7 @@ test("what a publisher says that it knew is no doubt where the stream goes on, w
   expect(tags()).toEqual(["heartbeat", "heartbeat", "heartbeat"]);
 });
 
-test("a heartbeat below the position is a doubt when it cannot be a copy of one that stood there", () => {
+test("a heartbeat below the position raises a doubt if it cannot be a copy of an earlier one", () => {
   for (const [came, isDoubted] of [
     [beat(8), false],
     [beat(8, { knew: 9 }), true],
@@ -68,7 +68,7 @@ test("a heartbeat below the position is a doubt when it cannot be a copy of one 
   }
 });
 
-test("a time that its publisher may have written is bounded by the broker's clock and by what came before", () => {
+test("a time that the publisher may have written is bounded by the broker's clock and by earlier messages", () => {
   const { intake } = standing();
   intake.brokerAheadMs = 5_000;
   intake.receive({ ...invalidation(11), time: 1e15, isTimeDoubtful: true });
@@ -77,7 +77,7 @@ test("a time that its publisher may have written is bounded by the broker's cloc
   expect(intake.position).toMatchObject({ time: 5_000 + limits.doubtfulTimeMsMax });
 });
 
-test("a record of another history is a doubt, one of our own or an earlier one is none", () => {
+test("a record of another history raises a doubt; a record of this history or an earlier one does not", () => {
   const { intake, doubts, tags } = standing();
   intake.begin(begun, { ...record, sequence: 13 });
   intake.receive(at(11, { type: "epoch", id: "earlier" }));
@@ -89,7 +89,7 @@ test("a record of another history is a doubt, one of our own or an earlier one i
   expect(doubts).toHaveLength(1);
 });
 
-test("a stream that counts anew is a doubt; one who has not heard of our history yet is none", () => {
+test("a stream that counts anew raises a doubt; a publisher that does not know the history yet does not", () => {
   const { intake, doubts, tags } = standing();
   intake.receive(beat(11, { epoch: "before" }));
   expect(tags()).toEqual(["heartbeat"]);
@@ -97,7 +97,7 @@ test("a stream that counts anew is a doubt; one who has not heard of our history
   expect(doubts).toHaveLength(1);
 });
 
-test("a beginning that is not whole is a reset, and what was held below it is dropped", () => {
+test("a begin with other invalidations is a reset, and messages held below it are dropped", () => {
   const { intake, tags } = standing();
   intake.suspend();
   for (const sequence of [18, 20, 21, 22]) intake.receive(invalidation(sequence));
@@ -106,41 +106,41 @@ test("a beginning that is not whole is a reset, and what was held below it is dr
   expect(intake.last).toBe(22);
 });
 
-test("what is held is bounded, and the rest comes by replay", () => {
-  const { intake, told } = standing();
+test("held messages are bounded, and a replay delivers the rest", () => {
+  const { intake, events } = standing();
   const count = limits.earlyInvalidationsMax + 50;
   for (let n = 0; n < count; n++) intake.receive(invalidation(12 + n));
   intake.takeReplayed(invalidation(11));
-  expect(told).toHaveLength(limits.earlyInvalidationsMax + 1);
+  expect(events).toHaveLength(limits.earlyInvalidationsMax + 1);
   for (let n = 0; n < 50; n++) intake.takeReplayed(invalidation(12 + limits.earlyInvalidationsMax + n));
-  expect(told).toHaveLength(count + 1);
+  expect(events).toHaveLength(count + 1);
 });
 
-test("what the server does not time is timed here, on the broker's clock", () => {
+test("a message without a time from the server gets one here, on the broker's clock", () => {
   const { intake } = standing();
   intake.brokerAheadMs = 5_000;
   intake.receive({ ...invalidation(11), time: Number.NaN });
   expect(intake.position).toMatchObject({ sequence: 11, time: 5_000 });
 });
 
-test("an invalidation where another was told, or where nothing was, says that history went back; a late copy does not", () => {
+test("an invalidation at the sequence of another message shows that history went back; a late copy does not", () => {
   const other = (sequence: number): Delivery => at(sequence, { type: "invalidate", id: "other", tag: asTag("t") });
   const mine = (sequence: number): Delivery => at(sequence, { type: "invalidate", id: "id", tag: asTag("t") });
-  for (const [told, came, isDoubted] of [
+  for (const [earlier, came, isDoubted] of [
     [invalidation(11), mine(11), false],
     [invalidation(11), other(11), true],
     [beat(11), mine(11), true],
-    // Before where this node began only the time tells.
+    // Before the position at which this node began only the time shows it.
     [invalidation(11), mine(9), false],
     [invalidation(11), { ...mine(9), time: 5_000 }, true],
   ] as const) {
     const { intake } = standing();
-    intake.receive(told);
+    intake.receive(earlier);
     expect(intake.isContradictedBy(came)).toBe(isDoubted);
   }
 });
 
-test("a stream that counts anew without a lost link is found out by the first invalidation that was not told", () => {
+test("a stream that counts anew without a lost link is noticed at the first unknown invalidation", () => {
   const { intake, doubts } = standing();
   for (const sequence of [11, 12, 13]) intake.receive(invalidation(sequence));
   intake.receive(at(12, { type: "invalidate", id: "another", tag: asTag("t:new") }));

@@ -10,7 +10,7 @@ import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 const heldUpMs = 60_000;
 
 /**
- * Two nodes of which one can be held up: its clock goes on, its timers wait, and what came meanwhile is read before
+ * Two nodes. One can be held up: its clock goes on, its timers wait, and messages that came meanwhile are read before
  * they fire.
  */
 async function setup(kind: "nats" | "jetstream") {
@@ -38,12 +38,12 @@ async function setup(kind: "nats" | "jetstream") {
 }
 
 test.each(["nats", "jetstream"] as const)(
-  "a process that was held up takes what it reads late for proof only of when it was sent: %s",
+  "to a process that was held up, a message read late proves only the time at which it was sent: %s",
   async (kind) => {
     const { clock, own, held, other, holdUp } = await setup(kind);
     expect(held.bus.state.type).toBe("following");
     const cuts = held.heard.count("cut");
-    // On its way, and heard before any timer fires.
+    // In flight, and received before any timer fires.
     const published = [other.bus.publish("a", "id-a"), held.bus.publish("b", "id-b")];
     await clock.advance(0);
     holdUp();
@@ -51,7 +51,7 @@ test.each(["nats", "jetstream"] as const)(
     expect(held.heard.tags).toEqual(expect.arrayContaining(["a", "b"]));
     expect(own.monotonic() - held.bus.heardAt).toBeGreaterThan(heldUpMs - 2_000);
 
-    // Whatever else was waiting is not taken for news either: it asks again how things are.
+    // The other waiting messages prove nothing new either. The node examines the bus again.
     await clock.until(() => held.heard.count("cut") > cuts, 2_000);
     await clock.until(() => held.bus.state.type === "following" && own.monotonic() - held.bus.heardAt < 1_000, 5_000);
     await clock.settle(Promise.all([held.bus.close(), other.bus.close()]), 5_000);

@@ -13,7 +13,7 @@ let raw: HeadedTransport;
 let historyMs: number | undefined;
 let pace: { readonly heartbeatIntervalMs: number; readonly heartbeatTimeoutMs: number };
 let warned: { readonly err?: unknown }[];
-/** Loses what the stream repeats to the next buses that are opened. */
+/** Selects the repeated messages that the buses opened next lose. */
 let loses: (subject: string) => boolean;
 const open: BusNode[] = [];
 
@@ -71,10 +71,10 @@ async function follow(from?: BusPosition) {
   return node;
 }
 
-/** What is kept of a bus to go on from. */
+/** The position from which another bus can continue. */
 function positionOf({ heard }: { heard: HeardBus }): BusPosition {
   const last = heard.events.findLast((event) => event.type !== "cut");
-  if (last === undefined) return expect.unreachable("nothing was told");
+  if (last === undefined) return expect.unreachable("no event was delivered");
   return last.version;
 }
 
@@ -92,7 +92,7 @@ const range = (count: number, from = 0) => Array.from({ length: count }, (_, n) 
 const epochOf = ({ bus }: { bus: Bus }) => (bus.state.type === "following" ? bus.state.epoch : "");
 
 describe("a kept position", () => {
-  test("one that goes on from it is told all that it missed, once a tag and in order, without a reset", async () => {
+  test("a bus that continues from it gets all missed invalidations, once a tag and in order, without a reset", async () => {
     const [away, staying] = [await follow(), await follow()];
     await away.bus.publish("seen", "0");
     const kept = positionOf(away);
@@ -105,7 +105,7 @@ describe("a kept position", () => {
     expect(epochOf(back)).toBe(kept.epoch);
   });
 
-  test("thousands are replayed while more are published", async () => {
+  test("thousands of invalidations are replayed while more are published", async () => {
     const [away, staying] = [await follow(), await follow()];
     const kept = positionOf(away);
     await leave(away);
@@ -118,7 +118,7 @@ describe("a kept position", () => {
     expect(back.heard.count("reset")).toBe(0);
   });
 
-  test("one older than what the stream keeps is a reset", async () => {
+  test("a position older than the stream's history is a reset", async () => {
     const node = await follow();
     const kept = positionOf(node);
     const back = await follow({ ...kept, time: kept.time - 7 * 24 * 3_600_000 });
@@ -126,13 +126,13 @@ describe("a kept position", () => {
     expect(epochOf(back)).toBe(kept.epoch);
   });
 
-  test("one of another history is a reset", async () => {
+  test("a position of another history is a reset", async () => {
     const kept = positionOf(await follow());
     const back = await follow({ ...kept, epoch: "another" });
     expect(back.heard.events[0]).toMatchObject({ type: "reset", version: { epoch: kept.epoch } });
   });
 
-  test("one that the stream has not reached begins another history, for all", async () => {
+  test("a position that the stream has not reached begins another history, for all nodes", async () => {
     const staying = await follow();
     const kept = positionOf(staying);
     const back = await follow({ ...kept, sequence: kept.sequence + 1_000 });
@@ -144,7 +144,7 @@ describe("a kept position", () => {
 });
 
 describe("a gap while the link stands", () => {
-  test("a message lost on the way is fetched before what comes after it is told", async () => {
+  test("a lost message is fetched before later ones are delivered", async () => {
     let lost = 0;
     loses = (subject) => subject === "zooid.p.upd.tag.lost" && lost++ === 0;
     const node = await follow();
@@ -171,7 +171,7 @@ describe("a gap while the link stands", () => {
 });
 
 describe("a history that ends", () => {
-  test("a broker that comes back empty begins another one, and all are told a reset", async () => {
+  test("a broker that comes back empty begins another history, and all nodes get a reset", async () => {
     const nodes = [await follow(), await follow()];
     await publishAll((nodes[0] as (typeof nodes)[0]).bus, range(20));
     const kept = positionOf(nodes[0] as (typeof nodes)[0]);
@@ -185,7 +185,7 @@ describe("a history that ends", () => {
     expect(back.heard.events[0]).toMatchObject({ type: "reset" });
   });
 
-  test("what was under way when the broker lost its data is published in the new history", async () => {
+  test("a publication in progress when the broker loses its data is published in the new history", async () => {
     const [one, two] = [await follow(), await follow()];
     const published = publishAll(one.bus, range(100));
     await setup.server.restart(jetStreamConfig("empty"));
@@ -220,7 +220,7 @@ describe("a history that ends", () => {
     },
   );
 
-  test("a restored history that has passed a kept position meanwhile is told from the one that was kept", async () => {
+  test("a restored history that has passed a kept position meanwhile is distinguished from the kept one", async () => {
     const node = await follow();
     const [data, copy] = [join(setup.server.folder, "data"), join(setup.server.folder, "copy")];
     await setup.server.kill("SIGTERM");
@@ -247,7 +247,7 @@ describe("a history that ends", () => {
     await other.heard.until(() => epochOf(other) === epochOf(back));
   });
 
-  test("a kept position in a history that went on is no doubt, however long ago", async () => {
+  test("a kept position of any age in a history that went on raises no doubt", async () => {
     const [away, other] = [await follow(), await follow()];
     await publishAll(away.bus, range(10));
     const kept = positionOf(away);
@@ -272,7 +272,7 @@ describe("a history that ends", () => {
     expect(epochOf(one)).toBe(epochOf(two));
   });
 
-  test("the history goes on under its name when the stream has forgotten its beginning", async () => {
+  test("the history keeps its name when the stream has lost its first messages", async () => {
     historyMs = 4_500;
     pace = { heartbeatIntervalMs: 60, heartbeatTimeoutMs: 200 };
     const node = await follow();
@@ -286,10 +286,10 @@ describe("a history that ends", () => {
   });
 });
 
-describe("what comes from outside", () => {
+describe("messages from outside", () => {
   const append = (subject: string, payload: Uint8Array) => raw.request(`zooid.p.inv.${subject}`, payload, { timeoutMs: 5_000 });
 
-  test("whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else", async () => {
+  test("every message on the subject of a tag is an invalidation of that tag, and of no other", async () => {
     const node = await follow();
     const { sequence } = positionOf(node);
     const { epoch } = positionOf(node);
@@ -311,7 +311,7 @@ describe("what comes from outside", () => {
     expect(epochOf(node)).toBe(epoch);
   });
 
-  test("a heartbeat of a huge number or another version, and what is under no subject of ours, change nothing", async () => {
+  test("a heartbeat with a huge number or of another version, and a message on an unknown subject, change nothing", async () => {
     const nodes = [await follow(), await follow()];
     const [node] = nodes as [(typeof nodes)[0]];
     const { epoch } = positionOf(node);
@@ -328,7 +328,7 @@ describe("what comes from outside", () => {
     }
   });
 
-  test("headers that a publisher writes do not stand for the broker's", async () => {
+  test("headers that a publisher writes do not replace the broker's", async () => {
     const node = await follow();
     const { time } = positionOf(node);
     const headers = {
@@ -345,7 +345,7 @@ describe("what comes from outside", () => {
     expect(node.heard.count("reset")).toBe(1);
   });
 
-  test("a record of a later version names the history as well, and is not written over", async () => {
+  test("a record of a later version names the history too, and is not overwritten", async () => {
     const node = await follow();
     const before = epochOf(node);
     const record = encodeMessage([2, "epoch", "of a later version", 5]);
@@ -380,7 +380,7 @@ describe("what comes from outside", () => {
     return JSON.parse(Buffer.from(await raw.request(`$JS.API.STREAM.${call}.ZOOID_p`, payload, { timeoutMs: 5_000 })).toString());
   };
 
-  test("a stream that somebody else made is used as it is, and not changed", async () => {
+  test("a stream that another client made is used as it is, and not changed", async () => {
     const config = { ...ours, discard: "old", max_msgs_per_subject: -1, max_age: 24 * 3_600_000 * 1_000_000, description: "ours" };
     const before = (await ask("CREATE", config)).config;
     const node = await follow();

@@ -7,7 +7,7 @@ import { seededRandom } from "../../../../core/index.js";
 import { HeardBus } from "../../../../testing/suites/bus.js";
 import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
-/** Nodes on a stream whose broker loses what it took last with its power. */
+/** Nodes on a stream whose broker loses its last messages when its power fails. */
 function setup() {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
@@ -22,7 +22,7 @@ function setup() {
   };
   const follows = (bus: { readonly state: { readonly type: string } }) => clock.until(() => bus.state.type === "following", 10_000);
   const sequence = () => jetStream.stream("ZOOID_p")?.lastSequence ?? 0;
-  /** Loses all but what was taken up to `last`, while `away` stays cut off. */
+  /** The broker loses all messages after `last`, while `away` stays cut off. */
   const losePower = (last: number, away?: NetworkEnd) => {
     network.stop();
     jetStream.stream("ZOOID_p")?.truncate(last);
@@ -33,52 +33,52 @@ function setup() {
 }
 
 describe("an invalidation that the stream has lost, in whose place heartbeats were counted since,", () => {
-  test("is missed by the node that was told of it, and all count it as missed", async () => {
+  test("is missed by a node that received it, and all nodes count it as missed", async () => {
     const { clock, node, follows, sequence, losePower } = setup();
-    const [told, other] = [await node("told"), await node("other")];
+    const [witness, other] = [await node("witness"), await node("other")];
     await clock.advance(100);
     const before = sequence();
     other.transport.cut();
-    await clock.settle(told.bus.publish("lost", "1"), 1_000);
-    losePower(before, told.transport);
+    await clock.settle(witness.bus.publish("lost", "1"), 1_000);
+    losePower(before, witness.transport);
     other.transport.mend();
     await follows(other.bus);
     await clock.until(() => sequence() > before + 3, 10_000);
     expect(other.heard.tags).toEqual([]);
     const resets = other.heard.count("reset");
-    told.transport.mend();
-    await follows(told.bus);
+    witness.transport.mend();
+    await follows(witness.bus);
     await clock.until(() => other.heard.count("reset") > resets, 10_000);
-    expect(told.heard.count("reset")).toBe(2);
+    expect(witness.heard.count("reset")).toBe(2);
   });
 
-  test("is missed although later ones of its tag hide whether the last that was told is there", async () => {
+  test("is missed although later ones of its tag hide whether the last received one is there", async () => {
     const { clock, node, follows, sequence, losePower } = setup();
-    const [told, other] = [await node("told"), await node("other")];
+    const [witness, other] = [await node("witness"), await node("other")];
     await clock.advance(100);
-    for (const tag of ["kept:1", "kept:2"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
+    for (const tag of ["kept:1", "kept:2"]) await clock.settle(witness.bus.publish(tag, tag), 1_000);
     const before = sequence();
     other.transport.cut();
-    for (const tag of ["lost", "hot:1", "hot:2"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
-    losePower(before, told.transport);
+    for (const tag of ["lost", "hot:1", "hot:2"]) await clock.settle(witness.bus.publish(tag, tag), 1_000);
+    losePower(before, witness.transport);
     other.transport.mend();
     await follows(other.bus);
     await clock.until(() => sequence() > before + 4, 10_000);
     for (const tag of ["hot:1", "hot:2"]) await clock.settle(other.bus.publish(tag, `${tag} again`), 1_000);
     const resets = other.heard.count("reset");
-    told.transport.mend();
-    await follows(told.bus);
+    witness.transport.mend();
+    await follows(witness.bus);
     await clock.until(() => other.heard.count("reset") > resets, 10_000);
     expect(other.heard.count("reset")).toBe(resets + 1);
   });
 
-  test("is missed by the node that published it, and was not told of it yet", async () => {
+  test("is missed by the node that published it and has not received it yet", async () => {
     const { clock, jetStream, node, follows, sequence, losePower } = setup();
     const [publisher, other] = [await node("publisher"), await node("other")];
     await clock.advance(100);
     const before = sequence();
     other.transport.cut();
-    // Acknowledged, and not repeated: the publisher stands before it.
+    // The stream acknowledges it and does not repeat it: the publisher's position is before it.
     const subscription = jetStream.stream("ZOOID_p");
     expect(subscription).toBeDefined();
     if (subscription !== undefined) subscription.config = { ...subscription.config, republish: undefined };
@@ -96,15 +96,15 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
     expect(other.heard.count("reset")).toBe(resets + 1);
   });
 
-  test("is missed by a node that began after it, and was never told of it", async () => {
+  test("is missed by a node that began after it, and never received it", async () => {
     const { clock, node, follows, sequence, losePower } = setup();
-    const [told, other] = [await node("told"), await node("other")];
+    const [witness, other] = [await node("witness"), await node("other")];
     await clock.advance(100);
     const before = sequence();
     other.transport.cut();
-    for (const tag of ["lost", "hot"]) await clock.settle(told.bus.publish(tag, tag), 1_000);
+    for (const tag of ["lost", "hot"]) await clock.settle(witness.bus.publish(tag, tag), 1_000);
     const late = await node("late");
-    await clock.settle(told.bus.close(), 1_000);
+    await clock.settle(witness.bus.close(), 1_000);
     losePower(before, late.transport);
     other.transport.mend();
     await follows(other.bus);
@@ -118,15 +118,15 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
     expect(late.heard.count("reset")).toBe(2);
   });
 
-  test("is missed by a process that was told of it before it was started again", async () => {
+  test("is missed by a process that received it before a restart", async () => {
     const { clock, node, follows, sequence, losePower } = setup();
-    const [told, other] = [await node("told"), await node("other")];
+    const [witness, other] = [await node("witness"), await node("other")];
     await clock.advance(100);
     const before = sequence();
     other.transport.cut();
-    const { epoch, sequence: lost } = await clock.settle(told.bus.publish("lost", "1"), 1_000);
+    const { epoch, sequence: lost } = await clock.settle(witness.bus.publish("lost", "1"), 1_000);
     const from = { epoch, sequence: lost, time: clock.now() };
-    await clock.settle(told.bus.close(), 1_000);
+    await clock.settle(witness.bus.close(), 1_000);
     losePower(before);
     other.transport.mend();
     await follows(other.bus);
@@ -138,7 +138,7 @@ describe("an invalidation that the stream has lost, in whose place heartbeats we
   });
 });
 
-test("a node that comes back to a whole stream finds nothing missing, whatever was superseded meanwhile", async () => {
+test("a node that comes back to a whole stream finds nothing missing, although invalidations were superseded meanwhile", async () => {
   const { clock, node, follows } = setup();
   const [away, other] = [await node("away"), await node("other")];
   const tags = Array.from({ length: 200 }, (_, n) => `t:${n}`);
@@ -160,7 +160,7 @@ test("an acknowledgement that showed a lost end counts at the next examination, 
   losePower(before - 4, ahead.transport);
   const ended = sequence();
   ahead.transport.mend();
-  // Its first message is acknowledged with a number that it knows for another, and nothing else comes back.
+  // Its first message is acknowledged with a number that it knows of another message, and nothing else comes back.
   await clock.until(() => sequence() > ended, 10_000);
   await clock.advance(1);
   ahead.transport.cut();

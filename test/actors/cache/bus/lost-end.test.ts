@@ -27,7 +27,7 @@ function setup() {
   return { clock, network, jetStream, node, follows };
 }
 
-test("a node that comes back when a stream which lost its end has passed its position counts all before as missed", async () => {
+test("a node that comes back after a stream that lost its end has passed its position counts all earlier invalidations as missed", async () => {
   const { clock, network, jetStream, node, follows } = setup();
   const [away, other] = [await node("away"), await node("other")];
   await clock.advance(1_000);
@@ -47,7 +47,7 @@ test("a node that comes back when a stream which lost its end has passed its pos
   expect(other.heard.count("reset")).toBeGreaterThan(resets[1] ?? 0);
 });
 
-test("a stream that loses its end while all links stand is found out", async () => {
+test("a stream that loses its end while all links stand is noticed", async () => {
   const { clock, jetStream, node, follows } = setup();
   const [one, two] = [await node("one"), await node("two")];
   await clock.advance(1_000);
@@ -61,7 +61,7 @@ test("a stream that loses its end while all links stand is found out", async () 
   expect(two.heard.count("reset")).toBeGreaterThan(resets[1] ?? 0);
 });
 
-test("a history whose record is lost does not go on under the name that it had before", async () => {
+test("a history whose record is lost does not continue under an earlier name", async () => {
   const { clock, network, jetStream, node, follows } = setup();
   const { bus } = await node("one");
   const epoch = () => (bus.state.type === "following" ? bus.state.epoch : undefined);
@@ -81,8 +81,8 @@ test("a history whose record is lost does not go on under the name that it had b
   expect(new Set(names).size).toBe(3);
 });
 
-test.each(["the node that heard it", "its next process"])(
-  "a lost history is found out by %s, though the record of the history before it was renewed since",
+test.each(["the node that received it", "its next process"])(
+  "%s notices a lost history, although the record of the history before it was renewed since",
   async (who) => {
     const { clock, network, jetStream, node, follows } = setup();
     const [away, other] = [await node("away"), await node("other")];
@@ -98,7 +98,7 @@ test.each(["the node that heard it", "its next process"])(
     };
     other.transport.cut();
     await clock.until(() => (stream?.lastSequence ?? 0) > before + 2, 10_000);
-    // The node that is left is given numbers that it has had, and begins a second history.
+    // The remaining node gets sequences that it has had before, and begins a second history.
     losePower(other.transport);
     await follows(away.bus);
     await clock.settle(away.bus.publish("lost", "1"), 5_000);

@@ -5,12 +5,12 @@ import { limits } from "../../../../core/index.js";
 import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
-test("a longer interval brings a longer time-out, unless told", () => {
+test("a longer interval gives a longer default time-out", () => {
   expect(busPace({})).toEqual({ intervalMs: 1_000, timeoutMs: 3_500 });
   expect(busPace({ heartbeatIntervalMs: 10_000 })).toEqual({ intervalMs: 10_000, timeoutMs: 25_000 });
 });
 
-test("paces that cannot hold are InvalidOptionError, for each bus", () => {
+test("inconsistent paces are InvalidOptionError, for each bus", () => {
   const transport = createBroker().connect() as HeadedTransport;
   for (const wrong of [
     { heartbeatIntervalMs: 0 },

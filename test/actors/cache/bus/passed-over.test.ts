@@ -23,7 +23,7 @@ test("a node does not follow before it has applied an invalidation that was supe
   const late: (() => void)[] = [];
   const away = await open({
     ...tapOf(end),
-    // The broker that delivers the replay knows of the later invalidation; its copy takes another way, and longer.
+    // The broker that delivers the replay has the later invalidation. Its repeated copy takes another path, and longer.
     subscribe: (subject, handler, options) =>
       end.subscribe(subject, (message) => (isCopyOfX(message) ? late.push(() => handler(message)) : handler(message)), options),
     request: async (subject, payload, options) => {
@@ -57,7 +57,7 @@ test("a node does not follow before it has applied an invalidation that was supe
 
 const isCopyOfX = ({ subject }: HeadedMessage) => subject.endsWith(".upd.tag.x");
 
-/** The members of a link, some of which are accessors of its class. */
+/** The members of a link; some of them are accessors of its class. */
 function tapOf(end: HeadedTransport): HeadedTransport {
   return {
     kind: end.kind,

@@ -46,7 +46,7 @@ async function follow(make: (transport: HeadedTransport) => Bus): Promise<HeardB
 }
 
 describe("a user that may publish below one tag only", () => {
-  test("invalidates what is below it over JetStream, and nothing else, whatever it writes", async () => {
+  test("can invalidate only tags below it over JetStream, with any payload", async () => {
     const heard = await follow((transport) => createJetStreamBus({ transport, prefix: "p", ...busPace }));
     const state = heard.bus.state;
     const epoch = state.type === "following" ? state.epoch : "";
@@ -72,7 +72,7 @@ describe("a user that may publish below one tag only", () => {
     expect(heard.count("cut")).toBe(0);
   });
 
-  test("invalidates what is below it over plain NATS, and nothing else, and hides no invalidation of another", async () => {
+  test("can invalidate only tags below it over plain NATS, and hides no invalidation of another publisher", async () => {
     const make = (transport: HeadedTransport) => createPlainBus({ transport, prefix: "p", ...busPace });
     const [heard, other] = [await follow(make), await follow(make)];
     await other.bus.publish("first", "first");
@@ -80,7 +80,7 @@ describe("a user that may publish below one tag only", () => {
     const shop = await link("shop");
     let publisher = "";
     shop.subscribe("zooid.p.invalidations.>", ({ subject, payload }) => {
-      // The node that is to be spoken for.
+      // The publisher that the messages below imitate.
       if (subject.endsWith(".tag.seen")) publisher = Buffer.from(payload).toString("latin1");
     });
     await shop.flush();
@@ -90,7 +90,7 @@ describe("a user that may publish below one tag only", () => {
     const id = /[0-9a-f]{16}/.exec(publisher)?.[0] ?? "";
     expect(id).not.toBe("");
     const huge = 2 ** 53 - 2;
-    for (const from of ["somebody", id]) {
+    for (const from of ["another", id]) {
       for (const number of [3, 7, huge])
         shop.publish("zooid.p.invalidations.tag.shop.x", encodeMessage([1, "invalidate", from, number, "x", ""]));
     }
@@ -115,21 +115,21 @@ describe.each(["jetstream", "nats"] as const)("a node over %s", (busKind) => {
   }
   const denied = expect.objectContaining({ code: "ZOOID_NOT_AUTHORIZED" });
 
-  test("that may not publish under a tag is told so by invalidate and by stats, and publishes what it may", async () => {
+  test("that may not publish under a tag sees it in the error of invalidate and in stats, and publishes other tags", async () => {
     const [cache, other] = [await open("partly"), await open("node")];
     await until(() => [cache, other].every((each) => each.stats().bus?.type === "following"));
     const load = cache.cacheable(async () => ({}), { name: "load", deps: ["orders:x"] });
     const before = await load();
     await expect(cache.invalidate("orders:x")).rejects.toEqual(denied);
     expect(cache.stats()).toMatchObject({ outbox: 0, busTrouble: expect.stringContaining("orders") });
-    // It counts here.
+    // The invalidation counts at its own node.
     expect(await load()).not.toBe(before);
     expect(await cache.invalidate("shop:x")).toBe("published");
     expect(cache.stats().busTrouble).toBe(undefined);
     await until(() => other.tagVersion("shop:x") > 0);
   });
 
-  test.each(["silent", "deaf"])("that may not use the bus at all is told so by invalidate and by stats: %s", async (user) => {
+  test.each(["silent", "deaf"])("that may not use the bus at all sees it in the error of invalidate and in stats: %s", async (user) => {
     const cache = await open(user);
     await until(() => cache.stats().busTrouble !== undefined);
     expect(cache.stats().busTrouble).toContain("not authorized");
@@ -152,6 +152,6 @@ test("a node whose broker has no JetStream says so in its log, once for each cha
   expect(cache.stats().busTrouble).toContain("has no JetStream");
   for (let n = 0; n < 20; n++) expect(await cache.invalidate("a")).toBe("queued");
   expect(warned).toContainEqual(expect.stringContaining("has no JetStream"));
-  // On a busy machine an attempt may time out in between, which is another trouble: no warning follows an equal one.
+  // On a busy machine an attempt may time out in between, which is a different error: equal warnings never follow.
   expect(warned.filter((error, index) => error === warned[index - 1])).toEqual([]);
 });

@@ -7,7 +7,7 @@ import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 const lagMs = 2_000;
 
-test("what a publisher says late, on a link that lags, is no proof that nothing of it is missing since", async () => {
+test("a late message on a link that lags does not prove that nothing of its publisher is missing since", async () => {
   const clock = new SimulatedClock();
   const random = seededRandom(1);
   const brokers = new SimulatedCluster({ clock, random, size: 2, routeMsMin: 1, routeMsMax: 2 });
@@ -23,7 +23,7 @@ test("what a publisher says late, on a link that lags, is no proof that nothing 
   const [reader, writer] = [await open("reader", 0), await open("writer", 1)];
   await clock.advance(3_000);
 
-  // The writer's heartbeats are under way to the reader while its broker dies, with an invalidation that was not
+  // The writer's heartbeats are in flight to the reader while its broker dies, with an invalidation that was not
   // passed on.
   network.slowDown("reader", lagMs);
   await clock.advance(lagMs - 500);

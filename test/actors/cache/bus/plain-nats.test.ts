@@ -7,7 +7,7 @@ import { type BusNode, busPace, HeardBus } from "../../../../testing/suites/bus.
 import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 let setup: NatsBusSetup;
-/** Speaks for publishers that do not exist. */
+/** Sends the messages of publishers that do not exist. */
 let raw: Transport;
 /** Runs when a node has subscribed and is about to say hello. */
 let beforeHello: () => Promise<void>;
@@ -64,7 +64,7 @@ function say(...word: readonly unknown[]): void {
 const invalidates = (number: number, tag: string) => say(1, "invalidate", "other", number, `id-${number}`, tag);
 
 describe("numbers of a publisher", () => {
-  test("all that is published is told, a copy once more, and heartbeats that count as many are no reset", async () => {
+  test("all publications are delivered, a copy once more, and heartbeats with the same number are no reset", async () => {
     const { heard } = await follow();
     say(1, "hello", "other", 0, "x", "");
     for (const number of [1, 2, 2, 1, 3]) invalidates(number, `t:${number}`);
@@ -77,7 +77,7 @@ describe("numbers of a publisher", () => {
     expect(heard.count("reset")).toBe(1);
   });
 
-  test("a heartbeat that counts more than was heard is a reset, a jump before it is none", async () => {
+  test("a heartbeat with a higher number than was received is a reset, a jump before it is none", async () => {
     const { heard } = await follow();
     say(1, "hello", "other", 0, "x", "");
     invalidates(1, "a");
@@ -100,7 +100,7 @@ describe("numbers of a publisher", () => {
     expect(heard.count("reset")).toBe(2);
   });
 
-  test("a publisher that falls silent is a reset, one that said goodbye is none", async () => {
+  test("a publisher that falls silent is a reset, a publisher that says goodbye is none", async () => {
     const { heard, bus } = await follow();
     const since = bus.heardAt;
     say(1, "beat", "leaving", 0, "", "");
@@ -111,14 +111,14 @@ describe("numbers of a publisher", () => {
     await heard.until((heard) => heard.count("reset") === 2);
   });
 
-  test("a goodbye that tells of more than was heard is a reset", async () => {
+  test("a goodbye with a higher number than was received is a reset", async () => {
     const { heard } = await follow();
     invalidates(1, "a");
     say(1, "bye", "other", 2, "", "");
     await heard.until((heard) => heard.count("reset") === 2);
   });
 
-  test("what is published on a link that breaks again and again is told in its order", async () => {
+  test("publications on a link that breaks repeatedly are delivered in their order", async () => {
     const [one, two] = [await follow(), await follow()];
     const tags = Array.from({ length: 30 }, (_, n) => `t:${n}`);
     const published = Promise.all(tags.map((tag) => one.bus.publish(tag, tag)));
@@ -131,7 +131,7 @@ describe("numbers of a publisher", () => {
   });
 });
 
-test("nothing is told before the node follows, whatever is heard while it greets", async () => {
+test("no event is delivered before the node follows, even if messages arrive while it greets", async () => {
   beforeHello = async () => {
     invalidates(1, "early");
     await raw.flush();
@@ -146,7 +146,7 @@ test("nothing is told before the node follows, whatever is heard while it greets
   expect(bus.state.type).toBe("following");
 });
 
-describe("what comes from outside", () => {
+describe("messages from outside", () => {
   test("a message that is not of the protocol changes nothing", async () => {
     const { heard, bus } = await follow();
     const before = bus.state;
@@ -162,14 +162,14 @@ describe("what comes from outside", () => {
     expect(bus.state).toMatchObject({ ...before, sequence: (before.type === "following" ? before.sequence : 0) + 1 });
   });
 
-  test("a message of a node that says everything on one subject, as earlier versions do, is a reset", async () => {
+  test("a message of a node that uses one subject for all, as earlier versions do, is a reset", async () => {
     const { heard } = await follow();
     raw.publish("zooid.p.invalidations", encodeMessage([1, "invalidate", "earlier", 1, "id", "a"]));
     await heard.until((heard) => heard.count("reset") === 2);
     expect(heard.tags).toEqual([]);
   });
 
-  test("whatever comes under the subject of a tag is an invalidation of that tag, and of nothing else", async () => {
+  test("every message on the subject of a tag is an invalidation of that tag, and of no other", async () => {
     const { heard } = await follow();
     for (const payload of [Buffer.from([0xc1, 1]), encodeMessage([1, "invalidate", "x", -1, "id", ""]), encodeMessage([2, "clear"])]) {
       raw.publish("zooid.p.invalidations.tag.a.b-c", payload);
@@ -178,7 +178,7 @@ describe("what comes from outside", () => {
     expect([new Set(heard.tags), heard.count("reset")]).toEqual([new Set(["a:b.c"]), 1]);
   });
 
-  test("a heartbeat of a later version counts as far as its first fields are those of ours, else it changes nothing", async () => {
+  test("a heartbeat of a later version counts if its first fields are the same, else it changes nothing", async () => {
     const { heard, bus } = await follow();
     say(2, "beat", "later", 0, "x", "", "and more");
     invalidates(1, "a");
