@@ -14,7 +14,7 @@ export interface CommitUnderWay {
   readonly ended: Promise<unknown>;
   /** Aborts it, except when its finish was sent. */
   abandon(): void;
-  /** Ends the settling of an outcome that is in doubt: it stays unknown. */
+  /** Stops settling an outcome that is in doubt: the outcome stays unknown. */
   giveUp(): void;
 }
 
@@ -34,22 +34,28 @@ export interface ClientCore {
   readonly batches: CommitBatches;
   /** Transactions that are voted or in doubt, by id. */
   readonly commits: Map<string, CommitUnderWay>;
-  /** An id that no other transaction has, and that shows whose it is. */
+  /** Returns an id that no other transaction has. It shows which client the transaction belongs to. */
   nextTransactionId(): string;
   /** Gives an actor of the client its address. */
   readonly register: RegisterActor;
-  /** Raised when the cache belonged to another history: transactions that began before cannot go on. */
+  /**
+   * Incremented when the cache belonged to another history and was dropped. Transactions that began before cannot
+   * continue.
+   */
   readonly history: number;
   /**
-   * Raised whenever the whole cache is dropped. A transaction that began before reads no further: a server that has
-   * pruned the cache's last transaction cannot say whether both have the same history, so data that is loaded from now
-   * on may not fit the data that was read before.
+   * Incremented whenever the whole cache is dropped. A transaction that began before reads no further: a server that
+   * has pruned the cache's last transaction cannot say whether both have the same history, so data that is loaded from
+   * now on may not fit the data that was read before.
    */
   readonly discards: number;
-  /** Resolves when the client stands at `tid` or after it. Rejects with DisconnectedError or TimeoutError after `timeoutMs`. */
+  /**
+   * Resolves when the client's position is `tid` or later. Rejects with DisconnectedError or TimeoutError after
+   * `timeoutMs`.
+   */
   reached(tid: Tid, timeoutMs: number, signal?: AbortSignal): Promise<void>;
-  /** Returns `promise`. The end of the client waits for it. */
+  /** Returns `promise`. The client's `close` waits for it. */
   track<T>(promise: Promise<T>): Promise<T>;
-  /** Applies an own commit as the invalidation that it is. No later snapshot begins before it. */
+  /** Applies a commit of this client as an invalidation. Every snapshot that begins later contains it. */
   committed(committed: Committed, keys: Invalidation["keys"]): void;
 }

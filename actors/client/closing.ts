@@ -1,12 +1,12 @@
 /**
- * The end of a client, for those who might wait beyond it. Joining and leaving cost the same however many wait,
- * which an AbortSignal's listeners do not.
+ * Signals the end of a client to the calls that wait. Adding and removing a waiting call costs the same for any number
+ * of them, unlike a listener of an AbortSignal.
  */
 export class ClosingSignal {
   readonly #waiting = new Set<(reason: Error) => void>();
   #reason: Error | undefined;
 
-  /** Ends it, once. */
+  /** Rejects all waiting calls with `reason`. Later calls of `end` have no effect. */
   end(reason: Error): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -19,12 +19,15 @@ export class ClosingSignal {
     return this.#reason !== undefined;
   }
 
-  /** Throws the reason once it has come. */
+  /** Throws the reason if the client has ended. */
   check(): void {
     if (this.#reason !== undefined) throw this.#reason;
   }
 
-  /** `promise`, unless the end comes first: then its reason. What was begun goes on, and nobody asks for its end any more. */
+  /**
+   * Settles as `promise` does, or rejects with the reason if the end comes first. The work behind `promise` then
+   * continues, and its result is ignored.
+   */
   sooner<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#reason !== undefined) reject(this.#reason);

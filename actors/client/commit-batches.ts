@@ -75,7 +75,7 @@ export class CommitBatches {
     if (--this.#unanswered === 0) this.#send({ type: "COMMITS_ANSWERED" });
   }
 
-  /** Commits end after a client that was killed: its machine has ended. */
+  /** A commit may end after its client was killed: the machine takes no more events then. */
   #send(event: CommittingEvent): void {
     if (this.#actor.getSnapshot().status === "active") this.#actor.send(event);
   }

@@ -91,7 +91,7 @@ export class VotedCommit {
   }
 }
 
-/** The commit machine as it runs for one transaction. */
+/** Runs the commit machine for one transaction. */
 class CommitLifecycle implements CommitUnderWay {
   readonly actor: Actor<typeof commitMachine>;
   readonly ended: Promise<CommitOutput>;
@@ -139,7 +139,7 @@ class CommitLifecycle implements CommitUnderWay {
     if (this.actor.getSnapshot().status === "active") this.actor.send(event);
   }
 
-  /** The tid of a transaction that committed. Throws the outcome of any other. */
+  /** Returns the tid of a transaction that committed. For any other outcome, throws its error. */
   tid(output: CommitOutput): Tid {
     const transaction = this.#request.id;
     switch (output.type) {
@@ -156,7 +156,7 @@ class CommitLifecycle implements CommitUnderWay {
           const keys = writes.slice(0, limits.loggedKeysMax).map(({ key }) => key);
           this.#core.log.fatal(
             { ...facts(this.#core, this.#request), err: error, keys, keyCount: writes.length },
-            "aborted in its second phase: what was coordinated with it may be half done",
+            "aborted in its second phase: the transactions that were coordinated with it may be half done",
           );
         }
         throw error;
@@ -188,10 +188,12 @@ class CommitLifecycle implements CommitUnderWay {
     const { connection, waitTimeoutMs } = this.#core;
     const { id, snapshot } = this.#request;
     const link = await connection.connected(waitTimeoutMs);
-    // The transaction was sent to a server with another history. The answer "never" of this one says nothing about it.
+    // The transaction was sent to a server with another history. The answer "never" of this server does not hold for
+    // it.
     if (this.#history !== this.#core.history) throw new OutcomeUnknownError({ transaction: id });
     if (secondPhase) {
-      // The server may still hold the vote. Settling alone would abort it, though others have finished.
+      // The server may still hold the vote. Settling alone would abort it, although the transactions that are
+      // coordinated with it may have finished.
       const finished = await this.#finishOn(link).catch((error: unknown) => {
         if (isInDoubt(error)) throw error;
         return undefined;
@@ -209,7 +211,10 @@ class CommitLifecycle implements CommitUnderWay {
 
 const providedMachines = new WeakMap<ClientCore, typeof commitMachine>();
 
-/** The commit machine with this client's effects. It is provided once, because that costs ten times as much as an event. */
+/**
+ * The commit machine with this client's effects. It is provided once per client: providing costs ten times as much as
+ * an event.
+ */
 function machineOf(core: ClientCore): typeof commitMachine {
   const known = providedMachines.get(core);
   if (known !== undefined) return known;
@@ -265,8 +270,8 @@ function isOfAnswer(what: string): boolean {
 }
 
 /**
- * Throws SnapshotTooOldError when the history of the snapshot was replaced while the commit waited for a link: the
- * server would take the snapshot for one of its own history.
+ * Throws SnapshotTooOldError when the history of the snapshot was replaced while the commit waited for a link.
+ * Otherwise the server would take the snapshot for one of its own history.
  */
 function checkHistory(core: ClientCore, history: number, request: CommitRequest): void {
   if (history !== core.history) throw new SnapshotTooOldError({ snapshot: request.snapshot, floor: core.cache.position.tid });

@@ -11,7 +11,7 @@ import { openObjectClient, type ObjectClient } from "./object-client.js";
 import type { AnySchema, UntypedSchema } from "../protocol/schema.js";
 import { createActorSystem } from "../system/actor-system.js";
 
-/** Where a client connects, who it is there, and how it behaves. Only `servers` must be given. */
+/** Where a client connects, its credentials there, and how it behaves. Only `servers` is required. */
 export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
   extends ClientOptions<Schema>, Pick<OpenTransportOptions, "servers" | "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix"> {
   /** Clients and servers of one realm find each other; a broker may carry several. Default: `zooid`. */
@@ -24,7 +24,7 @@ export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
   readonly log?: Log | undefined;
 }
 
-/** What is looked at before anybody asks what the storage holds. */
+/** Options of a client with any schemas. */
 type AnyConnectOptions = Omit<ConnectOptions, "schemas">;
 
 const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
@@ -55,11 +55,15 @@ const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
 ]);
 
 /**
- * A client of a storage, connected; an address alone stands for `{ servers: address }`. Resolves when its cache is verified; when the cache
- * holds data, also once the first attempt to connect has failed: reads go on from it. A broker or a server that is missing is waited for: the
- * log, or a warning of the process where no log was given, says within a second or two which of them it is. Rejects at once with
- * InvalidOptionError, NotAuthorizedError, CertificateError, CapturedSubjectsError, OtherHistoryError, ServerBehindError,
- * ProtocolVersionError, InUseError or StoreError, else after connectTimeoutMs with DisconnectedError, which says why.
+ * Connects a client to a storage. An address alone means `{ servers: address }`.
+ *
+ * Resolves when the client's cache is verified. If the cache holds data, resolves also when the first attempt to
+ * connect has failed: the client then reads from its cache. Waits for a broker or a server that is missing; within a
+ * second or two the log, or a warning of the process if no log was given, says which of them is missing.
+ *
+ * Rejects at once with InvalidOptionError, NotAuthorizedError, CertificateError, CapturedSubjectsError,
+ * OtherHistoryError, ServerBehindError, ProtocolVersionError, InUseError or StoreError. For other reasons it rejects
+ * after connectTimeoutMs with DisconnectedError, which says why.
  */
 export async function connect<Schema extends AnySchema = UntypedSchema>(
   given: ConnectOptions<Schema> | string,
@@ -85,7 +89,7 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(
     problem: () => problem(),
   });
   try {
-    // A broker that is not there yet is waited for, one that refuses us is not.
+    // Wait for a broker that is not there yet, but not for one that refuses this client.
     const transport = await openTransport({ ...brokerOf(options), name: client, waitForFirst: "refusal", ...seams });
     const system = createActorSystem({ realm, transport, ...seams });
     const release = async () => {
@@ -127,11 +131,12 @@ function cacheOpener(cache: ConnectOptions["cache"], log: Log): OpenStore | unde
     throw new InvalidOptionError({ option: "cache", reason: 'is neither { folder } nor "transient"' });
   }
   const boot = bootId(systemClock);
-  // A cache can be loaded again: it need not survive the system, which would cost a sync of the disk at each batch.
+  // A cache can be loaded again, so it need not survive a crash of the system. Surviving one would cost a sync of the
+  // disk for each batch.
   return () => openLmdbStore({ folder: cache.folder, durable: false, bootId: boot, log });
 }
 
-/** In plain JavaScript it may be called without them, or with anything else. */
+/** Plain JavaScript may pass no options, or anything else. Throws InvalidOptionError. */
 function optionsOf<Schema extends AnySchema>(given: ConnectOptions<Schema> | string | null | undefined): ConnectOptions<Schema> {
   if (typeof given === "string") return { servers: given };
   if (typeof given === "object" && given !== null) return given;

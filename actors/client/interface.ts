@@ -10,30 +10,40 @@ import type { Change } from "./watching.js";
 
 /** How strictly a transaction is validated, and how long and how often it is tried. */
 export interface TransactOptions {
-  /** `serializable` checks the reads and the writes of a transaction, `snapshot` only its writes. Default: `serializable`. */
+  /**
+   * `serializable` checks the reads and the writes of a transaction, `snapshot` only its writes. Default:
+   * `serializable`.
+   */
   readonly isolation?: Isolation | undefined;
-  /** Calls the transaction off, up until its commit is sent. */
+  /** Aborts the transaction, unless its commit was already sent. */
   readonly signal?: AbortSignal | undefined;
-  /** All attempts together reject with TimeoutError after this. A commit that was sent is not called off. Default: Infinity. */
+  /**
+   * Time for all attempts together. Then it rejects with TimeoutError. A commit that was already sent is not aborted.
+   * Default: Infinity.
+   */
   readonly timeoutMs?: Duration | undefined;
-  /** Attempts, after which it rejects with ConflictError. Default: `transactAttemptsMax` of the client. */
+  /**
+   * Number of attempts. After them it rejects with the error of the last one, such as ConflictError. Default:
+   * `transactAttemptsMax` of the client.
+   */
   readonly attemptsMax?: number | undefined;
 }
 
 /** How new the data of a read must be, and how long the read may take. */
 export interface ReadOptions {
   /**
-   * The snapshot must hold all that the server had committed this long before the call. If the server was last asked longer ago, it is asked
-   * again, with one message for all waiting reads. Rejects with StaleError when the server does not answer. Default: Infinity, which costs no message.
+   * The snapshot must contain everything that the server had committed this long before the call. If the client last
+   * asked the server longer ago, it asks again, with one message for all waiting reads. Rejects with StaleError when
+   * the server does not answer. Default: Infinity, which costs no message.
    */
   readonly maxStaleMs?: Duration | undefined;
-  /** The snapshot must hold the transaction of this tid, as another client's `transact` returned it. */
+  /** The snapshot must contain the transaction with this tid. `transact` of another client returned it. */
   readonly after?: Tid | undefined;
-  /** The snapshot must hold all that the server has committed before this call. Default: false. */
+  /** The snapshot must contain everything that the server has committed before this call. Default: false. */
   readonly serverSync?: boolean | undefined;
-  /** Calls the read off. */
+  /** Aborts the read. */
   readonly signal?: AbortSignal | undefined;
-  /** The read rejects with TimeoutError after this. Default: Infinity. */
+  /** The read rejects with TimeoutError after this time. Default: Infinity. */
   readonly timeoutMs?: Duration | undefined;
 }
 
@@ -44,11 +54,11 @@ export interface ReadResult<T> {
   readonly asOf: Tid;
   /** Whether the client is connected and its snapshot follows the server's. */
   readonly connected: boolean;
-  /** Objects that no cache held: they were loaded from the server. */
+  /** Number of objects that were not cached and were loaded from the server. */
   readonly loads: number;
 }
 
-/** A client as it is now: plain data, times in ms. */
+/** Current state of a client: plain data, times in ms. */
 export interface ClientStatus {
   readonly client: string;
   readonly realm: string;
@@ -58,7 +68,7 @@ export interface ClientStatus {
   readonly instance: string | undefined;
   readonly position: Position;
   readonly asOf: Position;
-  /** Since the server was last heard. */
+  /** Time since the server was last heard. */
   readonly heardMsAgo: number | undefined;
   readonly verification: Verification | undefined;
   readonly problem: string | undefined;
@@ -70,20 +80,23 @@ export interface ClientStatus {
 }
 
 /**
- * A client of one storage. What it serves from its cache is what the server had as of `position`, also while cut off from it.
- * Every method throws ClosedError once it is closed.
+ * A client of one storage. The values that it returns from its cache are those that the server had as of `position`,
+ * also while the client is disconnected. Every method throws ClosedError once the client is closed.
  */
 export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends Reads<Schema>, AsyncDisposable {
   /**
-   * Runs `fn` in a transaction and commits it; `fn` may run several times. Rejects with what `fn` throws, ConflictError after
-   * attemptsMax, ReadOnlyError, DisconnectedError, OutcomeUnknownError, and errors of bad input.
+   * Runs `fn` in a transaction and commits it; `fn` may run several times. Rejects with the error that `fn` throws,
+   * ConflictError after attemptsMax, ReadOnlyError, DisconnectedError, OutcomeUnknownError, and errors of bad input.
    */
   transact<T>(fn: (tx: Transaction<Schema>) => Promise<T> | T, options?: TransactOptions): Promise<Transacted<T>>;
 
   /** Runs `fn` on one snapshot. Rejects with StaleError, DisconnectedError, TimeoutError. */
   read<T>(fn: (reader: Reader<Schema>) => Promise<T> | T, options?: ReadOptions): Promise<ReadResult<T>>;
 
-  /** Begins a transaction, to coordinate several. Finish or abort it; `await using` aborts it. */
+  /**
+   * Begins a transaction that the caller coordinates with others. The caller must finish or abort it; `await using`
+   * aborts it.
+   */
   begin(options?: {
     readonly isolation?: Isolation | undefined;
     readonly signal?: AbortSignal | undefined;
@@ -94,15 +107,15 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   delete<K extends KeyOf<Schema>>(key: K, options?: TransactOptions): Promise<Tid>;
 
   /**
-   * Changes of keys that begin with `prefix`, from this call on, by any client; `reset` when any of them may have changed.
-   * Ends with the signal or the client.
+   * Iterates over the changes of keys that begin with `prefix`, by any client, from this call on. `reset` means that
+   * any of these keys may have changed. Ends when the signal aborts or the client closes.
    */
   watch(prefix: string, options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<Change<KeyOf<Schema>>>;
 
   readonly state: ConnectionState;
-  /** Verified, and following the server. */
+  /** The cache is verified and follows the server. */
   readonly isConnected: boolean;
-  /** Last tid applied, with its digest. */
+  /** Tid of the last applied transaction, with its digest. */
   readonly position: Position;
   status(): ClientStatus;
   /** Status that the server reports. Rejects with DisconnectedError, TimeoutError. */
@@ -110,23 +123,26 @@ export interface ObjectClient<Schema extends AnySchema = UntypedSchema> extends 
   /** Calls `listener` at each change of `state` until the returned function is called. */
   onState(listener: (state: ConnectionState) => void): () => void;
 
-  /** Resolves when connected and verified. Rejects with DisconnectedError after `timeoutMs`, or at once with why the server refuses. */
+  /**
+   * Resolves when the client is connected and its cache is verified. Rejects with DisconnectedError after `timeoutMs`,
+   * or at once with the error of a server that refuses the client.
+   */
   connected(timeoutMs?: Duration, signal?: AbortSignal): Promise<void>;
 
   /**
-   * Says goodbye and closes the cache, within closeTimeoutMs. Reads and watchers end at once. Transactions may go on until they have
-   * committed; at the time-out those that have not sent their commit reject with ClosedError, and those whose outcome is not known by
-   * then with OutcomeUnknownError. Idempotent.
+   * Says goodbye to the server and closes the cache, within closeTimeoutMs. Reads and watchers end at once.
+   * Transactions may continue until they have committed. At the time-out, a transaction that has not sent its commit
+   * rejects with ClosedError, and one whose outcome is not known rejects with OutcomeUnknownError. Idempotent.
    */
   close(): Promise<void>;
   /**
-   * Ends it at once, without goodbye and without writing what its cache gathered. All calls under way reject, watchers end; `close`
-   * resolves when its folder and its link are free again.
+   * Ends the client at once, without a goodbye and without writing the entries that the cache has not written yet. All
+   * calls under way reject, and watchers end. `close` resolves when the client's folder and link are free again.
    */
   kill(): void;
 }
 
-/** Reads outside of `read` and `transact`: each is a snapshot of its own. */
+/** Reads outside of `read` and `transact`: each one has its own snapshot. */
 type Reads<Schema extends AnySchema> = Pick<Reader<Schema>, "get" | "getMany"> & {
   list<Prefix extends string>(
     prefix: Prefix,

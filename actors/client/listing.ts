@@ -21,7 +21,7 @@ import type { ServerLink } from "./connection/server-link.js";
 import { written, type Writes } from "./write-set.js";
 import * as wire from "../protocol/codec.js";
 
-/** A range as far as it was read: what changes in it is a conflict. */
+/** The part of a range that was read: a change in this part is a conflict. */
 export interface ReadRange {
   readonly from: string;
   to: string | undefined;
@@ -36,13 +36,13 @@ export interface ListingContext {
   readonly connection: ClientConnection;
   /** Throws when the transaction has ended. */
   readonly check: () => void;
-  /** Who asks for a page, or takes a row, reads the listing. */
+  /** Adds the listing to the reads of the calling computations. Called for each page and after each row. */
   readonly note: () => void;
   /** Records that the rows of a range were read. */
   readonly record: (range: ReadRange) => void;
 }
 
-/** Range of the keys that a listing with these options is about. Throws InvalidOptionError, InvalidKeyError. */
+/** The range of keys that a listing with these options covers. Throws InvalidOptionError, InvalidKeyError. */
 export function listedRange(prefix: string, options: ListOptions): KeyRange {
   if (prefix !== "") asKey(prefix);
   const { after, limit } = options;
@@ -55,14 +55,14 @@ export function listedRange(prefix: string, options: ListOptions): KeyRange {
   return compareKeys(from, range.from) > 0 ? { from, to: range.to } : range;
 }
 
-/** The first key that could follow `key`: no key has a NUL. */
+/** The smallest key that can follow `key`, because no key contains NUL. */
 function justAfter(key: string): string {
   return `${key}\u0001`;
 }
 
 /**
- * Rows of `range` at the snapshot, own writes among them, page by page from the server. What was consumed, and no more,
- * is recorded as read.
+ * Yields the rows of `range` at the snapshot, with the transaction's own writes, page by page from the server. Records
+ * only the consumed part of the range as read.
  */
 export async function* listRows(
   context: ListingContext,
@@ -75,7 +75,7 @@ export async function* listRows(
   let isRecorded = false;
   let last: string | undefined;
   let from: string | undefined = range.from;
-  /** Only the first page is kept: a long listing would evict what is used. */
+  /** Only the first page is cached: a long listing would evict entries that are in use. */
   let isFirstPage = true;
 
   const consumed = (to: string | undefined) => {
@@ -111,7 +111,7 @@ interface ListedRow {
   readonly value: () => Value | undefined;
 }
 
-/** Stored rows and own writes in one order; own writes stand before what is stored under their keys. */
+/** Stored rows and own writes in the order of keys. An own write replaces the stored row of its key. */
 function* merged(page: ListAnswer, range: KeyRange, writes: Writes, last: () => string | undefined): Generator<ListedRow> {
   const ownUpTo = function* (to: string | undefined): Generator<ListedRow> {
     for (;;) {
@@ -129,7 +129,10 @@ function* merged(page: ListAnswer, range: KeyRange, writes: Writes, last: () => 
   yield* ownUpTo(range.to);
 }
 
-/** Throws MalformedMessageError unless its rows are rows of the range in order, and the rest of it begins after them: else a listing would not end. */
+/**
+ * Throws MalformedMessageError unless its rows belong to the range and are in order, and the rest of the range begins
+ * after them. Otherwise a listing might not end.
+ */
 function checkPage({ rows, end }: ListAnswer, range: KeyRange): void {
   const answered: KeyRange = { from: range.from, to: end ?? range.to };
   let previous: string | undefined;

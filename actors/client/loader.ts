@@ -20,8 +20,8 @@ export interface LoaderOptions {
 }
 
 /**
- * Loads revisions that no cache holds. Loads of one key at one snapshot are one; those of one snapshot that are asked for in
- * one turn travel together; past loadsInFlightMax keys they wait for their turn.
+ * Loads revisions that are not cached. Loads of the same key at the same snapshot share one load. Loads of one snapshot
+ * that begin in the same turn share one message. While loadsInFlightMax keys are in flight, further loads wait.
  */
 export class Loader {
   readonly #options: LoaderOptions;
@@ -41,12 +41,15 @@ export class Loader {
     return this.#inFlight;
   }
 
-  /** Keys asked for since the start. */
+  /** Number of keys that were requested since the start. */
   get loads(): number {
     return this.#loads;
   }
 
-  /** Revision of `key` at `snapshot`. Rejects as a request does: with DisconnectedError, TimeoutError, SnapshotTooOldError. */
+  /**
+   * Loads the revision of `key` at `snapshot`. Rejects as a request does: with DisconnectedError, TimeoutError,
+   * SnapshotTooOldError.
+   */
   load(key: string, snapshot: Tid): Promise<CachedRevision> {
     let atSnapshot = this.#pending.get(snapshot);
     if (atSnapshot === undefined) this.#pending.set(snapshot, (atSnapshot = new Map()));
@@ -101,7 +104,7 @@ export class Loader {
       for (const [index, pending] of group.entries()) {
         const revision = revisions[index];
         if (revision === undefined) {
-          // The answer was full: what is missing is asked for again.
+          // The answer was full. Request this revision again.
           this.#queue.push(pending);
           continue;
         }

@@ -20,8 +20,9 @@ import { systemClock, systemRandom } from "../../core/index.js";
 export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./interface.js";
 
 /**
- * Opens a client over seams that are open. Resolves when it is verified; when the cache holds data, also once the first attempt to
- * connect has failed. Rejects with InvalidOptionError, the error of a server that refuses it, or DisconnectedError after waitTimeoutMs.
+ * Opens a client over seams that are already open. Resolves when its cache is verified; if the cache holds data, also
+ * when the first attempt to connect has failed. Rejects with InvalidOptionError, the error of a server that refuses the
+ * client, or DisconnectedError after connectTimeoutMs.
  */
 export async function openObjectClient<Schema extends AnySchema = UntypedSchema>(
   options: ObjectClientOptions<Schema>,
@@ -58,7 +59,7 @@ export async function openObjectClient<Schema extends AnySchema = UntypedSchema>
   return new StorageClient(core) as unknown as ObjectClient<Schema>;
 }
 
-/** What a user of a client holds. */
+/** The client as its user sees it. */
 class StorageClient implements ObjectClient {
   readonly #core: OpenClient;
 
@@ -95,7 +96,8 @@ class StorageClient implements ObjectClient {
     const maxStaleMs = asDurationIfGiven(options.maxStaleMs, "maxStaleMs", endlessMs);
     const { signal, clear } = deadlineSignal(this.#core.clock, "read", timeoutMs, options.signal);
     try {
-      // What is as new as its call is old for the next one, from the moment on at which the server is asked.
+      // A result that must be as new as its call is too old for the next call, from the moment at which the server is
+      // asked.
       const agedMs = options.serverSync === true ? 0 : maxStaleMs;
       if (agedMs === 0) noteMomentary();
       await noteFailure(this.#core.endingReads.sooner(this.#core.fresh(options, maxStaleMs, signal)));
@@ -121,7 +123,7 @@ class StorageClient implements ObjectClient {
   }
 
   get(key: string) {
-    // Outside of a transaction a read is a snapshot of its own; what is current here needs no snapshot to be kept for it.
+    // A read outside of a transaction has its own snapshot. A current revision needs no open snapshot.
     const core = this.#core;
     const { cache } = core;
     if (!core.isClosed && core.hasOwnCommits) {
@@ -159,7 +161,7 @@ class StorageClient implements ObjectClient {
   }
 
   watch(prefix: string, options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Change> {
-    // A result that is made of changes is as old as they are.
+    // A result that is computed from changes is valid for this moment only.
     noteMomentary();
     this.#core.checkOpen();
     return this.#core.watchers.watch(prefix, options.signal);

@@ -53,7 +53,7 @@ export class OpenClient implements ClientCore {
   /** Ends reads. Comes at once with `close`. */
   readonly endingReads = new ClosingSignal();
   readonly ages: NotedAges;
-  /** Ends transactions that may still commit. Comes when `close` has waited long enough. */
+  /** Ends transactions that may still commit. Comes when they have ended, or when `close` has waited long enough. */
   readonly ending = new ClosingSignal();
   /** Hash of the client's secret. */
   readonly #owner: string;
@@ -132,7 +132,10 @@ export class OpenClient implements ClientCore {
     if (transport.status === "connected") await Promise.race([connected, this.connection.firstFailed]);
   }
 
-  /** Waits until the connection is verified. With a time-out of 0: until the first attempt ends, at most as long as a request. */
+  /**
+   * Waits until the connection is verified. With a time-out of 0, waits until the first attempt ends, at most as long
+   * as a request.
+   */
   async #connected(timeoutMs: number): Promise<void> {
     const { connection } = this;
     if (timeoutMs > 0 || this.options.transport.status !== "connected") {
@@ -191,7 +194,7 @@ export class OpenClient implements ClientCore {
   committed(committed: Committed, keys: Invalidation["keys"]): void {
     if (committed.tid > this.#lastCommit) this.#lastCommit = committed.tid;
     this.connection.intake.receive([{ ...committed, keyCount: keys?.length ?? 0, keys }]);
-    // No later read begins before the commit.
+    // The position is before the commit. Reads that begin from now on must not miss it.
     if (this.cache.position.tid < committed.tid) this.cache.committedAhead(committed.tid, keys);
   }
 
@@ -207,7 +210,10 @@ export class OpenClient implements ClientCore {
     return { attemptsMax: this.bounds.transactAttemptsMax, signal, ending, begin: () => this.begin(options) };
   }
 
-  /** Attempts of a read. Each one holds `after`: when the server's history is replaced, the next attempt may stand before it. */
+  /**
+   * Attempts of a read. The snapshot of each one contains `after`: when the server's history is replaced, the next
+   * attempt may begin before it and then waits.
+   */
   readAttempts(signal?: AbortSignal, after = tidZero): Attempts {
     const attempts = this.attempts({ isolation: "serializable", readOnly: true, signal, ending: this.endingReads });
     const begin = async (): Promise<ObjectTransaction> => {

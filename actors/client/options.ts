@@ -17,28 +17,31 @@ import type { ActorSystem } from "../system/actor-system.js";
 
 /** Options of every client. */
 export interface ClientOptions<Schema extends AnySchema> {
-  /** The client's name, for people and for the addresses of its actors; unique in the realm. Default: a random one. */
+  /**
+   * Name of the client, unique in the realm. Shown to people, and part of the addresses of its actors. Default: a
+   * random one.
+   */
   readonly client?: string | undefined;
-  /** A client that never writes: a write rejects with ReadOnlyError. Default: false. */
+  /** The client never writes: a write rejects with ReadOnlyError. Default: false. */
   readonly readOnly?: boolean | undefined;
   /**
-   * When cache and server have different histories, as after a restore: reject with OtherHistoryError (`refuse`), or empty
-   * the cache (`discard`). Default: `refuse`.
+   * If the cache and the server have different histories, as after a restore: reject with OtherHistoryError (`refuse`),
+   * or empty the cache (`discard`). Default: `refuse`.
    */
   readonly onOtherHistory?: "refuse" | "discard" | undefined;
-  /** Validators by patterns of keys, run on `put`. */
+  /** Validators by patterns of keys. `put` runs them. */
   readonly schemas?: Validators<Schema> | undefined;
   /** Bounds with their defaults: see limits. */
   readonly cacheBytesMax?: number | undefined;
   readonly memoryBytesMax?: number | undefined;
   /**
-   * How long to wait for a broker or a server that is missing before the client is opened; 0: it rejects once the first attempt has failed.
-   * Infinity: for as long as it takes. Default: `waitTimeoutMs`.
+   * Longest wait for a missing broker or server before the client is opened. 0: rejects once the first attempt has
+   * failed. Infinity: waits without a limit. Default: `waitTimeoutMs`.
    */
   readonly connectTimeoutMs?: Duration | undefined;
-  /** Infinity: for as long as it takes. */
+  /** Infinity: waits without a limit. */
   readonly waitTimeoutMs?: Duration | undefined;
-  /** Infinity: for as long as it takes. */
+  /** Infinity: waits without a limit. */
   readonly closeTimeoutMs?: Duration | undefined;
   readonly requestTimeoutMs?: Duration | undefined;
   readonly heartbeatTimeoutMs?: Duration | undefined;
@@ -46,7 +49,10 @@ export interface ClientOptions<Schema extends AnySchema> {
   readonly transactAttemptsMax?: number | undefined;
 }
 
-/** A client over seams that were opened before: what simulation and tests use. The transport is not closed with it. */
+/**
+ * Options of a client over seams that are already open, for simulation and tests. Closing the client does not close the
+ * transport.
+ */
 export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOptions<Schema> {
   readonly realm: string;
   readonly storage: string;
@@ -54,20 +60,23 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
   readonly transport: Transport;
   /** Store of the cache, opened with `durable: false`; undefined: the cache is in memory only. */
   readonly cache?: OpenStore | undefined;
-  /** Where time comes from, in a test. Default: the system's clocks. */
+  /** Source of time, for tests. Default: the system's clocks. */
   readonly clock?: Clock | undefined;
-  /** Where random ids come from, in a test. Default: the system's. */
+  /** Source of random ids, for tests. Default: the system's. */
   readonly random?: Random | undefined;
   readonly log?: Log | undefined;
-  /** Where the client's machines get their addresses. */
+  /** Gives the client's machines their addresses. */
   readonly system?: ActorSystem | undefined;
-  /** Called before the client is open. Its argument returns the reason why the client is not connected; undefined while it is. */
+  /**
+   * Called before the client is open. Its argument returns the reason why the client is not connected, or undefined
+   * while it is connected.
+   */
   readonly onOpening?: ((problem: () => Error | undefined) => void) | undefined;
-  /** Called when the client was closed, or could not be opened: closes what was opened for it. */
+  /** Called when the client was closed, or could not be opened. Closes the resources that were opened for it. */
   readonly release?: (() => Promise<void>) | undefined;
 }
 
-/** Options with the seams that they may leave out. */
+/** Options in which the optional seams are filled in. */
 export type OpenClientOptions = ObjectClientOptions<UntypedSchema> & { readonly clock: Clock; readonly random: Random };
 
 const counts = { cacheBytesMax: 0, memoryBytesMax: 0, loadsInFlightMax: 1, transactAttemptsMax: 1 } as const;
@@ -79,7 +88,7 @@ const durations = {
   heartbeatTimeoutMs: atLeastOneMs,
 } as const satisfies Readonly<Record<string, DurationRule>>;
 
-/** Bounds as they were given, or their defaults; durations in milliseconds. */
+/** The given bounds or their defaults; durations in milliseconds. */
 export type ClientBounds = { readonly [name in keyof typeof counts | keyof typeof durations | "connectTimeoutMs"]: number };
 
 /** Throws InvalidOptionError, which names the option. */

@@ -8,35 +8,46 @@ import { currentComputations } from "../tracking/computations.js";
 export interface ReadContext {
   readonly cache: ClientCache;
   readonly snapshot: Tid;
-  /** Begun with the snapshot, where a computation was asking then: what was changed since is remembered. */
+  /**
+   * Begun with the snapshot, so that the cache remembers the invalidations since then. Undefined if no computation ran
+   * then.
+   */
   readonly ticket: LoadTicket | undefined;
 }
 
-/** Who asks depends on `key`, whose revision of `serial` it is about to be given. */
+/** Adds `key` to the reads of the calling computations. `serial`: of the revision that the read returns. */
 export function noteFound({ cache, snapshot }: ReadContext, key: string, serial: Tid): void {
   const readers = currentComputations();
   if (readers.length === 0) return;
-  tell(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial));
+  addRead(readers, cache.foundAt(cache.reads.key(key, cache.position.tid), snapshot, serial));
 }
 
-/** What the calling computations give is of the moment and not kept: they use something that may be otherwise soon, and nobody tells when. */
+/**
+ * The results of the calling computations are returned, but not kept: they use data that may change at any time without
+ * notice.
+ */
 export function noteMomentary(): void {
-  tell(currentComputations(), staleRead);
+  addRead(currentComputations(), staleRead);
 }
 
-/** Settles as `attempt` does. If it rejects, what the calling computations give is of the moment. */
+/** Settles as `attempt` does. If it rejects, the results of the calling computations are not kept. */
 export function noteFailure<T>(attempt: Promise<T>): Promise<T> {
   const readers = currentComputations();
   return readers.length === 0 ? attempt : noted(attempt, readers);
 }
 
-/** Settles as `reading` does. Until it settles, what the calling computations give is of the moment: they did not wait for it. */
+/**
+ * Settles as `reading` does. The results of calling computations that end earlier are not kept: they did not wait for
+ * it.
+ */
 export function noteUnderWay<T>(reading: Promise<T>): Promise<T> {
   const readers = currentComputations();
   return readers.length === 0 ? reading : countedBy(readers, reading);
 }
 
-/** Both: of what the calling computations do not wait for, or cannot read, they give a result of the moment. */
+/**
+ * Settles as `reading` does. The results of calling computations are not kept if they end earlier, or if it rejects.
+ */
 export function noteReading<T>(reading: Promise<T>): Promise<T> {
   return noteUnderWay(noteFailure(reading));
 }
@@ -45,7 +56,7 @@ async function noted<T>(attempt: Promise<T>, readers: readonly Computation[]): P
   try {
     return await attempt;
   } catch (error) {
-    tell(readers, staleRead);
+    addRead(readers, staleRead);
     throw error;
   }
 }
@@ -59,20 +70,23 @@ async function countedBy<T>(readers: readonly Computation[], reading: Promise<T>
   }
 }
 
-/** Who asks, as one of its rows is read too, depends on a listing: on its prefix, however little of it is read. */
+/**
+ * Returns a function that adds a listing to the reads of the calling computations. Call it for each page and after each
+ * row: each row may have another reader. The dependency is the listing's prefix, however little of it is read.
+ */
 export function noteListed({ cache, snapshot, ticket }: ReadContext, prefix: string): () => void {
-  const told = new Set<Computation>();
+  const known = new Set<Computation>();
   return () => {
-    const readers = currentComputations().filter((reader) => !told.has(reader));
+    const readers = currentComputations().filter((reader) => !known.has(reader));
     if (readers.length === 0) return;
-    for (const reader of readers) told.add(reader);
-    tell(readers, cache.listedAt(cache.reads.prefix(prefix, cache.position.tid), snapshot, ticket));
+    for (const reader of readers) known.add(reader);
+    addRead(readers, cache.listedAt(cache.reads.prefix(prefix, cache.position.tid), snapshot, ticket));
   };
 }
 
 /**
- * Results of computations that asked for a snapshot no older than so long: they are kept for as long as the client knows that its snapshot
- * is no older. A read in their place would be refused after that, or ask the server.
+ * Keeps the results of computations that asked for a snapshot no older than a number of milliseconds, as long as the
+ * client knows that its snapshot is no older. After that, the same read would be refused, or would ask the server.
  */
 export class NotedAges {
   readonly #cache: ClientCache;
@@ -86,11 +100,11 @@ export class NotedAges {
     this.#staleMs = staleMs;
   }
 
-  /** Who asks depends on the snapshot being no older than `maxStaleMs`. */
+  /** Makes the results of the calling computations depend on a snapshot that is no older than `maxStaleMs`. */
   note(maxStaleMs: number): void {
     if (maxStaleMs === Infinity) return;
     const readers = currentComputations();
-    if (readers.length > 0) tell(readers, this.#age(maxStaleMs));
+    if (readers.length > 0) addRead(readers, this.#age(maxStaleMs));
   }
 
   close(): void {
@@ -117,6 +131,6 @@ export class NotedAges {
   }
 }
 
-function tell(readers: readonly Computation[], read: ObjectRead): void {
+function addRead(readers: readonly Computation[], read: ObjectRead): void {
   for (const reader of readers) reader.useReads([read]);
 }

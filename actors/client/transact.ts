@@ -19,7 +19,7 @@ import { noteFailure, noteMomentary } from "./tracked-reads.js";
 import type { ObjectTransaction } from "./transaction.js";
 import { retryDelay } from "../../core/backoff.js";
 
-/** What a transaction came to. `tid`: of the commit; its snapshot when it wrote nothing. */
+/** Result of a transaction. `tid`: the tid of its commit, or its snapshot when it wrote nothing. */
 export interface Transacted<T> {
   readonly value: T;
   readonly tid: Tid;
@@ -34,8 +34,9 @@ export interface Attempts {
 }
 
 /**
- * Runs `fn` in a transaction and commits it; begins anew, with backoff, when it conflicted or was aborted. What `fn` throws ends it.
- * A commit whose answer was lost is settled before anything is tried again, so that it is done once or not at all.
+ * Runs `fn` in a transaction and commits it. If the transaction conflicted or was aborted, runs `fn` again in a new
+ * one, with backoff. Any other error that `fn` throws ends it. A commit whose answer was lost is settled before the
+ * next attempt, so that it is done once or not at all.
  */
 export async function transactWith<T>(
   core: ClientCore,
@@ -58,7 +59,7 @@ export async function transactWith<T>(
   }
 }
 
-/** Runs `fn` at one snapshot after another until one is not pruned under it. */
+/** Runs `fn` at a snapshot. If the snapshot is pruned meanwhile, runs `fn` again at a new one. */
 export async function readWith<T>(
   attempts: Attempts,
   fn: (tx: ObjectTransaction) => Promise<T> | T,
@@ -76,7 +77,10 @@ export async function readWith<T>(
   }
 }
 
-/** `error`, which `fn` threw: unless its call was given up, then what is made of it is of the moment. Reads and commits note their own failures. */
+/**
+ * Returns `error`, which ended the call. If the call was aborted or the client ended, the results of the calling
+ * computations are not kept. Reads and commits note their own failures.
+ */
 function failed(error: unknown, { signal, ending }: Attempts): unknown {
   if (signal?.aborted === true || ending.hasCome) noteMomentary();
   return error;
@@ -84,7 +88,7 @@ function failed(error: unknown, { signal, ending }: Attempts): unknown {
 
 /** Waits until another attempt is worth it. */
 async function nextAttempt(core: ClientCore, error: unknown, attempt: number, deadline: number, signal?: AbortSignal): Promise<void> {
-  // A request had no answer: tried again as long as a link would be waited for.
+  // After a request without an answer, try again for as long as a call would wait for a link.
   if (error instanceof TimeoutError && (signal?.aborted === true || core.clock.monotonic() >= deadline)) throw error;
   if (error instanceof DisconnectedError) await core.connection.connected(deadline - core.clock.monotonic(), signal);
   else await delay(core.clock, retryDelay(attempt, core.random), signal);
@@ -92,20 +96,22 @@ async function nextAttempt(core: ClientCore, error: unknown, attempt: number, de
 }
 
 /**
- * What `fn` does with `tx`, waited for until the signal aborts or the client ends: what it does afterwards meets a transaction
- * that has ended.
+ * Runs `fn` with `tx`. Waits for its result until the signal aborts or the client ends: if `fn` continues after that,
+ * its transaction has ended.
  */
 function run<T>(fn: (tx: ObjectTransaction) => Promise<T> | T, tx: ObjectTransaction, { signal, ending }: Attempts): Promise<T> | T {
   const value = fn(tx);
   return isThenable(value) ? ending.sooner(abortable(Promise.resolve(value), signal)) : value;
 }
 
-/** A promise of whatever library: none is waited for for ever. */
+/** Recognizes the promises of any library, so that the wait for each of them can be ended. */
 function isThenable<T>(value: Promise<T> | T): value is Promise<T> {
   return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function";
 }
 
-/** What this transaction conflicted with is in the next snapshot, or the next attempt would conflict again. */
+/**
+ * Waits until the next snapshot contains the conflicting transaction. Otherwise the next attempt would conflict again.
+ */
 async function seen(core: ClientCore, tid: Tid, signal: AbortSignal | undefined): Promise<void> {
   await core.reached(tid, limits.retryDelayMsMax, signal).catch((error: unknown) => {
     if (!(error instanceof DisconnectedError || error instanceof TimeoutError)) throw error;
@@ -124,7 +130,10 @@ function isWorthAnother(error: unknown): boolean {
   );
 }
 
-/** A signal that aborts with `signal`, and with TimeoutError after `timeoutMs`, which may be Infinity; `clear` when it is not needed any more. */
+/**
+ * Returns a signal that aborts with `signal`, and with TimeoutError after `timeoutMs`, which may be Infinity. Call
+ * `clear` when the signal is no longer needed.
+ */
 export function deadlineSignal(
   clock: Clock,
   what: string,

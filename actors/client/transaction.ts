@@ -22,24 +22,27 @@ import type { Listing, ListOptions, OpenTransaction, Recipe } from "./object-acc
 import type { UntypedSchema } from "../protocol/schema.js";
 import { encoded, Writes, written } from "./write-set.js";
 
-/** `serializable`: nothing that the transaction read or wrote was changed since its snapshot. `snapshot`: nothing that it wrote. */
+/**
+ * `serializable`: no object that the transaction read or wrote was changed since its snapshot. `snapshot`: no object
+ * that it wrote was changed.
+ */
 export type Isolation = "serializable" | "snapshot";
 
 export interface TransactionOptions {
   readonly isolation: Isolation;
   readonly readOnly: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Until it comes its commit can be sent. */
+  /** The commit can be sent until this comes. */
   readonly ending: ClosingSignal;
 }
 
 const nothingWritten: Promise<void> = Promise.resolve();
-// What is written is encoded at once: freezing the recipe's result would only cost.
+// A written value is encoded at once. Freezing the recipe's result would be useless work.
 const immer = new Immer({ autoFreeze: false });
 
 /**
- * One transaction: what it read, what it wrote, and its end. Everything it reads is as of its snapshot, which the cache and
- * the server keep for it until it has ended.
+ * One transaction: its reads, its writes, and its end. All its reads are as of its snapshot, which the cache and the
+ * server keep until the transaction has ended.
  */
 export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   readonly id: string;
@@ -51,7 +54,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   readonly #reads = new Set<string>();
   readonly #ranges: ReadRange[] = [];
   readonly #writes = new Writes();
-  /** What this transaction loaded: the cache may not have been able to keep it. */
+  /** Revisions that this transaction loaded. The cache may not have been able to keep them. */
   readonly #loaded = new Map<string, CachedRevision>();
   /** Writes whose validators have not ended. */
   readonly #validating = new Set<Promise<void>>();
@@ -66,17 +69,18 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     this.snapshot = core.cache.position.tid;
     const { cache } = core;
     cache.openSnapshot(this.snapshot);
-    // Within a computation what is changed is remembered for as long as it lasts: its later reads can be judged too.
+    // Within a computation the cache remembers invalidations until the transaction ends, so that it can judge later
+    // reads at this snapshot too.
     const ticket = currentComputations().length > 0 ? cache.beginLoad(this.snapshot) : undefined;
     this.#context = { cache, snapshot: this.snapshot, ticket };
   }
 
-  /** Objects that were loaded from the server for it. */
+  /** Number of objects that the transaction loaded from the server. */
   get loads(): number {
     return this.#loaded.size;
   }
 
-  // Not async: where the cache knows the value, its kept promise is returned as it is.
+  // Not async: if the cache knows the value, its own promise is returned.
   get(key: string): Promise<Value | undefined> {
     if (this.#isEnded || this.#discards !== this.#core.discards) return Promise.reject(this.#unusable());
     if (this.#writes.size > 0) {
@@ -110,7 +114,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
       },
     };
     const rows = listRows(context, listedRange(prefix, options), options.limit ?? Infinity);
-    // Without a schema all keys are strings: what Listing says then, the compiler cannot work out for a prefix it does not know.
+    // Without a schema all keys are strings. The compiler cannot resolve Listing for a prefix that it does not know.
     return rows as AsyncIterableIterator<readonly [string, Value]> as Listing<UntypedSchema, Prefix>;
   }
 
@@ -172,7 +176,10 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     }
   }
 
-  /** Commits in one message; without writes, with none. Resolves to the tid, or to the snapshot when nothing was written. */
+  /**
+   * Commits in one message, or without a message if nothing was written. Resolves to the tid, or to the snapshot if
+   * nothing was written.
+   */
   commit(): Promise<Tid> {
     return this.#core.track(noteFailure(this.#commit()));
   }
@@ -186,7 +193,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     await this.abort();
   }
 
-  /** Lets its snapshot go. Idempotent. */
+  /** Releases the snapshot. Idempotent. */
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
@@ -249,7 +256,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     this.#check();
     const writes = this.#writes.all();
     const serializable = this.#options.isolation === "serializable";
-    // A write is validated as a read is: naming it twice would only cost.
+    // The server validates a write as it validates a read. Sending the key twice would be useless.
     const reads = serializable ? [...this.#reads].filter((key) => !this.#writes.has(key)) : [];
     const ranges = serializable ? this.#ranges.map(({ from, to }) => ({ from, to })) : [];
     const keys = reads.length + writes.length;
@@ -279,7 +286,7 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
   #unusable(): Error {
     noteMomentary();
     if (this.#isEnded) return new ClosedError({ what: "transaction" });
-    // Its snapshot may be of a history that is no more: `transact` begins again.
+    // The snapshot may belong to a history that was replaced: `transact` begins again.
     return new SnapshotTooOldError({ snapshot: this.snapshot, floor: this.#core.cache.position.tid });
   }
 }

@@ -2,7 +2,10 @@ import type { AppliedInvalidation } from "../../storage/client-cache/client-cach
 import type { Tid } from "../../core/index.js";
 import { limits, onAbort } from "../../core/index.js";
 
-/** What a watcher is told: a key was created, written or deleted; or anything may have changed. */
+/**
+ * A change that a watcher reports. `changed`: the key was created, written or deleted. `reset`: any key may have
+ * changed.
+ */
 export type Change<Key extends string = string> =
   { readonly type: "changed"; readonly key: Key; readonly tid: Tid } | { readonly type: "reset" };
 
@@ -37,7 +40,9 @@ export class Watchers {
 
 type Waiting = (result: IteratorResult<Change, undefined>) => void;
 
-/** One watcher: changes it has not taken yet, bounded; past the bound they are one `reset`. */
+/**
+ * One watcher. It keeps the changes that were not taken yet, up to a bound. Beyond the bound one `reset` replaces them.
+ */
 class Watcher implements AsyncIterableIterator<Change> {
   readonly #prefix: string;
   readonly #stopListening: (() => void) | undefined;
@@ -60,7 +65,7 @@ class Watcher implements AsyncIterableIterator<Change> {
   }
 
   reset(): void {
-    // What waits in front of a reset says less than it.
+    // A reset covers all changes before it.
     this.#changes = [];
     this.#give({ type: "reset" });
   }

@@ -14,14 +14,14 @@ import {
 export interface PendingWrite {
   readonly key: string;
   readonly bytes: Uint8Array | undefined;
-  /** Order of the calls, whenever their validators end. */
+  /** Number of the call, in the order of calls. Validators may end in another order. */
   readonly order: number;
 }
 
-/** What one transaction has written so far: the last write of each key. */
+/** The writes of one transaction so far: the last write of each key. */
 export class Writes {
   readonly #byKey = new Map<string, PendingWrite>();
-  /** Keys in order, until another one is written. */
+  /** Keys in order. Undefined after another key was written. */
   #sorted: readonly string[] | undefined;
   #bytes = 0;
   #order = 0;
@@ -30,12 +30,15 @@ export class Writes {
     return this.#byKey.size;
   }
 
-  /** The number of a write that was just asked for. */
+  /** Returns the number of a new call. */
   nextOrder(): number {
     return ++this.#order;
   }
 
-  /** Writes `value`, or deletes when it is undefined. Throws InvalidKeyError, TooLargeError. */
+  /**
+   * Writes `bytes`, or deletes the object when they are undefined. Has no effect if a later call has written the key.
+   * Throws InvalidKeyError, TooLargeError.
+   */
   set(key: string, bytes: Uint8Array | undefined, order: number): void {
     const former = this.#byKey.get(asKey(key));
     if (former !== undefined && former.order > order) return;
@@ -63,12 +66,12 @@ export class Writes {
     return [...this.#byKey.keys()];
   }
 
-  /** As they are sent. */
+  /** Returns all writes in the form in which they are sent. */
   all(): readonly { readonly key: string; readonly value: Uint8Array | undefined }[] {
     return Array.from(this.#byKey.values(), ({ key, bytes }) => ({ key, value: bytes }));
   }
 
-  /** The first written key in `range` after `after`, a deleted one too. */
+  /** The first written key in `range` after `after`. A deleted key counts as written. */
   first(range: KeyRange, after: string | undefined): string | undefined {
     this.#sorted ??= [...this.#byKey.keys()].toSorted(compareKeys);
     const sorted = this.#sorted;
@@ -86,7 +89,7 @@ export class Writes {
   }
 }
 
-/** What a write says that the object holds, as a read would give it. */
+/** Returns the value that a read of the object gives after `write`. */
 export function written(write: PendingWrite): Value | undefined {
   return write.bytes === undefined ? undefined : decodeValue(write.bytes).value;
 }

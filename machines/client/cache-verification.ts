@@ -126,11 +126,11 @@ export const cacheVerificationMachine = setup({
     refused: { type: "final", output: ({ context }): CacheVerificationOutput => ({ type: "refused", comparison: compared(context) }) },
     failed: { type: "final", output: ({ event }): CacheVerificationOutput => ({ type: "failed", error: event.error }) },
   },
-  // The output of the final state, whose type XState does not carry to here.
+  // The output of the final state. XState does not know its type here.
   output: ({ event }) => event.output as CacheVerificationOutput,
 });
 
-/** The comparison, which every state after `comparing` needs but `failed`. */
+/** The comparison. Every state after `comparing` except `failed` needs it. */
 function compared({ comparison }: CacheVerificationContext): Comparison {
   if (comparison === undefined) throw new Error("the comparison precedes every step that needs it");
   return comparison;

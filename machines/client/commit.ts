@@ -59,7 +59,7 @@ export type CommitOutput =
 export interface CommitContext extends CommitInput {
   readonly position: CommitPosition | undefined;
   /**
-   * The last failure. A commit that ends with a time-out, or after an abort was sent, ends because of an earlier one.
+   * The last failure. If a commit ends with a time-out, or after an abort was sent, this earlier failure is the cause.
    */
   readonly error: unknown;
   /** The finish was sent. */
@@ -205,7 +205,7 @@ export const commitMachine = setup({
     },
     unknown: { type: "final", output: ({ context }): CommitOutput => ({ type: "unknown", error: context.error }) },
   },
-  // The output of the final state, whose type XState does not carry to here.
+  // The output of the final state. XState does not know its type here.
   output: ({ event }) => event.output as CommitOutput,
 });
 

@@ -25,11 +25,11 @@ import { setup } from "xstate";
 
 /** Events of the machine of a client's commits. */
 export type CommittingEvent =
-  /** A commit began, and no other one was to be sent. */
+  /** A commit began while no other commit was waiting to be sent. */
   | { readonly type: "COMMITS_BEGUN" }
-  /** The last commit that was to be sent was sent, or failed before. */
+  /** The last unsent commit was sent, or failed before. */
   | { readonly type: "COMMITS_SENT" }
-  /** The last answer that was awaited arrived, or was lost. */
+  /** The last awaited answer arrived, or was lost. */
   | { readonly type: "COMMITS_ANSWERED" }
   | { readonly type: "CLOSE" };
 
@@ -58,7 +58,7 @@ export const committingMachine = setup({
     sending: {
       on: {
         COMMITS_SENT: [{ guard: "isAnswerAwaited", target: "waiting" }, { target: "idle" }],
-        // The commits that were sent before are answered, while this batch is not sent yet.
+        // The commits of an earlier batch are answered, and this batch is not sent yet.
         COMMITS_ANSWERED: {},
       },
     },

@@ -22,9 +22,9 @@
  * 2. The server is alive while a heartbeat of that instance arrives within `heartbeatTimeout`. A transport that is up
  *    is not enough.
  * 3. Another instance that proves that it writes has replaced the server: the client registers and verifies again. A
- *    heartbeat alone proves nothing, for any process may send it: the client asks the instance, and the link stands
- *    meanwhile. A read-only instance works beside a writer and replaces none. If the writer dies, its silence shows
- *    it.
+ *    heartbeat alone proves nothing, because any client of the broker can send one: the client asks the instance, and
+ *    keeps its link meanwhile. A read-only instance works beside a writer and replaces none. If the writer dies, its
+ *    silence shows it.
  * 4. readWrite is entered only when neither the client nor the server is read-only.
  * 5. A refusal for good rejects all waiting calls at once. The client asks again slowly, because an operator may
  *    repair the server. It asks an instance that has not refused as soon as it hears that instance. An instance that
@@ -33,7 +33,7 @@
  *    that instance asks again: the first request may be lost, and asking twice opens one session.
  * 7. Heartbeats of instances that do not answer keep no client from its server: after each attempt at a heard
  *    instance comes an attempt at any instance, and no heartbeat redirects or hastens it. If the asked instance is
- *    silent and another one is heard, any one is next.
+ *    silent and another one is heard, the next attempt is at any instance.
  *
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
@@ -189,7 +189,7 @@ export const connectionMachine = setup({
   on: {
     LINK_LOST: ".disconnected",
     CLOSE: ".closed",
-    // A message may arrive late, of a server to which the client is not linked any more.
+    // A late message may come from a server to which the client is no longer linked.
     SERVER_HEARD: {},
     SERVER_LOST: {},
     WRITER_SHOWN: {},

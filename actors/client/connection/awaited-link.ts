@@ -21,11 +21,11 @@ export interface AwaitedLinkOptions extends Sought {
   readonly waitTimeoutMs: number;
 }
 
-/** A link that comes and goes. Calls wait for it. */
+/** A link that may be lost and made again. Calls wait for it. */
 export abstract class AwaitedLink {
   /**
-   * Calls that wait. Released once the link is verified; failed when the server refuses the client, or the client
-   * ends.
+   * Calls that wait. They are released once the link is verified, and rejected when the server refuses the client, or
+   * the client ends.
    */
   protected readonly ready: Waiting;
   readonly #options: AwaitedLinkOptions;
@@ -80,7 +80,10 @@ export abstract class AwaitedLink {
     }
   }
 
-  /** As `connected`, but waits on when a server refuses the client: it may be repaired, or be the wrong one of two. */
+  /**
+   * As `connected`, but continues to wait when a server refuses the client: the server may be repaired, or it may be
+   * the wrong one of two.
+   */
   async connectedInTime(timeoutMs: number): Promise<ServerLink> {
     const { clock } = this.#options;
     const deadline = clock.monotonic() + timeoutMs;
@@ -90,7 +93,7 @@ export abstract class AwaitedLink {
         return await this.connected(leftMs());
       } catch (error) {
         if (leftMs() <= 0 || this.state === "closed") throw error;
-        // The next answer of a server ends this wait, whatever it says.
+        // Any next answer of a server ends this wait.
         if (this.state === "refused") await this.ready.wait(leftMs(), () => this.disconnected()).catch(() => undefined);
       }
     }
@@ -124,13 +127,13 @@ export abstract class AwaitedLink {
         const isOfLink = error instanceof DisconnectedError || error instanceof TimeoutError;
         if (!isOfLink || signal?.aborted === true || leftMs() <= 0) throw error;
       }
-      // A link that stands may fail each request at once. A new link, or the end of the client, ends the pause.
+      // A link may stay up and fail each request at once. A new link, or the end of the client, ends the pause.
       const pauseMs = Math.min(retryDelay(failures, random), Math.max(0, leftMs()));
       await this.ready.wait(pauseMs, () => this.disconnected(), signal).catch(() => signal?.throwIfAborted());
     }
   }
 
-  /** Says why there is no link, as far as the client knows. */
+  /** Returns an error that says why there is no link, if the client knows. */
   protected disconnected(): DisconnectedError {
     return unconnectedError(this.#options, this.problem, this.wasConnected);
   }

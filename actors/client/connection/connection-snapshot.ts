@@ -1,4 +1,4 @@
-/** What a snapshot of the connection machine means to users of the client. */
+/** Translates a snapshot of the connection machine into a state and an error for users of the client. */
 import type { SnapshotFrom } from "xstate";
 import type { ConnectionProblem, connectionMachine } from "../../../machines/client/connection.js";
 import { asTid, BehindError, OtherHistoryError, ServerBehindError, type Tid } from "../../../core/index.js";
@@ -6,7 +6,7 @@ import { asTid, BehindError, OtherHistoryError, ServerBehindError, type Tid } fr
 /** State of a connection: the innermost state of its machine. */
 export type ConnectionState = "disconnected" | "registering" | "verifying" | "readWrite" | "readOnly" | "backingOff" | "refused" | "closed";
 
-/** The innermost state. A machine that has ended, in whatever way, is closed. */
+/** The innermost state. A machine that has ended for any reason is closed. */
 export function stateOf({ status, value }: SnapshotFrom<typeof connectionMachine>): ConnectionState {
   if (status !== "active") return "closed";
   if (typeof value === "string") return value;

@@ -32,11 +32,12 @@ export type { RegisterActor } from "./shown-machines.js";
 export type { Verification } from "./verifying.js";
 
 /**
- * A client waits for at least this many heartbeats, even if its time-out is shorter: one may be lost, the next late.
+ * A client waits for at least this many heartbeats, even if its time-out is shorter: one may be lost, and the next one
+ * late.
  */
 const silentHeartbeatsMin = 2.5;
 
-/** One client's link to a storage server. It is made anew as long as the client lives. */
+/** One client's link to a storage server. It is made again after each loss, until the client ends. */
 export class ClientConnection extends AwaitedLink {
   readonly intake: InvalidationIntake;
   readonly actor: Actor<typeof connectionMachine>;
@@ -44,7 +45,7 @@ export class ClientConnection extends AwaitedLink {
   readonly #subjects;
   readonly #broadcasts: Subscription;
   readonly #offStatus: () => void;
-  /** `stop` was called. The machine itself stops only after the event that it is working on. */
+  /** `stop` was called. The machine itself stops only after the event that it is processing. */
   #isStopped = false;
   #link: ServerLink | undefined;
   #verification: Verification | undefined;
@@ -53,7 +54,7 @@ export class ClientConnection extends AwaitedLink {
   readonly #server: ServerPosition;
   readonly #verifying: Verifying;
   #registering: Registering | undefined;
-  /** Secret of the next session. All requests until an answer show the same one, so that they open one session. */
+  /** Secret of the next session. All requests until an answer carry the same secret, so that they open one session. */
   #sessionSecret: string | undefined;
   readonly #inquiry: WriterInquiry;
   /** Monotonic moment at which the server was last heard. */
@@ -193,8 +194,9 @@ export class ClientConnection extends AwaitedLink {
   }
 
   /**
-   * The server's position. A client that has applied everything up to it reads nothing older than this call less
-   * `maxStaleMs`. Sends one message, except when one that was sent within `maxStaleMs` still waits for its answer.
+   * Asks for the server's position. Once the client has applied everything up to it, no read is older than this call
+   * minus `maxStaleMs`. Sends one message, unless a message that was sent within `maxStaleMs` still waits for its
+   * answer.
    */
   synchronize(timeoutMs: number, signal?: AbortSignal, maxStaleMs = 0): Promise<Position> {
     return this.overReconnects((link, leftMs) => this.#server.at(link, leftMs, signal, maxStaleMs), { timeoutMs, signal });
@@ -215,9 +217,9 @@ export class ClientConnection extends AwaitedLink {
     if (this.state === "closed") return;
     if (this.#link !== undefined && this.#options.transport.status === "connected") {
       try {
-        this.#link.tell("bye", wire.session.write({ session: this.#link.session }));
+        this.#link.send("bye", wire.session.write({ session: this.#link.session }));
       } catch (error) {
-        this.#options.log.debug({ ...this.#who(), err: error }, "goodbye could not be said");
+        this.#options.log.debug({ ...this.#who(), err: error }, "the goodbye could not be sent");
       }
     }
     this.#end();
@@ -225,7 +227,7 @@ export class ClientConnection extends AwaitedLink {
     this.ready.fail(new ClosedError({ what: "client" }));
   }
 
-  /** Takes no more messages, and shows no more machines. */
+  /** Stops taking messages and showing machines. */
   #end(): void {
     this.#shown.hide();
     this.#offStatus();
@@ -328,7 +330,7 @@ export class ClientConnection extends AwaitedLink {
     }
   }
 
-  /** Fetches the missing invalidations up to `position`, the server's position when it sent this. */
+  /** Fetches the missing invalidations up to `position`, which the server had when it sent the message. */
   #heard(position: Position): void {
     this.#heardAt = this.#options.clock.monotonic();
     this.intake.reach(position);
@@ -340,7 +342,7 @@ export class ClientConnection extends AwaitedLink {
   }
 
   #dropLink(): void {
-    this.#server.freshness.forgetTold();
+    this.#server.freshness.forgetAnswer();
     this.intake.stop();
     this.#link?.drop();
     this.#link = undefined;
@@ -359,7 +361,7 @@ export class ClientConnection extends AwaitedLink {
     this.intake.follow();
   }
 
-  /** While an action runs, the actor's snapshot is still the one before it: `context` is the one of now. */
+  /** While an action runs, the actor's snapshot is the one before the transition. `context` is the current one. */
   #failWaiters(context: ConnectionContext): void {
     const refusal = this.#problem(context) ?? this.disconnected();
     this.ready.fail(refusal);
@@ -375,7 +377,7 @@ export class ClientConnection extends AwaitedLink {
     return { client: this.#options.client, storage: this.#options.storage };
   }
 
-  /** The transport's problem while it has no link, else that of the last attempt. */
+  /** The transport's problem while the transport has no link, else the problem of the last attempt. */
   #problem({ problem }: ConnectionContext): Error | undefined {
     const { transport } = this.#options;
     const ofTransport = transport.status === "disconnected" ? transport.problem : undefined;

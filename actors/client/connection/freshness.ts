@@ -1,51 +1,57 @@
 import type { Clock, Tid } from "../../../core/index.js";
 
-/** An answer that the cache has not reached: who asked at `sentAt` was told that the server stands at `tid`. */
-interface Told {
+/**
+ * An answer of the server that the cache has not reached yet. The request was sent at `sentAt`; the server's position
+ * was `tid`, or later.
+ */
+interface PendingAnswer {
   readonly tid: Tid;
   readonly sentAt: number;
 }
 
 /**
- * The moment as of which a cache is known to hold all that its server had.
+ * The moment as of which a cache is known to hold everything that its server had.
  *
- * Only a round trip tells: its answer holds for the moment at which it was asked for. A heartbeat may have been under way for
- * any time, and proves nothing about how old a snapshot is.
+ * Only the answer to a request proves it, for the moment at which the request was sent. A heartbeat may be delayed for
+ * any time, and proves nothing about the age of a snapshot.
  */
 export class Freshness {
   readonly #clock: Clock;
   #currentAt: number | undefined;
-  #told: Told | undefined;
+  #pending: PendingAnswer | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Milliseconds since the cache was last known to hold all that the server had; Infinity when it never was. */
+  /** Milliseconds since the cache was last known to hold everything that the server had; Infinity if it never was. */
   get staleMs(): number {
     return this.#currentAt === undefined ? Infinity : this.#clock.monotonic() - this.#currentAt;
   }
 
-  /** The server was at `tid` when it was asked, or later. */
-  told(tid: Tid, sentAt: number, reached: Tid): void {
-    if (this.#told === undefined || sentAt > this.#told.sentAt) this.#told = { tid, sentAt };
+  /**
+   * The server answered the request that was sent at `sentAt`: its position was `tid`, or later. The cache is at
+   * `reached`.
+   */
+  answered(tid: Tid, sentAt: number, reached: Tid): void {
+    if (this.#pending === undefined || sentAt > this.#pending.sentAt) this.#pending = { tid, sentAt };
     this.moved(reached);
   }
 
-  /** The cache stands at `reached`. */
+  /** The cache is at `reached`. */
   moved(reached: Tid): void {
-    if (this.#told === undefined || reached < this.#told.tid) return;
-    this.current(this.#told.sentAt);
-    this.#told = undefined;
+    if (this.#pending === undefined || reached < this.#pending.tid) return;
+    this.current(this.#pending.sentAt);
+    this.#pending = undefined;
   }
 
-  /** The cache holds all that the server had at `moment`. */
+  /** The cache holds everything that the server had at `moment`. */
   current(moment: number): void {
     if (this.#currentAt === undefined || moment > this.#currentAt) this.#currentAt = moment;
   }
 
-  /** What was told is of a server that is not linked any more. */
-  forgetTold(): void {
-    this.#told = undefined;
+  /** Forgets an answer of a server that is no longer linked. */
+  forgetAnswer(): void {
+    this.#pending = undefined;
   }
 }

@@ -33,8 +33,8 @@ export interface InvalidationIntakeOptions {
 
 /**
  * Applies invalidations to the cache in the order of the chain. They arrive by broadcast, with the answers to own
- * commits, and from the log. One is applied only when the client stands at its predecessor. An early one is kept,
- * within a bound, while the missing ones are fetched. Until then the position stands still: a gap is a lag.
+ * commits, and from the log. An invalidation is applied only when the client is at its predecessor. An early one is
+ * kept, within a bound, while the missing ones are fetched. Until then the position does not move: a gap is a delay.
  */
 export class InvalidationIntake {
   readonly #options: InvalidationIntakeOptions;
@@ -58,7 +58,9 @@ export class InvalidationIntake {
     return this.#early.size;
   }
 
-  /** From now on keeps a server's invalidations and applies none: its history may not be that of the cache. */
+  /**
+   * From now on keeps a server's invalidations, but applies none: the server may have another history than the cache.
+   */
   listen(reader: MissedReader): void {
     this.#early.clear();
     this.#reader = reader;
@@ -107,7 +109,7 @@ export class InvalidationIntake {
     if (this.#reader === undefined) return;
     for (const transaction of transactions) {
       if (transaction.tid > this.#seen) this.#seen = transaction.tid;
-      // Nearly all follow the position at once. They are not kept first.
+      // Nearly all of them follow the position directly, and need not be kept first.
       if (this.#isFollowing && transaction.keys !== undefined && transaction.previous === this.#cache.position.tid) {
         this.#apply(transaction, transaction.keys);
       } else if (transaction.tid > this.#cache.position.tid && this.#early.size < limits.earlyInvalidationsMax) {
@@ -117,7 +119,7 @@ export class InvalidationIntake {
     if (this.#isFollowing) this.#advance();
   }
 
-  /** The server stands at `position`. Fetches the missing invalidations up to it. */
+  /** The server is at `position`. Fetches the missing invalidations up to it. */
   reach(position: Position): void {
     if (position.tid > this.#seen) this.#seen = position.tid;
     if (!this.#isFollowing) return;

@@ -5,8 +5,9 @@ class PatientTimer {
 }
 
 /**
- * `clock` for timers that end a silence. One that fires late shows that this process was held up, and messages of the other side may lie
- * unread: an event loop runs its timers before it reads. It waits for `limits.heldUpMs` more, once, so that they are read first.
+ * `clock` for timers that end a silence. A timer that fires late shows that this process was held up. Messages of the
+ * other side may then be unread, because an event loop runs its timers before it reads. Such a timer waits once for
+ * `limits.heldUpMs` more, so that they are read first.
  */
 export function patientClock(clock: Clock): Pick<Clock, "setTimeout" | "clearTimeout"> {
   return {

@@ -11,7 +11,7 @@ export interface RegisteringOptions {
   readonly client: string;
   readonly readOnly: boolean;
   readonly clientSecret: string;
-  /** Opens the session, and is shown by each request of it. */
+  /** Opens the session. Each request of the session carries it. */
   readonly sessionSecret: string;
   readonly transport: Transport;
   readonly cache: ClientCache;
@@ -19,14 +19,17 @@ export interface RegisteringOptions {
   readonly requestTimeoutMs: number;
 }
 
-/** One registration of a client with a server, however often it is asked for: the secret that it shows makes all requests one. */
+/**
+ * One registration of a client with a server. It may be requested several times: all requests carry the same secret, so
+ * that they open one session.
+ */
 export class Registering {
   readonly #options: RegisteringOptions;
   readonly #subject: string;
   #askedAtMs = -Infinity;
   #settle: { readonly resolve: (registered: Registered) => void; readonly reject: (reason: unknown) => void } | undefined;
 
-  /** With `instance`, or undefined: with any that serves the storage. */
+  /** `instance`: the instance to register with; undefined: any instance that serves the storage. */
   constructor(instance: string | undefined, options: RegisteringOptions) {
     const { realm, storage } = options;
     const subjects = storageSubjects(realm, storage);
@@ -34,7 +37,10 @@ export class Registering {
     this.#subject = instance === undefined ? subjects.register : subjects.operation(instance, "register");
   }
 
-  /** The first answer. Rejects with the error that is answered, DisconnectedError, which says what is known, or TimeoutError. */
+  /**
+   * Resolves to the first answer. Rejects with the error in the answer, DisconnectedError, which gives the known
+   * reason, or TimeoutError.
+   */
   async registered(): Promise<Registered> {
     const answered = new Promise<Registered>((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -47,7 +53,10 @@ export class Registering {
     }
   }
 
-  /** The server lives: what it was asked before may be lost, or is about to be answered. Does nothing within limits.registerAgainMs. */
+  /**
+   * Requests again, because the server is alive and may not have received the last request. Does nothing within
+   * limits.registerAgainMs of the last request, whose answer may still arrive.
+   */
   again(): void {
     if (this.#settle !== undefined && this.#options.clock.monotonic() - this.#askedAtMs >= limits.registerAgainMs) this.#ask();
   }

@@ -3,7 +3,7 @@ import { DisconnectedError, UnknownSessionError } from "../../../core/index.js";
 import { operations, storageSubjects, type Operation, type Registered } from "../../protocol/messages.js";
 import { readAnswer, type Codec } from "../../protocol/codec.js";
 
-/** What a server answered to a client that registered, and the secret that the client showed it. */
+/** A server's answer to a registration, and the secret that the client sent with it. */
 export interface ClientSession extends Registered {
   readonly session: string;
 }
@@ -13,15 +13,16 @@ export interface ServerLinkOptions {
   readonly storage: string;
   readonly transport: Transport;
   readonly requestTimeoutMs: number;
-  /** The server is not there any more, or does not know the session. Called at most once. */
+  /** The server is gone, or does not know the session. Called at most once. */
   readonly onLost: (reason: string) => void;
 }
 
 /**
- * The session of one client with one server process: requests go to that instance, and fail together when it is lost.
+ * The session of one client with one server process. Requests go to that instance, and reject together when it is lost.
  *
- * A request of a lost link rejects at once with DisconnectedError, whatever its transport still waits for. So does one that was sent
- * before the server's own link to the broker was made anew, for it may be lost; the session goes on then.
+ * A request of a lost link rejects at once with DisconnectedError, even if its transport still waits for an answer. So
+ * does a request that was sent before the server connected to its broker again, because it may be lost. In that case
+ * the session continues.
  */
 export class ServerLink implements ClientSession {
   readonly instance;
@@ -50,7 +51,7 @@ export class ServerLink implements ClientSession {
     this.#subjects = new Map(operations.map((operation) => [operation, subjects.operation(this.instance, operation)]));
   }
 
-  /** How often the server was linked to its broker, as it said last. */
+  /** How often the server has connected to its broker, as it last reported. */
   get links(): number {
     return this.#links;
   }
@@ -61,8 +62,8 @@ export class ServerLink implements ClientSession {
   }
 
   /**
-   * Sends `payload` and resolves to what is answered. Rejects with the error that is answered, DisconnectedError, also when the server
-   * does not know the session any more, TimeoutError or TooLargeError.
+   * Sends `payload` and resolves to the answer. Rejects with the error in the answer, TimeoutError, TooLargeError, or
+   * DisconnectedError, also when the server does not know the session any more.
    */
   request<T>(operation: Operation, payload: Uint8Array, answer: Codec<T>, timeoutMs = this.#options.requestTimeoutMs): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -87,19 +88,22 @@ export class ServerLink implements ClientSession {
     });
   }
 
-  /** Sends `payload` without waiting for what is answered. */
-  tell(operation: Operation, payload: Uint8Array): void {
+  /** Sends `payload` without waiting for an answer. */
+  send(operation: Operation, payload: Uint8Array): void {
     this.#options.transport.publish(this.#subjects.get(operation) ?? operation, payload);
   }
 
-  /** The server was linked to its broker so often: when that is more than it was, what waits rejects with DisconnectedError. */
+  /**
+   * The server has connected to its broker `links` times. If that is more than before, all waiting requests reject with
+   * DisconnectedError.
+   */
   heardLinks(links: number): void {
     if (links <= this.#links) return;
     this.#links = links;
     this.#rejectAll();
   }
 
-  /** From now on nothing is sent; what waits rejects with DisconnectedError. */
+  /** From now on no request is sent. All waiting requests reject with DisconnectedError. */
   drop(): void {
     this.#isLost = true;
     this.#rejectAll();
@@ -112,11 +116,11 @@ export class ServerLink implements ClientSession {
   }
 
   #fail(reject: (reason: unknown) => void, error: unknown): void {
-    // A session that is gone is a lost link: whatever is done about one is right for the other.
+    // Callers handle a lost session as they handle a lost link.
     reject(error instanceof UnknownSessionError ? this.#disconnected(error) : error);
     if (this.#isLost) return;
     if (error instanceof UnknownSessionError) this.#options.onLost("it does not know the session");
-    else if (error instanceof DisconnectedError) this.#options.onLost("nobody answers");
+    else if (error instanceof DisconnectedError) this.#options.onLost("no server answers");
   }
 
   #disconnected(cause?: unknown): DisconnectedError {

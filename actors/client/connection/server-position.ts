@@ -11,24 +11,27 @@ export interface ServerPositionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly requestTimeoutMs: number;
-  /** `link` answered that its server stands there. False: it is not the link of now, or not verified. */
+  /**
+   * Called when the server of `link` has answered with its position. Returns false if `link` is not the current link,
+   * or is not verified.
+   */
   readonly onAnswer: (link: ServerLink, position: Position) => boolean;
 }
 
-/** A question where the server stands. */
+/** A request for the server's position. */
 interface Asked {
   readonly link: ServerLink;
   readonly sentAt: number;
-  /** When it is answered at the latest, if with an error. */
+  /** Latest moment at which it settles, possibly with an error. */
   readonly deadline: number;
   readonly position: Promise<Position>;
 }
 
-/** Asks a server where it stands, which also keeps the session alive. Those who need to know it at the same time share a question. */
+/** Asks a server for its position, which also keeps the session alive. Calls at the same time share one request. */
 export class ServerPosition {
   readonly freshness: Freshness;
   readonly #options: ServerPositionOptions;
-  /** The last question, until it is answered. */
+  /** The last request, until it is answered. */
   #asked: Asked | undefined;
 
   constructor(options: ServerPositionOptions) {
@@ -36,7 +39,10 @@ export class ServerPosition {
     this.freshness = new Freshness(options.clock);
   }
 
-  /** Where the server stands, as of at most `maxStaleMs` before this call. Rejects as a request does, or with the signal's reason. */
+  /**
+   * The server's position, as of at most `maxStaleMs` before this call. Rejects as a request does, or with the signal's
+   * reason.
+   */
   at(link: ServerLink, timeoutMs: number, signal: AbortSignal | undefined, maxStaleMs: number): Promise<Position> {
     const { clock, requestTimeoutMs } = this.#options;
     const now = clock.monotonic();
@@ -47,15 +53,18 @@ export class ServerPosition {
     return abortable(asked.position, signal);
   }
 
-  /** Tells the server now and then that this client lives, and which snapshot it must keep, until the returned function is called. */
+  /**
+   * Reports to the server at intervals that this client is alive, and which snapshot the server must keep, until the
+   * returned function is called.
+   */
   keepAlive(link: ServerLink, who: object): () => void {
     const { clock, log, requestTimeoutMs } = this.#options;
     let timer: unknown;
-    const tell = () => {
-      timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
+    const report = () => {
+      timer = clock.setTimeout(report, link.keepAliveIntervalMs);
       this.#ask(link, requestTimeoutMs).position.catch((error: unknown) => log.debug({ ...who, err: error }, "keep-alive had no answer"));
     };
-    timer = clock.setTimeout(tell, link.keepAliveIntervalMs);
+    timer = clock.setTimeout(report, link.keepAliveIntervalMs);
     return () => clock.clearTimeout(timer);
   }
 
@@ -64,7 +73,7 @@ export class ServerPosition {
     const sentAt = clock.monotonic();
     const alive = wire.alive.write({ session: link.session, oldestSnapshot: cache.oldestSnapshot });
     const position = link.request("alive", alive, wire.aliveAnswer, timeoutMs).then((answer) => {
-      if (onAnswer(link, answer.position)) this.freshness.told(answer.position.tid, sentAt, cache.position.tid);
+      if (onAnswer(link, answer.position)) this.freshness.answered(answer.position.tid, sentAt, cache.position.tid);
       return answer.position;
     });
     const asked = { link, sentAt, deadline: sentAt + timeoutMs, position };

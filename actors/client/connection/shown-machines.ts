@@ -1,12 +1,18 @@
 import type { AnyActor } from "xstate";
 import type { Value } from "../../../core/index.js";
 
-/** Gives the actor `name` of a client its address, and says what it shows beside its state. */
+/**
+ * Gives the actor `name` of a client its address, until the returned function is called. `describe` returns the facts
+ * that it shows beside its state.
+ */
 export type RegisterActor = (name: string, actor: AnyActor, describe: () => Readonly<Record<string, Value>>) => () => void;
 
 type Describe = Parameters<RegisterActor>[2];
 
-/** The machines of a connection at their addresses: its own, and the one that verifies the cache, while there is one. */
+/**
+ * Shows the machines of a connection at their addresses: its own machine and, while there is one, the machine that
+ * verifies the cache.
+ */
 export class ShownMachines {
   readonly #register: RegisterActor;
   readonly #describeVerification: Describe;
@@ -23,7 +29,7 @@ export class ShownMachines {
     this.#hideConnection = this.#register("connection", connection, describe);
   }
 
-  /** `verification` runs now; undefined: none does. */
+  /** `verification`: the machine that runs now, or undefined. */
   showVerification(verification: AnyActor | undefined): void {
     if (verification === this.#verification) return;
     this.#verification = verification;

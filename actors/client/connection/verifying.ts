@@ -20,13 +20,13 @@ export interface VerifyingDeps {
   readonly who: () => object;
   /** The link whose server the cache is compared with. Throws DisconnectedError when there is none. */
   readonly link: () => ServerLink;
-  /** Throws DisconnectedError when `link` is not the link of now. */
+  /** Throws DisconnectedError when `link` is not the current link. */
   readonly checkLink: (link: ServerLink) => void;
-  /** All that was cached was dropped; `otherHistory`: because it belonged to another history. */
+  /** Called after the whole cache was dropped. `otherHistory`: it belonged to another history. */
   readonly onDiscarded: (otherHistory: boolean) => void;
 }
 
-/** The steps of a verification of the cache, each as its machine asks for it. */
+/** The steps of a cache verification. The machine runs each of them. */
 export class Verifying {
   readonly #deps: VerifyingDeps;
   #comparedAt = 0;
@@ -59,18 +59,19 @@ export class Verifying {
     const { log, cache, who, onDiscarded } = this.#deps;
     const link = this.#deps.link();
     const otherHistory = comparison.type !== "discard";
-    // A client that begins has nothing to lose.
+    // The cache of a new client has nothing to lose.
     if (cache.position.tid !== tidZero) {
       log.warn({ ...who(), from: cache.position.tid, to: comparison.position.tid, otherHistory }, "cache discarded");
     }
     const isOnDisk = cache.discard({ tid: asTid(comparison.position.tid), digest: comparison.position.digest });
-    // The position is of the new history already. A link that comes up before the disk has it must find no transaction of the old one.
+    // The position already belongs to the new history. A link that comes up before the disk has it must find no
+    // transaction of the old history.
     onDiscarded(otherHistory);
     await isOnDisk;
     this.#deps.checkLink(link);
   }
 
-  /** What all steps came to. */
+  /** Logs and returns the result of all steps. */
   verified(how: Verification["how"]): Verification {
     const { clock, cache, log, who } = this.#deps;
     const verification = { how, transactions: this.#replayed, elapsedMs: clock.monotonic() - this.#comparedAt };

@@ -4,9 +4,7 @@ interface PositionWaiter {
   readonly settle: (error?: Error) => void;
 }
 
-/**
- * Those who wait for something that happens to all of them at once. Each waits a bounded time, and until its signal aborts.
- */
+/** Calls that wait for one event and continue together. Each call waits a bounded time, or until its signal aborts. */
 export class Waiting {
   readonly #clock: Clock;
   readonly #waiters = new Set<PositionWaiter>();
@@ -19,7 +17,10 @@ export class Waiting {
     return this.#waiters.size;
   }
 
-  /** Resolves at `release`; rejects with the error given to `fail`, with `late()` after `timeoutMs`, or with the signal's reason. */
+  /**
+   * Resolves at `release`. Rejects with the error given to `fail`, with `late()` after `timeoutMs`, or with the
+   * signal's reason.
+   */
   wait(timeoutMs: number, late: () => Error, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) {

@@ -2,15 +2,18 @@ import { limits, NotAuthorizedError } from "../../../core/index.js";
 import { askForWriter, type WriterDeps } from "../../protocol/another-writer.js";
 import { storageSubjects } from "../../protocol/messages.js";
 
-/** What asking which server writes needs of its surroundings. */
+/** Dependencies of a WriterInquiry. */
 export interface WriterInquiryDeps extends Pick<WriterDeps, "realm" | "storage" | "transport" | "random" | "log"> {
-  /** Who asks, for the log. */
+  /** Facts about the client that asks, for the log. */
   readonly who: () => object;
   /** Called when `instance` has answered that it writes. */
   readonly onShown: (instance: string) => void;
 }
 
-/** Asks servers whose heartbeats a client hears whether they write. Anybody can send a heartbeat: only an answer shows that the server is there. */
+/**
+ * Asks servers whose heartbeats a client hears whether they write. Any client of the broker can send a heartbeat: only
+ * an answer shows that the server is there.
+ */
 export class WriterInquiry {
   readonly #deps: WriterInquiryDeps;
   /** Instances whose answer is awaited. */

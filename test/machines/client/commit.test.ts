@@ -134,10 +134,10 @@ describe("the machine of a commit", () => {
     expect(never.output()).toMatchObject({ type: "aborted", secondPhase: true });
   });
 
-  test("the outcome is unknown when the server cannot tell, or cannot be asked in time", async () => {
-    const told = await inState("settling");
-    await told.rejected("settle", "unknowable");
-    expect(told.output()).toEqual({ type: "unknown", error: "unknowable" });
+  test("the outcome is unknown when the server does not know it, or cannot be asked in time", async () => {
+    const answered = await inState("settling");
+    await answered.rejected("settle", "unknowable");
+    expect(answered.output()).toEqual({ type: "unknown", error: "unknowable" });
     const late = await inState("settling");
     await late.clock.advance(999);
     expect(late.output()).toBeUndefined();

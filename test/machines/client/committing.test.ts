@@ -56,7 +56,7 @@ describe("the machine of a client's commits", () => {
     });
   });
 
-  test("a batch of which nothing was sent ends when its last commit fails", () => {
+  test("a batch ends when its last commit fails before anything was sent", () => {
     const { actor, done } = committing(false);
     actor.send({ type: "COMMITS_BEGUN" });
     actor.send({ type: "COMMITS_SENT" });
