@@ -143,11 +143,11 @@ export function transportSuite(name: string, makeSetup: () => Promise<Setup>): v
         const taken = receive(server, ["silent"], 2, (message) => waiting.push(message));
         await server.flush();
         const order: string[] = [];
-        const long = rejected(client.request("silent", bytes(1), { timeoutMs: 60 })).finally(() => order.push("long"));
+        const long = rejected(client.request("silent", bytes(1), { timeoutMs: 1_000 })).finally(() => order.push("long"));
         const short = rejected(client.request("silent", bytes(2), { timeoutMs: 20 })).finally(() => order.push("short"));
         await taken;
         expect(await short).toMatchObject({ code: "ZOOID_TIMEOUT", facts: { timeoutMs: 20 } });
-        expect(await long).toMatchObject({ code: "ZOOID_TIMEOUT", facts: { timeoutMs: 60 } });
+        expect(await long).toMatchObject({ code: "ZOOID_TIMEOUT", facts: { timeoutMs: 1_000 } });
         expect(order).toEqual(["short", "long"]);
         for (const message of waiting) message.reply?.(bytes(0));
         await server.flush();
