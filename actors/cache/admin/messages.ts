@@ -1,46 +1,43 @@
 /**
- * The conversation with the nodes of a cache, for whoever looks at them or steers them from outside. Who asks finds out which nodes
- * there are, and then talks to each of them.
+ * The conversation with the nodes of a cache, for processes that observe or control them from outside. A process finds
+ * the nodes, and then sends requests to each of them.
  *
- *     zooid.<prefix>.cache.nodes                       every node is asked who it is: {answerTo}
- *     zooid.<prefix>.cache.node.<answerTo>             ... and says so here: {node, instance}
+ *     zooid.<prefix>.cache.nodes                       asks every node for its name: {answerTo}
+ *     zooid.<prefix>.cache.node.<answerTo>             ... each node answers here: {node, instance}
  *     zooid.<prefix>.cache.<instance>.<operation>      requests to one node
  *
- *     who asks                                     node
+ *     process                                      node
  *       │ stats {} ──────────────────────────────▶ │
  *       │ ◀──────────────── {uptimeMs, bus, stats} │
- *       │ keys {beginning, after, rowsMax} ──────▶ │ looks at all it holds, in steps
+ *       │ keys {beginning, after, rowsMax} ──────▶ │ looks at all results, in steps
  *       │ ◀──────────────────────── {rows, next}   │ at most rowsMax, in the order of the keys
- *       │ tags {below, after, rowsMax} ──────────▶ │ the same, of the tags it knows
+ *       │ tags {below, after, rowsMax} ──────────▶ │ the same for the tags that it knows
  *       │ ◀──────────────────────── {rows, next}   │
- *       │ invalidate {tags} ─────────────────────▶ │ as if it had been called there; `clear {}` too
+ *       │ invalidate {tags} ─────────────────────▶ │ like a call there; `clear {}` too
  *       │ ◀─────────────────────────── {published} │ or queued
  *       │ prune {unusedMs} ──────────────────────▶ │
  *       │ ◀───────────────────────── {entries, tags}
  *
- * Every answer is what was asked for, or an error by class and facts. A cache is as open as its bus is: whoever can publish there can
- * invalidate anyway.
+ * Every answer is the result or an error by class and facts. A cache is as open as its bus: a process that can publish
+ * there can invalidate anyway.
  */
 import {
   asTag,
   decodeMessage,
-  decodeValue,
   encodeMessage,
   encodeValue,
   InvalidOptionError,
   limits,
   MalformedMessageError,
   rootTag,
-  type Tag,
   TooLargeError,
   type Value,
-  ZooidError,
 } from "../../../core/index.js";
-import type { Publication } from "../publication.js";
-import * as shape from "../../protocol/checks.js";
-import { type Codec, codec } from "../../protocol/codec.js";
+import { bytes, count, element, flag, list, name, oneOf, optional, refined, text } from "../../protocol/fields.js";
+import { type Codec, type Encoding, type Field, message, messageOf, type MessageOf } from "../../protocol/message.js";
+import { decodedValue, record } from "../../protocol/values.js";
 
-/** What a node can be asked: the last token of the subject. */
+/** Requests to a node: the last token of the subject. */
 export const cacheOperations = ["stats", "keys", "tags", "invalidate", "clear", "prune"] as const;
 export type CacheOperation = (typeof cacheOperations)[number];
 
@@ -55,250 +52,142 @@ export function cacheSubjects(prefix: string) {
   };
 }
 
-/** Who a node is. */
-export interface CacheNodeName {
-  /** As it was configured: several may have one name. */
-  readonly node: string;
-  /** Of one opening of one cache, and of no other. */
-  readonly instance: string;
-}
+/** A message to a node is short. A longer one is TooLargeError when it is read. */
+const short: Encoding = {
+  encode: encodeMessage,
+  decode(read, what) {
+    const { actorEventBytesMax: sizeMax } = limits;
+    if (read.length > sizeMax) throw new TooLargeError({ what, size: read.length, sizeMax });
+    return decodeMessage(read, what);
+  },
+};
 
-/** How a node is, and what it holds. */
-export interface CacheNodeStats {
-  readonly uptimeMs: number;
-  /** Tiers that results are kept in, the fastest first. */
-  readonly tiers: readonly string[];
-  /** What the nodes hear of each other by; `none`: this one is alone. */
-  readonly bus: string;
-  /** As its `stats()` gives them. */
-  readonly stats: Readonly<Record<string, Value>>;
-}
+/** Number of tiers that a node can have: memory, the one behind it, and room for one more. */
+const tiersMax = 4;
 
+const rowsMax = refined(count, (rows, what) => {
+  if (rows >= 1 && rows <= limits.listPageRowsMax) return;
+  throw new MalformedMessageError({ what, reason: `is not from 1 to ${limits.listPageRowsMax}` });
+});
+
+/** A tag. Anything else is InvalidTagError. */
+const tag = element(asTag);
+const tagOrRoot = element((value) => (value === rootTag ? rootTag : asTag(value)));
+
+/** Values by name, in an encoding of their own. */
+const encodedRecord: Field<Readonly<Record<string, Value>>> = {
+  slots: 1,
+  write(values, into) {
+    into.push(encodeValue(values));
+  },
+  read: (from, at, what) => record.read([decodedValue(bytes.read(from, at, what), what)], 0, what),
+};
+
+/** Asks the nodes for their names. The message is the last token of the subject to answer on. */
+export const nodesAsked = messageOf("nodes", name, { encoding: short });
+
+export const nodeName = message(
+  "node",
+  {
+    /** As it was configured. Several nodes may have the same name. */
+    node: name,
+    /** Unique for each opening of a cache. */
+    instance: name,
+  },
+  { encoding: short },
+);
+/** The name of a node. */
+export type CacheNodeName = MessageOf<typeof nodeName>;
+
+export const nodeStats = message("stats", {
+  uptimeMs: count,
+  /** Tiers that hold results, the fastest first. */
+  tiers: list(name, tiersMax),
+  /** The bus that connects the nodes; `none`: this node is alone. */
+  bus: name,
+  /** The result of `stats()` of its cache. */
+  stats: encodedRecord,
+});
+/** State and contents of a node. */
+export type CacheNodeStats = MessageOf<typeof nodeStats>;
+
+export const keysAsked = message(
+  "keys",
+  {
+    /** Only keys that begin with this text. */
+    beginning: text,
+    /** Only keys after this one. */
+    after: optional(text),
+    rowsMax,
+  },
+  { encoding: short },
+);
 /** Which keys to list. */
-export interface KeysAsked {
-  readonly beginning: string;
-  /** Only keys that come after this one. */
-  readonly after: string | undefined;
-  readonly rowsMax: number;
-}
+export type KeysAsked = MessageOf<typeof keysAsked>;
 
-/** A result that is kept, without its value. */
-export interface CachedKey {
-  readonly key: string;
-  /** The first one that has it. */
-  readonly tier: string;
-  readonly tags: readonly Tag[];
-  /** For how long it has been kept there. */
-  readonly ageMs: number;
-  /** What is left of its time to live; undefined: it has none. */
-  readonly leftMs: number | undefined;
-}
+const cachedKey = message("keys page.rows", {
+  key: text,
+  /** The fastest tier that has it. */
+  tier: name,
+  /** The tag of its key may be one more than a result can have. */
+  tags: list(tagOrRoot, limits.entryTagsMax + 1),
+  /** Time since it was stored there. */
+  ageMs: count,
+  /** The rest of its time to live; undefined: it has none. */
+  leftMs: optional(count),
+});
+/** A cached result without its value. */
+export type CachedKey = MessageOf<typeof cachedKey>;
 
+export const tagsAsked = message(
+  "tags",
+  {
+    /** Only this tag and the tags below it. The root: all tags that users named. */
+    below: tagOrRoot,
+    /** Only tags after this one. */
+    after: optional(tagOrRoot),
+    rowsMax,
+  },
+  { encoding: short },
+);
 /** Which tags to list. */
-export interface TagsAsked {
-  /** This one, and what is below it; the root: all that people named. */
-  readonly below: Tag;
-  /** Only tags that come after this one. */
-  readonly after: Tag | undefined;
-  readonly rowsMax: number;
-}
+export type TagsAsked = MessageOf<typeof tagsAsked>;
 
-/** A tag that a node knows. */
-export interface ListedTag {
-  readonly tag: Tag;
+const listedTag = message("tags page.rows", {
+  tag: tagOrRoot,
   /** Sequence of its own latest invalidation; 0: none after the latest of everything. */
-  readonly version: number;
+  version: count,
   /** The node has invalidated it, and the bus has not taken that yet. */
-  readonly isPending: boolean;
-}
+  isPending: flag,
+});
+/** A tag that a node knows. */
+export type ListedTag = MessageOf<typeof listedTag>;
 
-/** Rows in their order; `next`: there are more after this one. */
+/** Rows in their order. */
 export interface CachePage<Row> {
   readonly rows: readonly Row[];
+  /** More rows follow after this one; undefined: there are no more. */
   readonly next: string | undefined;
 }
 
-/** Where nodes are to say who they are: the last token of a subject. */
-export const nodesAsked: Codec<string> = bounded(
-  codec(
-    "nodes",
-    (answerTo) => [answerTo],
-    ([answerTo]) => shape.name(answerTo, "nodes.answerTo"),
-    1,
-  ),
-  "nodes",
-);
+function pageOf<Row>(what: string, row: Field<Row>): Codec<CachePage<Row>> {
+  return message(what, { rows: list(row, limits.listPageRowsMax), next: optional(text) });
+}
 
-export const nodeName: Codec<CacheNodeName> = bounded(
-  codec(
-    "node",
-    ({ node, instance }) => [node, instance],
-    ([node, instance]) => ({ node: shape.name(node, "node.node"), instance: shape.name(instance, "node.instance") }),
-    2,
-  ),
-  "node",
-);
+export const keysPage = pageOf("keys page", cachedKey.nested);
+export const tagsPage = pageOf("tags page", listedTag.nested);
 
-export const nodeStats: Codec<CacheNodeStats> = codec(
-  "stats",
-  ({ uptimeMs, tiers, bus, stats }) => [uptimeMs, tiers, bus, encodeValue(stats)],
-  ([uptimeMs, tiers, bus, stats]) => ({
-    uptimeMs: shape.count(uptimeMs, "stats.uptimeMs"),
-    tiers: shape.list(tiers, "stats.tiers", tiersMax).map((tier) => shape.name(tier, "stats.tiers")),
-    bus: shape.name(bus, "stats.bus"),
-    stats: record(shape.bytes(stats, "stats.stats")),
-  }),
-  4,
-);
+export const invalidateAsked = messageOf("invalidate", list(tag, limits.tagsToldMax), { encoding: short });
 
-export const keysAsked: Codec<KeysAsked> = bounded(
-  codec(
-    "keys",
-    ({ beginning, after, rowsMax }) => [beginning, after ?? null, rowsMax],
-    ([beginning, after, rowsMax]) => ({
-      beginning: text(beginning, "keys.beginning"),
-      after: after === null ? undefined : text(after, "keys.after"),
-      rowsMax: rowsOf(rowsMax, "keys.rowsMax"),
-    }),
-    3,
-  ),
-  "keys",
-);
+export const publication = messageOf("publication", oneOf("published", "queued"));
 
-export const keysPage: Codec<CachePage<CachedKey>> = pageOf(
-  "keys page",
-  ({ key, tier, tags, ageMs, leftMs }) => [key, tier, tags, ageMs, leftMs ?? null],
-  ([key, tier, tags, ageMs, leftMs]) => ({
-    key: text(key, "keys page.key"),
-    tier: shape.name(tier, "keys page.tier"),
-    // With its key's own among them, a result may have one more than was asked for.
-    tags: shape.list(tags, "keys page.tags", limits.entryTagsMax + 1).map(anyTag),
-    ageMs: shape.count(ageMs, "keys page.ageMs"),
-    leftMs: leftMs === null ? undefined : shape.count(leftMs, "keys page.leftMs"),
-  }),
-  5,
-);
-
-export const tagsAsked: Codec<TagsAsked> = bounded(
-  codec(
-    "tags",
-    ({ below, after, rowsMax }) => [below, after ?? null, rowsMax],
-    ([below, after, rowsMax]) => ({
-      below: anyTag(below),
-      after: after === null ? undefined : anyTag(after),
-      rowsMax: rowsOf(rowsMax, "tags.rowsMax"),
-    }),
-    3,
-  ),
-  "tags",
-);
-
-export const tagsPage: Codec<CachePage<ListedTag>> = pageOf(
-  "tags page",
-  ({ tag, version, isPending }) => [tag, version, isPending],
-  ([tag, version, isPending]) => ({
-    tag: anyTag(tag),
-    version: shape.count(version, "tags page.version"),
-    isPending: shape.flag(isPending, "tags page.isPending"),
-  }),
-  3,
-);
-
-export const invalidateAsked: Codec<readonly Tag[]> = bounded(
-  codec(
-    "invalidate",
-    (tags) => [tags],
-    ([tags]) => shape.list(tags, "invalidate.tags", limits.tagsToldMax).map(asTag),
-    1,
-  ),
-  "invalidate",
-);
-
-export const publication: Codec<Publication> = codec(
-  "publication",
-  (outcome) => [outcome],
-  ([outcome]) => shape.oneOf(outcome, "publication", ["published", "queued"]),
-  1,
-);
-
-/** For how long tags must have been unused; undefined: as the node was configured. */
-export const pruneAsked: Codec<{ readonly unusedMs: number | undefined }> = bounded(
-  codec(
-    "prune",
-    ({ unusedMs }) => [unusedMs ?? null],
-    ([unusedMs]) => ({ unusedMs: unusedMs === null ? undefined : shape.count(unusedMs, "prune.unusedMs") }),
-    1,
-  ),
+export const pruneAsked = message(
   "prune",
+  {
+    /** Removes tags that were unused for so long; undefined: as the node was configured. */
+    unusedMs: optional(count),
+  },
+  { encoding: short },
 );
 
-export const pruned: Codec<{ readonly entries: number; readonly tags: number }> = codec(
-  "pruned",
-  ({ entries, tags }) => [entries, tags],
-  ([entries, tags]) => ({ entries: shape.count(entries, "pruned.entries"), tags: shape.count(tags, "pruned.tags") }),
-  2,
-);
-
-/** Memory, what is behind it, and room for one more. */
-const tiersMax = 4;
-
-/** What is sent to a node is small, whatever it is. */
-function bounded<T>(inner: Codec<T>, what: string): Codec<T> {
-  return {
-    write: inner.write,
-    read: (bytes) => {
-      if (bytes.length > limits.actorEventBytesMax)
-        throw new TooLargeError({ what, size: bytes.length, sizeMax: limits.actorEventBytesMax });
-      return inner.read(bytes);
-    },
-  };
-}
-
-function pageOf<Row>(
-  what: string,
-  toFields: (row: Row) => readonly unknown[],
-  fromFields: (read: readonly unknown[]) => Row,
-  count: number,
-): Codec<CachePage<Row>> {
-  return {
-    write: ({ rows, next }) => encodeMessage([rows.map(toFields), next ?? null]),
-    read: (bytes) => {
-      const [rows, next] = shape.fields(decodeMessage(bytes, what), what, 2);
-      return {
-        rows: shape.list(rows, `${what}.rows`, limits.listPageRowsMax).map((row) => fromFields(shape.fields(row, `${what}.rows`, count))),
-        next: next === null ? undefined : text(next, `${what}.next`),
-      };
-    },
-  };
-}
-
-function text(value: unknown, what: string): string {
-  if (typeof value !== "string") throw new MalformedMessageError({ what, reason: "is not a string" });
-  return value;
-}
-
-function rowsOf(value: unknown, what: string): number {
-  const rows = shape.count(value, what);
-  if (rows < 1 || rows > limits.listPageRowsMax) {
-    throw new MalformedMessageError({ what, reason: `is not from 1 to ${limits.listPageRowsMax}` });
-  }
-  return rows;
-}
-
-function anyTag(value: unknown): Tag {
-  return value === rootTag ? rootTag : asTag(value);
-}
-
-function record(bytes: Uint8Array): Readonly<Record<string, Value>> {
-  let value: Value;
-  try {
-    ({ value } = decodeValue(bytes));
-  } catch (error) {
-    if (!(error instanceof ZooidError)) throw error;
-    throw new MalformedMessageError({ what: "stats", reason: error.message }, error);
-  }
-  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) {
-    throw new MalformedMessageError({ what: "stats", reason: "are not an object" });
-  }
-  return value as Readonly<Record<string, Value>>;
-}
+export const pruned = message("pruned", { entries: count, tags: count });

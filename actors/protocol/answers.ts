@@ -1,39 +1,15 @@
-import { decodeMessage, encodeMessage, errorFromWire, errorToWire, MalformedMessageError, ZooidError, type Log } from "../../core/index.js";
+import { errorFromWire, errorToWire, MalformedMessageError, ZooidError, type Log } from "../../core/index.js";
 import type { Message } from "../../transport/transport.js";
 import { capturedBy } from "./captured.js";
-import * as shape from "./checks.js";
-
-/** Both directions of one kind of message. */
-export interface Codec<T> {
-  write(message: T): Uint8Array;
-  /** Throws MalformedMessageError, TooLargeError, InvalidKeyError. */
-  read(bytes: Uint8Array): T;
-}
-
-/** A codec of messages that are arrays of `count` fields. */
-export function codec<T>(
-  what: string,
-  toFields: (message: T) => readonly unknown[],
-  fromFields: (read: readonly unknown[]) => T,
-  count: number,
-): Codec<T> {
-  return {
-    write: (message) => encodeMessage(toFields(message)),
-    read: (bytes) => fromFields(shape.fields(decodeMessage(bytes, what), what, count)),
-  };
-}
+import { element } from "./fields.js";
+import { type Codec, message } from "./message.js";
 
 /** A message without fields. */
 export interface Nothing {
   readonly type?: never;
 }
 
-export const nothing = codec<Nothing>(
-  "nothing",
-  () => [],
-  () => ({}),
-  0,
-);
+export const nothing: Codec<Nothing> = message("nothing", {});
 
 /** Reads a message whose sender waits for no answer; undefined, and logged, if it is malformed. */
 export function readOrDrop<T>(codec: Codec<T>, { subject, payload }: Pick<Message, "subject" | "payload">, log: Log): T | undefined {
@@ -48,20 +24,24 @@ export function readOrDrop<T>(codec: Codec<T>, { subject, payload }: Pick<Messag
 
 // ---- Answers: [0, result] or [1, class, facts]
 
+/** `errorFromWire` checks both. */
+const unchecked = element((value) => value);
+const failure = message("error", { name: unchecked, facts: unchecked });
+
 /** The bytes of an answer with a result. */
 export function writeAnswer<T>(answer: Codec<T>, message: T): Uint8Array {
-  const body = answer.write(message);
-  const whole = Buffer.allocUnsafe(body.length + 1);
-  whole[0] = 0;
-  whole.set(body, 1);
-  return whole;
+  return after(0, answer.write(message));
 }
 
 /** The bytes of an answer that fails with `error`. */
 export function writeError(error: unknown): Uint8Array {
-  const body = encodeMessage(errorToWire(error));
+  const [name, facts] = errorToWire(error);
+  return after(1, failure.write({ name, facts }));
+}
+
+function after(first: number, body: Uint8Array): Uint8Array {
   const whole = Buffer.allocUnsafe(body.length + 1);
-  whole[0] = 1;
+  whole[0] = first;
   whole.set(body, 1);
   return whole;
 }
@@ -73,6 +53,6 @@ export function writeError(error: unknown): Uint8Array {
 export function readAnswer<T>(answer: Codec<T>, bytes: Uint8Array): T {
   if (bytes[0] === 0) return answer.read(bytes.subarray(1));
   if (bytes[0] !== 1) throw capturedBy(bytes) ?? new MalformedMessageError({ what: "answer", reason: "is neither a result nor an error" });
-  const [name, facts] = shape.fields(decodeMessage(bytes.subarray(1), "error"), "error", 2);
+  const { name, facts } = failure.read(bytes.subarray(1));
   throw errorFromWire(name, facts);
 }
