@@ -40,20 +40,20 @@ import { createJetStreamBus } from "./bus/stream-bus.js";
 import { createPlainBus } from "./bus/plain-bus.js";
 
 /**
- * A cache of its own. Resolves without waiting for a broker, which may come later: the log, or a warning of the process where no log was
- * given, says within a second what is missing. Rejects with InvalidOptionError, InUseError, StoreError, NotAuthorizedError, CertificateError.
+ * Opens a cache. Does not wait for a broker: the log, or without a log a process warning, reports within a second that
+ * there is none. Rejects with InvalidOptionError, InUseError, StoreError, NotAuthorizedError, CertificateError.
  */
 export async function createCache(options: CacheOptions = {}): Promise<Cache> {
   return (await openCache(options, cacheSettings(options))).cache;
 }
 
-/** A cache, and what its functions are bound to. */
+/** A cache, and the core to which its functions are bound. */
 export interface OpenedCache {
   readonly cache: Cache;
   readonly core: CacheCore;
 }
 
-/** Opens a cache that needs nothing from outside, at once; undefined: it does. */
+/** Opens a cache that needs neither a folder nor a broker, at once; undefined: it needs one. */
 export function openAlone(options: CacheOptions, settings: CacheSettings): OpenedCache | undefined {
   if (settings.storage.type !== "memory" || settings.busUrl !== undefined || options.transport !== undefined) return undefined;
   const clock = backgroundClock(settings.clock);
@@ -81,7 +81,7 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   }
 }
 
-/** A cache over `parts`: how a simulation runs it, with faults beneath. */
+/** A cache over `parts`, for simulations that put faults into them. */
 export function openCacheOver(settings: CacheSettings, parts: CacheParts): OpenedCache {
   const clock = backgroundClock(settings.clock);
   return started(new CacheCore(settings, clock, parts), clock, undefined, () => Promise.resolve());
@@ -118,14 +118,14 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
   try {
     return await opening;
   } catch (error) {
-    // What an earlier process left would not learn what becomes stale now: only where there is nothing memory stands in for it.
+    // Entries of an earlier process would miss later invalidations: memory replaces the disk only if the disk is empty.
     if (!(error instanceof DiskFullError && error.isEmpty)) throw error;
     log.error({ folder, error }, "cache goes on in memory, its disk is full");
     return undefined;
   }
 }
 
-/** Of the positions on disk. Over plain NATS each node counts for itself, from its start on. */
+/** Source of the positions on disk. Undefined over plain NATS: there each node counts for itself, from its start on. */
 function counterOf({ bus }: CacheOptions, { busKind }: CacheSettings): string | undefined {
   const kind = busKind ?? bus?.kind ?? "alone";
   return kind === "nats" ? undefined : kind;
@@ -141,14 +141,14 @@ interface OpenedTransport {
   readonly release: Release;
 }
 
-/** Closes what the cache has opened beneath it: a link that is silent is waited for so long. */
+/** Closes the links that the cache has opened, and waits at most `timeoutMs` for a silent one. */
 type Release = (timeoutMs: number) => Promise<void>;
 
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
   const { clock, random, log, busUrl, storage } = settings;
   const seams = { clock, random, log };
   const who = credentialsOf(options);
-  // A broker that is not there yet is not waited for; one that refuses us is no broker of ours.
+  // Does not wait for a broker that is absent. A broker that refuses the client fails the start.
   const transport =
     busUrl === undefined ? options.transport : await openTransport({ ...who, servers: busUrl, waitForFirst: "refusal", ...seams });
   const isOwn = busUrl !== undefined;
@@ -186,7 +186,7 @@ function busOver(
 ): Bus | undefined {
   const seams = { clock, random, log };
   if (bus !== undefined) return bus;
-  // A disk counts on from where it stood: nobody else counts.
+  // Positions continue from those of the disk: no other node counts them.
   if (transport === undefined) return disk && createInvalidationHub({ ...seams, from: disk.position }).connect();
   if (busKind === "jetstream" && isNats(transport)) return createJetStreamBus({ transport, prefix, replicas, ...seams });
   return createPlainBus({ transport, prefix, ...seams });
@@ -235,12 +235,12 @@ const getOrSetOptionNames: ReadonlySet<string> = new Set<keyof GetOrSetOptions>(
 
 const everything: readonly Tag[] = [rootTag];
 
-/** Of a value of the caller's own. */
+/** Tags of a value of `set` or `getOrSet`. Default: the root. */
 function keptTags(tags: Tags | undefined): readonly Tag[] {
   return tags === undefined || tags.length === 0 ? everything : asTags(tags);
 }
 
-/** Whether all that is named stands in `tags` as it is. */
+/** Whether `tags` contains each tag of `named`. */
 function hasAll(tags: readonly string[], named: Tags): boolean {
   return typeof named === "string" ? tags.includes(named) : Array.isArray(named) && named.every((tag: string) => tags.includes(tag));
 }
@@ -281,7 +281,7 @@ class OpenCache implements Cache {
     return shared && (calls.give(shared, true) as Promise<Value>);
   }
 
-  /** What a function keeps under `key`, as its `key` gives it. */
+  /** The result of a cached function, by the key that the function's `key` returns. */
   async #resultOf(key: string): Promise<Entry | undefined> {
     const { calls } = this.#core;
     return calls.findByKey(key) ?? calls.lookUp(key, keyTag(key));
@@ -376,7 +376,7 @@ class OpenCache implements Cache {
   }
 
   #busHeardMs(): number | undefined {
-    // Read before the clock, which goes on meanwhile.
+    // Read before the clock, which advances meanwhile.
     const heardAt = this.#core.bus?.heardAt;
     return heardAt === undefined ? undefined : this.#core.settings.clock.monotonic() - heardAt;
   }

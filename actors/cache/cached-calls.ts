@@ -25,7 +25,7 @@ import { Running } from "./running.js";
 import { type BeganHere, failureOf, promised, type Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
-/** What cached calls need of the cache. */
+/** Dependencies of CachedCalls. */
 export interface CachedCallsDeps {
   readonly tiers: Tiers;
   /** The tier in which hits are found. */
@@ -60,7 +60,7 @@ export interface CallCounts {
  * Answers calls of cached functions: with a kept result, or by one computation for all calls that may share it.
  *
  * 1. The versions of all tags are noted before the function is called, and compared when its result is to be kept.
- * 2. All that a computation uses, results of nested calls too, is noted in it before it goes on.
+ * 2. Each dependency of a computation, and of nested calls, is noted in it before it continues.
  * 3. Calls that would wait for each other fail.
  */
 export class CachedCalls {
@@ -118,7 +118,7 @@ export class CachedCalls {
     };
   }
 
-  /** Kept result for the slot's key, if it may be served now. The computation that calls depends on it from now on. */
+  /** The kept result of the slot's key, if it may be served now. The calling computation depends on it from now on. */
   find(slot: EntrySlot, declared?: () => readonly Tag[] | undefined): Entry | undefined {
     return this.#observers.looksUp ? this.#findTimed(slot, declared) : this.#find(slot, declared);
   }
@@ -141,7 +141,7 @@ export class CachedCalls {
     return promise;
   }
 
-  /** Entry that the nodes share for `key`, whose own tag is `tag`. The caller depends on `tag` also if there is none. */
+  /** The shared entry of `key`, whose own tag is `tag`. The caller depends on `tag` even if there is no entry. */
   async lookUp(key: string, tag: Tag): Promise<Entry | undefined> {
     this.current?.use([tag]);
     if (!this.#tiers.canLookUp) return undefined;
@@ -151,7 +151,7 @@ export class CachedCalls {
     return found?.entry;
   }
 
-  /** What a call returns that is answered by `entry`: a promise, if the function returns promises. */
+  /** The return value of a call that `entry` answers: a promise, if the function returns promises. */
   give(entry: Entry, isAsync: boolean): unknown {
     const { promise } = entry;
     if (promise !== undefined && promise !== promised) return promise;
@@ -167,7 +167,7 @@ export class CachedCalls {
     this.#misses++;
     const call: Call = { work, key: slot.key, slot, self, args, signal, caller: this.current };
     if (signal === undefined) return this.#miss(call);
-    // A computation that goes on after it gave up depends on that moment. Its result is not kept, in any cache.
+    // A computation that continues after an abort depends on that moment. Its result is not kept, in any cache.
     const readers = isAnythingComputing() ? currentComputations() : [];
     const gaveUp = () => {
       for (const reader of readers) reader.use([], false);
@@ -180,7 +180,7 @@ export class CachedCalls {
     return result instanceof Promise ? abortable(result, signal, gaveUp) : result;
   }
 
-  /** Computes the result anew, even if it is kept or under way. */
+  /** Computes the result again, even if it is kept or is being computed. */
   refresh(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[]): unknown {
     const call: Call = { work, key: slot.key, slot, self, args, signal: undefined, caller: this.current };
     return this.#refusedCircle(call) ?? this.#compute(call);
@@ -193,7 +193,7 @@ export class CachedCalls {
     return computation?.isOver === true ? undefined : computation;
   }
 
-  /** The computation that is running depends on `tags`. Throws OutsideComputationError, InvalidTagError. */
+  /** Adds `tags` to the running computation. Throws OutsideComputationError, InvalidTagError. */
   addDeps(tags: Tags): void {
     const computation = this.current;
     if (computation === undefined) throw new OutsideComputationError({ called: "addDeps" });
@@ -218,7 +218,7 @@ export class CachedCalls {
     return entry;
   }
 
-  /** Apart from `#find`, as reading a clock costs more than the look-up. */
+  /** Separate from `#find`, because reading a clock costs more than the look-up. */
   #findTimed(slot: EntrySlot, declared: (() => readonly Tag[] | undefined) | undefined): Entry | undefined {
     const startedMs = this.#clock.monotonic();
     try {
@@ -238,7 +238,7 @@ export class CachedCalls {
 
   #miss(call: Call): unknown {
     const flight = this.#flights.get(call.key);
-    // After its time-out no call joins it.
+    // After its time-out no call joins a flight.
     if (flight === undefined || flight.leftMs === 0)
       return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
@@ -248,7 +248,7 @@ export class CachedCalls {
     return flight.join(call);
   }
 
-  /** Rejects, or throws, if `call` is part of a computation of its own key, which would wait for itself. */
+  /** Rejects, or throws, if `call` is part of a computation of its own key: it would wait for itself. */
   #refusedCircle(call: Call): Promise<never> | undefined {
     const circle = circleAbove(call);
     if (circle === undefined) return undefined;
@@ -287,7 +287,7 @@ export class CachedCalls {
     return this.#tiers.give(this.#tiers.keep(call, result, computation, began, false));
   }
 
-  /** Whether the bucket is asked before the function is called: not for one that may return something else than a promise. */
+  /** Whether to ask the bucket before the function is called: only if the function is known to return a promise. */
   #looksUp(call: Call): boolean {
     return call.work.isAsync() && this.#tiers.canLookUp;
   }
@@ -330,7 +330,7 @@ export class CachedCalls {
       computation.use(found.entry.tags);
     }
     call.signal?.throwIfAborted();
-    // The versions are noted anew: the function reads nothing before this point.
+    // The versions are noted again: the function reads nothing before this point.
     flight.begins(this.#tiers.begin());
     this.#starts(computation);
     const result = this.#running.run(computation, call.work.compute, call);
@@ -338,7 +338,7 @@ export class CachedCalls {
     return this.#checked(result);
   }
 
-  /** As `result`; rejects if callers are to get copies and its value cannot be copied. */
+  /** Like `result`, but rejects if callers get copies and its value cannot be copied. */
   #checked(result: PromiseLike<unknown>): PromiseLike<unknown> {
     if (!this.#tiers.copies) return result;
     return result.then((value) => {
@@ -356,7 +356,7 @@ export class CachedCalls {
     return flight;
   }
 
-  /** Makes the computation that calls depend on all that `entry` depends on. */
+  /** Makes the calling computation depend on all that `entry` depends on. */
   #note(key: string, entry: Entry): void {
     if (this.#computing > 0) this.#running.getStore()?.use(this.#tiers.tagsFor(key, entry.tags));
     if (entry.reads !== undefined && isAnythingComputing()) noteReads(entry.reads);
@@ -375,7 +375,7 @@ export class CachedCalls {
     throw error;
   }
 
-  /** Forgets the computations that run, and keeps no result of theirs. One that never ends would keep the cache in memory. */
+  /** Forgets running computations, whose results are not kept. One that never ends would keep the cache in memory. */
   close(): void {
     endComputing(this);
     this.#running.disable();

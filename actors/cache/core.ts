@@ -18,15 +18,15 @@ import { SharedEntries } from "./shared-tier.js";
 import { type BeganHere, Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
-/** What a cache stands on when its parts were made elsewhere; all of it is closed with the cache. */
+/** Parts of a cache that are made elsewhere. All are closed with the cache. */
 export interface CacheParts {
   readonly bus: Bus | undefined;
   readonly disk: PersistentEntryStore | undefined;
-  /** Shared by nodes that hear each other over the bus, which numbers the same for all of them. */
+  /** Shared by nodes on one bus, which gives all of them the same numbers. */
   readonly bucket?: Bucket | undefined;
 }
 
-/** What a cache is made of: its tiers, the versions of tags, calls and invalidations, wired to each other. */
+/** The parts of a cache, wired to each other: its tiers, the versions of tags, calls and invalidations. */
 export class CacheCore {
   readonly settings: CacheSettings;
   readonly trie: TagTrie;
@@ -75,17 +75,17 @@ export class CacheCore {
     });
   }
 
-  /** Whether what is known here is new enough to be served, and to be kept. */
+  /** Whether this node knows the invalidations well enough to serve and keep results. */
   get isInTouch(): boolean {
     return this.#inTouch()?.() ?? true;
   }
 
-  /** What keys of a function begin with. */
+  /** Beginning of the keys of a function. */
   scope(text: string): string {
     return this.settings.prefix === "zooid" ? text : `${this.settings.prefix}:${text}`;
   }
 
-  /** The key of a result that is set and got by a key of the caller's own. */
+  /** The result key of a key that the caller chose. */
   keyOf(key: string): OwnKey & { readonly slot: EntrySlot } {
     const known = this.#ownKeys.get(key);
     if (known !== undefined) return known;
@@ -100,7 +100,7 @@ export class CacheCore {
     return own;
   }
 
-  /** This node keeps nothing for `key` any more; what others keep is as good as before. */
+  /** Removes the result of `key` at this node. Results of other nodes stay valid. */
   forget(key: string): void {
     this.memory.delete(key);
     this.disk?.delete(key);
@@ -116,7 +116,7 @@ export class CacheCore {
     };
   }
 
-  /** All of `tags`, and what is below them. */
+  /** Invalidates all of `tags`, and the tags below them. */
   async invalidate(tags: Tags): Promise<Publication> {
     return outcomeOf(asTags(tags).map((tag) => this.intake.invalidate(tag)));
   }
@@ -129,7 +129,7 @@ export class CacheCore {
     return this.intake.invalidate(tag)();
   }
 
-  /** Keeps `value` as the result of `key`, as known at `since`, and tells all nodes that theirs is stale. */
+  /** Keeps `value` as the result of `key`, as known at `since`, and invalidates the results of other nodes. */
   set(
     own: OwnKey & { readonly slot: EntrySlot },
     value: unknown,
@@ -146,7 +146,7 @@ export class CacheCore {
     const put = () => {
       if (isOutdated) return undefined;
       began ??= this.tiers.begin();
-      // What is set is shared once its invalidation has a number, which it bears.
+      // A value that is set is shared once its invalidation has a number, which the record carries.
       const here = this.shared === undefined ? began : { ...began, shared: undefined };
       const kept = this.tiers.keep(call, value, { tags, reads: noReads }, here, false, true);
       const entry = this.memory.get(key);
@@ -161,7 +161,7 @@ export class CacheCore {
   #inTouch(): (() => boolean) | undefined {
     const { maxStaleMs } = this.settings;
     const { bus } = this;
-    // Only a bus in this process has no bound, which follows before anybody can ask.
+    // By default only a bus in this process has no bound, and it follows before the first call.
     if (bus === undefined || maxStaleMs === Infinity) return undefined;
     return () => this.#ticks.now() - bus.heardAt <= maxStaleMs;
   }
@@ -175,7 +175,9 @@ export interface RuleOptions {
   readonly staleIfError?: Duration | undefined;
 }
 
-/** What is set was computed elsewhere, and is wanted. A class, so that a set, which costs a microsecond, makes no functions for it. */
+/**
+ * The value of a `set` is computed elsewhere, and wanted. A class: a set costs a microsecond, and makes no functions.
+ */
 class Setting implements Work {
   readonly name: string;
   readonly rules: KeepingRules;
@@ -202,9 +204,9 @@ class Setting implements Work {
   }
 }
 
-/** No function is called this. */
+/** No function has this name. */
 const ownKeys = '""';
-/** Keys made before; past it they are made anew. */
+/** Keys that are remembered; past this bound all are forgotten and built again. */
 const keysRememberedMax = 10_000;
 
 async function outcomeOf(published: readonly Published[]): Promise<Publication> {

@@ -9,7 +9,7 @@ import { type Deferred, deferred } from "../../core/deferred.js";
 import { FlightWaiter } from "./flight-waiter.js";
 import type { BeganHere, FoundHere, Tiers } from "./tiers.js";
 
-/** What flights need of the cache. */
+/** Dependencies of a flight. */
 export interface FlightDeps {
   readonly tiers: Tiers;
   readonly clock: Clock;
@@ -19,7 +19,7 @@ export interface FlightDeps {
   /** The flight has ended or timed out: the next call begins another. */
   readonly ended: (flight: Flight) => void;
   readonly timedOut: (flight: Flight) => void;
-  /** Begins a new flight for `call`, and gives its result. */
+  /** Begins a new flight for `call`, and returns its result. */
   readonly flyAgain: (call: Call) => Promise<unknown>;
 }
 
@@ -27,9 +27,9 @@ export interface FlightDeps {
  * One computation of a cached result, and all calls that wait for it.
  *
  *     leader      the call that began it; waits however long it takes
- *     followers   joined while nothing had been invalidated or changed since it began: get whatever it gives
- *     patient     joined so, but the leader's signal may abort: as followers, but for such an abort
- *     late        joined after an invalidation or a change: get what it gives, a failure too, only if valid at its end
+ *     followers   joined while nothing had been invalidated or changed since it began: get every outcome
+ *     patient     joined in the same way, but the leader's signal may abort: as followers, but for such an abort
+ *     late        joined after an invalidation or a change: get the outcome, a failure too, only if valid at its end
  *
  *     how it ends                  leader              followers, patient   late
  *     returned, valid              result, kept        result              result
@@ -39,7 +39,7 @@ export interface FlightDeps {
  *     threw, leader aborted        error               one new flight      one new flight
  *     flightTimeout                waits on            TimeoutError        TimeoutError
  *
- * Where `staleIfError` allows it, a last value is given instead of an error, and the error is not kept; not so after an
+ * If `staleIfError` allows it, calls get a last value instead of an error, and the error is not kept; not so after an
  * abort of the leader. A leader that can abort has no followers: they are patient.
  *
  * 1. A call that begins after an invalidation was applied gets no result and no failure of a flight that began before
@@ -48,7 +48,7 @@ export interface FlightDeps {
  *    in the context of one of them.
  * 3. The abort of one call ends no other call's wait.
  *
- * A flight is straight code, no machine: one decision at its end is all its life, and a pure transition of XState would
+ * A flight is straight code, not a machine: it makes one decision, at its end, and a pure transition of XState would
  * cost more than all the rest of a flight.
  *
  * Source: DESIGN "Flights", promise 11; INTERLEAVINGS B1; Convex's `application/cache`.
@@ -65,7 +65,9 @@ export class Flight {
   #followers: Deferred<KeptValue> | undefined;
   readonly #patient: FlightWaiter[] = [];
   readonly #late: FlightWaiter[] = [];
-  /** Computations of other caches that the leader is part of. They depend on what was read of object stores alone. */
+  /**
+   * Computations of other caches that the leader is part of. They depend only on the object-store reads of the flight.
+   */
   readonly #leaderReaders: readonly Computation[];
   /** The computations that called as followers. */
   readonly #callers = new Set<Computation>();
@@ -78,9 +80,9 @@ export class Flight {
   /** Set once a call has joined. */
   #timer: unknown;
   #isTimedOut = false;
-  /** The entry that a tier had, so that nothing was computed. */
+  /** The entry of a tier that had the result, so that nothing was computed. */
   #found: Entry | undefined;
-  /** What the function returned, and how it is given to all callers. */
+  /** The return value of the function, and the form of it that callers get. */
   #value: unknown;
   #kept: KeptValue | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -96,7 +98,7 @@ export class Flight {
     this.#leaderReaders = this.#awaitedBy(call);
   }
 
-  /** Milliseconds until the calls that have joined are freed; 0: a call does not join any more. */
+  /** Milliseconds until the calls that have joined are freed; 0: calls no longer join. */
   get leftMs(): number {
     return Math.max(0, this.#beganMs + this.#deps.flightTimeoutMs - this.#deps.clock.monotonic());
   }
@@ -108,7 +110,7 @@ export class Flight {
     this.#patient.push(...this.#late.splice(0));
   }
 
-  /** Value of the entry that a tier had. It is the result, and is kept already. */
+  /** Returns the value of an entry that a tier had. It is the result, and is kept already. */
   finds({ entry, began }: FoundHere): unknown {
     this.#began = began;
     this.computation.use(entry.tags);
@@ -129,7 +131,7 @@ export class Flight {
     );
   }
 
-  /** The result for `call`, which may be that of a new flight. */
+  /** The result for `call`, perhaps that of a new flight. */
   join(call: Call): Promise<unknown> {
     const readers = this.#awaitedBy(call);
     this.#timer ??= this.#deps.clock.setTimeout(() => this.#timeOut(), this.leftMs);
@@ -144,12 +146,12 @@ export class Flight {
     return waiter.promise;
   }
 
-  /** The key itself was set, deleted or computed anew elsewhere. */
+  /** The key itself was set, deleted, or computed again elsewhere. */
   invalidateKey(): void {
     this.#keyWasInvalidated = true;
   }
 
-  /** A newer computation of its key was begun: the result of this one is not kept. */
+  /** A newer computation of its key began: the result of this one is not kept. */
   supersede(): void {
     this.#isSuperseded = true;
   }
@@ -159,7 +161,7 @@ export class Flight {
     this.computation.end();
     this.#deps.computed(this.computation, false);
     if (this.#isTimedOut) {
-      this.#tellLeader(this.computation.isKeepable);
+      this.#passToLeader(this.computation.isKeepable);
       this.#leader.resolve(this.#deps.tiers.give(this.#held));
       return;
     }
@@ -186,7 +188,7 @@ export class Flight {
     if (this.#isWaitedFor && this.call.signal?.aborted === true) {
       this.#failLeader();
     } else if (last !== undefined) {
-      // The last value stands in for the result, and is not kept for it.
+      // The last value replaces the result, and is not kept again.
       this.#answerEarly(last, false);
       if (isValid) this.#answer(this.#late, last, false);
     } else {
@@ -212,11 +214,11 @@ export class Flight {
     this.#deps.tiers.keepFailure(this.call, this.#failure?.error, this.computation, this.#began, true);
   }
 
-  /** Gives `kept` to the leader, and to all calls that joined before anything was invalidated. */
+  /** Resolves the leader, and all calls that joined before anything was invalidated, to `kept`. */
   #answerEarly(kept: KeptValue, isKeepable: boolean): void {
-    this.#tellLeader(isKeepable);
-    this.#tellFollowers(isKeepable);
-    // The leader gets a copy too where others do: the function may hold on to what it returned, and change it.
+    this.#passToLeader(isKeepable);
+    this.#passToFollowers(isKeepable);
+    // The leader gets a copy too if others do: the function may keep a reference to its return value, and change it.
     this.#leader.resolve(this.#deps.tiers.give(kept));
     this.#followers?.resolve(kept);
     if (this.#patient.length > 0) this.#answer(this.#patient, kept, isKeepable);
@@ -224,13 +226,13 @@ export class Flight {
 
   #failEarly(): void {
     this.#failLeader();
-    this.#tellFollowers(this.computation.isKeepable);
+    this.#passToFollowers(this.computation.isKeepable);
     this.#followers?.reject(this.#failure?.error);
     this.#fail(this.#patient);
   }
 
   #failLeader(): void {
-    this.#tellLeader(this.computation.isKeepable);
+    this.#passToLeader(this.computation.isKeepable);
     this.#leader.reject(this.#failure?.error);
   }
 
@@ -241,7 +243,7 @@ export class Flight {
     timedOut(this);
     ended(this);
     const error = new TimeoutError({ what: `the computation of ${this.computation.name}`, timeoutMs: flightTimeoutMs });
-    // The result of a caller that goes on without this one is not kept: a moment later it may be another.
+    // The result of a caller that continues without this one is not kept: a moment later it may be another.
     for (const caller of this.#callers) {
       if (caller !== this.call.caller) this.#free(caller);
     }
@@ -261,7 +263,7 @@ export class Flight {
     caller?.waitsFor.delete(this.computation);
   }
 
-  /** Notes that the caller of `call` waits for it. Returns the computations of other caches that the call is part of. */
+  /** Notes that the caller of `call` waits for it. Returns computations of other caches that the call is part of. */
   #awaitedBy({ caller }: Call): readonly Computation[] {
     if (caller?.isOver === false) caller.waitsFor.add(this.computation);
     if (!isAnythingComputing()) return noComputations;
@@ -270,11 +272,11 @@ export class Flight {
     return readers;
   }
 
-  /** One new flight for the calls that still wait. */
+  /** Begins one new flight for the calls that still wait. */
   #flyAgain(): void {
     if (!this.#isWaitedFor) return;
     const waiters = this.#takeWaiters();
-    // These calls do not depend on what this flight used.
+    // These calls do not depend on the tags and reads of this flight.
     for (const { call, readers } of waiters) {
       call.caller?.waitsFor.delete(this.computation);
       for (const reader of readers) reader.endRead();
@@ -283,7 +285,7 @@ export class Flight {
     for (const waiter of waiters) waiter.fly(this.#deps.flyAgain);
   }
 
-  /** Whether calls wait that may get a new flight. */
+  /** Whether there are waiting calls that may get a new flight. */
   get #isWaitedFor(): boolean {
     return this.#patient.length + this.#late.length > 0;
   }
@@ -292,21 +294,21 @@ export class Flight {
     return [...this.#patient.splice(0), ...this.#late.splice(0)];
   }
 
-  /** What the function returned, held so that several callers can be given it. */
+  /** The return value of the function, in a form that several callers can get. */
   get #held(): KeptValue {
     return (this.#kept ??= this.#deps.tiers.hold(this.#value));
   }
 
   #answer(waiters: FlightWaiter[], kept: KeptValue, isKeepable: boolean): void {
     for (const waiter of waiters.splice(0)) {
-      this.#tell(waiter.call.caller, waiter.readers, isKeepable);
+      this.#pass(waiter.call.caller, waiter.readers, isKeepable);
       waiter.resolve(this.#deps.tiers.give(kept));
     }
   }
 
   #fail(waiters: FlightWaiter[]): void {
     for (const waiter of waiters.splice(0)) {
-      this.#tell(waiter.call.caller, waiter.readers, this.computation.isKeepable);
+      this.#pass(waiter.call.caller, waiter.readers, this.computation.isKeepable);
       waiter.reject(this.#failure?.error);
     }
   }
@@ -318,7 +320,7 @@ export class Flight {
     return isUnchanged && !isAnyStale(this.computation.reads);
   }
 
-  /** Nothing that it depends on was invalidated or changed since it began: a call that began later may have its result. */
+  /** Whether nothing that it depends on was invalidated or changed since it began: later calls may have its result. */
   #isValid(): boolean {
     const { tiers } = this.#deps;
     if (this.#found !== undefined) {
@@ -333,8 +335,8 @@ export class Flight {
     return !tiers.isStale(this.computation, this.#began);
   }
 
-  /** Makes `caller` and `readers` depend on all that this one depends on. To be called before `caller` goes on. */
-  #tell(caller: Computation | undefined, readers: Iterable<Computation>, isKeepable: boolean): void {
+  /** Passes the dependencies of this computation on to `caller` and `readers`. Call it before `caller` continues. */
+  #pass(caller: Computation | undefined, readers: Iterable<Computation>, isKeepable: boolean): void {
     const { tags, reads } = this.computation;
     for (const reader of readers) {
       reader.useReads(isKeepable ? reads : [staleRead]);
@@ -346,13 +348,13 @@ export class Flight {
     caller.waitsFor.delete(this.computation);
   }
 
-  #tellLeader(isKeepable: boolean): void {
-    this.#tell(this.call.caller, this.#leaderReaders, isKeepable);
+  #passToLeader(isKeepable: boolean): void {
+    this.#pass(this.call.caller, this.#leaderReaders, isKeepable);
   }
 
-  #tellFollowers(isKeepable: boolean): void {
-    for (const caller of this.#callers) this.#tell(caller, noComputations, isKeepable);
-    this.#tell(undefined, this.#readers, isKeepable);
+  #passToFollowers(isKeepable: boolean): void {
+    for (const caller of this.#callers) this.#pass(caller, noComputations, isKeepable);
+    this.#pass(undefined, this.#readers, isKeepable);
     this.#callers.clear();
     this.#readers.length = 0;
   }

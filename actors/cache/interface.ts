@@ -13,68 +13,72 @@ import type { Tags } from "./tag-list.js";
 
 declare const moment: unique symbol;
 
-/** What was known at one moment: given by `now`, taken by `set`. */
+/** The state of a node's knowledge at one moment: `now` returns it, `set` takes it. */
 export interface Moment {
   readonly [moment]: true;
 }
 
-/** How a value of the caller's own is kept. */
+/** How a value that the caller provides is kept. */
 export interface SetOptions extends RuleOptions {
-  /** What the value depends on. */
+  /** Tags that the value depends on. */
   readonly tags?: Tags | undefined;
-  /** What was known before the value was computed. Default: it counts as computed at the call. */
+  /** The moment before the value was computed. Default: the value counts as computed at the call. */
   readonly since?: Moment | undefined;
 }
 
-/** How a value is kept that is computed when there is none. */
+/** How a value that `getOrSet` computes is kept. */
 export interface GetOrSetOptions extends RuleOptions {
   readonly tags?: Tags | undefined;
-  /** Ends the wait of this caller, and nobody else's. */
+  /** An abort ends the wait of this caller only. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a cache holds, and how it is. */
+/** Counts and state of a cache. */
 export interface CacheStats extends CallCounts, IntakeCounts, BucketCounts {
   readonly entries: number;
   readonly bytes: number;
   readonly evictions: number;
   /** The folder, if the cache has one. The fields above count the memory in front of it. */
   readonly disk: EntryStats | undefined;
-  /** Tags that have versions of their own here. */
+  /** Tags that have their own versions at this node. */
   readonly tags: number;
   /** Invalidations of this node that the bus has not acknowledged. */
   readonly outbox: number;
   /** Undefined: this process is alone. */
   readonly bus: BusState | undefined;
-  /** What keeps the bus from following, or from publishing: undefined when nothing does. */
+  /** Why the bus does not follow, or cannot publish; undefined: no known problem. */
   readonly busTrouble: string | undefined;
-  /** Since the bus last proved that no invalidation is missing, in milliseconds; Infinity before it first did. */
+  /** Milliseconds since the bus last proved that no invalidation is missing; Infinity before the first proof. */
   readonly busHeardMs: number | undefined;
   /** Results that could not be kept. */
   readonly keepFailures: number;
-  /** What is kept is known well enough to be served. */
+  /** Whether this node knows the invalidations well enough to serve results. */
   readonly isInTouch: boolean;
 }
 
-/** Results of functions, kept under tags until one of those is invalidated, on any node. */
+/** Results of functions, kept under tags until one of the tags is invalidated, at any node. */
 export interface Cache extends AsyncDisposable {
-  /** A function whose results are kept; or a decorator of a method. */
+  /** Wraps a function and keeps its results; or decorates a method. */
   readonly cacheable: Cacheable;
-  /** The computation that is running depends on `tags` too. Throws OutsideComputationError, InvalidTagError. */
+  /** Adds `tags` to the running computation. Throws OutsideComputationError, InvalidTagError. */
   addDeps(tags: Tags): void;
   /**
-   * What depends on a tag, or on one below it, is stale: here at once, at other nodes once it is `published`. Rejects with InvalidTagError,
-   * ClosedError, NotAuthorizedError when the broker does not let this node publish it, and with WriteInDoubtError when LMDB can neither keep the invalidation nor be kept from giving what it held before.
+   * Invalidates results under a tag and the tags below it: here at once, at other nodes once it is `published`. Rejects
+   * with InvalidTagError, with ClosedError, with NotAuthorizedError if the broker does not let this node publish it,
+   * and with WriteInDoubtError if LMDB can neither keep the invalidation nor be prevented from returning older results.
    */
   invalidate(tags: Tags): Promise<Publication>;
-  /** What was kept for `key` by `set`, or by a function whose `key(…)` it is; undefined when nothing is kept. Nothing is computed. */
+  /**
+   * The value that `set` kept for `key`, or the result of a cached function whose `key(…)` it is; undefined: none is
+   * kept. Computes nothing.
+   */
   get<Value = unknown>(key: string): Promise<Value | undefined>;
-  /** The value of `key`, computed once for all who ask when there is none. */
+  /** The kept value of `key`; without one, computes it once for all concurrent callers. */
   getOrSet<Value>(key: string, compute: () => Value | PromiseLike<Value>, options?: GetOrSetOptions): Promise<Value>;
-  /** Keeps `value`; what other nodes have for `key` is stale. */
+  /** Keeps `value`, and invalidates the values of other nodes for `key`. */
   set(key: string, value: unknown, options?: SetOptions): Promise<Publication>;
   delete(key: string): Promise<Publication>;
-  /** Everything is stale, at all nodes. */
+  /** Invalidates everything, at all nodes. */
   clear(): Promise<Publication>;
   /**
    * Removes entries that lapsed, and tags that nothing has depended on for `unused`. Default: autoPruneSecs. Resolves
@@ -83,17 +87,17 @@ export interface Cache extends AsyncDisposable {
    * before the sweep has ended.
    */
   prune(unused?: Duration): Promise<Pruned>;
-  /** Number of the latest invalidation that counts for `tag`; 0: none is known. */
+  /** Number of the latest invalidation that affects `tag`; 0: none is known. */
   tagVersion(tag: string): number;
-  /** For the `since` of a `set`: to be called before the value is computed. */
+  /** For the option `since` of `set`: call it before you compute the value. */
   now(): Moment;
   stats(): CacheStats;
-  /** Tells `observer` how long things take, until what this gives is called. */
+  /** Notifies `observer` of durations, until the returned function is called. */
   observe(observer: CacheObserver): () => void;
   /**
-   * Ends it; what LMDB keeps stays. Invalidations under way have a moment to be published while the bus is there. An `invalidate` that is not
-   * published by then resolves to `queued` when LMDB keeps it, else it rejects with ClosedError, as all do that come later. Idempotent.
-   * A link that is silent holds it up for limits.cacheCloseTimeoutMs at most.
+   * Closes the cache; LMDB keeps its results. Invalidations in progress get a moment to be published if the bus is
+   * there. An `invalidate` that is not published by then resolves to `queued` if LMDB keeps it, otherwise rejects with
+   * ClosedError, as all later calls do. Idempotent. A silent link delays it by at most limits.cacheCloseTimeoutMs.
    */
   close(): Promise<void>;
 }

@@ -21,15 +21,15 @@ import type { Publication } from "./publication.js";
 import type { SharedEntries } from "./shared-tier.js";
 import { isHashed, keyOf } from "./tiers.js";
 
-/** What invalidations meet here. */
+/** Dependencies of CacheIntake. */
 export interface CacheIntakeDeps {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
-  /** What the nodes share, which hears what the trie does. */
+  /** Results that the nodes share. They get the events that the trie gets. */
   readonly shared: SharedEntries | undefined;
   readonly calls: Pick<CachedCalls, "invalidateKey">;
-  /** Undefined: this process is alone, and counts for itself. */
+  /** Undefined: this process is alone and counts for itself. */
   readonly bus: Bus | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -39,20 +39,20 @@ export interface CacheIntakeDeps {
 
 /** Counts since the cache was opened. */
 export interface IntakeCounts {
-  /** Invalidations of this node, and those of others that it was told of. */
+  /** Invalidations of this node, and those of other nodes that the bus delivered. */
   readonly invalidations: number;
   readonly heard: number;
-  /** Those of this node that were not published within publishTimeout. */
+  /** Invalidations of this node that were not published within publishTimeout. */
   readonly queued: number;
-  /** Times a full outbox became one invalidation of everything. */
+  /** How often a full outbox became one invalidation of everything. */
   readonly overflows: number;
-  /** Times all that was kept became stale: another history, or a gap that could not be filled. */
+  /** How often all results became stale: another history, or a gap that could not be filled. */
   readonly resets: number;
-  /** Times the bus was lost. */
+  /** How often the bus was lost. */
   readonly cuts: number;
 }
 
-/** A key, and the tag that is its own. */
+/** A key and its own tag. */
 export interface OwnKey {
   readonly key: string;
   readonly tag: Tag;
@@ -63,24 +63,24 @@ interface PendingClaim extends Claim {
   readonly pending: PendingTag;
   /** Ids under which the disk keeps it. An earlier process may have left several. */
   readonly ids: string[];
-  /** Told its version, unless that is of an epoch that is not the one here. */
+  /** Called with its version, unless the version is of another epoch than the current one. */
   onNumbered: ((version: BusVersion) => void) | undefined;
 }
 
-/** What a set of this node put, and who is told the number of its invalidation once all that came before it was heard. */
+/** An entry of a `set` of this node. `share` gets the number of its invalidation once all earlier ones are applied. */
 interface OwnSet {
   readonly entry: object;
   readonly share: ((sequence: number) => void) | undefined;
 }
 
-/** What is published of an invalidation, once its caller knows that it counts here. */
+/** Resolves to the outcome of an invalidation that counts here already. */
 export type Published = () => Promise<Publication>;
 
 const publishedAtOnce = Promise.resolve<Publication>("published");
 const publishedHere: Published = () => publishedAtOnce;
 const allKeys = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
 
-/** Resolves when what was done here outlives the process; to an error when the disk may still give what it held before. */
+/** Resolves when the disk has what was done here; to an error when the disk may still return what it held before. */
 async function doubtOf(disk: PersistentEntryStore): Promise<WriteInDoubtError | undefined> {
   try {
     await disk.flush();
@@ -92,20 +92,20 @@ async function doubtOf(disk: PersistentEntryStore): Promise<WriteInDoubtError | 
 }
 
 /**
- * Invalidations of a cache, its own and those of others.
+ * Invalidations of a cache, its own and those of other nodes.
  *
- * 1. One of this node counts here before its call returns; it is pending until the bus has numbered it.
- * 2. What the bus tells is applied in its order; on disk the position moves with it.
- * 3. The key's own tag stands for the entry of that key, which goes, but for the one that a `set` of this node put there by that invalidation.
+ * 1. An invalidation of this node counts here before its call returns. It is pending until the bus has numbered it.
+ * 2. Events of the bus are applied in its order; on disk the position moves with them.
+ * 3. An invalidation of a key's own tag removes the entry of the key, except the entry of the `set` that caused it.
  */
 export class CacheIntake {
   readonly #deps: CacheIntakeDeps;
   readonly #outbox: Outbox<PendingClaim> | undefined;
-  /** Sets of this node, by the ids under which they are published, until the bus tells of them. */
+  /** Sets of this node, by the ids of their publications, until the bus delivers them. */
   readonly #ownSets = new Map<string, OwnSet>();
-  /** The same entries. */
+  /** The entries of #ownSets. */
   readonly #setsToHear = new Set<object>();
-  /** Keys of entries that were set and whose tags tell them by a hash only. */
+  /** Keys that were set, by their tags, where a tag holds only a hash of its key. */
   readonly #hashedSets = new Map<Tag, string>();
   #epoch: string | undefined;
   #invalidations = 0;
@@ -113,7 +113,7 @@ export class CacheIntake {
   #resets = 0;
   #cuts = 0;
   #isClosed = false;
-  /** Told last: a bus in this process tells of an invalidation while it is published. */
+  /** The last that was delivered: a bus in this process delivers an invalidation while it is published. */
   #heardId: string | undefined;
 
   constructor(deps: CacheIntakeDeps) {
@@ -137,7 +137,7 @@ export class CacheIntake {
     return { invalidations: this.#invalidations, heard: this.#othersHeard, queued, overflows, resets: this.#resets, cuts: this.#cuts };
   }
 
-  /** `tag` and all below it are stale here from now on, and will be at all nodes. Throws ClosedError. */
+  /** Invalidates `tag` and all tags below it: here from now on, later at all nodes. Throws ClosedError. */
   invalidate(tag: Tag): Published {
     this.checkOpen();
     const key = keyOf(tag) ?? this.#hashedSets.get(tag);
@@ -151,7 +151,10 @@ export class CacheIntake {
     });
   }
 
-  /** The same for a key, in whose place `put` puts an entry that this invalidation does not mean; `share` is told its number, if the entry outlived all that came before. Throws ClosedError. */
+  /**
+   * The same for a key; the entry of `put` takes its place and stays valid. `share` gets the number of this
+   * invalidation, if the entry outlives all earlier ones. Throws ClosedError.
+   */
   replace<E extends object>({ key, tag }: OwnKey, put: () => E | undefined, share?: (entry: E, sequence: number) => void): Published {
     this.checkOpen();
     if (this.#outbox === undefined) {
@@ -163,7 +166,7 @@ export class CacheIntake {
       else if (isHashed(tag)) this.#noteHashed(tag, key);
       return published;
     }
-    // The entry before goes, whether or not one is put in its place.
+    // Removes the earlier entry, whether or not `put` returns one.
     this.#forgetKey(key);
     let id: string | undefined;
     let numbered: number | undefined;
@@ -179,18 +182,17 @@ export class CacheIntake {
     const entry = put();
     if (entry === undefined) return published;
     if (isHashed(tag)) this.#noteHashed(tag, key);
-    // A bus in this process has numbered it, and told of it, already.
+    // A bus in this process has numbered and delivered it already.
     if (numbered !== undefined) share?.(entry, numbered);
     else if (id !== undefined && id !== this.#heardId) this.#noteSet(id, { entry, share: share && ((sequence) => share(entry, sequence)) });
     return published;
   }
 
-  /** Throws ClosedError once nothing is taken any more. */
   checkOpen(): void {
     if (this.#isClosed) throw new ClosedError({ what: "cache" });
   }
 
-  /** Takes nothing from now on. What is under way has `timeoutMs` to be published while the bus follows; then each caller learns what became of it. */
+  /** Refuses new calls, waits at most `timeoutMs` for publications if the bus follows, and then ends all waits. */
   async close(timeoutMs: number): Promise<void> {
     this.#isClosed = true;
     const { bus, clock } = this.#deps;
@@ -218,7 +220,7 @@ export class CacheIntake {
       if (known === undefined) disk?.queue({ id, tag: claimed });
       else trie.pendAgain(known.pending);
       const claim = known ?? this.#claim(claimed, id);
-      // A later set or deletion of a key stands for the earlier one.
+      // A later set or deletion of a key replaces the earlier one.
       if (claimed === tag) claim.onNumbered = onNumbered;
       return claim;
     });
@@ -226,13 +228,13 @@ export class CacheIntake {
     return async () => {
       const doubt = disk && (await doubtOf(disk));
       const outcome = await this.#outcome(outbox, outgoing);
-      // A bus in this process keeps nothing: what the disk holds is what the next process has.
+      // A bus in this process keeps no messages: the next process has only the disk.
       if (doubt !== undefined && (outcome === "queued" || bus?.kind === "in-process")) throw doubt;
       return outcome;
     };
   }
 
-  /** Of one that is not published when the cache is closed, the disk makes good on it at the next start. */
+  /** If the cache is closed before the publication, the disk repeats it at the next start. */
   async #outcome(outbox: Outbox<PendingClaim>, outgoing: Outgoing<PendingClaim>): Promise<Publication> {
     try {
       return await outbox.outcome(outgoing);
@@ -243,8 +245,8 @@ export class CacheIntake {
   }
 
   /**
-   * One that an earlier process left on disk under `id`. The bus may have taken it already, so that it is published under an id of this
-   * process: the bus would take another copy for the first one, and what was added to it since would reach nobody.
+   * Publishes an invalidation that an earlier process left on disk under `id`. The bus may have taken it already, so it
+   * gets an id of this process: the bus would drop a copy as a duplicate, together with the tags that it covers by now.
    */
   #publishLeft(outbox: Outbox<PendingClaim>, tag: Tag, id: string): void {
     outbox.enqueue(tag, (claimed, _id, known) => {
@@ -261,7 +263,7 @@ export class CacheIntake {
       ids: [id],
       onNumbered: undefined,
       settled: ({ epoch, sequence }) => {
-        // In another epoch than the one told of the reset that began it counts for this, or will.
+        // If the version is of another epoch, the reset that begins that epoch covers this invalidation, now or later.
         const known = epoch === this.#epoch ? sequence : undefined;
         trie.settle(claim.pending, known);
         for (const each of claim.ids) disk?.settle(each, known);
@@ -269,7 +271,7 @@ export class CacheIntake {
         if (known !== undefined) claim.onNumbered?.({ epoch, sequence });
       },
       refused: () => {
-        // It counts here all the same.
+        // It counts in this process all the same.
         trie.settle(claim.pending, undefined);
         for (const each of claim.ids) disk?.settle(each, undefined);
         shared?.settled(tag, undefined);
@@ -300,7 +302,7 @@ export class CacheIntake {
       case "reset": {
         const { epoch, sequence } = event.version;
         this.#resets++;
-        log.info({ epoch, sequence, from: this.#epoch }, "what was cached is stale");
+        log.info({ epoch, sequence, from: this.#epoch }, "all cached results are stale");
         this.#epoch = epoch;
         this.#ownSets.clear();
         this.#setsToHear.clear();
@@ -310,7 +312,7 @@ export class CacheIntake {
         return;
       }
       case "cut":
-        // The bus, which knows why, has told the log.
+        // The bus logs why it was cut.
         this.#cuts++;
         return;
       case "following":
@@ -339,7 +341,7 @@ export class CacheIntake {
         own.share?.(sequence);
         return;
       }
-      // What a later set of this node put there is not meant by an earlier one.
+      // An earlier invalidation does not concern the entry of a later set of this node.
       if (this.#setsToHear.has(last)) return;
     }
     this.#forgetKey(key);
@@ -357,7 +359,7 @@ export class CacheIntake {
     calls.invalidateKey(key);
   }
 
-  /** An invalidation of the root, or of all keys: nothing that is kept outlives it. */
+  /** An invalidation of the root, or of all keys: no entry outlives it. */
   #forgetAll(): void {
     const { memory, disk } = this.#deps;
     this.#hashedSets.clear();
@@ -367,7 +369,7 @@ export class CacheIntake {
     disk?.clear();
   }
 
-  /** One that waits may stand for several sets of its key: the last counts. */
+  /** A waiting invalidation may stand for several sets of its key: the last one counts. */
   #noteSet(id: string, set: OwnSet): void {
     const before = this.#ownSets.get(id);
     if (before !== undefined) this.#setsToHear.delete(before.entry);
@@ -380,7 +382,7 @@ export class CacheIntake {
     this.#setsToHear.delete(entry);
   }
 
-  /** What is numbered and was not told by now was superseded while this node was cut off: nobody tells of it any more. */
+  /** A numbered set that is not delivered yet was superseded while this node was cut off: no delivery follows. */
   #forgetSuperseded(): void {
     if (this.#ownSets.size === 0) return;
     const ids = this.#outbox?.ids;

@@ -52,8 +52,8 @@ export class CachePruner {
 
   /**
    * Runs a whole sweep that begins after this call, and removes tags unused for `unusedMs`. A call during a sweep waits
-   * for the next one. All calls that wait share that sweep and its result; it takes the shortest `unusedMs` among theirs.
-   * Rejects with ClosedError once `stop` was called, or else with the error of the step that failed.
+   * for the next one. All calls that wait share that sweep and its result; it takes the shortest `unusedMs` among
+   * theirs. Rejects with ClosedError after `stop`, otherwise with the error of the step that failed.
    */
   prune(unusedMs: number): Promise<Pruned> {
     if (this.actor.getSnapshot().status !== "active") return Promise.reject(new ClosedError({ what: "cache" }));

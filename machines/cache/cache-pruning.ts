@@ -36,7 +36,7 @@ export interface CachePruningInput {
 
 /** Context of the machine that prunes a cache. */
 export interface CachePruningContext extends CachePruningInput {
-  /** Time that the sweep that runs takes for its tags, in milliseconds. */
+  /** `unusedMs` of the sweep that runs. */
   readonly unusedMs: number;
   /** `unusedMs` of the sweep that a PRUNE asked for and that has not begun. Undefined: there is none. */
   readonly askedMs: number | undefined;

@@ -19,7 +19,7 @@
  * 5. Maintenance and commits take turns while both wait.
  * 6. Finishes that wait at the end are written before it: their transactions may be finished in other storages already.
  *
- * A lone commit, which nothing waits behind, is no event of this machine. The actor opens its batch in `idle`. If the
+ * A lone commit, with no other commit waiting, is no event of this machine. The actor opens its batch in `idle`. If the
  * store writes it before the call returns, the batch begins and ends within that call: no other code finds it open, so
  * `idle` is true whenever it is read. If not, the actor sends BATCH_STARTED before the call ends. An event for each
  * lone commit would make it a sixth slower (0.15 of 0.95 ms, measured).
@@ -38,7 +38,7 @@ export type GroupCommitEvent =
   /** The batch is durable, and was announced. */
   | { readonly type: "BATCH_WRITTEN" }
   | { readonly type: "BATCH_IN_DOUBT"; readonly error: unknown }
-  /** End the write under way, write the finishes that wait, then take nothing more. */
+  /** End the write in progress, write the finishes that wait, then take nothing more. */
   | { readonly type: "CLOSE" };
 
 /** Context of the group commit machine. */

@@ -9,7 +9,7 @@
  *
  * 1. The floor is raised, durably, before anything below it is removed.
  * 2. A step is one piece of work between two batches of commits.
- * 3. A sweep that failed is begun again after a pause that doubles each time, up to the interval of sweeps.
+ * 3. A failed sweep begins again after a pause that doubles each time, up to the interval of sweeps.
  *
  * Source: DESIGN "Pruning history"; INTERLEAVINGS A9.
  */

@@ -1,4 +1,4 @@
-/** Where processes of the bus look at one node of a cache, and steer it. */
+/** The endpoint over which processes on the bus inspect and control one node of a cache. */
 import { keyTag } from "../../../storage/results/result-key.js";
 import type { EntryStore } from "../../../storage/results/entry-store.js";
 import type { Message, Transport } from "../../../transport/transport.js";
@@ -34,8 +34,9 @@ export interface CacheEndpointOptions {
  * Answers for one node until it is closed.
  *
  * 1. Only the operations of messages.ts get in. Any other message gets a typed error, and changes nothing.
- * 2. Nobody waits for those who look: what is long is done in steps, and limits.cacheStepsMax at a time.
- * 3. Looking at results does not keep them alive.
+ * 2. No user of the cache waits for an inspection: long work is done in steps, for limits.cacheStepsMax requests at
+ *    most.
+ * 3. Inspection does not keep results alive.
  */
 export class CacheEndpoint {
   readonly #options: CacheEndpointOptions;
@@ -61,7 +62,7 @@ export class CacheEndpoint {
     if (bus !== undefined && hasMachine(bus)) this.#system.register(`cache/${this.#name.node}/bus`, bus.actor, { accepts: [] });
     this.#subscriptions = [
       transport.subscribe(this.#subjects.nodes, (message) => {
-        this.#tellName(message);
+        this.#publishName(message);
       }),
       transport.subscribe(this.#subjects.requests(instance, "*"), (message) => void this.#answer(message)),
     ];
@@ -73,14 +74,14 @@ export class CacheEndpoint {
     this.#system.close();
   }
 
-  #tellName(message: Message): void {
+  #publishName(message: Message): void {
     const { transport, core } = this.#options;
     const answerTo = readOrDrop(m.nodesAsked, message, core.settings.log);
     if (answerTo === undefined) return;
     try {
       transport.publish(this.#subjects.answers(answerTo), m.nodeName.write(this.#name));
     } catch (error) {
-      core.settings.log.debug({ err: error }, "could not be listed");
+      core.settings.log.debug({ err: error }, "this node could not publish its name");
     }
   }
 
@@ -96,7 +97,7 @@ export class CacheEndpoint {
     try {
       reply?.(answer);
     } catch (error) {
-      log.debug({ subject, err: error }, "could not be answered");
+      log.debug({ subject, err: error }, "a request could not be answered");
     }
   }
 
@@ -112,16 +113,16 @@ export class CacheEndpoint {
         return this.#inSteps(m.tagsPage, () => this.#tags(m.tagsAsked.read(payload)));
       case "invalidate": {
         const tags = m.invalidateAsked.read(payload);
-        this.#told("invalidate", { tags: tags.slice(0, limits.loggedKeysMax), count: tags.length });
+        this.#logOperation("invalidate", { tags: tags.slice(0, limits.loggedKeysMax), count: tags.length });
         return writeAnswer(m.publication, await this.#options.cache.invalidate(tags));
       }
       case "clear":
         nothing.read(payload);
-        this.#told("clear", {});
+        this.#logOperation("clear", {});
         return writeAnswer(m.publication, await this.#options.cache.clear());
       case "prune": {
         const { unusedMs } = m.pruneAsked.read(payload);
-        this.#told("prune", { unusedMs });
+        this.#logOperation("prune", { unusedMs });
         const { pruner, core } = this.#options;
         return this.#inSteps(m.pruned, () => pruner.prune(unusedMs ?? core.settings.autoPruneMs));
       }
@@ -130,9 +131,9 @@ export class CacheEndpoint {
     }
   }
 
-  #told(operation: m.CacheOperation, facts: object): void {
+  #logOperation(operation: m.CacheOperation, facts: object): void {
     const { log } = this.#options.core.settings;
-    log.info({ ...this.#name, operation, ...facts }, "told from outside");
+    log.info({ ...this.#name, operation, ...facts }, "an operation from outside");
   }
 
   #stats(): m.CacheNodeStats {
@@ -177,7 +178,7 @@ export class CacheEndpoint {
     return listPage({
       items: trie.tags(),
       count: trie.stats().nodes,
-      // Tags of keys are the cache's own: they are shown to who asks for them.
+      // Tags of keys are the cache's own: only a request that names them gets them.
       orderOf: ({ tag }) => (isBelow(tag, below) && (below !== rootTag || !isBelow(tag, keysTag)) ? treeOrder(tag) : undefined),
       rowOf: (known) => known,
       nameOf: ({ tag }) => tag,
@@ -189,7 +190,7 @@ export class CacheEndpoint {
     });
   }
 
-  /** Does what takes many steps, so many of them at a time. */
+  /** Does work that takes many steps, for limits.cacheStepsMax requests at a time. */
   async #inSteps<Answer>(answer: Codec<Answer>, work: () => Promise<Answer>): Promise<Uint8Array> {
     const { cacheStepsMax: countMax } = limits;
     if (this.#underWay >= countMax) throw new ServerBusyError({ what: "listings and prunings", countMax });
@@ -202,11 +203,11 @@ export class CacheEndpoint {
   }
 }
 
-/** What a row takes beside its texts. */
+/** Bytes of a row in addition to its texts. */
 const rowOverheadBytes = 24;
 const keysTag = keyTag("x").slice(0, keyTag("x").indexOf(":")) as Tag;
 
-/** Tiers of this process alone, the fastest first: what nodes share in a bucket is not this one's to list. */
+/** Tiers of this process alone, the fastest first. It does not list results that nodes share in a bucket. */
 function tiersOf({ memory, disk }: CacheCore): readonly Pick<EntryStore, "kind" | "keys" | "peek" | "stats">[] {
   return disk === undefined ? [memory] : [memory, disk];
 }
@@ -215,12 +216,12 @@ function* keysIn(tiers: readonly Pick<EntryStore, "keys">[]): Iterable<string> {
   for (const tier of tiers) yield* tier.keys();
 }
 
-/** As it travels: a time to live may be longer than numbers go. */
+/** As a message carries it: a time to live may be longer than the largest safe integer. */
 function wholeMs(ms: number): number {
   return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
 }
 
-/** Puts what is below a tag right after it, whatever stands beside it. */
+/** Orders tags so that those below a tag come right after it. */
 function treeOrder(tag: string): string {
   return tag.replaceAll(":", "\0");
 }

@@ -69,7 +69,7 @@ test("one line says that the bus is followed, and one that cached results are st
   bus.emit({ type: "following", version });
   bus.emit({ type: "heartbeat", version });
   expect(taken()).toEqual([
-    { level: 30, epoch: "e", sequence: 10, msg: "what was cached is stale" },
+    { level: 30, epoch: "e", sequence: 10, msg: "all cached results are stale" },
     { level: 30, epoch: "e", sequence: 10, msg: "following the bus" },
   ]);
 });
