@@ -1,8 +1,12 @@
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { open, type RootDatabase } from "lmdb";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { splitLmdbStderr } from "../support/lmdb-stderr.js";
+import { root } from "../support/source.js";
 
 let folder: string;
 let database: RootDatabase<Buffer, Buffer>;
@@ -113,4 +117,29 @@ test("the file begins with two meta pages that say their format, their size, the
   const latest = metas.reduce((one, other) => (one.transaction > other.transaction ? one : other));
   expect(latest.transaction).toBeGreaterThanOrEqual(20);
   expect(file.length).toBeGreaterThanOrEqual((latest.lastPage + 1) * pageBytes);
+});
+
+test("a write that fails is printed to standard error by LMDB, and by lmdb-js too if it was asynchronous", async () => {
+  const fill = (write: string) => `
+    import { open } from "lmdb";
+    const database = open({ path: process.argv[1], ...${JSON.stringify({ ...options, noSync: true })} });
+    try {
+      for (let count = 0; ; count++) {
+        const put = () => database.put(Buffer.from("key " + count), Buffer.alloc(2_000));
+        ${write};
+      }
+    } catch (error) {
+      await Promise.resolve(error.commitError).catch(() => undefined);
+      process.kill(process.pid, "SIGKILL");
+    }`;
+  const printed = async (name: string, write: string) => {
+    const node = [process.execPath, "--input-type=module", "--eval", fill(write), join(folder, name)];
+    // Without the trap, the signal of the limit would kill the process before the write fails. No write is cut short at
+    // this limit: LMDB prints nothing of such a failure.
+    const command = ["-c", 'trap "" XFSZ; ulimit -f 6000; exec "$@"', "sh", ...node];
+    const { stderr } = await promisify(execFile)("sh", command, { cwd: root }).catch((error: { readonly stderr: string }) => error);
+    return splitLmdbStderr(stderr);
+  };
+  expect(await printed("async", "await database.batch(put)")).toEqual({ byLmdb: 1, byLmdbJs: 1, rest: "" });
+  expect(await printed("sync", "database.transactionSync(() => void put())")).toEqual({ byLmdb: 1, byLmdbJs: 0, rest: "" });
 });

@@ -3,10 +3,12 @@ import { once } from "node:events";
 import { appendFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { createBroker, serveBroker } from "../../../transport/index.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
+import { withoutLmdbLines } from "../../support/lmdb-stderr.js";
 import { built } from "../../support/built.js";
 
 const run = promisify(execFile);
@@ -26,8 +28,9 @@ test("a server whose disk is full refuses commits and serves loads, loses nothin
     join(import.meta.dirname, "serve-full-disk.ts"),
     disk.folder,
   );
-  const child = spawn(program, args, { stdio: ["pipe", "pipe", "ignore"] });
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
   const ended = once(child, "exit");
+  const printed = text(child.stderr);
   try {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const said = async () =>
@@ -44,6 +47,7 @@ test("a server whose disk is full refuses commits and serves loads, loses nothin
     child.stdin.write("there is room\n");
     expect(await said()).toEqual({ follows: true, after: "there is room", unhandled: [] });
     expect(await ended).toEqual([0, null]);
+    expect(withoutLmdbLines(await printed)).toBe("");
   } finally {
     child.kill("SIGKILL");
   }

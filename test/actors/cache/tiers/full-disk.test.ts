@@ -3,9 +3,11 @@ import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { afterEach, expect, onTestFinished, test } from "vitest";
 import { createCache } from "../../../../cache.js";
+import { withoutLmdbLines } from "../../../support/lmdb-stderr.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 
 const run = promisify(execFile);
@@ -30,8 +32,9 @@ test("a cache whose disk is full goes on in memory, logs that once, and has no s
   // signal would kill the process.
   const limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 6000; exec "$@"', "sh", ...command];
   const [program = "", ...args] = isMounted ? command : limited;
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
+  const printed = text(child.stderr);
   const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
   const found = JSON.parse(line) as { most: number; kept: number; lines: string[] };
   expect(found).toMatchObject({ kept: 6, published: "published", isNew: true, isKept: true, unhandled: [] });
@@ -41,6 +44,7 @@ test("a cache whose disk is full goes on in memory, logs that once, and has no s
   const gone = once(child, "exit");
   child.kill("SIGKILL");
   await gone;
+  expect(withoutLmdbLines(await printed)).toBe("");
 
   await using cache = await createCache({ storageUrl: `lmdb:${folder}` });
   const load = cache.cacheable(async (_id: string) => ({ computed: "anew" }), { name: "load", deps: (id) => [`page:${id}`] });
