@@ -147,10 +147,10 @@ type Release = (timeoutMs: number) => Promise<void>;
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
   const { clock, random, log, busUrl, storage } = settings;
   const seams = { clock, random, log };
-  const who = credentialsOf(options);
+  const credentials = credentialsOf(options);
   // Does not wait for a broker that is absent. A broker that refuses the client fails the start.
   const transport =
-    busUrl === undefined ? options.transport : await openTransport({ ...who, servers: busUrl, waitForFirst: "refusal", ...seams });
+    busUrl === undefined ? options.transport : await openTransport({ ...credentials, servers: busUrl, waitForFirst: "refusal", ...seams });
   const isOwn = busUrl !== undefined;
   try {
     const bus = busOver(transport, options, settings, disk);
@@ -159,7 +159,7 @@ async function openBus(options: CacheOptions, settings: CacheSettings, disk: Dis
     };
     if (storage.type !== "nats") return { transport, bus, bucket: undefined, release };
     const isShared = transport !== undefined && busUrl === storage.servers && isNats(transport);
-    const link = isShared ? transport : await connectNats({ ...who, servers: storage.servers, waitForFirst: "refusal", ...seams });
+    const link = isShared ? transport : await connectNats({ ...credentials, servers: storage.servers, waitForFirst: "refusal", ...seams });
     const { prefix, bucketMaxBytes: bytesMax } = settings;
     const { replicas } = options;
     const bucket = createJetStreamBucket({
@@ -193,8 +193,8 @@ function busOver(
 }
 
 function credentialsOf({ user, password, token, tls, resolve, inboxPrefix }: CacheOptions) {
-  const who = { user, password, token, tls, resolve, inboxPrefix };
-  return Object.fromEntries(Object.entries(who).filter(([, value]) => value !== undefined));
+  const given = { user, password, token, tls, resolve, inboxPrefix };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 function isNats(transport: Transport): transport is AskingTransport {

@@ -122,7 +122,7 @@ export const keysAsked = message(
   },
   { encoding: short },
 );
-/** Which keys to list. */
+/** A request for a page of keys. */
 export type KeysAsked = MessageOf<typeof keysAsked>;
 
 const cachedKey = message("keys page.rows", {
@@ -150,7 +150,7 @@ export const tagsAsked = message(
   },
   { encoding: short },
 );
-/** Which tags to list. */
+/** A request for a page of tags. */
 export type TagsAsked = MessageOf<typeof tagsAsked>;
 
 const listedTag = message("tags page.rows", {
@@ -184,7 +184,7 @@ export const publication = messageOf("publication", oneOf("published", "queued")
 export const pruneAsked = message(
   "prune",
   {
-    /** Removes tags that were unused for so long; undefined: as the node was configured. */
+    /** Removes tags unused for this time, in milliseconds; undefined: as the node was configured. */
     unusedMs: optional(count),
   },
   { encoding: short },

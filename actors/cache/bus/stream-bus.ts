@@ -9,7 +9,7 @@
  * 2. A message is applied when its sequence is the next one, or when a consumer that began at the next one delivered
  *    it.
  * 3. The epoch record names the history. A node that notices that history went back writes another record, and the
- *    listeners of all nodes that stood in the old one get a `reset`. A node relies only on its own knowledge: its
+ *    listeners of all nodes with a position in the old one get a `reset`. A node relies only on its own knowledge: its
  *    acknowledgements, its position, and the invalidations that it has applied.
  * 4. The subject of a message decides what it is. A publisher that may write under one tag can invalidate that tag, and
  *    nothing else.
