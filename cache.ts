@@ -1,7 +1,7 @@
 /**
  * The semantic cache: results of functions, kept under tags, invalidated by tag on every node at once.
- * Call `configure` once, then use the functions of this module; or make several caches with `createCache`. `zooid` exports
- * the errors that object clients have, too.
+ * Call `configure` once, then use the functions of this module; or make several caches with `createCache`. `zooid`
+ * exports the errors that object clients have, too.
  */
 export {
   addDeps,

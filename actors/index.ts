@@ -1,4 +1,4 @@
-/** Machines that run: the actor system that gives them addresses, what it sends messages over, and drawings of machines. */
+/** Actors that run: the system that gives them addresses, what it sends messages over, and drawings of machines. */
 export { createActorSystem } from "./system/actor-system.js";
 export type {
   Accepts,

@@ -1,6 +1,6 @@
 /**
- * The conversation between an object client and a storage server. The files that this one exports describe each message:
- * its facts, and how they are written, read and checked.
+ * The conversation between an object client and a storage server. The files that this one exports describe each
+ * message: its facts, and how they are written, read and checked.
  *
  * Subjects, under `zooid.<realm>.storage.<storage>`:
  *

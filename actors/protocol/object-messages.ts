@@ -45,7 +45,7 @@ export const loadAnswer = messageOf(
     3,
     (from) => ({
       asOf: position.read(from, 0, "load answer.asOf"),
-      /** At the snapshot, in the order of the requested keys. Fewer than requested if they would not fit, at least one. */
+      /** At the snapshot, in the order of the requested keys. Fewer if they would not fit, at least one. */
       revisions: loadedRevisions.read(from, 2, "load answer.revisions"),
     }),
     (each, into) => {

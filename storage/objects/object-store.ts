@@ -134,7 +134,7 @@ export class ObjectStore {
 
   // ---- Reading
 
-  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError (below the history floor), BehindError (not reached). */
+  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError below the history floor, BehindError if not reached. */
   load(key: string, snapshot: Tid): Loaded {
     return this.#readAt(snapshot, (view, asOf) => {
       const { serial, value, next } = revisionAt(view, key, snapshot);
@@ -376,7 +376,7 @@ export class ObjectStore {
     });
   }
 
-  /** Not always the position in memory: that may lag behind the view, and a revision name a successor above its as-of. */
+  /** The position in memory may lag behind the view; a revision would then name a successor above its as-of. */
   #positionIn(view: View): Position {
     const record = view.get(positionKey);
     if (record === undefined) return emptyHistory;

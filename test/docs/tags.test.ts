@@ -6,13 +6,13 @@ import { filesIn, root } from "../support/source.js";
 
 const value = String.raw`\$\{(?:[^{}\x60]|\x60[^\x60]*\x60)*\}`;
 const level = String.raw`(?:[A-Za-z_][\w.]*|${value})`;
-/** A template, or a part of one after a space or a quote, that begins like a tag and has a value as one of its levels. */
+/** A template, or its part after a space or a quote, that begins like a tag and has a value as one of its levels. */
 const rawTag = new RegExp(String.raw`(?<!\btag)\x60(?:[^\x60]*[\s"'=])?((?:${level}:)+${value})`, "g");
 
 /** Texts with a colon before a value that are no tags. */
 const otherTexts = /^(?:localhost|lmdb):\$\{[^{}]*\}$/;
 
-/** Tags that are plain templates: a value that is no level, for example `new-york`, makes such a template an invalid tag. */
+/** Tags that are plain templates: a value that is no level, such as `new-york`, makes the template an invalid tag. */
 function rawTagsOf(text: string): readonly string[] {
   return [...text.matchAll(rawTag)].map(([, found = ""]) => found).filter((found) => !otherTexts.test(found) && !hasOnlyLevels(found));
 }

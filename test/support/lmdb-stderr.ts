@@ -18,5 +18,5 @@ export function splitLmdbStderr(stderr: string): LmdbStderr {
   return { byLmdb, byLmdbJs, rest: others.replaceAll(lmdbJsErrors, "").trim() };
 }
 
-/** `stderr` without what LMDB and lmdb-js print past any logger; a contract test in `test/platform/lmdb.test.ts` shows it. */
+/** `stderr` without the lines that LMDB and lmdb-js print past any logger: test/platform/lmdb.test.ts shows them. */
 export const withoutLmdbLines = (stderr: string): string => splitLmdbStderr(stderr).rest;

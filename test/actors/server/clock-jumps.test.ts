@@ -68,7 +68,7 @@ describe("a wall clock that jumps five years ahead while the server runs", () =>
   });
 });
 
-/** The clock of a system that can sleep: meanwhile no timer fires, and the monotonic clock that Node reads stands still. */
+/** The clock of a system that can sleep: meanwhile no timer fires, and Node's monotonic clock stands still. */
 class SleepingClock implements Clock {
   readonly #awake: SimulatedClock;
   readonly #boot: BootClock;

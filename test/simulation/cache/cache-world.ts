@@ -24,7 +24,7 @@ export const timings = {
   flightTimeoutMs: 700,
   bucketTimeoutMs: 150,
   autoPruneMs: 150,
-  /** In some runs: the shortest that the bus accepts. These runs have a lull, in which the stream forgets invalidations. */
+  /** In some runs: the shortest that the bus accepts. They have a lull, in which the stream forgets invalidations. */
   shortHistoryMs: 6_000,
   historyMs: 60_000,
   /** Maximal delay of one message, and maximal stall of a process. */
