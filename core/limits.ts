@@ -230,7 +230,7 @@ export const limits = {
    * Latest invalidations whose ids a node remembers: when the stream has other ids at their sequences, it has lost
    * messages and counted anew. More than a broker loses in a power failure.
    */
-  toldInvalidationsMax: 1_000,
+  knownInvalidationsMax: 1_000,
   /** A time that a publisher may have written is accepted at most this far beyond the estimated time of the broker. */
   doubtfulTimeMsMax: 1_000,
   /**
@@ -301,7 +301,7 @@ export const limits = {
   /** Listings and prunings that one node carries out at a time for others: each visits all entries, in steps. */
   cacheStepsMax: 4,
   /** Tags in one request of another process to invalidate: each is published. */
-  tagsToldMax: 1_000,
+  tagsListedMax: 1_000,
   /** Longest request to a bucket that nodes share: no longer than a function would wait for a slow database. */
   bucketTimeoutMs: 250,
   /** After a time-out the bucket is not used for this long, so that other calls do not wait as well. */

@@ -12,7 +12,7 @@ export interface DiskFaults {
    * Maximal time, in ms, between a batch being durable (each view shows it) and its writer learning so, as in a busy
    * process.
    */
-  readonly tellingMsMax: number;
+  readonly notifyMsMax: number;
   /**
    * Chance, in [0, 1], that a batch written `alone`, with no other batch in flight, is durable before `batch` returns.
    */
@@ -22,7 +22,7 @@ export interface DiskFaults {
 }
 
 /** A disk without failures. A batch takes 0.2 to 2 ms; 30 % of the batches written `alone` take no time. */
-export const healthyDisk: DiskFaults = { latencyMsMin: 0.2, latencyMsMax: 2, tellingMsMax: 0, inTurn: 0.3, doubt: 0 };
+export const healthyDisk: DiskFaults = { latencyMsMin: 0.2, latencyMsMax: 2, notifyMsMax: 0, inTurn: 0.3, doubt: 0 };
 
 /** Seams and faults of a disk. Default: no failures. */
 export interface SimulatedDiskOptions {
@@ -112,10 +112,10 @@ export class SimulatedDisk {
     await delay(clock, latencyMsMin + random.fraction() * (latencyMsMax - latencyMsMin));
     if (this.#inTheAir !== become) return;
     this.#inTheAir = undefined;
-    const { doubt, tellingMsMax } = this.faults;
+    const { doubt, notifyMsMax } = this.faults;
     const fails = doubt > 0 && random.fraction() < doubt;
     if (!fails || random.fraction() < 0.5) become();
-    if (tellingMsMax > 0) await delay(clock, random.fraction() * tellingMsMax);
+    if (notifyMsMax > 0) await delay(clock, random.fraction() * notifyMsMax);
     if (!fails) return;
     // The process may have been killed meanwhile.
     if (this.#store === store) this.failures++;

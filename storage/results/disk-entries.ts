@@ -275,7 +275,7 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   latestVersions(): readonly TagSequence[] {
-    return this.#versions.latest(limits.toldInvalidationsMax);
+    return this.#versions.latest(limits.knownInvalidationsMax);
   }
 
   apply(tag: Tag, at: AppliedAt): void {

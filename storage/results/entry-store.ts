@@ -192,7 +192,7 @@ export interface PersistentEntryStore extends EntryStore<EntryVersion> {
 
   /** The sequence of the latest invalidation that counts for `tag`, also over restarts; 0: none is known. */
   tagVersion(tag: Tag): number;
-  /** Tags that were invalidated last, the latest first: at most limits.toldInvalidationsMax. */
+  /** Tags that were invalidated last, the latest first: at most limits.knownInvalidationsMax. */
   latestVersions(): readonly TagSequence[];
   /**
    * Applies an invalidation of the bus. Sequences below the position are allowed, because a replay may begin before it.

@@ -63,7 +63,7 @@ describe("simulated disk", () => {
 
   test("a batch that fails is counted when its writer learns so, unless the process was killed meanwhile", async () => {
     const { clock, disk } = setup(1);
-    disk.faults = { ...disk.faults, doubt: 1, tellingMsMax: 50 };
+    disk.faults = { ...disk.faults, doubt: 1, notifyMsMax: 50 };
     const written = write(await disk.open(), "1");
     expect(disk.failures).toBe(0);
     await expect(clock.settle(written, 100)).rejects.toThrow(WriteInDoubtError);
@@ -78,7 +78,7 @@ describe("simulated disk", () => {
 
   test("a batch is visible before its promise resolves, if the disk delays that", async () => {
     const { clock, disk, durable } = setup(1);
-    disk.faults = { ...disk.faults, tellingMsMax: 50 };
+    disk.faults = { ...disk.faults, notifyMsMax: 50 };
     const store = await disk.open();
     let isResolved = false;
     const written = write(store, "1").then(() => (isResolved = true));

@@ -124,7 +124,7 @@ export class StreamExamination {
    * one.
    */
   async #heldUpTo({ sequence: end }: BusPosition, signal: AbortSignal): Promise<HeldInvalidations> {
-    const since = Math.max(1, end + 1 - limits.toldInvalidationsMax);
+    const since = Math.max(1, end + 1 - limits.knownInvalidationsMax);
     const invalidations: (KnownInvalidation & { readonly id: string })[] = [];
     await replay({ sequence: since }, this.#replaying(signal), ({ sequence, word }) => {
       if (sequence <= end && word.type === "invalidate") invalidations.push({ sequence, tag: word.tag, id: word.id });
@@ -140,7 +140,7 @@ export class StreamExamination {
     const { intake, silenceMsMax } = this.#deps;
     let isBehind = false;
     // If the stream has counted anew, its messages differ from the ones that this node has applied.
-    const start = { sequence: Math.max(1, known.sequence + 1 - limits.toldInvalidationsMax) };
+    const start = { sequence: Math.max(1, known.sequence + 1 - limits.knownInvalidationsMax) };
     await replay(start, this.#replaying(signal), (delivery) => {
       isBehind = intake.isContradictedBy(delivery);
       return isBehind || delivery.sequence >= known.sequence;

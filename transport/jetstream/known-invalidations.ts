@@ -41,7 +41,7 @@ export class KnownInvalidations {
     // An acknowledgement may have come first: the order is that of sequences, with few exceptions.
     this.#known.delete(sequence);
     this.#known.set(sequence, invalidation);
-    if (this.#known.size <= limits.toldInvalidationsMax) return;
+    if (this.#known.size <= limits.knownInvalidationsMax) return;
     const first = this.#known.keys().next().value;
     if (first === undefined) return;
     this.#known.delete(first);

@@ -7,7 +7,7 @@ import { asTid, encodeValue, seededRandom, silentLog } from "../../../core/index
 
 async function openStore() {
   const clock = new SimulatedClock();
-  const faults = { latencyMsMin: 1, latencyMsMax: 1, tellingMsMax: 1_000, inTurn: 0, doubt: 0 };
+  const faults = { latencyMsMin: 1, latencyMsMax: 1, notifyMsMax: 1_000, inTurn: 0, doubt: 0 };
   const disk = new SimulatedDisk({ name: "disk", clock, random: seededRandom(1), faults });
   const store = await clock.settle(ObjectStore.open(disk.open, { storage: "main", log: silentLog, clock }), 10_000);
   const verdicts = new Verdicts(store, { writes: true });

@@ -6,8 +6,8 @@ import { oneOf, pause } from "../common/play-faults.js";
 import { type CacheWorld, timings } from "./cache-world.js";
 import type { SimulatedNode } from "./simulated-node.js";
 
-const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
-const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
+const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, notifyMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, notifyMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
 /** Interval at which the lag of a slowing link grows. */
 const slowStepMs = 50;

@@ -10,8 +10,8 @@ import type { World } from "./world.js";
 
 const breeze: FaultProfile = { delayMsMin: 0.2, delayMsMax: 10, loss: 0.01, duplication: 0.02, straying: 0.15, strayDelayMsMax: 80 };
 const storm: FaultProfile = { delayMsMin: 0.5, delayMsMax: 60, loss: 0.06, duplication: 0.1, straying: 0.25, strayDelayMsMax: 400 };
-const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, tellingMsMax: 40, inTurn: 0, doubt: 0 };
-const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, tellingMsMax: 5, inTurn: 0.3, doubt: 0.15 };
+const slowDisk: DiskFaults = { latencyMsMin: 5, latencyMsMax: 120, notifyMsMax: 40, inTurn: 0, doubt: 0 };
+const failingDisk: DiskFaults = { latencyMsMin: 0.5, latencyMsMax: 10, notifyMsMax: 5, inTurn: 0.3, doubt: 0.15 };
 
 const hourMs = 3_600_000;
 const yearMs = 365 * 24 * hourMs;
