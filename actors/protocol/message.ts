@@ -52,7 +52,7 @@ export interface Encoding<Decoded = unknown> {
 
 const messagePack: Encoding = { encode: encodeMessage, decode: decodeMessage };
 
-/** What the fields of a message do not describe. */
+/** Encoding and check of a message, beside its fields. */
 export interface MessageOptions<T> {
   /** Default: MessagePack. */
   readonly encoding?: Encoding | undefined;

@@ -38,7 +38,7 @@ export interface ObjectStoreOptions {
   readonly snapshotRetentionMs?: number;
 }
 
-/** What one step of pruning did. */
+/** Result of one step of pruning. */
 export interface PruneStep {
   /** Entries removed by this step. */
   readonly removed: number;
@@ -134,7 +134,7 @@ export class ObjectStore {
 
   // ---- Reading
 
-  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError below the history floor, BehindError if not reached. */
+  /** Revision of `key` at `snapshot`. Throws SnapshotTooOldError (below the history floor), BehindError (too new). */
   load(key: string, snapshot: Tid): Loaded {
     return this.#readAt(snapshot, (view, asOf) => {
       const { serial, value, next } = revisionAt(view, key, snapshot);

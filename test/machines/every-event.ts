@@ -1,4 +1,4 @@
-/** What a machine does with each event in each state, as a table. A cell is the next state and the actions on the way. */
+/** The reaction of a machine to each event in each state, as a table. */
 import type { AnyActor } from "xstate";
 
 /** The state as one word: the innermost name. */
@@ -9,8 +9,8 @@ export function stateOf(actor: AnyActor): string {
 }
 
 /**
- * `inState` returns an actor that has come to rest in `state`, and the list that its actions write to.
- * A cell is `next` or `next action action`.
+ * The table by state and event. A cell is `next` or `next action action`: the next state and the actions of the
+ * transition. `inState` returns an actor that is in `state`, and the list that its actions write to.
  */
 export function answers<Event extends { readonly type: string }>(
   inState: (state: string) => { readonly actor: AnyActor; readonly done: string[] },

@@ -17,7 +17,7 @@ import {
 } from "../../core/index.js";
 import { gateEvents, gateMachine, showGate } from "../actors/system/gate-machine.js";
 
-/** What every transport must let an actor system do; `connect` gives a new transport to the same broker each time. */
+/** Tests an actor system over one kind of transport. Each `connect` returns a new transport to the same broker. */
 export function actorSystemSuite(name: string, connect: () => Promise<Transport>): void {
   describe(`actors over ${name}`, () => {
     const ends: (() => unknown)[] = [];
@@ -52,7 +52,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       expect(gate.getSnapshot().context.by).toBe("warden");
     });
 
-    test("its machine can be drawn elsewhere, by who has only its address", async () => {
+    test("another process can draw the machine of an actor, knowing only its address", async () => {
       const { gate } = await gateAt("park/gate");
       const { system } = await setup();
       const machine = await system.remote("park/gate").machine();
@@ -63,7 +63,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       expect(await system.remote("park/gate").machine()).toEqual(machine);
     });
 
-    test("an actor whose logic is no machine has none to show", async () => {
+    test("an actor whose logic is no machine has no machine to show", async () => {
       const { system, transport } = await setup();
       const counter = createActor(fromTransition((count: number) => count + 1, 0)).start();
       ends.push(() => counter.stop());
@@ -83,7 +83,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       expect(gate.getSnapshot().value).toBe("closed");
     });
 
-    test("an address without an actor and an actor that has left its address are two errors", async () => {
+    test("an address without an actor and an actor that has left its address cause different errors", async () => {
       const { unregister, transport } = await gateAt("gate");
       const { system } = await setup();
       await expect(system.remote("elsewhere").send({ type: "OPEN" })).rejects.toBeInstanceOf(NoActorError);
@@ -94,7 +94,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       await expect((await setup()).system.remote("gate").snapshot()).rejects.toBeInstanceOf(NoActorError);
     });
 
-    test("a stopped actor takes no event and is still seen", async () => {
+    test("a stopped actor accepts no event and still shows its snapshot", async () => {
       const { gate } = await gateAt("gate");
       const { system } = await setup();
       gate.stop();
@@ -102,7 +102,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       expect((await system.remote("gate").snapshot()).status).toBe("stopped");
     });
 
-    test("a snapshot shows state, machine and what the actor chose to show", async () => {
+    test("a snapshot shows the state, the machine and the part of the context that the actor describes", async () => {
       await gateAt("park/gate");
       const { system } = await setup();
       const view = await system.remote("park/gate").snapshot();
@@ -110,7 +110,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       expect(Object.keys(view.context)).toEqual(["passed"]);
     });
 
-    test("who subscribes is shown the actor as it is, then each change in order", async () => {
+    test("a subscriber receives the current snapshot, then each change in order", async () => {
       const { gate } = await gateAt("gate");
       const { system } = await setup();
       const views = new Views();
@@ -128,7 +128,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       ]);
     });
 
-    test("an actor's end is shown to who subscribes", async () => {
+    test("a subscriber is notified when the actor stops", async () => {
       const { gate } = await gateAt("gate");
       const { system } = await setup();
       const views = new Views();
@@ -145,7 +145,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       await expect(remote.send({ type: "OPEN", by: "x".repeat(limits.actorEventBytesMax) })).rejects.toBeInstanceOf(TooLargeError);
     });
 
-    test("a path that is none, or taken, is refused", async () => {
+    test("an invalid path and a used path are refused", async () => {
       const { system } = await gateAt("gate");
       for (const path of ["", "a//b", "a.b", "a/*", "a/>", "ä", "1/2/3/4/5/6/7/8/9"]) {
         expect(() => system.remote(path)).toThrow(InvalidOptionError);
@@ -155,7 +155,7 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
   });
 }
 
-/** Views as they come, to be waited for. */
+/** Collects views; the test can wait for them. */
 class Views {
   readonly all: ActorView[] = [];
   #wake: () => void = () => undefined;

@@ -2,13 +2,13 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { Bucket } from "../../transport/bucket.js";
 import { ClosedError, TooLargeError } from "../../core/index.js";
 
-/** A broker whose buckets are opened by the prefix of their keys. */
+/** A broker. `open` opens the bucket with this prefix of its keys. */
 export interface BucketSetup {
   readonly open: (prefix: string) => Promise<Bucket>;
   readonly close: () => Promise<void>;
 }
 
-/** Holds a bucket to what transport/bucket.ts promises. */
+/** Tests the promises of transport/bucket.ts. */
 export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>): void {
   describe(`the bucket ${name}`, () => {
     const setups: BucketSetup[] = [];
@@ -26,7 +26,7 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       return { setup, bucket, put, text };
     }
 
-    test("gives what was put, with its revision and its time, and nothing for what was not", async () => {
+    test("returns a payload that was put, with its revision and its time, and undefined for other keys", async () => {
       const { bucket, put } = await open();
       expect(await bucket.get("k")).toBeUndefined();
       const revision = await put("k", "value", 0);
@@ -40,7 +40,7 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       expect(later?.time).toBeGreaterThanOrEqual(entry?.time ?? Infinity);
     });
 
-    test("takes one of the puts that expect one revision, and revisions rise over removals", async () => {
+    test("accepts one of several puts that expect the same revision; revisions rise, also across removals", async () => {
       const { bucket, put, text } = await open();
       const first = await Promise.all(["a", "b", "c", "d"].map((each) => put("k", each, 0)));
       const taken = first.filter((revision) => revision !== undefined);
@@ -59,7 +59,7 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       expect(await put("k", "again", 0)).toBeGreaterThan(second);
     });
 
-    test("tells keys apart, however long or odd they are, and prefixes too", async () => {
+    test("distinguishes keys, also long and odd ones, and prefixes", async () => {
       const { setup, put, text } = await open();
       const long = "k".repeat(5_000);
       const keys = [
@@ -101,7 +101,7 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       expect(await bucket.get("l")).toBeUndefined();
     });
 
-    test("lists what is there, the oldest first, without payloads, no more than asked for", async () => {
+    test("lists its entries, the oldest first, without payloads, at most the requested count", async () => {
       const { setup, bucket, put } = await open();
       const listed = async (from: number, itemsMax: number) => (await bucket.list(from, itemsMax)).map(({ revision }) => revision);
       const written = async (key: string, text = key, expected = 0) => (await put(key, text, expected)) ?? 0;
@@ -127,7 +127,7 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       expect(await listed(1, 10)).toEqual([]);
     });
 
-    test("lists more than one message's worth, whole and in pages", async () => {
+    test("lists more entries than one message holds, at once and in pages", async () => {
       const { bucket } = await open();
       const put = await Promise.all(Array.from({ length: 3_000 }, (_, n) => bucket.put(`k${n}`, Buffer.from(""), 0)));
       const all = await bucket.list(1, 5_000);
@@ -137,7 +137,7 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       expect([...first, ...rest]).toEqual(all);
     });
 
-    test("tells with what time to live each was put last, and removes what is listed, long keys too", async () => {
+    test("lists the time to live of the last put of each key, and removes listed revisions, also of long keys", async () => {
       const { bucket } = await open();
       const long = "k".repeat(5_000);
       const put = (key: string, expected: number, ttlMs?: number) => bucket.put(key, Buffer.from("x"), expected, ttlMs);
@@ -150,15 +150,15 @@ export function bucketSuite(name: string, makeSetup: () => Promise<BucketSetup>)
       await put("renewed", renewed ?? 0, 90_000);
       await put("unbound", unbound ?? 0);
       const items = await bucket.list(1, 10);
-      const told = items.map(({ ttlMs }) => ttlMs);
-      const [, , longest] = told;
-      expect(told).toEqual([undefined, 1_234_568, longest, 60_000, 90_000, undefined]);
+      const listed = items.map(({ ttlMs }) => ttlMs);
+      const [, , longest] = listed;
+      expect(listed).toEqual([undefined, 1_234_568, longest, 60_000, 90_000, undefined]);
       expect(longest).toBeGreaterThan(1_234_568);
       for (const { revision } of items) expect(await bucket.remove(revision)).toBe(true);
       expect([await bucket.get(long), await bucket.list(1, 10)]).toEqual([undefined, []]);
     });
 
-    test("is closed once and for all", async () => {
+    test("stays closed", async () => {
       const { bucket } = await open();
       await bucket.close();
       await bucket.close();

@@ -39,13 +39,13 @@ export interface Answer {
   readonly asOf: number;
 }
 
-/** What a load that is under way brings. */
+/** Gives the answer of the server to a load that has begun. */
 export function answer(cache: ClientCache, ticket: LoadTicket, key: string, { serial, value, next, asOf }: Answer): CachedRevision {
   const bytes = value === undefined ? undefined : encodeValue(value);
   return cache.admit(ticket, key, { serial: tid(serial), value: bytes, next: next === undefined ? undefined : tid(next) }, at(asOf));
 }
 
-/** A load that crosses nothing. */
+/** A load that no invalidation crosses. */
 export function load(cache: ClientCache, snapshot: number, key: string, loaded: Answer): CachedRevision {
   const ticket = cache.beginLoad(tid(snapshot));
   try {
@@ -60,7 +60,7 @@ export function give(cache: ClientCache, key: string, snapshot: number): unknown
   return found === undefined ? "unknown" : found.give();
 }
 
-/** A log that keeps what it is told. */
+/** A log, and the messages that were logged as warnings and errors. */
 export function keptLog() {
   const lines: string[] = [];
   const keep = (_facts: object, message: string): void => {
@@ -70,7 +70,7 @@ export function keptLog() {
   return { lines, log };
 }
 
-/** Holds a client cache to the rules that keep it coherent, in any tier. */
+/** Tests the coherence rules of a client cache, in any tier. */
 export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOptions>): void {
   describe(`the client cache ${name}`, () => {
     let cache: ClientCache;
@@ -80,7 +80,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
     });
     afterEach(() => cache.close());
 
-    test("is new until something is known of a history", () => {
+    test("is new until it knows a position of a history", () => {
       expect(cache.isNew).toBe(true);
       expect(cache.position.tid).toBe(0);
       apply(cache, 10);
@@ -89,7 +89,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(cache.asOf).toEqual(at(10));
     });
 
-    test("finds what a load brought for every snapshot from its serial to the position, and no other", () => {
+    test("finds a loaded revision for every snapshot from its serial to the position, and for no other", () => {
       apply(cache, 10);
       expect(load(cache, 10, "a", { serial: 5, value: { n: 1 }, asOf: 10 }).value).toEqual({ n: 1 });
       apply(cache, 20, "b");
@@ -98,7 +98,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "b", 20)).toBe("unknown");
     });
 
-    test("knows absence as it knows values, and drops it when the key is created", () => {
+    test("stores absence like a value, and drops it when the key is created", () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 0, asOf: 10 });
       expect(cache.find("a", tid(10))).toMatchObject({ serial: 0, value: undefined });
@@ -119,7 +119,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 12)).toBe(2);
     });
 
-    test("the snapshot that is a revision's own serial needs it", () => {
+    test("a snapshot at the serial of a revision needs the revision", () => {
       apply(cache, 10, "a");
       cache.openSnapshot(tid(10));
       load(cache, 10, "a", { serial: 10, value: 1, asOf: 10 });
@@ -127,7 +127,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 10)).toBe(1);
     });
 
-    test("a closed revision that another load knew for longer is kept for as long as that", () => {
+    test("a closed revision is kept for a longer interval when a second load extends it", () => {
       apply(cache, 10);
       apply(cache, 30, "a");
       cache.openSnapshot(tid(12));
@@ -142,7 +142,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(cache.stats().closedRevisions).toBe(0);
     });
 
-    test("a closed revision goes with the last snapshot that needs it, whichever that is", () => {
+    test("a closed revision is dropped with the last snapshot that needs it, in any order of closing", () => {
       for (const order of [
         [10, 20, 10],
         [20, 10, 10],
@@ -176,7 +176,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(cache.stats().closedRevisions).toBe(0);
     });
 
-    test("A5a: a load that knew less than the position is not current when it may have crossed what nobody remembered", () => {
+    test("A5a: a load whose as-of is below the position is not current if it may have crossed an invalidation that is not remembered", () => {
       apply(cache, 10);
       apply(cache, 20, "a");
       cache.openSnapshot(tid(9));
@@ -186,7 +186,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 9)).toBe("old");
     });
 
-    test("A5a: a load that crossed the invalidation of its key is closed at it; one that crossed others is current", () => {
+    test("A5a: a load that crossed the invalidation of its key is closed there; a load that crossed other keys is current", () => {
       apply(cache, 10);
       cache.openSnapshot(tid(10));
       const ticket = cache.beginLoad(tid(10));
@@ -203,7 +203,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "c", 30)).toBe("unknown");
     });
 
-    test("what a load in flight has to know is remembered while another one ends before it", () => {
+    test("invalidations that a load in flight needs are remembered when another load ends first", () => {
       apply(cache, 10);
       const first = cache.beginLoad(tid(10));
       apply(cache, 20, "a");
@@ -218,13 +218,13 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(["a", "b", "c"].map((key) => give(cache, key, 30))).toEqual(["unknown", "unknown", "same"]);
     });
 
-    test("what is remembered is trimmed to the oldest load in flight: what it no longer covers is not vouched for", () => {
+    test("remembered invalidations are trimmed to the oldest load in flight: an answer older than they reach is not current", () => {
       apply(cache, 10);
       const first = cache.beginLoad(tid(10));
       apply(cache, 20, "a");
       const second = cache.beginLoad(tid(10));
       cache.endLoad(first);
-      // A replica that is still at 10.
+      // A replica that is still at 10 answers.
       answer(cache, second, "a", { serial: 5, value: "old", asOf: 10 });
       answer(cache, second, "b", { serial: 5, value: "b", asOf: 20 });
       expect(give(cache, "a", 20)).toBe("unknown");
@@ -237,7 +237,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 20)).toBe("unknown");
     });
 
-    test("an answer whose revision is not that of the snapshot is refused", () => {
+    test("an answer with a revision that is not current at the snapshot is refused", () => {
       apply(cache, 20);
       for (const wrong of [
         { serial: 21, asOf: 30 },
@@ -249,7 +249,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 20)).toBe("unknown");
     });
 
-    test("A5c: a revision counts from the as-of that came with it, not from the position at which it arrives", () => {
+    test("A5c: a revision is compared with invalidations after the as-of of its answer, not after the position at its arrival", () => {
       apply(cache, 10);
       const ticket = cache.beginLoad(tid(10));
       apply(cache, 11, "a");
@@ -260,7 +260,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "b", 12)).toBe("b");
     });
 
-    test("A5d: an invalidation leaves a revision alone that it brought, or that is newer", () => {
+    test("A5d: an invalidation does not close the revision of its own transaction, nor a newer one", () => {
       apply(cache, 10);
       const ticket = cache.beginLoad(tid(30));
       answer(cache, ticket, "a", { serial: 20, value: "new", asOf: 30 });
@@ -277,7 +277,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "b", 40)).toBe("unknown");
     });
 
-    test("a revision that was replaced is kept for open snapshots only; replaced beyond the position it is current until then", () => {
+    test("a replaced revision is kept for open snapshots only; if it is replaced above the position, it is current until then", () => {
       apply(cache, 10);
       apply(cache, 20, "a");
       cache.openSnapshot(tid(15));
@@ -292,7 +292,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "c", 25)).toBe("unknown");
     });
 
-    test("A7: an own commit's values are current when its answer comes after its invalidation", () => {
+    test("A7: the values of an own commit are current when its answer comes after its invalidation", () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: "old", asOf: 10 });
       cache.openSnapshot(tid(10));
@@ -312,7 +312,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(cache.find("c", tid(12))).toMatchObject({ serial: 11, value: undefined });
     });
 
-    test("A7: an own commit's answer over a gap moves no position, and its values wait for it", () => {
+    test("A7: the answer to an own commit after a gap does not move the position; its values are visible once the position reaches it", () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: "old", asOf: 10 });
       cache.openSnapshot(tid(10));
@@ -330,7 +330,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "a", 10)).toBe("old");
     });
 
-    test("an invalidation that does not follow the position is a bug that shows", () => {
+    test("an invalidation that does not follow the position is an AssertionError", () => {
       apply(cache, 10);
       expect(() => {
         cache.apply({ previous: tid(9), ...at(20), keys: [] });
@@ -338,7 +338,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(cache.position).toEqual(at(10));
     });
 
-    test("a discard drops everything and stands at its position, and a load that began before leaves nothing", async () => {
+    test("a discard drops everything and sets its position; a load that began before it stores nothing", async () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 15 });
       cache.openSnapshot(tid(10));
@@ -356,7 +356,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       cache.closeSnapshot(tid(10));
     });
 
-    test("past the bound on remembered keys a load that crossed forgotten ones is not cached, and others are", () => {
+    test("above the bound on remembered keys, a load that crossed forgotten keys is not cached, and other loads are", () => {
       apply(cache, 10);
       const ticket = cache.beginLoad(tid(10));
       apply(cache, 20, "a");
@@ -369,7 +369,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(["a", "c", "d"].map((key) => give(cache, key, 40))).toEqual(["unknown", "unknown", 1]);
     });
 
-    test("gives values that can be shared as they are, and copies of those with dates or bytes in them", async () => {
+    test("returns shareable values themselves, and copies of values that contain dates or bytes", async () => {
       apply(cache, 10);
       const plain = load(cache, 10, "a", { serial: 5, value: { list: [1, "two"] }, asOf: 10 });
       expect(plain.shareable).toBe(true);
@@ -384,7 +384,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
       expect(give(cache, "b", 10)).toEqual({ date: new Date(0), bytes: Uint8Array.of(1) });
     });
 
-    test("a loaded value that cannot be decoded is an error of that load, and nothing is kept", () => {
+    test("a loaded value that cannot be decoded fails its load, and nothing is stored", () => {
       apply(cache, 10);
       const ticket = cache.beginLoad(tid(10));
       const broken = { serial: tid(5), value: Uint8Array.of(0xc1, 0xff), next: undefined };
@@ -394,7 +394,7 @@ export function coherenceSuite(name: string, makeOptions: () => Promise<CacheOpt
   });
 }
 
-/** Holds what a client cache leaves on disk to its rules. `makePlace` gives a new, empty place each time. */
+/** Tests the persistence of a client cache. `makeSetup` returns a new, empty place on each call. */
 export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStore>): void {
   describe(`the client cache ${name}`, () => {
     let open: OpenStore;
@@ -432,7 +432,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(cache.find("ключ", tid(20))?.serial).toBe(0);
     });
 
-    test("A12: what an invalidation replaced is not found on disk, before that is written as after", async () => {
+    test("A12: a revision that an invalidation replaced is not found on disk, before and after the invalidation is written", async () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
       await reopened();
@@ -468,7 +468,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(give(cache, "a", 7)).toBe("unknown");
     });
 
-    test("past cacheBytesMax the least recently used entries go, absences among them, from disk too", async () => {
+    test("above cacheBytesMax the least recently used entries and absences are removed, from disk too", async () => {
       await reopened({ cacheBytesMax: 1_700 });
       apply(cache, 10);
       const value = "x".repeat(150);
@@ -490,7 +490,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(cache.stats().bytes).toBeLessThanOrEqual(500);
     });
 
-    test("an entry that was just written is not the one that makes room for itself, though all others are in use", async () => {
+    test("a new entry is not evicted to make room for itself, although all others are in use", async () => {
       await reopened({ cacheBytesMax: 1_700 });
       apply(cache, 10);
       const value = "x".repeat(150);
@@ -503,7 +503,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(cache.stats().entries).toBe(9);
     });
 
-    test("an entry larger than the cache is not kept on disk, and what it replaces goes", async () => {
+    test("an entry larger than the cache is not stored on disk, and the entry that it replaces is removed", async () => {
       await reopened({ cacheBytesMax: 1_000 });
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
@@ -515,7 +515,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(give(cache, "a", 20)).toBe("unknown");
     });
 
-    test("of another storage or realm it is refused, with what to do, and left as it was", async () => {
+    test("a cache of another storage or realm is refused with advice, and is not changed", async () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
       await cache.close();
@@ -525,7 +525,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(give(cache, "a", 10)).toBe(1);
     });
 
-    test("in a place that holds something else it is refused, and that is left as it was", async () => {
+    test("a place that holds something other than a cache is refused, and is not changed", async () => {
       const other = await makeSetup();
       const store = await other();
       const entry = { key: Buffer.from("m format"), value: Buffer.from("1") };
@@ -537,12 +537,12 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       await again.close();
     });
 
-    test("of another format it is discarded, with a line in the log", async () => {
+    test("a cache of another format is discarded, and this is logged", async () => {
       apply(cache, 10);
       load(cache, 10, "a", { serial: 5, value: 1, asOf: 10 });
       await cache.close();
       const store = await open();
-      await store.batch([{ key: cacheMetaKey, value: encodeMessage([99, "whatever"]) }]);
+      await store.batch([{ key: cacheMetaKey, value: encodeMessage([99, "unknown"]) }]);
       await store.close();
       const { lines, log } = keptLog();
       await reopened({ log });
@@ -552,7 +552,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(cache.stats().entries).toBe(0);
     });
 
-    test("an entry whose bytes cannot be decoded counts as unknown, is logged and removed, and others are not hurt", async () => {
+    test("an entry whose bytes cannot be decoded is unknown, is logged and removed; other entries are kept", async () => {
       apply(cache, 10);
       for (const key of ["a", "b", "c", "d"]) load(cache, 10, key, { serial: 5, value: key, asOf: 10 });
       await cache.close();
@@ -577,7 +577,7 @@ export function persistenceSuite(name: string, makeSetup: () => Promise<OpenStor
       expect(cache.stats().entries).toBe(1);
     });
 
-    test("its memory is bounded by memoryBytesMax, and what went is found on disk", async () => {
+    test("memoryBytesMax bounds its memory; entries that left memory are found on disk", async () => {
       await reopened({ memoryBytesMax: 4_000 });
       apply(cache, 10);
       for (let n = 0; n < 100; n++) load(cache, 10, `key-${n}`, { serial: 5, value: `value ${n} ${"x".repeat(100)}`, asOf: 10 });

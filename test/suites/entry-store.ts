@@ -7,7 +7,7 @@ import { resultTierSuite, tags } from "./result-tier.js";
 
 export { tags };
 
-/** A tier, the clock that it goes by, and a way to let it hear of an invalidation of the bus. */
+/** A tier, its clock, and a function that applies an invalidation of the bus to it. */
 export interface EntrySetup {
   readonly store: EntryStore;
   readonly clock: SimulatedClock;
@@ -20,7 +20,7 @@ export interface EntryPlaceOptions {
   readonly values?: ValueMode;
 }
 
-/** Holds a tier to what storage/results/entry-store.ts promises. `makePlace` gives a new, empty one each time. */
+/** Tests the promises of storage/results/entry-store.ts. `makeSetup` returns a new, empty tier on each call. */
 export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOptions) => Promise<EntrySetup>): void {
   resultTierSuite(name, async () => {
     const { store, clock, invalidate } = await makeSetup({});
@@ -40,7 +40,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       return { store, clock, invalidate, put, value };
     }
 
-    test("a sliding entry lives as long as it is read within its own time to live", async () => {
+    test("a sliding entry lives while each read comes within its time to live", async () => {
       const { store, clock, put } = await open();
       put("slides", 1, { ttlMs: 1_000, slides: true });
       put("stays", 1, { ttlMs: 1_000 });
@@ -53,7 +53,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       expect(store.get("slides")).toBeUndefined();
     });
 
-    test("is looked at without being used: what is known is told, nothing is extended, and what is not given is not known", async () => {
+    test("peek describes an entry that get would return; it neither extends the time to live nor counts as a use", async () => {
       const { store, clock, put, value, invalidate } = await open({ entriesMax: 2 });
       put("slides", 1, { tags: tags("x:y"), ttlMs: 1_000, slides: true });
       put("other", 2, { tags: tags("z") });
@@ -70,7 +70,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       expect([store.peek("slides"), store.peek("third")?.tags]).toEqual([undefined, []]);
     });
 
-    test("has no more entries than it may have, and the least recently used go first", async () => {
+    test("has at most entriesMax entries; the least recently used leave first", async () => {
       const { store, put } = await open({ entriesMax: 3 });
       for (const key of ["a", "b", "c"]) put(key, key);
       store.get("a");
@@ -82,7 +82,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       expect(store.get("k99")).toBeDefined();
     });
 
-    test("has no more bytes than it may have, and nothing of what is larger than all of it", async () => {
+    test("has at most bytesMax bytes, and stores no entry larger than that", async () => {
       const { store, put } = await open({ bytesMax: 50_000 });
       for (let n = 0; n < 200; n++) {
         put(`k${n}`, "x".repeat(1_000));
@@ -92,13 +92,13 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       put("k199", "small");
       const { bytes } = store.stats();
       expect(put("k199", "x".repeat(60_000))).toBeUndefined();
-      expect(store.get("k199"), "what was there before is not what was put").toBeUndefined();
+      expect(store.get("k199"), "the old value is not the one that was put").toBeUndefined();
       expect(store.stats().bytes).toBeLessThan(bytes);
       store.clear();
       expect(store.stats().bytes).toBe(0);
     });
 
-    test("sweeps out what is stale or expired, in steps, and nothing else", async () => {
+    test("a sweep removes stale and expired entries only, in steps", async () => {
       const { store, clock, invalidate, put } = await open();
       for (let n = 0; n < 1_000; n++) put(`k${n}`, n, { tags: tags(`t${n % 4}`), ttlMs: n % 2 === 0 ? 100 : undefined });
       invalidate(asTag("t1"));
@@ -117,7 +117,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       expect(store.sweep(1_000)).toEqual({ removed: 0, done: true });
     });
 
-    test("frozen: nobody can change what is given, nor what is kept", async () => {
+    test("frozen: callers can change neither the returned value nor the stored one", async () => {
       const { store, put } = await open();
       const given = { list: [{ n: 1 }], at: new Date(1), bytes: Uint8Array.of(1) };
       put("k", given);
@@ -135,7 +135,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       }
     });
 
-    test("cloned: every caller has a copy to change", async () => {
+    test("cloned: every caller gets its own copy, which it can change", async () => {
       const { store, put } = await open({ values: "cloned" });
       const given = { list: [1] };
       put("k", given);
@@ -147,7 +147,7 @@ export function entryStoreSuite(name: string, makeSetup: (options: EntryPlaceOpt
       }
     });
 
-    test("shared: the value is given as changeable as it was", async () => {
+    test("shared: the returned value can be changed", async () => {
       const { store, put } = await open({ values: "shared" });
       put("k", { list: [1] });
       await store.flush();

@@ -20,7 +20,7 @@ import {
   tidZero,
 } from "../../core/index.js";
 
-/** Holds the object store to its promises above one kind of ordered store. `makePlace` gives a new, empty place each time. */
+/** Tests the object store above one kind of ordered store. `makeSetup` returns a new, empty place on each call. */
 export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStore>): void {
   describe(`the object store ${name}`, () => {
     let openStore: OpenStore;
@@ -45,7 +45,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
       writes: Object.entries(writes).map(([key, text]) => ({ key, value: text === undefined ? undefined : Buffer.from(text) })),
       ...rest,
     });
-    /** Commits in one batch, one millisecond after the last. */
+    /** Commits the requests in one batch, one millisecond after the batch before. */
     const commitAll = async (...requests: readonly CommitRequest[]): Promise<readonly LoggedTransaction[]> => {
       const batch = store.openBatch();
       nowMs += 1;
@@ -91,7 +91,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(store.list(prefixRange(""), tidZero, 10, 1_000)).toMatchObject({ rows: [], end: undefined });
       });
 
-      test("each snapshot shows what was current at it, with the interval for which that holds", async () => {
+      test("each snapshot shows the revision that is current at it, with the interval in which it is current", async () => {
         const t1 = await commit({ other: "0" });
         const t2 = await commit({ a: "2" });
         const t3 = await commit({ a: "3" });
@@ -129,7 +129,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(rows).toEqual(keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
       });
 
-      test("pages go on where the one before ended, whatever is absent between", async () => {
+      test("a page begins where the one before ended, also across deleted keys", async () => {
         const keys = Array.from({ length: 25 }, (_, n) => `k${String(n).padStart(2, "0")}`);
         await commit(Object.fromEntries(keys.map((key) => [key, "value"])));
         const tid = await commit(Object.fromEntries(keys.slice(5, 18).map((key) => [key, undefined])));
@@ -153,7 +153,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       });
 
-      test("a snapshot that is not reached yet is BehindError, never an older picture", async () => {
+      test("reading a snapshot that is not reached yet throws BehindError, and never returns an older state", async () => {
         const tid = await commit({ a: "1" });
         expect(() => store.load("a", (tid + 1) as Tid)).toThrow(BehindError);
         expect(() => store.list(prefixRange(""), (tid + 1) as Tid, 10, 100)).toThrow(BehindError);
@@ -161,7 +161,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
     });
 
     describe("committing", () => {
-      test("tids rise with the clock, and without it when it goes back or stands still; each names the one before", async () => {
+      test("tids rise with the clock, and also while it goes back or stands still; each transaction names the one before", async () => {
         const batch = store.openBatch();
         const tids = [nowMs, nowMs, nowMs - 5_000, nowMs + 1].map((ms, n) => batch.addTransaction(request({ [`k${n}`]: "v" }), ms));
         await batch.write({ alone: false });
@@ -176,7 +176,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(store.position).toMatchObject({ tid: tids[3]?.tid, digest });
       });
 
-      test("nothing of a batch is seen before it is written, nor after it was let go", async () => {
+      test("a batch is invisible before it is written, and after it is discarded", async () => {
         const batch = store.openBatch();
         const { id, tid } = batch.addTransaction(request({ a: "1" }), nowMs);
         expect(store.position.tid).toBe(0);
@@ -233,20 +233,20 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       }
 
-      test("a range is not touched by its end, nor by what was changed up to the snapshot", async () => {
+      test("a range conflicts neither with a change of its end key, nor with changes up to the snapshot", async () => {
         const base = await commit({ a: "1", c: "1" });
         await commit({ c: "2", b: "0" });
         await commitAll(request({ own: "1" }, { snapshot: base, ranges: [{ from: "a", to: "b" }] }));
       });
 
-      test("a range and a snapshot older than what is compared begins again", async () => {
+      test("a request with a range and a snapshot older than the compared transactions throws SnapshotTooOldError", async () => {
         const base = await commit({ a: "1" });
         for (let n = 0; n < 6; n++) await commit(Object.fromEntries(Array.from({ length: 2_000 }, (_, k) => [`k${n}-${k}`, "v"])));
         await openAgain({ invalidationQueueSize: 1 });
         await expect(commitAll(request({ own: "1" }, { snapshot: base, ranges: [prefixRange("x")] }))).rejects.toThrow(SnapshotTooOldError);
       });
 
-      test("a snapshot that is not durable yet is BehindError", async () => {
+      test("a request with a snapshot that is not durable yet throws BehindError", async () => {
         const tid = await commit({ a: "1" });
         await expect(commitAll(request({ a: "2" }, { snapshot: (tid + 1) as Tid }))).rejects.toThrow(BehindError);
       });
@@ -293,7 +293,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(store.position).toEqual(before);
       });
 
-      test("are kept for their age; older snapshots are refused; the same after opening", async () => {
+      test("are kept for outcomeAgeMs; older snapshots are refused; the same after opening", async () => {
         const first = await commit({ a: "1" });
         const batch = store.openBatch();
         batch.fence("late");
@@ -317,7 +317,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       });
 
-      test("what begins at the last transaction commits, however long ago that was and whatever commits before it", async () => {
+      test("a transaction whose snapshot is the last transaction before a long rest commits, also after another commit", async () => {
         const last = await commit({ a: "1" });
         nowMs += 24 * 3_600_000;
         await commit({ a: "2" });
@@ -340,7 +340,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       });
 
-      test("fences are bounded by refusing more", async () => {
+      test("fences above their bound are refused", async () => {
         await openAgain({ outcomesMax: 2 });
         const batch = store.openBatch();
         batch.fence("one");
@@ -350,7 +350,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         await batch.write({ alone: true });
       });
 
-      test("a fence is kept while a late copy could pass, and pruned when its snapshot would be refused", async () => {
+      test("a fence is kept while a late copy of its commit could succeed, and pruned once the snapshot of that copy is refused", async () => {
         const base = await commit({ a: "1" });
         const batch = store.openBatch();
         batch.fence("late");
@@ -366,14 +366,14 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(await prune()).toBe(1);
         expect(store.outcome("late")).toBeUndefined();
         const floor = store.idFloor;
-        // Longer memory asked for later cannot bring back the fence: the floor stays.
+        // A longer outcomeAgeMs set later cannot restore the fence: the floor stays.
         await openAgain({ outcomeAgeMs: 60 * 60_000 });
         expect(store.idFloor).toBe(floor);
       });
     });
 
     describe("the log", () => {
-      test("gives the transactions after a tid from the queue, and the same from the disk", async () => {
+      test("returns the same transactions after a tid from the queue and from the disk", async () => {
         for (let n = 0; n < 20; n++) await commit({ [`k${n}`]: "v", shared: `${n}` });
         const inMemory = store.transactionsAfter(tidZero, 100, 1_000);
         expect(inMemory.whole).toBe(true);
@@ -391,7 +391,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       });
 
-      test("stops at the bounds, but gives one transaction at least", async () => {
+      test("stops at the bounds, but returns at least one transaction", async () => {
         const tids: Tid[] = [];
         for (let n = 0; n < 5; n++) tids.push(await commit({ a: `${n}`, b: `${n}` }));
         for (const invalidationQueueSize of [0, 100]) {
@@ -407,7 +407,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       });
 
-      test("a tid that no transaction has is neither the begin of a chain nor of a digest", async () => {
+      test("a tid that no transaction has begins no chain and has no digest", async () => {
         const first = await commit({ a: "1" });
         const last = await commit({ a: "2" });
         for (const invalidationQueueSize of [0, 100]) {
@@ -458,7 +458,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(store.idFloor).toBeGreaterThanOrEqual(floor);
       });
 
-      test("the floor is a transaction's: what was read as of the last one before a long rest is read on", async () => {
+      test("the floor is the tid of a transaction: the last snapshot before a long rest can still be read", async () => {
         await openAgain(retention);
         await commit({ a: "1" });
         const last = await commit({ a: "2", b: "1" });
@@ -471,7 +471,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(store.transactionsAfter(last, 10, 10)).toMatchObject({ transactions: [{ tid: next }], whole: true });
       });
 
-      test("below the floor everything is SnapshotTooOldError, before and after removing; at it and above nothing changes", async () => {
+      test("reads below the floor throw SnapshotTooOldError, also after opening; reads at it and above do not change", async () => {
         await openAgain({ snapshotRetentionMs: 0 });
         const tids: Tid[] = [];
         for (let n = 0; n < 10; n++) {
@@ -512,7 +512,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(() => store.keysOf(tids[2] as Tid, 0, 1)).toThrow(SnapshotTooOldError);
       });
 
-      test("leaves one revision of each object when all history goes, and no tombstone", async () => {
+      test("leaves one revision of each object and no tombstone when it removes all history", async () => {
         await openAgain({ snapshotRetentionMs: 0 });
         for (let n = 0; n < 30; n++) await commit({ [`k${n % 5}`]: n >= 25 && n % 5 === 2 ? undefined : `${n}` });
         const last = await commit({ last: "1" });
@@ -534,7 +534,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(keys.filter((key) => key.startsWith("l"))).toHaveLength(1);
       });
 
-      test("a key without a deletion is known to be absent from the history floor on, and no sooner", async () => {
+      test("a key without a stored deletion is absent from the history floor on, and not earlier", async () => {
         await openAgain({ snapshotRetentionMs: 0 });
         const t1 = await commit({ pruned: "1", kept: "1" });
         await commit({ pruned: undefined });
@@ -553,7 +553,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         }
       });
 
-      test("a step without time still gets on, in a transaction of many keys too, and is taken up after opening", async () => {
+      test("a step without a time budget makes progress, also in a large transaction, and pruning continues after opening", async () => {
         await openAgain({ snapshotRetentionMs: 0 });
         const keys = Array.from({ length: 1_200 }, (_, n) => `k${n}`);
         await commit(Object.fromEntries(keys.map((key) => [key, "1"])));
@@ -575,11 +575,11 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         store = await open();
       });
 
-      test("that holds something else is refused and left as it was", async () => {
+      test("is refused and not changed if it holds something else", async () => {
         await store.close();
         const setup = await makeSetup();
         const ordered = await setup();
-        await ordered.batch([{ key: Buffer.from("cache"), value: Buffer.from("of someone") }]);
+        await ordered.batch([{ key: Buffer.from("cache"), value: Buffer.from("other") }]);
         await ordered.close();
         await expect(ObjectStore.open(setup, { storage: "main", log: silentLog, clock })).rejects.toThrow(StoreError);
         const after = await setup();
@@ -588,20 +588,20 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         store = await open();
       });
 
-      test("takes nothing more once it is closed", async () => {
+      test("accepts no call after it is closed", async () => {
         await store.close();
         expect(() => store.openBatch()).toThrow(ClosedError);
         expect(() => store.load("a", tidZero)).toThrow(ClosedError);
       });
 
-      test("stays closed when a batch that was open is discarded", async () => {
+      test("stays closed when an open batch is discarded", async () => {
         const batch = store.openBatch();
         await store.close();
         batch.discard();
         expect(() => store.openBatch()).toThrow(ClosedError);
       });
 
-      test("is closed after what is being written, and stays closed", async () => {
+      test("closes after the current write, and stays closed", async () => {
         const batch = store.openBatch();
         const { id } = batch.addTransaction(request({ a: "1" }), nowMs);
         const written = batch.write({ alone: false });
@@ -611,7 +611,7 @@ export function objectStoreSuite(name: string, makeSetup: () => Promise<OpenStor
         expect(store.outcome(id)?.type).toBe("committed");
       });
 
-      test("values are the caller's: they change neither with the bytes committed nor with the bytes loaded", async () => {
+      test("a stored value does not change when the caller changes the bytes after adding the transaction", async () => {
         const value = Buffer.from("one");
         const batch = store.openBatch();
         batch.addTransaction({ ...request({}), writes: [{ key: "a", value }] }, nowMs);

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { Keeping } from "../../storage/results/entry-store.js";
 import { asTag, rootTag, type Tag } from "../../core/index.js";
 
-/** What is known of a result that a tier gives. */
+/** A result that a tier returns, with its tags and its time to live. */
 export interface TierResult {
   readonly value: unknown;
   readonly tags: readonly Tag[];
@@ -12,7 +12,7 @@ export interface TierResult {
 
 type Awaitable<T> = T | Promise<T>;
 
-/** A tier as all of them can be asked: one of this process, or one that nodes share. */
+/** The methods that all tiers have: a tier of this process, or one that nodes share. */
 export interface ResultTier {
   begin(): unknown;
   get(key: string): Awaitable<TierResult | undefined>;
@@ -24,14 +24,17 @@ export interface ResultTier {
   close(): Promise<void>;
 }
 
-/** A tier, a way to let it hear of an invalidation of the bus, and one to let time pass. */
+/** A tier, a function that applies an invalidation of the bus to it, and one that lets time pass. */
 export interface TierSetup {
   readonly tier: ResultTier;
   readonly invalidate: (tag: Tag) => Awaitable<void>;
   readonly pass: (ms: number) => Promise<void>;
 }
 
-/** Holds a tier to what storage/results/entry-store.ts promises of all of them: never stale, never expired, as it was put. */
+/**
+ * Tests the promises of storage/results/entry-store.ts that all tiers keep: a result is never stale, never expired, and
+ * equal to the one that was put.
+ */
 export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup>): void {
   describe(`results in the tier ${name}`, () => {
     const opened: ResultTier[] = [];
@@ -54,7 +57,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       return { ...setup, put, value, values, there, keys };
     }
 
-    test("are given as they were put, the newest of a key, and nothing for a key that was not", async () => {
+    test("are returned as they were put, the newest for each key, and undefined for a key without a put", async () => {
       const { tier, put, value, keys } = await open();
       await put("a", { city: "Oslo" });
       await put("b", "old");
@@ -65,7 +68,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       expect(await keys()).toEqual(["a", "b"]);
     });
 
-    test("are any that can be stored, undefined too", async () => {
+    test("can be any value that can be stored, also undefined", async () => {
       const { tier, put, value } = await open();
       const all = [undefined, null, 0, -1.5, "", "é\u0000", true, 12n, [], {}, [[1], { a: [2n] }], new Date(5), Uint8Array.of(1, 2)];
       for (const [index, each] of all.entries()) {
@@ -76,7 +79,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       for (const [index, each] of all.entries()) expect(await value(`k${index}`)).toEqual(each);
     });
 
-    test("are not changed by whoever put them", async () => {
+    test("do not change when the caller changes the value after its put", async () => {
       const { put, value } = await open();
       const given = { at: new Date(1), bytes: Uint8Array.of(1) };
       await put("k", given);
@@ -85,7 +88,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       expect(await value("k")).toEqual({ at: new Date(1), bytes: Uint8Array.of(1) });
     });
 
-    test("are told apart by their keys, however long or odd those are", async () => {
+    test("are distinguished by their keys, also long and odd ones", async () => {
       const { tier, put, values } = await open();
       const long = "k".repeat(100_000);
       const odd = [
@@ -107,7 +110,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       expect(await values(odd)).toEqual(odd.map((_, index) => index));
     });
 
-    test("are gone after an invalidation of a tag of theirs, of one above, or of all, and of no other", async () => {
+    test("are gone after an invalidation of one of their tags, of a tag above it, or of all tags, and of no other tag", async () => {
       const { tier, invalidate, put, there } = await open();
       for (const [tag, isGone] of [
         ["a:b:c", true],
@@ -131,7 +134,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       expect(await there(["k", "other"])).toEqual([false, false]);
     });
 
-    test("are not kept at all when the invalidation came while they were computed", async () => {
+    test("are not stored if an invalidation of their tags came while they were computed", async () => {
       const { tier, invalidate, put, values } = await open();
       await put("k", "before", { tags: tags("a") });
       const began = tier.begin();
@@ -143,7 +146,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       expect(await values(["k", "other"])).toEqual(["after", "beside"]);
     });
 
-    test("are gone when they were deleted, or all was cleared, until they are put again", async () => {
+    test("are gone after a delete or a clear, until they are put again", async () => {
       const { tier, put, values, keys } = await open();
       for (const key of ["a", "b", "c"]) await put(key, key);
       expect([await tier.delete("a"), await tier.delete("a"), await tier.delete("none")]).toEqual([true, false, false]);
@@ -154,7 +157,7 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       expect(await values(["a", "b", "c"])).toEqual([undefined, undefined, "again"]);
     });
 
-    test("are gone when their time to live has passed, and not before", async () => {
+    test("are gone after their time to live, and not before", async () => {
       const { pass, put, there } = await open();
       await put("short", 1, { ttlMs: 1_000 });
       await put("left", 1, { ttlMs: 5_000, leftMs: 1_000 });
@@ -163,12 +166,12 @@ export function resultTierSuite(name: string, makeSetup: () => Promise<TierSetup
       const all = ["short", "left", "long", "none left"];
       await pass(200);
       expect(await there(all)).toEqual([true, true, true, false]);
-      // Much more than is left: the broker's time is known to what its best message took.
+      // Much longer than the rest: the broker's time is known only up to the delay of its fastest message.
       await pass(1_500);
       expect(await there(all)).toEqual([false, false, true, false]);
     });
 
-    test("are closed with it, once and for all", async () => {
+    test("are gone once the tier is closed, and it stays closed", async () => {
       const { tier, put } = await open();
       await put("k", 1);
       await tier.close();

@@ -4,11 +4,11 @@ import type { EntryPosition, Keeping } from "../../storage/results/entry-store.j
 import type { Bucket } from "../../transport/bucket.js";
 import type { ResultTier } from "./result-tier.js";
 
-/** What the nodes of a cache share, at one of them, as a tier. What is written is waited for; deleting and clearing are invalidations. */
+/** The shared tier of a cache, used by one node. `put` waits for the write; `delete` and `clear` are invalidations. */
 export function sharedTier({ cache, core }: OpenedCache, bucket: Bucket): ResultTier {
   const { shared } = core;
   if (shared === undefined) throw new TypeError("the cache has a bucket");
-  /** Of all that was put: a bucket does not tell them. */
+  /** Keys of all puts: a bucket does not list keys. */
   const keys = new Set<string>();
   const get = (key: string) => shared.get(key);
   return {

@@ -207,7 +207,7 @@ describe("the nodes of a cache", () => {
     expect(await run(bus.snapshot())).toMatchObject({ value: { following: "resting" } });
   });
 
-  test("that are gone are told of, and a broker that is", async () => {
+  test("that have left, or whose broker has stopped, are reported with typed errors", async () => {
     const { open, only, run, broker, find } = openSetup();
     const { cache } = await open({ node: "a" });
     const node = await only();

@@ -16,7 +16,7 @@ export interface Example<T> {
   readonly any: fc.Arbitrary<T>;
 }
 
-/** The same for any message: methods of a codec accept what the codec read. */
+/** Erases the type of the message: the tests give each codec only messages of its own type. */
 function example<T>(codec: Codec<T>, message: NoInfer<T>, wire: unknown, any: fc.Arbitrary<NoInfer<T>>): Example<unknown> {
   return { codec, message, wire, any };
 }
@@ -50,7 +50,7 @@ const anyLink = fc
   .tuple(fc.maxSafeNat(), fc.integer({ min: 1, max: 1_000 }), anyDigest)
   .map(([tid, distance, digest]) => ({ previous: asTid(Math.max(0, tid - distance)), tid: asTid(Math.max(1, tid)), digest }));
 const anyInvalidation = fc.tuple(anyLink, anyCount, orNone(anyKeys)).map(([link, keyCount, keys]) => ({ ...link, keyCount, keys }));
-/** Of what JSON can hold, and bytes. */
+/** A JSON value. MessagePack has no negative zero among integers, so the value has none either. */
 const anyValue = fc.jsonValue({ maxDepth: 3 }).map((value) => withoutNegativeZero(value) as Value);
 const anyFacts = fc.dictionary(
   anyName.filter((name) => name !== "__proto__"),
@@ -62,7 +62,6 @@ function orNone<T>(any: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
   return fc.option(any, { nil: undefined });
 }
 
-/** MessagePack has no negative zero among integers. */
 function withoutNegativeZero(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }

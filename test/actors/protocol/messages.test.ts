@@ -15,10 +15,10 @@ import { examples, modules } from "./every-message.js";
 const seed = 20_261_129;
 const numRuns = 30;
 
-/** Elements of each type that a message has, at the edges of what fields accept. */
+/** Elements of every type that a message can contain, at the limits that fields accept. */
 const strangers = [null, true, -1, 0, 1.5, 2 ** 53, "", "a", "\0", [], [null], {}, { type: "a" }, Buffer.alloc(0)];
 
-/** The array, each time with one element replaced or with its end cut off, at any depth. */
+/** Variants of the array: one element is replaced, or the end is cut off, at any depth. */
 function* changed(message: unknown): Iterable<unknown> {
   yield* strangers;
   if (!Array.isArray(message)) return;
@@ -33,7 +33,7 @@ function isTyped(error: unknown, name: string): boolean {
 }
 
 test(`version ${protocolVersion} of the protocol has these messages, with these arrays on the wire`, () => {
-  // When this fails, the messages are of another version, which old processes do not read: raise protocolVersion.
+  // When this test fails, old processes cannot read the new messages: raise protocolVersion.
   expect(protocolVersion).toBe(1);
   for (const [name, { codec, message, wire }] of Object.entries(examples)) {
     expect(Buffer.from(codec.write(message)), name).toEqual(encodeMessage(wire));
@@ -51,7 +51,7 @@ test("every message is in the registry of these tests", () => {
   expect(missing).toEqual([]);
 });
 
-/** A part of messages, which is no message. */
+/** Whether the export describes a part of messages, not a message. */
 function isField(exported: unknown): boolean {
   return "slots" in (exported as object);
 }
@@ -66,7 +66,7 @@ describe.each(Object.entries(examples))("%s", (name, { codec, any }) => {
     );
   });
 
-  test("with an element too few, or of another type, is a typed error, or exactly what it says", () => {
+  test("with an element missing or of another type, causes a typed error or is read exactly", () => {
     fc.assert(
       fc.property(any, (message) => {
         for (const other of changed(decodeMessage(codec.write(message), name))) {

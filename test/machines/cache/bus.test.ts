@@ -12,7 +12,7 @@ const noted = ["suspend", "forgetHeard", "follow", "leave", "beat", "noteTrouble
 const retryMs = 100;
 const lookMs = 1_000;
 
-/** A bus whose work the test settles; `facts` is what its guards find. */
+/** A bus whose work the test settles; its guards return `facts`. */
 function openBus() {
   const done: string[] = [];
   const clock = new SimulatedClock();
@@ -59,7 +59,7 @@ function openBus() {
 
 type OpenedBus = ReturnType<typeof openBus>;
 
-/** Ways to each state, from the start. */
+/** Steps from the start to each state. */
 const ways: Readonly<Record<string, (bus: OpenedBus) => Promise<void>>> = {
   "cut.unlinked": async () => undefined,
   "cut.reaching": async ({ actor }) => actor.send({ type: "LINKED" }),
@@ -185,7 +185,7 @@ describe("the machine of a bus over JetStream", () => {
     expect(signalOf(work)?.aborted).toBe(true);
   });
 
-  test("sends a heartbeat when a look finds that one is due, and goes on following", async () => {
+  test("sends a heartbeat when a check finds that one is due, and keeps following", async () => {
     const { done, clock, facts, state } = await busIn("following.resting");
     await clock.advance(lookMs);
     expect(done).toEqual([]);

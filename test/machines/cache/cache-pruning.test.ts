@@ -32,7 +32,7 @@ function started() {
   });
   const actor = createActor(machine, { id: "pruning", clock, input: { usualUnusedMs } });
   actor.start();
-  /** Ends the step that runs. */
+  /** Resolves the current step. */
   const end = async (how: Partial<CacheSwept> | Error) => {
     const step = steps.at(-1);
     if (how instanceof Error) step?.reject(how);

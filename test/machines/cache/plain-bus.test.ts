@@ -9,7 +9,7 @@ const beatMs = 1_000;
 
 const states = ["unlinked", "greeting", "following", "silent"] as const;
 
-/** A bus that has come to rest in `state`; `facts` is what its guards find. */
+/** A bus that is in `state`; its guards return `facts`. */
 async function busIn(state: (typeof states)[number]) {
   const done: string[] = [];
   const clock = new SimulatedClock();
@@ -65,7 +65,7 @@ describe("the machine of a bus over plain NATS", () => {
     });
   });
 
-  test("greets at the pace of heartbeats until the greeting comes back, and then sends heartbeats", async () => {
+  test("sends greetings at the heartbeat interval until one comes back, and then sends heartbeats", async () => {
     const { actor, done, clock } = await busIn("greeting");
     await clock.advance(2 * beatMs);
     expect(done).toEqual(["greet", "greet"]);

@@ -9,7 +9,7 @@ type State = "voting" | "voted" | "finishing" | "aborting" | "settling" | "pausi
 
 const position: CommitPosition = { tid: 5, previous: 4, digest: "d" };
 
-/** A commit whose every step waits for the test. */
+/** A commit whose steps are settled by the test. */
 function commit(start: "vote" | "settle" = "vote") {
   const done: string[] = [];
   const clock = new SimulatedClock();

@@ -20,7 +20,7 @@ interface Settling<T> {
 
 const upToDate: Comparison = { type: "upToDate", position: { tid: 1, digest: "d" } };
 
-/** A connection whose registering and comparing wait for the test. */
+/** A connection whose registration and comparison are settled by the test. */
 function connection(options: { readonly readOnly?: boolean } = {}) {
   const done: string[] = [];
   const asked: string[] = [];

@@ -5,8 +5,8 @@ import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { stateOf } from "../every-event.js";
 
 type Work = "write" | "maintain" | "reopen";
-/** Events that carry nothing. */
-type Told = Exclude<GroupCommitEvent["type"], "BATCH_IN_DOUBT">;
+/** Types of the events without data. */
+type PlainEvent = Exclude<GroupCommitEvent["type"], "BATCH_IN_DOUBT">;
 
 function started() {
   const done: string[] = [];
@@ -51,12 +51,12 @@ function started() {
   });
   const actor = createActor(machine, { id: "group-commit", clock });
   actor.start();
-  const send = (type: Told) => {
+  const send = (type: PlainEvent) => {
     if (type === "COMMITS_WAITING") waiting.commits = true;
     if (type === "MAINTENANCE_WAITING") waiting.maintenance = true;
     actor.send({ type });
   };
-  /** Ends the work under way. */
+  /** Settles the current work. */
   const end = async (name: Work, how: "resolve" | "reject") => {
     const under = works.shift();
     expect(under?.work).toBe(name);
@@ -67,7 +67,7 @@ function started() {
   return { actor, done, clock, send, end, works, waiting, state: () => stateOf(actor) };
 }
 
-/** One that has come to rest in `state`. */
+/** A machine that is in `state`. */
 async function inState(state: string) {
   const run = started();
   if (state === "idle") return run;
@@ -106,7 +106,7 @@ describe("the machine of group commit", () => {
         const run = await inState(state);
         expect(run.state()).toBe(state);
         run.done.length = 0;
-        run.send(type as Told);
+        run.send(type as PlainEvent);
         row[type] = [run.state(), ...run.done].join(" ");
         run.actor.stop();
       }
@@ -130,7 +130,7 @@ describe("the machine of group commit", () => {
     });
   });
 
-  test("writes one batch at a time, and goes on with what came meanwhile", async () => {
+  test("writes one batch at a time, and then the commits that arrived meanwhile", async () => {
     const { send, end, works, state } = started();
     send("COMMITS_WAITING");
     send("COMMITS_WAITING");
@@ -169,7 +169,7 @@ describe("the machine of group commit", () => {
     expect(state()).toBe("idle");
   });
 
-  test("announces what was in doubt only once the store was opened again", async () => {
+  test("announces the batch in doubt only after the store is open again", async () => {
     const { send, end, clock, done, state } = started();
     send("COMMITS_WAITING");
     await end("write", "reject");
@@ -180,7 +180,7 @@ describe("the machine of group commit", () => {
     expect([state(), done]).toEqual(["idle", ["logInDoubt", "announceRecovered"]]);
   });
 
-  test("takes no commits for a while when writing fails twice in a row", async () => {
+  test("refuses commits for a while after two failed writes in a row", async () => {
     const { clock, done, state, send, end } = await inState("readOnly");
     expect(done.slice(-3)).toEqual(["announceRecovered", "refuseWaiting", "logReadOnly"]);
     await clock.advance(1_000);
@@ -208,7 +208,7 @@ describe("the machine of group commit", () => {
     expect(done).not.toContain("announceRecovered");
   });
 
-  test("closes only when nothing is in the air any more", async () => {
+  test("closes only after the current work has ended", async () => {
     for (const work of ["write", "maintain"] as const) {
       const { send, end, state } = started();
       send(work === "write" ? "COMMITS_WAITING" : "MAINTENANCE_WAITING");

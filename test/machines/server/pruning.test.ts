@@ -32,7 +32,7 @@ function started() {
 }
 
 describe("the machine of pruning", () => {
-  test("answers every event at rest and at work", () => {
+  test("answers every event while it is idle and while it works", () => {
     const inState = (state: string) => {
       const run = started();
       if (state === "raisingFloor") run.actor.send({ type: "PRUNE" });
@@ -63,7 +63,7 @@ describe("the machine of pruning", () => {
     expect(raises.length).toBe(2);
   });
 
-  test("backs off after a failure of either part, and is not held up when told to prune", async () => {
+  test("backs off after a failure of either part; PRUNE ends the back-off", async () => {
     const { actor, done, clock, raises, steps } = started();
     actor.send({ type: "PRUNE" });
     raises[0]?.reject(new Error("no"));

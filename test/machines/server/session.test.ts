@@ -44,7 +44,7 @@ describe("the machine of a session", () => {
     });
   });
 
-  test("lives as long as something is heard, and ends after its time of silence", async () => {
+  test("lives while it receives messages, and ends after its time of silence", async () => {
     const { actor, done, clock, hear } = inState("live");
     for (let round = 0; round < 5; round++) {
       await clock.advance(700);

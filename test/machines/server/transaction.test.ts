@@ -98,7 +98,7 @@ describe("the machine of a transaction", () => {
     });
   });
 
-  test("waits no longer than its time-out in all, however often it is freed and made to wait again", async () => {
+  test("waits no longer than its time-out in total, even if it waits several times", async () => {
     const { actor, done, clock } = inState("waiting");
     await clock.advance(900);
     actor.send({ type: "OBJECTS_FREED" });
@@ -110,7 +110,7 @@ describe("the machine of a transaction", () => {
     expect(done).toEqual(["enqueueAgain", "logTimedOut", "tellTimedOut", "fence", "release"]);
   });
 
-  test("has its time anew from the vote on, and loses its session when that passes", async () => {
+  test("has a new time-out after the vote, and loses its session when that time-out passes", async () => {
     const { actor, done, clock } = inState("queued");
     await clock.advance(900);
     actor.send({ type: "VOTED" });
@@ -121,7 +121,7 @@ describe("the machine of a transaction", () => {
     expect(done).toEqual(["hold", "logTimedOut", "fence", "closeSession", "release"]);
   });
 
-  test("does not time out while it is written", async () => {
+  test("does not time out while its batch is written", async () => {
     const { actor, clock } = inState("writing");
     await clock.advance(1_000_000);
     expect(stateOf(actor)).toBe("writing");
