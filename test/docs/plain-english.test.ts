@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { filesIn, root } from "../support/source.js";
 import { texts } from "../support/documents.js";
@@ -27,14 +27,20 @@ const banned: readonly Banned[] = [
 /** In documents, a statement must not begin with "What"; a question may. */
 const headlessStatement: Banned = { pattern: /(?:^|[.!] |^[-*] |^\d+\. |\*\* )What [^?]*$/, instead: "begin with the subject" };
 
+const rooms = [
+  ...["actors", "bench", "cli", "core", "examples", "fastify", "machines", "prometheus", "storage"],
+  ...["test", "testing", "transport"],
+];
 const faces = ["index.ts", "server.ts", "cache.ts", "fastify.ts", "prometheus.ts"];
-const files = ["core/errors.ts", "core/limits.ts", "actors/client/interface.ts", "fastify/route-rules.ts"];
+/** Rooms whose comments are still to be rewritten. */
+const notYet = ["actors/server/"];
+/** The phrases stand in this file. */
+const self = "test/docs/plain-english.test.ts";
+const commentLengthMax = 120;
 
-/** Sources that users see: public faces, the command line, the demo, errors, limits and options. */
-function sourcesInPlainEnglish(): readonly string[] {
-  const folders = ["cli", "core/errors", "examples", "prometheus"].flatMap(filesIn);
-  const rooms = ["actors", "core", "fastify", "storage", "transport"].flatMap(filesIn);
-  return [...new Set([...faces, ...files, ...folders, ...rooms.filter((path) => /(?:^|-)options\.ts$/.test(basename(path)))])];
+function sources(): readonly string[] {
+  const files = [...faces, ...rooms.flatMap(filesIn)];
+  return files.filter((path) => path !== self && !path.includes("/node_modules/") && !notYet.some((room) => path.startsWith(room)));
 }
 
 function faultsOf(path: string, text: string, rules: readonly Banned[]): readonly string[] {
@@ -56,8 +62,15 @@ describe("plain English", () => {
     expect(faults).toEqual([]);
   });
 
-  test("sources that users see, with their help texts and errors, have no banned phrase", () => {
-    const faults = sourcesInPlainEnglish().flatMap((path) => faultsOf(path, readFileSync(join(root, path), "utf8"), banned));
+  test("sources have no banned phrase, in comments, texts and names", () => {
+    const faults = sources().flatMap((path) => faultsOf(path, readFileSync(join(root, path), "utf8"), banned));
+    expect(faults).toEqual([]);
+  });
+
+  test(`comment lines of sources have at most ${commentLengthMax} columns`, () => {
+    const isLong = (line: string) => line.length > commentLengthMax && /^\s*(?:\/\*\*|\*|\/\/)/.test(line);
+    const linesOf = (path: string) => readFileSync(join(root, path), "utf8").split("\n");
+    const faults = sources().flatMap((path) => linesOf(path).flatMap((line, at) => (isLong(line) ? [`${path}:${at + 1}`] : [])));
     expect(faults).toEqual([]);
   });
 
