@@ -12,9 +12,13 @@ export const dialPace: RetryPace = { delayMsMin: limits.dialDelayMsMin, delayMsM
 
 /**
  * Milliseconds to wait before another attempt after `failures` failed ones (from 1): doubled each time up to
- * `delayMsMax`, and half of it random. The default pace is that of requests to a storage server.
+ * `delayMsMax`. For work inside one process; attempts of several processes need `retryDelay`.
  */
-export function retryDelay(failures: number, random: Random, { delayMsMin, delayMsMax }: RetryPace = callPace): number {
-  const longest = Math.min(delayMsMin * 2 ** Math.max(0, failures - 1), delayMsMax);
-  return longest * (0.5 + random.fraction() / 2);
+export function backOff(failures: number, { delayMsMin, delayMsMax }: RetryPace): number {
+  return Math.min(delayMsMin * 2 ** Math.max(0, failures - 1), delayMsMax);
+}
+
+/** As `backOff`, and half of it random. The default pace is that of requests to a storage server. */
+export function retryDelay(failures: number, random: Random, pace: RetryPace = callPace): number {
+  return backOff(failures, pace) * (0.5 + random.fraction() / 2);
 }

@@ -1,6 +1,7 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { cachePruningMachine, type CacheSwept } from "../../machines/cache/cache-pruning.js";
 import { type Clock, ClosedError, limits } from "../../core/index.js";
+import { backOff } from "../../core/backoff.js";
 import { type Deferred, deferred } from "../../core/deferred.js";
 import type { CacheCore } from "./core.js";
 
@@ -106,7 +107,7 @@ export class CachePruner {
       },
       delays: {
         pruningInterval: autoPruneIntervalMs,
-        backOff: ({ context }) => Math.min(limits.retryDelayMsMin * 2 ** context.sweepsFailed, autoPruneIntervalMs),
+        backOff: ({ context }) => backOff(context.sweepsFailed, { delayMsMin: limits.retryDelayMsMin, delayMsMax: autoPruneIntervalMs }),
       },
     });
   }

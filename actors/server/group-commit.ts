@@ -15,6 +15,7 @@ import {
   TransactionAbortedError,
   ZooidError,
 } from "../../core/index.js";
+import { backOff, type RetryPace } from "../../core/backoff.js";
 import { BatchTime } from "./batch-time.js";
 import type { CommitQueue } from "./commit-queue.js";
 import { Maintenance } from "./maintenance.js";
@@ -43,6 +44,9 @@ interface Written {
   readonly pending: PendingCommit;
   logged: LoggedTransaction | undefined;
 }
+
+/** The pace of attempts to open a store again. */
+const reopenPace: RetryPace = { delayMsMin: limits.reopenDelayMsMin, delayMsMax: limits.reopenDelayMsMax };
 
 /** A batch, with the answers that wait for its end. */
 interface Round {
@@ -161,7 +165,7 @@ export class GroupCommit {
         isMaintenanceNext: ({ context }) => this.#maintenance.isWaiting && !context.maintainedLast,
       },
       delays: {
-        reopenDelay: ({ context }) => Math.min(limits.reopenDelayMsMin * 2 ** context.reopeningsFailed, limits.reopenDelayMsMax),
+        reopenDelay: ({ context }) => backOff(context.reopeningsFailed + 1, reopenPace),
         probationDelay: limits.writeProbationMs,
       },
     });

@@ -2,6 +2,7 @@ import { type Actor, createActor, fromPromise } from "xstate";
 import { pruningMachine } from "../../machines/server/pruning.js";
 import type { ObjectStore } from "../../storage/objects/object-store.js";
 import { type Clock, ClosedError, limits, type Log, type Tid, tidMinus } from "../../core/index.js";
+import { backOff } from "../../core/backoff.js";
 
 export interface PrunerDeps {
   readonly storage: string;
@@ -68,7 +69,7 @@ export class StoragePruner {
       },
       delays: {
         pruningInterval: intervalMs,
-        backOff: ({ context }) => Math.min(limits.retryDelayMsMin * 2 ** context.sweepsFailed, intervalMs),
+        backOff: ({ context }) => backOff(context.sweepsFailed, { delayMsMin: limits.retryDelayMsMin, delayMsMax: intervalMs }),
       },
     });
   }
