@@ -5,7 +5,7 @@ import { openTransport } from "../actors/index.js";
 import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connection.js";
 import { CommandError, failureOf } from "./failure.js";
 import { option, parseDuration, parseName } from "./parsing.js";
-import { untilAborted } from "./store.js";
+import { abortable } from "../core/abortable.js";
 import type { Surroundings } from "./surroundings.js";
 
 /** Flags of every command that talks to the nodes of a cache. */
@@ -55,10 +55,10 @@ export async function askNodes<Answer>(
     signal.throwIfAborted();
     const { prefix, wait: waitMs, timeout: timeoutMs } = flags;
     const finding = findCacheNodes({ prefix, transport, waitMs, timeoutMs: Math.max(1, timeoutMs), ...seams });
-    const there = await Promise.race([finding, untilAborted(signal)]);
+    const there = await abortable(finding, signal);
     const meant = nodesMeant(there, flags, transport.address);
     const asking = Promise.allSettled(meant.map((node) => ask(node)));
-    const outcomes = await Promise.race([asking, untilAborted(signal)]);
+    const outcomes = await abortable(asking, signal);
     const labels = labelsOf(meant);
     const answers: Answered<Answer>[] = [];
     const failures: unknown[] = [];

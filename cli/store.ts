@@ -1,4 +1,5 @@
 import { connect, type ObjectClient } from "../index.js";
+import { abortable } from "../core/abortable.js";
 import { systemRandom } from "../core/index.js";
 import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
 import type { Surroundings } from "./surroundings.js";
@@ -21,15 +22,8 @@ export async function withStore<T>(flags: ConnectionFlags, { signal }: Surroundi
     waitTimeoutMs: timeout,
     requestTimeoutMs: Math.max(1, timeout),
   });
-  await Promise.race([opening, untilAborted(signal)]);
+  await abortable(opening, signal);
   await using store = await opening;
   signal.throwIfAborted();
   return await use(store);
-}
-
-/** Rejects with the signal's reason when it aborts. */
-export function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { type InvalidTagError, isThenable } from "../core/index.js";
+import { deferred } from "../core/deferred.js";
 import { trailersOf } from "./fastify-internals.js";
 import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
 import type { PageTime } from "./page-time.js";
@@ -52,8 +53,7 @@ export class HandlerRun {
    */
   #hasTrailers = false;
   #failure: { readonly error: unknown } | undefined;
-  #resolve!: (page: Page | undefined) => void;
-  #reject!: (error: unknown) => void;
+  readonly #settled = deferred<Page | undefined>();
 
   constructor(deps: HandlerRunDeps) {
     this.#deps = deps;
@@ -92,10 +92,6 @@ export class HandlerRun {
     begins(this);
     this.#fieldsBefore = reply.getHeaders();
     this.#trailersBefore = trailersOf(reply);
-    const page = new Promise<Page | undefined>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
     const ended = (): void => {
       // Sent without Fastify, or by another route: no other request can get this response.
       if (reply.sent) this.#settle(undefined);
@@ -109,7 +105,7 @@ export class HandlerRun {
       this.fail(error);
     }
     this.onBegun?.();
-    return page;
+    return this.#settled.promise;
   }
 
   /** The response as it left the handler, or the error handler. */
@@ -173,12 +169,12 @@ export class HandlerRun {
   #fail(error: unknown): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#reject(error);
+    this.#settled.reject(error);
   }
 
   #settle(page: Page | undefined): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
-    this.#resolve(page);
+    this.#settled.resolve(page);
   }
 }

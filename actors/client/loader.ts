@@ -1,14 +1,12 @@
 import type { CachedRevision, ClientCache } from "../../storage/client-cache/client-cache.js";
 import { DisconnectedError, limits, MalformedMessageError, type Tid } from "../../core/index.js";
+import { type Deferred, deferred } from "../../core/deferred.js";
 import type { ServerLink } from "./connection/server-link.js";
 import * as wire from "../protocol/codec.js";
 
-interface PendingLoad {
+interface PendingLoad extends Deferred<CachedRevision> {
   readonly key: string;
   readonly snapshot: Tid;
-  readonly promise: Promise<CachedRevision>;
-  readonly resolve: (revision: CachedRevision) => void;
-  readonly reject: (reason: unknown) => void;
 }
 
 export interface LoaderOptions {
@@ -55,7 +53,7 @@ export class Loader {
     if (atSnapshot === undefined) this.#pending.set(snapshot, (atSnapshot = new Map()));
     const same = atSnapshot.get(key);
     if (same !== undefined) return same.promise;
-    const pending = createPending(key, snapshot);
+    const pending: PendingLoad = { key, snapshot, ...deferred<CachedRevision>() };
     atSnapshot.set(key, pending);
     this.#queue.push(pending);
     this.#loads++;
@@ -135,13 +133,4 @@ export class Loader {
     atSnapshot?.delete(pending.key);
     if (atSnapshot?.size === 0) this.#pending.delete(pending.snapshot);
   }
-}
-
-function createPending(key: string, snapshot: Tid): PendingLoad {
-  let resolve: PendingLoad["resolve"] = () => undefined;
-  let reject: PendingLoad["reject"] = () => undefined;
-  const promise = new Promise<CachedRevision>((...settle) => {
-    [resolve, reject] = settle;
-  });
-  return { key, snapshot, promise, resolve, reject };
 }

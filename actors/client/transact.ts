@@ -2,6 +2,7 @@ import {
   ConflictError,
   delay,
   DisconnectedError,
+  isThenable,
   limits,
   onAbort,
   ServerBusyError,
@@ -102,11 +103,6 @@ async function nextAttempt(core: ClientCore, error: unknown, attempt: number, de
 function run<T>(fn: (tx: ObjectTransaction) => Promise<T> | T, tx: ObjectTransaction, { signal, ending }: Attempts): Promise<T> | T {
   const value = fn(tx);
   return isThenable(value) ? ending.sooner(abortable(Promise.resolve(value), signal)) : value;
-}
-
-/** Recognizes the promises of any library, so that the wait for each of them can be ended. */
-function isThenable<T>(value: Promise<T> | T): value is Promise<T> {
-  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function";
 }
 
 /**

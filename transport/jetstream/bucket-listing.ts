@@ -1,4 +1,5 @@
-import { type Random, type Clock, TimeoutError } from "../../core/index.js";
+import { type Random, type Clock, onAbort, TimeoutError } from "../../core/index.js";
+import { deferred } from "../../core/deferred.js";
 import { passingConsumer } from "./api.js";
 import { askJetStream, fieldsOf, textOf } from "./ask.js";
 import type { Fields } from "./stream-names.js";
@@ -41,21 +42,14 @@ export async function listMessages(from: number, messagesMax: number, options: L
   const listed: ListedMessage[] = [];
   const ask = (api: string, body: Fields | undefined) => askJetStream(transport, api, body, { timeoutMs, signal });
   let timer: unknown = undefined;
-  let end: () => void = () => undefined;
-  let fail: (reason: unknown) => void = () => undefined;
-  const ended = new Promise<void>((resolve, reject) => {
-    end = resolve;
-    fail = reject;
-  });
+  const { promise: ended, resolve: end, reject: fail } = deferred<void>();
   // If a request below rejects first, no code awaits this promise.
   ended.catch(() => undefined);
   const wait = () => {
     clock.clearTimeout(timer);
     timer = clock.setTimeout(() => fail(new TimeoutError({ what: "listing of a bucket", timeoutMs })), timeoutMs);
   };
-  const onAbort = () => fail(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
+  const stopListening = onAbort(signal, () => fail(signal.reason));
   const subscription = transport.subscribe(subject, (message) => {
     if (message.headers?.code === consumerStatus) {
       // A status message without a question is a heartbeat of an idle consumer: all messages have been sent, unless the
@@ -85,7 +79,7 @@ export async function listMessages(from: number, messagesMax: number, options: L
     return listed;
   } finally {
     clock.clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
     subscription.unsubscribe();
     // The broker removes a consumer without a listener by itself.
     if (consumer !== undefined && transport.status === "connected")

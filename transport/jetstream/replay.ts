@@ -1,4 +1,5 @@
-import { type Random, type Clock, DisconnectedError, type Log, TimeoutError } from "../../core/index.js";
+import { type Random, type Clock, DisconnectedError, type Log, onAbort, TimeoutError } from "../../core/index.js";
+import { deferred } from "../../core/deferred.js";
 import type { ReplayStart, StreamApi } from "./api.js";
 import type { StreamNames } from "./stream-names.js";
 import { type Delivery, readDelivered } from "./messages.js";
@@ -32,8 +33,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
   let consumer: string | undefined;
   let number = 0;
   let isDone = false;
-  const { promise: ended, resolve, reject } = deferred();
-  const onAbort = () => reject(signal.reason as Error);
+  const { promise: ended, resolve, reject } = deferred<void>();
   const wait = () => {
     clock.clearTimeout(timer);
     timer = clock.setTimeout(() => reject(new TimeoutError({ what: "replay of invalidations", timeoutMs: silenceMsMax })), silenceMsMax);
@@ -54,8 +54,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
     isDone = take(delivery);
     if (isDone) resolve();
   });
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
+  const stopListening = onAbort(signal, () => reject(signal.reason));
   // If a request below rejects first, no code awaits this promise.
   ended.catch(() => undefined);
   try {
@@ -65,7 +64,7 @@ export async function replay(start: ReplayStart, options: ReplayOptions, take: (
     await ended;
   } finally {
     clock.clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
     subscription.unsubscribe();
     if (consumer !== undefined && transport.status === "connected") {
       // The broker removes a consumer without a listener by itself.
@@ -80,14 +79,4 @@ export function answerConsumer(transport: HeadedTransport, message: HeadedMessag
   message.reply?.(nothing);
   const stalled = message.headers?.get("Nats-Consumer-Stalled") ?? "";
   if (stalled !== "") transport.publish(stalled, nothing);
-}
-
-function deferred(): { promise: Promise<void>; resolve: () => void; reject: (reason: Error) => void } {
-  let resolve!: () => void;
-  let reject!: (reason: Error) => void;
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }

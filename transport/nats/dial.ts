@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { type ConnectionOptions, parseOptions, ProtocolHandler, setTransportFactory } from "nats";
 import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
 import { asDuration, atLeastOneMs, DisconnectedError, type Duration, limits } from "../../core/index.js";
+import { abortable } from "../../core/abortable.js";
 import { isLasting } from "../redial.js";
 import { hostAndPort, type NatsAddress, portDefault } from "./address.js";
 import { refusalOf } from "./refusal.js";
@@ -94,21 +95,14 @@ async function dialOne(host: string, address: NatsAddress, options: NatsDialOpti
   const server = protocol.servers.getCurrentServer();
   if (isIP(address.host) === 0) server.tlsName = address.host;
   protocol.server = server;
-  let callOff: (() => void) | undefined;
-  const calledOff = new Promise<never>((_, reject) => {
-    callOff = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", callOff);
-  });
   try {
-    await Promise.race([protocol.dial(server), calledOff]);
+    await abortable(protocol.dial(server), signal);
     return { protocol, address: hostAndPort(host, address.port) };
   } catch (error) {
     protocol.raceTimer?.cancel();
     const asksForCertificate = protocol.info?.tls_verify === true;
     abandon(protocol);
     throw refusalOf(error, { address: address.text, asksForCertificate, ...shownBy(address, options) }) ?? error;
-  } finally {
-    if (callOff !== undefined) signal.removeEventListener("abort", callOff);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
 import type { Transport } from "../../../transport/transport.js";
 import { type Clock, DisconnectedError, limits } from "../../../core/index.js";
+import { type Deferred, deferred } from "../../../core/deferred.js";
 import { protocolVersion, type Registered, storageSubjects } from "../../protocol/messages.js";
 import { explainedUnheard } from "./missing.js";
 import * as wire from "../../protocol/codec.js";
@@ -27,7 +28,7 @@ export class Registering {
   readonly #options: RegisteringOptions;
   readonly #subject: string;
   #askedAtMs = -Infinity;
-  #settle: { readonly resolve: (registered: Registered) => void; readonly reject: (reason: unknown) => void } | undefined;
+  #answer: Deferred<Registered> | undefined;
 
   /** `instance`: the instance to register with; undefined: any instance that serves the storage. */
   constructor(instance: string | undefined, options: RegisteringOptions) {
@@ -42,12 +43,10 @@ export class Registering {
    * reason, or TimeoutError.
    */
   async registered(): Promise<Registered> {
-    const answered = new Promise<Registered>((resolve, reject) => {
-      this.#settle = { resolve, reject };
-      this.#ask();
-    });
+    this.#answer = deferred();
     try {
-      return await answered;
+      this.#ask();
+      return await this.#answer.promise;
     } catch (error) {
       throw error instanceof DisconnectedError && error.isUnheard ? await explainedUnheard(error, this.#options) : error;
     }
@@ -58,7 +57,7 @@ export class Registering {
    * limits.registerAgainMs of the last request, whose answer may still arrive.
    */
   again(): void {
-    if (this.#settle !== undefined && this.#options.clock.monotonic() - this.#askedAtMs >= limits.registerAgainMs) this.#ask();
+    if (this.#answer !== undefined && this.#options.clock.monotonic() - this.#askedAtMs >= limits.registerAgainMs) this.#ask();
   }
 
   #ask(): void {
@@ -68,7 +67,7 @@ export class Registering {
     const register = { protocol: protocolVersion, client, readOnly, clientSecret, sessionSecret, oldestSnapshot };
     transport
       .request(this.#subject, wire.register.write(register), { timeoutMs: requestTimeoutMs })
-      .then((answer) => this.#settle?.resolve(wire.readAnswer(wire.registered, answer)))
-      .catch((error: unknown) => this.#settle?.reject(error));
+      .then((answer) => this.#answer?.resolve(wire.readAnswer(wire.registered, answer)))
+      .catch((error: unknown) => this.#answer?.reject(error));
   }
 }
