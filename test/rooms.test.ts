@@ -20,9 +20,10 @@ const rooms: Readonly<Record<string, Arrows>> = {
   core: { ours: ["core/errors"] },
   "core/errors": { ours: ["core"] },
 
-  "machines/client": { ours: [], packages: ["xstate"] },
-  "machines/server": { ours: [], packages: ["xstate"] },
-  "machines/cache": { ours: [], packages: ["xstate"] },
+  "machines/shared": { ours: [], packages: [] },
+  "machines/client": { ours: ["machines/shared"], packages: ["xstate"] },
+  "machines/server": { ours: ["machines/shared"], packages: ["xstate"] },
+  "machines/cache": { ours: ["machines/shared"], packages: ["xstate"] },
   machines: { ours: ["machines/client", "machines/server", "machines/cache"], packages: [] },
 
   "storage/kv": { ours: ["core"] },
@@ -56,12 +57,10 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "actors/client/connection",
     ],
   },
-  // The pruning of results has no machine of its own yet: it runs that of the server.
   "actors/cache": {
     ours: [
       "core",
       "machines/cache",
-      "machines/server/pruning.ts",
       "storage/kv",
       "storage/results",
       "transport",

@@ -15,20 +15,21 @@ import { PendingCommit, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 import * as wire from "../protocol/codec.js";
 
+/** What commit requests need of the storage. */
 export interface CommitRequestsDeps {
   readonly store: ObjectStore;
   readonly queue: CommitQueue;
   readonly transactions: OpenTransactions;
   readonly refusedIds: RefusedIds;
-  /** Something was put in the queue. */
+  /** To be called after a commit was queued. */
   readonly wake: () => void;
   readonly log: Log;
 }
 
 /**
- * Takes commits, votes and their ends in. An id is looked for before anything is validated: a copy is answered as its
- * original, in the queue, in the batch being written, and in the log. Past copiesAnsweredMax copies are dropped without an
- * answer: any error would tell that the original never commits.
+ * Takes commits, votes, finishes, aborts and questions about outcomes. The id is looked up before anything is
+ * validated: a copy gets the answer of its original, which is in the queue, in the batch being written, or in the log.
+ * Copies above copiesAnsweredMax get no answer: an error would say that the original never commits.
  * Source: DESIGN promise 8; INTERLEAVINGS A4.
  */
 export class CommitRequests {
@@ -38,7 +39,7 @@ export class CommitRequests {
     this.#deps = deps;
   }
 
-  /** `session`: public id of the sender's. Throws what is known at once; else `reply` is called when it is durable. */
+  /** `session`: public id of the sender's session. Throws an error that is known at once, or calls `reply` later. */
   arrive(kind: "commit" | "vote", commit: Commit, session: string, bytes: number, reply: Reply): void {
     const { queue, transactions, refusedIds, wake } = this.#deps;
     const { id } = commit;
@@ -54,7 +55,7 @@ export class CommitRequests {
     }
     const known = this.#known(id);
     if (known !== undefined) {
-      // The copy of a vote learns only that it passed; its finish tells the rest.
+      // The answer to the copy of a vote is that it passed; the tid is in the answer to its finish.
       reply(kind === "vote" ? wire.writeAnswer(wire.nothing, {}) : wire.writeAnswer(wire.committed, known));
       return;
     }
@@ -68,12 +69,10 @@ export class CommitRequests {
     wake();
   }
 
+  /** Commits the voted transaction `id`. Throws TransactionAbortedError, MalformedMessageError, OutcomeUnknownError. */
   finish(id: string, reply: Reply): void {
     const { queue, transactions, refusedIds } = this.#deps;
-    if (transactions.isVoted(id)) {
-      transactions.finish(id, reply);
-      return;
-    }
+    if (transactions.finish(id, reply)) return;
     const original = queue.inAir(id);
     if (original?.kind === "finish") {
       this.#waits(original.join(reply), "finish", id);
@@ -85,11 +84,12 @@ export class CommitRequests {
       reply(wire.writeAnswer(wire.committed, known));
       return;
     }
-    // Votes do not outlive their server or session: what was not voted here will not be.
+    // A vote does not outlive its server or its session: this transaction never commits.
     refusedIds.refuse(id, "aborted");
     throw new TransactionAbortedError({ transaction: id });
   }
 
+  /** Aborts a transaction that has not begun to commit. Throws MalformedMessageError for one that has. */
   abort(id: string, reply: Reply | undefined): void {
     const { queue, transactions, refusedIds, store } = this.#deps;
     const original = queue.inAir(id);
@@ -99,7 +99,7 @@ export class CommitRequests {
     if (transactions.has(id)) {
       transactions.abort(id);
     } else if (original?.kind === "vote") {
-      // The abort came before the vote was looked at.
+      // The abort arrived before the turn of the vote.
       if (
         !this.#waits(
           original.afterwards(() => transactions.abort(id)),
@@ -114,11 +114,14 @@ export class CommitRequests {
     reply?.(wire.writeAnswer(wire.nothing, {}));
   }
 
-  /** Answers once it is known for ever: committed, or fenced, as far as `fences` allows. Throws OutcomeUnknownError, ServerBusyError. */
+  /**
+   * Answers once the outcome is final: committed or fenced, as far as `fences` allows. Throws OutcomeUnknownError,
+   * ServerBusyError.
+   */
   settle(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply): void {
     const { store, queue, transactions } = this.#deps;
-    // Who asks has given up on it: one that only waits, or was voted and not finished, never commits.
-    if (transactions.has(id)) transactions.abort(id);
+    // Its client has given it up: a transaction that waits, or was voted and not finished, never commits.
+    transactions.abort(id);
     const original = queue.inAir(id);
     if (original !== undefined) {
       const settleAgain = (error: ZooidError | undefined) =>
@@ -145,7 +148,7 @@ export class CommitRequests {
     }
   }
 
-  /** After what was in the air has ended; `error` is why its fence could not be written. */
+  /** After the request under this id has ended. `error`: the reason why its fence could not be written. */
   #settleAgain(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply, error: ZooidError | undefined): void {
     try {
       if (error !== undefined) throw error;
@@ -162,13 +165,13 @@ export class CommitRequests {
     else throw anotherKind(original.id);
   }
 
-  /** Whether a copy waits for its answer; one that does not is dropped. */
+  /** Returns `waits`: whether a copy waits for its answer. Logs a copy that does not, and is dropped. */
   #waits(waits: boolean, operation: string, id: string): boolean {
     if (!waits) this.#deps.log.debug({ operation, transaction: id }, "a copy of a request was dropped");
     return waits;
   }
 
-  /** Committed before, as the log has it. Throws what a refused or fenced id is answered. */
+  /** Head of `id` in the log; undefined if it has not committed. Throws the error of a refused or fenced id. */
   #known(id: string): Committed | undefined {
     const { store, refusedIds } = this.#deps;
     const refused = refusedIds.get(id);

@@ -14,20 +14,23 @@ interface HeldTransaction {
   readonly session: string;
   readonly request: CommitRequest;
   readonly bytes: number;
-  /** On the monotonic clock. */
+  /** Time on the monotonic clock. */
   readonly sinceMs: number;
   readonly actor: Actor<typeof transactionMachine>;
-  /** Its fence, should it need one, is counted already: it may be aborted at any time. Undefined once that fence is to be written. */
+  /** The fence that it may need is counted in advance: it can be aborted at any time. Undefined once it is fenced. */
   allowance: FenceAllowance | undefined;
-  /** What is to be answered next: the commit or vote it came with, then its finish. */
+  /** The request that is answered next: the commit or vote that it came with, then its finish. */
   pending: PendingCommit;
+  /** The request that came with the last FINISH. */
+  finish: PendingCommit | undefined;
   holds: boolean;
-  /** The one whose objects it waits for. */
+  /** The transaction whose objects it waits for. */
   waitsFor: HeldTransaction | undefined;
-  /** In the order they came. */
+  /** The transactions that wait for its objects, in the order in which they came. */
   readonly waiters: Set<HeldTransaction>;
 }
 
+/** What open transactions need of the storage. */
 export interface OpenTransactionsDeps {
   readonly storage: string;
   readonly clock: Clock;
@@ -36,12 +39,12 @@ export interface OpenTransactionsDeps {
   readonly refusedIds: RefusedIds;
   readonly timeoutMs: number;
   readonly countMax: number;
-  /** Something was put in the queue. */
+  /** To be called after a commit was queued. */
   readonly wake: () => void;
   readonly closeSession: (session: string) => void;
-  /** What the session with this public id may still have fenced; undefined when it has ended. */
+  /** Number of fences that the session with this public id may still cause; undefined once it has ended. */
   readonly fencesOf: (session: string) => FenceAllowance | undefined;
-  /** A bug ended a transaction's actor: what it held is in no known state. */
+  /** A bug ended a transaction's actor. The objects that it held are in no known state. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -51,7 +54,7 @@ export class OpenTransactions {
   readonly #open = new Map<string, HeldTransaction>();
   readonly #held = new LockTable<HeldTransaction>();
   readonly #machine: typeof transactionMachine;
-  /** Freed and not in the queue yet: those one holder frees together stay in their order. */
+  /** Commits that were freed and are not queued yet. Commits that one holder frees together keep their order. */
   #freed: PendingCommit[] = [];
 
   constructor(deps: OpenTransactionsDeps) {
@@ -63,7 +66,7 @@ export class OpenTransactions {
     return this.#open.size;
   }
 
-  /** For people. */
+  /** The first `countMax` open transactions, for status displays. */
   describe(
     countMax: number,
   ): readonly { readonly id: string; readonly session: string; readonly state: string; readonly sinceMs: number }[] {
@@ -74,8 +77,8 @@ export class OpenTransactions {
   }
 
   /**
-   * True when `pending` meets a held object: it waits from now on, and comes back into the queue. Throws ServerBusyError, and
-   * TransactionAbortedError when its session has ended.
+   * Whether `pending` meets a held object. If so, it waits from now on, and is queued again later. Throws
+   * ServerBusyError, and TransactionAbortedError when its session has ended.
    */
   mustWait(pending: PendingCommit, request: CommitRequest): boolean {
     if (this.#held.count === 0) return false;
@@ -93,28 +96,24 @@ export class OpenTransactions {
     this.#opened(pending, request).actor.send({ type: "VOTED" });
   }
 
-  /** Whether `id` is voted and was not asked to finish. */
-  isVoted(id: string): boolean {
-    return this.#open.get(id)?.actor.getSnapshot().matches("voted") === true;
-  }
-
   has(id: string): boolean {
     return this.#open.has(id);
   }
 
-  /** Puts the finish of a voted transaction in the queue. */
-  finish(id: string, reply: Reply): void {
+  /** Queues the finish of `id`; `reply` gets its answer. False: `id` is not voted, or its finish was queued before. */
+  finish(id: string, reply: Reply): boolean {
     const transaction = this.#open.get(id);
-    if (transaction === undefined) return;
-    transaction.pending = new PendingCommit("finish", id, transaction.session, transaction.request, 0, reply);
-    transaction.pending.isOpen = true;
+    if (transaction === undefined) return false;
+    const finish = new PendingCommit("finish", id, transaction.session, transaction.request, 0, reply);
+    finish.isOpen = true;
+    transaction.finish = finish;
     transaction.actor.send({ type: "FINISH" });
+    return transaction.pending === finish;
   }
 
-  /** Aborts and fences `id`, if it is not being written. */
+  /** Aborts and fences `id`, unless it is being written. */
   abort(id: string): void {
-    const actor = this.#open.get(id)?.actor;
-    if (actor?.getSnapshot().matches("writing") === false) actor.send({ type: "ABORT" });
+    this.#open.get(id)?.actor.send({ type: "ABORT" });
   }
 
   abortAllOf(session: string): void {
@@ -122,12 +121,12 @@ export class OpenTransactions {
     for (const { actor } of all) actor.send({ type: "SESSION_GONE" });
   }
 
-  /** What became of an open one in a batch. */
+  /** Sends the transaction of `pending` how a batch ended for it. */
   tell(pending: PendingCommit, type: (TransactionEvent & { type: "ADDED" | "WRITTEN" | "REFUSED" })["type"]): void {
     this.#open.get(pending.id)?.actor.send({ type });
   }
 
-  /** Ends all actors without a word: for the end of the server. */
+  /** Ends all actors; no transaction is answered. */
   stop(): void {
     for (const { actor } of this.#open.values()) actor.stop();
     this.#open.clear();
@@ -140,7 +139,7 @@ export class OpenTransactions {
     if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
     const { id, session } = pending;
     const allowance = fencesOf(session);
-    // Its session ended while it was in the queue: what it would wait for, or hold, it would have been aborted with.
+    // Its session ended while it was queued: with an actor, it would have been aborted then.
     if (allowance === undefined) throw new TransactionAbortedError({ transaction: id });
     allowance.spend();
     const actor = createActor(this.#machine, { id: `server/${storage}/transaction/${id}`, clock, input: { id } });
@@ -153,6 +152,7 @@ export class OpenTransactions {
       actor,
       allowance,
       pending,
+      finish: undefined,
       holds: false,
       waitsFor: undefined,
       waiters: new Set(),
@@ -182,14 +182,15 @@ export class OpenTransactions {
         },
         enqueueFinish: ({ context }) => {
           const transaction = the(context);
-          if (transaction === undefined) return;
+          if (transaction?.finish === undefined) return;
+          transaction.pending = transaction.finish;
           queue.enqueueCommit(transaction.pending);
           this.#deps.wake();
         },
         release: ({ context }) => this.#release(the(context)),
         fence: ({ context: { id } }) => this.#fence(id),
-        tellAborted: ({ context: { id } }) => this.#refuse(id, new TransactionAbortedError({ transaction: id })),
-        tellTimedOut: ({ context: { id } }) => this.#refuse(id, new TransactionTimedOutError({ transaction: id })),
+        refuseAborted: ({ context: { id } }) => this.#refuse(id, new TransactionAbortedError({ transaction: id })),
+        refuseTimedOut: ({ context: { id } }) => this.#refuse(id, new TransactionTimedOutError({ transaction: id })),
         closeSession: ({ context }) => {
           const session = the(context)?.session;
           if (session !== undefined) closeSession(session);
@@ -204,7 +205,7 @@ export class OpenTransactions {
     });
   }
 
-  /** Keeps `id` from ever committing: here from now on, durably with the next batch. */
+  /** Keeps `id` from ever committing: at this server from now on, durably with the next batch. */
   #fence(id: string): void {
     const { refusedIds, queue, wake } = this.#deps;
     refusedIds.refuse(id, "aborted");
@@ -218,7 +219,7 @@ export class OpenTransactions {
   #refuse(id: string, error: TransactionAbortedError | TransactionTimedOutError): void {
     const pending = this.#open.get(id)?.pending;
     if (pending === undefined) return;
-    // From now on no copy may join it: the fence stands in its place.
+    // From now on the fence is in the queue under this id: no copy may join the refused request.
     this.#deps.refusedIds.refuse(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
     this.#deps.queue.land(pending);
     pending.refused(error);

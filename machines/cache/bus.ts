@@ -20,6 +20,7 @@
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
  */
 import { assign, fromPromise, setup } from "xstate";
+import { notProvided } from "../shared/stubs.js";
 
 /** Events of the machine of a bus over JetStream. */
 export type BusMachineEvent =
@@ -37,8 +38,6 @@ export interface BusContext {
   /** Attempts to catch up that have failed since. */
   readonly failures: number;
 }
-
-const notProvided = () => Promise.reject(new Error("is provided by the actor"));
 
 const silent = "the stream is silent";
 const heldUp = "this process was held up";

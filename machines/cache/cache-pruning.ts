@@ -19,6 +19,7 @@
  * Source: DESIGN "Trie".
  */
 import { assign, fromPromise, setup } from "xstate";
+import { errorOf, notProvided } from "../shared/stubs.js";
 
 /** Events of the machine that prunes a cache. */
 export interface CachePruningEvent {
@@ -54,8 +55,6 @@ export interface CacheSwept {
   readonly done: boolean;
 }
 
-const provided = () => Promise.reject(new Error("is provided by the actor"));
-
 /** Cache pruning machine: one per cache. */
 export const cachePruningMachine = setup({
   types: {
@@ -64,7 +63,7 @@ export const cachePruningMachine = setup({
     input: {} as CachePruningInput,
   },
   actors: {
-    step: fromPromise<CacheSwept, { readonly unusedMs: number }>(provided),
+    step: fromPromise<CacheSwept, { readonly unusedMs: number }>(notProvided),
   },
   actions: {
     /** The calls that wait now get the result of the sweep that begins. */
@@ -137,8 +136,8 @@ export const cachePruningMachine = setup({
             onError: {
               target: "#cache-pruning.backingOff",
               actions: [
-                { type: "logFailed", params: ({ event }) => ({ error: event.error }) },
-                { type: "failCalls", params: ({ event }) => ({ error: event.error }) },
+                { type: "logFailed", params: errorOf },
+                { type: "failCalls", params: errorOf },
               ],
             },
           },

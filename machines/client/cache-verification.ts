@@ -19,6 +19,7 @@
  * which distinguish another history from a server that is behind, are DESIGN's.
  */
 import { assign, fromPromise, setup } from "xstate";
+import { notProvided } from "../shared/stubs.js";
 
 /** How the server's history relates to the client's, and the server's position. */
 export interface Comparison {
@@ -45,8 +46,6 @@ export interface CacheVerificationContext extends CacheVerificationInput {
   readonly comparison: Comparison | undefined;
   readonly how: "upToDate" | "replayed" | "discarded";
 }
-
-const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
 /** The machine of a cache verification. Its actors and actions are stubs: `actors/client` provides them. */
 export const cacheVerificationMachine = setup({

@@ -23,6 +23,7 @@
  * Source: ZODB's two-phase commit (tpc_vote, tpc_finish, tpc_abort); settling by id is DESIGN's promise 8.
  */
 import { assign, fromPromise, setup } from "xstate";
+import { errorOf, notProvided } from "../shared/stubs.js";
 
 /** Where a committed transaction stands in the history. */
 export interface CommitPosition {
@@ -72,8 +73,6 @@ export interface CommitContext extends CommitInput {
 export interface CommitSubject {
   readonly id: string;
 }
-
-const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
 /** The commit machine. Its actors, guards and delays are stubs: `actors/client` provides them. */
 export const commitMachine = setup({
@@ -133,11 +132,11 @@ export const commitMachine = setup({
         onDone: "voted",
         onError: [
           {
-            guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
+            guard: { type: "isInDoubt", params: errorOf },
             target: "aborting",
-            actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) },
+            actions: { type: "noteError", params: errorOf },
           },
-          { target: "aborted", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
+          { target: "aborted", actions: { type: "noteError", params: errorOf } },
         ],
       },
       on: { ABORT: "aborting" },
@@ -156,11 +155,11 @@ export const commitMachine = setup({
         onDone: { target: "committed", actions: { type: "notePosition", params: ({ event }) => ({ position: event.output }) } },
         onError: [
           {
-            guard: { type: "isInDoubt", params: ({ event }) => ({ error: event.error }) },
+            guard: { type: "isInDoubt", params: errorOf },
             target: "inDoubt",
-            actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) },
+            actions: { type: "noteError", params: errorOf },
           },
-          { target: "aborted", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
+          { target: "aborted", actions: { type: "noteError", params: errorOf } },
         ],
       },
     },
@@ -187,11 +186,11 @@ export const commitMachine = setup({
             ],
             onError: [
               {
-                guard: { type: "isUnknowable", params: ({ event }) => ({ error: event.error }) },
+                guard: { type: "isUnknowable", params: errorOf },
                 target: "#commit.unknown",
-                actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) },
+                actions: { type: "noteError", params: errorOf },
               },
-              { target: "pausing", actions: { type: "noteError", params: ({ event }) => ({ error: event.error }) } },
+              { target: "pausing", actions: { type: "noteError", params: errorOf } },
             ],
           },
         },

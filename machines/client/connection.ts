@@ -38,6 +38,7 @@
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
 import { assign, cancel, fromCallback, fromPromise, raise, setup } from "xstate";
+import { notProvided } from "../shared/stubs.js";
 import { cacheVerificationMachine, type CacheVerificationOutput } from "./cache-verification.js";
 
 /** A server process that serves the storage. */
@@ -99,8 +100,6 @@ export type Verified = (CacheVerificationOutput & { readonly type: "verified" })
 
 /** Bound of the remembered instances that refused: more than serve one storage within one refusalDelay. */
 const refusingMax = 16;
-
-const notProvided = () => Promise.reject(new Error("provided by actors/"));
 
 /** The machine of a client's connection. Its actors, effects and delays are stubs: `actors/client` provides them. */
 export const connectionMachine = setup({

@@ -28,6 +28,7 @@
  * Source: INTERLEAVINGS A1; the commit lock of ZEO's StorageServer, widened to batches.
  */
 import { assign, fromPromise, setup } from "xstate";
+import { errorOf, notProvided } from "../shared/stubs.js";
 
 /** Events of the group commit machine. */
 export type GroupCommitEvent =
@@ -57,8 +58,6 @@ const writesFailedMax = 2;
 /** After so many failed attempts to open it again the storage ends. */
 const reopeningsFailedMax = 5;
 
-const provided = () => Promise.reject(new Error("is provided by the actor"));
-
 /** Group commit machine: one per storage that a server serves. */
 export const groupCommitMachine = setup({
   types: {
@@ -67,8 +66,8 @@ export const groupCommitMachine = setup({
   },
   actors: {
     /** One piece of maintenance, such as a step of pruning. Rejects only when it left the store in doubt. */
-    maintain: fromPromise<void>(provided),
-    reopenStore: fromPromise<void>(provided),
+    maintain: fromPromise<void>(notProvided),
+    reopenStore: fromPromise<void>(notProvided),
   },
   actions: {
     /**
@@ -135,7 +134,7 @@ export const groupCommitMachine = setup({
         BATCH_WRITTEN: { target: "idle", actions: "forgetWritesFailed" },
         BATCH_IN_DOUBT: {
           target: "inDoubt",
-          actions: ["countWriteFailed", { type: "logInDoubt", params: ({ event }) => ({ error: event.error }) }],
+          actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }],
         },
       },
     },
@@ -146,7 +145,7 @@ export const groupCommitMachine = setup({
         onDone: "idle",
         onError: {
           target: "inDoubt",
-          actions: ["countWriteFailed", { type: "logInDoubt", params: ({ event }) => ({ error: event.error }) }],
+          actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }],
         },
       },
     },
@@ -164,11 +163,11 @@ export const groupCommitMachine = setup({
           {
             guard: "isLastAttempt",
             target: "ended",
-            actions: { type: "reportFatal", params: ({ event }) => ({ error: event.error }) },
+            actions: { type: "reportFatal", params: errorOf },
           },
           {
             target: "inDoubt",
-            actions: ["countReopeningFailed", { type: "logReopeningFailed", params: ({ event }) => ({ error: event.error }) }],
+            actions: ["countReopeningFailed", { type: "logReopeningFailed", params: errorOf }],
           },
         ],
       },

@@ -14,6 +14,7 @@
  * Source: DESIGN "Pruning history"; INTERLEAVINGS A9.
  */
 import { assign, fromPromise, setup } from "xstate";
+import { errorOf, notProvided } from "../shared/stubs.js";
 
 /** Events of the machine that prunes a storage. */
 export type PruningEvent =
@@ -31,8 +32,6 @@ export interface Stepped {
   readonly done: boolean;
 }
 
-const provided = () => Promise.reject(new Error("is provided by the actor"));
-
 /** Storage pruning machine: one per storage that a server serves. */
 export const pruningMachine = setup({
   types: {
@@ -40,8 +39,8 @@ export const pruningMachine = setup({
     events: {} as PruningEvent,
   },
   actors: {
-    raiseFloor: fromPromise<void>(provided),
-    step: fromPromise<Stepped>(provided),
+    raiseFloor: fromPromise<void>(notProvided),
+    step: fromPromise<Stepped>(notProvided),
   },
   actions: {
     logSwept: () => undefined,
@@ -82,7 +81,7 @@ export const pruningMachine = setup({
             onDone: "stepping",
             onError: {
               target: "#pruning.backingOff",
-              actions: { type: "logFailed", params: ({ event }) => ({ error: event.error }) },
+              actions: { type: "logFailed", params: errorOf },
             },
           },
         },
@@ -99,7 +98,7 @@ export const pruningMachine = setup({
             ],
             onError: {
               target: "#pruning.backingOff",
-              actions: { type: "logFailed", params: ({ event }) => ({ error: event.error }) },
+              actions: { type: "logFailed", params: errorOf },
             },
           },
         },

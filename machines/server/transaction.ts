@@ -15,6 +15,7 @@
  * 3. The timer runs while the transaction waits, and starts again at the vote. It does not run during the write.
  * 4. An end without a commit, unless validation refused it, is fenced: no late copy can commit.
  * 5. A voted transaction that times out costs its client the session; one that only waited does not.
+ * 6. A transaction that is being written cannot be taken back. A FINISH counts once, after the vote.
  *
  * Source: DESIGN promises 8 and 9; ZEO's StorageServer (`_timeout`, `_clear_transaction`).
  */
@@ -55,8 +56,8 @@ export const transactionMachine = setup({
     /** Releases the held objects, and wakes the transactions that wait for them. */
     release: () => undefined,
     fence: () => undefined,
-    tellAborted: () => undefined,
-    tellTimedOut: () => undefined,
+    refuseAborted: () => undefined,
+    refuseTimedOut: () => undefined,
     closeSession: () => undefined,
     logTimedOut: () => undefined,
     logUnexpected: () => undefined,
@@ -75,12 +76,14 @@ export const transactionMachine = setup({
     arriving: {
       initial: "queued",
       after: {
-        transactionTimeout: { target: "timedOut", actions: ["logTimedOut", "tellTimedOut", "fence"] },
+        transactionTimeout: { target: "timedOut", actions: ["logTimedOut", "refuseTimedOut", "fence"] },
       },
       on: {
         REFUSED: "aborted",
-        ABORT: { target: "aborted", actions: ["tellAborted", "fence"] },
-        SESSION_GONE: { target: "aborted", actions: ["tellAborted", "fence"] },
+        ABORT: { target: "aborted", actions: ["refuseAborted", "fence"] },
+        SESSION_GONE: { target: "aborted", actions: ["refuseAborted", "fence"] },
+        // The finish of a transaction that is not voted: its request is refused where it arrived.
+        FINISH: {},
       },
       states: {
         queued: {
@@ -114,6 +117,9 @@ export const transactionMachine = setup({
         REFUSED: "aborted",
         // The session may end during the write: a transaction that is being written cannot be taken back.
         SESSION_GONE: {},
+        ABORT: {},
+        // A copy of its finish, which gets the answer to the first.
+        FINISH: {},
       },
     },
     committed: { type: "final", entry: "release" },

@@ -273,6 +273,19 @@ describe("a voted transaction", () => {
     await expect(first.vote({ id: "never-voted", writes: { c: "1" } })).rejects.toThrow(TransactionAbortedError);
   });
 
+  test("a finish that arrives before the vote has passed is refused, and changes nothing", async () => {
+    const { first, second, settled } = await world();
+    const [holder, early] = [newId(), newId()];
+    await first.vote({ id: holder, writes: { a: "1" } });
+    const vote = watched(second.vote({ id: early, writes: { a: "2" } }));
+    await settled();
+    await expect(second.finish(early)).rejects.toThrow(MalformedMessageError);
+    await first.abort(holder);
+    await settled();
+    expect(vote.state).toBe("done");
+    await second.finish(early);
+  });
+
   test("settling a waiting or voted transaction aborts it, since its client has given it up", async () => {
     const { first, second, settled, snapshot } = await world();
     const voted = newId();

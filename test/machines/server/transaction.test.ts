@@ -10,8 +10,8 @@ const actions = [
   "enqueueFinish",
   "release",
   "fence",
-  "tellAborted",
-  "tellTimedOut",
+  "refuseAborted",
+  "refuseTimedOut",
   "closeSession",
   "logTimedOut",
   "logUnexpected",
@@ -56,9 +56,9 @@ describe("the machine of a transaction", () => {
         OBJECTS_FREED: "queued logUnexpected",
         VOTED: "voted hold",
         ADDED: "writing",
-        FINISH: "queued logUnexpected",
-        ABORT: "aborted tellAborted fence release",
-        SESSION_GONE: "aborted tellAborted fence release",
+        FINISH: "queued",
+        ABORT: "aborted refuseAborted fence release",
+        SESSION_GONE: "aborted refuseAborted fence release",
         WRITTEN: "queued logUnexpected",
         REFUSED: "aborted release",
       },
@@ -67,9 +67,9 @@ describe("the machine of a transaction", () => {
         OBJECTS_FREED: "queued enqueueAgain",
         VOTED: "waiting logUnexpected",
         ADDED: "waiting logUnexpected",
-        FINISH: "waiting logUnexpected",
-        ABORT: "aborted tellAborted fence release",
-        SESSION_GONE: "aborted tellAborted fence release",
+        FINISH: "waiting",
+        ABORT: "aborted refuseAborted fence release",
+        SESSION_GONE: "aborted refuseAborted fence release",
         WRITTEN: "waiting logUnexpected",
         REFUSED: "aborted release",
       },
@@ -89,8 +89,8 @@ describe("the machine of a transaction", () => {
         OBJECTS_FREED: "writing logUnexpected",
         VOTED: "writing logUnexpected",
         ADDED: "writing logUnexpected",
-        FINISH: "writing logUnexpected",
-        ABORT: "writing logUnexpected",
+        FINISH: "writing",
+        ABORT: "writing",
         SESSION_GONE: "writing",
         WRITTEN: "committed release",
         REFUSED: "aborted release",
@@ -107,7 +107,7 @@ describe("the machine of a transaction", () => {
     expect(stateOf(actor)).toBe("waiting");
     await clock.advance(1);
     expect(stateOf(actor)).toBe("timedOut");
-    expect(done).toEqual(["enqueueAgain", "logTimedOut", "tellTimedOut", "fence", "release"]);
+    expect(done).toEqual(["enqueueAgain", "logTimedOut", "refuseTimedOut", "fence", "release"]);
   });
 
   test("has a new time-out after the vote, and loses its session when that time-out passes", async () => {
