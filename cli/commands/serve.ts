@@ -68,8 +68,8 @@ export function addServe(program: Command, surroundings: Surroundings): void {
       `
 Waits for the broker, prints a line when it is ready, and serves until SIGTERM or SIGINT. Acknowledged commits survive SIGKILL.
 Before it serves, it waits until the broker confirms that no other server writes the same storages. If that server has ended, the
-broker confirms it at once. If its machine has lost power or network, the broker needs up to ping_interval x (ping_max + 1) to notice,
-6 minutes by default. --take-over does not wait: if the other server still runs, its commits are lost.
+broker confirms it at once. If its machine has lost power or network, the broker needs up to ping_interval x (ping_max + 2) to notice,
+8 minutes by default. --take-over does not wait: if the other server still runs, its commits are lost.
 
 Examples:
   $ zooid serve --data /var/lib/zooid

@@ -37,6 +37,11 @@ describe("help", () => {
     expect(help).toMatch(/env: ZOOID_/);
   });
 
+  test.each(deeds.map((command) => [wordsOf(command), command] as const))("of %s has --inbox-prefix", (_, command) => {
+    expect(command.options.find(({ long }) => long === "--inbox-prefix")?.envVar).toBe("ZOOID_INBOX_PREFIX");
+    expect(helpOf(command)).toMatch(/--inbox-prefix <subject> .*_INBOX/);
+  });
+
   test("of cache lists its subcommands, with examples", () => {
     const help = helpOf(silent().commands.find((each) => each.name() === "cache"));
     for (const name of ["stats", "keys", "tags", "invalidate", "clear", "prune"]) expect(help).toMatch(new RegExp(`^  ${name} `, "m"));
@@ -120,6 +125,12 @@ describe("the documents", () => {
 
   test.each(commands)("say what %s is for", (name) => {
     expect(guide).toMatch(new RegExp(`^\\| \`zooid ${name}\\b[^|]*\\| +\\S`, "m"));
+  });
+
+  test("and the help of serve say how long a server waits for the end of one whose machine has vanished", () => {
+    const guarantees = readFileSync(new URL("../../docs/guarantees.md", import.meta.url), "utf8");
+    expect(guarantees).toContain("`ping_interval` × (`ping_max` + 2)");
+    expect(helpOf(silent().commands.find((each) => each.name() === "serve"))).toContain("ping_interval x (ping_max + 2)");
   });
 
   test("list the error codes that only the command line uses", () => {

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connect } from "../../index.js";
@@ -82,13 +83,29 @@ async function serveOf(user: string, ...more: readonly string[]): Promise<readon
   return ["serve", "--json", "--data", folder, "--servers", nats.url, "--user", user, "--password", "s", "--log-level", "silent", ...more];
 }
 
+/** Starts `zooid serve` as a process of its own. */
+async function startServer(...more: readonly string[]) {
+  const words = await serveOf("server", "--inbox-prefix", "_INBOX_server", ...more);
+  const child = spawn(process.execPath, [built("cli/zooid.js"), ...words], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  children.push(child);
+  return child;
+}
+
 /** Starts `zooid serve` as a process of its own; resolves when it is ready. */
 async function serverProcess(...more: readonly string[]): Promise<ChildProcess> {
-  const words = await serveOf("server", "--inbox-prefix", "_INBOX_server", ...more);
-  const child = spawn(process.execPath, [built("cli/zooid.js"), ...words], { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
-  children.push(child);
+  const child = await startServer(...more);
+  child.stderr.pipe(process.stderr, { end: false });
   for await (const line of createInterface({ input: child.stdout })) if (line.includes('"ready"')) return child;
   throw new Error("the server ended before it was ready");
+}
+
+/** Resolves when the broker has carried `count` questions whether another server writes, as an operator sees them. */
+async function questions(count: number): Promise<void> {
+  const operator = await connectNats({ servers: nats.url, user: "operator", password: "o" });
+  let seen = 0;
+  operator.subscribe(`${storage}.writer`, () => seen++);
+  await until(() => seen >= count);
+  await operator.close();
 }
 
 const app = () => connect({ servers: nats.url, user: "app", password: "a", inboxPrefix: "_INBOX_app", waitTimeoutMs: 10_000 });
@@ -160,16 +177,36 @@ describe("with users that have only the permissions they need", () => {
     await store.put("k", 1);
     first.kill("SIGSTOP");
     const second = zooid(await serveOf("server", "--inbox-prefix", "_INBOX_server"));
-    // An operator sees that it asks again and again.
-    const operator = await connectNats({ servers: nats.url, user: "operator", password: "o" });
-    let questions = 0;
-    operator.subscribe(`${storage}.writer`, () => questions++);
-    await until(() => questions >= 3);
-    await operator.close();
+    await questions(3);
     first.kill("SIGCONT");
     const { lines, error } = await second;
     expect(error).toMatchObject({ code: "ZOOID_ANOTHER_WRITER" });
     expect(isReady(lines)).toBe(false);
+    await store.put("k", 2);
+    expect(await store.get("k")).toBe(2);
+  });
+
+  test("SIGTERM ends a second server that waits while the first is stopped by SIGSTOP", async () => {
+    const first = await serverProcess();
+    first.kill("SIGSTOP");
+    const second = await startServer();
+    const [ended, printed] = [once(second, "exit"), text(second.stderr)];
+    await questions(2);
+    second.kill("SIGTERM");
+    expect(await ended).toEqual([143, null]);
+    expect(await printed).toBe("");
+  });
+
+  test("a second server with --take-over becomes ready while the first is stopped by SIGSTOP, and the first ends when it runs again", async () => {
+    const first = await serverProcess();
+    const ended = once(first, "exit");
+    first.kill("SIGSTOP");
+    const second = await serverProcess("--take-over");
+    await using store = await app();
+    await store.put("k", 1);
+    first.kill("SIGCONT");
+    expect(await ended).toEqual([1, null]);
+    expect(second.exitCode).toBe(null);
     await store.put("k", 2);
     expect(await store.get("k")).toBe(2);
   });
@@ -212,5 +249,29 @@ describe("with users that have only the permissions they need", () => {
       expect(error).toMatchObject({ code: "ZOOID_NOT_AUTHORIZED", facts: { subject: expect.stringContaining("_INBOX.") } });
     }
     expect(performance.now() - startedAt).toBeLessThan(9_000);
+  });
+});
+
+describe("SIGTERM while the broker is silent", () => {
+  afterEach(() => {
+    nats.resume();
+  });
+
+  test("ends a server, which waits a bounded time until the broker has its goodbye", async () => {
+    const server = await serverProcess();
+    const ended = once(server, "exit");
+    nats.pause();
+    server.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+  });
+
+  test("ends a server that closes at once, when it is the second one", async () => {
+    const server = await serverProcess();
+    const ended = once(server, "exit");
+    nats.pause();
+    let isOver = false;
+    void ended.then(() => (isOver = true));
+    await until(() => isOver || !server.kill("SIGTERM"));
+    expect(await ended).toEqual([null, "SIGTERM"]);
   });
 });

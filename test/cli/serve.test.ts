@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -10,6 +11,7 @@ import { connect } from "../../index.js";
 import { silentLog, systemRandom, systemClock } from "../../core/index.js";
 import { createBroker, serveBroker } from "../../transport/index.js";
 import { temporaryFolders } from "../support/temporary-folder.js";
+import { until } from "../support/until.js";
 import { freePorts } from "./free-ports.js";
 import { built } from "../support/built.js";
 
@@ -134,6 +136,21 @@ describe("zooid serve", () => {
       expect(await waiting.notice).toMatchObject({ event: "waiting" });
       waiting.child.kill("SIGTERM");
       expect(await waiting.ended).toMatchObject({ code: 143 });
+    },
+    timeoutMs,
+  );
+
+  test(
+    "ends on SIGTERM while it opens its storages",
+    async () => {
+      const [url, data] = [await startBroker(), await folder()];
+      const names = Array.from({ length: 60 }, (_, index) => `s${index}`);
+      const opened = () => names.filter((name) => existsSync(join(data, name, "data.mdb"))).length;
+      const { child, ended } = serve(url, data, ["--storages", names.join(",")]);
+      await until(() => opened() > 0);
+      child.kill("SIGTERM");
+      expect(await ended).toEqual({ code: 143, err: "" });
+      expect(opened()).toBeLessThan(names.length);
     },
     timeoutMs,
   );

@@ -36,6 +36,20 @@ describe("the end of a client", () => {
     expect(server.status("main").counters["commits"]).toBe(1);
   });
 
+  test("takes at most 5 s by default", async () => {
+    const { open, run, clock, disk } = await world();
+    const { client } = await open("a");
+    const hanging = watched(client.transact(hang));
+    disk.held = true;
+    const sent = watched(client.put("x", 1));
+    await clock.until(() => disk.waiting > 0, 1_000);
+    const since = clock.monotonic();
+    await run(client.close());
+    expect(clock.monotonic() - since).toBe(5_000);
+    expect(hanging.error).toEqual(closed);
+    expect(sent.error).toMatchObject({ code: "ZOOID_OUTCOME_UNKNOWN" });
+  });
+
   test("ends reads at once", async () => {
     const { open, run, clock } = await world();
     await run((await open("b")).client.put("x", 1));
