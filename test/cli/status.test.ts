@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createActor } from "xstate";
+import { z } from "zod";
 import { createActorSystem, machineToMermaid, openTransport } from "../../actors/index.js";
 import { gateMachine } from "../actors/system/gate-machine.js";
 import { connect, type ObjectClient } from "../../index.js";
@@ -71,6 +72,26 @@ describe("zooid status", () => {
       ["server/main/pruning", "idle"],
     ]);
   });
+});
+
+test("zooid status shows why an actor failed", async () => {
+  const gate = createActor(gateMachine).start();
+  const transport = await openTransport({ servers: setup.url });
+  const system = createActorSystem({ realm: "park", transport });
+  onTestFinished(async () => {
+    system.close();
+    gate.stop();
+    await transport.close();
+  });
+  system.register("north/gate", gate, { accepts: { BREAK: z.object({}) } });
+  await transport.flush();
+  await expect(system.remote("north/gate").send({ type: "BREAK" })).rejects.toMatchObject({ code: "ZOOID_ACTOR_FAILED" });
+  const [forPeople, asJson] = [
+    await zooid(["status", "--realm", "park", ...there]),
+    await zooid(["status", "--json", "--realm", "park", ...there]),
+  ];
+  expect(forPeople.lines).toEqual(["machine     state", "north/gate  failed: the gate broke"]);
+  expect(JSON.parse(asJson.lines[0] ?? "")).toMatchObject({ machines: [{ path: "north/gate", state: "failed: the gate broke" }] });
 });
 
 describe("zooid machines", () => {

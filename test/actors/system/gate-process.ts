@@ -1,0 +1,11 @@
+/** A process with a gate at the address `gate`, of the realm `main` at the broker of the first argument. Prints a line when it can be asked. */
+import { createActor } from "xstate";
+import { createActorSystem } from "../../../actors/system/actor-system.js";
+import { connectNats } from "../../../transport/index.js";
+import { gateEvents, gateMachine, showGate } from "./gate-machine.js";
+
+const transport = await connectNats({ servers: process.argv[2] ?? "" });
+const system = createActorSystem({ realm: "main", transport });
+system.register("gate", createActor(gateMachine).start(), { accepts: gateEvents, describe: showGate });
+await transport.flush();
+process.stdout.write("ready\n");
