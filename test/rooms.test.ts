@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { filesIn, readSource, root, undocumentedExports } from "./support/source.js";
+import { filesIn, readSource, root, type Source, undocumentedExports } from "./support/source.js";
 
 /**
  * Imports allowed to a room beside its own files: rooms (without the rooms inside them), single files, and, if listed,
@@ -191,6 +191,17 @@ describe("rooms", () => {
       return outside.filter((name) => names.has(name)).map((name) => `${path} uses ${name}`);
     });
     expect(wrong).toEqual([]);
+  });
+
+  test("only core/clock.ts sets timers of the system, which fire at once after a delay that is too long for them", () => {
+    const isProduct = (path: string) => /^(?:core|machines|storage|transport|actors|fastify|prometheus)[./]/.test(path);
+    const setsTimers = ({ names, variables, imports }: Source) =>
+      ["setTimeout", "setInterval"].some((name) => variables.has(name) || names.has(`globalThis.${name}`)) ||
+      names.has("AbortSignal.timeout") ||
+      imports.some((target) => /^(?:node:)?timers\b/.test(target));
+    const users = [...read].filter(([path, source]) => isProduct(path) && setsTimers(source));
+    // Ticks only compare `setTimeout`, to notice a replaced one.
+    expect(users.map(([path]) => path)).toEqual(["core/clock.ts", "storage/results/ticks.ts"]);
   });
 
   test("every file of the library is in a room with a rule", () => {

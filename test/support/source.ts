@@ -12,8 +12,10 @@ export interface Source {
   readonly path: string;
   /** Everything it imports or re-exports, types too: a path in the project, or the name of a package. */
   readonly imports: readonly string[];
-  /** Names that it uses: identifiers that are not properties, and `object.property` for properties. */
+  /** All identifiers, also those of properties, and `object.property` for properties. */
   readonly names: ReadonlySet<string>;
+  /** Identifiers that are not names of properties: variables and functions, the file's own and those of the system. */
+  readonly variables: ReadonlySet<string>;
   /** All exports: declared in the file, or re-exported. */
   readonly exports: readonly Export[];
 }
@@ -47,6 +49,12 @@ export function readSource(path: string): Source {
 
   const imports = module.staticImports.map((each) => target(each.moduleRequest.value));
   const names = new Set<string>();
+  const identifiers: { readonly name: string; readonly start: number }[] = [];
+  /** Where names of properties begin. */
+  const properties = new Set<number>();
+  const isNamed = ({ key, computed }: { readonly key: { readonly start: number }; readonly computed: boolean }) => {
+    if (!computed) properties.add(key.start);
+  };
   new Visitor({
     ImportExpression: ({ source }) => {
       if (source.type === "Literal" && typeof source.value === "string") imports.push(target(source.value));
@@ -54,10 +62,19 @@ export function readSource(path: string): Source {
     TSImportType: ({ source }) => {
       imports.push(target(source.value));
     },
-    Identifier: ({ name }) => {
+    Identifier: ({ name, start }) => {
       names.add(name);
+      identifiers.push({ name, start });
     },
+    Property: (node) => {
+      if (!node.shorthand) isNamed(node);
+    },
+    MethodDefinition: isNamed,
+    PropertyDefinition: isNamed,
+    TSMethodSignature: isNamed,
+    TSPropertySignature: isNamed,
     MemberExpression: (node) => {
+      if (!node.computed) properties.add(node.property.start);
       if (node.object.type === "Identifier" && node.property.type === "Identifier") names.add(`${node.object.name}.${node.property.name}`);
     },
   }).visit(program);
@@ -82,7 +99,8 @@ export function readSource(path: string): Source {
       };
     }),
   );
-  return { path, imports: [...new Set(imports)], names, exports };
+  const variables = new Set(identifiers.filter(({ start }) => !properties.has(start)).map(({ name }) => name));
+  return { path, imports: [...new Set(imports)], names, variables, exports };
 }
 
 /** All exports of the file at `path`, re-exports included, that have no docstring, as `file: name`. */
