@@ -1,11 +1,15 @@
 import { createActor, type Actor } from "xstate";
 import { committingMachine, type CommittingEvent } from "../../machines/client/committing.js";
-import type { Log } from "../../core/index.js";
+import type { Clock, Log } from "../../core/index.js";
 import type { RegisterActor } from "./connection/shown-machines.js";
+
+/** The machine goes to idle at most this much late. Shorter than a person can see, and long against a commit. */
+const lookDelayMs = 10;
 
 export interface CommitBatchesOptions {
   readonly client: string;
   readonly storage: string;
+  readonly clock: Clock;
   readonly log: Log;
   /** Gives an actor of the client its address, until the returned function is called. */
   readonly register: RegisterActor;
@@ -13,8 +17,7 @@ export interface CommitBatchesOptions {
 
 /**
  * Counts the commits under way that fit in one message, and shows them as a machine. A commit calls `begun`, then
- * `sent` and `answered`, or `notSent`. Each costs an addition; the machine gets an event only when a count leaves zero
- * or returns to it.
+ * `sent` and `answered`, or `notSent`. In a stream of commits each of these costs an addition and a comparison.
  */
 export class CommitBatches {
   readonly #options: CommitBatchesOptions;
@@ -24,13 +27,14 @@ export class CommitBatches {
   #unanswered = 0;
 
   constructor(options: CommitBatchesOptions) {
-    const { client, storage, log } = options;
+    const { client, storage, clock, log } = options;
     this.#options = options;
     const machine = committingMachine.provide({
       actions: { logUnexpected: ({ event }) => log.debug({ client, storage, event: event.type }, "unexpected event") },
-      guards: { isAnswerAwaited: () => this.#unanswered > 0 },
+      guards: { isAnyUnsent: () => this.#unsent > 0, isAnswerAwaited: () => this.#unanswered > 0 },
+      delays: { lookDelay: lookDelayMs },
     });
-    this.#actor = createActor(machine, { id: `client/${client}/committing` });
+    this.#actor = createActor(machine, { id: `client/${client}/committing`, clock });
   }
 
   /** Commits that are not sent, or not answered. */
@@ -38,7 +42,7 @@ export class CommitBatches {
     return this.#unsent + this.#unanswered;
   }
 
-  get state(): string {
+  get state() {
     return this.#actor.getSnapshot().value;
   }
 
@@ -54,14 +58,16 @@ export class CommitBatches {
     this.#send({ type: "CLOSE" });
   }
 
-  /** A commit is under way. */
-  begun(): void {
-    if (this.#unsent++ === 0) this.#send({ type: "COMMITS_BEGUN" });
+  /** A commit is under way. If the client is not connected, it waits for the link. */
+  begun(isConnected: boolean): void {
+    this.#unsent++;
+    if (!isConnected && this.state === "idle") this.#send({ type: "LINK_AWAITED" });
   }
 
   /** The commit that began failed before it was sent. */
   notSent(): void {
-    if (--this.#unsent === 0) this.#send({ type: "COMMITS_SENT" });
+    this.#unsent--;
+    if (this.#unsent === 0 && this.state !== "waiting") this.#send({ type: "COMMITS_SENT" });
   }
 
   /** The commit that began was sent. */
@@ -72,7 +78,7 @@ export class CommitBatches {
 
   /** The commit that was sent got its answer, or lost it. */
   answered(): void {
-    if (--this.#unanswered === 0) this.#send({ type: "COMMITS_ANSWERED" });
+    this.#unanswered--;
   }
 
   /** A commit may end after its client was killed: the machine takes no more events then. */

@@ -38,7 +38,7 @@ export async function commitWhole(
   const { history, batches } = core;
   let link: ServerLink;
   let payload: Uint8Array;
-  batches.begun();
+  batches.begun(core.connection.isConnected);
   try {
     link = await ending.sooner(core.connection.writable(core.waitTimeoutMs, signal));
     checkHistory(core, history, request);

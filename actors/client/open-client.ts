@@ -105,6 +105,7 @@ export class OpenClient implements ClientCore {
     this.batches = new CommitBatches({
       client,
       storage,
+      clock,
       log,
       register: (name, actor, describe) => this.register(name, actor, describe),
     });

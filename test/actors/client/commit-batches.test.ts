@@ -32,7 +32,10 @@ async function world() {
   const states: unknown[] = [];
   const system: ActorSystem = {
     register: (path, actor, exposed) => {
-      if (path === "client/a/committing") actor.subscribe(({ value }: { value: unknown }) => states.push(value));
+      if (path === "client/a/committing")
+        actor.subscribe(({ value }: { value: unknown }) => {
+          if (value !== states.at(-1)) states.push(value);
+        });
       return real.register(path, actor, exposed);
     },
     remote: (path) => real.remote(path),
@@ -52,6 +55,7 @@ async function world() {
   const client = await run(opening);
   clients.push(client);
   await run(client.put("x", 0));
+  await clock.advance(10);
   states.length = 0;
   return { clock, run, link, transport, system, client, states };
 }
@@ -64,11 +68,14 @@ function gate() {
 }
 
 describe("the commits of a client", () => {
-  test("that begin in one turn of the event loop are one batch, with three events", async () => {
-    const { run, client, states } = await world();
+  test("are shown with two changes of state, however many they are", async () => {
+    const { clock, run, client, states } = await world();
     const keys = Array.from({ length: 50 }, (_, i) => `key-${i}`);
     await run(Promise.all(keys.map((key) => client.put(key, 1))));
-    expect(states).toEqual(["sending", "waiting", "idle"]);
+    for (const key of keys.slice(0, 5)) await run(client.put(key, 2));
+    expect(states).toEqual(["waiting"]);
+    await clock.advance(10);
+    expect(states).toEqual(["waiting", "idle"]);
   });
 
   test("are shown at an address and in the status, with their numbers", async () => {
@@ -82,7 +89,9 @@ describe("the commits of a client", () => {
     expect(client.status()).toMatchObject({ machines: { committing: "waiting" }, inFlight: { commits: 2 } });
     held.release();
     await run(puts);
-    expect(client.status()).toMatchObject({ machines: { committing: "idle" }, inFlight: { commits: 0 } });
+    expect(client.status().inFlight.commits).toBe(0);
+    await clock.advance(10);
+    expect(client.status().machines).toMatchObject({ committing: "idle" });
   });
 
   test("wait in `sending` for the link, and end there when it does not come", async () => {
@@ -94,6 +103,11 @@ describe("the commits of a client", () => {
     expect(client.status()).toMatchObject({ machines: { committing: "sending" }, inFlight: { commits: 1 } });
     await expect(run(put.promise)).rejects.toThrow(DisconnectedError);
     expect(states).toEqual(["sending", "idle"]);
+    const second = client.put("x", 2);
+    await clock.advance(1_000);
+    link.mend();
+    await run(second);
+    expect(states).toEqual(["sending", "idle", "sending", "waiting"]);
   });
 
   test("leave it when their answer is lost: each is settled by a machine of its own", async () => {
@@ -103,26 +117,28 @@ describe("the commits of a client", () => {
     transport.held.set("settle", held.open);
     const put = watched(client.put("x", 1));
     await clock.advance(100);
-    expect(states).toEqual(["sending", "waiting", "idle"]);
-    expect(client.status().machines).toMatchObject({ committing: "idle" });
+    expect(states).toEqual(["waiting", "idle"]);
     expect(Object.values(client.status().machines)).toContain('{"inDoubt":"settling"}');
     expect(client.status().inFlight.commits).toBe(1);
     held.release();
     expect(await run(put.promise)).toBe(client.position.tid);
   });
 
-  test("a new batch is sent while an earlier one waits for its answers", async () => {
-    const { clock, run, transport, client, states } = await world();
+  test("that begin without a link, while others wait for their answers, are shown within 10 ms", async () => {
+    const { clock, link, transport, client, states } = await world();
     const held = gate();
     transport.heldAnswers.set("commit", held.open);
-    const first = client.put("x", 1);
+    const first = watched(client.put("x", 1));
+    await clock.advance(1);
+    link.cut();
+    await clock.advance(1);
+    const second = watched(client.put("y", 1));
     await clock.advance(10);
-    const second = client.put("y", 1);
-    await clock.advance(10);
-    expect(states).toEqual(["sending", "waiting", "sending", "waiting"]);
+    expect(states.at(-1)).toBe("sending");
+    client.kill();
     held.release();
-    await run(Promise.all([first, second]));
-    expect(states.at(-1)).toBe("idle");
+    await clock.advance(10);
+    expect([first.state, second.state]).toEqual(["failed", "failed"]);
   });
 
   test("that end after their client was killed do not disturb its ended machine", async () => {
@@ -135,6 +151,6 @@ describe("the commits of a client", () => {
     held.release();
     await clock.advance(10_000);
     expect(put.state).toBe("failed");
-    expect(states).toEqual(["sending", "waiting", "closed"]);
+    expect(states).toEqual(["waiting", "closed"]);
   });
 });

@@ -1,66 +1,78 @@
 import { createActor } from "xstate";
 import { describe, expect, test } from "vitest";
 import { committingMachine, type CommittingEvent } from "../../../machines/client/committing.js";
+import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { answers } from "../every-event.js";
 
 type State = "idle" | "sending" | "waiting";
 
-const events = ["COMMITS_BEGUN", "COMMITS_SENT", "COMMITS_ANSWERED", "CLOSE", "NOT_KNOWN"].map((type) => ({ type }) as CommittingEvent);
+const awaited: CommittingEvent = { type: "LINK_AWAITED" };
+const sent: CommittingEvent = { type: "COMMITS_SENT" };
+const events = ["LINK_AWAITED", "COMMITS_SENT", "CLOSE", "NOT_KNOWN"].map((type) => ({ type }) as CommittingEvent);
 
-const way: Record<State, readonly CommittingEvent[]> = {
-  idle: [],
-  sending: [{ type: "COMMITS_BEGUN" }],
-  waiting: [{ type: "COMMITS_BEGUN" }, { type: "COMMITS_SENT" }],
-};
+const way: Record<State, readonly CommittingEvent[]> = { idle: [], sending: [awaited], waiting: [sent] };
 
-function committing(isAnswerAwaited: boolean) {
+/** The machine in `state`, with an answer that is awaited. */
+function inState(state: State) {
   const done: string[] = [];
+  const clock = new SimulatedClock();
+  const counts = { unsent: 0, unanswered: 1 };
   const machine = committingMachine.provide({
     actions: { logUnexpected: () => void done.push("logUnexpected") },
-    guards: { isAnswerAwaited: () => isAnswerAwaited },
+    guards: { isAnyUnsent: () => counts.unsent > 0, isAnswerAwaited: () => counts.unanswered > 0 },
+    delays: { lookDelay: 10 },
   });
-  const actor = createActor(machine);
+  const actor = createActor(machine, { clock });
   actor.start();
-  return { actor, done };
+  for (const event of way[state]) actor.send(event);
+  return { actor, done, clock, counts };
 }
 
 describe("the machine of a client's commits", () => {
   test("answers every event in every state", () => {
-    const inState = (state: string) => {
-      const world = committing(true);
-      for (const event of way[state as State]) world.actor.send(event);
-      return world;
-    };
-    expect(answers(inState, Object.keys(way), events)).toEqual({
-      idle: {
-        COMMITS_BEGUN: "sending",
-        COMMITS_SENT: "idle logUnexpected",
-        COMMITS_ANSWERED: "idle logUnexpected",
-        CLOSE: "closed",
-        NOT_KNOWN: "idle logUnexpected",
-      },
+    expect(answers((state) => inState(state as State), Object.keys(way), events)).toEqual({
+      idle: { LINK_AWAITED: "sending", COMMITS_SENT: "waiting", CLOSE: "closed", NOT_KNOWN: "idle logUnexpected" },
       sending: {
-        COMMITS_BEGUN: "sending logUnexpected",
+        LINK_AWAITED: "sending logUnexpected",
         COMMITS_SENT: "waiting",
-        COMMITS_ANSWERED: "sending",
         CLOSE: "closed",
         NOT_KNOWN: "sending logUnexpected",
       },
       waiting: {
-        COMMITS_BEGUN: "sending",
+        LINK_AWAITED: "waiting logUnexpected",
         COMMITS_SENT: "waiting logUnexpected",
-        COMMITS_ANSWERED: "idle",
         CLOSE: "closed",
         NOT_KNOWN: "waiting logUnexpected",
       },
     });
   });
 
-  test("a batch ends when its last commit fails before anything was sent", () => {
-    const { actor, done } = committing(false);
-    actor.send({ type: "COMMITS_BEGUN" });
-    actor.send({ type: "COMMITS_SENT" });
+  test.each(["idle", "sending"] as const)("%s leads to idle when the last commit fails before it is sent", (state) => {
+    const { actor, counts, done } = inState(state);
+    counts.unanswered = 0;
+    actor.send(sent);
     expect(actor.getSnapshot().value).toBe("idle");
     expect(done).toEqual([]);
+  });
+
+  test("waiting ends at the first look that finds no commit under way", async () => {
+    const { actor, clock, counts } = inState("waiting");
+    await clock.advance(25);
+    expect(actor.getSnapshot().value).toBe("waiting");
+    counts.unanswered = 0;
+    await clock.advance(4);
+    expect(actor.getSnapshot().value).toBe("waiting");
+    await clock.advance(1);
+    expect(actor.getSnapshot().value).toBe("idle");
+  });
+
+  test("a look that finds a commit which is not sent shows that", async () => {
+    const { actor, clock, counts } = inState("waiting");
+    counts.unsent = 1;
+    await clock.advance(10);
+    expect(actor.getSnapshot().value).toBe("sending");
+    counts.unsent = 0;
+    actor.send(sent);
+    expect(actor.getSnapshot().value).toBe("waiting");
   });
 });
