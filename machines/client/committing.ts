@@ -9,10 +9,10 @@
  *
  *     CLOSE, in any state ──▶ closed
  *
- * A commit is straight code, and only counts itself. While the client is connected, the commits of one turn of the event
- * loop are sent together, as one batch. The first batch after a rest is one event, after it was sent. The batches that
- * follow are not events: `waiting` looks at the counts every lookDelay. A stream of commits costs one event for each
- * lookDelay, however many commits it has.
+ * A commit is straight code, and only counts itself. While the client is connected, the commits of one turn of the
+ * event loop are sent together, as one batch. The first batch after a rest is one event, after it was sent. The batches
+ * that follow are not events: `waiting` looks at the counts every lookDelay. A stream of commits costs one event for
+ * each lookDelay, however many commits it has.
  *
  * Invariants:
  *
