@@ -1,4 +1,4 @@
-/** A process with a gate at the address `gate`, of the realm `main` at the broker of the first argument. Prints a line when it can be asked. */
+/** A process with an actor at the address `gate` of realm `main`; argument: its broker. Prints a line once it is up. */
 import { createActor } from "xstate";
 import { createActorSystem } from "../../../actors/system/actor-system.js";
 import { connectNats } from "../../../transport/index.js";
