@@ -37,16 +37,47 @@ describe("a result whose time to live is a minute", () => {
   test("lapses after a sleep of the system, though no timer has fired", () => {
     const first = count();
     expect(count()).toBe(first);
-    const [wall, uptime] = [Date.now.bind(Date), os.uptime.bind(os)];
-    vi.spyOn(Date, "now").mockImplementation(() => wall() + 8 * 3_600_000);
-    vi.spyOn(os, "uptime").mockImplementation(() => uptime() + 8 * 3_600);
-    // No timer fires here. The cache reads the time anew after some hundred look-ups, and checks for a sleep every
-    // millisecond.
-    const until = performance.now() + 20;
-    for (let looks = 0; looks < 1_000 || performance.now() < until; looks++) count();
+    sleep(8);
+    lookFor(20, () => count());
     expect(count()).toBe(first + 1);
   });
 });
+
+/** The system sleeps for `hours`: the clocks show it, and no timer has fired. */
+function sleep(hours: number): void {
+  const [wall, uptime] = [Date.now.bind(Date), os.uptime.bind(os)];
+  vi.spyOn(Date, "now").mockImplementation(() => wall() + hours * 3_600_000);
+  vi.spyOn(os, "uptime").mockImplementation(() => uptime() + hours * 3_600);
+}
+
+/**
+ * Calls `look` in one turn of the event loop, in which no timer fires. The cache reads the time anew after some hundred
+ * look-ups, and checks for a sleep every millisecond.
+ */
+function lookFor(ms: number, look: () => unknown): void {
+  const until = performance.now() + ms;
+  for (let looks = 0; looks < 1_000 || performance.now() < until; looks++) look();
+}
+
+test.each(["1h", "30s"])(
+  "a node whose maxStaleSecs is %s serves nothing after the system has slept for 8 h, until it hears its bus",
+  async (maxStaleSecs) => {
+    const broker = createBroker({ clock: systemClock });
+    const bus = createPlainBus({ transport: broker.connect(), prefix: "p", heartbeatIntervalMs: 20, heartbeatTimeoutMs: 10_000 });
+    await using made = await createCache({ bus, maxStaleSecs });
+    const answer = made.cacheable(() => ++calls, { name: "answer" });
+    await expect.poll(() => made.stats().isInTouch, { timeout: 20_000 }).toBe(true);
+    const first = answer();
+    lookFor(20, () => expect(answer()).toBe(first));
+    sleep(8);
+    lookFor(20, () => answer());
+    const after = calls;
+    expect([answer(), answer()]).toEqual([after + 1, after + 2]);
+    expect(made.stats().isInTouch).toBe(false);
+    await expect.poll(() => made.stats().isInTouch && answer() === answer(), { timeout: 20_000 }).toBe(true);
+    await bus.close();
+  },
+);
 
 test("a cache made under fake timers is in touch with its bus once the real timers are back", async () => {
   vi.useFakeTimers();
