@@ -1,17 +1,30 @@
 import type { Change } from "../../../actors/client/watching.js";
-import type { ObjectClient } from "../../../actors/client/object-client.js";
 import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { type Random, ClosedError, delay, type Tid } from "../../../core/index.js";
 import type { Life } from "./checker.js";
 import { listAt } from "../common/history.js";
+import type { WatchedClient } from "./watch.js";
 import type { World } from "./world.js";
 import { prefixes } from "./world.js";
 
+interface MirroredReader {
+  get(key: string): Promise<unknown>;
+  list(prefix: string): AsyncIterable<readonly [key: string, value: unknown]>;
+}
+
+/** The part of a client that a mirror uses. */
+export interface MirroredClient extends WatchedClient {
+  read<T>(
+    use: (reader: MirroredReader) => Promise<T>,
+    options?: { readonly after?: Tid },
+  ): Promise<{ readonly value: T; readonly asOf: Tid }>;
+}
+
 export interface MirrorDeps {
-  readonly world: World;
-  readonly client: ObjectClient;
+  readonly world: Pick<World, "checker" | "isCalm" | "unlessExpected">;
+  readonly client: MirroredClient;
   readonly clock: NodeClock;
-  readonly random: Random;
+  readonly random: Pick<Random, "fraction">;
   readonly life: Life;
 }
 

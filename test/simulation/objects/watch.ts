@@ -5,10 +5,13 @@ import type { Moment } from "../common/history.js";
 import type { World } from "./world.js";
 import { prefixes } from "./world.js";
 
+/** The part of a client that a watcher uses. */
+export type WatchedClient = Pick<ObjectClient, "position" | "watch">;
+
 /** A watcher in a client: checks that it gets each change since it began to watch, once and in order, or a reset. */
 export class Watch {
-  readonly #world: World;
-  readonly #client: ObjectClient;
+  readonly #world: Pick<World, "checker">;
+  readonly #client: WatchedClient;
   readonly #life: Life;
   readonly #prefix: string;
   /**
@@ -19,7 +22,7 @@ export class Watch {
   /** Keys of the last moment that it got. */
   #got = new Set<string>();
 
-  constructor(world: World, client: ObjectClient, life: Life, random: Random) {
+  constructor(world: Pick<World, "checker">, client: WatchedClient, life: Life, random: Pick<Random, "fraction">) {
     this.#world = world;
     this.#client = client;
     this.#life = life;
