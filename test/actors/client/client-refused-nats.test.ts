@@ -1,7 +1,10 @@
 /** Errors of a client whose broker refuses it, and how a client closes when the broker does not answer. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connect, type ConnectOptions } from "../../../index.js";
 import { openLmdbStore, startStorageServer } from "../../../server.js";
@@ -82,6 +85,18 @@ describe("the end of a client", () => {
     await using again = await connect(options);
     expect(await again.get("x")).toBe(1);
     expect(server.status("main").sessions).toMatchObject([{ client: "a" }, { client: "a" }]);
+  });
+
+  test.each(["in memory", "in a folder"])("lets its process end when it is killed, with a cache %s", async (where) => {
+    const nats = await broker();
+    await serve(nats);
+    const program = join(import.meta.dirname, "killed-client.ts");
+    const words = ["--import", "tsx", program, nats.url, ...(where === "in memory" ? [] : [join(folder, "killed")])];
+    const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
+    closing.push(async () => child.kill("SIGKILL"));
+    const [ended, printed, failures] = [once(child, "close"), text(child.stdout), text(child.stderr)];
+    expect(await ended).toEqual([0, null]);
+    expect([JSON.parse(await printed), await failures]).toEqual([[true, "ZOOID_CLOSED"], ""]);
   });
 
   test("takes at most closeTimeoutMs with a silent link and a pending commit, whose outcome is then unknown", async () => {
