@@ -48,7 +48,7 @@ async function commit(writes: Record<string, string | undefined>): Promise<Momen
   return checker.history.head;
 }
 
-/** The client applies `moment`, and gives its watchers the changes of all its keys, or of those that a test gives instead. */
+/** The client applies `moment` and gives its watchers the changes of all its keys, or only of `keys`. */
 async function apply(moment: Moment, keys: readonly string[] = [...moment.writes.keys()]): Promise<void> {
   applied = moment;
   watchers.applied({ previous: moment.previous?.tid ?? tidZero, tid: moment.tid, digest: moment.digest, keys });
