@@ -172,7 +172,10 @@ export const limits = {
   cacheWriteDelayMs: 5,
   /** Bytes of entries that wait to be written to the cache on disk; further entries stay in memory only. */
   cachePendingBytesMax: 4 * 1024 * 1024,
-  /** No store is created on a disk with less free space: its first files, mapped by LMDB, and some batches must fit. */
+  /**
+   * No store is created on a disk with less free space: its first files, mapped by LMDB, and some batches must fit.
+   * None is written when less than half of it is free.
+   */
   diskFreeBytesMin: 1024 * 1024,
   /**
    * Cached results use a clock that is read at this interval: the system's clock costs as much as the rest of a hit.

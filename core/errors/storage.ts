@@ -49,7 +49,10 @@ export class StoreError extends errorClass({
   message: ({ folder, reason }) => `${folder}: ${reason}`,
 }) {}
 
-/** The disk of the folder is full, or has less than 1 MiB of free space when the folder is made (`isEmpty`). */
+/**
+ * The disk of the folder is full, with less than 0.5 MiB of free space, or has less than 1 MiB when the folder is made
+ * (`isEmpty`).
+ */
 export class DiskFullError extends errorClass({
   code: "ZOOID_DISK_FULL",
   transient: true,

@@ -23,13 +23,47 @@ export function isOfFullDisk(error: unknown): boolean {
  * store.
  */
 export function checkRoomToBegin(folder: string): void {
-  let freeBytes: number;
+  if (freeBytes(folder) < limits.diskFreeBytesMin) throw new DiskFullError({ folder, isEmpty: true });
+}
+
+/** Room that is left on the disk. A new store needs more, so that it can be written once it is there. */
+const leftBytesMin = limits.diskFreeBytesMin / 2;
+/** The disk is looked at again after this many writes, or this many bytes: they fit into the room that is left. */
+const writesPerLook = 4;
+const bytesPerLook = leftBytesMin / 4;
+
+/**
+ * The room that the disk of a store has left, looked at now and then, which costs about 1 µs.
+ *
+ * A write must not fail within LMDB when that can be foreseen: LMDB 3.5 then prints to standard error and writes past
+ * the end of a buffer, so that the process may be aborted. A quota and a limit on the size of files are not seen here.
+ */
+export class DiskRoom {
+  readonly #folder: string;
+  #writesLeft = 0;
+  #bytesLeft = 0;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Whether there is room for a write of `bytes` bytes, and for the pages that LMDB writes with it. */
+  fits(bytes: number): boolean {
+    this.#writesLeft -= 1;
+    this.#bytesLeft -= bytes;
+    if (this.#writesLeft >= 0 && this.#bytesLeft >= 0) return true;
+    this.#writesLeft = writesPerLook - 1;
+    this.#bytesLeft = bytesPerLook;
+    return freeBytes(this.#folder) >= leftBytesMin + 2 * bytes;
+  }
+}
+
+/** Infinity where the file system does not report its free space: a write then fails when there is none. */
+function freeBytes(folder: string): number {
   try {
     const { bavail, bsize } = statfsSync(folder);
-    freeBytes = bavail * bsize;
+    return bavail * bsize;
   } catch {
-    // Not every file system reports its free space. A write will then fail.
-    return;
+    return Infinity;
   }
-  if (freeBytes < limits.diskFreeBytesMin) throw new DiskFullError({ folder, isEmpty: true });
 }

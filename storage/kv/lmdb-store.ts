@@ -2,7 +2,7 @@ import { open, type RootDatabase } from "lmdb";
 import { assert } from "../../core/assert.js";
 import { ClosedError, DiskFullError, StoreError, WriteInDoubtError } from "../../core/errors.js";
 import { type Log, silentLog } from "../../core/log.js";
-import { isOfFullDisk } from "./disk-room.js";
+import { DiskRoom, isOfFullDisk } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
 import { holdsData, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
@@ -104,6 +104,7 @@ class LmdbStore implements OrderedStore {
   readonly #database: Database;
   readonly #deps: Deps;
   readonly #view: View;
+  readonly #room: DiskRoom;
   #batchesUnderWay = 0;
   #inDoubt = false;
   #closing: Promise<void> | undefined;
@@ -113,6 +114,7 @@ class LmdbStore implements OrderedStore {
     this.#database = database;
     this.#deps = deps;
     this.#view = lmdbView(database, path);
+    this.#room = new DiskRoom(path);
   }
 
   read<T>(use: (view: View) => T): T {
@@ -127,9 +129,12 @@ class LmdbStore implements OrderedStore {
     if (this.#inDoubt) return Promise.reject(new WriteInDoubtError({ folder: this.path }));
     if (changes.length === 0) return Promise.resolve();
     // All keys are checked first: if a put threw in the middle, the puts before it would stay queued.
-    for (const { key } of changes) {
+    let bytes = 0;
+    for (const { key, value } of changes) {
       assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
+      bytes += key.length + (value?.length ?? 0);
     }
+    if (!this.#room.fits(bytes)) return this.#doubt(new DiskFullError({ folder: this.path, isEmpty: false }));
     // A synchronous write blocks the process for one sync but saves the hand-over to the write thread. While another
     // batch is being written, it would block until that batch ends.
     return options.alone === true && this.#batchesUnderWay === 0 ? this.#writeNow(changes) : this.#write(changes);

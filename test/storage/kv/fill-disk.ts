@@ -1,13 +1,14 @@
 /**
  * Commits to a storage in the folder of its first argument until the disk is full, opens the storage again, and prints
  * the result as JSON.
- * The second argument says whether each batch is written alone.
+ * The second argument says whether each batch is written alone, the third one how often it then opens the storage again
+ * and tries to commit, as a server does that waits for room.
  */
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
 import { ObjectStore } from "../../../storage/objects/object-store.js";
 import { silentLog, systemClock, type Tid, WriteInDoubtError } from "../../../core/index.js";
 
-const [folder = "", how] = process.argv.slice(2);
+const [folder = "", how, retries = "0"] = process.argv.slice(2);
 const unhandled: string[] = [];
 process.on("unhandledRejection", (reason) => unhandled.push(String(reason)));
 
@@ -31,6 +32,10 @@ const note = (error: unknown): void => {
 while (errors.length === 0) await commit(acknowledged.length).then((tid) => acknowledged.push(tid), note);
 await commit(acknowledged.length).catch(note);
 
+for (let count = 0; count < Number(retries); count++) {
+  await store.reopen();
+  await commit(acknowledged.length).catch(note);
+}
 const reopened = await store.reopen();
 const chain = store.transactionsAfter(0 as Tid, 1_000_000, 1_000_000);
 const values = acknowledged.map((_, n) => store.load(`key/${n}`, reopened.tid).value?.length);
