@@ -174,7 +174,7 @@ export const limits = {
   cachePendingBytesMax: 4 * 1024 * 1024,
   /**
    * No store is created on a disk with less free space: its first files, mapped by LMDB, and some batches must fit.
-   * None is written when less than half of it is free.
+   * A write must leave half of it free.
    */
   diskFreeBytesMin: 1024 * 1024,
   /**

@@ -50,8 +50,8 @@ export class StoreError extends errorClass({
 }) {}
 
 /**
- * The disk of the folder is full, with less than 0.5 MiB of free space, or has less than 1 MiB when the folder is made
- * (`isEmpty`).
+ * The disk of the folder is full: less than 0.5 MiB would be free after a write, or less than 1 MiB is free when the
+ * folder is made (`isEmpty`).
  */
 export class DiskFullError extends errorClass({
   code: "ZOOID_DISK_FULL",

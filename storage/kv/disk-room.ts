@@ -1,4 +1,4 @@
-import { statfsSync } from "node:fs";
+import { statfsSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { DiskFullError } from "../../core/errors.js";
 import { limits } from "../../core/limits.js";
@@ -31,6 +31,7 @@ const leftBytesMin = limits.diskFreeBytesMin / 2;
 /** The disk is looked at again after this many writes, or this many bytes: they fit into the room that is left. */
 const writesPerLook = 4;
 const bytesPerLook = leftBytesMin / 4;
+const pageBytes = 4096;
 
 /**
  * The room that the disk of a store has left, looked at now and then, which costs about 1 µs.
@@ -40,21 +41,29 @@ const bytesPerLook = leftBytesMin / 4;
  */
 export class DiskRoom {
   readonly #folder: string;
+  readonly #file: string;
   #writesLeft = 0;
   #bytesLeft = 0;
 
-  constructor(folder: string) {
+  /** `file`: the file of the store in `folder`, which grows. */
+  constructor(folder: string, file: string) {
     this.#folder = folder;
+    this.#file = file;
   }
 
-  /** Whether there is room for a write of `bytes` bytes, and for the pages that LMDB writes with it. */
-  fits(bytes: number): boolean {
+  /**
+   * Whether there is room for a write of `bytes` bytes in `keys` keys. LMDB copies the page of each key that changes,
+   * so that keys far apart need a page each, but no more than the store has.
+   */
+  fits({ bytes, keys }: { readonly bytes: number; readonly keys: number }): boolean {
+    const pages = keys * pageBytes;
     this.#writesLeft -= 1;
-    this.#bytesLeft -= bytes;
+    this.#bytesLeft -= bytes + pages;
     if (this.#writesLeft >= 0 && this.#bytesLeft >= 0) return true;
     this.#writesLeft = writesPerLook - 1;
     this.#bytesLeft = bytesPerLook;
-    return freeBytes(this.#folder) >= leftBytesMin + 2 * bytes;
+    const room = freeBytes(this.#folder) - leftBytesMin - 2 * bytes;
+    return room >= pages || room >= fileBytes(this.#file);
   }
 }
 
@@ -66,4 +75,8 @@ function freeBytes(folder: string): number {
   } catch {
     return Infinity;
   }
+}
+
+function fileBytes(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -5,7 +5,7 @@ import { type Log, silentLog } from "../../core/log.js";
 import { DiskRoom, isOfFullDisk } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
-import { holdsData, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
+import { holdsData, lmdbFile, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
 import { warnIfOpenToOthers } from "./open-to-others.js";
 import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
@@ -114,7 +114,7 @@ class LmdbStore implements OrderedStore {
     this.#database = database;
     this.#deps = deps;
     this.#view = lmdbView(database, path);
-    this.#room = new DiskRoom(path);
+    this.#room = new DiskRoom(path, lmdbFile(path));
   }
 
   read<T>(use: (view: View) => T): T {
@@ -134,7 +134,7 @@ class LmdbStore implements OrderedStore {
       assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
       bytes += key.length + (value?.length ?? 0);
     }
-    if (!this.#room.fits(bytes)) return this.#doubt(new DiskFullError({ folder: this.path, isEmpty: false }));
+    if (!this.#room.fits({ bytes, keys: changes.length })) return this.#doubt(new DiskFullError({ folder: this.path, isEmpty: false }));
     // A synchronous write blocks the process for one sync but saves the hand-over to the write thread. While another
     // batch is being written, it would block until that batch ends.
     return options.alone === true && this.#batchesUnderWay === 0 ? this.#writeNow(changes) : this.#write(changes);

@@ -36,6 +36,14 @@ describe("a full disk", () => {
       if (found.isMounted) expect(found).toMatchObject({ isWhole: true, surplus: 0, stderr: { byLmdb: 0, byLmdbJs: 0, rest: "" } });
     },
   );
+
+  test("is noticed before LMDB fails when a batch of few bytes copies many pages", async ({ skip }) => {
+    const folder = join(await makeFolder(), "small");
+    await mkdir(folder);
+    if (!(await mountSmall(folder, "5m"))) return skip("a mount is not permitted here");
+    const { stdout, stderr } = await run(process.execPath, ["--import", "tsx", join(import.meta.dirname, "spread-writes.ts"), folder]);
+    expect({ ...JSON.parse(stdout), stderr }).toEqual({ code: "ZOOID_DISK_FULL", stderr: "" });
+  });
 });
 
 interface Printed {
@@ -54,14 +62,7 @@ type Found = Printed & { readonly isMounted: boolean; readonly stderr: LmdbStder
 async function fillDisk(how: string, isSeen: boolean, retries = 0): Promise<Found> {
   const folder = join(await makeFolder(), "small");
   await mkdir(folder);
-  const mount = () => run("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]);
-  const isMounted =
-    isSeen &&
-    (await mount().then(
-      () => true,
-      () => false,
-    ));
-  if (isMounted) mounted.push(folder);
+  const isMounted = isSeen && (await mountSmall(folder, "4m"));
   const command = [
     process.execPath,
     "--import",
@@ -75,4 +76,14 @@ async function fillDisk(how: string, isSeen: boolean, retries = 0): Promise<Foun
   const limited = ["-c", 'trap "" XFSZ; ulimit -f 6000; exec "$@"', "sh", ...command];
   const { stdout, stderr } = isMounted ? await run(command[0] ?? "", command.slice(1)) : await run("sh", limited);
   return { ...(JSON.parse(stdout) as Printed), isMounted, stderr: splitLmdbStderr(stderr) };
+}
+
+async function mountSmall(folder: string, size: string): Promise<boolean> {
+  try {
+    await run("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", folder]);
+  } catch {
+    return false;
+  }
+  mounted.push(folder);
+  return true;
 }
