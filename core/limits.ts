@@ -303,8 +303,8 @@ export const limits = {
   cacheNodesListedMax: 10_000,
   /** Listings and prunings that one node carries out at a time for others: each visits all entries, in steps. */
   cacheStepsMax: 4,
-  /** Tags in one request of another process to invalidate: each is published. */
-  tagsListedMax: 1_000,
+  /** Tags in one invalidation request from another process: the node publishes each tag. */
+  tagsInvalidatedMax: 1_000,
   /** Longest request to a bucket that nodes share: no longer than a function would wait for a slow database. */
   bucketTimeoutMs: 250,
   /** After a time-out the bucket is not used for this long, so that other calls do not wait as well. */

@@ -16,21 +16,21 @@ import type { ActorSystem } from "../system/actor-system.js";
 
 /** Options of one storage of a server. */
 export interface StorageOptions {
-  /** Opens the store of the objects. Called again after a write whose result is not known. */
+  /** Opens the store of the objects. It is called again after a write whose result is unknown. */
   readonly open: OpenStore;
-  /** Revisions and log entries older than this are removed. Default: Infinity, they are kept. */
+  /** Revisions and log entries older than this are removed. Default: Infinity, none is removed. */
   readonly historyAgeMs?: Duration | undefined;
-  /** Clients that missed no more than this verify from the log, or Infinity; older ones discard their cache. */
+  /** Clients whose last transaction is at most this old verify from the log, or Infinity; others discard their cache. */
   readonly invalidationAgeMs?: Duration;
-  /** Clients that missed more transactions than this discard their cache: it is faster than replaying. */
+  /** Clients that missed more transactions than this discard their cache: that is faster than a replay. */
   readonly replayTransactionsMax?: number;
   /** Transactions in the invalidation queue, and their keys. */
   readonly invalidationQueueSize?: number;
   readonly invalidationQueueKeysMax?: number;
-  /** Outcomes are known by transaction id for at least this, or Infinity, as far as outcomesMax allows. */
+  /** Outcomes stay known by transaction id for at least this, or Infinity, within the bound outcomesMax. */
   readonly outcomeAgeMs?: Duration;
   readonly outcomesMax?: number;
-  /** A snapshot younger than this is never pruned, or Infinity. */
+  /** Pruning keeps the history of snapshots younger than this, or Infinity. */
   readonly snapshotRetentionMs?: Duration;
 }
 
@@ -40,49 +40,56 @@ export interface StorageServerOptions {
   readonly realm: string;
   /** The storages to serve, by name. */
   readonly storages: Readonly<Record<string, StorageOptions>>;
-  /** The link to the broker. It is not closed with the server. */
+  /** The link to the broker. The server does not close it. */
   readonly transport: Transport;
-  /** Where time comes from, in a test. Default: the system's clocks. */
+  /** Source of time, for tests. Default: the system's clocks. */
   readonly clock?: Clock | undefined;
-  /** Where random ids come from, in a test. Default: the system's. */
+  /** Source of random ids, for tests. Default: the system's. */
   readonly random?: Random | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
   /** The server takes no commits. Default: false. */
   readonly readOnly?: boolean;
   /**
-   * Begins to write even if the broker still holds the link of another writer that does not answer, as after its machine lost power.
-   * That writer stops when it is heard again, and what it commits meanwhile is lost. A writer that answers is an AnotherWriterError all the same. Default: false.
+   * Begins to write although the broker still holds the link of another writer that does not answer, for example after
+   * its machine lost power. That writer stops when it is connected again, and its commits until then are lost. Another
+   * writer that answers still causes AnotherWriterError. Default: false.
    */
   readonly takeOver?: boolean;
-  /** Calls off a start that waits for the broker, or for another writer to go. */
+  /** Cancels a start that waits for the broker or for the end of another writer. */
   readonly signal?: AbortSignal | undefined;
   readonly heartbeatIntervalMs?: Duration;
-  /** How often clients are asked to say that they live. Default: a quarter of the session timeout, at most limits.keepAliveIntervalMs. */
+  /**
+   * Interval at which clients report that they are alive. Default: a quarter of the session timeout, at most
+   * limits.keepAliveIntervalMs.
+   */
   readonly keepAliveIntervalMs?: Duration;
   readonly sessionTimeoutMs?: Duration;
   readonly transactionTimeoutMs?: Duration;
   readonly pruningIntervalMs?: Duration;
   readonly sessionsMax?: number;
-  /** Sessions of clients of one name. */
+  /** Sessions of clients with the same name. */
   readonly sessionsPerClientMax?: number;
   readonly fencesPerSessionMax?: number;
   readonly transactionsOpenMax?: number;
   readonly commitQueueMax?: number;
   readonly commitsInAirBytesMax?: number;
   readonly batchBytesMax?: number;
-  /** Called when a storage ends by itself: its store cannot be opened again, or another server writes it. Default: it is only logged. */
+  /**
+   * Called when a storage ends by itself: its store cannot be opened again, or another server writes it. Default: the
+   * end is only logged.
+   */
   readonly onFatal?: (error: unknown) => void;
   /** An actor system that gives the machines of the server addresses: `server/<storage>/<machine>`. */
   readonly system?: ActorSystem | undefined;
 }
 
-/** Options of one storage, checked; ages are in milliseconds. */
+/** Checked options of one storage; ages are in milliseconds. */
 export type CheckedStore = Pick<StorageOptions, "open"> & {
   readonly [name in (typeof storeCounts)[number] | (typeof storeAges)[number]]?: number;
 };
 
-/** All bounds of one storage, checked. */
+/** Checked options of one storage, with those of its server. */
 export interface CheckedStorageOptions {
   readonly store: CheckedStore;
   readonly readOnly: boolean;
@@ -100,7 +107,7 @@ export interface CheckedStorageOptions {
   readonly batchBytesMax: number;
 }
 
-/** Names of all options of a server: what is not among them is refused. */
+/** Names of all options of a server: any other name is refused. */
 const serverOptionNames: ReadonlySet<string> = new Set<keyof StorageServerOptions>([
   "realm",
   "storages",
@@ -181,7 +188,7 @@ const storeAges = [
   "snapshotRetentionMs",
 ] as const satisfies readonly (keyof StorageOptions)[];
 
-/** The same of one storage. */
+/** Names of all options of a storage: any other name is refused. */
 const storageOptionNames: ReadonlySet<string> = new Set<keyof StorageOptions>(["open", ...storeCounts, ...storeAges]);
 
 function checkedStore(name: string, store: StorageOptions): CheckedStore {
@@ -204,7 +211,7 @@ function positive(value: number | undefined, otherwise: number, option: string):
   return value;
 }
 
-/** A duration from 1 ms, rounded up to whole milliseconds: some of them travel as such. */
+/** A duration from 1 ms, rounded up to whole milliseconds: messages carry some of these durations as integers. */
 function wholeMs(value: Duration | undefined, otherwise: number, option: string): number {
   return Math.ceil(asDurationIfGiven(value, option, atLeastOneMs) ?? otherwise);
 }

@@ -177,7 +177,7 @@ function pageOf<Row>(what: string, row: Field<Row>): Codec<CachePage<Row>> {
 export const keysPage = pageOf("keys page", cachedKey.nested);
 export const tagsPage = pageOf("tags page", listedTag.nested);
 
-export const invalidateAsked = messageOf("invalidate", list(tag, limits.tagsListedMax), { encoding: short });
+export const invalidateAsked = messageOf("invalidate", list(tag, limits.tagsInvalidatedMax), { encoding: short });
 
 export const publication = messageOf("publication", oneOf("published", "queued"));
 
