@@ -1,7 +1,7 @@
 import { ClockError } from "../../core/index.js";
 import type { ObjectStore } from "../../storage/objects/object-store.js";
 
-/** The time that the tids of one batch are given for. */
+/** The time from which the tids of one batch are made. It is read once. */
 export class BatchTime {
   readonly #store: ObjectStore;
   #nowMs: number | undefined;
@@ -10,12 +10,15 @@ export class BatchTime {
     this.#store = store;
   }
 
-  /** Throws ClockError. */
+  /** Throws ClockError when no tid can have the time of this batch. */
   check(): void {
     this.#nowMs ??= this.#store.nextTidMs();
   }
 
-  /** What was voted gets the tid after the last one, whatever the clock says. */
+  /**
+   * Milliseconds; 0 when the clock has no valid time. A voted transaction can no longer be refused: with 0 it gets the
+   * tid after the last one.
+   */
   get nowMs(): number {
     try {
       this.check();

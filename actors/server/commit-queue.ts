@@ -2,15 +2,15 @@ import { assert, ServerBusyError } from "../../core/index.js";
 import type { PendingCommit } from "./pending-commit.js";
 
 /**
- * What waits for the next batch, in the order in which it will be validated, and everything in the air by id: what waits
- * here, what stands in the batch being written, and what waits for held objects.
+ * The queue of commits and fences for the next batch, in the order of their validation. It also finds each pending
+ * commit in the air by its id: the commit waits here, is in the batch being written, or waits for held objects.
  */
 export class CommitQueue {
   readonly #countMax: number;
   readonly #bytesMax: number;
   readonly #inAir = new Map<string, PendingCommit>();
   #waiting: PendingCommit[] = [];
-  /** What was taken already, at the front of `#waiting`. */
+  /** Number of commits at the front of `#waiting` that were taken already. */
   #taken = 0;
   #bytes = 0;
 
@@ -27,23 +27,23 @@ export class CommitQueue {
     return this.#waiting.length - this.#taken;
   }
 
-  /** Whether the finish of a voted transaction waits here. */
+  /** Whether the finish of a voted transaction is in the queue. */
   get hasFinish(): boolean {
     return this.#waiting.some(({ kind }, index) => kind === "finish" && index >= this.#taken);
   }
 
-  /** What is in the air under `id`. */
+  /** The pending commit in the air with this id. */
   inAir(id: string): PendingCommit | undefined {
     return this.#inAir.get(id);
   }
 
-  /** Throws ServerBusyError when as many wait as may, or as many bytes of requests are kept. */
+  /** Throws ServerBusyError when the queue is full, or when the requests in memory have too many bytes. */
   checkRoom(bytes: number): void {
     if (this.count >= this.#countMax) throw new ServerBusyError({ what: "commits waiting", countMax: this.#countMax });
     if (this.#bytes + bytes > this.#bytesMax) throw new ServerBusyError({ what: "bytes of commits", countMax: this.#bytesMax });
   }
 
-  /** Counts a request that is kept without being in the air: it was voted. */
+  /** Counts the bytes of a voted request: it stays in memory but is no longer in the air. */
   keep(bytes: number): void {
     this.#bytes += bytes;
   }
@@ -52,7 +52,7 @@ export class CommitQueue {
     this.#bytes -= bytes;
   }
 
-  /** Puts `pending` at the end. Nothing else is in the air under its id. */
+  /** Adds `pending` at the end. No other pending commit with its id may be in the air. */
   enqueueCommit(pending: PendingCommit): void {
     assert(!this.#inAir.has(pending.id), "an id is in the air once");
     this.#inAir.set(pending.id, pending);
@@ -60,13 +60,13 @@ export class CommitQueue {
     this.#waiting.push(pending);
   }
 
-  /** Puts those that waited elsewhere, and are in the air already, before all others, in their order. */
+  /** Adds `pendings`, which waited elsewhere and are in the air already, before all others and in the same order. */
   addFirst(pendings: readonly PendingCommit[]): void {
     this.#waiting = [...pendings, ...this.#waiting.slice(this.#taken)];
     this.#taken = 0;
   }
 
-  /** The next one, which stays in the air until `land`. */
+  /** Takes the next one from the queue. It stays in the air until `land`. */
   nextCommit(): PendingCommit | undefined {
     const pending = this.#waiting[this.#taken];
     if (pending === undefined) return undefined;
@@ -78,7 +78,7 @@ export class CommitQueue {
     return pending;
   }
 
-  /** It is in the air no more: about to be answered. */
+  /** Removes `pending` from the air, just before its answer. */
   land(pending: PendingCommit): void {
     if (this.#inAir.get(pending.id) !== pending) return;
     this.#inAir.delete(pending.id);

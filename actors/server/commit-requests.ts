@@ -15,21 +15,21 @@ import { PendingCommit, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 import * as wire from "../protocol/codec.js";
 
-/** What commit requests need of the storage. */
+/** Parts of the storage that commit requests use. */
 export interface CommitRequestsDeps {
   readonly store: ObjectStore;
   readonly queue: CommitQueue;
   readonly transactions: OpenTransactions;
   readonly refusedIds: RefusedIds;
-  /** To be called after a commit was queued. */
+  /** Starts the next batch: called after a commit was queued. */
   readonly wake: () => void;
   readonly log: Log;
 }
 
 /**
- * Takes commits, votes, finishes, aborts and questions about outcomes. The id is looked up before anything is
+ * Handles commits, votes, finishes, aborts and questions about outcomes. It looks up the id before anything is
  * validated: a copy gets the answer of its original, which is in the queue, in the batch being written, or in the log.
- * Copies above copiesAnsweredMax get no answer: an error would say that the original never commits.
+ * Copies above copiesAnsweredMax get no answer: an error would mean that the original never commits.
  * Source: DESIGN promise 8; INTERLEAVINGS A4.
  */
 export class CommitRequests {
@@ -39,7 +39,7 @@ export class CommitRequests {
     this.#deps = deps;
   }
 
-  /** `session`: public id of the sender's session. Throws an error that is known at once, or calls `reply` later. */
+  /** `session`: public id of the sender's session. Throws when the error is known at once; else calls `reply`. */
   arrive(kind: "commit" | "vote", commit: Commit, session: string, bytes: number, reply: Reply): void {
     const { queue, transactions, refusedIds, wake } = this.#deps;
     const { id } = commit;
@@ -55,7 +55,7 @@ export class CommitRequests {
     }
     const known = this.#known(id);
     if (known !== undefined) {
-      // The answer to the copy of a vote is that it passed; the tid is in the answer to its finish.
+      // The transaction is committed, so its vote passed. Its tid is in the answer to the finish.
       reply(kind === "vote" ? wire.writeAnswer(wire.nothing, {}) : wire.writeAnswer(wire.committed, known));
       return;
     }
@@ -89,7 +89,7 @@ export class CommitRequests {
     throw new TransactionAbortedError({ transaction: id });
   }
 
-  /** Aborts a transaction that has not begun to commit. Throws MalformedMessageError for one that has. */
+  /** Aborts a transaction. Throws MalformedMessageError when it has begun to commit. */
   abort(id: string, reply: Reply | undefined): void {
     const { queue, transactions, refusedIds, store } = this.#deps;
     const original = queue.inAir(id);
@@ -99,7 +99,7 @@ export class CommitRequests {
     if (transactions.has(id)) {
       transactions.abort(id);
     } else if (original?.kind === "vote") {
-      // The abort arrived before the turn of the vote.
+      // The vote is still in the queue: abort its transaction after the vote.
       if (
         !this.#waits(
           original.afterwards(() => transactions.abort(id)),
@@ -115,12 +115,12 @@ export class CommitRequests {
   }
 
   /**
-   * Answers once the outcome is final: committed or fenced, as far as `fences` allows. Throws OutcomeUnknownError,
-   * ServerBusyError.
+   * Answers once the outcome is final: committed or fenced. Throws OutcomeUnknownError, or ServerBusyError when
+   * `fences` allows no further fence.
    */
   settle(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply): void {
     const { store, queue, transactions } = this.#deps;
-    // Its client has given it up: a transaction that waits, or was voted and not finished, never commits.
+    // The client no longer waits for its answer: a transaction that waits, or that was voted and not finished, aborts.
     transactions.abort(id);
     const original = queue.inAir(id);
     if (original !== undefined) {
@@ -148,7 +148,7 @@ export class CommitRequests {
     }
   }
 
-  /** After the request under this id has ended. `error`: the reason why its fence could not be written. */
+  /** Continues `settle` after the request with this id has ended. `error`: the reason why its fence was not written. */
   #settleAgain(id: string, snapshot: Tid, fences: FenceAllowance, reply: Reply, error: ZooidError | undefined): void {
     try {
       if (error !== undefined) throw error;
@@ -165,13 +165,13 @@ export class CommitRequests {
     else throw anotherKind(original.id);
   }
 
-  /** Returns `waits`: whether a copy waits for its answer. Logs a copy that does not, and is dropped. */
+  /** Returns `waits`: whether a copy waits for the answer of its original. If not, logs that the copy was dropped. */
   #waits(waits: boolean, operation: string, id: string): boolean {
     if (!waits) this.#deps.log.debug({ operation, transaction: id }, "a copy of a request was dropped");
     return waits;
   }
 
-  /** Head of `id` in the log; undefined if it has not committed. Throws the error of a refused or fenced id. */
+  /** Head of `id` in the log; undefined if `id` is not committed. Throws the error of a refused or fenced id. */
   #known(id: string): Committed | undefined {
     const { store, refusedIds } = this.#deps;
     const refused = refusedIds.get(id);

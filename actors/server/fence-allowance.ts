@@ -1,9 +1,9 @@
 import { type Clock, ServerBusyError } from "../../core/index.js";
 
 /**
- * How many fences one session may still cause to be written. Each fence stays on disk until the id floor has passed it, so a session
- * has `countMax` of them in any `overMs`, and no more. What may have to be fenced later, when it cannot be refused any more, counts from
- * when it begins to wait.
+ * The number of fences that one session may still cause. A fence stays on disk until the id floor has passed it. A
+ * session may therefore cause at most `countMax` fences in any `overMs`. A transaction that may need a fence later,
+ * when the server can no longer refuse it, is counted when it begins to wait.
  */
 export class FenceAllowance {
   readonly #clock: Clock;
@@ -20,14 +20,14 @@ export class FenceAllowance {
     this.#asOfMs = clock.monotonic();
   }
 
-  /** Counts one that will be written, or may have to be. Throws ServerBusyError when none is left. */
+  /** Counts a fence that will be written or may have to be written. Throws ServerBusyError when none is left. */
   spend(): void {
     this.#regain();
     if (this.#left < 1) throw new ServerBusyError({ what: "fences of this session", countMax: this.#countMax });
     this.#left -= 1;
   }
 
-  /** One that was counted need not be written after all. */
+  /** Takes back the count of a fence that is not needed after all. */
   giveBack(): void {
     this.#left = Math.min(this.#countMax, this.#left + 1);
   }

@@ -4,12 +4,12 @@ import { limits, type Log } from "../../core/index.js";
 import type { Broadcast, Invalidation } from "../protocol/messages.js";
 import * as wire from "../protocol/codec.js";
 
-/** What `transaction` makes stale; its keys only when they are few enough for a message. */
+/** The invalidation of one transaction. It contains the keys only when they are few enough for a message. */
 export function invalidationOf({ previous, tid, digest, keys }: LoggedTransaction): Invalidation {
   return { previous, tid, digest, keyCount: keys.length, keys: keys.length > limits.invalidationKeysMax ? undefined : keys };
 }
 
-/** Tells all clients of a storage, on one subject and in one order: the cost does not grow with their number. */
+/** Publishes invalidations once for all clients of a storage, in one order: the cost is the same for any number of clients. */
 export class InvalidationPublisher {
   readonly #transport: Transport;
   readonly #subject: string;
@@ -23,12 +23,15 @@ export class InvalidationPublisher {
     this.#log = deps.log;
   }
 
-  /** One message, or several when they would not fit; one transaction that does not fit names only how many keys it has. */
+  /**
+   * Publishes one message, or several when the transactions do not fit in one. A transaction that does not fit alone is
+   * published with the number of its keys, without the keys.
+   */
   publish(transactions: readonly LoggedTransaction[]): void {
     this.#publish(transactions.map(invalidationOf));
   }
 
-  /** A heartbeat or goodbye. What cannot be sent is not missed: clients notice by the gap, or by silence. */
+  /** Publishes a heartbeat or goodbye. An error is only logged: clients notice the silence. */
   send(message: Broadcast): void {
     this.#sendBytes(wire.broadcast.write(message));
   }

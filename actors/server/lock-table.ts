@@ -2,10 +2,10 @@ import type { CommitRequest } from "../../core/transaction.js";
 import { RangeSet } from "../../core/index.js";
 
 /**
- * The objects that voted transactions hold: what one wrote, against every reader and writer; what it read, absent keys
- * and ranges too, against every writer.
+ * The objects that voted transactions hold. A voted transaction holds the objects that it writes against every reader
+ * and writer. It holds the objects that it read, with absent keys and ranges, against every writer.
  *
- * Holders never hold the same object against each other: who would is made to wait before it votes.
+ * Two holders never hold the same object against each other: the later transaction waits before its vote.
  * Source: INTERLEAVINGS A2.
  */
 export class LockTable<Holder> {
@@ -14,7 +14,7 @@ export class LockTable<Holder> {
   readonly #ranges = new Map<Holder, RangeSet>();
   #holders = 0;
 
-  /** Holders now; where there are none, nobody has to look. */
+  /** Number of holders. At 0, callers can skip `met`. */
   get count(): number {
     return this.#holders;
   }
@@ -31,7 +31,7 @@ export class LockTable<Holder> {
     if (request.ranges.length > 0) this.#ranges.set(holder, new RangeSet(request.ranges));
   }
 
-  /** `request` is the one it held. */
+  /** `request` must be the one that was passed to `hold`. */
   release(holder: Holder, request: CommitRequest): void {
     this.#holders--;
     for (const { key } of request.writes) if (this.#written.get(key) === holder) this.#written.delete(key);
@@ -44,7 +44,7 @@ export class LockTable<Holder> {
     this.#ranges.delete(holder);
   }
 
-  /** A holder of something that `request` may not pass by, or undefined. */
+  /** A holder of an object that `request` writes or reads and must wait for; undefined: there is none. */
   met(request: CommitRequest): Holder | undefined {
     if (this.#holders === 0) return undefined;
     for (const { key } of request.writes) {

@@ -24,19 +24,21 @@ interface AskedLogPage {
 }
 
 /**
- * Answers clients that read the log. Those that missed little are answered at once, from the invalidation queue in memory. Those that
- * missed more wait for each other: one page is read and written at a time, whatever number of clients returns.
+ * Answers clients that read the log. A client that missed few transactions is answered at once from the invalidation
+ * queue in memory. Clients that missed more wait in a queue: one page is read and encoded at a time, for any number of
+ * clients.
  *
  * 1. No step takes much longer than `limits.pruningStepMsMax`; commits and heartbeats come between two steps.
- * 2. At most about `limits.pacedBytesInAirMax` of pages are on their way to the broker: an answer to a commit waits for no more.
- * 3. A page is read and written once for all who ask for it.
+ * 2. At most about `limits.pacedBytesInAirMax` of pages wait to be sent to the broker: the answer to a commit waits for
+ *    no more than these.
+ * 3. A page is read and encoded once for all clients that ask for it, as long as the memory for pages holds it.
  */
 export class LogPages {
   readonly #deps: LogPagesDeps;
   readonly #pages = new LRUCache<string, Uint8Array>({ maxSize: limits.logPagesBytesMax, sizeCalculation: (bytes) => bytes.length });
   readonly #asked: AskedLogPage[] = [];
   readonly #askedBy = new Map<string, number>();
-  /** Asked before this index are answered. */
+  /** Index of the first request in `#asked` that is not answered yet. */
   #first = 0;
   #isAnswering = false;
   readonly #sending: PacedSending;
@@ -46,21 +48,24 @@ export class LogPages {
     this.#sending = new PacedSending(deps);
   }
 
-  /** Pages that were written; those that were sent again are not counted. */
+  /** Number of pages encoded. A page that is sent again from memory is not counted. */
   written = 0;
 
-  /** Answers now or later, or throws BehindError, SnapshotTooOldError or ServerBusyError. */
+  /**
+   * Answers with the page of transactions after `after`, at once or later. Throws BehindError, SnapshotTooOldError or
+   * ServerBusyError.
+   */
   log({ session, after }: LogRequest, reply: Reply): void {
     if (this.#deps.store.queueHas(after)) reply(this.#logPage(after));
     else this.#ask({ session, operation: "log", write: () => this.#logPage(after), reply });
   }
 
-  /** The same, for some keys of one transaction. */
+  /** Answers later with some keys of one transaction, beginning at index `from`. Throws ServerBusyError. */
   keys({ session, tid, from }: KeysRequest, reply: Reply): void {
     this.#ask({ session, operation: "keys", write: () => this.#keysPage(tid, from), reply });
   }
 
-  /** Nobody is answered any more. */
+  /** Drops all requests that wait, without an answer. */
   stop(): void {
     this.#asked.length = 0;
     this.#first = 0;
@@ -94,7 +99,7 @@ export class LogPages {
       return undefined;
     }
     this.#first++;
-    // The answered part is cut off when it is half of all: each is moved once.
+    // The answered part is removed once it is more than half of the array: each removal moves fewer requests than it drops.
     if (this.#first * 2 > this.#asked.length) {
       this.#asked.splice(0, this.#first);
       this.#first = 0;
@@ -116,11 +121,11 @@ export class LogPages {
     return bytes.length;
   }
 
-  /** Throws BehindError when `after` is not reached, SnapshotTooOldError when no transaction with that tid is left. */
+  /** Throws BehindError when the log has not reached `after`, SnapshotTooOldError when the log no longer has it. */
   #logPage(after: Tid): Uint8Array {
     const { store } = this.#deps;
     const name = `log ${after}`;
-    // One that reaches the last transaction grows with the next one.
+    // A page that reaches the last transaction is complete only until the next one: its name contains both tids.
     const lastName = `${name} to ${store.position.tid}`;
     const known = this.#known(name, after) ?? this.#known(lastName, after);
     if (known !== undefined) return known;
@@ -136,7 +141,7 @@ export class LogPages {
     return bytes;
   }
 
-  /** Throws SnapshotTooOldError when the log has the transaction no more, BehindError when it is not there yet. */
+  /** Throws SnapshotTooOldError when the log no longer has the transaction, BehindError when it is not there yet. */
   #keysPage(tid: Tid, from: number): Uint8Array {
     const name = `keys ${tid} ${from}`;
     const known = this.#known(name, tid);
@@ -148,7 +153,7 @@ export class LogPages {
     return bytes;
   }
 
-  /** The page of this name, unless what it tells of `tid` was pruned. */
+  /** The page with this name; undefined when it is not in memory, or when the log after `tid` was pruned. */
   #known(name: string, tid: Tid): Uint8Array | undefined {
     return tid >= this.#deps.store.historyFloor ? this.#pages.get(name) : undefined;
   }

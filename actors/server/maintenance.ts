@@ -5,7 +5,7 @@ interface Work {
   readonly refuse: (error: unknown) => void;
 }
 
-/** Work on the store of one storage that waits for its turn between two batches, in the order in which it came. */
+/** A queue of work on the store of one storage. Each work runs between two batches, in the order of arrival. */
 export class Maintenance {
   readonly #waiting: Work[] = [];
 
@@ -13,7 +13,7 @@ export class Maintenance {
     return this.#waiting.length > 0;
   }
 
-  /** Runs `work` in its turn; resolves and rejects as it does. Rejects with ClosedError if its turn never comes. */
+  /** Runs `work` in its turn, with the same result. Rejects with ClosedError if its turn never comes. */
   add<T>(work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const run = async (): Promise<void> => {
@@ -28,12 +28,12 @@ export class Maintenance {
     });
   }
 
-  /** Runs the first work that waits. Rejects only when it left the store in doubt, with WriteInDoubtError. */
+  /** Runs the first work that waits. Rejects, with WriteInDoubtError, only when the work left a write in doubt. */
   async runNext(): Promise<void> {
     await this.#waiting.shift()?.run();
   }
 
-  /** Rejects all work that waits with ClosedError. */
+  /** Rejects all work in the queue with ClosedError. */
   refuseAll(): void {
     for (const { refuse } of this.#waiting.splice(0)) refuse(new ClosedError({ what: "storage" }));
   }

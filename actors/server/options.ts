@@ -20,7 +20,7 @@ export interface StorageOptions {
   readonly open: OpenStore;
   /** Revisions and log entries older than this are removed. Default: Infinity, none is removed. */
   readonly historyAgeMs?: Duration | undefined;
-  /** Clients whose last transaction is at most this old verify from the log, or Infinity; others discard their cache. */
+  /** Clients whose last tid is at most this old verify from the log, or Infinity; others discard their cache. */
   readonly invalidationAgeMs?: Duration;
   /** Clients that missed more transactions than this discard their cache: that is faster than a replay. */
   readonly replayTransactionsMax?: number;

@@ -224,7 +224,11 @@ describe("a wrong request to the endpoint of a node", () => {
   test.each<[string, (node: CacheNode) => Promise<unknown>, string]>([
     ["invalid tags", (node: CacheNode) => node.invalidate(["a b"]), "ZOOID_INVALID_TAG"],
     ["the root, which no request can name", (node: CacheNode) => node.invalidate([""]), "ZOOID_INVALID_TAG"],
-    ["too many tags", (node: CacheNode) => node.invalidate(Array.from({ length: limits.tagsInvalidatedMax + 1 }, () => "a")), "ZOOID_TOO_LARGE"],
+    [
+      "too many tags",
+      (node: CacheNode) => node.invalidate(Array.from({ length: limits.tagsInvalidatedMax + 1 }, () => "a")),
+      "ZOOID_TOO_LARGE",
+    ],
     ["a request too long", (node: CacheNode) => node.keys("x".repeat(limits.actorEventBytesMax)), "ZOOID_TOO_LARGE"],
     ["no row", (node: CacheNode) => node.keys("", { rowsMax: 0 }), "ZOOID_MALFORMED_MESSAGE"],
     ["too many rows", (node: CacheNode) => node.tags("a", { rowsMax: limits.listPageRowsMax + 1 }), "ZOOID_MALFORMED_MESSAGE"],
