@@ -94,7 +94,7 @@ export class CommitRequests {
     const { queue, transactions, refusedIds, store } = this.#deps;
     const original = queue.inAir(id);
     if (original?.kind === "finish" || original?.kind === "commit" || store.outcome(id)?.type === "committed") {
-      throw new MalformedMessageError({ what: "abort", reason: `is of ${id}, which commits` });
+      throw new MalformedMessageError({ what: "abort", reason: `the transaction ${id} is committing or committed` });
     }
     if (transactions.has(id)) {
       transactions.abort(id);
@@ -186,5 +186,5 @@ export class CommitRequests {
 }
 
 function anotherKind(id: string): MalformedMessageError {
-  return new MalformedMessageError({ what: "transaction", reason: `${id} is that of another` });
+  return new MalformedMessageError({ what: "transaction", reason: `a request of another kind has the id ${id}` });
 }

@@ -24,7 +24,7 @@ import type { OpenTransactions } from "./open-transactions.js";
 import type { PendingCommit } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
-/** What group commit needs of the storage it writes for. */
+/** Parts of the storage that group commit uses. */
 export interface GroupCommitDeps {
   readonly storage: string;
   readonly store: ObjectStore;
@@ -34,9 +34,9 @@ export interface GroupCommitDeps {
   readonly batchBytesMax: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** Publishes to all clients what was committed; called before any commit is answered. */
+  /** Publishes committed transactions to all clients; called before any commit is answered. */
   readonly publish: (transactions: readonly LoggedTransaction[]) => void;
-  /** The store cannot be opened again, or a bug ended this actor. */
+  /** Called when the store cannot be opened again, or when a bug ended this actor. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -45,31 +45,31 @@ interface Written {
   logged: LoggedTransaction | undefined;
 }
 
-/** The pace of attempts to open a store again. */
+/** Pace of the attempts to open a store again. */
 const reopenPace: RetryPace = { delayMsMin: limits.reopenDelayMsMin, delayMsMax: limits.reopenDelayMsMax };
 
 /** A batch, with the answers that wait for its end. */
 interface Round {
-  /** What was durable when the batch opened. */
+  /** Last durable position when the batch was opened. */
   readonly before: Position;
   /** Commits and fences in the batch, in order. `logged` is undefined for a fence. */
   readonly written: Written[];
-  /** Refusals whose reason lies in the batch: they are sent once it is durable. */
-  readonly resting: { readonly pending: PendingCommit; readonly error: ZooidError }[];
+  /** Refusals caused by transactions of the batch: they are sent once it is durable. */
+  readonly delayedRefusals: { readonly pending: PendingCommit; readonly error: ZooidError }[];
   transactions: readonly LoggedTransaction[];
 }
 
 /**
- * Writes the commits of one storage, one batch at a time. A transaction is committed when its batch is durable. Its tid
- * leaves the server after that: first to all clients, then in the answer to its commit.
+ * Writes the commits of one storage, one batch at a time. A transaction is committed when its batch is durable. Only
+ * then does its tid leave the server: first in the invalidation to all clients, then in the answer to its commit.
  */
 export class GroupCommit {
   readonly actor: Actor<typeof groupCommitMachine>;
   readonly #deps: GroupCommitDeps;
   readonly #maintenance = new Maintenance();
-  /** The batch whose write failed, until the log was read again. */
+  /** The batch whose write failed. It is set until the log has been read again. */
   #inDoubt: Round | undefined;
-  /** `#openNext` runs at the end of this turn of the event loop. */
+  /** Whether `#openNext` is queued as a microtask. */
   #isWoken = false;
   #batches = 0;
   #commits = 0;
@@ -88,7 +88,7 @@ export class GroupCommit {
     return this.actor.getSnapshot().value;
   }
 
-  /** Writes failed too often: commits are refused for a while. */
+  /** Whether commits are refused for a while because too many writes failed. */
   get isReadOnly(): boolean {
     return this.state === "readOnly";
   }
@@ -97,7 +97,7 @@ export class GroupCommit {
     return { batches: this.#batches, commits: this.#commits, conflicts: this.#conflicts };
   }
 
-  /** To be called when a commit was queued. Its batch opens once all messages of the same read are queued. */
+  /** Call this after a commit was queued. Its batch opens once all messages of the same socket read are queued. */
   wake(): void {
     if (this.#isWoken) return;
     const state = this.state;
@@ -106,7 +106,7 @@ export class GroupCommit {
     queueMicrotask(this.#openNext);
   }
 
-  /** Runs `work` on the store between two batches; resolves and rejects as it does. */
+  /** Runs `work` on the store between two batches, with the same result. Rejects with ClosedError once closed. */
   maintain<T>(work: () => Promise<T>): Promise<T> {
     if (!this.#isActive) return Promise.reject(new ClosedError({ what: "storage" }));
     const done = this.#maintenance.add(work);
@@ -114,17 +114,17 @@ export class GroupCommit {
     return done;
   }
 
-  /** Writes the batch under way and the finishes that wait; refuses all else. Resolves at the end of that. */
+  /** Completes the open batch, writes the finishes in the queue and refuses all other commits; then resolves. */
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.actor.subscribe({ complete: resolve, error: () => resolve() });
       this.actor.send({ type: "CLOSE" });
     });
-    this.#refuseWaiting((pending) => this.#leftBehind(pending));
+    this.#refuseWaiting((pending) => this.#closingError(pending));
     this.#maintenance.refuseAll();
   }
 
-  /** Ends at once; no commit that waits is answered. */
+  /** Ends at once. Commits in the queue get no answer. */
   stop(): void {
     this.actor.stop();
     this.#maintenance.refuseAll();
@@ -137,13 +137,13 @@ export class GroupCommit {
         maintain: fromPromise(() => this.#maintenance.runNext()),
         reopenStore: fromPromise(async () => {
           const position = await store.reopen();
-          log.warn({ storage, tid: position.tid }, "opened again");
+          log.warn({ storage, tid: position.tid }, "the store was opened again");
         }),
       },
       actions: {
         writeBatch: ({ context }) => {
           const { closing } = context;
-          // Not within the machine's step: a vote in the batch starts a machine of its own.
+          // Not within the step of this machine: a vote in the batch starts another machine.
           queueMicrotask(() => this.#writeWaiting(closing));
         },
         announceRecovered: () => {
@@ -153,8 +153,8 @@ export class GroupCommit {
         },
         refuseWaiting: () => this.#refuseWaiting(() => new ReadOnlyError({ who: "server" })),
         logInDoubt: (_, { error }) => log.error({ err: error, storage }, "a write is in doubt"),
-        logReopeningFailed: (_, { error }) => log.error({ err: error, storage }, "could not be opened again"),
-        logReadOnly: () => log.error({ storage, forMs: limits.writeProbationMs }, "takes no commits"),
+        logReopeningFailed: (_, { error }) => log.error({ err: error, storage }, "the store could not be opened again"),
+        logReadOnly: () => log.error({ storage, forMs: limits.writeProbationMs }, "the storage takes no commits"),
         reportFatal: (_, { error }) => onFatal(error),
         logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),
       },
@@ -171,7 +171,7 @@ export class GroupCommit {
     });
   }
 
-  /** False once it was killed, failed, or is closed. */
+  /** False once this actor was stopped, failed or closed. */
   get #isActive(): boolean {
     return this.actor.getSnapshot().status === "active";
   }
@@ -180,7 +180,7 @@ export class GroupCommit {
     this.#isWoken = false;
     const { status, value, context } = this.actor.getSnapshot();
     if (status !== "active") return;
-    // After a failed write the machine has to see the next one succeed, or it would count two failures in a row.
+    // After a failed write the machine must get the event of the next success: it counts failures in a row.
     const isAlone = this.#deps.queue.count === 1 && !this.#maintenance.isWaiting && context.writesFailed === 0;
     if (!isAlone || value !== "idle") {
       this.actor.send({ type: "COMMITS_WAITING" });
@@ -196,7 +196,7 @@ export class GroupCommit {
     if (this.#isActive) void this.#report(this.#startBatch(closing));
   }
 
-  /** Sends the machine how the batch ended. */
+  /** Sends the machine the event of the batch's end. */
   async #report(writing: Promise<void> | undefined): Promise<void> {
     try {
       await writing;
@@ -208,8 +208,9 @@ export class GroupCommit {
   }
 
   /**
-   * Opens a batch with the commits that wait, or only with the finishes when `closing`; writes and announces it.
-   * Undefined: that was done in this call. Rejects, and never throws, when the batch is in doubt or met a bug.
+   * Opens a batch with the commits in the queue, or only with the finishes when `closing`; writes and announces it.
+   * Undefined: the batch was announced within this call. Never throws; rejects when the batch is in doubt or a bug
+   * occurs.
    */
   #startBatch(closing: boolean): Promise<void> | undefined {
     try {
@@ -222,11 +223,11 @@ export class GroupCommit {
   #openBatch(closing: boolean): Promise<void> | undefined {
     const { store, queue } = this.#deps;
     const batch = store.openBatch();
-    const round: Round = { before: store.position, written: [], resting: [], transactions: [] };
+    const round: Round = { before: store.position, written: [], delayedRefusals: [], transactions: [] };
     try {
       this.#fill(batch, round, closing);
     } catch (error) {
-      // A bug. Nothing of this batch was written; its commits are answered from the log once the store is open again.
+      // This is a bug. The batch is not written; its commits are answered from the log once the store is open again.
       batch.discard();
       this.#inDoubt = round;
       throw error;
@@ -261,7 +262,7 @@ export class GroupCommit {
       const pending = queue.nextCommit();
       if (pending === undefined) return;
       if (pending.ended) continue;
-      if (closing && pending.kind !== "finish") this.#refuse(pending, this.#leftBehind(pending));
+      if (closing && pending.kind !== "finish") this.#refuse(pending, this.#closingError(pending));
       else if (pending.request === undefined) this.#addFence(batch, round, pending);
       else this.#addCommit(batch, round, pending, time);
     }
@@ -269,7 +270,7 @@ export class GroupCommit {
 
   #addFence(batch: CommitBatch, round: Round, pending: PendingCommit): void {
     try {
-      // The transaction may be in the log since the fence was queued: then there is nothing to fence.
+      // The transaction may have been committed after the fence was queued: then it needs no fence.
       if (batch.outcome(pending.id)?.type !== "committed") batch.fence(pending.id);
     } catch (error) {
       this.#refuse(pending, asZooidError(error));
@@ -281,17 +282,17 @@ export class GroupCommit {
   #addCommit(batch: CommitBatch, round: Round, pending: PendingCommit, time: BatchTime): void {
     const { transactions } = this.#deps;
     const { request, kind } = pending;
-    assert(request !== undefined, "what commits has something to commit");
-    // A voted transaction was validated at its vote, and what it holds has not changed since.
+    assert(request !== undefined, "a commit has a request");
+    // A finish needs no validation: the transaction passed it at its vote, and the objects it holds have not changed.
     if (kind !== "finish") {
       try {
         if (transactions.mustWait(pending, request)) return;
-        // A transaction that votes needs a tid later, at a point where it cannot be refused any more.
+        // A wrong clock must refuse a vote here: the finish needs a tid and cannot be refused.
         time.check();
         batch.validate(request);
         if (kind === "vote") transactions.voted(pending, request);
       } catch (error) {
-        this.#refuseInTime(round, pending, asZooidError(error));
+        this.#refuseOrDelay(round, pending, asZooidError(error));
         return;
       }
       if (kind === "vote") {
@@ -299,27 +300,30 @@ export class GroupCommit {
         pending.done();
         return;
       }
-      if (pending.isOpen) transactions.tell(pending, "ADDED");
+      if (pending.isOpen) transactions.notify(pending, "ADDED");
     }
     const written: Written = { pending, logged: undefined };
     round.written.push(written);
     written.logged = batch.addTransaction(request, time.nowMs);
   }
 
-  /** Refuses at once; if the reason lies in this batch, once it is durable: no tid of it leaves the server earlier. */
-  #refuseInTime(round: Round, pending: PendingCommit, error: ZooidError): void {
+  /**
+   * Refuses `pending` at once. If it conflicts with a transaction of this batch, it is refused once the batch is
+   * durable: the error names a tid, and no tid leaves the server earlier.
+   */
+  #refuseOrDelay(round: Round, pending: PendingCommit, error: ZooidError): void {
     if (error instanceof ConflictError) this.#conflicts++;
-    if (error instanceof ConflictError && error.current > round.before.tid) round.resting.push({ pending, error });
+    if (error instanceof ConflictError && error.current > round.before.tid) round.delayedRefusals.push({ pending, error });
     else this.#refuse(pending, error);
   }
 
   #refuse(pending: PendingCommit, error: ZooidError): void {
     const { queue, transactions, refusedIds, log, storage } = this.#deps;
-    if (error.code === "ZOOID_INTERNAL") log.error({ err: error.cause, storage, transaction: pending.id }, "a commit met a bug");
-    // A conflict or a snapshot too old refuses a late copy too. Other reasons pass: the id is refused from now on.
+    if (error.code === "ZOOID_INTERNAL") log.error({ err: error.cause, storage, transaction: pending.id }, "a commit failed due to a bug");
+    // A late copy would conflict or be too old as well. Other reasons may pass: from now on the id itself is refused.
     if (error.code !== "ZOOID_CONFLICT" && error.code !== "ZOOID_SNAPSHOT_TOO_OLD") refusedIds.refuse(pending.id, "aborted");
     queue.land(pending);
-    if (pending.isOpen) transactions.tell(pending, "REFUSED");
+    if (pending.isOpen) transactions.notify(pending, "REFUSED");
     pending.refused(error);
   }
 
@@ -329,10 +333,10 @@ export class GroupCommit {
       if (logged !== undefined) this.#answerCommitted(pending, logged);
       else this.#answerFenced(pending);
     }
-    for (const { pending, error } of round.resting) this.#refuse(pending, error);
+    for (const { pending, error } of round.delayedRefusals) this.#refuse(pending, error);
   }
 
-  /** The log decides: what it holds of the batch is committed, the rest never will be. */
+  /** The log decides: the transactions of the batch that it has are committed, the others never commit. */
   #announceRecovered(round: Round): void {
     const { store, queue, publish } = this.#deps;
     for (let after = round.before.tid; ;) {
@@ -357,15 +361,15 @@ export class GroupCommit {
         this.#answerFenced(pending);
       }
     }
-    // What was refused because of the batch is validated again: the reason may be gone.
-    for (const { pending } of round.resting) again.push(pending);
+    // Commits that conflicted with the batch are validated again: the batch may not be in the log.
+    for (const { pending } of round.delayedRefusals) again.push(pending);
     if (again.length > 0) queue.addFirst(again);
   }
 
   #answerCommitted(pending: PendingCommit, logged: Committed): void {
     this.#commits++;
     this.#deps.queue.land(pending);
-    if (pending.isOpen) this.#deps.transactions.tell(pending, "WRITTEN");
+    if (pending.isOpen) this.#deps.transactions.notify(pending, "WRITTEN");
     pending.committed(logged);
   }
 
@@ -381,8 +385,11 @@ export class GroupCommit {
     }
   }
 
-  /** Error for what waits at the end. A fence that was not written settles nothing: its client asks the next server. */
-  #leftBehind({ kind, id }: PendingCommit): ZooidError {
+  /**
+   * Error for a commit that is pending at the end. A fence that was not written settles nothing: its client asks the
+   * next server.
+   */
+  #closingError({ kind, id }: PendingCommit): ZooidError {
     return kind === "fence" ? new DisconnectedError({ address: this.#deps.storage }) : new TransactionAbortedError({ transaction: id });
   }
 }

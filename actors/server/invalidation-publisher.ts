@@ -9,7 +9,10 @@ export function invalidationOf({ previous, tid, digest, keys }: LoggedTransactio
   return { previous, tid, digest, keyCount: keys.length, keys: keys.length > limits.invalidationKeysMax ? undefined : keys };
 }
 
-/** Publishes invalidations once for all clients of a storage, in one order: the cost is the same for any number of clients. */
+/**
+ * Publishes invalidations on one subject for all clients of a storage, in one order. The cost does not grow with the
+ * number of clients.
+ */
 export class InvalidationPublisher {
   readonly #transport: Transport;
   readonly #subject: string;
@@ -56,7 +59,7 @@ export class InvalidationPublisher {
     try {
       this.#transport.publish(this.#subject, bytes);
     } catch (error) {
-      this.#log.debug({ err: error, subject: this.#subject }, "could not be published");
+      this.#log.debug({ err: error, subject: this.#subject }, "a message could not be published");
     }
   }
 }

@@ -14,7 +14,7 @@ export class LockTable<Holder> {
   readonly #ranges = new Map<Holder, RangeSet>();
   #holders = 0;
 
-  /** Number of holders. At 0, callers can skip `met`. */
+  /** Number of holders. At 0, callers can skip `blockerOf`. */
   get count(): number {
     return this.#holders;
   }
@@ -45,7 +45,7 @@ export class LockTable<Holder> {
   }
 
   /** A holder of an object that `request` writes or reads and must wait for; undefined: there is none. */
-  met(request: CommitRequest): Holder | undefined {
+  blockerOf(request: CommitRequest): Holder | undefined {
     if (this.#holders === 0) return undefined;
     for (const { key } of request.writes) {
       const holder = this.#written.get(key) ?? this.#reader(key);

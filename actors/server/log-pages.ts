@@ -16,7 +16,7 @@ export interface LogPagesDeps {
   readonly refusal: (error: unknown, operation: string) => Uint8Array;
 }
 
-interface AskedLogPage {
+interface PageRequest {
   readonly session: string;
   readonly operation: "log" | "keys";
   readonly write: () => Uint8Array;
@@ -36,9 +36,9 @@ interface AskedLogPage {
 export class LogPages {
   readonly #deps: LogPagesDeps;
   readonly #pages = new LRUCache<string, Uint8Array>({ maxSize: limits.logPagesBytesMax, sizeCalculation: (bytes) => bytes.length });
-  readonly #asked: AskedLogPage[] = [];
-  readonly #askedBy = new Map<string, number>();
-  /** Index of the first request in `#asked` that is not answered yet. */
+  readonly #waiting: PageRequest[] = [];
+  readonly #waitingBySession = new Map<string, number>();
+  /** Index of the first request in `#waiting` that is not answered yet. */
   #first = 0;
   #isAnswering = false;
   readonly #sending: PacedSending;
@@ -48,69 +48,66 @@ export class LogPages {
     this.#sending = new PacedSending(deps);
   }
 
-  /** Number of pages encoded. A page that is sent again from memory is not counted. */
-  written = 0;
-
   /**
    * Answers with the page of transactions after `after`, at once or later. Throws BehindError, SnapshotTooOldError or
    * ServerBusyError.
    */
   log({ session, after }: LogRequest, reply: Reply): void {
     if (this.#deps.store.queueHas(after)) reply(this.#logPage(after));
-    else this.#ask({ session, operation: "log", write: () => this.#logPage(after), reply });
+    else this.#enqueue({ session, operation: "log", write: () => this.#logPage(after), reply });
   }
 
   /** Answers later with some keys of one transaction, beginning at index `from`. Throws ServerBusyError. */
   keys({ session, tid, from }: KeysRequest, reply: Reply): void {
-    this.#ask({ session, operation: "keys", write: () => this.#keysPage(tid, from), reply });
+    this.#enqueue({ session, operation: "keys", write: () => this.#keysPage(tid, from), reply });
   }
 
   /** Drops all requests that wait, without an answer. */
   stop(): void {
-    this.#asked.length = 0;
+    this.#waiting.length = 0;
     this.#first = 0;
-    this.#askedBy.clear();
+    this.#waitingBySession.clear();
     this.#pages.clear();
   }
 
-  #ask(asked: AskedLogPage): void {
-    const { session } = asked;
-    const count = this.#askedBy.get(session) ?? 0;
+  #enqueue(request: PageRequest): void {
+    const { session } = request;
+    const count = this.#waitingBySession.get(session) ?? 0;
     if (count >= limits.pagesAskedMax) throw new ServerBusyError({ what: "pages of the log", countMax: limits.pagesAskedMax });
-    this.#askedBy.set(session, count + 1);
-    this.#asked.push(asked);
+    this.#waitingBySession.set(session, count + 1);
+    this.#waiting.push(request);
     if (!this.#isAnswering) void this.#answerAll();
   }
 
   async #answerAll(): Promise<void> {
     this.#isAnswering = true;
-    for (let asked = this.#next(); asked !== undefined; asked = this.#next()) {
-      const paced = this.#sending.sent(this.#answer(asked));
+    for (let request = this.#next(); request !== undefined; request = this.#next()) {
+      const paced = this.#sending.sent(this.#answer(request));
       if (paced !== undefined) await paced;
     }
     this.#isAnswering = false;
   }
 
-  #next(): AskedLogPage | undefined {
-    const asked = this.#asked[this.#first];
-    if (asked === undefined) {
-      this.#asked.length = 0;
+  #next(): PageRequest | undefined {
+    const request = this.#waiting[this.#first];
+    if (request === undefined) {
+      this.#waiting.length = 0;
       this.#first = 0;
       return undefined;
     }
     this.#first++;
-    // The answered part is removed once it is more than half of the array: each removal moves fewer requests than it drops.
-    if (this.#first * 2 > this.#asked.length) {
-      this.#asked.splice(0, this.#first);
+    // The answered part is removed once it is more than half of the array: so each removal moves less than it removes.
+    if (this.#first * 2 > this.#waiting.length) {
+      this.#waiting.splice(0, this.#first);
       this.#first = 0;
     }
-    const count = this.#askedBy.get(asked.session) ?? 1;
-    if (count === 1) this.#askedBy.delete(asked.session);
-    else this.#askedBy.set(asked.session, count - 1);
-    return asked;
+    const count = this.#waitingBySession.get(request.session) ?? 1;
+    if (count === 1) this.#waitingBySession.delete(request.session);
+    else this.#waitingBySession.set(request.session, count - 1);
+    return request;
   }
 
-  #answer({ operation, write, reply }: AskedLogPage): number {
+  #answer({ operation, write, reply }: PageRequest): number {
     let bytes: Uint8Array;
     try {
       bytes = write();
@@ -136,7 +133,6 @@ export class LogPages {
       throw new SnapshotTooOldError({ snapshot: after, floor: store.historyFloor });
     }
     const bytes = wire.writeAnswer(wire.logPage, page);
-    this.written++;
     this.#pages.set(page.whole ? lastName : name, bytes);
     return bytes;
   }
@@ -148,7 +144,6 @@ export class LogPages {
     if (known !== undefined) return known;
     const keys = this.#deps.store.keysOf(tid, from, limits.invalidationKeysMax);
     const bytes = wire.writeAnswer(wire.keysPage, { keys });
-    this.written++;
     this.#pages.set(name, bytes);
     return bytes;
   }

@@ -8,29 +8,29 @@ import { LockTable } from "./lock-table.js";
 import { PendingCommit, type Reply } from "./pending-commit.js";
 import type { RefusedIds } from "./refused-ids.js";
 
-/** A transaction with an actor: it waits for held objects, or was voted. */
+/** A transaction with an actor: it waits for held objects, or it was voted. */
 interface HeldTransaction {
   readonly id: string;
   readonly session: string;
   readonly request: CommitRequest;
   readonly bytes: number;
-  /** Time on the monotonic clock. */
+  /** Time at which the actor was started, on the monotonic clock. */
   readonly sinceMs: number;
   readonly actor: Actor<typeof transactionMachine>;
-  /** The fence that it may need is counted in advance: it can be aborted at any time. Undefined once it is fenced. */
+  /** The session's allowance, in which the fence is counted in advance. Undefined once the transaction is fenced. */
   allowance: FenceAllowance | undefined;
-  /** The request that is answered next: the commit or vote that it came with, then its finish. */
+  /** The request to answer next: first the commit or vote that opened the transaction, then its finish. */
   pending: PendingCommit;
-  /** The request that came with the last FINISH. */
+  /** The request of the last FINISH event. */
   finish: PendingCommit | undefined;
   holds: boolean;
-  /** The transaction whose objects it waits for. */
+  /** The transaction that holds the objects it waits for. */
   waitsFor: HeldTransaction | undefined;
-  /** The transactions that wait for its objects, in the order in which they came. */
+  /** The transactions that wait for its objects, in the order of arrival. */
   readonly waiters: Set<HeldTransaction>;
 }
 
-/** What open transactions need of the storage. */
+/** Parts of the storage that open transactions use. */
 export interface OpenTransactionsDeps {
   readonly storage: string;
   readonly clock: Clock;
@@ -39,22 +39,22 @@ export interface OpenTransactionsDeps {
   readonly refusedIds: RefusedIds;
   readonly timeoutMs: number;
   readonly countMax: number;
-  /** To be called after a commit was queued. */
+  /** Starts the next batch: called after a commit was queued. */
   readonly wake: () => void;
   readonly closeSession: (session: string) => void;
-  /** Number of fences that the session with this public id may still cause; undefined once it has ended. */
+  /** Allowance of fences of the session with this public id; undefined once the session has ended. */
   readonly fencesOf: (session: string) => FenceAllowance | undefined;
-  /** A bug ended a transaction's actor. The objects that it held are in no known state. */
+  /** Called when a bug ended the actor of a transaction: the state of the objects that it held is unknown. */
   readonly onFatal: (error: unknown) => void;
 }
 
-/** The transactions of one storage that live longer than a message: a root actor for each, in a map. */
+/** The transactions of one storage that need more than one message, or that wait: a root actor for each, in a map. */
 export class OpenTransactions {
   readonly #deps: OpenTransactionsDeps;
   readonly #open = new Map<string, HeldTransaction>();
   readonly #held = new LockTable<HeldTransaction>();
   readonly #machine: typeof transactionMachine;
-  /** Commits that were freed and are not queued yet. Commits that one holder frees together keep their order. */
+  /** Commits that no longer wait for objects and are not queued yet. Commits that one holder frees keep their order. */
   #freed: PendingCommit[] = [];
 
   constructor(deps: OpenTransactionsDeps) {
@@ -77,12 +77,12 @@ export class OpenTransactions {
   }
 
   /**
-   * Whether `pending` meets a held object. If so, it waits from now on, and is queued again later. Throws
-   * ServerBusyError, and TransactionAbortedError when its session has ended.
+   * Whether `pending` needs an object that another transaction holds. If so, it waits from now on and is queued again
+   * later. Throws ServerBusyError, or TransactionAbortedError when its session has ended.
    */
   mustWait(pending: PendingCommit, request: CommitRequest): boolean {
     if (this.#held.count === 0) return false;
-    const holder = this.#held.met(request);
+    const holder = this.#held.blockerOf(request);
     if (holder === undefined) return false;
     const transaction = this.#opened(pending, request);
     transaction.waitsFor = holder;
@@ -91,7 +91,7 @@ export class OpenTransactions {
     return true;
   }
 
-  /** A vote passed validation: it holds its objects from now on. Throws as `mustWait` does. */
+  /** Opens a transaction whose vote passed validation: it holds its objects from now on. Throws as `mustWait`. */
   voted(pending: PendingCommit, request: CommitRequest): void {
     this.#opened(pending, request).actor.send({ type: "VOTED" });
   }
@@ -100,7 +100,7 @@ export class OpenTransactions {
     return this.#open.has(id);
   }
 
-  /** Queues the finish of `id`; `reply` gets its answer. False: `id` is not voted, or its finish was queued before. */
+  /** Queues the finish of `id`; `reply` gets the answer. False: `id` is not voted, or its finish was queued before. */
   finish(id: string, reply: Reply): boolean {
     const transaction = this.#open.get(id);
     if (transaction === undefined) return false;
@@ -121,12 +121,12 @@ export class OpenTransactions {
     for (const { actor } of all) actor.send({ type: "SESSION_GONE" });
   }
 
-  /** Sends the transaction of `pending` how a batch ended for it. */
-  tell(pending: PendingCommit, type: (TransactionEvent & { type: "ADDED" | "WRITTEN" | "REFUSED" })["type"]): void {
+  /** Sends the event `type` of a batch to the transaction of `pending`. */
+  notify(pending: PendingCommit, type: (TransactionEvent & { type: "ADDED" | "WRITTEN" | "REFUSED" })["type"]): void {
     this.#open.get(pending.id)?.actor.send({ type });
   }
 
-  /** Ends all actors; no transaction is answered. */
+  /** Ends all actors. No request is answered. */
   stop(): void {
     for (const { actor } of this.#open.values()) actor.stop();
     this.#open.clear();
@@ -139,7 +139,7 @@ export class OpenTransactions {
     if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
     const { id, session } = pending;
     const allowance = fencesOf(session);
-    // Its session ended while it was queued: with an actor, it would have been aborted then.
+    // The session ended while the request was queued. It had no actor then that could be aborted.
     if (allowance === undefined) throw new TransactionAbortedError({ transaction: id });
     allowance.spend();
     const actor = createActor(this.#machine, { id: `server/${storage}/transaction/${id}`, clock, input: { id } });
@@ -166,33 +166,33 @@ export class OpenTransactions {
 
   #provided(): typeof transactionMachine {
     const { log, storage, timeoutMs, refusedIds, queue, closeSession } = this.#deps;
-    const the = (context: { readonly id: string }) => this.#open.get(context.id);
+    const transactionOf = (context: { readonly id: string }) => this.#open.get(context.id);
     return transactionMachine.provide({
       actions: {
         enqueueAgain: ({ context }) => {
-          const transaction = the(context);
+          const transaction = transactionOf(context);
           if (transaction !== undefined) this.#freed.push(transaction.pending);
         },
         hold: ({ context }) => {
-          const transaction = the(context);
+          const transaction = transactionOf(context);
           if (transaction === undefined) return;
           transaction.holds = true;
           queue.keep(transaction.bytes);
           this.#held.hold(transaction, transaction.request);
         },
         enqueueFinish: ({ context }) => {
-          const transaction = the(context);
+          const transaction = transactionOf(context);
           if (transaction?.finish === undefined) return;
           transaction.pending = transaction.finish;
           queue.enqueueCommit(transaction.pending);
           this.#deps.wake();
         },
-        release: ({ context }) => this.#release(the(context)),
+        release: ({ context }) => this.#release(transactionOf(context)),
         fence: ({ context: { id } }) => this.#fence(id),
         refuseAborted: ({ context: { id } }) => this.#refuse(id, new TransactionAbortedError({ transaction: id })),
         refuseTimedOut: ({ context: { id } }) => this.#refuse(id, new TransactionTimedOutError({ transaction: id })),
         closeSession: ({ context }) => {
-          const session = the(context)?.session;
+          const session = transactionOf(context)?.session;
           if (session !== undefined) closeSession(session);
         },
         logTimedOut: ({ context: { id } }) => {
@@ -205,7 +205,7 @@ export class OpenTransactions {
     });
   }
 
-  /** Keeps `id` from ever committing: at this server from now on, durably with the next batch. */
+  /** Prevents a commit of `id`: in this process from now on, durably with the next batch. */
   #fence(id: string): void {
     const { refusedIds, queue, wake } = this.#deps;
     refusedIds.refuse(id, "aborted");
@@ -219,7 +219,7 @@ export class OpenTransactions {
   #refuse(id: string, error: TransactionAbortedError | TransactionTimedOutError): void {
     const pending = this.#open.get(id)?.pending;
     if (pending === undefined) return;
-    // From now on the fence is in the queue under this id: no copy may join the refused request.
+    // The fence is queued under this id next. Therefore a copy must no longer join the refused request.
     this.#deps.refusedIds.refuse(id, error instanceof TransactionTimedOutError ? "timedOut" : "aborted");
     this.#deps.queue.land(pending);
     pending.refused(error);

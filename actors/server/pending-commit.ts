@@ -3,27 +3,27 @@ import { limits, type ZooidError } from "../../core/index.js";
 import type { Committed } from "../protocol/messages.js";
 import * as wire from "../protocol/codec.js";
 
-/** Sends one answer to whoever asked. Never throws. */
+/** Sends one answer to the sender of a request. Never throws. */
 export type Reply = (answer: Uint8Array) => void;
 
-/** `finish` is of a transaction that was voted; `fence` keeps an id from ever committing. */
+/** `finish` commits a voted transaction; `fence` prevents any later commit of an id. */
 export type PendingKind = "commit" | "vote" | "finish" | "fence";
 
 /**
- * Something that waits to be written, from its arrival to its answer. Copies of the same id join it: whoever asks about
- * an id that is in the air learns what becomes of the original.
+ * A commit, vote, finish or fence from its arrival to its answer. Copies with the same id join it: they get the answer
+ * of the original.
  */
 export class PendingCommit {
   readonly kind: PendingKind;
   readonly id: string;
   readonly session: string;
-  /** What is to be committed; undefined for a fence. */
+  /** Undefined for a fence. */
   readonly request: CommitRequest | undefined;
-  /** Of what was received. */
+  /** Size of the received message. */
   readonly bytes: number;
-  /** It is not looked at any more when its turn comes: it was answered before. */
+  /** It was answered already: a batch skips it. */
   ended = false;
-  /** It has an actor: it waits, waited, or was voted. */
+  /** Its transaction has an actor: it waits or waited for held objects, or it was voted. */
   isOpen = false;
   readonly #reply: Reply | undefined;
   #joined: Reply[] | undefined;
@@ -40,12 +40,15 @@ export class PendingCommit {
     this.#reply = reply;
   }
 
-  /** The same request came again. False: too many did already, and this one is not answered. */
+  /** Adds `reply` of a copy. False: too many copies wait already, and this one gets no answer. */
   join(reply: Reply): boolean {
     return added((this.#joined ??= []), reply);
   }
 
-  /** Calls `action` once it has ended, with the error if it was refused. False: too many wait for that already, and it is not called. */
+  /**
+   * Calls `action` after the end, with the error if the request was refused. False: too many actions wait already, and
+   * this one is never called.
+   */
   afterwards(action: (error: ZooidError | undefined) => void): boolean {
     return added((this.#afterwards ??= []), action);
   }
@@ -54,7 +57,7 @@ export class PendingCommit {
     this.#end(this.#reply === undefined ? undefined : wire.writeAnswer(wire.committed, committed), undefined);
   }
 
-  /** A vote passed, or a fence stands. */
+  /** Ends a vote that passed, or a fence that is durable. */
   done(): void {
     this.#end(this.#reply === undefined ? undefined : wire.writeAnswer(wire.nothing, {}), undefined);
   }

@@ -7,10 +7,10 @@ import { backOff } from "../../core/backoff.js";
 export interface PrunerDeps {
   readonly storage: string;
   readonly store: ObjectStore;
-  /** Undefined: history is kept for ever, and only fences past the id floor go. */
+  /** Undefined: history is kept for ever, and only fences below the id floor are removed. */
   readonly historyAgeMs: number | undefined;
   readonly intervalMs: number;
-  /** Oldest snapshot that a live client reads. */
+  /** Oldest snapshot that a live client reads; undefined: none. */
   readonly oldestSnapshot: () => Tid | undefined;
   /** Runs one piece of work on the store between two batches. */
   readonly maintain: <T>(work: () => Promise<T>) => Promise<T>;
@@ -18,7 +18,7 @@ export interface PrunerDeps {
   readonly log: Log;
 }
 
-/** Keeps one storage's history as short as it was asked to. */
+/** Removes the history of one storage that is older than `historyAgeMs` and that no live client reads. */
 export class StoragePruner {
   readonly actor: Actor<typeof pruningMachine>;
   readonly #deps: PrunerDeps;
@@ -36,7 +36,7 @@ export class StoragePruner {
     return typeof value === "string" ? value : value.sweeping;
   }
 
-  /** Entries removed since the start. */
+  /** Number of entries removed since the start. */
   get removed(): number {
     return this.#removed;
   }
@@ -62,7 +62,7 @@ export class StoragePruner {
       actions: {
         logSwept: () => log.debug({ storage, floor: store.historyFloor, removed: this.#removed }, "swept"),
         logFailed: (_, { error }) => {
-          // The storage is being closed: its end is told elsewhere.
+          // The storage closes, which is logged elsewhere.
           if (!(error instanceof ClosedError)) log.warn({ err: error, storage }, "a sweep failed");
         },
         logUnexpected: ({ event }) => log.warn({ storage, event: event.type }, "an unexpected event"),

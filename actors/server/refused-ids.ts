@@ -1,8 +1,9 @@
 import { limits, TransactionAbortedError, TransactionTimedOutError, type ZooidError } from "../../core/index.js";
 
 /**
- * Ids that this server refused for a reason that will pass: a late copy must not commit what its sender was told is lost.
- * In memory, for requests come to one instance and die with it; bounded, the oldest go first.
+ * Ids of transactions that this server refused for a reason that may pass. The sender knows that such a transaction is
+ * lost, so a late copy must not commit it. The ids are only in memory, because requests are addressed to one instance
+ * and are lost with it. Their number is bounded: the oldest are removed first.
  */
 export class RefusedIds {
   readonly #reasons = new Map<string, "aborted" | "timedOut">();
@@ -17,7 +18,7 @@ export class RefusedIds {
     }
   }
 
-  /** What a copy of `id` is answered. */
+  /** The error for a copy of `id`; undefined: `id` was not refused. */
   get(id: string): ZooidError | undefined {
     const reason = this.#reasons.get(id);
     if (reason === undefined) return undefined;

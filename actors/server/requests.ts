@@ -35,14 +35,14 @@ export interface RequestHandlersDeps {
   readonly sessions: Sessions;
   readonly commits: CommitRequests;
   readonly verdicts: Verdicts;
-  /** The server was told to take no writes. */
+  /** The option `readOnly` of the server: it takes no writes. */
   readonly readOnly: boolean;
-  /** The store is closed for a moment, to be opened again. */
+  /** Whether the store is closed for a moment because it is opened again. */
   readonly isReopening: () => boolean;
   readonly status: () => ServerStatus;
-  /** Shows that this server writes the storage. */
+  /** Proof that this server writes the storage. */
   readonly writer: (nonce: string) => Writer;
-  /** Answers a client that registers. Throws what it is refused with. */
+  /** Registers a client and returns the answer. Throws the error that refuses the client. */
   readonly register: (payload: Uint8Array) => Uint8Array;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -50,8 +50,8 @@ export interface RequestHandlersDeps {
 }
 
 /**
- * Answers the requests to one storage of this instance. Each is answered with what its operation promises, or with an
- * error by class and facts; a request that is malformed changes nothing.
+ * Answers the requests to one storage of this instance. Each request gets the result of its operation, or an error with
+ * class and facts. A malformed request changes nothing.
  */
 export class RequestHandlers {
   readonly #deps: RequestHandlersDeps;
@@ -63,16 +63,16 @@ export class RequestHandlers {
     this.#pages = new LogPages({ ...deps, refusal: (error, operation) => this.#refusal(error, operation) });
   }
 
-  /** What waits is not answered any more. */
+  /** Drops the requests that wait, without an answer. */
   stop(): void {
     this.#pages.stop();
   }
 
-  /** `operation` is the last token of the subject: whatever the sender wrote there. */
+  /** `operation` is the last token of the subject. The sender may have written any text there. */
   handle(operation: string, message: Message): void {
     const answer = message.reply;
     if (answer === undefined) {
-      // Nobody waits for an answer: only a goodbye makes sense so.
+      // The sender waits for no answer. Only a goodbye is useful without one.
       if (operation === "bye") this.#bye(message);
       else this.#deps.log.debug({ subject: message.subject }, "a request without a reply subject was dropped");
       return;
@@ -188,7 +188,10 @@ export class RequestHandlers {
     }
   }
 
-  /** The session with this secret, which may write, and whose client's transaction `id` is. Throws UnknownSessionError, ReadOnlyError, NotOwnerError. */
+  /**
+   * The session with this secret. Throws UnknownSessionError, ReadOnlyError if it may not write, or NotOwnerError if the
+   * transaction `id` is not of its client.
+   */
   #writer(secret: string, id: string): Session {
     const { sessions, readOnly } = this.#deps;
     const session = sessions.heard(secret);
@@ -206,7 +209,7 @@ export class RequestHandlers {
   #explained(error: unknown, operation: string): unknown {
     const { storage, log, isReopening } = this.#deps;
     if (error instanceof ClosedError && isReopening()) return new WriteInDoubtError({ folder: storage }, error);
-    if (!(error instanceof ZooidError)) log.error({ err: error, storage, operation }, "a request met a bug");
+    if (!(error instanceof ZooidError)) log.error({ err: error, storage, operation }, "a request failed due to a bug");
     return error;
   }
 
@@ -220,12 +223,12 @@ export class RequestHandlers {
   }
 }
 
-/** As many of the revisions asked for as fit in a page, at least one. */
+/** The first of the requested revisions, as many as fit in a page, but at least one. */
 function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
   const [first] = keys;
   if (first === undefined) throw new MalformedMessageError({ what: "load.keys", reason: "is empty" });
   const revision = store.load(first, snapshot);
-  // As-of of the first one holds for those that were read after it, be their own later.
+  // The as-of of the first revision is valid for the later ones too: theirs is the same or later.
   const { asOf } = revision;
   const revisions: LoadedRevision[] = [revision];
   let bytes = revision.value?.length ?? 0;

@@ -10,26 +10,30 @@ import type { Log } from "../../core/log.js";
 export type { StorageOptions, StorageServerOptions } from "./options.js";
 
 /**
- * A server of one or more storages, which owns their data.
- * It ends when closed or killed; a storage that has to end by itself tells `onFatal`.
+ * A server of one or more storages. It owns their data. It ends when it is closed or killed. A storage that must end by
+ * itself calls `onFatal`.
  */
 export interface StorageServer {
-  /** New at each start: clients tell by it that they talk to another process than before. */
+  /** Instance id, new at each start: clients notice by it that another process answers than before. */
   readonly instance: string;
-  /** Names of the storages it serves, in order. */
+  /** Names of the served storages, sorted. */
   readonly storages: readonly string[];
-  /** How `storage` is doing now. Throws UnknownStorageError. */
+  /** Current status of `storage`. Throws UnknownStorageError. */
   status(storage: string): ServerStatus;
-  /** Writes what is in the air and the finishes that wait, refuses what else waits, says goodbye and closes the stores. Idempotent. */
+  /**
+   * Completes the open batches, writes the finishes in the queues, refuses all other commits, publishes goodbyes and
+   * closes the stores. Idempotent.
+   */
   close(): Promise<void>;
-  /** Drops everything at once and says nothing, as if the process were killed. The stores are left as they are. */
+  /** Stops at once and sends nothing, as if the process were killed. The stores are not closed. */
   kill(): void;
 }
 
 /**
- * A storage server that serves. One that writes waits for the broker's word that no other writer is there: without a link, and while
- * another one listens and does not answer, it does not resolve. Rejects with InvalidOptionError, AnotherWriterError, NotAuthorizedError
- * (naming the subject that the broker refuses), CapturedSubjectsError, InUseError, StoreError, or the signal's reason.
+ * Starts a storage server; resolves when it serves. A server that writes first waits until the broker says that no other
+ * writer listens: it does not resolve without a link, or while another writer listens and does not answer. Rejects with
+ * InvalidOptionError, AnotherWriterError, NotAuthorizedError (with the subject that the broker refuses),
+ * CapturedSubjectsError, InUseError, StoreError, or the signal's reason.
  */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {
   const checked = checkServerOptions(options);
@@ -70,8 +74,8 @@ export async function startStorageServer(options: StorageServerOptions): Promise
 }
 
 /**
- * Answers clients that look for storages: in this realm, and on the subject of all realms. The broker may refuse the second subscription; a client
- * of another realm then gets an error that does not name this realm.
+ * Answers clients that search for storages, on the subject of this realm and on the subject of all realms. The broker
+ * may refuse the second subscription; a client of another realm then gets an error that does not name this realm.
  */
 function answerStorages(
   { realm, transport, log }: Pick<StorageServerOptions, "realm" | "transport"> & { readonly log: Log },
