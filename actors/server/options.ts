@@ -140,7 +140,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
   checkSeamsOverTransport(options);
   checkName("realm", options.realm);
   if (typeof options.storages !== "object" || options.storages === null)
-    throw new InvalidOptionError({ option: "storages", reason: "is no object of storages by their names" });
+    throw new InvalidOptionError({ option: "storages", reason: "is not an object with a storage for each name" });
   const sessionTimeoutMs = wholeMs(options.sessionTimeoutMs, limits.sessionTimeoutMs, "sessionTimeoutMs");
   const common = {
     readOnly: options.readOnly ?? false,
@@ -170,7 +170,7 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
     checkNames(store, storageOptionNames, `storages.${name}.`);
     checked.set(name, { ...common, store: checkedStore(name, store) });
   }
-  if (checked.size === 0) throw new InvalidOptionError({ option: "storages", reason: "names none" });
+  if (checked.size === 0) throw new InvalidOptionError({ option: "storages", reason: "has no storage" });
   return checked;
 }
 

@@ -189,8 +189,8 @@ export class RequestHandlers {
   }
 
   /**
-   * The session with this secret. Throws UnknownSessionError, ReadOnlyError if it may not write, or NotOwnerError if the
-   * transaction `id` is not of its client.
+   * The session with this secret. Throws UnknownSessionError, ReadOnlyError if it may not write, or NotOwnerError if
+   * the transaction `id` belongs to another client.
    */
   #writer(secret: string, id: string): Session {
     const { sessions, readOnly } = this.#deps;

@@ -30,9 +30,9 @@ export interface StorageServer {
 }
 
 /**
- * Starts a storage server; resolves when it serves. A server that writes first waits until the broker says that no other
- * writer listens: it does not resolve without a link, or while another writer listens and does not answer. Rejects with
- * InvalidOptionError, AnotherWriterError, NotAuthorizedError (with the subject that the broker refuses),
+ * Starts a storage server; resolves when it serves. A server that writes first waits until the broker says that no
+ * other writer listens: it does not resolve without a link, or while another writer listens and does not answer.
+ * Rejects with InvalidOptionError, AnotherWriterError, NotAuthorizedError (with the subject that the broker refuses),
  * CapturedSubjectsError, InUseError, StoreError, or the signal's reason.
  */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {

@@ -14,25 +14,25 @@ import { FenceAllowance } from "./fence-allowance.js";
 import type { Register } from "../protocol/messages.js";
 import type { ActorSystem } from "../system/actor-system.js";
 
-/** A registered client. */
+/** The session of a registered client. */
 export interface Session {
-  /** Its public id. */
+  /** Public id of the session. */
   readonly id: string;
   readonly secret: string;
   readonly client: string;
   /** Hash of the client's secret: ids of its transactions begin with it. */
   readonly owner: string;
-  /** The client asked not to write. */
+  /** The client registered as a reader. */
   readonly readOnly: boolean;
-  /** When it was opened, on the monotonic clock. */
+  /** Time at which the session was opened, on the monotonic clock. */
   readonly sinceMs: number;
-  /** When anything was last heard of it, on the monotonic clock. */
+  /** Time of the client's last message, on the monotonic clock. */
   heardAtMs: number;
-  /** Anything was asked in it since it was opened. */
+  /** Whether a request arrived in the session since it was opened. */
   isUsed: boolean;
-  /** Oldest snapshot of its open transactions, as the client said last. */
+  /** Oldest snapshot of the client's open transactions, from its last report. */
   oldestSnapshot: Tid | undefined;
-  /** The same snapshot, told again and again while the storage went on; undefined when its oldest is the last transaction. */
+  /** An oldest snapshot that stays behind the last transaction; undefined: the client reads at the last transaction. */
   held: HeldSnapshot | undefined;
   readonly fences: FenceAllowance;
   readonly actor: Actor<typeof sessionMachine>;
@@ -41,7 +41,7 @@ export interface Session {
 
 interface HeldSnapshot {
   readonly snapshot: Tid;
-  /** When it was first told with transactions after it, on the monotonic clock. */
+  /** Time of the first report at which transactions came after the snapshot, on the monotonic clock. */
   readonly sinceMs: number;
   isLogged: boolean;
 }
@@ -51,17 +51,23 @@ export interface SessionsDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly timeoutMs: number;
-  /** A snapshot that a client keeps open for longer is logged, once: a transaction was begun there, and neither finished nor aborted. */
+  /**
+   * A snapshot that a client keeps open for longer is logged once: the client began a transaction there, and neither
+   * committed nor aborted it.
+   */
   readonly snapshotHeldMs: number;
   readonly countMax: number;
   readonly countPerClientMax: number;
-  /** Silence after which a session may make room for another one of its client, below `timeoutMs`: two keep-alives were lost. */
+  /**
+   * Silence after which a session may be ended to make room for another session of its client: two keep-alives are
+   * missing. Below `timeoutMs`.
+   */
   readonly idleMs: number;
   readonly fencesPerSessionMax: number;
   readonly abortTransactions: (session: string) => void;
-  /** Where the machines of sessions can be looked at. */
+  /** System in which the machines of sessions are registered for inspection. */
   readonly system: ActorSystem | undefined;
-  /** A bug ended a session's actor: what it kept is in no known state. */
+  /** Called when a bug ended the actor of a session: the state of its transactions is unknown. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -71,7 +77,7 @@ export class Sessions {
   readonly #bySecret = new Map<string, Session>();
   readonly #byId = new Map<string, Session>();
   readonly #byClient = new Map<string, Set<Session>>();
-  /** Those that nothing was asked in yet, the oldest first. */
+  /** Sessions without a request so far, the oldest first. */
   readonly #unused = new Set<Session>();
   readonly #machine: typeof sessionMachine;
 
@@ -84,14 +90,14 @@ export class Sessions {
     return this.#bySecret.size;
   }
 
-  /** The `countMax` oldest ones. */
+  /** The `countMax` oldest sessions. */
   first(countMax: number): readonly Session[] {
     return [...this.#bySecret.values()].slice(0, countMax);
   }
 
   /**
-   * The session that `register` opens, or opened: the same message sent twice opens one. Its client reads `oldestSnapshot` until it says
-   * otherwise. Throws ServerBusyError, MalformedMessageError.
+   * Opens a session, or returns the one that a copy of the same message opened. `oldestSnapshot` is valid until the
+   * first report of the client. Throws ServerBusyError, MalformedMessageError.
    */
   open({ client, readOnly, clientSecret, sessionSecret, oldestSnapshot }: Register): Session {
     const { clock, fencesPerSessionMax, storage, log, system, onFatal } = this.#deps;
@@ -99,7 +105,7 @@ export class Sessions {
     const opened = this.#bySecret.get(sessionSecret);
     if (opened !== undefined) {
       const isSame = opened.owner === owner && opened.client === client && opened.readOnly === readOnly;
-      if (!isSame) throw new MalformedMessageError({ what: "register.sessionSecret", reason: "is that of another registration" });
+      if (!isSame) throw new MalformedMessageError({ what: "register.sessionSecret", reason: "another registration has this secret" });
       opened.oldestSnapshot ??= oldestSnapshot;
       return this.heard(sessionSecret);
     }
@@ -133,7 +139,7 @@ export class Sessions {
     return session;
   }
 
-  /** The live session with this secret, which was just heard of. Throws UnknownSessionError. */
+  /** The live session with this secret. Records that its client sent a message. Throws UnknownSessionError. */
   heard(secret: string): Session {
     const session = this.#bySecret.get(secret);
     if (session === undefined) throw new UnknownSessionError({ session: publicId(secret) });
@@ -145,11 +151,14 @@ export class Sessions {
     return session;
   }
 
-  /** The session with this secret lives, and told its oldest open snapshot; `last` is where the storage stands. Throws UnknownSessionError. */
+  /**
+   * Records that the client of the session with this secret is alive, and its oldest open snapshot. `last`: last tid of
+   * the storage. Throws UnknownSessionError.
+   */
   alive(secret: string, oldestSnapshot: Tid | undefined, last: Tid): void {
     const session = this.heard(secret);
     session.oldestSnapshot = oldestSnapshot;
-    // What follows the storage is as old as its last transaction, be that of yesterday.
+    // A snapshot at the last tid keeps no history, even if that tid is a day old.
     if (oldestSnapshot === undefined || oldestSnapshot >= last) {
       session.held = undefined;
       return;
@@ -169,17 +178,17 @@ export class Sessions {
     return this.#byId.get(id);
   }
 
-  /** The session with this secret says goodbye; one that is gone already needs not. */
+  /** Ends the session with this secret, at the wish of its client. Does nothing if the session is gone. */
   bye(secret: string): void {
     this.#bySecret.get(secret)?.actor.send({ type: "BYE" });
   }
 
-  /** One of the voted transactions of the session with this public id hung. */
+  /** Ends the session with this public id: one of its voted transactions timed out. */
   hung(id: string): void {
     this.#byId.get(id)?.actor.send({ type: "TRANSACTION_HUNG" });
   }
 
-  /** Oldest snapshot that a live client reads, undefined when none told of one. */
+  /** Oldest snapshot that a live client reads; undefined: no client reported one. */
   get oldestSnapshot(): Tid | undefined {
     let oldest: Tid | undefined;
     for (const { oldestSnapshot } of this.#bySecret.values()) {
@@ -188,7 +197,7 @@ export class Sessions {
     return oldest;
   }
 
-  /** Ends all actors without a word: for the end of the server. */
+  /** Ends all actors at the end of the server. Sends and logs nothing. */
   stop(): void {
     for (const { actor, unregister } of this.#bySecret.values()) {
       unregister?.();
@@ -200,7 +209,7 @@ export class Sessions {
     this.#unused.clear();
   }
 
-  /** Ends a session that nobody uses when there is no room for another one. Throws ServerBusyError when there is none. */
+  /** Ends an unused session if a new one has no room. Throws ServerBusyError when no session can be ended. */
   #makeRoom(client: string): void {
     const { countMax, countPerClientMax } = this.#deps;
     const ofClient = this.#byClient.get(client);
@@ -214,14 +223,17 @@ export class Sessions {
     if (!this.#displace(oldest)) throw new ServerBusyError({ what: "sessions", countMax });
   }
 
-  /** The one of `sessions` that was heard of longest ago. */
+  /** The session of `sessions` whose last message is the oldest. */
   #quietest(sessions: Iterable<Session>): Session | undefined {
     let quietest: Session | undefined;
     for (const session of sessions) if (quietest === undefined || session.heardAtMs < quietest.heardAtMs) quietest = session;
     return quietest;
   }
 
-  /** False: its client may be there. One that is there says so every keepAliveIntervalMs, and asks at once in a session that is new. */
+  /**
+   * Ends a session whose client is silent. False: the client may be alive. A client that is alive reports every
+   * keepAliveIntervalMs, and sends a first request at once in a new session.
+   */
   #displace(session: Session | undefined): boolean {
     if (session === undefined) return false;
     const silentMs = this.#deps.clock.monotonic() - session.heardAtMs;
@@ -255,7 +267,8 @@ export class Sessions {
         wasHeard: ({ context }) => silentMs(context.session) < timeoutMs,
       },
       delays: {
-        // Whole milliseconds: the rest of a subtraction may be too small to move the clock, and would be waited for for ever.
+        // Whole milliseconds: a smaller delay from the subtraction may not advance the clock, and the timer would fire
+        // again and again.
         silenceLeft: ({ context }) => Math.max(1, Math.ceil(timeoutMs - silentMs(context.session))),
       },
     });

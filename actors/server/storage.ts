@@ -27,16 +27,16 @@ import { Verdicts } from "./verdict.js";
 import * as wire from "../protocol/codec.js";
 import { writerProof } from "../protocol/writer-proof.js";
 
-/** Times of snapshotRetentionMs that a client may keep a snapshot open before that is logged. */
+/** A snapshot that a client keeps open is logged after this many times snapshotRetentionMs. */
 const retentionsHeldMax = 2;
 
 export interface ServedStorageDeps {
   readonly realm: string;
   readonly storage: string;
   readonly instance: string;
-  /** Wall clock: of two writers the one that started first stays. */
+  /** Wall clock at the start of the server. If two servers write, the one that started first continues. */
   readonly startedAt: number;
-  /** The same moment on the monotonic clock. */
+  /** The same time on the monotonic clock. */
   readonly startedMs: number;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -44,15 +44,15 @@ export interface ServedStorageDeps {
   readonly log: Log;
   readonly options: CheckedStorageOptions;
   readonly system: ActorSystem | undefined;
-  /** Whether to begin to write though a writer may be left that does not answer. */
+  /** Whether to begin to write although another writer that does not answer may still run. */
   readonly takeOver: boolean;
-  /** Calls off a start that waits. */
+  /** Cancels a start that waits. */
   readonly signal: AbortSignal | undefined;
-  /** It ended by itself, and answers nobody any more. */
+  /** Called when the storage ended by itself: it answers no more requests. */
   readonly onFatal: (error: unknown) => void;
 }
 
-/** One storage of a server: its store, its clients, and the subjects they reach it on. */
+/** One storage of a server: its store, its clients, and the subjects of its requests. */
 export class ServedStorage {
   readonly #deps: ServedStorageDeps;
   readonly #store: ObjectStore;
@@ -67,13 +67,13 @@ export class ServedStorage {
   readonly #unregister: (() => void)[] = [];
   readonly #subjects: ReturnType<typeof storageSubjects>;
   #heartbeat: unknown;
-  /** How often there was a link to the broker. */
+  /** Number of times that the transport was connected since the storage began to serve. */
   #links = 0;
   #isServing = false;
 
   /**
-   * Opens the store and serves it, once no other writer is there. Rejects with AnotherWriterError, NotAuthorizedError, InUseError,
-   * StoreError, or the signal's reason.
+   * Opens the store and serves it, after the check that there is no other writer. Rejects with AnotherWriterError,
+   * NotAuthorizedError, CapturedSubjectsError, InUseError, StoreError, or the signal's reason.
    */
   static async start(deps: ServedStorageDeps): Promise<ServedStorage> {
     if (!deps.options.readOnly) await checkNoWriter(deps, deps);
@@ -172,10 +172,10 @@ export class ServedStorage {
       clock,
       log,
     });
-    this.#watch = new WriterWatch(deps, this.#role, (error) => this.#stopForAnother(error));
+    this.#watch = new WriterWatch(deps, this.#role, (error) => this.#stopForOtherWriter(error));
   }
 
-  /** Writes the batch in the air and the finishes that wait, refuses what else waits, and says goodbye. */
+  /** Completes the open batch, writes the finishes in the queue, refuses all other commits, and publishes a goodbye. */
   async close(): Promise<void> {
     if (!this.#isServing) return;
     this.#stopListening();
@@ -185,7 +185,7 @@ export class ServedStorage {
     await this.#store.close();
   }
 
-  /** Drops everything at once, as if the process were killed. */
+  /** Stops at once and sends nothing, as if the process were killed. */
   kill(): void {
     this.#stopListening();
     this.#groupCommit.stop();
@@ -278,11 +278,11 @@ export class ServedStorage {
       await transport.flush();
     } catch (error) {
       if (!(error instanceof DisconnectedError)) throw error;
-      log.warn({ storage, address: transport.address }, "no link: clients will find the server when there is one");
+      log.warn({ storage, address: transport.address }, "no link to the broker: clients will find the server when it is connected");
     }
     for (const { refused } of this.#subscriptions) if (refused !== undefined) throw refused;
     await this.#checkMaySend();
-    // Clients learn at once what they missed, and that their requests of before may be lost.
+    // The heartbeat shows clients at once which tid they missed, and that earlier requests may be lost.
     this.#unregister.push(
       transport.onStatus((status) => {
         if (status !== "connected") return;
@@ -295,8 +295,9 @@ export class ServedStorage {
   }
 
   /**
-   * Rejects with NotAuthorizedError when the broker refuses what this server has to send: its heartbeats, by which another writer
-   * notices it, the question whether another one writes, which it asks itself here, or the answer.
+   * Rejects with NotAuthorizedError when the broker refuses a message that this server must send: its heartbeats, by
+   * which another writer notices it, the question whether another server writes, or the answer to this question. The
+   * server asks itself the question here.
    */
   async #checkMaySend(): Promise<void> {
     const { transport, instance, options, signal } = this.#deps;
@@ -308,7 +309,8 @@ export class ServedStorage {
       const subject = this.#subjects.operation(instance, "writer");
       const shown = options.readOnly ? undefined : await askForWriter(this.#deps, subject, signal);
       await transport.flush().catch(() => undefined);
-      // Others may send over the same link what the broker refuses; nobody else answers the question.
+      // Other users of this link may cause refusals too. But if no answer came, the broker refused the question or the
+      // answer of this server.
       const refusal = shown?.type === "silence" ? refusals.at(-1) : refusals.find((each) => each.subject === this.#subjects.invalidations);
       if (refusal !== undefined) throw refusal;
     } finally {
@@ -350,7 +352,7 @@ export class ServedStorage {
     try {
       bytes = answer();
     } catch (error) {
-      if (!(error instanceof ZooidError)) log.error({ err: error, subject: message.subject }, "a request met a bug");
+      if (!(error instanceof ZooidError)) log.error({ err: error, subject: message.subject }, "a request failed due to a bug");
       bytes = wire.writeError(error);
     }
     try {
@@ -366,7 +368,7 @@ export class ServedStorage {
     if (broadcast !== undefined) this.#watch.heard(broadcast);
   }
 
-  #stopForAnother(error: AnotherWriterError): void {
+  #stopForOtherWriter(error: AnotherWriterError): void {
     const { log, storage, onFatal } = this.#deps;
     log.fatal({ err: error, storage }, "another server writes this storage");
     this.close().then(

@@ -4,16 +4,17 @@ import { limits, type Tid, tidMinus } from "../../core/index.js";
 import type { Verdict, Verify } from "../protocol/messages.js";
 
 export interface VerdictsOptions {
-  /** The server writes the storage: no tid after its last one can be a client's, unless its history was lost. */
+  /** The server writes the storage: a client can have a later tid only if the server lost part of its history. */
   readonly writes: boolean;
-  /** Caches that missed no more than this are replayed from the log, milliseconds. */
+  /** A cache is replayed from the log if its last tid is at most this much older than the server's, milliseconds. */
   readonly invalidationAgeMs?: number;
-  /** Transactions that are replayed to one client at most. */
+  /** Maximum number of transactions that are replayed to one client. */
   readonly replayTransactionsMax?: number;
 }
 
 /**
- * What is to become of a cache that has applied everything up to its position, and holds what was true at its as-of.
+ * Decides whether a client cache is up to date, or is replayed, discarded or refused. The cache has applied all
+ * transactions up to its position, and contains revisions that were current at its as-of.
  * Source: DESIGN "Verification"; INTERLEAVINGS A10.
  */
 export class Verdicts {
@@ -33,12 +34,12 @@ export class Verdicts {
 
   on({ position, asOf }: Pick<Verify, "position" | "asOf">): Verdict {
     const last = this.#store.position;
-    const of = (type: Verdict["type"]): Verdict => ({ type, position: last });
+    const verdict = (type: Verdict["type"]): Verdict => ({ type, position: last });
     const found = [this.#find(position), this.#find(asOf)];
-    if (found.includes("other")) return of("otherHistory");
-    if (found.includes("ahead")) return of(this.#writes ? "lost" : "behind");
-    if (position.tid === last.tid) return of("upToDate");
-    return of(this.#isReplayable(position.tid) ? "replay" : "discard");
+    if (found.includes("other")) return verdict("otherHistory");
+    if (found.includes("ahead")) return verdict(this.#writes ? "lost" : "behind");
+    if (position.tid === last.tid) return verdict("upToDate");
+    return verdict(this.#isReplayable(position.tid) ? "replay" : "discard");
   }
 
   #isReplayable(tid: Tid): boolean {
@@ -48,10 +49,14 @@ export class Verdicts {
     return store.countAfter(tid) <= this.#replayTransactionsMax;
   }
 
-  /** `other`: the store has passed `position` without it, or has its tid with another digest. What was pruned cannot be told. */
+  /**
+   * `other`: the store passed the tid without such a transaction, or has the tid with another digest. A tid in the
+   * pruned history counts as `here`: the store can no longer compare it.
+   */
   #find({ tid, digest }: Position): "here" | "ahead" | "other" {
     const store = this.#store;
-    // Looked for first: a load tells of a batch as soon as it is durable, which may be before the store's own position has moved.
+    // The look-up comes before the comparison: a load can return a tid as soon as its batch is durable, before the
+    // position of the store advances.
     const found = store.digestAt(tid);
     if (found !== undefined) return found === digest ? "here" : "other";
     if (tid > store.position.tid) return "ahead";
