@@ -1,11 +1,10 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { type ConnectionOptions, parseOptions, ProtocolHandler, setTransportFactory } from "nats";
-import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
+import type { ConnectionOptions } from "nats";
 import { asDuration, atLeastOneMs, DisconnectedError, type Duration, limits } from "../../core/index.js";
-import { abortable } from "../../core/abortable.js";
 import { isLasting } from "../redial.js";
 import { hostAndPort, type NatsAddress, portDefault } from "./address.js";
+import { isClosedEarly, NatsLink } from "./link.js";
 import { refusalOf } from "./refusal.js";
 
 /**
@@ -50,22 +49,11 @@ export interface NatsDialOptions {
   readonly resolve?: (host: string) => Promise<readonly string[]>;
 }
 
-/** One connection to one server, until it is lost. It never dials again by itself. */
-export interface NatsLink {
-  readonly protocol: ProtocolHandler;
-  /** The reached address, `host:port`. */
-  readonly address: string;
-}
-
 /**
  * Dials the IP addresses of `address`, each in the resolver's order, until one is reached. Rejects with
  * NotAuthorizedError, CertificateError or DisconnectedError.
- *
- * This drives the protocol handler of nats.js, which its `connect` wraps, and leaves reconnecting to this project.
- * `connect` cannot be cancelled, leaves a socket open for ever to a server that accepts and sends nothing, forgets the
- * addresses that did not answer at first, drops messages that are published meanwhile, and never gives up a dead link
- * whose send buffer is full. Servers that a cluster gossips about are not used: they may not be reachable from here,
- * and no configuration vouches for their names.
+ * Servers that a cluster gossips about are not used: they may not be reachable from here, and no configuration vouches
+ * for their names.
  */
 export async function dialNats(address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
   let reason: unknown;
@@ -88,20 +76,13 @@ export async function dialNats(address: NatsAddress, options: NatsDialOptions, s
 
 async function dialOne(host: string, address: NatsAddress, options: NatsDialOptions, signal: AbortSignal): Promise<NatsLink> {
   signal.throwIfAborted();
-  setTransportFactory({ factory: () => new VerifyingTransport(host), dnsResolveFn: nodeResolveHost });
-  const protocol = new ProtocolHandler(parseOptions(connectionOptions(host, address, options)), {
-    publish: (subject, payload, publishOptions) => protocol.publish(subject, payload, publishOptions),
-  });
-  const server = protocol.servers.getCurrentServer();
-  if (isIP(address.host) === 0) server.tlsName = address.host;
-  protocol.server = server;
+  const link = new NatsLink(host, hostAndPort(host, address.port), connectionOptions(address, options));
   try {
-    await abortable(protocol.dial(server), signal);
-    return { protocol, address: hostAndPort(host, address.port) };
+    await link.dial(isIP(address.host) === 0 ? address.host : undefined, signal);
+    return link;
   } catch (error) {
-    protocol.raceTimer?.cancel();
-    const asksForCertificate = protocol.info?.tls_verify === true;
-    abandon(protocol);
+    const asksForCertificate = link.server?.tls_verify === true;
+    link.abandon();
     throw refusalOf(error, { address: address.text, asksForCertificate, ...shownBy(address, options) }) ?? error;
   }
 }
@@ -121,43 +102,11 @@ function shownBy({ user, token }: NatsAddress, options: NatsDialOptions) {
   };
 }
 
-/**
- * Checks the certificate of a server that was reached by an IP address against that address. Without a host, Node
- * checks for "localhost".
- */
-class VerifyingTransport extends NodeTransport {
-  readonly #host: string;
-
-  constructor(host: string) {
-    super();
-    this.#host = host;
-  }
-
-  override startTLS(): ReturnType<NodeTransport["startTLS"]> {
-    // Passed to Node's TLS, which prefers the name of the address or `tls.serverName`, if there is one.
-    this.options = { ...this.options, tls: Object.assign({ host: this.#host }, this.options.tls) };
-    return super.startTLS();
-  }
-}
-
-/** Closes a connection without a message to the server. Its socket is closed when this returns, in any state. */
-export function abandon(protocol: ProtocolHandler): void {
-  protocol.heartbeats.cancel();
-  protocol.transport.discard();
-  protocol.resetOutbound();
-  void protocol.close();
-}
-
-function connectionOptions(host: string, address: NatsAddress, options: NatsDialOptions): ConnectionOptions {
+function connectionOptions(address: NatsAddress, options: NatsDialOptions): ConnectionOptions {
   const user = address.user ?? options.user;
   const password = address.user === undefined ? options.password : address.password;
   const token = address.token ?? options.token;
   return {
-    servers: [hostAndPort(host, address.port)],
-    noRandomize: true,
-    reconnect: false,
-    ignoreClusterUpdates: true,
-    noAsyncTraces: true,
     timeout: timerMs(options.dialTimeoutMs ?? limits.dialTimeoutMs, "dialTimeoutMs"),
     pingInterval: timerMs(options.pingIntervalMs ?? limits.pingIntervalMs, "pingIntervalMs"),
     maxPingOut: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
@@ -173,11 +122,8 @@ function tlsOptions({ serverName, ...rest }: NatsTls): NonNullable<ConnectionOpt
   return serverName === undefined ? rest : Object.assign({ servername: serverName }, rest);
 }
 
-/** The message of the NATS client for a connection that was closed without an error. */
-const closedEarly = "error connecting - node provided an undefined error";
-
 function textOf(error: unknown): string | undefined {
-  if (error instanceof Error && error.message === closedEarly) return "the connection was closed before the broker greeted";
+  if (isClosedEarly(error)) return "the connection was closed before the broker greeted";
   return error instanceof Error && error.message !== "" ? error.message : undefined;
 }
 

@@ -1,13 +1,4 @@
-import {
-  headers,
-  type MsgHdrs,
-  type Msg,
-  PermissionViolationError,
-  type ProtocolHandler,
-  QueuedIteratorImpl,
-  type Status,
-  SubscriptionImpl,
-} from "nats";
+import { headers, type Msg, type MsgHdrs, PermissionViolationError, type Status } from "nats";
 import {
   ClosedError,
   DisconnectedError,
@@ -20,7 +11,8 @@ import {
 import { handle } from "../handling.js";
 import { LinkedTransport } from "../linked-transport.js";
 import { type NatsAddress, natsAddress } from "./address.js";
-import { abandon, dialNats, type NatsLink } from "./dial.js";
+import { dialNats } from "./dial.js";
+import type { NatsLink } from "./link.js";
 import { checkNatsOptions, type NatsOptions } from "./options.js";
 import { Joiner, type PartPosition, positionFromText, positionToText, split } from "../parts.js";
 import { isLasting } from "../redial.js";
@@ -52,26 +44,10 @@ interface NatsSubscription {
   readonly queue: string | undefined;
   readonly handler: (message: HeadedMessage) => void;
   /** The subscription on the current link. */
-  subscription: SubscriptionImpl | undefined;
+  subscription: Subscription | undefined;
   /** Why the broker refuses it on the current link. */
   refused: NotAuthorizedError | undefined;
   active: boolean;
-}
-
-/**
- * Passes events of a connection on at once: in the order of arrival, and before anything more is sent into a dead link.
- */
-class StatusTap extends QueuedIteratorImpl<Status> {
-  readonly #take: (event: Status) => void;
-
-  constructor(take: (event: Status) => void) {
-    super();
-    this.#take = take;
-  }
-
-  override push(event: Status | (() => void)): void {
-    if (typeof event !== "function") this.#take(event);
-  }
 }
 
 const refusedInbox = "answers come to it; permit it, or name with inboxPrefix what the user may subscribe to";
@@ -86,7 +62,7 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
   readonly #onRefused = new Set<(error: NotAuthorizedError) => void>();
   readonly #inbox: string;
   readonly #id: string;
-  #protocol: ProtocolHandler | undefined;
+  #link: NatsLink | undefined;
   /** Why no reply can arrive over the current link. */
   #repliesRefused: NotAuthorizedError | undefined;
   #lose: (() => void) | undefined;
@@ -131,7 +107,7 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
       active: true,
     };
     this.#entries.add(entry);
-    if (this.#protocol !== undefined) this.#subscribe(this.#protocol, entry);
+    if (this.#link !== undefined) this.#subscribe(this.#link, entry);
     return {
       get refused() {
         return entry.refused;
@@ -156,7 +132,7 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
   }
 
   protected override get isLinked(): boolean {
-    return this.#protocol?.connected === true;
+    return this.#link?.isConnected === true;
   }
 
   protected override publishWhole(subject: string, payload: Uint8Array): void {
@@ -183,37 +159,36 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
     this.#lose?.();
   }
 
-  protected override async serve({ protocol, address }: NatsLink): Promise<void> {
+  protected override async serve(link: NatsLink): Promise<void> {
     if (this.status === "closed") {
-      abandon(protocol);
+      link.abandon();
       return;
     }
     await new Promise<void>((resolve) => {
       const lose = () => {
-        this.#drop(protocol);
+        this.#drop(link);
         resolve();
       };
       this.#lose = lose;
-      protocol.listeners.push(new StatusTap((event) => this.#onEvent(event, lose)));
-      if (protocol.connected) this.#take(protocol, address);
+      link.onStatus((event) => this.#onEvent(event, lose));
+      if (link.isConnected) this.#take(link);
       else lose();
     });
   }
 
-  #take(protocol: ProtocolHandler, address: string): void {
-    this.#protocol = protocol;
+  #take(link: NatsLink): void {
+    this.#link = link;
     this.#repliesRefused = undefined;
-    const replies = new SubscriptionImpl(protocol, `${this.#inbox}*`, { callback: (error, message) => this.#onReply(error, message) });
-    protocol.subscribe(replies);
-    for (const entry of this.#entries) this.#subscribe(protocol, entry);
-    this.linked(address, protocol.info?.max_payload ?? limits.payloadBytesMax);
+    link.subscribe(`${this.#inbox}*`, { callback: (error, message) => this.#onReply(error, message), queue: undefined });
+    for (const entry of this.#entries) this.#subscribe(link, entry);
+    this.linked(link.address, link.server?.max_payload ?? limits.payloadBytesMax);
   }
 
-  #drop(protocol: ProtocolHandler): void {
-    if (this.#protocol !== undefined && this.#protocol !== protocol) return;
-    abandon(protocol);
-    if (this.#protocol === undefined) return;
-    this.#protocol = undefined;
+  #drop(link: NatsLink): void {
+    if (this.#link !== undefined && this.#link !== link) return;
+    link.abandon();
+    if (this.#link === undefined) return;
+    this.#link = undefined;
     this.#lose = undefined;
     for (const entry of this.#entries) entry.subscription = undefined;
     this.#joiner.clear();
@@ -237,14 +212,12 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
     return new NotAuthorizedError({ address: this.address, subject: error.subject, refused, reason }, error);
   }
 
-  #subscribe(protocol: ProtocolHandler, entry: NatsSubscription): void {
+  #subscribe(link: NatsLink, entry: NatsSubscription): void {
     entry.refused = undefined;
-    entry.subscription = new SubscriptionImpl(protocol, entry.subject, {
-      // The callback must not throw: that would end the reading of nats.js while the link looks whole.
+    entry.subscription = link.subscribe(entry.subject, {
       callback: (error, message) => this.#onMessage(entry, error, message),
-      ...(entry.queue === undefined ? {} : { queue: entry.queue }),
+      queue: entry.queue,
     });
-    protocol.subscribe(entry.subscription);
   }
 
   #onMessage(entry: NatsSubscription, error: Error | null, message: Msg): void {
@@ -287,20 +260,20 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
   }
 
   #send(subject: string, payload: Uint8Array, reply: string | undefined): void {
-    const protocol = this.#linked();
+    const link = this.#linked();
     if (payload.length <= this.payloadBytesMax) {
-      protocol.publish(subject, payload, reply === undefined ? undefined : { reply });
+      link.publish(subject, payload, reply === undefined ? undefined : { reply });
       return;
     }
     for (const { position, bytes } of split(subject, `${this.#id}-${++this.#lastSplit}`, payload, this.payloadBytesMax)) {
       // Only the last part asks for a reply. Without a subscriber one refusal comes then, not one for each part.
       const last = position.index === position.count - 1;
-      protocol.publish(subject, bytes, { headers: partHeaders(position), ...(last && reply !== undefined ? { reply } : {}) });
+      link.publish(subject, bytes, { headers: partHeaders(position), ...(last && reply !== undefined ? { reply } : {}) });
     }
   }
 
   #sendHeaded(subject: string, payload: Uint8Array, reply: string, named: Readonly<Record<string, string>>): void {
-    const protocol = this.#linked();
+    const link = this.#linked();
     const sent = headers();
     let size = payload.length;
     for (const [name, value] of Object.entries(named)) {
@@ -308,12 +281,12 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
       size += name.length + value.length;
     }
     if (size > this.payloadBytesMax) throw new TooLargeError({ what: subject, size, sizeMax: this.payloadBytesMax });
-    protocol.publish(subject, payload, { headers: sent, reply });
+    link.publish(subject, payload, { headers: sent, reply });
   }
 
-  #linked(): ProtocolHandler {
+  #linked(): NatsLink {
     this.checkLink();
-    return this.#protocol as ProtocolHandler;
+    return this.#link as NatsLink;
   }
 }
 
