@@ -1,11 +1,12 @@
-import { assert } from "../../core/assert.js";
 import type { Clock } from "../../core/clock.js";
-import { StoreError } from "../../core/errors.js";
+import { ClosedError, StoreError } from "../../core/errors.js";
 import { limits } from "../../core/limits.js";
 import type { Log } from "../../core/log.js";
 import type { Tid } from "../../core/tid.js";
 import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
+import { giveUp } from "../kv/failed-store.js";
 import { everything, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
+import { WriteBehind } from "../kv/write-behind.js";
 import { recordSerial } from "./revision.js";
 import { emptyPosition, type Position } from "../../core/transaction.js";
 
@@ -55,19 +56,25 @@ export class CacheDisk {
   /** Changes for the next batch; undefined: a removal. */
   #gathered = new Map<string, DiskRevision | undefined>();
   #gatheredBytes = 0;
-  #inTheAirBytes = 0;
-  /** Number of changes made, and the number of these that were handed to a batch. */
-  #changes = 0;
-  #handedOver = 0;
-  #writing: Promise<void> | undefined;
-  #timer: unknown;
-  #retiring: Promise<void> | undefined;
+  /** Changes in the batch in flight. */
+  #inFlight: ReadonlyMap<string, DiskRevision | undefined> = new Map();
+  #inFlightBytes = 0;
+  readonly #writer: WriteBehind;
+  /** Set when the disk is lost. Resolves when it is marked as discarded, or cannot be. */
+  #retiring: Promise<unknown> | undefined;
   #killed = false;
 
   private constructor(options: CacheDiskOptions, store: OrderedStore, meta: CacheMeta) {
     this.#options = options;
     this.#store = store;
     this.#meta = meta;
+    this.#writer = new WriteBehind({
+      store,
+      clock: options.clock,
+      take: () => this.#take(),
+      wrote: () => this.#wrote(),
+      lost: (error) => this.#lose(error),
+    });
   }
 
   /**
@@ -146,7 +153,7 @@ export class CacheDisk {
   put(key: string, serial: Tid, record: Uint8Array): DiskRevision | undefined {
     if (this.#store === undefined) return undefined;
     const bytes = Buffer.byteLength(key) + record.length + entryOverheadBytes;
-    const waiting = this.#gatheredBytes + this.#inTheAirBytes;
+    const waiting = this.#gatheredBytes + this.#inFlightBytes;
     if (bytes > this.#options.bytesMax || waiting + bytes > limits.cachePendingBytesMax) {
       this.remove(key);
       return undefined;
@@ -170,7 +177,7 @@ export class CacheDisk {
   /** Sets the position that covers all changes up to now. Call it in the turn in which they were made. */
   stand(position: Position, asOf: Position): void {
     this.#meta = { ...this.#meta, position, asOf };
-    this.#changed();
+    this.#writer.changed();
   }
 
   removeAll(): void {
@@ -181,12 +188,10 @@ export class CacheDisk {
 
   /** Resolves when all changes up to now are on disk, or the disk is lost. */
   async flush(): Promise<void> {
-    const target = this.#changes;
-    while (this.#handedOver < target || this.#writing !== undefined) {
-      if (this.#store === undefined) break;
-      const last = this.#handedOver >= target;
-      await (this.#writing ?? this.#write());
-      if (last) break;
+    try {
+      await this.#writer.flush();
+    } catch (error) {
+      if (this.#store !== undefined) throw error;
     }
     await this.#retiring;
   }
@@ -194,7 +199,7 @@ export class CacheDisk {
   /** Writes pending changes, then closes the disk. */
   async close(): Promise<void> {
     await this.flush();
-    this.#cancelTimer();
+    await this.#writer.end();
     const store = this.#store;
     this.#store = undefined;
     await store?.close();
@@ -212,7 +217,7 @@ export class CacheDisk {
   kill(): void {
     this.#killed = true;
     this.#store = undefined;
-    this.#cancelTimer();
+    void this.#writer.end();
     this.#forget();
   }
 
@@ -243,7 +248,7 @@ export class CacheDisk {
   /** Removes entries of any format, in the batch with the next position. */
   #removeAll(view: View): void {
     for (const [bytes] of view.range(cacheEntries)) this.#gather(keyOfCacheEntry(bytes), undefined);
-    this.#changed();
+    this.#writer.changed();
   }
 
   #evict(newest: string | undefined): void {
@@ -266,61 +271,26 @@ export class CacheDisk {
     const before = this.#gathered.get(key);
     this.#gatheredBytes += (entry?.bytes ?? 0) - (before?.bytes ?? 0);
     this.#gathered.set(key, entry);
-    this.#changed();
+    this.#writer.changed();
   }
 
-  #changed(): void {
-    this.#changes++;
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    if (this.#store === undefined || this.#handedOver === this.#changes) return;
-    if (this.#timer !== undefined || this.#writing !== undefined) return;
-    this.#timer = this.#options.clock.setTimeout(() => {
-      this.#timer = undefined;
-      void this.#write();
-    }, limits.cacheWriteDelayMs);
-  }
-
-  /** Hands all collected changes to the store, as one batch. Never rejects. */
-  #write(): Promise<void> {
-    assert(this.#writing === undefined, "one batch of a cache is in the air");
-    this.#cancelTimer();
-    const store = this.#store;
-    if (store === undefined) return Promise.resolve();
-    const gathered = this.#gathered;
-    const changes: StoreChange[] = [{ key: cacheMetaKey, value: encodeCacheMeta(this.#meta) }];
-    for (const [key, entry] of gathered) changes.push({ key: cacheEntryKey(key), value: entry?.record });
+  /** All collected changes, and the position that covers them. */
+  #take(): readonly StoreChange[] {
+    this.#inFlight = this.#gathered;
+    this.#inFlightBytes = this.#gatheredBytes;
     this.#gathered = new Map();
-    this.#inTheAirBytes = this.#gatheredBytes;
     this.#gatheredBytes = 0;
-    this.#handedOver = this.#changes;
-    this.#writing = this.#writeBatch(store, changes, gathered);
-    return this.#writing;
+    const changes: StoreChange[] = [{ key: cacheMetaKey, value: encodeCacheMeta(this.#meta) }];
+    for (const [key, entry] of this.#inFlight) changes.push({ key: cacheEntryKey(key), value: entry?.record });
+    return changes;
   }
 
-  async #writeBatch(
-    store: OrderedStore,
-    changes: readonly StoreChange[],
-    written: ReadonlyMap<string, DiskRevision | undefined>,
-  ): Promise<void> {
-    try {
-      await store.batch(changes);
-      for (const entry of written.values()) {
-        if (entry !== undefined) entry.record = undefined;
-      }
-    } catch (error) {
-      this.#lose(error);
+  #wrote(): void {
+    for (const entry of this.#inFlight.values()) {
+      if (entry !== undefined) entry.record = undefined;
     }
-    this.#writing = undefined;
-    this.#inTheAirBytes = 0;
-    this.#schedule();
-  }
-
-  #cancelTimer(): void {
-    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#inFlight = new Map();
+    this.#inFlightBytes = 0;
   }
 
   #forget(): void {
@@ -340,24 +310,17 @@ export class CacheDisk {
     const { storage, log } = this.#options;
     log.error({ storage, folder: store.path, error }, "cache goes on in memory, its disk cannot be used");
     this.#store = undefined;
-    this.#cancelTimer();
     this.#forget();
-    this.#retiring = this.#retire(store);
+    const mark = [{ key: cacheMetaKey, value: encodeCacheMeta({ ...this.#meta, isDiscarded: true }) }];
+    const ended = this.#writer.end();
+    this.#retiring = giveUp({ store, ended, open: () => this.#openAgain(), mark, remove: undefined }).catch((failure: unknown) => {
+      log.warn({ storage, folder: store.path, error: failure }, "cache on disk cannot be marked as discarded");
+    });
   }
 
-  async #retire(store: OrderedStore): Promise<void> {
-    const { storage, open, log } = this.#options;
-    try {
-      await store.close();
-      if (this.#killed) return;
-      const again = await open();
-      try {
-        await again.batch([{ key: cacheMetaKey, value: encodeCacheMeta({ ...this.#meta, isDiscarded: true }) }]);
-      } finally {
-        await again.close();
-      }
-    } catch (error) {
-      log.warn({ storage, folder: store.path, error }, "cache on disk cannot be marked as discarded");
-    }
+  /** Rejects after a kill: the next process may have the folder. */
+  async #openAgain(): Promise<OrderedStore> {
+    if (this.#killed) throw new ClosedError({ what: "cache" });
+    return this.#options.open();
   }
 }
