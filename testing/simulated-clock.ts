@@ -102,8 +102,14 @@ export class SimulatedClock implements Clock {
     this.#elapsedMs = endMs;
   }
 
+  /** Steps until `holds` returns true. Rejects when it does not within `timeoutMs` of simulated time. */
+  async until(holds: () => boolean, timeoutMs: number): Promise<void> {
+    const inTime = await this.holdsWithin(holds, timeoutMs);
+    assert(inTime, `${holds.toString()} returns true within ${timeoutMs} ms`);
+  }
+
   /** Steps until `holds` returns true, at most `timeoutMs` of simulated time. Resolves to whether it did. */
-  async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
+  async holdsWithin(holds: () => boolean, timeoutMs: number): Promise<boolean> {
     const endMs = this.#elapsedMs + timeoutMs;
     await settled();
     while (!holds()) {
@@ -126,7 +132,7 @@ export class SimulatedClock implements Clock {
       isSettled = true;
     };
     promise.then(mark, mark);
-    const inTime = await this.until(() => isSettled, timeoutMs);
+    const inTime = await this.holdsWithin(() => isSettled, timeoutMs);
     assert(inTime, `a promise awaited in simulation settles within ${timeoutMs} ms`);
     return promise;
   }

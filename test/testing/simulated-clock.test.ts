@@ -76,7 +76,7 @@ describe("simulated clock", () => {
     const clock = new SimulatedClock();
     const tick = () => clock.setTimeout(tick, 30);
     tick();
-    expect(await clock.until(() => false, 100)).toBe(false);
+    expect(await clock.holdsWithin(() => false, 100)).toBe(false);
     expect(clock.monotonic()).toBe(100);
     await expect(clock.settle(new Promise(() => undefined), 50)).rejects.toThrow("settles within 50 ms");
   });

@@ -67,19 +67,19 @@ export async function play({ world, tierFor, faultsFor, isLevel }: CacheRun): Pr
     for (const node of nodes) node.open();
     void faults.run();
     const length = faults.isSlow ? 1 : random.fraction() ** 3;
-    await world.until(() => false, stormMsMin + length * (stormMsMax - stormMsMin));
+    await world.holdsWithin(() => false, stormMsMin + length * (stormMsMax - stormMsMin));
     if (!world.isViolated && world.lullMs > 0) {
       faults.lull(beforeLullMs, world.lullMs);
-      await world.until(() => false, beforeLullMs);
+      await world.holdsWithin(() => false, beforeLullMs);
       world.isLull = true;
-      await world.until(() => false, world.lullMs);
+      await world.holdsWithin(() => false, world.lullMs);
       world.isLull = false;
     }
     if (!world.isViolated) {
       faults.end();
       world.isCalm = true;
       const calmAt = clock.monotonic();
-      const inTime = await world.until(() => isLevel(nodes), calmMs);
+      const inTime = await world.holdsWithin(() => isLevel(nodes), calmMs);
       if (!inTime && !world.isViolated)
         checker.violated(11, "once faults stop, every node follows and every outbox is empty", levels(nodes));
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
@@ -141,6 +141,6 @@ async function lookAtAll(world: CacheWorld, nodes: readonly SimulatedNode[]): Pr
   });
   let isDone = false;
   void Promise.all(looks).then(() => (isDone = true));
-  await world.until(() => isDone, lookMs);
+  await world.holdsWithin(() => isDone, lookMs);
   if (!isDone && !world.isViolated) checker.violated(12, "every call is over in time", { timings });
 }

@@ -24,7 +24,7 @@ async function connected() {
   const client = new SimulatedClient(world, "c1", traits);
   server.start();
   client.open();
-  expect(await world.until(() => client.client?.state === "readWrite", 1_000)).toBe(true);
+  expect(await world.holdsWithin(() => client.client?.state === "readWrite", 1_000)).toBe(true);
   return { world, server, client };
 }
 
@@ -32,7 +32,7 @@ async function connected() {
 async function afterTheLastFault() {
   const { world, server, client } = await connected();
   server.disk.faults = { ...healthyDisk, inTurn: 0, doubt: 1 };
-  expect(await world.until(() => server.disk.failures === 2, 10_000)).toBe(true);
+  expect(await world.holdsWithin(() => server.disk.failures === 2, 10_000)).toBe(true);
   server.disk.faults = healthyDisk;
   world.isCalm = true;
   return { world, server, client };
@@ -48,7 +48,7 @@ test("server and clients become level after a probation that begins once faults 
 
 test("clients do not become level with a server that ends during its probation", async () => {
   const { world, server, client } = await afterTheLastFault();
-  expect(await world.until(() => server.isOnProbation, 1_000)).toBe(true);
+  expect(await world.holdsWithin(() => server.isOnProbation, 1_000)).toBe(true);
   world.clock.setTimeout(() => server.kill(), 1_000);
   expect(await becomesLevel(world, server, [client])).toBe(false);
   client.abandon();
@@ -57,9 +57,9 @@ test("clients do not become level with a server that ends during its probation",
 test("a client that a fault cut off from its server's messages becomes level once it has heard the server again", async () => {
   const { world, server, client } = await connected();
   world.isCalm = true;
-  expect(await world.until(() => client.client?.position.digest === world.checker.history.head.digest, 1_000)).toBe(true);
+  expect(await world.holdsWithin(() => client.client?.position.digest === world.checker.history.head.digest, 1_000)).toBe(true);
   world.network.sever("server", "c1");
-  await world.until(() => false, timings.heartbeatTimeoutMs - timings.heartbeatIntervalMs);
+  await world.holdsWithin(() => false, timings.heartbeatTimeoutMs - timings.heartbeatIntervalMs);
   world.network.heal();
   expect(client.client?.state).toBe("readWrite");
   expect(await becomesLevel(world, server, [client])).toBe(true);
@@ -71,7 +71,7 @@ test("a server becomes level once it has given up a vote that its client does no
   const { world, server, client } = await connected();
   world.isCalm = true;
   const finish = client.workload?.hang("a/1", "a/1");
-  expect(await world.until(() => server.holdsVotes, 1_000)).toBe(true);
+  expect(await world.holdsWithin(() => server.holdsVotes, 1_000)).toBe(true);
   expect(await becomesLevel(world, server, [client])).toBe(true);
   expect(server.holdsVotes).toBe(false);
   await finish;

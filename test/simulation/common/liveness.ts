@@ -21,9 +21,9 @@ const calmMs = 15_000;
 export async function becomesLevel(world: World, server: SimulatedServer, clients: readonly SimulatedClient[]): Promise<boolean> {
   const calmAtMs = world.clock.monotonic();
   const isAllLevel = () => isLevel(world, server, clients, world.clock.monotonic() - calmAtMs);
-  const isLevelOrOnProbation = await world.until(() => server.isOnProbation || isAllLevel(), calmMs);
+  const isLevelOrOnProbation = await world.holdsWithin(() => server.isOnProbation || isAllLevel(), calmMs);
   if (!server.isOnProbation) return isLevelOrOnProbation;
-  return (await world.until(() => !server.isOnProbation, limits.writeProbationMs)) && (await world.until(isAllLevel, calmMs));
+  return (await world.holdsWithin(() => !server.isOnProbation, limits.writeProbationMs)) && (await world.holdsWithin(isAllLevel, calmMs));
 }
 
 /**
@@ -62,7 +62,7 @@ export async function checkHungTransaction(world: World, setups: readonly Simula
       () => (isDone = true),
       (error: unknown) => checker.violated(9, `${what} succeeds`, { error: String(error) }),
     );
-    await world.until(() => isDone, ms);
+    await world.holdsWithin(() => isDone, ms);
     if (!isDone) checker.violated(9, `${what} takes no longer than ${ms} ms`, {});
     else await mark;
   };

@@ -40,13 +40,13 @@ export class Stage {
    * Steps until `holds` returns true or a promise is broken, at most `timeoutMs` of simulated time. Resolves to whether
    * `holds` does.
    */
-  async until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
+  async holdsWithin(holds: () => boolean, timeoutMs: number): Promise<boolean> {
     const { clock } = this;
     const isEnough = () => {
       if (clock.steps > this.#stepsMax && !this.isViolated) this.#judge.violated(12, "a run comes to its end", { steps: clock.steps });
       return this.isViolated || holds();
     };
-    await clock.until(isEnough, timeoutMs);
+    await clock.holdsWithin(isEnough, timeoutMs);
     return holds();
   }
 

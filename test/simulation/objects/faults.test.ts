@@ -30,9 +30,9 @@ test("no fault begins or goes on after all faults have been ended", async () => 
     server.start();
     client.open();
     void faults.run();
-    await world.until(() => false, 800);
+    await world.holdsWithin(() => false, 800);
     faults.end();
-    await world.until(() => server.disk.faults !== healthyDisk, afterMs);
+    await world.holdsWithin(() => server.disk.faults !== healthyDisk, afterMs);
     expect([seed, server.disk.faults, client.disk?.faults, world.network.profile]).toEqual([seed, healthyDisk, healthyDisk, calm]);
     client.abandon();
     server.kill();

@@ -77,7 +77,7 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
     server.start();
     for (const client of clients) client.open();
     void faults.run();
-    await world.until(() => false, stormMs);
+    await world.holdsWithin(() => false, stormMs);
     if (!world.isViolated) {
       faults.end();
       world.isCalm = true;
@@ -88,11 +88,12 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
       world.note("world", `level after ${(clock.monotonic() - calmAt).toFixed(0)} ms`);
       if (!world.isViolated) await checkHungTransaction(world, clients);
       if (faults.hasJumps && !world.isViolated) {
-        await world.until(() => !faults.isSettingClocks, clocksMs);
+        await world.holdsWithin(() => !faults.isSettingClocks, clocksMs);
         await server.checkRetention();
       }
       for (const client of clients) client.checkWatch();
-      const areMirrorsLevel = world.isViolated || (await world.until(() => clients.every((client) => client.areMirrorsLevel), lookMs));
+      const areMirrorsLevel =
+        world.isViolated || (await world.holdsWithin(() => clients.every((client) => client.areMirrorsLevel), lookMs));
       if (!areMirrorsLevel && !world.isViolated)
         checker.violated(5, "once faults stop, every watcher handles all changes", levels(world, server, clients));
       if (hasCallers && !world.isViolated) await lookAtAll(world, clients);
@@ -117,14 +118,14 @@ async function run({ seed, trace, hasCallers, mirrors }: RunOptions): Promise<Ru
 async function lookAtAll(world: World, clients: readonly SimulatedClient[]): Promise<void> {
   let isDone = false;
   void Promise.all(clients.map((client) => client.checkCalls())).then(() => (isDone = true));
-  await world.until(() => isDone, lookMs);
+  await world.holdsWithin(() => isDone, lookMs);
   if (!isDone && !world.isViolated) world.checker.violated(12, "every call is over in time", {});
 }
 
 async function checkDisk(world: World, client: SimulatedClient): Promise<void> {
   let isDone = false;
   const done = client.checkDisk().then(() => (isDone = true));
-  await world.until(() => isDone, diskCheckMs);
+  await world.holdsWithin(() => isDone, diskCheckMs);
   if (isDone) await done;
   else if (!world.isViolated) world.checker.violated(13, "a cache on disk can be opened", { client: client.name });
 }

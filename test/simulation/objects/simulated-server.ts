@@ -175,7 +175,7 @@ export class SimulatedServer {
     const { head } = checker.history;
     const isGone = () => (this.#server?.status(storage).historyFloor ?? 0) >= head.tid;
     // The last transaction is the current state: only a transaction with a successor grows old.
-    await this.#world.until(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
+    await this.#world.holdsWithin(() => clock.monotonic() > head.atMs + keptMs && isGone(), 2 * keptMs);
     if (this.#world.isViolated || isGone() || checker.history.head === head) return;
     this.#world.checker.violated(12, "history that is too old is removed", {
       tid: head.tid,
@@ -196,7 +196,7 @@ export class SimulatedServer {
     for (let passedMs = 0; ; passedMs += followedShiftMs) {
       const before = checker.history.head;
       const isSeen = () => checker.history.head.atMs - before.atMs > tidLookMs;
-      if (!(await this.#world.until(isSeen, 4 * tidLookMs)) || this.#world.isViolated) return false;
+      if (!(await this.#world.holdsWithin(isSeen, 4 * tidLookMs)) || this.#world.isViolated) return false;
       const { head } = checker.history;
       if (tidToMs(head.tid) - tidToMs(before.tid) > (head.atMs - before.atMs) / 2) return true;
       if (passedMs > limits.clockJumpMsMax) {

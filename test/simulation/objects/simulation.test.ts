@@ -49,7 +49,7 @@ describe("simulation", () => {
     const world = new World(1);
     const again = () => world.clock.setTimeout(again, 0);
     again();
-    expect(await world.until(() => false, 1)).toBe(false);
+    expect(await world.holdsWithin(() => false, 1)).toBe(false);
     expect(world.checker.violations.map(({ message }) => message)).toEqual([expect.stringContaining("a run comes to its end")]);
   });
 

@@ -100,7 +100,7 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
       })();
     }
     void playFaults(faults, { stage: world, random, pauseMs: [100, 1_500], isOver: () => isOver });
-    await world.until(() => false, stormMs);
+    await world.holdsWithin(() => false, stormMs);
     isOver = true;
     world.note("fault", "no more");
     network.profile = calm;
@@ -111,15 +111,15 @@ export async function simulateWriters(seed: number, trace?: (line: string) => vo
       setup.start();
     }
     // A stalled server learns only afterwards of the servers that ran meanwhile, and may have to end for them.
-    await world.until(() => setups.every(({ clock: own }) => own?.isHeldUp !== true), calmMs);
-    await world.until(() => false, foundAfterMs);
+    await world.holdsWithin(() => setups.every(({ clock: own }) => own?.isHeldUp !== true), calmMs);
+    await world.holdsWithin(() => false, foundAfterMs);
     const serving = () => setups.filter(({ isServing }) => isServing);
     const names = () => serving().map(({ name }) => name);
     const isOneLeft = () => serving().length === 1 && serving().every(({ presentMs }) => presentMs > foundAfterMs);
-    if (!world.isViolated && !(await world.until(isOneLeft, calmMs)))
+    if (!world.isViolated && !(await world.holdsWithin(isOneLeft, calmMs)))
       judge.violated(10, "once faults stop, exactly one server is left", { serving: names() });
     const [left] = names();
-    await world.until(() => names().join() !== left, steadyMs);
+    await world.holdsWithin(() => names().join() !== left, steadyMs);
     if (!world.isViolated && names().join() !== left)
       judge.violated(10, "the server that is left stays the only one", { left, serving: names() });
   } finally {

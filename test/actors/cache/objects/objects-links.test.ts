@@ -26,7 +26,7 @@ describe("a client that missed commits", () => {
     expect(await run(cached("a"))).toBe(1);
     expect(read.runs).toBe(2);
     transport.takes = () => true;
-    expect(await clock.until(() => client.position.tid >= tid, 30_000)).toBe(true);
+    await clock.until(() => client.position.tid >= tid, 30_000);
     expect(client.status().verification).toMatchObject({ how: "replayed", transactions: 1 });
     expect(await run(Promise.all(["a", "b"].map((key) => cached(key))))).toEqual([2, 1]);
     expect(read.runs).toBe(3);
