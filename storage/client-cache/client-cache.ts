@@ -209,7 +209,7 @@ export class ClientCache {
    */
   apply(invalidation: AppliedInvalidation): void {
     const { previous, tid, digest, keys } = invalidation;
-    assert(previous === this.#position.tid, "an invalidation is applied where its predecessor was the last");
+    assert(previous === this.#position.tid, "an invalidation is applied directly after its predecessor");
     assert(tid > previous, "tids rise along the chain");
     for (const key of keys) this.#invalidate(key, tid);
     this.#remembered.remember(tid, keys);

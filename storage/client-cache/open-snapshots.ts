@@ -57,7 +57,7 @@ export class OpenSnapshots {
   close(tid: Tid): void {
     const index = this.#after(tid) - 1;
     const snapshot = this.#open[index];
-    assert(snapshot?.tid === tid, "a snapshot that is closed is open");
+    assert(snapshot?.tid === tid, "a snapshot is closed only while it is open");
     if (--snapshot.count > 0) return;
     this.#open.splice(index, 1);
     for (const closed of snapshot.keeps) {

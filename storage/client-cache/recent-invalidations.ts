@@ -112,7 +112,7 @@ export class RecentInvalidations {
 
   #forgetOldest(): void {
     const transaction = this.#transactions[this.#first];
-    assert(transaction !== undefined, "keys that are counted belong to a remembered transaction");
+    assert(transaction !== undefined, "counted keys belong to a remembered transaction");
     this.#first++;
     this.#after = transaction.tid;
     this.#keyCount -= transaction.keys.length;

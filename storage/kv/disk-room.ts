@@ -14,7 +14,7 @@ const fullCodes: ReadonlySet<unknown> = new Set([
 ]);
 
 /** Whether `error`, from Node or from LMDB, means that there is no space left. */
-export function isOfFullDisk(error: unknown): boolean {
+export function isDiskFull(error: unknown): boolean {
   return error instanceof Error && "code" in error && fullCodes.has(error.code);
 }
 
@@ -22,22 +22,22 @@ export function isOfFullDisk(error: unknown): boolean {
  * Throws DiskFullError when the disk has too little space to create a store in `folder`, which exists and holds no
  * store.
  */
-export function checkRoomToBegin(folder: string): void {
+export function checkRoomForNewStore(folder: string): void {
   if (freeBytes(folder) < limits.diskFreeBytesMin) throw new DiskFullError({ folder, isEmpty: true });
 }
 
-/** Room that is left on the disk. A new store needs more, so that it can be written once it is there. */
+/** Free space that writes must leave on the disk. A new store needs more, so that it has room for its first writes. */
 const leftBytesMin = limits.diskFreeBytesMin / 2;
-/** The disk is looked at again after this many writes, or this many bytes: they fit into the room that is left. */
+/** The free space is read again after this many writes, or this many bytes: they fit into `leftBytesMin`. */
 const writesPerLook = 4;
 const bytesPerLook = leftBytesMin / 4;
 const pageBytes = 4096;
 
 /**
- * The room that the disk of a store has left, looked at now and then, which costs about 1 µs.
+ * The free space on the disk of a store. It is read before some of the writes; one reading costs about 1 µs.
  *
- * A write must not fail within LMDB when that can be foreseen: LMDB 3.5 then prints to standard error and writes past
- * the end of a buffer, so that the process may be aborted. A quota and a limit on the size of files are not seen here.
+ * A write to a full disk must be refused before LMDB tries it: LMDB 3.5 then prints to standard error and writes past
+ * the end of a buffer, so that the process may be aborted. Quotas and limits on the size of files are not noticed here.
  */
 export class DiskRoom {
   readonly #folder: string;
@@ -52,8 +52,8 @@ export class DiskRoom {
   }
 
   /**
-   * Whether there is room for a write of `bytes` bytes in `keys` keys. LMDB copies the page of each key that changes,
-   * so that keys far apart need a page each, but no more than the store has.
+   * Whether there is room for a write of `bytes` bytes in `keys` keys. LMDB copies the page of each changed key. Keys
+   * far apart need a page each, but all together no more pages than the store has.
    */
   fits({ bytes, keys }: { readonly bytes: number; readonly keys: number }): boolean {
     const pages = keys * pageBytes;
@@ -67,7 +67,7 @@ export class DiskRoom {
   }
 }
 
-/** Infinity where the file system does not report its free space: a write then fails when there is none. */
+/** Infinity if the file system does not report its free space: then only LMDB notices a full disk. */
 function freeBytes(folder: string): number {
   try {
     const { bavail, bsize } = statfsSync(folder);

@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { tryLock } from "fs-native-extensions";
 import { DiskFullError, InUseError, StoreError } from "../../core/errors.js";
-import { isOfFullDisk } from "./disk-room.js";
+import { isDiskFull } from "./disk-room.js";
 import { holdsData, ownFileMode } from "./lmdb-file.js";
 import { makeFolder } from "./make-folder.js";
 
@@ -26,7 +26,7 @@ export function lockFolder(folder: string): FolderLock {
     // The file stays after the release: if it were removed, two owners could lock two files with the same name.
     file = openSync(join(folder, ownerLockFile), "a", ownFileMode);
   } catch (error) {
-    if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
+    if (isDiskFull(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
     throw new StoreError({ folder, reason: `cannot be written (${reasonOf(error)})` }, error);
   }
   let granted: boolean;

@@ -1,6 +1,6 @@
 import { closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { checkRoomToBegin } from "./disk-room.js";
+import { checkRoomForNewStore } from "./disk-room.js";
 
 /**
  * Offsets in the meta pages of lmdb-js 3.5 (LMDB's data version 2, 64 bits, little-endian): the first two pages of the
@@ -68,7 +68,7 @@ const lockBytes = 16 * 1024;
  * kills the process. Throws DiskFullError, or an error of the file system.
  */
 export function reserveLmdbFiles(folder: string): void {
-  if (!holdsData(folder)) checkRoomToBegin(folder);
+  if (!holdsData(folder)) checkRoomForNewStore(folder);
   const lock = openSync(join(folder, "lock.mdb"), constants.O_RDWR | constants.O_CREAT, ownFileMode);
   try {
     const { size, blocks } = fstatSync(lock);

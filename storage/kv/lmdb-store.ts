@@ -2,7 +2,7 @@ import { open, type RootDatabase } from "lmdb";
 import { assert } from "../../core/assert.js";
 import { ClosedError, DiskFullError, StoreError, WriteInDoubtError } from "../../core/errors.js";
 import { type Log, silentLog } from "../../core/log.js";
-import { DiskRoom, isOfFullDisk } from "./disk-room.js";
+import { DiskRoom, isDiskFull } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
 import { holdsData, lmdbFile, lmdbFileFlaw, removeLmdbFiles, reserveLmdbFiles } from "./lmdb-file.js";
@@ -10,7 +10,7 @@ import { warnIfOpenToOthers } from "./open-to-others.js";
 import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 import { isUnsynced, UnsyncedFolder } from "./unsynced-folder.js";
 
-/** Folder and durability of a store in LMDB. A folder stays durable or not durable for ever. */
+/** Folder and durability of a store in LMDB. The durability of a folder never changes. */
 export type LmdbStoreOptions = DurableOptions | UnsyncedOptions;
 
 interface PlaceOptions {
@@ -66,7 +66,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
   } catch (error) {
     lock.release();
     if (error instanceof StoreError || error instanceof DiskFullError) throw error;
-    if (isOfFullDisk(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
+    if (isDiskFull(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
     throw new StoreError({ folder, reason: `cannot be opened (${messageOf(error)})` }, error);
   }
 }

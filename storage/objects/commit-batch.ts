@@ -100,7 +100,7 @@ export class CommitBatch {
    * The caller must look up the id with `outcome` first: a copy of a commit would conflict with itself.
    */
   validate(request: CommitRequest): void {
-    assert(this.#isOpen, "a batch is validated against while it is open");
+    assert(this.#isOpen, "a batch validates only while it is open");
     const { snapshot } = request;
     const floor = Math.max(this.#base.historyFloor, this.#base.outcomes.floor) as Tid;
     if (snapshot < floor) throw new SnapshotTooOldError({ snapshot, floor });
@@ -122,7 +122,7 @@ export class CommitBatch {
 
   /** Gives a validated transaction the next tid and adds its writes, log record and id. */
   addTransaction(request: CommitRequest, nowMs: number): LoggedTransaction {
-    assert(this.#isOpen, "a batch is added to while it is open");
+    assert(this.#isOpen, "a batch takes transactions only while it is open");
     const { id, writes } = request;
     assert(this.outcome(id) === undefined, "a transaction is added once");
     const previous = this.#position.tid;
@@ -156,7 +156,7 @@ export class CommitBatch {
    * Throws ServerBusyError when the maximum number of fences is kept.
    */
   fence(id: string): void {
-    assert(this.#isOpen, "a batch is added to while it is open");
+    assert(this.#isOpen, "a batch takes fences only while it is open");
     const outcome = this.outcome(id);
     if (outcome?.type === "fenced") return;
     assert(outcome === undefined, "a committed transaction is not fenced");
@@ -182,7 +182,7 @@ export class CommitBatch {
    * only then, position, outcomes and queue of the store change. Rejects with WriteInDoubtError.
    */
   write(options: { readonly alone: boolean }): Promise<void> | undefined {
-    assert(!this.isEmpty, "a batch that is written has something in it");
+    assert(!this.isEmpty, "a batch that is written is not empty");
     this.#end();
     const position = this.#position;
     if (this.#transactions.length > 0) this.#put(metaKey("position"), encodePosition(position));

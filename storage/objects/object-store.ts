@@ -27,7 +27,7 @@ export type { TransactionsAfter } from "./transaction-log.js";
 
 /** Name of a storage and how much of its past it keeps; a bound that is left out is the one in limits. */
 export interface ObjectStoreOptions {
-  /** Name of the storage; a folder holds one and keeps its name. */
+  /** Name of the storage. A store holds one storage, always with the same name. */
   readonly storage: string;
   readonly log: Log;
   readonly clock: Clock;
@@ -46,9 +46,9 @@ export interface PruneStep {
   readonly done: boolean;
 }
 
-/** Sizes of what a storage keeps. */
+/** Sizes of a storage. */
 export interface ObjectStoreStats {
-  /** Objects that are there now. */
+  /** Number of objects that exist. */
   readonly objects: number;
   readonly queue: { readonly transactions: number; readonly keys: number };
   readonly outcomes: number;
@@ -58,24 +58,26 @@ export interface ObjectStoreStats {
 const positionKey = metaKey("position");
 
 /**
- * The one record of whether something is being written: a batch from the moment it is open, a floor, a step of pruning.
- * Callers begin nothing before the end of the last; group commit gives the order.
+ * "writing": a batch is open or being written, or a floor or a step of pruning is being written. Callers begin no write
+ * before the end of the previous one; group commit provides the order.
  */
-type Use = "idle" | "writing" | "inDoubt" | "closed";
+type WriteState = "idle" | "writing" | "inDoubt" | "closed";
 
 /**
  * Objects of one storage with their history and the log of its transactions, above any OrderedStore.
  *
- * 1. Position, outcomes and queue in memory move when a batch is durable, never before; a batch in doubt moves nothing.
+ * 1. Position, outcomes and queue in memory change when a batch is durable, never before. A batch in doubt changes none
+ *    of them.
  * 2. A revision and its as-of are read from one view.
  * 3. One batch is open or being written at a time; raising the floor and pruning come between batches.
- * 4. Nothing that a snapshot at or above the history floor needs is removed; the floor is durable before anything is.
+ * 4. Pruning keeps every entry that a snapshot at or above the history floor needs. The floor is durable before the
+ *    entries below it are removed.
  */
 export class ObjectStore {
   readonly #openStore: OpenStore;
   readonly #options: Required<ObjectStoreOptions>;
   #ordered: OrderedStore;
-  #use: Use = "idle";
+  #state: WriteState = "idle";
   #position: PositionRecord = emptyHistory;
   #historyFloor: Tid = tidZero;
   #queue: InvalidationQueue;
@@ -95,7 +97,7 @@ export class ObjectStore {
     this.#outcomes = restored.outcomes;
   }
 
-  /** Opens the storage; makes it in an empty store. Rejects with InUseError, StoreError if the store holds another. */
+  /** Opens the storage; creates it in an empty store. Rejects with InUseError, or StoreError for other data. */
   static async open(openStore: OpenStore, options: ObjectStoreOptions): Promise<ObjectStore> {
     const all: Required<ObjectStoreOptions> = {
       invalidationQueueSize: limits.invalidationQueueSize,
@@ -142,20 +144,23 @@ export class ObjectStore {
     });
   }
 
-  /** Page of `range` at `snapshot`: at most `rowsMax` objects looked at; `bytesMax`, or one row. Throws as `load`. */
+  /**
+   * Page of `range` at `snapshot`: at most `rowsMax` objects are visited. The page has at most `bytesMax` bytes, but at
+   * least one row. Throws as `load`.
+   */
   list(range: KeyRange, snapshot: Tid, rowsMax: number, bytesMax: number): Listed {
     assert(rowsMax > 0, "a page has room for a row");
     return this.#readAt(snapshot, (view, asOf) => ({ ...listAt(view, range, snapshot, rowsMax, bytesMax), asOf }));
   }
 
-  /** Outcome of a transaction. Undefined: it did not commit, or, with a snapshot below the id floor, is forgotten. */
+  /** Outcome of a transaction. Undefined: it did not commit, or it is forgotten: its snapshot is below the id floor. */
   outcome(id: string): Outcome | undefined {
     return this.#outcomes.get(id);
   }
 
   /**
    * Transactions after `tid`, which is the tid of a transaction or 0: as many as the bounds allow, but one at least.
-   * None, and not whole, when the log does not reach back to `tid` or never had it.
+   * Empty and not `whole` when the log does not reach back to `tid` or never had it.
    */
   transactionsAfter(tid: Tid, countMax: number, keysMax: number): TransactionsAfter {
     const last = this.#position.tid;
@@ -177,7 +182,7 @@ export class ObjectStore {
 
   /**
    * Transactions after `tid` for a client that missed them: as many as a page holds, but one at least. Where the bounds
-   * on keys and bytes allow, pages begin at the same transactions for all clients. None, as `transactionsAfter`.
+   * on keys and bytes allow, pages begin at the same transactions for all clients. Empty as for `transactionsAfter`.
    */
   pageAfter(tid: Tid): LogPageAfter {
     const last = this.#position.tid;
@@ -219,7 +224,7 @@ export class ObjectStore {
     return tid > this.#queue.reach && this.#queue.at(tid) === undefined;
   }
 
-  /** Sizes that are counted already. */
+  /** Sizes, from counters: the call reads no records. */
   stats(): ObjectStoreStats {
     return {
       objects: this.#position.objects,
@@ -275,8 +280,8 @@ export class ObjectStore {
   }
 
   /**
-   * Removes what lies below the floors, for about `budgetMs` of this process's time at most. Between batches only.
-   * Rejects with WriteInDoubtError; a later step finds what this one left.
+   * Removes entries below the floors, for about `budgetMs` of this process's time at most. Between batches only.
+   * Rejects with WriteInDoubtError; a later step finds the entries that this one left.
    */
   async pruneStep(budgetMs: number, clock: Clock): Promise<PruneStep> {
     this.#begin();
@@ -287,11 +292,11 @@ export class ObjectStore {
     return { removed: plan.removed, done: plan.done };
   }
 
-  /** Opens the store again, after which memory is as the disk is. Rejects with InUseError or StoreError. */
+  /** Opens the store again and reads the state in memory from the disk. Rejects with InUseError or StoreError. */
   async reopen(): Promise<Position> {
-    assert(this.#use !== "writing", "a store is reopened when nothing is being written");
-    if (this.#use === "idle") this.#use = "inDoubt";
-    // A store that failed may fail to close too; only whether it opens matters.
+    assert(this.#state !== "writing", "a store is reopened when nothing is being written");
+    if (this.#state === "idle") this.#state = "inDoubt";
+    // A store that failed may also fail to close. Only a failure to open it counts.
     await this.#ordered.close().catch((error: unknown) => {
       this.#options.log.warn({ storage: this.#options.storage, error: String(error) }, "store in doubt did not close");
     });
@@ -302,13 +307,13 @@ export class ObjectStore {
     this.#queue = reopened.#queue;
     this.#outcomes = reopened.#outcomes;
     this.#pruner = new HistoryPruner();
-    this.#use = "idle";
+    this.#state = "idle";
     return this.#position;
   }
 
-  /** Closes the storage, after what is being written. Idempotent. */
+  /** Closes the storage after the write in progress. Idempotent. */
   async close(): Promise<void> {
-    this.#use = "closed";
+    this.#state = "closed";
     await this.#ordered.close();
   }
 
@@ -339,15 +344,15 @@ export class ObjectStore {
   }
 
   #begin(): void {
-    if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
-    if (this.#use === "closed") throw new ClosedError({ what: this.#ordered.path });
-    assert(this.#use === "idle", "one batch is open or being written at a time");
-    this.#use = "writing";
+    if (this.#state === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
+    if (this.#state === "closed") throw new ClosedError({ what: this.#ordered.path });
+    assert(this.#state === "idle", "one batch is open or being written at a time");
+    this.#state = "writing";
   }
 
   /** A store that was closed meanwhile stays closed. */
-  #end(use: "idle" | "inDoubt"): void {
-    if (this.#use === "writing") this.#use = use;
+  #end(state: "idle" | "inDoubt"): void {
+    if (this.#state === "writing") this.#state = state;
   }
 
   #write(changes: readonly StoreChange[], alone: boolean): Promise<void> | undefined {
@@ -376,7 +381,7 @@ export class ObjectStore {
     });
   }
 
-  /** The position in memory may lag behind the view; a revision would then name a successor above its as-of. */
+  /** Position of the view. The position in memory may be older: a revision could then have a next above its as-of. */
   #positionIn(view: View): Position {
     const record = view.get(positionKey);
     if (record === undefined) return emptyHistory;
@@ -384,8 +389,8 @@ export class ObjectStore {
   }
 
   #read<T>(use: (view: View) => T): T {
-    // A view may show a batch that turns out not to be on disk.
-    if (this.#use === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
+    // A view may show a batch in doubt, and the batch may turn out not to be on disk.
+    if (this.#state === "inDoubt") throw new WriteInDoubtError({ folder: this.#ordered.path });
     return this.#ordered.read(use);
   }
 }

@@ -52,7 +52,7 @@ export class TidClock {
     const { storage, clock, log } = deps;
     const aheadMs = tidToMs(tid) - clock.now();
     if (aheadMs > limits.clockJumpMsMax)
-      log.error({ storage, tid, aheadMs }, "the last transaction is of a time that the wall clock has not reached: tids go on from there");
+      log.error({ storage, tid, aheadMs }, "the last tid is ahead of the wall clock: tids continue after it");
     if (-leadMs > limits.clockJumpMsMax)
       log.warn({ storage, tid, wallMs }, "tids follow the wall clock again, which had jumped ahead of them");
     else if (tid > 0 && -aheadMs > limits.clockJumpMsMax)
@@ -93,7 +93,7 @@ export class TidClock {
     if (jumpMs === 0 && behindMs <= limits.clockJumpMsMax) return this.#leadMs;
     const { storage, log } = this.#deps;
     const leadMs = this.#leadMs + (jumpMs === 0 ? behindMs : -jumpMs);
-    log.error({ storage, jumpMs, leadMs }, "the wall clock jumped: tids go on by the time that has passed");
+    log.error({ storage, jumpMs, leadMs }, "the wall clock jumped: tids continue by the monotonic clock");
     return leadMs;
   }
 }

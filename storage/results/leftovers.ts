@@ -8,20 +8,20 @@ const removedByBatchMax = 1_000;
 export class Leftovers {
   readonly #store: OrderedStore;
   /** Keys of unusable records. */
-  readonly #spoilt: Uint8Array[];
+  readonly #unusable: Uint8Array[];
   /** Ranges that may still contain such records. */
   #abouts: ByteRange | undefined;
   #versions: ByteRange | undefined;
 
-  constructor(store: OrderedStore, spoilt: readonly Uint8Array[], keys: RecordKeys) {
+  constructor(store: OrderedStore, unusable: readonly Uint8Array[], keys: RecordKeys) {
     this.#store = store;
-    this.#spoilt = [...spoilt];
+    this.#unusable = [...unusable];
     this.noteEnd(keys);
   }
 
   /** Whether there may be such records. */
   get areLeft(): boolean {
-    return this.#spoilt.length > 0 || this.#abouts !== undefined || this.#versions !== undefined;
+    return this.#unusable.length > 0 || this.#abouts !== undefined || this.#versions !== undefined;
   }
 
   /** A generation ended: `keys` are those of the next one. */
@@ -32,7 +32,7 @@ export class Leftovers {
 
   /** Removals for the next batch. Call it when no batch is in flight. */
   nextRemovals(): StoreChange[] {
-    const keys = this.#spoilt.splice(-removedByBatchMax);
+    const keys = this.#unusable.splice(-removedByBatchMax);
     if (this.#abouts !== undefined && !this.#read(this.#abouts, keys, (key) => keys.push(key, valueKeyBeside(key))))
       this.#abouts = undefined;
     if (this.#versions !== undefined && !this.#read(this.#versions, keys, (key) => keys.push(key))) this.#versions = undefined;

@@ -185,7 +185,7 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   clear(): void {
-    for (const entry of this.#entries.values()) this.#letGo(entry);
+    for (const entry of this.#entries.values()) this.#releaseAll(entry);
     this.#entries.clear();
     this.#turns.clear();
     this.#expiry.clear();
@@ -356,11 +356,11 @@ export class MemoryEntryStore implements EntryStore<Began> {
       this.#bytes -= entry.bytes;
     }
     this.#expiry.remove(entry);
-    this.#letGo(entry);
+    this.#releaseAll(entry);
   }
 
   /** Empties the slot of a removed entry and releases its dependencies. */
-  #letGo({ slot, dependency, reads }: MemoryEntry): void {
+  #releaseAll({ slot, dependency, reads }: MemoryEntry): void {
     if (slot !== undefined) this.vacate(slot);
     this.#trie.release(dependency);
     if (reads !== undefined) for (const read of reads) read.release();

@@ -31,7 +31,7 @@ export interface OpenedTier {
   readonly versions: Map<Tag, number>;
   readonly queue: readonly (QueuedInvalidation & { readonly order: number })[];
   /** Store keys of records that cannot be used. */
-  readonly spoilt: readonly Uint8Array[];
+  readonly unusable: readonly Uint8Array[];
 }
 
 interface TierOptions {
@@ -54,7 +54,7 @@ export async function readTier(options: TierOptions, store: OrderedStore): Promi
   const pace = new Pace(options.clock);
   const meta = readMeta(options, store);
   const index = new DiskIndex(options.bounds);
-  const nothing = { position: undefined, floor: 0, index, versions: new Map<Tag, number>(), queue: [], spoilt: [] };
+  const nothing = { position: undefined, floor: 0, index, versions: new Map<Tag, number>(), queue: [], unusable: [] };
   if (meta === undefined) {
     await removeAll(store, pace);
     return { ...nothing, keys: new RecordKeys(firstGenerations) };
@@ -64,8 +64,8 @@ export async function readTier(options: TierOptions, store: OrderedStore): Promi
   const isOfAnotherCount = meta.countedBy === undefined || meta.countedBy !== options.countedBy;
   const versions = meta.isDiscarded || isOfAnotherCount ? undefined : await readVersions(store, keys, pace);
   if (versions !== undefined && queue !== undefined) {
-    const spoilt = await readEntries(options, store, { keys, index, pace });
-    return { keys, index, position: meta.position, floor: meta.floor, versions, queue, spoilt };
+    const unusable = await readEntries(options, store, { keys, index, pace });
+    return { keys, index, position: meta.position, floor: meta.floor, versions, queue, unusable };
   }
   const { name, log, countedBy } = options;
   const reason = meta.isDiscarded ? "an earlier write failed" : isOfAnotherCount ? "sequences of another bus" : "a record cannot be read";
@@ -73,9 +73,9 @@ export async function readTier(options: TierOptions, store: OrderedStore): Promi
     log.warn({ name, folder: store.path, reason }, "cached results discarded at opening");
   }
   // An invalidation whose publication was promised is published all the same, perhaps for a second time.
-  const spoilt = queue === undefined ? store.read((view) => Array.from(view.range(queuedInvalidations), ([key]) => key)) : [];
+  const unusable = queue === undefined ? store.read((view) => Array.from(view.range(queuedInvalidations), ([key]) => key)) : [];
   const { entries, versions: versionsEnded } = meta.generations;
-  return { ...nothing, keys: new RecordKeys({ entries: entries + 1, versions: versionsEnded + 1 }), queue: queue ?? [], spoilt };
+  return { ...nothing, keys: new RecordKeys({ entries: entries + 1, versions: versionsEnded + 1 }), queue: queue ?? [], unusable };
 }
 
 /** Undefined: there is no usable data. */
@@ -166,25 +166,25 @@ async function readEntries(
   const nowMs = Math.floor(clock.monotonic());
   const wallOffsetMs = clock.now() - clock.monotonic();
   const found: DiskEntry[] = [];
-  const spoilt: Uint8Array[] = [];
+  const unusable: Uint8Array[] = [];
   const tagOf = sharedTags();
   for await (const page of pages(store, keys.abouts, pace)) {
     for (const [key, record] of page) {
       const about = decodeAbout(key, record, tagOf);
       // A key that does not match its place would never be found there.
-      if (about === undefined || Buffer.compare(keys.about(about.key), key) !== 0) spoilt.push(key, valueKeyBeside(key));
+      if (about === undefined || Buffer.compare(keys.about(about.key), key) !== 0) unusable.push(key, valueKeyBeside(key));
       else found.push(DiskEntry.from(about, wallOffsetMs, nowMs));
     }
   }
-  if (spoilt.length > 0) log.warn({ name, unreadable: spoilt.length / 2 }, "cached results that cannot be read were removed");
+  if (unusable.length > 0) log.warn({ name, unreadable: unusable.length / 2 }, "cached results that cannot be read were removed");
   const entries = await pacedSort(found, ({ usedMs }) => usedMs, pace);
   const first = firstWithin(index.bounds, entries);
   for (const [at, entry] of entries.entries()) {
-    if (at < first) spoilt.push(keys.about(entry.key), keys.value(entry.key));
+    if (at < first) unusable.push(keys.about(entry.key), keys.value(entry.key));
     else index.addEntry(entry);
     if (at % pageRecords === 0 && pace.isOver) await pace.rest();
   }
-  return spoilt;
+  return unusable;
 }
 
 /** Index of the first of the most recently used entries that fit into `bounds`. */

@@ -167,7 +167,7 @@ export class TagTree {
     return Infinity;
   }
 
-  /** The node that judges `tag` from now on, held until `letGo`. Cost: the levels that have no node yet. */
+  /** The node that judges `tag` from now on, held until `release`. Cost: the levels that have no node yet. */
   hold(tag: Tag): TagNode {
     const node = this.#nodes.get(tag) ?? this.#made(tag);
     this.keep(node);
@@ -186,7 +186,7 @@ export class TagTree {
   }
 
   /** Ends one `hold`. */
-  letGo(node: TagNode): void {
+  release(node: TagNode): void {
     assert(node.holds > 0, "a dependency is released once");
     // The time is set even while other tags below it hold the node: they may hold it for longer than it is used.
     if (node.holds > 1) node.usedAtMs = this.#ticks.now();

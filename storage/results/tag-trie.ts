@@ -140,8 +140,8 @@ export class TagTrie {
   /** Ends a dependency. Call it once for each `depend`. */
   release(dependency: Dependency): void {
     const held = dependency as unknown as TagNode | readonly TagNode[];
-    if (held instanceof TagNode) this.#tree.letGo(held);
-    else for (const node of held) this.#tree.letGo(node);
+    if (held instanceof TagNode) this.#tree.release(held);
+    else for (const node of held) this.#tree.release(node);
   }
 
   /**

@@ -44,12 +44,12 @@ export class TierDisk {
   /** Set when the disk is lost. Resolves to true when it is certain that its data is not used again. */
   #givingUp: Promise<boolean> | undefined;
 
-  /** `spoilt`: keys in `store` of records to remove. */
-  constructor(deps: TierDiskDeps, store: OrderedStore, { keys, spoilt }: { keys: RecordKeys; spoilt: readonly Uint8Array[] }) {
+  /** `unusable`: keys in `store` of records to remove. */
+  constructor(deps: TierDiskDeps, store: OrderedStore, { keys, unusable }: { keys: RecordKeys; unusable: readonly Uint8Array[] }) {
     this.#deps = deps;
     this.#store = store;
     this.#keys = keys;
-    this.#leftovers = new Leftovers(store, spoilt, keys);
+    this.#leftovers = new Leftovers(store, unusable, keys);
     this.#writer = new WriteBehind({
       store,
       clock: deps.clock,

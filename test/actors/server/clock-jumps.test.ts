@@ -51,7 +51,7 @@ describe("a wall clock that jumps five years ahead while the server runs", () =>
     made.clock.shiftWall(-fiveYearsMs);
     const after = await commitFor(made, client, 1_000);
     expect(Math.abs(tidToMs(after) - made.clock.now())).toBeLessThan(200);
-    const jump = "the wall clock jumped: tids go on by the time that has passed";
+    const jump = "the wall clock jumped: tids continue by the monotonic clock";
     expect(lines.filter((line) => line === jump)).toHaveLength(2);
   });
 
@@ -162,7 +162,7 @@ describe("a server that starts with its wall clock five years ahead, and commits
     const { log, lines } = keptLog();
     await made.clock.advance(10_000);
     const server = await made.restart({ ...short, log });
-    expect(lines).toContain("the last transaction is of a time that the wall clock has not reached: tids go on from there");
+    expect(lines).toContain("the last tid is ahead of the wall clock: tids continue after it");
     const { client: another } = await made.open("b");
     const after = await commitFor(made, another, 5_000);
     expect(Math.abs(tidToMs(after) - tidToMs(before) - 15_000)).toBeLessThan(400);
