@@ -4,6 +4,7 @@ import { SimulatedJetStream } from "../../../../testing/simulated-jetstream.js";
 import { HeardBus } from "../../../../testing/suites/bus.js";
 import { seededRandom } from "../../../../core/index.js";
 import { busPace } from "../../../../transport/bus-pace.js";
+import { streamNames } from "../../../../transport/jetstream/stream-names.js";
 import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
@@ -15,13 +16,14 @@ test.each(["nats", "jetstream"] as const)(
     const clock = new SimulatedClock();
     const random = seededRandom(1);
     const network = new FaultyNetwork({ clock, random });
-    new SimulatedJetStream({ network, random });
+    const jetStream = new SimulatedJetStream({ network, random });
     const end = network.connect("node");
     const deps = { transport: end, prefix: "p", clock, random };
     const bus = kind === "nats" ? createPlainBus(deps) : createJetStreamBus(deps);
     const heard = new HeardBus(bus);
     await clock.settle(bus.follow(undefined), 5_000);
     await clock.advance(10_000);
+    expect(jetStream.stream(streamNames("p").stream) !== undefined).toBe(kind === "jetstream");
     expect(heard.count("cut")).toBe(0);
 
     // The link stays: only the absence of messages shows the silence.
