@@ -93,6 +93,11 @@ export class GroupCommit {
     return this.state === "readOnly";
   }
 
+  /** A write is in doubt: the store is closed until the log is read again. */
+  get isInDoubt(): boolean {
+    return this.actor.getSnapshot().hasTag("inDoubt");
+  }
+
   get counters(): Readonly<Record<string, number>> {
     return { batches: this.#batches, commits: this.#commits, conflicts: this.#conflicts };
   }
@@ -160,9 +165,8 @@ export class GroupCommit {
       },
       guards: {
         isFinishLeft: ({ context }) => context.closing && queue.hasFinish,
-        areCommitsWaiting: () => !queue.isEmpty,
+        areCommitsWaiting: ({ context }) => !context.closing && !queue.isEmpty,
         isMaintenanceWaiting: () => this.#maintenance.isWaiting,
-        isMaintenanceNext: ({ context }) => this.#maintenance.isWaiting && !context.maintainedLast,
       },
       delays: {
         reopenDelay: ({ context }) => backOff(context.reopeningsFailed + 1, reopenPace),

@@ -37,8 +37,8 @@ export interface RequestHandlersDeps {
   readonly verdicts: Verdicts;
   /** The option `readOnly` of the server: it takes no writes. */
   readonly readOnly: boolean;
-  /** Whether the store is closed for a moment because it is opened again. */
-  readonly isReopening: () => boolean;
+  /** Whether a write is in doubt, so that the store is closed until it is opened again. */
+  readonly isInDoubt: () => boolean;
   readonly status: () => ServerStatus;
   /** Proof that this server writes the storage. */
   readonly writer: (nonce: string) => Writer;
@@ -207,8 +207,8 @@ export class RequestHandlers {
   }
 
   #explained(error: unknown, operation: string): unknown {
-    const { storage, log, isReopening } = this.#deps;
-    if (error instanceof ClosedError && isReopening()) return new WriteInDoubtError({ folder: storage }, error);
+    const { storage, log, isInDoubt } = this.#deps;
+    if (error instanceof ClosedError && isInDoubt()) return new WriteInDoubtError({ folder: storage }, error);
     if (!(error instanceof ZooidError)) log.error({ err: error, storage, operation }, "a request failed due to a bug");
     return error;
   }

@@ -164,7 +164,7 @@ export class ServedStorage {
       commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake, log }),
       verdicts: new Verdicts(store, { ...options.store, writes: !options.readOnly }),
       readOnly: options.readOnly,
-      isReopening: () => this.#groupCommit.state === "reopening" || this.#groupCommit.state === "inDoubt",
+      isInDoubt: () => this.#groupCommit.isInDoubt,
       status: () => this.status(),
       writer: (nonce) => this.#writer(nonce),
       register: (payload) => this.#register(payload),

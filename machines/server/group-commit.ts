@@ -5,10 +5,11 @@
  *        idle ───────────────────────────▶ writing ──────────▶ idle
  *         ▲ │ MAINTENANCE_WAITING            │ BATCH_IN_DOUBT
  *         │ └──────▶ maintaining ────────────┤ failed
- *         └───────────────┘ done             ▼
+ *         └───────────────┘ done (*)         ▼
  *                                         inDoubt ──────▶ reopening ──▶ ended (no attempt left)
  *                                            ▲ reopenDelay    │    └──▶ idle, or readOnly ── probationDelay ──▶ idle
  *                                            └────────────────┘ failed       (writes fail again and again)
+ *        (*) or to writing, if commits wait
  *        closed is entered from readOnly, and from idle once no finish waits
  *
  * 1. Nothing is announced before it is durable: a batch is announced at its end, a batch that was in doubt once the
@@ -16,7 +17,7 @@
  * 2. One batch, or one piece of maintenance, is written at any time.
  * 3. A write that failed is in doubt, not refused: only the log, opened again, shows whether it is durable.
  * 4. A commit in a store that cannot be opened again is never answered: `ended` leaves the answer to the next start.
- * 5. Maintenance and commits take turns while both wait.
+ * 5. Maintenance and commits take turns while both wait: in `idle` maintenance is first, after maintenance commits are.
  * 6. Finishes that wait at the end are written before it: their transactions may be finished in other storages already.
  *
  * A lone commit, with no other commit waiting, is no event of this machine. The actor opens its batch in `idle`. If the
@@ -48,9 +49,8 @@ export interface GroupCommitContext {
   readonly writesFailed: number;
   /** Failed attempts to open the store since it was last open. */
   readonly reopeningsFailed: number;
+  /** CLOSE came. It changes where `idle` and `readOnly` lead, and nothing about the other states. */
   readonly closing: boolean;
-  /** The last turn was maintenance: commits that wait come first. */
-  readonly maintainedLast: boolean;
 }
 
 /** After so many failed writes in a row the storage takes no commits for a while. */
@@ -63,6 +63,8 @@ export const groupCommitMachine = setup({
   types: {
     context: {} as GroupCommitContext,
     events: {} as GroupCommitEvent,
+    /** Whether the last write is durable is not known yet. */
+    tags: {} as "inDoubt",
   },
   actors: {
     /** One piece of maintenance, such as a step of pruning. Rejects only when it left the store in doubt. */
@@ -88,17 +90,14 @@ export const groupCommitMachine = setup({
     countReopeningFailed: assign({ reopeningsFailed: ({ context }) => context.reopeningsFailed + 1 }),
     forgetReopeningsFailed: assign({ reopeningsFailed: 0 }),
     markClosing: assign({ closing: true }),
-    markCommitted: assign({ maintainedLast: false }),
-    markMaintained: assign({ maintainedLast: true }),
   },
   guards: {
     isClosing: ({ context }) => context.closing,
     /** The storage is closing, and finishes of voted transactions wait. */
     isFinishLeft: () => false,
+    /** Commits wait, and the storage is not closing. */
     areCommitsWaiting: () => false,
     isMaintenanceWaiting: () => false,
-    /** Maintenance waits, and the last turn was not its own. */
-    isMaintenanceNext: () => false,
     doWritesKeepFailing: ({ context }) => context.writesFailed >= writesFailedMax,
     isLastAttempt: ({ context }) => context.reopeningsFailed + 1 >= reopeningsFailedMax,
   },
@@ -108,7 +107,7 @@ export const groupCommitMachine = setup({
   },
 }).createMachine({
   id: "group-commit",
-  context: { writesFailed: 0, reopeningsFailed: 0, closing: false, maintainedLast: false },
+  context: { writesFailed: 0, reopeningsFailed: 0, closing: false },
   initial: "idle",
   on: {
     // The guards of idle look at what waits each time idle is entered: there is nothing to remember here.
@@ -122,14 +121,12 @@ export const groupCommitMachine = setup({
       always: [
         { guard: "isFinishLeft", target: "writing", actions: "writeBatch" },
         { guard: "isClosing", target: "closed" },
-        { guard: "isMaintenanceNext", target: "maintaining" },
-        { guard: "areCommitsWaiting", target: "writing", actions: "writeBatch" },
         { guard: "isMaintenanceWaiting", target: "maintaining" },
+        { guard: "areCommitsWaiting", target: "writing", actions: "writeBatch" },
       ],
       on: { BATCH_STARTED: "writing" },
     },
     writing: {
-      entry: "markCommitted",
       on: {
         BATCH_WRITTEN: { target: "idle", actions: "forgetWritesFailed" },
         BATCH_IN_DOUBT: {
@@ -139,10 +136,9 @@ export const groupCommitMachine = setup({
       },
     },
     maintaining: {
-      entry: "markMaintained",
       invoke: {
         src: "maintain",
-        onDone: "idle",
+        onDone: [{ guard: "areCommitsWaiting", target: "writing", actions: "writeBatch" }, { target: "idle" }],
         onError: {
           target: "inDoubt",
           actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }],
@@ -150,9 +146,11 @@ export const groupCommitMachine = setup({
       },
     },
     inDoubt: {
+      tags: "inDoubt",
       after: { reopenDelay: "reopening" },
     },
     reopening: {
+      tags: "inDoubt",
       invoke: {
         src: "reopenStore",
         onDone: [

@@ -43,9 +43,8 @@ function started() {
     },
     guards: {
       isFinishLeft: ({ context }) => context.closing && waiting.finishes > 0,
-      areCommitsWaiting: () => waiting.commits,
+      areCommitsWaiting: ({ context }) => !context.closing && waiting.commits,
       isMaintenanceWaiting: () => waiting.maintenance,
-      isMaintenanceNext: ({ context }) => waiting.maintenance && !context.maintainedLast,
     },
     delays: { reopenDelay: 10, probationDelay: 1_000 },
   });
@@ -210,10 +209,11 @@ describe("the machine of group commit", () => {
 
   test("closes only after the current work has ended", async () => {
     for (const work of ["write", "maintain"] as const) {
-      const { send, end, state } = started();
+      const { send, end, state, waiting } = started();
       send(work === "write" ? "COMMITS_WAITING" : "MAINTENANCE_WAITING");
       send("CLOSE");
       expect(state()).not.toBe("closed");
+      waiting.commits = true;
       await end(work, "resolve");
       expect(state()).toBe("closed");
     }
