@@ -1,15 +1,8 @@
 import type { Command } from "commander";
 import type { ListedTag } from "../../cache.js";
-import { addCacheOptions, type Answered, askNodes, type CacheFlags } from "../cache-nodes.js";
-import { type Listed, listPages } from "../cache-pages.js";
-import { option, parseInteger } from "../parsing.js";
+import type { Answered } from "../cache-nodes.js";
+import { addListingOptions, type Listed, type ListingFlags, showRows } from "../cache-pages.js";
 import type { Surroundings } from "../surroundings.js";
-import { table } from "../table.js";
-
-interface TagsFlags extends CacheFlags {
-  readonly after?: string;
-  readonly limit: number;
-}
 
 /** `zooid cache tags [tag]`: the tree of tags that each node knows, with their versions. */
 export function addCacheTags(parent: Command, surroundings: Surroundings): void {
@@ -17,10 +10,6 @@ export function addCacheTags(parent: Command, surroundings: Surroundings): void 
     .command("tags")
     .description("Shows the tags that each node knows, as a tree, with the number of the latest invalidation of each.")
     .argument("[tag]", "this tag and the tags below it; all when not given")
-    .addOption(option("--after <tag>", undefined, "begin after this tag"))
-    .addOption(
-      option("--limit <count>", undefined, "list at most this many of each node").argParser(parseInteger(1, 1_000_000_000)).default(100),
-    )
     .addHelpText(
       "after",
       `
@@ -33,23 +22,9 @@ Examples:
   $ zooid cache tags cities:DE --node A
   $ zooid cache tags .key --limit 10`,
     );
-  addCacheOptions(command).action(async (below: string | undefined, flags: TagsFlags) => {
-    await askNodes(
-      flags,
-      surroundings,
-      (node) => listPages((listing) => node.tags(below, listing), flags),
-      async (answers) => {
-        if (flags.json === true) {
-          for (const { node, answer } of answers) {
-            for (const row of answer.rows) await surroundings.out.json({ node: node.node, instance: node.instance, ...row });
-          }
-        } else for (const line of table(["node", "version", "tag"], answers.flatMap(cells))) await surroundings.out.line(line);
-        for (const { label, answer } of answers) {
-          if (answer.next !== undefined) surroundings.say(`node ${label} has more: go on with --after ${JSON.stringify(answer.next)}`);
-        }
-      },
-    );
-  });
+  addListingOptions(command, "tag").action((below: string | undefined, flags: ListingFlags) =>
+    showRows(flags, surroundings, (node, listing) => node.tags(below, listing), ["node", "version", "tag"], cells),
+  );
 }
 
 function cells({ label, answer }: Answered<Listed<ListedTag>>): readonly (readonly string[])[] {
