@@ -5,6 +5,7 @@ import type { BusEvent } from "./bus.js";
 export class BusListener {
   readonly #log: Log;
   #listener: ((event: BusEvent) => void) | undefined;
+  /** Its last `following` came after its last `cut`. */
   #isFollowing = false;
 
   constructor(log: Log) {
@@ -16,9 +17,11 @@ export class BusListener {
     this.#listener = listener;
   }
 
-  /** Whether its last `following` came after its last `cut`. */
-  get isFollowing(): boolean {
-    return this.#isFollowing;
+  /** The node is cut off from the bus because of `reason`. Has no effect if it does not follow. */
+  cut(reason: string, facts: Readonly<Record<string, unknown>>): void {
+    if (!this.#isFollowing) return;
+    this.#log.warn({ ...facts, reason }, "cut off from the invalidation bus");
+    this.notify({ type: "cut" });
   }
 
   notify(event: BusEvent): void {

@@ -1,6 +1,6 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { cachePruningMachine, type CacheSwept } from "../../machines/cache/cache-pruning.js";
-import { type Clock, ClosedError, limits } from "../../core/index.js";
+import { type Clock, ClosedError, delay, limits } from "../../core/index.js";
 import { backOff } from "../../core/backoff.js";
 import { type Deferred, deferred } from "../../core/deferred.js";
 import type { CacheCore } from "./core.js";
@@ -114,7 +114,7 @@ export class CachePruner {
 
   /** Lets other code run. Timers of `#clock` keep no process alive: a process that awaits `prune` would end here. */
   async #pause(): Promise<void> {
-    await new Promise<void>((resolve) => this.#core.settings.clock.setTimeout(resolve, 0));
+    await delay(this.#core.settings.clock, 0);
   }
 
   #expireAt(atMs: number): void {

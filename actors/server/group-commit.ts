@@ -78,9 +78,7 @@ export class GroupCommit {
   constructor(deps: GroupCommitDeps) {
     this.#deps = deps;
     this.actor = createActor(this.#provided(), { id: `server/${deps.storage}/group-commit`, clock: deps.clock });
-    this.actor.subscribe({
-      error: deps.onFatal,
-    });
+    this.actor.subscribe({ error: deps.onFatal });
     this.actor.start();
   }
 
@@ -146,8 +144,7 @@ export class GroupCommit {
         }),
       },
       actions: {
-        writeBatch: ({ context }) => {
-          const { closing } = context;
+        writeBatch: ({ context: { closing } }) => {
           // Not within the step of this machine: a vote in the batch starts another machine.
           queueMicrotask(() => this.#writeWaiting(closing));
         },

@@ -5,7 +5,7 @@ import type { Broadcast, Invalidation } from "../protocol/messages.js";
 import * as wire from "../protocol/codec.js";
 
 /** The invalidation of one transaction. It contains the keys only when they are few enough for a message. */
-export function invalidationOf({ previous, tid, digest, keys }: LoggedTransaction): Invalidation {
+function invalidationOf({ previous, tid, digest, keys }: LoggedTransaction): Invalidation {
   return { previous, tid, digest, keyCount: keys.length, keys: keys.length > limits.invalidationKeysMax ? undefined : keys };
 }
 

@@ -3,6 +3,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { InvalidEventError, InvalidOptionError, isThenable, limits, NotAcceptedError } from "../../core/index.js";
 import type { RemoteEvent } from "../protocol/actor-messages.js";
 import { reasonOf } from "./containment.js";
+import { isRecord } from "./machine-description.js";
 import { reasonsOf } from "../protocol/schema.js";
 
 /**
@@ -64,7 +65,7 @@ export class AcceptedEvents {
       throw this.#invalid(type, "its schema is asynchronous, which schemas of events cannot be");
     }
     if ("reason" in result) throw this.#invalid(type, result.reason);
-    if (!isObject(result.value)) throw this.#invalid(type, "its schema returns no object");
+    if (!isRecord(result.value)) throw this.#invalid(type, "its schema returns no object");
     return result.value;
   }
 
@@ -80,14 +81,10 @@ function judged(schema: StandardSchemaV1, facts: object): PromiseLike<unknown> |
     if (isThenable(result)) return result;
     if (result.issues !== undefined) return { reason: reasonsOf(result.issues) };
     // A copy runs accessors, which may throw, inside this try.
-    return { value: isObject(result.value) ? { ...result.value } : undefined };
+    return { value: isRecord(result.value) ? { ...result.value } : undefined };
   } catch (error) {
     return { reason: `its schema failed: ${reasonOf(error)}` };
   }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isList(accepts: Accepts): accepts is readonly string[] {

@@ -1,4 +1,5 @@
 import { type Clock, ClosedError, limits } from "../../../core/index.js";
+import { Pace } from "../../../core/pace.js";
 import type { CachePage } from "./messages.js";
 
 /** Options of `listPage`. */
@@ -37,13 +38,12 @@ export async function listPage<Item, Row>(options: ListingOptions<Item, Row>): P
   let left = 2 * (options.count + stride);
   let kept = new Map<string, Row>();
   let last: string | undefined;
-  let endMs = clock.monotonic() + limits.pruningStepMsMax;
+  const pace = new Pace(clock);
   for (const item of items) {
     if (left-- === 0) break;
-    if (left % stride === 0 && clock.monotonic() >= endMs) {
-      await new Promise<void>((resolve) => clock.setTimeout(resolve, 0));
+    if (left % stride === 0 && pace.isOver) {
+      await pace.rest();
       if (options.isClosed()) throw new ClosedError({ what: "cache" });
-      endMs = clock.monotonic() + limits.pruningStepMsMax;
     }
     const order = orderOf(item);
     if (order === undefined || (after !== undefined && order <= after) || (last !== undefined && order > last)) continue;

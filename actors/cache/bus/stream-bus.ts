@@ -163,7 +163,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
           this.#latest.forget();
           this.#intake.suspend();
         },
-        notifyCut: (_, { reason }) => this.#notifyCut(reason),
+        notifyCut: (_, { reason }) => this.#listener.cut(reason, { stream }),
         follow: () => this.#follow(),
         leave: () => {
           this.#isFollowing = false;
@@ -299,17 +299,10 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
     const version = this.#intake.position;
     assert(version !== undefined, "a node that has examined the stream has a position");
     this.#isFollowing = true;
-    this.#watch.begin();
     this.#prove();
     this.#trouble.over("following");
     this.#listener.notify({ type: "following", version });
     this.#waiters.resolve();
-  }
-
-  #notifyCut(reason: string): void {
-    if (!this.#listener.isFollowing) return;
-    this.#log.warn({ stream: this.#names.stream, reason }, "cut off from the invalidation bus");
-    this.#listener.notify({ type: "cut" });
   }
 
   #doubt(reason: string): void {
