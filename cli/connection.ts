@@ -106,7 +106,7 @@ export function jsonOption(): Option {
   return switchOption("--json", "ZOOID_JSON", "output and errors as JSON, one object a line");
 }
 
-export function logLevelOption(level: (typeof levels)[number]): Option {
+function logLevelOption(level: (typeof levels)[number]): Option {
   return option("--log-level <level>", "ZOOID_LOG_LEVEL", "level of the log on standard error")
     .argParser((text) => {
       if (!(levels as readonly string[]).includes(text)) throw new InvalidArgumentError(`It must be one of ${levels.join(", ")}.`);
@@ -126,7 +126,7 @@ export function logOf(flags: { readonly logLevel: string }, file?: string): Log 
 /**
  * The addresses of --servers, else the first default address on which something listens: a nats-server, or `npm start`.
  */
-export async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
+async function serversOf(flags: { readonly servers?: readonly string[] }): Promise<readonly string[]> {
   if (flags.servers !== undefined) return flags.servers;
   for (const address of [defaultAddresses.nats, defaultAddresses.control]) {
     if (await isListenedOn(new URL(address))) return [address];

@@ -7,6 +7,7 @@ export * from "./assert.js";
 export * from "./random.js";
 export * from "./clock.js";
 export * from "./codec.js";
+export * from "./counts.js";
 export * from "./duration.js";
 export * from "./errors.js";
 export * from "./key.js";

@@ -32,11 +32,6 @@ export function isTagOrRoot(text: string): text is Tag {
   return text === rootTag || (text.length <= limits.tagLengthMax && shape.test(text) && levelCount(text) <= limits.tagLevelsMax);
 }
 
-/** The levels of `tag`, from the widest; none for the root. */
-export function tagLevels(tag: Tag): readonly string[] {
-  return tag === rootTag ? [] : tag.split(":");
-}
-
 /** Whether an invalidation of `ancestor` invalidates `tag`: they are the same, or `ancestor` is a parent. */
 export function isBelow(tag: Tag, ancestor: Tag): boolean {
   if (ancestor === rootTag) return true;

@@ -1,6 +1,6 @@
 import type { FastifyRequest, RouteOptions } from "fastify";
 import type { Tags } from "../cache.js";
-import { asDuration, type Duration, InvalidOptionError, limits } from "../core/index.js";
+import { asDuration, type Duration, InvalidOptionError, isWhole, limits } from "../core/index.js";
 import { checkNames } from "../core/options.js";
 import { keptStatuses } from "./page.js";
 
@@ -93,7 +93,7 @@ export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRu
   choice("requestDirectives", requestDirectives, ["respect", "ignore"]);
   if (typeof query === "string") choice("query", query, ["asSent", "sorted"]);
   for (const [option, value] of Object.entries({ bodyBytesMax, maxEntries, maxBytes })) {
-    if (!(Number.isSafeInteger(value) && value >= 0)) throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
+    if (!isWhole(value)) throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
   }
   if (options.cacheControl !== undefined && !/^[\t\x20-\x7e]+$/.test(options.cacheControl))
     throw new InvalidOptionError({ option: "cacheControl", reason: "is no value of a header field" });

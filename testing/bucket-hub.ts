@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Bucket, BucketEntry, BucketItem } from "../transport/bucket.js";
-import { type Random, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError, TooLargeError } from "../core/index.js";
+import { checkSize, type Random, type Clock, ClosedError, delay, DisconnectedError, limits, TimeoutError } from "../core/index.js";
 
 /** Faults of a bucket in memory. Chances are in [0, 1], times in milliseconds. */
 export interface BucketFaults {
@@ -202,8 +202,7 @@ class End implements BucketEnd {
   }
 
   async put(key: string, payload: Uint8Array, expected: number, ttlMs?: number): Promise<number | undefined> {
-    const size = payload.length;
-    if (size > this.payloadBytesMax) throw new TooLargeError({ what: key, size, sizeMax: this.payloadBytesMax });
+    checkSize(key, payload.length, this.payloadBytesMax);
     const sent = Uint8Array.from(payload);
     return this.#ask("put", () => this.#hub.write(this.#prefix, key, sent, expected, ttlMs));
   }

@@ -1,4 +1,4 @@
-import { type Clock, type Log, ClosedError, DisconnectedError, limits, TooLargeError } from "../core/index.js";
+import { checkSize, type Clock, type Log, ClosedError, DisconnectedError, limits } from "../core/index.js";
 import { handle } from "../transport/handling.js";
 import { LinkListeners } from "../transport/link-listeners.js";
 import { PendingRequests } from "../transport/pending-requests.js";
@@ -126,7 +126,7 @@ export class NetworkEnd implements HeadedTransport {
     if (this.#isKilled) return;
     checkSubject(subject);
     const link = this.#linked();
-    checkSize(subject, payload, this.payloadBytesMax);
+    checkSize(subject, payload.length, this.payloadBytesMax);
     if (this.#network.brokers === undefined) this.#route(link, subject, payload, undefined);
     else this.#routeOver(this.#network.brokers, link, { from: this.name, subject, payload: Buffer.from(payload) });
   }
@@ -136,7 +136,7 @@ export class NetworkEnd implements HeadedTransport {
     if (this.#isKilled) return;
     checkSubject(subject);
     const link = this.#linked();
-    checkSize(subject, payload, this.payloadBytesMax);
+    checkSize(subject, payload.length, this.payloadBytesMax);
     this.#route(link, subject, payload, undefined, heading);
   }
 
@@ -146,7 +146,7 @@ export class NetworkEnd implements HeadedTransport {
     const link = this.#linked();
     const { headers } = options;
     // A request with headers must fit into one message.
-    checkSize(subject, payload, headers === undefined ? limits.messageBytesMax : this.payloadBytesMax);
+    checkSize(subject, payload.length, headers === undefined ? limits.messageBytesMax : this.payloadBytesMax);
     return this.#requests.open(subject, options, (id) => {
       if (this.#route(link, subject, payload, id, headers === undefined ? undefined : { headers }) === 0)
         this.#rejectUnheard(link, subject, id);
@@ -299,7 +299,7 @@ export class NetworkEnd implements HeadedTransport {
   #reply(to: NetworkEnd, subject: string, payload: Uint8Array, requestId: number): void {
     if (this.#isKilled) return;
     const link = this.#linked();
-    checkSize(`reply to ${subject}`, payload, limits.messageBytesMax);
+    checkSize(`reply to ${subject}`, payload.length, limits.messageBytesMax);
     const parcel = { subject: `${subject} reply`, payload, request: requestId };
     this.#send(link, to, this.#upInLine(link), parcel, (copy) => to.#requests.resolve(requestId, copy));
   }
@@ -377,8 +377,4 @@ function headersOf({ headers, code }: Heading): MessageHeaders | undefined {
   if (headers === undefined && code === undefined) return undefined;
   const get = (name: string) => headers?.[name] ?? "";
   return { get, last: get, code: code ?? 0 };
-}
-
-function checkSize(what: string, payload: Uint8Array, sizeMax: number): void {
-  if (payload.length > sizeMax) throw new TooLargeError({ what, size: payload.length, sizeMax });
 }

@@ -36,7 +36,7 @@ export interface Refusal {
   readonly description: string;
 }
 
-export const wrongLastSequence = (last: number): Refusal => ({
+const wrongLastSequence = (last: number): Refusal => ({
   code: 400,
   err_code: 10071,
   description: `wrong last sequence: ${last}`,

@@ -1,4 +1,4 @@
-import { ClosedError, type Clock, DisconnectedError, limits, type Log, silentLog, systemClock, TooLargeError } from "../core/index.js";
+import { checkSize, ClosedError, type Clock, DisconnectedError, limits, type Log, silentLog, systemClock } from "../core/index.js";
 import { handle } from "./handling.js";
 import { LinkListeners } from "./link-listeners.js";
 import { PendingRequests } from "./pending-requests.js";
@@ -161,14 +161,14 @@ class InProcessTransport implements Transport {
   publish(subject: string, payload: Uint8Array): void {
     checkSubject(subject);
     this.#checkLink();
-    checkSize(subject, payload, this.payloadBytesMax);
+    checkSize(subject, payload.length, this.payloadBytesMax);
     this.#broker.route(subject, payload, undefined);
   }
 
   async request(subject: string, payload: Uint8Array, options: RequestOptions): Promise<Uint8Array> {
     checkSubject(subject);
     this.#checkLink();
-    checkSize(subject, payload, limits.messageBytesMax);
+    checkSize(subject, payload.length, limits.messageBytesMax);
     return this.#requests.open(subject, options, (id) => {
       if (!this.#broker.route(subject, payload, { owner: this, id })) throw new DisconnectedError({ address: this.address, subject });
     });
@@ -223,7 +223,7 @@ class InProcessTransport implements Transport {
 
   #reply(subject: string, answer: Uint8Array, replyTo: NonNullable<ReplyTo>): void {
     this.#checkLink();
-    checkSize(`reply to ${subject}`, answer, limits.messageBytesMax);
+    checkSize(`reply to ${subject}`, answer.length, limits.messageBytesMax);
     const payload = new Uint8Array(answer);
     replyTo.owner.#arrive(() => replyTo.owner.#requests.resolve(replyTo.id, payload));
   }
@@ -252,8 +252,4 @@ class InProcessTransport implements Transport {
     if (this.status === "closed") throw new ClosedError({ what: "transport" });
     if (this.status !== "connected") throw new DisconnectedError({ address: this.address });
   }
-}
-
-function checkSize(what: string, payload: Uint8Array, sizeMax: number): void {
-  if (payload.length > sizeMax) throw new TooLargeError({ what, size: payload.length, sizeMax });
 }

@@ -9,7 +9,7 @@ import {
   soonerOf,
   systemClock,
   systemRandom,
-  TooLargeError,
+  checkSize,
 } from "../core/index.js";
 import { LinkListeners } from "./link-listeners.js";
 import { PendingRequests } from "./pending-requests.js";
@@ -98,8 +98,7 @@ export abstract class LinkedTransport<Target, Link, Answer = Uint8Array> {
   publish(subject: string, payload: Uint8Array): void {
     checkSubject(subject);
     this.checkLink();
-    if (payload.length > this.#payloadBytesMax)
-      throw new TooLargeError({ what: subject, size: payload.length, sizeMax: this.#payloadBytesMax });
+    checkSize(subject, payload.length, this.#payloadBytesMax);
     this.publishWhole(subject, payload);
   }
 

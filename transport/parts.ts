@@ -1,4 +1,4 @@
-import { type Clock, limits, type Log, TooLargeError } from "../core/index.js";
+import { checkSize, type Clock, limits, type Log, TooLargeError } from "../core/index.js";
 
 /** The position of a part in its message. */
 export interface PartPosition {
@@ -35,7 +35,7 @@ export function split(
 
 /** Throws TooLargeError if `payload` is larger than one request or reply may be. */
 export function checkWhole(what: string, payload: Uint8Array): void {
-  if (payload.length > limits.messageBytesMax) throw new TooLargeError({ what, size: payload.length, sizeMax: limits.messageBytesMax });
+  checkSize(what, payload.length, limits.messageBytesMax);
 }
 
 export function positionToText({ message, index, count, size }: PartPosition): string {

@@ -8,6 +8,7 @@ import {
   type Clock,
   type Duration,
   InvalidOptionError,
+  isWhole,
   limits,
   type Log,
   silentLog,
@@ -221,8 +222,8 @@ export function boundOf(option: string, value: number | undefined): number | und
 }
 
 /** Throws InvalidOptionError. */
-export function countOf(option: string, value: number | undefined): number | undefined {
-  if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
+function countOf(option: string, value: number | undefined): number | undefined {
+  if (value !== undefined && !isWhole(value)) {
     throw new InvalidOptionError({ option, reason: "is not a whole number from 0" });
   }
   return value;

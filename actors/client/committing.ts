@@ -12,7 +12,7 @@ import {
   OutcomeUnknownError,
   SnapshotTooOldError,
   TimeoutError,
-  TooLargeError,
+  checkSize,
   TransactionAbortedError,
   WriteInDoubtError,
   ZooidError,
@@ -279,9 +279,7 @@ function checkHistory(core: ClientCore, history: number, request: CommitRequest)
 
 function requestBytes(link: ServerLink, request: CommitRequest): Uint8Array {
   const payload = wire.commit.write({ session: link.session, ...request });
-  if (payload.length > limits.messageBytesMax) {
-    throw new TooLargeError({ what: "transaction", size: payload.length, sizeMax: limits.messageBytesMax });
-  }
+  checkSize("transaction", payload.length, limits.messageBytesMax);
   return payload;
 }
 

@@ -4,6 +4,7 @@ import {
   decodeValue,
   compareKeys,
   InvalidOptionError,
+  isWhole,
   limits,
   MalformedMessageError,
   prefixRange,
@@ -46,7 +47,7 @@ export interface ListingContext {
 export function listedRange(prefix: string, options: ListOptions): KeyRange {
   if (prefix !== "") asKey(prefix);
   const { after, limit } = options;
-  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 0)) {
+  if (limit !== undefined && !isWhole(limit)) {
     throw new InvalidOptionError({ option: "limit", reason: "is not a whole number" });
   }
   const range = prefixRange(prefix);

@@ -7,7 +7,7 @@ import {
   limits,
   ReadOnlyError,
   SnapshotTooOldError,
-  TooLargeError,
+  checkSize,
   type Tid,
   type Value,
 } from "../../core/index.js";
@@ -260,12 +260,8 @@ export class ObjectTransaction implements OpenTransaction<UntypedSchema> {
     const reads = serializable ? [...this.#reads].filter((key) => !this.#writes.has(key)) : [];
     const ranges = serializable ? this.#ranges.map(({ from, to }) => ({ from, to })) : [];
     const keys = reads.length + writes.length;
-    if (keys > limits.transactionKeysMax) {
-      throw new TooLargeError({ what: "keys of a transaction", size: keys, sizeMax: limits.transactionKeysMax });
-    }
-    if (ranges.length > limits.transactionRangesMax) {
-      throw new TooLargeError({ what: "ranges of a transaction", size: ranges.length, sizeMax: limits.transactionRangesMax });
-    }
+    checkSize("keys of a transaction", keys, limits.transactionKeysMax);
+    checkSize("ranges of a transaction", ranges.length, limits.transactionRangesMax);
     return { id: this.id, snapshot: this.snapshot, serializable, reads, ranges, writes };
   }
 

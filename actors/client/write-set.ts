@@ -2,6 +2,7 @@ import {
   asKey,
   compareKeys,
   decodeValue,
+  checkSize,
   encodeValue,
   limits,
   rangeHas,
@@ -43,12 +44,8 @@ export class Writes {
     const former = this.#byKey.get(asKey(key));
     if (former !== undefined && former.order > order) return;
     const total = this.#bytes + size(key, bytes) - (former === undefined ? 0 : size(key, former.bytes));
-    if (total > limits.messageBytesMax) {
-      throw new TooLargeError({ what: "transaction", size: total, sizeMax: limits.messageBytesMax });
-    }
-    if (former === undefined && this.#byKey.size >= limits.transactionKeysMax) {
-      throw new TooLargeError({ what: "keys of a transaction", size: this.#byKey.size + 1, sizeMax: limits.transactionKeysMax });
-    }
+    checkSize("transaction", total, limits.messageBytesMax);
+    if (former === undefined) checkSize("keys of a transaction", this.#byKey.size + 1, limits.transactionKeysMax);
     this.#bytes = total;
     if (former === undefined) this.#sorted = undefined;
     this.#byKey.set(key, { key, bytes, order });

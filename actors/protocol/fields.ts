@@ -2,7 +2,7 @@
  * The fields that messages are made of. Reading one throws MalformedMessageError, which names message and field, for
  * anything that its type and its docstring do not allow.
  */
-import { asKey, isTid, type KeyRange, limits, MalformedMessageError, TooLargeError } from "../../core/index.js";
+import { asKey, checkSize, isTid, isWhole, type KeyRange, limits, MalformedMessageError } from "../../core/index.js";
 import type { Position } from "../../core/transaction.js";
 import type { Field } from "./message.js";
 
@@ -42,10 +42,7 @@ export function refined<T>({ check }: Element<T>, more: (value: T, what: string)
 export const tid = element((value, what) => (isTid(value) ? value : malformed(what, "is not a tid")));
 
 /** A safe integer, at least 0. */
-export const count = element((value, what) => {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) malformed(what, "is not a whole number");
-  return value;
-});
+export const count = element((value, what) => (isWhole(value) ? value : malformed(what, "is not a whole number")));
 
 /** Milliseconds between two ticks of a timer: a safe integer, at least 1. */
 export const interval = refined(count, (ms, what) => {
@@ -93,7 +90,7 @@ export const bytes = element((value, what) => (value instanceof Uint8Array ? val
 
 /** The encoded value of an object, which fits into an answer. A longer one is TooLargeError. */
 export const objectValue = refined(bytes, ({ length }, what) => {
-  if (length > limits.valueBytesMax) throw new TooLargeError({ what, size: length, sizeMax: limits.valueBytesMax });
+  checkSize(what, length, limits.valueBytesMax);
 });
 
 /** One of these strings. */
@@ -188,7 +185,7 @@ export function keys(countMax: number): Element<readonly string[]> {
 
 function arrayOf(value: unknown, what: string, sizeMax: number): readonly unknown[] {
   if (!Array.isArray(value)) malformed(what, "is not an array");
-  if (value.length > sizeMax) throw new TooLargeError({ what, size: value.length, sizeMax });
+  checkSize(what, value.length, sizeMax);
   return value as unknown[];
 }
 

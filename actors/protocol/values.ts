@@ -1,5 +1,5 @@
 /** `Value`s in messages: plain data, frozen when it was read. */
-import { decodeValue, encodeValue, MalformedMessageError, TooLargeError, type Value, ZooidError } from "../../core/index.js";
+import { checkSize, decodeValue, encodeValue, MalformedMessageError, type Value, ZooidError } from "../../core/index.js";
 import { element } from "./fields.js";
 import type { Encoding } from "./message.js";
 
@@ -14,7 +14,7 @@ export const record = element((value, what) => {
 /** Messages that are Values of at most `bytesMax` bytes. Larger ones are TooLargeError, when written and when read. */
 export function valueEncoding(bytesMax: number): Encoding<Value> {
   const within = <B extends Uint8Array>(bytes: B, what: string): B => {
-    if (bytes.length > bytesMax) throw new TooLargeError({ what, size: bytes.length, sizeMax: bytesMax });
+    checkSize(what, bytes.length, bytesMax);
     return bytes;
   };
   return {

@@ -8,8 +8,7 @@
  *      │                       ECHOED └── cut.silent ◀┐ beatDelay: greet
  *      └─ LINK_LOST, from each state            └─────┘
  *
- * 1. The node follows only after a greeting of its own has come back: any one that it sent on this link since it was
- *    cut.
+ * 1. The node follows only after a greeting of its own has come back on this link.
  * 2. A node that begins to follow has missed messages: its listener gets a `reset`.
  * 3. The listener gets a `cut` when the link is lost, the broker is silent, or the process was held up.
  * 4. A greeting that does not come back is sent again at the pace of heartbeats.
@@ -23,7 +22,7 @@ export type PlainBusEvent =
   /** The transport has a link to the broker, perhaps another one than before. */
   | { readonly type: "LINKED" }
   | { readonly type: "LINK_LOST" }
-  /** A greeting came back that was sent on this link since the node was cut. */
+  /** The greeting came back. */
   | { readonly type: "ECHOED" }
   | { readonly type: "CLOSE" };
 
@@ -38,7 +37,7 @@ export const plainBusMachine = setup({
   actions: {
     /** Sends a greeting. The first one on a link also sends again the publications that have not come back yet. */
     greet: () => undefined,
-    /** Forgets the greetings of the lost link. */
+    /** Forgets the greeting of the lost link. */
     unlink: () => undefined,
     /** Forgets the other publishers and their last numbers. */
     forgetPublishers: () => undefined,
@@ -64,7 +63,7 @@ export const plainBusMachine = setup({
     LINKED: { target: ".greeting", reenter: true },
     LINK_LOST: { target: ".cut", reenter: true, actions: { type: "notifyCut", params: { reason: "the link was lost" } } },
     CLOSE: ".closed",
-    // The node follows already, or is closed.
+    // An echo of an earlier greeting.
     ECHOED: {},
     "*": { actions: "logUnexpected" },
   },

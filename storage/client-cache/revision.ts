@@ -20,7 +20,7 @@ export interface CachedRevision {
 const absence: Promise<Value | undefined> = Promise.resolve(undefined);
 
 /** Bytes of an encoded revision before the value. */
-export const recordHeaderBytes = 9;
+const recordHeaderBytes = 9;
 
 /**
  * A revision in a buffer of its own: one byte (1: there is a value), the serial as a big-endian double, the encoded

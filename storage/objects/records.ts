@@ -104,7 +104,7 @@ function tidKey(first: number, tid: Tid, spare: number): Buffer {
 // ---- Revisions. A current one contains its own tid. An older one contains the tid of the next; its own is in its key.
 
 /** Bytes before the value in the record of a revision. */
-export const revisionHeaderBytes = tidBytes + 1;
+const revisionHeaderBytes = tidBytes + 1;
 
 /** Record of a revision; `value` undefined is a deletion. */
 export function encodeRevision(tid: Tid, value: Uint8Array | undefined): Buffer {

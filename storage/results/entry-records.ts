@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { assert } from "../../core/assert.js";
 import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { isWhole } from "../../core/counts.js";
 import type { Tag } from "../../core/tag.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
 import type { ByteRange } from "../kv/ordered-store.js";
@@ -66,8 +67,8 @@ export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
   const fields = decoded(bytes);
   if (fields?.length !== 10 || fields[0] !== formatVersion) return undefined;
   const [, name, countedBy, entries, versions, epoch, sequence, time, floor, isDiscarded] = fields;
-  if (typeof name !== "string" || typeof isDiscarded !== "boolean" || !isCount(sequence) || !isCount(floor)) return undefined;
-  if (!isCount(entries) || !isCount(versions)) return undefined;
+  if (typeof name !== "string" || typeof isDiscarded !== "boolean" || !isWhole(sequence) || !isWhole(floor)) return undefined;
+  if (!isWhole(entries) || !isWhole(versions)) return undefined;
   if (!isTextOrNull(countedBy) || !isTextOrNull(epoch) || typeof time !== "number") return undefined;
   const position = epoch === null ? undefined : { epoch, sequence, time };
   return { name, countedBy: countedBy ?? undefined, generations: { entries, versions }, position, floor, isDiscarded };
@@ -213,10 +214,6 @@ function decoded(bytes: Uint8Array): readonly unknown[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function isTextOrNull(value: unknown): value is string | null {

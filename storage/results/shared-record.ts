@@ -1,6 +1,7 @@
 import { keyTag } from "./result-key.js";
 import { asTag, rootTag, type Tag } from "../../core/tag.js";
 import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { isWhole } from "../../core/counts.js";
 import { limits } from "../../core/limits.js";
 
 /**
@@ -63,7 +64,7 @@ function recordOf(fields: unknown, key: string): SharedRecord | undefined {
   if (!Array.isArray(fields) || fields.length !== 11) return undefined;
   const [version, name, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value] = fields as readonly unknown[];
   if (version !== formatVersion || textOf(name) !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
-  if (!isCount(sequence) || !Number.isFinite(time) || !isCount(ownSequence) || ownSequence < sequence) return undefined;
+  if (!isWhole(sequence) || !Number.isFinite(time) || !isWhole(ownSequence) || ownSequence < sequence) return undefined;
   if (!Array.isArray(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
   if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null) !== (leftMs === null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
     return undefined;
@@ -100,10 +101,6 @@ export function staleAfter({ key, tags, sequence, ownSequence }: SharedRecord): 
 
 function textOf(name: unknown): unknown {
   return name instanceof Uint8Array ? Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("utf16le") : name;
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function isDuration(value: unknown): value is number | null {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { asTag, InvalidTagError, isBelow, limits, rootTag, tagLevels } from "../../core/index.js";
+import { asTag, InvalidTagError, isBelow, limits, rootTag } from "../../core/index.js";
 
 describe("a tag", () => {
   test.each([
@@ -13,7 +13,6 @@ describe("a tag", () => {
     Array(limits.tagLevelsMax).fill("a").join(":"),
   ])("may be %s", (tag) => {
     expect(asTag(tag)).toBe(tag);
-    expect(tagLevels(asTag(tag)).join(":")).toBe(tag);
   });
 
   test.each([
@@ -47,6 +46,5 @@ describe("a tag", () => {
     expect(isBelow(asTag("a.b:c"), asTag("a"))).toBe(false);
     expect(isBelow(rootTag, rootTag)).toBe(true);
     expect(isBelow(rootTag, tag)).toBe(false);
-    expect(tagLevels(rootTag)).toStrictEqual([]);
   });
 });

@@ -7,7 +7,7 @@ import type { Fields, StreamNames } from "./stream-names.js";
 
 /** The error code of a stream that does not exist. */
 export const streamNotFound = 10059;
-export const messageNotFound = 10037;
+const messageNotFound = 10037;
 /** The error code if another node made the stream with other settings meanwhile. */
 const nameInUse = 10058;
 

@@ -7,7 +7,7 @@
  * could be read.
  */
 import { createHash } from "node:crypto";
-import { decodeMessage, encodeMessage, limits, type Tag } from "../../core/index.js";
+import { decodeMessage, encodeMessage, isWhole, limits, type Tag } from "../../core/index.js";
 import { tagOfSubject, tagSubject } from "../tag-subject.js";
 import type { HeadedMessage } from "../transport.js";
 
@@ -58,11 +58,6 @@ export type SentWord =
   | { readonly type: "beat"; readonly epoch: string; readonly knew: number }
   | { readonly type: "epoch"; readonly id: string };
 
-/** Subject of `word`, below the subjects that the stream takes. */
-export function subjectOf(word: SentWord): string {
-  return word.type === "invalidate" ? tagTokens(word.tag) : word.type;
-}
-
 /** Subject of the invalidations of `tag`, below the subjects that the stream takes. */
 export function tagTokens(tag: string): string {
   return `tag.${tagSubject(tag)}`;
@@ -82,9 +77,9 @@ export function readBusWord(subject: string, payload: Uint8Array): BusWord {
   const fields = typeof read === "string" ? [] : read;
   const unread = typeof read === "string" ? read : undefined;
   const [type, epoch, knew, id, named] = fields;
-  const isSound = isText(epoch) && Number.isSafeInteger(knew) && (knew as number) >= 0;
+  const isSound = isText(epoch) && isWhole(knew);
   if (subject === "beat") {
-    if (isSound && type === "beat" && fields.length === 3) return { type: "beat", epoch, knew: knew as number };
+    if (isSound && type === "beat" && fields.length === 3) return { type: "beat", epoch, knew };
     return { type: "beat", fault: unread ?? "malformed" };
   }
   const tag = subject.startsWith("tag.") ? tagOfSubject(subject.slice(4)) : undefined;

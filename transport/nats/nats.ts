@@ -1,12 +1,12 @@
 import { headers, type Msg, type MsgHdrs, PermissionViolationError, type Status } from "nats";
 import {
+  checkSize,
   ClosedError,
   DisconnectedError,
   InvalidOptionError,
   limits,
   NotAuthorizedError,
   systemRandom,
-  TooLargeError,
 } from "../../core/index.js";
 import { handle } from "../handling.js";
 import { LinkedTransport } from "../linked-transport.js";
@@ -280,7 +280,7 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
       sent.set(name, value);
       size += name.length + value.length;
     }
-    if (size > this.payloadBytesMax) throw new TooLargeError({ what: subject, size, sizeMax: this.payloadBytesMax });
+    checkSize(subject, size, this.payloadBytesMax);
     link.publish(subject, payload, { headers: sent, reply });
   }
 

@@ -1,4 +1,4 @@
-import { decodeMessage, limits } from "../../core/index.js";
+import { decodeMessage, isWhole, limits } from "../../core/index.js";
 
 export type PlainKind = "hello" | "beat" | "invalidate" | "bye";
 
@@ -30,8 +30,7 @@ export function readPlainWord(payload: Uint8Array): ReadPlainWord | undefined {
   if (!Array.isArray(message)) return undefined;
   const [version, kind, publisher, number, id, tag] = message as readonly unknown[];
   if (!Number.isSafeInteger(version) || !isText(publisher) || !isText(id)) return undefined;
-  if (!Number.isSafeInteger(number) || (number as number) < 0) return undefined;
-  return { kind, publisher, number: number as number, id, tag };
+  return isWhole(number) ? { kind, publisher, number, id, tag } : undefined;
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;

@@ -1,4 +1,4 @@
-import { decodeMessage, encodeMessage, limits, MalformedMessageError } from "../../core/index.js";
+import { decodeMessage, encodeMessage, isWhole, limits, MalformedMessageError } from "../../core/index.js";
 
 /** WebSocket subprotocol of these frames; another version of the frames gets another name. */
 export const subprotocol = "zooid.1";
@@ -89,6 +89,6 @@ function is(kind: Shape, value: unknown): boolean {
     case "bytes":
       return value instanceof Uint8Array;
     case "number":
-      return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+      return isWhole(value);
   }
 }

@@ -30,7 +30,7 @@ import {
   limits,
   MalformedMessageError,
   rootTag,
-  TooLargeError,
+  checkSize,
   type Value,
 } from "../../../core/index.js";
 import { bytes, count, element, flag, list, name, oneOf, optional, refined, text } from "../../protocol/fields.js";
@@ -56,8 +56,7 @@ export function cacheSubjects(prefix: string) {
 const short: Encoding = {
   encode: encodeMessage,
   decode(read, what) {
-    const { actorEventBytesMax: sizeMax } = limits;
-    if (read.length > sizeMax) throw new TooLargeError({ what, size: read.length, sizeMax });
+    checkSize(what, read.length, limits.actorEventBytesMax);
     return decodeMessage(read, what);
   },
 };

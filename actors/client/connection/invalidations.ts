@@ -1,5 +1,5 @@
 import type { AppliedInvalidation, ClientCache } from "../../../storage/client-cache/client-cache.js";
-import { limits, SnapshotTooOldError, TooLargeError, type Log, type Tid } from "../../../core/index.js";
+import { checkSize, limits, SnapshotTooOldError, type Log, type Tid } from "../../../core/index.js";
 import type { Invalidation, LogPage, Position } from "../../protocol/messages.js";
 import type { ServerLink } from "./server-link.js";
 import * as wire from "../../protocol/codec.js";
@@ -171,9 +171,7 @@ export class InvalidationIntake {
       const page = await reader.keys(transaction.tid, keys.length);
       if (page.length === 0) return keys;
       for (const key of page) keys.push(key);
-      if (keys.length > limits.transactionKeysMax) {
-        throw new TooLargeError({ what: "keys of an invalidation", size: keys.length, sizeMax: limits.transactionKeysMax });
-      }
+      checkSize("keys of an invalidation", keys.length, limits.transactionKeysMax);
     }
   }
 

@@ -4,7 +4,7 @@ import { keyTag } from "../../../../storage/results/result-key.js";
 import { SimulatedClock } from "../../../../testing/simulated-clock.js";
 import { createBroker } from "../../../../transport/index.js";
 import { readBusWord, tagTokens } from "../../../../transport/jetstream/messages.js";
-import { encodeMessage, limits, seededRandom, tagLevels, type Tag } from "../../../../core/index.js";
+import { encodeMessage, limits, seededRandom } from "../../../../core/index.js";
 import { temporaryFolders } from "../../../support/temporary-folder.js";
 import { bucketWorld, ScriptedBroker } from "../tiers/bucket-nodes.js";
 import { type Gate, gate, openCache } from "../open.js";
@@ -280,7 +280,6 @@ describe("a message of the bus that names no tag", () => {
     const payload = encodeMessage([1, "invalidate", "e", 1, "id", tag]);
     expect(readBusWord(tagTokens(tag), payload)).toEqual({ type: "unknown", fault: "no subject" });
     expect(readBusWord("tag.a", payload)).toMatchObject({ tag: "a", id: "" });
-    expect(tagLevels(tag as Tag).length).toBeGreaterThan(0);
   });
 });
 
