@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import os from "node:os";
 import { onAbort } from "./aborting.js";
 import { assert } from "./assert.js";
@@ -103,6 +104,21 @@ class SystemTimer {
     this.#timer = leftMs <= limits.timerMsMax ? set(fire, leftMs) : set(() => this.#wait(leftMs - limits.timerMsMax), limits.timerMsMax);
     if (!this.#keepsProcess) this.#timer.unref();
   }
+}
+
+/**
+ * `clock` for machines, which set timers for as long as they live. Its timers run in the asynchronous context in which
+ * this function is called. Otherwise the first call whose event sets a timer gives its context to all later timers:
+ * they log under that request of the application, and keep in memory what its AsyncLocalStorage holds.
+ */
+export function detachedClock(clock: Clock): Clock {
+  const context = new AsyncResource("zooid:timers");
+  return {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimeout: (action, delayMs) => context.runInAsyncScope(() => clock.setTimeout(action, delayMs)),
+    clearTimeout: (timer) => clock.clearTimeout(timer),
+  };
 }
 
 /** Resolves after `delayMs` on `clock`; rejects with the signal's reason when it aborts first. */

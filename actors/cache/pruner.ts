@@ -1,6 +1,6 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { cachePruningMachine, type CacheSwept } from "../../machines/cache/cache-pruning.js";
-import { type Clock, ClosedError, delay, limits } from "../../core/index.js";
+import { type Clock, ClosedError, delay, detachedClock, limits } from "../../core/index.js";
 import { backOff } from "../../core/backoff.js";
 import { type Deferred, deferred } from "../../core/deferred.js";
 import type { CacheCore } from "./core.js";
@@ -29,9 +29,9 @@ export class CachePruner {
 
   constructor(core: CacheCore, clock: Clock) {
     this.#core = core;
-    this.#clock = clock;
+    this.#clock = detachedClock(clock);
     const { log, autoPruneMs } = core.settings;
-    this.actor = createActor(this.#provided(), { id: "cache/pruning", clock, input: { usualUnusedMs: autoPruneMs } });
+    this.actor = createActor(this.#provided(), { id: "cache/pruning", clock: this.#clock, input: { usualUnusedMs: autoPruneMs } });
     this.actor.subscribe({
       error: (error) => {
         log.error({ err: error }, "pruning failed");

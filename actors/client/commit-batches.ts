@@ -1,6 +1,6 @@
 import { createActor, type Actor } from "xstate";
 import { committingMachine, type CommittingEvent } from "../../machines/client/committing.js";
-import type { Clock, Log } from "../../core/index.js";
+import { type Clock, detachedClock, type Log } from "../../core/index.js";
 import type { RegisterActor } from "./connection/shown-machines.js";
 
 /** The machine goes to idle at most this much late. Shorter than a person can see, and long against a commit. */
@@ -34,7 +34,7 @@ export class CommitBatches {
       guards: { isAnyUnsent: () => this.#unsent > 0, isAnswerAwaited: () => this.#unanswered > 0 },
       delays: { lookDelay: lookDelayMs },
     });
-    this.#actor = createActor(machine, { id: `client/${client}/committing`, clock });
+    this.#actor = createActor(machine, { id: `client/${client}/committing`, clock: detachedClock(clock) });
   }
 
   /** Commits that are not sent, or not answered. */

@@ -2,6 +2,7 @@ import type { AnyActor } from "xstate";
 import { type AppliedInvalidation, ClientCache } from "../../storage/client-cache/client-cache.js";
 import {
   ClosedError,
+  detachedClock,
   DisconnectedError,
   newSecret,
   publicId,
@@ -88,7 +89,7 @@ export class OpenClient implements ClientCore {
       onOtherHistory: options.onOtherHistory ?? "refuse",
       transport,
       cache,
-      clock,
+      clock: detachedClock(clock),
       random,
       log,
       requestTimeoutMs: bounds.requestTimeoutMs,

@@ -4,6 +4,7 @@ import {
   type Random,
   type Clock,
   ClosedError,
+  detachedClock,
   type Duration,
   encodeMessage,
   type Log,
@@ -130,7 +131,7 @@ class PlainBus implements BusWithMachine {
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
-    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: this.#clock });
+    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: detachedClock(this.#clock) });
     this.actor.subscribe({ error: (error) => this.#log.error({ err: error }, "the machine of the bus failed") });
     this.actor.start();
   }

@@ -28,6 +28,7 @@ import {
   type Clock,
   ClosedError,
   delay,
+  detachedClock,
   DisconnectedError,
   type Log,
   NotAuthorizedError,
@@ -144,7 +145,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
       intervalMs,
       timeoutMs,
     });
-    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: this.#clock });
+    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: detachedClock(this.#clock) });
     this.actor.subscribe({ error: (error) => this.#log.error({ err: error }, "the machine of the bus failed") });
     this.actor.start();
   }

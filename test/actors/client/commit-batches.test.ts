@@ -1,9 +1,10 @@
 /** The machine of a client's commits, as it is watched while commits are under way. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { afterEach, describe, expect, test } from "vitest";
 import { openObjectClient, type ObjectClient } from "../../../actors/client/object-client.js";
 import { startStorageServer } from "../../../actors/server/server.js";
 import { createActorSystem, type ActorSystem } from "../../../actors/system/actor-system.js";
-import { DisconnectedError, seededRandom, silentLog } from "../../../core/index.js";
+import { type Clock, DisconnectedError, seededRandom, silentLog } from "../../../core/index.js";
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { TestDisk } from "../../support/server-world.js";
@@ -19,7 +20,7 @@ afterEach(() => {
 let seed = 0;
 
 /** A client whose actors are in a system, and the states that its `committing` has had. */
-async function world() {
+async function world(clockOfClient = (timers: Clock): Clock => timers) {
   const clock = new SimulatedClock();
   const network = new FaultyNetwork({ clock, random: seededRandom(++seed) });
   const run = <T>(promise: Promise<T>) => clock.settle(promise, 60_000);
@@ -42,8 +43,15 @@ async function world() {
     list: (waitMs) => real.list(waitMs),
     close: () => real.close(),
   };
+  const timers: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimeout: (action, delayMs) => clock.setTimeout(action, delayMs),
+    clearTimeout: (timer) => clock.clearTimeout(timer),
+  };
   const opening = openObjectClient({
     ...seams,
+    clock: clockOfClient(timers),
     storage: "main",
     client: "a",
     transport,
@@ -152,5 +160,22 @@ describe("the commits of a client", () => {
     await clock.advance(10_000);
     expect(put.state).toBe("failed");
     expect(states).toEqual(["waiting", "closed"]);
+  });
+
+  test("leave no timer in the context of their callers", async () => {
+    const requests = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const { clock, run, client } = await world((timers) => ({
+      ...timers,
+      setTimeout: (action, delayMs) => {
+        seen.push(requests.getStore());
+        return timers.setTimeout(action, delayMs);
+      },
+    }));
+    seen.length = 0;
+    await run(requests.run("request", () => client.put("x", 1)));
+    await clock.advance(10);
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen).not.toContain("request");
   });
 });

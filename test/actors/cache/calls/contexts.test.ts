@@ -1,5 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createCache } from "../../../../cache.js";
+import { silentLog } from "../../../../core/index.js";
+import { until } from "../../../support/until.js";
 import { counted, objectWorld } from "../objects/object-world.js";
 import { gate, openCache } from "../open.js";
 
@@ -175,4 +178,15 @@ describe("a call that came too late for a computation of another cache", () => {
     await put("b", "b2");
     expect(await run(outer())).toBe("page with b2");
   });
+});
+
+test("a sweep of the timer does not run in the context of an earlier call of `prune`", async () => {
+  const sweeps: string[] = [];
+  const note = (_facts: object, message: string) => void (message === "nothing to prune" && sweeps.push(requestNow()));
+  const cache = await createCache({ autoPruneInterval: 0.01, log: { ...silentLog, debug: note } });
+  onTestFinished(() => cache.close());
+  await requests.run("A", () => cache.prune());
+  const called = sweeps.lastIndexOf("A");
+  await until(() => sweeps.length > called + 2);
+  expect(sweeps.slice(called, called + 3)).toEqual(["A", "none", "none"]);
 });
