@@ -77,9 +77,20 @@ export function passingConsumer(heartbeatMs: number): Fields {
 }
 
 /**
- * Requests of the bus to JetStream, sent as plain requests over the transport. One link carries publications,
- * repetitions and requests, so that their order holds, and a lost link is noticed for all of them. Rejects as `request`
- * does, or with JetStreamRefusal.
+ * Requests of the bus to JetStream's API. Rejects as `request` does, or with JetStreamRefusal.
+ *
+ * The bus and the bucket send plain requests over the transport, and do not use `@nats-io/jetstream` and `@nats-io/kv`
+ * (3.3.1), for these reasons:
+ *
+ * 1. Order. One link carries publications, repetitions and requests, so that they keep their order, and a lost link is
+ *    noticed for all of them. The packages need a NatsConnection; the transport has none, because it dials by itself
+ *    (`transport/nats/link.ts`).
+ * 2. Time. A request ends at a time of the node's clock, or when its signal aborts. The packages take no signal, and
+ *    their time-outs and retries use the system's timers.
+ * 3. Simulation. `testing/simulated-jetstream.ts` answers the same requests over a simulated network.
+ * 4. Need. The code sends eleven kinds of requests and has no consumer object: its two consumers deliver to a subject
+ *    and are read once. `@nats-io/kv` makes buckets that refuse new entries when they are full; a cache drops the
+ *    oldest.
  */
 export class StreamApi {
   readonly #options: StreamApiOptions;

@@ -1,7 +1,7 @@
 /**
  * A bucket in JetStream with the layout of NATS's key-value store, so that NATS's tools can read it: the stream
  * `KV_<bucket>` on subjects `$KV.<bucket>.<prefix>.<key>`, which keeps the last message of each. It sends plain
- * requests to the stream, as the bus does.
+ * requests to the stream, for the reasons at StreamApi.
  *
  * 1. The stream is made if there is none. A stream that another client made is used as it is.
  * 2. Any server with a copy may answer a read. A put is compared with the leader's revision.
