@@ -1,5 +1,5 @@
 import { ZooidError } from "../index.js";
-import type { Fact } from "../core/index.js";
+import { errorText, type Fact } from "../core/index.js";
 import { printable } from "./printable.js";
 
 /** Codes that only the command line has, with their exit codes. All other codes exit with 1. */
@@ -56,8 +56,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof ZooidError) {
     return { code: error.code, message: oneLine(error.message), exitCode: 1, transient: error.transient, facts: error.facts };
   }
-  const message = error instanceof Error ? error.message : String(error);
-  return { code: "ZOOID_INTERNAL", message: oneLine(message), exitCode: 1, transient: false, facts: {} };
+  return { code: "ZOOID_INTERNAL", message: oneLine(errorText(error)), exitCode: 1, transient: false, facts: {} };
 }
 
 /** The line on standard error: `<name>: <message> (ZOOID_CODE)`, or a JSON object. */

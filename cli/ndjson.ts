@@ -1,5 +1,5 @@
 import type { Value } from "../index.js";
-import { asKey, limits } from "../core/index.js";
+import { asBuffer, asKey, limits } from "../core/index.js";
 import { CommandError } from "./failure.js";
 import { fromJson, parseJson, toJson } from "./json-values.js";
 
@@ -65,7 +65,7 @@ async function* readLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<{ li
     if (length > lineBytesMax) throw badLine(line, new Error(`it is longer than ${lineBytesMax} bytes`));
   };
   for await (const chunk of input) {
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes = asBuffer(chunk);
     let from = 0;
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, from)) {
       take(bytes.subarray(from, end));

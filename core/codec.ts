@@ -1,8 +1,13 @@
-import { MalformedMessageError } from "./errors.js";
+import { errorText, MalformedMessageError } from "./errors.js";
 import { limits } from "./limits.js";
 import { pack, unpack } from "./message-pack.js";
 
 const allowed = { depthMax: limits.messageDepthMax, containersMax: limits.messageContainersMax, extension: "undefined" } as const;
+
+/** A Buffer over the same memory. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 /** MessagePack of a message: arrays, strings, numbers, booleans, null and bytes. The caller owns the result. */
 export function encodeMessage(message: unknown): Buffer {
@@ -17,6 +22,6 @@ export function decodeMessage(bytes: Uint8Array, what: string): unknown {
   try {
     return unpack(bytes, allowed);
   } catch (error) {
-    throw new MalformedMessageError({ what, reason: error instanceof Error ? error.message : String(error) }, error);
+    throw new MalformedMessageError({ what, reason: errorText(error) }, error);
   }
 }

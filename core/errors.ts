@@ -7,3 +7,4 @@ export * from "./errors/links.js";
 export * from "./errors/storage.js";
 export * from "./errors/cache.js";
 export * from "./errors/codec.js";
+export * from "./errors/thrown.js";

@@ -1,4 +1,4 @@
-import type { Log } from "../core/index.js";
+import { asError, type Log } from "../core/index.js";
 
 /** The work that a bus cannot do. */
 export type TroubledWork = "following" | "publishing";
@@ -23,7 +23,7 @@ export class BusTrouble {
   }
 
   met(work: TroubledWork, error: unknown, facts: Readonly<Record<string, unknown>> = {}): void {
-    const met = error instanceof Error ? error : new Error(String(error));
+    const met = asError(error);
     const isNew = this.#errors.get(work)?.message !== met.message;
     this.#errors.set(work, met);
     const all = { ...this.#facts, ...facts, work, err: met };

@@ -1,4 +1,4 @@
-import { type Random, type Clock, delay, limits, type Log, soonerOf, ZooidError } from "../core/index.js";
+import { asError, type Random, type Clock, delay, limits, type Log, soonerOf, ZooidError } from "../core/index.js";
 import { dialPace, retryDelay } from "../core/backoff.js";
 
 /** Whether `error` is a refusal that another attempt would meet again: wrong credentials, an untrusted certificate. */
@@ -143,7 +143,7 @@ export class Redial<Target, Link> {
 
   #report(error: unknown): void {
     if (this.#stopped.signal.aborted) return;
-    this.#problem = error instanceof Error ? error : new Error(String(error));
+    this.#problem = asError(error);
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     if (reason === this.#lastReason) return;
     this.#lastReason = reason;

@@ -1,4 +1,4 @@
-import { CapturedSubjectsError } from "../../core/index.js";
+import { asBuffer, CapturedSubjectsError } from "../../core/index.js";
 
 /** An acknowledgement is short: its first field is the name of the stream, of up to 255 characters. */
 const acknowledgementBytesMax = 1_024;
@@ -9,7 +9,7 @@ const acknowledgementBytesMax = 1_024;
  */
 export function capturedBy(answer: Uint8Array): CapturedSubjectsError | undefined {
   if (answer.length > acknowledgementBytesMax) return undefined;
-  const text = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength).toString();
+  const text = asBuffer(answer).toString();
   const stream = /^\{"(?:stream":"|error":.*"stream":")([^"]{1,255})"/.exec(text)?.[1];
   return stream === undefined ? undefined : new CapturedSubjectsError({ stream, subjects: "zooid.>" });
 }

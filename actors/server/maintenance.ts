@@ -1,4 +1,4 @@
-import { ClosedError, WriteInDoubtError } from "../../core/index.js";
+import { asError, ClosedError, WriteInDoubtError } from "../../core/index.js";
 
 interface Work {
   readonly run: () => Promise<void>;
@@ -20,7 +20,7 @@ export class Maintenance {
         try {
           resolve(await work());
         } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
+          reject(asError(error));
           if (error instanceof WriteInDoubtError) throw error;
         }
       };

@@ -2,6 +2,7 @@ import { addAbortSignal } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
+import { errorText } from "../../core/index.js";
 import { CommandError } from "../failure.js";
 import { fromJson, parseJson } from "../json-values.js";
 import { printable } from "../printable.js";
@@ -39,6 +40,6 @@ function parse(json: string) {
   try {
     return fromJson(parseJson(json));
   } catch (error) {
-    throw new CommandError("ZOOID_USAGE", `<value> is not JSON: ${error instanceof Error ? error.message : String(error)}`, {}, error);
+    throw new CommandError("ZOOID_USAGE", `<value> is not JSON: ${errorText(error)}`, {}, error);
   }
 }

@@ -4,6 +4,7 @@ import * as cache from "./cache.js";
 import * as input from "./input.js";
 import * as links from "./links.js";
 import * as storage from "./storage.js";
+import { errorText } from "./thrown.js";
 import * as transactions from "./transactions.js";
 
 /** Every error class by its name. The imported files export error classes only. */
@@ -17,7 +18,7 @@ export type ErrorName = keyof typeof errorClasses;
  */
 export function errorToWire(error: unknown): [ErrorName, Record<string, Fact>] {
   if (error instanceof ZooidError && Object.hasOwn(errorClasses, error.name)) return [error.name as ErrorName, { ...error.facts }];
-  return ["InternalError", { reason: error instanceof Error ? error.message : String(error) }];
+  return ["InternalError", { reason: errorText(error) }];
 }
 
 /** Maximum number of characters of an unknown name that an error repeats. */

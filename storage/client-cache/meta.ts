@@ -1,4 +1,4 @@
-import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { asBuffer, decodeMessage, encodeMessage } from "../../core/codec.js";
 import { isTid, type Tid } from "../../core/tid.js";
 import type { Position } from "../../core/transaction.js";
 
@@ -27,7 +27,7 @@ export function cacheEntryKey(key: string): Uint8Array {
 }
 
 export function keyOfCacheEntry(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1);
+  return asBuffer(bytes).toString("utf8", 1);
 }
 
 export function encodeCacheMeta({ realm, storage, position, asOf, isDiscarded }: CacheMeta): Uint8Array {

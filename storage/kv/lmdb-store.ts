@@ -1,6 +1,6 @@
 import { open, type RootDatabase } from "lmdb";
 import { assert } from "../../core/assert.js";
-import { ClosedError, DiskFullError, StoreError, WriteInDoubtError } from "../../core/errors.js";
+import { ClosedError, DiskFullError, errorText, StoreError, WriteInDoubtError } from "../../core/errors.js";
 import { type Log, silentLog } from "../../core/log.js";
 import { DiskRoom, isDiskFull } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
@@ -67,7 +67,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
     lock.release();
     if (error instanceof StoreError || error instanceof DiskFullError) throw error;
     if (isDiskFull(error)) throw new DiskFullError({ folder, isEmpty: !holdsData(folder) }, error);
-    throw new StoreError({ folder, reason: `cannot be opened (${messageOf(error)})` }, error);
+    throw new StoreError({ folder, reason: `cannot be opened (${errorText(error)})` }, error);
   }
 }
 
@@ -175,7 +175,7 @@ class LmdbStore implements OrderedStore {
   async #doubt(error: unknown): Promise<never> {
     this.#inDoubt = true;
     const cause = await commitErrorOf(error);
-    this.#deps.log.error({ folder: this.path, error: messageOf(cause) }, "write in doubt");
+    this.#deps.log.error({ folder: this.path, error: errorText(cause) }, "write in doubt");
     throw new WriteInDoubtError({ folder: this.path }, cause);
   }
 
@@ -202,7 +202,7 @@ function lmdbView(database: Database, folder: string): View {
       try {
         bytes = database.getBinaryFast(key);
       } catch (error) {
-        throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
+        throw new StoreError({ folder, reason: `cannot be read (${errorText(error)})` }, error);
       }
       // The bytes lie in a buffer that the next read overwrites.
       if (bytes === undefined) return undefined;
@@ -224,7 +224,7 @@ function* entries(
   try {
     for (const { key, value } of database.getRange(options)) yield [key, value];
   } catch (error) {
-    throw new StoreError({ folder, reason: `cannot be read (${messageOf(error)})` }, error);
+    throw new StoreError({ folder, reason: `cannot be read (${errorText(error)})` }, error);
   }
 }
 
@@ -240,8 +240,4 @@ async function commitErrorOf(error: unknown): Promise<unknown> {
   } catch (commitError) {
     return commitError;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

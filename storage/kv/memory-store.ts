@@ -1,4 +1,5 @@
 import { assert } from "../../core/assert.js";
+import { asBuffer } from "../../core/codec.js";
 import { ClosedError, InUseError, WriteInDoubtError } from "../../core/errors.js";
 import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
 
@@ -220,5 +221,5 @@ class SortedEntries {
 }
 
 function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  return asBuffer(bytes).toString("latin1");
 }

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { assert } from "../../core/assert.js";
+import { asBuffer } from "../../core/codec.js";
 import type { KeyRange } from "../../core/key.js";
 import type { Tid } from "../../core/tid.js";
 import type { ByteRange } from "../kv/ordered-store.js";
@@ -297,8 +298,4 @@ function digestAt(buffer: Buffer, offset: number): string {
 
 function textOf(bytes: Uint8Array, start: number, end: number): string {
   return asBuffer(bytes).toString("utf8", start, end);
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { assert } from "../../core/assert.js";
-import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { asBuffer, decodeMessage, encodeMessage } from "../../core/codec.js";
 import { isWhole } from "../../core/counts.js";
 import type { Tag } from "../../core/tag.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
@@ -113,7 +113,7 @@ export function encodeAbout(about: AboutEntry): Uint8Array {
 
 /** Undefined: incomplete. `tagOf` returns one shared string for equal tags. */
 export function decodeAbout(keyBytes: Uint8Array, record: Uint8Array, tagOf: (text: string) => Tag): AboutEntry | undefined {
-  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+  const bytes = asBuffer(record);
   if (bytes.length < headBytes) return undefined;
   const tagsEnd = headBytes + bytes.readUInt32LE(49);
   if (bytes.length < tagsEnd || (bytes.length - tagsEnd) % 2 === 1) return undefined;
@@ -239,5 +239,5 @@ function generationText(generation: number): string {
 
 /** The text after kind and generation. */
 function textAfterHead(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8", 1 + generationDigits);
+  return asBuffer(bytes).toString("utf8", 1 + generationDigits);
 }

@@ -1,6 +1,6 @@
 import { keyTag } from "./result-key.js";
 import { asTag, rootTag, type Tag } from "../../core/tag.js";
-import { decodeMessage, encodeMessage } from "../../core/codec.js";
+import { asBuffer, decodeMessage, encodeMessage } from "../../core/codec.js";
 import { isWhole } from "../../core/counts.js";
 import { limits } from "../../core/limits.js";
 
@@ -100,7 +100,7 @@ export function staleAfter({ key, tags, sequence, ownSequence }: SharedRecord): 
 }
 
 function textOf(name: unknown): unknown {
-  return name instanceof Uint8Array ? Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("utf16le") : name;
+  return name instanceof Uint8Array ? asBuffer(name).toString("utf16le") : name;
 }
 
 function isDuration(value: unknown): value is number | null {

@@ -1,5 +1,5 @@
 /** Requests to JetStream's API, and its answers. */
-import { MalformedMessageError } from "../../core/index.js";
+import { asBuffer, MalformedMessageError } from "../../core/index.js";
 import type { RequestOptions, Transport } from "../transport.js";
 import type { Fields } from "./stream-names.js";
 
@@ -38,7 +38,7 @@ export function isOutrun(error: unknown): boolean {
 export function answerOf(payload: Uint8Array): Fields {
   let answer: Fields;
   try {
-    answer = fieldsOf(JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString()));
+    answer = fieldsOf(JSON.parse(asBuffer(payload).toString()));
   } catch (error) {
     throw new MalformedMessageError({ what: "answer of JetStream", reason: "it is no JSON" }, error);
   }
