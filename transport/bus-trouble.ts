@@ -1,4 +1,4 @@
-import { asError, type Log } from "../core/index.js";
+import { asError, type Log, ZooidError } from "../core/index.js";
 
 /** The work that a bus cannot do. */
 export type TroubledWork = "following" | "publishing";
@@ -24,7 +24,8 @@ export class BusTrouble {
 
   met(work: TroubledWork, error: unknown, facts: Readonly<Record<string, unknown>> = {}): void {
     const met = asError(error);
-    const isNew = this.#errors.get(work)?.message !== met.message;
+    const before = this.#errors.get(work);
+    const isNew = before === undefined || reasonOf(before) !== reasonOf(met);
     this.#errors.set(work, met);
     const all = { ...this.#facts, ...facts, work, err: met };
     if (isNew) this.#log.warn(all, "the invalidation bus is in trouble, and is tried again");
@@ -34,4 +35,9 @@ export class BusTrouble {
   over(work: TroubledWork): void {
     if (this.#errors.delete(work)) this.#log.info({ ...this.#facts, work }, "the invalidation bus works again");
   }
+}
+
+/** When a broker does not answer, the errors of all requests differ only in their subjects. */
+function reasonOf(error: Error): string {
+  return error instanceof ZooidError && error.transient ? error.name : error.message;
 }
