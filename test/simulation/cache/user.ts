@@ -90,7 +90,16 @@ export class User {
     else if (dice < 0.78) await this.#getOrSet();
     else if (dice < 0.81) await this.#deleteKey();
     else if (dice < 0.83) await this.#invalidating("", () => cache.clear());
-    else await cache.prune(this.#random.fraction() < 0.7 ? 0 : "50ms");
+    else await this.#prune();
+  }
+
+  /** A sweep ends with ClosedError when its cache is closed. */
+  async #prune(): Promise<void> {
+    try {
+      await this.#node.cache.prune(this.#random.fraction() < 0.7 ? 0 : "50ms");
+    } catch (error) {
+      this.#world.unlessExpected(this.#setup.name, error);
+    }
   }
 
   #look1(what: string, run: (group: Group) => unknown): Promise<Made | undefined> {
