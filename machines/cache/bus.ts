@@ -83,7 +83,7 @@ export const busMachine = setup({
     isWhole: () => false,
     /** A timer of this process fired so late that others may count this node as lost. */
     wasHeldUp: () => false,
-    /** No message came from the stream for the time-out. */
+    /** No message came from the stream for the time-out, while this node followed. */
     isSilent: () => false,
     isBeatDue: () => false,
   },

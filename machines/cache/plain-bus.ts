@@ -8,7 +8,8 @@
  *      │                       ECHOED └── cut.silent ◀┐ beatDelay: greet
  *      └─ LINK_LOST, from each state            └─────┘
  *
- * 1. The node follows only after a greeting of its own has come back on this link.
+ * 1. The node follows only after a greeting of its own has come back: any one that it sent on this link since it was
+ *    cut.
  * 2. A node that begins to follow has missed messages: its listener gets a `reset`.
  * 3. The listener gets a `cut` when the link is lost, the broker is silent, or the process was held up.
  * 4. A greeting that does not come back is sent again at the pace of heartbeats.
@@ -22,7 +23,7 @@ export type PlainBusEvent =
   /** The transport has a link to the broker, perhaps another one than before. */
   | { readonly type: "LINKED" }
   | { readonly type: "LINK_LOST" }
-  /** The greeting came back. */
+  /** A greeting came back that was sent on this link since the node was cut. */
   | { readonly type: "ECHOED" }
   | { readonly type: "CLOSE" };
 
@@ -37,7 +38,7 @@ export const plainBusMachine = setup({
   actions: {
     /** Sends a greeting. The first one on a link also sends again the publications that have not come back yet. */
     greet: () => undefined,
-    /** Forgets the greeting of the lost link. */
+    /** Forgets the greetings of the lost link. */
     unlink: () => undefined,
     /** Forgets the other publishers and their last numbers. */
     forgetPublishers: () => undefined,
@@ -63,7 +64,7 @@ export const plainBusMachine = setup({
     LINKED: { target: ".greeting", reenter: true },
     LINK_LOST: { target: ".cut", reenter: true, actions: { type: "notifyCut", params: { reason: "the link was lost" } } },
     CLOSE: ".closed",
-    // An echo of an earlier greeting.
+    // The node follows already, or is closed.
     ECHOED: {},
     "*": { actions: "logUnexpected" },
   },

@@ -27,6 +27,7 @@ import { tagOfSubject, tagSubject } from "../../../transport/tag-subject.js";
 import type { Message, Subscription, Transport } from "../../../transport/transport.js";
 import { Waiters } from "../../../transport/waiters.js";
 import type { BusWithMachine } from "./bus-machine.js";
+import { PlainSounds } from "./plain-sounds.js";
 
 /** Options of a bus over plain NATS. */
 export interface PlainBusOptions {
@@ -63,9 +64,6 @@ export function createPlainBus(options: PlainBusOptions): BusWithMachine {
   checkQueue(options.prefix);
   return new PlainBus(options);
 }
-
-/** Number of heartbeats whose send times are kept until they come back: slightly more than fit into the time-out. */
-const soundsMax = 64;
 
 interface Publication {
   /** When it was sent last, on the monotonic clock. */
@@ -104,16 +102,15 @@ class PlainBus implements BusWithMachine {
   #echoedAt = -Infinity;
   /** When this node sent the last of its own messages that came back. */
   #provenAt = -Infinity;
-  /** Send times of greetings and heartbeats that have not come back yet, by their ids. */
-  readonly #sounds = new Map<string, number>();
+  readonly #sounds = new PlainSounds();
   #soundings = 0;
   #subscription: Subscription | undefined;
   readonly #trouble: BusTrouble;
   readonly #faults: RareWarning;
   /** When the next heartbeat is due, on the monotonic clock. */
   #dueMs = Infinity;
-  /** Id of the greeting whose echo shows that this link is whole; "": this link has had none. */
-  #hello = "";
+  /** Whether this link has had a greeting. */
+  #isGreeted = false;
   readonly #waiters = new Waiters();
 
   constructor(options: PlainBusOptions) {
@@ -141,7 +138,8 @@ class PlainBus implements BusWithMachine {
       actions: {
         greet: () => void this.#greet(),
         unlink: () => {
-          this.#hello = "";
+          this.#isGreeted = false;
+          this.#sounds.forgetGreetings();
         },
         forgetPublishers: () => this.#publishers.clear(),
         notifyCut: (_, { reason }) => this.#listener.cut(reason, { prefix: this.#options.prefix }),
@@ -181,7 +179,7 @@ class PlainBus implements BusWithMachine {
       const publication = { sentAt: -Infinity, number: ++this.#number, tag, id, resolve, reject };
       this.#published.set(publication.number, publication);
       // Until the greeting of a link this node publishes nothing new: its numbers must arrive in their order.
-      if (this.#hello !== "") this.#send(publication);
+      if (this.#isGreeted) this.#send(publication);
     });
   }
 
@@ -207,7 +205,7 @@ class PlainBus implements BusWithMachine {
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    const wasGreeted = this.#hello !== "";
+    const wasGreeted = this.#isGreeted;
     this.#isClosed = true;
     this.actor.send({ type: "CLOSE" });
     if (wasGreeted) this.#say("bye");
@@ -235,8 +233,8 @@ class PlainBus implements BusWithMachine {
     }
     if (this.#isClosed || this.#isFollowing || this.#transport.status !== "connected") return;
     if (this.#subscription?.refused !== undefined) this.#trouble.met("following", this.#subscription.refused);
-    const isNewLink = this.#hello === "";
-    this.#hello = hello;
+    const isNewLink = !this.#isGreeted;
+    this.#isGreeted = true;
     // Publications sent after the greeting come back once this node follows. The greeting does not count them, so that
     // other nodes see no jump.
     const [unheard = this.#number + 1] = this.#published.keys();
@@ -283,8 +281,7 @@ class PlainBus implements BusWithMachine {
   }
 
   #say(kind: Exclude<PlainKind, "invalidate">, number = this.#number, id = String(++this.#soundings)): void {
-    if (this.#sounds.size >= soundsMax) this.#sounds.clear();
-    this.#sounds.set(id, this.#clock.monotonic());
+    this.#sounds.sent(id, this.#clock.monotonic(), kind === "hello");
     this.#write(kind, [plainProtocol, kind, this.#self, number, id, ""]);
   }
 
@@ -346,11 +343,10 @@ class PlainBus implements BusWithMachine {
   }
 
   #takeOwn(kind: PlainKind, { id }: PlainWord): void {
-    const sentAt = this.#sounds.get(id);
-    if (sentAt === undefined) return;
-    this.#sounds.delete(id);
-    const isGreeting = kind === "hello" && id === this.#hello;
-    if (isGreeting || this.#isFollowing) this.#prove(sentAt);
+    const sound = this.#sounds.echoed(id);
+    if (sound === undefined) return;
+    const isGreeting = kind === "hello" && sound.isGreeting;
+    if (isGreeting || this.#isFollowing) this.#prove(sound.sentAt);
     if (isGreeting) this.actor.send({ type: "ECHOED" });
     else if (this.#isFollowing) this.#listener.notify({ type: "heartbeat", version: this.#position() });
   }
@@ -362,6 +358,7 @@ class PlainBus implements BusWithMachine {
 
   #follow(): void {
     this.#isFollowing = true;
+    this.#sounds.forgetGreetings();
     this.#trouble.over("following");
     this.#reset("a new link");
     this.#listener.notify({ type: "following", version: this.#position() });

@@ -300,6 +300,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
     const version = this.#intake.position;
     assert(version !== undefined, "a node that has examined the stream has a position");
     this.#isFollowing = true;
+    this.#watch.begin();
     this.#prove();
     this.#trouble.over("following");
     this.#listener.notify({ type: "following", version });

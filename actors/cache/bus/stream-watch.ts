@@ -19,21 +19,30 @@ export class StreamWatch {
   /** When the next look is due, on the monotonic clock. */
   #dueMs = Infinity;
   #intervalMs = 0;
+  /** When the node began to follow. */
+  #beganAt = -Infinity;
 
   constructor(deps: StreamWatchDeps) {
     this.#deps = deps;
   }
 
+  /**
+   * The node begins to follow. On a slow link, and after a long replay, what the stream last repeated is old by now:
+   * the stream counts as silent only once it has not repeated the heartbeats that this node sends from now on.
+   */
+  begin(): void {
+    this.#beganAt = this.#deps.clock.monotonic();
+  }
+
   /** Milliseconds from now until the next look, which is due then. */
   next(): number {
-    const { clock, random, latest, proof, intervalMs } = this.#deps;
-    const nowMs = clock.monotonic();
+    const { clock, random, proof, intervalMs } = this.#deps;
     // Each node chooses another interval, so that the heartbeat of one serves all.
     this.#intervalMs = intervalMs * (0.75 + random.fraction() / 2);
-    const restMs = this.#intervalMs - (nowMs - latest.at);
+    const restMs = this.#intervalMs - this.#silentMs;
     const ownMs = proof.dueInMs;
     const delayMs = Math.min(restMs > 0 ? restMs : this.#intervalMs, ownMs > 0 ? ownMs : limits.proofGapMsMin);
-    this.#dueMs = nowMs + delayMs;
+    this.#dueMs = clock.monotonic() + delayMs;
     return delayMs;
   }
 
@@ -42,17 +51,20 @@ export class StreamWatch {
     return this.#deps.clock.monotonic() - this.#dueMs >= this.#deps.timeoutMs;
   }
 
-  /** The stream has repeated nothing for the time-out. */
+  /** The stream has repeated nothing for the time-out, while this node followed. */
   get isSilent(): boolean {
     return this.#silentMs >= this.#deps.timeoutMs;
   }
 
-  /** No message came for this node's interval, or an own message must prove that this node is in touch. */
+  /**
+   * No message came for this node's interval, while it followed, or an own message must prove that this node is in
+   * touch.
+   */
   get isBeatDue(): boolean {
     return this.#silentMs >= this.#intervalMs || this.#deps.proof.dueInMs <= 0;
   }
 
   get #silentMs(): number {
-    return this.#deps.clock.monotonic() - this.#deps.latest.at;
+    return this.#deps.clock.monotonic() - Math.max(this.#deps.latest.at, this.#beganAt);
   }
 }
