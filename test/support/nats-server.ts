@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +25,7 @@ export interface NatsServer extends AsyncDisposable {
   readonly folder: string;
   /** Sends `signal`, by default SIGKILL; resolves when the process has ended. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Freezes the process (SIGSTOP): its sockets stay open, and it answers nothing. */
+  /** Freezes the process (SIGSTOP): its sockets stay open, and it answers nothing from now on. */
   pause(): void;
   resume(): void;
   /** Kills it if it runs, and starts it on the same port. Default of `config`: the configuration that it had. */
@@ -87,7 +88,10 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
     },
     folder,
     kill,
-    pause: () => void child.kill("SIGSTOP"),
+    pause: () => {
+      child.kill("SIGSTOP");
+      untilStopped(child.pid);
+    },
     resume: () => void child.kill("SIGCONT"),
     restart: async (another) => {
       await kill();
@@ -97,6 +101,14 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Waits until each thread of a process has stopped: one that runs on another processor goes on for a moment. Linux. */
+function untilStopped(pid = 0): void {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return;
+  const isStopped = (task: string) => / [TXZ] [^)]*$/.test(readFileSync(join(tasks, task, "stat"), "utf8"));
+  while (!readdirSync(tasks).every(isStopped));
 }
 
 /** The port that `child` reports in its log, once it is ready. */
