@@ -1,4 +1,3 @@
-import { bootId } from "../../storage/kv/boot-id.js";
 import { DiskEntryStore } from "../../storage/results/disk-entries.js";
 import { openLmdbStore, removeLmdbStore } from "../../storage/kv/lmdb-store.js";
 import type { Bucket } from "../../transport/bucket.js";
@@ -101,7 +100,7 @@ async function openDisk(options: CacheOptions, settings: CacheSettings): Promise
   } = settings;
   if (storage.type !== "lmdb") return undefined;
   const { folder } = storage;
-  const open = () => openLmdbStore({ folder, durable: false, bootId: bootId(clock), log });
+  const open = () => openLmdbStore({ folder, durable: false, log });
   const opening = DiskEntryStore.open({
     name: prefix,
     countedBy: counterOf(options, settings),

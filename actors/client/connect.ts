@@ -1,4 +1,3 @@
-import { bootId } from "../../storage/kv/boot-id.js";
 import { openLmdbStore } from "../../storage/kv/lmdb-store.js";
 import type { OpenStore } from "../../storage/kv/ordered-store.js";
 import { openTransport, type OpenTransportOptions } from "../../transport/open.js";
@@ -130,10 +129,9 @@ function cacheOpener(cache: ConnectOptions["cache"], log: Log): OpenStore | unde
   if (typeof cache !== "object" || typeof cache.folder !== "string" || cache.folder === "") {
     throw new InvalidOptionError({ option: "cache", reason: 'is neither { folder } nor "transient"' });
   }
-  const boot = bootId(systemClock);
   // A cache can be loaded again, so it need not survive a crash of the system. Surviving one would cost a sync of the
   // disk for each batch.
-  return () => openLmdbStore({ folder: cache.folder, durable: false, bootId: boot, log });
+  return () => openLmdbStore({ folder: cache.folder, durable: false, log });
 }
 
 /** Plain JavaScript may pass no options, or anything else. Throws InvalidOptionError. */

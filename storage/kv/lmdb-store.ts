@@ -1,7 +1,9 @@
 import { open, type RootDatabase } from "lmdb";
 import { assert } from "../../core/assert.js";
 import { ClosedError, DiskFullError, errorText, StoreError, WriteInDoubtError } from "../../core/errors.js";
+import { systemClock } from "../../core/clock.js";
 import { type Log, silentLog } from "../../core/log.js";
+import { bootId } from "./boot-id.js";
 import { DiskRoom, isDiskFull } from "./disk-room.js";
 import { type FolderLock, lockFolder } from "./folder-lock.js";
 import { syncFolder } from "./folder-sync.js";
@@ -29,8 +31,8 @@ interface DurableOptions extends PlaceOptions {
  */
 interface UnsyncedOptions extends PlaceOptions {
   readonly durable: false;
-  /** Id of this start of the system (`bootId`). */
-  readonly bootId: string;
+  /** Id of this start of the system, for tests. Default: the system's. */
+  readonly bootId?: string | undefined;
 }
 
 type Database = RootDatabase<Uint8Array, Uint8Array>;
@@ -43,7 +45,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<OrderedS
   const { folder, log = silentLog } = options;
   const lock = lockFolder(folder);
   try {
-    const unsynced = options.durable === false ? UnsyncedFolder.open(folder, options.bootId, log) : undefined;
+    const unsynced = options.durable === false ? UnsyncedFolder.open(folder, options.bootId ?? bootId(systemClock), log) : undefined;
     if (unsynced === undefined) checkDurableFolder(folder);
     reserveLmdbFiles(folder);
     const database: Database = open({

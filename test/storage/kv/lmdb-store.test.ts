@@ -3,9 +3,10 @@ import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } fr
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeEach, describe, expect, test } from "vitest";
+import { bootId } from "../../../storage/kv/boot-id.js";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
 import type { OrderedStore } from "../../../storage/kv/ordered-store.js";
-import { InUseError, StoreError } from "../../../core/index.js";
+import { InUseError, StoreError, systemClock } from "../../../core/index.js";
 import { keptLog } from "../../suites/client-cache.js";
 import { orderedStoreSuite } from "../../../testing/suites/ordered-store.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
@@ -144,6 +145,13 @@ describe("a folder without syncs", () => {
     await store.close();
     return copied;
   }
+
+  test("has the id of this start of the system by default", async () => {
+    const folder = await makeFolder();
+    const store = await openLmdbStore({ folder, durable: false });
+    expect(await mark(folder)).toBe(bootId(systemClock));
+    await store.close();
+  });
 
   test("left open is unchanged in the same start of the system; in another start it is empty, and this is logged", async () => {
     const folder = await crashed();
