@@ -28,8 +28,8 @@ export interface SharedValidityDeps {
 export class SharedValidity {
   readonly #deps: SharedValidityDeps;
   readonly #latest = new LatestInvalidations(limits.latestInvalidationsMax);
-  /** Sequences that the bus recalled for tags, while `since` of #latest was #recalledSince. */
-  readonly #recalled = new Map<Tag, number>();
+  /** Sequences that the bus recalled for tags since #recalledSince, the `since` of #latest. A reset empties it. */
+  #recalled = new Map<Tag, number>();
   #recalledSince = 0;
   #epoch: string | undefined;
   /** Recalls of the bus cannot judge results that began before it. */
@@ -53,6 +53,7 @@ export class SharedValidity {
       this.#hardFloor = epoch === this.#epoch ? sequence : 0;
       this.#epoch = epoch;
       this.#latest.reset(sequence);
+      this.#forgetRecalled();
     } else if (event.type === "following") this.#epoch = epoch;
   }
 
@@ -75,14 +76,11 @@ export class SharedValidity {
    */
   async judge(record: SharedRecord): Promise<Began | undefined> {
     const judging = staleAfter(record);
-    const { since } = this.#latest;
     if (!this.#mayBeValid(record, judging)) return undefined;
-    if (record.sequence < since) {
-      if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging))) return undefined;
-      // The age that the bus can recall may have become shorter meanwhile.
-      if (!this.#isRecallable(record)) return undefined;
-      // An invalidation that #latest dropped meanwhile is neither known here nor among those that the bus recalled.
-      if (this.#latest.since !== since || !this.#mayBeValid(record, judging)) return undefined;
+    if (record.sequence < this.#latest.since) {
+      // The age that the bus can recall may have become shorter during the recall.
+      if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging)) || !this.#isRecallable(record)) return undefined;
+      if (!this.#mayBeValid(record, judging)) return undefined;
     }
     const { trie } = this.#deps;
     return trie.beganElsewhere(Math.max(trie.sequence, record.sequence));
@@ -103,20 +101,28 @@ export class SharedValidity {
     return canRecall(bus) && (this.#deps.now() ?? Infinity) - time < bus.recallAgeMsMax;
   }
 
+  /** Whether the invalidations that the bus recalls permit a result, and this node has forgotten none meanwhile. */
   async #isRecalledValid(judging: ReadonlyMap<Tag, number>): Promise<boolean> {
     const { bus } = this.#deps;
     if (!canRecall(bus)) return false;
     const { since } = this.#latest;
-    if (this.#recalledSince !== since || this.#recalled.size > limits.latestInvalidationsMax) this.#recalled.clear();
-    this.#recalledSince = since;
-    const asked = [...judging.keys()].filter((tag) => !this.#recalled.has(tag));
+    if (this.#recalledSince !== since || this.#recalled.size > limits.latestInvalidationsMax) this.#forgetRecalled();
+    const recalled = this.#recalled;
+    const asked = [...judging.keys()].filter((tag) => !recalled.has(tag));
     if (asked.length > limits.tagsRecalledMax) return false;
     if (asked.length > 0) {
       const { sequences, reached } = await bus.recall(asked, limits.bucketTimeoutMs);
-      if (reached < since || this.#recalledSince !== since) return false;
-      asked.forEach((tag, index) => this.#recalled.set(tag, sequences[index] ?? Infinity));
+      // An invalidation that #latest dropped meanwhile is neither known here nor among those that the bus recalled.
+      // After a reset, the bus may count in another epoch, with the same sequences.
+      if (reached < since || this.#latest.since !== since || this.#recalled !== recalled) return false;
+      asked.forEach((tag, index) => recalled.set(tag, sequences[index] ?? Infinity));
     }
-    for (const [tag, sequence] of judging) if ((this.#recalled.get(tag) ?? Infinity) > sequence) return false;
+    for (const [tag, sequence] of judging) if ((recalled.get(tag) ?? Infinity) > sequence) return false;
     return true;
+  }
+
+  #forgetRecalled(): void {
+    this.#recalled = new Map();
+    this.#recalledSince = this.#latest.since;
   }
 }

@@ -141,7 +141,11 @@ class PlainBus implements BusWithMachine {
           this.#isGreeted = false;
           this.#sounds.forgetGreetings();
         },
-        forgetPublishers: () => this.#publishers.clear(),
+        forgetPublishers: () => {
+          // This node still does not know what a publisher that fell silent has published.
+          this.#provenAt = this.heardAt;
+          this.#publishers.clear();
+        },
         notifyCut: (_, { reason }) => this.#listener.cut(reason, { prefix: this.#options.prefix }),
         follow: () => this.#follow(),
         leave: () => {

@@ -257,6 +257,18 @@ export const failedSeeds: readonly FailedSeeds[] = [
     cause: "a simulated user did not expect that a sweep ends with ClosedError when its cache is closed",
     test: "test/actors/cache/pruning.test.ts",
   },
+  {
+    what: "cache",
+    seeds: [940014361],
+    cause: "what the bus had recalled of one history proved results of the next one, whose reset had the same sequence",
+    test: "test/actors/cache/tiers/bucket-versions.test.ts",
+  },
+  {
+    what: "plain",
+    seeds: [960003101, 960003292, 960014755],
+    cause: "a node that was cut off forgot since when a publisher had been silent, and used results for longer than maxStaleSecs",
+    test: "test/actors/cache/bus/silent-publisher.test.ts",
+  },
 ];
 
 /** All seeds of `what` that failed, in order. */

@@ -115,6 +115,51 @@ describe("versions", () => {
     expect(await open().cache.get("k")).toBeUndefined();
   });
 
+  test.each(["before the recall", "during the recall"])(
+    "B11: the recall of an earlier history proves nothing in a later one that has the same sequence: %s",
+    async (when) => {
+      const { open, broker } = scripted();
+      const one = open();
+      await loader(one.cache).load("x");
+      await settled();
+      broker.invalidate("b");
+      const { sequence } = broker;
+      const other = open();
+      const there = loader(other.cache);
+      // The other node misses how the next history begins, and follows it from the sequence that it had here.
+      const replace = () => {
+        other.bus.isCut = true;
+        broker.begin("another");
+        broker.sequence = sequence;
+        other.bus.isCut = false;
+        other.bus.start();
+      };
+      if (when === "during the recall") {
+        broker.whileRecalling = () => {
+          broker.whileRecalling = () => undefined;
+          replace();
+        };
+        expect([await there.load("x"), there.computed()]).toEqual(["x1", 1]);
+      } else {
+        expect([await there.load("x"), there.computed()]).toEqual(["x1", 0]);
+        replace();
+      }
+      // A result of the next history, and an invalidation of its tag before the other node follows.
+      other.bus.isCut = true;
+      broker.begin("a third");
+      const here = loader(one.cache);
+      await here.load.refresh("x");
+      await settled();
+      broker.invalidate("a:x");
+      broker.sequence = sequence;
+      other.bus.isCut = false;
+      other.bus.start();
+      const computed = there.computed();
+      await there.load("x");
+      expect(there.computed()).toBe(computed + 1);
+    },
+  );
+
   test("B2: an entry of another epoch is stale", async () => {
     const { open, broker } = scripted();
     const one = open();
