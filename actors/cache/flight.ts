@@ -29,7 +29,8 @@ export interface FlightDeps {
  *     leader      the call that began it; waits however long it takes
  *     followers   joined while nothing had been invalidated or changed since it began: get every outcome
  *     patient     joined in the same way, but the leader's signal may abort: as followers, but for such an abort
- *     late        joined after an invalidation or a change: get the outcome, a failure too, only if valid at its end
+ *     late        joined after an invalidation or a change, or while this node is out of touch with the bus: get the
+ *                 outcome, a failure too, only if it is valid at its end and this node is in touch then
  *
  *     how it ends                  leader              followers, patient   late
  *     returned, valid              result, kept        result              result
@@ -47,6 +48,7 @@ export interface FlightDeps {
  * 2. Calls that get a new flight share one, and get its result however much is invalidated meanwhile. Its function runs
  *    in the context of one of them.
  * 3. The abort of one call ends no other call's wait.
+ * 4. While this node is out of touch, a call gets nothing that was read before the call began.
  *
  * A flight is straight code, not a machine: it makes one decision, at its end, and a pure transition of XState would
  * cost more than all the rest of a flight.
@@ -77,6 +79,8 @@ export class Flight {
   isTracked = false;
   #keyWasInvalidated = false;
   #isSuperseded = false;
+  /** Whether the turn in which it began lasts. Only noted while this node is out of touch. */
+  #isJustBegun = false;
   /** Set once a call has joined. */
   #timer: unknown;
   #isTimedOut = false;
@@ -96,6 +100,10 @@ export class Flight {
     this.promise = this.#leader.promise;
     this.#beganMs = deps.clock.monotonic();
     this.#leaderReaders = this.#awaitedBy(call);
+    if (!deps.tiers.isInTouch) {
+      this.#isJustBegun = true;
+      void Promise.resolve().then(() => (this.#isJustBegun = false));
+    }
   }
 
   /** Milliseconds until the calls that have joined are freed; 0: calls no longer join. */
@@ -170,7 +178,7 @@ export class Flight {
     if (isValid) this.#keep();
     const { isKeepable } = this.computation;
     this.#answerEarly(this.#held, isKeepable);
-    if (isValid && this.#late.length > 0) this.#answer(this.#late, this.#held, isKeepable);
+    if (isValid && this.#late.length > 0 && this.#deps.tiers.isInTouch) this.#answer(this.#late, this.#held, isKeepable);
     this.#flyAgain();
   }
 
@@ -184,17 +192,18 @@ export class Flight {
     }
     this.#ends();
     const isValid = this.#isValid();
-    const last = this.#deps.tiers.last(this.call);
+    const { tiers } = this.#deps;
+    const last = tiers.last(this.call);
     if (this.#isWaitedFor && this.call.signal?.aborted === true) {
       this.#failLeader();
     } else if (last !== undefined) {
       // The last value replaces the result, and is not kept again.
       this.#answerEarly(last, false);
-      if (isValid) this.#answer(this.#late, last, false);
+      if (isValid && tiers.isInTouch) this.#answer(this.#late, last, false);
     } else {
       if (isValid) this.#keepFailure();
       this.#failEarly();
-      if (isValid) this.#fail(this.#late);
+      if (isValid && tiers.isInTouch) this.#fail(this.#late);
     }
     this.#flyAgain();
   }
@@ -315,7 +324,9 @@ export class Flight {
 
   /** Whether its reads, so far and from now on, are as new as those of a call that begins now. */
   #isAsNew(): boolean {
-    const isUnchanged = this.#began.changes === this.#deps.tiers.changes && !this.#keyWasInvalidated;
+    const { tiers } = this.#deps;
+    if (!tiers.isInTouch && !this.#isJustBegun) return false;
+    const isUnchanged = this.#began.changes === tiers.changes && !this.#keyWasInvalidated;
     // A read with a bound on its age becomes stale without any change.
     return isUnchanged && !isAnyStale(this.computation.reads);
   }

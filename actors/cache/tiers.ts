@@ -79,6 +79,11 @@ export class Tiers {
     return this.#keepFailures;
   }
 
+  /** Whether this node has heard the bus lately enough to use results that are not computed for the call. */
+  get isInTouch(): boolean {
+    return this.#parts.isInTouch?.() !== false;
+  }
+
   /** Changes whenever a computation in progress may be based on older data than a call that begins now. */
   get changes(): number {
     return this.#memory.version + objectChanges.applied;
@@ -178,7 +183,7 @@ export class Tiers {
    * restart, cannot know what was changed there.
    */
   keep(call: Call, value: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean, isSet = false): KeptValue {
-    if (this.#parts.isInTouch?.() === false) return this.hold(value);
+    if (!this.isInTouch) return this.hold(value);
     const { rules, ttlMsOf } = call.work;
     const { slides, staleIfErrorMs } = rules;
     const startedMs = this.#parts.observers.keeps ? this.#parts.clock.monotonic() : undefined;
@@ -247,7 +252,7 @@ export class Tiers {
   }
 
   keepFailure(call: Call, error: unknown, { tags, reads }: Used, began: BeganHere, isPromised: boolean): void {
-    if (!call.work.rules.cachesErrors || tags.length > limits.entryTagsMax || this.#parts.isInTouch?.() === false) return;
+    if (!call.work.rules.cachesErrors || tags.length > limits.entryTagsMax || !this.isInTouch) return;
     const { ttlMs, slides } = call.work.rules;
     const entry = this.#memory.put(call.key, new KeptFailure(error), {
       tags: this.#own(call.key, tags),
@@ -328,7 +333,7 @@ export class Tiers {
     const found = await shared.get(key);
     // A caller that asks from now on may know of more than `shared.get` compared the result with.
     this.#lookUps.delete(key);
-    if (this.#parts.isInTouch?.() === false) return undefined;
+    if (!this.isInTouch) return undefined;
     // Another result may have been put there meanwhile; that one counts here.
     const entry = this.#memory.get(key) ?? (found && this.#putFound(key, found, graceMs));
     return entry && { entry, began: this.begin() };

@@ -269,6 +269,12 @@ export const failedSeeds: readonly FailedSeeds[] = [
     cause: "a node that was cut off forgot since when a publisher had been silent, and used results for longer than maxStaleSecs",
     test: "test/actors/cache/bus/silent-publisher.test.ts",
   },
+  {
+    what: "plain",
+    seeds: [970000976],
+    cause: "a call on a node that was out of touch joined a computation that had begun longer ago than maxStaleSecs",
+    test: "test/actors/cache/calls/out-of-touch.test.ts",
+  },
 ];
 
 /** All seeds of `what` that failed, in order. */
