@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { tiers, ways } from "./cell.js";
-import { matrixTable } from "./report.js";
+import { matrixTable, versionsNow } from "./report.js";
 import { rows } from "./rows.js";
 import { type CellResult, playRow } from "./run.js";
 
@@ -33,6 +33,11 @@ describe("nodes as processes", { concurrent: true, timeout }, () => {
       expect(results.flatMap(({ tier, wrongs, story }) => wrongs.map((wrong) => `${tier}: ${wrong}\n${story}`))).toEqual([]);
     },
   );
+});
+
+test("the report names the versions that ran", () => {
+  const version = expect.stringMatching(/^\d+\.\d+\.\d+/) as string;
+  expect(versionsNow()).toMatchObject({ zooid: version, node: process.versions.node, natsServer: version });
 });
 
 test("the table counts the right runs of each cell", () => {

@@ -12,7 +12,7 @@ export interface Versions {
 }
 
 export function versionsNow(): Versions {
-  const { version } = JSON.parse(readFileSync(new URL("../../../../package.json", import.meta.url), "utf8")) as {
+  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
     readonly version: string;
   };
   return {
