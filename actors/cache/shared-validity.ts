@@ -78,9 +78,9 @@ export class SharedValidity {
     const judging = staleAfter(record);
     if (!this.#mayBeValid(record, judging)) return undefined;
     if (record.sequence < this.#latest.since) {
-      // The age that the bus can recall may have become shorter during the recall.
-      if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging)) || !this.#isRecallable(record)) return undefined;
-      if (!this.#mayBeValid(record, judging)) return undefined;
+      if (!(await this.#isRecalledValid(judging))) return undefined;
+      // During the recall the bus may have been reset, and the age that it can recall may have become shorter.
+      if (record.sequence < this.#hardFloor || !this.#isRecallable(record) || !this.#mayBeValid(record, judging)) return undefined;
     }
     const { trie } = this.#deps;
     return trie.beganElsewhere(Math.max(trie.sequence, record.sequence));

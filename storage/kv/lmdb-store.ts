@@ -136,6 +136,7 @@ class LmdbStore implements OrderedStore {
       assert(key.length > 0 && key.length <= storeKeyBytesMax, "a key of a store has 1 to 1,978 bytes");
       bytes += key.length + (value?.length ?? 0);
     }
+    // The owner handles it as a write that failed: it opens the store again, and tries until there is room.
     if (!this.#room.fits({ bytes, keys: changes.length })) return this.#doubt(new DiskFullError({ folder: this.path, isEmpty: false }));
     // A synchronous write blocks the process for one sync but saves the hand-over to the write thread. While another
     // batch is being written, it would block until that batch ends.

@@ -1,25 +1,10 @@
 import { expect, test } from "vitest";
-import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
-import { SimulatedCluster } from "../../../../testing/simulated-cluster.js";
-import { seededRandom } from "../../../../core/index.js";
-import { HeardBus } from "../../../../testing/suites/bus.js";
-import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
+import { twoBrokers } from "./two-brokers.js";
 
 const lagMs = 2_000;
 
 test("a late message on a link that lags does not prove that nothing of its publisher is missing since", async () => {
-  const clock = new SimulatedClock();
-  const random = seededRandom(1);
-  const brokers = new SimulatedCluster({ clock, random, size: 2, routeMsMin: 1, routeMsMax: 2 });
-  const network = new FaultyNetwork({ clock, random, brokers });
-  const open = async (name: string, broker: number) => {
-    brokers.move(name, broker);
-    const end = network.connect(name);
-    const bus = createPlainBus({ transport: end, prefix: "p", clock, random });
-    const heard = new HeardBus(bus);
-    await clock.settle(bus.follow(undefined), 1_000);
-    return { end, bus, heard };
-  };
+  const { clock, brokers, network, open } = twoBrokers();
   const [reader, writer] = [await open("reader", 0), await open("writer", 1)];
   await clock.advance(3_000);
 

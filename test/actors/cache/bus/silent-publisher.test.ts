@@ -1,22 +1,9 @@
 import { expect, test } from "vitest";
-import { FaultyNetwork, SimulatedClock } from "../../../../testing/index.js";
-import { SimulatedCluster } from "../../../../testing/simulated-cluster.js";
-import { seededRandom } from "../../../../core/index.js";
 import { busPace } from "../../../../transport/bus-pace.js";
-import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
+import { twoBrokers } from "./two-brokers.js";
 
 test("a node that is cut off while a publisher is silent has heard the bus only when it last heard this publisher", async () => {
-  const clock = new SimulatedClock();
-  const random = seededRandom(1);
-  const brokers = new SimulatedCluster({ clock, random, size: 2, routeMsMin: 1, routeMsMax: 2 });
-  const network = new FaultyNetwork({ clock, random, brokers });
-  const open = async (name: string, broker: number) => {
-    brokers.move(name, broker);
-    const end = network.connect(name);
-    const bus = createPlainBus({ transport: end, prefix: "p", clock, random });
-    await clock.settle(bus.follow(undefined), 1_000);
-    return { end, bus };
-  };
+  const { clock, brokers, open } = twoBrokers();
   const [reader, writer] = [await open("reader", 0), await open("writer", 1)];
   await clock.advance(3_000);
 
