@@ -78,7 +78,7 @@ export class SharedValidity {
     const judging = staleAfter(record);
     if (!this.#mayBeValid(record, judging)) return undefined;
     if (record.sequence < this.#latest.since) {
-      if (!(await this.#isRecalledValid(judging))) return undefined;
+      if (record.sequence < this.#hardFloor || !(await this.#isRecalledValid(judging))) return undefined;
       // During the recall the bus may have been reset, and the age that it can recall may have become shorter.
       if (record.sequence < this.#hardFloor || !this.#isRecallable(record) || !this.#mayBeValid(record, judging)) return undefined;
     }
