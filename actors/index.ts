@@ -5,10 +5,15 @@ export type {
   ActorSystem,
   ActorSystemOptions,
   ActorView,
+  EventOf,
   ExposedActor,
   RemoteActor,
   RemoteEvent,
   RemoteOptions,
+  RemoteView,
+  StateOf,
+  TagOf,
+  Until,
 } from "./system/actor-system.js";
 export { machineToJson, machineToMermaid } from "./system/drawing.js";
 export type { DrawingOptions } from "./system/drawing.js";

@@ -212,6 +212,8 @@ export const limits = {
   actorMachineDepthMax: 32,
   /** Characters of the reason of a failure in the view of an actor. */
   actorReasonLengthMax: 300,
+  /** Tags in the view of an actor. */
+  actorTagsMax: 1_000,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,
   /** Interval at which a watcher of an actor renews its lease. */
@@ -220,6 +222,20 @@ export const limits = {
   actorLeaseMs: 16_000,
   /** Views of one actor published per second; faster changes are shown as of the end of the second. */
   actorViewsPerSecondMax: 100,
+  /**
+   * Requests of one actor system whose answers it remembers, for a repeat whose first answer was lost, and the bytes of
+   * these answers. A repeat comes within seconds.
+   */
+  actorRequestsRememberedMax: 10_000,
+  actorAnswersBytesMax: 8 * 1024 * 1024,
+  /** Requests that wait in one actor system until an actor reaches a state, or until it has been started again. */
+  actorRequestsWaitingMax: 10_000,
+  /** A request that waits for a state is renewed at this interval, so that a host forgets one that was given up. */
+  actorRequestRenewalMs: 30_000,
+  /** References to actors that one system keeps; an older one forgets whether its actor has answered. */
+  actorReferencesMax: 10_000,
+  /** Requests that wait at one actor, named in one heartbeat. */
+  actorRequestsNamedMax: 1_000,
   /** Requests for the list of actors that one process answers at the same time; further requests are dropped. */
   actorListQuestionsMax: 16,
   /** Views that one listing of the actors of a realm takes from all answers. */

@@ -4,10 +4,13 @@
  *
  * Source: DESIGN, "Actors over the transport".
  */
-import type { AnyActorRef } from "xstate";
+import { LRUCache } from "lru-cache";
+import type { AnyActorLogic, AnyActorRef } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   asDuration,
+  asDurationIfGiven,
+  atLeastOneMs,
   type Random,
   type Clock,
   ClosedError,
@@ -22,14 +25,17 @@ import { checkName, checkSeamsOverTransport } from "../../core/options.js";
 import { type ExposedActor, OpenEndpoint } from "./exposed-actor.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
 import { PacedSending } from "./paced-sending.js";
-import { type RemoteActor, RemoteReference } from "./remote-actor.js";
+import type { Pulse } from "./pulse.js";
+import { RemoteReference } from "./remote-actor.js";
+import type { RemoteActor } from "./remote-types.js";
+import { RequestMemory } from "./request-memory.js";
 import { readOrDrop } from "../protocol/codec.js";
 import { systemClock, systemRandom } from "../../core/index.js";
 
 export type { Accepts } from "./accepted-events.js";
 export type { ExposedActor } from "./exposed-actor.js";
 export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
-export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
+export type { EventOf, RemoteActor, RemoteOptions, RemoteView, StateOf, TagOf, Until } from "./remote-types.js";
 
 /** The place of a system, and its sources of time, chance and messages. */
 export interface ActorSystemOptions {
@@ -43,6 +49,11 @@ export interface ActorSystemOptions {
   readonly random?: Random | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
+  /**
+   * An actor of another process is lost when it has not answered for this time, while a request waits for it or a watch
+   * lasts. It is asked three times as often. Default: `limits.heartbeatTimeoutMs`.
+   */
+  readonly heartbeatTimeoutMs?: Duration | undefined;
 }
 
 /** The options of a system, with defaults filled in. */
@@ -52,6 +63,8 @@ interface SystemDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly heartbeatTimeoutMs: number;
+  readonly memory: RequestMemory;
 }
 
 /** Registers actors of this process, and gives references to the actors of every process of its realm. */
@@ -62,8 +75,11 @@ export interface ActorSystem {
    */
   register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void;
 
-  /** Reference to the actor at `path`, in any process of the realm. Throws InvalidOptionError. */
-  remote(path: string): RemoteActor;
+  /**
+   * Reference to the actor at `path`, in any process of the realm, typed by its logic:
+   * `remote<typeof orderMachine>("orders/4711")`. Throws InvalidOptionError.
+   */
+  remote<Logic extends AnyActorLogic = AnyActorLogic>(path: string): RemoteActor<Logic>;
 
   /**
    * The actors of the whole realm that answer within `waitMs`, by path. Rejects with InvalidOptionError,
@@ -80,13 +96,15 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
   checkSeamsOverTransport(options);
   checkName("realm", options.realm);
   const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
-  return new TransportedSystem({ realm, transport, clock, random, log });
+  const heartbeatTimeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? limits.heartbeatTimeoutMs;
+  return new TransportedSystem({ realm, transport, clock, random, log, heartbeatTimeoutMs, memory: new RequestMemory() });
 }
 
 class TransportedSystem implements ActorSystem {
   readonly #deps: SystemDeps;
   readonly #endpoints = new Map<string, OpenEndpoint>();
-  readonly #remotes = new Map<string, RemoteReference>();
+  readonly #remotes = new LRUCache<string, RemoteReference>({ max: limits.actorReferencesMax });
+  readonly #beating = new Set<Pulse>();
   readonly #questions: { unsubscribe(): void };
   readonly #sending: PacedSending;
   /** Answer subjects of questions that wait for the next list. */
@@ -111,13 +129,15 @@ class TransportedSystem implements ActorSystem {
     };
   }
 
-  remote(path: string): RemoteActor {
+  remote<Logic extends AnyActorLogic = AnyActorLogic>(path: string): RemoteActor<Logic> {
     this.#checkOpen();
-    const known = this.#remotes.get(path);
-    if (known !== undefined) return known;
-    const reference = new RemoteReference(path, this.#deps);
-    this.#remotes.set(path, reference);
-    return reference;
+    let reference = this.#remotes.get(path);
+    if (reference === undefined) {
+      reference = new RemoteReference(path, { ...this.#deps, beating: this.#beating, checkOpen: () => this.#checkOpen() });
+      this.#remotes.set(path, reference);
+    }
+    // The types of the actor's logic are those of the process that registered it.
+    return reference as unknown as RemoteActor<Logic>;
   }
 
   async list(waitMs: Duration): Promise<readonly ActorView[]> {
@@ -146,7 +166,7 @@ class TransportedSystem implements ActorSystem {
     this.#closed = true;
     this.#questions.unsubscribe();
     for (const endpoint of this.#endpoints.values()) endpoint.close();
-    for (const remote of this.#remotes.values()) remote.close();
+    for (const pulse of this.#beating) pulse.close();
     this.#endpoints.clear();
     this.#remotes.clear();
     this.#asked.clear();

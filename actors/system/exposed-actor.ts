@@ -1,29 +1,41 @@
 /** One actor as other processes reach it: the events that it accepts from them, and its views. */
-import type { AnyActorRef, AnyStateMachine } from "xstate";
+import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,
   ActorFailedError,
+  ActorLostError,
   type Random,
   type Clock,
   isThenable,
   limits,
   type Log,
+  MalformedMessageError,
+  ServerBusyError,
+  TimeoutError,
   unreachable,
   type Value,
 } from "../../core/index.js";
 import { AcceptedEvents, type Accepts } from "./accepted-events.js";
 import {
+  type ActorRequest,
   actorRequest,
-  type ActorView,
   actorSubjects,
   actorView,
+  heartbeatAnswer,
+  type AwaitedState,
+  type KnownReceiver,
   machineDescription,
   type RemoteEvent,
+  takenAnswer,
 } from "../protocol/actor-messages.js";
+import type { AnySnapshot } from "./any-snapshot.js";
+import { AwaitedStates, checkAwaited } from "./awaited-states.js";
 import { Containment } from "./containment.js";
 import { describeMachine } from "./machine-description.js";
-import { nothing, writeAnswer, writeError } from "../protocol/codec.js";
+import { writeAnswer, writeError } from "../protocol/codec.js";
+import type { Reply, RequestMemory } from "./request-memory.js";
+import { ViewPublishing } from "./view-publishing.js";
 
 /** The events that an actor accepts, and its view. */
 export interface ExposedActor {
@@ -41,22 +53,17 @@ export interface ExposedActor {
   readonly onFailure?: ((error: unknown) => unknown) | undefined;
 }
 
-interface EndpointDeps {
+/** The parts that all endpoints of a system share. */
+export interface EndpointDeps {
   readonly realm: string;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly memory: RequestMemory;
 }
 
-/** The common part of XState's snapshots; snapshots of machines have a value and their machine. */
-interface AnySnapshot {
-  readonly status: ActorView["status"];
-  readonly value?: Value;
-  readonly machine?: AnyStateMachine;
-}
-
-const secondMs = 1_000;
+type TakeRequest = Extract<ActorRequest, { readonly type: "take" }>;
 
 /** Answers for `actor` at its address until `close`. */
 export class OpenEndpoint {
@@ -69,13 +76,10 @@ export class OpenEndpoint {
   readonly #views: string;
   readonly #registration: string;
   readonly #requests: { unsubscribe(): void };
+  readonly #publishing: ViewPublishing;
+  readonly #awaited: AwaitedStates;
   #version = 0;
-  /** End of the last lease, for all watchers together: nothing is kept for each of them. Monotonic, in milliseconds. */
-  #watchedUntil = 0;
-  #watching: { unsubscribe(): void } | undefined;
-  #secondBeganAt = 0;
-  #viewsThisSecond = 0;
-  #late: unknown;
+  #failures = 0;
 
   constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: EndpointDeps) {
     this.#path = path;
@@ -89,12 +93,15 @@ export class OpenEndpoint {
       this.#failed(error);
     });
     this.#views = subjects.views;
+    this.#publishing = new ViewPublishing(actor, deps.clock, () => this.#show());
+    this.#awaited = new AwaitedStates(actor, deps.clock);
     this.#requests = deps.transport.subscribe(subjects.requests, (message) => this.#answer(message));
   }
 
   close(): void {
     this.#requests.unsubscribe();
-    this.#stopWatching();
+    this.#publishing.stop();
+    this.#awaited.endAll();
     this.#containment.end();
   }
 
@@ -107,8 +114,12 @@ export class OpenEndpoint {
       machine: snapshot.machine?.id ?? this.#actor.id,
       status: snapshot.status,
       value: snapshot.value ?? null,
+      tags: [...(snapshot.tags ?? [])],
+      // The encoding refuses an output that is not plain data.
+      output: snapshot.output as Value | undefined,
       context: this.#endpoint.describe?.(snapshot) ?? {},
       failure: this.#containment.reason ?? null,
+      failures: this.#failures,
       at: this.#deps.clock.now(),
       registration: this.#registration,
       version: this.#version,
@@ -116,25 +127,36 @@ export class OpenEndpoint {
   }
 
   #answer({ payload, reply }: Message): void {
-    let answer: Uint8Array;
+    const send = this.#sending(reply);
     try {
-      answer = this.#carryOut(payload);
+      const request = actorRequest.read(payload);
+      if (request.type === "take") this.#take(request, send);
+      else send(this.#lookUp(request));
     } catch (error) {
-      answer = writeError(error);
+      send(writeError(error));
       this.#deps.log.debug({ actor: this.#path, err: error }, "a request was refused");
     }
-    reply?.(answer);
   }
 
-  #carryOut(payload: Uint8Array): Uint8Array {
-    const request = actorRequest.read(payload);
+  /** An answer may be sent long after its request, when the link is gone. */
+  #sending(reply: Message["reply"]): Reply {
+    return (answer) => {
+      try {
+        reply?.(answer);
+      } catch (error) {
+        this.#deps.log.debug({ actor: this.#path, err: error }, "an answer could not be sent");
+      }
+    };
+  }
+
+  #lookUp(request: Exclude<ActorRequest, TakeRequest>): Uint8Array {
     switch (request.type) {
-      case "send":
-        this.#take(request.event);
-        return writeAnswer(nothing, {});
+      case "alive": {
+        const waiting = request.requests.filter((id) => this.#deps.memory.isWaiting(id));
+        return writeAnswer(heartbeatAnswer, { registration: this.#registration, waiting });
+      }
       case "watch":
-        this.#watchedUntil = this.#deps.clock.monotonic() + limits.actorLeaseMs;
-        this.#watch();
+        this.#publishing.watch();
         return shown(this.view());
       case "view":
         return shown(this.view());
@@ -151,18 +173,76 @@ export class OpenEndpoint {
     return machine === undefined ? null : (describeMachine(machine) as unknown as Value);
   }
 
-  #take(event: RemoteEvent): void {
+  #take({ request: id, isRepeat, known, event, until, renewedWithinMs }: TakeRequest, reply: Reply): void {
+    const { memory, log } = this.#deps;
+    const waitMs = renewedWithinMs + limits.heartbeatTimeoutMs;
+    if (memory.repeat(id, reply)) {
+      this.#awaited.renew(id, waitMs);
+      return;
+    }
     const actor = this.#path;
-    const { status } = this.#actor.getSnapshot() as AnySnapshot;
-    if (status !== "active") throw new ActorEndedError({ actor, status, reason: this.#containment.reason });
-    const checked = this.#accepted.checked(event);
-    this.#deps.log.info({ actor, event: event.type }, "took an event from outside");
-    this.#actor.send(checked);
+    if (event !== undefined && isRepeat && !this.#isJudged(known)) throw new ActorLostError({ actor, isInDoubt: true });
+    if (until !== undefined) checkAwaited((this.#actor.getSnapshot() as AnySnapshot).machine, until);
+    else if (event === undefined) throw new MalformedMessageError({ what: "take", reason: "has neither an event nor a state" });
+    const checked = event === undefined ? undefined : this.#checked(event);
+    const countMax = limits.actorRequestsWaitingMax;
+    if (memory.waiting >= countMax) throw new ServerBusyError({ what: "waiting requests", countMax });
+    memory.take(id, reply);
+    if (checked !== undefined) {
+      log.info({ actor, event: checked.type }, "took an event from outside");
+      this.#actor.send(checked);
+      const { reason } = this.#containment;
+      if (reason !== undefined) {
+        memory.answer(id, writeError(new ActorFailedError({ actor, event: checked.type, reason })));
+        return;
+      }
+    }
+    if (until === undefined) memory.answer(id, this.#taken(false));
+    else this.#await(id, until, waitMs);
+  }
+
+  /** Whether a request would be remembered here, if this registration had taken it. */
+  #isJudged({ registration, taken }: KnownReceiver): boolean {
+    return registration === this.#registration && this.#deps.memory.remembersAfter(taken);
+  }
+
+  #await(id: string, until: AwaitedState, waitMs: number): void {
+    const { memory } = this.#deps;
+    this.#awaited.add(id, until, waitMs, (how) => {
+      if (how === "reached") memory.answer(id, this.#taken(true));
+      else if (how === "ended") memory.answer(id, writeError(this.#ending()));
+      else memory.answer(id, writeError(new TimeoutError({ what: `a state of actor ${this.#path}`, timeoutMs: waitMs })));
+    });
+  }
+
+  #taken(isShown: boolean): Uint8Array {
+    try {
+      const { latest } = this.#deps.memory;
+      return writeAnswer(takenAnswer, { registration: this.#registration, taken: latest, view: isShown ? this.view() : undefined });
+    } catch (error) {
+      return writeError(error);
+    }
+  }
+
+  /** Why the actor reaches no other state. */
+  #ending(): Error {
+    const actor = this.#path;
     const { reason } = this.#containment;
-    if (reason !== undefined) throw new ActorFailedError({ actor, event: event.type, reason });
+    const { status } = this.#actor.getSnapshot() as AnySnapshot;
+    // Its registration has ended.
+    if (status === "active") return new ActorLostError({ actor, isInDoubt: true });
+    return reason === undefined ? new ActorEndedError({ actor, status }) : new ActorFailedError({ actor, reason });
+  }
+
+  /** The event as the actor gets it. Throws ActorEndedError, NotAcceptedError, InvalidEventError. */
+  #checked(event: RemoteEvent): { readonly type: string } {
+    const { status } = this.#actor.getSnapshot() as AnySnapshot;
+    if (status !== "active") throw new ActorEndedError({ actor: this.#path, status, reason: this.#containment.reason });
+    return this.#accepted.checked(event);
   }
 
   #failed(error: unknown): void {
+    this.#failures += 1;
     this.#deps.log.error({ actor: this.#path, err: error }, "a registered actor failed");
     const failedToo = (thrown: unknown): void => {
       this.#deps.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
@@ -175,41 +255,6 @@ export class OpenEndpoint {
     }
   }
 
-  #watch(): void {
-    const { status } = this.#actor.getSnapshot() as AnySnapshot;
-    if (this.#watching !== undefined || status !== "active") return;
-    this.#watching = this.#actor.subscribe({
-      next: () => this.#changed(),
-      complete: () => this.#changed(),
-      error: () => this.#changed(),
-    });
-  }
-
-  #changed(): void {
-    const now = this.#deps.clock.monotonic();
-    if (now > this.#watchedUntil) {
-      this.#stopWatching();
-      return;
-    }
-    if (this.#late !== undefined) return;
-    if (now - this.#secondBeganAt >= secondMs) {
-      this.#secondBeganAt = now;
-      this.#viewsThisSecond = 0;
-    }
-    this.#viewsThisSecond += 1;
-    if (this.#viewsThisSecond <= limits.actorViewsPerSecondMax) {
-      this.#show();
-      return;
-    }
-    this.#late = this.#deps.clock.setTimeout(
-      () => {
-        this.#late = undefined;
-        this.#show();
-      },
-      this.#secondBeganAt + secondMs - now,
-    );
-  }
-
   #show(): void {
     try {
       this.#deps.transport.publish(this.#views, this.view());
@@ -217,13 +262,6 @@ export class OpenEndpoint {
       // Watchers get the current view at their next renewal. The actor continues even if its view cannot be sent.
       this.#deps.log.debug({ actor: this.#path, err: error }, "could not show a change");
     }
-  }
-
-  #stopWatching(): void {
-    this.#watching?.unsubscribe();
-    this.#watching = undefined;
-    this.#deps.clock.clearTimeout(this.#late);
-    this.#late = undefined;
   }
 }
 
