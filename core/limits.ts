@@ -214,6 +214,12 @@ export const limits = {
   actorReasonLengthMax: 300,
   /** Tags in the view of an actor. */
   actorTagsMax: 1_000,
+  /** First and longest pause before a failed actor is started again; doubled with each failure in the window. */
+  actorRestartDelayMsMin: 100,
+  actorRestartDelayMsMax: 10_000,
+  /** So many failures of a supervised actor within the window are followed by a restart; one more is the last one. */
+  actorFailuresMax: 5,
+  actorFailuresWithinMs: 60_000,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,
   /** Interval at which a watcher of an actor renews its lease. */

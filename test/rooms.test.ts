@@ -24,7 +24,8 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "machines/client": { ours: ["machines/shared"], packages: ["xstate"] },
   "machines/server": { ours: ["machines/shared"], packages: ["xstate"] },
   "machines/cache": { ours: ["machines/shared"], packages: ["xstate"] },
-  machines: { ours: ["machines/client", "machines/server", "machines/cache"], packages: [] },
+  "machines/system": { ours: ["machines/shared"], packages: ["xstate"] },
+  machines: { ours: ["machines/client", "machines/server", "machines/cache", "machines/system"], packages: [] },
 
   "storage/kv": { ours: ["core"] },
   "storage/objects": { ours: ["core", "storage/kv"] },
@@ -38,7 +39,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "transport/websocket": { ours: ["core", "transport"] },
 
   "actors/protocol": { ours: ["core", "transport"] },
-  "actors/system": { ours: ["core", "transport", "actors/protocol"] },
+  "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol"] },
   "actors/tracking": { ours: ["core"] },
   "actors/server": {
     ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system"],

@@ -5,7 +5,7 @@
  * Source: DESIGN, "Actors over the transport".
  */
 import { LRUCache } from "lru-cache";
-import type { AnyActorLogic, AnyActorRef } from "xstate";
+import type { AnyActorLogic, AnyActorRef, InputFrom } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   asDuration,
@@ -23,17 +23,21 @@ import {
 } from "../../core/index.js";
 import { checkName, checkSeamsOverTransport } from "../../core/options.js";
 import { type ExposedActor, OpenEndpoint } from "./exposed-actor.js";
+import { Failures, type OnFailure } from "./failures.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
 import { PacedSending } from "./paced-sending.js";
 import type { Pulse } from "./pulse.js";
 import { RemoteReference } from "./remote-actor.js";
 import type { RemoteActor } from "./remote-types.js";
 import { RequestMemory } from "./request-memory.js";
+import { Spawned, type SpawnedActor, type SpawnOptions } from "./spawned-actor.js";
 import { readOrDrop } from "../protocol/codec.js";
 import { systemClock, systemRandom } from "../../core/index.js";
 
 export type { Accepts } from "./accepted-events.js";
 export type { ExposedActor } from "./exposed-actor.js";
+export type { ActorFailure, OnFailure } from "./failures.js";
+export type { AcceptsOf, Restart, SpawnedActor, SpawnOptions } from "./spawned-actor.js";
 export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
 export type { EventOf, RemoteActor, RemoteOptions, RemoteView, StateOf, TagOf, Until } from "./remote-types.js";
 
@@ -65,6 +69,7 @@ interface SystemDeps {
   readonly log: Log;
   readonly heartbeatTimeoutMs: number;
   readonly memory: RequestMemory;
+  readonly failures: Failures;
 }
 
 /** Registers actors of this process, and gives references to the actors of every process of its realm. */
@@ -74,6 +79,23 @@ export interface ActorSystem {
    * starts nor stops the actor. Throws InvalidOptionError if the path is invalid, or taken in this system.
    */
   register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void;
+
+  /**
+   * Creates an actor of this logic, gives it the address `path` and starts it. After a failure it is started again, if
+   * `supervise` says so. It keeps its address when it is done or has failed, until `stop` or the end of the system.
+   * Throws InvalidOptionError as `register` does.
+   */
+  spawn<Logic extends AnyActorLogic>(
+    path: string,
+    logic: Logic,
+    ...options: undefined extends InputFrom<Logic> ? [options?: SpawnOptions<Logic>] : [options: SpawnOptions<Logic>]
+  ): SpawnedActor<Logic>;
+
+  /**
+   * Calls `listener` at each failure of an actor of this system, until the returned function is called. If the listener
+   * throws or rejects, that is logged.
+   */
+  onFailure(listener: OnFailure): () => void;
 
   /**
    * Reference to the actor at `path`, in any process of the realm, typed by its logic:
@@ -87,7 +109,7 @@ export interface ActorSystem {
    */
   list(waitMs: Duration): Promise<readonly ActorView[]>;
 
-  /** Ends all registrations and watches of this system. Idempotent. */
+  /** Stops the actors that it has spawned, and ends all its registrations, requests and watches. Idempotent. */
   close(): void;
 }
 
@@ -97,12 +119,29 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
   checkName("realm", options.realm);
   const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
   const heartbeatTimeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? limits.heartbeatTimeoutMs;
-  return new TransportedSystem({ realm, transport, clock, random, log, heartbeatTimeoutMs, memory: new RequestMemory() });
+  return new TransportedSystem({
+    realm,
+    transport,
+    clock,
+    random,
+    log,
+    heartbeatTimeoutMs,
+    memory: new RequestMemory(),
+    failures: new Failures({ clock, log }),
+  });
 }
+
+type OpenArguments = [
+  path: string,
+  actor: AnyActorRef,
+  endpoint: ExposedActor,
+  afterFailure?: ConstructorParameters<typeof OpenEndpoint>[4] | undefined,
+];
 
 class TransportedSystem implements ActorSystem {
   readonly #deps: SystemDeps;
   readonly #endpoints = new Map<string, OpenEndpoint>();
+  readonly #spawned = new Set<{ stop(): void }>();
   readonly #remotes = new LRUCache<string, RemoteReference>({ max: limits.actorReferencesMax });
   readonly #beating = new Set<Pulse>();
   readonly #questions: { unsubscribe(): void };
@@ -119,14 +158,49 @@ class TransportedSystem implements ActorSystem {
   }
 
   register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void {
+    const open = this.#open(path, actor, endpoint);
+    return () => this.#close(path, open);
+  }
+
+  spawn<Logic extends AnyActorLogic>(path: string, logic: Logic, given?: SpawnOptions<Logic>): SpawnedActor<Logic> {
+    this.#checkFree(path);
+    const options = given ?? ({} as SpawnOptions<Logic>);
+    let endpoint: OpenEndpoint | undefined;
+    const spawned: Spawned<Logic> = new Spawned(
+      path,
+      logic,
+      options,
+      this.#deps,
+      (actor, exposed, afterFailure) => (endpoint = this.#open(path, actor, exposed, afterFailure)),
+      () => {
+        this.#spawned.delete(spawned);
+        if (endpoint !== undefined) this.#close(path, endpoint);
+      },
+    );
+    this.#spawned.add(spawned);
+    spawned.start();
+    return spawned;
+  }
+
+  onFailure(listener: OnFailure): () => void {
+    return this.#deps.failures.add(listener);
+  }
+
+  #open(...[path, actor, endpoint, afterFailure]: OpenArguments): OpenEndpoint {
+    this.#checkFree(path);
+    const open = new OpenEndpoint(path, actor, endpoint, this.#deps, afterFailure);
+    this.#endpoints.set(path, open);
+    return open;
+  }
+
+  #close(path: string, open: OpenEndpoint): void {
+    open.close();
+    if (this.#endpoints.get(path) === open) this.#endpoints.delete(path);
+  }
+
+  #checkFree(path: string): void {
     this.#checkOpen();
     if (this.#endpoints.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
-    const open = new OpenEndpoint(path, actor, endpoint, this.#deps);
-    this.#endpoints.set(path, open);
-    return () => {
-      open.close();
-      if (this.#endpoints.get(path) === open) this.#endpoints.delete(path);
-    };
   }
 
   remote<Logic extends AnyActorLogic = AnyActorLogic>(path: string): RemoteActor<Logic> {
@@ -165,6 +239,7 @@ class TransportedSystem implements ActorSystem {
     if (this.#closed) return;
     this.#closed = true;
     this.#questions.unsubscribe();
+    for (const spawned of this.#spawned) spawned.stop();
     for (const endpoint of this.#endpoints.values()) endpoint.close();
     for (const pulse of this.#beating) pulse.close();
     this.#endpoints.clear();

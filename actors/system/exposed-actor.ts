@@ -7,7 +7,6 @@ import {
   ActorLostError,
   type Random,
   type Clock,
-  isThenable,
   limits,
   type Log,
   MalformedMessageError,
@@ -31,7 +30,8 @@ import {
 } from "../protocol/actor-messages.js";
 import type { AnySnapshot } from "./any-snapshot.js";
 import { AwaitedStates, checkAwaited } from "./awaited-states.js";
-import { Containment } from "./containment.js";
+import { Containment, reasonOf } from "./containment.js";
+import type { ActorFailure, AfterFailure, Failures } from "./failures.js";
 import { describeMachine } from "./machine-description.js";
 import { writeAnswer, writeError } from "../protocol/codec.js";
 import type { Reply, RequestMemory } from "./request-memory.js";
@@ -46,11 +46,11 @@ export interface ExposedActor {
    */
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
   /**
-   * Called once when the actor fails, for any reason. A registered actor that fails is stopped with all actors that it
+   * Called when the actor fails, for any reason. A registered actor that fails is stopped with all actors that it
    * invoked and spawned. Its error is logged, and does not become an exception of the process. If this callback throws
    * or rejects, that is logged.
    */
-  readonly onFailure?: ((error: unknown) => unknown) | undefined;
+  readonly onFailure?: ((error: unknown, failure: ActorFailure) => unknown) | undefined;
 }
 
 /** The parts that all endpoints of a system share. */
@@ -61,17 +61,22 @@ export interface EndpointDeps {
   readonly random: Random;
   readonly log: Log;
   readonly memory: RequestMemory;
+  readonly failures: Failures;
 }
 
 type TakeRequest = Extract<ActorRequest, { readonly type: "take" }>;
 
-/** Answers for `actor` at its address until `close`. */
+/** The decision of an actor without supervision. */
+const unsupervised = (): AfterFailure => ({ next: "stop", restartInMs: undefined });
+
+/** Answers for an actor at its address until `close`. */
 export class OpenEndpoint {
-  readonly #actor: AnyActorRef;
+  #actor: AnyActorRef;
   readonly #path: string;
   readonly #endpoint: ExposedActor;
   readonly #accepted: AcceptedEvents;
-  readonly #containment: Containment;
+  #containment: Containment;
+  readonly #afterFailure: () => AfterFailure;
   readonly #deps: EndpointDeps;
   readonly #views: string;
   readonly #registration: string;
@@ -80,8 +85,14 @@ export class OpenEndpoint {
   readonly #awaited: AwaitedStates;
   #version = 0;
   #failures = 0;
+  /** Why it failed the last time. */
+  #failure: string | undefined;
+  #isRestarting = false;
+  /** Requests and events that wait for the restart, in their order; requests by their ids. */
+  readonly #held = new Map<string | symbol, () => void>();
 
-  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: EndpointDeps) {
+  /** `afterFailure` is called when the actor fails, and decides what follows. */
+  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: EndpointDeps, afterFailure = unsupervised) {
     this.#path = path;
     this.#actor = actor;
     this.#endpoint = endpoint;
@@ -89,16 +100,47 @@ export class OpenEndpoint {
     this.#registration = deps.random.id();
     this.#accepted = new AcceptedEvents(path, endpoint.accepts);
     const subjects = actorSubjects(deps.realm, path);
-    this.#containment = new Containment(actor, (error) => {
-      this.#failed(error);
-    });
+    this.#afterFailure = afterFailure;
+    this.#containment = this.#contained(actor);
     this.#views = subjects.views;
     this.#publishing = new ViewPublishing(actor, deps.clock, () => this.#show());
     this.#awaited = new AwaitedStates(actor, deps.clock);
     this.#requests = deps.transport.subscribe(subjects.requests, (message) => this.#answer(message));
   }
 
+  /** The actor is another one now, which is started next. */
+  replace(actor: AnyActorRef): void {
+    this.#containment.end();
+    this.#isRestarting = false;
+    this.#actor = actor;
+    this.#containment = this.#contained(actor);
+    this.#awaited.follow(actor);
+    this.#publishing.replace(actor);
+  }
+
+  /** The actor has been started. Takes what has waited for it. */
+  resume(): void {
+    this.#publishing.changed();
+    for (const [key, action] of this.#held) {
+      if (this.#isRestarting) return;
+      this.#held.delete(key);
+      action();
+    }
+  }
+
+  /** Runs `action` now, or after the restart that the actor waits for. Throws ServerBusyError. */
+  whenRunning(action: () => void, key: string | symbol = Symbol("event")): void {
+    const countMax = limits.actorRequestsWaitingMax;
+    // Requests that have waited for the restart come first.
+    if (!this.#isRestarting && this.#held.size === 0) action();
+    else if (this.#held.size < countMax || this.#held.has(key)) this.#held.set(key, action);
+    else throw new ServerBusyError({ what: "requests that wait for a restart", countMax });
+  }
+
   close(): void {
+    this.#isRestarting = false;
+    for (const action of this.#held.values()) action();
+    this.#held.clear();
     this.#requests.unsubscribe();
     this.#publishing.stop();
     this.#awaited.endAll();
@@ -112,13 +154,13 @@ export class OpenEndpoint {
     return actorView.write({
       path: this.#path,
       machine: snapshot.machine?.id ?? this.#actor.id,
-      status: snapshot.status,
+      status: this.#isRestarting ? "restarting" : snapshot.status,
       value: snapshot.value ?? null,
       tags: [...(snapshot.tags ?? [])],
       // The encoding refuses an output that is not plain data.
       output: snapshot.output as Value | undefined,
       context: this.#endpoint.describe?.(snapshot) ?? {},
-      failure: this.#containment.reason ?? null,
+      failure: this.#failure ?? null,
       failures: this.#failures,
       at: this.#deps.clock.now(),
       registration: this.#registration,
@@ -130,12 +172,24 @@ export class OpenEndpoint {
     const send = this.#sending(reply);
     try {
       const request = actorRequest.read(payload);
-      if (request.type === "take") this.#take(request, send);
+      if (request.type === "take") this.whenRunning(() => this.#takeOrRefuse(request, send), request.request);
       else send(this.#lookUp(request));
     } catch (error) {
-      send(writeError(error));
-      this.#deps.log.debug({ actor: this.#path, err: error }, "a request was refused");
+      this.#refuse(error, send);
     }
+  }
+
+  #takeOrRefuse(request: TakeRequest, send: Reply): void {
+    try {
+      this.#take(request, send);
+    } catch (error) {
+      this.#refuse(error, send);
+    }
+  }
+
+  #refuse(error: unknown, send: Reply): void {
+    send(writeError(error));
+    this.#deps.log.debug({ actor: this.#path, err: error }, "a request was refused");
   }
 
   /** An answer may be sent long after its request, when the link is gone. */
@@ -152,7 +206,7 @@ export class OpenEndpoint {
   #lookUp(request: Exclude<ActorRequest, TakeRequest>): Uint8Array {
     switch (request.type) {
       case "alive": {
-        const waiting = request.requests.filter((id) => this.#deps.memory.isWaiting(id));
+        const waiting = request.requests.filter((id) => this.#held.has(id) || this.#deps.memory.isWaiting(id));
         return writeAnswer(heartbeatAnswer, { registration: this.#registration, waiting });
       }
       case "watch":
@@ -190,8 +244,9 @@ export class OpenEndpoint {
     memory.take(id, reply);
     if (checked !== undefined) {
       log.info({ actor, event: checked.type }, "took an event from outside");
+      const containment = this.#containment;
       this.#actor.send(checked);
-      const { reason } = this.#containment;
+      const { reason } = containment;
       if (reason !== undefined) {
         memory.answer(id, writeError(new ActorFailedError({ actor, event: checked.type, reason })));
         return;
@@ -241,18 +296,18 @@ export class OpenEndpoint {
     return this.#accepted.checked(event);
   }
 
+  #contained(actor: AnyActorRef): Containment {
+    return new Containment(actor, (error) => this.#failed(error));
+  }
+
   #failed(error: unknown): void {
     this.#failures += 1;
-    this.#deps.log.error({ actor: this.#path, err: error }, "a registered actor failed");
-    const failedToo = (thrown: unknown): void => {
-      this.#deps.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
-    };
-    try {
-      const done = this.#endpoint.onFailure?.(error);
-      if (isThenable(done)) Promise.resolve(done).catch(failedToo);
-    } catch (thrown) {
-      failedToo(thrown);
-    }
+    this.#failure = reasonOf(error);
+    const after = this.#afterFailure();
+    this.#isRestarting = after.next === "restart";
+    this.#deps.failures.report({ path: this.#path, error, failures: this.#failures }, after, (failure) =>
+      this.#endpoint.onFailure?.(error, failure),
+    );
   }
 
   #show(): void {

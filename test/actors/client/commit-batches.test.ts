@@ -39,6 +39,8 @@ async function world(clockOfClient = (timers: Clock): Clock => timers) {
         });
       return real.register(path, actor, exposed);
     },
+    spawn: (path, logic, ...options) => real.spawn(path, logic, ...options),
+    onFailure: (listener) => real.onFailure(listener),
     remote: (path) => real.remote(path),
     list: (waitMs) => real.list(waitMs),
     close: () => real.close(),
