@@ -30,8 +30,7 @@ interface Status {
   /** Null: no storage server answers. */
   readonly server: ServerStatus | null;
   readonly clients: readonly ClientLine[];
-  /** `failures`: how many times it has failed. */
-  readonly machines: readonly { readonly path: string; readonly state: string; readonly failures: number }[];
+  readonly machines: readonly { readonly path: string; readonly state: string }[];
 }
 
 /** `zooid status`: shows server, clients and machines. */
@@ -95,7 +94,7 @@ function statusOf(server: ServerStatus, actors: readonly ActorView[]): Status {
 }
 
 function machinesOf(views: readonly ActorView[]): Status["machines"] {
-  return views.map((view) => ({ path: view.path, state: shownState(view), failures: view.failures }));
+  return views.map((view) => ({ path: view.path, state: shownState(view) }));
 }
 
 async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {

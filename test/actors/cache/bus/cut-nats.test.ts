@@ -42,14 +42,13 @@ async function openNode({ onTestFinished }: TestContext, port: () => number, opt
 
 /** Resolves to the result once the node answers with a kept one. */
 async function kept({ load, computed }: Node): Promise<number> {
-  let value = 0;
-  await until(async () => {
+  for (;;) {
     await load();
     const before = computed();
-    value = await load();
-    return computed() === before;
-  });
-  return value;
+    const value = await load();
+    if (computed() === before) return value;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Calls until a new result is computed. Returns how long that took, and the longest call, in ms. */
@@ -57,12 +56,12 @@ async function servedFor({ load, computed }: Node): Promise<{ readonly servedMs:
   const at = performance.now();
   const before = computed();
   let callMsMax = 0;
-  await until(async () => {
+  while (computed() === before) {
     const calledAt = performance.now();
     await load();
     callMsMax = Math.max(callMsMax, performance.now() - calledAt);
-    return computed() !== before;
-  });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   return { servedMs: performance.now() - at, callMsMax };
 }
 
