@@ -2,22 +2,29 @@
 export { createActorSystem } from "./system/actor-system.js";
 export type {
   Accepts,
+  AcceptsOf,
+  ActorFailure,
   ActorSystem,
   ActorSystemOptions,
   ActorView,
+  EventOf,
   ExposedActor,
+  OnFailure,
   RemoteActor,
   RemoteEvent,
   RemoteOptions,
+  RemoteView,
+  Restart,
+  SpawnedActor,
+  SpawnOptions,
+  StateOf,
+  TagOf,
+  Until,
 } from "./system/actor-system.js";
 export { machineToJson, machineToMermaid } from "./system/drawing.js";
 export type { DrawingOptions } from "./system/drawing.js";
 export { describeMachine } from "./system/machine-description.js";
 export type { MachineDescription, StateDescription, TransitionDescription } from "./system/machine-description.js";
-export { applyEntry, emptyModel } from "./record/model.js";
-export type { ActorModel, Happening, InstanceModel, InstanceState, RecordModel, Trail, Transition } from "./record/model.js";
-export type { RecordEntry, RecordFrame, RecordItem } from "./record/frames.js";
-export type { Note, Notes } from "./record/notes.js";
 export { createBroker, type Broker, type BrokerOptions } from "../transport/in-process.js";
 export { openTransport, type OpenTransportOptions } from "../transport/open.js";
 export { serveBroker, type ServeBrokerOptions, type ServedBroker } from "../transport/websocket/broker.js";

@@ -28,10 +28,15 @@ export function stateText(value: Value): string {
     .join(" | ");
 }
 
-/** The state of a running actor, or the way it ended: `failed: the reason`, `done`, `stopped`. */
-export function shownState({ status, value, failure }: ActorView): string {
-  if (status === "active") return stateText(value);
-  return failure === null ? status : `failed: ${failure}`;
+/**
+ * The state of a running actor with its failures, `restarting` with their number and reason, or the way it ended:
+ * `failed: the reason`, `done`, `stopped`.
+ */
+export function shownState({ status, value, failure, failures }: ActorView): string {
+  const times = failures === 1 ? "failed once" : `failed ${failures} times`;
+  if (status === "error") return `failed: ${failure ?? "for an unknown reason"}`;
+  const state = status === "active" ? stateText(value) : status;
+  return failures === 0 || failure === null ? state : `${state} (${times}, the last time: ${failure})`;
 }
 
 /** A machine by its name. Throws a CommandError that names all machines. */

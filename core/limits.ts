@@ -212,6 +212,14 @@ export const limits = {
   actorMachineDepthMax: 32,
   /** Characters of the reason of a failure in the view of an actor. */
   actorReasonLengthMax: 300,
+  /** Tags in the view of an actor. */
+  actorTagsMax: 1_000,
+  /** First and longest pause before a failed actor is started again; doubled with each failure in the window. */
+  actorRestartDelayMsMin: 100,
+  actorRestartDelayMsMax: 10_000,
+  /** So many failures of a supervised actor within the window are followed by a restart; one more is the last one. */
+  actorFailuresMax: 5,
+  actorFailuresWithinMs: 60_000,
   /** Depth of an actor's path, in names. */
   actorPathNamesMax: 8,
   /** Interval at which a watcher of an actor renews its lease. */
@@ -220,48 +228,24 @@ export const limits = {
   actorLeaseMs: 16_000,
   /** Views of one actor published per second; faster changes are shown as of the end of the second. */
   actorViewsPerSecondMax: 100,
+  /**
+   * Requests of one actor system whose answers it remembers, for a repeat whose first answer was lost, and the bytes of
+   * these answers. A repeat comes within seconds.
+   */
+  actorRequestsRememberedMax: 10_000,
+  actorAnswersBytesMax: 8 * 1024 * 1024,
+  /** Requests that wait in one actor system until an actor reaches a state, or until it has been started again. */
+  actorRequestsWaitingMax: 10_000,
+  /** A request that waits for a state is renewed at this interval, so that a host forgets one that was given up. */
+  actorRequestRenewalMs: 30_000,
+  /** References to actors that one system keeps; an older one forgets whether its actor has answered. */
+  actorReferencesMax: 10_000,
+  /** Requests that wait at one actor, named in one heartbeat. */
+  actorRequestsNamedMax: 1_000,
   /** Requests for the list of actors that one process answers at the same time; further requests are dropped. */
   actorListQuestionsMax: 16,
   /** Views that one listing of the actors of a realm takes from all answers. */
   actorsListedMax: 50_000,
-
-  /** Interval at which a recorded instance sends what has happened: a person sees it at once. */
-  recordFrameMs: 50,
-  /** Bytes of one frame of a record: broker and watchers take it in one piece, beside other messages. */
-  recordFrameBytesMax: 32 * 1024,
-  /** Items that wait for the next frame; with more, the frame is sent at once. */
-  recordFrameItemsMax: 512,
-  /** Items of one frame that a watcher accepts: more than fit into its bytes. */
-  recordItemsReadMax: 64 * 1024,
-  /** Events, steps and notes that an instance records in a second; it counts the others, and still sends new states. */
-  recordEventsPerSecondMax: 2_000,
-  /** Part of one core, in percent, that recording takes in a second before the instance pauses it. */
-  recordCpuPercentMax: 5,
-  /** Length of such a pause. */
-  recordPauseMs: 10_000,
-  /** Shortest time between two snapshots of all actors of an instance; requests meanwhile share the next one. */
-  recordSnapshotGapMs: 1_000,
-  /** Interval at which a recorded instance reads what its actors describe. It sends a frame at least this often. */
-  recordFactsMs: 1_000,
-  /** Actors whose descriptions are read at each interval, in turn. */
-  recordFactsActorsMax: 500,
-  /** Watchers whose leases an instance keeps apart; more watchers share one lease. */
-  recordWatchersMax: 64,
-  /** A watcher counts an instance as lost after this much silence: some intervals of its frames. */
-  recordLostMs: 5_000,
-  /** Instances that one watcher follows. */
-  recordInstancesMax: 1_000,
-  /** Characters of a name in a record, such as an event type: longer ones are cut. */
-  recordNameLengthMax: 200,
-  /** Actors and machines of one instance that a model holds. */
-  recordActorsMax: 50_000,
-  recordMachinesMax: 1_000,
-  /** Latest transitions that a model holds. */
-  recordTransitionsMax: 1_000,
-  /** Latest commits, and latest invalidations, that a model follows. */
-  recordTrailsMax: 10_000,
-  /** Clients and nodes that a model lists for one commit or invalidation. */
-  recordTrailPlacesMax: 1_000,
 
   /** The stream keeps the last invalidation of a tag this long; a node away for longer discards its entries. */
   busHistoryMs: 7 * 24 * 3_600_000,

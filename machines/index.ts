@@ -9,6 +9,7 @@ import { groupCommitMachine } from "./server/group-commit.js";
 import { plainBusMachine } from "./cache/plain-bus.js";
 import { pruningMachine } from "./server/pruning.js";
 import { sessionMachine } from "./server/session.js";
+import { supervisionMachine } from "./system/supervision.js";
 import { transactionMachine } from "./server/transaction.js";
 
 export * from "./client/cache-verification.js";
@@ -22,6 +23,7 @@ export * from "./server/group-commit.js";
 export * from "./server/pruning.js";
 export * from "./server/session.js";
 export * from "./server/transaction.js";
+export * from "./system/supervision.js";
 
 /** Every machine by the name under which it is drawn. */
 export const machines = {
@@ -36,4 +38,5 @@ export const machines = {
   "cache-pruning": cachePruningMachine,
   bus: busMachine,
   "plain-bus": plainBusMachine,
+  supervision: supervisionMachine,
 } as const;

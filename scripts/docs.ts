@@ -129,7 +129,8 @@ function exportedNames(path: string): ReadonlyMap<string, boolean> {
 function machinePictures(): string {
   const sections = Object.entries(machines).map(([name, machine]) => {
     const file =
-      ["client", "server", "cache"].map((part) => `machines/${part}/${name}.ts`).find((path) => existsSync(join(root, path))) ?? "";
+      ["client", "server", "cache", "system"].map((part) => `machines/${part}/${name}.ts`).find((path) => existsSync(join(root, path))) ??
+      "";
     const [docblock = ""] = /^\/\*\*[^]*?\*\//.exec(readFileSync(join(root, file), "utf8")) ?? [];
     const [paragraph = ""] = docblock.split(/\n \*\n/);
     const text = paragraph

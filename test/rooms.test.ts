@@ -24,7 +24,8 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "machines/client": { ours: ["machines/shared"], packages: ["xstate"] },
   "machines/server": { ours: ["machines/shared"], packages: ["xstate"] },
   "machines/cache": { ours: ["machines/shared"], packages: ["xstate"] },
-  machines: { ours: ["machines/client", "machines/server", "machines/cache"], packages: [] },
+  "machines/system": { ours: ["machines/shared"], packages: ["xstate"] },
+  machines: { ours: ["machines/client", "machines/server", "machines/cache", "machines/system"], packages: [] },
 
   "storage/kv": { ours: ["core"] },
   "storage/objects": { ours: ["core", "storage/kv"] },
@@ -38,11 +39,10 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "transport/websocket": { ours: ["core", "transport"] },
 
   "actors/protocol": { ours: ["core", "transport"] },
-  "actors/record": { ours: ["core", "transport", "actors/protocol", "actors/system"] },
-  "actors/system": { ours: ["core", "transport", "actors/protocol", "actors/record"] },
+  "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol"] },
   "actors/tracking": { ours: ["core"] },
   "actors/server": {
-    ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system", "actors/record"],
+    ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system"],
   },
   "actors/client/connection": { ours: ["core", "machines/client", "storage/client-cache", "transport", "actors/protocol"] },
   "actors/client": {
@@ -54,7 +54,6 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "transport",
       "actors/protocol",
       "actors/system",
-      "actors/record",
       "actors/tracking",
       "actors/client/connection",
     ],
@@ -69,7 +68,6 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "transport/nats",
       "transport/jetstream",
       "actors/tracking",
-      "actors/record",
       "actors/cache/admin",
       "actors/cache/bus",
     ],
@@ -78,7 +76,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "actors/cache/admin": {
     ours: ["core", "storage/results", "transport", "actors/protocol", "actors/system", "actors/cache", "actors/cache/bus"],
   },
-  actors: { ours: ["core", "transport", "transport/websocket", "actors/system", "actors/record"] },
+  actors: { ours: ["core", "transport", "transport/websocket", "actors/system"] },
 
   fastify: { ours: ["cache.ts", "core"], packages: ["fastify", "node:crypto"] },
   prometheus: { ours: ["cache.ts", "core"], packages: ["prom-client"] },

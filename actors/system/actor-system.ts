@@ -4,10 +4,13 @@
  *
  * Source: DESIGN, "Actors over the transport".
  */
-import type { AnyActorRef } from "xstate";
+import { LRUCache } from "lru-cache";
+import type { AnyActorLogic, AnyActorRef, InputFrom } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   asDuration,
+  asDurationIfGiven,
+  atLeastOneMs,
   type Random,
   type Clock,
   ClosedError,
@@ -20,21 +23,23 @@ import {
 } from "../../core/index.js";
 import { checkName, checkSeamsOverTransport } from "../../core/options.js";
 import { type ExposedActor, OpenEndpoint } from "./exposed-actor.js";
+import { Failures, type OnFailure } from "./failures.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
 import { PacedSending } from "./paced-sending.js";
-import { type RemoteActor, RemoteReference } from "./remote-actor.js";
+import type { Pulse } from "./pulse.js";
+import { RemoteReference } from "./remote-actor.js";
+import type { RemoteActor } from "./remote-types.js";
+import { RequestMemory } from "./request-memory.js";
+import { Spawned, type SpawnedActor, type SpawnOptions } from "./spawned-actor.js";
 import { readOrDrop } from "../protocol/codec.js";
 import { systemClock, systemRandom } from "../../core/index.js";
 
-import { Recorder } from "../record/recorder.js";
-import { RecordWatch } from "../record/record-watch.js";
-import type { RecordEntry } from "../record/frames.js";
-import type { Notes } from "../record/notes.js";
-
 export type { Accepts } from "./accepted-events.js";
 export type { ExposedActor } from "./exposed-actor.js";
+export type { ActorFailure, OnFailure } from "./failures.js";
+export type { AcceptsOf, Restart, SpawnedActor, SpawnOptions } from "./spawned-actor.js";
 export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
-export type { RemoteActor, RemoteOptions } from "./remote-actor.js";
+export type { EventOf, RemoteActor, RemoteOptions, RemoteView, StateOf, TagOf, Until } from "./remote-types.js";
 
 /** The place of a system, and its sources of time, chance and messages. */
 export interface ActorSystemOptions {
@@ -48,6 +53,11 @@ export interface ActorSystemOptions {
   readonly random?: Random | undefined;
   /** Any pino logger. Default: nothing is logged. */
   readonly log?: Log | undefined;
+  /**
+   * An actor of another process is lost when it has not answered for this time, while a request waits for it or a watch
+   * lasts. It is asked three times as often. Default: `limits.heartbeatTimeoutMs`.
+   */
+  readonly heartbeatTimeoutMs?: Duration | undefined;
 }
 
 /** The options of a system, with defaults filled in. */
@@ -57,6 +67,9 @@ interface SystemDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly heartbeatTimeoutMs: number;
+  readonly memory: RequestMemory;
+  readonly failures: Failures;
 }
 
 /** Registers actors of this process, and gives references to the actors of every process of its realm. */
@@ -67,8 +80,28 @@ export interface ActorSystem {
    */
   register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void;
 
-  /** Reference to the actor at `path`, in any process of the realm. Throws InvalidOptionError. */
-  remote(path: string): RemoteActor;
+  /**
+   * Creates an actor of this logic, gives it the address `path` and starts it. After a failure it is started again, if
+   * `supervise` says so. It keeps its address when it is done or has failed, until `stop` or the end of the system.
+   * Throws InvalidOptionError as `register` does.
+   */
+  spawn<Logic extends AnyActorLogic>(
+    path: string,
+    logic: Logic,
+    ...options: undefined extends InputFrom<Logic> ? [options?: SpawnOptions<Logic>] : [options: SpawnOptions<Logic>]
+  ): SpawnedActor<Logic>;
+
+  /**
+   * Calls `listener` at each failure of an actor of this system, until the returned function is called. If the listener
+   * throws or rejects, that is logged.
+   */
+  onFailure(listener: OnFailure): () => void;
+
+  /**
+   * Reference to the actor at `path`, in any process of the realm, typed by its logic:
+   * `remote<typeof orderMachine>("orders/4711")`. Throws InvalidOptionError.
+   */
+  remote<Logic extends AnyActorLogic = AnyActorLogic>(path: string): RemoteActor<Logic>;
 
   /**
    * The actors of the whole realm that answer within `waitMs`, by path. Rejects with InvalidOptionError,
@@ -76,17 +109,7 @@ export interface ActorSystem {
    */
   list(waitMs: Duration): Promise<readonly ActorView[]>;
 
-  /**
-   * Calls `listener` with the record of the whole realm until the returned function is called: frames of every
-   * instance, and the instances that become silent. `applyEntry` makes a model of them. Instances record only while
-   * they are watched.
-   */
-  watchRecord(listener: (entry: RecordEntry) => void): () => void;
-
-  /** The steps of commits and invalidations that this instance records while it is watched. */
-  readonly notes: Notes;
-
-  /** Ends all registrations and watches of this system. Idempotent. */
+  /** Stops the actors that it has spawned, and ends all its registrations, requests and watches. Idempotent. */
   close(): void;
 }
 
@@ -95,17 +118,34 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
   checkSeamsOverTransport(options);
   checkName("realm", options.realm);
   const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
-  return new TransportedSystem({ realm, transport, clock, random, log });
+  const heartbeatTimeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? limits.heartbeatTimeoutMs;
+  return new TransportedSystem({
+    realm,
+    transport,
+    clock,
+    random,
+    log,
+    heartbeatTimeoutMs,
+    memory: new RequestMemory(),
+    failures: new Failures({ clock, log }),
+  });
 }
+
+type OpenArguments = [
+  path: string,
+  actor: AnyActorRef,
+  endpoint: ExposedActor,
+  afterFailure?: ConstructorParameters<typeof OpenEndpoint>[4] | undefined,
+];
 
 class TransportedSystem implements ActorSystem {
   readonly #deps: SystemDeps;
   readonly #endpoints = new Map<string, OpenEndpoint>();
-  readonly #remotes = new Map<string, RemoteReference>();
+  readonly #spawned = new Set<{ stop(): void }>();
+  readonly #remotes = new LRUCache<string, RemoteReference>({ max: limits.actorReferencesMax });
+  readonly #beating = new Set<Pulse>();
   readonly #questions: { unsubscribe(): void };
   readonly #sending: PacedSending;
-  readonly #recorder: Recorder;
-  readonly #recordWatches = new Set<RecordWatch>();
   /** Answer subjects of questions that wait for the next list. */
   readonly #asked = new Set<string>();
   #isAnswering = false;
@@ -114,31 +154,64 @@ class TransportedSystem implements ActorSystem {
   constructor(deps: SystemDeps) {
     this.#deps = deps;
     this.#sending = new PacedSending(deps);
-    this.#recorder = new Recorder({ ...deps, sending: this.#sending });
     this.#questions = deps.transport.subscribe(listSubjects(deps.realm).ask, (message) => this.#answerList(message));
   }
 
   register(path: string, actor: AnyActorRef, endpoint: ExposedActor): () => void {
-    this.#checkOpen();
-    if (this.#endpoints.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
-    const open = new OpenEndpoint(path, actor, endpoint, this.#deps);
-    this.#endpoints.set(path, open);
-    this.#recorder.add(path, actor, endpoint.describe);
-    return () => {
-      open.close();
-      if (this.#endpoints.get(path) !== open) return;
-      this.#endpoints.delete(path);
-      this.#recorder.remove(path);
-    };
+    const open = this.#open(path, actor, endpoint);
+    return () => this.#close(path, open);
   }
 
-  remote(path: string): RemoteActor {
+  spawn<Logic extends AnyActorLogic>(path: string, logic: Logic, given?: SpawnOptions<Logic>): SpawnedActor<Logic> {
+    this.#checkFree(path);
+    const options = given ?? ({} as SpawnOptions<Logic>);
+    let endpoint: OpenEndpoint | undefined;
+    const spawned: Spawned<Logic> = new Spawned(
+      path,
+      logic,
+      options,
+      this.#deps,
+      (actor, exposed, afterFailure) => (endpoint = this.#open(path, actor, exposed, afterFailure)),
+      () => {
+        this.#spawned.delete(spawned);
+        if (endpoint !== undefined) this.#close(path, endpoint);
+      },
+    );
+    this.#spawned.add(spawned);
+    spawned.start();
+    return spawned;
+  }
+
+  onFailure(listener: OnFailure): () => void {
+    return this.#deps.failures.add(listener);
+  }
+
+  #open(...[path, actor, endpoint, afterFailure]: OpenArguments): OpenEndpoint {
+    this.#checkFree(path);
+    const open = new OpenEndpoint(path, actor, endpoint, this.#deps, afterFailure);
+    this.#endpoints.set(path, open);
+    return open;
+  }
+
+  #close(path: string, open: OpenEndpoint): void {
+    open.close();
+    if (this.#endpoints.get(path) === open) this.#endpoints.delete(path);
+  }
+
+  #checkFree(path: string): void {
     this.#checkOpen();
-    const known = this.#remotes.get(path);
-    if (known !== undefined) return known;
-    const reference = new RemoteReference(path, this.#deps);
-    this.#remotes.set(path, reference);
-    return reference;
+    if (this.#endpoints.has(path)) throw new InvalidOptionError({ option: "path", reason: `${path} is taken by another actor` });
+  }
+
+  remote<Logic extends AnyActorLogic = AnyActorLogic>(path: string): RemoteActor<Logic> {
+    this.#checkOpen();
+    let reference = this.#remotes.get(path);
+    if (reference === undefined) {
+      reference = new RemoteReference(path, { ...this.#deps, beating: this.#beating, checkOpen: () => this.#checkOpen() });
+      this.#remotes.set(path, reference);
+    }
+    // The types of the actor's logic are those of the process that registered it.
+    return reference as unknown as RemoteActor<Logic>;
   }
 
   async list(waitMs: Duration): Promise<readonly ActorView[]> {
@@ -162,29 +235,13 @@ class TransportedSystem implements ActorSystem {
     return [...found.values()].toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   }
 
-  watchRecord(listener: (entry: RecordEntry) => void): () => void {
-    this.#checkOpen();
-    const watch = new RecordWatch(this.#deps, listener);
-    this.#recordWatches.add(watch);
-    return () => {
-      this.#recordWatches.delete(watch);
-      watch.close();
-    };
-  }
-
-  get notes(): Notes {
-    return this.#recorder;
-  }
-
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#questions.unsubscribe();
-    this.#recorder.close();
-    for (const watch of this.#recordWatches) watch.close();
-    this.#recordWatches.clear();
+    for (const spawned of this.#spawned) spawned.stop();
     for (const endpoint of this.#endpoints.values()) endpoint.close();
-    for (const remote of this.#remotes.values()) remote.close();
+    for (const pulse of this.#beating) pulse.close();
     this.#endpoints.clear();
     this.#remotes.clear();
     this.#asked.clear();

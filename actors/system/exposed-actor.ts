@@ -1,29 +1,41 @@
 /** One actor as other processes reach it: the events that it accepts from them, and its views. */
-import type { AnyActorRef, AnyStateMachine } from "xstate";
+import type { AnyActorRef } from "xstate";
 import type { Message, Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,
   ActorFailedError,
+  ActorLostError,
   type Random,
   type Clock,
-  isThenable,
   limits,
   type Log,
+  MalformedMessageError,
+  ServerBusyError,
+  TimeoutError,
   unreachable,
   type Value,
 } from "../../core/index.js";
 import { AcceptedEvents, type Accepts } from "./accepted-events.js";
 import {
+  type ActorRequest,
   actorRequest,
-  type ActorView,
   actorSubjects,
   actorView,
+  heartbeatAnswer,
+  type AwaitedState,
+  type KnownReceiver,
   machineDescription,
   type RemoteEvent,
+  takenAnswer,
 } from "../protocol/actor-messages.js";
-import { Containment } from "./containment.js";
+import type { AnySnapshot } from "./any-snapshot.js";
+import { AwaitedStates, checkAwaited } from "./awaited-states.js";
+import { Containment, reasonOf } from "./containment.js";
+import type { ActorFailure, AfterFailure, Failures } from "./failures.js";
 import { describeMachine } from "./machine-description.js";
-import { nothing, writeAnswer, writeError } from "../protocol/codec.js";
+import { writeAnswer, writeError } from "../protocol/codec.js";
+import type { Reply, RequestMemory } from "./request-memory.js";
+import { ViewPublishing } from "./view-publishing.js";
 
 /** The events that an actor accepts, and its view. */
 export interface ExposedActor {
@@ -34,50 +46,53 @@ export interface ExposedActor {
    */
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
   /**
-   * Called once when the actor fails, for any reason. A registered actor that fails is stopped with all actors that it
+   * Called when the actor fails, for any reason. A registered actor that fails is stopped with all actors that it
    * invoked and spawned. Its error is logged, and does not become an exception of the process. If this callback throws
    * or rejects, that is logged.
    */
-  readonly onFailure?: ((error: unknown) => unknown) | undefined;
+  readonly onFailure?: ((error: unknown, failure: ActorFailure) => unknown) | undefined;
 }
 
-interface EndpointDeps {
+/** The parts that all endpoints of a system share. */
+export interface EndpointDeps {
   readonly realm: string;
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly memory: RequestMemory;
+  readonly failures: Failures;
 }
 
-/** The common part of XState's snapshots; snapshots of machines have a value and their machine. */
-interface AnySnapshot {
-  readonly status: ActorView["status"];
-  readonly value?: Value;
-  readonly machine?: AnyStateMachine;
-}
+type TakeRequest = Extract<ActorRequest, { readonly type: "take" }>;
 
-const secondMs = 1_000;
+/** The decision of an actor without supervision. */
+const unsupervised = (): AfterFailure => ({ next: "stop", restartInMs: undefined });
 
-/** Answers for `actor` at its address until `close`. */
+/** Answers for an actor at its address until `close`. */
 export class OpenEndpoint {
-  readonly #actor: AnyActorRef;
+  #actor: AnyActorRef;
   readonly #path: string;
   readonly #endpoint: ExposedActor;
   readonly #accepted: AcceptedEvents;
-  readonly #containment: Containment;
+  #containment: Containment;
+  readonly #afterFailure: () => AfterFailure;
   readonly #deps: EndpointDeps;
   readonly #views: string;
   readonly #registration: string;
   readonly #requests: { unsubscribe(): void };
+  readonly #publishing: ViewPublishing;
+  readonly #awaited: AwaitedStates;
   #version = 0;
-  /** End of the last lease, for all watchers together: nothing is kept for each of them. Monotonic, in milliseconds. */
-  #watchedUntil = 0;
-  #watching: { unsubscribe(): void } | undefined;
-  #secondBeganAt = 0;
-  #viewsThisSecond = 0;
-  #late: unknown;
+  #failures = 0;
+  /** Why it failed the last time. */
+  #failure: string | undefined;
+  #isRestarting = false;
+  /** Requests and events that wait for the restart, in their order; requests by their ids. */
+  readonly #held = new Map<string | symbol, () => void>();
 
-  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: EndpointDeps) {
+  /** `afterFailure` is called when the actor fails, and decides what follows. */
+  constructor(path: string, actor: AnyActorRef, endpoint: ExposedActor, deps: EndpointDeps, afterFailure = unsupervised) {
     this.#path = path;
     this.#actor = actor;
     this.#endpoint = endpoint;
@@ -85,16 +100,50 @@ export class OpenEndpoint {
     this.#registration = deps.random.id();
     this.#accepted = new AcceptedEvents(path, endpoint.accepts);
     const subjects = actorSubjects(deps.realm, path);
-    this.#containment = new Containment(actor, (error) => {
-      this.#failed(error);
-    });
+    this.#afterFailure = afterFailure;
+    this.#containment = this.#contained(actor);
     this.#views = subjects.views;
+    this.#publishing = new ViewPublishing(actor, deps.clock, () => this.#show());
+    this.#awaited = new AwaitedStates(actor, deps.clock);
     this.#requests = deps.transport.subscribe(subjects.requests, (message) => this.#answer(message));
   }
 
+  /** The actor is another one now, which is started next. */
+  replace(actor: AnyActorRef): void {
+    this.#containment.end();
+    this.#isRestarting = false;
+    this.#actor = actor;
+    this.#containment = this.#contained(actor);
+    this.#awaited.follow(actor);
+    this.#publishing.replace(actor);
+  }
+
+  /** The actor has been started. Takes what has waited for it. */
+  resume(): void {
+    this.#publishing.changed();
+    for (const [key, action] of this.#held) {
+      if (this.#isRestarting) return;
+      this.#held.delete(key);
+      action();
+    }
+  }
+
+  /** Runs `action` now, or after the restart that the actor waits for. Throws ServerBusyError. */
+  whenRunning(action: () => void, key: string | symbol = Symbol("event")): void {
+    const countMax = limits.actorRequestsWaitingMax;
+    // Requests that have waited for the restart come first.
+    if (!this.#isRestarting && this.#held.size === 0) action();
+    else if (this.#held.size < countMax || this.#held.has(key)) this.#held.set(key, action);
+    else throw new ServerBusyError({ what: "requests that wait for a restart", countMax });
+  }
+
   close(): void {
+    this.#isRestarting = false;
+    for (const action of this.#held.values()) action();
+    this.#held.clear();
     this.#requests.unsubscribe();
-    this.#stopWatching();
+    this.#publishing.stop();
+    this.#awaited.endAll();
     this.#containment.end();
   }
 
@@ -105,10 +154,14 @@ export class OpenEndpoint {
     return actorView.write({
       path: this.#path,
       machine: snapshot.machine?.id ?? this.#actor.id,
-      status: snapshot.status,
+      status: this.#isRestarting ? "restarting" : snapshot.status,
       value: snapshot.value ?? null,
+      tags: [...(snapshot.tags ?? [])],
+      // The encoding refuses an output that is not plain data.
+      output: snapshot.output as Value | undefined,
       context: this.#endpoint.describe?.(snapshot) ?? {},
-      failure: this.#containment.reason ?? null,
+      failure: this.#failure ?? null,
+      failures: this.#failures,
       at: this.#deps.clock.now(),
       registration: this.#registration,
       version: this.#version,
@@ -116,25 +169,48 @@ export class OpenEndpoint {
   }
 
   #answer({ payload, reply }: Message): void {
-    let answer: Uint8Array;
+    const send = this.#sending(reply);
     try {
-      answer = this.#carryOut(payload);
+      const request = actorRequest.read(payload);
+      if (request.type === "take") this.whenRunning(() => this.#takeOrRefuse(request, send), request.request);
+      else send(this.#lookUp(request));
     } catch (error) {
-      answer = writeError(error);
-      this.#deps.log.debug({ actor: this.#path, err: error }, "a request was refused");
+      this.#refuse(error, send);
     }
-    reply?.(answer);
   }
 
-  #carryOut(payload: Uint8Array): Uint8Array {
-    const request = actorRequest.read(payload);
+  #takeOrRefuse(request: TakeRequest, send: Reply): void {
+    try {
+      this.#take(request, send);
+    } catch (error) {
+      this.#refuse(error, send);
+    }
+  }
+
+  #refuse(error: unknown, send: Reply): void {
+    send(writeError(error));
+    this.#deps.log.debug({ actor: this.#path, err: error }, "a request was refused");
+  }
+
+  /** An answer may be sent long after its request, when the link is gone. */
+  #sending(reply: Message["reply"]): Reply {
+    return (answer) => {
+      try {
+        reply?.(answer);
+      } catch (error) {
+        this.#deps.log.debug({ actor: this.#path, err: error }, "an answer could not be sent");
+      }
+    };
+  }
+
+  #lookUp(request: Exclude<ActorRequest, TakeRequest>): Uint8Array {
     switch (request.type) {
-      case "send":
-        this.#take(request.event);
-        return writeAnswer(nothing, {});
+      case "alive": {
+        const waiting = request.requests.filter((id) => this.#held.has(id) || this.#deps.memory.isWaiting(id));
+        return writeAnswer(heartbeatAnswer, { registration: this.#registration, waiting });
+      }
       case "watch":
-        this.#watchedUntil = this.#deps.clock.monotonic() + limits.actorLeaseMs;
-        this.#watch();
+        this.#publishing.watch();
         return shown(this.view());
       case "view":
         return shown(this.view());
@@ -151,62 +227,86 @@ export class OpenEndpoint {
     return machine === undefined ? null : (describeMachine(machine) as unknown as Value);
   }
 
-  #take(event: RemoteEvent): void {
-    const actor = this.#path;
-    const { status } = this.#actor.getSnapshot() as AnySnapshot;
-    if (status !== "active") throw new ActorEndedError({ actor, status, reason: this.#containment.reason });
-    const checked = this.#accepted.checked(event);
-    this.#deps.log.info({ actor, event: event.type }, "took an event from outside");
-    this.#actor.send(checked);
-    const { reason } = this.#containment;
-    if (reason !== undefined) throw new ActorFailedError({ actor, event: event.type, reason });
-  }
-
-  #failed(error: unknown): void {
-    this.#deps.log.error({ actor: this.#path, err: error }, "a registered actor failed");
-    const failedToo = (thrown: unknown): void => {
-      this.#deps.log.error({ actor: this.#path, err: thrown }, "onFailure of a registered actor failed");
-    };
-    try {
-      const done = this.#endpoint.onFailure?.(error);
-      if (isThenable(done)) Promise.resolve(done).catch(failedToo);
-    } catch (thrown) {
-      failedToo(thrown);
+  #take({ request: id, isRepeat, known, event, until, renewedWithinMs }: TakeRequest, reply: Reply): void {
+    const { memory, log } = this.#deps;
+    const waitMs = renewedWithinMs + limits.heartbeatTimeoutMs;
+    if (memory.repeat(id, reply)) {
+      this.#awaited.renew(id, waitMs);
+      return;
     }
+    const actor = this.#path;
+    if (event !== undefined && isRepeat && !this.#isJudged(known)) throw new ActorLostError({ actor, isInDoubt: true });
+    if (until !== undefined) checkAwaited((this.#actor.getSnapshot() as AnySnapshot).machine, until);
+    else if (event === undefined) throw new MalformedMessageError({ what: "take", reason: "has neither an event nor a state" });
+    const checked = event === undefined ? undefined : this.#checked(event);
+    const countMax = limits.actorRequestsWaitingMax;
+    if (memory.waiting >= countMax) throw new ServerBusyError({ what: "waiting requests", countMax });
+    memory.take(id, reply);
+    if (checked !== undefined) {
+      log.info({ actor, event: checked.type }, "took an event from outside");
+      const containment = this.#containment;
+      this.#actor.send(checked);
+      const { reason } = containment;
+      if (reason !== undefined) {
+        memory.answer(id, writeError(new ActorFailedError({ actor, event: checked.type, reason })));
+        return;
+      }
+    }
+    if (until === undefined) memory.answer(id, this.#taken(false));
+    else this.#await(id, until, waitMs);
   }
 
-  #watch(): void {
-    const { status } = this.#actor.getSnapshot() as AnySnapshot;
-    if (this.#watching !== undefined || status !== "active") return;
-    this.#watching = this.#actor.subscribe({
-      next: () => this.#changed(),
-      complete: () => this.#changed(),
-      error: () => this.#changed(),
+  /** Whether a request would be remembered here, if this registration had taken it. */
+  #isJudged({ registration, taken }: KnownReceiver): boolean {
+    return registration === this.#registration && this.#deps.memory.remembersAfter(taken);
+  }
+
+  #await(id: string, until: AwaitedState, waitMs: number): void {
+    const { memory } = this.#deps;
+    this.#awaited.add(id, until, waitMs, (how) => {
+      if (how === "reached") memory.answer(id, this.#taken(true));
+      else if (how === "ended") memory.answer(id, writeError(this.#ending()));
+      else memory.answer(id, writeError(new TimeoutError({ what: `a state of actor ${this.#path}`, timeoutMs: waitMs })));
     });
   }
 
-  #changed(): void {
-    const now = this.#deps.clock.monotonic();
-    if (now > this.#watchedUntil) {
-      this.#stopWatching();
-      return;
+  #taken(isShown: boolean): Uint8Array {
+    try {
+      const { latest } = this.#deps.memory;
+      return writeAnswer(takenAnswer, { registration: this.#registration, taken: latest, view: isShown ? this.view() : undefined });
+    } catch (error) {
+      return writeError(error);
     }
-    if (this.#late !== undefined) return;
-    if (now - this.#secondBeganAt >= secondMs) {
-      this.#secondBeganAt = now;
-      this.#viewsThisSecond = 0;
-    }
-    this.#viewsThisSecond += 1;
-    if (this.#viewsThisSecond <= limits.actorViewsPerSecondMax) {
-      this.#show();
-      return;
-    }
-    this.#late = this.#deps.clock.setTimeout(
-      () => {
-        this.#late = undefined;
-        this.#show();
-      },
-      this.#secondBeganAt + secondMs - now,
+  }
+
+  /** Why the actor reaches no other state. */
+  #ending(): Error {
+    const actor = this.#path;
+    const { reason } = this.#containment;
+    const { status } = this.#actor.getSnapshot() as AnySnapshot;
+    // Its registration has ended.
+    if (status === "active") return new ActorLostError({ actor, isInDoubt: true });
+    return reason === undefined ? new ActorEndedError({ actor, status }) : new ActorFailedError({ actor, reason });
+  }
+
+  /** The event as the actor gets it. Throws ActorEndedError, NotAcceptedError, InvalidEventError. */
+  #checked(event: RemoteEvent): { readonly type: string } {
+    const { status } = this.#actor.getSnapshot() as AnySnapshot;
+    if (status !== "active") throw new ActorEndedError({ actor: this.#path, status, reason: this.#containment.reason });
+    return this.#accepted.checked(event);
+  }
+
+  #contained(actor: AnyActorRef): Containment {
+    return new Containment(actor, (error) => this.#failed(error));
+  }
+
+  #failed(error: unknown): void {
+    this.#failures += 1;
+    this.#failure = reasonOf(error);
+    const after = this.#afterFailure();
+    this.#isRestarting = after.next === "restart";
+    this.#deps.failures.report({ path: this.#path, error, failures: this.#failures }, after, (failure) =>
+      this.#endpoint.onFailure?.(error, failure),
     );
   }
 
@@ -217,13 +317,6 @@ export class OpenEndpoint {
       // Watchers get the current view at their next renewal. The actor continues even if its view cannot be sent.
       this.#deps.log.debug({ actor: this.#path, err: error }, "could not show a change");
     }
-  }
-
-  #stopWatching(): void {
-    this.#watching?.unsubscribe();
-    this.#watching = undefined;
-    this.#deps.clock.clearTimeout(this.#late);
-    this.#late = undefined;
   }
 }
 

@@ -30,7 +30,8 @@ interface Status {
   /** Null: no storage server answers. */
   readonly server: ServerStatus | null;
   readonly clients: readonly ClientLine[];
-  readonly machines: readonly { readonly path: string; readonly state: string }[];
+  /** `failures`: how many times it has failed. */
+  readonly machines: readonly { readonly path: string; readonly state: string; readonly failures: number }[];
 }
 
 /** `zooid status`: shows server, clients and machines. */
@@ -94,7 +95,7 @@ function statusOf(server: ServerStatus, actors: readonly ActorView[]): Status {
 }
 
 function machinesOf(views: readonly ActorView[]): Status["machines"] {
-  return views.map((view) => ({ path: view.path, state: shownState(view) }));
+  return views.map((view) => ({ path: view.path, state: shownState(view), failures: view.failures }));
 }
 
 async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {

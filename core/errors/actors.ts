@@ -25,12 +25,17 @@ export class NoActorError extends errorClass({
   message: ({ actor, realm }) => `no process of realm ${JSON.stringify(realm)} has an actor at ${actor}`,
 }) {}
 
-/** The actor answered before, but its process has ended, or has ended the registration. */
+/**
+ * The actor answered before and no longer answers: its process has ended or hangs, or its registration has ended.
+ * `isInDoubt`: the event of this request may have been processed.
+ */
 export class ActorLostError extends errorClass({
   code: "ZOOID_ACTOR_LOST",
   transient: true,
-  facts: { actor: "string" },
-  message: ({ actor }) => `actor ${actor} no longer answers: its process has ended, or has ended the registration`,
+  facts: { actor: "string", isInDoubt: "boolean" },
+  message: ({ actor, isInDoubt }) =>
+    `actor ${actor} no longer answers: its process has ended or hangs, or its registration has ended` +
+    (isInDoubt ? "; the event may have been processed" : ""),
 }) {}
 
 /** The actor has an address, but has stopped, is done or has failed (`status`). It takes no more events. */
@@ -45,12 +50,13 @@ export class ActorEndedError extends errorClass({
 }) {}
 
 /**
- * The event made the actor fail: an action, a guard or an invoked actor threw. The actor is stopped; its process goes
- * on.
+ * The actor failed: an action, a guard or an invoked actor threw. Its process goes on. `event`: this event made it
+ * fail. Without `event`, it failed before it reached the state that was waited for.
  */
 export class ActorFailedError extends errorClass({
   code: "ZOOID_ACTOR_FAILED",
   transient: false,
-  facts: { actor: "string", event: "string", reason: "string" },
-  message: ({ actor, event, reason }) => `event ${event} made actor ${actor} fail: ${reason}`,
+  facts: { actor: "string", event: "string?", reason: "string" },
+  message: ({ actor, event, reason }) =>
+    event === undefined ? `actor ${actor} failed: ${reason}` : `event ${event} made actor ${actor} fail: ${reason}`,
 }) {}

@@ -50,11 +50,11 @@ describe("zooid status", () => {
         },
       ],
       machines: [
-        { path: "client/shop-1/committing", state: "idle" },
-        { path: "client/shop-1/connection", state: "attached.linked.connected.readWrite" },
-        { path: "server/main/group-commit", state: "idle" },
-        { path: "server/main/pruning", state: "idle" },
-        { path: expect.stringMatching(/^server\/main\/session\/[A-Za-z0-9_-]{16}$/) as string, state: "live" },
+        { path: "client/shop-1/committing", state: "idle", failures: 0 },
+        { path: "client/shop-1/connection", state: "attached.linked.connected.readWrite", failures: 0 },
+        { path: "server/main/group-commit", state: "idle", failures: 0 },
+        { path: "server/main/pruning", state: "idle", failures: 0 },
+        { path: expect.stringMatching(/^server\/main\/session\/[A-Za-z0-9_-]{16}$/) as string, state: "live", failures: 0 },
       ],
     });
   });
@@ -91,7 +91,33 @@ test("zooid status shows why an actor failed", async () => {
     await zooid(["status", "--json", "--realm", "park", ...there]),
   ];
   expect(forPeople.lines).toEqual(["machine     state", "north/gate  failed: the gate broke"]);
-  expect(JSON.parse(asJson.lines[0] ?? "")).toMatchObject({ machines: [{ path: "north/gate", state: "failed: the gate broke" }] });
+  expect(JSON.parse(asJson.lines[0] ?? "")).toMatchObject({
+    machines: [{ path: "north/gate", state: "failed: the gate broke", failures: 1 }],
+  });
+});
+
+test("zooid status shows how often a supervised actor has failed, and that it waits for its restart", async () => {
+  const transport = await openTransport({ servers: setup.url });
+  const system = createActorSystem({ realm: "park", transport });
+  onTestFinished(async () => {
+    system.close();
+    await transport.close();
+  });
+  const supervise = (delayMsMin: number) => ({ restart: "snapshot", delayMsMin, delayMsMax: delayMsMin }) as const;
+  const [north, south] = [
+    system.spawn("north/gate", gateMachine, { supervise: supervise(1) }),
+    system.spawn("south/gate", gateMachine, { supervise: supervise(60_000) }),
+  ];
+  const again = new Promise((resolve) => north.subscribe(resolve));
+  for (const gate of [north, south]) gate.send({ type: "BREAK" });
+  await again;
+  await transport.flush();
+  const { lines } = await zooid(["status", "--realm", "park", ...there]);
+  expect(lines).toEqual([
+    "machine     state",
+    "north/gate  closed (failed once, the last time: the gate broke)",
+    "south/gate  restarting (failed once, the last time: the gate broke)",
+  ]);
 });
 
 describe("zooid machines", () => {
@@ -162,7 +188,7 @@ describe("zooid machines", () => {
       expect(status.error).toMatchObject({ code: "ZOOID_DISCONNECTED", missing: "realm" });
       const { lines: asJson } = await zooid(["status", "--json", ...realm]);
       expect(asJson.map((line) => JSON.parse(line) as unknown)).toEqual([
-        { server: null, clients: [], machines: [{ path: "north/gate", state: "closed" }] },
+        { server: null, clients: [], machines: [{ path: "north/gate", state: "closed", failures: 0 }] },
       ]);
       const { error } = await zooid(["machines", "south/gate", ...realm]);
       expect(error).toMatchObject({

@@ -71,6 +71,16 @@ describe("a stream that repeats what it takes", () => {
     expect(sequences).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
   });
 
+  test("a repeated message names the sequence of the message that it replaced on its subject, or 0", async () => {
+    const { name, taken, repeated } = await makeStream();
+    const heard = collect(broker.connection, `${repeated}.>`);
+    await broker.connection.flush();
+    for (const subject of ["a", "b", "a", "a", "b"]) await broker.append(`${taken}.${subject}`, "x");
+    expect(await broker.ask(`STREAM.MSG.DELETE.${name}`, { seq: 5, no_erase: true })).toMatchObject({ success: true });
+    await broker.append(`${taken}.b`, "x");
+    expect(heard.messages.map(({ headers }) => Number(headers?.last("Nats-Last-Sequence")))).toEqual([0, 0, 1, 3, 2, 0]);
+  });
+
   test("in a repeated message the broker's headers stand after the publisher's headers of the same names", async () => {
     const { name, taken, repeated } = await makeStream();
     const heard = collect(broker.connection, `${repeated}.>`);

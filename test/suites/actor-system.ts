@@ -138,6 +138,52 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       await views.until((view) => view.status === "stopped");
     });
 
+    test("an ask for a state is answered when the actor has reached it, at once or later", async () => {
+      const { gate } = await gateAt("gate");
+      const { system } = await setup();
+      const remote = system.remote<typeof gateMachine>("gate");
+      const opened = await remote.ask({ type: "OPEN", by: "warden" }, { until: { state: "open" } });
+      expect([opened.value, opened.tags]).toEqual(["open", ["passable"]]);
+      const closing = remote.ask({ type: "COUNT" }, { until: { state: "closed" } });
+      await remote.waitFor({ tag: "passable" });
+      gate.send({ type: "CLOSE" });
+      const closed = await closing;
+      expect([closed.value, closed.context]).toEqual(["closed", { passed: 1 }]);
+    });
+
+    test("a wait for a state ends with a typed error when the actor ends, fails or does not reach it in time", async () => {
+      const { gate, unregister } = await gateAt("gate");
+      const { system } = await setup();
+      const remote = system.remote<typeof gateMachine>("gate");
+      const code = (asked: Promise<unknown>) => asked.then(String, (error: { code: string }) => error.code);
+      expect(await code(remote.waitFor({ state: "open", timeoutMs: 20 }))).toBe("ZOOID_TIMEOUT");
+      const aborted = new AbortController();
+      const given = remote.waitFor({ state: "open", signal: aborted.signal });
+      aborted.abort(new Error("no longer"));
+      await expect(given).rejects.toThrow("no longer");
+      expect(await code(remote.waitFor({ state: "nowhere" } as never))).toBe("ZOOID_INVALID_OPTION");
+      expect(await code(remote.waitFor({ tag: "nowhere" } as never))).toBe("ZOOID_INVALID_OPTION");
+      expect(await code(remote.ask({ type: "OPEN" }, {} as never))).toBe("ZOOID_INVALID_OPTION");
+      const failing = code(remote.waitFor({ state: "open" }));
+      await remote.snapshot();
+      gate.subscribe({ error: () => undefined });
+      gate.send({ type: "BREAK" });
+      expect(await failing).toBe("ZOOID_ACTOR_FAILED");
+      expect(await code(remote.waitFor({ state: "open" }))).toBe("ZOOID_ACTOR_FAILED");
+      expect(await code(remote.ask({ type: "OPEN" }, { until: { state: "open" } }))).toBe("ZOOID_ACTOR_ENDED");
+      unregister();
+    });
+
+    test("an ask whose registration ends is lost, and says that its event may have been processed", async () => {
+      const { unregister } = await gateAt("gate");
+      const { system } = await setup();
+      const asked = system.remote<typeof gateMachine>("gate").ask({ type: "OPEN" }, { until: { state: "closed" } });
+      const lost = expect(asked).rejects.toMatchObject({ code: "ZOOID_ACTOR_LOST", isInDoubt: true });
+      await system.remote("gate").waitFor({ state: "open" });
+      unregister();
+      await lost;
+    });
+
     test("an event that cannot be stored or is too large is refused before it is sent", async () => {
       await gateAt("gate");
       const remote = (await setup()).system.remote("gate");

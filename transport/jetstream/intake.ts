@@ -32,6 +32,8 @@ export class StreamIntake {
   /** The broker's wall clock minus this node's monotonic clock. */
   brokerAheadMs = 0;
   #record: EpochRecord | undefined;
+  /** Sequence of the last heartbeat up to the position. Undefined: not known. */
+  #lastBeat: number | undefined;
   #isVerified = false;
   readonly #faults: RareWarning;
 
@@ -91,6 +93,7 @@ export class StreamIntake {
     this.#isVerified = true;
     if (held !== undefined) {
       this.#position = end;
+      this.#lastBeat = undefined;
       this.#known.begin(held.since);
       for (const invalidation of held.invalidations) this.#known.add(invalidation);
       this.#options.log.info({ epoch: end.epoch, sequence: end.sequence }, "invalidations before this one count as missed");
@@ -122,6 +125,7 @@ export class StreamIntake {
   /** Takes a message that a consumer delivered. A consumer passes over only superseded messages. */
   takeReplayed(delivery: Delivery): void {
     if (delivery.sequence <= this.last || this.#doubt(delivery)) return;
+    if (delivery.sequence > this.last + 1) this.#lastBeat = undefined;
     this.#deliver(delivery);
     this.#deliverHeld();
   }
@@ -159,11 +163,20 @@ export class StreamIntake {
       const isEarlier = sequence > last && sequence < this.#record.sequence;
       return word.id === this.#record.id || isEarlier ? undefined : "another history began";
     }
-    if (sequence > last) return undefined;
+    if (sequence > last) return sequence === last + 1 && this.#isOfAnotherCount(delivery) ? countsAnew : undefined;
     // A copy is no younger than the messages after it.
     const isCopy =
       word.type === "beat" && (word.epoch ?? epoch) === epoch && (word.knew ?? 0) < sequence && !(time > lastTime + timeErrorMs);
     return isCopy || word.type === "unknown" || (word.type === "invalidate" && !this.isContradictedBy(delivery)) ? undefined : countsAnew;
+  }
+
+  /**
+   * Whether the broker names another heartbeat before this one than this node received. Then the messages that this
+   * node received are not those of the stream: the stream lost its end and counted as many new ones, which this node
+   * missed without a loss of its link, for example while the route between two brokers was broken.
+   */
+  #isOfAnotherCount({ beatBefore }: Delivery): boolean {
+    return this.#lastBeat !== undefined && beatBefore !== undefined && beatBefore !== 0 && beatBefore !== this.#lastBeat;
   }
 
   #deliver(delivery: Delivery): void {
@@ -183,6 +196,8 @@ export class StreamIntake {
         if (word.id === this.#record?.id) this.#record = { ...this.#record, sequence, time: version.time };
         break;
       case "beat":
+        this.#lastBeat = sequence;
+        break;
       case "unknown":
         break;
     }

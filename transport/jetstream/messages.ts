@@ -47,6 +47,11 @@ export interface Delivery {
   readonly time: number;
   /** Whether the publisher may have written the time: the oldest brokers add no time to the messages they repeat. */
   readonly isTimeDoubtful?: boolean | undefined;
+  /**
+   * In a repeated heartbeat: the sequence of the heartbeat before it, as the broker says; 0: the stream has none.
+   * Undefined: the broker does not say.
+   */
+  readonly beatBefore?: number | undefined;
   readonly word: BusWord;
 }
 
@@ -126,7 +131,14 @@ export function readRepeated({ subject, headers, payload }: HeadedMessage, strea
   if (!Number.isSafeInteger(sequence) || sequence <= 0) return undefined;
   const word = readBusWord(below(subject, repeated), payload);
   // Only nodes publish heartbeats and records.
-  return { sequence, time, isTimeDoubtful: word.type !== "beat" && word.type !== "epoch", word };
+  if (word.type === "beat") return { sequence, time, beatBefore: sequenceIn(headers.last("Nats-Last-Sequence")), word };
+  return { sequence, time, isTimeDoubtful: word.type !== "epoch", word };
+}
+
+/** Undefined: `text` is no sequence. */
+function sequenceIn(text: string): number | undefined {
+  const sequence = text === "" ? Number.NaN : Number(text);
+  return Number.isSafeInteger(sequence) ? sequence : undefined;
 }
 
 /**

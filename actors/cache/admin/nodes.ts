@@ -151,7 +151,7 @@ class RemoteCacheNode implements CacheNode {
       return readAnswer(answer, await transport.request(subject, asked.write(request), { timeoutMs }));
     } catch (error) {
       if (!(error instanceof DisconnectedError && error.isUnheard)) throw error;
-      throw new ActorLostError({ actor: `cache/${this.node}` });
+      throw new ActorLostError({ actor: `cache/${this.node}`, isInDoubt: false });
     }
   }
 }

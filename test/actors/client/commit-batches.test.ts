@@ -39,10 +39,10 @@ async function world(clockOfClient = (timers: Clock): Clock => timers) {
         });
       return real.register(path, actor, exposed);
     },
+    spawn: (path, logic, ...options) => real.spawn(path, logic, ...options),
+    onFailure: (listener) => real.onFailure(listener),
     remote: (path) => real.remote(path),
     list: (waitMs) => real.list(waitMs),
-    watchRecord: (listener) => real.watchRecord(listener),
-    notes: real.notes,
     close: () => real.close(),
   };
   const timers: Clock = {

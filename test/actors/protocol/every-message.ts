@@ -4,10 +4,9 @@ import * as nodes from "../../../actors/cache/admin/messages.js";
 import * as actors from "../../../actors/protocol/actor-messages.js";
 import * as storage from "../../../actors/protocol/codec.js";
 import type { Codec } from "../../../actors/protocol/message.js";
-import * as record from "../../../actors/record/frames.js";
 import { asTag, asTid, encodeValue, rootTag, type Tag, type Tid, type Value } from "../../../core/index.js";
 
-export const modules = { storage, actors, nodes, record };
+export const modules = { storage, actors, nodes };
 
 export interface Example<T> {
   readonly codec: Codec<T>;
@@ -282,10 +281,27 @@ export const examples: Readonly<Record<string, Example<unknown>>> = {
   // ---- between processes with actors
   actorRequest: example(
     actors.actorRequest,
-    { type: "send", event: { type: "OPEN", by: "shop-1" } },
-    ["send", { type: "OPEN", by: "shop-1" }],
+    {
+      type: "take",
+      request: "r-1a",
+      isRepeat: true,
+      known: { registration: "r-0", taken: 7 },
+      event: { type: "OPEN", by: "shop-1" },
+      until: { state: "open" },
+      renewedWithinMs: 30_000,
+    },
+    ["take", "r-1a", true, "r-0", 7, { type: "OPEN", by: "shop-1" }, { state: "open" }, 30_000],
     fc.oneof(
-      fc.record({ type: fc.constant("send" as const), event: anyFacts.map((facts) => ({ ...facts, type: "OPEN" })) }),
+      fc.record({
+        type: fc.constant("take" as const),
+        request: anyId,
+        isRepeat: fc.boolean(),
+        known: fc.record({ registration: anyText, taken: anyCount }),
+        event: orNone(anyFacts.map((facts) => ({ ...facts, type: "OPEN" }))),
+        until: orNone(fc.oneof(fc.record({ state: anyText }), fc.record({ tag: anyText }))),
+        renewedWithinMs: anyCount,
+      }),
+      fc.record({ type: fc.constant("alive" as const), requests: fc.array(anyId, { maxLength: 3 }) }),
       fc.record({ type: fc.constantFrom("view" as const, "watch" as const, "machine" as const) }),
     ),
   ),
@@ -297,62 +313,58 @@ export const examples: Readonly<Record<string, Example<unknown>>> = {
       machine: "connection",
       status: "active",
       value: { linked: "connected" },
+      tags: ["usable"],
+      output: undefined,
       context: { failures: 0 },
       failure: null,
+      failures: 2,
       at: 1_700_000_000_000,
       registration: "r-1",
       version: 4,
     },
-    ["client/shop-1/connection", "connection", "active", { linked: "connected" }, { failures: 0 }, null, 1_700_000_000_000, "r-1", 4],
+    [
+      "client/shop-1/connection",
+      "connection",
+      "active",
+      { linked: "connected" },
+      ["usable"],
+      null,
+      { failures: 0 },
+      null,
+      2,
+      1_700_000_000_000,
+      "r-1",
+      4,
+    ],
     fc.record({
       path: anyText,
       machine: anyText,
-      status: fc.constantFrom("active" as const, "done" as const, "error" as const, "stopped" as const),
+      status: fc.constantFrom("active" as const, "done" as const, "error" as const, "stopped" as const, "restarting" as const),
       value: anyValue,
+      tags: fc.array(anyText, { maxLength: 3 }),
+      output: orNone(anyValue),
       context: anyFacts,
       failure: fc.option(anyText),
+      failures: anyCount,
       at: anyCount,
       registration: anyId,
       version: anyCount,
     }),
   ),
+  takenAnswer: example(
+    actors.takenAnswer,
+    { registration: "r-1", taken: 8, view: undefined },
+    ["r-1", 8, null],
+    fc.record({ registration: anyId, taken: anyCount, view: orNone(anyBytes) }),
+  ),
+  heartbeatAnswer: example(
+    actors.heartbeatAnswer,
+    { registration: "r-1", waiting: ["r-1a"] },
+    ["r-1", ["r-1a"]],
+    fc.record({ registration: anyId, waiting: fc.array(anyId, { maxLength: 3 }) }),
+  ),
   listQuestion: example(actors.listQuestion, "to-1", ["to-1"], anyName),
   machineDescription: example(actors.machineDescription, { id: "gate" }, { id: "gate" }, anyValue),
-
-  // ---- the record
-  recordQuestion: example(
-    record.recordQuestion,
-    { type: "snapshot", watcher: "w", instance: "i" },
-    ["s", "w", "i"],
-    fc.record({ type: fc.constant("snapshot" as const), watcher: anyName, instance: orNone(anyName) }),
-  ),
-  recordFrame: example(
-    record.recordFrame,
-    { format: 1, instance: "i", number: 3, at: 5, items: [{ type: "event", ms: 1, actor: 2, from: undefined, event: "OPEN" }] },
-    [1, "i", 3, 5, [["e", 1, 2, null, "OPEN"]]],
-    fc.record({
-      format: fc.constant(1),
-      instance: anyName,
-      number: anyCount,
-      at: anyCount,
-      items: fc.array(
-        fc.oneof(
-          fc.record({ type: fc.constant("begin" as const) }),
-          fc.record({ type: fc.constant("machine" as const), hash: anyId, definition: anyValue }),
-          fc.record({ type: fc.constant("state" as const), ms: anyCount, actor: anyCount, value: anyValue, shown: orNone(anyFacts) }),
-          fc.record({
-            type: fc.constant("step" as const),
-            ms: anyCount,
-            actor: anyCount,
-            event: anyText,
-            guards: fc.array(anyText, { maxLength: 3 }),
-            actions: fc.array(anyText, { maxLength: 3 }),
-          }),
-        ),
-        { maxLength: 4 },
-      ),
-    }),
-  ),
 
   // ---- between nodes of a cache and processes that observe them
   nodesAsked: example(nodes.nodesAsked, "to-1", ["to-1"], anyName),

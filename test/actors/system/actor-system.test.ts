@@ -196,15 +196,22 @@ describe("actors on a simulated clock", () => {
     const gate = gateAt("gate");
     const random = seededRandom(7);
     const any = (max: number) => Math.floor(random.fraction() * max);
-    const wellFormed = encodeMessage(["send", { type: "OPEN" }]);
+    const wellFormed = encodeMessage(["take", "r", false, "", 0, { type: "OPEN" }, null, 1]);
     const messages: Uint8Array[] = [
       new Uint8Array(),
       new Uint8Array(limits.actorEventBytesMax + 1),
-      encodeMessage(["send"]),
-      encodeMessage(["send", { type: 1 }]),
-      encodeMessage(["send", "OPEN"]),
-      encodeMessage(["send", ["OPEN"]]),
-      encodeMessage(["send", { type: "OPEN" }, 1]),
+      encodeMessage(["take"]),
+      encodeMessage(["take", "r", false, "", 0, { type: 1 }, null, 1]),
+      encodeMessage(["take", "r", false, "", 0, "OPEN", null, 1]),
+      encodeMessage(["take", "r", false, "", 0, ["OPEN"], null, 1]),
+      encodeMessage(["take", "r", false, "", 0, { type: "OPEN" }, null, 1, 1]),
+      encodeMessage(["take", "r", false, "", 0, null, null, 1]),
+      encodeMessage(["take", "r", false, "", 0, { type: "OPEN" }, {}, 1]),
+      encodeMessage(["take", "r", false, "", 0, { type: "OPEN" }, { state: "open", tag: "open" }, 1]),
+      encodeMessage(["take", "r", false, "", 0, { type: "OPEN" }, { state: "elsewhere" }, 1]),
+      encodeMessage(["take", "r", false, "", 0, { type: "OPEN" }, { state: 1 }, 1]),
+      encodeMessage(["take", "", true, "", -1, { type: "OPEN" }, null, 1]),
+      encodeMessage(["alive", "r"]),
       encodeMessage(["jump", { type: "OPEN" }]),
       encodeMessage({ type: "OPEN" }),
     ];

@@ -232,7 +232,7 @@ test("an onFailure that throws or rejects is logged, and has no other effect", a
     await nextTurns();
   }
   system.close();
-  expect(lines.filter((line) => line === "onFailure of a registered actor failed")).toHaveLength(2);
+  expect(lines.filter((line) => line === "a listener of an actor's failures failed")).toHaveLength(2);
   expect(uncaught).toEqual([]);
 });
 

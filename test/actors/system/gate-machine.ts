@@ -5,6 +5,7 @@ import type { Value } from "../../../core/index.js";
 /** A machine for tests of views and events: a gate that counts passers while it is open. */
 export const gateMachine = setup({
   types: {
+    tags: {} as "passable",
     context: {} as { readonly by: string | undefined; readonly passed: number },
     events: {} as { type: "OPEN"; by?: string } | { type: "CLOSE" } | { type: "COUNT" } | { type: "JAM" } | { type: "BREAK" },
   },
@@ -24,7 +25,7 @@ export const gateMachine = setup({
     closed: {
       on: { OPEN: { target: "open", actions: { type: "noteWho", params: ({ event }) => ({ by: event.by }) } }, JAM: "jammed" },
     },
-    open: { on: { CLOSE: "closed", COUNT: { actions: "countOne" } } },
+    open: { tags: "passable", on: { CLOSE: "closed", COUNT: { actions: "countOne" } } },
     jammed: {},
   },
 });

@@ -149,7 +149,7 @@ function aimsAt(instance: string): readonly AimAt[] {
     return (_, random) => ({ name, subject, good: oneOf(random, good), answer });
   };
   const events = ["view", "watch"].map((type) => encodeValue([type]));
-  const sent = encodeValue(["send", { type: "PRUNE" }]);
+  const sent = encodeValue(["take", "r", false, "", 0, { type: "PRUNE" }, null, 1]);
   const position = { tid: 5 as Tid, digest: "0".repeat(16) };
   const broadcasts = [
     wire.broadcast.write({ type: "heartbeat", instance: "other", startedAt: 1, links: 0, readOnly: false, role: "writer", position }),

@@ -232,6 +232,23 @@ describe("checker of the cache", () => {
     expect([...checker.finalFloors().keys()]).toEqual(["r:b"]);
   });
 
+  test("an invalidation that a later life publishes was requested when the earlier life requested it", () => {
+    invalidate(one, "r:b");
+    checker.invalidates(one, "r:a");
+    checker.died(one);
+    const fresh = made("r:a");
+    const again = checker.born("one", 2);
+    checker.next();
+    checker.drawn(again, "left", true);
+    append(tagTokens("r:a"), writeBusWord({ type: "invalidate", epoch, knew: 0, id: "left", tag: "r:a" }));
+    checker.reported(two, { type: "invalidated", tag: "r:a", id: "left", version: version(2) });
+    serve(two, fresh);
+    expect(sentences()).toEqual([]);
+    checker.drawn(again, "unrequested", true);
+    append(tagTokens("r:c"), writeBusWord({ type: "invalidate", epoch, knew: 0, id: "unrequested", tag: "r:c" }));
+    expect(sentences()).toEqual(["11 every published invalidation was requested"]);
+  });
+
   test("a node is excused from an invalidation that no stream keeps until it hears of the publisher, and for good only if the publisher is dead", () => {
     const old = made("r:a");
     const { issued } = checker.invalidates(one, "r:a");

@@ -86,6 +86,12 @@ export interface PlainPublication {
   readonly number: number;
 }
 
+interface DrawnId {
+  readonly life: NodeLife;
+  /** Undefined: an earlier life of the node requested the invalidation. */
+  readonly moment: number | undefined;
+}
+
 /** The sequence up to which a node's bus has reported everything that a stream took. */
 export type StreamPosition = LogPosition<Taken>;
 
@@ -130,8 +136,8 @@ export class CacheChecker implements Judge {
   readonly issued: Issued[] = [];
   readonly #options: CacheCheckerOptions;
   readonly #open = new Set<Call>();
-  /** By id of an invalidation: the life that drew the id, and the moment. */
-  readonly #ids = new Map<string, { readonly life: NodeLife; readonly moment: number }>();
+  /** By id of an invalidation: the life that drew the id. */
+  readonly #ids = new Map<string, DrawnId>();
   readonly #logs = new StreamLogs<Taken>();
   /** In the order in which all streams took them. */
   readonly #taken: Taken[] = [];
@@ -156,9 +162,24 @@ export class CacheChecker implements Judge {
     return ++this.#moment;
   }
 
-  /** `life` drew `id`: the invalidation published under it was requested at the current moment. */
-  drawn(life: NodeLife, id: string): void {
-    this.#ids.set(id, { life, moment: this.#moment });
+  /**
+   * `life` drew `id`: the invalidation published under it was requested at the current moment. `isLeft`: an earlier
+   * life requested it, and left it on the disk.
+   */
+  drawn(life: NodeLife, id: string, isLeft = false): void {
+    this.#ids.set(id, { life, moment: isLeft ? undefined : this.#moment });
+  }
+
+  /** When the invalidation of `tag` that is published under `id` was requested. Undefined: it was not. */
+  #requested(id: string, tag: string): { readonly life: NodeLife; readonly moment: number } | undefined {
+    const drawn = this.#ids.get(id);
+    if (drawn === undefined) return undefined;
+    const { life, moment } = drawn;
+    if (moment !== undefined) return { life, moment };
+    const left = this.issued.filter(
+      (issued) => issued.life.node === life.node && issued.life.number < life.number && isUnder(issued.tag, tag),
+    );
+    return left.length === 0 ? undefined : { life, moment: Math.max(...left.map((issued) => issued.moment)) };
   }
 
   // ---- The stream
@@ -170,12 +191,12 @@ export class CacheChecker implements Judge {
     if (tokens === undefined) return;
     const word = readBusWord(tokens, payload);
     if (word.type !== "invalidate") return;
-    const drawn = this.#ids.get(word.id);
-    if (drawn === undefined) {
+    const requested = this.#requested(word.id, word.tag);
+    if (requested === undefined) {
       this.violated(11, "every published invalidation was requested", { id: word.id, tag: word.tag });
       return;
     }
-    const taken: Taken = { ...drawn, sequence, tag: word.tag, takenMs: this.#options.now(), isLost: false, excused: new Map() };
+    const taken: Taken = { ...requested, sequence, tag: word.tag, takenMs: this.#options.now(), isLost: false, excused: new Map() };
     this.counts.taken++;
     this.#taken.push(taken);
     log.taken.push(taken);
@@ -186,14 +207,14 @@ export class CacheChecker implements Judge {
    * its publisher.
    */
   published({ id, tag, publisher, number }: PlainPublication, excused: readonly NodeLife[]): void {
-    const drawn = this.#ids.get(id);
-    if (drawn === undefined) {
+    const requested = this.#requested(id, tag);
+    if (requested === undefined) {
       this.violated(11, "every published invalidation was requested", { id, tag });
       return;
     }
     const takenMs = this.#options.now();
     const never = new Map(excused.map((life) => [life, Infinity] as const));
-    const taken: Taken = { ...drawn, sequence: 0, tag, takenMs, isLost: false, excused: never };
+    const taken: Taken = { ...requested, sequence: 0, tag, takenMs, isLost: false, excused: never };
     this.counts.taken++;
     this.counts.excused += excused.length;
     this.#taken.push(taken);
@@ -283,7 +304,7 @@ export class CacheChecker implements Judge {
       if (!life.sharesResults) this.#raise(life, "", this.next());
     }
     // It may be the node's own invalidation, or one that stands for another.
-    if (event.type === "invalidated") this.#raise(life, event.tag, this.#ids.get(event.id)?.moment ?? 0);
+    if (event.type === "invalidated") this.#raise(life, event.tag, this.#requested(event.id, event.tag)?.moment ?? 0);
     // A node that follows stands where the last event left it. For other events, the stream may have given the sequence
     // twice: the message that reached the node shows in which log.
     const standsIn = event.type === "following" ? life.standsIn : undefined;

@@ -166,7 +166,7 @@ export class SimulatedNode {
     const world = this.#world;
     const { checker } = world;
     const log = world.log(this.name);
-    const random = tappedRandom(world.random(), (id) => checker.drawn(life, id));
+    const random = tappedRandom(world.random(), (id) => checker.drawn(life, id, this.#running?.life !== life));
     const userRandoms = Array.from({ length: this.#faults.users }, () => world.random());
     const functionRandom = world.random();
     this.#failuresBefore = this.#disk?.failures ?? 0;

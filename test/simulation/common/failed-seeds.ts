@@ -19,6 +19,19 @@ export interface FailedSeeds {
  */
 export const failedSeeds: readonly FailedSeeds[] = [
   {
+    what: "cache",
+    seeds: [950013619],
+    cause:
+      "a node whose route was broken missed that the stream lost its end, and as many new messages: the next heartbeat seemed to follow",
+    test: "test/actors/cache/bus/lost-end-beats.test.ts",
+  },
+  {
+    what: "cache",
+    seeds: [950013223],
+    cause: "the checker took the opening of a node for the moment of an invalidation that an earlier process had left on its disk",
+    test: "test/simulation/cache/cache-checker.test.ts",
+  },
+  {
     what: "watchers",
     seeds: [960005425],
     cause: "a read that was to hold a transaction began again before it, when the server's history was replaced meanwhile",

@@ -68,6 +68,29 @@ test("a heartbeat below the position raises a doubt if it cannot be a copy of an
   }
 });
 
+test("a heartbeat raises a doubt if the broker counts another heartbeat before it than the last that was received", () => {
+  const after = (sequence: number, beatBefore: number | undefined): Delivery => ({ ...beat(sequence), beatBefore });
+  for (const [came, isDoubted] of [
+    [[after(11, 9), after(12, 11), after(13, undefined), after(14, 0)], false],
+    [[after(11, 9), after(12, 10)], true],
+    [[after(11, 9), invalidation(12), after(13, 12)], true],
+    [[after(11, 9), after(13, 9)], false],
+  ] as const) {
+    const { intake, doubts } = standing();
+    for (const each of came) intake.receive(each);
+    expect(doubts).toEqual(isDoubted ? [countsAnew] : []);
+  }
+});
+
+test("after a replay that passed over messages, the last heartbeat is not known", () => {
+  const { intake, doubts } = standing();
+  intake.receive(beat(11));
+  intake.takeReplayed(invalidation(14));
+  intake.receive({ ...beat(15), beatBefore: 13 });
+  intake.receive({ ...beat(16), beatBefore: 14 });
+  expect(doubts).toEqual([countsAnew]);
+});
+
 test("a time that the publisher may have written is bounded by the broker's clock and by earlier messages", () => {
   const { intake } = standing();
   intake.brokerAheadMs = 5_000;

@@ -6,6 +6,7 @@ import { DisconnectedError, systemRandom, systemClock, TimeoutError } from "../.
 import { jetStreamConfig } from "../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";
 import { bucketSuite } from "../../suites/bucket.js";
+import { until } from "../../support/until.js";
 
 const setup = { bucket: "shared", prefix: "p", ageMs: 3_600_000, timeoutMs: 5_000, clock: systemClock, random: systemRandom } as const;
 
@@ -217,7 +218,7 @@ describe("a bucket in JetStream", () => {
       expect(await bucket.get("k")).toBeDefined();
       return;
     }
-    while ((await bucket.get("k")) !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    await until(async () => (await bucket.get("k")) === undefined);
     expect(await bucket.get("stays")).toBeDefined();
     expect(await bucket.put("k", bytes, 0)).toBeDefined();
   });

@@ -42,13 +42,14 @@ async function openNode({ onTestFinished }: TestContext, port: () => number, opt
 
 /** Resolves to the result once the node answers with a kept one. */
 async function kept({ load, computed }: Node): Promise<number> {
-  for (;;) {
+  let value = 0;
+  await until(async () => {
     await load();
     const before = computed();
-    const value = await load();
-    if (computed() === before) return value;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+    value = await load();
+    return computed() === before;
+  });
+  return value;
 }
 
 /** Calls until a new result is computed. Returns how long that took, and the longest call, in ms. */
@@ -56,12 +57,12 @@ async function servedFor({ load, computed }: Node): Promise<{ readonly servedMs:
   const at = performance.now();
   const before = computed();
   let callMsMax = 0;
-  while (computed() === before) {
+  await until(async () => {
     const calledAt = performance.now();
     await load();
     callMsMax = Math.max(callMsMax, performance.now() - calledAt);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+    return computed() !== before;
+  });
   return { servedMs: performance.now() - at, callMsMax };
 }
 

@@ -32,6 +32,34 @@ function setup() {
   return { clock, network, jetStream, node, follows, sequence, losePower };
 }
 
+test("a node that missed the loss of the stream's end, and as many new messages, discards with the next heartbeat", async () => {
+  const { clock, network, jetStream, node, follows, sequence } = setup();
+  const [away, other] = [await node("away"), await node("other")];
+  for (const tag of ["a", "b", "c", "d", "e", "f"]) await clock.settle(other.bus.publish(tag, tag), 1_000);
+  const beats = away.heard.count("heartbeat");
+  await clock.until(() => away.heard.count("heartbeat") > beats, 10_000);
+  const last = sequence();
+  // The route between two brokers is broken: the link of the node lives, and messages are lost.
+  for (const [from, to] of [
+    ["jetstream", "away"],
+    ["away", "jetstream"],
+  ] as const)
+    network.sever(from, to);
+  jetStream.stream("ZOOID_p")?.truncate(0);
+  const resets = other.heard.count("reset");
+  void other.bus.publish("g", "g");
+  await clock.until(() => other.heard.count("reset") > resets && other.bus.state.type === "following", 10_000);
+  while (sequence() < last) await clock.settle(other.bus.publish("h", `h${sequence()}`), 1_000);
+  expect(sequence()).toBe(last);
+  network.heal();
+  expect(away.bus.state).toMatchObject({ type: "following", sequence: last });
+  await clock.until(() => sequence() > last, 10_000);
+  await clock.advance(100);
+  await follows(away.bus);
+  expect(away.heard.count("reset")).toBe(2);
+  expect(away.heard.tags).not.toContain("h");
+});
+
 describe("an invalidation that the stream has lost, in whose place heartbeats were counted since,", () => {
   test("is missed by a node that received it, and all nodes count it as missed", async () => {
     const { clock, node, follows, sequence, losePower } = setup();

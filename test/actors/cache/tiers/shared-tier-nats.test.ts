@@ -8,6 +8,7 @@ import { type Clock, systemRandom, systemClock } from "../../../../core/index.js
 import { jetStreamConfig } from "../../../support/nats-buses.js";
 import { type NatsServer, startNatsServer } from "../../../support/nats-server.js";
 import { resultTierSuite } from "../../../suites/result-tier.js";
+import { until } from "../../../support/until.js";
 import { sharedTier } from "../../../suites/shared-tier.js";
 import { createJetStreamBus } from "../../../../actors/cache/bus/stream-bus.js";
 
@@ -29,7 +30,7 @@ resultTierSuite("of a bucket in JetStream", async () => {
   const bus = createJetStreamBus(seams);
   const bucket = createJetStreamBucket({ ...seams, bucket: "shared", ageMs: sharedAgeMsMax(undefined) });
   const opened = openCacheOver(cacheSettings({ clock, bus, prefix }), { bus, disk: undefined, bucket });
-  while (opened.core.shared?.isUsable !== true) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => opened.core.shared?.isUsable === true);
   const tier = sharedTier(opened, bucket);
   return {
     tier: {

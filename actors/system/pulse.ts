@@ -1,0 +1,138 @@
+/** Whether the actor at an address still answers, for the requests that wait for it and the watches of it. */
+import type { Transport } from "../../transport/transport.js";
+import { type Clock, limits } from "../../core/index.js";
+import { actorRequest, heartbeatAnswer } from "../protocol/actor-messages.js";
+import { readAnswer } from "../protocol/codec.js";
+
+/** A waiting request, or a watch. */
+export interface PulseMember {
+  /** Id of a request that the actor's process knows by it. */
+  readonly request?: string | undefined;
+  /** The actor answered a heartbeat. `isWaiting`: its process knows the request, and has not answered it. */
+  heard(registration: string, isWaiting: boolean): void;
+  /** The actor has not answered for the heartbeat time-out, all this time. Called at each heartbeat. */
+  silent(): void;
+  /** There is a new link. */
+  linked(): void;
+  /** The actor system is closed. */
+  closed(): void;
+}
+
+export interface PulseOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  /** Subject on which the actor takes requests. */
+  readonly requests: string;
+  /** An actor that has not answered for this time is lost. */
+  readonly heartbeatTimeoutMs: number;
+  /** The pulses of the system that beat now: it closes them when it is closed. */
+  readonly beating: Set<Pulse>;
+}
+
+/**
+ * Asks the process of an actor at each heartbeat whether it is alive, as long as there are members. Requests that are
+ * answered within one interval cost no heartbeat.
+ */
+export class Pulse {
+  readonly #options: PulseOptions;
+  readonly #intervalMs: number;
+  readonly #members = new Set<PulseMember>();
+  #timer: unknown;
+  #isBeating = false;
+  #silentMs = 0;
+  #lastBeatAt = 0;
+  #forgetStatus: (() => void) | undefined;
+
+  constructor(options: PulseOptions) {
+    this.#options = options;
+    this.#intervalMs = (options.heartbeatTimeoutMs * limits.heartbeatIntervalMs) / limits.heartbeatTimeoutMs;
+  }
+
+  add(member: PulseMember): void {
+    this.#members.add(member);
+    if (this.#isBeating) return;
+    const { clock, transport } = this.#options;
+    this.#isBeating = true;
+    this.#silentMs = 0;
+    this.#lastBeatAt = clock.monotonic();
+    this.#forgetStatus = transport.onStatus((status) => {
+      if (status === "connected") for (const each of this.#members) each.linked();
+    });
+    this.#options.beating.add(this);
+    this.#next();
+  }
+
+  remove(member: PulseMember): void {
+    this.#members.delete(member);
+  }
+
+  /** The actor has answered something. */
+  heard(): void {
+    this.#silentMs = 0;
+  }
+
+  /** Ends all requests and watches. */
+  close(): void {
+    const members = [...this.#members];
+    this.#stop();
+    for (const member of members) member.closed();
+  }
+
+  #stop(): void {
+    this.#isBeating = false;
+    this.#options.clock.clearTimeout(this.#timer);
+    this.#forgetStatus?.();
+    this.#options.beating.delete(this);
+    this.#members.clear();
+  }
+
+  #next(): void {
+    const { clock, heartbeatTimeoutMs } = this.#options;
+    // Not later than the end of the time-out, which need not be a multiple of the interval.
+    const delayMs = Math.max(1, Math.min(this.#intervalMs, heartbeatTimeoutMs - this.#silentMs));
+    const timer = clock.setTimeout(() => this.#beat(), this.#silentMs < heartbeatTimeoutMs ? delayMs : this.#intervalMs);
+    // The requests themselves keep the process alive.
+    (timer as { unref?(): void } | undefined)?.unref?.();
+    this.#timer = timer;
+  }
+
+  #beat(): void {
+    if (this.#members.size === 0) {
+      this.#stop();
+      return;
+    }
+    const { clock, heartbeatTimeoutMs } = this.#options;
+    const now = clock.monotonic();
+    // A process that was suspended itself has not read the answers yet.
+    this.#silentMs += Math.min(now - this.#lastBeatAt, 2 * this.#intervalMs);
+    this.#lastBeatAt = now;
+    if (this.#silentMs >= heartbeatTimeoutMs) for (const member of this.#members) member.silent();
+    void this.#ask();
+    this.#next();
+  }
+
+  /** Never rejects. */
+  async #ask(): Promise<void> {
+    const { transport, requests: subject, heartbeatTimeoutMs } = this.#options;
+    const members = [...this.#members];
+    const requests = members.flatMap(({ request }) => request ?? []).slice(0, limits.actorRequestsNamedMax);
+    try {
+      const payload = actorRequest.write({ type: "alive", requests });
+      const { registration, waiting } = readAnswer(
+        heartbeatAnswer,
+        await transport.request(subject, payload, { timeoutMs: heartbeatTimeoutMs }),
+      );
+      this.#silentMs = 0;
+      const known = new Set(waiting);
+      const named = new Set(requests);
+      for (const member of members) {
+        if (!this.#members.has(member)) continue;
+        // A request that was not named may be waiting there.
+        const isWaiting = member.request === undefined || !named.has(member.request) || known.has(member.request);
+        member.heard(registration, isWaiting);
+      }
+    } catch {
+      // Silence: no link, no listener or no answer. The next heartbeat asks again.
+    }
+  }
+}
