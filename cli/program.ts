@@ -10,6 +10,7 @@ import { addMachines } from "./commands/machines.js";
 import { addPut } from "./commands/put.js";
 import { addServe } from "./commands/serve.js";
 import { addStatus } from "./commands/status.js";
+import { addWatch } from "./commands/watch.js";
 import { readSwitchVariables } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
 
@@ -34,10 +35,11 @@ Examples:
   $ zooid put greeting '"hello"'              an object
   $ zooid get greeting
   $ zooid status                              the server, its clients, the state of each machine
+  $ zooid watch 'client/**'                   what the machines of clients do, line by line
   $ zooid machines connection --of A          that machine of client A as a picture
   $ zooid cache stats                         the nodes of a semantic cache`,
     );
-  for (const add of [addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addMachines, addCache]) {
+  for (const add of [addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addWatch, addMachines, addCache]) {
     add(program, surroundings);
   }
   return program;

@@ -1,3 +1,5 @@
+import { recordLimits } from "./limits/record.js";
+
 /**
  * Every bound of Zooid, with its unit (the last words of the name) and reason.
  * The value here is the default of a bound that can be configured.
@@ -246,6 +248,8 @@ export const limits = {
   actorListQuestionsMax: 16,
   /** Views that one listing of the actors of a realm takes from all answers. */
   actorsListedMax: 50_000,
+
+  ...recordLimits,
 
   /** The stream keeps the last invalidation of a tag this long; a node away for longer discards its entries. */
   busHistoryMs: 7 * 24 * 3_600_000,

@@ -280,9 +280,16 @@ interface Bound {
   readonly reason: string;
 }
 
-/** The bounds of core/limits.ts, in order. */
-function bounds(): readonly Bound[] {
-  const { program, docstringBefore } = parse("core/limits.ts");
+/** The bounds of core/limits.ts, in order; also those of the files that it spreads. */
+function bounds(path = "core/limits.ts"): readonly Bound[] {
+  const { program, docstringBefore } = parse(path);
+  const fileOf = (name: string): string => {
+    const found = program.body.find(
+      (node) => node.type === "ImportDeclaration" && node.specifiers.some(({ local }) => local.name === name),
+    );
+    if (found?.type !== "ImportDeclaration") throw new Error(`${path} does not import ${name}`);
+    return join(dirname(path), found.source.value.replace(/\.js$/, ".ts"));
+  };
   return program.body.flatMap((node) => {
     const declaration = node.type === "ExportNamedDeclaration" ? node.declaration : undefined;
     if (declaration?.type !== "VariableDeclaration") return [];
@@ -290,6 +297,7 @@ function bounds(): readonly Bound[] {
     const object = value?.type === "TSAsExpression" ? value.expression : value;
     if (object?.type !== "ObjectExpression") return [];
     return object.properties.flatMap((property) => {
+      if (property.type === "SpreadElement") return property.argument.type === "Identifier" ? bounds(fileOf(property.argument.name)) : [];
       if (property.type !== "Property" || property.key.type !== "Identifier") return [];
       const { name } = property.key;
       const bound = (limits as Readonly<Record<string, number>>)[name];

@@ -17,7 +17,8 @@ const faces = ["index.ts", "server.ts", "cache.ts", "machines", "actors"];
 
 /** A room for each part of the product on each floor; every folder of the library is one. */
 const rooms: Readonly<Record<string, Arrows>> = {
-  core: { ours: ["core/errors"] },
+  core: { ours: ["core/errors", "core/limits"] },
+  "core/limits": { ours: [], packages: [] },
   "core/errors": { ours: ["core"] },
 
   "machines/shared": { ours: [], packages: [] },
@@ -39,10 +40,11 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "transport/websocket": { ours: ["core", "transport"] },
 
   "actors/protocol": { ours: ["core", "transport"] },
-  "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol"] },
+  "actors/record": { ours: ["core", "transport", "actors/protocol", "actors/system"] },
+  "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol", "actors/record"] },
   "actors/tracking": { ours: ["core"] },
   "actors/server": {
-    ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system"],
+    ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system", "actors/record"],
   },
   "actors/client/connection": { ours: ["core", "machines/client", "storage/client-cache", "transport", "actors/protocol"] },
   "actors/client": {
@@ -54,6 +56,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "transport",
       "actors/protocol",
       "actors/system",
+      "actors/record",
       "actors/tracking",
       "actors/client/connection",
     ],
@@ -68,6 +71,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "transport/nats",
       "transport/jetstream",
       "actors/tracking",
+      "actors/record",
       "actors/cache/admin",
       "actors/cache/bus",
     ],
@@ -76,7 +80,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "actors/cache/admin": {
     ours: ["core", "storage/results", "transport", "actors/protocol", "actors/system", "actors/cache", "actors/cache/bus"],
   },
-  actors: { ours: ["core", "transport", "transport/websocket", "actors/system"] },
+  actors: { ours: ["core", "transport", "transport/websocket", "actors/system", "actors/record"] },
 
   fastify: { ours: ["cache.ts", "core"], packages: ["fastify", "node:crypto"] },
   prometheus: { ours: ["cache.ts", "core"], packages: ["prom-client"] },

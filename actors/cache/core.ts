@@ -14,6 +14,7 @@ import { CachedCalls } from "./cached-calls.js";
 import { type KeepingRules, lifetimeOf, type Work } from "./cached-work.js";
 import { noReads } from "../tracking/computation.js";
 import type { Publication } from "./publication.js";
+import { NotesOfPlace } from "../record/notes.js";
 import { SharedEntries } from "./shared-tier.js";
 import { type BeganHere, Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
@@ -38,6 +39,8 @@ export class CacheCore {
   readonly intake: CacheIntake;
   readonly observers: CacheObservers;
   readonly bus: Bus | undefined;
+  /** Where its invalidations are noted, once it has an endpoint. */
+  readonly notes = new NotesOfPlace();
   readonly #ticks: Ticks;
   readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
 
@@ -72,6 +75,7 @@ export class CacheCore {
       random,
       log,
       publishTimeoutMs,
+      notes: this.notes,
     });
   }
 

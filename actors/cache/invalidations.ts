@@ -3,26 +3,15 @@ import { keyTag } from "../../storage/results/result-key.js";
 import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
 import type { PendingTag, TagTrie } from "../../storage/results/tag-trie.js";
 import type { Bus, BusEvent, BusVersion } from "../../transport/bus.js";
-import {
-  type Random,
-  type Clock,
-  ClosedError,
-  isBelow,
-  limits,
-  type Log,
-  rootTag,
-  soonerOf,
-  type Tag,
-  WriteInDoubtError,
-} from "../../core/index.js";
+import { ClosedError, isBelow, limits, rootTag, soonerOf, type Tag, WriteInDoubtError } from "../../core/index.js";
 import type { CachedCalls } from "./cached-calls.js";
-import { type Claim, Outbox, type Outgoing } from "./outbox.js";
+import { type Claim, Outbox, type OutboxDeps, type Outgoing } from "./outbox.js";
 import type { Publication } from "./publication.js";
 import type { SharedEntries } from "./shared-tier.js";
 import { isHashed, keyOf } from "./tiers.js";
 
 /** Dependencies of CacheIntake. */
-export interface CacheIntakeDeps {
+export interface CacheIntakeDeps extends Pick<OutboxDeps, "clock" | "random" | "log" | "publishTimeoutMs" | "notes"> {
   readonly trie: TagTrie;
   readonly memory: MemoryEntryStore;
   readonly disk: PersistentEntryStore | undefined;
@@ -31,10 +20,6 @@ export interface CacheIntakeDeps {
   readonly calls: Pick<CachedCalls, "invalidateKey">;
   /** Undefined: this process is alone and counts for itself. */
   readonly bus: Bus | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly publishTimeoutMs: number;
 }
 
 /** Counts since the cache was opened. */

@@ -12,6 +12,7 @@ import {
 } from "../../core/index.js";
 import type { Publication } from "./publication.js";
 import { retryDelay } from "../../core/backoff.js";
+import type { NotesOfPlace } from "../record/notes.js";
 
 /** The effect of an invalidation of a tag in this process, until the bus has numbered it. */
 export interface Claim {
@@ -54,6 +55,8 @@ export interface OutboxDeps {
   readonly log: Log;
   readonly publishTimeoutMs: number;
   readonly entriesMax: number;
+  /** Where invalidations are noted while a process watches. */
+  readonly notes?: NotesOfPlace;
 }
 
 /**
@@ -115,6 +118,8 @@ export class Outbox<C extends Claim = Claim> {
     const known = claims.get(claimed);
     claims.set(claimed, claim(claimed, id, known));
     if (known === undefined) this.#claims++;
+    const { notes } = this.#deps;
+    if (notes?.isRecording === true) notes.note({ what: "invalidated", of: tag, id: outgoing.id });
     this.flush();
     return outgoing;
   }
@@ -159,6 +164,8 @@ export class Outbox<C extends Claim = Claim> {
 
   /** The bus delivered an invalidation of `tag` under `id`. Returns it if it is one of this node. */
   heard(tag: string, id: string, version: BusVersion): Outgoing<C> | undefined {
+    const { notes } = this.#deps;
+    if (notes?.isRecording === true) notes.note({ what: "heard", of: tag, id, number: version.sequence });
     const outgoing = this.#sent.get(id);
     // Other publishers choose ids too: one that comes with another tag is not ours.
     if (outgoing?.tag !== tag) return undefined;

@@ -5,6 +5,7 @@ import type { CommitBatches } from "./commit-batches.js";
 import type { ClientConnection, RegisterActor } from "./connection/connection.js";
 import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "../protocol/messages.js";
+import type { Notes } from "../record/notes.js";
 import type { ValidatorTable } from "../protocol/schema.js";
 
 /** A transaction whose outcome is open. */
@@ -36,6 +37,8 @@ export interface ClientCore {
   readonly commits: Map<string, CommitUnderWay>;
   /** Returns an id that no other transaction has. It shows which client the transaction belongs to. */
   nextTransactionId(): string;
+  /** Where the steps of its commits are noted while a process watches. */
+  readonly notes: Notes;
   /** Gives an actor of the client its address. */
   readonly register: RegisterActor;
   /**

@@ -48,15 +48,20 @@ export async function commitWhole(
     throw error;
   }
   const ticket = core.cache.beginLoad(request.snapshot);
+  noteSent(core, request);
   try {
     const answer = link.request("commit", payload, wire.committed);
     batches.sent();
     const committed = await answer;
+    noteCommitted(core, request, committed.tid);
     core.committed(committed, keysOf(request));
     core.cache.admitCommitted(ticket, request.writes, { tid: committed.tid, digest: committed.digest });
     return committed.tid;
   } catch (error) {
-    if (!isInDoubt(error)) throw error;
+    if (!isInDoubt(error)) {
+      noteRefused(core, request, error);
+      throw error;
+    }
     core.log.info({ ...facts(core, request), err: error }, "commit in doubt");
   } finally {
     core.cache.endLoad(ticket);
@@ -145,12 +150,14 @@ class CommitLifecycle implements CommitUnderWay {
     switch (output.type) {
       case "committed": {
         const { tid, previous, digest } = output.position;
+        noteCommitted(this.#core, this.#request, asTid(tid));
         this.#core.committed({ tid: asTid(tid), previous: asTid(previous), digest }, keysOf(this.#request));
         return asTid(tid);
       }
       case "aborted": {
         const answered = output.error instanceof ZooidError && !isInDoubt(output.error) ? output.error : undefined;
         const error = answered ?? new TransactionAbortedError({ transaction }, output.error);
+        noteRefused(this.#core, this.#request, error);
         if (output.secondPhase) {
           const { writes } = this.#request;
           const keys = writes.slice(0, limits.loggedKeysMax).map(({ key }) => key);
@@ -170,6 +177,7 @@ class CommitLifecycle implements CommitUnderWay {
     const { connection, waitTimeoutMs } = this.#core;
     const link = await connection.writable(waitTimeoutMs);
     checkHistory(this.#core, this.#history, this.#request);
+    noteSent(this.#core, this.#request);
     await link.request("vote", requestBytes(link, this.#request), wire.nothing);
   }
 
@@ -281,6 +289,20 @@ function requestBytes(link: ServerLink, request: CommitRequest): Uint8Array {
   const payload = wire.commit.write({ session: link.session, ...request });
   checkSize("transaction", payload.length, limits.messageBytesMax);
   return payload;
+}
+
+function noteSent({ notes, client, storage }: ClientCore, { id, writes }: CommitRequest): void {
+  if (notes.isRecording) notes.note({ what: "sent", who: `client/${client}`, of: storage, id, size: writes.length });
+}
+
+function noteCommitted({ notes, client, storage }: ClientCore, { id }: CommitRequest, number: Tid): void {
+  if (notes.isRecording) notes.note({ what: "committed", who: `client/${client}`, of: storage, id, number });
+}
+
+function noteRefused({ notes, client, storage }: ClientCore, { id }: CommitRequest, error: unknown): void {
+  if (!notes.isRecording) return;
+  const reason = error instanceof ZooidError ? error.code : "ZOOID_INTERNAL";
+  notes.note({ what: "refused", who: `client/${client}`, of: storage, id, reason });
 }
 
 const keysOf = (request: CommitRequest): readonly string[] => request.writes.map(({ key }) => key);

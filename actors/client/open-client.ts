@@ -24,6 +24,7 @@ import { Loader } from "./loader.js";
 import type { ClientBounds, OpenClientOptions } from "./options.js";
 import { transactionId, type Committed, type Invalidation } from "../protocol/messages.js";
 import type { ValidatorTable } from "../protocol/schema.js";
+import { noNotes, type Notes } from "../record/notes.js";
 import { NotedAges, noteMomentary } from "./tracked-reads.js";
 import type { Attempts } from "./transact.js";
 import { ObjectTransaction, type TransactionOptions } from "./transaction.js";
@@ -42,6 +43,7 @@ export class OpenClient implements ClientCore {
   readonly random: Random;
   readonly log: Log;
   readonly waitTimeoutMs: number;
+  readonly notes: Notes;
   readonly batches: CommitBatches;
   readonly commits = new Map<string, CommitUnderWay>();
   readonly options: OpenClientOptions;
@@ -75,6 +77,7 @@ export class OpenClient implements ClientCore {
     this.random = random;
     this.log = log;
     this.waitTimeoutMs = bounds.waitTimeoutMs;
+    this.notes = options.system?.notes ?? noNotes;
     this.options = options;
     this.bounds = bounds;
     this.#moved = new Waiting(clock);
@@ -299,6 +302,9 @@ export class OpenClient implements ClientCore {
   #applied(invalidation: AppliedInvalidation): void {
     if (this.#moved.count > 0) this.#moved.release();
     this.watchers.applied(invalidation);
+    if (!this.notes.isRecording) return;
+    const { tid, keys } = invalidation;
+    this.notes.note({ what: "applied", who: `client/${this.client}`, of: this.storage, number: tid, size: keys.length });
   }
 
   #discarded(otherHistory: boolean): void {

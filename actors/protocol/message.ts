@@ -134,7 +134,7 @@ type Variants = Readonly<Record<string, Variant<Fields>>>;
 type UnionOf<V extends Variants> = { [Type in keyof V]: { readonly type: Type } & Values<V[Type]["fields"]> }[keyof V];
 
 /** A message of several kinds. The property `type` is the name of its variant. Errors name a field "variant.field". */
-export function union<V extends Variants>(what: string, variants: V, encoding: Encoding = messagePack): Codec<UnionOf<V>> {
+export function union<V extends Variants>(what: string, variants: V, encoding: Encoding = messagePack): Message<UnionOf<V>> {
   const kinds = Object.entries(variants).map(([type, { tag, fields }]) => {
     const typeField: Field<string> = {
       slots: 1,
@@ -147,19 +147,27 @@ export function union<V extends Variants>(what: string, variants: V, encoding: E
   });
   const byType = new Map(kinds.map(({ type, kind }) => [type, kind]));
   const byTag = new Map<unknown, (typeof kinds)[number]>(kinds.map((each) => [each.tag, each]));
+  const toElements = (value: UnionOf<V>): unknown[] => {
+    const kind = byType.get(value.type as string);
+    assert(kind !== undefined, `each type of a ${what} has a variant`);
+    const into: unknown[] = [];
+    kind.write(value, into);
+    return into;
+  };
+  const fromElements = (elements: unknown): UnionOf<V> => {
+    const found = byTag.get(Array.isArray(elements) ? elements[0] : undefined);
+    if (found === undefined) throw new MalformedMessageError({ what, reason: "is of no known type" });
+    return found.kind.read(elementsOf(elements, found.type, found.kind.slots), 0, found.type);
+  };
   return {
-    write(value) {
-      const kind = byType.get(value.type as string);
-      assert(kind !== undefined, `each type of a ${what} has a variant`);
-      const into: unknown[] = [];
-      kind.write(value, into);
-      return encoding.encode(into, what);
-    },
-    read(bytes) {
-      const elements = encoding.decode(bytes, what);
-      const found = byTag.get(Array.isArray(elements) ? elements[0] : undefined);
-      if (found === undefined) throw new MalformedMessageError({ what, reason: "is of no known type" });
-      return found.kind.read(elementsOf(elements, found.type, found.kind.slots), 0, found.type);
+    write: (value) => encoding.encode(toElements(value), what),
+    read: (bytes) => fromElements(encoding.decode(bytes, what)),
+    nested: {
+      slots: 1,
+      write(value, into) {
+        into.push(toElements(value));
+      },
+      read: (from, at) => fromElements(from[at]),
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { LoggedTransaction } from "../../core/transaction.js";
 import type { Transport } from "../../transport/transport.js";
+import type { Notes } from "../record/notes.js";
 import { limits, type Log } from "../../core/index.js";
 import type { Broadcast, Invalidation } from "../protocol/messages.js";
 import * as wire from "../protocol/codec.js";
@@ -14,12 +15,23 @@ function invalidationOf({ previous, tid, digest, keys }: LoggedTransaction): Inv
  * number of clients.
  */
 export class InvalidationPublisher {
+  readonly #storage: string;
+  readonly #notes: Notes;
   readonly #transport: Transport;
   readonly #subject: string;
   readonly #instance: string;
   readonly #log: Log;
 
-  constructor(deps: { readonly transport: Transport; readonly subject: string; readonly instance: string; readonly log: Log }) {
+  constructor(deps: {
+    readonly storage: string;
+    readonly transport: Transport;
+    readonly subject: string;
+    readonly instance: string;
+    readonly notes: Notes;
+    readonly log: Log;
+  }) {
+    this.#storage = deps.storage;
+    this.#notes = deps.notes;
     this.#transport = deps.transport;
     this.#subject = deps.subject;
     this.#instance = deps.instance;
@@ -32,6 +44,9 @@ export class InvalidationPublisher {
    */
   publish(transactions: readonly LoggedTransaction[]): void {
     this.#publish(transactions.map(invalidationOf));
+    if (!this.#notes.isRecording) return;
+    const [who, of] = [`server/${this.#storage}`, this.#storage];
+    for (const { id, tid, keys } of transactions) this.#notes.note({ what: "written", who, of, id, number: tid, size: keys.length });
   }
 
   /** Publishes a heartbeat or goodbye. An error is only logged: clients notice the silence. */

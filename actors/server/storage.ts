@@ -16,6 +16,7 @@ import { CommitRequests } from "./commit-requests.js";
 import { GroupCommit } from "./group-commit.js";
 import { InvalidationPublisher } from "./invalidation-publisher.js";
 import { type ServerRole, type ServerStatus, storageSubjects, type Writer } from "../protocol/messages.js";
+import { noNotes } from "../record/notes.js";
 import { OpenTransactions } from "./open-transactions.js";
 import { StoragePruner } from "./pruner.js";
 import { RefusedIds } from "./refused-ids.js";
@@ -134,7 +135,8 @@ export class ServedStorage {
       system: deps.system,
       onFatal,
     });
-    this.#publisher = new InvalidationPublisher({ transport, subject: this.#subjects.invalidations, instance, log });
+    const { notes = noNotes } = deps.system ?? {};
+    this.#publisher = new InvalidationPublisher({ storage, transport, subject: this.#subjects.invalidations, instance, notes, log });
     this.#groupCommit = new GroupCommit({
       storage,
       store,
@@ -235,6 +237,10 @@ export class ServedStorage {
     };
   }
 
+  #counts(): Readonly<Record<string, number>> {
+    return { ...this.#groupCommit.counters, tid: this.#store.position.tid, sessions: this.#sessions.count };
+  }
+
   get #role(): ServerRole {
     const { options, takeOver } = this.#deps;
     if (options.readOnly) return "reader";
@@ -270,7 +276,7 @@ export class ServedStorage {
     }
     if (system !== undefined) {
       this.#unregister.push(
-        system.register(`server/${storage}/group-commit`, this.#groupCommit.actor, { accepts: [] }),
+        system.register(`server/${storage}/group-commit`, this.#groupCommit.actor, { accepts: [], describe: () => this.#counts() }),
         system.register(`server/${storage}/pruning`, this.#pruner.actor, { accepts: ["PRUNE"] }),
       );
     }

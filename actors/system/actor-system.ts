@@ -34,6 +34,11 @@ import { Spawned, type SpawnedActor, type SpawnOptions } from "./spawned-actor.j
 import { readOrDrop } from "../protocol/codec.js";
 import { systemClock, systemRandom } from "../../core/index.js";
 
+import { Recorder } from "../record/recorder.js";
+import { RecordWatch } from "../record/record-watch.js";
+import type { RecordEntry } from "../record/frames.js";
+import type { Notes } from "../record/notes.js";
+
 export type { Accepts } from "./accepted-events.js";
 export type { ExposedActor } from "./exposed-actor.js";
 export type { ActorFailure, OnFailure } from "./failures.js";
@@ -67,6 +72,9 @@ interface SystemDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Paces lists and snapshots of actors. */
+  readonly sending: PacedSending;
+  readonly recorder: Recorder;
   readonly heartbeatTimeoutMs: number;
   readonly memory: RequestMemory;
   readonly failures: Failures;
@@ -109,6 +117,16 @@ export interface ActorSystem {
    */
   list(waitMs: Duration): Promise<readonly ActorView[]>;
 
+  /**
+   * Calls `listener` with the record of the whole realm until the returned function is called: frames of every
+   * instance, and the instances that become silent. `applyEntry` makes a model of them. Instances record only while
+   * they are watched.
+   */
+  watchRecord(listener: (entry: RecordEntry) => void): () => void;
+
+  /** The steps of commits and invalidations that this instance records while it is watched. */
+  readonly notes: Notes;
+
   /** Stops the actors that it has spawned, and ends all its registrations, requests and watches. Idempotent. */
   close(): void;
 }
@@ -119,12 +137,12 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
   checkName("realm", options.realm);
   const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
   const heartbeatTimeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? limits.heartbeatTimeoutMs;
+  const seams = { realm, transport, clock, random, log };
+  const sending = new PacedSending(seams);
   return new TransportedSystem({
-    realm,
-    transport,
-    clock,
-    random,
-    log,
+    ...seams,
+    sending,
+    recorder: new Recorder({ ...seams, sending }),
     heartbeatTimeoutMs,
     memory: new RequestMemory(),
     failures: new Failures({ clock, log }),
@@ -145,7 +163,7 @@ class TransportedSystem implements ActorSystem {
   readonly #remotes = new LRUCache<string, RemoteReference>({ max: limits.actorReferencesMax });
   readonly #beating = new Set<Pulse>();
   readonly #questions: { unsubscribe(): void };
-  readonly #sending: PacedSending;
+  readonly #recordWatches = new Set<RecordWatch>();
   /** Answer subjects of questions that wait for the next list. */
   readonly #asked = new Set<string>();
   #isAnswering = false;
@@ -153,7 +171,6 @@ class TransportedSystem implements ActorSystem {
 
   constructor(deps: SystemDeps) {
     this.#deps = deps;
-    this.#sending = new PacedSending(deps);
     this.#questions = deps.transport.subscribe(listSubjects(deps.realm).ask, (message) => this.#answerList(message));
   }
 
@@ -195,7 +212,9 @@ class TransportedSystem implements ActorSystem {
 
   #close(path: string, open: OpenEndpoint): void {
     open.close();
-    if (this.#endpoints.get(path) === open) this.#endpoints.delete(path);
+    if (this.#endpoints.get(path) !== open) return;
+    this.#endpoints.delete(path);
+    this.#deps.recorder.remove(path);
   }
 
   #checkFree(path: string): void {
@@ -235,11 +254,28 @@ class TransportedSystem implements ActorSystem {
     return [...found.values()].toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   }
 
+  watchRecord(listener: (entry: RecordEntry) => void): () => void {
+    this.#checkOpen();
+    const watch = new RecordWatch(this.#deps, listener);
+    this.#recordWatches.add(watch);
+    return () => {
+      this.#recordWatches.delete(watch);
+      watch.close();
+    };
+  }
+
+  get notes(): Notes {
+    return this.#deps.recorder;
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#questions.unsubscribe();
     for (const spawned of this.#spawned) spawned.stop();
+    this.#deps.recorder.close();
+    for (const watch of this.#recordWatches) watch.close();
+    this.#recordWatches.clear();
     for (const endpoint of this.#endpoints.values()) endpoint.close();
     for (const pulse of this.#beating) pulse.close();
     this.#endpoints.clear();
@@ -269,7 +305,7 @@ class TransportedSystem implements ActorSystem {
       const subjects = [...this.#asked];
       this.#asked.clear();
       for (const [path, endpoint] of this.#endpoints) {
-        const paced = this.#sending.sent(this.#sendView(subjects, path, endpoint));
+        const paced = this.#deps.sending.sent(this.#sendView(subjects, path, endpoint));
         if (paced !== undefined) await paced;
       }
     }

@@ -62,6 +62,8 @@ export interface EndpointDeps {
   readonly log: Log;
   readonly memory: RequestMemory;
   readonly failures: Failures;
+  /** Records the actor while a process watches. */
+  readonly recorder: { add(path: string, actor: AnyActorRef, describe: ExposedActor["describe"]): void };
 }
 
 type TakeRequest = Extract<ActorRequest, { readonly type: "take" }>;
@@ -106,6 +108,7 @@ export class OpenEndpoint {
     this.#publishing = new ViewPublishing(actor, deps.clock, () => this.#show());
     this.#awaited = new AwaitedStates(actor, deps.clock);
     this.#requests = deps.transport.subscribe(subjects.requests, (message) => this.#answer(message));
+    deps.recorder.add(path, actor, endpoint.describe);
   }
 
   /** The actor is another one now, which is started next. */
@@ -116,6 +119,7 @@ export class OpenEndpoint {
     this.#containment = this.#contained(actor);
     this.#awaited.follow(actor);
     this.#publishing.replace(actor);
+    this.#deps.recorder.add(this.#path, actor, this.#endpoint.describe);
   }
 
   /** The actor has been started. Takes what has waited for it. */

@@ -112,13 +112,15 @@ function actionNames(actions: unknown): readonly string[] {
   return (actions === undefined ? [] : [actions].flat()).map(actionName);
 }
 
-function actionName(action: unknown): string {
+/** The name of an action of a transition, or `unnamed`. */
+export function actionName(action: unknown): string {
   const name = typeOf(action);
   // An inline action of XState has the type of its kind, which does not show its effect.
   return name === undefined || name.startsWith("xstate.") ? unnamed : name;
 }
 
-function guardName(guard: unknown): string {
+/** The name of a guard, or names with `not`, `and`, `or`; `unnamed` for an inline function. */
+export function guardName(guard: unknown): string {
   const name = typeOf(guard);
   if (name !== undefined) return name;
   // `not`, `and`, `or` are functions that carry the guards they combine.

@@ -28,7 +28,7 @@ afterEach(() => {
 
 describe("help", () => {
   test("lists these commands", () => {
-    expect(commands).toEqual(["serve", "get", "put", "delete", "list", "import", "export", "status", "machines", "cache"]);
+    expect(commands).toEqual(["serve", "get", "put", "delete", "list", "import", "export", "status", "watch", "machines", "cache"]);
   });
 
   test.each(deeds.map((command) => [wordsOf(command), command] as const))("of %s has examples", (_, command) => {

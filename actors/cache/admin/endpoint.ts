@@ -57,9 +57,12 @@ export class CacheEndpoint {
     this.#subjects = m.cacheSubjects(prefix);
     this.#openedMs = clock.monotonic();
     this.#system = createActorSystem({ realm: prefix, transport, clock, random, log });
-    this.#system.register(`cache/${this.#name.node}/pruning`, pruner.actor, { accepts: ["PRUNE"] });
+    const path = `cache/${this.#name.node}`;
+    core.notes.passTo(this.#system.notes, path);
+    this.#system.register(`${path}/pruning`, pruner.actor, { accepts: ["PRUNE"], describe: () => this.#shown() });
     const { bus } = core;
-    if (bus !== undefined && hasMachine(bus)) this.#system.register(`cache/${this.#name.node}/bus`, bus.actor, { accepts: [] });
+    if (bus !== undefined && hasMachine(bus))
+      this.#system.register(`${path}/bus`, bus.actor, { accepts: [], describe: () => this.#shownOfBus() });
     this.#subscriptions = [
       transport.subscribe(this.#subjects.nodes, (message) => {
         this.#publishName(message);
@@ -144,6 +147,19 @@ export class CacheEndpoint {
       bus: core.bus?.kind ?? "none",
       stats: cache.stats() as unknown as Readonly<Record<string, Value>>,
     };
+  }
+
+  /** Counts of results and calls, beside the state of the pruning. */
+  #shown(): Readonly<Record<string, Value>> {
+    const { hits, misses, entries, bytes, tags, invalidations } = this.#options.cache.stats();
+    return { hits, misses, entries, bytes, tags, invalidations };
+  }
+
+  #shownOfBus(): Readonly<Record<string, Value>> {
+    const { busHeardMs, outbox, isInTouch, heard } = this.#options.cache.stats();
+    // Before the first proof there is no time since it.
+    const heardMsAgo = busHeardMs === undefined || busHeardMs === Infinity ? null : Math.round(busHeardMs);
+    return { heardMsAgo, outbox, isInTouch, heard };
   }
 
   #keys({ beginning, after, rowsMax }: m.KeysAsked): Promise<m.CachePage<m.CachedKey>> {

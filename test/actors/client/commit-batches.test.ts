@@ -43,6 +43,8 @@ async function world(clockOfClient = (timers: Clock): Clock => timers) {
     onFailure: (listener) => real.onFailure(listener),
     remote: (path) => real.remote(path),
     list: (waitMs) => real.list(waitMs),
+    watchRecord: (listener) => real.watchRecord(listener),
+    notes: real.notes,
     close: () => real.close(),
   };
   const timers: Clock = {

@@ -4,9 +4,10 @@ import * as nodes from "../../../actors/cache/admin/messages.js";
 import * as actors from "../../../actors/protocol/actor-messages.js";
 import * as storage from "../../../actors/protocol/codec.js";
 import type { Codec } from "../../../actors/protocol/message.js";
+import * as record from "../../../actors/record/frames.js";
 import { asTag, asTid, encodeValue, rootTag, type Tag, type Tid, type Value } from "../../../core/index.js";
 
-export const modules = { storage, actors, nodes };
+export const modules = { storage, actors, nodes, record };
 
 export interface Example<T> {
   readonly codec: Codec<T>;
@@ -365,6 +366,41 @@ export const examples: Readonly<Record<string, Example<unknown>>> = {
   ),
   listQuestion: example(actors.listQuestion, "to-1", ["to-1"], anyName),
   machineDescription: example(actors.machineDescription, { id: "gate" }, { id: "gate" }, anyValue),
+
+  // ---- the record
+  recordQuestion: example(
+    record.recordQuestion,
+    { type: "snapshot", watcher: "w", instance: "i" },
+    ["s", "w", "i"],
+    fc.record({ type: fc.constant("snapshot" as const), watcher: anyName, instance: orNone(anyName) }),
+  ),
+  recordFrame: example(
+    record.recordFrame,
+    { format: 1, instance: "i", number: 3, at: 5, items: [{ type: "event", ms: 1, actor: 2, from: undefined, event: "OPEN" }] },
+    [1, "i", 3, 5, [["e", 1, 2, null, "OPEN"]]],
+    fc.record({
+      format: fc.constant(1),
+      instance: anyName,
+      number: anyCount,
+      at: anyCount,
+      items: fc.array(
+        fc.oneof(
+          fc.record({ type: fc.constant("begin" as const) }),
+          fc.record({ type: fc.constant("machine" as const), hash: anyId, definition: anyValue }),
+          fc.record({ type: fc.constant("state" as const), ms: anyCount, actor: anyCount, value: anyValue, shown: orNone(anyFacts) }),
+          fc.record({
+            type: fc.constant("step" as const),
+            ms: anyCount,
+            actor: anyCount,
+            event: anyText,
+            guards: fc.array(anyText, { maxLength: 3 }),
+            actions: fc.array(anyText, { maxLength: 3 }),
+          }),
+        ),
+        { maxLength: 4 },
+      ),
+    }),
+  ),
 
   // ---- between nodes of a cache and processes that observe them
   nodesAsked: example(nodes.nodesAsked, "to-1", ["to-1"], anyName),
