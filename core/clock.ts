@@ -121,6 +121,22 @@ export function detachedClock(clock: Clock): Clock {
   };
 }
 
+/** `clock` with timers that do not keep the process alive: an idle library lets the process end. */
+export function backgroundClock(clock: Clock): Clock {
+  return {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimeout: (action, delayMs) => {
+      const timer = clock.setTimeout(action, delayMs);
+      (timer as { unref?: () => void } | undefined)?.unref?.();
+      return timer;
+    },
+    clearTimeout: (timer) => {
+      clock.clearTimeout(timer);
+    },
+  };
+}
+
 /** Resolves after `delayMs` on `clock`; rejects with the signal's reason when it aborts first. */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -9,6 +9,7 @@ import { openTransport } from "../../transport/open.js";
 import type { AskingTransport, Transport } from "../../transport/transport.js";
 import {
   asTag,
+  backgroundClock,
   type Clock,
   DiskFullError,
   type Duration,
@@ -18,7 +19,6 @@ import {
   soonerOf,
   type Tag,
 } from "../../core/index.js";
-import { backgroundClock } from "./background-clock.js";
 import { busProblem, noticeUntilFollowing } from "./start-notice.js";
 import { CacheCore, type CacheParts } from "./core.js";
 import { CacheEndpoint } from "./admin/endpoint.js";
