@@ -21,10 +21,12 @@ export type {
   TagOf,
   Until,
 } from "./system/actor-system.js";
-export { machineToJson, machineToMermaid } from "./system/drawing.js";
-export type { DrawingOptions } from "./system/drawing.js";
-export { describeMachine } from "./system/machine-description.js";
-export type { MachineDescription, StateDescription, TransitionDescription } from "./system/machine-description.js";
+export { machineToJson, machineToMermaid } from "./drawing/mermaid.js";
+export type { DrawingOptions } from "./drawing/mermaid.js";
+export { machineToSvg } from "./drawing/svg.js";
+export type { SvgOptions } from "./drawing/svg.js";
+export { describeMachine } from "./drawing/description.js";
+export type { MachineDescription, StateDescription, TransitionDescription } from "./drawing/description.js";
 export { applyEntry, emptyModel } from "./record/model.js";
 export type { ActorModel, Happening, InstanceModel, InstanceState, RecordModel, Trail, Transition } from "./record/model.js";
 export type { RecordEntry, RecordFrame, RecordItem } from "./record/frames.js";
@@ -33,4 +35,12 @@ export { createBroker, type Broker, type BrokerOptions } from "../transport/in-p
 export { openTransport, type OpenTransportOptions } from "../transport/open.js";
 export { serveBroker, type ServeBrokerOptions, type ServedBroker } from "../transport/websocket/broker.js";
 export type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport/transport.js";
-export { ActorEndedError, ActorFailedError, ActorLostError, InvalidEventError, NoActorError, NotAcceptedError } from "../core/errors.js";
+export {
+  ActorEndedError,
+  ActorFailedError,
+  ActorLostError,
+  InvalidEventError,
+  NoActorError,
+  NotAcceptedError,
+  NotDrawnError,
+} from "../core/errors.js";

@@ -1,4 +1,4 @@
-import type { ActorSystem, ActorView } from "../actors/index.js";
+import type { ActorSystem, ActorView, MachineDescription } from "../actors/index.js";
 import { machineToMermaid, NoActorError } from "../actors/index.js";
 import { InvalidOptionError, type Value } from "../index.js";
 import { machines } from "../machines/index.js";
@@ -54,17 +54,15 @@ export function isMachine(name: string): boolean {
   return Object.hasOwn(machines, name) || (!name.includes("/") && didYouMean(name, Object.keys(machines)) !== "");
 }
 
-/**
- * Draws the machine of the actor at the address `path`, with its current state marked; with `json` it gives view and
- * machine as one object. Throws a CommandError when there is no actor, or the actor is no machine.
- */
-export async function drawActor({ system, realm }: SystemOfRealm, path: string, json: boolean): Promise<string> {
+/** The view and the machine of the actor at the address `path`. Throws a CommandError when there is no actor. */
+export async function actorAt(
+  { system, realm }: SystemOfRealm,
+  path: string,
+): Promise<{ readonly view: ActorView; readonly machine: MachineDescription | undefined }> {
   try {
     const actor = system.remote(path);
     const [machine, view] = await Promise.all([actor.machine(), actor.snapshot()]);
-    if (json) return JSON.stringify({ ...view, machine: machine ?? null });
-    if (machine === undefined) throw new CommandError("ZOOID_NOT_FOUND", `the actor at ${path} is no machine: it cannot be drawn`);
-    return machineToMermaid(machine, { current: (view.value ?? undefined) as never }).trimEnd();
+    return { view, machine };
   } catch (error) {
     if (!(error instanceof NoActorError || error instanceof InvalidOptionError)) throw error;
     const running = runningIn(realm, await system.list(actorsAnswerMs));

@@ -1,5 +1,5 @@
-// Writes the parts of README and docs that are generated from the code: npm run docs. A test checks that they are
-// current.
+// Writes the parts of README and docs that are generated from the code, and their pictures: npm run docs. A test checks
+// that they are current.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -7,7 +7,6 @@ import { PassThrough } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { parseSync } from "oxc-parser";
 import { Registry } from "prom-client";
-import { machineToMermaid } from "../actors/system/drawing.js";
 import { createCache } from "../cache.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
@@ -16,6 +15,7 @@ import { machines } from "../machines/index.js";
 import { cacheMetrics } from "../prometheus.js";
 import { errorClasses, type ErrorName } from "../core/errors.js";
 import { limits } from "../core/limits.js";
+import { pathOfPicture, writePictures } from "./pictures.js";
 import { configureOptions, type Counterpart, features } from "./zoocache.js";
 
 const root = join(import.meta.dirname, "..");
@@ -127,7 +127,8 @@ function exportedNames(path: string): ReadonlyMap<string, boolean> {
 
 /** Each machine: the first paragraph of its file, and its picture. */
 function machinePictures(): string {
-  const sections = Object.entries(machines).map(([name, machine]) => {
+  const sections = Object.keys(machines).map((name) => {
+    const picture = pathOfPicture(name).replace("docs/reference/", "");
     const file =
       ["client", "server", "cache", "system"].map((part) => `machines/${part}/${name}.ts`).find((path) => existsSync(join(root, path))) ??
       "";
@@ -137,7 +138,7 @@ function machinePictures(): string {
       .replaceAll(/^\/?[ *]+/gm, "")
       .replaceAll(/\s+/g, " ")
       .trim();
-    return `## ${name}\n\n${text} ([${file}](../../${file}))\n\n\`\`\`mermaid\n${machineToMermaid(machine)}\`\`\``;
+    return `## ${name}\n\n${text} ([${file}](../../${file}))\n\n[![States of ${name}](${picture})](${picture})`;
   });
   return sections.join("\n\n");
 }
@@ -337,4 +338,5 @@ function parse(path: string) {
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const before = readDocuments();
   for (const [path, text] of await withGeneratedParts(before)) if (text !== before.get(path)) writeFileSync(join(root, path), text);
+  await writePictures();
 }

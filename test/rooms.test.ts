@@ -40,8 +40,9 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "transport/websocket": { ours: ["core", "transport"] },
 
   "actors/protocol": { ours: ["core", "transport"] },
-  "actors/record": { ours: ["core", "transport", "actors/protocol", "actors/system"] },
-  "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol", "actors/record"] },
+  "actors/drawing": { ours: ["core"], packages: ["xstate", "elkjs/lib/elk-api.js", "node:module", "node:worker_threads"] },
+  "actors/record": { ours: ["core", "transport", "actors/protocol", "actors/system", "actors/drawing"] },
+  "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol", "actors/record", "actors/drawing"] },
   "actors/tracking": { ours: ["core"] },
   "actors/server": {
     ours: ["core", "machines/server", "storage/kv", "storage/objects", "transport", "actors/protocol", "actors/system", "actors/record"],
@@ -80,7 +81,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "actors/cache/admin": {
     ours: ["core", "storage/results", "transport", "actors/protocol", "actors/system", "actors/cache", "actors/cache/bus"],
   },
-  actors: { ours: ["core", "transport", "transport/websocket", "actors/system", "actors/record"] },
+  actors: { ours: ["core", "transport", "transport/websocket", "actors/system", "actors/record", "actors/drawing"] },
 
   fastify: { ours: ["cache.ts", "core"], packages: ["fastify", "node:crypto"] },
   prometheus: { ours: ["cache.ts", "core"], packages: ["prom-client"] },

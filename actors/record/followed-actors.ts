@@ -1,7 +1,7 @@
 /** The actors of one instance that are recorded: the registered ones, and all that they have invoked or spawned. */
 import type { AnyActorRef, InspectionEvent } from "xstate";
 import { type Clock, encodeValue, limits, type Log, type Value } from "../../core/index.js";
-import { actionName, guardName } from "../system/machine-description.js";
+import { actionName, guardName } from "../drawing/description.js";
 import { reasonOf } from "../system/containment.js";
 import {
   type AnySnapshot,

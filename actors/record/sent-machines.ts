@@ -1,6 +1,6 @@
 import type { AnyStateMachine } from "xstate";
 import { limits, type Value } from "../../core/index.js";
-import { describeMachine } from "../system/machine-description.js";
+import { describeMachine } from "../drawing/description.js";
 import type { FrameSender } from "./frame-sender.js";
 
 /** Sends the description of each machine once, before the first actor that has it. */

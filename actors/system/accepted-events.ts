@@ -3,7 +3,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { InvalidEventError, InvalidOptionError, isThenable, limits, NotAcceptedError } from "../../core/index.js";
 import type { RemoteEvent } from "../protocol/actor-messages.js";
 import { reasonOf } from "./containment.js";
-import { isRecord } from "./machine-description.js";
+import { isRecord } from "../drawing/description.js";
 import { reasonsOf } from "../protocol/schema.js";
 
 /**

@@ -32,7 +32,7 @@ import type { AnySnapshot } from "./any-snapshot.js";
 import { AwaitedStates, checkAwaited } from "./awaited-states.js";
 import { Containment, reasonOf } from "./containment.js";
 import type { ActorFailure, AfterFailure, Failures } from "./failures.js";
-import { describeMachine } from "./machine-description.js";
+import { describeMachine } from "../drawing/description.js";
 import { writeAnswer, writeError } from "../protocol/codec.js";
 import type { Reply, RequestMemory } from "./request-memory.js";
 import { ViewPublishing } from "./view-publishing.js";

@@ -25,7 +25,7 @@ import {
   takenAnswer,
   type TakenAnswer,
 } from "../protocol/actor-messages.js";
-import { checkedDescription, type MachineDescription } from "./machine-description.js";
+import { checkedDescription, type MachineDescription } from "../drawing/description.js";
 import { readAnswer } from "../protocol/codec.js";
 import { Pulse } from "./pulse.js";
 import { call } from "./remote-call.js";

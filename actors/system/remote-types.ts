@@ -2,7 +2,7 @@
 import type { AnyActorLogic, AnyStateMachine, EventFromLogic, OutputFrom, SnapshotFrom, StateValueFrom, TagsFrom } from "xstate";
 import type { Duration, Value, ZooidError } from "../../core/index.js";
 import type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
-import type { MachineDescription } from "./machine-description.js";
+import type { MachineDescription } from "../drawing/description.js";
 
 /** The events that a logic declares, without those of XState itself. An untyped logic has any plain event. */
 export type EventOf<Logic extends AnyActorLogic> = string extends EventFromLogic<Logic>["type"]

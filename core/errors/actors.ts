@@ -60,3 +60,11 @@ export class ActorFailedError extends errorClass({
   message: ({ actor, event, reason }) =>
     event === undefined ? `actor ${actor} failed: ${reason}` : `event ${event} made actor ${actor} fail: ${reason}`,
 }) {}
+
+/** The image of a machine cannot be laid out: it has too many states, its layout takes too long, or elkjs failed. */
+export class NotDrawnError extends errorClass({
+  code: "ZOOID_NOT_DRAWN",
+  transient: false,
+  facts: { machine: "string", reason: "string" },
+  message: ({ machine, reason }) => `machine ${machine} cannot be drawn as an image: ${reason}`,
+}) {}

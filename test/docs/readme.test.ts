@@ -2,12 +2,13 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { machineToMermaid } from "../../actors/system/drawing.js";
-import { unnamed } from "../../actors/system/machine-description.js";
+import { machineToMermaid } from "../../actors/drawing/mermaid.js";
+import { unnamed } from "../../actors/drawing/description.js";
 import { Output } from "../../cli/output.js";
 import { createProgram } from "../../cli/program.js";
 import * as machineRoom from "../../machines/index.js";
 import { readDocuments, withGeneratedParts } from "../../scripts/docs.js";
+import { drawnPictures, readPictures } from "../../scripts/pictures.js";
 import { root } from "../support/source.js";
 
 const documents = readDocuments();
@@ -23,6 +24,11 @@ describe("README", () => {
 describe("the documents", () => {
   test("show options, errors, bounds, metrics and machines as the code has them (npm run docs)", async () => {
     expect([...(await withGeneratedParts(documents))]).toEqual([...documents]);
+  });
+
+  test("show pictures of machines as the code draws them (npm run docs)", async () => {
+    const changed = [...(await drawnPictures())].filter(([path, text]) => readPictures().get(path) !== text).map(([path]) => path);
+    expect(changed).toEqual([]);
   });
 
   test("link only to files, folders and headings that exist", () => {

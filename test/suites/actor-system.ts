@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createActor, fromTransition } from "xstate";
 import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system/actor-system.js";
-import { machineToMermaid } from "../../actors/system/drawing.js";
-import { describeMachine } from "../../actors/system/machine-description.js";
+import { machineToMermaid } from "../../actors/drawing/mermaid.js";
+import { describeMachine } from "../../actors/drawing/description.js";
 import type { Transport } from "../../transport/transport.js";
 import {
   ActorEndedError,

@@ -1,6 +1,6 @@
 /** Pictures of machines, for people: Mermaid's state diagrams, and JSON. */
 import type { AnyStateMachine, StateValue } from "xstate";
-import { describeMachine, type MachineDescription, type StateDescription, type TransitionDescription } from "./machine-description.js";
+import { describeMachine, type MachineDescription, type StateDescription, type TransitionDescription } from "./description.js";
 
 /** How a machine is drawn. */
 export interface DrawingOptions {
@@ -25,7 +25,8 @@ export function machineToMermaid(machine: AnyStateMachine | MachineDescription, 
   return `${lines.map((line, index) => (index === 0 ? line : `  ${line}`)).join("\n")}\n`;
 }
 
-function descriptionOf(machine: AnyStateMachine | MachineDescription): MachineDescription {
+/** The description of `machine`, which may be one already. */
+export function descriptionOf(machine: AnyStateMachine | MachineDescription): MachineDescription {
   return "root" in machine ? describeMachine(machine) : machine;
 }
 

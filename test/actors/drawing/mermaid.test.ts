@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { and, assign, createMachine, fromPromise, not, setup } from "xstate";
-import { machineToJson, machineToMermaid } from "../../../actors/system/drawing.js";
-import { checkedDescription, describeMachine } from "../../../actors/system/machine-description.js";
+import { machineToJson, machineToMermaid } from "../../../actors/drawing/mermaid.js";
+import { checkedDescription, describeMachine } from "../../../actors/drawing/description.js";
 import { limits, MalformedMessageError } from "../../../core/index.js";
 
 const lift = setup({
