@@ -2,6 +2,7 @@ import process from "node:process";
 import { type Command, CommanderError } from "commander";
 import { CommandError, failureLine, failureOf, Interrupted } from "./failure.js";
 import { Interruption } from "./interruption.js";
+import { hasLoadedModule } from "./machine-files.js";
 import { Output } from "./output.js";
 import type { Surroundings } from "./surroundings.js";
 
@@ -44,6 +45,8 @@ export async function main({ name, create, helpOf }: Main): Promise<void> {
     process.exitCode = exitCodeOf(error);
   }
   interruption.closed();
+  // Timers and servers of a user's module must not keep the command running. All lines are written first.
+  if (hasLoadedModule()) process.stdout.write("", () => process.exit());
 }
 
 function usageError(error: CommanderError, helpOf: Main["helpOf"]): CommandError {
