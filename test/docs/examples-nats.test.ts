@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -101,16 +101,16 @@ describe("printed as the document says", () => {
   });
 });
 
-test("README shows the drawing of a running machine as the command above it prints it", async () => {
-  const [, words = "", picture] =
-    /^```sh\nnpx zooid (machines .*)\n```\n\n```mermaid\n([^]*?)^```/m.exec(texts().get("README.md") ?? "") ?? [];
+test("README shows the drawing of a running machine as the command above it draws it", async () => {
+  const [, words = "", picture = ""] =
+    /^```sh\nnpx zooid (machines .*)\n```\n\n!\[[^\]]*\]\((.*)\)$/m.exec(texts().get("README.md") ?? "") ?? [];
   const payment = all.find(({ document, beside }) => document === "README.md" && beside !== undefined);
   if (payment === undefined) throw new Error("README has no program that pays");
   const order = await startBeside(payment);
   try {
     await run(process.execPath, [programOf(payment)], { timeout: 30_000 });
-    const { stdout } = await run(process.execPath, [built("cli/zooid.js"), ...words.split(" "), "--servers", nats.url]);
-    expect(stdout).toBe(picture);
+    await run(process.execPath, [built("cli/zooid.js"), ...words.split(" "), "--servers", nats.url], { cwd: folder });
+    expect(readFileSync(join(folder, "order.svg"), "utf8")).toBe(readFileSync(join(root, picture), "utf8"));
   } finally {
     await order.stop();
   }
