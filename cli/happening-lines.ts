@@ -26,6 +26,7 @@ export class HappeningLines {
   #pathWidth = 0;
   #printed = 0;
   #waiting = 0;
+  #last: Promise<void> | undefined;
   #leftOut = 0;
   /** Whether an actor of the pattern was seen. */
   hasMatched = false;
@@ -43,6 +44,11 @@ export class HappeningLines {
       if (this.#isShown(happening)) this.#print(happening);
     }
     return this.#isOver;
+  }
+
+  /** Resolves when the reader has taken enough lines for more. */
+  async taken(): Promise<void> {
+    if (this.#waiting > linesWaitingMax / 2) await this.#last;
   }
 
   get #isOver(): boolean {
@@ -98,7 +104,7 @@ export class HappeningLines {
 
   #write(text: string): void {
     this.#waiting++;
-    void this.#out.line(text).then(() => this.#waiting--);
+    this.#last = this.#out.line(text).then(() => void this.#waiting--);
   }
 }
 

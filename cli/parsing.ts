@@ -23,6 +23,23 @@ export function parseInteger(min: number, max: number): (text: string) => number
   };
 }
 
+/** A factor above 0, such as 0.5 or 10. */
+export function parseSpeed(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value > 0 && value < Infinity))
+    throw new InvalidArgumentError("It must be a number above 0, such as 0.5 or 10.");
+  return value;
+}
+
+/** A parser of one of these words. */
+export function parseChoice<const T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((each) => each === text);
+    if (choice === undefined) throw new InvalidArgumentError(`It must be one of ${choices.join(", ")}.`);
+    return choice;
+  };
+}
+
 /** A TCP port: 1 to 65535. */
 export const parsePort = parseInteger(1, 65_535);
 

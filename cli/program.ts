@@ -8,8 +8,11 @@ import { addImport } from "./commands/import.js";
 import { addList } from "./commands/list.js";
 import { addMachines } from "./commands/machines.js";
 import { addPut } from "./commands/put.js";
+import { addRecord } from "./commands/record.js";
+import { addReplay } from "./commands/replay.js";
 import { addServe } from "./commands/serve.js";
 import { addStatus } from "./commands/status.js";
+import { addTop } from "./commands/top.js";
 import { addWatch } from "./commands/watch.js";
 import { readSwitchVariables } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
@@ -35,11 +38,27 @@ Examples:
   $ zooid put greeting '"hello"'              an object
   $ zooid get greeting
   $ zooid status                              the server, its clients, the state of each machine
+  $ zooid top                                 all actors of a realm, live
   $ zooid watch 'client/**'                   what the machines of clients do, line by line
   $ zooid machines connection --of A          that machine of client A as a picture
   $ zooid cache stats                         the nodes of a semantic cache`,
     );
-  for (const add of [addServe, addGet, addPut, addDelete, addList, addImport, addExport, addStatus, addWatch, addMachines, addCache]) {
+  for (const add of [
+    addServe,
+    addGet,
+    addPut,
+    addDelete,
+    addList,
+    addImport,
+    addExport,
+    addStatus,
+    addTop,
+    addWatch,
+    addRecord,
+    addReplay,
+    addMachines,
+    addCache,
+  ]) {
     add(program, surroundings);
   }
   return program;

@@ -23,12 +23,12 @@ export function happeningLine(happening: Happening, pathWidth = 0): string | und
     case "note":
       return line(happening.note.who, noteText(happening));
     case "instance":
-      return instanceText(happening) === undefined ? undefined : line(`process ${happening.instance}`, instanceText(happening) ?? "");
+      return instanceText(happening) === undefined ? undefined : line(`system ${happening.instance}`, instanceText(happening) ?? "");
     case "left":
-      return line(`process ${happening.instance}`, `left out: ${leftText(happening.left)}`);
+      return line(`system ${happening.instance}`, `left out: ${leftText(happening.left)}`);
     case "paused": {
       const { usedMs, ofMs, forMs } = happening.paused;
-      return line(`process ${happening.instance}`, `recording took ${usedMs} of ${ofMs} ms, and pauses for ${forMs / 1_000} s`);
+      return line(`system ${happening.instance}`, `recording took ${usedMs} of ${ofMs} ms, and pauses for ${forMs / 1_000} s`);
     }
   }
 }

@@ -89,7 +89,8 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "testing/suites": { ours: ["core", "storage/kv", "transport", "testing"], packages: ["vitest", "node:timers/promises"] },
   // The command makes folders in the same way as the storage.
   cli: { ours: [...faces, "core", "cli/commands", "storage/kv/make-folder.ts"] },
-  "cli/commands": { ours: [...faces, "core", "cli"] },
+  "cli/top": { ours: [...faces, "core", "cli"], packages: [] },
+  "cli/commands": { ours: [...faces, "core", "cli", "cli/top"] },
   // The imports of a user's service, and the conventions of the command line.
   "examples/cities": { ours: [...faces, "examples/cities/up", "cli"] },
   "examples/cities/up": { ours: [...faces, "core", "examples/cities", "cli", "storage/kv/make-folder.ts"] },

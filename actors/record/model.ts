@@ -53,6 +53,8 @@ export interface InstanceModel {
   state: InstanceState;
   /** Wall clock of the watcher at the last frame, in milliseconds. */
   heardAt: number;
+  /** Its own wall clock then. */
+  at: number;
   /** Number of the next frame. */
   next: number;
   frames: number;
@@ -134,6 +136,7 @@ export function applyEntry(model: RecordModel, entry: RecordEntry): readonly Hap
   instance.frames++;
   instance.next = frame.number + 1;
   instance.heardAt = at;
+  instance.at = frame.at;
   if (!isInOrder) {
     instance.gaps++;
     instance.showing = undefined;
@@ -312,7 +315,7 @@ function instanceOf(model: RecordModel, { instance: name, number }: RecordFrame,
   if (model.instances.size >= limits.recordInstancesMax) forgetOneInstance(model);
   const left = { events: 0, steps: 0, states: 0, notes: 0, others: 0, actors: 0 };
   const instance: InstanceModel = {
-    ...{ instance: name, state: "joining", heardAt: at, next: number, frames: 0, gaps: 0, left },
+    ...{ instance: name, state: "joining", heardAt: at, at, next: number, frames: 0, gaps: 0, left },
     ...{ actors: new Map(), showing: undefined },
   };
   model.instances.set(name, instance);

@@ -31,6 +31,8 @@ export const recordLimits = {
   /** Actors and machines of one instance that a model holds. */
   recordActorsMax: 50_000,
   recordMachinesMax: 1_000,
+  /** Bytes of a recording in a file: hours of a usual system, and small enough to send to a colleague. */
+  recordingBytesMax: 1024 * 1024 * 1024,
   /** Latest transitions that a model holds. */
   recordTransitionsMax: 1_000,
   /** Latest commits, and latest invalidations, that a model follows. */

@@ -28,7 +28,22 @@ afterEach(() => {
 
 describe("help", () => {
   test("lists these commands", () => {
-    expect(commands).toEqual(["serve", "get", "put", "delete", "list", "import", "export", "status", "watch", "machines", "cache"]);
+    expect(commands).toEqual([
+      "serve",
+      "get",
+      "put",
+      "delete",
+      "list",
+      "import",
+      "export",
+      "status",
+      "top",
+      "watch",
+      "record",
+      "replay",
+      "machines",
+      "cache",
+    ]);
   });
 
   test.each(deeds.map((command) => [wordsOf(command), command] as const))("of %s has examples", (_, command) => {
@@ -37,7 +52,9 @@ describe("help", () => {
     expect(help).toMatch(/env: ZOOID_/);
   });
 
-  test.each(deeds.map((command) => [wordsOf(command), command] as const))("of %s has --inbox-prefix", (_, command) => {
+  // A recording is read without a broker.
+  const connecting = deeds.filter((command) => command.name() !== "replay");
+  test.each(connecting.map((command) => [wordsOf(command), command] as const))("of %s has --inbox-prefix", (_, command) => {
     expect(command.options.find(({ long }) => long === "--inbox-prefix")?.envVar).toBe("ZOOID_INBOX_PREFIX");
     expect(helpOf(command)).toMatch(/--inbox-prefix <subject> .*_INBOX/);
   });

@@ -1,0 +1,179 @@
+import type { Command } from "commander";
+import { applyEntry, emptyModel, type RecordEntry, type RecordModel } from "../../actors/index.js";
+import { actorPattern, type ActorPattern } from "../actor-pattern.js";
+import { addBrokerOptions, type BrokerFlags } from "../connection.js";
+import { followRecord } from "../follow-record.js";
+import { toJson } from "../json-values.js";
+import { option, parseChoice, parseDuration, switchOption } from "../parsing.js";
+import { type RealmSystem, withRealm } from "../realm-system.js";
+import type { Surroundings } from "../surroundings.js";
+import { table } from "../table.js";
+import { Sampler, type TopSample } from "../top/sampler.js";
+import { Screen } from "../top/screen.js";
+import { afterKey, cellsOf, columnNames, firstView, headLines, screenLines, shownActors, type Sort, sorts } from "../top/top-view.js";
+
+interface TopFlags extends BrokerFlags {
+  readonly once?: boolean;
+  readonly all?: boolean;
+  readonly sort: Sort;
+  readonly interval: number;
+}
+
+/** A sample is taken when the processes have answered; with the one before it there are rates. */
+const firstSampleMs = 500;
+
+/** `zooid top`: a live table of all actors. */
+export function addTop(program: Command, surroundings: Surroundings): void {
+  const command = program
+    .command("top")
+    .description("A live table of the actors of a realm: states, events, commits, hit rates, staleness; and each machine with its states.")
+    .argument("[actor]", "a path, with * for a part of one name and ** for any names, or the id of a machine; all actors when not given")
+    .addOption(switchOption("--once", "ZOOID_TOP_ONCE", "print one table, and end; without a terminal this is the default"))
+    .addOption(switchOption("--all", "ZOOID_WATCH_ALL", "also actors without a machine, such as promises"))
+    .addOption(
+      option("--sort <column>", "ZOOID_TOP_SORT", `one of ${sorts.join(", ")}`)
+        .argParser(parseChoice(sorts))
+        .default("path"),
+    )
+    .addOption(
+      option("--interval <duration>", "ZOOID_TOP_INTERVAL", "time between two tables (default: 1s)")
+        .argParser(parseDuration)
+        .default(1_000, "1s"),
+    )
+    .addHelpText(
+      "after",
+      `
+Keys: up and down select an actor, Enter shows its machine with the current states, s sorts, q ends, ? shows all keys.
+With --json it prints one object at each interval.
+
+Examples:
+  $ zooid top
+  $ zooid top 'client/**' --sort events
+  $ zooid top --once --realm shop
+  $ zooid top --json | jq -c '{commits, hitRate}'`,
+    );
+  addBrokerOptions(command, "error").action((text: string | undefined, flags: TopFlags) =>
+    withRealm(flags, "zooid top", async (realm) => {
+      const pattern = actorPattern(text);
+      if (flags.once === true || (flags.json !== true && !isTerminal())) await printOnce(realm, flags, pattern, surroundings);
+      else if (flags.json === true) await printJson(realm, flags, pattern, surroundings);
+      else await fillScreen(realm, flags, pattern, surroundings);
+    }),
+  );
+}
+
+function isTerminal(): boolean {
+  return process.stdout.isTTY && process.stdin.isTTY;
+}
+
+/** The actors of `pattern` in a sample of the model. */
+class Samples {
+  readonly model: RecordModel = emptyModel();
+  readonly #sampler = new Sampler();
+  readonly #realm: RealmSystem;
+  readonly #pattern: ActorPattern;
+
+  constructor(realm: RealmSystem, pattern: ActorPattern) {
+    this.#realm = realm;
+    this.#pattern = pattern;
+  }
+
+  take(): TopSample {
+    const { clock } = this.#realm;
+    const sample = this.#sampler.sample(this.model, clock.monotonic(), clock.now());
+    return { ...sample, actors: sample.actors.filter((actor) => this.#pattern.matches({ path: actor.path, name: actor.machine })) };
+  }
+}
+
+/** One table, or one object, when there are two moments to compare. */
+async function printOnce(realm: RealmSystem, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+  const samples = new Samples(realm, pattern);
+  const first = setTimeout(() => samples.take(), firstSampleMs);
+  const take = (entry: RecordEntry) => {
+    applyEntry(samples.model, entry);
+    return false;
+  };
+  await followRecord(realm, surroundings, { take, forMs: firstSampleMs + flags.interval }).finally(() => clearTimeout(first));
+  const sample = samples.take();
+  const { out } = surroundings;
+  if (flags.json === true) {
+    await out.json(jsonOf(sample, flags));
+    return;
+  }
+  for (const { text } of headLines(sample, flags.realm)) await out.line(text);
+  const rows = shownActors({ sort: flags.sort, isReversed: false, all: flags.all === true }, sample).map(cellsOf);
+  for (const line of table(columnNames, rows)) await out.line(line);
+}
+
+/** One object at each interval. A slow reader gets fewer of them. */
+async function printJson(realm: RealmSystem, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+  const samples = new Samples(realm, pattern);
+  let isPrinting = false;
+  const interval = setInterval(() => {
+    if (isPrinting) return;
+    isPrinting = true;
+    void surroundings.out.json(jsonOf(samples.take(), flags)).finally(() => (isPrinting = false));
+  }, flags.interval);
+  const take = (entry: RecordEntry) => {
+    applyEntry(samples.model, entry);
+    return false;
+  };
+  await followRecord(realm, surroundings, { take }).finally(() => clearInterval(interval));
+}
+
+function jsonOf(sample: TopSample, flags: TopFlags): object {
+  const shown = shownActors({ sort: flags.sort, isReversed: false, all: flags.all === true }, sample);
+  const actors = shown.map(({ key: _key, hasMachine: _has, context, ...actor }) => ({ ...actor, context: toJson(context) }));
+  return { realm: flags.realm, ...sample, at: Math.floor(sample.at), actors };
+}
+
+async function fillScreen(realm: RealmSystem, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+  const samples = new Samples(realm, pattern);
+  let view = { ...firstView, sort: flags.sort, all: flags.all === true };
+  let sample = samples.take();
+  const quit = new AbortController();
+  const draw = () => screen.show(screenLines(view, { sample, model: samples.model, realm: flags.realm }, screen.size));
+  const screen = new Screen({
+    input: process.stdin,
+    output: process.stdout,
+    hasColor: (process.env["NO_COLOR"] ?? "") === "",
+    onKey: (key) => {
+      const next = afterKey(view, key, sample, screen.size.height - 5);
+      if (next === undefined) quit.abort();
+      else view = next;
+      draw();
+    },
+    onResize: draw,
+    onExit: (action) => {
+      process.once("exit", action);
+      return () => process.off("exit", action);
+    },
+  });
+  const refresh = () => {
+    if (!view.isPaused) sample = samples.take();
+    draw();
+  };
+  const first = setTimeout(refresh, firstSampleMs);
+  const interval = setInterval(refresh, flags.interval);
+  try {
+    draw();
+    const ended = new Promise<void>((resolve) => quit.signal.addEventListener("abort", () => resolve(), { once: true }));
+    const say = () => undefined;
+    const following = followRecord(
+      realm,
+      { say, signal: AbortSignal.any([surroundings.signal, quit.signal]) },
+      {
+        take: (entry) => {
+          applyEntry(samples.model, entry);
+          return false;
+        },
+      },
+    );
+    await Promise.race([following, ended]);
+    if (quit.signal.aborted) await following.catch(() => undefined);
+  } finally {
+    clearTimeout(first);
+    clearInterval(interval);
+    screen.close();
+  }
+}
