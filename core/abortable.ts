@@ -1,4 +1,4 @@
-import { onAbort } from "./index.js";
+import { onAbort } from "./aborting.js";
 
 /**
  * Resolves or rejects like `promise`. When `signal` aborts first, calls `gaveUp` and rejects with the reason of the

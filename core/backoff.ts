@@ -1,4 +1,5 @@
-import { limits, type Random } from "./index.js";
+import { limits } from "./limits.js";
+import type { Random } from "./random.js";
 
 /** First and longest pause between attempts, in milliseconds. */
 export interface RetryPace {

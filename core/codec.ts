@@ -25,3 +25,13 @@ export function decodeMessage(bytes: Uint8Array, what: string): unknown {
     throw new MalformedMessageError({ what, reason: errorText(error) }, error);
   }
 }
+
+/** The elements of the list that `bytes` encode; undefined: they encode something else. */
+export function decodeList(bytes: Uint8Array): readonly unknown[] | undefined {
+  try {
+    const list = unpack(bytes, allowed);
+    return Array.isArray(list) ? (list as readonly unknown[]) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -28,7 +28,6 @@ export class Loader {
   #queue: PendingLoad[] = [];
   #inFlight = 0;
   #isScheduled = false;
-  #loads = 0;
 
   constructor(options: LoaderOptions) {
     this.#options = options;
@@ -37,11 +36,6 @@ export class Loader {
 
   get inFlight(): number {
     return this.#inFlight;
-  }
-
-  /** Number of keys that were requested since the start. */
-  get loads(): number {
-    return this.#loads;
   }
 
   /**
@@ -56,7 +50,6 @@ export class Loader {
     const pending: PendingLoad = { key, snapshot, ...deferred<CachedRevision>() };
     atSnapshot.set(key, pending);
     this.#queue.push(pending);
-    this.#loads++;
     this.#schedule();
     return pending.promise;
   }

@@ -4,6 +4,7 @@ import {
   decodeValue,
   checkSize,
   encodeValue,
+  firstIndex,
   limits,
   rangeHas,
   TooLargeError,
@@ -59,10 +60,6 @@ export class Writes {
     return this.#byKey.has(key);
   }
 
-  keys(): readonly string[] {
-    return [...this.#byKey.keys()];
-  }
-
   /** Returns all writes in the form in which they are sent. */
   all(): readonly { readonly key: string; readonly value: Uint8Array | undefined }[] {
     return Array.from(this.#byKey.values(), ({ key, bytes }) => ({ key, value: bytes }));
@@ -72,16 +69,8 @@ export class Writes {
   first(range: KeyRange, after: string | undefined): string | undefined {
     this.#sorted ??= [...this.#byKey.keys()].toSorted(compareKeys);
     const sorted = this.#sorted;
-    let low = 0;
-    let high = sorted.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const key = sorted[middle] ?? "";
-      const isBefore = compareKeys(key, range.from) < 0 || (after !== undefined && compareKeys(key, after) <= 0);
-      if (isBefore) low = middle + 1;
-      else high = middle;
-    }
-    const first = sorted[low];
+    const isBefore = (key: string) => compareKeys(key, range.from) < 0 || (after !== undefined && compareKeys(key, after) <= 0);
+    const first = sorted[firstIndex(sorted.length, (index) => isBefore(sorted[index] ?? ""))];
     return first !== undefined && rangeHas(range, first) ? first : undefined;
   }
 }

@@ -5,7 +5,7 @@ import type { Log } from "../../core/log.js";
 import type { Tid } from "../../core/tid.js";
 import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
 import { giveUp } from "../kv/failed-store.js";
-import { everything, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
+import { isEmpty, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 import { recordSerial } from "./revision.js";
 import { emptyPosition, type Position } from "../../core/transaction.js";
@@ -96,10 +96,8 @@ export class CacheDisk {
     const fresh: CacheMeta = { realm, storage, position: emptyPosition, asOf: emptyPosition, isDiscarded: false };
     const bytes = view.get(cacheMetaKey);
     if (bytes === undefined) {
-      for (const _ of view.range(everything)) {
-        throw new StoreError({ folder: store.path, reason: "holds something other than a client cache; name another folder" });
-      }
-      return new CacheDisk(options, store, fresh);
+      if (isEmpty(view)) return new CacheDisk(options, store, fresh);
+      throw new StoreError({ folder: store.path, reason: "holds something other than a client cache; name another folder" });
     }
     const meta = decodeCacheMeta(bytes);
     if (meta !== undefined && (meta.storage !== storage || meta.realm !== realm)) {

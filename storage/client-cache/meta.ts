@@ -1,4 +1,4 @@
-import { asBuffer, decodeMessage, encodeMessage } from "../../core/codec.js";
+import { asBuffer, decodeList, encodeMessage } from "../../core/codec.js";
 import { isTid, type Tid } from "../../core/tid.js";
 import type { Position } from "../../core/transaction.js";
 
@@ -36,14 +36,9 @@ export function encodeCacheMeta({ realm, storage, position, asOf, isDiscarded }:
 
 /** Undefined: written in another format, or incomplete. */
 export function decodeCacheMeta(bytes: Uint8Array): CacheMeta | undefined {
-  let fields: unknown;
-  try {
-    fields = decodeMessage(bytes, "meta record of a cache");
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(fields) || fields.length !== 8 || fields[0] !== formatVersion) return undefined;
-  const [, realm, storage, tid, digest, asOfTid, asOfDigest, isDiscarded] = fields as unknown[];
+  const fields = decodeList(bytes);
+  if (fields?.length !== 8 || fields[0] !== formatVersion) return undefined;
+  const [, realm, storage, tid, digest, asOfTid, asOfDigest, isDiscarded] = fields;
   if (typeof realm !== "string" || typeof storage !== "string" || typeof isDiscarded !== "boolean") return undefined;
   const position = asPosition(tid, digest);
   const asOf = asPosition(asOfTid, asOfDigest);

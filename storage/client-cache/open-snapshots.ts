@@ -1,3 +1,4 @@
+import { firstIndex } from "../../core/ordered-index.js";
 import { assert } from "../../core/assert.js";
 import type { Tid } from "../../core/tid.js";
 import type { HeldRevision } from "./revision.js";
@@ -122,14 +123,8 @@ export class OpenSnapshots {
 
   /** Index of the first open snapshot after `tid`. Most calls are for the end of the list. */
   #after(tid: Tid): number {
-    let low = 0;
-    let high = this.#open.length;
-    if (high > 0 && (this.#open[high - 1] as OpenSnapshot).tid <= tid) return high;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#open[middle] as OpenSnapshot).tid <= tid) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    const { length } = this.#open;
+    if (length > 0 && (this.#open[length - 1] as OpenSnapshot).tid <= tid) return length;
+    return firstIndex(length, (index) => (this.#open[index] as OpenSnapshot).tid <= tid);
   }
 }

@@ -1,3 +1,4 @@
+import { firstIndex } from "../../core/ordered-index.js";
 import { assert } from "../../core/assert.js";
 import { asBuffer } from "../../core/codec.js";
 import { ClosedError, InUseError, WriteInDoubtError } from "../../core/errors.js";
@@ -209,14 +210,7 @@ class SortedEntries {
 
   /** Index of the first key that is not before `text`. */
   #indexOf(text: string): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#keys[middle] ?? "") < text) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstIndex(this.#keys.length, (index) => (this.#keys[index] ?? "") < text);
   }
 }
 

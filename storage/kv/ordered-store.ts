@@ -53,6 +53,12 @@ export interface ByteRange {
 /** The range of every record of a store, in any layout: a key holds text, so its first byte is below these bytes. */
 export const everything: ByteRange = { from: Uint8Array.of(0), to: Uint8Array.of(0xff, 0xff) };
 
+/** Whether a store has no record at all. */
+export function isEmpty(view: View): boolean {
+  const [first] = view.range(everything);
+  return first === undefined;
+}
+
 /** `value` undefined removes the key. */
 export interface StoreChange {
   readonly key: Uint8Array;

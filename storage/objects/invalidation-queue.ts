@@ -1,3 +1,4 @@
+import { firstIndex } from "../../core/ordered-index.js";
 import type { Tid } from "../../core/tid.js";
 import type { LoggedTransaction } from "../../core/transaction.js";
 
@@ -53,13 +54,6 @@ export class InvalidationQueue {
   }
 
   #firstAfter(tid: Tid): number {
-    let low = 0;
-    let high = this.#transactions.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#transactions[middle]?.tid ?? 0) <= tid) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstIndex(this.#transactions.length, (index) => (this.#transactions[index]?.tid ?? 0) <= tid);
   }
 }

@@ -5,10 +5,7 @@ import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, logFrom
 import type { LoggedTransaction } from "../../core/transaction.js";
 
 /** A transaction for a client that missed it. `keys` undefined: too many for a page; the client reads them in parts. */
-export interface PagedTransaction {
-  readonly previous: Tid;
-  readonly tid: Tid;
-  readonly digest: string;
+export interface PagedTransaction extends Omit<LoggedTransaction, "id" | "keys"> {
   readonly keyCount: number;
   readonly keys: readonly string[] | undefined;
 }

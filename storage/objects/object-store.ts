@@ -9,7 +9,7 @@ import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
 import type { StoreChange, OpenStore, OrderedStore, View } from "../kv/ordered-store.js";
 import type { Outcomes } from "./outcomes.js";
-import { HistoryPruner } from "./pruner.js";
+import { HistoryPruner, type PrunePlan } from "./pruner.js";
 import { decodePosition, decodeTid, emptyHistory, encodeTid, metaKey, type PositionRecord } from "./records.js";
 import { checkFormat, restore } from "./restore.js";
 import { listAt, type Listed, type Loaded, revisionAt } from "./revisions.js";
@@ -36,23 +36,6 @@ export interface ObjectStoreOptions {
   readonly outcomeAgeMs?: number;
   readonly outcomesMax?: number;
   readonly snapshotRetentionMs?: number;
-}
-
-/** Result of one step of pruning. */
-export interface PruneStep {
-  /** Entries removed by this step. */
-  readonly removed: number;
-  /** Nothing below the floors is left. */
-  readonly done: boolean;
-}
-
-/** Sizes of a storage. */
-export interface ObjectStoreStats {
-  /** Number of objects that exist. */
-  readonly objects: number;
-  readonly queue: { readonly transactions: number; readonly keys: number };
-  readonly outcomes: number;
-  readonly fences: number;
 }
 
 const positionKey = metaKey("position");
@@ -225,7 +208,7 @@ export class ObjectStore {
   }
 
   /** Sizes, from counters: the call reads no records. */
-  stats(): ObjectStoreStats {
+  stats() {
     return {
       objects: this.#position.objects,
       queue: this.#queue.size,
@@ -283,7 +266,7 @@ export class ObjectStore {
    * Removes entries below the floors, for about `budgetMs` of this process's time at most. Between batches only.
    * Rejects with WriteInDoubtError; a later step finds the entries that this one left.
    */
-  async pruneStep(budgetMs: number, clock: Clock): Promise<PruneStep> {
+  async pruneStep(budgetMs: number, clock: Clock): Promise<Pick<PrunePlan, "removed" | "done">> {
     this.#begin();
     const plan = this.#planPruning(budgetMs, clock);
     if (plan.changes.length === 0) this.#end("idle");
@@ -317,7 +300,7 @@ export class ObjectStore {
     await this.#ordered.close();
   }
 
-  #planPruning(budgetMs: number, clock: Clock): ReturnType<HistoryPruner["plan"]> {
+  #planPruning(budgetMs: number, clock: Clock): PrunePlan {
     try {
       return this.#read((view) => this.#pruner.plan(view, this.#historyFloor, this.#outcomes, budgetMs, clock));
     } catch (error) {

@@ -200,11 +200,7 @@ export function decodeTid(bytes: Uint8Array): Tid {
 // ---- Log
 
 /** Content of a log record without its keys. */
-export interface LogHead {
-  readonly previous: Tid;
-  readonly tid: Tid;
-  readonly digest: string;
-  readonly id: string;
+export interface LogHead extends Omit<LoggedTransaction, "keys"> {
   /**
    * Place in the history: the first transaction has 1. The difference of two places is the number of transactions from
    * one to the other.

@@ -1,7 +1,7 @@
 import { StoreError } from "../../core/errors.js";
 import { type Tid, tidMinus, tidZero } from "../../core/tid.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
-import { type OrderedStore, type View, everything } from "../kv/ordered-store.js";
+import { isEmpty, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { Outcomes } from "./outcomes.js";
 import { allFences, decodePosition, decodeTid, emptyHistory, formatVersion, metaKey, type PositionRecord, textOfKey } from "./records.js";
 import { floorIn } from "./revisions.js";
@@ -33,8 +33,7 @@ export async function checkFormat(store: OrderedStore, storage: string): Promise
   const found = store.read((view) => {
     const format = view.get(metaKey("format"));
     if (format !== undefined) return Buffer.from(format).toString();
-    for (const _ of view.range(everything)) return "something else";
-    return undefined;
+    return isEmpty(view) ? undefined : "something else";
   });
   if (found === expected.toString()) return;
   if (found !== undefined) {

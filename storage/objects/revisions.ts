@@ -39,11 +39,9 @@ export interface Loaded extends Revision {
 }
 
 /** An object in a page, as of the snapshot. */
-export interface ListedRow {
+export interface ListedRow extends Revision {
   readonly key: string;
-  readonly serial: Tid;
   readonly value: Uint8Array;
-  readonly next: Tid | undefined;
 }
 
 /** A page of a listing. */

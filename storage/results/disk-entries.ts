@@ -3,7 +3,7 @@ import type { Clock } from "../../core/clock.js";
 import { limits } from "../../core/limits.js";
 import type { Log } from "../../core/log.js";
 import type { Tag } from "../../core/tag.js";
-import { DiskEntry, StoredResult } from "./disk-entry.js";
+import { DiskEntry, storedResult } from "./disk-entry.js";
 import { DiskIndex } from "./disk-index.js";
 import type {
   AppliedAt,
@@ -21,6 +21,7 @@ import type {
 import type { ValueMode } from "./kept-value.js";
 import { type OpenedTier, readTier } from "./opened-tier.js";
 import type { OpenStore, OrderedStore } from "../kv/ordered-store.js";
+import { swept } from "./swept.js";
 import { TagVersions } from "./tag-versions.js";
 import { Ticks } from "./ticks.js";
 import { TierDisk } from "./tier-disk.js";
@@ -55,8 +56,6 @@ export interface DiskEntryStoreOptions {
 const intervalMsDefault = 30_000;
 /** Last uses written by one batch, the latest first: writing them takes one turn of the event loop. */
 const usesWrittenMax = 10_000;
-/** Entries visited between two readings of the clock. */
-const sweepStride = 64;
 
 /**
  * Results in an OrderedStore; everything except their values is in memory too.
@@ -204,7 +203,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     this.#index.addEntry(entry);
     this.#disk.entry(key, entry);
     this.#makeRoom();
-    return new StoredResult(entry, value, false);
+    return storedResult(entry, value, false);
   }
 
   delete(key: string): boolean {
@@ -230,17 +229,12 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   sweep(budgetMs: number): Swept {
-    const endMs = this.#clock.monotonic() + budgetMs;
-    let removed = 0;
-    for (let looked = 1; ; looked++) {
-      const entry = this.#index.next();
-      if (entry === undefined) return { removed, done: true };
-      if (this.#ticks.now() >= entry.expiresMs || this.#versions.isStale(entry.tags, entry.sequence)) {
-        this.#remove(entry);
-        removed++;
-      }
-      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
-    }
+    return swept(
+      this.#clock,
+      budgetMs,
+      () => this.#index.next(),
+      (entry) => this.#leaves(entry, this.#ticks.now() >= entry.expiresMs || this.#versions.isStale(entry.tags, entry.sequence)),
+    );
   }
 
   get expiresNextMs(): number {
@@ -252,18 +246,17 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   expire(budgetMs: number): Swept {
-    const endMs = this.#clock.monotonic() + budgetMs;
-    let removed = 0;
-    for (let looked = 1; ; looked++) {
-      const nowMs = this.#ticks.now();
-      const entry = this.#index.expiry.next(nowMs);
-      if (entry === undefined) return { removed, done: true };
-      if (nowMs >= entry.expiresMs) {
-        this.#remove(entry);
-        removed++;
-      } else this.#index.expiry.schedule(entry, entry.expiresMs);
-      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
-    }
+    const { expiry } = this.#index;
+    return swept(
+      this.#clock,
+      budgetMs,
+      () => expiry.next(this.#ticks.now()),
+      (entry) => {
+        const hasExpired = this.#ticks.now() >= entry.expiresMs;
+        if (!hasExpired) expiry.schedule(entry, entry.expiresMs);
+        return this.#leaves(entry, hasExpired);
+      },
+    );
   }
 
   stats(): EntryStats {
@@ -343,7 +336,7 @@ export class DiskEntryStore implements PersistentEntryStore {
     if (record === undefined) return this.#remove(entry);
     try {
       const { value, isShared } = decodeRecord(record, values);
-      return new StoredResult(entry, value, isShared);
+      return storedResult(entry, value, isShared);
     } catch (error) {
       log.warn({ name, key: entry.key, error }, "cached result cannot be read");
       return this.#remove(entry);
@@ -371,6 +364,11 @@ export class DiskEntryStore implements PersistentEntryStore {
       this.#disk.entry(entry.key, entry);
     }
     return true;
+  }
+
+  #leaves(entry: DiskEntry, isOver: boolean): boolean {
+    if (isOver) this.#remove(entry);
+    return isOver;
   }
 
   #remove(entry: DiskEntry): undefined {

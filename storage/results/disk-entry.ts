@@ -5,15 +5,10 @@ import type { Ending } from "./expiry.js";
 import type { Recent } from "./recency.js";
 
 /** Facts in memory about an entry on disk. Times are on the monotonic clock. */
-interface About {
-  readonly tags: readonly Tag[];
-  readonly sequence: number;
-  readonly ttlMs: number | undefined;
-  readonly slides: boolean;
+interface About extends Pick<AboutEntry, "tags" | "sequence" | "ttlMs" | "slides" | "valueBytes"> {
   readonly storedMs: number;
   readonly expiresMs: number;
   readonly usedMs: number;
-  readonly valueBytes: number;
 }
 
 /** Overhead of the two records of an entry: LMDB's node headers and index, kind and generation. */
@@ -89,40 +84,17 @@ export class DiskEntry implements Recent<DiskEntry>, Ending {
    * than its time to live.
    */
   static from(about: AboutEntry, wallOffsetMs: number, nowMs: number): DiskEntry {
-    const { key, tags, sequence, ttlMs, slides, valueBytes } = about;
-    return new DiskEntry(key, {
-      tags,
-      sequence,
-      ttlMs,
-      slides,
-      valueBytes,
+    return new DiskEntry(about.key, {
+      ...about,
       storedMs: Math.min(nowMs, about.storedAt - wallOffsetMs),
-      expiresMs: Math.min(nowMs + (ttlMs ?? Infinity), about.expiresAt - wallOffsetMs),
+      expiresMs: Math.min(nowMs + (about.ttlMs ?? Infinity), about.expiresAt - wallOffsetMs),
       usedMs: Math.min(nowMs, about.usedAt - wallOffsetMs),
     });
   }
 }
 
 /** An entry on disk with its value, as a reader gets it. */
-export class StoredResult implements Entry {
-  readonly key: string;
-  readonly value: unknown;
-  readonly isShared: boolean;
-  readonly tags: readonly Tag[];
-  readonly ttlMs: number | undefined;
-  readonly slides: boolean;
-  readonly storedMs: number;
-  readonly expiresMs: number;
-  promise: Promise<unknown> | undefined = undefined;
-
-  constructor(entry: DiskEntry, value: unknown, isShared: boolean) {
-    this.key = entry.key;
-    this.value = value;
-    this.isShared = isShared;
-    this.tags = entry.tags;
-    this.ttlMs = entry.ttlMs;
-    this.slides = entry.slides;
-    this.storedMs = entry.storedMs;
-    this.expiresMs = entry.expiresMs;
-  }
+export function storedResult(entry: DiskEntry, value: unknown, isShared: boolean): Entry {
+  const { key, tags, ttlMs, slides, storedMs, expiresMs } = entry;
+  return { key, value, isShared, tags, ttlMs, slides, storedMs, expiresMs, promise: undefined };
 }

@@ -84,8 +84,7 @@ export class DiskIndex {
   /** Visits all entries one after the other; undefined: the round is complete, and the next call begins another. */
   next(): DiskEntry | undefined {
     const { value, done } = (this.#hand ??= this.#entries.values()).next();
-    if (done !== true) return value;
-    this.#hand = undefined;
-    return undefined;
+    if (done === true) this.#hand = undefined;
+    return value;
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { assert } from "../../core/assert.js";
-import { asBuffer, decodeMessage, encodeMessage } from "../../core/codec.js";
+import { asBuffer, decodeList, encodeMessage } from "../../core/codec.js";
 import { isWhole } from "../../core/counts.js";
 import type { Tag } from "../../core/tag.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
@@ -64,7 +64,7 @@ export function encodeTierMeta({ name, countedBy, generations, position, floor, 
 
 /** Undefined: written in another format, or incomplete. */
 export function decodeTierMeta(bytes: Uint8Array): TierMeta | undefined {
-  const fields = decoded(bytes);
+  const fields = decodeList(bytes);
   if (fields?.length !== 10 || fields[0] !== formatVersion) return undefined;
   const [, name, countedBy, entries, versions, epoch, sequence, time, floor, isDiscarded] = fields;
   if (typeof name !== "string" || typeof isDiscarded !== "boolean" || !isWhole(sequence) || !isWhole(floor)) return undefined;
@@ -200,20 +200,11 @@ export function encodeQueued({ id, tag }: QueuedInvalidation): Uint8Array {
 
 /** Undefined: incomplete. */
 export function decodeQueued(keyBytes: Uint8Array, record: Uint8Array): (QueuedInvalidation & { readonly order: number }) | undefined {
-  const fields = decoded(record);
+  const fields = decodeList(record);
   if (fields?.length !== 2 || keyBytes.length !== 7) return undefined;
   const [id, tag] = fields;
   if (typeof id !== "string" || typeof tag !== "string") return undefined;
   return { id, tag: tag as Tag, order: Buffer.from(keyBytes).readUIntBE(1, 6) };
-}
-
-function decoded(bytes: Uint8Array): readonly unknown[] | undefined {
-  try {
-    const fields = decodeMessage(bytes, "record of a cache");
-    return Array.isArray(fields) ? (fields as unknown[]) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -6,6 +6,7 @@ import { keepValue, type MeasuredValue, type ValueMode } from "./kept-value.js";
 import { BoundedEntry, entryOverheadBytes, type EntrySlot, type Lifetime, MemoryEntry } from "./memory-entry.js";
 import { isAnyPast, isAnyStale, objectChanges } from "../../core/object-read.js";
 import { Recency } from "./recency.js";
+import { swept } from "./swept.js";
 import type { Began, TagTrie } from "./tag-trie.js";
 import { stringBytes } from "./rough-bytes.js";
 import { Ticks } from "./ticks.js";
@@ -199,21 +200,12 @@ export class MemoryEntryStore implements EntryStore<Began> {
 
   /** Stale and expired entries stay during their grace. */
   sweep(budgetMs: number): Swept {
-    const endMs = this.#clock.monotonic() + budgetMs;
-    const hand = (this.#hand ??= this.#entries.values());
-    let removed = 0;
-    for (let looked = 1; ; looked++) {
-      const { value: entry, done } = hand.next();
-      if (done === true) {
-        this.#hand = undefined;
-        return { removed, done: true };
-      }
-      if (this.#isOver(entry)) {
-        this.#removeForGood(entry);
-        removed++;
-      }
-      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
-    }
+    return swept(
+      this.#clock,
+      budgetMs,
+      () => this.#nextOfRound(),
+      (entry) => this.#leaves(entry),
+    );
   }
 
   get expiresNextMs(): number {
@@ -225,17 +217,16 @@ export class MemoryEntryStore implements EntryStore<Began> {
   }
 
   expire(budgetMs: number): Swept {
-    const endMs = this.#clock.monotonic() + budgetMs;
-    let removed = 0;
-    for (let looked = 1; ; looked++) {
-      const entry = this.#expiry.next(this.#ticks.now());
-      if (entry === undefined) return { removed, done: true };
-      if (this.#isOver(entry)) {
-        this.#removeForGood(entry);
-        removed++;
-      } else this.#expiry.schedule(entry, entry.leavesMs);
-      if (looked % sweepStride === 0 && this.#clock.monotonic() >= endMs) return { removed, done: false };
-    }
+    return swept(
+      this.#clock,
+      budgetMs,
+      () => this.#expiry.next(this.#ticks.now()),
+      (entry) => {
+        const isLeaving = this.#leaves(entry);
+        if (!isLeaving) this.#expiry.schedule(entry, entry.leavesMs);
+        return isLeaving;
+      },
+    );
   }
 
   stats(): EntryStats {
@@ -338,6 +329,18 @@ export class MemoryEntryStore implements EntryStore<Began> {
     }
   }
 
+  #nextOfRound(): MemoryEntry | undefined {
+    const { value, done } = (this.#hand ??= this.#entries.values()).next();
+    if (done === true) this.#hand = undefined;
+    return value;
+  }
+
+  #leaves(entry: MemoryEntry): boolean {
+    const isOver = this.#isOver(entry);
+    if (isOver) this.#removeForGood(entry);
+    return isOver;
+  }
+
   /** Removes the entry, and the slot of its key with it. */
   #removeForGood(entry: MemoryEntry): void {
     entry.slot?.leave();
@@ -366,9 +369,6 @@ export class MemoryEntryStore implements EntryStore<Began> {
     if (reads !== undefined) for (const read of reads) read.release();
   }
 }
-
-/** Entries visited between two readings of the clock. */
-const sweepStride = 64;
 
 function markUsed(entry: BoundedEntry): void {
   if (!entry.isUsed) entry.isUsed = true;

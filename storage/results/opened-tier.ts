@@ -2,7 +2,7 @@ import type { Clock } from "../../core/clock.js";
 import { StoreError } from "../../core/errors.js";
 import type { Log } from "../../core/log.js";
 import type { Tag } from "../../core/tag.js";
-import { everything, type ByteRange, type OrderedStore } from "../kv/ordered-store.js";
+import { type ByteRange, everything, isEmpty, type OrderedStore } from "../kv/ordered-store.js";
 import { DiskEntry } from "./disk-entry.js";
 import { type DiskBounds, DiskIndex } from "./disk-index.js";
 import {
@@ -82,10 +82,8 @@ export async function readTier(options: TierOptions, store: OrderedStore): Promi
 function readMeta({ name, log }: TierOptions, store: OrderedStore): TierMeta | undefined {
   const bytes = store.read((view) => view.get(tierMetaKey));
   if (bytes === undefined) {
-    for (const _ of store.read((view) => [...firstOf(view.range(everything))])) {
-      throw new StoreError({ folder: store.path, reason: "holds something other than cached results; name another folder" });
-    }
-    return undefined;
+    if (store.read(isEmpty)) return undefined;
+    throw new StoreError({ folder: store.path, reason: "holds something other than cached results; name another folder" });
   }
   const meta = decodeTierMeta(bytes);
   if (meta !== undefined && meta.name !== name) {
@@ -95,13 +93,6 @@ function readMeta({ name, log }: TierOptions, store: OrderedStore): TierMeta | u
   if (meta === undefined)
     log.warn({ name, folder: store.path, reason: "written in another format" }, "cached results discarded at opening");
   return meta;
-}
-
-function* firstOf<T>(items: Iterable<T>): Generator<T> {
-  for (const item of items) {
-    yield item;
-    return;
-  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { types } from "node:util";
 import { InvalidKeyArgumentError, limits, type Tag } from "../../core/index.js";
+import { viewTypes } from "./value-kind.js";
 
 /**
  * Key of a call among those of one function, for a Map: equal for equal arguments, different for different ones.
@@ -36,22 +37,7 @@ const notPlain = /[^\w]/;
 const plainName = /^[\w.-]+$/;
 
 const typedArrays = new Map<unknown, string>(
-  [
-    Buffer,
-    Uint8Array,
-    Uint8ClampedArray,
-    Int8Array,
-    Uint16Array,
-    Int16Array,
-    Uint32Array,
-    Int32Array,
-    Float32Array,
-    Float64Array,
-    BigInt64Array,
-    BigUint64Array,
-    // Exists in Node 24 and later.
-    ...[Reflect.get(globalThis, "Float16Array") as typeof Float32Array | undefined].filter((each) => each !== undefined),
-  ].map((each) => [each.prototype, each.name]),
+  viewTypes.filter(({ prototype }) => prototype !== DataView.prototype).map(({ prototype }) => [prototype, prototype.constructor.name]),
 );
 
 /**

@@ -1,6 +1,6 @@
 import { keyTag } from "./result-key.js";
-import { asTag, rootTag, type Tag } from "../../core/tag.js";
-import { asBuffer, decodeMessage, encodeMessage } from "../../core/codec.js";
+import { isTagOrRoot, rootTag, type Tag } from "../../core/tag.js";
+import { asBuffer, decodeList, encodeMessage } from "../../core/codec.js";
 import { isWhole } from "../../core/counts.js";
 import { limits } from "../../core/limits.js";
 
@@ -53,19 +53,12 @@ export function encodeSharedRecord(record: SharedRecord): Uint8Array {
 
 /** The record of `key` in `bytes`, whose value aliases them; undefined: they hold something else. */
 export function decodeSharedRecord(bytes: Uint8Array, key: string): SharedRecord | undefined {
-  try {
-    return recordOf(decodeMessage(bytes, "shared result"), key);
-  } catch {
-    return undefined;
-  }
-}
-
-function recordOf(fields: unknown, key: string): SharedRecord | undefined {
-  if (!Array.isArray(fields) || fields.length !== 11) return undefined;
-  const [version, name, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value] = fields as readonly unknown[];
+  const fields = decodeList(bytes);
+  if (fields?.length !== 11) return undefined;
+  const [version, name, epoch, sequence, time, ownSequence, tags, ttlMs, leftMs, slides, value] = fields;
   if (version !== formatVersion || textOf(name) !== key || typeof epoch !== "string" || typeof slides !== "boolean") return undefined;
   if (!isWhole(sequence) || !Number.isFinite(time) || !isWhole(ownSequence) || ownSequence < sequence) return undefined;
-  if (!Array.isArray(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
+  if (!areTags(tags) || tags.length > limits.entryTagsMax + 1 || !(value instanceof Uint8Array)) return undefined;
   if (!isDuration(ttlMs) || !isDuration(leftMs) || (ttlMs === null) !== (leftMs === null) || (leftMs ?? 0) > (ttlMs ?? Infinity))
     return undefined;
   return {
@@ -74,7 +67,7 @@ function recordOf(fields: unknown, key: string): SharedRecord | undefined {
     sequence,
     time: time as number,
     ownSequence,
-    tags: tags.map((tag: unknown) => (tag === rootTag ? rootTag : asTag(tag))),
+    tags,
     ttlMs: ttlMs ?? undefined,
     leftMs: leftMs ?? Infinity,
     slides,
@@ -101,6 +94,10 @@ export function staleAfter({ key, tags, sequence, ownSequence }: SharedRecord): 
 
 function textOf(name: unknown): unknown {
   return name instanceof Uint8Array ? asBuffer(name).toString("utf16le") : name;
+}
+
+function areTags(value: unknown): value is readonly Tag[] {
+  return Array.isArray(value) && value.every((tag: unknown) => typeof tag === "string" && isTagOrRoot(tag));
 }
 
 function isDuration(value: unknown): value is number | null {

@@ -7,7 +7,7 @@
  * could be read.
  */
 import { createHash } from "node:crypto";
-import { decodeMessage, encodeMessage, isWhole, limits, type Tag } from "../../core/index.js";
+import { decodeList, encodeMessage, isWhole, limits, type Tag } from "../../core/index.js";
 import { tagOfSubject, tagSubject } from "../tag-subject.js";
 import type { HeadedMessage } from "../transport.js";
 
@@ -96,14 +96,9 @@ export function readBusWord(subject: string, payload: Uint8Array): BusWord {
 
 /** Fields after the version, or the reason why there are none. */
 function fieldsIn(payload: Uint8Array): readonly unknown[] | "foreign" | "malformed" {
-  let fields: unknown;
-  try {
-    fields = decodeMessage(payload, "message of the bus");
-  } catch {
-    return "malformed";
-  }
-  if (!Array.isArray(fields)) return "malformed";
-  const [version, ...rest] = fields as readonly unknown[];
+  const fields = decodeList(payload);
+  if (fields === undefined) return "malformed";
+  const [version, ...rest] = fields;
   if (version !== protocol) return Number.isSafeInteger(version) ? "foreign" : "malformed";
   return rest;
 }

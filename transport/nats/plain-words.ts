@@ -1,4 +1,4 @@
-import { decodeMessage, isWhole, limits } from "../../core/index.js";
+import { decodeList, isWhole, limits } from "../../core/index.js";
 
 export type PlainKind = "hello" | "beat" | "invalidate" | "bye";
 
@@ -21,14 +21,7 @@ export interface ReadPlainWord extends PlainWord {
 
 /** Undefined: `payload` is not a message of any version. */
 export function readPlainWord(payload: Uint8Array): ReadPlainWord | undefined {
-  let message: unknown;
-  try {
-    message = decodeMessage(payload, "message of the bus");
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(message)) return undefined;
-  const [version, kind, publisher, number, id, tag] = message as readonly unknown[];
+  const [version, kind, publisher, number, id, tag] = decodeList(payload) ?? [];
   if (!Number.isSafeInteger(version) || !isText(publisher) || !isText(id)) return undefined;
   return isWhole(number) ? { kind, publisher, number, id, tag } : undefined;
 }
