@@ -1,29 +1,14 @@
-import type { ObjectStore } from "../../storage/objects/object-store.js";
-import {
-  type Log,
-  MalformedMessageError,
-  OutcomeUnknownError,
-  type Tid,
-  TransactionAbortedError,
-  type ZooidError,
-} from "../../core/index.js";
-import type { CommitQueue } from "./commit-queue.js";
+import { MalformedMessageError, OutcomeUnknownError, type Tid, TransactionAbortedError, type ZooidError } from "../../core/index.js";
 import type { Commit, Committed } from "../protocol/messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
 import type { FenceAllowance } from "./fence-allowance.js";
 import { PendingCommit, type Reply } from "./pending-commit.js";
-import type { RefusedIds } from "./refused-ids.js";
+import type { StorageParts } from "./parts.js";
 import * as wire from "../protocol/codec.js";
 
 /** Parts of the storage that commit requests use. */
-export interface CommitRequestsDeps {
-  readonly store: ObjectStore;
-  readonly queue: CommitQueue;
+export interface CommitRequestsDeps extends StorageParts {
   readonly transactions: OpenTransactions;
-  readonly refusedIds: RefusedIds;
-  /** Starts the next batch: called after a commit was queued. */
-  readonly wake: () => void;
-  readonly log: Log;
 }
 
 /**

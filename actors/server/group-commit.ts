@@ -1,43 +1,31 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { groupCommitMachine } from "../../machines/server/group-commit.js";
-import type { CommitBatch, ObjectStore } from "../../storage/objects/object-store.js";
+import type { CommitBatch } from "../../storage/objects/object-store.js";
 import type { LoggedTransaction, Position } from "../../core/transaction.js";
 import {
   assert,
-  type Clock,
   ClosedError,
   ConflictError,
   DisconnectedError,
   InternalError,
   limits,
-  type Log,
   ReadOnlyError,
   TransactionAbortedError,
   ZooidError,
 } from "../../core/index.js";
 import { backOff, type RetryPace } from "../../core/backoff.js";
 import { BatchTime } from "./batch-time.js";
-import type { CommitQueue } from "./commit-queue.js";
 import { Maintenance } from "./maintenance.js";
 import type { Committed } from "../protocol/messages.js";
 import type { OpenTransactions } from "./open-transactions.js";
+import type { StorageParts } from "./parts.js";
 import type { PendingCommit } from "./pending-commit.js";
-import type { RefusedIds } from "./refused-ids.js";
 
 /** Parts of the storage that group commit uses. */
-export interface GroupCommitDeps {
-  readonly storage: string;
-  readonly store: ObjectStore;
-  readonly queue: CommitQueue;
+export interface GroupCommitDeps extends StorageParts {
   readonly transactions: OpenTransactions;
-  readonly refusedIds: RefusedIds;
-  readonly batchBytesMax: number;
-  readonly clock: Clock;
-  readonly log: Log;
   /** Publishes committed transactions to all clients; called before any commit is answered. */
   readonly publish: (transactions: readonly LoggedTransaction[]) => void;
-  /** Called when the store cannot be opened again, or when a bug ended this actor. */
-  readonly onFatal: (error: unknown) => void;
 }
 
 interface Written {
@@ -257,9 +245,9 @@ export class GroupCommit {
   }
 
   #fill(batch: CommitBatch, round: Round, closing: boolean): void {
-    const { queue, batchBytesMax } = this.#deps;
+    const { queue, options } = this.#deps;
     const time = new BatchTime(this.#deps.store);
-    while (batch.bytes < batchBytesMax) {
+    while (batch.bytes < options.batchBytesMax) {
       const pending = queue.nextCommit();
       if (pending === undefined) return;
       if (pending.ended) continue;

@@ -1,8 +1,8 @@
 import type { LoggedTransaction } from "../../core/transaction.js";
-import type { Transport } from "../../transport/transport.js";
-import type { Notes } from "../record/notes.js";
-import { limits, type Log } from "../../core/index.js";
+import { limits } from "../../core/index.js";
+import { noNotes, type Notes } from "../record/notes.js";
 import type { Broadcast, Invalidation } from "../protocol/messages.js";
+import type { ServedStorageDeps } from "./parts.js";
 import * as wire from "../protocol/codec.js";
 
 /** The invalidation of one transaction. It contains the keys only when they are few enough for a message. */
@@ -15,27 +15,14 @@ function invalidationOf({ previous, tid, digest, keys }: LoggedTransaction): Inv
  * number of clients.
  */
 export class InvalidationPublisher {
-  readonly #storage: string;
+  readonly #deps: ServedStorageDeps;
   readonly #notes: Notes;
-  readonly #transport: Transport;
   readonly #subject: string;
-  readonly #instance: string;
-  readonly #log: Log;
 
-  constructor(deps: {
-    readonly storage: string;
-    readonly transport: Transport;
-    readonly subject: string;
-    readonly instance: string;
-    readonly notes: Notes;
-    readonly log: Log;
-  }) {
-    this.#storage = deps.storage;
-    this.#notes = deps.notes;
-    this.#transport = deps.transport;
-    this.#subject = deps.subject;
-    this.#instance = deps.instance;
-    this.#log = deps.log;
+  constructor(deps: ServedStorageDeps, subject: string) {
+    this.#deps = deps;
+    this.#notes = deps.system?.notes ?? noNotes;
+    this.#subject = subject;
   }
 
   /**
@@ -45,8 +32,9 @@ export class InvalidationPublisher {
   publish(transactions: readonly LoggedTransaction[]): void {
     this.#publish(transactions.map(invalidationOf));
     if (!this.#notes.isRecording) return;
-    const [who, of] = [`server/${this.#storage}`, this.#storage];
-    for (const { id, tid, keys } of transactions) this.#notes.note({ what: "written", who, of, id, number: tid, size: keys.length });
+    const { storage } = this.#deps;
+    const who = `server/${storage}`;
+    for (const { id, tid, keys } of transactions) this.#notes.note({ what: "written", who, of: storage, id, number: tid, size: keys.length });
   }
 
   /** Publishes a heartbeat or goodbye. An error is only logged: clients notice the silence. */
@@ -55,9 +43,9 @@ export class InvalidationPublisher {
   }
 
   #publish(transactions: readonly Invalidation[]): void {
-    const bytes = wire.broadcast.write({ type: "invalidations", instance: this.#instance, transactions });
+    const bytes = wire.broadcast.write({ type: "invalidations", instance: this.#deps.instance, transactions });
     const [first] = transactions;
-    if (bytes.length <= this.#transport.payloadBytesMax || first === undefined) {
+    if (bytes.length <= this.#deps.transport.payloadBytesMax || first === undefined) {
       this.#sendBytes(bytes);
     } else if (transactions.length > 1) {
       const half = transactions.length >>> 1;
@@ -66,15 +54,15 @@ export class InvalidationPublisher {
     } else if (first.keys !== undefined) {
       this.#publish([{ ...first, keys: undefined }]);
     } else {
-      this.#log.error({ subject: this.#subject, bytes: bytes.length }, "an invalidation without keys does not fit in a message");
+      this.#deps.log.error({ subject: this.#subject, bytes: bytes.length }, "an invalidation without keys does not fit in a message");
     }
   }
 
   #sendBytes(bytes: Uint8Array): void {
     try {
-      this.#transport.publish(this.#subject, bytes);
+      this.#deps.transport.publish(this.#subject, bytes);
     } catch (error) {
-      this.#log.debug({ err: error, subject: this.#subject }, "a message could not be published");
+      this.#deps.log.debug({ err: error, subject: this.#subject }, "a message could not be published");
     }
   }
 }

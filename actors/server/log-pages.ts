@@ -1,17 +1,12 @@
 import { LRUCache } from "lru-cache";
-import type { ObjectStore } from "../../storage/objects/object-store.js";
-import type { Transport } from "../../transport/transport.js";
-import { BehindError, type Clock, limits, type Log, ServerBusyError, SnapshotTooOldError, type Tid } from "../../core/index.js";
+import { BehindError, limits, ServerBusyError, SnapshotTooOldError, type Tid } from "../../core/index.js";
 import type { KeysRequest, LogRequest } from "../protocol/messages.js";
 import { PacedSending } from "../system/paced-sending.js";
+import type { StorageParts } from "./parts.js";
 import type { Reply } from "./pending-commit.js";
 import * as wire from "../protocol/codec.js";
 
-export interface LogPagesDeps {
-  readonly store: ObjectStore;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly log: Log;
+export interface LogPagesDeps extends StorageParts {
   /** The bytes of the answer that fails with `error`. */
   readonly refusal: (error: unknown, operation: string) => Uint8Array;
 }

@@ -1,12 +1,11 @@
 import { type Actor, createActor } from "xstate";
 import { transactionMachine, type TransactionEvent } from "../../machines/server/transaction.js";
 import type { CommitRequest } from "../../core/transaction.js";
-import { type Clock, type Log, ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../../core/index.js";
-import type { CommitQueue } from "./commit-queue.js";
+import { ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../../core/index.js";
 import type { FenceAllowance } from "./fence-allowance.js";
 import { LockTable } from "./lock-table.js";
+import type { StorageParts } from "./parts.js";
 import { PendingCommit, type Reply } from "./pending-commit.js";
-import type { RefusedIds } from "./refused-ids.js";
 
 /** A transaction with an actor: it waits for held objects, or it was voted. */
 interface HeldTransaction {
@@ -31,21 +30,10 @@ interface HeldTransaction {
 }
 
 /** Parts of the storage that open transactions use. */
-export interface OpenTransactionsDeps {
-  readonly storage: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly queue: CommitQueue;
-  readonly refusedIds: RefusedIds;
-  readonly timeoutMs: number;
-  readonly countMax: number;
-  /** Starts the next batch: called after a commit was queued. */
-  readonly wake: () => void;
+export interface OpenTransactionsDeps extends StorageParts {
   readonly closeSession: (session: string) => void;
   /** Allowance of fences of the session with this public id; undefined once the session has ended. */
   readonly fencesOf: (session: string) => FenceAllowance | undefined;
-  /** Called when a bug ended the actor of a transaction: the state of the objects that it held is unknown. */
-  readonly onFatal: (error: unknown) => void;
 }
 
 /** The transactions of one storage that need more than one message, or that wait: a root actor for each, in a map. */
@@ -135,7 +123,8 @@ export class OpenTransactions {
   #opened(pending: PendingCommit, request: CommitRequest): HeldTransaction {
     const known = this.#open.get(pending.id);
     if (known !== undefined) return known;
-    const { clock, storage, countMax, fencesOf, onFatal } = this.#deps;
+    const { clock, storage, options, fencesOf, onFatal } = this.#deps;
+    const { transactionsOpenMax: countMax } = options;
     if (this.#open.size >= countMax) throw new ServerBusyError({ what: "open transactions", countMax });
     const { id, session } = pending;
     const allowance = fencesOf(session);
@@ -165,7 +154,8 @@ export class OpenTransactions {
   }
 
   #provided(): typeof transactionMachine {
-    const { log, storage, timeoutMs, refusedIds, queue, closeSession } = this.#deps;
+    const { log, storage, options, refusedIds, queue, closeSession } = this.#deps;
+    const { transactionTimeoutMs: timeoutMs } = options;
     const transactionOf = (context: { readonly id: string }) => this.#open.get(context.id);
     return transactionMachine.provide({
       actions: {

@@ -1,21 +1,14 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { pruningMachine } from "../../machines/server/pruning.js";
-import type { ObjectStore } from "../../storage/objects/object-store.js";
-import { type Clock, ClosedError, limits, type Log, type Tid, tidMinus } from "../../core/index.js";
+import { ClosedError, limits, type Tid, tidMinus } from "../../core/index.js";
 import { backOff } from "../../core/backoff.js";
+import type { StorageParts } from "./parts.js";
 
-export interface PrunerDeps {
-  readonly storage: string;
-  readonly store: ObjectStore;
-  /** Undefined: history is kept for ever, and only fences below the id floor are removed. */
-  readonly historyAgeMs: number | undefined;
-  readonly intervalMs: number;
+export interface PrunerDeps extends StorageParts {
   /** Oldest snapshot that a live client reads; undefined: none. */
   readonly oldestSnapshot: () => Tid | undefined;
   /** Runs one piece of work on the store between two batches. */
   readonly maintain: <T>(work: () => Promise<T>) => Promise<T>;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** Removes the history of one storage that is older than `historyAgeMs` and that no live client reads. */
@@ -46,7 +39,8 @@ export class StoragePruner {
   }
 
   #provided(): typeof pruningMachine {
-    const { storage, store, intervalMs, maintain, clock, log } = this.#deps;
+    const { storage, store, options, maintain, clock, log } = this.#deps;
+    const { pruningIntervalMs: intervalMs } = options;
     return pruningMachine.provide({
       actors: {
         raiseFloor: fromPromise(async () => {
@@ -75,7 +69,8 @@ export class StoragePruner {
   }
 
   #floorWanted(): Tid | undefined {
-    const { store, historyAgeMs, oldestSnapshot } = this.#deps;
+    const { store, options, oldestSnapshot } = this.#deps;
+    const { historyAgeMs } = options.store;
     if (historyAgeMs === undefined) return undefined;
     const byAge = tidMinus(store.position.tid, historyAgeMs);
     const oldest = oldestSnapshot();

@@ -1,10 +1,8 @@
 import { type ObjectStore, olderRevisionLooks } from "../../storage/objects/object-store.js";
-import type { Message, Transport } from "../../transport/transport.js";
+import type { Message } from "../../transport/transport.js";
 import {
-  type Clock,
   ClosedError,
   limits,
-  type Log,
   MalformedMessageError,
   NotOwnerError,
   ReadOnlyError,
@@ -14,29 +12,17 @@ import {
 } from "../../core/index.js";
 import type { CommitRequests } from "./commit-requests.js";
 import { LogPages } from "./log-pages.js";
-import {
-  isOwnedBy,
-  type List,
-  type ListAnswer,
-  type Load,
-  type LoadAnswer,
-  type LoadedRevision,
-  type ServerStatus,
-  type Writer,
-} from "../protocol/messages.js";
+import { isOwnedBy, type List, type Load, type ServerStatus, type Writer } from "../protocol/messages.js";
+import type { StorageParts } from "./parts.js";
 import type { Reply } from "./pending-commit.js";
 import type { Session, Sessions } from "./sessions.js";
 import type { Verdicts } from "./verdict.js";
 import * as wire from "../protocol/codec.js";
 
-export interface RequestHandlersDeps {
-  readonly storage: string;
-  readonly store: ObjectStore;
+export interface RequestHandlersDeps extends StorageParts {
   readonly sessions: Sessions;
   readonly commits: CommitRequests;
   readonly verdicts: Verdicts;
-  /** The option `readOnly` of the server: it takes no writes. */
-  readonly readOnly: boolean;
   /** Whether a write is in doubt, so that the store is closed until it is opened again. */
   readonly isInDoubt: () => boolean;
   readonly status: () => ServerStatus;
@@ -44,9 +30,6 @@ export interface RequestHandlersDeps {
   readonly writer: (nonce: string) => Writer;
   /** Registers a client and returns the answer. Throws the error that refuses the client. */
   readonly register: (payload: Uint8Array) => Uint8Array;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /**
@@ -170,7 +153,7 @@ export class RequestHandlers {
       }
       case "writer": {
         const { nonce } = wire.challenge.read(payload);
-        if (this.#deps.readOnly) throw new ReadOnlyError({ who: "server" });
+        if (this.#deps.options.readOnly) throw new ReadOnlyError({ who: "server" });
         reply(wire.writeAnswer(wire.writer, this.#deps.writer(nonce)));
         return;
       }
@@ -193,9 +176,9 @@ export class RequestHandlers {
    * the transaction `id` belongs to another client.
    */
   #writer(secret: string, id: string): Session {
-    const { sessions, readOnly } = this.#deps;
+    const { sessions, options } = this.#deps;
     const session = sessions.heard(secret);
-    if (readOnly) throw new ReadOnlyError({ who: "server" });
+    if (options.readOnly) throw new ReadOnlyError({ who: "server" });
     if (session.readOnly) throw new ReadOnlyError({ who: "client" });
     if (!isOwnedBy(session.owner, id)) throw new NotOwnerError({ transaction: id });
     return session;
@@ -224,13 +207,13 @@ export class RequestHandlers {
 }
 
 /** The first of the requested revisions, as many as fit in a page, but at least one. */
-function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
+function loaded(store: ObjectStore, { keys, snapshot }: Load) {
   const [first] = keys;
   if (first === undefined) throw new MalformedMessageError({ what: "load.keys", reason: "is empty" });
   const revision = store.load(first, snapshot);
   // The as-of of the first revision is valid for the later ones too: theirs is the same or later.
   const { asOf } = revision;
-  const revisions: LoadedRevision[] = [revision];
+  const revisions = [revision];
   let bytes = revision.value?.length ?? 0;
   let looks = 0;
   for (let index = 1; index < keys.length && bytes < limits.listPageBytesMax && looks < limits.pageLooksMax; index++) {
@@ -243,6 +226,6 @@ function loaded(store: ObjectStore, { keys, snapshot }: Load): LoadAnswer {
   return { asOf, revisions };
 }
 
-function listed(store: ObjectStore, { range, snapshot, rowsMax }: List): ListAnswer {
+function listed(store: ObjectStore, { range, snapshot, rowsMax }: List) {
   return store.list(range, snapshot, Math.min(Math.max(rowsMax, 1), limits.listPageRowsMax), limits.listPageBytesMax);
 }

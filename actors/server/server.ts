@@ -48,22 +48,8 @@ export async function startStorageServer(options: StorageServerOptions): Promise
         served.delete(storage);
         options.onFatal?.(error);
       };
-      const deps = {
-        realm,
-        storage,
-        instance,
-        startedAt,
-        startedMs,
-        transport,
-        clock,
-        random,
-        log,
-        options: storageOptions,
-        system,
-        takeOver,
-        signal,
-        onFatal,
-      };
+      const started = { instance, startedAt, startedMs, transport, clock, random, log };
+      const deps = { realm, storage, ...started, options: storageOptions, system, takeOver, signal, onFatal };
       served.set(storage, await ServedStorage.start(deps));
     }
   } catch (error) {
@@ -80,7 +66,7 @@ export async function startStorageServer(options: StorageServerOptions): Promise
 function answerStorages(
   { realm, transport, log }: Pick<StorageServerOptions, "realm" | "transport"> & { readonly log: Log },
   served: ReadonlyMap<string, unknown>,
-): Subscription {
+): readonly Subscription[] {
   const answer = ({ subject, reply }: Message) => {
     try {
       reply?.(wire.writeAnswer(wire.storages, { realm, storages: [...served.keys()].sort() }));
@@ -88,24 +74,19 @@ function answerStorages(
       log.debug({ err: error, subject }, "an answer could not be sent");
     }
   };
-  const subscriptions = [storagesSubject(realm), serversSubject].map((subject) => transport.subscribe(subject, answer));
-  return {
-    unsubscribe: () => {
-      for (const each of subscriptions) each.unsubscribe();
-    },
-  };
+  return [storagesSubject(realm), serversSubject].map((subject) => transport.subscribe(subject, answer));
 }
 
 class RunningServer implements StorageServer {
   readonly instance: string;
   readonly #served: Map<string, ServedStorage>;
-  readonly #subscription: Subscription;
+  readonly #subscriptions: readonly Subscription[];
   #closing: Promise<void> | undefined;
 
-  constructor(instance: string, served: Map<string, ServedStorage>, subscription: Subscription) {
+  constructor(instance: string, served: Map<string, ServedStorage>, subscriptions: readonly Subscription[]) {
     this.instance = instance;
     this.#served = served;
-    this.#subscription = subscription;
+    this.#subscriptions = subscriptions;
   }
 
   get storages(): readonly string[] {
@@ -124,13 +105,13 @@ class RunningServer implements StorageServer {
   }
 
   kill(): void {
-    this.#subscription.unsubscribe();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     for (const served of this.#served.values()) served.kill();
     this.#served.clear();
   }
 
   async #close(): Promise<void> {
-    this.#subscription.unsubscribe();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     await Promise.all(Array.from(this.#served.values(), (each) => each.close()));
     this.#served.clear();
   }

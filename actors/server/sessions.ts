@@ -1,18 +1,9 @@
 import { type Actor, createActor } from "xstate";
 import { sessionMachine } from "../../machines/server/session.js";
-import {
-  type Clock,
-  limits,
-  type Log,
-  MalformedMessageError,
-  publicId,
-  ServerBusyError,
-  type Tid,
-  UnknownSessionError,
-} from "../../core/index.js";
+import { limits, MalformedMessageError, publicId, ServerBusyError, type Tid, UnknownSessionError } from "../../core/index.js";
 import { FenceAllowance } from "./fence-allowance.js";
+import type { StorageParts } from "./parts.js";
 import type { Register } from "../protocol/messages.js";
-import type { ActorSystem } from "../system/actor-system.js";
 
 /** The session of a registered client. */
 export interface Session {
@@ -46,30 +37,18 @@ interface HeldSnapshot {
   isLogged: boolean;
 }
 
-export interface SessionsDeps {
-  readonly storage: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly timeoutMs: number;
-  /**
-   * A snapshot that a client keeps open for longer is logged once: the client began a transaction there, and neither
-   * committed nor aborted it.
-   */
-  readonly snapshotHeldMs: number;
-  readonly countMax: number;
-  readonly countPerClientMax: number;
-  /**
-   * Silence after which a session may be ended to make room for another session of its client: two keep-alives are
-   * missing. Below `timeoutMs`.
-   */
-  readonly idleMs: number;
-  readonly fencesPerSessionMax: number;
+export interface SessionsDeps extends StorageParts {
   readonly abortTransactions: (session: string) => void;
-  /** System in which the machines of sessions are registered for inspection. */
-  readonly system: ActorSystem | undefined;
-  /** Called when a bug ended the actor of a session: the state of its transactions is unknown. */
-  readonly onFatal: (error: unknown) => void;
 }
+
+/**
+ * A snapshot that a client keeps open for this many times snapshotRetentionMs is logged once: the client began a
+ * transaction there, and neither committed nor aborted it.
+ */
+const retentionsHeldMax = 2;
+
+/** Intervals of keep-alives after which a silent session may be ended to make room for another one of its client. */
+const keepAlivesMissedMax = 2.5;
 
 /** The registered clients of one storage. */
 export class Sessions {
@@ -100,7 +79,7 @@ export class Sessions {
    * first report of the client. Throws ServerBusyError, MalformedMessageError.
    */
   open({ client, readOnly, clientSecret, sessionSecret, oldestSnapshot }: Register): Session {
-    const { clock, fencesPerSessionMax, storage, log, system, onFatal } = this.#deps;
+    const { clock, options, storage, log, system, onFatal } = this.#deps;
     const owner = publicId(clientSecret);
     const opened = this.#bySecret.get(sessionSecret);
     if (opened !== undefined) {
@@ -123,7 +102,7 @@ export class Sessions {
       isUsed: false,
       oldestSnapshot,
       held: undefined,
-      fences: new FenceAllowance(clock, fencesPerSessionMax, limits.outcomeAgeMs),
+      fences: new FenceAllowance(clock, options.fencesPerSessionMax, limits.outcomeAgeMs),
       actor,
       unregister: system?.register(`server/${storage}/session/${id}`, actor, { accepts: [], describe: () => ({ client }) }),
     };
@@ -163,7 +142,8 @@ export class Sessions {
       session.held = undefined;
       return;
     }
-    const { clock, log, storage, snapshotHeldMs } = this.#deps;
+    const { clock, log, storage, options } = this.#deps;
+    const snapshotHeldMs = retentionsHeldMax * (options.store.snapshotRetentionMs ?? limits.snapshotRetentionMs);
     const nowMs = clock.monotonic();
     if (session.held?.snapshot !== oldestSnapshot) session.held = { snapshot: oldestSnapshot, sinceMs: nowMs, isLogged: false };
     const { held, client, id } = session;
@@ -211,7 +191,7 @@ export class Sessions {
 
   /** Ends an unused session if a new one has no room. Throws ServerBusyError when no session can be ended. */
   #makeRoom(client: string): void {
-    const { countMax, countPerClientMax } = this.#deps;
+    const { sessionsMax: countMax, sessionsPerClientMax: countPerClientMax } = this.#deps.options;
     const ofClient = this.#byClient.get(client);
     if (ofClient !== undefined && ofClient.size >= countPerClientMax) {
       if (!this.#displace(this.#quietest(ofClient))) {
@@ -236,14 +216,17 @@ export class Sessions {
    */
   #displace(session: Session | undefined): boolean {
     if (session === undefined) return false;
+    const { sessionTimeoutMs, keepAliveIntervalMs } = this.#deps.options;
     const silentMs = this.#deps.clock.monotonic() - session.heardAtMs;
-    if (silentMs < (session.isUsed ? this.#deps.idleMs : limits.sessionUnusedMs)) return false;
+    const idleMs = Math.min(sessionTimeoutMs, keepAlivesMissedMax * keepAliveIntervalMs);
+    if (silentMs < (session.isUsed ? idleMs : limits.sessionUnusedMs)) return false;
     session.actor.send({ type: "DISPLACED" });
     return true;
   }
 
   #provided(): typeof sessionMachine {
-    const { storage, clock, log, timeoutMs, abortTransactions } = this.#deps;
+    const { storage, clock, log, options, abortTransactions } = this.#deps;
+    const { sessionTimeoutMs: timeoutMs } = options;
     const silentMs = (id: string) => clock.monotonic() - (this.#byId.get(id)?.heardAtMs ?? 0);
     return sessionMachine.provide({
       actions: {

@@ -1,57 +1,21 @@
 import { ObjectStore } from "../../storage/objects/object-store.js";
-import type { Message, Subscription, Transport } from "../../transport/transport.js";
-import {
-  type AnotherWriterError,
-  type Random,
-  type Clock,
-  DisconnectedError,
-  limits,
-  type Log,
-  type NotAuthorizedError,
-  ZooidError,
-} from "../../core/index.js";
+import type { Message, Subscription } from "../../transport/transport.js";
+import { type AnotherWriterError, DisconnectedError, limits, type NotAuthorizedError, ZooidError } from "../../core/index.js";
 import { askForWriter, checkNoWriter, WriterWatch } from "../protocol/another-writer.js";
 import { CommitQueue } from "./commit-queue.js";
 import { CommitRequests } from "./commit-requests.js";
 import { GroupCommit } from "./group-commit.js";
 import { InvalidationPublisher } from "./invalidation-publisher.js";
 import { type ServerRole, type ServerStatus, storageSubjects, type Writer } from "../protocol/messages.js";
-import { noNotes } from "../record/notes.js";
 import { OpenTransactions } from "./open-transactions.js";
+import type { ServedStorageDeps, StorageParts } from "./parts.js";
 import { StoragePruner } from "./pruner.js";
 import { RefusedIds } from "./refused-ids.js";
 import { RequestHandlers } from "./requests.js";
-import type { CheckedStorageOptions } from "./options.js";
 import { Sessions } from "./sessions.js";
-import type { ActorSystem } from "../system/actor-system.js";
 import { Verdicts } from "./verdict.js";
 import * as wire from "../protocol/codec.js";
 import { writerProof } from "../protocol/writer-proof.js";
-
-/** A snapshot that a client keeps open is logged after this many times snapshotRetentionMs. */
-const retentionsHeldMax = 2;
-
-export interface ServedStorageDeps {
-  readonly realm: string;
-  readonly storage: string;
-  readonly instance: string;
-  /** Wall clock at the start of the server. If two servers write, the one that started first continues. */
-  readonly startedAt: number;
-  /** The same time on the monotonic clock. */
-  readonly startedMs: number;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly options: CheckedStorageOptions;
-  readonly system: ActorSystem | undefined;
-  /** Whether to begin to write although another writer that does not answer may still run. */
-  readonly takeOver: boolean;
-  /** Cancels a start that waits. */
-  readonly signal: AbortSignal | undefined;
-  /** Called when the storage ended by itself: it answers no more requests. */
-  readonly onFatal: (error: unknown) => void;
-}
 
 /** One storage of a server: its store, its clients, and the subjects of its requests. */
 export class ServedStorage {
@@ -98,81 +62,43 @@ export class ServedStorage {
   private constructor(deps: ServedStorageDeps, store: ObjectStore) {
     this.#deps = deps;
     this.#store = store;
-    const { realm, storage, instance, transport, clock, log, options } = deps;
+    const { realm, storage, log, options } = deps;
     this.#subjects = storageSubjects(realm, storage);
-    const queue = new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax);
-    const refusedIds = new RefusedIds();
-    const wake = () => this.#groupCommit.wake();
-    const onFatal = (error: unknown) => {
-      log.fatal({ err: error, storage }, "a storage ended");
-      this.kill();
-      deps.onFatal(error);
+    const parts: StorageParts = {
+      ...deps,
+      store,
+      queue: new CommitQueue(options.commitQueueMax, options.commitsInAirBytesMax),
+      refusedIds: new RefusedIds(),
+      wake: () => this.#groupCommit.wake(),
+      onFatal: (error) => {
+        log.fatal({ err: error, storage }, "a storage ended");
+        this.kill();
+        deps.onFatal(error);
+      },
     };
     this.#transactions = new OpenTransactions({
-      storage,
-      clock,
-      log,
-      queue,
-      refusedIds,
-      timeoutMs: options.transactionTimeoutMs,
-      countMax: options.transactionsOpenMax,
-      wake,
+      ...parts,
       closeSession: (session) => this.#sessions.hung(session),
       fencesOf: (session) => this.#sessions.get(session)?.fences,
-      onFatal,
     });
-    this.#sessions = new Sessions({
-      storage,
-      clock,
-      log,
-      timeoutMs: options.sessionTimeoutMs,
-      snapshotHeldMs: retentionsHeldMax * (options.store.snapshotRetentionMs ?? limits.snapshotRetentionMs),
-      countMax: options.sessionsMax,
-      countPerClientMax: options.sessionsPerClientMax,
-      idleMs: Math.min(options.sessionTimeoutMs, 2.5 * options.keepAliveIntervalMs),
-      fencesPerSessionMax: options.fencesPerSessionMax,
-      abortTransactions: (session) => this.#transactions.abortAllOf(session),
-      system: deps.system,
-      onFatal,
-    });
-    const { notes = noNotes } = deps.system ?? {};
-    this.#publisher = new InvalidationPublisher({ storage, transport, subject: this.#subjects.invalidations, instance, notes, log });
-    this.#groupCommit = new GroupCommit({
-      storage,
-      store,
-      queue,
-      transactions: this.#transactions,
-      refusedIds,
-      batchBytesMax: options.batchBytesMax,
-      clock,
-      log,
-      publish: (transactions) => this.#publisher.publish(transactions),
-      onFatal,
-    });
+    const transactions = this.#transactions;
+    this.#sessions = new Sessions({ ...parts, abortTransactions: (session) => transactions.abortAllOf(session) });
+    this.#publisher = new InvalidationPublisher(deps, this.#subjects.invalidations);
+    this.#groupCommit = new GroupCommit({ ...parts, transactions, publish: (committed) => this.#publisher.publish(committed) });
     this.#pruner = new StoragePruner({
-      storage,
-      store,
-      historyAgeMs: options.store.historyAgeMs,
-      intervalMs: options.pruningIntervalMs,
+      ...parts,
       oldestSnapshot: () => this.#sessions.oldestSnapshot,
       maintain: (work) => this.#groupCommit.maintain(work),
-      clock,
-      log,
     });
     this.#handlers = new RequestHandlers({
-      storage,
-      store,
+      ...parts,
       sessions: this.#sessions,
-      commits: new CommitRequests({ store, queue, transactions: this.#transactions, refusedIds, wake, log }),
+      commits: new CommitRequests({ ...parts, transactions }),
       verdicts: new Verdicts(store, { ...options.store, writes: !options.readOnly }),
-      readOnly: options.readOnly,
       isInDoubt: () => this.#groupCommit.isInDoubt,
       status: () => this.status(),
       writer: (nonce) => this.#writer(nonce),
       register: (payload) => this.#register(payload),
-      transport,
-      clock,
-      log,
     });
     this.#watch = new WriterWatch(deps, this.#role, (error) => this.#stopForOtherWriter(error));
   }

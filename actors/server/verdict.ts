@@ -19,17 +19,12 @@ export interface VerdictsOptions {
  */
 export class Verdicts {
   readonly #store: ObjectStore;
-  readonly #writes: boolean;
-  readonly #invalidationAgeMs: number;
-  readonly #replayTransactionsMax: number;
-  constructor(
-    store: ObjectStore,
-    { writes, invalidationAgeMs = limits.invalidationAgeMs, replayTransactionsMax = limits.replayTransactionsMax }: VerdictsOptions,
-  ) {
+  readonly #options: Required<VerdictsOptions>;
+
+  constructor(store: ObjectStore, options: VerdictsOptions) {
+    const { invalidationAgeMs, replayTransactionsMax } = limits;
     this.#store = store;
-    this.#writes = writes;
-    this.#invalidationAgeMs = invalidationAgeMs;
-    this.#replayTransactionsMax = replayTransactionsMax;
+    this.#options = { invalidationAgeMs, replayTransactionsMax, ...options };
   }
 
   on({ position, asOf }: Pick<Verify, "position" | "asOf">): Verdict {
@@ -37,7 +32,7 @@ export class Verdicts {
     const verdict = (type: Verdict["type"]): Verdict => ({ type, position: last });
     const found = [this.#find(position), this.#find(asOf)];
     if (found.includes("other")) return verdict("otherHistory");
-    if (found.includes("ahead")) return verdict(this.#writes ? "lost" : "behind");
+    if (found.includes("ahead")) return verdict(this.#options.writes ? "lost" : "behind");
     if (position.tid === last.tid) return verdict("upToDate");
     return verdict(this.#isReplayable(position.tid) ? "replay" : "discard");
   }
@@ -45,8 +40,8 @@ export class Verdicts {
   #isReplayable(tid: Tid): boolean {
     const store = this.#store;
     if (store.queueHas(tid)) return true;
-    if (tid < store.historyFloor || tid < tidMinus(store.position.tid, this.#invalidationAgeMs)) return false;
-    return store.countAfter(tid) <= this.#replayTransactionsMax;
+    if (tid < store.historyFloor || tid < tidMinus(store.position.tid, this.#options.invalidationAgeMs)) return false;
+    return store.countAfter(tid) <= this.#options.replayTransactionsMax;
   }
 
   /**
