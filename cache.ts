@@ -27,7 +27,7 @@ export type { AnyFunction, ArgumentsOf, Cacheable, Cached, MethodContext, Method
 export type { CacheableOptions } from "./actors/cache/cacheable-options.js";
 export type { CacheObserver } from "./actors/cache/observers.js";
 export type { Pruned } from "./actors/cache/pruner.js";
-export type { Publication } from "./actors/cache/publication.js";
+export type { Publication } from "./actors/cache/outbox.js";
 export type { Tags } from "./actors/cache/tag-list.js";
 export { findCacheNodes } from "./actors/cache/admin/nodes.js";
 export type {

@@ -28,7 +28,7 @@ import { type Cacheable, cacheableOf } from "./cacheable.js";
 import { checkNames } from "../../core/options.js";
 import type { CacheObserver } from "./observers.js";
 import type { Call, Work } from "./cached-work.js";
-import type { Publication } from "./publication.js";
+import type { Publication } from "./outbox.js";
 import { noBucketCounts, sharedAgeMsMax } from "./shared-tier.js";
 import type { BeganHere } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
@@ -215,22 +215,9 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   return { cache: new OpenCache(core, pruner, transport, release), core };
 }
 
-const setOptionNames: ReadonlySet<string> = new Set<keyof SetOptions>([
-  "ttl",
-  "readExtendTtl",
-  "cacheErrors",
-  "staleIfError",
-  "tags",
-  "since",
-]);
-const getOrSetOptionNames: ReadonlySet<string> = new Set<keyof GetOrSetOptions>([
-  "ttl",
-  "readExtendTtl",
-  "cacheErrors",
-  "staleIfError",
-  "tags",
-  "signal",
-]);
+const ruleNames = ["ttl", "readExtendTtl", "cacheErrors", "staleIfError", "tags"] as const;
+const setOptionNames: ReadonlySet<string> = new Set<keyof SetOptions>([...ruleNames, "since"]);
+const getOrSetOptionNames: ReadonlySet<string> = new Set<keyof GetOrSetOptions>([...ruleNames, "signal"]);
 
 const everything: readonly Tag[] = [rootTag];
 

@@ -8,7 +8,7 @@ import type { CachedCalls } from "./cached-calls.js";
 import type { Call, KeepingRules, Work } from "./cached-work.js";
 import type { Entry } from "../../storage/results/entry-store.js";
 import { FunctionNames, type NameRequest, nameWasTaken } from "./function-names.js";
-import type { Publication } from "./publication.js";
+import type { Publication } from "./outbox.js";
 import { ResultShare } from "./result-share.js";
 import { asTags } from "./tag-list.js";
 

@@ -8,7 +8,6 @@ import {
   type Clock,
   isThenable,
   limits,
-  type Log,
   OutsideComputationError,
   rootTag,
   SyncTierError,
@@ -22,22 +21,12 @@ import { Computation } from "../tracking/computation.js";
 import { beginComputing, currentComputations, endComputing, isAnythingComputing, noteReads } from "../tracking/computations.js";
 import { Flight, type FlightDeps } from "./flight.js";
 import { Running } from "./running.js";
-import { type BeganHere, failureOf, promised, type Tiers } from "./tiers.js";
+import { type BeganHere, failureOf, promised, type TierParts, type Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** Dependencies of CachedCalls. */
-export interface CachedCallsDeps {
+export interface CachedCallsDeps extends TierParts {
   readonly tiers: Tiers;
-  /** The tier in which hits are found. */
-  readonly memory: MemoryEntryStore;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly observers: CacheObservers;
-  readonly flightTimeoutMs: number;
-  /** Results are kept in a bucket too: functions have to return promises. */
-  readonly isShared: boolean;
-  /** Whether results that are kept here may be served; undefined: always. */
-  readonly isInTouch: (() => boolean) | undefined;
 }
 
 /** Counts since the cache was opened. */
@@ -67,6 +56,7 @@ export class CachedCalls {
   readonly #isInTouch: (() => boolean) | undefined;
   readonly #tiers: Tiers;
   readonly #memory: MemoryEntryStore;
+  /** Results are kept in a bucket too: functions have to return promises. */
   readonly #isShared: boolean;
   readonly #running = new Running();
   readonly #flights = new Map<string, Flight>();
@@ -76,11 +66,7 @@ export class CachedCalls {
   readonly #observers: CacheObservers;
   readonly #clock: Clock;
   #hits = 0;
-  #misses = 0;
-  #computations = 0;
-  #failures = 0;
-  #joined = 0;
-  #timeouts = 0;
+  readonly #counts = { misses: 0, computations: 0, failures: 0, joined: 0, timeouts: 0 };
 
   constructor(deps: CachedCallsDeps) {
     const { tiers, clock, log, observers, flightTimeoutMs } = deps;
@@ -89,7 +75,7 @@ export class CachedCalls {
     this.#isInTouch = deps.isInTouch;
     this.#tiers = tiers;
     this.#memory = deps.memory;
-    this.#isShared = deps.isShared;
+    this.#isShared = deps.shared !== undefined;
     this.#flightDeps = {
       tiers,
       clock,
@@ -99,7 +85,7 @@ export class CachedCalls {
         if (this.#flights.get(flight.call.key) === flight) this.#flights.delete(flight.call.key);
       },
       timedOut: ({ computation }) => {
-        this.#timeouts++;
+        this.#counts.timeouts++;
         log.warn({ flight: computation.name }, "a computation takes too long");
       },
       flyAgain: (call) => this.#missPromised(call),
@@ -107,15 +93,7 @@ export class CachedCalls {
   }
 
   get counts(): CallCounts {
-    return {
-      hits: this.#hits,
-      misses: this.#misses,
-      flights: this.#flights.size,
-      computations: this.#computations,
-      failures: this.#failures,
-      joined: this.#joined,
-      timeouts: this.#timeouts,
-    };
+    return { hits: this.#hits, flights: this.#flights.size, ...this.#counts };
   }
 
   /** The kept result of the slot's key, if it may be served now. The calling computation depends on it from now on. */
@@ -164,7 +142,7 @@ export class CachedCalls {
 
   /** Result of a call that no kept result could answer: joins a flight, or begins one. */
   miss(work: Work, slot: EntrySlot, self: unknown, args: readonly unknown[], signal?: AbortSignal): unknown {
-    this.#misses++;
+    this.#counts.misses++;
     const call: Call = { work, key: slot.key, slot, self, args, signal, caller: this.current };
     if (signal === undefined) return this.#miss(call);
     // A computation that continues after an abort depends on that moment. Its result is not kept, in any cache.
@@ -243,7 +221,7 @@ export class CachedCalls {
       return this.#refusedCircle(call) ?? (this.#isShared && this.#looksUp(call) ? this.#lookUp(call) : this.#compute(call));
     const circle = call.caller === undefined ? undefined : circleThrough(flight.computation, call.caller);
     if (circle !== undefined) return Promise.reject(new CircularCallError({ circle: circle.join(" → ") }));
-    this.#joined++;
+    this.#counts.joined++;
     if (call.work !== flight.call.work) this.#declareAt(flight, call);
     return flight.join(call);
   }
@@ -383,14 +361,14 @@ export class CachedCalls {
 
   /** The function is about to be called. */
   #starts(computation: Computation): void {
-    this.#computations++;
+    this.#counts.computations++;
     computation.hasStarted = true;
     if (this.#observers.computes) computation.startedMs = this.#clock.monotonic();
   }
 
   /** The function has returned or thrown, or need not be called. */
   #computed({ hasStarted, startedMs }: Computation, hasFailed: boolean): void {
-    if (hasFailed && hasStarted) this.#failures++;
+    if (hasFailed && hasStarted) this.#counts.failures++;
     if (startedMs !== undefined) this.#observers.computed(this.#clock.monotonic() - startedMs, hasFailed);
     if (--this.#computing > 0) return;
     endComputing(this);

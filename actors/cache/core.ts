@@ -7,16 +7,17 @@ import { Ticks } from "../../storage/results/ticks.js";
 import type { Bucket } from "../../transport/bucket.js";
 import type { Bus } from "../../transport/bus.js";
 import { type Clock, type Duration, InvalidOptionError, limits, rootTag, type Tag } from "../../core/index.js";
+import type { CacheBase } from "./base.js";
 import { type CacheSettings, durationOf } from "./options.js";
 import { CacheIntake, type OwnKey, type Published } from "./invalidations.js";
 import { CacheObservers } from "./observers.js";
 import { CachedCalls } from "./cached-calls.js";
 import { type KeepingRules, lifetimeOf, type Work } from "./cached-work.js";
 import { noReads } from "../tracking/computation.js";
-import type { Publication } from "./publication.js";
+import type { Publication } from "./outbox.js";
 import { NotesOfPlace } from "../record/notes.js";
 import { SharedEntries } from "./shared-tier.js";
-import { type BeganHere, Tiers } from "./tiers.js";
+import { type BeganHere, type TierParts, Tiers } from "./tiers.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** Parts of a cache that are made elsewhere. All are closed with the cache. */
@@ -45,13 +46,12 @@ export class CacheCore {
   readonly #ownKeys = new Map<string, OwnKey & { readonly slot: EntrySlot }>();
 
   constructor(settings: CacheSettings, clock: Clock, { bus, disk, bucket }: CacheParts) {
-    const { log, random, values, maxEntries: entriesMax, maxBytes: bytesMax, flightTimeoutMs, publishTimeoutMs, ttiFlushMs } = settings;
+    const { log, values, maxEntries: entriesMax, maxBytes: bytesMax, ttiFlushMs } = settings;
     this.settings = settings;
     this.bus = bus;
     this.disk = disk;
     this.#ticks = new Ticks(clock);
-    const observers = new CacheObservers(log);
-    this.observers = observers;
+    this.observers = new CacheObservers(log);
     this.trie = new TagTrie({ clock, ticks: this.#ticks });
     const slid = (key: string) => {
       disk?.touch(key);
@@ -59,24 +59,13 @@ export class CacheCore {
     };
     const onSlide = disk === undefined && bucket === undefined ? undefined : { intervalMs: ttiFlushMs, slid };
     this.memory = new MemoryEntryStore({ trie: this.trie, clock, ticks: this.#ticks, entriesMax, bytesMax, values, onSlide });
-    const isInTouch = this.#inTouch();
-    this.shared = bucket && bus && new SharedEntries({ bucket, bus, trie: this.trie, values, clock, log, isInTouch });
-    this.tiers = new Tiers({ trie: this.trie, memory: this.memory, disk, shared: this.shared, values, observers, clock, log, isInTouch });
-    const isShared = this.shared !== undefined;
-    this.calls = new CachedCalls({ tiers: this.tiers, memory: this.memory, clock, log, observers, flightTimeoutMs, isShared, isInTouch });
-    this.intake = new CacheIntake({
-      trie: this.trie,
-      memory: this.memory,
-      disk,
-      shared: this.shared,
-      calls: this.calls,
-      bus,
-      clock,
-      random,
-      log,
-      publishTimeoutMs,
-      notes: this.notes,
-    });
+    const { trie, memory, observers } = this;
+    const base: CacheBase = { ...settings, clock, trie, memory, disk, bus, observers, isInTouch: this.#inTouch() };
+    this.shared = bucket && bus && new SharedEntries({ ...base, bucket, bus });
+    const parts: TierParts = { ...base, shared: this.shared };
+    this.tiers = new Tiers(parts);
+    this.calls = new CachedCalls({ ...parts, tiers: this.tiers });
+    this.intake = new CacheIntake({ ...parts, calls: this.calls, notes: this.notes });
   }
 
   /** Whether this node knows the invalidations well enough to serve and keep results. */

@@ -7,7 +7,7 @@ import type { CacheObserver } from "./observers.js";
 import type { Pruned } from "./pruner.js";
 import type { Cacheable } from "./cacheable.js";
 import type { CallCounts } from "./cached-calls.js";
-import type { Publication } from "./publication.js";
+import type { Publication } from "./outbox.js";
 import type { BucketCounts } from "./shared-tier.js";
 import type { Tags } from "./tag-list.js";
 

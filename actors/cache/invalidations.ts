@@ -1,25 +1,15 @@
 import type { AppliedAt, PersistentEntryStore } from "../../storage/results/entry-store.js";
 import { keyTag } from "../../storage/results/result-key.js";
-import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
-import type { PendingTag, TagTrie } from "../../storage/results/tag-trie.js";
-import type { Bus, BusEvent, BusVersion } from "../../transport/bus.js";
+import type { PendingTag } from "../../storage/results/tag-trie.js";
+import type { BusEvent, BusVersion } from "../../transport/bus.js";
 import { ClosedError, isBelow, limits, rootTag, soonerOf, type Tag, WriteInDoubtError } from "../../core/index.js";
 import type { CachedCalls } from "./cached-calls.js";
-import { type Claim, Outbox, type OutboxDeps, type Outgoing } from "./outbox.js";
-import type { Publication } from "./publication.js";
-import type { SharedEntries } from "./shared-tier.js";
-import { isHashed, keyOf } from "./tiers.js";
+import { type Claim, Outbox, type OutboxDeps, type Outgoing, type Publication } from "./outbox.js";
+import { isHashed, keyOf, type TierParts } from "./tiers.js";
 
 /** Dependencies of CacheIntake. */
-export interface CacheIntakeDeps extends Pick<OutboxDeps, "clock" | "random" | "log" | "publishTimeoutMs" | "notes"> {
-  readonly trie: TagTrie;
-  readonly memory: MemoryEntryStore;
-  readonly disk: PersistentEntryStore | undefined;
-  /** Results that the nodes share. They get the events that the trie gets. */
-  readonly shared: SharedEntries | undefined;
+export interface CacheIntakeDeps extends TierParts, Pick<OutboxDeps, "notes"> {
   readonly calls: Pick<CachedCalls, "invalidateKey">;
-  /** Undefined: this process is alone and counts for itself. */
-  readonly bus: Bus | undefined;
 }
 
 /** Counts since the cache was opened. */
@@ -93,10 +83,7 @@ export class CacheIntake {
   /** Keys that were set, by their tags, where a tag holds only a hash of its key. */
   readonly #hashedSets = new Map<Tag, string>();
   #epoch: string | undefined;
-  #invalidations = 0;
-  #othersHeard = 0;
-  #resets = 0;
-  #cuts = 0;
+  readonly #counts = { invalidations: 0, heard: 0, resets: 0, cuts: 0 };
   #isClosed = false;
   /** The last that was delivered: a bus in this process delivers an invalidation while it is published. */
   #heardId: string | undefined;
@@ -119,7 +106,7 @@ export class CacheIntake {
 
   get counts(): IntakeCounts {
     const { queued, overflows } = this.#outbox ?? { queued: 0, overflows: 0 };
-    return { invalidations: this.#invalidations, heard: this.#othersHeard, queued, overflows, resets: this.#resets, cuts: this.#cuts };
+    return { ...this.#counts, queued, overflows };
   }
 
   /** Invalidates `tag` and all tags below it: here from now on, later at all nodes. Throws ClosedError. */
@@ -186,7 +173,7 @@ export class CacheIntake {
   }
 
   #invalidate(tag: Tag, sentAs?: (id: string) => void, onNumbered?: (version: BusVersion) => void): Published {
-    this.#invalidations++;
+    this.#counts.invalidations++;
     const { trie, disk, clock, bus } = this.#deps;
     if (this.#outbox === undefined) {
       if (disk === undefined) {
@@ -275,7 +262,7 @@ export class CacheIntake {
     switch (event.type) {
       case "invalidated": {
         const tag = event.tag as Tag;
-        if (this.#outbox?.heard(event.tag, event.id, event.version) === undefined) this.#othersHeard++;
+        if (this.#outbox?.heard(event.tag, event.id, event.version) === undefined) this.#counts.heard++;
         this.#applyHeard(tag, event.id, event.version.sequence);
         this.#apply(tag, event.version);
         return;
@@ -286,7 +273,7 @@ export class CacheIntake {
         return;
       case "reset": {
         const { epoch, sequence } = event.version;
-        this.#resets++;
+        this.#counts.resets++;
         log.info({ epoch, sequence, from: this.#epoch }, "all cached results are stale");
         this.#epoch = epoch;
         this.#ownSets.clear();
@@ -298,7 +285,7 @@ export class CacheIntake {
       }
       case "cut":
         // The bus logs why it was cut.
-        this.#cuts++;
+        this.#counts.cuts++;
         return;
       case "following":
         this.#epoch = event.version.epoch;

@@ -10,9 +10,11 @@ import {
   rootTag,
   type Tag,
 } from "../../core/index.js";
-import type { Publication } from "./publication.js";
 import { retryDelay } from "../../core/backoff.js";
 import type { NotesOfPlace } from "../record/notes.js";
+
+/** Outcome of an invalidation: other nodes have it, or get it as soon as the bus accepts it. */
+export type Publication = "published" | "queued";
 
 /** The effect of an invalidation of a tag in this process, until the bus has numbered it. */
 export interface Claim {

@@ -1,29 +1,21 @@
 import { keyTag } from "../../storage/results/result-key.js";
 import type { EntryPosition, Keeping } from "../../storage/results/entry-store.js";
-import type { ValueMode } from "../../storage/results/kept-value.js";
 import { decodeSharedRecord, encodeSharedRecord, type SharedRecord, staleAfter } from "../../storage/results/shared-record.js";
-import type { Began, TagTrie } from "../../storage/results/tag-trie.js";
+import type { Began } from "../../storage/results/tag-trie.js";
 import { decodeRecord, encodeRecord } from "../../storage/results/value-record.js";
 import type { Bucket, BucketEntry } from "../../transport/bucket.js";
 import { type Bus, type BusEvent, canRecall } from "../../transport/bus.js";
-import { ClosedError, type Clock, limits, type Log, soonerOf, type Tag, TimeoutError } from "../../core/index.js";
+import { ClosedError, limits, soonerOf, type Tag, TimeoutError } from "../../core/index.js";
+import type { CacheBase } from "./base.js";
 import { BrokerTime } from "./broker-time.js";
 import { BucketSweep } from "./bucket-sweep.js";
 import { SharedValidity } from "./shared-validity.js";
 
 /** Dependencies of SharedEntries. */
-export interface SharedEntriesDeps {
+export interface SharedEntriesDeps extends CacheBase {
   readonly bucket: Bucket;
   /** It gives all nodes the same numbers. */
   readonly bus: Bus;
-  /** Knows which invalidations of this node the bus has not numbered yet. */
-  readonly trie: TagTrie;
-  /** How callers get the values that are found. */
-  readonly values: ValueMode;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Whether this node knows the invalidations well enough to serve results; undefined: always. */
-  readonly isInTouch: (() => boolean) | undefined;
 }
 
 /** A result from the bucket, computed by another node or earlier by this one. */

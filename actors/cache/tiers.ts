@@ -1,13 +1,13 @@
 import { AsyncResource } from "node:async_hooks";
 import type { Entry, EntryPosition, EntryVersion, Keeping, PersistentEntryStore } from "../../storage/results/entry-store.js";
-import { keepValue, KeptFailure, type KeptValue, valueOf, type ValueMode } from "../../storage/results/kept-value.js";
+import { keepValue, KeptFailure, type KeptValue, valueOf } from "../../storage/results/kept-value.js";
 import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
 import type { EntrySlot } from "../../storage/results/memory-entry.js";
 import { isAnyStale, objectChanges } from "../../core/object-read.js";
 import type { Began, TagTrie } from "../../storage/results/tag-trie.js";
 import { keyTag } from "../../storage/results/result-key.js";
-import { type Clock, coversTags, InvalidOptionError, InvalidValueError, limits, type Log, type Tag } from "../../core/index.js";
-import type { CacheObservers } from "./observers.js";
+import { coversTags, InvalidOptionError, InvalidValueError, limits, type Tag } from "../../core/index.js";
+import type { CacheBase } from "./base.js";
 import { type Call, lifetimeOf } from "./cached-work.js";
 import type { Used } from "../tracking/computation.js";
 import type { SharedEntries, SharedEntry } from "./shared-tier.js";
@@ -29,18 +29,9 @@ export interface FoundHere {
 }
 
 /** The tiers and their dependencies. */
-export interface TierParts {
-  readonly trie: TagTrie;
-  readonly memory: MemoryEntryStore;
-  readonly disk: PersistentEntryStore | undefined;
+export interface TierParts extends CacheBase {
   /** Results in a bucket that the nodes share. */
   readonly shared: SharedEntries | undefined;
-  readonly values: ValueMode;
-  readonly observers: CacheObservers;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Whether this node knows the invalidations well enough to serve and keep results; undefined: always. */
-  readonly isInTouch: (() => boolean) | undefined;
 }
 
 /**

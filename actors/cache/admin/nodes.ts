@@ -18,7 +18,7 @@ import {
 } from "../../../core/index.js";
 import * as m from "./messages.js";
 import type { Pruned } from "../pruner.js";
-import type { Publication } from "../publication.js";
+import type { Publication } from "../outbox.js";
 import { type Codec, nothing, readAnswer, readOrDrop } from "../../protocol/codec.js";
 
 export type { CachedKey, CacheNodeStats, CachePage, ListedTag } from "./messages.js";
