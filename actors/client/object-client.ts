@@ -35,21 +35,15 @@ export async function openObjectClient<Schema extends AnySchema = UntypedSchema>
   checkChoice("onOtherHistory", options.onOtherHistory, ["refuse", "discard"]);
   const bounds = clientBounds(options);
   const validators = new ValidatorTable(options.schemas);
-  const log = options.log ?? silentLog;
-  const { realm, storage, clock = systemClock, random = systemRandom } = options;
+  const { realm, storage, clock = systemClock, random = systemRandom, log = silentLog } = options;
   const { cacheBytesMax, memoryBytesMax } = bounds;
   const opening = ClientCache.open({ storage, realm, clock, log, open: options.cache, cacheBytesMax, memoryBytesMax });
   const cache = await opening.catch(async (error: unknown) => {
     await options.release?.();
     throw error;
   });
-  const core = new OpenClient(
-    { ...(options as unknown as ObjectClientOptions<UntypedSchema>), clock, random },
-    bounds,
-    cache,
-    validators,
-    log,
-  );
+  const given = options as unknown as ObjectClientOptions<UntypedSchema>;
+  const core = new OpenClient({ ...given, clock, random, log }, bounds, cache, validators);
   try {
     await core.opened();
   } catch (error) {

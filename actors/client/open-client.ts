@@ -67,8 +67,8 @@ export class OpenClient implements ClientCore {
   #closing: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(options: OpenClientOptions, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable, log: Log) {
-    const { realm, storage, client, transport, clock, random } = options;
+  constructor(options: OpenClientOptions, bounds: ClientBounds, cache: ClientCache, validators: ValidatorTable) {
+    const { storage, client, transport, clock, random, log } = options;
     this.client = client;
     this.storage = storage;
     this.cache = cache;
@@ -84,20 +84,13 @@ export class OpenClient implements ClientCore {
     const clientSecret = newSecret(random);
     this.#owner = publicId(clientSecret);
     this.connection = new ClientConnection({
-      realm,
-      storage,
-      client,
+      ...options,
+      ...bounds,
       clientSecret,
       readOnly: options.readOnly ?? false,
       onOtherHistory: options.onOtherHistory ?? "refuse",
-      transport,
       cache,
       clock: detachedClock(clock),
-      random,
-      log,
-      requestTimeoutMs: bounds.requestTimeoutMs,
-      heartbeatTimeoutMs: bounds.heartbeatTimeoutMs,
-      waitTimeoutMs: bounds.waitTimeoutMs,
       onApplied: (invalidation) => this.#applied(invalidation),
       onDiscarded: (otherHistory) => this.#discarded(otherHistory),
       onState: (state) => {
@@ -106,13 +99,7 @@ export class OpenClient implements ClientCore {
       onRefused: (error) => this.#moved.fail(error),
       register: (name, actor, describe) => this.register(name, actor, () => ({ ...describe(), ...this.#shown() })),
     });
-    this.batches = new CommitBatches({
-      client,
-      storage,
-      clock,
-      log,
-      register: (name, actor, describe) => this.register(name, actor, describe),
-    });
+    this.batches = new CommitBatches({ ...options, register: (name, actor, describe) => this.register(name, actor, describe) });
     this.ages = new NotedAges(cache, clock, () => this.connection.staleMs);
     this.loader = new Loader({
       cache,

@@ -77,7 +77,7 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
 }
 
 /** Options in which the optional seams are filled in. */
-export type OpenClientOptions = ObjectClientOptions<UntypedSchema> & { readonly clock: Clock; readonly random: Random };
+export type OpenClientOptions = ObjectClientOptions<UntypedSchema> & { readonly clock: Clock; readonly random: Random; readonly log: Log };
 
 const counts = { cacheBytesMax: 0, memoryBytesMax: 0, loadsInFlightMax: 1, transactAttemptsMax: 1 } as const;
 

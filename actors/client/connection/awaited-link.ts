@@ -1,25 +1,11 @@
 import { abortable } from "../../../core/abortable.js";
 import { retryDelay } from "../../../core/backoff.js";
-import {
-  type Clock,
-  ClosedError,
-  DisconnectedError,
-  type Random,
-  ReadOnlyError,
-  ServerBusyError,
-  TimeoutError,
-} from "../../../core/index.js";
+import { ClosedError, DisconnectedError, ReadOnlyError, ServerBusyError, TimeoutError } from "../../../core/index.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
 import type { ConnectionState } from "./connection-snapshot.js";
-import { type Sought, unconnectedError } from "./missing.js";
+import { unconnectedError } from "./missing.js";
 import type { ServerLink } from "./server-link.js";
 import { Waiting } from "./waiters.js";
-
-export interface AwaitedLinkOptions extends Sought {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly readOnly: boolean;
-  readonly waitTimeoutMs: number;
-}
 
 /** A link that may be lost and made again. Calls wait for it. */
 export abstract class AwaitedLink {
@@ -28,9 +14,9 @@ export abstract class AwaitedLink {
    * the client ends.
    */
   protected readonly ready: Waiting;
-  readonly #options: AwaitedLinkOptions;
+  readonly #options: ClientConnectionOptions;
 
-  constructor(options: AwaitedLinkOptions) {
+  constructor(options: ClientConnectionOptions) {
     this.#options = options;
     this.ready = new Waiting(options.clock);
   }

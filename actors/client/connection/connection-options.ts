@@ -1,8 +1,7 @@
 import type { Clock, Log, Random } from "../../../core/index.js";
-import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import type { AppliedInvalidation, ClientCache } from "../../../storage/client-cache/client-cache.js";
 import type { Transport } from "../../../transport/transport.js";
 import type { ConnectionState } from "./connection-snapshot.js";
-import type { InvalidationIntakeOptions } from "./invalidations.js";
 import type { RegisterActor } from "./shown-machines.js";
 
 /** Seams, bounds and listeners of a client's connection. */
@@ -23,7 +22,7 @@ export interface ClientConnectionOptions {
   readonly heartbeatTimeoutMs: number;
   readonly waitTimeoutMs: number;
   /** Called after each applied invalidation. */
-  readonly onApplied: InvalidationIntakeOptions["onApplied"];
+  readonly onApplied: (invalidation: AppliedInvalidation) => void;
   /** Called after the whole cache was dropped. `otherHistory`: it belonged to another history. */
   readonly onDiscarded: (otherHistory: boolean) => void;
   /** Called at each change of the state. */

@@ -64,13 +64,10 @@ export class ClientConnection extends AwaitedLink {
     super(options);
     this.#options = options;
     this.#subjects = storageSubjects(options.realm, options.storage);
-    const { cache, clock, log, requestTimeoutMs } = options;
+    const { cache } = options;
     this.#shown = new ShownMachines(options.register, () => ({ ...this.#who(), position: cache.position.tid }));
     this.#server = new ServerPosition({
-      cache,
-      clock,
-      log,
-      requestTimeoutMs,
+      ...options,
       onAnswer: (link, position) => {
         if (link !== this.#link) return false;
         this.#heard(position);
@@ -78,10 +75,9 @@ export class ClientConnection extends AwaitedLink {
       },
     });
     this.intake = new InvalidationIntake({
-      cache: options.cache,
-      log: options.log,
+      ...options,
       onApplied: (invalidation) => {
-        if (this.isConnected) this.#server.freshness.moved(options.cache.position.tid);
+        if (this.isConnected) this.#server.freshness.moved(cache.position.tid);
         options.onApplied(invalidation);
       },
       onLost: (reason) => this.#lose(reason),
@@ -282,7 +278,7 @@ export class ClientConnection extends AwaitedLink {
   }
 
   async #register(instance: string | undefined, signal: AbortSignal): Promise<Registration> {
-    const { transport, requestTimeoutMs, realm, storage } = this.#options;
+    const { transport } = this.#options;
     this.#registering = undefined;
     await transport.flush();
     // Without invalidations the cache cannot be trusted, and a registration is useless.
@@ -294,18 +290,10 @@ export class ClientConnection extends AwaitedLink {
     if (signal.aborted) throw this.disconnected();
     this.#registering = undefined;
     this.#sessionSecret = undefined;
-    const link = new ServerLink(
-      { ...registered, session: sessionSecret },
-      {
-        realm,
-        storage,
-        transport,
-        requestTimeoutMs,
-        onLost: (reason) => {
-          if (this.#link === link) this.#lose(reason);
-        },
-      },
-    );
+    const onLost = (reason: string) => {
+      if (this.#link === link) this.#lose(reason);
+    };
+    const link = new ServerLink({ ...registered, session: sessionSecret }, { ...this.#options, onLost });
     this.#link = link;
     this.intake.listen(readerOver(link));
     return { instance: link.instance, readOnly: link.readOnly };

@@ -1,6 +1,7 @@
-import type { AppliedInvalidation, ClientCache } from "../../../storage/client-cache/client-cache.js";
-import { checkSize, limits, SnapshotTooOldError, type Log, type Tid } from "../../../core/index.js";
+import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
+import { checkSize, limits, SnapshotTooOldError, type Tid } from "../../../core/index.js";
 import type { Invalidation, LogPage, Position } from "../../protocol/messages.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
 import type { ServerLink } from "./server-link.js";
 import * as wire from "../../protocol/codec.js";
 
@@ -22,11 +23,7 @@ export function readerOver(link: ServerLink): MissedReader {
   };
 }
 
-export interface InvalidationIntakeOptions {
-  readonly cache: ClientCache;
-  readonly log: Log;
-  /** Called with each invalidation after it was applied. */
-  readonly onApplied: (invalidation: AppliedInvalidation) => void;
+export interface InvalidationIntakeOptions extends ClientConnectionOptions {
   /** Called when the server's log cannot be followed from the client's position. */
   readonly onLost: (reason: string) => void;
 }

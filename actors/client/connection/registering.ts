@@ -1,23 +1,13 @@
-import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
-import type { Transport } from "../../../transport/transport.js";
-import { type Clock, DisconnectedError, limits } from "../../../core/index.js";
+import { DisconnectedError, limits } from "../../../core/index.js";
 import { type Deferred, deferred } from "../../../core/deferred.js";
 import { protocolVersion, type Registered, storageSubjects } from "../../protocol/messages.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
 import { explainedUnheard } from "./missing.js";
 import * as wire from "../../protocol/codec.js";
 
-export interface RegisteringOptions {
-  readonly realm: string;
-  readonly storage: string;
-  readonly client: string;
-  readonly readOnly: boolean;
-  readonly clientSecret: string;
+export interface RegisteringOptions extends ClientConnectionOptions {
   /** Opens the session. Each request of the session carries it. */
   readonly sessionSecret: string;
-  readonly transport: Transport;
-  readonly cache: ClientCache;
-  readonly clock: Clock;
-  readonly requestTimeoutMs: number;
 }
 
 /**

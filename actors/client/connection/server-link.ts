@@ -1,6 +1,6 @@
-import type { Transport } from "../../../transport/transport.js";
 import { DisconnectedError, UnknownSessionError } from "../../../core/index.js";
 import { operations, storageSubjects, type Operation, type Registered } from "../../protocol/messages.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
 import { readAnswer, type Codec } from "../../protocol/codec.js";
 
 /** A server's answer to a registration, and the secret that the client sent with it. */
@@ -8,11 +8,7 @@ export interface ClientSession extends Registered {
   readonly session: string;
 }
 
-export interface ServerLinkOptions {
-  readonly realm: string;
-  readonly storage: string;
-  readonly transport: Transport;
-  readonly requestTimeoutMs: number;
+export interface ServerLinkOptions extends ClientConnectionOptions {
   /** The server is gone, or does not know the session. Called at most once. */
   readonly onLost: (reason: string) => void;
 }
@@ -24,12 +20,11 @@ export interface ServerLinkOptions {
  * does a request that was sent before the server connected to its broker again, because it may be lost. In that case
  * the session continues.
  */
-export class ServerLink implements ClientSession {
+export class ServerLink {
   readonly instance;
   /** The session's secret. */
   readonly session;
   readonly readOnly;
-  readonly position;
   readonly heartbeatIntervalMs;
   readonly keepAliveIntervalMs;
   readonly #options: ServerLinkOptions;
@@ -43,7 +38,6 @@ export class ServerLink implements ClientSession {
     this.session = registered.session;
     this.#links = registered.links;
     this.readOnly = registered.readOnly;
-    this.position = registered.position;
     this.heartbeatIntervalMs = registered.heartbeatIntervalMs;
     this.keepAliveIntervalMs = registered.keepAliveIntervalMs;
     this.#options = options;
@@ -52,10 +46,6 @@ export class ServerLink implements ClientSession {
   }
 
   /** How often the server has connected to its broker, as it last reported. */
-  get links(): number {
-    return this.#links;
-  }
-
   /** Requests that wait for their answers. */
   get inFlight(): number {
     return this.#pending.size;

@@ -1,16 +1,11 @@
-import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
-import type { Clock, Log } from "../../../core/index.js";
 import { abortable } from "../../../core/abortable.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
 import { Freshness } from "./freshness.js";
 import type { Position } from "../../protocol/messages.js";
 import type { ServerLink } from "./server-link.js";
 import * as wire from "../../protocol/codec.js";
 
-export interface ServerPositionOptions {
-  readonly cache: ClientCache;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly requestTimeoutMs: number;
+export interface ServerPositionOptions extends ClientConnectionOptions {
   /**
    * Called when the server of `link` has answered with its position. Returns false if `link` is not the current link,
    * or is not verified.

@@ -1,7 +1,7 @@
 import type { Comparison } from "../../../machines/client/cache-verification.js";
-import type { ClientCache } from "../../../storage/client-cache/client-cache.js";
-import { asTid, type Clock, type Log, tidZero } from "../../../core/index.js";
+import { asTid, tidZero } from "../../../core/index.js";
 import * as wire from "../../protocol/codec.js";
+import type { ClientConnectionOptions } from "./connection-options.js";
 import type { InvalidationIntake } from "./invalidations.js";
 import type { ServerLink } from "./server-link.js";
 
@@ -12,18 +12,13 @@ export interface Verification {
   readonly elapsedMs: number;
 }
 
-export interface VerifyingDeps {
-  readonly cache: ClientCache;
+export interface VerifyingDeps extends ClientConnectionOptions {
   readonly intake: InvalidationIntake;
-  readonly clock: Clock;
-  readonly log: Log;
   readonly who: () => object;
   /** The link whose server the cache is compared with. Throws DisconnectedError when there is none. */
   readonly link: () => ServerLink;
   /** Throws DisconnectedError when `link` is not the current link. */
   readonly checkLink: (link: ServerLink) => void;
-  /** Called after the whole cache was dropped. `otherHistory`: it belonged to another history. */
-  readonly onDiscarded: (otherHistory: boolean) => void;
 }
 
 /** The steps of a cache verification. The machine runs each of them. */
