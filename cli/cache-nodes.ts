@@ -5,7 +5,7 @@ import { openTransport } from "../actors/index.js";
 import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connection.js";
 import { CommandError, failureOf } from "./failure.js";
 import { option, parseDuration, parseName } from "./parsing.js";
-import { abortable } from "../core/abortable.js";
+import { abortable } from "../core/aborting.js";
 import type { Surroundings } from "./surroundings.js";
 
 /** Flags of every command that talks to the nodes of a cache. */

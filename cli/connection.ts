@@ -1,6 +1,7 @@
 import { connect as connectSocket } from "node:net";
 import { type Command, InvalidArgumentError, type Option } from "commander";
 import pino from "pino";
+import { definedOf } from "../core/index.js";
 import type { Log } from "../index.js";
 import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
@@ -85,22 +86,13 @@ export function addConnectionOptions(command: Command): Command {
 
 /** Options of the transport. */
 export async function brokerOf(flags: AddressFlags) {
-  const given = {
-    user: flags.user,
-    password: flags.password,
-    token: flags.token,
-    inboxPrefix: flags.inboxPrefix,
-    tls: definedOf({ caFile: flags.tlsCa, certFile: flags.tlsCert, keyFile: flags.tlsKey }),
-  };
+  const { tlsCa: caFile, tlsCert: certFile, tlsKey: keyFile, user, password, token, inboxPrefix } = flags;
+  const tls = definedOf({ caFile, certFile, keyFile });
+  const given = { user, password, token, inboxPrefix, tls: Object.keys(tls).length === 0 ? undefined : tls };
   return { servers: await serversOf(flags), ...definedOf(given) };
 }
 
 /** The parts that are not undefined; undefined when all are. */
-function definedOf<T extends object>(parts: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } | undefined {
-  const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
-  return defined.length === 0 ? undefined : (Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> });
-}
-
 /** `--json`: output and errors for programs. */
 export function jsonOption(): Option {
   return switchOption("--json", "ZOOID_JSON", "output and errors as JSON, one object a line");

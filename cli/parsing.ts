@@ -40,19 +40,6 @@ export function parseChoice<const T extends string>(choices: readonly T[]): (tex
   };
 }
 
-/** A TCP port: 1 to 65535. */
-export const parsePort = parseInteger(1, 65_535);
-
-/** Two different ports, separated by a comma. */
-export function parsePortPair(text: string): readonly [number, number] {
-  const parts = text.split(",");
-  const [first, second] = parts;
-  if (parts.length !== 2 || first === undefined || second === undefined || first.trim() === second.trim()) {
-    throw new InvalidArgumentError("It must be two different ports with a comma: 4281,4282.");
-  }
-  return [parsePort(first), parsePort(second)];
-}
-
 /** A name that becomes part of a subject: 1 to 64 letters, digits, `-` and `_`. */
 export function parseName(text: string): string {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw new InvalidArgumentError("It must be 1 to 64 letters, digits, - and _.");

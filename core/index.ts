@@ -3,7 +3,6 @@
  * logging.
  */
 export * from "./aborting.js";
-export * from "./abortable.js";
 export * from "./assert.js";
 export * from "./backoff.js";
 export * from "./random.js";

@@ -67,3 +67,9 @@ export function checkChoice(option: string, value: unknown, choices: readonly un
     throw new InvalidOptionError({ option, reason: `is ${JSON.stringify(value) ?? typeof value}, not one of ${choices.join(", ")}` });
   }
 }
+
+/** The properties of `parts` that are not undefined. */
+export function definedOf<Parts extends object>(parts: Parts): { readonly [Name in keyof Parts]?: Exclude<Parts[Name], undefined> } {
+  const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(defined) as { [Name in keyof Parts]?: Exclude<Parts[Name], undefined> };
+}

@@ -3,7 +3,7 @@ import { type Cache, cacheable } from "../cache.js";
 import { type Clock, InvalidOptionError, systemClock } from "../core/index.js";
 import { addFirstOnSend, cacheRoute, isCached } from "./app-hooks.js";
 import type { CachedRouteDeps } from "./cached-route.js";
-import { checkNames } from "../core/options.js";
+import { checkNames, definedOf } from "../core/options.js";
 import { type RouteCaching, routeOptionNames, routeRules } from "./route-rules.js";
 
 declare module "fastify" {
@@ -52,7 +52,7 @@ const register: FastifyPluginAsync<RouteCachingOptions> = async (app, options) =
   app.addHook("onRoute", function (this: FastifyInstance, route) {
     const own = route.config?.cache;
     if (own === undefined || own === false) return;
-    cacheRoute(this, route, { ...defaults, ...(own === true ? {} : given(own)) }, deps);
+    cacheRoute(this, route, { ...defaults, ...(own === true ? {} : definedOf(own)) }, deps);
   });
   // Routes that were added before this plug-in, because its registration was not awaited, run its request hooks but not
   // the `onRoute` hook above.
@@ -82,6 +82,3 @@ export const routeCaching: FastifyPluginAsync<RouteCachingOptions> = Object.assi
 });
 
 /** The options that are not undefined. */
-function given(options: RouteCaching): RouteCaching {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}

@@ -53,20 +53,7 @@ export interface RouteCaching {
 export type QueryRule = "asSent" | "sorted" | ReadonlySet<string> | { readonly parsed: readonly string[] };
 
 /** The checked options, with defaults. */
-export interface RouteRules {
-  readonly ttl: Duration | undefined;
-  readonly tags: RouteCaching["tags"];
-  readonly vary: ReadonlySet<string>;
-  readonly query: QueryRule;
-  readonly key: RouteCaching["key"];
-  readonly cacheControl: string;
-  readonly credentials: "bypass" | "ignore";
-  readonly requestDirectives: "respect" | "ignore";
-  readonly statuses: ReadonlySet<number>;
-  readonly bodyBytesMax: number;
-  readonly maxEntries: number;
-  readonly maxBytes: number;
-}
+export type RouteRules = ReturnType<typeof routeRules>;
 
 /** Names of all options of a route. Other names are refused. */
 export const routeOptionNames: ReadonlySet<string> = new Set<keyof RouteCaching>([
@@ -85,7 +72,7 @@ export const routeOptionNames: ReadonlySet<string> = new Set<keyof RouteCaching>
 ]);
 
 /** Checks the options of `route`. Throws InvalidOptionError, which names the option. */
-export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRules {
+export function routeRules(options: RouteCaching, route?: RouteOptions) {
   checkNames(options, routeOptionNames);
   const { ttl, tags, key, query, credentials = "bypass", requestDirectives = "respect" } = options;
   const { bodyBytesMax = limits.pageBytesMax, maxEntries = limits.routePagesMax, maxBytes = limits.routePagesBytesMax } = options;
@@ -101,7 +88,7 @@ export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRu
   for (const option of ["vary", "statuses"] as const) {
     if (options[option] !== undefined && !Array.isArray(options[option])) throw new InvalidOptionError({ option, reason: "is not a list" });
   }
-  const vary = new Set((options.vary ?? []).map((name) => fieldName(name).toLowerCase()));
+  const vary: ReadonlySet<string> = new Set((options.vary ?? []).map((name) => fieldName(name).toLowerCase()));
   const statuses = new Set(options.statuses ?? keptStatuses);
   for (const status of statuses) {
     if (!(Number.isSafeInteger(status) && status >= 200 && status <= 599))
@@ -111,7 +98,7 @@ export function routeRules(options: RouteCaching, route?: RouteOptions): RouteRu
     ttl,
     tags,
     vary,
-    query: query === undefined ? queryRuleOf(route) : typeof query === "string" ? query : new Set(query),
+    query: queryRuleOf(query, route),
     key,
     cacheControl: options.cacheControl ?? cacheControlOf(ttl, vary),
     credentials,
@@ -140,7 +127,8 @@ function cacheControlOf(ttl: Duration | undefined, vary: ReadonlySet<string>): s
  * A schema that allows no other parameters leaves the handler with the ones that it names: only they can make a
  * difference. With `attachValidation` the handler also gets parameters that the schema refuses.
  */
-function queryRuleOf(route: RouteOptions | undefined): QueryRule {
+function queryRuleOf(given: RouteCaching["query"], route: RouteOptions | undefined): QueryRule {
+  if (given !== undefined) return typeof given === "string" ? given : new Set(given);
   if (route === undefined || route.attachValidation === true) return "asSent";
   const { querystring, query = querystring } = (route.schema ?? {}) as { readonly querystring?: unknown; readonly query?: unknown };
   if (typeof query !== "object" || query === null) return "asSent";

@@ -12,7 +12,7 @@ import { createProgram } from "../cli/program.js";
 import { routeCaching, type RouteCachingOptions } from "../fastify.js";
 import { connect, type ObjectClient } from "../index.js";
 import { startStorageServer } from "../server.js";
-import { MemoryDisk } from "../storage/kv/memory-store.js";
+import { MemoryDisk } from "../testing/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
 import { connectNats, connectWebSocket, createBroker, type HeadedTransport, serveBroker } from "../transport/index.js";
 import { openCache } from "./actors/cache/open.js";

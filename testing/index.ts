@@ -12,4 +12,4 @@ export type * from "./published.js";
 export * from "./simulated-clock.js";
 export * from "./simulated-disk.js";
 export * from "./fault-profile.js";
-export { MemoryDisk, openMemoryStore, type WriteMemory, type WriteMemoryNow } from "../storage/kv/memory-store.js";
+export { MemoryDisk, openMemoryStore, type WriteMemory, type WriteMemoryNow } from "./memory-store.js";

@@ -1,6 +1,6 @@
 import type { Random, Clock } from "../core/index.js";
 import { assert, delay } from "../core/index.js";
-import { MemoryDisk } from "../storage/kv/memory-store.js";
+import { MemoryDisk } from "./memory-store.js";
 import type { OpenStore, OrderedStore, View } from "../storage/kv/ordered-store.js";
 
 /** Times and faults of a simulated disk. */

@@ -6,6 +6,9 @@ import { connectWebSocket } from "./websocket/websocket.js";
 /** Options of either transport. The options that authenticate to NATS are refused with a WebSocket address. */
 export type OpenTransportOptions = NatsOptions;
 
+/** Options of a transport that a client and a cache have too: they authenticate to NATS, or say how it is reached. */
+export const natsOptionNames = ["user", "password", "token", "tls", "resolve", "inboxPrefix"] as const;
+
 /** Options that authenticate to NATS; a broker reached over WebSocket needs none. */
 const credentials = ["user", "password", "token", "tls"] as const;
 

@@ -25,7 +25,7 @@ import { CacheEndpoint } from "./admin/endpoint.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, durationOf } from "./options.js";
 import { CachePruner, type Pruned } from "./pruner.js";
 import { type Cacheable, cacheableOf } from "./cacheable.js";
-import { checkNames } from "../../core/options.js";
+import { checkNames, definedOf } from "../../core/options.js";
 import type { CacheObserver } from "./observers.js";
 import type { Call, Work } from "./cached-work.js";
 import type { Publication } from "./outbox.js";
@@ -146,7 +146,8 @@ type Release = (timeoutMs: number) => Promise<void>;
 async function openBus(options: CacheOptions, settings: CacheSettings, disk: DiskEntryStore | undefined): Promise<OpenedBus> {
   const { clock, random, log, busUrl, storage } = settings;
   const seams = { clock, random, log };
-  const credentials = credentialsOf(options);
+  const { user, password, token, tls, resolve, inboxPrefix } = options;
+  const credentials = definedOf({ user, password, token, tls, resolve, inboxPrefix });
   // Does not wait for a broker that is absent. A broker that refuses the client fails the start.
   const transport =
     busUrl === undefined ? options.transport : await openTransport({ ...credentials, servers: busUrl, waitForFirst: "refusal", ...seams });
@@ -189,11 +190,6 @@ function busOver(
   if (transport === undefined) return disk && createInvalidationHub({ ...seams, from: disk.position }).connect();
   if (busKind === "jetstream" && isNats(transport)) return createJetStreamBus({ transport, prefix, replicas, ...seams });
   return createPlainBus({ transport, prefix, ...seams });
-}
-
-function credentialsOf({ user, password, token, tls, resolve, inboxPrefix }: CacheOptions) {
-  const given = { user, password, token, tls, resolve, inboxPrefix };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 function isNats(transport: Transport): transport is AskingTransport {

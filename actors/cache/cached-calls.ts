@@ -13,7 +13,7 @@ import {
   SyncTierError,
   type Tag,
 } from "../../core/index.js";
-import { abortable } from "../../core/abortable.js";
+import { abortable } from "../../core/aborting.js";
 import type { CacheObservers } from "./observers.js";
 import type { Call, Work } from "./cached-work.js";
 import { circleAbove, circleThrough } from "./call-circle.js";

@@ -1,6 +1,6 @@
 import type { ValueMode } from "../../storage/results/kept-value.js";
 import type { Bus } from "../../transport/bus.js";
-import type { OpenTransportOptions } from "../../transport/open.js";
+import { natsOptionNames, type OpenTransportOptions } from "../../transport/open.js";
 import type { Transport } from "../../transport/transport.js";
 import {
   asDurationIfGiven,
@@ -15,13 +15,11 @@ import {
   systemRandom,
   systemClock,
 } from "../../core/index.js";
-import { type CacheBus, type CacheStorage, busOf, storageOf } from "./urls.js";
+import { busOf, storageOf } from "./urls.js";
 import { checkChoice, checkMethods, checkName, checkNames, checkSeams } from "../../core/options.js";
 
 /** Where results are kept and for how long, and how the nodes of a cache reach each other. All are optional. */
-export interface CacheOptions extends Partial<
-  Pick<OpenTransportOptions, "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix">
-> {
+export interface CacheOptions extends Partial<Pick<OpenTransportOptions, (typeof natsOptionNames)[number]>> {
   /**
    * Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which
    * nodes share. Memory is in front of a folder and of a bucket. Default: `memory:`.
@@ -103,29 +101,7 @@ export interface CacheOptions extends Partial<
 }
 
 /** Options with their defaults, durations in milliseconds. */
-export interface CacheSettings extends CacheBus {
-  readonly storage: CacheStorage;
-  readonly prefix: string;
-  readonly node: string | undefined;
-  readonly endpoint: boolean;
-  readonly defaultTtlMs: number | undefined;
-  readonly readExtendTtl: boolean;
-  readonly maxEntries: number | undefined;
-  readonly maxBytes: number;
-  readonly lmdbMapSize: number;
-  readonly bucketMaxBytes: number | undefined;
-  readonly autoPruneMs: number;
-  readonly autoPruneIntervalMs: number;
-  readonly lruUpdateIntervalMs: number;
-  readonly ttiFlushMs: number;
-  readonly flightTimeoutMs: number;
-  readonly maxStaleMs: number;
-  readonly publishTimeoutMs: number;
-  readonly values: ValueMode;
-  readonly log: Log;
-  readonly clock: Clock;
-  readonly random: Random;
-}
+export type CacheSettings = Readonly<ReturnType<typeof cacheSettings>>;
 
 /** Names of all options. Other names are refused. */
 export const cacheOptionNames: ReadonlySet<string> = new Set([
@@ -155,16 +131,11 @@ export const cacheOptionNames: ReadonlySet<string> = new Set([
   "log",
   "clock",
   "random",
-  "user",
-  "password",
-  "token",
-  "tls",
-  "resolve",
-  "inboxPrefix",
+  ...natsOptionNames,
 ]);
 
 /** `options` with their defaults. Throws InvalidOptionError, which names the option. */
-export function cacheSettings(options: CacheOptions): CacheSettings {
+export function cacheSettings(options: CacheOptions) {
   checkNames(options, cacheOptionNames);
   const { prefix = "zooid", values = "frozen", readExtendTtl = true, endpoint = true, node, bus } = options;
   checkName("prefix", prefix);

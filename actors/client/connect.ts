@@ -1,18 +1,18 @@
 import { openLmdbStore } from "../../storage/kv/lmdb-store.js";
 import type { OpenStore } from "../../storage/kv/ordered-store.js";
-import { openTransport, type OpenTransportOptions } from "../../transport/open.js";
+import { natsOptionNames, openTransport, type OpenTransportOptions } from "../../transport/open.js";
 import { WaitingNotice } from "../../core/waiting-notice.js";
 import { DisconnectedError, InvalidOptionError, silentLog, systemRandom, systemClock, type Log } from "../../core/index.js";
 import { noAnswerYet } from "./connection/missing.js";
-import { clientBounds, type ClientOptions } from "./options.js";
-import { checkLog, checkName, checkNames } from "../../core/options.js";
+import { clientBounds, clientOptionNames, type ClientOptions } from "./options.js";
+import { checkLog, checkName, checkNames, definedOf } from "../../core/options.js";
 import { openObjectClient, type ObjectClient } from "./object-client.js";
 import type { AnySchema, UntypedSchema } from "../protocol/schema.js";
 import { createActorSystem } from "../system/actor-system.js";
 
 /** Where a client connects, its credentials there, and how it behaves. Only `servers` is required. */
 export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
-  extends ClientOptions<Schema>, Pick<OpenTransportOptions, "servers" | "user" | "password" | "token" | "tls" | "resolve" | "inboxPrefix"> {
+  extends ClientOptions<Schema>, Pick<OpenTransportOptions, "servers" | (typeof natsOptionNames)[number]> {
   /** Clients and servers of one realm find each other; a broker may carry several. Default: `zooid`. */
   readonly realm?: string | undefined;
   /** Name of the storage. Default: `main`. */
@@ -26,32 +26,8 @@ export interface ConnectOptions<Schema extends AnySchema = UntypedSchema>
 /** Options of a client with any schemas. */
 type AnyConnectOptions = Omit<ConnectOptions, "schemas">;
 
-const names: ReadonlySet<string> = new Set<keyof ConnectOptions>([
-  "servers",
-  "user",
-  "password",
-  "token",
-  "tls",
-  "resolve",
-  "inboxPrefix",
-  "realm",
-  "storage",
-  "cache",
-  "log",
-  "client",
-  "readOnly",
-  "onOtherHistory",
-  "schemas",
-  "cacheBytesMax",
-  "memoryBytesMax",
-  "connectTimeoutMs",
-  "waitTimeoutMs",
-  "closeTimeoutMs",
-  "requestTimeoutMs",
-  "heartbeatTimeoutMs",
-  "loadsInFlightMax",
-  "transactAttemptsMax",
-]);
+const ownNames = ["servers", "realm", "storage", "cache", "log"] as const satisfies readonly (keyof ConnectOptions)[];
+const names: ReadonlySet<string> = new Set([...ownNames, ...natsOptionNames, ...clientOptionNames]);
 
 /**
  * Connects a client to a storage. An address alone means `{ servers: address }`.
@@ -110,17 +86,8 @@ export async function connect<Schema extends AnySchema = UntypedSchema>(
   }
 }
 
-function brokerOf(options: AnyConnectOptions): OpenTransportOptions {
-  const { servers, user, password, token, tls, resolve, inboxPrefix } = options;
-  return {
-    servers,
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { password }),
-    ...(token === undefined ? {} : { token }),
-    ...(tls === undefined ? {} : { tls }),
-    ...(resolve === undefined ? {} : { resolve }),
-    ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
-  };
+function brokerOf({ servers, user, password, token, tls, resolve, inboxPrefix }: AnyConnectOptions): OpenTransportOptions {
+  return { servers, ...definedOf({ user, password, token, tls, resolve, inboxPrefix }) };
 }
 
 /** Throws InvalidOptionError. */

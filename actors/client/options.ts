@@ -88,6 +88,11 @@ const durations = {
   heartbeatTimeoutMs: atLeastOneMs,
 } as const satisfies Readonly<Record<string, DurationRule>>;
 
+const otherNames = ["client", "readOnly", "onOtherHistory", "schemas", "connectTimeoutMs"] as const;
+
+/** Names of all options of a client. */
+export const clientOptionNames: readonly string[] = [...otherNames, ...Object.keys(counts), ...Object.keys(durations)];
+
 /** The given bounds or their defaults; durations in milliseconds. */
 export type ClientBounds = { readonly [name in keyof typeof counts | keyof typeof durations | "connectTimeoutMs"]: number };
 

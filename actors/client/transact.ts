@@ -13,7 +13,7 @@ import {
   type Clock,
   type Tid,
 } from "../../core/index.js";
-import { abortable } from "../../core/abortable.js";
+import { abortable } from "../../core/aborting.js";
 import type { ClientCore } from "./client-core.js";
 import type { ClosingSignal } from "./closing.js";
 import { noteFailure, noteMomentary } from "./tracked-reads.js";

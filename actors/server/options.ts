@@ -90,22 +90,21 @@ export type CheckedStore = Pick<StorageOptions, "open"> & {
 };
 
 /** Checked options of one storage, with those of its server. */
-export interface CheckedStorageOptions {
-  readonly store: CheckedStore;
-  readonly readOnly: boolean;
-  readonly heartbeatIntervalMs: number;
-  readonly keepAliveIntervalMs: number;
-  readonly sessionTimeoutMs: number;
-  readonly transactionTimeoutMs: number;
-  readonly pruningIntervalMs: number;
-  readonly sessionsMax: number;
-  readonly sessionsPerClientMax: number;
-  readonly fencesPerSessionMax: number;
-  readonly transactionsOpenMax: number;
-  readonly commitQueueMax: number;
-  readonly commitsInAirBytesMax: number;
-  readonly batchBytesMax: number;
-}
+export type CheckedStorageOptions = {
+  readonly [name in (typeof durations)[number] | (typeof counts)[number] | "keepAliveIntervalMs"]: number;
+} & { readonly store: CheckedStore; readonly readOnly: boolean };
+
+const durations = ["heartbeatIntervalMs", "sessionTimeoutMs", "transactionTimeoutMs", "pruningIntervalMs"] as const;
+
+const counts = [
+  "sessionsMax",
+  "sessionsPerClientMax",
+  "fencesPerSessionMax",
+  "transactionsOpenMax",
+  "commitQueueMax",
+  "commitsInAirBytesMax",
+  "batchBytesMax",
+] as const;
 
 /** Names of all options of a server: any other name is refused. */
 const serverOptionNames: ReadonlySet<string> = new Set<keyof StorageServerOptions>([
@@ -118,20 +117,11 @@ const serverOptionNames: ReadonlySet<string> = new Set<keyof StorageServerOption
   "readOnly",
   "takeOver",
   "signal",
-  "heartbeatIntervalMs",
   "keepAliveIntervalMs",
-  "sessionTimeoutMs",
-  "transactionTimeoutMs",
-  "pruningIntervalMs",
-  "sessionsMax",
-  "sessionsPerClientMax",
-  "fencesPerSessionMax",
-  "transactionsOpenMax",
-  "commitQueueMax",
-  "commitsInAirBytesMax",
-  "batchBytesMax",
   "onFatal",
   "system",
+  ...durations,
+  ...counts,
 ]);
 
 /** The options of each storage by its name. Throws InvalidOptionError, which names the option that is wrong. */
@@ -141,34 +131,21 @@ export function checkServerOptions(options: StorageServerOptions): ReadonlyMap<s
   checkName("realm", options.realm);
   if (typeof options.storages !== "object" || options.storages === null)
     throw new InvalidOptionError({ option: "storages", reason: "is not an object with a storage for each name" });
-  const sessionTimeoutMs = wholeMs(options.sessionTimeoutMs, limits.sessionTimeoutMs, "sessionTimeoutMs");
-  const common = {
-    readOnly: options.readOnly ?? false,
-    heartbeatIntervalMs: wholeMs(options.heartbeatIntervalMs, limits.heartbeatIntervalMs, "heartbeatIntervalMs"),
-    keepAliveIntervalMs: wholeMs(
-      options.keepAliveIntervalMs,
-      Math.max(1, Math.min(limits.keepAliveIntervalMs, Math.floor(sessionTimeoutMs / 4))),
-      "keepAliveIntervalMs",
-    ),
-    sessionTimeoutMs,
-    transactionTimeoutMs: wholeMs(options.transactionTimeoutMs, limits.transactionTimeoutMs, "transactionTimeoutMs"),
-    pruningIntervalMs: wholeMs(options.pruningIntervalMs, limits.pruningIntervalMs, "pruningIntervalMs"),
-    sessionsMax: positive(options.sessionsMax, limits.sessionsMax, "sessionsMax"),
-    sessionsPerClientMax: positive(options.sessionsPerClientMax, limits.sessionsPerClientMax, "sessionsPerClientMax"),
-    fencesPerSessionMax: positive(options.fencesPerSessionMax, limits.fencesPerSessionMax, "fencesPerSessionMax"),
-    transactionsOpenMax: positive(options.transactionsOpenMax, limits.transactionsOpenMax, "transactionsOpenMax"),
-    commitQueueMax: positive(options.commitQueueMax, limits.commitQueueMax, "commitQueueMax"),
-    commitsInAirBytesMax: positive(options.commitsInAirBytesMax, limits.commitsInAirBytesMax, "commitsInAirBytesMax"),
-    batchBytesMax: positive(options.batchBytesMax, limits.batchBytesMax, "batchBytesMax"),
+  const bounds = {
+    ...checkedEach(durations, (option) => wholeMs(options[option], limits[option], option)),
+    ...checkedEach(counts, (option) => positive(options[option], limits[option], option)),
   };
-  if (common.keepAliveIntervalMs >= sessionTimeoutMs) {
+  const { sessionTimeoutMs } = bounds;
+  const intervalMs = Math.max(1, Math.min(limits.keepAliveIntervalMs, Math.floor(sessionTimeoutMs / 4)));
+  const keepAliveIntervalMs = wholeMs(options.keepAliveIntervalMs, intervalMs, "keepAliveIntervalMs");
+  if (keepAliveIntervalMs >= sessionTimeoutMs) {
     throw new InvalidOptionError({ option: "keepAliveIntervalMs", reason: `is not below sessionTimeoutMs, ${sessionTimeoutMs}` });
   }
   const checked = new Map<string, CheckedStorageOptions>();
   for (const [name, store] of Object.entries(options.storages)) {
     checkName("storages", name);
     checkNames(store, storageOptionNames, `storages.${name}.`);
-    checked.set(name, { ...common, store: checkedStore(name, store) });
+    checked.set(name, { ...bounds, keepAliveIntervalMs, readOnly: options.readOnly ?? false, store: checkedStore(name, store) });
   }
   if (checked.size === 0) throw new InvalidOptionError({ option: "storages", reason: "has no storage" });
   return checked;
@@ -203,6 +180,10 @@ function checkedStore(name: string, store: StorageOptions): CheckedStore {
     checked[option] = asDuration(age, `storages.${name}.${option}`, { unit: "ms", msMin: 1, isEndlessAllowed: true });
   }
   return { open: store.open, ...checked };
+}
+
+function checkedEach<Name extends string>(names: readonly Name[], check: (name: Name) => number): Readonly<Record<Name, number>> {
+  return Object.fromEntries(names.map((name) => [name, check(name)])) as Record<Name, number>;
 }
 
 function positive(value: number | undefined, otherwise: number, option: string): number {

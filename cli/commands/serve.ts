@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { systemRandom, systemClock } from "../../core/index.js";
+import { definedOf, systemRandom, systemClock } from "../../core/index.js";
 import { openTransport, type Transport } from "../../actors/index.js";
 import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
 import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
@@ -113,13 +113,13 @@ function boundsOf(flags: ServeFlags) {
   return {
     readOnly: flags.readOnly === true,
     takeOver: flags.takeOver === true,
-    storageBounds: given({
+    storageBounds: definedOf({
       historyAgeMs: flags.historyAge,
       invalidationAgeMs: flags.invalidationAge,
       invalidationQueueSize: flags.invalidationQueue,
       outcomeAgeMs: flags.outcomeAge,
     }),
-    serverBounds: given({
+    serverBounds: definedOf({
       transactionTimeoutMs: flags.transactionTimeout,
       sessionTimeoutMs: flags.sessionTimeout,
       heartbeatIntervalMs: flags.heartbeatInterval,
@@ -128,11 +128,6 @@ function boundsOf(flags: ServeFlags) {
 }
 
 /** Leaves out options that are undefined, so that their defaults apply. */
-function given<K extends string>(options: Readonly<Record<K, number | undefined>>): Partial<Record<K, number>> {
-  const entries = Object.entries<number | undefined>(options).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as Partial<Record<K, number>>;
-}
-
 async function untilConnected(transport: Transport, signal: AbortSignal): Promise<void> {
   const connected = new AbortController();
   const forget = transport.onStatus((status) => {

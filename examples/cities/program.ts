@@ -1,7 +1,7 @@
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
 import { jsonOption } from "../../cli/connection.js";
-import { option, parseInteger, parsePort, parsePortPair, readSwitchVariables, switchOption } from "../../cli/parsing.js";
+import { option, parseInteger, readSwitchVariables, switchOption } from "../../cli/parsing.js";
 import type { Surroundings } from "../../cli/surroundings.js";
 import { runUp } from "./up/run-up.js";
 import type { UpFlags } from "./up/up-flags.js";
@@ -68,4 +68,16 @@ Examples:
 function parseBroker(text: string): string {
   if (!["auto", "nats", "in-process"].includes(text)) throw new InvalidArgumentError("It is auto, nats or in-process.");
   return text;
+}
+
+const parsePort = parseInteger(1, 65_535);
+
+/** Two different ports, separated by a comma. */
+function parsePortPair(text: string): readonly [number, number] {
+  const parts = text.split(",");
+  const [first, second] = parts;
+  if (parts.length !== 2 || first === undefined || second === undefined || first.trim() === second.trim()) {
+    throw new InvalidArgumentError("It must be two different ports with a comma: 4281,4282.");
+  }
+  return [parsePort(first), parsePort(second)];
 }

@@ -2,7 +2,7 @@
 import { openObjectClient, type ObjectClient } from "../../actors/client/object-client.js";
 import type { ObjectClientOptions } from "../../actors/client/options.js";
 import type { UntypedSchema } from "../../actors/protocol/schema.js";
-import { MemoryDisk } from "../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../testing/memory-store.js";
 import { seededRandom, silentLog, type Log } from "../../core/index.js";
 import { serverWorld, type ServerWorld, type WorldOptions } from "./server-world.js";
 import { TappedTransport } from "./tapped-transport.js";

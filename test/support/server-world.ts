@@ -1,6 +1,6 @@
 /** A storage server in memory on a simulated clock. The test decides when and how its disk writes. */
 import { startStorageServer, type StorageOptions, type StorageServer, type StorageServerOptions } from "../../actors/server/server.js";
-import { MemoryDisk } from "../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../testing/memory-store.js";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 import { createBroker } from "../../transport/in-process.js";
 import { type Clock, seededRandom, silentLog } from "../../core/index.js";

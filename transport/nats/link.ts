@@ -11,7 +11,7 @@ import {
   SubscriptionImpl,
 } from "nats";
 import { NodeTransport, nodeResolveHost } from "nats/lib/node_transport.js";
-import { abortable } from "../../core/abortable.js";
+import { abortable } from "../../core/aborting.js";
 import type { Subscription } from "../transport.js";
 
 /** Receiver of the messages of a subject. */

@@ -1,4 +1,4 @@
-import { abortable } from "../../../core/abortable.js";
+import { abortable } from "../../../core/aborting.js";
 import { retryDelay } from "../../../core/backoff.js";
 import { ClosedError, DisconnectedError, ReadOnlyError, ServerBusyError, TimeoutError } from "../../../core/index.js";
 import type { ClientConnectionOptions } from "./connection-options.js";

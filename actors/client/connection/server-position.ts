@@ -1,4 +1,4 @@
-import { abortable } from "../../../core/abortable.js";
+import { abortable } from "../../../core/aborting.js";
 import type { ClientConnectionOptions } from "./connection-options.js";
 import { Freshness } from "./freshness.js";
 import type { Position } from "../../protocol/messages.js";

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { connect } from "../../../index.js";
 import { startStorageServer } from "../../../server.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { createBroker, serveBroker } from "../../../transport/index.js";
 import { until } from "../../support/until.js";
 

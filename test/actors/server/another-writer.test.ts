@@ -3,7 +3,7 @@ import { startStorageServer, type StorageServerOptions } from "../../../actors/s
 import { storageSubjects, type Writer } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
 import { writerProof } from "../../../actors/protocol/writer-proof.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { createBroker } from "../../../transport/in-process.js";
 import { AnotherWriterError, seededRandom, silentLog, tidZero } from "../../../core/index.js";

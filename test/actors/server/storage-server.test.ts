@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { startStorageServer } from "../../../actors/server/server.js";
 import { storagesSubject } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { createBroker } from "../../../transport/in-process.js";
 import {

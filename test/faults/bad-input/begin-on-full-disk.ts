@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createCache } from "../../../cache.js";
 import { openObjectClient } from "../../../actors/client/object-client.js";
 import { openLmdbStore, startStorageServer } from "../../../server.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { createBroker } from "../../../transport/index.js";
 import { type Log, silentLog, systemRandom, systemClock, ZooidError } from "../../../core/index.js";
 

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { storageSubjects } from "../../../actors/protocol/messages.js";
 import * as wire from "../../../actors/protocol/codec.js";
 import { startStorageServer, type StorageServer } from "../../../server.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { connectNats, type Transport } from "../../../transport/index.js";
 import { limits, silentLog, systemRandom, systemClock } from "../../../core/index.js";
 import { type NatsServer, startNatsServer } from "../../support/nats-server.js";

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { ObjectStore } from "../../../storage/objects/object-store.js";
 import type { OrderedStore } from "../../../storage/kv/ordered-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";

@@ -1,7 +1,7 @@
 /** The judges of watchers, given clients that give false changes and false reads of a true history. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Change, Watchers } from "../../../actors/client/watching.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import type { OrderedStore } from "../../../storage/kv/ordered-store.js";
 import { ObjectStore } from "../../../storage/objects/object-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { ClientCache, LoadTicket } from "../../../storage/client-cache/client-cache.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import type { Position } from "../../../core/transaction.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { assert, encodeValue, type Tid } from "../../../core/index.js";

@@ -2,7 +2,7 @@ import { cp } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { bootId } from "../../../storage/kv/boot-id.js";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import type { OrderedStore } from "../../../storage/kv/ordered-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { encodeValue, limits, type Log, silentLog, systemClock } from "../../../core/index.js";

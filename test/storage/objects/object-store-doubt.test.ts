@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { ObjectStore } from "../../../storage/objects/object-store.js";
 import type { CommitRequest } from "../../../core/transaction.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { ObjectStore, type ObjectStoreOptions } from "../../../storage/objects/object-store.js";
 import type { CommitRequest } from "../../../core/transaction.js";
 import type { OpenStore } from "../../../storage/kv/ordered-store.js";

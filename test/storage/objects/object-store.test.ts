@@ -1,5 +1,5 @@
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { objectStoreSuite } from "../../suites/object-store.js";
 import { temporaryFolders } from "../../support/temporary-folder.js";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { DiskEntryStore, type DiskEntryStoreOptions } from "../../../storage/results/disk-entries.js";
 import type { PersistentEntryStore } from "../../../storage/results/entry-store.js";
 import { openLmdbStore } from "../../../storage/kv/lmdb-store.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import {
   asTag,

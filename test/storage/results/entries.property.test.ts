@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { DiskEntryStore } from "../../../storage/results/disk-entries.js";
 import type { EntryStore } from "../../../storage/results/entry-store.js";
 import { MemoryEntryStore } from "../../../storage/results/memory-entries.js";
-import { MemoryDisk } from "../../../storage/kv/memory-store.js";
+import { MemoryDisk } from "../../../testing/memory-store.js";
 import { TagTrie } from "../../../storage/results/tag-trie.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { asTag, assert, isBelow, limits, rootTag, silentLog, type Tag } from "../../../core/index.js";

@@ -1,9 +1,9 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { MemoryDisk, openMemoryStore } from "../../../testing/index.js";
-import { AssertionError, ClosedError, WriteInDoubtError } from "../../../core/index.js";
-import { orderedStoreSuite } from "../../../testing/suites/ordered-store.js";
+import { MemoryDisk, openMemoryStore } from "../../testing/index.js";
+import { AssertionError, ClosedError, WriteInDoubtError } from "../../core/index.js";
+import { orderedStoreSuite } from "../../testing/suites/ordered-store.js";
 
 orderedStoreSuite("in memory", async () => new MemoryDisk("disk").open);
 

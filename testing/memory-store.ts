@@ -1,8 +1,15 @@
-import { firstIndex } from "../../core/ordered-index.js";
-import { assert } from "../../core/assert.js";
-import { asBuffer } from "../../core/codec.js";
-import { ClosedError, InUseError, WriteInDoubtError } from "../../core/errors.js";
-import { type BatchOptions, type ByteRange, type StoreChange, type OrderedStore, storeKeyBytesMax, type View } from "./ordered-store.js";
+import { firstIndex } from "../core/ordered-index.js";
+import { assert } from "../core/assert.js";
+import { asBuffer } from "../core/codec.js";
+import { ClosedError, InUseError, WriteInDoubtError } from "../core/errors.js";
+import {
+  type BatchOptions,
+  type ByteRange,
+  type StoreChange,
+  type OrderedStore,
+  storeKeyBytesMax,
+  type View,
+} from "../storage/kv/ordered-store.js";
 
 /**
  * Decides when a batch is durable, and whether it fails: calls `apply` when the batch is on the disk, then resolves.
