@@ -1,11 +1,10 @@
 import type { Command } from "commander";
 import { type CacheNode, findCacheNodes } from "../cache.js";
-import { systemRandom, systemClock } from "../core/index.js";
+import { abortable, systemClock, systemRandom } from "../core/index.js";
 import { openTransport } from "../actors/index.js";
 import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connection.js";
 import { CommandError, failureOf } from "./failure.js";
 import { option, parseDuration, parseName } from "./parsing.js";
-import { abortable } from "../core/aborting.js";
 import type { Surroundings } from "./surroundings.js";
 
 /** Flags of every command that talks to the nodes of a cache. */

@@ -1,6 +1,5 @@
 import { connect, type ObjectClient } from "../index.js";
-import { abortable } from "../core/aborting.js";
-import { systemRandom } from "../core/index.js";
+import { abortable, systemRandom } from "../core/index.js";
 import { brokerOf, type ConnectionFlags, logOf } from "./connection.js";
 import type { Surroundings } from "./surroundings.js";
 

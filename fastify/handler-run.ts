@@ -1,6 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { type InvalidTagError, isThenable } from "../core/index.js";
-import { deferred } from "../core/deferred.js";
+import { deferred, type InvalidTagError, isThenable } from "../core/index.js";
 import { trailersOf } from "./fastify-internals.js";
 import { type Draft, type Fields, isForOthers, type Page, pageOf, type SharingRules, unchosenVary } from "./page.js";
 import type { PageTime } from "./page-time.js";

@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { type Cache, cacheable } from "../cache.js";
-import { type Clock, InvalidOptionError, systemClock } from "../core/index.js";
+import { checkNames, type Clock, definedOf, InvalidOptionError, systemClock } from "../core/index.js";
 import { addFirstOnSend, cacheRoute, isCached } from "./app-hooks.js";
 import type { CachedRouteDeps } from "./cached-route.js";
-import { checkNames, definedOf } from "../core/options.js";
 import { type RouteCaching, routeOptionNames, routeRules } from "./route-rules.js";
 
 declare module "fastify" {

@@ -1,7 +1,6 @@
 import type { FastifyRequest, RouteOptions } from "fastify";
 import type { Tags } from "../cache.js";
-import { asDuration, type Duration, InvalidOptionError, isWhole, limits } from "../core/index.js";
-import { checkNames } from "../core/options.js";
+import { asDuration, checkNames, type Duration, InvalidOptionError, isWhole, limits } from "../core/index.js";
 import { keptStatuses } from "./page.js";
 
 /** How the responses of a route are cached. All options are optional; the options of the plug-in are the defaults. */

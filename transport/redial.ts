@@ -1,5 +1,4 @@
-import { asError, type Random, type Clock, delay, limits, type Log, soonerOf, ZooidError } from "../core/index.js";
-import { dialPace, retryDelay } from "../core/backoff.js";
+import { asError, type Clock, delay, dialPace, limits, type Log, type Random, retryDelay, soonerOf, ZooidError } from "../core/index.js";
 
 /** Whether `error` is a refusal that another attempt would meet again: wrong credentials, an untrusted certificate. */
 export function isLasting(error: unknown): error is ZooidError {

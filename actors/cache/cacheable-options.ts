@@ -1,6 +1,5 @@
-import { type Duration, InvalidOptionError, type InvalidTagError } from "../../core/index.js";
+import { checkChoice, checkNames, type Duration, InvalidOptionError, type InvalidTagError } from "../../core/index.js";
 import { boundOf, durationOf } from "./options.js";
-import { checkChoice, checkNames } from "../../core/options.js";
 import { asTags, type Tags } from "./tag-list.js";
 
 /** How the results of one function are kept. All are optional, except the name of a function without a name. */

@@ -1,11 +1,9 @@
 import type { Entry } from "../../storage/results/entry-store.js";
 import type { KeptValue } from "../../storage/results/kept-value.js";
-import { isAnyStale, staleRead } from "../../core/object-read.js";
-import { type Clock, TimeoutError } from "../../core/index.js";
+import { type Clock, type Deferred, deferred, isAnyStale, staleRead, TimeoutError } from "../../core/index.js";
 import type { Call } from "./cached-work.js";
 import { type Computation, noReads } from "../tracking/computation.js";
 import { currentComputations, isAnythingComputing } from "../tracking/computations.js";
-import { type Deferred, deferred } from "../../core/deferred.js";
 import { FlightWaiter } from "./flight-waiter.js";
 import type { BeganHere, FoundHere, Tiers } from "./tiers.js";
 

@@ -1,8 +1,6 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { cachePruningMachine, type CacheSwept } from "../../machines/cache/cache-pruning.js";
-import { type Clock, ClosedError, delay, detachedClock, limits } from "../../core/index.js";
-import { backOff } from "../../core/backoff.js";
-import { type Deferred, deferred } from "../../core/deferred.js";
+import { backOff, type Clock, ClosedError, type Deferred, deferred, delay, detachedClock, limits } from "../../core/index.js";
 import type { CacheCore } from "./core.js";
 
 /** Numbers of entries and tags that a sweep removed. */

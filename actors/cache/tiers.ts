@@ -3,10 +3,9 @@ import type { Entry, EntryPosition, EntryVersion, Keeping, PersistentEntryStore 
 import { keepValue, KeptFailure, type KeptValue, valueOf } from "../../storage/results/kept-value.js";
 import type { MemoryEntryStore } from "../../storage/results/memory-entries.js";
 import type { EntrySlot } from "../../storage/results/memory-entry.js";
-import { isAnyStale, objectChanges } from "../../core/object-read.js";
+import { coversTags, InvalidOptionError, InvalidValueError, isAnyStale, limits, objectChanges, type Tag } from "../../core/index.js";
 import type { Began, TagTrie } from "../../storage/results/tag-trie.js";
 import { keyTag } from "../../storage/results/result-key.js";
-import { coversTags, InvalidOptionError, InvalidValueError, limits, type Tag } from "../../core/index.js";
 import type { CacheBase } from "./base.js";
 import { type Call, lifetimeOf } from "./cached-work.js";
 import type { Used } from "../tracking/computation.js";

@@ -1,6 +1,5 @@
 import type { CachedRevision, ClientCache } from "../../storage/client-cache/client-cache.js";
-import { DisconnectedError, limits, MalformedMessageError, type Tid } from "../../core/index.js";
-import { type Deferred, deferred } from "../../core/deferred.js";
+import { type Deferred, deferred, DisconnectedError, limits, MalformedMessageError, type Tid } from "../../core/index.js";
 import type { ServerLink } from "./connection/server-link.js";
 import * as wire from "../protocol/codec.js";
 

@@ -1,6 +1,5 @@
 import type { ClientCache, LoadTicket } from "../../storage/client-cache/client-cache.js";
-import { type ObjectRead, staleRead } from "../../core/object-read.js";
-import type { Clock, Tid } from "../../core/index.js";
+import { type Clock, type ObjectRead, staleRead, type Tid } from "../../core/index.js";
 import type { Computation } from "../tracking/computation.js";
 import { currentComputations } from "../tracking/computations.js";
 

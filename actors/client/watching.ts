@@ -1,6 +1,5 @@
 import type { AppliedInvalidation } from "../../storage/client-cache/client-cache.js";
-import type { Tid } from "../../core/index.js";
-import { limits, onAbort } from "../../core/index.js";
+import { limits, onAbort, type Tid } from "../../core/index.js";
 
 /**
  * A change that a watcher reports. `changed`: the key was created, written or deleted. `reset`: any key may have

@@ -2,8 +2,7 @@
  * The fields that messages are made of. Reading one throws MalformedMessageError, which names message and field, for
  * anything that its type and its docstring do not allow.
  */
-import { asKey, checkSize, isTid, isWhole, type KeyRange, limits, MalformedMessageError } from "../../core/index.js";
-import type { Position } from "../../core/transaction.js";
+import { asKey, checkSize, isTid, isWhole, type KeyRange, limits, MalformedMessageError, type Position } from "../../core/index.js";
 import type { Field } from "./message.js";
 
 /** 24 hexadecimal digits are 96 bits. */

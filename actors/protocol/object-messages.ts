@@ -1,6 +1,5 @@
 /** A client's requests about objects: loads, lists, commits. */
-import { limits, MalformedMessageError } from "../../core/index.js";
-import type { Write } from "../../core/transaction.js";
+import { limits, MalformedMessageError, type Write } from "../../core/index.js";
 import { bound, bytes, count, flag, id, key, keys, list as listOf, objectValue, optional, position, range, row, tid } from "./fields.js";
 import { committed } from "./invalidations.js";
 import { message, messageOf, type MessageOf, type ValueOf } from "./message.js";

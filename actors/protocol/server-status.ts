@@ -1,5 +1,4 @@
-import { MalformedMessageError, type Tid } from "../../core/index.js";
-import type { Position } from "../../core/transaction.js";
+import { MalformedMessageError, type Position, type Tid } from "../../core/index.js";
 import { element } from "./fields.js";
 import { messageOf } from "./message.js";
 

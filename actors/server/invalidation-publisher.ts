@@ -1,5 +1,4 @@
-import type { LoggedTransaction } from "../../core/transaction.js";
-import { limits } from "../../core/index.js";
+import { limits, type LoggedTransaction } from "../../core/index.js";
 import { noNotes, type Notes } from "../record/notes.js";
 import type { Broadcast, Invalidation } from "../protocol/messages.js";
 import type { ServedStorageDeps } from "./parts.js";

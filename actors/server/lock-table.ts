@@ -1,5 +1,4 @@
-import type { CommitRequest } from "../../core/transaction.js";
-import { RangeSet } from "../../core/index.js";
+import { type CommitRequest, RangeSet } from "../../core/index.js";
 
 /**
  * The objects that voted transactions hold. A voted transaction holds the objects that it writes against every reader

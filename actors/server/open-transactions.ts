@@ -1,7 +1,6 @@
 import { type Actor, createActor } from "xstate";
 import { transactionMachine, type TransactionEvent } from "../../machines/server/transaction.js";
-import type { CommitRequest } from "../../core/transaction.js";
-import { ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../../core/index.js";
+import { type CommitRequest, ServerBusyError, TransactionAbortedError, TransactionTimedOutError } from "../../core/index.js";
 import type { FenceAllowance } from "./fence-allowance.js";
 import { LockTable } from "./lock-table.js";
 import type { StorageParts } from "./parts.js";

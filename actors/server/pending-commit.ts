@@ -1,5 +1,4 @@
-import type { CommitRequest } from "../../core/transaction.js";
-import { limits, type ZooidError } from "../../core/index.js";
+import { type CommitRequest, limits, type ZooidError } from "../../core/index.js";
 import type { Committed } from "../protocol/messages.js";
 import * as wire from "../protocol/codec.js";
 

@@ -1,7 +1,6 @@
 import { type Actor, createActor, fromPromise } from "xstate";
 import { pruningMachine } from "../../machines/server/pruning.js";
-import { ClosedError, limits, type Tid, tidMinus } from "../../core/index.js";
-import { backOff } from "../../core/backoff.js";
+import { backOff, ClosedError, limits, type Tid, tidMinus } from "../../core/index.js";
 import type { StorageParts } from "./parts.js";
 
 export interface PrunerDeps extends StorageParts {

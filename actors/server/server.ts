@@ -1,11 +1,9 @@
 import { serversSubject, storagesSubject, type ServerStatus } from "../protocol/messages.js";
-import { UnknownStorageError } from "../../core/index.js";
+import { type Log, silentLog, systemClock, systemRandom, UnknownStorageError } from "../../core/index.js";
 import type { Message, Subscription } from "../../transport/transport.js";
 import { ServedStorage } from "./storage.js";
 import { checkServerOptions, type StorageServerOptions } from "./options.js";
 import * as wire from "../protocol/codec.js";
-import { silentLog, systemClock, systemRandom } from "../../core/index.js";
-import type { Log } from "../../core/log.js";
 
 export type { StorageOptions, StorageServerOptions } from "./options.js";
 

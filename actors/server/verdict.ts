@@ -1,6 +1,5 @@
 import type { ObjectStore } from "../../storage/objects/object-store.js";
-import type { Position } from "../../core/transaction.js";
-import { limits, type Tid, tidMinus } from "../../core/index.js";
+import { limits, type Position, type Tid, tidMinus } from "../../core/index.js";
 import type { Verdict, Verify } from "../protocol/messages.js";
 
 export interface VerdictsOptions {

@@ -1,5 +1,4 @@
-import type { ObjectRead } from "../../core/object-read.js";
-import { InvalidTagError, limits, type Tag } from "../../core/index.js";
+import { InvalidTagError, limits, type ObjectRead, type Tag } from "../../core/index.js";
 
 /** A function that computes results. */
 export interface ComputedWork {

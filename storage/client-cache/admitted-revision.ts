@@ -1,5 +1,4 @@
-import { BehindError, MalformedMessageError } from "../../core/errors.js";
-import type { Tid } from "../../core/tid.js";
+import { BehindError, MalformedMessageError, type Tid } from "../../core/index.js";
 
 /** A revision from the answer to a load: valid in [serial, next), or in [serial, as-of] when `next` is undefined. */
 export interface AdmittedRevision {

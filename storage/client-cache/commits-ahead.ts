@@ -1,5 +1,4 @@
-import { limits } from "../../core/limits.js";
-import { type Tid, tidZero } from "../../core/tid.js";
+import { limits, type Tid, tidZero } from "../../core/index.js";
 
 /**
  * Commits of this client that are acknowledged but cannot be applied yet, combined: the last of them, and all keys they

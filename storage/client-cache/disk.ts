@@ -1,14 +1,9 @@
-import type { Clock } from "../../core/clock.js";
-import { ClosedError, StoreError } from "../../core/errors.js";
-import { limits } from "../../core/limits.js";
-import type { Log } from "../../core/log.js";
-import type { Tid } from "../../core/tid.js";
+import { type Clock, ClosedError, emptyPosition, limits, type Log, type Position, StoreError, type Tid } from "../../core/index.js";
 import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
 import { giveUp } from "../kv/failed-store.js";
 import { isEmpty, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 import { recordSerial } from "./revision.js";
-import { emptyPosition, type Position } from "../../core/transaction.js";
 
 export interface CacheDiskOptions {
   readonly storage: string;

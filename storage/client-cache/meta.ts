@@ -1,6 +1,4 @@
-import { asBuffer, decodeList, encodeMessage } from "../../core/codec.js";
-import { isTid, type Tid } from "../../core/tid.js";
-import type { Position } from "../../core/transaction.js";
+import { asBuffer, decodeList, encodeMessage, isTid, type Position, type Tid } from "../../core/index.js";
 
 /** Meta record of a cache on disk. Every batch writes it, so that it is never ahead of the entries it covers. */
 export interface CacheMeta {

@@ -1,6 +1,4 @@
-import { limits } from "../../core/limits.js";
-import { objectChanges, ObjectRead, type ObjectReadOwner, type ReadKind, staleRead } from "../../core/object-read.js";
-import type { Tid } from "../../core/tid.js";
+import { limits, objectChanges, ObjectRead, type ObjectReadOwner, type ReadKind, staleRead, type Tid } from "../../core/index.js";
 
 /** Bounds for the reads of one storage; default: those in `limits`. */
 export interface ObjectReadsOptions {

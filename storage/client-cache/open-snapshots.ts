@@ -1,6 +1,4 @@
-import { firstIndex } from "../../core/ordered-index.js";
-import { assert } from "../../core/assert.js";
-import type { Tid } from "../../core/tid.js";
+import { assert, firstIndex, type Tid } from "../../core/index.js";
 import type { HeldRevision } from "./revision.js";
 
 interface ClosedRevision {

@@ -1,5 +1,4 @@
-import { assert } from "../../core/assert.js";
-import type { Tid } from "../../core/tid.js";
+import { assert, type Tid } from "../../core/index.js";
 
 /** A load in flight. Invalidations newer than the oldest load in flight are remembered until it ends. */
 export interface LoadTicket {

@@ -1,6 +1,4 @@
-import { InvalidValueError } from "../../core/errors.js";
-import { isTid, type Tid } from "../../core/tid.js";
-import { copyValue, decodeValue, type Value } from "../../core/value.js";
+import { copyValue, decodeValue, InvalidValueError, isTid, type Tid, type Value } from "../../core/index.js";
 
 /** One revision of one object, held in memory, immutable. */
 export interface CachedRevision {

@@ -1,7 +1,6 @@
 import { statfsSync, statSync } from "node:fs";
 import { constants } from "node:os";
-import { DiskFullError } from "../../core/errors.js";
-import { limits } from "../../core/limits.js";
+import { DiskFullError, limits } from "../../core/index.js";
 
 /** Error codes for a full disk, an exhausted quota, or the size limit of files. */
 const fullCodes: ReadonlySet<unknown> = new Set([

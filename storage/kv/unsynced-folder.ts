@@ -1,8 +1,7 @@
 import { closeSync, constants, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { StoreError } from "../../core/errors.js";
-import type { Log } from "../../core/log.js";
+import { type Log, StoreError } from "../../core/index.js";
 import { syncFolder } from "./folder-sync.js";
 import { lmdbFile, lmdbFileFlaw, ownFileMode, removeLmdbFiles } from "./lmdb-file.js";
 

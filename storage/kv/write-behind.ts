@@ -1,6 +1,4 @@
-import type { Clock } from "../../core/clock.js";
-import { ClosedError, WriteInDoubtError } from "../../core/errors.js";
-import { limits } from "../../core/limits.js";
+import { type Clock, ClosedError, limits, WriteInDoubtError } from "../../core/index.js";
 import type { StoreChange, OrderedStore } from "./ordered-store.js";
 
 export interface WriteBehindOptions {

@@ -1,6 +1,4 @@
-import { firstIndex } from "../../core/ordered-index.js";
-import type { Tid } from "../../core/tid.js";
-import type { LoggedTransaction } from "../../core/transaction.js";
+import { firstIndex, type LoggedTransaction, type Tid } from "../../core/index.js";
 
 /** Bounds of the queue; beyond either, the oldest transactions are removed. */
 export interface InvalidationQueueBounds {

@@ -1,8 +1,6 @@
-import { limits } from "../../core/limits.js";
-import { asTid, type Tid } from "../../core/tid.js";
+import { asTid, limits, type LoggedTransaction, type Tid } from "../../core/index.js";
 import type { View } from "../kv/ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, logFrom } from "./records.js";
-import type { LoggedTransaction } from "../../core/transaction.js";
 
 /** A transaction for a client that missed it. `keys` undefined: too many for a page; the client reads them in parts. */
 export interface PagedTransaction extends Omit<LoggedTransaction, "id" | "keys"> {

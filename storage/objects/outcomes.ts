@@ -1,5 +1,4 @@
-import { tidZero, type Tid } from "../../core/tid.js";
-import type { Outcome } from "../../core/transaction.js";
+import { type Outcome, type Tid, tidZero } from "../../core/index.js";
 
 /**
  * Maximum number of commits forgotten in one step: after a long pause a million may be due at the next commit. Later

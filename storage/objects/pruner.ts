@@ -1,5 +1,4 @@
-import type { Clock } from "../../core/clock.js";
-import { type Tid, tidZero } from "../../core/tid.js";
+import { type Clock, type Tid, tidZero } from "../../core/index.js";
 import type { StoreChange, View } from "../kv/ordered-store.js";
 import {
   decodeLogHead,

@@ -1,10 +1,6 @@
 import { hash } from "node:crypto";
-import { assert } from "../../core/assert.js";
-import { asBuffer } from "../../core/codec.js";
-import type { KeyRange } from "../../core/key.js";
-import type { Tid } from "../../core/tid.js";
+import { asBuffer, assert, emptyPosition, type KeyRange, type LoggedTransaction, type Position, type Tid } from "../../core/index.js";
 import type { ByteRange } from "../kv/ordered-store.js";
-import { emptyPosition, type LoggedTransaction, type Position } from "../../core/transaction.js";
 
 /*
  * Layout of an object store. Record keys begin with a letter:

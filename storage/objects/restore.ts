@@ -1,12 +1,10 @@
-import { StoreError } from "../../core/errors.js";
-import { type Tid, tidMinus, tidZero } from "../../core/tid.js";
+import { type LoggedTransaction, StoreError, type Tid, tidMinus, tidZero } from "../../core/index.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
 import { isEmpty, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { Outcomes } from "./outcomes.js";
 import { allFences, decodePosition, decodeTid, emptyHistory, formatVersion, metaKey, type PositionRecord, textOfKey } from "./records.js";
 import { floorIn } from "./revisions.js";
 import { headAt, headsAfter, lastAt, transactionsBackwards } from "./transaction-log.js";
-import type { LoggedTransaction } from "../../core/transaction.js";
 
 /** Bounds of the restored state. */
 export interface RestoreOptions {

@@ -1,8 +1,4 @@
-import { assert } from "../../core/assert.js";
-import { SnapshotTooOldError } from "../../core/errors.js";
-import type { KeyRange } from "../../core/key.js";
-import { limits } from "../../core/limits.js";
-import { asTid, type Tid, tidZero } from "../../core/tid.js";
+import { assert, asTid, type KeyRange, limits, type Position, SnapshotTooOldError, type Tid, tidZero } from "../../core/index.js";
 import type { View } from "../kv/ordered-store.js";
 import {
   decodeTid,
@@ -16,7 +12,6 @@ import {
   tidOfRevision,
   valueOfRevision,
 } from "./records.js";
-import type { Position } from "../../core/transaction.js";
 
 /** Value of a key at a snapshot, and the interval for which it is known. */
 export interface Revision {

@@ -1,8 +1,4 @@
-import type { Clock } from "../../core/clock.js";
-import { ClockError } from "../../core/errors.js";
-import { limits } from "../../core/limits.js";
-import type { Log } from "../../core/log.js";
-import { type Tid, tidMsMax, tidToMs } from "../../core/tid.js";
+import { type Clock, ClockError, limits, type Log, type Tid, tidMsMax, tidToMs } from "../../core/index.js";
 import type { PositionRecord } from "./records.js";
 
 /** Clock that a TidClock reads, and log for its warnings. */

@@ -1,7 +1,6 @@
-import { asTid, type Tid, tidZero } from "../../core/tid.js";
+import { asTid, type LoggedTransaction, type Tid, tidZero } from "../../core/index.js";
 import type { View } from "../kv/ordered-store.js";
 import { decodeKeys, decodeLogHead, decodeLogKeys, keysKey, keysPerPart, type LogHead, logFrom, logKey } from "./records.js";
-import type { LoggedTransaction } from "../../core/transaction.js";
 
 /** The log in a view. Pruned transactions are not in it; the rest is a chain without gaps. */
 

@@ -1,8 +1,4 @@
-import { assert } from "../../core/assert.js";
-import type { Clock } from "../../core/clock.js";
-import { limits } from "../../core/limits.js";
-import type { Log } from "../../core/log.js";
-import type { Tag } from "../../core/tag.js";
+import { assert, type Clock, limits, type Log, type Tag } from "../../core/index.js";
 import { DiskEntry, storedResult } from "./disk-entry.js";
 import { DiskIndex } from "./disk-index.js";
 import type {

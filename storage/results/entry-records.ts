@@ -1,8 +1,5 @@
 import { createHash } from "node:crypto";
-import { assert } from "../../core/assert.js";
-import { asBuffer, decodeList, encodeMessage } from "../../core/codec.js";
-import { isWhole } from "../../core/counts.js";
-import type { Tag } from "../../core/tag.js";
+import { asBuffer, assert, decodeList, encodeMessage, isWhole, type Tag } from "../../core/index.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
 import type { ByteRange } from "../kv/ordered-store.js";
 

@@ -1,5 +1,4 @@
-import type { Tag } from "../../core/tag.js";
-import type { ObjectRead } from "../../core/object-read.js";
+import type { ObjectRead, Tag } from "../../core/index.js";
 
 /**
  * One tier of the semantic cache: it keeps results. Tiers are in memory and in LMDB; the bucket that nodes share keeps

@@ -1,10 +1,8 @@
-import type { Clock } from "../../core/clock.js";
-import { coversTags, type Tag } from "../../core/tag.js";
+import { type Clock, coversTags, isAnyPast, isAnyStale, objectChanges, type Tag } from "../../core/index.js";
 import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
 import { Expiry } from "./expiry.js";
 import { keepValue, type MeasuredValue, type ValueMode } from "./kept-value.js";
 import { BoundedEntry, entryOverheadBytes, type EntrySlot, type Lifetime, MemoryEntry } from "./memory-entry.js";
-import { isAnyPast, isAnyStale, objectChanges } from "../../core/object-read.js";
 import { Recency } from "./recency.js";
 import { swept } from "./swept.js";
 import type { Began, TagTrie } from "./tag-trie.js";

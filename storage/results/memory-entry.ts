@@ -1,5 +1,4 @@
-import type { Tag } from "../../core/tag.js";
-import { agesAmong, type ObjectRead } from "../../core/object-read.js";
+import { agesAmong, type ObjectRead, type Tag } from "../../core/index.js";
 import type { Entry, Keeping } from "./entry-store.js";
 import type { Ending } from "./expiry.js";
 import type { KeptValue } from "./kept-value.js";

@@ -1,7 +1,4 @@
-import type { Clock } from "../../core/clock.js";
-import { StoreError } from "../../core/errors.js";
-import type { Log } from "../../core/log.js";
-import type { Tag } from "../../core/tag.js";
+import { type Clock, type Log, Pace, StoreError, type Tag } from "../../core/index.js";
 import { type ByteRange, everything, isEmpty, type OrderedStore } from "../kv/ordered-store.js";
 import { DiskEntry } from "./disk-entry.js";
 import { type DiskBounds, DiskIndex } from "./disk-index.js";
@@ -18,7 +15,6 @@ import {
   valueKeyBeside,
 } from "./entry-records.js";
 import type { EntryPosition, QueuedInvalidation } from "./entry-store.js";
-import { Pace } from "../../core/pace.js";
 import { pacedSort } from "./paced-sort.js";
 
 /** State of a tier that an earlier process left on disk. */

@@ -1,8 +1,5 @@
 import { keyTag } from "./result-key.js";
-import { isTagOrRoot, rootTag, type Tag } from "../../core/tag.js";
-import { asBuffer, decodeList, encodeMessage } from "../../core/codec.js";
-import { isWhole } from "../../core/counts.js";
-import { limits } from "../../core/limits.js";
+import { asBuffer, decodeList, encodeMessage, isTagOrRoot, isWhole, limits, rootTag, type Tag } from "../../core/index.js";
 
 /**
  * A result as the nodes of a cache share it. It has two sequences of the bus: one that its tags are compared with, and

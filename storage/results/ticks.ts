@@ -1,5 +1,4 @@
-import type { Clock } from "../../core/clock.js";
-import { limits } from "../../core/limits.js";
+import { type Clock, limits } from "../../core/index.js";
 
 /**
  * Calls of `now` per reading. They bound how long time stands still in a loop that lets no timer fire, or when the

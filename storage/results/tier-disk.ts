@@ -1,7 +1,4 @@
-import type { Clock } from "../../core/clock.js";
-import { WriteInDoubtError } from "../../core/errors.js";
-import type { Log } from "../../core/log.js";
-import type { Tag } from "../../core/tag.js";
+import { type Clock, type Log, type Tag, WriteInDoubtError } from "../../core/index.js";
 import type { DiskEntry } from "./disk-entry.js";
 import { encodeTierMeta, RecordKeys, type TierMeta, tierMetaKey } from "./entry-records.js";
 import type { QueuedInvalidation } from "./entry-store.js";

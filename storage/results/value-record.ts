@@ -1,8 +1,6 @@
 import { types } from "node:util";
-import { InvalidValueError } from "../../core/errors.js";
-import { limits } from "../../core/limits.js";
+import { decodeValue, InvalidValueError, limits } from "../../core/index.js";
 import { pack, unpack } from "../../core/message-pack.js";
-import { decodeValue } from "../../core/value.js";
 import { keepValue, type KeptValue, type ValueMode } from "./kept-value.js";
 import { lengthen } from "./value-copy.js";
 import { isDense, isOpen, kindOf, Met, viewTypes } from "./value-kind.js";

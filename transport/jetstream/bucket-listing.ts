@@ -1,5 +1,4 @@
-import { type Random, type Clock, onAbort, TimeoutError } from "../../core/index.js";
-import { deferred } from "../../core/deferred.js";
+import { type Clock, deferred, onAbort, type Random, TimeoutError } from "../../core/index.js";
 import { passingConsumer } from "./api.js";
 import { askJetStream, fieldsOf, textOf } from "./ask.js";
 import type { Fields } from "./stream-names.js";

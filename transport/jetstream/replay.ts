@@ -1,5 +1,4 @@
-import { type Random, type Clock, DisconnectedError, type Log, onAbort, TimeoutError } from "../../core/index.js";
-import { deferred } from "../../core/deferred.js";
+import { type Clock, deferred, DisconnectedError, type Log, onAbort, type Random, TimeoutError } from "../../core/index.js";
 import type { ReplayStart, StreamApi } from "./api.js";
 import type { StreamNames } from "./stream-names.js";
 import { type Delivery, readDelivered } from "./messages.js";

@@ -1,5 +1,4 @@
-import { type Clock, ClosedError, limits } from "../../../core/index.js";
-import { Pace } from "../../../core/pace.js";
+import { type Clock, ClosedError, limits, Pace } from "../../../core/index.js";
 import type { CachePage } from "./messages.js";
 
 /** Options of `listPage`. */

@@ -1,5 +1,4 @@
-import type { Clock, Random } from "../../../core/index.js";
-import { limits } from "../../../core/index.js";
+import { type Clock, limits, type Random } from "../../../core/index.js";
 import type { LatestRepeated } from "../../../transport/jetstream/latest.js";
 import type { SentProof } from "../../../transport/sent-proof.js";
 

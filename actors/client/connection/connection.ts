@@ -10,7 +10,7 @@ import {
   type Verified,
 } from "../../../machines/client/connection.js";
 import type { Subscription } from "../../../transport/transport.js";
-import { ClosedError, limits, newSecret, ZooidError } from "../../../core/index.js";
+import { ClosedError, deferred, limits, newSecret, retryDelay, ZooidError } from "../../../core/index.js";
 import { AwaitedLink } from "./awaited-link.js";
 import type { ClientConnectionOptions } from "./connection-options.js";
 import { type ConnectionState, errorOfProblem, stateOf } from "./connection-snapshot.js";
@@ -18,8 +18,6 @@ import { InvalidationIntake, readerOver } from "./invalidations.js";
 import { storageSubjects, type Broadcast, type Position } from "../../protocol/messages.js";
 import { patientClock } from "./patient-clock.js";
 import { Registering } from "./registering.js";
-import { retryDelay } from "../../../core/backoff.js";
-import { deferred } from "../../../core/deferred.js";
 import { ServerLink } from "./server-link.js";
 import { ServerPosition } from "./server-position.js";
 import { ShownMachines } from "./shown-machines.js";

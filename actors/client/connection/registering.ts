@@ -1,5 +1,4 @@
-import { DisconnectedError, limits } from "../../../core/index.js";
-import { type Deferred, deferred } from "../../../core/deferred.js";
+import { type Deferred, deferred, DisconnectedError, limits } from "../../../core/index.js";
 import { protocolVersion, type Registered, storageSubjects } from "../../protocol/messages.js";
 import type { ClientConnectionOptions } from "./connection-options.js";
 import { explainedUnheard } from "./missing.js";
