@@ -1,22 +1,7 @@
-import { type Actor, createActor } from "xstate";
+import { type Actor } from "xstate";
 import { plainBusMachine } from "../../../machines/cache/plain-bus.js";
-import {
-  type Random,
-  type Clock,
-  ClosedError,
-  detachedClock,
-  type Duration,
-  encodeMessage,
-  type Log,
-  type NotAuthorizedError,
-  silentLog,
-  systemRandom,
-  systemClock,
-  type Tag,
-} from "../../../core/index.js";
-import type { BusEvent, BusPosition, BusState, BusVersion } from "../../../transport/bus.js";
-import { BusListener } from "../../../transport/bus-listener.js";
-import { BusTrouble } from "../../../transport/bus-trouble.js";
+import { ClosedError, type Duration, encodeMessage, type NotAuthorizedError, type Tag } from "../../../core/index.js";
+import type { BusPosition, BusState, BusVersion } from "../../../transport/bus.js";
 import { busPace } from "../../../transport/bus-pace.js";
 import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "../../../transport/nats/plain-words.js";
 import { type HeardAt, PlainPublishers } from "../../../transport/nats/plain-publishers.js";
@@ -25,12 +10,11 @@ import { RareWarning } from "../../../transport/rare-warning.js";
 import { checkQueue } from "../../../transport/subject.js";
 import { tagOfSubject, tagSubject } from "../../../transport/tag-subject.js";
 import type { Message, Subscription, Transport } from "../../../transport/transport.js";
-import { Waiters } from "../../../transport/waiters.js";
-import type { BusWithMachine } from "./bus-machine.js";
+import { type BusSeams, type BusWithMachine, DrivenBus } from "./bus-machine.js";
 import { PlainSounds } from "./plain-sounds.js";
 
 /** Options of a bus over plain NATS. */
-export interface PlainBusOptions {
+export interface PlainBusOptions extends BusSeams {
   /** Any transport will do. It is not closed with the bus. */
   readonly transport: Transport;
   /** Nodes with the same prefix share invalidations. One token of a subject. */
@@ -39,9 +23,6 @@ export interface PlainBusOptions {
   readonly heartbeatIntervalMs?: Duration | undefined;
   /** Silence after which a publisher, or the broker, counts as lost; at least 2.5 intervals. */
   readonly heartbeatTimeoutMs?: Duration | undefined;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
 }
 
 /**
@@ -75,14 +56,10 @@ interface Publication {
   readonly reject: (reason: Error) => void;
 }
 
-class PlainBus implements BusWithMachine {
+class PlainBus extends DrivenBus implements BusWithMachine {
   readonly kind = "nats";
   readonly #options: PlainBusOptions;
   readonly #transport: Transport;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #log: Log;
-  readonly #listener: BusListener;
   readonly #subject: string;
   readonly #self: string;
   readonly #intervalMs: number;
@@ -91,10 +68,7 @@ class PlainBus implements BusWithMachine {
   /** Publications that have not come back yet, by their number, in its order. */
   readonly #published = new Map<number, Publication>();
   readonly #publishers = new PlainPublishers();
-  readonly #ends: (() => void)[] = [];
   readonly actor: Actor<typeof plainBusMachine>;
-  /** The machine is in `following`. A field, because each message checks it. */
-  #isFollowing = false;
   #isClosed = false;
   #number = 0;
   #sequence = 0;
@@ -105,37 +79,30 @@ class PlainBus implements BusWithMachine {
   readonly #sounds = new PlainSounds();
   #soundings = 0;
   #subscription: Subscription | undefined;
-  readonly #trouble: BusTrouble;
   readonly #faults: RareWarning;
   /** When the next heartbeat is due, on the monotonic clock. */
   #dueMs = Infinity;
   /** Whether this link has had a greeting. */
   #isGreeted = false;
-  readonly #waiters = new Waiters();
 
   constructor(options: PlainBusOptions) {
+    super(options, { prefix: options.prefix });
     this.#options = options;
     this.#transport = options.transport;
-    this.#clock = options.clock ?? systemClock;
-    this.#random = options.random ?? systemRandom;
-    this.#log = options.log ?? silentLog;
-    this.#listener = new BusListener(this.#log);
-    this.#trouble = new BusTrouble(this.#log, { prefix: options.prefix });
-    this.#faults = new RareWarning(this.#clock, this.#log, "the payload of a message of the bus was not used");
+    this.#faults = new RareWarning(this.clock, this.log, "the payload of a message of the bus was not used");
     this.#subject = `zooid.${options.prefix}.invalidations`;
-    this.#self = this.#random.id();
-    this.#epoch = this.#random.id();
+    this.#self = this.random.id();
+    this.#epoch = this.random.id();
     const { intervalMs, timeoutMs } = busPace(options);
     this.#intervalMs = intervalMs;
     this.#timeoutMs = timeoutMs;
-    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: detachedClock(this.#clock) });
-    this.actor.subscribe({ error: (error) => this.#log.error({ err: error }, "the machine of the bus failed") });
-    this.actor.start();
+    this.actor = this.drivenBy(this.#provided());
   }
 
   #provided(): typeof plainBusMachine {
     return plainBusMachine.provide({
       actions: {
+        ...this.effects,
         greet: () => void this.#greet(),
         unlink: () => {
           this.#isGreeted = false;
@@ -146,13 +113,8 @@ class PlainBus implements BusWithMachine {
           this.#provenAt = this.heardAt;
           this.#publishers.clear();
         },
-        notifyCut: (_, { reason }) => this.#listener.cut(reason, { prefix: this.#options.prefix }),
         follow: () => this.#follow(),
-        leave: () => {
-          this.#isFollowing = false;
-        },
         beat: () => this.#beat(),
-        logUnexpected: ({ event }) => this.#log.warn({ event: event.type }, "an unexpected event"),
       },
       guards: {
         // Messages that are read from now on may be as old.
@@ -164,12 +126,8 @@ class PlainBus implements BusWithMachine {
   }
 
   get state(): BusState {
-    if (this.#isFollowing) return { type: "following", epoch: this.#epoch, sequence: this.#sequence };
+    if (this.isFollowing) return { type: "following", epoch: this.#epoch, sequence: this.#sequence };
     return { type: this.actor.getSnapshot().matches("greeting") ? "catchingUp" : "cut" };
-  }
-
-  get trouble(): Error | undefined {
-    return this.#trouble.error;
   }
 
   /** The longest silence counts: this node does not know what a silent publisher has published since. */
@@ -187,22 +145,18 @@ class PlainBus implements BusWithMachine {
     });
   }
 
-  listen(listener: (event: BusEvent) => void): void {
-    this.#listener.set(listener);
-  }
-
   follow(_from: BusPosition | undefined): Promise<void> {
     if (this.#isClosed) return Promise.reject(new ClosedError({ what: "bus" }));
     const subscription = this.#transport.subscribe(`${this.#subject}.>`, (message) => this.#take(message));
     this.#subscription = subscription;
-    this.#ends.push(this.#transport.onRefused?.((error) => this.#refused(error)) ?? (() => undefined));
+    this.ends.push(this.#transport.onRefused?.((error) => this.#refused(error)) ?? (() => undefined));
     const stop = this.#transport.onStatus((status) => {
       if (status === "connected") this.#linked();
       else this.actor.send({ type: "LINK_LOST" });
     });
     const stopEarlier = hearEarlierNodes(this.#options, this.#subject, () => this.#reset("a node of an earlier version"));
-    this.#ends.push(() => subscription.unsubscribe(), stopEarlier, stop);
-    const followed = this.#waiters.wait();
+    this.ends.push(() => subscription.unsubscribe(), stopEarlier, stop);
+    const followed = this.waiters.wait();
     if (this.#transport.status === "connected") this.#linked();
     return followed;
   }
@@ -213,30 +167,30 @@ class PlainBus implements BusWithMachine {
     this.#isClosed = true;
     this.actor.send({ type: "CLOSE" });
     if (wasGreeted) this.#say("bye");
-    for (const end of this.#ends.splice(0)) end();
+    for (const end of this.ends.splice(0)) end();
     const closed = new ClosedError({ what: "bus" });
     for (const { reject } of this.#published.values()) reject(closed);
     this.#published.clear();
-    this.#waiters.reject(closed);
+    this.waiters.reject(closed);
     if (wasGreeted) await this.#transport.flush().catch(() => undefined);
   }
 
   #linked(): void {
-    this.#linkedAt = this.#clock.monotonic();
+    this.#linkedAt = this.clock.monotonic();
     this.actor.send({ type: "LINKED" });
   }
 
   /** Every node that receives the greeting answers with its last number. The echo shows that the path is whole. */
   async #greet(): Promise<void> {
-    const hello = this.#random.id();
+    const hello = this.random.id();
     try {
       await this.#transport.flush();
     } catch (error) {
-      this.#log.debug({ err: error }, "a link was lost before it was used");
+      this.log.debug({ err: error }, "a link was lost before it was used");
       return;
     }
-    if (this.#isClosed || this.#isFollowing || this.#transport.status !== "connected") return;
-    if (this.#subscription?.refused !== undefined) this.#trouble.met("following", this.#subscription.refused);
+    if (this.#isClosed || this.isFollowing || this.#transport.status !== "connected") return;
+    if (this.#subscription?.refused !== undefined) this.troubles.met("following", this.#subscription.refused);
     const isNewLink = !this.#isGreeted;
     this.#isGreeted = true;
     // Publications sent after the greeting come back once this node follows. The greeting does not count them, so that
@@ -251,26 +205,26 @@ class PlainBus implements BusWithMachine {
     const path = error.subject?.slice(this.#subject.length + 1) ?? "";
     if (error.subject !== `${this.#subject}.${path}`) return;
     if (!path.startsWith("tag.")) {
-      this.#trouble.met("following", error);
+      this.troubles.met("following", error);
       return;
     }
     for (const { number, tag, reject } of this.#published.values()) {
       if (path !== `tag.${tagSubject(tag)}`) continue;
       this.#published.delete(number);
-      this.#trouble.met("publishing", error, { tag });
+      this.troubles.met("publishing", error, { tag });
       reject(error);
     }
   }
 
   /** Milliseconds until the next heartbeat: slightly less than the interval, and different at each node. */
   #nextBeat(): number {
-    const delayMs = this.#intervalMs * (1 - this.#random.fraction() / 4);
-    this.#dueMs = this.#clock.monotonic() + delayMs;
+    const delayMs = this.#intervalMs * (1 - this.random.fraction() / 4);
+    this.#dueMs = this.clock.monotonic() + delayMs;
     return delayMs;
   }
 
   get #silentSince(): number {
-    return this.#clock.monotonic() - this.#timeoutMs;
+    return this.clock.monotonic() - this.#timeoutMs;
   }
 
   #beat(): void {
@@ -280,12 +234,12 @@ class PlainBus implements BusWithMachine {
 
   #send(publication: Publication): void {
     const { number, id, tag } = publication;
-    publication.sentAt = this.#clock.monotonic();
+    publication.sentAt = this.clock.monotonic();
     this.#write(`tag.${tagSubject(tag)}`, [plainProtocol, "invalidate", this.#self, number, id, tag]);
   }
 
   #say(kind: Exclude<PlainKind, "invalidate">, number = this.#number, id = String(++this.#soundings)): void {
-    this.#sounds.sent(id, this.#clock.monotonic(), kind === "hello");
+    this.#sounds.sent(id, this.clock.monotonic(), kind === "hello");
     this.#write(kind, [plainProtocol, kind, this.#self, number, id, ""]);
   }
 
@@ -294,7 +248,7 @@ class PlainBus implements BusWithMachine {
       this.#transport.publish(`${this.#subject}.${subject}`, encodeMessage(fields));
     } catch (error) {
       // The link is gone. The next one gets all publications that have not come back.
-      this.#log.debug({ err: error, subject }, "nothing can be published now");
+      this.log.debug({ err: error, subject }, "nothing can be published now");
     }
   }
 
@@ -330,18 +284,18 @@ class PlainBus implements BusWithMachine {
     }
     if (word !== undefined) this.#publishers.published(word.publisher, word.number, this.#heardNow());
     // The reset with which this node begins to follow covers all earlier invalidations.
-    if (!this.#isFollowing) return;
+    if (!this.isFollowing) return;
     this.#sequence++;
-    this.#listener.notify({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
+    this.listener.notify({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
   }
 
   #echoed({ number, tag, id, sentAt, resolve }: Publication): void {
     this.#published.delete(number);
-    this.#trouble.over("publishing");
+    this.troubles.over("publishing");
     this.#sequence++;
-    if (this.#isFollowing) {
+    if (this.isFollowing) {
       this.#prove(sentAt);
-      this.#listener.notify({ type: "invalidated", tag, id, version: this.#position() });
+      this.listener.notify({ type: "invalidated", tag, id, version: this.#position() });
     }
     resolve({ epoch: this.#epoch, sequence: this.#sequence });
   }
@@ -350,45 +304,45 @@ class PlainBus implements BusWithMachine {
     const sound = this.#sounds.echoed(id);
     if (sound === undefined) return;
     const isGreeting = kind === "hello" && sound.isGreeting;
-    if (isGreeting || this.#isFollowing) this.#prove(sound.sentAt);
+    if (isGreeting || this.isFollowing) this.#prove(sound.sentAt);
     if (isGreeting) this.actor.send({ type: "ECHOED" });
-    else if (this.#isFollowing) this.#listener.notify({ type: "heartbeat", version: this.#position() });
+    else if (this.isFollowing) this.listener.notify({ type: "heartbeat", version: this.#position() });
   }
 
   #prove(sentAt: number): void {
-    this.#echoedAt = this.#clock.monotonic();
+    this.#echoedAt = this.clock.monotonic();
     this.#provenAt = Math.max(this.#provenAt, sentAt);
   }
 
   #follow(): void {
-    this.#isFollowing = true;
+    this.isFollowing = true;
     this.#sounds.forgetGreetings();
-    this.#trouble.over("following");
+    this.troubles.over("following");
     this.#reset("a new link");
-    this.#listener.notify({ type: "following", version: this.#position() });
-    this.#waiters.resolve();
+    this.listener.notify({ type: "following", version: this.#position() });
+    this.waiters.resolve();
   }
 
   #takeOthers(kind: PlainKind, { publisher, number }: PlainWord): void {
     const missed = this.#publishers.heard(publisher, number, this.#heardNow());
     if (missed !== undefined) this.#reset(missed);
     if (kind === "bye") this.#publishers.forget(publisher);
-    if (kind === "hello" && this.#isFollowing) this.#say("beat");
+    if (kind === "hello" && this.isFollowing) this.#say("beat");
   }
 
   #heardNow(): HeardAt {
-    return { now: this.#clock.monotonic(), provenAt: Math.max(this.#provenAt, this.#linkedAt) };
+    return { now: this.clock.monotonic(), provenAt: Math.max(this.#provenAt, this.#linkedAt) };
   }
 
   #reset(reason: string): void {
-    if (!this.#isFollowing) return;
+    if (!this.isFollowing) return;
     this.#sequence++;
-    this.#log.info({ prefix: this.#options.prefix, reason }, "invalidations may have been missed");
-    this.#listener.notify({ type: "reset", version: this.#position() });
+    this.log.info({ prefix: this.#options.prefix, reason }, "invalidations may have been missed");
+    this.listener.notify({ type: "reset", version: this.#position() });
   }
 
   #position(): BusPosition {
-    return { epoch: this.#epoch, sequence: this.#sequence, time: this.#clock.now() };
+    return { epoch: this.#epoch, sequence: this.#sequence, time: this.clock.now() };
   }
 }
 

@@ -20,26 +20,11 @@
  * Source: DESIGN, "Semantic cache"; INTERLEAVINGS B2, B3, B5.
  */
 import { setMaxListeners } from "node:events";
-import { type Actor, createActor, fromPromise } from "xstate";
+import { type Actor, fromPromise } from "xstate";
 import { busMachine } from "../../../machines/cache/bus.js";
-import {
-  assert,
-  type Random,
-  type Clock,
-  ClosedError,
-  delay,
-  detachedClock,
-  DisconnectedError,
-  type Log,
-  NotAuthorizedError,
-  silentLog,
-  systemRandom,
-  systemClock,
-} from "../../../core/index.js";
+import { assert, ClosedError, delay, DisconnectedError, NotAuthorizedError } from "../../../core/index.js";
 import { dialPace, retryDelay } from "../../../core/backoff.js";
-import type { BusEvent, BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../../../transport/bus.js";
-import { BusListener } from "../../../transport/bus-listener.js";
-import { BusTrouble } from "../../../transport/bus-trouble.js";
+import type { BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../../../transport/bus.js";
 import { historyMarginMs } from "../../../transport/bus-pace.js";
 import { type PublishAck, StreamApi } from "../../../transport/jetstream/api.js";
 import { type JetStreamBusOptions, streamPace } from "../../../transport/jetstream/options.js";
@@ -51,8 +36,7 @@ import { LatestRepeated } from "../../../transport/jetstream/latest.js";
 import { type Delivery, readRepeated, tagTokens, writeBusWord } from "../../../transport/jetstream/messages.js";
 import { SentProof } from "../../../transport/sent-proof.js";
 import type { HeadedTransport, Subscription } from "../../../transport/transport.js";
-import { Waiters } from "../../../transport/waiters.js";
-import type { BusWithMachine } from "./bus-machine.js";
+import { type BusWithMachine, DrivenBus } from "./bus-machine.js";
 import { StreamWatch } from "./stream-watch.js";
 
 export type { JetStreamBusOptions } from "../../../transport/jetstream/options.js";
@@ -62,14 +46,10 @@ export function createJetStreamBus(options: JetStreamBusOptions): RecallingBus &
   return new JetStreamBus(options, streamNames(options.prefix));
 }
 
-class JetStreamBus implements RecallingBus, BusWithMachine {
+class JetStreamBus extends DrivenBus implements RecallingBus, BusWithMachine {
   readonly kind = "jetstream";
   readonly #transport: HeadedTransport;
   readonly #names: StreamNames;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #log: Log;
-  readonly #listener: BusListener;
   readonly #api: StreamApi;
   readonly #history: StreamHistory;
   readonly #intake: StreamIntake;
@@ -80,27 +60,17 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
   /** How long the stream keeps messages. Until this node has seen the stream: the time that it would ask for. */
   #historyMs: number;
   readonly #closed = new AbortController();
-  readonly #ends: (() => void)[] = [];
-  /** Publications that wait until this node follows. */
-  readonly #waiters = new Waiters();
   readonly actor: Actor<typeof busMachine>;
-  /** The machine is in `following`. A field, because each message checks it. */
-  #isFollowing = false;
-  readonly #trouble: BusTrouble;
   #subscription: Subscription | undefined;
   #heardAt = -Infinity;
   readonly #proof: SentProof;
 
   constructor(options: JetStreamBusOptions, names: StreamNames) {
+    super(options, { stream: names.stream });
     this.#transport = options.transport;
     this.#names = names;
     // Each request in progress listens to this signal.
     setMaxListeners(0, this.#closed.signal);
-    this.#clock = options.clock ?? systemClock;
-    this.#random = options.random ?? systemRandom;
-    this.#log = options.log ?? silentLog;
-    this.#listener = new BusListener(this.#log);
-    this.#trouble = new BusTrouble(this.#log, { stream: names.stream });
     const { intervalMs, timeoutMs, historyMs, historyMsMin } = streamPace(options);
     this.#timeoutMs = timeoutMs;
     this.#historyMs = historyMs;
@@ -112,13 +82,13 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
       historyMsMin,
       signal: this.#closed.signal,
     });
-    this.#latest = new LatestRepeated(this.#clock);
-    this.#proof = new SentProof(this.#clock, this.#random, intervalMs);
-    this.#history = new StreamHistory(this.#api, this.#random);
+    this.#latest = new LatestRepeated(this.clock);
+    this.#proof = new SentProof(this.clock, this.random, intervalMs);
+    this.#history = new StreamHistory(this.#api, this.random);
     this.#intake = new StreamIntake({
-      clock: this.#clock,
-      log: this.#log,
-      notify: (event) => this.#listener.notify(event),
+      clock: this.clock,
+      log: this.log,
+      notify: (event) => this.listener.notify(event),
       onDoubt: (reason) => this.#doubt(reason),
     });
     this.#examination = new StreamExamination({
@@ -129,25 +99,23 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
       intake: this.#intake,
       latest: this.#latest,
       proof: this.#proof,
-      clock: this.#clock,
-      random: this.#random,
-      log: this.#log,
+      clock: this.clock,
+      random: this.random,
+      log: this.log,
       silenceMsMax: this.#timeoutMs,
       onHistory: (historyMs) => {
         this.#historyMs = historyMs;
       },
     });
     this.#watch = new StreamWatch({
-      clock: this.#clock,
-      random: this.#random,
+      clock: this.clock,
+      random: this.random,
       latest: this.#latest,
       proof: this.#proof,
       intervalMs,
       timeoutMs,
     });
-    this.actor = createActor(this.#provided(), { id: "cache/bus", clock: detachedClock(this.#clock) });
-    this.actor.subscribe({ error: (error) => this.#log.error({ err: error }, "the machine of the bus failed") });
-    this.actor.start();
+    this.actor = this.drivenBy(this.#provided());
   }
 
   #provided(): typeof busMachine {
@@ -159,22 +127,18 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
         replay: fromPromise(({ signal }) => this.#examination.replayMissing(signal)),
       },
       actions: {
+        ...this.effects,
         suspend: () => this.#intake.suspend(),
         forgetHeard: () => {
           this.#latest.forget();
           this.#intake.suspend();
         },
-        notifyCut: (_, { reason }) => this.#listener.cut(reason, { stream }),
         follow: () => this.#follow(),
-        leave: () => {
-          this.#isFollowing = false;
-        },
         beat: () => void this.#beat(),
         logCatchingUp: (_, { reason }) => {
-          this.#log.info({ stream, reason, position: this.#intake.last }, "catching up with the invalidation bus");
+          this.log.info({ stream, reason, position: this.#intake.last }, "catching up with the invalidation bus");
         },
-        noteTrouble: (_, { error }) => this.#trouble.met("following", error),
-        logUnexpected: ({ event }) => this.#log.warn({ event: event.type }, "an unexpected event"),
+        noteTrouble: (_, { error }) => this.troubles.met("following", error),
       },
       guards: {
         isWhole: () => this.#examination.isWhole,
@@ -183,7 +147,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
         isBeatDue: () => this.#watch.isBeatDue,
       },
       delays: {
-        retryDelay: ({ context }) => retryDelay(context.failures, this.#random, dialPace),
+        retryDelay: ({ context }) => retryDelay(context.failures, this.random, dialPace),
         untilLook: () => this.#watch.next(),
       },
     });
@@ -191,15 +155,11 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
 
   get state(): BusState {
     const position = this.#intake.position;
-    if (this.#isFollowing && position !== undefined) {
+    if (this.isFollowing && position !== undefined) {
       const { epoch, sequence } = position;
       return { type: "following", epoch, sequence };
     }
     return { type: this.actor.getSnapshot().matches("catchingUp") ? "catchingUp" : "cut" };
-  }
-
-  get trouble(): Error | undefined {
-    return this.#trouble.error;
   }
 
   get heardAt(): number {
@@ -208,10 +168,6 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
 
   proveWithin(ms: number): void {
     this.#proof.within(ms);
-  }
-
-  listen(listener: (event: BusEvent) => void): void {
-    this.#listener.set(listener);
   }
 
   get recallAgeMsMax(): number {
@@ -228,7 +184,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
     const stop = this.#transport.onStatus((status) => {
       this.actor.send({ type: status === "connected" ? "LINKED" : "LINK_LOST" });
     });
-    this.#ends.push(() => this.#subscription?.unsubscribe(), stop);
+    this.ends.push(() => this.#subscription?.unsubscribe(), stop);
     const followed = this.#whenFollowing();
     if (this.#transport.status === "connected") this.actor.send({ type: "LINKED" });
     return followed;
@@ -244,7 +200,7 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
       const sentAt = this.#proof.sending();
       try {
         const ack = await this.#api.append(subject, writeBusWord({ type: "invalidate", epoch, knew, id, tag }), { "Nats-Msg-Id": id });
-        this.#trouble.over("publishing");
+        this.troubles.over("publishing");
         // An answer from one history means nothing in another one: the invalidation is published there too.
         if (this.#isSound(ack, known)) {
           this.#intake.acknowledged({ tag, id, sequence: ack.sequence });
@@ -254,11 +210,11 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
         }
       } catch (error) {
         this.#closed.signal.throwIfAborted();
-        this.#trouble.met("publishing", error, { tag });
+        this.troubles.met("publishing", error, { tag });
         if (error instanceof NotAuthorizedError) throw error;
-        if (this.#isFollowing && error instanceof DisconnectedError) this.#doubt("the stream does not answer");
+        if (this.isFollowing && error instanceof DisconnectedError) this.#doubt("the stream does not answer");
       }
-      await delay(this.#clock, retryDelay(++failures, this.#random, dialPace), this.#closed.signal);
+      await delay(this.clock, retryDelay(++failures, this.random, dialPace), this.#closed.signal);
     }
   }
 
@@ -274,9 +230,9 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
     if (this.#closed.signal.aborted) return;
     const closed = new ClosedError({ what: "bus" });
     this.#closed.abort(closed);
-    for (const end of this.#ends.splice(0)) end();
+    for (const end of this.ends.splice(0)) end();
     this.actor.send({ type: "CLOSE" });
-    this.#waiters.reject(closed);
+    this.waiters.reject(closed);
   }
 
   // ---- Messages of the stream
@@ -284,8 +240,8 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
   #hear(delivery: Delivery): void {
     this.#latest.note(delivery.sequence);
     const isWhole = this.#intake.receive(delivery);
-    if (!isWhole && this.#isFollowing) this.#doubt("a gap");
-    if (this.#isFollowing) this.#prove();
+    if (!isWhole && this.isFollowing) this.#doubt("a gap");
+    if (this.isFollowing) this.#prove();
   }
 
   // ---- Effects of the machine
@@ -299,12 +255,12 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
   #follow(): void {
     const version = this.#intake.position;
     assert(version !== undefined, "a node that has examined the stream has a position");
-    this.#isFollowing = true;
+    this.isFollowing = true;
     this.#watch.begin();
     this.#prove();
-    this.#trouble.over("following");
-    this.#listener.notify({ type: "following", version });
-    this.#waiters.resolve();
+    this.troubles.over("following");
+    this.listener.notify({ type: "following", version });
+    this.waiters.resolve();
   }
 
   #doubt(reason: string): void {
@@ -323,14 +279,14 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
 
   #whenFollowing(): Promise<void> {
     if (this.#closed.signal.aborted) return Promise.reject(new ClosedError({ what: "bus" }));
-    return this.#isFollowing ? Promise.resolve() : this.#waiters.wait();
+    return this.isFollowing ? Promise.resolve() : this.waiters.wait();
   }
 
   // ---- Heartbeats
 
   #sent(sequence: number, sentAt: number): void {
     this.#proof.sent(sequence, sentAt);
-    if (this.#isFollowing) this.#prove();
+    if (this.isFollowing) this.#prove();
   }
 
   #prove(): void {
@@ -350,8 +306,8 @@ class JetStreamBus implements RecallingBus, BusWithMachine {
         if (this.#isSound(ack, known)) this.#sent(ack.sequence, sentAt);
       }
     } catch (error) {
-      if (this.#closed.signal.aborted || !this.#isFollowing) return;
-      this.#log.debug({ err: error }, "a heartbeat was not acknowledged");
+      if (this.#closed.signal.aborted || !this.isFollowing) return;
+      this.log.debug({ err: error }, "a heartbeat was not acknowledged");
       if (error instanceof DisconnectedError) this.#doubt("the stream does not answer");
     }
   }
