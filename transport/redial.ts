@@ -39,26 +39,18 @@ export class Redial<Target, Link> {
     return this.#problem;
   }
 
-  /** Starts as `waitForFirst` of a transport says. Rejects as `first` and `unlessRefused` do. */
+  /**
+   * Keeps a link from now on. `waitForFirst` true: tries each target once, and rejects with the reason if none was
+   * reached. False: tries until there is a link. "refusal": resolves once each target was tried or
+   * `limits.firstDialWaitMs` have passed. If a target refuses and no other one accepts, it rejects with that error, and
+   * stops.
+   */
   async open(waitForFirst: boolean | "refusal" = true): Promise<void> {
-    if (waitForFirst === false) this.forever();
-    else if (waitForFirst === "refusal") await this.unlessRefused();
-    else await this.first();
+    if (waitForFirst === "refusal") await this.#unlessRefused();
+    else void this.#keep(waitForFirst ? await this.#round() : undefined);
   }
 
-  /**
-   * Tries each target once, and keeps the link from then on if one was reached. Rejects with the reason if none was.
-   */
-  async first(): Promise<void> {
-    const link = await this.#round();
-    void this.#keep(link);
-  }
-
-  /**
-   * As `forever`, once each target was tried or `limits.firstDialWaitMs` have passed. If a target refuses and no other
-   * one accepts, it rejects with that error, and stops.
-   */
-  async unlessRefused(): Promise<void> {
+  async #unlessRefused(): Promise<void> {
     const refusals: ZooidError[] = [];
     let isWaitedFor = true;
     const tried = this.#round().then(
@@ -71,11 +63,6 @@ export class Redial<Target, Link> {
     await soonerOf(this.#options.clock, limits.firstDialWaitMs, tried);
     isWaitedFor = false;
     for (const refusal of refusals) throw refusal;
-  }
-
-  /** Tries until there is a link, and again whenever it is lost. */
-  forever(): void {
-    void this.#keep(undefined);
   }
 
   /** Stops trying. A link that exists is left to its owner. */

@@ -3,7 +3,6 @@ import { errorClass } from "./base.js";
 /** The actor does not accept events of this type from outside. */
 export class NotAcceptedError extends errorClass({
   code: "ZOOID_NOT_ACCEPTED",
-  transient: false,
   facts: { actor: "string", event: "string", accepts: "string" },
   message: ({ actor, event, accepts }) =>
     `actor ${actor} does not accept ${event} from outside: it accepts ${accepts === "" ? "nothing" : accepts}`,
@@ -12,7 +11,6 @@ export class NotAcceptedError extends errorClass({
 /** The actor accepts events of this type, but the schema of the type refused the event. */
 export class InvalidEventError extends errorClass({
   code: "ZOOID_INVALID_EVENT",
-  transient: false,
   facts: { actor: "string", event: "string", reason: "string" },
   message: ({ actor, event, reason }) => `event ${event} for actor ${actor} is invalid: ${reason}`,
 }) {}
@@ -20,7 +18,6 @@ export class InvalidEventError extends errorClass({
 /** No process of the realm has an actor at this address. */
 export class NoActorError extends errorClass({
   code: "ZOOID_NO_ACTOR",
-  transient: false,
   facts: { actor: "string", realm: "string" },
   message: ({ actor, realm }) => `no process of realm ${JSON.stringify(realm)} has an actor at ${actor}`,
 }) {}
@@ -41,7 +38,6 @@ export class ActorLostError extends errorClass({
 /** The actor has an address, but has stopped, is done or has failed (`status`). It takes no more events. */
 export class ActorEndedError extends errorClass({
   code: "ZOOID_ACTOR_ENDED",
-  transient: false,
   facts: { actor: "string", status: "string", reason: "string?" },
   message: ({ actor, status, reason }) => {
     const ended = status === "done" ? "is done" : status === "error" ? "has failed" : "has stopped";
@@ -55,7 +51,6 @@ export class ActorEndedError extends errorClass({
  */
 export class ActorFailedError extends errorClass({
   code: "ZOOID_ACTOR_FAILED",
-  transient: false,
   facts: { actor: "string", event: "string?", reason: "string" },
   message: ({ actor, event, reason }) =>
     event === undefined ? `actor ${actor} failed: ${reason}` : `event ${event} made actor ${actor} fail: ${reason}`,

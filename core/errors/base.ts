@@ -52,7 +52,8 @@ export type FactsOf<Types> = Flat<
 /** Declaration of a class of errors. No fact may have the name of a field that every error has. */
 export interface ErrorKind<Code extends `ZOOID_${string}`, Types> {
   readonly code: Code;
-  readonly transient: boolean;
+  /** Default: false. */
+  readonly transient?: boolean;
   readonly facts: Types & Readonly<Record<string, FactType>> & { readonly [Name in keyof ZooidError]?: never };
   /** Must not throw for any facts of these types: they may come from another process. */
   readonly message: (facts: FactsOf<Types>) => string;
@@ -81,7 +82,7 @@ export interface ErrorClassOf<Code extends `ZOOID_${string}`, Facts> extends Err
 export function errorClass<const Code extends `ZOOID_${string}`, const Types>(
   kind: ErrorKind<Code, Types>,
 ): ErrorClassOf<Code, FactsOf<Types>> {
-  const { code, transient, message } = kind;
+  const { code, transient = false, message } = kind;
   const factTypes: Readonly<Record<string, FactType>> = kind.facts;
   const names = Object.keys(factTypes);
 

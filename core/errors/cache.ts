@@ -3,7 +3,6 @@ import { errorClass } from "./base.js";
 /** The stream of the invalidation bus exists, but its settings would lose invalidations. Zooid does not change it. */
 export class UnfitStreamError extends errorClass({
   code: "ZOOID_UNFIT_STREAM",
-  transient: false,
   facts: { stream: "string", setting: "string", found: "string", needed: "string" },
   message: ({ stream, setting, found, needed }) =>
     `stream ${stream} cannot carry invalidations: its ${setting} is ${found}, change it to ${needed}`,
@@ -20,7 +19,6 @@ export class NoJetStreamError extends errorClass({
 /** A function of the module was called before `configure`, or before its promise resolved. */
 export class NotConfiguredError extends errorClass({
   code: "ZOOID_NOT_CONFIGURED",
-  transient: false,
   facts: { called: "string" },
   message: ({ called }) => `${called} was called before the cache was configured: await configure() first`,
 }) {}
@@ -28,7 +26,6 @@ export class NotConfiguredError extends errorClass({
 /** Dependencies were added outside of a cached function, or after it had ended. */
 export class OutsideComputationError extends errorClass({
   code: "ZOOID_OUTSIDE_COMPUTATION",
-  transient: false,
   facts: { called: "string" },
   message: ({ called }) => `${called} was called outside of a computation`,
 }) {}
@@ -36,7 +33,6 @@ export class OutsideComputationError extends errorClass({
 /** Cached calls would wait for each other for ever. */
 export class CircularCallError extends errorClass({
   code: "ZOOID_CIRCULAR_CALL",
-  transient: false,
   facts: { circle: "string" },
   message: ({ circle }) => `cached calls wait for each other: ${circle}`,
 }) {}
@@ -46,7 +42,6 @@ export class CircularCallError extends errorClass({
  */
 export class SyncTierError extends errorClass({
   code: "ZOOID_SYNC_TIER",
-  transient: false,
   facts: { called: "string" },
   message: ({ called }) => `${called} returns no promise, but its results are kept in a bucket: make it async, or use memory: or lmdb:`,
 }) {}

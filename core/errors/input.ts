@@ -3,7 +3,6 @@ import { errorClass } from "./base.js";
 /** A key is not 1 to 512 UTF-8 bytes without NUL. */
 export class InvalidKeyError extends errorClass({
   code: "ZOOID_INVALID_KEY",
-  transient: false,
   facts: { key: "string", reason: "string" },
   message: ({ key, reason }) => `key ${JSON.stringify(key)} ${reason}`,
 }) {}
@@ -11,7 +10,6 @@ export class InvalidKeyError extends errorClass({
 /** A value has a part that cannot be stored (a function, a cycle, a class instance), or is nested too deep. */
 export class InvalidValueError extends errorClass({
   code: "ZOOID_INVALID_VALUE",
-  transient: false,
   facts: { path: "string", reason: "string" },
   message: ({ path, reason }) => `value${path === "" ? "" : ` at ${path}`} ${reason}`,
 }) {}
@@ -19,7 +17,6 @@ export class InvalidValueError extends errorClass({
 /** The schema for this key refused the value. */
 export class SchemaError extends errorClass({
   code: "ZOOID_SCHEMA",
-  transient: false,
   facts: { key: "string", reason: "string" },
   message: ({ key, reason }) => `value of ${JSON.stringify(key)} does not fit its schema: ${reason}`,
 }) {}
@@ -27,7 +24,6 @@ export class SchemaError extends errorClass({
 /** A tag is not `a:b:c` of letters, digits, `_` and `.`, or has more than 256 characters or 16 levels. */
 export class InvalidTagError extends errorClass({
   code: "ZOOID_INVALID_TAG",
-  transient: false,
   facts: { tag: "string", reason: "string" },
   message: ({ tag, reason }) => `tag ${JSON.stringify(tag)} ${reason}`,
 }) {}
@@ -38,7 +34,6 @@ export class InvalidTagError extends errorClass({
  */
 export class InvalidKeyArgumentError extends errorClass({
   code: "ZOOID_INVALID_KEY_ARGUMENT",
-  transient: false,
   facts: { path: "string", reason: "string" },
   message: ({ path, reason }) => `argument ${path} ${reason}`,
 }) {}
@@ -46,7 +41,6 @@ export class InvalidKeyArgumentError extends errorClass({
 /** An option, flag or environment variable has an invalid value. */
 export class InvalidOptionError extends errorClass({
   code: "ZOOID_INVALID_OPTION",
-  transient: false,
   facts: { option: "string", reason: "string" },
   message: ({ option, reason }) => `option ${option} ${reason}`,
 }) {}
@@ -54,7 +48,6 @@ export class InvalidOptionError extends errorClass({
 /** A message, or one transaction, is larger than messageBytesMax or has more keys than transactionKeysMax. */
 export class TooLargeError extends errorClass({
   code: "ZOOID_TOO_LARGE",
-  transient: false,
   facts: { what: "string", size: "number", sizeMax: "number" },
   message: ({ what, size, sizeMax }) => `${what} is ${size}, and the maximum is ${sizeMax}`,
 }) {}
@@ -62,7 +55,6 @@ export class TooLargeError extends errorClass({
 /** A message does not fit the protocol: it is truncated, or has a wrong structure or type. */
 export class MalformedMessageError extends errorClass({
   code: "ZOOID_MALFORMED_MESSAGE",
-  transient: false,
   facts: { what: "string", reason: "string" },
   message: ({ what, reason }) => `${what} is malformed: ${reason}`,
 }) {}
@@ -70,7 +62,6 @@ export class MalformedMessageError extends errorClass({
 /** The other process uses another version of the protocol. */
 export class ProtocolVersionError extends errorClass({
   code: "ZOOID_PROTOCOL_VERSION",
-  transient: false,
   facts: { version: "number", supported: "number" },
   message: ({ version, supported }) => `protocol version ${version} is not supported, only ${supported}`,
 }) {}
@@ -78,7 +69,6 @@ export class ProtocolVersionError extends errorClass({
 /** The server serves no storage of this name. */
 export class UnknownStorageError extends errorClass({
   code: "ZOOID_UNKNOWN_STORAGE",
-  transient: false,
   facts: { storage: "string" },
   message: ({ storage }) => `the server has no storage ${JSON.stringify(storage)}`,
 }) {}
@@ -86,7 +76,6 @@ export class UnknownStorageError extends errorClass({
 /** The server or the client is read-only. */
 export class ReadOnlyError extends errorClass({
   code: "ZOOID_READ_ONLY",
-  transient: false,
   facts: { who: "string" },
   message: ({ who }) => `the ${who} is read-only`,
 }) {}

@@ -28,7 +28,6 @@ export class DisconnectedError extends errorClass({
  */
 export class NotAuthorizedError extends errorClass({
   code: "ZOOID_NOT_AUTHORIZED",
-  transient: false,
   facts: { address: "string", subject: "string?", reason: "string?", refused: "string?" },
   message: ({ address, subject, reason, refused }) => {
     const to = { publish: " to publish on", subscribe: " to subscribe to" }[refused ?? ""] ?? " for the subject";
@@ -49,7 +48,6 @@ const certificateProblems: Readonly<Record<string, string>> = {
  */
 export class CertificateError extends errorClass({
   code: "ZOOID_CERTIFICATE",
-  transient: false,
   facts: { address: "string", problem: "string", reason: "string", remedy: "string?" },
   message: ({ address, problem, reason, remedy }) =>
     `the certificate of the broker at ${address} ${certificateProblems[problem] ?? "is not trusted"}${because(reason)}` +
@@ -62,7 +60,6 @@ export class CertificateError extends errorClass({
  */
 export class CapturedSubjectsError extends errorClass({
   code: "ZOOID_CAPTURED_SUBJECTS",
-  transient: false,
   facts: { stream: "string", subjects: "string" },
   message: ({ stream, subjects }) =>
     `the JetStream stream ${stream} captures messages on ${subjects}, which Zooid needs for itself: give that stream other subjects`,
@@ -79,7 +76,6 @@ export class TimeoutError extends errorClass({
 /** The object was closed before or during the call. */
 export class ClosedError extends errorClass({
   code: "ZOOID_CLOSED",
-  transient: false,
   facts: { what: "string" },
   message: ({ what }) => `${what} is closed`,
 }) {}
@@ -111,7 +107,6 @@ export class StaleError extends errorClass({
 /** A bug in the process that answered. `reason` is its message. */
 export class InternalError extends errorClass({
   code: "ZOOID_INTERNAL",
-  transient: false,
   facts: { reason: "string" },
   message: ({ reason }) => `internal error: ${reason}`,
 }) {}

@@ -3,7 +3,6 @@ import { errorClass } from "./base.js";
 /** The cache and the server have different histories: one of them was restored, forked or replaced. */
 export class OtherHistoryError extends errorClass({
   code: "ZOOID_OTHER_HISTORY",
-  transient: false,
   facts: { storage: "string", last: "tid" },
   message: ({ storage, last }) =>
     `the cache of ${JSON.stringify(storage)} ends at ${last} of a history that is not the server's; ` +
@@ -16,7 +15,6 @@ export class OtherHistoryError extends errorClass({
  */
 export class ServerBehindError extends errorClass({
   code: "ZOOID_SERVER_BEHIND",
-  transient: false,
   facts: { storage: "string", last: "tid", server: "tid" },
   message: ({ storage, last, server }) =>
     `the server of ${JSON.stringify(storage)} is at ${server}, this client has seen ${last}: ` +
@@ -26,7 +24,6 @@ export class ServerBehindError extends errorClass({
 /** Another server already writes the same storage of the same realm. */
 export class AnotherWriterError extends errorClass({
   code: "ZOOID_ANOTHER_WRITER",
-  transient: false,
   facts: { storage: "string", instance: "string" },
   message: ({ storage, instance }) =>
     `another server (instance ${instance}) already writes storage ${JSON.stringify(storage)} of this realm: ` +
@@ -36,7 +33,6 @@ export class AnotherWriterError extends errorClass({
 /** The folder is in use, by another process or by this one. */
 export class InUseError extends errorClass({
   code: "ZOOID_IN_USE",
-  transient: false,
   facts: { folder: "string" },
   message: ({ folder }) => `${folder} is in use already, by this process or another`,
 }) {}
@@ -44,7 +40,6 @@ export class InUseError extends errorClass({
 /** The folder cannot be read or written, or holds other files. */
 export class StoreError extends errorClass({
   code: "ZOOID_STORE",
-  transient: false,
   facts: { folder: "string", reason: "string" },
   message: ({ folder, reason }) => `${folder}: ${reason}`,
 }) {}

@@ -49,7 +49,6 @@ export class TransactionAbortedError extends errorClass({
 /** It can no longer be known whether the transaction has committed. */
 export class OutcomeUnknownError extends errorClass({
   code: "ZOOID_OUTCOME_UNKNOWN",
-  transient: false,
   facts: { transaction: "string" },
   message: ({ transaction }) => `it cannot be known whether transaction ${transaction} has committed`,
 }) {}
@@ -65,7 +64,6 @@ export class ClockError extends errorClass({
 /** The transaction belongs to another client: only its own client may commit, finish, abort or settle it. */
 export class NotOwnerError extends errorClass({
   code: "ZOOID_NOT_OWNER",
-  transient: false,
   facts: { transaction: "string" },
   message: ({ transaction }) => `transaction ${transaction} belongs to another client`,
 }) {}

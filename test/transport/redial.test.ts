@@ -32,7 +32,7 @@ function setup(targets: readonly string[]) {
 
 test("pauses between rounds double up to the longest, with jitter, and dialling never ends", async () => {
   const { clock, dials, warned, redial } = setup(["a"]);
-  redial.forever();
+  await redial.open(false);
   await clock.advance(60_000);
   const pauses = dials.slice(1).map(({ at }, index) => at - (dials[index]?.at ?? 0));
   pauses.forEach((pause, index) => {
@@ -50,7 +50,7 @@ test("pauses between rounds double up to the longest, with jitter, and dialling 
 test("each target is tried in turn, beginning after the one that was lost, at once if that link had lasted", async () => {
   const { clock, up, dials, linked, redial, lose } = setup(["a", "b", "c"]);
   up.add("b").add("a");
-  await redial.first();
+  await redial.open();
   expect(linked).toEqual(["a"]);
   await clock.advance(limits.dialDelayMsMax + 1);
   lose();
@@ -67,7 +67,7 @@ test("each target is tried in turn, beginning after the one that was lost, at on
 test("a target that takes links and drops them at once is dialled after a pause", async () => {
   const { clock, up, dials, redial, lose } = setup(["a"]);
   up.add("a");
-  await redial.first();
+  await redial.open();
   for (let n = 0; n < 200; n++) {
     lose();
     await clock.advance(10);
@@ -78,14 +78,14 @@ test("a target that takes links and drops them at once is dialled after a pause"
 
 test("the first round rejects with the reason why no target was reached, and leaves no timer", async () => {
   const { clock, dials, redial } = setup(["a", "b"]);
-  expect(await rejected(redial.first())).toMatchObject({ message: "b is down" });
+  expect(await rejected(redial.open())).toMatchObject({ message: "b is down" });
   expect(await clock.step()).toBe(false);
   expect(dials.length).toBe(2);
 });
 
 test("after `stop` nothing is dialled and no timer is left", async () => {
   const { clock, dials, redial } = setup(["a"]);
-  redial.forever();
+  await redial.open(false);
   await clock.advance(1_000);
   const before = dials.length;
   redial.stop();

@@ -1,7 +1,6 @@
-import { type Random, type Clock, DisconnectedError, limits, type Log } from "../../core/index.js";
+import { DisconnectedError, limits } from "../../core/index.js";
 import type { BusPosition } from "../bus.js";
 import { historyMarginMs } from "../bus-pace.js";
-import type { StreamApi } from "./api.js";
 import type { StreamNames } from "./stream-names.js";
 import { epochOf, type EpochRecord, isEarlier, type StreamHistory } from "./history.js";
 import type { StreamIntake } from "./intake.js";
@@ -10,22 +9,14 @@ import { readBusWord, tagTokens, writeBusWord } from "./messages.js";
 import { replay, type ReplayOptions } from "./replay.js";
 import type { SentProof } from "../sent-proof.js";
 import type { HeldInvalidations, KnownInvalidation } from "./known-invalidations.js";
-import type { HeadedTransport } from "../transport.js";
 
 /** Dependencies of an examination. */
-export interface ExaminationDeps {
-  readonly transport: HeadedTransport;
+export interface ExaminationDeps extends Omit<ReplayOptions, "signal"> {
   readonly names: StreamNames;
-  readonly api: StreamApi;
   readonly history: StreamHistory;
   readonly intake: StreamIntake;
   readonly latest: LatestRepeated;
   readonly proof: SentProof;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Silence of the stream after which an examination ends. */
-  readonly silenceMsMax: number;
   /** Called with the time for which the stream keeps invalidations now. */
   readonly onHistory: (historyMs: number) => void;
 }
@@ -193,7 +184,6 @@ export class StreamExamination {
   }
 
   #replaying(signal: AbortSignal): ReplayOptions {
-    const { transport, api, names, clock, random, log, silenceMsMax } = this.#deps;
-    return { transport, api, names, clock, random, log, silenceMsMax, signal };
+    return { ...this.#deps, signal };
   }
 }

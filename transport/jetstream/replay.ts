@@ -15,7 +15,7 @@ export interface ReplayOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** A replay without a delivery for this long ends. */
+  /** Silence of the stream after which the replay ends. */
   readonly silenceMsMax: number;
   /** Ends it early: with the link, with the bus. */
   readonly signal: AbortSignal;

@@ -74,47 +74,29 @@ class JetStreamBus extends DrivenBus implements RecallingBus, BusWithMachine {
     const { intervalMs, timeoutMs, historyMs, historyMsMin } = streamPace(options);
     this.#timeoutMs = timeoutMs;
     this.#historyMs = historyMs;
-    this.#api = new StreamApi({
-      transport: options.transport,
-      names,
-      replicas: options.replicas ?? 1,
-      historyMs,
-      historyMsMin,
-      signal: this.#closed.signal,
-    });
-    this.#latest = new LatestRepeated(this.clock);
-    this.#proof = new SentProof(this.clock, this.random, intervalMs);
-    this.#history = new StreamHistory(this.#api, this.random);
+    const { transport, replicas = 1 } = options;
+    const { clock, random, log } = this;
+    this.#api = new StreamApi({ transport, names, replicas, historyMs, historyMsMin, signal: this.#closed.signal });
+    this.#latest = new LatestRepeated(clock);
+    this.#proof = new SentProof(clock, random, intervalMs);
+    this.#history = new StreamHistory(this.#api, random);
     this.#intake = new StreamIntake({
-      clock: this.clock,
-      log: this.log,
+      clock,
+      log,
       notify: (event) => this.listener.notify(event),
       onDoubt: (reason) => this.#doubt(reason),
     });
+    const parts = { transport, names, clock, random, log, api: this.#api, latest: this.#latest, proof: this.#proof };
     this.#examination = new StreamExamination({
-      transport: options.transport,
-      names,
-      api: this.#api,
+      ...parts,
       history: this.#history,
       intake: this.#intake,
-      latest: this.#latest,
-      proof: this.#proof,
-      clock: this.clock,
-      random: this.random,
-      log: this.log,
-      silenceMsMax: this.#timeoutMs,
-      onHistory: (historyMs) => {
-        this.#historyMs = historyMs;
+      silenceMsMax: timeoutMs,
+      onHistory: (found) => {
+        this.#historyMs = found;
       },
     });
-    this.#watch = new StreamWatch({
-      clock: this.clock,
-      random: this.random,
-      latest: this.#latest,
-      proof: this.#proof,
-      intervalMs,
-      timeoutMs,
-    });
+    this.#watch = new StreamWatch({ ...parts, intervalMs, timeoutMs });
     this.actor = this.drivenBy(this.#provided());
   }
 

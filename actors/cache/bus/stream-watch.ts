@@ -1,12 +1,7 @@
-import { type Clock, limits, type Random } from "../../../core/index.js";
-import type { LatestRepeated } from "../../../transport/jetstream/latest.js";
-import type { SentProof } from "../../../transport/sent-proof.js";
+import { limits } from "../../../core/index.js";
+import type { ExaminationDeps } from "../../../transport/jetstream/examination.js";
 
-export interface StreamWatchDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly latest: LatestRepeated;
-  readonly proof: SentProof;
+export interface StreamWatchDeps extends Pick<ExaminationDeps, "clock" | "random" | "latest" | "proof"> {
   readonly intervalMs: number;
   /** Silence after which the node counts as cut off. */
   readonly timeoutMs: number;
