@@ -6,6 +6,7 @@ import { addAddressOptions, type AddressFlags, brokerOf, logOf } from "./connect
 import { CommandError, failureOf } from "./failure.js";
 import { option, parseDuration, parseName } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
+import { table } from "./table.js";
 
 /** Flags of every command that talks to the nodes of a cache. */
 export interface CacheFlags extends AddressFlags {
@@ -31,8 +32,20 @@ export function addCacheOptions(command: Command): Command {
   return addAddressOptions(command, "error");
 }
 
+/** How the answer of one node is shown. */
+export interface AnswerView<Answer> {
+  /** Columns of the table, after the node. */
+  readonly columns: readonly string[];
+  /** Rows of the table. */
+  readonly cells: (answer: Answer) => readonly (readonly string[])[];
+  /** Rows as JSON. */
+  readonly rows: (answer: Answer) => readonly object[];
+  /** The key or tag after which the node has more rows. */
+  readonly next?: (answer: Answer) => string | undefined;
+}
+
 /** The answer of one node. `label`: its name, with its id when several nodes have that name. */
-export interface Answered<Answer> {
+interface Answered<Answer> {
   readonly node: CacheNode;
   readonly label: string;
   readonly answer: Answer;
@@ -44,10 +57,11 @@ export interface Answered<Answer> {
  */
 export async function askNodes<Answer>(
   flags: CacheFlags,
-  { signal }: Surroundings,
+  surroundings: Surroundings,
   ask: (node: CacheNode) => Promise<Answer>,
-  show: (answers: readonly Answered<Answer>[]) => Promise<void>,
+  view: AnswerView<Answer>,
 ): Promise<void> {
+  const { signal } = surroundings;
   const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
   const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid cache", ...seams });
   try {
@@ -67,10 +81,30 @@ export async function askNodes<Answer>(
       if (outcome?.status === "fulfilled") answers.push({ node, label, answer: outcome.value });
       else failures.push(failed(label, outcome?.reason));
     }
-    if (answers.length > 0) await show(answers);
+    if (answers.length > 0) await show(answers, view, flags, surroundings);
     if (failures.length > 0) throw together(failures as CommandError[]);
   } finally {
     await transport.close();
+  }
+}
+
+async function show<Answer>(
+  answers: readonly Answered<Answer>[],
+  { columns, cells, rows, next }: AnswerView<Answer>,
+  flags: CacheFlags,
+  { out, say }: Surroundings,
+): Promise<void> {
+  if (flags.json === true) {
+    for (const { node, answer } of answers) {
+      for (const row of rows(answer)) await out.json({ node: node.node, instance: node.instance, ...row });
+    }
+  } else {
+    const lines = answers.flatMap(({ label, answer }) => cells(answer).map((row) => [label, ...row]));
+    for (const line of table(["node", ...columns], lines)) await out.line(line);
+  }
+  for (const { label, answer } of answers) {
+    const after = next?.(answer);
+    if (after !== undefined) say(`node ${label} has more: go on with --after ${JSON.stringify(after)}`);
   }
 }
 

@@ -92,7 +92,6 @@ export async function brokerOf(flags: AddressFlags) {
   return { servers: await serversOf(flags), ...definedOf(given) };
 }
 
-/** The parts that are not undefined; undefined when all are. */
 /** `--json`: output and errors for programs. */
 export function jsonOption(): Option {
   return switchOption("--json", "ZOOID_JSON", "output and errors as JSON, one object a line");

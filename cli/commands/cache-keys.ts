@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import type { CachedKey } from "../../cache.js";
-import type { Answered } from "../cache-nodes.js";
-import { addListingOptions, type Listed, type ListingFlags, showRows } from "../cache-pages.js";
+import { addListingOptions, type ListingFlags, showRows } from "../cache-pages.js";
 import { duration } from "../progress.js";
 import type { Surroundings } from "../surroundings.js";
 
@@ -23,13 +22,11 @@ Examples:
   $ zooid cache keys --json --limit 10000 | jq -r .key`,
     );
   addListingOptions(command, "key").action((beginning: string, flags: ListingFlags) =>
-    showRows(flags, surroundings, (node, listing) => node.keys(beginning, listing), ["node", "tier", "age", "left", "tags", "key"], cells),
+    showRows(flags, surroundings, (node, listing) => node.keys(beginning, listing), ["tier", "age", "left", "tags", "key"], cells),
   );
 }
 
-function cells({ label, answer }: Answered<Listed<CachedKey>>): readonly (readonly string[])[] {
-  return answer.rows.map(({ tier, ageMs, leftMs, tags, key }) => {
-    const left = leftMs === undefined ? "-" : duration(leftMs);
-    return [label, tier, duration(ageMs), left, tags.map((tag) => (tag === "" ? "-" : tag)).join(", "), key];
-  });
+function cells({ tier, ageMs, leftMs, tags, key }: CachedKey): readonly string[] {
+  const left = leftMs === undefined ? "-" : duration(leftMs);
+  return [tier, duration(ageMs), left, tags.map((tag) => (tag === "" ? "-" : tag)).join(", "), key];
 }

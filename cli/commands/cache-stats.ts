@@ -1,11 +1,10 @@
 import type { Command } from "commander";
 import type { CacheNodeStats } from "../../cache.js";
 import type { Value } from "../../index.js";
-import { addCacheOptions, type Answered, askNodes, type CacheFlags } from "../cache-nodes.js";
+import { addCacheOptions, askNodes, type CacheFlags } from "../cache-nodes.js";
 import { toJson } from "../json-values.js";
 import { count, duration } from "../progress.js";
 import type { Surroundings } from "../surroundings.js";
-import { table } from "../table.js";
 
 /** `zooid cache stats`: contents and counters of each node. */
 export function addCacheStats(parent: Command, surroundings: Surroundings): void {
@@ -23,26 +22,17 @@ Examples:
   $ zooid cache stats --prefix shop --servers nats://10.0.0.5:4222 --wait 1s`,
     );
   addCacheOptions(command).action(async (flags: CacheFlags) => {
-    const { out } = surroundings;
-    await askNodes(
-      flags,
-      surroundings,
-      (node) => node.stats(),
-      async (answers) => {
-        if (flags.json === true) {
-          for (const { node, answer } of answers) {
-            await out.json({ node: node.node, instance: node.instance, ...answer, stats: toJson(answer.stats) });
-          }
-        } else for (const line of table(head, answers.map(cells))) await out.line(line);
-      },
-    );
+    await askNodes(flags, surroundings, (node) => node.stats(), {
+      columns,
+      cells: (answer) => [cells(answer)],
+      rows: (answer) => [{ ...answer, stats: toJson(answer.stats) }],
+    });
   });
 }
 
-const head = ["node", "up", "tiers", "entries", "hits", "misses", "hit rate", "evictions", "tags", "outbox", "bus"];
+const columns = ["up", "tiers", "entries", "hits", "misses", "hit rate", "evictions", "tags", "outbox", "bus"];
 
-function cells({ label, answer }: Answered<CacheNodeStats>): readonly string[] {
-  const { uptimeMs, tiers, bus, stats } = answer;
+function cells({ uptimeMs, tiers, bus, stats }: CacheNodeStats): readonly string[] {
   const number = (name: string) => (typeof stats[name] === "number" ? stats[name] : undefined);
   const shown = (name: string) => {
     const value = number(name);
@@ -53,7 +43,7 @@ function cells({ label, answer }: Answered<CacheNodeStats>): readonly string[] {
   const onDisk = isRecord(stats["disk"]) ? stats["disk"]["entries"] : undefined;
   const entries = typeof onDisk === "number" ? `${shown("entries")}, disk ${count(onDisk)}` : shown("entries");
   const counts = ["evictions", "tags", "outbox"].map(shown);
-  return [label, duration(uptimeMs), tiers.join(", "), entries, shown("hits"), shown("misses"), rate, ...counts, busText(bus, stats)];
+  return [duration(uptimeMs), tiers.join(", "), entries, shown("hits"), shown("misses"), rate, ...counts, busText(bus, stats)];
 }
 
 /** `nats, following at 17`. */

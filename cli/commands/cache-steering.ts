@@ -4,7 +4,6 @@ import { addCacheOptions, askNodes, type CacheFlags } from "../cache-nodes.js";
 import { option, parseDuration } from "../parsing.js";
 import { count } from "../progress.js";
 import type { Surroundings } from "../surroundings.js";
-import { table } from "../table.js";
 
 /** Help text about the outcomes of an invalidation. */
 const outcomes = `
@@ -86,14 +85,10 @@ async function steer(
   columns: readonly string[],
   act: (node: CacheNode) => Promise<object>,
 ): Promise<void> {
-  const { out } = surroundings;
-  await askNodes(flags, surroundings, act, async (answers) => {
-    if (flags.json === true) {
-      for (const { node, answer } of answers) await out.json({ node: node.node, instance: node.instance, ...answer });
-      return;
-    }
-    const rows = answers.map(({ label, answer }) => [label, ...Object.values(answer).map(shown)]);
-    for (const line of table(["node", ...columns], rows)) await out.line(line);
+  await askNodes(flags, surroundings, act, {
+    columns,
+    cells: (answer) => [Object.values(answer).map(shown)],
+    rows: (answer) => [answer],
   });
 }
 

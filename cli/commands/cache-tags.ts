@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import type { ListedTag } from "../../cache.js";
-import type { Answered } from "../cache-nodes.js";
-import { addListingOptions, type Listed, type ListingFlags, showRows } from "../cache-pages.js";
+import { addListingOptions, type ListingFlags, showRows } from "../cache-pages.js";
 import type { Surroundings } from "../surroundings.js";
 
 /** `zooid cache tags [tag]`: the tree of tags that each node knows, with their versions. */
@@ -23,13 +22,11 @@ Examples:
   $ zooid cache tags .key --limit 10`,
     );
   addListingOptions(command, "tag").action((below: string | undefined, flags: ListingFlags) =>
-    showRows(flags, surroundings, (node, listing) => node.tags(below, listing), ["node", "version", "tag"], cells),
+    showRows(flags, surroundings, (node, listing) => node.tags(below, listing), ["version", "tag"], cells),
   );
 }
 
-function cells({ label, answer }: Answered<Listed<ListedTag>>): readonly (readonly string[])[] {
-  return answer.rows.map(({ tag, version, isPending }) => {
-    const level = tag.split(":").length - 1;
-    return [label, isPending ? "pending" : String(version), tag === "" ? "(everything)" : `${"  ".repeat(level)}${tag}`];
-  });
+function cells({ tag, version, isPending }: ListedTag): readonly string[] {
+  const level = tag.split(":").length - 1;
+  return [isPending ? "pending" : String(version), tag === "" ? "(everything)" : `${"  ".repeat(level)}${tag}`];
 }

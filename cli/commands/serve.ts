@@ -127,7 +127,6 @@ function boundsOf(flags: ServeFlags) {
   };
 }
 
-/** Leaves out options that are undefined, so that their defaults apply. */
 async function untilConnected(transport: Transport, signal: AbortSignal): Promise<void> {
   const connected = new AbortController();
   const forget = transport.onStatus((status) => {

@@ -6,27 +6,24 @@ import { type WebSocket, WebSocketServer } from "ws";
 import {
   asDurationIfGiven,
   atLeastOneMs,
-  type Clock,
   DisconnectedError,
-  type Duration,
   InvalidOptionError,
   limits,
   type Log,
   silentLog,
-  systemClock,
   unreachable,
   ZooidError,
 } from "../../core/index.js";
 import { type BrokerFrame, type ClientFrame, decodeClientFrame, encodeFrame, frameBytesMax, subprotocol } from "./frames.js";
 import type { Broker } from "../in-process.js";
-import { keepAlive } from "./liveness.js";
+import { keepAlive, type LivenessOptions } from "./liveness.js";
 import type { Message, Subscription, Transport } from "../transport.js";
 
 /**
  * The processes that may join a broker, and where. A client that does not read or answer pings within the bounds is cut
  * off.
  */
-export interface ServeBrokerOptions {
+export interface ServeBrokerOptions extends LivenessOptions {
   readonly broker: Broker;
   /** HTTP server that takes the WebSockets. Default: a new one that listens at `port` and `host`. */
   readonly server?: Server;
@@ -41,10 +38,7 @@ export interface ServeBrokerOptions {
    * address.
    */
   readonly origins?: readonly string[];
-  readonly pingIntervalMs?: Duration;
-  readonly pingsUnansweredMax?: number;
   readonly bufferedBytesMax?: number;
-  readonly clock?: Clock;
   readonly log?: Log;
 }
 
@@ -144,11 +138,7 @@ class SocketSession {
     this.#log = options.log ?? silentLog;
     this.#transport = options.broker.connect(this.#log);
     this.#bufferedBytesMax = options.bufferedBytesMax ?? limits.bufferedBytesMax;
-    keepAlive(socket, {
-      clock: options.clock ?? systemClock,
-      pingIntervalMs: asDurationIfGiven(options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
-      pingsUnansweredMax: options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
-    });
+    keepAlive(socket, options);
     // The broker was stopped: processes that joined through here have lost their link too.
     this.#transport.onStatus(() => socket.terminate());
     socket.on("message", (bytes, isBinary) => this.#onFrame(bytes as Buffer, isBinary));

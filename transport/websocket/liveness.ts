@@ -1,16 +1,18 @@
 import type { WebSocket } from "ws";
-import type { Clock } from "../../core/index.js";
+import { asDurationIfGiven, atLeastOneMs, type Clock, type Duration, limits, systemClock } from "../../core/index.js";
 
 export interface LivenessOptions {
-  readonly clock: Clock;
-  readonly pingIntervalMs: number;
-  readonly pingsUnansweredMax: number;
+  readonly clock?: Clock | undefined;
+  readonly pingIntervalMs?: Duration;
+  readonly pingsUnansweredMax?: number;
 }
 
 /**
  * Pings the other end of `socket`, and ends the socket if nothing arrives for too long. Stops when the socket closes.
  */
-export function keepAlive(socket: WebSocket, { clock, pingIntervalMs, pingsUnansweredMax }: LivenessOptions): void {
+export function keepAlive(socket: WebSocket, options: LivenessOptions): void {
+  const { clock = systemClock, pingsUnansweredMax = limits.pingsUnansweredMax } = options;
+  const pingIntervalMs = asDurationIfGiven(options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs;
   let unanswered = 0;
   const heard = () => {
     unanswered = 0;

@@ -13,17 +13,15 @@ import { type BrokerFrame, type ClientFrame, decodeBrokerFrame, encodeFrame, fra
 import { handle } from "../handling.js";
 import { LinkedTransport, type LinkOptions } from "../linked-transport.js";
 import { checkWhole } from "../parts.js";
-import { keepAlive } from "./liveness.js";
+import { keepAlive, type LivenessOptions } from "./liveness.js";
 import { checkPattern, checkQueue, checkSubject } from "../subject.js";
 import type { Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport.js";
 
 /** Where a broker is served, and how soon it counts as gone: after `pingsUnansweredMax` pings without an answer. */
-export interface WebSocketOptions extends LinkOptions {
+export interface WebSocketOptions extends LinkOptions, LivenessOptions {
   /** Where `serveBroker` listens: `ws://host:port/`, or several addresses, tried in turn. */
   readonly url: string | readonly string[];
   readonly dialTimeoutMs?: Duration;
-  readonly pingIntervalMs?: Duration;
-  readonly pingsUnansweredMax?: number;
 }
 
 /**
@@ -168,11 +166,7 @@ class WebSocketTransport extends LinkedTransport<string, SocketLink> implements 
       return;
     }
     const lost = new Promise<void>((resolve) => socket.once("close", () => resolve(this.#drop(socket))));
-    keepAlive(socket, {
-      clock: this.clock,
-      pingIntervalMs: asDurationIfGiven(this.#options.pingIntervalMs, "pingIntervalMs", atLeastOneMs) ?? limits.pingIntervalMs,
-      pingsUnansweredMax: this.#options.pingsUnansweredMax ?? limits.pingsUnansweredMax,
-    });
+    keepAlive(socket, this.#options);
     socket.on("message", (bytes) => this.#onFrame(socket, bytes as Buffer));
     this.#socket = socket;
     for (const entry of this.#entries.values()) this.#send(subscribeFrame(entry));

@@ -34,7 +34,7 @@ import {
   type Value,
 } from "../../../core/index.js";
 import { bytes, count, element, flag, list, name, oneOf, optional, refined, text } from "../../protocol/fields.js";
-import { type Codec, type Encoding, type Field, message, messageOf, type MessageOf } from "../../protocol/message.js";
+import { type Codec, type Encoding, type Field, type Fields, message, messageOf, type MessageOf } from "../../protocol/message.js";
 import { decodedValue, record } from "../../protocol/values.js";
 
 /** Requests to a node: the last token of the subject. */
@@ -52,7 +52,6 @@ export function cacheSubjects(prefix: string) {
   };
 }
 
-/** A message to a node is short. A longer one is TooLargeError when it is read. */
 const short: Encoding = {
   encode: encodeMessage,
   decode(read, what) {
@@ -60,6 +59,11 @@ const short: Encoding = {
     return decodeMessage(read, what);
   },
 };
+
+/** A message to a node is short. A longer one is TooLargeError when it is read. */
+function shortMessage<F extends Fields>(what: string, fields: F) {
+  return message(what, fields, { encoding: short });
+}
 
 /** Number of tiers that a node can have: memory, the one behind it, and room for one more. */
 const tiersMax = 4;
@@ -85,16 +89,12 @@ const encodedRecord: Field<Readonly<Record<string, Value>>> = {
 /** Asks the nodes for their names. The message is the last token of the subject to answer on. */
 export const nodesAsked = messageOf("nodes", name, { encoding: short });
 
-export const nodeName = message(
-  "node",
-  {
-    /** As it was configured. Several nodes may have the same name. */
-    node: name,
-    /** Unique for each opening of a cache. */
-    instance: name,
-  },
-  { encoding: short },
-);
+export const nodeName = shortMessage("node", {
+  /** As it was configured. Several nodes may have the same name. */
+  node: name,
+  /** Unique for each opening of a cache. */
+  instance: name,
+});
 /** The name of a node. */
 export type CacheNodeName = MessageOf<typeof nodeName>;
 
@@ -110,17 +110,13 @@ export const nodeStats = message("stats", {
 /** State and contents of a node. */
 export type CacheNodeStats = MessageOf<typeof nodeStats>;
 
-export const keysAsked = message(
-  "keys",
-  {
-    /** Only keys that begin with this text. */
-    beginning: text,
-    /** Only keys after this one. */
-    after: optional(text),
-    rowsMax,
-  },
-  { encoding: short },
-);
+export const keysAsked = shortMessage("keys", {
+  /** Only keys that begin with this text. */
+  beginning: text,
+  /** Only keys after this one. */
+  after: optional(text),
+  rowsMax,
+});
 /** A request for a page of keys. */
 export type KeysAsked = MessageOf<typeof keysAsked>;
 
@@ -138,17 +134,13 @@ const cachedKey = message("keys page.rows", {
 /** A cached result without its value. */
 export type CachedKey = MessageOf<typeof cachedKey>;
 
-export const tagsAsked = message(
-  "tags",
-  {
-    /** Only this tag and the tags below it. The root: all tags that users named. */
-    below: tagOrRoot,
-    /** Only tags after this one. */
-    after: optional(tagOrRoot),
-    rowsMax,
-  },
-  { encoding: short },
-);
+export const tagsAsked = shortMessage("tags", {
+  /** Only this tag and the tags below it. The root: all tags that users named. */
+  below: tagOrRoot,
+  /** Only tags after this one. */
+  after: optional(tagOrRoot),
+  rowsMax,
+});
 /** A request for a page of tags. */
 export type TagsAsked = MessageOf<typeof tagsAsked>;
 
@@ -180,13 +172,9 @@ export const invalidateAsked = messageOf("invalidate", list(tag, limits.tagsInva
 
 export const publication = messageOf("publication", oneOf("published", "queued"));
 
-export const pruneAsked = message(
-  "prune",
-  {
-    /** Removes tags unused for this time, in milliseconds; undefined: as the node was configured. */
-    unusedMs: optional(count),
-  },
-  { encoding: short },
-);
+export const pruneAsked = shortMessage("prune", {
+  /** Removes tags unused for this time, in milliseconds; undefined: as the node was configured. */
+  unusedMs: optional(count),
+});
 
 export const pruned = message("pruned", { entries: count, tags: count });
