@@ -23,7 +23,7 @@ export interface BusSeams {
   readonly log?: Log;
 }
 
-/** What both buses over a broker share: their seams, their listener, and how a machine drives them. */
+/** A bus over a broker: its seams, its listener, and the link to the machine that drives it. */
 export abstract class DrivenBus {
   protected readonly clock: Clock;
   protected readonly random: Random;
