@@ -2,8 +2,7 @@ import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
 import { existsSync } from "node:fs";
 import type { AnyStateMachine } from "xstate";
-import { abortable } from "../core/abortable.js";
-import { errorText } from "../core/index.js";
+import { abortable, errorText } from "../core/index.js";
 import { CommandError } from "./failure.js";
 
 /** Whether `name` is a file with machines: it begins with `./`, `../` or `/`, or ends as a module does. */

@@ -22,8 +22,7 @@
 import { setMaxListeners } from "node:events";
 import { type Actor, fromPromise } from "xstate";
 import { busMachine } from "../../../machines/cache/bus.js";
-import { assert, ClosedError, delay, DisconnectedError, NotAuthorizedError } from "../../../core/index.js";
-import { dialPace, retryDelay } from "../../../core/backoff.js";
+import { assert, ClosedError, delay, dialPace, DisconnectedError, NotAuthorizedError, retryDelay } from "../../../core/index.js";
 import type { BusPosition, BusState, BusVersion, Recalled, RecallingBus, TagVersion } from "../../../transport/bus.js";
 import { historyMarginMs } from "../../../transport/bus-pace.js";
 import { type PublishAck, StreamApi } from "../../../transport/jetstream/api.js";
