@@ -1,9 +1,9 @@
 import { connect as connectSocket } from "node:net";
-import { type Command, InvalidArgumentError, type Option } from "commander";
+import { type Command, type Option } from "commander";
 import pino from "pino";
 import { definedOf } from "../core/index.js";
 import type { Log } from "../index.js";
-import { option, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
+import { option, parseChoice, parseDuration, parseFile, parseName, parseServers, switchOption } from "./parsing.js";
 
 /** Default addresses: of a nats-server, and of the broker inside `npm start` when there is no nats-server. */
 export const defaultAddresses = { nats: "nats://127.0.0.1:4222", control: "ws://127.0.0.1:4280" } as const;
@@ -99,10 +99,7 @@ export function jsonOption(): Option {
 
 function logLevelOption(level: (typeof levels)[number]): Option {
   return option("--log-level <level>", "ZOOID_LOG_LEVEL", "level of the log on standard error")
-    .argParser((text) => {
-      if (!(levels as readonly string[]).includes(text)) throw new InvalidArgumentError(`It must be one of ${levels.join(", ")}.`);
-      return text;
-    })
+    .argParser(parseChoice(levels))
     .default(level);
 }
 
