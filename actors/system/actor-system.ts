@@ -27,6 +27,7 @@ import { Failures, type OnFailure } from "./failures.js";
 import { type ActorView, actorView, listQuestion, listSubjects } from "../protocol/actor-messages.js";
 import { PacedSending } from "./paced-sending.js";
 import type { Pulse } from "./pulse.js";
+import { fromRemote, type FromRemoteOptions, type RemoteLogic, type RemotePath } from "./from-remote.js";
 import { RemoteReference } from "./remote-actor.js";
 import type { RemoteActor } from "./remote-types.js";
 import { RequestMemory } from "./request-memory.js";
@@ -41,6 +42,7 @@ import type { Notes } from "../record/notes.js";
 
 export type { Accepts } from "./accepted-events.js";
 export type { ExposedActor } from "./exposed-actor.js";
+export type { FromRemoteOptions, RemoteLogic, RemotePath, RemoteSnapshot } from "./from-remote.js";
 export type { ActorFailure, OnFailure } from "./failures.js";
 export type { AcceptsOf, Restart, SpawnedActor, SpawnOptions } from "./spawned-actor.js";
 export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
@@ -98,6 +100,19 @@ export interface ActorSystem {
     logic: Logic,
     ...options: undefined extends InputFrom<Logic> ? [options?: SpawnOptions<Logic>] : [options: SpawnOptions<Logic>]
   ): SpawnedActor<Logic>;
+
+  /**
+   * A logic for `invoke` and `spawn` of a machine here: the child stands for the actor at `path`. The child is done with
+   * the output of that actor. It fails with ActorFailedError when that actor has failed for good, with ActorEndedError
+   * when it was stopped, with ActorLostError when it has not answered for the heartbeat time-out or another actor has
+   * its address, and with NoActorError when there is none at the start. Events that the child gets are sent to that
+   * actor; when one is refused, the child fails with that error. Its snapshot has the actor's newest view. The end of
+   * the child does not end the actor.
+   */
+  fromRemote<Logic extends AnyActorLogic = AnyActorLogic, Input = unknown>(
+    path: RemotePath<Input>,
+    options?: FromRemoteOptions,
+  ): RemoteLogic<Logic, Input>;
 
   /**
    * Calls `listener` at each failure of an actor of this system, until the returned function is called. If the listener
@@ -203,6 +218,16 @@ class TransportedSystem implements ActorSystem {
     return this.#deps.failures.add(listener);
   }
 
+  #reference(path: string): RemoteReference {
+    this.#checkOpen();
+    let reference = this.#remotes.get(path);
+    if (reference === undefined) {
+      reference = new RemoteReference(path, { ...this.#deps, beating: this.#beating, checkOpen: () => this.#checkOpen() });
+      this.#remotes.set(path, reference);
+    }
+    return reference;
+  }
+
   #open(...[path, actor, endpoint, afterFailure]: OpenArguments): OpenEndpoint {
     this.#checkFree(path);
     const open = new OpenEndpoint(path, actor, endpoint, this.#deps, afterFailure);
@@ -223,14 +248,18 @@ class TransportedSystem implements ActorSystem {
   }
 
   remote<Logic extends AnyActorLogic = AnyActorLogic>(path: string): RemoteActor<Logic> {
-    this.#checkOpen();
-    let reference = this.#remotes.get(path);
-    if (reference === undefined) {
-      reference = new RemoteReference(path, { ...this.#deps, beating: this.#beating, checkOpen: () => this.#checkOpen() });
-      this.#remotes.set(path, reference);
-    }
     // The types of the actor's logic are those of the process that registered it.
-    return reference as unknown as RemoteActor<Logic>;
+    return this.#reference(path) as unknown as RemoteActor<Logic>;
+  }
+
+  fromRemote<Logic extends AnyActorLogic = AnyActorLogic, Input = unknown>(
+    path: RemotePath<Input>,
+    options: FromRemoteOptions = {},
+  ): RemoteLogic<Logic, Input> {
+    this.#checkOpen();
+    const { clock, log } = this.#deps;
+    const logic = fromRemote(path, options, { clock, log, reference: (address) => this.#reference(address) });
+    return logic as unknown as RemoteLogic<Logic, Input>;
   }
 
   async list(waitMs: Duration): Promise<readonly ActorView[]> {

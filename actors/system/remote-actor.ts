@@ -89,10 +89,20 @@ export class RemoteReference implements RemoteActor {
   }
 
   subscribe(listener: (view: ActorView) => void, onLost: (error: ZooidError) => void = () => undefined): () => void {
+    return this.watch(listener, onLost, { isPatient: false });
+  }
+
+  /** As `subscribe`. A patient watch reports a loss only after silence for the heartbeat time-out. */
+  watch(
+    listener: (view: ActorView) => void,
+    onLost: (error: ZooidError) => void,
+    { isPatient }: { readonly isPatient: boolean },
+  ): () => void {
     this.#deps.checkOpen();
     const renew = async () => readAnswer(actorView, await this.#request({ type: "watch" }, {}));
     const { path } = this;
-    const watch = new Watch({ ...this.#deps, views: this.#subjects.views, path, pulse: this.#pulse, renew, listener, onLost });
+    const { views } = this.#subjects;
+    const watch = new Watch({ ...this.#deps, views, path, pulse: this.#pulse, renew, listener, onLost, isPatient });
     return () => watch.close();
   }
 

@@ -1,5 +1,5 @@
 import type { Transport } from "../../transport/transport.js";
-import { ActorLostError, type Clock, DisconnectedError, limits, type Log, ZooidError } from "../../core/index.js";
+import { ActorLostError, type Clock, DisconnectedError, limits, type Log, TimeoutError, ZooidError } from "../../core/index.js";
 import { actorView, type ActorView } from "../protocol/actor-messages.js";
 import { readOrDrop } from "../protocol/codec.js";
 import type { Pulse, PulseMember } from "./pulse.js";
@@ -16,6 +16,8 @@ export interface WatchOptions {
   readonly renew: () => Promise<ActorView>;
   readonly listener: (view: ActorView) => void;
   readonly onLost: (error: ZooidError) => void;
+  /** An actor that was reached is lost only after silence for the heartbeat time-out, not when a renewal fails. */
+  readonly isPatient: boolean;
 }
 
 /** One subscriber: renews its lease, passes new views to its listener, and reports that the actor is lost. */
@@ -75,6 +77,7 @@ export class Watch implements PulseMember {
       this.#take(await renew());
     } catch (error) {
       if (this.#closed) return;
+      if (this.#options.isPatient && this.#newest !== undefined && isUnreached(error)) return;
       if (error instanceof ZooidError) this.#lost(error);
       else log.error({ err: error, actor: path }, "a watch could not be renewed");
     } finally {
@@ -99,4 +102,9 @@ export class Watch implements PulseMember {
     this.#isLost = true;
     this.#options.onLost(error);
   }
+}
+
+/** Whether the error says that a request had no answer, perhaps for a moment only. */
+function isUnreached(error: unknown): boolean {
+  return [ActorLostError, DisconnectedError, TimeoutError].some((kind) => error instanceof kind);
 }

@@ -41,6 +41,7 @@ async function world(clockOfClient = (timers: Clock): Clock => timers) {
     },
     spawn: (path, logic, ...options) => real.spawn(path, logic, ...options),
     onFailure: (listener) => real.onFailure(listener),
+    fromRemote: (path, options) => real.fromRemote(path, options),
     remote: (path) => real.remote(path),
     list: (waitMs) => real.list(waitMs),
     watchRecord: (listener) => real.watchRecord(listener),
