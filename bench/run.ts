@@ -11,6 +11,7 @@ import { readQuestions } from "./reads.js";
 import { cachedHitQuestions } from "./cached-hits.js";
 import { cachedManyQuestions } from "./cached-many.js";
 import { propagationQuestions } from "./propagation.js";
+import { remoteEventQuestions } from "./remote-events.js";
 import { returningQuestions } from "./returning.js";
 import { heading, isSkipped, row, type Question } from "./report.js";
 
@@ -24,6 +25,7 @@ const questions: readonly Question[] = [
   ...cachedManyQuestions,
   ...propagationQuestions,
   ...returningQuestions,
+  ...remoteEventQuestions,
 ];
 
 /** The question of exactly this name; else all whose names begin with it: `footprint` gives two. */

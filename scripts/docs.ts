@@ -11,6 +11,7 @@ import { createCache } from "../cache.js";
 import { Output } from "../cli/output.js";
 import { createProgram } from "../cli/program.js";
 import { createExample } from "../examples/cities/program.js";
+import { createOrders } from "../examples/orders/program.js";
 import { machines } from "../machines/index.js";
 import { cacheMetrics } from "../prometheus.js";
 import { errorClasses, type ErrorName } from "../core/errors.js";
@@ -227,6 +228,7 @@ function variableTable(): string {
   const programs = [
     ...createProgram(surroundings).commands.map((command) => ({ name: command.name(), command })),
     { name: "npm start", command: createExample(surroundings) },
+    { name: "npm run orders", command: createOrders(surroundings) },
   ];
   for (const { name, command } of programs) {
     for (const { envVar, flags, description: text } of [command, ...command.commands].flatMap(({ options }) => options)) {

@@ -94,6 +94,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
   // The imports of a user's service, and the conventions of the command line.
   "examples/cities": { ours: [...faces, "examples/cities/up", "cli"] },
   "examples/cities/up": { ours: [...faces, "core", "examples/cities", "cli", "storage/kv/make-folder.ts"] },
+  "examples/orders": { ours: [...faces, "core", "examples/cities/up", "cli", "storage/kv/make-folder.ts"] },
   // It measures single parts too, and no room imports it.
   bench: {
     ours: [...faces, "core", "storage/client-cache", "storage/results", "transport", "transport/nats", "actors/cache", "actors/cache/bus"],

@@ -36,11 +36,14 @@ export interface PulseOptions {
 export class Pulse {
   readonly #options: PulseOptions;
   readonly #intervalMs: number;
-  readonly #members = new Set<PulseMember>();
+  /** Each with the time at which it joined. */
+  readonly #members = new Map<PulseMember, number>();
   #timer: unknown;
   #isBeating = false;
-  #silentMs = 0;
+  /** Times here count only while this process runs: one that was suspended has not read its answers yet. */
+  #awakeMs = 0;
   #lastBeatAt = 0;
+  #heardAtMs = 0;
   #forgetStatus: (() => void) | undefined;
 
   constructor(options: PulseOptions) {
@@ -49,14 +52,13 @@ export class Pulse {
   }
 
   add(member: PulseMember): void {
-    this.#members.add(member);
-    if (this.#isBeating) return;
     const { clock, transport } = this.#options;
+    if (!this.#isBeating) this.#lastBeatAt = clock.monotonic();
+    this.#members.set(member, this.#nowMs());
+    if (this.#isBeating) return;
     this.#isBeating = true;
-    this.#silentMs = 0;
-    this.#lastBeatAt = clock.monotonic();
     this.#forgetStatus = transport.onStatus((status) => {
-      if (status === "connected") for (const each of this.#members) each.linked();
+      if (status === "connected") for (const each of this.#members.keys()) each.linked();
     });
     this.#options.beating.add(this);
     this.#next();
@@ -68,12 +70,12 @@ export class Pulse {
 
   /** The actor has answered something. */
   heard(): void {
-    this.#silentMs = 0;
+    this.#heardAtMs = this.#nowMs();
   }
 
   /** Ends all requests and watches. */
   close(): void {
-    const members = [...this.#members];
+    const members = [...this.#members.keys()];
     this.#stop();
     for (const member of members) member.closed();
   }
@@ -86,11 +88,15 @@ export class Pulse {
     this.#members.clear();
   }
 
+  #nowMs(): number {
+    return this.#awakeMs + Math.min(this.#options.clock.monotonic() - this.#lastBeatAt, 2 * this.#intervalMs);
+  }
+
   #next(): void {
     const { clock, heartbeatTimeoutMs } = this.#options;
-    // Not later than the end of the time-out, which need not be a multiple of the interval.
-    const delayMs = Math.max(1, Math.min(this.#intervalMs, heartbeatTimeoutMs - this.#silentMs));
-    const timer = clock.setTimeout(() => this.#beat(), this.#silentMs < heartbeatTimeoutMs ? delayMs : this.#intervalMs);
+    // The end of the time-out need not be a multiple of the interval.
+    const leftMs = heartbeatTimeoutMs - (this.#awakeMs - this.#heardAtMs);
+    const timer = clock.setTimeout(() => this.#beat(), leftMs > 0 ? Math.min(this.#intervalMs, leftMs) : this.#intervalMs);
     // The requests themselves keep the process alive.
     (timer as { unref?(): void } | undefined)?.unref?.();
     this.#timer = timer;
@@ -102,11 +108,11 @@ export class Pulse {
       return;
     }
     const { clock, heartbeatTimeoutMs } = this.#options;
-    const now = clock.monotonic();
-    // A process that was suspended itself has not read the answers yet.
-    this.#silentMs += Math.min(now - this.#lastBeatAt, 2 * this.#intervalMs);
-    this.#lastBeatAt = now;
-    if (this.#silentMs >= heartbeatTimeoutMs) for (const member of this.#members) member.silent();
+    this.#awakeMs = this.#nowMs();
+    this.#lastBeatAt = clock.monotonic();
+    for (const [member, joinedAtMs] of this.#members) {
+      if (this.#awakeMs - Math.max(this.#heardAtMs, joinedAtMs) >= heartbeatTimeoutMs) member.silent();
+    }
     void this.#ask();
     this.#next();
   }
@@ -114,7 +120,7 @@ export class Pulse {
   /** Never rejects. */
   async #ask(): Promise<void> {
     const { transport, requests: subject, heartbeatTimeoutMs } = this.#options;
-    const members = [...this.#members];
+    const members = [...this.#members.keys()];
     const requests = members.flatMap(({ request }) => request ?? []).slice(0, limits.actorRequestsNamedMax);
     try {
       const payload = actorRequest.write({ type: "alive", requests });
@@ -122,7 +128,7 @@ export class Pulse {
         heartbeatAnswer,
         await transport.request(subject, payload, { timeoutMs: heartbeatTimeoutMs }),
       );
-      this.#silentMs = 0;
+      this.heard();
       const known = new Set(waiting);
       const named = new Set(requests);
       for (const member of members) {

@@ -131,6 +131,20 @@ describe("requests whose answers or links are lost", () => {
     expect(lost).toEqual(["ZOOID_ACTOR_LOST"]);
   });
 
+  test("a request that begins after a long silence has the whole heartbeat time-out", async () => {
+    const { gate } = gateAt("gate");
+    const remote = outside.remote("gate");
+    remote.subscribe(() => undefined);
+    await clock.settle(remote.send({ type: "COUNT" }), 100);
+    isSuspended = true;
+    await clock.advance(60_000 + limits.heartbeatIntervalMs / 2);
+    const sent = codeOf(remote.send({ type: "COUNT" }));
+    await clock.advance(limits.heartbeatTimeoutMs - limits.heartbeatIntervalMs);
+    isSuspended = false;
+    expect(await clock.settle(sent, limits.heartbeatIntervalMs)).toBe("resolved");
+    expect(gate.getSnapshot().context.passed).toBe(2);
+  });
+
   test("a long wait for a state lasts while the process answers heartbeats, and costs one request in 30 seconds", async () => {
     const { gate } = gateAt("gate");
     const remote = outside.remote<typeof gateMachine>("gate");
