@@ -1,5 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { assign, cancel, createActor, createMachine, fromCallback, fromPromise, raise } from "xstate";
+import { SimulatedClock } from "../../testing/simulated-clock.js";
 
 const fail = () => {
   throw new Error("an action failed");
@@ -163,6 +164,20 @@ describe("an actor that fails", () => {
     child["_stop"]();
     expect(ended).toBe(1);
   });
+});
+
+test("a restored machine has no timers, until they are set through the scheduler of its system", async () => {
+  const clock = new SimulatedClock();
+  const machine = createMachine({ initial: "waiting", states: { waiting: { after: { 50: "gone" } }, gone: {} } });
+  const first = createActor(machine, { clock }).start();
+  const { _scheduledEvents: scheduled } = first.system.getSnapshot();
+  expect(Object.values(scheduled)).toMatchObject([{ delay: 50, source: first, target: first }]);
+  const restored = createActor(machine, { clock, snapshot: first.getPersistedSnapshot() }).start();
+  await clock.advance(1_000);
+  expect([first.getSnapshot().value, restored.getSnapshot().value]).toEqual(["gone", "waiting"]);
+  for (const { event, id } of Object.values(scheduled)) restored.system.scheduler.schedule(restored, restored, event, 10, id);
+  await clock.advance(10);
+  expect(restored.getSnapshot().value).toBe("gone");
 });
 
 test("a machine's definition has the names of guards, actions and delays, and nothing of inline ones", () => {
