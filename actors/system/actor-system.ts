@@ -102,8 +102,8 @@ export interface ActorSystem {
   ): SpawnedActor<Logic>;
 
   /**
-   * A logic for `invoke` and `spawn` of a machine here: the child stands for the actor at `path`. The child is done with
-   * the output of that actor. It fails with ActorFailedError when that actor has failed for good, with ActorEndedError
+   * A logic for `invoke` and `spawn` of a machine here: the child stands for the actor at `path`. The child is done
+   * with the output of that actor. It fails with ActorFailedError when that actor has failed for good, with ActorEndedError
    * when it was stopped, with ActorLostError when it has not answered for the heartbeat time-out or another actor has
    * its address, and with NoActorError when there is none at the start. Events that the child gets are sent to that
    * actor; when one is refused, the child fails with that error. Its snapshot has the actor's newest view. The end of

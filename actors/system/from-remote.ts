@@ -9,7 +9,6 @@ import {
   type Duration,
   type Log,
   NoActorError,
-  type ZooidError,
 } from "../../core/index.js";
 import type { ActorView } from "../protocol/actor-messages.js";
 import type { RemoteReference } from "./remote-actor.js";
@@ -69,7 +68,7 @@ export function fromRemote(path: RemotePath<never>, options: FromRemoteOptions, 
     },
     transition: (snapshot, event, { self }) => {
       if (snapshot.status !== "active") return snapshot;
-      const next = transition(snapshot, event as Fact | EventObject, (sent) => links.get(self)?.send(sent));
+      const next = transition(snapshot, event, (sent) => links.get(self)?.send(sent));
       if (next.status !== "active") {
         links.get(self)?.close();
         links.delete(self);
@@ -77,7 +76,7 @@ export function fromRemote(path: RemotePath<never>, options: FromRemoteOptions, 
       return next;
     },
   };
-  return logic as unknown as RemoteLogic;
+  return logic;
 }
 
 function transition(snapshot: RemoteSnapshot, event: Fact | EventObject, send: (event: EventObject) => void): RemoteSnapshot {
@@ -159,7 +158,7 @@ class RemoteLink {
     else this.#self.send({ type: "zooid.remote.view", view } as EventObject);
   }
 
-  #fail(error: ZooidError | unknown): void {
+  #fail(error: unknown): void {
     if (!this.#isClosed) this.#self.send({ type: "zooid.remote.failed", error } as EventObject);
   }
 }

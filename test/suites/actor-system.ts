@@ -174,6 +174,39 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       unregister();
     });
 
+    test("a wrong address, an ended actor, an undeclared event and a refused one are four errors of each operation", async () => {
+      const { gate } = await gateAt("gate");
+      const remote = (await setup()).system.remote("gate");
+      const nowhere = (await setup()).system.remote("nowhere");
+      const until = { state: "open" };
+      const code = (asked: Promise<unknown>) => asked.then(String, (error: { code: string }) => error.code);
+      const lost = new Promise((resolve) =>
+        ends.push(
+          nowhere.subscribe(
+            () => undefined,
+            ({ code: lostCode }) => resolve(lostCode),
+          ),
+        ),
+      );
+      expect(await code(nowhere.send({ type: "OPEN" }))).toBe("ZOOID_NO_ACTOR");
+      expect(await code(nowhere.ask({ type: "OPEN" }, { until }))).toBe("ZOOID_NO_ACTOR");
+      expect(await code(nowhere.waitFor(until))).toBe("ZOOID_NO_ACTOR");
+      expect(await lost).toBe("ZOOID_NO_ACTOR");
+      for (const [event, expected] of [
+        [{ type: "JAM" }, "ZOOID_NOT_ACCEPTED"],
+        [{ type: "OPEN", by: "" }, "ZOOID_INVALID_EVENT"],
+      ] as const) {
+        expect(await code(remote.send(event))).toBe(expected);
+        expect(await code(remote.ask(event, { until }))).toBe(expected);
+      }
+      gate.stop();
+      expect(await code(remote.send({ type: "OPEN" }))).toBe("ZOOID_ACTOR_ENDED");
+      expect(await code(remote.ask({ type: "OPEN" }, { until }))).toBe("ZOOID_ACTOR_ENDED");
+      expect(await code(remote.waitFor(until))).toBe("ZOOID_ACTOR_ENDED");
+      const seen = await new Promise((resolve) => ends.push(remote.subscribe(({ status }) => resolve(status))));
+      expect(seen).toBe("stopped");
+    });
+
     test("an ask whose registration ends is lost, and says that its event may have been processed", async () => {
       const { unregister } = await gateAt("gate");
       const { system } = await setup();
