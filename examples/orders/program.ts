@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { jsonOption } from "../../cli/connection.js";
-import { option, parseInteger, parsePort } from "../../cli/parsing.js";
+import { option, parseChoice, parseInteger } from "../../cli/parsing.js";
 import type { Surroundings } from "../../cli/surroundings.js";
 import { type OrdersFlags, runOrders } from "./run-orders.js";
 
@@ -11,10 +11,10 @@ export function createOrders(surroundings: Surroundings): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({ writeErr: () => undefined })
-    .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parsePort).default(4222))
+    .addOption(option("--port <port>", "ZOOID_BROKER_PORT", "port of the broker").argParser(parseInteger(1, 65_535)).default(4222))
     .addOption(
       option("--broker <kind>", "ZOOID_BROKER", "nats, in-process, or auto: nats if a nats-server is found")
-        .argParser(parseBroker)
+        .argParser(parseChoice(["auto", "nats", "in-process"]))
         .default("auto"),
     )
     .addOption(option("--data <folder>", "ZOOID_DATA", "folder of logs").default(".zooid"))
@@ -40,11 +40,6 @@ Examples:
   $ npm run --silent orders -- --json | jq -c 'select(.event == "failed")'`,
     )
     .action((flags: OrdersFlags) => runOrders(flags, surroundings));
-}
-
-function parseBroker(text: string): string {
-  if (!["auto", "nats", "in-process"].includes(text)) throw new InvalidArgumentError("It is auto, nats or in-process.");
-  return text;
 }
 
 function parseShare(text: string): number {

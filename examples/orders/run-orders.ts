@@ -117,6 +117,7 @@ function hints(servers: string): readonly string[] {
   return [
     "",
     "In another terminal:",
+    `  npx zooid top --realm ${realm} --servers ${servers}`,
     `  npx zooid status --realm ${realm} --servers ${servers}`,
     `  npx zooid machines orders/clerk --realm ${realm} --servers ${servers}`,
     "  kill -9 <process>        # either service: it is started again, and orders ask for their payments again",
