@@ -103,11 +103,11 @@ export interface ActorSystem {
 
   /**
    * A logic for `invoke` and `spawn` of a machine here: the child stands for the actor at `path`. The child is done
-   * with the output of that actor. It fails with ActorFailedError when that actor has failed for good, with ActorEndedError
-   * when it was stopped, with ActorLostError when it has not answered for the heartbeat time-out or another actor has
-   * its address, and with NoActorError when there is none at the start. Events that the child gets are sent to that
-   * actor; when one is refused, the child fails with that error. Its snapshot has the actor's newest view. The end of
-   * the child does not end the actor.
+   * with the output of that actor. It fails with ActorFailedError when that actor has failed for good, with
+   * ActorEndedError when it was stopped, with ActorLostError when it has not answered for the heartbeat time-out or
+   * another actor has its address, and with NoActorError when there is none at the start. Events that the child gets
+   * are sent to that actor; when one is refused, the child fails with that error. Its snapshot has the actor's
+   * newest view. The end of the child does not end the actor.
    */
   fromRemote<Logic extends AnyActorLogic = AnyActorLogic, Input = unknown>(
     path: RemotePath<Input>,
