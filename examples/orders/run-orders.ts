@@ -48,7 +48,10 @@ export async function runOrders(flags: OrdersFlags, { out, signal: interrupted, 
     signal.throwIfAborted();
     const env = { ZOOID_SERVERS: servers, ZOOID_REALM: realm, BANK_FAILURES: String(flags.bankFailures) };
     const services = (["payments", "orders"] as const).map((service) => new KeptService({ service, env, logs, clock, show }));
-    closings.push(() => Promise.all(services.map((service) => service.stop())));
+    // The order service ends first, so that no order loses its payment at the end.
+    closings.push(async () => {
+      for (const service of services.toReversed()) await service.stop();
+    });
     const stop = () => services.forEach((service) => service.kill());
     process.once("exit", stop);
     closings.push(() => process.off("exit", stop));
