@@ -153,6 +153,10 @@ const faces: readonly Face[] = [
   endlessSecs("a route", "ttl", (ttl) => onRoute({ ttl })),
   endlessSecs("routeCaching", "ttl", (ttl) => onRoute({}, { ttl })),
   endless("a remote actor", "timeoutMs", (timeoutMs) => overActors((actors) => actors.remote("a").snapshot({ timeoutMs }))),
+  bounded("a child that is a remote actor", "waitMs", (waitMs) => overActors(async (actors) => void actors.fromRemote("a", { waitMs }))),
+  bounded("createActorSystem", "heartbeatTimeoutMs", async (heartbeatTimeoutMs) =>
+    createActorSystem({ realm: "test", ...seams().deps, heartbeatTimeoutMs }).close(),
+  ),
   bounded("a list of actors", "waitMs", (waitMs) => overActors((actors) => actors.list(waitMs))),
   bounded("findCacheNodes", "waitMs", (waitMs) => findNodes({ waitMs })),
   endless("findCacheNodes", "timeoutMs", (timeoutMs) => findNodes({ timeoutMs })),
