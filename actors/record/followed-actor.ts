@@ -27,12 +27,13 @@ export interface Followed {
   /** Number of the actor in the record. It is never used again. */
   readonly ref: number;
   readonly actor: AnyActorRef;
-  /** Addresses at which it is registered. */
-  readonly addresses: string[];
+  /** Addresses at which it is registered, each with the `describe` of the registration. */
+  readonly addresses: Map<string, Describe | undefined>;
   parent: Followed | undefined;
   readonly children: Set<Followed>;
   /** The object in which XState held its children at the last look. XState makes a new one for each change. */
   childrenSeen: object | undefined;
+  /** The first `describe` of its registrations. */
   describe: Describe | undefined;
   /** Encoded facts that were sent last. */
   shown: Buffer | undefined;
@@ -55,7 +56,7 @@ export function newlyFollowed(ref: number, actor: AnyActorRef, parent: Followed 
   return {
     ref,
     actor,
-    addresses: [],
+    addresses: new Map(),
     parent,
     children: new Set(),
     childrenSeen: undefined,
@@ -79,7 +80,7 @@ export function parentOf(actor: AnyActorRef): AnyActorRef | undefined {
 
 /** The address of an actor; below an actor with an address, `address#child#grandchild`. */
 export function pathOf(followed: Followed): string {
-  const [address] = followed.addresses;
+  const [address] = followed.addresses.keys();
   return address ?? `${followed.parent === undefined ? "" : pathOf(followed.parent)}#${named(nameOf(followed.actor))}`;
 }
 

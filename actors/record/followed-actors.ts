@@ -67,14 +67,14 @@ export class FollowedActors {
   /** Follows `actor`, which is registered at `address`, and sends it with all its children. */
   add(address: string, actor: AnyActorRef, describe: Describe | undefined): void {
     const known = this.#byActor.get(actor);
-    if (known?.addresses.includes(address) === true) {
+    if (known?.addresses.has(address) === true) {
       this.#show(known);
       return;
     }
     this.#attach(actor);
     const parent = parentOf(actor);
     const followed = known ?? this.#follow(actor, parent === undefined ? undefined : this.#parentAmongFollowed(parent, actor));
-    followed.addresses.push(address);
+    followed.addresses.set(address, describe);
     followed.describe ??= describe;
     followed.errors ??= actor.subscribe({ error: (error: unknown) => this.#guarded(() => this.#failed(followed, error)) });
     this.#show(followed);
@@ -83,17 +83,16 @@ export class FollowedActors {
   /** The registration of `actor` at `address` ended. */
   remove(address: string, actor: AnyActorRef): void {
     const followed = this.#byActor.get(actor);
-    const at = followed?.addresses.indexOf(address) ?? -1;
-    if (followed === undefined || at < 0) return;
-    followed.addresses.splice(at, 1);
+    if (followed?.addresses.delete(address) !== true) return;
     this.#detach(actor);
-    if (followed.addresses.length > 0) return;
-    followed.errors?.unsubscribe();
-    followed.errors = undefined;
-    followed.describe = undefined;
-    followed.shown = undefined;
-    if (followed.parent === undefined) this.#forget(followed);
-    else this.#show(followed);
+    followed.describe = [...followed.addresses.values()].find((describe) => describe !== undefined);
+    if (followed.addresses.size === 0) {
+      followed.errors?.unsubscribe();
+      followed.errors = undefined;
+    }
+    // Its path may have changed, and its facts.
+    if (followed.addresses.size > 0 || followed.parent !== undefined) this.#show(followed);
+    else this.#forget(followed);
   }
 
   /** Detaches all observers and forgets all actors. Sends nothing. */
@@ -269,7 +268,7 @@ export class FollowedActors {
   #orphan(child: Followed): void {
     child.parent?.children.delete(child);
     child.parent = undefined;
-    if (child.addresses.length > 0) this.#show(child);
+    if (child.addresses.size > 0) this.#show(child);
     else this.#forget(child);
   }
 

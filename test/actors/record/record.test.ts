@@ -140,6 +140,21 @@ describe("a record", () => {
     expect([...model.instances.values()].map(({ state }) => state).toSorted()).toEqual(["ended"]);
   });
 
+  test("that has two addresses moves to the other one when the first one ends, with the facts of its registration", async () => {
+    const { gate, hide } = gateAt("first", undefined);
+    const hideSecond = inside.register("second", gate, { accepts: [], describe: showGate });
+    const { actors } = watched(outside);
+    await clock.advance(100);
+    expect(actors()).toMatchObject([{ path: "first", shown: { passed: 0 } }]);
+    hide();
+    await clock.advance(100);
+    expect(actors()).toMatchObject([{ path: "second", shown: { passed: 0 } }]);
+    inside.register("third", gate, { accepts: [] });
+    hideSecond();
+    await clock.advance(100);
+    expect(actors()).toMatchObject([{ path: "third", shown: {} }]);
+  });
+
   test("notices an instance that has become silent", async () => {
     gateAt("gate");
     const { model } = watched(outside);
