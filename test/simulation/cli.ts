@@ -34,7 +34,8 @@ const numberFrom =
 
 const command = new Command("npm run sim --")
   .description(
-    "Runs servers and clients, or nodes of a cache, on a faulty network and faulty disks, one run a seed, and checks the promises of DESIGN.",
+    "Runs servers and clients, nodes of a cache, or actors and watchers of their record, on a faulty network and faulty disks, " +
+      "one run a seed, and checks the promises of DESIGN.",
   )
   .addArgument(new Argument("[what]", "what to run").choices(Object.keys(simulations)).default("store"))
   .option("--seeds <n>", "how many seeds to run", numberFrom(1), 200)

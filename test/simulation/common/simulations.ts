@@ -1,6 +1,7 @@
 import { simulateCache } from "../cache/cache-run.js";
 import { simulatePlain } from "../plain/plain-run.js";
 import { simulateWriters } from "../writers/writers-run.js";
+import { simulateRecord } from "../record/record-run.js";
 import { simulate, simulateCoherence, simulateWatchers } from "../objects/run.js";
 
 /** The simulations by name. */
@@ -11,6 +12,7 @@ export const simulations = {
   cache: simulateCache,
   plain: simulatePlain,
   writers: simulateWriters,
+  record: simulateRecord,
 } as const;
 
 export type Simulated = keyof typeof simulations;
