@@ -13,6 +13,7 @@ import { cachedManyQuestions } from "./cached-many.js";
 import { propagationQuestions } from "./propagation.js";
 import { remoteEventQuestions } from "./remote-events.js";
 import { returningQuestions } from "./returning.js";
+import { watchedQuestions } from "./watched.js";
 import { heading, isSkipped, row, type Question } from "./report.js";
 
 const questions: readonly Question[] = [
@@ -26,6 +27,7 @@ const questions: readonly Question[] = [
   ...propagationQuestions,
   ...returningQuestions,
   ...remoteEventQuestions,
+  ...watchedQuestions,
 ];
 
 /** The question of exactly this name; else all whose names begin with it: `footprint` gives two. */

@@ -1,6 +1,6 @@
 import type { RecordEntry } from "../actors/index.js";
 import { onAbort } from "../core/index.js";
-import type { RealmSystem } from "./realm-system.js";
+import type { RecordSource } from "./record-source.js";
 import type { Surroundings } from "./surroundings.js";
 
 export interface Following {
@@ -13,11 +13,11 @@ export interface Following {
 }
 
 /**
- * Follows the record of a realm until it is over. Rejects with the reason of the signal, which ends every command, and
+ * Follows a record until it is over. Rejects with the reason of the signal, which ends every command, and
  * with the error that `take` throws.
  */
 export async function followRecord(
-  { system, transport, clock }: RealmSystem,
+  { clock, watch, onStatus, flush }: RecordSource,
   { say, signal }: Pick<Surroundings, "say" | "signal">,
   { take, forMs, notice }: Following,
 ): Promise<void> {
@@ -31,8 +31,8 @@ export async function followRecord(
           reject(error);
         }
       };
-      ends.push(system.watchRecord(attempt));
-      ends.push(transport.onStatus((status) => say(`zooid: the link to ${transport.address} is ${status}`)));
+      ends.push(watch(attempt));
+      ends.push(onStatus((line) => say(`zooid: ${line}`)));
       ends.push(onAbort(signal, () => reject(signal.reason as Error)));
       const timers = [
         forMs === undefined ? undefined : clock.setTimeout(resolve, forMs),
@@ -45,6 +45,6 @@ export async function followRecord(
   } finally {
     for (const end of ends) end();
     // The lease ends at once, not some seconds later.
-    if (transport.status === "connected") await transport.flush().catch(() => undefined);
+    await flush();
   }
 }

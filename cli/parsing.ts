@@ -61,6 +61,16 @@ export function parseFile(path: string): string {
   return path;
 }
 
+/** Origins of pages, with commas. */
+export function parseOrigins(text: string): readonly string[] {
+  const origins = text.split(",").map((origin) => origin.trim());
+  for (const origin of origins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      throw new InvalidArgumentError(`${JSON.stringify(origin)} is not an origin such as https://app.example.`);
+  }
+  return origins;
+}
+
 const schemes = ["nats:", "tls:", "ws:", "wss:"];
 
 /** Addresses of one broker, separated by commas. */

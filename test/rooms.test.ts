@@ -88,7 +88,8 @@ const rooms: Readonly<Record<string, Arrows>> = {
   testing: { ours: ["core", "storage/kv", "transport", "actors/client"] },
   "testing/suites": { ours: ["core", "storage/kv", "transport", "testing"], packages: ["vitest", "node:timers/promises"] },
   // The command makes folders in the same way as the storage.
-  cli: { ours: [...faces, "core", "cli/commands", "storage/kv/make-folder.ts"] },
+  cli: { ours: [...faces, "core", "cli/commands", "cli/inspector", "storage/kv/make-folder.ts"] },
+  "cli/inspector": { ours: [...faces, "core", "cli"] },
   "cli/top": { ours: [...faces, "core", "cli"], packages: [] },
   "cli/commands": { ours: [...faces, "core", "cli", "cli/top"] },
   // The imports of a user's service, and the conventions of the command line.

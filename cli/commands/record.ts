@@ -1,15 +1,14 @@
 import type { Command } from "commander";
 import { limits, systemClock } from "../../core/index.js";
-import { addBrokerOptions, type BrokerFlags } from "../connection.js";
 import { Interrupted } from "../failure.js";
 import { followRecord } from "../follow-record.js";
 import { option, parseDuration, parseInteger, switchOption } from "../parsing.js";
 import { count, duration, size as bytesText } from "../progress.js";
-import { withRealm } from "../realm-system.js";
+import { addSourceOptions, type SourceFlags, withSource } from "../record-source.js";
 import { RecordingFile } from "../recording-file.js";
 import type { Surroundings } from "../surroundings.js";
 
-interface RecordFlags extends BrokerFlags {
+interface RecordFlags extends SourceFlags {
   readonly for?: number;
   readonly overwrite?: boolean;
   readonly bytesMax: number;
@@ -42,10 +41,10 @@ Examples:
   $ zooid record run.zrec --for 1m --overwrite
   $ zooid record run.zrec --realm shop --json`,
     );
-  addBrokerOptions(command, "error").action((path: string, flags: RecordFlags) =>
-    withRealm(flags, "zooid record", async (realm) => {
+  addSourceOptions(command).action((path: string, flags: RecordFlags) =>
+    withSource(flags, "zooid record", surroundings, async (source) => {
       const startedMs = systemClock.monotonic();
-      const info = { realm: flags.realm, startedAt: Math.floor(systemClock.now()) };
+      const info = { realm: source.realm ?? "applications", startedAt: Math.floor(systemClock.now()) };
       const file = await RecordingFile.create(path, info, { overwrite: flags.overwrite === true, bytesMax: flags.bytesMax });
       const instances = new Set<string>();
       let isFull = false;
@@ -63,7 +62,7 @@ Examples:
         else say(`${count(entries)} entries of ${count(systems)} ${systems === 1 ? "system" : "systems"}, ${bytesText(bytes)}`);
       }, reportMs);
       try {
-        await followRecord(realm, surroundings, {
+        await followRecord(source, surroundings, {
           take: (entry) => {
             if (entry.type === "frame") instances.add(entry.frame.instance);
             isFull = file.add(entry);

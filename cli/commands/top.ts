@@ -1,18 +1,17 @@
 import type { Command } from "commander";
 import { applyEntry, emptyModel, type RecordEntry, type RecordModel } from "../../actors/index.js";
 import { actorPattern, type ActorPattern } from "../actor-pattern.js";
-import { addBrokerOptions, type BrokerFlags } from "../connection.js";
 import { followRecord } from "../follow-record.js";
 import { toJson } from "../json-values.js";
 import { option, parseChoice, parseDuration, switchOption } from "../parsing.js";
-import { type RealmSystem, withRealm } from "../realm-system.js";
+import { addSourceOptions, type RecordSource, type SourceFlags, withSource } from "../record-source.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
 import { Sampler, type TopSample } from "../top/sampler.js";
 import { Screen } from "../top/screen.js";
 import { afterKey, cellsOf, columnNames, firstView, headLines, screenLines, shownActors, type Sort, sorts } from "../top/top-view.js";
 
-interface TopFlags extends BrokerFlags {
+interface TopFlags extends SourceFlags {
   readonly once?: boolean;
   readonly all?: boolean;
   readonly sort: Sort;
@@ -52,14 +51,19 @@ Examples:
   $ zooid top --once --realm shop
   $ zooid top --json | jq -c '{commits, hitRate}'`,
     );
-  addBrokerOptions(command, "error").action((text: string | undefined, flags: TopFlags) =>
-    withRealm(flags, "zooid top", async (realm) => {
+  addSourceOptions(command).action((text: string | undefined, flags: TopFlags) =>
+    withSource(flags, "zooid top", surroundings, async (source) => {
       const pattern = actorPattern(text);
-      if (flags.once === true || (flags.json !== true && !isTerminal())) await printOnce(realm, flags, pattern, surroundings);
-      else if (flags.json === true) await printJson(realm, flags, pattern, surroundings);
-      else await fillScreen(realm, flags, pattern, surroundings);
+      if (flags.once === true || (flags.json !== true && !isTerminal())) await printOnce(source, flags, pattern, surroundings);
+      else if (flags.json === true) await printJson(source, flags, pattern, surroundings);
+      else await fillScreen(source, flags, pattern, surroundings);
     }),
   );
+}
+
+/** Name of the place that is watched. */
+function placeOf({ realm }: RecordSource): string {
+  return realm === undefined ? "applications" : `realm ${realm}`;
 }
 
 function isTerminal(): boolean {
@@ -70,44 +74,44 @@ function isTerminal(): boolean {
 class Samples {
   readonly model: RecordModel = emptyModel();
   readonly #sampler = new Sampler();
-  readonly #realm: RealmSystem;
+  readonly #source: RecordSource;
   readonly #pattern: ActorPattern;
 
-  constructor(realm: RealmSystem, pattern: ActorPattern) {
-    this.#realm = realm;
+  constructor(source: RecordSource, pattern: ActorPattern) {
+    this.#source = source;
     this.#pattern = pattern;
   }
 
   take(): TopSample {
-    const { clock } = this.#realm;
+    const { clock } = this.#source;
     const sample = this.#sampler.sample(this.model, clock.monotonic(), clock.now());
     return { ...sample, actors: sample.actors.filter((actor) => this.#pattern.matches({ path: actor.path, name: actor.machine })) };
   }
 }
 
 /** One table, or one object, when there are two moments to compare. */
-async function printOnce(realm: RealmSystem, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
-  const samples = new Samples(realm, pattern);
+async function printOnce(source: RecordSource, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+  const samples = new Samples(source, pattern);
   const first = setTimeout(() => samples.take(), firstSampleMs);
   const take = (entry: RecordEntry) => {
     applyEntry(samples.model, entry);
     return false;
   };
-  await followRecord(realm, surroundings, { take, forMs: firstSampleMs + flags.interval }).finally(() => clearTimeout(first));
+  await followRecord(source, surroundings, { take, forMs: firstSampleMs + flags.interval }).finally(() => clearTimeout(first));
   const sample = samples.take();
   const { out } = surroundings;
   if (flags.json === true) {
     await out.json(jsonOf(sample, flags));
     return;
   }
-  for (const { text } of headLines(sample, flags.realm)) await out.line(text);
+  for (const { text } of headLines(sample, placeOf(source))) await out.line(text);
   const rows = shownActors({ sort: flags.sort, isReversed: false, all: flags.all === true }, sample).map(cellsOf);
   for (const line of table(columnNames, rows)) await out.line(line);
 }
 
 /** One object at each interval. A slow reader gets fewer of them. */
-async function printJson(realm: RealmSystem, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
-  const samples = new Samples(realm, pattern);
+async function printJson(source: RecordSource, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+  const samples = new Samples(source, pattern);
   let isPrinting = false;
   const interval = setInterval(() => {
     if (isPrinting) return;
@@ -118,7 +122,7 @@ async function printJson(realm: RealmSystem, flags: TopFlags, pattern: ActorPatt
     applyEntry(samples.model, entry);
     return false;
   };
-  await followRecord(realm, surroundings, { take }).finally(() => clearInterval(interval));
+  await followRecord(source, surroundings, { take }).finally(() => clearInterval(interval));
 }
 
 function jsonOf(sample: TopSample, flags: TopFlags): object {
@@ -127,12 +131,12 @@ function jsonOf(sample: TopSample, flags: TopFlags): object {
   return { realm: flags.realm, ...sample, at: Math.floor(sample.at), actors };
 }
 
-async function fillScreen(realm: RealmSystem, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
-  const samples = new Samples(realm, pattern);
+async function fillScreen(source: RecordSource, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+  const samples = new Samples(source, pattern);
   let view = { ...firstView, sort: flags.sort, all: flags.all === true };
   let sample = samples.take();
   const quit = new AbortController();
-  const draw = () => screen.show(screenLines(view, { sample, model: samples.model, realm: flags.realm }, screen.size));
+  const draw = () => screen.show(screenLines(view, { sample, model: samples.model, place: placeOf(source) }, screen.size));
   const screen = new Screen({
     input: process.stdin,
     output: process.stdout,
@@ -160,7 +164,7 @@ async function fillScreen(realm: RealmSystem, flags: TopFlags, pattern: ActorPat
     const ended = new Promise<void>((resolve) => quit.signal.addEventListener("abort", () => resolve(), { once: true }));
     const say = () => undefined;
     const following = followRecord(
-      realm,
+      source,
       { say, signal: AbortSignal.any([surroundings.signal, quit.signal]) },
       {
         take: (entry) => {

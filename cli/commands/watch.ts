@@ -1,14 +1,13 @@
 import type { Command } from "commander";
 import { applyEntry, emptyModel, type RecordEntry, type RecordModel } from "../../actors/index.js";
 import { actorPattern } from "../actor-pattern.js";
-import { addBrokerOptions, type BrokerFlags } from "../connection.js";
 import { followRecord } from "../follow-record.js";
 import { HappeningLines } from "../happening-lines.js";
 import { option, parseDuration, parseInteger, switchOption } from "../parsing.js";
-import { withRealm } from "../realm-system.js";
+import { addSourceOptions, type SourceFlags, withSource } from "../record-source.js";
 import type { Surroundings } from "../surroundings.js";
 
-interface WatchFlags extends BrokerFlags {
+interface WatchFlags extends SourceFlags {
   readonly all?: boolean;
   readonly notes?: boolean;
   readonly for?: number;
@@ -49,24 +48,26 @@ Examples:
   $ zooid watch client/shop-1/connection
   $ zooid watch 'server/**' --notes              and the commits, with transaction id and tid
   $ zooid watch connection --for 10s             the connections of all clients
+  $ zooid watch --inspector 8080                 any XState application, by createWebSocketInspector
   $ zooid watch 'orders/*' --realm shop --json | jq 'select(.type == "failed")'`,
     );
-  addBrokerOptions(command, "error").action((text: string | undefined, flags: WatchFlags) =>
-    withRealm(flags, "zooid watch", async (realm) => {
+  addSourceOptions(command).action((text: string | undefined, flags: WatchFlags) =>
+    withSource(flags, "zooid watch", surroundings, async (source) => {
       const lines = new HappeningLines(surroundings.out, actorPattern(text), flags);
       const model = emptyModel();
       const show = () => {
-        if (!lines.hasMatched) surroundings.say(noticeOf(realm.realm, text, model));
+        if (!lines.hasMatched) surroundings.say(noticeOf(source.realm, text, model));
       };
       const take = (entry: RecordEntry) => lines.print(applyEntry(model, entry));
-      await followRecord(realm, surroundings, { take, forMs: flags.for, notice: { afterMs: noticeAfterMs, show } });
+      await followRecord(source, surroundings, { take, forMs: flags.for, notice: { afterMs: noticeAfterMs, show } });
     }),
   );
 }
 
 /** Why nothing is printed yet. */
-function noticeOf(realm: string, text: string | undefined, { instances }: RecordModel): string {
+function noticeOf(realm: string | undefined, text: string | undefined, { instances }: RecordModel): string {
   const paths = [...instances.values()].flatMap(({ actors }) => Array.from(actors.values(), ({ path }) => path)).toSorted();
+  if (realm === undefined) return "zooid: no actor of an application is there yet";
   if (paths.length === 0) return `zooid: no actor of realm ${JSON.stringify(realm)} is there yet (--realm names another): waiting`;
   const shown = [...paths.slice(0, pathsNamedMax), ...(paths.length > pathsNamedMax ? ["…"] : [])].join(", ");
   return `zooid: no actor is ${JSON.stringify(text ?? "**")} yet: waiting. Actors in realm ${JSON.stringify(realm)} are ${shown}`;

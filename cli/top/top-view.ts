@@ -106,11 +106,11 @@ export function shownActors(view: Pick<TopView, "sort" | "isReversed" | "all">, 
 /** The lines of a screen of this size. */
 export function screenLines(
   view: TopView,
-  { sample, model, realm }: { readonly sample: TopSample; readonly model: RecordModel; readonly realm: string },
+  { sample, model, place }: { readonly sample: TopSample; readonly model: RecordModel; readonly place: string },
   { width, height }: { readonly width: number; readonly height: number },
 ): readonly Line[] {
   const cut = (line: Line): Line => ({ ...line, text: cutText(printable(line.text), width) });
-  const head = headLines(sample, realm, view).map(cut);
+  const head = headLines(sample, place, view).map(cut);
   const foot: Line = { text: footText(view), style: "dim" };
   const room = Math.max(0, height - head.length - 1);
   const selected = sample.actors.find(({ key }) => key === view.selected);
@@ -126,7 +126,7 @@ export function screenLines(
 }
 
 /** The two lines above the table. */
-export function headLines(sample: TopSample, realm: string, view?: TopView): readonly Line[] {
+export function headLines(sample: TopSample, place: string, view?: TopView): readonly Line[] {
   const { systems, incomplete, failed, actors, leftOut } = sample;
   const parts = [
     `${plural(systems, "system", "systems")}${incomplete > 0 ? ` (${incomplete} not complete)` : ""}`,
@@ -136,7 +136,7 @@ export function headLines(sample: TopSample, realm: string, view?: TopView): rea
     ...(view?.isPaused === true ? ["paused"] : []),
   ];
   return [
-    { text: `zooid top   ${timeText(sample.at).slice(0, 8)}   realm ${realm}: ${parts.join(", ")}`, style: "head" },
+    { text: `zooid top   ${timeText(sample.at).slice(0, 8)}   ${place}: ${parts.join(", ")}`, style: "head" },
     { text: ratesText(sample) },
     { text: "" },
   ];

@@ -33,6 +33,10 @@ export const recordLimits = {
   recordMachinesMax: 1_000,
   /** Bytes of a recording in a file: hours of a usual system, and small enough to send to a colleague. */
   recordingBytesMax: 1024 * 1024 * 1024,
+  /** Bytes of one message of an application that is inspected: the snapshot of an actor with its context. */
+  inspectorMessageBytesMax: 1024 * 1024,
+  /** Applications that one command inspects at a time. */
+  inspectorAppsMax: 32,
   /** Latest transitions that a model holds. */
   recordTransitionsMax: 1_000,
   /** Latest commits, and latest invalidations, that a model follows. */

@@ -47,7 +47,7 @@ function world() {
 }
 
 const textOf = (view: TopView, { model, sample }: { model: ReturnType<typeof world>["model"]; sample: TopSample }, width = 100) =>
-  screenLines(view, { sample, model, realm: "shop" }, { width, height: 20 }).map(({ text }) => text.trimEnd());
+  screenLines(view, { sample, model, place: "realm shop" }, { width, height: 20 }).map(({ text }) => text.trimEnd());
 
 describe("a sample of zooid top", () => {
   test("has rates since the moment before, times in a state, and the share of hits", () => {
@@ -93,7 +93,7 @@ describe("the screen of zooid top", () => {
   test("is never wider or higher than the terminal, and escapes what could control it", () => {
     const there = world();
     for (const width of [20, 40, 200]) {
-      const lines = screenLines(firstView, { ...there, realm: "\u001b[2J" }, { width, height: 8 });
+      const lines = screenLines(firstView, { ...there, place: "\u001b[2J" }, { width, height: 8 });
       expect(lines).toHaveLength(8);
       expect(Math.max(...lines.map(({ text }) => text.length))).toBeLessThanOrEqual(width);
       expect(lines.every(({ text }) => !text.includes("\u001b"))).toBe(true);
