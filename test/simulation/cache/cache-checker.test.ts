@@ -249,6 +249,24 @@ describe("checker of the cache", () => {
     expect(sentences()).toEqual(["11 every published invalidation was requested"]);
   });
 
+  test.each([true, false])(
+    "the order of the stream decides which of two changes of a key that overlap is the later one: %s",
+    (setIsLater) => {
+      const key = ".key:k";
+      const set = checker.invalidates(one, key).issued;
+      const own: Made = { run: 0, marks: [[key, set.moment]], rows: {} };
+      const takeSet = () => append(tagTokens(key), writeBusWord({ type: "invalidate", epoch, knew: 0, id: "set", tag: key }));
+      checker.drawn(one, "set");
+      if (!setIsLater) takeSet();
+      const id = invalidate(two, key);
+      checker.reported(one, { type: "invalidated", tag: key, id, version: version(sequence) });
+      serve(one, own);
+      if (setIsLater) takeSet();
+      serve(one, own);
+      expect(sentences()).toEqual(setIsLater ? [] : [stale, stale]);
+    },
+  );
+
   test("a node is excused from an invalidation that no stream keeps until it hears of the publisher, and for good only if the publisher is dead", () => {
     const old = made("r:a");
     const { issued } = checker.invalidates(one, "r:a");

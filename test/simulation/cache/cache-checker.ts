@@ -459,11 +459,28 @@ export class CacheChecker implements Judge {
     for (const [tag, moment] of made.marks) {
       for (const above of pathOf(tag)) {
         const floor = floors.get(above) ?? 0;
-        if (moment >= floor) continue;
+        if (moment >= floor || (above === tag && this.#isSetAfter(tag, moment, floor))) continue;
         this.violated(11, sentence, { ...facts, tag, began: moment, invalidated: above, at: floor });
         return;
       }
     }
+  }
+
+  /**
+   * Whether `moment` is that of a `set` of the key with tag `tag`, and all invalidations of the key between it and
+   * `floor` come before it in the stream: other nodes requested them while the set was under way.
+   */
+  #isSetAfter(tag: string, moment: number, floor: number): boolean {
+    const set = this.issued.find((issued) => issued.moment === moment && issued.tag === tag);
+    if (set === undefined) return false;
+    const lastTaken = (issued: Issued) => this.#taken.findLastIndex((taken) => isFor(taken, issued));
+    const setAt = lastTaken(set);
+    return this.issued
+      .filter((issued) => issued.tag === tag && issued.moment > moment && issued.moment <= floor)
+      .every((issued) => {
+        const at = lastTaken(issued);
+        return issued.life.node !== set.life.node && at !== -1 && (setAt === -1 || at < setAt);
+      });
   }
 
   #checkTime({ life, what, beganMs }: Call): void {
