@@ -20,8 +20,8 @@ const settleMs =
 /** Within this time users and their actors come to rest; then facts are read once more, and all frames arrive. */
 const restMs = 20_000;
 const steadyMs = 2 * limits.recordFactsMs + 4 * limits.recordFrameMs;
-/** Every run of this many has the machines of the store. */
-const storeOf = 10;
+/** One run of so many has the machines of a store and its clients, and one has many actors. */
+const storeOf = 20;
 const crowdOf = 20;
 
 /** One run, decided by `seed` alone: storms, and moments of rest at which the models must equal the actors. */
@@ -66,7 +66,7 @@ export async function simulateRecord(seed: number, trace?: (line: string) => voi
 
 function castOf(world: RecordWorld): Cast {
   const random = world.random();
-  const isOfStore = world.seed % storeOf === 0;
+  const isOfStore = world.seed % storeOf === 10;
   const hasCrowd = world.seed % crowdOf === 1;
   const disk = new SimulatedDisk({ name: "disk", clock: world.clock, random: world.random() });
   const hosts: SimulatedHost[] = [];
