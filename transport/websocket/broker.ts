@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -16,7 +15,9 @@ import {
 } from "../../core/index.js";
 import { type BrokerFrame, type ClientFrame, decodeClientFrame, encodeFrame, frameBytesMax, subprotocol } from "./frames.js";
 import type { Broker } from "../in-process.js";
-import { keepAlive, type LivenessOptions } from "./liveness.js";
+import { closeFor, listenAt, refuseUpgrade, stopListening } from "./listening.js";
+import { keepAlive } from "./liveness.js";
+import type { LivenessOptions } from "./liveness-options.js";
 import type { Message, Subscription, Transport } from "../transport.js";
 
 /**
@@ -61,11 +62,7 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
   const host = options.host ?? "127.0.0.1";
   const server = options.server ?? createServer((_, response) => response.writeHead(426, { upgrade: "websocket" }).end());
   if (options.server === undefined) {
-    server.listen(options.port ?? 0, host);
-    await once(server, "listening").catch((error: NodeJS.ErrnoException) => {
-      const reason = error.code === "EADDRINUSE" ? "is taken" : `cannot be listened at: ${error.code ?? error.message}`;
-      throw new InvalidOptionError({ option: "port", reason: `${options.port ?? 0} of ${host} ${reason}` });
-    });
+    await listenAt(server, options.port ?? 0, host);
   }
   const sockets = new WebSocketServer({
     noServer: true,
@@ -75,12 +72,12 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
   const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     if (new URL(request.url ?? "/", "http://localhost").pathname !== path) {
       // Other paths of the application's own server belong to its other handlers.
-      if (options.server === undefined) refuse(stream, "404 Not Found");
+      if (options.server === undefined) refuseUpgrade(stream, "404 Not Found");
       return;
     }
     const refusal = whyRefused(request, options);
     if (refusal === undefined) sockets.handleUpgrade(request, stream, head, (socket) => new SocketSession(socket, options));
-    else refuse(stream, refusal);
+    else refuseUpgrade(stream, refusal);
   };
   server.on("upgrade", onUpgrade);
   const { port } = server.address() as AddressInfo;
@@ -91,19 +88,9 @@ export async function serveBroker(options: ServeBrokerOptions): Promise<ServedBr
       server.off("upgrade", onUpgrade);
       for (const socket of sockets.clients) socket.terminate();
       if (options.server !== undefined || !server.listening) return;
-      const closed = once(server, "close");
-      server.close();
-      server.closeAllConnections();
-      await closed;
+      await stopListening(server);
     },
   };
-}
-
-function refuse(stream: Duplex, status: string): void {
-  // A client that does not wait for the answer resets the connection. Without a listener, that error would end the
-  // process.
-  stream.on("error", () => stream.destroy());
-  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
 }
 
 function whyRefused(request: IncomingMessage, options: ServeBrokerOptions): string | undefined {
@@ -113,9 +100,6 @@ function whyRefused(request: IncomingMessage, options: ServeBrokerOptions): stri
   if (!offered.includes(subprotocol)) return "400 Bad Request";
   return options.broker.running ? undefined : "503 Service Unavailable";
 }
-
-/** A close code of WebSocket. */
-const policyViolation = 1008;
 
 /**
  * One process that joined: a transport of the broker, driven by the frames of the process. Invalid frames close it, and
@@ -242,8 +226,7 @@ class SocketSession {
   }
 
   #refuse(reason: string): void {
-    // A close reason has room for 123 bytes.
-    this.#socket.close(policyViolation, Buffer.from(reason).subarray(0, 120).toString().replaceAll("\uFFFD", ""));
+    closeFor(this.#socket, reason);
     this.#gone = true;
     void this.#transport.close();
   }

@@ -1,11 +1,6 @@
 import type { WebSocket } from "ws";
-import { asDurationIfGiven, atLeastOneMs, type Clock, type Duration, limits, systemClock } from "../../core/index.js";
-
-export interface LivenessOptions {
-  readonly clock?: Clock | undefined;
-  readonly pingIntervalMs?: Duration;
-  readonly pingsUnansweredMax?: number;
-}
+import { asDurationIfGiven, atLeastOneMs, limits, systemClock } from "../../core/index.js";
+import type { LivenessOptions } from "./liveness-options.js";
 
 /**
  * Pings the other end of `socket`, and ends the socket if nothing arrives for too long. Stops when the socket closes.

@@ -13,7 +13,8 @@ import { type BrokerFrame, type ClientFrame, decodeBrokerFrame, encodeFrame, fra
 import { handle } from "../handling.js";
 import { LinkedTransport, type LinkOptions } from "../linked-transport.js";
 import { checkWhole } from "../parts.js";
-import { keepAlive, type LivenessOptions } from "./liveness.js";
+import { keepAlive } from "./liveness.js";
+import type { LivenessOptions } from "./liveness-options.js";
 import { checkPattern, checkQueue, checkSubject } from "../subject.js";
 import type { Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport.js";
 
