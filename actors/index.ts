@@ -38,6 +38,8 @@ export type { ModelSummary, TrailSummary } from "./record/model-summary.js";
 export { readRecording, recordingEnd, recordingEntry, recordingHead } from "./record/recording.js";
 export type { RecordingInfo, RecordingPart } from "./record/recording.js";
 export type { RecordEntry, RecordFrame, RecordItem } from "./record/frames.js";
+export { acceptStately } from "./stately/accept-stately.js";
+export type { AcceptedStately, AcceptStatelyOptions, StatelyNotice } from "./stately/accept-stately.js";
 export type { Note, Notes } from "./record/notes.js";
 export { createBroker, type Broker, type BrokerOptions } from "../transport/in-process.js";
 export { openTransport, type OpenTransportOptions } from "../transport/open.js";

@@ -19,7 +19,8 @@ export interface SystemOfRealm {
 
 /** The state of an actor as one word: `attached.registering`; regions of a parallel state are separated by `|`. */
 export function stateText(value: Value): string {
-  if (value === null) return "running";
+  // A machine without states has an empty value.
+  if (value === null || (typeof value === "object" && Object.keys(value).length === 0)) return "running";
   if (typeof value !== "object") return String(value);
   return Object.entries(value)
     .map(([name, inner]) =>

@@ -66,7 +66,7 @@ export function parseOrigins(text: string): readonly string[] {
   const origins = text.split(",").map((origin) => origin.trim());
   for (const origin of origins) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)
-      throw new InvalidArgumentError(`${JSON.stringify(origin)} is not an origin such as https://app.example.`);
+      throw new InvalidArgumentError(`${JSON.stringify(origin)} is not an origin such as http://localhost:5173.`);
   }
   return origins;
 }

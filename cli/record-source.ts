@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import type { RecordEntry } from "../actors/index.js";
+import { acceptStately, type RecordEntry, type StatelyNotice } from "../actors/index.js";
 import { type Clock, systemClock } from "../core/index.js";
-import { addBrokerOptions, type BrokerFlags } from "./connection.js";
-import { serveInspector } from "./inspector/inspector-server.js";
+import { addBrokerOptions, type BrokerFlags, logOf } from "./connection.js";
 import { option, parseInteger, parseOrigins } from "./parsing.js";
+import { printable } from "./printable.js";
 import { withRealm } from "./realm-system.js";
 import type { Surroundings } from "./surroundings.js";
 
@@ -39,7 +39,7 @@ export function addSourceOptions(command: Command): Command {
       option(
         "--inspector-origins <origins>",
         "ZOOID_INSPECTOR_ORIGINS",
-        "pages that may connect beside those of localhost, with commas: https://app.example",
+        "with --inspector: web pages that may connect, with commas: http://localhost:5173 (default: none)",
       ).argParser(parseOrigins),
     );
 }
@@ -65,17 +65,59 @@ export async function withSource<T>(
       }),
     );
   }
-  const server = await serveInspector({ port, origins, clock: systemClock, say });
-  say(`zooid: waits for applications: createWebSocketInspector({ url: "ws://127.0.0.1:${server.port}" })`);
+  // An application may connect before it is watched.
+  const early: RecordEntry[] = [];
+  let listener = (entry: RecordEntry): void => void early.push(entry);
+  const notices = new Notices(say);
+  const onNotice = (notice: StatelyNotice) => notices.say(notice);
+  const accepted = await acceptStately({ port, origins, onNotice, log: logOf(flags) }, (entry) => listener(entry));
+  say(`zooid: waits for applications: createWebSocketInspector({ url: "${accepted.url}" })`);
   try {
     return await use({
       realm: undefined,
       clock: systemClock,
-      watch: (listener) => server.watch(listener),
+      watch: (watcher) => {
+        listener = watcher;
+        for (const entry of early.splice(0)) watcher(entry);
+        return () => (listener = () => undefined);
+      },
       onStatus: () => () => undefined,
       flush: () => Promise.resolve(),
     });
   } finally {
-    await server.close();
+    await accepted.close();
+  }
+}
+
+/** Origins that were refused and are named; further ones are not. */
+const originsNamedMax = 20;
+
+/** Prints lines about applications that come, and that may not. */
+class Notices {
+  readonly #say: (line: string) => void;
+  readonly #refused = new Set<string>();
+
+  constructor(say: (line: string) => void) {
+    this.#say = say;
+  }
+
+  say(notice: StatelyNotice): void {
+    switch (notice.type) {
+      case "connected":
+        this.#say(`zooid: ${notice.instance} is connected${notice.origin === undefined ? "" : `: ${printable(notice.origin)}`}`);
+        return;
+      case "closed":
+        this.#say(`zooid: ${notice.instance} was closed: ${printable(notice.reason)}`);
+        return;
+      case "refused": {
+        // A page tries again every 5 seconds.
+        const { origin = "", reason } = notice;
+        const key = `${reason} ${origin}`;
+        if (this.#refused.has(key) || this.#refused.size >= originsNamedMax) return;
+        this.#refused.add(key);
+        if (reason === "connections") this.#say("zooid: an application was refused: too many are connected");
+        else this.#say(`zooid: a page of ${printable(origin)} was refused: --inspector-origins ${printable(origin)} accepts it`);
+      }
+    }
   }
 }

@@ -42,6 +42,10 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "actors/protocol": { ours: ["core", "transport"] },
   "actors/drawing": { ours: ["core"], packages: ["xstate", "elkjs/lib/elk-api.js", "node:module", "node:worker_threads"] },
   "actors/record": { ours: ["core", "transport", "actors/protocol", "actors/system", "actors/drawing"] },
+  "actors/stately": {
+    ours: ["core", "transport", "transport/websocket", "actors/record", "actors/system", "actors/drawing"],
+    packages: ["xstate", "ws", "node:http", "node:net", "node:stream"],
+  },
   "actors/system": { ours: ["core", "machines/system", "transport", "actors/protocol", "actors/record", "actors/drawing"] },
   "actors/tracking": { ours: ["core"] },
   "actors/server": {
@@ -81,15 +85,14 @@ const rooms: Readonly<Record<string, Arrows>> = {
   "actors/cache/admin": {
     ours: ["core", "storage/results", "transport", "actors/protocol", "actors/system", "actors/cache", "actors/cache/bus"],
   },
-  actors: { ours: ["core", "transport", "transport/websocket", "actors/system", "actors/record", "actors/drawing"] },
+  actors: { ours: ["core", "transport", "transport/websocket", "actors/system", "actors/record", "actors/stately", "actors/drawing"] },
 
   fastify: { ours: ["cache.ts", "core"], packages: ["fastify", "node:crypto"] },
   prometheus: { ours: ["cache.ts", "core"], packages: ["prom-client"] },
   testing: { ours: ["core", "storage/kv", "transport", "actors/client"] },
   "testing/suites": { ours: ["core", "storage/kv", "transport", "testing"], packages: ["vitest", "node:timers/promises"] },
   // The command makes folders in the same way as the storage.
-  cli: { ours: [...faces, "core", "cli/commands", "cli/inspector", "storage/kv/make-folder.ts"] },
-  "cli/inspector": { ours: [...faces, "core", "cli"] },
+  cli: { ours: [...faces, "core", "cli/commands", "storage/kv/make-folder.ts"] },
   "cli/top": { ours: [...faces, "core", "cli"], packages: [] },
   "cli/commands": { ours: [...faces, "core", "cli", "cli/top"] },
   // The imports of a user's service, and the conventions of the command line.

@@ -5,7 +5,7 @@ import { type ItemOf, type RecordFrame, recordFormat, recordFrame, type RecordIt
 export interface FrameSenderDeps {
   readonly realm: string;
   readonly instance: string;
-  readonly transport: Transport;
+  readonly transport: Pick<Transport, "publish" | "payloadBytesMax">;
   readonly clock: Clock;
   readonly log: Log;
   /** Called before frames are sent, and after with the milliseconds that this took. */
@@ -56,6 +56,12 @@ export class FrameSender {
     this.#left[kind]++;
     this.#schedule();
     return false;
+  }
+
+  /** Counts one item that its source has left out. */
+  leaveOut(kind: Counted): void {
+    this.#left[kind]++;
+    this.#schedule();
   }
 
   get isOverRate(): boolean {

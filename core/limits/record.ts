@@ -33,14 +33,28 @@ export const recordLimits = {
   recordMachinesMax: 1_000,
   /** Bytes of a recording in a file: hours of a usual system, and small enough to send to a colleague. */
   recordingBytesMax: 1024 * 1024 * 1024,
-  /** Bytes of one message of an application that is inspected: the snapshot of an actor with its context. */
-  inspectorMessageBytesMax: 1024 * 1024,
-  /** Applications that one command inspects at a time. */
-  inspectorAppsMax: 32,
   /** Latest transitions that a model holds. */
   recordTransitionsMax: 1_000,
   /** Latest commits, and latest invalidations, that a model follows. */
   recordTrailsMax: 10_000,
   /** Clients and nodes that a model lists for one commit or invalidation. */
   recordTrailPlacesMax: 1_000,
+
+  /** Applications whose `@statelyai/inspect` one process accepts at the same time: a developer runs a few. */
+  statelyConnectionsMax: 16,
+  /** Bytes of one message of `@statelyai/inspect`: it holds the whole context of an actor. */
+  statelyMessageBytesMax: 8 * 1024 * 1024,
+  /** Bytes of messages of one application that are read in a second: reading them takes about a third of a core. */
+  statelyBytesPerSecondMax: 32 * 1024 * 1024,
+  /** Actors of one application that are followed. */
+  statelyActorsMax: 10_000,
+  /** Events of one application that wait until their actors have handled them: of more, the senders are not shown. */
+  statelyEventsWaitingMax: 10_000,
+  /** Root actors of one application that have ended and are still shown: no message says that they are not needed. */
+  statelyEndedMax: 100,
+  /** Characters of the definition of one machine, and of all machines of an application: others have no states. */
+  statelyDefinitionLengthMax: 128 * 1024,
+  statelyDefinitionsLengthMax: 4 * 1024 * 1024,
+  /** Names in one level of a state value. */
+  statelyStateNamesMax: 200,
 } as const;

@@ -21,7 +21,7 @@ const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 const all = examples();
 
 /** Packages that examples import beside Zooid. */
-const packages = ["@types/node", "@types/express", "express", "fastify", "prom-client", "xstate", "zod"];
+const packages = ["@statelyai/inspect", "@types/node", "@types/express", "express", "fastify", "prom-client", "xstate", "zod"];
 
 const nameOf = ({ document, line }: Example) => `${document}:${line}`;
 
@@ -34,6 +34,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "zooid-examples-"));
   mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
   symlinkSync(root, join(folder, "node_modules", "zooid"));
+  mkdirSync(join(folder, "node_modules", "@statelyai"));
   for (const name of packages) symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
   await run(process.execPath, [tsc, "--init"], { cwd: folder });
