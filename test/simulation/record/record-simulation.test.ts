@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { failedSeedsOf } from "../common/failed-seeds.js";
 import { seedsFrom } from "../common/new-seeds.js";
 import { simulateRecord } from "./record-run.js";
@@ -6,6 +6,10 @@ import { simulateRecord } from "./record-run.js";
 /** Number of seeds of every test run, which take about 10 s on an idle machine; `npm run sim -- record` runs others. */
 const seedCount = 200;
 const timeoutMs = 240_000;
+
+// XState warns of each event to a child that has ended, which happens here all the time.
+beforeAll(() => void vi.spyOn(console, "warn").mockReturnValue());
+afterAll(() => void vi.restoreAllMocks());
 
 describe("simulation of the record", () => {
   test(
