@@ -68,7 +68,8 @@ describe("zooid watch", () => {
   });
 
   test("follows a commit with --notes from its client to its server and back", async () => {
-    const watching = zooid(["watch", "nothing", "--notes", "--json", "--count", "12", ...there]);
+    // One frame of the server alone may hold a hundred commits.
+    const watching = zooid(["watch", "nothing", "--notes", "--json", "--count", "1000", ...there]);
     await until(async () => {
       await client.put("a", 1);
       return (await Promise.race([watching, Promise.resolve(undefined)])) !== undefined;
