@@ -90,10 +90,12 @@ describe("zooid watch", () => {
   });
 
   test("ends with the signal", async () => {
+    const { system } = await gateIn("yard");
     const controller = new AbortController();
-    const watching = zooid(["watch", ...there], controller.signal);
+    const watching = zooid(["watch", "--realm", "yard", ...there], controller.signal);
     const why = new Error("interrupted");
-    setTimeout(() => controller.abort(why), 50);
+    await until(() => system.notes.isRecording);
+    controller.abort(why);
     expect((await watching).error).toBe(why);
   });
 });

@@ -3,8 +3,9 @@
  * promise: an event is accepted once, a loss is noticed within its bound, and what supervision starts again goes on.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { type ActorSystem, createActorSystem, openTransport, type Transport } from "../../../actors/index.js";
+import { type ActorSystem, createActorSystem, openTransport } from "../../../actors/index.js";
 import { ActorLostError, delay, NoActorError, type Random, systemClock, ZooidError } from "../../../core/index.js";
 import type { OrderEvent } from "../../../examples/orders/events.js";
 import type { clerkMachine } from "../../../examples/orders/order-machine.js";
@@ -46,7 +47,7 @@ export async function runKills(options: KillsOptions): Promise<KillsResult> {
   const { heartbeatTimeoutMs } = options;
   const transport = await openTransport({ servers: options.servers, name: "customer" });
   const system = createActorSystem({ realm: "orders", transport, heartbeatTimeoutMs });
-  const run = new KillsRun(options, system, transport);
+  const run = new KillsRun(options, system);
   try {
     return await run.run();
   } finally {
@@ -59,11 +60,14 @@ export async function runKills(options: KillsOptions): Promise<KillsResult> {
 class KillsRun {
   readonly #options: KillsOptions;
   readonly #system: ActorSystem;
-  readonly #transport: Transport;
   readonly #children = new Map<Service, ChildProcess>();
   readonly #ready: Record<Service, number> = { orders: 0, payments: 0 };
   /** How often each event was taken, by type and id. */
   readonly #taken = new Map<string, number>();
+  /** By id of an order: how often it may have been taken, as the answer to its sender says. */
+  readonly #expected = new Map<string, readonly number[]>();
+  /** Each resolves when all lines of one process were read. */
+  readonly #reading: Promise<unknown>[] = [];
   /** The state of each order of the running order service. */
   readonly #orders = new Map<string, string>();
   readonly #lost: Record<Service, number[]> = { orders: [], payments: [] };
@@ -77,10 +81,9 @@ class KillsRun {
   #noticedMsMax = 0;
   #orderNoticedMsMax = 0;
 
-  constructor(options: KillsOptions, system: ActorSystem, transport: Transport) {
+  constructor(options: KillsOptions, system: ActorSystem) {
     this.#options = options;
     this.#system = system;
-    this.#transport = transport;
   }
 
   async run(): Promise<KillsResult> {
@@ -99,6 +102,11 @@ class KillsRun {
     this.#stopping.abort();
     await ordering;
     await this.#settle();
+    await this.#stopAll();
+    for (const [id, times] of this.#expected) {
+      const taken = this.#taken.get(`ORDER ${id}`) ?? 0;
+      if (!times.includes(taken)) this.#violations.push(`ORDER ${id} was taken ${taken} times, not ${times.join(" or ")}`);
+    }
     for (const [event, times] of this.#taken) if (times > 1) this.#violations.push(`${event} was taken ${times} times`);
     return {
       rounds,
@@ -131,7 +139,8 @@ class KillsRun {
     });
     this.#children.set(service, child);
     if (service === "orders") this.#orders.clear();
-    createInterface({ input: child.stdout }).on("line", (line) => this.#take(JSON.parse(line) as OrderEvent));
+    const lines = createInterface({ input: child.stdout }).on("line", (line) => this.#take(JSON.parse(line) as OrderEvent));
+    this.#reading.push(once(lines, "close"));
     const before = this.#ready[service];
     await until(() => this.#ready[service] > before);
   }
@@ -186,25 +195,16 @@ class KillsRun {
       if ([...this.#orders.values()].filter(isOpen).length >= ordersOpenMax) continue;
       const id = `${run}-${++this.#sent}`;
       const sent = clerk.send({ type: "ORDER", id, amount: 1 }).then(
-        () => this.#expectTaken(id, [1]),
+        () => void this.#expected.set(id, [1]),
         (error: unknown) => {
           if (!(error instanceof ZooidError)) throw error;
           const isNotTaken = error instanceof NoActorError || (error instanceof ActorLostError && !error.isInDoubt);
-          this.#expectTaken(id, isNotTaken ? [0] : [0, 1]);
+          this.#expected.set(id, isNotTaken ? [0] : [0, 1]);
         },
       );
       sending.push(sent);
     }
     await Promise.all(sending);
-  }
-
-  /** The line of a taken event is written before its answer, and may be read after it. */
-  #expectTaken(id: string, times: readonly number[]): void {
-    const check = () => {
-      const taken = this.#taken.get(`ORDER ${id}`) ?? 0;
-      if (!times.includes(taken)) this.#violations.push(`ORDER ${id} was taken ${taken} times, not ${times.join(" or ")}`);
-    };
-    systemClock.setTimeout(check, 200);
   }
 
   /** Resolves when an order waits for its payment, so that a loss of the payments matters. */
@@ -263,7 +263,11 @@ class KillsRun {
       const open = [...this.#orders].filter(([, state]) => state !== "shipped").map(([path, state]) => `${path} ${state}`);
       this.#violations.push(`orders are not shipped in the end: ${open.slice(0, 5).join(", ")}`);
     }
-    await delay(systemClock, 300);
-    await this.#transport.flush();
+  }
+
+  /** Ends both services. A service writes the line of an event before it answers, so that now all lines are read. */
+  async #stopAll(): Promise<void> {
+    for (const child of this.#children.values()) child.kill("SIGKILL");
+    await Promise.all(this.#reading);
   }
 }
