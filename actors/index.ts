@@ -43,6 +43,7 @@ export type { AcceptedStately, AcceptStatelyOptions, StatelyNotice } from "./sta
 export type { Note, Notes } from "./record/notes.js";
 export { createBroker, type Broker, type BrokerOptions } from "../transport/in-process.js";
 export { openTransport, type OpenTransportOptions } from "../transport/open.js";
+export { untilStatus } from "../transport/until-status.js";
 export { serveBroker, type ServeBrokerOptions, type ServedBroker } from "../transport/websocket/broker.js";
 export type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "../transport/transport.js";
 export {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { definedOf, systemRandom, systemClock } from "../../core/index.js";
-import { openTransport, type Transport } from "../../actors/index.js";
+import { openTransport, untilStatus } from "../../actors/index.js";
 import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
 import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
 import { serveFolders, storageFolders } from "../serve-folders.js";
@@ -91,7 +91,7 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
       if (flags.json === true) say(JSON.stringify({ event: "waiting", address, ...(problem && { reason: problem.message }) }));
       else say(`zooid serve: waiting for a broker${problem === undefined ? ` at ${address}` : `: ${problem.message}`}`);
     }, waitNoticeMs);
-    await untilConnected(transport, signal).finally(() => systemClock.clearTimeout(notice));
+    await untilStatus(transport, "connected", signal).finally(() => systemClock.clearTimeout(notice));
     const { realm } = flags;
     const onFatal = (error: unknown) => fatal.abort(error);
     const { server, close } = await serveFolders({ folders, realm, transport, log, ...boundsOf(flags), signal, onFatal });
@@ -125,16 +125,6 @@ function boundsOf(flags: ServeFlags) {
       heartbeatIntervalMs: flags.heartbeatInterval,
     }),
   };
-}
-
-async function untilConnected(transport: Transport, signal: AbortSignal): Promise<void> {
-  const connected = new AbortController();
-  const forget = transport.onStatus((status) => {
-    if (status === "connected") connected.abort();
-  });
-  if (transport.status !== "connected") await aborted(AbortSignal.any([signal, connected.signal]));
-  forget();
-  signal.throwIfAborted();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { type ActorSystem, createActorSystem, machineToMermaid, type Transport } from "../../../actors/index.js";
+import { type ActorSystem, createActorSystem, machineToMermaid, type Transport, untilStatus } from "../../../actors/index.js";
 import { type Clock, systemRandom } from "../../../core/index.js";
 import { actorsAnswerMs, drawCurrent, machineNamed, stateText } from "../../../cli/actors.js";
 import { CommandError } from "../../../cli/failure.js";
@@ -150,13 +150,18 @@ export class Controls implements ControlActions {
     this.#options.quit();
   }
 
-  /** Waits, for a bounded time, until both services have noticed the change; the answer over HTTP then shows it. */
+  /** Waits, for a bounded time, until the services and this process have noticed the change: answers over HTTP show it. */
   async #untilNoticed(): Promise<void> {
     const { server, broker } = this.#parts();
     const connected = server.running && broker.running;
     const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(noticeTimeoutMs)]);
-    const links = this.#joined === undefined ? [] : [this.#joined.a, this.#joined.b];
-    await Promise.allSettled(links.map((link) => link.untilConnected(connected, signal)));
+    if (this.#joined === undefined) return;
+    const { a, b, transport } = this.#joined;
+    await Promise.allSettled([
+      a.untilConnected(connected, signal),
+      b.untilConnected(connected, signal),
+      untilStatus(transport, broker.running ? "connected" : "disconnected", signal),
+    ]);
   }
 
   async #withSystem<T>(use: (system: ActorSystem) => Promise<T>): Promise<T> {
